@@ -1,0 +1,68 @@
+"""numpylstm: how an LSTM really works, in NumPy and Numba, every gradient written by hand.
+
+Read `numpylstm.reference` to learn; `numpylstm.LanguageModel` to use; ``numpylstm-train`` to run.
+"""
+
+__version__ = "0.1.0"
+
+from numpylstm import data, functional, gradcheck, reference, sampling
+from numpylstm.checkpoint import load, restore_model, restore_run, save
+from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
+from numpylstm.data import Corpus, DataError, Vocabulary
+from numpylstm.evaluation import Evaluation, evaluate, tutorial_protocol
+from numpylstm.layers import (
+    LSTM,
+    RNN,
+    Dropout,
+    Embedding,
+    Linear,
+    LSTMState,
+    Parameter,
+    RNNState,
+    SequenceCrossEntropy,
+)
+from numpylstm.models import LanguageModel, SequenceClassifier
+from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.sampling import generate
+from numpylstm.training import Run, new_run, train
+
+__all__ = [
+    "LSTM",
+    "PRESETS",
+    "RNN",
+    "SGD",
+    "ConfigError",
+    "Corpus",
+    "DataError",
+    "Dropout",
+    "Embedding",
+    "Evaluation",
+    "LSTMState",
+    "LanguageModel",
+    "Linear",
+    "Parameter",
+    "RNNState",
+    "Run",
+    "SequenceClassifier",
+    "SequenceCrossEntropy",
+    "TrainConfig",
+    "Vocabulary",
+    "clip_by_global_norm",
+    "data",
+    "decayed_rate",
+    "evaluate",
+    "from_preset",
+    "functional",
+    "generate",
+    "gradcheck",
+    "load",
+    "new_run",
+    "plateau_rate",
+    "reference",
+    "restore_model",
+    "restore_run",
+    "sampling",
+    "save",
+    "train",
+    "tutorial_protocol",
+]

@@ -1,0 +1,1 @@
+"""The commands: arguments to settings to one call. Nothing heavy is imported before parsing."""

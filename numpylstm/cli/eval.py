@@ -1,0 +1,97 @@
+"""``numpylstm-eval``: measure a checkpoint on a text."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from numpylstm.cli.common import CommandError, add_threads, run, set_threads
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="numpylstm-eval",
+        description="Perplexity and accuracy of a checkpoint, with a ledger of what was counted.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, help="best.npz or last.npz of a run")
+    text = parser.add_argument_group("text (default: that of the training run)")
+    text.add_argument(
+        "--data", metavar="PATH", default=argparse.SUPPRESS,
+        help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
+    )  # fmt: skip
+    text.add_argument(
+        "--file", metavar="PATH", default=argparse.SUPPRESS,
+        help="any UTF-8 text file, scored as a whole",
+    )  # fmt: skip
+    text.add_argument(
+        "--split", choices=("train", "valid", "test"), default="test",
+        help="which part of a corpus to score",
+    )  # fmt: skip
+    how = parser.add_argument_group("how to score")
+    how.add_argument(
+        "--protocol", choices=("exact", "tutorial"), default="exact",
+        help="exact: every token but the first of each stream; tutorial: accuracy over 25 windows "
+        "of 20 x 35 after 5 to warm up, and one window of words",
+    )  # fmt: skip
+    how.add_argument("--batch-size", type=int, metavar="N", default=1, help="streams, B")
+    how.add_argument("--num-steps", type=int, metavar="N", default=35, help="window, T")
+    add_threads(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return run(lambda: command(**arguments), parser.prog)
+
+
+def command(
+    *, checkpoint, split, protocol, batch_size, num_steps, threads, data=None, file=None
+) -> None:
+    """Load, score, print."""
+    from numpylstm.checkpoint import load, restore_model
+    from numpylstm.evaluation import evaluate, tutorial_protocol
+    from numpylstm.session import scored_text
+
+    for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
+        if value < 1:
+            raise CommandError(f"{name} must be at least 1, got {value}")
+    if data is not None and file is not None:
+        raise CommandError("--data and --file name two texts; give one of them")
+    set_threads(threads)
+    saved = load(checkpoint)
+    model = restore_model(saved)
+    text = scored_text(saved, data=data, file=file, split=split)
+    print(f"{checkpoint}: epoch {saved.meta['epoch']}, step {saved.meta['step']}")
+    print(f"text           {text.name}")
+    print(f"tokens         {len(text.ids):,}")
+    print(f"unknown words  {text.unknown:,} (scored as <unk>)")
+    if protocol == "tutorial":
+        try:
+            result = tutorial_protocol(model, text.ids)
+        except ValueError as error:
+            raise CommandError(f"--protocol tutorial: {error}") from error
+        print(f"accuracy       {result.accuracy:.3f} (mean of {result.batches} windows of 20 x 35)")
+        print("True values (1st line) vs predicted values (2nd line):")
+        print(" ".join(saved.vocabulary.decode(result.targets)))
+        print(" ".join(saved.vocabulary.decode(result.predicted)))
+        return
+    if len(text.ids) < 2 * batch_size:
+        raise CommandError(
+            f"{text.name}: {batch_size} streams need at least {2 * batch_size} tokens, got "
+            f"{len(text.ids)}"
+        )
+    result = evaluate(model, text.ids, batch_size, num_steps)
+    print(f"scored         {result.tokens:,} ({result.unscored:,} not: the first of each stream, "
+          "and the rest of the division)")  # fmt: skip
+    print(f"windows        B = {result.batch_size}, T = {result.num_steps}; "
+          "state carried from window to window, zero at the start of each stream")  # fmt: skip
+    print(f"loss           {result.loss:.4f} nats per token")
+    print(f"perplexity     {result.perplexity:.3f}")
+    print(f"accuracy       {result.accuracy:.4f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""``numpylstm-sample``: let a checkpoint write."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from numpylstm.cli.common import CommandError, add_threads, run, set_threads
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="numpylstm-sample",
+        description="Text from a checkpoint, which carries its own vocabulary.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, help="best.npz or last.npz of a run")
+    parser.add_argument("--prompt", default="", help="text to continue; empty: a new line")
+    parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
+    parser.add_argument(
+        "--temperature", type=float, metavar="X", default=1.0,
+        help="below 1 more probable text, above 1 more surprising text",
+    )  # fmt: skip
+    parser.add_argument(
+        "--top-k", type=int, metavar="K", default=argparse.SUPPRESS,
+        help="draw from the K most probable tokens only; 1 takes the best",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ban-unk", action=argparse.BooleanOptionalAction, default=True,
+        help="never draw <unk>",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, metavar="N", default=0, help="of the draws")
+    add_threads(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return run(lambda: command(**arguments), parser.prog)
+
+
+def command(
+    *, checkpoint, prompt, length, temperature, ban_unk, seed, threads, top_k=None
+) -> None:
+    """Load, read the prompt, draw, print."""
+    from numpylstm.checkpoint import load, restore_model
+    from numpylstm.data import EOS, UNK, detokenize, tokenize
+    from numpylstm.sampling import generate
+
+    if seed < 0:
+        raise CommandError(f"--seed must be at least 0, got {seed}")
+    set_threads(threads)
+    saved = load(checkpoint)
+    model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
+    tokens = tokenize(prompt, level)
+    if not tokens:
+        tokens = [EOS if level == "word" else "\n"]
+    unknown = list(dict.fromkeys(token for token in tokens if token not in vocabulary))
+    if unknown:
+        print(
+            f"not in the vocabulary, read as {UNK}: {' '.join(map(repr, unknown))}",
+            file=sys.stderr,
+        )
+    ids, _ = vocabulary.encode(tokens)
+    banned = [vocabulary[UNK]] if ban_unk else []
+    try:
+        drawn = generate(
+            model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=seed
+        )
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    print(prompt + detokenize(vocabulary.decode(drawn), level))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""``numpylstm-train``: train a language model on a text."""
+
+import argparse
+import re
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+from numpylstm.cli.common import CommandError, add_settings, add_threads, run, set_threads
+from numpylstm.config import PRESETS, TrainConfig, from_preset
+
+GROUPS = {
+    "data": "text (default: Python's own language reference)",
+    "model": "model",
+    "optimisation": "optimisation",
+    "run": "run",
+}
+
+
+def save_interval(text: str) -> tuple[float, str]:
+    """``500`` means updates, ``10m`` minutes."""
+    match = re.fullmatch(r"(\d+)(m?)", text)
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of steps such as 500, or of minutes such as 10m; got {text!r}"
+        )
+    return float(match[1]), "minutes" if match[2] else "steps"
+
+
+def table_of_presets() -> str:
+    """The settings of each preset, for the help text: what a flag is when it is not given."""
+    names = list(dict.fromkeys(name for preset in PRESETS.values() for name in preset))
+    lines = ["presets:", " " * 18 + "".join(f"{preset:>10}" for preset in PRESETS)]
+    for name in names:
+        default = next(f.default for f in fields(TrainConfig) if f.name == name)
+        values = (preset.get(name, default) for preset in PRESETS.values())
+        cells = ("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)
+                 for v in values)  # fmt: skip
+        lines.append(f"  {name.replace('_', '-'):16}" + "".join(f"{cell:>10}" for cell in cells))
+    shared = [
+        f"--{f.name.replace('_', '-')} {f.default}"
+        for f in fields(TrainConfig)
+        if f.name not in names and f.default not in (None, False, True)
+    ]
+    lines.append("  and in all of them: " + ", ".join(shared))
+    return "\n".join(lines)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="numpylstm-train",
+        description="Train a recurrent language model whose gradients are written by hand. "
+        "Without flags: the demo preset on Python's own language reference, about a minute.",
+        epilog=table_of_presets(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="demo",
+        help="settings to start from (default: demo); every flag below changes one of them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="folder of the run, new or empty (default: runs/PRESET-N)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resume", type=Path, metavar="DIR",
+        help="continue the run in this folder where it was saved; of the settings, only --epochs "
+        "and --steps may be given, to train longer",
+    )  # fmt: skip
+    parser.add_argument(
+        "--save-every", type=save_interval, metavar="N|Nm",
+        help="save every N updates or N minutes too (default: after each epoch)",
+    )  # fmt: skip
+    add_threads(parser)
+    add_settings(parser, GROUPS)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return run(lambda: command(**arguments), parser.prog)
+
+
+def command(*, preset, out, resume, save_every, threads, **changes) -> None:
+    """Start a run, or go on with one."""
+    config = None if resume else from_preset(preset, **changes)
+
+    from numpylstm import __version__, run_folder
+    from numpylstm.checkpoint import restore_run
+    from numpylstm.session import load_corpus, run_to_end
+    from numpylstm.training import check_corpus, describe, fingerprint, new_run
+
+    set_threads(threads)
+    if resume:
+        saved = run_folder.load_last(resume)
+        config = lengthen(saved.config, changes)
+        corpus = load_corpus(config)
+        if fingerprint(corpus) != saved.meta["fingerprint"]:
+            raise CommandError(
+                f"--resume {resume}: the text is not the one that the run was started with; "
+                "a run can only go on with the same text"
+            )
+        training_run, folder = restore_run(saved), resume
+        training_run.config = config
+    else:
+        corpus = load_corpus(config)
+        check_corpus(config, corpus)
+        training_run = new_run(config, corpus)
+        folder = run_folder.create(out or run_folder.next_free(Path("runs"), preset))
+        run_folder.save_settings(folder, training_run)
+    print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)
+    run_to_end(training_run, corpus, folder, save_every=save_every)
+
+
+def lengthen(config: TrainConfig, changes: dict) -> TrainConfig:
+    """The settings of a resumed run; only its length may change."""
+    fixed = sorted(changes.keys() - {"epochs", "steps"})
+    if fixed:
+        raise CommandError(
+            f"--{fixed[0].replace('_', '-')} cannot change in a resumed run: it would no longer "
+            "be the run that was started; only --epochs and --steps can"
+        )
+    return replace(config, **changes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""What a training run is made of: `TrainConfig`, and the presets.
+
+Each field carries its help text, its group and its bounds, so that the command line, the checks
+and the documentation are made from this one place. Only the standard library is imported here:
+``numpylstm-train --help`` has to be quick.
+"""
+
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be; `setting` is its name, `problem` the rest of the sentence."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting} {problem}")
+        self.setting = setting
+        self.problem = problem
+
+
+def option(
+    default: Any,
+    kind: type,
+    group: str,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field of `TrainConfig` with all that is to be known about it."""
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    metadata = {
+        "kind": kind,
+        "group": group,
+        "help": help,
+        "choices": choices,
+        "bounds": {words: bound for words, bound in bounds.items() if bound is not None},
+    }
+    return field(default=default, metadata=metadata)
+
+
+DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The settings of one run. They cannot change while it runs.
+
+    The loss reduction, the rate and the clip come as a set: with the defaults (sum over time, mean
+    over the batch) a rate of 1 and a clip of 5 are the recipe of Zaremba et al. (2014).
+
+    Raises
+    ------
+    ConfigError
+        If a value is of the wrong kind, out of bounds, or does not go with another.
+    """
+
+    data: str | None = option(
+        None, str, DATA, "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
+        "ptb.test.txt, or simple-examples.tgz, which is read in place",
+    )  # fmt: skip
+    train: str | None = option(None, str, DATA, "your own text, UTF-8")
+    valid: str | None = option(None, str, DATA, "validation text; split from --train if absent")
+    test: str | None = option(None, str, DATA, "test text; split from --train if absent")
+    level: str = option("word", str, DATA, "what a token is", choices=("word", "char"))
+    max_vocab: int | None = option(
+        None, int, DATA, "keep this many tokens, <unk> included; rarer ones become <unk>",
+        at_least=2,
+    )  # fmt: skip
+
+    cell: str = option("lstm", str, MODEL, "recurrent cell", choices=("lstm", "rnn"))
+    activation: str = option(
+        "tanh", str, MODEL, "nonlinearity of the vanilla cell; the LSTM has its own",
+        choices=("tanh", "relu", "sigmoid"),
+    )  # fmt: skip
+    hidden_size: int = option(200, int, MODEL, "hidden units in a layer, H", at_least=1)
+    embedding_size: int | None = option(
+        None, int, MODEL, "size of the word vectors, D; by default H", at_least=1
+    )
+    num_layers: int = option(2, int, MODEL, "recurrent layers, L", at_least=1)
+    dropout: float = option(
+        0.0, float, MODEL, "probability of dropping a non-recurrent connection",
+        at_least=0, below=1,
+    )  # fmt: skip
+    tied: bool = option(
+        False, bool, MODEL, "decode with the transpose of the embedding table; needs D = H"
+    )
+    forget_bias: float = option(
+        1.0, float, MODEL, "added to the bias of the forget gates at the start"
+    )
+    init_scale: float = option(
+        0.1, float, MODEL, "parameters start as U(-s, s) with this s", above=0
+    )
+    dtype: str = option("float32", str, MODEL, "precision", choices=("float32", "float64"))
+    impl: str = option(
+        "fast", str, MODEL, "kernels, or the textbook in plain NumPy: the same numbers, slowly",
+        choices=("fast", "reference"),
+    )  # fmt: skip
+
+    batch_size: int = option(20, int, OPTIMISATION, "streams read side by side, B", at_least=1)
+    num_steps: int = option(
+        20, int, OPTIMISATION, "steps of truncated backpropagation, T", at_least=1
+    )
+    epochs: int = option(13, int, OPTIMISATION, "times through the training text", at_least=1)
+    steps: int | None = option(
+        None, int, OPTIMISATION, "stop after this many updates, however many epochs are left",
+        at_least=1,
+    )  # fmt: skip
+    lr: float = option(1.0, float, OPTIMISATION, "learning rate of the first epoch", above=0)
+    schedule: str = option(
+        "epoch", str, OPTIMISATION, "when the rate is multiplied by --decay: after each epoch past "
+        "--constant-epochs, or after each whose validation did not improve",
+        choices=("epoch", "plateau"),
+    )  # fmt: skip
+    decay: float = option(
+        0.5, float, OPTIMISATION, "factor of the learning rate", above=0, at_most=1
+    )
+    constant_epochs: int = option(
+        4, int, OPTIMISATION, "epochs at the first rate", at_least=0
+    )
+    momentum: float = option(
+        0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1
+    )
+    clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
+    average_across_timesteps: bool = option(
+        False, bool, OPTIMISATION, "divide the loss by T: set the rate to T and the clip to 5/T then"
+    )
+    average_across_batch: bool = option(True, bool, OPTIMISATION, "divide the loss by B")
+
+    seed: int = option(0, int, RUN, "of the initial values and the dropout masks", at_least=0)
+    log_every: int = option(
+        100, int, RUN, "updates between two rows of metrics.csv", at_least=1
+    )
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            check_value(setting, getattr(self, setting.name))
+        if self.tied and self.embedding_size not in (None, self.hidden_size):
+            raise ConfigError(
+                "tied",
+                "needs embedding_size = hidden_size, since the decoder is the embedding "
+                f"transposed; got {self.embedding_size} and {self.hidden_size}",
+            )
+        if self.data is not None and self.train is not None:
+            raise ConfigError("data", "and train name two corpora; give one of them")
+        if self.train is None and (self.valid is not None or self.test is not None):
+            raise ConfigError("train", "is missing: --valid and --test go with --train")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings, as plain values."""
+        return asdict(self)
+
+
+def check_value(setting: Field, value: Any) -> None:
+    """Hold one value against the metadata of its field."""
+    name = setting.name
+    kind, choices = setting.metadata["kind"], setting.metadata["choices"]
+    if value is None and setting.default is None:
+        return  # not given
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(name, f"must be of type {kind.__name__}, got {value!r}")
+    if choices is not None and value not in choices:
+        raise ConfigError(name, f"must be one of {', '.join(choices)}; got {value!r}")
+    if kind in (int, float):
+        holds = {
+            "at least": lambda bound: value >= bound,
+            "above": lambda bound: value > bound,
+            "at most": lambda bound: value <= bound,
+            "below": lambda bound: value < bound,
+        }
+        bounds = setting.metadata["bounds"]
+        finite = value == value and abs(value) != float("inf")
+        if not finite or not all(holds[words](bound) for words, bound in bounds.items()):
+            expected = " and ".join(f"{words} {bound}" for words, bound in bounds.items())
+            raise ConfigError(name, f"must be {expected or 'finite'}, got {value}")
+
+
+SMALL = {
+    "hidden_size": 200, "num_layers": 2, "num_steps": 20, "batch_size": 20, "epochs": 13,
+    "dropout": 0.0, "init_scale": 0.1, "lr": 1.0, "decay": 1 / 2, "constant_epochs": 4, "clip": 5.0,
+}  # fmt: skip
+MEDIUM = SMALL | {
+    "hidden_size": 650, "num_steps": 35, "epochs": 39, "dropout": 0.5, "init_scale": 0.05,
+    "decay": 1 / 1.2, "constant_epochs": 6,
+}  # fmt: skip
+LARGE = MEDIUM | {
+    "hidden_size": 1500, "epochs": 55, "dropout": 0.65, "init_scale": 0.04,
+    "decay": 1 / 1.15, "constant_epochs": 14, "clip": 10.0,
+}  # fmt: skip
+TUTORIAL = MEDIUM | {"epochs": 60, "decay": 0.93, "constant_epochs": 10}
+DEMO = SMALL | {
+    "max_vocab": 4000, "epochs": 8, "dropout": 0.2, "constant_epochs": 4, "log_every": 25,
+}  # fmt: skip
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": DEMO,
+    "tutorial": TUTORIAL,
+    "small": SMALL,
+    "medium": MEDIUM,
+    "large": LARGE,
+}
+"""Settings by name. `small`, `medium` and `large` are Table 1 of Zaremba et al. (2014); `tutorial`
+is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `demo` is for the embedded
+corpus."""
+
+
+def from_preset(name: str, **changes: Any) -> TrainConfig:
+    """The settings of a preset, with some of them changed."""
+    if name not in PRESETS:
+        raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
+    unknown = changes.keys() - {setting.name for setting in fields(TrainConfig)}
+    if unknown:
+        raise ConfigError(min(unknown), "is not a setting of TrainConfig")
+    return TrainConfig(**(PRESETS[name] | changes))

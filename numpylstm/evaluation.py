@@ -1,0 +1,194 @@
+"""Perplexity and accuracy, with a ledger of what was counted.
+
+Perplexity is ``exp(total nll / tokens scored)``. At batch size 1 every token but the first is
+scored, each with all that came before it in the state, so the figure depends on the model and the
+text alone and not on the window. Larger batches are quicker and leave out a few tokens; the ledger
+says how many.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.data import batches, num_batches
+from numpylstm.models import LanguageModel
+
+Ids = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    loss : float
+        Mean -log p of the scored tokens, in nats.
+    accuracy : float
+        Share of the scored tokens that the model thought most probable.
+    tokens : int
+        Tokens scored.
+    unscored : int
+        Tokens of the text that were not: the first of each stream, which nothing precedes, and
+        what does not divide by the batch size.
+    batch_size, num_steps : int
+        B and T of the windows. The state is zero at the start of each stream and carried from
+        window to window.
+    """
+
+    loss: float
+    accuracy: float
+    tokens: int
+    unscored: int
+    batch_size: int
+    num_steps: int
+
+    @property
+    def perplexity(self) -> float:
+        """``exp(loss)``; infinite where that overflows."""
+        return safe_exp(self.loss)
+
+
+def safe_exp(nats: float) -> float:
+    """exp, and infinity instead of an OverflowError."""
+    return math.exp(nats) if nats < 709 else math.inf
+
+
+def evaluate(
+    model: LanguageModel, ids: Ids, batch_size: int = 1, num_steps: int = 35
+) -> Evaluation:
+    """Score a text.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : (N,) integers
+        The text as one stream; it is cut into `batch_size` streams of equal length.
+    batch_size, num_steps : int
+        B and T of the windows; the last window may be shorter.
+
+    Returns
+    -------
+    Evaluation
+
+    Examples
+    --------
+    A model whose parameters are all zero finds every word equally probable, and its perplexity is
+    the size of the vocabulary:
+
+    >>> import numpy as np, numpylstm as nl
+    >>> model = nl.LanguageModel(10, 4, rng=0)
+    >>> model.load_state_dict({k: 0 * v for k, v in model.state_dict().items()})
+    >>> result = nl.evaluate(model, np.arange(100) % 10)
+    >>> round(result.perplexity, 4), result.tokens
+    (10.0, 99)
+    """
+    state = model.zero_state(batch_size)
+    nll_sum, correct, tokens = 0.0, 0, 0
+    for x, y in batches(ids, batch_size, num_steps, keep_last=True):
+        nll, predicted, state = model.score(x, y, state)
+        nll_sum += float(nll.sum(dtype=np.float64))
+        correct += int((predicted == y).sum())
+        tokens += y.size
+    return Evaluation(
+        loss=nll_sum / tokens,
+        accuracy=correct / tokens,
+        tokens=tokens,
+        unscored=len(ids) - tokens,
+        batch_size=batch_size,
+        num_steps=num_steps,
+    )
+
+
+@dataclass(frozen=True)
+class TutorialResult:
+    """What the tutorial prints at its end: an accuracy, and one window of words."""
+
+    accuracy: float
+    batches: int
+    targets: Ids
+    predicted: Ids
+
+
+def tutorial_protocol(
+    model: LanguageModel,
+    ids: Ids,
+    *,
+    batch_size: int = 20,
+    num_steps: int = 35,
+    num_windows: int = 30,
+    warm_up: int = 5,
+    shown: int = 25,
+) -> TutorialResult:
+    """Accuracy as the tutorial measures it: 30 windows of 20 x 35, without the first 5.
+
+    It looks at 17,500 tokens of the test set and is quoted as history; `evaluate` looks at all.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : (N,) integers
+    batch_size, num_steps, num_windows, warm_up : int
+        30 windows of B x T, of which the first 5 only fill the state.
+    shown : int
+        The window whose first stream is returned as words true and predicted.
+
+    Returns
+    -------
+    TutorialResult
+        `targets` and `predicted` are (T,) ids.
+
+    Raises
+    ------
+    ValueError
+        If the text is too short for that many windows.
+    """
+    available = num_batches(len(ids), batch_size, num_steps)
+    if available < num_windows:
+        raise ValueError(
+            f"tutorial_protocol: ids must hold {num_windows} windows of {batch_size} x "
+            f"{num_steps} tokens, got {len(ids)} tokens, enough for {available}; the protocol is "
+            "made for a test set like that of Penn Treebank"
+        )
+    state = model.zero_state(batch_size)
+    accuracies = []
+    shown_ids: tuple[Ids, Ids] | None = None
+    for window, (x, y) in enumerate(batches(ids, batch_size, num_steps)):
+        if window == num_windows:
+            break
+        _, predicted, state = model.score(x, y, state)
+        if window >= warm_up:
+            accuracies.append(float((predicted == y).mean()))
+        if window == shown:
+            shown_ids = y[:, 0], predicted[:, 0]
+    if shown_ids is None:
+        raise ValueError(f"tutorial_protocol: shown must be below {num_windows}, got {shown}")
+    return TutorialResult(float(np.mean(accuracies)), len(accuracies), *shown_ids)
+
+
+def true_and_predicted(
+    model: LanguageModel, ids: Ids, *, length: int = 35, start: int = 350
+) -> tuple[Ids, Ids]:
+    """Some words of a text, and what the model thought most probable in their places.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : (N,) integers
+    length : int
+        Tokens to return.
+    start : int
+        Tokens to read first; less where the text is shorter.
+
+    Returns
+    -------
+    targets, predicted : (length,) ids
+    """
+    length = min(length, len(ids) - 1)
+    start = min(start, len(ids) - 1 - length)
+    x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
+    _, predicted, _ = model.score(x, y, model.zero_state(1))
+    return y[start:, 0], predicted[start:, 0]

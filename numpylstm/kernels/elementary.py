@@ -1,0 +1,117 @@
+"""exp, sigmoid and tanh as straight lines of arithmetic, so that loops over them vectorise.
+
+A call into the C library for each number is what a loop cannot be vectorised over. Here
+
+    exp(x) = 2**n * exp(r),    n = round(x / ln 2),    r = x - n ln 2,    |r| <= ln(2) / 2
+
+where exp(r) is its own Taylor series, long enough that what is left out is below the rounding
+error, and 2**n is written into the exponent bits. There is no branch, no table and no call.
+The rounding is the old trick of adding 1.5 * 2**mantissa: at that size a float has no bits left
+for a fraction. ln 2 is subtracted in two parts, the first of which has so few bits that n times it
+is exact (Cody and Waite 1980).
+
+At most 2 ulp in float32 and 2.1 ulp in float64, down to the subnormal numbers; exp(-inf) = 0,
+exp(inf) = inf, NaN stays NaN. The functions take and return one scalar, and each multiply-add is
+named (`fma`): the compiler is given no freedom, and so the result is the same wherever a function
+is inlined.
+"""
+
+from math import factorial
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from .simd import fma, power_of_two
+
+scalar = njit(error_model="numpy")  # a plain division: Python's, with its test, stops vectorising
+
+
+def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit):
+    """The three functions for one dtype, with all constants in that dtype."""
+    inverse_factorials = tuple(real(1 / factorial(k)) for k in range(degree, 1, -1))
+    one_over_ln2 = real(1.4426950408889634)
+    shift = real(1.5 * 2**mantissa)
+    ln2_high, ln2_low = real(ln2_high), real(ln2_low)
+    lowest, highest, tanh_limit = real(lowest), real(highest), real(tanh_limit)
+    zero, half, one, two = real(0), real(0.5), real(1), real(2)
+
+    @scalar
+    def reduce(x):
+        """The whole number n (and n + shift), and exp(r) - 1."""
+        shifted = fma(x, one_over_ln2, shift)
+        n = shifted - shift
+        r = fma(n, -ln2_low, fma(n, -ln2_high, x))
+        series = inverse_factorials[0]
+        for c in inverse_factorials[1:]:
+            series = fma(series, r, c)
+        return n, shifted, fma(series * r, r, r)
+
+    @scalar
+    def exp(x):
+        x = lowest if x < lowest else x
+        x = highest if x > highest else x
+        n, _, em1 = reduce(x)
+        # Two factors, since 2**n alone would leave the range before the product does.
+        shifted_half = fma(n, half, shift)
+        rest = n - (shifted_half - shift)
+        return (
+            (em1 + one) * power_of_two(shifted_half, shift) * power_of_two(rest + shift, shift)
+        )
+
+    @scalar
+    def divide_by_sum(numerator, large, small):
+        """numerator / (large + small), with the rounding error of the sum made good."""
+        denominator = large + small
+        lost = small - (denominator - large)
+        inverse = one / denominator
+        quotient = numerator * inverse
+        remainder = fma(-quotient, denominator, numerator) - quotient * lost
+        return fma(remainder, inverse, quotient)
+
+    @scalar
+    def sigmoid(x):
+        """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) where x < 0: keeps the smallest values."""
+        e = exp(-abs(x))
+        return divide_by_sum(one if x >= zero else e, one, e)
+
+    @scalar
+    def tanh(x):
+        """(exp(y) - 1) / (exp(y) + 1) for y = -2 |x|, from exp(y) - 1, which is exact near 0."""
+        y = abs(x)
+        y = tanh_limit if y > tanh_limit else y
+        _, shifted, em1 = reduce(-(y + y))
+        power = power_of_two(shifted, shift)
+        e = fma(em1, power, power - one)
+        y = abs(divide_by_sum(e, two, e))
+        return -y if x < zero else y
+
+    return exp, sigmoid, tanh
+
+
+_FLOAT32 = _make(np.float32, 7, 23, 0.693359375, -2.12194440e-4, -104.0, 89.0, 10.0)
+_FLOAT64 = _make(
+    np.float64, 13, 52, 0.6931471803691238, 1.9082149292705877e-10, -746.0, 710.0, 20.0
+)
+
+
+def _generic(index, name, doc):
+    """One function over both dtypes; Python runs the first line, compiled code the second."""
+
+    def function(x):
+        return (_FLOAT32 if isinstance(x, np.float32) else _FLOAT64)[index](x)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+
+    @overload(function, inline="always")
+    def overload_function(x):
+        chosen = (_FLOAT32 if x == types.float32 else _FLOAT64)[index]
+        return lambda x: chosen(x)
+
+    return function
+
+
+exp = _generic(0, "exp", "e ** x.")
+sigmoid = _generic(1, "sigmoid", "1 / (1 + exp(-x)).")
+tanh = _generic(2, "tanh", "The hyperbolic tangent.")

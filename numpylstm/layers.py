@@ -1,0 +1,514 @@
+"""Layers: thin owners of parameters, around the pure functions of `functional` or `reference`.
+
+A layer owns its `Parameter` objects, the random generator for its masks, and the cache of one
+pending forward pass: the last with ``training=True``. Its backward pass consumes it; forward passes
+with ``training=False`` keep nothing and disturb nothing. A layer owns no recurrent state: that is a
+value, passed in and returned.
+
+``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
+`numpylstm.reference`; nothing else differs.
+"""
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from numpylstm import functional, reference
+from numpylstm.checks import check_array, check_ids
+
+Array = NDArray[Any]
+
+
+class LSTMState(NamedTuple):
+    """The state of an LSTM between two windows; both arrays are (L, B, H)."""
+
+    h: Array
+    c: Array
+
+
+class RNNState(NamedTuple):
+    """The state of a vanilla RNN between two windows; h is (L, B, H)."""
+
+    h: Array
+
+
+class Parameter:
+    """An array to be learned, with its gradient and the path that names it everywhere.
+
+    Parameters
+    ----------
+    data : ndarray
+    name : str
+        The path, such as ``"lstm.0.Wx"``.
+    trainable : bool
+        False freezes the parameter: no gradient is computed for it, and `parameters()` of a model
+        leaves it out.
+    """
+
+    def __init__(self, data: Array, name: str, trainable: bool = True) -> None:
+        self.data = data
+        self.name = name
+        self.trainable = trainable
+        self._grad: Array | None = None  # None stands for zeros, which need not be written
+
+    @property
+    def grad(self) -> Array:
+        """The gradient accumulated since `zero_grad`, with the shape of `data`."""
+        if self._grad is None:
+            self._grad = np.zeros_like(self.data)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Array) -> None:
+        check_array(self.name, "grad", value, self.data.shape, self.data.dtype)
+        self._grad = value
+
+    def accumulate(self, gradient: Array) -> None:
+        """``grad += gradient``. The array is taken over, so the caller must not keep it."""
+        if self._grad is None:
+            self._grad = gradient
+        else:
+            self._grad += gradient
+
+    def zero_grad(self) -> None:
+        """Set the gradient to zero."""
+        self._grad = None
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike):
+    """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
+    return rng.uniform(-scale, scale, shape).astype(dtype)
+
+
+def implementation(impl: str) -> ModuleType:
+    """The module that holds the mathematics: "fast" or "reference"."""
+    if impl == "fast":
+        return functional
+    if impl == "reference":
+        return reference
+    raise ValueError(f"impl must be 'fast' or 'reference', got {impl!r}")
+
+
+def consume(layer) -> Any:
+    """Take the cache of the pending forward pass; there is one, and it serves one backward pass."""
+    pending, layer.pending = layer.pending, None
+    if pending is None:
+        raise RuntimeError(
+            f"{type(layer).__name__}.backward: there is no pending forward pass; each backward "
+            "needs one forward(..., training=True) before it"
+        )
+    return pending
+
+
+class Embedding:
+    """Row lookup: ids (T, B) to vectors (T, B, D).
+
+    Parameters
+    ----------
+    vocab_size, embedding_size : int
+        V and D; the table ``W`` is (V, D).
+    init_scale : float
+        W starts as U(-init_scale, init_scale).
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        *,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str = "embedding",
+    ) -> None:
+        shape = (vocab_size, embedding_size)
+        self.W = Parameter(
+            uniform(np.random.default_rng(rng), shape, init_scale, dtype), f"{name}.W"
+        )
+        self.f = implementation(impl)
+        self.pending: Any = None
+
+    def load(self, vectors: Array, *, trainable: bool = True) -> None:
+        """Replace the table by given vectors, (V, D); frozen if not `trainable`.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not (V, D), or a vector is not finite.
+        """
+        vectors = np.asarray(vectors, self.W.data.dtype)
+        check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
+        if not np.isfinite(vectors).all():
+            raise ValueError("Embedding.load: vectors must be finite, got NaN or infinity")
+        self.W.data = vectors.copy()
+        self.W.trainable = trainable
+
+    def forward(self, ids: Array, training: bool = True) -> Array:
+        """Look up ids (T, B), integers in [0, V); returns (T, B, D)."""
+        check_ids("Embedding.forward", "ids", ids, len(self.W.data))
+        x, cache = self.f.embedding_forward(ids, self.W.data)
+        if training:
+            self.pending = cache
+        return x
+
+    def backward(self, dx: Array) -> None:
+        """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
+        cache = consume(self)
+        if self.W.trainable:
+            self.W.accumulate(self.f.embedding_backward(dx, cache))
+
+    def parameters(self) -> list[Parameter]:
+        """The table."""
+        return [self.W]
+
+
+class Dropout:
+    """Inverted dropout with probability `p` of dropping; a new mask at every forward pass."""
+
+    def __init__(
+        self,
+        p: float,
+        *,
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
+        self.p = p
+        self.rng = np.random.default_rng(rng)
+        self.f = implementation(impl)
+        self.pending: Any = None
+
+    def forward(self, x: Array, training: bool = True) -> Array:
+        """Drop entries of x if `training`; the identity otherwise."""
+        if not training:
+            return x
+        if self.p == 0:
+            self.pending = "nothing dropped"
+            return x
+        keep = self.rng.random(x.shape, dtype=np.float32) >= self.p
+        mask = np.multiply(keep, 1 / (1 - self.p), dtype=x.dtype)
+        y, self.pending = self.f.dropout_forward(x, mask)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """The gradient of what was kept."""
+        cache = consume(self)
+        return dy if self.p == 0 else self.f.dropout_backward(dy, cache)
+
+
+class Linear:
+    """``y = x @ W + b`` for x (T, B, D).
+
+    Parameters
+    ----------
+    input_size, output_size : int
+        W is (input_size, output_size).
+    tied : Parameter, optional
+        A parameter of shape (output_size, input_size) whose transpose serves as W: the embedding
+        table of a tied language model. Its gradient is added to the one it has.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str = "linear",
+        tied: Parameter | None = None,
+    ) -> None:
+        rng = np.random.default_rng(rng)
+        if tied is None:
+            shape = (input_size, output_size)
+            self.W = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
+        else:
+            self.W = tied
+        self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
+        self.tied = tied is not None
+        self.f = implementation(impl)
+        self.pending: Any = None
+
+    def forward(self, x: Array, training: bool = True) -> Array:
+        """Scores (T, B, output_size) for x (T, B, input_size)."""
+        W = self.W.data.T if self.tied else self.W.data
+        check_array("Linear.forward", "x", x, ("T", "B", len(W)), W.dtype, "D is fixed by W")
+        y, cache = self.f.linear_forward(x, W, self.b.data)
+        if training:
+            self.pending = cache
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """Add to the gradients of W and b; returns dx."""
+        dx, dW, db = self.f.linear_backward(dy, consume(self))
+        if self.W.trainable:
+            self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
+        self.b.accumulate(db)
+        return dx
+
+    def parameters(self) -> list[Parameter]:
+        """W, if it is the layer's own, and b."""
+        return [self.b] if self.tied else [self.W, self.b]
+
+
+class RecurrentStack:
+    """Layers of one recurrent cell, each with its own weights, with dropout between them.
+
+    `RNN` and `LSTM` are the two kinds; what differs is the step, the number of column blocks in
+    the weights, and the type of the state.
+    """
+
+    cell: str
+    State: type
+    blocks: int
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
+    ) -> None:
+        rng = np.random.default_rng(rng)
+        self.hidden_size = hidden_size
+        self.dtype = np.dtype(dtype)
+        self.f = implementation(impl)
+        self.pending: Any = None
+        self.layers: list[tuple[Parameter, Parameter, Parameter]] = []
+        columns = self.blocks * hidden_size
+        for layer in range(num_layers):
+            rows = input_size if layer == 0 else hidden_size
+            path = f"{name or self.cell}.{layer}"
+            Wx, Wh, b = (
+                Parameter(uniform(rng, shape, init_scale, dtype), f"{path}.{key}")
+                for key, shape in [
+                    ("Wx", (rows, columns)),
+                    ("Wh", (hidden_size, columns)),
+                    ("b", (columns,)),
+                ]
+            )
+            self.layers.append((Wx, Wh, b))
+        self.dropouts = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers - 1)]
+
+    def _step_functions(self):
+        """Forward with the signature (x, *state, Wx, Wh, b), and backward."""
+        raise TypeError("RecurrentStack has no cell of its own; use RNN or LSTM")
+
+    def zero_state(self, batch_size: int):
+        """The state before anything was read: zeros, (L, B, H)."""
+        shape = (len(self.layers), batch_size, self.hidden_size)
+        return self.State(*(np.zeros(shape, self.dtype) for _ in self.State._fields))
+
+    def _check_state(self, argument: str, state, batch_size: int):
+        if not isinstance(state, self.State):
+            raise TypeError(
+                f"{type(self).__name__}: {argument} must be {self.State.__name__}"
+                f"({', '.join(self.State._fields)}), got {type(state).__name__}; "
+                "zero_state(batch_size) makes one"
+            )
+        shape = (len(self.layers), batch_size, self.hidden_size)
+        for field, array in zip(self.State._fields, state, strict=True):
+            name = f"{argument}.{field}"
+            check_array(type(self).__name__, name, array, shape, self.dtype, "(L, B, H); B is x's")
+
+    def forward(self, x: Array, state, training: bool = True):
+        """Run the stack over a window.
+
+        Parameters
+        ----------
+        x : (T, B, D)
+        state : LSTMState or RNNState
+            Where the last window ended, or `zero_state`.
+        training : bool
+            Keep the cache for `backward`, and drop.
+
+        Returns
+        -------
+        hs : (T, B, H)
+            The states of the top layer.
+        state : LSTMState or RNNState
+            The state after the window.
+        """
+        where = f"{type(self).__name__}.forward"
+        D = self.layers[0][0].data.shape[0]
+        check_array(where, "x", x, ("T", "B", D), self.dtype, "D is fixed by Wx")
+        self._check_state("state", state, x.shape[1])
+        step_forward, _ = self._step_functions()
+        caches, finals = [], []
+        for layer, weights in enumerate(self.layers):
+            if layer > 0:
+                x = self.dropouts[layer - 1].forward(x, training)
+            initial = (part[layer] for part in state)
+            x, *final, cache = step_forward(x, *initial, *(p.data for p in weights))
+            finals.append(final)
+            caches.append(cache)
+        if training:
+            self.pending = caches
+        return x, self.State(*(np.stack(part) for part in zip(*finals, strict=True)))
+
+    def backward(self, dhs: Array, dstate=None):
+        """Backpropagation through time, layer by layer from the top.
+
+        Parameters
+        ----------
+        dhs : (T, B, H)
+            The gradient of the states of the top layer.
+        dstate : LSTMState or RNNState, optional
+            The gradient of the state after the window; zeros by default, which is what truncated
+            backpropagation takes.
+
+        Returns
+        -------
+        dx : (T, B, D)
+        dstate : LSTMState or RNNState
+            The gradient of the state before the window.
+        """
+        caches = consume(self)
+        batch_size = dhs.shape[1]
+        dstate = self.zero_state(batch_size) if dstate is None else dstate
+        self._check_state("dstate", dstate, batch_size)
+        _, step_backward = self._step_functions()
+        initials = []
+        for layer in reversed(range(len(self.layers))):
+            final = (part[layer] for part in dstate)
+            dx, *initial, dWx, dWh, db = step_backward(dhs, *final, caches[layer])
+            initials.append(initial)
+            for parameter, gradient in zip(self.layers[layer], (dWx, dWh, db), strict=True):
+                parameter.accumulate(gradient)
+            dhs = self.dropouts[layer - 1].backward(dx) if layer > 0 else dx
+        return dhs, self.State(*(np.stack(part[::-1]) for part in zip(*initials, strict=True)))
+
+    def parameters(self) -> list[Parameter]:
+        """Wx, Wh and b of each layer."""
+        return [parameter for layer in self.layers for parameter in layer]
+
+
+class RNN(RecurrentStack):
+    """Vanilla recurrent layers: ``h = f(x @ Wx + h_prev @ Wh + b)``.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+        D, H and L. Parameters are ``rnn.0.Wx`` (D, H), ``rnn.0.Wh`` (H, H), ``rnn.0.b`` (H,), ...
+    activation : "tanh", "relu" or "sigmoid"
+    dropout : float
+        Probability of dropping, between layers.
+    init_scale : float
+        All parameters start as U(-init_scale, init_scale).
+    """
+
+    cell, State, blocks = "rnn", RNNState, 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        activation: str = "tanh",
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, num_layers, **options)
+        if activation not in ("tanh", "relu", "sigmoid"):
+            raise ValueError(
+                f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}"
+            )
+        self.activation = activation
+
+    def _step_functions(self):
+        def forward(x, h0, Wx, Wh, b):
+            return self.f.rnn_forward(x, h0, Wx, Wh, b, self.activation)
+
+        return forward, self.f.rnn_backward
+
+
+class LSTM(RecurrentStack):
+    """Long short-term memory layers; see `numpylstm.reference.lstm_step_forward`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+        D, H and L. Parameters are ``lstm.0.Wx`` (D, 4H), ``lstm.0.Wh`` (H, 4H), ``lstm.0.b`` (4H,).
+    forget_bias : float
+        Added to the f block of every b at the start, so that a new cell remembers (Gers et al.
+        2000). The equations stay as they are.
+    dropout : float
+        Probability of dropping, between layers.
+    init_scale : float
+        All parameters start as U(-init_scale, init_scale).
+    """
+
+    cell, State, blocks = "lstm", LSTMState, 4
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        forget_bias: float = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, num_layers, **options)
+        for _, _, b in self.layers:
+            b.data[hidden_size : 2 * hidden_size] += forget_bias
+
+    def _step_functions(self):
+        return self.f.lstm_forward, self.f.lstm_backward
+
+
+class SequenceCrossEntropy:
+    """Softmax and cross-entropy over a sequence; the flags are those of
+    `numpylstm.reference.sequence_cross_entropy_forward`.
+    """
+
+    def __init__(
+        self,
+        *,
+        average_across_timesteps: bool = False,
+        average_across_batch: bool = True,
+        impl: str = "fast",
+    ) -> None:
+        self.averaging = {
+            "average_across_timesteps": average_across_timesteps,
+            "average_across_batch": average_across_batch,
+        }
+        self.f = implementation(impl)
+        self.pending: Any = None
+
+    def forward(
+        self, logits: Array, targets: Array, weights: Array | None = None, training: bool = True
+    ) -> float:
+        """The loss of logits (T, B, V) against targets (T, B), in nats."""
+        loss, cache = self._forward(logits, targets, weights)
+        if training:
+            self.pending = cache
+        return float(loss)
+
+    def score(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+        """The -log p of each target, in nats, and the most probable id; both (T, B)."""
+        _, cache = self._forward(logits, targets, None)
+        return cache.nll, cache.predicted
+
+    def _forward(self, logits, targets, weights):
+        check_ids("SequenceCrossEntropy", "targets", targets, logits.shape[-1])
+        return self.f.sequence_cross_entropy_forward(logits, targets, weights, **self.averaging)
+
+    def backward(self) -> Array:
+        """The gradient of the loss with respect to the logits, (T, B, V)."""
+        return self.f.sequence_cross_entropy_backward(consume(self))

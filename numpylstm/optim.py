@@ -1,0 +1,117 @@
+"""The optimiser: clipping by the global norm, stochastic gradient descent, learning rates.
+
+Everything here is a few lines of arithmetic; the loops over the parameters are in
+`numpylstm.kernels.update`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.layers import Parameter
+
+
+def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) -> float:
+    """Scale all gradients by ``min(1, max_norm / norm)``, in place.
+
+    The norm is that of all gradients together, so the direction of the step is kept; clipping each
+    parameter by itself would bend it (Pascanu, Mikolov and Bengio 2013). No epsilon is added.
+
+    Parameters
+    ----------
+    parameters : dict of path -> Parameter
+    max_norm : float
+        Positive; infinity only measures.
+
+    Returns
+    -------
+    norm : float
+        The norm before clipping. If it is not finite the gradients are left as they are: they
+        are lost, and only the caller knows what to do.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
+    norm = math.sqrt(sum(squared_norm(p.grad) for p in parameters.values()))
+    if math.isfinite(norm) and norm > max_norm:
+        for parameter in parameters.values():
+            parameter.grad *= parameter.grad.dtype.type(max_norm / norm)
+    return norm
+
+
+def squared_norm(g: NDArray[Any]) -> float:
+    """The sum of the squares of the entries."""
+    return float(np.sum(np.square(g, dtype=np.float64)))
+
+
+class SGD:
+    """Stochastic gradient descent: ``v = momentum * v + grad;  data -= lr * v``.
+
+    Parameters
+    ----------
+    parameters : dict of path -> Parameter
+    lr : float
+        The learning rate; may be changed between steps.
+    momentum : float
+        In [0, 1); with 0 no velocity is kept, and ``v`` is the gradient.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, Parameter], lr: float, momentum: float = 0.0
+    ) -> None:
+        if not (lr > 0 and math.isfinite(lr)):
+            raise ValueError(f"SGD: lr must be positive and finite, got {lr}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD: momentum must be in [0, 1), got {momentum}")
+        self.parameters = dict(parameters)
+        self.lr = lr
+        self.momentum = momentum
+        self.velocity: dict[str, NDArray[Any]] = (
+            {path: np.zeros_like(p.data) for path, p in self.parameters.items()}
+            if momentum
+            else {}
+        )
+
+    def step(self) -> None:
+        """Move every parameter against its gradient."""
+        for path, parameter in self.parameters.items():
+            direction = parameter.grad
+            if self.momentum:
+                velocity = self.velocity[path]
+                velocity *= self.momentum
+                velocity += direction
+                direction = velocity
+            parameter.data -= parameter.data.dtype.type(self.lr) * direction
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        for parameter in self.parameters.values():
+            parameter.zero_grad()
+
+
+def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:
+    """``lr * decay ** max(epoch + 1 - constant_epochs, 0)``, with epochs counted from 0."""
+    return lr * decay ** max(epoch + 1 - constant_epochs, 0)
+
+
+def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float) -> float:
+    """The rate after some epochs: multiplied by `decay` for each that did not beat the best before.
+
+    Parameters
+    ----------
+    lr : float
+        The rate of the first epoch.
+    validation_losses : sequence of float
+        One for each finished epoch.
+    decay : float
+        Often 1/4.
+    """
+    best = math.inf
+    for loss in validation_losses:
+        if loss < best:
+            best = loss
+        else:
+            lr *= decay
+    return lr

@@ -1,0 +1,631 @@
+"""The textbook: every forward pass with its backward pass, in plain NumPy.
+
+Read this file from top to bottom and you have read backpropagation through time. Nothing here is
+fast and nothing is hidden; `numpylstm.functional` computes the same numbers quickly, and the tests
+hold the two together.
+
+How to read it
+--------------
+Letters
+    T time steps, B batch, D inputs, H hidden units, V words in the vocabulary. Time comes first:
+    ids are (T, B), activations are (T, B, D), and ``x[t]`` is what the network sees at time t.
+Names
+    ``a`` is a weighted sum before its nonlinearity. ``dh`` is the gradient of the loss with respect
+    to ``h`` and has the shape of ``h``; so for every name. ``h_prev`` is the ``h`` of step t-1.
+Pairs
+    ``y, cache = NAME_forward(x, ...)`` computes a value and keeps what its derivative will need.
+    ``dx, ... = NAME_backward(dy, cache)`` turns the gradient of the result into the gradients of
+    the arguments, in the order of the arguments. It is the chain rule, read from the last line of
+    the forward pass to the first.
+
+Three rules give every line of every backward pass:
+
+1. ``y = f(a)`` elementwise:  ``da = dy * f'(a)``.
+2. ``y = x @ W``:             ``dx = dy @ W.T``  and  ``dW = x.T @ dy``. (The shapes allow no other
+   product.)
+3. A value used in several places receives the **sum** of the gradients from those places. A weight
+   used at every time step is such a value, and so is ``h``: step t hands it both to the layer
+   above and to step t+1. That is all that "through time" means.
+
+The functions are pure (no argument is changed, no randomness is drawn) and accept float32, float64
+and complex128. Complex numbers are not a curiosity: with a parameter set to ``w + 1e-30j``, the
+imaginary part of the loss divided by 1e-30 is the derivative, with no rounding error to speak of
+(the complex step). Every gradient in this file is proved that way. It is why maxima, signs and
+comparisons below look at the real part only.
+
+Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
+Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
+forget gate; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Squire and Trapp (1998)
+for the complex step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# ---------------------------------------------------------------------------------------------
+# Nonlinearities, and their derivatives written in terms of the *output*, which is already there
+# ---------------------------------------------------------------------------------------------
+
+
+def sigmoid(a):
+    """1 / (1 + exp(-a)), without overflow on either side."""
+    positive = a.real >= 0
+    e = np.exp(np.where(positive, -a, a))  # the exponent is never positive
+    return np.where(positive, 1, e) / (1 + e)
+
+
+def relu(a):
+    """max(a, 0)."""
+    return np.where(a.real > 0, a, 0)
+
+
+def activate(a, activation):
+    """The nonlinearity of the vanilla network: "tanh", "relu" or "sigmoid"."""
+    if activation == "tanh":
+        return np.tanh(a)
+    if activation == "relu":
+        return relu(a)
+    if activation == "sigmoid":
+        return sigmoid(a)
+    raise ValueError(f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")
+
+
+def activation_derivative(h, activation):
+    """The derivative of `activate` at the point where its output is `h`.
+
+    tanh' = 1 - h^2 is at most 1; sigmoid' = h (1 - h) is at most 1/4: a product of many of them
+    goes to zero. This is one half of the vanishing gradient.
+    """
+    if activation == "tanh":
+        return 1 - h * h
+    if activation == "relu":
+        return (h.real > 0).astype(h.real.dtype)
+    if activation == "sigmoid":
+        return h * (1 - h)
+    raise ValueError(f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")
+
+
+# ---------------------------------------------------------------------------------------------
+# Embedding: row lookup. The same formula for one step, ids (B,), and for a sequence, ids (T, B)
+# ---------------------------------------------------------------------------------------------
+
+
+class EmbeddingCache(NamedTuple):
+    """What `embedding_backward` needs: the ids, and the shape of the table, (V, D)."""
+
+    ids: np.ndarray
+    shape: tuple
+
+
+def embedding_forward(ids, W):
+    """Look up one row of the table for each id.
+
+    Parameters
+    ----------
+    ids : (T, B) or (B,) integers in [0, V)
+    W : (V, D)
+
+    Returns
+    -------
+    x : (T, B, D) or (B, D)
+        ``x[t, b] = W[ids[t, b]]``: the product of a one-hot row with W, without the zeros.
+    cache : EmbeddingCache
+    """
+    return W[ids], EmbeddingCache(ids, W.shape)
+
+
+def embedding_backward(dx, cache):
+    """Give each row of the table the gradients of all the places where it was used.
+
+    Returns
+    -------
+    dW : (V, D)
+        A word that occurs twice receives two gradients, and they **add**: ``dW[ids] += dx`` would
+        keep only one of them.
+    """
+    ids, shape = cache
+    dW = np.zeros(shape, dx.dtype)
+    np.add.at(dW, ids, dx)
+    return dW
+
+
+# ---------------------------------------------------------------------------------------------
+# Vanilla recurrent network
+# ---------------------------------------------------------------------------------------------
+
+
+class RNNCache(NamedTuple):
+    """What the backward pass needs. One step holds (B, .) arrays, a sequence (T, B, .) arrays."""
+
+    x: np.ndarray  # (T, B, D)
+    h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
+    h: np.ndarray  # (T, B, H)
+    Wx: np.ndarray  # (D, H)
+    Wh: np.ndarray  # (H, H)
+    activation: str
+
+
+def rnn_step_forward(x, h_prev, Wx, Wh, b, activation="tanh"):
+    """One step: the new state is a squashed mixture of the input and of the old state.
+
+    Parameters
+    ----------
+    x : (B, D)
+    h_prev : (B, H)
+    Wx : (D, H)
+    Wh : (H, H)
+    b : (H,)
+    activation : "tanh", "relu" or "sigmoid"
+
+    Returns
+    -------
+    h : (B, H)
+    cache : RNNCache
+    """
+    a = x @ Wx + h_prev @ Wh + b
+    h = activate(a, activation)
+    return h, RNNCache(x, h_prev, h, Wx, Wh, activation)
+
+
+def rnn_step_backward(dh, cache):
+    """From the gradient of everything that used h, (B, H), to the gradients of the arguments.
+
+    Returns
+    -------
+    dx, dh_prev, dWx, dWh, db
+        With the shapes of x, h_prev, Wx, Wh and b.
+    """
+    x, h_prev, h, Wx, Wh, activation = cache
+    da = dh * activation_derivative(h, activation)
+    dx = da @ Wx.T
+    dh_prev = da @ Wh.T  # on its way to step t-1: once more times Wh.T, once more times f'
+    dWx = x.T @ da
+    dWh = h_prev.T @ da
+    db = da.sum(axis=0)
+    return dx, dh_prev, dWx, dWh, db
+
+
+def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
+    """Unroll the step over a sequence: the same weights at every time step.
+
+    Parameters
+    ----------
+    x : (T, B, D)
+    h0 : (B, H)
+        The state before the first step: zeros, or where the previous window ended.
+    Wx, Wh, b, activation
+        As in `rnn_step_forward`.
+
+    Returns
+    -------
+    hs : (T, B, H)
+        The state after each step, for the layer above.
+    hT : (B, H)
+        The state after the last step, for the next window.
+    cache : RNNCache
+    """
+    h, hs = h0, []
+    for x_t in x:
+        h, _ = rnn_step_forward(x_t, h, Wx, Wh, b, activation)
+        hs.append(h)
+    hs = np.stack(hs)
+    h_prev = np.concatenate([h0[None], hs[:-1]])
+    return hs, h, RNNCache(x, h_prev, hs, Wx, Wh, activation)
+
+
+def rnn_backward(dhs, dhT, cache):
+    """Backpropagation through time.
+
+    Parameters
+    ----------
+    dhs : (T, B, H)
+        What the layer above asks of each step.
+    dhT : (B, H)
+        What the next window asks of the last state; zeros when backpropagation is truncated here.
+    cache : RNNCache
+
+    Returns
+    -------
+    dx, dh0, dWx, dWh, db
+        With the shapes of x, h0, Wx, Wh and b.
+    """
+    x, h_prev, h, Wx, Wh, activation = cache
+    dx = np.empty_like(dhs, shape=x.shape)
+    dWx, dWh = np.zeros_like(dhs, shape=Wx.shape), np.zeros_like(dhs, shape=Wh.shape)
+    db = np.zeros_like(dhs, shape=Wh.shape[1:])
+    dh = dhT  # from the future; before the last step there is only dhT
+    for t in reversed(range(len(x))):
+        step = RNNCache(x[t], h_prev[t], h[t], Wx, Wh, activation)
+        dx[t], dh, dWx_t, dWh_t, db_t = rnn_step_backward(dhs[t] + dh, step)  # rule 3
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dWx, dWh, db
+
+
+# ---------------------------------------------------------------------------------------------
+# Long short-term memory
+# ---------------------------------------------------------------------------------------------
+
+
+class LSTMCache(NamedTuple):
+    """What the backward pass needs. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
+
+    ``cache.i``, ``.f``, ``.g`` and ``.o`` are views of ``gates``.
+    """
+
+    x: np.ndarray  # (T, B, D)
+    h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
+    c_prev: np.ndarray  # (T, B, H): c at t-1; c_prev[0] is c0
+    gates: np.ndarray  # (T, B, 4H): i, f, g, o side by side, after their nonlinearities
+    c: np.ndarray  # (T, B, H)
+    tanh_c: np.ndarray  # (T, B, H)
+    h: np.ndarray  # (T, B, H)
+    Wx: np.ndarray  # (D, 4H)
+    Wh: np.ndarray  # (H, 4H)
+
+    @property
+    def i(self):
+        """Input gate: how much of the candidate is written."""
+        return self._block(0)
+
+    @property
+    def f(self):
+        """Forget gate: how much of the old cell is kept."""
+        return self._block(1)
+
+    @property
+    def g(self):
+        """Candidate: what would be written."""
+        return self._block(2)
+
+    @property
+    def o(self):
+        """Output gate: how much of the cell is shown."""
+        return self._block(3)
+
+    def _block(self, k):
+        H = self.Wh.shape[0]
+        return self.gates[..., k * H : (k + 1) * H]
+
+
+def lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b):
+    """One step of the memory cell.
+
+    Parameters
+    ----------
+    x : (B, D)
+    h_prev, c_prev : (B, H)
+    Wx : (D, 4H)
+    Wh : (H, 4H)
+    b : (4H,)
+        The columns of Wx, Wh and b are four blocks of H, in the order i, f, g, o.
+
+    Returns
+    -------
+    h, c : (B, H)
+    cache : LSTMCache
+    """
+    a = x @ Wx + h_prev @ Wh + b  # (B, 4H)
+    a_i, a_f, a_g, a_o = np.split(a, 4, axis=1)  # four times (B, H)
+    i = sigmoid(a_i)  # write?
+    f = sigmoid(a_f)  # keep?
+    g = np.tanh(a_g)  # what to write
+    o = sigmoid(a_o)  # show?
+    c = f * c_prev + i * g  # the carousel: a sum, no matrix and no squashing between c_prev and c
+    tanh_c = np.tanh(c)
+    h = o * tanh_c
+    gates = np.concatenate([i, f, g, o], axis=1)
+    return h, c, LSTMCache(x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh)
+
+
+def lstm_step_backward(dh, dc, cache):
+    """From the gradients of everything that used h and c to the gradients of the arguments.
+
+    Parameters
+    ----------
+    dh : (B, H)
+        From the layer above and from step t+1, already added.
+    dc : (B, H)
+        From step t+1 along the carousel.
+    cache : LSTMCache
+
+    Returns
+    -------
+    dx, dh_prev, dc_prev, dWx, dWh, db
+        With the shapes of x, h_prev, c_prev, Wx, Wh and b.
+    """
+    x, h_prev, c_prev, _, _, tanh_c, _, Wx, Wh = cache
+    i, f, g, o = cache.i, cache.f, cache.g, cache.o
+
+    # h = o * tanh_c
+    do = dh * tanh_c
+    dc = dc + dh * o * (1 - tanh_c * tanh_c)  # c was used twice: by step t+1 and by h
+
+    # c = f * c_prev + i * g
+    df = dc * c_prev
+    di = dc * g
+    dg = dc * i
+    dc_prev = dc * f  # straight back along the carousel, scaled only by the forget gate
+
+    # i, f, o = sigmoid(a), g = tanh(a)
+    da_i = di * i * (1 - i)
+    da_f = df * f * (1 - f)
+    da_g = dg * (1 - g * g)
+    da_o = do * o * (1 - o)
+    da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)  # (B, 4H)
+
+    # a = x @ Wx + h_prev @ Wh + b
+    dx = da @ Wx.T
+    dh_prev = da @ Wh.T  # the other way back in time: through the four gates
+    dWx = x.T @ da
+    dWh = h_prev.T @ da
+    db = da.sum(axis=0)
+    return dx, dh_prev, dc_prev, dWx, dWh, db
+
+
+def lstm_forward(x, h0, c0, Wx, Wh, b):
+    """Unroll the cell over a sequence.
+
+    Parameters
+    ----------
+    x : (T, B, D)
+    h0, c0 : (B, H)
+        The state before the first step: zeros, or where the previous window ended.
+    Wx, Wh, b
+        As in `lstm_step_forward`.
+
+    Returns
+    -------
+    hs : (T, B, H)
+    hT, cT : (B, H)
+    cache : LSTMCache
+    """
+    h, c, steps = h0, c0, []
+    for x_t in x:
+        h, c, step = lstm_step_forward(x_t, h, c, Wx, Wh, b)
+        steps.append(step)
+    over_time = {name: np.stack([getattr(step, name) for step in steps]) for name in
+                 ("x", "h_prev", "c_prev", "gates", "c", "tanh_c", "h")}  # fmt: skip
+    cache = LSTMCache(**over_time, Wx=Wx, Wh=Wh)
+    return cache.h, h, c, cache
+
+
+def lstm_backward(dhs, dhT, dcT, cache):
+    """Backpropagation through time.
+
+    Parameters
+    ----------
+    dhs : (T, B, H)
+        What the layer above asks of each step.
+    dhT, dcT : (B, H)
+        What the next window asks of the last state; zeros when backpropagation is truncated here.
+    cache : LSTMCache
+
+    Returns
+    -------
+    dx, dh0, dc0, dWx, dWh, db
+        With the shapes of x, h0, c0, Wx, Wh and b.
+    """
+    *over_time, Wx, Wh = cache
+    dx = np.empty_like(dhs, shape=cache.x.shape)
+    dWx, dWh = np.zeros_like(dhs, shape=Wx.shape), np.zeros_like(dhs, shape=Wh.shape)
+    db = np.zeros_like(dhs, shape=Wh.shape[1:])
+    dh, dc = dhT, dcT  # from the future
+    for t in reversed(range(len(dhs))):
+        step = LSTMCache(*(values[t] for values in over_time), Wx, Wh)
+        dx[t], dh, dc, dWx_t, dWh_t, db_t = lstm_step_backward(dhs[t] + dh, dc, step)  # rule 3
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dc, dWx, dWh, db
+
+
+# ---------------------------------------------------------------------------------------------
+# Linear layer. The same formula for one step, x (B, D), and for a sequence, x (T, B, D)
+# ---------------------------------------------------------------------------------------------
+
+
+class LinearCache(NamedTuple):
+    """What `linear_backward` needs."""
+
+    x: np.ndarray  # (T, B, D)
+    W: np.ndarray  # (D, V)
+
+
+def linear_forward(x, W, b):
+    """``y = x @ W + b``: the decoder that turns a hidden state into one score for each word.
+
+    Parameters
+    ----------
+    x : (T, B, D) or (B, D)
+    W : (D, V)
+    b : (V,)
+
+    Returns
+    -------
+    y : (T, B, V) or (B, V)
+    cache : LinearCache
+    """
+    return x @ W + b, LinearCache(x, W)
+
+
+def linear_backward(dy, cache):
+    """Rule 2, with time and batch read as one long batch.
+
+    Returns
+    -------
+    dx, dW, db
+        With the shapes of x, W and b.
+    """
+    x, W = cache
+    rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])  # (T*B, D), (T*B, V)
+    return dy @ W.T, rows.T @ drows, drows.sum(axis=0)
+
+
+# ---------------------------------------------------------------------------------------------
+# Dropout with a given mask, for one step or a sequence
+# ---------------------------------------------------------------------------------------------
+
+
+class DropoutCache(NamedTuple):
+    """What `dropout_backward` needs."""
+
+    mask: np.ndarray
+
+
+def dropout_forward(x, mask):
+    """``y = x * mask``, where the mask holds 0 (dropped) and 1 / (1 - p) (kept).
+
+    The scaling keeps the expected value, so nothing changes when dropout is switched off
+    ("inverted dropout"). The mask is an argument: the function stays pure, and a gradient check
+    sees the same mask twice.
+
+    Parameters
+    ----------
+    x, mask : arrays of one shape
+
+    Returns
+    -------
+    y : the shape of x
+    cache : DropoutCache
+    """
+    return x * mask, DropoutCache(mask)
+
+
+def dropout_backward(dy, cache):
+    """What was dropped receives no gradient.
+
+    Returns
+    -------
+    dx : the shape of x
+    """
+    return dy * cache.mask
+
+
+# ---------------------------------------------------------------------------------------------
+# Softmax and cross-entropy
+# ---------------------------------------------------------------------------------------------
+
+
+class CrossEntropyCache(NamedTuple):
+    """What the backward pass needs, and what evaluation reads.
+
+    One step holds (B,) arrays, a sequence (T, B) arrays; logits have one more axis, V.
+    """
+
+    logits: np.ndarray  # (T, B, V)
+    log_z: np.ndarray  # (T, B): log(sum(exp(logits)))
+    targets: np.ndarray  # (T, B)
+    coefficients: np.ndarray  # (T, B): the share of each token in the loss
+    nll: np.ndarray  # (T, B): -log p(target), in nats, before any weighting
+    predicted: np.ndarray  # (T, B): the most probable id
+
+
+def token_coefficients(weights, *, average_across_timesteps, average_across_batch):
+    """The factor with which each token's -log p enters the loss.
+
+    A weight divided by the sum of the weights along each averaged axis. With all weights one: 1/B
+    (average across the batch), 1/T (across time), 1/(T B) (both) or 1 (neither). Where the weights
+    to divide by are all zero (a time step that is padding for the whole batch), nothing is counted.
+
+    Parameters
+    ----------
+    weights : (T, B), not negative
+
+    Returns
+    -------
+    coefficients : (T, B)
+    """
+    axes = (0,) * average_across_timesteps + (1,) * average_across_batch
+    if not axes:
+        return weights
+    total = weights.sum(axis=axes, keepdims=True)
+    return weights / np.where(total > 0, total, 1)
+
+
+def cross_entropy_step_forward(logits, targets, coefficients):
+    """Softmax turns scores into probabilities; the loss is -log of the probability of the truth.
+
+    Parameters
+    ----------
+    logits : (B, V)
+    targets : (B,) integers in [0, V)
+    coefficients : (B,)
+
+    Returns
+    -------
+    loss : scalar
+        ``sum(coefficients * nll)`` with ``nll = -log softmax(logits)[target]``, in nats.
+    cache : CrossEntropyCache
+    """
+    peak = logits.real.max(axis=-1)  # exp(logits - peak) is at most 1: no overflow
+    z = np.exp(logits - peak[..., None]).sum(axis=-1)
+    log_z = peak + np.log(z)
+    target_logits = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    nll = log_z - target_logits
+    predicted = logits.real.argmax(axis=-1)
+    loss = (coefficients * nll).sum()
+    return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
+
+
+def cross_entropy_step_backward(cache, dloss=1.0):
+    """``dlogits = coefficient * (p - onehot(target))``: predicted minus true.
+
+    Returns
+    -------
+    dlogits : (B, V)
+    """
+    p = np.exp(cache.logits - cache.log_z[..., None])  # (B, V)
+    onehot = cache.targets[..., None] == np.arange(p.shape[-1])
+    return dloss * cache.coefficients[..., None] * (p - onehot)
+
+
+def sequence_cross_entropy_forward(
+    logits,
+    targets,
+    weights=None,
+    *,
+    average_across_timesteps=False,
+    average_across_batch=True,
+):
+    """The loss of a sequence: one scalar.
+
+    Parameters
+    ----------
+    logits : (T, B, V)
+    targets : (T, B) integers in [0, V)
+    weights : (T, B), optional
+        How much each token counts; 0 for padding. All ones by default.
+    average_across_timesteps, average_across_batch : bool
+        The weighted losses are summed over time and batch, and divided by the sum of the weights
+        along each averaged axis (for the batch axis: at each time step). By default the loss is
+        the **sum over time of the mean over the batch**; with a rate of 1 and gradients clipped
+        at 5 this is the recipe of Zaremba et al. (2014). The mean over both axes with a rate of T
+        and a clip of 5/T is the same algorithm.
+
+    Returns
+    -------
+    loss : scalar, in nats
+    cache : CrossEntropyCache
+    """
+    if weights is None:
+        weights = np.ones(targets.shape, logits.real.dtype)
+    coefficients = token_coefficients(
+        weights,
+        average_across_timesteps=average_across_timesteps,
+        average_across_batch=average_across_batch,
+    )
+    # The softmax looks at one token at a time, so the step formula serves all of them at once.
+    return cross_entropy_step_forward(logits, targets, coefficients)
+
+
+def sequence_cross_entropy_backward(cache, dloss=1.0):
+    """The gradient of the loss with respect to the scores.
+
+    Returns
+    -------
+    dlogits : (T, B, V)
+    """
+    return cross_entropy_step_backward(cache, dloss)

@@ -1,0 +1,95 @@
+"""The folder of a run: what is written there, and when.
+
+===================  ==========================================================
+``config.json``      the settings
+``vocabulary.json``  the tokens in the order of their ids
+``metrics.csv``      a row every so many updates; `numpylstm.training.Row`
+``curves.png``       the same as a picture
+``last.npz``         the checkpoint to resume from
+``best.npz``         the checkpoint of the epoch with the lowest validation loss
+===================  ==========================================================
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from numpylstm import checkpoint
+from numpylstm.checkpoint import write_atomically
+from numpylstm.plots import training_curves
+from numpylstm.training import Row, Run
+
+CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
+LAST, BEST = "last.npz", "best.npz"
+
+
+class RunFolderError(ValueError):
+    """A folder that cannot take a run, or holds none."""
+
+
+def create(path: Path) -> Path:
+    """Make the folder of a new run; one that holds anything is refused."""
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
+    if path.is_dir() and any(path.iterdir()):
+        raise RunFolderError(
+            f"--out {path} is not empty; name a new folder, or continue its run with "
+            f"--resume {path}"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def next_free(parent: Path, name: str) -> Path:
+    """The first of ``NAME-1``, ``NAME-2``, ... that is not there."""
+    number = 1
+    while (parent / f"{name}-{number}").exists():
+        number += 1
+    return parent / f"{name}-{number}"
+
+
+def save_settings(folder: Path, run: Run) -> None:
+    """Write what never changes: the settings and the vocabulary."""
+    write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
+    tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
+    write_text(folder / VOCABULARY, tokens + "\n")
+
+
+def save_epoch(folder: Path, run: Run, references: Sequence[tuple[str, float]] = ()) -> None:
+    """Write the metrics and the curves, the last checkpoint and, if it is one, the best."""
+    write_metrics(folder / METRICS, run.rows)
+    figure = training_curves(run.rows, clip=run.config.clip, references=references)
+    write_atomically(folder / CURVES, lambda file: figure.savefig(file, format="png"))
+    if run.last_is_best:
+        checkpoint.save(run, folder / BEST)
+    save_last(folder, run)
+
+
+def save_last(folder: Path, run: Run) -> None:
+    """Write the checkpoint to resume from."""
+    checkpoint.save(run, folder / LAST)
+
+
+def load_last(folder: Path) -> checkpoint.Checkpoint:
+    """The checkpoint to resume from."""
+    if not folder.is_dir():
+        raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
+    if not (folder / LAST).exists():
+        raise RunFolderError(f"--resume {folder} holds no {LAST}; the run was never saved")
+    return checkpoint.load(folder / LAST)
+
+
+def write_metrics(path: Path, rows: Sequence[Row]) -> None:
+    """The rows as CSV, with a header; every float in full, so that equal runs give equal bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Row._fields)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8, atomically."""
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,98 @@
+"""Text from a language model, one token at a time (one-to-many)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.checks import check_ids
+from numpylstm.models import LanguageModel
+
+
+def generate(
+    model: LanguageModel,
+    prompt: Sequence[int] | NDArray[Any],
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    banned: Sequence[int] = (),
+    rng: np.random.Generator | int | None = None,
+) -> NDArray[Any]:
+    """Continue a prompt: read it, then draw each token from the model and feed it back.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    prompt : sequence of ids
+        At least one; with exactly one this is one-to-many.
+    length : int
+        How many tokens to draw.
+    temperature : float
+        The logits are divided by it: below 1 the probable becomes more probable, above 1 less.
+        Always taking the most probable token is ``top_k=1``.
+    top_k : int, optional
+        Draw from the `top_k` most probable tokens only.
+    banned : sequence of ids
+        Tokens that are never drawn, such as that of ``<unk>``.
+    rng : Generator or int, optional
+
+    Returns
+    -------
+    ids : (length,)
+        What was drawn, without the prompt.
+
+    Raises
+    ------
+    ValueError
+        If the prompt is empty or holds an id out of range, the temperature is not positive, top_k
+        is out of range or nothing is left to draw from.
+    """
+    V = model.vocab_size
+    prompt = np.asarray(prompt)
+    if prompt.ndim != 1 or len(prompt) == 0:
+        raise ValueError(
+            f"generate: prompt must hold at least one id, got an array of shape {prompt.shape}"
+        )
+    check_ids("generate", "prompt", prompt, V)
+    allowed = np.ones(V, bool)
+    if len(banned):
+        check_ids("generate", "banned", np.asarray(banned), V)
+        allowed[np.asarray(banned)] = False
+    if not 0 < temperature < np.inf:
+        raise ValueError(
+            f"generate: temperature must be above 0, got {temperature}; "
+            "for the most probable token at every step take top_k=1"
+        )
+    if length < 0:
+        raise ValueError(f"generate: length must be at least 0, got {length}")
+    choices = int(allowed.sum())
+    k = choices if top_k is None else top_k
+    if not 1 <= k <= choices:
+        raise ValueError(
+            f"generate: top_k must be from 1 to {choices}, the tokens that are not banned; got {k}"
+        )
+    rng = np.random.default_rng(rng)
+    drawn = np.empty(length, np.int64)
+    x = prompt[:, None]  # (T, 1)
+    state = model.zero_state(1)
+    for n in range(length):
+        logits, state = model.logits(x, state)
+        drawn[n] = draw(logits[-1, 0], temperature, k, allowed, rng)
+        x = drawn[n : n + 1, None]  # (1, 1): its own output is the next input
+    return drawn
+
+
+def draw(
+    logits: NDArray[Any],
+    temperature: float,
+    k: int,
+    allowed: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> int:
+    """Draw one id from the softmax of ``logits / temperature`` over the k best allowed ids."""
+    scores = np.where(allowed, logits, -np.inf).astype(np.float64)
+    best = np.argsort(-scores, kind="stable")[:k]  # stable: ties go to the lower id, everywhere
+    p = np.exp((scores[best] - scores[best[0]]) / temperature)
+    return int(best[rng.choice(k, p=p / p.sum())])

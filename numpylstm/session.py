@@ -1,0 +1,264 @@
+"""A training run in a folder, watched from a terminal: progress, saving, stopping, final report."""
+
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from numpylstm import run_folder
+from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
+from numpylstm.checkpoint import load, restore_model
+from numpylstm.config import TrainConfig
+from numpylstm.data import UNK, Corpus, detokenize, load_embedded, load_ptb, load_text, num_batches
+from numpylstm.evaluation import evaluate, true_and_predicted
+from numpylstm.sampling import generate
+from numpylstm.training import Row, Run, Step, train
+
+SAMPLE_LENGTH = {"word": 100, "char": 400}
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and is saved; `status` is the exit status of the command."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"stopped with status {status}")
+        self.status = status
+
+
+def load_corpus(config: TrainConfig) -> Corpus:
+    """The text that the settings name; Python's own language reference if they name none."""
+    options: dict[str, Any] = {"level": config.level, "max_vocab": config.max_vocab}
+    if config.data is not None:
+        return load_ptb(config.data, **options)
+    if config.train is not None:
+        return load_text(config.train, config.valid, config.test, **options)
+    return load_embedded(**options)
+
+
+# --- progress ----------------------------------------------------------------------------------
+
+
+class Progress:
+    """A bar on a terminal, plain lines elsewhere.
+
+    Parameters
+    ----------
+    run : Run
+    windows : int
+        Updates in an epoch.
+    out : text stream
+    """
+
+    def __init__(self, run: Run, windows: int, out: TextIO) -> None:
+        total = windows * run.config.epochs
+        self.total = total if run.config.steps is None else min(total, run.config.steps)
+        self.out = out
+        self.started = time.perf_counter()
+        self.first_step = run.step
+        self.tokens = 0
+        self.bar: Any = None
+        if out.isatty():
+            self.bar = tqdm(
+                total=self.total, initial=run.step, file=out, unit="step", dynamic_ncols=True
+            )
+
+    def line(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.bar is not None:
+            self.bar.write(text, file=self.out)
+        else:
+            print(text, file=self.out, flush=True)
+
+    def step(self, step: Step) -> None:
+        """Count an update."""
+        self.tokens += step.tokens
+        if self.bar is not None:
+            self.bar.set_description(f"epoch {step.epoch}", refresh=False)
+            self.bar.set_postfix_str(
+                f"cost {step.cost:.1f}, accuracy {step.accuracy:.3f}, "
+                f"perplexity {step.perplexity:.1f}, norm {step.gradient_norm:.2f}, "
+                f"{self.tokens_per_second():,.0f} tokens/s",
+                refresh=False,
+            )
+            self.bar.update()
+        elif step.step == self.first_step + 1:
+            self.line(f"First step done after {self.seconds():.1f} s.")
+
+    def row(self, row: Row) -> None:
+        """Print metrics; the bar shows them anyway, except at the end of an epoch."""
+        if row.valid_perplexity is not None:
+            self.line(
+                f"epoch {row.epoch:3}  step {row.step}/{self.total}  lr {row.lr:.3g}  "
+                f"train perplexity {row.perplexity:.2f}  accuracy {row.accuracy:.3f}  |  "
+                f"valid perplexity {row.valid_perplexity:.2f}  accuracy {row.valid_accuracy:.3f}"
+            )
+        elif self.bar is None:
+            self.line(
+                f"epoch {row.epoch:3}  step {row.step}/{self.total}  cost {row.cost:.2f}  "
+                f"accuracy {row.accuracy:.3f}  perplexity {row.perplexity:.2f}  "
+                f"norm {row.gradient_norm:.2f}  {self.tokens_per_second():,.0f} tokens/s  "
+                f"left {self.time_left(row.step)}"
+            )
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds()
+
+    def time_left(self, step: int) -> str:
+        seconds = self.seconds() / (step - self.first_step) * (self.total - step)
+        return tqdm.format_interval(seconds)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+# --- stopping ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list; a second SIGINT raises KeyboardInterrupt at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if number == signal.SIGINT and received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class SaveTimer:
+    """Says when a save is due: every so many updates, or every so many minutes.
+
+    Parameters
+    ----------
+    every : tuple (number, "steps" or "minutes"), or None for never
+    """
+
+    def __init__(self, every: tuple[float, str] | None) -> None:
+        self.every = every
+        self.reset()
+
+    def reset(self) -> None:
+        self.updates, self.since = 0, time.monotonic()
+
+    def due(self) -> bool:
+        """Count one update and answer."""
+        self.updates += 1
+        if self.every is None:
+            return False
+        number, unit = self.every
+        passed = self.updates if unit == "steps" else (time.monotonic() - self.since) / 60
+        return passed >= number
+
+
+# --- the session -------------------------------------------------------------------------------
+
+
+def baselines(corpus: Corpus) -> list[tuple[str, float]]:
+    """Perplexities on the test text of models that only count, to compare with."""
+    V = len(corpus.vocabulary)
+    bigram, _ = interpolated_bigram_perplexity(corpus.train, corpus.valid, corpus.test, V)
+    return [
+        ("unigram", unigram_perplexity(corpus.train, corpus.test, V)),
+        ("interpolated bigram", bigram),
+    ]
+
+
+def run_to_end(
+    run: Run,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    save_every: tuple[float, str] | None = None,
+    out: TextIO = sys.stdout,
+) -> None:
+    """Train until the run is finished, saving as it goes, and report.
+
+    Raises
+    ------
+    Stopped
+        After SIGINT or SIGTERM; the run is saved.
+    TrainingFailed
+        If a number is no longer finite; the last save is as it was.
+    """
+    windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
+    references = baselines(corpus)
+    print("Compiling kernels, or loading them from the cache ...", file=out, flush=True)
+    progress = Progress(run, windows, out)
+    timer = SaveTimer(save_every)
+    try:
+        with stop_signals() as signals:
+            for item in train(run, corpus):
+                epoch_ended = isinstance(item, Row) and item.valid_perplexity is not None
+                if isinstance(item, Step):
+                    progress.step(item)
+                else:
+                    progress.row(item)
+                if epoch_ended:
+                    run_folder.save_epoch(folder, run, references)
+                    timer.reset()
+                elif signals or (isinstance(item, Step) and timer.due()):
+                    run_folder.save_last(folder, run)
+                    timer.reset()
+                if signals and not run.finished:
+                    progress.line(
+                        f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
+                        f"  numpylstm-train --resume {shlex.quote(str(folder))}"
+                    )
+                    raise Stopped(128 + signals[0])
+    finally:
+        progress.close()
+    report(corpus, folder, references, seed=run.config.seed, out=out)
+
+
+def report(
+    corpus: Corpus,
+    folder: Path,
+    references: list[tuple[str, float]],
+    *,
+    seed: int,
+    out: TextIO = sys.stdout,
+) -> None:
+    """Measure the best checkpoint on the test text, show words and a sample, say where all is."""
+    model = restore_model(load(folder / run_folder.BEST))
+    vocabulary, level = corpus.vocabulary, corpus.level
+    test = evaluate(model, corpus.test)
+    print(
+        f"\nTest perplexity {test.perplexity:.2f}, accuracy {test.accuracy:.3f} "
+        f"({test.tokens:,} tokens scored, {corpus.oov['test']:,} of them <unk> for words that the "
+        "training text lacks)",
+        file=out,
+    )
+    for name, perplexity in references:
+        print(f"     for comparison, {name} model: {perplexity:.2f}", file=out)
+
+    targets, predicted = true_and_predicted(model, corpus.test)
+    print("\nTrue values (1st line) and predicted values (2nd line):", file=out)
+    separator = " " if level == "word" else ""
+    for ids in (targets, predicted):
+        print(separator.join(vocabulary.decode(ids)).replace("\n", "\\n"), file=out)
+
+    prompt = corpus.test[:1]
+    ids = generate(
+        model, prompt, SAMPLE_LENGTH[level], temperature=0.8, banned=[vocabulary[UNK]], rng=seed
+    )
+    print("\nA sample (temperature 0.8):", file=out)
+    print(detokenize(vocabulary.decode(ids), level), file=out)
+    names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
+    print(f"\nSaved in {folder}: {names}", file=out)

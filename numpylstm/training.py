@@ -1,0 +1,327 @@
+"""Training: one update, and the loop over windows and epochs.
+
+A `Run` is everything that a training run is made of at one moment, so saving it saves the run, and
+a run that is loaded goes on as if it had never stopped.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.config import TrainConfig
+from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
+from numpylstm.evaluation import evaluate, safe_exp
+from numpylstm.models import LanguageModel, State
+from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+
+
+class TrainingFailed(RuntimeError):
+    """A loss or a gradient stopped being a finite number."""
+
+
+@dataclass
+class Tally:
+    """Sums over the updates since the last row of metrics."""
+
+    steps: int = 0
+    tokens: int = 0
+    correct: int = 0
+    nll: float = 0.0
+    cost: float = 0.0
+    norm: float = 0.0
+
+
+class Row(NamedTuple):
+    """A row of metrics.csv: means over the updates since the row before.
+
+    The validation columns are filled in the last row of each epoch. Cost is the loss that is
+    minimised, perplexity the exponential of the mean -log p of a token.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    cost: float
+    perplexity: float
+    accuracy: float
+    gradient_norm: float
+    valid_perplexity: float | None = None
+    valid_accuracy: float | None = None
+
+
+class Step(NamedTuple):
+    """One update, as reported to whoever watches. Epochs and steps are counted from 1."""
+
+    epoch: int
+    window: int
+    windows: int
+    step: int
+    lr: float
+    cost: float
+    perplexity: float
+    accuracy: float
+    gradient_norm: float
+    tokens: int
+
+
+@dataclass
+class Run:
+    """A training run at one moment, between two updates.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    vocabulary : Vocabulary
+    fingerprint : str
+        A hash of the corpus, so that a run cannot be resumed on another text.
+    model, optimizer
+        The model's generator holds the position in the stream of dropout masks.
+    state : LSTMState or RNNState
+        The recurrent state between two windows.
+    epoch, window, step : int
+        Epochs finished, windows of the current epoch done, updates made in all.
+    valid_losses : list of float
+        One for each finished epoch.
+    rows : list of Row
+    tally : Tally
+    """
+
+    config: TrainConfig
+    vocabulary: Vocabulary
+    fingerprint: str
+    model: LanguageModel
+    optimizer: SGD
+    state: State
+    epoch: int = 0
+    window: int = 0
+    step: int = 0
+    valid_losses: list[float] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def out_of_steps(self) -> bool:
+        """The limit on the number of updates is reached; the current epoch ends here."""
+        return self.config.steps is not None and self.step >= self.config.steps
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to do."""
+        return self.epoch >= self.config.epochs or (self.out_of_steps and self.window == 0)
+
+    @property
+    def last_is_best(self) -> bool:
+        """The last finished epoch has the lowest validation loss so far."""
+        return bool(self.valid_losses) and self.valid_losses[-1] == min(self.valid_losses)
+
+
+def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
+    """A new model as the settings say, seeded."""
+    return LanguageModel(
+        vocab_size,
+        config.hidden_size,
+        config.num_layers,
+        embedding_size=config.embedding_size,
+        cell=config.cell,
+        activation=config.activation,
+        dropout=config.dropout,
+        tied=config.tied,
+        forget_bias=config.forget_bias,
+        init_scale=config.init_scale,
+        dtype=config.dtype,
+        impl=config.impl,
+        rng=np.random.default_rng(config.seed),
+        average_across_timesteps=config.average_across_timesteps,
+        average_across_batch=config.average_across_batch,
+    )
+
+
+def new_run(config: TrainConfig, corpus: Corpus) -> Run:
+    """A run that has not begun."""
+    model = build_model(config, len(corpus.vocabulary))
+    return Run(
+        config=config,
+        vocabulary=corpus.vocabulary,
+        fingerprint=fingerprint(corpus),
+        model=model,
+        optimizer=SGD(model.parameters(), config.lr, config.momentum),
+        state=model.zero_state(config.batch_size),
+    )
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """A hash of the vocabulary and of all three texts."""
+    digest = hashlib.sha256("\n".join(corpus.vocabulary.tokens).encode())
+    for ids in (corpus.train, corpus.valid, corpus.test):
+        digest.update(b"|" + np.ascontiguousarray(ids, "<i4").tobytes())
+    return digest.hexdigest()
+
+
+def rate(run: Run) -> float:
+    """The learning rate of the current epoch."""
+    config = run.config
+    if config.schedule == "plateau":
+        return plateau_rate(config.lr, run.valid_losses, decay=config.decay)
+    return decayed_rate(
+        config.lr, run.epoch, decay=config.decay, constant_epochs=config.constant_epochs
+    )
+
+
+def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
+    """Advance a run to its end, one update at a time.
+
+    Between two items the run can be saved, inspected or left: whoever iterates decides. Each item
+    is a `Step` after an update, or a `Row` when metrics are due; a `Row` with a validation
+    perplexity ends an epoch.
+
+    Parameters
+    ----------
+    run : Run
+        Changed in place.
+    corpus : Corpus
+        The text that the run was made for.
+
+    Raises
+    ------
+    TrainingFailed
+        If the loss or a gradient is not finite. The parameters are those before the update.
+    """
+    config = run.config
+    windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    while not run.finished:
+        run.optimizer.lr = rate(run)
+        for x, y in batches(corpus.train, config.batch_size, config.num_steps, start=run.window):
+            if run.out_of_steps:
+                break
+            step = update(run, x, y, windows)
+            epoch_ends = run.window == windows or run.out_of_steps
+            row_is_due = run.tally.steps >= config.log_every and not epoch_ends
+            row = close_row(run) if row_is_due else None  # before anyone can save the run
+            yield step
+            if row is not None:
+                yield row
+        yield finish_epoch(run, corpus)
+
+
+def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
+    """Forward, backward, clip, step."""
+    config, model, optimizer = run.config, run.model, run.optimizer
+    optimizer.zero_grad()
+    cost, state = model.forward(x, y, run.state, training=True)
+    nll, predicted = model.training_scores()
+    model.backward()
+    norm = clip_by_global_norm(optimizer.parameters, config.clip)
+    if not (math.isfinite(cost) and math.isfinite(norm)):
+        raise TrainingFailed(describe_failure(run, cost))
+    optimizer.step()
+
+    nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
+    run.state = state
+    run.window += 1
+    run.step += 1
+    tally = run.tally
+    tally.steps += 1
+    tally.tokens += y.size
+    tally.correct += correct
+    tally.nll += nll_sum
+    tally.cost += cost
+    tally.norm += norm
+    return Step(
+        epoch=run.epoch + 1,
+        window=run.window,
+        windows=windows,
+        step=run.step,
+        lr=optimizer.lr,
+        cost=cost,
+        perplexity=safe_exp(nll_sum / y.size),
+        accuracy=correct / y.size,
+        gradient_norm=norm,
+        tokens=y.size,
+    )
+
+
+def describe_failure(run: Run, cost: float) -> str:
+    """Which numbers went bad, where, and what usually does it."""
+    culprits = [
+        path for path, p in run.optimizer.parameters.items() if not np.isfinite(p.grad).all()
+    ]
+    return (
+        f"the loss is {cost} and the gradient is not finite in {', '.join(culprits) or 'no'} "
+        f"parameter{'s' * (len(culprits) != 1)} at epoch {run.epoch + 1}, step {run.step + 1}; "
+        "usually the learning rate is too high, the clip too large or the initial values too big "
+        f"(here lr {run.optimizer.lr:g}, clip {run.config.clip:g}, "
+        f"init_scale {run.config.init_scale:g})"
+    )
+
+
+def close_row(run: Run, valid_perplexity=None, valid_accuracy=None) -> Row:
+    """Turn the tally into a row of metrics and start a new one."""
+    tally, run.tally = run.tally, Tally()
+    row = Row(
+        epoch=run.epoch + 1,
+        step=run.step,
+        lr=run.optimizer.lr,
+        cost=tally.cost / tally.steps,
+        perplexity=safe_exp(tally.nll / tally.tokens),
+        accuracy=tally.correct / tally.tokens,
+        gradient_norm=tally.norm / tally.steps,
+        valid_perplexity=valid_perplexity,
+        valid_accuracy=valid_accuracy,
+    )
+    run.rows.append(row)
+    return row
+
+
+def finish_epoch(run: Run, corpus: Corpus) -> Row:
+    """Validate, write the last row of the epoch, and get ready for the next."""
+    config = run.config
+    valid = evaluate_quickly(run.model, corpus.valid, config)
+    row = close_row(run, valid.perplexity, valid.accuracy)
+    run.valid_losses.append(valid.loss)
+    run.epoch += 1
+    run.window = 0
+    run.state = run.model.zero_state(config.batch_size)
+    return row
+
+
+def evaluate_quickly(model: LanguageModel, ids: NDArray[Any], config: TrainConfig):
+    """Validation in windows like those of training; at batch 1 where the text is short."""
+    streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
+    return evaluate(model, ids, streams, config.num_steps)
+
+
+def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
+    """Every text must be long enough for what it is used for.
+
+    Raises
+    ------
+    DataError
+        Naming the text, what it needs and what it has.
+    """
+    needed = {"train": config.batch_size * (config.num_steps + 1), "valid": 2, "test": 2}
+    for split, count in needed.items():
+        have = len(getattr(corpus, split))
+        if have < count:
+            raise DataError(
+                f"{corpus.source}: the {split} text must have at least {count} tokens"
+                + (f" for {config.batch_size} streams of {config.num_steps} steps, "
+                   if split == "train" else ", ")
+                + f"got {have}; take a longer text"
+                + (", or a smaller batch_size or num_steps" if split == "train" else "")
+            )  # fmt: skip
+
+
+def describe(run: Run) -> str:
+    """The model in a few words."""
+    config = run.config
+    count = sum(array.size for array in run.model.state_dict().values())
+    cell = "LSTM" if config.cell == "lstm" else f"{config.activation} RNN"
+    return (
+        f"{config.num_layers} x {config.hidden_size} {cell}, {count:,} parameters, "
+        f"{config.dtype}, seed {config.seed}"
+    )

@@ -1,0 +1,15 @@
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# A kernel compiles at its first call, which takes longer than Hypothesis waits for an example.
+settings.register_profile("numpylstm", deadline=None)
+settings.load_profile("numpylstm")
+
+# Every size is different, so a swapped axis or a forgotten transpose cannot go unseen.
+T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20141)

@@ -1,0 +1,264 @@
+"""Layers: owners of parameters, with a strict protocol of forward and backward."""
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+
+from numpylstm import functional, gradcheck, reference
+from numpylstm.layers import (
+    LSTM,
+    RNN,
+    Dropout,
+    Embedding,
+    Linear,
+    LSTMState,
+    Parameter,
+    RNNState,
+    SequenceCrossEntropy,
+)
+
+IMPLS = {"fast": functional, "reference": reference}
+CELLS = [
+    pytest.param(LSTM, {}, id="lstm"),
+    pytest.param(RNN, {"activation": "tanh"}, id="tanh"),
+    pytest.param(RNN, {"activation": "relu"}, id="relu"),
+    pytest.param(RNN, {"activation": "sigmoid"}, id="sigmoid"),
+]
+
+
+@pytest.fixture(params=["fast", "reference"])
+def impl(request):
+    return request.param
+
+
+def random_state(rng, layer, batch_size):
+    zero = layer.zero_state(batch_size)
+    return type(zero)(*(rng.standard_normal(part.shape) for part in zero))
+
+
+# --- gradients ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("Layer", "options"), CELLS)
+def test_stack_gradients(rng, impl, Layer, options):
+    """Input, weights of every layer, biases and initial state, with carried gradients."""
+    layer = Layer(D, H, L, init_scale=1.0, dtype="float64", impl=impl, rng=rng, **options)
+    parameters = {p.name: p for p in layer.parameters()}
+    state = random_state(rng, layer, B)
+    fields = state._fields
+    x, u = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
+    upstream = random_state(rng, layer, B)
+
+    def loss(a):
+        for path, parameter in parameters.items():
+            parameter.data = a[path]
+        start = type(state)(*(a[field] for field in fields))
+        hs, end = layer.forward(a["x"], start)
+        carried = sum((u_part * part).sum() for u_part, part in zip(upstream, end, strict=True))
+        return (u * hs).sum() + carried
+
+    arrays = {path: p.data for path, p in parameters.items()} | {"x": x} | state._asdict()
+    loss(arrays)
+    dx, dstate = layer.backward(u, upstream)
+    gradients = {path: p.grad for path, p in parameters.items()} | {"x": dx} | dstate._asdict()
+    report = gradcheck.check(loss, arrays, gradients, method="central")
+    assert report.passed, f"\n{report}"
+
+
+def test_embedding_and_linear_gradients(rng, impl):
+    embedding = Embedding(V, D, init_scale=1.0, dtype="float64", impl=impl, rng=rng)
+    linear = Linear(D, H, init_scale=1.0, dtype="float64", impl=impl, rng=rng)
+    parameters = {p.name: p for p in [*embedding.parameters(), *linear.parameters()]}
+    ids, u = rng.integers(0, 4, (T, B)), rng.standard_normal((T, B, H))
+
+    def loss(a):
+        for path, parameter in parameters.items():
+            parameter.data = a[path]
+        return (u * linear.forward(embedding.forward(ids))).sum()
+
+    arrays = {path: p.data for path, p in parameters.items()}
+    loss(arrays)
+    embedding.backward(linear.backward(u))
+    gradients = {path: p.grad for path, p in parameters.items()}
+    report = gradcheck.check(loss, arrays, gradients)
+    assert report.passed, f"\n{report}"
+
+
+def test_gradients_add_up_over_backward_passes(rng, impl):
+    linear = Linear(D, H, dtype="float64", impl=impl, rng=rng)
+    passes = [(rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))) for _ in range(2)]
+    separate = []
+    for x, dy in passes:
+        linear.forward(x)
+        linear.backward(dy)
+        separate.append(linear.W.grad.copy())
+        linear.W.zero_grad()
+        assert not linear.W.grad.any()
+    for x, dy in passes:
+        linear.forward(x)
+        linear.backward(dy)
+    np.testing.assert_allclose(linear.W.grad, sum(separate), rtol=1e-12)
+
+
+# --- the protocol ------------------------------------------------------------------------------
+
+
+def layers_with_input(rng, impl):
+    x = rng.standard_normal((T, B, D))
+    lstm = LSTM(D, H, dtype="float64", impl=impl, rng=0)
+    loss = SequenceCrossEntropy(impl=impl)
+    return {
+        "Linear": (Linear(D, H, dtype="float64", impl=impl, rng=0), (x,), (np.ones((T, B, H)),)),
+        "LSTM": (lstm, (x, lstm.zero_state(B)), (np.ones((T, B, H)),)),
+        "Embedding": (Embedding(V, D, dtype="float64", impl=impl, rng=0),
+                      (np.ones((T, B), int),), (x,)),
+        "Dropout": (Dropout(0.5, impl=impl, rng=0), (x,), (x,)),
+        "SequenceCrossEntropy": (loss, (x, np.ones((T, B), int)), ()),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["Linear", "LSTM", "Embedding", "Dropout", "SequenceCrossEntropy"]
+)
+def test_backward_needs_one_pending_forward(rng, impl, name):
+    layer, arguments, upstream = layers_with_input(rng, impl)[name]
+    message = rf"{name}\.backward: there is no pending forward pass"
+    with pytest.raises(RuntimeError, match=message):
+        layer.backward(*upstream)
+    layer.forward(*arguments)
+    layer.backward(*upstream)
+    with pytest.raises(RuntimeError, match=message):  # the cache was consumed
+        layer.backward(*upstream)
+    layer.forward(*arguments, training=False)  # keeps nothing
+    with pytest.raises(RuntimeError, match=message):
+        layer.backward(*upstream)
+    layer.forward(*arguments)
+    layer.forward(*arguments, training=False)  # and disturbs nothing
+    layer.backward(*upstream)
+
+
+def test_a_layer_remembers_nothing_between_calls(rng, impl):
+    """The same state gives the same result; the batch size is free at every call."""
+    lstm = LSTM(D, H, L, dtype="float64", impl=impl, rng=0)
+    x = rng.standard_normal((T, B, D))
+    state = random_state(rng, lstm, B)
+    first, after = lstm.forward(x, state)
+    again, after_again = lstm.forward(x, state)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(after.c, after_again.c)
+    one, _ = lstm.forward(x[:, :1].copy(), LSTMState(state.h[:, :1], state.c[:, :1]))
+    np.testing.assert_allclose(one, first[:, :1], rtol=1e-12)
+
+
+def test_state_is_carried_by_the_caller(rng, impl):
+    lstm = LSTM(D, H, L, dtype="float64", impl=impl, rng=0)
+    x = rng.standard_normal((T, B, D))
+    whole, end = lstm.forward(x, lstm.zero_state(B))
+    first, state = lstm.forward(x[:2], lstm.zero_state(B))
+    second, state = lstm.forward(x[2:], state)
+    np.testing.assert_allclose(np.concatenate([first, second]), whole, rtol=1e-12)
+    np.testing.assert_allclose(state.h, end.h, rtol=1e-12)
+    np.testing.assert_allclose(state.c, end.c, rtol=1e-12)
+
+
+# --- parameters --------------------------------------------------------------------------------
+
+
+def test_every_layer_has_its_own_weights():
+    lstm = LSTM(D, H, 3, rng=0)
+    assert [p.name for p in lstm.parameters()] == [
+        f"lstm.{layer}.{name}" for layer in range(3) for name in ("Wx", "Wh", "b")
+    ]
+    assert lstm.parameters()[0].data.shape == (D, 4 * H)
+    assert lstm.parameters()[3].data.shape == (H, 4 * H)
+    second, third = (lstm.layers[k][1].data for k in (1, 2))
+    assert not np.shares_memory(second, third)
+    assert not np.array_equal(second, third)
+
+
+def test_forget_bias_enters_at_the_start_in_the_f_block_only():
+    lstm = LSTM(D, H, 1, init_scale=0.01, forget_bias=3.0, rng=0)
+    b = lstm.layers[0][2].data.reshape(4, H)  # i, f, g, o
+    assert (np.abs(b[1] - 3) <= 0.01).all()
+    assert (np.abs(b[[0, 2, 3]]) <= 0.01).all()
+
+
+def test_initial_values_fill_the_range_and_do_not_depend_on_the_dtype():
+    double = Embedding(100, 50, init_scale=0.1, dtype="float64", rng=3).W.data
+    single = Embedding(100, 50, init_scale=0.1, dtype="float32", rng=3).W.data
+    assert np.abs(double).max() <= 0.1
+    assert np.abs(double).max() > 0.099
+    assert abs(double.mean()) < 0.005
+    np.testing.assert_array_equal(single, double.astype(np.float32))
+
+
+def test_parameter_gradient_must_have_its_shape():
+    p = Parameter(np.zeros((2, 3)), "w")
+    p.grad = np.ones((2, 3))
+    with pytest.raises(ValueError, match=r"w: grad must have shape \(2, 3\), got \(3, 2\)"):
+        p.grad = np.ones((3, 2))
+
+
+# --- dropout -----------------------------------------------------------------------------------
+
+
+def test_dropout_keeps_the_expected_value_and_uses_one_mask_for_both_passes(impl):
+    dropout = Dropout(0.25, impl=impl, rng=0)
+    x = np.ones((40, 50, 60))
+    y = dropout.forward(x)
+    assert np.unique(y).tolist() == [0, 1 / 0.75]
+    assert (y == 0).mean() == pytest.approx(0.25, abs=0.005)
+    np.testing.assert_array_equal(dropout.backward(x), y)
+    assert not np.array_equal(dropout.forward(x), y)  # a new mask
+
+
+def test_no_dropout_is_the_identity(rng, impl):
+    x = rng.standard_normal((T, B, D))
+    for dropout, training in [(Dropout(0.0, impl=impl), True), (Dropout(0.9, impl=impl), False)]:
+        np.testing.assert_array_equal(dropout.forward(x, training), x)
+    layer = Dropout(0.0, impl=impl)
+    layer.forward(x)
+    np.testing.assert_array_equal(layer.backward(x), x)
+
+
+def test_dropout_between_layers_only_in_training(rng, impl):
+    lstm = LSTM(D, H, L, dropout=0.5, dtype="float64", impl=impl, rng=0)
+    x, state = rng.standard_normal((T, B, D)), lstm.zero_state(B)
+    quiet, _ = lstm.forward(x, state, training=False)
+    np.testing.assert_array_equal(lstm.forward(x, state, training=False)[0], quiet)
+    noisy, _ = lstm.forward(x, state)
+    assert not np.allclose(noisy, quiet)
+    single = LSTM(D, H, 1, dropout=0.5, dtype="float64", impl=impl, rng=0)
+    state = single.zero_state(B)
+    np.testing.assert_array_equal(single.forward(x, state)[0], single.forward(x, state)[0])
+
+
+# --- bad arguments -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda n: n.forward(np.zeros((T, B, D + 1), "f4"), n.zero_state(B)), ValueError,
+         r"LSTM.forward: x must have shape \(T, B, 4\), got \(5, 3, 5\); D is fixed by Wx"),
+        (lambda n: n.forward(np.zeros((T, B, D)), n.zero_state(B)), TypeError,
+         "x must have dtype float32, got float64"),
+        (lambda n: n.forward(np.zeros((T, B, D), "f4"), n.zero_state(B + 1)), ValueError,
+         r"state.h must have shape \(2, 3, 6\), got \(2, 4, 6\)"),
+        (lambda n: n.forward(np.zeros((T, B, D), "f4"), RNNState(n.zero_state(B).h)), TypeError,
+         r"state must be LSTMState\(h, c\), got RNNState; zero_state\(batch_size\) makes one"),
+        (lambda n: n.forward([[[0.0] * D]], n.zero_state(1)), TypeError,
+         "x must be a NumPy array, got list"),
+        (lambda n: Dropout(1.0), ValueError, r"dropout must be in \[0, 1\)"),
+        (lambda n: RNN(D, H, activation="gelu"), ValueError, "activation must be"),
+        (lambda n: LSTM(D, H, impl="cuda"), ValueError, "impl must be 'fast' or 'reference'"),
+        (lambda n: Embedding(V, D).forward(np.array([[0, V]])), ValueError, "ids"),
+        (lambda n: Embedding(V, D).forward(np.array([[0, -1]])), ValueError, "ids"),
+        (lambda n: Embedding(V, D).forward(np.array([[0.0, 1.0]])), TypeError, "ids"),
+        (lambda n: Embedding(V, D).load(np.zeros((D, V))), ValueError, "vectors must have shape"),
+        (lambda n: Embedding(V, D).load(np.full((V, D), np.nan)), ValueError, "must be finite"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_get_one_sentence(call, error, message):
+    with pytest.raises(error, match=message):
+        call(LSTM(D, H, L, rng=0))

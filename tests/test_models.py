@@ -1,0 +1,273 @@
+"""Whole models: gradients by path, state, tying, frozen embeddings, and what they compute."""
+
+import copy
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+
+import numpylstm as nl
+from numpylstm import gradcheck
+
+VARIANTS = {
+    "lstm": {"embedding_size": D},
+    "tanh": {"embedding_size": D, "cell": "rnn"},
+    "relu": {"embedding_size": D, "cell": "rnn", "activation": "relu"},
+    "sigmoid": {"embedding_size": D, "cell": "rnn", "activation": "sigmoid"},
+    "tied": {"tied": True},
+    "dropout": {"embedding_size": D, "dropout": 0.4},
+    "averaged": {"embedding_size": D, "average_across_timesteps": True},
+}
+
+
+def language_model(variant="lstm", impl="fast", **changes):
+    options = {"dtype": "float64", "init_scale": 0.8, "rng": 0} | VARIANTS[variant] | changes
+    return nl.LanguageModel(V, H, L, impl=impl, **options)
+
+
+def random_state(rng, model):
+    zero = model.zero_state(B)
+    return type(zero)(*(rng.standard_normal(part.shape).astype(part.dtype) for part in zero))
+
+
+def window(rng):
+    x, y = rng.integers(0, V, (2, T, B))
+    return x, y
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_language_model_gradients(rng, variant, impl):
+    model = language_model(variant, impl)
+    x, y = window(rng)
+    state, weights = random_state(rng, model), rng.random((T, B))
+    mask_source = model.rng.bit_generator.state
+
+    def loss(a):
+        model.load_state_dict(a)
+        model.rng.bit_generator.state = copy.deepcopy(mask_source)  # the same masks every time
+        return model.forward(x, y, state, weights=weights)[0]
+
+    arrays = model.state_dict()
+    loss(arrays)
+    model.backward()
+    gradients = {path: p.grad for path, p in model.parameters().items()}
+    report = gradcheck.check(loss, arrays, gradients, method="central")
+    assert report.passed, f"\n{report}"
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_sequence_classifier_gradients(rng, cell, impl):
+    model = nl.SequenceClassifier(
+        V, 3, H, L, embedding_size=D, cell=cell, dtype="float64", init_scale=0.8, rng=0, impl=impl
+    )
+    x, y = rng.integers(0, V, (T, B)), rng.integers(0, 3, B)
+
+    def loss(a):
+        model.load_state_dict(a)
+        return model.forward(x, y)
+
+    arrays = model.state_dict()
+    loss(arrays)
+    model.backward()
+    gradients = {path: p.grad for path, p in model.parameters().items()}
+    report = gradcheck.check(loss, arrays, gradients, method="central")
+    assert report.passed, f"\n{report}"
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_both_implementations_train_alike(rng, variant, dtype, tolerance):
+    """The same losses, norms and parameters over several updates."""
+    batches = [window(rng) for _ in range(6)]
+    histories, models = [], []
+    for impl in ("fast", "reference"):
+        model = language_model(variant, impl, dtype=dtype, init_scale=0.3)
+        optimizer = nl.SGD(model.parameters(), lr=0.3, momentum=0.5)
+        state, history = model.zero_state(B), []
+        for x, y in batches:
+            optimizer.zero_grad()
+            loss, state = model.forward(x, y, state)
+            model.backward()
+            history.append((loss, nl.clip_by_global_norm(model.parameters(), 1.0)))
+            optimizer.step()
+        histories.append(history)
+        models.append(model.state_dict())
+    np.testing.assert_allclose(histories[0], histories[1], rtol=tolerance)
+    for path, array in models[0].items():
+        scale = np.abs(array).max()
+        np.testing.assert_allclose(array, models[1][path], atol=tolerance * scale, err_msg=path)
+
+
+# --- paths and arrays --------------------------------------------------------------------------
+
+
+def test_parameter_paths():
+    names = ("Wx", "Wh", "b")
+    recurrent = [f"{{}}.{layer}.{name}" for layer in range(L) for name in names]
+    assert list(language_model("lstm").parameters()) == [
+        "embedding.W", *(p.format("lstm") for p in recurrent), "decoder.W", "decoder.b",
+    ]  # fmt: skip
+    assert "rnn.1.Wh" in language_model("tanh").parameters()
+    assert "decoder.W" not in language_model("tied").parameters()
+    assert language_model().parameters()["decoder.W"].data.shape == (H, V)
+
+
+def test_state_dict_is_a_copy_and_loads_back(rng):
+    model, other = language_model(), language_model(rng=1)
+    arrays = model.state_dict()
+    x, y = window(rng)
+    assert model.forward(x, y, model.zero_state(B))[0] != other.forward(x, y, other.zero_state(B))
+    other.load_state_dict(arrays)
+    assert (
+        model.forward(x, y, model.zero_state(B))[0] == other.forward(x, y, other.zero_state(B))[0]
+    )
+    arrays["decoder.b"][:] = 0
+    assert model.parameters()["decoder.b"].data.any()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda a: a.pop("decoder.b"), "missing: decoder.b; unknown: none"),
+        (lambda a: a.update(extra=a["decoder.b"]), "missing: none; unknown: extra"),
+        (lambda a: a.update({"decoder.b": a["decoder.b"][1:]}), "decoder.b must have shape"),
+    ],
+)
+def test_foreign_arrays_are_refused_and_nothing_is_changed(spoil, message):
+    model = language_model()
+    before = model.state_dict()
+    arrays = {path: array + 1 for path, array in before.items()}
+    spoil(arrays)
+    with pytest.raises(ValueError, match=message):
+        model.load_state_dict(arrays)
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[path])
+
+
+def test_pretrained_embeddings_frozen_or_trained(rng):
+    vectors = rng.standard_normal((V, D)).astype("float32")
+    x, y = window(rng)
+    for trainable in (False, True):
+        model = language_model()
+        model.embedding.load(vectors, trainable=trainable)
+        optimizer = nl.SGD(model.parameters(), lr=1.0)
+        model.forward(x, y, model.zero_state(B))
+        model.backward()
+        optimizer.step()
+        changed = not np.array_equal(model.state_dict()["embedding.W"], vectors)
+        assert changed == trainable
+        assert ("embedding.W" in model.parameters()) == trainable
+
+
+# --- what they compute -------------------------------------------------------------------------
+
+
+def test_training_false_is_the_model_without_dropout(rng):
+    noisy, plain = language_model(dropout=0.5), language_model(dropout=0.0)
+    noisy.load_state_dict(plain.state_dict())
+    x, y = window(rng)
+    state = random_state(rng, plain)
+    quiet, _ = noisy.forward(x, y, state, training=False)
+    assert quiet == plain.forward(x, y, state)[0]
+    assert noisy.forward(x, y, state)[0] != quiet
+    with pytest.raises(RuntimeError, match="no pending forward pass"):
+        model = language_model()
+        model.forward(x, y, state, training=False)
+        model.backward()
+
+
+def test_masked_tokens_have_no_influence_on_the_gradient(rng):
+    x, y = window(rng)
+    weights = (rng.random((T, B)) < 0.6).astype(float)
+    other_y = np.where(weights == 0, (y + 1) % V, y)
+    gradients = []
+    for targets in (y, other_y):
+        model = language_model()
+        model.forward(x, targets, model.zero_state(B), weights=weights)
+        model.backward()
+        gradients.append({path: p.grad for path, p in model.parameters().items()})
+    for path, gradient in gradients[0].items():
+        np.testing.assert_array_equal(gradient, gradients[1][path], err_msg=path)
+
+
+def test_scores_agree_with_the_loss_and_the_logits(rng):
+    model = language_model()
+    x, y = window(rng)
+    state = random_state(rng, model)
+    loss, _ = model.forward(x, y, state)
+    nll, predicted = model.training_scores()
+    assert loss == pytest.approx(nll.mean(axis=1).sum(), rel=1e-12)
+    nll_again, predicted_again, _ = model.score(x, y, state)
+    np.testing.assert_array_equal(nll, nll_again)
+    np.testing.assert_array_equal(predicted, predicted_again)
+    logits, _ = model.logits(x, state)
+    np.testing.assert_array_equal(predicted, logits.argmax(axis=-1))
+    model.backward()
+    with pytest.raises(RuntimeError, match="no pending forward pass"):
+        model.training_scores()
+
+
+def test_classifier_learns_what_only_the_first_step_says(rng):
+    """The answer is the first token; what follows is noise: many-to-one with a memory."""
+    model = nl.SequenceClassifier(8, 2, 12, init_scale=0.3, rng=0)
+    optimizer = nl.SGD(model.parameters(), lr=0.5)
+    for _ in range(300):
+        x = rng.integers(2, 8, (6, 20))
+        y = rng.integers(0, 2, 20)
+        x[0] = y
+        optimizer.zero_grad()
+        model.forward(x, y)
+        model.backward()
+        nl.clip_by_global_norm(model.parameters(), 1.0)
+        optimizer.step()
+    x = rng.integers(2, 8, (6, 200))
+    y = rng.integers(0, 2, 200)
+    x[0] = y
+    assert (model.predict(x) == y).mean() > 0.98
+
+
+# --- bad arguments -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nl.LanguageModel(0, H), ValueError, "vocab_size must be at least 1, got 0"),
+        (lambda: nl.LanguageModel(V, 2.5), TypeError, "hidden_size must be a whole number, got"),
+        (lambda: nl.LanguageModel(V, H, cell="gru"), ValueError, "cell must be 'lstm' or 'rnn'"),
+        (lambda: nl.LanguageModel(V, H, dtype="int32"), ValueError, "dtype must be float32 or"),
+        (lambda: nl.LanguageModel(V, H, tied=True, embedding_size=D), ValueError,
+         "a tied model needs embedding_size = hidden_size, got 4 and 6"),
+        (lambda: nl.SequenceClassifier(V, 0, H), ValueError, "num_classes must be at least 1"),
+    ],
+)  # fmt: skip
+def test_impossible_models(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda x, y: (x, y[1:]), ValueError, r"x and y must have one shape \(T, B\)"),
+        (lambda x, y: (x + V, y), ValueError, "ids"),
+        (lambda x, y: (x, y - V), ValueError, "targets"),
+        (lambda x, y: (x.astype(float), y), TypeError, "ids"),
+    ],
+)
+def test_bad_windows(rng, spoil, error, message):
+    model = language_model()
+    with pytest.raises(error, match=message):
+        model.forward(*spoil(*window(rng)), model.zero_state(B))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint16, np.int64, np.uint8])
+def test_any_integer_type_and_layout_will_do_for_ids(rng, dtype):
+    model = language_model()
+    x, y = window(rng)
+    expected, _ = model.forward(x, y, model.zero_state(B))
+    odd = np.asfortranarray(x.astype(dtype))
+    odd.setflags(write=False)
+    assert model.forward(odd, y.astype(dtype), model.zero_state(B))[0] == expected

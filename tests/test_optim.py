@@ -1,0 +1,133 @@
+"""Clipping, descent and learning rates."""
+
+import math
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm.layers import Parameter
+
+
+@pytest.fixture(params=["float32", "float64"])
+def parameters(rng, request):
+    parameters = {
+        name: Parameter(rng.standard_normal(shape).astype(request.param), name)
+        for name, shape in {"a": (7, 5), "b": (11,), "c": (3, 130)}.items()
+    }
+    for parameter in parameters.values():
+        parameter.grad = rng.standard_normal(parameter.data.shape).astype(request.param)
+    return parameters
+
+
+def global_norm(parameters):
+    return np.linalg.norm(np.concatenate([p.grad.ravel() for p in parameters.values()]))
+
+
+def test_clipping_scales_all_gradients_together(parameters):
+    before = {name: p.grad.copy() for name, p in parameters.items()}
+    expected = global_norm(parameters)
+    norm = nl.clip_by_global_norm(parameters, 2.0)
+    assert norm == pytest.approx(expected, rel=1e-6)  # the norm before clipping
+    assert global_norm(parameters) == pytest.approx(2.0, rel=1e-6)
+    for name, p in parameters.items():
+        np.testing.assert_allclose(p.grad, before[name] * (2.0 / expected), rtol=1e-5)
+
+
+def test_a_small_norm_is_left_alone(parameters):
+    before = {name: p.grad.copy() for name, p in parameters.items()}
+    nl.clip_by_global_norm(parameters, 1e6)
+    nl.clip_by_global_norm(parameters, math.inf)
+    for name, p in parameters.items():
+        np.testing.assert_array_equal(p.grad, before[name])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_norm_that_is_not_finite_is_returned_and_nothing_is_scaled(parameters, bad):
+    parameters["b"].grad[3] = bad
+    before = parameters["a"].grad.copy()
+    assert not math.isfinite(nl.clip_by_global_norm(parameters, 1.0))
+    np.testing.assert_array_equal(parameters["a"].grad, before)
+
+
+def test_sgd_is_data_minus_rate_times_gradient(parameters):
+    expected = {name: p.data - 0.3 * p.grad for name, p in parameters.items()}
+    optimizer = nl.SGD(parameters, lr=0.3)
+    optimizer.step()
+    for name, p in parameters.items():
+        np.testing.assert_allclose(p.data, expected[name], rtol=1e-5, atol=1e-6)
+    optimizer.zero_grad()
+    assert not any(p.grad.any() for p in parameters.values())
+
+
+def test_momentum_adds_a_share_of_the_last_velocity(parameters):
+    data, velocity = parameters["a"].data.astype(float), 0.0
+    optimizer = nl.SGD(parameters, lr=0.1, momentum=0.9)
+    for _ in range(3):
+        velocity = 0.9 * velocity + parameters["a"].grad
+        data = data - 0.1 * velocity
+        optimizer.step()
+    np.testing.assert_allclose(parameters["a"].data, data, rtol=1e-5, atol=1e-6)
+
+
+def test_the_rate_may_change_between_steps(parameters):
+    optimizer = nl.SGD(parameters, lr=1.0)
+    before = parameters["a"].data.copy()
+    optimizer.lr = 0.25
+    optimizer.step()
+    np.testing.assert_allclose(
+        parameters["a"].data, before - 0.25 * parameters["a"].grad, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_decay_after_some_epochs():
+    """Zaremba's small model: rate 1 for four epochs, then halved at each."""
+    rates = [nl.decayed_rate(1.0, epoch, decay=0.5, constant_epochs=4) for epoch in range(7)]
+    assert rates == [1, 1, 1, 1, 0.5, 0.25, 0.125]
+
+
+def test_decay_on_a_plateau():
+    losses = [5.0, 4.0, 4.0, 4.5, 3.9]
+    rates = [nl.plateau_rate(20.0, losses[:n], decay=0.25) for n in range(6)]
+    assert rates == [20, 20, 20, 5, 1.25, 1.25]
+
+
+def test_sum_and_mean_recipes_are_one_algorithm():
+    """(sum over T, rate 1, clip 5) is (mean over T, rate T, clip 5 / T)."""
+    T, B, V = 7, 4, 13
+    rng = np.random.default_rng(1)
+    windows = rng.integers(0, V, (20, 2, T, B))
+    trained = []
+    for mean in (False, True):
+        model = nl.LanguageModel(
+            V, 6, dtype="float64", init_scale=0.5, rng=0, average_across_timesteps=mean
+        )
+        rate, clip = (T, 0.5 / T) if mean else (1.0, 0.5)
+        optimizer = nl.SGD(model.parameters(), lr=rate)
+        state = model.zero_state(B)
+        clipped = 0
+        for x, y in windows:
+            optimizer.zero_grad()
+            _, state = model.forward(x, y, state)
+            model.backward()
+            clipped += nl.clip_by_global_norm(model.parameters(), clip) > clip
+            optimizer.step()
+        assert clipped > 0
+        trained.append(model.state_dict())
+    for path, array in trained[0].items():
+        np.testing.assert_allclose(array, trained[1][path], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: nl.SGD(p, lr=0), "lr must be positive and finite, got 0"),
+        (lambda p: nl.SGD(p, lr=math.nan), "lr must be positive and finite, got nan"),
+        (lambda p: nl.SGD(p, lr=1, momentum=1), r"momentum must be in \[0, 1\), got 1"),
+        (lambda p: nl.clip_by_global_norm(p, 0), "max_norm must be positive, got 0"),
+        (lambda p: nl.clip_by_global_norm(p, math.nan), "max_norm must be positive, got nan"),
+    ],
+)
+def test_bad_arguments(parameters, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(parameters)

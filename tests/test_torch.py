@@ -1,0 +1,148 @@
+"""The same steps in PyTorch: loss, every gradient by path, and twenty updates, to 1e-10.
+
+PyTorch's LSTM has the gate order i, f, g, o too; its weights are the transposes of ours and it has
+two biases, of which one is set to zero here and frozen.
+"""
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+
+import numpylstm as nl
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
+
+VARIANTS = {
+    "lstm": {"cell": "lstm", "embedding_size": D},
+    "tanh": {"cell": "rnn", "activation": "tanh", "embedding_size": D},
+    "relu": {"cell": "rnn", "activation": "relu", "embedding_size": D},
+    "tied lstm": {"cell": "lstm", "tied": True},
+}
+
+
+class Twin(torch.nn.Module):
+    """The model of `numpylstm.LanguageModel`, in PyTorch's parts."""
+
+    def __init__(self, model, *, cell, activation="tanh", embedding_size=H, tied=False):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(V, embedding_size)
+        if cell == "lstm":
+            self.rnn = torch.nn.LSTM(embedding_size, H, L)
+        else:
+            self.rnn = torch.nn.RNN(embedding_size, H, L, nonlinearity=activation)
+        self.decoder = torch.nn.Linear(H, V)
+        if tied:
+            self.decoder.weight = self.embedding.weight
+        self.double()
+        self.by_path = {"embedding.W": self.embedding.weight, "decoder.b": self.decoder.bias}
+        if not tied:
+            self.by_path["decoder.W"] = self.decoder.weight
+        for layer in range(L):
+            path = f"{cell}.{layer}"
+            self.by_path[f"{path}.Wx"] = getattr(self.rnn, f"weight_ih_l{layer}")
+            self.by_path[f"{path}.Wh"] = getattr(self.rnn, f"weight_hh_l{layer}")
+            self.by_path[f"{path}.b"] = getattr(self.rnn, f"bias_ih_l{layer}")
+            second_bias = getattr(self.rnn, f"bias_hh_l{layer}")
+            second_bias.requires_grad_(False).zero_()
+        with torch.no_grad():
+            for path, array in model.state_dict().items():
+                self.by_path[path].copy_(torch.from_numpy(self.oriented(path, array)))
+
+    @staticmethod
+    def oriented(path, array):
+        """Ours to theirs, or back: all matrices but the embedding are transposed."""
+        return array if path == "embedding.W" else array.T
+
+    def forward(self, x, state):
+        hs, state = self.rnn(self.embedding(torch.from_numpy(x)), state)
+        return self.decoder(hs), state
+
+    def gradients(self):
+        return {path: self.oriented(path, p.grad.numpy()) for path, p in self.by_path.items()}
+
+    def parameters_by_path(self):
+        return {
+            path: self.oriented(path, p.detach().numpy()) for path, p in self.by_path.items()
+        }
+
+
+def assert_close(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for path, array in ours.items():
+        scale = np.abs(theirs[path]).max()
+        np.testing.assert_allclose(array, theirs[path], rtol=0, atol=1e-10 * scale, err_msg=path)
+
+
+@pytest.fixture(params=VARIANTS)
+def pair(request):
+    options = VARIANTS[request.param]
+    model = nl.LanguageModel(V, H, L, dtype="float64", init_scale=0.5, rng=0, **options)
+    return model, Twin(model, **options)
+
+
+def torch_loss(logits, y):
+    """Sum over time of the mean over the batch."""
+    nll = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, V), torch.from_numpy(y.reshape(-1)), reduction="none"
+    )
+    return nll.reshape(y.shape).mean(dim=1).sum()
+
+
+def torch_state(state):
+    parts = tuple(torch.from_numpy(part) for part in state)
+    return parts if len(parts) == 2 else parts[0]
+
+
+def test_loss_states_and_every_gradient(rng, pair):
+    model, twin = pair
+    x, y = rng.integers(0, V, (2, T, B))
+    zero = model.zero_state(B)
+    state = type(zero)(*(rng.standard_normal(part.shape) for part in zero))
+    loss, after = model.forward(x, y, state)
+    model.backward()
+    logits, twin_after = twin(x, torch_state(state))
+    twin_loss = torch_loss(logits, y)
+    twin_loss.backward()
+    assert loss == pytest.approx(twin_loss.item(), rel=1e-12)
+    twin_parts = twin_after if len(after) == 2 else (twin_after,)
+    for ours, theirs in zip(after, twin_parts, strict=True):
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-11, atol=1e-13)
+    assert_close({path: p.grad for path, p in model.parameters().items()}, twin.gradients())
+
+
+def test_twenty_training_steps(rng, pair):
+    """State carried and cut, gradients clipped, rate 1 and momentum 0.5."""
+    model, twin = pair
+    optimizer = nl.SGD(model.parameters(), lr=0.5, momentum=0.5)
+    trained = [p for p in twin.parameters() if p.requires_grad]
+    twin_optimizer = torch.optim.SGD(trained, lr=0.5, momentum=0.5)
+    state = model.zero_state(B)
+    twin_state = torch_state(state)
+    clipped = 0
+    for x, y in rng.integers(0, V, (20, 2, T, B)):
+        optimizer.zero_grad()
+        loss, state = model.forward(x, y, state)
+        model.backward()
+        norm = nl.clip_by_global_norm(model.parameters(), 1.0)
+        optimizer.step()
+
+        twin_optimizer.zero_grad()
+        logits, twin_state = twin(x, twin_state)
+        twin_state = (
+            tuple(s.detach() for s in twin_state)
+            if isinstance(twin_state, tuple)
+            else twin_state.detach()
+        )
+        twin_loss = torch_loss(logits, y)
+        twin_loss.backward()
+        # By hand: torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm.
+        twin_norm = torch.sqrt(sum((p.grad**2).sum() for p in trained))
+        for p in trained:
+            p.grad *= min(1.0, 1.0 / twin_norm.item())
+        twin_optimizer.step()
+
+        clipped += norm > 1.0
+        assert loss == pytest.approx(twin_loss.item(), rel=1e-10)
+        assert norm == pytest.approx(twin_norm.item(), rel=1e-10)
+    assert 0 < clipped
+    assert_close(model.state_dict(), twin.parameters_by_path())
