@@ -9,7 +9,13 @@ from numpylstm import data, functional, gradcheck, reference, sampling
 from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
-from numpylstm.evaluation import Evaluation, evaluate, tutorial_protocol
+from numpylstm.evaluation import (
+    Evaluation,
+    TutorialResult,
+    evaluate,
+    true_and_predicted,
+    tutorial_protocol,
+)
 from numpylstm.layers import (
     LSTM,
     RNN,
@@ -46,6 +52,7 @@ __all__ = [
     "SequenceClassifier",
     "SequenceCrossEntropy",
     "TrainConfig",
+    "TutorialResult",
     "Vocabulary",
     "clip_by_global_norm",
     "data",
@@ -64,5 +71,6 @@ __all__ = [
     "sampling",
     "save",
     "train",
+    "true_and_predicted",
     "tutorial_protocol",
 ]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.data import check_ids
+from numpylstm.checks import check_ids
 
 __all__ = ["BigramResult", "interpolated_bigram_perplexity", "unigram_perplexity"]
 
@@ -120,7 +120,8 @@ def interpolated_bigram_perplexity(
 
 
 def _sequence(where: str, name: str, ids: ArrayLike, size: int) -> NDArray[np.int64]:
-    array = check_ids(where, name, ids, size)
+    array = np.asarray(ids)
+    check_ids(where, name, array, size)
     if array.ndim != 1 or len(array) < 2:
         raise ValueError(
             f"{where}: {name} must have shape (N,) with N at least 2, got {array.shape}; "

@@ -21,10 +21,10 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.models import LanguageModel, State
-from numpylstm.training import Row, Run, Tally, build_model
 from numpylstm.optim import SGD
+from numpylstm.training import Row, Run, Tally, build_model
 
 FORMAT = "numpylstm checkpoint"
 VERSION = 1
@@ -101,8 +101,9 @@ def save(run: Run, path: str | Path) -> None:
 
 
 def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """SHA-256 over name, dtype, shape and bytes (row-major, little-endian) of every array, in the
-    order of the names.
+    """SHA-256 over name, dtype, shape and bytes of every array, in the order of the names.
+
+    The bytes are row-major and little-endian, whatever the array and the machine are.
     """
     digest = hashlib.sha256()
     for name in sorted(arrays):
@@ -113,7 +114,7 @@ def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return digest.digest()
 
 
-def write_atomically(path: str | Path, write) -> None:
+def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     """Call ``write(file)`` on a temporary file in the same folder, then rename it to `path`."""
     path = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -166,8 +167,10 @@ def load(path: str | Path) -> Checkpoint:
 
 
 def read_members(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file. Shapes are held against the size of the file before any memory
-    is taken, and members must be stored uncompressed, so a small file cannot ask for much.
+    """The arrays of an `.npz` file.
+
+    Shapes are held against the size of the file before any memory is taken, and members must be
+    stored uncompressed, so a small file cannot ask for much.
     """
     arrays: dict[str, NDArray[Any]] = {}
     try:

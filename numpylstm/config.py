@@ -118,22 +118,16 @@ class TrainConfig:
     decay: float = option(
         0.5, float, OPTIMISATION, "factor of the learning rate", above=0, at_most=1
     )
-    constant_epochs: int = option(
-        4, int, OPTIMISATION, "epochs at the first rate", at_least=0
-    )
-    momentum: float = option(
-        0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1
-    )
+    constant_epochs: int = option(4, int, OPTIMISATION, "epochs at the first rate", at_least=0)
+    momentum: float = option(0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1)
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
     average_across_timesteps: bool = option(
-        False, bool, OPTIMISATION, "divide the loss by T: set the rate to T and the clip to 5/T then"
+        False, bool, OPTIMISATION, "divide the loss by T; set the rate to T and the clip to 5/T"
     )
     average_across_batch: bool = option(True, bool, OPTIMISATION, "divide the loss by B")
 
     seed: int = option(0, int, RUN, "of the initial values and the dropout masks", at_least=0)
-    log_every: int = option(
-        100, int, RUN, "updates between two rows of metrics.csv", at_least=1
-    )
+    log_every: int = option(100, int, RUN, "updates between two rows of metrics.csv", at_least=1)
 
     def __post_init__(self) -> None:
         for setting in fields(self):

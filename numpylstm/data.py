@@ -1,35 +1,47 @@
 """Text in, token ids out: vocabularies, corpora and time-major batches.
 
-The way of a text through this file::
+The way of a text::
 
     file --read_text--> str --tokenize--> tokens --Vocabulary.encode--> ids (N,) int32
                                                                            |
                                                 x, y (T, B) <---batches----+
 
-Three loaders go all the way and return a `Corpus`: `load_ptb` (Penn Treebank), `load_text` (any
-UTF-8 text) and `load_embedded` (the language reference inside every Python). A file that cannot
-be used raises `DataError`, one sentence that names it.
+The first two steps live in `numpylstm.text`. Three loaders go all the way and return a `Corpus`:
+`load_ptb` (Penn Treebank), `load_text` (any UTF-8 text) and `load_embedded` (the language
+reference inside every Python). A file that cannot be used raises `DataError`.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import operator
 import os
 import platform
-import re
-import tarfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from numpylstm.checks import check_ids
+from numpylstm.text import (
+    EOS,
+    HELD_OUT,
+    LEVELS,
+    SPLITS,
+    UNK,
+    DataError,
+    check_level,
+    decode_text,
+    detokenize,
+    read_embedded,
+    read_ptb,
+    read_text,
+    split_punctuation,
+    tokenize,
+)
 
 __all__ = [
     "EOS",
@@ -40,7 +52,6 @@ __all__ = [
     "DataError",
     "Vocabulary",
     "batches",
-    "check_ids",
     "decode_text",
     "detokenize",
     "load_embedded",
@@ -54,168 +65,7 @@ __all__ = [
     "tokenize",
 ]
 
-EOS = "<eos>"
-"""The token for a line end, at word level."""
-
-UNK = "<unk>"
-"""The token for every token that the vocabulary lacks."""
-
-LEVELS = ("word", "char")
-"""What a token can be; see `tokenize`."""
-
-SPLITS = ("train", "valid", "test")
-"""The three parts of a corpus, in order."""
-
-_HELD_OUT = 20  # of 20 tokens, or blocks, one goes to validation and one to test: 90/5/5
 _MIN_TOKENS = 2  # one to predict from and one to predict
-_BLOCK = 2_000  # characters of the embedded text that go to one split together
-
-_MEBIBYTE = 1 << 20
-_MAX_MEMBER = 64 * _MEBIBYTE  # ptb.train.txt has 5 MiB
-_MAX_UNPACKED = 512 * _MEBIBYTE
-_MAX_HEADER = 32 << 10  # between two members of an archive; a sane header has 0.5 to 2 KiB
-_MAX_MEMBERS = 10_000
-
-# A word (letters, digits, "_"; an English ending such as 's stays on it), a number, a run of one
-# punctuation mark (**, ..., ====), a bracket.
-_PUNCTUATED = re.compile(
-    rf"{UNK}|{EOS}"
-    r"|[^\W\d]\w*(?:['’](?:d|ll|m|re|s|t|ve)\b)?"
-    r"|\d\w*(?:\.\d\w*)*"
-    r"|([^\w\s()\[\]{}])\1*"
-    r"|[()\[\]{}]"
-)
-_LONGEST_RUN = 3  # longer ones are rulers (****, ----); their length is no word of a language
-_CLOSING = frozenset(".,;:!?)]}")
-_OPENING = frozenset("([{")
-
-
-class DataError(ValueError):
-    """A file or a text that cannot be used; the message is one sentence that names it."""
-
-
-# --- Text and tokens ---------------------------------------------------------------------------
-
-
-def decode_text(raw: bytes, name: str) -> str:
-    r"""Decode the bytes of a text file.
-
-    A UTF-8 byte order mark is dropped, and every line end (``\r\n``, ``\r``) becomes ``\n``.
-
-    Parameters
-    ----------
-    raw : bytes
-        The whole file.
-    name : str
-        The name of the file, for the message of the error.
-
-    Raises
-    ------
-    DataError
-        If the bytes hold a NUL (a binary file) or are not UTF-8.
-    """
-    nul = raw.find(b"\0")
-    if nul >= 0:
-        raise DataError(
-            f"{name}: expected UTF-8 text, got a NUL byte at byte {nul}; "
-            f"this is a binary file or UTF-16"
-        )
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name}: expected UTF-8 text, got byte 0x{raw[error.start]:02x} at byte "
-            f"{error.start} ({error.reason}); convert the file to UTF-8 first"
-        ) from None
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Read a UTF-8 text file; see `decode_text`.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read or is not UTF-8 text.
-    """
-    try:
-        raw = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unreadable(path, error) from None
-    return decode_text(raw, str(path))
-
-
-def split_punctuation(text: str) -> str:
-    r"""Set spaces around words, numbers and punctuation: prose becomes fit for word level.
-
-    A run of one punctuation mark (``**``, ``...``) is kept together and cut to three marks;
-    brackets stand alone. Case and line ends stay, indentation goes.
-
-    Examples
-    --------
-    >>> split_punctuation("It's a list, f([1.5])\n----------\n")
-    "It's a list , f ( [ 1.5 ] )\n---\n"
-    """
-    return "\n".join(
-        " ".join(
-            match[0] if match[1] is None else match[0][:_LONGEST_RUN]
-            for match in _PUNCTUATED.finditer(line)
-        )
-        for line in text.split("\n")
-    )
-
-
-def tokenize(text: str, level: str = "word") -> list[str]:
-    r"""Cut a text into tokens.
-
-    Parameters
-    ----------
-    text : str
-        Lines end with ``\n``.
-    level : {"word", "char"}
-        ``word``: what white space separates, and `EOS` for each line end. Penn Treebank comes
-        in this form; `split_punctuation` brings other text into it.
-        ``char``: every character, the line end included.
-
-    Returns
-    -------
-    list of str
-    """
-    _check_level("tokenize", level)
-    return list(text) if level == "char" else text.replace("\n", f" {EOS} ").split()
-
-
-def detokenize(tokens: Iterable[str], level: str = "word") -> str:
-    """Write tokens as readable text.
-
-    At word level `EOS` becomes a line end, and no space is left before closing punctuation or
-    after an opening bracket, so ``tokenize(split_punctuation(...))`` finds the same tokens again.
-
-    Parameters
-    ----------
-    tokens : iterable of str
-    level : {"word", "char"}
-        The level at which the tokens were cut.
-    """
-    _check_level("detokenize", level)
-    if level == "char":
-        return "".join(tokens)
-    pieces: list[str] = []
-    left = "\n"
-    for token in tokens:
-        right = "\n" if token == EOS else token
-        # Equal marks side by side ("." and "...") would look like one longer run.
-        glued = (right[0] in _CLOSING or left in _OPENING) and left[-1] != right[0]
-        if not (glued or "\n" in (left, right)):
-            pieces.append(" ")
-        pieces.append(right)
-        left = right
-    return "".join(pieces)
-
-
-def _check_level(where: str, level: str) -> None:
-    if level not in LEVELS:
-        raise ValueError(f"{where}: level must be one of {', '.join(LEVELS)}, got {level!r}")
 
 
 # --- Vocabulary --------------------------------------------------------------------------------
@@ -325,11 +175,16 @@ class Vocabulary:
 
         Raises
         ------
-        TypeError, ValueError
-            As `check_ids`.
+        TypeError
+            If they are not integers.
+        ValueError
+            If one is out of range.
         """
-        checked = check_ids("Vocabulary.decode", "ids", ids, len(self))
-        return [self.tokens[i] for i in checked.ravel().tolist()]
+        array = np.asarray(ids)
+        if array.size == 0:
+            return []
+        check_ids("Vocabulary.decode", "ids", array, len(self))
+        return [self.tokens[i] for i in array.ravel().tolist()]
 
     def unknown(self, tokens: Iterable[str]) -> list[str]:
         """Return the distinct tokens that the vocabulary lacks, in order of appearance."""
@@ -352,47 +207,6 @@ class Vocabulary:
         return f"<Vocabulary of {len(self):,}: {shown}{', ...' if len(self) > 4 else ''}>"
 
 
-def check_ids(where: str, name: str, ids: ArrayLike, size: int) -> NDArray[Any]:
-    """Check token ids, before they reach code that checks nothing.
-
-    Parameters
-    ----------
-    where, name : str
-        The function and its argument, for the message of the error.
-    ids : array_like of int
-        Any shape and any integer dtype; read-only and strided arrays are fine.
-    size : int
-        The size of the vocabulary: ``0 <= id < size``.
-
-    Returns
-    -------
-    ndarray
-        `ids` as an array; not a copy if it was one.
-
-    Raises
-    ------
-    TypeError
-        If the dtype is not an integer one.
-    ValueError
-        If an id is out of range; the message names the first one and its index.
-    """
-    array = np.asarray(ids)
-    if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{where}: {name} must have an integer dtype, got {array.dtype}; "
-            f"token ids come from Vocabulary.encode"
-        )
-    if array.size and (array.min() < 0 or array.max() >= size):
-        first = np.argwhere((array < 0) | (array >= size))[0]
-        index = tuple(first.tolist())
-        place = index[0] if len(index) == 1 else index
-        raise ValueError(
-            f"{where}: {name} must hold token ids from 0 to {size - 1}, got {array[index]} at "
-            f"index {place}; was the text encoded with another vocabulary?"
-        )
-    return array
-
-
 # --- Corpora -----------------------------------------------------------------------------------
 
 
@@ -407,12 +221,12 @@ class Corpus:
     level : {"word", "char"}
         What a token is; see `tokenize`.
     vocabulary : Vocabulary
-        Made of the training split alone.
+        Made of the training split alone, unless one was given.
     train, valid, test : (N,) int32 array
         The splits; each holds at least two tokens.
     oov : mapping of str to int
         For each split, how many of its tokens the vocabulary lacks; in the ids they are `UNK`.
-        The training split has some if its vocabulary was cut to a largest size.
+        The training split has some if the vocabulary was cut to a largest size, or given.
     """
 
     source: str
@@ -442,7 +256,11 @@ class Corpus:
 
 
 def load_ptb(
-    path: str | os.PathLike[str], *, max_vocab: int | None = None, level: str = "word"
+    path: str | os.PathLike[str],
+    *,
+    level: str = "word",
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Corpus:
     """Load Penn Treebank as Mikolov prepared it.
 
@@ -450,10 +268,13 @@ def load_ptb(
     ----------
     path : path
         The folder or the archive; see `read_ptb`.
-    max_vocab : int, optional
-        The largest vocabulary; see `Vocabulary.build`.
     level : {"word", "char"}
         See `tokenize`.
+    max_vocab : int, optional
+        The largest size of a vocabulary made here; see `Vocabulary.build`.
+    vocabulary : Vocabulary, optional
+        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
+        default it is made of the training split.
 
     Returns
     -------
@@ -465,9 +286,9 @@ def load_ptb(
     DataError
         If a file is missing, unreadable, damaged, or not text.
     """
-    _check_level("load_ptb", level)
+    check_level("load_ptb", level)
     parts = {split: tokenize(text, level) for split, text in read_ptb(path).items()}
-    return _corpus(f"Penn Treebank ({path})", level, parts, max_vocab)
+    return _corpus(f"Penn Treebank ({path})", level, parts, max_vocab, vocabulary)
 
 
 def load_text(
@@ -477,6 +298,7 @@ def load_text(
     *,
     level: str = "word",
     max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Corpus:
     """Load any UTF-8 text, from one, two or three files.
 
@@ -490,7 +312,10 @@ def load_text(
     level : {"word", "char"}
         See `tokenize`.
     max_vocab : int, optional
-        The largest vocabulary; see `Vocabulary.build`.
+        The largest size of a vocabulary made here; see `Vocabulary.build`.
+    vocabulary : Vocabulary, optional
+        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
+        default it is made of the training split.
 
     Returns
     -------
@@ -501,15 +326,15 @@ def load_text(
     DataError
         If a file is missing, unreadable, too short, or not UTF-8 text.
     """
-    _check_level("load_text", level)
+    check_level("load_text", level)
     files = {"valid": valid, "test": test}
     parts = {"train": tokenize(read_text(train), level)}
     tokens = parts["train"]
     to_cut = [split for split, file in files.items() if file is None]
-    share = len(tokens) // _HELD_OUT
+    share = len(tokens) // HELD_OUT
     if to_cut and share < _MIN_TOKENS:
         raise DataError(
-            f"{train}: must hold at least {_MIN_TOKENS * _HELD_OUT} tokens, to cut the "
+            f"{train}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
             f"{' and '.join(to_cut)} split from it, got {len(tokens)} at {level} level; "
             f"take a longer text, or a file for each split"
         )
@@ -522,10 +347,15 @@ def load_text(
         else:
             parts[split] = tokenize(read_text(file), level)
     source = ", ".join(str(file) for file in (train, valid, test) if file is not None)
-    return _corpus(source, level, parts, max_vocab)
+    return _corpus(source, level, parts, max_vocab, vocabulary)
 
 
-def load_embedded(*, level: str = "word", max_vocab: int | None = None) -> Corpus:
+def load_embedded(
+    *,
+    level: str = "word",
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> Corpus:
     """Load the language reference that ships inside Python; see `read_embedded`.
 
     At word level its text goes through `split_punctuation`. Case is kept, because ``None`` and
@@ -536,8 +366,11 @@ def load_embedded(*, level: str = "word", max_vocab: int | None = None) -> Corpu
     level : {"word", "char"}
         See `tokenize`.
     max_vocab : int, optional
-        The largest vocabulary; see `Vocabulary.build`. Some hundred less than the 4,100 distinct
-        training tokens lets the model see `UNK` in training.
+        The largest size of a vocabulary made here; see `Vocabulary.build`. Some hundred less than
+        the 4,100 distinct training tokens lets the model see `UNK` in training.
+    vocabulary : Vocabulary, optional
+        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
+        default it is made of the training split.
 
     Returns
     -------
@@ -548,72 +381,26 @@ def load_embedded(*, level: str = "word", max_vocab: int | None = None) -> Corpu
     DataError
         If this Python lacks the reference.
     """
-    _check_level("load_embedded", level)
+    check_level("load_embedded", level)
     texts = read_embedded()
     if level == "word":
         texts = {split: split_punctuation(text) for split, text in texts.items()}
     parts = {split: tokenize(text, level) for split, text in texts.items()}
     return _corpus(
-        f"Python {platform.python_version()} language reference", level, parts, max_vocab
+        f"Python {platform.python_version()} language reference",
+        level,
+        parts,
+        max_vocab,
+        vocabulary,
     )
 
 
-def read_embedded() -> dict[str, str]:
-    """Read Python's own language reference (``pydoc_data.topics``), in three splits.
-
-    The topics, in alphabetical order, are cut at blank lines. They quote each other at length, so
-    a paragraph is kept only where it first appears, whatever its line breaks and indentation: no
-    paragraph of the test text is in the training text. Whole paragraphs then form blocks of about
-    2,000 characters; of every 20 blocks the 10th goes to the validation text and the 20th to the
-    test text. So each split samples the whole book (whole topics would not do: three of the 79
-    hold a third of the text), and the result depends on the version of Python alone.
-
-    Returns
-    -------
-    dict of str to str
-        The text of each split.
-
-    Raises
-    ------
-    DataError
-        If this Python lacks the reference.
-    """
-    try:
-        from pydoc_data.topics import topics  # half a megabyte: only when it is needed
-    except ImportError:
-        raise DataError(
-            "pydoc_data.topics: must hold Python's language reference, got no such module; "
-            "this Python was stripped of it, so name a text of your own with --train FILE"
-        ) from None
-    texts = dict.fromkeys(SPLITS, "")
-    for i, block in enumerate(_blocks(_paragraphs(topics))):
-        split = {_HELD_OUT // 2 - 1: "valid", _HELD_OUT - 1: "test"}.get(i % _HELD_OUT, "train")
-        texts[split] += block
-    return texts
-
-
-def _paragraphs(topics: Mapping[str, str]) -> Iterator[str]:
-    seen = set()
-    for topic in sorted(topics):
-        for paragraph in re.split(r"\n\s*\n", topics[topic]):
-            words = " ".join(paragraph.split())
-            if words and words not in seen:
-                seen.add(words)
-                yield paragraph.strip("\n")
-
-
-def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
-    block = ""
-    for paragraph in paragraphs:
-        block += f"{paragraph}\n\n"
-        if len(block) >= _BLOCK:
-            yield block
-            block = ""
-    yield block
-
-
 def _corpus(
-    source: str, level: str, parts: Mapping[str, list[str]], max_vocab: int | None
+    source: str,
+    level: str,
+    parts: Mapping[str, list[str]],
+    max_vocab: int | None,
+    vocabulary: Vocabulary | None,
 ) -> Corpus:
     for split in SPLITS:
         if len(parts[split]) < _MIN_TOKENS:
@@ -621,7 +408,8 @@ def _corpus(
                 f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
                 f"{len(parts[split])} at {level} level; is the file empty?"
             )
-    vocabulary = Vocabulary.build(parts["train"], max_vocab)
+    if vocabulary is None:
+        vocabulary = Vocabulary.build(parts["train"], max_vocab)
     encoded = {split: vocabulary.encode(parts[split]) for split in SPLITS}
     return Corpus(
         source=source,
@@ -643,137 +431,6 @@ def _integer(where: str, name: str, value: int) -> int:
         raise TypeError(
             f"{where}: {name} must be an integer, got {value!r} ({type(value).__name__})"
         ) from None
-
-
-# --- Penn Treebank's folder and archive --------------------------------------------------------
-
-
-def read_ptb(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read the three texts of Penn Treebank as Mikolov prepared it.
-
-    Parameters
-    ----------
-    path : path
-        A folder that holds ``ptb.train.txt``, ``ptb.valid.txt`` and ``ptb.test.txt``, or that
-        holds ``simple-examples/data`` or ``data`` with them; or the archive
-        ``simple-examples.tgz``, which is read in place: nothing is unpacked to the disk.
-
-    Returns
-    -------
-    dict of str to str
-        The text of each split.
-
-    Raises
-    ------
-    DataError
-        If a file is missing, unreadable, damaged, or not text.
-    """
-    root = Path(path)
-    if not root.is_dir():
-        return {
-            split: decode_text(raw, f"{root} (data/{_ptb_file(split)})")
-            for split, raw in _read_archive(root).items()
-        }
-    names = [_ptb_file(split) for split in SPLITS]
-    for folder in (root, root / "simple-examples" / "data", root / "data"):
-        missing = [name for name in names if not (folder / name).exists()]
-        if not missing:
-            return {split: read_text(folder / _ptb_file(split)) for split in SPLITS}
-        if len(missing) < len(names):
-            raise DataError(
-                f"{folder}: must hold {', '.join(names)}, got no {', '.join(missing)}; "
-                f"was the folder copied whole?"
-            )
-    raise DataError(
-        f"{root}: must hold {', '.join(names)} (or simple-examples/data with them), got a folder "
-        f"without them; is it the folder of another data set?"
-    )
-
-
-def _ptb_file(split: str) -> str:
-    return f"ptb.{split}.txt"
-
-
-def _unreadable(path: str | os.PathLike[str], error: Exception) -> DataError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return DataError(f"{path}: must be a readable file, got {reason!r}; is the name right?")
-
-
-class _MeteredStream(io.RawIOBase):
-    """Fails when more is read from it than was allowed, so that no archive is a bomb."""
-
-    def __init__(self, stream: io.BufferedIOBase) -> None:
-        self._stream = stream
-        self._count = 0
-        self.allow(_MAX_HEADER)
-
-    def allow(self, size: int) -> None:
-        self._limit = min(self._count + size, _MAX_UNPACKED)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        self._count += len(data)
-        if self._count > self._limit:
-            raise tarfile.ReadError("it unpacks to more bytes than its files need")
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _read_archive(path: Path) -> dict[str, bytes]:
-    """Read the three files out of ``simple-examples.tgz``, in one pass and in memory."""
-    found: dict[str, bytes] = {}
-    try:
-        with gzip.open(path) as unpacked:
-            stream = _MeteredStream(unpacked)
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for i, member in enumerate(archive):
-                    if i >= _MAX_MEMBERS:
-                        raise tarfile.ReadError(f"it holds more than {_MAX_MEMBERS:,} files")
-                    is_file = member.isreg() and not member.issparse()
-                    # What follows: the data of this member and the header of the next.
-                    stream.allow((member.size if is_file else 0) + _MAX_HEADER)
-                    for split in SPLITS:
-                        if member.name.split("/")[-2:] != ["data", _ptb_file(split)]:
-                            continue
-                        if split in found:
-                            raise tarfile.ReadError(f"it holds {member.name} twice")
-                        data = archive.extractfile(member) if is_file else None
-                        if data is None:
-                            raise tarfile.ReadError(f"its {member.name} is not a regular file")
-                        if member.size > _MAX_MEMBER:
-                            raise tarfile.ReadError(
-                                f"its {member.name} has {member.size:,} bytes, over {_MAX_MEMBER:,}"
-                            )
-                        found[split] = data.read()
-            stream.allow(_MEBIBYTE)
-            while stream.read(_MAX_HEADER):  # only padding, but gzip's checksum is at the end
-                pass
-    except (  # what gzip and tarfile raise on hostile bytes
-        gzip.BadGzipFile,
-        tarfile.TarError,
-        zlib.error,
-        EOFError,
-        ValueError,
-        LookupError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise DataError(
-            f"{path}: must be a folder or the archive simple-examples.tgz, got a file that cannot "
-            f"be read as one ({error}); is it damaged, or was the download cut?"
-        ) from None
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    missing = [f"data/{_ptb_file(split)}" for split in SPLITS if split not in found]
-    if missing:
-        raise DataError(
-            f"{path}: must hold data/ptb.train.txt, data/ptb.valid.txt and data/ptb.test.txt, got "
-            f"no {', '.join(missing)}; is it another archive?"
-        )
-    return found
 
 
 # --- Batches -----------------------------------------------------------------------------------

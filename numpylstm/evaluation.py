@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.data import batches, num_batches
+from numpylstm.data import batches
 from numpylstm.models import LanguageModel
 
 Ids = NDArray[Any]
@@ -146,12 +146,12 @@ def tutorial_protocol(
     ValueError
         If the text is too short for that many windows.
     """
-    available = num_batches(len(ids), batch_size, num_steps)
-    if available < num_windows:
+    needed = batch_size * (num_windows * num_steps + 1)
+    if len(ids) < needed:
         raise ValueError(
             f"tutorial_protocol: ids must hold {num_windows} windows of {batch_size} x "
-            f"{num_steps} tokens, got {len(ids)} tokens, enough for {available}; the protocol is "
-            "made for a test set like that of Penn Treebank"
+            f"{num_steps} tokens, {needed} in all, got {len(ids)}; the protocol is made for a "
+            "test set like that of Penn Treebank"
         )
     state = model.zero_state(batch_size)
     accuracies = []

@@ -1,8 +1,457 @@
-"""Temporary: checks nothing, delegates to the reference. The fast path replaces it piece by piece."""
+"""The fast path: the functions of `numpylstm.reference`, with the same arguments and results.
 
-from numpylstm.reference import (  # noqa: F401
-    CrossEntropyCache, DropoutCache, EmbeddingCache, LinearCache, LSTMCache, RNNCache,
-    dropout_backward, dropout_forward, embedding_backward, embedding_forward, linear_backward,
-    linear_forward, lstm_backward, lstm_forward, rnn_backward, rnn_forward,
-    sequence_cross_entropy_backward, sequence_cross_entropy_forward,
-)  # fmt: skip
+Read the reference to learn what is computed and why; the names, the order of the results and the
+caches are the same here, and the tests hold the two together (1e-10 in float64). A function here
+checks its arguments, makes room for its results and hands both to a kernel (`numpylstm.kernels`),
+which checks nothing.
+
+Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
+that is not contiguous is copied once, except the matrix of a linear layer, which may as well lie
+transposed (a table of embeddings used as decoder: ``W = table.T``). No argument is changed, and the
+results do not depend on the number of threads, to the last bit.
+"""
+
+import numba
+import numpy as np
+
+from numpylstm.checks import check_array, check_ids, check_weights
+from numpylstm.kernels import embedding, lstm, matmul, rnn, softmax
+from numpylstm.reference import (
+    CrossEntropyCache,
+    DropoutCache,
+    EmbeddingCache,
+    LinearCache,
+    LSTMCache,
+    RNNCache,
+    token_coefficients,
+)
+
+SMALL = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
+OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
+
+
+def _shares(work):
+    """Into how many parts to cut this many multiply-adds."""
+    return 1 if work < SMALL else numba.get_num_threads()
+
+
+def _contiguous(array):
+    """The array itself if kernels can work on it (C order, aligned, writeable), else a copy."""
+    return array if array.flags.carray else np.array(array, order="C")
+
+
+def _matrix(array):
+    """A matrix for `matmul.multiply`: the array and False, or its transpose and True."""
+    if not array.flags.carray and array.T.flags.carray:
+        return array.T, True
+    return _contiguous(array), False
+
+
+def _product(A, B, like, bias=None):
+    """Bias + A @ B for 2-D arrays, each C-contiguous or the transpose of one that is."""
+    (A_base, A_turned), (B_base, B_turned) = _matrix(A), _matrix(B)
+    M, N = A.shape[0], B.shape[1]
+    C = np.empty((M, N), like.dtype)
+    D = np.zeros((1, N), like.dtype) if bias is None else bias.reshape(1, N)
+    shares = _shares(C.size * A.shape[1])
+    if shares == 1:
+        matmul.multiply_alone(A_base, A_turned, B_base, B_turned, D, C)
+    else:
+        matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
+    return C
+
+
+def _column_sums(X):
+    """X.sum(axis=0), as a product: it runs on all threads, and each sum is taken in order."""
+    return _product(np.ones((1, X.shape[0]), X.dtype), X, X)[0]
+
+
+# ---------------------------------------------------------------------------------------------
+# Embedding
+# ---------------------------------------------------------------------------------------------
+
+
+def embedding_forward(ids, W):
+    """Look up one row of the table for each id: `reference.embedding_forward`.
+
+    Parameters
+    ----------
+    ids : (T, B) or (B,) integers in [0, V)
+    W : (V, D)
+
+    Returns
+    -------
+    x : (T, B, D) or (B, D)
+    cache : EmbeddingCache
+    """
+    check_array("embedding_forward", "W", W, ("V", "D"))
+    check_ids("embedding_forward", "ids", ids, W.shape[0])
+    ids = np.array(ids, np.intp, order="C")  # the caller may change his array before the backward
+    x = np.empty((*ids.shape, W.shape[1]), W.dtype)
+    flat = ids.reshape(-1)
+    embedding.gather(_contiguous(W), flat, x.reshape(-1, W.shape[1]), _shares(x.size))
+    return x, EmbeddingCache(ids, W.shape)
+
+
+def embedding_backward(dx, cache):
+    """Add up the gradients of each row of the table: `reference.embedding_backward`.
+
+    Parameters
+    ----------
+    dx : (T, B, D) or (B, D)
+    cache : EmbeddingCache
+
+    Returns
+    -------
+    dW : (V, D)
+    """
+    ids, shape = cache
+    check_array(
+        "embedding_backward", "dx", dx, (*ids.shape, shape[1]), because="it has the shape of x"
+    )
+    dW = np.zeros(shape, dx.dtype)
+    rows = _contiguous(dx).reshape(-1, shape[1])
+    embedding.scatter_add(rows, ids.reshape(-1), dW, _shares(dx.size))
+    return dW
+
+
+# ---------------------------------------------------------------------------------------------
+# Vanilla recurrent network
+# ---------------------------------------------------------------------------------------------
+
+
+def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
+    """Unroll the vanilla network over a sequence: `reference.rnn_forward`.
+
+    Parameters
+    ----------
+    x : (T, B, D)
+    h0 : (B, H)
+    Wx : (D, H)
+    Wh : (H, H)
+    b : (H,)
+    activation : "tanh", "relu" or "sigmoid"
+
+    Returns
+    -------
+    hs : (T, B, H)
+    hT : (B, H)
+    cache : RNNCache
+    """
+    _check_recurrent("rnn_forward", x, {"h0": h0}, Wx, Wh, b, blocks=1)
+    if activation not in rnn.ACTIVATIONS:
+        raise ValueError(
+            f"rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}"
+        )
+    x, Wh = _contiguous(x), _contiguous(Wh)
+    T, B, D = x.shape
+    H = Wh.shape[0]
+    h = np.empty((T + 1, B, H), x.dtype)
+    h[0] = h0
+    a = _product(x.reshape(T * B, D), Wx, x, _contiguous(b)).reshape(T, B, H)
+    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), _shares(a.size * H))
+    return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
+
+
+def rnn_backward(dhs, dhT, cache):
+    """Backpropagation through time: `reference.rnn_backward`.
+
+    Parameters
+    ----------
+    dhs : (T, B, H)
+    dhT : (B, H)
+    cache : RNNCache
+
+    Returns
+    -------
+    dx, dh0, dWx, dWh, db
+    """
+    x, h_prev, h, Wx, Wh, activation = cache
+    T, B, H = h.shape
+    check_array("rnn_backward", "dhs", dhs, (T, B, H), x.dtype, "it has the shape of hs")
+    check_array("rnn_backward", "dhT", dhT, (B, H), x.dtype, "it has the shape of hT")
+    dh = np.array(dhT, order="C")
+    da = np.empty_like(h)
+    rnn.backward_by_rows(
+        _contiguous(Wh), _contiguous(h), _contiguous(dhs), dh, da,
+        rnn.ACTIVATIONS.index(activation), _shares(da.size * H),
+    )  # fmt: skip
+    return _recurrent_gradients(x, h_prev, Wx, da.reshape(T * B, H), (dh,))
+
+
+# ---------------------------------------------------------------------------------------------
+# Long short-term memory
+# ---------------------------------------------------------------------------------------------
+
+
+def lstm_forward(x, h0, c0, Wx, Wh, b):
+    """Unroll the memory cell over a sequence: `reference.lstm_forward`.
+
+    Parameters
+    ----------
+    x : (T, B, D)
+    h0, c0 : (B, H)
+    Wx : (D, 4H)
+    Wh : (H, 4H)
+    b : (4H,)
+        The columns of Wx, Wh and b are four blocks of H, in the order i, f, g, o.
+
+    Returns
+    -------
+    hs : (T, B, H)
+    hT, cT : (B, H)
+    cache : LSTMCache
+    """
+    _check_recurrent("lstm_forward", x, {"h0": h0, "c0": c0}, Wx, Wh, b, blocks=4)
+    x, Wx, Wh, b = _contiguous(x), _contiguous(Wx), _contiguous(Wh), _contiguous(b)
+    T, B, D = x.shape
+    H = Wh.shape[0]
+    h, c = np.empty((T + 1, B, H), x.dtype), np.empty((T + 1, B, H), x.dtype)
+    h[0], c[0] = h0, c0
+    tanh_c = np.empty((T, B, H), x.dtype)
+    rows = x.reshape(T * B, D)
+    if _shares(T * B * H * 4 * (D + H)) == 1:
+        gates = np.empty((T, B, 4 * H), x.dtype)
+        lstm.forward_alone(rows, Wx, Wh, b, h, c, gates, tanh_c)
+    else:
+        gates = _product(rows, Wx, x, b).reshape(T, B, 4 * H)
+        shares = _shares(T * B * H * 4 * H)
+        by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
+        kernel = lstm.forward_by_rows if by_rows else lstm.forward_by_units
+        kernel(Wh, h, c, gates, tanh_c, shares)
+    cache = LSTMCache(x, h[:T], c[:T], gates, c[1:], tanh_c, h[1:], Wx, Wh)
+    return h[1:], h[T].copy(), c[T].copy(), cache
+
+
+def lstm_backward(dhs, dhT, dcT, cache):
+    """Backpropagation through time: `reference.lstm_backward`.
+
+    Parameters
+    ----------
+    dhs : (T, B, H)
+    dhT, dcT : (B, H)
+    cache : LSTMCache
+
+    Returns
+    -------
+    dx, dh0, dc0, dWx, dWh, db
+    """
+    x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = cache
+    T, B, H = tanh_c.shape
+    D = x.shape[2]
+    check_array("lstm_backward", "dhs", dhs, (T, B, H), x.dtype, "it has the shape of hs")
+    check_array("lstm_backward", "dhT", dhT, (B, H), x.dtype, "it has the shape of hT")
+    check_array("lstm_backward", "dcT", dcT, (B, H), x.dtype, "it has the shape of cT")
+    dhs, dh, dc = _contiguous(dhs), np.array(dhT, order="C"), np.array(dcT, order="C")
+    x, h_prev, c_prev, gates, tanh_c, Wx, Wh = map(
+        _contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
+    )
+    da = np.empty_like(gates)
+    if _shares(T * B * H * 4 * (D + H)) == 1:
+        dx, dWx, dWh = np.empty_like(x), np.empty_like(Wx), np.empty_like(Wh)
+        db = np.zeros(4 * H, x.dtype)
+        lstm.backward_alone(
+            x.reshape(T * B, D), Wx, Wh, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,
+            dx.reshape(T * B, D), dWx, dWh, db,
+        )  # fmt: skip
+        return dx, dh, dc, dWx, dWh, db
+    shares = _shares(T * B * H * 4 * H)
+    by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
+    kernel = lstm.backward_by_rows if by_rows else lstm.backward_by_units
+    kernel(Wh, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
+    return _recurrent_gradients(x, h_prev, Wx, da.reshape(T * B, 4 * H), (dh, dc))
+
+
+def _check_recurrent(where, x, states, Wx, Wh, b, blocks):
+    """Check the arguments of a recurrent layer whose weights have `blocks` blocks of H columns."""
+    check_array(where, "Wx", Wx, ("D", f"{blocks}H" if blocks > 1 else "H"))
+    dtype, (D, columns) = Wx.dtype, Wx.shape
+    H = columns // blocks
+    if H * blocks != columns:
+        raise ValueError(
+            f"{where}: Wx must have shape (D, {blocks}H), got {Wx.shape}; "
+            f"its columns are {blocks} blocks, one for each gate"
+        )
+    check_array(where, "Wh", Wh, (H, columns), dtype, "H is fixed by Wx")
+    check_array(where, "b", b, (columns,), dtype, "H is fixed by Wx")
+    check_array(where, "x", x, ("T", "B", D), dtype, "D is fixed by Wx")
+    for name, state in states.items():
+        check_array(where, name, state, (x.shape[1], H), dtype, "B is fixed by x, H by Wx")
+
+
+def _recurrent_gradients(x, h_prev, Wx, da, dstates):
+    """The products over all time steps at once, from da (T*B, columns)."""
+    rows = x.reshape(len(da), -1)
+    states = h_prev.reshape(len(da), -1)
+    dx = _product(da, Wx.T, x).reshape(x.shape)
+    return dx, *dstates, _product(rows.T, da, x), _product(states.T, da, x), _column_sums(da)
+
+
+# ---------------------------------------------------------------------------------------------
+# Linear layer
+# ---------------------------------------------------------------------------------------------
+
+
+def linear_forward(x, W, b):
+    """``y = x @ W + b``: `reference.linear_forward`.
+
+    Parameters
+    ----------
+    x : (T, B, D) or (B, D)
+    W : (D, V)
+    b : (V,)
+
+    Returns
+    -------
+    y : (T, B, V) or (B, V)
+    cache : LinearCache
+    """
+    check_array("linear_forward", "W", W, ("D", "V"))
+    D, V = W.shape
+    check_array("linear_forward", "b", b, (V,), W.dtype, "V is fixed by W")
+    _check_rows("linear_forward", "x", x, D, W.dtype, "D is fixed by W")
+    x = _contiguous(x)
+    y = _product(x.reshape(-1, D), W, x, _contiguous(b))
+    return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
+
+
+def linear_backward(dy, cache):
+    """The gradients of a linear layer: `reference.linear_backward`.
+
+    Parameters
+    ----------
+    dy : (T, B, V) or (B, V)
+    cache : LinearCache
+
+    Returns
+    -------
+    dx, dW, db
+        dW lies in memory as W does.
+    """
+    x, W = cache
+    shape = (*x.shape[:-1], W.shape[1])
+    check_array("linear_backward", "dy", dy, shape, x.dtype, "it has the shape of y")
+    rows, drows = x.reshape(-1, x.shape[-1]), _contiguous(dy).reshape(-1, dy.shape[-1])
+    dx = _product(drows, W.T, x).reshape(x.shape)
+    if _matrix(W)[1]:
+        dW = _product(drows.T, rows, x).T  # C = A B is also C' = B' A'
+    else:
+        dW = _product(rows.T, drows, x)
+    return dx, dW, _column_sums(drows)
+
+
+def _check_rows(where, name, x, D, dtype, because):
+    """Check an argument that may be (T, B, D) or (B, D)."""
+    shape = ("B", D) if getattr(x, "ndim", 3) == 2 else ("T", "B", D)
+    check_array(where, name, x, shape, dtype, because)
+
+
+# ---------------------------------------------------------------------------------------------
+# Dropout with a given mask
+# ---------------------------------------------------------------------------------------------
+
+
+def dropout_forward(x, mask):
+    """``y = x * mask``: `reference.dropout_forward`.
+
+    Parameters
+    ----------
+    x, mask : arrays of one shape
+
+    Returns
+    -------
+    y : the shape of x
+    cache : DropoutCache
+    """
+    shape = getattr(x, "shape", ("T", "B", "D"))
+    check_array("dropout_forward", "x", x, shape)
+    check_array("dropout_forward", "mask", mask, shape, x.dtype, "it has the shape of x")
+    return x * mask, DropoutCache(mask)
+
+
+def dropout_backward(dy, cache):
+    """What was dropped receives no gradient: `reference.dropout_backward`.
+
+    Returns
+    -------
+    dx : the shape of x
+    """
+    mask = cache.mask
+    check_array("dropout_backward", "dy", dy, mask.shape, mask.dtype, "it has the shape of y")
+    return dy * mask
+
+
+# ---------------------------------------------------------------------------------------------
+# Softmax and cross-entropy
+# ---------------------------------------------------------------------------------------------
+
+
+def sequence_cross_entropy_forward(
+    logits,
+    targets,
+    weights=None,
+    *,
+    average_across_timesteps=False,
+    average_across_batch=True,
+):
+    """The loss of a sequence: `reference.sequence_cross_entropy_forward`.
+
+    Parameters
+    ----------
+    logits : (T, B, V)
+    targets : (T, B) integers in [0, V)
+    weights : (T, B), optional
+        How much each token counts, not negative; 0 for padding. All ones by default.
+    average_across_timesteps, average_across_batch : bool
+
+    Returns
+    -------
+    loss : scalar, in nats
+    cache : CrossEntropyCache
+    """
+    where = "sequence_cross_entropy_forward"
+    check_array(where, "logits", logits, ("T", "B", "V"))
+    T, B, V = logits.shape
+    check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
+    if weights is None:
+        weights = np.ones((T, B), logits.dtype)
+    else:
+        check_weights(where, "weights", weights, (T, B), logits.dtype)
+    coefficients = token_coefficients(
+        weights,
+        average_across_timesteps=average_across_timesteps,
+        average_across_batch=average_across_batch,
+    )
+    logits, targets = _contiguous(logits), np.array(targets, np.intp, order="C")
+    log_z, nll = np.empty((T, B), logits.dtype), np.empty((T, B), logits.dtype)
+    predicted = np.empty((T, B), np.intp)
+    softmax.forward(
+        logits.reshape(T * B, V), targets.reshape(-1), log_z.reshape(-1), nll.reshape(-1),
+        predicted.reshape(-1), _shares(4 * logits.size),
+    )  # fmt: skip
+    loss = (coefficients * nll).sum()
+    return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
+
+
+def sequence_cross_entropy_backward(cache, dloss=1.0):
+    """The gradient of the loss: `reference.sequence_cross_entropy_backward`.
+
+    Parameters
+    ----------
+    cache : CrossEntropyCache
+    dloss : float
+        The gradient of what the loss is used for, with respect to the loss.
+
+    Returns
+    -------
+    dlogits : (T, B, V)
+    """
+    logits, log_z, targets, coefficients, _, _ = cache
+    V = logits.shape[-1]
+    dlogits = np.empty_like(logits)
+    softmax.backward(
+        logits.reshape(-1, V), targets.reshape(-1), log_z.reshape(-1),
+        np.ascontiguousarray(coefficients * logits.dtype.type(dloss)).reshape(-1),
+        dlogits.reshape(-1, V), _shares(4 * logits.size),
+    )  # fmt: skip
+    return dlogits

@@ -1,4 +1,4 @@
-"""Checking gradients: is what a backward pass says the slope of what the forward pass computes?
+"""Checking gradients: does a backward pass give the slope of what the forward pass computes.
 
 Two ways to measure a slope without calculus:
 
@@ -213,9 +213,7 @@ def check(
     return Report(entries, method, tolerance)
 
 
-def compare(
-    path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: float
-) -> Entry:
+def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: float) -> Entry:
     """The worst entry of a gradient beside its measured slope."""
     error = np.abs(gradient - slope)
     worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)

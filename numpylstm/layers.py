@@ -9,6 +9,7 @@ value, passed in and returned.
 `numpylstm.reference`; nothing else differs.
 """
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -80,7 +81,9 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
 
 
-def uniform(rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike):
+def uniform(
+    rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
+) -> Array:
     """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
     return rng.uniform(-scale, scale, shape).astype(dtype)
 
@@ -94,7 +97,7 @@ def implementation(impl: str) -> ModuleType:
     raise ValueError(f"impl must be 'fast' or 'reference', got {impl!r}")
 
 
-def consume(layer) -> Any:
+def consume(layer: Any) -> Any:
     """Take the cache of the pending forward pass; there is one, and it serves one backward pass."""
     pending, layer.pending = layer.pending, None
     if pending is None:
@@ -268,7 +271,7 @@ class RecurrentStack:
     """
 
     cell: str
-    State: type
+    State: type[Any]  # LSTMState or RNNState
     blocks: int
 
     def __init__(
@@ -305,16 +308,16 @@ class RecurrentStack:
             self.layers.append((Wx, Wh, b))
         self.dropouts = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers - 1)]
 
-    def _step_functions(self):
+    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Forward with the signature (x, *state, Wx, Wh, b), and backward."""
         raise TypeError("RecurrentStack has no cell of its own; use RNN or LSTM")
 
-    def zero_state(self, batch_size: int):
+    def zero_state(self, batch_size: int) -> Any:
         """The state before anything was read: zeros, (L, B, H)."""
         shape = (len(self.layers), batch_size, self.hidden_size)
         return self.State(*(np.zeros(shape, self.dtype) for _ in self.State._fields))
 
-    def _check_state(self, argument: str, state, batch_size: int):
+    def _check_state(self, argument: str, state: Any, batch_size: int) -> None:
         if not isinstance(state, self.State):
             raise TypeError(
                 f"{type(self).__name__}: {argument} must be {self.State.__name__}"
@@ -326,7 +329,7 @@ class RecurrentStack:
             name = f"{argument}.{field}"
             check_array(type(self).__name__, name, array, shape, self.dtype, "(L, B, H); B is x's")
 
-    def forward(self, x: Array, state, training: bool = True):
+    def forward(self, x: Array, state: Any, training: bool = True) -> tuple[Array, Any]:
         """Run the stack over a window.
 
         Parameters
@@ -361,7 +364,7 @@ class RecurrentStack:
             self.pending = caches
         return x, self.State(*(np.stack(part) for part in zip(*finals, strict=True)))
 
-    def backward(self, dhs: Array, dstate=None):
+    def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
 
         Parameters
@@ -425,13 +428,11 @@ class RNN(RecurrentStack):
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, **options)
         if activation not in ("tanh", "relu", "sigmoid"):
-            raise ValueError(
-                f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}"
-            )
+            raise ValueError(f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")
         self.activation = activation
 
-    def _step_functions(self):
-        def forward(x, h0, Wx, Wh, b):
+    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        def forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> Any:
             return self.f.rnn_forward(x, h0, Wx, Wh, b, self.activation)
 
         return forward, self.f.rnn_backward
@@ -468,13 +469,19 @@ class LSTM(RecurrentStack):
         for _, _, b in self.layers:
             b.data[hidden_size : 2 * hidden_size] += forget_bias
 
-    def _step_functions(self):
+    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return self.f.lstm_forward, self.f.lstm_backward
 
 
 class SequenceCrossEntropy:
-    """Softmax and cross-entropy over a sequence; the flags are those of
-    `numpylstm.reference.sequence_cross_entropy_forward`.
+    """Softmax and cross-entropy over a sequence.
+
+    Parameters
+    ----------
+    average_across_timesteps, average_across_batch : bool
+        As in `numpylstm.reference.sequence_cross_entropy_forward`: by default the loss is the sum
+        over time of the mean over the batch.
+    impl : "fast" or "reference"
     """
 
     def __init__(
@@ -505,7 +512,7 @@ class SequenceCrossEntropy:
         _, cache = self._forward(logits, targets, None)
         return cache.nll, cache.predicted
 
-    def _forward(self, logits, targets, weights):
+    def _forward(self, logits: Array, targets: Array, weights: Array | None) -> Any:
         check_ids("SequenceCrossEntropy", "targets", targets, logits.shape[-1])
         return self.f.sequence_cross_entropy_forward(logits, targets, weights, **self.averaging)
 

@@ -117,17 +117,20 @@ class TokenEncoder:
         self.output_dropout = Dropout(dropout, **common)
 
     def forward(self, ids: Array, state: State, training: bool) -> tuple[Array, State]:
+        """Hidden states of the top layer, (T, B, H), and the state after the window."""
         x = self.embedding.forward(ids, training)
         x = self.input_dropout.forward(x, training)
         hs, state = self.recurrent.forward(x, state, training)
         return self.output_dropout.forward(hs, training), state
 
     def backward(self, dhs: Array) -> None:
+        """From the gradient of the hidden states, (T, B, H), to that of every parameter."""
         dhs = self.output_dropout.backward(dhs)
         dx, _ = self.recurrent.backward(dhs)  # truncated: nothing arrives from the next window
         self.embedding.backward(self.input_dropout.backward(dx))
 
     def parameters(self) -> list[Parameter]:
+        """The parameters of all layers, from the input up."""
         return [*self.embedding.parameters(), *self.recurrent.parameters()]
 
 
@@ -161,7 +164,7 @@ class LanguageModel:
     --------
     >>> import numpy as np, numpylstm as nl
     >>> model = nl.LanguageModel(11, 6, rng=0)
-    >>> ids = np.arange(12).reshape(4, 3) % 11        # (T, B)
+    >>> ids = np.arange(12).reshape(4, 3) % 11  # (T, B)
     >>> state = model.zero_state(batch_size=3)
     >>> loss, state = model.forward(ids[:-1], ids[1:], state)
     >>> model.backward()
@@ -313,8 +316,10 @@ class LanguageModel:
 
 
 class SequenceClassifier:
-    """One answer after a whole sequence: embedding, recurrent layers, and a linear layer that
-    reads the last hidden state only (many-to-one).
+    """One answer after a whole sequence (many-to-one).
+
+    Embedding, recurrent layers, and a linear layer that reads the last hidden state only. All
+    sequences of a batch have one length.
 
     Parameters
     ----------
@@ -327,7 +332,7 @@ class SequenceClassifier:
     --------
     >>> import numpy as np, numpylstm as nl
     >>> model = nl.SequenceClassifier(11, 2, 6, rng=0)
-    >>> ids = np.arange(12).reshape(4, 3) % 11        # (T, B)
+    >>> ids = np.arange(12).reshape(4, 3) % 11  # (T, B)
     >>> loss = model.forward(ids, np.array([0, 1, 0]))
     >>> model.backward()
     """

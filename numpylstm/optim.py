@@ -69,9 +69,7 @@ class SGD:
         self.lr = lr
         self.momentum = momentum
         self.velocity: dict[str, NDArray[Any]] = (
-            {path: np.zeros_like(p.data) for path, p in self.parameters.items()}
-            if momentum
-            else {}
+            {path: np.zeros_like(p.data) for path, p in self.parameters.items()} if momentum else {}
         )
 
     def step(self) -> None:

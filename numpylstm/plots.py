@@ -44,8 +44,8 @@ def training_curves(
     for name, level in references:
         top.axhline(level, color=GREY, lw=1, ls="--")
         top.annotate(
-            f"{name} {level:.0f}", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, 3), textcoords="offset points", ha="right", color=GREY,
+            f"{name} {level:.0f}", (0, level), xycoords=("axes fraction", "data"),
+            xytext=(4, 3), textcoords="offset points", color=GREY,
         )  # fmt: skip
     top.set_yscale("log")
     top.set_ylabel("perplexity (log scale)")
@@ -64,14 +64,16 @@ def training_curves(
         bottom.axhline(clip, color=GREY, lw=1, ls="--", label=f"clip at {clip:g}")
     bottom.set_ylabel("gradient norm")
     bottom.set_xlabel("epoch")
-    bottom.set_ylim(bottom=0)
+    bottom.set_ylim(0, 1.5 * max(norms))  # room for the legend
     rates = bottom.twinx()
     rates.step(epochs, [row.lr for row in rows], color=ORANGE, lw=1.2, where="post", ls=":",
                label="learning rate")  # fmt: skip
     rates.set_ylabel("learning rate")
-    rates.set_ylim(0, 1.15 * max(row.lr for row in rows))
-    lines = bottom.get_lines() + rates.get_lines()
-    bottom.legend(lines, [str(line.get_label()) for line in lines], frameon=False, loc="best")
+    rates.set_ylim(0, 1.5 * max(row.lr for row in rows))
+    lines = [*bottom.get_lines(), *rates.get_lines()]
+    bottom.legend(
+        lines, [str(line.get_label()) for line in lines], frameon=False, loc="upper center", ncols=3
+    )
     bottom.grid(alpha=0.3)
     return figure
 

@@ -6,16 +6,30 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from numpylstm import run_folder
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.checkpoint import load, restore_model
+from numpylstm.checkpoint import Checkpoint, load, restore_model
 from numpylstm.config import TrainConfig
-from numpylstm.data import UNK, Corpus, detokenize, load_embedded, load_ptb, load_text, num_batches
+from numpylstm.data import (
+    UNK,
+    Corpus,
+    Vocabulary,
+    detokenize,
+    load_embedded,
+    load_ptb,
+    load_text,
+    num_batches,
+    read_text,
+    split_punctuation,
+    tokenize,
+)
 from numpylstm.evaluation import evaluate, true_and_predicted
 from numpylstm.sampling import generate
 from numpylstm.training import Row, Run, Step, train
@@ -31,9 +45,14 @@ class Stopped(Exception):
         self.status = status
 
 
-def load_corpus(config: TrainConfig) -> Corpus:
-    """The text that the settings name; Python's own language reference if they name none."""
-    options: dict[str, Any] = {"level": config.level, "max_vocab": config.max_vocab}
+def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Corpus:
+    """The text that the settings name; Python's own language reference if they name none.
+
+    A vocabulary is made from the training text, unless one is given.
+    """
+    options: dict[str, Any] = {
+        "level": config.level, "max_vocab": config.max_vocab, "vocabulary": vocabulary
+    }  # fmt: skip
     if config.data is not None:
         return load_ptb(config.data, **options)
     if config.train is not None:
@@ -59,8 +78,8 @@ class Progress:
         total = windows * run.config.epochs
         self.total = total if run.config.steps is None else min(total, run.config.steps)
         self.out = out
-        self.started = time.perf_counter()
-        self.first_step = run.step
+        self.started = time.perf_counter()  # after the first step: of the second
+        self.first_step = run.step + 1
         self.tokens = 0
         self.bar: Any = None
         if out.isatty():
@@ -76,8 +95,12 @@ class Progress:
             print(text, file=self.out, flush=True)
 
     def step(self, step: Step) -> None:
-        """Count an update."""
-        self.tokens += step.tokens
+        """Count an update. The first compiles the kernels, and is left out of the speed."""
+        if step.step == self.first_step:
+            self.line(f"First step done after {self.seconds():.1f} s.")
+            self.started = time.perf_counter()
+        else:
+            self.tokens += step.tokens
         if self.bar is not None:
             self.bar.set_description(f"epoch {step.epoch}", refresh=False)
             self.bar.set_postfix_str(
@@ -87,8 +110,6 @@ class Progress:
                 refresh=False,
             )
             self.bar.update()
-        elif step.step == self.first_step + 1:
-            self.line(f"First step done after {self.seconds():.1f} s.")
 
     def row(self, row: Row) -> None:
         """Print metrics; the bar shows them anyway, except at the end of an epoch."""
@@ -107,16 +128,20 @@ class Progress:
             )
 
     def seconds(self) -> float:
+        """Seconds since the first step."""
         return time.perf_counter() - self.started
 
     def tokens_per_second(self) -> float:
+        """Speed since the first step."""
         return self.tokens / self.seconds()
 
     def time_left(self, step: int) -> str:
-        seconds = self.seconds() / (step - self.first_step) * (self.total - step)
-        return tqdm.format_interval(seconds)
+        """What is left at that speed, such as 01:30."""
+        done = step - self.first_step
+        return tqdm.format_interval(self.seconds() / done * (self.total - step)) if done else "?"
 
     def close(self) -> None:
+        """Leave the terminal in order."""
         if self.bar is not None:
             self.bar.close()
 
@@ -155,6 +180,7 @@ class SaveTimer:
         self.reset()
 
     def reset(self) -> None:
+        """Start counting again: something was saved."""
         self.updates, self.since = 0, time.monotonic()
 
     def due(self) -> bool:
@@ -262,3 +288,41 @@ def report(
     print(detokenize(vocabulary.decode(ids), level), file=out)
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
     print(f"\nSaved in {folder}: {names}", file=out)
+
+
+# --- other texts -------------------------------------------------------------------------------
+
+
+def tokens_like(config: TrainConfig, text: str) -> list[str]:
+    """The tokens of another text, made as those of the training text were."""
+    embedded = config.data is None and config.train is None
+    if embedded and config.level == "word":
+        text = split_punctuation(text)
+    return tokenize(text, config.level)
+
+
+class ScoredText(NamedTuple):
+    """A text as ids of a checkpoint's vocabulary, with its name and its unknown words."""
+
+    name: str
+    ids: NDArray[Any]
+    unknown: int
+
+
+def scored_text(
+    checkpoint: Checkpoint, *, data: str | None, file: str | None, split: str
+) -> ScoredText:
+    """The text to measure a checkpoint on.
+
+    A split of a Treebank folder or archive (`data`), a whole file (`file`) or, if neither is named,
+    a split of the text that it was trained on.
+    """
+    vocabulary, config = checkpoint.vocabulary, checkpoint.config
+    if file is not None:
+        ids, unknown = vocabulary.encode(tokens_like(config, read_text(file)))
+        return ScoredText(file, ids, unknown)
+    if data is not None:
+        config = replace(config, data=data, train=None, valid=None, test=None)
+    corpus = load_corpus(config, vocabulary)
+    name = f"{split} split of {corpus.source}"
+    return ScoredText(name, getattr(corpus, split), corpus.oov[split])

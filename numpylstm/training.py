@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from numpylstm.config import TrainConfig
 from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
-from numpylstm.evaluation import evaluate, safe_exp
+from numpylstm.evaluation import Evaluation, evaluate, safe_exp
 from numpylstm.models import LanguageModel, State
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
 
@@ -259,7 +259,9 @@ def describe_failure(run: Run, cost: float) -> str:
     )
 
 
-def close_row(run: Run, valid_perplexity=None, valid_accuracy=None) -> Row:
+def close_row(
+    run: Run, valid_perplexity: float | None = None, valid_accuracy: float | None = None
+) -> Row:
     """Turn the tally into a row of metrics and start a new one."""
     tally, run.tally = run.tally, Tally()
     row = Row(
@@ -289,7 +291,9 @@ def finish_epoch(run: Run, corpus: Corpus) -> Row:
     return row
 
 
-def evaluate_quickly(model: LanguageModel, ids: NDArray[Any], config: TrainConfig):
+def evaluate_quickly(
+    model: LanguageModel, ids: NDArray[Any], config: TrainConfig
+) -> Evaluation:
     """Validation in windows like those of training; at batch 1 where the text is short."""
     streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
     return evaluate(model, ids, streams, config.num_steps)

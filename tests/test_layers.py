@@ -117,9 +117,7 @@ def layers_with_input(rng, impl):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name", ["Linear", "LSTM", "Embedding", "Dropout", "SequenceCrossEntropy"]
-)
+@pytest.mark.parametrize("name", ["Linear", "LSTM", "Embedding", "Dropout", "SequenceCrossEntropy"])
 def test_backward_needs_one_pending_forward(rng, impl, name):
     layer, arguments, upstream = layers_with_input(rng, impl)[name]
     message = rf"{name}\.backward: there is no pending forward pass"

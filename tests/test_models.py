@@ -172,9 +172,9 @@ def test_training_false_is_the_model_without_dropout(rng):
     quiet, _ = noisy.forward(x, y, state, training=False)
     assert quiet == plain.forward(x, y, state)[0]
     assert noisy.forward(x, y, state)[0] != quiet
+    model = language_model()
+    model.forward(x, y, state, training=False)
     with pytest.raises(RuntimeError, match="no pending forward pass"):
-        model = language_model()
-        model.forward(x, y, state, training=False)
         model.backward()
 
 

@@ -59,10 +59,10 @@ def set_threads(threads: int | None) -> None:
 
     if threads is None:
         return
-    if not 1 <= threads <= numba.config.NUMBA_NUM_THREADS:
+    cores = numba.get_num_threads()
+    if not 1 <= threads <= cores:
         raise CommandError(
-            f"--threads must be from 1 to {numba.config.NUMBA_NUM_THREADS}, the cores of this "
-            f"machine; got {threads}"
+            f"--threads must be from 1 to {cores}, the cores of this machine; got {threads}"
         )
     numba.set_num_threads(threads)
 

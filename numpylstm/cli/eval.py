@@ -48,7 +48,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def command(
-    *, checkpoint, split, protocol, batch_size, num_steps, threads, data=None, file=None
+    *,
+    checkpoint: Path,
+    split: str,
+    protocol: str,
+    batch_size: int,
+    num_steps: int,
+    threads: int | None,
+    data: str | None = None,
+    file: str | None = None,
 ) -> None:
     """Load, score, print."""
     from numpylstm.checkpoint import load, restore_model
@@ -64,33 +72,40 @@ def command(
     saved = load(checkpoint)
     model = restore_model(saved)
     text = scored_text(saved, data=data, file=file, split=split)
-    print(f"{checkpoint}: epoch {saved.meta['epoch']}, step {saved.meta['step']}")
-    print(f"text           {text.name}")
-    print(f"tokens         {len(text.ids):,}")
-    print(f"unknown words  {text.unknown:,} (scored as <unk>)")
-    if protocol == "tutorial":
-        try:
-            result = tutorial_protocol(model, text.ids)
-        except ValueError as error:
-            raise CommandError(f"--protocol tutorial: {error}") from error
-        print(f"accuracy       {result.accuracy:.3f} (mean of {result.batches} windows of 20 x 35)")
-        print("True values (1st line) vs predicted values (2nd line):")
-        print(" ".join(saved.vocabulary.decode(result.targets)))
-        print(" ".join(saved.vocabulary.decode(result.predicted)))
-        return
     if len(text.ids) < 2 * batch_size:
         raise CommandError(
             f"{text.name}: {batch_size} streams need at least {2 * batch_size} tokens, got "
             f"{len(text.ids)}"
         )
-    result = evaluate(model, text.ids, batch_size, num_steps)
-    print(f"scored         {result.tokens:,} ({result.unscored:,} not: the first of each stream, "
-          "and the rest of the division)")  # fmt: skip
-    print(f"windows        B = {result.batch_size}, T = {result.num_steps}; "
-          "state carried from window to window, zero at the start of each stream")  # fmt: skip
-    print(f"loss           {result.loss:.4f} nats per token")
-    print(f"perplexity     {result.perplexity:.3f}")
-    print(f"accuracy       {result.accuracy:.4f}")
+    lines = [
+        ("checkpoint", f"{checkpoint}, epoch {saved.meta['epoch']}, step {saved.meta['step']}"),
+        ("text", text.name),
+        ("tokens", f"{len(text.ids):,}"),
+        ("unknown words", f"{text.unknown:,}, scored as <unk>"),
+    ]
+    if protocol == "tutorial":
+        try:
+            shown = tutorial_protocol(model, text.ids)
+        except ValueError as error:
+            raise CommandError(f"--protocol tutorial: {error}") from error
+        lines += [
+            ("accuracy", f"{shown.accuracy:.3f}, the mean of {shown.batches} windows of 20 x 35"),
+            ("true values", " ".join(saved.vocabulary.decode(shown.targets))),
+            ("predicted", " ".join(saved.vocabulary.decode(shown.predicted))),
+        ]
+    else:
+        result = evaluate(model, text.ids, batch_size, num_steps)
+        lines += [
+            ("scored", f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
+             "stream and what does not divide by B"),
+            ("windows", f"B = {batch_size}, T = {num_steps}"),
+            ("state", "zero at the start of each stream, carried from window to window"),
+            ("loss", f"{result.loss:.4f} nats per token"),
+            ("perplexity", f"{result.perplexity:.3f}"),
+            ("accuracy", f"{result.accuracy:.4f}"),
+        ]  # fmt: skip
+    for label, content in lines:
+        print(f"{label:15}{content}")
 
 
 if __name__ == "__main__":

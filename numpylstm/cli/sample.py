@@ -42,29 +42,35 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def command(
-    *, checkpoint, prompt, length, temperature, ban_unk, seed, threads, top_k=None
+    *,
+    checkpoint: Path,
+    prompt: str,
+    length: int,
+    temperature: float,
+    ban_unk: bool,
+    seed: int,
+    threads: int | None,
+    top_k: int | None = None,
 ) -> None:
     """Load, read the prompt, draw, print."""
     from numpylstm.checkpoint import load, restore_model
-    from numpylstm.data import EOS, UNK, detokenize, tokenize
+    from numpylstm.data import EOS, UNK, detokenize
     from numpylstm.sampling import generate
+    from numpylstm.session import tokens_like
 
     if seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")
     set_threads(threads)
     saved = load(checkpoint)
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
-    tokens = tokenize(prompt, level)
-    if not tokens:
-        tokens = [EOS if level == "word" else "\n"]
-    unknown = list(dict.fromkeys(token for token in tokens if token not in vocabulary))
-    if unknown:
+    tokens = tokens_like(saved.config, prompt) or [EOS if level == "word" else "\n"]
+    if unknown := vocabulary.unknown(tokens):
         print(
             f"not in the vocabulary, read as {UNK}: {' '.join(map(repr, unknown))}",
             file=sys.stderr,
         )
     ids, _ = vocabulary.encode(tokens)
-    banned = [vocabulary[UNK]] if ban_unk else []
+    banned = [vocabulary.unk_id] if ban_unk else []
     try:
         drawn = generate(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=seed

@@ -1,12 +1,14 @@
 """``numpylstm-train``: train a language model on a text."""
 
 import argparse
+import os
 import re
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
-from numpylstm.cli.common import CommandError, add_settings, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, add_settings, add_threads, flag, run, set_threads
 from numpylstm.config import PRESETS, TrainConfig, from_preset
 
 GROUPS = {
@@ -15,6 +17,8 @@ GROUPS = {
     "optimisation": "optimisation",
     "run": "run",
 }
+
+PATHS = {"data", "train", "valid", "test"}  # stored whole, so that a run resumes from any folder
 
 
 def save_interval(text: str) -> tuple[float, str]:
@@ -38,7 +42,7 @@ def table_of_presets() -> str:
                  for v in values)  # fmt: skip
         lines.append(f"  {name.replace('_', '-'):16}" + "".join(f"{cell:>10}" for cell in cells))
     shared = [
-        f"--{f.name.replace('_', '-')} {f.default}"
+        f"{flag(f.name)} {f.default}"
         for f in fields(TrainConfig)
         if f.name not in names and f.default not in (None, False, True)
     ]
@@ -84,17 +88,23 @@ def main(argv: list[str] | None = None) -> int:
     return run(lambda: command(**arguments), parser.prog)
 
 
-def command(*, preset, out, resume, save_every, threads, **changes) -> None:
+def command(
+    *,
+    preset: str,
+    out: Path | None,
+    resume: Path | None,
+    save_every: tuple[float, str] | None,
+    threads: int | None,
+    **changes: Any,
+) -> None:
     """Start a run, or go on with one."""
-    config = None if resume else from_preset(preset, **changes)
-
     from numpylstm import __version__, run_folder
     from numpylstm.checkpoint import restore_run
     from numpylstm.session import load_corpus, run_to_end
     from numpylstm.training import check_corpus, describe, fingerprint, new_run
 
     set_threads(threads)
-    if resume:
+    if resume is not None:
         saved = run_folder.load_last(resume)
         config = lengthen(saved.config, changes)
         corpus = load_corpus(config)
@@ -106,6 +116,8 @@ def command(*, preset, out, resume, save_every, threads, **changes) -> None:
         training_run, folder = restore_run(saved), resume
         training_run.config = config
     else:
+        paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
+        config = from_preset(preset, **(changes | paths))
         corpus = load_corpus(config)
         check_corpus(config, corpus)
         training_run = new_run(config, corpus)
@@ -115,12 +127,12 @@ def command(*, preset, out, resume, save_every, threads, **changes) -> None:
     run_to_end(training_run, corpus, folder, save_every=save_every)
 
 
-def lengthen(config: TrainConfig, changes: dict) -> TrainConfig:
+def lengthen(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
     """The settings of a resumed run; only its length may change."""
     fixed = sorted(changes.keys() - {"epochs", "steps"})
     if fixed:
         raise CommandError(
-            f"--{fixed[0].replace('_', '-')} cannot change in a resumed run: it would no longer "
+            f"{flag(fixed[0])} cannot change in a resumed run: it would no longer "
             "be the run that was started; only --epochs and --steps can"
         )
     return replace(config, **changes)

@@ -4,15 +4,22 @@
 the interpreter's lock, and divide as NumPy does. `inner` is for the functions that kernels call:
 they are compiled into each kernel that uses them.
 
-No fast-math flag is set here. A kernel that lets a sum be reordered (so that it vectorises) asks
-for "reassoc" by name; nothing may assume that NaN does not occur.
+`reordering` is for inner functions whose one sum or maximum may be taken in any order, so that it
+vectorises; it names the two flags that allow this, and nothing may assume that NaN does not occur.
+Everywhere else fast-math is off, and it is said so: where Numba is told nothing, a function takes
+the flags of whoever calls it first.
 """
 
+import functools
 import hashlib
 import os
 from pathlib import Path
 
-from numba import njit
+import llvmlite.binding
+import numpy as np
+from numba import config, njit
+
+from . import simd
 
 
 def _stamp():
@@ -31,17 +38,43 @@ _STAMP = _stamp()
 # Numba's key for a cached kernel holds the processor, but not a narrower vector that a test forces.
 _CACHE = not os.environ.get("NUMPYLSTM_VECTOR_BITS")
 
-inner = njit(error_model="numpy", nogil=True)
+inner = njit(error_model="numpy", nogil=True, fastmath=False)
+reordering = njit(error_model="numpy", nogil=True, fastmath={"reassoc", "nsz"})
 
 
-def kernel(function=None, *, parallel=False, fastmath=False):
-    """`numba.njit` with the settings of this package."""
+def kernel(function=None, *, parallel=False, tiles=False):
+    """`numba.njit` with the settings of this package.
+
+    With ``tiles=True`` the kernel calls `simd.tile`, and its first argument is an array of the
+    dtype that the tile must have.
+    """
     if function is None:
-        return lambda function: kernel(function, parallel=parallel, fastmath=fastmath)
-    dispatcher = njit(
-        cache=_CACHE, error_model="numpy", nogil=True, parallel=parallel, fastmath=fastmath
+        return functools.partial(kernel, parallel=parallel, tiles=tiles)
+    compiled = njit(
+        cache=_CACHE, error_model="numpy", nogil=True, parallel=parallel, fastmath=False
     )(function)
-    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if config.DISABLE_JIT:
+        return compiled
+    file = getattr(compiled._cache, "_cache_file", None)
     if hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _STAMP)
-    return dispatcher
+    if not tiles:
+        return compiled
+
+    @functools.wraps(function)
+    def with_tile(like, *arguments):
+        if like.dtype not in _TILES:
+            address = _define_tile(np.empty(0, like.dtype))
+            llvmlite.binding.add_symbol(simd.tile_symbol(like.dtype), address)
+            _TILES.add(like.dtype)
+        return compiled(like, *arguments)
+
+    return with_tile
+
+
+_TILES = set()  # the dtypes whose tile is in memory
+
+
+@kernel
+def _define_tile(like):
+    return simd.define_tile(like)

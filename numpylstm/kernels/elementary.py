@@ -19,12 +19,12 @@ is inlined.
 from math import factorial
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
+from .compiling import inner
 from .simd import fma, power_of_two
 
-scalar = njit(error_model="numpy")  # a plain division: Python's, with its test, stops vectorising
 
 
 def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit):
@@ -36,7 +36,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
     lowest, highest, tanh_limit = real(lowest), real(highest), real(tanh_limit)
     zero, half, one, two = real(0), real(0.5), real(1), real(2)
 
-    @scalar
+    @inner
     def reduce(x):
         """The whole number n (and n + shift), and exp(r) - 1."""
         shifted = fma(x, one_over_ln2, shift)
@@ -47,7 +47,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
             series = fma(series, r, c)
         return n, shifted, fma(series * r, r, r)
 
-    @scalar
+    @inner
     def exp(x):
         x = lowest if x < lowest else x
         x = highest if x > highest else x
@@ -59,7 +59,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
             (em1 + one) * power_of_two(shifted_half, shift) * power_of_two(rest + shift, shift)
         )
 
-    @scalar
+    @inner
     def divide_by_sum(numerator, large, small):
         """numerator / (large + small), with the rounding error of the sum made good."""
         denominator = large + small
@@ -69,13 +69,13 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
         remainder = fma(-quotient, denominator, numerator) - quotient * lost
         return fma(remainder, inverse, quotient)
 
-    @scalar
+    @inner
     def sigmoid(x):
         """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) where x < 0: keeps the smallest values."""
         e = exp(-abs(x))
         return divide_by_sum(one if x >= zero else e, one, e)
 
-    @scalar
+    @inner
     def tanh(x):
         """(exp(y) - 1) / (exp(y) + 1) for y = -2 |x|, from exp(y) - 1, which is exact near 0."""
         y = abs(x)
@@ -99,7 +99,8 @@ def _generic(index, name, doc):
     """One function over both dtypes; Python runs the first line, compiled code the second."""
 
     def function(x):
-        return (_FLOAT32 if isinstance(x, np.float32) else _FLOAT64)[index](x)
+        with np.errstate(all="ignore"):  # infinities are meant, and compiled code does not warn
+            return (_FLOAT32 if isinstance(x, np.float32) else _FLOAT64)[index](x)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

@@ -1,25 +1,33 @@
 """Matrix products: C = D + A @ B.
 
-`simd.tile` computes TILE_ROWS rows of one *panel*, two vectors of columns, over at most `DEPTH`
-terms of the sum. This file brings the panels to it. What is read again and again must lie close
-together: a block of a panel of B, DEPTH x 2 vectors, is copied ("packed") into a small buffer that
-stays in the first cache while all rows of A pass over it. A, of which a tile reads one number at a
-time, is read where it lies, in any stride, so ``x.T @ dy`` needs no transposed copy; and packing
-turns a transposed B round on the way.
+`simd.tile` computes a few rows of one *panel*, two vectors of columns. This file brings the numbers
+to it, and what is read again and again must lie close together (Goto and van de Geijn 2008):
+
+    for `WIDTH` columns of B                   C: these columns are revisited for each depth
+        for `DEPTH` terms of the sum           B: copied into panels, stays in the second cache
+            for `HEIGHT` rows of A             A: copied, stays in the second cache
+                for each panel of B            B: stays in the first cache
+                    for each tile of rows
+
+The copies ("packing") also turn transposed operands round, so ``x.T @ dy`` and ``dy @ W.T`` run
+like ``x @ W``. Where there are only a few rows, copying B would cost more than it brings, and it
+is read where it lies.
 
 The tiles are numbered panel by panel, and each thread takes an equal run of them. Each element of C
-is one sum over k in order, cut at multiples of DEPTH, whatever the tile and the thread: the result
-depends on neither.
+is one chain of multiply-adds along k, in order, whatever the blocks and whichever the thread:
+the result depends on none of them.
 """
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import prange
 
 from .compiling import inner, kernel
-from .simd import TILE_ROWS, copy_columns, lanes_of, tile, transpose_square
+from .simd import TILE_ROWS, address, copy_columns, lanes_of, prefetch_rows, tile, transpose_square
 
-DEPTH = 256  # 32 KiB of a panel with 512-bit vectors
-SMALL = 1_000_000  # multiply-adds below which waking the other threads costs more than it brings
+DEPTH = 256  # a panel of B: 32 KiB with 512-bit vectors
+HEIGHT = 8 * TILE_ROWS  # a block of A: 112 KiB in float32
+WIDTH = 8  # panels of B at a time: 256 KiB
+DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
 
 
 @inner
@@ -39,12 +47,12 @@ def broadcast_rows(D, rows):
 
 
 @inner
-def aligned_empty(rows, columns, like):
-    """An uninitialised array (rows, columns) that starts at a cache line."""
+def aligned_empty(size, like):
+    """An uninitialised array (size,) that starts at a cache line."""
     line = 64 // like.itemsize
-    flat = np.empty(rows * columns + line, like.dtype)
-    start = (-(flat.ctypes.data // like.itemsize)) % line
-    return flat[start : start + rows * columns].reshape(rows, columns)
+    flat = np.empty(size + line, like.dtype)
+    start = -(address(flat) // like.itemsize) % line
+    return flat[start : start + size]
 
 
 @inner
@@ -73,29 +81,70 @@ def rows_of_next_tile(rows):
 
 
 @inner
-def multiply_panel(A, B, D, C, j, i0, i1, packed):
-    """C = D + A @ B for rows i0:i1 and the panel that starts at column j; all in any strides."""
+def pack_rows(S, P):
+    """A copy of S (rows, K) in the buffer P, which keeps the direction that is contiguous."""
+    rows, depth = S.shape
+    width = lanes_of(S)
+    if S.strides[1] == S.itemsize:
+        packed = P[: rows * (DEPTH + width)].reshape(rows, DEPTH + width)[:, :depth]
+        for k in range(0, depth, width):
+            copy_columns(min(width, depth - k), S[:, k:], packed[:, k:])
+        return strided(packed, False)
+    packed = P[: depth * HEIGHT].reshape(depth, HEIGHT)[:, :rows]
+    turned = S.T
+    for i in range(0, rows, width):
+        copy_columns(min(width, rows - i), turned[:, i:], packed[:, i:])
+    return strided(packed, True)
+
+
+@inner
+def multiply_panel(A, panel, D, C, j, i):
+    """C = D + A @ panel for all rows of A, which are rows i... of C, from column j."""
     width = lanes_of(C)
-    K = A.shape[1]
     lanes0 = min(width, C.shape[1] - j)
     lanes1 = max(0, min(width, C.shape[1] - j - width))
-    # For a few rows it does not pay to copy B first, if its columns lie side by side.
-    in_place = i1 - i0 <= TILE_ROWS and B.strides[1] == B.itemsize
-    for k0 in range(0, K, DEPTH):
-        k1 = min(K, k0 + DEPTH)
-        if in_place:
-            panel = B[k0:k1, j:]
-        else:
-            panel = packed[: k1 - k0]
-            pack_vector(B[k0:k1, j:], lanes0, packed)
-            if lanes1 > 0:
-                pack_vector(B[k0:k1, j + width :], lanes1, packed[:, width:])
-        start = D if k0 == 0 else C
-        i = i0
-        while i < i1:
-            rows = rows_of_next_tile(i1 - i)
-            tile(rows, lanes0, lanes1, A[i:, k0:k1], panel, width, start[i:, j:], C[i:, j:], width)
-            i += rows
+    stop = i + A.shape[0]
+    a = 0
+    while i < stop:
+        rows = rows_of_next_tile(stop - i)
+        prefetch_rows(min(rows, stop - i - rows), C[i + rows :, j:], width)
+        tile(rows, lanes0, lanes1, A[a:], panel, width, D[i:, j:], C[i:, j:], width)
+        i += rows
+        a += rows
+
+
+@inner
+def multiply_in_place(A, B, D, C, i0, i1, j0, j1):
+    """C = D + A @ B for a rectangle of C with few rows; the rows of B are contiguous."""
+    K = A.shape[1]
+    for k in range(0, K, DEPTH_IN_PLACE):
+        k_stop = min(K, k + DEPTH_IN_PLACE)
+        start = D if k == 0 else C
+        for j in range(j0, j1, 2 * lanes_of(C)):
+            multiply_panel(A[i0:i1, k:k_stop], B[k:k_stop, j:], start, C, j, i0)
+
+
+@inner
+def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
+    """C = D + A @ B for a rectangle of C; A and B in any strides."""
+    width = lanes_of(C)
+    N = C.shape[1]
+    K = A.shape[1]
+    for jj in range(j0, j1, 2 * width * WIDTH):
+        j_stop = min(j1, jj + 2 * width * WIDTH)
+        for k in range(0, K, DEPTH):
+            k_stop = min(K, k + DEPTH)
+            start = D if k == 0 else C
+            for j in range(jj, j_stop, width):
+                vector = (j - jj) // width
+                panel = packed_b[(vector // 2) * DEPTH :, (vector % 2) * width :]
+                if j < N:
+                    pack_vector(B[k:k_stop, j:], min(width, N - j), panel)
+            for i in range(i0, i1, HEIGHT):
+                rows = pack_rows(A[i : min(i1, i + HEIGHT), k:k_stop], packed_a)
+                for j in range(jj, j_stop, 2 * width):
+                    first = (j - jj) // (2 * width) * DEPTH
+                    multiply_panel(rows, packed_b[first : first + k_stop - k], start, C, j, i)
 
 
 @inner
@@ -103,34 +152,47 @@ def multiply_share(A, B, D, C, share, shares):
     """The `share`-th of `shares` equal parts of C = D + A @ B."""
     width = 2 * lanes_of(C)
     M, N = C.shape
-    packed = strided(aligned_empty(min(DEPTH, A.shape[1]), width, C), False)
     row_blocks = (M + TILE_ROWS - 1) // TILE_ROWS
     blocks = row_blocks * ((N + width - 1) // width)
     block, stop = blocks * share // shares, blocks * (share + 1) // shares
+    in_place = M <= 2 * TILE_ROWS and B.strides[1] == B.itemsize
+    if not in_place:
+        packed_a = aligned_empty(HEIGHT * (DEPTH + width), C)
+        packed_b = aligned_empty(WIDTH * DEPTH * width, C).reshape(WIDTH * DEPTH, width)
+    # A run of tiles: the rest of one panel, whole panels, the beginning of another.
     while block < stop:
         panel = block // row_blocks
         first = block - panel * row_blocks
+        panels = 1
         last = min(row_blocks, first + stop - block)
+        if first == 0 and last == row_blocks:
+            panels = (stop - block) // row_blocks
         i0, i1 = M * first // row_blocks, M * last // row_blocks
-        multiply_panel(A, B, D, C, panel * width, i0, i1, packed)
-        block += last - first
+        j0, j1 = panel * width, (panel + panels) * width
+        if in_place:
+            multiply_in_place(A, B, D, C, i0, i1, j0, min(N, j1))
+        else:
+            multiply_packed(A, B, D, C, i0, i1, j0, min(N, j1), packed_a, packed_b)
+        block += (last - first) * panels
 
 
 @inner
-def multiply_serial(A, a_transposed, B, b_transposed, D, C):
-    """`multiply` on the calling thread."""
+def multiply_here(A, a_transposed, B, b_transposed, D, C):
+    """`multiply` on the calling thread, for use within kernels."""
     a, b, c = strided(A, a_transposed), strided(B, b_transposed), strided(C, False)
-    multiply_share(a, b, broadcast_rows(D, C.shape[0]), c, 0, 1)
+    multiply_share(a, b, broadcast_rows(D, C.shape[0]), c, np.intp(0), np.intp(1))
 
 
-@kernel(parallel=True)
-def multiply(A, a_transposed, B, b_transposed, D, C):
+@kernel(tiles=True)
+def multiply_alone(A, a_transposed, B, b_transposed, D, C):
+    """`multiply` with one thread: for products too small to share."""
+    multiply_here(A, a_transposed, B, b_transposed, D, C)
+
+
+@kernel(parallel=True, tiles=True)
+def multiply(A, a_transposed, B, b_transposed, D, C, shares):
     """C (M, N) = D + A (M, K) @ B (K, N); A, B stored transposed if so flagged; D (M or 1, N)."""
     a, b, c = strided(A, a_transposed), strided(B, b_transposed), strided(C, False)
     d = broadcast_rows(D, C.shape[0])
-    if a.shape[1] * c.size < SMALL:
-        multiply_share(a, b, d, c, 0, 1)
-    else:
-        shares = get_num_threads()
-        for share in prange(shares):
-            multiply_share(a, b, d, c, share, shares)
+    for share in prange(shares):
+        multiply_share(a, b, d, c, np.intp(share), shares)

@@ -130,6 +130,7 @@ def _overload_widest_vectors():
 
 _INT = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
+_POINTER_NAME = "p0"  # of any pointer, in the names of LLVM's own functions
 
 
 class _Vectors:
@@ -158,7 +159,7 @@ class _Vectors:
             value.align = self.size
             return value
         kind = ir.FunctionType(self.type, [pointer.type, ir.IntType(32), mask.type, self.type])
-        name = f"llvm.masked.load.{self.name}.p0"
+        name = f"llvm.masked.load.{self.name}.{_POINTER_NAME}"
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
         return self.b.call(function, [pointer, ir.IntType(32)(self.size), mask, self.zero])
 
@@ -170,7 +171,7 @@ class _Vectors:
         kind = ir.FunctionType(
             ir.VoidType(), [self.type, pointer.type, ir.IntType(32), mask.type]
         )
-        name = f"llvm.masked.store.{self.name}.p0"
+        name = f"llvm.masked.store.{self.name}.{_POINTER_NAME}"
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
         self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
 
@@ -196,21 +197,6 @@ class _Vectors:
         kind = ir.FunctionType(self.type, [self.type] * 3)
         function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.fma.{self.name}")
         return self.b.call(function, [a, b, c])
-
-
-def _outlined(context, builder, name, arguments, body):
-    """Call a function of its own, made once in a module, so that no caller holds a copy of it."""
-    module = builder.module
-    function = module.globals.get(name)
-    if function is None:
-        kind = ir.FunctionType(ir.VoidType(), [value.type for value in arguments])
-        function = ir.Function(module, kind, name)
-        function.linkage = "linkonce_odr"
-        function.attributes.add("noinline")
-        function.attributes.add("nounwind")
-        body(ir.IRBuilder(function.append_basic_block("entry")), function.args)
-    builder.call(function, arguments)
-    return context.get_dummy_value()
 
 
 def _pointer(context, builder, kind, value, dimensions):
@@ -240,6 +226,18 @@ def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
             C[:rows, start : start + lanes] = D[:rows, start : start + lanes] + product
 
 
+_TILE_ARGUMENTS = [_INT] * 4 + [_BYTE_POINTER, _INT, _INT, _BYTE_POINTER, _INT, _INT]
+_TILE_ARGUMENTS += [_BYTE_POINTER, _INT, _BYTE_POINTER, _INT, _INT]
+
+
+_TILE_TYPE = ir.FunctionType(ir.VoidType(), _TILE_ARGUMENTS)
+
+
+def tile_symbol(dtype):
+    """The name by which kernels find the tile for this dtype."""
+    return f"numpylstm_tile_{dtype}_{_BITS}"
+
+
 @intrinsic
 def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
     n = types.intp
@@ -254,12 +252,31 @@ def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
         c, _, (c_row, _) = _pointer(context, builder, C, c, 2)
         arguments = [rows, lanes0, lanes1, depth, a, a_row, a_k,
                      b, b_k, b_apart, d, d_row, c, c_row, apart]  # fmt: skip
-        name = f"numpylstm.tile.{A.dtype}.{_BITS}"
-        return _outlined(
-            context, builder, name, arguments, lambda b, args: _write_tile(b, A.dtype, args)
-        )
+        name = tile_symbol(A.dtype)
+        function = cgutils.get_or_insert_function(builder.module, _TILE_TYPE, name)
+        builder.call(function, arguments)
+        return context.get_dummy_value()
 
     return signature, codegen
+
+
+@intrinsic
+def define_tile(typingctx, like):
+    """Compile the tile for the dtype of `like`, and return its address.
+
+    Numba compiles what a kernel calls again into each kernel. The tile is far larger than all
+    else, so kernels only know its name; `compiling` gives the name this address beforehand.
+    """
+
+    def codegen(context, builder, signature, args):
+        function = ir.Function(builder.module, _TILE_TYPE, "tile")
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        function.attributes.add("nounwind")
+        _write_tile(ir.IRBuilder(function.append_basic_block("entry")), like.dtype, function.args)
+        return builder.ptrtoint(function, _INT)
+
+    return types.intp(like), codegen
 
 
 def _write_tile(builder, real, arguments):
@@ -360,14 +377,43 @@ def _overload_tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
     )
 
 
+def prefetch_rows(rows, C, apart):
+    """Begin to fetch the rows of C that a tile will need next; no effect on results."""
+
+
+@intrinsic
+def _prefetch_rows(typingctx, rows, C, apart):
+    signature = types.void(types.intp, C, types.intp)
+
+    def codegen(context, builder, sig, args):
+        c, _, (c_row, _) = _pointer(context, builder, sig.args[1], args[1], 2)
+        size = _INT(sig.args[1].dtype.bitwidth // 8)
+        kind = ir.FunctionType(ir.VoidType(), [c.type] + [ir.IntType(32)] * 3)
+        name = f"llvm.prefetch.{_POINTER_NAME}"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        how = [ir.IntType(32)(n) for n in (1, 3, 1)]  # to be written, in the first cache, data
+        with cgutils.for_range(builder, args[0]) as loop:
+            row = builder.gep(c, [builder.mul(loop.index, c_row)])
+            builder.call(function, [row, *how])
+            builder.call(function, [builder.gep(row, [builder.mul(args[2], size)]), *how])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@overload(prefetch_rows)
+def _overload_prefetch_rows(rows, C, apart):
+    return lambda rows, C, apart: _prefetch_rows(rows, C, apart)
+
+
 # ---------------------------------------------------------------------------------------------
 # Moving blocks of numbers
 # ---------------------------------------------------------------------------------------------
 
 
 def copy_columns(lanes, S, P):
-    """P[:, :lanes] = S[:, :lanes]: at most one vector of columns, side by side in S and in P."""
-    P[:, :lanes] = S[:, :lanes]
+    """Copy at most one vector of columns, side by side in S (K, .) and in P (K or more, .)."""
+    P[: len(S), :lanes] = S[:, :lanes]
 
 
 @intrinsic
@@ -430,6 +476,25 @@ def _transpose_square(typingctx, S, P):
 @overload(transpose_square)
 def _overload_transpose_square(S, P):
     return lambda S, P: _transpose_square(S, P)
+
+
+def address(array):
+    """Where the first element lies in memory."""
+    return array.ctypes.data
+
+
+@intrinsic
+def _address(typingctx, array):
+    def codegen(context, builder, signature, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        return builder.ptrtoint(data, _INT)
+
+    return types.intp(array), codegen
+
+
+@overload(address, inline="always")
+def _overload_address(array):
+    return lambda array: _address(array)
 
 
 def lanes_of(array):

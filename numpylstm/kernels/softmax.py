@@ -1,0 +1,85 @@
+"""Softmax and cross-entropy: each row of logits is brought in from memory once in each direction.
+
+A row is read three times (its maximum, its sum of exponentials, where the maximum was), but only
+the first time from afar: a row of ten thousand numbers stays in the cache. Threads share the rows.
+The sum over a row runs in vector lanes, which "reassoc" allows: one fixed order, whatever the
+number of threads.
+"""
+
+import numpy as np
+from numba import prange
+
+from .compiling import inner, kernel, reordering
+from .elementary import exp
+from .parts import part
+from .simd import widest_vectors
+
+@reordering
+def largest(row):
+    """The maximum of a row (V,)."""
+    peak = row[0]
+    for k in range(row.size):
+        peak = row[k] if row[k] > peak else peak
+    return peak
+
+
+@reordering
+def sum_of_exponentials(row, peak):
+    """sum(exp(row - peak)) of a row (V,)."""
+    z = row.dtype.type(0)
+    for k in range(row.size):
+        z += exp(row[k] - peak)
+    return z
+
+
+@reordering
+def first_equal(row, value):
+    """The first index where a row (V,) has this value; 0 if there is none (NaN)."""
+    block = 64  # looked through without leaving, so that it vectorises
+    for start in range(0, row.size, block):
+        piece = row[start : start + block]
+        found = 0
+        for k in range(piece.size):
+            found += piece[k] == value
+        if found > 0:
+            for k in range(piece.size):
+                if piece[k] == value:
+                    return start + k
+    return 0
+
+
+@inner
+def row_forward(row, target):
+    """log_z, nll and the predicted id of one row (V,) of logits."""
+    widest_vectors()
+    peak = largest(row)
+    log_z = peak + np.log(sum_of_exponentials(row, peak))
+    return log_z, log_z - row[target], first_equal(row, peak)
+
+
+@inner
+def row_backward(row, target, log_z, coefficient, drow):
+    """drow (V,) = coefficient * (softmax(row) - onehot(target))."""
+    widest_vectors()
+    one = row.dtype.type(1)
+    for k in range(row.size):
+        drow[k] = coefficient * exp(row[k] - log_z)
+    drow[target] = coefficient * (exp(row[target] - log_z) - one)
+
+
+@kernel(parallel=True)
+def forward(logits, targets, log_z, nll, predicted, shares):
+    """logits (N, V), targets (N,); fills log_z, nll (N,) and predicted (N,)."""
+    for share in prange(shares):
+        first, last = part(logits.shape[0], np.intp(share), shares, 1)
+        for r in range(first, last):
+            log_z[r], nll[r], predicted[r] = row_forward(logits[r], targets[r])
+
+
+@kernel(parallel=True)
+def backward(logits, targets, log_z, coefficients, dlogits, shares):
+    """Fills dlogits (N, V) = coefficients (N,) * (softmax(logits) - onehot(targets))."""
+    for share in prange(shares):
+        first, last = part(logits.shape[0], np.intp(share), shares, 1)
+        for r in range(first, last):
+            row_backward(logits[r], targets[r], log_z[r], coefficients[r], dlogits[r])

@@ -1,0 +1,82 @@
+"""What an optimiser does to flat arrays: norm, scaling, and the steps of SGD."""
+
+import numpy as np
+from numba import prange
+
+from .compiling import inner, kernel, reordering
+from .parts import part
+from .simd import widest_vectors
+
+BLOCK = 4096  # elements whose squares are summed together; the partial sums are added in order
+
+
+@reordering
+def block_sum_of_squares(g):
+    """sum(g ** 2) of at most BLOCK elements, in vector lanes."""
+    widest_vectors()
+    total = g.dtype.type(0)
+    for k in range(g.size):
+        total += g[k] * g[k]
+    return total
+
+
+@kernel(parallel=True)
+def sum_of_squares(g, partial, shares):
+    """sum(g ** 2) of g (N,), as a float64; partial (ceil(N / BLOCK),) float64 is scratch."""
+    for share in prange(shares):
+        first, last = part(partial.size, np.intp(share), shares, 1)
+        for block in range(first, last):
+            partial[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
+    total = 0.0
+    for value in partial:
+        total += value
+    return total
+
+
+@inner
+def scale_piece(g, factor):
+    """g *= factor."""
+    widest_vectors()
+    for k in range(g.size):
+        g[k] *= factor
+
+
+@inner
+def descend_piece(w, g, lr):
+    """w -= lr * g."""
+    widest_vectors()
+    for k in range(w.size):
+        w[k] -= lr * g[k]
+
+
+@inner
+def descend_with_momentum_piece(w, v, g, lr, momentum):
+    """v = momentum * v + g and w -= lr * v."""
+    widest_vectors()
+    for k in range(w.size):
+        v[k] = momentum * v[k] + g[k]
+        w[k] -= lr * v[k]
+
+
+@kernel(parallel=True)
+def scale(g, factor, shares):
+    """g (N,) *= factor, a scalar of its dtype."""
+    for share in prange(shares):
+        first, last = part(g.size, np.intp(share), shares, 16)
+        scale_piece(g[first:last], factor)
+
+
+@kernel(parallel=True)
+def descend(w, g, lr, shares):
+    """w (N,) -= lr * g, with lr a scalar of their dtype."""
+    for share in prange(shares):
+        first, last = part(w.size, np.intp(share), shares, 16)
+        descend_piece(w[first:last], g[first:last], lr)
+
+
+@kernel(parallel=True)
+def descend_with_momentum(w, v, g, lr, momentum, shares):
+    """v (N,) = momentum * v + g and w -= lr * v, with lr and momentum scalars of their dtype."""
+    for share in prange(shares):
+        first, last = part(w.size, np.intp(share), shares, 16)
+        descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)

@@ -1,0 +1,805 @@
+"""Text in, token ids out: what the data functions promise, and how they refuse."""
+
+import dataclasses
+import gzip
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numpylstm import data
+from numpylstm import text as text_module
+from numpylstm.data import EOS, UNK, DataError, Vocabulary, batches, num_batches
+
+PTB = Path(
+    os.environ.get("NUMPYLSTM_PTB", Path(__file__).resolve().parents[1] / "../shared/data/ptb")
+)
+needs_ptb = pytest.mark.skipif(
+    not (PTB / "ptb.train.txt").is_file(),
+    reason=f"Penn Treebank is not at {PTB}; name its folder in NUMPYLSTM_PTB",
+)
+PTB_FILES = {
+    "ptb.train.txt": b" the cat sat \n the dog <unk> \n" * 4,
+    "ptb.valid.txt": b" the cow sat \n",
+    "ptb.test.txt": b" a cat sat \n",
+}
+fuzz = settings(max_examples=150, deadline=None)
+
+
+# --- text and tokens ---------------------------------------------------------------------------
+
+
+def test_words_are_what_white_space_separates_and_a_line_end_is_a_token():
+    assert data.tokenize(" no it was n't \n\nyes") == ["no", "it", "was", "n't", EOS, EOS, "yes"]
+
+
+def test_every_character_is_a_token():
+    assert data.tokenize("a b\n", "char") == ["a", " ", "b", "\n"]
+
+
+def test_punctuation_is_set_apart():
+    text = "   It's a list, f([1.5])...\n------------\n\nx**2 != '<unk>' b'ab'\n"
+    assert data.split_punctuation(text) == (
+        "It's a list , f ( [ 1.5 ] ) ...\n---\n\nx ** 2 ! = ' <unk> ' b ' ab '\n"
+    )
+
+
+def test_tokens_are_written_as_readable_text():
+    text = "A call, f(x[0])..., ends here.\n\nDone: yes."
+    tokens = data.tokenize(data.split_punctuation(text))
+    assert data.detokenize(tokens) == text.replace("f(x[0])", "f (x [0])")
+    assert data.detokenize(["a", "\n", UNK], "char") == "a\n<unk>"
+    assert data.detokenize([]) == ""
+
+
+@fuzz
+@given(st.text())
+def test_fuzz_words_survive_writing(text):
+    tokens = data.tokenize(data.split_punctuation(text))
+    assert data.tokenize(data.split_punctuation(data.detokenize(tokens))) == tokens
+
+
+@fuzz
+@given(st.text(alphabet=".,'’s(<>unkeo \n1a-*[]"))
+def test_fuzz_punctuation_survives_writing(text):
+    tokens = data.tokenize(data.split_punctuation(text))
+    assert data.tokenize(data.split_punctuation(data.detokenize(tokens))) == tokens
+
+
+@fuzz
+@given(st.text())
+def test_fuzz_characters_survive_writing(text):
+    assert data.detokenize(data.tokenize(text, "char"), "char") == text
+
+
+@fuzz
+@given(st.text())
+def test_fuzz_nothing_but_white_space_is_lost(text):
+    # Ordinary runs (up to three marks) are kept whole, longer ones are cut.
+    kept = "".join(data.split_punctuation(text).split())
+    assert kept == "".join(text.split()) or any(4 * mark in text for mark in set(text))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: data.tokenize("a", "wrod"),
+        lambda: data.detokenize("a", "wrod"),
+        lambda: data.load_ptb("nowhere", level="wrod"),
+        lambda: data.load_text("nowhere", level="wrod"),
+        lambda: data.load_embedded(level="wrod"),
+    ],
+)
+def test_unknown_level(call):
+    with pytest.raises(ValueError, match=r"level must be one of word, char, got 'wrod'$"):
+        call()
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"a\nb\n", "a\nb\n"),
+        (b"a\r\nb\r\n", "a\nb\n"),
+        (b"a\rb\r", "a\nb\n"),
+        (b"\xef\xbb\xbfa\n", "a\n"),
+        ("naïve ☃ 𝄞\n".encode(), "naïve ☃ 𝄞\n"),
+        (b"", ""),
+    ],
+    ids=["unix", "windows", "old mac", "byte order mark", "unicode", "empty"],
+)
+def test_bytes_that_are_text(raw, text, tmp_path):
+    assert data.decode_text(raw, "x.txt") == text
+    (tmp_path / "x.txt").write_bytes(raw)
+    assert data.read_text(tmp_path / "x.txt") == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (b"caf\xe9 au lait", "x.txt: must be UTF-8 text, got byte 0xe9 at byte 3"),
+        (b"\xef\xbb\xbfab\xff", "x.txt: must be UTF-8 text, got byte 0xff at byte 5"),
+        (b"abc\xe2\x82", "x.txt: must be UTF-8 text, got byte 0xe2 at byte 3"),
+        (b"GIF89a\x01\x00", "x.txt: must be UTF-8 text, got a NUL at byte 7; .* binary file"),
+        ("ab".encode("utf-16"), "x.txt: must be UTF-8 text, got a NUL at byte 3; .* UTF-16"),
+    ],
+    ids=["latin-1", "after a byte order mark", "cut", "binary", "utf-16"],
+)
+def test_bytes_that_are_not_text(raw, sentence):
+    with pytest.raises(DataError, match=f"^{sentence}"):
+        data.decode_text(raw, "x.txt")
+
+
+@fuzz
+@given(st.binary())
+def test_fuzz_bytes_become_text_or_one_sentence(raw):
+    try:
+        text = data.decode_text(raw, "x.txt")
+    except DataError as error:
+        assert str(error).startswith("x.txt: ")  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert "\r" not in text
+        vocabulary = Vocabulary.build(data.tokenize(text))
+        ids, oov = vocabulary.encode(data.tokenize(text))
+        assert vocabulary.decode(ids) == data.tokenize(text)
+        assert oov == 0
+
+
+@pytest.mark.parametrize("name", ["missing.txt", ".", "nul\0name"])
+def test_a_file_that_cannot_be_read(name, tmp_path):
+    for load in (data.read_text, data.load_text):
+        with pytest.raises(DataError, match=f"{tmp_path.name}.*: must be a readable file, got "):
+            load(f"{tmp_path}/{name}")
+
+
+# --- vocabulary --------------------------------------------------------------------------------
+
+
+def test_tokens_are_in_order_of_frequency_then_of_the_alphabet():
+    vocabulary = Vocabulary.build(data.tokenize("b b b d d c c a e <unk> <unk>"))
+    assert vocabulary.tokens == ("b", "<unk>", "c", "d", "a", "e")
+    assert vocabulary["b"] == 0
+    assert vocabulary.unk_id == vocabulary[UNK] == 1
+    assert len(vocabulary) == 6
+    assert list(vocabulary) == list(vocabulary.tokens)
+    assert "a" in vocabulary
+    assert "z" not in vocabulary
+    with pytest.raises(KeyError):
+        vocabulary["z"]
+
+
+def test_unk_is_always_there_with_the_count_it_has():
+    # "~" sorts after "<unk>" and "!" before it, so a count of 0 puts <unk> last.
+    assert Vocabulary.build(["~", "!"]).tokens == ("!", "~", UNK)
+    assert Vocabulary.build([]).tokens == (UNK,)
+
+
+def test_largest_size_counts_unk_which_takes_the_rank_of_what_it_stands_for():
+    text = data.tokenize("a a a a b b b c c d e")
+    assert Vocabulary.build(text, 6).tokens == ("a", "b", "c", "d", "e", UNK)
+    assert Vocabulary.build(text, 5).tokens == ("a", "b", "c", UNK, "d")  # 4 3 2 1 1
+    assert Vocabulary.build(text, 4).tokens == ("a", "b", UNK, "c")  # 4 3 2 2
+    assert Vocabulary.build(text, 3).tokens == (UNK, "a", "b")  # 4 4 3
+    assert Vocabulary.build(text, 2).tokens == (UNK, "a")  # 7 4
+    assert Vocabulary.build(text, 100) == Vocabulary.build(text)
+    assert Vocabulary.build([*text, UNK, UNK], 4).tokens == (UNK, "a", "b", "c")  # 4 4 3 2
+
+
+@fuzz
+@given(st.lists(st.sampled_from([*"abcdefg", UNK])), st.integers(2, 9))
+def test_fuzz_a_cut_vocabulary_is_in_the_order_of_the_text_it_makes(tokens, max_size):
+    vocabulary = Vocabulary.build(tokens, max_size)
+    read = vocabulary.decode(vocabulary.encode(tokens)[0])
+    assert len(vocabulary) <= max_size
+    assert vocabulary == Vocabulary.build(read)
+
+
+@pytest.mark.parametrize("max_size", [1, 0, -5])
+def test_largest_size_too_small(max_size):
+    with pytest.raises(ValueError, match=f"max_size must be at least 2, got {max_size}"):
+        Vocabulary.build(["a"], max_size)
+
+
+@pytest.mark.parametrize("max_size", [4.0, "4", True])
+def test_largest_size_of_the_wrong_type(max_size):
+    with pytest.raises(TypeError, match="max_size must be an integer, got"):
+        Vocabulary.build(["a"], max_size)
+
+
+def test_unknown_tokens_become_unk_and_are_counted():
+    vocabulary = Vocabulary(("a", UNK, "b"))
+    tokens = data.tokenize("a z <unk> b y z")
+    ids, oov = vocabulary.encode(tokens)
+    assert ids.dtype == np.int32
+    assert ids.tolist() == [0, 1, 1, 2, 1, 1]
+    assert oov == 3  # an <unk> in the text is a token like others
+    assert vocabulary.unknown(tokens) == ["z", "y"]
+    assert vocabulary.decode(ids) == ["a", UNK, UNK, "b", UNK, UNK]
+    assert vocabulary.decode(ids.reshape(2, 3)) == vocabulary.decode(ids)
+    assert vocabulary.encode([])[0].shape == (0,)
+
+
+def test_a_vocabulary_is_a_value():
+    vocabulary = Vocabulary(("a", UNK))
+    assert vocabulary == Vocabulary(["a", UNK])
+    assert hash(vocabulary) == hash(Vocabulary(["a", UNK]))
+    assert vocabulary != Vocabulary((UNK, "a"))
+    assert repr(vocabulary) == "<Vocabulary of 2: 'a', '<unk>'>"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        vocabulary.tokens = ()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "error", "sentence"),
+    [
+        ("abc", TypeError, "must be a list of strings, got one string"),
+        (["a", 3, UNK], TypeError, "must be strings, got int at index 1"),
+        (["a", "", UNK], ValueError, "must not be empty, got '' at index 1"),
+        (["a", "b", UNK, "b"], ValueError, "must be distinct, got 'b' at index 1 and .* index 3"),
+        (["a", "b"], ValueError, "must contain '<unk>', got 2 tokens without it"),
+        ([], ValueError, "must contain '<unk>', got 0 tokens without it"),
+    ],
+)
+def test_stored_tokens_that_are_no_vocabulary(tokens, error, sentence):
+    with pytest.raises(error, match=f"^Vocabulary: tokens {sentence}"):
+        Vocabulary(tokens)
+
+
+def test_decode_checks_ids():
+    with pytest.raises(
+        ValueError, match=r"ids must lie in \[0, 2\), got 2 at \[0\]"
+    ):
+        Vocabulary(("a", UNK)).decode([2])
+
+
+# --- any text ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, text):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return write
+
+
+def numbers(start, stop):
+    return " ".join(map(str, range(start, stop)))
+
+
+def words(corpus, split):
+    return corpus.vocabulary.decode(getattr(corpus, split))
+
+
+def test_one_file_is_split_90_5_5_in_order(write):
+    corpus = data.load_text(write("all.txt", numbers(0, 109)))
+    assert corpus.num_tokens == {"train": 99, "valid": 5, "test": 5}
+    assert words(corpus, "train") == list(map(str, sorted(range(99))))
+    assert corpus.oov == {"train": 0, "valid": 5, "test": 5}
+    assert corpus.level == "word"
+
+
+def test_a_split_without_a_file_is_cut_from_the_end_of_the_training_file(write):
+    train, other = write("train.txt", "a b " * 19 + "b b\n"), write("other.txt", "b a z\n")
+    corpus = data.load_text(train, valid=other)
+    assert words(corpus, "train") == ["a", "b"] * 19 + ["b"]
+    assert words(corpus, "valid") == ["b", "a", UNK, UNK]
+    assert words(corpus, "test") == ["b", UNK]  # EOS, which the training split lacks
+    assert corpus.oov == {"train": 0, "valid": 2, "test": 1}
+    corpus = data.load_text(train, test=other)
+    assert words(corpus, "valid") == ["b", UNK]
+    assert words(corpus, "test") == ["b", "a", UNK, UNK]
+
+
+def test_three_files_are_taken_as_they_are(write):
+    files = [write(f"{split}.txt", f"a {split}\n") for split in data.SPLITS]
+    corpus = data.load_text(*files)
+    assert words(corpus, "train") == ["a", "train", EOS]
+    assert words(corpus, "test") == ["a", UNK, EOS]
+    for array in (corpus.train, corpus.valid, corpus.test):
+        assert array.dtype == np.int32
+        assert array.ndim == 1
+
+
+def test_a_largest_vocabulary_is_trained_with_unk(write):
+    files = [write(f"{split}.txt", "a a a a b b b c c d") for split in data.SPLITS]
+    corpus = data.load_text(*files, max_vocab=3)
+    assert corpus.vocabulary.tokens == ("a", UNK, "b")
+    assert words(corpus, "train")[-3:] == [UNK, UNK, UNK]
+    assert corpus.oov == {"train": 3, "valid": 3, "test": 3}
+
+
+def test_a_text_read_with_the_vocabulary_of_another(write):
+    vocabulary = Vocabulary(("x", UNK, "a"))
+    files = [write(f"{split}.txt", "a b a x") for split in data.SPLITS]
+    corpus = data.load_text(*files, vocabulary=vocabulary, max_vocab=2)
+    assert corpus.vocabulary is vocabulary
+    assert corpus.test.tolist() == [2, 1, 2, 0]
+    assert corpus.oov == {"train": 1, "valid": 1, "test": 1}
+
+
+def test_characters(write):
+    corpus = data.load_text(
+        write("a.txt", "ab\nba\n"), write("b.txt", "b☃"), write("c.txt", "a\n"), level="char"
+    )
+    assert corpus.vocabulary.tokens == ("\n", "a", "b", UNK)
+    assert corpus.train.tolist() == [1, 2, 0, 2, 1, 0]
+    assert corpus.valid.tolist() == [2, 3]
+    assert corpus.oov["valid"] == 1
+
+
+def test_a_corpus_describes_itself_in_a_line(write):
+    file = write("a.txt", numbers(0, 1000))
+    assert str(data.load_text(file)) == (
+        f"{file}: words train 900, valid 50, test 50; vocabulary 901; "
+        "out of it, read as <unk>: train 0, valid 50, test 50"
+    )
+
+
+def test_texts_that_are_too_short(write):
+    short, empty, good = write("s.txt", numbers(0, 39)), write("e.txt", ""), write("g.txt", "a b")
+    with pytest.raises(DataError, match=r"s.txt: must hold at least 40 tokens, to cut the valid "
+                       r"and test split from it, got 39 at word level"):  # fmt: skip
+        data.load_text(short)
+    assert data.load_text(write("l.txt", numbers(0, 40))).num_tokens["test"] == 2
+    with pytest.raises(DataError, match=r"e.txt: must hold at least 40 tokens, .* got 0"):
+        data.load_text(empty)
+    with pytest.raises(DataError, match=r"e.txt: the test split must hold at least 2 .* got 0"):
+        data.load_text(good, good, empty)
+    with pytest.raises(DataError, match=r"the train split must hold at least 2 .*empty\?$"):
+        data.load_text(empty, good, good)
+
+
+# --- Penn Treebank -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ptb():
+    return data.load_ptb(PTB)
+
+
+@needs_ptb
+def test_penn_treebank_is_that_of_the_tutorial(ptb):
+    assert ptb.num_tokens == {"train": 929_589, "valid": 73_760, "test": 82_430}
+    assert len(ptb.vocabulary) == 10_000
+    assert ptb.train[:5].tolist() == [9970, 9971, 9972, 9974, 9975]
+    assert ptb.vocabulary["write-off"] == 7229
+    assert ptb.vocabulary["ports"] == 8314
+    assert ptb.vocabulary.tokens[:4] == ("the", UNK, EOS, "N")
+    assert ptb.oov == {"train": 0, "valid": 0, "test": 0}
+
+
+@needs_ptb
+def test_penn_treebank_with_a_smaller_vocabulary(ptb):
+    corpus = data.load_ptb(PTB, max_vocab=2000)
+    assert len(corpus.vocabulary) == 2000
+    assert corpus.vocabulary.unk_id == 0
+    assert corpus.num_tokens == ptb.num_tokens
+    assert corpus.oov["train"] > 0
+
+
+@needs_ptb
+def test_the_archive_gives_the_same_penn_treebank(ptb, tmp_path):
+    with tarfile.open(tmp_path / "simple-examples.tgz", "w:gz", compresslevel=1) as archive:
+        for name in PTB_FILES:
+            archive.add(PTB / name, f"./simple-examples/data/{name}")
+    corpus = data.load_ptb(tmp_path / "simple-examples.tgz")
+    assert corpus.vocabulary == ptb.vocabulary
+    for split in data.SPLITS:
+        np.testing.assert_array_equal(getattr(corpus, split), getattr(ptb, split))
+    assert [path.name for path in tmp_path.iterdir()] == ["simple-examples.tgz"]
+
+
+def check_small_ptb(path):
+    corpus = data.load_ptb(path)
+    assert corpus.vocabulary.tokens == (EOS, "the", UNK, "cat", "dog", "sat")
+    assert words(corpus, "test") == [UNK, "cat", "sat", EOS]
+    assert corpus.oov == {"train": 0, "valid": 1, "test": 1}
+
+
+@pytest.mark.parametrize("inside", [".", "simple-examples/data", "data"])
+def test_folders(inside, tmp_path):
+    folder = tmp_path / inside
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, raw in PTB_FILES.items():
+        (folder / name).write_bytes(raw)
+    check_small_ptb(tmp_path)
+    (folder / "ptb.valid.txt").unlink()
+    with pytest.raises(DataError, match=r"must hold ptb.train.txt, .*, got no ptb.valid.txt;"):
+        data.load_ptb(tmp_path)
+
+
+def test_a_folder_of_something_else(tmp_path):
+    with pytest.raises(DataError, match=r"got a folder without them; is it .* another data set\?"):
+        data.load_ptb(tmp_path)
+
+
+def member(name, raw=b"", **fields):
+    info = tarfile.TarInfo(name)
+    info.size = len(raw)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, raw
+
+
+def good_members(skip=()):
+    return [
+        member("simple-examples/", type=tarfile.DIRTYPE),
+        member("simple-examples/README", b"hello"),
+        # Names that only resemble those looked for.
+        member("simple-examples/data/ptb.train.txt.old", b"no"),
+        member("simple-examples/data/xptb.train.txt", b"no"),
+        member("simple-examples/xdata/ptb.train.txt", b"no"),
+        member("simple-examples/data/ptb.train.txt/more", b"no"),
+        member("ptb.train.txt", b"no"),
+        *(member(f"a/data/{name}", raw) for name, raw in PTB_FILES.items() if name not in skip),
+        member("simple-examples/models/big", bytes(200_000)),
+    ]
+
+
+def tar_bytes(members, **options):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", **options) as archive:
+        for info, raw in members:
+            archive.addfile(info, io.BytesIO(raw))
+    return out.getvalue()
+
+
+@pytest.fixture
+def tgz(tmp_path):
+    path = tmp_path / "simple-examples.tgz"
+
+    def write(raw):
+        path.write_bytes(gzip.compress(raw, 1))
+        return path
+
+    return write
+
+
+def test_archive_is_read_in_place(tgz, tmp_path):
+    for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        check_small_ptb(tgz(tar_bytes(good_members(), format=format)))
+    members = [member(f"data/{name}", raw, mtime=0.5) for name, raw in PTB_FILES.items()]
+    check_small_ptb(tgz(tar_bytes(members)))  # fractions of a second make long (pax) headers
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+TRAIN = "a/data/ptb.train.txt"
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        (good_members(["ptb.test.txt"]), "hold .*, got no data/ptb.test.txt;"),
+        ([], "hold .*, got no data/ptb.train.txt, data/ptb.valid.txt, data/ptb.test.txt;"),
+        ([*good_members(), member(TRAIN, b"x")], "it holds 'a/data/ptb.train.txt' twice"),
+        ([*good_members(), member("data/ptb.test.txt")], "it holds 'data/ptb.test.txt' twice"),
+        ([member(TRAIN, type=tarfile.SYMTYPE, linkname="/etc/passwd")], "not a regular file"),
+        ([member(TRAIN, type=tarfile.LNKTYPE, linkname="/etc/passwd")], "not a regular file"),
+        ([member(TRAIN, type=tarfile.DIRTYPE)], "not a regular file"),
+        ([member(TRAIN, type=tarfile.FIFOTYPE)], "not a regular file"),
+        ([member(TRAIN, type=tarfile.CHRTYPE)], "not a regular file"),
+        (
+            [member("a/x", pax_headers={"comment": "1" * 300_000}), *good_members()],
+            "more bytes than its files need",
+        ),
+        ([member(f"{'x/' * 40_000}a"), *good_members()], "more bytes than its files need"),
+    ],
+    ids=[
+        "one missing", "all missing", "twice", "twice elsewhere", "symbolic link", "hard link",
+        "folder", "pipe", "device", "huge header", "huge name",
+    ],
+)  # fmt: skip
+def test_archives_that_are_refused(members, sentence, tgz):
+    with pytest.raises(DataError, match=f"simple-examples.tgz: must .*{sentence}"):
+        data.load_ptb(tgz(tar_bytes(members)))
+
+
+def test_sizes_are_checked_before_anything_is_read(tgz, monkeypatch):
+    info, _ = member(TRAIN)
+    info.size = 65 << 20
+    with pytest.raises(DataError, match=r"ptb.train.txt' has 68,157,440 bytes, over 67,108,864"):
+        data.load_ptb(tgz(info.tobuf()))
+    info.name = "a/other"
+    with pytest.raises(DataError, match="unexpected end of data"):
+        data.load_ptb(tgz(info.tobuf() + bytes(4096)))
+    info.size = 1 << 40  # tarfile would skip through these bytes for minutes
+    with pytest.raises(DataError, match="its 'a/other' is sparse or too large"):
+        data.load_ptb(tgz(info.tobuf() + bytes(4096)))
+    monkeypatch.setattr(text_module, "_MAX_MEMBERS", 5)
+    with pytest.raises(DataError, match="it holds more than 5 files"):
+        data.load_ptb(tgz(tar_bytes(good_members())))
+
+
+def test_an_archive_is_not_unpacked_beyond_a_bound(tgz, monkeypatch):
+    monkeypatch.setattr(text_module, "_MAX_UNPACKED", 200_100)
+    with pytest.raises(DataError, match="more bytes than its files need"):
+        data.load_ptb(tgz(tar_bytes(good_members())))  # models/big alone has 200,000 bytes
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="more bytes than its files need"):
+        data.load_ptb(tgz(tar_bytes(good_members()) + bytes(3 << 20)))
+
+
+def test_text_inside_an_archive_is_named(tgz):
+    members = [member(f"data/{name}", raw) for name, raw in PTB_FILES.items()]
+    members[2] = member("data/ptb.test.txt", b"\xff")
+    with pytest.raises(DataError, match=r"tgz \(data/ptb.test.txt\): must be UTF-8 text, got"):
+        data.load_ptb(tgz(tar_bytes(members)))
+
+
+def test_damaged_archives(tgz):
+    path = tgz(tar_bytes(good_members()))
+    whole = path.read_bytes()
+    damaged = [whole[:cut] for cut in (0, 1, 10, 100, len(whole) - 100, len(whole) - 1)]
+    damaged += [b"PK\3\4", tar_bytes(good_members()), gzip.compress(b"hello"), gzip.compress(b"")]
+    damaged += [whole[:-8] + bytes(8)]  # the checksum
+    for raw in damaged:
+        path.write_bytes(raw)
+        with pytest.raises(DataError, match=r"^[^\n]*simple-examples.tgz: must [^\n]*$"):
+            data.load_ptb(path)
+    with pytest.raises(DataError, match=r"nowhere.tgz: must be a readable file, got 'No such file"):
+        data.load_ptb(path.with_name("nowhere.tgz"))
+
+
+def accepts_or_refuses(path):
+    """Whether the archive is read; if not, the error must be one sentence that names it."""
+    try:
+        check_small_ptb(path)
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017
+        return False
+    return True
+
+
+def test_a_flipped_bit_is_found_or_harmless(tgz):
+    # Harmless: the flip copies zeros from other zeros.
+    path = tgz(tar_bytes(good_members()))
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(11, len(whole), 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        refused += not accepts_or_refuses(path)
+    assert refused > 100
+
+
+SMALL_TAR = tar_bytes([member(f"data/{name}", raw) for name, raw in PTB_FILES.items()])
+HEADERS = (0, 1024, 2048)
+CHECKSUM = slice(148, 156)
+
+
+@fuzz
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(HEADERS),
+            st.integers(100, 511) | st.sampled_from([124, 135, 156]),  # size, type
+            st.sampled_from(b"\0\xff\x8001789LKSgxDV"),
+        ),
+        max_size=6,
+    )
+)
+def test_fuzz_headers_of_an_archive(tmp_path_factory, changes):
+    raw = bytearray(SMALL_TAR)
+    for header, place, value in changes:
+        raw[header + place] = value
+    for header in HEADERS:  # a right checksum, so that the header is believed
+        block = raw[header : header + 512]
+        block[CHECKSUM] = b" " * 8
+        raw[header + 148 : header + 156] = b"%06o\0 " % sum(block)
+    path = tmp_path_factory.mktemp("fuzz") / "x.tgz"
+    path.write_bytes(gzip.compress(bytes(raw), 1))
+    try:
+        data.load_ptb(path)
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017
+
+
+# --- the embedded corpus -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    pytest.importorskip("pydoc_data.topics", reason="this Python was stripped of its reference")
+    return data.load_embedded()
+
+
+def test_the_embedded_corpus_is_the_same_in_every_process(embedded):
+    code = (
+        "import hashlib, numpylstm.data as data; c = data.load_embedded();"
+        "print(hashlib.sha256(c.train.tobytes() + c.valid.tobytes() + c.test.tobytes()"
+        " + repr(c.vocabulary.tokens).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def paragraphs(corpus, split):
+    text = data.detokenize(words(corpus, split))
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
+
+
+def test_no_paragraph_of_one_split_is_in_another(embedded):
+    train, valid, test = (set(paragraphs(embedded, split)) for split in data.SPLITS)
+    assert len(valid) > 50
+    assert len(test) > 50
+    assert not train & valid
+    assert not train & test
+    assert not valid & test
+
+
+def test_long_passages_of_the_test_text_are_new(embedded):
+    def passages(split, length=25):
+        tokens = [token for token in words(embedded, split) if token != EOS]
+        return {tuple(tokens[i : i + length]) for i in range(len(tokens) - length)}
+
+    test = passages("test")
+    assert len(test & passages("train")) < 0.005 * len(test)
+
+
+def test_the_embedded_corpus_is_split_about_90_5_5(embedded):
+    sizes = embedded.num_tokens
+    total = sum(sizes.values())
+    assert total > 60_000
+    assert 0.03 < sizes["valid"] / total < 0.07
+    assert 0.03 < sizes["test"] / total < 0.07
+    for split in ("valid", "test"):
+        assert 0 < embedded.oov[split] < 0.06 * sizes[split]
+    assert embedded.oov["train"] == 0
+
+
+def test_the_embedded_corpus_has_words_numbers_punctuation_and_line_ends(embedded):
+    assert {"the", "None", "TypeError", "1", ",", "(", "**", EOS, UNK} <= set(embedded.vocabulary)
+    assert not any(any(map(str.isspace, token)) for token in embedded.vocabulary)
+
+
+def test_the_embedded_corpus_with_a_largest_vocabulary(embedded):
+    corpus = data.load_embedded(max_vocab=3000)
+    assert len(corpus.vocabulary) == 3000
+    assert corpus.num_tokens == embedded.num_tokens
+    assert corpus.oov["train"] > 0
+
+
+def test_the_embedded_corpus_in_characters(embedded):
+    corpus = data.load_embedded(level="char")
+    assert len(corpus.vocabulary) < 200
+    text = data.detokenize(words(corpus, "test"), "char")
+    assert text == data.read_embedded()["test"]
+
+
+def test_a_paragraph_counts_where_it_first_appears(monkeypatch):
+    same = "the same text"
+    topics = {"b": f"{same}\n\nsecond", "a": "first\n \n   the same\n   text\n\n\n\nthird\n"}
+    assert list(text_module._paragraphs(topics)) == [
+        "first",
+        "   the same\n   text",
+        "third",
+        "second",
+    ]
+
+
+def test_a_python_without_its_reference(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(DataError, match=r"^pydoc_data.topics: must hold .* with --train FILE$"):
+        data.load_embedded()
+
+
+# --- batches -----------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_tutorial():
+    # Rows are streams there; here time comes first, so each table is the transpose.
+    first, second = batches(np.arange(1, 19), batch_size=3, num_steps=2)
+    np.testing.assert_array_equal(first[0], np.array([[1, 2], [7, 8], [13, 14]]).T)
+    np.testing.assert_array_equal(first[1], np.array([[2, 3], [8, 9], [14, 15]]).T)
+    np.testing.assert_array_equal(second[0], np.array([[3, 4], [9, 10], [15, 16]]).T)
+    np.testing.assert_array_equal(second[1], np.array([[4, 5], [10, 11], [16, 17]]).T)
+
+
+def test_the_last_window_is_shorter():
+    *_, (x, y) = batches(np.arange(1, 19), 3, 2, keep_last=True)
+    np.testing.assert_array_equal(x, [[5, 11, 17]])
+    np.testing.assert_array_equal(y, [[6, 12, 18]])
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 7, 16, 17, 100])
+def test_every_token_but_the_first_is_scored_once(num_steps):
+    ids = np.arange(18)
+    pairs = list(batches(ids, 1, num_steps, keep_last=True))
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in pairs])[:, 0], ids[:-1])
+    np.testing.assert_array_equal(np.concatenate([y for _, y in pairs])[:, 0], ids[1:])
+
+
+@fuzz
+@given(st.integers(2, 60), st.integers(1, 6), st.integers(1, 9), st.booleans())
+def test_fuzz_windows(num_tokens, batch_size, num_steps, keep_last):
+    length = num_tokens // batch_size
+    expected = length > 1 if keep_last else length > num_steps
+    ids = np.arange(num_tokens, dtype=np.int32)
+    if not expected:
+        for call in (
+            lambda: num_batches(num_tokens, batch_size, num_steps, keep_last=keep_last),
+            lambda: batches(ids, batch_size, num_steps, keep_last=keep_last),
+        ):
+            with pytest.raises(ValueError, match="need at least"):
+                call()
+        return
+    windows = list(batches(ids, batch_size, num_steps, keep_last=keep_last))
+    count = num_batches(num_tokens, batch_size, num_steps, keep_last=keep_last)
+    assert len(windows) == count
+    assert count == ((length - 2) // num_steps + 1 if keep_last else (length - 1) // num_steps)
+    for k, (x, y) in enumerate(windows):
+        assert x.shape == y.shape
+        assert x.shape[1] == batch_size
+        assert len(x) == num_steps or (keep_last and k == count - 1)
+        assert x.flags.c_contiguous
+        assert y.flags.c_contiguous
+        assert x.dtype == ids.dtype
+        np.testing.assert_array_equal(x[0], np.arange(batch_size) * length + k * num_steps)
+        np.testing.assert_array_equal(y, x + 1)
+    for start in range(count + 1):
+        later = list(batches(ids, batch_size, num_steps, keep_last=keep_last, start=start))
+        assert len(later) == count - start
+        for one, other in zip(later, windows[start:], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_batches_leave_the_ids_alone():
+    ids = np.arange(20)
+    ids.flags.writeable = False
+    for batch_size in (1, 2):
+        x, y = next(batches(ids, batch_size, 3))
+        assert x.flags.writeable  # a copy, and one type for compiled code
+        assert np.shares_memory(x, y)
+        assert not np.shares_memory(x, ids)
+    strided = np.arange(40)[::2]
+    np.testing.assert_array_equal(next(batches(strided, 2, 3))[0], [[0, 20], [2, 22], [4, 24]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (dict(ids=np.arange(9.0)), TypeError, "batches: ids must have an integer dtype, got float"),
+        (dict(ids=np.ones((3, 3), int)), ValueError, r"ids must have shape \(N,\), got \(3, 3\)"),
+        (dict(batch_size=0), ValueError, "batches: batch_size must be at least 1, got 0"),
+        (dict(num_steps=-1), ValueError, "batches: num_steps must be at least 1, got -1"),
+        (dict(num_steps=2.0), TypeError, r"num_steps must be an integer, got 2.0 \(float\)"),
+        (dict(batch_size=True), TypeError, r"batch_size must be an integer, got True \(bool\)"),
+        (dict(start=-1), ValueError, "start must be from 0 to 4, the number of windows, got -1"),
+        (dict(start=5), ValueError, "start must be from 0 to 4, the number of windows, got 5"),
+        (
+            dict(num_steps=9),
+            ValueError,
+            "2 .* a window of 9 need at least 20 tokens, got",
+        ),
+        (
+            dict(batch_size=10, keep_last=True),
+            ValueError,
+            "10 .* of 1 need at least 20 tokens",
+        ),
+    ],
+)
+def test_batches_refuse_at_once(arguments, error, sentence):
+    good = dict(ids=np.arange(18), batch_size=2, num_steps=2)
+    with pytest.raises(error, match=sentence):
+        batches(**(good | arguments))  # before the first window is asked for

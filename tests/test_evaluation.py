@@ -1,0 +1,91 @@
+"""Perplexity does not depend on the window; the ledger adds up."""
+
+import math
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+
+V = 13
+
+
+@pytest.fixture(params=["lstm", "rnn"])
+def model(request):
+    return nl.LanguageModel(
+        V, 6, 2, cell=request.param, dropout=0.3, dtype="float64", init_scale=0.8, rng=0
+    )
+
+
+@pytest.fixture
+def ids(rng):
+    return rng.integers(0, V, 212).astype(np.int32)
+
+
+def test_the_window_does_not_matter(model, ids):
+    """At batch 1 with the state carried; dropout is off."""
+    one, more, all_at_once = (nl.evaluate(model, ids, num_steps=T) for T in (1, 35, 211))
+    assert one.perplexity == pytest.approx(more.perplexity, rel=1e-9)
+    assert one.perplexity == pytest.approx(all_at_once.perplexity, rel=1e-9)
+    assert one.accuracy == more.accuracy == all_at_once.accuracy
+
+
+def test_a_uniform_model_scores_exactly_v(ids):
+    model = nl.LanguageModel(V, 6, dtype="float64", rng=0)
+    model.load_state_dict({path: 0 * array for path, array in model.state_dict().items()})
+    result = nl.evaluate(model, ids)
+    assert result.perplexity == pytest.approx(V, rel=1e-14)
+    assert result.loss == pytest.approx(math.log(V), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "num_steps", "tokens"),
+    [(1, 35, 211), (1, 300, 211), (4, 10, 4 * 52), (5, 7, 5 * 41)],
+)
+def test_every_token_is_scored_or_counted_as_not(model, ids, batch_size, num_steps, tokens):
+    result = nl.evaluate(model, ids, batch_size, num_steps)
+    assert result.tokens == tokens
+    assert result.tokens + result.unscored == len(ids)
+    assert (result.batch_size, result.num_steps) == (batch_size, num_steps)
+
+
+def test_the_loss_is_the_mean_over_the_tokens(model, ids):
+    """Against one long pass through the textbook's formula."""
+    logits, _ = model.logits(ids[:-1, None], model.zero_state(1))
+    log_p = logits[:, 0] - np.log(np.exp(logits[:, 0]).sum(axis=-1, keepdims=True))
+    nll = -log_p[np.arange(len(ids) - 1), ids[1:]]
+    result = nl.evaluate(model, ids, num_steps=16)
+    assert result.loss == pytest.approx(nll.mean(), rel=1e-12)
+    assert result.accuracy == np.mean(log_p.argmax(axis=-1) == ids[1:])
+
+
+def test_tutorial_protocol_is_the_mean_over_the_windows_after_the_warm_up(model, ids):
+    result = nl.tutorial_protocol(
+        model, ids, batch_size=4, num_steps=5, num_windows=10, warm_up=3, shown=8
+    )
+    streams = ids.reshape(4, 53)
+    state, accuracies = model.zero_state(4), []
+    for window in range(10):
+        x = streams[:, 5 * window : 5 * window + 5].T
+        y = streams[:, 5 * window + 1 : 5 * window + 6].T
+        _, predicted, state = model.score(x, y, state)
+        accuracies.append((predicted == y).mean())
+        if window == 8:
+            np.testing.assert_array_equal(result.targets, y[:, 0])
+            np.testing.assert_array_equal(result.predicted, predicted[:, 0])
+    assert result.accuracy == pytest.approx(np.mean(accuracies[3:]), rel=1e-12)
+    assert result.batches == 7
+
+
+def test_tutorial_protocol_needs_enough_text(model, ids):
+    with pytest.raises(ValueError, match=r"30 windows of 20 x 35 tokens, 21020 in all, got 212"):
+        nl.tutorial_protocol(model, ids)
+
+
+def test_true_and_predicted_words(model, ids):
+    targets, predicted = nl.true_and_predicted(model, ids, length=35, start=100)
+    np.testing.assert_array_equal(targets, ids[101:136])
+    logits, _ = model.logits(ids[:135, None], model.zero_state(1))
+    np.testing.assert_array_equal(predicted, logits[100:, 0].argmax(axis=-1))
+    short, _ = nl.true_and_predicted(model, ids[:4])
+    np.testing.assert_array_equal(short, ids[1:4])

@@ -1,0 +1,567 @@
+"""The fast path computes what the textbook computes: results, caches, gradients, in both dtypes.
+
+Errors are relative to the largest entry of each array: 1e-10 in float64, 1e-5 in float32.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from conftest import B, D, H, T, V
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numpylstm import functional, reference
+
+TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
+DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)
+SIZES = [  # T, B, D, H
+    pytest.param((T, B, D, H), id="usual"),
+    pytest.param((1, B, D, H), id="T=1"),
+    pytest.param((T, 1, D, H), id="B=1"),
+    pytest.param((T, B, D, 1), id="H=1"),
+    pytest.param((T, B, 1, H), id="D=1"),
+    pytest.param((1, 1, 1, 1), id="all 1"),
+    pytest.param((3, 17, 33, 34), id="no multiple of a tile"),
+    pytest.param((4, 19, 40, 130), id="shared by threads", marks=pytest.mark.big),
+    pytest.param((3, 30, 300, 70), id="several blocks", marks=pytest.mark.big),
+    pytest.param((2, 5, 70, 610), id="larger than a core's cache", marks=pytest.mark.big),
+]
+
+
+def close(got, want, dtype, scale=None):
+    """Same shape, same dtype, same numbers."""
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.shape == want.shape
+    assert got.dtype == want.dtype
+    if got.dtype.kind in "iu":
+        assert np.array_equal(got, want)
+        return
+    scale = np.abs(want).max() if scale is None else scale
+    assert np.abs(got - want).max() <= TOLERANCE[dtype] * max(scale, np.finfo(dtype).tiny)
+
+
+def all_close(got, want, dtype):
+    """Tuples (results, gradients, caches) compared entry by entry."""
+    assert len(got) == len(want)
+    for g, w in zip(got, want, strict=True):
+        if isinstance(w, tuple) and w and isinstance(w[0], np.ndarray):
+            all_close(g, w, dtype)
+        elif isinstance(w, np.ndarray | np.number):
+            close(g, w, dtype)
+        else:
+            assert g == w
+
+
+def normal(rng, dtype, *shape):
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def recurrent_arguments(rng, sizes, dtype, cell):
+    """x, the states, Wx, Wh, b."""
+    T, B, D, H = sizes
+    blocks, states = (4, 2) if cell == "lstm" else (1, 1)
+    return (
+        normal(rng, dtype, T, B, D),
+        *(normal(rng, dtype, B, H) for _ in range(states)),
+        normal(rng, dtype, D, blocks * H) / np.sqrt(D, dtype=dtype),
+        normal(rng, dtype, H, blocks * H) / np.sqrt(H, dtype=dtype),
+        normal(rng, dtype, blocks * H),
+    )
+
+
+def both_directions(module, cell, arguments, upstream, *options):
+    """Everything the forward and the backward pass return."""
+    forward = getattr(module, f"{cell}_forward")(*arguments, *options)
+    backward = getattr(module, f"{cell}_backward")(*upstream, forward[-1])
+    return *forward, *backward
+
+
+# --- recurrent layers --------------------------------------------------------------------------
+
+
+@DTYPES
+@pytest.mark.parametrize("sizes", SIZES)
+def test_lstm(rng, sizes, dtype):
+    T, B, D, H = sizes
+    arguments = recurrent_arguments(rng, sizes, dtype, "lstm")
+    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H), (B, H))]
+    got, want = (
+        both_directions(module, "lstm", arguments, upstream) for module in (functional, reference)
+    )
+    all_close(got, want, dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_rnn(rng, sizes, activation, dtype):
+    T, B, D, H = sizes
+    arguments = recurrent_arguments(rng, sizes, dtype, "rnn")
+    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H))]
+    got, want = (
+        both_directions(module, "rnn", arguments, upstream, activation)
+        for module in (functional, reference)
+    )
+    all_close(got, want, dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_saturated(rng, cell, dtype):
+    """Weighted sums in the thousands: every gate is 0 or 1, and nothing overflows."""
+    arguments = recurrent_arguments(rng, (T, B, D, H), dtype, cell)
+    arguments = (*arguments[:-3], *(1000 * a for a in arguments[-3:]))
+    shapes = ((T, B, H), (B, H), (B, H))[: 3 if cell == "lstm" else 2]
+    upstream = [normal(rng, dtype, *shape) for shape in shapes]
+    got, want = (
+        both_directions(module, cell, arguments, upstream) for module in (functional, reference)
+    )
+    for g, w in zip(got, want, strict=True):
+        if isinstance(w, np.ndarray):
+            close(g, w, dtype, scale=max(1, np.abs(w).max()))
+
+
+@DTYPES
+def test_window_after_window(rng, dtype):
+    """A sequence cut in two: the state goes forward, its gradients go back, and nothing is lost."""
+    arguments = recurrent_arguments(rng, (T, B, D, H), dtype, "lstm")
+    x, h0, c0, *weights = arguments
+    dhs, dhT, dcT = (normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H), (B, H)))
+    whole = both_directions(functional, "lstm", arguments, (dhs, dhT, dcT))
+
+    hs1, h, c, cache1 = functional.lstm_forward(x[:2], h0, c0, *weights)
+    hs2, hT, cT, cache2 = functional.lstm_forward(x[2:], h, c, *weights)
+    dx2, dh, dc, *dweights2 = functional.lstm_backward(dhs[2:], dhT, dcT, cache2)
+    dx1, dh0, dc0, *dweights1 = functional.lstm_backward(dhs[:2], dh, dc, cache1)
+    parts = [np.concatenate([hs1, hs2]), hT, cT, np.concatenate([dx1, dx2]), dh0, dc0]
+    parts += [one + two for one, two in zip(dweights1, dweights2, strict=True)]
+    all_close(parts, [*whole[:3], *whole[4:]], dtype)
+
+
+def test_relu_passes_nan_on(rng):
+    """A NaN must be seen, not turned into a zero."""
+    x, h0, Wx, Wh, b = recurrent_arguments(rng, (T, B, D, H), "float32", "rnn")
+    x[0, 0, 0] = np.nan
+    for activation in ("tanh", "relu", "sigmoid"):
+        hs, _, _ = functional.rnn_forward(x, h0, Wx, Wh, b, activation)
+        assert np.isnan(hs[:, 0]).all()
+        assert np.isfinite(hs[:, 1:]).all()
+
+
+# --- embedding, linear, dropout ----------------------------------------------------------------
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(T, B), (B,), (1, 1)])
+def test_embedding(rng, shape, dtype):
+    W = normal(rng, dtype, V, D)
+    ids = rng.integers(0, 3, shape)  # three of the rows, again and again
+    x, cache = functional.embedding_forward(ids, W)
+    assert np.array_equal(x, W[ids])
+    dx = normal(rng, dtype, *x.shape)
+    close(
+        functional.embedding_backward(dx, cache), reference.embedding_backward(dx, cache), dtype
+    )
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64"])
+def test_embedding_takes_any_integers(rng, kind):
+    W = normal(rng, "float32", V, D)
+    ids = rng.integers(0, V, (T, B)).astype(kind)
+    assert np.array_equal(functional.embedding_forward(ids, W)[0], W[ids])
+
+
+@DTYPES
+@pytest.mark.parametrize("tied", [False, True], ids=["W", "W = table.T"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (T, B, D, V),
+        (B, D, V),
+        (1, 1, 1, 1),
+        (3, 11, 17, 35),
+        pytest.param((7, 20, 150, 101), marks=pytest.mark.big),
+        pytest.param((2, 300, 530, 70), marks=pytest.mark.big),
+    ],
+)
+def test_linear(rng, shape, tied, dtype):
+    *rows, D, V = shape
+    W = normal(rng, dtype, V, D).T if tied else normal(rng, dtype, D, V)
+    x, b, dy = normal(rng, dtype, *rows, D), normal(rng, dtype, V), normal(rng, dtype, *rows, V)
+    got, want = (
+        both_directions(module, "linear", (x, W, b), (dy,)) for module in (functional, reference)
+    )
+    all_close(got, want, dtype)
+    assert got[3].flags.f_contiguous or not tied, "the gradient lies as the matrix does"
+
+
+@DTYPES
+def test_dropout(rng, dtype):
+    x, dy = normal(rng, dtype, T, B, D), normal(rng, dtype, T, B, D)
+    mask = (rng.random(x.shape) < 0.5).astype(dtype) * 2
+    y, cache = functional.dropout_forward(x, mask)
+    assert np.array_equal(y, x * mask)
+    assert np.array_equal(functional.dropout_backward(dy, cache), dy * mask)
+
+
+# --- cross-entropy -----------------------------------------------------------------------------
+
+
+@DTYPES
+@pytest.mark.parametrize("average_across_timesteps", [False, True])
+@pytest.mark.parametrize("average_across_batch", [False, True])
+@pytest.mark.parametrize("weights", ["none", "random", "masked"])
+def test_cross_entropy(rng, weights, average_across_timesteps, average_across_batch, dtype):
+    logits, targets = 3 * normal(rng, dtype, T, B, V), rng.integers(0, V, (T, B))
+    if weights == "none":
+        weights = None
+    else:
+        masked = weights == "masked"
+        weights = rng.random((T, B)).astype(dtype)
+        if masked:
+            weights[-1] = 0  # a time step that is padding for the whole batch
+            weights[1, 2] = 0
+    flags = {
+        "average_across_timesteps": average_across_timesteps,
+        "average_across_batch": average_across_batch,
+    }
+    results = []
+    for module in (functional, reference):
+        loss, cache = module.sequence_cross_entropy_forward(logits, targets, weights, **flags)
+        results.append((loss, cache, module.sequence_cross_entropy_backward(cache, 0.7)))
+    (loss, cache, dlogits), (want, want_cache, want_dlogits) = results
+    close(loss, want, dtype)
+    all_close(cache, want_cache, dtype)
+    close(dlogits, want_dlogits, dtype, scale=cache.coefficients.max())
+
+
+@DTYPES
+@pytest.mark.parametrize("V", [1, 2, 63, 64, 65, 200])
+def test_cross_entropy_of_any_width(rng, V, dtype):
+    logits, targets = normal(rng, dtype, 2, 3, V), rng.integers(0, V, (2, 3))
+    loss, cache = functional.sequence_cross_entropy_forward(logits, targets)
+    want, want_cache = reference.sequence_cross_entropy_forward(logits, targets)
+    close(loss, want, dtype, scale=1)
+    assert np.array_equal(cache.predicted, want_cache.predicted)
+    close(cache.log_z, want_cache.log_z, dtype, scale=1)
+
+
+@DTYPES
+def test_cross_entropy_of_extreme_logits(dtype):
+    """Certain, hopeless and impossible: no overflow, and no NaN where there is none."""
+    logits = np.array([[[1e4, -1e4, 0], [-1e4, 1e4, 0], [-np.inf, 0, 0]]], dtype)
+    loss, cache = functional.sequence_cross_entropy_forward(logits, np.array([[0, 0, 1]]))
+    assert np.allclose(cache.nll, [[0, 2e4, np.log(2)]])
+    assert np.array_equal(cache.predicted, [[0, 1, 1]]), "of equals the first"
+    dlogits = functional.sequence_cross_entropy_backward(cache)
+    assert np.allclose(dlogits * 3, [[[0, 0, 0], [-1, 1, 0], [0, -0.5, 0.5]]])
+
+
+def test_cross_entropy_keeps_nan(rng):
+    logits = normal(rng, "float32", T, B, V)
+    logits[1, 2, 3] = np.nan
+    loss, cache = functional.sequence_cross_entropy_forward(logits, np.zeros((T, B), int))
+    assert np.isnan(loss)
+    assert np.isnan(functional.sequence_cross_entropy_backward(cache)[1, 2]).any()
+
+
+# --- memory layout, purity, threads ------------------------------------------------------------
+
+
+def strange(array):
+    """The same values as no kernel would like them: every second element, backwards."""
+    wide = np.empty([2 * n for n in array.shape], array.dtype)
+    view = wide[tuple(slice(None, None, -2) for _ in array.shape)]
+    view[...] = array
+    return view
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+LAYOUTS = pytest.mark.parametrize("layout", [strange, read_only, np.asfortranarray])
+
+
+@LAYOUTS
+def test_any_layout(rng, layout):
+    """Views and read-only arrays give the same bits as contiguous ones."""
+    arguments = recurrent_arguments(rng, (T, B, D, H), "float64", "lstm")
+    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H), (B, H))]
+    want = both_directions(functional, "lstm", arguments, upstream)
+    got = both_directions(functional, "lstm", map(layout, arguments), map(layout, upstream))
+    for g, w in zip([*got[:3], *got[4:]], [*want[:3], *want[4:]], strict=True):
+        assert np.array_equal(g, w)
+
+    ids, W = rng.integers(0, V, (T, B)), normal(rng, "float64", V, D)
+    x, cache = functional.embedding_forward(layout(ids), layout(W))
+    assert np.array_equal(x, W[ids])
+    dx = normal(rng, "float64", T, B, D)
+    assert np.array_equal(
+        functional.embedding_backward(layout(dx), cache), functional.embedding_backward(dx, cache)
+    )
+    logits = normal(rng, "float64", T, B, V)
+    loss, cache = functional.sequence_cross_entropy_forward(logits, ids)
+    same, _ = functional.sequence_cross_entropy_forward(layout(logits), layout(ids))
+    assert same == loss
+    x, W, b = normal(rng, "float64", T, B, D), normal(rng, "float64", D, V), np.zeros(V)
+    dy = normal(rng, "float64", T, B, V)
+    want = both_directions(functional, "linear", (x, W, b), (dy,))
+    got = both_directions(functional, "linear", map(layout, (x, W, b)), (layout(dy),))
+    for g, w in zip([got[0], *got[2:]], [want[0], *want[2:]], strict=True):
+        assert np.array_equal(g, w)
+
+
+def test_no_argument_is_changed(rng):
+    x, h0, c0, Wx, Wh, b = recurrent_arguments(rng, (T, B, D, H), "float32", "lstm")
+    dhs, dhT, dcT = (normal(rng, "float32", *s) for s in ((T, B, H), (B, H), (B, H)))
+    W, bias, targets = normal(rng, "float32", H, V), normal(rng, "float32", V), np.zeros((T, B), int)
+    arrays = [x, h0, c0, Wx, Wh, b, dhs, dhT, dcT, W, bias, targets]
+    before = [a.copy() for a in arrays]
+    hs, _, _, cache = functional.lstm_forward(x, h0, c0, Wx, Wh, b)
+    functional.rnn_backward(
+        dhs, dhT, functional.rnn_forward(x, h0, Wx[:, :H], Wh[:, :H], b[:H])[-1]
+    )
+    y, linear = functional.linear_forward(hs, W, bias)
+    _, entropy = functional.sequence_cross_entropy_forward(y, targets)
+    kept = [a.copy() for a in (*cache, *linear, *entropy)]
+    dhs2, _, _ = functional.linear_backward(
+        functional.sequence_cross_entropy_backward(entropy), linear
+    )
+    functional.lstm_backward(dhs2, dhT, dcT, cache)
+    for a, old in zip(arrays, before, strict=True):
+        assert np.array_equal(a, old)
+    for a, old in zip((*cache, *linear, *entropy), kept, strict=True):
+        assert np.array_equal(a, old)
+
+
+@pytest.mark.big
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+@pytest.mark.parametrize("H", [130, 610], ids=["threads share the batch", "or the units"])
+def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
+    T, B, D, V = 6, 23, 71, 301
+    arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "lstm")
+    rnn_arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "rnn")
+    upstream = [normal(rng, "float32", *shape) for shape in ((T, B, H), (B, H), (B, H))]
+    W, b = normal(rng, "float32", H, V), normal(rng, "float32", V)
+    E, ids = normal(rng, "float32", V, D), rng.integers(0, 9, (T, B))
+    before = numba.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2):
+            numba.set_num_threads(threads)
+            lstm = both_directions(functional, "lstm", arguments, upstream)
+            rnn = both_directions(functional, "rnn", rnn_arguments, upstream[:2])
+            y, linear = functional.linear_forward(lstm[0], W, b)
+            loss, entropy = functional.sequence_cross_entropy_forward(y, ids)
+            dy = functional.sequence_cross_entropy_backward(entropy)
+            dE = functional.embedding_backward(lstm[4], functional.embedding_forward(ids, E)[1])
+            flat = (lstm[:3], lstm[3][3:7], lstm[4:], rnn[:2], rnn[3:], (y, loss, dy, dE))
+            results.append([a for group in flat for a in group])
+            results[-1] += functional.linear_backward(dy, linear)
+    finally:
+        numba.set_num_threads(before)
+    for one, two in zip(*results, strict=True):
+        assert np.array_equal(one, two)
+
+
+NARROW = """
+import numpy as np
+from numpylstm import functional, reference
+from numpylstm.kernels import simd
+assert simd.VECTOR_BYTES * 8 == {bits}
+rng = np.random.default_rng(3)
+T, B, D, H = 3, 11, 9, 21
+def normal(*shape): return rng.standard_normal(shape).astype(np.float32)
+x, h0, c0, Wx, Wh, b = (normal(*s) for s in
+    ((T, B, D), (B, H), (B, H), (D, 4 * H), (H, 4 * H), (4 * H,)))
+upstream = normal(T, B, H), normal(B, H), normal(B, H)
+for module in (functional, reference):
+    *results, cache = module.lstm_forward(x, h0, c0, Wx, Wh, b)
+    results += module.lstm_backward(*upstream, cache)
+    W = normal(H, 37) if module is functional else W
+    y, cache = module.linear_forward(results[0], W, W[0])
+    results += [y, *module.linear_backward(y, cache)]
+    if module is functional: got = results
+for one, two in zip(got, results):
+    assert np.abs(one - two).max() <= 1e-5 * np.abs(two).max()
+"""
+
+
+@pytest.mark.big
+@pytest.mark.parametrize("bits", [128, 256])
+def test_narrower_vectors(bits):
+    """The tiles of other processors, forced on this one."""
+    environment = {**os.environ, "NUMPYLSTM_VECTOR_BITS": str(bits)}
+    root = Path(functional.__file__).parents[1]
+    environment["PYTHONPATH"] = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", NARROW.format(bits=bits)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_import_compiles_nothing():
+    code = (
+        "import numba.core.event as event\n"
+        "with event.install_recorder('numba:compile') as recorder:\n"
+        "    import numpylstm.functional\n"
+        "assert not recorder.buffer, recorder.buffer\n"
+    )
+    root = Path(functional.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@given(
+    sizes=st.tuples(*(st.integers(1, n) for n in (4, 5, 6, 9))), seed=st.integers(0, 2**32 - 1)
+)
+def test_lstm_of_any_size(sizes, seed):
+    rng = np.random.default_rng(seed)
+    T, B, _, H = sizes
+    arguments = recurrent_arguments(rng, sizes, "float64", "lstm")
+    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H), (B, H))]
+    got, want = (
+        both_directions(module, "lstm", arguments, upstream) for module in (functional, reference)
+    )
+    for g, w in zip([*got[:3], *got[4:]], [*want[:3], *want[4:]], strict=True):
+        close(g, w, "float64", scale=max(1, np.abs(w).max()))
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+def ones(*shape, dtype="float32"):
+    return np.ones(shape, dtype)
+
+
+def lstm_forward_with(**changes):
+    arrays = {
+        "x": ones(T, B, D), "h0": ones(B, H), "c0": ones(B, H),
+        "Wx": ones(D, 4 * H), "Wh": ones(H, 4 * H), "b": ones(4 * H), **changes,
+    }  # fmt: skip
+    return functional.lstm_forward(**arrays)
+
+
+def lstm_backward_with(**changes):
+    arrays = {"dhs": ones(T, B, H), "dhT": ones(B, H), "dcT": ones(B, H), **changes}
+    return functional.lstm_backward(**arrays, cache=lstm_forward_with()[-1])
+
+
+def rnn_forward_with(activation="tanh", **changes):
+    arrays = {
+        "x": ones(T, B, D), "h0": ones(B, H), "Wx": ones(D, H), "Wh": ones(H, H), "b": ones(H),
+        **changes,
+    }  # fmt: skip
+    return functional.rnn_forward(**arrays, activation=activation)
+
+
+def entropy_with(**changes):
+    arrays = {"logits": ones(T, B, V), "targets": np.zeros((T, B), int), **changes}
+    return functional.sequence_cross_entropy_forward(**arrays)
+
+
+ids = np.array([[0, V], [1, 2]])
+ERRORS = [
+    (lambda: lstm_forward_with(x=ones(T, B, D + 1)), ValueError,
+     f"lstm_forward: x must have shape (T, B, {D}), got ({T}, {B}, {D + 1}); D is fixed by Wx"),
+    (lambda: lstm_forward_with(x=ones(T, D)), ValueError,
+     f"lstm_forward: x must have shape (T, B, {D}), got ({T}, {D}); D is fixed by Wx"),
+    (lambda: lstm_forward_with(x=ones(0, B, D)), ValueError,
+     f"lstm_forward: x must not be empty, got shape (0, {B}, {D})"),
+    (lambda: lstm_forward_with(x=[[1.0]]), TypeError,
+     "lstm_forward: x must be a NumPy array, got list"),
+    (lambda: lstm_forward_with(x=ones(T, B, D, dtype="float64")), TypeError,
+     "lstm_forward: x must have dtype float32, got float64; all arrays of a call have one dtype"),
+    (lambda: lstm_forward_with(Wx=ones(D, 4 * H, dtype="complex128")), TypeError,
+     "lstm_forward: Wx must have dtype float32 or float64, got complex128; other numbers are for"),
+    (lambda: lstm_forward_with(Wx=ones(D, 4 * H + 1)), ValueError,
+     f"lstm_forward: Wx must have shape (D, 4H), got ({D}, {4 * H + 1}); its columns are 4 blocks"),
+    (lambda: lstm_forward_with(Wh=ones(H, H)), ValueError,
+     f"lstm_forward: Wh must have shape ({H}, {4 * H}), got ({H}, {H}); H is fixed by Wx"),
+    (lambda: lstm_forward_with(b=ones(H)), ValueError,
+     f"lstm_forward: b must have shape ({4 * H},), got ({H},); H is fixed by Wx"),
+    (lambda: lstm_forward_with(h0=ones(B + 1, H)), ValueError,
+     f"lstm_forward: h0 must have shape ({B}, {H}), got ({B + 1}, {H}); B is fixed by x, H by Wx"),
+    (lambda: lstm_forward_with(c0=ones(H)), ValueError,
+     f"lstm_forward: c0 must have shape ({B}, {H}), got ({H},)"),
+    (lambda: lstm_backward_with(dhs=ones(T + 1, B, H)), ValueError,
+     f"lstm_backward: dhs must have shape ({T}, {B}, {H}), got ({T + 1}, {B}, {H})"),
+    (lambda: lstm_backward_with(dcT=ones(B, H, dtype="float64")), TypeError,
+     "lstm_backward: dcT must have dtype float32, got float64"),
+    (lambda: lstm_backward_with(dhT=ones(H)), ValueError,
+     f"lstm_backward: dhT must have shape ({B}, {H}), got ({H},); it has the shape of hT"),
+    (lambda: rnn_forward_with("elu"), ValueError,
+     "rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got 'elu'"),
+    (lambda: rnn_forward_with(Wh=ones(H, H + 1)), ValueError,
+     f"rnn_forward: Wh must have shape ({H}, {H}), got ({H}, {H + 1}); H is fixed by Wx"),
+    (lambda: functional.rnn_backward(ones(1, B, H), ones(B, H), rnn_forward_with()[-1]),
+     ValueError, f"rnn_backward: dhs must have shape ({T}, {B}, {H}), got (1, {B}, {H})"),
+    (lambda: functional.embedding_forward(ids, ones(V, D)), ValueError,
+     f"embedding_forward: ids must lie in [0, {V}), got {V} at [0, 1]; "
+     "ids and table come from different vocabularies"),
+    (lambda: functional.embedding_forward(-ids, ones(V, D)), ValueError,
+     f"embedding_forward: ids must lie in [0, {V}), got -{V} at [0, 1]"),
+    (lambda: functional.embedding_forward(ids * 1.0, ones(V, D)), TypeError,
+     "embedding_forward: ids must hold integers, got float64"),
+    (lambda: functional.embedding_forward([1], ones(V, D)), TypeError,
+     "embedding_forward: ids must be a NumPy array, got list"),
+    (lambda: functional.embedding_forward(np.array([], int), ones(V, D)), ValueError,
+     "embedding_forward: ids must not be empty"),
+    (lambda: functional.embedding_forward(ids, ones(V)), ValueError,
+     f"embedding_forward: W must have shape (V, D), got ({V},)"),
+    (lambda: functional.embedding_backward(
+        ones(B, D + 1), functional.embedding_forward(np.zeros(B, int), ones(V, D))[1]), ValueError,
+     f"embedding_backward: dx must have shape ({B}, {D}), got ({B}, {D + 1})"),
+    (lambda: functional.linear_forward(ones(T, B, D), ones(H, V), ones(V)), ValueError,
+     f"linear_forward: x must have shape (T, B, {H}), got ({T}, {B}, {D}); D is fixed by W"),
+    (lambda: functional.linear_forward(ones(B, D), ones(H, V), ones(V)), ValueError,
+     f"linear_forward: x must have shape (B, {H}), got ({B}, {D}); D is fixed by W"),
+    (lambda: functional.linear_forward(ones(B, H), ones(H, V), ones(D)), ValueError,
+     f"linear_forward: b must have shape ({V},), got ({D},); V is fixed by W"),
+    (lambda: functional.linear_backward(
+        ones(B, V), functional.linear_forward(ones(T, B, H), ones(H, V), ones(V))[1]), ValueError,
+     f"linear_backward: dy must have shape ({T}, {B}, {V}), got ({B}, {V})"),
+    (lambda: functional.dropout_forward(ones(T, B, D), ones(T, B)), ValueError,
+     f"dropout_forward: mask must have shape ({T}, {B}, {D}), got ({T}, {B})"),
+    (lambda: functional.dropout_forward(ones(T, B, D), ones(T, B, D) > 0), TypeError,
+     "dropout_forward: mask must have dtype float32, got bool"),
+    (lambda: functional.dropout_backward(ones(B), functional.dropout_forward(
+        ones(T, B), ones(T, B))[1]), ValueError,
+     f"dropout_backward: dy must have shape ({T}, {B}), got ({B},)"),
+    (lambda: entropy_with(logits=ones(B, V)), ValueError,
+     f"sequence_cross_entropy_forward: logits must have shape (T, B, V), got ({B}, {V})"),
+    (lambda: entropy_with(targets=np.full((T, B), V)), ValueError,
+     f"sequence_cross_entropy_forward: targets must lie in [0, {V}), got {V} at [0, 0]"),
+    (lambda: entropy_with(targets=np.zeros((B, T), int)), ValueError,
+     f"sequence_cross_entropy_forward: targets must have shape ({T}, {B}), got ({B}, {T}); "
+     "T and B are fixed by logits"),
+    (lambda: entropy_with(weights=ones(T)), ValueError,
+     f"sequence_cross_entropy_forward: weights must have shape ({T}, {B}), got ({T},)"),
+    (lambda: entropy_with(weights=-ones(T, B)), ValueError,
+     "sequence_cross_entropy_forward: weights must not be negative, got -1.0 at [0, 0]"),
+    (lambda: entropy_with(weights=np.nan * ones(T, B)), ValueError,
+     "sequence_cross_entropy_forward: weights must not be negative, got nan at [0, 0]"),
+    (lambda: entropy_with(weights=ones(T, B) > 0), TypeError,
+     "sequence_cross_entropy_forward: weights must have dtype float32, got bool"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "sentence"), ERRORS, ids=[e[2][:60] for e in ERRORS])
+def test_error(call, kind, sentence):
+    """One sentence: which argument, what was expected, what came, the likely cause."""
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)

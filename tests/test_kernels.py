@@ -1,0 +1,217 @@
+"""The kernels by themselves: elementary functions to the ulp, the tile, the products, the updates."""
+
+import numba
+import numpy as np
+import pytest
+from numba import njit
+
+from numpylstm.kernels import compiling, elementary, matmul, simd, update
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
+JIT = not numba.config.DISABLE_JIT
+
+
+def normal(rng, dtype, *shape):
+    return rng.standard_normal(shape).astype(dtype)
+
+
+# --- elementary functions ----------------------------------------------------------------------
+
+
+@njit(error_model="numpy")
+def exp(x, y):
+    for k in range(x.size):
+        y[k] = elementary.exp(x[k])
+
+
+@njit(error_model="numpy")
+def sigmoid(x, y):
+    for k in range(x.size):
+        y[k] = elementary.sigmoid(x[k])
+
+
+@njit(error_model="numpy")
+def tanh(x, y):
+    for k in range(x.size):
+        y[k] = elementary.tanh(x[k])
+
+
+def exact_sigmoid(x):
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+FUNCTIONS = [(exp, np.exp), (sigmoid, exact_sigmoid), (tanh, np.tanh)]
+NAMES = ["exp", "sigmoid", "tanh"]
+
+
+def apply(function, x):
+    y = np.empty_like(x)
+    function(x, y)
+    return y
+
+
+@DTYPES
+@pytest.mark.parametrize(("function", "exact"), FUNCTIONS, ids=NAMES)
+def test_accuracy(rng, function, exact, dtype):
+    """2 ulp in float32; float64 is measured with the longest float that the machine has."""
+    longer = np.float64 if dtype == np.float32 else np.longdouble
+    if np.finfo(longer).precision <= np.finfo(dtype).precision:
+        pytest.skip("no longer float to compare with")
+    n = 50_000 if JIT else 300
+    lowest = -103 if dtype == np.float32 else -744
+    x = np.concatenate(
+        [
+            rng.uniform(lowest, -lowest * 0.85, n),  # to the subnormal numbers, and near overflow
+            rng.uniform(-12, 12, n),
+            rng.uniform(-1, 1, n),
+            10.0 ** rng.uniform(-30, 0, n) * rng.choice([-1, 1], n),
+        ]
+    ).astype(dtype)
+    want = exact(x.astype(longer))
+    ulp = np.spacing(np.abs(want).astype(dtype)).astype(longer)
+    errors = np.abs(apply(function, x) - want) / ulp
+    assert errors.max() <= (2 if dtype == np.float32 else 2.2)
+
+
+@DTYPES
+def test_extremes(dtype):
+    x = np.array([np.inf, -np.inf, np.nan, 0, -0.0, 1e30, -1e30], dtype)
+    assert np.array_equal(apply(exp, x), [np.inf, 0, np.nan, 1, 1, np.inf, 0], equal_nan=True)
+    assert np.array_equal(apply(sigmoid, x), [1, 0, np.nan, 0.5, 0.5, 1, 0], equal_nan=True)
+    assert np.array_equal(apply(tanh, x), [1, -1, np.nan, 0, 0, 1, -1], equal_nan=True)
+
+
+@DTYPES
+def test_tails(dtype):
+    """A closed gate is not exactly closed: the smallest values are kept, not flushed to zero."""
+    x = np.array([-85, -87, -100] if dtype == np.float32 else [-700, -709, -740], dtype)
+    want = np.exp(x.astype(np.longdouble))
+    smallest = np.finfo(dtype).smallest_subnormal
+    for function in (exp, sigmoid):
+        assert np.all(np.abs(apply(function, x) - want) <= 2 * np.maximum(smallest, want * 1e-7))
+
+
+@pytest.mark.skipif(not JIT, reason="looks at machine code")
+@pytest.mark.parametrize("function", [exp, sigmoid, tanh], ids=NAMES)
+def test_vectorised(function):
+    """The loop multiplies whole vectors, not one number after another."""
+    apply(function, np.ones(1, np.float32))
+    signature = next(s for s in function.signatures if s[0].dtype == numba.float32)
+    text = function.inspect_llvm(signature)
+    assert "call <" in text and "x float> @llvm.fma" in text if simd.HAS_FMA else "fmul <" in text
+
+
+# --- the tile ----------------------------------------------------------------------------------
+
+
+@compiling.kernel(tiles=True)
+def run_tile(A, rows, lanes0, lanes1, B, b_apart, D, C, apart):
+    simd.tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart)
+
+
+@DTYPES
+@pytest.mark.parametrize("rows", range(1, simd.TILE_ROWS + 1))
+def test_tile(rng, rows, dtype):
+    """Any number of rows, whole vectors and parts of them; nothing else is touched."""
+    width = simd.VECTOR_BYTES // np.dtype(dtype).itemsize
+    apart, K = width + 3, 7
+    for lanes in {(width, width), (width, 0), (width, 1), (1, 0), (width - 1, width - 1)}:
+        A, B = normal(rng, dtype, rows, K), normal(rng, dtype, K, 2 * width)
+        D, C = normal(rng, dtype, rows, 2 * apart), normal(rng, dtype, rows, 2 * apart)
+        want = C.copy()
+        for vector, n in enumerate(lanes):
+            at, b_at = slice(vector * apart, vector * apart + n), vector * width
+            want[:, at] = D[:, at] + A @ B[:, b_at : b_at + n]
+        run_tile(A, rows, *lanes, B, width, D, C, apart)
+        assert np.allclose(C, want, rtol=0, atol=EPSILON[dtype])
+
+
+@njit
+def run_transpose(S, P):
+    simd.transpose_square(S, P)
+
+
+@DTYPES
+def test_transpose(rng, dtype):
+    n = simd.VECTOR_BYTES // np.dtype(dtype).itemsize
+    S, P = normal(rng, dtype, n, n + 3), np.zeros((n, 2 * n), dtype)
+    run_transpose(S, P)
+    assert np.array_equal(P[:, :n], S[:, :n].T)
+    assert not P[:, n:].any()
+
+
+# --- products ----------------------------------------------------------------------------------
+
+SIZES = [  # M, K, N
+    (1, 1, 1),
+    (3, 5, 7),
+    (2, 40, 33),
+    (20, 65, 70),
+    pytest.param((14, 300, 31), marks=pytest.mark.big),
+    pytest.param((33, 17, 129), marks=pytest.mark.big),
+    pytest.param((257, 513, 66), marks=pytest.mark.big),
+    pytest.param((115, 260, 531), marks=pytest.mark.big),
+]
+
+
+@DTYPES
+@pytest.mark.parametrize("sizes", SIZES)
+def test_multiply(rng, sizes, dtype):
+    """Operands as they are or stored transposed, D of one row or of all, one thread or several."""
+    M, K, N = sizes
+    for a_turned in (False, True):
+        for b_turned in (False, True):
+            for d_rows in (1, M):
+                A, B = normal(rng, dtype, M, K), normal(rng, dtype, K, N)
+                D = normal(rng, dtype, d_rows, N)
+                a = np.ascontiguousarray(A.T) if a_turned else A
+                b = np.ascontiguousarray(B.T) if b_turned else B
+                C, shared = np.full((M, N), np.nan, dtype), np.full((M, N), np.nan, dtype)
+                matmul.multiply_alone(a, a_turned, b, b_turned, D, C)
+                matmul.multiply(a, a_turned, b, b_turned, D, shared, 3)
+                want = D + A.astype(np.float64) @ B
+                assert np.abs(C - want).max() <= EPSILON[dtype] * np.abs(want).max()
+                assert np.array_equal(C, shared), "the same bits, however it is shared"
+
+
+@DTYPES
+def test_multiply_adds_in_order(rng, dtype):
+    """Blocks and tiles do not show: each element is the sum over k, taken from left to right."""
+    K = matmul.DEPTH + 3 if JIT else 3
+    A, B = normal(rng, dtype, 31, K), normal(rng, dtype, K, 37)
+    C, row = np.empty((31, 37), dtype), np.empty((1, 37), dtype)
+    zero = np.zeros((1, 37), dtype)
+    matmul.multiply_alone(A, False, B, False, zero, C)
+    for i in range(31):
+        matmul.multiply_alone(A[i : i + 1].copy(), False, B, False, zero, row)
+        if JIT:
+            assert np.array_equal(C[i], row[0])
+        assert np.allclose(C[i], row[0], rtol=0, atol=EPSILON[dtype] * 10)
+
+
+# --- optimiser ---------------------------------------------------------------------------------
+
+
+@DTYPES
+@pytest.mark.parametrize("size", [1, 17, update.BLOCK + 5])
+def test_updates(rng, size, dtype):
+    if not JIT and size > 100:
+        pytest.skip("too large without compilation")
+    w, v, g = (normal(rng, dtype, size) for _ in range(3))
+    partial = np.empty(-(-size // update.BLOCK))
+    norm2 = update.sum_of_squares(g, partial, 1)
+    assert norm2 == update.sum_of_squares(g, partial, 2)
+    assert abs(norm2 - (g.astype(np.float64) ** 2).sum()) <= EPSILON[dtype] * norm2
+
+    lr, momentum = dtype(0.3), dtype(0.9)
+    for shares in (1, 2):
+        scaled, moved, velocity, w2 = g.copy(), w.copy(), v.copy(), w.copy()
+        update.scale(scaled, lr, shares)
+        assert np.array_equal(scaled, g * lr)
+        update.descend(moved, g, lr, shares)
+        assert np.array_equal(moved, w - lr * g)
+        update.descend_with_momentum(w2, velocity, g, lr, momentum, shares)
+        assert np.array_equal(velocity, momentum * v + g)
+        assert np.array_equal(w2, w - lr * velocity)

@@ -1,0 +1,222 @@
+"""The loop: schedules, limits, what it reports, and that any moment can be saved and resumed."""
+
+import contextlib
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm.checkpoint import CheckpointError, load, restore_run, save
+from numpylstm.data import Corpus, Vocabulary
+from numpylstm.training import Row, Step, TrainingFailed, check_corpus, rate
+
+SETTINGS = {
+    "hidden_size": 8, "num_layers": 2, "batch_size": 4, "num_steps": 5, "epochs": 3, "lr": 0.7,
+    "dropout": 0.3, "init_scale": 0.3, "constant_epochs": 1, "log_every": 7, "dtype": "float64",
+}  # fmt: skip
+
+
+def make_corpus(length=404, V=11, seed=0):
+    """A text in which every token is decided by the one before, but for one in five."""
+    rng = np.random.default_rng(seed)
+    step = np.where(rng.random(length) < 0.2, rng.integers(0, V, length), 3)
+    ids = (np.cumsum(step) % V).astype(np.int32)
+    vocabulary = Vocabulary(("<unk>", *(f"w{k}" for k in range(1, V))))
+    cut = [length - 120, length - 60]
+    parts = np.split(ids, cut)
+    return Corpus("made up", "word", vocabulary, *parts, {"train": 0, "valid": 0, "test": 0})
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return make_corpus()
+
+
+def new_run(corpus, **changes):
+    return nl.new_run(nl.TrainConfig(**(SETTINGS | changes)), corpus)
+
+
+def everything(run):
+    """All that a run is, as comparable bytes."""
+    arrays = run.model.state_dict() | {f"v/{k}": v for k, v in run.optimizer.velocity.items()}
+    arrays |= {f"s/{k}": v for k, v in run.state._asdict().items()}
+    return (
+        {name: array.tobytes() for name, array in arrays.items()},
+        run.rows,
+        run.tally,
+        run.valid_losses,
+        (run.epoch, run.window, run.step),
+        run.model.rng.bit_generator.state,
+    )
+
+
+def test_it_learns():
+    """From knowing nothing to near the entropy of the source, and not below it."""
+    corpus = make_corpus(length=4000)
+    run = new_run(corpus, epochs=4, lr=1.0, constant_epochs=4, dropout=0.0)
+    rows = [item for item in nl.train(run, corpus) if isinstance(item, Row)]
+    likely, other = 0.8 + 0.2 / 11, 0.2 / 11
+    floor = math.exp(-likely * math.log(likely) - 10 * other * math.log(other))
+    assert rows[0].perplexity > 9
+    assert rows[-1].perplexity == pytest.approx(floor, rel=0.15)
+    assert rows[-1].valid_accuracy > 0.7
+
+
+def test_what_is_reported(corpus):
+    items = list(nl.train(new_run(corpus), corpus))
+    steps = [item for item in items if isinstance(item, Step)]
+    rows = [item for item in items if isinstance(item, Row)]
+    windows = (284 // 4 - 1) // 5
+    assert windows == 14
+    assert [s.step for s in steps] == list(range(1, 3 * windows + 1))
+    assert [(s.epoch, s.window) for s in steps] == [
+        (epoch, window) for epoch in (1, 2, 3) for window in range(1, windows + 1)
+    ]
+    # log_every = 7: in the middle of each epoch, and at its end with the validation
+    assert [(r.epoch, r.step, r.valid_perplexity is not None) for r in rows] == [
+        (1, 7, False), (1, 14, True), (2, 21, False), (2, 28, True), (3, 35, False), (3, 42, True),
+    ]  # fmt: skip
+    first = steps[:7]
+    assert rows[0].cost == pytest.approx(np.mean([s.cost for s in first]), rel=1e-12)
+    assert rows[0].perplexity == pytest.approx(
+        math.exp(np.mean([math.log(s.perplexity) for s in first])), rel=1e-12
+    )
+    assert rows[0].gradient_norm == pytest.approx(np.mean([s.gradient_norm for s in first]))
+    # cost is the sum over 5 steps of the mean over the batch
+    assert first[0].cost == pytest.approx(5 * math.log(first[0].perplexity), rel=1e-12)
+    assert [r.lr for r in rows] == pytest.approx([0.7, 0.7, 0.35, 0.35, 0.175, 0.175])
+
+
+def test_rates_follow_the_schedule(corpus):
+    run = new_run(corpus, schedule="plateau", decay=0.25)
+    run.valid_losses = [2.0, 1.9, 1.95]
+    assert rate(run) == pytest.approx(0.7 * 0.25)
+    run = new_run(corpus, schedule="epoch", decay=0.5, constant_epochs=2)
+    run.epoch = 3
+    assert rate(run) == pytest.approx(0.7 * 0.25)
+
+
+def test_a_limit_of_steps_ends_the_epoch_where_it_is(corpus):
+    run = new_run(corpus, steps=17)
+    items = list(nl.train(run, corpus))
+    assert sum(isinstance(item, Step) for item in items) == 17
+    assert items[-1].valid_perplexity is not None
+    assert run.finished
+
+
+def test_the_seed_decides_everything(corpus):
+    runs = [new_run(corpus, seed=seed) for seed in (1, 1, 2)]
+    for run in runs:
+        for _ in nl.train(run, corpus):
+            pass
+    assert everything(runs[0]) == everything(runs[1])
+    assert everything(runs[0])[0] != everything(runs[2])[0]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("stop", [1, 7, 9, 14, 15, 41], ids=lambda s: f"after step {s}")
+def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, tmp_path, stop, cell, momentum):
+    """In the middle of an epoch, at its end, and where a row of metrics is due: equal bytes."""
+    whole = new_run(corpus, cell=cell, momentum=momentum)
+    for _ in nl.train(whole, corpus):
+        pass
+    broken = new_run(corpus, cell=cell, momentum=momentum)
+    for item in nl.train(broken, corpus):
+        if isinstance(item, Step) and item.step == stop:
+            break
+    save(broken, tmp_path / "last.npz")
+    resumed = restore_run(load(tmp_path / "last.npz"))
+    assert everything(resumed) == everything(broken)
+    for _ in nl.train(resumed, corpus):
+        pass
+    assert everything(resumed) == everything(whole)
+
+
+def test_a_finished_run_can_be_made_longer(corpus, tmp_path):
+    whole = new_run(corpus, epochs=3)
+    for _ in nl.train(whole, corpus):
+        pass
+    short = new_run(corpus, epochs=2)
+    for _ in nl.train(short, corpus):
+        pass
+    save(short, tmp_path / "last.npz")
+    longer = restore_run(load(tmp_path / "last.npz"))
+    longer.config = replace(longer.config, epochs=3)
+    for _ in nl.train(longer, corpus):
+        pass
+    assert everything(longer) == everything(whole)
+
+
+def test_saving_twice_gives_the_same_bytes(corpus, tmp_path):
+    run = new_run(corpus)
+    save(run, tmp_path / "a.npz")
+    save(run, tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_numbers_that_go_bad_stop_the_run_before_the_update(corpus):
+    run = new_run(corpus)
+    steps = nl.train(run, corpus)
+    next(steps)
+    run.model.parameters()["lstm.1.b"].data[3] = np.nan
+    before = run.model.state_dict()
+    with pytest.raises(TrainingFailed, match=r"loss is nan .* at epoch 1, step 2; usually"):
+        next(steps)
+    for path, array in run.model.state_dict().items():
+        np.testing.assert_array_equal(array, before[path])
+    assert run.step == 1
+
+
+def test_a_text_that_is_too_short_is_named(corpus):
+    config = nl.TrainConfig(**(SETTINGS | {"batch_size": 60}))
+    with pytest.raises(nl.DataError, match="made up: the train text must have at least 360 tokens"):
+        check_corpus(config, corpus)
+
+
+# --- checkpoints -------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_is_an_npz_that_any_program_reads(corpus, tmp_path):
+    run = new_run(corpus)
+    save(run, tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz", allow_pickle=False) as file:
+        assert {"meta", "checksum", "state/h", "state/c", "parameters/lstm.0.Wx"} <= set(file.files)
+        np.testing.assert_array_equal(
+            file["parameters/decoder.W"], run.model.parameters()["decoder.W"].data
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]  # nothing temporary is left
+
+
+@pytest.mark.parametrize("at", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_damaged_checkpoint_is_refused(corpus, tmp_path, at):
+    path = tmp_path / "c.npz"
+    save(new_run(corpus), path)
+    content = bytearray(path.read_bytes())
+    place = int(at * len(content))
+    path.write_bytes(content[:place])
+    with pytest.raises(CheckpointError, match=r"c\.npz"):
+        load(path)
+    content[place] ^= 0x10
+    path.write_bytes(content)
+    with contextlib.suppress(CheckpointError):  # unless the bit means nothing to a zip reader:
+        assert everything(restore_run(load(path))) == everything(new_run(corpus))
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(corpus, tmp_path, monkeypatch):
+    path = tmp_path / "c.npz"
+    run = new_run(corpus)
+    save(run, path)
+    before = path.read_bytes()
+    run.step = 99
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(run, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["c.npz"]
