@@ -117,7 +117,7 @@ def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     """Call ``write(file)`` on a temporary file in the same folder, then rename it to `path`."""
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)

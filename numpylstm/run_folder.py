@@ -50,11 +50,12 @@ def next_free(parent: Path, name: str) -> Path:
     return parent / f"{name}-{number}"
 
 
-def save_settings(folder: Path, run: Run) -> None:
-    """Write what never changes: the settings and the vocabulary."""
+def begin(folder: Path, run: Run) -> None:
+    """Write what never changes, the settings and the vocabulary, and the run before its start."""
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
     write_text(folder / VOCABULARY, tokens + "\n")
+    save_last(folder, run)
 
 
 def save_epoch(folder: Path, run: Run, references: Sequence[tuple[str, float]] = ()) -> None:
@@ -78,6 +79,9 @@ def load_last(folder: Path) -> checkpoint.Checkpoint:
         raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
     if not (folder / LAST).exists():
         raise RunFolderError(f"--resume {folder} holds no {LAST}; the run was never saved")
+    for name in (CONFIG, VOCABULARY, METRICS, CURVES, LAST, BEST):
+        for leftover in folder.glob(f".{name}.*.tmp"):  # of a process that was killed in a save
+            leftover.unlink()
     return checkpoint.load(folder / LAST)
 
 

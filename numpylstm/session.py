@@ -2,16 +2,14 @@
 
 import shlex
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from numpylstm import run_folder
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
@@ -31,6 +29,7 @@ from numpylstm.data import (
     tokenize,
 )
 from numpylstm.evaluation import evaluate, true_and_predicted
+from numpylstm.progress import Progress
 from numpylstm.sampling import generate
 from numpylstm.training import Row, Run, Step, train
 
@@ -58,92 +57,6 @@ def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Co
     if config.train is not None:
         return load_text(config.train, config.valid, config.test, **options)
     return load_embedded(**options)
-
-
-# --- progress ----------------------------------------------------------------------------------
-
-
-class Progress:
-    """A bar on a terminal, plain lines elsewhere.
-
-    Parameters
-    ----------
-    run : Run
-    windows : int
-        Updates in an epoch.
-    out : text stream
-    """
-
-    def __init__(self, run: Run, windows: int, out: TextIO) -> None:
-        total = windows * run.config.epochs
-        self.total = total if run.config.steps is None else min(total, run.config.steps)
-        self.out = out
-        self.started = time.perf_counter()  # after the first step: of the second
-        self.first_step = run.step + 1
-        self.tokens = 0
-        self.bar: Any = None
-        if out.isatty():
-            self.bar = tqdm(
-                total=self.total, initial=run.step, file=out, unit="step", dynamic_ncols=True
-            )
-
-    def line(self, text: str) -> None:
-        """Print a line above the bar."""
-        if self.bar is not None:
-            self.bar.write(text, file=self.out)
-        else:
-            print(text, file=self.out, flush=True)
-
-    def step(self, step: Step) -> None:
-        """Count an update. The first compiles the kernels, and is left out of the speed."""
-        if step.step == self.first_step:
-            self.line(f"First step done after {self.seconds():.1f} s.")
-            self.started = time.perf_counter()
-        else:
-            self.tokens += step.tokens
-        if self.bar is not None:
-            self.bar.set_description(f"epoch {step.epoch}", refresh=False)
-            self.bar.set_postfix_str(
-                f"cost {step.cost:.1f}, accuracy {step.accuracy:.3f}, "
-                f"perplexity {step.perplexity:.1f}, norm {step.gradient_norm:.2f}, "
-                f"{self.tokens_per_second():,.0f} tokens/s",
-                refresh=False,
-            )
-            self.bar.update()
-
-    def row(self, row: Row) -> None:
-        """Print metrics; the bar shows them anyway, except at the end of an epoch."""
-        if row.valid_perplexity is not None:
-            self.line(
-                f"epoch {row.epoch:3}  step {row.step}/{self.total}  lr {row.lr:.3g}  "
-                f"train perplexity {row.perplexity:.2f}  accuracy {row.accuracy:.3f}  |  "
-                f"valid perplexity {row.valid_perplexity:.2f}  accuracy {row.valid_accuracy:.3f}"
-            )
-        elif self.bar is None:
-            self.line(
-                f"epoch {row.epoch:3}  step {row.step}/{self.total}  cost {row.cost:.2f}  "
-                f"accuracy {row.accuracy:.3f}  perplexity {row.perplexity:.2f}  "
-                f"norm {row.gradient_norm:.2f}  {self.tokens_per_second():,.0f} tokens/s  "
-                f"left {self.time_left(row.step)}"
-            )
-
-    def seconds(self) -> float:
-        """Seconds since the first step."""
-        return time.perf_counter() - self.started
-
-    def tokens_per_second(self) -> float:
-        """Speed since the first step."""
-        return self.tokens / self.seconds()
-
-    def time_left(self, step: int) -> str:
-        """What is left at that speed, such as 01:30."""
-        done = step - self.first_step
-        return tqdm.format_interval(self.seconds() / done * (self.total - step)) if done else "?"
-
-    def close(self) -> None:
-        """Leave the terminal in order."""
-        if self.bar is not None:
-            self.bar.close()
 
 
 # --- stopping ----------------------------------------------------------------------------------
@@ -212,7 +125,6 @@ def run_to_end(
     folder: Path,
     *,
     save_every: tuple[float, str] | None = None,
-    out: TextIO = sys.stdout,
 ) -> None:
     """Train until the run is finished, saving as it goes, and report.
 
@@ -225,8 +137,8 @@ def run_to_end(
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     references = baselines(corpus)
-    print("Compiling kernels, or loading them from the cache ...", file=out, flush=True)
-    progress = Progress(run, windows, out)
+    print("Compiling kernels, or loading them from the cache ...", flush=True)
+    progress = Progress(run, windows)
     timer = SaveTimer(save_every)
     try:
         with stop_signals() as signals:
@@ -250,17 +162,10 @@ def run_to_end(
                     raise Stopped(128 + signals[0])
     finally:
         progress.close()
-    report(corpus, folder, references, seed=run.config.seed, out=out)
+    report(corpus, folder, references, seed=run.config.seed)
 
 
-def report(
-    corpus: Corpus,
-    folder: Path,
-    references: list[tuple[str, float]],
-    *,
-    seed: int,
-    out: TextIO = sys.stdout,
-) -> None:
+def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *, seed: int) -> None:
     """Measure the best checkpoint on the test text, show words and a sample, say where all is."""
     model = restore_model(load(folder / run_folder.BEST))
     vocabulary, level = corpus.vocabulary, corpus.level
@@ -268,26 +173,25 @@ def report(
     print(
         f"\nTest perplexity {test.perplexity:.2f}, accuracy {test.accuracy:.3f} "
         f"({test.tokens:,} tokens scored, {corpus.oov['test']:,} of them <unk> for words that the "
-        "training text lacks)",
-        file=out,
+        "training text lacks)"
     )
     for name, perplexity in references:
-        print(f"     for comparison, {name} model: {perplexity:.2f}", file=out)
+        print(f"     for comparison, {name} model: {perplexity:.2f}")
 
     targets, predicted = true_and_predicted(model, corpus.test)
-    print("\nTrue values (1st line) and predicted values (2nd line):", file=out)
+    print("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
     for ids in (targets, predicted):
-        print(separator.join(vocabulary.decode(ids)).replace("\n", "\\n"), file=out)
+        print(separator.join(vocabulary.decode(ids)).replace("\n", "\\n"))
 
     prompt = corpus.test[:1]
     ids = generate(
         model, prompt, SAMPLE_LENGTH[level], temperature=0.8, banned=[vocabulary[UNK]], rng=seed
     )
-    print("\nA sample (temperature 0.8):", file=out)
-    print(detokenize(vocabulary.decode(ids), level), file=out)
+    print("\nA sample (temperature 0.8):")
+    print(detokenize(vocabulary.decode(ids), level))
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
-    print(f"\nSaved in {folder}: {names}", file=out)
+    print(f"\nSaved in {folder}: {names}")
 
 
 # --- other texts -------------------------------------------------------------------------------

@@ -35,6 +35,12 @@ def write_text(path, words=2000, seed=0):
     return path
 
 
+def metrics(run):
+    """The rows of a run's metrics.csv."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a text and a finished run."""
@@ -54,7 +60,7 @@ def test_the_run_folder(folder):
     config = json.loads((run / "config.json").read_text())
     assert (config["hidden_size"], config["train"]) == (12, str(folder / "text.txt"))
     assert "<unk>" in json.loads((run / "vocabulary.json").read_text())
-    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    rows = metrics(run)
     assert rows[0]["epoch"] == "1"
     assert float(rows[-1]["valid_perplexity"]) > 1
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -81,9 +87,7 @@ def test_the_reference_trains_to_the_same_curve(folder):
         "numpylstm-train", "--train", "text.txt", "--out", "slow", "--impl", "reference", *SMALL,
         cwd=folder,
     )  # fmt: skip
-    fast, slow = (
-        list(csv.DictReader((folder / name / "metrics.csv").open())) for name in ("run", "slow")
-    )
+    fast, slow = metrics(folder / "run"), metrics(folder / "slow")
     assert len(fast) == len(slow)
     for ours, theirs in zip(fast, slow, strict=True):
         assert float(ours["perplexity"]) == pytest.approx(float(theirs["perplexity"]), rel=1e-3)
@@ -206,7 +210,7 @@ def test_help_is_quick_and_says_the_defaults(name, tmp_path):
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 1
     assert "default" in out
-    assert not list(tmp_path.iterdir())  # nothing was compiled
+    assert not list(tmp_path.rglob("*.nb?"))  # nothing was compiled
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def command(
         check_corpus(config, corpus)
         training_run = new_run(config, corpus)
         folder = run_folder.create(out or run_folder.next_free(Path("runs"), preset))
-        run_folder.save_settings(folder, training_run)
+        run_folder.begin(folder, training_run)
     print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)
     run_to_end(training_run, corpus, folder, save_every=save_every)
 
