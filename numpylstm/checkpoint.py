@@ -7,7 +7,7 @@ it in any program:
 ``parameters/PATH``  the parameters, by path
 ``velocity/PATH``    the momentum of the optimiser, where there is one
 ``state/h``, ``/c``  the recurrent state, (L, B, H)
-``meta``             UTF-8 bytes of a JSON object with all the rest (see `META_KEYS`)
+``meta``             UTF-8 bytes of a JSON object with all the rest (see `META_ENTRIES`)
 ``checksum``         the 32 bytes of `checksum` over all other members
 ==================  ==================================================================
 
@@ -15,39 +15,45 @@ A file is written beside its destination, flushed to the disk and then renamed o
 every moment the old one or the new one is there, whole.
 """
 
+import contextlib
 import hashlib
-import io
 import json
 import os
-import tempfile
+import re
+import secrets
+import struct
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import check_array, check_finite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Vocabulary
-from numpylstm.models import LanguageModel, State
+from numpylstm.models import LanguageModel, State, parameter_shapes
 from numpylstm.optim import SGD
-from numpylstm.training import Row, Run, Tally, build_model
+from numpylstm.training import Row, Run, Tally, build_model, check_parameters
 
 FORMAT = "numpylstm checkpoint"
 VERSION = 1
 
-META_KEYS = {
-    "format": str, "version": int, "config": dict, "vocabulary": list, "fingerprint": str,
-    "epoch": int, "window": int, "step": int, "valid_losses": list, "rows": list, "tally": dict,
-    "rng": dict,
-}  # fmt: skip
-"""What the JSON object in ``meta`` holds, and the type of each entry."""
-
 
 class CheckpointError(ValueError):
     """A file that is not a whole checkpoint of this program; the message names the file."""
+
+
+class SaveError(OSError):
+    """A file that could not be written; `filename` and `strerror` say which and why."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename} could not be written: {self.strerror}; what was saved before is "
+            "still there"
+        )
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,12 @@ def save(run: Run, path: str | Path) -> None:
 
     Raises
     ------
-    OSError
+    TrainingFailed
+        If a parameter is no longer finite: such a run is not worth an older one.
+    SaveError
         If the file cannot be written; an older file of that name is then untouched.
     """
+    check_parameters(run)
     arrays = {f"parameters/{k}": v for k, v in run.model.state_dict().items()}
     arrays |= {f"velocity/{k}": v for k, v in run.optimizer.velocity.items()}
     arrays |= {f"state/{field}": v for field, v in run.state._asdict().items()}
@@ -115,28 +124,54 @@ def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Call ``write(file)`` on a temporary file in the same folder, then rename it to `path`."""
+    """Call ``write(file)`` on a temporary file in the same folder, then rename it to `path`.
+
+    Raises
+    ------
+    SaveError
+        In place of every OSError.
+    """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    if os.name == "posix":  # make the rename itself durable
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        temporary.replace(path)
+        if os.name == "posix":  # make the rename itself durable
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise SaveError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):  # after a rename there is nothing to remove
+            temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `write_atomically` leaves if the process is killed in it."""
+    for path in folder.iterdir():
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name):
+            path.unlink(missing_ok=True)
 
 
 # --- reading -----------------------------------------------------------------------------------
+
+MEMBER = re.compile(r"(?:(?:parameters|velocity|state)/[\w.]+|meta|checksum)\.npy", re.ASCII)
+"""The names that members have. They are never used as paths."""
+
+NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<length>..)"
+    rb"\{'descr': '(?P<dtype><f4|<f8|\|u1)', 'fortran_order': (?P<fortran>False|True), "
+    rb"'shape': \((?P<shape>\d{1,18}, ?(?:\d{1,18}(?:, )?){0,2})\), \} *\n",
+    re.DOTALL,
+)
+"""The header of an array as NumPy writes it, for the dtypes and dimensions of a checkpoint. Nothing
+else is read, so there is no syntax to evaluate."""
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -169,51 +204,144 @@ def load(path: str | Path) -> Checkpoint:
 def read_members(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an `.npz` file.
 
-    Shapes are held against the size of the file before any memory is taken, and members must be
-    stored uncompressed, so a small file cannot ask for much.
+    Sizes are held against that of the file before any memory is taken, and members must be stored
+    uncompressed, so a small file cannot ask for much.
     """
+    if path.exists() and not path.is_file():  # reading a pipe or a device might never end
+        raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run")
     arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if name in arrays or member.compress_type != zipfile.ZIP_STORED:
-                    raise CheckpointError(
-                        f"{path} is not a numpylstm checkpoint: member {member.filename!r} is "
-                        f"{'there twice' if name in arrays else 'compressed'}"
-                    )
-                arrays[name] = read_npy(path, name, archive.read(member))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole checkpoint: {error}; it may be truncated or another kind of "
-            "file"
-        ) from error
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                check_members(members, size)
+                for member in members:
+                    name = member.filename.removesuffix(".npy")
+                    arrays[name] = read_npy(name, archive.read(member))
+        except (  # what zipfile raises on hostile bytes, and ValueError from here
+            zipfile.BadZipFile,
+            EOFError,
+            OSError,
+            RuntimeError,  # NotImplementedError too
+            ValueError,
+            OverflowError,
+            struct.error,
+        ) as error:
+            raise CheckpointError(
+                f"{path} is not a whole checkpoint: {error}; it may be truncated or another kind "
+                "of file"
+            ) from error
     return arrays
 
 
-def read_npy(path: Path, name: str, content: bytes) -> NDArray[Any]:
-    """One array from the bytes of an `.npy` file; plain numbers only."""
-    file = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"npy version {version}")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, SyntaxError) as error:
-        raise CheckpointError(f"{path}: array {name!r} has a bad header: {error}") from error
-    if dtype.hasobject or dtype.kind not in "fiu":
-        raise CheckpointError(f"{path}: array {name!r} must hold numbers, its dtype is {dtype}")
-    left = len(content) - file.tell()
-    count = 1
-    for size in shape:
-        count *= size
-    if min(shape, default=0) < 0 or count * dtype.itemsize != left:
-        raise CheckpointError(
-            f"{path}: array {name!r} of shape {shape} and dtype {dtype} needs "
-            f"{count * dtype.itemsize} bytes, the file holds {left}"
+def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Raise a ValueError unless the members are those of a checkpoint and fit into the file."""
+    names = [member.filename for member in members]
+    for member in members:
+        if not MEMBER.fullmatch(member.filename):
+            raise ValueError(f"a member is called {member.filename!r}")
+        if names.count(member.filename) > 1:
+            raise ValueError(f"member {member.filename!r} is there twice")
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise ValueError(f"member {member.filename!r} is compressed")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("its members overlap, or end beyond the file")
+
+
+def read_npy(name: str, content: bytes) -> NDArray[Any]:
+    """One array from the bytes of an `.npy` file; plain numbers only.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are anything else.
+    """
+    header = NPY_HEADER.match(content)
+    if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
+        raise ValueError(
+            f"the header of array {name!r} is not one of plain numbers (pickled objects are never "
+            "read)"
         )
-    array = np.frombuffer(content, dtype, offset=file.tell())
-    return array.reshape(shape, order="F" if fortran else "C")
+    dtype = np.dtype(header["dtype"].decode())
+    shape = tuple(int(number) for number in header["shape"].split(b",") if number.strip())
+    needed = dtype.itemsize
+    for number in shape:
+        needed *= number
+    if needed != len(content) - header.end():
+        raise ValueError(
+            f"array {name!r} of shape {shape} and dtype {dtype} needs {needed} bytes, the file "
+            f"holds {len(content) - header.end()}"
+        )
+    array = np.frombuffer(content, dtype, offset=header.end())
+    return array.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
+
+
+# --- the JSON object ---------------------------------------------------------------------------
+
+
+def is_count(value: Any) -> bool:
+    """A whole number from 0, of a sane size."""
+    return type(value) is int and 0 <= value < 2**63
+
+
+def is_number(value: Any) -> bool:
+    """Any number that a float can be."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+
+
+def is_list_of(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """A list of values, each accepted."""
+    return lambda value: isinstance(value, list) and all(map(accepts, value))
+
+
+def is_text(value: Any) -> bool:
+    """A string that can be written as UTF-8: one without half surrogate pairs."""
+    return isinstance(value, str) and value == value.encode(errors="ignore").decode()
+
+
+def is_object_of(*names: str) -> Callable[[Any], bool]:
+    """A JSON object with these names and no others."""
+    return lambda value: isinstance(value, dict) and value.keys() == set(names)
+
+
+def is_row(value: Any) -> bool:
+    """A row of metrics; its last two cells may be empty."""
+    if not isinstance(value, list) or len(value) != len(Row._fields):
+        return False
+    counts, numbers, validation = value[:2], value[2:-2], value[-2:]
+    return (
+        all(map(is_count, counts))
+        and all(map(is_number, numbers))
+        and all(cell is None or is_number(cell) for cell in validation)
+    )
+
+
+def is_tally(value: Any) -> bool:
+    """Sums: three counts and three numbers."""
+    if not is_object_of(*(field.name for field in fields(Tally)))(value):
+        return False
+    return all(
+        (is_count if field.type is int else is_number)(value[field.name]) for field in fields(Tally)
+    )
+
+
+META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "config": (
+        "an object with all settings and no others",
+        is_object_of(*(field.name for field in fields(TrainConfig))),
+    ),
+    "vocabulary": ("a list of texts", is_list_of(is_text)),
+    "fingerprint": ("a text", is_text),
+    "epoch": ("a whole number from 0", is_count),
+    "window": ("a whole number from 0", is_count),
+    "step": ("a whole number from 0", is_count),
+    "valid_losses": ("a list of numbers", is_list_of(is_number)),
+    "rows": (f"a list of rows of {len(Row._fields)} cells", is_list_of(is_row)),
+    "tally": ("an object with the sums since the last row", is_tally),
+    "rng": ("an object", lambda value: isinstance(value, dict)),
+}
+"""What the JSON object in ``meta`` holds, next to its format and version."""
 
 
 def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
@@ -224,14 +352,20 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
         raise CheckpointError(f"{path}: its meta entry is not JSON: {error}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a numpylstm checkpoint: its meta does not say so")
-    if meta.get("version") != VERSION:
+    version = meta.get("version")
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(
-            f"{path} has checkpoint version {meta.get('version')!r}, this program reads {VERSION}; "
-            "a newer numpylstm may have written it"
+            f"{path} has checkpoint version {version!r}, this program reads {VERSION}; a newer "
+            "numpylstm may have written it"
         )
-    for key, kind in META_KEYS.items():
-        if not isinstance(meta.get(key), kind):
-            raise CheckpointError(f"{path}: meta entry {key!r} must be a {kind.__name__}")
+    for key, (expected, accepts) in META_ENTRIES.items():
+        if key not in meta or not accepts(meta[key]):
+            raise CheckpointError(f"{path}: meta entry {key!r} must be {expected}")
+    if len(meta["valid_losses"]) != meta["epoch"]:
+        raise CheckpointError(
+            f"{path}: meta entry 'valid_losses' must have one number for each of the "
+            f"{meta['epoch']} finished epochs, got {len(meta['valid_losses'])}"
+        )
     return meta
 
 
@@ -239,22 +373,41 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def restore_model(checkpoint: Checkpoint) -> LanguageModel:
-    """The model of a checkpoint, ready to evaluate, sample or train."""
-    vocab_size = len(checkpoint.vocabulary)
-    try:
-        model = build_model(checkpoint.config, vocab_size)
-        model.load_state_dict(checkpoint.group("parameters"))
+    """The model of a checkpoint, ready to evaluate, sample or train.
+
+    Raises
+    ------
+    CheckpointError
+        If settings, vocabulary and arrays do not belong together, or a parameter is not finite.
+        Sizes are held against the arrays before any memory is taken.
+    """
+    config, V = checkpoint.config, len(checkpoint.vocabulary)
+    parameters = checkpoint.group("parameters")
+    with fitting_together(checkpoint):
+        for path, shape in parameter_shapes(
+            V, config.hidden_size, config.num_layers,
+            embedding_size=config.embedding_size, cell=config.cell, tied=config.tied,
+        ):  # fmt: skip
+            if path not in parameters:
+                raise ValueError(f"parameter {path} is missing")
+            check_array("parameters", path, parameters[path], shape, because="so say the settings")
+        model = build_model(config, V)
+        model.load_state_dict(parameters)
         model.rng.bit_generator.state = checkpoint.meta["rng"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{checkpoint.path} does not fit together: {error}") from error
     return model
 
 
 def restore_run(checkpoint: Checkpoint) -> Run:
-    """The run of a checkpoint, at the update where it was saved."""
+    """The run of a checkpoint, at the update where it was saved.
+
+    Raises
+    ------
+    CheckpointError
+        As `restore_model`, and for the momentum and the recurrent state.
+    """
     config, meta = checkpoint.config, checkpoint.meta
     model = restore_model(checkpoint)
-    try:
+    with fitting_together(checkpoint):
         optimizer = SGD(model.parameters(), config.lr, config.momentum)
         restore_velocity(optimizer, checkpoint.group("velocity"))
         return Run(
@@ -271,7 +424,14 @@ def restore_run(checkpoint: Checkpoint) -> Run:
             rows=[Row(*row) for row in meta["rows"]],
             tally=Tally(**meta["tally"]),
         )
-    except (ValueError, TypeError, KeyError) as error:
+
+
+@contextlib.contextmanager
+def fitting_together(checkpoint: Checkpoint) -> Iterator[None]:
+    """Whatever does not fit inside becomes one sentence that names the file."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CheckpointError(f"{checkpoint.path} does not fit together: {error}") from error
 
 
@@ -281,13 +441,17 @@ def restore_velocity(optimizer: SGD, arrays: Mapping[str, NDArray[Any]]) -> None
     if shapes != {path: (v.shape, v.dtype) for path, v in arrays.items()}:
         raise ValueError("the velocity arrays are not those of its parameters")
     for path, array in arrays.items():
+        check_finite("velocity", path, array)
         optimizer.velocity[path][...] = array
 
 
 def restore_state(model: LanguageModel, batch_size: int, arrays: Mapping[str, Any]) -> State:
     """The recurrent state; it must have the shape of the model's."""
-    zero = model.zero_state(batch_size)
-    shapes = {field: (v.shape, v.dtype) for field, v in zero._asdict().items()}
+    one = model.zero_state(1)
+    L, _, H = one.h.shape
+    shapes = dict.fromkeys(one._fields, ((L, batch_size, H), one.h.dtype))
     if shapes != {field: (v.shape, v.dtype) for field, v in arrays.items()}:
         raise ValueError("the state arrays are not those of its model")
-    return type(zero)(**{field: arrays[field].copy() for field in shapes})
+    for field, array in arrays.items():
+        check_finite("state", field, array)
+    return type(one)(**{field: arrays[field].copy() for field in shapes})

@@ -7,12 +7,23 @@ parts: which argument, what was expected, what came, and the likely cause.
     lstm_forward: x must have shape (T, B, 65), got (35, 20, 64); D is fixed by Wx
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+Shape = tuple[int | str, ...]
 
 
-def check_array(where, name, array, shape, dtype=None, because=""):
+def check_array(
+    where: str,
+    name: str,
+    array: Any,
+    shape: Shape,
+    dtype: "np.dtype[Any] | None" = None,
+    because: str = "",
+) -> None:
     """Raise unless `array` is a non-empty float array of this shape and dtype.
 
     Parameters
@@ -50,17 +61,12 @@ def check_array(where, name, array, shape, dtype=None, because=""):
             f"{where}: {name} must have dtype {dtype}, got {array.dtype}; "
             f"all arrays of a call have one dtype, and it is never cast silently"
         )
-    got = array.shape
-    if len(got) != len(shape) or any(
-        want != size for want, size in zip(shape, got, strict=True) if not isinstance(want, str)
-    ):
-        because = f"; {because}" if because else ""
-        raise ValueError(f"{where}: {name} must have shape {_spell(shape)}, got {got}{because}")
-    if array.size == 0:
-        raise ValueError(f"{where}: {name} must not be empty, got shape {got}")
+    _check_shape(where, name, array, shape, because)
 
 
-def check_ids(where, name, ids, size, shape=None, because=""):
+def check_ids(
+    where: str, name: str, ids: Any, size: int, shape: Shape | None = None, because: str = ""
+) -> None:
     """Raise unless `ids` is a non-empty integer array with all its values in [0, size).
 
     Parameters
@@ -87,37 +93,43 @@ def check_ids(where, name, ids, size, shape=None, because=""):
         raise TypeError(f"{where}: {name} must be a NumPy array, got {type(ids).__name__}")
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
-    if shape is not None and (
-        len(ids.shape) != len(shape)
-        or any(w != s for w, s in zip(shape, ids.shape, strict=True) if not isinstance(w, str))
-    ):
-        because = f"; {because}" if because else ""
-        raise ValueError(
-            f"{where}: {name} must have shape {_spell(shape)}, got {ids.shape}{because}"
-        )
-    if ids.size == 0:
-        raise ValueError(f"{where}: {name} must not be empty, got shape {ids.shape}")
+    _check_shape(where, name, ids, ids.shape if shape is None else shape, because)
     if ids.min() < 0 or ids.max() >= size:
-        position = np.unravel_index(np.argmax((ids < 0) | (ids >= size)), ids.shape)
-        at = ", ".join(map(str, position))
+        wrong = (ids < 0) | (ids >= size)
         raise ValueError(
-            f"{where}: {name} must lie in [0, {size}), got {ids[position]} at [{at}]; "
+            f"{where}: {name} must lie in [0, {size}), got {_first(ids, wrong)}; "
             f"ids and table come from different vocabularies"
         )
 
 
-def check_weights(where, name, weights, shape, dtype):
+def check_weights(
+    where: str, name: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]"
+) -> None:
     """Raise unless `weights` is a float array of this shape without negative (or NaN) values."""
     check_array(where, name, weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
-        position = np.unravel_index(np.argmax(~(weights >= 0)), weights.shape)
-        at = ", ".join(map(str, position))
         raise ValueError(
-            f"{where}: {name} must not be negative, got {weights[position]} at [{at}]; "
+            f"{where}: {name} must not be negative, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
 
 
-def _spell(shape):
-    """(T, B, 65), and (V,) with the comma that Python itself prints."""
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+def _check_shape(where: str, name: str, array: NDArray[Any], shape: Shape, because: str) -> None:
+    got = array.shape
+    if len(got) == len(shape) and array.size:
+        for want, size in zip(shape, got, strict=True):
+            if want != size and not isinstance(want, str):
+                break
+        else:
+            return
+    elif len(got) == len(shape):
+        raise ValueError(f"{where}: {name} must not be empty, got shape {got}")
+    spelled = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    because = f"; {because}" if because else ""
+    raise ValueError(f"{where}: {name} must have shape {spelled}, got {got}{because}")
+
+
+def _first(array: NDArray[Any], wrong: NDArray[np.bool_]) -> str:
+    """The first wrong value, and where it is."""
+    position = np.unravel_index(np.argmax(wrong), wrong.shape)
+    return f"{array[position]} at [{', '.join(map(str, position))}]"

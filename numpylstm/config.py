@@ -5,6 +5,7 @@ and the documentation are made from this one place. Only the standard library is
 ``numpylstm-train --help`` has to be quick.
 """
 
+import sys
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
@@ -80,7 +81,7 @@ class TrainConfig:
     embedding_size: int | None = option(
         None, int, MODEL, "size of the word vectors, D; by default H", at_least=1
     )
-    num_layers: int = option(2, int, MODEL, "recurrent layers, L", at_least=1)
+    num_layers: int = option(2, int, MODEL, "recurrent layers, L", at_least=1, at_most=100)
     dropout: float = option(
         0.0, float, MODEL, "probability of dropping a non-recurrent connection",
         at_least=0, below=1,
@@ -89,10 +90,11 @@ class TrainConfig:
         False, bool, MODEL, "decode with the transpose of the embedding table; needs D = H"
     )
     forget_bias: float = option(
-        1.0, float, MODEL, "added to the bias of the forget gates at the start"
-    )
+        1.0, float, MODEL, "added to the bias of the forget gates at the start",
+        at_least=-1_000, at_most=1_000,
+    )  # fmt: skip
     init_scale: float = option(
-        0.1, float, MODEL, "parameters start as U(-s, s) with this s", above=0
+        0.1, float, MODEL, "parameters start as U(-s, s) with this s", above=0, at_most=1_000
     )
     dtype: str = option("float32", str, MODEL, "precision", choices=("float32", "float64"))
     impl: str = option(
@@ -167,7 +169,7 @@ def check_value(setting: Field, value: Any) -> None:
             "below": lambda bound: value < bound,
         }
         bounds = setting.metadata["bounds"]
-        finite = value == value and abs(value) != float("inf")
+        finite = kind is int or abs(value) <= sys.float_info.max
         if not finite or not all(holds[words](bound) for words, bound in bounds.items()):
             expected = " and ".join(f"{words} {bound}" for words, bound in bounds.items())
             raise ConfigError(name, f"must be {expected or 'finite'}, got {value}")
@@ -187,7 +189,8 @@ LARGE = MEDIUM | {
 }  # fmt: skip
 TUTORIAL = MEDIUM | {"epochs": 60, "decay": 0.93, "constant_epochs": 10}
 DEMO = SMALL | {
-    "max_vocab": 4000, "epochs": 8, "dropout": 0.2, "constant_epochs": 4, "log_every": 25,
+    "max_vocab": 4000, "tied": True, "epochs": 12, "dropout": 0.35, "decay": 0.7,
+    "constant_epochs": 7, "log_every": 25,
 }  # fmt: skip
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -73,6 +73,8 @@ def evaluate(
     Returns
     -------
     Evaluation
+        If a token gets probability 0 or the scores are not numbers, scoring stops there, and the
+        loss is infinite or NaN.
 
     Examples
     --------
@@ -93,6 +95,8 @@ def evaluate(
         nll_sum += float(nll.sum(dtype=np.float64))
         correct += int((predicted == y).sum())
         tokens += y.size
+        if not math.isfinite(nll_sum):
+            break  # the model has exploded, and so would its state in the next window
     return Evaluation(
         loss=nll_sum / tokens,
         accuracy=correct / tokens,
@@ -187,6 +191,7 @@ def true_and_predicted(
     -------
     targets, predicted : (length,) ids
     """
+    ids = np.asarray(ids)
     length = min(length, len(ids) - 1)
     start = min(start, len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]

@@ -16,6 +16,7 @@ import numpy as np
 
 from numpylstm.checks import check_array, check_ids, check_weights
 from numpylstm.kernels import embedding, lstm, matmul, rnn, softmax
+from numpylstm.kernels.memory import empty
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
@@ -30,8 +31,8 @@ SMALL = 1_000_000  # multiply-adds below which waking other threads costs more t
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
-def _shares(work):
-    """Into how many parts to cut this many multiply-adds."""
+def shares_for(work):
+    """Into how many parts to cut this many multiply-adds, one for each thread."""
     return 1 if work < SMALL else numba.get_num_threads()
 
 
@@ -51,9 +52,9 @@ def _product(A, B, like, bias=None):
     """Bias + A @ B for 2-D arrays, each C-contiguous or the transpose of one that is."""
     (A_base, A_turned), (B_base, B_turned) = _matrix(A), _matrix(B)
     M, N = A.shape[0], B.shape[1]
-    C = np.empty((M, N), like.dtype)
+    C = empty((M, N), like.dtype)
     D = np.zeros((1, N), like.dtype) if bias is None else bias.reshape(1, N)
-    shares = _shares(C.size * A.shape[1])
+    shares = shares_for(C.size * A.shape[1])
     if shares == 1:
         matmul.multiply_alone(A_base, A_turned, B_base, B_turned, D, C)
     else:
@@ -87,9 +88,9 @@ def embedding_forward(ids, W):
     check_array("embedding_forward", "W", W, ("V", "D"))
     check_ids("embedding_forward", "ids", ids, W.shape[0])
     ids = np.array(ids, np.intp, order="C")  # the caller may change his array before the backward
-    x = np.empty((*ids.shape, W.shape[1]), W.dtype)
+    x = empty((*ids.shape, W.shape[1]), W.dtype)
     flat = ids.reshape(-1)
-    embedding.gather(_contiguous(W), flat, x.reshape(-1, W.shape[1]), _shares(x.size))
+    embedding.gather(_contiguous(W), flat, x.reshape(-1, W.shape[1]), shares_for(x.size))
     return x, EmbeddingCache(ids, W.shape)
 
 
@@ -109,9 +110,9 @@ def embedding_backward(dx, cache):
     check_array(
         "embedding_backward", "dx", dx, (*ids.shape, shape[1]), because="it has the shape of x"
     )
-    dW = np.zeros(shape, dx.dtype)
+    dW = empty(shape, dx.dtype)
     rows = _contiguous(dx).reshape(-1, shape[1])
-    embedding.scatter_add(rows, ids.reshape(-1), dW, _shares(dx.size))
+    embedding.scatter_add(rows, ids.reshape(-1), dW, True, shares_for(dW.size))
     return dW
 
 
@@ -146,10 +147,10 @@ def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
     x, Wh = _contiguous(x), _contiguous(Wh)
     T, B, D = x.shape
     H = Wh.shape[0]
-    h = np.empty((T + 1, B, H), x.dtype)
+    h = empty((T + 1, B, H), x.dtype)
     h[0] = h0
     a = _product(x.reshape(T * B, D), Wx, x, _contiguous(b)).reshape(T, B, H)
-    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), _shares(a.size * H))
+    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares_for(a.size * H))
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
@@ -171,10 +172,10 @@ def rnn_backward(dhs, dhT, cache):
     check_array("rnn_backward", "dhs", dhs, (T, B, H), x.dtype, "it has the shape of hs")
     check_array("rnn_backward", "dhT", dhT, (B, H), x.dtype, "it has the shape of hT")
     dh = np.array(dhT, order="C")
-    da = np.empty_like(h)
+    da = empty(h.shape, h.dtype)
     rnn.backward_by_rows(
         _contiguous(Wh), _contiguous(h), _contiguous(dhs), dh, da,
-        rnn.ACTIVATIONS.index(activation), _shares(da.size * H),
+        rnn.ACTIVATIONS.index(activation), shares_for(da.size * H),
     )  # fmt: skip
     return _recurrent_gradients(x, h_prev, Wx, da.reshape(T * B, H), (dh,))
 
@@ -206,16 +207,16 @@ def lstm_forward(x, h0, c0, Wx, Wh, b):
     x, Wx, Wh, b = _contiguous(x), _contiguous(Wx), _contiguous(Wh), _contiguous(b)
     T, B, D = x.shape
     H = Wh.shape[0]
-    h, c = np.empty((T + 1, B, H), x.dtype), np.empty((T + 1, B, H), x.dtype)
+    h, c = empty((T + 1, B, H), x.dtype), empty((T + 1, B, H), x.dtype)
     h[0], c[0] = h0, c0
-    tanh_c = np.empty((T, B, H), x.dtype)
+    tanh_c = empty((T, B, H), x.dtype)
     rows = x.reshape(T * B, D)
-    if _shares(T * B * H * 4 * (D + H)) == 1:
-        gates = np.empty((T, B, 4 * H), x.dtype)
+    if shares_for(T * B * H * 4 * (D + H)) == 1:
+        gates = empty((T, B, 4 * H), x.dtype)
         lstm.forward_alone(rows, Wx, Wh, b, h, c, gates, tanh_c)
     else:
         gates = _product(rows, Wx, x, b).reshape(T, B, 4 * H)
-        shares = _shares(T * B * H * 4 * H)
+        shares = shares_for(T * B * H * 4 * H)
         by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
         kernel = lstm.forward_by_rows if by_rows else lstm.forward_by_units
         kernel(Wh, h, c, gates, tanh_c, shares)
@@ -246,16 +247,16 @@ def lstm_backward(dhs, dhT, dcT, cache):
     x, h_prev, c_prev, gates, tanh_c, Wx, Wh = map(
         _contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
     )
-    da = np.empty_like(gates)
-    if _shares(T * B * H * 4 * (D + H)) == 1:
-        dx, dWx, dWh = np.empty_like(x), np.empty_like(Wx), np.empty_like(Wh)
+    da = empty(gates.shape, gates.dtype)
+    if shares_for(T * B * H * 4 * (D + H)) == 1:
+        dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
         db = np.zeros(4 * H, x.dtype)
         lstm.backward_alone(
             x.reshape(T * B, D), Wx, Wh, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    shares = _shares(T * B * H * 4 * H)
+    shares = shares_for(T * B * H * 4 * H)
     by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
     kernel = lstm.backward_by_rows if by_rows else lstm.backward_by_units
     kernel(Wh, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
@@ -423,11 +424,11 @@ def sequence_cross_entropy_forward(
         average_across_batch=average_across_batch,
     )
     logits, targets = _contiguous(logits), np.array(targets, np.intp, order="C")
-    log_z, nll = np.empty((T, B), logits.dtype), np.empty((T, B), logits.dtype)
+    log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
     softmax.forward(
         logits.reshape(T * B, V), targets.reshape(-1), log_z.reshape(-1), nll.reshape(-1),
-        predicted.reshape(-1), _shares(4 * logits.size),
+        predicted.reshape(-1), shares_for(4 * logits.size),
     )  # fmt: skip
     loss = (coefficients * nll).sum()
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
@@ -448,10 +449,10 @@ def sequence_cross_entropy_backward(cache, dloss=1.0):
     """
     logits, log_z, targets, coefficients, _, _ = cache
     V = logits.shape[-1]
-    dlogits = np.empty_like(logits)
+    dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
         logits.reshape(-1, V), targets.reshape(-1), log_z.reshape(-1),
         np.ascontiguousarray(coefficients * logits.dtype.type(dloss)).reshape(-1),
-        dlogits.reshape(-1, V), _shares(4 * logits.size),
+        dlogits.reshape(-1, V), shares_for(4 * logits.size),
     )  # fmt: skip
     return dlogits

@@ -17,9 +17,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import functional, reference
-from numpylstm.checks import check_array, check_ids
+from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
 
 Array = NDArray[Any]
+
+
+MAX_INIT_SCALE = 1_000
 
 
 class LSTMState(NamedTuple):
@@ -85,6 +88,8 @@ def uniform(
     rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
 ) -> Array:
     """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
+    if not 0 <= scale <= MAX_INIT_SCALE:
+        raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
     return rng.uniform(-scale, scale, shape).astype(dtype)
 
 
@@ -130,6 +135,7 @@ class Embedding:
         rng: np.random.Generator | int | None = None,
         name: str = "embedding",
     ) -> None:
+        check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
         shape = (vocab_size, embedding_size)
         self.W = Parameter(
             uniform(np.random.default_rng(rng), shape, init_scale, dtype), f"{name}.W"
@@ -145,10 +151,10 @@ class Embedding:
         ValueError
             If the shape is not (V, D), or a vector is not finite.
         """
-        vectors = np.asarray(vectors, self.W.data.dtype)
+        with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
+            vectors = np.asarray(vectors, self.W.data.dtype)
         check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
-        if not np.isfinite(vectors).all():
-            raise ValueError("Embedding.load: vectors must be finite, got NaN or infinity")
+        check_finite("Embedding.load", "vectors", vectors)
         self.W.data = vectors.copy()
         self.W.trainable = trainable
 
@@ -230,6 +236,7 @@ class Linear:
         name: str = "linear",
         tied: Parameter | None = None,
     ) -> None:
+        check_sizes("Linear", input_size=input_size, output_size=output_size)
         rng = np.random.default_rng(rng)
         if tied is None:
             shape = (input_size, output_size)
@@ -287,6 +294,10 @@ class RecurrentStack:
         rng: np.random.Generator | int | None = None,
         name: str | None = None,
     ) -> None:
+        check_sizes(
+            type(self).__name__,
+            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
+        )  # fmt: skip
         rng = np.random.default_rng(rng)
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
@@ -314,6 +325,7 @@ class RecurrentStack:
 
     def zero_state(self, batch_size: int) -> Any:
         """The state before anything was read: zeros, (L, B, H)."""
+        check_sizes(type(self).__name__, batch_size=batch_size)
         shape = (len(self.layers), batch_size, self.hidden_size)
         return self.State(*(np.zeros(shape, self.dtype) for _ in self.State._fields))
 
@@ -328,6 +340,7 @@ class RecurrentStack:
         for field, array in zip(self.State._fields, state, strict=True):
             name = f"{argument}.{field}"
             check_array(type(self).__name__, name, array, shape, self.dtype, "(L, B, H); B is x's")
+            check_finite(type(self).__name__, name, array, "where the state comes from it went bad")
 
     def forward(self, x: Array, state: Any, training: bool = True) -> tuple[Array, Any]:
         """Run the stack over a window.
@@ -350,6 +363,7 @@ class RecurrentStack:
         where = f"{type(self).__name__}.forward"
         D = self.layers[0][0].data.shape[0]
         check_array(where, "x", x, ("T", "B", D), self.dtype, "D is fixed by Wx")
+        check_finite(where, "x", x)
         self._check_state("state", state, x.shape[1])
         step_forward, _ = self._step_functions()
         caches, finals = [], []
@@ -381,6 +395,8 @@ class RecurrentStack:
         dstate : LSTMState or RNNState
             The gradient of the state before the window.
         """
+        where, shape = f"{type(self).__name__}.backward", ("T", "B", self.hidden_size)
+        check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         caches = consume(self)
         batch_size = dhs.shape[1]
         dstate = self.zero_state(batch_size) if dstate is None else dstate

@@ -5,13 +5,13 @@ one answer after the last step (many-to-one). Text generation (one-to-many) is
 `numpylstm.sampling.generate`, which feeds a language model its own output.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpylstm.checks import check_array, check_ids
+from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
 from numpylstm.layers import (
     LSTM,
     RNN,
@@ -44,7 +44,8 @@ def load_arrays(parameters: Mapping[str, Parameter], arrays: Mapping[str, Array]
     Raises
     ------
     ValueError
-        If a path is missing or unknown, or an array has another shape or dtype.
+        If a path is missing or unknown, or an array has another shape or dtype, or holds NaN or
+        infinity.
     """
     missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
     if missing or unknown:
@@ -57,17 +58,35 @@ def load_arrays(parameters: Mapping[str, Parameter], arrays: Mapping[str, Array]
         check_array(
             "load_state_dict", path, arrays[path], parameter.data.shape, parameter.data.dtype
         )
+        check_finite("load_state_dict", path, arrays[path], "the run that made it had failed")
     for path, parameter in parameters.items():
         parameter.data[...] = arrays[path]
 
 
-def check_sizes(where: str, **sizes: int) -> None:
-    """Every size must be a whole number of at least one."""
-    for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or isinstance(size, bool):
-            raise TypeError(f"{where}: {name} must be a whole number, got {size!r}")
-        if size < 1:
-            raise ValueError(f"{where}: {name} must be at least 1, got {size}")
+def parameter_shapes(
+    vocab_size: int,
+    hidden_size: int,
+    num_layers: int,
+    *,
+    embedding_size: int | None = None,
+    cell: str = "lstm",
+    tied: bool = False,
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Paths and shapes of the parameters of a `LanguageModel`, without making one.
+
+    So sizes can be held against a file, or against the memory, before anything is allocated. They
+    come one by one: there may be any number of layers.
+    """
+    D = hidden_size if embedding_size is None else embedding_size
+    columns = (LSTM if cell == "lstm" else RNN).blocks * hidden_size
+    yield "embedding.W", (vocab_size, D)
+    for layer in range(num_layers):
+        yield f"{cell}.{layer}.Wx", (D if layer == 0 else hidden_size, columns)
+        yield f"{cell}.{layer}.Wh", (hidden_size, columns)
+        yield f"{cell}.{layer}.b", (columns,)
+    if not tied:
+        yield "decoder.W", (hidden_size, vocab_size)
+    yield "decoder.b", (vocab_size,)
 
 
 class TokenEncoder:
@@ -296,6 +315,7 @@ class LanguageModel:
         return self._logits(x, state, training=False)
 
     def _logits(self, x: Array, state: State, training: bool) -> tuple[Array, State]:
+        check_ids("LanguageModel", "the ids x", x, self.vocab_size, ("T", "B"), "time comes first")
         hs, state = self.encoder.forward(x, state, training)
         return self.decoder.forward(hs, training), state
 
@@ -311,7 +331,7 @@ class LanguageModel:
         return copy_arrays(self._all_parameters())
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Copy arrays in; ValueError if a path, shape or dtype differs from the model's."""
+        """Copy arrays in; ValueError if a path, shape or dtype differs from the model's, or NaN."""
         load_arrays(self._all_parameters(), arrays)
 
 

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.functional import shares_for
+from numpylstm.kernels import update
 from numpylstm.layers import Parameter
+
+Array = NDArray[Any]
 
 
 def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) -> float:
@@ -34,16 +38,29 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
     """
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
-    norm = math.sqrt(sum(squared_norm(p.grad) for p in parameters.values()))
+    gradients = [flat(parameter.grad) for parameter in parameters.values()]
+    norm = math.sqrt(sum(squared_norm(gradient) for gradient in gradients))
     if math.isfinite(norm) and norm > max_norm:
-        for parameter in parameters.values():
-            parameter.grad *= parameter.grad.dtype.type(max_norm / norm)
+        for gradient in gradients:
+            factor = gradient.dtype.type(max_norm / norm)
+            update.scale(gradient, factor, shares_for(gradient.size))
     return norm
 
 
-def squared_norm(g: NDArray[Any]) -> float:
-    """The sum of the squares of the entries."""
-    return float(np.sum(np.square(g, dtype=np.float64)))
+def squared_norm(gradient: Array) -> float:
+    """The sum of the squares of the entries, (N,), in blocks, so that threads cannot change it."""
+    partial_sums = np.empty(-(-gradient.size // update.BLOCK))
+    return update.sum_of_squares(gradient, partial_sums, shares_for(gradient.size))
+
+
+def flat(array: Array) -> Array:
+    """A view of all entries, (N,), through which the array can be written."""
+    if not array.flags.carray:
+        raise ValueError(
+            "optimiser: parameters and gradients must be writeable and C-contiguous, got strides "
+            f"{array.strides} for shape {array.shape}"
+        )
+    return array.reshape(-1)
 
 
 class SGD:
@@ -68,20 +85,20 @@ class SGD:
         self.parameters = dict(parameters)
         self.lr = lr
         self.momentum = momentum
-        self.velocity: dict[str, NDArray[Any]] = (
+        self.velocity: dict[str, Array] = (
             {path: np.zeros_like(p.data) for path, p in self.parameters.items()} if momentum else {}
         )
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
         for path, parameter in self.parameters.items():
-            direction = parameter.grad
+            data, gradient = flat(parameter.data), flat(parameter.grad)
+            lr, shares = data.dtype.type(self.lr), shares_for(data.size)
             if self.momentum:
-                velocity = self.velocity[path]
-                velocity *= self.momentum
-                velocity += direction
-                direction = velocity
-            parameter.data -= parameter.data.dtype.type(self.lr) * direction
+                velocity, momentum = flat(self.velocity[path]), data.dtype.type(self.momentum)
+                update.descend_with_momentum(data, velocity, gradient, lr, momentum, shares)
+            else:
+                update.descend(data, gradient, lr, shares)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

@@ -31,14 +31,16 @@ class RunFolderError(ValueError):
 
 def create(path: Path) -> Path:
     """Make the folder of a new run; one that holds anything is refused."""
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
-    if path.is_dir() and any(path.iterdir()):
-        raise RunFolderError(
-            f"--out {path} is not empty; name a new folder, or continue its run with "
-            f"--resume {path}"
-        )
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
+        path.mkdir(parents=True, exist_ok=True)
+        checkpoint.remove_leftovers(path)  # of a run that was killed before its first save
+        if any(path.iterdir()):
+            advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
+            raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
+    except OSError as error:
+        raise RunFolderError(f"--out {path} cannot be used: {error.strerror}") from error
     return path
 
 
@@ -51,16 +53,18 @@ def next_free(parent: Path, name: str) -> Path:
 
 
 def begin(folder: Path, run: Run) -> None:
-    """Write what never changes, the settings and the vocabulary, and the run before its start."""
+    """Write the run as it is before its first update, or goes on; its settings and vocabulary."""
+    save_last(folder, run)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
     write_text(folder / VOCABULARY, tokens + "\n")
-    save_last(folder, run)
 
 
 def save_epoch(folder: Path, run: Run, references: Sequence[tuple[str, float]] = ()) -> None:
-    """Write the metrics and the curves, the last checkpoint and, if it is one, the best."""
-    write_metrics(folder / METRICS, run.rows)
+    """Write the curves, the best checkpoint if this is one, the metrics and the last checkpoint.
+
+    The last checkpoint is written last: a run that is killed before it makes the rest again.
+    """
     figure = training_curves(run.rows, clip=run.config.clip, references=references)
     write_atomically(folder / CURVES, lambda file: figure.savefig(file, format="png"))
     if run.last_is_best:
@@ -69,7 +73,9 @@ def save_epoch(folder: Path, run: Run, references: Sequence[tuple[str, float]] =
 
 
 def save_last(folder: Path, run: Run) -> None:
-    """Write the checkpoint to resume from."""
+    """Write the metrics so far, and the checkpoint to resume from."""
+    if run.rows:
+        write_metrics(folder / METRICS, run.rows)
     checkpoint.save(run, folder / LAST)
 
 
@@ -79,9 +85,7 @@ def load_last(folder: Path) -> checkpoint.Checkpoint:
         raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
     if not (folder / LAST).exists():
         raise RunFolderError(f"--resume {folder} holds no {LAST}; the run was never saved")
-    for name in (CONFIG, VOCABULARY, METRICS, CURVES, LAST, BEST):
-        for leftover in folder.glob(f".{name}.*.tmp"):  # of a process that was killed in a save
-            leftover.unlink()
+    checkpoint.remove_leftovers(folder)  # of a process that was killed in a save
     return checkpoint.load(folder / LAST)
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_ids
+from numpylstm.checks import check_ids, check_whole
 from numpylstm.models import LanguageModel
+
+LONGEST = 1_000_000_000
 
 
 def generate(
@@ -65,14 +67,12 @@ def generate(
             f"generate: temperature must be above 0, got {temperature}; "
             "for the most probable token at every step take top_k=1"
         )
-    if length < 0:
-        raise ValueError(f"generate: length must be at least 0, got {length}")
+    check_whole("generate", "length", length, 0)
+    if length > LONGEST:
+        raise ValueError(f"generate: length must be at most {LONGEST:,}, got {length}")
     choices = int(allowed.sum())
     k = choices if top_k is None else top_k
-    if not 1 <= k <= choices:
-        raise ValueError(
-            f"generate: top_k must be from 1 to {choices}, the tokens that are not banned; got {k}"
-        )
+    check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
     rng = np.random.default_rng(rng)
     drawn = np.empty(length, np.int64)
     x = prompt[:, None]  # (T, 1)
@@ -92,7 +92,10 @@ def draw(
     rng: np.random.Generator,
 ) -> int:
     """Draw one id from the softmax of ``logits / temperature`` over the k best allowed ids."""
+    if not np.isfinite(logits).all():
+        raise ValueError("generate: the scores of the model are not finite; its parameters explode")
     scores = np.where(allowed, logits, -np.inf).astype(np.float64)
     best = np.argsort(-scores, kind="stable")[:k]  # stable: ties go to the lower id, everywhere
-    p = np.exp((scores[best] - scores[best[0]]) / temperature)
+    with np.errstate(over="ignore"):  # a tiny temperature: exp(-infinity) is 0, as it should be
+        p = np.exp((scores[best] - scores[best[0]]) / temperature)
     return int(best[rng.choice(k, p=p / p.sum())])

@@ -3,7 +3,7 @@
 import shlex
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from numpylstm import run_folder
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.checkpoint import Checkpoint, load, restore_model
-from numpylstm.config import TrainConfig
+from numpylstm.checkpoint import Checkpoint, load, restore_model, restore_run
+from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import (
     UNK,
     Corpus,
@@ -31,7 +31,7 @@ from numpylstm.data import (
 from numpylstm.evaluation import evaluate, true_and_predicted
 from numpylstm.progress import Progress
 from numpylstm.sampling import generate
-from numpylstm.training import Row, Run, Step, train
+from numpylstm.training import Row, Run, Step, TrainingFailed, check_position, train
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
@@ -64,7 +64,11 @@ def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Co
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list; a second SIGINT raises KeyboardInterrupt at once."""
+    """Collect the signals that ask to stop; a second SIGINT raises KeyboardInterrupt at once.
+
+    They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed), except what the shell
+    told this process to ignore, as `nohup` does.
+    """
     received: list[int] = []
 
     def note(number: int, frame: Any) -> None:
@@ -72,7 +76,12 @@ def stop_signals() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    previous = {
+        number: signal.signal(number, note)
+        for number in numbers
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield received
     finally:
@@ -109,6 +118,43 @@ class SaveTimer:
 # --- the session -------------------------------------------------------------------------------
 
 
+def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
+    """The run in a folder at the update where it was saved, made longer if so asked, and its text.
+
+    Parameters
+    ----------
+    folder : Path
+    changes : dict
+        Settings given anew. Only `epochs` and `steps` may be.
+
+    Raises
+    ------
+    ConfigError
+        If a change would make it another run than the one that was started.
+    """
+    saved = run_folder.load_last(folder)
+    run = restore_run(saved)
+    if fixed := sorted(changes.keys() - {"epochs", "steps"}):
+        raise ConfigError(
+            fixed[0],
+            "cannot change in a resumed run: it would no longer be the run that was started; only "
+            "--epochs and --steps can",
+        )
+    for name, done in (("epochs", run.epoch), ("steps", run.step)):
+        if changes.get(name, done) < done:
+            raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
+    if "steps" in changes and run.out_of_steps and run.window == 0:
+        raise ConfigError(
+            "steps",
+            f"cannot change any more: the limit of {run.config.steps} cut the last epoch short, "
+            "which an uninterrupted run would not have done",
+        )
+    run.config = replace(run.config, **changes)
+    corpus = load_corpus(run.config)
+    check_position(run, corpus)
+    return run, corpus
+
+
 def baselines(corpus: Corpus) -> list[tuple[str, float]]:
     """Perplexities on the test text of models that only count, to compare with."""
     V = len(corpus.vocabulary)
@@ -125,8 +171,19 @@ def run_to_end(
     folder: Path,
     *,
     save_every: tuple[float, str] | None = None,
+    resume_command: Sequence[str] = (),
 ) -> None:
     """Train until the run is finished, saving as it goes, and report.
+
+    Parameters
+    ----------
+    run : Run
+    corpus : Corpus
+    folder : Path
+        Where the run is saved.
+    save_every : tuple (number, "steps" or "minutes"), optional
+    resume_command : sequence of str
+        What to tell people who stop the run.
 
     Raises
     ------
@@ -157,9 +214,13 @@ def run_to_end(
                 if signals and not run.finished:
                     progress.line(
                         f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
-                        f"  numpylstm-train --resume {shlex.quote(str(folder))}"
+                        f"  {shlex.join(resume_command)}"
                     )
                     raise Stopped(128 + signals[0])
+    except TrainingFailed as error:
+        raise TrainingFailed(
+            f"{error}; {folder / run_folder.LAST} is the run as it was last saved"
+        ) from error
     finally:
         progress.close()
     report(corpus, folder, references, seed=run.config.seed)

@@ -6,6 +6,7 @@ a run that is loaded goes on as if it had never stopped.
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,15 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.config import TrainConfig
+from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
-from numpylstm.models import LanguageModel, State
+from numpylstm.models import LanguageModel, State, parameter_shapes
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
 
 
 class TrainingFailed(RuntimeError):
-    """A loss or a gradient stopped being a finite number."""
+    """A loss, a gradient or a parameter stopped being a finite number."""
 
 
 @dataclass
@@ -141,8 +142,45 @@ def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
     )
 
 
+def check_memory(config: TrainConfig, vocab_size: int) -> None:
+    """Refuse sizes that this machine cannot hold, before anything is allocated.
+
+    Parameters and their gradients, the momentum, the logits of a window and their gradient are
+    counted; the rest is left out, so sizes that just pass may still be too large.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting that asks for most.
+    """
+    if not hasattr(os, "sysconf"):
+        return  # the allocation itself has to fail
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    shapes = parameter_shapes(
+        vocab_size, config.hidden_size, config.num_layers,
+        embedding_size=config.embedding_size, cell=config.cell, tied=config.tied,
+    )  # fmt: skip
+    copies = 3 if config.momentum else 2
+    itemsize = np.dtype(config.dtype).itemsize
+    parameters = copies * itemsize * sum(math.prod(shape) for _, shape in shapes)
+    logits = 2 * itemsize * config.batch_size * config.num_steps * vocab_size
+    if parameters + logits > memory:
+        if logits > parameters:
+            setting = "batch_size" if config.batch_size > config.num_steps else "num_steps"
+        else:
+            wide = (config.embedding_size or 0) > config.hidden_size
+            setting = "embedding_size" if wide else "hidden_size"
+        raise ConfigError(
+            setting,
+            f"{getattr(config, setting)} asks for {(parameters + logits) / 2**30:,.0f} GiB of "
+            f"memory, with a vocabulary of {vocab_size:,}; this machine has "
+            f"{memory / 2**30:,.0f} GiB",
+        )
+
+
 def new_run(config: TrainConfig, corpus: Corpus) -> Run:
-    """A run that has not begun."""
+    """A run that has not begun; it fits into memory, or ConfigError."""
+    check_memory(config, len(corpus.vocabulary))
     model = build_model(config, len(corpus.vocabulary))
     return Run(
         config=config,
@@ -189,7 +227,8 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
     Raises
     ------
     TrainingFailed
-        If the loss or a gradient is not finite. The parameters are those before the update.
+        If the loss or a gradient is not finite. The parameters are those before the update. Also
+        if the validation loss is not finite.
     """
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
@@ -216,7 +255,8 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     nll, predicted = model.training_scores()
     model.backward()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
-    if not (math.isfinite(cost) and math.isfinite(norm)):
+    largest = optimizer.lr * min(norm, config.clip)  # that any entry can change by
+    if not (math.isfinite(cost) and largest < float(np.finfo(config.dtype).max)):
         raise TrainingFailed(describe_failure(run, cost))
     optimizer.step()
 
@@ -250,13 +290,40 @@ def describe_failure(run: Run, cost: float) -> str:
     culprits = [
         path for path, p in run.optimizer.parameters.items() if not np.isfinite(p.grad).all()
     ]
+    if culprits:
+        problem = f"the loss is {cost} and the gradient is not finite in {', '.join(culprits)}"
+    elif not math.isfinite(cost):
+        problem = f"the loss is {cost}, though every gradient is finite,"
+    else:
+        problem = "the update is too large for its dtype in every parameter"
+    return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
+
+
+def usual_causes(run: Run) -> str:
+    """What usually makes numbers go bad, with the values of this run."""
+    config = run.config
     return (
-        f"the loss is {cost} and the gradient is not finite in {', '.join(culprits) or 'no'} "
-        f"parameter{'s' * (len(culprits) != 1)} at epoch {run.epoch + 1}, step {run.step + 1}; "
         "usually the learning rate is too high, the clip too large or the initial values too big "
-        f"(here lr {run.optimizer.lr:g}, clip {run.config.clip:g}, "
-        f"init_scale {run.config.init_scale:g})"
+        f"(here lr {run.optimizer.lr:g}, clip {config.clip:g}, init_scale {config.init_scale:g})"
     )
+
+
+def check_parameters(run: Run) -> None:
+    """Every parameter, and what the optimiser remembers, must be finite.
+
+    Raises
+    ------
+    TrainingFailed
+        Naming those that are not.
+    """
+    arrays = {path: p.data for path, p in run.optimizer.parameters.items()}
+    arrays |= {f"the velocity of {path}": v for path, v in run.optimizer.velocity.items()}
+    culprits = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if culprits:
+        raise TrainingFailed(
+            f"not finite after epoch {run.epoch + 1}, step {run.step}: {', '.join(culprits)}; "
+            f"{usual_causes(run)}"
+        )
 
 
 def close_row(
@@ -282,7 +349,13 @@ def close_row(
 def finish_epoch(run: Run, corpus: Corpus) -> Row:
     """Validate, write the last row of the epoch, and get ready for the next."""
     config = run.config
+    check_parameters(run)
     valid = evaluate_quickly(run.model, corpus.valid, config)
+    if not math.isfinite(valid.loss):
+        raise TrainingFailed(
+            f"the validation loss is {valid.loss} at epoch {run.epoch + 1}, step {run.step}; "
+            f"{usual_causes(run)}"
+        )
     row = close_row(run, valid.perplexity, valid.accuracy)
     run.valid_losses.append(valid.loss)
     run.epoch += 1
@@ -291,9 +364,7 @@ def finish_epoch(run: Run, corpus: Corpus) -> Row:
     return row
 
 
-def evaluate_quickly(
-    model: LanguageModel, ids: NDArray[Any], config: TrainConfig
-) -> Evaluation:
+def evaluate_quickly(model: LanguageModel, ids: NDArray[Any], config: TrainConfig) -> Evaluation:
     """Validation in windows like those of training; at batch 1 where the text is short."""
     streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
     return evaluate(model, ids, streams, config.num_steps)
@@ -318,6 +389,28 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
                 + f"got {have}; take a longer text"
                 + (", or a smaller batch_size or num_steps" if split == "train" else "")
             )  # fmt: skip
+
+
+def check_position(run: Run, corpus: Corpus) -> None:
+    """A run that goes on must go on with its own text, from a place that this text has.
+
+    Raises
+    ------
+    DataError
+    """
+    if fingerprint(corpus) != run.fingerprint:
+        raise DataError(
+            f"{corpus.source}: this text is not the one that the run was started with; a run can "
+            "only go on with the same text"
+        )
+    config = run.config
+    windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    epoch_ends = run.window >= windows or (run.out_of_steps and run.window > 0)
+    if run.window > windows or (epoch_ends and run.tally.steps == 0):
+        raise DataError(
+            f"{corpus.source}: the run cannot be at window {run.window} of {windows} and step "
+            f"{run.step}; its checkpoint was changed"
+        )
 
 
 def describe(run: Run) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from numpylstm.kernels import compiling, elementary, matmul, simd, update
+from numpylstm.kernels import compiling, elementary, matmul, memory, simd, update
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -215,3 +215,31 @@ def test_updates(rng, size, dtype):
         update.descend_with_momentum(w2, velocity, g, lr, momentum, shares)
         assert np.array_equal(velocity, momentum * v + g)
         assert np.array_equal(w2, w - lr * velocity)
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+
+def test_memory_is_used_again_only_when_nobody_holds_it():
+    shape, dtype = (123, 457), np.dtype(np.float32)
+    first = memory.empty(shape, dtype)
+    assert first.shape == shape
+    assert first.dtype == dtype
+    assert first.flags.carray
+    assert first.ctypes.data % memory.LINE == 0
+    at, view = first.ctypes.data, first[1:].reshape(-1)[5:]
+    del first
+    second = memory.empty(shape, dtype)
+    assert not np.shares_memory(view, second)
+    del view
+    third = memory.empty(shape, dtype)
+    assert third.ctypes.data == at
+    assert not np.shares_memory(second, third)
+
+
+def test_memory_that_is_kept_has_a_limit(monkeypatch):
+    monkeypatch.setattr(memory, "LIMIT", 1 << 20)
+    for n in range(100_000, 120_000, 500):
+        memory.empty((n,), np.dtype(np.float64))
+        kept = sum(size * len(blocks) for size, blocks in memory._kept.items())
+        assert kept == memory._bytes_kept <= memory.LIMIT

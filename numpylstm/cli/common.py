@@ -1,6 +1,8 @@
 """What the commands share: flags made from settings, and errors as one line."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -11,11 +13,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 class CommandError(Exception):
-    """A sentence for the person at the terminal, and the exit status."""
-
-    def __init__(self, sentence: str, status: int = EXIT_USAGE) -> None:
-        super().__init__(sentence)
-        self.status = status
+    """A flag that cannot be: a sentence for the person at the terminal."""
 
 
 def flag(setting: str) -> str:
@@ -59,7 +57,7 @@ def set_threads(threads: int | None) -> None:
 
     if threads is None:
         return
-    cores = numba.get_num_threads()
+    cores: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     if not 1 <= threads <= cores:
         raise CommandError(
             f"--threads must be from 1 to {cores}, the cores of this machine; got {threads}"
@@ -67,39 +65,62 @@ def set_threads(threads: int | None) -> None:
     numba.set_num_threads(threads)
 
 
-def as_text(error: Exception) -> str:
+def as_text(error: BaseException) -> str:
     """An error as one sentence."""
+    from numpylstm.checkpoint import SaveError
+
+    text = str(error)
     if isinstance(error, ConfigError):
-        return f"{flag(error.setting)} {error.problem}"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+        text = f"{flag(error.setting)} {error.problem}"
+    elif isinstance(error, MemoryError):
+        text = (
+            f"not enough memory ({text or 'no size known'}); take smaller sizes or a shorter text"
+        )
+    elif isinstance(error, OSError) and not isinstance(error, SaveError):
+        name = "standard output" if error.filename is None else error.filename
+        text = f"{name}: {error.strerror}"
+    return " ".join(text.split())
 
 
 def run(command: Callable[[], None], prog: str) -> int:
     """Call a command; an error that people can cause becomes one line on stderr and a status."""
-    from numpylstm.checkpoint import CheckpointError
-    from numpylstm.data import DataError
-    from numpylstm.run_folder import RunFolderError
-    from numpylstm.session import Stopped
-    from numpylstm.training import TrainingFailed
-
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # words that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
+        from numpylstm.checkpoint import CheckpointError, SaveError
+        from numpylstm.data import DataError
+        from numpylstm.run_folder import RunFolderError
+        from numpylstm.session import Stopped
+        from numpylstm.training import TrainingFailed
+
         command()
-    except (CommandError, ConfigError, DataError, CheckpointError, RunFolderError) as error:
-        print(f"{prog}: error: {as_text(error)}", file=sys.stderr)
-        return getattr(error, "status", EXIT_USAGE)
-    except TrainingFailed as error:
-        print(f"{prog}: {as_text(error)}", file=sys.stderr)
-        return EXIT_FAILED
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has left; there is nobody to tell
-        return EXIT_FAILED
-    except OSError as error:
-        print(f"{prog}: error: {as_text(error)}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, FileNotFoundError) else EXIT_FAILED
+        sys.stdout.flush()
+    except KeyboardInterrupt:  # the first clause: the classes below may not be there yet
+        return EXIT_INTERRUPTED
     except Stopped as stopped:
         return stopped.status
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    except (CommandError, ConfigError, DataError, CheckpointError, RunFolderError) as error:
+        return complain(prog, error, EXIT_USAGE)
+    except BrokenPipeError:
+        abandon_output()  # whoever read it has left; there is nobody to tell
+        return EXIT_FAILED
+    except (TrainingFailed, SaveError, MemoryError) as error:
+        return complain(prog, error, EXIT_FAILED)
+    except OSError as error:
+        if error.filename is not None:  # a file to be read
+            return complain(prog, error, EXIT_USAGE)
+        abandon_output()
+        return complain(prog, error, EXIT_FAILED)
     return 0
+
+
+def complain(prog: str, error: BaseException, status: int) -> int:
+    """Say what is wrong in one line; returns the exit status."""
+    print(f"{prog}: error: {as_text(error)}", file=sys.stderr)
+    return status
+
+
+def abandon_output() -> None:
+    """Send what is still to be written nowhere: at its end, Python would try again and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,11 +4,11 @@ import argparse
 import os
 import re
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from numpylstm.cli.common import CommandError, add_settings, add_threads, flag, run, set_threads
+from numpylstm.cli.common import add_settings, add_threads, flag, run, set_threads
 from numpylstm.config import PRESETS, TrainConfig, from_preset
 
 GROUPS = {
@@ -44,7 +44,7 @@ def table_of_presets() -> str:
     shared = [
         f"{flag(f.name)} {f.default}"
         for f in fields(TrainConfig)
-        if f.name not in names and f.default not in (None, False, True)
+        if f.name not in names and f.default is not None and not isinstance(f.default, bool)
     ]
     lines.append("  and in all of them: " + ", ".join(shared))
     return "\n".join(lines)
@@ -98,44 +98,26 @@ def command(
     **changes: Any,
 ) -> None:
     """Start a run, or go on with one."""
-    from numpylstm import __version__, run_folder
-    from numpylstm.checkpoint import restore_run
-    from numpylstm.session import load_corpus, run_to_end
-    from numpylstm.training import check_corpus, describe, fingerprint, new_run
+    from numpylstm import __version__, run_folder, session
+    from numpylstm.training import check_corpus, describe, new_run
 
     set_threads(threads)
     if resume is not None:
-        saved = run_folder.load_last(resume)
-        config = lengthen(saved.config, changes)
-        corpus = load_corpus(config)
-        if fingerprint(corpus) != saved.meta["fingerprint"]:
-            raise CommandError(
-                f"--resume {resume}: the text is not the one that the run was started with; "
-                "a run can only go on with the same text"
-            )
-        training_run, folder = restore_run(saved), resume
-        training_run.config = config
+        folder = resume
+        training_run, corpus = session.resume(folder, changes)
     else:
         paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
         config = from_preset(preset, **(changes | paths))
-        corpus = load_corpus(config)
+        corpus = session.load_corpus(config)
         check_corpus(config, corpus)
         training_run = new_run(config, corpus)
         folder = run_folder.create(out or run_folder.next_free(Path("runs"), preset))
-        run_folder.begin(folder, training_run)
+    run_folder.begin(folder, training_run)
     print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)
-    run_to_end(training_run, corpus, folder, save_every=save_every)
-
-
-def lengthen(config: TrainConfig, changes: dict[str, Any]) -> TrainConfig:
-    """The settings of a resumed run; only its length may change."""
-    fixed = sorted(changes.keys() - {"epochs", "steps"})
-    if fixed:
-        raise CommandError(
-            f"{flag(fixed[0])} cannot change in a resumed run: it would no longer "
-            "be the run that was started; only --epochs and --steps can"
-        )
-    return replace(config, **changes)
+    again = ["numpylstm-train", "--resume", str(folder)]
+    if save_every is not None:
+        again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]
+    session.run_to_end(training_run, corpus, folder, save_every=save_every, resume_command=again)
 
 
 if __name__ == "__main__":

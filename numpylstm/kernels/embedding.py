@@ -3,7 +3,7 @@
 import numpy as np
 from numba import prange
 
-from .compiling import kernel
+from .compiling import inner, kernel
 from .parts import part
 
 
@@ -18,12 +18,24 @@ def gather(W, ids, x, shares):
                 target[k] = source[k]
 
 
+@inner
+def scatter_add_columns(dx, ids, dW, first, last, from_zero):
+    """`scatter_add` for columns first:last."""
+    if from_zero:
+        for row in dW:
+            row[first:last] = 0
+    for n in range(ids.size):
+        source, target = dx[n, first:last], dW[ids[n], first:last]
+        for k in range(source.size):
+            target[k] += source[k]
+
+
 @kernel(parallel=True)
-def scatter_add(dx, ids, dW, shares):
-    """dW[ids[n]] += dx[n] for all n, in order; each thread has its own columns of dW (V, D)."""
+def scatter_add(dx, ids, dW, from_zero, shares):
+    """dW[ids[n]] += dx[n] for all n, in order; each thread has its own columns of dW (V, D).
+
+    With `from_zero`, dW is set to zero first.
+    """
     for share in prange(shares):
         first, last = part(dW.shape[1], np.intp(share), shares, 16)
-        for n in range(ids.size):
-            source, target = dx[n, first:last], dW[ids[n], first:last]
-            for k in range(source.size):
-                target[k] += source[k]
+        scatter_add_columns(dx, ids, dW, first, last, from_zero)

@@ -25,9 +25,9 @@ from .compiling import inner, kernel
 from .elementary import sigmoid, tanh
 from .matmul import aligned_empty, multiply_here, pack_vector, rows_of_next_tile, strided
 from .parts import part
-from .simd import lanes_of, tile, widest_vectors
+from .simd import borrowed, lanes_of, prefetch_rows, tile, widest_vectors
 
-CHUNK = 4  # vectors of units that are finished before the next ones are begun
+CHUNK = 8  # vectors of units that are finished before the next ones are begun
 
 
 # ---------------------------------------------------------------------------------------------
@@ -59,6 +59,7 @@ def pack_gates(Wh, j0, j1, panels):
 @inner
 def cell_forward(gates, c_prev, c, tanh_c, h, j0, j1):
     """One row of one step: gates (4H,) hold the weighted sums, and then the activated gates."""
+    widest_vectors()
     H, n = h.size, j1 - j0
     i, f, g, o = gates[j0:], gates[H + j0 :], gates[2 * H + j0 :], gates[3 * H + j0 :]
     c_prev, c, tanh_c, h = c_prev[j0:], c[j0:], tanh_c[j0:], h[j0:]
@@ -76,28 +77,31 @@ def step_forward(W, packed, h_prev, c_prev, gates, c, tanh_c, h, i0, i1, j0, j1)
     H, width = h.shape[1], lanes_of(h)
     for j in range(j0, j1, CHUNK * width):
         j_stop = min(j1, j + CHUNK * width)
-        i = i0
-        while i < i1:
-            rows = rows_of_next_tile(i1 - i)
-            for jj in range(j, j_stop, width):
-                lanes = min(width, H - jj)
-                for half in range(2):
-                    column = 2 * half * H + jj
+        for jj in range(j, j_stop, width):
+            lanes = min(width, H - jj)
+            for half in range(2):
+                column = 2 * half * H + jj
+                next_column = jj + width if half else 2 * H + jj
+                at = (jj // width * 2 + half) * H
+                i = i0
+                while i < i1:
+                    rows = rows_of_next_tile(i1 - i)
                     a = gates[i:, column:]
+                    prefetch_rows(rows, gates[i:, next_column:], H)
                     if packed:
-                        at = (jj // width * 2 + half) * H
                         tile(rows, lanes, lanes, h_prev[i:], W[at : at + H], width, a, a, H)
                     else:
                         tile(rows, lanes, lanes, h_prev[i:], W[:, column:], H, a, a, H)
-            for r in range(i, i + rows):
-                cell_forward(gates[r], c_prev[r], c[r], tanh_c[r], h[r], j, j_stop)
-            i += rows
+                    i += rows
+        for i in range(i0, i1):
+            cell_forward(gates[i], c_prev[i], c[i], tanh_c[i], h[i], j, j_stop)
 
 
 @kernel(tiles=True)
 def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
     """All of the forward pass on one thread; fills gates, h[1:], c[1:], tanh_c. x is (T*B, D)."""
-    widest_vectors()
+    x, Wx, Wh, b = borrowed(x), borrowed(Wx), borrowed(Wh), borrowed(b)
+    h, c, gates, tanh_c = borrowed(h), borrowed(c), borrowed(gates), borrowed(tanh_c)
     T, B, H = tanh_c.shape
     multiply_here(x, False, Wx, False, b.reshape(1, 4 * H), gates.reshape(T * B, 4 * H))
     for t in range(T):
@@ -109,7 +113,6 @@ def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
 @kernel(parallel=True, tiles=True)
 def forward_by_rows(Wh, h, c, gates, tanh_c, shares):
     """Time steps 0...T-1; gates hold x @ Wx + b; fills gates, h[1:], c[1:] and tanh_c."""
-    widest_vectors()
     T, B, H = tanh_c.shape
     panels = empty_gate_panels(Wh)
     for share in prange(shares):
@@ -126,7 +129,6 @@ def forward_by_rows(Wh, h, c, gates, tanh_c, shares):
 @kernel(parallel=True, tiles=True)
 def forward_by_units(Wh, h, c, gates, tanh_c, shares):
     """As `forward_by_rows`."""
-    widest_vectors()
     T, B, H = tanh_c.shape
     panels = empty_gate_panels(Wh)
     for t in range(T):
@@ -166,15 +168,20 @@ def pack_transposed(W, j0, j1, panels):
 
 
 @inner
-def through_weights(da, panels, start, dh, i, rows, j0, j1):
-    """dh = start + da @ W.T, for some rows, and columns j0:j1."""
+def through_weights(da, panels, start, dh, i0, i1, j0, j1):
+    """dh = start + da @ W.T, for rows i0:i1 and columns j0:j1."""
     K, N, width = da.shape[1], dh.shape[1], lanes_of(dh)
     for j in range(j0, j1, 2 * width):
+        lanes0, lanes1 = min(width, N - j), max(0, min(width, N - j - width))
         at = j // (2 * width) * K
-        tile(
-            rows, min(width, N - j), max(0, min(width, N - j - width)), da[i:],
-            panels[at : at + K], width, start[i:, j:], dh[i:, j:], width,
-        )  # fmt: skip
+        i = i0
+        while i < i1:
+            rows = rows_of_next_tile(i1 - i)
+            tile(
+                rows, lanes0, lanes1, da[i:], panels[at : at + K], width,
+                start[i:, j:], dh[i:, j:], width,
+            )  # fmt: skip
+            i += rows
 
 
 @inner
@@ -197,6 +204,19 @@ def cell_backward(dh, dc, gates, c_prev, tanh_c, da, j0, j1):
 
 
 @inner
+def start_backward(t, panels, dhs, da, dh, i0, i1, j0, j1):
+    """What step t is asked for: dh = dhs[t] + da[t+1] @ Wh.T; the ends of time are different."""
+    if 0 <= t < dhs.shape[0] - 1:
+        through_weights(da[t + 1], panels, dhs[t], dh, i0, i1, j0, j1)
+        return
+    for i in range(i0, i1):
+        for k in range(j0, j1):
+            dh[i, k] = dh[i, k] + dhs[t, i, k] if t >= 0 else 0
+    if t < 0:
+        through_weights(da[0], panels, dh, dh, i0, i1, j0, j1)
+
+
+@inner
 def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
     """Step t for rows i0:i1 and units j0:j1. At the last step dh is dhT; before step 0, t is -1.
 
@@ -205,26 +225,12 @@ def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
     T = tanh_c.shape[0]
     for j in range(j0, j1, CHUNK * lanes_of(dh)):
         j_stop = min(j1, j + CHUNK * lanes_of(dh))
-        i = i0
-        while i < i1:
-            rows = rows_of_next_tile(i1 - i)
-            if t == T - 1:
-                for r in range(i, i + rows):
-                    for k in range(j, j_stop):
-                        dh[r, k] += dhs[t, r, k]
-            elif t >= 0:
-                through_weights(da[t + 1], panels, dhs[t], dh, i, rows, j, j_stop)
-            else:
-                for r in range(i, i + rows):
-                    for k in range(j, j_stop):
-                        dh[r, k] = 0
-                through_weights(da[0], panels, dh, dh, i, rows, j, j_stop)
-            if t >= 0:
-                for r in range(i, i + rows):
-                    cell_backward(
-                        dh[r], dc[r], gates[t, r], c[t, r], tanh_c[t, r], da[t, r], j, j_stop
-                    )  # fmt: skip
-            i += rows
+        start_backward(t, panels, dhs, da, dh, i0, i1, j, j_stop)
+        if t >= 0:
+            for i in range(i0, i1):
+                cell_backward(
+                    dh[i], dc[i], gates[t, i], c[t, i], tanh_c[t, i], da[t, i], j, j_stop
+                )  # fmt: skip
 
 
 @kernel(tiles=True)
@@ -233,7 +239,9 @@ def backward_alone(x, Wx, Wh, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh
 
     Fills da, dx, dWx, dWh and db. x and dx are (T*B, D).
     """
-    widest_vectors()
+    x, Wx, Wh, h, c = borrowed(x), borrowed(Wx), borrowed(Wh), borrowed(h), borrowed(c)
+    gates, tanh_c, dhs = borrowed(gates), borrowed(tanh_c), borrowed(dhs)
+    dh, dc, da, db = borrowed(dh), borrowed(dc), borrowed(da), borrowed(db)
     T, B, H = tanh_c.shape
     panels = empty_transposed_panels(Wh)
     pack_transposed(Wh, 0, H, panels)
@@ -255,7 +263,6 @@ def backward_alone(x, Wx, Wh, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh
 @kernel(parallel=True, tiles=True)
 def backward_by_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, shares):
     """Time steps T-1...0; dh, dc arrive as dhT, dcT and leave as dh0, dc0; fills da."""
-    widest_vectors()
     T, B, H = tanh_c.shape
     panels = empty_transposed_panels(Wh)
     for share in prange(shares):
@@ -272,7 +279,6 @@ def backward_by_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, shares):
 @kernel(parallel=True, tiles=True)
 def backward_by_units(Wh, c, gates, tanh_c, dhs, dh, dc, da, shares):
     """As `backward_by_rows`."""
-    widest_vectors()
     T, B, H = tanh_c.shape
     panels = empty_transposed_panels(Wh)
     for step in range(T + 1):

@@ -25,8 +25,8 @@ from .compiling import inner, kernel
 from .simd import TILE_ROWS, address, copy_columns, lanes_of, prefetch_rows, tile, transpose_square
 
 DEPTH = 256  # a panel of B: 32 KiB with 512-bit vectors
-HEIGHT = 8 * TILE_ROWS  # a block of A: 112 KiB in float32
-WIDTH = 8  # panels of B at a time: 256 KiB
+HEIGHT = 4 * TILE_ROWS  # a block of A: 56 KiB in float32
+WIDTH = 16  # panels of B at a time: 512 KiB
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
 
 

@@ -10,19 +10,19 @@ from numba import prange
 
 from .compiling import inner, kernel
 from .elementary import sigmoid, tanh
-from .lstm import empty_transposed_panels, pack_transposed, through_weights
+from .lstm import empty_transposed_panels, pack_transposed, start_backward
 from .matmul import rows_of_next_tile, strided
 from .parts import part
 from .simd import lanes_of, tile, widest_vectors
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 TANH, RELU = 0, 1
-CHUNK = 8  # vectors of units that are finished before the next ones are begun
 
 
 @inner
 def activate(h, activation):
     """One row (n,) of weighted sums becomes a row of states."""
+    widest_vectors()
     zero = h.dtype.type(0)
     if activation == TANH:
         for k in range(h.size):
@@ -38,6 +38,7 @@ def activate(h, activation):
 @inner
 def through_activation(dh, h, activation, da):
     """da = dh * f', for one row (n,), with f' in terms of the state h."""
+    widest_vectors()
     zero, one = h.dtype.type(0), h.dtype.type(1)
     if activation == TANH:
         for k in range(h.size):
@@ -54,21 +55,22 @@ def through_activation(dh, h, activation, da):
 def step_forward(Wh, h_prev, a, h, activation, i0, i1, j0, j1):
     """One step for rows i0:i1 and units j0:j1."""
     H, width = h.shape[1], lanes_of(h)
-    i = i0
-    while i < i1:
-        rows = rows_of_next_tile(i1 - i)
-        for j in range(j0, j1, 2 * width):
-            lanes0, lanes1 = min(width, H - j), max(0, min(width, H - j - width))
-            tile(rows, lanes0, lanes1, h_prev[i:], Wh[:, j:], width, a[i:, j:], h[i:, j:], width)
-        for r in range(i, i + rows):
-            activate(h[r, j0:j1], activation)
-        i += rows
+    for j in range(j0, j1, 2 * width):
+        lanes0, lanes1 = min(width, H - j), max(0, min(width, H - j - width))
+        i = i0
+        while i < i1:
+            rows = rows_of_next_tile(i1 - i)
+            tile(
+                rows, lanes0, lanes1, h_prev[i:], Wh[:, j:], width, a[i:, j:], h[i:, j:], width
+            )  # fmt: skip
+            i += rows
+    for i in range(i0, i1):
+        activate(h[i, j0:j1], activation)
 
 
 @kernel(parallel=True, tiles=True)
 def forward_by_rows(Wh, a, h, activation, shares):
     """Time steps 0...T-1; fills h[1:]."""
-    widest_vectors()
     T, B, H = a.shape
     wh = strided(Wh, False)
     for share in prange(shares):
@@ -80,33 +82,15 @@ def forward_by_rows(Wh, a, h, activation, shares):
 @inner
 def step_backward(t, panels, dhs, h, da, dh, activation, i0, i1, j0, j1):
     """Step t for rows i0:i1 and units j0:j1. At the last step dh is dhT; before step 0, t is -1."""
-    T = da.shape[0]
-    i = i0
-    while i < i1:
-        rows = rows_of_next_tile(i1 - i)
-        if t == T - 1:
-            for r in range(i, i + rows):
-                for k in range(j0, j1):
-                    dh[r, k] += dhs[t, r, k]
-        elif t >= 0:
-            through_weights(da[t + 1], panels, dhs[t], dh, i, rows, j0, j1)
-        else:
-            for r in range(i, i + rows):
-                for k in range(j0, j1):
-                    dh[r, k] = 0
-            through_weights(da[0], panels, dh, dh, i, rows, j0, j1)
-        if t >= 0:
-            for r in range(i, i + rows):
-                through_activation(
-                    dh[r, j0:j1], h[t, r, j0:j1], activation, da[t, r, j0:j1]
-                )  # fmt: skip
-        i += rows
+    start_backward(t, panels, dhs, da, dh, i0, i1, j0, j1)
+    if t >= 0:
+        for i in range(i0, i1):
+            through_activation(dh[i, j0:j1], h[t, i, j0:j1], activation, da[t, i, j0:j1])
 
 
 @kernel(parallel=True, tiles=True)
 def backward_by_rows(Wh, h, dhs, dh, da, activation, shares):
     """Time steps T-1...0; dh arrives as dhT and leaves as dh0; fills da."""
-    widest_vectors()
     T, B, H = da.shape
     panels = empty_transposed_panels(Wh)
     for share in prange(shares):

@@ -52,6 +52,7 @@ _REGISTERS = 32 if _ARM or _BITS == 512 else 16
 HAS_FMA = _ARM or "fma" in _FEATURES
 VECTOR_BYTES = _BITS // 8
 TILE_ROWS = (_REGISTERS - 3) // 2  # two vectors of results in each row; three registers stay free
+AHEAD = 16  # rows of B that a tile asks for before it needs them
 
 
 # ---------------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ def _overload_power_of_two(n, shift):
 
 
 def widest_vectors():
-    """Let the loops of the calling kernel use the whole vector register; no effect on results.
+    """Let the loops of the calling function use the whole vector register; no effect on results.
 
     For many processors LLVM prefers half of it, out of fear for the clock rate.
     """
@@ -174,6 +175,14 @@ class _Vectors:
         name = f"llvm.masked.store.{self.name}.{_POINTER_NAME}"
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
         self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
+
+    def prefetch(self, pointer, write=False):
+        """Begin to bring the line of memory at `pointer` into the first cache."""
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+        name = f"llvm.prefetch.{_POINTER_NAME}"
+        function = cgutils.get_or_insert_function(self.b.module, kind, name)
+        self.b.call(function, [pointer, i32(int(write)), i32(3), i32(1)])
 
     def broadcast(self, pointer):
         """A vector with the scalar at `pointer` in every lane."""
@@ -288,6 +297,7 @@ def _write_tile(builder, real, arguments):
     size = _INT(v.size)
     columns = [_INT(0), builder.mul(apart, size)]
     b_columns = [_INT(0), builder.mul(b_apart, size)]
+    b_ahead = builder.mul(_INT(AHEAD), b_k)
     masks = [v.mask(lanes0), v.mask(lanes1)]
     whole = builder.and_(
         builder.icmp_signed("==", lanes0, _INT(v.lanes)),
@@ -323,6 +333,8 @@ def _write_tile(builder, real, arguments):
         for r in range(rows):
             x = v.broadcast(v.at(a_at[r // 3], *offsets[r % 3]))
             new.append([v.multiply_add(x, right[n], sums[r][n]) for n in range(vectors)])
+        for n in range(vectors):
+            v.prefetch(v.at(b_at, b_columns[n], b_ahead))
         following = [builder.sub(left, _INT(1)), v.at(b_at, b_k)]
         following += [v.at(pointer, a_k) for pointer in a_at]
         builder.cbranch(builder.icmp_signed(">", following[0], _INT(0)), loop, done)
@@ -387,15 +399,12 @@ def _prefetch_rows(typingctx, rows, C, apart):
 
     def codegen(context, builder, sig, args):
         c, _, (c_row, _) = _pointer(context, builder, sig.args[1], args[1], 2)
-        size = _INT(sig.args[1].dtype.bitwidth // 8)
-        kind = ir.FunctionType(ir.VoidType(), [c.type] + [ir.IntType(32)] * 3)
-        name = f"llvm.prefetch.{_POINTER_NAME}"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
-        how = [ir.IntType(32)(n) for n in (1, 3, 1)]  # to be written, in the first cache, data
+        v = _Vectors(builder, sig.args[1].dtype)
+        second = builder.mul(args[2], _INT(v.size))
         with cgutils.for_range(builder, args[0]) as loop:
-            row = builder.gep(c, [builder.mul(loop.index, c_row)])
-            builder.call(function, [row, *how])
-            builder.call(function, [builder.gep(row, [builder.mul(args[2], size)]), *how])
+            row = v.at(c, builder.mul(loop.index, c_row))
+            v.prefetch(row, write=True)
+            v.prefetch(v.at(row, second), write=True)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -495,6 +504,31 @@ def _address(typingctx, array):
 @overload(address, inline="always")
 def _overload_address(array):
     return lambda array: _address(array)
+
+
+def borrowed(array):
+    """The same array, whose references are not counted.
+
+    For arguments, which the caller holds: the slices of a time loop would otherwise spend more on
+    counting than on arithmetic when the layers are small.
+    """
+    return array
+
+
+@intrinsic
+def _borrowed(typingctx, array):
+    def codegen(context, builder, signature, args):
+        view = context.make_array(array)(context, builder, args[0])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        view.parent = cgutils.get_null_value(view.parent.type)
+        return view._getvalue()
+
+    return array(array), codegen
+
+
+@overload(borrowed, inline="always")
+def _overload_borrowed(array):
+    return lambda array: _borrowed(array)
 
 
 def lanes_of(array):

@@ -14,12 +14,22 @@ from .elementary import exp
 from .parts import part
 from .simd import widest_vectors
 
-@reordering
+BLOCK = 64
+@inner
 def largest(row):
     """The maximum of a row (V,)."""
     peak = row[0]
-    for k in range(row.size):
-        peak = row[k] if row[k] > peak else peak
+    if row.size >= BLOCK:
+        # One chain of comparisons does not vectorise, so BLOCK of them run side by side.
+        peaks = row[:BLOCK].copy()
+        for start in range(BLOCK, row.size - BLOCK + 1, BLOCK):
+            piece = row[start : start + BLOCK]
+            for k in range(BLOCK):
+                peaks[k] = piece[k] if piece[k] > peaks[k] else peaks[k]
+        for value in peaks:
+            peak = value if value > peak else peak
+    for value in row[row.size // BLOCK * BLOCK :]:
+        peak = value if value > peak else peak
     return peak
 
 
@@ -35,9 +45,8 @@ def sum_of_exponentials(row, peak):
 @reordering
 def first_equal(row, value):
     """The first index where a row (V,) has this value; 0 if there is none (NaN)."""
-    block = 64  # looked through without leaving, so that it vectorises
-    for start in range(0, row.size, block):
-        piece = row[start : start + block]
+    for start in range(0, row.size, BLOCK):
+        piece = row[start : start + BLOCK]  # looked through to its end, so that it vectorises
         found = 0
         for k in range(piece.size):
             found += piece[k] == value

@@ -1,0 +1,122 @@
+"""What is measured: models of five sizes, with their weights, their data and their arithmetic.
+
+Workers for other libraries use this too, so it imports NumPy and nothing of the package.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TASKS = {"train": "trainer", "evaluate": "evaluator", "sample": "sampler"}
+"""What is measured, and the function of a peer that does it."""
+
+EVALUATION_WINDOWS = 4  # scored in one call
+SAMPLE_LENGTH = 20  # tokens drawn in one call
+
+
+class BenchmarkError(Exception):
+    """A measurement that cannot be made, or must not be believed; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A language model and the batches it is trained on: float32, D = H.
+
+    Attributes
+    ----------
+    name : str
+    V, H, L, T, B : int
+        Vocabulary, hidden units, layers, time steps, batch.
+    dropout : float
+        Probability of dropping, on the non-recurrent connections.
+    lr, clip : float
+        Of SGD and of the global norm.
+    init_scale : float
+        Parameters start as U(-init_scale, init_scale).
+    """
+
+    name: str
+    V: int
+    H: int
+    L: int
+    T: int
+    B: int
+    dropout: float = 0.5
+    lr: float = 1.0
+    clip: float = 5.0
+    init_scale: float = 0.05
+
+    def __str__(self) -> str:
+        return f"V {self.V:,}, H {self.H}, L {self.L}, T {self.T}, B {self.B}"
+
+
+CONFIGURATIONS = {
+    c.name: c
+    for c in (
+        Configuration("tiny", V=20, H=16, L=1, T=100, B=1),
+        Configuration("char", V=65, H=128, L=2, T=50, B=32),
+        Configuration("small", V=10_000, H=200, L=2, T=20, B=20),
+        Configuration("medium", V=10_000, H=650, L=2, T=35, B=20),
+        Configuration("large", V=10_000, H=1500, L=2, T=35, B=20),
+    )
+}
+
+
+def parameter_shapes(configuration: Configuration) -> dict[str, tuple[int, ...]]:
+    """The shape of each parameter, by path."""
+    V, H = configuration.V, configuration.H
+    shapes: dict[str, tuple[int, ...]] = {"embedding.W": (V, H)}
+    for layer in range(configuration.L):
+        shapes[f"lstm.{layer}.Wx"] = (H, 4 * H)
+        shapes[f"lstm.{layer}.Wh"] = (H, 4 * H)
+        shapes[f"lstm.{layer}.b"] = (4 * H,)
+    return shapes | {"decoder.W": (H, V), "decoder.b": (V,)}
+
+
+def weights(configuration: Configuration, seed: int = 0) -> dict[str, Array]:
+    """Initial parameters by path: the same numbers in every process."""
+    rng = np.random.default_rng(seed)
+    scale = np.float32(configuration.init_scale)
+    return {
+        path: (2 * rng.random(shape, dtype=np.float32) - 1) * scale
+        for path, shape in parameter_shapes(configuration).items()
+    }
+
+
+def windows(configuration: Configuration, count: int, seed: int = 1) -> list[tuple[Array, Array]]:
+    """Consecutive windows (x, y), each (T, B), of random text."""
+    c = configuration
+    ids = np.random.default_rng(seed).integers(0, c.V, (count * c.T + 1, c.B))
+    return [
+        (ids[k * c.T : (k + 1) * c.T], ids[k * c.T + 1 : (k + 1) * c.T + 1]) for k in range(count)
+    ]
+
+
+def evaluation_text(configuration: Configuration, seed: int = 1) -> Array:
+    """Random text (N,) that makes `EVALUATION_WINDOWS` full windows."""
+    c = configuration
+    length = c.B * (EVALUATION_WINDOWS * c.T + 1)
+    return np.random.default_rng(seed).integers(0, c.V, length)
+
+
+def tokens(task: str, configuration: Configuration) -> int:
+    """How many tokens one call of a task works through."""
+    if task == "sample":
+        return SAMPLE_LENGTH
+    windows_in_call = EVALUATION_WINDOWS if task == "evaluate" else 1
+    return windows_in_call * configuration.T * configuration.B
+
+
+def flops(task: str, configuration: Configuration) -> int:
+    """Multiplications and additions in the matrix products of one call; nothing else is counted.
+
+    A token meets Wx and Wh of each layer and the decoder once on the way forward, and each of them
+    twice on the way back: once for the gradient of the input, once for that of the matrix.
+    """
+    H, V, L = configuration.H, configuration.V, configuration.L
+    forward = 2 * tokens(task, configuration) * (L * 2 * H * 4 * H + H * V)
+    return 3 * forward if task == "train" else forward

@@ -1,0 +1,11 @@
+"""The same work in each library, as its own documentation would have it done.
+
+A module here is named after its library and is imported only in that library's process. It has
+some of these functions; each takes a `Configuration` and the weights by path (None: the library's
+own initial values), and returns a function that carries its state from call to call.
+
+``trainer``    (x, y) -> (loss, gradient norm): one training step on a window (T, B)
+``evaluator``  (ids) -> (mean nll, accuracy): a text (N,), in windows
+``sampler``    (length, greedy) -> ids: that many tokens, one at a time
+``set_threads``  (n), called before anything else
+"""

@@ -1,0 +1,70 @@
+"""The benchmark's work in numpylstm."""
+
+from collections.abc import Callable, Mapping
+
+import numba
+
+import numpylstm as nl
+from numpylstm.benchmark.configurations import Array, Configuration
+
+
+def set_threads(threads: int) -> None:
+    """Use so many threads."""
+    numba.set_num_threads(threads)
+
+
+def model_of(configuration: Configuration, weights: Mapping[str, Array] | None) -> nl.LanguageModel:
+    """The language model."""
+    c = configuration
+    model = nl.LanguageModel(
+        c.V, c.H, c.L, dropout=c.dropout, init_scale=c.init_scale, dtype="float32", rng=0
+    )
+    if weights is not None:
+        model.load_state_dict(weights)
+    return model
+
+
+def trainer(
+    configuration: Configuration, weights: Mapping[str, Array] | None
+) -> Callable[[Array, Array], tuple[float, float]]:
+    """One training step."""
+    model = model_of(configuration, weights)
+    parameters = model.parameters()
+    optimizer = nl.SGD(parameters, lr=configuration.lr)
+    state = model.zero_state(configuration.B)
+
+    def step(x: Array, y: Array) -> tuple[float, float]:
+        nonlocal state
+        optimizer.zero_grad()
+        loss, state = model.forward(x, y, state)
+        model.backward()
+        norm = nl.clip_by_global_norm(parameters, configuration.clip)
+        optimizer.step()
+        return loss, norm
+
+    return step
+
+
+def evaluator(
+    configuration: Configuration, weights: Mapping[str, Array] | None
+) -> Callable[[Array], tuple[float, float]]:
+    """Score a text in windows."""
+    model = model_of(configuration, weights)
+
+    def score(ids: Array) -> tuple[float, float]:
+        result = nl.evaluate(model, ids, configuration.B, configuration.T)
+        return result.loss, result.accuracy
+
+    return score
+
+
+def sampler(
+    configuration: Configuration, weights: Mapping[str, Array] | None
+) -> Callable[[int, bool], list[int]]:
+    """Draw tokens, one at a time."""
+    model = model_of(configuration, weights)
+
+    def draw(length: int, greedy: bool) -> list[int]:
+        return nl.generate(model, [0], length, top_k=1 if greedy else None, rng=0).tolist()
+
+    return draw

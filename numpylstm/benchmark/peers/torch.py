@@ -1,0 +1,118 @@
+"""The benchmark's work in PyTorch: its own layers, its own fused LSTM, its own optimiser.
+
+`nn.LSTM` has two biases for each gate where one would do. The second is frozen at zero, so that
+both sides train the same model; PyTorch is a little faster for it.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from numpylstm.benchmark.configurations import Array, Configuration
+
+
+def set_threads(threads: int) -> None:
+    """Use so many threads."""
+    torch.set_num_threads(threads)
+
+
+class Model(nn.Module):
+    """Embedding, dropout, LSTM with dropout between its layers, dropout, decoder."""
+
+    def __init__(self, c: Configuration, weights: Mapping[str, Array] | None) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(c.V, c.H)
+        self.dropout = nn.Dropout(c.dropout)
+        self.lstm = nn.LSTM(c.H, c.H, c.L, dropout=c.dropout if c.L > 1 else 0.0)
+        self.decoder = nn.Linear(c.H, c.V)
+        for layer in range(c.L):
+            getattr(self.lstm, f"bias_hh_l{layer}").requires_grad_(False).zero_()
+        if weights is not None:
+            self.load(weights, c.L)
+
+    def load(self, weights: Mapping[str, Array], layers: int) -> None:
+        """Copy weights in; all matrices but the embedding are transposed here."""
+        ours = {"embedding.W": self.embedding.weight}
+        ours |= {"decoder.W": self.decoder.weight, "decoder.b": self.decoder.bias}
+        for layer in range(layers):
+            ours[f"lstm.{layer}.Wx"] = getattr(self.lstm, f"weight_ih_l{layer}")
+            ours[f"lstm.{layer}.Wh"] = getattr(self.lstm, f"weight_hh_l{layer}")
+            ours[f"lstm.{layer}.b"] = getattr(self.lstm, f"bias_ih_l{layer}")
+        with torch.no_grad():
+            for path, array in weights.items():
+                ours[path].copy_(torch.from_numpy(array if path == "embedding.W" else array.T))
+
+    def forward(self, x: torch.Tensor, state: tuple | None) -> tuple[torch.Tensor, tuple]:
+        """Logits (T, B, V), and the state."""
+        hs, state = self.lstm(self.dropout(self.embedding(x)), state)
+        return self.decoder(self.dropout(hs)), state
+
+
+def trainer(
+    configuration: Configuration, weights: Mapping[str, Array] | None
+) -> Callable[[Array, Array], tuple[float, float]]:
+    """One training step."""
+    c = configuration
+    model = Model(c, weights).train()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=c.lr)
+    zeros = torch.zeros(c.L, c.B, c.H)
+    state = (zeros, zeros)
+
+    def step(x: Array, y: Array) -> tuple[float, float]:
+        nonlocal state
+        optimizer.zero_grad(set_to_none=True)
+        logits, (h, cell) = model(torch.from_numpy(x), state)
+        state = h.detach(), cell.detach()
+        targets = torch.from_numpy(y).reshape(-1)
+        loss = nn.functional.cross_entropy(logits.reshape(-1, c.V), targets, reduction="sum") / c.B
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(trained, c.clip)
+        optimizer.step()
+        return loss.item(), norm.item()
+
+    return step
+
+
+def evaluator(
+    configuration: Configuration, weights: Mapping[str, Array] | None
+) -> Callable[[Array], tuple[float, float]]:
+    """Score a text in windows."""
+    c = configuration
+    model = Model(c, weights).eval()
+
+    @torch.inference_mode()
+    def score(ids: Array) -> tuple[float, float]:
+        streams = torch.from_numpy(ids).reshape(c.B, -1).T.contiguous()
+        state, nll, correct, count = None, 0.0, 0, 0
+        for start in range(0, len(streams) - 1, c.T):
+            y = streams[start + 1 : start + 1 + c.T].reshape(-1)
+            logits, state = model(streams[start : start + c.T][: len(y) // c.B], state)
+            logits = logits.reshape(-1, c.V)
+            nll += nn.functional.cross_entropy(logits, y, reduction="sum").item()
+            correct += int((logits.argmax(dim=1) == y).sum())
+            count += len(y)
+        return nll / count, correct / count
+
+    return score
+
+
+def sampler(
+    configuration: Configuration, weights: Mapping[str, Array] | None
+) -> Callable[[int, bool], list[int]]:
+    """Draw tokens, one at a time."""
+    model = Model(configuration, weights).eval()
+
+    @torch.inference_mode()
+    def draw(length: int, greedy: bool) -> list[int]:
+        x, state, drawn = torch.zeros(1, 1, dtype=torch.int64), None, []
+        for _ in range(length):
+            logits, state = model(x, state)
+            row = logits[-1, 0]
+            x = row.argmax() if greedy else torch.multinomial(torch.softmax(row, 0), 1)
+            x = x.reshape(1, 1)
+            drawn.append(int(x))
+        return drawn
+
+    return draw

@@ -1,0 +1,152 @@
+"""``numpylstm-bench``: speed, next to other frameworks on the same machine."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from numpylstm.benchmark.configurations import CONFIGURATIONS
+from numpylstm.cli.common import EXIT_FAILED, CommandError, add_threads, run
+
+QUICK_ROUNDS, ALL_ROUNDS = 5, 9
+QUICK_SECONDS, ALL_SECONDS = 0.5, 1.0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    sizes = "\n".join(f"  {name:8}{c}" for name, c in CONFIGURATIONS.items())
+    parser = argparse.ArgumentParser(
+        prog="numpylstm-bench",
+        description="Training steps per second, next to those of PyTorch, JAX and TensorFlow where "
+        "they are installed. Each library has a process of its own, they take turns, and they must "
+        "compute the same numbers first. Without names: tiny, char, small and medium, in about two "
+        "minutes.",
+        epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
+        "  eval    score a text\n  sample  draw one token at a time\n"
+        "  start   fresh processes up to their first training step\n"
+        "  memory  the most memory held while training",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure; see below")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--all", action="store_true", help="everything that has a name")
+    what.add_argument(
+        "--scaling", action="store_true", help="how a step grows with H, T, B, L and V"
+    )
+    what.add_argument(
+        "--profile", metavar="NAME", choices=CONFIGURATIONS,
+        help="where the time of our training step goes, next to what bounds it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--peers", metavar="A,B",
+        help="compare with these of torch, jax, tensorflow, or with none (default: the installed)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=int, metavar="N",
+        help=f"turns of each library (default: {QUICK_ROUNDS}; with --all {ALL_ROUNDS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seconds", type=float, metavar="S",
+        help=f"length of a turn (default: {QUICK_SECONDS:g}; with --all {ALL_SECONDS:g})",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="save all figures")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE",
+        help="save a picture: a bar for each ratio, or with --scaling a line for each library",
+    )  # fmt: skip
+    add_threads(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return run(lambda: command(**arguments), parser.prog)
+
+
+def command(
+    *,
+    names: list[str],
+    all: bool,
+    scaling: bool,
+    profile: str | None,
+    peers: str | None,
+    rounds: int | None,
+    seconds: float | None,
+    json: Path | None,
+    plot: Path | None,
+    threads: int | None,
+) -> None:
+    """Measure, print, save."""
+    from numpylstm.benchmark import report, runs
+    from numpylstm.benchmark.configurations import BenchmarkError
+    from numpylstm.benchmark.machine import cores
+    from numpylstm.benchmark.measure import Settings
+    from numpylstm.benchmark.process import OURS
+
+    check_names(names, runs.ALL, alone=all or scaling or profile is not None)
+    if profile is not None and plot is not None:
+        raise CommandError("--plot: a profile has no picture; leave one of them out")
+    for file in filter(None, (json, plot)):
+        if not file.parent.is_dir():
+            raise CommandError(f"{file}: the folder does not exist")
+    rounds = rounds if rounds is not None else ALL_ROUNDS if all else QUICK_ROUNDS
+    seconds = seconds if seconds is not None else ALL_SECONDS if all else QUICK_SECONDS
+    if rounds < 1:
+        raise CommandError(f"--rounds must be at least 1, got {rounds}")
+    if not 0 < seconds <= 60:
+        raise CommandError(f"--seconds must be above 0 and at most 60, got {seconds:g}")
+    if threads is not None and not 1 <= threads <= cores():
+        raise CommandError(
+            f"--threads must be from 1 to {cores()}, the cores of this machine; got {threads}"
+        )
+    libraries = (OURS, *chosen_peers(peers))
+    settings = Settings(libraries, threads or cores(), rounds, seconds)
+    try:
+        if profile is not None:
+            results, facts = runs.run_profile(CONFIGURATIONS[profile], settings)
+        elif scaling:
+            results, facts = runs.run_scaling(settings)
+        else:
+            results, facts = runs.run_comparisons(
+                runs.ALL if all else names or runs.QUICK, settings
+            )
+        if json is not None:
+            report.save_json(json, facts, results.as_numbers())
+        if plot is not None:
+            report.save_plot(plot, results.comparisons, results.curves)
+    except BenchmarkError as error:
+        raise CommandError(str(error), EXIT_FAILED) from error
+
+
+def check_names(names: list[str], known: tuple[str, ...], *, alone: bool) -> None:
+    """Every name must be known, and none may come with a flag that says it all."""
+    for name in names:
+        if name not in known:
+            raise CommandError(f"{name!r} is not something to measure; the names are "
+                               f"{', '.join(known)}")  # fmt: skip
+    if names and alone:
+        raise CommandError("names do not go with --all, --scaling or --profile; give one of them")
+
+
+def chosen_peers(peers: str | None) -> tuple[str, ...]:
+    """The libraries to compare with."""
+    from numpylstm.benchmark.process import PEERS, installed
+
+    there = installed()
+    if peers is None:
+        return there
+    if peers == "none":
+        return ()
+    chosen = tuple(dict.fromkeys(peers.split(",")))
+    for name in chosen:
+        if name not in PEERS:
+            raise CommandError(f"--peers must name some of {', '.join(PEERS)}, or none; got "
+                               f"{name!r}")  # fmt: skip
+        if name not in there:
+            raise CommandError(f"--peers: {name} is not installed in this environment")
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())

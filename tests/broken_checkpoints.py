@@ -1,0 +1,355 @@
+"""Broken checkpoint files, each made from a good one, and what is said about them.
+
+Unless a case is about the checksum, it is made anew, so that the checks behind it are reached.
+"""
+
+import io
+import json
+import os
+import struct
+import zipfile
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpylstm.checkpoint import checksum
+
+Arrays = dict[str, Any]
+
+
+class Parts(NamedTuple):
+    """A good checkpoint: its bytes, its arrays by name, and its meta object."""
+
+    content: bytes
+    arrays: Arrays
+    meta: dict[str, Any]
+
+
+class Broken(NamedTuple):
+    """One way to break a checkpoint.
+
+    `make` takes the good one and returns bytes; `says` is in the message; `whole_run` if only a
+    run that goes on needs what is broken, and a model alone can still be read.
+    """
+
+    what: str
+    make: Callable[[Parts], bytes]
+    says: str
+    whole_run: bool = False
+
+
+def take_apart(content: bytes) -> Parts:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    del arrays["checksum"]
+    return Parts(content, arrays, json.loads(arrays.pop("meta").tobytes()))
+
+
+def npy(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asarray(array), allow_pickle=True)
+    return file.getvalue()
+
+
+def npy_with_header(header: str, data: bytes = b"\0" * 64) -> bytes:
+    header = header.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
+
+
+def zipped(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
+    return file.getvalue()
+
+
+def members(good: Parts) -> list[tuple[str, bytes]]:
+    with zipfile.ZipFile(io.BytesIO(good.content)) as archive:
+        return [(name, archive.read(name)) for name in archive.namelist()]
+
+
+def pack(arrays: Arrays, meta: Any) -> bytes:
+    """A checkpoint with a right checksum, whatever is in it."""
+    text = meta if isinstance(meta, bytes) else json.dumps(meta).encode()
+    arrays = {**arrays, "meta": np.frombuffer(text, np.uint8)}
+    content = {**arrays, "checksum": np.frombuffer(checksum(arrays), np.uint8)}
+    return zipped([(f"{name}.npy", npy(array)) for name, array in content.items()])
+
+
+# --- ways to break one -------------------------------------------------------------------------
+
+
+def cut(share: float) -> Callable[[Parts], bytes]:
+    return lambda good: good.content[: int(share * len(good.content))]
+
+
+def flip(mark: bytes, offset: int) -> Callable[[Parts], bytes]:
+    """One bit, so far after the first appearance of a mark."""
+
+    def make(good: Parts) -> bytes:
+        content = bytearray(good.content)
+        content[content.index(mark) + offset] ^= 0x04
+        return bytes(content)
+
+    return make
+
+
+def with_array(name: str, change: Callable[[Any], Any]) -> Callable[[Parts], bytes]:
+    return lambda good: pack({**good.arrays, name: change(good.arrays.get(name))}, good.meta)
+
+
+def without_array(name: str) -> Callable[[Parts], bytes]:
+    return lambda good: pack({k: v for k, v in good.arrays.items() if k != name}, good.meta)
+
+
+def with_meta(**changes: Any) -> Callable[[Parts], bytes]:
+    return lambda good: pack(good.arrays, {**good.meta, **changes})
+
+
+def without_meta(key: str) -> Callable[[Parts], bytes]:
+    return lambda good: pack(good.arrays, {k: v for k, v in good.meta.items() if k != key})
+
+
+def with_config(**changes: Any) -> Callable[[Parts], bytes]:
+    return lambda good: pack(
+        good.arrays, {**good.meta, "config": {**good.meta["config"], **changes}}
+    )
+
+
+def with_meta_bytes(content: bytes) -> Callable[[Parts], bytes]:
+    return lambda good: pack(good.arrays, content)
+
+
+def with_entry(key: str, name: Any, value: Any) -> Callable[[Parts], bytes]:
+    """One value inside an object of meta."""
+    return lambda good: pack(good.arrays, {**good.meta, key: {**good.meta[key], name: value}})
+
+
+def with_member(name: str, content: bytes) -> Callable[[Parts], bytes]:
+    """One member replaced, or added, under the old checksum."""
+    return lambda good: zipped([*((n, c) for n, c in members(good) if n != name), (name, content)])
+
+
+def twice(name: str) -> Callable[[Parts], bytes]:
+    def make(good: Parts) -> bytes:
+        # zipfile warns of a second member of one name, so the name is changed afterwards.
+        other = "x" * len(name)
+        content = zipped([*members(good), (other, dict(members(good))[name])])
+        return content.replace(other.encode(), name.encode())
+
+    return make
+
+
+def compressed(good: Parts) -> bytes:
+    return zipped(members(good), zipfile.ZIP_DEFLATED)
+
+
+def bomb(good: Parts) -> bytes:
+    return zipped([("parameters/decoder.b.npy", bytes(100_000_000))], zipfile.ZIP_DEFLATED)
+
+
+def declared_size(good: Parts) -> bytes:
+    """A stored member that is said to have 2 GB."""
+    content = bytearray(good.content)
+    entry = content.index(b"PK\x01\x02")  # the first of the central directory
+    content[entry + 20 : entry + 28] = struct.pack("<II", 2**31, 2**31)
+    return bytes(content)
+
+
+class RunsWhenUnpickled:
+    """Leaves a file behind if anyone unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("EXECUTED",)
+
+
+def pickled_array() -> bytes:
+    return npy(np.array([RunsWhenUnpickled()], object))
+
+
+def header(
+    shape: str, descr: str = "'<f4'", order: str = "False"
+) -> Callable[[Parts], bytes]:
+    text = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}"
+    return with_member("parameters/decoder.b.npy", npy_with_header(text))
+
+
+def with_nan(array: Any) -> Any:
+    array = array.copy()
+    array.flat[-1] = np.nan
+    return array
+
+
+def with_infinity(array: Any) -> Any:
+    array = array.copy()
+    array.flat[0] = np.inf
+    return array
+
+
+NOT_WHOLE = "is not a whole checkpoint: "
+NOT_PLAIN = "is not one of plain numbers"
+
+BROKEN = [
+    # the file
+    Broken("an empty file", cut(0), NOT_WHOLE),
+    Broken("its first tenth", cut(0.1), NOT_WHOLE),
+    Broken("its first half", cut(0.5), NOT_WHOLE),
+    Broken("all but its end", cut(0.99), NOT_WHOLE),
+    Broken("all but its last byte", lambda good: good.content[:-1], NOT_WHOLE),
+    Broken("a text", lambda good: b"It was a bright cold day in April.\n" * 50, NOT_WHOLE),
+    Broken("random bytes", lambda good: np.random.default_rng(0).bytes(5000), NOT_WHOLE),
+    Broken("a pickle", lambda good: b"\x80\x04\x8c\x05posix\x8c\x06system\x93.", NOT_WHOLE),
+    Broken("a lone .npy file", lambda good: npy(np.zeros(9)), NOT_WHOLE),
+    Broken("a zip of nothing", lambda good: zipped([]), "it has no meta"),
+    Broken("another .npz", lambda good: zipped([("a.npy", npy(np.zeros(3)))]), "called 'a.npy'"),
+    Broken("its first bytes cut off", lambda good: good.content[100:], NOT_WHOLE),
+    # one bit
+    Broken("a bit of the first local header", flip(b"PK\x03\x04", 1), NOT_WHOLE),
+    Broken("a bit of a member's name", flip(b"decoder.W.npy", 3), NOT_WHOLE),
+    Broken("a bit of an array header", flip(b"NUMPY", 2), NOT_WHOLE),
+    Broken("a bit of a shape", flip(b"'shape': (", 10), NOT_WHOLE),
+    Broken("a bit of a parameter", flip(b"NUMPY", 300), "Bad CRC-32"),
+    Broken("a bit of the settings", flip(b'"hidden_size"', 2), "Bad CRC-32"),
+    Broken("a bit of the central directory", flip(b"PK\x01\x02", 1), NOT_WHOLE),
+    Broken("a bit of the end record", flip(b"PK\x05\x06", 1), NOT_WHOLE),
+    # the members
+    Broken("compressed members", compressed, "is compressed"),
+    Broken("a zip bomb", bomb, "is compressed"),
+    Broken("a member that is said to have 2 GB", declared_size, "end beyond the file"),
+    Broken("a member that is there twice", twice("meta.npy"), "'meta.npy' is there twice"),
+    Broken("a member ../../evil.npy", with_member("../../evil.npy", npy(1.0)), "../../evil.npy"),
+    Broken("a member /etc/passwd", with_member("/etc/passwd", b"x"), "called '/etc/passwd'"),
+    Broken("a member that climbs", with_member("state/../../x.npy", npy(1.0)), "state/../../x.npy"),
+    Broken("a member with a line break", with_member("state/h\n.npy", npy(1.0)), "'state/h\\n.npy'"),
+    Broken("a member of another kind", with_member("state/h.txt", b"hello"), "'state/h.txt'"),
+    Broken("no meta", lambda good: zipped(
+        [(n, c) for n, c in members(good) if n != "meta.npy"]), "it has no meta"),
+    Broken("no checksum", lambda good: zipped(
+        [(n, c) for n, c in members(good) if n != "checksum.npy"]), "it has no checksum"),
+    Broken("a wrong checksum", with_member("checksum.npy", npy(np.zeros(32, np.uint8))),
+           "its checksum does not match"),
+    Broken("a checksum of numbers", with_member("checksum.npy", npy(np.zeros(32))),
+           "it has no checksum"),
+    Broken("a changed parameter under the old checksum",
+           with_member("parameters/decoder.b.npy", npy(np.zeros(21, np.float32))),
+           "its checksum does not match"),
+    # the arrays
+    Broken("pickled objects", with_member("parameters/decoder.b.npy", pickled_array()), NOT_PLAIN),
+    Broken("pickled objects in meta", with_member("meta.npy", pickled_array()), NOT_PLAIN),
+    Broken("a member that is a pickle", with_member("state/h.npy", b"\x80\x04N."), NOT_PLAIN),
+    Broken("an empty member", with_member("state/h.npy", b""), NOT_PLAIN),
+    Broken("an array of texts", with_member("state/h.npy", npy(np.array(["a"]))), NOT_PLAIN),
+    Broken("an array of records", with_member(
+        "state/h.npy", npy(np.zeros(3, [("a", "f4"), ("b", "i4")]))), NOT_PLAIN),
+    Broken("complex numbers", with_member("state/h.npy", npy(np.zeros(3, complex))), NOT_PLAIN),
+    Broken("the other byte order", with_member("state/h.npy", npy(np.zeros(3, ">f4"))), NOT_PLAIN),
+    Broken("an absurd shape", header("(1000000000, 1000000000)"), "needs 4000000000000000000 bytes"),
+    Broken("an overflowing shape", header("(4294967296, 4294967296, 4)"), "needs "),
+    Broken("a shape of 30 digits", header("(" + "9" * 30 + ",)"), NOT_PLAIN),
+    Broken("a negative shape", header("(-16,)"), NOT_PLAIN),
+    Broken("a shape of four axes", header("(2, 2, 2, 2)"), NOT_PLAIN),
+    Broken("a shape that is code", header("__import__('os').mkdir('EXECUTED')"), NOT_PLAIN),
+    Broken("a nested header", header("(" * 5000 + ")" * 5000), NOT_PLAIN),
+    Broken("a header without an end", with_member(
+        "state/h.npy", b"\x93NUMPY\x01\x00\xff\xff{'descr': '<f4'"), NOT_PLAIN),
+    Broken("fewer numbers than the shape says", header("(17,)"), "needs 68 bytes, the file holds 64"),
+    Broken("more numbers than the shape says", header("(15,)"), "needs 60 bytes, the file holds 64"),
+    # parameters that do not fit
+    Broken("a missing parameter", without_array("parameters/lstm.1.Wh"), "lstm.1.Wh is missing"),
+    Broken("an extra parameter", with_array("parameters/lstm.9.b", lambda _: np.zeros(4, "f4")),
+           "unknown: lstm.9.b"),
+    Broken("a misshapen parameter", with_array("parameters/lstm.0.Wx", lambda W: W[:-1]),
+           "lstm.0.Wx must have shape (6, 24), got (5, 24)"),
+    Broken("a transposed parameter", with_array("parameters/decoder.W", lambda W: W.T.copy()),
+           "decoder.W must have shape (6, 21), got (21, 6)"),
+    Broken("a parameter in float64", with_array("parameters/decoder.b", np.float64),
+           "decoder.b must have dtype float32, got float64"),
+    Broken("a parameter of bytes", with_array("parameters/decoder.b", lambda b: b.astype("u1")),
+           "decoder.b must have dtype float32 or float64, got uint8"),
+    Broken("a parameter that is empty", with_array("parameters/decoder.b", lambda b: b[:0]),
+           "decoder.b must have shape (21,), got (0,)"),
+    Broken("NaN in a parameter", with_array("parameters/lstm.0.Wh", with_nan),
+           "lstm.0.Wh must be finite, got nan at [5, 23]"),
+    Broken("infinity in a parameter", with_array("parameters/embedding.W", with_infinity),
+           "embedding.W must be finite, got inf at [0, 0]"),
+    # the rest of a run
+    Broken("a missing momentum", without_array("velocity/lstm.0.b"), "velocity", True),
+    Broken("an extra momentum", with_array("velocity/x", lambda _: np.zeros(3, "f4")),
+           "the velocity arrays are not those", True),
+    Broken("a misshapen momentum", with_array("velocity/lstm.0.b", lambda v: v[:-1]),
+           "the velocity arrays are not those", True),
+    Broken("NaN in the momentum", with_array("velocity/lstm.0.b", with_nan),
+           "lstm.0.b must be finite, got nan", True),
+    Broken("no recurrent state", without_array("state/c"), "the state arrays are not those", True),
+    Broken("the state of another batch", with_array("state/h", lambda h: h[:, :-1]),
+           "the state arrays are not those", True),
+    Broken("the state of another precision", with_array("state/h", np.float64),
+           "the state arrays are not those", True),
+    Broken("NaN in the state", with_array("state/h", with_nan), "h must be finite", True),
+    Broken("a batch size of 10 ** 15", with_config(batch_size=10**15),
+           "the state arrays are not those", True),
+    # meta
+    Broken("meta that is not JSON", with_meta_bytes(b"{'format': 1}"), "meta entry is not JSON"),
+    Broken("meta cut short", with_meta_bytes(b'{"format": "numpy'), "meta entry is not JSON"),
+    Broken("meta that is not UTF-8", with_meta_bytes(b'{"format": "\xff\xfe"}'), "not JSON"),
+    Broken("meta without an end", with_meta_bytes(b"[" * 100_000), "meta entry is not JSON"),
+    Broken("meta with a number of 10,000 digits", with_meta_bytes(b"9" * 10_000), "not JSON"),
+    Broken("meta that is a list", with_meta_bytes(b"[]"), "its meta does not say so"),
+    Broken("empty meta", with_meta_bytes(b""), "meta entry is not JSON"),
+    Broken("another format", with_meta(format="a recipe"), "its meta does not say so"),
+    Broken("a future version", with_meta(version=2), "has checkpoint version 2, this program reads 1"),
+    Broken("version true", with_meta(version=True), "has checkpoint version True"),
+    Broken("version '1'", with_meta(version="1"), "has checkpoint version '1'"),
+    *(
+        Broken(f"no {key} in meta", without_meta(key), f"meta entry '{key}' must be")
+        for key in ("config", "vocabulary", "fingerprint", "epoch", "window", "step",
+                    "valid_losses", "rows", "tally", "rng")
+    ),
+    Broken("an epoch in words", with_meta(epoch="two"), "'epoch' must be a whole number from 0"),
+    Broken("a negative window", with_meta(window=-1), "'window' must be a whole number from 0"),
+    Broken("a step of 1.5", with_meta(step=1.5), "'step' must be a whole number from 0"),
+    Broken("a step that is true", with_meta(step=True), "'step' must be a whole number from 0"),
+    Broken("a huge step", with_meta(step=10**40), "'step' must be a whole number from 0"),
+    Broken("an epoch without its loss", with_meta(epoch=7), "for each of the 7 finished epochs"),
+    Broken("losses in words", with_meta(valid_losses=["low"]), "'valid_losses' must be a list"),
+    Broken("a short row", with_meta(rows=[[1, 2, 3]]), "'rows' must be a list of rows of 9 cells"),
+    Broken("a row of words", with_meta(rows=[["x"] * 9]), "'rows' must be a list of rows"),
+    Broken("a sum too many", with_entry("tally", "extra", 1), "'tally' must be"),
+    Broken("a sum in words", with_entry("tally", "cost", "much"), "'tally' must be"),
+    Broken("a negative count", with_entry("tally", "steps", -3), "'tally' must be"),
+    Broken("another generator", with_entry("rng", "bit_generator", "MT19937"), "does not fit"),
+    Broken("a generator without a state", with_meta(rng={}), "does not fit together"),
+    Broken("a generator in words", with_entry("rng", "state", "random"), "does not fit together"),
+    Broken("a generator with a huge number",
+           with_entry("rng", "state", {"state": 2**200, "inc": 1}), "does not fit together"),
+    Broken("a generator with a negative number",
+           with_entry("rng", "state", {"state": -1, "inc": 1}), "does not fit together"),
+    # settings and vocabulary
+    Broken("an unknown setting", with_config(colour="red"), "'config' must be an object with all"),
+    Broken("a missing setting", lambda good: pack(good.arrays, {**good.meta, "config": {
+        k: v for k, v in good.meta["config"].items() if k != "dtype"}}), "'config' must be"),
+    Broken("a setting in words", with_config(hidden_size="six"), "hidden_size must be of type int"),
+    Broken("a setting out of bounds", with_config(dropout=1.5), "dropout must be at least 0 and"),
+    Broken("a huge setting", with_config(lr=10**400), "lr must be above 0"),
+    Broken("a setting that is NaN", with_config(clip=float("nan")), "clip must be above 0"),
+    Broken("an unknown cell", with_config(cell="gru"), "cell must be one of lstm, rnn"),
+    Broken("settings of another cell", with_config(cell="rnn"), "rnn.0.Wx is missing"),
+    Broken("settings of another precision", with_config(dtype="float64"), "must have dtype float64"),
+    Broken("settings of another size", with_config(hidden_size=7), "embedding.W must have shape"),
+    Broken("a hidden size of 10 ** 9", with_config(hidden_size=10**9), "must have shape"),
+    Broken("a hidden size of 10 ** 30", with_config(hidden_size=10**30), "must have shape"),
+    Broken("settings with more layers", with_config(num_layers=100), "lstm.2.Wx is missing"),
+    Broken("settings with 10 ** 9 layers", with_config(num_layers=10**9), "at most 100, got"),
+    Broken("settings with fewer layers", with_config(num_layers=1), "unknown: lstm.1.Wh"),
+    Broken("settings of a tied model", with_config(tied=True), "unknown: decoder.W"),
+    Broken("a seed below zero", with_config(seed=-1), "seed must be at least 0"),
+    Broken("two corpora", with_config(data="elsewhere"), "data and train name two corpora"),
+    Broken("a shorter vocabulary", lambda good: pack(good.arrays, {
+        **good.meta, "vocabulary": good.meta["vocabulary"][:-1]}), "embedding.W must have shape"),
+    Broken("an empty vocabulary", with_meta(vocabulary=[]), "tokens must contain '<unk>'"),
+    Broken("a vocabulary of numbers", with_meta(vocabulary=[1, 2]), "'vocabulary' must be a list"),
+    Broken("a word that is there twice", with_meta(vocabulary=["<unk>", "a", "a"]), "distinct"),
+    Broken("half a character", with_meta(vocabulary=["<unk>", "\ud800"]), "'vocabulary' must be"),
+]  # fmt: skip

@@ -1,0 +1,224 @@
+"""Files from strangers and from accidents: read whole, or refused in one sentence."""
+
+import io
+import resource
+import tracemalloc
+
+import numpy as np
+import pytest
+from broken_checkpoints import BROKEN, Broken, pack, take_apart, zipped
+from hypothesis import given
+from hypothesis import strategies as st
+
+import numpylstm as nl
+from numpylstm.checkpoint import CheckpointError, load, restore_model, restore_run, save
+from numpylstm.cli import eval as eval_command
+from numpylstm.cli import sample as sample_command
+from numpylstm.cli import train as train_command
+from numpylstm.data import Corpus, Vocabulary
+from numpylstm.models import parameter_shapes
+
+V = 21
+
+
+def make_run(**changes):
+    """A run of a tiny model in the middle of its second epoch."""
+    ids = np.random.default_rng(0).integers(0, V, 320).astype(np.int32)
+    vocabulary = Vocabulary(("<unk>", *(f"w{k}" for k in range(1, V))))
+    corpus = Corpus("made up", "word", vocabulary, ids[:240], ids[240:280], ids[280:],
+                    dict.fromkeys(("train", "valid", "test"), 0))  # fmt: skip
+    settings = {
+        "train": "/nowhere/text.txt", "hidden_size": 6, "batch_size": 4, "num_steps": 5,
+        "epochs": 3, "momentum": 0.5, "log_every": 3, "dropout": 0.2,
+    }  # fmt: skip
+    run = nl.new_run(nl.TrainConfig(**(settings | changes)), corpus)
+    for item in nl.train(run, corpus):
+        if getattr(item, "window", None) == 5 and item.epoch == 2:
+            break
+    return run
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "last.npz"
+    save(make_run(), path)
+    return take_apart(path.read_bytes())
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder to work in; a payload that runs would leave its mark there."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    assert not (tmp_path / "EXECUTED").exists()
+
+
+def one_line(capsys):
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+def test_the_good_one_is_read(good, place):
+    (place / "last.npz").write_bytes(pack(good.arrays, good.meta))
+    run = restore_run(load(place / "last.npz"))
+    assert (run.epoch, run.window) == (1, 5)
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.what[:60])
+def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, place, capsys):
+    """By Python and by every command, with the name of the file; and nothing in it is executed."""
+    path = place / "last.npz"
+    path.write_bytes(case.make(good))
+
+    read = restore_run if case.whole_run else restore_model
+    with pytest.raises(CheckpointError) as refused:
+        read(load(path))
+    assert case.says in str(refused.value)
+    assert str(path) in str(refused.value)
+
+    commands = [(train_command, ["--resume", "."])]
+    if not case.whole_run:
+        commands += [(eval_command, ["last.npz"]), (sample_command, ["last.npz"])]
+    for command, arguments in commands:
+        assert command.main(arguments) == 2
+        said = one_line(capsys)
+        assert "error: last.npz" in said
+        assert " ".join(case.says.split()) in said
+
+
+@pytest.mark.parametrize("name", ["", "folder", "absent.npz"])
+def test_what_is_no_file_at_all(name, place, capsys):
+    (place / "folder").mkdir()
+    for command in (eval_command, sample_command):
+        assert command.main([name]) == 2
+        assert name in one_line(capsys)
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(place, capsys):
+    import os
+
+    os.mkfifo("pipe.npz")
+    assert eval_command.main(["pipe.npz"]) == 2
+    assert "pipe.npz is not a file" in one_line(capsys)
+
+
+ABSURD = [case for case in BROKEN if any(
+    word in case.what for word in ("bomb", "GB", "absurd", "10 **", "overflowing", "nested"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ABSURD, ids=lambda case: case.what)
+def test_no_file_can_ask_for_more_memory_than_it_has(case, good, tmp_path):
+    """Sizes are held against the file before anything is allocated."""
+    path = tmp_path / "c.npz"
+    path.write_bytes(case.make(good))
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError):
+            restore_run(load(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * size + 2_000_000
+
+
+@given(data=st.data())
+def test_fuzz_damage(good, tmp_path_factory, data):
+    """Bytes changed, cut or added: the same run, or one sentence. Zip has bytes without meaning."""
+    content = bytearray(good.content)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content)))
+        kind = data.draw(st.sampled_from(["change", "cut", "insert"]))
+        piece = data.draw(st.binary(min_size=1, max_size=9))
+        if kind == "change":
+            content[at : at + len(piece)] = piece
+        elif kind == "cut":
+            del content[at:]
+        else:
+            content[at:at] = piece
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    path.write_bytes(content)
+    try:
+        found = load(path)
+    except CheckpointError as refused:
+        assert str(path) in str(refused)
+    else:
+        assert found.meta == good.meta
+        for name, array in good.arrays.items():
+            np.testing.assert_array_equal(found.arrays[name], array)
+
+
+@given(content=st.binary(max_size=300), prefix=st.sampled_from([b"", b"PK\x03\x04", b"PK\x05\x06"]))
+def test_fuzz_bytes(content, prefix, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "bytes.npz"
+    path.write_bytes(prefix + content)
+    with pytest.raises(CheckpointError):
+        load(path)
+
+
+@given(content=st.binary(max_size=200), prefix=st.sampled_from([b"", b"\x93NUMPY\x01\x00v\x00"]))
+def test_fuzz_arrays(content, prefix, tmp_path_factory):
+    """Any bytes as a member."""
+    path = tmp_path_factory.getbasetemp() / "array.npz"
+    path.write_bytes(zipped([("meta.npy", prefix + content)]))
+    with pytest.raises(CheckpointError):
+        load(path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@given(data=st.data())
+def test_fuzz_meta(good, tmp_path_factory, data):
+    """Any JSON value in any place of the meta object, under a right checksum."""
+    meta = dict(good.meta)
+    key = data.draw(st.sampled_from(sorted(meta)))
+    if isinstance(meta[key], dict) and data.draw(st.booleans()):
+        inner = data.draw(st.sampled_from(sorted(meta[key])))
+        meta[key] = {**meta[key], inner: data.draw(JSON)}
+    else:
+        meta[key] = data.draw(JSON)
+    path = tmp_path_factory.getbasetemp() / "meta.npz"
+    path.write_bytes(pack(good.arrays, meta))
+    try:
+        restore_run(load(path))
+    except CheckpointError as refused:
+        assert str(path) in str(refused)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("embedding_size", [None, 6])
+def test_shapes_are_known_without_making_the_model(cell, tied, embedding_size):
+    options = {"cell": cell, "tied": tied, "embedding_size": embedding_size}
+    sizes = (11, 6 if tied else 7, 3)
+    model = nl.LanguageModel(*sizes, **options)
+    expected = {path: array.shape for path, array in model.state_dict().items()}
+    assert dict(parameter_shapes(*sizes, **options)) == expected
+
+
+def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
+    run = make_run()
+    path = tmp_path / "last.npz"
+    save(run, path)
+    before = path.read_bytes()
+    run.model.parameters()["lstm.1.b"].data[3] = np.inf
+    with pytest.raises(nl.training.TrainingFailed, match=r"not finite after .* step 16: lstm\.1\.b;"):
+        save(run, path)
+    assert path.read_bytes() == before
+
+
+def test_a_checkpoint_can_be_read_from_a_file_that_other_programs_wrote(good, tmp_path):
+    """Members in another order, and with the dates that a zip program gives them."""
+    path = tmp_path / "c.npz"
+    with np.load(io.BytesIO(good.content)) as file:
+        np.savez(path, **{name: file[name] for name in reversed(file.files)})
+    restore_run(load(path))

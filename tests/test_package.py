@@ -1,0 +1,50 @@
+"""What importing the package does and does not do, and that its examples are true."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import numpylstm
+
+
+def run_python(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env=os.environ | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_loads_no_matplotlib_and_compiles_nothing(tmp_path):
+    code = "import sys, numpylstm; print([m for m in ('matplotlib', 'torch') if m in sys.modules])"
+    assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "[]"
+    assert not list(tmp_path.rglob("*.nb?"))
+
+
+def test_every_public_name_is_there():
+    assert sorted(numpylstm.__all__) == sorted(set(numpylstm.__all__))
+    for name in numpylstm.__all__:
+        assert hasattr(numpylstm, name)
+
+
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(numpylstm.__path__, "numpylstm.")
+    if not module.name.startswith("numpylstm.benchmark")  # its peers need other libraries
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", ["models", "evaluation", "gradcheck"])
+def test_there_are_examples(name):
+    assert doctest.testmod(importlib.import_module(f"numpylstm.{name}")).attempted > 0
