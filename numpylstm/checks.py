@@ -102,6 +102,49 @@ def check_ids(
         )
 
 
+def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
+    """Raise a ValueError unless every number in `array` is finite; the first other one is named.
+
+    For arrays that are kept or carried on (parameters, tables, states). Activations inside a model
+    are not searched: what went bad there shows in the loss.
+    """
+    finite = np.isfinite(array)
+    if not finite.all():
+        because = f"; {because}" if because else ""
+        raise ValueError(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
+
+
+def check_whole(
+    where: str,
+    name: str,
+    value: Any,
+    at_least: int = 1,
+    at_most: int | None = None,
+    because: str = "",
+) -> None:
+    """Raise unless `value` is a whole number within bounds.
+
+    Raises
+    ------
+    TypeError
+        If it is a bool, or no integer.
+    ValueError
+        If it is out of bounds.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise TypeError(f"{where}: {name} must be a whole number, got {value!r}")
+    if value < at_least or (at_most is not None and value > at_most):
+        expected = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+        because = f", {because};" if because else ","
+        raise ValueError(f"{where}: {name} must be {expected}{because} got {value}")
+
+
+def check_sizes(where: str, **sizes: Any) -> None:
+    """Raise unless every size is a whole number from 1."""
+    for name, size in sizes.items():
+        check_whole(where, name, size)
+
+
 def check_weights(
     where: str, name: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]"
 ) -> None:
