@@ -22,6 +22,7 @@ import os
 import re
 import secrets
 import struct
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -103,7 +104,7 @@ def save(run: Run, path: str | Path) -> None:
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
     }
-    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    arrays["meta"] = np.frombuffer(json.dumps(meta, allow_nan=False).encode(), np.uint8)
     arrays["checksum"] = np.frombuffer(checksum(arrays), np.uint8)
     # Member names hold slashes and dots, which savez takes as they are.
     write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
@@ -286,8 +287,8 @@ def is_count(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Any number that a float can be."""
-    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+    """A finite number, of a size that a float can be."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def is_list_of(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:

@@ -57,6 +57,7 @@ def safe_exp(nats: float) -> float:
     return math.exp(nats) if nats < 709 else math.inf
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what explodes shows in the loss
 def evaluate(
     model: LanguageModel, ids: Ids, batch_size: int = 1, num_steps: int = 35
 ) -> Evaluation:

@@ -11,8 +11,11 @@ transposed (a table of embeddings used as decoder: ``W = table.T``). No argument
 results do not depend on the number of threads, to the last bit.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_ids, check_weights
 from numpylstm.kernels import embedding, lstm, matmul, rnn, softmax
@@ -27,33 +30,35 @@ from numpylstm.reference import (
     token_coefficients,
 )
 
+Array = NDArray[Any]
+
 SMALL = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
-def shares_for(work):
-    """Into how many parts to cut this many multiply-adds, one for each thread."""
+def shares_for(work: int) -> int:
+    """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
     return 1 if work < SMALL else numba.get_num_threads()
 
 
-def _contiguous(array):
+def _contiguous(array: Array) -> Array:
     """The array itself if kernels can work on it (C order, aligned, writeable), else a copy."""
     return array if array.flags.carray else np.array(array, order="C")
 
 
-def _matrix(array):
+def _matrix(array: Array) -> tuple[Array, bool]:
     """A matrix for `matmul.multiply`: the array and False, or its transpose and True."""
     if not array.flags.carray and array.T.flags.carray:
         return array.T, True
     return _contiguous(array), False
 
 
-def _product(A, B, like, bias=None):
-    """Bias + A @ B for 2-D arrays, each C-contiguous or the transpose of one that is."""
+def _product(A: Array, B: Array, bias: Array | None = None) -> Array:
+    """Compute bias + A @ B for 2-D arrays, each C-contiguous or the transpose of one that is."""
     (A_base, A_turned), (B_base, B_turned) = _matrix(A), _matrix(B)
     M, N = A.shape[0], B.shape[1]
-    C = empty((M, N), like.dtype)
-    D = np.zeros((1, N), like.dtype) if bias is None else bias.reshape(1, N)
+    C = empty((M, N), A.dtype)
+    D = np.zeros((1, N), A.dtype) if bias is None else bias.reshape(1, N)
     shares = shares_for(C.size * A.shape[1])
     if shares == 1:
         matmul.multiply_alone(A_base, A_turned, B_base, B_turned, D, C)
@@ -62,9 +67,11 @@ def _product(A, B, like, bias=None):
     return C
 
 
-def _column_sums(X):
-    """X.sum(axis=0), as a product: it runs on all threads, and each sum is taken in order."""
-    return _product(np.ones((1, X.shape[0]), X.dtype), X, X)[0]
+def _column_sums(X: Array) -> Array:
+    """X.sum(axis=0); as a product it runs on all threads, and each sum is taken in order."""
+    if X.size < SMALL:
+        return X.sum(axis=0)
+    return _product(np.ones((1, X.shape[0]), X.dtype), X)[0]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -72,7 +79,7 @@ def _column_sums(X):
 # ---------------------------------------------------------------------------------------------
 
 
-def embedding_forward(ids, W):
+def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     """Look up one row of the table for each id: `reference.embedding_forward`.
 
     Parameters
@@ -89,12 +96,11 @@ def embedding_forward(ids, W):
     check_ids("embedding_forward", "ids", ids, W.shape[0])
     ids = np.array(ids, np.intp, order="C")  # the caller may change his array before the backward
     x = empty((*ids.shape, W.shape[1]), W.dtype)
-    flat = ids.reshape(-1)
-    embedding.gather(_contiguous(W), flat, x.reshape(-1, W.shape[1]), shares_for(x.size))
+    W.take(ids, axis=0, out=x, mode="clip")  # the ids are checked; mode="raise" would copy x
     return x, EmbeddingCache(ids, W.shape)
 
 
-def embedding_backward(dx, cache):
+def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table: `reference.embedding_backward`.
 
     Parameters
@@ -121,7 +127,9 @@ def embedding_backward(dx, cache):
 # ---------------------------------------------------------------------------------------------
 
 
-def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
+def rnn_forward(
+    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
+) -> tuple[Array, Array, RNNCache]:
     """Unroll the vanilla network over a sequence: `reference.rnn_forward`.
 
     Parameters
@@ -149,12 +157,14 @@ def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
     H = Wh.shape[0]
     h = empty((T + 1, B, H), x.dtype)
     h[0] = h0
-    a = _product(x.reshape(T * B, D), Wx, x, _contiguous(b)).reshape(T, B, H)
+    a = _product(x.reshape(T * B, D), Wx, _contiguous(b)).reshape(T, B, H)
     rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares_for(a.size * H))
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
-def rnn_backward(dhs, dhT, cache):
+def rnn_backward(
+    dhs: Array, dhT: Array, cache: RNNCache
+) -> tuple[Array, Array, Array, Array, Array]:
     """Backpropagation through time: `reference.rnn_backward`.
 
     Parameters
@@ -177,7 +187,8 @@ def rnn_backward(dhs, dhT, cache):
         _contiguous(Wh), _contiguous(h), _contiguous(dhs), dh, da,
         rnn.ACTIVATIONS.index(activation), shares_for(da.size * H),
     )  # fmt: skip
-    return _recurrent_gradients(x, h_prev, Wx, da.reshape(T * B, H), (dh,))
+    dx, dWx, dWh, db = _weight_gradients(x, h_prev, Wx, da.reshape(T * B, H))
+    return dx, dh, dWx, dWh, db
 
 
 # ---------------------------------------------------------------------------------------------
@@ -185,7 +196,9 @@ def rnn_backward(dhs, dhT, cache):
 # ---------------------------------------------------------------------------------------------
 
 
-def lstm_forward(x, h0, c0, Wx, Wh, b):
+def lstm_forward(
+    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
+) -> tuple[Array, Array, Array, LSTMCache]:
     """Unroll the memory cell over a sequence: `reference.lstm_forward`.
 
     Parameters
@@ -215,7 +228,7 @@ def lstm_forward(x, h0, c0, Wx, Wh, b):
         gates = empty((T, B, 4 * H), x.dtype)
         lstm.forward_alone(rows, Wx, Wh, b, h, c, gates, tanh_c)
     else:
-        gates = _product(rows, Wx, x, b).reshape(T, B, 4 * H)
+        gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
         shares = shares_for(T * B * H * 4 * H)
         by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
         kernel = lstm.forward_by_rows if by_rows else lstm.forward_by_units
@@ -224,7 +237,9 @@ def lstm_forward(x, h0, c0, Wx, Wh, b):
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
-def lstm_backward(dhs, dhT, dcT, cache):
+def lstm_backward(
+    dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
+) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Backpropagation through time: `reference.lstm_backward`.
 
     Parameters
@@ -260,10 +275,13 @@ def lstm_backward(dhs, dhT, dcT, cache):
     by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
     kernel = lstm.backward_by_rows if by_rows else lstm.backward_by_units
     kernel(Wh, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
-    return _recurrent_gradients(x, h_prev, Wx, da.reshape(T * B, 4 * H), (dh, dc))
+    dx, dWx, dWh, db = _weight_gradients(x, h_prev, Wx, da.reshape(T * B, 4 * H))
+    return dx, dh, dc, dWx, dWh, db
 
 
-def _check_recurrent(where, x, states, Wx, Wh, b, blocks):
+def _check_recurrent(
+    where: str, x: Array, states: dict[str, Array], Wx: Array, Wh: Array, b: Array, blocks: int
+) -> None:
     """Check the arguments of a recurrent layer whose weights have `blocks` blocks of H columns."""
     check_array(where, "Wx", Wx, ("D", f"{blocks}H" if blocks > 1 else "H"))
     dtype, (D, columns) = Wx.dtype, Wx.shape
@@ -280,12 +298,13 @@ def _check_recurrent(where, x, states, Wx, Wh, b, blocks):
         check_array(where, name, state, (x.shape[1], H), dtype, "B is fixed by x, H by Wx")
 
 
-def _recurrent_gradients(x, h_prev, Wx, da, dstates):
-    """The products over all time steps at once, from da (T*B, columns)."""
-    rows = x.reshape(len(da), -1)
-    states = h_prev.reshape(len(da), -1)
-    dx = _product(da, Wx.T, x).reshape(x.shape)
-    return dx, *dstates, _product(rows.T, da, x), _product(states.T, da, x), _column_sums(da)
+def _weight_gradients(
+    x: Array, h_prev: Array, Wx: Array, da: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Form dx, dWx, dWh and db from da (T*B, columns): products over all time steps at once."""
+    rows, states = x.reshape(len(da), -1), h_prev.reshape(len(da), -1)
+    dx = _product(da, Wx.T).reshape(x.shape)
+    return dx, _product(rows.T, da), _product(states.T, da), _column_sums(da)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -293,7 +312,7 @@ def _recurrent_gradients(x, h_prev, Wx, da, dstates):
 # ---------------------------------------------------------------------------------------------
 
 
-def linear_forward(x, W, b):
+def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``: `reference.linear_forward`.
 
     Parameters
@@ -312,11 +331,11 @@ def linear_forward(x, W, b):
     check_array("linear_forward", "b", b, (V,), W.dtype, "V is fixed by W")
     _check_rows("linear_forward", "x", x, D, W.dtype, "D is fixed by W")
     x = _contiguous(x)
-    y = _product(x.reshape(-1, D), W, x, _contiguous(b))
+    y = _product(x.reshape(-1, D), W, _contiguous(b))
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
-def linear_backward(dy, cache):
+def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer: `reference.linear_backward`.
 
     Parameters
@@ -333,15 +352,15 @@ def linear_backward(dy, cache):
     shape = (*x.shape[:-1], W.shape[1])
     check_array("linear_backward", "dy", dy, shape, x.dtype, "it has the shape of y")
     rows, drows = x.reshape(-1, x.shape[-1]), _contiguous(dy).reshape(-1, dy.shape[-1])
-    dx = _product(drows, W.T, x).reshape(x.shape)
-    if _matrix(W)[1]:
-        dW = _product(drows.T, rows, x).T  # C = A B is also C' = B' A'
-    else:
-        dW = _product(rows.T, drows, x)
+    dx = _product(drows, W.T).reshape(x.shape)
+    # C = A B is also C' = B' A'
+    dW = _product(drows.T, rows).T if _matrix(W)[1] else _product(rows.T, drows)
     return dx, dW, _column_sums(drows)
 
 
-def _check_rows(where, name, x, D, dtype, because):
+def _check_rows(
+    where: str, name: str, x: Array, D: int, dtype: "np.dtype[Any]", because: str
+) -> None:
     """Check an argument that may be (T, B, D) or (B, D)."""
     shape = ("B", D) if getattr(x, "ndim", 3) == 2 else ("T", "B", D)
     check_array(where, name, x, shape, dtype, because)
@@ -352,7 +371,7 @@ def _check_rows(where, name, x, D, dtype, because):
 # ---------------------------------------------------------------------------------------------
 
 
-def dropout_forward(x, mask):
+def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``: `reference.dropout_forward`.
 
     Parameters
@@ -370,7 +389,7 @@ def dropout_forward(x, mask):
     return x * mask, DropoutCache(mask)
 
 
-def dropout_backward(dy, cache):
+def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient: `reference.dropout_backward`.
 
     Returns
@@ -388,13 +407,13 @@ def dropout_backward(dy, cache):
 
 
 def sequence_cross_entropy_forward(
-    logits,
-    targets,
-    weights=None,
+    logits: Array,
+    targets: Array,
+    weights: Array | None = None,
     *,
-    average_across_timesteps=False,
-    average_across_batch=True,
-):
+    average_across_timesteps: bool = False,
+    average_across_batch: bool = True,
+) -> tuple[Any, CrossEntropyCache]:
     """The loss of a sequence: `reference.sequence_cross_entropy_forward`.
 
     Parameters
@@ -415,14 +434,15 @@ def sequence_cross_entropy_forward(
     T, B, V = logits.shape
     check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
     if weights is None:
-        weights = np.ones((T, B), logits.dtype)
+        tokens = (T if average_across_timesteps else 1) * (B if average_across_batch else 1)
+        coefficients = np.full((T, B), 1 / tokens, logits.dtype)
     else:
         check_weights(where, "weights", weights, (T, B), logits.dtype)
-    coefficients = token_coefficients(
-        weights,
-        average_across_timesteps=average_across_timesteps,
-        average_across_batch=average_across_batch,
-    )
+        coefficients = token_coefficients(
+            weights,
+            average_across_timesteps=average_across_timesteps,
+            average_across_batch=average_across_batch,
+        )
     logits, targets = _contiguous(logits), np.array(targets, np.intp, order="C")
     log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
@@ -434,7 +454,7 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
-def sequence_cross_entropy_backward(cache, dloss=1.0):
+def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """The gradient of the loss: `reference.sequence_cross_entropy_backward`.
 
     Parameters

@@ -227,8 +227,8 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
     Raises
     ------
     TrainingFailed
-        If the loss or a gradient is not finite. The parameters are those before the update. Also
-        if the validation loss is not finite.
+        If the loss, the perplexity or a gradient is not finite, or an update would not be. The
+        parameters are those before the update. Also if the validation perplexity is not finite.
     """
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
@@ -247,6 +247,7 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
         yield finish_epoch(run, corpus)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # its result is looked at instead
 def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
@@ -255,12 +256,14 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     nll, predicted = model.training_scores()
     model.backward()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
+    nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
+    perplexity = safe_exp(nll_sum / y.size)
     largest = optimizer.lr * min(norm, config.clip)  # that any entry can change by
-    if not (math.isfinite(cost) and largest < float(np.finfo(config.dtype).max)):
+    fits = largest < float(np.finfo(config.dtype).max)
+    if not (all(map(math.isfinite, (cost, norm, perplexity))) and fits):
         raise TrainingFailed(describe_failure(run, cost))
     optimizer.step()
 
-    nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
     run.state = state
     run.window += 1
     run.step += 1
@@ -278,7 +281,7 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
         step=run.step,
         lr=optimizer.lr,
         cost=cost,
-        perplexity=safe_exp(nll_sum / y.size),
+        perplexity=perplexity,
         accuracy=correct / y.size,
         gradient_norm=norm,
         tokens=y.size,
@@ -292,10 +295,8 @@ def describe_failure(run: Run, cost: float) -> str:
     ]
     if culprits:
         problem = f"the loss is {cost} and the gradient is not finite in {', '.join(culprits)}"
-    elif not math.isfinite(cost):
-        problem = f"the loss is {cost}, though every gradient is finite,"
     else:
-        problem = "the update is too large for its dtype in every parameter"
+        problem = f"the loss is {cost:.3g}, and its perplexity or the update is beyond all numbers"
     return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
 
 
@@ -346,14 +347,15 @@ def close_row(
     return row
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def finish_epoch(run: Run, corpus: Corpus) -> Row:
     """Validate, write the last row of the epoch, and get ready for the next."""
     config = run.config
     check_parameters(run)
     valid = evaluate_quickly(run.model, corpus.valid, config)
-    if not math.isfinite(valid.loss):
+    if not math.isfinite(valid.perplexity):
         raise TrainingFailed(
-            f"the validation loss is {valid.loss} at epoch {run.epoch + 1}, step {run.step}; "
+            f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch {run.epoch + 1}, step {run.step}; "
             f"{usual_causes(run)}"
         )
     row = close_row(run, valid.perplexity, valid.accuracy)

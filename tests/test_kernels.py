@@ -1,4 +1,4 @@
-"""The kernels by themselves: elementary functions to the ulp, the tile, the products, the updates."""
+"""The kernels by themselves: elementary functions, the tile, products, updates, memory."""
 
 import numba
 import numpy as np

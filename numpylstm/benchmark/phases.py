@@ -99,7 +99,10 @@ def name_of(path: str, num_layers: int) -> str:
         return f"{where}: else"
     if inner[0] == "matmul":
         return f"{where}: {'input product' if forward else 'products'}"
-    return f"{where}: all" if inner[0].endswith("_alone") else f"{where}: recurrence"
+    kernel = inner[0].removeprefix("lstm.")
+    if kernel.endswith("_alone"):
+        return f"{where}: all"
+    return f"{where}: {'recurrence' if kernel.startswith(('forward', 'backward')) else 'else'}"
 
 
 def whole_layers(costs: Mapping[str, Cost]) -> dict[str, Cost]:

@@ -80,7 +80,7 @@ def run_comparisons(
     results = Results()
     with Worker(OURS, settings.threads) as machine:
         facts = describe_machine(settings, machine)
-        fastest = product_speed(machine)
+        fastest = product_speed(machine, settings)
         for name in names:
             if name == "start":
                 print(report.title("start-up", standard), flush=True)
@@ -94,7 +94,7 @@ def run_comparisons(
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
                 configuration = CONFIGURATIONS.get(name, standard)
                 print(report.title(task, configuration), flush=True)
-                comparison = compare(task, configuration, settings, machine, fastest)
+                comparison = compare(task, configuration, settings, fastest, machine)
                 fastest = comparison.product_speed
                 results.comparisons.append(comparison)
                 print(report.comparison(comparison), flush=True)
@@ -110,14 +110,17 @@ def run_scaling(
     results = Results()
     with Worker(OURS, settings.threads) as machine:
         facts = describe_machine(settings, machine)
-        for dimension, along in sizes.items():
-            print(report.title(f"train, {dimension} from {along[0]:,} to {along[-1]:,}", centre))
-            found, comparisons = curves(dimension, along, settings, machine, centre)
-            results.curves += found
-            results.comparisons += comparisons
-            print(report.curves(found), flush=True)
-            print(report.busy_warning(None, max((c.busy or 0.0) for c in comparisons)) or "",
-                  end="", flush=True)  # fmt: skip
+        speed = product_speed(machine, settings)
+    for dimension, along in sizes.items():
+        heading = f"train, {dimension} from {along[0]:,} to {along[-1]:,}"
+        print(report.title(heading, centre), flush=True)
+        found, comparisons = curves(dimension, along, settings, speed, centre)
+        results.curves += found
+        results.comparisons += comparisons
+        print(report.curves(found), flush=True)
+        warning = report.busy_warning(None, max((c.busy or 0.0) for c in comparisons))
+        if warning:
+            print(warning, flush=True)
     return results, facts
 
 
@@ -128,12 +131,12 @@ def run_profile(configuration: Configuration, settings: Settings) -> tuple[Resul
         print(report.title("profile of a training step", configuration), flush=True)
         work = {"task": "train", "settings": asdict(configuration), "own_weights": False}
         worker.ask("prepare", **work)
-        speed = product_speed(machine)
+        speed = product_speed(machine, settings)
         bandwidth = machine.ask("bandwidth", seconds=BANDWIDTH_SECONDS)["bandwidth"]
         this_machine.pause()
         answer = worker.ask("watch", seconds=settings.rounds * settings.seconds)
         this_machine.pause()
-        speed = max(speed, product_speed(machine))
+        speed = max(speed, product_speed(machine, settings))
     found = phases(answer["parts"], answer["watched"], configuration, speed, bandwidth)
     print(report.profile(found, answer["step"], speed, bandwidth), flush=True)
     return Results(phases=found), facts

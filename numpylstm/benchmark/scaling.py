@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from numpylstm.benchmark.configurations import Configuration
 from numpylstm.benchmark.measure import Comparison, Settings, compare, fitted_exponent
-from numpylstm.benchmark.process import Worker
 
 CENTRE = Configuration("centre", V=1000, H=256, L=2, T=32, B=32)
 
@@ -44,15 +43,14 @@ def curves(
     dimension: str,
     sizes: tuple[int, ...],
     settings: Settings,
-    machine: Worker,
+    product_speed: float,
     centre: Configuration = CENTRE,
 ) -> tuple[list[Curve], list[Comparison]]:
     """Measure all sizes of one dimension; a curve for each library, and what it was made from."""
-    found = [
-        compare("train", c, settings, machine) for c in configurations(dimension, sizes, centre)
-    ]
-    curves = [
+    along = configurations(dimension, sizes, centre)
+    found = [compare("train", c, settings, product_speed) for c in along]
+    lines = [
         Curve(dimension, library, sizes, tuple(c.timings[k].median for c in found))
         for k, library in enumerate(settings.libraries)
     ]
-    return curves, found
+    return lines, found

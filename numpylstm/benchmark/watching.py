@@ -38,7 +38,8 @@ class Stopwatch:
         self._calls: Counter[str] = Counter()
 
     def begin_step(self) -> None:
-        """Number the layers from the first again."""
+        """Start from nothing, and number the layers from the first."""
+        self.seconds = defaultdict(float)
         self._calls.clear()
 
     def watch(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -89,8 +90,8 @@ def watched(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``step``, the median seconds of a call that is not watched; ``parts``, path -> mean seconds
-        in each watched call; ``watched``, the mean seconds of those.
+        ``step``, the median seconds of a call that is not watched; ``watched``, the mean seconds of
+        the faster half of those that are; ``parts``, path -> mean seconds in these.
     """
     alone: list[float] = []
     began = time.perf_counter()
@@ -110,19 +111,22 @@ def watched(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
         (optim.SGD, "step", "update"),
         (optim.SGD, "zero_grad", "update"),
     ]
-    count, total = 0, 0.0
+    steps: list[tuple[float, dict[str, float]]] = []
     with ExitStack() as stack:
         for owner, name, label in targets:
             function = getattr(owner, name)
             stack.enter_context(patch.object(owner, name, stopwatch.watch(function, label)))
-        while count < 3 or total < seconds / 2:
+        began = time.perf_counter()
+        while len(steps) < 4 or time.perf_counter() - began < seconds / 2:
             stopwatch.begin_step()
             start = time.perf_counter()
             call()
-            total += time.perf_counter() - start
-            count += 1
+            steps.append((time.perf_counter() - start, stopwatch.seconds))
+    # Means, so that the parts add up; of the faster half, so that one hiccup does not spoil them.
+    steps = sorted(steps, key=lambda step: step[0])[: len(steps) // 2]
+    paths = {path for _, parts in steps for path in parts}
     return {
         "step": median(alone),
-        "watched": total / count,
-        "parts": {path: spent / count for path, spent in stopwatch.seconds.items()},
+        "watched": sum(elapsed for elapsed, _ in steps) / len(steps),
+        "parts": {path: sum(p.get(path, 0.0) for _, p in steps) / len(steps) for path in paths},
     }

@@ -18,6 +18,7 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parents[1]
 WARM_UP = 0.2  # of the time measured
 GREEDY_LENGTH = 5  # tokens that all libraries must agree on
+CLIP_IN_CHECK = 0.5  # small, so that clipping is seen
 
 
 def load(library: str, threads: int) -> tuple[Any, dict[str, Any]]:
@@ -67,6 +68,7 @@ def calls(peer: Any, task: str, settings: dict[str, Any], own_weights: bool) -> 
     weights = None if own_weights else c.weights(configuration)
     work = getattr(peer, c.TASKS[task])(configuration, weights)
     if task == "train":
+        take_step, _ = work
         batches = c.windows(configuration, 8)
         count = 0
 
@@ -74,7 +76,7 @@ def calls(peer: Any, task: str, settings: dict[str, Any], own_weights: bool) -> 
             nonlocal count
             x, y = batches[count % len(batches)]
             count += 1
-            return work(x, y)
+            return take_step(x, y)
 
         return step
     if task == "evaluate":
@@ -84,25 +86,38 @@ def calls(peer: Any, task: str, settings: dict[str, Any], own_weights: bool) -> 
 
 
 def results(peer: Any, task: str, settings: dict[str, Any]) -> dict[str, float]:
-    """Numbers that every library must find, from the same weights and data; no dropout.
-
-    Training takes two steps: the second sees the update and the state of the first.
-    """
+    """Numbers that every library must find, from the same weights and data; no dropout."""
     from numpylstm.benchmark import configurations as c
 
-    configuration = c.Configuration(**(settings | {"dropout": 0.0}))
+    configuration = c.Configuration(**(settings | {"dropout": 0.0, "clip": CLIP_IN_CHECK}))
     work = getattr(peer, c.TASKS[task])(configuration, c.weights(configuration))
     if task == "train":
-        steps = [work(x, y) for x, y in c.windows(configuration, 2)]
-        return {
-            f"{name} of step {number}": value
-            for number, step in enumerate(steps, 1)
-            for name, value in zip(("the loss", "the gradient norm"), step, strict=True)
-        }
+        step, parameters = work
+        return results_of_training(step, parameters, c.windows(configuration, 2))
     if task == "evaluate":
         return {"the loss": work(c.evaluation_text(configuration))[0]}
     drawn = work(GREEDY_LENGTH, True)
     return {f"token {number}": token for number, token in enumerate(drawn, 1)}
+
+
+def results_of_training(
+    step: Callable[..., Any], parameters: Callable[[], dict[str, Any]], batches: list[Any]
+) -> dict[str, float]:
+    """Loss and norm of a few steps, and how far they moved each parameter.
+
+    The second step sees the update and the state of the first.
+    """
+    import numpy as np
+
+    before = parameters()
+    found: dict[str, float] = {}
+    for number, (x, y) in enumerate(batches, 1):
+        loss, norm = step(x, y)
+        found |= {f"the loss of step {number}": loss, f"the gradient norm of step {number}": norm}
+    for path, array in parameters().items():
+        moved = np.subtract(array, before[path], dtype=np.float64)
+        found[f"the way of {path}"] = float(np.linalg.norm(moved))
+    return found
 
 
 def timed(call: Callable[[], Any], seconds: float) -> list[float]:

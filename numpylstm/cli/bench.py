@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.benchmark.configurations import CONFIGURATIONS
-from numpylstm.cli.common import EXIT_FAILED, CommandError, add_threads, run
+from numpylstm.benchmark.configurations import CONFIGURATIONS, BenchmarkError
+from numpylstm.cli.common import EXIT_FAILED, CommandError, add_threads, complain, run
 
-QUICK_ROUNDS, ALL_ROUNDS = 5, 9
+QUICK_ROUNDS, ALL_ROUNDS, SCALING_ROUNDS = 5, 9, 3
 QUICK_SECONDS, ALL_SECONDS = 0.5, 1.0
 
 
@@ -30,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--all", action="store_true", help="everything that has a name")
     what.add_argument(
-        "--scaling", action="store_true", help="how a step grows with H, T, B, L and V"
+        "--scaling", action="store_true", help="how a training step grows with H, T, B, L and V"
     )
     what.add_argument(
         "--profile", metavar="NAME", choices=CONFIGURATIONS,
@@ -42,7 +42,8 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--rounds", type=int, metavar="N",
-        help=f"turns of each library (default: {QUICK_ROUNDS}; with --all {ALL_ROUNDS})",
+        help=f"turns of each library (default: {QUICK_ROUNDS}; with --all {ALL_ROUNDS}, with "
+        f"--scaling {SCALING_ROUNDS})",
     )  # fmt: skip
     parser.add_argument(
         "--seconds", type=float, metavar="S",
@@ -61,7 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
-    return run(lambda: command(**arguments), parser.prog)
+    try:
+        return run(lambda: command(**arguments), parser.prog)
+    except BenchmarkError as error:
+        return complain(parser.prog, error, EXIT_FAILED)
 
 
 def command(
@@ -79,7 +83,6 @@ def command(
 ) -> None:
     """Measure, print, save."""
     from numpylstm.benchmark import report, runs
-    from numpylstm.benchmark.configurations import BenchmarkError
     from numpylstm.benchmark.machine import cores
     from numpylstm.benchmark.measure import Settings
     from numpylstm.benchmark.process import OURS
@@ -89,9 +92,11 @@ def command(
         raise CommandError("--plot: a profile has no picture; leave one of them out")
     for file in filter(None, (json, plot)):
         if not file.parent.is_dir():
-            raise CommandError(f"{file}: the folder does not exist")
-    rounds = rounds if rounds is not None else ALL_ROUNDS if all else QUICK_ROUNDS
-    seconds = seconds if seconds is not None else ALL_SECONDS if all else QUICK_SECONDS
+            raise CommandError(f"{file}: the folder {file.parent} does not exist")
+    if rounds is None:
+        rounds = ALL_ROUNDS if all else SCALING_ROUNDS if scaling else QUICK_ROUNDS
+    if seconds is None:
+        seconds = ALL_SECONDS if all else QUICK_SECONDS
     if rounds < 1:
         raise CommandError(f"--rounds must be at least 1, got {rounds}")
     if not 0 < seconds <= 60:
@@ -102,21 +107,16 @@ def command(
         )
     libraries = (OURS, *chosen_peers(peers))
     settings = Settings(libraries, threads or cores(), rounds, seconds)
-    try:
-        if profile is not None:
-            results, facts = runs.run_profile(CONFIGURATIONS[profile], settings)
-        elif scaling:
-            results, facts = runs.run_scaling(settings)
-        else:
-            results, facts = runs.run_comparisons(
-                runs.ALL if all else names or runs.QUICK, settings
-            )
-        if json is not None:
-            report.save_json(json, facts, results.as_numbers())
-        if plot is not None:
-            report.save_plot(plot, results.comparisons, results.curves)
-    except BenchmarkError as error:
-        raise CommandError(str(error), EXIT_FAILED) from error
+    if profile is not None:
+        results, facts = runs.run_profile(CONFIGURATIONS[profile], settings)
+    elif scaling:
+        results, facts = runs.run_scaling(settings)
+    else:
+        results, facts = runs.run_comparisons(runs.ALL if all else names or runs.QUICK, settings)
+    if json is not None:
+        report.save_json(json, facts, results.as_numbers())
+    if plot is not None:
+        report.save_plot(plot, results.comparisons, results.curves)
 
 
 def check_names(names: list[str], known: tuple[str, ...], *, alone: bool) -> None:

@@ -1,6 +1,7 @@
 """What the commands share: flags made from settings, and errors as one line."""
 
 import argparse
+import contextlib
 import io
 import os
 import sys
@@ -93,10 +94,12 @@ def run(command: Callable[[], None], prog: str) -> int:
         from numpylstm.run_folder import RunFolderError
         from numpylstm.session import Stopped
         from numpylstm.training import TrainingFailed
-
+    except KeyboardInterrupt:  # the imports take half a second
+        return EXIT_INTERRUPTED
+    try:
         command()
         sys.stdout.flush()
-    except KeyboardInterrupt:  # the first clause: the classes below may not be there yet
+    except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Stopped as stopped:
         return stopped.status
@@ -123,4 +126,5 @@ def complain(prog: str, error: BaseException, status: int) -> int:
 
 def abandon_output() -> None:
     """Send what is still to be written nowhere: at its end, Python would try again and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(io.UnsupportedOperation):  # output that is no file, as in notebooks
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

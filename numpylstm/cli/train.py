@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from numpylstm.cli.common import add_settings, add_threads, flag, run, set_threads
+from numpylstm.cli.common import CommandError, add_settings, add_threads, flag, run, set_threads
 from numpylstm.config import PRESETS, TrainConfig, from_preset
 
 GROUPS = {
@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--preset", choices=PRESETS, default="demo",
+        "--preset", choices=PRESETS,
         help="settings to start from (default: demo); every flag below changes one of them",
     )  # fmt: skip
     parser.add_argument(
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def command(
     *,
-    preset: str,
+    preset: str | None,
     out: Path | None,
     resume: Path | None,
     save_every: tuple[float, str] | None,
@@ -103,10 +103,14 @@ def command(
 
     set_threads(threads)
     if resume is not None:
+        for name, value in (("--out", out), ("--preset", preset)):
+            if value is not None:
+                raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
         folder = resume
         training_run, corpus = session.resume(folder, changes)
     else:
         paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
+        preset = preset or "demo"
         config = from_preset(preset, **(changes | paths))
         corpus = session.load_corpus(config)
         check_corpus(config, corpus)

@@ -1,0 +1,1 @@
+"""Every compiled function. Kernels take arrays, fill arrays and check nothing."""

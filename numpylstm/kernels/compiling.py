@@ -2,7 +2,8 @@
 
 `kernel` is for the functions that Python calls. They are kept on disk (`cache=True`), run without
 the interpreter's lock, and divide as NumPy does. `inner` is for the functions that kernels call:
-they are compiled into each kernel that uses them.
+they are compiled into each kernel that uses them. `inlined` is for the smallest of these: to
+compile any function by itself takes a twentieth of a second.
 
 `reordering` is for inner functions whose one sum or maximum may be taken in any order, so that it
 vectorises; it names the two flags that allow this, and nothing may assume that NaN does not occur.
@@ -38,8 +39,15 @@ _STAMP = _stamp()
 # Numba's key for a cached kernel holds the processor, but not a narrower vector that a test forces.
 _CACHE = not os.environ.get("NUMPYLSTM_VECTOR_BITS")
 
-inner = njit(error_model="numpy", nogil=True, fastmath=False)
-reordering = njit(error_model="numpy", nogil=True, fastmath={"reassoc", "nsz"})
+_inner = {
+    "error_model": "numpy",
+    "nogil": True,
+    "no_cpython_wrapper": True,  # Python calls kernels only
+    "no_cfunc_wrapper": True,
+}
+inner = njit(fastmath=False, **_inner)
+inlined = njit(fastmath=False, inline="always", **_inner)
+reordering = njit(fastmath={"reassoc", "nsz"}, **_inner)
 
 
 def kernel(function=None, *, parallel=False, tiles=False):

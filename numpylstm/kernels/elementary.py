@@ -22,9 +22,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .compiling import inner
+from .compiling import inlined, inner
 from .simd import fma, power_of_two
-
 
 
 def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit):
@@ -36,7 +35,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
     lowest, highest, tanh_limit = real(lowest), real(highest), real(tanh_limit)
     zero, half, one, two = real(0), real(0.5), real(1), real(2)
 
-    @inner
+    @inlined
     def reduce(x):
         """The whole number n (and n + shift), and exp(r) - 1."""
         shifted = fma(x, one_over_ln2, shift)
@@ -55,13 +54,11 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
         # Two factors, since 2**n alone would leave the range before the product does.
         shifted_half = fma(n, half, shift)
         rest = n - (shifted_half - shift)
-        return (
-            (em1 + one) * power_of_two(shifted_half, shift) * power_of_two(rest + shift, shift)
-        )
+        return (em1 + one) * power_of_two(shifted_half, shift) * power_of_two(rest + shift, shift)
 
-    @inner
+    @inlined
     def divide_by_sum(numerator, large, small):
-        """numerator / (large + small), with the rounding error of the sum made good."""
+        """Return numerator / (large + small), with the rounding error of the sum made good."""
         denominator = large + small
         lost = small - (denominator - large)
         inverse = one / denominator

@@ -1,21 +1,10 @@
-"""The embedding: rows gathered, and gradients scattered back."""
+"""The embedding: gradients scattered back to the rows of the table; NumPy gathers well enough."""
 
 import numpy as np
 from numba import prange
 
 from .compiling import inner, kernel
 from .parts import part
-
-
-@kernel(parallel=True)
-def gather(W, ids, x, shares):
-    """x (N, D) = W[ids], ids (N,)."""
-    for share in prange(shares):
-        first, last = part(ids.size, np.intp(share), shares, 1)
-        for n in range(first, last):
-            source, target = W[ids[n]], x[n]
-            for k in range(source.size):
-                target[k] = source[k]
 
 
 @inner
@@ -32,7 +21,7 @@ def scatter_add_columns(dx, ids, dW, first, last, from_zero):
 
 @kernel(parallel=True)
 def scatter_add(dx, ids, dW, from_zero, shares):
-    """dW[ids[n]] += dx[n] for all n, in order; each thread has its own columns of dW (V, D).
+    """Add dx[n] to dW[ids[n]] for all n, in order; each thread has its own columns of dW (V, D).
 
     With `from_zero`, dW is set to zero first.
     """

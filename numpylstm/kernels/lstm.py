@@ -21,11 +21,20 @@ dhs (T, B, H); dh, dc (B, H), what the future asks of the present.
 import numpy as np
 from numba import prange
 
-from .compiling import inner, kernel
+from .compiling import inlined, inner, kernel
 from .elementary import sigmoid, tanh
-from .matmul import aligned_empty, multiply_here, pack_vector, rows_of_next_tile, strided
+from .matmul import aligned_empty, multiply_here, pack_vector, rows_of_next_tile
 from .parts import part
-from .simd import borrowed, lanes_of, prefetch_rows, tile, widest_vectors
+from .simd import (
+    at_time,
+    block,
+    lanes_of,
+    prefetch_rows,
+    run,
+    tile,
+    turned,
+    widest_vectors,
+)
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun
 
@@ -35,7 +44,7 @@ CHUNK = 8  # vectors of units that are finished before the next ones are begun
 # ---------------------------------------------------------------------------------------------
 
 
-@inner
+@inlined
 def empty_gate_panels(Wh):
     """Room for `pack_gates`."""
     H, width = Wh.shape[0], lanes_of(Wh)
@@ -47,23 +56,34 @@ def empty_gate_panels(Wh):
 def pack_gates(Wh, j0, j1, panels):
     """Copy the columns of units j0:j1: for each vector of units a panel i, f and a panel g, o."""
     H, width = Wh.shape[0], lanes_of(Wh)
-    wh = strided(Wh, False)
     for j in range(j0, j1, width):
         lanes = min(width, H - j)
-        for half in range(2):
-            at = (j // width * 2 + half) * H
-            pack_vector(wh[:, 2 * half * H + j :], lanes, panels[at : at + H])
-            pack_vector(wh[:, (2 * half + 1) * H + j :], lanes, panels[at : at + H, width:])
+        for gate in range(4):
+            at, column = (j // width * 2 + gate // 2) * H, gate % 2 * width
+            source = block(Wh, 0, H, gate * H + j, gate * H + j + lanes)
+            pack_vector(source, lanes, block(panels, at, at + H, column, column + width))
+
+
+@inlined
+def gate_runs(gates, r, H, j0, j1):
+    """The columns i, f, g and o of units j0:j1 in row r of gates (B, 4H)."""
+    return (
+        run(gates, r, j0, j1),
+        run(gates, r, H + j0, H + j1),
+        run(gates, r, 2 * H + j0, 2 * H + j1),
+        run(gates, r, 3 * H + j0, 3 * H + j1),
+    )
 
 
 @inner
-def cell_forward(gates, c_prev, c, tanh_c, h, j0, j1):
-    """One row of one step: gates (4H,) hold the weighted sums, and then the activated gates."""
+def cell_forward(r, gates, c_prev, c, tanh_c, h, j0, j1):
+    """Units j0:j1 of row r: gates (B, 4H) hold the weighted sums, and then the activated gates."""
     widest_vectors()
-    H, n = h.size, j1 - j0
-    i, f, g, o = gates[j0:], gates[H + j0 :], gates[2 * H + j0 :], gates[3 * H + j0 :]
-    c_prev, c, tanh_c, h = c_prev[j0:], c[j0:], tanh_c[j0:], h[j0:]
-    for k in range(n):
+    i, f, g, o = gate_runs(gates, r, h.shape[1], j0, j1)
+    c_prev, c, tanh_c, h = (
+        run(c_prev, r, j0, j1), run(c, r, j0, j1), run(tanh_c, r, j0, j1), run(h, r, j0, j1)
+    )  # fmt: skip
+    for k in range(j1 - j0):
         i_k, f_k, g_k, o_k = sigmoid(i[k]), sigmoid(f[k]), tanh(g[k]), sigmoid(o[k])
         c_k = f_k * c_prev[k] + i_k * g_k
         tanh_c_k = tanh(c_k)
@@ -72,58 +92,65 @@ def cell_forward(gates, c_prev, c, tanh_c, h, j0, j1):
 
 
 @inner
-def step_forward(W, packed, h_prev, c_prev, gates, c, tanh_c, h, i0, i1, j0, j1):
-    """One step for rows i0:i1 and units j0:j1; W is Wh, or its panels."""
-    H, width = h.shape[1], lanes_of(h)
+def step_forward(W, packed, t, h, c, gates, tanh_c, i0, i1, j0, j1):
+    """Step t for rows i0:i1 and units j0:j1; W is Wh, or its panels."""
+    B, H, width = h.shape[1], h.shape[2], lanes_of(h)
+    h_prev, a = at_time(h, t), at_time(gates, t)
+    apart = width if packed else H
     for j in range(j0, j1, CHUNK * width):
         j_stop = min(j1, j + CHUNK * width)
         for jj in range(j, j_stop, width):
             lanes = min(width, H - jj)
             for half in range(2):
                 column = 2 * half * H + jj
-                next_column = jj + width if half else 2 * H + jj
-                at = (jj // width * 2 + half) * H
+                after = jj + width if half else 2 * H + jj
+                if packed:
+                    at = (jj // width * 2 + half) * H
+                    panel = block(W, at, at + H, 0, 2 * width)
+                else:
+                    panel = block(W, 0, H, column, 4 * H)
                 i = i0
                 while i < i1:
                     rows = rows_of_next_tile(i1 - i)
-                    a = gates[i:, column:]
-                    prefetch_rows(rows, gates[i:, next_column:], H)
-                    if packed:
-                        tile(rows, lanes, lanes, h_prev[i:], W[at : at + H], width, a, a, H)
-                    else:
-                        tile(rows, lanes, lanes, h_prev[i:], W[:, column:], H, a, a, H)
+                    prefetch_rows(rows, block(a, i, B, after, 4 * H), H)
+                    sums = block(a, i, B, column, 4 * H)
+                    tile(
+                        rows, lanes, lanes, block(h_prev, i, B, 0, H), panel, apart,
+                        sums, sums, H,
+                    )  # fmt: skip
                     i += rows
         for i in range(i0, i1):
-            cell_forward(gates[i], c_prev[i], c[i], tanh_c[i], h[i], j, j_stop)
+            cell_forward(
+                i, a, at_time(c, t), at_time(c, t + 1), at_time(tanh_c, t), at_time(h, t + 1),
+                j, j_stop,
+            )  # fmt: skip
 
 
 @kernel(tiles=True)
 def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
     """All of the forward pass on one thread; fills gates, h[1:], c[1:], tanh_c. x is (T*B, D)."""
-    x, Wx, Wh, b = borrowed(x), borrowed(Wx), borrowed(Wh), borrowed(b)
-    h, c, gates, tanh_c = borrowed(h), borrowed(c), borrowed(gates), borrowed(tanh_c)
     T, B, H = tanh_c.shape
     multiply_here(x, False, Wx, False, b.reshape(1, 4 * H), gates.reshape(T * B, 4 * H))
     for t in range(T):
-        step_forward(
-            Wh, False, h[t], c[t], gates[t], c[t + 1], tanh_c[t], h[t + 1], 0, B, 0, H
-        )  # fmt: skip
+        step_forward(Wh, False, t, h, c, gates, tanh_c, 0, B, 0, H)
+
+
+@inner
+def forward_rows(Wh, h, c, gates, tanh_c, i0, i1):
+    """All steps for rows i0:i1. Each thread packs Wh for itself: to wait would take as long."""
+    T, _, H = tanh_c.shape
+    panels = empty_gate_panels(Wh)
+    pack_gates(Wh, 0, H, panels)
+    for t in range(T):
+        step_forward(panels, True, t, h, c, gates, tanh_c, i0, i1, 0, H)
 
 
 @kernel(parallel=True, tiles=True)
 def forward_by_rows(Wh, h, c, gates, tanh_c, shares):
     """Time steps 0...T-1; gates hold x @ Wx + b; fills gates, h[1:], c[1:] and tanh_c."""
-    T, B, H = tanh_c.shape
-    panels = empty_gate_panels(Wh)
     for share in prange(shares):
-        j0, j1 = part(H, np.intp(share), shares, lanes_of(Wh))
-        pack_gates(Wh, j0, j1, panels)
-    for share in prange(shares):
-        i0, i1 = part(B, np.intp(share), shares, 1)
-        for t in range(T):
-            step_forward(
-                panels, True, h[t], c[t], gates[t], c[t + 1], tanh_c[t], h[t + 1], i0, i1, 0, H
-            )  # fmt: skip
+        i0, i1 = part(h.shape[1], np.intp(share), shares, 1)
+        forward_rows(Wh, h, c, gates, tanh_c, i0, i1)
 
 
 @kernel(parallel=True, tiles=True)
@@ -136,9 +163,7 @@ def forward_by_units(Wh, h, c, gates, tanh_c, shares):
             j0, j1 = part(H, np.intp(share), shares, lanes_of(Wh))
             if t == 0:
                 pack_gates(Wh, j0, j1, panels)
-            step_forward(
-                panels, True, h[t], c[t], gates[t], c[t + 1], tanh_c[t], h[t + 1], 0, B, j0, j1
-            )  # fmt: skip
+            step_forward(panels, True, t, h, c, gates, tanh_c, 0, B, j0, j1)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -146,7 +171,7 @@ def forward_by_units(Wh, h, c, gates, tanh_c, shares):
 # ---------------------------------------------------------------------------------------------
 
 
-@inner
+@inlined
 def empty_transposed_panels(W):
     """Room for `pack_transposed`."""
     N, K = W.shape
@@ -160,39 +185,41 @@ def pack_transposed(W, j0, j1, panels):
     """Copy columns j0:j1 of W.T, two vectors to a panel; j0 is the beginning of a panel."""
     N, K = W.shape
     width = lanes_of(W)
-    turned = strided(W, True)
     for j in range(j0, j1, width):
-        at = j // (2 * width) * K
-        panel = panels[at : at + K, j // width % 2 * width :]
-        pack_vector(turned[:, j:], min(width, N - j), panel)
+        at, column = j // (2 * width) * K, j // width % 2 * width
+        panel = block(panels, at, at + K, column, column + width)
+        pack_vector(turned(block(W, j, N, 0, K)), min(width, N - j), panel)
 
 
 @inner
 def through_weights(da, panels, start, dh, i0, i1, j0, j1):
-    """dh = start + da @ W.T, for rows i0:i1 and columns j0:j1."""
+    """Fill dh = start + da @ W.T, for rows i0:i1 and columns j0:j1."""
     K, N, width = da.shape[1], dh.shape[1], lanes_of(dh)
     for j in range(j0, j1, 2 * width):
         lanes0, lanes1 = min(width, N - j), max(0, min(width, N - j - width))
         at = j // (2 * width) * K
+        panel = block(panels, at, at + K, 0, 2 * width)
         i = i0
         while i < i1:
             rows = rows_of_next_tile(i1 - i)
             tile(
-                rows, lanes0, lanes1, da[i:], panels[at : at + K], width,
-                start[i:, j:], dh[i:, j:], width,
+                rows, lanes0, lanes1, block(da, i, i1, 0, K), panel, width,
+                block(start, i, i1, j, N), block(dh, i, i1, j, N), width,
             )  # fmt: skip
             i += rows
 
 
 @inner
-def cell_backward(dh, dc, gates, c_prev, tanh_c, da, j0, j1):
-    """One row of one step: dh and dc of this step give da (4H,), and dc becomes that of t-1."""
+def cell_backward(r, dh, dc, gates, c_prev, tanh_c, da, j0, j1):
+    """Units j0:j1 of row r: dh and dc of this step give da (B, 4H), and dc becomes that of t-1."""
     one = gates.dtype.type(1)
-    H, n = dh.size, j1 - j0
-    i, f, g, o = gates[j0:], gates[H + j0 :], gates[2 * H + j0 :], gates[3 * H + j0 :]
-    da_i, da_f, da_g, da_o = da[j0:], da[H + j0 :], da[2 * H + j0 :], da[3 * H + j0 :]
-    dh, dc, c_prev, tanh_c = dh[j0:], dc[j0:], c_prev[j0:], tanh_c[j0:]
-    for k in range(n):
+    H = dh.shape[1]
+    i, f, g, o = gate_runs(gates, r, H, j0, j1)
+    da_i, da_f, da_g, da_o = gate_runs(da, r, H, j0, j1)
+    dh, dc, c_prev, tanh_c = (
+        run(dh, r, j0, j1), run(dc, r, j0, j1), run(c_prev, r, j0, j1), run(tanh_c, r, j0, j1)
+    )  # fmt: skip
+    for k in range(j1 - j0):
         i_k, f_k, g_k, o_k, tanh_c_k = i[k], f[k], g[k], o[k], tanh_c[k]
         do = dh[k] * tanh_c_k
         dc_k = dc[k] + dh[k] * o_k * (one - tanh_c_k * tanh_c_k)
@@ -206,14 +233,14 @@ def cell_backward(dh, dc, gates, c_prev, tanh_c, da, j0, j1):
 @inner
 def start_backward(t, panels, dhs, da, dh, i0, i1, j0, j1):
     """What step t is asked for: dh = dhs[t] + da[t+1] @ Wh.T; the ends of time are different."""
-    if 0 <= t < dhs.shape[0] - 1:
-        through_weights(da[t + 1], panels, dhs[t], dh, i0, i1, j0, j1)
-        return
-    for i in range(i0, i1):
-        for k in range(j0, j1):
-            dh[i, k] = dh[i, k] + dhs[t, i, k] if t >= 0 else 0
-    if t < 0:
-        through_weights(da[0], panels, dh, dh, i0, i1, j0, j1)
+    last = t == dhs.shape[0] - 1
+    if last or t < 0:
+        for i in range(i0, i1):
+            for k in range(j0, j1):
+                dh[i, k] = dh[i, k] + dhs[t, i, k] if last else 0
+    if not last:
+        start = at_time(dhs, t) if t >= 0 else dh
+        through_weights(at_time(da, t + 1), panels, start, dh, i0, i1, j0, j1)
 
 
 @inner
@@ -222,15 +249,27 @@ def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
 
     Fills da[t] and makes dc that of step t-1; t = -1 fills dh, which is then dh0.
     """
-    T = tanh_c.shape[0]
     for j in range(j0, j1, CHUNK * lanes_of(dh)):
         j_stop = min(j1, j + CHUNK * lanes_of(dh))
         start_backward(t, panels, dhs, da, dh, i0, i1, j, j_stop)
         if t >= 0:
             for i in range(i0, i1):
                 cell_backward(
-                    dh[i], dc[i], gates[t, i], c[t, i], tanh_c[t, i], da[t, i], j, j_stop
+                    i, dh, dc, at_time(gates, t), at_time(c, t), at_time(tanh_c, t),
+                    at_time(da, t), j, j_stop,
                 )  # fmt: skip
+
+
+@inner
+def backward_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
+    """All steps, last to first, for rows i0:i1."""
+    T, _, H = tanh_c.shape
+    panels = empty_transposed_panels(Wh)
+    pack_transposed(Wh, 0, H, panels)
+    for step in range(T + 1):
+        step_backward(
+            T - 1 - step, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, 0, H
+        )  # fmt: skip
 
 
 @kernel(tiles=True)
@@ -239,16 +278,8 @@ def backward_alone(x, Wx, Wh, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh
 
     Fills da, dx, dWx, dWh and db. x and dx are (T*B, D).
     """
-    x, Wx, Wh, h, c = borrowed(x), borrowed(Wx), borrowed(Wh), borrowed(h), borrowed(c)
-    gates, tanh_c, dhs = borrowed(gates), borrowed(tanh_c), borrowed(dhs)
-    dh, dc, da, db = borrowed(dh), borrowed(dc), borrowed(da), borrowed(db)
     T, B, H = tanh_c.shape
-    panels = empty_transposed_panels(Wh)
-    pack_transposed(Wh, 0, H, panels)
-    for step in range(T + 1):
-        step_backward(
-            T - 1 - step, panels, dhs, gates, c, tanh_c, da, dh, dc, 0, B, 0, H
-        )  # fmt: skip
+    backward_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, 0, B)
     rows = da.reshape(T * B, 4 * H)
     h_prev = h[:T].reshape(T * B, H)
     none = np.zeros((1, max(x.shape[1], 4 * H)), x.dtype)
@@ -263,17 +294,9 @@ def backward_alone(x, Wx, Wh, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh
 @kernel(parallel=True, tiles=True)
 def backward_by_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, shares):
     """Time steps T-1...0; dh, dc arrive as dhT, dcT and leave as dh0, dc0; fills da."""
-    T, B, H = tanh_c.shape
-    panels = empty_transposed_panels(Wh)
     for share in prange(shares):
-        j0, j1 = part(H, np.intp(share), shares, 2 * lanes_of(Wh))
-        pack_transposed(Wh, j0, j1, panels)
-    for share in prange(shares):
-        i0, i1 = part(B, np.intp(share), shares, 1)
-        for step in range(T + 1):
-            step_backward(
-                T - 1 - step, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, 0, H
-            )  # fmt: skip
+        i0, i1 = part(dh.shape[0], np.intp(share), shares, 1)
+        backward_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, i0, i1)
 
 
 @kernel(parallel=True, tiles=True)

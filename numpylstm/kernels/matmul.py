@@ -21,8 +21,19 @@ the result depends on none of them.
 import numpy as np
 from numba import prange
 
-from .compiling import inner, kernel
-from .simd import TILE_ROWS, address, copy_columns, lanes_of, prefetch_rows, tile, transpose_square
+from .compiling import inlined, inner, kernel
+from .simd import (
+    TILE_ROWS,
+    address,
+    block,
+    copy_columns,
+    equal_rows,
+    lanes_of,
+    prefetch_rows,
+    tile,
+    transpose_square,
+    turned,
+)
 
 DEPTH = 256  # a panel of B: 32 KiB with 512-bit vectors
 HEIGHT = 4 * TILE_ROWS  # a block of A: 56 KiB in float32
@@ -30,23 +41,15 @@ WIDTH = 16  # panels of B at a time: 512 KiB
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
 
 
-@inner
-def strided(X, transposed):
+@inlined
+def operand(X, transposed):
     """X or X.T, in a type that admits any strides."""
-    rows, columns = X.shape
     if transposed:
-        return np.lib.stride_tricks.as_strided(X, (columns, rows), (X.strides[1], X.strides[0]))
-    return np.lib.stride_tricks.as_strided(X, (rows, columns), (X.strides[0], X.strides[1]))
+        return turned(X)
+    return block(X, 0, X.shape[0], 0, X.shape[1])
 
 
-@inner
-def broadcast_rows(D, rows):
-    """D (rows, N) as it is; D (1, N) as `rows` equal rows, without a copy."""
-    step = 0 if D.shape[0] == 1 else D.strides[0]
-    return np.lib.stride_tricks.as_strided(D, (rows, D.shape[1]), (step, D.strides[1]))
-
-
-@inner
+@inlined
 def aligned_empty(size, like):
     """An uninitialised array (size,) that starts at a cache line."""
     line = 64 // like.itemsize
@@ -63,17 +66,18 @@ def pack_vector(S, lanes, P):
     if S.strides[1] == S.itemsize:
         copy_columns(lanes, S, P)
         return
-    k = 0
+    done = 0
     if lanes == width and S.strides[0] == S.itemsize:
-        while k + width <= depth:
-            transpose_square(S[k : k + width].T, P[k : k + width])
-            k += width
-    for k in range(k, depth):
+        while done + width <= depth:
+            square = turned(block(S, done, done + width, 0, width))
+            transpose_square(square, block(P, done, done + width, 0, width))
+            done += width
+    for k in range(done, depth):
         for j in range(lanes):
             P[k, j] = S[k, j]
 
 
-@inner
+@inlined
 def rows_of_next_tile(rows):
     """Cut `rows` into tiles of nearly equal height; the height of the first."""
     tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
@@ -81,55 +85,61 @@ def rows_of_next_tile(rows):
 
 
 @inner
-def pack_rows(S, P):
-    """A copy of S (rows, K) in the buffer P, which keeps the direction that is contiguous."""
+def pack_rows(S, flat):
+    """A copy of S (rows, K) in the buffer `flat`, which keeps the direction that is contiguous."""
     rows, depth = S.shape
     width = lanes_of(S)
     if S.strides[1] == S.itemsize:
-        packed = P[: rows * (DEPTH + width)].reshape(rows, DEPTH + width)[:, :depth]
+        step = DEPTH + width
+        packed = block(flat[: HEIGHT * step].reshape(HEIGHT, step), 0, rows, 0, depth)
         for k in range(0, depth, width):
-            copy_columns(min(width, depth - k), S[:, k:], packed[:, k:])
-        return strided(packed, False)
-    packed = P[: depth * HEIGHT].reshape(depth, HEIGHT)[:, :rows]
-    turned = S.T
+            lanes = min(width, depth - k)
+            copy_columns(lanes, block(S, 0, rows, k, depth), block(packed, 0, rows, k, depth))
+        return packed
+    packed = block(flat[: DEPTH * HEIGHT].reshape(DEPTH, HEIGHT), 0, depth, 0, rows)
+    source = turned(S)
     for i in range(0, rows, width):
-        copy_columns(min(width, rows - i), turned[:, i:], packed[:, i:])
-    return strided(packed, True)
+        lanes = min(width, rows - i)
+        copy_columns(lanes, block(source, 0, depth, i, rows), block(packed, 0, depth, i, rows))
+    return turned(packed)
 
 
 @inner
-def multiply_panel(A, panel, D, C, j, i):
+def multiply_panel(A, panel, D, C, i, j):
     """C = D + A @ panel for all rows of A, which are rows i... of C, from column j."""
     width = lanes_of(C)
-    lanes0 = min(width, C.shape[1] - j)
-    lanes1 = max(0, min(width, C.shape[1] - j - width))
-    stop = i + A.shape[0]
-    a = 0
-    while i < stop:
-        rows = rows_of_next_tile(stop - i)
-        prefetch_rows(min(rows, stop - i - rows), C[i + rows :, j:], width)
-        tile(rows, lanes0, lanes1, A[a:], panel, width, D[i:, j:], C[i:, j:], width)
-        i += rows
-        a += rows
+    M, N = C.shape
+    K = A.shape[1]
+    lanes0, lanes1 = min(width, N - j), max(0, min(width, N - j - width))
+    first, last = i, i + A.shape[0]
+    while i < last:
+        rows = rows_of_next_tile(last - i)
+        after = i + rows
+        prefetch_rows(min(rows, last - after), block(C, after, M, j, N), width)
+        tile(
+            rows, lanes0, lanes1, block(A, i - first, after - first, 0, K), panel, width,
+            block(D, i, after, j, N), block(C, i, after, j, N), width,
+        )  # fmt: skip
+        i = after
 
 
 @inner
 def multiply_in_place(A, B, D, C, i0, i1, j0, j1):
     """C = D + A @ B for a rectangle of C with few rows; the rows of B are contiguous."""
-    K = A.shape[1]
+    K, N = B.shape
     for k in range(0, K, DEPTH_IN_PLACE):
         k_stop = min(K, k + DEPTH_IN_PLACE)
         start = D if k == 0 else C
+        rows = block(A, i0, i1, k, k_stop)
         for j in range(j0, j1, 2 * lanes_of(C)):
-            multiply_panel(A[i0:i1, k:k_stop], B[k:k_stop, j:], start, C, j, i0)
+            multiply_panel(rows, block(B, k, k_stop, j, N), start, C, i0, j)
 
 
 @inner
 def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
     """C = D + A @ B for a rectangle of C; A and B in any strides."""
     width = lanes_of(C)
-    N = C.shape[1]
-    K = A.shape[1]
+    K, N = B.shape
     for jj in range(j0, j1, 2 * width * WIDTH):
         j_stop = min(j1, jj + 2 * width * WIDTH)
         for k in range(0, K, DEPTH):
@@ -137,14 +147,15 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
             start = D if k == 0 else C
             for j in range(jj, j_stop, width):
                 vector = (j - jj) // width
-                panel = packed_b[(vector // 2) * DEPTH :, (vector % 2) * width :]
-                if j < N:
-                    pack_vector(B[k:k_stop, j:], min(width, N - j), panel)
+                at, column = vector // 2 * DEPTH, vector % 2 * width
+                panel = block(packed_b, at, at + DEPTH, column, column + width)
+                pack_vector(block(B, k, k_stop, j, N), min(width, N - j), panel)
             for i in range(i0, i1, HEIGHT):
-                rows = pack_rows(A[i : min(i1, i + HEIGHT), k:k_stop], packed_a)
+                rows = pack_rows(block(A, i, min(i1, i + HEIGHT), k, k_stop), packed_a)
                 for j in range(jj, j_stop, 2 * width):
-                    first = (j - jj) // (2 * width) * DEPTH
-                    multiply_panel(rows, packed_b[first : first + k_stop - k], start, C, j, i)
+                    at = (j - jj) // (2 * width) * DEPTH
+                    panel = block(packed_b, at, at + k_stop - k, 0, 2 * width)
+                    multiply_panel(rows, panel, start, C, i, j)
 
 
 @inner
@@ -179,8 +190,8 @@ def multiply_share(A, B, D, C, share, shares):
 @inner
 def multiply_here(A, a_transposed, B, b_transposed, D, C):
     """`multiply` on the calling thread, for use within kernels."""
-    a, b, c = strided(A, a_transposed), strided(B, b_transposed), strided(C, False)
-    multiply_share(a, b, broadcast_rows(D, C.shape[0]), c, np.intp(0), np.intp(1))
+    a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
+    multiply_share(a, b, equal_rows(D, C.shape[0]), c, np.intp(0), np.intp(1))
 
 
 @kernel(tiles=True)
@@ -192,7 +203,7 @@ def multiply_alone(A, a_transposed, B, b_transposed, D, C):
 @kernel(parallel=True, tiles=True)
 def multiply(A, a_transposed, B, b_transposed, D, C, shares):
     """C (M, N) = D + A (M, K) @ B (K, N); A, B stored transposed if so flagged; D (M or 1, N)."""
-    a, b, c = strided(A, a_transposed), strided(B, b_transposed), strided(C, False)
-    d = broadcast_rows(D, C.shape[0])
+    a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
+    d = equal_rows(D, C.shape[0])
     for share in prange(shares):
         multiply_share(a, b, d, c, np.intp(share), shares)

@@ -1,9 +1,9 @@
 """How work is cut into pieces for the threads."""
 
-from .compiling import inner
+from .compiling import inlined
 
 
-@inner
+@inlined
 def part(size, share, shares, grain):
     """The `share`-th of `shares` nearly equal parts of range(size), in multiples of `grain`."""
     grains = (size + grain - 1) // grain

@@ -6,9 +6,8 @@ fast: each number loaded is then used many times. So the innermost block, the *t
 here as LLVM instructions (the micro-kernel of Van Zee and van de Geijn, "BLIS", 2015); all that
 lies around it is ordinary Numba.
 
-Every operation is a plain Python function first, and says in NumPy what it means; compiled code
-gets the instructions instead, through `numba.extending.overload`. With NUMBA_DISABLE_JIT=1 the
-plain function runs.
+Every operation is a plain Python function too, which says in NumPy what it means, and which runs
+with NUMBA_DISABLE_JIT=1; compiled code gets the instructions in its place (`emits`).
 
 The shape of the tile follows from the machine: `VECTOR_BYTES` is the width of a vector register,
 and `TILE_ROWS` rows of two vectors leave room for the operands. No result depends on either: each
@@ -23,7 +22,8 @@ import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 
 def _features():
@@ -55,17 +55,16 @@ TILE_ROWS = (_REGISTERS - 3) // 2  # two vectors of results in each row; three r
 AHEAD = 16  # rows of B that a tile asks for before it needs them
 
 
+def emits(build):
+    """Let compiled code have the instructions that `build` writes in place of a plain function."""
+    return lambda plain: plain if config.DISABLE_JIT else intrinsic(build)
+
+
 # ---------------------------------------------------------------------------------------------
 # Scalars
 # ---------------------------------------------------------------------------------------------
 
 
-def fma(a, b, c):
-    """a * b + c, rounded once where the machine can."""
-    return a * b + c
-
-
-@intrinsic
 def _fma(typingctx, a, b, c):
     def codegen(context, builder, signature, args):
         if HAS_FMA:
@@ -75,17 +74,12 @@ def _fma(typingctx, a, b, c):
     return a(a, a, a), codegen
 
 
-@overload(fma, inline="always")
-def _overload_fma(a, b, c):
-    return lambda a, b, c: _fma(a, b, c)
+@emits(_fma)
+def fma(a, b, c):
+    """Return a * b + c, rounded once where the machine can."""
+    return a * b + c
 
 
-def power_of_two(n, shift):
-    """2 ** n for a whole number n, given as ``shifted = n + shift``: see `elementary`."""
-    return type(n)(2) ** (n - shift)
-
-
-@intrinsic
 def _power_of_two(typingctx, n, shift):
     """The low bits of n + 1.5 * 2**mantissa are the integer n: move them into the exponent."""
 
@@ -98,19 +92,12 @@ def _power_of_two(typingctx, n, shift):
     return n(n, n), codegen
 
 
-@overload(power_of_two, inline="always")
-def _overload_power_of_two(n, shift):
-    return lambda n, shift: _power_of_two(n, shift)
+@emits(_power_of_two)
+def power_of_two(n, shift):
+    """2 ** n for a whole number n, given as ``shifted = n + shift``: see `elementary`."""
+    return type(n)(2) ** (n - shift)
 
 
-def widest_vectors():
-    """Let the loops of the calling function use the whole vector register; no effect on results.
-
-    For many processors LLVM prefers half of it, out of fear for the clock rate.
-    """
-
-
-@intrinsic
 def _widest_vectors(typingctx):
     def codegen(context, builder, signature, args):
         # llvmlite knows no attributes with a value, so this one goes past its check of names.
@@ -120,9 +107,12 @@ def _widest_vectors(typingctx):
     return types.void(), codegen
 
 
-@overload(widest_vectors, inline="always")
-def _overload_widest_vectors():
-    return lambda: _widest_vectors()
+@emits(_widest_vectors)
+def widest_vectors():
+    """Let the loops of the calling function use the whole vector register; no effect on results.
+
+    For many processors LLVM prefers half of it, out of fear for the clock rate.
+    """
 
 
 # ---------------------------------------------------------------------------------------------
@@ -131,7 +121,11 @@ def _overload_widest_vectors():
 
 _INT = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
-_POINTER_NAME = "p0"  # of any pointer, in the names of LLVM's own functions
+
+
+def _pointer_name(target):
+    """A pointer in the name of one of LLVM's own functions; before LLVM 17 it has a type."""
+    return "p0" if llvmlite.binding.llvm_version_info[0] >= 17 else f"p0{target}"
 
 
 class _Vectors:
@@ -160,7 +154,7 @@ class _Vectors:
             value.align = self.size
             return value
         kind = ir.FunctionType(self.type, [pointer.type, ir.IntType(32), mask.type, self.type])
-        name = f"llvm.masked.load.{self.name}.{_POINTER_NAME}"
+        name = f"llvm.masked.load.{self.name}.{_pointer_name(self.name)}"
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
         return self.b.call(function, [pointer, ir.IntType(32)(self.size), mask, self.zero])
 
@@ -169,10 +163,8 @@ class _Vectors:
         if mask is None:
             self.b.store(value, pointer).align = self.size
             return
-        kind = ir.FunctionType(
-            ir.VoidType(), [self.type, pointer.type, ir.IntType(32), mask.type]
-        )
-        name = f"llvm.masked.store.{self.name}.{_POINTER_NAME}"
+        kind = ir.FunctionType(ir.VoidType(), [self.type, pointer.type, ir.IntType(32), mask.type])
+        name = f"llvm.masked.store.{self.name}.{_pointer_name(self.name)}"
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
         self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
 
@@ -180,7 +172,7 @@ class _Vectors:
         """Begin to bring the line of memory at `pointer` into the first cache."""
         i32 = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
-        name = f"llvm.prefetch.{_POINTER_NAME}"
+        name = f"llvm.prefetch.{_pointer_name('i8')}"
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
         self.b.call(function, [pointer, i32(int(write)), i32(3), i32(1)])
 
@@ -221,20 +213,6 @@ def _pointer(context, builder, kind, value, dimensions):
 # ---------------------------------------------------------------------------------------------
 
 
-def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
-    """C = D + A @ B for one tile: a few rows of two vectors.
-
-    A (rows, K) has any strides. The columns of B (K, .), D and C (rows, .) are two runs of at most
-    one vector: `lanes0` columns from column 0, and `lanes1` columns from column `apart` (of B,
-    from column `b_apart`); within a run they lie side by side. D may be C, or have equal rows
-    (a row stride of zero). At most `TILE_ROWS` rows; `lanes1` may be 0.
-    """
-    for b_start, start, lanes in ((0, 0, lanes0), (b_apart, apart, lanes1)):
-        if lanes > 0:
-            product = A[:rows] @ B[:, b_start : b_start + lanes]
-            C[:rows, start : start + lanes] = D[:rows, start : start + lanes] + product
-
-
 _TILE_ARGUMENTS = [_INT] * 4 + [_BYTE_POINTER, _INT, _INT, _BYTE_POINTER, _INT, _INT]
 _TILE_ARGUMENTS += [_BYTE_POINTER, _INT, _BYTE_POINTER, _INT, _INT]
 
@@ -247,7 +225,6 @@ def tile_symbol(dtype):
     return f"numpylstm_tile_{dtype}_{_BITS}"
 
 
-@intrinsic
 def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
     n = types.intp
     signature = types.void(n, n, n, A, B, n, D, C, n)
@@ -267,6 +244,21 @@ def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+@emits(_tile)
+def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
+    """C = D + A @ B for one tile: a few rows of two vectors.
+
+    A (rows, K) has any strides. The columns of B (K, .), D and C (rows, .) are two runs of at most
+    one vector: `lanes0` columns from column 0, and `lanes1` columns from column `apart` (of B,
+    from column `b_apart`); within a run they lie side by side. D may be C, or have equal rows
+    (a row stride of zero). At most `TILE_ROWS` rows; `lanes1` may be 0.
+    """
+    for b_start, start, lanes in ((0, 0, lanes0), (b_apart, apart, lanes1)):
+        if lanes > 0:
+            product = A[:rows] @ B[:, b_start : b_start + lanes]
+            C[:rows, start : start + lanes] = D[:rows, start : start + lanes] + product
 
 
 @intrinsic
@@ -382,18 +374,6 @@ def _branch(builder, write):
     builder.position_at_end(after)
 
 
-@overload(tile)
-def _overload_tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
-    return lambda rows, lanes0, lanes1, A, B, b_apart, D, C, apart: _tile(
-        rows, lanes0, lanes1, A, B, b_apart, D, C, apart
-    )
-
-
-def prefetch_rows(rows, C, apart):
-    """Begin to fetch the rows of C that a tile will need next; no effect on results."""
-
-
-@intrinsic
 def _prefetch_rows(typingctx, rows, C, apart):
     signature = types.void(types.intp, C, types.intp)
 
@@ -410,9 +390,9 @@ def _prefetch_rows(typingctx, rows, C, apart):
     return signature, codegen
 
 
-@overload(prefetch_rows)
-def _overload_prefetch_rows(rows, C, apart):
-    return lambda rows, C, apart: _prefetch_rows(rows, C, apart)
+@emits(_prefetch_rows)
+def prefetch_rows(rows, C, apart):
+    """Begin to fetch the rows of C that a tile will need next; no effect on results."""
 
 
 # ---------------------------------------------------------------------------------------------
@@ -420,12 +400,6 @@ def _overload_prefetch_rows(rows, C, apart):
 # ---------------------------------------------------------------------------------------------
 
 
-def copy_columns(lanes, S, P):
-    """Copy at most one vector of columns, side by side in S (K, .) and in P (K or more, .)."""
-    P[: len(S), :lanes] = S[:, :lanes]
-
-
-@intrinsic
 def _copy_columns(typingctx, lanes, S, P):
     signature = types.void(types.intp, S, P)
 
@@ -442,18 +416,12 @@ def _copy_columns(typingctx, lanes, S, P):
     return signature, codegen
 
 
-@overload(copy_columns)
-def _overload_copy_columns(lanes, S, P):
-    return lambda lanes, S, P: _copy_columns(lanes, S, P)
+@emits(_copy_columns)
+def copy_columns(lanes, S, P):
+    """Copy at most one vector of columns, side by side in S (K, .) and in P (K or more, .)."""
+    P[: len(S), :lanes] = S[:, :lanes]
 
 
-def transpose_square(S, P):
-    """P = S.T for a square as wide as a vector; the rows of S and of P are runs."""
-    n = VECTOR_BYTES // S.itemsize
-    P[:n, :n] = S[:n, :n].T
-
-
-@intrinsic
 def _transpose_square(typingctx, S, P):
     signature = types.void(S, P)
 
@@ -482,17 +450,13 @@ def _transpose_square(typingctx, S, P):
     return signature, codegen
 
 
-@overload(transpose_square)
-def _overload_transpose_square(S, P):
-    return lambda S, P: _transpose_square(S, P)
+@emits(_transpose_square)
+def transpose_square(S, P):
+    """P = S.T for a square as wide as a vector; the rows of S and of P are runs."""
+    n = VECTOR_BYTES // S.itemsize
+    P[:n, :n] = S[:n, :n].T
 
 
-def address(array):
-    """Where the first element lies in memory."""
-    return array.ctypes.data
-
-
-@intrinsic
 def _address(typingctx, array):
     def codegen(context, builder, signature, args):
         data = context.make_array(array)(context, builder, args[0]).data
@@ -501,42 +465,133 @@ def _address(typingctx, array):
     return types.intp(array), codegen
 
 
-@overload(address, inline="always")
-def _overload_address(array):
-    return lambda array: _address(array)
+@emits(_address)
+def address(array):
+    """Where the first element lies in memory."""
+    return array.ctypes.data
 
 
-def borrowed(array):
-    """The same array, whose references are not counted.
+# ---------------------------------------------------------------------------------------------
+# Views
+#
+# Slices as Numba makes them test their bounds and count references. Within kernels that are called
+# thousands of times for small layers this costs more than the arithmetic, and it doubles the time
+# that kernels take to compile. These views do neither: the arrays must outlive them.
+# ---------------------------------------------------------------------------------------------
 
-    For arguments, which the caller holds: the slices of a time loop would otherwise spend more on
-    counting than on arithmetic when the layers are small.
-    """
-    return array
+
+def _view(context, builder, kind, pointer, shape, strides):
+    """An array value of type `kind` that owns nothing."""
+    view = context.make_array(kind)(context, builder)
+    populate_array(
+        view,
+        data=builder.bitcast(pointer, view.data.type),
+        shape=shape,
+        strides=strides,
+        itemsize=_INT(kind.dtype.bitwidth // 8),
+        meminfo=None,
+    )
+    return view._getvalue()
 
 
-@intrinsic
-def _borrowed(typingctx, array):
+def _block(typingctx, X, i0, i1, j0, j1):
+    n = types.intp
+    kind = types.Array(X.dtype, 2, "A")
+
     def codegen(context, builder, signature, args):
-        view = context.make_array(array)(context, builder, args[0])
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        view.parent = cgutils.get_null_value(view.parent.type)
-        return view._getvalue()
+        x, _, (row, column) = _pointer(context, builder, X, args[0], 2)
+        _, i0, i1, j0, j1 = args
+        at = builder.add(builder.mul(i0, row), builder.mul(j0, column))
+        shape = [builder.sub(i1, i0), builder.sub(j1, j0)]
+        return _view(context, builder, kind, builder.gep(x, [at]), shape, [row, column])
 
-    return array(array), codegen
-
-
-@overload(borrowed, inline="always")
-def _overload_borrowed(array):
-    return lambda array: _borrowed(array)
+    return kind(X, n, n, n, n), codegen
 
 
+@emits(_block)
+def block(X, i0, i1, j0, j1):
+    """X[i0:i1, j0:j1], in a type that admits any strides; the bounds are trusted."""
+    return X[i0:i1, j0:j1]
+
+
+def _turned(typingctx, X):
+    kind = types.Array(X.dtype, 2, "A")
+
+    def codegen(context, builder, signature, args):
+        x, shape, strides = _pointer(context, builder, X, args[0], 2)
+        return _view(context, builder, kind, x, shape[::-1], strides[::-1])
+
+    return kind(X), codegen
+
+
+@emits(_turned)
+def turned(X):
+    """X.T, in a type that admits any strides."""
+    return X.T
+
+
+def _equal_rows(typingctx, D, rows):
+    kind = types.Array(D.dtype, 2, "A")
+
+    def codegen(context, builder, signature, args):
+        d, (height, width), (row, column) = _pointer(context, builder, D, args[0], 2)
+        single = builder.icmp_signed("==", height, _INT(1))
+        strides = [builder.select(single, _INT(0), row), column]
+        return _view(context, builder, kind, d, [args[1], width], strides)
+
+    return kind(D, types.intp), codegen
+
+
+@emits(_equal_rows)
+def equal_rows(D, rows):
+    """D (rows, N) as it is, or D (1, N) as `rows` equal rows, without a copy."""
+    return np.broadcast_to(D, (rows, D.shape[1]))
+
+
+def _run(typingctx, X, i, j0, j1):
+    n = types.intp
+    kind = types.Array(X.dtype, 1, "C")
+
+    def codegen(context, builder, signature, args):
+        x, _, (row, column) = _pointer(context, builder, X, args[0], 2)
+        at = builder.add(builder.mul(args[1], row), builder.mul(args[2], column))
+        shape = [builder.sub(args[3], args[2])]
+        return _view(context, builder, kind, builder.gep(x, [at]), shape, [column])
+
+    return kind(X, n, n, n), codegen
+
+
+@emits(_run)
+def run(X, i, j0, j1):
+    """X[i, j0:j1], whose elements lie side by side; the bounds are trusted."""
+    return X[i, j0:j1]
+
+
+def _at_time(typingctx, X, t):
+    kind = types.Array(X.dtype, 2, "C")
+
+    def codegen(context, builder, signature, args):
+        x, shape, strides = _pointer(context, builder, X, args[0], 3)
+        at = builder.gep(x, [builder.mul(args[1], strides[0])])
+        return _view(context, builder, kind, at, shape[1:], strides[1:])
+
+    return kind(X, types.intp), codegen
+
+
+@emits(_at_time)
+def at_time(X, t):
+    """X[t] of a contiguous array (T, B, N), which is (B, N); the bounds are trusted."""
+    return X[t]
+
+
+def _lanes_of(typingctx, array):
+    def codegen(context, builder, signature, args):
+        return _INT(VECTOR_BYTES // (array.dtype.bitwidth // 8))
+
+    return types.intp(array), codegen
+
+
+@emits(_lanes_of)
 def lanes_of(array):
     """Elements of `array` in one vector register."""
-    return VECTOR_BYTES // np.dtype(array.dtype).itemsize
-
-
-@overload(lanes_of, inline="always")
-def _overload_lanes_of(array):
-    lanes = VECTOR_BYTES // (array.dtype.bitwidth // 8)
-    return lambda array: lanes
+    return VECTOR_BYTES // array.itemsize

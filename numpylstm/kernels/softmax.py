@@ -14,7 +14,9 @@ from .elementary import exp
 from .parts import part
 from .simd import widest_vectors
 
-BLOCK = 64
+BLOCK = 64  # numbers looked at side by side
+
+
 @inner
 def largest(row):
     """The maximum of a row (V,)."""
@@ -35,7 +37,7 @@ def largest(row):
 
 @reordering
 def sum_of_exponentials(row, peak):
-    """sum(exp(row - peak)) of a row (V,)."""
+    """Return sum(exp(row - peak)) of a row (V,)."""
     z = row.dtype.type(0)
     for k in range(row.size):
         z += exp(row[k] - peak)
@@ -68,7 +70,7 @@ def row_forward(row, target):
 
 @inner
 def row_backward(row, target, log_z, coefficient, drow):
-    """drow (V,) = coefficient * (softmax(row) - onehot(target))."""
+    """Fill drow (V,) = coefficient * (softmax(row) - onehot(target))."""
     widest_vectors()
     one = row.dtype.type(1)
     for k in range(row.size):
@@ -78,7 +80,7 @@ def row_backward(row, target, log_z, coefficient, drow):
 
 @kernel(parallel=True)
 def forward(logits, targets, log_z, nll, predicted, shares):
-    """logits (N, V), targets (N,); fills log_z, nll (N,) and predicted (N,)."""
+    """From logits (N, V), targets (N,), fill log_z, nll (N,) and predicted (N,)."""
     for share in prange(shares):
         first, last = part(logits.shape[0], np.intp(share), shares, 1)
         for r in range(first, last):
@@ -87,7 +89,7 @@ def forward(logits, targets, log_z, nll, predicted, shares):
 
 @kernel(parallel=True)
 def backward(logits, targets, log_z, coefficients, dlogits, shares):
-    """Fills dlogits (N, V) = coefficients (N,) * (softmax(logits) - onehot(targets))."""
+    """Fill dlogits (N, V) = coefficients (N,) * (softmax(logits) - onehot(targets))."""
     for share in prange(shares):
         first, last = part(logits.shape[0], np.intp(share), shares, 1)
         for r in range(first, last):

@@ -12,7 +12,7 @@ BLOCK = 4096  # elements whose squares are summed together; the partial sums are
 
 @reordering
 def block_sum_of_squares(g):
-    """sum(g ** 2) of at most BLOCK elements, in vector lanes."""
+    """Return sum(g ** 2) of at most BLOCK elements, in vector lanes."""
     widest_vectors()
     total = g.dtype.type(0)
     for k in range(g.size):
@@ -22,7 +22,7 @@ def block_sum_of_squares(g):
 
 @kernel(parallel=True)
 def sum_of_squares(g, partial, shares):
-    """sum(g ** 2) of g (N,), as a float64; partial (ceil(N / BLOCK),) float64 is scratch."""
+    """Return sum(g ** 2) of g (N,), as a float64; partial (ceil(N / BLOCK),) float64 is scratch."""
     for share in prange(shares):
         first, last = part(partial.size, np.intp(share), shares, 1)
         for block in range(first, last):
@@ -35,7 +35,7 @@ def sum_of_squares(g, partial, shares):
 
 @inner
 def scale_piece(g, factor):
-    """g *= factor."""
+    """Scale a share: g *= factor."""
     widest_vectors()
     for k in range(g.size):
         g[k] *= factor
@@ -43,7 +43,7 @@ def scale_piece(g, factor):
 
 @inner
 def descend_piece(w, g, lr):
-    """w -= lr * g."""
+    """Move a share: w -= lr * g."""
     widest_vectors()
     for k in range(w.size):
         w[k] -= lr * g[k]
@@ -51,7 +51,7 @@ def descend_piece(w, g, lr):
 
 @inner
 def descend_with_momentum_piece(w, v, g, lr, momentum):
-    """v = momentum * v + g and w -= lr * v."""
+    """Move a share: v = momentum * v + g, w -= lr * v."""
     widest_vectors()
     for k in range(w.size):
         v[k] = momentum * v[k] + g[k]
@@ -60,7 +60,7 @@ def descend_with_momentum_piece(w, v, g, lr, momentum):
 
 @kernel(parallel=True)
 def scale(g, factor, shares):
-    """g (N,) *= factor, a scalar of its dtype."""
+    """Scale g (N,) *= factor, a scalar of its dtype."""
     for share in prange(shares):
         first, last = part(g.size, np.intp(share), shares, 16)
         scale_piece(g[first:last], factor)
@@ -68,7 +68,7 @@ def scale(g, factor, shares):
 
 @kernel(parallel=True)
 def descend(w, g, lr, shares):
-    """w (N,) -= lr * g, with lr a scalar of their dtype."""
+    """Move w (N,) -= lr * g, with lr a scalar of their dtype."""
     for share in prange(shares):
         first, last = part(w.size, np.intp(share), shares, 16)
         descend_piece(w[first:last], g[first:last], lr)
@@ -76,7 +76,7 @@ def descend(w, g, lr, shares):
 
 @kernel(parallel=True)
 def descend_with_momentum(w, v, g, lr, momentum, shares):
-    """v (N,) = momentum * v + g and w -= lr * v, with lr and momentum scalars of their dtype."""
+    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are scalars of their dtype."""
     for share in prange(shares):
         first, last = part(w.size, np.intp(share), shares, 16)
         descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from numpylstm.benchmark.configurations import Array, Configuration
 from numpylstm.benchmark.configurations import weights as initial_weights
@@ -68,8 +69,8 @@ def start(
 
 def trainer(
     configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[Array, Array], tuple[float, float]]:
-    """One training step."""
+) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
+    """One training step, and the parameters."""
     c = configuration
 
     def cost(w: Any, x: Any, y: Any, state: Any, key: Any) -> Any:
@@ -93,7 +94,7 @@ def trainer(
         jax.block_until_ready(w)
         return float(loss), float(norm)
 
-    return step
+    return step, lambda: {path: np.array(p) for path, p in w.items()}
 
 
 def evaluator(

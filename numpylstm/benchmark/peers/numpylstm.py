@@ -26,8 +26,8 @@ def model_of(configuration: Configuration, weights: Mapping[str, Array] | None) 
 
 def trainer(
     configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[Array, Array], tuple[float, float]]:
-    """One training step."""
+) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
+    """One training step, and the parameters."""
     model = model_of(configuration, weights)
     parameters = model.parameters()
     optimizer = nl.SGD(parameters, lr=configuration.lr)
@@ -42,7 +42,7 @@ def trainer(
         optimizer.step()
         return loss, norm
 
-    return step
+    return step, model.state_dict
 
 
 def evaluator(

@@ -39,8 +39,8 @@ def layers_of(c: Configuration, weights: Mapping[str, Array] | None) -> tuple[An
 
 def trainer(
     configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[Array, Array], tuple[float, float]]:
-    """One training step."""
+) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
+    """One training step, and the parameters."""
     c = configuration
     embedding, lstms, decoder = layers_of(c, weights)
     trained = [v for layer in (embedding, *lstms, decoder) for v in layer.trainable_variables]
@@ -71,4 +71,10 @@ def trainer(
         loss, norm, state = update(tf.constant(x.T), tf.constant(y.T), state)
         return float(loss), float(norm)
 
-    return step
+    def parameters() -> dict[str, Array]:
+        paths = ["embedding.W"]
+        paths += [f"lstm.{k}.{name}" for k in range(c.L) for name in ("Wx", "Wh", "b")]
+        paths += ["decoder.W", "decoder.b"]
+        return {path: v.numpy().copy() for path, v in zip(paths, trained, strict=True)}
+
+    return step, parameters

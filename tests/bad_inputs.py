@@ -1,0 +1,438 @@
+"""Bad inputs, what is said about each, and odd inputs that simply work.
+
+The tests run every line of these tables, and ``python tests/bad_inputs.py > docs/bad-inputs.md``
+makes the page of the documentation from them.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from broken_checkpoints import BROKEN
+
+
+class Command(NamedTuple):
+    """A command line, a part of what it says, and its exit status.
+
+    It runs in a folder that `test_bad_inputs.workplace` fills.
+    """
+
+    line: str
+    says: str
+    status: int = 2
+
+
+class Call(NamedTuple):
+    """A Python expression, the error that it raises and a part of the sentence.
+
+    The names in it are those of `test_bad_inputs.names`.
+    """
+
+    expression: str
+    says: str
+    error: type[Exception] = ValueError
+
+
+TRAIN = [
+    # the text
+    Command("--train absent.txt", "absent.txt: must be a readable file"),
+    Command("--train folder", "folder: must be a readable file, got 'Is a directory'"),
+    Command("--train empty.txt", "empty.txt: must hold at least 40 tokens"),
+    Command("--train blank.txt", "blank.txt: the train text must have at least 420 tokens"),
+    Command("--train one-word.txt", "one-word.txt: must hold at least 40 tokens"),
+    Command("--train short.txt", "short.txt: the train text must have at least 420 tokens"),
+    Command("--train short.txt --batch-size 90 --num-steps 1", "must have at least 180 tokens"),
+    Command("--train short.txt --level char --batch-size 999", "must have at least 20979 tokens"),
+    Command("--train binary.bin", "binary.bin: must be UTF-8 text, got a NUL at byte 0"),
+    Command("--train latin1.txt", "latin1.txt: must be UTF-8 text, got byte 0xe9 at byte 3"),
+    Command("--train utf16.txt", "utf16.txt: must be UTF-8 text, got a NUL"),
+    Command("--train cut.txt", "cut.txt: must be UTF-8 text, got byte 0xc3"),
+    Command("--train text.txt --valid absent.txt", "absent.txt: must be a readable file"),
+    Command("--train text.txt --valid empty.txt", "the valid split must hold at least 2 tokens"),
+    Command("--train text.txt --test one-word.txt --level word --valid text.txt",
+            "the test split must hold at least 2 tokens"),
+    Command("--train ''", "must be a readable file"),
+    Command("--valid text.txt", "--train is missing: --valid and --test go with --train"),
+    Command("--data ptb --train text.txt", "--data and train name two corpora"),
+    Command("--data absent", "absent: must be a readable file"),
+    Command("--data folder", "folder: must hold ptb.train.txt"),
+    Command("--data half", "got no ptb.test.txt; was the folder copied whole?"),
+    Command("--data text.txt", "text.txt: must be a folder or the archive simple-examples.tgz"),
+    Command("--data cut.tgz", "cut.tgz: must be a folder or the archive simple-examples.tgz"),
+    Command("--data other.tgz", "other.tgz: must hold data/ptb.train.txt"),
+    Command("--data twice.tgz", "twice.tgz: must be a folder or the archive"),
+    # sizes and rates
+    Command("--hidden-size 0", "--hidden-size must be at least 1, got 0"),
+    Command("--hidden-size -5", "--hidden-size must be at least 1, got -5"),
+    Command("--hidden-size many", "--hidden-size: invalid int value: 'many'"),
+    Command("--hidden-size 1.5", "--hidden-size: invalid int value: '1.5'"),
+    Command("--hidden-size ''", "--hidden-size: invalid int value: ''"),
+    Command("--hidden-size", "--hidden-size: expected one argument"),
+    Command("--train text.txt --hidden-size 10000000", "--hidden-size 10000000 asks for"),
+    Command(f"--train text.txt --hidden-size 1{'0' * 30}", "--hidden-size 1000"),
+    Command("--train text.txt --no-tied --embedding-size 999999999999",
+            "--embedding-size 999999999999 asks for"),
+    Command("--embedding-size 0 --no-tied", "--embedding-size must be at least 1, got 0"),
+    Command("--num-layers 0", "--num-layers must be at least 1 and at most 100, got 0"),
+    Command("--num-layers 1000000000", "--num-layers must be at least 1 and at most 100"),
+    Command("--batch-size 0", "--batch-size must be at least 1, got 0"),
+    Command("--train text.txt --batch-size 1000000", "the train text must have at least 21000000"),
+    Command("--num-steps -1", "--num-steps must be at least 1, got -1"),
+    Command(f"--train text.txt --num-steps 1{'0' * 25}", "the train text must have at least"),
+    Command("--epochs 0", "--epochs must be at least 1, got 0"),
+    Command("--epochs 1.5", "--epochs: invalid int value: '1.5'"),
+    Command("--steps 0", "--steps must be at least 1, got 0"),
+    Command("--max-vocab 1", "--max-vocab must be at least 2, got 1"),
+    Command("--lr 0", "--lr must be above 0, got 0.0"),
+    Command("--lr -1", "--lr must be above 0, got -1.0"),
+    Command("--lr nan", "--lr must be above 0, got nan"),
+    Command("--lr inf", "--lr must be above 0, got inf"),
+    Command("--lr fast", "--lr: invalid float value: 'fast'"),
+    Command("--lr 1,5", "--lr: invalid float value: '1,5'"),
+    Command("--clip 0", "--clip must be above 0, got 0.0"),
+    Command("--clip nan", "--clip must be above 0, got nan"),
+    Command("--decay 0", "--decay must be above 0 and at most 1, got 0.0"),
+    Command("--decay 1.5", "--decay must be above 0 and at most 1, got 1.5"),
+    Command("--momentum 1", "--momentum must be at least 0 and below 1, got 1.0"),
+    Command("--dropout 1", "--dropout must be at least 0 and below 1, got 1.0"),
+    Command("--dropout -0.1", "--dropout must be at least 0 and below 1, got -0.1"),
+    Command("--init-scale 0", "--init-scale must be above 0 and at most 1000, got 0.0"),
+    Command("--init-scale 1e300", "--init-scale must be above 0 and at most 1000, got 1e+300"),
+    Command("--forget-bias nan", "--forget-bias must be at least -1000 and at most 1000, got nan"),
+    Command("--constant-epochs -1", "--constant-epochs must be at least 0, got -1"),
+    Command("--log-every 0", "--log-every must be at least 1, got 0"),
+    Command("--seed -1", "--seed must be at least 0, got -1"),
+    # words
+    Command("--preset huge", "--preset: invalid choice: 'huge'"),
+    Command("--cell gru", "--cell: invalid choice: 'gru'"),
+    Command("--activation swish", "--activation: invalid choice: 'swish'"),
+    Command("--dtype float16", "--dtype: invalid choice: 'float16'"),
+    Command("--impl gpu", "--impl: invalid choice: 'gpu'"),
+    Command("--level byte", "--level: invalid choice: 'byte'"),
+    Command("--schedule cosine", "--schedule: invalid choice: 'cosine'"),
+    Command("--colour red", "unrecognized arguments: --colour red"),
+    Command("text.txt", "unrecognized arguments: text.txt"),
+    Command("--tied --embedding-size 3", "--tied needs embedding_size = hidden_size"),
+    # the run
+    Command("--threads 0", "--threads must be from 1 to"),
+    Command("--threads 100000", "--threads must be from 1 to"),
+    Command("--threads two", "--threads: invalid int value: 'two'"),
+    Command("--save-every 0", "--save-every: must be a number of steps such as 500"),
+    Command("--save-every -5", "--save-every: must be a number of steps such as 500"),
+    Command("--save-every 0m", "--save-every: must be a number of steps such as 500"),
+    Command("--save-every often", "--save-every: must be a number of steps such as 500"),
+    Command("--train text.txt --out run", "--out run is not empty; name a new folder, or continue"),
+    Command("--train text.txt --out ptb", "--out ptb is not empty; name a new folder"),
+    Command("--train text.txt --out text.txt", "--out text.txt is a file"),
+    Command("--train text.txt --out text.txt/run", "--out text.txt/run cannot be used: Not a dir"),
+    Command("--train text.txt --out /proc/nowhere/run", "--out /proc/nowhere/run cannot be used"),
+    Command("--train text.txt --out /proc/self", "--out /proc/self is not empty"),
+    # going on
+    Command("--resume absent", "--resume absent is not a folder"),
+    Command("--resume text.txt", "--resume text.txt is not a folder"),
+    Command("--resume folder", "--resume folder holds no last.npz"),
+    Command("--resume run --lr 2", "--lr cannot change in a resumed run"),
+    Command("--resume run --seed 3", "--seed cannot change in a resumed run"),
+    Command("--resume run --hidden-size 9", "--hidden-size cannot change in a resumed run"),
+    Command("--resume run --train other.txt", "--train cannot change in a resumed run"),
+    Command("--resume run --batch-size 2", "--batch-size cannot change in a resumed run"),
+    Command("--resume run --epochs 1", "--epochs must be at least 2, which are done; got 1"),
+    Command("--resume run --epochs 0", "--epochs must be at least 2, which are done; got 0"),
+    Command("--resume run --out elsewhere", "--out is for a new run; --resume goes on in the"),
+    Command("--resume run --preset small", "--preset is for a new run; --resume goes on in the"),
+    Command("--resume limited --steps 9", "--steps cannot change any more: the limit of 5 cut"),
+    Command("--resume limited --steps 2", "--steps must be at least 5, which are done; got 2"),
+    Command("--resume changed-text", "this text is not the one that the run was started with"),
+    Command("--resume missing-text", "gone.txt: must be a readable file"),
+    Command("--resume moved-window", "the run cannot be at window 999 of"),
+    # numbers that go bad in the run
+    Command("--train text.txt --out bad-1 --lr 1e30 --clip 1e30",
+            "at epoch 1, step", 1),
+    Command("--train text.txt --out bad-2 --lr 1e39 --clip 1e39",
+            "its perplexity or the update is beyond all numbers at epoch 1, step 1", 1),
+    Command("--train text.txt --out bad-3 --cell rnn --activation relu --init-scale 1000 "
+            "--dtype float32 --num-steps 40",
+            "at epoch 1, step 1; usually the learning rate is too high", 1),
+]  # fmt: skip
+
+EVAL = [
+    Command("", "the following arguments are required: checkpoint"),
+    Command("absent.npz", "absent.npz: No such file or directory"),
+    Command("run", "run is not a file; name best.npz or last.npz of a run"),
+    Command("text.txt", "text.txt is not a whole checkpoint"),
+    Command("empty.txt", "empty.txt is not a whole checkpoint"),
+    Command("other.npz", "other.npz is not a whole checkpoint"),
+    Command("run/best.npz run/last.npz", "unrecognized arguments: run/last.npz"),
+    Command("run/best.npz --file absent.txt", "absent.txt: must be a readable file"),
+    Command("run/best.npz --file folder", "folder: must be a readable file"),
+    Command("run/best.npz --file empty.txt", "empty.txt: 1 streams need at least 2 tokens, got 0"),
+    Command("run/best.npz --file one-word.txt", "one-word.txt: 1 streams need at least 2 tokens"),
+    Command("run/best.npz --file binary.bin", "binary.bin: must be UTF-8 text"),
+    Command("run/best.npz --file latin1.txt", "latin1.txt: must be UTF-8 text"),
+    Command("run/best.npz --data folder", "folder: must hold ptb.train.txt"),
+    Command("run/best.npz --data ptb --file text.txt", "--data and --file name two texts"),
+    Command("run/best.npz --split all", "--split: invalid choice: 'all'"),
+    Command("run/best.npz --protocol quick", "--protocol: invalid choice: 'quick'"),
+    Command("run/best.npz --protocol tutorial", "--protocol tutorial: tutorial_protocol: ids must"),
+    Command("run/best.npz --batch-size 0", "--batch-size must be at least 1, got 0"),
+    Command("run/best.npz --batch-size -3", "--batch-size must be at least 1, got -3"),
+    Command("run/best.npz --batch-size 5000", "5000 streams need at least 10000 tokens"),
+    Command("run/best.npz --num-steps 0", "--num-steps must be at least 1, got 0"),
+    Command("run/best.npz --num-steps long", "--num-steps: invalid int value: 'long'"),
+    Command("run/best.npz --threads 0", "--threads must be from 1 to"),
+    Command("missing-text/last.npz", "gone.txt: must be a readable file"),
+]
+
+SAMPLE = [
+    Command("", "the following arguments are required: checkpoint"),
+    Command("absent.npz", "absent.npz: No such file or directory"),
+    Command("run", "run is not a file"),
+    Command("binary.bin", "binary.bin is not a whole checkpoint"),
+    Command("run/best.npz --temperature 0", "temperature must be above 0, got 0.0"),
+    Command("run/best.npz --temperature -1", "temperature must be above 0, got -1.0"),
+    Command("run/best.npz --temperature nan", "temperature must be above 0, got nan"),
+    Command("run/best.npz --temperature inf", "temperature must be above 0, got inf"),
+    Command("run/best.npz --temperature warm", "--temperature: invalid float value: 'warm'"),
+    Command("run/best.npz --top-k 0", "top_k must be from 1 to"),
+    Command("run/best.npz --top-k -1", "top_k must be from 1 to"),
+    Command("run/best.npz --top-k 1000", "top_k must be from 1 to"),
+    Command("run/best.npz --top-k 1.5", "--top-k: invalid int value: '1.5'"),
+    Command("run/best.npz --length -1", "length must be at least 0, got -1"),
+    Command("run/best.npz --length 1000000000000", "length must be at most 1,000,000,000"),
+    Command(f"run/best.npz --length 1{'0' * 30}", "length must be at most 1,000,000,000"),
+    Command("run/best.npz --seed -1", "--seed must be at least 0, got -1"),
+    Command("run/best.npz --seed x", "--seed: invalid int value: 'x'"),
+    Command("run/best.npz --threads 0", "--threads must be from 1 to"),
+    Command("run/best.npz --prompt", "--prompt: expected one argument"),
+    Command("exploding.npz", "the scores of the model are not finite"),
+]
+
+COMMANDS = {"numpylstm-train": TRAIN, "numpylstm-eval": EVAL, "numpylstm-sample": SAMPLE}
+
+CALLS = [
+    # models
+    Call("nl.LanguageModel(0, 4)", "vocab_size must be at least 1, got 0"),
+    Call("nl.LanguageModel(11, -4)", "hidden_size must be at least 1, got -4"),
+    Call("nl.LanguageModel(11, 4.0)", "hidden_size must be a whole number, got 4.0", TypeError),
+    Call("nl.LanguageModel(11, True)", "hidden_size must be a whole number", TypeError),
+    Call("nl.LanguageModel(11, '4')", "hidden_size must be a whole number, got '4'", TypeError),
+    Call("nl.LanguageModel(11, 4, 0)", "num_layers must be at least 1, got 0"),
+    Call("nl.LanguageModel(11, 4, embedding_size=0)", "embedding_size must be at least 1, got 0"),
+    Call("nl.LanguageModel(11, 4, cell='gru')", "cell must be 'lstm' or 'rnn', got 'gru'"),
+    Call("nl.LanguageModel(11, 4, cell='rnn', activation='swish')", "activation must be 'tanh'"),
+    Call("nl.LanguageModel(11, 4, dropout=1.0)", "dropout must be in [0, 1)"),
+    Call("nl.LanguageModel(11, 4, dropout=float('nan'))", "dropout must be in [0, 1)"),
+    Call("nl.LanguageModel(11, 4, dtype='float16')", "dtype must be float32 or float64"),
+    Call("nl.LanguageModel(11, 4, impl='gpu')", "impl must be 'fast' or 'reference', got 'gpu'"),
+    Call("nl.LanguageModel(11, 4, init_scale=-1.0)", "init_scale must be from 0 to 1000, got -1"),
+    Call("nl.LanguageModel(11, 4, init_scale=1e39)", "init_scale must be from 0 to 1000, got 1e"),
+    Call("nl.LanguageModel(11, 4, init_scale=float('nan'))", "init_scale must be from 0 to 1000"),
+    Call("nl.LanguageModel(11, 4, tied=True, embedding_size=5)", "needs embedding_size = hidden"),
+    Call("nl.SequenceClassifier(11, 0, 4)", "num_classes must be at least 1, got 0"),
+    # ids
+    Call("model.forward(x - 1, y, state)", "x must lie in [0, 11), got -1 at [0, 0]"),
+    Call("model.forward(x + 11, y, state)", "x must lie in [0, 11), got 11 at [0, 0]"),
+    Call("model.forward(x, y + 11, state)", "targets must lie in [0, 11)"),
+    Call("model.forward(x.astype('uint64') + 2**63, y, state)", "x must lie in [0, 11)"),
+    Call("model.forward(x.astype(float), y, state)", "x must hold integers, got float", TypeError),
+    Call("model.forward(x > 3, y, state)", "x must hold integers, got bool", TypeError),
+    Call("model.forward(x, y.astype(float), state)", "targets must hold integers", TypeError),
+    Call("model.forward(x.tolist(), y, state)", "x must be a NumPy array, got list", TypeError),
+    Call("model.forward(x[:0], y[:0], state)", "x must not be empty, got shape (0, 3)"),
+    Call("model.forward(x[0], y[0], state)", "must have shape (T, B), got (3,)"),
+    Call("model.forward(x[None], y[None], state)", "must have shape (T, B), got (1, 5, 3)"),
+    Call("model.forward(x, y[:4], state)", "x and y must have one shape (T, B)"),
+    Call("model.forward(x.T, y.T, state)", "state.h must have shape (2, 5, 4), got (2, 3, 4)"),
+    Call("model.score(x + 11, y, state)", "x must lie in [0, 11)"),
+    Call("model.logits(x + 11, state)", "x must lie in [0, 11)"),
+    Call("classifier.forward(x, y[0] + 11)", "y must lie in [0, 2), got"),
+    Call("classifier.forward(x, y[0, :2] * 0)", "y must have shape (3,), got (2,)"),
+    Call("classifier.predict(x.astype(float))", "x must hold integers, got float64", TypeError),
+    # states, weights and floats
+    Call("model.forward(x, y, None)", "state must be LSTMState(h, c), got NoneType", TypeError),
+    Call("model.forward(x, y, state.h)", "state must be LSTMState(h, c), got ndarray", TypeError),
+    Call("model.forward(x, y, model.zero_state(2))", "state.h must have shape (2, 3, 4)"),
+    Call("model.zero_state(0)", "batch_size must be at least 1, got 0"),
+    Call("model.zero_state(2.0)", "batch_size must be a whole number, got 2.0", TypeError),
+    Call("model.forward(x, y, double_state)", "state.h must have dtype float32", TypeError),
+    Call("model.forward(x, y, nan_state)", "state.c must be finite, got nan at [1, 2, 3]"),
+    Call("model.forward(x, y, state, weights=-ones)", "weights must not be negative"),
+    Call("model.forward(x, y, state, weights=nan * ones)", "weights must not be negative, got nan"),
+    Call("model.forward(x, y, state, weights=ones[:4])", "weights must have shape (5, 3)"),
+    Call("lstm.forward(nan * v, lstm_state)", "x must be finite, got nan at [0, 0, 0]"),
+    Call("lstm.forward(inf * v, lstm_state)", "LSTM.forward: x must be finite, got inf"),
+    Call("lstm.forward(v[:, :, :3], lstm_state)", "x must have shape (T, B, 6), got (5, 3, 3)"),
+    Call("lstm.forward(v.astype(float), lstm_state)", "x must have dtype float32", TypeError),
+    Call("lstm.forward(v.astype(int), lstm_state)", "x must have dtype float32", TypeError),
+    Call("lstm.forward(v.tolist(), lstm_state)", "x must be a NumPy array, got list", TypeError),
+    Call("rnn.forward(nan * v, rnn.zero_state(3))", "RNN.forward: x must be finite, got nan"),
+    Call("rnn.forward(v, lstm_state)", "state must be RNNState(h), got LSTMState", TypeError),
+    Call("nl.LSTM(0, 4)", "LSTM: input_size must be at least 1, got 0"),
+    Call("nl.RNN(4, 2.5)", "RNN: hidden_size must be a whole number, got 2.5", TypeError),
+    Call("nl.Embedding(-1, 4)", "Embedding: vocab_size must be at least 1, got -1"),
+    Call("nl.Linear(4, 0)", "Linear: output_size must be at least 1, got 0"),
+    Call("nl.Linear(4, 2).forward(v)", "x must have shape (T, B, 4), got (5, 3, 6)"),
+    Call("nl.Embedding(11, 4).forward(x + 11)", "ids must lie in [0, 11)"),
+    # what a model keeps
+    Call("nl.Embedding(11, 4).load(table * nan)", "vectors must be finite, got nan at [0, 0]"),
+    Call("nl.Embedding(11, 4).load(table + 1e300)", "vectors must be finite, got inf at [0, 0]"),
+    Call("nl.Embedding(11, 4).load(table[:5])", "vectors must have shape (11, 4), got (5, 4)"),
+    Call("model.load_state_dict({})", "missing: decoder.W, decoder.b"),
+    Call("model.load_state_dict({**arrays, 'x': table})", "unknown: x"),
+    Call("model.load_state_dict({**arrays, 'decoder.b': ones})", "decoder.b must have shape (11"),
+    Call("model.load_state_dict({**arrays, 'decoder.b': arrays['decoder.b'] * nan})",
+         "decoder.b must be finite, got nan at [0]"),
+    Call("model.load_state_dict({**arrays, 'decoder.b': arrays['decoder.b'].astype(float)})",
+         "decoder.b must have dtype float32, got float64", TypeError),
+    Call("model.load_state_dict({**arrays, 'decoder.b': [0.0] * 11})",
+         "decoder.b must be a NumPy array, got list", TypeError),
+    # the protocol
+    Call("nl.LanguageModel(11, 4).backward()", "there is no pending forward pass", RuntimeError),
+    Call("nl.LanguageModel(11, 4).training_scores()", "there is no pending", RuntimeError),
+    Call("nl.LSTM(6, 4).backward(hs)", "LSTM.backward: there is no pending forward", RuntimeError),
+    Call("nl.LSTM(6, 4).backward(hs.tolist())", "dhs must be a NumPy array, got list", TypeError),
+    Call("nl.LSTM(6, 4).backward(hs[0])", "dhs must have shape (T, B, 4), got (3, 4)"),
+    # optimiser and schedule
+    Call("nl.SGD(model.parameters(), 0.0)", "lr must be positive and finite, got 0.0"),
+    Call("nl.SGD(model.parameters(), float('nan'))", "lr must be positive and finite, got nan"),
+    Call("nl.SGD(model.parameters(), 1.0, 1.0)", "momentum must be in [0, 1), got 1.0"),
+    Call("nl.clip_by_global_norm(model.parameters(), 0)", "max_norm must be positive, got 0"),
+    Call("nl.clip_by_global_norm(model.parameters(), float('nan'))", "max_norm must be positive"),
+    # evaluation and sampling
+    Call("nl.evaluate(model, ids[:1])", "need at least 2 tokens, got 1"),
+    Call("nl.evaluate(model, ids[:0])", "need at least 2 tokens, got 0"),
+    Call("nl.evaluate(model, ids + 11)", "x must lie in [0, 11)"),
+    Call("nl.evaluate(model, ids.astype(float))", "ids must have an integer dtype", TypeError),
+    Call("nl.evaluate(model, ids[:, None])", "ids must have shape (N,), got (60, 1)"),
+    Call("nl.evaluate(model, ids, batch_size=0)", "batch_size must be at least 1, got 0"),
+    Call("nl.evaluate(model, ids, num_steps=0)", "num_steps must be at least 1, got 0"),
+    Call("nl.evaluate(model, ids, num_steps=2.5)", "num_steps must be an integer", TypeError),
+    Call("nl.tutorial_protocol(model, ids)", "ids must hold 30 windows of 20 x 35 tokens"),
+    Call("nl.generate(model, [], 5)", "prompt must hold at least one id"),
+    Call("nl.generate(model, [11], 5)", "prompt must lie in [0, 11), got 11 at [0]"),
+    Call("nl.generate(model, [0.5], 5)", "prompt must hold integers, got float64", TypeError),
+    Call("nl.generate(model, [1], -1)", "length must be at least 0, got -1"),
+    Call("nl.generate(model, [1], 2.5)", "length must be a whole number, got 2.5", TypeError),
+    Call("nl.generate(model, [1], 10**12)", "length must be at most 1,000,000,000"),
+    Call("nl.generate(model, [1], 5, temperature=0.0)", "temperature must be above 0, got 0.0"),
+    Call("nl.generate(model, [1], 5, top_k=12)", "top_k must be from 1 to 11"),
+    Call("nl.generate(model, [1], 5, top_k=1.5)", "top_k must be a whole number", TypeError),
+    Call("nl.generate(model, [1], 5, banned=range(11))", "top_k must be from 1 to 0"),
+    Call("nl.generate(model, [1], 5, banned=[-1])", "banned must lie in [0, 11), got -1 at [0]"),
+    # settings and files
+    Call("nl.TrainConfig(hidden_size='big')", "hidden_size must be of type int, got 'big'"),
+    Call("nl.TrainConfig(hidden_size=True)", "hidden_size must be of type int, got True"),
+    Call("nl.TrainConfig(lr=10**400)", "lr must be above 0"),
+    Call("nl.TrainConfig(tied=True, embedding_size=3)", "tied needs embedding_size = hidden_size"),
+    Call("nl.from_preset('huge')", "preset must be one of demo"),
+    Call("nl.from_preset('demo', colour='red')", "colour is not a setting of TrainConfig"),
+    Call("nl.new_run(nl.TrainConfig(hidden_size=10**7), corpus)", "hidden_size 10000000 asks for"),
+    Call("nl.load('absent.npz')", "absent.npz", FileNotFoundError),
+    Call("nl.save(run, 'absent/last.npz')", "absent/last.npz could not be written", OSError),
+    Call("nl.data.load_text('empty.txt')", "empty.txt: must hold at least 40 tokens"),
+    Call("nl.data.load_text('text.txt', level='byte')", "level must be one of word, char"),
+    Call("nl.Vocabulary(('a',))", "tokens must contain '<unk>'"),
+    Call("nl.Vocabulary(('<unk>', 'a', 'a'))", "tokens must be distinct"),
+]  # fmt: skip
+
+WORKS = [
+    "model.forward(x.astype('uint16'), y.astype('int32'), state)",
+    "model.forward(x.astype('int8'), y.astype('uint64'), state)",
+    "model.forward(read_only(x), read_only(y), read_only_state)",
+    "model.forward(np.asfortranarray(x), y[::-1], state)",
+    "model.forward(np.repeat(x, 2, axis=1)[:, ::2], y, state)",
+    "model.forward(x[:1], y[:1], state)",
+    "model.forward(x[:, :1], y[:, :1], model.zero_state(1))",
+    "lstm.forward(read_only(v), lstm_state)",
+    "lstm.forward(v[::-1], lstm_state)",
+    "lstm.forward(np.asfortranarray(v), lstm_state)",
+    "rnn.forward(v.transpose(1, 0, 2).copy().transpose(1, 0, 2), rnn.zero_state(3))",
+    "model.load_state_dict({k: read_only(a) for k, a in arrays.items()})",
+    "model.load_state_dict({k: np.asfortranarray(a) for k, a in arrays.items()})",
+    "nl.Embedding(11, 4).load(table.tolist())",
+    "nl.evaluate(model, ids.tolist())",
+    "nl.evaluate(model, read_only(ids)[::-1].astype('uint16'))",
+    "nl.generate(model, x[:, 0].astype('uint8'), 5, rng=0)",
+    "nl.generate(model, [1], 0)",
+    "nl.generate(model, [1], 5, temperature=1e-320, rng=0)",
+    "nl.true_and_predicted(model, ids.tolist())",
+]
+
+WORKING_TEXTS = {
+    "unicode.txt": "words of every script, a combining accent and an emoji",
+    "bom.txt": "a UTF-8 byte order mark",
+    "crlf.txt": "Windows line ends",
+    "cr.txt": "line ends of the first Macintosh",
+    "long-line.txt": "a line of 200,000 words",
+    "no-newline.txt": "no line end at the end",
+}
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    head = tuple(head)
+    return "\n".join([line(head), line("---" for _ in head), *map(line, rows)])
+
+
+def code(text: str) -> str:
+    short = text if len(text) <= 90 else f"{text[:87]}..."
+    return f"`{short}`" if text else "no arguments"
+
+
+def page() -> str:
+    """The page of the documentation."""
+    commands = [
+        (code(f"{name} {case.line}".strip()), case.says, str(case.status))
+        for name, cases in COMMANDS.items()
+        for case in cases
+    ]
+    calls = [(code(case.expression), case.error.__name__, case.says) for case in CALLS]
+    broken = [(case.what, case.says.replace("\n", " ").strip()) for case in BROKEN]
+    return f"""# Bad inputs and what is said about them
+
+<!-- Made by `python tests/bad_inputs.py > docs/bad-inputs.md`; the tests run every line. -->
+
+A command that cannot do what was asked prints one line on the error stream, never a traceback,
+and ends with status 2 (a wrong flag or input) or 1 (a run that failed). A function raises an error
+of one sentence. Every line below is a test, and the message is a part of what is said.
+
+Arrays that a model keeps or carries on must be finite: parameters, tables of vectors, states, and
+the sequences that a recurrent layer is given. NaN and infinity in them are refused where they come
+in, with their place. What goes bad inside a model is not searched for: it shows in the loss, and
+training stops before the update. A run whose parameters are not finite is not saved over one whose
+parameters are.
+
+## Commands ({len(commands)})
+
+The folder holds a text, a finished run `run`, and the files that the names say.
+
+{table(("Command", "Message", "Status"), commands)}
+
+## Functions ({len(calls)})
+
+`model` is `LanguageModel(11, 4, 2)`; `x` and `y` are ids (5, 3), `v` is an input (5, 3, 6), and
+`table` has shape (11, 4).
+
+{table(("Call", "Error", "Message"), calls)}
+
+## Checkpoint files ({len(broken)})
+
+Each is made from a good checkpoint, with a right checksum where the damage lies deeper. All of them
+raise `CheckpointError` and end a command with status 2, and the message names the file.
+
+{table(("What is wrong", "Message"), broken)}
+
+## What simply works
+
+Texts: {"; ".join(WORKING_TEXTS.values())}.
+
+{table(("Call",), [(code(expression),) for expression in WORKS])}
+"""
+
+
+if __name__ == "__main__":
+    print(page(), end="")

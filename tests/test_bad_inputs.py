@@ -1,0 +1,276 @@
+"""Every line of the tables in `bad_inputs`: one sentence that names the culprit, no traceback."""
+
+import io
+import os
+import shlex
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, page
+from broken_checkpoints import take_apart, with_meta
+from hypothesis import given
+from hypothesis import strategies as st
+
+import numpylstm as nl
+from numpylstm.cli import eval as eval_command
+from numpylstm.cli import sample as sample_command
+from numpylstm.cli import train as train_command
+from numpylstm.data import Corpus, DataError
+
+MAIN = {
+    "numpylstm-train": train_command.main,
+    "numpylstm-eval": eval_command.main,
+    "numpylstm-sample": sample_command.main,
+}
+BIN = Path(sys.executable).parent
+TINY = ("--preset", "demo", "--hidden-size", "6", "--num-layers", "1", "--batch-size", "4",
+        "--num-steps", "5", "--max-vocab", "30")  # fmt: skip
+
+
+def words(count, seed=0):
+    """Lines of ten words."""
+    drawn = np.random.default_rng(seed).integers(0, 25, count)
+    return "".join(f"w{k}{' ' if n % 9 else chr(10)}" for n, k in enumerate(drawn, 1))
+
+
+def tgz(path, files):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def train(*arguments):
+    assert train_command.main([*TINY, *map(str, arguments)]) == 0
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with good and bad files, and runs."""
+    folder = tmp_path_factory.mktemp("workplace")
+    before = os.getcwd()
+    os.chdir(folder)
+    text = words(1500)
+    files = {
+        "text.txt": text.encode(),
+        "other.txt": words(1500, seed=1).encode(),
+        "empty.txt": b"",
+        "blank.txt": b"\n" * 100,
+        "one-word.txt": b"word",
+        "short.txt": words(100).encode(),
+        "binary.bin": bytes(range(256)),
+        "latin1.txt": "caf\u00e9 ".encode("latin-1") * 100,
+        "utf16.txt": text.encode("utf-16"),
+        "cut.txt": text.encode() + b"\xc3",
+        "unicode.txt": (text + "\u017ee\u0161t\u0117 \u4e2d\u6587 e\u0301 \U0001f40d\n").encode(),
+        "bom.txt": b"\xef\xbb\xbf" + text.encode(),
+        "crlf.txt": text.replace("\n", "\r\n").encode(),
+        "cr.txt": text.replace("\n", "\r").encode(),
+        "long-line.txt": b"so it goes " * 70_000,
+        "no-newline.txt": text.rstrip("\n").encode(),
+        "gone.txt": text.encode(),
+        "changing.txt": text.encode(),
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    for name in ("folder", "ptb", "half"):
+        (folder / name).mkdir()
+    for split in ("train", "valid", "test"):
+        (folder / "ptb" / f"ptb.{split}.txt").write_text(text)
+    for split in ("train", "valid"):
+        (folder / "half" / f"ptb.{split}.txt").write_text(text)
+    tgz("other.tgz", [("a.txt", b"hello")])
+    tgz("twice.tgz", [("data/ptb.train.txt", b"hello")] * 2)
+    (folder / "cut.tgz").write_bytes((folder / "other.tgz").read_bytes()[:60])
+    np.savez("other.npz", a=np.zeros(3))
+
+    train("--train", "text.txt", "--out", "run", "--epochs", "2")
+    train("--train", "text.txt", "--out", "limited", "--steps", "5")
+    train("--train", "gone.txt", "--out", "missing-text", "--epochs", "1")
+    (folder / "gone.txt").unlink()
+    train("--train", "changing.txt", "--out", "changed-text", "--epochs", "1")
+    (folder / "changing.txt").write_text(text.replace("w3", "w4", 1))
+    train("--train", "text.txt", "--out", "moved-window", "--epochs", "1")
+    good = take_apart((folder / "moved-window" / "last.npz").read_bytes())
+    (folder / "moved-window" / "last.npz").write_bytes(
+        with_meta(window=999, epoch=0, valid_losses=[])(good)
+    )
+    run = nl.restore_run(nl.load("run/last.npz"))
+    for parameter in run.model.parameters().values():
+        parameter.data[...] = 3e38
+    nl.save(run, "exploding.npz")
+    yield folder
+    os.chdir(before)
+
+
+CASES = [(name, case) for name, cases in COMMANDS.items() for case in cases]
+
+
+def check(status, out, err, name, case):
+    assert status == case.status, err
+    assert "Traceback" not in err
+    *before, last = err.splitlines()
+    assert not before or before[0].startswith("usage: ")  # argparse says it first
+    assert last.startswith(f"{name}: error: ")
+    assert " ".join(case.says.split()) in last
+    if case.status == 2:
+        assert out == ""
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{n[10:]} {c.line[:70]}" for n, c in CASES])
+def test_a_bad_command_line_gets_one_sentence(name, case, workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    arguments = shlex.split(case.line)
+    try:
+        status = MAIN[name](arguments)
+    except SystemExit as left:  # from argparse
+        status = left.code
+    check(status, *capsys.readouterr(), name, case)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES[:: len(CASES) // 5])
+def test_the_same_from_real_processes(name, case, workplace):
+    done = subprocess.run(
+        [BIN / name, *shlex.split(case.line)],
+        cwd=workplace, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    check(done.returncode, done.stdout, done.stderr, name, case)
+
+
+def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    arguments = [*TINY, "--train", "text.txt", "--out", "failed", "--save-every", "1"]
+    assert train_command.main([*arguments, "--lr", "1e30", "--clip", "1e30"]) == 1
+    said = capsys.readouterr().err
+    assert "failed/last.npz is the run as it was last saved" in said
+    run = nl.restore_run(nl.load("failed/last.npz"))
+    for parameter in run.model.parameters().values():
+        assert np.isfinite(parameter.data).all()
+
+
+# --- from Python -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def names(workplace):
+    """What the expressions of the tables may use."""
+
+    def read_only(array):
+        array = array.copy()
+        array.flags.writeable = False
+        return array
+
+    rng = np.random.default_rng(0)
+    model = nl.LanguageModel(11, 4, 2, rng=0)
+    state = model.zero_state(3)
+    nan_state = model.zero_state(3)
+    nan_state.c[1, 2, 3] = np.nan
+    ids = rng.integers(0, 11, 60).astype(np.int32)
+    vocabulary = nl.Vocabulary(("<unk>", *"abcdefghij"))
+    lstm = nl.LSTM(6, 4, rng=0)
+    lstm_state = lstm.zero_state(3)
+    return {
+        "nl": nl, "np": np, "model": model, "state": state, "nan_state": nan_state, "ids": ids,
+        "double_state": type(state)(*(part.astype(float) for part in state)),
+        "read_only": read_only, "read_only_state": type(state)(*map(read_only, state)),
+        "x": np.arange(15).reshape(5, 3) % 11, "y": np.arange(1, 16).reshape(5, 3) % 11,
+        "classifier": nl.SequenceClassifier(11, 2, 4, rng=0),
+        "nan": np.float32(np.nan), "inf": np.float32(np.inf), "ones": np.ones((5, 3), np.float32),
+        "v": np.ones((5, 3, 6), np.float32), "hs": np.ones((5, 3, 4), np.float32),
+        "lstm": lstm, "lstm_state": lstm_state, "rnn": nl.RNN(6, 4, rng=0),
+        "table": np.ones((11, 4)), "arrays": model.state_dict(),
+        "corpus": Corpus("made up", "word", vocabulary, ids, ids, ids,
+                         dict.fromkeys(("train", "valid", "test"), 0)),
+        "run": nl.restore_run(nl.load(workplace / "run" / "last.npz")),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALLS, ids=lambda case: case.expression[:80])
+def test_a_bad_call_gets_one_sentence(case, names, workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    with pytest.raises(case.error) as refused:
+        eval(case.expression, names)
+    assert case.says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("expression", WORKS)
+def test_an_odd_call_works(expression, names):
+    eval(expression, names)
+
+
+# --- texts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", WORKING_TEXTS)
+def test_an_odd_text_works(file, workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    train("--train", file, "--out", f"run of {file}", "--steps", "3")
+    checkpoint = f"run of {file}/best.npz"
+    assert eval_command.main([checkpoint, "--file", "crlf.txt"]) == 0
+    assert sample_command.main([checkpoint, "--prompt", "w1 \u4e2d\u6587", "--length", "5"]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_line_ends_and_byte_order_mark_change_nothing(workplace):
+    texts = [nl.data.read_text(workplace / f"{name}.txt") for name in ("text", "bom", "crlf", "cr")]
+    assert len(set(texts)) == 1
+
+
+def test_a_terminal_without_unicode_shows_escapes(workplace):
+    done = subprocess.run(
+        [BIN / "numpylstm-sample", "run/best.npz", "--prompt", "\u4e2d", "--length", "1"],
+        cwd=workplace, capture_output=True, timeout=100, check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"\\u4e2d")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_to_a_full_disk(workplace):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [BIN / "numpylstm-eval", "run/best.npz"],
+            cwd=workplace, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == ("numpylstm-eval: error: standard output: No space left on device\n")
+
+
+def test_a_reader_that_leaves(workplace):
+    """``numpylstm-sample ... | head``: nobody is there to be told."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [BIN / "numpylstm-sample", "run/best.npz"],
+        cwd=workplace, stdout=write, stderr=subprocess.PIPE, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@given(raw=st.binary(max_size=400), level=st.sampled_from(["word", "char"]))
+def test_fuzz_a_file_becomes_a_corpus_or_one_sentence(raw, level, tmp_path_factory):
+    """The whole way from bytes to ids."""
+    path = tmp_path_factory.getbasetemp() / "fuzz.txt"
+    path.write_bytes(raw)
+    try:
+        corpus = nl.data.load_text(path, level=level)
+    except DataError as refused:
+        said = str(refused)
+    else:
+        ids = np.concatenate([corpus.train, corpus.valid, corpus.test])
+        said = f"{path}" if 0 <= ids.min() <= ids.max() < len(corpus.vocabulary) else "ids!"
+    assert str(path) in said
+    assert "\n" not in said
+
+
+def test_the_page_is_current():
+    path = Path(__file__).parents[1] / "docs" / "bad-inputs.md"
+    assert path.read_text(encoding="utf-8") == page(), "python tests/bad_inputs.py > docs/..."

@@ -1,0 +1,331 @@
+"""The measuring instrument: what it counts, what it refuses, and one short run from end to end."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm.benchmark import configurations, machine, phases, report, scaling
+from numpylstm.benchmark.configurations import (
+    CONFIGURATIONS,
+    BenchmarkError,
+    Configuration,
+    flops,
+    tokens,
+    weights,
+    windows,
+)
+from numpylstm.benchmark.measure import (
+    Comparison,
+    Memory,
+    Settings,
+    Start,
+    Timing,
+    as_numbers,
+    check_agreement,
+    compare,
+    fitted_exponent,
+)
+from numpylstm.benchmark.process import OURS, PEERS, Worker, installed
+from numpylstm.benchmark.watching import Stopwatch
+from numpylstm.plots import ratio_bars, scaling_lines
+
+SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
+WORK = {"task": "train", "settings": asdict(SMALL)}
+COMMAND = Path(sys.executable).parent / "numpylstm-bench"
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker(OURS, 1) as worker:
+        yield worker
+
+
+# --- what is measured --------------------------------------------------------------------------
+
+
+def test_the_weights_are_those_of_the_model():
+    model = nl.LanguageModel(SMALL.V, SMALL.H, SMALL.L)
+    arrays = weights(SMALL)
+    model.load_state_dict(arrays)
+    assert all(np.abs(a).max() <= SMALL.init_scale for a in arrays.values())
+    assert all(
+        (a == b).all() for a, b in zip(arrays.values(), weights(SMALL).values(), strict=True)
+    )
+
+
+def test_windows_go_on_where_the_one_before_stopped():
+    (x0, y0), (x1, _) = windows(SMALL, 2)
+    assert x0.shape == (SMALL.T, SMALL.B)
+    assert (x0[1:] == y0[:-1]).all()
+    assert (y0[-1] == x1[0]).all()
+
+
+def test_arithmetic_by_hand():
+    c = Configuration("c", V=7, H=3, L=2, T=4, B=5)
+    one_token = 2 * (3 * 12 + 3 * 12) + 2 * (3 * 7) + 2 * (3 * 12 + 3 * 12)
+    assert flops("train", c) == 3 * 4 * 5 * one_token
+    assert flops("sample", c) == configurations.SAMPLE_LENGTH * one_token
+    assert flops("evaluate", c) == tokens("evaluate", c) * one_token
+    in_phases = sum(cost.flops for cost in phases.costs(c).values())
+    assert in_phases == flops("train", c)
+
+
+def test_an_evaluation_call_scores_what_it_says():
+    ids = configurations.evaluation_text(SMALL)
+    result = nl.evaluate(nl.LanguageModel(SMALL.V, SMALL.H), ids, SMALL.B, SMALL.T)
+    assert result.tokens == tokens("evaluate", SMALL)
+
+
+# --- one process -------------------------------------------------------------------------------
+
+
+def test_a_worker_measures_and_answers(worker):
+    assert worker.about["version"] == nl.__version__
+    assert worker.about["seconds"] > 0
+    assert worker.about["tasks"] == list(configurations.TASKS)
+    for task in configurations.TASKS:
+        work = {"task": task, "settings": asdict(SMALL)}
+        worker.ask("prepare", **work, own_weights=True)
+        times = worker.ask("measure", seconds=0.01)["times"]
+        assert len(times) >= 2
+        assert min(times) > 0
+    assert worker.ask("memory")["bytes"] > worker.about["bytes"] / 2
+    assert worker.ask("bandwidth", seconds=0.0)["bandwidth"] > 0
+    assert set(worker.ask("products", size=64, seconds=0.0)) == {"numpy.matmul", OURS}
+    assert "processor" in worker.ask("facts")
+
+
+def test_what_a_worker_computes_is_what_the_model_computes(worker):
+    model = nl.LanguageModel(SMALL.V, SMALL.H, SMALL.L)
+    model.load_state_dict(weights(SMALL))
+    x, y = windows(SMALL, 1)[0]
+    loss, _ = model.forward(x, y, model.zero_state(SMALL.B))
+    found = worker.ask("check", **WORK)["results"]
+    assert found["the loss of step 1"] == pytest.approx(loss)
+    assert found["the loss of step 2"] != found["the loss of step 1"]
+
+
+def test_a_worker_that_fails_says_why():
+    with Worker(OURS, 1) as worker, pytest.raises(BenchmarkError, match="comes too early"):
+        worker.ask("measure", seconds=1)
+
+
+def test_a_worker_for_another_library_does_not_load_ours():
+    """Neither its memory nor its start may include Numba; `json` stands for the other library."""
+    code = (
+        "import sys, importlib; sys.argv = ['', 'json', '1']; import runpy;"
+        "w = runpy.run_path(sys.orig_argv[-1]);"
+        "importlib.import_module('json');"
+        "\ntry: w['load']('json', 1)"
+        "\nexcept ModuleNotFoundError as e: print(e.name)"
+        "\nprint([m for m in ('numba', 'numpylstm.functional') if m in sys.modules])"
+    )
+    path = Path(nl.__file__).parent / "benchmark" / "worker.py"
+    done = subprocess.run([sys.executable, "-P", "-c", code, path], capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.stdout.splitlines() == ["numpylstm.benchmark.peers.json", "[]"], done.stderr
+
+
+# --- comparisons -------------------------------------------------------------------------------
+
+
+def test_libraries_that_disagree_are_not_compared():
+    ours = {"the loss": 3.0, "token 1": 7}
+    check_agreement({OURS: ours, "torch": {"the loss": 3.00001, "token 1": 7}})
+    with pytest.raises(BenchmarkError, match=r"the gradient norm is 2\.02 and 2"):
+        check_agreement({OURS: {"the gradient norm": 2.0}, "jax": {"the gradient norm": 2.02}})
+    with pytest.raises(BenchmarkError, match=r"torch and numpylstm .* the loss is 3\.01 and 3"):
+        check_agreement({OURS: ours, "torch": {"the loss": 3.01, "token 1": 7}})
+    with pytest.raises(BenchmarkError, match="token 1 is 8 and 7"):
+        check_agreement({OURS: ours, "torch": {"the loss": 3.0, "token 1": 8}})
+    with pytest.raises(BenchmarkError, match="the loss is nan"):
+        check_agreement({OURS: ours, "torch": {"the loss": math.nan, "token 1": 7}})
+
+
+@pytest.mark.parametrize("task", configurations.TASKS)
+@pytest.mark.parametrize("peer", PEERS)
+def test_every_installed_peer_computes_the_same(worker, peer, task):
+    if peer not in installed():
+        pytest.skip(f"{peer} is not installed")
+    with Worker(peer, 1) as other:
+        if task not in other.about["tasks"]:
+            pytest.skip(f"{peer} is not asked to {task}")
+        work = {"task": task, "settings": asdict(SMALL)}
+        check_agreement({w.library: w.ask("check", **work)["results"] for w in (worker, other)})
+        other.ask("prepare", **work, own_weights=True)
+        assert min(other.ask("measure", seconds=0.01)["times"]) > 0
+
+
+def test_a_comparison(worker):
+    settings = Settings((OURS,), 1, rounds=2, seconds=0.01, product_size=64)
+    found = compare("train", SMALL, settings, 0.0, worker)
+    (timing,) = found.timings
+    assert len(timing.turns) == 2
+    assert found.product_speed > 0
+    assert json.loads(json.dumps(as_numbers(found)))["libraries"][OURS]["seconds"] > 0
+
+
+def comparison():
+    timings = Timing(OURS, "1", (0.2, 0.1, 0.3)), Timing("torch", "2", (0.5, 0.6, 0.4))
+    return Comparison("train", CONFIGURATIONS["char"], timings, 1e12, 0.4)
+
+
+def test_ratio_is_that_of_the_medians():
+    found = comparison()
+    assert found.ratio(found.timings[1]) == pytest.approx(2.5)
+    assert found.tokens_per_second(found.timings[0]) == pytest.approx(50 * 32 / 0.2)
+    assert as_numbers(found)["libraries"]["torch"]["time_relative_to_ours"] == pytest.approx(2.5)
+
+
+def test_tables():
+    text = report.comparison(comparison())
+    assert "torch 2" in text
+    assert "2.50" in text
+    assert "others used up to 40%" in text
+    starts = [
+        Start(OURS, "compiled kernels on disk", 0.25, 0.125, 0.5),
+        Start("torch", "", 1, 1, 1),
+    ]
+    assert "numpylstm, compiled kernels on disk" in report.starts(starts)
+    assert "0.88" in report.starts(starts)
+    memory = report.memory([Memory(OURS, 2**20, 2**28), Memory("torch", 2**20, 2**29)])
+    assert "256" in memory
+    assert "2.00" in memory
+
+
+def test_a_busy_machine_is_noticed():
+    assert report.busy_warning(0.1, 0.02) == ""
+    assert "50%" in report.busy_warning(None, 0.5)
+    assert "2.0" in report.busy_warning(2.0, None)
+    assert report.busy_warning(None, None) == ""
+    share = machine.pause()
+    assert share is None or 0 <= share <= 1
+
+
+# --- scaling -----------------------------------------------------------------------------------
+
+
+def test_a_power_is_found():
+    sizes = [1, 2, 8, 64]
+    assert fitted_exponent(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx(1.5)
+
+
+def test_curves():
+    settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
+    (curve,), comparisons = scaling.curves("T", (2, 40), settings, 1e9, SMALL)
+    assert [c.configuration.T for c in comparisons] == [2, 40]
+    assert curve.seconds[1] > curve.seconds[0]
+    assert "exponent" in report.curves([curve])
+
+
+# --- the profile -------------------------------------------------------------------------------
+
+
+def test_a_stopwatch_takes_the_inner_time_off_the_outer():
+    stopwatch = Stopwatch()
+    inner = stopwatch.watch(lambda: time.sleep(0.02), "inner")
+
+    def outer():
+        time.sleep(0.01)
+        inner()
+        return 5
+
+    assert stopwatch.watch(outer, "outer")() == 5
+    assert set(stopwatch.seconds) == {"outer", "outer/inner"}
+    assert stopwatch.seconds["outer/inner"] >= 0.02
+    assert 0.01 <= stopwatch.seconds["outer"] < stopwatch.seconds["outer/inner"]
+
+
+@pytest.mark.parametrize("name", ["test", "char"])
+def test_every_phase_of_a_step_is_seen(worker, name):
+    c = CONFIGURATIONS.get(name, SMALL)
+    worker.ask("prepare", task="train", settings=asdict(c), own_weights=True)
+    answer = worker.ask("watch", seconds=0.01)
+    found = phases.phases(answer["parts"], answer["watched"], c, 1e11, 1e10)
+    seen = {phase.name for phase in found if phase.bound}
+    # What is small goes through a layer in one kernel, and a product need not be watched apart.
+    whole = {name for name in seen if not name.startswith("lstm.")}
+    expected = {name for name in phases.costs(c) if not name.startswith("lstm.")}
+    assert whole == expected
+    for layer in range(c.L):
+        for way in ("forward", "backward"):
+            assert any(name.startswith(f"lstm.{layer} {way}: ") for name in seen)
+    assert sum(phase.seconds for phase in found) == pytest.approx(answer["watched"])
+    assert "times bound" in report.profile(found, answer["step"], 1e11, 1e10)
+
+
+def test_a_whole_layer_costs_what_its_parts_cost():
+    costs = phases.costs(SMALL)
+    whole = phases.whole_layers(costs)
+    assert len(whole) == 2 * SMALL.L
+    apart = sum(cost.flops for name, cost in costs.items() if name.startswith("lstm."))
+    assert sum(cost.flops for cost in whole.values()) == apart
+
+
+# --- pictures and the command ------------------------------------------------------------------
+
+
+def test_pictures():
+    figure = ratio_bars({"tiny": {"torch": 12.0, "jax": 3.0}, "char": {"torch": 2.0}})
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["tiny", "char"]
+    assert len(figure.axes[0].patches) == 3
+    figure = scaling_lines([
+        ("H", OURS, (2, 4, 8), (0.1, 0.2, 0.4), 1.0),
+        ("H", "torch", (2, 4, 8), (0.2, 0.4, 0.8), 1.0),
+        ("T", OURS, (5, 10), (0.1, 0.4), 2.0),
+    ])  # fmt: skip
+    assert [axes.get_xlabel() for axes in figure.axes] == ["H", "T"]
+    assert [len(axes.get_lines()) for axes in figure.axes] == [2, 1]
+    assert figure.axes[0].get_xscale() == "log"
+
+
+def bench(*arguments, cwd, expect=0):
+    done = subprocess.run(
+        [COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False,
+        timeout=300, env=os.environ | {"MPLBACKEND": "agg"},
+    )  # fmt: skip
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+def test_the_command(tmp_path):
+    out, err = bench("tiny", "--peers", "none", "--rounds", 1, "--seconds", 0.01,
+                     "--json", "found.json", cwd=tmp_path)  # fmt: skip
+    assert err == ""
+    assert "train, tiny: V 20, H 16, L 1, T 100, B 1" in out
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["comparisons"][0]["configuration"]["H"] == 16
+    assert found["machine"]["NumPy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["huge"], "'huge' is not something to measure"),
+        (["tiny", "--all"], "names do not go with --all"),
+        (["--threads", "0"], "--threads must be from 1 to"),
+        (["--rounds", "0"], "--rounds must be at least 1, got 0"),
+        (["--seconds", "nan"], "--seconds must be above 0"),
+        (["--peers", "theano"], "--peers must name some of torch, jax, tensorflow"),
+        (["--json", "no/where.json"], "no/where.json: the folder no does not exist"),
+        (["--profile", "tiny", "--plot", "a.png"], "--plot: a profile has no picture"),
+    ],
+)
+def test_errors_are_one_sentence(tmp_path, capsys, monkeypatch, arguments, expected):
+    from numpylstm.cli.bench import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"numpylstm-bench: error: {expected}")
+    assert captured.err.count("\n") == 1

@@ -1,0 +1,490 @@
+"""A run is stopped in every way, by people, by the machine and by the disk, and nothing is lost.
+
+What "nothing" means: the files that a run ends with, and what it prints at its end, are those of a
+run that was never stopped, to the last byte.
+"""
+
+import errno
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm.checkpoint import load, restore_run
+from numpylstm.cli import train as train_command
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+
+TRAIN = Path(sys.executable).with_name("numpylstm-train")
+TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
+        "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
+        "--save-every", "1")  # fmt: skip
+WIDE = ("--train", "text.txt", "--hidden-size", "72", "--num-layers", "2", "--batch-size", "20",
+        "--num-steps", "8", "--epochs", "3", "--log-every", "3", "--save-every", "2")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a text of 2,000 words, of which each depends on the one before."""
+    folder = tmp_path_factory.mktemp("interruptions")
+    rng = np.random.default_rng(0)
+    ids = np.cumsum(rng.choice([1, 3, 7], 2000)) % 50
+    (folder / "text.txt").write_text(
+        "".join(f"w{k}{' ' if n % 12 else chr(10)}" for n, k in enumerate(ids, 1))
+    )
+    return folder
+
+
+def start(folder, *arguments, threads=1, **options):
+    return subprocess.Popen(
+        [TRAIN, *map(str, arguments)],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "NUMBA_NUM_THREADS": str(threads)}, **options,
+    )  # fmt: skip
+
+
+def finish(process, expect=0):
+    """Wait for the end of a process; returns (stdout, stderr)."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == expect, out + err
+    return out, err
+
+
+def run(folder, *arguments, expect=0, **options):
+    return finish(start(folder, *arguments, **options), expect)
+
+
+def wait_for(process, text):
+    """Read what a process prints up to a line with this text; returns all of it."""
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(f"{text!r} was never printed: {seen}{process.stderr.read()}")
+
+
+def report(out):
+    """What a run prints at its end, without the name of its folder."""
+    return re.sub(r"Saved in [^:]*", "", out[out.index("Test perplexity") :])
+
+
+def files(path):
+    """Name and bytes of everything in a folder."""
+    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
+
+
+def whole_run(folder, settings):
+    """A run that is never stopped: its files and its report, made once for each set of settings."""
+    path = folder / f"whole-{abs(hash(settings))}"
+    kept = path.with_suffix(".txt")
+    if not kept.exists():
+        out, _ = run(folder, *settings, "--out", path.name)
+        kept.write_text(report(out))
+    return files(path), kept.read_text()
+
+
+# --- kill -9 -----------------------------------------------------------------------------------
+
+
+def kill_and_resume(folder, settings, kills, seed):
+    """Kill a run at random moments, resume it each time, and compare its end.
+
+    Returns how many kills found the process alive, how many of them in a save.
+    """
+    expected, expected_report = whole_run(folder, settings)
+    moments = random.Random(seed)
+    out = folder / f"killed-{seed}"
+    killed = in_a_save = 0
+    while True:
+        begun = (out / "last.npz").exists()
+        again = ("--resume", out.name, "--save-every", "1")
+        process = start(folder, *(again if begun else (*settings, "--out", out.name)))
+        if killed < kills:
+            wait_for(process, "First step done")
+            time.sleep(moments.uniform(0, 2.5 / kills))
+            process.kill()
+            process.communicate()
+            if process.returncode == 0:
+                break  # it was already done
+            assert process.returncode == -signal.SIGKILL
+            killed += 1
+            in_a_save += any(entry.suffix == ".tmp" for entry in out.iterdir())
+            saved = restore_run(load(out / "last.npz"))  # whole, whatever happened
+            assert saved.step > 0
+        else:
+            printed, _ = finish(process)
+            break
+    assert report(printed) == expected_report
+    assert files(out) == expected  # and no temporary file is left
+    return killed, in_a_save
+
+
+def test_a_run_that_is_killed_three_times_ends_with_the_same_bytes(folder):
+    killed, _ = kill_and_resume(folder, TINY, kills=3, seed=1)
+    assert killed == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("seed", "flags"),
+    [
+        (11, ()),
+        (12, ("--momentum", "0.5", "--lr", "0.3", "--schedule", "plateau")),
+        (13, ("--cell", "rnn", "--level", "char", "--dtype", "float64")),
+        (14, ("--tied", "--dropout", "0.5", "--steps", "250")),
+    ],
+)
+def test_kills_without_end(folder, seed, flags, capsys):
+    killed, in_a_save = kill_and_resume(folder, (*TINY, *flags), kills=6, seed=seed)
+    with capsys.disabled():
+        print(f"\nkilled {killed} times, {in_a_save} of them while a file was written")
+    assert killed == 6
+
+
+# --- signals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_saves_and_says_how_to_go_on(folder, name):
+    """The step is finished and saved, and the printed command really goes on."""
+    number = getattr(signal, name)
+    out = folder / f"stopped by {name}"  # a name that needs quotes
+    process = start(folder, *TINY, "--out", out.name)
+    seen = wait_for(process, "step 30/")
+    process.send_signal(number)
+    rest, err = finish(process, expect=128 + number)
+    assert err == ""
+    stopped = re.search(r"Stopped at epoch \d+, step (\d+); saved\. Resume with\n  (.*)\n", rest)
+    assert stopped, seen + rest
+    assert restore_run(load(out / "last.npz")).step == int(stopped[1])
+
+    program, *arguments = shlex.split(stopped[2])
+    assert program == "numpylstm-train"
+    assert arguments == ["--resume", out.name, "--save-every", "1"]
+    printed, _ = run(folder, *arguments)
+    expected, expected_report = whole_run(folder, TINY)
+    assert report(printed) == expected_report
+    assert files(out) == expected
+
+
+def test_many_signals_at_once_harm_nothing(folder):
+    """Someone leans on Ctrl-C."""
+    out = folder / "leaned-on"
+    process = start(folder, *TINY, "--out", out.name)
+    wait_for(process, "step 20/")
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.002)
+    process.communicate()
+    assert process.returncode in (130, -signal.SIGINT)  # the last may come after all is done
+    printed, _ = run(folder, "--resume", out.name)
+    expected, expected_report = whole_run(folder, TINY)
+    assert report(printed) == expected_report
+    assert files(out) == expected
+
+
+def test_what_the_shell_ignores_stays_ignored(folder):
+    """``nohup numpylstm-train`` outlives its terminal."""
+    process = start(
+        folder, *TINY, "--out", "nohup",
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    wait_for(process, "step 20/")
+    process.send_signal(signal.SIGHUP)
+    finish(process)
+
+
+# --- within this process, where a fault can be placed exactly ----------------------------------
+
+
+class Fault:
+    """Stands for a function, and fails at its `at`-th call, after some of its work if so asked."""
+
+    def __init__(self, function, error, at, partly=None):
+        self.function, self.error, self.at, self.partly = function, error, at, partly
+        self.calls = 0
+
+    def __call__(self, *arguments, **options):
+        if isinstance(arguments[0], Path) and arguments[0].suffix != ".tmp":
+            return self.function(*arguments, **options)  # only files that are saved count
+        self.calls += 1
+        if self.calls != self.at:
+            return self.function(*arguments, **options)
+        if self.partly is not None:
+            self.partly(*arguments)
+        raise self.error
+
+    def __get__(self, instance, owner):
+        """As a method."""
+        return self if instance is None else lambda *a, **o: self(instance, *a, **o)
+
+
+def some_bytes(file, *arguments):
+    file.write(b"PK\x03\x04 the beginning of something")
+
+
+NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
+IO_ERROR = OSError(errno.EIO, "Input/output error")
+
+FAULTS = {
+    "writing fails": (np, "savez", NO_SPACE, some_bytes),
+    "flushing to the disk fails": (os, "fsync", IO_ERROR, None),
+    "renaming fails": (Path, "replace", OSError(errno.EACCES, "Permission denied"), None),
+    "no file can be made": (Path, "open", OSError(errno.EROFS, "Read-only file system"), None),
+}
+
+
+def train_here(folder, monkeypatch, *arguments):
+    monkeypatch.chdir(folder)
+    return train_command.main(["--threads", "1", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", [1, 12, 61])
+def test_a_save_that_fails_leaves_what_was_saved(folder, monkeypatch, capsys, fault, at):
+    """Status 1 and one sentence; the run can be resumed, and ends as if nothing had been."""
+    out = folder / f"{fault} {at}"
+    place, name, error, partly = FAULTS[fault]
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, Fault(getattr(place, name), error, at, partly))
+        assert train_here(folder, patch, *TINY, "--out", out.name) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert re.fullmatch(
+        rf"numpylstm-train: error: {out.name}/(last\.npz|best\.npz|metrics\.csv|config\.json"
+        rf"|vocabulary\.json|curves\.png) could not be written: {error.strerror}; what was saved "
+        r"before is still there\n",
+        err,
+    )
+    assert not [entry.name for entry in out.iterdir() if entry.suffix == ".tmp"]
+    begun = (out / "last.npz").exists()
+    assert begun or at == 1
+    again = ("--resume", out.name) if begun else (*TINY, "--out", out.name)
+    assert train_here(folder, monkeypatch, *again) == 0
+    expected, _ = whole_run(folder, TINY)
+    assert files(out) == expected
+
+
+def test_a_temporary_file_that_cannot_be_removed_is_removed_later(folder, monkeypatch, capsys):
+    """The first error is the one that is told."""
+    out = folder / "stuck"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", Fault(np.savez, NO_SPACE, 9, some_bytes))
+        stuck = OSError(errno.EPERM, "Operation not permitted")
+        patch.setattr(Path, "unlink", lambda *a, **o: (_ for _ in ()).throw(stuck))
+        assert train_here(folder, patch, *TINY, "--out", out.name) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert [entry.suffix for entry in out.iterdir()].count(".tmp") == 1
+    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
+    assert files(out) == whole_run(folder, TINY)[0]
+
+
+def test_a_second_ctrl_c_in_the_middle_of_a_save_stops_at_once(folder, monkeypatch, capsys):
+    out = folder / "twice"
+
+    def interrupt(*arguments):
+        some_bytes(*arguments)
+        signal.raise_signal(signal.SIGINT)  # the first is only noted
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", Fault(np.savez, AssertionError("not stopped"), 20, interrupt))
+        assert train_here(folder, patch, *TINY, "--out", out.name) == 130
+    assert capsys.readouterr().err == ""
+    assert not [entry.name for entry in out.iterdir() if entry.suffix == ".tmp"]
+    assert restore_run(load(out / "last.npz")).step == 18  # the first save is before step 1
+    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
+    assert files(out) == whole_run(folder, TINY)[0]
+
+
+def test_a_folder_that_disappears(folder, monkeypatch, capsys):
+    out = folder / "disappears"
+    with monkeypatch.context() as patch:
+        remove = Fault(np.savez, NO_SPACE, 9, lambda *_: shutil.rmtree(out))
+        patch.setattr(np, "savez", remove)
+        assert train_here(folder, patch, *TINY, "--out", out.name) == 1
+    assert "disappears/last.npz could not be written" in capsys.readouterr().err
+
+
+# --- the disk, from outside --------------------------------------------------------------------
+
+
+def limited(size):
+    """No file may grow beyond this size, as on a disk that is full."""
+    import resource
+
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_full_disk(folder):
+    out = folder / "full"
+    run(folder, *TINY, "--out", out.name, "--epochs", "1")
+    before = files(out)
+    size = len(before["last.npz"])
+    _, err = run(
+        folder, "--resume", out.name, "--epochs", "3", expect=1, preexec_fn=limited(size // 2)
+    )
+    assert err == (
+        "numpylstm-train: error: full/last.npz could not be written: File too large; what was "
+        "saved before is still there\n"
+    )
+    assert files(out)["last.npz"] == before["last.npz"]
+    run(folder, "--resume", out.name, "--epochs", "3")
+    for name in ("last.npz", "metrics.csv", "config.json"):
+        assert files(out)[name] == whole_run(folder, TINY)[0][name]
+
+
+def test_a_disk_that_is_full_from_the_start(folder):
+    """The command that failed works once there is room."""
+    arguments = (*TINY, "--steps", "3", "--out", "no-room")
+    _, err = run(folder, *arguments, expect=1, preexec_fn=limited(2000))
+    assert "no-room/last.npz could not be written: File too large" in err
+    assert err.count("\n") == 1
+    run(folder, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("place", "crash"),
+    [
+        ("before the rename", "pathlib.Path.replace = crash"),
+        ("in the middle of writing", "np.savez = lambda file, **_: (file.write(b'PK'), crash())"),
+    ],
+)
+def test_a_crash_in_a_save(folder, place, crash):
+    """The process dies at once, as with a power cut: no handler, no `finally`."""
+    out = folder / place
+    script = f"""
+import os, pathlib, sys
+import numpy as np
+from numpylstm.cli import train
+from numpylstm import run_folder
+
+save, count = run_folder.checkpoint.save, 0
+
+def crash(*_):
+    os._exit(77)
+
+def count_down(run, path):
+    global count
+    count += 1
+    if count == 30:
+        {crash}
+    save(run, path)
+
+run_folder.checkpoint.save = count_down
+train.main(sys.argv[1:])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *TINY, "--out", out.name],
+        cwd=folder, capture_output=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 77
+    assert [entry.suffix for entry in out.iterdir()].count(".tmp") == 1
+    assert restore_run(load(out / "last.npz")).step == 28
+    printed, _ = run(folder, "--resume", out.name)
+    expected, expected_report = whole_run(folder, TINY)
+    assert report(printed) == expected_report
+    assert files(out) == expected
+
+
+def test_a_run_that_was_killed_before_its_first_save_can_be_started_again(folder):
+    out = folder / "early"
+    out.mkdir()
+    (out / ".last.npz.0123abcd.tmp").write_bytes(b"PK")
+    run(folder, *TINY, "--steps", "3", "--out", out.name)
+    assert not list(out.glob(".*.tmp"))
+
+
+# --- the same bytes ----------------------------------------------------------------------------
+
+
+def test_resumed_at_the_end_of_an_epoch_and_made_longer(folder):
+    """As if it had been planned that long, except in what says how long it was planned."""
+    out = folder / "longer"
+    run(folder, *TINY, "--epochs", "2", "--out", out.name)
+    printed, _ = run(folder, "--resume", out.name, "--epochs", "3")
+    expected, expected_report = whole_run(folder, TINY)
+    found = files(out)
+    assert report(printed) == expected_report
+    for name in expected.keys() - {"best.npz"}:  # made while two epochs were planned
+        assert found[name] == expected[name]
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_the_number_of_threads_changes_nothing(folder):
+    """One thread all along; two threads, stopped in an epoch and gone on with one."""
+    expected, expected_report = whole_run(folder, WIDE)
+    rows = 20 * 8
+    assert rows * 72 * 50 < nl.functional.SMALL < rows * 72 * 4 * 72  # both kinds of kernel
+    out = folder / "threads"
+    process = start(folder, *WIDE, "--threads", "2", "--out", out.name, threads=2)
+    wait_for(process, "epoch   2")
+    process.send_signal(signal.SIGINT)
+    finish(process, expect=130)
+    printed, _ = run(folder, "--resume", out.name, "--threads", "1", threads=2)
+    assert report(printed) == expected_report
+    assert files(out) == expected
+    run(folder, *WIDE, "--threads", "2", "--out", "both", threads=2)
+    assert files(folder / "both") == expected
+
+
+@pytest.mark.slow
+def test_a_fresh_cache_of_kernels_changes_nothing(folder, tmp_path, monkeypatch):
+    expected, expected_report = whole_run(folder, WIDE)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    for name in ("fresh", "warm"):
+        printed, _ = run(folder, *WIDE, "--out", name, threads=2)
+        assert report(printed) == expected_report
+        assert files(folder / name) == expected
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+MEASURE = """
+import os
+import numpy as np
+import numpylstm as nl
+from numpylstm.data import Corpus, Vocabulary
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+ids = np.random.default_rng(0).integers(0, 200, 13_000).astype(np.int32)
+vocabulary = Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 200))))
+corpus = Corpus("made up", "word", vocabulary, ids, ids[:300], ids[:300], dict.fromkeys(
+    ("train", "valid", "test"), 0))
+config = nl.TrainConfig(hidden_size=32, num_steps=5, batch_size=4, epochs=9, log_every=50,
+                        dropout=0.2, momentum=0.5, lr=0.1)
+run = nl.new_run(config, corpus)
+sizes = []
+for item in nl.train(run, corpus):
+    if run.step >= 300 and isinstance(item, nl.training.Step):
+        sizes.append(resident())
+    if run.step == 1300:
+        break
+print(len(sizes), sizes[0], max(sizes))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
+def test_memory_is_flat_over_a_thousand_steps(folder):
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE],
+        cwd=folder, capture_output=True, text=True, check=True,
+        env=os.environ | {"NUMBA_NUM_THREADS": "1"},
+    )  # fmt: skip
+    steps, first, highest = map(int, done.stdout.split())
+    assert steps >= 1000
+    assert highest < 1.02 * first
