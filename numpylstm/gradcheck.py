@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], Any]
@@ -91,7 +91,7 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
     slopes : dict of name -> array of the same shape
     """
 
-    def slope(point, path, index):
+    def slope(point: dict[str, NDArray[Any]], path: str, index: tuple[int, ...]) -> Any:
         value = point[path][index]
         point[path][index] = value + step
         above = f(point)
@@ -124,7 +124,7 @@ def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDAr
         If the function returns a real number: it has thrown the imaginary part away.
     """
 
-    def slope(point, path, index):
+    def slope(point: dict[str, NDArray[Any]], path: str, index: tuple[int, ...]) -> Any:
         value = point[path][index]
         point[path][index] = value + 1j * step
         result = f(point)
@@ -139,7 +139,9 @@ def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDAr
     return _along_every_entry(slope, arrays, np.complex128)
 
 
-def _along_every_entry(slope, arrays: Arrays, dtype) -> dict[str, NDArray[Any]]:
+def _along_every_entry(
+    slope: Callable[..., Any], arrays: Arrays, dtype: DTypeLike
+) -> dict[str, NDArray[Any]]:
     point = {path: np.array(array, dtype) for path, array in arrays.items()}
     slopes = {path: np.empty(np.shape(array)) for path, array in arrays.items()}
     for path, array in slopes.items():

@@ -355,8 +355,8 @@ def finish_epoch(run: Run, corpus: Corpus) -> Row:
     valid = evaluate_quickly(run.model, corpus.valid, config)
     if not math.isfinite(valid.perplexity):
         raise TrainingFailed(
-            f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch {run.epoch + 1}, step {run.step}; "
-            f"{usual_causes(run)}"
+            f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
+            f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
         )
     row = close_row(run, valid.perplexity, valid.accuracy)
     run.valid_losses.append(valid.loss)

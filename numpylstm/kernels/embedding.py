@@ -8,8 +8,9 @@ from .parts import part
 
 
 @inner
-def scatter_add_columns(dx, ids, dW, first, last, from_zero):
-    """`scatter_add` for columns first:last."""
+def scatter_add_share(dx, ids, dW, from_zero, share, shares):
+    """The `share`-th part of `scatter_add`."""
+    first, last = part(dW.shape[1], share, shares, 16)
     if from_zero:
         for row in dW:
             row[first:last] = 0
@@ -25,6 +26,8 @@ def scatter_add(dx, ids, dW, from_zero, shares):
 
     With `from_zero`, dW is set to zero first.
     """
+    if shares == 1:
+        scatter_add_share(dx, ids, dW, from_zero, np.intp(0), shares)
+        return
     for share in prange(shares):
-        first, last = part(dW.shape[1], np.intp(share), shares, 16)
-        scatter_add_columns(dx, ids, dW, first, last, from_zero)
+        scatter_add_share(dx, ids, dW, from_zero, np.intp(share), shares)

@@ -70,14 +70,23 @@ def step_forward(Wh, t, a, h, activation, i0, i1, j0, j1):
         activate(run(h, i, j0, j1), activation)
 
 
+@inner
+def forward_rows(Wh, a, h, activation, share, shares):
+    """All steps for the `share`-th part of the rows."""
+    T, B, H = a.shape
+    i0, i1 = part(B, share, shares, 1)
+    for t in range(T):
+        step_forward(Wh, t, a, h, activation, i0, i1, 0, H)
+
+
 @kernel(parallel=True, tiles=True)
 def forward_by_rows(Wh, a, h, activation, shares):
     """Time steps 0...T-1; fills h[1:]."""
-    T, B, H = a.shape
+    if shares == 1:
+        forward_rows(Wh, a, h, activation, np.intp(0), shares)
+        return
     for share in prange(shares):
-        i0, i1 = part(B, np.intp(share), shares, 1)
-        for t in range(T):
-            step_forward(Wh, t, a, h, activation, i0, i1, 0, H)
+        forward_rows(Wh, a, h, activation, np.intp(share), shares)
 
 
 @inner
@@ -93,9 +102,10 @@ def step_backward(t, panels, dhs, h, da, dh, activation, i0, i1, j0, j1):
 
 
 @inner
-def backward_rows(Wh, h, dhs, dh, da, activation, i0, i1):
-    """All steps, last to first, for rows i0:i1."""
-    T, _, H = da.shape
+def backward_rows(Wh, h, dhs, dh, da, activation, share, shares):
+    """All steps, last to first, for the `share`-th part of the rows."""
+    T, B, H = da.shape
+    i0, i1 = part(B, share, shares, 1)
     panels = empty_transposed_panels(Wh)
     pack_transposed(Wh, 0, H, panels)
     for step in range(T + 1):
@@ -105,6 +115,8 @@ def backward_rows(Wh, h, dhs, dh, da, activation, i0, i1):
 @kernel(parallel=True, tiles=True)
 def backward_by_rows(Wh, h, dhs, dh, da, activation, shares):
     """Time steps T-1...0; dh arrives as dhT and leaves as dh0; fills da."""
+    if shares == 1:
+        backward_rows(Wh, h, dhs, dh, da, activation, np.intp(0), shares)
+        return
     for share in prange(shares):
-        i0, i1 = part(dh.shape[0], np.intp(share), shares, 1)
-        backward_rows(Wh, h, dhs, dh, da, activation, i0, i1)
+        backward_rows(Wh, h, dhs, dh, da, activation, np.intp(share), shares)

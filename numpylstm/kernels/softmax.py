@@ -2,8 +2,7 @@
 
 A row is read three times (its maximum, its sum of exponentials, where the maximum was), but only
 the first time from afar: a row of ten thousand numbers stays in the cache. Threads share the rows.
-The sum over a row runs in vector lanes, which "reassoc" allows: one fixed order, whatever the
-number of threads.
+The sum over a row runs in vector lanes, in one fixed order whatever the number of threads.
 """
 
 import numpy as np
@@ -35,12 +34,26 @@ def largest(row):
     return peak
 
 
-@reordering
+@inner
 def sum_of_exponentials(row, peak):
-    """Return sum(exp(row - peak)) of a row (V,)."""
+    """Return sum(exp(row - peak)) of a row (V,).
+
+    BLOCK sums run side by side and are then added in order. The order is written out, not left to
+    the compiler: it may choose another when it links a kernel anew.
+    """
+    widest_vectors()
     z = row.dtype.type(0)
-    for k in range(row.size):
-        z += exp(row[k] - peak)
+    whole = row.size // BLOCK * BLOCK
+    if whole > 0:
+        sums = np.zeros_like(row[:BLOCK])
+        for start in range(0, whole, BLOCK):
+            piece = row[start : start + BLOCK]
+            for k in range(BLOCK):
+                sums[k] += exp(piece[k] - peak)
+        for value in sums:
+            z += value
+    for value in row[whole:]:
+        z += exp(value - peak)
     return z
 
 
@@ -78,19 +91,37 @@ def row_backward(row, target, log_z, coefficient, drow):
     drow[target] = coefficient * (exp(row[target] - log_z) - one)
 
 
+@inner
+def forward_share(logits, targets, log_z, nll, predicted, share, shares):
+    """The `share`-th part of `forward`."""
+    first, last = part(logits.shape[0], share, shares, 1)
+    for r in range(first, last):
+        log_z[r], nll[r], predicted[r] = row_forward(logits[r], targets[r])
+
+
+@inner
+def backward_share(logits, targets, log_z, coefficients, dlogits, share, shares):
+    """The `share`-th part of `backward`."""
+    first, last = part(logits.shape[0], share, shares, 1)
+    for r in range(first, last):
+        row_backward(logits[r], targets[r], log_z[r], coefficients[r], dlogits[r])
+
+
 @kernel(parallel=True)
 def forward(logits, targets, log_z, nll, predicted, shares):
     """From logits (N, V), targets (N,), fill log_z, nll (N,) and predicted (N,)."""
+    if shares == 1:
+        forward_share(logits, targets, log_z, nll, predicted, np.intp(0), shares)
+        return
     for share in prange(shares):
-        first, last = part(logits.shape[0], np.intp(share), shares, 1)
-        for r in range(first, last):
-            log_z[r], nll[r], predicted[r] = row_forward(logits[r], targets[r])
+        forward_share(logits, targets, log_z, nll, predicted, np.intp(share), shares)
 
 
 @kernel(parallel=True)
 def backward(logits, targets, log_z, coefficients, dlogits, shares):
     """Fill dlogits (N, V) = coefficients (N,) * (softmax(logits) - onehot(targets))."""
+    if shares == 1:
+        backward_share(logits, targets, log_z, coefficients, dlogits, np.intp(0), shares)
+        return
     for share in prange(shares):
-        first, last = part(logits.shape[0], np.intp(share), shares, 1)
-        for r in range(first, last):
-            row_backward(logits[r], targets[r], log_z[r], coefficients[r], dlogits[r])
+        backward_share(logits, targets, log_z, coefficients, dlogits, np.intp(share), shares)
