@@ -189,8 +189,8 @@ LARGE = MEDIUM | {
 }  # fmt: skip
 TUTORIAL = MEDIUM | {"epochs": 60, "decay": 0.93, "constant_epochs": 10}
 DEMO = SMALL | {
-    "max_vocab": 4000, "tied": True, "epochs": 12, "dropout": 0.35, "decay": 0.7,
-    "constant_epochs": 7, "log_every": 25,
+    "max_vocab": 4000, "tied": True, "epochs": 8, "dropout": 0.3, "decay": 0.6,
+    "constant_epochs": 5, "log_every": 25,
 }  # fmt: skip
 
 PRESETS: dict[str, dict[str, Any]] = {
