@@ -232,7 +232,7 @@ def test_curves():
 
 def test_a_stopwatch_takes_the_inner_time_off_the_outer():
     stopwatch = Stopwatch()
-    inner = stopwatch.watch(lambda: time.sleep(0.02), "inner")
+    inner = stopwatch.watch(lambda: time.sleep(0.2), "inner")
 
     def outer():
         time.sleep(0.01)
@@ -241,8 +241,8 @@ def test_a_stopwatch_takes_the_inner_time_off_the_outer():
 
     assert stopwatch.watch(outer, "outer")() == 5
     assert set(stopwatch.seconds) == {"outer", "outer/inner"}
-    assert stopwatch.seconds["outer/inner"] >= 0.02
-    assert 0.01 <= stopwatch.seconds["outer"] < stopwatch.seconds["outer/inner"]
+    assert stopwatch.seconds["outer/inner"] >= 0.2
+    assert 0.01 <= stopwatch.seconds["outer"] < 0.2
 
 
 @pytest.mark.parametrize("name", ["test", "char"])
