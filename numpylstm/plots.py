@@ -44,8 +44,8 @@ def training_curves(
     for name, level in references:
         top.axhline(level, color=GREY, lw=1, ls="--")
         top.annotate(
-            f"{name} {level:.0f}", (0, level), xycoords=("axes fraction", "data"),
-            xytext=(4, 3), textcoords="offset points", color=GREY,
+            f"{name} {level:.0f}", (1, level), xycoords=("axes fraction", "data"),
+            xytext=(-4, 3), textcoords="offset points", ha="right", color=GREY,
         )  # fmt: skip
     top.set_yscale("log")
     top.set_ylabel("perplexity (log scale)")
