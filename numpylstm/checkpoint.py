@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 from numpylstm.checks import check_array, check_finite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Vocabulary
-from numpylstm.models import LanguageModel, State, parameter_shapes
+from numpylstm.models import LanguageModel, State
 from numpylstm.optim import SGD
-from numpylstm.training import Row, Run, Tally, build_model, check_parameters
+from numpylstm.training import Row, Run, Tally, build_model, check_parameters, model_shapes
 
 FORMAT = "numpylstm checkpoint"
 VERSION = 1
@@ -385,10 +385,7 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = checkpoint.group("parameters")
     with fitting_together(checkpoint):
-        for path, shape in parameter_shapes(
-            V, config.hidden_size, config.num_layers,
-            embedding_size=config.embedding_size, cell=config.cell, tied=config.tied,
-        ):  # fmt: skip
+        for path, shape in model_shapes(config, V):
             if path not in parameters:
                 raise ValueError(f"parameter {path} is missing")
             check_array("parameters", path, parameters[path], shape, because="so say the settings")

@@ -188,7 +188,7 @@ def run_to_end(
     Raises
     ------
     Stopped
-        After SIGINT or SIGTERM; the run is saved.
+        After one of `stop_signals`; the run is saved.
     TrainingFailed
         If a number is no longer finite; the last save is as it was.
     """

@@ -142,6 +142,18 @@ def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
     )
 
 
+def model_shapes(config: TrainConfig, vocab_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Path and shape of every parameter that `build_model` would make, without making it."""
+    return parameter_shapes(
+        vocab_size,
+        config.hidden_size,
+        config.num_layers,
+        embedding_size=config.embedding_size,
+        cell=config.cell,
+        tied=config.tied,
+    )
+
+
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
     """Refuse sizes that this machine cannot hold, before anything is allocated.
 
@@ -156,10 +168,7 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
     if not hasattr(os, "sysconf"):
         return  # the allocation itself has to fail
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    shapes = parameter_shapes(
-        vocab_size, config.hidden_size, config.num_layers,
-        embedding_size=config.embedding_size, cell=config.cell, tied=config.tied,
-    )  # fmt: skip
+    shapes = model_shapes(config, vocab_size)
     copies = 3 if config.momentum else 2
     itemsize = np.dtype(config.dtype).itemsize
     parameters = copies * itemsize * sum(math.prod(shape) for _, shape in shapes)
