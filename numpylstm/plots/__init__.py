@@ -1,0 +1,9 @@
+"""Pictures: pure functions from data to a matplotlib Figure. Nothing is shown or saved here.
+
+Figures are made without pyplot, so no window system is touched and nothing is kept alive.
+"""
+
+from numpylstm.plots.benchmarks import ratio_bars, scaling_lines
+from numpylstm.plots.training import epoch_positions, training_curves
+
+__all__ = ["epoch_positions", "ratio_bars", "scaling_lines", "training_curves"]

@@ -1,0 +1,88 @@
+"""Pictures of measured times."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE
+
+
+def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
+    """How many times longer each peer takes than we do; a line marks equal speed.
+
+    Parameters
+    ----------
+    ratios : dict of label -> dict of peer -> ratio
+        A group of bars for each label, and in it a bar for each peer.
+
+    Returns
+    -------
+    Figure
+    """
+    peers = list(dict.fromkeys(peer for group in ratios.values() for peer in group))
+    highest = max(ratio for group in ratios.values() for ratio in group.values())
+    lowest = min(ratio for group in ratios.values() for ratio in group.values())
+    figure = Figure(figsize=(8, 4.5), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    width = 0.8 / len(peers)
+    for k, peer in enumerate(peers):
+        heights = [(x, group[peer]) for x, group in enumerate(ratios.values()) if peer in group]
+        positions = [x + (k - (len(peers) - 1) / 2) * width for x, _ in heights]
+        bars = axes.bar(
+            positions, [ratio for _, ratio in heights], 0.92 * width,
+            color=(ORANGE, GREEN, BLUE)[k % 3], label=peer,
+        )  # fmt: skip
+        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=9)
+    axes.axhline(1, color=GREY, lw=1, ls="--", label="numpylstm")
+    axes.set_xticks(range(len(ratios)), list(ratios))
+    axes.set_ylabel("its time / ours")
+    axes.set_title("Above the line numpylstm is faster", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    if highest > 5:  # one ratio would flatten all others
+        axes.set_yscale("log")
+        axes.set_ylim(min(lowest, 1) / 2, highest * 1.5)
+        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if lowest / 2 <= t <= highest]
+        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_yticks([], minor=True)
+    else:
+        axes.set_ylim(0, highest * 1.15)
+    axes.legend(frameon=False)
+    return figure
+
+
+def scaling_lines(
+    lines: Sequence[tuple[str, str, Sequence[int], Sequence[float], float]],
+) -> Figure:
+    """Time against size, both on logarithmic axes: a panel for each dimension.
+
+    Parameters
+    ----------
+    lines : sequence of (dimension, library, sizes, seconds, exponent)
+        The exponent of the power that fits the line goes into the legend.
+
+    Returns
+    -------
+    Figure
+    """
+    dimensions = list(dict.fromkeys(dimension for dimension, *_ in lines))
+    libraries = list(dict.fromkeys(library for _, library, *_ in lines))
+    figure = Figure(figsize=(3.4 * len(dimensions), 3.6), layout="constrained", dpi=120)
+    panels = figure.subplots(1, len(dimensions), sharey=True, squeeze=False)[0]
+    for axes, dimension in zip(panels, dimensions, strict=True):
+        for drawn, library, sizes, seconds, exponent in lines:
+            if drawn == dimension:
+                axes.plot(
+                    sizes, [1000 * s for s in seconds], marker="o", ms=4, lw=1.4,
+                    color=(BLUE, ORANGE, GREEN, GREY)[libraries.index(library) % 4],
+                    label=f"{library}: {dimension}$^{{{exponent:.2f}}}$",
+                )  # fmt: skip
+                ticks = list(sizes)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel(dimension)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=8)
+    panels[0].set_ylabel("ms a training step")
+    return figure
