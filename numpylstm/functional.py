@@ -182,10 +182,11 @@ def rnn_backward(
     check_array("rnn_backward", "dhs", dhs, (T, B, H), x.dtype, "it has the shape of hs")
     check_array("rnn_backward", "dhT", dhT, (B, H), x.dtype, "it has the shape of hT")
     dh = np.array(dhT, order="C")
-    da = empty(h.shape, h.dtype)
+    da, shares = empty(h.shape, h.dtype), shares_for(h.size * H)
+    panels = empty((shares, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
     rnn.backward_by_rows(
-        _contiguous(Wh), _contiguous(h), _contiguous(dhs), dh, da,
-        rnn.ACTIVATIONS.index(activation), shares_for(da.size * H),
+        _contiguous(Wh), panels, _contiguous(h), _contiguous(dhs), dh, da,
+        rnn.ACTIVATIONS.index(activation), shares,
     )  # fmt: skip
     dx, dWx, dWh, db = _weight_gradients(x, h_prev, Wx, da.reshape(T * B, H))
     return dx, dh, dWx, dWh, db
@@ -231,8 +232,9 @@ def lstm_forward(
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
         shares = shares_for(T * B * H * 4 * H)
         by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
+        panels = empty((shares if by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
         kernel = lstm.forward_by_rows if by_rows else lstm.forward_by_units
-        kernel(Wh, h, c, gates, tanh_c, shares)
+        kernel(Wh, panels, h, c, gates, tanh_c, shares)
     cache = LSTMCache(x, h[:T], c[:T], gates, c[1:], tanh_c, h[1:], Wx, Wh)
     return h[1:], h[T].copy(), c[T].copy(), cache
 
@@ -266,15 +268,17 @@ def lstm_backward(
     if shares_for(T * B * H * 4 * (D + H)) == 1:
         dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
         db = np.zeros(4 * H, x.dtype)
+        panels = empty(lstm.transposed_panels_shape(Wh), Wh.dtype)
         lstm.backward_alone(
-            x.reshape(T * B, D), Wx, Wh, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,
+            x.reshape(T * B, D), Wx, Wh, panels, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
     shares = shares_for(T * B * H * 4 * H)
     by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
+    panels = empty((shares if by_rows else 1, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
     kernel = lstm.backward_by_rows if by_rows else lstm.backward_by_units
-    kernel(Wh, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
+    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
     dx, dWx, dWh, db = _weight_gradients(x, h_prev, Wx, da.reshape(T * B, 4 * H))
     return dx, dh, dc, dWx, dWh, db
 

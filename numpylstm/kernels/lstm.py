@@ -15,7 +15,8 @@ by units  All threads compute a step together, each some units, and meet after i
           part of Wh only, which pays when Wh is larger than a core's own cache.
 
 Arrays: h and c (T+1, B, H), where step t reads [t] and writes [t+1]; gates, da (T, B, 4H); tanh_c,
-dhs (T, B, H); dh, dc (B, H), what the future asks of the present.
+dhs (T, B, H); dh, dc (B, H), what the future asks of the present; panels (shares or 1, ., .), room
+for copies of Wh.
 """
 
 import numpy as np
@@ -23,13 +24,16 @@ from numba import prange
 
 from .compiling import inlined, inner, kernel
 from .elementary import sigmoid, tanh
-from .matmul import aligned_empty, multiply_here, pack_vector, rows_of_next_tile
+from .matmul import multiply_here, pack_vector, rows_of_next_tile
 from .parts import part
 from .simd import (
+    AHEAD,
+    TILE_ROWS,
+    VECTOR_BYTES,
     at_time,
     block,
+    halved,
     lanes_of,
-    prefetch_rows,
     run,
     tile,
     turned,
@@ -37,6 +41,7 @@ from .simd import (
 )
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun
+DEPTH = 512  # terms of a sum before the next tile takes its turn: 64 KiB of a panel
 
 
 # ---------------------------------------------------------------------------------------------
@@ -44,12 +49,10 @@ CHUNK = 8  # vectors of units that are finished before the next ones are begun
 # ---------------------------------------------------------------------------------------------
 
 
-@inlined
-def empty_gate_panels(Wh):
-    """Room for `pack_gates`."""
-    H, width = Wh.shape[0], lanes_of(Wh)
-    panels = 2 * ((H + width - 1) // width)
-    return aligned_empty(panels * H * 2 * width, Wh).reshape(panels * H, 2 * width)
+def gate_panels_shape(Wh):
+    """The shape of the room that `pack_gates` needs."""
+    H, width = Wh.shape[0], VECTOR_BYTES // Wh.itemsize
+    return 2 * -(-H // width) * H, 2 * width
 
 
 @inner
@@ -75,6 +78,56 @@ def gate_runs(gates, r, H, j0, j1):
     )
 
 
+@inlined
+def ahead_of(panels, first, last, rows, done):
+    """What a tile fetches while it works through rows first:last of the panels: those that follow.
+
+    A matrix larger than the caches arrives at half the speed at which tiles can use it. So if
+    these rows serve several tiles, the first two fetch one half each of what comes next.
+    """
+    depth = last - first
+    if rows <= TILE_ROWS:
+        return block(panels, first + AHEAD, last + AHEAD, 0, panels.shape[1])
+    start = 2 * last + depth * (done > 0)
+    return block(halved(panels), start, start + depth, 0, panels.shape[1] // 2)
+
+
+@inner
+def multiply_panel_in(panels, at, A, i0, i1, D, C, j, lanes0, lanes1, apart):
+    """C = D + A @ panel, rows i0:i1 and two runs of columns from j; `at` is where the panel begins.
+
+    D and C are whole arrays (., N), A is (., K).
+    """
+    width, N, K = lanes_of(A), C.shape[1], A.shape[1]
+    blocks = (K + DEPTH - 1) // DEPTH
+    for n in range(blocks):
+        k0, k1 = K * n // blocks, K * (n + 1) // blocks
+        panel = block(panels, at + k0, at + k1, 0, 2 * width)
+        start = D if n == 0 else C
+        i = i0
+        while i < i1:
+            rows = rows_of_next_tile(i1 - i)
+            tile(
+                rows, lanes0, lanes1, block(A, i, i1, k0, k1), panel, width,
+                block(start, i, i1, j, N), block(C, i, i1, j, N), apart,
+                ahead_of(panels, at + k0, at + k1, i1 - i0, i - i0),
+            )  # fmt: skip
+            i += rows
+
+
+@inner
+def multiply_in(W, j, A, i0, i1, C, lanes):
+    """C += A @ W where it lies: rows i0:i1, columns j... and j + H... of both (., 4H)."""
+    H, N = W.shape
+    panel = block(W, 0, H, j, N)
+    i = i0
+    while i < i1:
+        rows = rows_of_next_tile(i1 - i)
+        sums = block(C, i, i1, j, N)
+        tile(rows, lanes, lanes, block(A, i, i1, 0, H), panel, H, sums, sums, H, panel)
+        i += rows
+
+
 @inner
 def cell_forward(r, gates, c_prev, c, tanh_c, h, j0, j1):
     """Units j0:j1 of row r: gates (B, 4H) hold the weighted sums, and then the activated gates."""
@@ -91,34 +144,35 @@ def cell_forward(r, gates, c_prev, c, tanh_c, h, j0, j1):
         c[k], tanh_c[k], h[k] = c_k, tanh_c_k, o_k * tanh_c_k
 
 
+@inlined
+def chunks_of(j0, j1, size):
+    """Into how many chunks of `size` units j0:j1 is cut."""
+    return (j1 - j0 + size - 1) // size
+
+
+@inlined
+def chunk_of(n, chunks, t, j0, j1, size):
+    """The n-th chunk of units of step t: to and fro, so that a step begins with what is near."""
+    n = chunks - 1 - n if t % 2 else n
+    return j0 + n * size, min(j1, j0 + (n + 1) * size)
+
+
 @inner
 def step_forward(W, packed, t, h, c, gates, tanh_c, i0, i1, j0, j1):
     """Step t for rows i0:i1 and units j0:j1; W is Wh, or its panels."""
-    B, H, width = h.shape[1], h.shape[2], lanes_of(h)
+    H, width = h.shape[2], lanes_of(h)
     h_prev, a = at_time(h, t), at_time(gates, t)
-    apart = width if packed else H
-    for j in range(j0, j1, CHUNK * width):
-        j_stop = min(j1, j + CHUNK * width)
+    chunks = chunks_of(j0, j1, CHUNK * width)
+    for n in range(chunks):
+        j, j_stop = chunk_of(n, chunks, t, j0, j1, CHUNK * width)
         for jj in range(j, j_stop, width):
             lanes = min(width, H - jj)
             for half in range(2):
-                column = 2 * half * H + jj
-                after = jj + width if half else 2 * H + jj
+                at, column = (jj // width * 2 + half) * H, 2 * half * H + jj
                 if packed:
-                    at = (jj // width * 2 + half) * H
-                    panel = block(W, at, at + H, 0, 2 * width)
+                    multiply_panel_in(W, at, h_prev, i0, i1, a, a, column, lanes, lanes, H)
                 else:
-                    panel = block(W, 0, H, column, 4 * H)
-                i = i0
-                while i < i1:
-                    rows = rows_of_next_tile(i1 - i)
-                    prefetch_rows(rows, block(a, i, B, after, 4 * H), H)
-                    sums = block(a, i, B, column, 4 * H)
-                    tile(
-                        rows, lanes, lanes, block(h_prev, i, B, 0, H), panel, apart,
-                        sums, sums, H,
-                    )  # fmt: skip
-                    i += rows
+                    multiply_in(W, column, h_prev, i0, i1, a, lanes)
         for i in range(i0, i1):
             cell_forward(
                 i, a, at_time(c, t), at_time(c, t + 1), at_time(tanh_c, t), at_time(h, t + 1),
@@ -136,28 +190,28 @@ def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
 
 
 @inner
-def forward_rows(Wh, h, c, gates, tanh_c, i0, i1):
+def forward_rows(Wh, panels, h, c, gates, tanh_c, i0, i1):
     """All steps for rows i0:i1. Each thread packs Wh for itself: to wait would take as long."""
     T, _, H = tanh_c.shape
-    panels = empty_gate_panels(Wh)
     pack_gates(Wh, 0, H, panels)
     for t in range(T):
         step_forward(panels, True, t, h, c, gates, tanh_c, i0, i1, 0, H)
 
 
 @kernel(parallel=True, tiles=True)
-def forward_by_rows(Wh, h, c, gates, tanh_c, shares):
+def forward_by_rows(Wh, panels, h, c, gates, tanh_c, shares):
     """Time steps 0...T-1; gates hold x @ Wx + b; fills gates, h[1:], c[1:] and tanh_c."""
     for share in prange(shares):
         i0, i1 = part(h.shape[1], np.intp(share), shares, 1)
-        forward_rows(Wh, h, c, gates, tanh_c, i0, i1)
+        own = at_time(panels, np.intp(share))
+        forward_rows(Wh, own, h, c, gates, tanh_c, i0, i1)
 
 
 @kernel(parallel=True, tiles=True)
-def forward_by_units(Wh, h, c, gates, tanh_c, shares):
-    """As `forward_by_rows`."""
+def forward_by_units(Wh, panels, h, c, gates, tanh_c, shares):
+    """As `forward_by_rows`, with panels for all threads together."""
     T, B, H = tanh_c.shape
-    panels = empty_gate_panels(Wh)
+    panels = at_time(panels, np.intp(0))
     for t in range(T):
         for share in prange(shares):
             j0, j1 = part(H, np.intp(share), shares, lanes_of(Wh))
@@ -171,13 +225,10 @@ def forward_by_units(Wh, h, c, gates, tanh_c, shares):
 # ---------------------------------------------------------------------------------------------
 
 
-@inlined
-def empty_transposed_panels(W):
-    """Room for `pack_transposed`."""
-    N, K = W.shape
-    width = 2 * lanes_of(W)
-    panels = (N + width - 1) // width
-    return aligned_empty(panels * K * width, W).reshape(panels * K, width)
+def transposed_panels_shape(W):
+    """The shape of the room that `pack_transposed` needs."""
+    (N, K), width = W.shape, 2 * VECTOR_BYTES // W.itemsize
+    return -(-N // width) * K, width
 
 
 @inner
@@ -198,15 +249,7 @@ def through_weights(da, panels, start, dh, i0, i1, j0, j1):
     for j in range(j0, j1, 2 * width):
         lanes0, lanes1 = min(width, N - j), max(0, min(width, N - j - width))
         at = j // (2 * width) * K
-        panel = block(panels, at, at + K, 0, 2 * width)
-        i = i0
-        while i < i1:
-            rows = rows_of_next_tile(i1 - i)
-            tile(
-                rows, lanes0, lanes1, block(da, i, i1, 0, K), panel, width,
-                block(start, i, i1, j, N), block(dh, i, i1, j, N), width,
-            )  # fmt: skip
-            i += rows
+        multiply_panel_in(panels, at, da, i0, i1, start, dh, j, lanes0, lanes1, width)
 
 
 @inner
@@ -249,8 +292,9 @@ def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
 
     Fills da[t] and makes dc that of step t-1; t = -1 fills dh, which is then dh0.
     """
-    for j in range(j0, j1, CHUNK * lanes_of(dh)):
-        j_stop = min(j1, j + CHUNK * lanes_of(dh))
+    chunks = chunks_of(j0, j1, CHUNK * lanes_of(dh))
+    for n in range(chunks):
+        j, j_stop = chunk_of(n, chunks, t, j0, j1, CHUNK * lanes_of(dh))
         start_backward(t, panels, dhs, da, dh, i0, i1, j, j_stop)
         if t >= 0:
             for i in range(i0, i1):
@@ -261,10 +305,9 @@ def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
 
 
 @inner
-def backward_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
+def backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
     """All steps, last to first, for rows i0:i1."""
     T, _, H = tanh_c.shape
-    panels = empty_transposed_panels(Wh)
     pack_transposed(Wh, 0, H, panels)
     for step in range(T + 1):
         step_backward(
@@ -273,13 +316,13 @@ def backward_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
 
 
 @kernel(tiles=True)
-def backward_alone(x, Wx, Wh, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh, db):
+def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh, db):
     """All of the backward pass on one thread; dh, dc arrive as dhT, dcT and leave as dh0, dc0.
 
     Fills da, dx, dWx, dWh and db. x and dx are (T*B, D).
     """
     T, B, H = tanh_c.shape
-    backward_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, 0, B)
+    backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, 0, B)
     rows = da.reshape(T * B, 4 * H)
     h_prev = h[:T].reshape(T * B, H)
     none = np.zeros((1, max(x.shape[1], 4 * H)), x.dtype)
@@ -292,18 +335,19 @@ def backward_alone(x, Wx, Wh, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh
 
 
 @kernel(parallel=True, tiles=True)
-def backward_by_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, shares):
+def backward_by_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, shares):
     """Time steps T-1...0; dh, dc arrive as dhT, dcT and leave as dh0, dc0; fills da."""
     for share in prange(shares):
         i0, i1 = part(dh.shape[0], np.intp(share), shares, 1)
-        backward_rows(Wh, c, gates, tanh_c, dhs, dh, dc, da, i0, i1)
+        own = at_time(panels, np.intp(share))
+        backward_rows(Wh, own, c, gates, tanh_c, dhs, dh, dc, da, i0, i1)
 
 
 @kernel(parallel=True, tiles=True)
-def backward_by_units(Wh, c, gates, tanh_c, dhs, dh, dc, da, shares):
-    """As `backward_by_rows`."""
+def backward_by_units(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, shares):
+    """As `backward_by_rows`, with panels for all threads together."""
     T, B, H = tanh_c.shape
-    panels = empty_transposed_panels(Wh)
+    panels = at_time(panels, np.intp(0))
     for step in range(T + 1):
         for share in prange(shares):
             j0, j1 = part(H, np.intp(share), shares, 2 * lanes_of(Wh))

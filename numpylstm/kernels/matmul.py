@@ -23,6 +23,7 @@ from numba import prange
 
 from .compiling import inlined, inner, kernel
 from .simd import (
+    AHEAD,
     TILE_ROWS,
     address,
     block,
@@ -38,6 +39,7 @@ from .simd import (
 DEPTH = 256  # a panel of B: 32 KiB with 512-bit vectors
 HEIGHT = 4 * TILE_ROWS  # a block of A: 56 KiB in float32
 WIDTH = 16  # panels of B at a time: 512 KiB
+FEW_ROWS = 4  # rows of a tile whose sums, two vectors each, just keep the multipliers busy
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
 
 
@@ -79,9 +81,16 @@ def pack_vector(S, lanes, P):
 
 @inlined
 def rows_of_next_tile(rows):
-    """Cut `rows` into tiles of nearly equal height; the height of the first."""
-    tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    return (rows + tiles - 1) // tiles
+    """Cut `rows` into tiles; the height of the first.
+
+    A high tile does more with each number of B. But one of less than `FEW_ROWS` waits for its own
+    sums, so the last two share what is left where one of them would be that low.
+    """
+    if rows <= TILE_ROWS:
+        return rows
+    if rows >= TILE_ROWS + FEW_ROWS:
+        return TILE_ROWS
+    return (rows + 1) // 2
 
 
 @inner
@@ -111,6 +120,7 @@ def multiply_panel(A, panel, D, C, i, j):
     M, N = C.shape
     K = A.shape[1]
     lanes0, lanes1 = min(width, N - j), max(0, min(width, N - j - width))
+    ahead = block(panel, AHEAD, AHEAD + K, 0, panel.shape[1])
     first, last = i, i + A.shape[0]
     while i < last:
         rows = rows_of_next_tile(last - i)
@@ -118,7 +128,7 @@ def multiply_panel(A, panel, D, C, i, j):
         prefetch_rows(min(rows, last - after), block(C, after, M, j, N), width)
         tile(
             rows, lanes0, lanes1, block(A, i - first, after - first, 0, K), panel, width,
-            block(D, i, after, j, N), block(C, i, after, j, N), width,
+            block(D, i, after, j, N), block(C, i, after, j, N), width, ahead,
         )  # fmt: skip
         i = after
 

@@ -1,7 +1,7 @@
 """The vanilla network over a whole sequence, forward and backward; see `lstm` for the plan.
 
-Arrays: h (T+1, B, H) forward, (T, B, H) backward; a, da, dhs (T, B, H); dh (B, H); a arrives as
-x @ Wx + b.
+Arrays: h (T+1, B, H) forward, (T, B, H) backward; a, da, dhs (T, B, H); dh (B, H); panels
+(shares, ., .), room for copies of Wh; a arrives as x @ Wx + b.
 The activation is a number: 0 tanh, 1 relu, 2 sigmoid.
 """
 
@@ -10,10 +10,10 @@ from numba import prange
 
 from .compiling import inner, kernel
 from .elementary import sigmoid, tanh
-from .lstm import empty_transposed_panels, pack_transposed, start_backward
+from .lstm import pack_transposed, start_backward
 from .matmul import rows_of_next_tile
 from .parts import part
-from .simd import at_time, block, lanes_of, run, tile, widest_vectors
+from .simd import AHEAD, at_time, block, lanes_of, run, tile, widest_vectors
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 TANH, RELU = 0, 1
@@ -64,6 +64,7 @@ def step_forward(Wh, t, a, h, activation, i0, i1, j0, j1):
             tile(
                 rows, lanes0, lanes1, block(h_prev, i, i1, 0, H), block(Wh, 0, H, j, H), width,
                 block(a, i, i1, j, H), block(h, i, i1, j, H), width,
+                block(Wh, AHEAD, AHEAD + H, j, H),
             )  # fmt: skip
             i += rows
     for i in range(i0, i1):
@@ -102,21 +103,21 @@ def step_backward(t, panels, dhs, h, da, dh, activation, i0, i1, j0, j1):
 
 
 @inner
-def backward_rows(Wh, h, dhs, dh, da, activation, share, shares):
+def backward_rows(Wh, panels, h, dhs, dh, da, activation, share, shares):
     """All steps, last to first, for the `share`-th part of the rows."""
     T, B, H = da.shape
     i0, i1 = part(B, share, shares, 1)
-    panels = empty_transposed_panels(Wh)
+    panels = at_time(panels, share)
     pack_transposed(Wh, 0, H, panels)
     for step in range(T + 1):
         step_backward(T - 1 - step, panels, dhs, h, da, dh, activation, i0, i1, 0, H)
 
 
 @kernel(parallel=True, tiles=True)
-def backward_by_rows(Wh, h, dhs, dh, da, activation, shares):
+def backward_by_rows(Wh, panels, h, dhs, dh, da, activation, shares):
     """Time steps T-1...0; dh arrives as dhT and leaves as dh0; fills da."""
     if shares == 1:
-        backward_rows(Wh, h, dhs, dh, da, activation, np.intp(0), shares)
+        backward_rows(Wh, panels, h, dhs, dh, da, activation, np.intp(0), shares)
         return
     for share in prange(shares):
-        backward_rows(Wh, h, dhs, dh, da, activation, np.intp(share), shares)
+        backward_rows(Wh, panels, h, dhs, dh, da, activation, np.intp(share), shares)

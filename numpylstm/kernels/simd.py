@@ -52,7 +52,7 @@ _REGISTERS = 32 if _ARM or _BITS == 512 else 16
 HAS_FMA = _ARM or "fma" in _FEATURES
 VECTOR_BYTES = _BITS // 8
 TILE_ROWS = (_REGISTERS - 3) // 2  # two vectors of results in each row; three registers stay free
-AHEAD = 16  # rows of B that a tile asks for before it needs them
+AHEAD = 16  # rows of B that a tile asks for before it needs them, if it is to fetch its own
 
 
 def emits(build):
@@ -214,7 +214,7 @@ def _pointer(context, builder, kind, value, dimensions):
 
 
 _TILE_ARGUMENTS = [_INT] * 4 + [_BYTE_POINTER, _INT, _INT, _BYTE_POINTER, _INT, _INT]
-_TILE_ARGUMENTS += [_BYTE_POINTER, _INT, _BYTE_POINTER, _INT, _INT]
+_TILE_ARGUMENTS += [_BYTE_POINTER, _INT, _BYTE_POINTER, _INT, _INT, _BYTE_POINTER, _INT]
 
 
 _TILE_TYPE = ir.FunctionType(ir.VoidType(), _TILE_ARGUMENTS)
@@ -225,19 +225,20 @@ def tile_symbol(dtype):
     return f"numpylstm_tile_{dtype}_{_BITS}"
 
 
-def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
+def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
     n = types.intp
-    signature = types.void(n, n, n, A, B, n, D, C, n)
+    signature = types.void(n, n, n, A, B, n, D, C, n, ahead)
 
     def codegen(context, builder, sig, args):
-        _, _, _, A, B, _, D, C, _ = sig.args
-        rows, lanes0, lanes1, a, b, b_apart, d, c, apart = args
+        _, _, _, A, B, _, D, C, _, ahead = sig.args
+        rows, lanes0, lanes1, a, b, b_apart, d, c, apart, next_b = args
         a, (_, depth), (a_row, a_k) = _pointer(context, builder, A, a, 2)
         b, _, (b_k, _) = _pointer(context, builder, B, b, 2)
         d, _, (d_row, _) = _pointer(context, builder, D, d, 2)
         c, _, (c_row, _) = _pointer(context, builder, C, c, 2)
-        arguments = [rows, lanes0, lanes1, depth, a, a_row, a_k,
-                     b, b_k, b_apart, d, d_row, c, c_row, apart]  # fmt: skip
+        next_b, _, (next_k, _) = _pointer(context, builder, ahead, next_b, 2)
+        arguments = [rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart,
+                     d, d_row, c, c_row, apart, next_b, next_k]  # fmt: skip
         name = tile_symbol(A.dtype)
         function = cgutils.get_or_insert_function(builder.module, _TILE_TYPE, name)
         builder.call(function, arguments)
@@ -247,13 +248,16 @@ def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
 
 
 @emits(_tile)
-def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart):
+def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
     """C = D + A @ B for one tile: a few rows of two vectors.
 
     A (rows, K) has any strides. The columns of B (K, .), D and C (rows, .) are two runs of at most
     one vector: `lanes0` columns from column 0, and `lanes1` columns from column `apart` (of B,
     from column `b_apart`); within a run they lie side by side. D may be C, or have equal rows
     (a row stride of zero). At most `TILE_ROWS` rows; `lanes1` may be 0.
+
+    While row k of B is used, row k of `ahead` is brought near: what the tiles that follow will
+    read. Only its address is used, and it may lie past the end of everything.
     """
     for b_start, start, lanes in ((0, 0, lanes0), (b_apart, apart, lanes1)):
         if lanes > 0:
@@ -282,14 +286,12 @@ def define_tile(typingctx, like):
 
 def _write_tile(builder, real, arguments):
     """The body: one loop over K for each number of rows and kind of edge, chosen by switches."""
-    rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart, d, d_row, c, c_row, apart = (
-        arguments
-    )
+    rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart = arguments[:10]
+    d, d_row, c, c_row, apart, next_b, next_k = arguments[10:]
     v = _Vectors(builder, real)
     size = _INT(v.size)
     columns = [_INT(0), builder.mul(apart, size)]
     b_columns = [_INT(0), builder.mul(b_apart, size)]
-    b_ahead = builder.mul(_INT(AHEAD), b_k)
     masks = [v.mask(lanes0), v.mask(lanes1)]
     whole = builder.and_(
         builder.icmp_signed("==", lanes0, _INT(v.lanes)),
@@ -316,9 +318,9 @@ def _write_tile(builder, real, arguments):
         builder.cbranch(builder.icmp_signed(">", depth, _INT(0)), loop, done)
 
         builder.position_at_end(loop)
-        phis = [builder.phi(_INT), builder.phi(_BYTE_POINTER)]
+        phis = [builder.phi(_INT), builder.phi(_BYTE_POINTER), builder.phi(_BYTE_POINTER)]
         phis += [builder.phi(_BYTE_POINTER) for _ in groups]
-        left, b_at, *a_at = phis
+        left, b_at, next_at, *a_at = phis
         sums = [[builder.phi(v.type) for _ in range(vectors)] for _ in range(rows)]
         right = [v.load(v.at(b_at, b_columns[n]), mask[n]) for n in range(vectors)]
         new = []
@@ -326,11 +328,11 @@ def _write_tile(builder, real, arguments):
             x = v.broadcast(v.at(a_at[r // 3], *offsets[r % 3]))
             new.append([v.multiply_add(x, right[n], sums[r][n]) for n in range(vectors)])
         for n in range(vectors):
-            v.prefetch(v.at(b_at, b_columns[n], b_ahead))
-        following = [builder.sub(left, _INT(1)), v.at(b_at, b_k)]
+            v.prefetch(v.at(next_at, b_columns[n]))
+        following = [builder.sub(left, _INT(1)), v.at(b_at, b_k), v.at(next_at, next_k)]
         following += [v.at(pointer, a_k) for pointer in a_at]
         builder.cbranch(builder.icmp_signed(">", following[0], _INT(0)), loop, done)
-        for phi, first, after in zip(phis, [depth, b, *groups], following, strict=True):
+        for phi, first, after in zip(phis, [depth, b, next_b, *groups], following, strict=True):
             phi.add_incoming(first, before)
             phi.add_incoming(after, loop)
 
@@ -528,6 +530,24 @@ def _turned(typingctx, X):
 def turned(X):
     """X.T, in a type that admits any strides."""
     return X.T
+
+
+def _halved(typingctx, X):
+    kind = types.Array(X.dtype, 2, "A")
+
+    def codegen(context, builder, signature, args):
+        x, (height, width), (row, column) = _pointer(context, builder, X, args[0], 2)
+        one = _INT(1)
+        shape = [builder.shl(height, one), builder.lshr(width, one)]
+        return _view(context, builder, kind, x, shape, [builder.lshr(row, one), column])
+
+    return kind(X), codegen
+
+
+@emits(_halved)
+def halved(X):
+    """X (R, 2N), contiguous, as (2R, N)."""
+    return X.reshape(2 * X.shape[0], X.shape[1] // 2)
 
 
 def _equal_rows(typingctx, D, rows):
