@@ -108,7 +108,7 @@ def test_vectorised(function):
 
 @compiling.kernel(tiles=True)
 def run_tile(A, rows, lanes0, lanes1, B, b_apart, D, C, apart):
-    simd.tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart)
+    simd.tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart, B)
 
 
 @DTYPES
