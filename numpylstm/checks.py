@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 Shape = tuple[int | str, ...]
 
 
@@ -94,7 +95,7 @@ def check_ids(
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
     _check_shape(where, name, ids, ids.shape if shape is None else shape, because)
-    if ids.min() < 0 or ids.max() >= size:
+    if ids.view(UNSIGNED[ids.itemsize]).max() >= size:  # a negative id is a very large one there
         wrong = (ids < 0) | (ids >= size)
         raise ValueError(
             f"{where}: {name} must lie in [0, {size}), got {_first(ids, wrong)}; "
@@ -159,6 +160,8 @@ def check_weights(
 
 def _check_shape(where: str, name: str, array: NDArray[Any], shape: Shape, because: str) -> None:
     got = array.shape
+    if got == shape and array.size:
+        return
     if len(got) == len(shape) and array.size:
         for want, size in zip(shape, got, strict=True):
             if want != size and not isinstance(want, str):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_ids, check_weights
-from numpylstm.kernels import embedding, lstm, matmul, rnn, softmax
+from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
 from numpylstm.kernels.memory import empty
 from numpylstm.reference import (
     CrossEntropyCache,
@@ -33,6 +33,8 @@ from numpylstm.reference import (
 Array = NDArray[Any]
 
 SMALL = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
+EXP = 16  # multiply-adds that an exponential takes
+MOVED = 8  # multiply-adds in the time that it takes to move a number
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
@@ -53,12 +55,15 @@ def _matrix(array: Array) -> tuple[Array, bool]:
     return _contiguous(array), False
 
 
-def _product(A: Array, B: Array, bias: Array | None = None) -> Array:
-    """Compute bias + A @ B for 2-D arrays, each C-contiguous or the transpose of one that is."""
+def _product(A: Array, B: Array, start: Array | None = None) -> Array:
+    """Compute start + A @ B for 2-D arrays, each C-contiguous or the transpose of one that is.
+
+    To start from a vector (N,) is to start from a matrix of equal rows.
+    """
     (A_base, A_turned), (B_base, B_turned) = _matrix(A), _matrix(B)
     M, N = A.shape[0], B.shape[1]
     C = empty((M, N), A.dtype)
-    D = np.zeros((1, N), A.dtype) if bias is None else bias.reshape(1, N)
+    D = np.zeros((1, N), A.dtype) if start is None else start.reshape(-1, N)
     shares = shares_for(C.size * A.shape[1])
     if shares == 1:
         matmul.multiply_alone(A_base, A_turned, B_base, B_turned, D, C)
@@ -118,8 +123,21 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     )
     dW = empty(shape, dx.dtype)
     rows = _contiguous(dx).reshape(-1, shape[1])
-    embedding.scatter_add(rows, ids.reshape(-1), dW, True, shares_for(dW.size))
+    embedding.scatter_add(rows, ids.reshape(-1), dW, shares_for(dW.size))
     return dW
+
+
+def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
+    """The same gradient without its zeros: `reference.embedding_backward_rows`.
+
+    Returns
+    -------
+    rows : (n,)
+    drows : (n, D)
+    """
+    rows, place = np.unique(cache.ids, return_inverse=True)
+    place = place.reshape(cache.ids.shape)
+    return rows, embedding_backward(dx, EmbeddingCache(place, (len(rows), cache.shape[1])))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -225,9 +243,12 @@ def lstm_forward(
     h[0], c[0] = h0, c0
     tanh_c = empty((T, B, H), x.dtype)
     rows = x.reshape(T * B, D)
-    if shares_for(T * B * H * 4 * (D + H)) == 1:
+    if T * B * H * 4 * (D + H) < SMALL:
         gates = empty((T, B, 4 * H), x.dtype)
         lstm.forward_alone(rows, Wx, Wh, b, h, c, gates, tanh_c)
+    elif T == 1:  # a copy of Wh would be used once
+        gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
+        lstm.cells_forward(gates, c, tanh_c, h)
     else:
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
         shares = shares_for(T * B * H * 4 * H)
@@ -265,7 +286,7 @@ def lstm_backward(
         _contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
     )
     da = empty(gates.shape, gates.dtype)
-    if shares_for(T * B * H * 4 * (D + H)) == 1:
+    if T * B * H * 4 * (D + H) < SMALL:
         dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
         db = np.zeros(4 * H, x.dtype)
         panels = empty(lstm.transposed_panels_shape(Wh), Wh.dtype)
@@ -375,6 +396,27 @@ def _check_rows(
 # ---------------------------------------------------------------------------------------------
 
 
+def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
+    """From random numbers to a mask: `reference.dropout_mask`.
+
+    Parameters
+    ----------
+    uniform : array, float32
+    p : float
+    dtype : dtype
+
+    Returns
+    -------
+    mask : the shape of uniform
+    """
+    mask = empty(uniform.shape, dtype)
+    dropout.fill_mask(
+        uniform.reshape(-1), np.float32(p), dtype.type(1 / (1 - p)), mask.reshape(-1),
+        shares_for(MOVED * mask.size),
+    )  # fmt: skip
+    return mask
+
+
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``: `reference.dropout_forward`.
 
@@ -390,7 +432,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     shape = getattr(x, "shape", ("T", "B", "D"))
     check_array("dropout_forward", "x", x, shape)
     check_array("dropout_forward", "mask", mask, shape, x.dtype, "it has the shape of x")
-    return x * mask, DropoutCache(mask)
+    return _times(x, mask), DropoutCache(mask)
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
@@ -402,7 +444,15 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """
     mask = cache.mask
     check_array("dropout_backward", "dy", dy, mask.shape, mask.dtype, "it has the shape of y")
-    return dy * mask
+    return _times(dy, mask)
+
+
+def _times(x: Array, mask: Array) -> Array:
+    """Multiply, on all threads."""
+    y = empty(x.shape, x.dtype)
+    x, mask = _contiguous(x).reshape(-1), _contiguous(mask).reshape(-1)
+    dropout.multiply(x, mask, y.reshape(-1), shares_for(MOVED * y.size))
+    return y
 
 
 # ---------------------------------------------------------------------------------------------
@@ -452,7 +502,7 @@ def sequence_cross_entropy_forward(
     predicted = np.empty((T, B), np.intp)
     softmax.forward(
         logits.reshape(T * B, V), targets.reshape(-1), log_z.reshape(-1), nll.reshape(-1),
-        predicted.reshape(-1), shares_for(4 * logits.size),
+        predicted.reshape(-1), shares_for(EXP * logits.size),
     )  # fmt: skip
     loss = (coefficients * nll).sum()
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
@@ -477,6 +527,6 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     softmax.backward(
         logits.reshape(-1, V), targets.reshape(-1), log_z.reshape(-1),
         np.ascontiguousarray(coefficients * logits.dtype.type(dloss)).reshape(-1),
-        dlogits.reshape(-1, V), shares_for(4 * logits.size),
+        dlogits.reshape(-1, V), shares_for(EXP * logits.size),
     )  # fmt: skip
     return dlogits

@@ -38,8 +38,18 @@ class RNNState(NamedTuple):
     h: Array
 
 
+class Rows(NamedTuple):
+    """A gradient of a matrix (V, D) of which only some rows are not zero."""
+
+    rows: Array  # (n,), each once
+    values: Array  # (n, D)
+
+
 class Parameter:
     """An array to be learned, with its gradient and the path that names it everywhere.
+
+    To whoever reads `grad`, it is an array. Until then what need not be written is not: zeros,
+    rows of zeros, and the factor of a clip.
 
     Parameters
     ----------
@@ -55,30 +65,49 @@ class Parameter:
         self.data = data
         self.name = name
         self.trainable = trainable
-        self._grad: Array | None = None  # None stands for zeros, which need not be written
+        self._gradient: Array | Rows | None = None  # None stands for zeros
+        self._factor = 1.0  # by which it is still to be multiplied
 
     @property
     def grad(self) -> Array:
         """The gradient accumulated since `zero_grad`, with the shape of `data`."""
-        if self._grad is None:
-            self._grad = np.zeros_like(self.data)
-        return self._grad
+        gradient, factor = self._gradient, self._factor
+        if gradient is None or isinstance(gradient, Rows):
+            dense = np.zeros_like(self.data)
+            if gradient is not None:
+                dense[gradient.rows] = gradient.values
+            self._gradient = gradient = dense
+        if factor != 1:
+            gradient *= gradient.dtype.type(factor)
+            self._factor = 1.0
+        return gradient
 
     @grad.setter
     def grad(self, value: Array) -> None:
         check_array(self.name, "grad", value, self.data.shape, self.data.dtype)
-        self._grad = value
+        self._gradient, self._factor = value, 1.0
 
-    def accumulate(self, gradient: Array) -> None:
-        """``grad += gradient``. The array is taken over, so the caller must not keep it."""
-        if self._grad is None:
-            self._grad = gradient
+    def accumulate(self, gradient: Array | Rows) -> None:
+        """``grad += gradient``. The arrays are taken over, so the caller must not keep them."""
+        if self._gradient is None:
+            self._gradient = gradient
+        elif isinstance(gradient, Rows):
+            self.grad[gradient.rows] += gradient.values
         else:
-            self._grad += gradient
+            dense = self.grad
+            dense += gradient
+
+    def scale_grad(self, factor: float) -> None:
+        """``grad *= factor``."""
+        self._factor *= factor
+
+    def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
+        """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
+        return self._gradient, self._factor
 
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
-        self._grad = None
+        self._gradient, self._factor = None, 1.0
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
@@ -169,7 +198,11 @@ class Embedding:
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
         cache = consume(self)
-        if self.W.trainable:
+        if not self.W.trainable:
+            return
+        if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
+            self.W.accumulate(Rows(*self.f.embedding_backward_rows(dx, cache)))
+        else:
             self.W.accumulate(self.f.embedding_backward(dx, cache))
 
     def parameters(self) -> list[Parameter]:
@@ -201,8 +234,8 @@ class Dropout:
         if self.p == 0:
             self.pending = "nothing dropped"
             return x
-        keep = self.rng.random(x.shape, dtype=np.float32) >= self.p
-        mask = np.multiply(keep, 1 / (1 - self.p), dtype=x.dtype)
+        uniform = self.rng.random(x.shape, dtype=np.float32)
+        mask = self.f.dropout_mask(uniform, self.p, x.dtype)
         y, self.pending = self.f.dropout_forward(x, mask)
         return y
 
@@ -376,7 +409,7 @@ class RecurrentStack:
             caches.append(cache)
         if training:
             self.pending = caches
-        return x, self.State(*(np.stack(part) for part in zip(*finals, strict=True)))
+        return x, self.State(*map(np.array, zip(*finals, strict=True)))
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -399,8 +432,10 @@ class RecurrentStack:
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         caches = consume(self)
         batch_size = dhs.shape[1]
-        dstate = self.zero_state(batch_size) if dstate is None else dstate
-        self._check_state("dstate", dstate, batch_size)
+        if dstate is None:
+            dstate = self.zero_state(batch_size)
+        else:
+            self._check_state("dstate", dstate, batch_size)
         _, step_backward = self._step_functions()
         initials = []
         for layer in reversed(range(len(self.layers))):
@@ -410,7 +445,7 @@ class RecurrentStack:
             for parameter, gradient in zip(self.layers[layer], (dWx, dWh, db), strict=True):
                 parameter.accumulate(gradient)
             dhs = self.dropouts[layer - 1].backward(dx) if layer > 0 else dx
-        return dhs, self.State(*(np.stack(part[::-1]) for part in zip(*initials, strict=True)))
+        return dhs, self.State(*map(np.array, zip(*initials[::-1], strict=True)))
 
     def parameters(self) -> list[Parameter]:
         """Wx, Wh and b of each layer."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numpylstm.functional import shares_for
 from numpylstm.kernels import update
-from numpylstm.layers import Parameter
+from numpylstm.layers import Parameter, Rows
 
 Array = NDArray[Any]
 
@@ -38,17 +38,19 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
     """
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
-    gradients = [flat(parameter.grad) for parameter in parameters.values()]
-    norm = math.sqrt(sum(squared_norm(gradient) for gradient in gradients))
+    kept = [parameter.parts_of_grad() for parameter in parameters.values()]
+    norm = math.sqrt(sum(squared_norm(gradient) * factor**2 for gradient, factor in kept))
     if math.isfinite(norm) and norm > max_norm:
-        for gradient in gradients:
-            factor = gradient.dtype.type(max_norm / norm)
-            update.scale(gradient, factor, shares_for(gradient.size))
+        for parameter in parameters.values():
+            parameter.scale_grad(max_norm / norm)
     return norm
 
 
-def squared_norm(gradient: Array) -> float:
-    """The sum of the squares of the entries, (N,), in blocks, so that threads cannot change it."""
+def squared_norm(gradient: Array | Rows | None) -> float:
+    """The sum of the squares of the entries, in blocks, so that threads cannot change it."""
+    if gradient is None:
+        return 0.0
+    gradient = flat(gradient.values if isinstance(gradient, Rows) else gradient)
     partial_sums = np.empty(-(-gradient.size // update.BLOCK))
     return update.sum_of_squares(gradient, partial_sums, shares_for(gradient.size))
 
@@ -92,13 +94,21 @@ class SGD:
     def step(self) -> None:
         """Move every parameter against its gradient."""
         for path, parameter in self.parameters.items():
-            data, gradient = flat(parameter.data), flat(parameter.grad)
-            lr, shares = data.dtype.type(self.lr), shares_for(data.size)
+            data, scalar = flat(parameter.data), parameter.data.dtype.type
+            gradient, factor = parameter.parts_of_grad()
+            shares = shares_for(data.size)
             if self.momentum:
-                velocity, momentum = flat(self.velocity[path]), data.dtype.type(self.momentum)
-                update.descend_with_momentum(data, velocity, gradient, lr, momentum, shares)
-            else:
-                update.descend(data, gradient, lr, shares)
+                update.descend_with_momentum(
+                    data, flat(self.velocity[path]), flat(parameter.grad), scalar(self.lr),
+                    scalar(self.momentum), shares,
+                )  # fmt: skip
+            elif isinstance(gradient, Rows):
+                update.descend_rows(
+                    parameter.data, *gradient, scalar(factor), scalar(self.lr),
+                    shares_for(gradient.values.size),
+                )  # fmt: skip
+            elif gradient is not None:
+                update.descend(data, flat(gradient), scalar(factor), scalar(self.lr), shares)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

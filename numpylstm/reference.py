@@ -130,6 +130,25 @@ def embedding_backward(dx, cache):
     return dW
 
 
+def embedding_backward_rows(dx, cache):
+    """The same gradient without its zeros.
+
+    A window of text holds some hundred words, a vocabulary thousands. To fill, clip and subtract
+    the gradient of all the words that did not occur would cost more than all else in this file.
+
+    Returns
+    -------
+    rows : (n,)
+        The rows of the table that were used, each once, in order.
+    drows : (n, D)
+        Their gradients: ``dW[rows] = drows``, and all else is zero.
+    """
+    rows, place = np.unique(cache.ids, return_inverse=True)
+    return rows, embedding_backward(
+        dx, EmbeddingCache(place.reshape(cache.ids.shape), (len(rows), dx.shape[-1]))
+    )
+
+
 # ---------------------------------------------------------------------------------------------
 # Vanilla recurrent network
 # ---------------------------------------------------------------------------------------------
@@ -473,6 +492,25 @@ class DropoutCache(NamedTuple):
     """What `dropout_backward` needs."""
 
     mask: np.ndarray
+
+
+def dropout_mask(uniform, p, dtype):
+    """From random numbers to a mask: 1 / (1 - p) where a number is at least p (kept), else 0.
+
+    Parameters
+    ----------
+    uniform : array, float32
+        Numbers from U(0, 1), one for each entry.
+    p : float
+        Probability of dropping, in [0, 1).
+    dtype : dtype
+        Of the mask.
+
+    Returns
+    -------
+    mask : the shape of uniform
+    """
+    return np.where(uniform >= p, 1 / (1 - p), 0).astype(dtype)
 
 
 def dropout_forward(x, mask):

@@ -95,7 +95,16 @@ def draw(
     if not np.isfinite(logits).all():
         raise ValueError("generate: the scores of the model are not finite; its parameters explode")
     scores = np.where(allowed, logits, -np.inf).astype(np.float64)
-    best = np.argsort(-scores, kind="stable")[:k]  # stable: ties go to the lower id, everywhere
+    ids = best(scores, k) if k < len(scores) else np.arange(k)
     with np.errstate(over="ignore"):  # a tiny temperature: exp(-infinity) is 0, as it should be
-        p = np.exp((scores[best] - scores[best[0]]) / temperature)
-    return int(best[rng.choice(k, p=p / p.sum())])
+        weights = np.exp((scores[ids] - scores.max()) / temperature)
+    upto = np.cumsum(weights)  # inverse transform: the share of the line on which a number falls
+    return int(ids[np.searchsorted(upto, rng.random() * upto[-1], side="right")])
+
+
+def best(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
+    """The ids of the k largest scores, in order of id; ties go to the lower id."""
+    least = np.partition(scores, -k)[-k]
+    above = np.flatnonzero(scores > least)
+    ties = np.flatnonzero(scores == least)[: k - len(above)]
+    return np.sort(np.concatenate([above, ties]))

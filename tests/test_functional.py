@@ -164,7 +164,11 @@ def test_embedding(rng, shape, dtype):
     x, cache = functional.embedding_forward(ids, W)
     assert np.array_equal(x, W[ids])
     dx = normal(rng, dtype, *x.shape)
-    close(functional.embedding_backward(dx, cache), reference.embedding_backward(dx, cache), dtype)
+    dW = functional.embedding_backward(dx, cache)
+    close(dW, reference.embedding_backward(dx, cache), dtype)
+    rows, drows = functional.embedding_backward_rows(dx, cache)
+    assert np.array_equal(rows, np.unique(ids))
+    assert np.array_equal(drows, dW[rows])
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64"])

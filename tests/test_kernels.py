@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from numpylstm.kernels import compiling, elementary, matmul, memory, simd, update
+from numpylstm.kernels import compiling, dropout, elementary, matmul, memory, simd, update
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -205,16 +205,55 @@ def test_updates(rng, size, dtype):
     assert norm2 == update.sum_of_squares(g, partial, 2)
     assert abs(norm2 - (g.astype(np.float64) ** 2).sum()) <= EPSILON[dtype] * norm2
 
-    lr, momentum = dtype(0.3), dtype(0.9)
+    lr, momentum, factor = dtype(0.3), dtype(0.9), dtype(0.7)
     for shares in (1, 2):
-        scaled, moved, velocity, w2 = g.copy(), w.copy(), v.copy(), w.copy()
-        update.scale(scaled, lr, shares)
-        assert np.array_equal(scaled, g * lr)
-        update.descend(moved, g, lr, shares)
-        assert np.array_equal(moved, w - lr * g)
+        moved, velocity, w2 = w.copy(), v.copy(), w.copy()
+        update.descend(moved, g, factor, lr, shares)
+        assert np.array_equal(moved, w - lr * (factor * g))
         update.descend_with_momentum(w2, velocity, g, lr, momentum, shares)
         assert np.array_equal(velocity, momentum * v + g)
         assert np.array_equal(w2, w - lr * velocity)
+
+
+@DTYPES
+def test_an_update_of_rows_leaves_the_others_alone(rng, dtype):
+    W, G, rows = normal(rng, dtype, 11, 6), normal(rng, dtype, 3, 6), np.array([7, 0, 10])
+    want = W.copy()
+    want[rows] -= dtype(0.3) * (dtype(0.7) * G)
+    for shares in (1, 2):
+        moved = W.copy()
+        update.descend_rows(moved, rows, G, dtype(0.7), dtype(0.3), shares)
+        assert np.array_equal(moved, want)
+
+
+@DTYPES
+def test_dropout_is_a_mask_and_a_product(rng, dtype):
+    uniform, x = rng.random(100, dtype=np.float32), normal(rng, dtype, 100)
+    for shares in (1, 2):
+        mask, y = np.empty(100, dtype), np.empty(100, dtype)
+        dropout.fill_mask(uniform, np.float32(0.3), dtype(1 / 0.7), mask, shares)
+        assert np.array_equal(mask, np.where(uniform >= np.float32(0.3), dtype(1 / 0.7), 0))
+        dropout.multiply(x, mask, y, shares)
+        assert np.array_equal(y, x * mask)
+
+
+@njit
+def pack(S, panels):
+    matmul.pack_columns(simd.block(S, 0, S.shape[0], 0, S.shape[1]), panels)
+
+
+@pytest.mark.parametrize("columns", [1, 64, 300])
+def test_columns_are_packed_into_panels(rng, columns):
+    """Copied four panels at a time or one vector, from rows or from columns: the same panels."""
+    S, width = normal(rng, np.float32, 9, columns), simd.VECTOR_BYTES // 4
+    panels = -(-columns // (2 * width))
+    want = np.zeros((panels * matmul.DEPTH, 2 * width), np.float32)
+    for j in range(columns):
+        want[j // (2 * width) * matmul.DEPTH :, j % (2 * width)][:9] = S[:, j]
+    for source in (S, np.asfortranarray(S)):
+        packed = np.zeros_like(want)
+        pack(source, packed)
+        assert np.array_equal(packed, want)
 
 
 # --- memory ------------------------------------------------------------------------------------

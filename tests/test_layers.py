@@ -14,6 +14,7 @@ from numpylstm.layers import (
     LSTMState,
     Parameter,
     RNNState,
+    Rows,
     SequenceCrossEntropy,
 )
 
@@ -195,6 +196,43 @@ def test_parameter_gradient_must_have_its_shape():
     p.grad = np.ones((2, 3))
     with pytest.raises(ValueError, match=r"w: grad must have shape \(2, 3\), got \(3, 2\)"):
         p.grad = np.ones((3, 2))
+
+
+def test_a_gradient_kept_as_rows_reads_like_any_other(rng):
+    """Rows, arrays and factors in any order: what `grad` shows is their sum."""
+    array = rng.standard_normal((5, 3))
+    rows, values = np.array([4, 1]), rng.standard_normal((2, 3))
+    dense = np.zeros((5, 3))
+    dense[rows] = values
+    for parts, want in (
+        ((Rows(rows, values),), dense),
+        ((Rows(rows, values), array), dense + array),
+        ((array, Rows(rows, values)), array + dense),
+        (
+            (Rows(rows, values), Rows(rows[:1], values[:1])),
+            dense + [[0], [0], [0], [0], [1]] * dense,
+        ),
+    ):
+        p = Parameter(np.ones((5, 3)), "w")
+        for part in parts:
+            p.accumulate(type(part)(*map(np.copy, part)) if isinstance(part, Rows) else part.copy())
+        np.testing.assert_array_equal(p.grad, want)
+        p.scale_grad(0.5)
+        p.accumulate(array.copy())
+        np.testing.assert_array_equal(p.grad, 0.5 * want + array)
+
+
+def test_the_embedding_of_a_large_vocabulary_keeps_rows(rng):
+    ids = np.array([[3, 1], [3, 0]])
+    for vocab_size in (4, 50):  # one kept as an array, one as rows
+        layer = Embedding(vocab_size, 6, dtype="float64", rng=0)
+        dx = rng.standard_normal((2, 2, 6))
+        layer.forward(ids)
+        layer.backward(dx)
+        assert isinstance(layer.W.parts_of_grad()[0], Rows) == (vocab_size == 50)
+        want = np.zeros((vocab_size, 6))
+        np.add.at(want, ids, dx)
+        np.testing.assert_allclose(layer.W.grad, want, rtol=1e-14)
 
 
 # --- dropout -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
-from numpylstm.layers import Parameter
+from numpylstm.layers import Parameter, Rows
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -48,6 +48,31 @@ def test_a_norm_that_is_not_finite_is_returned_and_nothing_is_scaled(parameters,
     before = parameters["a"].grad.copy()
     assert not math.isfinite(nl.clip_by_global_norm(parameters, 1.0))
     np.testing.assert_array_equal(parameters["a"].grad, before)
+
+
+def test_a_gradient_kept_as_rows_is_clipped_and_descended_like_its_array(rng):
+    data, rows, values = (
+        rng.standard_normal((9, 4)),
+        np.array([8, 2, 5]),
+        rng.standard_normal((3, 4)),
+    )
+    other = rng.standard_normal(4)
+    for momentum in (0.0, 0.9):
+        sparse, dense = (
+            {"W": Parameter(data.copy(), "W"), "b": Parameter(np.zeros(4), "b")} for _ in range(2)
+        )
+        for parameters in (sparse, dense):
+            parameters["b"].grad = other.copy()
+            parameters["W"].accumulate(Rows(rows, values.copy()))
+        assert dense["W"].grad.shape == (9, 4)  # from here on it is an array
+        norms = [nl.clip_by_global_norm(parameters, 1.0) for parameters in (sparse, dense)]
+        assert norms[0] == pytest.approx(norms[1], rel=1e-14)
+        for parameters in (sparse, dense):
+            nl.SGD(parameters, lr=0.5, momentum=momentum).step()
+        for path in ("W", "b"):
+            np.testing.assert_allclose(sparse[path].data, dense[path].data, rtol=1e-14)
+        untouched = np.setdiff1d(np.arange(9), rows)
+        np.testing.assert_array_equal(sparse["W"].data[untouched], data[untouched])
 
 
 def test_sgd_is_data_minus_rate_times_gradient(parameters):

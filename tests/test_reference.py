@@ -175,6 +175,9 @@ def test_embedding(rng, shape):
     dW = reference.embedding_backward(u, cache)
     assert not dW[4:].any()  # words that did not occur
     prove(loss, arrays, {"W": dW})
+    rows, drows = reference.embedding_backward_rows(u, cache)
+    assert np.array_equal(rows, np.unique(ids))
+    assert np.array_equal(drows, dW[rows])
 
 
 @pytest.mark.parametrize("shape", [(B,), (T, B)], ids=["step", "sequence"])

@@ -8,12 +8,11 @@ from .parts import part
 
 
 @inner
-def scatter_add_share(dx, ids, dW, from_zero, share, shares):
+def scatter_add_share(dx, ids, dW, share, shares):
     """The `share`-th part of `scatter_add`."""
     first, last = part(dW.shape[1], share, shares, 16)
-    if from_zero:
-        for row in dW:
-            row[first:last] = 0
+    for row in dW:
+        row[first:last] = 0
     for n in range(ids.size):
         source, target = dx[n, first:last], dW[ids[n], first:last]
         for k in range(source.size):
@@ -21,13 +20,13 @@ def scatter_add_share(dx, ids, dW, from_zero, share, shares):
 
 
 @kernel(parallel=True)
-def scatter_add(dx, ids, dW, from_zero, shares):
-    """Add dx[n] to dW[ids[n]] for all n, in order; each thread has its own columns of dW (V, D).
+def scatter_add(dx, ids, dW, shares):
+    """Fill dW (V, D): zeros, and dx[n] added to dW[ids[n]] for all n, in order.
 
-    With `from_zero`, dW is set to zero first.
+    Each thread has its own columns.
     """
     if shares == 1:
-        scatter_add_share(dx, ids, dW, from_zero, np.intp(0), shares)
+        scatter_add_share(dx, ids, dW, np.intp(0), shares)
         return
     for share in prange(shares):
-        scatter_add_share(dx, ids, dW, from_zero, np.intp(share), shares)
+        scatter_add_share(dx, ids, dW, np.intp(share), shares)

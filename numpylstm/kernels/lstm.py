@@ -189,6 +189,17 @@ def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
         step_forward(Wh, False, t, h, c, gates, tanh_c, 0, B, 0, H)
 
 
+@kernel
+def cells_forward(gates, c, tanh_c, h):
+    """One time step, from all its weighted sums: gates (1, B, 4H); fills c[1], h[1] and tanh_c."""
+    _, B, H = tanh_c.shape
+    for i in range(B):
+        cell_forward(
+            i, at_time(gates, 0), at_time(c, 0), at_time(c, 1), at_time(tanh_c, 0), at_time(h, 1),
+            0, H,
+        )  # fmt: skip
+
+
 @inner
 def forward_rows(Wh, panels, h, c, gates, tanh_c, i0, i1):
     """All steps for rows i0:i1. Each thread packs Wh for itself: to wait would take as long."""

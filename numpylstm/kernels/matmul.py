@@ -3,11 +3,10 @@
 `simd.tile` computes a few rows of one *panel*, two vectors of columns. This file brings the numbers
 to it, and what is read again and again must lie close together (Goto and van de Geijn 2008):
 
-    for `WIDTH` columns of B                   C: these columns are revisited for each depth
+    for `WIDTH` panels of B                    C: these columns are revisited for each depth
         for `DEPTH` terms of the sum           B: copied into panels, stays in the second cache
-            for `HEIGHT` rows of A             A: copied, stays in the second cache
-                for each panel of B            B: stays in the first cache
-                    for each tile of rows
+            for the rows of each tile          A: copied, stays in the first cache
+                for each panel of B
 
 The copies ("packing") also turn transposed operands round, so ``x.T @ dy`` and ``dy @ W.T`` run
 like ``x @ W``. Where there are only a few rows, copying B would cost more than it brings, and it
@@ -24,10 +23,12 @@ from numba import prange
 from .compiling import inlined, inner, kernel
 from .simd import (
     AHEAD,
+    PANELS,
     TILE_ROWS,
     address,
     block,
     copy_columns,
+    copy_panels,
     equal_rows,
     lanes_of,
     prefetch_rows,
@@ -36,9 +37,8 @@ from .simd import (
     turned,
 )
 
-DEPTH = 256  # a panel of B: 32 KiB with 512-bit vectors
-HEIGHT = 4 * TILE_ROWS  # a block of A: 56 KiB in float32
-WIDTH = 16  # panels of B at a time: 512 KiB
+DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
+WIDTH = 16  # panels of B at a time: 768 KiB
 FEW_ROWS = 4  # rows of a tile whose sums, two vectors each, just keep the multipliers busy
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
 
@@ -79,6 +79,26 @@ def pack_vector(S, lanes, P):
             P[k, j] = S[k, j]
 
 
+@inner
+def pack_columns(S, P):
+    """Copy S (K, .), whichever way it lies, into panels that begin `DEPTH` rows apart in P."""
+    width = lanes_of(S)
+    depth, columns = S.shape
+    j = 0
+    if S.strides[1] == S.itemsize:
+        while j + 2 * PANELS * width <= columns:
+            at = j // (2 * width) * DEPTH
+            source = block(S, 0, depth, j, columns)
+            copy_panels(source, block(P, at, P.shape[0], 0, 2 * width), DEPTH)
+            j += 2 * PANELS * width
+    while j < columns:
+        vector = j // width
+        at, column = vector // 2 * DEPTH, vector % 2 * width
+        panel = block(P, at, at + DEPTH, column, column + width)
+        pack_vector(block(S, 0, depth, j, columns), min(width, columns - j), panel)
+        j += width
+
+
 @inlined
 def rows_of_next_tile(rows):
     """Cut `rows` into tiles; the height of the first.
@@ -95,17 +115,18 @@ def rows_of_next_tile(rows):
 
 @inner
 def pack_rows(S, flat):
-    """A copy of S (rows, K) in the buffer `flat`, which keeps the direction that is contiguous."""
+    """A copy of S (rows, K), at most a tile high, in `flat`; the contiguous direction stays so."""
     rows, depth = S.shape
     width = lanes_of(S)
     if S.strides[1] == S.itemsize:
         step = DEPTH + width
-        packed = block(flat[: HEIGHT * step].reshape(HEIGHT, step), 0, rows, 0, depth)
+        packed = block(flat[: TILE_ROWS * step].reshape(TILE_ROWS, step), 0, rows, 0, depth)
         for k in range(0, depth, width):
             lanes = min(width, depth - k)
             copy_columns(lanes, block(S, 0, rows, k, depth), block(packed, 0, rows, k, depth))
         return packed
-    packed = block(flat[: DEPTH * HEIGHT].reshape(DEPTH, HEIGHT), 0, depth, 0, rows)
+    step = (TILE_ROWS + width - 1) // width * width
+    packed = block(flat[: DEPTH * step].reshape(DEPTH, step), 0, depth, 0, rows)
     source = turned(S)
     for i in range(0, rows, width):
         lanes = min(width, rows - i)
@@ -149,23 +170,23 @@ def multiply_in_place(A, B, D, C, i0, i1, j0, j1):
 def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
     """C = D + A @ B for a rectangle of C; A and B in any strides."""
     width = lanes_of(C)
-    K, N = B.shape
+    K = B.shape[0]
+    depths = (K + DEPTH - 1) // DEPTH
     for jj in range(j0, j1, 2 * width * WIDTH):
         j_stop = min(j1, jj + 2 * width * WIDTH)
-        for k in range(0, K, DEPTH):
-            k_stop = min(K, k + DEPTH)
+        for depth in range(depths):
+            k, k_stop = K * depth // depths, K * (depth + 1) // depths
             start = D if k == 0 else C
-            for j in range(jj, j_stop, width):
-                vector = (j - jj) // width
-                at, column = vector // 2 * DEPTH, vector % 2 * width
-                panel = block(packed_b, at, at + DEPTH, column, column + width)
-                pack_vector(block(B, k, k_stop, j, N), min(width, N - j), panel)
-            for i in range(i0, i1, HEIGHT):
-                rows = pack_rows(block(A, i, min(i1, i + HEIGHT), k, k_stop), packed_a)
+            pack_columns(block(B, k, k_stop, jj, j_stop), packed_b)
+            i = i0
+            while i < i1:
+                i_stop = i + rows_of_next_tile(i1 - i)
+                rows = pack_rows(block(A, i, i_stop, k, k_stop), packed_a)
                 for j in range(jj, j_stop, 2 * width):
                     at = (j - jj) // (2 * width) * DEPTH
                     panel = block(packed_b, at, at + k_stop - k, 0, 2 * width)
                     multiply_panel(rows, panel, start, C, i, j)
+                i = i_stop
 
 
 @inner
@@ -178,7 +199,7 @@ def multiply_share(A, B, D, C, share, shares):
     block, stop = blocks * share // shares, blocks * (share + 1) // shares
     in_place = M <= 2 * TILE_ROWS and B.strides[1] == B.itemsize
     if not in_place:
-        packed_a = aligned_empty(HEIGHT * (DEPTH + width), C)
+        packed_a = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
         packed_b = aligned_empty(WIDTH * DEPTH * width, C).reshape(WIDTH * DEPTH, width)
     # A run of tiles: the rest of one panel, whole panels, the beginning of another.
     while block < stop:

@@ -52,6 +52,7 @@ _REGISTERS = 32 if _ARM or _BITS == 512 else 16
 HAS_FMA = _ARM or "fma" in _FEATURES
 VECTOR_BYTES = _BITS // 8
 TILE_ROWS = (_REGISTERS - 3) // 2  # two vectors of results in each row; three registers stay free
+PANELS = 4  # that `copy_panels` copies at a time
 AHEAD = 16  # rows of B that a tile asks for before it needs them, if it is to fetch its own
 
 
@@ -422,6 +423,37 @@ def _copy_columns(typingctx, lanes, S, P):
 def copy_columns(lanes, S, P):
     """Copy at most one vector of columns, side by side in S (K, .) and in P (K or more, .)."""
     P[: len(S), :lanes] = S[:, :lanes]
+
+
+def _copy_panels(typingctx, S, P, apart):
+    signature = types.void(S, P, types.intp)
+
+    def codegen(context, builder, sig, args):
+        s, (depth, _), (s_k, _) = _pointer(context, builder, sig.args[0], args[0], 2)
+        p, _, (p_k, _) = _pointer(context, builder, sig.args[1], args[1], 2)
+        v = _Vectors(builder, sig.args[0].dtype)
+        panel = builder.mul(args[2], p_k)
+        with cgutils.for_range(builder, depth) as loop:
+            source, target = (v.at(x, builder.mul(loop.index, k)) for x, k in ((s, s_k), (p, p_k)))
+            for n in range(PANELS):
+                for half in range(2):
+                    value = v.load(v.at(source, _INT((2 * n + half) * VECTOR_BYTES)))
+                    at = builder.mul(_INT(n), panel)
+                    v.store(value, v.at(target, at, _INT(half * VECTOR_BYTES)))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@emits(_copy_panels)
+def copy_panels(S, P, apart):
+    """Copy `PANELS` panels of two vectors, side by side in S (K, .), to P, `apart` rows apart.
+
+    Each row of S is read as one run. To copy panel by panel would read a little here and there.
+    """
+    width = 2 * VECTOR_BYTES // S.itemsize
+    for n in range(PANELS):
+        P[n * apart : n * apart + len(S), :width] = S[:, n * width : (n + 1) * width]
 
 
 def _transpose_square(typingctx, S, P):

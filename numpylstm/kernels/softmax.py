@@ -14,47 +14,44 @@ from .parts import part
 from .simd import widest_vectors
 
 BLOCK = 64  # numbers looked at side by side
+HALVES = (32, 16, 8, 4, 2, 1)
 
 
 @inner
-def largest(row):
-    """The maximum of a row (V,)."""
-    peak = row[0]
-    if row.size >= BLOCK:
-        # One chain of comparisons does not vectorise, so BLOCK of them run side by side.
-        peaks = row[:BLOCK].copy()
-        for start in range(BLOCK, row.size - BLOCK + 1, BLOCK):
-            piece = row[start : start + BLOCK]
-            for k in range(BLOCK):
-                peaks[k] = piece[k] if piece[k] > peaks[k] else peaks[k]
-        for value in peaks:
-            peak = value if value > peak else peak
-    for value in row[row.size // BLOCK * BLOCK :]:
-        peak = value if value > peak else peak
-    return peak
+def largest(row, peaks):
+    """The maximum of a row (V,); peaks (BLOCK,) is scratch.
+
+    One chain of comparisons does not vectorise, so BLOCK of them run side by side.
+    """
+    widest_vectors()
+    peaks[:] = row[0]
+    for start in range(0, row.size, BLOCK):
+        piece = row[start : start + BLOCK]
+        for k in range(piece.size):
+            peaks[k] = piece[k] if piece[k] > peaks[k] else peaks[k]
+    for half in HALVES:
+        for k in range(half):
+            peaks[k] = peaks[k + half] if peaks[k + half] > peaks[k] else peaks[k]
+    return peaks[0]
 
 
 @inner
-def sum_of_exponentials(row, peak):
-    """Return sum(exp(row - peak)) of a row (V,).
+def sum_of_exponentials(row, peak, sums):
+    """Return sum(exp(row - peak)) of a row (V,); sums (BLOCK,) is scratch.
 
-    BLOCK sums run side by side and are then added in order. The order is written out, not left to
+    BLOCK sums run side by side and are then added in pairs. The order is written out, not left to
     the compiler: it may choose another when it links a kernel anew.
     """
     widest_vectors()
-    z = row.dtype.type(0)
-    whole = row.size // BLOCK * BLOCK
-    if whole > 0:
-        sums = np.zeros_like(row[:BLOCK])
-        for start in range(0, whole, BLOCK):
-            piece = row[start : start + BLOCK]
-            for k in range(BLOCK):
-                sums[k] += exp(piece[k] - peak)
-        for value in sums:
-            z += value
-    for value in row[whole:]:
-        z += exp(value - peak)
-    return z
+    sums[:] = 0
+    for start in range(0, row.size, BLOCK):
+        piece = row[start : start + BLOCK]
+        for k in range(piece.size):
+            sums[k] += exp(piece[k] - peak)
+    for half in HALVES:
+        for k in range(half):
+            sums[k] += sums[k + half]
+    return sums[0]
 
 
 @reordering
@@ -73,11 +70,10 @@ def first_equal(row, value):
 
 
 @inner
-def row_forward(row, target):
-    """log_z, nll and the predicted id of one row (V,) of logits."""
-    widest_vectors()
-    peak = largest(row)
-    log_z = peak + np.log(sum_of_exponentials(row, peak))
+def row_forward(row, target, scratch):
+    """log_z, nll and the predicted id of one row (V,) of logits; scratch is (BLOCK,)."""
+    peak = largest(row, scratch)
+    log_z = peak + np.log(sum_of_exponentials(row, peak, scratch))
     return log_z, log_z - row[target], first_equal(row, peak)
 
 
@@ -95,8 +91,9 @@ def row_backward(row, target, log_z, coefficient, drow):
 def forward_share(logits, targets, log_z, nll, predicted, share, shares):
     """The `share`-th part of `forward`."""
     first, last = part(logits.shape[0], share, shares, 1)
+    scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
-        log_z[r], nll[r], predicted[r] = row_forward(logits[r], targets[r])
+        log_z[r], nll[r], predicted[r] = row_forward(logits[r], targets[r], scratch)
 
 
 @inner

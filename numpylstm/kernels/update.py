@@ -1,4 +1,4 @@
-"""What an optimiser does to flat arrays: norm, scaling, and the steps of SGD."""
+"""What an optimiser does to flat arrays: the norm, and the steps of SGD."""
 
 import numpy as np
 from numba import prange
@@ -30,13 +30,22 @@ def block_sum_of_squares(g):
     return total
 
 
+@inner
+def sums_of_squares(g, partial, share, shares):
+    """The `share`-th part of the partial sums."""
+    first, last = part(partial.size, share, shares, 1)
+    for block in range(first, last):
+        partial[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
+
+
 @kernel(parallel=True)
 def sum_of_squares(g, partial, shares):
     """Return sum(g ** 2) of g (N,), as a float64; partial (ceil(N / BLOCK),) float64 is scratch."""
-    for share in prange(shares):
-        first, last = part(partial.size, np.intp(share), shares, 1)
-        for block in range(first, last):
-            partial[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
+    if shares == 1:
+        sums_of_squares(g, partial, np.intp(0), shares)
+    else:
+        for share in prange(shares):
+            sums_of_squares(g, partial, np.intp(share), shares)
     total = 0.0
     for value in partial:
         total += value
@@ -44,19 +53,11 @@ def sum_of_squares(g, partial, shares):
 
 
 @inner
-def scale_piece(g, factor):
-    """Scale a share: g *= factor."""
-    widest_vectors()
-    for k in range(g.size):
-        g[k] *= factor
-
-
-@inner
-def descend_piece(w, g, lr):
-    """Move a share: w -= lr * g."""
+def descend_piece(w, g, factor, lr):
+    """Move a share: w -= lr * (factor * g)."""
     widest_vectors()
     for k in range(w.size):
-        w[k] -= lr * g[k]
+        w[k] -= lr * (factor * g[k])
 
 
 @inner
@@ -69,24 +70,35 @@ def descend_with_momentum_piece(w, v, g, lr, momentum):
 
 
 @kernel(parallel=True)
-def scale(g, factor, shares):
-    """Scale g (N,) *= factor, a scalar of its dtype."""
+def descend(w, g, factor, lr, shares):
+    """Move w (N,) -= lr * (factor * g), with factor and lr scalars of their dtype."""
+    if shares == 1:
+        descend_piece(w, g, factor, lr)
+        return
     for share in prange(shares):
-        first, last = part(g.size, np.intp(share), shares, 16)
-        scale_piece(g[first:last], factor)
+        first, last = part(w.size, np.intp(share), shares, 16)
+        descend_piece(w[first:last], g[first:last], factor, lr)
 
 
 @kernel(parallel=True)
-def descend(w, g, lr, shares):
-    """Move w (N,) -= lr * g, with lr a scalar of their dtype."""
+def descend_rows(W, rows, G, factor, lr, shares):
+    """Move W[rows[n]] -= lr * (factor * G[n]) for all n; no row (of W (V, D)) occurs twice."""
+    if shares == 1:
+        for n in range(rows.size):
+            descend_piece(W[rows[n]], G[n], factor, lr)
+        return
     for share in prange(shares):
-        first, last = part(w.size, np.intp(share), shares, 16)
-        descend_piece(w[first:last], g[first:last], lr)
+        first, last = part(rows.size, np.intp(share), shares, 1)
+        for n in range(first, last):
+            descend_piece(W[rows[n]], G[n], factor, lr)
 
 
 @kernel(parallel=True)
 def descend_with_momentum(w, v, g, lr, momentum, shares):
     """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are scalars of their dtype."""
+    if shares == 1:
+        descend_with_momentum_piece(w, v, g, lr, momentum)
+        return
     for share in prange(shares):
         first, last = part(w.size, np.intp(share), shares, 16)
         descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)
