@@ -5,9 +5,16 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import functional, reference
+from numpylstm import functional, gradcheck, reference
 from numpylstm.cli import train as train_command
-from numpylstm.model_check import Window, check_model, check_precision, textbook_loss
+from numpylstm.model_check import (
+    Window,
+    check_model,
+    check_precision,
+    pass_of_copy,
+    random_state,
+    textbook_loss,
+)
 
 MODELS = {
     "2-layer LSTM": {"cell": "lstm", "embedding_size": D},
@@ -144,6 +151,24 @@ def test_a_mistake_in_float32_only_is_found(ids, monkeypatch):
     assert check_model(model, *ids).passed
     report = check_precision(model, *ids)
     assert {e.path for e in report.entries if not e.passed} == {"lstm.0.b", "lstm.1.b"}
+
+
+@pytest.mark.parametrize("along", ["arrays", "all"])
+@pytest.mark.parametrize(("V", "H"), [(11, 6), (500, 100)])
+def test_central_differences_along_directions_pass_a_right_model(V, H, along, rng):
+    """At the default tolerance, for a small model and one of 250,000 parameters."""
+    model = nl.LanguageModel(V, H, L, dtype="float64", init_scale=0.1, rng=0)
+    x, y = rng.integers(0, V, (2, T, B))
+    state = random_state(model, B, rng)
+    arrays, gradients, _ = pass_of_copy(model, x, y, state, np.float64)
+
+    def loss(a):
+        return textbook_loss(a, Window(x, y, state))
+
+    report = gradcheck.check(loss, arrays, gradients, along=along, rng=rng)
+    assert report.passed, f"\n{report}"
+    gradients["lstm.0.Wh"] = gradients["lstm.0.Wh"] * 1.01
+    assert not gradcheck.check(loss, arrays, gradients, along=along, rng=rng).passed
 
 
 # --- numpylstm-train --check-gradients ---------------------------------------------------------
