@@ -153,6 +153,8 @@ TRAIN = [
     Command("--train text.txt --out bad-3 --cell rnn --activation relu --init-scale 1000 "
             "--dtype float32 --num-steps 40",
             "at epoch 1, step 1; usually the learning rate is too high", 1),
+    Command("--train text.txt --out bad-4 --init-scale 100 --check-gradients",
+            "slopes are lost in rounding with these initial values (init_scale 100)", 1),
 ]  # fmt: skip
 
 EVAL = [

@@ -9,6 +9,7 @@ from numpylstm import functional, gradcheck, reference
 from numpylstm.cli import train as train_command
 from numpylstm.model_check import (
     Window,
+    check_examples,
     check_model,
     check_precision,
     pass_of_copy,
@@ -43,6 +44,22 @@ def test_every_parameter_of_a_model_to_1e_12(kind, impl, ids):
     assert report.passed, f"\n{report}"
     assert report.tolerance <= 1e-12
     assert {e.path for e in report.entries} == make(kind).parameters().keys()
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+def test_the_examples_of_the_module_to_1e_12(impl):
+    reports = check_examples(impl)
+    assert reports.keys() == {"LSTM", "tanh RNN", "relu RNN", "sigmoid RNN"}
+    for report in reports.values():
+        assert report.passed, f"\n{report}"
+        assert report.worst.relative_error <= 1e-12
+
+
+def test_a_float32_model_is_checked_in_float64(ids):
+    """The model that would be trained, not another of the same sizes."""
+    single, double = make(dtype="float32"), make()
+    double.load_state_dict({k: v.astype("f8") for k, v in single.state_dict().items()})
+    assert check_model(single, *ids).entries == check_model(double, *ids).entries
 
 
 @pytest.mark.parametrize("along", ["arrays", "all"])
