@@ -8,16 +8,21 @@ Two ways to measure a slope without calculus:
   1e-15. It needs a function that lets complex numbers through, such as those of
   `numpylstm.reference` (Squire and Trapp 1998).
 
+And three sets of directions to measure along: every entry of every array; one random direction
+in each array; one random direction through all arrays at once, which costs two evaluations (the
+complex step: one) whatever the size.
+
 Give zero biases, equal sizes or an upstream gradient of ones to a check and it will miss mistakes:
 take random numbers and different sizes everywhere.
 """
 
-from collections.abc import Callable, Mapping
+import html
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], Any]
@@ -25,28 +30,57 @@ Loss = Callable[[dict[str, NDArray[Any]]], Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """The worst entry of one array: where the gradient and the measured slope differ most.
+    """One line of a report: a gradient beside a measured slope.
 
+    Along entries it is the worst entry of one array, where the two differ most, and
     `relative_error` is the difference over the largest entry, in size, of either gradient array:
     an entry that is itself nearly zero does not count for more than it is worth.
+
+    Along a random direction u (independent standard normal numbers) there is no entry to name:
+    `index` is None, `gradient` is the sum of u times the claimed gradient, `slope` is what was
+    measured along u, and `relative_error` is their difference over the length of the claimed
+    gradient, or over the slope if that is larger. The difference is normally distributed, its
+    standard deviation the length of the whole error: `relative_error` is the relative error of the
+    array times the size of one standard normal number.
     """
 
     path: str
-    index: tuple[int, ...]
+    index: tuple[int, ...] | None
     gradient: float
     slope: float
     absolute_error: float
     relative_error: float
     passed: bool
 
+    def cells(self) -> tuple[str, ...]:
+        """What a table shows of it, in the order of `COLUMNS`."""
+        index = "" if self.index is None else f"[{', '.join(map(str, self.index))}]"
+        return (
+            "ok" if self.passed else "FAIL",
+            self.path,
+            f"{self.relative_error:.1e}",
+            f"{self.absolute_error:.1e}",
+            f"{self.gradient:.6e}",
+            f"{self.slope:.6e}",
+            index,
+        )
+
+
+COLUMNS = ("", "array", "relative", "absolute", "gradient", "slope", "index")
+TEXT_COLUMNS = ("", "array", "index")  # to the left; numbers go to the right
+
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found, an `Entry` for each array."""
+    """What `check` found, an `Entry` for each array (for all together, along "all").
+
+    ``print(report)`` shows a table; a notebook shows the same as HTML.
+    """
 
     entries: tuple[Entry, ...]
     method: str
     tolerance: float
+    along: str = "entries"
 
     @property
     def passed(self) -> bool:
@@ -58,21 +92,119 @@ class Report:
         """The entry with the largest relative error; NaN counts as largest."""
         return max(self.entries, key=lambda e: np.nan_to_num(e.relative_error, nan=np.inf))
 
+    @property
+    def verdict(self) -> str:
+        """The last line of the table."""
+        how = METHODS[self.method].words if self.method in METHODS else self.method
+        return (
+            f"{'passed' if self.passed else 'FAILED'}: {how}, {ALONG[self.along]}, "
+            f"relative tolerance {self.tolerance:g}"
+        )
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells of the table, titles first; along directions there is no index to show."""
+        indexed = any(entry.index is not None for entry in self.entries)
+        shown = len(COLUMNS) if indexed else -1
+        return [row[:shown] for row in (COLUMNS, *(entry.cells() for entry in self.entries))]
+
     def __str__(self) -> str:
-        width = max(len(entry.path) for entry in self.entries)
-        lines = [
-            f"{'':4} {'array':{width}}  {'relative':>9}  {'absolute':>9}  {'gradient':>13}  "
-            f"{'slope':>13}  index"
-        ]
-        for e in self.entries:
-            index = ", ".join(map(str, e.index))
-            lines.append(
-                f"{'ok' if e.passed else 'FAIL':4} {e.path:{width}}  {e.relative_error:9.1e}  "
-                f"{e.absolute_error:9.1e}  {e.gradient:13.6e}  {e.slope:13.6e}  [{index}]"
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        lines = []
+        for row in self.rows:
+            first, *rest = (
+                cell.ljust(width) if title in TEXT_COLUMNS else cell.rjust(width)
+                for title, cell, width in zip(COLUMNS, row, widths, strict=False)
             )
-        verdict = "passed" if self.passed else "FAILED"
-        lines.append(f"{verdict}: {self.method}, relative tolerance {self.tolerance:g}")
-        return "\n".join(lines)
+            lines.append(f"{first} {'  '.join(rest)}".rstrip())
+        return "\n".join([*lines, self.verdict])
+
+    def _repr_html_(self) -> str:
+        def row(tag: str, cells: tuple[str, ...], style: str) -> str:
+            return f'<tr style="{style}">' + "".join(
+                f'<{tag} style="padding: 0.1em 0.7em; text-align: '
+                f'{"left" if title in TEXT_COLUMNS else "right"}">{html.escape(cell)}</{tag}>'
+                for title, cell in zip(COLUMNS, cells, strict=False)
+            ) + "</tr>"  # fmt: skip
+
+        titles, *rows = self.rows
+        lines = [row("th", titles, "border-bottom: 1px solid")]
+        for entry, cells in zip(self.entries, rows, strict=True):
+            lines.append(row("td", cells, "" if entry.passed else "font-weight: bold"))
+        return (
+            '<table style="border-collapse: collapse">'
+            '<caption style="caption-side: bottom; text-align: left; padding: 0.3em 0.7em">'
+            f"{html.escape(self.verdict)}</caption>{''.join(lines)}</table>"
+        )
+
+
+# --- slopes ------------------------------------------------------------------------------------
+
+
+def central_slope(
+    f: Loss, point: dict[str, NDArray[Any]], direction: Arrays, step: float = 1e-5
+) -> float:
+    """``(f(x + h u) - f(x - h u)) / 2h``: two evaluations for the slope of f along u at x.
+
+    Parameters
+    ----------
+    f : callable
+        Takes a dict of float64 arrays and returns a real scalar; must not change its argument.
+    point : dict of name -> float64 array
+    direction : dict of name -> array of the same shape
+        What is not named stands still.
+    step : float
+        h. The error is of order step**2 (curvature) plus 1e-16 / step (rounding).
+    """
+    there, back = dict(point), dict(point)
+    for path, u in direction.items():
+        there[path] = point[path] + step * u
+        back[path] = point[path] - step * u
+    difference = _scalar(f(there)) - _scalar(f(back))
+    if np.iscomplexobj(difference):
+        raise TypeError(
+            "central difference: f must return a real number, got a complex one; the complex step "
+            "is for complex functions"
+        )
+    return float(difference) / (2 * step)
+
+
+def complex_slope(
+    f: Loss, point: dict[str, NDArray[Any]], direction: Arrays, step: float = 1e-30
+) -> float:
+    """``imag f(x + ih u) / h``: one evaluation, and no subtraction that could lose digits.
+
+    Parameters
+    ----------
+    f : callable
+        Takes a dict of complex128 arrays and returns a complex scalar. It must be analytic where
+        it is evaluated, and compare or take maxima of real parts only.
+    point : dict of name -> complex128 array
+    direction : dict of name -> array of the same shape
+        What is not named stands still.
+    step : float
+
+    Raises
+    ------
+    TypeError
+        If the function returns a real number: it has thrown the imaginary part away.
+    """
+    moved = dict(point)
+    for path, u in direction.items():
+        moved[path] = point[path] + 1j * step * u
+    result = _scalar(f(moved))
+    if not np.iscomplexobj(result):
+        raise TypeError(
+            f"complex_step: f must return a complex number, got {type(result).__name__}; a "
+            "cast, a real buffer or abs() inside it drops the imaginary part"
+        )
+    return float(result.imag) / step
+
+
+def _scalar(value: Any) -> Any:
+    if np.ndim(value) != 0:
+        raise TypeError(f"check: f must return one number, got shape {np.shape(value)}")
+    return value[()] if isinstance(value, np.ndarray) else value
 
 
 def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str, NDArray[Any]]:
@@ -90,17 +222,7 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
     -------
     slopes : dict of name -> array of the same shape
     """
-
-    def slope(point: dict[str, NDArray[Any]], path: str, index: tuple[int, ...]) -> Any:
-        value = point[path][index]
-        point[path][index] = value + step
-        above = f(point)
-        point[path][index] = value - step
-        below = f(point)
-        point[path][index] = value
-        return (above - below) / (2 * step)
-
-    return _along_every_entry(slope, arrays, np.float64)
+    return _along_every_entry(METHODS["central"], f, arrays, step=step)
 
 
 def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDArray[Any]]:
@@ -123,35 +245,48 @@ def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDAr
     TypeError
         If the function returns a real number: it has thrown the imaginary part away.
     """
-
-    def slope(point: dict[str, NDArray[Any]], path: str, index: tuple[int, ...]) -> Any:
-        value = point[path][index]
-        point[path][index] = value + 1j * step
-        result = f(point)
-        point[path][index] = value
-        if not np.iscomplexobj(result):
-            raise TypeError(
-                f"complex_step: f must return a complex number, got {type(result).__name__}; a "
-                "cast, a real buffer or abs() inside it drops the imaginary part"
-            )
-        return result.imag / step
-
-    return _along_every_entry(slope, arrays, np.complex128)
+    return _along_every_entry(METHODS["complex"], f, arrays, step=step)
 
 
 def _along_every_entry(
-    slope: Callable[..., Any], arrays: Arrays, dtype: DTypeLike
+    method: "Method", f: Loss, arrays: Arrays, **step: float
 ) -> dict[str, NDArray[Any]]:
-    point = {path: np.array(array, dtype) for path, array in arrays.items()}
+    point: dict[str, NDArray[Any]] = {
+        path: np.array(array, method.dtype) for path, array in arrays.items()
+    }
     slopes = {path: np.empty(np.shape(array)) for path, array in arrays.items()}
     for path, array in slopes.items():
+        u = np.zeros(array.shape)
         for index in np.ndindex(array.shape):
-            array[index] = slope(point, path, index)
+            u[index] = 1
+            array[index] = method.slope(f, point, {path: u}, **step)
+            u[index] = 0
     return slopes
 
 
-METHODS = {"central": (central_difference, 1e-7), "complex": (complex_step, 1e-12)}
-"""The measure of each method, and the relative error up to which a right gradient passes."""
+@dataclass(frozen=True)
+class Method:
+    """A way to measure a slope, and the relative error up to which a right gradient passes."""
+
+    slope: Callable[..., float]
+    dtype: type
+    tolerance: float  # along entries
+    directions: float  # along random directions
+    words: str
+
+
+METHODS = {
+    "central": Method(central_slope, np.float64, 1e-7, 1e-6, "central differences"),
+    "complex": Method(complex_slope, np.complex128, 1e-12, 1e-12, "complex step"),
+}
+ALONG = {
+    "entries": "every entry",
+    "arrays": "one random direction in each array",
+    "all": "one random direction through all arrays",
+}
+
+
+# --- the check ---------------------------------------------------------------------------------
 
 
 def check(
@@ -160,9 +295,11 @@ def check(
     gradients: Arrays,
     *,
     method: str = "central",
+    along: str = "entries",
     tolerance: float | None = None,
+    rng: np.random.Generator | int = 0,
 ) -> Report:
-    """Hold gradients against measured slopes, entry by entry.
+    """Hold gradients against measured slopes.
 
     Parameters
     ----------
@@ -173,14 +310,28 @@ def check(
     gradients : dict of name -> array
         What the backward pass says there; every name of `arrays`, with its shape.
     method : "central" or "complex"
+        Two evaluations of f for each slope, or one; see `central_slope` and `complex_slope`.
+    along : "entries", "arrays" or "all"
+        Measure a slope for every entry; for one random direction in each array; or for one
+        random direction through all arrays, whatever the size.
     tolerance : float, optional
-        Largest relative error that passes; 1e-7 for central differences, 1e-12 for the complex
-        step.
+        Largest relative error that passes; 1e-12 for the complex step; for central differences
+        1e-7 along entries and 1e-6 along random directions, where all parameters move at once and
+        the curvature of all of them counts.
+    rng : Generator or int
+        Of the random directions, which are independent standard normal numbers.
 
     Returns
     -------
     Report
         ``print(report)`` shows a table; ``report.passed`` says it in one word.
+
+    Notes
+    -----
+    A random direction finds a wrong entry when that entry's error, times one standard normal
+    number, is above the tolerance times the length of the gradient. An error k times above that
+    bound goes unseen with a probability of 0.8 / k; another `rng` draws again. See
+    docs/laboratory/checking-gradients.md.
 
     Examples
     --------
@@ -192,27 +343,47 @@ def check(
     True
     >>> gradcheck.check(cube, x, {"x": x["x"] ** 2}).passed
     False
+    >>> gradcheck.check(cube, x, {"x": 3 * x["x"] ** 2}, along="all").passed
+    True
     """
-    if method not in METHODS:
-        raise ValueError(f"check: method must be one of {', '.join(METHODS)}; got {method!r}")
-    measure, usual = METHODS[method]
-    tolerance = usual if tolerance is None else tolerance
+    for argument, value, choices in (("method", method, METHODS), ("along", along, ALONG)):
+        if value not in choices:
+            raise ValueError(
+                f"check: {argument} must be one of {', '.join(choices)}; got {value!r}"
+            )
+    if tolerance is None:
+        usual = METHODS[method]
+        tolerance = usual.tolerance if along == "entries" else usual.directions
+    _check_names_and_shapes(arrays, gradients)
+    if along == "entries":
+        slopes = _along_every_entry(METHODS[method], f, arrays)
+        entries = tuple(
+            compare(path, np.asarray(gradients[path]), slopes[path], tolerance) for path in arrays
+        )
+    else:
+        groups = {"all arrays": tuple(arrays)} if along == "all" else {p: (p,) for p in arrays}
+        entries = tuple(
+            _along_directions(f, arrays, gradients, groups, METHODS[method], tolerance, rng)
+        )
+    return Report(entries, method, tolerance, along)
+
+
+def _check_names_and_shapes(arrays: Arrays, gradients: Arrays) -> None:
     if arrays.keys() != gradients.keys():
         raise ValueError(
             "check: gradients must have the names of arrays, got "
             f"{sorted(gradients)} for {sorted(arrays)}"
         )
+    if not arrays:
+        raise ValueError("check: arrays must hold at least one array, got none")
     for path, array in arrays.items():
         if np.shape(gradients[path]) != np.shape(array):
             raise ValueError(
                 f"check: the gradient of {path!r} must have its shape {np.shape(array)}, got "
                 f"{np.shape(gradients[path])}"
             )
-    slopes = measure(f, arrays)
-    entries = tuple(
-        compare(path, np.asarray(gradients[path]), slopes[path], tolerance) for path in arrays
-    )
-    return Report(entries, method, tolerance)
+        if np.size(array) == 0:
+            raise ValueError(f"check: {path!r} must not be empty, got shape {np.shape(array)}")
 
 
 def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: float) -> Entry:
@@ -220,13 +391,49 @@ def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: f
     error = np.abs(gradient - slope)
     worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)
     scale = max(np.max(np.abs(gradient)), np.max(np.abs(slope)))
-    relative = 0.0 if scale == 0 else float(error[worst] / scale)  # NaN stays NaN, and fails
+    return _entry(
+        path, tuple(int(k) for k in worst), gradient[worst], slope[worst], scale, tolerance
+    )
+
+
+def _along_directions(
+    f: Loss,
+    arrays: Arrays,
+    gradients: Arrays,
+    groups: Mapping[str, tuple[str, ...]],
+    method: Method,
+    tolerance: float,
+    rng: np.random.Generator | int,
+) -> Iterator[Entry]:
+    """An entry for each group of arrays: the claimed and the measured slope along a direction."""
+    rng = np.random.default_rng(rng)
+    point: dict[str, NDArray[Any]] = {
+        path: np.array(array, method.dtype) for path, array in arrays.items()
+    }
+    for name, paths in groups.items():
+        u = {path: rng.standard_normal(np.shape(arrays[path])) for path in paths}
+        claimed = sum(float(np.vdot(u[path], gradients[path])) for path in paths)
+        length = np.sqrt(sum(float(np.vdot(gradients[p], gradients[p])) for p in paths))
+        slope = method.slope(f, point, u)
+        yield _entry(name, None, claimed, slope, max(float(length), abs(slope)), tolerance)
+
+
+def _entry(
+    path: str,
+    index: tuple[int, ...] | None,
+    gradient: float,
+    slope: float,
+    scale: float,
+    tolerance: float,
+) -> Entry:
+    error = abs(gradient - slope)
+    relative = 0.0 if scale == 0 else float(error / scale)  # NaN stays NaN, and fails
     return Entry(
         path=path,
-        index=tuple(int(k) for k in worst),
-        gradient=float(gradient[worst]),
-        slope=float(slope[worst]),
-        absolute_error=float(error[worst]),
+        index=index,
+        gradient=float(gradient),
+        slope=float(slope),
+        absolute_error=float(error),
         relative_error=relative,
         passed=relative <= tolerance,
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import run_folder
@@ -19,6 +20,7 @@ from numpylstm.data import (
     UNK,
     Corpus,
     Vocabulary,
+    batches,
     detokenize,
     load_embedded,
     load_ptb,
@@ -29,11 +31,20 @@ from numpylstm.data import (
     tokenize,
 )
 from numpylstm.evaluation import evaluate, true_and_predicted
+from numpylstm.model_check import check_model, check_precision
 from numpylstm.progress import Progress
 from numpylstm.sampling import generate
 from numpylstm.training import Row, Run, Step, TrainingFailed, check_position, train
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
+
+CHECKED_STREAMS, CHECKED_STEPS = 4, 8  # enough for every path that a gradient takes
+EVERY_ENTRY_UP_TO = 2_000  # parameters: one evaluation each, a few seconds in all
+CHECK_TOLERANCE = 1e-9  # a thousand times the usual: initial values may be large, units saturated
+
+
+class WrongGradient(TrainingFailed):
+    """The gradients of the configured model are not the slopes of its loss."""
 
 
 class Stopped(Exception):
@@ -153,6 +164,45 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     corpus = load_corpus(run.config)
     check_position(run, corpus)
     return run, corpus
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite fails
+def check_gradients(run: Run, corpus: Corpus) -> None:
+    """Hold the gradients of a run's model against slopes, on the start of its text; print tables.
+
+    The backward pass that the run will use is held, in float64 and with dropout, against the
+    complex step through the textbook: along every entry of a small model, along one random
+    direction in each array of a larger one. Then, if the run is in float32, its gradient is held
+    against that in float64. Copies are checked: the run is left as it is, to the bit.
+
+    Raises
+    ------
+    WrongGradient
+        Naming the arrays that fail.
+    """
+    config, model = run.config, run.model
+    num_steps = min(config.num_steps, CHECKED_STEPS)
+    x, y = next(batches(corpus.train, min(config.batch_size, CHECKED_STREAMS), num_steps))
+    small = sum(p.data.size for p in model.parameters().values()) <= EVERY_ENTRY_UP_TO
+    print(
+        f"Checking the gradients ({config.impl}, {num_steps} steps of {x.shape[1]} streams); "
+        "training is not affected ...",
+        flush=True,
+    )
+    along = "entries" if small else "arrays"
+    reports = [check_model(model, x, y, along=along, tolerance=CHECK_TOLERANCE)]
+    if config.dtype == "float32":
+        reports.append(check_precision(model, x, y))
+    for report in reports:
+        print(f"{report}\n", flush=True)
+    wrong = [entry.path for report in reports for entry in report.entries if not entry.passed]
+    if wrong:
+        raise WrongGradient(
+            f"the gradient check failed for {', '.join(dict.fromkeys(wrong))}: the backward pass "
+            "does not give the slope of the loss, so nothing was trained; unless its code was "
+            "changed, slopes are lost in rounding with these initial values "
+            f"(init_scale {config.init_scale:g}), as in saturated units"
+        )
 
 
 def baselines(corpus: Corpus) -> list[tuple[str, float]]:

@@ -139,6 +139,7 @@ TRAIN = [
     Command("--resume run --epochs 0", "--epochs must be at least 2, which are done; got 0"),
     Command("--resume run --out elsewhere", "--out is for a new run; --resume goes on in the"),
     Command("--resume run --preset small", "--preset is for a new run; --resume goes on in the"),
+    Command("--resume run --check-gradients", "--check-gradients is for a new run; --resume goes"),
     Command("--resume limited --steps 9", "--steps cannot change any more: the limit of 5 cut"),
     Command("--resume limited --steps 2", "--steps must be at least 5, which are done; got 2"),
     Command("--resume changed-text", "this text is not the one that the run was started with"),
@@ -152,6 +153,8 @@ TRAIN = [
     Command("--train text.txt --out bad-3 --cell rnn --activation relu --init-scale 1000 "
             "--dtype float32 --num-steps 40",
             "at epoch 1, step 1; usually the learning rate is too high", 1),
+    Command("--train text.txt --out bad-4 --init-scale 100 --check-gradients",
+            "slopes are lost in rounding with these initial values (init_scale 100)", 1),
 ]  # fmt: skip
 
 EVAL = [

@@ -97,6 +97,25 @@ def test_the_reference_trains_to_the_same_curve(folder):
             )
 
 
+def test_a_gradient_check_first_does_not_change_the_run(folder):
+    """The table comes before the training, and dropout's masks are what they would have been."""
+    arguments = ("--train", "text.txt", *SMALL, "--dropout", "0.3", "--epochs", "1")
+    command("numpylstm-train", *arguments, "--out", "unchecked", cwd=folder)
+    out, err = command(
+        "numpylstm-train", *arguments, "--out", "checked", "--check-gradients", cwd=folder
+    )
+    assert err == ""
+    before, _ = out.split("Compiling kernels")
+    for path in np.load(folder / "checked" / "best.npz"):
+        if path.startswith("parameters/"):
+            assert before.count(path.removeprefix("parameters/")) == 2
+    assert before.count("passed: ") == 2  # float64 against slopes, float32 against float64
+    assert "FAIL" not in before
+    for name in ("metrics.csv", "config.json", "best.npz", "last.npz"):
+        runs = (folder / run / name for run in ("unchecked", "checked"))
+        assert len({path.read_bytes() for path in runs}) == 1
+
+
 def test_resume_ends_with_the_same_bytes(folder):
     """Stopped by a limit after one epoch, made longer, resumed."""
     text = ("--train", "text.txt")

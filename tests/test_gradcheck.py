@@ -101,3 +101,168 @@ def test_names_and_shapes_must_agree(arrays, gradients):
         gradcheck.check(cube_of_product, arrays, gradients | {"W": gradients["W"].T})
     with pytest.raises(ValueError, match="method must be one of central, complex"):
         gradcheck.check(cube_of_product, arrays, gradients, method="forward")
+
+
+# --- random directions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("along", ["arrays", "all"])
+@pytest.mark.parametrize("method", ["central", "complex"])
+class TestDirections:
+    def test_pass_a_right_gradient(self, arrays, gradients, method, along):
+        for seed in range(20):
+            report = gradcheck.check(
+                cube_of_product, arrays, gradients, method=method, along=along, rng=seed
+            )
+            assert report.passed, f"\n{report}"
+
+    def test_fail_a_wrong_one(self, arrays, gradients, method, along):
+        for wrong in (1.001 * gradients["W"], np.zeros((4, 2)), np.full((4, 2), np.nan)):
+            report = gradcheck.check(
+                cube_of_product, arrays, gradients | {"W": wrong}, method=method, along=along
+            )
+            failed = [e.path for e in report.entries if not e.passed]
+            assert failed == (["W"] if along == "arrays" else ["all arrays"])
+
+    def test_name_no_index(self, arrays, gradients, method, along):
+        report = gradcheck.check(cube_of_product, arrays, gradients, method=method, along=along)
+        assert [e.index for e in report.entries] == [None] * len(report.entries)
+        assert "index" not in str(report)
+
+    def test_leave_the_arrays_alone(self, arrays, gradients, method, along):
+        for array in arrays.values():
+            array.setflags(write=False)
+        gradcheck.check(cube_of_product, arrays, gradients, method=method, along=along)
+
+
+@pytest.mark.parametrize(
+    ("method", "along", "evaluations"),
+    [
+        ("central", "entries", 2 * 20),
+        ("central", "arrays", 2 * 2),
+        ("central", "all", 2),
+        ("complex", "entries", 20),
+        ("complex", "arrays", 2),
+        ("complex", "all", 1),
+    ],
+)
+def test_evaluations(arrays, gradients, method, along, evaluations):
+    calls = []
+
+    def counted(a):
+        calls.append(a)
+        return cube_of_product(a)
+
+    gradcheck.check(counted, arrays, gradients, method=method, along=along)
+    assert len(calls) == evaluations
+
+
+@pytest.mark.parametrize("method", ["central", "complex"])
+def test_one_wrong_entry_among_a_million(rng, method):
+    """Wrong by a tenth of its value: the length of the whole gradient hides it by 10,000 to 1."""
+    arrays = {"w": rng.standard_normal(1_000_000)}
+    gradient = np.cos(arrays["w"])
+    gradient[123_456] *= 1.1
+
+    def loss(a):
+        return np.sin(a["w"]).sum()
+
+    found = [
+        not gradcheck.check(
+            loss, arrays, {"w": gradient}, method=method, along="all", rng=seed
+        ).passed
+        for seed in range(5)
+    ]
+    assert all(found)
+    right = {"w": np.cos(arrays["w"])}
+    assert gradcheck.check(loss, arrays, right, method=method, along="all").passed
+
+
+def test_the_relative_error_along_directions_measures_that_of_the_array(rng):
+    """It is the relative error of the array times the size of a standard normal number."""
+    arrays = {"w": rng.standard_normal((30, 40))}
+    wrong = {"w": np.cos(arrays["w"]) + 1e-3 * rng.standard_normal((30, 40))}
+    true_error = np.linalg.norm(wrong["w"] - np.cos(arrays["w"])) / np.linalg.norm(wrong["w"])
+    measured = [
+        gradcheck.check(
+            lambda a: np.sin(a["w"]).sum(), arrays, wrong, method="complex", along="all", rng=seed
+        ).worst.relative_error
+        for seed in range(400)
+    ]
+    # The mean size of a standard normal number is sqrt(2 / pi), here with a deviation of 0.03.
+    assert np.mean(measured) / true_error == pytest.approx(np.sqrt(2 / np.pi), abs=0.12)
+    # One in 1000 / 0.8 lies below 1/1000 of the true error; below 1/10 it is one in 12.
+    assert 0.03 < np.mean(np.less(measured, true_error / 10)) < 0.15
+
+
+def test_a_direction_is_drawn_anew_with_another_seed(arrays, gradients):
+    reports = [
+        gradcheck.check(cube_of_product, arrays, gradients, along="all", rng=seed)
+        for seed in (1, 1, 2)
+    ]
+    slopes = [report.worst.slope for report in reports]
+    assert slopes[0] == slopes[1] != slopes[2]
+
+
+# --- the report --------------------------------------------------------------------------------
+
+
+def test_the_table(arrays, gradients):
+    wrong = gradients["x"].copy()
+    wrong[2, 1] += 0.5
+    report = gradcheck.check(cube_of_product, arrays, gradients | {"x": wrong})
+    title, x, W, verdict = str(report).splitlines()
+    assert title.split() == ["array", "relative", "absolute", "gradient", "slope", "index"]
+    assert x.startswith("FAIL x ")
+    assert x.endswith("[2, 1]")
+    assert W.startswith("ok   W ")
+    assert len({line.index("  [") for line in (x, W)}) == 1  # columns are aligned
+    assert verdict == "FAILED: central differences, every entry, relative tolerance 1e-07"
+
+
+def test_the_table_in_a_notebook(arrays, gradients):
+    """HTML that stands alone: one cell for each of the text's, names escaped, inline styles."""
+    name = "<script>&W"
+    report = gradcheck.check(
+        lambda a: cube_of_product({"x": a["x"], "W": a[name]}),
+        {"x": arrays["x"], name: arrays["W"]},
+        {"x": gradients["x"], name: -gradients["W"]},
+    )
+    page = report._repr_html_()
+    assert "&lt;script&gt;&amp;W" in page
+    assert "<script" not in page
+    assert page.count("<tr") == page.count("</tr>") == 3
+    assert page.count("<td") == 2 * page.count("<th ") == 2 * 7
+    assert page.count("font-weight: bold") == 1  # the row that failed
+    assert report.verdict in page
+    assert "class=" not in page
+
+
+# --- functions that cannot be checked ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("along", ["entries", "arrays", "all"])
+@pytest.mark.parametrize("method", ["central", "complex"])
+def test_a_function_must_return_one_number(arrays, gradients, method, along):
+    with pytest.raises(TypeError, match=r"f must return one number, got shape \(2,\)"):
+        gradcheck.check(
+            lambda a: cube_of_product(a) * np.ones(2), arrays, gradients, method=method, along=along
+        )
+
+
+def test_central_differences_of_a_complex_function(arrays, gradients):
+    with pytest.raises(TypeError, match="f must return a real number, got a complex one"):
+        gradcheck.check(lambda a: cube_of_product(a) * 1j, arrays, gradients)
+
+
+def test_a_function_of_python_numbers(rng):
+    assert gradcheck.check(lambda a: float(a["x"]) ** 2, {"x": np.array(3.0)}, {"x": 6.0}).passed
+
+
+def test_there_must_be_something_to_check(arrays):
+    with pytest.raises(ValueError, match="must hold at least one array"):
+        gradcheck.check(cube_of_product, {}, {})
+    with pytest.raises(ValueError, match=r"'x' must not be empty, got shape \(0, 4\)"):
+        gradcheck.check(cube_of_product, {"x": np.empty((0, 4))}, {"x": np.empty((0, 4))})
+    with pytest.raises(ValueError, match="along must be one of entries, arrays, all"):
+        gradcheck.check(cube_of_product, arrays, arrays, along="rows")

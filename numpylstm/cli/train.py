@@ -76,6 +76,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--save-every", type=save_interval, metavar="N|Nm",
         help="save every N updates or N minutes too (default: after each epoch)",
     )  # fmt: skip
+    parser.add_argument(
+        "--check-gradients", action="store_true",
+        help="first hold the gradients of this model against measured slopes, print the tables, "
+        "and stop if they are wrong; the run is the same with and without",
+    )  # fmt: skip
     add_threads(parser)
     add_settings(parser, GROUPS)
     return parser
@@ -94,6 +99,7 @@ def command(
     out: Path | None,
     resume: Path | None,
     save_every: tuple[float, str] | None,
+    check_gradients: bool,
     threads: int | None,
     **changes: Any,
 ) -> None:
@@ -103,7 +109,8 @@ def command(
 
     set_threads(threads)
     if resume is not None:
-        for name, value in (("--out", out), ("--preset", preset)):
+        new_only = {"--out": out, "--preset": preset, "--check-gradients": check_gradients or None}
+        for name, value in new_only.items():
             if value is not None:
                 raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
         folder = resume
@@ -115,6 +122,8 @@ def command(
         corpus = session.load_corpus(config)
         check_corpus(config, corpus)
         training_run = new_run(config, corpus)
+        if check_gradients:
+            session.check_gradients(training_run, corpus)
         folder = run_folder.create(out or run_folder.next_free(Path("runs"), preset))
     run_folder.begin(folder, training_run)
     print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)

@@ -1,0 +1,259 @@
+"""A whole language model as one function of named arrays, and its gradients held against it.
+
+The function goes through `numpylstm.reference` only, so it takes complex numbers, and a model of
+any `impl` can be held against the slope of the textbook's loss: forward and backward pass at once.
+Dropout is no obstacle: the masks of one forward pass of the model are read off and kept.
+
+``python -m numpylstm.model_check`` measures the error of every parameter of a two-layer LSTM and of
+the three vanilla networks, with dropout, and prints the tables.
+"""
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from numpylstm import gradcheck, reference
+from numpylstm.gradcheck import Report
+from numpylstm.layers import RNN
+from numpylstm.models import LanguageModel, State
+
+Array = NDArray[Any]
+
+FLOAT32_TOLERANCE = 1e-3
+"""Rounding takes float32 from its 7 digits to 5 or 6 in sums of this length; a mistake takes it
+to 0. The bound lies between, and leaves room for large initial values."""
+
+
+class Window(NamedTuple):
+    """What a language model is given besides its parameters: all that a loss has to be told.
+
+    `masks` are those of dropout from the input up: after the embedding, between the layers, before
+    the decoder; or empty, for no dropout.
+    """
+
+    x: Array  # (T, B) ids
+    y: Array  # (T, B) ids
+    state: State  # (L, B, H) arrays
+    masks: tuple[Array, ...] = ()
+
+
+def textbook_loss(
+    arrays: dict[str, Array],
+    window: Window,
+    *,
+    activation: str = "tanh",
+    average_across_timesteps: bool = False,
+    average_across_batch: bool = True,
+) -> Any:
+    """The loss of a language model, written out with `numpylstm.reference`.
+
+    Parameters
+    ----------
+    arrays : dict of path -> array, float or complex
+        The parameters of a `LanguageModel`, as in its state dict. ``lstm.0.Wx`` or ``rnn.0.Wx``
+        says which cell it has; without ``decoder.W`` the embedding table is used, transposed.
+    window : Window
+    activation : "tanh", "relu" or "sigmoid"
+        Of the vanilla cell.
+    average_across_timesteps, average_across_batch : bool
+        As in `numpylstm.reference.sequence_cross_entropy_forward`.
+
+    Returns
+    -------
+    loss : scalar, in nats
+        Complex if an array is.
+    """
+    masks = iter(window.masks)
+
+    def drop(values: Array) -> Array:
+        if not window.masks:
+            return values
+        return reference.dropout_forward(values, next(masks))[0]
+
+    values, _ = reference.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
+    for layer, initial in enumerate(zip(*window.state, strict=True)):  # h0 and c0, or h0: (B, H)
+        values = drop(values)
+        cell = "lstm" if f"lstm.{layer}.Wx" in arrays else "rnn"
+        weights = [arrays[f"{cell}.{layer}.{key}"] for key in ("Wx", "Wh", "b")]
+        arguments: list[Any] = [values, *initial, *weights]
+        if cell == "lstm":
+            values, *_ = reference.lstm_forward(*arguments)  # (T, B, H)
+        else:
+            arguments.append(activation)
+            values, *_ = reference.rnn_forward(*arguments)
+    W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
+    logits, _ = reference.linear_forward(drop(values), W, arrays["decoder.b"])  # (T, B, V)
+    loss, _ = reference.sequence_cross_entropy_forward(
+        logits,
+        window.y,
+        average_across_timesteps=average_across_timesteps,
+        average_across_batch=average_across_batch,
+    )
+    return loss
+
+
+class Pass(NamedTuple):
+    """A forward and backward pass of a model: all parameters, gradients, dropout masks."""
+
+    arrays: dict[str, Array]
+    gradients: dict[str, Array]  # of the parameters that are trained
+    masks: tuple[Array, ...]
+
+
+def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike) -> Pass:
+    """Run a copy of the model, in the given dtype, forward and backward.
+
+    The copy has its own arrays and its own generator, in the same position: the model is left as it
+    is, and copies of either dtype draw the same masks.
+    """
+    functions = model.criterion.f  # the module, fast or reference, which copies share
+    twin = copy.deepcopy(model, {id(functions): functions})
+    encoder, recurrent = twin.encoder, twin.encoder.recurrent
+    recurrent.dtype = np.dtype(dtype)
+    for parameter in [*encoder.parameters(), *twin.decoder.parameters()]:
+        parameter.data = parameter.data.astype(dtype)
+        parameter.zero_grad()
+    state = type(state)(*(part.astype(dtype) for part in state))
+    twin.forward(x, y, state, training=True)
+    dropouts = [encoder.input_dropout, *recurrent.dropouts, encoder.output_dropout]
+    masks = tuple(d.pending.mask for d in dropouts if d.p > 0)
+    twin.backward()
+    gradients = {path: parameter.grad for path, parameter in twin.parameters().items()}
+    return Pass(twin.state_dict(), gradients, masks)
+
+
+def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator) -> State:
+    """A state that hides no mistake, as zeros would: U(-0.5, 0.5), float64."""
+    zeros = model.zero_state(batch_size)
+    return type(zeros)(*(rng.uniform(-0.5, 0.5, part.shape) for part in zeros))
+
+
+def check_model(
+    model: LanguageModel,
+    x: Array,
+    y: Array,
+    state: State | None = None,
+    *,
+    along: str = "arrays",
+    tolerance: float | None = None,
+    rng: np.random.Generator | int = 0,
+) -> Report:
+    """Hold a model's own backward pass, in float64, against the slope of the textbook's loss.
+
+    The slope is measured by the complex step. The model itself is left as it is: a copy is
+    checked, with the same parameters in float64 and the masks that the model would draw next.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Of any cell, dtype and `impl`.
+    x, y : (T, B) integers in [0, V)
+        Tokens, and the tokens that follow them; a few steps and streams are enough.
+    state : LSTMState or RNNState, optional
+        The state before the window; by default a random one.
+    along : "arrays", "entries" or "all"
+        As in `numpylstm.gradcheck.check`: one evaluation for each array, for each entry, or one.
+    tolerance : float, optional
+        Largest relative error that passes, by default 1e-12. A saturated unit needs more: the
+        slope of tanh is computed as 1 - h^2, which has no digits left where h is nearly 1.
+    rng : Generator or int
+        Of the random directions and the random state.
+
+    Returns
+    -------
+    Report
+        By parameter path.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> from numpylstm.model_check import check_model
+    >>> model = nl.LanguageModel(11, 6, num_layers=2, dropout=0.3, rng=0)
+    >>> ids = np.arange(18).reshape(6, 3) % 11  # (T + 1, B)
+    >>> check_model(model, ids[:-1], ids[1:]).passed
+    True
+    """
+    rng = np.random.default_rng(rng)
+    state = random_state(model, x.shape[1], rng) if state is None else state
+    arrays, gradients, masks = pass_of_copy(model, x, y, state, np.float64)
+    window = Window(x, y, state, masks)
+    recurrent = model.encoder.recurrent
+    options: dict[str, Any] = dict(model.criterion.averaging)
+    if isinstance(recurrent, RNN):
+        options["activation"] = recurrent.activation
+
+    def loss(point: dict[str, Array]) -> Any:
+        return textbook_loss(arrays | point, window, **options)
+
+    trained = {path: arrays[path] for path in gradients}
+    return gradcheck.check(
+        loss, trained, gradients, method="complex", along=along, tolerance=tolerance, rng=rng
+    )
+
+
+def check_precision(
+    model: LanguageModel,
+    x: Array,
+    y: Array,
+    state: State | None = None,
+    *,
+    tolerance: float = FLOAT32_TOLERANCE,
+    rng: np.random.Generator | int = 0,
+) -> Report:
+    """Hold the gradient in the model's own dtype against the same backward pass in float64.
+
+    Parameters
+    ----------
+    model, x, y, state
+        As in `check_model`; the model is left as it is.
+    tolerance : float
+        Largest relative error that passes.
+    rng : Generator or int
+        Of the random state.
+
+    Returns
+    -------
+    Report
+        The worst entry of every array; "slope" is the float64 gradient.
+    """
+    state = random_state(model, x.shape[1], np.random.default_rng(rng)) if state is None else state
+    dtype = model.encoder.recurrent.dtype
+    own = pass_of_copy(model, x, y, state, dtype).gradients
+    exact = pass_of_copy(model, x, y, state, np.float64).gradients
+    entries = tuple(gradcheck.compare(path, own[path], exact[path], tolerance) for path in own)
+    return Report(entries, f"the gradient in {dtype} beside the one in float64", tolerance)
+
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "LSTM": {"cell": "lstm"},
+    "tanh RNN": {"cell": "rnn", "activation": "tanh"},
+    "relu RNN": {"cell": "rnn", "activation": "relu"},
+    "sigmoid RNN": {"cell": "rnn", "activation": "sigmoid"},
+}
+
+
+def check_examples(impl: str = "fast") -> dict[str, Report]:
+    """Check every entry of every parameter of one small model of each kind.
+
+    T=5, B=3, D=4, H=6, V=11, two layers, dropout 0.3: all sizes differ, no number is special.
+
+    Returns
+    -------
+    reports : dict of the kind of model -> Report
+    """
+    reports = {}
+    for kind, options in EXAMPLES.items():
+        rng = np.random.default_rng(0)
+        model = LanguageModel(
+            11, 6, 2, embedding_size=4, dropout=0.3, init_scale=0.5, impl=impl, rng=rng, **options
+        )
+        x, y = rng.integers(0, 11, (2, 5, 3))
+        reports[kind] = check_model(model, x, y, along="entries", rng=rng)
+    return reports
+
+
+if __name__ == "__main__":
+    for _kind, _report in check_examples().items():
+        print(f"{_kind}, two layers\n{_report}\n")

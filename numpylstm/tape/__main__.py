@@ -1,0 +1,59 @@
+"""``python -m numpylstm.tape``: show the tape, or grade a file of one's own numbers."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from numpylstm.tape.grading import TOLERANCE, TapeError, grade, load, read
+from numpylstm.tape.working import as_json, compute
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m numpylstm.tape",
+        description="Every number of one small LSTM, forwards and backwards, to check your own by.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("show", help="print the tape, JSON")
+    show.add_argument(
+        "--inputs", action="store_true", help="only what is needed to start: inputs and parameters"
+    )
+    check = commands.add_parser(
+        "check",
+        help="grade your own numbers: any part of the tape, under the same names",
+        description="Exit status 0: all that is given is right; 1: something is wrong; 2: the "
+        "file cannot be graded.",
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="JSON, nested as the tape is")
+    check.add_argument(
+        "--tolerance", type=float, default=TOLERANCE, metavar="X",
+        help="largest difference that passes (default: %(default)s)",
+    )  # fmt: skip
+    commands.add_parser("write", help="work the tape out once more, in decimals, and print it")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command == "write":
+        print(as_json(compute()), end="")
+        return 0
+    if arguments.command == "show":
+        parts = ("inputs", "parameters") if arguments.inputs else load().keys()
+        print(as_json({name: load()[name] for name in parts}), end="")
+        return 0
+    try:
+        result = grade(read(arguments.file), arguments.tolerance)
+    except TapeError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    print(result)
+    return 1 if result.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

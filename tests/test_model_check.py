@@ -1,0 +1,230 @@
+"""Whole models: every kind of backward pass, held against the slope of the textbook's loss."""
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+
+import numpylstm as nl
+from numpylstm import functional, gradcheck, reference
+from numpylstm.cli import train as train_command
+from numpylstm.model_check import (
+    Window,
+    check_examples,
+    check_model,
+    check_precision,
+    pass_of_copy,
+    random_state,
+    textbook_loss,
+)
+
+MODELS = {
+    "2-layer LSTM": {"cell": "lstm", "embedding_size": D},
+    "tanh RNN": {"cell": "rnn", "activation": "tanh", "embedding_size": D},
+    "relu RNN": {"cell": "rnn", "activation": "relu", "embedding_size": D},
+    "sigmoid RNN": {"cell": "rnn", "activation": "sigmoid", "embedding_size": D},
+    "tied LSTM": {"cell": "lstm", "tied": True},
+    "LSTM, mean loss": {"cell": "lstm", "average_across_timesteps": True},
+}
+
+
+def make(kind="2-layer LSTM", **options):
+    given = {"init_scale": 0.5, "dtype": "float64", "dropout": 0.4, "rng": 0}
+    return nl.LanguageModel(V, H, L, **given | MODELS[kind] | options)
+
+
+@pytest.fixture
+def ids(rng):
+    return rng.integers(0, V, (2, T, B))
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_parameter_of_a_model_to_1e_12(kind, impl, ids):
+    report = check_model(make(kind, impl=impl), *ids, along="entries")
+    assert report.passed, f"\n{report}"
+    assert report.tolerance <= 1e-12
+    assert {e.path for e in report.entries} == make(kind).parameters().keys()
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+def test_the_examples_of_the_module_to_1e_12(impl):
+    reports = check_examples(impl)
+    assert reports.keys() == {"LSTM", "tanh RNN", "relu RNN", "sigmoid RNN"}
+    for report in reports.values():
+        assert report.passed, f"\n{report}"
+        assert report.worst.relative_error <= 1e-12
+
+
+def test_a_float32_model_is_checked_in_float64(ids):
+    """The model that would be trained, not another of the same sizes."""
+    single, double = make(dtype="float32"), make()
+    double.load_state_dict({k: v.astype("f8") for k, v in single.state_dict().items()})
+    assert check_model(single, *ids).entries == check_model(double, *ids).entries
+
+
+@pytest.mark.parametrize("along", ["arrays", "all"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_parameter_along_random_directions(kind, along, ids):
+    report = check_model(make(kind, dtype="float32"), *ids, along=along)
+    assert report.passed, f"\n{report}"
+
+
+@pytest.mark.parametrize("kind", ["2-layer LSTM", "tanh RNN"])
+def test_the_textbook_loss_is_the_loss_of_the_model(kind, ids, rng):
+    model = make(kind, dropout=0.0)
+    state = type(model.zero_state(B))(*(rng.standard_normal((L, B, H)) for _ in
+                                        model.zero_state(B)))  # fmt: skip
+    loss, _ = model.forward(*ids, state)
+    assert textbook_loss(model.state_dict(), Window(*ids, state)) == pytest.approx(loss, rel=1e-12)
+
+
+def broken(backward, position, change):
+    """A backward pass whose result at this position is changed."""
+
+    def wrong(*arguments):
+        results = list(backward(*arguments))
+        results[position] = change(results[position])
+        return tuple(results)
+
+    return wrong
+
+
+def one_entry(gradient):
+    gradient = gradient.copy()
+    gradient[1, 2] *= 1.0001
+    return gradient
+
+
+MISTAKES = [
+    ("lstm_backward", 4, lambda dWh: 1.000001 * dWh, {"lstm.0.Wh", "lstm.1.Wh"}),
+    ("lstm_backward", 5, np.zeros_like, {"lstm.0.b", "lstm.1.b"}),
+    ("lstm_backward", 4, one_entry, {"lstm.0.Wh", "lstm.1.Wh"}),
+    ("linear_backward", 1, one_entry, {"decoder.W"}),
+    ("linear_backward", 0, lambda dx: -dx, {"embedding.W", "lstm.0.Wx", "lstm.0.Wh", "lstm.0.b",
+                                            "lstm.1.Wx", "lstm.1.Wh", "lstm.1.b"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("along", ["entries", "arrays"])
+@pytest.mark.parametrize(("name", "position", "change", "culprits"), MISTAKES)
+def test_a_mistake_in_the_fast_path_is_found(
+    name, position, change, culprits, along, ids, monkeypatch
+):
+    monkeypatch.setattr(functional, name, broken(getattr(functional, name), position, change))
+    report = check_model(make(), *ids, along=along)
+    assert {e.path for e in report.entries if not e.passed} == culprits
+
+
+def test_a_mistake_in_the_forward_pass_is_found(ids, monkeypatch):
+    """Its gradient may fit it perfectly: it is the slope of another function."""
+    monkeypatch.setattr(
+        functional, "rnn_forward",
+        lambda x, h0, Wx, Wh, b, activation: reference.rnn_forward(x, h0, Wx, Wh, 2 * b, activation)
+    )  # fmt: skip
+    assert not check_model(make("tanh RNN"), *ids).passed
+
+
+@pytest.mark.parametrize("check", [check_model, check_precision])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_model_is_left_as_it_is(check, dtype, ids):
+    model, twin = make(dtype=dtype), make(dtype=dtype)
+    for m in (model, twin):
+        m.forward(*ids, m.zero_state(B))
+    check(model, *ids)
+    for m in (model, twin):
+        m.backward()  # of the pass that was pending
+        m.forward(*ids, m.zero_state(B))  # with new masks
+        m.backward()
+    for path, parameter in model.parameters().items():
+        np.testing.assert_array_equal(parameter.data, twin.parameters()[path].data)
+        np.testing.assert_array_equal(parameter.grad, twin.parameters()[path].grad)
+        assert parameter.grad.dtype == dtype
+
+
+def test_a_frozen_embedding_is_left_out(ids, rng):
+    model = make()
+    model.embedding.load(rng.standard_normal((V, D)), trainable=False)
+    report = check_model(model, *ids)
+    assert report.passed
+    assert "embedding.W" not in {e.path for e in report.entries}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_float32_stays_near_float64(kind, ids):
+    report = check_precision(make(kind, dtype="float32"), *ids)
+    assert report.passed, f"\n{report}"
+    assert 0 < report.worst.relative_error < 1e-5  # it did compare two precisions
+
+
+def test_a_mistake_in_float32_only_is_found(ids, monkeypatch):
+    right = functional.lstm_backward
+
+    def wrong(dhs, *arguments):
+        results = right(dhs, *arguments)
+        return (*results[:-1], results[-1] * dhs.dtype.type(1.01 if dhs.dtype == "f4" else 1))
+
+    monkeypatch.setattr(functional, "lstm_backward", wrong)
+    model = make(dtype="float32")
+    assert check_model(model, *ids).passed
+    report = check_precision(model, *ids)
+    assert {e.path for e in report.entries if not e.passed} == {"lstm.0.b", "lstm.1.b"}
+
+
+@pytest.mark.parametrize("along", ["arrays", "all"])
+@pytest.mark.parametrize(("V", "H"), [(11, 6), (500, 100)])
+def test_central_differences_along_directions_pass_a_right_model(V, H, along, rng):
+    """At the default tolerance, for a small model and one of 250,000 parameters."""
+    model = nl.LanguageModel(V, H, L, dtype="float64", init_scale=0.1, rng=0)
+    x, y = rng.integers(0, V, (2, T, B))
+    state = random_state(model, B, rng)
+    arrays, gradients, _ = pass_of_copy(model, x, y, state, np.float64)
+
+    def loss(a):
+        return textbook_loss(a, Window(x, y, state))
+
+    report = gradcheck.check(loss, arrays, gradients, along=along, rng=rng)
+    assert report.passed, f"\n{report}"
+    gradients["lstm.0.Wh"] = gradients["lstm.0.Wh"] * 1.01
+    assert not gradcheck.check(loss, arrays, gradients, along=along, rng=rng).passed
+
+
+# --- numpylstm-train --check-gradients ---------------------------------------------------------
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
+    sizes = ("--hidden-size", "5", "--batch-size", "6", "--num-steps", "9", "--epochs", "1")
+    return ["--train", "text.txt", "--out", "run", "--check-gradients", *sizes]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "fast, 8 steps of 4 streams"),
+        ([], "complex step, every entry"),
+        (["--hidden-size", "20"], "complex step, one random direction in each array"),
+        (["--impl", "reference", "--num-steps", "2"], "reference, 2 steps of 4 streams"),
+    ],
+)
+def test_the_command_says_what_it_checked(arguments, more, says, capsys, tmp_path):
+    assert train_command.main([*arguments, *more]) == 0
+    assert says in capsys.readouterr().out
+    assert (tmp_path / "run" / "best.npz").exists()
+
+
+def test_a_float64_run_has_no_other_precision_to_compare(arguments, capsys):
+    assert train_command.main([*arguments, "--dtype", "float64"]) == 0
+    assert "float32" not in capsys.readouterr().out.split("Compiling")[0].split("numpylstm 0")[0]
+
+
+def test_the_command_stops_at_a_wrong_gradient(arguments, monkeypatch, capsys, tmp_path):
+    right = functional.lstm_backward
+    monkeypatch.setattr(functional, "lstm_backward", broken(right, 4, lambda dWh: -dWh))
+    assert train_command.main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert "FAIL lstm.0.Wh" in out
+    assert err.count("\n") == 1
+    assert "the gradient check failed for lstm.0.Wh, lstm.1.Wh:" in err
+    assert not (tmp_path / "run").exists()

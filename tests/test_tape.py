@@ -1,0 +1,395 @@
+"""The golden tape: five independent workings agree on every number, and grading tells the truth."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm import functional, gradcheck, reference, tape
+from numpylstm.model_check import Window, textbook_loss
+from numpylstm.tape.__main__ import main
+from numpylstm.tape.working import GATES, D, H, L, T, V
+
+GOLDEN = tape.load()
+EXACT = dict(rtol=0, atol=1e-12)
+
+
+def leaves(tree, name=""):
+    """Every number of a nested thing, in its order, under the name that grading gives it."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, f"{name}.{key}" if name else key)
+    elif isinstance(tree, list):
+        for k, value in enumerate(tree):
+            yield from leaves(value, f"{name}[{k}]")
+    else:
+        yield name, tree
+
+
+def array(*names):
+    """An array of the tape, with the batch axis put in before the last one where there is one."""
+    value = GOLDEN
+    for name in names:
+        value = value[name]
+    return np.array(value)
+
+
+IDS, TARGETS = array("inputs", "ids")[:, None], array("inputs", "targets")[:, None]  # (T, B)
+PARAMETERS = {path: np.array(value) for path, value in GOLDEN["parameters"].items()}
+STATE = nl.LSTMState(array("inputs", "h0")[:, None], array("inputs", "c0")[:, None])  # (L, B, H)
+
+
+def weights(layer):
+    return [PARAMETERS[f"lstm.{layer}.{key}"] for key in ("Wx", "Wh", "b")]
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+def test_the_file_is_what_the_working_gives():
+    shipped = (tape.grading.files("numpylstm.tape") / "golden_tape.json").read_bytes()
+    assert tape.as_json(tape.compute()).encode() == shipped
+
+
+def test_sizes_differ_so_that_a_transpose_cannot_hide():
+    assert len({D, H, V}) == 3
+    assert PARAMETERS["embedding.W"].shape == (V, D)
+    assert PARAMETERS["lstm.0.Wx"].shape == (D, 4 * H)
+    assert (L, T) == (2, 3)
+
+
+def test_every_number_can_be_told_from_a_wrong_one():
+    """Zeros are gradients of a word that is not read; all else is far above the tolerance."""
+    for name, value in leaves(GOLDEN):
+        if value == 0:
+            assert name.startswith(("gradients.embedding.W[1]", "inputs.ids", "inputs.targets"))
+        else:
+            assert abs(value) > 500 * tape.TOLERANCE, name
+
+
+def test_what_is_typed_in_is_short():
+    for name, value in leaves({part: GOLDEN[part] for part in ("inputs", "parameters")}):
+        assert len(str(value)) <= 5, name
+
+
+# --- the witnesses -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("f", [reference, functional], ids=["reference", "fast path"])
+def test_forward_and_backward_agree_layer_by_layer(f):
+    """Every value that a function returns or keeps."""
+    steps = [GOLDEN["forward"][f"t{t}"] for t in range(T)]
+    back = [GOLDEN["backward"][f"t{t}"] for t in range(T)]
+
+    x, embedded = f.embedding_forward(IDS, PARAMETERS["embedding.W"])
+    np.testing.assert_allclose(x[:, 0], [step["x"] for step in steps], **EXACT)
+    caches = []
+    for layer in range(L):
+        x, _, _, cache = f.lstm_forward(x, STATE.h[layer], STATE.c[layer], *weights(layer))
+        for name in ("i", "f", "g", "o", "c", "tanh_c", "h"):
+            golden = [step[f"lstm.{layer}"][name] for step in steps]
+            np.testing.assert_allclose(getattr(cache, name)[:, 0], golden, **EXACT, err_msg=name)
+        caches.append(cache)
+    logits, decoded = f.linear_forward(x, PARAMETERS["decoder.W"], PARAMETERS["decoder.b"])
+    np.testing.assert_allclose(logits[:, 0], [step["logits"] for step in steps], **EXACT)
+    loss, scored = f.sequence_cross_entropy_forward(logits, TARGETS)
+    np.testing.assert_allclose(scored.nll[:, 0], [step["nll"] for step in steps], **EXACT)
+    assert loss == pytest.approx(GOLDEN["loss"], rel=0, abs=1e-12)
+
+    dlogits = f.sequence_cross_entropy_backward(scored)
+    np.testing.assert_allclose(dlogits[:, 0], [step["dlogits"] for step in back], **EXACT)
+    dhs, dW, db = f.linear_backward(dlogits, decoded)
+    found = {"decoder.W": dW, "decoder.b": db}
+    initial = {"h0": [None] * L, "c0": [None] * L}
+    for layer in reversed(range(L)):
+        zeros = np.zeros((1, H))
+        dhs, dh0, dc0, *dweights = f.lstm_backward(dhs, zeros, zeros, caches[layer])
+        golden = [step[f"lstm.{layer}"]["dx"] for step in back]
+        np.testing.assert_allclose(dhs[:, 0], golden, **EXACT)
+        found |= {f"lstm.{layer}.{k}": d for k, d in zip(("Wx", "Wh", "b"), dweights, strict=True)}
+        initial["h0"][layer], initial["c0"][layer] = dh0[0], dc0[0]
+    found["embedding.W"] = f.embedding_backward(dhs, embedded)
+    for path, gradient in (found | initial).items():
+        np.testing.assert_allclose(gradient, array("gradients", path), **EXACT, err_msg=path)
+    assert (found | initial).keys() == GOLDEN["gradients"].keys()
+
+
+def test_the_reference_agrees_step_by_step():
+    """What no sequence function returns: the gradients on the way through each step."""
+    for layer in range(L):
+        h, c, caches = STATE.h[layer], STATE.c[layer], []
+        for t in range(T):
+            step = GOLDEN["forward"][f"t{t}"]
+            x = step["x"] if layer == 0 else step[f"lstm.{layer - 1}"]["h"]
+            Wx, Wh, b = weights(layer)
+            a = np.array([x]) @ Wx + h @ Wh + b
+            golden = [value for gate in GATES for value in step[f"lstm.{layer}"][f"a_{gate}"]]
+            np.testing.assert_allclose(a[0], golden, **EXACT)
+            h, c, cache = reference.lstm_step_forward(np.array([x]), h, c, Wx, Wh, b)
+            caches.append(cache)
+        dc = np.zeros((1, H))
+        for t in reversed(range(T)):
+            back = GOLDEN["backward"][f"t{t}"][f"lstm.{layer}"]
+            _, dh_prev, dc_prev, _, _, da = reference.lstm_step_backward(
+                np.array([back["dh"]]), dc, caches[t]
+            )
+            golden = [value for gate in GATES for value in back[f"da_{gate}"]]
+            np.testing.assert_allclose(da, golden, **EXACT)
+            np.testing.assert_allclose(dh_prev[0], back["dh_prev"], **EXACT)
+            np.testing.assert_allclose(dc_prev[0], back["dc_prev"], **EXACT)
+            # Seen from h and c: do, and what the gates and the cell received.
+            cache = caches[t]
+            np.testing.assert_allclose(back["do"], back["dh"] * cache.tanh_c[0], **EXACT)
+            dc_total = dc + np.array(back["dh"]) * cache.o * (1 - cache.tanh_c**2)
+            np.testing.assert_allclose(back["dc"], dc_total[0], **EXACT)
+            for name, factor in (("di", cache.g), ("df", cache.c_prev), ("dg", cache.i)):
+                np.testing.assert_allclose(back[name], (dc_total * factor)[0], **EXACT)
+            dc = dc_prev
+
+
+def test_the_probabilities_are_the_softmax():
+    for t in range(T):
+        step = GOLDEN["forward"][f"t{t}"]
+        p = np.exp(step["logits"])
+        np.testing.assert_allclose(step["probabilities"], p / p.sum(), **EXACT)
+        nll = -np.log(step["probabilities"][TARGETS[t, 0]])
+        assert step["nll"] == pytest.approx(nll, rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+def test_the_model_agrees(impl):
+    model = nl.LanguageModel(V, H, L, embedding_size=D, dtype="float64", impl=impl)
+    model.load_state_dict(PARAMETERS)
+    loss, _ = model.forward(IDS, TARGETS, STATE)
+    model.backward()
+    assert loss == pytest.approx(GOLDEN["loss"], rel=0, abs=1e-12)
+    for path, parameter in model.parameters().items():
+        np.testing.assert_allclose(parameter.grad, array("gradients", path), **EXACT, err_msg=path)
+
+
+def test_the_complex_step_agrees_on_every_gradient():
+    """h0 and c0 too: the slope of the loss along every number that is put in."""
+
+    def loss(a):
+        state = nl.LSTMState(a["h0"][:, None], a["c0"][:, None])
+        return textbook_loss(a, Window(IDS, TARGETS, state))
+
+    point = PARAMETERS | {name: array("inputs", name) for name in ("h0", "c0")}
+    slopes = gradcheck.complex_step(loss, point)
+    assert slopes.keys() == GOLDEN["gradients"].keys()
+    for path, slope in slopes.items():
+        np.testing.assert_allclose(slope, array("gradients", path), **EXACT, err_msg=path)
+
+
+def test_pytorch_agrees():
+    """Loss, every gradient, h0 and c0 included; its matrices are the transposes of ours."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
+    embedding = torch.nn.Embedding(V, D)
+    lstm = torch.nn.LSTM(D, H, L)
+    decoder = torch.nn.Linear(H, V)
+    for module in (embedding, lstm, decoder):
+        module.double()
+    theirs = {"embedding.W": embedding.weight, "decoder.W": decoder.weight,
+              "decoder.b": decoder.bias}  # fmt: skip
+    for layer in range(L):
+        theirs[f"lstm.{layer}.Wx"] = getattr(lstm, f"weight_ih_l{layer}")
+        theirs[f"lstm.{layer}.Wh"] = getattr(lstm, f"weight_hh_l{layer}")
+        theirs[f"lstm.{layer}.b"] = getattr(lstm, f"bias_ih_l{layer}")
+
+    def oriented(path, values):
+        return values if path == "embedding.W" else values.T
+
+    with torch.no_grad():
+        for layer in range(L):
+            getattr(lstm, f"bias_hh_l{layer}").zero_()  # a second bias, which we do not have
+        for path, parameter in theirs.items():
+            parameter.copy_(torch.from_numpy(oriented(path, PARAMETERS[path])))
+    state = [torch.tensor(part, requires_grad=True) for part in STATE]
+    hs, _ = lstm(embedding(torch.from_numpy(IDS)), tuple(state))
+    loss = torch.nn.functional.cross_entropy(
+        decoder(hs).reshape(-1, V), torch.from_numpy(TARGETS).reshape(-1), reduction="sum"
+    )
+    loss.backward()
+    assert loss.item() == pytest.approx(GOLDEN["loss"], rel=0, abs=1e-12)
+    found = {path: oriented(path, p.grad.numpy()) for path, p in theirs.items()}
+    found |= {name: part.grad.numpy()[:, 0] for name, part in zip(("h0", "c0"), state, strict=True)}
+    assert found.keys() == GOLDEN["gradients"].keys()
+    for path, gradient in found.items():
+        np.testing.assert_allclose(gradient, array("gradients", path), **EXACT, err_msg=path)
+
+
+# --- grading -----------------------------------------------------------------------------------
+
+
+def changed(name, value):
+    """The tape as an answer, with one number changed."""
+    answer = json.loads(json.dumps(GOLDEN))
+    place = answer
+    *way, last = steps_of(name, answer)
+    for key in way:
+        place = place[key]
+    place[last] = value
+    return answer
+
+
+def steps_of(name, tree):
+    """The keys that lead to a name such as forward.t0.lstm.0.a_i[1]; keys may hold points."""
+    way, rest = [], name
+    while rest:
+        if isinstance(tree, list):
+            key, rest = rest[1:].split("]", 1)
+            key = int(key)
+        else:
+            key = next(k for k in tree if rest == k or rest.startswith((f"{k}.", f"{k}[")))
+            rest = rest[len(key) :].removeprefix(".")
+        way.append(key)
+        tree = tree[key]
+    return way
+
+
+@pytest.mark.parametrize("name", [name for name, _ in leaves(GOLDEN)][::7])
+def test_one_wrong_number_is_named_whichever_it_is(name):
+    golden = dict(leaves(GOLDEN))
+    grade = tape.grade(changed(name, golden[name] + 2e-6))
+    assert [wrong.name for wrong in grade.wrong] == [name]
+    assert grade.right == len(golden) - 1
+    assert grade.wrong[0].made_of
+    assert tape.grade(changed(name, golden[name] + 5e-7)).wrong == ()
+
+
+def test_the_first_wrong_number_is_the_first_in_the_order_of_computation():
+    """Whatever the order in the file: forwards in time, then backwards."""
+    sign = -1
+    answer = {
+        "gradients": {"c0": [[sign * v for v in row] for row in GOLDEN["gradients"]["c0"]]},
+        "backward": {t: {"dlogits": [9] * V} for t in ("t0", "t1", "t2")},
+        "forward": {t: {"nll": 9} for t in ("t2", "t1")},
+    }
+    names = [wrong.name for wrong in tape.grade(answer).wrong]
+    assert names[:3] == ["forward.t1.nll", "forward.t2.nll", "backward.t2.dlogits[0]"]
+    assert names[-1].startswith("gradients.c0")
+    assert "forward.t1.nll: expected" in str(tape.grade(answer))
+
+
+def test_what_is_not_given_is_listed():
+    grade = tape.grade({"forward": GOLDEN["forward"], "loss": GOLDEN["loss"]})
+    assert grade.not_given == ("inputs", "parameters", "backward", "gradients")
+    step = {k: v for k, v in GOLDEN["forward"]["t0"].items() if k != "lstm.1"}
+    assert "forward.t0.lstm.1" in tape.grade({"forward": {"t0": step}}).not_given
+
+
+def test_every_number_has_a_hint():
+    hints = {name: tape.grading.made_of(name) for name, _ in leaves(GOLDEN)}
+    assert hints["forward.t2.lstm.1.a_o[1]"].startswith("it is x @ Wx + h_prev @ Wh + b, columns 6")
+    assert hints["gradients.lstm.1.Wh[0][3]"].endswith("outer product of h_prev and da")
+    assert hints["gradients.h0[0][0]"] == "it is dh_prev of each layer at t0"
+    assert hints["backward.t0.lstm.0.dx[2]"].startswith("it is da @ Wx.T")
+    assert "show --inputs" in hints["parameters.lstm.0.b[0]"]
+
+
+def test_numbers_rounded_to_six_decimals_pass():
+    rounded = json.loads(json.dumps(GOLDEN), parse_float=lambda text: round(float(text), 6))
+    assert tape.grade(rounded).wrong == ()
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Grade a file of this content; returns exit status, stdout and stderr."""
+
+    def run(content, *more):
+        path = tmp_path / "mine.json"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        status = main(["check", str(path), *more])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_status_0_if_all_that_is_given_is_right(check):
+    status, out, err = check(json.dumps({"loss": GOLDEN["loss"]}))
+    assert (status, err) == (0, "")
+    assert out.startswith("1 of 1 numbers are right, within 1e-06.\nNot given: inputs, ")
+
+
+def test_status_1_if_a_number_is_wrong(check):
+    status, out, err = check('{"forward": {"t0": {"lstm.0": {"g": [0.06, 0.57]}}}}')
+    assert (status, err) == (1, "")
+    assert "forward.t0.lstm.0.g[0]: expected 0.0599281035291435, got 0.06\n  it is tanh(a_g)" in out
+
+
+def test_the_tolerance_is_the_callers(check):
+    rough = json.dumps({"loss": round(GOLDEN["loss"], 2)})
+    assert check(rough)[0] == 1
+    assert check(rough, "--tolerance", "0.01")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "must be JSON"),
+        ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        (b"\xff\xfe\x00", "must be UTF-8 text"),
+        ("[]", "the file must be an object of inputs, parameters, forward, loss"),
+        ("{}", "no number of the tape is given; its parts are inputs"),
+        ('{"forward": {}}', "no number of the tape is given"),
+        ('{"forwards": {}}', "forwards is not on the tape; the file has inputs, parameters"),
+        ('{"forward": {"t3": {}}}', "forward.t3 is not on the tape; forward has t0, t1, t2"),
+        ('{"forward": {"t0": {"lstm.0": {"s": [1, 2]}}}}', "forward.t0.lstm.0.s is not on"),
+        ('{"forward": {"t0": [1]}}', "forward.t0 must be an object of x, lstm.0"),
+        ('{"forward": {"t0": {"x": 1}}}', "forward.t0.x must be a list of 3 numbers, got 1"),
+        ('{"forward": {"t0": {"x": [1, 2]}}}', "forward.t0.x must be a list of 3 numbers, got 2"),
+        ('{"gradients": {"h0": [1, 2]}}', "gradients.h0[0] must be a list of 2 numbers, got 1"),
+        ('{"gradients": {"h0": []}}', "gradients.h0 must be a list of 2 lists, got 0"),
+        ('{"loss": "4.1"}', 'loss must be a finite number, got "4.1"'),
+        ('{"loss": null}', "loss must be a finite number, got null"),
+        ('{"loss": true}', "loss must be a finite number, got true"),
+        ('{"loss": NaN}', "loss must be a finite number, got NaN"),
+        ('{"loss": -Infinity}', "loss must be a finite number, got -Infinity"),
+        (f'{{"loss": 1{"0" * 400}}}', "loss must be a finite number, got 1000"),
+        ('{"loss": 4, "loss": 5}', "'loss' is there twice in one object"),
+    ],
+)  # fmt: skip
+def test_status_2_and_one_sentence_for_a_file_that_cannot_be_graded(check, content, says):
+    status, out, err = check(content)
+    assert (status, out) == (2, "")
+    assert err.startswith("python -m numpylstm.tape: error: ")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("tolerance", ["0", "-1", "nan", "inf"])
+def test_a_tolerance_that_cannot_be(check, tolerance):
+    status, _, err = check('{"loss": 4}', "--tolerance", tolerance)
+    assert status == 2
+    assert "the tolerance must be above 0" in err
+
+
+def test_files_that_are_not_there(tmp_path, capsys):
+    for path in (tmp_path / "absent.json", tmp_path):
+        assert main(["check", str(path)]) == 2
+        assert "must be a readable file" in capsys.readouterr().err
+
+
+def test_show(capsys):
+    assert main(["show"]) == 0
+    assert json.loads(capsys.readouterr().out) == GOLDEN
+    assert main(["show", "--inputs"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {part: GOLDEN[part] for part in ("inputs", "parameters")}
+    assert main(["write"]) == 0
+    assert json.loads(capsys.readouterr().out) == GOLDEN
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "numpylstm.tape", "show", "--inputs"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout).keys() == {"inputs", "parameters"}
