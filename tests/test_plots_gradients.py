@@ -77,7 +77,7 @@ def test_training_lag_heatmap(steps):
     assert "dL/dh" in bar.get_ylabel()
     values = second.collections[0].get_array().reshape(len(steps), 7)
     assert values.mask.sum() == 1
-    assert values[:, :5] == pytest.approx(norms[1, :, :5])
+    assert values.data[:, :5] == pytest.approx(norms[1, :, :5])
     assert first.collections[0].get_array().reshape(len(steps), 7)[0, 6] > 0
 
 

@@ -152,11 +152,11 @@ def forward_pass(
     caches: list[Cache] = []
     for layer in range(len(stack.layers)):
         Wx, Wh, b = (arrays[f"{stack.cell}.{layer}.{key}"] for key in ("Wx", "Wh", "b"))
-        h0, *c0 = (part[layer].astype(np.float64) for part in state)
+        initial = [part[layer].astype(np.float64) for part in state]
         if isinstance(stack, RNN):
-            hs, _, cache = reference.rnn_forward(hs, h0, Wx, Wh, b, stack.activation)
+            hs, _, cache = reference.rnn_forward(hs, initial[0], Wx, Wh, b, stack.activation)
         else:
-            hs, _, _, cache = reference.lstm_forward(hs, h0, *c0, Wx, Wh, b)
+            hs, _, _, cache = reference.lstm_forward(hs, initial[0], initial[1], Wx, Wh, b)
         caches.append(cache)
     W = arrays["embedding.W"].T if model.decoder.tied else arrays["decoder.W"]
     logits, decoder = reference.linear_forward(hs, W, arrays["decoder.b"])
