@@ -166,6 +166,12 @@ def test_a_lag_table_refuses_what_does_not_fit(rng):
     net, x, y, state = model(rng)
     with pytest.raises(ValueError, match=r"y must have shape \(5, 3\)"):
         diagnostics.model_lag_table(net, x, y[:-1], state)
+    with pytest.raises(TypeError, match="state must be LSTMState, got RNNState"):
+        diagnostics.gradient_flow(net, x, y, nl.RNNState(state.h))
+    single = reference.rnn_step_forward(*(a[0] if a.ndim == 3 else a for a in rnn(rng)[0]))[1]
+    for function in (diagnostics.step_jacobians, diagnostics.singular_values):
+        with pytest.raises(TypeError, match="cache must be that of a sequence"):
+            function(single)
     with pytest.raises(ValueError, match=r"state.h must have shape \(2, 3, 6\)"):
         diagnostics.gradient_flow(net, x, y, net.zero_state(B + 1))
 

@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.diagnostics.steps import Cache, forward_pass, step_cache, step_jacobian, steps_back
+from numpylstm.diagnostics.steps import (
+    Cache,
+    check_cache,
+    forward_pass,
+    step_cache,
+    step_jacobian,
+    steps_back,
+)
 from numpylstm.models import LanguageModel, State
 
 Array = NDArray[Any]
@@ -105,6 +112,7 @@ def step_jacobians(cache: Cache) -> Array:
         vanilla cell, and h followed by c, S = 2H, for the LSTM. The product of the Jacobians,
         latest first, is the Jacobian of the whole window.
     """
+    check_cache("step_jacobians", cache)
     return np.stack([step_jacobian(step_cache(cache, t)) for t in range(len(cache.h))])
 
 

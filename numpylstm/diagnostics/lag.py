@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_whole
-from numpylstm.diagnostics.steps import Cache, forward_pass, steps_back
+from numpylstm.diagnostics.steps import Cache, check_cache, forward_pass, steps_back
 from numpylstm.models import LanguageModel, State
 
 Array = NDArray[Any]
@@ -194,6 +194,7 @@ def _norm(array: Array, kept: int) -> Array:
 
 
 def _check_dhs(where: str, dhs: Array, cache: Cache) -> None:
+    check_cache(where, cache)
     if np.shape(dhs) != cache.h.shape:
         raise ValueError(
             f"{where}: dhs must have shape {cache.h.shape}, got {np.shape(dhs)}; it is the "

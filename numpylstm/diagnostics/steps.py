@@ -48,6 +48,15 @@ def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
     return cache._replace(**changed)
 
 
+def check_cache(where: str, cache: Any) -> None:
+    """Raise a TypeError unless this is the cache of a sequence from the textbook."""
+    if not isinstance(cache, Cache) or cache.h.ndim != 3:
+        raise TypeError(
+            f"{where}: cache must be that of a sequence from numpylstm.reference, got "
+            f"{type(cache).__module__}.{type(cache).__name__}"
+        )
+
+
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
     """Walk back through a sequence: from step ``len(dhs) - 1`` to step 0.
 
@@ -139,13 +148,19 @@ def forward_pass(
     -------
     WindowPass
     """
-    check_ids("forward_pass", "x", x, model.vocab_size, ("T", "B"), "time comes first")
-    check_ids("forward_pass", "y", y, model.vocab_size, x.shape, "y has the shape of x")
+    where = "diagnostics"
+    check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
+    check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
     stack = model.encoder.recurrent
     state = model.zero_state(x.shape[1]) if state is None else state
+    if not isinstance(state, stack.State):
+        raise TypeError(
+            f"{where}: state must be {stack.State.__name__}, got {type(state).__name__}; "
+            "model.zero_state(batch_size) makes one"
+        )
     for field, part in zip(state._fields, state, strict=True):
         shape = (len(stack.layers), x.shape[1], stack.hidden_size)
-        check_array("forward_pass", f"state.{field}", part, shape, stack.dtype, "(L, B, H)")
+        check_array(where, f"state.{field}", part, shape, stack.dtype, "(L, B, H); B is x's")
 
     arrays = {path: array.astype(np.float64) for path, array in model.state_dict().items()}
     hs, _ = reference.embedding_forward(x, arrays["embedding.W"])
