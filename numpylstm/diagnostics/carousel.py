@@ -61,7 +61,7 @@ def carousel(cache: reference.LSTMCache) -> CarouselSplit:
     Parameters
     ----------
     cache : LSTMCache
-        Of `reference.lstm_forward`, for a sequence.
+        Of `lstm_forward`, in the textbook or on the fast path.
 
     Returns
     -------

@@ -103,7 +103,7 @@ def step_jacobians(cache: Cache) -> Array:
     Parameters
     ----------
     cache : RNNCache or LSTMCache
-        Of `numpylstm.reference`, for a sequence.
+        Of `rnn_forward` or `lstm_forward`, in the textbook or on the fast path.
 
     Returns
     -------

@@ -84,7 +84,7 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
         The gradient of the loss with respect to each hidden state, without the recurrent paths:
         what is passed to `reference.lstm_backward`. ``dhs[t]`` is the loss "at t".
     cache : RNNCache or LSTMCache
-        Of `reference.rnn_forward` or `reference.lstm_forward`.
+        Of `rnn_forward` or `lstm_forward`, in the textbook or on the fast path.
 
     Returns
     -------
