@@ -41,6 +41,8 @@ from numpylstm.training import Row, Run, Tally, build_model, check_parameters, m
 
 FORMAT = "numpylstm checkpoint"
 VERSION = 1
+ADDED_SETTINGS = {"log_gradients": False}
+"""Settings that older files of this version lack, and what they mean there."""
 
 
 class CheckpointError(ValueError):
@@ -353,6 +355,8 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
         raise CheckpointError(f"{path}: its meta entry is not JSON: {error}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a numpylstm checkpoint: its meta does not say so")
+    if isinstance(meta.get("config"), dict):
+        meta["config"] = ADDED_SETTINGS | meta["config"]
     version = meta.get("version")
     if type(version) is not int or version != VERSION:
         raise CheckpointError(

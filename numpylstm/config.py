@@ -130,6 +130,10 @@ class TrainConfig:
 
     seed: int = option(0, int, RUN, "of the initial values and the dropout masks", at_least=0)
     log_every: int = option(100, int, RUN, "updates between two rows of metrics.csv", at_least=1)
+    log_gradients: bool = option(
+        False, bool, RUN, "write gradients.csv and gradients.png: how far back the gradient of one "
+        "fixed window reaches, at the start and at each row of metrics.csv; changes no number",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for setting in fields(self):

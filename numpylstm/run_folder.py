@@ -5,6 +5,8 @@
 ``vocabulary.json``  the tokens in the order of their ids
 ``metrics.csv``      a row every so many updates; `numpylstm.training.Row`
 ``curves.png``       the same as a picture
+``gradients.csv``    with ``--log-gradients``; `numpylstm.gradient_log.GradientRow`
+``gradients.png``    the same as a picture
 ``last.npz``         the checkpoint to resume from
 ``best.npz``         the checkpoint of the epoch with the lowest validation loss
 ===================  ==========================================================

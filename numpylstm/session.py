@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import run_folder
+from numpylstm import gradient_log, run_folder
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.checkpoint import Checkpoint, load, restore_model, restore_run
 from numpylstm.config import ConfigError, TrainConfig
@@ -31,6 +31,7 @@ from numpylstm.data import (
     tokenize,
 )
 from numpylstm.evaluation import evaluate, true_and_predicted
+from numpylstm.gradient_log import GradientLog
 from numpylstm.model_check import check_model, check_precision
 from numpylstm.progress import Progress
 from numpylstm.sampling import generate
@@ -245,12 +246,17 @@ def run_to_end(
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     references = baselines(corpus)
     print("Compiling kernels, or loading them from the cache ...", flush=True)
+    log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     progress = Progress(run, windows)
     timer = SaveTimer(save_every)
     try:
         with stop_signals() as signals:
             for item in train(run, corpus):
                 epoch_ended = isinstance(item, Row) and item.valid_perplexity is not None
+                if log is not None:
+                    log.follow(run)  # before any save: what is saved has its gradients
+                    if epoch_ended:
+                        log.draw()
                 if isinstance(item, Step):
                     progress.step(item)
                 else:
@@ -274,6 +280,8 @@ def run_to_end(
     finally:
         progress.close()
     report(corpus, folder, references, seed=run.config.seed)
+    if log is not None:
+        print(f"How far the gradients reach: {gradient_log.CSV}, {gradient_log.PNG}")
 
 
 def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *, seed: int) -> None:

@@ -133,6 +133,7 @@ TRAIN = [
     Command("--resume run --lr 2", "--lr cannot change in a resumed run"),
     Command("--resume run --seed 3", "--seed cannot change in a resumed run"),
     Command("--resume run --hidden-size 9", "--hidden-size cannot change in a resumed run"),
+    Command("--resume run --log-gradients", "--log-gradients cannot change in a resumed run"),
     Command("--resume run --train other.txt", "--train cannot change in a resumed run"),
     Command("--resume run --batch-size 2", "--batch-size cannot change in a resumed run"),
     Command("--resume run --epochs 1", "--epochs must be at least 2, which are done; got 1"),

@@ -137,6 +137,11 @@ def test_a_run_that_is_killed_three_times_ends_with_the_same_bytes(folder):
     assert killed == 3
 
 
+def test_a_log_of_gradients_ends_with_the_same_bytes(folder):
+    killed, _ = kill_and_resume(folder, (*TINY, "--log-gradients"), kills=2, seed=3)
+    assert killed == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "flags"),
@@ -145,6 +150,7 @@ def test_a_run_that_is_killed_three_times_ends_with_the_same_bytes(folder):
         (12, ("--momentum", "0.5", "--lr", "0.3", "--schedule", "plateau")),
         (13, ("--cell", "rnn", "--level", "char", "--dtype", "float64")),
         (14, ("--tied", "--dropout", "0.5", "--steps", "250")),
+        (15, ("--cell", "rnn", "--activation", "relu", "--log-gradients")),
     ],
 )
 def test_kills_without_end(folder, seed, flags, capsys):

@@ -4,6 +4,25 @@ Figures are made without pyplot, so no window system is touched and nothing is k
 """
 
 from numpylstm.plots.benchmarks import ratio_bars, scaling_lines
+from numpylstm.plots.gradients import (
+    carousel_lines,
+    gate_saturation,
+    gradient_by_lag,
+    lag_heatmap,
+    singular_value_spread,
+    training_lag_heatmap,
+)
 from numpylstm.plots.training import epoch_positions, training_curves
 
-__all__ = ["epoch_positions", "ratio_bars", "scaling_lines", "training_curves"]
+__all__ = [
+    "carousel_lines",
+    "epoch_positions",
+    "gate_saturation",
+    "gradient_by_lag",
+    "lag_heatmap",
+    "ratio_bars",
+    "scaling_lines",
+    "singular_value_spread",
+    "training_curves",
+    "training_lag_heatmap",
+]

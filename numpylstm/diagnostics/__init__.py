@@ -1,0 +1,49 @@
+"""The gradient laboratory: what the gradients of a recurrent network are made of.
+
+Every number is computed by the step functions of `numpylstm.reference`, in float64, and is proved
+by finite differences, the complex step or an exact identity in the tests.
+"""
+
+from numpylstm.diagnostics.carousel import (
+    CarouselNorms,
+    CarouselSplit,
+    carousel,
+    carousel_norms,
+    carousel_share,
+)
+from numpylstm.diagnostics.flow import (
+    CellFlow,
+    Flow,
+    Saturation,
+    compare_cells,
+    gradient_flow,
+    singular_values,
+    step_jacobians,
+)
+from numpylstm.diagnostics.lag import (
+    LagTable,
+    lag_norms,
+    lag_table,
+    model_lag_norms,
+    model_lag_table,
+)
+
+__all__ = [
+    "CarouselNorms",
+    "CarouselSplit",
+    "CellFlow",
+    "Flow",
+    "LagTable",
+    "Saturation",
+    "carousel",
+    "carousel_norms",
+    "carousel_share",
+    "compare_cells",
+    "gradient_flow",
+    "lag_norms",
+    "lag_table",
+    "model_lag_norms",
+    "model_lag_table",
+    "singular_values",
+    "step_jacobians",
+]

@@ -1,0 +1,281 @@
+"""Pictures of the gradient laboratory: what `numpylstm.diagnostics` finds.
+
+Gradients shrink by many powers of ten, so axes and colours are logarithmic. A logarithm has no
+zero, and nobody needs forty decades: what is smaller than the rounding error of a float64 beside
+the largest value is drawn at the lower end and said to be so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from numpylstm.diagnostics import CarouselNorms, Saturation
+from numpylstm.plots.style import GREY, SERIES
+
+Array = NDArray[Any]
+
+SMALLEST = float(np.finfo(np.float64).eps)
+"""Relative to the largest value; below this a part no longer changes a sum in float64."""
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+COLOURS = "cividis"  # even steps of lightness, the same for every kind of colour vision
+
+
+def gradient_by_lag(
+    lines: Mapping[str, Array], *, quantity: str = "gradient norm", xlabel: str = "lag (steps)"
+) -> Figure:
+    """Norms against the lag, one line for each name, on a logarithmic axis.
+
+    Parameters
+    ----------
+    lines : dict of name -> (T,) array
+        The norm at lag 0, 1, 2, ...
+    quantity, xlabel : str
+        The labels of the axes.
+
+    Returns
+    -------
+    Figure
+        A triangle at the lower edge stands for a value that is zero, or below 2e-16 of the largest
+        of all.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    everything = np.concatenate([np.asarray(line, float) for line in lines.values()])
+    floor = _floor(everything)
+    for k, (name, line) in enumerate(lines.items()):
+        values, lags = np.asarray(line, float), np.arange(len(line))
+        low = values < floor
+        axes.plot(lags, np.where(low, np.nan, values), color=SERIES[k % len(SERIES)],
+                  ls=DASHES[k % len(DASHES)], marker="o", ms=3, lw=1.6, label=name)  # fmt: skip
+        if low.any():
+            axes.plot(lags[low], np.full(low.sum(), floor), color=SERIES[k % len(SERIES)],
+                      marker="v", ms=5, ls="none", clip_on=False)  # fmt: skip
+    if (everything < floor).any():
+        axes.plot([], [], color=GREY, marker="v", ms=5, ls="none", label="zero, or below the axis")
+    _log_axis(axes, floor, _highest(everything))
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(f"{quantity} (log scale)")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
+    """The lag table of one weight: the step of the loss down, the lag across.
+
+    Parameters
+    ----------
+    norms : (T, T)
+        As from `LagTable.norms` or `lag_norms`. Lags beyond the first step stay white.
+    title : str
+
+    Returns
+    -------
+    Figure
+    """
+    T = len(norms)
+    figure = Figure(figsize=(6.4, 5), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    hidden = np.triu(np.ones((T, T), bool), 1)
+    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, np.arange(T + 1) - 0.5, norms, hidden)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("lag k (steps): the weight was used at t - k")
+    axes.set_ylabel("step t of the loss")
+    axes.set_title(title, fontsize=11)
+    figure.colorbar(mesh, ax=axes, label="gradient norm (log scale)", extend="min")
+    return figure
+
+
+def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
+    """How far back the gradient reaches, while a network learns.
+
+    Parameters
+    ----------
+    steps : sequence of int
+        The updates after which it was measured, rising.
+    norms : (L, N, T)
+        For each layer and each of the N steps, the norm at lag 0, 1, 2, ...
+
+    Returns
+    -------
+    Figure
+        A panel for each layer, all with one scale of colours.
+    """
+    L, _, T = norms.shape
+    figure = Figure(figsize=(1.4 + 3.4 * L, 4.5), layout="constrained", dpi=120)
+    panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
+    between = (np.asarray(steps[1:], float) + steps[:-1]) / 2
+    edges = np.concatenate([[steps[0]], between, [max(steps[-1], steps[0] + 1)]])
+    limits = _floor(norms), _highest(norms)
+    for layer, axes in enumerate(panels):
+        mesh = _heatmap(axes, np.arange(T + 1) - 0.5, edges, norms[layer], limits=limits)
+        axes.set_xlabel("lag (steps back from the loss)")
+        axes.set_title(f"layer {layer}", fontsize=11)
+    panels[0].set_ylabel("training step (updates)")
+    figure.colorbar(mesh, ax=panels, label="norm of dL/dh (log scale)", extend="min")
+    return figure
+
+
+def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
+    """How much one step stretches and shrinks: all singular values of the step Jacobians.
+
+    Parameters
+    ----------
+    cells : dict of name -> (T, B, S) array
+        As from `diagnostics.singular_values`. A panel for each.
+
+    Returns
+    -------
+    Figure
+        The line is the median over units and batch; the dark band holds the middle half, the light
+        one all. A dashed line marks 1, which keeps a length.
+    """
+    columns = min(3, len(cells))
+    rows = -(-len(cells) // columns)
+    figure = Figure(figsize=(2.9 * columns, 2.5 * rows + 0.4), layout="constrained", dpi=120)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    floor = max(_floor(np.concatenate([values.ravel() for values in cells.values()])), 1e-4)
+    for k, (axes, (name, values)) in enumerate(zip(panels, cells.items(), strict=False)):
+        colour = SERIES[k % len(SERIES)]
+        together = np.maximum(values.reshape(len(values), -1), floor / 10)  # (T, B*S)
+        low, lower, median, upper, high = np.percentile(together, (0, 25, 50, 75, 100), axis=1)
+        steps = np.arange(len(values))
+        axes.fill_between(steps, low, high, color=colour, alpha=0.2, lw=0, label="all")
+        axes.fill_between(steps, lower, upper, color=colour, alpha=0.45, lw=0, label="middle half")
+        axes.plot(steps, median, color=colour, lw=1.6, label="median")
+        axes.axhline(1, color=GREY, lw=1, ls="--")
+        axes.set_title(name, fontsize=10)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=floor)
+        axes.grid(alpha=0.3)
+    for axes in panels[len(cells) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel("singular value")
+    for axes in panels[max(len(cells) - columns, 0) : len(cells)]:
+        axes.set_xlabel("step t")
+        axes.tick_params(labelbottom=True)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
+                  frameon=False)  # fmt: skip
+    return figure
+
+
+def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> Figure:
+    """The share of units at either end of their curve, step by step.
+
+    Parameters
+    ----------
+    saturation : dict of name -> Saturation
+        As in `diagnostics.Flow`.
+    layer : int
+
+    Returns
+    -------
+    Figure
+        A panel for each kind of unit.
+    """
+    names = {"i": "input gate i", "f": "forget gate f", "g": "candidate g", "o": "output gate o",
+             "h": "hidden units h"}  # fmt: skip
+    figure = Figure(figsize=(2.4 * len(saturation) + 1.5, 3), layout="constrained", dpi=120)
+    panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
+    for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
+        steps = np.arange(shares.low.shape[1])
+        axes.plot(steps, 100 * shares.high[layer], color=SERIES[0], lw=1.6, label="upper end")
+        axes.plot(steps, 100 * shares.low[layer], color=SERIES[1], lw=1.6, ls="--",
+                  label="lower end")  # fmt: skip
+        axes.set_title(names.get(name, name), fontsize=10)
+        axes.set_ylim(-2, 102)
+        axes.set_xlabel("step t")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("share of units (%)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    return figure
+
+
+def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
+    """Both parts of d c_t / d c_0 over time, and the share of the indirect one.
+
+    Parameters
+    ----------
+    settings : dict of name -> CarouselNorms
+
+    Returns
+    -------
+    Figure
+        Above, a panel for each setting; below, the share of all of them in one.
+    """
+    columns = len(settings)
+    figure = Figure(figsize=(max(2.7 * columns, 6), 5.6), layout="constrained", dpi=120)
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1)).ravel()
+    panels = above.subplots(1, columns, sharey=True, squeeze=False)[0]
+    share_axes = below.subplots()
+    everything = np.concatenate([part for norms in settings.values() for part in norms])
+    floor = _floor(everything)
+    for k, (axes, (name, norms)) in enumerate(zip(panels, settings.items(), strict=True)):
+        steps = np.arange(1, len(norms.direct) + 1)
+        for part, label, colour, dash in (
+            (norms.direct, "direct: product of f", SERIES[0], "-"),
+            (norms.indirect, "indirect: through h", SERIES[1], "--"),
+        ):
+            axes.plot(steps, np.where(part < floor, np.nan, part), color=colour, ls=dash, lw=1.6,
+                      label=label)  # fmt: skip
+        _log_axis(axes, floor, _highest(everything))
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("t (steps)")
+        axes.grid(alpha=0.3)
+        share_axes.plot(steps, 100 * norms.share, color=SERIES[k % len(SERIES)],
+                        ls=DASHES[k % len(DASHES)], lw=1.6, label=name)  # fmt: skip
+    panels[0].set_ylabel(r"norm of its part of $dc_t/dc_0$")
+    above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
+                 frameon=False)  # fmt: skip
+    share_axes.set_xlabel("t (steps)")
+    share_axes.set_ylabel("indirect share (%)")
+    share_axes.set_ylim(-2, 102)
+    share_axes.grid(alpha=0.3)
+    below.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+def _floor(values: Array) -> float:
+    """The smallest value that is drawn: the smallest there is, unless it is next to nothing."""
+    values = values[np.isfinite(values) & (values > 0)]
+    if not values.size:
+        return SMALLEST
+    return float(max(values.min(), values.max() * SMALLEST))
+
+
+def _highest(values: Array) -> float:
+    return float(np.max(values, initial=0, where=np.isfinite(values)))
+
+
+def _log_axis(axes: Axes, floor: float, highest: float) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(floor / 1.5, max(highest, floor) * 3)
+
+
+def _heatmap(
+    axes: Axes,
+    x_edges: Array,
+    y_edges: Array,
+    values: Array,
+    hidden: Array | None = None,
+    limits: tuple[float, float] | None = None,
+) -> QuadMesh:
+    """Cells coloured by the logarithm; what is too small gets the darkest colour."""
+    floor, highest = limits or (_floor(values), _highest(values))
+    raised = np.where(values < floor, floor / 2, values)
+    blank = ~np.isfinite(values) if hidden is None else hidden | ~np.isfinite(values)
+    return axes.pcolormesh(
+        x_edges, y_edges, np.ma.masked_array(raised, blank), cmap=COLOURS,
+        norm=LogNorm(floor, max(highest, 2 * floor)), rasterized=True,
+    )  # fmt: skip

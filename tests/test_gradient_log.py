@@ -1,0 +1,190 @@
+"""``numpylstm-train --log-gradients``: it watches, it changes nothing, and it survives a stop.
+
+That a killed run ends with the same bytes is in test_interruptions.py.
+"""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm import diagnostics, gradient_log, session
+from numpylstm.checkpoint import ADDED_SETTINGS, load, restore_model
+from numpylstm.cli import train as train_command
+from numpylstm.data import Corpus
+from numpylstm.run_folder import RunFolderError
+
+VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
+SETTINGS = nl.TrainConfig(
+    hidden_size=6, num_layers=2, batch_size=7, num_steps=5, epochs=2, log_every=3, lr=0.5,
+    log_gradients=True,
+)  # fmt: skip
+KINDS = {
+    "lstm": {},
+    "dropout": {"dropout": 0.5, "momentum": 0.5, "dtype": "float64"},
+    "rnn": {"cell": "rnn", "activation": "relu", "num_layers": 1},
+    "tied": {"tied": True, "num_layers": 3, "average_across_timesteps": True},
+}
+
+
+def text(seed=0):
+    ids = np.random.default_rng(seed).integers(0, 11, (300,)).astype(np.int32)
+    return Corpus(
+        "made up", "word", VOCABULARY, ids, ids[:60], ids[:60],
+        dict.fromkeys(("train", "valid", "test"), 0),
+    )  # fmt: skip
+
+
+def finished(folder, corpus, **changes):
+    """Train in a folder; the checkpoint at the end."""
+    folder.mkdir()
+    run = nl.new_run(dataclasses.replace(SETTINGS, **changes), corpus)
+    session.run_to_end(run, corpus, folder)
+    return load(folder / "last.npz")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_log_and_its_picture(tmp_path, kind):
+    """A row for each step of metrics.csv and for the start, each layer and each lag."""
+    corpus, folder = text(), tmp_path / kind
+    last = finished(folder, corpus, **KINDS[kind])
+    with (folder / "gradients.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (folder / "metrics.csv").open() as file:
+        steps = [0, *(int(row["step"]) for row in csv.DictReader(file))]
+    depth = last.config.num_layers
+    assert [(int(row["step"]), int(row["layer"]), int(row["lag"])) for row in rows] == [
+        (s, k, lag) for s in steps for k in range(depth) for lag in range(5)
+    ]
+    x = corpus.train[: 7 * (len(corpus.train) // 7)].reshape(7, -1).T  # seven streams
+    flow = diagnostics.gradient_flow(restore_model(last), x[:5, :4], x[1:6, :4])
+    for row in rows[-5 * depth :]:  # after the last update
+        layer, t = int(row["layer"]), 4 - int(row["lag"])
+        assert float(row["dh"]) == pytest.approx(flow.dh[layer, t], rel=1e-5)
+        if flow.dc is None:
+            assert row["dc"] == row["f_low"] == ""
+        else:
+            assert float(row["dc"]) == pytest.approx(flow.dc[layer, t], rel=1e-5)
+            assert row["h_low"] == ""
+        for name, shares in flow.saturation.items():
+            assert float(row[f"{name}_low"]) == pytest.approx(shares.low[layer, t], rel=1e-5)
+            assert float(row[f"{name}_high"]) == pytest.approx(shares.high[layer, t], rel=1e-5)
+    assert (folder / "gradients.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["lstm", "dropout"])
+def test_it_changes_no_number_of_the_training(tmp_path, kind):
+    corpus = text()
+    watched = finished(tmp_path / "watched", corpus, **KINDS[kind])
+    alone = finished(tmp_path / "alone", corpus, **KINDS[kind], log_gradients=False)
+    assert watched.arrays.keys() == alone.arrays.keys()
+    for name, array in watched.arrays.items():
+        assert array.tobytes() == alone.arrays[name].tobytes(), name
+    differing = {key for key in watched.meta if watched.meta[key] != alone.meta[key]}
+    assert differing == {"config"}
+    metrics = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("watched", "alone")]
+    assert metrics[0] == metrics[1]
+    assert not (tmp_path / "alone" / "gradients.csv").exists()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a text, and the command run in it."""
+    monkeypatch.chdir(tmp_path)
+    words = np.random.default_rng(1).integers(0, 30, 600)
+    (tmp_path / "text.txt").write_text(" ".join(f"w{k}" for k in words))
+    return lambda *flags: train_command.main(["--threads", "1", *map(str, flags)])
+
+
+NEW = ("--train", "text.txt", "--hidden-size", "6", "--batch-size", "4", "--num-steps", "5",
+       "--log-every", "7", "--out", "run", "--log-gradients")  # fmt: skip
+
+
+def test_rows_that_the_checkpoint_does_not_know_are_made_again(here, tmp_path):
+    """As after a kill between the log and the checkpoint."""
+    assert here(*NEW, "--epochs", "2") == 0
+    expected = (tmp_path / "run" / "gradients.csv").read_bytes()
+    (tmp_path / "run").rename(tmp_path / "two")
+    assert here(*NEW, "--epochs", "1") == 0
+    assert len((tmp_path / "run" / "gradients.csv").read_bytes()) < len(expected)
+    (tmp_path / "run" / "gradients.csv").write_bytes(expected)  # ahead of last.npz
+    assert here("--resume", "run", "--epochs", "2") == 0
+    assert (tmp_path / "run" / "gradients.csv").read_bytes() == expected
+
+
+def test_a_log_that_was_lost_does_not_stop_the_run(here, tmp_path):
+    assert here(*NEW, "--epochs", "1") == 0
+    log = tmp_path / "run" / "gradients.csv"
+    before = log.read_text().splitlines()
+    log.unlink()
+    assert here("--resume", "run", "--epochs", "2") == 0
+    after = log.read_text().splitlines()
+    assert after[0] == before[0]
+    done = int(before[-1].split(",")[0])
+    assert min(int(line.split(",")[0]) for line in after[1:]) > done
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("lag", "log"),
+        lambda text: text + "1,2\n",
+        lambda text: text + "x" * 10,
+        lambda text: text.replace("0,0,1,", "0,0,3,"),
+        lambda text: "",
+    ],
+)
+def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
+    assert here(*NEW, "--steps", "1", "--epochs", "1") == 0
+    assert here(*NEW[:-3], "--out", "run2", "--log-gradients", "--epochs", "1") == 0
+    log = tmp_path / "run2" / "gradients.csv"
+    log.write_text(change(log.read_text()))
+    capsys.readouterr()
+    assert here("--resume", "run2", "--epochs", "2") == 2
+    err = capsys.readouterr().err
+    assert "run2/gradients.csv must hold a row for each of 2 layers and 5 lags" in err
+    assert err.count("\n") == 1
+
+
+def test_it_cannot_begin_in_the_middle_of_a_run(here, capsys):
+    assert here(*NEW[:-1], "--epochs", "1") == 0
+    capsys.readouterr()
+    assert here("--resume", "run", "--epochs", "2", "--log-gradients") == 2
+    assert "--log-gradients cannot change in a resumed run" in capsys.readouterr().err
+
+
+def test_an_older_checkpoint_has_no_log(tmp_path):
+    """Files written before there was this setting are read as they were meant."""
+    corpus, folder = text(), tmp_path / "run"
+    finished(folder, corpus, log_gradients=False)
+    with np.load(folder / "last.npz") as file:
+        arrays = dict(file)
+    meta = json.loads(arrays["meta"].tobytes())
+    for name in ADDED_SETTINGS:
+        del meta["config"][name]
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    del arrays["checksum"]
+    arrays["checksum"] = np.frombuffer(nl.checkpoint.checksum(arrays), np.uint8)
+    np.savez(folder / "older.npz", **arrays)
+    assert load(folder / "older.npz").config == load(folder / "last.npz").config
+
+
+def test_a_network_that_overflows_is_still_told(tmp_path):
+    """Numbers beyond all bounds are written as such, and the picture leaves them out."""
+    model = nl.LanguageModel(11, 6, cell="rnn", activation="relu", dtype="float64", rng=0)
+    for parameter in model.parameters().values():
+        parameter.data[...] = 1e200
+    ids = np.arange(18).reshape(6, 3) % 11
+    rows = gradient_log.measure(model, 7, ids[:-1], ids[1:])
+    assert not all(np.isfinite(row.dh) for row in rows)
+
+
+def test_reading_refuses_what_is_no_log(tmp_path):
+    path = tmp_path / "gradients.csv"
+    assert gradient_log.read(path, 2, 5) == []
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(RunFolderError, match="move it away"):
+        gradient_log.read(path, 2, 5)

@@ -1,0 +1,124 @@
+"""Pictures of the gradient laboratory: labelled, complete, and honest about zeros."""
+
+import io
+
+import numpy as np
+import pytest
+
+from numpylstm import plots
+from numpylstm.diagnostics import CarouselNorms, Saturation
+
+
+def drawn(figure):
+    """The figure as PNG: whatever cannot be drawn raises here."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    assert file.getvalue().startswith(b"\x89PNG")
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_gradient_by_lag():
+    lines = {"RNN": np.array([1.0, 0.1, 0.01]), "LSTM": np.array([1.0, 0.9, 0.8])}
+    figure = plots.gradient_by_lag(lines, quantity="norm of dL/dh")
+    (axes,) = drawn(figure)
+    assert axes.get_yscale() == "log"
+    assert axes.get_xlabel() == "lag (steps)"
+    assert axes.get_ylabel() == "norm of dL/dh (log scale)"
+    assert legend_texts(figure) == ["RNN", "LSTM"]
+    for line, values in zip(axes.get_lines(), lines.values(), strict=True):
+        assert line.get_ydata() == pytest.approx(values)
+    low, high = axes.get_ylim()
+    assert low < 0.01
+    assert high > 1
+    styles = {(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}
+    assert len(styles) == 2
+
+
+def test_zeros_are_marked_where_the_axis_ends_and_named():
+    figure = plots.gradient_by_lag({"RNN": np.array([1.0, 1e-3, 1e-30, 0.0])})
+    (axes,) = drawn(figure)
+    line, triangles, _ = axes.get_lines()
+    assert np.isnan(line.get_ydata()[2:]).all()
+    assert list(triangles.get_xdata()) == [2, 3]
+    assert legend_texts(figure) == ["RNN", "zero, or below the axis"]
+    drawn(plots.gradient_by_lag({"nothing": np.zeros(4)}))
+
+
+def test_lag_heatmap():
+    norms = np.tril(np.arange(1.0, 17).reshape(4, 4))
+    axes, bar = drawn(plots.lag_heatmap(norms, title="lstm.0.Wh"))
+    (mesh,) = axes.collections
+    values = mesh.get_array().reshape(4, 4)
+    assert (values.mask == np.triu(np.ones((4, 4), bool), 1)).all()
+    assert values.compressed() == pytest.approx(norms[np.tril_indices(4)])
+    assert "lag" in axes.get_xlabel()
+    assert "step t of the loss" in axes.get_ylabel()
+    assert axes.get_title() == "lstm.0.Wh"
+    assert "log scale" in bar.get_ylabel()
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # time runs down
+
+
+@pytest.mark.parametrize("steps", [[0], [0, 100, 150, 300]])
+def test_training_lag_heatmap(steps):
+    rng = np.random.default_rng(0)
+    norms = 10.0 ** rng.uniform(-5, 0, (2, len(steps), 7))
+    norms[0, 0, 6] = 0
+    norms[1, 0, 5] = np.nan  # a run that failed
+    first, second, bar = drawn(plots.training_lag_heatmap(steps, norms))
+    limits = {mesh.get_clim() for axes in (first, second) for mesh in axes.collections}
+    assert len(limits) == 1  # the panels compare
+    assert first.get_title() == "layer 0"
+    assert first.get_ylabel() == "training step (updates)"
+    assert "lag" in second.get_xlabel()
+    assert "dL/dh" in bar.get_ylabel()
+    values = second.collections[0].get_array().reshape(len(steps), 7)
+    assert values.mask.sum() == 1
+    assert values.data[:, :5] == pytest.approx(norms[1, :, :5])
+    assert first.collections[0].get_array().reshape(len(steps), 7)[0, 6] > 0
+
+
+def test_singular_value_spread():
+    rng = np.random.default_rng(0)
+    cells = {f"cell {k}": rng.uniform(0, 2, (9, 2, 5)) for k in range(4)}
+    figure = plots.singular_value_spread(cells)
+    panels = drawn(figure)
+    assert [axes.get_title() for axes in panels] == list(cells)
+    assert legend_texts(figure) == ["all", "middle half", "median"]
+    for axes, values in zip(panels, cells.values(), strict=True):
+        expected = np.median(values.reshape(9, -1), axis=1)
+        assert axes.get_lines()[0].get_ydata() == pytest.approx(expected)
+    assert panels[0].get_ylabel() == "singular value"
+    assert panels[-1].get_xlabel() == "step t"
+    drawn(plots.singular_value_spread({"dead": np.zeros((3, 1, 4))}))
+
+
+def test_gate_saturation():
+    rng = np.random.default_rng(0)
+    shares = {name: Saturation(*rng.uniform(0, 1, (2, 2, 6))) for name in "ifgo"}
+    panels = drawn(plots.gate_saturation(shares, layer=1))
+    assert [axes.get_title()[-1] for axes in panels] == list("ifgo")
+    for axes, share in zip(panels, shares.values(), strict=True):
+        high, low = axes.get_lines()
+        assert high.get_ydata() == pytest.approx(100 * share.high[1])
+        assert low.get_ydata() == pytest.approx(100 * share.low[1])
+    assert panels[0].get_ylabel() == "share of units (%)"
+
+
+def test_carousel_lines():
+    settings = {
+        "small Wh": CarouselNorms(np.array([1.0, 0.5]), np.array([0.0, 0.1])),
+        "large Wh": CarouselNorms(np.array([1.0, 0.5]), np.array([0.0, 1.5])),
+    }
+    *panels, share = drawn(plots.carousel_lines(settings))
+    assert [axes.get_title() for axes in panels] == list(settings)
+    for axes, norms in zip(panels, settings.values(), strict=True):
+        direct, indirect = axes.get_lines()
+        assert direct.get_ydata() == pytest.approx(norms.direct)
+        assert indirect.get_ydata()[1] == pytest.approx(norms.indirect[1])
+        assert axes.get_ylim()[1] > 1.5  # nothing is cut off
+    assert [line.get_ydata()[1] for line in share.get_lines()] == pytest.approx([100 / 6, 75])
+    assert share.get_ylabel() == "indirect share (%)"
