@@ -2,9 +2,9 @@
 
 from numpylstm.diagnostics.activations import (
     CellActivations,
-    Saturation,
+    GateSaturation,
     cell_activations,
     gate_saturation,
 )
 
-__all__ = ["CellActivations", "Saturation", "cell_activations", "gate_saturation"]
+__all__ = ["CellActivations", "GateSaturation", "cell_activations", "gate_saturation"]

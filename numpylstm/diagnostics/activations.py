@@ -29,7 +29,7 @@ class CellActivations(NamedTuple):
     """Hidden state, ``o * tanh(c)``."""
 
 
-class Saturation(NamedTuple):
+class GateSaturation(NamedTuple):
     """How often each unit of a gate is nearly shut and nearly open; both arrays are (H,)."""
 
     shut: Array
@@ -102,7 +102,7 @@ def cell_activations(
     return layers
 
 
-def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> Saturation:
+def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSaturation:
     """How often each unit of a gate is nearly shut (below `low`) and nearly open (above `high`).
 
     A forget gate that is open nearly always belongs to a cell that remembers for long; one that
@@ -118,7 +118,7 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> Saturat
 
     Returns
     -------
-    Saturation
+    GateSaturation
         ``(shut, open)``, each (H,), between 0 and 1.
 
     Raises
@@ -151,4 +151,4 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> Saturat
         raise ValueError(
             f"gate_saturation: the bounds must be 0 < low <= high < 1, got {low} and {high}"
         )
-    return Saturation((gate < low).mean(axis=(0, 1)), (gate > high).mean(axis=(0, 1)))
+    return GateSaturation((gate < low).mean(axis=(0, 1)), (gate > high).mean(axis=(0, 1)))
