@@ -4,6 +4,12 @@ Every number is computed by the step functions of `numpylstm.reference`, in floa
 by finite differences, the complex step or an exact identity in the tests.
 """
 
+from numpylstm.diagnostics.activations import (
+    CellActivations,
+    GateSaturation,
+    cell_activations,
+    gate_saturation,
+)
 from numpylstm.diagnostics.carousel import (
     CarouselNorms,
     CarouselSplit,
@@ -31,14 +37,18 @@ from numpylstm.diagnostics.lag import (
 __all__ = [
     "CarouselNorms",
     "CarouselSplit",
+    "CellActivations",
     "CellFlow",
     "Flow",
+    "GateSaturation",
     "LagTable",
     "Saturation",
     "carousel",
     "carousel_norms",
     "carousel_share",
+    "cell_activations",
     "compare_cells",
+    "gate_saturation",
     "gradient_flow",
     "lag_norms",
     "lag_table",

@@ -3,7 +3,13 @@
 Figures are made without pyplot, so no window system is touched and nothing is kept alive.
 """
 
-from numpylstm.plots.benchmarks import ratio_bars, scaling_lines
+from numpylstm.plots.benchmarks import (
+    ratio_bars,
+    scaling_lines,
+)
+from numpylstm.plots.coloured import (
+    coloured_text,
+)
 from numpylstm.plots.gradients import (
     carousel_lines,
     gate_saturation,
@@ -12,10 +18,14 @@ from numpylstm.plots.gradients import (
     singular_value_spread,
     training_lag_heatmap,
 )
-from numpylstm.plots.training import epoch_positions, training_curves
+from numpylstm.plots.training import (
+    epoch_positions,
+    training_curves,
+)
 
 __all__ = [
     "carousel_lines",
+    "coloured_text",
     "epoch_positions",
     "gate_saturation",
     "gradient_by_lag",

@@ -1,0 +1,154 @@
+"""What the cells of a model do while it reads: gates, cell states and how often a gate is shut."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.checks import check_array, check_ids
+from numpylstm.layers import LSTM, LSTMState
+from numpylstm.models import LanguageModel, SequenceClassifier
+
+Array = NDArray[Any]
+
+
+class CellActivations(NamedTuple):
+    """The values of one LSTM layer at every step of a text; all arrays are (T, B, H)."""
+
+    i: Array
+    """Input gate, in (0, 1): how much of the candidate is written."""
+    f: Array
+    """Forget gate, in (0, 1): how much of the old cell is kept."""
+    g: Array
+    """Candidate, in (-1, 1): what would be written."""
+    o: Array
+    """Output gate, in (0, 1): how much of the cell is shown."""
+    c: Array
+    """Cell state, without bounds."""
+    h: Array
+    """Hidden state, ``o * tanh(c)``."""
+
+
+class GateSaturation(NamedTuple):
+    """How often each unit of a gate is nearly shut and nearly open; both arrays are (H,)."""
+
+    shut: Array
+    """Share of the steps at which the gate is below `low`."""
+    open: Array
+    """Share of the steps at which the gate is above `high`."""
+
+
+def cell_activations(
+    model: LanguageModel | SequenceClassifier, ids: Array, state: LSTMState | None = None
+) -> list[CellActivations]:
+    """Read a text and keep what every cell did.
+
+    Nothing is dropped, and a pending forward pass of the model is left alone.
+
+    Parameters
+    ----------
+    model : LanguageModel or SequenceClassifier
+        With LSTM layers.
+    ids : (T, B) integers in [0, V)
+        The text; ``ids[:, None]`` makes one stream of a sequence (T,).
+    state : LSTMState, optional
+        Where reading starts; `zero_state` by default.
+
+    Returns
+    -------
+    list of CellActivations
+        One for each layer, from the input up.
+
+    Raises
+    ------
+    TypeError
+        If the cells of the model are not LSTM cells, which alone have gates.
+    ValueError
+        If ids are not (T, B) or out of range, or the state does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> from numpylstm.diagnostics import cell_activations
+    >>> model = nl.LanguageModel(11, 6, num_layers=2, rng=0)
+    >>> bottom, top = cell_activations(model, np.arange(15).reshape(5, 3) % 11)
+    >>> top.c.shape, bool(np.allclose(top.h, top.o * np.tanh(top.c)))
+    ((5, 3, 6), True)
+    """
+    where = "cell_activations"
+    recurrent = model.encoder.recurrent
+    if not isinstance(recurrent, LSTM):
+        raise TypeError(
+            f"{where}: the model must have cell='lstm', got a {type(recurrent).__name__}; "
+            "a vanilla cell has no gates and no cell state"
+        )
+    check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
+    ids = np.asarray(ids)
+    x = model.encoder.embedding.forward(ids, training=False)
+    state = recurrent.zero_state(ids.shape[1]) if state is None else state
+    if not isinstance(state, LSTMState):
+        raise TypeError(f"{where}: state must be LSTMState(h, c), got {type(state).__name__}")
+    shape = (len(recurrent.layers), ids.shape[1], recurrent.hidden_size)
+    for name, part in zip(state._fields, state, strict=True):
+        check_array(
+            where, f"state.{name}", part, shape, recurrent.dtype, "(L, B, H); B is that of ids"
+        )
+    layers = []
+    for layer, weights in enumerate(recurrent.layers):
+        x, _, _, cache = recurrent.f.lstm_forward(
+            x, state.h[layer], state.c[layer], *(p.data for p in weights)
+        )
+        layers.append(CellActivations(cache.i, cache.f, cache.g, cache.o, cache.c, cache.h))
+    return layers
+
+
+def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSaturation:
+    """How often each unit of a gate is nearly shut (below `low`) and nearly open (above `high`).
+
+    A forget gate that is open nearly always belongs to a cell that remembers for long; one that
+    is shut nearly always, to a cell that sees the present step only. A saturated gate passes
+    almost no gradient to its own weights, since ``f (1 - f)`` is small there.
+
+    Parameters
+    ----------
+    gate : (T, B, H)
+        Such as ``cell_activations(model, ids)[0].f``.
+    low, high : float
+        0 < low <= high < 1.
+
+    Returns
+    -------
+    GateSaturation
+        ``(shut, open)``, each (H,), between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the gate is not a three-dimensional array with a step in it, or the bounds are not in
+        order.
+
+    References
+    ----------
+    A. Karpathy, J. Johnson and L. Fei-Fei, "Visualizing and understanding recurrent networks",
+    2015, arXiv:1506.02078, section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpylstm.diagnostics import gate_saturation
+    >>> gate = np.array([[[0.05, 0.95]], [[0.5, 0.99]]])  # T = 2, B = 1, H = 2
+    >>> shut, open = gate_saturation(gate)
+    >>> shut.tolist(), open.tolist()
+    ([0.5, 0.0], [0.0, 1.0])
+    """
+    gate = np.asarray(gate)
+    if gate.ndim != 3 or gate.shape[0] * gate.shape[1] == 0:
+        raise ValueError(
+            f"gate_saturation: gate must have shape (T, B, H) with a step in it, got {gate.shape}; "
+            "cell_activations returns such gates"
+        )
+    if not 0 < low <= high < 1:
+        raise ValueError(
+            f"gate_saturation: the bounds must be 0 < low <= high < 1, got {low} and {high}"
+        )
+    return GateSaturation((gate < low).mean(axis=(0, 1)), (gate > high).mean(axis=(0, 1)))

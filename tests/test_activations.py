@@ -1,0 +1,114 @@
+"""What the cells did while a model read, and how often a gate was shut or open."""
+
+import numpy as np
+import pytest
+from conftest import B, H, L, T, V
+
+import numpylstm as nl
+from numpylstm import reference
+from numpylstm.diagnostics import cell_activations, gate_saturation
+
+
+@pytest.fixture
+def model(rng):
+    model = nl.LanguageModel(V, H, L, embedding_size=4, dropout=0.5, dtype="float64", rng=rng)
+    model.load_state_dict({k: rng.normal(size=a.shape) for k, a in model.state_dict().items()})
+    return model
+
+
+@pytest.fixture
+def ids(rng):
+    return rng.integers(0, V, (T, B))
+
+
+@pytest.fixture
+def state(rng):
+    return nl.LSTMState(rng.normal(size=(L, B, H)), rng.normal(size=(L, B, H)))
+
+
+def test_every_value_is_that_of_the_textbook(model, ids, state):
+    p = model.state_dict()
+    layers = cell_activations(model, ids, state)
+    assert len(layers) == L
+    x = p["embedding.W"][ids]
+    for k, layer in enumerate(layers):
+        weights = [p[f"lstm.{k}.{name}"] for name in ("Wx", "Wh", "b")]
+        x, _, _, cache = reference.lstm_forward(x, state.h[k], state.c[k], *weights)
+        for name in layer._fields:
+            np.testing.assert_allclose(getattr(layer, name), getattr(cache, name), atol=1e-10)
+
+
+def test_the_top_layer_is_what_the_decoder_reads(model, ids):
+    p = model.state_dict()
+    logits, _ = model.logits(ids, model.zero_state(B))
+    h = cell_activations(model, ids)[-1].h
+    np.testing.assert_allclose(h @ p["decoder.W"] + p["decoder.b"], logits, atol=1e-10)
+
+
+def test_a_text_may_be_read_in_two_halves(model, ids):
+    whole = cell_activations(model, ids)
+    first = cell_activations(model, ids[:3])
+    between = nl.LSTMState(*(np.stack([getattr(a, k)[-1] for a in first]) for k in "hc"))
+    second = cell_activations(model, ids[3:], between)
+    for a, b, c in zip(whole, first, second, strict=True):
+        np.testing.assert_allclose(a.c, np.concatenate([b.c, c.c]), atol=1e-10)
+
+
+def test_a_pending_forward_pass_is_left_alone(model, ids):
+    model.forward(ids, ids, model.zero_state(B))
+    cell_activations(model, ids[:2])
+    model.backward()
+    assert model.embedding.W.grad.any()
+
+
+def test_a_classifier_has_cells_too(rng, ids):
+    classifier = nl.SequenceClassifier(V, 2, H, rng=rng)
+    (layer,) = cell_activations(classifier, ids)
+    assert layer.c.shape == (T, B, H)
+
+
+def test_a_vanilla_cell_has_no_gates(rng, ids):
+    model = nl.LanguageModel(V, H, cell="rnn", rng=rng)
+    with pytest.raises(TypeError, match=r"must have cell='lstm', got a RNN"):
+        cell_activations(model, ids)
+
+
+def test_arguments_that_do_not_fit(model, ids, state):
+    with pytest.raises(ValueError, match=r"cell_activations: ids must have shape \(T, B\)"):
+        cell_activations(model, ids[0])
+    with pytest.raises(ValueError, match=rf"ids must lie in \[0, {V}\)"):
+        cell_activations(model, ids + V)
+    with pytest.raises(TypeError, match=r"state must be LSTMState\(h, c\), got RNNState"):
+        cell_activations(model, ids, nl.RNNState(state.h))
+    with pytest.raises(ValueError, match=r"state.c must have shape \(2, 3, 6\)"):
+        cell_activations(model, ids, nl.LSTMState(state.h, state.c[:1]))
+
+
+def test_saturation_counts_steps(rng):
+    gate = rng.random((T, B, H))
+    shut, opened = gate_saturation(gate, 0.2, 0.7)
+    for k in range(H):
+        assert shut[k] == pytest.approx(sum(v < 0.2 for v in gate[..., k].flat) / (T * B))
+        assert opened[k] == pytest.approx(sum(v > 0.7 for v in gate[..., k].flat) / (T * B))
+
+
+def test_a_gate_held_open_by_its_bias_is_saturated(model, ids):
+    model.encoder.recurrent.layers[0][2].data[H : 2 * H] = 100.0
+    model.encoder.recurrent.layers[0][2].data[:H] = -100.0
+    bottom, top = cell_activations(model, ids)
+    assert gate_saturation(bottom.f).open.tolist() == [1] * H
+    assert gate_saturation(bottom.i).shut.tolist() == [1] * H
+    assert gate_saturation(top.f).open.min() < 1
+
+
+@pytest.mark.parametrize(
+    ("gate", "bounds", "sentence"),
+    [
+        (np.zeros((2, 3)), (), r"gate must have shape \(T, B, H\) with a step in it, got \(2, 3\)"),
+        (np.zeros((0, 2, 3)), (), r"with a step in it, got \(0, 2, 3\)"),
+        (np.zeros((1, 2, 3)), (0.9, 0.1), r"0 < low <= high < 1, got 0.9 and 0.1"),
+    ],
+)
+def test_saturation_of_what_is_no_gate(gate, bounds, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        gate_saturation(gate, *bounds)

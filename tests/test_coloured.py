@@ -1,0 +1,57 @@
+"""Text coloured by one number for each token."""
+
+import re
+
+import pytest
+
+from numpylstm.plots import coloured_text
+from numpylstm.plots.style import SKY, YELLOW
+
+
+def backgrounds(page):
+    return re.findall(r"<span style=\"background:(#\w{6})\">", page)
+
+
+def test_blue_is_negative_white_zero_orange_positive():
+    page = coloured_text(["a", "b", "c", "d"], [-2.0, 0.0, 1.0, 2.0])
+    low, zero, half, high = backgrounds(page)
+    assert (low, zero, high) == (SKY.lower(), "#ffffff", YELLOW.lower())
+    assert half not in (zero, high)
+
+
+def test_beyond_the_limit_the_colour_is_full():
+    assert backgrounds(coloured_text(["a", "b"], [-9, 0.5], limit=0.5)) == [
+        SKY.lower(),
+        YELLOW.lower(),
+    ]
+
+
+def test_all_zero_is_white():
+    assert backgrounds(coloured_text(["a", "b"], [0, 0])) == ["#ffffff"] * 2
+    assert backgrounds(coloured_text([], [])) == []
+
+
+def test_the_text_is_text_and_not_markup():
+    page = coloured_text(["<", "\n", "&"], [1, 2, 3])
+    assert ">&lt;</span>" in page
+    assert ">\n</span>" in page
+    assert ">&amp;</span>" in page
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.5, 0.3, 1.0])
+def test_black_letters_are_readable_on_every_colour(share):
+    # Contrast of WCAG 2: at least 7 to 1.
+    (colour,) = backgrounds(coloured_text(["a"], [share], limit=1.0))
+    channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert (luminance + 0.05) / 0.05 > 7
+
+
+def test_values_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"values must have shape \(2,\), got \(3,\)"):
+        coloured_text(["a", "b"], [1, 2, 3])
+    with pytest.raises(ValueError, match="values must be finite"):
+        coloured_text(["a"], [float("nan")])
+    with pytest.raises(ValueError, match=r"limit must be positive, got 0"):
+        coloured_text(["a"], [1], limit=0)
