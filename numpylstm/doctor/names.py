@@ -1,0 +1,118 @@
+"""What the names of arrays say about their axes.
+
+The doctor knows no layer, only names. Those of this project have a meaning, wherever they stand
+after the last dot of a path; arrays with other names are checked like all others and left as they
+are in experiments.
+
+====================================  ==========================================================
+``x hs dhs ids targets weights mask``  time first, then batch: (T, B) or (T, B, .)
+``h0 c0 dhT dcT``                      a state or its gradient, batch before last: (B, H), (L, B, H)
+``Wx Wh b``                            weights of a recurrent cell: (D, n H), (H, n H), (n H,), with
+                                       n = 1, or n = 4 blocks of columns, one for each gate
+====================================  ==========================================================
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Point = dict[str, Array]
+
+TIMED = {"x", "hs", "dhs", "ids", "targets", "weights", "mask"}
+STATES = {"h0", "c0", "dhT", "dcT"}
+
+
+def last(path: str) -> str:
+    """``lstm.0.Wx`` is a ``Wx``."""
+    return path.rpartition(".")[2]
+
+
+class Cell(NamedTuple):
+    """The arrays of one recurrent layer: those whose paths start with `prefix`."""
+
+    prefix: str  # "lstm.0.", or "" for arrays called Wx, Wh, b
+    hidden_size: int
+    gates: str  # "ifgo", or "" for a cell without gates
+
+    def path(self, name: str) -> str:
+        """The path of this cell's `name`."""
+        return self.prefix + name
+
+    def columns(self, gate: str) -> slice:
+        """The columns of one gate in Wx, Wh and b."""
+        k = self.gates.index(gate)
+        return slice(k * self.hidden_size, (k + 1) * self.hidden_size)
+
+
+def cells(point: Mapping[str, Array], gates: str) -> list[Cell]:
+    """The recurrent layers, in the order of their names: each has a Wh, (H, H) or (H, 4H)."""
+    found = []
+    for path, array in point.items():
+        if last(path) == "Wh" and array.ndim == 2:
+            H, columns = array.shape
+            gated = columns == len(gates) * H
+            if gated or columns == H:
+                found.append(Cell(path.removesuffix("Wh"), H, gates if gated else ""))
+    return sorted(found)
+
+
+def sizes(point: Mapping[str, Array], gates: str) -> dict[str, int]:
+    """T, B, D and H, as far as the names tell them."""
+    known: dict[str, int] = {}
+    for path, array in point.items():
+        if last(path) in TIMED and array.ndim >= 2:
+            known.setdefault("T", array.shape[0])
+            known.setdefault("B", array.shape[1])
+    for path, array in point.items():
+        if last(path) in STATES and array.ndim >= 2:
+            known.setdefault("B", array.shape[-2])
+    for cell in cells(point, gates):
+        if cell.path("Wx") in point:
+            known.setdefault("D", point[cell.path("Wx")].shape[0])
+        known.setdefault("H", cell.hidden_size)
+    return known
+
+
+class Piece(NamedTuple):
+    """A part of an array that is judged by itself: one gate's columns, or one time step."""
+
+    path: str
+    part: str  # "f", "2" or "" for the whole array
+    index: tuple[Any, ...]
+
+
+def pieces(paths: Iterable[str], point: Mapping[str, Array], gates: str) -> list[Piece]:
+    """Weights in gates, inputs in time steps, all else whole."""
+    owner = {
+        cell.path(name): cell for cell in cells(point, gates) if cell.gates
+        for name in ("Wx", "Wh", "b")
+    }  # fmt: skip
+    parts = []
+    for path in paths:
+        if path in owner:
+            cell = owner[path]
+            parts += [Piece(path, gate, (..., cell.columns(gate))) for gate in cell.gates]
+        elif last(path) == "x" and point[path].ndim >= 2:
+            parts += [Piece(path, str(t), (t,)) for t in range(len(point[path]))]
+        else:
+            parts.append(Piece(path, "", (...,)))
+    return parts
+
+
+def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
+    """``lstm.0.Wx and lstm.0.b (f)``: parts are named where others of the array are right."""
+    wrong, every = list(wrong), list(all_pieces)
+    phrases = []
+    for path in dict.fromkeys(piece.path for piece in wrong):
+        parts = [piece.part for piece in wrong if piece.path == path]
+        complete = len(parts) == sum(piece.path == path for piece in every)
+        phrases.append(path if complete else f"{path} ({', '.join(parts)})")
+    return enumeration(phrases)
+
+
+def enumeration(words: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *head, tail = words
+    return f"{', '.join(head)} and {tail}" if head else tail
