@@ -8,8 +8,9 @@ a sentence, together with the evidence; where nothing fits, the doctor says so.
 Like `numpylstm.gradcheck`, it uses no code that it judges.
 """
 
-from numpylstm.doctor.diagnosis import Diagnosis, Finding, examine
+from numpylstm.doctor.diagnosis import Diagnosis, examine
 from numpylstm.doctor.experiments import EXPERIMENTS, Experiment
+from numpylstm.doctor.reasoning import Finding
 from numpylstm.doctor.sweep import StepSweep, sweep_steps
 from numpylstm.doctor.weak import weak_points
 

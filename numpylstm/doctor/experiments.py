@@ -162,13 +162,13 @@ def wrong_pieces(
     for piece in judged:
         array = point[piece.path]
         u = np.zeros(array.shape)
-        u[piece.index] = generator.standard_normal(u[piece.index].shape)
+        u[piece.where] = generator.standard_normal(u[piece.where].shape)
         u /= np.linalg.norm(u)
         above, below = (float(f(point | {piece.path: array + s * u})) for s in (STEP, -STEP))
         slope = (above - below) / (2 * STEP)
         gradient = np.asarray(gradients[piece.path])
         claimed = float(np.sum(gradient * u))
-        part = gradient[piece.index]
+        part = gradient[piece.where]
         scale = max(float(np.linalg.norm(part)) / np.sqrt(part.size), abs(slope))
         if not abs(claimed - slope) <= TOLERANCE * scale + noise:  # NaN is wrong
             wrong.append(piece)

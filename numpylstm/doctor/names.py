@@ -13,6 +13,7 @@ are in experiments.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -75,12 +76,13 @@ def sizes(point: Mapping[str, Array], gates: str) -> dict[str, int]:
     return known
 
 
-class Piece(NamedTuple):
+@dataclass(frozen=True)
+class Piece:
     """A part of an array that is judged by itself: one gate's columns, or one time step."""
 
     path: str
     part: str  # "f", "2" or "" for the whole array
-    index: tuple[Any, ...]
+    where: tuple[Any, ...] = field(compare=False)  # index of the part
 
 
 def pieces(paths: Iterable[str], point: Mapping[str, Array], gates: str) -> list[Piece]:
@@ -102,13 +104,24 @@ def pieces(paths: Iterable[str], point: Mapping[str, Array], gates: str) -> list
 
 
 def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
-    """``lstm.0.Wx and lstm.0.b (f)``: parts are named where others of the array are right."""
-    wrong, every = list(wrong), list(all_pieces)
-    phrases = []
-    for path in dict.fromkeys(piece.path for piece in wrong):
-        parts = [piece.part for piece in wrong if piece.path == path]
-        complete = len(parts) == sum(piece.path == path for piece in every)
-        phrases.append(path if complete else f"{path} ({', '.join(parts)})")
+    """``all of lstm.0 and lstm.1.b (f)``: parts are named where others of the array are right."""
+    wrong, every = set(wrong), list(all_pieces)
+    if wrong == set(every):
+        return "every array"
+    phrases: list[str] = []
+    for layer in dict.fromkeys(piece.path.rpartition(".")[0] for piece in every):
+        own = [piece for piece in every if piece.path.rpartition(".")[0] == layer]
+        paths = dict.fromkeys(piece.path for piece in own)
+        if layer and len(paths) > 2 and set(own) <= wrong:
+            phrases.append(f"all of {layer}")
+            continue
+        for path in paths:
+            of_path = [piece for piece in own if piece.path == path]
+            bad = [piece.part for piece in of_path if piece in wrong]
+            if len(bad) == len(of_path):
+                phrases.append(path)
+            elif bad:
+                phrases.append(f"{path} ({', '.join(bad)})")
     return enumeration(phrases)
 
 

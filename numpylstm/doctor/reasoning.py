@@ -65,7 +65,7 @@ class Case:
         for piece in self.pieces:
             if piece.path in self.wrong_paths:
                 slope, gradient = self.slopes[piece.path], np.asarray(self.gradients[piece.path])
-                error = np.abs(gradient - slope)[piece.index].max()
+                error = np.abs(gradient - slope)[piece.where].max()
                 if not error <= 1e-6 * max(np.abs(slope).max(), np.abs(gradient).max()):
                     found.append(piece)
         return found
@@ -129,7 +129,7 @@ def shared_gradient(case: Case) -> Finding | None:
 
 
 def constant_factors(case: Case) -> dict[str, float]:
-    """gradient / slope of the wrong arrays in which it is one number."""
+    """Gradient / slope of the wrong arrays in which it is one number."""
     factors = {}
     for path in case.wrong_paths:
         g, s = np.asarray(case.gradients[path]), case.slopes[path]
@@ -179,8 +179,8 @@ def factor(case: Case) -> Finding | None:
             (
                 f"gradient / slope is {values[0]:.6g} in every entry",
                 *(
-                    [f"{enumeration(mixed)}: wrong too, but a mixture, as the gradient of another "
-                     "term arrives there"]
+                    [f"{len(mixed)} other arrays are wrong too, but not by one factor: something else "
+                     "arrives there as well"]
                     if mixed else []
                 ),
             ),

@@ -13,30 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import gradcheck, reference
-from numpylstm.museum.mutants import Mutant
+from numpylstm.models import LanguageModel
+from numpylstm.museum import around
+from numpylstm.museum.mutant import Mutant
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
-
-
-def collect(layers: list[Arrays]) -> list[Arrays]:
-    """The gradients of each layer, as they are."""
-    return layers
-
-
-def clip(gradients: Arrays, max_norm: float) -> Arrays:
-    """Clip by the norm of all gradients together: one factor for all."""
-    norm = np.sqrt(sum(np.sum(g * g) for g in gradients.values()))
-    return {path: g * min(1, max_norm / norm) for path, g in gradients.items()}
+WEIGHTS = ("Wx", "Wh", "b")
 
 
 def functions(mutant: Mutant | None) -> SimpleNamespace:
-    """The functions of the reference, with those of the mutant in their place."""
-    healthy = {name: getattr(reference, name) for name in dir(reference) if "ward" in name}
-    changed = {} if mutant is None else mutant.functions
-    return SimpleNamespace(**{**healthy, "collect": collect, "clip": clip, **changed})
+    """The functions of the reference and of `around`, with the mutant's among them."""
+    modules = {reference: reference, around: around}
+    if mutant is not None:
+        modules[mutant.module] = mutant.functions()
+    return SimpleNamespace(**vars(modules[reference]), clip=modules[around].clip,
+                           zero_gradients=modules[around].zero_gradients)  # fmt: skip
 
 
 def parameters(
@@ -75,7 +69,7 @@ def forward(arrays: Mapping[str, Array], f: SimpleNamespace) -> tuple[Any, list[
     x, cache = f.embedding_forward(arrays["ids"], arrays["embedding.W"])
     caches, loss = [cache], 0.0
     for prefix in layers_of(arrays):
-        weights = [arrays[f"{prefix}.{name}"] for name in ("Wx", "Wh", "b")]
+        weights = [arrays[f"{prefix}.{name}"] for name in WEIGHTS]
         states = states_of(prefix)
         initial = [arrays[f"{prefix}.{s}0"] for s in states]
         run = f.lstm_forward if "c" in states else f.rnn_forward
@@ -98,16 +92,19 @@ def backward(arrays: Mapping[str, Array], f: SimpleNamespace) -> Arrays:
     dx, dW, db = f.linear_backward(dlogits, linear)
     gradients: Arrays = {"decoder.W": dW, "decoder.b": db}
     dx = f.dropout_backward(dx, mask)
-    prefixes, own = layers_of(arrays), []
-    for prefix, cache in reversed(list(zip(prefixes, cells, strict=True))):
+    prefixes = layers_of(arrays)
+    weights = [{name: arrays[f"{prefix}.{name}"] for name in WEIGHTS} for prefix in prefixes]
+    room = f.zero_gradients(weights)
+    for prefix, cache, own in reversed(list(zip(prefixes, cells, room, strict=True))):
         states = states_of(prefix)
         final = [arrays[f"{prefix}.d{s}T"] for s in states]
         run = f.lstm_backward if "c" in states else f.rnn_backward
         dx, *initial, dWx, dWh, db = run(dx, *final, cache)
         gradients |= {f"{prefix}.{s}0": d for s, d in zip(states, initial, strict=True)}
-        own.append({"Wx": dWx, "Wh": dWh, "b": db})
-    for prefix, layer in zip(prefixes, f.collect(own[::-1]), strict=True):
-        gradients |= {f"{prefix}.{name}": gradient for name, gradient in layer.items()}
+        for name, gradient in zip(WEIGHTS, (dWx, dWh, db), strict=True):
+            own[name] += gradient
+    for prefix, own in zip(prefixes, room, strict=True):
+        gradients |= {f"{prefix}.{name}": gradient for name, gradient in own.items()}
     gradients["embedding.W"] = f.embedding_backward(dx, embedding)
     return gradients
 
@@ -173,7 +170,7 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
             arrays[f"{prefix}.{state}0"] = rng.standard_normal((B, H))
             fixed[f"{prefix}.d{state}T"] = 0.2 * rng.standard_normal((B, H))
     f = functions(mutant)
-    if mutant is None or "clip" not in mutant.functions:
+    if mutant is None or mutant.function != "clip":
         return Case(lambda a: forward(a, f)[0], lambda a: backward(a, f), arrays, fixed)
     return _clipped(f, arrays, fixed)
 
@@ -196,3 +193,39 @@ def _clipped(f: SimpleNamespace, arrays: Arrays, fixed: Arrays) -> Case:
         weights,
         fixed,
     )  # fmt: skip
+
+
+def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
+    """Give every layer of a real model the functions of the reference with a mutant's mistake.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        It is changed, and returned.
+    mutant : Mutant
+        One of `numpylstm.reference`; those around the layers have no place in a layer.
+
+    Returns
+    -------
+    LanguageModel
+
+    Examples
+    --------
+    >>> import numpylstm as nl
+    >>> from numpylstm import museum
+    >>> model = museum.infect(nl.LanguageModel(11, 6, rng=0), museum.MUTANTS["dc-next-dropped"])
+    """
+    if mutant.module is not reference:
+        raise ValueError(
+            f"infect: the mutant must change numpylstm.reference, got {mutant.name!r}, which "
+            f"changes {mutant.module.__name__}; use museum.case or museum.train"
+        )
+    encoder = model.encoder
+    layers = (
+        encoder.embedding, encoder.input_dropout, encoder.recurrent, *encoder.recurrent.dropouts,
+        encoder.output_dropout, model.decoder, model.criterion,
+    )  # fmt: skip
+    functions = mutant.functions()
+    for layer in layers:
+        layer.f = functions
+    return model

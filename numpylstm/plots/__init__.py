@@ -4,6 +4,7 @@ Figures are made without pyplot, so no window system is touched and nothing is k
 """
 
 from numpylstm.plots.benchmarks import ratio_bars, scaling_lines
+from numpylstm.plots.checking import v_curve
 from numpylstm.plots.training import epoch_positions, training_curves
 
-__all__ = ["epoch_positions", "ratio_bars", "scaling_lines", "training_curves"]
+__all__ = ["epoch_positions", "ratio_bars", "scaling_lines", "training_curves", "v_curve"]
