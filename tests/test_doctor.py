@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from numpylstm import doctor, reference
+from numpylstm.plots import v_curve
 
 T, B, D, H = 5, 3, 4, 6
 
@@ -224,7 +225,7 @@ class TestASingleLayer:
         assert any("refused the changed arrays" in line for line in found.experiments)
 
     def test_dropped_and_overwritten_dc_are_one_mistake_where_dcT_is_zero(self, rng):
-        f, backward, arrays, fixed = layer("lstm", rng)
+        f, _, arrays, fixed = layer("lstm", rng)
         fixed["dcT"] = np.zeros((B, H))
 
         def wrong(a):  # the reference's loop, with dc zero at every step
@@ -274,3 +275,41 @@ class TestWeakPoints:
         found = doctor.examine(f, backward, arrays | {"b": np.zeros(H)}, fixed)
         assert found.healthy
         assert "Warning: b is all zeros" in str(found)
+
+
+class TestTheCurve:
+    def sweeps(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+        gradients = backward(arrays | fixed)
+
+        def of_arrays(a):
+            return f(fixed | a)
+
+        right = doctor.sweep_steps(of_arrays, arrays, gradients)
+        wrong = doctor.sweep_steps(of_arrays, arrays, gradients | {"b": 2 * gradients["b"]})
+        return {"right": right, "wrong": wrong}
+
+    def test_a_wrong_gradient_is_flat(self, rng):
+        sweeps = self.sweeps(rng)
+        assert sweeps["right"].slope == pytest.approx(2, abs=0.1)
+        assert sweeps["wrong"].slope == pytest.approx(0, abs=0.1)
+        assert sweeps["wrong"].smallest_error > 1e4 * sweeps["right"].smallest_error
+
+    def test_noise_has_no_slope(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng, dtype=np.float32)
+        sweep = doctor.sweep_steps(lambda a: f(fixed | a), arrays, backward(arrays | fixed))
+        assert np.isnan(sweep.slope)
+
+    def test_the_picture_holds_all_the_data(self, rng):
+        sweeps = self.sweeps(rng)
+        (axes,) = v_curve(sweeps).axes
+        right, wrong, guide = axes.get_lines()
+        assert right.get_ydata() == pytest.approx(np.maximum(sweeps["right"].errors, 1e-16))
+        assert wrong.get_ydata() == pytest.approx(sweeps["wrong"].errors)
+        assert right.get_label() == "right: slope 2.00"
+        assert "step²" in guide.get_label()
+        assert axes.get_xlabel() == "step h (log scale)"
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+    def test_one_sweep_needs_no_name(self, rng):
+        assert len(v_curve(self.sweeps(rng)["right"]).axes) == 1

@@ -39,7 +39,7 @@ class Diagnosis:
         lines = [str(finding) for finding in self.findings] or ["Healthy: no mistake was found."]
         if not np.isnan(self.sweep.slope):
             lines.append(
-                f"Step sweep: slope {self.sweep.slope:.2f} (2 for a right gradient), smallest "
+                f"Step sweep: slope {round(self.sweep.slope, 2) + 0.0:.2f} (2 for a right gradient), smallest "
                 f"error {self.sweep.smallest_error:.0e} at step {self.sweep.best_step:.0e}."
             )
         lines += [f"Warning: {warning}." for warning in self.warnings]

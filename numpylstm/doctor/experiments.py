@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.doctor.names import STATES, TIMED, Array, Piece, Point, cells, last
+from numpylstm.doctor.names import STATES, Array, Piece, Point, cells, last, timed
 
 STEP = 1e-5
 TOLERANCE = 1e-5
@@ -40,7 +40,8 @@ def _zero(point: Point, *names: str) -> Point:
 
 
 def _first_step(point: Point, gates: str = "") -> Point | None:
-    return _where(point, TIMED, lambda array: array[:1])
+    changed = {path: array[:1] for path, array in point.items() if timed(path, array)}
+    return point | changed if changed else None
 
 
 def _one_step(point: Point, gates: str) -> Point | None:
@@ -61,8 +62,11 @@ def _one_step_without(name: str) -> Callable[[Point, str], Point | None]:
 
 
 def _one_sequence(point: Point, gates: str) -> Point | None:
-    cut = _where(point, TIMED, lambda array: array[:, :1])
-    return None if cut is None else _where(cut, STATES, lambda array: array[..., :1, :]) or cut
+    changed = {path: array[:, :1] for path, array in point.items() if timed(path, array)}
+    if not changed:
+        return None
+    cut = point | changed
+    return _where(cut, STATES, lambda array: array[..., :1, :]) or cut
 
 
 def _symmetric_Wh(point: Point, gates: str) -> Point | None:
@@ -111,7 +115,7 @@ def _ones(name: str) -> Callable[[Point, str], Point | None]:
 def _ids(distinct: bool) -> Callable[[Point, str], Point | None]:
     def change(point: Point, gates: str) -> Point | None:
         one_step = _one_step(point, gates)
-        everything = [array for path, array in point.items() if last(path) == "ids"]
+        everything = [a for path, a in point.items() if last(path) == "ids" and timed(path, a)]
         if one_step is None or not everything:
             return None
         known, B = np.unique(everything[0]), everything[0].shape[1]

@@ -5,7 +5,8 @@ after the last dot of a path; arrays with other names are checked like all other
 are in experiments.
 
 ====================================  ==========================================================
-``x hs dhs ids targets weights mask``  time first, then batch: (T, B) or (T, B, .)
+``x hs dhs mask``                      time first, then batch: (T, B, .)
+``ids targets weights``                (T, B)
 ``h0 c0 dhT dcT``                      a state or its gradient, batch before last: (B, H), (L, B, H)
 ``Wx Wh b``                            weights of a recurrent cell: (D, n H), (H, n H), (n H,), with
                                        n = 1, or n = 4 blocks of columns, one for each gate
@@ -21,13 +22,18 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Point = dict[str, Array]
 
-TIMED = {"x", "hs", "dhs", "ids", "targets", "weights", "mask"}
+AXES_IF_TIMED = {"x": 3, "hs": 3, "dhs": 3, "mask": 3, "ids": 2, "targets": 2, "weights": 2}
 STATES = {"h0", "c0", "dhT", "dcT"}
 
 
 def last(path: str) -> str:
     """``lstm.0.Wx`` is a ``Wx``."""
     return path.rpartition(".")[2]
+
+
+def timed(path: str, array: Array) -> bool:
+    """Whether the array has a time axis: by its name, and by its number of axes."""
+    return AXES_IF_TIMED.get(last(path)) == array.ndim
 
 
 class Cell(NamedTuple):
@@ -63,7 +69,7 @@ def sizes(point: Mapping[str, Array], gates: str) -> dict[str, int]:
     """T, B, D and H, as far as the names tell them."""
     known: dict[str, int] = {}
     for path, array in point.items():
-        if last(path) in TIMED and array.ndim >= 2:
+        if timed(path, array):
             known.setdefault("T", array.shape[0])
             known.setdefault("B", array.shape[1])
     for path, array in point.items():
@@ -96,7 +102,7 @@ def pieces(paths: Iterable[str], point: Mapping[str, Array], gates: str) -> list
         if path in owner:
             cell = owner[path]
             parts += [Piece(path, gate, (..., cell.columns(gate))) for gate in cell.gates]
-        elif last(path) == "x" and point[path].ndim >= 2:
+        elif last(path) == "x" and timed(path, point[path]):
             parts += [Piece(path, str(t), (t,)) for t in range(len(point[path]))]
         else:
             parts.append(Piece(path, "", (...,)))

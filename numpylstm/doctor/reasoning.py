@@ -179,8 +179,8 @@ def factor(case: Case) -> Finding | None:
             (
                 f"gradient / slope is {values[0]:.6g} in every entry",
                 *(
-                    [f"{len(mixed)} other arrays are wrong too, but not by one factor: something else "
-                     "arrives there as well"]
+                    [f"{len(mixed)} other arrays are wrong too, but not by one factor: something "
+                     "else arrives there as well"]
                     if mixed else []
                 ),
             ),

@@ -94,8 +94,8 @@ def sweep_steps(
 def _exponent(steps: Array, errors: Array, best: int) -> float:
     """The slope of the falling branch, well above the floor, on logarithmic axes."""
     falling = (steps > steps[best]) & (errors > 100 * errors[best]) & (errors > 0)
-    if not falling.any():  # flat: the error does not depend on the step, or noise rules everywhere
-        falling = (steps >= 1e-4) & (errors > 0)
     if falling.sum() < 4:
-        return float("nan")
+        falling = (steps >= 1e-4) & (errors > 0)
+        if falling.sum() < 4 or np.ptp(np.log(errors[falling])) > 1:  # noise, not a flat line
+            return float("nan")
     return float(np.polyfit(np.log(steps[falling]), np.log(errors[falling]), 1)[0])

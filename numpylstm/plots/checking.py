@@ -29,7 +29,11 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
     lowest = np.inf
     for k, (label, sweep) in enumerate(named.items()):
         floor = np.maximum(sweep.errors, 1e-16)  # an error of zero has no logarithm
-        text = f"{label}: slope {sweep.slope:.2f}" if np.isfinite(sweep.slope) else label
+        text = (
+            f"{label}: slope {round(sweep.slope, 2) + 0.0:.2f}"
+            if np.isfinite(sweep.slope)
+            else label
+        )
         axes.loglog(
             sweep.steps, floor, color=SERIES[k % len(SERIES)], marker="osD^v"[k % 5], ms=3.5,
             lw=1.3, label=text,
@@ -47,5 +51,5 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
     axes.set_ylim(lowest / 10, None)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure
