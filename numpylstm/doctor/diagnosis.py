@@ -38,9 +38,10 @@ class Diagnosis:
     def __str__(self) -> str:
         lines = [str(finding) for finding in self.findings] or ["Healthy: no mistake was found."]
         if not np.isnan(self.sweep.slope):
+            slope = round(self.sweep.slope, 2) + 0.0  # no -0.00
             lines.append(
-                f"Step sweep: slope {round(self.sweep.slope, 2) + 0.0:.2f} (2 for a right gradient), smallest "
-                f"error {self.sweep.smallest_error:.0e} at step {self.sweep.best_step:.0e}."
+                f"Step sweep: slope {slope:.2f} (2 for a right gradient), smallest error "
+                f"{self.sweep.smallest_error:.0e} at step {self.sweep.best_step:.0e}."
             )
         lines += [f"Warning: {warning}." for warning in self.warnings]
         return "\n".join(lines)
