@@ -101,7 +101,7 @@ def page() -> str:
     right = _right_lesson("lstm")
     rows = "\n".join(
         f"| {mutant.title} | `{name}` | {diagnosis(name).findings[0].kind} | "
-        f"{'no' if name in hidden else 'yes'} |"
+        f"{'no' if name in hidden else 'yes'}, {share_of_gain(name):.0%} |"
         for name, mutant in MUTANTS.items()
     )
     cards = "\n".join(card(name) for name in MUTANTS)
@@ -145,7 +145,7 @@ it. `python -m numpylstm.museum` lists the rooms; with a name it prints that car
 
 Of the {len(MUTANTS)}, training does not show {len(hidden)}. That the loss falls proves nothing.
 
-| Mistake | Name | The doctor says | Training shows it |
+| Mistake | Name | The doctor says | Training shows it, and its share of the gain |
 | --- | --- | --- | --- |
 {rows}
 
