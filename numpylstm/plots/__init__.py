@@ -7,6 +7,9 @@ from numpylstm.plots.benchmarks import (
     ratio_bars,
     scaling_lines,
 )
+from numpylstm.plots.checking import (
+    v_curve,
+)
 from numpylstm.plots.coloured import (
     coloured_text,
 )
@@ -35,4 +38,5 @@ __all__ = [
     "singular_value_spread",
     "training_curves",
     "training_lag_heatmap",
+    "v_curve",
 ]

@@ -1,0 +1,28 @@
+"""The bug museum: classic mistakes in backward passes, alive and behind glass.
+
+Each exhibit is a `Mutant`: the real backward pass with one mistake in it. `case` puts it into a
+small language model for a gradient check or the doctor, `train` trains that model with it, `infect`
+puts it into a real model, and `card` tells its story. ``python -m numpylstm.museum`` lists the
+rooms.
+"""
+
+from numpylstm.museum.cards import card, diagnosis, lesson, page, share_of_gain
+from numpylstm.museum.mutant import Mutant
+from numpylstm.museum.mutants import MUTANTS
+from numpylstm.museum.patient import Case, case, infect
+from numpylstm.museum.school import Lesson, train
+
+__all__ = [
+    "MUTANTS",
+    "Case",
+    "Lesson",
+    "Mutant",
+    "card",
+    "case",
+    "diagnosis",
+    "infect",
+    "lesson",
+    "page",
+    "share_of_gain",
+    "train",
+]

@@ -1,0 +1,315 @@
+"""The doctor: right about what it can know, silent about a right gradient, honest otherwise."""
+
+import numpy as np
+import pytest
+
+from numpylstm import doctor, reference
+from numpylstm.plots import v_curve
+
+T, B, D, H = 5, 3, 4, 6
+
+
+def layer(cell, rng, *, dtype=float):
+    """A recurrent layer under a linear loss, with every array random."""
+    columns = H if cell == "rnn" else 4 * H
+    arrays = {"x": (T, B, D), "h0": (B, H), "c0": (B, H), "Wx": (D, columns), "Wh": (H, columns),
+              "b": (columns,)}  # fmt: skip
+    fixed = {"dhs": (T, B, H), "dhT": (B, H), "dcT": (B, H)}
+    if cell == "rnn":
+        del arrays["c0"], fixed["dcT"]
+    arrays = {name: 0.5 * rng.standard_normal(shape) for name, shape in arrays.items()}
+    fixed = {name: rng.standard_normal(shape) for name, shape in fixed.items()}
+    run, back = (getattr(reference, f"{cell}_{way}") for way in ("forward", "backward"))
+
+    def forward(a):
+        return run(*(a[name].astype(dtype) for name in arrays))
+
+    def f(a):
+        hs, *final, _ = forward(a)
+        upstream = [a[name] for name in fixed]
+        return sum(float(np.sum(u * y)) for u, y in zip(upstream, [hs, *final], strict=True))
+
+    def backward(a):
+        *_, cache = forward(a)
+        gradients = back(*(a[name].astype(dtype) for name in fixed), cache)
+        return dict(zip(arrays, gradients, strict=True))
+
+    return f, backward, arrays, fixed
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_a_right_gradient_is_healthy_and_the_curve_has_slope_2(cell, rng):
+    found = doctor.examine(*layer(cell, rng))
+    assert found.healthy
+    assert found.findings == found.warnings == found.experiments == ()
+    assert found.report.passed
+    assert found.sweep.slope == pytest.approx(2, abs=0.1)
+    assert found.sweep.smallest_error < 1e-8
+    assert "Healthy" in str(found)
+
+
+class TestTheFunctionIsUnfit:
+    def test_float32(self, rng):
+        f, backward, arrays, fixed = layer("lstm", rng, dtype=np.float32)
+        found = doctor.examine(f, backward, arrays, fixed)
+        assert [finding.kind for finding in found.findings] == ["float32"]
+        assert found.sweep.best_step > 1e-4
+        assert found.sweep.smallest_error > 1e-9
+
+    def test_a_mask_redrawn_in_every_evaluation(self, rng):
+        f, backward, arrays, fixed = layer("lstm", rng)
+        masks = np.random.default_rng(0)
+
+        def dropped(a):
+            return f(a | {"dhs": a["dhs"] * (masks.random((T, B, H)) < 0.5)})
+
+        found = doctor.examine(dropped, backward, arrays, fixed)
+        assert [finding.kind for finding in found.findings] == ["randomness"]
+        assert "mask" in found.findings[0].sentence
+
+    def test_a_mask_redrawn_in_the_backward_pass(self, rng):
+        f, backward, arrays, fixed = layer("lstm", rng)
+        masks = np.random.default_rng(0)
+
+        def dropped(a):
+            return backward(a | {"dhs": a["dhs"] * (masks.random((T, B, H)) < 0.5)})
+
+        found = doctor.examine(f, dropped, arrays, fixed)
+        assert [finding.kind for finding in found.findings] == ["randomness"]
+
+    def test_gradients_that_are_not_set_to_zero(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+        kept = {name: np.zeros_like(array) for name, array in arrays.items()}
+
+        def accumulating(a):
+            for name, gradient in backward(a).items():
+                kept[name] = kept[name] + gradient
+            return dict(kept)
+
+        found = doctor.examine(f, accumulating, arrays, fixed)
+        assert [finding.kind for finding in found.findings] == ["accumulation"]
+
+    def test_nan(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+        broken = backward(arrays | fixed) | {"b": np.full(H, np.nan)}
+        found = doctor.examine(f, broken, arrays, fixed)
+        assert [finding.kind for finding in found.findings] == ["not finite"]
+        assert "b" in found.findings[0].sentence
+
+
+class TestKinks:
+    @pytest.mark.parametrize("distance", [0.0, 4e-6, -4e-6])
+    def test_a_kink_at_or_beside_the_point_is_no_mistake(self, distance, rng):
+        x = rng.standard_normal((4, 3))
+        x[2, 1] = distance
+        found = doctor.examine(
+            lambda a: np.maximum(a["x"], 0).sum(), lambda a: {"x": 1.0 * (a["x"] > 0)}, {"x": x}
+        )
+        assert [finding.kind for finding in found.findings] == ["kink"]
+        assert "x[2, 1]" in found.findings[0].evidence[0]
+
+    def test_a_kink_does_not_hide_a_mistake(self, rng):
+        arrays = {"x": rng.standard_normal((4, 3)), "y": rng.standard_normal(5)}
+        arrays["x"][2, 1] = 0
+        found = doctor.examine(
+            lambda a: np.maximum(a["x"], 0).sum() + (a["y"] ** 2).sum(),
+            lambda a: {"x": 1.0 * (a["x"] > 0), "y": a["y"]},
+            arrays,
+        )
+        assert [finding.kind for finding in found.findings] == ["factor", "kink"]
+
+    def test_a_gradient_outside_the_two_slopes_is_a_mistake(self):
+        found = doctor.examine(
+            lambda a: np.abs(a["x"]).sum(),
+            lambda a: {"x": np.where(a["x"] == 0, 3.0, np.sign(a["x"]))},
+            {"x": np.array([1.0, 0.0, -2.0])},
+        )
+        assert [finding.kind for finding in found.findings] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [(1 / B, "1/3 = 1/B"), (T, "5 = T"), (1 / (T * B), "1/15 = 1/(T B)"), (-1, "sign"),
+     (2, "counted twice"), (1.7, "times 1.7.")],
+)  # fmt: skip
+def test_a_factor_is_named(factor, words, rng):
+    f, backward, arrays, fixed = layer("rnn", rng)
+
+    def scaled(a):
+        return {name: factor * gradient for name, gradient in backward(a).items()}
+
+    finding, *others = doctor.examine(f, scaled, arrays, fixed).findings
+    assert (finding.kind, others) == ("factor", [])
+    assert words in finding.sentence
+
+
+def spoilt(backward, change):
+    return lambda a: (g := backward(a)) | change(g)
+
+
+class TestASingleLayer:
+    """Not the museum's patient: a user's layer, and mistakes made outside the package."""
+
+    @pytest.mark.parametrize("gate", "ifgo")
+    def test_a_gate_is_named(self, gate, rng):
+        f, backward, arrays, fixed = layer("lstm", rng)
+        k = "ifgo".index(gate) * H
+
+        def wrong(g):
+            b = g["b"].copy()
+            b[k : k + H] *= np.linspace(0.5, 1.5, H)
+            return {"b": b}
+
+        finding, *_ = doctor.examine(f, spoilt(backward, wrong), arrays, fixed).findings
+        assert finding.kind == f"gate {gate}"
+        assert f"b ({gate})" in finding.evidence[0]
+
+    def test_no_gradient(self, rng):
+        f, backward, arrays, fixed = layer("lstm", rng)
+        wrong = spoilt(backward, lambda g: {"h0": 0 * g["h0"]})
+        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        assert finding.kind == "no gradient"
+        assert finding.sentence.startswith("h0:")
+
+    def test_the_bias_is_summed_over_time_only(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+
+        def wrong(a):
+            one = {name: v[..., :1, :] for name, v in a.items() if name not in ("Wx", "Wh", "b")}
+            return backward(a) | {"b": backward(a | one)["b"]}
+
+        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        assert finding.kind == "bias sum"
+        assert "batch" in finding.sentence
+
+    def test_the_steps_of_dx_that_are_wrong_are_listed(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+
+        def wrong(a):
+            own = [backward(a | {"dhs": a["dhs"] * (np.arange(len(a["dhs"])) == t)[:, None, None],
+                                 "dhT": a["dhT"] * (t == len(a["dhs"]) - 1)})["x"][t]
+                   for t in range(len(a["dhs"]))]  # fmt: skip
+            return backward(a) | {"x": np.stack(own)}
+
+        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        assert finding.kind == "input gradient"
+        assert "x (0, 1, 2, 3)" in finding.evidence[0]  # the last step is right
+
+    def test_what_no_rule_explains_is_said_to_be_unknown(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+        noise = rng.standard_normal((D, H))
+        wrong = spoilt(backward, lambda g: {"Wx": g["Wx"] + noise})
+        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        assert finding.kind == "unknown"
+        assert "cannot tell" in finding.sentence
+        assert "wrong in Wx" in finding.evidence
+
+    def test_without_a_function_it_asks_for_one(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+        wrong = backward(arrays | fixed)
+        wrong["Wh"] = wrong["Wh"].T
+        found = doctor.examine(f, wrong, arrays, fixed)
+        assert found.findings[0].kind == "unknown"
+        assert "pass the backward pass as a function" in found.findings[0].evidence[-1]
+
+    def test_code_with_fixed_sizes_is_not_experimented_with(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+
+        def of_fixed_size(a):
+            if a["x"].shape != (T, B, D):
+                raise ValueError("x must be (5, 3, 4)")
+            return spoilt(backward, lambda g: {"b": g["b"] + 1})(a)
+
+        found = doctor.examine(f, of_fixed_size, arrays, fixed)
+        assert found.findings[0].kind == "unknown"
+        assert any("refused the changed arrays" in line for line in found.experiments)
+
+    def test_dropped_and_overwritten_dc_are_one_mistake_where_dcT_is_zero(self, rng):
+        f, _, arrays, fixed = layer("lstm", rng)
+        fixed["dcT"] = np.zeros((B, H))
+
+        def wrong(a):  # the reference's loop, with dc zero at every step
+            *_, cache = reference.lstm_forward(*(a[name] for name in arrays))
+            *over_time, Wx, Wh = cache
+            dh, sums, dx = a["dhT"], 0, []
+            for t in reversed(range(len(a["x"]))):
+                step = reference.LSTMCache(*(v[t] for v in over_time), Wx, Wh)
+                dx_t, dh, dc, *weights = reference.lstm_step_backward(
+                    a["dhs"][t] + dh, np.zeros((dh.shape[0], H)), step
+                )
+                dx.append(dx_t)
+                sums = [w + s for w, s in zip(weights, sums or [0, 0, 0], strict=True)]
+            return dict(zip(arrays, [np.stack(dx[::-1]), dh, dc, *sums], strict=True))
+
+        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        assert finding.kind == "dc_next"
+        assert "or overwritten" in finding.sentence
+
+
+class TestWeakPoints:
+    def good(self, rng):
+        _, _, arrays, fixed = layer("lstm", rng)
+        return arrays | fixed | {"ids": np.array([[1, 2], [2, 0]])}
+
+    def test_a_good_point_has_none(self, rng):
+        assert doctor.weak_points(self.good(rng)) == ()
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"b": np.zeros(4 * H)}, "b is all zeros"),
+            ({"c0": np.zeros((B, H))}, "c0 is all zeros"),
+            ({"dhs": np.ones((T, B, H))}, "dhs is constant"),
+            ({"weights": np.ones((T, B))}, "weights is constant"),
+            ({"ids": np.array([[1, 2], [3, 0]])}, "ids has no repetition"),
+            ({"x": np.linspace(0, 1, B * D).reshape(1, B, D)}, "T is 1"),
+            ({"Wx": np.linspace(0, 1, 4 * H * H).reshape(H, 4 * H)}, "D and H are both 6"),
+        ],
+    )
+    def test_each_weakness_is_named(self, change, words, rng):
+        (warning,) = doctor.weak_points(self.good(rng) | change)
+        assert warning.startswith(words)
+
+    def test_they_are_in_the_diagnosis(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+        found = doctor.examine(f, backward, arrays | {"b": np.zeros(H)}, fixed)
+        assert found.healthy
+        assert "Warning: b is all zeros" in str(found)
+
+
+class TestTheCurve:
+    def sweeps(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng)
+        gradients = backward(arrays | fixed)
+
+        def of_arrays(a):
+            return f(fixed | a)
+
+        right = doctor.sweep_steps(of_arrays, arrays, gradients)
+        wrong = doctor.sweep_steps(of_arrays, arrays, gradients | {"b": 2 * gradients["b"]})
+        return {"right": right, "wrong": wrong}
+
+    def test_a_wrong_gradient_is_flat(self, rng):
+        sweeps = self.sweeps(rng)
+        assert sweeps["right"].slope == pytest.approx(2, abs=0.1)
+        assert sweeps["wrong"].slope == pytest.approx(0, abs=0.1)
+        assert sweeps["wrong"].smallest_error > 1e4 * sweeps["right"].smallest_error
+
+    def test_noise_has_no_slope(self, rng):
+        f, backward, arrays, fixed = layer("rnn", rng, dtype=np.float32)
+        sweep = doctor.sweep_steps(lambda a: f(fixed | a), arrays, backward(arrays | fixed))
+        assert np.isnan(sweep.slope)
+
+    def test_the_picture_holds_all_the_data(self, rng):
+        sweeps = self.sweeps(rng)
+        (axes,) = v_curve(sweeps).axes
+        right, wrong, guide = axes.get_lines()
+        assert right.get_ydata() == pytest.approx(np.maximum(sweeps["right"].errors, 1e-16))
+        assert wrong.get_ydata() == pytest.approx(sweeps["wrong"].errors)
+        assert right.get_label() == "right: slope 2.00"
+        assert "step²" in guide.get_label()
+        assert axes.get_xlabel() == "step h (log scale)"
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+    def test_one_sweep_needs_no_name(self, rng):
+        assert len(v_curve(self.sweeps(rng)["right"]).axes) == 1

@@ -1,0 +1,137 @@
+"""The museum: each exhibit is wrong, is found, and is told from the others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm import doctor, museum, reference
+from numpylstm.museum.__main__ import main
+
+PAGE = Path(__file__).parent.parent / "docs" / "laboratory" / "museum.md"
+NAMES = list(museum.MUTANTS)
+
+
+def test_there_are_at_least_twelve():
+    assert len(NAMES) >= 12
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_the_patient_is_healthy(cell):
+    assert museum.case(cell=cell).check().passed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_checker_kills_every_mutant(name):
+    report = museum.diagnosis(name).report
+    assert not report.passed
+    assert report.worst.relative_error > 0.01
+
+
+def test_clipping_by_global_norm_passes_where_clipping_each_array_fails(monkeypatch):
+    each = museum.MUTANTS["per-parameter-clipping"]
+    monkeypatch.setattr(museum.Mutant, "functions", lambda self: self.module)  # without the mistake
+    assert museum.case(each).check().passed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_doctor_tells_them_apart(name):
+    assert museum.diagnosis(name).findings[0].kind == museum.MUTANTS[name].finding
+
+
+def test_no_two_mutants_have_one_diagnosis():
+    assert len({mutant.finding for mutant in museum.MUTANTS.values()}) == len(NAMES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_diagnosis_does_not_hang_on_the_seed(name, seed):
+    patient = museum.case(museum.MUTANTS[name], seed=seed)
+    found = doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed)
+    assert found.findings[0].kind == museum.MUTANTS[name].finding
+
+
+def test_that_the_loss_falls_proves_nothing():
+    """Mutants that the checker kills, and with which training goes as well as it should."""
+    hidden = [name for name in NAMES if museum.share_of_gain(name) > 0.97]
+    assert len(hidden) >= 4
+    for name in hidden:
+        right, wrong = museum.lesson(name)
+        assert wrong.last < 0.5 * wrong.first
+        assert abs(wrong.last - right.last) < 0.05
+        assert not museum.diagnosis(name).report.passed
+
+
+def test_some_mistakes_do_show_in_training():
+    assert museum.share_of_gain("candidate-as-sigmoid") < 0.5
+
+
+def test_no_model_beats_the_source():
+    right, _ = museum.lesson("dc-overwritten")
+    assert right.entropy < right.last < 1.0 < right.first
+
+
+def test_the_imported_reference_stays_as_it_is():
+    before = reference.lstm_step_backward
+    spoilt = museum.MUTANTS["dc-overwritten"].functions()
+    assert spoilt.lstm_step_backward is not before
+    assert reference.lstm_step_backward is before
+
+
+def test_an_exhibit_whose_line_is_gone_says_so():
+    mutant = museum.Mutant("gone", "Gone", "lstm_backward", (("no such line", ""),), "", "")
+    with pytest.raises(ValueError, match="changes 'no such line', which must occur once"):
+        mutant.diff()
+
+
+def test_the_diff_is_the_change_and_nothing_else():
+    lines = museum.MUTANTS["forget-gate-wrong-c"].diff().splitlines()
+    assert [line for line in lines if line[0] in "+-"][2:] == [
+        "-    df = dc * c_prev",
+        "+    df = dc * cache.c",
+    ]
+
+
+def gradients_of(model):
+    ids = np.arange(20).reshape(5, 4) % 11
+    model.forward(ids[:-1], ids[1:], model.zero_state(4))
+    model.backward()
+    return {path: parameter.grad for path, parameter in model.parameters().items()}
+
+
+class TestInfect:
+    def model(self):
+        return nl.LanguageModel(11, 6, 2, dtype="float64", init_scale=0.5, impl="reference", rng=0)
+
+    def test_a_real_model_computes_the_mistake(self):
+        right = gradients_of(self.model())
+        mutant = museum.MUTANTS["bias-one-axis"]
+        wrong = gradients_of(museum.infect(self.model(), mutant))
+        different = {path for path in right if not np.allclose(right[path], wrong[path], 1e-9)}
+        assert different == {"lstm.0.b", "lstm.1.b"}
+
+    def test_what_is_around_the_layers_is_refused(self):
+        with pytest.raises(ValueError, match=r"must change numpylstm.reference, got 'per-param"):
+            museum.infect(self.model(), museum.MUTANTS["per-parameter-clipping"])
+
+
+class TestTheCommand:
+    def test_lists_the_rooms(self, capsys):
+        assert main([]) == 0
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == NAMES
+
+    def test_prints_a_card(self, capsys):
+        assert main(["bias-one-axis"]) == 0
+        assert "+        db = db_t" in capsys.readouterr().out
+
+    def test_names_the_choice_where_there_is_no_such_exhibit(self, capsys):
+        assert main(["mammoth"]) == 2
+        assert "got 'mammoth'" in capsys.readouterr().err
+
+
+def test_the_page_is_current():
+    assert PAGE.read_text(encoding="utf-8") == museum.page(), (
+        "write it again: python -m numpylstm.museum --page > docs/laboratory/museum.md"
+    )
