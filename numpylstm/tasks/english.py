@@ -102,7 +102,7 @@ class Pronoun:
 
     distance: int = 10
 
-    recipe: ClassVar[Recipe] = Recipe()
+    recipe: ClassVar[Recipe] = Recipe(lr=0.3, init_scale=0.2, forget_bias=2.0, steps=2000)
     tokens: ClassVar[tuple[str, ...]] = TOKENS
     vocab_size: ClassVar[int] = len(TOKENS)
 

@@ -69,7 +69,7 @@ class EmbeddedReber:
 
     num_steps: int = 40
 
-    recipe: ClassVar[Recipe] = Recipe()
+    recipe: ClassVar[Recipe] = Recipe(lr=0.3, init_scale=0.2, forget_bias=2.0, steps=2000)
     tokens: ClassVar[tuple[str, ...]] = TOKENS
     vocab_size: ClassVar[int] = len(TOKENS)
 

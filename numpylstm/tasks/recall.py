@@ -58,52 +58,62 @@ def scored_at_the_end(x: Array, targets: Array, nll: Array, filler: int) -> Batc
     return batch
 
 
+LETTERS, FILLERS = "abcdefghijklmnopqrstuvwxyz", ".:,;-+*/"
+
+
 @dataclass(frozen=True)
 class DelayedCopy:
     """Say again, `distance` steps later, what was shown (Hochreiter and Schmidhuber 1997).
 
-    A sequence is ``length`` random symbols, then dots, then a question mark at step `distance` and
-    dots again. The answer to step ``distance + j`` is the symbol of step j, so exactly `distance`
-    steps lie between any symbol and its use.
+    A sequence is ``length`` random letters, then random filler, then a question mark at step
+    `distance` and filler again. The answer to step ``distance + j`` is the letter of step j, so
+    exactly `distance` steps lie between any letter and its use.
 
-    * ``chance = log(num_symbols)``: symbols are equally likely, with noise too.
+    One kind of filler makes the wait quiet: a vanilla network can be left in one of many resting
+    states. Several kinds disturb it at every step, and a memory must be able to shut its door.
+
+    * ``chance = log(num_symbols)``: letters are equally likely, with noise too.
     * ``floor``: see `numpylstm.tasks.recall`, with n = num_symbols. The noise of each answer is
       independent of all else, so the floor holds for every length.
 
     Parameters
     ----------
     distance : int
-        Steps from a symbol to its use; at least `length`.
+        Steps from a letter to its use; at least `length`.
     num_symbols : int
-        At least 2.
+        From 2 to 26.
+    num_fillers : int
+        Kinds of filler, from 1 to 8.
     length : int
-        How many symbols are to be kept at once.
+        How many letters are to be kept at once.
     noise : float
         Probability of a wrong answer, in [0, 1).
     """
 
     distance: int
     num_symbols: int = 8
+    num_fillers: int = 1
     length: int = 1
     noise: float = 0.1
 
-    recipe: ClassVar[Recipe] = Recipe()
+    recipe: ClassVar[Recipe] = Recipe(lr=0.02, init_scale=0.4, forget_bias=5.0, steps=2000)
 
     def __post_init__(self) -> None:
-        check_whole("DelayedCopy", "num_symbols", self.num_symbols, 2, 26)
+        check_whole("DelayedCopy", "num_symbols", self.num_symbols, 2, len(LETTERS))
+        check_whole("DelayedCopy", "num_fillers", self.num_fillers, 1, len(FILLERS))
         check_sizes("DelayedCopy", length=self.length)
         check_whole("DelayedCopy", "distance", self.distance, self.length, because="the length")
         check_noise("DelayedCopy", self.noise)
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Letters, a dot, a question mark."""
-        return (*"abcdefghijklmnopqrstuvwxyz"[: self.num_symbols], ".", "?")
+        """Letters, fillers, a question mark."""
+        return (*LETTERS[: self.num_symbols], *FILLERS[: self.num_fillers], "?")
 
     @property
     def vocab_size(self) -> int:
-        """V, the symbols and two more."""
-        return self.num_symbols + 2
+        """V."""
+        return self.num_symbols + self.num_fillers + 1
 
     @property
     def num_steps(self) -> int:
@@ -123,13 +133,13 @@ class DelayedCopy:
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
         rng = np.random.default_rng(rng)
-        dot, question = self.num_symbols, self.num_symbols + 1
-        x = np.full((self.num_steps, batch_size), dot, np.int32)
-        shown = rng.integers(self.num_symbols, size=(self.length, batch_size))
+        n, size = self.num_symbols, (self.num_steps, batch_size)
+        x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
+        shown = rng.integers(n, size=(self.length, batch_size))
         x[: self.length] = shown
-        x[self.distance] = question
-        targets, nll = noisy_targets(shown, self.num_symbols, self.noise, rng)
-        return scored_at_the_end(x, targets, nll, dot)
+        x[self.distance] = n + self.num_fillers
+        targets, nll = noisy_targets(shown, n, self.noise, rng)
+        return scored_at_the_end(x, targets, nll, n)
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,7 @@ class Adding:
     num_digits: int = 4
     noise: float = 0.1
 
-    recipe: ClassVar[Recipe] = Recipe()
+    recipe: ClassVar[Recipe] = Recipe(lr=0.1, init_scale=0.2, forget_bias=2.0, steps=2000)
 
     def __post_init__(self) -> None:
         check_whole("Adding", "num_steps", self.num_steps, 3)
@@ -230,7 +240,7 @@ class TemporalOrder:
     num_steps: int = 30
     noise: float = 0.1
 
-    recipe: ClassVar[Recipe] = Recipe()
+    recipe: ClassVar[Recipe] = Recipe(lr=0.05, init_scale=0.4, forget_bias=2.0, steps=2000)
     tokens: ClassVar[tuple[str, ...]] = (*"QRSU", *"abcd", *"XY", "?")
     vocab_size: ClassVar[int] = len(tokens)
 
