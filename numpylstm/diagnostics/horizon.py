@@ -118,11 +118,14 @@ def memory_horizon(
     recipes = HORIZON_RECIPES if recipes is None else recipes
     if steps is not None:
         check_sizes("memory_horizon", steps=steps)
+    for name, values in (("distances", distances), ("cells", cells), ("seeds", seeds)):
+        if not len(values):
+            raise ValueError(f"memory_horizon: {name} must not be empty, got {values!r}")
     for distance in distances:
         check_whole("memory_horizon", "every distance", distance)
+    kinds = [split_cell(cell) for cell in cells]  # all are checked before the first is trained
     points = []
-    for cell in cells:
-        kind, activation = split_cell(cell)
+    for cell, (kind, activation) in zip(cells, kinds, strict=True):
         recipe = recipes[cell] if cell in recipes else recipes[kind]
         recipe = recipe if steps is None else replace(recipe, steps=steps)
         for distance in sorted(distances):

@@ -37,8 +37,8 @@ chance 2.0794, floor 0.5197
 """
 
 from numpylstm.tasks.english import Pronoun
-from numpylstm.tasks.recall import Adding, DelayedCopy, TemporalOrder
 from numpylstm.tasks.reber import EmbeddedReber
+from numpylstm.tasks.recall import Adding, DelayedCopy, TemporalOrder
 from numpylstm.tasks.source import Source
 from numpylstm.tasks.task import Batch, Recipe, Task, entropy, spell
 

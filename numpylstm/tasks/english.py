@@ -81,9 +81,9 @@ class Pronoun:
     Agreement over a distance is the classical test of what a language model remembers (Linzen,
     Dupoux and Goldberg 2016, with verbs). Here the distance is exact, and so is the best loss.
 
-    Every word is scored; x begins with the full stop of the sentence before. The words of a sentence
-    tell which choices made it, so its entropy is the sum of the entropies of the choices (see
-    `Source`) and ``floor`` is that sum divided by T. The pronoun itself is certain.
+    Every word is scored; x begins with the full stop of the sentence before. The words of a
+    sentence tell which choices made it, so its entropy is the sum of the entropies of the choices
+    (see `Source`) and ``floor`` is that sum divided by T. The pronoun itself is certain.
     ``chance`` is the entropy of the words' frequencies. ``forgetful`` is the loss of a predictor
     that knows all but whether the subject was "he" or "she": log(2) more in each sentence.
 
@@ -96,8 +96,10 @@ class Pronoun:
     --------
     >>> from numpylstm import tasks
     >>> task = tasks.Pronoun(distance=9)
-    >>> tasks.spell(task, task.batch(1, rng=1).y[:, 0])
-    ''
+    >>> for sentence in task.batch(2, rng=1).y.T:
+    ...     print(tasks.spell(task, sentence))
+    the woman behind the old bridge behind the queen found her chair .
+    the uncle behind the girl beside the mill slowly found his clock .
     """
 
     distance: int = 10

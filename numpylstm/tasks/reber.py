@@ -64,7 +64,7 @@ class EmbeddedReber:
     Parameters
     ----------
     num_steps : int
-        T. A string has 12.4 letters on average and at least 9.
+        T. A string has 12 letters on average and at least 9.
     """
 
     num_steps: int = 40

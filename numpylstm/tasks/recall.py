@@ -240,7 +240,7 @@ class TemporalOrder:
     num_steps: int = 30
     noise: float = 0.1
 
-    recipe: ClassVar[Recipe] = Recipe(lr=0.05, init_scale=0.4, forget_bias=2.0, steps=2000)
+    recipe: ClassVar[Recipe] = Recipe(lr=0.02, init_scale=0.4, forget_bias=5.0, steps=2000)
     tokens: ClassVar[tuple[str, ...]] = (*"QRSU", *"abcd", *"XY", "?")
     vocab_size: ClassVar[int] = len(tokens)
 
