@@ -90,7 +90,8 @@ def probe_curves(
         axes.axhline(loss, color=GREY, lw=1, ls="--")
         axes.annotate(
             f"{name} {loss:.3f}", (1, loss), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", va="center", color=GREY, fontsize=9,
+            textcoords="offset points", color=GREY, fontsize=9,
+            va="top" if name == "floor" else "bottom",  # the next level may lie just above it
         )  # fmt: skip
     for k, (label, run) in enumerate(probes.items()):
         axes.plot(
