@@ -150,13 +150,13 @@ def test_the_median_of_the_seeds_decides():
 def test_an_lstm_remembers_further_than_a_vanilla_network():
     """Equal hidden units, batches and steps; the vanilla network has its own best settings."""
     seen = []
-    result = memory_horizon((10, 40), steps=800, progress=seen.append)
+    result = memory_horizon((10, 80), seeds=(0, 1), progress=seen.append)
     assert tuple(seen) == result.points
     assert result.horizon("rnn") == 10, str(result)
-    assert result.horizon("lstm") == 40, str(result)
+    assert result.horizon("lstm") == 80, str(result)
     vanilla, lstm = result.curve("rnn")[-1], result.curve("lstm")[-1]
-    assert lstm.share - vanilla.share > 0.2
-    assert {run.steps for run in vanilla.probes} == {800}  # it had its whole budget
+    assert lstm.share - vanilla.share > 0.5
+    assert {run.steps for run in vanilla.probes} == {1000}  # it had its whole budget
 
 
 @pytest.mark.slow
