@@ -26,12 +26,21 @@ from numpylstm.diagnostics.flow import (
     singular_values,
     step_jacobians,
 )
+from numpylstm.diagnostics.horizon import (
+    Horizon,
+    HorizonPoint,
+    memory_horizon,
+)
 from numpylstm.diagnostics.lag import (
     LagTable,
     lag_norms,
     lag_table,
     model_lag_norms,
     model_lag_table,
+)
+from numpylstm.diagnostics.probe import (
+    Probe,
+    probe,
 )
 
 __all__ = [
@@ -41,7 +50,10 @@ __all__ = [
     "CellFlow",
     "Flow",
     "GateSaturation",
+    "Horizon",
+    "HorizonPoint",
     "LagTable",
+    "Probe",
     "Saturation",
     "carousel",
     "carousel_norms",
@@ -52,8 +64,10 @@ __all__ = [
     "gradient_flow",
     "lag_norms",
     "lag_table",
+    "memory_horizon",
     "model_lag_norms",
     "model_lag_table",
+    "probe",
     "singular_values",
     "step_jacobians",
 ]

@@ -21,6 +21,10 @@ from numpylstm.plots.gradients import (
     singular_value_spread,
     training_lag_heatmap,
 )
+from numpylstm.plots.memory import (
+    horizon_curve,
+    probe_curves,
+)
 from numpylstm.plots.training import (
     epoch_positions,
     training_curves,
@@ -32,7 +36,9 @@ __all__ = [
     "epoch_positions",
     "gate_saturation",
     "gradient_by_lag",
+    "horizon_curve",
     "lag_heatmap",
+    "probe_curves",
     "ratio_bars",
     "scaling_lines",
     "singular_value_spread",

@@ -1,0 +1,107 @@
+"""Pictures of what networks remember: the horizon curve, and learning curves of probe tasks."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from numpylstm.diagnostics.horizon import SOLVED, Horizon
+from numpylstm.diagnostics.probe import Probe
+from numpylstm.plots.style import GREY, SERIES
+
+MARKERS = ("o", "s", "^", "D")
+NAMES = {
+    "lstm": "LSTM",
+    "rnn": "RNN, tanh",
+    "rnn-relu": "RNN, relu",
+    "rnn-sigmoid": "RNN, sigmoid",
+}
+
+
+def horizon_curve(horizon: Horizon) -> Figure:
+    """How much of a task is learnt at each distance: a line for each cell, a dot for each seed.
+
+    Parameters
+    ----------
+    horizon : Horizon
+        From `numpylstm.diagnostics.memory_horizon`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    distances = sorted({point.distance for point in horizon.points})
+    for level, name in ((0, "chance: nothing is remembered"), (1, "floor: the best possible")):
+        axes.axhline(level, color=GREY, lw=1, ls="--")
+        axes.annotate(
+            name, (0, level), xycoords=("axes fraction", "data"), xytext=(4, 3),
+            textcoords="offset points", color=GREY, fontsize=9,
+        )  # fmt: skip
+    axes.axhline(SOLVED, color=GREY, lw=0.8, ls=":")
+    for k, cell in enumerate(horizon.cells):
+        points = horizon.curve(cell)
+        colour, marker = SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)]
+        axes.plot(
+            [point.distance for point in points], [point.share for point in points],
+            color=colour, marker=marker, ms=6, lw=1.8,
+            label=f"{NAMES.get(cell, cell)}: horizon {horizon.horizon(cell)} steps",
+        )  # fmt: skip
+        for point in points:
+            axes.plot(
+                [point.distance] * len(point.probes), [run.share for run in point.probes],
+                ls="", marker=marker, ms=4, mfc="none", color=colour, alpha=0.6,
+            )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xticks(distances, [str(distance) for distance in distances])
+    axes.set_xticks([], minor=True)
+    lowest = min(run.share for point in horizon.points for run in point.probes)
+    axes.set_ylim(min(-0.08, lowest - 0.05), 1.12)
+    axes.set_yticks(
+        [0, 0.25, 0.5, 0.75, SOLVED, 1], ["0 %", "25 %", "50 %", "75 %", "90 %", "100 %"]
+    )
+    axes.set_xlabel("distance, in steps (log scale)")
+    axes.set_ylabel("share of the way from chance to floor")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, loc="outside upper center", ncols=min(len(horizon.cells), 2))
+    return figure
+
+
+def probe_curves(
+    probes: Mapping[str, Probe], *, levels: Sequence[tuple[str, float]] = ()
+) -> Figure:
+    """Learning curves of probes of one task, between its chance and its floor.
+
+    Parameters
+    ----------
+    probes : dict of label -> Probe
+        Of one task.
+    levels : sequence of (name, loss)
+        More levels to draw, such as a task's `forgetful`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    one = next(iter(probes.values()))
+    for name, loss in (("chance", one.chance), *levels, ("floor", one.floor)):
+        axes.axhline(loss, color=GREY, lw=1, ls="--")
+        axes.annotate(
+            f"{name} {loss:.3f}", (1, loss), xycoords=("axes fraction", "data"), xytext=(4, 0),
+            textcoords="offset points", color=GREY, fontsize=9,
+            va="top" if name == "floor" else "bottom",  # the next level may lie just above it
+        )  # fmt: skip
+    for k, (label, run) in enumerate(probes.items()):
+        axes.plot(
+            [point.step for point in run.curve], [point.loss for point in run.curve],
+            color=SERIES[k % len(SERIES)], marker=MARKERS[k % len(MARKERS)], ms=4, lw=1.5,
+            label=label,
+        )  # fmt: skip
+    axes.set_xlabel("training step")
+    axes.set_ylabel("loss, in nats for each scored token")
+    axes.set_xlim(left=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, loc="outside upper center", ncols=min(len(probes), 3))
+    return figure

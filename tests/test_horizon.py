@@ -1,0 +1,230 @@
+"""Probes and the memory horizon: networks on tasks whose best loss is known."""
+
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm import tasks
+from numpylstm.diagnostics import Horizon, HorizonPoint, Probe, memory_horizon, probe
+from numpylstm.diagnostics.probe import CurvePoint, expected_loss
+from numpylstm.plots import horizon_curve, probe_curves
+
+SHORT = tasks.Recipe(hidden_size=6, steps=30, batch_size=3)
+
+# --- one probe ----------------------------------------------------------------------------------
+
+
+class Truth:
+    """A stand-in for a model that knows the true probabilities, or is off by so many nats."""
+
+    def __init__(self, task, seed, off=0.0):
+        self.task, self.rng, self.off = task, np.random.default_rng(seed), off
+
+    def zero_state(self, batch_size):
+        return None
+
+    def score(self, x, y, state):
+        batch = self.task.batch(x.shape[1], self.rng)  # the same draws once more
+        assert (batch.x == x).all()
+        return batch.nll + self.off, None, None
+
+
+def test_the_truth_scores_the_floor_without_error():
+    for task in (tasks.DelayedCopy(5), tasks.EmbeddedReber(12), tasks.Pronoun(6)):
+        loss, error = expected_loss(Truth(task, 4), task, 1200, 4)
+        assert (loss, error) == (pytest.approx(task.floor, abs=1e-12), pytest.approx(0, abs=1e-12))
+        loss, _ = expected_loss(Truth(task, 4, off=0.25), task, 1200, 4)
+        assert loss == pytest.approx(task.floor + 0.25)
+
+
+def test_the_estimate_agrees_with_the_plain_mean():
+    task = tasks.Adding(8)
+    model = nl.LanguageModel(task.vocab_size, 6, init_scale=0.5, rng=0)
+    loss, error = expected_loss(model, task, 4000, 1)
+    batch = task.batch(4000, 2)
+    nll, _, _ = model.score(batch.x, batch.y, model.zero_state(4000))
+    plain = nll[-1]
+    spread = math.hypot(error, plain.std() / math.sqrt(4000))
+    assert abs(loss - plain.mean()) < 4 * spread
+
+
+def test_a_seed_makes_the_run():
+    task = tasks.DelayedCopy(3)
+    one, again, other = (probe(task, recipe=SHORT, rng=seed) for seed in (1, 1, 2))
+    assert one == again
+    assert one.curve != other.curve
+    assert one.num_parameters == sum(
+        parameter.data.size
+        for parameter in nl.LanguageModel(task.vocab_size, 6).parameters().values()
+    )
+
+
+def test_steps_checks_and_early_stop():
+    task, seen = tasks.DelayedCopy(3), []
+    run = probe(task, recipe=SHORT, check_every=20, progress=seen.append, num_sequences=10)
+    assert [point.step for point in run.curve] == [20, 30]
+    assert tuple(seen) == run.curve
+    assert run.steps == 30
+    stopped = probe(task, recipe=SHORT, check_every=20, stop_at=100.0, num_sequences=10)
+    assert stopped.steps == 20
+    assert stopped.curve == run.curve[:1]
+
+
+def test_share_and_distance_from_the_floor():
+    run = Probe("lstm", 1, 1, (), chance=2.0, floor=0.5, loss=0.8, error=0.01)
+    assert run.share == pytest.approx(0.8)
+    assert run.above_floor == pytest.approx(0.6)
+    assert math.isinf(replace(run, floor=0.0).above_floor)
+
+
+def test_a_probe_needs_a_seed():
+    with pytest.raises(TypeError, match="rng must be a whole number"):
+        probe(tasks.DelayedCopy(3), rng=np.random.default_rng(0))
+
+
+def assert_at_the_floor(task, seed):
+    """Within 2 %, and not below by more than four standard errors."""
+    run = probe(task, rng=seed)
+    assert run.above_floor <= 0.02, (task, seed, run.loss, run.error)
+    assert run.loss >= run.floor - 4 * run.error
+    assert run.error < 0.01 * run.floor  # else the two lines above would say little
+    return run
+
+
+@pytest.mark.parametrize("task", [tasks.DelayedCopy(20), tasks.Pronoun()], ids=repr)
+def test_an_lstm_comes_within_two_per_cent_of_the_floor(task):
+    assert_at_the_floor(task, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "task",
+    [
+        tasks.DelayedCopy(20),
+        tasks.DelayedCopy(20, num_fillers=4),
+        tasks.Adding(),
+        tasks.TemporalOrder(),
+        tasks.EmbeddedReber(),
+        tasks.Pronoun(),
+    ],
+    ids=repr,
+)
+def test_every_task_is_learnt_to_within_two_per_cent_of_its_floor(task, seed):
+    assert_at_the_floor(task, seed)
+
+
+# --- the horizon ---------------------------------------------------------------------------------
+
+
+def made_up(cell, distance, *shares):
+    probes = tuple(
+        Probe(cell, 1, 100, (CurvePoint(100, 1.0),), chance=2.0, floor=0.5, loss=2 - 1.5 * s,
+              error=0.0) for s in shares
+    )  # fmt: skip
+    return HorizonPoint(cell, distance, probes)
+
+
+HORIZON = Horizon(
+    (
+        made_up("rnn", 5, 1.0, 0.91, 0.2),
+        made_up("rnn", 10, 0.95, 0.3, 0.2),
+        made_up("lstm", 5, 1.0, 1.0, 1.0),
+        made_up("lstm", 10, 1.0, 0.9, 1.0),
+    )
+)
+
+
+def test_the_median_of_the_seeds_decides():
+    assert HORIZON.cells == ("rnn", "lstm")
+    assert [point.share for point in HORIZON.curve("rnn")] == pytest.approx([0.91, 0.3])
+    assert (HORIZON.horizon("rnn"), HORIZON.horizon("lstm")) == (5, 10)
+    assert Horizon((made_up("rnn", 5, 0.1),)).horizon("rnn") == 0
+    assert str(HORIZON).splitlines()[-1] == "lstm: horizon 10 steps"
+
+
+def test_an_lstm_remembers_further_than_a_vanilla_network():
+    """Equal hidden units, batches and steps; the vanilla network has its own best settings."""
+    seen = []
+    result = memory_horizon((10, 80), seeds=(0, 1), progress=seen.append)
+    assert tuple(seen) == result.points
+    assert result.horizon("rnn") == 10, str(result)
+    assert result.horizon("lstm") == 80, str(result)
+    vanilla, lstm = result.curve("rnn")[-1], result.curve("lstm")[-1]
+    assert lstm.share - vanilla.share > 0.5
+    assert {run.steps for run in vanilla.probes} == {1000}  # it had its whole budget
+
+
+@pytest.mark.slow
+def test_the_default_horizon():
+    result = memory_horizon()
+    assert result.horizon("lstm") >= 2 * result.horizon("rnn") > 0, str(result)
+
+
+def test_other_tasks_and_activations():
+    recipes = {"rnn": SHORT, "rnn-relu": replace(SHORT, steps=10)}
+    result = memory_horizon(
+        (6, 5),
+        cells=("rnn-sigmoid", "rnn-relu"),
+        seeds=(0,),
+        task_at=tasks.Adding,
+        recipes=recipes,
+    )
+    assert [(p.cell, p.distance, p.probes[0].steps) for p in result.points] == [
+        ("rnn-sigmoid", 5, 30),
+        ("rnn-sigmoid", 6, 30),
+        ("rnn-relu", 5, 10),
+        ("rnn-relu", 6, 10),
+    ]
+    assert result.points[0].probes[0].floor == tasks.Adding(5).floor
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"cells": ["gru"]}, "got 'gru'"),
+        ({"cells": ["lstm-relu"]}, "got 'lstm-relu'"),
+        ({"distances": [0]}, "every distance must be at least 1"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"seeds": []}, "seeds must not be empty"),
+    ],
+)
+def test_mistakes(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        memory_horizon(**arguments)
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def test_the_horizon_curve():
+    figure = horizon_curve(HORIZON)
+    (axes,) = figure.axes
+    assert "steps" in axes.get_xlabel()
+    assert "chance" in axes.get_ylabel()
+    drawn = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
+    assert drawn["RNN, tanh: horizon 5 steps"] == pytest.approx([0.91, 0.3])
+    assert drawn["LSTM: horizon 10 steps"] == pytest.approx([1, 1])
+    assert sum(line.get_linestyle() == "None" for line in axes.get_lines()) == 4  # the seeds
+    assert {text.get_text().split(":")[0] for text in axes.texts} == {"chance", "floor"}
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    assert file.getvalue().startswith(b"\x89PNG")
+
+
+def test_probe_curves():
+    run = HORIZON.points[0].probes[0]
+    figure = probe_curves({"LSTM": run}, levels=[("forgetful", 0.7)])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == [
+        "chance 2.000", "forgetful 0.700", "floor 0.500",
+    ]  # fmt: skip
+    assert axes.get_xlabel() == "training step"
+    assert "nats" in axes.get_ylabel()
+    (line,) = (line for line in axes.get_lines() if line.get_label() == "LSTM")
+    assert list(line.get_ydata()) == [1.0]
+    figure.savefig(io.BytesIO(), format="png")

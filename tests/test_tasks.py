@@ -1,0 +1,409 @@
+"""Probe tasks: what they show, what they score, and that their floors are exact.
+
+Each floor is held against two calculations that share nothing with the package: the entropy over
+all sequences of a small task, listed one by one by the rules as the test understands them, and
+the mean of the true -log p over a large sample.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from math import log, sqrt
+
+import numpy as np
+import pytest
+
+from numpylstm import tasks
+from numpylstm.data import Vocabulary
+
+EXAMPLES = [
+    tasks.DelayedCopy(7),
+    tasks.DelayedCopy(9, num_symbols=3, num_fillers=4, length=2, noise=0.3),
+    tasks.DelayedCopy(7, noise=0.0),
+    tasks.Adding(),
+    tasks.Adding(7, num_digits=3, noise=0.25),
+    tasks.TemporalOrder(),
+    tasks.TemporalOrder(23, noise=0.0),
+    tasks.EmbeddedReber(17),
+    tasks.EmbeddedReber(),
+    tasks.Pronoun(),
+    tasks.Pronoun(17),
+]
+
+
+def name_of(task):
+    return repr(task)
+
+
+def scored_means(values, batch):
+    """The mean over the scored tokens of each sequence, (B,)."""
+    return (values * batch.weights).sum(axis=0) / batch.weights.sum(axis=0)
+
+
+# --- all tasks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", EXAMPLES, ids=name_of)
+class TestEveryTask:
+    def test_a_batch_is_time_major_and_fits_a_language_model(self, task):
+        batch = task.batch(3, 0)
+        for array in batch:
+            assert array.shape == (task.num_steps, 3)
+        assert task.vocab_size == len(task.tokens) == len(set(task.tokens))
+        assert batch.x.dtype.kind == batch.y.dtype.kind == "i"
+        assert batch.weights.dtype == np.float32
+        for ids in (batch.x, batch.y):
+            assert ids.min() >= 0
+            assert ids.max() < task.vocab_size
+        assert set(np.unique(batch.weights)) <= {0, 1}
+        assert (batch.weights.sum(axis=0) == batch.weights[:, 0].sum()).all()
+
+    def test_same_seed_same_bytes(self, task):
+        once, again = task.batch(5, 8), task.batch(5, np.random.default_rng(8))
+        for a, b in zip(once, again, strict=True):
+            assert a.tobytes() == b.tobytes()
+        assert once.x.tobytes() != task.batch(5, 9).x.tobytes()
+
+    def test_one_generator_gives_new_batches(self, task, rng):
+        assert task.batch(5, rng).x.tobytes() != task.batch(5, rng).x.tobytes()
+
+    def test_floor_is_the_mean_true_nll_within_sampling_error(self, task):
+        batch = task.batch(10_000, 1)
+        nll = scored_means(batch.nll, batch)
+        assert abs(nll.mean() - task.floor) <= 4 * nll.std() / sqrt(len(nll)) + 1e-12
+
+    def test_chance_is_the_loss_of_the_frequencies_within_sampling_error(self, task):
+        batch = task.batch(10_000, 2)
+        p = np.bincount(batch.y[batch.weights > 0], minlength=task.vocab_size)
+        p = p / p.sum()
+        fresh = task.batch(10_000, 3)
+        nll = scored_means(-np.log(np.maximum(p, 1e-9))[fresh.y], fresh)
+        assert abs(nll.mean() - task.chance) <= 4 * nll.std() / sqrt(len(nll)) + 2e-3
+
+    def test_chance_lies_above_the_floor(self, task):
+        assert 0 <= task.floor < task.chance < log(task.vocab_size)
+
+    def test_it_is_a_value(self, task):
+        assert task == eval(repr(task), vars(tasks).copy())
+        assert hash(task) == hash(eval(repr(task), vars(tasks).copy()))
+
+
+# --- exact floors, by listing everything ---------------------------------------------------------
+
+
+def conditional_entropy(joint):
+    """H(y | x) in nats of {(x, y): probability}, as H(x, y) - H(x)."""
+    marginal = defaultdict(float)
+    for (x, _), p in joint.items():
+        marginal[x] += p
+    assert sum(joint.values()) == pytest.approx(1)
+    return sum(p * log(p) for p in marginal.values()) - sum(p * log(p) for p in joint.values() if p)
+
+
+def entropy_of_targets(joint):
+    marginal = defaultdict(float)
+    for (_, y), p in joint.items():
+        marginal[y] += p
+    return -sum(p * log(p) for p in marginal.values() if p)
+
+
+def with_noise(right, answers, noise):
+    """{target: probability} when this is the right answer."""
+    return {a: 1 - noise if a == right else noise / (len(answers) - 1) for a in answers}
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
+def test_floor_of_the_copy(noise):
+    joint = {}
+    for letter in "abc":
+        for target, p in with_noise(letter, "abc", noise).items():
+            joint[letter, target] = p / 3
+    task = tasks.DelayedCopy(4, num_symbols=3, noise=noise)
+    assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
+    assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
+
+
+def test_floor_of_a_longer_copy_is_per_letter():
+    joint = {}
+    for shown in itertools.product("abc", repeat=2):
+        for one, p in with_noise(shown[0], "abc", 0.2).items():
+            for two, q in with_noise(shown[1], "abc", 0.2).items():
+                joint[shown, (one, two)] = p * q / 9
+    task = tasks.DelayedCopy(4, num_symbols=3, length=2, noise=0.2)
+    assert task.floor == pytest.approx(conditional_entropy(joint) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
+def test_floor_of_adding(noise):
+    joint = defaultdict(float)
+    for a, b in itertools.product(range(3), repeat=2):
+        for target, p in with_noise(a + b, range(5), noise).items():
+            joint[(a, b), target] += p / 9
+    task = tasks.Adding(8, num_digits=3, noise=noise)
+    assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
+    assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
+def test_floor_of_the_order(noise):
+    joint = {}
+    for seen, right in zip(("XX", "XY", "YX", "YY"), "QRSU", strict=True):
+        for target, p in with_noise(right, "QRSU", noise).items():
+            joint[seen, target] = p / 4
+    task = tasks.TemporalOrder(noise=noise)
+    assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
+    assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
+
+
+# Reber's grammar once more, as the pictures in the papers show it: (from, letter, to).
+DRAWN = ["0B1", "1T2", "1P3", "2S2", "2X4", "3T3", "3V5", "4X3", "4S6", "5P4", "5V6", "6E7"]
+
+
+def reber_texts(T):
+    """Every text of T letters after the first B, with its probability."""
+
+    def go_on(text, outer, inner, p):
+        if len(text) == T:
+            yield text, p
+        elif outer is None:
+            for letter in "TP":
+                yield from go_on(text + letter, letter, "0", p / 2)
+        elif inner == "7":  # the outer letter, E, and the B of the next string
+            yield from go_on((text + outer + "EB")[:T], None, "0", p)
+        else:
+            arcs = [arc for arc in DRAWN if arc[0] == inner]
+            for _, letter, to in arcs:
+                yield from go_on(text + letter, outer, to, p / len(arcs))
+
+    return list(go_on("", None, "0", 1.0))
+
+
+@pytest.mark.parametrize("T", [1, 2, 7, 13])
+def test_floor_of_the_reber_grammar_over_all_its_texts(T):
+    texts = reber_texts(T)
+    assert len(dict(texts)) == len(texts)
+    assert sum(p for _, p in texts) == pytest.approx(1)
+    counts = Counter()
+    for text, p in texts:
+        for letter in text:
+            counts[letter] += p / T
+    task = tasks.EmbeddedReber(T)
+    assert task.floor == pytest.approx(-sum(p * log(p) for _, p in texts) / T, abs=1e-12)
+    assert task.chance == pytest.approx(-sum(p * log(p) for p in counts.values()), abs=1e-12)
+
+
+def test_the_reber_floor_tends_to_the_entropy_rate():
+    source = tasks.EmbeddedReber().source
+    S = len(source.names)
+    transition = np.zeros((S, S))
+    for s, t, p in zip(
+        np.repeat(np.arange(S), source.targets.shape[1]),
+        source.targets.ravel(),
+        source.probabilities.ravel(),
+        strict=True,
+    ):
+        transition[s, t] += p
+    values, vectors = np.linalg.eig(transition.T)
+    stationary = np.real(vectors[:, np.argmin(abs(values - 1))])
+    stationary /= stationary.sum()
+    rate = sum(w * tasks.entropy(p) for w, p in zip(stationary, source.probabilities, strict=True))
+    assert tasks.EmbeddedReber(20_000).floor == pytest.approx(rate, abs=1e-4)
+
+
+def test_reber_texts_obey_the_grammar():
+    possible = {text for text, _ in reber_texts(12)}
+    task = tasks.EmbeddedReber(12)
+    batch = task.batch(200, 4)
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        assert "".join(task.tokens[i] for i in y) in possible
+        assert task.tokens[x[0]] == "B"
+        assert (x[1:] == y[:-1]).all()
+
+
+def returns_in(text):
+    """How often the second letter has returned, by a walk through the drawn grammar."""
+    count, outer, inner = 0, None, "before"
+    for letter in text:
+        if inner == "before":
+            outer, inner = letter, "0"
+        elif inner == "7":
+            assert letter == outer
+            count, inner = count + 1, "E"
+        elif inner in ("E", "B"):  # the end, and the beginning of the next string
+            assert letter == inner
+            inner = "B" if inner == "E" else "before"
+        else:
+            inner = next(arc[2] for arc in DRAWN if arc[:2] == inner + letter)
+    return count
+
+
+def test_forgetting_the_second_letter_costs_one_bit_for_each_return():
+    returns = sum(p * returns_in(text) for text, p in reber_texts(13))
+    task = tasks.EmbeddedReber(13)
+    assert 0.1 < returns < 1
+    assert task.forgetful == pytest.approx(task.floor + log(2) * returns / 13, abs=1e-12)
+
+
+# --- English -------------------------------------------------------------------------------------
+
+KINDS = {
+    "S": "girl woman queen aunt boy man king uncle",
+    "N": "girl woman queen aunt boy man king uncle house river tree garden bridge tower mill lake",
+    "J": "old small quiet tall",
+    "P": "near behind beside beyond",
+    "D": "very quite",
+    "A": "quietly slowly gladly calmly",
+    "V": "lost found painted opened sold cleaned",
+    "T": "book box chair lamp boat clock",
+}
+KINDS = {kind: words.split() for kind, words in KINDS.items()}
+
+
+def phrases(left):
+    """Each pattern of kinds that fills so many words, with its probability."""
+    if left < 3:
+        yield ["", "A", "DA"][left], 1.0
+        return
+    units = ["P1N"] if left == 3 else ["P1N", "P1JN"]  # 1 is "the"
+    for unit in units:
+        for rest, p in phrases(left - len(unit)):
+            yield unit + rest, p / len(units)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 6, 9, 12])
+def test_floor_of_the_pronoun_over_all_patterns(k):
+    """A pattern's n sentences are equally likely: H = sum over patterns of p (log n - log p)."""
+    entropy, frequency = 0.0, Counter()
+    for pattern, p in phrases(k - 2):
+        kinds = "1S" + pattern + "V*T."
+        choices = [KINDS[kind] for kind in kinds if kind in KINDS]
+        entropy += p * (sum(log(len(words)) for words in choices) - log(p))
+        for words in choices:
+            for word in words:
+                frequency[word] += p / len(words)
+        frequency.update({"the": p * kinds.count("1"), ".": p, "his": p / 2, "her": p / 2})
+    T = k + 4
+    assert sum(frequency.values()) == pytest.approx(T)
+    task = tasks.Pronoun(k)
+    assert task.floor == pytest.approx(entropy / T, abs=1e-12)
+    chance = -sum(n / T * log(n / T) for n in frequency.values())
+    assert task.chance == pytest.approx(chance, abs=1e-12)
+
+
+def test_floor_of_the_shortest_sentences_over_all_of_them():
+    sentences = itertools.product(KINDS["S"], KINDS["V"], KINDS["T"])
+    assert tasks.Pronoun(2).floor == pytest.approx(log(len(list(sentences))) / 6, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 7, 15])
+def test_the_pronoun_agrees_with_the_subject_k_words_back(k):
+    task = tasks.Pronoun(k)
+    batch = task.batch(200, 5)
+    women = ["girl", "woman", "queen", "aunt"]
+    misleading = 0
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        words = tasks.spell(task, y).split()
+        (place,) = (t for t, word in enumerate(words) if word in ("his", "her"))
+        subject = words[place - k]
+        assert words[:2] == ["the", subject]
+        assert (words[place] == "her") == (subject in women)
+        last_person = [word for word in words[:place] if word in KINDS["S"]][-1]
+        misleading += (last_person in women) != (subject in women)
+        assert tasks.spell(task, x).split() == [".", *words[:-1]]
+        assert words[-1] == "."
+    assert (misleading > 20) == (k >= 5)
+
+
+def test_words_of_the_pronoun_task_are_a_vocabulary():
+    task = tasks.Pronoun()
+    assert isinstance(task.vocabulary, Vocabulary)
+    assert task.vocabulary.tokens == task.tokens
+
+
+@pytest.mark.parametrize("task", [tasks.EmbeddedReber(), tasks.Pronoun(10), tasks.Pronoun(20)])
+def test_two_per_cent_is_finer_than_forgetting(task):
+    """Else a network could come within 2 % of the floor and remember nothing."""
+    assert task.forgetful > 1.02 * task.floor
+
+
+# --- what the recall tasks show -------------------------------------------------------------------
+
+
+def test_the_copy_comes_distance_steps_later():
+    task = tasks.DelayedCopy(6, num_fillers=3, length=2, noise=0.0)
+    batch = task.batch(50, 6)
+    assert (batch.y[6:] == batch.x[:2]).all()
+    assert (batch.weights == np.array([0, 0, 0, 0, 0, 0, 1, 1])[:, None]).all()
+    assert (batch.x[6] == task.tokens.index("?")).all()
+    filler = {task.tokens[i] for i in np.unique(batch.x[[2, 3, 4, 5, 7]])}
+    assert filler == {".", ":", ","}
+    assert (batch.nll == 0).all()
+
+
+def test_the_sum_of_the_marked_digits():
+    task = tasks.Adding(9, noise=0.0)
+    batch = task.batch(200, 7)
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        shown = tasks.spell(task, x).split()
+        marked = [t for t, token in enumerate(shown) if token.endswith("*")]
+        assert len(marked) == 2
+        assert marked[0] < 4 <= marked[1]
+        assert task.tokens[y[-1]] == str(sum(int(shown[t][0]) for t in marked))
+        assert shown[-1] == "="
+
+
+def test_the_order_of_the_rare_symbols():
+    task = tasks.TemporalOrder(20, noise=0.0)
+    batch = task.batch(200, 8)
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        shown = tasks.spell(task, x).split()
+        one, two = (t for t, token in enumerate(shown) if token in "XY")
+        assert 2 <= one <= 4
+        assert 10 <= two <= 12
+        right = {"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}[shown[one] + shown[two]]
+        assert task.tokens[y[-1]] == right
+
+
+@pytest.mark.parametrize("task", [tasks.DelayedCopy(3), tasks.Adding(5), tasks.TemporalOrder(10)])
+def test_a_tenth_of_the_answers_is_wrong(task):
+    quiet = type(task)(**{**vars(task), "noise": 0.0})
+    right, noisy = quiet.batch(20_000, 9), task.batch(20_000, 9)
+    assert (right.x == noisy.x).all()
+    wrong = (right.y != noisy.y)[-1]
+    assert wrong.mean() == pytest.approx(0.1, abs=4 * sqrt(0.09 / 20_000))
+    np.testing.assert_allclose(np.exp(-noisy.nll[-1][~wrong]), 0.9)
+    n = round(0.1 / np.exp(-noisy.nll[-1][wrong][0])) + 1
+    assert len(np.unique(right.y[-1])) == n
+
+
+# --- sources and mistakes -------------------------------------------------------------------------
+
+
+def test_a_source_must_be_readable():
+    with pytest.raises(ValueError, match="must carry different symbols"):
+        tasks.Source.from_arcs({"a": [(0, 0.5, "a"), (0, 0.5, "a")]}, 2)
+    with pytest.raises(ValueError, match=r"sum to 1, got 0\.9"):
+        tasks.Source.from_arcs({"a": [(0, 0.5, "a"), (1, 0.4, "a")]}, 2)
+
+
+def test_entropy_in_nats():
+    assert tasks.entropy([0.5, 0.5, 0]) == pytest.approx(log(2))
+    assert tasks.entropy([1.0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: tasks.DelayedCopy(2, length=3), "distance must be at least 3, the length; got 2"),
+        (lambda: tasks.DelayedCopy(5, num_symbols=1), "num_symbols must be from 2 to 26"),
+        (lambda: tasks.DelayedCopy(5, num_fillers=9), "num_fillers must be from 1 to 8"),
+        (lambda: tasks.DelayedCopy(5, noise=1.0), r"noise must be in \[0, 1\), got 1.0"),
+        (lambda: tasks.Adding(2), "num_steps must be at least 3"),
+        (lambda: tasks.Adding(noise=-0.1), "noise must be in"),
+        (lambda: tasks.TemporalOrder(4), "num_steps must be at least 5"),
+        (lambda: tasks.EmbeddedReber(0), "num_steps must be at least 1"),
+        (lambda: tasks.Pronoun(1), "distance must be at least 2, a verb lies between; got 1"),
+    ],
+)
+def test_parameters_that_make_no_task(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
