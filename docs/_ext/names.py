@@ -11,7 +11,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst.states import Inliner
-from pages import home, modules
+from pages import all_modules, home, modules
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -22,7 +22,8 @@ def full_name(text: str, module: str, cls: str) -> str | None:
     text = text.removesuffix("()").removeprefix("nl.")
     for scope in (f"{module}.{cls}" if cls else module, module, "numpylstm", ""):
         found = look_up(f"{scope}.{text}".strip("."))
-        if found is not None:
+        # `data` is an attribute far more often than numpylstm.data.
+        if found is not None and not (scope == "numpylstm" and found in modules()):
             return found
     return None
 
@@ -31,13 +32,12 @@ def look_up(path: str) -> str | None:
     """Follow a dotted path down from the package to a thing; the name under which it is at home."""
     if path.split(".")[0] != "numpylstm":
         return None
-    public = modules()
-    if path in public:
+    if path in modules():
         return path
     for cut in range(path.count("."), 0, -1):
         parts = path.split(".")
         module, attributes = ".".join(parts[:cut]), parts[cut:]
-        if module not in public:
+        if module != "numpylstm" and module not in all_modules():
             continue
         thing: Any = importlib.import_module(module)
         if not hasattr(thing, attributes[0]):

@@ -30,14 +30,15 @@ NOT_FOR_CALLERS = ("numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark")
 
 @functools.cache
 def modules() -> tuple[str, ...]:
-    """The public modules, the package itself first."""
-    found = (name for _, name, _ in pkgutil.walk_packages(numpylstm.__path__, "numpylstm."))
-    return (
-        "numpylstm",
-        *sorted(
-            name for name in found if not name.startswith(NOT_FOR_CALLERS) and "._" not in name
-        ),
-    )
+    """The public modules, the package itself first. Of a folder, only what it exports is public."""
+    found = (name for _, name, _ in pkgutil.iter_modules(numpylstm.__path__, "numpylstm."))
+    return ("numpylstm", *sorted(n for n in found if n not in NOT_FOR_CALLERS and "._" not in n))
+
+
+@functools.cache
+def all_modules() -> frozenset[str]:
+    """The files behind the public modules too."""
+    return frozenset(name for _, name, _ in pkgutil.walk_packages(numpylstm.__path__, "numpylstm."))
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -61,7 +62,7 @@ def home(module: str, name: str, value: Any) -> str | None:
     """The full name under which a thing is documented, or None if it is not a thing of ours."""
     if inspect.ismodule(value):
         return value.__name__ if value.__name__ in modules() else None
-    defined_in = getattr(value, "__module__", None)
+    defined_in = ".".join(str(getattr(value, "__module__", "")).split(".")[:2])
     if defined_in in modules() and hasattr(importlib.import_module(defined_in), name):
         return f"{defined_in}.{name}"
     for candidate in modules()[1:]:  # a constant knows no module
@@ -82,6 +83,8 @@ def module_page(name: str) -> str:
     for public in public_names(module):
         value = getattr(module, public)
         target = home(name, public, value)
+        if target is None and not inspect.ismodule(value):
+            target = f"{name}.{public}"  # a constant without a docstring
         if inspect.ismodule(value) or target != f"{name}.{public}":
             elsewhere.append((public, target, value))
             continue
@@ -148,6 +151,30 @@ def metavar(action: argparse.Action) -> str:
     return action.dest if not action.option_strings else action.dest.upper()
 
 
+# --- the notebooks -------------------------------------------------------------------------------
+
+
+def notebook_page(path: Path) -> str:
+    """A notebook as it is, but its links to files of the project lead to pages of the site."""
+    return re.sub(r"\]\(\.\./([\w./-]+)", _site_link, path.read_text(encoding="utf-8"))
+
+
+def _site_link(link: re.Match[str]) -> str:
+    target = link[1]
+    module = target.removesuffix(".py").removesuffix("/").replace("/", ".")
+    if target.startswith("docs/"):
+        target = target.removeprefix("docs/")
+    elif module in modules():
+        target = f"reference/generated/{module}.rst"
+    elif module.startswith("numpylstm.kernels"):
+        target = "explanation/kernels.md"
+    elif target == "README.md":
+        target = "index.md"
+    else:
+        target = f"../{target}"  # a file outside the site, which is offered for download
+    return f"](../../{target}"
+
+
 # --- all of them ---------------------------------------------------------------------------------
 
 
@@ -162,7 +189,7 @@ def write_pages(*_: Any) -> None:
             prog = module.make_parser().prog
             pages[reference / "commands" / f"{prog}.md"] = command_page(module)
     for notebook in (DOCS.parent / "notebooks").glob("*.ipynb"):
-        pages[tutorials / notebook.name] = notebook.read_text(encoding="utf-8")
+        pages[tutorials / notebook.name] = notebook_page(notebook)
     for path, text in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
