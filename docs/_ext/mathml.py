@@ -35,9 +35,8 @@ def as_mathml(latex: str, display: str) -> str:
     aligned = latex.replace("{aligned}", "{align*}")  # the name under which the converter knows it
     mathml = convert(aligned, display=display)
     # A prime stands high by itself; as an exponent it would rise twice.
-    mathml = re.sub(
-        r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>", r"\1<mo>&#x02032;</mo>", mathml
-    )
+    prime = r"<msup>((?:(?!<msup>).)*?)<mi>&#x02032;</mi></msup>"
+    mathml = re.sub(prime, r"\1<mo>&#x02032;</mo>", mathml)
     return mathml.replace("<math ", f'<math alttext="{escape(latex)}" ', 1)
 
 

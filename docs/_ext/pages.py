@@ -79,7 +79,7 @@ def module_page(name: str) -> str:
     module = importlib.import_module(name)
     lines = [name, "=" * len(name), "", f".. py:module:: {name}", ""]
     lines += [inspect.getdoc(module) or "", "", "Names", "-----", ""]
-    elsewhere = []
+    here, elsewhere = len(lines), []
     for public in public_names(module):
         value = getattr(module, public)
         target = home(name, public, value)
@@ -95,20 +95,29 @@ def module_page(name: str) -> str:
             lines += [f".. autofunction:: {target}", ""]
         else:
             lines += [f".. autodata:: {target}", "   :no-value:", ""]
-    if elsewhere:
-        lines += ["Names from other modules", "-" * 24, "", ".. list-table::", ""]
-        for public, target, value in sorted(elsewhere):
-            role = "py:mod" if inspect.ismodule(value) else "py:obj"
-            link = f":{role}:`{public} <{target}>`" if target else f"``{public}``"
-            lines += [f"   * - {link}", f"     - {summary(value)}"]
+    if elsewhere and len(lines) > here:
+        lines += ["From other modules", "-" * 18, ""]
+    for public, target, value in sorted(elsewhere):
+        role = "py:mod" if inspect.ismodule(value) else "py:obj"
+        link = f":{role}:`{public} <{target}>`" if target else f"``{public}``"
+        lines += [link, f"    {summary(value)}", ""]
     return "\n".join(lines) + "\n"
 
 
 def summary(value: Any) -> str:
-    """The first line of a docstring, if it is the thing's own."""
+    """The first line of a docstring; of a constant, what it is."""
     if not (inspect.ismodule(value) or inspect.isclass(value) or callable(value)):
-        return ""
+        return f"A constant, of type {type(value).__name__}."
     return (inspect.getdoc(value) or "").split("\n")[0]
+
+
+def list_of_modules() -> str:
+    """Each module with the first line of its docstring, as Markdown."""
+    lines = []
+    for name in modules():
+        text = summary(importlib.import_module(name)).removeprefix(f"{name}: ")
+        lines.append(f"- {{py:mod}}`{name}`: {text}\n")
+    return "".join(lines)
 
 
 # --- the commands --------------------------------------------------------------------------------
@@ -182,6 +191,7 @@ def write_pages(*_: Any) -> None:
     """Write what has changed and remove what is no longer made."""
     reference, tutorials = DOCS / "reference" / "generated", DOCS / "tutorials" / "generated"
     pages = {reference / f"{name}.rst": module_page(name) for name in modules()}
+    pages[reference / "modules.txt"] = list_of_modules()
     cli = importlib.import_module("numpylstm.cli")
     for _, name, _ in pkgutil.iter_modules(cli.__path__, "numpylstm.cli."):
         module = importlib.import_module(name)

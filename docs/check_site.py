@@ -1,4 +1,4 @@
-"""Does the built site have a place for every public name? ``python docs/coverage.py``
+"""Does the built site have a place for every public name? ``python docs/check_site.py``
 
 Reads ``docs/_build/html/objects.inv``, the list of what the site can be linked to, and holds it
 against the package. Prints what is missing and ends with 1 if anything is.
