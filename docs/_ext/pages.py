@@ -130,7 +130,8 @@ def command_page(module: ModuleType) -> str:
     lines += [f":::{{program}} {parser.prog}", ":::", ""]
     for group in parser._action_groups:
         if group._group_actions:
-            lines += [f"## {(group.title or '').capitalize()}", ""]
+            title = group.title or ""
+            lines += [f"## {title[:1].upper()}{title[1:]}", ""]
             for action in group._group_actions:
                 lines += option(parser, action)
     if parser.epilog:
@@ -147,7 +148,7 @@ def option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str
     told = "default" in text or action.default in (None, False, "", argparse.SUPPRESS)
     default = "" if told else f" Default: `{action.default}`."
     text = text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-    text = re.sub(r"(?<![\w`])(--[a-z-]+|<unk>|[\w.*]+\.(?:npz|csv|txt|tgz))", r"`\1`", text)
+    text = re.sub(r"(?<![\w`])(--[a-z-]+|<unk>|[\w.*-]+\.(?:npz|csv|txt|tgz))", r"`\1`", text)
     return [f":::{{option}} {names or metavar(action)}", text + default, ":::", ""]
 
 
