@@ -37,6 +37,9 @@ def as_mathml(latex: str, display: str) -> str:
     # A prime stands high by itself; as an exponent it would rise twice.
     prime = r"<msup>((?:(?!<msup>).)*?)<mi>&#x02032;</mi></msup>"
     mathml = re.sub(prime, r"\1<mo>&#x02032;</mo>", mathml)
+    # "log p", not "logp".
+    function = r"(<mi>(?:exp|ln|log|tanh)</mi>)(?=<m(?:i|n|sub|sup)>)"
+    mathml = re.sub(function, r'\1<mspace width="0.17em" />', mathml)
     return mathml.replace("<math ", f'<math alttext="{escape(latex)}" ', 1)
 
 
