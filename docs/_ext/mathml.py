@@ -1,0 +1,55 @@
+"""Formulas as MathML, which browsers draw by themselves: no script and no network.
+
+They need a font with a table of mathematical constants. Windows and macOS have one; for others the
+site brings DejaVu Serif along, which matplotlib has in its own files.
+"""
+
+import re
+import shutil
+from html import escape
+from pathlib import Path
+
+import matplotlib
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
+
+def visit_inline(translator: HTML5Translator, node: nodes.math) -> None:
+    translator.body.append(as_mathml(node.astext(), "inline"))
+    raise nodes.SkipNode
+
+
+def visit_block(translator: HTML5Translator, node: nodes.math_block) -> None:
+    ids = f' id="{node["ids"][0]}"' if node["ids"] else ""
+    number = f'<span class="eqno">({node["number"]})</span>' if node.get("number") else ""
+    formula = as_mathml(node.astext(), "block")
+    translator.body.append(f'<div class="math"{ids} tabindex="0">{formula}{number}</div>\n')
+    raise nodes.SkipNode
+
+
+def as_mathml(latex: str, display: str) -> str:
+    """The formula, with its source for those who copy it or have it read to them."""
+    latex = " ".join(latex.split())
+    aligned = latex.replace("{aligned}", "{align*}")  # the name under which the converter knows it
+    mathml = convert(aligned, display=display)
+    # A prime stands high by itself; as an exponent it would rise twice.
+    prime = r"<msup>((?:(?!<msup>).)*?)<mi>&#x02032;</mi></msup>"
+    mathml = re.sub(prime, r"\1<mo>&#x02032;</mo>", mathml)
+    # "log p", not "logp".
+    function = r"(<mi>(?:exp|ln|log|tanh)</mi>)(?=<m(?:i|n|sub|sup)>)"
+    mathml = re.sub(function, r'\1<mspace width="0.17em" />', mathml)
+    return mathml.replace("<math ", f'<math alttext="{escape(latex)}" ', 1)
+
+
+def copy_font(app: Sphinx, exception: Exception | None) -> None:
+    if exception is None and app.builder.format == "html":
+        font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf"
+        shutil.copy(font, Path(app.outdir) / "_static")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("build-finished", copy_font)
+    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

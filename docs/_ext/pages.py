@@ -1,0 +1,243 @@
+"""Pages that are made, not written: a page for each public module, the commands, the notebooks.
+
+They are written into folders that git ignores, before Sphinx looks for its sources. A new module,
+command or notebook needs no entry anywhere.
+"""
+
+import argparse
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.directives.other import TocTree
+from sphinx.util import docname_join
+from sphinx.util.matching import patfilter
+
+import numpylstm
+
+DOCS = Path(__file__).parent.parent
+# Not for callers: the kernels have a page of their own in the explanation, the commands theirs in
+# the reference, and the instrument behind numpylstm-bench is described with the benchmarks.
+NOT_FOR_CALLERS = ("numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark")
+
+
+@functools.cache
+def modules() -> tuple[str, ...]:
+    """The public modules, the package itself first. Of a folder, only what it exports is public."""
+    found = (name for _, name, _ in pkgutil.iter_modules(numpylstm.__path__, "numpylstm."))
+    return ("numpylstm", *sorted(n for n in found if n not in NOT_FOR_CALLERS and "._" not in n))
+
+
+@functools.cache
+def all_modules() -> frozenset[str]:
+    """The files behind the public modules too."""
+    return frozenset(name for _, name, _ in pkgutil.walk_packages(numpylstm.__path__, "numpylstm."))
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """What a module offers: its ``__all__``, or what it defines without an underscore."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ] + documented_constants(module)
+
+
+def documented_constants(module: ModuleType) -> list[str]:
+    """Constants of a module that a string after them explains."""
+    source = inspect.getsource(module)
+    return re.findall(r'^([A-Z][A-Z_0-9]*)\b[^\n=]*= .*(?:\n[ })\]].*)*\n"""', source, re.M)
+
+
+def home(module: str, name: str, value: Any) -> str | None:
+    """The full name under which a thing is documented, or None if it is not a thing of ours."""
+    if inspect.ismodule(value):
+        return value.__name__ if value.__name__ in modules() else None
+    defined_in = ".".join(str(getattr(value, "__module__", "")).split(".")[:2])
+    if defined_in in modules() and hasattr(importlib.import_module(defined_in), name):
+        return f"{defined_in}.{name}"
+    for candidate in modules()[1:]:  # a constant knows no module
+        if name in documented_constants(importlib.import_module(candidate)):
+            return f"{candidate}.{name}"
+    return None
+
+
+# --- the reference -------------------------------------------------------------------------------
+
+
+def module_page(name: str) -> str:
+    """A page of reST: the docstring of a module, then everything that is at home in it."""
+    module = importlib.import_module(name)
+    lines = [name, "=" * len(name), "", f".. py:module:: {name}", ""]
+    lines += [inspect.getdoc(module) or "", "", "Names", "-----", ""]
+    here, elsewhere = len(lines), []
+    for public in public_names(module):
+        value = getattr(module, public)
+        target = home(name, public, value)
+        if target is None and not inspect.ismodule(value):
+            target = f"{name}.{public}"  # a constant without a docstring
+        if inspect.ismodule(value) or target != f"{name}.{public}":
+            elsewhere.append((public, target, value))
+            continue
+        if inspect.isclass(value):
+            lines += [f".. autoclass:: {target}", "   :members:"]
+            lines += ["   :inherited-members: tuple, BaseException", ""]
+        elif callable(value):
+            lines += [f".. autofunction:: {target}", ""]
+        else:
+            lines += [f".. autodata:: {target}", "   :no-value:", ""]
+    if elsewhere and len(lines) > here:
+        lines += ["From other modules", "-" * 18, ""]
+    for public, target, value in sorted(elsewhere):
+        role = "py:mod" if inspect.ismodule(value) else "py:obj"
+        link = f":{role}:`{public} <{target}>`" if target else f"``{public}``"
+        lines += [link, f"    {summary(value)}", ""]
+    return "\n".join(lines) + "\n"
+
+
+def summary(value: Any) -> str:
+    """The first line of a docstring; of a constant, what it is."""
+    if not (inspect.ismodule(value) or inspect.isclass(value) or callable(value)):
+        return f"A constant, of type {type(value).__name__}."
+    return (inspect.getdoc(value) or "").split("\n")[0]
+
+
+def list_of_modules() -> str:
+    """Each module with the first line of its docstring, as Markdown."""
+    lines = []
+    for name in modules():
+        text = summary(importlib.import_module(name)).removeprefix(f"{name}: ")
+        lines.append(f"- {{py:mod}}`{name}`: {text}\n")
+    return "".join(lines)
+
+
+# --- the commands --------------------------------------------------------------------------------
+
+
+def command_page(module: ModuleType) -> str:
+    """A page of Markdown: what a command does, its arguments and flags, from its parser."""
+    parser: argparse.ArgumentParser = module.make_parser()
+    lines = [f"# {parser.prog}", "", parser.description or "", ""]
+    lines += [f":::{{program}} {parser.prog}", ":::", ""]
+    for group in parser._action_groups:
+        if group._group_actions:
+            title = group.title or ""
+            lines += [f"## {title[:1].upper()}{title[1:]}", ""]
+            for action in group._group_actions:
+                lines += option(parser, action)
+    if parser.epilog:
+        epilog = parser.epilog.strip()
+        lines += ["## More", "", "```text", epilog, "```", ""]
+    return "\n".join(lines)
+
+
+def option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str]:
+    """One argument or flag: how it is written, what it does, its default where it has one."""
+    value = "" if action.nargs == 0 else f" {metavar(action)}"
+    names = ", ".join(f"{flag}{value}" for flag in action.option_strings)
+    text = (action.help or "") % (vars(action) | {"prog": parser.prog})
+    told = "default" in text or action.default in (None, False, "", argparse.SUPPRESS)
+    default = "" if told else f" Default: `{action.default}`."
+    text = text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    text = re.sub(r"(?<![\w`])(--[a-z-]+|<unk>|[\w.*-]+\.(?:npz|csv|txt|tgz))", r"`\1`", text)
+    return [f":::{{option}} {names or metavar(action)}", text + default, ":::", ""]
+
+
+def metavar(action: argparse.Action) -> str:
+    """The value of a flag as the help text writes it."""
+    if action.metavar is not None:
+        return str(action.metavar)
+    if action.choices is not None:
+        return "{" + ",".join(map(str, action.choices)) + "}"
+    return action.dest if not action.option_strings else action.dest.upper()
+
+
+# --- the notebooks -------------------------------------------------------------------------------
+
+
+def notebook_page(path: Path) -> str:
+    """A notebook as it is, but its links to files of the project lead to pages of the site."""
+    return re.sub(r"\]\(\.\./([\w./-]+)", _site_link, path.read_text(encoding="utf-8"))
+
+
+def _site_link(link: re.Match[str]) -> str:
+    target = link[1]
+    module = target.removesuffix(".py").removesuffix("/").replace("/", ".")
+    if target.startswith("docs/"):
+        target = target.removeprefix("docs/")
+    elif module in modules():
+        target = f"reference/generated/{module}.rst"
+    elif module.startswith("numpylstm.kernels"):
+        target = "explanation/kernels.md"
+    elif target == "README.md":
+        target = "index.md"
+    else:
+        target = f"../{target}"  # a file outside the site, which is offered for download
+    return f"](../../{target}"
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+
+def write_pages(*_: Any) -> None:
+    """Write what has changed and remove what is no longer made."""
+    reference, tutorials = DOCS / "reference" / "generated", DOCS / "tutorials" / "generated"
+    pages = {reference / f"{name}.rst": module_page(name) for name in modules()}
+    pages[reference / "modules.txt"] = list_of_modules()
+    cli = importlib.import_module("numpylstm.cli")
+    for _, name, _ in pkgutil.iter_modules(cli.__path__, "numpylstm.cli."):
+        module = importlib.import_module(name)
+        if hasattr(module, "make_parser"):
+            prog = module.make_parser().prog
+            pages[reference / "commands" / f"{prog}.md"] = command_page(module)
+    for notebook in (DOCS.parent / "notebooks").glob("*.ipynb"):
+        pages[tutorials / notebook.name] = notebook_page(notebook)
+    for path, text in pages.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    for folder in (reference, tutorials):
+        for path in folder.rglob("*.*"):
+            if path not in pages:
+                path.unlink()
+
+
+class TocTreeOfWhatIsThere(TocTree):
+    """A toctree whose patterns may match nothing: a folder whose pages are still to be written."""
+
+    def run(self) -> list[nodes.Node]:
+        if "glob" in self.options:
+            here, found = self.env.docname, self.env.found_docs - {self.env.docname}
+            patterns = [p for p in self.content if patfilter(found, docname_join(here, p))]
+            self.content = StringList(patterns, here)
+        return super().run() if self.content else []
+
+
+def without_last_blank_line(app: Any, docname: str, source: list[str]) -> None:
+    """Leave out the blank line with which doctest wants the last output of a block to end."""
+    if app.env.doc2path(docname).suffix == ".md":
+        source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.add_directive("toctree", TocTreeOfWhatIsThere, override=True)
+    app.connect("builder-inited", write_pages)
+    app.connect("source-read", without_last_blank_line)
+    app.connect("autodoc-skip-member", skip_field_numbers)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def skip_field_numbers(
+    app: Any, what: str, name: str, thing: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave out what Python itself writes about the fields of a NamedTuple."""
+    return True if (inspect.getdoc(thing) or "").startswith("Alias for field number") else None

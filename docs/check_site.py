@@ -1,0 +1,106 @@
+"""Is the built site whole? ``python docs/check_site.py``, after ``sphinx-build``.
+
+Every public name of the package must have a place on it (``objects.inv`` lists them), every link
+between its pages must lead to a page and a place that are there, every picture must have a text,
+and nothing may be fetched from elsewhere. Prints what is wrong, and ends with 1 if anything is.
+"""
+
+import inspect
+import re
+import sys
+from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import unquote
+
+HERE = Path(__file__).parent
+SITE = HERE / "_build" / "html"
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+
+from pages import home, modules, public_names  # noqa: E402
+from sphinx.util.inventory import InventoryFile  # noqa: E402
+
+
+def missing_names() -> tuple[int, list[str]]:
+    """How many public names there are, and which have no place on the site."""
+    wanted = set(modules())
+    for module_name in modules():
+        module = import_module(module_name)
+        for name in public_names(module):
+            value = getattr(module, name)
+            target = home(module_name, name, value) or f"{module_name}.{name}"
+            wanted.add(target)
+            if inspect.isclass(value):
+                wanted |= {f"{target}.{member}" for member in public_members(value)}
+    with (SITE / "objects.inv").open("rb") as file:
+        places = InventoryFile.load(file, "", lambda base, path: path)
+    there = {name for kind, items in places.items() if kind.startswith("py:") for name in items}
+    return len(wanted), [f"not on the site: {name}" for name in sorted(wanted - there)]
+
+
+def public_members(cls: type) -> list[str]:
+    """The public methods and properties that a class defines itself."""
+    kinds = (property, classmethod, staticmethod)
+    return [
+        name
+        for name, member in vars(cls).items()
+        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, kinds))
+    ]
+
+
+class Page(HTMLParser):
+    """The links, the places and the pictures without a text of one page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.places: set[str] = set()
+        self.silent: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        self.places |= {attributes[name] for name in ("id", "name") if name in attributes}
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        elif "src" in attributes or (tag == "link" and attributes.get("rel") == "stylesheet"):
+            self.fetched.append(attributes.get("src") or attributes["href"])
+        if tag == "img" and not attributes.get("alt", "").strip():
+            self.silent.append(attributes.get("src", "?"))
+
+
+def broken_links() -> tuple[int, int, list[str]]:
+    """How many pages and links between them there are, and what is wrong with which."""
+    pages = {path: Page(path) for path in SITE.rglob("*.html") if "_static" not in path.parts}
+    links, wrong = 0, []
+    for path, page in pages.items():
+        where = path.relative_to(SITE)
+        wrong += [f"{where}: a picture without a text: {source[:60]}" for source in page.silent]
+        for target in page.fetched:
+            if re.match(r"(https?:)?//", target):
+                wrong.append(f"{where}: fetched from elsewhere: {target}")
+        for target in page.links + page.fetched:
+            if re.match(r"[a-z]+:|//", target):
+                continue
+            links += 1
+            name, _, place = unquote(target).partition("#")
+            file = (path.parent / name.partition("?")[0]).resolve() if name else path
+            if not file.exists():
+                wrong.append(f"{where}: no such file: {target}")
+            elif place and file in pages and place not in pages[file].places:
+                wrong.append(f"{where}: no such place: {target}")
+    return len(pages), links, wrong
+
+
+def main() -> int:
+    names, missing = missing_names()
+    pages, links, wrong = broken_links()
+    print("\n".join(missing + wrong), end="\n" if missing + wrong else "")
+    print(f"{names - len(missing)} of {names} public names are on the site")
+    print(f"{pages} pages, {links} links between them, {len(wrong)} broken")
+    return 1 if missing or wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""In the Markdown files, every relative link leads to a file, and every picture has a text."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WRITTEN = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+PAGES = sorted(p.relative_to(ROOT) for p in WRITTEN if not {"_build", "generated"} & {*p.parts})
+CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
+
+
+def links(page: Path) -> list[tuple[str, str, str]]:
+    """("!" for a picture, text, target) of each link outside code."""
+    return LINK.findall(CODE.sub("", (ROOT / page).read_text(encoding="utf-8")))
+
+
+def anchors(page: Path) -> set[str]:
+    """What can stand after "#": the headings as GitHub writes them, and targets of MyST."""
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ +(.+)$", CODE.sub(lambda m: m[0].strip("`"), text), re.M)
+    slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+    return slugs | set(re.findall(r"^\(([\w-]+)\)=$", text, re.M))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_relative_links_lead_somewhere(page):
+    for _, text, target in links(page):
+        if re.match(r"[a-z]+:", target):
+            continue  # another site: sphinx -b linkcheck asks it
+        path, _, anchor = unquote(target).partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), f"[{text}]({target})"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), f"[{text}]({target})"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_pictures_have_alternative_text(page):
+    for is_picture, text, target in links(page):
+        assert text.strip() or not is_picture, target
+
+
+def test_the_check_sees_links(tmp_path):
+    """A link, a picture, and none in code."""
+    page = tmp_path / "page.md"
+    page.write_text("[a](b.md#c) ![](d.png) `[e](f.md)`\n```\n[g](h.md)\n```\n# C d\n(x)=\n")
+    assert links(page) == [("", "a", "b.md#c"), ("!", "", "d.png")]
+    assert anchors(page) == {"c-d", "x"}
