@@ -119,7 +119,7 @@ def examine(
 
     if slopes is None:
         slopes = gradcheck.central_difference(of_arrays, arrays)
-    _, tolerance = gradcheck.METHODS["central"]
+    tolerance = gradcheck.METHODS["central"].tolerance
     entries = tuple(
         gradcheck.compare(path, gradients[path], slopes[path], tolerance) for path in arrays
     )
