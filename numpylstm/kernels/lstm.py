@@ -41,6 +41,7 @@ from .simd import (
 )
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun
+SIDE_BY_SIDE = 32  # rows of Wh that are copied at a time, each from left to right
 DEPTH = 512  # terms of a sum before the next tile takes its turn: 64 KiB of a panel
 
 
@@ -59,12 +60,15 @@ def gate_panels_shape(Wh):
 def pack_gates(Wh, j0, j1, panels):
     """Copy the columns of units j0:j1: for each vector of units a panel i, f and a panel g, o."""
     H, width = Wh.shape[0], lanes_of(Wh)
-    for j in range(j0, j1, width):
-        lanes = min(width, H - j)
-        for gate in range(4):
-            at, column = (j // width * 2 + gate // 2) * H, gate % 2 * width
-            source = block(Wh, 0, H, gate * H + j, gate * H + j + lanes)
-            pack_vector(source, lanes, block(panels, at, at + H, column, column + width))
+    for k in range(0, H, SIDE_BY_SIDE):
+        k_stop = min(H, k + SIDE_BY_SIDE)
+        for j in range(j0, j1, width):
+            lanes = min(width, H - j)
+            for gate in range(4):
+                at, column = (j // width * 2 + gate // 2) * H + k, gate % 2 * width
+                source = block(Wh, k, k_stop, gate * H + j, gate * H + j + lanes)
+                panel = block(panels, at, at + k_stop - k, column, column + width)
+                pack_vector(source, lanes, panel)
 
 
 @inlined
@@ -340,9 +344,9 @@ def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, 
     multiply_here(rows, False, Wx, True, none, dx)
     multiply_here(x, True, rows, False, none, dWx)
     multiply_here(h_prev, True, rows, False, none, dWh)
-    for row in rows:
+    for n in range(T * B):
         for j in range(4 * H):
-            db[j] += row[j]
+            db[j] += rows[n, j]
 
 
 @kernel(parallel=True, tiles=True)

@@ -135,23 +135,16 @@ def pack_rows(S, flat):
 
 
 @inner
-def multiply_panel(A, panel, D, C, i, j):
-    """C = D + A @ panel for all rows of A, which are rows i... of C, from column j."""
-    width = lanes_of(C)
+def multiply_tile(A, panel, D, C, i, j):
+    """C = D + A @ panel, for at most a tile of rows: A's are rows i... of C, from column j."""
+    width, rows = lanes_of(C), A.shape[0]
     M, N = C.shape
-    K = A.shape[1]
-    lanes0, lanes1 = min(width, N - j), max(0, min(width, N - j - width))
-    ahead = block(panel, AHEAD, AHEAD + K, 0, panel.shape[1])
-    first, last = i, i + A.shape[0]
-    while i < last:
-        rows = rows_of_next_tile(last - i)
-        after = i + rows
-        prefetch_rows(min(rows, last - after), block(C, after, M, j, N), width)
-        tile(
-            rows, lanes0, lanes1, block(A, i - first, after - first, 0, K), panel, width,
-            block(D, i, after, j, N), block(C, i, after, j, N), width, ahead,
-        )  # fmt: skip
-        i = after
+    prefetch_rows(rows, block(C, i, M, j + 2 * width, N), width)  # the next tile of these rows
+    tile(
+        rows, min(width, N - j), max(0, min(width, N - j - width)), A, panel, width,
+        block(D, i, M, j, N), block(C, i, M, j, N), width,
+        block(panel, AHEAD, AHEAD + A.shape[1], 0, 2 * width),
+    )  # fmt: skip
 
 
 @inner
@@ -161,9 +154,13 @@ def multiply_in_place(A, B, D, C, i0, i1, j0, j1):
     for k in range(0, K, DEPTH_IN_PLACE):
         k_stop = min(K, k + DEPTH_IN_PLACE)
         start = D if k == 0 else C
-        rows = block(A, i0, i1, k, k_stop)
         for j in range(j0, j1, 2 * lanes_of(C)):
-            multiply_panel(rows, block(B, k, k_stop, j, N), start, C, i0, j)
+            panel = block(B, k, k_stop, j, N)
+            i = i0
+            while i < i1:
+                i_stop = i + rows_of_next_tile(i1 - i)
+                multiply_tile(block(A, i, i_stop, k, k_stop), panel, start, C, i, j)
+                i = i_stop
 
 
 @inner
@@ -185,7 +182,7 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
                 for j in range(jj, j_stop, 2 * width):
                     at = (j - jj) // (2 * width) * DEPTH
                     panel = block(packed_b, at, at + k_stop - k, 0, 2 * width)
-                    multiply_panel(rows, panel, start, C, i, j)
+                    multiply_tile(rows, panel, start, C, i, j)
                 i = i_stop
 
 
