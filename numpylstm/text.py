@@ -148,7 +148,7 @@ def tokenize(text: str, level: str = "word") -> list[str]:
     return list(text) if level == "char" else text.replace("\n", f" {EOS} ").split()
 
 
-def detokenize(tokens: Iterable[str], level: str = "word") -> str:
+def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> str:
     """Write tokens as readable text.
 
     At word level `EOS` becomes a line end, and no space is left before closing punctuation or
@@ -159,12 +159,14 @@ def detokenize(tokens: Iterable[str], level: str = "word") -> str:
     tokens : iterable of str
     level : {"word", "char"}
         The level at which the tokens were cut.
+    after : str
+        The text that they go on from; it decides whether a space comes first.
     """
     check_level("detokenize", level)
     if level == "char":
         return "".join(tokens)
     pieces: list[str] = []
-    left = "\n"
+    left = "\n" if after[-1:].isspace() or not after else after.split()[-1]
     for token in tokens:
         right = "\n" if token == EOS else token
         # Equal marks side by side ("." and "...") would look like one longer run.

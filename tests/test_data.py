@@ -57,6 +57,11 @@ def test_tokens_are_written_as_readable_text():
     assert data.detokenize(tokens) == text.replace("f(x[0])", "f (x [0])")
     assert data.detokenize(["a", "\n", UNK], "char") == "a\n<unk>"
     assert data.detokenize([]) == ""
+    assert data.detokenize(["a", "b"], after="The") == " a b"
+    assert data.detokenize(["a", "b"], after="The ") == "a b"
+    assert data.detokenize([",", "b"], after="The") == ", b"
+    assert data.detokenize(["a"], after="f (") == "a"
+    assert data.detokenize(["a"], "char", after="The") == "a"
 
 
 @fuzz

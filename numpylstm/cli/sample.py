@@ -77,7 +77,7 @@ def command(
         )
     except ValueError as error:
         raise CommandError(str(error)) from error
-    print(prompt + detokenize(vocabulary.decode(drawn), level))
+    print(prompt + detokenize(vocabulary.decode(drawn), level, after=prompt))
 
 
 if __name__ == "__main__":
