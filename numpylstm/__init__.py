@@ -5,7 +5,18 @@ Read `numpylstm.reference` to learn; `numpylstm.LanguageModel` to use; ``numpyls
 
 __version__ = "0.1.0"
 
-from numpylstm import data, functional, gradcheck, reference, sampling
+from numpylstm import (
+    data,
+    diagnostics,
+    doctor,
+    functional,
+    gradcheck,
+    museum,
+    reference,
+    sampling,
+    tape,
+    tasks,
+)
 from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
@@ -57,12 +68,15 @@ __all__ = [
     "clip_by_global_norm",
     "data",
     "decayed_rate",
+    "diagnostics",
+    "doctor",
     "evaluate",
     "from_preset",
     "functional",
     "generate",
     "gradcheck",
     "load",
+    "museum",
     "new_run",
     "plateau_rate",
     "reference",
@@ -70,6 +84,8 @@ __all__ = [
     "restore_run",
     "sampling",
     "save",
+    "tape",
+    "tasks",
     "train",
     "true_and_predicted",
     "tutorial_protocol",
