@@ -45,6 +45,17 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def signals_reach_a_child():
+    """In the background, a shell or nohup lets a process ignore some; a child would too."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def start(folder, *arguments, threads=1, **options):
     return subprocess.Popen(
         [TRAIN, *map(str, arguments)],
