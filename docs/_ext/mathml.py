@@ -38,7 +38,8 @@ def as_mathml(latex: str, display: str) -> str:
     prime = r"<msup>((?:(?!<msup>).)*?)<mi>&#x02032;</mi></msup>"
     mathml = re.sub(prime, r"\1<mo>&#x02032;</mo>", mathml)
     # "log p", not "logp".
-    function = r"(<mi>(?:exp|ln|log|tanh)</mi>)(?=<m(?:i|n|sub|sup)>)"
+    name = "<mi>(?:exp|ln|log|tanh)</mi>"
+    function = rf"((?<!<msup>){name}|<msup>{name}<mn>\d+</mn></msup>)(?=<m(?:i|n|sub|sup)>)"
     mathml = re.sub(function, r'\1<mspace width="0.17em" />', mathml)
     return mathml.replace("<math ", f'<math alttext="{escape(latex)}" ', 1)
 

@@ -5,13 +5,13 @@ entropy of its targets given all that came before, which no model can beat, and 
 loss of a model that has learnt how frequent the targets are and remembers nothing. A network that
 remembers moves from the one to the other.
 
-============== ============================================================================
+=============== ==============================================================================
 `DelayedCopy`   Say again, `distance` steps later, what was shown.
 `Adding`        Add two marked digits among many others.
 `TemporalOrder` Two rare symbols, far apart: which were they, and in which order.
 `EmbeddedReber` A stream of strings in which the last letter but one repeats the second.
 `Pronoun`       English sentences in which *his* or *her* agrees with a subject k words back.
-============== ============================================================================
+=============== ==============================================================================
 
 The floors lie above zero: in the first three tasks a known share of the answers is wrong at random
 (`noise`), in the last two the text is a matter of chance. So "within 2 % of the floor" means
