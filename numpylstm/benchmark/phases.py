@@ -77,6 +77,7 @@ NAMES = {
     "sequence_cross_entropy_backward": "loss backward",
     "linear_backward": "decoder backward",
     "embedding_backward": "embedding backward",
+    "embedding_backward_rows": "embedding backward",
     "clip_by_global_norm": "clip",
     "update": "update",
 }
@@ -86,7 +87,7 @@ def name_of(path: str, num_layers: int) -> str:
     """The name of the phase to which a path of `watching.Stopwatch` belongs."""
     first, *inner = path.split("/")
     if first == "dropout":
-        if not inner:
+        if not inner or inner[0] == "dropout_mask":
             return "dropout: masks"
         return "dropout forward" if "forward" in inner[0] else "dropout backward"
     if not first.startswith("lstm_"):
