@@ -71,7 +71,7 @@ def solution_code(cell):
 
 
 def test_every_notebook_is_of_the_series():
-    assert {path.stem for path in PATHS} <= set(SERIES)
+    assert {path.stem for path in PATHS} == set(SERIES)
 
 
 @each_notebook

@@ -81,6 +81,14 @@ def test_training_lag_heatmap(steps):
     assert first.collections[0].get_array().reshape(len(steps), 7)[0, 6] > 0
 
 
+def test_training_lag_heatmap_of_networks_by_name():
+    norms = np.ones((2, 3, 4))
+    one, other, _ = drawn(plots.training_lag_heatmap([0, 1, 2], norms, titles=["RNN", "LSTM"]))
+    assert (one.get_title(), other.get_title()) == ("RNN", "LSTM")
+    with pytest.raises(ValueError, match="titles must have 2 entries"):
+        plots.training_lag_heatmap([0, 1, 2], norms, titles=["RNN"])
+
+
 def test_singular_value_spread():
     rng = np.random.default_rng(0)
     cells = {f"cell {k}": rng.uniform(0, 2, (9, 2, 5)) for k in range(4)}
@@ -91,6 +99,7 @@ def test_singular_value_spread():
     for axes, values in zip(panels, cells.values(), strict=True):
         expected = np.median(values.reshape(9, -1), axis=1)
         assert axes.get_lines()[0].get_ydata() == pytest.approx(expected)
+        assert axes.get_ylim()[1] > 1.5 * max(v.max() for v in cells.values())  # room above 1
     assert panels[0].get_ylabel() == "singular value"
     assert panels[-1].get_xlabel() == "step t"
     drawn(plots.singular_value_spread({"dead": np.zeros((3, 1, 4))}))
@@ -122,3 +131,5 @@ def test_carousel_lines():
         assert axes.get_ylim()[1] > 1.5  # nothing is cut off
     assert [line.get_ydata()[1] for line in share.get_lines()] == pytest.approx([100 / 6, 75])
     assert share.get_ylabel() == "indirect share (%)"
+    for axes in (*panels, share):  # there is no half a step
+        assert (axes.get_xticks() == axes.get_xticks().round()).all()

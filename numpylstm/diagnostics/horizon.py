@@ -17,7 +17,10 @@ HORIZON_RECIPES: dict[str, Recipe] = {
     "rnn": Recipe(lr=0.05, init_scale=0.4, steps=1000),
     "lstm": Recipe(lr=0.03, init_scale=0.4, steps=1000, forget_bias=5.0, clip=0.2),
 }
-"""Settings of each cell: rate, first weights and clip are the best found in a small search."""
+"""Settings of each cell: rate, first weights and clip are the best found in a small search by hand.
+
+The search was larger for the LSTM: nine settings were tried at 80 steps. The vanilla cell's were
+searched up to 40 steps, and only the final ones were run at 80."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,10 @@ def memory_horizon(
     Hochreiter (1991) and Bengio, Simard and Frasconi (1994) showed that a gradient which passes
     through many steps of a vanilla network vanishes or explodes; Hochreiter and Schmidhuber (1997)
     built the cell that carries it. This is that comparison as an experiment: each network has the
-    same number of hidden units (so the LSTM has nearly four times the weights), the same batches
-    and at most the same number of steps. A run ends early once a check finds 95 % of the way
-    from chance to the floor made.
+    same number of hidden units, the same batches and at most the same number of steps. The LSTM's
+    recurrent layer has four times the weights of the vanilla one; whole models, with embedding
+    and decoder, differ less (`Probe.num_parameters`; 9165 against 2925 with the defaults). A run
+    ends early once a check finds 95 % of the way from chance to the floor made.
 
     Parameters
     ----------

@@ -96,7 +96,9 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     return figure
 
 
-def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
+def training_lag_heatmap(
+    steps: Sequence[int], norms: Array, *, titles: Sequence[str] | None = None
+) -> Figure:
     """How far back the gradient reaches, while a network learns.
 
     Parameters
@@ -105,6 +107,9 @@ def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
         The updates after which it was measured, rising.
     norms : (L, N, T)
         For each layer and each of the N steps, the norm at lag 0, 1, 2, ...
+    titles : sequence of str, optional
+        L of them; by default "layer 0", "layer 1", ... Several networks of one layer can be drawn
+        side by side under their names.
 
     Returns
     -------
@@ -112,15 +117,20 @@ def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
         A panel for each layer, all with one scale of colours.
     """
     L, _, T = norms.shape
+    titles = [f"layer {layer}" for layer in range(L)] if titles is None else titles
+    if len(titles) != L:
+        raise ValueError(
+            f"training_lag_heatmap: titles must have {L} entries, as norms has, got {len(titles)}"
+        )
     figure = Figure(figsize=(1.4 + 3.4 * L, 4.5), layout="constrained", dpi=120)
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
     between = (np.asarray(steps[1:], float) + steps[:-1]) / 2
     edges = np.concatenate([[steps[0]], between, [max(steps[-1], steps[0] + 1)]])
     limits = _floor(norms), _highest(norms)
-    for layer, axes in enumerate(panels):
-        mesh = _heatmap(axes, np.arange(T + 1) - 0.5, edges, norms[layer], limits=limits)
+    for axes, of_one, title in zip(panels, norms, titles, strict=True):
+        mesh = _heatmap(axes, np.arange(T + 1) - 0.5, edges, of_one, limits=limits)
         axes.set_xlabel("lag (steps back from the loss)")
-        axes.set_title(f"layer {layer}", fontsize=11)
+        axes.set_title(title, fontsize=11)
     panels[0].set_ylabel("training step (updates)")
     figure.colorbar(mesh, ax=panels, label="norm of dL/dh (log scale)", extend="min")
     return figure
@@ -145,6 +155,7 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
     figure = Figure(figsize=(2.9 * columns, 2.5 * rows + 0.4), layout="constrained", dpi=120)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     floor = max(_floor(np.concatenate([values.ravel() for values in cells.values()])), 1e-4)
+    highest = max(float(values.max()) for values in cells.values())
     for k, (axes, (name, values)) in enumerate(zip(panels, cells.items(), strict=False)):
         colour = SERIES[k % len(SERIES)]
         together = np.maximum(values.reshape(len(values), -1), floor / 10)  # (T, B*S)
@@ -156,7 +167,7 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
         axes.axhline(1, color=GREY, lw=1, ls="--")
         axes.set_title(name, fontsize=10)
         axes.set_yscale("log")
-        axes.set_ylim(bottom=floor)
+        axes.set_ylim(floor, max(2 * highest, 3))  # room above 1: what grows is seen
         axes.grid(alpha=0.3)
     for axes in panels[len(cells) :]:
         axes.set_visible(False)
@@ -232,6 +243,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
         _log_axis(axes, floor, _highest(everything))
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("t (steps)")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(alpha=0.3)
         share_axes.plot(steps, 100 * norms.share, color=SERIES[k % len(SERIES)],
                         ls=DASHES[k % len(DASHES)], lw=1.6, label=name)  # fmt: skip
@@ -239,6 +251,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                  frameon=False)  # fmt: skip
     share_axes.set_xlabel("t (steps)")
+    share_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share_axes.set_ylabel("indirect share (%)")
     share_axes.set_ylim(-2, 102)
     share_axes.grid(alpha=0.3)
