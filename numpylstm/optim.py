@@ -19,10 +19,12 @@ Array = NDArray[Any]
 
 
 def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) -> float:
-    """Scale all gradients by ``min(1, max_norm / norm)``, in place.
+    """Scale all gradients by ``min(1, max_norm / norm)``.
 
     The norm is that of all gradients together, so the direction of the step is kept; clipping each
     parameter by itself would bend it (Pascanu, Mikolov and Bengio 2013). No epsilon is added.
+    The factor is noted and applied when a gradient is next used: read `Parameter.grad` after the
+    call, not an array that was taken from it before.
 
     Parameters
     ----------
