@@ -15,7 +15,8 @@ MADE_OF = {
     "x": "row ids[t] of embedding.W",
     **{
         f"a_{gate}": f"x @ Wx + h_prev @ Wh + b, columns {H * k} and {H * k + 1} (block {gate} of "
-        "the order i, f, g, o); x is h of the layer below, h_prev is h of step t-1, or h0"
+        "the order i, f, g, o); x is the embedded id for lstm.0 and h of lstm.0 for lstm.1, h_prev "
+        "is h of step t-1, or h0"
         for k, gate in enumerate(GATES)
     },
     "i": "sigmoid(a_i)",
