@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_ids, check_weights
-from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+from numpylstm.kernels import embedding, lstm, matmul, rnn, softmax
 from numpylstm.kernels.memory import empty
 from numpylstm.reference import (
     CrossEntropyCache,
@@ -123,7 +123,7 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     )
     dW = empty(shape, dx.dtype)
     rows = _contiguous(dx).reshape(-1, shape[1])
-    embedding.scatter_add(rows, ids.reshape(-1), dW, shares_for(dW.size))
+    embedding.scatter_add(rows, ids.reshape(-1), dW)
     return dW
 
 
@@ -410,10 +410,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     mask : the shape of uniform
     """
     mask = empty(uniform.shape, dtype)
-    dropout.fill_mask(
-        uniform.reshape(-1), np.float32(p), dtype.type(1 / (1 - p)), mask.reshape(-1),
-        shares_for(MOVED * mask.size),
-    )  # fmt: skip
+    np.multiply(uniform >= np.float32(p), dtype.type(1 / (1 - p)), out=mask)
     return mask
 
 
@@ -448,11 +445,8 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
 
 
 def _times(x: Array, mask: Array) -> Array:
-    """Multiply, on all threads."""
-    y = empty(x.shape, x.dtype)
-    x, mask = _contiguous(x).reshape(-1), _contiguous(mask).reshape(-1)
-    dropout.multiply(x, mask, y.reshape(-1), shares_for(MOVED * y.size))
-    return y
+    """The product, in memory that is used again."""
+    return np.multiply(x, mask, out=empty(x.shape, x.dtype))
 
 
 # ---------------------------------------------------------------------------------------------

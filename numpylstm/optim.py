@@ -105,10 +105,7 @@ class SGD:
                     scalar(self.momentum), shares,
                 )  # fmt: skip
             elif isinstance(gradient, Rows):
-                update.descend_rows(
-                    parameter.data, *gradient, scalar(factor), scalar(self.lr),
-                    shares_for(gradient.values.size),
-                )  # fmt: skip
+                update.descend_rows(parameter.data, *gradient, scalar(factor), scalar(self.lr))
             elif gradient is not None:
                 update.descend(data, flat(gradient), scalar(factor), scalar(self.lr), shares)
 

@@ -16,12 +16,15 @@ told into how many `shares` to cut its work, and with one share it wakes nobody.
 
 import functools
 import hashlib
+import inspect
 import os
 from pathlib import Path
 
 import llvmlite.binding
 import numpy as np
-from numba import config, njit
+from numba import config, from_dtype, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from . import simd
 
@@ -53,37 +56,108 @@ inlined = njit(fastmath=False, inline="always", **_inner)
 reordering = njit(fastmath={"reassoc", "nsz"}, **_inner)
 
 
-def kernel(function=None, *, parallel=False, tiles=False):
-    """`numba.njit` with the settings of this package.
-
-    With ``tiles=True`` the kernel calls `simd.tile`, and its first argument is an array of the
-    dtype that the tile must have.
-    """
-    if function is None:
-        return functools.partial(kernel, parallel=parallel, tiles=tiles)
-    compiled = njit(
-        cache=_CACHE, error_model="numpy", nogil=True, parallel=parallel, fastmath=False
-    )(function)
-    if config.DISABLE_JIT:
-        return compiled
-    file = getattr(compiled._cache, "_cache_file", None)
+def _cached(function, **options):
+    """`njit` of a function that is kept on disk, until any file of this folder changes."""
+    options |= {"cache": _CACHE, "error_model": "numpy", "nogil": True, "fastmath": False}
+    compiled = njit(**options)(function)
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _STAMP)
-    if not tiles:
+    return compiled
+
+
+def kernel(function=None, *, parallel=False, tiles=False, calls=()):
+    """`numba.njit` with the settings of this package.
+
+    With ``tiles=True`` the kernel calls `simd.tile`, and `calls` names the functions made by
+    `outside` that it calls. In both cases its first argument is an array of the dtype that they
+    must have.
+    """
+    if function is None:
+        return functools.partial(kernel, parallel=parallel, tiles=tiles, calls=calls)
+    compiled = _cached(function, parallel=parallel)
+    if config.DISABLE_JIT or not (tiles or calls):
         return compiled
+    ready = set()
 
     @functools.wraps(function)
-    def with_tile(like, *arguments):
-        if like.dtype not in _TILES:
-            address = _define_tile(np.empty(0, like.dtype))
-            llvmlite.binding.add_symbol(simd.tile_symbol(like.dtype), address)
-            _TILES.add(like.dtype)
+    def with_calls(like, *arguments):
+        if like.dtype not in ready:
+            _name_tile(like.dtype)
+            for call in calls:
+                call.name_it(like.dtype)
+            ready.add(like.dtype)
         return compiled(like, *arguments)
 
-    return with_tile
+    return with_calls
 
 
-_TILES = set()  # the dtypes whose tile is in memory
+def outside(*kinds):
+    """Compile a large function once, apart from the kernels that call it.
+
+    Numba compiles what a kernel calls again into each kernel, and into a parallel one several
+    times over. These functions kernels know by their name only. `kinds` are those of the
+    arguments: "index", "matrix" or "sequence" (2-D or 3-D, contiguous), "strided" (2-D). Nothing is
+    returned.
+    """
+
+    def decorate(function):
+        if config.DISABLE_JIT:
+            return function
+        compiled = _cached(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+        def signature_for(real):
+            return types.void(*(_KINDS[kind](real) for kind in kinds))
+
+        def symbol(real):
+            return f"numpylstm_{function.__module__}_{function.__name__}_{real}_{simd.VECTOR_BYTES}"
+
+        @functools.cache
+        def name_it(dtype):
+            _name_tile(dtype)
+            signature = signature_for(from_dtype(dtype))
+            compiled.compile(signature)
+            found = compiled.overloads[signature.args]
+            address = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
+            llvmlite.binding.add_symbol(symbol(from_dtype(dtype)), address)
+
+        def by_name(typingctx, like, *others):
+            signature = signature_for(like.dtype)
+
+            def codegen(context, builder, _, args):
+                convention, kinds = context.call_conv, signature.args
+                kind = convention.get_function_type(types.none, kinds)
+                callee = cgutils.get_or_insert_function(builder.module, kind, symbol(like.dtype))
+                status, _ = convention.call_function(builder, callee, types.none, kinds, args)
+                with cgutils.if_unlikely(builder, status.is_error):
+                    convention.return_status_propagate(builder, status)
+                return context.get_dummy_value()
+
+            return signature, codegen
+
+        # Numba wants to see the names of the arguments.
+        context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        arguments = inspect.signature(function).parameters.values()
+        by_name.__signature__ = inspect.Signature([context, *arguments])
+        call = intrinsic(by_name)
+        call.name_it = name_it
+        return call
+
+    return decorate
+
+
+_KINDS = {
+    "index": lambda real: types.intp,
+    "matrix": lambda real: types.Array(real, 2, "C"),
+    "sequence": lambda real: types.Array(real, 3, "C"),
+    "strided": lambda real: types.Array(real, 2, "A"),
+}
+
+
+@functools.cache
+def _name_tile(dtype):
+    address = _define_tile(np.empty(0, dtype))
+    llvmlite.binding.add_symbol(simd.tile_symbol(dtype), address)
 
 
 @kernel

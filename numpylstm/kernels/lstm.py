@@ -22,9 +22,9 @@ for copies of Wh.
 import numpy as np
 from numba import prange
 
-from .compiling import inlined, inner, kernel
+from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
-from .matmul import multiply_here, pack_vector, rows_of_next_tile
+from .matmul import multiply_here, multiply_share, pack_vector, rows_of_next_tile
 from .parts import part
 from .simd import (
     AHEAD,
@@ -184,7 +184,7 @@ def step_forward(W, packed, t, h, c, gates, tanh_c, i0, i1, j0, j1):
             )  # fmt: skip
 
 
-@kernel(tiles=True)
+@kernel(tiles=True, calls=(multiply_share,))
 def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
     """All of the forward pass on one thread; fills gates, h[1:], c[1:], tanh_c. x is (T*B, D)."""
     T, B, H = tanh_c.shape
@@ -204,7 +204,9 @@ def cells_forward(gates, c, tanh_c, h):
         )  # fmt: skip
 
 
-@inner
+@outside(
+    "matrix", "matrix", "sequence", "sequence", "sequence", "sequence", "index", "index"
+)  # fmt: skip
 def forward_rows(Wh, panels, h, c, gates, tanh_c, i0, i1):
     """All steps for rows i0:i1. Each thread packs Wh for itself: to wait would take as long."""
     T, _, H = tanh_c.shape
@@ -213,7 +215,7 @@ def forward_rows(Wh, panels, h, c, gates, tanh_c, i0, i1):
         step_forward(panels, True, t, h, c, gates, tanh_c, i0, i1, 0, H)
 
 
-@kernel(parallel=True, tiles=True)
+@kernel(parallel=True, calls=(forward_rows,))
 def forward_by_rows(Wh, panels, h, c, gates, tanh_c, shares):
     """Time steps 0...T-1; gates hold x @ Wx + b; fills gates, h[1:], c[1:] and tanh_c."""
     for share in prange(shares):
@@ -222,17 +224,25 @@ def forward_by_rows(Wh, panels, h, c, gates, tanh_c, shares):
         forward_rows(Wh, own, h, c, gates, tanh_c, i0, i1)
 
 
-@kernel(parallel=True, tiles=True)
+@outside(
+    "matrix", "matrix", "index", "sequence", "sequence", "sequence", "sequence", "index", "index"
+)  # fmt: skip
+def forward_units(Wh, panels, t, h, c, gates, tanh_c, share, shares):
+    """Step t for all rows and the `share`-th part of the units."""
+    _, B, H = tanh_c.shape
+    j0, j1 = part(H, share, shares, lanes_of(Wh))
+    if t == 0:
+        pack_gates(Wh, j0, j1, panels)
+    step_forward(panels, True, t, h, c, gates, tanh_c, 0, B, j0, j1)
+
+
+@kernel(parallel=True, calls=(forward_units,))
 def forward_by_units(Wh, panels, h, c, gates, tanh_c, shares):
     """As `forward_by_rows`, with panels for all threads together."""
-    T, B, H = tanh_c.shape
     panels = at_time(panels, np.intp(0))
-    for t in range(T):
+    for t in range(tanh_c.shape[0]):
         for share in prange(shares):
-            j0, j1 = part(H, np.intp(share), shares, lanes_of(Wh))
-            if t == 0:
-                pack_gates(Wh, j0, j1, panels)
-            step_forward(panels, True, t, h, c, gates, tanh_c, 0, B, j0, j1)
+            forward_units(Wh, panels, t, h, c, gates, tanh_c, np.intp(share), shares)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -319,7 +329,10 @@ def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
                 )  # fmt: skip
 
 
-@inner
+@outside(
+    "matrix", "matrix", "sequence", "sequence", "sequence", "sequence", "matrix", "matrix",
+    "sequence", "index", "index",
+)  # fmt: skip
 def backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
     """All steps, last to first, for rows i0:i1."""
     T, _, H = tanh_c.shape
@@ -330,7 +343,7 @@ def backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
         )  # fmt: skip
 
 
-@kernel(tiles=True)
+@kernel(calls=(multiply_share, backward_rows))
 def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh, db):
     """All of the backward pass on one thread; dh, dc arrive as dhT, dcT and leave as dh0, dc0.
 
@@ -349,7 +362,7 @@ def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, 
             db[j] += rows[n, j]
 
 
-@kernel(parallel=True, tiles=True)
+@kernel(parallel=True, calls=(backward_rows,))
 def backward_by_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, shares):
     """Time steps T-1...0; dh, dc arrive as dhT, dcT and leave as dh0, dc0; fills da."""
     for share in prange(shares):
@@ -358,16 +371,26 @@ def backward_by_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, shares):
         backward_rows(Wh, own, c, gates, tanh_c, dhs, dh, dc, da, i0, i1)
 
 
-@kernel(parallel=True, tiles=True)
+@outside(
+    "matrix", "matrix", "index", "sequence", "sequence", "sequence", "sequence", "matrix",
+    "matrix", "sequence", "index", "index",
+)  # fmt: skip
+def backward_units(Wh, panels, t, c, gates, tanh_c, dhs, dh, dc, da, share, shares):
+    """Step t for all rows and the `share`-th part of the units."""
+    T, B, H = tanh_c.shape
+    j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
+    if t == T - 1:
+        pack_transposed(Wh, j0, j1, panels)
+    step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, 0, B, j0, j1)
+
+
+@kernel(parallel=True, calls=(backward_units,))
 def backward_by_units(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, shares):
     """As `backward_by_rows`, with panels for all threads together."""
-    T, B, H = tanh_c.shape
+    T = tanh_c.shape[0]
     panels = at_time(panels, np.intp(0))
     for step in range(T + 1):
         for share in prange(shares):
-            j0, j1 = part(H, np.intp(share), shares, 2 * lanes_of(Wh))
-            if step == 0:
-                pack_transposed(Wh, j0, j1, panels)
-            step_backward(
-                T - 1 - step, panels, dhs, gates, c, tanh_c, da, dh, dc, 0, B, j0, j1
+            backward_units(
+                Wh, panels, T - 1 - step, c, gates, tanh_c, dhs, dh, dc, da, np.intp(share), shares
             )  # fmt: skip

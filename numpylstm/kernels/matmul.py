@@ -10,7 +10,7 @@ to it, and what is read again and again must lie close together (Goto and van de
 
 The copies ("packing") also turn transposed operands round, so ``x.T @ dy`` and ``dy @ W.T`` run
 like ``x @ W``. Where there are only a few rows, copying B would cost more than it brings, and it
-is read where it lies.
+is read where it lies: by tiles, or, for a single row, in long runs as fast as memory gives them.
 
 The tiles are numbered panel by panel, and each thread takes an equal run of them. Each element of C
 is one chain of multiply-adds along k, in order, whatever the blocks and whichever the thread:
@@ -20,7 +20,7 @@ the result depends on none of them.
 import numpy as np
 from numba import prange
 
-from .compiling import inlined, inner, kernel
+from .compiling import inlined, inner, kernel, outside
 from .simd import (
     AHEAD,
     PANELS,
@@ -30,17 +30,21 @@ from .simd import (
     copy_columns,
     copy_panels,
     equal_rows,
+    fma,
     lanes_of,
     prefetch_rows,
+    run,
     tile,
     transpose_square,
     turned,
+    widest_vectors,
 )
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
 FEW_ROWS = 4  # rows of a tile whose sums, two vectors each, just keep the multipliers busy
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
+RUNS = 8  # the same for a single row of A: as many streams as a core follows at full speed
 
 
 @inlined
@@ -164,6 +168,46 @@ def multiply_in_place(A, B, D, C, i0, i1, j0, j1):
 
 
 @inner
+def add_runs(a, B, k, j0, j1, c):
+    """Add a[k : k+RUNS] @ B[k : k+RUNS, j0:j1] to c (n,), term by term."""
+    widest_vectors()
+    a0, a1, a2, a3 = a[k], a[k + 1], a[k + 2], a[k + 3]
+    a4, a5, a6, a7 = a[k + 4], a[k + 5], a[k + 6], a[k + 7]
+    b0, b1, b2, b3 = (
+        run(B, k, j0, j1), run(B, k + 1, j0, j1), run(B, k + 2, j0, j1), run(B, k + 3, j0, j1)
+    )  # fmt: skip
+    b4, b5, b6, b7 = (
+        run(B, k + 4, j0, j1), run(B, k + 5, j0, j1), run(B, k + 6, j0, j1), run(B, k + 7, j0, j1)
+    )  # fmt: skip
+    for j in range(c.size):
+        s = fma(a3, b3[j], fma(a2, b2[j], fma(a1, b1[j], fma(a0, b0[j], c[j]))))
+        c[j] = fma(a7, b7[j], fma(a6, b6[j], fma(a5, b5[j], fma(a4, b4[j], s))))
+
+
+@inner
+def add_run(a, B, k, j0, j1, c):
+    """Add a[k] * B[k, j0:j1] to c (n,)."""
+    widest_vectors()
+    a0, b0 = a[k], run(B, k, j0, j1)
+    for j in range(c.size):
+        c[j] = fma(a0, b0[j], c[j])
+
+
+@inner
+def multiply_one_row(a, B, d, c, j0, j1):
+    """Fill c = d + a @ B, columns j0:j1 of a single row; a, d, c, rows of B are contiguous."""
+    K = B.shape[0]
+    c, d = c[j0:j1], d[j0:j1]
+    for j in range(c.size):
+        c[j] = d[j]
+    grouped = K // RUNS * RUNS
+    for k in range(0, grouped, RUNS):
+        add_runs(a, B, k, j0, j1, c)
+    for k in range(grouped, K):
+        add_run(a, B, k, j0, j1, c)
+
+
+@inner
 def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
     """C = D + A @ B for a rectangle of C; A and B in any strides."""
     width = lanes_of(C)
@@ -186,7 +230,7 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
                 i = i_stop
 
 
-@inner
+@outside("strided", "strided", "strided", "strided", "index", "index")
 def multiply_share(A, B, D, C, share, shares):
     """The `share`-th of `shares` equal parts of C = D + A @ B."""
     width = 2 * lanes_of(C)
@@ -195,6 +239,10 @@ def multiply_share(A, B, D, C, share, shares):
     blocks = row_blocks * ((N + width - 1) // width)
     block, stop = blocks * share // shares, blocks * (share + 1) // shares
     in_place = M <= 2 * TILE_ROWS and B.strides[1] == B.itemsize
+    if in_place and M == 1 and A.strides[1] == A.itemsize:
+        j0, j1 = block * width, min(N, stop * width)
+        multiply_one_row(run(A, 0, 0, A.shape[1]), B, run(D, 0, 0, N), run(C, 0, 0, N), j0, j1)
+        return
     if not in_place:
         packed_a = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
         packed_b = aligned_empty(WIDTH * DEPTH * width, C).reshape(WIDTH * DEPTH, width)
@@ -222,13 +270,13 @@ def multiply_here(A, a_transposed, B, b_transposed, D, C):
     multiply_share(a, b, equal_rows(D, C.shape[0]), c, np.intp(0), np.intp(1))
 
 
-@kernel(tiles=True)
+@kernel(calls=(multiply_share,))
 def multiply_alone(A, a_transposed, B, b_transposed, D, C):
     """`multiply` with one thread: for products too small to share."""
     multiply_here(A, a_transposed, B, b_transposed, D, C)
 
 
-@kernel(parallel=True, tiles=True)
+@kernel(parallel=True, calls=(multiply_share,))
 def multiply(A, a_transposed, B, b_transposed, D, C, shares):
     """C (M, N) = D + A (M, K) @ B (K, N); A, B stored transposed if so flagged; D (M or 1, N)."""
     a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)

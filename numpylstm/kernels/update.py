@@ -80,17 +80,11 @@ def descend(w, g, factor, lr, shares):
         descend_piece(w[first:last], g[first:last], factor, lr)
 
 
-@kernel(parallel=True)
-def descend_rows(W, rows, G, factor, lr, shares):
+@kernel
+def descend_rows(W, rows, G, factor, lr):
     """Move W[rows[n]] -= lr * (factor * G[n]) for all n; no row (of W (V, D)) occurs twice."""
-    if shares == 1:
-        for n in range(rows.size):
-            descend_piece(W[rows[n]], G[n], factor, lr)
-        return
-    for share in prange(shares):
-        first, last = part(rows.size, np.intp(share), shares, 1)
-        for n in range(first, last):
-            descend_piece(W[rows[n]], G[n], factor, lr)
+    for n in range(rows.size):
+        descend_piece(W[rows[n]], G[n], factor, lr)
 
 
 @kernel(parallel=True)
