@@ -288,7 +288,7 @@ def lstm_backward(
     da = empty(gates.shape, gates.dtype)
     if T * B * H * 4 * (D + H) < SMALL:
         dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
-        db = np.zeros(4 * H, x.dtype)
+        db = np.empty(4 * H, x.dtype)
         panels = empty(lstm.transposed_panels_shape(Wh), Wh.dtype)
         lstm.backward_alone(
             x.reshape(T * B, D), Wx, Wh, panels, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,

@@ -106,9 +106,16 @@ def test_vectorised(function):
 # --- the tile ----------------------------------------------------------------------------------
 
 
-@compiling.kernel(tiles=True)
-def run_tile(A, rows, lanes0, lanes1, B, b_apart, D, C, apart):
+@compiling.outside(
+    "matrix", "index", "index", "index", "matrix", "index", "matrix", "matrix", "index"
+)  # fmt: skip
+def tile_outside(A, rows, lanes0, lanes1, B, b_apart, D, C, apart):
     simd.tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart, B)
+
+
+@compiling.kernel(calls=(tile_outside,))
+def run_tile(A, rows, lanes0, lanes1, B, b_apart, D, C, apart):
+    tile_outside(A, rows, lanes0, lanes1, B, b_apart, D, C, apart)
 
 
 @DTYPES

@@ -66,24 +66,22 @@ def _cached(function, **options):
     return compiled
 
 
-def kernel(function=None, *, parallel=False, tiles=False, calls=()):
+def kernel(function=None, *, parallel=False, calls=()):
     """`numba.njit` with the settings of this package.
 
-    With ``tiles=True`` the kernel calls `simd.tile`, and `calls` names the functions made by
-    `outside` that it calls. In both cases its first argument is an array of the dtype that they
-    must have.
+    `calls` names the functions made by `outside` that the kernel calls; its first argument is then
+    an array of the dtype that they must have.
     """
     if function is None:
-        return functools.partial(kernel, parallel=parallel, tiles=tiles, calls=calls)
+        return functools.partial(kernel, parallel=parallel, calls=calls)
     compiled = _cached(function, parallel=parallel)
-    if config.DISABLE_JIT or not (tiles or calls):
+    if config.DISABLE_JIT or not calls:
         return compiled
     ready = set()
 
     @functools.wraps(function)
     def with_calls(like, *arguments):
         if like.dtype not in ready:
-            _name_tile(like.dtype)
             for call in calls:
                 call.name_it(like.dtype)
             ready.add(like.dtype)
@@ -96,9 +94,9 @@ def outside(*kinds):
     """Compile a large function once, apart from the kernels that call it.
 
     Numba compiles what a kernel calls again into each kernel, and into a parallel one several
-    times over. These functions kernels know by their name only. `kinds` are those of the
-    arguments: "index", "matrix" or "sequence" (2-D or 3-D, contiguous), "strided" (2-D). Nothing is
-    returned.
+    times over. These functions kernels know by their name only; no others may call `simd.tile`.
+    `kinds` are those of the arguments: "index", "matrix" or "sequence" (2-D or 3-D, contiguous),
+    "strided" (2-D). Nothing is returned.
     """
 
     def decorate(function):
@@ -126,6 +124,7 @@ def outside(*kinds):
 
             def codegen(context, builder, _, args):
                 convention, kinds = context.call_conv, signature.args
+                args = [_borrowed(context, builder, k, a) for k, a in zip(kinds, args, strict=True)]
                 kind = convention.get_function_type(types.none, kinds)
                 callee = cgutils.get_or_insert_function(builder.module, kind, symbol(like.dtype))
                 status, _ = convention.call_function(builder, callee, types.none, kinds, args)
@@ -144,6 +143,19 @@ def outside(*kinds):
         return call
 
     return decorate
+
+
+def _borrowed(context, builder, kind, argument):
+    """An argument that owns nothing, as the caller does: references to it need no counting.
+
+    To count takes an atomic instruction, and inner functions would do it at every time step.
+    """
+    if not isinstance(kind, types.Array):
+        return argument
+    array = context.make_array(kind)(context, builder, argument)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    return array._getvalue()
 
 
 _KINDS = {

@@ -42,7 +42,7 @@ from .simd import (
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun
 SIDE_BY_SIDE = 32  # rows of Wh that are copied at a time, each from left to right
-DEPTH = 512  # terms of a sum before the next tile takes its turn: 64 KiB of a panel
+DEPTH = 144  # terms of a sum in one tile: 18 KiB of a panel, and as much of the next one beside it
 
 
 # ---------------------------------------------------------------------------------------------
@@ -184,13 +184,20 @@ def step_forward(W, packed, t, h, c, gates, tanh_c, i0, i1, j0, j1):
             )  # fmt: skip
 
 
-@kernel(tiles=True, calls=(multiply_share,))
+@outside("matrix", "sequence", "sequence", "sequence", "sequence")
+def forward_in_place(Wh, h, c, gates, tanh_c):
+    """All steps, with Wh where it lies."""
+    T, B, H = tanh_c.shape
+    for t in range(T):
+        step_forward(Wh, False, t, h, c, gates, tanh_c, 0, B, 0, H)
+
+
+@kernel(calls=(multiply_share, forward_in_place))
 def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
     """All of the forward pass on one thread; fills gates, h[1:], c[1:], tanh_c. x is (T*B, D)."""
     T, B, H = tanh_c.shape
     multiply_here(x, False, Wx, False, b.reshape(1, 4 * H), gates.reshape(T * B, 4 * H))
-    for t in range(T):
-        step_forward(Wh, False, t, h, c, gates, tanh_c, 0, B, 0, H)
+    forward_in_place(Wh, h, c, gates, tanh_c)
 
 
 @kernel
@@ -357,9 +364,7 @@ def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, 
     multiply_here(rows, False, Wx, True, none, dx)
     multiply_here(x, True, rows, False, none, dWx)
     multiply_here(h_prev, True, rows, False, none, dWh)
-    for n in range(T * B):
-        for j in range(4 * H):
-            db[j] += rows[n, j]
+    multiply_here(np.ones((1, T * B), x.dtype), False, rows, False, none, db.reshape(1, 4 * H))
 
 
 @kernel(parallel=True, calls=(backward_rows,))

@@ -222,7 +222,9 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
             i = i0
             while i < i1:
                 i_stop = i + rows_of_next_tile(i1 - i)
-                rows = pack_rows(block(A, i, i_stop, k, k_stop), packed_a)
+                rows = block(A, i, i_stop, k, k_stop)
+                if j_stop - jj > 2 * width or A.strides[1] != A.itemsize:  # used more than once
+                    rows = pack_rows(rows, packed_a)
                 for j in range(jj, j_stop, 2 * width):
                     at = (j - jj) // (2 * width) * DEPTH
                     panel = block(packed_b, at, at + k_stop - k, 0, 2 * width)

@@ -8,7 +8,7 @@ The activation is a number: 0 tanh, 1 relu, 2 sigmoid.
 import numpy as np
 from numba import prange
 
-from .compiling import inner, kernel
+from .compiling import inner, kernel, outside
 from .elementary import sigmoid, tanh
 from .lstm import pack_transposed, start_backward
 from .matmul import rows_of_next_tile
@@ -71,7 +71,7 @@ def step_forward(Wh, t, a, h, activation, i0, i1, j0, j1):
         activate(run(h, i, j0, j1), activation)
 
 
-@inner
+@outside("matrix", "sequence", "sequence", "index", "index", "index")
 def forward_rows(Wh, a, h, activation, share, shares):
     """All steps for the `share`-th part of the rows."""
     T, B, H = a.shape
@@ -80,7 +80,7 @@ def forward_rows(Wh, a, h, activation, share, shares):
         step_forward(Wh, t, a, h, activation, i0, i1, 0, H)
 
 
-@kernel(parallel=True, tiles=True)
+@kernel(parallel=True, calls=(forward_rows,))
 def forward_by_rows(Wh, a, h, activation, shares):
     """Time steps 0...T-1; fills h[1:]."""
     if shares == 1:
@@ -102,7 +102,9 @@ def step_backward(t, panels, dhs, h, da, dh, activation, i0, i1, j0, j1):
             )
 
 
-@inner
+@outside(
+    "matrix", "sequence", "sequence", "sequence", "matrix", "sequence", "index", "index", "index"
+)  # fmt: skip
 def backward_rows(Wh, panels, h, dhs, dh, da, activation, share, shares):
     """All steps, last to first, for the `share`-th part of the rows."""
     T, B, H = da.shape
@@ -113,7 +115,7 @@ def backward_rows(Wh, panels, h, dhs, dh, da, activation, share, shares):
         step_backward(T - 1 - step, panels, dhs, h, da, dh, activation, i0, i1, 0, H)
 
 
-@kernel(parallel=True, tiles=True)
+@kernel(parallel=True, calls=(backward_rows,))
 def backward_by_rows(Wh, panels, h, dhs, dh, da, activation, shares):
     """Time steps T-1...0; dh arrives as dhT and leaves as dh0; fills da."""
     if shares == 1:

@@ -11,7 +11,7 @@ from numba import prange
 from .compiling import inner, kernel, reordering
 from .elementary import exp
 from .parts import part
-from .simd import widest_vectors
+from .simd import run, widest_vectors
 
 BLOCK = 64  # numbers looked at side by side
 HALVES = (32, 16, 8, 4, 2, 1)
@@ -90,18 +90,21 @@ def row_backward(row, target, log_z, coefficient, drow):
 @inner
 def forward_share(logits, targets, log_z, nll, predicted, share, shares):
     """The `share`-th part of `forward`."""
-    first, last = part(logits.shape[0], share, shares, 1)
+    N, V = logits.shape
+    first, last = part(N, share, shares, 1)
     scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
-        log_z[r], nll[r], predicted[r] = row_forward(logits[r], targets[r], scratch)
+        log_z[r], nll[r], predicted[r] = row_forward(run(logits, r, 0, V), targets[r], scratch)
 
 
 @inner
 def backward_share(logits, targets, log_z, coefficients, dlogits, share, shares):
     """The `share`-th part of `backward`."""
-    first, last = part(logits.shape[0], share, shares, 1)
+    N, V = logits.shape
+    first, last = part(N, share, shares, 1)
     for r in range(first, last):
-        row_backward(logits[r], targets[r], log_z[r], coefficients[r], dlogits[r])
+        row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)
+        row_backward(row, targets[r], log_z[r], coefficients[r], drow)
 
 
 @kernel(parallel=True)
