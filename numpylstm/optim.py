@@ -53,8 +53,7 @@ def squared_norm(gradient: Array | Rows | None) -> float:
     if gradient is None:
         return 0.0
     gradient = flat(gradient.values if isinstance(gradient, Rows) else gradient)
-    partial_sums = np.empty(-(-gradient.size // update.BLOCK))
-    return update.sum_of_squares(gradient, partial_sums, shares_for(gradient.size))
+    return update.sum_of_squares(gradient, shares_for(gradient.size))
 
 
 def flat(array: Array) -> Array:
@@ -95,19 +94,19 @@ class SGD:
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
+        lr = float(self.lr)  # an integer would have kernels compiled for it
         for path, parameter in self.parameters.items():
-            data, scalar = flat(parameter.data), parameter.data.dtype.type
+            data = flat(parameter.data)
             gradient, factor = parameter.parts_of_grad()
             shares = shares_for(data.size)
             if self.momentum:
                 update.descend_with_momentum(
-                    data, flat(self.velocity[path]), flat(parameter.grad), scalar(self.lr),
-                    scalar(self.momentum), shares,
+                    data, flat(self.velocity[path]), flat(parameter.grad), lr, self.momentum, shares
                 )  # fmt: skip
             elif isinstance(gradient, Rows):
-                update.descend_rows(parameter.data, *gradient, scalar(factor), scalar(self.lr))
+                update.descend_rows(parameter.data, *gradient, factor, lr)
             elif gradient is not None:
-                update.descend(data, flat(gradient), scalar(factor), scalar(self.lr), shares)
+                update.descend(data, flat(gradient), factor, lr, shares)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

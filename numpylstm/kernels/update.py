@@ -39,8 +39,9 @@ def sums_of_squares(g, partial, share, shares):
 
 
 @kernel(parallel=True)
-def sum_of_squares(g, partial, shares):
-    """Return sum(g ** 2) of g (N,), as a float64; partial (ceil(N / BLOCK),) float64 is scratch."""
+def sum_of_squares(g, shares):
+    """Return sum(g ** 2) of g (N,), as a float64."""
+    partial = np.empty((g.size + BLOCK - 1) // BLOCK, np.float64)
     if shares == 1:
         sums_of_squares(g, partial, np.intp(0), shares)
     else:
@@ -71,7 +72,8 @@ def descend_with_momentum_piece(w, v, g, lr, momentum):
 
 @kernel(parallel=True)
 def descend(w, g, factor, lr, shares):
-    """Move w (N,) -= lr * (factor * g), with factor and lr scalars of their dtype."""
+    """Move w (N,) -= lr * (factor * g); factor and lr are rounded to their dtype first."""
+    factor, lr = w.dtype.type(factor), w.dtype.type(lr)
     if shares == 1:
         descend_piece(w, g, factor, lr)
         return
@@ -83,13 +85,15 @@ def descend(w, g, factor, lr, shares):
 @kernel
 def descend_rows(W, rows, G, factor, lr):
     """Move W[rows[n]] -= lr * (factor * G[n]) for all n; no row (of W (V, D)) occurs twice."""
+    factor, lr = W.dtype.type(factor), W.dtype.type(lr)
     for n in range(rows.size):
         descend_piece(W[rows[n]], G[n], factor, lr)
 
 
 @kernel(parallel=True)
 def descend_with_momentum(w, v, g, lr, momentum, shares):
-    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are scalars of their dtype."""
+    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are rounded to their dtype."""
+    lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
     if shares == 1:
         descend_with_momentum_piece(w, v, g, lr, momentum)
         return
