@@ -74,8 +74,6 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
 
 def _column_sums(X: Array) -> Array:
     """X.sum(axis=0); as a product it runs on all threads, and each sum is taken in order."""
-    if X.size < SMALL:
-        return X.sum(axis=0)
     return _product(np.ones((1, X.shape[0]), X.dtype), X)[0]
 
 
