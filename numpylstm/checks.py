@@ -54,7 +54,7 @@ def check_array(
         type(array) is np.ndarray
         and (array.dtype is dtype or (dtype is None and array.dtype in FLOATS))
         and array.size
-        and (array.shape == shape or _fits(array.shape, shape))
+        and _fits(array.shape, shape)
     ):
         return  # as nearly always; small models spend their time here
     if not isinstance(array, np.ndarray):

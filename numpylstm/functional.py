@@ -34,7 +34,6 @@ Array = NDArray[Any]
 
 SMALL = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
 EXP = 16  # multiply-adds that an exponential takes
-MOVED = 8  # multiply-adds in the time that it takes to move a number
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 

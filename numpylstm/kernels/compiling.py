@@ -77,14 +77,11 @@ def kernel(function=None, *, parallel=False, calls=()):
     compiled = _cached(function, parallel=parallel)
     if config.DISABLE_JIT or not calls:
         return compiled
-    ready = set()
 
     @functools.wraps(function)
     def with_calls(like, *arguments):
-        if like.dtype not in ready:
-            for call in calls:
-                call.name_it(like.dtype)
-            ready.add(like.dtype)
+        for call in calls:
+            call.name_it(like.dtype)
         return compiled(like, *arguments)
 
     return with_calls
@@ -110,7 +107,7 @@ def outside(*kinds):
         def symbol(real):
             return f"numpylstm_{function.__module__}_{function.__name__}_{real}_{simd.VECTOR_BYTES}"
 
-        @functools.cache
+        @functools.cache  # so that it is done once
         def name_it(dtype):
             _name_tile(dtype)
             signature = signature_for(from_dtype(dtype))

@@ -10,7 +10,7 @@ The rounding is the old trick of adding 1.5 * 2**mantissa: at that size a float 
 for a fraction. ln 2 is subtracted in two parts, the first of which has so few bits that n times it
 is exact (Cody and Waite 1980).
 
-At most 2 ulp in float32 and 2.1 ulp in float64, down to the subnormal numbers; exp(-inf) = 0,
+At most 2 ulp in float32 and 2.2 ulp in float64, down to the subnormal numbers; exp(-inf) = 0,
 exp(inf) = inf, NaN stays NaN. The functions take and return one scalar, and each multiply-add is
 named (`fma`): the compiler is given no freedom, and so the result is the same wherever a function
 is inlined.

@@ -223,7 +223,8 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
             while i < i1:
                 i_stop = i + rows_of_next_tile(i1 - i)
                 rows = block(A, i, i_stop, k, k_stop)
-                if j_stop - jj > 2 * width or A.strides[1] != A.itemsize:  # used more than once
+                # For a single panel a copy does not pay, unless the tile would jump at each term.
+                if j_stop - jj > 2 * width or A.strides[1] != A.itemsize:
                     rows = pack_rows(rows, packed_a)
                 for j in range(jj, j_stop, 2 * width):
                     at = (j - jj) // (2 * width) * DEPTH
