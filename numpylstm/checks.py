@@ -103,7 +103,8 @@ def check_ids(
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
     _check_shape(where, name, ids, ids.shape if shape is None else shape, because)
-    if ids.view(UNSIGNED[ids.itemsize]).max() >= size:  # a negative id is a very large one there
+    unsigned = ids.view(UNSIGNED[ids.itemsize])  # a negative id is a very large one there
+    if unsigned.item(unsigned.argmax()) >= size:  # NumPy finds where sooner than how large
         wrong = (ids < 0) | (ids >= size)
         raise ValueError(
             f"{where}: {name} must lie in [0, {size}), got {_first(ids, wrong)}; "

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_ids, check_weights
-from numpylstm.kernels import embedding, lstm, matmul, rnn, softmax
+from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
 from numpylstm.kernels.memory import empty
 from numpylstm.reference import (
     CrossEntropyCache,
@@ -34,6 +34,7 @@ Array = NDArray[Any]
 
 SMALL = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
 EXP = 16  # multiply-adds that an exponential takes
+MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
@@ -71,9 +72,20 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
     return C
 
 
-def _column_sums(X: Array) -> Array:
-    """X.sum(axis=0); as a product it runs on all threads, and each sum is taken in order."""
-    return _product(np.ones((1, X.shape[0]), X.dtype), X)[0]
+def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
+    """From dy (N, V) of ``y = x @ W + b`` to dx (N, D), dW and db; dW lies in memory as W does.
+
+    x and dy are C-contiguous, W or its transpose is.
+    """
+    if dy.size * x.shape[1] < SMALL:
+        base, turned = _matrix(W)
+        dx, dW, db = np.empty_like(x), np.empty_like(base), np.empty(W.shape[1], W.dtype)
+        matmul.gradients_alone(x, base, turned, dy, dx, dW, db)
+        return dx, dW.T if turned else dW, db
+    # C = A B is also C' = B' A'
+    dW = _product(dy.T, x).T if _matrix(W)[1] else _product(x.T, dy)
+    # As a product, column sums run on all threads, and each sum is taken in order.
+    return _product(dy, W.T), dW, _product(np.ones((1, len(dy)), dy.dtype), dy)[0]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -203,8 +215,9 @@ def rnn_backward(
         _contiguous(Wh), panels, _contiguous(h), _contiguous(dhs), dh, da,
         rnn.ACTIVATIONS.index(activation), shares,
     )  # fmt: skip
-    dx, dWx, dWh, db = _weight_gradients(x, h_prev, Wx, da.reshape(T * B, H))
-    return dx, dh, dWx, dWh, db
+    da, states = da.reshape(T * B, H), _contiguous(h_prev).reshape(T * B, H)
+    dx, dWx, db = _gradients(da, _contiguous(x).reshape(T * B, -1), Wx)
+    return dx.reshape(x.shape), dh, dWx, _product(states.T, da), db
 
 
 # ---------------------------------------------------------------------------------------------
@@ -297,8 +310,9 @@ def lstm_backward(
     panels = empty((shares if by_rows else 1, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
     kernel = lstm.backward_by_rows if by_rows else lstm.backward_by_units
     kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
-    dx, dWx, dWh, db = _weight_gradients(x, h_prev, Wx, da.reshape(T * B, 4 * H))
-    return dx, dh, dc, dWx, dWh, db
+    da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
+    dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
+    return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db
 
 
 def _check_recurrent(
@@ -318,15 +332,6 @@ def _check_recurrent(
     check_array(where, "x", x, ("T", "B", D), dtype, "D is fixed by Wx")
     for name, state in states.items():
         check_array(where, name, state, (x.shape[1], H), dtype, "B is fixed by x, H by Wx")
-
-
-def _weight_gradients(
-    x: Array, h_prev: Array, Wx: Array, da: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Form dx, dWx, dWh and db from da (T*B, columns): products over all time steps at once."""
-    rows, states = x.reshape(len(da), -1), h_prev.reshape(len(da), -1)
-    dx = _product(da, Wx.T).reshape(x.shape)
-    return dx, _product(rows.T, da), _product(states.T, da), _column_sums(da)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -373,11 +378,9 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     x, W = cache
     shape = (*x.shape[:-1], W.shape[1])
     check_array("linear_backward", "dy", dy, shape, x.dtype, "it has the shape of y")
-    rows, drows = x.reshape(-1, x.shape[-1]), _contiguous(dy).reshape(-1, dy.shape[-1])
-    dx = _product(drows, W.T).reshape(x.shape)
-    # C = A B is also C' = B' A'
-    dW = _product(drows.T, rows).T if _matrix(W)[1] else _product(rows.T, drows)
-    return dx, dW, _column_sums(drows)
+    rows, drows = _contiguous(x).reshape(-1, x.shape[-1]), _contiguous(dy).reshape(-1, dy.shape[-1])
+    dx, dW, db = _gradients(drows, rows, W)
+    return dx.reshape(x.shape), dW, db
 
 
 def _check_rows(
@@ -407,7 +410,9 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     mask : the shape of uniform
     """
     mask = empty(uniform.shape, dtype)
-    np.multiply(uniform >= np.float32(p), dtype.type(1 / (1 - p)), out=mask)
+    dropout.fill_mask(
+        _contiguous(uniform).reshape(-1), p, mask.reshape(-1), shares_for(MOVE * mask.size)
+    )
     return mask
 
 
@@ -442,8 +447,13 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
 
 
 def _times(x: Array, mask: Array) -> Array:
-    """The product, in memory that is used again."""
-    return np.multiply(x, mask, out=empty(x.shape, x.dtype))
+    """The product of two arrays of one shape."""
+    y = empty(x.shape, x.dtype)
+    dropout.multiply(
+        _contiguous(x).reshape(-1), _contiguous(mask).reshape(-1), y.reshape(-1),
+        shares_for(MOVE * y.size),
+    )  # fmt: skip
+    return y
 
 
 # ---------------------------------------------------------------------------------------------

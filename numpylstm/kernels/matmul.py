@@ -279,6 +279,22 @@ def multiply_alone(A, a_transposed, B, b_transposed, D, C):
     multiply_here(A, a_transposed, B, b_transposed, D, C)
 
 
+@kernel(calls=(multiply_share,))
+def gradients_alone(x, W, transposed, dy, dx, dW, db):
+    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on one thread.
+
+    W is (D, V), or (V, D) if it is stored transposed; dW lies as W does.
+    """
+    none = np.zeros((1, max(W.shape)), x.dtype)
+    multiply_here(dy, False, W, not transposed, none, dx)
+    if transposed:  # C = A B is also C' = B' A'
+        multiply_here(dy, True, x, False, none, dW)
+    else:
+        multiply_here(x, True, dy, False, none, dW)
+    ones = np.ones((1, len(dy)), x.dtype)
+    multiply_here(ones, False, dy, False, none, db.reshape(1, -1))
+
+
 @kernel(parallel=True, calls=(multiply_share,))
 def multiply(A, a_transposed, B, b_transposed, D, C, shares):
     """C (M, N) = D + A (M, K) @ B (K, N); A, B stored transposed if so flagged; D (M or 1, N)."""

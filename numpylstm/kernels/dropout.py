@@ -1,0 +1,50 @@
+"""Dropout: a mask from random numbers, and an array times a mask."""
+
+import numpy as np
+from numba import prange
+
+from .compiling import inner, kernel
+from .parts import part
+from .simd import widest_vectors
+
+LINE = 16  # elements: no two threads write to one cache line
+
+
+@inner
+def mask_piece(uniform, p, kept, mask):
+    """Fill a share of a mask."""
+    widest_vectors()
+    dropped = mask.dtype.type(0)
+    for k in range(mask.size):
+        mask[k] = kept if uniform[k] >= p else dropped
+
+
+@inner
+def multiply_piece(x, mask, y):
+    """Fill a share of y = x * mask."""
+    widest_vectors()
+    for k in range(y.size):
+        y[k] = x[k] * mask[k]
+
+
+@kernel(parallel=True)
+def fill_mask(uniform, p, mask, shares):
+    """Fill mask (N,): 1 / (1 - p) where uniform (N,) is at least p, else 0."""
+    kept, p = mask.dtype.type(1 / (1 - p)), uniform.dtype.type(p)
+    if shares == 1:
+        mask_piece(uniform, p, kept, mask)
+        return
+    for share in prange(shares):
+        first, last = part(mask.size, np.intp(share), shares, LINE)
+        mask_piece(uniform[first:last], p, kept, mask[first:last])
+
+
+@kernel(parallel=True)
+def multiply(x, mask, y, shares):
+    """Fill y (N,) = x * mask."""
+    if shares == 1:
+        multiply_piece(x, mask, y)
+        return
+    for share in prange(shares):
+        first, last = part(y.size, np.intp(share), shares, LINE)
+        multiply_piece(x[first:last], mask[first:last], y[first:last])
