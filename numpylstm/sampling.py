@@ -94,12 +94,16 @@ def draw(
     """Draw one id from the softmax of ``logits / temperature`` over the k best allowed ids."""
     if not np.isfinite(logits).all():
         raise ValueError("generate: the scores of the model are not finite; its parameters explode")
-    scores = np.where(allowed, logits, -np.inf).astype(np.float64)
-    ids = best(scores, k) if k < len(scores) else np.arange(k)
+    scores = np.where(allowed, logits, -np.inf)
+    ids = best(scores, k) if k < len(scores) else None
+    weights = (scores if ids is None else scores[ids]).astype(np.float64)
+    weights -= weights.max()
     with np.errstate(over="ignore"):  # a tiny temperature: exp(-infinity) is 0, as it should be
-        weights = np.exp((scores[ids] - scores.max()) / temperature)
+        weights /= temperature
+        np.exp(weights, out=weights)
     upto = np.cumsum(weights)  # inverse transform: the share of the line on which a number falls
-    return int(ids[np.searchsorted(upto, rng.random() * upto[-1], side="right")])
+    place = np.searchsorted(upto, rng.random() * upto[-1], side="right")
+    return int(place if ids is None else ids[place])
 
 
 def best(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
