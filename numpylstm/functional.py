@@ -410,9 +410,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     mask : the shape of uniform
     """
     mask = empty(uniform.shape, dtype)
-    dropout.fill_mask(
-        _contiguous(uniform).reshape(-1), p, mask.reshape(-1), shares_for(MOVE * mask.size)
-    )
+    dropout.fill_mask(_contiguous(uniform), p, mask, shares_for(MOVE * mask.size))
     return mask
 
 
@@ -449,10 +447,7 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
 def _times(x: Array, mask: Array) -> Array:
     """The product of two arrays of one shape."""
     y = empty(x.shape, x.dtype)
-    dropout.multiply(
-        _contiguous(x).reshape(-1), _contiguous(mask).reshape(-1), y.reshape(-1),
-        shares_for(MOVE * y.size),
-    )  # fmt: skip
+    dropout.multiply(_contiguous(x), _contiguous(mask), y, shares_for(MOVE * y.size))
     return y
 
 
@@ -501,10 +496,7 @@ def sequence_cross_entropy_forward(
     logits, targets = _contiguous(logits), np.array(targets, np.intp, order="C")
     log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
-    softmax.forward(
-        logits.reshape(T * B, V), targets.reshape(-1), log_z.reshape(-1), nll.reshape(-1),
-        predicted.reshape(-1), shares_for(EXP * logits.size),
-    )  # fmt: skip
+    softmax.forward(logits, targets, log_z, nll, predicted, shares_for(EXP * logits.size))
     loss = (coefficients * nll).sum()
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
@@ -523,11 +515,10 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     dlogits : (T, B, V)
     """
     logits, log_z, targets, coefficients, _, _ = cache
-    V = logits.shape[-1]
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
-        logits.reshape(-1, V), targets.reshape(-1), log_z.reshape(-1),
-        np.ascontiguousarray(coefficients * logits.dtype.type(dloss)).reshape(-1),
-        dlogits.reshape(-1, V), shares_for(EXP * logits.size),
+        _contiguous(logits), _contiguous(targets), _contiguous(log_z),
+        np.ascontiguousarray(coefficients * logits.dtype.type(dloss)), dlogits,
+        shares_for(EXP * logits.size),
     )  # fmt: skip
     return dlogits

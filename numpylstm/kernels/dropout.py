@@ -29,7 +29,8 @@ def multiply_piece(x, mask, y):
 
 @kernel(parallel=True)
 def fill_mask(uniform, p, mask, shares):
-    """Fill mask (N,): 1 / (1 - p) where uniform (N,) is at least p, else 0."""
+    """Fill a mask of any shape: 1 / (1 - p) where uniform is at least p, else 0."""
+    uniform, mask = uniform.reshape(mask.size), mask.reshape(mask.size)
     kept, p = mask.dtype.type(1 / (1 - p)), uniform.dtype.type(p)
     if shares == 1:
         mask_piece(uniform, p, kept, mask)
@@ -41,7 +42,8 @@ def fill_mask(uniform, p, mask, shares):
 
 @kernel(parallel=True)
 def multiply(x, mask, y, shares):
-    """Fill y (N,) = x * mask."""
+    """Fill y = x * mask, arrays of one shape."""
+    x, mask, y = x.reshape(y.size), mask.reshape(y.size), y.reshape(y.size)
     if shares == 1:
         multiply_piece(x, mask, y)
         return

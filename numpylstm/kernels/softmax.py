@@ -109,7 +109,10 @@ def backward_share(logits, targets, log_z, coefficients, dlogits, share, shares)
 
 @kernel(parallel=True)
 def forward(logits, targets, log_z, nll, predicted, shares):
-    """From logits (N, V), targets (N,), fill log_z, nll (N,) and predicted (N,)."""
+    """From logits (T, B, V), targets (T, B), fill log_z, nll and predicted, all (T, B)."""
+    N, V = targets.size, logits.shape[2]
+    logits, targets, predicted = logits.reshape(N, V), targets.reshape(N), predicted.reshape(N)
+    log_z, nll = log_z.reshape(N), nll.reshape(N)
     if shares == 1:
         forward_share(logits, targets, log_z, nll, predicted, np.intp(0), shares)
         return
@@ -119,7 +122,10 @@ def forward(logits, targets, log_z, nll, predicted, shares):
 
 @kernel(parallel=True)
 def backward(logits, targets, log_z, coefficients, dlogits, shares):
-    """Fill dlogits (N, V) = coefficients (N,) * (softmax(logits) - onehot(targets))."""
+    """Fill dlogits (T, B, V) = coefficients (T, B) * (softmax(logits) - onehot(targets))."""
+    N, V = targets.size, logits.shape[2]
+    logits, dlogits, targets = logits.reshape(N, V), dlogits.reshape(N, V), targets.reshape(N)
+    log_z, coefficients = log_z.reshape(N), coefficients.reshape(N)
     if shares == 1:
         backward_share(logits, targets, log_z, coefficients, dlogits, np.intp(0), shares)
         return
