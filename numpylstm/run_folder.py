@@ -15,13 +15,20 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from numpylstm import checkpoint
 from numpylstm.checkpoint import write_atomically
 from numpylstm.plots import training_curves
 from numpylstm.training import Row, Run
+
+try:
+    import fcntl
+except ImportError:  # Windows has no locks that end with their process
+    fcntl = None  # type: ignore[assignment]
 
 CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
 LAST, BEST = "last.npz", "best.npz"
@@ -31,16 +38,42 @@ class RunFolderError(ValueError):
     """A folder that cannot take a run, or holds none."""
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes out: two that write one run would mix their files.
+
+    The lock is the system's and ends with the process, however that ends; nothing is left behind.
+    Where the system or the disk has none, nobody is kept out.
+    """
+    if fcntl is None or not folder.is_dir():
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFolderError(
+                f"{folder} is in use: another process trains there; stop it first, or wait"
+            ) from None
+        except OSError:
+            pass  # a network disk without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def create(path: Path) -> Path:
     """Make the folder of a new run; one that holds anything is refused."""
     try:
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
-        checkpoint.remove_leftovers(path)  # of a run that was killed before its first save
-        if any(path.iterdir()):
-            advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
-            raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
+        with held(path):
+            checkpoint.remove_leftovers(path)  # of a run that was killed before its first save
+            if any(path.iterdir()):
+                advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
+                raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
     except OSError as error:
         raise RunFolderError(f"--out {path} cannot be used: {error.strerror}") from error
     return path

@@ -428,6 +428,26 @@ def test_a_run_that_was_killed_before_its_first_save_can_be_started_again(folder
 # --- the same bytes ----------------------------------------------------------------------------
 
 
+def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
+    expected, _ = whole_run(folder, TINY)
+    process = start(folder, *TINY, "--out", "held")
+    wait_for(process, "First step done")
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for arguments in (("--resume", "held"), (*TINY, "--out", "held")):
+            before = {entry.name for entry in (folder / "held").iterdir()}
+            _, err = run(folder, *arguments, expect=2)
+            assert err == (
+                "numpylstm-train: error: held is in use: another process trains there; "
+                "stop it first, or wait\n"
+            )
+            assert {entry.name for entry in (folder / "held").iterdir()} == before
+    finally:
+        process.send_signal(signal.SIGCONT)
+    finish(process)
+    assert files(folder / "held") == expected
+
+
 def test_resumed_at_the_end_of_an_epoch_and_made_longer(folder):
     """As if it had been planned that long, except in what says how long it was planned."""
     out = folder / "longer"

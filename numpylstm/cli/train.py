@@ -6,10 +6,14 @@ import re
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, add_settings, add_threads, flag, run, set_threads
 from numpylstm.config import PRESETS, TrainConfig, from_preset
+
+if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
+    from numpylstm.data import Corpus
+    from numpylstm.training import Run
 
 GROUPS = {
     "data": "text (default: Python's own language reference)",
@@ -104,8 +108,8 @@ def command(
     **changes: Any,
 ) -> None:
     """Start a run, or go on with one."""
-    from numpylstm import __version__, run_folder, session
-    from numpylstm.training import check_corpus, describe, new_run
+    from numpylstm import run_folder, session
+    from numpylstm.training import check_corpus, new_run
 
     set_threads(threads)
     if resume is not None:
@@ -113,18 +117,29 @@ def command(
         for name, value in new_only.items():
             if value is not None:
                 raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
-        folder = resume
-        training_run, corpus = session.resume(folder, changes)
-    else:
-        paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
-        preset = preset or "demo"
-        config = from_preset(preset, **(changes | paths))
-        corpus = session.load_corpus(config)
-        check_corpus(config, corpus)
-        training_run = new_run(config, corpus)
-        if check_gradients:
-            session.check_gradients(training_run, corpus)
-        folder = run_folder.create(out or run_folder.next_free(Path("runs"), preset))
+        with run_folder.held(resume):
+            train_in(resume, *session.resume(resume, changes), save_every)
+        return
+    paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
+    preset = preset or "demo"
+    config = from_preset(preset, **(changes | paths))
+    corpus = session.load_corpus(config)
+    check_corpus(config, corpus)
+    training_run = new_run(config, corpus)
+    if check_gradients:
+        session.check_gradients(training_run, corpus)
+    folder = run_folder.create(out or run_folder.next_free(Path("runs"), preset))
+    with run_folder.held(folder):
+        train_in(folder, training_run, corpus, save_every)
+
+
+def train_in(
+    folder: Path, training_run: "Run", corpus: "Corpus", save_every: tuple[float, str] | None
+) -> None:
+    """Train a run in its folder to the end."""
+    from numpylstm import __version__, run_folder, session
+    from numpylstm.training import describe
+
     run_folder.begin(folder, training_run)
     print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)
     again = ["numpylstm-train", "--resume", str(folder)]
