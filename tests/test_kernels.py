@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from numpylstm.kernels import compiling, elementary, matmul, memory, simd, update
+from numpylstm.kernels import compiling, elementary, matmul, memory, simd, update, views
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -233,7 +233,7 @@ def test_an_update_of_rows_leaves_the_others_alone(rng, dtype):
 
 @njit
 def pack(S, panels):
-    matmul.pack_columns(simd.block(S, 0, S.shape[0], 0, S.shape[1]), panels)
+    matmul.pack_columns(views.block(S, 0, S.shape[0], 0, S.shape[1]), panels)
 
 
 @pytest.mark.parametrize("columns", [1, 64, 300])

@@ -26,19 +26,8 @@ from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
 from .matmul import multiply_here, multiply_share, pack_vector, rows_of_next_tile
 from .parts import part
-from .simd import (
-    AHEAD,
-    TILE_ROWS,
-    VECTOR_BYTES,
-    at_time,
-    block,
-    halved,
-    lanes_of,
-    run,
-    tile,
-    turned,
-    widest_vectors,
-)
+from .simd import AHEAD, TILE_ROWS, VECTOR_BYTES, lanes_of, tile, widest_vectors
+from .views import at_time, block, halved, run, turned
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun
 SIDE_BY_SIDE = 32  # rows of Wh that are copied at a time, each from left to right

@@ -26,19 +26,16 @@ from .simd import (
     PANELS,
     TILE_ROWS,
     address,
-    block,
     copy_columns,
     copy_panels,
-    equal_rows,
     fma,
     lanes_of,
     prefetch_rows,
-    run,
     tile,
     transpose_square,
-    turned,
     widest_vectors,
 )
+from .views import block, equal_rows, run, turned
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB

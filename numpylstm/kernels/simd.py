@@ -18,12 +18,10 @@ import os
 import platform
 
 import llvmlite.binding
-import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 
 def _features():
@@ -120,7 +118,7 @@ def widest_vectors():
 # Writing LLVM: pointers into arrays, whole and masked vectors
 # ---------------------------------------------------------------------------------------------
 
-_INT = ir.IntType(64)
+INT = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
 
@@ -184,7 +182,7 @@ class _Vectors:
 
     def mask(self, lanes):
         """True in the first `lanes` lanes."""
-        index = ir.VectorType(_INT, self.lanes)
+        index = ir.VectorType(INT, self.lanes)
         limit = self._spread(lanes, ir.Constant(index, ir.Undefined))
         return self.b.icmp_signed("<", ir.Constant(index, list(range(self.lanes))), limit)
 
@@ -201,7 +199,7 @@ class _Vectors:
         return self.b.call(function, [a, b, c])
 
 
-def _pointer(context, builder, kind, value, dimensions):
+def unpacked(context, builder, kind, value, dimensions):
     """Base address, shape and strides (bytes) of an array argument."""
     array = context.make_array(kind)(context, builder, value)
     shape = cgutils.unpack_tuple(builder, array.shape, dimensions)
@@ -214,8 +212,8 @@ def _pointer(context, builder, kind, value, dimensions):
 # ---------------------------------------------------------------------------------------------
 
 
-_TILE_ARGUMENTS = [_INT] * 4 + [_BYTE_POINTER, _INT, _INT, _BYTE_POINTER, _INT, _INT]
-_TILE_ARGUMENTS += [_BYTE_POINTER, _INT, _BYTE_POINTER, _INT, _INT, _BYTE_POINTER, _INT]
+_TILE_ARGUMENTS = [INT] * 4 + [_BYTE_POINTER, INT, INT, _BYTE_POINTER, INT, INT]
+_TILE_ARGUMENTS += [_BYTE_POINTER, INT, _BYTE_POINTER, INT, INT, _BYTE_POINTER, INT]
 
 
 _TILE_TYPE = ir.FunctionType(ir.VoidType(), _TILE_ARGUMENTS)
@@ -233,11 +231,11 @@ def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
     def codegen(context, builder, sig, args):
         _, _, _, A, B, _, D, C, _, ahead = sig.args
         rows, lanes0, lanes1, a, b, b_apart, d, c, apart, next_b = args
-        a, (_, depth), (a_row, a_k) = _pointer(context, builder, A, a, 2)
-        b, _, (b_k, _) = _pointer(context, builder, B, b, 2)
-        d, _, (d_row, _) = _pointer(context, builder, D, d, 2)
-        c, _, (c_row, _) = _pointer(context, builder, C, c, 2)
-        next_b, _, (next_k, _) = _pointer(context, builder, ahead, next_b, 2)
+        a, (_, depth), (a_row, a_k) = unpacked(context, builder, A, a, 2)
+        b, _, (b_k, _) = unpacked(context, builder, B, b, 2)
+        d, _, (d_row, _) = unpacked(context, builder, D, d, 2)
+        c, _, (c_row, _) = unpacked(context, builder, C, c, 2)
+        next_b, _, (next_k, _) = unpacked(context, builder, ahead, next_b, 2)
         arguments = [rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart,
                      d, d_row, c, c_row, apart, next_b, next_k]  # fmt: skip
         name = tile_symbol(A.dtype)
@@ -280,7 +278,7 @@ def define_tile(typingctx, like):
         function.attributes.add("noinline")
         function.attributes.add("nounwind")
         _write_tile(ir.IRBuilder(function.append_basic_block("entry")), like.dtype, function.args)
-        return builder.ptrtoint(function, _INT)
+        return builder.ptrtoint(function, INT)
 
     return types.intp(like), codegen
 
@@ -290,36 +288,36 @@ def _write_tile(builder, real, arguments):
     rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart = arguments[:10]
     d, d_row, c, c_row, apart, next_b, next_k = arguments[10:]
     v = _Vectors(builder, real)
-    size = _INT(v.size)
-    columns = [_INT(0), builder.mul(apart, size)]
-    b_columns = [_INT(0), builder.mul(b_apart, size)]
+    size = INT(v.size)
+    columns = [INT(0), builder.mul(apart, size)]
+    b_columns = [INT(0), builder.mul(b_apart, size)]
     masks = [v.mask(lanes0), v.mask(lanes1)]
     whole = builder.and_(
-        builder.icmp_signed("==", lanes0, _INT(v.lanes)),
-        builder.icmp_signed("==", lanes1, _INT(v.lanes)),
+        builder.icmp_signed("==", lanes0, INT(v.lanes)),
+        builder.icmp_signed("==", lanes1, INT(v.lanes)),
     )
-    single = builder.icmp_signed("==", lanes1, _INT(0))
+    single = builder.icmp_signed("==", lanes1, INT(0))
 
     def write(rows, vectors, masked):
         """C = D + A @ B for a fixed number of rows, with all of C in registers."""
         mask = masks if masked else [None, None]
         # Rows 3q, 3q+1 and 3q+2 share a pointer: x86 addresses offer base + {0, 1, 2} strides.
-        a_row2 = builder.shl(a_row, _INT(1))
+        a_row2 = builder.shl(a_row, INT(1))
         offsets = [(), (a_row,), (a_row2,)]
-        groups = [v.at(a, builder.mul(a_row, _INT(r))) for r in range(0, rows, 3)]
+        groups = [v.at(a, builder.mul(a_row, INT(r))) for r in range(0, rows, 3)]
         start = [
             [
-                v.load(v.at(d, builder.mul(d_row, _INT(r)), columns[n]), mask[n])
+                v.load(v.at(d, builder.mul(d_row, INT(r)), columns[n]), mask[n])
                 for n in range(vectors)
             ]
             for r in range(rows)
         ]
         before = builder.block
         loop, done = (builder.append_basic_block(n) for n in ("along_k", "store"))
-        builder.cbranch(builder.icmp_signed(">", depth, _INT(0)), loop, done)
+        builder.cbranch(builder.icmp_signed(">", depth, INT(0)), loop, done)
 
         builder.position_at_end(loop)
-        phis = [builder.phi(_INT), builder.phi(_BYTE_POINTER), builder.phi(_BYTE_POINTER)]
+        phis = [builder.phi(INT), builder.phi(_BYTE_POINTER), builder.phi(_BYTE_POINTER)]
         phis += [builder.phi(_BYTE_POINTER) for _ in groups]
         left, b_at, next_at, *a_at = phis
         sums = [[builder.phi(v.type) for _ in range(vectors)] for _ in range(rows)]
@@ -330,9 +328,9 @@ def _write_tile(builder, real, arguments):
             new.append([v.multiply_add(x, right[n], sums[r][n]) for n in range(vectors)])
         for n in range(vectors):
             v.prefetch(v.at(next_at, b_columns[n]))
-        following = [builder.sub(left, _INT(1)), v.at(b_at, b_k), v.at(next_at, next_k)]
+        following = [builder.sub(left, INT(1)), v.at(b_at, b_k), v.at(next_at, next_k)]
         following += [v.at(pointer, a_k) for pointer in a_at]
-        builder.cbranch(builder.icmp_signed(">", following[0], _INT(0)), loop, done)
+        builder.cbranch(builder.icmp_signed(">", following[0], INT(0)), loop, done)
         for phi, first, after in zip(phis, [depth, b, next_b, *groups], following, strict=True):
             phi.add_incoming(first, before)
             phi.add_incoming(after, loop)
@@ -348,7 +346,7 @@ def _write_tile(builder, real, arguments):
                 new[r][n] = result
         for r in range(rows):
             for n in range(vectors):
-                v.store(new[r][n], v.at(c, builder.mul(c_row, _INT(r)), columns[n]), mask[n])
+                v.store(new[r][n], v.at(c, builder.mul(c_row, INT(r)), columns[n]), mask[n])
         builder.ret_void()
 
     def switch(vectors, masked):
@@ -357,7 +355,7 @@ def _write_tile(builder, real, arguments):
         cases = builder.switch(rows, nothing)
         for n in range(1, TILE_ROWS + 1):
             case = builder.append_basic_block(f"rows{n}")
-            cases.add_case(_INT(n), case)
+            cases.add_case(INT(n), case)
             builder.position_at_end(case)
             write(n, vectors, masked)
         builder.position_at_end(nothing)
@@ -381,9 +379,9 @@ def _prefetch_rows(typingctx, rows, C, apart):
     signature = types.void(types.intp, C, types.intp)
 
     def codegen(context, builder, sig, args):
-        c, _, (c_row, _) = _pointer(context, builder, sig.args[1], args[1], 2)
+        c, _, (c_row, _) = unpacked(context, builder, sig.args[1], args[1], 2)
         v = _Vectors(builder, sig.args[1].dtype)
-        second = builder.mul(args[2], _INT(v.size))
+        second = builder.mul(args[2], INT(v.size))
         with cgutils.for_range(builder, args[0]) as loop:
             row = v.at(c, builder.mul(loop.index, c_row))
             v.prefetch(row, write=True)
@@ -407,8 +405,8 @@ def _copy_columns(typingctx, lanes, S, P):
     signature = types.void(types.intp, S, P)
 
     def codegen(context, builder, sig, args):
-        s, (depth, _), (s_k, _) = _pointer(context, builder, sig.args[1], args[1], 2)
-        p, _, (p_k, _) = _pointer(context, builder, sig.args[2], args[2], 2)
+        s, (depth, _), (s_k, _) = unpacked(context, builder, sig.args[1], args[1], 2)
+        p, _, (p_k, _) = unpacked(context, builder, sig.args[2], args[2], 2)
         v = _Vectors(builder, sig.args[1].dtype)
         mask = v.mask(args[0])
         with cgutils.for_range(builder, depth) as loop:
@@ -429,17 +427,17 @@ def _copy_panels(typingctx, S, P, apart):
     signature = types.void(S, P, types.intp)
 
     def codegen(context, builder, sig, args):
-        s, (depth, _), (s_k, _) = _pointer(context, builder, sig.args[0], args[0], 2)
-        p, _, (p_k, _) = _pointer(context, builder, sig.args[1], args[1], 2)
+        s, (depth, _), (s_k, _) = unpacked(context, builder, sig.args[0], args[0], 2)
+        p, _, (p_k, _) = unpacked(context, builder, sig.args[1], args[1], 2)
         v = _Vectors(builder, sig.args[0].dtype)
         panel = builder.mul(args[2], p_k)
         with cgutils.for_range(builder, depth) as loop:
             source, target = (v.at(x, builder.mul(loop.index, k)) for x, k in ((s, s_k), (p, p_k)))
             for n in range(PANELS):
                 for half in range(2):
-                    value = v.load(v.at(source, _INT((2 * n + half) * VECTOR_BYTES)))
-                    at = builder.mul(_INT(n), panel)
-                    v.store(value, v.at(target, at, _INT(half * VECTOR_BYTES)))
+                    value = v.load(v.at(source, INT((2 * n + half) * VECTOR_BYTES)))
+                    at = builder.mul(INT(n), panel)
+                    v.store(value, v.at(target, at, INT(half * VECTOR_BYTES)))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -460,11 +458,11 @@ def _transpose_square(typingctx, S, P):
     signature = types.void(S, P)
 
     def codegen(context, builder, sig, args):
-        s, _, (s_row, _) = _pointer(context, builder, sig.args[0], args[0], 2)
-        p, _, (p_row, _) = _pointer(context, builder, sig.args[1], args[1], 2)
+        s, _, (s_row, _) = unpacked(context, builder, sig.args[0], args[0], 2)
+        p, _, (p_row, _) = unpacked(context, builder, sig.args[1], args[1], 2)
         v = _Vectors(builder, sig.args[0].dtype)
         n = v.lanes
-        rows = [v.load(v.at(s, builder.mul(s_row, _INT(r)))) for r in range(n)]
+        rows = [v.load(v.at(s, builder.mul(s_row, INT(r)))) for r in range(n)]
         # Swap the off-diagonal quarters of blocks of 2, then of 4, 8, ... (Eklundh 1972).
         step = 1
         while step < n:
@@ -478,7 +476,7 @@ def _transpose_square(typingctx, S, P):
                     rows[r + step] = builder.shuffle_vector(*pair, ir.Constant(kind, lower))
             step *= 2
         for r in range(n):
-            v.store(rows[r], v.at(p, builder.mul(p_row, _INT(r))))
+            v.store(rows[r], v.at(p, builder.mul(p_row, INT(r))))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -494,7 +492,7 @@ def transpose_square(S, P):
 def _address(typingctx, array):
     def codegen(context, builder, signature, args):
         data = context.make_array(array)(context, builder, args[0]).data
-        return builder.ptrtoint(data, _INT)
+        return builder.ptrtoint(data, INT)
 
     return types.intp(array), codegen
 
@@ -505,140 +503,9 @@ def address(array):
     return array.ctypes.data
 
 
-# ---------------------------------------------------------------------------------------------
-# Views
-#
-# Slices as Numba makes them test their bounds and count references. Within kernels that are called
-# thousands of times for small layers this costs more than the arithmetic, and it doubles the time
-# that kernels take to compile. These views do neither: the arrays must outlive them.
-# ---------------------------------------------------------------------------------------------
-
-
-def _view(context, builder, kind, pointer, shape, strides):
-    """An array value of type `kind` that owns nothing."""
-    view = context.make_array(kind)(context, builder)
-    populate_array(
-        view,
-        data=builder.bitcast(pointer, view.data.type),
-        shape=shape,
-        strides=strides,
-        itemsize=_INT(kind.dtype.bitwidth // 8),
-        meminfo=None,
-    )
-    return view._getvalue()
-
-
-def _block(typingctx, X, i0, i1, j0, j1):
-    n = types.intp
-    kind = types.Array(X.dtype, 2, "A")
-
-    def codegen(context, builder, signature, args):
-        x, _, (row, column) = _pointer(context, builder, X, args[0], 2)
-        _, i0, i1, j0, j1 = args
-        at = builder.add(builder.mul(i0, row), builder.mul(j0, column))
-        shape = [builder.sub(i1, i0), builder.sub(j1, j0)]
-        return _view(context, builder, kind, builder.gep(x, [at]), shape, [row, column])
-
-    return kind(X, n, n, n, n), codegen
-
-
-@emits(_block)
-def block(X, i0, i1, j0, j1):
-    """X[i0:i1, j0:j1], in a type that admits any strides; the bounds are trusted."""
-    return X[i0:i1, j0:j1]
-
-
-def _turned(typingctx, X):
-    kind = types.Array(X.dtype, 2, "A")
-
-    def codegen(context, builder, signature, args):
-        x, shape, strides = _pointer(context, builder, X, args[0], 2)
-        return _view(context, builder, kind, x, shape[::-1], strides[::-1])
-
-    return kind(X), codegen
-
-
-@emits(_turned)
-def turned(X):
-    """X.T, in a type that admits any strides."""
-    return X.T
-
-
-def _halved(typingctx, X):
-    kind = types.Array(X.dtype, 2, "A")
-
-    def codegen(context, builder, signature, args):
-        x, (height, width), (row, column) = _pointer(context, builder, X, args[0], 2)
-        one = _INT(1)
-        shape = [builder.shl(height, one), builder.lshr(width, one)]
-        return _view(context, builder, kind, x, shape, [builder.lshr(row, one), column])
-
-    return kind(X), codegen
-
-
-@emits(_halved)
-def halved(X):
-    """X (R, 2N), contiguous, as (2R, N)."""
-    return X.reshape(2 * X.shape[0], X.shape[1] // 2)
-
-
-def _equal_rows(typingctx, D, rows):
-    kind = types.Array(D.dtype, 2, "A")
-
-    def codegen(context, builder, signature, args):
-        d, (height, width), (row, column) = _pointer(context, builder, D, args[0], 2)
-        single = builder.icmp_signed("==", height, _INT(1))
-        strides = [builder.select(single, _INT(0), row), column]
-        return _view(context, builder, kind, d, [args[1], width], strides)
-
-    return kind(D, types.intp), codegen
-
-
-@emits(_equal_rows)
-def equal_rows(D, rows):
-    """D (rows, N) as it is, or D (1, N) as `rows` equal rows, without a copy."""
-    return np.broadcast_to(D, (rows, D.shape[1]))
-
-
-def _run(typingctx, X, i, j0, j1):
-    n = types.intp
-    kind = types.Array(X.dtype, 1, "C")
-
-    def codegen(context, builder, signature, args):
-        x, _, (row, column) = _pointer(context, builder, X, args[0], 2)
-        at = builder.add(builder.mul(args[1], row), builder.mul(args[2], column))
-        shape = [builder.sub(args[3], args[2])]
-        return _view(context, builder, kind, builder.gep(x, [at]), shape, [column])
-
-    return kind(X, n, n, n), codegen
-
-
-@emits(_run)
-def run(X, i, j0, j1):
-    """X[i, j0:j1], whose elements lie side by side; the bounds are trusted."""
-    return X[i, j0:j1]
-
-
-def _at_time(typingctx, X, t):
-    kind = types.Array(X.dtype, 2, "C")
-
-    def codegen(context, builder, signature, args):
-        x, shape, strides = _pointer(context, builder, X, args[0], 3)
-        at = builder.gep(x, [builder.mul(args[1], strides[0])])
-        return _view(context, builder, kind, at, shape[1:], strides[1:])
-
-    return kind(X, types.intp), codegen
-
-
-@emits(_at_time)
-def at_time(X, t):
-    """X[t] of a contiguous array (T, B, N), which is (B, N); the bounds are trusted."""
-    return X[t]
-
-
 def _lanes_of(typingctx, array):
     def codegen(context, builder, signature, args):
-        return _INT(VECTOR_BYTES // (array.dtype.bitwidth // 8))
+        return INT(VECTOR_BYTES // (array.dtype.bitwidth // 8))
 
     return types.intp(array), codegen
 

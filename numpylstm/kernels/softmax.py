@@ -11,7 +11,8 @@ from numba import prange
 from .compiling import inner, kernel, reordering
 from .elementary import exp
 from .parts import part
-from .simd import run, widest_vectors
+from .simd import widest_vectors
+from .views import run
 
 BLOCK = 64  # numbers looked at side by side
 HALVES = (32, 16, 8, 4, 2, 1)
