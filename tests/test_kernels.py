@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from numpylstm.kernels import compiling, elementary, matmul, memory, simd, update, views
+from numpylstm.kernels import compiling, elementary, matmul, memory, simd, tile, update, views
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -107,32 +107,42 @@ def test_vectorised(function):
 
 
 @compiling.outside(
-    "matrix", "index", "index", "index", "matrix", "index", "matrix", "matrix", "index"
+    "matrix", "index", "index", "index", "index", "matrix", "index", "matrix", "matrix", "index"
 )  # fmt: skip
-def tile_outside(A, rows, lanes0, lanes1, B, b_apart, D, C, apart):
-    simd.tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart, B)
+def tile_outside(A, turned, rows, lanes0, lanes1, B, b_apart, D, C, apart):
+    left = views.turned(A) if turned else views.block(A, 0, rows, 0, B.shape[0])
+    tile.tile(rows, lanes0, lanes1, left, B, b_apart, D, C, apart, B)
 
 
 @compiling.kernel(calls=(tile_outside,))
-def run_tile(A, rows, lanes0, lanes1, B, b_apart, D, C, apart):
-    tile_outside(A, rows, lanes0, lanes1, B, b_apart, D, C, apart)
+def run_tile(A, turned, rows, lanes0, lanes1, B, b_apart, D, C, apart):
+    tile_outside(A, turned, rows, lanes0, lanes1, B, b_apart, D, C, apart)
 
 
 @DTYPES
-@pytest.mark.parametrize("rows", range(1, simd.TILE_ROWS + 1))
-def test_tile(rng, rows, dtype):
-    """Any number of rows, whole vectors and parts of them; nothing else is touched."""
+@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
+@pytest.mark.parametrize("rows", range(1, tile.TILE_ROWS + 1))
+def test_tile(rng, rows, turned, dtype):
+    """Any number of rows and terms, whole vectors and parts of them; nothing else is touched.
+
+    A lies row by row, or column by column as `matmul` packs it.
+    """
     width = simd.VECTOR_BYTES // np.dtype(dtype).itemsize
-    apart, K = width + 3, 7
+    apart = width + 3
     for lanes in {(width, width), (width, 0), (width, 1), (1, 0), (width - 1, width - 1)}:
-        A, B = normal(rng, dtype, rows, K), normal(rng, dtype, K, 2 * width)
-        D, C = normal(rng, dtype, rows, 2 * apart), normal(rng, dtype, rows, 2 * apart)
-        want = C.copy()
-        for vector, n in enumerate(lanes):
-            at, b_at = slice(vector * apart, vector * apart + n), vector * width
-            want[:, at] = D[:, at] + A @ B[:, b_at : b_at + n]
-        run_tile(A, rows, *lanes, B, width, D, C, apart)
-        assert np.allclose(C, want, rtol=0, atol=EPSILON[dtype])
+        for K in (1, 4, 7):
+            A, B = normal(rng, dtype, rows, K), normal(rng, dtype, K, 2 * width)
+            D, C = normal(rng, dtype, rows, 2 * apart), normal(rng, dtype, rows, 2 * apart)
+            want = C.copy()
+            for vector, n in enumerate(lanes):
+                at, b_at = slice(vector * apart, vector * apart + n), vector * width
+                want[:, at] = D[:, at] + A @ B[:, b_at : b_at + n]
+            if turned:
+                columns = np.zeros((K, tile.rows_side_by_side(width)), dtype)
+                columns[:, :rows] = A.T
+                A = columns
+            run_tile(A, turned, rows, *lanes, B, width, D, C, apart)
+            assert np.allclose(C, want, rtol=0, atol=EPSILON[dtype])
 
 
 @njit
@@ -191,12 +201,13 @@ def test_multiply_adds_in_order(rng, dtype):
     A, B = normal(rng, dtype, 31, K), normal(rng, dtype, K, 37)
     C, row = np.empty((31, 37), dtype), np.empty((1, 37), dtype)
     zero = np.zeros((1, 37), dtype)
-    matmul.multiply_alone(A, False, B, False, zero, C)
-    for i in range(31):
-        matmul.multiply_alone(A[i : i + 1].copy(), False, B, False, zero, row)
-        if JIT:
-            assert np.array_equal(C[i], row[0])
-        assert np.allclose(C[i], row[0], rtol=0, atol=EPSILON[dtype] * 10)
+    for turned in (False, True):
+        matmul.multiply_alone(A.T.copy() if turned else A, turned, B, False, zero, C)
+        for i in range(31):
+            matmul.multiply_alone(A[i : i + 1].copy(), False, B, False, zero, row)
+            if JIT:
+                assert np.array_equal(C[i], row[0])
+            assert np.allclose(C[i], row[0], rtol=0, atol=EPSILON[dtype] * 10)
 
 
 # --- optimiser ---------------------------------------------------------------------------------

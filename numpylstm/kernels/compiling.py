@@ -26,7 +26,7 @@ from numba import config, from_dtype, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import simd
+from . import simd, tile
 
 
 def _stamp():
@@ -91,7 +91,7 @@ def outside(*kinds):
     """Compile a large function once, apart from the kernels that call it.
 
     Numba compiles what a kernel calls again into each kernel, and into a parallel one several
-    times over. These functions kernels know by their name only; no others may call `simd.tile`.
+    times over. These functions kernels know by their name only; no others may call `tile.tile`.
     `kinds` are those of the arguments: "index", "matrix" or "sequence" (2-D or 3-D, contiguous),
     "strided" (2-D). Nothing is returned.
     """
@@ -166,9 +166,9 @@ _KINDS = {
 @functools.cache
 def _name_tile(dtype):
     address = _define_tile(np.empty(0, dtype))
-    llvmlite.binding.add_symbol(simd.tile_symbol(dtype), address)
+    llvmlite.binding.add_symbol(tile.symbol(dtype), address)
 
 
 @kernel
 def _define_tile(like):
-    return simd.define_tile(like)
+    return tile.define(like)

@@ -26,7 +26,8 @@ from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
 from .matmul import multiply_here, multiply_share, pack_vector, rows_of_next_tile
 from .parts import part
-from .simd import AHEAD, TILE_ROWS, VECTOR_BYTES, lanes_of, tile, widest_vectors
+from .simd import VECTOR_BYTES, lanes_of, widest_vectors
+from .tile import AHEAD, TILE_ROWS, tile
 from .views import at_time, block, halved, run, turned
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun

@@ -1,6 +1,6 @@
 """Matrix products: C = D + A @ B.
 
-`simd.tile` computes a few rows of one *panel*, two vectors of columns. This file brings the numbers
+`tile` computes a few rows of one *panel*, two vectors of columns. This file brings the numbers
 to it, and what is read again and again must lie close together (Goto and van de Geijn 2008):
 
     for `WIDTH` panels of B                    C: these columns are revisited for each depth
@@ -22,19 +22,17 @@ from numba import prange
 
 from .compiling import inlined, inner, kernel, outside
 from .simd import (
-    AHEAD,
     PANELS,
-    TILE_ROWS,
     address,
     copy_columns,
     copy_panels,
     fma,
     lanes_of,
     prefetch_rows,
-    tile,
     transpose_square,
     widest_vectors,
 )
+from .tile import AHEAD, TILE_ROWS, rows_side_by_side, tile
 from .views import block, equal_rows, run, turned
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
@@ -42,6 +40,8 @@ WIDTH = 16  # panels of B at a time: 768 KiB
 FEW_ROWS = 4  # rows of a tile whose sums, two vectors each, just keep the multipliers busy
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
 RUNS = 8  # the same for a single row of A: as many streams as a core follows at full speed
+
+side_by_side = inlined(rows_side_by_side)
 
 
 @inlined
@@ -126,7 +126,7 @@ def pack_rows(S, flat):
             lanes = min(width, depth - k)
             copy_columns(lanes, block(S, 0, rows, k, depth), block(packed, 0, rows, k, depth))
         return packed
-    step = (TILE_ROWS + width - 1) // width * width
+    step = side_by_side(width)
     packed = block(flat[: DEPTH * step].reshape(DEPTH, step), 0, depth, 0, rows)
     source = turned(S)
     for i in range(0, rows, width):

@@ -13,7 +13,8 @@ from .elementary import sigmoid, tanh
 from .lstm import pack_transposed, start_backward
 from .matmul import rows_of_next_tile
 from .parts import part
-from .simd import AHEAD, lanes_of, tile, widest_vectors
+from .simd import lanes_of, widest_vectors
+from .tile import AHEAD, tile
 from .views import at_time, block, run
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")

@@ -1,0 +1,208 @@
+"""The tile: the innermost block of every matrix product, a few rows of two vectors.
+
+Numba will not hold a block of results in the vector registers while a long sum runs, and that is
+what makes a product fast: each number loaded is then used many times. So the tile is written here
+as LLVM instructions (the micro-kernel of Van Zee and van de Geijn, "BLIS", 2015), and for its
+commonest case, whole vectors of packed operands, in those of the machine (`x86`). All that lies
+around it is ordinary Numba.
+
+Its shape follows from the machine. No result depends on it: each element of a product is one chain
+of fused multiply-adds along K, in order, whatever the tile.
+"""
+
+import functools
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from . import x86
+from .simd import BYTE_POINTER, HAS_FMA, INT, REGISTERS, VECTOR_BYTES, Vectors, emits, unpacked
+
+TILE_ROWS = (REGISTERS - 4) // 2  # two vectors of results in each row; four registers stay free
+AHEAD = 16  # rows of B that a tile asks for before it needs them, if it is to fetch its own
+
+
+def rows_side_by_side(lanes):
+    """Rows of A when the same term of all of them lies side by side: whole vectors."""
+    return (TILE_ROWS + lanes - 1) // lanes * lanes
+
+
+_ARGUMENTS = [INT] * 4 + [BYTE_POINTER, INT, INT, BYTE_POINTER, INT, INT]
+_ARGUMENTS += [BYTE_POINTER, INT, BYTE_POINTER, INT, INT, BYTE_POINTER, INT]
+
+
+_TYPE = ir.FunctionType(ir.VoidType(), _ARGUMENTS)
+
+
+def symbol(dtype):
+    """The name by which kernels find the tile for this dtype."""
+    return f"numpylstm_tile_{dtype}_{VECTOR_BYTES}"
+
+
+def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
+    n = types.intp
+    signature = types.void(n, n, n, A, B, n, D, C, n, ahead)
+
+    def codegen(context, builder, sig, args):
+        _, _, _, A, B, _, D, C, _, ahead = sig.args
+        rows, lanes0, lanes1, a, b, b_apart, d, c, apart, near = args
+        a, (_, depth), (a_row, a_k) = unpacked(context, builder, A, a, 2)
+        b, _, (b_k, _) = unpacked(context, builder, B, b, 2)
+        d, _, (d_row, _) = unpacked(context, builder, D, d, 2)
+        c, _, (c_row, _) = unpacked(context, builder, C, c, 2)
+        near, _, (near_k, _) = unpacked(context, builder, ahead, near, 2)
+        arguments = [rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart,
+                     d, d_row, c, c_row, apart, near, near_k]  # fmt: skip
+        name = symbol(A.dtype)
+        function = cgutils.get_or_insert_function(builder.module, _TYPE, name)
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@emits(_tile)
+def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
+    """C = D + A @ B for one tile: a few rows of two vectors.
+
+    A (rows, K) has any strides. The columns of B (K, .), D and C (rows, .) are two runs of at most
+    one vector: `lanes0` columns from column 0, and `lanes1` columns from column `apart` (of B,
+    from column `b_apart`); within a run they lie side by side. D may be C, or have equal rows
+    (a row stride of zero). At most `TILE_ROWS` rows; `lanes1` may be 0.
+
+    While row k of B is used, row k of `ahead` is brought near: what the tiles that follow will
+    read. Only its address is used, and it may lie past the end of everything.
+    """
+    for b_start, start, lanes in ((0, 0, lanes0), (b_apart, apart, lanes1)):
+        if lanes > 0:
+            product = A[:rows] @ B[:, b_start : b_start + lanes]
+            C[:rows, start : start + lanes] = D[:rows, start : start + lanes] + product
+
+
+@intrinsic
+def define(typingctx, like):
+    """Compile the tile for the dtype of `like`, and return its address.
+
+    Numba compiles what a kernel calls again into each kernel. The tile is far larger than all
+    else, so kernels only know its name; `compiling` gives the name this address beforehand.
+    """
+
+    def codegen(context, builder, signature, args):
+        function = ir.Function(builder.module, _TYPE, "tile")
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        function.attributes.add("nounwind")
+        _write(ir.IRBuilder(function.append_basic_block("entry")), like.dtype, function.args)
+        return builder.ptrtoint(function, INT)
+
+    return types.intp(like), codegen
+
+
+def _write(builder, real, arguments):
+    """The body: one loop over K for each number of rows and kind of tile, chosen by switches."""
+    rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart = arguments[:10]
+    d, d_row, c, c_row, apart, ahead, ahead_k = arguments[10:]
+    v = Vectors(builder, real)
+    size = INT(v.size)
+    columns = [INT(0), builder.mul(apart, size)]
+    b_columns = [INT(0), builder.mul(b_apart, size)]
+    masks = [v.mask(lanes0), v.mask(lanes1)]
+
+    def add_in_any_strides(sums, masks):
+        """Add A @ B to the sums."""
+        # Rows 3q, 3q+1 and 3q+2 share a pointer: x86 addresses offer base + {0, 1, 2} strides.
+        offsets = [(), (a_row,), (builder.shl(a_row, INT(1)),)]
+        groups = [v.at(a, builder.mul(a_row, INT(r))) for r in range(0, len(sums), 3)]
+        before = builder.block
+        loop, done = (builder.append_basic_block(n) for n in ("along_k", "store"))
+        builder.cbranch(builder.icmp_signed(">", depth, INT(0)), loop, done)
+
+        builder.position_at_end(loop)
+        phis = [builder.phi(INT), builder.phi(BYTE_POINTER), builder.phi(BYTE_POINTER)]
+        phis += [builder.phi(BYTE_POINTER) for _ in groups]
+        left, b_at, ahead_at, *a_at = phis
+        going = [[builder.phi(v.type) for _ in row] for row in sums]
+        right = [v.load(v.at(b_at, b_columns[n]), mask) for n, mask in enumerate(masks)]
+        new = []
+        for r, row in enumerate(going):
+            x = v.broadcast(v.at(a_at[r // 3], *offsets[r % 3]))
+            new.append([v.multiply_add(x, y, z) for y, z in zip(right, row, strict=True)])
+        for n in range(len(masks)):
+            v.prefetch(v.at(ahead_at, b_columns[n]))
+        following = [builder.sub(left, INT(1)), v.at(b_at, b_k), v.at(ahead_at, ahead_k)]
+        following += [v.at(pointer, a_k) for pointer in a_at]
+        builder.cbranch(builder.icmp_signed(">", following[0], INT(0)), loop, done)
+        for phi, first, after in zip(phis, [depth, b, ahead, *groups], following, strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(after, loop)
+
+        builder.position_at_end(done)
+        for r, row in enumerate(sums):
+            for n, first in enumerate(row):
+                after, result = new[r][n], builder.phi(v.type)
+                for phi in (going[r][n], result):
+                    phi.add_incoming(first, before)
+                    phi.add_incoming(after, loop)
+                new[r][n] = result
+        return new
+
+    def add_packed(sums, _):
+        """The same, where the terms of each row of A lie side by side."""
+        return x86.add_product(v, sums, a, a_row, v.size, b, ahead, ahead_k, depth)
+
+    def add_packed_turned(sums, _):
+        """The same, where the rows of A lie side by side, `a_step` bytes for each term."""
+        return x86.add_product(v, sums, a, v.size, a_step, b, ahead, ahead_k, depth)
+
+    def write(rows, masks, add):
+        """C = D + A @ B for a fixed number of rows, with all of C in registers."""
+        sums = [
+            [
+                v.load(v.at(d, builder.mul(d_row, INT(r)), columns[n]), mask)
+                for n, mask in enumerate(masks)
+            ]
+            for r in range(rows)
+        ]
+        for r, row in enumerate(add(sums, masks)):
+            for n, mask in enumerate(masks):
+                v.store(row[n], v.at(c, builder.mul(c_row, INT(r)), columns[n]), mask)
+        builder.ret_void()
+
+    def write_all(masks, add):
+        """One case for each number of rows."""
+        nothing = builder.append_basic_block("nothing")
+        cases = builder.switch(rows, nothing)
+        for n in range(1, TILE_ROWS + 1):
+            case = builder.append_basic_block(f"rows{n}")
+            cases.add_case(INT(n), case)
+            builder.position_at_end(case)
+            write(n, masks, add)
+        builder.position_at_end(nothing)
+        builder.ret_void()
+
+    def equal(*pairs):
+        """Whether every value has its number."""
+        tests = [builder.icmp_signed("==", value, INT(number)) for value, number in pairs]
+        return functools.reduce(builder.and_, tests)
+
+    whole = (lanes0, v.lanes), (lanes1, v.lanes)
+    packed = *whole, (b_k, 2 * VECTOR_BYTES), (b_apart, v.lanes)
+    a_step = rows_side_by_side(v.lanes) * v.size
+    kinds = [
+        (equal(*whole), [None, None], add_in_any_strides),
+        (equal((lanes1, 0)), masks[:1], add_in_any_strides),
+    ]
+    if HAS_FMA and VECTOR_BYTES >= x86.LEAST_VECTOR_BYTES:
+        kinds = [
+            (equal(*packed, (a_k, v.size)), [None, None], add_packed),
+            (equal(*packed, (a_row, v.size), (a_k, a_step)), [None, None], add_packed_turned),
+            *kinds,
+        ]
+    for condition, kind, add in kinds:
+        with builder.if_then(condition):
+            after = builder.append_basic_block("never")  # `if_then` expects to go on
+            write_all(kind, add)
+            builder.position_at_end(after)
+    write_all(masks, add_in_any_strides)
