@@ -5,7 +5,7 @@ to it, and what is read again and again must lie close together (Goto and van de
 
     for `WIDTH` panels of B                    C: these columns are revisited for each depth
         for `DEPTH` terms of the sum           B: copied into panels, stays in the second cache
-            for the rows of each tile          A: copied, stays in the first cache
+            for the rows of each tile          A: copied if need be, stays in the first cache
                 for each panel of B
 
 The copies ("packing") also turn transposed operands round, so ``x.T @ dy`` and ``dy @ W.T`` run
@@ -39,6 +39,7 @@ DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 
 WIDTH = 16  # panels of B at a time: 768 KiB
 FEW_ROWS = 4  # rows of a tile whose sums, two vectors each, just keep the multipliers busy
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
+PAGE = 4096  # bytes; addresses so far apart share a set of the first cache
 RUNS = 8  # the same for a single row of A: as many streams as a core follows at full speed
 
 side_by_side = inlined(rows_side_by_side)
@@ -210,6 +211,8 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
     width = lanes_of(C)
     K = B.shape[0]
     depths = (K + DEPTH - 1) // DEPTH
+    # Runs along k are read where they lie, unless all rows would fall into one set of the cache.
+    in_runs = A.strides[1] == A.itemsize and A.strides[0] % PAGE != 0
     for jj in range(j0, j1, 2 * width * WIDTH):
         j_stop = min(j1, jj + 2 * width * WIDTH)
         for depth in range(depths):
@@ -220,8 +223,7 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
             while i < i1:
                 i_stop = i + rows_of_next_tile(i1 - i)
                 rows = block(A, i, i_stop, k, k_stop)
-                # For a single panel a copy does not pay, unless the tile would jump at each term.
-                if j_stop - jj > 2 * width or A.strides[1] != A.itemsize:
+                if not in_runs:
                     rows = pack_rows(rows, packed_a)
                 for j in range(jj, j_stop, 2 * width):
                     at = (j - jj) // (2 * width) * DEPTH
