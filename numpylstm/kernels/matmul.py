@@ -37,7 +37,6 @@ from .views import block, equal_rows, run, turned
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
-FEW_ROWS = 4  # rows of a tile whose sums, two vectors each, just keep the multipliers busy
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
 PAGE = 4096  # bytes; addresses so far apart share a set of the first cache
 RUNS = 8  # the same for a single row of A: as many streams as a core follows at full speed
@@ -103,16 +102,12 @@ def pack_columns(S, P):
 
 @inlined
 def rows_of_next_tile(rows):
-    """Cut `rows` into tiles; the height of the first.
+    """Cut `rows` into tiles as equal as can be; the height of the next.
 
-    A high tile does more with each number of B. But one of less than `FEW_ROWS` waits for its own
-    sums, so the last two share what is left where one of them would be that low.
+    A high tile does more with each number of B, and a low one waits for its own sums.
     """
-    if rows <= TILE_ROWS:
-        return rows
-    if rows >= TILE_ROWS + FEW_ROWS:
-        return TILE_ROWS
-    return (rows + 1) // 2
+    tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
+    return (rows + tiles - 1) // tiles
 
 
 @inner
