@@ -8,9 +8,8 @@ one term and each row of A:
 
     x = (a, a, ..., a);  s0 += x * b0;  s1 += x * b1
 
-Whoever wants to read it first: one term, one row, in the assembler of LLVM (source, then target)
-is ``vmovups (b), b0``, ``vmovups 64(b), b1``, ``vbroadcastss (a), x``, ``vfmadd231ps b0, x, s0``,
-``vfmadd231ps b1, x, s1``.
+which in LLVM's assembler, sources before target, is ``vbroadcastss (a), x``,
+``vfmadd231ps b0, x, s0`` and ``vfmadd231ps b1, x, s1``.
 """
 
 import platform
@@ -19,7 +18,7 @@ import llvmlite.binding
 from llvmlite import ir
 
 HERE = platform.machine().lower() in ("x86_64", "amd64")
-LEAST_VECTOR_BYTES = 32 if HERE else 1 << 30
+LEAST_VECTOR_BYTES = 32 if HERE else 1 << 30  # elsewhere no vector is wide enough
 TERMS = 4  # of the sums in one turn of the loop
 SHARING = 3  # rows whose addresses are one pointer plus 0, 1 or 2 strides
 CLOBBERED = ["~{memory}", "~{flags}"]
