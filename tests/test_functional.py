@@ -211,6 +211,21 @@ def test_dropout(rng, dtype):
     assert np.array_equal(functional.dropout_backward(dy, cache), dy * mask)
 
 
+@DTYPES
+@pytest.mark.parametrize(
+    "shape", [(T, B, D), pytest.param((7, 100, 131), id="shared", marks=pytest.mark.big)]
+)
+def test_dropout_mask(rng, shape, dtype):
+    """What is exactly p is kept; the array may lie in any way."""
+    uniform = rng.random(shape, dtype=np.float32)
+    uniform[0, 0, 0] = 0.3
+    for numbers in (uniform, uniform.T):
+        mask = functional.dropout_mask(numbers, 0.3, np.dtype(dtype))
+        assert mask.dtype == dtype
+        assert np.array_equal(mask, reference.dropout_mask(numbers, 0.3, np.dtype(dtype)))
+    assert mask[0, 0, 0] == np.dtype(dtype).type(1 / 0.7)
+
+
 # --- cross-entropy -----------------------------------------------------------------------------
 
 
@@ -355,6 +370,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
     upstream = [normal(rng, "float32", *shape) for shape in ((T, B, H), (B, H), (B, H))]
     W, b = normal(rng, "float32", H, V), normal(rng, "float32", V)
     E, ids = normal(rng, "float32", V, D), rng.integers(0, 9, (T, B))
+    uniform = rng.random((T, B, 1000), dtype=np.float32)
     before = numba.get_num_threads()
     results = []
     try:
@@ -369,6 +385,8 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
             flat = (lstm[:3], lstm[3][3:7], lstm[4:], rnn[:2], rnn[3:], (y, loss, dy, dE))
             results.append([a for group in flat for a in group])
             results[-1] += functional.linear_backward(dy, linear)
+            mask = functional.dropout_mask(uniform, 0.3, np.dtype("float32"))
+            results[-1] += [mask, functional.dropout_forward(uniform, mask)[0]]
     finally:
         numba.set_num_threads(before)
     for one, two in zip(*results, strict=True):

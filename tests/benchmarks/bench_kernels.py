@@ -80,9 +80,20 @@ def embedding_backward(module, T, B, D, H, V):
     return lambda: (module.embedding_backward(dx, cache),)
 
 
+def dropout_mask(module, T, B, D, H, V):
+    numbers = np.random.default_rng(0).random((T, B, D), dtype=np.float32)
+    return lambda: (module.dropout_mask(numbers, 0.5, np.dtype(np.float32)),)
+
+
+def dropout_forward(module, T, B, D, H, V):
+    x, mask = uniform(T, B, D), 2 * (uniform(T, B, D) > 0).astype(np.float32)
+    return lambda: module.dropout_forward(x, mask)[:1]
+
+
 WORK = [
-    embedding_forward, lstm_forward, linear_forward, cross_entropy_forward,
-    cross_entropy_backward, linear_backward, lstm_backward, embedding_backward,
+    dropout_mask, dropout_forward, embedding_forward, lstm_forward, linear_forward,
+    cross_entropy_forward, cross_entropy_backward, linear_backward, lstm_backward,
+    embedding_backward,
 ]  # fmt: skip
 
 
