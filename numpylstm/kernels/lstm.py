@@ -32,7 +32,7 @@ from .views import at_time, block, halved, run, turned
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun
 SIDE_BY_SIDE = 32  # rows of Wh that are copied at a time, each from left to right
-DEPTH = 144  # terms of a sum in one tile: 18 KiB of a panel, and as much of the next one beside it
+DEPTH = 96  # terms of a sum in one tile: two panels, this and the next, and A fit into 32 KiB
 
 
 # ---------------------------------------------------------------------------------------------
