@@ -4,10 +4,8 @@ import numpy as np
 from numba import prange
 
 from .compiling import inner, kernel
-from .parts import part
+from .parts import LINE, part
 from .simd import widest_vectors
-
-LINE = 16  # elements: no two threads write to one cache line
 
 
 @inner

@@ -24,7 +24,7 @@ from numba import prange
 
 from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
-from .matmul import multiply_here, multiply_share, pack_vector, rows_of_next_tile
+from .matmul import gradients_here, multiply_here, multiply_share, pack_vector, rows_of_next_tile
 from .parts import part
 from .simd import VECTOR_BYTES, lanes_of, widest_vectors
 from .tile import AHEAD, TILE_ROWS, tile
@@ -349,12 +349,9 @@ def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, 
     T, B, H = tanh_c.shape
     backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, 0, B)
     rows = da.reshape(T * B, 4 * H)
-    h_prev = h[:T].reshape(T * B, H)
-    none = np.zeros((1, max(x.shape[1], 4 * H)), x.dtype)
-    multiply_here(rows, False, Wx, True, none, dx)
-    multiply_here(x, True, rows, False, none, dWx)
-    multiply_here(h_prev, True, rows, False, none, dWh)
-    multiply_here(np.ones((1, T * B), x.dtype), False, rows, False, none, db.reshape(1, 4 * H))
+    gradients_here(x, Wx, False, rows, dx, dWx, db)
+    none = np.zeros((1, 4 * H), x.dtype)
+    multiply_here(h[:T].reshape(T * B, H), True, rows, False, none, dWh)
 
 
 @kernel(parallel=True, calls=(backward_rows,))

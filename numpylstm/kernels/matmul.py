@@ -273,9 +273,9 @@ def multiply_alone(A, a_transposed, B, b_transposed, D, C):
     multiply_here(A, a_transposed, B, b_transposed, D, C)
 
 
-@kernel(calls=(multiply_share,))
-def gradients_alone(x, W, transposed, dy, dx, dW, db):
-    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on one thread.
+@inner
+def gradients_here(x, W, transposed, dy, dx, dW, db):
+    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on the calling thread.
 
     W is (D, V), or (V, D) if it is stored transposed; dW lies as W does.
     """
@@ -286,7 +286,13 @@ def gradients_alone(x, W, transposed, dy, dx, dW, db):
     else:
         multiply_here(x, True, dy, False, none, dW)
     ones = np.ones((1, len(dy)), x.dtype)
-    multiply_here(ones, False, dy, False, none, db.reshape(1, -1))
+    multiply_here(ones, False, dy, False, none, db.reshape(1, db.size))
+
+
+@kernel(calls=(multiply_share,))
+def gradients_alone(x, W, transposed, dy, dx, dW, db):
+    """`gradients_here`, for Python."""
+    gradients_here(x, W, transposed, dy, dx, dW, db)
 
 
 @kernel(parallel=True, calls=(multiply_share,))

@@ -2,6 +2,8 @@
 
 from .compiling import inlined
 
+LINE = 16  # elements: threads whose parts are multiples of it do not write to one cache line
+
 
 @inlined
 def part(size, share, shares, grain):

@@ -112,9 +112,9 @@ def _write(builder, real, arguments):
 
     def add_in_any_strides(sums, masks):
         """Add A @ B to the sums."""
-        # Rows 3q, 3q+1 and 3q+2 share a pointer: x86 addresses offer base + {0, 1, 2} strides.
         offsets = [(), (a_row,), (builder.shl(a_row, INT(1)),)]
-        groups = [v.at(a, builder.mul(a_row, INT(r))) for r in range(0, len(sums), 3)]
+        starts = range(0, len(sums), x86.SHARING)
+        groups = [v.at(a, builder.mul(a_row, INT(r))) for r in starts]
         before = builder.block
         loop, done = (builder.append_basic_block(n) for n in ("along_k", "store"))
         builder.cbranch(builder.icmp_signed(">", depth, INT(0)), loop, done)
@@ -127,7 +127,7 @@ def _write(builder, real, arguments):
         right = [v.load(v.at(b_at, b_columns[n]), mask) for n, mask in enumerate(masks)]
         new = []
         for r, row in enumerate(going):
-            x = v.broadcast(v.at(a_at[r // 3], *offsets[r % 3]))
+            x = v.broadcast(v.at(a_at[r // x86.SHARING], *offsets[r % x86.SHARING]))
             new.append([v.multiply_add(x, y, z) for y, z in zip(right, row, strict=True)])
         for n in range(len(masks)):
             v.prefetch(v.at(ahead_at, b_columns[n]))

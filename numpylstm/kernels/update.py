@@ -4,7 +4,7 @@ import numpy as np
 from numba import prange
 
 from .compiling import inner, kernel
-from .parts import part
+from .parts import LINE, part
 from .simd import widest_vectors
 
 LANES = 64  # sums side by side
@@ -78,7 +78,7 @@ def descend(w, g, factor, lr, shares):
         descend_piece(w, g, factor, lr)
         return
     for share in prange(shares):
-        first, last = part(w.size, np.intp(share), shares, 16)
+        first, last = part(w.size, np.intp(share), shares, LINE)
         descend_piece(w[first:last], g[first:last], factor, lr)
 
 
@@ -98,5 +98,5 @@ def descend_with_momentum(w, v, g, lr, momentum, shares):
         descend_with_momentum_piece(w, v, g, lr, momentum)
         return
     for share in prange(shares):
-        first, last = part(w.size, np.intp(share), shares, 16)
+        first, last = part(w.size, np.intp(share), shares, LINE)
         descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)
