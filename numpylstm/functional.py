@@ -43,7 +43,7 @@ def shares_for(work: int) -> int:
     return 1 if work < SMALL else numba.get_num_threads()
 
 
-def _contiguous(array: Array) -> Array:
+def contiguous(array: Array) -> Array:
     """The array itself if kernels can work on it (C order, aligned, writeable), else a copy."""
     return array if array.flags.carray else np.array(array, order="C")
 
@@ -52,7 +52,7 @@ def _matrix(array: Array) -> tuple[Array, bool]:
     """A matrix for `matmul.multiply`: the array and False, or its transpose and True."""
     if not array.flags.carray and array.T.flags.carray:
         return array.T, True
-    return _contiguous(array), False
+    return contiguous(array), False
 
 
 def _product(A: Array, B: Array, start: Array | None = None) -> Array:
@@ -131,7 +131,7 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
         "embedding_backward", "dx", dx, (*ids.shape, shape[1]), because="it has the shape of x"
     )
     dW = empty(shape, dx.dtype)
-    rows = _contiguous(dx).reshape(-1, shape[1])
+    rows = contiguous(dx).reshape(-1, shape[1])
     embedding.scatter_add(rows, ids.reshape(-1), dW)
     return dW
 
@@ -179,12 +179,12 @@ def rnn_forward(
         raise ValueError(
             f"rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}"
         )
-    x, Wh = _contiguous(x), _contiguous(Wh)
+    x, Wh = contiguous(x), contiguous(Wh)
     T, B, D = x.shape
     H = Wh.shape[0]
     h = empty((T + 1, B, H), x.dtype)
     h[0] = h0
-    a = _product(x.reshape(T * B, D), Wx, _contiguous(b)).reshape(T, B, H)
+    a = _product(x.reshape(T * B, D), Wx, contiguous(b)).reshape(T, B, H)
     rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares_for(a.size * H))
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
@@ -212,11 +212,11 @@ def rnn_backward(
     da, shares = empty(h.shape, h.dtype), shares_for(h.size * H)
     panels = empty((shares, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
     rnn.backward_by_rows(
-        _contiguous(Wh), panels, _contiguous(h), _contiguous(dhs), dh, da,
+        contiguous(Wh), panels, contiguous(h), contiguous(dhs), dh, da,
         rnn.ACTIVATIONS.index(activation), shares,
     )  # fmt: skip
-    da, states = da.reshape(T * B, H), _contiguous(h_prev).reshape(T * B, H)
-    dx, dWx, db = _gradients(da, _contiguous(x).reshape(T * B, -1), Wx)
+    da, states = da.reshape(T * B, H), contiguous(h_prev).reshape(T * B, H)
+    dx, dWx, db = _gradients(da, contiguous(x).reshape(T * B, -1), Wx)
     return dx.reshape(x.shape), dh, dWx, _product(states.T, da), db
 
 
@@ -246,7 +246,7 @@ def lstm_forward(
     cache : LSTMCache
     """
     _check_recurrent("lstm_forward", x, {"h0": h0, "c0": c0}, Wx, Wh, b, blocks=4)
-    x, Wx, Wh, b = _contiguous(x), _contiguous(Wx), _contiguous(Wh), _contiguous(b)
+    x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
     T, B, D = x.shape
     H = Wh.shape[0]
     h, c = empty((T + 1, B, H), x.dtype), empty((T + 1, B, H), x.dtype)
@@ -291,9 +291,9 @@ def lstm_backward(
     check_array("lstm_backward", "dhs", dhs, (T, B, H), x.dtype, "it has the shape of hs")
     check_array("lstm_backward", "dhT", dhT, (B, H), x.dtype, "it has the shape of hT")
     check_array("lstm_backward", "dcT", dcT, (B, H), x.dtype, "it has the shape of cT")
-    dhs, dh, dc = _contiguous(dhs), np.array(dhT, order="C"), np.array(dcT, order="C")
+    dhs, dh, dc = contiguous(dhs), np.array(dhT, order="C"), np.array(dcT, order="C")
     x, h_prev, c_prev, gates, tanh_c, Wx, Wh = map(
-        _contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
+        contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
     )
     da = empty(gates.shape, gates.dtype)
     if T * B * H * 4 * (D + H) < SMALL:
@@ -357,8 +357,8 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     D, V = W.shape
     check_array("linear_forward", "b", b, (V,), W.dtype, "V is fixed by W")
     _check_rows("linear_forward", "x", x, D, W.dtype, "D is fixed by W")
-    x = _contiguous(x)
-    y = _product(x.reshape(-1, D), W, _contiguous(b))
+    x = contiguous(x)
+    y = _product(x.reshape(-1, D), W, contiguous(b))
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
@@ -378,7 +378,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     x, W = cache
     shape = (*x.shape[:-1], W.shape[1])
     check_array("linear_backward", "dy", dy, shape, x.dtype, "it has the shape of y")
-    rows, drows = _contiguous(x).reshape(-1, x.shape[-1]), _contiguous(dy).reshape(-1, dy.shape[-1])
+    rows, drows = contiguous(x).reshape(-1, x.shape[-1]), contiguous(dy).reshape(-1, dy.shape[-1])
     dx, dW, db = _gradients(drows, rows, W)
     return dx.reshape(x.shape), dW, db
 
@@ -410,7 +410,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     mask : the shape of uniform
     """
     mask = empty(uniform.shape, dtype)
-    dropout.fill_mask(_contiguous(uniform), p, mask, shares_for(MOVE * mask.size))
+    dropout.fill_mask(contiguous(uniform), p, mask, shares_for(MOVE * mask.size))
     return mask
 
 
@@ -447,7 +447,7 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
 def _times(x: Array, mask: Array) -> Array:
     """The product of two arrays of one shape."""
     y = empty(x.shape, x.dtype)
-    dropout.multiply(_contiguous(x), _contiguous(mask), y, shares_for(MOVE * y.size))
+    dropout.multiply(contiguous(x), contiguous(mask), y, shares_for(MOVE * y.size))
     return y
 
 
@@ -493,7 +493,7 @@ def sequence_cross_entropy_forward(
             average_across_timesteps=average_across_timesteps,
             average_across_batch=average_across_batch,
         )
-    logits, targets = _contiguous(logits), np.array(targets, np.intp, order="C")
+    logits, targets = contiguous(logits), np.array(targets, np.intp, order="C")
     log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
     softmax.forward(logits, targets, log_z, nll, predicted, shares_for(EXP * logits.size))
@@ -517,7 +517,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     logits, log_z, targets, coefficients, _, _ = cache
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
-        _contiguous(logits), _contiguous(targets), _contiguous(log_z),
+        contiguous(logits), contiguous(targets), contiguous(log_z),
         np.ascontiguousarray(coefficients * logits.dtype.type(dloss)), dlogits,
         shares_for(EXP * logits.size),
     )  # fmt: skip

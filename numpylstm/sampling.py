@@ -6,10 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_ids, check_whole
-from numpylstm.models import LanguageModel
+from numpylstm import functional
+from numpylstm.checks import check_array, check_ids, check_whole
+from numpylstm.functional import contiguous, shares_for
+from numpylstm.kernels import sampling as kernels
+from numpylstm.layers import LSTM
+from numpylstm.models import LanguageModel, State, parameter_shapes
+
+Array = NDArray[Any]
 
 LONGEST = 1_000_000_000
+NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
+AT_ONCE = 64  # tokens that one call of a kernel draws: it cannot be interrupted
 
 
 def generate(
@@ -74,14 +82,67 @@ def generate(
     k = choices if top_k is None else top_k
     check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
     rng = np.random.default_rng(rng)
-    drawn = np.empty(length, np.int64)
-    x = prompt[:, None]  # (T, 1)
     state = model.zero_state(1)
+    if len(prompt) > 1:
+        _, state = model.logits(prompt[:-1, None], state)
+    # A model of a user's own may compute its logits in its own way.
+    by_kernel = type(model) is LanguageModel and model.encoder.recurrent.f is functional
+    if by_kernel and isinstance(model.encoder.recurrent, LSTM):
+        return _write(model, prompt[-1], state, length, temperature, k, allowed, rng)
+    drawn = np.empty(length, np.int64)
+    x = prompt[-1:, None]  # (T, B) = (1, 1)
     for n in range(length):
         logits, state = model.logits(x, state)
-        drawn[n] = draw(logits[-1, 0], temperature, k, allowed, rng)
-        x = drawn[n : n + 1, None]  # (1, 1): its own output is the next input
+        drawn[n] = draw(logits[0, 0], temperature, k, allowed, rng)
+        x = drawn[n : n + 1, None]  # its own output is the next input
     return drawn
+
+
+def _write(
+    model: LanguageModel,
+    last: int,
+    state: State,
+    length: int,
+    temperature: float,
+    k: int,
+    allowed: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """What the loop of `generate` does, for an LSTM, in kernels that draw many tokens at a time."""
+    table, Wx, Wh, b, W, bias = _weights(model)
+    h, c = (np.array(part) for part in state)
+    banned = np.flatnonzero(~allowed)
+    shares = shares_for(sum(array.size for array in (*Wx, *Wh, W)))
+    ids = np.empty(length + 1, np.int64)
+    ids[0] = last
+    for first in range(0, length, AT_ONCE):
+        uniforms = rng.random(min(AT_ONCE, length - first))
+        piece = ids[first : first + len(uniforms) + 1]
+        kernels.write(
+            table, Wx, Wh, b, W, model.decoder.tied, bias, h, c, piece, uniforms,
+            float(temperature), int(k), banned, shares,
+        )  # fmt: skip
+        if piece[1:].min() < 0:
+            raise ValueError(NOT_FINITE)
+    return ids[1:]
+
+
+def _weights(model: LanguageModel) -> tuple[Any, ...]:
+    """Table, Wx, Wh, b by layers, W and bias of an LSTM language model, as `kernels.write` wants.
+
+    The kernel trusts their shapes, so they are looked at here: the arrays of a parameter may be
+    replaced.
+    """
+    encoder, decoder = model.encoder, model.decoder
+    V, D = model.vocab_size, encoder.embedding.W.data.shape[-1]
+    H, L = encoder.recurrent.hidden_size, len(encoder.recurrent.layers)
+    shapes = parameter_shapes(V, H, L, embedding_size=D, tied=decoder.tied)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    for (path, shape), parameter in zip(shapes, parameters, strict=True):
+        check_array("generate", path, parameter.data, shape, encoder.recurrent.dtype)
+    Wx, Wh, b = zip(*((contiguous(p.data) for p in layer) for layer in encoder.recurrent.layers), strict=True)
+    table, W, bias = (contiguous(p.data) for p in (encoder.embedding.W, decoder.W, decoder.b))
+    return table, Wx, Wh, tuple(row[None] for row in b), W, bias[None]
 
 
 def draw(
@@ -93,7 +154,7 @@ def draw(
 ) -> int:
     """Draw one id from the softmax of ``logits / temperature`` over the k best allowed ids."""
     if not np.isfinite(logits).all():
-        raise ValueError("generate: the scores of the model are not finite; its parameters explode")
+        raise ValueError(NOT_FINITE)
     scores = np.where(allowed, logits, -np.inf)
     ids = best(scores, k) if k < len(scores) else None
     weights = (scores if ids is None else scores[ids]).astype(np.float64)

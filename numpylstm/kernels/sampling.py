@@ -1,0 +1,210 @@
+"""An LSTM language model that writes: each token is drawn from its scores, and read as the next.
+
+One sequence, one step: each product is a vector times a matrix, and takes as long as to read the
+matrix. The interpreter takes longer than the whole step of a small model, and since a large model
+drives it out of the caches, a sixth of the step of a large one. So one call draws many tokens. The
+arithmetic of a step is that of `lstm` and `matmul`, bit for bit.
+"""
+
+import numpy as np
+from numba import prange
+
+from .compiling import inner, kernel
+from .elementary import exp
+from .lstm import cell_forward
+from .matmul import multiply_share, operand
+from .simd import widest_vectors
+from .softmax import BLOCK, HALVES, first_equal, largest
+from .views import at_time
+
+# ---------------------------------------------------------------------------------------------
+# From scores to a token
+# ---------------------------------------------------------------------------------------------
+
+
+@inner
+def all_finite(row):
+    """Whether a row (N,) holds neither NaN nor an infinity."""
+    count = 0
+    for k in range(row.size):
+        count += np.isfinite(row[k])
+    return count == row.size
+
+
+@inner
+def how_many_reach(row, value):
+    """How many numbers of a row (N,) are at least this value."""
+    widest_vectors()
+    count = 0
+    for k in range(row.size):
+        count += row[k] >= value
+    return count
+
+
+@inner
+def kth_largest(row, k, peak):
+    """The k-th largest number of a row (N,), whose largest is the peak.
+
+    At least k numbers reach `low`, fewer reach `high`. Halving what lies between ends when no float
+    does, and `low` is then a number of the row. To count vectorises; to sort does not.
+    """
+    if how_many_reach(row, peak) >= k:
+        return peak
+    half, width = row.dtype.type(0.5), row.dtype.type(1)
+    low, high = peak - width, peak
+    while how_many_reach(row, low) < k:
+        width += width
+        low, high = peak - width, low
+    middle = low + (high - low) * half
+    while low < middle < high:
+        if how_many_reach(row, middle) >= k:
+            low = middle
+        else:
+            high = middle
+        middle = low + (high - low) * half
+    return low
+
+
+@inner
+def keep_largest(scores, k, peak):
+    """Set all but the k largest of scores (V,) to -inf; of equal ones the first are kept."""
+    least = kth_largest(scores, k, peak)
+    ties = k
+    for j in range(scores.size):
+        ties -= scores[j] > least
+    for j in range(scores.size):
+        if scores[j] == least and ties > 0:
+            ties -= 1
+        elif scores[j] <= least:
+            scores[j] = -np.inf
+
+
+@inner
+def fill_weights(scores, peak, temperature, weights, sums):
+    """Fill weights (N*BLOCK,) = exp((scores - peak) / temperature), and their sums by blocks (N,).
+
+    Behind the scores (V,) follow zeros. As in `softmax`, the order of each sum is written out.
+    """
+    widest_vectors()
+    halves = np.empty(BLOCK // 2)
+    for n in range(sums.size):
+        start = n * BLOCK
+        piece, w = scores[start : start + BLOCK], weights[start : start + BLOCK]
+        w[piece.size :] = 0.0
+        for k in range(piece.size):
+            w[k] = exp((np.float64(piece[k]) - peak) / temperature)
+        for k in range(halves.size):
+            halves[k] = w[k] + w[k + halves.size]
+        for half in HALVES[1:]:
+            for k in range(half):
+                halves[k] += halves[k + half]
+        sums[n] = halves[0]
+
+
+@inner
+def place_on_line(number, weights, first, last):
+    """Where a number falls if weights[first:last] lie end to end: the index, and how far into it.
+
+    If, by rounding, it falls beyond the end: the last weight that is not zero.
+    """
+    place, rest = first, number
+    for k in range(first, last):
+        if weights[k] > 0:
+            place, rest = k, number
+            if number < weights[k]:
+                break
+            number -= weights[k]
+    return place, rest
+
+
+@inner
+def draw(scores, temperature, k, banned, uniform, weights, sums):
+    """A token from the softmax of scores / temperature over the k best that are not banned.
+
+    Inverse transform: `uniform`, from [0, 1), is a place on the line of all weights, first sought
+    among the sums of blocks. -1 stands for scores that are not finite. Writes into scores (V,),
+    weights and sums, which are float64.
+    """
+    if not all_finite(scores):
+        return -1
+    for token in banned:
+        scores[token] = -np.inf
+    peak = largest(scores, np.empty(BLOCK, scores.dtype))
+    if k == 1:
+        return first_equal(scores, peak)
+    if k < scores.size - banned.size:
+        keep_largest(scores, k, peak)
+    fill_weights(scores, np.float64(peak), temperature, weights, sums)
+    total = 0.0
+    for n in range(sums.size):
+        total += sums[n]
+    n, rest = place_on_line(uniform * total, sums, 0, sums.size)
+    return place_on_line(rest, weights, n * BLOCK, (n + 1) * BLOCK)[0]
+
+
+# ---------------------------------------------------------------------------------------------
+# Token after token
+# ---------------------------------------------------------------------------------------------
+
+
+@inner
+def product_share(a, B, transposed, d, c, share, shares):
+    """The `share`-th part of c = d + a @ B; a, c and d have one row."""
+    B = operand(B, transposed)
+    multiply_share(operand(a, False), B, operand(d, False), operand(c, False), share, shares)
+
+
+@inner
+def gates_share(x, h, Wx, Wh, b, gates, share, shares):
+    """The `share`-th part of gates = b + x @ Wx + h @ Wh, before the nonlinearity."""
+    product_share(x, Wx, False, b, gates, share, shares)
+    product_share(h, Wh, False, gates, gates, share, shares)
+
+
+@kernel(parallel=True, calls=(multiply_share,))
+def write(
+    table, Wx, Wh, b, W, transposed, bias, h, c, ids, uniforms, temperature, k, banned, shares
+):  # fmt: skip
+    """Fill ids[1:] with the tokens that follow ids[0]; -1 ends them if scores are not finite.
+
+    table (V, D); Wx, Wh, b (1, 4H): a tuple each, with an array for each layer; h, c (L, 1, H), the
+    state, which changes; the decoder's W (H, V), or (V, H) if stored transposed, and bias (1, V);
+    ids (N+1,); uniforms (N,); banned, ids that differ.
+    """
+    L, _, H = h.shape
+    V = bias.size
+    gates, tanh_c, scores = (
+        np.empty((1, 4 * H), h.dtype),
+        np.empty((1, H), h.dtype),
+        np.empty((1, V), h.dtype),
+    )
+    blocks = (V + BLOCK - 1) // BLOCK
+    weights, sums = np.empty(blocks * BLOCK), np.empty(blocks)
+    for n in range(uniforms.size):
+        x = table[ids[n] : ids[n] + 1]
+        if not all_finite(x[0]):  # the gates would hide an infinity
+            ids[n + 1] = -1
+            break
+        for layer in range(L):
+            Wx_l, Wh_l, b_l, h_l, c_l = (
+                Wx[layer],
+                Wh[layer],
+                b[layer],
+                at_time(h, layer),
+                at_time(c, layer),
+            )
+            if shares == 1:
+                gates_share(x, h_l, Wx_l, Wh_l, b_l, gates, np.intp(0), shares)
+            else:
+                for share in prange(shares):
+                    gates_share(x, h_l, Wx_l, Wh_l, b_l, gates, np.intp(share), shares)
+            cell_forward(0, gates, c_l, c_l, tanh_c, h_l, 0, H)
+            x = h_l
+        if shares == 1:
+            product_share(x, W, transposed, bias, scores, np.intp(0), shares)
+        else:
+            for share in prange(shares):
+                product_share(x, W, transposed, bias, scores, np.intp(share), shares)
+        ids[n + 1] = draw(scores[0], temperature, k, banned, uniforms[n], weights, sums)
+        if ids[n + 1] < 0:
+            break
