@@ -158,8 +158,8 @@ def draw(
     scores = np.where(allowed, logits, -np.inf)
     ids = best(scores, k) if k < len(scores) else None
     weights = (scores if ids is None else scores[ids]).astype(np.float64)
-    weights -= weights.max()
     with np.errstate(over="ignore"):  # a tiny temperature: exp(-infinity) is 0, as it should be
+        weights -= weights.max()
         weights /= temperature
         np.exp(weights, out=weights)
     upto = np.cumsum(weights)  # inverse transform: the share of the line on which a number falls

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from numba import njit
 
+from numpylstm import sampling
 from numpylstm.kernels import compiling, elementary, matmul, memory, simd, tile, update, views
+from numpylstm.kernels import sampling as sampling_kernels
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -259,6 +261,82 @@ def test_columns_are_packed_into_panels(rng, columns):
         packed = np.zeros_like(want)
         pack(source, packed)
         assert np.array_equal(packed, want)
+
+
+# --- sampling ----------------------------------------------------------------------------------
+
+
+@njit(error_model="numpy")
+def draw_by_kernel(scores, temperature, k, banned, uniform, weights, sums):
+    return sampling_kernels.draw(scores, temperature, k, banned, uniform, weights, sums)
+
+
+class Given:
+    """A generator whose next number is given."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def random(self):
+        return self.number
+
+
+def draw_both(scores, uniform, temperature=1.0, k=None, banned=()):
+    """What the kernel draws, and what NumPy does."""
+    V = len(scores)
+    allowed = ~np.isin(np.arange(V), banned)
+    k = int(allowed.sum()) if k is None else k
+    blocks = -(-V // sampling_kernels.BLOCK)
+    weights, sums = np.full(blocks * sampling_kernels.BLOCK, np.nan), np.full(blocks, np.nan)
+    expected = sampling.draw(scores, temperature, k, allowed, Given(uniform))
+    banned = np.flatnonzero(~allowed)
+    with np.errstate(over="ignore"):  # compiled code does not warn
+        drawn = draw_by_kernel(scores.copy(), temperature, k, banned, uniform, weights, sums)
+    return drawn, expected
+
+
+@DTYPES
+@pytest.mark.parametrize("V", [1, 2, 11, 64, 65, 200])
+def test_draws_are_those_of_numpy(rng, V, dtype):
+    for scale in (0, 0.1, 3, 30):
+        for temperature in (0.3, 1.0, 2.0):
+            scores = scale * normal(rng, dtype, V)
+            banned = rng.choice(V, V // 3, replace=False)
+            for k in {1, (V - len(banned) + 1) // 2, V - len(banned)}:
+                drawn, expected = draw_both(scores, rng.random(), temperature, k, banned)
+                assert drawn == expected
+
+
+@DTYPES
+def test_draws_at_both_ends_of_the_line(rng, dtype):
+    scores = normal(rng, dtype, 100)
+    scores[[0, -1]] = -1000  # a weight of 0
+    assert draw_both(scores, 0.0) == (1, 1)
+    assert draw_both(scores, np.nextafter(1, 0))[0] == 98
+
+
+@DTYPES
+def test_draws_with_ties_and_extremes(rng, dtype):
+    largest = np.finfo(dtype).max
+    rows = [
+        rng.integers(0, 3, 200).astype(dtype),
+        np.array([0, -largest, -0.0, largest / 2, largest / 2, -1, 1], dtype),
+        np.array([1e-30, 2e-30, -3e-30, 1e-38, 0], dtype),
+        np.full(70, -1e30, dtype),
+    ]
+    for scores in rows:
+        for k in range(1, len(scores) + 1):
+            for uniform in (0.0, 0.4, 0.999):
+                drawn, expected = draw_both(scores, uniform, 1e-3, k)
+                assert drawn == expected
+
+
+@DTYPES
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_are_told_apart(rng, bad, dtype):
+    scores = normal(rng, dtype, 70)
+    scores[66] = bad
+    assert draw_by_kernel(scores, 1.0, 1, np.array([66]), 0.5, np.empty(128), np.empty(2)) == -1
 
 
 # --- memory ------------------------------------------------------------------------------------

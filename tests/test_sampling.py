@@ -1,9 +1,11 @@
 """Generation: one token at a time, reproducible, within bounds."""
 
+import numba
 import numpy as np
 import pytest
 
 import numpylstm as nl
+from numpylstm import functional, sampling
 
 V = 9
 
@@ -26,6 +28,87 @@ def test_top_1_is_the_most_probable_token_after_the_whole_prefix(model):
         logits, _ = model.logits(np.array(text)[:, None], model.zero_state(1))
         assert token == logits[-1, 0].argmax()
         text.append(int(token))
+
+
+def written_step_by_step(model, prompt, length, seed):
+    """The tokens of `generate`, from its parts."""
+    rng, state, drawn = np.random.default_rng(seed), model.zero_state(1), []
+    for token in prompt[:-1]:
+        _, state = model.logits(np.array([[token]]), state)
+    token = prompt[-1]
+    for _ in range(length):
+        logits, state = model.logits(np.array([[token]]), state)
+        allowed = np.ones(model.vocab_size, bool)
+        token = sampling.draw(logits[0, 0], 1.0, model.vocab_size, allowed, rng)
+        drawn.append(token)
+    return drawn
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_layers": 3, "embedding_size": 5},
+        {"tied": True},
+        {"dtype": "float64"},
+        pytest.param({"hidden_size": 300, "num_layers": 2}, marks=pytest.mark.big),  # all threads
+        {"cell": "rnn"},
+        {"impl": "reference"},
+    ],
+    ids=str,
+)
+def test_each_token_is_drawn_from_the_logits_after_the_one_before(options):
+    model = nl.LanguageModel(**({"vocab_size": 70, "hidden_size": 24} | options), rng=0)
+    for parameter in model.parameters().values():
+        parameter.data *= 8  # so that what was read matters
+    length = sampling.AT_ONCE + 7
+    drawn = nl.generate(model, [1, 2, 5], length, rng=3)
+    assert drawn.tolist() == written_step_by_step(model, [1, 2, 5], length, seed=3)
+
+
+@pytest.mark.big
+def test_the_number_of_threads_changes_nothing():
+    model = nl.LanguageModel(70, 300, 2, rng=0)
+    assert functional.shares_for(sum(p.data.size for p in model.parameters().values())) > 1
+    shared = nl.generate(model, [1], 50, rng=0)
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        np.testing.assert_array_equal(nl.generate(model, [1], 50, rng=0), shared)
+    finally:
+        numba.set_num_threads(threads)
+
+
+def test_a_model_that_makes_its_own_logits_is_asked_for_them():
+    class Sevens(nl.LanguageModel):
+        def logits(self, x, state):
+            logits, state = super().logits(x, state)
+            logits[..., 7] = 1000
+            return logits, state
+
+    assert set(nl.generate(Sevens(V, 8, rng=0), [1], 5)) == {7}
+
+
+@pytest.mark.parametrize(
+    ("path", "bad"),
+    [
+        ("embedding.W", np.nan),
+        ("embedding.W", np.inf),  # the gates would hide it
+        ("lstm.0.Wx", np.nan),
+        ("lstm.1.b", np.nan),
+        ("decoder.W", np.nan),
+    ],
+)
+def test_a_model_that_has_exploded_draws_nothing(model, path, bad):
+    model.parameters()[path].data[...] = bad
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="not finite"):
+        nl.generate(model, [1], 5)
+
+
+def test_arrays_that_do_not_fit_are_named(model):
+    model.parameters()["lstm.1.Wh"].data = np.zeros((7, 32), np.float32)
+    with pytest.raises(ValueError, match=r"generate: lstm.1.Wh must have shape \(8, 32\)"):
+        nl.generate(model, [1], 5)
 
 
 def test_one_to_many_needs_a_single_token(model):
