@@ -140,7 +140,8 @@ def _weights(model: LanguageModel) -> tuple[Any, ...]:
     parameters = [*encoder.parameters(), *decoder.parameters()]
     for (path, shape), parameter in zip(shapes, parameters, strict=True):
         check_array("generate", path, parameter.data, shape, encoder.recurrent.dtype)
-    Wx, Wh, b = zip(*((contiguous(p.data) for p in layer) for layer in encoder.recurrent.layers), strict=True)
+    layers = [[contiguous(p.data) for p in layer] for layer in encoder.recurrent.layers]
+    Wx, Wh, b = zip(*layers, strict=True)
     table, W, bias = (contiguous(p.data) for p in (encoder.embedding.W, decoder.W, decoder.b))
     return table, Wx, Wh, tuple(row[None] for row in b), W, bias[None]
 
