@@ -66,10 +66,10 @@ def generate(
             f"generate: prompt must hold at least one id, got an array of shape {prompt.shape}"
         )
     check_ids("generate", "prompt", prompt, V)
-    allowed = np.ones(V, bool)
-    if len(banned):
-        check_ids("generate", "banned", np.asarray(banned), V)
-        allowed[np.asarray(banned)] = False
+    never = np.asarray(banned)
+    if never.size:
+        check_ids("generate", "banned", never, V)
+    never = np.unique(never).astype(np.intp)
     if not 0 < temperature < np.inf:
         raise ValueError(
             f"generate: temperature must be above 0, got {temperature}; "
@@ -78,7 +78,7 @@ def generate(
     check_whole("generate", "length", length, 0)
     if length > LONGEST:
         raise ValueError(f"generate: length must be at most {LONGEST:,}, got {length}")
-    choices = int(allowed.sum())
+    choices = V - len(never)
     k = choices if top_k is None else top_k
     check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
     rng = np.random.default_rng(rng)
@@ -88,12 +88,12 @@ def generate(
     # A model of a user's own may compute its logits in its own way.
     by_kernel = type(model) is LanguageModel and model.encoder.recurrent.f is functional
     if by_kernel and isinstance(model.encoder.recurrent, LSTM):
-        return _write(model, prompt[-1], state, length, temperature, k, allowed, rng)
+        return _write(model, prompt[-1], state, length, temperature, k, never, rng)
     drawn = np.empty(length, np.int64)
     x = prompt[-1:, None]  # (T, B) = (1, 1)
     for n in range(length):
         logits, state = model.logits(x, state)
-        drawn[n] = draw(logits[0, 0], temperature, k, allowed, rng)
+        drawn[n] = draw(logits[0, 0], temperature, k, never, rng)
         x = drawn[n : n + 1, None]  # its own output is the next input
     return drawn
 
@@ -105,13 +105,12 @@ def _write(
     length: int,
     temperature: float,
     k: int,
-    allowed: NDArray[np.bool_],
+    banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """What the loop of `generate` does, for an LSTM, in kernels that draw many tokens at a time."""
     table, Wx, Wh, b, W, bias = _weights(model)
     h, c = (np.array(part) for part in state)
-    banned = np.flatnonzero(~allowed)
     shares = shares_for(sum(array.size for array in (*Wx, *Wh, W)))
     ids = np.empty(length + 1, np.int64)
     ids[0] = last
@@ -150,13 +149,14 @@ def draw(
     logits: NDArray[Any],
     temperature: float,
     k: int,
-    allowed: NDArray[np.bool_],
+    banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> int:
-    """Draw one id from the softmax of ``logits / temperature`` over the k best allowed ids."""
+    """Draw one id from the softmax of ``logits / temperature`` over the k best not banned ids."""
     if not np.isfinite(logits).all():
         raise ValueError(NOT_FINITE)
-    scores = np.where(allowed, logits, -np.inf)
+    scores = logits.copy()
+    scores[banned] = -np.inf
     ids = best(scores, k) if k < len(scores) else None
     weights = (scores if ids is None else scores[ids]).astype(np.float64)
     with np.errstate(over="ignore"):  # a tiny temperature: exp(-infinity) is 0, as it should be

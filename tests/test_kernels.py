@@ -283,13 +283,12 @@ class Given:
 
 def draw_both(scores, uniform, temperature=1.0, k=None, banned=()):
     """What the kernel draws, and what NumPy does."""
-    V = len(scores)
-    allowed = ~np.isin(np.arange(V), banned)
-    k = int(allowed.sum()) if k is None else k
+    V, banned = len(scores), np.array(banned, np.intp)
+    k = V - len(banned) if k is None else k
     blocks = -(-V // sampling_kernels.BLOCK)
-    weights, sums = np.full(blocks * sampling_kernels.BLOCK, np.nan), np.full(blocks, np.nan)
-    expected = sampling.draw(scores, temperature, k, allowed, Given(uniform))
-    banned = np.flatnonzero(~allowed)
+    weights = np.full(blocks * sampling_kernels.BLOCK, np.nan, scores.dtype)
+    sums = np.full(blocks, np.nan)
+    expected = sampling.draw(scores, temperature, k, banned, Given(uniform))
     with np.errstate(over="ignore"):  # compiled code does not warn
         drawn = draw_by_kernel(scores.copy(), temperature, k, banned, uniform, weights, sums)
     return drawn, expected
@@ -336,7 +335,8 @@ def test_draws_with_ties_and_extremes(rng, dtype):
 def test_scores_that_are_not_finite_are_told_apart(rng, bad, dtype):
     scores = normal(rng, dtype, 70)
     scores[66] = bad
-    assert draw_by_kernel(scores, 1.0, 1, np.array([66]), 0.5, np.empty(128), np.empty(2)) == -1
+    weights, sums = np.empty(128, dtype), np.empty(2)
+    assert draw_by_kernel(scores, 1.0, 1, np.array([66]), 0.5, weights, sums) == -1
 
 
 # --- memory ------------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ def written_step_by_step(model, prompt, length, seed):
     token = prompt[-1]
     for _ in range(length):
         logits, state = model.logits(np.array([[token]]), state)
-        allowed = np.ones(model.vocab_size, bool)
-        token = sampling.draw(logits[0, 0], 1.0, model.vocab_size, allowed, rng)
+        none = np.empty(0, np.intp)
+        token = sampling.draw(logits[0, 0], 1.0, model.vocab_size, none, rng)
         drawn.append(token)
     return drawn
 

@@ -86,13 +86,16 @@ def fill_weights(scores, peak, temperature, weights, sums):
     Behind the scores (V,) follow zeros. As in `softmax`, the order of each sum is written out.
     """
     widest_vectors()
-    halves = np.empty(BLOCK // 2)
+    real = scores.dtype.type
+    # The inverse of the smallest temperatures is infinite, and 0 * infinity would be NaN.
+    inverse = real(min(1.0 / temperature, np.float64(np.finfo(scores.dtype).max)))
+    halves = np.empty(BLOCK // 2, scores.dtype)
     for n in range(sums.size):
         start = n * BLOCK
         piece, w = scores[start : start + BLOCK], weights[start : start + BLOCK]
-        w[piece.size :] = 0.0
+        w[piece.size :] = real(0)
         for k in range(piece.size):
-            w[k] = exp((np.float64(piece[k]) - peak) / temperature)
+            w[k] = exp((piece[k] - peak) * inverse)
         for k in range(halves.size):
             halves[k] = w[k] + w[k + halves.size]
         for half in HALVES[1:]:
@@ -122,8 +125,8 @@ def draw(scores, temperature, k, banned, uniform, weights, sums):
     """A token from the softmax of scores / temperature over the k best that are not banned.
 
     Inverse transform: `uniform`, from [0, 1), is a place on the line of all weights, first sought
-    among the sums of blocks. -1 stands for scores that are not finite. Writes into scores (V,),
-    weights and sums, which are float64.
+    among the sums of blocks, which are float64. -1 stands for scores that are not finite. Writes
+    into scores (V,), weights and sums.
     """
     if not all_finite(scores):
         return -1
@@ -134,7 +137,7 @@ def draw(scores, temperature, k, banned, uniform, weights, sums):
         return first_equal(scores, peak)
     if k < scores.size - banned.size:
         keep_largest(scores, k, peak)
-    fill_weights(scores, np.float64(peak), temperature, weights, sums)
+    fill_weights(scores, peak, temperature, weights, sums)
     total = 0.0
     for n in range(sums.size):
         total += sums[n]
@@ -179,7 +182,7 @@ def write(
         np.empty((1, V), h.dtype),
     )
     blocks = (V + BLOCK - 1) // BLOCK
-    weights, sums = np.empty(blocks * BLOCK), np.empty(blocks)
+    weights, sums = np.empty(blocks * BLOCK, h.dtype), np.empty(blocks)
     for n in range(uniforms.size):
         x = table[ids[n] : ids[n] + 1]
         if not all_finite(x[0]):  # the gates would hide an infinity

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numba
+import numpy as np
 
 import numpylstm as nl
 from numpylstm.benchmark.configurations import Array, Configuration
@@ -62,9 +63,9 @@ def sampler(
     configuration: Configuration, weights: Mapping[str, Array] | None
 ) -> Callable[[int, bool], list[int]]:
     """Draw tokens, one at a time."""
-    model = model_of(configuration, weights)
+    model, rng = model_of(configuration, weights), np.random.default_rng(0)
 
     def draw(length: int, greedy: bool) -> list[int]:
-        return nl.generate(model, [0], length, top_k=1 if greedy else None, rng=0).tolist()
+        return nl.generate(model, [0], length, top_k=1 if greedy else None, rng=rng).tolist()
 
     return draw
