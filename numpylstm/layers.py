@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import functional, reference
 from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
+from numpylstm.kernels.memory import empty
 
 Array = NDArray[Any]
 
@@ -120,7 +121,9 @@ def uniform(
     """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
     if not 0 <= scale <= MAX_INIT_SCALE:
         raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
-    return rng.uniform(-scale, scale, shape).astype(dtype)
+    array = empty(shape, np.dtype(dtype))
+    array[...] = rng.uniform(-scale, scale, shape)
+    return array
 
 
 def implementation(impl: str) -> ModuleType:

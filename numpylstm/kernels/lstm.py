@@ -24,7 +24,14 @@ from numba import prange
 
 from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
-from .matmul import gradients_here, multiply_here, multiply_share, pack_vector, rows_of_next_tile
+from .matmul import (
+    DEPTH,
+    gradients_here,
+    multiply_here,
+    multiply_share,
+    pack_vector,
+    rows_of_next_tile,
+)
 from .parts import part
 from .simd import VECTOR_BYTES, lanes_of, widest_vectors
 from .tile import AHEAD, TILE_ROWS, tile
@@ -32,7 +39,6 @@ from .views import at_time, block, halved, run, turned
 
 CHUNK = 8  # vectors of units that are finished before the next ones are begun
 SIDE_BY_SIDE = 32  # rows of Wh that are copied at a time, each from left to right
-DEPTH = 96  # terms of a sum in one tile: two panels, this and the next, and A fit into 32 KiB
 
 
 # ---------------------------------------------------------------------------------------------
