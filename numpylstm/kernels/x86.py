@@ -31,8 +31,9 @@ def add_product(v, sums, a, a_row, a_k, b, ahead, ahead_k, depth):
     """Write the loop; returns the sums with A @ B added, term by term in order.
 
     `sums` are pairs of vectors, a pair for each row. Pointers: `a` and `b`, and `ahead` to what is
-    to be fetched meanwhile. In bytes: from row to row of A `a_row`, an LLVM value or, if it is
-    constant, an int; from term to term `a_k` (an int), two vectors of B, and `ahead_k` (a value).
+    to be fetched meanwhile, into the second cache: the first is full of what is at work. In bytes:
+    from row to row of A `a_row`, an LLVM value or, if it is constant, an int; from term to term
+    `a_k` (an int), two vectors of B, and `ahead_k` (a value).
     """
     rows, vector, kind = len(sums), v.lanes * v.size, "s" if v.size == 4 else "d"
     builder, integer = v.b, depth.type
@@ -64,8 +65,8 @@ def add_product(v, sums, a, a_row, a_k, b, ahead, ahead_k, depth):
             yield f"vbroadcasts{kind} {address(r, term)}, {x[r % 2]}"
             yield f"vfmadd231p{kind} {b0}, {x[r % 2]}, {s[r][0]}"
             yield f"vfmadd231p{kind} {b1}, {x[r % 2]}, {s[r][1]}"
-        yield f"prefetcht0 ({ahead_at})"
-        yield f"prefetcht0 {vector}({ahead_at})"
+        yield f"prefetcht1 ({ahead_at})"
+        yield f"prefetcht1 {vector}({ahead_at})"
         yield f"addq {ahead_stride}, {ahead_at}"
 
     def loop(left, terms, begin, end):
