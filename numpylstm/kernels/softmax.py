@@ -45,10 +45,12 @@ def sum_of_exponentials(row, peak, sums):
     """
     widest_vectors()
     sums[:] = 0
-    for start in range(0, row.size, BLOCK):
-        piece = row[start : start + BLOCK]
-        for k in range(piece.size):
-            sums[k] += exp(piece[k] - peak)
+    whole = row.size // BLOCK * BLOCK
+    for start in range(0, whole, BLOCK):
+        for k in range(BLOCK):
+            sums[k] += exp(row[start + k] - peak)
+    for k in range(row.size - whole):
+        sums[k] += exp(row[whole + k] - peak)
     for half in HALVES:
         for k in range(half):
             sums[k] += sums[k + half]
