@@ -314,16 +314,33 @@ def test_draws_at_both_ends_of_the_line(rng, dtype):
     assert draw_both(scores, np.nextafter(1, 0))[0] == 98
 
 
-@DTYPES
-def test_draws_with_ties_and_extremes(rng, dtype):
+def ties_and_extremes(rng, dtype):
     largest = np.finfo(dtype).max
-    rows = [
+    return [
         rng.integers(0, 3, 200).astype(dtype),
         np.array([0, -largest, -0.0, largest / 2, largest / 2, -1, 1], dtype),
+        np.array([largest, -largest, -largest, 0, -largest / 4], dtype),
         np.array([1e-30, 2e-30, -3e-30, 1e-38, 0], dtype),
         np.full(70, -1e30, dtype),
     ]
-    for scores in rows:
+
+
+@njit(error_model="numpy")
+def kth_largest(row, k, peak):
+    return sampling_kernels.kth_largest(row, k, peak)
+
+
+@DTYPES
+def test_kth_largest(rng, dtype):
+    for row in [*ties_and_extremes(rng, dtype), normal(rng, dtype, 300)]:
+        for k, number in enumerate(np.sort(row)[::-1], 1):
+            with np.errstate(over="ignore"):  # compiled code does not warn
+                assert kth_largest(row, k, row.max()) == number
+
+
+@DTYPES
+def test_draws_with_ties_and_extremes(rng, dtype):
+    for scores in ties_and_extremes(rng, dtype):
         for k in range(1, len(scores) + 1):
             for uniform in (0.0, 0.4, 0.999):
                 drawn, expected = draw_both(scores, uniform, 1e-3, k)

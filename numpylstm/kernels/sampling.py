@@ -51,17 +51,18 @@ def kth_largest(row, k, peak):
     if how_many_reach(row, peak) >= k:
         return peak
     half, width = row.dtype.type(0.5), row.dtype.type(1)
+    least = -np.finfo(row.dtype).max
     low, high = peak - width, peak
     while how_many_reach(row, low) < k:
         width += width
-        low, high = peak - width, low
-    middle = low + (high - low) * half
+        low, high = max(peak - width, least), low
+    middle = half * low + half * high  # the difference could overflow
     while low < middle < high:
         if how_many_reach(row, middle) >= k:
             low = middle
         else:
             high = middle
-        middle = low + (high - low) * half
+        middle = half * low + half * high
     return low
 
 
