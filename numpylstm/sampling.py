@@ -13,8 +13,6 @@ from numpylstm.kernels import sampling as kernels
 from numpylstm.layers import LSTM
 from numpylstm.models import LanguageModel, State, parameter_shapes
 
-Array = NDArray[Any]
-
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
 AT_ONCE = 64  # tokens that one call of a kernel draws: it cannot be interrupted
@@ -152,7 +150,7 @@ def draw(
     banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> int:
-    """Draw one id from the softmax of ``logits / temperature`` over the k best not banned ids."""
+    """Draw one id from the softmax of ``logits / temperature`` over the k best not banned."""
     if not np.isfinite(logits).all():
         raise ValueError(NOT_FINITE)
     scores = logits.copy()

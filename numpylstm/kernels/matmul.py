@@ -261,10 +261,16 @@ def multiply_share(A, B, D, C, share, shares):
 
 
 @inner
-def multiply_here(A, a_transposed, B, b_transposed, D, C):
-    """`multiply` on the calling thread, for use within kernels."""
+def multiply_part(A, a_transposed, B, b_transposed, D, C, share, shares):
+    """The `share`-th part of `multiply`, for use within kernels."""
     a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
-    multiply_share(a, b, equal_rows(D, C.shape[0]), c, np.intp(0), np.intp(1))
+    multiply_share(a, b, equal_rows(D, C.shape[0]), c, share, shares)
+
+
+@inner
+def multiply_here(A, a_transposed, B, b_transposed, D, C):
+    """All of `multiply` on the calling thread."""
+    multiply_part(A, a_transposed, B, b_transposed, D, C, np.intp(0), np.intp(1))
 
 
 @kernel(calls=(multiply_share,))

@@ -12,9 +12,9 @@ from numba import prange
 from .compiling import inner, kernel
 from .elementary import exp
 from .lstm import cell_forward
-from .matmul import multiply_share, operand
+from .matmul import multiply_part, multiply_share
 from .simd import widest_vectors
-from .softmax import BLOCK, HALVES, first_equal, largest
+from .softmax import BLOCK, first_equal, largest, sum_in_pairs
 from .views import at_time
 
 # ---------------------------------------------------------------------------------------------
@@ -84,25 +84,21 @@ def keep_largest(scores, k, peak):
 def fill_weights(scores, peak, temperature, weights, sums):
     """Fill weights (N*BLOCK,) = exp((scores - peak) / temperature), and their sums by blocks (N,).
 
-    Behind the scores (V,) follow zeros. As in `softmax`, the order of each sum is written out.
+    Behind the scores (V,) follow zeros.
     """
     widest_vectors()
     real = scores.dtype.type
     # The inverse of the smallest temperatures is infinite, and 0 * infinity would be NaN.
     inverse = real(min(1.0 / temperature, np.float64(np.finfo(scores.dtype).max)))
-    halves = np.empty(BLOCK // 2, scores.dtype)
+    scratch = np.empty(BLOCK, scores.dtype)
     for n in range(sums.size):
         start = n * BLOCK
         piece, w = scores[start : start + BLOCK], weights[start : start + BLOCK]
         w[piece.size :] = real(0)
         for k in range(piece.size):
             w[k] = exp((piece[k] - peak) * inverse)
-        for k in range(halves.size):
-            halves[k] = w[k] + w[k + halves.size]
-        for half in HALVES[1:]:
-            for k in range(half):
-                halves[k] += halves[k + half]
-        sums[n] = halves[0]
+        scratch[:] = w
+        sums[n] = sum_in_pairs(scratch)
 
 
 @inner
@@ -152,17 +148,10 @@ def draw(scores, temperature, k, banned, uniform, weights, sums):
 
 
 @inner
-def product_share(a, B, transposed, d, c, share, shares):
-    """The `share`-th part of c = d + a @ B; a, c and d have one row."""
-    B = operand(B, transposed)
-    multiply_share(operand(a, False), B, operand(d, False), operand(c, False), share, shares)
-
-
-@inner
 def gates_share(x, h, Wx, Wh, b, gates, share, shares):
     """The `share`-th part of gates = b + x @ Wx + h @ Wh, before the nonlinearity."""
-    product_share(x, Wx, False, b, gates, share, shares)
-    product_share(h, Wh, False, gates, gates, share, shares)
+    multiply_part(x, False, Wx, False, b, gates, share, shares)
+    multiply_part(h, False, Wh, False, gates, gates, share, shares)
 
 
 @kernel(parallel=True, calls=(multiply_share,))
@@ -177,11 +166,8 @@ def write(
     """
     L, _, H = h.shape
     V = bias.size
-    gates, tanh_c, scores = (
-        np.empty((1, 4 * H), h.dtype),
-        np.empty((1, H), h.dtype),
-        np.empty((1, V), h.dtype),
-    )
+    gates, tanh_c = np.empty((1, 4 * H), h.dtype), np.empty((1, H), h.dtype)
+    scores = np.empty((1, V), h.dtype)
     blocks = (V + BLOCK - 1) // BLOCK
     weights, sums = np.empty(blocks * BLOCK, h.dtype), np.empty(blocks)
     for n in range(uniforms.size):
@@ -190,13 +176,8 @@ def write(
             ids[n + 1] = -1
             break
         for layer in range(L):
-            Wx_l, Wh_l, b_l, h_l, c_l = (
-                Wx[layer],
-                Wh[layer],
-                b[layer],
-                at_time(h, layer),
-                at_time(c, layer),
-            )
+            Wx_l, Wh_l, b_l = Wx[layer], Wh[layer], b[layer]
+            h_l, c_l = at_time(h, layer), at_time(c, layer)
             if shares == 1:
                 gates_share(x, h_l, Wx_l, Wh_l, b_l, gates, np.intp(0), shares)
             else:
@@ -205,10 +186,10 @@ def write(
             cell_forward(0, gates, c_l, c_l, tanh_c, h_l, 0, H)
             x = h_l
         if shares == 1:
-            product_share(x, W, transposed, bias, scores, np.intp(0), shares)
+            multiply_part(x, False, W, transposed, bias, scores, np.intp(0), shares)
         else:
             for share in prange(shares):
-                product_share(x, W, transposed, bias, scores, np.intp(share), shares)
+                multiply_part(x, False, W, transposed, bias, scores, np.intp(share), shares)
         ids[n + 1] = draw(scores[0], temperature, k, banned, uniforms[n], weights, sums)
         if ids[n + 1] < 0:
             break

@@ -37,11 +37,23 @@ def largest(row, peaks):
 
 
 @inner
+def sum_in_pairs(sums):
+    """The sum of sums (BLOCK,), which is lost.
+
+    The order is written out, not left to the compiler: it may choose another when it links a
+    kernel anew.
+    """
+    for half in HALVES:
+        for k in range(half):
+            sums[k] += sums[k + half]
+    return sums[0]
+
+
+@inner
 def sum_of_exponentials(row, peak, sums):
     """Return sum(exp(row - peak)) of a row (V,); sums (BLOCK,) is scratch.
 
-    BLOCK sums run side by side and are then added in pairs. The order is written out, not left to
-    the compiler: it may choose another when it links a kernel anew.
+    BLOCK sums run side by side and are then added in pairs.
     """
     widest_vectors()
     sums[:] = 0
@@ -51,10 +63,7 @@ def sum_of_exponentials(row, peak, sums):
             sums[k] += exp(row[start + k] - peak)
     for k in range(row.size - whole):
         sums[k] += exp(row[whole + k] - peak)
-    for half in HALVES:
-        for k in range(half):
-            sums[k] += sums[k + half]
-    return sums[0]
+    return sum_in_pairs(sums)
 
 
 @reordering

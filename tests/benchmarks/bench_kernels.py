@@ -9,6 +9,7 @@ They are not collected by `pytest` alone, as the name of this file does not begi
 import numpy as np
 import pytest
 
+import numpylstm as nl
 from numpylstm import functional, reference
 
 pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed (extra: bench)")
@@ -90,10 +91,16 @@ def dropout_forward(module, T, B, D, H, V):
     return lambda: module.dropout_forward(x, mask)[:1]
 
 
+def sampling(module, T, B, D, H, V):
+    impl = "fast" if module is functional else "reference"
+    model = nl.LanguageModel(V, H, 2, init_scale=0.1, impl=impl, rng=0)
+    return lambda: (nl.generate(model, [0], 20, rng=0),)
+
+
 WORK = [
     dropout_mask, dropout_forward, embedding_forward, lstm_forward, linear_forward,
     cross_entropy_forward, cross_entropy_backward, linear_backward, lstm_backward,
-    embedding_backward,
+    embedding_backward, sampling,
 ]  # fmt: skip
 
 
