@@ -237,7 +237,7 @@ def _copy_columns(typingctx, lanes, S, P):
         mask = v.mask(args[0])
         with cgutils.for_range(builder, depth) as loop:
             value = v.load(v.at(s, builder.mul(loop.index, s_k)), mask)
-            v.store(value, v.at(p, builder.mul(loop.index, p_k)), mask)
+            v.store(value, v.at(p, builder.mul(loop.index, p_k)))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -245,7 +245,11 @@ def _copy_columns(typingctx, lanes, S, P):
 
 @emits(_copy_columns)
 def copy_columns(lanes, S, P):
-    """Copy at most one vector of columns, side by side in S (K, .) and in P (K or more, .)."""
+    """Copy at most one vector of columns, side by side in S (K, .) and in P (K or more, .).
+
+    A row of P has room for a whole vector, and all of it is written: processors by AMD take many
+    times as long to store a part of one.
+    """
     P[: len(S), :lanes] = S[:, :lanes]
 
 

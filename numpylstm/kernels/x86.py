@@ -66,7 +66,8 @@ def add_product(v, sums, a, a_row, a_k, b, ahead, ahead_k, depth):
             yield f"vfmadd231p{kind} {b0}, {x[r % 2]}, {s[r][0]}"
             yield f"vfmadd231p{kind} {b1}, {x[r % 2]}, {s[r][1]}"
         yield f"prefetcht1 ({ahead_at})"
-        yield f"prefetcht1 {vector}({ahead_at})"
+        if 2 * vector > 64:
+            yield f"prefetcht1 {vector}({ahead_at})"
         yield f"addq {ahead_stride}, {ahead_at}"
 
     def loop(left, terms, begin, end):
