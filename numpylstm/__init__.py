@@ -27,6 +27,7 @@ from numpylstm.evaluation import (
     true_and_predicted,
     tutorial_protocol,
 )
+from numpylstm.kernels.threads import get_num_threads, set_num_threads
 from numpylstm.layers import (
     LSTM,
     RNN,
@@ -74,6 +75,7 @@ __all__ = [
     "from_preset",
     "functional",
     "generate",
+    "get_num_threads",
     "gradcheck",
     "load",
     "museum",
@@ -84,6 +86,7 @@ __all__ = [
     "restore_run",
     "sampling",
     "save",
+    "set_num_threads",
     "tape",
     "tasks",
     "train",

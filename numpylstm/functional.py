@@ -13,13 +13,14 @@ results do not depend on the number of threads, to the last bit.
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm import reference
 from numpylstm.checks import check_array, check_ids, check_weights
-from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+from numpylstm.kernels.fallback import Missing, or_else
 from numpylstm.kernels.memory import empty
+from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
@@ -29,6 +30,11 @@ from numpylstm.reference import (
     RNNCache,
     token_coefficients,
 )
+
+try:
+    from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+except Exception as error:
+    dropout = embedding = lstm = matmul = rnn = softmax = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -40,7 +46,7 @@ OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all
 
 def shares_for(work: int) -> int:
     """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
-    return 1 if work < SMALL else numba.get_num_threads()
+    return 1 if work < SMALL else get_num_threads()
 
 
 def contiguous(array: Array) -> Array:
@@ -64,11 +70,7 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
     M, N = A.shape[0], B.shape[1]
     C = empty((M, N), A.dtype)
     D = np.zeros((1, N), A.dtype) if start is None else start.reshape(-1, N)
-    shares = shares_for(C.size * A.shape[1])
-    if shares == 1:
-        matmul.multiply_alone(A_base, A_turned, B_base, B_turned, D, C)
-    else:
-        matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
+    matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares_for(C.size * A.shape[1]))
     return C
 
 
@@ -114,6 +116,7 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     return x, EmbeddingCache(ids, W.shape)
 
 
+@or_else(reference.embedding_backward)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table: `reference.embedding_backward`.
 
@@ -136,6 +139,7 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     return dW
 
 
+@or_else(reference.embedding_backward_rows)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """The same gradient without its zeros: `reference.embedding_backward_rows`.
 
@@ -154,6 +158,7 @@ def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Ar
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.rnn_forward)
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
@@ -189,6 +194,7 @@ def rnn_forward(
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
+@or_else(reference.rnn_backward)
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
 ) -> tuple[Array, Array, Array, Array, Array]:
@@ -225,6 +231,7 @@ def rnn_backward(
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.lstm_forward)
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
@@ -270,6 +277,7 @@ def lstm_forward(
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
+@or_else(reference.lstm_backward)
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -339,6 +347,7 @@ def _check_recurrent(
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.linear_forward)
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``: `reference.linear_forward`.
 
@@ -362,6 +371,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
+@or_else(reference.linear_backward)
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer: `reference.linear_backward`.
 
@@ -396,6 +406,7 @@ def _check_rows(
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.dropout_mask)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """From random numbers to a mask: `reference.dropout_mask`.
 
@@ -414,6 +425,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     return mask
 
 
+@or_else(reference.dropout_forward)
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``: `reference.dropout_forward`.
 
@@ -432,6 +444,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     return _times(x, mask), DropoutCache(mask)
 
 
+@or_else(reference.dropout_backward)
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient: `reference.dropout_backward`.
 
@@ -456,6 +469,7 @@ def _times(x: Array, mask: Array) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.sequence_cross_entropy_forward)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -501,6 +515,7 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
+@or_else(reference.sequence_cross_entropy_backward)
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """The gradient of the loss: `reference.sequence_cross_entropy_backward`.
 

@@ -11,6 +11,7 @@ it for it.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -146,7 +147,19 @@ def consume(layer: Any) -> Any:
     return pending
 
 
-class Embedding:
+class Layer:
+    """What can be copied and pickled, though `f` is a module."""
+
+    f: ModuleType
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"f": self.f.__name__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"f": import_module(state["f"])}
+
+
+class Embedding(Layer):
     """Row lookup: ids (T, B) to vectors (T, B, D).
 
     Parameters
@@ -215,7 +228,7 @@ class Embedding:
         return [self.W]
 
 
-class Dropout:
+class Dropout(Layer):
     """Inverted dropout with probability `p` of dropping; a new mask at every forward pass."""
 
     def __init__(
@@ -250,7 +263,7 @@ class Dropout:
         return dy if self.p == 0 else self.f.dropout_backward(dy, cache)
 
 
-class Linear:
+class Linear(Layer):
     """``y = x @ W + b`` for x (T, B, D).
 
     Parameters
@@ -308,7 +321,7 @@ class Linear:
         return [self.b] if self.tied else [self.W, self.b]
 
 
-class RecurrentStack:
+class RecurrentStack(Layer):
     """Layers of one recurrent cell, each with its own weights, with dropout between them.
 
     `RNN` and `LSTM` are the two kinds; what differs is the step, the number of column blocks in
@@ -529,7 +542,7 @@ class LSTM(RecurrentStack):
         return self.f.lstm_forward, self.f.lstm_backward
 
 
-class SequenceCrossEntropy:
+class SequenceCrossEntropy(Layer):
     """Softmax and cross-entropy over a sequence.
 
     Parameters

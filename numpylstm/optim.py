@@ -12,8 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.functional import shares_for
-from numpylstm.kernels import update
+from numpylstm.kernels.fallback import Missing, or_else
 from numpylstm.layers import Parameter, Rows
+
+try:
+    from numpylstm.kernels import update
+except Exception as error:
+    update = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -52,8 +57,13 @@ def squared_norm(gradient: Array | Rows | None) -> float:
     """The sum of the squares of the entries, in blocks, so that threads cannot change it."""
     if gradient is None:
         return 0.0
-    gradient = flat(gradient.values if isinstance(gradient, Rows) else gradient)
-    return update.sum_of_squares(gradient, shares_for(gradient.size))
+    return sum_of_squares(flat(gradient.values if isinstance(gradient, Rows) else gradient))
+
+
+@or_else(lambda g: float(np.square(g, dtype=np.float64).sum()))
+def sum_of_squares(g: Array) -> float:
+    """The sum of g ** 2 for g (N,)."""
+    return update.sum_of_squares(g, shares_for(g.size))
 
 
 def flat(array: Array) -> Array:
@@ -96,22 +106,40 @@ class SGD:
         """Move every parameter against its gradient."""
         lr = float(self.lr)  # an integer would have kernels compiled for it
         for path, parameter in self.parameters.items():
-            data = flat(parameter.data)
-            gradient, factor = parameter.parts_of_grad()
-            shares = shares_for(data.size)
-            if self.momentum:
-                update.descend_with_momentum(
-                    data, flat(self.velocity[path]), flat(parameter.grad), lr, self.momentum, shares
-                )  # fmt: skip
-            elif isinstance(gradient, Rows):
-                update.descend_rows(parameter.data, *gradient, factor, lr)
-            elif gradient is not None:
-                update.descend(data, flat(gradient), factor, lr, shares)
+            descend(parameter, self.velocity.get(path), lr, self.momentum)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for parameter in self.parameters.values():
             parameter.zero_grad()
+
+
+def descend_in_numpy(
+    parameter: Parameter, velocity: Array | None, lr: float, momentum: float
+) -> None:
+    """What `descend` does, without kernels."""
+    step = parameter.grad
+    if velocity is not None:
+        velocity *= momentum
+        velocity += step
+        step = velocity
+    parameter.data -= lr * step
+
+
+@or_else(descend_in_numpy)
+def descend(parameter: Parameter, velocity: Array | None, lr: float, momentum: float) -> None:
+    """Move one parameter against its gradient, and its velocity if it has one."""
+    data = flat(parameter.data)
+    gradient, factor = parameter.parts_of_grad()
+    shares = shares_for(data.size)
+    if velocity is not None:
+        update.descend_with_momentum(
+            data, flat(velocity), flat(parameter.grad), lr, momentum, shares
+        )  # fmt: skip
+    elif isinstance(gradient, Rows):
+        update.descend_rows(parameter.data, *gradient, factor, lr)
+    elif gradient is not None:
+        update.descend(data, flat(gradient), factor, lr, shares)
 
 
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:

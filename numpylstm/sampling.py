@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 from numpylstm import functional
 from numpylstm.checks import check_array, check_ids, check_whole
 from numpylstm.functional import contiguous, shares_for
-from numpylstm.kernels import sampling as kernels
+from numpylstm.kernels.fallback import Missing, Unusable
 from numpylstm.layers import LSTM
 from numpylstm.models import LanguageModel, State, parameter_shapes
+
+try:
+    from numpylstm.kernels import sampling as kernels
+except Exception as error:
+    kernels = Missing(error)  # type: ignore[assignment]
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
@@ -86,7 +91,11 @@ def generate(
     # A model of a user's own may compute its logits in its own way.
     by_kernel = type(model) is LanguageModel and model.encoder.recurrent.f is functional
     if by_kernel and isinstance(model.encoder.recurrent, LSTM):
-        return _write(model, prompt[-1], state, length, temperature, k, never, rng)
+        before = rng.bit_generator.state
+        try:
+            return _write(model, prompt[-1], state, length, temperature, k, never, rng)
+        except Unusable:
+            rng.bit_generator.state = before
     drawn = np.empty(length, np.int64)
     x = prompt[-1:, None]  # (T, B) = (1, 1)
     for n in range(length):

@@ -19,6 +19,7 @@ from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
 from numpylstm.models import LanguageModel, State, parameter_shapes
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.pace import Pace
 
 
 class TrainingFailed(RuntimeError):
@@ -241,12 +242,14 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
     """
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    pace = Pace()
     while not run.finished:
         run.optimizer.lr = rate(run)
         for x, y in batches(corpus.train, config.batch_size, config.num_steps, start=run.window):
             if run.out_of_steps:
                 break
-            step = update(run, x, y, windows)
+            with pace.step():
+                step = update(run, x, y, windows)
             epoch_ends = run.window == windows or run.out_of_steps
             row_is_due = run.tally.steps >= config.log_every and not epoch_ends
             row = close_row(run) if row_is_due else None  # before anyone can save the run

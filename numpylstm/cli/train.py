@@ -138,10 +138,14 @@ def train_in(
 ) -> None:
     """Train a run in its folder to the end."""
     from numpylstm import __version__, run_folder, session
+    from numpylstm.kernels import threads
     from numpylstm.training import describe
 
     run_folder.begin(folder, training_run)
-    print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)
+    print(
+        f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}\n{corpus}",
+        flush=True,
+    )
     again = ["numpylstm-train", "--resume", str(folder)]
     if save_every is not None:
         again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]

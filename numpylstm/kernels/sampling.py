@@ -154,7 +154,7 @@ def gates_share(x, h, Wx, Wh, b, gates, share, shares):
     multiply_part(h, False, Wh, False, gates, gates, share, shares)
 
 
-@kernel(parallel=True, calls=(multiply_share,))
+@kernel(calls=(multiply_share,))
 def write(
     table, Wx, Wh, b, W, transposed, bias, h, c, ids, uniforms, temperature, k, banned, shares
 ):  # fmt: skip
