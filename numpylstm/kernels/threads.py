@@ -16,7 +16,8 @@ from threading import Thread
 
 def _processors():
     """How many threads can run at once: NUMBA_NUM_THREADS, or what the system lets us use."""
-    if forced := os.environ.get("NUMBA_NUM_THREADS"):
+    forced = os.environ.get("NUMBA_NUM_THREADS", "")
+    if forced.isdecimal() and int(forced) > 0:
         return int(forced)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -91,8 +92,7 @@ def share_out(part, shares):
             else:
                 finished.put(None)
 
-    _start_helpers(shares - 1)
-    for _ in range(shares - 1):
+    for _ in range(min(shares - 1, _helpers_for(shares))):
         _tasks.put(work)
     work()
     for error in [finished.get() for _ in range(shares)]:
@@ -100,15 +100,16 @@ def share_out(part, shares):
             raise error
 
 
-def _start_helpers(number):
-    """Have at least so many threads that wait for tasks, if the system gives them."""
-    while len(_helpers) < number:
+def _helpers_for(shares):
+    """How many threads wait for tasks: one less than there are shares, if the system gives them."""
+    while len(_helpers) < shares - 1:
         helper = Thread(target=_help, args=(_tasks,), name="numpylstm", daemon=True)
-        _helpers.append(helper)
         try:
             helper.start()
-        except RuntimeError:  # no more threads: whoever calls does all the work
-            return
+        except RuntimeError:  # no more: whoever calls does the rest
+            break
+        _helpers.append(helper)
+    return len(_helpers)
 
 
 def _help(tasks):
