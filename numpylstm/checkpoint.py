@@ -32,17 +32,20 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS, State
 from numpylstm.checks import check_array, check_finite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Vocabulary
-from numpylstm.models import LanguageModel, State
+from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import SGD
-from numpylstm.training import Row, Run, Tally, build_model, check_parameters, model_shapes
+from numpylstm.training import Row, Run, Tally, build_model, check_parameters
 
 FORMAT = "numpylstm checkpoint"
 VERSION = 1
 ADDED_SETTINGS = {"log_gradients": False}
 """Settings that older files of this version lack, and what they mean there."""
+FLAT_OPTIONS = {"activation", "forget_bias"}
+"""Options of cells that older files hold among the settings of the run."""
 
 
 class CheckpointError(ValueError):
@@ -356,7 +359,7 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a numpylstm checkpoint: its meta does not say so")
     if isinstance(meta.get("config"), dict):
-        meta["config"] = ADDED_SETTINGS | meta["config"]
+        meta["config"] = with_added_settings(meta["config"])
     version = meta.get("version")
     if type(version) is not int or version != VERSION:
         raise CheckpointError(
@@ -374,6 +377,17 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
     return meta
 
 
+def with_added_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are today, from those of an older file of this version."""
+    config = ADDED_SETTINGS | config
+    if "options" not in config:  # every cell was given the options of all
+        flat = {name: config.pop(name) for name in FLAT_OPTIONS & config.keys()}
+        cell = CELLS.get(str(config.get("cell")))
+        own = cell.options if cell is not None else {}
+        config["options"] = {name: value for name, value in flat.items() if name in own}
+    return config
+
+
 # --- back to life ------------------------------------------------------------------------------
 
 
@@ -389,7 +403,7 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = checkpoint.group("parameters")
     with fitting_together(checkpoint):
-        for path, shape in model_shapes(config, V):
+        for path, shape in parameter_shapes(config, V):
             if path not in parameters:
                 raise ValueError(f"parameter {path} is missing")
             check_array("parameters", path, parameters[path], shape, because="so say the settings")

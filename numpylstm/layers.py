@@ -10,7 +10,6 @@ value, passed in and returned.
 it for it.
 """
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -18,26 +17,16 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import functional, reference
+from numpylstm.cells import CELLS
+from numpylstm.cells import LSTMState as LSTMState
+from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
+from numpylstm.config import cell_options
 from numpylstm.kernels.memory import empty
 
 Array = NDArray[Any]
 
-
 MAX_INIT_SCALE = 1_000
-
-
-class LSTMState(NamedTuple):
-    """The state of an LSTM between two windows; both arrays are (L, B, H)."""
-
-    h: Array
-    c: Array
-
-
-class RNNState(NamedTuple):
-    """The state of a vanilla RNN between two windows; h is (L, B, H)."""
-
-    h: Array
 
 
 class Rows(NamedTuple):
@@ -311,16 +300,25 @@ class Linear:
 class RecurrentStack:
     """Layers of one recurrent cell, each with its own weights, with dropout between them.
 
-    `RNN` and `LSTM` are the two kinds; what differs is the step, the number of column blocks in
-    the weights, and the type of the state.
+    Parameters
+    ----------
+    cell : str
+        A name in `numpylstm.cells.CELLS`.
+    input_size, hidden_size, num_layers : int
+        D, H and L. Parameters are ``CELL.0.Wx``, ``CELL.0.Wh``, ``CELL.0.b``, ``CELL.1.Wx``, ...
+    dropout : float
+        Probability of dropping, between layers.
+    init_scale : float
+        All parameters start as U(-init_scale, init_scale).
+    name : str, optional
+        What stands in the paths in place of the cell's name.
+    options
+        Those of the cell.
     """
-
-    cell: str
-    State: type[Any]  # LSTMState or RNNState
-    blocks: int
 
     def __init__(
         self,
+        cell: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -331,9 +329,12 @@ class RecurrentStack:
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
         name: str | None = None,
+        **options: Any,
     ) -> None:
+        self.options = cell_options(cell, options)
+        self.cell = CELLS[cell]
         check_sizes(
-            type(self).__name__,
+            self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
         )  # fmt: skip
         rng = np.random.default_rng(rng)
@@ -341,44 +342,41 @@ class RecurrentStack:
         self.dtype = np.dtype(dtype)
         self.f = implementation(impl)
         self.pending: Any = None
-        self.layers: list[tuple[Parameter, Parameter, Parameter]] = []
-        columns = self.blocks * hidden_size
+        self.layers: list[tuple[Parameter, ...]] = []
         for layer in range(num_layers):
             rows = input_size if layer == 0 else hidden_size
-            path = f"{name or self.cell}.{layer}"
-            Wx, Wh, b = (
-                Parameter(uniform(rng, shape, init_scale, dtype), f"{path}.{key}")
-                for key, shape in [
-                    ("Wx", (rows, columns)),
-                    ("Wh", (hidden_size, columns)),
-                    ("b", (columns,)),
-                ]
-            )
-            self.layers.append((Wx, Wh, b))
+            shapes = self.cell.shapes(rows, hidden_size, self.options)
+            parameters = {
+                key: Parameter(
+                    uniform(rng, shape, init_scale, dtype), f"{name or cell}.{layer}.{key}"
+                )
+                for key, shape in shapes.items()
+            }
+            for block, option in self.cell.biases.items():
+                start = self.cell.blocks.index(block) * hidden_size
+                parameters["b"].data[start : start + hidden_size] += self.options[option]
+            self.layers.append(tuple(parameters.values()))
         self.dropouts = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers - 1)]
-
-    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Forward with the signature (x, *state, Wx, Wh, b), and backward."""
-        raise TypeError("RecurrentStack has no cell of its own; use RNN or LSTM")
 
     def zero_state(self, batch_size: int) -> Any:
         """The state before anything was read: zeros, (L, B, H)."""
-        check_sizes(type(self).__name__, batch_size=batch_size)
+        check_sizes(self.cell.title, batch_size=batch_size)
         shape = (len(self.layers), batch_size, self.hidden_size)
-        return self.State(*(np.zeros(shape, self.dtype) for _ in self.State._fields))
+        return self.cell.State(*(np.zeros(shape, self.dtype) for _ in self.cell.states))
 
-    def _check_state(self, argument: str, state: Any, batch_size: int) -> None:
-        if not isinstance(state, self.State):
+    def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
+        """Raise unless this is a state of the stack for so many sequences."""
+        State = self.cell.State
+        if not isinstance(state, State):
             raise TypeError(
-                f"{type(self).__name__}: {argument} must be {self.State.__name__}"
-                f"({', '.join(self.State._fields)}), got {type(state).__name__}; "
-                "zero_state(batch_size) makes one"
+                f"{where}: {argument} must be {State.__name__}({', '.join(State._fields)}), got "
+                f"{type(state).__name__}; zero_state(batch_size) makes one"
             )
         shape = (len(self.layers), batch_size, self.hidden_size)
-        for field, array in zip(self.State._fields, state, strict=True):
+        for field, array in zip(State._fields, state, strict=True):
             name = f"{argument}.{field}"
-            check_array(type(self).__name__, name, array, shape, self.dtype, "(L, B, H); B is x's")
-            check_finite(type(self).__name__, name, array, "where the state comes from it went bad")
+            check_array(where, name, array, shape, self.dtype, "(L, B, H); B is x's")
+            check_finite(where, name, array, "where the state comes from it went bad")
 
     def forward(self, x: Array, state: Any, training: bool = True) -> tuple[Array, Any]:
         """Run the stack over a window.
@@ -398,23 +396,24 @@ class RecurrentStack:
         state : LSTMState or RNNState
             The state after the window.
         """
-        where = f"{type(self).__name__}.forward"
+        where = f"{self.cell.title}.forward"
         D = self.layers[0][0].data.shape[0]
         check_array(where, "x", x, ("T", "B", D), self.dtype, "D is fixed by Wx")
         check_finite(where, "x", x)
-        self._check_state("state", state, x.shape[1])
-        step_forward, _ = self._step_functions()
+        self.check_state(where, "state", state, x.shape[1])
+        forward, _ = self.cell.functions(self.f)
+        arguments = self.cell.arguments(self.options)
         caches, finals = [], []
         for layer, weights in enumerate(self.layers):
             if layer > 0:
                 x = self.dropouts[layer - 1].forward(x, training)
             initial = (part[layer] for part in state)
-            x, *final, cache = step_forward(x, *initial, *(p.data for p in weights))
+            x, *final, cache = forward(x, *initial, *(p.data for p in weights), **arguments)
             finals.append(final)
             caches.append(cache)
         if training:
             self.pending = caches
-        return x, self.State(*map(np.array, zip(*finals, strict=True)))
+        return x, self.cell.State(*map(np.array, zip(*finals, strict=True)))
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -433,27 +432,27 @@ class RecurrentStack:
         dstate : LSTMState or RNNState
             The gradient of the state before the window.
         """
-        where, shape = f"{type(self).__name__}.backward", ("T", "B", self.hidden_size)
+        where, shape = f"{self.cell.title}.backward", ("T", "B", self.hidden_size)
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         caches = consume(self)
         batch_size = dhs.shape[1]
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:
-            self._check_state("dstate", dstate, batch_size)
-        _, step_backward = self._step_functions()
+            self.check_state(where, "dstate", dstate, batch_size)
+        _, backward = self.cell.functions(self.f)
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
-            dx, *initial, dWx, dWh, db = step_backward(dhs, *final, caches[layer])
-            initials.append(initial)
-            for parameter, gradient in zip(self.layers[layer], (dWx, dWh, db), strict=True):
-                parameter.accumulate(gradient)
+            dx, *gradients = backward(dhs, *final, caches[layer])
+            initials.append(gradients[: len(dstate)])
+            for parameter, gradient in zip(self.layers[layer], gradients[len(dstate) :]):  # noqa: B905
+                parameter.accumulate(gradient)  # a gradient without a parameter is None
             dhs = self.dropouts[layer - 1].backward(dx) if layer > 0 else dx
-        return dhs, self.State(*map(np.array, zip(*initials[::-1], strict=True)))
+        return dhs, self.cell.State(*map(np.array, zip(*initials[::-1], strict=True)))
 
     def parameters(self) -> list[Parameter]:
-        """Wx, Wh and b of each layer."""
+        """Wx, Wh, b and what else the cell has, of each layer."""
         return [parameter for layer in self.layers for parameter in layer]
 
 
@@ -471,8 +470,6 @@ class RNN(RecurrentStack):
         All parameters start as U(-init_scale, init_scale).
     """
 
-    cell, State, blocks = "rnn", RNNState, 1
-
     def __init__(
         self,
         input_size: int,
@@ -480,18 +477,17 @@ class RNN(RecurrentStack):
         num_layers: int = 1,
         *,
         activation: str = "tanh",
-        **options: Any,
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, **options)
-        if activation not in ("tanh", "relu", "sigmoid"):
-            raise ValueError(f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")
-        self.activation = activation
-
-    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        def forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> Any:
-            return self.f.rnn_forward(x, h0, Wx, Wh, b, self.activation)
-
-        return forward, self.f.rnn_backward
+        super().__init__(
+            "rnn", input_size, hidden_size, num_layers, activation=activation, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
 
 
 class LSTM(RecurrentStack):
@@ -510,8 +506,6 @@ class LSTM(RecurrentStack):
         All parameters start as U(-init_scale, init_scale).
     """
 
-    cell, State, blocks = "lstm", LSTMState, 4
-
     def __init__(
         self,
         input_size: int,
@@ -519,14 +513,17 @@ class LSTM(RecurrentStack):
         num_layers: int = 1,
         *,
         forget_bias: float = 1.0,
-        **options: Any,
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, **options)
-        for _, _, b in self.layers:
-            b.data[hidden_size : 2 * hidden_size] += forget_bias
-
-    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        return self.f.lstm_forward, self.f.lstm_backward
+        super().__init__(
+            "lstm", input_size, hidden_size, num_layers, forget_bias=forget_bias, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
 
 
 class SequenceCrossEntropy:

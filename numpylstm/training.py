@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS, State
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
-from numpylstm.models import LanguageModel, State, parameter_shapes
+from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
 
 
@@ -123,35 +124,7 @@ class Run:
 
 def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
     """A new model as the settings say, seeded."""
-    return LanguageModel(
-        vocab_size,
-        config.hidden_size,
-        config.num_layers,
-        embedding_size=config.embedding_size,
-        cell=config.cell,
-        activation=config.activation,
-        dropout=config.dropout,
-        tied=config.tied,
-        forget_bias=config.forget_bias,
-        init_scale=config.init_scale,
-        dtype=config.dtype,
-        impl=config.impl,
-        rng=np.random.default_rng(config.seed),
-        average_across_timesteps=config.average_across_timesteps,
-        average_across_batch=config.average_across_batch,
-    )
-
-
-def model_shapes(config: TrainConfig, vocab_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Path and shape of every parameter that `build_model` would make, without making it."""
-    return parameter_shapes(
-        vocab_size,
-        config.hidden_size,
-        config.num_layers,
-        embedding_size=config.embedding_size,
-        cell=config.cell,
-        tied=config.tied,
-    )
+    return LanguageModel(vocab_size, rng=np.random.default_rng(config.seed), **config.arguments)
 
 
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
@@ -168,7 +141,7 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
     if not hasattr(os, "sysconf"):
         return  # the allocation itself has to fail
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    shapes = model_shapes(config, vocab_size)
+    shapes = parameter_shapes(config, vocab_size)
     copies = 3 if config.momentum else 2
     itemsize = np.dtype(config.dtype).itemsize
     parameters = copies * itemsize * sum(math.prod(shape) for _, shape in shapes)
@@ -177,7 +150,7 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
         if logits > parameters:
             setting = "batch_size" if config.batch_size > config.num_steps else "num_steps"
         else:
-            wide = (config.embedding_size or 0) > config.hidden_size
+            wide = config.input_size > config.hidden_size
             setting = "embedding_size" if wide else "hidden_size"
         raise ConfigError(
             setting,
@@ -428,7 +401,7 @@ def describe(run: Run) -> str:
     """The model in a few words."""
     config = run.config
     count = sum(array.size for array in run.model.state_dict().values())
-    cell = "LSTM" if config.cell == "lstm" else f"{config.activation} RNN"
+    cell = CELLS[config.cell].describe(config.options)
     return (
         f"{config.num_layers} x {config.hidden_size} {cell}, {count:,} parameters, "
         f"{config.dtype}, seed {config.seed}"

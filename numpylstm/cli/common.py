@@ -6,9 +6,9 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 
-from numpylstm.config import ConfigError, TrainConfig
+from numpylstm.cells import CELLS
+from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -23,7 +23,7 @@ def flag(setting: str) -> str:
 
 
 def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> None:
-    """Add a flag for each field of `TrainConfig`; one that is not given is absent from the result.
+    """Add a flag for each setting of a run; one that is not given is absent from the result.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
         The title of each group of settings, in the order of the help text.
     """
     sections = {name: parser.add_argument_group(title) for name, title in groups.items()}
-    for setting in fields(TrainConfig):
+    for setting in settings_of(TrainConfig):
         kind, text = setting.metadata["kind"], setting.metadata["help"].replace("%", "%%")
         options: dict = {"dest": setting.name, "default": argparse.SUPPRESS, "help": text}
         if kind is bool:
@@ -42,6 +42,13 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
             if setting.metadata["choices"] is None:
                 options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
         sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
+    for cell in CELLS.values():
+        for name, option in cell.options.items():
+            sections[MODEL].add_argument(
+                flag(name), type=type(option.default), choices=option.choices,
+                metavar=None if option.choices else "X", default=argparse.SUPPRESS,
+                help=f"{option.help} (--cell {cell.name})",
+            )  # fmt: skip
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

@@ -4,12 +4,11 @@ import argparse
 import os
 import re
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, add_settings, add_threads, flag, run, set_threads
-from numpylstm.config import PRESETS, TrainConfig, from_preset
+from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
 
 if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
     from numpylstm.data import Corpus
@@ -40,14 +39,14 @@ def table_of_presets() -> str:
     names = list(dict.fromkeys(name for preset in PRESETS.values() for name in preset))
     lines = ["presets:", " " * 18 + "".join(f"{preset:>10}" for preset in PRESETS)]
     for name in names:
-        default = next(f.default for f in fields(TrainConfig) if f.name == name)
+        default = next(f.default for f in settings_of(TrainConfig) if f.name == name)
         values = (preset.get(name, default) for preset in PRESETS.values())
         cells = ("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)
                  for v in values)  # fmt: skip
         lines.append(f"  {name.replace('_', '-'):16}" + "".join(f"{cell:>10}" for cell in cells))
     shared = [
         f"{flag(f.name)} {f.default}"
-        for f in fields(TrainConfig)
+        for f in settings_of(TrainConfig)
         if f.name not in names and f.default is not None and not isinstance(f.default, bool)
     ]
     lines.append("  and in all of them: " + ", ".join(shared))
