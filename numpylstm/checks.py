@@ -19,6 +19,19 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Shape = tuple[int | str, ...]
 
 
+def check_plain(where: str, name: str, array: Any) -> None:
+    """Raise a TypeError unless it is an array, and of no kind that means more than its numbers."""
+    if type(array) is np.ndarray or type(array) is np.memmap:
+        return
+    got = type(array).__name__
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{where}: {name} must be a NumPy array, got {got}")
+    raise TypeError(
+        f"{where}: {name} must be a plain NumPy array, got {got}; what a {got} knows beyond its "
+        f"numbers would be lost"
+    )
+
+
 def check_array(
     where: str,
     name: str,
@@ -51,7 +64,7 @@ def check_array(
     ValueError
         If it has another shape, or no elements.
     """
-    _check_plain(where, name, array)
+    check_plain(where, name, array)
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
 
 
@@ -76,7 +89,7 @@ def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> None:
     described: list[Any] = []
     for argument, array in zip(arguments, arrays, strict=True):
         if type(array) is not np.ndarray:
-            _check_plain(where, argument.split()[0], array)
+            check_plain(where, argument.split()[0], array)
         described.append(array.dtype)
         described.append(array.shape)
     _check_together(where, arguments, *described)
@@ -115,7 +128,7 @@ def check_ids(
     ValueError
         If it has another shape, no elements, or an id out of range (the first one is named).
     """
-    _check_plain(where, name, ids)
+    check_plain(where, name, ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
     _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
@@ -135,8 +148,8 @@ def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
         return np.asanyarray(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(
-            f"{where}: {name} must be an array or a sequence of numbers, got {reprlib.repr(value)}; "
-            f"{error}"
+            f"{where}: {name} must be an array or a sequence of numbers, got "
+            f"{reprlib.repr(value)}; {error}"
         ) from error
 
 
@@ -179,6 +192,8 @@ def check_whole(
 
 def check_number(where: str, name: str, value: Any) -> None:
     """Raise unless `value` is one real number that a float can hold; NaN and infinity are such."""
+    if type(value) is float:
+        return
     if isinstance(value, numbers.Real):
         try:
             float(value)
@@ -220,19 +235,6 @@ def check_weights(
             f"{where}: {name} must not be negative, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
-
-
-def _check_plain(where: str, name: str, array: Any) -> None:
-    """Raise unless it is an array, and not of a kind that means more than its numbers."""
-    if type(array) is np.ndarray or type(array) is np.memmap:
-        return
-    got = type(array).__name__
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{where}: {name} must be a NumPy array, got {got}")
-    raise TypeError(
-        f"{where}: {name} must be a plain NumPy array, got {got}; what a {got} knows beyond its "
-        f"numbers would be lost"
-    )
 
 
 @functools.lru_cache(maxsize=1024)  # a model asks the same few questions at every step
