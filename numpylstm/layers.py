@@ -5,9 +5,12 @@ pending forward pass: the last with ``training=True``. Its backward pass consume
 with ``training=False`` keep nothing and disturb nothing. A layer owns no recurrent state: that is a
 value, passed in and returned.
 
+Between a forward pass and its backward pass the caller must leave the arrays alone that went in and
+came out, and the parameters: the cache holds many of them as they are, not copies, so a change in
+between would change the gradient. (Ids and targets are copied.)
+
 ``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
-`numpylstm.reference`. Nothing else differs, but that the reference looks at no ids; the layers do
-it for it.
+`numpylstm.reference`. Nothing else differs: what the one refuses, the other is not asked.
 """
 
 from types import ModuleType
@@ -16,11 +19,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpylstm import functional, reference
+from numpylstm import checked_reference, functional
 from numpylstm.cells import CELLS
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
-from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
+from numpylstm.checks import (
+    check_array,
+    check_dtype,
+    check_finite,
+    check_ids,
+    check_number,
+    check_sizes,
+)
 from numpylstm.config import cell_options
 from numpylstm.kernels.memory import empty
 
@@ -32,7 +42,7 @@ MAX_INIT_SCALE = 1_000
 class Rows(NamedTuple):
     """A gradient of a matrix (V, D) of which only some rows are not zero."""
 
-    rows: Array  # (n,), each once
+    rows: Array  # (n,), integers, each once
     values: Array  # (n, D)
 
 
@@ -53,6 +63,7 @@ class Parameter:
     """
 
     def __init__(self, data: Array, name: str, trainable: bool = True) -> None:
+        check_array("Parameter", "data", data, getattr(data, "shape", ()))
         self.data = data
         self.name = name
         self.trainable = trainable
@@ -62,7 +73,7 @@ class Parameter:
     @property
     def grad(self) -> Array:
         """The gradient accumulated since `zero_grad`, with the shape of `data`."""
-        gradient, factor = self._gradient, self._factor
+        gradient, factor = self.parts_of_grad()
         if gradient is None or isinstance(gradient, Rows):
             dense = np.zeros_like(self.data)
             if gradient is not None:
@@ -76,10 +87,22 @@ class Parameter:
     @grad.setter
     def grad(self, value: Array) -> None:
         check_array(self.name, "grad", value, self.data.shape, self.data.dtype)
-        self._gradient, self._factor = value, 1.0
+        self._gradient, self._factor = functional.contiguous(value), 1.0
 
     def accumulate(self, gradient: Array | Rows) -> None:
-        """``grad += gradient``. The arrays are taken over, so the caller must not keep them."""
+        """``grad += gradient``. The arrays are taken over, so the caller must not keep them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape or dtype of an array is not that of `data`, or rows are repeated or out of
+            range.
+        """
+        if isinstance(gradient, Rows):
+            gradient = self._in_order(gradient)
+        else:
+            check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
+            gradient = functional.contiguous(gradient)
         if self._gradient is None:
             self._gradient = gradient
         elif isinstance(gradient, Rows):
@@ -88,13 +111,38 @@ class Parameter:
             dense = self.grad
             dense += gradient
 
+    def _in_order(self, gradient: Rows) -> Rows:
+        """The same rows, checked, and in increasing order."""
+        check_array(self.name, "data", self.data, ("V", "D"), because="Rows are of a matrix")
+        V, D = self.data.shape
+        rows = check_ids(self.name, "Rows.rows", gradient.rows, V, ("n",))
+        values, shape = gradient.values, (len(rows), D)
+        check_array(self.name, "Rows.values", values, shape, self.data.dtype, "one for each row")
+        steps = np.diff(rows)
+        if np.count_nonzero(steps > 0) < steps.size:
+            order = np.argsort(rows)
+            rows, values = rows[order], values[order]
+            if not np.diff(rows).all():
+                raise ValueError(f"{self.name}: Rows.rows must name each row once")
+        return Rows(rows, functional.contiguous(values))
+
     def scale_grad(self, factor: float) -> None:
         """``grad *= factor``."""
+        check_number(self.name, "factor", factor)
         self._factor *= factor
 
     def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
-        return self._gradient, self._factor
+        gradient, data = self._gradient, self.data
+        if gradient is not None:
+            rows, values = gradient if isinstance(gradient, Rows) else (data, gradient)
+            shape = (len(rows), *data.shape[1:])
+            if values.shape != shape or values.dtype is not data.dtype:  # as it rarely is
+                because = "data was replaced after the gradient was computed"
+                check_array(self.name, "grad", values, shape, data.dtype, because)
+            if rows is not data and rows[-1] >= len(data):
+                check_ids(self.name, "rows of grad", rows, len(data))
+        return gradient, self._factor
 
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
@@ -108,8 +156,10 @@ def uniform(
     rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
 ) -> Array:
     """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
+    check_number("layer", "init_scale", scale)
     if not 0 <= scale <= MAX_INIT_SCALE:
         raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
+    check_dtype("layer", dtype)
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     array[...] = rng.uniform(-scale, scale, shape)
     return array
@@ -120,7 +170,7 @@ def implementation(impl: str) -> ModuleType:
     if impl == "fast":
         return functional
     if impl == "reference":
-        return reference
+        return checked_reference
     raise ValueError(f"impl must be 'fast' or 'reference', got {impl!r}")
 
 
@@ -182,8 +232,6 @@ class Embedding:
 
     def forward(self, ids: Array, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); returns (T, B, D)."""
-        if self.f is reference:
-            check_ids("Embedding.forward", "ids", ids, len(self.W.data))
         x, cache = self.f.embedding_forward(ids, self.W.data)
         if training:
             self.pending = cache
@@ -214,6 +262,7 @@ class Dropout:
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        check_number("Dropout", "p", p)
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
@@ -223,6 +272,7 @@ class Dropout:
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; the identity otherwise."""
+        check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
         if not training:
             return x
         if self.p == 0:
@@ -566,8 +616,6 @@ class SequenceCrossEntropy:
         return cache.nll, cache.predicted
 
     def _forward(self, logits: Array, targets: Array, weights: Array | None) -> Any:
-        if self.f is reference:
-            check_ids("SequenceCrossEntropy", "targets", targets, logits.shape[-1])
         return self.f.sequence_cross_entropy_forward(logits, targets, weights, **self.averaging)
 
     def backward(self) -> Array:

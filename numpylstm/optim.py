@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import check_array, check_number, check_plain
 from numpylstm.functional import shares_for
 from numpylstm.kernels import update
 from numpylstm.layers import Parameter, Rows
 
 Array = NDArray[Any]
+
+
+REPLACED = "data was replaced after the optimiser was made"
 
 
 def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) -> float:
@@ -38,6 +42,7 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
         The norm before clipping. If it is not finite the gradients are left as they are: they
         are lost, and only the caller knows what to do.
     """
+    check_number("clip_by_global_norm", "max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
     kept = [parameter.parts_of_grad() for parameter in parameters.values()]
@@ -58,6 +63,7 @@ def squared_norm(gradient: Array | Rows | None) -> float:
 
 def flat(array: Array) -> Array:
     """A view of all entries, (N,), through which the array can be written."""
+    check_plain("optimiser", "parameter", array)
     if not array.flags.carray:
         raise ValueError(
             "optimiser: parameters and gradients must be writeable and C-contiguous, got strides "
@@ -81,6 +87,8 @@ class SGD:
     def __init__(
         self, parameters: Mapping[str, Parameter], lr: float, momentum: float = 0.0
     ) -> None:
+        check_number("SGD", "lr", lr)
+        check_number("SGD", "momentum", momentum)
         if not (lr > 0 and math.isfinite(lr)):
             raise ValueError(f"SGD: lr must be positive and finite, got {lr}")
         if not 0 <= momentum < 1:
@@ -94,15 +102,20 @@ class SGD:
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
-        lr = float(self.lr)  # an integer would have kernels compiled for it
+        lr, momentum = (
+            float(self.lr),
+            float(self.momentum),
+        )  # kernels are compiled for no other number
         for path, parameter in self.parameters.items():
             data = flat(parameter.data)
             gradient, factor = parameter.parts_of_grad()
             shares = shares_for(data.size)
             if self.momentum:
+                velocity, shape = self.velocity[path], parameter.data.shape
+                check_array("SGD", f"the velocity of {path}", velocity, shape, data.dtype, REPLACED)
                 update.descend_with_momentum(
-                    data, flat(self.velocity[path]), flat(parameter.grad), lr, self.momentum, shares
-                )  # fmt: skip
+                    data, flat(velocity), flat(parameter.grad), lr, momentum, shares
+                )
             elif isinstance(gradient, Rows):
                 update.descend_rows(parameter.data, *gradient, factor, lr)
             elif gradient is not None:
