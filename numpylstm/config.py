@@ -7,6 +7,7 @@ and the documentation are made from this one place. Only the standard library is
 
 import sys
 from dataclasses import Field, asdict, dataclass, field, fields
+from reprlib import repr as shortened
 from typing import Any
 
 
@@ -162,9 +163,11 @@ def check_value(setting: Field, value: Any) -> None:
         return  # not given
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(name, f"must be of type {kind.__name__}, got {value!r}")
+        raise ConfigError(name, f"must be of type {kind.__name__}, got {shortened(value)}")
     if choices is not None and value not in choices:
-        raise ConfigError(name, f"must be one of {', '.join(choices)}; got {value!r}")
+        raise ConfigError(name, f"must be one of {', '.join(choices)}; got {shortened(value)}")
+    if kind is int and abs(value) > 1e100:
+        raise ConfigError(name, "must be below 1e100, got a longer number; it measures nothing")
     if kind in (int, float):
         holds = {
             "at least": lambda bound: value >= bound,

@@ -11,6 +11,7 @@ what came after it and makes it again. Values have six digits: the same on every
 
 import csv
 import io
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from numpylstm.checkpoint import write_atomically
 from numpylstm.data import Corpus, batches
 from numpylstm.diagnostics import gradient_flow
+from numpylstm.files import open_regular
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_lag_heatmap
 from numpylstm.run_folder import RunFolderError, write_text
@@ -147,14 +149,19 @@ def read(path: Path, num_layers: int, num_steps: int) -> list[GradientRow]:
     if not path.exists():
         return []
     try:
-        header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            header, *lines = csv.reader(text)
         rows = [
             GradientRow(*map(int, line[:3]), *(float(cell) if cell else None for cell in line[3:]))
             for line in lines
         ]  # fmt: skip
         steps = list(dict.fromkeys(row.step for row in rows))
-        grid = [(s, k, lag) for s in steps for k in range(num_layers) for lag in range(num_steps)]
-        whole = tuple(header) == GradientRow._fields and [row[:3] for row in rows] == grid
+        grid = product(steps, range(num_layers), range(num_steps))
+        whole = (
+            tuple(header) == GradientRow._fields
+            and len(rows) == len(steps) * num_layers * num_steps  # else the grid might be endless
+            and all(row[:3] == place for row, place in zip(rows, grid, strict=True))
+        )
     except (OSError, ValueError, TypeError, csv.Error):
         whole = False
     if not whole:

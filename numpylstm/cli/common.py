@@ -7,14 +7,28 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from typing import NoReturn
 
 from numpylstm.config import ConfigError, TrainConfig
+from numpylstm.text import printable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
+LONGEST = 1_000
+"""Characters of a message; what came may be of any length."""
+
+
 class CommandError(Exception):
     """A flag that cannot be: a sentence for the person at the terminal."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are safe to print: an argument may be the name of a stranger's file."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end with status 2."""
+        super().error(printable(message))
 
 
 def flag(setting: str) -> str:
@@ -80,7 +94,8 @@ def as_text(error: BaseException) -> str:
     elif isinstance(error, OSError) and not isinstance(error, SaveError):
         name = "standard output" if error.filename is None else error.filename
         text = f"{name}: {error.strerror}"
-    return " ".join(text.split())
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def run(command: Callable[[], None], prog: str) -> int:
