@@ -18,6 +18,10 @@ UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 Shape = tuple[int | str, ...]
 
 
+class NotFinite(ValueError):
+    """Numbers that have become infinite, or NaN."""
+
+
 def check_array(
     where: str,
     name: str,
@@ -113,7 +117,7 @@ def check_ids(
 
 
 def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
-    """Raise a ValueError unless every number in `array` is finite; the first other one is named.
+    """Raise NotFinite unless every number in `array` is finite; the first other one is named.
 
     For arrays that are kept or carried on (parameters, tables, states). Activations inside a model
     are not searched: what went bad there shows in the loss.
@@ -121,7 +125,7 @@ def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") 
     finite = np.isfinite(array)
     if np.count_nonzero(finite) < finite.size:
         because = f"; {because}" if because else ""
-        raise ValueError(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
+        raise NotFinite(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
 
 
 def check_whole(

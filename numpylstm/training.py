@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import NotFinite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
@@ -261,7 +262,11 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
     optimizer.zero_grad()
-    cost, state = model.forward(x, y, run.state, training=True)
+    try:
+        cost, state = model.forward(x, y, run.state, training=True)
+    except NotFinite as error:
+        place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
+        raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
     nll, predicted = model.training_scores()
     model.backward()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)

@@ -1,8 +1,8 @@
 """Hostile checkpoints by the thousand: under a right checksum, whatever a stranger can put there.
 
 ``python tests/hostile_checkpoints.py 2500`` makes so many of them, from as many seeds, and runs
-`numpylstm-eval`, `numpylstm-sample` and `numpylstm-train --resume` on each, in a child process whose
-memory is limited and whose time is watched. What may happen is a run, or one sentence.
+`numpylstm-eval`, `numpylstm-sample` and `numpylstm-train --resume` on each, in a child process
+whose memory is limited and whose time is watched. What may happen is a run, or one sentence.
 """
 
 import contextlib
@@ -58,13 +58,13 @@ def nested(depth: int) -> list[Any]:
     return value
 
 
-NUMBERS = [0, 1, -1, 2, 7, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**18, 10**400, -(10**400), 0.0,
-           -0.0, 0.5, 1.5, 5e-324, 1e-300, 1e-30, 1e30, 1e38, 1e154, 1e299, 1e300, 1.7e308, -1.7e308,
-           float("nan"), float("inf"), -float("inf")]  # fmt: skip
-TEXTS = ["", "x", "<unk>", "\x1b[2J\x1b]0;owned\x07", "\u202etxt.exe", "\x9b31m", "a\rb", "a\nb", "\0",
-         "\ud800", "w" * 100_000, "$\\frac$", "lstm", "rnn", "char", "word", "relu", "plateau",
-         "float64", "reference", "/dev/zero", "/dev/stdin", "/proc/self/mem", "/", "secret.txt",
-         "pipe", "text.txt", "PCG64", "MT19937"]  # fmt: skip
+NUMBERS = [0, 1, -1, 2, 7, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**18, 10**400, -(10**400),
+           0.0, -0.0, 0.5, 1.5, 5e-324, 1e-300, 1e-30, 1e30, 1e38, 1e154, 1e299, 1e300, 1.7e308,
+           -1.7e308, float("nan"), float("inf"), -float("inf")]  # fmt: skip
+TEXTS = ["", "x", "<unk>", "\x1b[2J\x1b]0;owned\x07", "\u202etxt.exe", "\x9b31m", "a\rb", "a\nb",
+         "\0", "\ud800", "w" * 100_000, "$\\frac$", "lstm", "rnn", "char", "word", "relu",
+         "plateau", "float64", "reference", "/dev/zero", "/dev/stdin", "/proc/self/mem", "/",
+         "secret.txt", "pipe", "text.txt", "PCG64", "MT19937"]  # fmt: skip
 OTHERS = [None, True, False, [], {}, [[]], [None] * 9, {"a": 1}]
 
 
@@ -198,7 +198,6 @@ def prepare(folder: Path) -> Parts:
 
 COMMANDS = {
     "eval": (eval_command.main, ["run/last.npz"]),
-    "tutorial": (eval_command.main, ["run/last.npz", "--split", "train", "--batch-size", "2"]),
     "sample": (sample_command.main, ["run/last.npz", "--length", "30"]),
     "resume": (train_command.main, ["--resume", "run"]),
 }

@@ -105,6 +105,7 @@ def run(command: Callable[[], None], prog: str) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         from numpylstm.checkpoint import CheckpointError, SaveError
+        from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
         from numpylstm.run_folder import RunFolderError
         from numpylstm.session import Stopped
@@ -123,7 +124,7 @@ def run(command: Callable[[], None], prog: str) -> int:
     except BrokenPipeError:
         abandon_output()  # whoever read it has left; there is nobody to tell
         return EXIT_FAILED
-    except (TrainingFailed, SaveError, MemoryError) as error:
+    except (TrainingFailed, NotFinite, SaveError, MemoryError) as error:
         return complain(prog, error, EXIT_FAILED)
     except OSError as error:
         if error.filename is not None:  # a file to be read
