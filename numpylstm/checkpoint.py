@@ -348,7 +348,8 @@ def is_list_of_rows(value: Any) -> bool:
     cells_are_right = all(
         is_count(row.epoch)
         and is_count(row.step)
-        and all(map(is_size, (row.lr, row.cost, row.gradient_norm)))
+        and is_number(row.lr)
+        and all(map(is_size, (row.cost, row.gradient_norm)))
         and is_perplexity(row.perplexity)
         and is_share(row.accuracy)
         and (row.valid_perplexity is None or is_perplexity(row.valid_perplexity))

@@ -167,7 +167,7 @@ def check_value(setting: Field, value: Any) -> None:
     if choices is not None and value not in choices:
         raise ConfigError(name, f"must be one of {', '.join(choices)}; got {shortened(value)}")
     if kind is int and abs(value) > 1e100:
-        raise ConfigError(name, "must be below 1e100, got a longer number; it measures nothing")
+        raise ConfigError(name, "must have at most 100 digits, got a longer number")
     if kind in (int, float):
         holds = {
             "at least": lambda bound: value >= bound,
