@@ -417,8 +417,7 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
             f"{meta['epoch']} finished epochs, got {len(meta['valid_losses'])}"
         )
     epoch, step = meta["rows"][-1][:2] if meta["rows"] else (1, 0)
-    done = max(step, meta["window"], meta["tally"]["steps"])
-    if epoch > meta["epoch"] + 1 or done > meta["step"]:
+    if epoch > meta["epoch"] + 1 or max(step, meta["tally"]["steps"]) > meta["step"]:
         raise CheckpointError(
             f"{path}: meta entry 'step' must be that of the last update, got {meta['step']} in "
             f"epoch {meta['epoch'] + 1}, which its other entries are past"

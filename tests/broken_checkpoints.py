@@ -344,7 +344,7 @@ BROKEN = [
            None]]), "'rows' must be a list of rows"),
     Broken("a row of a later step", with_meta(rows=[[2, 999, *ROW[2:]]]), "'step' must be that of"),
     Broken("a row of a later epoch", with_meta(rows=[[9, 3, *ROW[2:]]]), "'step' must be that of"),
-    Broken("more windows than updates", with_meta(step=4), "'step' must be that of the last upd"),
+    Broken("fewer updates than its rows", with_meta(step=4), "'step' must be that of the last upd"),
     Broken("epochs of 401 digits", with_config(epochs=10**400), "epochs must have at most 100 dig"),
     Broken("a setting that is a nest", with_config(epochs=nested(200)), "epochs must be of type"),
     Broken("another generator", with_entry("rng", "bit_generator", "MT19937"), "does not fit"),
