@@ -19,6 +19,10 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Shape = tuple[int | str, ...]
 
 
+class NotFinite(ValueError):
+    """Numbers that have become infinite, or NaN."""
+
+
 def check_plain(where: str, name: str, array: Any) -> None:
     """Raise a TypeError unless it is an array, and of no kind that means more than its numbers."""
     if type(array) is np.ndarray or type(array) is np.memmap:
@@ -154,7 +158,7 @@ def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
 
 
 def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
-    """Raise a ValueError unless every number in `array` is finite; the first other one is named.
+    """Raise NotFinite unless every number in `array` is finite; the first other one is named.
 
     For arrays that are kept or carried on (parameters, tables, states). Activations inside a model
     are not searched: what went bad there shows in the loss.
@@ -162,7 +166,7 @@ def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") 
     finite = np.isfinite(array)
     if np.count_nonzero(finite) < finite.size:
         because = f"; {because}" if because else ""
-        raise ValueError(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
+        raise NotFinite(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
 
 
 def check_whole(

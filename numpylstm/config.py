@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from numbers import Integral, Real
+from reprlib import repr as shortened
 from typing import Any
 
 from numpylstm.cells import CELLS, Option
@@ -258,9 +259,11 @@ def check_value(setting: Field, value: Any) -> None:
         return  # not given
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(name, f"must be of type {kind.__name__}, got {value!r}")
+        raise ConfigError(name, f"must be of type {kind.__name__}, got {shortened(value)}")
     if choices is not None and value not in choices:
-        raise ConfigError(name, f"must be {either(choices)}, got {value!r}")
+        raise ConfigError(name, f"must be {either(choices)}, got {shortened(value)}")
+    if kind is int and abs(value) > 1e100:
+        raise ConfigError(name, "must have at most 100 digits, got a longer number")
     if kind in (int, float):
         holds = {
             "at least": lambda bound: value >= bound,

@@ -23,6 +23,7 @@ from numpylstm.checkpoint import write_atomically
 from numpylstm.config import TrainConfig
 from numpylstm.data import Corpus, batches
 from numpylstm.diagnostics import gradient_flow
+from numpylstm.files import open_regular
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_lag_heatmap
 from numpylstm.run_folder import RunFolderError, write_text
@@ -149,7 +150,8 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
     units = units_of(CELLS[config.cell])
     L, T = config.num_layers, config.num_steps
     try:
-        header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            header, *lines = csv.reader(text)
         rows = [
             GradientRow(
                 int(step), int(layer), int(lag), unit, *(float(c) if c else None for c in rest)
@@ -158,8 +160,12 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
         ]
         steps = list(dict.fromkeys(row.step for row in rows))
         grid = product(steps, range(L), range(T), units)
-        whole = tuple(header) == GradientRow._fields and [row[:4] for row in rows] == list(grid)
-    except (OSError, ValueError, TypeError, IndexError, csv.Error):
+        whole = (
+            tuple(header) == GradientRow._fields
+            and len(rows) == len(steps) * L * T * len(units)  # else the grid might be endless
+            and all(row[:4] == place for row, place in zip(rows, grid, strict=True))
+        )
+    except (OSError, ValueError, TypeError, csv.Error):
         whole = False
     if not whole:
         raise RunFolderError(

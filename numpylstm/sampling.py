@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from numpylstm import functional
 from numpylstm.cells import State
-from numpylstm.checks import check_array, check_ids, check_whole
+from numpylstm.checks import NotFinite, check_array, check_ids, check_whole
 from numpylstm.functional import contiguous, shares_for
 from numpylstm.kernels import sampling as kernels
 from numpylstm.models import LanguageModel, parameter_shapes
@@ -122,7 +122,7 @@ def _write(
             float(temperature), int(k), banned, shares,
         )  # fmt: skip
         if piece[1:].min() < 0:
-            raise ValueError(NOT_FINITE)
+            raise NotFinite(NOT_FINITE)
     return ids[1:]
 
 
@@ -152,7 +152,7 @@ def draw(
 ) -> int:
     """Draw one id from the softmax of ``logits / temperature`` over the k best not banned."""
     if not np.isfinite(logits).all():
-        raise ValueError(NOT_FINITE)
+        raise NotFinite(NOT_FINITE)
     scores = logits.copy()
     scores[banned] = -np.inf
     ids = best(scores, k) if k < len(scores) else None

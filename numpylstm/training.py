@@ -6,7 +6,6 @@ a run that is loaded goes on as if it had never stopped.
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, State
+from numpylstm.checks import NotFinite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
+from numpylstm.files import memory_size
 from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
 
@@ -138,9 +139,9 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
     ConfigError
         Naming the setting that asks for most.
     """
-    if not hasattr(os, "sysconf"):
+    memory = memory_size()
+    if memory is None:
         return  # the allocation itself has to fail
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     shapes = parameter_shapes(config, vocab_size)
     copies = 3 if config.momentum else 2
     itemsize = np.dtype(config.dtype).itemsize
@@ -234,7 +235,11 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
     optimizer.zero_grad()
-    cost, state = model.forward(x, y, run.state, training=True)
+    try:
+        cost, state = model.forward(x, y, run.state, training=True)
+    except NotFinite as error:
+        place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
+        raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
     nll, predicted = model.training_scores()
     model.backward()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
@@ -375,18 +380,28 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
             )  # fmt: skip
 
 
+def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
+    """A text must be the one that a run was started with.
+
+    Raises
+    ------
+    DataError
+        With the advice, if it is another.
+    """
+    if fingerprint(corpus) != expected:
+        raise DataError(
+            f"{corpus.source}: this text is not the one that the run was started with; it has "
+            f"changed since: {advice}"
+        )
+
+
 def check_position(run: Run, corpus: Corpus) -> None:
-    """A run that goes on must go on with its own text, from a place that this text has.
+    """A run that goes on must go on from a place that its text has.
 
     Raises
     ------
     DataError
     """
-    if fingerprint(corpus) != run.fingerprint:
-        raise DataError(
-            f"{corpus.source}: this text is not the one that the run was started with; a run can "
-            "only go on with the same text"
-        )
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
     epoch_ends = run.window >= windows or (run.out_of_steps and run.window > 0)

@@ -6,6 +6,8 @@ That a killed run ends with the same bytes is in test_interruptions.py.
 import csv
 import dataclasses
 import json
+import os
+import re
 
 import numpy as np
 import pytest
@@ -138,6 +140,7 @@ def test_a_log_that_was_lost_does_not_stop_the_run(here, tmp_path):
         lambda text: text + "1,2\n",
         lambda text: text + "x" * 10,
         lambda text: text.replace("0,0,1,", "0,0,3,"),
+        lambda text: re.sub(r"^0,0,1,", "77,0,1,", text, flags=re.MULTILINE),
         lambda text: "",
     ],
 )
@@ -151,6 +154,12 @@ def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
     err = capsys.readouterr().err
     assert "run2/gradients.csv must hold a row for each of 2 layers, 5 lags" in err
     assert err.count("\n") == 1
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "gradients.csv")
+    with pytest.raises(RunFolderError, match="must hold a row for each of 2 layers and 5 lags"):
+        gradient_log.read(tmp_path / "gradients.csv", 2, 5)
 
 
 def test_it_cannot_begin_in_the_middle_of_a_run(here, capsys):

@@ -1,6 +1,7 @@
 """The golden tape: five independent workings agree on every number, and grading tells the truth."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -377,6 +378,18 @@ def test_files_that_are_not_there(tmp_path, capsys):
     for path in (tmp_path / "absent.json", tmp_path):
         assert main(["check", str(path)]) == 2
         assert "must be a readable file" in capsys.readouterr().err
+
+
+def test_names_in_a_file_are_shown_and_not_obeyed(check):
+    status, _, err = check('{"\\u001b[2J": 1}')
+    assert status == 2
+    assert "\\x1b[2J is not on the tape" in err
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["check", str(tmp_path / "pipe")]) == 2
+    assert "pipe: must be a readable file, got 'a named pipe'" in capsys.readouterr().err
 
 
 def test_show(capsys):

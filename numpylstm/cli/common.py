@@ -6,15 +6,29 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from numpylstm.cells import CELLS
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
+from numpylstm.text import printable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
+LONGEST = 1_000
+"""Characters of a message; what came may be of any length."""
+
+
 class CommandError(Exception):
     """A flag that cannot be: a sentence for the person at the terminal."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are safe to print: an argument may be the name of a stranger's file."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end with status 2."""
+        super().error(printable(message))
 
 
 def flag(setting: str) -> str:
@@ -87,7 +101,8 @@ def as_text(error: BaseException) -> str:
     elif isinstance(error, OSError) and not isinstance(error, SaveError):
         name = "standard output" if error.filename is None else error.filename
         text = f"{name}: {error.strerror}"
-    return " ".join(text.split())
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def run(command: Callable[[], None], prog: str) -> int:
@@ -97,6 +112,7 @@ def run(command: Callable[[], None], prog: str) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         from numpylstm.checkpoint import CheckpointError, SaveError
+        from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
         from numpylstm.run_folder import RunFolderError
         from numpylstm.session import Stopped
@@ -115,7 +131,7 @@ def run(command: Callable[[], None], prog: str) -> int:
     except BrokenPipeError:
         abandon_output()  # whoever read it has left; there is nobody to tell
         return EXIT_FAILED
-    except (TrainingFailed, SaveError, MemoryError) as error:
+    except (TrainingFailed, NotFinite, SaveError, MemoryError) as error:
         return complain(prog, error, EXIT_FAILED)
     except OSError as error:
         if error.filename is not None:  # a file to be read

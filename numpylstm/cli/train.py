@@ -7,8 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, add_settings, add_threads, flag, run, set_threads
+from numpylstm.cli.common import (
+    CommandError,
+    Parser,
+    add_settings,
+    add_threads,
+    flag,
+    run,
+    set_threads,
+)
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
+from numpylstm.text import printable
 
 if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
     from numpylstm.data import Corpus
@@ -55,7 +64,7 @@ def table_of_presets() -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="numpylstm-train",
         description="Train a recurrent language model whose gradients are written by hand. "
         "Without flags: the demo preset on Python's own language reference, about a minute.",
@@ -140,7 +149,9 @@ def train_in(
     from numpylstm.training import describe
 
     run_folder.begin(folder, training_run)
-    print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)
+    print(
+        f"numpylstm {__version__}: {describe(training_run)}\n{printable(str(corpus))}", flush=True
+    )
     again = ["numpylstm-train", "--resume", str(folder)]
     if save_every is not None:
         again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]
