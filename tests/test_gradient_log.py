@@ -158,8 +158,8 @@ def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
 
 def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "gradients.csv")
-    with pytest.raises(RunFolderError, match="must hold a row for each of 2 layers and 5 lags"):
-        gradient_log.read(tmp_path / "gradients.csv", 2, 5)
+    with pytest.raises(RunFolderError, match="must hold a row for each of 2 layers, 5 lags"):
+        gradient_log.read(tmp_path / "gradients.csv", SETTINGS)
 
 
 def test_it_cannot_begin_in_the_middle_of_a_run(here, capsys):
