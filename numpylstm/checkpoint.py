@@ -5,7 +5,7 @@ it in any program:
 
 ===================  =================================================================
 ``parameters/PATH``  the parameters, by path
-``velocity/PATH``    the momentum of the optimiser, where there is one
+``optimizer/.../PATH``  what the optimiser remembers, such as ``velocity``
 ``state/h``, ``/c``  the recurrent state, (L, B, H)
 ``meta``             UTF-8 bytes of a JSON object with all the rest (see `META_ENTRIES`)
 ``checksum``         the 32 bytes of `checksum` over all other members
@@ -41,13 +41,14 @@ from numpylstm.data import Vocabulary
 from numpylstm.evaluation import safe_exp
 from numpylstm.files import NotRegular, open_regular
 from numpylstm.models import LanguageModel, parameter_shapes
-from numpylstm.optim import SGD
+from numpylstm.optim import OPTIMIZERS, Optimizer
 from numpylstm.training import Row, Run, Tally, build_model, check_parameters
 
 FORMAT = "numpylstm checkpoint"
-VERSION = 1
-ADDED_SETTINGS = {"log_gradients": False}
-"""Settings that older files of this version lack, and what they mean there."""
+VERSION = 2
+READABLE = (1, 2)
+ADDED_SETTINGS = {"log_gradients": False, "optimizer": "sgd"}
+"""Settings that older files lack, and what they mean there."""
 FLAT_OPTIONS = {"activation", "forget_bias"}
 """Options of cells that older files hold among the settings of the run."""
 
@@ -97,7 +98,8 @@ def save(run: Run, path: str | Path) -> None:
     """
     check_parameters(run)
     arrays = {f"parameters/{k}": v for k, v in run.model.state_dict().items()}
-    arrays |= {f"velocity/{k}": v for k, v in run.optimizer.velocity.items()}
+    for memory, kept in run.optimizer.memory.items():
+        arrays |= {f"optimizer/{memory}/{k}": v for k, v in kept.items()}
     arrays |= {f"state/{field}": v for field, v in run.state._asdict().items()}
     meta = {
         "format": FORMAT,
@@ -171,7 +173,9 @@ def remove_leftovers(folder: Path) -> None:
 
 # --- reading -----------------------------------------------------------------------------------
 
-MEMBER = re.compile(r"(?:(?:parameters|velocity|state)/[\w.]+|meta|checksum)\.npy", re.ASCII)
+MEMBER = re.compile(
+    r"(?:(?:parameters|optimizer/\w+|velocity|state)/[\w.]+|meta|checksum)\.npy", re.ASCII
+)
 """The names that members have. They are never used as paths."""
 
 MOST_MEMBERS = 1_000
@@ -406,10 +410,10 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
     if isinstance(meta.get("config"), dict):
         meta["config"] = with_added_settings(meta["config"])
     version = meta.get("version")
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version not in READABLE:
         raise CheckpointError(
-            f"{path} has checkpoint version {version!r}, this program reads {VERSION}; a newer "
-            "numpylstm may have written it"
+            f"{path} has checkpoint version {version!r}, this program reads "
+            f"{' and '.join(map(str, READABLE))}; a newer numpylstm may have written it"
         )
     for key, (expected, accepts) in META_ENTRIES.items():
         if key not in meta or not accepts(meta[key]):
@@ -429,7 +433,7 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def with_added_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they are today, from those of an older file of this version."""
+    """Settings as they are today, from those of an older file."""
     config = ADDED_SETTINGS | config
     if "options" not in config:  # every cell was given the options of all
         flat = {name: config.pop(name) for name in FLAT_OPTIONS & config.keys()}
@@ -475,8 +479,9 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     config, meta = checkpoint.config, checkpoint.meta
     model = restore_model(checkpoint)
     with fitting_together(checkpoint):
-        optimizer = SGD(model.parameters(), config.lr, config.momentum)
-        restore_velocity(optimizer, checkpoint.group("velocity"))
+        optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
+        restore_memory(optimizer, checkpoint.group("optimizer") | old_velocity(checkpoint))
+        optimizer.steps = meta["step"]
         return Run(
             config=config,
             vocabulary=checkpoint.vocabulary,
@@ -502,14 +507,30 @@ def fitting_together(checkpoint: Checkpoint) -> Iterator[None]:
         raise CheckpointError(f"{checkpoint.path} does not fit together: {error}") from error
 
 
-def restore_velocity(optimizer: SGD, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy the momentum back; its paths and shapes must be those of the optimiser."""
-    shapes = {path: (v.shape, v.dtype) for path, v in optimizer.velocity.items()}
-    if shapes != {path: (v.shape, v.dtype) for path, v in arrays.items()}:
-        raise ValueError("the velocity arrays are not those of its parameters")
-    for path, array in arrays.items():
-        check_finite("velocity", path, array)
-        optimizer.velocity[path][...] = array
+def old_velocity(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    """The momentum where version 1 has it."""
+    return {f"velocity/{path}": array for path, array in checkpoint.group("velocity").items()}
+
+
+def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Copy back what the optimiser remembers; names, paths and shapes must be its own."""
+    own = {
+        f"{name}/{path}": array
+        for name, kept in optimizer.memory.items()
+        for path, array in kept.items()
+    }
+    for name in [*own, *arrays]:
+        if (
+            name not in own
+            or name not in arrays
+            or own[name].shape != arrays[name].shape
+            or own[name].dtype != arrays[name].dtype
+        ):
+            raise ValueError(f"the {name.partition('/')[0]} arrays are not those of its parameters")
+    for name, array in arrays.items():
+        memory, _, path = name.partition("/")
+        check_finite(memory, path, array)
+        own[name][...] = array
 
 
 def restore_state(model: LanguageModel, batch_size: int, arrays: Mapping[str, Any]) -> State:

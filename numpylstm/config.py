@@ -51,6 +51,9 @@ def option(
 DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
 LARGEST_OPTION = 1_000
 
+OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {"sgd": ("momentum",)}
+"""The settings that an optimiser has to itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -229,6 +232,9 @@ class TrainConfig(ModelConfig):
         0.5, float, OPTIMISATION, "factor of the learning rate", above=0, at_most=1
     )
     constant_epochs: int = option(4, int, OPTIMISATION, "epochs at the first rate", at_least=0)
+    optimizer: str = option(
+        "sgd", str, OPTIMISATION, "how gradients move the parameters", choices=OPTIMIZER_SETTINGS
+    )
     momentum: float = option(0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1)
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
 
@@ -241,6 +247,16 @@ class TrainConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        own = OPTIMIZER_SETTINGS[self.optimizer]
+        for setting in settings_of(TrainConfig):
+            owners = [name for name, names in OPTIMIZER_SETTINGS.items() if setting.name in names]
+            value = getattr(self, setting.name)
+            if owners and setting.name not in own and value != setting.default:
+                raise ConfigError(
+                    setting.name,
+                    f"must be left out, got {value!r}; it is a setting of {either(owners)}, and "
+                    f"the optimizer is {self.optimizer!r}",
+                )
         if self.data is not None and self.train is not None:
             raise ConfigError("data", "and train name two corpora; give one of them")
         if self.train is None and (self.valid is not None or self.test is not None):

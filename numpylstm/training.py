@@ -20,7 +20,7 @@ from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
 from numpylstm.files import memory_size
 from numpylstm.models import LanguageModel, parameter_shapes
-from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
 
 
 class TrainingFailed(RuntimeError):
@@ -98,7 +98,7 @@ class Run:
     vocabulary: Vocabulary
     fingerprint: str
     model: LanguageModel
-    optimizer: SGD
+    optimizer: Optimizer
     state: State
     epoch: int = 0
     window: int = 0
@@ -170,7 +170,7 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
         vocabulary=corpus.vocabulary,
         fingerprint=fingerprint(corpus),
         model=model,
-        optimizer=SGD(model.parameters(), config.lr, config.momentum),
+        optimizer=OPTIMIZERS[config.optimizer].from_config(model.parameters(), config),
         state=model.zero_state(config.batch_size),
     )
 
@@ -245,7 +245,7 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
     perplexity = safe_exp(nll_sum / y.size)
-    largest = optimizer.lr * min(norm, config.clip)  # that any entry can change by
+    largest = optimizer.reach(min(norm, config.clip), config.clip)
     fits = largest < float(np.finfo(config.dtype).max)
     if not (all(map(math.isfinite, (cost, norm, perplexity))) and fits):
         raise TrainingFailed(describe_failure(run, cost))
@@ -305,7 +305,8 @@ def check_parameters(run: Run) -> None:
         Naming those that are not.
     """
     arrays = {path: p.data for path, p in run.optimizer.parameters.items()}
-    arrays |= {f"the velocity of {path}": v for path, v in run.optimizer.velocity.items()}
+    for memory, kept in run.optimizer.memory.items():
+        arrays |= {f"the {memory} of {path}": array for path, array in kept.items()}
     culprits = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if culprits:
         raise TrainingFailed(

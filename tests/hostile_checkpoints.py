@@ -123,7 +123,9 @@ def change_arrays(arrays: dict[str, Any], rng: random.Random) -> None:
     elif kind == 7:
         del arrays[name]
     elif kind == 8:
-        arrays[rng.choice(["parameters/x", "velocity/lstm.0.b", "state/c", "state/z"])] = old
+        arrays[
+            rng.choice(["parameters/x", "optimizer/velocity/lstm.0.b", "state/c", "state/z"])
+        ] = old
     elif kind == 9:
         arrays |= {f"state/a{k}": np.zeros(1, "f4") for k in range(rng.choice([10, 990, 3_000]))}
     else:
@@ -180,7 +182,10 @@ def prepare(folder: Path) -> list[Parts]:
     os.mkfifo("pipe")
     corpus = nl.data.load_text("text.txt")
     goods = []
-    for changes in ({"momentum": 0.5}, {"cell": "rnn", "activation": "relu", "tied": True}):
+    for changes in (
+        {"momentum": 0.5},
+        {"cell": "rnn", "options": {"activation": "relu"}, "tied": True},
+    ):
         config = nl.TrainConfig(
             train="text.txt", hidden_size=6, batch_size=4, num_steps=5, epochs=2, dropout=0.2,
             log_every=9, **changes,
