@@ -70,16 +70,17 @@ def rnn_forward(
     _check_activation("rnn_forward", "activation", activation)
 
 
+RNN_CACHE = (
+    "cache.Wx D H", "cache.Wh H H", "cache.x T B D", "cache.h_prev T B H", "cache.h T B H",
+)  # fmt: skip
+
+
 def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache) -> None:
     """Raise unless all fits."""
     _check_cache("rnn_backward", cache, RNNCache)
     x, h_prev, h, Wx, Wh, activation = cache
-    check_arrays(
-        "rnn_backward",
-        ("cache.Wx D H", "cache.Wh H H", "cache.x T B D", "cache.h_prev T B H", "cache.h T B H",
-         "dhs T B H", "dhT B H"),
-        Wx, Wh, x, h_prev, h, dhs, dhT,
-    )  # fmt: skip
+    arguments = (*RNN_CACHE, "dhs T B H", "dhT B H")
+    check_arrays("rnn_backward", arguments, Wx, Wh, x, h_prev, h, dhs, dhT)
     _check_activation("rnn_backward", "cache.activation", activation)
 
 
@@ -92,17 +93,30 @@ def lstm_forward(x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array)
     )  # fmt: skip
 
 
+LSTM_CACHE = (
+    "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
+    "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H",
+)  # fmt: skip
+
+
 def lstm_backward(dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache) -> None:
     """Raise unless all fits."""
     _check_cache("lstm_backward", cache, LSTMCache)
-    x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh = cache
-    check_arrays(
-        "lstm_backward",
-        ("cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H",
-         "cache.c_prev T B H", "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H",
-         "cache.h T B H", "dhs T B H", "dhT B H", "dcT B H"),
-        Wx, Wh, x, h_prev, c_prev, gates, c, tanh_c, h, dhs, dhT, dcT,
-    )  # fmt: skip
+    *over_time, Wx, Wh = cache
+    arguments = (*LSTM_CACHE, "dhs T B H", "dhT B H", "dcT B H")
+    check_arrays("lstm_backward", arguments, Wx, Wh, *over_time, dhs, dhT, dcT)
+
+
+def recurrent_cache(where: str, cache: Any) -> None:
+    """Raise unless it is the cache of a sequence, of either cell, and its sizes agree."""
+    if isinstance(cache, RNNCache):
+        x, h_prev, h, Wx, Wh, activation = cache
+        check_arrays(where, RNN_CACHE, Wx, Wh, x, h_prev, h)
+        _check_activation(where, "cache.activation", activation)
+    else:
+        _check_cache(where, cache, LSTMCache)
+        *over_time, Wx, Wh = cache
+        check_arrays(where, LSTM_CACHE, Wx, Wh, *over_time)
 
 
 def linear_forward(x: Array, W: Array, b: Array) -> None:
@@ -187,5 +201,5 @@ def _check_cache(where: str, cache: Any, kind: type) -> None:
 
 
 def _check_activation(where: str, name: str, activation: Any) -> None:
-    if activation not in ACTIVATIONS:
+    if not (isinstance(activation, str) and activation in ACTIVATIONS):
         raise ValueError(f"{where}: {name} must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")

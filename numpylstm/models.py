@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
+from numpylstm.checks import (
+    check_array,
+    check_dtype,
+    check_finite,
+    check_ids,
+    check_plain,
+    check_sizes,
+)
 from numpylstm.layers import (
     LSTM,
     RNN,
@@ -47,6 +54,10 @@ def load_arrays(parameters: Mapping[str, Parameter], arrays: Mapping[str, Array]
         If a path is missing or unknown, or an array has another shape or dtype, or holds NaN or
         infinity.
     """
+    if not isinstance(arrays, Mapping):
+        raise TypeError(
+            f"load_state_dict: arrays must be a dict of path -> array, got {type(arrays).__name__}"
+        )
     missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
     if missing or unknown:
         raise ValueError(
@@ -119,8 +130,7 @@ class TokenEncoder:
             num_layers=num_layers,
             embedding_size=embedding_size,
         )
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"model: dtype must be float32 or float64, got {np.dtype(dtype)}")
+        check_dtype("model", dtype)
         common: dict[str, Any] = {"impl": impl, "rng": rng}
         learned: dict[str, Any] = {"init_scale": init_scale, "dtype": dtype, **common}
         self.embedding = Embedding(vocab_size, embedding_size, **learned)
@@ -283,10 +293,12 @@ class LanguageModel:
         state : LSTMState or RNNState
             To be passed to the next window: truncated backpropagation through time.
         """
-        if np.shape(x) != np.shape(y):
+        check_plain("LanguageModel.forward", "x", x)
+        check_plain("LanguageModel.forward", "y", y)
+        if x.shape != y.shape:
             raise ValueError(
                 "LanguageModel.forward: x and y must have one shape (T, B), got "
-                f"{np.shape(x)} and {np.shape(y)}"
+                f"{x.shape} and {y.shape}"
             )
         logits, state = self._logits(x, state, training)
         return self.criterion.forward(logits, y, weights, training), state
@@ -405,8 +417,9 @@ class SequenceClassifier:
     def forward(self, x: Array, y: Array, training: bool = True) -> float:
         """The mean loss over the batch, in nats, of sequences x (T, B) with answers y (B,)."""
         logits = self._logits(x, training)
-        check_ids("SequenceClassifier.forward", "y", y, logits.shape[-1], shape=(x.shape[1],))
-        return self.criterion.forward(logits, np.asarray(y)[None], training=training)
+        where, classes = "SequenceClassifier.forward", logits.shape[-1]
+        y = check_ids(where, "y", y, classes, (x.shape[1],), "an answer for each sequence")
+        return self.criterion.forward(logits, y[None], training=training)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_array, check_number, check_plain
+from numpylstm.checks import FLOATS, check_array, check_number, check_plain, check_whole
 from numpylstm.functional import shares_for
 from numpylstm.kernels import update
 from numpylstm.layers import Parameter, Rows
@@ -42,6 +42,7 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
         The norm before clipping. If it is not finite the gradients are left as they are: they
         are lost, and only the caller knows what to do.
     """
+    _check_parameters("clip_by_global_norm", parameters)
     check_number("clip_by_global_norm", "max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
@@ -51,6 +52,16 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
         for parameter in parameters.values():
             parameter.scale_grad(max_norm / norm)
     return norm
+
+
+def _check_parameters(where: str, parameters: Any) -> None:
+    if not isinstance(parameters, Mapping) or not all(
+        isinstance(parameter, Parameter) for parameter in parameters.values()
+    ):
+        raise TypeError(
+            f"{where}: parameters must be a dict of path -> Parameter, such as model.parameters(), "
+            f"got {type(parameters).__name__}"
+        )
 
 
 def squared_norm(gradient: Array | Rows | None) -> float:
@@ -64,6 +75,8 @@ def squared_norm(gradient: Array | Rows | None) -> float:
 def flat(array: Array) -> Array:
     """A view of all entries, (N,), through which the array can be written."""
     check_plain("optimiser", "parameter", array)
+    if array.dtype not in FLOATS:
+        check_array("optimiser", "parameter", array, array.shape)
     if not array.flags.carray:
         raise ValueError(
             "optimiser: parameters and gradients must be writeable and C-contiguous, got strides "
@@ -87,6 +100,7 @@ class SGD:
     def __init__(
         self, parameters: Mapping[str, Parameter], lr: float, momentum: float = 0.0
     ) -> None:
+        _check_parameters("SGD", parameters)
         check_number("SGD", "lr", lr)
         check_number("SGD", "momentum", momentum)
         if not (lr > 0 and math.isfinite(lr)):
@@ -102,6 +116,7 @@ class SGD:
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
+        check_number("SGD", "lr", self.lr)
         lr, momentum = (
             float(self.lr),
             float(self.momentum),
@@ -129,6 +144,10 @@ class SGD:
 
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:
     """``lr * decay ** max(epoch + 1 - constant_epochs, 0)``, with epochs counted from 0."""
+    for name, value in {"lr": lr, "decay": decay}.items():
+        check_number("decayed_rate", name, value)
+    check_whole("decayed_rate", "epoch", epoch, 0)
+    check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
     return lr * decay ** max(epoch + 1 - constant_epochs, 0)
 
 
@@ -144,8 +163,11 @@ def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float)
     decay : float
         Often 1/4.
     """
+    check_number("plateau_rate", "lr", lr)
+    check_number("plateau_rate", "decay", decay)
     best = math.inf
     for loss in validation_losses:
+        check_number("plateau_rate", "validation_losses", loss)
         if loss < best:
             best = loss
         else:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import reference
+from numpylstm import arguments, reference
 from numpylstm.checks import check_sizes
 from numpylstm.diagnostics.steps import step_cache, step_jacobian
 
@@ -166,8 +166,9 @@ def _splits(cache: reference.LSTMCache) -> Iterator[tuple[Array, Array]]:
 
 
 def _check_cache(where: str, cache: Any) -> None:
-    if not isinstance(cache, reference.LSTMCache) or cache.h.ndim != 3:
+    if not isinstance(cache, reference.LSTMCache) or np.ndim(cache.h) != 3:
         raise TypeError(
             f"{where}: cache must be the LSTMCache of a sequence, as reference.lstm_forward "
             f"returns it, got {type(cache).__name__}; the vanilla cell has no carousel"
         )
+    arguments.recurrent_cache(where, cache)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import reference
+from numpylstm import arguments, reference
 from numpylstm.checks import check_array, check_ids
 from numpylstm.layers import RNN
 from numpylstm.models import LanguageModel, State
@@ -50,11 +50,12 @@ def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
 
 def check_cache(where: str, cache: Any) -> None:
     """Raise a TypeError unless this is the cache of a sequence from the textbook."""
-    if not isinstance(cache, Cache) or cache.h.ndim != 3:
+    if not isinstance(cache, Cache) or np.ndim(cache.h) != 3:
         raise TypeError(
             f"{where}: cache must be that of a sequence from numpylstm.reference, got "
             f"{type(cache).__module__}.{type(cache).__name__}"
         )
+    arguments.recurrent_cache(where, cache)
 
 
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_sizes, check_whole
+from numpylstm.checks import check_number, check_sizes, check_whole
 from numpylstm.tasks.task import Batch, Recipe, entropy
 
 Array = NDArray[Any]
@@ -44,6 +44,7 @@ def noisy_targets(
 
 def check_noise(where: str, noise: float) -> None:
     """Raise unless `noise` is in [0, 1)."""
+    check_number(where, "noise", noise)
     if not 0 <= noise < 1:
         raise ValueError(f"{where}: noise must be in [0, 1), got {noise}; it is a probability")
 
@@ -132,6 +133,7 @@ class DelayedCopy:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("DelayedCopy.batch", batch_size=batch_size)
         rng = np.random.default_rng(rng)
         n, size = self.num_symbols, (self.num_steps, batch_size)
         x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
@@ -202,6 +204,7 @@ class Adding:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("Adding.batch", batch_size=batch_size)
         rng = np.random.default_rng(rng)
         T, n, columns = self.num_steps, self.num_digits, np.arange(batch_size)
         digits = rng.integers(n, size=(T - 1, batch_size))
@@ -260,6 +263,7 @@ class TemporalOrder:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("TemporalOrder.batch", batch_size=batch_size)
         rng = np.random.default_rng(rng)
         T, columns = self.num_steps, np.arange(batch_size)
         x = rng.integers(4, 8, size=(T, batch_size), dtype=np.int32)
