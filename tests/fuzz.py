@@ -329,6 +329,7 @@ def run(names: list[str], calls: int, **environment: str) -> dict[str, Row]:
                     rows[name].counts[KINDS[k % 3], how] += 1
                     if how == "fault":
                         rows[name].faults.append(f"{name} {k} {KINDS[k % 3]}: {what}")
+                        print(rows[name].faults[-1][:300], file=sys.stderr, flush=True)
         if said == "done":
             return rows
         if said is None or len(said) != 2 or process.returncode == 1:  # an error of this file
@@ -384,10 +385,7 @@ def main() -> int:
                 continue
             rows = run(names, options.calls, **environment)
             print(f"\n{mode}\n{table(rows)}", flush=True)
-            for row in rows.values():
-                for fault in row.faults:
-                    print(fault[:300])
-                    status = True
+            status |= any(row.faults for row in rows.values())
     return int(status)
 
 
