@@ -203,6 +203,17 @@ def check_number(where: str, name: str, value: Any) -> None:
         raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")
 
 
+def generator(rng: Any) -> np.random.Generator:
+    """A random generator: itself, or a new one from a seed; None takes a seed from the system."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"rng must be a Generator, a whole number from 0 or None, got {reprlib.repr(rng)}; "
+            f"{error}"
+        ) from error
+
+
 def check_flag(where: str, name: str, value: Any) -> None:
     """Raise a TypeError unless `value` is True or False."""
     if not isinstance(value, bool):

@@ -22,12 +22,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import checked_reference, functional
 from numpylstm.checks import (
+    any_array,
     check_array,
     check_dtype,
     check_finite,
+    check_flag,
     check_ids,
     check_number,
+    check_plain,
     check_sizes,
+    generator,
 )
 from numpylstm.kernels.memory import empty
 
@@ -178,6 +182,8 @@ def uniform(
 
 def implementation(impl: str) -> ModuleType:
     """The module that holds the mathematics: "fast" or "reference"."""
+    if not isinstance(impl, str):
+        raise TypeError(f"impl must be 'fast' or 'reference', got {impl!r}")
     if impl == "fast":
         return functional
     if impl == "reference":
@@ -220,9 +226,7 @@ class Embedding:
     ) -> None:
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
         shape = (vocab_size, embedding_size)
-        self.W = Parameter(
-            uniform(np.random.default_rng(rng), shape, init_scale, dtype), f"{name}.W"
-        )
+        self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
         self.f = implementation(impl)
         self.pending: Any = None
 
@@ -234,8 +238,12 @@ class Embedding:
         ValueError
             If the shape is not (V, D), or a vector is not finite.
         """
+        vectors = any_array("Embedding.load", "vectors", vectors)
+        check_plain("Embedding.load", "vectors", vectors)
+        if vectors.dtype.kind not in "fiu":
+            raise TypeError(f"Embedding.load: vectors must hold real numbers, got {vectors.dtype}")
         with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
-            vectors = np.asarray(vectors, self.W.data.dtype)
+            vectors = vectors.astype(self.W.data.dtype)
         check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
         check_finite("Embedding.load", "vectors", vectors)
         self.W.data = vectors.copy()
@@ -277,7 +285,7 @@ class Dropout:
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.f = implementation(impl)
         self.pending: Any = None
 
@@ -325,7 +333,7 @@ class Linear:
         tied: Parameter | None = None,
     ) -> None:
         check_sizes("Linear", input_size=input_size, output_size=output_size)
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         if tied is None:
             shape = (input_size, output_size)
             self.W = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
@@ -386,7 +394,7 @@ class RecurrentStack:
             type(self).__name__,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
         )  # fmt: skip
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
         self.f = implementation(impl)
@@ -598,6 +606,8 @@ class SequenceCrossEntropy:
         average_across_batch: bool = True,
         impl: str = "fast",
     ) -> None:
+        check_flag("SequenceCrossEntropy", "average_across_timesteps", average_across_timesteps)
+        check_flag("SequenceCrossEntropy", "average_across_batch", average_across_batch)
         self.averaging = {
             "average_across_timesteps": average_across_timesteps,
             "average_across_batch": average_across_batch,

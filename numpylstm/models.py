@@ -18,6 +18,7 @@ from numpylstm.checks import (
     check_ids,
     check_plain,
     check_sizes,
+    generator,
 )
 from numpylstm.layers import (
     LSTM,
@@ -225,7 +226,7 @@ class LanguageModel:
                 "LanguageModel: a tied model needs embedding_size = hidden_size, got "
                 f"{embedding_size} and {hidden_size}; the decoder is the embedding transposed"
             )
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.encoder = TokenEncoder(
             vocab_size,
             hidden_size,
@@ -387,7 +388,7 @@ class SequenceClassifier:
         rng: np.random.Generator | int | None = None,
     ) -> None:
         check_sizes("SequenceClassifier", num_classes=num_classes)
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.encoder = TokenEncoder(
             vocab_size,
             hidden_size,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import functional
-from numpylstm.checks import any_array, check_array, check_ids, check_number, check_whole
+from numpylstm.checks import any_array, check_array, check_ids, check_number, check_whole, generator
 from numpylstm.functional import contiguous, shares_for
 from numpylstm.kernels import sampling as kernels
 from numpylstm.layers import LSTM
@@ -78,7 +78,7 @@ def generate(
     choices = V - len(never)
     k = choices if top_k is None else top_k
     check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     state = model.zero_state(1)
     if len(prompt) > 1:
         _, state = model.logits(prompt[:-1, None], state)

@@ -734,14 +734,14 @@ def _(rng):
         return norm, {path: g * min(1, max_norm / norm) for path, g in grads.items()}
 
     return Call(clip, {"parameters": parameters(rng), "max_norm": float(rng.choice([0.5, 5, 50]))},
-                want, names=("W", "b", "grad"), takes_over=True)  # fmt: skip
+                want, names=("W", "b", "grad", "data", "parameter"), takes_over=True)  # fmt: skip
 
 
 @recipe("optim.SGD")
 def _(rng):
     momentum = float(rng.choice([0.0, 0.9]))
     return Call(nl.SGD, {"parameters": parameters(rng), "lr": 0.5, "momentum": momentum},
-                names=("W", "b", "data"), takes_over=True)  # fmt: skip
+                names=("W", "b", "data", "parameter"), fixed=("parameters",), takes_over=True)  # fmt: skip
 
 
 @recipe("optim.SGD.step")
@@ -764,7 +764,8 @@ def _(rng):
     given = parameters(rng)
     made = [nl.SGD(given, 1.0, momentum)]
     return Call(step, {"parameters": given, "lr": 0.25}, want,
-                names=("W", "b", "data", "grad", "velocity", "rows"), takes_over=True)  # fmt: skip
+                names=("W", "b", "data", "grad", "velocity", "rows", "parameter"),
+                fixed=("parameters",), takes_over=True)  # fmt: skip
 
 
 @recipe("optim.decayed_rate")

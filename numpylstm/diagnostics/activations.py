@@ -82,8 +82,7 @@ def cell_activations(
             f"{where}: the model must have cell='lstm', got a {type(recurrent).__name__}; "
             "a vanilla cell has no gates and no cell state"
         )
-    check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
-    ids = np.asarray(ids)
+    ids = check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     if not isinstance(state, LSTMState):

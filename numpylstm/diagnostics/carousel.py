@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import arguments, reference
-from numpylstm.checks import check_sizes
+from numpylstm.checks import check_sizes, generator
 from numpylstm.diagnostics.steps import step_cache, step_jacobian
 
 Array = NDArray[Any]
@@ -134,7 +134,7 @@ def carousel_share(
     check_sizes(
         "carousel_share", num_steps=num_steps, batch_size=batch_size, hidden_size=hidden_size
     )
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     T, B, H = num_steps, batch_size, hidden_size
     x = rng.normal(size=(T, B, H))
     Wx, Wh = rng.normal(size=(2, H, 4 * H)) / np.sqrt(H)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_number, check_sizes, check_whole
+from numpylstm.checks import check_number, check_sizes, check_whole, generator
 from numpylstm.tasks.task import Batch, Recipe, entropy
 
 Array = NDArray[Any]
@@ -134,7 +134,7 @@ class DelayedCopy:
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
         check_sizes("DelayedCopy.batch", batch_size=batch_size)
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         n, size = self.num_symbols, (self.num_steps, batch_size)
         x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
         shown = rng.integers(n, size=(self.length, batch_size))
@@ -205,7 +205,7 @@ class Adding:
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
         check_sizes("Adding.batch", batch_size=batch_size)
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         T, n, columns = self.num_steps, self.num_digits, np.arange(batch_size)
         digits = rng.integers(n, size=(T - 1, batch_size))
         half = (T - 1) // 2
@@ -264,7 +264,7 @@ class TemporalOrder:
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
         check_sizes("TemporalOrder.batch", batch_size=batch_size)
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         T, columns = self.num_steps, np.arange(batch_size)
         x = rng.integers(4, 8, size=(T, batch_size), dtype=np.int32)
         first = rng.integers(T // 10, T // 5 + 1, size=batch_size)
