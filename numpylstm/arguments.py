@@ -55,8 +55,9 @@ def _embedding_backward(where: str, dx: Array, cache: EmbeddingCache) -> NDArray
     if not (isinstance(cache.shape, tuple) and len(cache.shape) == 2):
         raise TypeError(f"{where}: cache.shape must be the (V, D) of a table, got {cache.shape!r}")
     V, D = cache.shape
-    check_whole(where, "cache.shape[0]", V)
-    check_whole(where, "cache.shape[1]", D)
+    if type(V) is not int or type(D) is not int or V < 1 or D < 1:  # as they rarely are
+        check_whole(where, "cache.shape[0]", V)
+        check_whole(where, "cache.shape[1]", D)
     ids = check_ids(where, "cache.ids", cache.ids, V)
     check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
     return ids

@@ -149,14 +149,15 @@ class Parameter:
     def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
         gradient, data = self._gradient, self.data
-        if gradient is not None:
-            rows, values = gradient if isinstance(gradient, Rows) else (data, gradient)
+        because = "data was replaced after the gradient was computed"
+        if type(gradient) is np.ndarray:
+            if gradient.shape != data.shape or gradient.dtype is not data.dtype:
+                check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
+        elif gradient is not None:
+            rows, values = gradient
             shape = (len(rows), *data.shape[1:])
-            if values.shape != shape or values.dtype is not data.dtype:  # as it rarely is
-                because = "data was replaced after the gradient was computed"
-                check_array(self.name, "grad", values, shape, data.dtype, because)
-            if rows is not data and rows[-1] >= len(data):
-                check_ids(self.name, "rows of grad", rows, len(data))
+            check_array(self.name, "grad", values, shape, data.dtype, because)
+            check_ids(self.name, "rows of grad", rows[-1:], len(data))  # the largest
         return gradient, self._factor
 
     def zero_grad(self) -> None:

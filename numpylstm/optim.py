@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import FLOATS, check_array, check_number, check_plain, check_whole
+from numpylstm.checks import FLOATS, check_array, check_number, check_whole
 from numpylstm.functional import shares_for
 from numpylstm.kernels import update
 from numpylstm.layers import Parameter, Rows
@@ -74,9 +74,8 @@ def squared_norm(gradient: Array | Rows | None) -> float:
 
 def flat(array: Array) -> Array:
     """A view of all entries, (N,), through which the array can be written."""
-    check_plain("optimiser", "parameter", array)
-    if array.dtype not in FLOATS:
-        check_array("optimiser", "parameter", array, array.shape)
+    if type(array) is not np.ndarray or array.dtype not in FLOATS:
+        check_array("optimiser", "parameter", array, getattr(array, "shape", ()))
     if not array.flags.carray:
         raise ValueError(
             "optimiser: parameters and gradients must be writeable and C-contiguous, got strides "

@@ -17,7 +17,9 @@ SHORT = [name for name in RECIPES if name.split(".")[0] in ("functional", "layer
 @pytest.mark.parametrize("name", SHORT)
 def test_calls_are_right_or_refused(name):
     """The first nine calls of each callable that is close to a kernel, in this process."""
-    faults = [(k, what) for k in range(9) for how, what in [fuzz.fault_of(name, k)] if how == "fault"]
+    faults = [
+        (k, what) for k in range(9) for how, what in [fuzz.fault_of(name, k)] if how == "fault"
+    ]
     assert not faults
 
 
