@@ -142,8 +142,8 @@ def other_kind(rng, array):
     return kinds[rng.integers(len(kinds))](array)
 
 
-ABSURD = (None, True, -1, 0, 2**70, 10**400, 2.5, float("nan"), float("inf"), "x", "", b"x", (), [],
-          {}, [[1], [1, 2]], object(), 1j, np.float16(0.5), np.longdouble(2), np.int8(-3),
+ABSURD = (None, True, -1, 0, 2**70, 10**400, 2.5, float("nan"), float("inf"), "x", "", b"x", (),
+          [], {}, [[1], [1, 2]], object(), 1j, np.float16(0.5), np.longdouble(2), np.int8(-3),
           np.array(3), np.zeros(0), np.zeros((0, 3)), np.array("a"), np.array([None]), max)  # fmt: skip
 
 
@@ -346,28 +346,29 @@ def run(names: list[str], calls: int, **environment: str) -> dict[str, Row]:
         rows[name].faults.append(f"{name} {k}: the process died with {process.returncode}")
 
 
+COLUMNS = ("calls", "valid", "compared", "refused", "faults")
+
+
 def table(rows: dict[str, Row]) -> str:
     """A line for each callable."""
-    head = f"{'callable':46}{'calls':>7}{'valid':>7}{'compared':>9}{'refused':>9}{'faults':>8}"
-    lines = [head]
+
+    def line(name, figures):
+        return f"{name:46}" + "".join(f"{figures[column]:>9}" for column in COLUMNS)
+
     total: Counter = Counter()
+    lines = [f"{'callable':46}" + "".join(f"{column:>9}" for column in COLUMNS)]
     for row in rows.values():
-        of = row.counts
+        compared = RECIPES[row.name](np.random.default_rng(0)).reference is not None
         figures = {
-            "calls": of.total(),
-            "valid": sum(n for (kind, _), n in of.items() if kind == "valid"),
-            "compared": of["valid", "returned"] * bool(RECIPES[row.name](np.random.default_rng(0)).reference),
-            "refused": sum(n for (_, how), n in of.items() if how == "refused"),
+            "calls": row.counts.total(),
+            "valid": sum(n for (kind, _), n in row.counts.items() if kind == "valid"),
+            "compared": row.counts["valid", "returned"] if compared else 0,
+            "refused": sum(n for (_, how), n in row.counts.items() if how == "refused"),
             "faults": len(row.faults),
-        }  # fmt: skip
+        }
         total.update(figures)
-        lines.append(
-            f"{row.name:46}"
-            + "".join(f"{n:>{w}}" for n, w in zip(figures.values(), (7, 7, 9, 9, 8), strict=False))
-        )
-    lines.append(f"{'all ' + str(len(rows)):46}" + "".join(f"{total[key]:>{w}}" for key, w in zip(
-        ("calls", "valid", "compared", "refused", "faults"), (7, 7, 9, 9, 8), strict=False)))  # fmt: skip
-    return "\n".join(lines)
+        lines.append(line(row.name, figures))
+    return "\n".join([*lines, line(f"all {len(rows)}", total)])
 
 
 def main() -> int:

@@ -80,7 +80,12 @@ def test_swapped_bytes_do_not_pass_as_small_ids():
 
 
 @pytest.mark.parametrize(
-    "ids", [np.ma.masked_array([0, 1], [True, False]), np.matrix([0, 1]), np.array([0, None])]
+    "ids",
+    [
+        np.ma.masked_array([0, 1], [True, False]),
+        np.zeros(2, int).view(np.recarray),
+        np.array([0, None]),
+    ],
 )
 def test_ids_that_mean_more_than_integers_are_refused(ids):
     with pytest.raises(TypeError, match="f: ids must"):

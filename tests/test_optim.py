@@ -174,7 +174,7 @@ def test_a_table_that_was_replaced_is_refused(momentum, shape):
     optimizer = nl.SGD({"W": W}, lr=1.0, momentum=momentum)
     W.grad = np.ones((7, 4), np.float32)
     W.data = np.zeros(shape, np.float32)
-    with pytest.raises(ValueError, match="must have shape .*; data was replaced"):
+    with pytest.raises(ValueError, match=r"must have shape .*; data was replaced"):
         optimizer.step()
 
 
