@@ -144,7 +144,7 @@ def other_kind(rng, array):
 
 ABSURD = (None, True, -1, 0, 2**70, 10**400, 2.5, float("nan"), float("inf"), "x", "", b"x", (),
           [], {}, [[1], [1, 2]], object(), 1j, np.float16(0.5), np.longdouble(2), np.int8(-3),
-          np.array(3), np.zeros(0), np.zeros((0, 3)), np.array("a"), np.array([None]), max)  # fmt: skip
+          np.array(3), np.zeros(0), np.zeros((0, 3)), np.array("a"), np.array([None]), max)  # fmt: skip  # noqa: E501
 
 
 def wrong(rng, value, near):

@@ -536,7 +536,7 @@ def _(rng):
     def want(gradient):
         return dense(first, p.data) + dense(gradient, p.data)
 
-    return Call(accumulate, {"gradient": gradient_for(rng, p)}, want, names=("Rows", "rows", "values"),
+    return Call(accumulate, {"gradient": gradient_for(rng, p)}, want, names=("Rows", "rows", "values"),  # noqa: E501
                 takes_over=True)  # fmt: skip
 
 
@@ -741,7 +741,7 @@ def _(rng):
 def _(rng):
     momentum = float(rng.choice([0.0, 0.9]))
     return Call(nl.SGD, {"parameters": parameters(rng), "lr": 0.5, "momentum": momentum},
-                names=("W", "b", "data", "parameter"), fixed=("parameters",), takes_over=True)  # fmt: skip
+                names=("W", "b", "data", "parameter"), fixed=("parameters",), takes_over=True)  # fmt: skip  # noqa: E501
 
 
 @recipe("optim.SGD.step")
@@ -869,7 +869,7 @@ def _(rng):
 
 @recipe("data.num_batches")
 def _(rng):
-    return Call(data.num_batches, {"num_tokens": 100, "batch_size": 3, "num_steps": 4, "keep_last": True},
+    return Call(data.num_batches, {"num_tokens": 100, "batch_size": 3, "num_steps": 4, "keep_last": True},  # noqa: E501
                 lambda **given: 8)  # fmt: skip
 
 
@@ -937,7 +937,7 @@ def _(rng):
                                tolerance=tolerance, rng=rng).passed  # fmt: skip
 
     arguments = {"arrays": arrays, "gradients": slopes, "method": "complex",
-                 "along": str(rng.choice(["entries", "all", "arrays"])), "tolerance": 1e-9, "rng": 1}  # fmt: skip
+                 "along": str(rng.choice(["entries", "all", "arrays"])), "tolerance": 1e-9, "rng": 1}  # fmt: skip  # noqa: E501
     return Call(passed, arguments, lambda **given: True, names=("x", "y", *WORDS))
 
 
