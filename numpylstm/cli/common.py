@@ -69,7 +69,8 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add ``--threads``."""
     parser.add_argument(
         "--threads", type=int, metavar="N",
-        help="processor cores to use (default: all); the results do not depend on it",
+        help="processor cores to use (default: all); the results do not depend on it, but for "
+        "--impl reference",
     )  # fmt: skip
 
 
