@@ -101,6 +101,7 @@ def run(command: Callable[[], None], prog: str) -> int:
         if isinstance(stream, io.TextIOWrapper):  # words that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     with contextlib.redirect_stderr(Unfailing(sys.stderr)), warnings.catch_warnings():
+        warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
         warnings.showwarning = lambda message, *_: print(
             f"{prog}: warning: {one_line(message)}", file=sys.stderr
         )
