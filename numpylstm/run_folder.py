@@ -81,13 +81,15 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
         None takes the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that is not there.
     preset : str
     """
+    parent = Path("runs")
     try:
-        path = made_free(Path("runs"), preset) if path is None else path
-        if path.exists() and not path.is_dir():
+        if path is None:
+            path = made_free(parent, preset)
+        elif path.exists() and not path.is_dir():
             raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunFolderError(f"--out {path} cannot be used: {error.strerror}") from error
+        raise RunFolderError(f"--out {path or parent} cannot be used: {error.strerror}") from error
     with held(path):  # and not let go between the look at what is there and the first save
         check_free(path)
         yield path
@@ -95,12 +97,12 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
 
 def made_free(parent: Path, name: str) -> Path:
     """Make the first of ``NAME-1``, ``NAME-2``, ... that is not there."""
+    parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
-        path = parent / f"{name}-{number}"
         with suppress(FileExistsError):
-            path.mkdir(parents=True)
+            (parent / f"{name}-{number}").mkdir()
             break
-    return path
+    return parent / f"{name}-{number}"
 
 
 def check_free(path: Path) -> None:

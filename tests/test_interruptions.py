@@ -15,14 +15,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from runs import TINY, WIDE, files, finish, report, run, start, wait_for, whole_run, write_words
 
 import numpylstm as nl
+from numpylstm import stopping, training
 from numpylstm.checkpoint import load, restore_run
 from numpylstm.cli import train as train_command
+from numpylstm.progress import Progress
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
@@ -289,6 +292,129 @@ def test_a_folder_that_disappears(folder, monkeypatch, capsys):
         patch.setattr(np, "savez", remove)
         assert train_here(folder, patch, *TINY, "--out", out.name) == 1
     assert "disappears/last.npz could not be written" in capsys.readouterr().err
+
+
+# --- errors in a run ---------------------------------------------------------------------------
+
+NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 90 updates, and 180
+
+
+def fail_in(patch, place, name, error, at):
+    """Let a function fail at its `at`-th call, after its work."""
+    function, calls = getattr(place, name), []
+
+    def failing(*arguments, **options):
+        result = function(*arguments, **options)
+        calls.append(None)
+        if len(calls) == at:
+            if isinstance(error, Exception):
+                raise error
+            error()
+        return result
+
+    patch.setattr(place, name, failing)
+
+
+def two_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    raise AssertionError("not stopped")
+
+
+ERRORS = {
+    "a backward pass": (nl.LanguageModel, "backward", MemoryError("1 GiB"), 61, 60),
+    "two Ctrl-C in a backward pass": (nl.LanguageModel, "backward", two_ctrl_c, 61, 60),
+    "a validation": (training, "evaluate_quickly", MemoryError("1 GiB"), 2, 180),
+    "the step of the optimizer": (nl.SGD, "step", MemoryError("1 GiB"), 121, 90),
+}
+
+
+@pytest.mark.parametrize("what", ERRORS)
+def test_an_error_saves_first_if_the_run_is_whole(folder, monkeypatch, capsys, what):
+    place, name, error, at, saved = ERRORS[what]
+    interrupted = error is two_ctrl_c
+    out = folder / f"error in {what}"
+    with monkeypatch.context() as patch:
+        fail_in(patch, place, name, error, at)
+        status = train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", out.name)
+    assert status == (130 if interrupted else 1)
+    says = "interrupted" if interrupted else "error: not enough memory (1 GiB); take smaller sizes"
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith(f"numpylstm-train: {says}")
+    assert err.endswith(f"; {out.name}/last.npz is the run as it was last saved\n")
+    assert restore_run(load(out / "last.npz")).step == saved
+    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
+    assert files(out) == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+def test_an_error_of_ours_saves_first_and_is_shown_whole(folder, monkeypatch):
+    """A traceback that nobody expected, with a note."""
+    with monkeypatch.context() as patch:
+        fail_in(patch, Progress, "show", ZeroDivisionError("a mistake"), 100)
+        with pytest.raises(ZeroDivisionError) as raised:
+            train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", "mistake")
+    assert raised.value.__notes__ == ["mistake/last.npz is the run as it was last saved"]
+    saved = restore_run(load(folder / "mistake" / "last.npz")).step
+    assert 80 < saved < 100  # of a hundred items some were rows
+    assert train_here(folder, monkeypatch, "--resume", "mistake") == 0
+    assert files(folder / "mistake") == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+# --- the end of the time -----------------------------------------------------------------------
+
+
+def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch, capsys):
+    """At the same item both save the same run, say the same and end with the same status."""
+    printed = {}
+    for way in ("time", "Ctrl-C"):
+        looks = []
+
+        def clock(way=way, looks=looks):
+            looks.append(None)
+            if way == "Ctrl-C" and len(looks) == 49:
+                signal.raise_signal(signal.SIGINT)  # noticed at the next item
+            return 1e12 if way == "time" and len(looks) == 50 else 0.0
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stopping, "time", SimpleNamespace(monotonic=clock))
+            arguments = (*NOT_SAVED_OFTEN, "--out", way, "--stop-after", "2h")
+            assert train_here(folder, patch, *arguments) == 130
+        printed[way] = capsys.readouterr().out.partition("Stopped")[2]
+    assert printed["time"].endswith("\n  numpylstm-train --resume time --stop-after 7200s\n")
+    assert printed["Ctrl-C"] == printed["time"].replace("--resume time", "--resume Ctrl-C")
+    assert files(folder / "time") == files(folder / "Ctrl-C")
+    assert train_here(folder, monkeypatch, "--resume", "time", "--stop-after", "2h") == 0
+    assert files(folder / "time") == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+# --- before the run ----------------------------------------------------------------------------
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+
+class CtrlC:
+    def find_spec(name, *_):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC)
+from numpylstm.cli import {command}
+sys.exit({command}.main(["absent"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [("eval", "numpy"), ("sample", "numba"), ("eval", "numpylstm.kernels.lstm")],
+)
+def test_ctrl_c_while_the_engine_is_loaded(command, module):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT.format(command=command, module=module)],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr == f"numpylstm-{command}: interrupted before it began\n"
 
 
 # --- the disk, from outside --------------------------------------------------------------------
