@@ -126,6 +126,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def begin(folder: Path, run: Run) -> None:
     """Write the run as it is before its first update, or goes on; its settings and vocabulary."""
+    keep_last(folder)
     save_last(folder, run)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
@@ -137,20 +138,28 @@ def save(folder: Path, run: Run) -> None:
 
     The last checkpoint is written last: a run that is killed before it makes the rest again.
     """
+    keep_last(folder)
     if run.window == 0 and run.last_is_best:
         checkpoint.save(run, folder / BEST)
     save_last(folder, run)
 
 
-def save_last(folder: Path, run: Run) -> None:
-    """Write the metrics so far, and the checkpoint to resume from; keep the one before.
+def keep_last(folder: Path) -> None:
+    """Let the last checkpoint be the previous one too.
 
-    A finished run needs the one before no more.
+    This comes before anything is written, so that no save needs room for the older one as well.
+    """
+    with suppress(OSError):  # there is none yet, or the disk has no hard links
+        give_name(folder / LAST, folder / PREVIOUS)
+
+
+def save_last(folder: Path, run: Run) -> None:
+    """Write the metrics so far, and the checkpoint to resume from.
+
+    A finished run keeps no previous one.
     """
     if run.rows:
         write_metrics(folder / METRICS, run.rows)
-    with suppress(OSError):  # there is none yet, or the disk has no hard links
-        give_name(folder / LAST, folder / PREVIOUS)
     checkpoint.save(run, folder / LAST)
     if run.finished:
         with suppress(OSError):

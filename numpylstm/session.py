@@ -119,10 +119,10 @@ def run_to_end(
 ) -> None:
     """Train until the run is finished, or is asked to stop; save as it goes.
 
-    Whatever an update leads to is saved before it is shown. An error saves first, too, if the run
-    is whole at that moment: in the forward and backward passes, in the validation, and whenever the
-    run is logged, shown or drawn. It is not whole while the optimizer changes the parameters and
-    until counters and metrics agree with them.
+    A save that is due comes before what is shown. An error saves first, too, if the run is whole at
+    that moment: in the forward and backward passes, in the validation, and whenever the run is
+    logged, shown or drawn. It is not whole while the optimizer changes the parameters and until
+    counters and metrics agree with them.
 
     Parameters
     ----------

@@ -296,7 +296,7 @@ def test_a_folder_that_disappears(folder, monkeypatch, capsys):
 
 # --- errors in a run ---------------------------------------------------------------------------
 
-NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 90 updates, and 180
+NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 97 updates, and 194
 
 
 def fail_in(patch, place, name, error, at):
@@ -324,8 +324,8 @@ def two_ctrl_c():
 ERRORS = {
     "a backward pass": (nl.LanguageModel, "backward", MemoryError("1 GiB"), 61, 60),
     "two Ctrl-C in a backward pass": (nl.LanguageModel, "backward", two_ctrl_c, 61, 60),
-    "a validation": (training, "evaluate_quickly", MemoryError("1 GiB"), 2, 180),
-    "the step of the optimizer": (nl.SGD, "step", MemoryError("1 GiB"), 121, 90),
+    "a validation": (training, "evaluate_quickly", MemoryError("1 GiB"), 2, 194),
+    "the step of the optimizer": (nl.SGD, "step", MemoryError("1 GiB"), 121, 97),
 }
 
 

@@ -14,7 +14,7 @@ from numpylstm.checkpoint import SaveError, load, write_atomically
 from numpylstm.cli import train as train_command
 from numpylstm.run_folder import RunFolderError
 
-SHORT = (*TINY, "--epochs", "2", "--save-every", "50")  # an epoch has 90 updates
+SHORT = (*TINY, "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
 
 
 @pytest.fixture(scope="module")
