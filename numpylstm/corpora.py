@@ -17,6 +17,7 @@ from numpylstm.data import (
     split_punctuation,
     tokenize,
 )
+from numpylstm.training import check_fingerprint
 
 
 def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Corpus:
@@ -57,6 +58,11 @@ def scored_text(
 
     A split of a Treebank folder or archive (`data`), a whole file (`file`) or, if neither is named,
     a split of the text that it was trained on.
+
+    Raises
+    ------
+    DataError
+        If that text cannot be read, or is no longer what it was.
     """
     vocabulary, config = checkpoint.vocabulary, checkpoint.config
     if file is not None:
@@ -65,5 +71,11 @@ def scored_text(
     if data is not None:
         config = replace(config, data=data, train=None, valid=None, test=None)
     corpus = load_corpus(config, vocabulary)
+    if data is None:
+        check_fingerprint(
+            corpus,
+            checkpoint.meta["fingerprint"],
+            "name the text to score with --file, or --data for a Treebank",
+        )
     name = f"{split} split of {corpus.source}"
     return ScoredText(name, getattr(corpus, split), corpus.oov[split])

@@ -16,7 +16,18 @@ from numpylstm.data import Corpus, num_batches
 from numpylstm.gradient_log import GradientLog
 from numpylstm.progress import Progress
 from numpylstm.stopping import Stopped, stop_requests
-from numpylstm.training import Row, Run, Step, TrainingFailed, check_position, train
+from numpylstm.text import printable
+from numpylstm.training import (
+    Row,
+    Run,
+    Step,
+    TrainingFailed,
+    check_corpus,
+    check_fingerprint,
+    check_memory,
+    check_position,
+    train,
+)
 
 
 def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
@@ -51,7 +62,10 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
             "which an uninterrupted run would not have done",
         )
     run.config = replace(run.config, **changes)
-    corpus = load_corpus(run.config)
+    check_memory(run.config, len(run.vocabulary))
+    corpus = load_corpus(run.config, run.vocabulary)
+    check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
+    check_corpus(run.config, corpus)
     check_position(run, corpus)
     return run, corpus
 
@@ -166,7 +180,7 @@ def run_to_end(
                 if status and not run.finished:
                     progress.line(
                         f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
-                        f"  {shlex.join(resume_command)}"
+                        f"  {printable(shlex.join(resume_command))}"
                     )
                     raise Stopped(status)
     except Stopped:

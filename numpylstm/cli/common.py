@@ -7,16 +7,30 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import fields
+from typing import NoReturn
 
+from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
-from numpylstm.config import ConfigError, TrainConfig
+from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
+from numpylstm.text import printable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
+LONGEST = 1_000
+"""Characters of a message; what came may be of any length."""
+
+
 class CommandError(Exception):
     """A flag that cannot be: a sentence for the person at the terminal."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are safe to print: an argument may be the name of a stranger's file."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end with status 2."""
+        super().error(printable(message))
 
 
 def flag(setting: str) -> str:
@@ -25,7 +39,7 @@ def flag(setting: str) -> str:
 
 
 def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> None:
-    """Add a flag for each field of `TrainConfig`; one that is not given is absent from the result.
+    """Add a flag for each setting of a run; one that is not given is absent from the result.
 
     Parameters
     ----------
@@ -34,7 +48,7 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
         The title of each group of settings, in the order of the help text.
     """
     sections = {name: parser.add_argument_group(title) for name, title in groups.items()}
-    for setting in fields(TrainConfig):
+    for setting in settings_of(TrainConfig):
         kind, text = setting.metadata["kind"], setting.metadata["help"].replace("%", "%%")
         options: dict = {"dest": setting.name, "default": argparse.SUPPRESS, "help": text}
         if kind is bool:
@@ -44,6 +58,13 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
             if setting.metadata["choices"] is None:
                 options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
         sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
+    for cell in CELLS.values():
+        for name, option in cell.options.items():
+            sections[MODEL].add_argument(
+                flag(name), type=type(option.default), choices=option.choices,
+                metavar=None if option.choices else "X", default=argparse.SUPPRESS,
+                help=f"{option.help} (--cell {cell.name})",
+            )  # fmt: skip
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
@@ -81,8 +102,9 @@ def as_text(error: BaseException) -> str:
 
 
 def one_line(text: object) -> str:
-    """A text without line ends."""
-    return " ".join(str(text).split())
+    """A text without line ends, safe to print and not too long."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
 
 
 def check_environment() -> None:
@@ -113,6 +135,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     try:
         check_environment()
         from numpylstm.checkpoint import CheckpointError, SaveError
+        from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
         from numpylstm.run_folder import RunFolderError
         from numpylstm.stopping import Stopped
@@ -136,7 +159,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     except BrokenPipeError:
         abandon(sys.stdout)  # whoever read it has left; there is nobody to tell
         return EXIT_FAILED
-    except (TrainingFailed, SaveError, MemoryError) as error:
+    except (TrainingFailed, NotFinite, SaveError, MemoryError) as error:
         return complain(prog, error, EXIT_FAILED)
     except OSError as error:
         if error.filename is not None:  # a file to be read

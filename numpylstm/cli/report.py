@@ -14,6 +14,7 @@ from numpylstm.gradient_log import GradientLog
 from numpylstm.model_check import check_model, check_precision
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.sampling import generate
+from numpylstm.text import printable
 from numpylstm.training import Run, TrainingFailed
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
@@ -111,13 +112,13 @@ def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *,
     print("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
     for ids in (targets, predicted):
-        print(separator.join(vocabulary.decode(ids)).replace("\n", "\\n"))
+        print(printable(separator.join(vocabulary.decode(ids))))
 
     prompt = corpus.test[:1]
     ids = generate(
         model, prompt, SAMPLE_LENGTH[level], temperature=0.8, banned=[vocabulary[UNK]], rng=seed
     )
     print("\nA sample (temperature 0.8):")
-    print(detokenize(vocabulary.decode(ids), level))
+    print(printable(detokenize(vocabulary.decode(ids), level), lines=True))
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
-    print(f"\nSaved in {folder}: {names}")
+    print(f"\nSaved in {printable(str(folder))}: {names}")
