@@ -5,6 +5,7 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import functional, sampling
+from numpylstm.kernels.threads import PROCESSORS
 
 V = 9
 
@@ -66,7 +67,7 @@ def test_each_token_is_drawn_from_the_logits_after_the_one_before(options):
 
 
 @pytest.mark.big
-@pytest.mark.skipif(nl.kernels.threads.PROCESSORS < 2, reason="one processor")
+@pytest.mark.skipif(PROCESSORS < 2, reason="one processor")
 def test_the_number_of_threads_changes_nothing():
     model = nl.LanguageModel(70, 300, 2, rng=0)
     drawn, shares = [], []
