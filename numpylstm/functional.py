@@ -11,7 +11,7 @@ transposed (a table of embeddings used as decoder: ``W = table.T``). No argument
 results do not depend on the number of threads, to the last bit.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,28 @@ OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all
 def shares_for(work: int) -> int:
     """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
     return 1 if work < SMALL else get_num_threads()
+
+
+class Plan(NamedTuple):
+    """How the work of a recurrent layer is cut into parts."""
+
+    alone: bool  # one thread does all of it in one call
+    by_rows: bool  # each part takes some rows of the batch through all steps, or else some units
+    shares: int
+
+
+def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads: int) -> Plan:
+    """The plan of a pass, which depends on sizes only; results do not depend on it.
+
+    By rows, nobody waits for anybody, and each thread reads all of Wh at each step: from its own
+    cache, or it is slow. By units, all wait for all at each step, and read Wh once together.
+    """
+    columns = blocks * H
+    if T * B * columns * (D + H) < SMALL:
+        return Plan(alone=True, by_rows=True, shares=1)
+    shares = 1 if T * B * H * columns < SMALL else threads
+    by_rows = H * columns * itemsize <= OWN_CACHE and 2 * shares <= B
+    return Plan(alone=False, by_rows=by_rows, shares=shares)
 
 
 def contiguous(array: Array) -> Array:
@@ -253,7 +275,8 @@ def lstm_forward(
     h[0], c[0] = h0, c0
     tanh_c = empty((T, B, H), x.dtype)
     rows = x.reshape(T * B, D)
-    if T * B * H * 4 * (D + H) < SMALL:
+    how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
+    if how.alone:
         gates = empty((T, B, 4 * H), x.dtype)
         lstm.forward_alone(rows, Wx, Wh, b, h, c, gates, tanh_c)
     elif T == 1:  # a copy of Wh would be used once
@@ -261,11 +284,9 @@ def lstm_forward(
         lstm.cells_forward(gates, c, tanh_c, h)
     else:
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
-        shares = shares_for(T * B * H * 4 * H)
-        by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
-        panels = empty((shares if by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
-        kernel = lstm.forward_by_rows if by_rows else lstm.forward_by_units
-        kernel(Wh, panels, h, c, gates, tanh_c, shares)
+        panels = empty((how.shares if how.by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
+        kernel = lstm.forward_by_rows if how.by_rows else lstm.forward_by_units
+        kernel(Wh, panels, h, c, gates, tanh_c, how.shares)
     cache = LSTMCache(x, h[:T], c[:T], gates, c[1:], tanh_c, h[1:], Wx, Wh)
     return h[1:], h[T].copy(), c[T].copy(), cache
 
@@ -295,7 +316,8 @@ def lstm_backward(
         contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
     )
     da = empty(gates.shape, gates.dtype)
-    if T * B * H * 4 * (D + H) < SMALL:
+    how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
+    if how.alone:
         dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
         db = np.empty(4 * H, x.dtype)
         panels = empty(lstm.transposed_panels_shape(Wh), Wh.dtype)
@@ -304,11 +326,9 @@ def lstm_backward(
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    shares = shares_for(T * B * H * 4 * H)
-    by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
-    panels = empty((shares if by_rows else 1, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
-    kernel = lstm.backward_by_rows if by_rows else lstm.backward_by_units
-    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
+    panels = empty((how.shares if how.by_rows else 1, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
+    kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
+    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
     dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
     return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db

@@ -584,3 +584,22 @@ def test_error(call, kind, sentence):
         call()
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
+
+
+# --- the plan of a recurrent pass --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "threads", "expected"),
+    [
+        ((5, 3, 4, 6), 8, functional.Plan(alone=True, by_rows=True, shares=1)),
+        ((20, 20, 200, 200), 1, functional.Plan(alone=False, by_rows=True, shares=1)),
+        ((20, 20, 200, 200), 8, functional.Plan(alone=False, by_rows=True, shares=8)),
+        ((20, 20, 200, 200), 16, functional.Plan(alone=False, by_rows=False, shares=16)),
+        ((35, 20, 650, 650), 2, functional.Plan(alone=False, by_rows=False, shares=2)),
+        ((2, 2, 9000, 50), 8, functional.Plan(alone=False, by_rows=True, shares=1)),
+    ],
+    ids=["tiny", "one thread", "by rows", "more threads than rows", "Wh too large", "a short recurrence"],
+)
+def test_the_plan_depends_on_sizes_and_threads_only(sizes, threads, expected):
+    assert functional.plan(*sizes, blocks=4, itemsize=4, threads=threads) == expected
