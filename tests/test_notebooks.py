@@ -14,12 +14,14 @@ from wrong_answers import WRONG_ANSWERS
 
 SERIES = (
     "01_recurrent_networks",
-    "02_backpropagation_through_time",
-    "03_vanishing_gradients",
-    "04_inside_the_lstm_cell",
-    "05_language_model",
-    "06_what_the_cells_learned",
-    "07_from_numpy_to_numba",
+    "02_inside_the_lstm_cell",
+    "03_backpropagation_through_time",
+    "04_vanishing_gradients",
+    "05_learning_to_remember",
+    "06_layers_and_shapes",
+    "07_language_model",
+    "08_what_the_cells_learned",
+    "09_from_numpy_to_numba",
 )
 FOLDER = Path(__file__).parent.parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))

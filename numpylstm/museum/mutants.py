@@ -86,7 +86,7 @@ EXHIBITS = (
         title="The candidate has the sigmoid's derivative",
         function="lstm_step_backward",
         changes=(("da_g = dg * (1 - g * g)", "da_g = dg * g * (1 - g)"),),
-        story="Four gates, three of them sigmoids, and one line copied for all. We know no "
+        story="Four blocks, three of them sigmoids, and one line copied for all. We know no "
         "published case.",
         finding="gate g",
     ),
