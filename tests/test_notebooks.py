@@ -1,7 +1,8 @@
 """The notebooks keep their form, and the solutions of their exercises are right.
 
-The form is described in notebooks/README.md. The quick tests read the files; the slow one runs every
-notebook with the solutions in place of the placeholders, and tries wrong answers on each check.
+The form is described in notebooks/README.md. The quick tests read the files; the slow one runs
+every notebook with the solutions in place of the placeholders, and tries each check with wrong
+answers.
 """
 
 import json
