@@ -140,7 +140,7 @@ for k in range(10):
         "06-35": tuple(
             CORRELATIONS_IN_WORDS + answer
             for answer in (
-                "answer = (int(r(untrained, 'valid').argmax()), 0.5, 0.5)  # of the untrained network",
+                "answer = (int(r(untrained, 'valid').argmax()), 0.5, 0.5)  # the untrained one's",
                 """
 k = int(r(reader, "valid").argmax())  # the same cell number in the untrained network
 answer = (k, r(reader, "test")[k], r(untrained, "test")[k])
@@ -154,7 +154,7 @@ answer = (k, r(reader, "valid")[k], r(untrained, "valid").max())
             )
         ),
         "06-31": (
-            "answer = (int((test_layer.i > 0.9).mean(axis=(0, 1)).argmax()), 0.5)  # the input gate",
+            "answer = (int((test_layer.i > 0.9).mean(axis=(0, 1)).argmax()), 0.5)  # input gate",
             "answer = (int((test_layer.f < 0.1).mean(axis=(0, 1)).argmax()), 0.5)  # shut",
             """
 opened = (test_layer.f > 0.9).mean(axis=(0, 1))
