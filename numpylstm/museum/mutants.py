@@ -42,8 +42,8 @@ EXHIBITS = (
                 "lstm_step_backward(dhs[t] + dh, dc * (t == len(dhs) - 1), step)",
             ),
         ),
-        story="Anyone who comes from the vanilla network carries one gradient back, dh. The second is "
-        "easily forgotten, and the carousel, which is the reason for the cell, is then never "
+        story="Anyone who comes from the vanilla network carries one gradient back, dh. The second "
+        "is easily forgotten, and the carousel, which is the reason for the cell, is then never "
         "trained for more than a step. We know no published case.",
         finding="dc_next",
     ),
