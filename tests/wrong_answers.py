@@ -78,7 +78,7 @@ answer = np.array([[80, -80, 0, 0]]), np.array([[0, 0, 120, 0]]), np.array([-40,
 answer = np.array([[80, -80, 0, 0]]), np.array([[0, 0, -40, 0]]), np.array([-40, 40, 40, 40])
 """,
             """
-answer = np.array([[80, 0, 0, 0]]), np.array([[0, 0, -120, 0]]), np.array([-40, 40, 40, 40])
+answer = np.array([[0, -80, 0, 0]]), np.array([[0, 0, -120, 0]]), np.array([40, 40, 40, 40])
 """,
         ),
     },
