@@ -33,6 +33,10 @@ imaginary part of the loss divided by 1e-30 is the derivative, with no rounding 
 (the complex step). Every gradient in this file is proved that way. It is why maxima, signs and
 comparisons below look at the real part only.
 
+The matrix products are NumPy's, and a BLAS adds up in another order with another number of threads:
+the last bits of a result belong to that number (``OPENBLAS_NUM_THREADS`` fixes it for the BLAS that
+NumPy brings). Those of `numpylstm.functional` do not depend on it.
+
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
 forget gate; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Squire and Trapp (1998)
@@ -56,8 +60,8 @@ def sigmoid(a):
 
 
 def relu(a):
-    """max(a, 0)."""
-    return np.where(a.real > 0, a, 0)
+    """max(a, 0); NaN stays NaN."""
+    return np.where(a.real <= 0, 0, a)
 
 
 def activate(a, activation):
@@ -80,7 +84,7 @@ def activation_derivative(h, activation):
     if activation == "tanh":
         return 1 - h * h
     if activation == "relu":
-        return (h.real > 0).astype(h.real.dtype)
+        return np.sign(h.real)  # 1 or 0, and NaN where h is NaN, as for the other two
     if activation == "sigmoid":
         return h * (1 - h)
     raise ValueError(f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")

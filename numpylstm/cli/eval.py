@@ -4,12 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, add_threads, run, set_threads
+from numpylstm.text import printable
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="numpylstm-eval",
         description="Perplexity and accuracy of a checkpoint, with a ledger of what was counted.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -60,8 +61,8 @@ def command(
 ) -> None:
     """Load, score, print."""
     from numpylstm.checkpoint import load, restore_model
+    from numpylstm.corpora import scored_text
     from numpylstm.evaluation import evaluate, tutorial_protocol
-    from numpylstm.session import scored_text
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value < 1:
@@ -105,7 +106,7 @@ def command(
             ("accuracy", f"{result.accuracy:.4f}"),
         ]  # fmt: skip
     for label, content in lines:
-        print(f"{label:15}{content}")
+        print(f"{label:15}{printable(content)}")
 
 
 if __name__ == "__main__":
