@@ -88,7 +88,7 @@ with a relative error of {worst.relative_error:.2g}.
 {found.findings[0]}
 ```
 
-**Training.** From {wrong.first:.2f} to {wrong.last:.2f} nats a token; with the right gradient
+**Training.** From {wrong.first:.2f} to {wrong.last:.2f} nats per token; with the right gradient
 from {right.first:.2f} to {right.last:.2f}. {verdict}: the loss falls by {share:.0%} of
 what the right gradient achieves.
 """
@@ -137,7 +137,7 @@ it. `python -m numpylstm.museum` lists the rooms; with a name it prints that car
   backward pass and the arrays, and no name.
 - **Training**: {len(right.losses)} windows of a source in which each token repeats the one before
   the last nine times in ten, with the right gradient and with the wrong one, from the same weights
-  and on the same data. It begins near log 7 = 1.95 nats a token; without dropout, no model can do
+  and on the same data. It begins near log 7 = 1.95 nats per token; without dropout, no model can do
   better than {right.entropy:.2f}. "Training shows it" means that the loss falls by less than
   {SHOWN:.0%} of what the right gradient achieves. One task, one seed: a mistake that hides here may
   show elsewhere, and the other way round.
