@@ -17,6 +17,7 @@ from numpylstm import (
     tape,
     tasks,
 )
+from numpylstm.cells import LSTMState, RNNState
 from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
@@ -33,9 +34,7 @@ from numpylstm.layers import (
     Dropout,
     Embedding,
     Linear,
-    LSTMState,
     Parameter,
-    RNNState,
     SequenceCrossEntropy,
 )
 from numpylstm.models import LanguageModel, SequenceClassifier
