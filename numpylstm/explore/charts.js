@@ -24,7 +24,7 @@ export function fixed(value, digits = 3) {
 const superscript = (exponent) =>
   String(exponent).replace(/./g, (digit) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(digit)]);
 
-export const power_of_ten = (exponent) => (exponent === 0 ? "1" : `10${superscript(exponent)}`);
+const power_of_ten = (exponent) => (exponent === 0 ? "1" : `10${superscript(exponent)}`);
 
 // Two digits: 0.052, 17, 3.1 × 10⁻⁷
 export function scientific(value) {

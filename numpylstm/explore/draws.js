@@ -78,7 +78,7 @@ export function new_model(cell, random, { V, D, H, init_scale, forget_bias = 0 }
 
 // Delayed copy: a letter, filler of several kinds, and at the end a question mark, at which the
 // letter is to be said again. As numpylstm.tasks.DelayedCopy; one answer in ten is wrong at random.
-export const TASK = { letters: 4, fillers: 2, noise: 0.1 };
+const TASK = { letters: 4, fillers: 2, noise: 0.1 };
 export const VOCABULARY = TASK.letters + TASK.fillers + 1;
 
 // What no model can beat, and what one reaches that remembers nothing; nats.

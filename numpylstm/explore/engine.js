@@ -141,13 +141,7 @@ export function lstm_step_backward(dh, dc_next, cache) {
 
   // h = o * tanh_c
   const do_ = times(dh, tanh_c);
-  const dc = map(
-    (dc, dh, o, tanh_c) => dc + dh * o * (1 - tanh_c * tanh_c),
-    dc_next,
-    dh,
-    o,
-    tanh_c,
-  );
+  const dc = map((dc, dh, o, tc) => dc + dh * o * (1 - tc * tc), dc_next, dh, o, tanh_c);
 
   // c = f * c_prev + i * g
   const df = times(dc, c_prev);
@@ -272,7 +266,7 @@ export const CELLS = {
 
 // The layers of a language model: embedding, the recurrent stack, decoder. Parameters are held under
 // their paths, "embedding.W", "lstm.0.Wx"; a state is a list of the parts of each layer.
-export function recurrent_layers(cell, parameters) {
+function recurrent_layers(cell, parameters) {
   const paths = Object.keys(parameters).filter((path) => path.startsWith(`${cell}.`));
   return Array.from({ length: paths.length / 3 }, (_, layer) =>
     ["Wx", "Wh", "b"].map((key) => parameters[`${cell}.${layer}.${key}`]),

@@ -24,7 +24,7 @@ import {
 } from "./engine.js";
 import { norms_by_lag } from "./lag.js";
 
-export const RECIPE = { D: 16, H: 16, B: 16, momentum: 0.9, updates: 2000 };
+const RECIPE = { D: 16, H: 16, B: 16, momentum: 0.9, updates: 2000 };
 // First weights and clips as in numpylstm.diagnostics.horizon, where they were searched for.
 const RACERS = {
   rnn: { name: "RNN", init_scale: 0.4, clip: 1 },
@@ -33,7 +33,7 @@ const RACERS = {
 const SMOOTH = 0.03; // the share of the newest loss in the line that is drawn
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
-export function new_race({ seed, delay }) {
+function new_race({ seed, delay }) {
   const racers = {};
   for (const [cell, { init_scale, forget_bias }] of Object.entries(RACERS)) {
     const { D, H } = RECIPE;
@@ -63,7 +63,7 @@ export function look({ cell, parameters }, { ids, targets, weights }) {
 }
 
 // One update of both, on the same sequences.
-export function update(race, { rate, clip }) {
+function update(race, { rate, clip }) {
   const batch = delayed_copy(race.random, race.delay, RECIPE.B);
   const kept = race.updates % race.every === 0;
   race.updates += 1;

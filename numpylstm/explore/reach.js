@@ -6,7 +6,7 @@ import { normal, orthogonal, random_numbers, spectral_radius, uniform } from "./
 import { lstm_forward, rnn_forward } from "./engine.js";
 import { norms_by_lag } from "./lag.js";
 
-export const SIZES = { T: 120, B: 2, D: 8, H: 32, init_scale: 0.05 };
+const SIZES = { T: 120, B: 2, D: 8, H: 32, init_scale: 0.05 };
 const LINES = [
   { key: "tanh", name: "RNN tanh", style: "rnn" },
   { key: "relu", name: "RNN relu", style: "rnn dashed" },
@@ -17,7 +17,7 @@ const LINES = [
 
 // All that is random, drawn once: inputs, weights as the package draws them, square blocks with a
 // spectral radius of 1 (one for the RNN, four for the LSTM), and what the loss asks of the last state.
-export function draw_networks(seed) {
+function draw_networks(seed) {
   const random = random_numbers(seed);
   const { T, B, D, H, init_scale } = SIZES;
   const weights = (columns) => uniform(random, D, columns, init_scale);
@@ -38,7 +38,7 @@ export function draw_networks(seed) {
 }
 
 // The weights of both networks with their recurrent blocks scaled, and the forget bias in b.
-export function networks(drawn, { kind, radius, forget_bias }) {
+function networks(drawn, { kind, radius, forget_bias }) {
   const [first, ...four] = drawn.Wh[kind].map((W) => map((value) => radius * value, W));
   const b = map((value) => value, drawn.lstm.b);
   for (let k = SIZES.H; k < 2 * SIZES.H; k++) b.data[k] += forget_bias;
@@ -49,7 +49,7 @@ export function networks(drawn, { kind, radius, forget_bias }) {
 }
 
 // |dL/dh_T-k| / |dL/dh_T| for k = 0 .. T; "cell" is the same of c.
-export function reach(drawn, settings) {
+function reach(drawn, settings) {
   const { rnn, lstm } = networks(drawn, settings);
   const x = drawn.x.slice(0, settings.T);
   const zeros = matrix(SIZES.B, SIZES.H);

@@ -41,7 +41,7 @@ function from_float16(bits) {
   return bits >> 15 ? -size : size;
 }
 
-export function load_model({ tokens, parameters, unit }) {
+function load_model({ tokens, parameters, unit }) {
   const arrays = {};
   for (const [path, { shape, float16 }] of Object.entries(parameters)) {
     const bytes = Uint8Array.from(atob(float16), (character) => character.charCodeAt(0));
@@ -56,7 +56,7 @@ export function load_model({ tokens, parameters, unit }) {
 
 // A cell in hand is nothing but other weights. A gate is clamped by a column of zeros and a bias far
 // out; c is held at a value if f is 1, i is 0 and c begins with that value.
-export function in_hand(model, unit, hands) {
+function in_hand(model, unit, hands) {
   const H = model.units;
   const changed = { ...model.parameters };
   const state = zero_state("lstm", model.parameters, 1);
@@ -80,7 +80,7 @@ export function in_hand(model, unit, hands) {
 
 // Reads on where an earlier reading of the same beginning stopped. A reading: for each character its
 // id, the state after it, the cache of its step and the probabilities of the next one.
-export function read(parameters, state, ids, earlier = []) {
+function read(parameters, state, ids, earlier = []) {
   let same = 0;
   while (same < earlier.length && same < ids.length && earlier[same].id === ids[same]) same += 1;
   const reading = earlier.slice(0, same);

@@ -34,8 +34,8 @@ const OUTSIDE = {
   x: ["x", 0.7],
   h_prev: ["h_prev", -0.3],
   c_prev: ["c_prev", 1.2],
-  dh: ["dh, from what follows", 1],
-  dc: ["dc, from the next step", 0.5],
+  dh: ["dh, from later", 1],
+  dc: ["dc, from later", 0.5],
 };
 // The equations under the gates, forwards and backwards: result, and how it is written.
 const EQUATIONS = {
@@ -66,7 +66,7 @@ const EQUATIONS = {
 
 // All numbers of one step by their names in reference.py, with the name of the block after those of a
 // weight: Wx_i, dWx_i. What c receives in all is dc_total; dc is what comes from the next step.
-export function compute(cell, outside, weights) {
+function compute(cell, outside, weights) {
   const [x, h_prev, c_prev, dh, dc] = Object.keys(OUTSIDE).map((name) => scalar(outside[name]));
   const [Wx, Wh, b] = ["Wx", "Wh", "b"].map((name) => row(weights[name]));
   let [numbers, gradients] = [{}, []];
