@@ -45,9 +45,7 @@ def shares_for(work: int) -> int:
 
 def contiguous(array: Array) -> Array:
     """The array itself if kernels can work on it (C order, aligned, writeable), else a copy."""
-    if type(array) is not np.ndarray:
-        array = np.asarray(array)  # kernels are compiled for no other kind
-    return array if array.flags.carray else np.array(array, order="C")
+    return array if type(array) is np.ndarray and array.flags.carray else np.array(array, order="C")
 
 
 def _matrix(array: Array) -> tuple[Array, bool]:

@@ -24,12 +24,16 @@ from numpylstm.cells import CELLS
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
+    any_array,
     check_array,
     check_dtype,
     check_finite,
+    check_flag,
     check_ids,
     check_number,
+    check_plain,
     check_sizes,
+    generator,
 )
 from numpylstm.config import cell_options
 from numpylstm.kernels.memory import empty
@@ -134,14 +138,15 @@ class Parameter:
     def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
         gradient, data = self._gradient, self.data
-        if gradient is not None:
-            rows, values = gradient if isinstance(gradient, Rows) else (data, gradient)
+        because = "data was replaced after the gradient was computed"
+        if type(gradient) is np.ndarray:
+            if gradient.shape != data.shape or gradient.dtype is not data.dtype:
+                check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
+        elif gradient is not None:
+            rows, values = gradient
             shape = (len(rows), *data.shape[1:])
-            if values.shape != shape or values.dtype is not data.dtype:  # as it rarely is
-                because = "data was replaced after the gradient was computed"
-                check_array(self.name, "grad", values, shape, data.dtype, because)
-            if rows is not data and rows[-1] >= len(data):
-                check_ids(self.name, "rows of grad", rows, len(data))
+            check_array(self.name, "grad", values, shape, data.dtype, because)
+            check_ids(self.name, "rows of grad", rows[-1:], len(data))  # the largest
         return gradient, self._factor
 
     def zero_grad(self) -> None:
@@ -167,6 +172,8 @@ def uniform(
 
 def implementation(impl: str) -> ModuleType:
     """The module that holds the mathematics: "fast" or "reference"."""
+    if not isinstance(impl, str):
+        raise TypeError(f"impl must be 'fast' or 'reference', got {impl!r}")
     if impl == "fast":
         return functional
     if impl == "reference":
@@ -209,9 +216,7 @@ class Embedding:
     ) -> None:
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
         shape = (vocab_size, embedding_size)
-        self.W = Parameter(
-            uniform(np.random.default_rng(rng), shape, init_scale, dtype), f"{name}.W"
-        )
+        self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
         self.f = implementation(impl)
         self.pending: Any = None
 
@@ -223,8 +228,12 @@ class Embedding:
         ValueError
             If the shape is not (V, D), or a vector is not finite.
         """
+        vectors = any_array("Embedding.load", "vectors", vectors)
+        check_plain("Embedding.load", "vectors", vectors)
+        if vectors.dtype.kind not in "fiu":
+            raise TypeError(f"Embedding.load: vectors must hold real numbers, got {vectors.dtype}")
         with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
-            vectors = np.asarray(vectors, self.W.data.dtype)
+            vectors = vectors.astype(self.W.data.dtype)
         check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
         check_finite("Embedding.load", "vectors", vectors)
         self.W.data = vectors.copy()
@@ -266,7 +275,7 @@ class Dropout:
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.f = implementation(impl)
         self.pending: Any = None
 
@@ -314,7 +323,7 @@ class Linear:
         tied: Parameter | None = None,
     ) -> None:
         check_sizes("Linear", input_size=input_size, output_size=output_size)
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         if tied is None:
             shape = (input_size, output_size)
             self.W = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
@@ -387,7 +396,7 @@ class RecurrentStack:
             self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
         )  # fmt: skip
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
         self.f = implementation(impl)
@@ -594,6 +603,8 @@ class SequenceCrossEntropy:
         average_across_batch: bool = True,
         impl: str = "fast",
     ) -> None:
+        check_flag("SequenceCrossEntropy", "average_across_timesteps", average_across_timesteps)
+        check_flag("SequenceCrossEntropy", "average_across_batch", average_across_batch)
         self.averaging = {
             "average_across_timesteps": average_across_timesteps,
             "average_across_batch": average_across_batch,

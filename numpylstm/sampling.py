@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from numpylstm import functional
 from numpylstm.cells import State
-from numpylstm.checks import NotFinite, check_array, check_ids, check_whole
+from numpylstm.checks import (
+    NotFinite,
+    any_array,
+    check_array,
+    check_ids,
+    check_number,
+    check_whole,
+    generator,
+)
 from numpylstm.functional import contiguous, shares_for
 from numpylstm.kernels import sampling as kernels
 from numpylstm.models import LanguageModel, parameter_shapes
@@ -58,16 +66,15 @@ def generate(
         is out of range or nothing is left to draw from.
     """
     V = model.vocab_size
-    prompt = np.asarray(prompt)
+    prompt = any_array("generate", "prompt", prompt)
     if prompt.ndim != 1 or len(prompt) == 0:
         raise ValueError(
             f"generate: prompt must hold at least one id, got an array of shape {prompt.shape}"
         )
-    check_ids("generate", "prompt", prompt, V)
-    never = np.asarray(banned)
-    if never.size:
-        check_ids("generate", "banned", never, V)
-    never = np.unique(never).astype(np.intp)
+    prompt = check_ids("generate", "prompt", prompt, V)
+    never = any_array("generate", "banned", banned)
+    never = np.unique(check_ids("generate", "banned", never, V) if never.size else np.intp(never))
+    check_number("generate", "temperature", temperature)
     if not 0 < temperature < np.inf:
         raise ValueError(
             f"generate: temperature must be above 0, got {temperature}; "
@@ -79,7 +86,7 @@ def generate(
     choices = V - len(never)
     k = choices if top_k is None else top_k
     check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     state = model.zero_state(1)
     if len(prompt) > 1:
         _, state = model.logits(prompt[:-1, None], state)

@@ -277,3 +277,26 @@ def test_bad_input_gets_one_line_and_status_2(folder, name, arguments, message):
     last = err.strip().split("\n")[-1]  # argparse prints the usage before
     assert message in last
     assert last.startswith(f"numpylstm-{name}: error: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("NUMBA_NUM_THREADS", "0", "NUMBA_NUM_THREADS in the environment must be a whole number"),
+        ("NUMBA_NUM_THREADS", "-2", "must be a whole number from 1, got '-2'"),
+        ("NUMBA_NUM_THREADS", "all", "must be a whole number from 1, got 'all'"),
+        ("NUMPYLSTM_VECTOR_BITS", "7", "NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got '7'"),
+        ("MPLBACKEND", "bogus", "Matplotlib cannot be loaded: Key backend: 'bogus' is not a valid"),
+    ],
+)
+def test_a_bad_environment_gets_one_line_and_status_2(folder, name, value, message):
+    out, err = command(
+        "numpylstm-train", "--train", "text.txt", "--out", "unmade", *SMALL,
+        cwd=folder, expect=2, **{name: value},
+    )  # fmt: skip
+    assert out == ""
+    assert err.startswith("numpylstm-train: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (folder / "unmade").exists()
+    command("numpylstm-train", "--help", cwd=folder, **{name: value})

@@ -32,7 +32,7 @@ export function sigmoid(a) {
 
 const ACTIVATIONS = {
   tanh: [Math.tanh, (h) => 1 - h * h],
-  relu: [(a) => Math.max(a, 0), (h) => (h > 0 ? 1 : 0)],
+  relu: [(a) => Math.max(a, 0), Math.sign], // NaN stays NaN
   sigmoid: [sigmoid, (h) => h * (1 - h)],
 };
 
