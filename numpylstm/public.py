@@ -23,6 +23,7 @@ from numpylstm.evaluation import (
     true_and_predicted,
     tutorial_protocol,
 )
+from numpylstm.kernels.threads import get_num_threads, set_num_threads
 from numpylstm.layers import (
     LSTM,
     RNN,
@@ -68,6 +69,7 @@ __all__ = [
     "from_preset",
     "functional",
     "generate",
+    "get_num_threads",
     "gradcheck",
     "load",
     "museum",
@@ -78,6 +80,7 @@ __all__ = [
     "restore_run",
     "sampling",
     "save",
+    "set_num_threads",
     "tape",
     "tasks",
     "train",
