@@ -599,7 +599,7 @@ def test_error(call, kind, sentence):
         ((35, 20, 650, 650), 2, functional.Plan(alone=False, by_rows=False, shares=2)),
         ((2, 2, 9000, 50), 8, functional.Plan(alone=False, by_rows=True, shares=1)),
     ],
-    ids=["tiny", "one thread", "by rows", "more threads than rows", "Wh too large", "a short recurrence"],
+    ids=["tiny", "one thread", "by rows", "more threads than rows", "large Wh", "short recurrence"],
 )
 def test_the_plan_depends_on_sizes_and_threads_only(sizes, threads, expected):
     assert functional.plan(*sizes, blocks=4, itemsize=4, threads=threads) == expected
