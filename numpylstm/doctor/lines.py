@@ -175,21 +175,27 @@ def _shifted(layer: Layer) -> Iterator[Mistake]:
         "that of the step after": lambda a, _: np.roll(a, -1, axis=0),
         "that of the first step, at every step": lambda a, _: np.broadcast_to(a[:1], a.shape),
         "zero at the first step": lambda a, _: np.r_[0 * a[:1], a[1:]],
-        "at the first step that after the last": lambda a, after: np.r_[after[-1:], a[1:]],
+        "taken at the first step from the last": lambda a, after: np.r_[after[-1:], a[1:]],
     }
-    for field, shape in text(layer).fields.items():
-        readers = [line for line in lines if mentions(line.expression, field)]
-        if len(readers) != 1 or len(shape) != 3:
-            continue
-        line = readers[0]
+    readers = {
+        field: [line for line in lines if mentions(line.expression, field)]
+        for field, shape in text(layer).fields.items()
+        if len(shape) == 3
+    }
+    alone = [(field,) for field in readers if len(readers[field]) == 1]
+    before = tuple(field for field in readers if field.endswith("_prev"))
+    for fields in dict.fromkeys([*alone, before]):
         for words, way in ways.items():
 
-            def spoilt(*given: Any, field: str = field, way: Any = way) -> Any:
+            def spoilt(*given: Any, fields: Any = fields, way: Any = way) -> Any:
                 *upstream, kept = given
-                moved = way(getattr(kept, field), getattr(kept, field.removesuffix("_prev")))
-                return own(*upstream, kept._replace(**{field: moved}))
+                moved = {f: way(getattr(kept, f), getattr(kept, f.removesuffix("_prev")))
+                         for f in fields}  # fmt: skip
+                return own(*upstream, kept._replace(**moved))
 
-            yield Variant(line, f"{field} is {words}", spoilt), spoilt
+            first, *_ = readers[fields[0]]
+            verb = "is" if len(fields) == 1 else "are"
+            yield Variant(first, f"{enumeration(fields)} {verb} {words}", spoilt), spoilt
 
 
 # --- which layer the function is -----------------------------------------------------------------
@@ -268,6 +274,18 @@ def wrong_line(case: Case) -> Finding | None:
     return None
 
 
+def recognised(text: Text, arguments: Sequence[Any], claimed: Sequence[Array]) -> Finding | None:
+    """The line of a function whose mistake gives the claimed results; None where none does."""
+    claims = [(list(arguments), list(claimed))]
+    found = [
+        variant
+        for line in text.lines
+        for variant in variants(text, line)
+        if _agrees(variant.function, claims)
+    ]
+    return _finding(found) if found else None
+
+
 def _one_step(case: Case, roles: Mapping[str, str | None]) -> tuple[Point, Mapping[str, Array]]:
     """The first step alone, and what the backward pass says of it; the whole where it refuses."""
     timed = [path for name, path in roles.items() if name in ("x", "dhs") and path is not None]
@@ -317,10 +335,11 @@ def _clipping(layer: Layer, claims: Claims) -> Iterator[Variant]:
 
 def _finding(found: list[Variant]) -> Finding:
     """Name the line; or the lines, where the same numbers come of several."""
-    likely = [variant for variant in found if not variant.words.startswith("it takes d")] or found
+    best = min(map(_rank, found))
     of_line: dict[str, Variant] = {}
-    for variant in likely:
-        of_line.setdefault(str(variant.line), variant)
+    for variant in found:
+        if _rank(variant) == best:
+            of_line.setdefault(str(variant.line), variant)
     first, *others = of_line.values()
     evidence = "with this line exchanged, the textbook gives these numbers in every array, to 1e-9"
     if len(others) >= MOST_LINES:
@@ -338,6 +357,17 @@ def _finding(found: list[Variant]) -> Finding:
     return Finding(f"{lost[1]}_next" if lost else "line", sentence, (evidence,))
 
 
+def _rank(variant: Variant) -> int:
+    """Of mistakes that give the same numbers: from the ones that people make to the odd ones."""
+    odd = ("it takes d", "it is multiplied", "it is divided")
+    if variant.words.startswith(odd) or "is taken before" in variant.words:
+        return 2
+    return int(variant.words.startswith("it takes"))
+
+
 def said(variant: Variant) -> str:
     """What is wrong with a line, and what it must be, in a sentence."""
+    line = variant.line
+    if str(line) == f"{enumeration(line.names)} = {enumeration(line.names)}":
+        return f"{enumeration(line.names)}: {variant.words}; it must be handed on as it is."
     return f"{enumeration(variant.line.names)}: {variant.words}; it must be {variant.line}."

@@ -309,7 +309,7 @@ def next_window(case: Case) -> Finding | None:
         if case.right(f"{name} zero"):
             return Finding(
                 name,
-                f"{name} is ignored or miscounted: at the last step, {name[:2]} starts from {name}.",
+                f"{name} is ignored or miscounted: at the last step, {name[:2]} begins with it.",
                 case.evidence(f"{name} zero", "one step"),
             )
     return None

@@ -35,10 +35,13 @@ class Line:
     target: str
     sign: str  # "=", "+=", or "" for a line that is an expression
     expression: str
+    carried: tuple[str, ...] = ()  # by a loop, from step to step
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the line computes, without the marks of a step: dWx_t is a dWx."""
+        if self.carried:
+            return self.carried
         parts = re.findall(r"[A-Za-z]\w*(?=,|\)|\[|$|\s)", self.target)
         return tuple(dict.fromkeys(re.sub(r"_t?$", "", part) for part in parts if part != "t"))
 
@@ -91,7 +94,7 @@ def _simple(
                 continue
             case ast.Return(value) if value is not None and result:
                 values = value.elts if isinstance(value, ast.Tuple) else [value]
-                for j, name in enumerate(result):
+                for j, name in enumerate(result[: len(values)]):
                     if not isinstance(values[j], ast.Name):
                         simple.append(_assigned(name, values[j]))
                         values[j] = ast.Name(name, ast.Load())
@@ -157,20 +160,29 @@ def _source(
     return ast.unparse(ast.fix_missing_locations(definition))
 
 
+_CALL = re.compile(r"(.*, .*) = (\w+)\((\w+_(?:, \w+_)*)\)")  # of a step, with its own arguments
+
+
 def _lines(source: str) -> Iterator[Line]:
     for number, text in enumerate(source.splitlines()[1:], start=1):
         indent, text = re.match(r"(\s*)(.*)", text).groups()  # type: ignore[union-attr]
         if text.startswith("for "):
             target, _, steps = text[4:-1].partition(" in ")
-            yield Line(number, indent, f"for {target} in", "", steps)
+            rows = [row.strip() for row in source.splitlines()[number:]]
+            call = next((row for row in rows if _CALL.fullmatch(row)), "")
+            given = " ".join(row.partition(" = ")[2] for row in rows[: rows.index(call)] if call)
+            carried = re.findall(r"\w+", call.partition(" = ")[0])
+            carried = [name for name in carried if mentions(given, name)]
+            yield Line(number, indent, f"for {target} in", "", steps, tuple(carried))
         elif text.startswith("np.add.at("):
             yield Line(number, indent, text[len("np.add.at(") :].split(",")[0], "", text)
         elif match := re.match(r"([^=]*?) (=|\+=) (.*)", text):
             target, _, right = match.groups()
-            unpacked = ("," in target and not right.startswith("np.split")) or right == "cache"
+            unpacked = "," in target and not right.startswith("np.split")
+            unpacked = (unpacked and not _CALL.fullmatch(text)) or right == "cache"
             made = re.match(r"\w*Cache\(|np\.\w+_like\(", right)
             if not (unpacked or made or target.endswith("_next")):
-                yield Line(number, indent, *match.groups())
+                yield Line(number, indent, target, match[2], right)
 
 
 def _shapes(source: str, known: Mapping[str, Any], arguments: Sequence[Any]) -> Shapes:
@@ -207,6 +219,10 @@ class Text:
         lines = _lines(self.source)
         return [x for x in lines if any(mentions(x.expression, name) for name in self.shapes)]
 
+    def run(self, *arguments: Any) -> Any:
+        """What the function gives as it stands."""
+        return _compiled(self.source, self.known)(*arguments)
+
     def exchanged(self, line: Line, text: str) -> Callable[..., Any]:
         """The function with another text in place of a line."""
         rows = self.source.splitlines()
@@ -220,6 +236,7 @@ def read(
     gates: Sequence[str] = (),
     result: Sequence[str] = (),
     options: Mapping[str, str] | None = None,
+    returns: Sequence[str] = (),
 ) -> Text:
     """A function as simple lines.
 
@@ -236,9 +253,15 @@ def read(
     options : dict of name -> str
         Arguments that choose between formulas, like an activation: the chosen formula is written
         where the choice is made.
+    returns : sequence of str
+        Names of what is to be returned instead: values on the way.
     """
     known = dict(vars(inspect.getmodule(function))) | HELPERS
     source = _source(function, known, result, options or {})
+    if returns:
+        source = re.sub(
+            r"^(\s*)return .*$", rf"\1return ({', '.join(returns)},)", source, flags=re.M
+        )
     kept = arguments[-1]._asdict() if hasattr(arguments[-1], "_asdict") else {}
     fields = {field: value.shape for field, value in kept.items() if hasattr(value, "shape")}
     return Text(source, known, _shapes(source, known, arguments), fields, tuple(gates))
@@ -282,11 +305,22 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
     if right.startswith("np.add.at("):
         array, index, value = re.fullmatch(r"np.add.at\((\w+), (\w+), (\w+)\)", right).groups()  # type: ignore[union-attr]
         words = "where an index occurs twice, both gradients must be added:"
+        for step, which in ((-1, "last"), (0, "first")):
+            one = f"np.add.at({array}, {index}[{step}], {value}[{step}])"
+            yield one, f"the {which} step alone is added"
         yield f"{array}[{index}] += {value}", f"{words} += on rows keeps only the last of them"
         yield f"{array}[{index}] = {value}", f"{words} = keeps only the last of them"
         return
+    if call := _CALL.fullmatch(f"{line.target} = {right}"):
+        yield from _of_call(line.target, call[2], call[3].split(", "), shapes)
+        return
     for expression, words in _expression_edits(right, shapes, gates):
         yield f"{line.target} {line.sign} {expression}", words
+    if line.sign == "=" and line.target in shapes:
+        for name, shape in shapes.items():
+            row = f"{name}[t]" if shape[1:] == shapes[line.target] else name
+            if shape == shapes[line.target] or (row != name and line.indent > " " * 4):
+                yield f"{line.target} = {right} + {row}", f"{row} is added, and should not be"
     if line.sign == "+=":
         yield f"{line.target} = {right}", "it is overwritten where it must be added to"
         yield f"{line.target} -= {right}", "the sign is wrong"
@@ -321,8 +355,14 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
             for other in shapes:
                 if other != name and shapes[other] == shape:
                     yield _where(name).sub(other, right), f"it takes {other} for {name}"
-    yield f"({right}) / {SIZES['B']}", "it is divided by B"
-    yield f"({right}) * {SIZES['B']}", "it is multiplied by B"
+            for f in ("sigmoid", "np.tanh"):
+                words = f"the {f.removeprefix('np.')} of {name} stands for {name}"
+                yield _where(name).sub(f"{f}({name})", right), words
+    for letter, axes in (("B", 2), ("T", 3)):
+        sized = [name for name, s in shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
+        if sized:
+            yield f"({right}) / len({sized[0]})", f"it is divided by {letter}"
+            yield f"({right}) * len({sized[0]})", f"it is multiplied by {letter}"
     if n == 1:
         return
     yield f"_each_transposed({right}, {n})", "each gate's block is transposed"
@@ -357,6 +397,15 @@ def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
         yield _where(name).sub(f"({without} - {only})", right), f"the sign of gate {gate} is wrong"
 
 
+def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterator[Edit]:
+    for j, k in combinations(range(len(given)), 2):
+        if shapes.get(given[j]) == shapes.get(given[k]):
+            order = list(given)
+            order[j], order[k] = given[k], given[j]
+            words = f"{given[j][:-1]} and {given[k][:-1]} are exchanged"
+            yield f"{target} = {name}({', '.join(order)})", words
+
+
 def _of_steps(right: str) -> Iterator[Edit]:
     if match := re.fullmatch(r"reversed\(range\((.*)\)\)", right):
         yield f"range({match[1]})", "the steps are taken forwards, not from the last to the first"
@@ -374,12 +423,29 @@ def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
         case ast.BinOp(left, op, right):
             yield from _of_operation(ast.unparse(left), op, ast.unparse(right))
             yield from _of_slope(node)
+        case ast.List(parts):
+            for j, k in combinations(range(len(parts)), 2):
+                order = [ast.unparse(part) for part in parts]
+                words = f"{order[j]} and {order[k]} are exchanged"
+                order[j], order[k] = order[k], order[j]
+                yield f"[{', '.join(order)}]", words
         case ast.Attribute(value, "T"):
             name = ast.unparse(value)
             yield f"_untransposed({name}, {n})", f"{name} is not transposed"
         case ast.Call(ast.Attribute(value, "sum"), _, keywords):
             options = ", ".join(ast.unparse(keyword) for keyword in keywords)
             yield f"{ast.unparse(value)}.mean({options})", "a mean stands for the sum"
+        case ast.Call(ast.Attribute(ast.Name("np"), "sqrt" | "log" | "exp"), [argument]):
+            name = ast.unparse(node.func).removeprefix("np.")
+            yield ast.unparse(argument), f"{name} is missing"
+            if name == "log":
+                yield f"np.log2({ast.unparse(argument)})", "the logarithm has the base 2"
+                yield f"np.log10({ast.unparse(argument)})", "the logarithm has the base 10"
+            if name == "exp":
+                yield f"np.exp(-({ast.unparse(argument)}))", "the sign in the exponent is wrong"
+        case ast.Call(ast.Attribute(ast.Name("np"), "minimum"), [bound, argument]):
+            words = f"the minimum with {ast.unparse(bound)} is missing, so what is short grows"
+            yield ast.unparse(argument), words
         case ast.Call(ast.Name("sigmoid") | ast.Attribute(ast.Name("np"), "tanh"), [argument]):
             name = ast.unparse(node.func).removeprefix("np.")
             other = "np.tanh" if name == "sigmoid" else "sigmoid"
@@ -430,6 +496,12 @@ def _of_slope(node: ast.BinOp) -> Iterator[Edit]:
             if y == z:
                 words = "the slope of tanh stands for that of the sigmoid"
                 yield f"{ast.unparse(rest)} * (1 - {y} * {y})", words
+        case ast.BinOp(ast.Name(y), ast.Mult(), ast.BinOp(ast.Constant(1), ast.Sub(), ast.Name(z))):
+            if y == z:
+                yield f"1 - {y} * {y}", "the slope of tanh stands for that of the sigmoid"
+        case ast.BinOp(ast.Constant(1), ast.Div(), ast.BinOp(right=ast.Call(args=[exponent]))):
+            inner = ast.unparse(exponent).removeprefix("-")
+            yield f"np.tanh({inner})", "tanh stands for the sigmoid"
 
 
 def _of_name(name: str, shapes: Shapes) -> Iterator[Edit]:
