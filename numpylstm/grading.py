@@ -111,7 +111,7 @@ def _of_update(sizes: Mapping[str, int]) -> Point:
     rng = np.random.default_rng(21)
     p = {name: rng.standard_normal((D, H)) for name in ("W", "dW", "dWx")}
     p["dWh"] = rng.standard_normal((H, H))
-    return p | {"gradients": [p["dWx"], p["dWh"]], "max_norm": np.array([2.0, 99.0]), "lr": 0.1}
+    return p | {"gradients": [p["dWx"], p["dWh"]], "max_norm": np.array([1.0, 99.0]), "lr": 0.1}
 
 
 def _of_gate(sizes: Mapping[str, int]) -> Point:
@@ -380,6 +380,14 @@ def _diagnosis(blank: Blank, name: str, theirs: Numbers) -> str:
     return finding.sentence if finding else _by_factor(blank, theirs, _right(name)[0])
 
 
+def _first_line(blank: Blank, theirs: Numbers, right: Numbers) -> str:
+    """The line of the first result that is wrong: what is before it is right."""
+    first = next(r for r in blank.results if _distance(theirs[r], right[r]) > TOLERANCE)
+    name = next(name for name, other in BLANKS.items() if other is blank)
+    must = [f"; it must be {line}" for line in _text(name).lines if line.names == (first,)]
+    return f"{first}: the doctor cannot tell what is wrong with it{must[0] if must else ''}."
+
+
 def _by_factor(blank: Blank, theirs: Numbers, right: Numbers) -> str:
     """What can be read off results that no single line explains: factors, and limits."""
     parts: Numbers = {}
@@ -397,7 +405,7 @@ def _by_factor(blank: Blank, theirs: Numbers, right: Numbers) -> str:
         )
     factors = {name: float((a * b).sum() / (b * b).sum()) for name, (a, b) in parts.items()}
     if any(_distance(a, factors[name] * b) > TOLERANCE for name, (a, b) in parts.items()):
-        return f"{blank.results[0]}: the doctor cannot tell which line it is."
+        return _first_line(blank, theirs, right)
     words = ", ".join(f"{r} {named_factor(factor, AT)}" for r, factor in factors.items())
     sentence = f"Each result is the right one times a number: {words}."
     if len({round(factor, 9) for factor in factors.values()}) == 1:

@@ -1,6 +1,6 @@
 """Plausible wrong answers to the blanks of the workbook.
 
-Each is a solution of the workbook with one piece exchanged: (right, wrong, what the verdict must say).
+Each is a solution with one piece exchanged: (right, wrong, what the verdict must say).
 """
 
 WRONG = {
@@ -43,7 +43,7 @@ WRONG = {
     ],
     "lstm_step_forward": [
         ("np.tanh(a_g)", "sigmoid(a_g)", "g: sigmoid stands for tanh"),
-        ("a_i, a_f, a_g, a_o =", "a_i, a_f, a_o, a_g =", "blocks of a_g and a_o|columns of g and o"),
+        ("a_i, a_f, a_g, a_o =", "a_i, a_f, a_o, a_g =", "columns of g and o"),
         ("f * c_prev + i * g", "f * c_prev + g", "c: the factor i is missing"),
         ("o * tanh_c\n", "o * c\n", "h: it takes c for tanh_c"),
         ("f * c_prev", "i * c_prev", "c: it takes i for f"),
