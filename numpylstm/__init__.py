@@ -18,6 +18,7 @@ from numpylstm import (
     tape,
     tasks,
 )
+from numpylstm.cells import LSTMState, RNNState
 from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
@@ -34,9 +35,7 @@ from numpylstm.layers import (
     Dropout,
     Embedding,
     Linear,
-    LSTMState,
     Parameter,
-    RNNState,
     SequenceCrossEntropy,
 )
 from numpylstm.models import LanguageModel, SequenceClassifier

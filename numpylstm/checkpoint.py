@@ -5,7 +5,7 @@ it in any program:
 
 ===================  =================================================================
 ``parameters/PATH``  the parameters, by path
-``velocity/PATH``    the momentum of the optimiser, where there is one
+``optimizer/.../PATH``  what the optimiser remembers, such as ``velocity``
 ``state/h``, ``/c``  the recurrent state, (L, B, H)
 ``meta``             UTF-8 bytes of a JSON object with all the rest (see `META_ENTRIES`)
 ``checksum``         the 32 bytes of `checksum` over all other members
@@ -18,6 +18,7 @@ every moment the old one or the new one is there, whole.
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -26,23 +27,30 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS, State
 from numpylstm.checks import check_array, check_finite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Vocabulary
-from numpylstm.models import LanguageModel, State
-from numpylstm.optim import SGD
-from numpylstm.training import Row, Run, Tally, build_model, check_parameters, model_shapes
+from numpylstm.evaluation import safe_exp
+from numpylstm.files import NotRegular, open_regular
+from numpylstm.models import LanguageModel, parameter_shapes
+from numpylstm.optim import OPTIMIZERS, Optimizer
+from numpylstm.training import Row, Run, Tally, build_model, check_parameters
 
 FORMAT = "numpylstm checkpoint"
-VERSION = 1
-ADDED_SETTINGS = {"log_gradients": False}
-"""Settings that older files of this version lack, and what they mean there."""
+VERSION = 2
+READABLE = (1, 2)
+ADDED_SETTINGS = {"log_gradients": False, "optimizer": "sgd"}
+"""Settings that older files lack, and what they mean there."""
+FLAT_OPTIONS = {"activation", "forget_bias"}
+"""Options of cells that older files hold among the settings of the run."""
 
 
 class CheckpointError(ValueError):
@@ -90,7 +98,8 @@ def save(run: Run, path: str | Path) -> None:
     """
     check_parameters(run)
     arrays = {f"parameters/{k}": v for k, v in run.model.state_dict().items()}
-    arrays |= {f"velocity/{k}": v for k, v in run.optimizer.velocity.items()}
+    for memory, kept in run.optimizer.memory.items():
+        arrays |= {f"optimizer/{memory}/{k}": v for k, v in kept.items()}
     arrays |= {f"state/{field}": v for field, v in run.state._asdict().items()}
     meta = {
         "format": FORMAT,
@@ -164,8 +173,13 @@ def remove_leftovers(folder: Path) -> None:
 
 # --- reading -----------------------------------------------------------------------------------
 
-MEMBER = re.compile(r"(?:(?:parameters|velocity|state)/[\w.]+|meta|checksum)\.npy", re.ASCII)
+MEMBER = re.compile(
+    r"(?:(?:parameters|optimizer/\w+|velocity|state)/[\w.]+|meta|checksum)\.npy", re.ASCII
+)
 """The names that members have. They are never used as paths."""
+
+MOST_MEMBERS = 1_000
+"""More than a model of 100 layers needs, with its momentum."""
 
 NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(?P<length>..)"
@@ -210,10 +224,12 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
     Sizes are held against that of the file before any memory is taken, and members must be stored
     uncompressed, so a small file cannot ask for much.
     """
-    if path.exists() and not path.is_file():  # reading a pipe or a device might never end
-        raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run")
     arrays: dict[str, NDArray[Any]] = {}
-    with path.open("rb") as file:
+    try:
+        file = open_regular(path)
+    except NotRegular:
+        raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run") from None
+    with file:
         size = os.fstat(file.fileno()).st_size
         try:
             with zipfile.ZipFile(file) as archive:
@@ -240,12 +256,15 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
 
 def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     """Raise a ValueError unless the members are those of a checkpoint and fit into the file."""
-    names = [member.filename for member in members]
+    if len(members) > MOST_MEMBERS:
+        raise ValueError(f"it has {len(members):,} members, over {MOST_MEMBERS:,}")
+    seen: set[str] = set()
     for member in members:
         if not MEMBER.fullmatch(member.filename):
             raise ValueError(f"a member is called {member.filename!r}")
-        if names.count(member.filename) > 1:
+        if member.filename in seen:
             raise ValueError(f"member {member.filename!r} is there twice")
+        seen.add(member.filename)
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise ValueError(f"member {member.filename!r} is compressed")
     if sum(member.file_size for member in members) > size:
@@ -308,25 +327,58 @@ def is_object_of(*names: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, dict) and value.keys() == set(names)
 
 
-def is_row(value: Any) -> bool:
-    """A row of metrics; its last two cells may be empty."""
-    if not isinstance(value, list) or len(value) != len(Row._fields):
+def is_size(value: Any) -> bool:
+    """A number far from the largest ones, so that sums of such numbers are finite."""
+    return is_number(value) and abs(value) < 1e300
+
+
+def is_share(value: Any) -> bool:
+    """A number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1
+
+
+def is_loss(value: Any) -> bool:
+    """A mean -log p, whose perplexity is finite. Rounding can take it a little below 0."""
+    return is_number(value) and value > -0.1 and math.isfinite(safe_exp(value))
+
+
+def is_perplexity(value: Any) -> bool:
+    """The exponential of such a mean."""
+    return is_number(value) and value > 0 and is_loss(math.log(value))
+
+
+def is_list_of_rows(value: Any) -> bool:
+    """Rows of metrics: steps go up, epochs do not go down, only the validation may be empty."""
+    if not is_list_of(lambda row: isinstance(row, list) and len(row) == len(Row._fields))(value):
         return False
-    counts, numbers, validation = value[:2], value[2:-2], value[-2:]
-    return (
-        all(map(is_count, counts))
-        and all(map(is_number, numbers))
-        and all(cell is None or is_number(cell) for cell in validation)
+    rows = [Row(*row) for row in value]
+    cells_are_right = all(
+        is_count(row.epoch)
+        and is_count(row.step)
+        and is_number(row.lr)
+        and all(map(is_size, (row.cost, row.gradient_norm)))
+        and is_perplexity(row.perplexity)
+        and is_share(row.accuracy)
+        and (row.valid_perplexity is None or is_perplexity(row.valid_perplexity))
+        and (row.valid_accuracy is None or is_share(row.valid_accuracy))
+        for row in rows
+    )
+    return cells_are_right and all(
+        epoch <= next_epoch and step < next_step
+        for (epoch, step), (next_epoch, next_step) in pairwise([(1, 0), *(row[:2] for row in rows)])
     )
 
 
 def is_tally(value: Any) -> bool:
-    """Sums: three counts and three numbers."""
-    if not is_object_of(*(field.name for field in fields(Tally)))(value):
+    """Sums: three counts and three numbers, whose means are those of updates."""
+    if not is_object_of(*(field.name for field in fields(Tally)))(value) or not all(
+        (is_count if field.type is int else is_size)(value[field.name]) for field in fields(Tally)
+    ):
         return False
-    return all(
-        (is_count if field.type is int else is_number)(value[field.name]) for field in fields(Tally)
-    )
+    tally = Tally(**value)
+    if tally.steps == 0:
+        return tally == Tally()
+    return max(tally.steps, tally.correct) <= tally.tokens and is_loss(tally.nll / tally.tokens)
 
 
 META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -339,8 +391,8 @@ META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "epoch": ("a whole number from 0", is_count),
     "window": ("a whole number from 0", is_count),
     "step": ("a whole number from 0", is_count),
-    "valid_losses": ("a list of numbers", is_list_of(is_number)),
-    "rows": (f"a list of rows of {len(Row._fields)} cells", is_list_of(is_row)),
+    "valid_losses": ("a list of losses", is_list_of(is_loss)),
+    "rows": (f"a list of rows of {len(Row._fields)} cells, steps going up", is_list_of_rows),
     "tally": ("an object with the sums since the last row", is_tally),
     "rng": ("an object", lambda value: isinstance(value, dict)),
 }
@@ -356,12 +408,12 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a numpylstm checkpoint: its meta does not say so")
     if isinstance(meta.get("config"), dict):
-        meta["config"] = ADDED_SETTINGS | meta["config"]
+        meta["config"] = with_added_settings(meta["config"])
     version = meta.get("version")
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version not in READABLE:
         raise CheckpointError(
-            f"{path} has checkpoint version {version!r}, this program reads {VERSION}; a newer "
-            "numpylstm may have written it"
+            f"{path} has checkpoint version {version!r}, this program reads "
+            f"{' and '.join(map(str, READABLE))}; a newer numpylstm may have written it"
         )
     for key, (expected, accepts) in META_ENTRIES.items():
         if key not in meta or not accepts(meta[key]):
@@ -371,7 +423,24 @@ def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
             f"{path}: meta entry 'valid_losses' must have one number for each of the "
             f"{meta['epoch']} finished epochs, got {len(meta['valid_losses'])}"
         )
+    epoch, step = meta["rows"][-1][:2] if meta["rows"] else (1, 0)
+    if epoch > meta["epoch"] + 1 or max(step, meta["tally"]["steps"]) > meta["step"]:
+        raise CheckpointError(
+            f"{path}: meta entry 'step' must be that of the last update, got {meta['step']} in "
+            f"epoch {meta['epoch'] + 1}, which its other entries are past"
+        )
     return meta
+
+
+def with_added_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are today, from those of an older file."""
+    config = ADDED_SETTINGS | config
+    if "options" not in config:  # every cell was given the options of all
+        flat = {name: config.pop(name) for name in FLAT_OPTIONS & config.keys()}
+        cell = CELLS.get(str(config.get("cell")))
+        own = cell.options if cell is not None else {}
+        config["options"] = {name: value for name, value in flat.items() if name in own}
+    return config
 
 
 # --- back to life ------------------------------------------------------------------------------
@@ -389,7 +458,7 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = checkpoint.group("parameters")
     with fitting_together(checkpoint):
-        for path, shape in model_shapes(config, V):
+        for path, shape in parameter_shapes(config, V):
             if path not in parameters:
                 raise ValueError(f"parameter {path} is missing")
             check_array("parameters", path, parameters[path], shape, because="so say the settings")
@@ -410,8 +479,9 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     config, meta = checkpoint.config, checkpoint.meta
     model = restore_model(checkpoint)
     with fitting_together(checkpoint):
-        optimizer = SGD(model.parameters(), config.lr, config.momentum)
-        restore_velocity(optimizer, checkpoint.group("velocity"))
+        optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
+        restore_memory(optimizer, checkpoint.group("optimizer") | old_velocity(checkpoint))
+        optimizer.steps = meta["step"]
         return Run(
             config=config,
             vocabulary=checkpoint.vocabulary,
@@ -437,14 +507,30 @@ def fitting_together(checkpoint: Checkpoint) -> Iterator[None]:
         raise CheckpointError(f"{checkpoint.path} does not fit together: {error}") from error
 
 
-def restore_velocity(optimizer: SGD, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy the momentum back; its paths and shapes must be those of the optimiser."""
-    shapes = {path: (v.shape, v.dtype) for path, v in optimizer.velocity.items()}
-    if shapes != {path: (v.shape, v.dtype) for path, v in arrays.items()}:
-        raise ValueError("the velocity arrays are not those of its parameters")
-    for path, array in arrays.items():
-        check_finite("velocity", path, array)
-        optimizer.velocity[path][...] = array
+def old_velocity(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    """The momentum where version 1 has it."""
+    return {f"velocity/{path}": array for path, array in checkpoint.group("velocity").items()}
+
+
+def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Copy back what the optimiser remembers; names, paths and shapes must be its own."""
+    own = {
+        f"{name}/{path}": array
+        for name, kept in optimizer.memory.items()
+        for path, array in kept.items()
+    }
+    for name in [*own, *arrays]:
+        if (
+            name not in own
+            or name not in arrays
+            or own[name].shape != arrays[name].shape
+            or own[name].dtype != arrays[name].dtype
+        ):
+            raise ValueError(f"the {name.partition('/')[0]} arrays are not those of its parameters")
+    for name, array in arrays.items():
+        memory, _, path = name.partition("/")
+        check_finite(memory, path, array)
+        own[name][...] = array
 
 
 def restore_state(model: LanguageModel, batch_size: int, arrays: Mapping[str, Any]) -> State:

@@ -8,14 +8,32 @@ parts: which argument, what was expected, what came, and the likely cause.
 """
 
 import functools
+import numbers
+import reprlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 Shape = tuple[int | str, ...]
+
+
+class NotFinite(ValueError):
+    """Numbers that have become infinite, or NaN."""
+
+
+def check_plain(where: str, name: str, array: Any) -> None:
+    """Raise a TypeError unless it is an array, and of no kind that means more than its numbers."""
+    if type(array) is np.ndarray or type(array) is np.memmap:
+        return
+    got = type(array).__name__
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{where}: {name} must be a NumPy array, got {got}")
+    raise TypeError(
+        f"{where}: {name} must be a plain NumPy array, got {got}; what a {got} knows beyond its "
+        f"numbers would be lost"
+    )
 
 
 def check_array(
@@ -50,33 +68,43 @@ def check_array(
     ValueError
         If it has another shape, or no elements.
     """
-    if (
-        type(array) is np.ndarray
-        and (array.dtype is dtype or (dtype is None and array.dtype in FLOATS))
-        and array.size
-        and _fits(array.shape, shape)
-    ):
-        return  # as nearly always; small models spend their time here
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{where}: {name} must be a NumPy array, got {type(array).__name__}")
-    if dtype is None:
-        if array.dtype not in FLOATS:
-            raise TypeError(
-                f"{where}: {name} must have dtype float32 or float64, got {array.dtype}; "
-                f"other numbers are for numpylstm.reference"
-            )
-    elif array.dtype != dtype:
-        raise TypeError(
-            f"{where}: {name} must have dtype {dtype}, got {array.dtype}; "
-            f"all arrays of a call have one dtype, and it is never cast silently"
-        )
-    _check_shape(where, name, array, shape, because)
+    check_plain(where, name, array)
+    _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
+
+
+def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> None:
+    """Raise unless non-empty float arrays of one dtype have shapes that agree.
+
+    Parameters
+    ----------
+    where : str
+        The function that was called, for the message.
+    arguments : tuple of str
+        For each array its name and its shape, such as ``"Wx D 4H"``: the first array with a letter
+        fixes its size.
+    *arrays
+        What came, in that order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_array`, for the first array that does not fit.
+    """
+    described: list[Any] = []
+    for argument, array in zip(arguments, arrays, strict=True):
+        if type(array) is not np.ndarray:
+            check_plain(where, argument.split()[0], array)
+        described.append(array.dtype)
+        described.append(array.shape)
+    _check_together(where, arguments, *described)
 
 
 def check_ids(
     where: str, name: str, ids: Any, size: int, shape: Shape | None = None, because: str = ""
-) -> None:
-    """Raise unless `ids` is a non-empty integer array with all its values in [0, size).
+) -> NDArray[np.int64]:
+    """Return `ids` as kernels want them, if it is a non-empty integer array of ids in [0, size).
+
+    Integers of any width and byte order, in any layout, will do.
 
     Parameters
     ----------
@@ -91,6 +119,12 @@ def check_ids(
     because : str, optional
         The likely cause, for a wrong shape.
 
+    Returns
+    -------
+    ids : int64 array
+        A C-contiguous copy in the machine's own byte order, so that what was checked is what is
+        used.
+
     Raises
     ------
     TypeError
@@ -98,22 +132,33 @@ def check_ids(
     ValueError
         If it has another shape, no elements, or an id out of range (the first one is named).
     """
-    if not isinstance(ids, np.ndarray):
-        raise TypeError(f"{where}: {name} must be a NumPy array, got {type(ids).__name__}")
+    check_plain(where, name, ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
-    _check_shape(where, name, ids, ids.shape if shape is None else shape, because)
-    unsigned = ids.view(UNSIGNED[ids.itemsize])  # a negative id is a very large one there
+    _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
+    native = np.array(ids, np.int64, order="C")
+    unsigned = native.view(np.uint64)  # a negative id is a very large one there
     if unsigned.item(unsigned.argmax()) >= size:  # NumPy finds where sooner than how large
-        wrong = (ids < 0) | (ids >= size)
         raise ValueError(
-            f"{where}: {name} must lie in [0, {size}), got {_first(ids, wrong)}; "
+            f"{where}: {name} must lie in [0, {size}), got {_first(ids, unsigned >= size)}; "
             f"ids and table come from different vocabularies"
         )
+    return native
+
+
+def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
+    """The array that a sequence makes; for arguments that may be lists."""
+    try:
+        return np.asanyarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(
+            f"{where}: {name} must be an array or a sequence of numbers, got "
+            f"{reprlib.repr(value)}; {error}"
+        ) from error
 
 
 def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
-    """Raise a ValueError unless every number in `array` is finite; the first other one is named.
+    """Raise NotFinite unless every number in `array` is finite; the first other one is named.
 
     For arrays that are kept or carried on (parameters, tables, states). Activations inside a model
     are not searched: what went bad there shows in the loss.
@@ -121,7 +166,7 @@ def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") 
     finite = np.isfinite(array)
     if np.count_nonzero(finite) < finite.size:
         because = f"; {because}" if because else ""
-        raise ValueError(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
+        raise NotFinite(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
 
 
 def check_whole(
@@ -149,6 +194,35 @@ def check_whole(
         raise ValueError(f"{where}: {name} must be {expected}{because} got {value}")
 
 
+def check_number(where: str, name: str, value: Any) -> None:
+    """Raise unless `value` is one real number that a float can hold; NaN and infinity are such."""
+    if type(value) is float:
+        return
+    if isinstance(value, numbers.Real):
+        try:
+            float(value)
+        except OverflowError:
+            raise ValueError(f"{where}: {name} must be a number that a float can hold") from None
+    else:
+        raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")
+
+
+def check_flag(where: str, name: str, value: Any) -> None:
+    """Raise a TypeError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{where}: {name} must be True or False, got {reprlib.repr(value)}")
+
+
+def check_dtype(where: str, dtype: Any) -> None:
+    """Raise unless `dtype` means float32 or float64, in the machine's own byte order."""
+    try:
+        known = np.dtype(dtype) in FLOATS
+    except TypeError as error:
+        raise TypeError(f"{where}: dtype must be float32 or float64; {error}") from error
+    if not known:
+        raise ValueError(f"{where}: dtype must be float32 or float64, got {np.dtype(dtype)}")
+
+
 def check_sizes(where: str, **sizes: Any) -> None:
     """Raise unless every size is a whole number from 1."""
     for name, size in sizes.items():
@@ -168,21 +242,81 @@ def check_weights(
 
 
 @functools.lru_cache(maxsize=1024)  # a model asks the same few questions at every step
-def _fits(got: tuple[int, ...], shape: Shape) -> bool:
-    return len(got) == len(shape) and all(
-        isinstance(want, str) or want == size for want, size in zip(shape, got, strict=True)
-    )
+def _check_one(
+    where: str,
+    name: str,
+    got: "np.dtype[Any]",
+    got_shape: tuple[int, ...],
+    shape: Shape,
+    dtype: "np.dtype[Any] | None",
+    because: str,
+) -> None:
+    if dtype is None:
+        if got not in FLOATS:
+            raise TypeError(
+                f"{where}: {name} must have dtype float32 or float64, got {got}; "
+                f"other numbers are for numpylstm.reference"
+            )
+    elif got != dtype:
+        raise TypeError(
+            f"{where}: {name} must have dtype {dtype}, got {got}; "
+            f"all arrays of a call have one dtype, and it is never cast silently"
+        )
+    _check_shape(where, name, got_shape, shape, because)
 
 
-def _check_shape(where: str, name: str, array: NDArray[Any], shape: Shape, because: str) -> None:
-    got = array.shape
-    if array.size and _fits(got, shape):
-        return
-    if not array.size and len(got) == len(shape):
-        raise ValueError(f"{where}: {name} must not be empty, got shape {got}")
+def _check_shape(
+    where: str, name: str, got: tuple[int, ...], shape: Shape, because: str = ""
+) -> None:
+    if len(got) == len(shape):
+        if 0 in got:
+            raise ValueError(f"{where}: {name} must not be empty, got shape {got}")
+        if all(isinstance(want, str) or want == n for want, n in zip(shape, got, strict=True)):
+            return
     spelled = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
     because = f"; {because}" if because else ""
     raise ValueError(f"{where}: {name} must have shape {spelled}, got {got}{because}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_together(where: str, arguments: tuple[str, ...], *described: Any) -> None:
+    sizes: dict[str, int] = {}  # what a letter stands for
+    fixed_by: dict[str, str] = {}
+    dtypes, shapes = described[::2], described[1::2]
+    for argument, dtype, got in zip(arguments, dtypes, shapes, strict=True):
+        name, *axes = argument.split()
+        factors = [int(axis[:-1] or 1) for axis in axes]
+        letters = [axis[-1] for axis in axes]
+        shape = tuple(
+            factor * sizes[letter] if letter in sizes else axis
+            for axis, factor, letter in zip(axes, factors, letters, strict=True)
+        )
+        expected = dtypes[0] if fixed_by else None
+        because = _because(name, letters, fixed_by)
+        _check_one(where, name, dtype, got, shape, expected, because)
+        for size, factor, letter in zip(got, factors, letters, strict=True):
+            if size % factor:
+                raise ValueError(
+                    f"{where}: {name} must have shape ({', '.join(axes)}), got {got}; "
+                    f"its columns are {factor} blocks, one for each gate"
+                )
+            sizes.setdefault(letter, size // factor)
+            fixed_by.setdefault(letter, name)
+
+
+def _because(name: str, letters: list[str], fixed_by: dict[str, str]) -> str:
+    """Why a shape is what it is, such as "B is fixed by x, H by Wx"."""
+    if name.startswith("d"):
+        return f"it has the shape of {name[1:]}"
+    causes: dict[str, list[str]] = {}
+    for letter in dict.fromkeys(letters):
+        if letter in fixed_by:
+            causes.setdefault(fixed_by[letter], []).append(letter)
+    parts = [
+        f"{' and '.join(fixed)} {'are' if len(fixed) > 1 else 'is'} fixed by {cause}"
+        for cause, fixed in causes.items()
+    ]
+    return ", ".join([*parts[:1], *(part.replace(" is fixed", "") for part in parts[1:])])
 
 
 def _first(array: NDArray[Any], wrong: NDArray[np.bool_]) -> str:

@@ -1,4 +1,4 @@
-"""What a training run is made of: `TrainConfig`, and the presets.
+"""Settings: of a model, `ModelConfig`, of a training run, `TrainConfig`, and the presets.
 
 Each field carries its help text, its group and its bounds, so that the command line, the checks
 and the documentation are made from this one place. Only the standard library is imported here:
@@ -6,8 +6,13 @@ and the documentation are made from this one place. Only the standard library is
 """
 
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
+from numbers import Integral, Real
+from reprlib import repr as shortened
 from typing import Any
+
+from numpylstm.cells import CELLS, Option
 
 
 class ConfigError(ValueError):
@@ -25,13 +30,13 @@ def option(
     group: str,
     help: str,
     *,
-    choices: tuple[str, ...] | None = None,
+    choices: Collection[str] | None = None,
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A field of `TrainConfig` with all that is to be known about it."""
+    """A field of a configuration with all that is to be known about it."""
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
     metadata = {
         "kind": kind,
@@ -44,11 +49,147 @@ def option(
 
 
 DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
+LARGEST_OPTION = 1_000
+
+OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {"sgd": ("momentum",)}
+"""The settings that an optimiser has to itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """The settings of one run. They cannot change while it runs.
+class ModelConfig:
+    """The settings of a language model, all but the size of its vocabulary.
+
+    `options` are those of the cell, such as ``{"activation": "relu"}``; what is not given is filled
+    in.
+
+    Raises
+    ------
+    ConfigError
+        If a value is of the wrong kind, out of bounds, or does not go with another.
+    """
+
+    cell: str = option("lstm", str, MODEL, "recurrent cell", choices=CELLS)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    hidden_size: int = option(200, int, MODEL, "hidden units in a layer, H", at_least=1)
+    embedding_size: int | None = option(
+        None, int, MODEL, "size of the word vectors, D; by default H", at_least=1
+    )
+    num_layers: int = option(2, int, MODEL, "recurrent layers, L", at_least=1, at_most=100)
+    dropout: float = option(
+        0.0, float, MODEL, "probability of dropping a non-recurrent connection",
+        at_least=0, below=1,
+    )  # fmt: skip
+    tied: bool = option(
+        False, bool, MODEL, "decode with the transpose of the embedding table; needs D = H"
+    )
+    init_scale: float = option(
+        0.1, float, MODEL, "parameters start as U(-s, s) with this s", above=0, at_most=1_000
+    )
+    dtype: str = option("float32", str, MODEL, "precision", choices=("float32", "float64"))
+    impl: str = option(
+        "fast", str, MODEL, "kernels, or the textbook in plain NumPy: the same numbers, slowly",
+        choices=("fast", "reference"),
+    )  # fmt: skip
+    average_across_timesteps: bool = option(
+        False, bool, OPTIMISATION, "divide the loss by T; set the rate to T and the clip to 5/T"
+    )
+    average_across_batch: bool = option(True, bool, OPTIMISATION, "divide the loss by B")
+
+    def __post_init__(self) -> None:
+        for setting in settings_of(type(self)):
+            value = plain(getattr(self, setting.name))
+            check_value(setting, value)
+            object.__setattr__(self, setting.name, value)
+        object.__setattr__(self, "options", cell_options(self.cell, self.options))
+        if self.tied and self.embedding_size not in (None, self.hidden_size):
+            raise ConfigError(
+                "tied",
+                f"needs embedding_size = hidden_size, got {self.embedding_size} and "
+                f"{self.hidden_size}; the decoder is the embedding transposed",
+            )
+
+    @property
+    def input_size(self) -> int:
+        """The size of the word vectors, D."""
+        return self.hidden_size if self.embedding_size is None else self.embedding_size
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings of the model alone, as `LanguageModel` takes them."""
+        names = (setting.name for setting in settings_of(ModelConfig))
+        return {name: getattr(self, name) for name in names} | dict(self.options)
+
+    @property
+    def averaging(self) -> dict[str, bool]:
+        """How the loss is reduced: two arguments of `sequence_cross_entropy`."""
+        names = ("average_across_timesteps", "average_across_batch")
+        return {name: getattr(self, name) for name in names}
+
+
+def settings_of(kind: type) -> list[Field]:
+    """The fields of a configuration that have a flag; the options of cells have flags of theirs."""
+    return [setting for setting in fields(kind) if setting.name != "options"]
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy's as one of Python's; all else as it is."""
+    if isinstance(value, Integral) and not isinstance(value, int):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, int | float):
+        return float(value)
+    return value
+
+
+def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a cell: what is given, and the defaults for the rest.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such cell, or an option is another cell's, or has a value that cannot be.
+    TypeError
+        If no cell has an option of that name.
+    """
+    if cell not in CELLS:
+        raise ConfigError("cell", f"must be {either(CELLS)}, got {cell!r}")
+    options = CELLS[cell].options
+    for name, value in given.items():
+        owners = [other for other in CELLS.values() if name in other.options]
+        if not owners:
+            raise TypeError(f"{name!r} is not an option of any cell; got {value!r}")
+        if name in options:
+            check_option(name, options[name], value)
+        elif value != owners[0].options[name].default:
+            raise ConfigError(
+                name,
+                f"must be left out, got {value!r}; it is a setting of "
+                f"{either(owner.name for owner in owners)}, and the cell is {cell!r}",
+            )
+    return {name: given.get(name, option.default) for name, option in options.items()}
+
+
+def check_option(name: str, option: Option, value: Any) -> None:
+    """Hold the value of a cell's option against its record."""
+    if option.choices is not None:
+        if value not in option.choices:
+            raise ConfigError(name, f"must be {either(option.choices)}, got {value!r}")
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(name, f"must be of type float, got {value!r}")
+    elif not abs(value) <= LARGEST_OPTION:
+        raise ConfigError(
+            name, f"must be at least -{LARGEST_OPTION} and at most {LARGEST_OPTION}, got {value}"
+        )
+
+
+def either(names: Iterable[str]) -> str:
+    """``'tanh', 'relu' or 'sigmoid'``."""
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(ModelConfig):
+    """The settings of one run: those of its model, its text, its training.
 
     The loss reduction, the rate and the clip come as a set: with the defaults (sum over time, mean
     over the batch) a rate of 1 and a clip of 5 are the recipe of Zaremba et al. (2014).
@@ -72,36 +213,6 @@ class TrainConfig:
         at_least=2,
     )  # fmt: skip
 
-    cell: str = option("lstm", str, MODEL, "recurrent cell", choices=("lstm", "rnn"))
-    activation: str = option(
-        "tanh", str, MODEL, "nonlinearity of the vanilla cell; the LSTM has its own",
-        choices=("tanh", "relu", "sigmoid"),
-    )  # fmt: skip
-    hidden_size: int = option(200, int, MODEL, "hidden units in a layer, H", at_least=1)
-    embedding_size: int | None = option(
-        None, int, MODEL, "size of the word vectors, D; by default H", at_least=1
-    )
-    num_layers: int = option(2, int, MODEL, "recurrent layers, L", at_least=1, at_most=100)
-    dropout: float = option(
-        0.0, float, MODEL, "probability of dropping a non-recurrent connection",
-        at_least=0, below=1,
-    )  # fmt: skip
-    tied: bool = option(
-        False, bool, MODEL, "decode with the transpose of the embedding table; needs D = H"
-    )
-    forget_bias: float = option(
-        1.0, float, MODEL, "added to the bias of the forget gates at the start",
-        at_least=-1_000, at_most=1_000,
-    )  # fmt: skip
-    init_scale: float = option(
-        0.1, float, MODEL, "parameters start as U(-s, s) with this s", above=0, at_most=1_000
-    )
-    dtype: str = option("float32", str, MODEL, "precision", choices=("float32", "float64"))
-    impl: str = option(
-        "fast", str, MODEL, "kernels, or the textbook in plain NumPy: the same numbers, slowly",
-        choices=("fast", "reference"),
-    )  # fmt: skip
-
     batch_size: int = option(20, int, OPTIMISATION, "streams read side by side, B", at_least=1)
     num_steps: int = option(
         20, int, OPTIMISATION, "steps of truncated backpropagation, T", at_least=1
@@ -121,12 +232,11 @@ class TrainConfig:
         0.5, float, OPTIMISATION, "factor of the learning rate", above=0, at_most=1
     )
     constant_epochs: int = option(4, int, OPTIMISATION, "epochs at the first rate", at_least=0)
+    optimizer: str = option(
+        "sgd", str, OPTIMISATION, "how gradients move the parameters", choices=OPTIMIZER_SETTINGS
+    )
     momentum: float = option(0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1)
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
-    average_across_timesteps: bool = option(
-        False, bool, OPTIMISATION, "divide the loss by T; set the rate to T and the clip to 5/T"
-    )
-    average_across_batch: bool = option(True, bool, OPTIMISATION, "divide the loss by B")
 
     seed: int = option(0, int, RUN, "of the initial values and the dropout masks", at_least=0)
     log_every: int = option(100, int, RUN, "updates between two rows of metrics.csv", at_least=1)
@@ -136,14 +246,17 @@ class TrainConfig:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            check_value(setting, getattr(self, setting.name))
-        if self.tied and self.embedding_size not in (None, self.hidden_size):
-            raise ConfigError(
-                "tied",
-                "needs embedding_size = hidden_size, since the decoder is the embedding "
-                f"transposed; got {self.embedding_size} and {self.hidden_size}",
-            )
+        super().__post_init__()
+        own = OPTIMIZER_SETTINGS[self.optimizer]
+        for setting in settings_of(TrainConfig):
+            owners = [name for name, names in OPTIMIZER_SETTINGS.items() if setting.name in names]
+            value = getattr(self, setting.name)
+            if owners and setting.name not in own and value != setting.default:
+                raise ConfigError(
+                    setting.name,
+                    f"must be left out, got {value!r}; it is a setting of {either(owners)}, and "
+                    f"the optimizer is {self.optimizer!r}",
+                )
         if self.data is not None and self.train is not None:
             raise ConfigError("data", "and train name two corpora; give one of them")
         if self.train is None and (self.valid is not None or self.test is not None):
@@ -162,9 +275,11 @@ def check_value(setting: Field, value: Any) -> None:
         return  # not given
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(name, f"must be of type {kind.__name__}, got {value!r}")
+        raise ConfigError(name, f"must be of type {kind.__name__}, got {shortened(value)}")
     if choices is not None and value not in choices:
-        raise ConfigError(name, f"must be one of {', '.join(choices)}; got {value!r}")
+        raise ConfigError(name, f"must be {either(choices)}, got {shortened(value)}")
+    if kind is int and abs(value) > 1e100:
+        raise ConfigError(name, "must have at most 100 digits, got a longer number")
     if kind in (int, float):
         holds = {
             "at least": lambda bound: value >= bound,
@@ -210,10 +325,12 @@ corpus."""
 
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:
-    """The settings of a preset, with some of them changed."""
+    """The settings of a preset, with some of them changed; options of the cell by their names."""
     if name not in PRESETS:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
-    unknown = changes.keys() - {setting.name for setting in fields(TrainConfig)}
-    if unknown:
+    settings = PRESETS[name] | changes
+    named = {option for cell in CELLS.values() for option in cell.options} & settings.keys()
+    options = settings.pop("options", {}) | {option: settings.pop(option) for option in named}
+    if unknown := settings.keys() - {setting.name for setting in fields(TrainConfig)}:
         raise ConfigError(min(unknown), "is not a setting of TrainConfig")
-    return TrainConfig(**(PRESETS[name] | changes))
+    return TrainConfig(**settings, options=options)

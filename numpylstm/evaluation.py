@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import NotFinite
 from numpylstm.data import batches
 from numpylstm.models import LanguageModel
 
@@ -92,10 +93,14 @@ def evaluate(
     state = model.zero_state(batch_size)
     nll_sum, correct, tokens = 0.0, 0, 0
     for x, y in batches(ids, batch_size, num_steps, keep_last=True):
-        nll, predicted, state = model.score(x, y, state)
+        tokens += y.size
+        try:
+            nll, predicted, state = model.score(x, y, state)
+        except NotFinite:  # it exploded between two layers
+            nll_sum = math.nan
+            break
         nll_sum += float(nll.sum(dtype=np.float64))
         correct += int((predicted == y).sum())
-        tokens += y.size
         if not math.isfinite(nll_sum):
             break  # the model has exploded, and so would its state in the next window
     return Evaluation(

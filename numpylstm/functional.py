@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_array, check_ids, check_weights
+from numpylstm import arguments
 from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
 from numpylstm.kernels.memory import empty
 from numpylstm.reference import (
@@ -45,6 +45,8 @@ def shares_for(work: int) -> int:
 
 def contiguous(array: Array) -> Array:
     """The array itself if kernels can work on it (C order, aligned, writeable), else a copy."""
+    if type(array) is not np.ndarray:
+        array = np.asarray(array)  # kernels are compiled for no other kind
     return array if array.flags.carray else np.array(array, order="C")
 
 
@@ -106,9 +108,7 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     x : (T, B, D) or (B, D)
     cache : EmbeddingCache
     """
-    check_array("embedding_forward", "W", W, ("V", "D"))
-    check_ids("embedding_forward", "ids", ids, W.shape[0])
-    ids = np.array(ids, np.intp, order="C")  # the caller may change his array before the backward
+    ids = arguments.embedding_forward(ids, W)
     x = empty((*ids.shape, W.shape[1]), W.dtype)
     W.take(ids, axis=0, out=x, mode="clip")  # the ids are checked; mode="raise" would copy x
     return x, EmbeddingCache(ids, W.shape)
@@ -126,14 +126,8 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     -------
     dW : (V, D)
     """
-    ids, shape = cache
-    check_array(
-        "embedding_backward", "dx", dx, (*ids.shape, shape[1]), because="it has the shape of x"
-    )
-    dW = empty(shape, dx.dtype)
-    rows = contiguous(dx).reshape(-1, shape[1])
-    embedding.scatter_add(rows, ids.reshape(-1), dW)
-    return dW
+    ids = arguments.embedding_backward(dx, cache)
+    return _scattered(dx, ids, cache.shape[0])
 
 
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
@@ -144,9 +138,16 @@ def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Ar
     rows : (n,)
     drows : (n, D)
     """
-    rows, place = np.unique(cache.ids, return_inverse=True)
-    place = place.reshape(cache.ids.shape)
-    return rows, embedding_backward(dx, EmbeddingCache(place, (len(rows), cache.shape[1])))
+    ids = arguments.embedding_backward_rows(dx, cache)
+    rows, place = np.unique(ids, return_inverse=True)
+    return rows, _scattered(dx, place, len(rows))
+
+
+def _scattered(dx: Array, ids: Array, V: int) -> Array:
+    """A table (V, D) with the sums of the rows of dx (., D) that have the same id."""
+    dW = empty((V, dx.shape[-1]), dx.dtype)
+    embedding.scatter_add(contiguous(dx).reshape(-1, dx.shape[-1]), ids.reshape(-1), dW)
+    return dW
 
 
 # ---------------------------------------------------------------------------------------------
@@ -174,11 +175,7 @@ def rnn_forward(
     hT : (B, H)
     cache : RNNCache
     """
-    _check_recurrent("rnn_forward", x, {"h0": h0}, Wx, Wh, b, blocks=1)
-    if activation not in rnn.ACTIVATIONS:
-        raise ValueError(
-            f"rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}"
-        )
+    arguments.rnn_forward(x, h0, Wx, Wh, b, activation)
     x, Wh = contiguous(x), contiguous(Wh)
     T, B, D = x.shape
     H = Wh.shape[0]
@@ -204,10 +201,9 @@ def rnn_backward(
     -------
     dx, dh0, dWx, dWh, db
     """
+    arguments.rnn_backward(dhs, dhT, cache)
     x, h_prev, h, Wx, Wh, activation = cache
     T, B, H = h.shape
-    check_array("rnn_backward", "dhs", dhs, (T, B, H), x.dtype, "it has the shape of hs")
-    check_array("rnn_backward", "dhT", dhT, (B, H), x.dtype, "it has the shape of hT")
     dh = np.array(dhT, order="C")
     da, shares = empty(h.shape, h.dtype), shares_for(h.size * H)
     panels = empty((shares, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
@@ -245,7 +241,7 @@ def lstm_forward(
     hT, cT : (B, H)
     cache : LSTMCache
     """
-    _check_recurrent("lstm_forward", x, {"h0": h0, "c0": c0}, Wx, Wh, b, blocks=4)
+    arguments.lstm_forward(x, h0, c0, Wx, Wh, b)
     x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
     T, B, D = x.shape
     H = Wh.shape[0]
@@ -285,12 +281,10 @@ def lstm_backward(
     -------
     dx, dh0, dc0, dWx, dWh, db
     """
+    arguments.lstm_backward(dhs, dhT, dcT, cache)
     x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = cache
     T, B, H = tanh_c.shape
     D = x.shape[2]
-    check_array("lstm_backward", "dhs", dhs, (T, B, H), x.dtype, "it has the shape of hs")
-    check_array("lstm_backward", "dhT", dhT, (B, H), x.dtype, "it has the shape of hT")
-    check_array("lstm_backward", "dcT", dcT, (B, H), x.dtype, "it has the shape of cT")
     dhs, dh, dc = contiguous(dhs), np.array(dhT, order="C"), np.array(dcT, order="C")
     x, h_prev, c_prev, gates, tanh_c, Wx, Wh = map(
         contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
@@ -315,25 +309,6 @@ def lstm_backward(
     return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db
 
 
-def _check_recurrent(
-    where: str, x: Array, states: dict[str, Array], Wx: Array, Wh: Array, b: Array, blocks: int
-) -> None:
-    """Check the arguments of a recurrent layer whose weights have `blocks` blocks of H columns."""
-    check_array(where, "Wx", Wx, ("D", f"{blocks}H" if blocks > 1 else "H"))
-    dtype, (D, columns) = Wx.dtype, Wx.shape
-    H = columns // blocks
-    if H * blocks != columns:
-        raise ValueError(
-            f"{where}: Wx must have shape (D, {blocks}H), got {Wx.shape}; "
-            f"its columns are {blocks} blocks, one for each gate"
-        )
-    check_array(where, "Wh", Wh, (H, columns), dtype, "H is fixed by Wx")
-    check_array(where, "b", b, (columns,), dtype, "H is fixed by Wx")
-    check_array(where, "x", x, ("T", "B", D), dtype, "D is fixed by Wx")
-    for name, state in states.items():
-        check_array(where, name, state, (x.shape[1], H), dtype, "B is fixed by x, H by Wx")
-
-
 # ---------------------------------------------------------------------------------------------
 # Linear layer
 # ---------------------------------------------------------------------------------------------
@@ -353,10 +328,8 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     y : (T, B, V) or (B, V)
     cache : LinearCache
     """
-    check_array("linear_forward", "W", W, ("D", "V"))
+    arguments.linear_forward(x, W, b)
     D, V = W.shape
-    check_array("linear_forward", "b", b, (V,), W.dtype, "V is fixed by W")
-    _check_rows("linear_forward", "x", x, D, W.dtype, "D is fixed by W")
     x = contiguous(x)
     y = _product(x.reshape(-1, D), W, contiguous(b))
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
@@ -375,20 +348,11 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     dx, dW, db
         dW lies in memory as W does.
     """
+    arguments.linear_backward(dy, cache)
     x, W = cache
-    shape = (*x.shape[:-1], W.shape[1])
-    check_array("linear_backward", "dy", dy, shape, x.dtype, "it has the shape of y")
     rows, drows = contiguous(x).reshape(-1, x.shape[-1]), contiguous(dy).reshape(-1, dy.shape[-1])
     dx, dW, db = _gradients(drows, rows, W)
     return dx.reshape(x.shape), dW, db
-
-
-def _check_rows(
-    where: str, name: str, x: Array, D: int, dtype: "np.dtype[Any]", because: str
-) -> None:
-    """Check an argument that may be (T, B, D) or (B, D)."""
-    shape = ("B", D) if getattr(x, "ndim", 3) == 2 else ("T", "B", D)
-    check_array(where, name, x, shape, dtype, because)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -409,8 +373,9 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     -------
     mask : the shape of uniform
     """
-    mask = empty(uniform.shape, dtype)
-    dropout.fill_mask(contiguous(uniform), p, mask, shares_for(MOVE * mask.size))
+    arguments.dropout_mask(uniform, p, dtype)
+    mask = empty(uniform.shape, np.dtype(dtype))
+    dropout.fill_mask(contiguous(uniform), float(p), mask, shares_for(MOVE * mask.size))
     return mask
 
 
@@ -426,9 +391,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     y : the shape of x
     cache : DropoutCache
     """
-    shape = getattr(x, "shape", ("T", "B", "D"))
-    check_array("dropout_forward", "x", x, shape)
-    check_array("dropout_forward", "mask", mask, shape, x.dtype, "it has the shape of x")
+    arguments.dropout_forward(x, mask)
     return _times(x, mask), DropoutCache(mask)
 
 
@@ -439,9 +402,8 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     -------
     dx : the shape of x
     """
-    mask = cache.mask
-    check_array("dropout_backward", "dy", dy, mask.shape, mask.dtype, "it has the shape of y")
-    return _times(dy, mask)
+    arguments.dropout_backward(dy, cache)
+    return _times(dy, cache.mask)
 
 
 def _times(x: Array, mask: Array) -> Array:
@@ -479,21 +441,18 @@ def sequence_cross_entropy_forward(
     loss : scalar, in nats
     cache : CrossEntropyCache
     """
-    where = "sequence_cross_entropy_forward"
-    check_array(where, "logits", logits, ("T", "B", "V"))
-    T, B, V = logits.shape
-    check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
+    averaging = {
+        "average_across_timesteps": average_across_timesteps,
+        "average_across_batch": average_across_batch,
+    }
+    targets = arguments.sequence_cross_entropy_forward(logits, targets, weights, **averaging)
+    T, B, _ = logits.shape
     if weights is None:
         tokens = (T if average_across_timesteps else 1) * (B if average_across_batch else 1)
         coefficients = np.full((T, B), 1 / tokens, logits.dtype)
     else:
-        check_weights(where, "weights", weights, (T, B), logits.dtype)
-        coefficients = token_coefficients(
-            weights,
-            average_across_timesteps=average_across_timesteps,
-            average_across_batch=average_across_batch,
-        )
-    logits, targets = contiguous(logits), np.array(targets, np.intp, order="C")
+        coefficients = token_coefficients(weights, **averaging)
+    logits = contiguous(logits)
     log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
     softmax.forward(logits, targets, log_z, nll, predicted, shares_for(EXP * logits.size))
@@ -514,10 +473,11 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     -------
     dlogits : (T, B, V)
     """
-    logits, log_z, targets, coefficients, _, _ = cache
+    targets = arguments.sequence_cross_entropy_backward(cache, dloss)
+    logits, log_z, _, coefficients, _, _ = cache
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
-        contiguous(logits), contiguous(targets), contiguous(log_z),
+        contiguous(logits), targets, contiguous(log_z),
         np.ascontiguousarray(coefficients * logits.dtype.type(dloss)), dlogits,
         shares_for(EXP * logits.size),
     )  # fmt: skip

@@ -11,15 +11,19 @@ what came after it and makes it again. Values have six digits: the same on every
 
 import csv
 import io
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS, Cell
 from numpylstm.checkpoint import write_atomically
+from numpylstm.config import TrainConfig
 from numpylstm.data import Corpus, batches
 from numpylstm.diagnostics import gradient_flow
+from numpylstm.files import open_regular
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_lag_heatmap
 from numpylstm.run_folder import RunFolderError, write_text
@@ -31,30 +35,22 @@ STREAMS = 4
 
 
 class GradientRow(NamedTuple):
-    """A row of gradients.csv: one layer of the network, so many steps back from the loss.
+    """A row of gradients.csv: a kind of unit of one layer, so many steps back from the loss.
 
-    ``dh`` and ``dc`` are the norms of dL_T/dh_t and dL_T/dc_t at t = T - lag, over the streams and
-    the units of the layer. The other cells are shares of units, from 0 to 1: of the gates i, f, o
-    that are shut (below 0.05) or open (above 0.95), and of the candidates g, or of the hidden units
-    of the vanilla cell, at the lower and the upper end of their curve
-    (`numpylstm.diagnostics.Saturation`). Cells that the network has no units for are empty.
+    `norm`, of the units that the state is made of, is that of dL_T/dh_t or dL_T/dc_t at
+    t = T - lag, over the streams and the units of the layer. `low` and `high`, of the units with a
+    nonlinearity, are the shares of units, from 0 to 1, at the lower and the upper end of their
+    curve: gates that are shut (below 0.05) or open (above 0.95)
+    (`numpylstm.diagnostics.Saturation`). What a kind of unit does not have is empty.
     """
 
     step: int
     layer: int
     lag: int
-    dh: float
-    dc: float | None
-    i_low: float | None
-    i_high: float | None
-    f_low: float | None
-    f_high: float | None
-    g_low: float | None
-    g_high: float | None
-    o_low: float | None
-    o_high: float | None
-    h_low: float | None
-    h_high: float | None
+    unit: str
+    norm: float | None
+    low: float | None
+    high: float | None
 
 
 class GradientLog:
@@ -80,7 +76,7 @@ class GradientLog:
         self.x, self.y = x[:, :STREAMS], y[:, :STREAMS]
         self.folder = folder
         known = {0} | {row.step for row in run.rows}
-        saved = read(folder / CSV, config.num_layers, config.num_steps)
+        saved = read(folder / CSV, config)
         self.rows = [row for row in saved if row.step in known]
         if run.step == 0:
             self.rows = []
@@ -96,7 +92,8 @@ class GradientLog:
         """Write the picture of all rows."""
         steps = list(dict.fromkeys(row.step for row in self.rows))
         L, T = 1 + self.rows[-1].layer, 1 + self.rows[-1].lag
-        norms = np.array([row.dh for row in self.rows]).reshape(len(steps), L, T)
+        shown = [row.norm for row in self.rows if row.unit == "h"]
+        norms = np.array(shown).reshape(len(steps), L, T)
         figure = training_lag_heatmap(steps, norms.swapaxes(0, 1))
         write_atomically(self.folder / PNG, lambda file: figure.savefig(file, format="png"))
 
@@ -117,18 +114,22 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
     """
     flow = gradient_flow(model, x, y)
     L, T = flow.dh.shape
-    columns: dict[str, NDArray[Any]] = {"dh": flow.dh} | (
-        {} if flow.dc is None else {"dc": flow.dc}
-    )
-    for name, shares in flow.saturation.items():
-        columns |= {f"{name}_low": shares.low, f"{name}_high": shares.high}
-    empty: dict[str, Any] = dict.fromkeys(GradientRow._fields[3:])
-    return [
-        GradientRow(step=step, layer=layer, lag=lag, **cells)
-        for layer in range(L)
-        for lag in range(T)
-        for cells in [empty | {k: six_digits(v[layer, -1 - lag]) for k, v in columns.items()}]
-    ]
+    cell = model.encoder.recurrent.cell
+    norms = dict(zip(cell.states, (flow.dh, flow.dc), strict=False))
+    rows = []
+    for layer, lag, unit in product(range(L), range(T), units_of(cell)):
+        ends = flow.saturation.get(unit, (None, None))
+        cells = (
+            None if array is None else six_digits(array[layer, -1 - lag])
+            for array in (norms.get(unit), *ends)
+        )  # fmt: skip
+        rows.append(GradientRow(step, layer, lag, unit, *cells))
+    return rows
+
+
+def units_of(cell: Cell) -> list[str]:
+    """The units that have a norm, or ends of a curve."""
+    return [unit.name for unit in cell.units if unit.curve or unit.name in cell.states]
 
 
 def six_digits(value: float) -> float:
@@ -136,30 +137,40 @@ def six_digits(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def read(path: Path, num_layers: int, num_steps: int) -> list[GradientRow]:
+def read(path: Path, config: TrainConfig) -> list[GradientRow]:
     """The rows of a file; none if it is not there.
 
     Raises
     ------
     RunFolderError
-        If it does not hold, for each step, a row for each layer and lag.
+        If it does not hold, for each step, a row for each layer, lag and kind of unit.
     """
     if not path.exists():
         return []
+    units = units_of(CELLS[config.cell])
+    L, T = config.num_layers, config.num_steps
     try:
-        header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            header, *lines = csv.reader(text)
         rows = [
-            GradientRow(*map(int, line[:3]), *(float(cell) if cell else None for cell in line[3:]))
-            for line in lines
-        ]  # fmt: skip
+            GradientRow(
+                int(step), int(layer), int(lag), unit, *(float(c) if c else None for c in rest)
+            )
+            for step, layer, lag, unit, *rest in lines
+        ]
         steps = list(dict.fromkeys(row.step for row in rows))
-        grid = [(s, k, lag) for s in steps for k in range(num_layers) for lag in range(num_steps)]
-        whole = tuple(header) == GradientRow._fields and [row[:3] for row in rows] == grid
+        grid = product(steps, range(L), range(T), units)
+        whole = (
+            tuple(header) == GradientRow._fields
+            and len(rows) == len(steps) * L * T * len(units)  # else the grid might be endless
+            and all(row[:4] == place for row, place in zip(rows, grid, strict=True))
+        )
     except (OSError, ValueError, TypeError, csv.Error):
         whole = False
     if not whole:
         raise RunFolderError(
-            f"{path} must hold a row for each of {num_layers} layers and {num_steps} lags at each "
-            "step; it was changed: move it away to go on without its rows"
+            f"{path} must hold a row for each of {L} layers, {T} lags and the units "
+            f"{', '.join(units)} at each step; it was changed, or an older numpylstm made it: move "
+            "it away to go on without its rows"
         )
     return rows

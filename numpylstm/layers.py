@@ -5,45 +5,44 @@ pending forward pass: the last with ``training=True``. Its backward pass consume
 with ``training=False`` keep nothing and disturb nothing. A layer owns no recurrent state: that is a
 value, passed in and returned.
 
+Between a forward pass and its backward pass the caller must leave the arrays alone that went in and
+came out, and the parameters: the cache holds many of them as they are, not copies, so a change in
+between would change the gradient. (Ids and targets are copied.)
+
 ``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
-`numpylstm.reference`. Nothing else differs, but that the reference looks at no ids; the layers do
-it for it.
+`numpylstm.reference`. Nothing else differs: what the one refuses, the other is not asked.
 """
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpylstm import functional, reference
-from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
+from numpylstm import checked_reference, functional
+from numpylstm.cells import CELLS
+from numpylstm.cells import LSTMState as LSTMState
+from numpylstm.cells import RNNState as RNNState
+from numpylstm.checks import (
+    check_array,
+    check_dtype,
+    check_finite,
+    check_ids,
+    check_number,
+    check_sizes,
+)
+from numpylstm.config import cell_options
 from numpylstm.kernels.memory import empty
 
 Array = NDArray[Any]
 
-
 MAX_INIT_SCALE = 1_000
-
-
-class LSTMState(NamedTuple):
-    """The state of an LSTM between two windows; both arrays are (L, B, H)."""
-
-    h: Array
-    c: Array
-
-
-class RNNState(NamedTuple):
-    """The state of a vanilla RNN between two windows; h is (L, B, H)."""
-
-    h: Array
 
 
 class Rows(NamedTuple):
     """A gradient of a matrix (V, D) of which only some rows are not zero."""
 
-    rows: Array  # (n,), each once
+    rows: Array  # (n,), integers, each once
     values: Array  # (n, D)
 
 
@@ -64,6 +63,7 @@ class Parameter:
     """
 
     def __init__(self, data: Array, name: str, trainable: bool = True) -> None:
+        check_array("Parameter", "data", data, getattr(data, "shape", ()))
         self.data = data
         self.name = name
         self.trainable = trainable
@@ -73,7 +73,7 @@ class Parameter:
     @property
     def grad(self) -> Array:
         """The gradient accumulated since `zero_grad`, with the shape of `data`."""
-        gradient, factor = self._gradient, self._factor
+        gradient, factor = self.parts_of_grad()
         if gradient is None or isinstance(gradient, Rows):
             dense = np.zeros_like(self.data)
             if gradient is not None:
@@ -87,10 +87,22 @@ class Parameter:
     @grad.setter
     def grad(self, value: Array) -> None:
         check_array(self.name, "grad", value, self.data.shape, self.data.dtype)
-        self._gradient, self._factor = value, 1.0
+        self._gradient, self._factor = functional.contiguous(value), 1.0
 
     def accumulate(self, gradient: Array | Rows) -> None:
-        """``grad += gradient``. The arrays are taken over, so the caller must not keep them."""
+        """``grad += gradient``. The arrays are taken over, so the caller must not keep them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape or dtype of an array is not that of `data`, or rows are repeated or out of
+            range.
+        """
+        if isinstance(gradient, Rows):
+            gradient = self._in_order(gradient)
+        else:
+            check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
+            gradient = functional.contiguous(gradient)
         if self._gradient is None:
             self._gradient = gradient
         elif isinstance(gradient, Rows):
@@ -99,13 +111,38 @@ class Parameter:
             dense = self.grad
             dense += gradient
 
+    def _in_order(self, gradient: Rows) -> Rows:
+        """The same rows, checked, and in increasing order."""
+        check_array(self.name, "data", self.data, ("V", "D"), because="Rows are of a matrix")
+        V, D = self.data.shape
+        rows = check_ids(self.name, "Rows.rows", gradient.rows, V, ("n",))
+        values, shape = gradient.values, (len(rows), D)
+        check_array(self.name, "Rows.values", values, shape, self.data.dtype, "one for each row")
+        steps = np.diff(rows)
+        if np.count_nonzero(steps > 0) < steps.size:
+            order = np.argsort(rows)
+            rows, values = rows[order], values[order]
+            if not np.diff(rows).all():
+                raise ValueError(f"{self.name}: Rows.rows must name each row once")
+        return Rows(rows, functional.contiguous(values))
+
     def scale_grad(self, factor: float) -> None:
         """``grad *= factor``."""
+        check_number(self.name, "factor", factor)
         self._factor *= factor
 
     def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
-        return self._gradient, self._factor
+        gradient, data = self._gradient, self.data
+        if gradient is not None:
+            rows, values = gradient if isinstance(gradient, Rows) else (data, gradient)
+            shape = (len(rows), *data.shape[1:])
+            if values.shape != shape or values.dtype is not data.dtype:  # as it rarely is
+                because = "data was replaced after the gradient was computed"
+                check_array(self.name, "grad", values, shape, data.dtype, because)
+            if rows is not data and rows[-1] >= len(data):
+                check_ids(self.name, "rows of grad", rows, len(data))
+        return gradient, self._factor
 
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
@@ -119,8 +156,10 @@ def uniform(
     rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
 ) -> Array:
     """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
+    check_number("layer", "init_scale", scale)
     if not 0 <= scale <= MAX_INIT_SCALE:
         raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
+    check_dtype("layer", dtype)
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     array[...] = rng.uniform(-scale, scale, shape)
     return array
@@ -131,7 +170,7 @@ def implementation(impl: str) -> ModuleType:
     if impl == "fast":
         return functional
     if impl == "reference":
-        return reference
+        return checked_reference
     raise ValueError(f"impl must be 'fast' or 'reference', got {impl!r}")
 
 
@@ -193,8 +232,6 @@ class Embedding:
 
     def forward(self, ids: Array, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); returns (T, B, D)."""
-        if self.f is reference:
-            check_ids("Embedding.forward", "ids", ids, len(self.W.data))
         x, cache = self.f.embedding_forward(ids, self.W.data)
         if training:
             self.pending = cache
@@ -225,6 +262,7 @@ class Dropout:
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        check_number("Dropout", "p", p)
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
@@ -234,6 +272,7 @@ class Dropout:
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; the identity otherwise."""
+        check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
         if not training:
             return x
         if self.p == 0:
@@ -311,16 +350,25 @@ class Linear:
 class RecurrentStack:
     """Layers of one recurrent cell, each with its own weights, with dropout between them.
 
-    `RNN` and `LSTM` are the two kinds; what differs is the step, the number of column blocks in
-    the weights, and the type of the state.
+    Parameters
+    ----------
+    cell : str
+        A name in `numpylstm.cells.CELLS`.
+    input_size, hidden_size, num_layers : int
+        D, H and L. Parameters are ``CELL.0.Wx``, ``CELL.0.Wh``, ``CELL.0.b``, ``CELL.1.Wx``, ...
+    dropout : float
+        Probability of dropping, between layers.
+    init_scale : float
+        All parameters start as U(-init_scale, init_scale).
+    name : str, optional
+        What stands in the paths in place of the cell's name.
+    options
+        Those of the cell.
     """
-
-    cell: str
-    State: type[Any]  # LSTMState or RNNState
-    blocks: int
 
     def __init__(
         self,
+        cell: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -331,9 +379,12 @@ class RecurrentStack:
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
         name: str | None = None,
+        **options: Any,
     ) -> None:
+        self.options = cell_options(cell, options)
+        self.cell = CELLS[cell]
         check_sizes(
-            type(self).__name__,
+            self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
         )  # fmt: skip
         rng = np.random.default_rng(rng)
@@ -341,44 +392,41 @@ class RecurrentStack:
         self.dtype = np.dtype(dtype)
         self.f = implementation(impl)
         self.pending: Any = None
-        self.layers: list[tuple[Parameter, Parameter, Parameter]] = []
-        columns = self.blocks * hidden_size
+        self.layers: list[tuple[Parameter, ...]] = []
         for layer in range(num_layers):
             rows = input_size if layer == 0 else hidden_size
-            path = f"{name or self.cell}.{layer}"
-            Wx, Wh, b = (
-                Parameter(uniform(rng, shape, init_scale, dtype), f"{path}.{key}")
-                for key, shape in [
-                    ("Wx", (rows, columns)),
-                    ("Wh", (hidden_size, columns)),
-                    ("b", (columns,)),
-                ]
-            )
-            self.layers.append((Wx, Wh, b))
+            shapes = self.cell.shapes(rows, hidden_size, self.options)
+            parameters = {
+                key: Parameter(
+                    uniform(rng, shape, init_scale, dtype), f"{name or cell}.{layer}.{key}"
+                )
+                for key, shape in shapes.items()
+            }
+            for block, option in self.cell.biases.items():
+                start = self.cell.blocks.index(block) * hidden_size
+                parameters["b"].data[start : start + hidden_size] += self.options[option]
+            self.layers.append(tuple(parameters.values()))
         self.dropouts = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers - 1)]
-
-    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Forward with the signature (x, *state, Wx, Wh, b), and backward."""
-        raise TypeError("RecurrentStack has no cell of its own; use RNN or LSTM")
 
     def zero_state(self, batch_size: int) -> Any:
         """The state before anything was read: zeros, (L, B, H)."""
-        check_sizes(type(self).__name__, batch_size=batch_size)
+        check_sizes(self.cell.title, batch_size=batch_size)
         shape = (len(self.layers), batch_size, self.hidden_size)
-        return self.State(*(np.zeros(shape, self.dtype) for _ in self.State._fields))
+        return self.cell.State(*(np.zeros(shape, self.dtype) for _ in self.cell.states))
 
-    def _check_state(self, argument: str, state: Any, batch_size: int) -> None:
-        if not isinstance(state, self.State):
+    def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
+        """Raise unless this is a state of the stack for so many sequences."""
+        State = self.cell.State
+        if not isinstance(state, State):
             raise TypeError(
-                f"{type(self).__name__}: {argument} must be {self.State.__name__}"
-                f"({', '.join(self.State._fields)}), got {type(state).__name__}; "
-                "zero_state(batch_size) makes one"
+                f"{where}: {argument} must be {State.__name__}({', '.join(State._fields)}), got "
+                f"{type(state).__name__}; zero_state(batch_size) makes one"
             )
         shape = (len(self.layers), batch_size, self.hidden_size)
-        for field, array in zip(self.State._fields, state, strict=True):
+        for field, array in zip(State._fields, state, strict=True):
             name = f"{argument}.{field}"
-            check_array(type(self).__name__, name, array, shape, self.dtype, "(L, B, H); B is x's")
-            check_finite(type(self).__name__, name, array, "where the state comes from it went bad")
+            check_array(where, name, array, shape, self.dtype, "(L, B, H); B is x's")
+            check_finite(where, name, array, "where the state comes from it went bad")
 
     def forward(self, x: Array, state: Any, training: bool = True) -> tuple[Array, Any]:
         """Run the stack over a window.
@@ -398,23 +446,24 @@ class RecurrentStack:
         state : LSTMState or RNNState
             The state after the window.
         """
-        where = f"{type(self).__name__}.forward"
+        where = f"{self.cell.title}.forward"
         D = self.layers[0][0].data.shape[0]
         check_array(where, "x", x, ("T", "B", D), self.dtype, "D is fixed by Wx")
         check_finite(where, "x", x)
-        self._check_state("state", state, x.shape[1])
-        step_forward, _ = self._step_functions()
+        self.check_state(where, "state", state, x.shape[1])
+        forward, _ = self.cell.functions(self.f)
+        arguments = self.cell.arguments(self.options)
         caches, finals = [], []
         for layer, weights in enumerate(self.layers):
             if layer > 0:
                 x = self.dropouts[layer - 1].forward(x, training)
             initial = (part[layer] for part in state)
-            x, *final, cache = step_forward(x, *initial, *(p.data for p in weights))
+            x, *final, cache = forward(x, *initial, *(p.data for p in weights), **arguments)
             finals.append(final)
             caches.append(cache)
         if training:
             self.pending = caches
-        return x, self.State(*map(np.array, zip(*finals, strict=True)))
+        return x, self.cell.State(*map(np.array, zip(*finals, strict=True)))
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -433,27 +482,27 @@ class RecurrentStack:
         dstate : LSTMState or RNNState
             The gradient of the state before the window.
         """
-        where, shape = f"{type(self).__name__}.backward", ("T", "B", self.hidden_size)
+        where, shape = f"{self.cell.title}.backward", ("T", "B", self.hidden_size)
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         caches = consume(self)
         batch_size = dhs.shape[1]
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:
-            self._check_state("dstate", dstate, batch_size)
-        _, step_backward = self._step_functions()
+            self.check_state(where, "dstate", dstate, batch_size)
+        _, backward = self.cell.functions(self.f)
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
-            dx, *initial, dWx, dWh, db = step_backward(dhs, *final, caches[layer])
-            initials.append(initial)
-            for parameter, gradient in zip(self.layers[layer], (dWx, dWh, db), strict=True):
-                parameter.accumulate(gradient)
+            dx, *gradients = backward(dhs, *final, caches[layer])
+            initials.append(gradients[: len(dstate)])
+            for parameter, gradient in zip(self.layers[layer], gradients[len(dstate) :]):  # noqa: B905
+                parameter.accumulate(gradient)  # a gradient without a parameter is None
             dhs = self.dropouts[layer - 1].backward(dx) if layer > 0 else dx
-        return dhs, self.State(*map(np.array, zip(*initials[::-1], strict=True)))
+        return dhs, self.cell.State(*map(np.array, zip(*initials[::-1], strict=True)))
 
     def parameters(self) -> list[Parameter]:
-        """Wx, Wh and b of each layer."""
+        """Wx, Wh, b and what else the cell has, of each layer."""
         return [parameter for layer in self.layers for parameter in layer]
 
 
@@ -471,8 +520,6 @@ class RNN(RecurrentStack):
         All parameters start as U(-init_scale, init_scale).
     """
 
-    cell, State, blocks = "rnn", RNNState, 1
-
     def __init__(
         self,
         input_size: int,
@@ -480,18 +527,17 @@ class RNN(RecurrentStack):
         num_layers: int = 1,
         *,
         activation: str = "tanh",
-        **options: Any,
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, **options)
-        if activation not in ("tanh", "relu", "sigmoid"):
-            raise ValueError(f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")
-        self.activation = activation
-
-    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        def forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> Any:
-            return self.f.rnn_forward(x, h0, Wx, Wh, b, self.activation)
-
-        return forward, self.f.rnn_backward
+        super().__init__(
+            "rnn", input_size, hidden_size, num_layers, activation=activation, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
 
 
 class LSTM(RecurrentStack):
@@ -510,8 +556,6 @@ class LSTM(RecurrentStack):
         All parameters start as U(-init_scale, init_scale).
     """
 
-    cell, State, blocks = "lstm", LSTMState, 4
-
     def __init__(
         self,
         input_size: int,
@@ -519,14 +563,17 @@ class LSTM(RecurrentStack):
         num_layers: int = 1,
         *,
         forget_bias: float = 1.0,
-        **options: Any,
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers, **options)
-        for _, _, b in self.layers:
-            b.data[hidden_size : 2 * hidden_size] += forget_bias
-
-    def _step_functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        return self.f.lstm_forward, self.f.lstm_backward
+        super().__init__(
+            "lstm", input_size, hidden_size, num_layers, forget_bias=forget_bias, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
 
 
 class SequenceCrossEntropy:
@@ -569,8 +616,6 @@ class SequenceCrossEntropy:
         return cache.nll, cache.predicted
 
     def _forward(self, logits: Array, targets: Array, weights: Array | None) -> Any:
-        if self.f is reference:
-            check_ids("SequenceCrossEntropy", "targets", targets, logits.shape[-1])
         return self.f.sequence_cross_entropy_forward(logits, targets, weights, **self.averaging)
 
     def backward(self) -> Array:

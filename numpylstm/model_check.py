@@ -1,11 +1,11 @@
-"""A whole language model as one function of named arrays, and its gradients held against it.
+"""The gradients of a whole language model, held against the slope of its loss.
 
-The function goes through `numpylstm.reference` only, so it takes complex numbers, and a model of
-any `impl` can be held against the slope of the textbook's loss: forward and backward pass at once.
-Dropout is no obstacle: the masks of one forward pass of the model are read off and kept.
+The loss is `numpylstm.models.language_model_forward` through `numpylstm.reference`, which takes
+complex numbers, so a model of any `impl` is checked forward and backward at once. Dropout is no
+obstacle: the masks of one forward pass of the model are read off and kept.
 
-``python -m numpylstm.model_check`` measures the error of every parameter of a two-layer LSTM and of
-the three vanilla networks, with dropout, and prints the tables.
+``python -m numpylstm.model_check`` measures the error of every parameter of a two-layer model of
+each kind of cell, with dropout, and prints the tables.
 """
 
 import copy
@@ -15,83 +15,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import gradcheck, reference
+from numpylstm.cells import State, examples
 from numpylstm.gradcheck import Report
-from numpylstm.layers import RNN
-from numpylstm.models import LanguageModel, State
+from numpylstm.models import LanguageModel, Window, language_model_forward
 
 Array = NDArray[Any]
 
 FLOAT32_TOLERANCE = 1e-3
 """Rounding takes float32 from its 7 digits to 5 or 6 in sums of this length; a mistake takes it
 to 0. The bound lies between, and leaves room for large initial values."""
-
-
-class Window(NamedTuple):
-    """What a language model is given besides its parameters: all that a loss has to be told.
-
-    `masks` are those of dropout from the input up: after the embedding, between the layers, before
-    the decoder; or empty, for no dropout.
-    """
-
-    x: Array  # (T, B) ids
-    y: Array  # (T, B) ids
-    state: State  # (L, B, H) arrays
-    masks: tuple[Array, ...] = ()
-
-
-def textbook_loss(
-    arrays: dict[str, Array],
-    window: Window,
-    *,
-    activation: str = "tanh",
-    average_across_timesteps: bool = False,
-    average_across_batch: bool = True,
-) -> Any:
-    """The loss of a language model, written out with `numpylstm.reference`.
-
-    Parameters
-    ----------
-    arrays : dict of path -> array, float or complex
-        The parameters of a `LanguageModel`, as in its state dict. ``lstm.0.Wx`` or ``rnn.0.Wx``
-        says which cell it has; without ``decoder.W`` the embedding table is used, transposed.
-    window : Window
-    activation : "tanh", "relu" or "sigmoid"
-        Of the vanilla cell.
-    average_across_timesteps, average_across_batch : bool
-        As in `numpylstm.reference.sequence_cross_entropy_forward`.
-
-    Returns
-    -------
-    loss : scalar, in nats
-        Complex if an array is.
-    """
-    masks = iter(window.masks)
-
-    def drop(values: Array) -> Array:
-        if not window.masks:
-            return values
-        return reference.dropout_forward(values, next(masks))[0]
-
-    values, _ = reference.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
-    for layer, initial in enumerate(zip(*window.state, strict=True)):  # h0 and c0, or h0: (B, H)
-        values = drop(values)
-        cell = "lstm" if f"lstm.{layer}.Wx" in arrays else "rnn"
-        weights = [arrays[f"{cell}.{layer}.{key}"] for key in ("Wx", "Wh", "b")]
-        arguments: list[Any] = [values, *initial, *weights]
-        if cell == "lstm":
-            values, *_ = reference.lstm_forward(*arguments)  # (T, B, H)
-        else:
-            arguments.append(activation)
-            values, *_ = reference.rnn_forward(*arguments)
-    W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
-    logits, _ = reference.linear_forward(drop(values), W, arrays["decoder.b"])  # (T, B, V)
-    loss, _ = reference.sequence_cross_entropy_forward(
-        logits,
-        window.y,
-        average_across_timesteps=average_across_timesteps,
-        average_across_batch=average_across_batch,
-    )
-    return loss
 
 
 class Pass(NamedTuple):
@@ -179,13 +111,9 @@ def check_model(
     state = random_state(model, x.shape[1], rng) if state is None else state
     arrays, gradients, masks = pass_of_copy(model, x, y, state, np.float64)
     window = Window(x, y, state, masks)
-    recurrent = model.encoder.recurrent
-    options: dict[str, Any] = dict(model.criterion.averaging)
-    if isinstance(recurrent, RNN):
-        options["activation"] = recurrent.activation
 
     def loss(point: dict[str, Array]) -> Any:
-        return textbook_loss(arrays | point, window, **options)
+        return language_model_forward(arrays | point, window, reference, model.config).loss
 
     trained = {path: arrays[path] for path in gradients}
     return gradcheck.check(
@@ -226,14 +154,6 @@ def check_precision(
     return Report(entries, f"the gradient in {dtype} beside the one in float64", tolerance)
 
 
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "LSTM": {"cell": "lstm"},
-    "tanh RNN": {"cell": "rnn", "activation": "tanh"},
-    "relu RNN": {"cell": "rnn", "activation": "relu"},
-    "sigmoid RNN": {"cell": "rnn", "activation": "sigmoid"},
-}
-
-
 def check_examples(impl: str = "fast") -> dict[str, Report]:
     """Check every entry of every parameter of one small model of each kind.
 
@@ -244,10 +164,10 @@ def check_examples(impl: str = "fast") -> dict[str, Report]:
     reports : dict of the kind of model -> Report
     """
     reports = {}
-    for kind, options in EXAMPLES.items():
+    for kind, settings in examples().items():
         rng = np.random.default_rng(0)
         model = LanguageModel(
-            11, 6, 2, embedding_size=4, dropout=0.3, init_scale=0.5, impl=impl, rng=rng, **options
+            11, 6, 2, embedding_size=4, dropout=0.3, init_scale=0.5, impl=impl, rng=rng, **settings
         )
         x, y = rng.integers(0, 11, (2, 5, 3))
         reports[kind] = check_model(model, x, y, along="entries", rng=rng)

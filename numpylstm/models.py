@@ -5,27 +5,25 @@ one answer after the last step (many-to-one). Text generation (one-to-many) is
 `numpylstm.sampling.generate`, which feeds a language model its own output.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpylstm.checks import check_array, check_finite, check_ids, check_sizes
+from numpylstm.cells import CELLS, State
+from numpylstm.checks import check_array, check_finite, check_ids, check_sizes, check_whole
+from numpylstm.config import ModelConfig
 from numpylstm.layers import (
-    LSTM,
-    RNN,
     Dropout,
     Embedding,
     Linear,
-    LSTMState,
     Parameter,
-    RNNState,
+    RecurrentStack,
     SequenceCrossEntropy,
 )
 
 Array = NDArray[Any]
-State = LSTMState | RNNState
 
 
 def by_path(parameters: Iterable[Parameter]) -> dict[str, Parameter]:
@@ -63,30 +61,107 @@ def load_arrays(parameters: Mapping[str, Parameter], arrays: Mapping[str, Array]
         parameter.data[...] = arrays[path]
 
 
-def parameter_shapes(
-    vocab_size: int,
-    hidden_size: int,
-    num_layers: int,
-    *,
-    embedding_size: int | None = None,
-    cell: str = "lstm",
-    tied: bool = False,
-) -> Iterator[tuple[str, tuple[int, ...]]]:
+def parameter_shapes(config: ModelConfig, vocab_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Paths and shapes of the parameters of a `LanguageModel`, without making one.
 
     So sizes can be held against a file, or against the memory, before anything is allocated. They
     come one by one: there may be any number of layers.
     """
-    D = hidden_size if embedding_size is None else embedding_size
-    columns = (LSTM if cell == "lstm" else RNN).blocks * hidden_size
-    yield "embedding.W", (vocab_size, D)
-    for layer in range(num_layers):
-        yield f"{cell}.{layer}.Wx", (D if layer == 0 else hidden_size, columns)
-        yield f"{cell}.{layer}.Wh", (hidden_size, columns)
-        yield f"{cell}.{layer}.b", (columns,)
-    if not tied:
-        yield "decoder.W", (hidden_size, vocab_size)
+    H, cell = config.hidden_size, CELLS[config.cell]
+    yield "embedding.W", (vocab_size, config.input_size)
+    for layer in range(config.num_layers):
+        D = config.input_size if layer == 0 else H
+        for key, shape in cell.shapes(D, H, config.options).items():
+            yield f"{cell.name}.{layer}.{key}", shape
+    if not config.tied:
+        yield "decoder.W", (H, vocab_size)
     yield "decoder.b", (vocab_size,)
+
+
+class Window(NamedTuple):
+    """What a language model is given besides its parameters: all that a loss has to be told.
+
+    `masks` are those of dropout from the input up: after the embedding, between the layers, before
+    the decoder. Where there is none, nothing is dropped.
+    """
+
+    x: Array  # (T, B) ids
+    y: Array  # (T, B) ids
+    state: Any  # of the cell; (L, B, H) arrays
+    masks: Sequence[Array | None] = ()
+    weights: Array | None = None  # (T, B)
+
+
+class ForwardPass(NamedTuple):
+    """What `language_model_forward` computes, with the caches of all functions, in their order."""
+
+    loss: Any
+    state: Any  # after the window; (L, B, H) arrays
+    embedding: Any
+    cells: list[Any]  # one cache for each layer, from the input up
+    masks: list[Any]  # one for each mask, None where nothing was dropped
+    decoder: Any
+    criterion: Any
+
+
+def language_model_forward(
+    arrays: Mapping[str, Array], window: Window, functions: Any, config: ModelConfig
+) -> ForwardPass:
+    """A whole language model as one pure function: what its layers compute, in one piece.
+
+    Parameters
+    ----------
+    arrays : dict of path -> array
+        The parameters of a `LanguageModel`, as in its state dict; without ``decoder.W`` the
+        embedding table is used, transposed. With `reference`, they may be complex.
+    window : Window
+    functions : module
+        `numpylstm.reference`, or whatever has functions of the same names.
+    config : ModelConfig
+
+    Returns
+    -------
+    ForwardPass
+    """
+    cell = CELLS[config.cell]
+    forward, _ = cell.functions(functions)
+    masks = [*window.masks, *[None] * (config.num_layers + 1 - len(window.masks))]
+    mask_caches: list[Any] = []
+
+    def drop(values: Array) -> Array:
+        mask, cache = masks[len(mask_caches)], None
+        if mask is not None:
+            values, cache = functions.dropout_forward(values, mask)
+        mask_caches.append(cache)
+        return values
+
+    values, embedding = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
+    finals, caches = [], []
+    for layer in range(config.num_layers):
+        initial = [part[layer] for part in window.state]  # (B, H)
+        parameters = [
+            arrays[f"{cell.name}.{layer}.{key}"] for key in cell.parameters(config.options)
+        ]
+        values, *final, cache = forward(
+            drop(values), *initial, *parameters, **cell.arguments(config.options)
+        )  # (T, B, H)
+        finals.append(final)
+        caches.append(cache)
+    W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
+    logits, decoder = functions.linear_forward(drop(values), W, arrays["decoder.b"])  # (T, B, V)
+    loss, criterion = functions.sequence_cross_entropy_forward(
+        logits, window.y, window.weights, **config.averaging
+    )
+    state = cell.State(*map(np.stack, zip(*finals, strict=True)))
+    return ForwardPass(loss, state, embedding, caches, mask_caches, decoder, criterion)
+
+
+def checked_config(*, dtype: DTypeLike, **settings: Any) -> ModelConfig:
+    """A `ModelConfig` from the arguments of a model."""
+    for size in ("hidden_size", "num_layers", "embedding_size"):
+        if settings[size] is not None:
+            check_whole("model", size, settings[size])
+    return ModelConfig(dtype=np.dtype(dtype).name, **settings)
 
 
 class TokenEncoder:
@@ -95,45 +170,19 @@ class TokenEncoder:
     The part that a language model and a classifier share.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        hidden_size: int,
-        num_layers: int,
-        *,
-        embedding_size: int | None,
-        cell: str,
-        activation: str,
-        dropout: float,
-        forget_bias: float,
-        init_scale: float,
-        dtype: DTypeLike,
-        impl: str,
-        rng: np.random.Generator,
-    ) -> None:
-        embedding_size = hidden_size if embedding_size is None else embedding_size
-        check_sizes(
-            "model",
-            vocab_size=vocab_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            embedding_size=embedding_size,
-        )
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"model: dtype must be float32 or float64, got {np.dtype(dtype)}")
-        common: dict[str, Any] = {"impl": impl, "rng": rng}
-        learned: dict[str, Any] = {"init_scale": init_scale, "dtype": dtype, **common}
-        self.embedding = Embedding(vocab_size, embedding_size, **learned)
-        self.input_dropout = Dropout(dropout, **common)
-        self.recurrent: LSTM | RNN
-        sizes = (embedding_size, hidden_size, num_layers)
-        if cell == "lstm":
-            self.recurrent = LSTM(*sizes, forget_bias=forget_bias, dropout=dropout, **learned)
-        elif cell == "rnn":
-            self.recurrent = RNN(*sizes, activation=activation, dropout=dropout, **learned)
-        else:
-            raise ValueError(f"model: cell must be 'lstm' or 'rnn', got {cell!r}")
-        self.output_dropout = Dropout(dropout, **common)
+    def __init__(self, config: ModelConfig, vocab_size: int, rng: np.random.Generator) -> None:
+        check_sizes("model", vocab_size=vocab_size)
+        common: dict[str, Any] = {"impl": config.impl, "rng": rng}
+        learned: dict[str, Any] = {
+            "init_scale": config.init_scale, "dtype": config.dtype, **common
+        }  # fmt: skip
+        self.embedding = Embedding(vocab_size, config.input_size, **learned)
+        self.input_dropout = Dropout(config.dropout, **common)
+        self.recurrent = RecurrentStack(
+            config.cell, config.input_size, config.hidden_size, config.num_layers,
+            dropout=config.dropout, **config.options, **learned,
+        )  # fmt: skip
+        self.output_dropout = Dropout(config.dropout, **common)
 
     def forward(self, ids: Array, state: State, training: bool) -> tuple[Array, State]:
         """Hidden states of the top layer, (T, B, H), and the state after the window."""
@@ -163,21 +212,22 @@ class LanguageModel:
     embedding_size : int, optional
         D, by default H.
     cell : "lstm" or "rnn"
-    activation : "tanh", "relu" or "sigmoid"
-        Of the vanilla cell; the LSTM has its own.
     dropout : float
         Probability of dropping, on the non-recurrent connections: after the embedding, between
         the layers and before the decoder (Zaremba et al. 2014).
     tied : bool
         Decode with the transpose of the embedding table (Press and Wolf 2017); needs D = H.
-    forget_bias : float
-        Added to the bias of the forget gates at the start.
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
     dtype : "float32" or "float64"
     impl : "fast" or "reference"
     rng : Generator or int, optional
         Source of the initial values and of the dropout masks.
+    average_across_timesteps, average_across_batch : bool
+        As in `numpylstm.reference.sequence_cross_entropy_forward`.
+    options
+        Those of the cell: ``forget_bias=1.0`` of the LSTM, added to the bias of its forget gates at
+        the start; ``activation="tanh"`` of the vanilla cell, or "relu" or "sigmoid".
 
     Examples
     --------
@@ -199,53 +249,44 @@ class LanguageModel:
         *,
         embedding_size: int | None = None,
         cell: str = "lstm",
-        activation: str = "tanh",
         dropout: float = 0.0,
         tied: bool = False,
-        forget_bias: float = 1.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
         average_across_timesteps: bool = False,
         average_across_batch: bool = True,
+        **options: Any,
     ) -> None:
-        if tied and embedding_size not in (None, hidden_size):
-            raise ValueError(
-                "LanguageModel: a tied model needs embedding_size = hidden_size, got "
-                f"{embedding_size} and {hidden_size}; the decoder is the embedding transposed"
-            )
-        self.rng = np.random.default_rng(rng)
-        self.encoder = TokenEncoder(
-            vocab_size,
-            hidden_size,
-            num_layers,
+        self.config = config = checked_config(
+            hidden_size=hidden_size,
+            num_layers=num_layers,
             embedding_size=embedding_size,
             cell=cell,
-            activation=activation,
+            options=options,
             dropout=dropout,
-            forget_bias=forget_bias,
+            tied=tied,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,
-            rng=self.rng,
-        )
-        self.decoder = Linear(
-            hidden_size,
-            vocab_size,
-            init_scale=init_scale,
-            dtype=dtype,
-            impl=impl,
-            rng=self.rng,
-            name="decoder",
-            tied=self.embedding.W if tied else None,
-        )
-        self.criterion = SequenceCrossEntropy(
             average_across_timesteps=average_across_timesteps,
             average_across_batch=average_across_batch,
-            impl=impl,
         )
         self.vocab_size = vocab_size
+        self.rng = np.random.default_rng(rng)
+        self.encoder = TokenEncoder(config, vocab_size, self.rng)
+        self.decoder = Linear(
+            config.hidden_size,
+            vocab_size,
+            init_scale=config.init_scale,
+            dtype=config.dtype,
+            impl=config.impl,
+            rng=self.rng,
+            name="decoder",
+            tied=self.embedding.W if config.tied else None,
+        )
+        self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
 
     @property
     def embedding(self) -> Embedding:
@@ -345,7 +386,7 @@ class SequenceClassifier:
     ----------
     vocab_size, num_classes, hidden_size, num_layers : int
         V, the number of answers, H and L.
-    embedding_size, cell, activation, dropout, forget_bias, init_scale, dtype, impl, rng
+    embedding_size, cell, dropout, init_scale, dtype, impl, rng, options
         As for `LanguageModel`.
 
     Examples
@@ -366,30 +407,27 @@ class SequenceClassifier:
         *,
         embedding_size: int | None = None,
         cell: str = "lstm",
-        activation: str = "tanh",
         dropout: float = 0.0,
-        forget_bias: float = 1.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
+        **options: Any,
     ) -> None:
         check_sizes("SequenceClassifier", num_classes=num_classes)
-        self.rng = np.random.default_rng(rng)
-        self.encoder = TokenEncoder(
-            vocab_size,
-            hidden_size,
-            num_layers,
+        self.config = checked_config(
+            hidden_size=hidden_size,
+            num_layers=num_layers,
             embedding_size=embedding_size,
             cell=cell,
-            activation=activation,
+            options=options,
             dropout=dropout,
-            forget_bias=forget_bias,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,
-            rng=self.rng,
         )
+        self.rng = np.random.default_rng(rng)
+        self.encoder = TokenEncoder(self.config, vocab_size, self.rng)
         self.decoder = Linear(
             hidden_size,
             num_classes,

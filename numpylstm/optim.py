@@ -6,16 +6,21 @@ Everything here is a few lines of arithmetic; the loops over the parameters are 
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import check_array, check_number, check_plain
+from numpylstm.config import TrainConfig
 from numpylstm.functional import shares_for
 from numpylstm.kernels import update
 from numpylstm.layers import Parameter, Rows
 
 Array = NDArray[Any]
+
+
+REPLACED = "data was replaced after the optimiser was made"
 
 
 def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) -> float:
@@ -38,6 +43,7 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
         The norm before clipping. If it is not finite the gradients are left as they are: they
         are lost, and only the caller knows what to do.
     """
+    check_number("clip_by_global_norm", "max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
     kept = [parameter.parts_of_grad() for parameter in parameters.values()]
@@ -58,6 +64,7 @@ def squared_norm(gradient: Array | Rows | None) -> float:
 
 def flat(array: Array) -> Array:
     """A view of all entries, (N,), through which the array can be written."""
+    check_plain("optimiser", "parameter", array)
     if not array.flags.carray:
         raise ValueError(
             "optimiser: parameters and gradients must be writeable and C-contiguous, got strides "
@@ -66,7 +73,74 @@ def flat(array: Array) -> Array:
     return array.reshape(-1)
 
 
-class SGD:
+class Optimizer:
+    """What all optimisers are: parameters, a rate, memory for each parameter, a count of steps.
+
+    A new one says how `move` changes a parameter, how far a step can `reach`, and how it is made
+    `from_config`; loops, checks and checkpoints are here and elsewhere once for all.
+
+    Attributes
+    ----------
+    parameters : dict of path -> Parameter
+    lr : float
+        The learning rate; may be changed between steps.
+    steps : int
+        How many have been made.
+    memory : dict of name -> dict of path -> array
+        What is remembered of the gradients, in arrays of the shapes of the parameters.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, Parameter], lr: float, memories: Sequence[str] = ()
+    ) -> None:
+        where = type(self).__name__
+        check_number(where, "lr", lr)
+        if not (lr > 0 and math.isfinite(lr)):
+            raise ValueError(f"{where}: lr must be positive and finite, got {lr}")
+        self.parameters = dict(parameters)
+        self.lr = lr
+        self.steps = 0
+        self.memory: dict[str, dict[str, Array]] = {
+            name: {path: np.zeros_like(p.data) for path, p in self.parameters.items()}
+            for name in memories
+        }
+
+    @classmethod
+    def from_config(cls, parameters: Mapping[str, Parameter], config: TrainConfig) -> Self:
+        """The optimiser that the settings of a run ask for."""
+        raise NotImplementedError
+
+    def move(self, path: str, parameter: Parameter) -> None:
+        """Change one parameter by its gradient."""
+        raise NotImplementedError
+
+    def reach(self, norm: float, max_norm: float) -> float:
+        """The most by which the next step can change any number.
+
+        `norm` is that of this gradient after clipping, `max_norm` that of any.
+        """
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Change every parameter by its gradient."""
+        self.steps += 1
+        for path, parameter in self.parameters.items():
+            self.move(path, parameter)
+
+    def remembered(self, name: str, path: str) -> Array:
+        """The memory of one parameter as a flat array, (N,), held against the parameter."""
+        memory, data = self.memory[name][path], self.parameters[path].data
+        where = f"the {name} of {path}"
+        check_array(type(self).__name__, where, memory, data.shape, data.dtype, REPLACED)
+        return flat(memory)
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        for parameter in self.parameters.values():
+            parameter.zero_grad()
+
+
+class SGD(Optimizer):
     """Stochastic gradient descent: ``v = momentum * v + grad;  data -= lr * v``.
 
     Parameters
@@ -81,37 +155,38 @@ class SGD:
     def __init__(
         self, parameters: Mapping[str, Parameter], lr: float, momentum: float = 0.0
     ) -> None:
-        if not (lr > 0 and math.isfinite(lr)):
-            raise ValueError(f"SGD: lr must be positive and finite, got {lr}")
+        super().__init__(parameters, lr, ["velocity"] if momentum else [])
+        check_number("SGD", "momentum", momentum)
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD: momentum must be in [0, 1), got {momentum}")
-        self.parameters = dict(parameters)
-        self.lr = lr
         self.momentum = momentum
-        self.velocity: dict[str, Array] = (
-            {path: np.zeros_like(p.data) for path, p in self.parameters.items()} if momentum else {}
-        )
 
-    def step(self) -> None:
-        """Move every parameter against its gradient."""
-        lr = float(self.lr)  # an integer would have kernels compiled for it
-        for path, parameter in self.parameters.items():
-            data = flat(parameter.data)
-            gradient, factor = parameter.parts_of_grad()
-            shares = shares_for(data.size)
-            if self.momentum:
-                update.descend_with_momentum(
-                    data, flat(self.velocity[path]), flat(parameter.grad), lr, self.momentum, shares
-                )  # fmt: skip
-            elif isinstance(gradient, Rows):
-                update.descend_rows(parameter.data, *gradient, factor, lr)
-            elif gradient is not None:
-                update.descend(data, flat(gradient), factor, lr, shares)
+    @classmethod
+    def from_config(cls, parameters: Mapping[str, Parameter], config: TrainConfig) -> Self:
+        """The optimiser that the settings of a run ask for."""
+        return cls(parameters, config.lr, config.momentum)
 
-    def zero_grad(self) -> None:
-        """Set every gradient to zero."""
-        for parameter in self.parameters.values():
-            parameter.zero_grad()
+    def move(self, path: str, parameter: Parameter) -> None:
+        """Move a parameter against its gradient."""
+        lr, momentum = float(self.lr), float(self.momentum)  # kernels know no other numbers
+        data = flat(parameter.data)
+        gradient, factor = parameter.parts_of_grad()
+        shares = shares_for(data.size)
+        if self.momentum:
+            velocity = self.remembered("velocity", path)
+            update.descend_with_momentum(data, velocity, flat(parameter.grad), lr, momentum, shares)
+        elif isinstance(gradient, Rows):
+            update.descend_rows(parameter.data, *gradient, factor, lr)
+        elif gradient is not None:
+            update.descend(data, flat(gradient), factor, lr, shares)
+
+    def reach(self, norm: float, max_norm: float) -> float:
+        """Lr times the norm of the velocity, which is at most a geometric series of gradients."""
+        return self.lr * (max_norm / (1 - self.momentum) if self.momentum else norm)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD}
+"""The optimisers by the names that settings have for them."""
 
 
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:

@@ -56,8 +56,8 @@ def sigmoid(a):
 
 
 def relu(a):
-    """max(a, 0)."""
-    return np.where(a.real > 0, a, 0)
+    """max(a, 0); NaN stays NaN."""
+    return np.where(a.real <= 0, 0, a)
 
 
 def activate(a, activation):
@@ -80,7 +80,7 @@ def activation_derivative(h, activation):
     if activation == "tanh":
         return 1 - h * h
     if activation == "relu":
-        return (h.real > 0).astype(h.real.dtype)
+        return np.sign(h.real)  # 1 or 0, and NaN where h is NaN, as for the other two
     if activation == "sigmoid":
         return h * (1 - h)
     raise ValueError(f"activation must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")

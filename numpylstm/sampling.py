@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import functional
-from numpylstm.checks import check_array, check_ids, check_whole
+from numpylstm.cells import State
+from numpylstm.checks import NotFinite, check_array, check_ids, check_whole
 from numpylstm.functional import contiguous, shares_for
 from numpylstm.kernels import sampling as kernels
-from numpylstm.layers import LSTM
-from numpylstm.models import LanguageModel, State, parameter_shapes
+from numpylstm.models import LanguageModel, parameter_shapes
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
@@ -84,8 +84,9 @@ def generate(
     if len(prompt) > 1:
         _, state = model.logits(prompt[:-1, None], state)
     # A model of a user's own may compute its logits in its own way.
-    by_kernel = type(model) is LanguageModel and model.encoder.recurrent.f is functional
-    if by_kernel and isinstance(model.encoder.recurrent, LSTM):
+    recurrent = model.encoder.recurrent
+    by_kernel = type(model) is LanguageModel and recurrent.f is functional
+    if by_kernel and recurrent.cell.sampler is not None:
         return _write(model, prompt[-1], state, length, temperature, k, never, rng)
     drawn = np.empty(length, np.int64)
     x = prompt[-1:, None]  # (T, B) = (1, 1)
@@ -106,21 +107,22 @@ def _write(
     banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """What the loop of `generate` does, for an LSTM, in kernels that draw many tokens at a time."""
+    """What the loop of `generate` does, in the cell's kernel, which draws many tokens at a time."""
     table, Wx, Wh, b, W, bias = _weights(model)
-    h, c = (np.array(part) for part in state)
+    parts = [np.array(part) for part in state]  # the kernel changes them
+    write = getattr(kernels, str(model.encoder.recurrent.cell.sampler))
     shares = shares_for(sum(array.size for array in (*Wx, *Wh, W)))
     ids = np.empty(length + 1, np.int64)
     ids[0] = last
     for first in range(0, length, AT_ONCE):
         uniforms = rng.random(min(AT_ONCE, length - first))
         piece = ids[first : first + len(uniforms) + 1]
-        kernels.write(
-            table, Wx, Wh, b, W, model.decoder.tied, bias, h, c, piece, uniforms,
+        write(
+            table, Wx, Wh, b, W, model.decoder.tied, bias, *parts, piece, uniforms,
             float(temperature), int(k), banned, shares,
         )  # fmt: skip
         if piece[1:].min() < 0:
-            raise ValueError(NOT_FINITE)
+            raise NotFinite(NOT_FINITE)
     return ids[1:]
 
 
@@ -131,9 +133,7 @@ def _weights(model: LanguageModel) -> tuple[Any, ...]:
     replaced.
     """
     encoder, decoder = model.encoder, model.decoder
-    V, D = model.vocab_size, encoder.embedding.W.data.shape[-1]
-    H, L = encoder.recurrent.hidden_size, len(encoder.recurrent.layers)
-    shapes = parameter_shapes(V, H, L, embedding_size=D, tied=decoder.tied)
+    shapes = parameter_shapes(model.config, model.vocab_size)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     for (path, shape), parameter in zip(shapes, parameters, strict=True):
         check_array("generate", path, parameter.data, shape, encoder.recurrent.dtype)
@@ -152,7 +152,7 @@ def draw(
 ) -> int:
     """Draw one id from the softmax of ``logits / temperature`` over the k best not banned."""
     if not np.isfinite(logits).all():
-        raise ValueError(NOT_FINITE)
+        raise NotFinite(NOT_FINITE)
     scores = logits.copy()
     scores[banned] = -np.inf
     ids = best(scores, k) if k < len(scores) else None

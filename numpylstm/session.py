@@ -35,7 +35,18 @@ from numpylstm.gradient_log import GradientLog
 from numpylstm.model_check import check_model, check_precision
 from numpylstm.progress import Progress
 from numpylstm.sampling import generate
-from numpylstm.training import Row, Run, Step, TrainingFailed, check_position, train
+from numpylstm.text import printable
+from numpylstm.training import (
+    Row,
+    Run,
+    Step,
+    TrainingFailed,
+    check_corpus,
+    check_fingerprint,
+    check_memory,
+    check_position,
+    train,
+)
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
@@ -162,7 +173,10 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
             "which an uninterrupted run would not have done",
         )
     run.config = replace(run.config, **changes)
-    corpus = load_corpus(run.config)
+    check_memory(run.config, len(run.vocabulary))
+    corpus = load_corpus(run.config, run.vocabulary)
+    check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
+    check_corpus(run.config, corpus)
     check_position(run, corpus)
     return run, corpus
 
@@ -270,7 +284,7 @@ def run_to_end(
                 if signals and not run.finished:
                     progress.line(
                         f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
-                        f"  {shlex.join(resume_command)}"
+                        f"  {printable(shlex.join(resume_command))}"
                     )
                     raise Stopped(128 + signals[0])
     except TrainingFailed as error:
@@ -301,16 +315,16 @@ def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *,
     print("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
     for ids in (targets, predicted):
-        print(separator.join(vocabulary.decode(ids)).replace("\n", "\\n"))
+        print(printable(separator.join(vocabulary.decode(ids))))
 
     prompt = corpus.test[:1]
     ids = generate(
         model, prompt, SAMPLE_LENGTH[level], temperature=0.8, banned=[vocabulary[UNK]], rng=seed
     )
     print("\nA sample (temperature 0.8):")
-    print(detokenize(vocabulary.decode(ids), level))
+    print(printable(detokenize(vocabulary.decode(ids), level), lines=True))
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
-    print(f"\nSaved in {folder}: {names}")
+    print(f"\nSaved in {printable(str(folder))}: {names}")
 
 
 # --- other texts -------------------------------------------------------------------------------
@@ -339,6 +353,11 @@ def scored_text(
 
     A split of a Treebank folder or archive (`data`), a whole file (`file`) or, if neither is named,
     a split of the text that it was trained on.
+
+    Raises
+    ------
+    DataError
+        If that text cannot be read, or is no longer what it was.
     """
     vocabulary, config = checkpoint.vocabulary, checkpoint.config
     if file is not None:
@@ -347,5 +366,11 @@ def scored_text(
     if data is not None:
         config = replace(config, data=data, train=None, valid=None, test=None)
     corpus = load_corpus(config, vocabulary)
+    if data is None:
+        check_fingerprint(
+            corpus,
+            checkpoint.meta["fingerprint"],
+            "name the text to score with --file, or --data for a Treebank",
+        )
     name = f"{split} split of {corpus.source}"
     return ScoredText(name, getattr(corpus, split), corpus.oov[split])

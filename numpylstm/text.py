@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from numpylstm.files import open_regular
+
 EOS = "<eos>"
 """The token for a line end, at word level."""
 
@@ -49,6 +51,9 @@ _PUNCTUATED = re.compile(
     r"|([^\w\s()\[\]{}])\1*"
     r"|[()\[\]{}]"
 )
+# C0 and C1 but for the line end and the tab; separators; embeddings, overrides and isolates.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_IN_A_LINE = re.compile(rf"[\t\n]|{_OBEYED.pattern}")
 _LONGEST_RUN = 3  # longer ones are rulers (****, ----); their length is no word of a language
 _CLOSING = frozenset(".,;:!?)]}")
 _OPENING = frozenset("([{")
@@ -61,7 +66,7 @@ class DataError(ValueError):
 # --- Text and tokens ---------------------------------------------------------------------------
 
 
-def decode_text(raw: bytes, name: str) -> str:
+def decode_text(raw: bytes | bytearray, name: str) -> str:
     r"""Decode the bytes of a text file.
 
     A UTF-8 byte order mark is dropped, and every line end (``\r\n``, ``\r``) becomes ``\n``.
@@ -99,10 +104,15 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     DataError
-        If the file cannot be read or is not UTF-8 text.
+        If the file is not a regular one, cannot be read or is not UTF-8 text.
     """
+    raw = bytearray()
     try:
-        raw = Path(path).read_bytes()
+        with open_regular(path) as file:
+            while piece := file.read(_MEBIBYTE):
+                raw += piece
+                if b"\0" in piece:  # a binary file: the rest of it need not be held
+                    break
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _unreadable(path, error) from None
     return decode_text(raw, str(path))
@@ -176,6 +186,28 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
         pieces.append(right)
         left = right
     return "".join(pieces)
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Write what a terminal would obey, instead of showing it, as escapes.
+
+    These are the control characters, with which a text can move the cursor or take over the
+    terminal, the separators of lines and paragraphs, those that turn the direction of writing, and
+    half surrogate pairs. Whoever prints a token, a name or a message prints it through this.
+
+    Parameters
+    ----------
+    text : str
+    lines : bool
+        Leave line ends and tabs as they are: a text of several lines.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2J\nb")
+    'a\\x1b[2J\\nb'
+    """
+    pattern = _OBEYED if lines else _NOT_IN_A_LINE
+    return pattern.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _unreadable(path: str | os.PathLike[str], error: Exception) -> DataError:
@@ -322,7 +354,7 @@ def _read_archive(path: Path) -> dict[str, bytes]:
     """Read the three files out of ``simple-examples.tgz``, in one pass and in memory."""
     found: dict[str, bytes] = {}
     try:
-        with gzip.open(path) as unpacked:
+        with open_regular(path) as packed, gzip.open(packed) as unpacked:
             stream = _MeteredStream(unpacked)
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for i, member in enumerate(archive):

@@ -6,7 +6,6 @@ a run that is loaded goes on as if it had never stopped.
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,11 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS, State
+from numpylstm.checks import NotFinite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
-from numpylstm.models import LanguageModel, State, parameter_shapes
-from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.files import memory_size
+from numpylstm.models import LanguageModel, parameter_shapes
+from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
 
 
 class TrainingFailed(RuntimeError):
@@ -96,7 +98,7 @@ class Run:
     vocabulary: Vocabulary
     fingerprint: str
     model: LanguageModel
-    optimizer: SGD
+    optimizer: Optimizer
     state: State
     epoch: int = 0
     window: int = 0
@@ -123,35 +125,7 @@ class Run:
 
 def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
     """A new model as the settings say, seeded."""
-    return LanguageModel(
-        vocab_size,
-        config.hidden_size,
-        config.num_layers,
-        embedding_size=config.embedding_size,
-        cell=config.cell,
-        activation=config.activation,
-        dropout=config.dropout,
-        tied=config.tied,
-        forget_bias=config.forget_bias,
-        init_scale=config.init_scale,
-        dtype=config.dtype,
-        impl=config.impl,
-        rng=np.random.default_rng(config.seed),
-        average_across_timesteps=config.average_across_timesteps,
-        average_across_batch=config.average_across_batch,
-    )
-
-
-def model_shapes(config: TrainConfig, vocab_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Path and shape of every parameter that `build_model` would make, without making it."""
-    return parameter_shapes(
-        vocab_size,
-        config.hidden_size,
-        config.num_layers,
-        embedding_size=config.embedding_size,
-        cell=config.cell,
-        tied=config.tied,
-    )
+    return LanguageModel(vocab_size, rng=np.random.default_rng(config.seed), **config.arguments)
 
 
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
@@ -165,10 +139,10 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
     ConfigError
         Naming the setting that asks for most.
     """
-    if not hasattr(os, "sysconf"):
+    memory = memory_size()
+    if memory is None:
         return  # the allocation itself has to fail
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    shapes = model_shapes(config, vocab_size)
+    shapes = parameter_shapes(config, vocab_size)
     copies = 3 if config.momentum else 2
     itemsize = np.dtype(config.dtype).itemsize
     parameters = copies * itemsize * sum(math.prod(shape) for _, shape in shapes)
@@ -177,7 +151,7 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
         if logits > parameters:
             setting = "batch_size" if config.batch_size > config.num_steps else "num_steps"
         else:
-            wide = (config.embedding_size or 0) > config.hidden_size
+            wide = config.input_size > config.hidden_size
             setting = "embedding_size" if wide else "hidden_size"
         raise ConfigError(
             setting,
@@ -196,7 +170,7 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
         vocabulary=corpus.vocabulary,
         fingerprint=fingerprint(corpus),
         model=model,
-        optimizer=SGD(model.parameters(), config.lr, config.momentum),
+        optimizer=OPTIMIZERS[config.optimizer].from_config(model.parameters(), config),
         state=model.zero_state(config.batch_size),
     )
 
@@ -261,13 +235,17 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
     optimizer.zero_grad()
-    cost, state = model.forward(x, y, run.state, training=True)
+    try:
+        cost, state = model.forward(x, y, run.state, training=True)
+    except NotFinite as error:
+        place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
+        raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
     nll, predicted = model.training_scores()
     model.backward()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
     perplexity = safe_exp(nll_sum / y.size)
-    largest = optimizer.lr * min(norm, config.clip)  # that any entry can change by
+    largest = optimizer.reach(min(norm, config.clip), config.clip)
     fits = largest < float(np.finfo(config.dtype).max)
     if not (all(map(math.isfinite, (cost, norm, perplexity))) and fits):
         raise TrainingFailed(describe_failure(run, cost))
@@ -327,7 +305,8 @@ def check_parameters(run: Run) -> None:
         Naming those that are not.
     """
     arrays = {path: p.data for path, p in run.optimizer.parameters.items()}
-    arrays |= {f"the velocity of {path}": v for path, v in run.optimizer.velocity.items()}
+    for memory, kept in run.optimizer.memory.items():
+        arrays |= {f"the {memory} of {path}": array for path, array in kept.items()}
     culprits = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if culprits:
         raise TrainingFailed(
@@ -402,18 +381,28 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
             )  # fmt: skip
 
 
+def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
+    """A text must be the one that a run was started with.
+
+    Raises
+    ------
+    DataError
+        With the advice, if it is another.
+    """
+    if fingerprint(corpus) != expected:
+        raise DataError(
+            f"{corpus.source}: this text is not the one that the run was started with; it has "
+            f"changed since: {advice}"
+        )
+
+
 def check_position(run: Run, corpus: Corpus) -> None:
-    """A run that goes on must go on with its own text, from a place that this text has.
+    """A run that goes on must go on from a place that its text has.
 
     Raises
     ------
     DataError
     """
-    if fingerprint(corpus) != run.fingerprint:
-        raise DataError(
-            f"{corpus.source}: this text is not the one that the run was started with; a run can "
-            "only go on with the same text"
-        )
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
     epoch_ends = run.window >= windows or (run.out_of_steps and run.window > 0)
@@ -428,7 +417,7 @@ def describe(run: Run) -> str:
     """The model in a few words."""
     config = run.config
     count = sum(array.size for array in run.model.state_dict().values())
-    cell = "LSTM" if config.cell == "lstm" else f"{config.activation} RNN"
+    cell = CELLS[config.cell].describe(config.options)
     return (
         f"{config.num_layers} x {config.hidden_size} {cell}, {count:,} parameters, "
         f"{config.dtype}, seed {config.seed}"

@@ -50,6 +50,10 @@ TRAIN = [
     Command("--train text.txt --valid empty.txt", "the valid split must hold at least 2 tokens"),
     Command("--train text.txt --test one-word.txt --level word --valid text.txt",
             "the test split must hold at least 2 tokens"),
+    Command("--train /dev/zero", "/dev/zero: must be a readable file, got 'a device'"),
+    Command("--data /dev/zero", "/dev/zero: must be a readable file, got 'a device'"),
+    Command("--train pipe", "pipe: must be a readable file, got 'a named pipe'"),
+    Command("--train vast.txt", "got '9,313 GiB, which the memory of this machine cannot hold'"),
     Command("--train ''", "must be a readable file"),
     Command("--valid text.txt", "--train is missing: --valid and --test go with --train"),
     Command("--data ptb --train text.txt", "--data and train name two corpora"),
@@ -144,6 +148,11 @@ TRAIN = [
     Command("--resume limited --steps 9", "--steps cannot change any more: the limit of 5 cut"),
     Command("--resume limited --steps 2", "--steps must be at least 5, which are done; got 2"),
     Command("--resume changed-text", "this text is not the one that the run was started with"),
+    Command("--resume device-text", "/dev/zero: must be a readable file, got 'a device'"),
+    Command("--resume pipe-text", "pipe: must be a readable file, got 'a named pipe'"),
+    Command("--resume secret-text", "this text is not the one that the run was started with"),
+    Command("--resume long-windows", "the train text must have at least 400004 tokens for 4"),
+    Command("--resume vast-windows", "--num-steps 1000000000 asks for"),
     Command("--resume missing-text", "gone.txt: must be a readable file"),
     Command("--resume moved-window", "the run cannot be at window 999 of"),
     # numbers that go bad in the run
@@ -183,6 +192,17 @@ EVAL = [
     Command("run/best.npz --num-steps 0", "--num-steps must be at least 1, got 0"),
     Command("run/best.npz --num-steps long", "--num-steps: invalid int value: 'long'"),
     Command("run/best.npz --threads 0", "--threads must be from 1 to"),
+    Command("pipe", "pipe is not a file; name best.npz or last.npz of a run"),
+    Command("vast.txt", "vast.txt: 9,313 GiB, which the memory of this machine cannot hold"),
+    Command("run/best.npz --file pipe", "pipe: must be a readable file, got 'a named pipe'"),
+    Command(
+        "changed-text/last.npz",
+        "this text is not the one that the run was started with; it "
+        "has changed since: name the text to score with --file",
+    ),
+    Command("device-text/last.npz", "/dev/zero: must be a readable file, got 'a device'"),
+    Command("pipe-text/last.npz", "pipe: must be a readable file, got 'a named pipe'"),
+    Command("secret-text/last.npz", "this text is not the one that the run was started with"),
     Command("missing-text/last.npz", "gone.txt: must be a readable file"),
 ]
 

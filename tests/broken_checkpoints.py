@@ -186,6 +186,15 @@ def with_infinity(array: Any) -> Any:
     return array
 
 
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+ROW = [1, 3, 1.0, 15.0, 20.0, 0.1, 1.0, None, None]
+TALLY = {"steps": 0, "tokens": 0, "correct": 0, "nll": 0.0, "cost": 0.0, "norm": 0.0}
 NOT_WHOLE = "is not a whole checkpoint: "
 NOT_PLAIN = "is not one of plain numbers"
 
@@ -221,6 +230,8 @@ BROKEN = [
     Broken("a member /etc/passwd", with_member("/etc/passwd", b"x"), "called '/etc/passwd'"),
     Broken("a member that climbs", with_member("state/../x.npy", npy(1.0)), "state/../x.npy"),
     Broken("a member with a line break", with_member("state/h\n.npy", npy(1.0)), "'state/h\\n"),
+    Broken("1,001 members", lambda good: zipped(
+        [(f"state/a{k}.npy", b"") for k in range(1001)]), "it has 1,001 members, over 1,000"),
     Broken("a member of another kind", with_member("state/h.txt", b"hello"), "'state/h.txt'"),
     Broken("no meta", lambda good: zipped(
         [(n, c) for n, c in members(good) if n != "meta.npy"]), "it has no meta"),
@@ -273,12 +284,12 @@ BROKEN = [
     Broken("infinity in a parameter", with_array("parameters/embedding.W", with_infinity),
            "embedding.W must be finite, got inf at [0, 0]"),
     # the rest of a run
-    Broken("a missing momentum", without_array("velocity/lstm.0.b"), "velocity", True),
-    Broken("an extra momentum", with_array("velocity/x", lambda _: np.zeros(3, "f4")),
+    Broken("a missing momentum", without_array("optimizer/velocity/lstm.0.b"), "velocity", True),
+    Broken("an extra momentum", with_array("optimizer/velocity/x", lambda _: np.zeros(3, "f4")),
            "the velocity arrays are not those", True),
-    Broken("a misshapen momentum", with_array("velocity/lstm.0.b", lambda v: v[:-1]),
+    Broken("a misshapen momentum", with_array("optimizer/velocity/lstm.0.b", lambda v: v[:-1]),
            "the velocity arrays are not those", True),
-    Broken("NaN in the momentum", with_array("velocity/lstm.0.b", with_nan),
+    Broken("NaN in the momentum", with_array("optimizer/velocity/lstm.0.b", with_nan),
            "lstm.0.b must be finite, got nan", True),
     Broken("no recurrent state", without_array("state/c"), "the state arrays are not those", True),
     Broken("the state of another batch", with_array("state/h", lambda h: h[:, :-1]),
@@ -297,7 +308,7 @@ BROKEN = [
     Broken("meta that is a list", with_meta_bytes(b"[]"), "its meta does not say so"),
     Broken("empty meta", with_meta_bytes(b""), "meta entry is not JSON"),
     Broken("another format", with_meta(format="a recipe"), "its meta does not say so"),
-    Broken("a future version", with_meta(version=2), "has checkpoint version 2, this program read"),
+    Broken("a future version", with_meta(version=3), "has checkpoint version 3, this program read"),
     Broken("version true", with_meta(version=True), "has checkpoint version True"),
     Broken("version '1'", with_meta(version="1"), "has checkpoint version '1'"),
     *(
@@ -317,6 +328,25 @@ BROKEN = [
     Broken("a sum too many", with_entry("tally", "extra", 1), "'tally' must be"),
     Broken("a sum in words", with_entry("tally", "cost", "much"), "'tally' must be"),
     Broken("a negative count", with_entry("tally", "steps", -3), "'tally' must be"),
+    Broken("updates without tokens", with_meta(tally=TALLY | {"steps": 2}), "'tally' must be"),
+    Broken("more right tokens than tokens",
+           with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "correct": 21}), "'tally' must be"),
+    Broken("a sum that is almost too large",
+           with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "cost": 1.7e308}), "'tally' must be"),
+    Broken("a perplexity beyond all numbers",
+           with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "nll": 1e5}), "'tally' must be"),
+    Broken("a loss of 1,000 nats", with_meta(valid_losses=[1e3]), "'valid_losses' must be a list"),
+    Broken("two rows of one step", with_meta(rows=[ROW, ROW]), "'rows' must be a list of rows"),
+    Broken("a row of step 0", with_meta(rows=[[1, 0, *ROW[2:]]]), "'rows' must be a list of rows"),
+    Broken("a row of an earlier epoch", with_meta(rows=[[2, 1, *ROW[2:]], [1, 2, *ROW[2:]]]),
+           "'rows' must be a list of rows"),
+    Broken("a row with a perplexity of 0", with_meta(rows=[[1, 3, 1.0, 15.0, 0.0, 0.1, 1.0, None,
+           None]]), "'rows' must be a list of rows"),
+    Broken("a row of a later step", with_meta(rows=[[2, 999, *ROW[2:]]]), "'step' must be that of"),
+    Broken("a row of a later epoch", with_meta(rows=[[9, 3, *ROW[2:]]]), "'step' must be that of"),
+    Broken("fewer updates than its rows", with_meta(step=4), "'step' must be that of the last upd"),
+    Broken("epochs of 401 digits", with_config(epochs=10**400), "epochs must have at most 100 dig"),
+    Broken("a setting that is a nest", with_config(epochs=nested(200)), "epochs must be of type"),
     Broken("another generator", with_entry("rng", "bit_generator", "MT19937"), "does not fit"),
     Broken("a generator without a state", with_meta(rng={}), "does not fit together"),
     Broken("a generator in words", with_entry("rng", "state", "random"), "does not fit together"),

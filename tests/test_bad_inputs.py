@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, page
-from broken_checkpoints import take_apart, with_meta
+from broken_checkpoints import take_apart, with_config, with_meta
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,6 +100,19 @@ def workplace(tmp_path_factory):
     (folder / "moved-window" / "last.npz").write_bytes(
         with_meta(window=999, epoch=0, valid_losses=[])(good)
     )
+    os.mkfifo("pipe")
+    (folder / "secret.txt").write_text(text.replace("w", "secret"))
+    with open("vast.txt", "wb") as vast:
+        vast.truncate(10**13)
+    for name, changes in {
+        "device-text": {"train": "/dev/zero"},
+        "pipe-text": {"train": str(folder / "pipe")},
+        "secret-text": {"train": str(folder / "secret.txt")},
+        "long-windows": {"num_steps": 10**5},
+        "vast-windows": {"num_steps": 10**9},
+    }.items():
+        (folder / name).mkdir()
+        (folder / name / "last.npz").write_bytes(with_config(**changes)(good))
     run = nl.restore_run(nl.load("run/last.npz"))
     for parameter in run.model.parameters().values():
         parameter.data[...] = 3e38

@@ -3,11 +3,13 @@
 import contextlib
 import io
 import os
+import re
 import tracemalloc
 
+import hostile_checkpoints
 import numpy as np
 import pytest
-from broken_checkpoints import BROKEN, Broken, pack, take_apart, zipped
+from broken_checkpoints import BROKEN, Broken, pack, take_apart, with_config, zipped
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,6 +116,75 @@ def test_a_pipe_is_not_waited_for(place, capsys):
     assert "pipe.npz is not a file" in one_line(capsys)
 
 
+HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]
+
+
+def test_tokens_and_names_are_shown_and_not_obeyed(place, capsys):
+    """By every command, in what it prints and in its errors; the words are those of the text."""
+    name = "\x1b[31m\u202e"
+    words = np.random.default_rng(0).choice([f"{n}{word}" for n, word in enumerate(HOSTILE)], 2_000)
+    (place / f"{name}.txt").write_text(
+        "\n".join(" ".join(words[n:][:9]) for n in range(0, 2000, 9))
+    )
+    settings = ["--preset", "small", "--hidden-size", "6", "--batch-size", "4", "--epochs", "1"]
+    last = f"{name}/last.npz"
+    for status, command, arguments in [
+        (0, train_command, [*settings, "--train", f"{name}.txt", "--out", name]),
+        (0, train_command, ["--resume", name, "--epochs", "2"]),
+        (0, eval_command, [last]),
+        (0, eval_command, [last, "--file", f"{name}.txt"]),
+        (0, sample_command, [last, "--prompt", HOSTILE[0]]),
+        (2, eval_command, [f"{name}.txt"]),
+        (2, train_command, ["--resume", f"{name}.txt"]),
+    ]:
+        assert command.main(arguments) == status
+        said = "".join(capsys.readouterr())
+        assert "\\x1b[31m\\u202e" in said or command is sample_command
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", said)
+    with pytest.raises(SystemExit):
+        eval_command.main([last, name])
+    assert "unrecognized arguments: \\x1b[31m" in capsys.readouterr().err
+
+
+def test_a_message_is_not_as_long_as_what_came(good, place, capsys):
+    content = pack(
+        good.arrays, {**good.meta, "config": {**good.meta["config"], "train": "x" * 10**6}}
+    )
+    (place / "last.npz").write_bytes(content)
+    assert eval_command.main(["last.npz"]) == 2
+    assert len(one_line(capsys)) < 1_100
+
+
+def test_nothing_is_shown_of_another_text(good, place, capsys):
+    """Not a word, not even under --split train; the sentence says how to name a text on purpose."""
+    (place / "diary.txt").write_text("w1 w2 w3 w4\n" * 99)
+    (place / "last.npz").write_bytes(with_config(train="diary.txt")(good))
+    for split in ("train", "valid", "test"):
+        assert eval_command.main(["last.npz", "--split", split]) == 2
+        said = one_line(capsys)
+        assert "diary.txt: this text is not the one that the run was started with" in said
+        assert "--file" in said
+        assert "w1" not in said
+    assert eval_command.main(["last.npz", "--file", "diary.txt"]) == 0
+
+
+def test_a_run_goes_on_with_the_vocabulary_of_its_checkpoint(good, place, capsys):
+    """A text with more words than the model knows would have ids out of range."""
+    (place / "text.txt").write_text(" ".join(f"v{k % 99}" for k in range(999)))
+    corpus = nl.data.load_text("text.txt")
+    config = {**good.meta["config"], "train": "text.txt"}
+    meta = {**good.meta, "config": config, "fingerprint": nl.training.fingerprint(corpus)}
+    (place / "last.npz").write_bytes(pack(good.arrays, meta))
+    assert train_command.main(["--resume", "."]) == 2
+    assert "this text is not the one" in one_line(capsys)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process and named pipes are POSIX")
+def test_hostile_content_under_a_right_checksum_does_no_harm(tmp_path):
+    """Mutants by seed; `python tests/hostile_checkpoints.py 2500` tries as many as one wants."""
+    assert list(hostile_checkpoints.fuzz(tmp_path, 0, 40)) == []
+
+
 GREEDY = ("bomb", "GB", "absurd", "10 **", "overflowing", "nested")
 ABSURD = [case for case in BROKEN if any(word in case.what for word in GREEDY)]
 
@@ -205,7 +276,7 @@ def test_shapes_are_known_without_making_the_model(cell, tied, embedding_size):
     sizes = (11, 6 if tied else 7, 3)
     model = nl.LanguageModel(*sizes, **options)
     expected = {path: array.shape for path, array in model.state_dict().items()}
-    assert dict(parameter_shapes(*sizes, **options)) == expected
+    assert dict(parameter_shapes(model.config, 11)) == expected
 
 
 def test_a_run_with_bad_numbers_is_not_saved(tmp_path):

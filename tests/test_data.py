@@ -160,8 +160,30 @@ def test_fuzz_bytes_become_text_or_one_sentence(raw):
         assert oov == 0
 
 
-@pytest.mark.parametrize("name", ["missing.txt", ".", "nul\0name"])
+@pytest.mark.parametrize(
+    ("text", "line", "lines"),
+    [
+        (
+            "plain, žemė 中文 \U0001f40d",
+            "plain, žemė 中文 \U0001f40d",
+            "plain, žemė 中文 \U0001f40d",
+        ),
+        ("a\nb\tc", "a\\nb\\tc", "a\nb\tc"),
+        ("\x1b[2J\x1b]0;x\x07", "\\x1b[2J\\x1b]0;x\\x07", "\\x1b[2J\\x1b]0;x\\x07"),
+        ("\x9b31m\x85\x7f\r\b", "\\x9b31m\\x85\\x7f\\r\\x08", "\\x9b31m\\x85\\x7f\\r\\x08"),
+        ("\u202e\u2066\u2028", "\\u202e\\u2066\\u2028", "\\u202e\\u2066\\u2028"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+        ("\udcff", "\\udcff", "\\udcff"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_written_as_escapes(text, line, lines):
+    assert text_module.printable(text) == line
+    assert text_module.printable(text, lines=True) == lines
+
+
+@pytest.mark.parametrize("name", ["missing.txt", ".", "nul\0name", "/dev/zero", "pipe"])
 def test_a_file_that_cannot_be_read(name, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
     for load in (data.read_text, data.load_text):
         with pytest.raises(DataError, match=f"{tmp_path.name}.*: must be a readable file, got "):
             load(f"{tmp_path}/{name}")

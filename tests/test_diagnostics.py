@@ -166,7 +166,7 @@ def test_a_lag_table_refuses_what_does_not_fit(rng):
     net, x, y, state = model(rng)
     with pytest.raises(ValueError, match=r"y must have shape \(5, 3\)"):
         diagnostics.model_lag_table(net, x, y[:-1], state)
-    with pytest.raises(TypeError, match="state must be LSTMState, got RNNState"):
+    with pytest.raises(TypeError, match=r"state must be LSTMState\(h, c\), got RNNState"):
         diagnostics.gradient_flow(net, x, y, nl.RNNState(state.h))
     single = reference.rnn_step_forward(*(a[0] if a.ndim == 3 else a for a in rnn(rng)[0]))[1]
     for function in (diagnostics.step_jacobians, diagnostics.singular_values):
@@ -252,7 +252,7 @@ def last_loss(net, x, y, state, layer, t, what, added):
     Written out step by step, in complex numbers; shares no line with what it checks.
     """
     arrays = {path: p.data.astype(complex) for path, p in net.parameters().items()}
-    cell = net.encoder.recurrent.cell
+    cell = net.config.cell
     depth = len(net.encoder.recurrent.layers)
     states = [[part[k].astype(complex) for part in state] for k in range(depth)]
     for s in range(len(x)):
@@ -262,7 +262,7 @@ def last_loss(net, x, y, state, layer, t, what, added):
             here = (k, s) == (layer, t)
             if cell == "rnn":
                 h, _ = reference.rnn_step_forward(
-                    h, *states[k], *weights, net.encoder.recurrent.activation
+                    h, *states[k], *weights, net.config.options["activation"]
                 )
                 h = h + added if here else h
                 states[k] = [h]

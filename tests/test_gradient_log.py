@@ -6,6 +6,8 @@ That a killed run ends with the same bytes is in test_interruptions.py.
 import csv
 import dataclasses
 import json
+import os
+import re
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ SETTINGS = nl.TrainConfig(
 KINDS = {
     "lstm": {},
     "dropout": {"dropout": 0.5, "momentum": 0.5, "dtype": "float64"},
-    "rnn": {"cell": "rnn", "activation": "relu", "num_layers": 1},
+    "rnn": {"cell": "rnn", "options": {"activation": "relu"}, "num_layers": 1},
     "tied": {"tied": True, "num_layers": 3, "average_across_timesteps": True},
 }
 
@@ -56,22 +58,26 @@ def test_the_log_and_its_picture(tmp_path, kind):
     with (folder / "metrics.csv").open() as file:
         steps = [0, *(int(row["step"]) for row in csv.DictReader(file))]
     depth = last.config.num_layers
-    assert [(int(row["step"]), int(row["layer"]), int(row["lag"])) for row in rows] == [
-        (s, k, lag) for s in steps for k in range(depth) for lag in range(5)
+    units = ["h"] if last.config.cell == "rnn" else ["i", "f", "g", "o", "c", "h"]
+    assert [(int(r["step"]), int(r["layer"]), int(r["lag"]), r["unit"]) for r in rows] == [
+        (s, k, lag, unit) for s in steps for k in range(depth) for lag in range(5) for unit in units
     ]
     x = corpus.train[: 7 * (len(corpus.train) // 7)].reshape(7, -1).T  # seven streams
     flow = diagnostics.gradient_flow(restore_model(last), x[:5, :4], x[1:6, :4])
-    for row in rows[-5 * depth :]:  # after the last update
-        layer, t = int(row["layer"]), 4 - int(row["lag"])
-        assert float(row["dh"]) == pytest.approx(flow.dh[layer, t], rel=1e-5)
-        if flow.dc is None:
-            assert row["dc"] == row["f_low"] == ""
+    norms = {"h": flow.dh, "c": flow.dc}
+    for row in rows[-5 * depth * len(units) :]:  # after the last update
+        layer, t, unit = int(row["layer"]), 4 - int(row["lag"]), row["unit"]
+        if unit in norms:
+            assert float(row["norm"]) == pytest.approx(norms[unit][layer, t], rel=1e-5)
         else:
-            assert float(row["dc"]) == pytest.approx(flow.dc[layer, t], rel=1e-5)
-            assert row["h_low"] == ""
-        for name, shares in flow.saturation.items():
-            assert float(row[f"{name}_low"]) == pytest.approx(shares.low[layer, t], rel=1e-5)
-            assert float(row[f"{name}_high"]) == pytest.approx(shares.high[layer, t], rel=1e-5)
+            assert row["norm"] == ""
+        if unit in flow.saturation:
+            shares = flow.saturation[unit]
+            assert float(row["low"]) == pytest.approx(shares.low[layer, t], rel=1e-5)
+            assert float(row["high"]) == pytest.approx(shares.high[layer, t], rel=1e-5)
+        else:
+            assert row["low"] == row["high"] == ""
+    assert flow.saturation.keys() | norms.keys() >= set(units)
     assert (folder / "gradients.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -134,6 +140,7 @@ def test_a_log_that_was_lost_does_not_stop_the_run(here, tmp_path):
         lambda text: text + "1,2\n",
         lambda text: text + "x" * 10,
         lambda text: text.replace("0,0,1,", "0,0,3,"),
+        lambda text: re.sub(r"^0,0,1,", "77,0,1,", text, flags=re.MULTILINE),
         lambda text: "",
     ],
 )
@@ -145,8 +152,14 @@ def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
     capsys.readouterr()
     assert here("--resume", "run2", "--epochs", "2") == 2
     err = capsys.readouterr().err
-    assert "run2/gradients.csv must hold a row for each of 2 layers and 5 lags" in err
+    assert "run2/gradients.csv must hold a row for each of 2 layers, 5 lags" in err
     assert err.count("\n") == 1
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "gradients.csv")
+    with pytest.raises(RunFolderError, match="must hold a row for each of 2 layers, 5 lags"):
+        gradient_log.read(tmp_path / "gradients.csv", SETTINGS)
 
 
 def test_it_cannot_begin_in_the_middle_of_a_run(here, capsys):
@@ -179,12 +192,12 @@ def test_a_network_that_overflows_is_still_told(tmp_path):
         parameter.data[...] = 1e200
     ids = np.arange(18).reshape(6, 3) % 11
     rows = gradient_log.measure(model, 7, ids[:-1], ids[1:])
-    assert not all(np.isfinite(row.dh) for row in rows)
+    assert not all(np.isfinite(row.norm) for row in rows)
 
 
 def test_reading_refuses_what_is_no_log(tmp_path):
     path = tmp_path / "gradients.csv"
-    assert gradient_log.read(path, 2, 5) == []
+    assert gradient_log.read(path, SETTINGS) == []
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(RunFolderError, match="move it away"):
-        gradient_log.read(path, 2, 5)
+        gradient_log.read(path, SETTINGS)

@@ -5,17 +5,16 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import functional, gradcheck, reference
+from numpylstm import cells, functional, gradcheck, reference
 from numpylstm.cli import train as train_command
 from numpylstm.model_check import (
-    Window,
     check_examples,
     check_model,
     check_precision,
     pass_of_copy,
     random_state,
-    textbook_loss,
 )
+from numpylstm.models import Window, language_model_forward
 
 MODELS = {
     "2-layer LSTM": {"cell": "lstm", "embedding_size": D},
@@ -49,7 +48,7 @@ def test_every_parameter_of_a_model_to_1e_12(kind, impl, ids):
 @pytest.mark.parametrize("impl", ["fast", "reference"])
 def test_the_examples_of_the_module_to_1e_12(impl):
     reports = check_examples(impl)
-    assert reports.keys() == {"LSTM", "tanh RNN", "relu RNN", "sigmoid RNN"}
+    assert reports.keys() == cells.examples().keys()
     for report in reports.values():
         assert report.passed, f"\n{report}"
         assert report.worst.relative_error <= 1e-12
@@ -75,7 +74,9 @@ def test_the_textbook_loss_is_the_loss_of_the_model(kind, ids, rng):
     state = type(model.zero_state(B))(*(rng.standard_normal((L, B, H)) for _ in
                                         model.zero_state(B)))  # fmt: skip
     loss, _ = model.forward(*ids, state)
-    assert textbook_loss(model.state_dict(), Window(*ids, state)) == pytest.approx(loss, rel=1e-12)
+    window = Window(*ids, state)
+    passed = language_model_forward(model.state_dict(), window, reference, model.config)
+    assert passed.loss == pytest.approx(loss, rel=1e-12)
 
 
 def broken(backward, position, change):
@@ -180,7 +181,7 @@ def test_central_differences_along_directions_pass_a_right_model(V, H, along, rn
     arrays, gradients, _ = pass_of_copy(model, x, y, state, np.float64)
 
     def loss(a):
-        return textbook_loss(a, Window(x, y, state))
+        return language_model_forward(a, Window(x, y, state), reference, model.config).loss
 
     report = gradcheck.check(loss, arrays, gradients, along=along, rng=rng)
     assert report.passed, f"\n{report}"

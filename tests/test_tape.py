@@ -1,6 +1,7 @@
 """The golden tape: five independent workings agree on every number, and grading tells the truth."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import functional, gradcheck, reference, tape
-from numpylstm.model_check import Window, textbook_loss
+from numpylstm.config import ModelConfig
+from numpylstm.models import Window, language_model_forward
 from numpylstm.tape.__main__ import main
 from numpylstm.tape.working import GATES, D, H, L, T, V
 
@@ -175,7 +177,8 @@ def test_the_complex_step_agrees_on_every_gradient():
 
     def loss(a):
         state = nl.LSTMState(a["h0"][:, None], a["c0"][:, None])
-        return textbook_loss(a, Window(IDS, TARGETS, state))
+        config = ModelConfig(hidden_size=H, num_layers=L, embedding_size=D)
+        return language_model_forward(a, Window(IDS, TARGETS, state), reference, config).loss
 
     point = PARAMETERS | {name: array("inputs", name) for name in ("h0", "c0")}
     slopes = gradcheck.complex_step(loss, point)
@@ -375,6 +378,18 @@ def test_files_that_are_not_there(tmp_path, capsys):
     for path in (tmp_path / "absent.json", tmp_path):
         assert main(["check", str(path)]) == 2
         assert "must be a readable file" in capsys.readouterr().err
+
+
+def test_names_in_a_file_are_shown_and_not_obeyed(check):
+    status, _, err = check('{"\\u001b[2J": 1}')
+    assert status == 2
+    assert "\\x1b[2J is not on the tape" in err
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["check", str(tmp_path / "pipe")]) == 2
+    assert "pipe: must be a readable file, got 'a named pipe'" in capsys.readouterr().err
 
 
 def test_show(capsys):

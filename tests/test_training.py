@@ -40,7 +40,9 @@ def new_run(corpus, **changes):
 
 def everything(run):
     """All that a run is, as comparable bytes."""
-    arrays = run.model.state_dict() | {f"v/{k}": v for k, v in run.optimizer.velocity.items()}
+    arrays = run.model.state_dict() | {
+        f"v/{k}": v for k, v in run.optimizer.memory.get("velocity", {}).items()
+    }
     arrays |= {f"s/{k}": v for k, v in run.state._asdict().items()}
     return (
         {name: array.tobytes() for name, array in arrays.items()},

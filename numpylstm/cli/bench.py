@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from numpylstm.benchmark.configurations import CONFIGURATIONS, BenchmarkError
-from numpylstm.cli.common import EXIT_FAILED, CommandError, add_threads, complain, run
+from numpylstm.cli.common import EXIT_FAILED, CommandError, Parser, add_threads, complain, run
 
 QUICK_ROUNDS, ALL_ROUNDS, SCALING_ROUNDS = 5, 9, 3
 QUICK_SECONDS, ALL_SECONDS = 0.5, 1.0
@@ -14,7 +14,7 @@ QUICK_SECONDS, ALL_SECONDS = 0.5, 1.0
 def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     sizes = "\n".join(f"  {name:8}{c}" for name, c in CONFIGURATIONS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="numpylstm-bench",
         description="Training steps per second, next to those of PyTorch, JAX and TensorFlow where "
         "they are installed. Each library has a process of its own, they take turns, and they must "

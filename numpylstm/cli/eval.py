@@ -4,12 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, add_threads, run, set_threads
+from numpylstm.text import printable
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="numpylstm-eval",
         description="Perplexity and accuracy of a checkpoint, with a ledger of what was counted.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -105,7 +106,7 @@ def command(
             ("accuracy", f"{result.accuracy:.4f}"),
         ]  # fmt: skip
     for label, content in lines:
-        print(f"{label:15}{content}")
+        print(f"{label:15}{printable(content)}")
 
 
 if __name__ == "__main__":

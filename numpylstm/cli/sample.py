@@ -4,12 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, add_threads, run, set_threads
+from numpylstm.text import printable
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="numpylstm-sample",
         description="Text from a checkpoint, which carries its own vocabulary.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -66,7 +67,7 @@ def command(
     tokens = tokens_like(saved.config, prompt) or [EOS if level == "word" else "\n"]
     if unknown := vocabulary.unknown(tokens):
         print(
-            f"not in the vocabulary, read as {UNK}: {' '.join(map(repr, unknown))}",
+            f"not in the vocabulary, read as {UNK}: {printable(' '.join(map(repr, unknown)))}",
             file=sys.stderr,
         )
     ids, _ = vocabulary.encode(tokens)
@@ -77,7 +78,8 @@ def command(
         )
     except ValueError as error:
         raise CommandError(str(error)) from error
-    print(prompt + detokenize(vocabulary.decode(drawn), level, after=prompt))
+    written = detokenize(vocabulary.decode(drawn), level, after=prompt)
+    print(printable(prompt + written, lines=True))
 
 
 if __name__ == "__main__":

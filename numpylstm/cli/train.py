@@ -4,12 +4,20 @@ import argparse
 import os
 import re
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, add_settings, add_threads, flag, run, set_threads
-from numpylstm.config import PRESETS, TrainConfig, from_preset
+from numpylstm.cli.common import (
+    CommandError,
+    Parser,
+    add_settings,
+    add_threads,
+    flag,
+    run,
+    set_threads,
+)
+from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
+from numpylstm.text import printable
 
 if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
     from numpylstm.data import Corpus
@@ -40,14 +48,14 @@ def table_of_presets() -> str:
     names = list(dict.fromkeys(name for preset in PRESETS.values() for name in preset))
     lines = ["presets:", " " * 18 + "".join(f"{preset:>10}" for preset in PRESETS)]
     for name in names:
-        default = next(f.default for f in fields(TrainConfig) if f.name == name)
+        default = next(f.default for f in settings_of(TrainConfig) if f.name == name)
         values = (preset.get(name, default) for preset in PRESETS.values())
         cells = ("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)
                  for v in values)  # fmt: skip
         lines.append(f"  {name.replace('_', '-'):16}" + "".join(f"{cell:>10}" for cell in cells))
     shared = [
         f"{flag(f.name)} {f.default}"
-        for f in fields(TrainConfig)
+        for f in settings_of(TrainConfig)
         if f.name not in names and f.default is not None and not isinstance(f.default, bool)
     ]
     lines.append("  and in all of them: " + ", ".join(shared))
@@ -56,7 +64,7 @@ def table_of_presets() -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="numpylstm-train",
         description="Train a recurrent language model whose gradients are written by hand. "
         "Without flags: the demo preset on Python's own language reference, about a minute.",
@@ -141,7 +149,9 @@ def train_in(
     from numpylstm.training import describe
 
     run_folder.begin(folder, training_run)
-    print(f"numpylstm {__version__}: {describe(training_run)}\n{corpus}", flush=True)
+    print(
+        f"numpylstm {__version__}: {describe(training_run)}\n{printable(str(corpus))}", flush=True
+    )
     again = ["numpylstm-train", "--resume", str(folder)]
     if save_every is not None:
         again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]

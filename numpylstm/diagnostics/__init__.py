@@ -5,7 +5,6 @@ by finite differences, the complex step or an exact identity in the tests.
 """
 
 from numpylstm.diagnostics.activations import (
-    CellActivations,
     GateSaturation,
     cell_activations,
     gate_saturation,
@@ -46,7 +45,6 @@ from numpylstm.diagnostics.probe import (
 __all__ = [
     "CarouselNorms",
     "CarouselSplit",
-    "CellActivations",
     "CellFlow",
     "Flow",
     "GateSaturation",

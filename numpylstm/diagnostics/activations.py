@@ -1,32 +1,17 @@
 """What the cells of a model do while it reads: gates, cell states and how often a gate is shut."""
 
+from collections import namedtuple
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_array, check_ids
-from numpylstm.layers import LSTM, LSTMState
+from numpylstm.cells import CELLS, State
+from numpylstm.checks import check_ids
+from numpylstm.config import either
 from numpylstm.models import LanguageModel, SequenceClassifier
 
 Array = NDArray[Any]
-
-
-class CellActivations(NamedTuple):
-    """The values of one LSTM layer at every step of a text; all arrays are (T, B, H)."""
-
-    i: Array
-    """Input gate, in (0, 1): how much of the candidate is written."""
-    f: Array
-    """Forget gate, in (0, 1): how much of the old cell is kept."""
-    g: Array
-    """Candidate, in (-1, 1): what would be written."""
-    o: Array
-    """Output gate, in (0, 1): how much of the cell is shown."""
-    c: Array
-    """Cell state, without bounds."""
-    h: Array
-    """Hidden state, ``o * tanh(c)``."""
 
 
 class GateSaturation(NamedTuple):
@@ -39,8 +24,8 @@ class GateSaturation(NamedTuple):
 
 
 def cell_activations(
-    model: LanguageModel | SequenceClassifier, ids: Array, state: LSTMState | None = None
-) -> list[CellActivations]:
+    model: LanguageModel | SequenceClassifier, ids: Array, state: State | None = None
+) -> list[Any]:
     """Read a text and keep what every cell did.
 
     Nothing is dropped, and a pending forward pass of the model is left alone.
@@ -48,7 +33,7 @@ def cell_activations(
     Parameters
     ----------
     model : LanguageModel or SequenceClassifier
-        With LSTM layers.
+        With cells that have gates.
     ids : (T, B) integers in [0, V)
         The text; ``ids[:, None]`` makes one stream of a sequence (T,).
     state : LSTMState, optional
@@ -56,13 +41,16 @@ def cell_activations(
 
     Returns
     -------
-    list of CellActivations
-        One for each layer, from the input up.
+    list of NamedTuple
+        One for each layer, from the input up, with an array (T, B, H) for each unit of the cell, by
+        its name. Of an LSTM: the gates ``i`` (how much of the candidate is written), ``f`` (how
+        much of the old cell is kept) and ``o`` (how much of it is shown), in (0, 1); the candidate
+        ``g``, in (-1, 1); the cell ``c``, without bounds; and ``h = o * tanh(c)``.
 
     Raises
     ------
     TypeError
-        If the cells of the model are not LSTM cells, which alone have gates.
+        If the cells of the model have no gates.
     ValueError
         If ids are not (T, B) or out of range, or the state does not fit.
 
@@ -77,28 +65,28 @@ def cell_activations(
     """
     where = "cell_activations"
     recurrent = model.encoder.recurrent
-    if not isinstance(recurrent, LSTM):
+    cell = recurrent.cell
+    if not any(unit.role == "gate" for unit in cell.units):
+        gated = [c.name for c in CELLS.values() if any(unit.role == "gate" for unit in c.units)]
         raise TypeError(
-            f"{where}: the model must have cell='lstm', got a {type(recurrent).__name__}; "
-            "a vanilla cell has no gates and no cell state"
+            f"{where}: the model must have cell={either(gated)}, got a {cell.title}; it "
+            "has no gates"
         )
     check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
     ids = np.asarray(ids)
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
-    if not isinstance(state, LSTMState):
-        raise TypeError(f"{where}: state must be LSTMState(h, c), got {type(state).__name__}")
-    shape = (len(recurrent.layers), ids.shape[1], recurrent.hidden_size)
-    for name, part in zip(state._fields, state, strict=True):
-        check_array(
-            where, f"state.{name}", part, shape, recurrent.dtype, "(L, B, H); B is that of ids"
-        )
+    recurrent.check_state(where, "state", state, ids.shape[1])
+    forward, _ = cell.functions(recurrent.f)
+    names = [unit.name for unit in cell.units]
+    Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
     layers = []
-    for layer, weights in enumerate(recurrent.layers):
-        x, _, _, cache = recurrent.f.lstm_forward(
-            x, state.h[layer], state.c[layer], *(p.data for p in weights)
-        )
-        layers.append(CellActivations(cache.i, cache.f, cache.g, cache.o, cache.c, cache.h))
+    for layer, parameters in enumerate(recurrent.layers):
+        x, *_, cache = forward(
+            x, *(part[layer] for part in state), *(p.data for p in parameters),
+            **cell.arguments(recurrent.options),
+        )  # fmt: skip
+        layers.append(Activations(*(getattr(cache, name) for name in names)))
     return layers
 
 

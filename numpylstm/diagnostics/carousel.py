@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
+from numpylstm.cells import CELLS
 from numpylstm.checks import check_sizes
-from numpylstm.diagnostics.steps import step_cache, step_jacobian
+from numpylstm.diagnostics.steps import cell_of, step_cache, step_jacobian
 
 Array = NDArray[Any]
 
@@ -150,24 +151,29 @@ def carousel_share(
 
 
 def _splits(cache: reference.LSTMCache) -> Iterator[tuple[Array, Array]]:
-    """Direct and indirect part of d c_t / d c0, (B, H, H), for t = 1 ... T."""
+    """Direct and indirect part of d memory_t / d memory_0, (B, H, H), for t = 1 ... T."""
     T, B, H = cache.h.shape
+    kept = getattr(cache, str(cell_of(cache).keep))  # (T, B, H)
     direct = np.broadcast_to(np.eye(H), (B, H, H))
-    indirect = Q = np.zeros((B, H, H))
+    indirect = np.zeros((B, H, H))
     for t in range(T):
-        J = step_jacobian(step_cache(cache, t))  # (B, 2H, 2H): rows h_t, c_t; columns of step t-1
-        dh_dh, dh_dc = J[:, :H, :H], J[:, :H, H:]
-        dc_dh, f = J[:, H:, :H], cache.f[t][:, :, None]  # the block dc/dc is diag(f)
-        before = direct + indirect
-        direct = f * direct
-        indirect = f * indirect + dc_dh @ Q
-        Q = dh_dh @ Q + dh_dc @ before
+        J = step_jacobian(step_cache(cache, t))  # (B, S, S); the memory is the last block of S
+        if t == 0:
+            rest = np.zeros((B, J.shape[1] - H, H))  # of the state before: d rest / d memory_0
+        keep = kept[t][:, :, None]
+        before = np.concatenate([rest, direct + indirect], axis=1)  # (B, S, H)
+        around = J[:, -H:].copy()
+        around[:, :, -H:] -= keep * np.eye(H)  # all but the straight way; of an LSTM, 0
+        direct = keep * direct
+        indirect = keep * indirect + around @ before
+        rest = J[:, :-H] @ before
         yield direct, indirect
 
 
 def _check_cache(where: str, cache: Any) -> None:
-    if not isinstance(cache, reference.LSTMCache) or cache.h.ndim != 3:
+    able = {cell.cache: cell.title for cell in CELLS.values() if cell.keep is not None}
+    if type(cache).__name__ not in able or cache.h.ndim != 3:
         raise TypeError(
-            f"{where}: cache must be the LSTMCache of a sequence, as reference.lstm_forward "
-            f"returns it, got {type(cache).__name__}; the vanilla cell has no carousel"
+            f"{where}: cache must be the {' or '.join(able)} of a sequence, as the textbook's "
+            f"forward pass returns it, got {type(cache).__name__}; the vanilla cell has no carousel"
         )

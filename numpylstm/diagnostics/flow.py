@@ -9,28 +9,37 @@ Sources: Bengio, Simard and Frasconi (1994); Pascanu, Mikolov and Bengio (2013),
 Karpathy, Johnson and Fei-Fei (2016), section 4.2, for the share of saturated gates.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import reference
+from numpylstm.cells import State, examples
 from numpylstm.diagnostics.steps import (
     Cache,
+    cell_of,
     check_cache,
     forward_pass,
+    options_of,
     step_cache,
     step_jacobian,
     steps_back,
 )
-from numpylstm.models import LanguageModel, State
+from numpylstm.models import LanguageModel
 
 Array = NDArray[Any]
 
 SATURATED = 0.05
 """A sigmoid below this is shut, above 1 minus this is open. Its slope there is a fifth of the
 steepest. For a tanh the same points of the curve are -0.9 and 0.9."""
+
+ENDS = {
+    "sigmoid": (SATURATED, 1 - SATURATED),
+    "tanh": (2 * SATURATED - 1, 1 - 2 * SATURATED),
+    "relu": (np.nextafter(0, 1), np.inf),  # dead; it has no upper end
+}
+"""The flat parts of a curve: below the first number, and above the second."""
 
 
 class Saturation(NamedTuple):
@@ -47,7 +56,7 @@ class Flow(NamedTuple):
     """
 
     dh: Array  # (L, T): norm of dL_T/dh_t
-    dc: Array | None  # (L, T): norm of dL_T/dc_t, None for the vanilla cell
+    dc: Array | None  # (L, T): norm of dL_T/dc_t, None where h is the whole state
     saturation: Mapping[str, Saturation]  # i, f, g, o of the LSTM; h of the vanilla cell
     caches: list[Cache]  # one for each layer, for `step_jacobians` and `carousel`
 
@@ -88,13 +97,12 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
         cache = passed.caches[layer]
         dx = np.empty_like(cache.x)
         for step in steps_back(upstream, cache):
-            dh[layer, step.t] = np.linalg.norm(step.dh)
-            if step.dc is not None:
-                dc[layer, step.t] = np.linalg.norm(step.dc)
+            dh[layer, step.t] = np.linalg.norm(step.dstate[0])
+            dc[layer, step.t] = np.linalg.norm(step.dstate[-1])
             dx[step.t] = step.dx
         upstream = dx
-    is_lstm = isinstance(passed.caches[0], reference.LSTMCache)
-    return Flow(dh, dc if is_lstm else None, _saturation(passed.caches), passed.caches)
+    has_memory = len(model.encoder.recurrent.cell.states) > 1
+    return Flow(dh, dc if has_memory else None, _saturation(passed.caches), passed.caches)
 
 
 def step_jacobians(cache: Cache) -> Array:
@@ -141,10 +149,9 @@ def compare_cells(
     hidden_size: int,
     num_layers: int = 1,
     init_scale: float | None = None,
-    forget_biases: Iterable[float] = (0.0, 1.0, 3.0),
     seed: int = 0,
 ) -> dict[str, CellFlow]:
-    """Gradient flow at initialisation, in vanilla cells and LSTMs side by side.
+    """Gradient flow at initialisation, in the examples of all cells side by side.
 
     All read the same ids through the same embedding table, from a state of zeros.
 
@@ -155,29 +162,20 @@ def compare_cells(
         V, H and L; the embedding has H columns.
     init_scale : float, optional
         Parameters are U(-init_scale, init_scale); by default 1 / sqrt(H).
-    forget_biases : iterable of float
-        An LSTM for each.
     seed : int
 
     Returns
     -------
     dict of name -> CellFlow
-        ``RNN sigmoid``, ``RNN tanh``, ``RNN relu``, ``LSTM, forget bias 0``, ...
+        Those of `numpylstm.cells.examples`: ``RNN sigmoid``, ``RNN tanh``, ``RNN relu``,
+        ``LSTM, forget bias 0``, ...
     """
     scale = 1 / np.sqrt(hidden_size) if init_scale is None else init_scale
-    cells: dict[str, dict[str, Any]] = {
-        f"RNN {activation}": {"cell": "rnn", "activation": activation}
-        for activation in ("sigmoid", "tanh", "relu")
-    }
-    cells |= {
-        f"LSTM, forget bias {bias:g}": {"cell": "lstm", "forget_bias": bias}
-        for bias in forget_biases
-    }
     results = {}
-    for name, options in cells.items():
+    for name, settings in examples().items():
         model = LanguageModel(
             vocab_size, hidden_size, num_layers, init_scale=scale, dtype="float64", rng=seed,
-            **options,
+            **settings,
         )  # fmt: skip
         flow = gradient_flow(model, x, y)
         results[name] = CellFlow(flow, singular_values(flow.caches[0]))
@@ -186,18 +184,14 @@ def compare_cells(
 
 def _saturation(caches: list[Cache]) -> dict[str, Saturation]:
     """The shares for each kind of unit; of layer after layer, step after step."""
-    sigmoid, tanh = (SATURATED, 1 - SATURATED), (2 * SATURATED - 1, 1 - 2 * SATURATED)
-    first = caches[0]
-    if isinstance(first, reference.LSTMCache):
-        ends = {"i": sigmoid, "f": sigmoid, "g": tanh, "o": sigmoid}
-    elif first.activation == "relu":
-        ends = {"h": (np.nextafter(0, 1), np.inf)}  # dead; a relu has no upper end
-    else:
-        ends = {"h": sigmoid if first.activation == "sigmoid" else tanh}
+    options = options_of(caches[0])
     shares = {}
-    for name, (low, high) in ends.items():
-        values = [getattr(cache, name) for cache in caches]  # L times (T, B, H)
-        shares[name] = Saturation(
+    for unit in cell_of(caches[0]).units:
+        if unit.curve is None:
+            continue
+        low, high = ENDS[options.get(unit.curve, unit.curve)]
+        values = [getattr(cache, unit.name) for cache in caches]  # L times (T, B, H)
+        shares[unit.name] = Saturation(
             np.stack([(value < low).mean(axis=(1, 2)) for value in values]),
             np.stack([(value > high).mean(axis=(1, 2)) for value in values]),
         )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Any
 
+from numpylstm.cells import CELLS
 from numpylstm.checks import check_sizes, check_whole
+from numpylstm.config import either
 from numpylstm.diagnostics.probe import Probe, probe
 from numpylstm.tasks import DelayedCopy, Recipe, Task
 
@@ -129,20 +132,20 @@ def memory_horizon(
         check_whole("memory_horizon", "every distance", distance)
     kinds = [split_cell(cell) for cell in cells]  # all are checked before the first is trained
     points = []
-    for cell, (kind, activation) in zip(cells, kinds, strict=True):
-        recipe = recipes[cell] if cell in recipes else recipes[kind]
-        recipe = recipe if steps is None else replace(recipe, steps=steps)
+    for cell, (kind, options) in zip(cells, kinds, strict=True):
         for distance in sorted(distances):
             task = task_at(distance)
+            recipe = recipes.get(cell, recipes.get(kind, task.recipe))
+            recipe = recipe if steps is None else replace(recipe, steps=steps)
             enough = task.floor + 0.05 * (task.chance - task.floor)
             runs = [
                 probe(
                     task,
                     kind,
-                    activation=activation,
                     recipe=recipe,
                     rng=seed,
                     stop_at=enough,
+                    **options,
                 )
                 for seed in seeds
             ]
@@ -152,12 +155,14 @@ def memory_horizon(
     return Horizon(tuple(points))
 
 
-def split_cell(cell: str) -> tuple[str, str]:
-    """From "rnn-relu" to ("rnn", "relu"); the activation is tanh where none is named."""
-    kind, _, activation = cell.partition("-")
-    if kind not in ("rnn", "lstm") or (kind == "lstm" and activation):
-        raise ValueError(
-            "memory_horizon: cells must be 'rnn', 'rnn-relu', 'rnn-sigmoid' or 'lstm', got "
-            f"{cell!r}"
-        )
-    return kind, activation or "tanh"
+def split_cell(cell: str) -> tuple[str, dict[str, Any]]:
+    """From "rnn-relu" to ("rnn", {"activation": "relu"})."""
+    known: dict[str, tuple[str, dict[str, Any]]] = {}
+    for kind in CELLS.values():
+        known[kind.name] = kind.name, {}
+        for name, option in kind.options.items():
+            for choice in option.choices or ():
+                known[f"{kind.name}-{choice}"] = kind.name, {name: choice}
+    if cell not in known:
+        raise ValueError(f"memory_horizon: cells must be {either(known)}, got {cell!r}")
+    return known[cell]

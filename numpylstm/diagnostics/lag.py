@@ -21,12 +21,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import State
 from numpylstm.checks import check_whole
-from numpylstm.diagnostics.steps import Cache, check_cache, forward_pass, steps_back
-from numpylstm.models import LanguageModel, State
+from numpylstm.diagnostics.steps import (
+    Cache,
+    cell_of,
+    check_cache,
+    forward_pass,
+    options_of,
+    steps_back,
+)
+from numpylstm.models import LanguageModel
 
 Array = NDArray[Any]
-WEIGHTS = ("Wx", "Wh", "b")
 
 
 @dataclass(frozen=True)
@@ -107,13 +114,13 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
     True
     """
     _check_dhs("lag_table", dhs, cache)
-    return LagTable(_tables(dhs, [cache], WEIGHTS))
+    return LagTable(_tables(dhs, [cache], _names(cache)))
 
 
 def lag_norms(dhs: Array, cache: Cache) -> dict[str, Array]:
     """As `lag_table`, but only the Euclidean norm of each part: name -> (T, T)."""
     _check_dhs("lag_norms", dhs, cache)
-    return _norm_tables(dhs, [cache], WEIGHTS)
+    return _norm_tables(dhs, [cache], _names(cache))
 
 
 def model_lag_table(
@@ -154,12 +161,17 @@ def model_lag_norms(
     return _norm_tables(passed.dhs, passed.caches, _paths(model))
 
 
+def _names(cache: Cache) -> tuple[str, ...]:
+    return cell_of(cache).parameters(options_of(cache))
+
+
 def _paths(model: LanguageModel) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in model.encoder.recurrent.parameters())
 
 
 def _parts(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, int, int, Array]]:
-    """(t, k, n, part): loss at t, lag k, n-th weight (three of each layer, from the input up)."""
+    """(t, k, n, part): loss at t, lag k, n-th parameter of all layers, from the input up."""
+    sizes = [len(_names(cache)) for cache in caches]
     for t in range(len(dhs)):
         upstream = np.zeros_like(dhs[: t + 1])
         upstream[t] = dhs[t]  # the loss at t and no other
@@ -167,8 +179,8 @@ def _parts(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, int, int, Arr
             dx = np.empty_like(upstream, shape=(t + 1, *caches[layer].x.shape[1:]))
             for step in steps_back(upstream, caches[layer]):
                 dx[step.t] = step.dx
-                for n, part in enumerate((step.dWx, step.dWh, step.db)):
-                    yield t, t - step.t, 3 * layer + n, part
+                for n in range(sizes[layer]):
+                    yield t, t - step.t, sum(sizes[:layer]) + n, step.dparameters[n]
             upstream = dx  # what the layer asks of the one below, at t and before
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,13 +57,13 @@ def probe(
     task: Task,
     cell: str = "lstm",
     *,
-    activation: str = "tanh",
     recipe: Recipe | None = None,
     rng: int = 0,
     num_sequences: int = 2000,
     check_every: int = 100,
     stop_at: float | None = None,
     progress: Callable[[CurvePoint], object] | None = None,
+    **options: Any,
 ) -> Probe:
     """Train a network on a task, and measure its loss on fresh sequences.
 
@@ -76,8 +76,6 @@ def probe(
     task : Task
         One of `numpylstm.tasks`.
     cell : "lstm" or "rnn"
-    activation : "tanh", "relu" or "sigmoid"
-        Of the vanilla cell.
     recipe : Recipe, optional
         By default ``task.recipe``.
     rng : int
@@ -93,6 +91,8 @@ def probe(
         not flatter it.
     progress : callable, optional
         Called with each point of the curve.
+    options
+        Those of the cell, such as ``activation="relu"``; by default the recipe's.
 
     Returns
     -------
@@ -115,11 +115,10 @@ def probe(
         task.vocab_size,
         recipe.hidden_size,
         cell=cell,
-        activation=activation,
-        forget_bias=recipe.forget_bias,
         init_scale=recipe.init_scale,
         rng=for_model,
         average_across_timesteps=True,
+        **recipe.options_for(cell) | options,
     )
     parameters = model.parameters()
     optimizer = SGD(parameters, recipe.lr, recipe.momentum)

@@ -1,8 +1,8 @@
 """Backpropagation through time, one step at a time, for whoever wants to look in between.
 
 `numpylstm.reference` adds up what each step contributes; here each step is handed out before it is
-added. The mathematics stays in the reference: every step is one call of `rnn_step_backward` or
-`lstm_step_backward`.
+added. The mathematics stays in the reference: every step is one call of the cell's own backward
+step, such as `lstm_step_backward`.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,28 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.checks import check_array, check_ids
-from numpylstm.layers import RNN
-from numpylstm.models import LanguageModel, State
+from numpylstm.cells import CELLS, Cell, State
+from numpylstm.checks import check_ids
+from numpylstm.models import LanguageModel, Window, language_model_forward
 
 Array = NDArray[Any]
-Cache = reference.RNNCache | reference.LSTMCache
+Cache = Any
+"""What a forward pass of a cell leaves, a NamedTuple such as `numpylstm.reference.LSTMCache`."""
 
 
 class StepBack(NamedTuple):
     """What backpropagation knows when it has passed step t.
 
-    ``dh`` and ``dc`` are total derivatives: through everything that used h_t and c_t. The weights'
-    gradients are the part of step t alone.
+    ``dstate`` are total derivatives, through everything that used the state of step t. The
+    gradients of the parameters are the part of step t alone.
     """
 
     t: int
-    dh: Array  # (B, H)
-    dc: Array | None  # (B, H); None for the vanilla cell
+    dstate: tuple[Array, ...]  # (B, H) for each field of the state
     dx: Array  # (B, D)
-    dWx: Array
-    dWh: Array
-    db: Array
+    dparameters: tuple[Array, ...]
 
 
 def step_cache(cache: Cache, t: int) -> Cache:
@@ -41,16 +39,29 @@ def step_cache(cache: Cache, t: int) -> Cache:
     return _replace_values(cache, lambda values: values[t])
 
 
+def cell_of(cache: Cache) -> Cell:
+    """The cell that left this cache."""
+    return next(cell for cell in CELLS.values() if cell.cache == type(cache).__name__)
+
+
+def options_of(cache: Cache) -> dict[str, Any]:
+    """The options of the cell that left this cache, as far as the backward pass needs them."""
+    cell = cell_of(cache)
+    return {name: getattr(cache, name) for name in cell.options if name in cache._fields}
+
+
 def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
-    """The cache with all its values changed, and its weights as they are."""
-    names = [name for name in cache._fields if name not in ("Wx", "Wh", "activation")]
-    changed: dict[str, Any] = {name: change(getattr(cache, name)) for name in names}
-    return cache._replace(**changed)
+    """The cache with all its values changed, and its parameters and options as they are."""
+    cell = cell_of(cache)
+    kept = {"Wx", "Wh", "b", *cell.vectors, *cell.options}
+    names = [name for name in cache._fields if name not in kept]
+    return cache._replace(**{name: change(getattr(cache, name)) for name in names})
 
 
 def check_cache(where: str, cache: Any) -> None:
     """Raise a TypeError unless this is the cache of a sequence from the textbook."""
-    if not isinstance(cache, Cache) or cache.h.ndim != 3:
+    known = {cell.cache for cell in CELLS.values()}
+    if type(cache).__name__ not in known or cache.h.ndim != 3:
         raise TypeError(
             f"{where}: cache must be that of a sequence from numpylstm.reference, got "
             f"{type(cache).__module__}.{type(cache).__name__}"
@@ -65,26 +76,26 @@ def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
     dhs : (t + 1, B, H)
         What is asked of each hidden state. With fewer steps than the cache has, the walk begins in
         the middle of the sequence, and nothing arrives there from later steps.
-    cache : RNNCache or LSTMCache
-        Of `numpylstm.reference`, for a sequence.
+    cache : NamedTuple
+        Of a cell of `numpylstm.reference`, for a sequence.
 
     Yields
     ------
     StepBack
     """
-    dh_next = np.zeros_like(dhs[0])
-    dc_next = np.zeros_like(dhs[0])
+    cell = cell_of(cache)
+    _, backward = cell.step_functions(reference)
+    dstate = [np.zeros_like(dhs[0]) for _ in cell.states]
     for t in reversed(range(len(dhs))):
         step = step_cache(cache, t)
-        dh = dhs[t] + dh_next
-        if isinstance(step, reference.RNNCache):
-            dx, dh_next, dWx, dWh, db = reference.rnn_step_backward(dh, step)
-            yield StepBack(t, dh, None, dx, dWx, dWh, db)
-        else:
-            # c_t was used by step t+1 and by h_t; the step adds the second part within itself
-            dc = dc_next + dh * step.o * (1 - step.tanh_c * step.tanh_c)
-            dx, dh_next, dc_next, dWx, dWh, db = reference.lstm_step_backward(dh, dc_next, step)
-            yield StepBack(t, dh, dc, dx, dWx, dWh, db)
+        dstate[0] = dhs[t] + dstate[0]
+        total = list(dstate)
+        if cell.show is not None:  # the memory was used by step t+1 and, within the step, by h
+            show, memory = getattr(step, cell.show), getattr(step, cell.states[-1])
+            total[-1] = dstate[-1] + dstate[0] * show * (1 - np.tanh(memory) ** 2)
+        dx, *rest = backward(*dstate, step)
+        dstate = rest[: len(cell.states)]
+        yield StepBack(t, tuple(total), dx, tuple(rest[len(cell.states) :]))
 
 
 def step_jacobian(step: Cache) -> Array:
@@ -94,8 +105,8 @@ def step_jacobian(step: Cache) -> Array:
 
     Parameters
     ----------
-    step : RNNCache or LSTMCache
-        Of one step.
+    step : NamedTuple
+        The cache of one step.
 
     Returns
     -------
@@ -103,17 +114,16 @@ def step_jacobian(step: Cache) -> Array:
         ``J[b, j, k]`` is d state_t[j] / d state_{t-1}[k]. The state is h, S = H, for the vanilla
         cell, and h followed by c, S = 2H, for the LSTM.
     """
+    cell = cell_of(step)
+    _, backward = cell.step_functions(reference)
+    fields = len(cell.states)
     B, H = step.h.shape
-    S = H if isinstance(step, reference.RNNCache) else 2 * H
+    S = fields * H
     J = np.empty((B, S, S), step.h.dtype)
     for row in range(B):
         copies = _replace_values(step, lambda v: np.repeat(v[row : row + 1], S, axis=0))  # noqa: B023
-        if isinstance(copies, reference.RNNCache):
-            _, J[row], *_ = reference.rnn_step_backward(np.eye(H), copies)
-        else:
-            dh, dc = np.hsplit(np.eye(S), 2)
-            _, dh_prev, dc_prev, *_ = reference.lstm_step_backward(dh, dc, copies)
-            J[row] = np.concatenate([dh_prev, dc_prev], axis=1)
+        _, *rest = backward(*np.hsplit(np.eye(S), fields), copies)
+        J[row] = np.hstack(rest[:fields])
     return J
 
 
@@ -151,33 +161,11 @@ def forward_pass(
     where = "diagnostics"
     check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
     check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
-    stack = model.encoder.recurrent
     state = model.zero_state(x.shape[1]) if state is None else state
-    if not isinstance(state, stack.State):
-        raise TypeError(
-            f"{where}: state must be {stack.State.__name__}, got {type(state).__name__}; "
-            "model.zero_state(batch_size) makes one"
-        )
-    for field, part in zip(state._fields, state, strict=True):
-        shape = (len(stack.layers), x.shape[1], stack.hidden_size)
-        check_array(where, f"state.{field}", part, shape, stack.dtype, "(L, B, H); B is x's")
-
+    model.encoder.recurrent.check_state(where, "state", state, x.shape[1])
     arrays = {path: array.astype(np.float64) for path, array in model.state_dict().items()}
-    hs, _ = reference.embedding_forward(x, arrays["embedding.W"])
-    caches: list[Cache] = []
-    for layer in range(len(stack.layers)):
-        Wx, Wh, b = (arrays[f"{stack.cell}.{layer}.{key}"] for key in ("Wx", "Wh", "b"))
-        initial = [part[layer].astype(np.float64) for part in state]
-        if isinstance(stack, RNN):
-            hs, _, cache = reference.rnn_forward(hs, initial[0], Wx, Wh, b, stack.activation)
-        else:
-            hs, _, _, cache = reference.lstm_forward(hs, initial[0], initial[1], Wx, Wh, b)
-        caches.append(cache)
-    W = arrays["embedding.W"].T if model.decoder.tied else arrays["decoder.W"]
-    logits, decoder = reference.linear_forward(hs, W, arrays["decoder.b"])
-    loss, criterion = reference.sequence_cross_entropy_forward(
-        logits, y, None, **model.criterion.averaging
-    )
-    dlogits = reference.sequence_cross_entropy_backward(criterion)
-    dhs, _, _ = reference.linear_backward(dlogits, decoder)
-    return WindowPass(caches, dhs, float(loss))
+    window = Window(x, y, tuple(part.astype(np.float64) for part in state))
+    passed = language_model_forward(arrays, window, reference, model.config)
+    dlogits = reference.sequence_cross_entropy_backward(passed.criterion)
+    dhs, _, _ = reference.linear_backward(dlogits, passed.decoder)
+    return WindowPass(passed.cells, dhs, float(passed.loss))

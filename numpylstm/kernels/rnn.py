@@ -47,7 +47,7 @@ def through_activation(dh, h, activation, da):
             da[k] = dh[k] * (one - h[k] * h[k])
     elif activation == RELU:
         for k in range(h.size):
-            da[k] = dh[k] * (one if h[k] > zero else zero)
+            da[k] = dh[k] * (one if h[k] > zero else h[k])  # 0, or NaN where h is
     else:
         for k in range(h.size):
             da[k] = dh[k] * (h[k] * (one - h[k]))

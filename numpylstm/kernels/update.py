@@ -13,19 +13,24 @@ BLOCK = 4096  # elements whose squares are summed together; the partial sums are
 
 @inner
 def block_sum_of_squares(g):
-    """Return sum(g ** 2) of at most BLOCK elements: LANES sums side by side, added in order."""
+    """Return sum(g ** 2) of at most BLOCK elements: LANES sums side by side, added in order.
+
+    The sums are float64: the square of a float32 overflows at 2e19 and vanishes at 1e-23.
+    """
     widest_vectors()
-    total = g.dtype.type(0)
+    total = 0.0
     whole = g.size // LANES * LANES
     if whole > 0:
-        sums = np.zeros_like(g[:LANES])
+        sums = np.zeros(LANES)
         for start in range(0, whole, LANES):
             piece = g[start : start + LANES]
             for k in range(LANES):
-                sums[k] += piece[k] * piece[k]
+                value = np.float64(piece[k])
+                sums[k] += value * value
         for value in sums:
             total += value
-    for value in g[whole:]:
+    for number in g[whole:]:
+        value = np.float64(number)
         total += value * value
     return total
 

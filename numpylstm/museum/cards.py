@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from numpylstm import doctor, gradcheck
 from numpylstm.museum.mutants import MUTANTS
-from numpylstm.museum.patient import case, forward, functions
+from numpylstm.museum.patient import case
 from numpylstm.museum.school import Lesson, train
 
 SHOWN = 0.9
@@ -19,8 +19,7 @@ def _slopes(cell: str, equal_layers: bool) -> dict[str, NDArray[Any]]:
     """Measured slopes of the patient: all mutants of one kind have one forward pass."""
     sample = case(next(m for m in MUTANTS.values()
                        if (m.cell, m.equal_layers) == (cell, equal_layers)))  # fmt: skip
-    f = functions(None)
-    return gradcheck.complex_step(lambda a: forward({**sample.fixed, **a}, f)[0], sample.arrays)
+    return gradcheck.complex_step(lambda a: sample.f({**sample.fixed, **a}), sample.arrays)
 
 
 @cache

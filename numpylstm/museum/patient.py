@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import gradcheck, reference
-from numpylstm.models import LanguageModel
+from numpylstm.cells import CELLS
+from numpylstm.config import ModelConfig
+from numpylstm.models import (
+    ForwardPass,
+    LanguageModel,
+    Window,
+    language_model_forward,
+    parameter_shapes,
+)
 from numpylstm.museum import around
 from numpylstm.museum.mutant import Mutant
 
@@ -21,7 +29,6 @@ Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
-WEIGHTS = ("Wx", "Wh", "b")
 
 
 def functions(mutant: Mutant | None) -> SimpleNamespace:
@@ -33,79 +40,62 @@ def functions(mutant: Mutant | None) -> SimpleNamespace:
                            zero_gradients=modules[around].zero_gradients)  # fmt: skip
 
 
-def parameters(
-    rng: np.random.Generator,
-    cell: str = "lstm",
-    *,
-    D: int = D,
-    H: int = H,
-    V: int = V,
-    L: int = L,
-    scale: float = 0.5,
-) -> Arrays:
+def parameters(rng: np.random.Generator, config: ModelConfig, V: int, scale: float) -> Arrays:
     """Parameters by path, all random, biases too."""
-    columns = (4 if cell == "lstm" else 1) * H
-    shapes: dict[str, tuple[int, ...]] = {"embedding.W": (V, D)}
-    for layer in range(L):
-        shapes[f"{cell}.{layer}.Wx"] = (D if layer == 0 else H, columns)
-        shapes[f"{cell}.{layer}.Wh"] = (H, columns)
-        shapes[f"{cell}.{layer}.b"] = (columns,)
-    shapes |= {"decoder.W": (H, V), "decoder.b": (V,)}
-    return {path: scale * rng.standard_normal(shape) for path, shape in shapes.items()}
+    return {path: scale * rng.standard_normal(shape) for path, shape in parameter_shapes(config, V)}
 
 
-def layers_of(arrays: Mapping[str, Array]) -> list[str]:
-    """``["lstm.0", "lstm.1"]``."""
-    return [path.removesuffix(".Wh") for path in arrays if path.endswith(".Wh")]
+def with_states(arrays: Arrays, config: ModelConfig, make: Callable[[str], Array]) -> Arrays:
+    """The arrays, and for each layer what the window before left and what the next one asks for."""
+    states = [
+        f"{config.cell}.{layer}.{name}"
+        for layer in range(config.num_layers)
+        for state in CELLS[config.cell].states
+        for name in (f"{state}0", f"d{state}T")
+    ]
+    return arrays | {path: make(path) for path in states}
 
 
-def states_of(prefix: str) -> tuple[str, ...]:
-    """What a cell carries: ("h", "c"), or ("h",) for the vanilla cell."""
-    return ("h", "c") if prefix.startswith("lstm") else ("h",)
+def forward(
+    arrays: Mapping[str, Array], f: SimpleNamespace, config: ModelConfig
+) -> tuple[Any, ForwardPass]:
+    """The loss, what the next window asks for included, and the pass."""
+
+    def states(form: str) -> list[Array]:
+        layers, fields = range(config.num_layers), CELLS[config.cell].states
+        return [
+            np.stack([arrays[f"{config.cell}.{layer}.{form.format(s)}"] for layer in layers])
+            for s in fields
+        ]
+
+    masks = [*[None] * config.num_layers, arrays["mask"]]  # before the decoder
+    window = Window(arrays["ids"], arrays["targets"], states("{}0"), masks, arrays["weights"])
+    passed = language_model_forward(arrays, window, f, config)
+    asked = zip(states("d{}T"), passed.state, strict=True)
+    return passed.loss + sum(np.sum(d * state) for d, state in asked), passed
 
 
-def forward(arrays: Mapping[str, Array], f: SimpleNamespace) -> tuple[Any, list[Any]]:
-    """The loss, with the caches of all layers."""
-    x, cache = f.embedding_forward(arrays["ids"], arrays["embedding.W"])
-    caches, loss = [cache], 0.0
-    for prefix in layers_of(arrays):
-        weights = [arrays[f"{prefix}.{name}"] for name in WEIGHTS]
-        states = states_of(prefix)
-        initial = [arrays[f"{prefix}.{s}0"] for s in states]
-        run = f.lstm_forward if "c" in states else f.rnn_forward
-        x, *final, cache = run(x, *initial, *weights)
-        for s, state in zip(states, final, strict=True):
-            loss = loss + np.sum(arrays[f"{prefix}.d{s}T"] * state)
-        caches.append(cache)
-    x, cache = f.dropout_forward(x, arrays["mask"])
-    logits, linear = f.linear_forward(x, arrays["decoder.W"], arrays["decoder.b"])
-    crossed, cross = f.sequence_cross_entropy_forward(
-        logits, arrays["targets"], arrays["weights"], average_across_timesteps=True
-    )
-    return loss + crossed, [*caches, cache, linear, cross]
-
-
-def backward(arrays: Mapping[str, Array], f: SimpleNamespace) -> Arrays:
+def backward(arrays: Mapping[str, Array], f: SimpleNamespace, config: ModelConfig) -> Arrays:
     """The gradient of the loss for every parameter and every initial state."""
-    _, (embedding, *cells, mask, linear, cross) = forward(arrays, f)
-    dlogits = f.sequence_cross_entropy_backward(cross)
-    dx, dW, db = f.linear_backward(dlogits, linear)
+    cell = CELLS[config.cell]
+    keys = cell.parameters(config.options)
+    _, step_backward = cell.functions(f)
+    _, passed = forward(arrays, f, config)
+    dlogits = f.sequence_cross_entropy_backward(passed.criterion)
+    dx, dW, db = f.linear_backward(dlogits, passed.decoder)
     gradients: Arrays = {"decoder.W": dW, "decoder.b": db}
-    dx = f.dropout_backward(dx, mask)
-    prefixes = layers_of(arrays)
-    weights = [{name: arrays[f"{prefix}.{name}"] for name in WEIGHTS} for prefix in prefixes]
-    room = f.zero_gradients(weights)
-    for prefix, cache, own in reversed(list(zip(prefixes, cells, room, strict=True))):
-        states = states_of(prefix)
-        final = [arrays[f"{prefix}.d{s}T"] for s in states]
-        run = f.lstm_backward if "c" in states else f.rnn_backward
-        dx, *initial, dWx, dWh, db = run(dx, *final, cache)
-        gradients |= {f"{prefix}.{s}0": d for s, d in zip(states, initial, strict=True)}
-        for name, gradient in zip(WEIGHTS, (dWx, dWh, db), strict=True):
-            own[name] += gradient
+    dx = f.dropout_backward(dx, passed.masks[-1])
+    prefixes = [f"{config.cell}.{layer}" for layer in range(config.num_layers)]
+    room = f.zero_gradients([{key: arrays[f"{p}.{key}"] for key in keys} for p in prefixes])
+    for prefix, cache, own in reversed(list(zip(prefixes, passed.cells, room, strict=True))):
+        final = [arrays[f"{prefix}.d{s}T"] for s in cell.states]
+        dx, *rest = step_backward(dx, *final, cache)
+        gradients |= {f"{prefix}.{s}0": d for s, d in zip(cell.states, rest, strict=False)}
+        for key, gradient in zip(keys, rest[len(cell.states) :], strict=False):
+            own[key] += gradient
     for prefix, own in zip(prefixes, room, strict=True):
-        gradients |= {f"{prefix}.{name}": gradient for name, gradient in own.items()}
-    gradients["embedding.W"] = f.embedding_backward(dx, embedding)
+        gradients |= {f"{prefix}.{key}": gradient for key, gradient in own.items()}
+    gradients["embedding.W"] = f.embedding_backward(dx, passed.embedding)
     return gradients
 
 
@@ -156,43 +146,51 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     False
     """
     rng = np.random.default_rng(seed)
-    cell = cell if mutant is None else mutant.cell
-    # Layers can share a gradient only where their weights have one shape.
-    arrays = parameters(rng, cell, D=H if mutant and mutant.equal_layers else D)
+    config = ModelConfig(
+        cell=cell if mutant is None else mutant.cell,
+        hidden_size=H,
+        num_layers=L,
+        # Layers can share a gradient only where their weights have one shape.
+        embedding_size=H if mutant is not None and mutant.equal_layers else D,
+        average_across_timesteps=True,
+    )
+    arrays = parameters(rng, config, V, scale=0.5)
     fixed: Arrays = {
         "ids": rng.integers(0, 5, (T, B)),  # some words occur more than once, and one time step
         "targets": rng.integers(0, V, (T, B)),  # can have three different ones
         "weights": rng.uniform(0.5, 2.0, (T, B)),
         "mask": rng.choice([0.0, 2.0], (T, B, H)),
     }
-    for prefix in layers_of(arrays):
-        for state in states_of(prefix):
-            arrays[f"{prefix}.{state}0"] = rng.standard_normal((B, H))
-            fixed[f"{prefix}.d{state}T"] = 0.2 * rng.standard_normal((B, H))
+    for path, array in with_states({}, config, lambda _: rng.standard_normal((B, H))).items():
+        if path.endswith("0"):
+            arrays[path] = array
+        else:
+            fixed[path] = 0.2 * array
     f = functions(mutant)
-    if mutant is None or mutant.function != "clip":
-        return Case(lambda a: forward(a, f)[0], lambda a: backward(a, f), arrays, fixed)
-    return _clipped(f, arrays, fixed)
+    if mutant is not None and mutant.function == "clip":
+        return _clipped(f, arrays, fixed, config)
+    return Case(lambda a: forward(a, f, config)[0], lambda a: backward(a, f, config), arrays, fixed)
 
 
-def _clipped(f: SimpleNamespace, arrays: Arrays, fixed: Arrays) -> Case:
+def _clipped(f: SimpleNamespace, arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
     """Clipping as a gradient: that of the loss times one number, max_norm / norm of its slope.
 
     Clipping by global norm has exactly this gradient; no other clipping is the gradient of a
     multiple of the loss. The norm comes from measured slopes.
     """
-    weights = {path: a for path, a in arrays.items() if not path.endswith(("h0", "c0"))}
+    weights = {path: a for path, a in arrays.items() if not path.endswith("0")}
     fixed = fixed | {path: a for path, a in arrays.items() if path not in weights}
-    slopes = gradcheck.complex_step(lambda a: forward({**fixed, **a}, f)[0], weights)
+    slopes = gradcheck.complex_step(lambda a: forward({**fixed, **a}, f, config)[0], weights)
     norm = float(np.sqrt(sum(np.sum(s * s) for s in slopes.values())))
     max_norm = norm / 10
     return Case(
-        lambda a: forward(a, f)[0] * (max_norm / norm),
-        lambda a: f.clip({path: g for path, g in backward(a, f).items() if path in weights},
-                         max_norm),
+        lambda a: forward(a, f, config)[0] * (max_norm / norm),
+        lambda a: f.clip(
+            {path: g for path, g in backward(a, f, config).items() if path in weights}, max_norm
+        ),
         weights,
         fixed,
-    )  # fmt: skip
+    )
 
 
 def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
@@ -221,7 +219,7 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
             f"changes {mutant.module.__name__}; use museum.case or museum.train"
         )
     encoder = model.encoder
-    layers = (
+    layers: tuple[Any, ...] = (
         encoder.embedding, encoder.input_dropout, encoder.recurrent, *encoder.recurrent.dropouts,
         encoder.output_dropout, model.decoder, model.criterion,
     )  # fmt: skip

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.config import ModelConfig
 from numpylstm.museum.mutant import Mutant
-from numpylstm.museum.patient import Arrays, backward, forward, functions, layers_of, parameters
+from numpylstm.museum.patient import backward, forward, functions, parameters, with_states
 
 T, B, V, H = 8, 10, 7, 12
 REPEATED = 0.9
@@ -89,11 +90,10 @@ def train(
     rng = np.random.default_rng(seed)
     cell = cell if mutant is None else mutant.cell
     f = functions(mutant)
-    point: Arrays = parameters(rng, cell, D=H, H=H, V=V, scale=0.3)
+    config = ModelConfig(cell=cell, hidden_size=H, num_layers=2, average_across_timesteps=True)
+    point = parameters(rng, config, V, scale=0.3)
     learned = list(point)
-    for prefix in layers_of(point):
-        for name in ("h0", "c0", "dhT", "dcT"):
-            point[f"{prefix}.{name}"] = np.zeros((B, H))
+    point = with_states(point, config, lambda _: np.zeros((B, H)))
     losses = np.empty(steps)
     for step in range(steps):
         ids = source(rng, T + 1)
@@ -103,8 +103,8 @@ def train(
             "weights": rng.choice([0.5, 1.5], (T, B)),
             "mask": rng.choice([0.0, 1.25], (T, B, H), p=[0.2, 0.8]),
         }
-        losses[step] = forward(point, f)[0]
-        gradients = backward(point, f)
+        losses[step] = forward(point, f, config)[0]
+        gradients = backward(point, f, config)
         clipped = f.clip({path: gradients[path] for path in learned}, max_norm)
         point |= {path: point[path] - lr * clipped[path] for path in learned}
     return Lesson(losses, entropy())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from numpylstm.tape.grading import TOLERANCE, TapeError, grade, load, read
 from numpylstm.tape.working import as_json, compute
+from numpylstm.text import printable
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = grade(read(arguments.file), arguments.tolerance)
     except TapeError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        print(f"{parser.prog}: error: {printable(str(error))}", file=sys.stderr)
         return 2
     print(result)
     return 1 if result.wrong else 0

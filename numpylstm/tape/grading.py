@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from numpylstm.files import open_regular
 from numpylstm.tape.working import GATES, H
 
 MADE_OF = {
@@ -219,7 +220,8 @@ def read(path: Path) -> Any:
         return result
 
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
+        with open_regular(path) as file:
+            return json.loads(file.read().decode("utf-8-sig"), object_pairs_hook=once)
     except OSError as error:
         raise TapeError(f"{path}: must be a readable file, got {error.strerror!r}") from error
     except UnicodeDecodeError as error:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numpylstm.cells import CELLS
+
 Array = NDArray[Any]
 
 
@@ -43,6 +45,11 @@ class Recipe:
     steps: int = 2000
     init_scale: float = 0.2
     forget_bias: float = 1.0
+
+    def options_for(self, cell: str) -> dict[str, Any]:
+        """Those of its settings that are options of this cell."""
+        names = CELLS[cell].options if cell in CELLS else ()
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
 class Task(Protocol):

@@ -1,0 +1,205 @@
+"""What a cell is: all there is to know of RNN and LSTM besides their equations.
+
+The equations are functions of `numpylstm.reference` and `numpylstm.functional`; a record here says
+what those functions take and return, and what their arrays mean. Layers, models, checkpoints and
+diagnostics read it. So a new cell is its functions and one more record, and no other file asks
+which cell it has.
+
+Only the standard library is imported: settings, ``--help`` and checkpoints read the records too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class RNNState(NamedTuple):
+    """The state of a vanilla RNN between two windows; h is (L, B, H)."""
+
+    h: Any
+
+
+class LSTMState(NamedTuple):
+    """The state of an LSTM between two windows; both arrays are (L, B, H)."""
+
+    h: Any
+    c: Any
+
+
+State = RNNState | LSTMState
+
+
+class Option(NamedTuple):
+    """A setting that not every cell has: one of its choices, or a number.
+
+    `examples` are the values to be compared where cells are compared.
+    """
+
+    default: Any
+    help: str
+    choices: tuple[str, ...] | None = None
+    examples: tuple[Any, ...] = ()
+
+
+class Unit(NamedTuple):
+    """Units to be looked at: an attribute of the cache, (T, B, H).
+
+    `role` is "gate", "candidate", "cell" or "hidden"; `curve` is the nonlinearity, the name of the
+    option that says which, or None where there is none of their own.
+    """
+
+    name: str
+    role: str
+    curve: str | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of recurrent cell.
+
+    A cell called "lstm" has the functions ``lstm_forward`` and ``lstm_backward`` for a sequence, in
+    `reference` and `functional`, and ``lstm_step_forward`` and ``lstm_step_backward`` for one step,
+    in `reference`. Forward they take ``(x, *state, *parameters, **arguments)`` and return
+    ``(hs, *state, cache)``; backward they take ``(dhs, *dstate, cache)`` and return
+    ``(dx, *dstate, *dparameters)``. Of one step, h itself is the first field of the state.
+
+    Attributes
+    ----------
+    name : str
+        In settings, functions and the paths of parameters.
+    title : str
+        For people.
+    State : class of NamedTuple
+        The fields are what passes from step to step; the first is h, the last is the memory.
+    cache : str
+        The class of the cache in `reference`. It holds x, h and the options by these names.
+    blocks : tuple of str
+        The blocks of H columns in Wx, Wh and b.
+    units : tuple of Unit
+    vectors : mapping of name -> (option, value) or None
+        Parameters (H,) besides Wx, Wh and b, and the option on which they depend.
+    options : mapping of name -> Option
+    biases : mapping of block -> option
+        Options that are added to the bias of a block at the start. The others are arguments of the
+        forward functions.
+    keep : str, optional
+        The gate that scales the memory on its straight way from step to step.
+    show : str, optional
+        The gate in ``h = show * tanh(memory)``, where h is not the memory.
+    sampler : str, optional
+        The kernel in `numpylstm.kernels.sampling` that draws many tokens in a call.
+    """
+
+    name: str
+    title: str
+    State: type[Any]
+    cache: str
+    blocks: tuple[str, ...]
+    units: tuple[Unit, ...]
+    vectors: Mapping[str, tuple[str, Any] | None] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
+    biases: Mapping[str, str] = field(default_factory=dict)
+    keep: str | None = None
+    show: str | None = None
+    sampler: str | None = None
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The fields of the state, such as ``("h", "c")``."""
+        return self.State._fields
+
+    def parameters(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of a layer's parameters, in the order of the arguments."""
+        extra = (
+            name for name, needs in self.vectors.items()
+            if needs is None or options[needs[0]] == needs[1]
+        )  # fmt: skip
+        return ("Wx", "Wh", "b", *extra)
+
+    def shapes(self, D: int, H: int, options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+        """The shapes of a layer's parameters, for D inputs and H units."""
+        columns = len(self.blocks) * H
+        known = {"Wx": (D, columns), "Wh": (H, columns), "b": (columns,)}
+        return {name: known.get(name, (H,)) for name in self.parameters(options)}
+
+    def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that the forward functions take."""
+        return {k: v for k, v in options.items() if k not in self.biases.values()}
+
+    def functions(self, module: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Forward and backward, for a sequence, from `reference` or `functional`."""
+        return getattr(module, f"{self.name}_forward"), getattr(module, f"{self.name}_backward")
+
+    def step_functions(self, module: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Forward and backward, for one step, from `reference`."""
+        steps = (f"{self.name}_step_forward", f"{self.name}_step_backward")
+        return getattr(module, steps[0]), getattr(module, steps[1])
+
+    def describe(self, options: Mapping[str, Any]) -> str:
+        """What was chosen, and the title: "tanh RNN"."""
+        chosen = [options[name] for name, option in self.options.items() if option.choices]
+        return " ".join([*chosen, self.title])
+
+
+RNN = Cell(
+    name="rnn",
+    title="RNN",
+    State=RNNState,
+    cache="RNNCache",
+    blocks=("h",),
+    units=(Unit("h", "hidden", "activation"),),
+    options={
+        "activation": Option(
+            "tanh",
+            "nonlinearity of the vanilla cell",
+            choices=("tanh", "relu", "sigmoid"),
+            examples=("sigmoid", "tanh", "relu"),
+        )
+    },
+)
+
+LSTM = Cell(
+    name="lstm",
+    title="LSTM",
+    State=LSTMState,
+    cache="LSTMCache",
+    blocks=("i", "f", "g", "o"),
+    units=(
+        Unit("i", "gate", "sigmoid"),
+        Unit("f", "gate", "sigmoid"),
+        Unit("g", "candidate", "tanh"),
+        Unit("o", "gate", "sigmoid"),
+        Unit("c", "cell"),
+        Unit("h", "hidden"),
+    ),
+    options={
+        "forget_bias": Option(
+            1.0, "added to the bias of the forget gates at the start", examples=(0.0, 1.0, 3.0)
+        )
+    },
+    biases={"f": "forget_bias"},
+    keep="f",
+    show="o",
+    sampler="write",
+)
+
+CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM)}
+"""The cells by name."""
+
+
+def examples() -> dict[str, dict[str, Any]]:
+    """Settings of cells to be compared, by a name for people.
+
+    >>> list(examples())[2:4], examples()["RNN relu"]
+    (['RNN relu', 'LSTM, forget bias 0'], {'cell': 'rnn', 'activation': 'relu'})
+    """
+    named: dict[str, dict[str, Any]] = {}
+    for cell in CELLS.values():
+        for option, (_, _, choices, values) in cell.options.items():
+            for value in values:
+                words = value if choices else f"{option.replace('_', ' ')} {value:g}"
+                title = f"{cell.title}{' ' if choices else ', '}{words}"
+                named[title] = {"cell": cell.name, option: value}
+        if not cell.options:
+            named[cell.title] = {"cell": cell.name}
+    return named

@@ -1,0 +1,197 @@
+"""CONTRIBUTING's "To add a cell", held to the code: a cell that nobody has written goes everywhere.
+
+The record and the functions are entered by the test. It has what no other cell has: a state (h, m)
+of which h is not a gate times a tanh, two blocks, a parameter `s` and an option `leak`::
+
+    z = sigmoid(a_z),  n = tanh(a_n),  m = z * m_prev + (1 - z) * n,  h = s * tanh(m) + leak * n
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+
+import numpylstm as nl
+from numpylstm import diagnostics, functional, gradient_log, museum, reference
+from numpylstm.cells import CELLS, Cell, Option, Unit
+from numpylstm.cli import train as train_command
+from numpylstm.model_check import check_model
+
+
+class LeakyState(NamedTuple):
+    h: Any
+    m: Any
+
+
+class LeakyCache(NamedTuple):
+    x: Any
+    h_prev: Any
+    m_prev: Any
+    z: Any
+    n: Any
+    m: Any
+    h: Any
+    Wx: Any
+    Wh: Any
+    s: Any
+    leak: float
+
+
+LEAKY = Cell(
+    name="leaky",
+    title="leaky cell",
+    State=LeakyState,
+    cache="LeakyCache",
+    blocks=("z", "n"),
+    units=(
+        Unit("z", "gate", "sigmoid"), Unit("n", "candidate", "tanh"),
+        Unit("m", "cell"), Unit("h", "hidden"),
+    ),
+    vectors={"s": None},
+    options={
+        "leak": Option(0.1, "how much of the candidate is shown at once", examples=(0.0, 0.5)),
+        "open_bias": Option(0.0, "added to the bias of the gates"),
+    },
+    biases={"z": "open_bias"},
+    keep="z",
+)  # fmt: skip
+
+
+def leaky_step_forward(x, h_prev, m_prev, Wx, Wh, b, s, leak=0.1):
+    a_z, a_n = np.split(x @ Wx + h_prev @ Wh + b, 2, axis=1)
+    z, n = reference.sigmoid(a_z), np.tanh(a_n)
+    m = z * m_prev + (1 - z) * n
+    h = s * np.tanh(m) + leak * n
+    return h, m, LeakyCache(x, h_prev, m_prev, z, n, m, h, Wx, Wh, s, leak)
+
+
+def leaky_step_backward(dh, dm, cache):
+    x, h_prev, m_prev, z, n, m, _, Wx, Wh, s, leak = cache
+    ds = (dh * np.tanh(m)).sum(axis=0)
+    dm = dm + dh * s * (1 - np.tanh(m) ** 2)
+    dn = leak * dh + dm * (1 - z)
+    da_z, da_n = dm * (m_prev - n) * z * (1 - z), dn * (1 - n * n)
+    da = np.concatenate([da_z, da_n], axis=1)
+    return da @ Wx.T, da @ Wh.T, dm * z, x.T @ da, h_prev.T @ da, da.sum(axis=0), ds
+
+
+def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1):
+    h, m, steps = h0, m0, []
+    for x_t in x:
+        h, m, step = leaky_step_forward(x_t, h, m, Wx, Wh, b, s, leak)
+        steps.append(step)
+    over_time = [np.stack(values) for values in list(zip(*steps, strict=True))[:7]]
+    cache = LeakyCache(*over_time, Wx, Wh, s, leak)
+    return cache.h, h, m, cache
+
+
+def leaky_backward(dhs, dhT, dmT, cache):
+    *over_time, Wx, Wh, s, leak = cache
+    dx, dh, dm = np.empty_like(cache.x), dhT, dmT
+    sums = [np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(Wh[0]), np.zeros_like(s)]
+    for t in reversed(range(len(dhs))):
+        step = LeakyCache(*(values[t] for values in over_time), Wx, Wh, s, leak)
+        dx[t], dh, dm, *parts = leaky_step_backward(dhs[t] + dh, dm, step)
+        sums = [total + part for total, part in zip(sums, parts, strict=True)]
+    return dx, dh, dm, *sums
+
+
+@pytest.fixture(autouse=True)
+def leaky(monkeypatch):
+    """All that a new cell is: its functions in the two modules, and its record."""
+    for module in (reference, functional):
+        for function in (leaky_forward, leaky_backward, leaky_step_forward, leaky_step_backward):
+            monkeypatch.setattr(module, function.__name__, function, raising=False)
+    monkeypatch.setitem(CELLS, "leaky", LEAKY)
+
+
+@pytest.fixture
+def model():
+    return nl.LanguageModel(
+        V, H, L, embedding_size=D, cell="leaky", leak=0.3, dropout=0.2, init_scale=0.5,
+        dtype="float64", rng=0,
+    )  # fmt: skip
+
+
+def test_the_model_and_its_gradients(model, rng):
+    x, y = rng.integers(0, V, (2, T, B))
+    assert "leaky.1.s" in model.parameters()
+    assert model.zero_state(B)._fields == ("h", "m")
+    report = check_model(model, x, y, along="entries")
+    assert report.passed, f"\n{report}"
+    assert report.tolerance <= 1e-12
+    assert museum.case(cell="leaky").check().passed
+    biased = nl.LanguageModel(V, H, cell="leaky", open_bias=7.0, rng=0).state_dict()["leaky.0.b"]
+    assert (biased[:H] > 6).all()
+    assert (abs(biased[H:]) < 1).all()
+
+
+def test_its_options_belong_to_it_alone():
+    with pytest.raises(ValueError, match=r"leak must be left out, got 0\.3; it is a setting of"):
+        nl.LanguageModel(V, H, cell="lstm", leak=0.3)
+    with pytest.raises(ValueError, match=r"forget_bias must be left out, got 2\.0"):
+        nl.LanguageModel(V, H, cell="leaky", forget_bias=2.0)
+    with pytest.raises(TypeError, match="'leek' is not an option of any cell"):
+        nl.LanguageModel(V, H, cell="leaky", leek=0.3)
+
+
+def test_diagnostics(model, rng):
+    ids = rng.integers(0, V, (T + 1, B))
+    x, y = ids[:-1], ids[1:]
+    flow = diagnostics.gradient_flow(model, x, y)
+    assert flow.dh.shape == flow.dc.shape == (L, T)
+    assert flow.saturation.keys() == {"z", "n"}
+    table = diagnostics.model_lag_table(model, x, y)
+    quiet = nl.LanguageModel(
+        V, H, L, embedding_size=D, cell="leaky", leak=0.3, dtype="float64", impl="reference"
+    )
+    quiet.load_state_dict(model.state_dict())
+    quiet.forward(x, y, quiet.zero_state(B))
+    quiet.backward()
+    for path in ("leaky.0.Wh", "leaky.0.s", "leaky.1.s"):
+        np.testing.assert_allclose(
+            table.total(path), quiet.parameters()[path].grad, rtol=0, atol=1e-12
+        )
+    split = diagnostics.carousel(flow.caches[0])
+    assert np.abs(split.indirect).max() > 0
+    bottom, _ = diagnostics.cell_activations(model, x)
+    assert bottom.z.shape == (T, B, H)
+    assert "leaky cell, leak 0.5" in diagnostics.compare_cells(x, y, vocab_size=V, hidden_size=4)
+    horizon = diagnostics.memory_horizon([3], cells=["leaky"], seeds=[0], steps=2)
+    assert horizon.cells == ("leaky",)
+    assert {row.unit for row in gradient_log.measure(model, 0, x, y)} == {"z", "n", "m", "h"}
+
+
+def test_the_carousel_is_the_jacobian_of_the_memory(rng):
+    """Direct plus indirect, against the complex step."""
+    Wx, Wh = rng.normal(size=(D, 2 * H)), rng.normal(size=(H, 2 * H))
+    x, h0, m0 = rng.normal(size=(T, B, D)), rng.normal(size=(B, H)), rng.normal(size=(B, H))
+    weights = (Wx, Wh, rng.normal(size=2 * H), rng.normal(size=H), 0.3)
+    split = diagnostics.carousel(leaky_forward(x, h0, m0, *weights)[-1])
+    for k in range(H):
+        moved = m0.astype(complex)
+        moved[:, k] += 1e-30j
+        slope = leaky_forward(x, h0, moved, *weights)[2].imag / 1e-30
+        np.testing.assert_allclose(split.total[:, :, k], slope, rtol=0, atol=1e-12)
+
+
+def test_training_resuming_and_sampling(tmp_path, monkeypatch):
+    """By the command: gradients checked and logged, and the bytes of a run that never stopped."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
+    flags = ["--threads", "1", "--train", "text.txt", "--cell", "leaky", "--leak", "0.25",
+             "--hidden-size", "5", "--num-layers", "2", "--batch-size", "4", "--num-steps", "5",
+             "--log-every", "7", "--log-gradients", "--momentum", "0.5", "--lr", "0.1"]  # fmt: skip
+    assert train_command.main([*flags, "--out", "whole", "--epochs", "2", "--check-gradients"]) == 0
+    assert train_command.main([*flags, "--out", "parts", "--epochs", "1"]) == 0
+    assert train_command.main(["--resume", "parts", "--epochs", "2"]) == 0
+    for name in ("metrics.csv", "gradients.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+    whole, parts = nl.load("whole/last.npz"), nl.load("parts/last.npz")
+    assert whole.config.options == {"leak": 0.25, "open_bias": 0.0}
+    assert "state/m" in whole.arrays
+    assert whole.arrays.keys() == parts.arrays.keys()
+    for name, array in whole.arrays.items():
+        assert array.tobytes() == parts.arrays[name].tobytes(), name
+    assert len(nl.generate(nl.restore_model(whole), [1], 8, rng=0)) == 8
