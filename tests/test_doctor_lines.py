@@ -133,7 +133,7 @@ def test_every_line_of_a_step_is_exchanged_in_many_ways():
     assert sum(counts.values()) > 1000
 
 
-@pytest.mark.parametrize("layer", lines.LAYERS, ids=str)
+@pytest.mark.parametrize("layer", list(lines.layers()), ids=str)
 def test_the_text_computes_what_the_function_computes(layer, rng):
     sample = {name: rng.standard_normal(s) for name, s in layer.shapes(variants.SIZES).items()}
     _, arguments = layer.run(sample)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from numpylstm import reference
+from numpylstm.cells import CELLS
 from numpylstm.doctor.names import Array, Point, enumeration, last
 from numpylstm.doctor.reasoning import Case, Finding
 from numpylstm.doctor.variants import (
@@ -38,12 +39,6 @@ UNRUNNABLE = (ArithmeticError, AttributeError, LookupError, NameError, TypeError
 MOST_LINES = 3
 """Where the same numbers come of more lines than these, the point cannot tell which it is."""
 
-GATES: dict[str, tuple[str, ...]] = {"rnn": (), "lstm": ("i", "f", "g", "o")}
-OPTIONS: dict[str, list[tuple[tuple[str, str], ...]]] = {
-    "rnn": [(("activation", name),) for name in ("tanh", "relu", "sigmoid")],
-    "lstm": [()],
-}
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -51,17 +46,32 @@ class Layer:
 
     cell: str
     step: bool
-    options: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, Any], ...]
 
     def function(self, way: str) -> Any:
         """``lstm_forward``, or ``lstm_step_forward``."""
-        return getattr(reference, f"{self.cell}{'_step' if self.step else ''}_{way}")
+        cell = CELLS[self.cell]
+        functions = cell.step_functions if self.step else cell.functions
+        return functions(reference)[("forward", "backward").index(way)]
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The blocks of columns, where there are several."""
+        blocks = CELLS[self.cell].blocks
+        return blocks if len(blocks) > 1 else ()
 
     @property
     def inputs(self) -> list[str]:
         """The arrays that forward takes; backward returns their gradients in this order."""
         parameters = inspect.signature(self.function("forward")).parameters
-        return [name for name in parameters if name not in dict(self.options)]
+        settings = CELLS[self.cell].options
+        unused = CELLS[self.cell].vectors.keys() - set(self.parameters)
+        return [name for name in parameters if name not in settings and name not in unused]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The weights and biases."""
+        return CELLS[self.cell].parameters(dict(self.options))
 
     @property
     def upstream(self) -> list[str]:
@@ -71,10 +81,9 @@ class Layer:
     def shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """Of inputs and upstream gradients."""
         T, B, D, H = (sizes[letter] for letter in "TBDH")
-        columns = max(len(GATES[self.cell]), 1) * H
-        weights = {"Wx": (D, columns), "Wh": (H, columns), "b": (columns,)}
-        timed = {"x": (B, D) if self.step else (T, B, D), "dhs": (T, B, H)}
-        return {n: (weights | timed).get(n, (B, H)) for n in (*self.inputs, *self.upstream)}
+        known: dict[str, tuple[int, ...]] = {"x": (B, D) if self.step else (T, B, D)}
+        known |= {"dhs": (T, B, H)} | CELLS[self.cell].shapes(D, H, dict(self.options))
+        return {name: known.get(name, (B, H)) for name in (*self.inputs, *self.upstream)}
 
     def run(self, given: Mapping[str, Array]) -> tuple[float, list[Any]]:
         """The value of the linear loss, and what backward takes."""
@@ -85,12 +94,16 @@ class Layer:
         return float(value), [*upstream, kept]
 
 
-LAYERS = tuple(
-    Layer(cell, step, options)
-    for cell in GATES
-    for options in OPTIONS[cell]
-    for step in (False, True)
-)
+def layers() -> Iterator[Layer]:
+    """Every cell with every choice of its options, for a sequence and for a step."""
+    for cell in CELLS.values():
+        choices = {
+            name: cell.options[name].choices or (cell.options[name].default,)
+            for name in cell.arguments(dict.fromkeys(cell.options))
+        }
+        for values in product(*choices.values()):
+            for step in (False, True):
+                yield Layer(cell.name, step, tuple(zip(choices, values, strict=True)))
 
 
 Mistake = tuple[Variant, Callable[..., Any]]  # and the layer's backward pass that makes it
@@ -103,8 +116,9 @@ def text(layer: Layer) -> Text:
     rng = np.random.default_rng(0)
     sample = {name: rng.standard_normal(shape) for name, shape in layer.shapes(SIZES).items()}
     _, arguments = layer.run(sample)
-    options = dict(layer.options)
-    return read(layer.function("backward"), arguments, GATES[layer.cell], options=options)
+    results = [f"d{name}" for name in layer.inputs]
+    options = {name: value for name, value in layer.options if isinstance(value, str)}
+    return read(layer.function("backward"), arguments, layer.gates, results, options)
 
 
 @cache
@@ -117,14 +131,14 @@ def reach(layer: Layer) -> dict[Line, Pieces]:
     reached = {}
     for line in text(layer).lines:
         spoilt = text(layer).exchanged(line, f"{line.target} = 3 * ({line.expression})")
-        reached[line] = _different(spoilt(*arguments), right, len(GATES[layer.cell]))
+        reached[line] = _different(spoilt(*arguments), right, len(layer.gates))
     return reached
 
 
 def _different(results: Sequence[Any], right: Sequence[Array], gates: int) -> Pieces:
     """The pieces in which results differ; weights and biases have a piece for each gate."""
     pieces = set()
-    for k, (one, other) in enumerate(zip(results, right, strict=True)):
+    for k, (one, other) in enumerate(zip(results, right, strict=False)):
         if one is not None:
             n = gates if gates and other.shape[-1] % gates == 0 and k >= len(right) - 3 else 1
             for j, (a, b) in enumerate(
@@ -204,7 +218,7 @@ def _shifted(layer: Layer) -> Iterator[Mistake]:
 def _fitting(case: Case) -> Iterator[tuple[Layer, dict[str, str | None]]]:
     """The layers whose linear loss has the value of f, and the path of each of their arrays."""
     value = float(case.f(dict(case.point)))
-    for layer in LAYERS:
+    for layer in layers():
         for roles in _roles(layer, case.point):
             theirs, _ = layer.run(_given(layer, roles, case.point))
             if abs(theirs - value) <= AGREE * max(abs(value), 1e-3):
@@ -266,7 +280,7 @@ def wrong_line(case: Case) -> Finding | None:
         wrong = None
         if layer.step or len(claims) > 1:
             right = layer.function("backward")(*arguments)
-            wrong = _different(claimed, right, len(GATES[layer.cell]))
+            wrong = _different(claimed, right, len(layer.gates))
         found = [v for v, f in mistakes(layer, wrong, given) if _agrees(f, claims)]
         found = found or list(_clipping(layer, claims))
         if found:
@@ -307,7 +321,7 @@ def _agrees(function: Callable[..., Any], claims: Claims) -> bool:
                 results = function(*arguments)
             except UNRUNNABLE:
                 return False
-            for result, claim in zip(results, claimed, strict=True):
+            for result, claim in zip(results, claimed, strict=False):  # no bias: a None at the end
                 if claim is None:
                     continue
                 if np.shape(result) != np.shape(claim):

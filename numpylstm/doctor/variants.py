@@ -94,11 +94,13 @@ def _simple(
                 continue
             case ast.Return(value) if value is not None and result:
                 values = value.elts if isinstance(value, ast.Tuple) else [value]
+                if any(isinstance(part, ast.Starred) for part in values):
+                    values = []
                 for j, name in enumerate(result[: len(values)]):
                     if not isinstance(values[j], ast.Name):
                         simple.append(_assigned(name, values[j]))
                         values[j] = ast.Name(name, ast.Load())
-                if not isinstance(value, ast.Tuple):
+                if values and not isinstance(value, ast.Tuple):
                     statement.value = values[0]
         simple.append(statement)
     return simple
@@ -137,7 +139,8 @@ def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     if not isinstance(definition, ast.FunctionDef):
         raise TypeError(f"variants: {function} must be a plain function")
-    del definition.body[0]
+    if ast.get_docstring(definition) is not None:
+        del definition.body[0]
     return definition
 
 
@@ -243,7 +246,7 @@ def read(
     Parameters
     ----------
     function : function
-        Plain NumPy, with a docstring.
+        Plain NumPy.
     arguments : sequence
         Of the sizes `SIZES`: the function is run once, and the shapes tell what can stand for what.
     gates : sequence of str

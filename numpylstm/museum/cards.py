@@ -133,8 +133,8 @@ it. `python -m numpylstm.museum` lists the rooms; with a name it prints that car
 ## A blind hunt
 
 `museum.blind(number)`, from 1 to {len(MUTANTS)}, is a patient whose mistake is not named.
-Look at the check, at the arrays that fail, at one time step, at a batch of one, at Wh symmetric; ask
-the doctor last. `museum.guess(number, name)` says whether you have found it.
+Look at the check, at the arrays that fail, at one time step, at a batch of one, at Wh symmetric;
+ask the doctor last. `museum.guess(number, name)` says whether you have found it.
 
 ```python
 >>> patient = museum.blind(7)
