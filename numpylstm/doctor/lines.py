@@ -384,4 +384,5 @@ def said(variant: Variant) -> str:
     line = variant.line
     if str(line) == f"{enumeration(line.names)} = {enumeration(line.names)}":
         return f"{enumeration(line.names)}: {variant.words}; it must be handed on as it is."
-    return f"{enumeration(variant.line.names)}: {variant.words}; it must be {variant.line}."
+    sentence = f"{enumeration(line.names)}: {variant.words}; it must be {line}."
+    return sentence.replace("cache.", "")
