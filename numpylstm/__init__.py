@@ -1,93 +1,28 @@
 """numpylstm: how an LSTM really works, in NumPy and Numba, every gradient written by hand.
 
 Read `numpylstm.reference` to learn; `numpylstm.LanguageModel` to use; ``numpylstm-train`` to run.
+
+The names that it offers are listed in `numpylstm.public`, which is loaded when the first of them is
+used. So a command can say in one sentence what goes wrong while the package is loaded.
 """
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from numpylstm import (
-    data,
-    diagnostics,
-    doctor,
-    functional,
-    gradcheck,
-    grading,
-    museum,
-    reference,
-    sampling,
-    tape,
-    tasks,
-)
-from numpylstm.cells import LSTMState, RNNState
-from numpylstm.checkpoint import load, restore_model, restore_run, save
-from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
-from numpylstm.data import Corpus, DataError, Vocabulary
-from numpylstm.evaluation import (
-    Evaluation,
-    TutorialResult,
-    evaluate,
-    true_and_predicted,
-    tutorial_protocol,
-)
-from numpylstm.layers import (
-    LSTM,
-    RNN,
-    Dropout,
-    Embedding,
-    Linear,
-    Parameter,
-    SequenceCrossEntropy,
-)
-from numpylstm.models import LanguageModel, SequenceClassifier
-from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
-from numpylstm.sampling import generate
-from numpylstm.training import Run, new_run, train
+if TYPE_CHECKING:
+    from numpylstm.public import *  # noqa: F403
+else:
 
-__all__ = [
-    "LSTM",
-    "PRESETS",
-    "RNN",
-    "SGD",
-    "ConfigError",
-    "Corpus",
-    "DataError",
-    "Dropout",
-    "Embedding",
-    "Evaluation",
-    "LSTMState",
-    "LanguageModel",
-    "Linear",
-    "Parameter",
-    "RNNState",
-    "Run",
-    "SequenceClassifier",
-    "SequenceCrossEntropy",
-    "TrainConfig",
-    "TutorialResult",
-    "Vocabulary",
-    "clip_by_global_norm",
-    "data",
-    "decayed_rate",
-    "diagnostics",
-    "doctor",
-    "evaluate",
-    "from_preset",
-    "functional",
-    "generate",
-    "gradcheck",
-    "grading",
-    "load",
-    "museum",
-    "new_run",
-    "plateau_rate",
-    "reference",
-    "restore_model",
-    "restore_run",
-    "sampling",
-    "save",
-    "tape",
-    "tasks",
-    "train",
-    "true_and_predicted",
-    "tutorial_protocol",
-]
+    def __getattr__(name: str) -> Any:
+        """A module of the package, or one of its public names."""
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if importlib.util.find_spec(f"{__name__}.{name}"):
+            return importlib.import_module(f"{__name__}.{name}")
+        return getattr(importlib.import_module(f"{__name__}.public"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS
 from numpylstm.checks import (
     check_array,
     check_arrays,
@@ -21,7 +22,6 @@ from numpylstm.checks import (
     check_weights,
     check_whole,
 )
-from numpylstm.kernels.rnn import ACTIVATIONS
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
@@ -32,6 +32,8 @@ from numpylstm.reference import (
 )
 
 Array = NDArray[Any]
+
+ACTIVATIONS = CELLS["rnn"].options["activation"].choices or ()
 
 
 def embedding_forward(ids: Array, W: Array) -> NDArray[np.int64]:
@@ -55,8 +57,9 @@ def _embedding_backward(where: str, dx: Array, cache: EmbeddingCache) -> NDArray
     if not (isinstance(cache.shape, tuple) and len(cache.shape) == 2):
         raise TypeError(f"{where}: cache.shape must be the (V, D) of a table, got {cache.shape!r}")
     V, D = cache.shape
-    check_whole(where, "cache.shape[0]", V)
-    check_whole(where, "cache.shape[1]", D)
+    if type(V) is not int or type(D) is not int or V < 1 or D < 1:  # as they rarely are
+        check_whole(where, "cache.shape[0]", V)
+        check_whole(where, "cache.shape[1]", D)
     ids = check_ids(where, "cache.ids", cache.ids, V)
     check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
     return ids
@@ -95,13 +98,13 @@ def lstm_forward(x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array)
 def lstm_backward(dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache) -> None:
     """Raise unless all fits."""
     _check_cache("lstm_backward", cache, LSTMCache)
-    x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh = cache
+    *over_time, Wx, Wh = cache
     check_arrays(
         "lstm_backward",
         ("cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H",
          "cache.c_prev T B H", "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H",
          "cache.h T B H", "dhs T B H", "dhT B H", "dcT B H"),
-        Wx, Wh, x, h_prev, c_prev, gates, c, tanh_c, h, dhs, dhT, dcT,
+        Wx, Wh, *over_time, dhs, dhT, dcT,
     )  # fmt: skip
 
 
@@ -187,5 +190,5 @@ def _check_cache(where: str, cache: Any, kind: type) -> None:
 
 
 def _check_activation(where: str, name: str, activation: Any) -> None:
-    if activation not in ACTIVATIONS:
+    if not (isinstance(activation, str) and activation in ACTIVATIONS):
         raise ValueError(f"{where}: {name} must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.checks import check_ids
+from numpylstm.checks import any_array, check_ids, check_sizes
 
 __all__ = ["BigramResult", "interpolated_bigram_perplexity", "unigram_perplexity"]
 
@@ -52,6 +52,7 @@ def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: in
         If ids are not integers, not below `vocab_size`, or not one sequence of two or more.
     """
     where = "unigram_perplexity"
+    check_sizes(where, vocab_size=vocab_size)
     train = _sequence(where, "train_ids", train_ids, vocab_size)
     test = _sequence(where, "test_ids", test_ids, vocab_size)
     return _perplexity(_unigram(train, vocab_size)[test[1:]])
@@ -91,6 +92,7 @@ def interpolated_bigram_perplexity(
     data", in Pattern Recognition in Practice, North-Holland, 1980, pp. 381-397.
     """
     where = "interpolated_bigram_perplexity"
+    check_sizes(where, vocab_size=vocab_size)
     train = _sequence(where, "train_ids", train_ids, vocab_size)
     valid = _sequence(where, "valid_ids", valid_ids, vocab_size)
     test = _sequence(where, "test_ids", test_ids, vocab_size)
@@ -120,14 +122,13 @@ def interpolated_bigram_perplexity(
 
 
 def _sequence(where: str, name: str, ids: ArrayLike, size: int) -> NDArray[np.int64]:
-    array = np.asarray(ids)
-    check_ids(where, name, array, size)
+    array = check_ids(where, name, any_array(where, name, ids), size)
     if array.ndim != 1 or len(array) < 2:
         raise ValueError(
             f"{where}: {name} must have shape (N,) with N at least 2, got {array.shape}; "
             f"the first token is not scored"
         )
-    return array.astype(np.int64)
+    return array
 
 
 def _unigram(ids: NDArray[np.int64], vocab_size: int) -> NDArray[np.float64]:

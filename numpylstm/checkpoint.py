@@ -16,6 +16,7 @@ every moment the old one or the new one is there, whole.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -55,6 +56,10 @@ FLAT_OPTIONS = {"activation", "forget_bias"}
 
 class CheckpointError(ValueError):
     """A file that is not a whole checkpoint of this program; the message names the file."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A file whose bytes are not those that were written, or not all of them."""
 
 
 class SaveError(OSError):
@@ -144,7 +149,7 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
         In place of every OSError.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_name(path)
     try:
         with temporary.open("xb") as file:
             write(file)
@@ -152,11 +157,7 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
             os.fsync(file.fileno())
         temporary.replace(path)
         if os.name == "posix":  # make the rename itself durable
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            flush_folder(path.parent)
     except OSError as error:
         raise SaveError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
@@ -164,11 +165,21 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
             temporary.unlink()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what `write_atomically` leaves if the process is killed in it."""
-    for path in folder.iterdir():
-        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name):
-            path.unlink(missing_ok=True)
+def temporary_name(path: Path) -> Path:
+    """A name beside a file's own, for what is to become that file."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network and FUSE disks: they have no such operation
+            raise
+    finally:
+        os.close(descriptor)
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -208,7 +219,7 @@ def load(path: str | Path) -> Checkpoint:
             raise CheckpointError(f"{path} is not a numpylstm checkpoint: it has no {name}")
     stored = arrays.pop("checksum").tobytes()
     if checksum(arrays) != stored:
-        raise CheckpointError(f"{path} is damaged: its checksum does not match its content")
+        raise DamagedCheckpoint(f"{path} is damaged: its checksum does not match its content")
     meta = parse_meta(path, arrays.pop("meta").tobytes())
     try:
         config = TrainConfig(**meta["config"])
@@ -247,7 +258,7 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
             OverflowError,
             struct.error,
         ) as error:
-            raise CheckpointError(
+            raise DamagedCheckpoint(
                 f"{path} is not a whole checkpoint: {error}; it may be truncated or another kind "
                 "of file"
             ) from error

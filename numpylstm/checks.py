@@ -68,7 +68,8 @@ def check_array(
     ValueError
         If it has another shape, or no elements.
     """
-    check_plain(where, name, array)
+    if type(array) is not np.ndarray:
+        check_plain(where, name, array)
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
 
 
@@ -90,13 +91,14 @@ def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> None:
     TypeError, ValueError
         As `check_array`, for the first array that does not fit.
     """
-    described: list[Any] = []
-    for argument, array in zip(arguments, arrays, strict=True):
-        if type(array) is not np.ndarray:
+    if set(map(type, arrays)) != {np.ndarray}:
+        for argument, array in zip(arguments, arrays, strict=True):
             check_plain(where, argument.split()[0], array)
-        described.append(array.dtype)
-        described.append(array.shape)
-    _check_together(where, arguments, *described)
+    first = arrays[0].dtype
+    dtypes = [array.dtype for array in arrays if array.dtype is not first]
+    if dtypes:
+        dtypes = [array.dtype for array in arrays]
+    _check_together(where, arguments, first, tuple(dtypes), *[array.shape for array in arrays])
 
 
 def check_ids(
@@ -207,6 +209,17 @@ def check_number(where: str, name: str, value: Any) -> None:
         raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")
 
 
+def generator(rng: Any) -> np.random.Generator:
+    """A random generator: itself, or a new one from a seed; None takes a seed from the system."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"rng must be a Generator, a whole number from 0 or None, got {reprlib.repr(rng)}; "
+            f"{error}"
+        ) from error
+
+
 def check_flag(where: str, name: str, value: Any) -> None:
     """Raise a TypeError unless `value` is True or False."""
     if not isinstance(value, bool):
@@ -265,6 +278,7 @@ def _check_one(
     _check_shape(where, name, got_shape, shape, because)
 
 
+@functools.lru_cache(maxsize=1024)
 def _check_shape(
     where: str, name: str, got: tuple[int, ...], shape: Shape, because: str = ""
 ) -> None:
@@ -279,11 +293,19 @@ def _check_shape(
 
 
 @functools.lru_cache(maxsize=1024)
-def _check_together(where: str, arguments: tuple[str, ...], *described: Any) -> None:
+def _check_together(
+    where: str,
+    arguments: tuple[str, ...],
+    first: "np.dtype[Any]",
+    dtypes: "tuple[np.dtype[Any], ...]",
+    *shapes: tuple[int, ...],
+) -> None:
+    """As `check_arrays`; `dtypes` are empty if all are the first."""
     sizes: dict[str, int] = {}  # what a letter stands for
     fixed_by: dict[str, str] = {}
-    dtypes, shapes = described[::2], described[1::2]
-    for argument, dtype, got in zip(arguments, dtypes, shapes, strict=True):
+    for argument, dtype, got in zip(
+        arguments, dtypes or (first,) * len(shapes), shapes, strict=True
+    ):
         name, *axes = argument.split()
         factors = [int(axis[:-1] or 1) for axis in axes]
         letters = [axis[-1] for axis in axes]
@@ -291,7 +313,7 @@ def _check_together(where: str, arguments: tuple[str, ...], *described: Any) -> 
             factor * sizes[letter] if letter in sizes else axis
             for axis, factor, letter in zip(axes, factors, letters, strict=True)
         )
-        expected = dtypes[0] if fixed_by else None
+        expected = first if fixed_by else None
         because = _because(name, letters, fixed_by)
         _check_one(where, name, dtype, got, shape, expected, because)
         for size, factor, letter in zip(got, factors, letters, strict=True):

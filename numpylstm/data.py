@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.checks import check_ids
+from numpylstm.checks import any_array, check_ids, check_plain
 from numpylstm.text import (
     EOS,
     HELD_OUT,
@@ -180,10 +180,10 @@ class Vocabulary:
         ValueError
             If one is out of range.
         """
-        array = np.asarray(ids)
+        array = any_array("Vocabulary.decode", "ids", ids)
         if array.size == 0:
             return []
-        check_ids("Vocabulary.decode", "ids", array, len(self))
+        array = check_ids("Vocabulary.decode", "ids", array, len(self))
         return [self.tokens[i] for i in array.ravel().tolist()]
 
     def unknown(self, tokens: Iterable[str]) -> list[str]:
@@ -498,7 +498,8 @@ def batches(
     >>> x.T.tolist(), y.T.tolist()
     ([[1, 2], [7, 8], [13, 14]], [[2, 3], [8, 9], [14, 15]])
     """
-    array = np.asarray(ids)
+    array = any_array("batches", "ids", ids)
+    check_plain("batches", "ids", array)
     if array.dtype.kind not in "iu":
         raise TypeError(
             f"batches: ids must have an integer dtype, got {array.dtype}; "

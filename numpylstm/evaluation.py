@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import NotFinite
+from numpylstm.checks import NotFinite, any_array, check_ids, check_sizes, check_whole
 from numpylstm.data import batches
 from numpylstm.models import LanguageModel
 
@@ -90,6 +90,7 @@ def evaluate(
     >>> round(result.perplexity, 4), result.tokens
     (10.0, 99)
     """
+    ids = any_array("evaluate", "ids", ids)
     state = model.zero_state(batch_size)
     nll_sum, correct, tokens = 0.0, 0, 0
     for x, y in batches(ids, batch_size, num_steps, keep_last=True):
@@ -156,6 +157,11 @@ def tutorial_protocol(
     ValueError
         If the text is too short for that many windows.
     """
+    where = "tutorial_protocol"
+    check_sizes(where, batch_size=batch_size, num_steps=num_steps, num_windows=num_windows)
+    check_whole(where, "warm_up", warm_up, 0, num_windows - 1)
+    check_whole(where, "shown", shown, 0, num_windows - 1)
+    ids = any_array(where, "ids", ids)
     needed = batch_size * (num_windows * num_steps + 1)
     if len(ids) < needed:
         raise ValueError(
@@ -197,7 +203,13 @@ def true_and_predicted(
     -------
     targets, predicted : (length,) ids
     """
-    ids = np.asarray(ids)
+    where = "true_and_predicted"
+    ids = any_array(where, "ids", ids)
+    check_ids(where, "ids", ids, model.vocab_size, ("N",))
+    check_sizes(where, length=length)
+    check_whole(where, "start", start, 0)
+    if len(ids) < 2:
+        raise ValueError(f"{where}: ids must hold at least 2 tokens, got {len(ids)}")
     length = min(length, len(ids) - 1)
     start = min(start, len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]

@@ -13,13 +13,13 @@ results do not depend on the number of threads, to the last bit.
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import arguments
-from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+from numpylstm import arguments, reference
+from numpylstm.kernels.fallback import Missing, or_else
 from numpylstm.kernels.memory import empty
+from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
@@ -29,6 +29,11 @@ from numpylstm.reference import (
     RNNCache,
     token_coefficients,
 )
+
+try:
+    from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+except Exception as error:
+    dropout = embedding = lstm = matmul = rnn = softmax = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -40,14 +45,12 @@ OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all
 
 def shares_for(work: int) -> int:
     """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
-    return 1 if work < SMALL else numba.get_num_threads()
+    return 1 if work < SMALL else get_num_threads()
 
 
 def contiguous(array: Array) -> Array:
     """The array itself if kernels can work on it (C order, aligned, writeable), else a copy."""
-    if type(array) is not np.ndarray:
-        array = np.asarray(array)  # kernels are compiled for no other kind
-    return array if array.flags.carray else np.array(array, order="C")
+    return array if type(array) is np.ndarray and array.flags.carray else np.array(array, order="C")
 
 
 def _matrix(array: Array) -> tuple[Array, bool]:
@@ -66,11 +69,7 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
     M, N = A.shape[0], B.shape[1]
     C = empty((M, N), A.dtype)
     D = np.zeros((1, N), A.dtype) if start is None else start.reshape(-1, N)
-    shares = shares_for(C.size * A.shape[1])
-    if shares == 1:
-        matmul.multiply_alone(A_base, A_turned, B_base, B_turned, D, C)
-    else:
-        matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
+    matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares_for(C.size * A.shape[1]))
     return C
 
 
@@ -114,6 +113,7 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     return x, EmbeddingCache(ids, W.shape)
 
 
+@or_else(reference.embedding_backward)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table: `reference.embedding_backward`.
 
@@ -130,6 +130,7 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     return _scattered(dx, ids, cache.shape[0])
 
 
+@or_else(reference.embedding_backward_rows)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """The same gradient without its zeros: `reference.embedding_backward_rows`.
 
@@ -155,6 +156,7 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.rnn_forward)
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
@@ -186,6 +188,7 @@ def rnn_forward(
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
+@or_else(reference.rnn_backward)
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
 ) -> tuple[Array, Array, Array, Array, Array]:
@@ -221,6 +224,7 @@ def rnn_backward(
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.lstm_forward)
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
@@ -266,6 +270,7 @@ def lstm_forward(
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
+@or_else(reference.lstm_backward)
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -314,6 +319,7 @@ def lstm_backward(
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.linear_forward)
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``: `reference.linear_forward`.
 
@@ -335,6 +341,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
+@or_else(reference.linear_backward)
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer: `reference.linear_backward`.
 
@@ -360,6 +367,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.dropout_mask)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """From random numbers to a mask: `reference.dropout_mask`.
 
@@ -379,6 +387,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     return mask
 
 
+@or_else(reference.dropout_forward)
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``: `reference.dropout_forward`.
 
@@ -395,6 +404,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     return _times(x, mask), DropoutCache(mask)
 
 
+@or_else(reference.dropout_backward)
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient: `reference.dropout_backward`.
 
@@ -418,6 +428,7 @@ def _times(x: Array, mask: Array) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.sequence_cross_entropy_forward)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -460,6 +471,7 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
+@or_else(reference.sequence_cross_entropy_backward)
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """The gradient of the loss: `reference.sequence_cross_entropy_backward`.
 

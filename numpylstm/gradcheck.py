@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import any_array, check_number, check_plain
+
 Arrays = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], Any]
 
@@ -248,13 +250,31 @@ def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDAr
     return _along_every_entry(METHODS["complex"], f, arrays, step=step)
 
 
+def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
+    """The arrays as a method wants them: copies, in its dtype."""
+    _check_real("arrays", arrays)
+    return {path: np.array(array, method.dtype) for path, array in arrays.items()}
+
+
+def _check_real(argument: str, arrays: Arrays) -> None:
+    """Raise a TypeError unless it is a dict of arrays of real numbers, or what makes such."""
+    if not isinstance(arrays, Mapping):
+        raise TypeError(
+            f"check: {argument} must be a dict of name -> array, got {type(arrays).__name__}"
+        )
+    for path, value in arrays.items():
+        name = f"{argument}[{path!r}]"
+        array = any_array("check", name, value)
+        check_plain("check", name, array)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"check: {name} must hold real numbers, got {array.dtype}")
+
+
 def _along_every_entry(
     method: "Method", f: Loss, arrays: Arrays, **step: float
 ) -> dict[str, NDArray[Any]]:
-    point: dict[str, NDArray[Any]] = {
-        path: np.array(array, method.dtype) for path, array in arrays.items()
-    }
-    slopes = {path: np.empty(np.shape(array)) for path, array in arrays.items()}
+    point = _point(arrays, method)
+    slopes = {path: np.empty(array.shape) for path, array in point.items()}
     for path, array in slopes.items():
         u = np.zeros(array.shape)
         for index in np.ndindex(array.shape):
@@ -354,6 +374,9 @@ def check(
     if tolerance is None:
         usual = METHODS[method]
         tolerance = usual.tolerance if along == "entries" else usual.directions
+    check_number("check", "tolerance", tolerance)
+    _check_real("arrays", arrays)
+    _check_real("gradients", gradients)
     _check_names_and_shapes(arrays, gradients)
     if along == "entries":
         slopes = _along_every_entry(METHODS[method], f, arrays)
@@ -407,9 +430,7 @@ def _along_directions(
 ) -> Iterator[Entry]:
     """An entry for each group of arrays: the claimed and the measured slope along a direction."""
     rng = np.random.default_rng(rng)
-    point: dict[str, NDArray[Any]] = {
-        path: np.array(array, method.dtype) for path, array in arrays.items()
-    }
+    point = _point(arrays, method)
     for name, paths in groups.items():
         u = {path: rng.standard_normal(np.shape(arrays[path])) for path in paths}
         claimed = sum(float(np.vdot(u[path], gradients[path])) for path in paths)

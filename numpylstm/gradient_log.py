@@ -19,17 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, Cell
-from numpylstm.checkpoint import write_atomically
 from numpylstm.config import TrainConfig
 from numpylstm.data import Corpus, batches
 from numpylstm.diagnostics import gradient_flow
 from numpylstm.files import open_regular
 from numpylstm.models import LanguageModel
-from numpylstm.plots import training_lag_heatmap
-from numpylstm.run_folder import RunFolderError, write_text
+from numpylstm.run_folder import GRADIENTS, RunFolderError, write_text
 from numpylstm.training import Run
 
-CSV, PNG = "gradients.csv", "gradients.png"
 STREAMS = 4
 """Columns of the window that is looked at; enough for a norm, and cheap."""
 
@@ -54,7 +51,7 @@ class GradientRow(NamedTuple):
 
 
 class GradientLog:
-    """The file gradients.csv of a run, and its picture.
+    """The file gradients.csv of a run.
 
     Parameters
     ----------
@@ -76,7 +73,7 @@ class GradientLog:
         self.x, self.y = x[:, :STREAMS], y[:, :STREAMS]
         self.folder = folder
         known = {0} | {row.step for row in run.rows}
-        saved = read(folder / CSV, config)
+        saved = read(folder / GRADIENTS, config)
         self.rows = [row for row in saved if row.step in known]
         if run.step == 0:
             self.rows = []
@@ -88,22 +85,21 @@ class GradientLog:
         if has_row and (not self.rows or self.rows[-1].step < run.step):
             self._measure(run)
 
-    def draw(self) -> None:
-        """Write the picture of all rows."""
+    def norms(self) -> tuple[list[int], NDArray[Any]]:
+        """The steps, and the norms of dL_T/dh_t at each: (layers, steps, lags)."""
         steps = list(dict.fromkeys(row.step for row in self.rows))
         L, T = 1 + self.rows[-1].layer, 1 + self.rows[-1].lag
         shown = [row.norm for row in self.rows if row.unit == "h"]
-        norms = np.array(shown).reshape(len(steps), L, T)
-        figure = training_lag_heatmap(steps, norms.swapaxes(0, 1))
-        write_atomically(self.folder / PNG, lambda file: figure.savefig(file, format="png"))
+        return steps, np.array(shown).reshape(len(steps), L, T).swapaxes(0, 1)
 
     def _measure(self, run: Run) -> None:
-        self.rows += measure(run.model, run.step, self.x, self.y)
+        rows = self.rows + measure(run.model, run.step, self.x, self.y)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(GradientRow._fields)
-        writer.writerows(["" if value is None else value for value in row] for row in self.rows)
-        write_text(self.folder / CSV, text.getvalue())
+        writer.writerows(["" if value is None else value for value in row] for row in rows)
+        write_text(self.folder / GRADIENTS, text.getvalue())
+        self.rows = rows  # not before they are written: else nobody would write them again
 
 
 @np.errstate(all="ignore")  # a network about to fail may overflow; the row then says inf or nan

@@ -13,6 +13,7 @@ between would change the gradient. (Ids and targets are copied.)
 `numpylstm.reference`. Nothing else differs: what the one refuses, the other is not asked.
 """
 
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -24,12 +25,16 @@ from numpylstm.cells import CELLS
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
+    any_array,
     check_array,
     check_dtype,
     check_finite,
+    check_flag,
     check_ids,
     check_number,
+    check_plain,
     check_sizes,
+    generator,
 )
 from numpylstm.config import cell_options
 from numpylstm.kernels.memory import empty
@@ -134,14 +139,15 @@ class Parameter:
     def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
         gradient, data = self._gradient, self.data
-        if gradient is not None:
-            rows, values = gradient if isinstance(gradient, Rows) else (data, gradient)
+        because = "data was replaced after the gradient was computed"
+        if type(gradient) is np.ndarray:
+            if gradient.shape != data.shape or gradient.dtype is not data.dtype:
+                check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
+        elif gradient is not None:
+            rows, values = gradient
             shape = (len(rows), *data.shape[1:])
-            if values.shape != shape or values.dtype is not data.dtype:  # as it rarely is
-                because = "data was replaced after the gradient was computed"
-                check_array(self.name, "grad", values, shape, data.dtype, because)
-            if rows is not data and rows[-1] >= len(data):
-                check_ids(self.name, "rows of grad", rows, len(data))
+            check_array(self.name, "grad", values, shape, data.dtype, because)
+            check_ids(self.name, "rows of grad", rows[-1:], len(data))  # the largest
         return gradient, self._factor
 
     def zero_grad(self) -> None:
@@ -167,6 +173,8 @@ def uniform(
 
 def implementation(impl: str) -> ModuleType:
     """The module that holds the mathematics: "fast" or "reference"."""
+    if not isinstance(impl, str):
+        raise TypeError(f"impl must be 'fast' or 'reference', got {impl!r}")
     if impl == "fast":
         return functional
     if impl == "reference":
@@ -185,7 +193,19 @@ def consume(layer: Any) -> Any:
     return pending
 
 
-class Embedding:
+class Layer:
+    """What can be copied and pickled, though `f` is a module."""
+
+    f: ModuleType
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"f": self.f.__name__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"f": import_module(state["f"])}
+
+
+class Embedding(Layer):
     """Row lookup: ids (T, B) to vectors (T, B, D).
 
     Parameters
@@ -209,9 +229,7 @@ class Embedding:
     ) -> None:
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
         shape = (vocab_size, embedding_size)
-        self.W = Parameter(
-            uniform(np.random.default_rng(rng), shape, init_scale, dtype), f"{name}.W"
-        )
+        self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
         self.f = implementation(impl)
         self.pending: Any = None
 
@@ -223,8 +241,12 @@ class Embedding:
         ValueError
             If the shape is not (V, D), or a vector is not finite.
         """
+        vectors = any_array("Embedding.load", "vectors", vectors)
+        check_plain("Embedding.load", "vectors", vectors)
+        if vectors.dtype.kind not in "fiu":
+            raise TypeError(f"Embedding.load: vectors must hold real numbers, got {vectors.dtype}")
         with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
-            vectors = np.asarray(vectors, self.W.data.dtype)
+            vectors = vectors.astype(self.W.data.dtype)
         check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
         check_finite("Embedding.load", "vectors", vectors)
         self.W.data = vectors.copy()
@@ -252,7 +274,7 @@ class Embedding:
         return [self.W]
 
 
-class Dropout:
+class Dropout(Layer):
     """Inverted dropout with probability `p` of dropping; a new mask at every forward pass."""
 
     def __init__(
@@ -266,7 +288,7 @@ class Dropout:
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.f = implementation(impl)
         self.pending: Any = None
 
@@ -289,7 +311,7 @@ class Dropout:
         return dy if self.p == 0 else self.f.dropout_backward(dy, cache)
 
 
-class Linear:
+class Linear(Layer):
     """``y = x @ W + b`` for x (T, B, D).
 
     Parameters
@@ -314,7 +336,7 @@ class Linear:
         tied: Parameter | None = None,
     ) -> None:
         check_sizes("Linear", input_size=input_size, output_size=output_size)
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         if tied is None:
             shape = (input_size, output_size)
             self.W = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
@@ -347,7 +369,7 @@ class Linear:
         return [self.b] if self.tied else [self.W, self.b]
 
 
-class RecurrentStack:
+class RecurrentStack(Layer):
     """Layers of one recurrent cell, each with its own weights, with dropout between them.
 
     Parameters
@@ -387,7 +409,7 @@ class RecurrentStack:
             self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
         )  # fmt: skip
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
         self.f = implementation(impl)
@@ -576,7 +598,7 @@ class LSTM(RecurrentStack):
         )  # fmt: skip
 
 
-class SequenceCrossEntropy:
+class SequenceCrossEntropy(Layer):
     """Softmax and cross-entropy over a sequence.
 
     Parameters
@@ -594,6 +616,8 @@ class SequenceCrossEntropy:
         average_across_batch: bool = True,
         impl: str = "fast",
     ) -> None:
+        check_flag("SequenceCrossEntropy", "average_across_timesteps", average_across_timesteps)
+        check_flag("SequenceCrossEntropy", "average_across_batch", average_across_batch)
         self.averaging = {
             "average_across_timesteps": average_across_timesteps,
             "average_across_batch": average_across_batch,

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpylstm.cells import CELLS, State
-from numpylstm.checks import check_array, check_finite, check_ids, check_sizes, check_whole
+from numpylstm.checks import (
+    check_array,
+    check_dtype,
+    check_finite,
+    check_ids,
+    check_plain,
+    check_sizes,
+    check_whole,
+    generator,
+)
 from numpylstm.config import ModelConfig
 from numpylstm.layers import (
     Dropout,
@@ -45,6 +54,10 @@ def load_arrays(parameters: Mapping[str, Parameter], arrays: Mapping[str, Array]
         If a path is missing or unknown, or an array has another shape or dtype, or holds NaN or
         infinity.
     """
+    if not isinstance(arrays, Mapping):
+        raise TypeError(
+            f"load_state_dict: arrays must be a dict of path -> array, got {type(arrays).__name__}"
+        )
     missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
     if missing or unknown:
         raise ValueError(
@@ -161,6 +174,7 @@ def checked_config(*, dtype: DTypeLike, **settings: Any) -> ModelConfig:
     for size in ("hidden_size", "num_layers", "embedding_size"):
         if settings[size] is not None:
             check_whole("model", size, settings[size])
+    check_dtype("model", dtype)
     return ModelConfig(dtype=np.dtype(dtype).name, **settings)
 
 
@@ -274,7 +288,7 @@ class LanguageModel:
             average_across_batch=average_across_batch,
         )
         self.vocab_size = vocab_size
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.encoder = TokenEncoder(config, vocab_size, self.rng)
         self.decoder = Linear(
             config.hidden_size,
@@ -324,10 +338,12 @@ class LanguageModel:
         state : LSTMState or RNNState
             To be passed to the next window: truncated backpropagation through time.
         """
-        if np.shape(x) != np.shape(y):
+        check_plain("LanguageModel.forward", "x", x)
+        check_plain("LanguageModel.forward", "y", y)
+        if x.shape != y.shape:
             raise ValueError(
                 "LanguageModel.forward: x and y must have one shape (T, B), got "
-                f"{np.shape(x)} and {np.shape(y)}"
+                f"{x.shape} and {y.shape}"
             )
         logits, state = self._logits(x, state, training)
         return self.criterion.forward(logits, y, weights, training), state
@@ -426,7 +442,7 @@ class SequenceClassifier:
             dtype=dtype,
             impl=impl,
         )
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self.encoder = TokenEncoder(self.config, vocab_size, self.rng)
         self.decoder = Linear(
             hidden_size,
@@ -443,8 +459,9 @@ class SequenceClassifier:
     def forward(self, x: Array, y: Array, training: bool = True) -> float:
         """The mean loss over the batch, in nats, of sequences x (T, B) with answers y (B,)."""
         logits = self._logits(x, training)
-        check_ids("SequenceClassifier.forward", "y", y, logits.shape[-1], shape=(x.shape[1],))
-        return self.criterion.forward(logits, np.asarray(y)[None], training=training)
+        where, classes = "SequenceClassifier.forward", logits.shape[-1]
+        y = check_ids(where, "y", y, classes, (x.shape[1],), "an answer for each sequence")
+        return self.criterion.forward(logits, y[None], training=training)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""

@@ -11,11 +11,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_array, check_number, check_plain
+from numpylstm.checks import FLOATS, check_array, check_number, check_whole
 from numpylstm.config import TrainConfig
 from numpylstm.functional import shares_for
-from numpylstm.kernels import update
+from numpylstm.kernels.fallback import Missing, or_else
 from numpylstm.layers import Parameter, Rows
+
+try:
+    from numpylstm.kernels import update
+except Exception as error:
+    update = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -43,6 +48,7 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
         The norm before clipping. If it is not finite the gradients are left as they are: they
         are lost, and only the caller knows what to do.
     """
+    _check_parameters("clip_by_global_norm", parameters)
     check_number("clip_by_global_norm", "max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
@@ -54,17 +60,33 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
     return norm
 
 
+def _check_parameters(where: str, parameters: Any) -> None:
+    if not isinstance(parameters, Mapping) or not all(
+        isinstance(parameter, Parameter) for parameter in parameters.values()
+    ):
+        raise TypeError(
+            f"{where}: parameters must be a dict of path -> Parameter, such as model.parameters(), "
+            f"got {type(parameters).__name__}"
+        )
+
+
 def squared_norm(gradient: Array | Rows | None) -> float:
     """The sum of the squares of the entries, in blocks, so that threads cannot change it."""
     if gradient is None:
         return 0.0
-    gradient = flat(gradient.values if isinstance(gradient, Rows) else gradient)
-    return update.sum_of_squares(gradient, shares_for(gradient.size))
+    return sum_of_squares(flat(gradient.values if isinstance(gradient, Rows) else gradient))
+
+
+@or_else(lambda g: float(np.square(g, dtype=np.float64).sum()))
+def sum_of_squares(g: Array) -> float:
+    """The sum of g ** 2 for g (N,)."""
+    return update.sum_of_squares(g, shares_for(g.size))
 
 
 def flat(array: Array) -> Array:
     """A view of all entries, (N,), through which the array can be written."""
-    check_plain("optimiser", "parameter", array)
+    if type(array) is not np.ndarray or array.dtype not in FLOATS:
+        check_array("optimiser", "parameter", array, getattr(array, "shape", ()))
     if not array.flags.carray:
         raise ValueError(
             "optimiser: parameters and gradients must be writeable and C-contiguous, got strides "
@@ -94,6 +116,7 @@ class Optimizer:
         self, parameters: Mapping[str, Parameter], lr: float, memories: Sequence[str] = ()
     ) -> None:
         where = type(self).__name__
+        _check_parameters(where, parameters)
         check_number(where, "lr", lr)
         if not (lr > 0 and math.isfinite(lr)):
             raise ValueError(f"{where}: lr must be positive and finite, got {lr}")
@@ -123,6 +146,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter by its gradient."""
+        check_number(type(self).__name__, "lr", self.lr)
         self.steps += 1
         for path, parameter in self.parameters.items():
             self.move(path, parameter)
@@ -166,6 +190,18 @@ class SGD(Optimizer):
         """The optimiser that the settings of a run ask for."""
         return cls(parameters, config.lr, config.momentum)
 
+    def _move_in_numpy(self, path: str, parameter: Parameter) -> None:
+        """What `move` does, without kernels."""
+        step = parameter.grad.reshape(-1)
+        if self.momentum:
+            velocity = self.remembered("velocity", path)
+            velocity *= float(self.momentum)
+            velocity += step
+            step = velocity
+        data = flat(parameter.data)
+        data -= float(self.lr) * step
+
+    @or_else(_move_in_numpy)
     def move(self, path: str, parameter: Parameter) -> None:
         """Move a parameter against its gradient."""
         lr, momentum = float(self.lr), float(self.momentum)  # kernels know no other numbers
@@ -191,6 +227,10 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD}
 
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:
     """``lr * decay ** max(epoch + 1 - constant_epochs, 0)``, with epochs counted from 0."""
+    for name, value in {"lr": lr, "decay": decay}.items():
+        check_number("decayed_rate", name, value)
+    check_whole("decayed_rate", "epoch", epoch, 0)
+    check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
     return lr * decay ** max(epoch + 1 - constant_epochs, 0)
 
 
@@ -206,8 +246,11 @@ def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float)
     decay : float
         Often 1/4.
     """
+    check_number("plateau_rate", "lr", lr)
+    check_number("plateau_rate", "decay", decay)
     best = math.inf
     for loss in validation_losses:
+        check_number("plateau_rate", "validation_losses", loss)
         if loss < best:
             best = loss
         else:

@@ -39,6 +39,13 @@ class Progress:
         else:
             print(text, flush=True)
 
+    def show(self, item: Step | Row) -> None:
+        """Show an update, or metrics."""
+        if isinstance(item, Step):
+            self.step(item)
+        else:
+            self.row(item)
+
     def step(self, step: Step) -> None:
         """Count an update. The first compiles the kernels, and is left out of the speed."""
         if step.step == self.first_step:

@@ -33,6 +33,10 @@ imaginary part of the loss divided by 1e-30 is the derivative, with no rounding 
 (the complex step). Every gradient in this file is proved that way. It is why maxima, signs and
 comparisons below look at the real part only.
 
+The matrix products are NumPy's, and a BLAS adds up in another order with another number of threads:
+the last bits of a result belong to that number (``OPENBLAS_NUM_THREADS`` fixes it for the BLAS that
+NumPy brings). Those of `numpylstm.functional` do not depend on it.
+
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
 forget gate; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Squire and Trapp (1998)

@@ -8,10 +8,23 @@ from numpy.typing import NDArray
 
 from numpylstm import functional
 from numpylstm.cells import State
-from numpylstm.checks import NotFinite, check_array, check_ids, check_whole
+from numpylstm.checks import (
+    NotFinite,
+    any_array,
+    check_array,
+    check_ids,
+    check_number,
+    check_whole,
+    generator,
+)
 from numpylstm.functional import contiguous, shares_for
-from numpylstm.kernels import sampling as kernels
+from numpylstm.kernels.fallback import Missing, Unusable
 from numpylstm.models import LanguageModel, parameter_shapes
+
+try:
+    from numpylstm.kernels import sampling as kernels
+except Exception as error:
+    kernels = Missing(error)  # type: ignore[assignment]
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
@@ -58,16 +71,15 @@ def generate(
         is out of range or nothing is left to draw from.
     """
     V = model.vocab_size
-    prompt = np.asarray(prompt)
+    prompt = any_array("generate", "prompt", prompt)
     if prompt.ndim != 1 or len(prompt) == 0:
         raise ValueError(
             f"generate: prompt must hold at least one id, got an array of shape {prompt.shape}"
         )
-    check_ids("generate", "prompt", prompt, V)
-    never = np.asarray(banned)
-    if never.size:
-        check_ids("generate", "banned", never, V)
-    never = np.unique(never).astype(np.intp)
+    prompt = check_ids("generate", "prompt", prompt, V)
+    never = any_array("generate", "banned", banned)
+    never = np.unique(check_ids("generate", "banned", never, V) if never.size else np.intp(never))
+    check_number("generate", "temperature", temperature)
     if not 0 < temperature < np.inf:
         raise ValueError(
             f"generate: temperature must be above 0, got {temperature}; "
@@ -79,7 +91,7 @@ def generate(
     choices = V - len(never)
     k = choices if top_k is None else top_k
     check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     state = model.zero_state(1)
     if len(prompt) > 1:
         _, state = model.logits(prompt[:-1, None], state)
@@ -87,7 +99,11 @@ def generate(
     recurrent = model.encoder.recurrent
     by_kernel = type(model) is LanguageModel and recurrent.f is functional
     if by_kernel and recurrent.cell.sampler is not None:
-        return _write(model, prompt[-1], state, length, temperature, k, never, rng)
+        before = rng.bit_generator.state
+        try:
+            return _write(model, prompt[-1], state, length, temperature, k, never, rng)
+        except Unusable:
+            rng.bit_generator.state = before
     drawn = np.empty(length, np.int64)
     x = prompt[-1:, None]  # (T, B) = (1, 1)
     for n in range(length):

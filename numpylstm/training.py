@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import NotFinite
 from numpylstm.config import ConfigError, TrainConfig
-from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
+from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, evaluate, safe_exp
 from numpylstm.files import memory_size
 from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.pace import Pace
 
 
 class TrainingFailed(RuntimeError):
@@ -92,6 +93,8 @@ class Run:
         One for each finished epoch.
     rows : list of Row
     tally : Tally
+    whole : bool
+        False while a change is being written into it, so that it is between two updates no more.
     """
 
     config: TrainConfig
@@ -106,6 +109,7 @@ class Run:
     valid_losses: list[float] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    whole: bool = True
 
     @property
     def out_of_steps(self) -> bool:
@@ -215,19 +219,30 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
     """
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    pace = Pace()
     while not run.finished:
         run.optimizer.lr = rate(run)
         for x, y in batches(corpus.train, config.batch_size, config.num_steps, start=run.window):
             if run.out_of_steps:
                 break
-            step = update(run, x, y, windows)
+            drawn = run.model.rng.bit_generator.state
+            try:
+                with pace.step():
+                    step = update(run, x, y, windows)
+            except BaseException:
+                if run.whole:
+                    run.model.rng.bit_generator.state = drawn  # as if this update had not begun
+                raise
             epoch_ends = run.window == windows or run.out_of_steps
             row_is_due = run.tally.steps >= config.log_every and not epoch_ends
             row = close_row(run) if row_is_due else None  # before anyone can save the run
+            run.whole = True
             yield step
             if row is not None:
                 yield row
-        yield finish_epoch(run, corpus)
+        last_row = finish_epoch(run, corpus)
+        run.whole = True
+        yield last_row
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its result is looked at instead
@@ -249,6 +264,7 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     fits = largest < float(np.finfo(config.dtype).max)
     if not (all(map(math.isfinite, (cost, norm, perplexity))) and fits):
         raise TrainingFailed(describe_failure(run, cost))
+    run.whole = False
     optimizer.step()
 
     run.state = state
@@ -346,6 +362,7 @@ def finish_epoch(run: Run, corpus: Corpus) -> Row:
             f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
             f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
         )
+    run.whole = False
     row = close_row(run, valid.perplexity, valid.accuracy)
     run.valid_losses.append(valid.loss)
     run.epoch += 1
@@ -361,13 +378,18 @@ def evaluate_quickly(model: LanguageModel, ids: NDArray[Any], config: TrainConfi
 
 
 def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
-    """Every text must be long enough for what it is used for.
+    """Every text must be long enough for what it is used for, and hold more than `<unk>`.
 
     Raises
     ------
     DataError
         Naming the text, what it needs and what it has.
     """
+    if len(corpus.vocabulary) == 1:
+        raise DataError(
+            f"{corpus.source}: the train text must have a token besides {UNK}, got no other; there "
+            "is nothing to learn from it"
+        )
     needed = {"train": config.batch_size * (config.num_steps + 1), "valid": 2, "test": 2}
     for split, count in needed.items():
         have = len(getattr(corpus, split))

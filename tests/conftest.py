@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -13,3 +15,14 @@ T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
 @pytest.fixture
 def rng():
     return np.random.default_rng(20141)
+
+
+@pytest.fixture
+def signals_reach_a_child():
+    """In the background, a shell or nohup lets a process ignore some; a child would too."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

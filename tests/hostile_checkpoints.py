@@ -35,7 +35,7 @@ from numpylstm.checkpoint import checksum, save
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
-from numpylstm.session import load_corpus
+from numpylstm.corpora import load_corpus
 
 SECONDS = 300
 """That one command may take, on a busy machine."""

@@ -62,6 +62,7 @@ def workplace(tmp_path_factory):
         "empty.txt": b"",
         "blank.txt": b"\n" * 100,
         "one-word.txt": b"word",
+        "unknown.txt": b"<unk> " * 1500,
         "short.txt": words(100).encode(),
         "binary.bin": bytes(range(256)),
         "latin1.txt": "caf\u00e9 ".encode("latin-1") * 100,

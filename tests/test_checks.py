@@ -55,3 +55,38 @@ def test_weights_must_not_be_negative(bad):
     weights[1, 1] = bad
     with pytest.raises(ValueError, match=rf"must not be negative, got {bad} at \[1, 1\]"):
         check_weights("f", "weights", weights, (3, 2), weights.dtype)
+
+
+INTEGERS = [f"{order}{kind}{width}" for order in "<>" for kind in "iu" for width in (1, 2, 4, 8)]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_an_id_is_read_as_it_was_meant(dtype):
+    ids = np.array([[0, 9], [3, 4]]).astype(dtype)
+    native = check_ids("f", "ids", ids, 10)
+    assert native.dtype == np.int64
+    np.testing.assert_array_equal(native, [[0, 9], [3, 4]])
+    with pytest.raises(ValueError, match=r"must lie in \[0, 9\), got 9 at \[0, 1\]"):
+        check_ids("f", "ids", ids, 9)
+    if "i" in dtype:
+        with pytest.raises(ValueError, match=r"got -1 at \[0\]"):
+            check_ids("f", "ids", np.array([-1, 3]).astype(dtype), 300)
+
+
+def test_swapped_bytes_do_not_pass_as_small_ids():
+    """2**24 of the other byte order is 1 to whoever looks at the bytes."""
+    with pytest.raises(ValueError, match=r"got 16777216 at \[0\]"):
+        check_ids("f", "ids", np.array([2**24], ">i4"), 11)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.ma.masked_array([0, 1], [True, False]),
+        np.zeros(2, int).view(np.recarray),
+        np.array([0, None]),
+    ],
+)
+def test_ids_that_mean_more_than_integers_are_refused(ids):
+    with pytest.raises(TypeError, match="f: ids must"):
+        check_ids("f", "ids", ids, 10)

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from numpylstm.kernels.threads import PROCESSORS
+
 BIN = Path(sys.executable).parent
 SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num-steps", "6",
          "--epochs", "2", "--log-every", "10", "--max-vocab", "50")  # fmt: skip
@@ -80,6 +82,14 @@ def test_what_training_prints(folder):
         assert expected in out
     true, predicted = out.split("(2nd line):\n")[1].split("\n")[:2]
     assert len(true.split()) == len(predicted.split()) == 35
+
+
+def test_the_first_line_says_how_many_threads(folder):
+    run = ("numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "1")
+    several = f"1 to {PROCESSORS} threads as is faster" if PROCESSORS > 1 else "1 thread"
+    for flags, expected in ((), several), (("--threads", "1"), "1 thread"):
+        out, _ = command(*run, "--out", f"with{len(flags)}", *flags, cwd=folder)
+        assert out.splitlines()[0].endswith(f"seed 0, {expected}")
 
 
 def test_the_reference_trains_to_the_same_curve(folder):
@@ -277,3 +287,26 @@ def test_bad_input_gets_one_line_and_status_2(folder, name, arguments, message):
     last = err.strip().split("\n")[-1]  # argparse prints the usage before
     assert message in last
     assert last.startswith(f"numpylstm-{name}: error: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("NUMBA_NUM_THREADS", "0", "NUMBA_NUM_THREADS in the environment must be a whole number"),
+        ("NUMBA_NUM_THREADS", "-2", "must be a whole number from 1, got '-2'"),
+        ("NUMBA_NUM_THREADS", "all", "must be a whole number from 1, got 'all'"),
+        ("NUMPYLSTM_VECTOR_BITS", "7", "NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got '7'"),
+        ("MPLBACKEND", "bogus", "Matplotlib cannot be loaded: Key backend: 'bogus' is not a valid"),
+    ],
+)
+def test_a_bad_environment_gets_one_line_and_status_2(folder, name, value, message):
+    out, err = command(
+        "numpylstm-train", "--train", "text.txt", "--out", "unmade", *SMALL,
+        cwd=folder, expect=2, **{name: value},
+    )  # fmt: skip
+    assert out == ""
+    assert err.startswith("numpylstm-train: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (folder / "unmade").exists()
+    command("numpylstm-train", "--help", cwd=folder, **{name: value})

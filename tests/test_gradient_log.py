@@ -15,6 +15,7 @@ import pytest
 import numpylstm as nl
 from numpylstm import diagnostics, gradient_log, session
 from numpylstm.checkpoint import ADDED_SETTINGS, load, restore_model
+from numpylstm.cli import report
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus
 from numpylstm.run_folder import RunFolderError
@@ -44,7 +45,7 @@ def finished(folder, corpus, **changes):
     """Train in a folder; the checkpoint at the end."""
     folder.mkdir()
     run = nl.new_run(dataclasses.replace(SETTINGS, **changes), corpus)
-    session.run_to_end(run, corpus, folder)
+    session.run_to_end(run, corpus, folder, draw=lambda run, log: report.draw(folder, run, log, []))
     return load(folder / "last.npz")
 
 

@@ -213,7 +213,7 @@ def test_the_horizon_curve():
     assert "steps" in axes.get_xlabel()
     assert "chance" in axes.get_ylabel()
     drawn = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
-    assert drawn["RNN, tanh: horizon 5 steps"] == pytest.approx([0.91, 0.3])
+    assert drawn["tanh RNN: horizon 5 steps"] == pytest.approx([0.91, 0.3])
     assert drawn["LSTM: horizon 10 steps"] == pytest.approx([1, 1])
     assert sum(line.get_linestyle() == "None" for line in axes.get_lines()) == 4  # the seeds
     assert {text.get_text().split(":")[0] for text in axes.texts} == {"chance", "floor"}

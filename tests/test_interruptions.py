@@ -15,94 +15,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from runs import TINY, WIDE, files, finish, report, run, start, wait_for, whole_run, write_words
 
 import numpylstm as nl
+from numpylstm import stopping, training
 from numpylstm.checkpoint import load, restore_run
 from numpylstm.cli import train as train_command
+from numpylstm.progress import Progress
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-
-TRAIN = Path(sys.executable).with_name("numpylstm-train")
-TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
-        "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
-        "--save-every", "1")  # fmt: skip
-WIDE = ("--train", "text.txt", "--hidden-size", "72", "--num-layers", "2", "--batch-size", "20",
-        "--num-steps", "8", "--epochs", "3", "--log-every", "3", "--save-every", "2")  # fmt: skip
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
+    pytest.mark.usefixtures("signals_reach_a_child"),
+]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a text of 2,000 words, of which each depends on the one before."""
-    folder = tmp_path_factory.mktemp("interruptions")
-    rng = np.random.default_rng(0)
-    ids = np.cumsum(rng.choice([1, 3, 7], 2000)) % 50
-    (folder / "text.txt").write_text(
-        "".join(f"w{k}{' ' if n % 12 else chr(10)}" for n, k in enumerate(ids, 1))
-    )
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def signals_reach_a_child():
-    """In the background, a shell or nohup lets a process ignore some; a child would too."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def start(folder, *arguments, threads=1, **options):
-    return subprocess.Popen(
-        [TRAIN, *map(str, arguments)],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "NUMBA_NUM_THREADS": str(threads)}, **options,
-    )  # fmt: skip
-
-
-def finish(process, expect=0):
-    """Wait for the end of a process; returns (stdout, stderr)."""
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == expect, out + err
-    return out, err
-
-
-def run(folder, *arguments, expect=0, **options):
-    return finish(start(folder, *arguments, **options), expect)
-
-
-def wait_for(process, text):
-    """Read what a process prints up to a line with this text; returns all of it."""
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if text in line:
-            return seen
-    raise AssertionError(f"{text!r} was never printed: {seen}{process.stderr.read()}")
-
-
-def report(out):
-    """What a run prints at its end, without the name of its folder."""
-    return re.sub(r"Saved in [^:]*", "", out[out.index("Test perplexity") :])
-
-
-def files(path):
-    """Name and bytes of everything in a folder."""
-    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
-
-
-def whole_run(folder, settings):
-    """A run that is never stopped: its files and its report, made once for each set of settings."""
-    path = folder / f"whole-{abs(hash(settings))}"
-    kept = path.with_suffix(".txt")
-    if not kept.exists():
-        out, _ = run(folder, *settings, "--out", path.name)
-        kept.write_text(report(out))
-    return files(path), kept.read_text()
+    return write_words(tmp_path_factory.mktemp("interruptions"))
 
 
 # --- kill -9 -----------------------------------------------------------------------------------
@@ -165,10 +98,10 @@ def test_a_log_of_gradients_ends_with_the_same_bytes(folder):
     ],
 )
 def test_kills_without_end(folder, seed, flags, capsys):
-    killed, in_a_save = kill_and_resume(folder, (*TINY, *flags), kills=6, seed=seed)
+    killed, in_a_save = kill_and_resume(folder, (*TINY, *flags), kills=8, seed=seed)
     with capsys.disabled():
         print(f"\nkilled {killed} times, {in_a_save} of them while a file was written")
-    assert killed == 6
+    assert killed == 8
 
 
 # --- signals -----------------------------------------------------------------------------------
@@ -193,6 +126,31 @@ def test_a_signal_saves_and_says_how_to_go_on(folder, name):
     assert arguments == ["--resume", out.name, "--save-every", "1"]
     printed, _ = run(folder, *arguments)
     expected, expected_report = whole_run(folder, TINY)
+    assert report(printed) == expected_report
+    assert files(out) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [21, 22, 23])
+def test_signals_without_end(folder, seed):
+    """Eight signals in one run, at random moments."""
+    moments = random.Random(seed)
+    out, arguments = folder / f"signals-{seed}", (*TINY, "--dropout", "0.3")
+    expected, expected_report = whole_run(folder, arguments)
+    for k in range(8):
+        again = ("--resume", out.name, "--save-every", "70")
+        process = start(folder, *(again if k else (*arguments, "--out", out.name)))
+        wait_for(process, "First step done")
+        for _ in range(moments.randint(0, 2)):
+            wait_for(process, "step ")
+        time.sleep(moments.uniform(0, 0.02))
+        number = moments.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+        process.send_signal(number)
+        printed, err = finish(process, expect=128 + number)
+        stopped = re.search(r"Stopped at epoch \d+, step (\d+); saved", printed)
+        assert restore_run(load(out / "last.npz")).step == int(stopped[1])
+        assert err == ""
+    printed, _ = run(folder, "--resume", out.name)
     assert report(printed) == expected_report
     assert files(out) == expected
 
@@ -336,6 +294,129 @@ def test_a_folder_that_disappears(folder, monkeypatch, capsys):
     assert "disappears/last.npz could not be written" in capsys.readouterr().err
 
 
+# --- errors in a run ---------------------------------------------------------------------------
+
+NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 97 updates, and 194
+
+
+def fail_in(patch, place, name, error, at):
+    """Let a function fail at its `at`-th call, after its work."""
+    function, calls = getattr(place, name), []
+
+    def failing(*arguments, **options):
+        result = function(*arguments, **options)
+        calls.append(None)
+        if len(calls) == at:
+            if isinstance(error, Exception):
+                raise error
+            error()
+        return result
+
+    patch.setattr(place, name, failing)
+
+
+def two_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    raise AssertionError("not stopped")
+
+
+ERRORS = {
+    "a backward pass": (nl.LanguageModel, "backward", MemoryError("1 GiB"), 61, 60),
+    "two Ctrl-C in a backward pass": (nl.LanguageModel, "backward", two_ctrl_c, 61, 60),
+    "a validation": (training, "evaluate_quickly", MemoryError("1 GiB"), 2, 194),
+    "the step of the optimizer": (nl.SGD, "step", MemoryError("1 GiB"), 121, 97),
+}
+
+
+@pytest.mark.parametrize("what", ERRORS)
+def test_an_error_saves_first_if_the_run_is_whole(folder, monkeypatch, capsys, what):
+    place, name, error, at, saved = ERRORS[what]
+    interrupted = error is two_ctrl_c
+    out = folder / f"error in {what}"
+    with monkeypatch.context() as patch:
+        fail_in(patch, place, name, error, at)
+        status = train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", out.name)
+    assert status == (130 if interrupted else 1)
+    says = "interrupted" if interrupted else "error: not enough memory (1 GiB); take smaller sizes"
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith(f"numpylstm-train: {says}")
+    assert err.endswith(f"; {out.name}/last.npz is the run as it was last saved\n")
+    assert restore_run(load(out / "last.npz")).step == saved
+    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
+    assert files(out) == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+def test_an_error_of_ours_saves_first_and_is_shown_whole(folder, monkeypatch):
+    """A traceback that nobody expected, with a note."""
+    with monkeypatch.context() as patch:
+        fail_in(patch, Progress, "show", ZeroDivisionError("a mistake"), 100)
+        with pytest.raises(ZeroDivisionError) as raised:
+            train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", "mistake")
+    assert raised.value.__notes__ == ["mistake/last.npz is the run as it was last saved"]
+    saved = restore_run(load(folder / "mistake" / "last.npz")).step
+    assert 80 < saved < 100  # of a hundred items some were rows
+    assert train_here(folder, monkeypatch, "--resume", "mistake") == 0
+    assert files(folder / "mistake") == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+# --- the end of the time -----------------------------------------------------------------------
+
+
+def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch, capsys):
+    """At the same item both save the same run, say the same and end with the same status."""
+    printed = {}
+    for way in ("time", "Ctrl-C"):
+        looks = []
+
+        def clock(way=way, looks=looks):
+            looks.append(None)
+            if way == "Ctrl-C" and len(looks) == 49:
+                signal.raise_signal(signal.SIGINT)  # noticed at the next item
+            return 1e12 if way == "time" and len(looks) == 50 else 0.0
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stopping, "time", SimpleNamespace(monotonic=clock))
+            arguments = (*NOT_SAVED_OFTEN, "--out", way, "--stop-after", "2h")
+            assert train_here(folder, patch, *arguments) == 130
+        printed[way] = capsys.readouterr().out.partition("Stopped")[2]
+    assert printed["time"].endswith("\n  numpylstm-train --resume time --stop-after 7200s\n")
+    assert printed["Ctrl-C"] == printed["time"].replace("--resume time", "--resume Ctrl-C")
+    assert files(folder / "time") == files(folder / "Ctrl-C")
+    assert train_here(folder, monkeypatch, "--resume", "time", "--stop-after", "2h") == 0
+    assert files(folder / "time") == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+# --- before the run ----------------------------------------------------------------------------
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+
+class CtrlC:
+    def find_spec(name, *_):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC)
+from numpylstm.cli import {command}
+sys.exit({command}.main(["absent"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [("eval", "numpy"), ("sample", "numba"), ("eval", "numpylstm.kernels.lstm")],
+)
+def test_ctrl_c_while_the_engine_is_loaded(command, module):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT.format(command=command, module=module)],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr == f"numpylstm-{command}: interrupted before it began\n"
+
+
 # --- the disk, from outside --------------------------------------------------------------------
 
 
@@ -371,6 +452,49 @@ def test_a_disk_that_is_full_from_the_start(folder):
     assert "no-room/last.npz could not be written: File too large" in err
     assert err.count("\n") == 1
     run(folder, *arguments)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that gives a disk of so many KiB, or gives it another size."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def of_size(size):
+        verb = f"remount,size={size}k" if disk.is_mount() else f"size={size}k"
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", verb, "tmpfs", disk], capture_output=True, check=False
+        )
+        if done.returncode != 0:
+            pytest.skip("may not mount a disk here")
+        return disk
+
+    yield of_size
+    if disk.is_mount():
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [48, 64, 80, 96, 108, 120, 132, 144, 160, 176, 192, 208])
+def test_a_small_disk(folder, small_disk, size):
+    """What was saved is still there, and once there is room the run goes on from it."""
+    expected, expected_report = whole_run(folder, TINY)
+    out = small_disk(size) / "run"
+    process = start(folder, *TINY, "--out", out)
+    printed, err = process.communicate(timeout=300)
+    begun = (out / "last.npz").exists()
+    assert "Traceback" not in err
+    if process.returncode == 0:  # the pictures are made when all is saved
+        assert "the pictures could not be drawn" in err
+    else:
+        assert process.returncode == 1
+        assert err.splitlines()[-1].endswith(
+            "could not be written: No space left on device; what was saved before is still there"
+        )
+    small_disk(4096)
+    printed, _ = run(folder, *(("--resume", out) if begun else (*TINY, "--out", out)))
+    assert report(printed) == expected_report
+    assert files(out) == expected
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,7 @@ def test_training_and_resuming_to_the_byte(tmp_path, monkeypatch):
 
 def test_a_setting_of_another_optimiser_is_refused():
     settings = nl.from_preset("demo", optimizer="signs")
-    with pytest.raises(
-        nl.ConfigError, match=r"momentum must be left out, got 0\.5; it"
-    ):
+    with pytest.raises(nl.ConfigError, match=r"momentum must be left out, got 0\.5; it"):
         dataclasses.replace(settings, momentum=0.5)
 
 

@@ -156,3 +156,58 @@ def test_sum_and_mean_recipes_are_one_algorithm():
 def test_bad_arguments(parameters, call, message):
     with pytest.raises(ValueError, match=message):
         call(parameters)
+
+
+@pytest.mark.parametrize("entry", [3e18, 1e-25])
+def test_float32_squares_neither_overflow_nor_vanish(entry):
+    parameters = {"W": Parameter(np.zeros((7, 500), np.float32), "W")}
+    parameters["W"].grad = np.full((7, 500), entry, np.float32)
+    norm = nl.clip_by_global_norm(parameters, 5.0)
+    assert norm == pytest.approx(float(np.float32(entry)) * math.sqrt(3500), rel=1e-12)
+    assert global_norm(parameters) == pytest.approx(min(norm, 5.0), rel=1e-5)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("shape", [(9, 4), (7, 3), (28,)])
+def test_a_table_that_was_replaced_is_refused(momentum, shape):
+    W = Parameter(np.zeros((7, 4), np.float32), "W")
+    optimizer = nl.SGD({"W": W}, lr=1.0, momentum=momentum)
+    W.grad = np.ones((7, 4), np.float32)
+    W.data = np.zeros(shape, np.float32)
+    with pytest.raises(ValueError, match=r"must have shape .*; data was replaced"):
+        optimizer.step()
+
+
+def test_a_velocity_of_another_size_is_refused():
+    W = Parameter(np.zeros((7, 4), np.float32), "W")
+    optimizer = nl.SGD({"W": W}, lr=1.0, momentum=0.9)
+    W.data = np.zeros((9, 4), np.float32)
+    W.grad = np.ones((9, 4), np.float32)
+    with pytest.raises(ValueError, match="the velocity of W must have shape"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("rows", "values", "says"),
+    [
+        ([0, 7], (2, 4), r"Rows.rows must lie in \[0, 7\), got 7 at \[1\]"),
+        ([-1, 2], (2, 4), r"got -1 at \[0\]"),
+        ([2, 2], (2, 4), "must name each row once"),
+        ([3, 1, 3], (3, 4), "must name each row once"),
+        ([0, 1], (2, 3), r"Rows.values must have shape \(2, 4\), got \(2, 3\)"),
+        ([0, 1], (3, 4), r"Rows.values must have shape \(2, 4\), got \(3, 4\)"),
+    ],
+)
+def test_rows_that_do_not_fit(rows, values, says):
+    W = Parameter(np.zeros((7, 4), np.float32), "W")
+    with pytest.raises(ValueError, match=says):
+        W.accumulate(Rows(np.array(rows), np.ones(values, np.float32)))
+    assert not W.grad.any()
+
+
+def test_a_table_that_shrank_after_its_rows_were_kept():
+    W = Parameter(np.zeros((7, 4), np.float32), "W")
+    W.accumulate(Rows(np.array([6]), np.ones((1, 4), np.float32)))
+    W.data = np.zeros((3, 4), np.float32)
+    with pytest.raises(ValueError, match="rows of grad must lie in"):
+        nl.SGD({"W": W}, lr=1.0).step()

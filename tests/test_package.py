@@ -27,6 +27,20 @@ def test_import_loads_no_matplotlib_and_compiles_nothing(tmp_path):
     assert not list(tmp_path.rglob("*.nb?"))
 
 
+def test_nothing_is_loaded_before_a_name_is_used():
+    code = "import sys, numpylstm; before = 'numba' in sys.modules; {}; print(before, {})"
+    assert run_python(code.format("numpylstm.PRESETS", "'numba' in sys.modules")) == "False True"
+    assert run_python(code.format("numpylstm.config", "'numba' in sys.modules")) == "False False"
+    assert run_python("from numpylstm import *; print(LanguageModel.__name__, data.UNK)") == (
+        "LanguageModel <unk>"
+    )
+
+
+def test_a_name_that_is_not_there():
+    assert not hasattr(numpylstm, "absent")
+    assert "LanguageModel" in dir(numpylstm)
+
+
 def test_every_public_name_is_there():
     assert sorted(numpylstm.__all__) == sorted(set(numpylstm.__all__))
     for name in numpylstm.__all__:

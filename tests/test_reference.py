@@ -391,3 +391,10 @@ def test_unknown_activation_is_refused(rng):
     a = gates_and_state(rng, (T, B, D, H), 1)
     with pytest.raises(ValueError, match="activation must be 'tanh', 'relu' or 'sigmoid'"):
         reference.rnn_forward(*a.values(), "gelu")
+
+
+def test_relu_passes_nan_on():
+    a = np.array([-1.0, 0.0, 2.0, np.nan])
+    h = reference.relu(a)
+    np.testing.assert_array_equal(h, [0, 0, 2, np.nan])
+    np.testing.assert_array_equal(reference.activation_derivative(h, "relu"), [0, 0, 1, np.nan])

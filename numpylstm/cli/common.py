@@ -5,10 +5,12 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
 from numpylstm.cells import CELLS
+from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
 from numpylstm.text import printable
 
@@ -69,28 +71,24 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add ``--threads``."""
     parser.add_argument(
         "--threads", type=int, metavar="N",
-        help="processor cores to use (default: all); the results do not depend on it",
+        help="processor cores to use (default: as many as is fastest); the results do not depend "
+        "on it, but for --impl reference",
     )  # fmt: skip
 
 
 def set_threads(threads: int | None) -> None:
-    """Use so many threads in all kernels."""
-    import numba
+    """Use so many threads in all kernels, or as many as is fastest."""
+    from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 
-    if threads is None:
-        return
-    cores: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    if not 1 <= threads <= cores:
+    if threads is not None and not 1 <= threads <= PROCESSORS:
         raise CommandError(
-            f"--threads must be from 1 to {cores}, the cores of this machine; got {threads}"
+            f"--threads must be from 1 to {PROCESSORS}, the cores of this machine; got {threads}"
         )
-    numba.set_num_threads(threads)
+    set_num_threads(threads)
 
 
 def as_text(error: BaseException) -> str:
     """An error as one sentence."""
-    from numpylstm.checkpoint import SaveError
-
     text = str(error)
     if isinstance(error, ConfigError):
         text = f"{flag(error.setting)} {error.problem}"
@@ -98,46 +96,74 @@ def as_text(error: BaseException) -> str:
         text = (
             f"not enough memory ({text or 'no size known'}); take smaller sizes or a shorter text"
         )
-    elif isinstance(error, OSError) and not isinstance(error, SaveError):
-        name = "standard output" if error.filename is None else error.filename
-        text = f"{name}: {error.strerror}"
-    text = printable(" ".join(text.split()))
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return one_line("; ".join([text, *getattr(error, "__notes__", ())]))
+
+
+def one_line(text: object) -> str:
+    """A text without line ends, safe to print and not too long."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
+
+def check_environment() -> None:
+    """Refuse what Numba would stumble over."""
+    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
+    if not (threads.isdecimal() and int(threads) > 0):
+        raise CommandError(
+            f"NUMBA_NUM_THREADS in the environment must be a whole number from 1, got {threads!r}"
+        )
 
 
 def run(command: Callable[[], None], prog: str) -> int:
     """Call a command; an error that people can cause becomes one line on stderr and a status."""
+    open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # words that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    with contextlib.redirect_stderr(Unfailing(sys.stderr)), warnings.catch_warnings():
+        warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
+        warnings.showwarning = lambda message, *_: print(
+            f"{prog}: warning: {one_line(message)}", file=sys.stderr
+        )
+        return status_of(command, prog)
+
+
+def status_of(command: Callable[[], None], prog: str) -> int:
+    """The exit status of a command, and why on stderr if it is not 0."""
     try:
+        check_environment()
         from numpylstm.checkpoint import CheckpointError, SaveError
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
         from numpylstm.run_folder import RunFolderError
-        from numpylstm.session import Stopped
+        from numpylstm.stopping import Stopped
         from numpylstm.training import TrainingFailed
-    except KeyboardInterrupt:  # the imports take half a second
+    except (CommandError, ImportError, ValueError) as error:
+        return complain(prog, error, EXIT_USAGE)
+    except KeyboardInterrupt:  # the imports take a second
+        print(f"{prog}: interrupted before it began", file=sys.stderr)
         return EXIT_INTERRUPTED
     try:
         command()
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        for note in getattr(interrupt, "__notes__", ()):
+            print(f"{prog}: interrupted; {note}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Stopped as stopped:
         return stopped.status
     except (CommandError, ConfigError, DataError, CheckpointError, RunFolderError) as error:
         return complain(prog, error, EXIT_USAGE)
     except BrokenPipeError:
-        abandon_output()  # whoever read it has left; there is nobody to tell
+        abandon(sys.stdout)  # whoever read it has left; there is nobody to tell
         return EXIT_FAILED
     except (TrainingFailed, NotFinite, SaveError, MemoryError) as error:
         return complain(prog, error, EXIT_FAILED)
     except OSError as error:
         if error.filename is not None:  # a file to be read
-            return complain(prog, error, EXIT_USAGE)
-        abandon_output()
-        return complain(prog, error, EXIT_FAILED)
+            return complain(prog, OSError(f"{error.filename}: {error.strerror}"), EXIT_USAGE)
+        abandon(sys.stdout)
+        return complain(prog, OSError(f"standard output: {error.strerror}"), EXIT_FAILED)
     return 0
 
 
@@ -145,9 +171,3 @@ def complain(prog: str, error: BaseException, status: int) -> int:
     """Say what is wrong in one line; returns the exit status."""
     print(f"{prog}: error: {as_text(error)}", file=sys.stderr)
     return status
-
-
-def abandon_output() -> None:
-    """Send what is still to be written nowhere: at its end, Python would try again and complain."""
-    with contextlib.suppress(io.UnsupportedOperation):  # output that is no file, as in notebooks
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Load, score, print."""
     from numpylstm.checkpoint import load, restore_model
+    from numpylstm.corpora import scored_text
     from numpylstm.evaluation import evaluate, tutorial_protocol
-    from numpylstm.session import scored_text
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value < 1:

@@ -55,9 +55,9 @@ def command(
 ) -> None:
     """Load, read the prompt, draw, print."""
     from numpylstm.checkpoint import load, restore_model
+    from numpylstm.corpora import tokens_like
     from numpylstm.data import EOS, UNK, detokenize
     from numpylstm.sampling import generate
-    from numpylstm.session import tokens_like
 
     if seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")

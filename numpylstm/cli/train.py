@@ -4,7 +4,9 @@ import argparse
 import os
 import re
 import sys
+import time
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import (
@@ -16,6 +18,7 @@ from numpylstm.cli.common import (
     run,
     set_threads,
 )
+from numpylstm.cli.streams import unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
 from numpylstm.text import printable
 
@@ -41,6 +44,14 @@ def save_interval(text: str) -> tuple[float, str]:
             f"must be a number of steps such as 500, or of minutes such as 10m; got {text!r}"
         )
     return float(match[1]), "minutes" if match[2] else "steps"
+
+
+def duration(text: str) -> float:
+    """``90s``, ``30m`` or ``2h``, in seconds."""
+    match = re.fullmatch(r"(\d+)([smh])", text)
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h; got {text!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def table_of_presets() -> str:
@@ -89,6 +100,10 @@ def make_parser() -> argparse.ArgumentParser:
         help="save every N updates or N minutes too (default: after each epoch)",
     )  # fmt: skip
     parser.add_argument(
+        "--stop-after", type=duration, metavar="TIME",
+        help="after so long, such as 90s, 30m or 2h, save and stop as Ctrl-C does",
+    )  # fmt: skip
+    parser.add_argument(
         "--check-gradients", action="store_true",
         help="first hold the gradients of this model against measured slopes, print the tables, "
         "and stop if they are wrong; the run is the same with and without",
@@ -102,7 +117,12 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
-    return run(lambda: command(**arguments), parser.prog)
+
+    def train() -> None:
+        with unfailing_output(parser.prog):
+            command(**arguments)
+
+    return run(train, parser.prog)
 
 
 def command(
@@ -111,51 +131,84 @@ def command(
     out: Path | None,
     resume: Path | None,
     save_every: tuple[float, str] | None,
+    stop_after: float | None,
     check_gradients: bool,
     threads: int | None,
     **changes: Any,
 ) -> None:
     """Start a run, or go on with one."""
+    started = time.monotonic()
     from numpylstm import run_folder, session
+    from numpylstm.corpora import load_corpus
     from numpylstm.training import check_corpus, new_run
 
+    report = load_report()
     set_threads(threads)
+    again, deadline = [], None
+    if save_every is not None:
+        again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]
+    if stop_after is not None:
+        again += ["--stop-after", f"{stop_after:.0f}s"]
+        deadline = started + stop_after
+
+    def train_in(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
+        begin(folder, training_run, corpus)
+        references = report.baselines(corpus)
+        session.run_to_end(
+            training_run, corpus, folder, save_every=save_every, deadline=deadline,
+            resume_command=["numpylstm-train", "--resume", str(folder), *again],
+            draw=lambda run, log: report.draw(folder, run, log, references),
+        )  # fmt: skip
+        report.report(corpus, folder, references, seed=training_run.config.seed)
+        if training_run.config.log_gradients:
+            names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
+            print(f"How far the gradients reach: {names}")
+
     if resume is not None:
         new_only = {"--out": out, "--preset": preset, "--check-gradients": check_gradients or None}
         for name, value in new_only.items():
             if value is not None:
                 raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
         with run_folder.held(resume):
-            train_in(resume, *session.resume(resume, changes), save_every)
+            train_in(resume, *session.resume(resume, changes))
         return
     paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
     preset = preset or "demo"
     config = from_preset(preset, **(changes | paths))
-    corpus = session.load_corpus(config)
+    corpus = load_corpus(config)
     check_corpus(config, corpus)
     training_run = new_run(config, corpus)
     if check_gradients:
-        session.check_gradients(training_run, corpus)
-    folder = run_folder.create(out or run_folder.next_free(Path("runs"), preset))
-    with run_folder.held(folder):
-        train_in(folder, training_run, corpus, save_every)
+        report.check_gradients(training_run, corpus)
+    with run_folder.new(out, preset) as folder:
+        train_in(folder, training_run, corpus)
 
 
-def train_in(
-    folder: Path, training_run: "Run", corpus: "Corpus", save_every: tuple[float, str] | None
-) -> None:
-    """Train a run in its folder to the end."""
-    from numpylstm import __version__, run_folder, session
+def load_report() -> ModuleType:
+    """The module that draws, before hours of training: its Matplotlib may be set up wrongly."""
+    try:
+        from numpylstm.cli import report
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("MPLBACKEND")
+        raise CommandError(
+            f"Matplotlib cannot be loaded: {error}"
+            + (f"; MPLBACKEND is {backend!r}" if backend else "")
+        ) from error
+    return report
+
+
+def begin(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
+    """Save a run before its first update, or where it goes on, and say what it is."""
+    from numpylstm import __version__, run_folder
+    from numpylstm.kernels import threads
     from numpylstm.training import describe
 
     run_folder.begin(folder, training_run)
     print(
-        f"numpylstm {__version__}: {describe(training_run)}\n{printable(str(corpus))}", flush=True
+        f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}\n"
+        f"{printable(str(corpus))}",
+        flush=True,
     )
-    again = ["numpylstm-train", "--resume", str(folder)]
-    if save_every is not None:
-        again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]
-    session.run_to_end(training_run, corpus, folder, save_every=save_every, resume_command=again)
 
 
 if __name__ == "__main__":

@@ -72,8 +72,7 @@ def cell_activations(
             f"{where}: the model must have cell={either(gated)}, got a {cell.title}; it "
             "has no gates"
         )
-    check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
-    ids = np.asarray(ids)
+    ids = check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])

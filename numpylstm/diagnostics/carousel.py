@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_sizes
-from numpylstm.diagnostics.steps import cell_of, step_cache, step_jacobian
+from numpylstm.checks import check_sizes, generator
+from numpylstm.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
 
 Array = NDArray[Any]
 
@@ -135,7 +135,7 @@ def carousel_share(
     check_sizes(
         "carousel_share", num_steps=num_steps, batch_size=batch_size, hidden_size=hidden_size
     )
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     T, B, H = num_steps, batch_size, hidden_size
     x = rng.normal(size=(T, B, H))
     Wx, Wh = rng.normal(size=(2, H, 4 * H)) / np.sqrt(H)
@@ -172,8 +172,9 @@ def _splits(cache: reference.LSTMCache) -> Iterator[tuple[Array, Array]]:
 
 def _check_cache(where: str, cache: Any) -> None:
     able = {cell.cache: cell.title for cell in CELLS.values() if cell.keep is not None}
-    if type(cache).__name__ not in able or cache.h.ndim != 3:
+    if type(cache).__name__ not in able or np.ndim(cache.h) != 3:
         raise TypeError(
             f"{where}: cache must be the {' or '.join(able)} of a sequence, as the textbook's "
             f"forward pass returns it, got {type(cache).__name__}; the vanilla cell has no carousel"
         )
+    check_cache(where, cache)

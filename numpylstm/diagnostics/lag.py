@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import State
-from numpylstm.checks import check_whole
+from numpylstm.checks import check_plain, check_whole
 from numpylstm.diagnostics.steps import (
     Cache,
     cell_of,
@@ -207,8 +207,9 @@ def _norm(array: Array, kept: int) -> Array:
 
 def _check_dhs(where: str, dhs: Array, cache: Cache) -> None:
     check_cache(where, cache)
-    if np.shape(dhs) != cache.h.shape:
+    check_plain(where, "dhs", dhs)
+    if dhs.shape != cache.h.shape:
         raise ValueError(
-            f"{where}: dhs must have shape {cache.h.shape}, got {np.shape(dhs)}; it is the "
+            f"{where}: dhs must have shape {cache.h.shape}, got {dhs.shape}; it is the "
             "gradient of every h of the cache"
         )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import reference
+from numpylstm import arguments, reference
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import check_ids
 from numpylstm.models import LanguageModel, Window, language_model_forward
@@ -61,11 +61,15 @@ def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
 def check_cache(where: str, cache: Any) -> None:
     """Raise a TypeError unless this is the cache of a sequence from the textbook."""
     known = {cell.cache for cell in CELLS.values()}
-    if type(cache).__name__ not in known or cache.h.ndim != 3:
+    if type(cache).__name__ not in known or np.ndim(cache.h) != 3:
         raise TypeError(
             f"{where}: cache must be that of a sequence from numpylstm.reference, got "
             f"{type(cache).__module__}.{type(cache).__name__}"
         )
+    cell = cell_of(cache)
+    check = getattr(arguments, f"{cell.name}_backward", None)
+    if check is not None:  # what would be asked of it on the way back
+        check(cache.h, *[cache.h[-1]] * len(cell.states), cache)
 
 
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:

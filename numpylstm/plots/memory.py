@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from numpylstm.diagnostics.horizon import SOLVED, Horizon
+from numpylstm.cells import CELLS
+from numpylstm.config import cell_options
+from numpylstm.diagnostics.horizon import SOLVED, Horizon, split_cell
 from numpylstm.diagnostics.probe import Probe
 from numpylstm.plots.style import GREY, SERIES
 
 MARKERS = ("o", "s", "^", "D")
-NAMES = {
-    "lstm": "LSTM",
-    "rnn": "RNN, tanh",
-    "rnn-relu": "RNN, relu",
-    "rnn-sigmoid": "RNN, sigmoid",
-}
+
+
+def title_of(cell: str) -> str:
+    """From "rnn-relu" to "relu RNN"."""
+    kind, options = split_cell(cell)
+    return CELLS[kind].describe(cell_options(kind, options))
 
 
 def horizon_curve(horizon: Horizon) -> Figure:
@@ -45,7 +47,7 @@ def horizon_curve(horizon: Horizon) -> Figure:
         axes.plot(
             [point.distance for point in points], [point.share for point in points],
             color=colour, marker=marker, ms=6, lw=1.8,
-            label=f"{NAMES.get(cell, cell)}: horizon {horizon.horizon(cell)} steps",
+            label=f"{title_of(cell)}: horizon {horizon.horizon(cell)} steps",
         )  # fmt: skip
         for point in points:
             axes.plot(

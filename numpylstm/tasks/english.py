@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from numpylstm.checks import check_whole
+from numpylstm.checks import check_sizes, check_whole, generator
 from numpylstm.data import UNK, Vocabulary
 from numpylstm.tasks.source import Arc, Source
 from numpylstm.tasks.task import Batch, Recipe, entropy
@@ -143,6 +143,7 @@ class Pronoun:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sentences; the same seed gives the same bytes."""
-        y, nll = self.source.sample(self.num_steps, batch_size, np.random.default_rng(rng))
+        check_sizes("Pronoun.batch", batch_size=batch_size)
+        y, nll = self.source.sample(self.num_steps, batch_size, generator(rng))
         x = np.concatenate([np.full((1, batch_size), self.tokens.index("."), y.dtype), y[:-1]])
         return Batch(x, y, np.ones(y.shape, np.float32), nll)

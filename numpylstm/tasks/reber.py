@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from numpylstm.checks import check_sizes
+from numpylstm.checks import check_sizes, generator
 from numpylstm.tasks.source import Arc, Source
 from numpylstm.tasks.task import Batch, Recipe, entropy
 
@@ -100,6 +100,7 @@ class EmbeddedReber:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw windows; the same seed gives the same bytes."""
-        y, nll = self.source.sample(self.num_steps, batch_size, np.random.default_rng(rng))
+        check_sizes("EmbeddedReber.batch", batch_size=batch_size)
+        y, nll = self.source.sample(self.num_steps, batch_size, generator(rng))
         x = np.concatenate([np.zeros((1, batch_size), y.dtype), y[:-1]])  # 0 is B
         return Batch(x, y, np.ones(y.shape, np.float32), nll)

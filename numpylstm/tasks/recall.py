@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_sizes, check_whole
+from numpylstm.checks import check_number, check_sizes, check_whole, generator
 from numpylstm.tasks.task import Batch, Recipe, entropy
 
 Array = NDArray[Any]
@@ -44,6 +44,7 @@ def noisy_targets(
 
 def check_noise(where: str, noise: float) -> None:
     """Raise unless `noise` is in [0, 1)."""
+    check_number(where, "noise", noise)
     if not 0 <= noise < 1:
         raise ValueError(f"{where}: noise must be in [0, 1), got {noise}; it is a probability")
 
@@ -132,7 +133,8 @@ class DelayedCopy:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
-        rng = np.random.default_rng(rng)
+        check_sizes("DelayedCopy.batch", batch_size=batch_size)
+        rng = generator(rng)
         n, size = self.num_symbols, (self.num_steps, batch_size)
         x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
         shown = rng.integers(n, size=(self.length, batch_size))
@@ -202,7 +204,8 @@ class Adding:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
-        rng = np.random.default_rng(rng)
+        check_sizes("Adding.batch", batch_size=batch_size)
+        rng = generator(rng)
         T, n, columns = self.num_steps, self.num_digits, np.arange(batch_size)
         digits = rng.integers(n, size=(T - 1, batch_size))
         half = (T - 1) // 2
@@ -260,7 +263,8 @@ class TemporalOrder:
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
-        rng = np.random.default_rng(rng)
+        check_sizes("TemporalOrder.batch", batch_size=batch_size)
+        rng = generator(rng)
         T, columns = self.num_steps, np.arange(batch_size)
         x = rng.integers(4, 8, size=(T, batch_size), dtype=np.int32)
         first = rng.integers(T // 10, T // 5 + 1, size=batch_size)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import check_sizes
 from numpylstm.tasks.task import entropy
 
 Array = NDArray[Any]
@@ -80,6 +81,7 @@ class Source:
 
     def visits(self, num_steps: int) -> Array:
         """How often each state emits, on average, in the first `num_steps` steps: (S,)."""
+        check_sizes("Source", num_steps=num_steps)
         S = len(self.names)
         transition = np.zeros((S, S))
         np.add.at(transition, (np.arange(S)[:, None], self.targets), self.probabilities)
@@ -112,6 +114,7 @@ class Source:
         nll : (T, B)
             -log of the probability of each symbol given those before it.
         """
+        check_sizes("Source.sample", num_steps=num_steps, batch_size=batch_size)
         cumulative = self.probabilities.cumsum(axis=1)
         cumulative[self.probabilities.cumsum(axis=1) > 1 - 1e-12] = 1  # rounding opens no gap
         symbols = np.empty((num_steps, batch_size), np.int32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS
+from numpylstm.checks import any_array, check_ids, check_plain
 
 Array = NDArray[Any]
 
@@ -102,11 +103,18 @@ def entropy(p: ArrayLike) -> float:
     -------
     float
     """
-    positive = np.asarray(p, np.float64)
+    array = any_array("entropy", "p", p)
+    check_plain("entropy", "p", array)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"entropy: p must hold real numbers, got {array.dtype}")
+    positive = array.astype(np.float64)
     positive = positive[positive > 0]
     return float(-(positive * np.log(positive)).sum())
 
 
 def spell(task: Task, ids: Iterable[int]) -> str:
     """Write a sequence of ids (T,) as the tokens of a task, with spaces between."""
-    return " ".join(task.tokens[i] for i in ids)
+    listed = any_array("spell", "ids", ids if isinstance(ids, np.ndarray) else list(ids))
+    return " ".join(
+        task.tokens[i] for i in check_ids("spell", "ids", listed, task.vocab_size, ("T",)).tolist()
+    )

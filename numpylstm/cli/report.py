@@ -1,0 +1,124 @@
+"""What a training run shows besides its progress: a gradient check, pictures, a final report."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from numpylstm import run_folder
+from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
+from numpylstm.checkpoint import load, restore_model, write_atomically
+from numpylstm.data import UNK, Corpus, batches, detokenize
+from numpylstm.evaluation import evaluate, true_and_predicted
+from numpylstm.gradient_log import GradientLog
+from numpylstm.model_check import check_model, check_precision
+from numpylstm.plots import training_curves, training_lag_heatmap
+from numpylstm.sampling import generate
+from numpylstm.text import printable
+from numpylstm.training import Run, TrainingFailed
+
+SAMPLE_LENGTH = {"word": 100, "char": 400}
+
+CHECKED_STREAMS, CHECKED_STEPS = 4, 8  # enough for every path that a gradient takes
+EVERY_ENTRY_UP_TO = 2_000  # parameters: one evaluation each, a few seconds in all
+CHECK_TOLERANCE = 1e-9  # a thousand times the usual: initial values may be large, units saturated
+
+
+class WrongGradient(TrainingFailed):
+    """The gradients of the configured model are not the slopes of its loss."""
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite fails
+def check_gradients(run: Run, corpus: Corpus) -> None:
+    """Hold the gradients of a run's model against slopes, on the start of its text; print tables.
+
+    The backward pass that the run will use is held, in float64 and with dropout, against the
+    complex step through the textbook: along every entry of a small model, along one random
+    direction in each array of a larger one. Then, if the run is in float32, its gradient is held
+    against that in float64. Copies are checked: the run is left as it is, to the bit.
+
+    Raises
+    ------
+    WrongGradient
+        Naming the arrays that fail.
+    """
+    config, model = run.config, run.model
+    num_steps = min(config.num_steps, CHECKED_STEPS)
+    x, y = next(batches(corpus.train, min(config.batch_size, CHECKED_STREAMS), num_steps))
+    small = sum(p.data.size for p in model.parameters().values()) <= EVERY_ENTRY_UP_TO
+    print(
+        f"Checking the gradients ({config.impl}, {num_steps} steps of {x.shape[1]} streams); "
+        "training is not affected ...",
+        flush=True,
+    )
+    along = "entries" if small else "arrays"
+    reports = [check_model(model, x, y, along=along, tolerance=CHECK_TOLERANCE)]
+    if config.dtype == "float32":
+        reports.append(check_precision(model, x, y))
+    for report in reports:
+        print(f"{report}\n", flush=True)
+    wrong = [entry.path for report in reports for entry in report.entries if not entry.passed]
+    if wrong:
+        raise WrongGradient(
+            f"the gradient check failed for {', '.join(dict.fromkeys(wrong))}: the backward pass "
+            "does not give the slope of the loss, so nothing was trained; unless its code was "
+            "changed, slopes are lost in rounding with these initial values "
+            f"(init_scale {config.init_scale:g}), as in saturated units"
+        )
+
+
+def baselines(corpus: Corpus) -> list[tuple[str, float]]:
+    """Perplexities on the test text of models that only count, to compare with."""
+    V = len(corpus.vocabulary)
+    bigram, _ = interpolated_bigram_perplexity(corpus.train, corpus.valid, corpus.test, V)
+    return [
+        ("unigram", unigram_perplexity(corpus.train, corpus.test, V)),
+        ("interpolated bigram", bigram),
+    ]
+
+
+def draw(
+    folder: Path, run: Run, log: GradientLog | None, references: list[tuple[str, float]]
+) -> None:
+    """Draw the curves of a run, and how far its gradients reach. A failure is a warning only."""
+    try:
+        curves = training_curves(run.rows, clip=run.config.clip, references=references)
+        write_atomically(
+            folder / run_folder.CURVES, lambda file: curves.savefig(file, format="png")
+        )
+        if log is not None and log.rows:
+            reach = training_lag_heatmap(*log.norms())
+            write_atomically(
+                folder / run_folder.GRADIENT_MAP, lambda file: reach.savefig(file, format="png")
+            )
+    except Exception as error:
+        warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
+
+
+def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *, seed: int) -> None:
+    """Measure the best checkpoint on the test text, show words and a sample, say where all is."""
+    model = restore_model(load(folder / run_folder.BEST))
+    vocabulary, level = corpus.vocabulary, corpus.level
+    test = evaluate(model, corpus.test)
+    print(
+        f"\nTest perplexity {test.perplexity:.2f}, accuracy {test.accuracy:.3f} "
+        f"({test.tokens:,} tokens scored, {corpus.oov['test']:,} of them <unk> for words that the "
+        "training text lacks)"
+    )
+    for name, perplexity in references:
+        print(f"     for comparison, {name} model: {perplexity:.2f}")
+
+    targets, predicted = true_and_predicted(model, corpus.test)
+    print("\nTrue values (1st line) and predicted values (2nd line):")
+    separator = " " if level == "word" else ""
+    for ids in (targets, predicted):
+        print(printable(separator.join(vocabulary.decode(ids))))
+
+    prompt = corpus.test[:1]
+    ids = generate(
+        model, prompt, SAMPLE_LENGTH[level], temperature=0.8, banned=[vocabulary[UNK]], rng=seed
+    )
+    print("\nA sample (temperature 0.8):")
+    print(printable(detokenize(vocabulary.decode(ids), level), lines=True))
+    names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
+    print(f"\nSaved in {printable(str(folder))}: {names}")

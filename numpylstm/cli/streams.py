@@ -1,0 +1,84 @@
+"""The streams of a command: what becomes of output that nobody can take."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+class Unfailing:
+    """A stream to which writing never fails: at the first failure, all that follows is dropped.
+
+    Parameters
+    ----------
+    stream : text stream
+    lost : callable, optional
+        Is then told the error, once.
+    """
+
+    def __init__(
+        self, stream: Any, lost: Callable[[Exception], object] = lambda error: None
+    ) -> None:
+        self.stream, self.lost = stream, lost
+        self.works = True
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        self._try(self.stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, or drop it."""
+        self._try(self.stream.flush)
+
+    def _try(self, act: Callable[..., object], *arguments: str) -> None:
+        if not self.works:
+            return
+        try:
+            act(*arguments)
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
+            self.works = False
+            abandon(self.stream)
+            self.lost(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def unfailing_output(prog: str) -> Iterator[None]:
+    """For a command that is not there for what it prints: it goes on where nobody can take it."""
+
+    def lost(error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or error
+        print(f"{prog}: standard output is lost ({reason}); the run goes on", file=sys.stderr)
+
+    stream = Unfailing(sys.stdout, lost)
+    with contextlib.redirect_stdout(stream):
+        try:
+            yield
+        finally:
+            stream.flush()
+
+
+def open_missing_streams() -> None:
+    """Give standard streams that were closed their numbers back: no file of ours may get one.
+
+    To write to such an output fails, as it would without Python; errors then go nowhere.
+    """
+    for name, mode, access in (
+        ("stdin", "r", os.O_RDONLY),
+        ("stdout", "w", os.O_RDONLY),
+        ("stderr", "w", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, access), mode))
+
+
+def abandon(stream: Any) -> None:
+    """Send what is still to be written nowhere: at its end, Python would try again and complain."""
+    with contextlib.suppress(OSError, ValueError):  # no file, as in notebooks, or closed already
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

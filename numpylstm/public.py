@@ -1,0 +1,91 @@
+"""What ``import numpylstm as nl`` offers: the names of the package."""
+
+from numpylstm import (
+    data,
+    diagnostics,
+    doctor,
+    functional,
+    gradcheck,
+    grading,
+    museum,
+    reference,
+    sampling,
+    tape,
+    tasks,
+)
+from numpylstm.cells import LSTMState, RNNState
+from numpylstm.checkpoint import load, restore_model, restore_run, save
+from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
+from numpylstm.data import Corpus, DataError, Vocabulary
+from numpylstm.evaluation import (
+    Evaluation,
+    TutorialResult,
+    evaluate,
+    true_and_predicted,
+    tutorial_protocol,
+)
+from numpylstm.kernels.threads import get_num_threads, set_num_threads
+from numpylstm.layers import (
+    LSTM,
+    RNN,
+    Dropout,
+    Embedding,
+    Linear,
+    Parameter,
+    SequenceCrossEntropy,
+)
+from numpylstm.models import LanguageModel, SequenceClassifier
+from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.sampling import generate
+from numpylstm.training import Run, new_run, train
+
+__all__ = [
+    "LSTM",
+    "PRESETS",
+    "RNN",
+    "SGD",
+    "ConfigError",
+    "Corpus",
+    "DataError",
+    "Dropout",
+    "Embedding",
+    "Evaluation",
+    "LSTMState",
+    "LanguageModel",
+    "Linear",
+    "Parameter",
+    "RNNState",
+    "Run",
+    "SequenceClassifier",
+    "SequenceCrossEntropy",
+    "TrainConfig",
+    "TutorialResult",
+    "Vocabulary",
+    "clip_by_global_norm",
+    "data",
+    "decayed_rate",
+    "diagnostics",
+    "doctor",
+    "evaluate",
+    "from_preset",
+    "functional",
+    "generate",
+    "get_num_threads",
+    "gradcheck",
+    "grading",
+    "load",
+    "museum",
+    "new_run",
+    "plateau_rate",
+    "reference",
+    "restore_model",
+    "restore_run",
+    "sampling",
+    "save",
+    "set_num_threads",
+    "tape",
+    "tasks",
+    "train",
+    "true_and_predicted",
+    "tutorial_protocol",
+]

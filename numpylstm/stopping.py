@@ -1,0 +1,67 @@
+"""How a run is asked to stop: by a signal, or because its time is over."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and is saved; `status` is the exit status of the command."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"stopped with status {status}")
+        self.status = status
+
+
+class StopRequests:
+    """What has asked a run to stop so far.
+
+    Parameters
+    ----------
+    deadline : float, optional
+        When its time is over, by `time.monotonic`.
+    """
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.deadline = deadline
+        self.signals: list[int] = []
+
+    def status(self) -> int | None:
+        """The exit status that the first of them asks for; None if there is none yet.
+
+        The end of the time counts as Ctrl-C does.
+        """
+        if self.signals:
+            return 128 + self.signals[0]
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return 128 + signal.SIGINT
+        return None
+
+
+@contextmanager
+def stop_requests(deadline: float | None = None) -> Iterator[StopRequests]:
+    """Collect the signals that ask to stop; a second SIGINT raises KeyboardInterrupt at once.
+
+    They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed), except what the shell
+    told this process to ignore, as `nohup` does.
+    """
+    requests = StopRequests(deadline)
+
+    def note(number: int, frame: Any) -> None:
+        if number == signal.SIGINT and number in requests.signals:
+            raise KeyboardInterrupt
+        requests.signals.append(number)
+
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    previous = {
+        number: signal.signal(number, note)
+        for number in numbers
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield requests
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

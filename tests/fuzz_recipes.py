@@ -1,0 +1,1142 @@
+"""For every public callable that takes arrays or numbers: a valid call of it."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import numpylstm as nl
+from numpylstm import (
+    baselines,
+    data,
+    diagnostics,
+    evaluation,
+    functional,
+    gradcheck,
+    layers,
+    model_check,
+    models,
+    optim,
+    reference,
+    sampling,
+    tasks,
+)
+
+MODULES = (functional, layers, models, optim, evaluation, sampling, baselines, data, gradcheck,
+           model_check, diagnostics, tasks)  # fmt: skip
+
+
+class Call(NamedTuple):
+    """A valid call, and what it must give."""
+
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+    reference: Callable[..., Any] | None = None  # called with the same arguments
+    fixed: tuple[str, ...] = ()  # arguments that are left as they are
+    names: tuple[str, ...] = ()  # what a sentence may name besides the arguments
+    takes_over: bool = False  # arguments may change
+
+
+# --- what there is --------------------------------------------------------------------------------
+
+
+def _takes_something(function: Any, method: bool) -> bool:
+    return len(inspect.signature(function).parameters) > method
+
+
+def discovered() -> set[str]:
+    """Every public callable of the modules that takes an argument, methods included."""
+    found = set()
+    for module in MODULES:
+        short = module.__name__.removeprefix("numpylstm.")
+        public = getattr(module, "__all__", [name for name in vars(module) if name[0] != "_"])
+        for name in public:
+            thing = getattr(module, name)
+            if not getattr(thing, "__module__", "").startswith(module.__name__):
+                continue
+            if inspect.isfunction(thing) and _takes_something(thing, False):
+                found.add(f"{short}.{name}")
+            elif inspect.isclass(thing) and not issubclass(thing, tuple | Exception):
+                found |= {f"{short}.{name}{method}" for method in _methods(thing)}
+    return found
+
+
+def _methods(kind: type) -> list[str]:
+    """Those of a class that take something, "" for its making."""
+    found = (
+        [""] if inspect.isfunction(kind.__init__) and _takes_something(kind.__init__, True) else []
+    )
+    for name, thing in inspect.getmembers(kind):
+        if name[0] == "_":
+            continue
+        if (
+            (inspect.isfunction(thing) and _takes_something(thing, True))
+            or (inspect.ismethod(thing) and _takes_something(thing, False))
+            or (isinstance(thing, property) and thing.fset)
+        ):
+            found.append(f".{name}")
+    return found
+
+
+EXEMPT = {
+    "layers.RecurrentStack": "the base of RNN and LSTM, no cell of its own",
+    "layers.RecurrentStack.forward": "as above",
+    "layers.RecurrentStack.backward": "as above",
+    "layers.RecurrentStack.zero_state": "as above",
+    "layers.consume": "takes a layer",
+    "layers.implementation": "takes a word; every layer's impl goes there",
+    "functional.contiguous": "takes an array that was checked",
+    "functional.shares_for": "takes a number that functional has computed",
+    "evaluation.safe_exp": "takes a loss that evaluation has computed",
+    "models.parameter_shapes": "takes settings that were checked",
+    "evaluation.Evaluation": "a record of results",
+    "evaluation.TutorialResult": "as above",
+    "gradcheck.Entry": "as above",
+    "gradcheck.Report": "as above",
+    "gradcheck.Method": "as above",
+    "diagnostics.Horizon": "as above",
+    "diagnostics.HorizonPoint": "as above",
+    "diagnostics.LagTable": "as above",
+    "diagnostics.Probe": "as above",
+    "diagnostics.Horizon.curve": "takes a word",
+    "diagnostics.Horizon.horizon": "takes a word",
+    "diagnostics.LagTable.total": "takes a word",
+    "diagnostics.LagTable.by_lag": "takes a word",
+    "diagnostics.LagTable.norms": "takes a word",
+    "diagnostics.LagTable.norms_by_lag": "takes a word",
+    "data.Corpus": "a record",
+    "data.Vocabulary": "takes words",
+    "data.Vocabulary.build": "takes words",
+    "data.Vocabulary.encode": "takes words",
+    "data.Vocabulary.unknown": "takes words",
+    "data.load_embedded": "takes words; test_bad_inputs looks at texts",
+    "data.load_ptb": "takes a path; as above",
+    "data.load_text": "takes a path; as above",
+    "diagnostics.memory_horizon": "trains for minutes; its models and tasks are here",
+    "diagnostics.probe": "as above",
+    "model_check.check_examples": "takes a word",
+    "model_check.pass_of_copy": "inner part of check_model, which is here",
+    "model_check.textbook_loss": "as above, without a check: it also takes complex numbers",
+    "model_check.random_state": "as above",
+    "optim.flat": "takes the array of a parameter; optim.SGD.step is here",
+    "optim.squared_norm": "takes a gradient; optim.clip_by_global_norm is here",
+    "sampling.draw": "inner part of generate, which is here",
+    "sampling.best": "as above",
+    "tasks.Recipe": "a record",
+    "tasks.Task": "a protocol",
+    "tasks.Task.batch": "a protocol",
+    "tasks.Source": "takes tables that the tasks make",
+    "tasks.Source.from_arcs": "as above",
+    "models.by_path": "takes parameters",
+    "models.copy_arrays": "takes parameters",
+    "models.load_arrays": "what load_state_dict of both models does",
+}
+
+RECIPES: dict[str, Callable[[np.random.Generator], Call]] = {}
+
+
+def recipe(name: str) -> Callable[[Any], Any]:
+    def add(function: Any) -> Any:
+        RECIPES[name] = function
+        return function
+
+    return add
+
+
+# --- sizes and numbers ---------------------------------------------------------------------------
+
+
+def sizes(rng):
+    """T, B, D, H, V."""
+    return (int(n) for n in rng.integers([1, 1, 1, 1, 2], [8, 6, 9, 9, 13]))
+
+
+def floats(rng, *shape, dtype=None):
+    return rng.normal(size=shape).astype(dtype or rng.choice(["f4", "f8"]))
+
+
+def several(rng, **shapes):
+    dtype = rng.choice(["f4", "f8"])
+    return {name: floats(rng, *shape, dtype=dtype) for name, shape in shapes.items()}
+
+
+# --- functional ----------------------------------------------------------------------------------
+
+
+def in_double(function):
+    """The reference in float64."""
+
+    def widened(value):
+        if isinstance(value, np.ndarray) and value.dtype == np.float32:
+            return value.astype(np.float64)
+        if isinstance(value, tuple):
+            parts = map(widened, value)
+            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+        return value
+
+    return lambda **arguments: function(**{k: widened(v) for k, v in arguments.items()})
+
+
+def of_functional(name, arguments, **options):
+    return Call(
+        getattr(functional, name), arguments, in_double(getattr(reference, name)), **options
+    )
+
+
+def _forward_and_backward(stem, make, upstream):
+    """Recipes for NAME_forward and NAME_backward."""
+
+    @recipe(f"functional.{stem}_forward")
+    def forward(rng):
+        return of_functional(f"{stem}_forward", make(rng))
+
+    @recipe(f"functional.{stem}_backward")
+    def backward(rng):
+        arguments = make(rng)
+        module = reference if rng.random() < 0.5 else functional
+        results = getattr(module, f"{stem}_forward")(**arguments)
+        return of_functional(f"{stem}_backward", {**upstream(rng, results), "cache": results[-1]})
+
+
+def like(rng, array):
+    return rng.normal(size=array.shape).astype(array.dtype)
+
+
+def recurrent(rng, blocks, states):
+    T, B, D, H, _ = sizes(rng)
+    return several(
+        rng, x=(T, B, D), **dict.fromkeys(states, (B, H)), Wx=(D, blocks * H),
+        Wh=(H, blocks * H), b=(blocks * H,),
+    )  # fmt: skip
+
+
+def vanilla(rng):
+    activation = str(rng.choice(["tanh", "relu", "sigmoid"]))
+    return {**recurrent(rng, 1, ["h0"]), "activation": activation}
+
+
+def rows(rng, *last):
+    T, B, *_ = sizes(rng)
+    return (T, B, *last) if rng.random() < 0.5 else (B, *last)
+
+
+def linear(rng):
+    _, _, D, _, V = sizes(rng)
+    return several(rng, x=rows(rng, D), W=(D, V), b=(V,))
+
+
+def lookup(rng):
+    _, _, D, _, V = sizes(rng)
+    return {"ids": rng.integers(0, V, rows(rng)), "W": floats(rng, V, D)}
+
+
+def dropped(rng):
+    _, _, D, _, _ = sizes(rng)
+    shape = rows(rng, D)
+    return several(rng, x=shape, mask=shape)
+
+
+def entropy(rng):
+    T, B, _, _, V = sizes(rng)
+    logits = floats(rng, T, B, V)
+    arguments = {"logits": logits, "targets": rng.integers(0, V, (T, B))}
+    if rng.random() < 0.5:
+        arguments["weights"] = np.abs(floats(rng, T, B, dtype=logits.dtype))
+    flags = ("average_across_timesteps", "average_across_batch")
+    return arguments | {flag: bool(rng.random() < 0.5) for flag in flags}
+
+
+_forward_and_backward(
+    "rnn", vanilla, lambda rng, r: {"dhs": like(rng, r[0]), "dhT": like(rng, r[1])}
+)
+_forward_and_backward(
+    "lstm",
+    lambda rng: recurrent(rng, 4, ["h0", "c0"]),
+    lambda rng, r: {"dhs": like(rng, r[0]), "dhT": like(rng, r[1]), "dcT": like(rng, r[2])},
+)
+_forward_and_backward("linear", linear, lambda rng, r: {"dy": like(rng, r[0])})
+_forward_and_backward("dropout", dropped, lambda rng, r: {"dy": like(rng, r[0])})
+_forward_and_backward("embedding", lookup, lambda rng, r: {"dx": like(rng, r[0])})
+_forward_and_backward(
+    "sequence_cross_entropy", entropy, lambda rng, r: {"dloss": float(rng.normal())}
+)
+
+
+@recipe("functional.embedding_backward_rows")
+def _(rng):
+    x, cache = functional.embedding_forward(**lookup(rng))
+    return of_functional("embedding_backward_rows", {"dx": like(rng, x), "cache": cache})
+
+
+@recipe("functional.dropout_mask")
+def _(rng):
+    uniform = rng.random(rows(rng, 4), np.float32)
+    dtype = str(rng.choice(["f4", "f8"]))
+    # In float32, as the comparison with p is taken there.
+    return Call(functional.dropout_mask, {"uniform": uniform, "p": 0.25, "dtype": dtype},
+                reference.dropout_mask)  # fmt: skip
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+def twins(kind, rng, *arguments, **options):
+    """A layer or model that is fast, and the same one of the textbook."""
+    seed = int(rng.integers(1000))
+    return [kind(*arguments, impl=impl, rng=seed, **options) for impl in ("fast", "reference")]
+
+
+def dtype_of(rng):
+    return str(rng.choice(["float32", "float64"]))
+
+
+def paths(thing):
+    parameters = thing.parameters()
+    names = parameters if isinstance(parameters, dict) else [p.name for p in parameters]
+    return (*tuple(part for name in names for part in str(name).split(".")), "grad", "data")
+
+
+def with_gradients(thing):
+    """The gradients of all parameters, which are then zero again."""
+    parameters = thing.parameters()
+    listed = list(parameters.values()) if isinstance(parameters, dict) else parameters
+    grads = {p.name: p.grad.copy() for p in listed}
+    for p in listed:
+        p.zero_grad()
+    return grads
+
+
+def embedding_twins(rng):
+    _, _, D, _, V = sizes(rng)
+    return twins(nl.Embedding, rng, V, D, dtype=dtype_of(rng)), V
+
+
+@recipe("layers.Embedding")
+def _(rng):
+    return Call(nl.Embedding, {"vocab_size": 5, "embedding_size": 4, "init_scale": 0.1,
+                "dtype": "float32", "impl": "fast", "rng": 3},
+                names=("seed", "SeedSequence", "BitGenerator"))  # fmt: skip
+
+
+@recipe("layers.Embedding.forward")
+def _(rng):
+    (fast, slow), V = embedding_twins(rng)
+    layer = fast if rng.random() < 0.7 else slow
+    return Call(layer.forward, {"ids": rng.integers(0, V, rows(rng))}, slow.forward)
+
+
+@recipe("layers.Embedding.backward")
+def _(rng):
+    pair, V = embedding_twins(rng)
+    ids = rng.integers(0, V, rows(rng))
+    x = [layer.forward(ids) for layer in pair][-1]
+
+    def back(layer):
+        return lambda dx: (layer.backward(dx), with_gradients(layer))
+
+    return Call(back(pair[0]), {"dx": like(rng, x)}, back(pair[1]))
+
+
+@recipe("layers.Embedding.load")
+def _(rng):
+    (fast, _), _V = embedding_twins(rng)
+    vectors = like(rng, fast.W.data)
+
+    def load(vectors, trainable):
+        fast.load(vectors, trainable=trainable)
+        return fast.W.data
+
+    return Call(load, {"vectors": vectors, "trainable": True}, lambda vectors, trainable: vectors)
+
+
+@recipe("layers.Dropout")
+def _(rng):
+    return Call(
+        nl.Dropout, {"p": 0.5, "impl": "fast", "rng": 1}, names=("dropout", "seed", "SeedSequence")
+    )
+
+
+@recipe("layers.Dropout.forward")
+def _(rng):
+    fast, slow = twins(nl.Dropout, rng, float(rng.choice([0.0, 0.25])))
+    layer = fast if rng.random() < 0.7 else slow
+    training = bool(rng.random() < 0.7)
+    return Call(layer.forward, {"x": floats(rng, *rows(rng, 3)), "training": training},
+                slow.forward if layer is fast else None)  # fmt: skip
+
+
+@recipe("layers.Dropout.backward")
+def _(rng):
+    pair = twins(nl.Dropout, rng, float(rng.choice([0.0, 0.25])))
+    x = floats(rng, *rows(rng, 3))
+    for layer in pair:
+        layer.forward(x)
+    return Call(pair[0].backward, {"dy": like(rng, x)}, pair[1].backward)
+
+
+def linear_twins(rng):
+    _, _, D, _, V = sizes(rng)
+    dtype = dtype_of(rng)
+    tied = nl.Parameter(floats(rng, V, D, dtype=dtype), "table") if rng.random() < 0.3 else None
+    return twins(nl.Linear, rng, D, V, dtype=dtype, tied=tied), D
+
+
+@recipe("layers.Linear")
+def _(rng):
+    return Call(nl.Linear, {"input_size": 3, "output_size": 4, "init_scale": 0.1, "dtype": "f4",
+                "impl": "fast", "rng": 3, "name": "linear"}, fixed=("name",),
+                names=("seed", "SeedSequence", "BitGenerator"))  # fmt: skip
+
+
+@recipe("layers.Linear.forward")
+def _(rng):
+    (fast, slow), D = linear_twins(rng)
+    T, B, *_ = sizes(rng)
+    layer = fast if rng.random() < 0.7 else slow
+    return Call(layer.forward, {"x": floats(rng, T, B, D, dtype=fast.b.data.dtype)}, slow.forward)
+
+
+@recipe("layers.Linear.backward")
+def _(rng):
+    pair, D = linear_twins(rng)
+    T, B, *_ = sizes(rng)
+    x = floats(rng, T, B, D, dtype=pair[0].b.data.dtype)
+    y = [layer.forward(x) for layer in pair][-1]
+
+    def back(layer):
+        return lambda dy: (layer.backward(dy), with_gradients(layer))
+
+    return Call(back(pair[0]), {"dy": like(rng, y)}, back(pair[1]))
+
+
+def stack_recipes(kind):
+    name = f"layers.{kind.__name__}"
+
+    def pair_of(rng):
+        T, B, D, H, _ = sizes(rng)
+        extra = {"activation": str(rng.choice(["tanh", "relu"]))} if kind is nl.RNN else {}
+        pair = twins(kind, rng, D, H, int(rng.integers(1, 3)), dtype=dtype_of(rng),
+                     dropout=float(rng.choice([0.0, 0.5])), **extra)  # fmt: skip
+        x = floats(rng, T, B, D, dtype=pair[0].dtype)
+        zero = pair[0].zero_state(B)
+        return pair, x, type(zero)(*(like(rng, part) for part in zero))
+
+    @recipe(name)
+    def _(rng):
+        own = {"activation": "relu"} if kind is nl.RNN else {"forget_bias": 1.0}
+        return Call(kind, {"input_size": 3, "hidden_size": 4, "num_layers": 2, "dropout": 0.1,
+                    "init_scale": 0.1, "dtype": "f4", "impl": "fast", "rng": 3, **own},
+                    names=("seed", "SeedSequence", "BitGenerator", "p"))  # fmt: skip
+
+    @recipe(f"{name}.zero_state")
+    def _(rng):
+        (fast, slow), *_ = pair_of(rng)
+        return Call(fast.zero_state, {"batch_size": 3}, slow.zero_state)
+
+    @recipe(f"{name}.forward")
+    def _(rng):
+        (fast, slow), x, state = pair_of(rng)
+        layer = fast if rng.random() < 0.7 else slow
+        return Call(layer.forward, {"x": x, "state": state, "training": True},
+                    slow.forward if layer is fast else None, names=("h", "c"))  # fmt: skip
+
+    @recipe(f"{name}.backward")
+    def _(rng):
+        pair, x, state = pair_of(rng)
+        for layer in pair:
+            hs, last = layer.forward(x, state)
+
+        def back(layer):
+            return lambda **given: (layer.backward(**given), with_gradients(layer))
+
+        dstate = type(last)(*(like(rng, part) for part in last))
+        return Call(back(pair[0]), {"dhs": like(rng, hs), "dstate": dstate}, back(pair[1]),
+                    names=("h", "c", "dhT", "dcT"))  # fmt: skip
+
+
+stack_recipes(nl.LSTM)
+stack_recipes(nl.RNN)
+
+
+def entropy_twins(rng):
+    arguments = entropy(rng)
+    flags = {flag: arguments.pop(flag) for flag in list(arguments) if flag.startswith("average")}
+    return [
+        nl.SequenceCrossEntropy(impl=impl, **flags) for impl in ("fast", "reference")
+    ], arguments
+
+
+@recipe("layers.SequenceCrossEntropy")
+def _(rng):
+    return Call(nl.SequenceCrossEntropy, {"average_across_timesteps": True,
+                "average_across_batch": False, "impl": "fast"})  # fmt: skip
+
+
+@recipe("layers.SequenceCrossEntropy.forward")
+def _(rng):
+    (fast, slow), arguments = entropy_twins(rng)
+
+    def both(layer):
+        return lambda **given: (layer.forward(**given), layer.backward())
+
+    return Call(both(fast if rng.random() < 0.7 else slow), arguments, both(slow))
+
+
+@recipe("layers.SequenceCrossEntropy.score")
+def _(rng):
+    (fast, slow), arguments = entropy_twins(rng)
+    arguments.pop("weights", None)
+    return Call(fast.score if rng.random() < 0.7 else slow.score, arguments, slow.score)
+
+
+@recipe("layers.uniform")
+def _(rng):
+    return Call(layers.uniform, {"rng": np.random.default_rng(0), "shape": (3, 4), "scale": 0.1,
+                "dtype": "f4"}, fixed=("rng", "shape"), names=("init_scale",))  # fmt: skip
+
+
+@recipe("layers.Parameter")
+def _(rng):
+    return Call(nl.Parameter, {"data": floats(rng, 3, 4), "name": "W", "trainable": True},
+                fixed=("name", "trainable"), takes_over=True)  # fmt: skip
+
+
+def parameter(rng, data=None):
+    return nl.Parameter(floats(rng, 7, 4) if data is None else data, "W")
+
+
+def gradient_for(rng, parameter):
+    """An array, or rows."""
+    data = parameter.data
+    if rng.random() < 0.5:
+        return like(rng, data)
+    n = int(rng.integers(1, len(data)))
+    return layers.Rows(rng.permutation(len(data))[:n], like(rng, data[:n]))
+
+
+def dense(gradient, data):
+    if isinstance(gradient, np.ndarray):
+        return gradient
+    whole = np.zeros_like(data)
+    whole[gradient.rows] = gradient.values
+    return whole
+
+
+@recipe("layers.Parameter.accumulate")
+def _(rng):
+    p = parameter(rng)
+    first = gradient_for(rng, p) if rng.random() < 0.5 else np.zeros_like(p.data)
+    p.accumulate(first)
+
+    def accumulate(gradient):
+        p.accumulate(gradient)
+        return p.grad
+
+    def want(gradient):
+        return dense(first, p.data) + dense(gradient, p.data)
+
+    return Call(accumulate, {"gradient": gradient_for(rng, p)}, want, names=("Rows", "rows", "values"),  # noqa: E501
+                takes_over=True)  # fmt: skip
+
+
+@recipe("layers.Parameter.scale_grad")
+def _(rng):
+    p = parameter(rng)
+    p.grad = like(rng, p.data)
+    before = p.grad.copy()
+
+    def scale(factor):
+        p.scale_grad(factor)
+        return p.grad
+
+    return Call(scale, {"factor": 0.5}, lambda factor: before * factor)
+
+
+@recipe("layers.Parameter.grad")
+def _(rng):
+    p = parameter(rng)
+
+    def put(grad):
+        p.grad = grad
+        return p.grad
+
+    return Call(put, {"grad": like(rng, p.data)}, lambda grad: grad, takes_over=True)
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+def model_twins(rng, kind=nl.LanguageModel):
+    _, _, D, H, V = sizes(rng)
+    own = {"tied": bool(rng.random() < 0.3)} if kind is nl.LanguageModel else {}
+    options = {
+        "cell": str(rng.choice(["lstm", "rnn"])), "dropout": float(rng.choice([0.0, 0.5])),
+        "embedding_size": None if own.get("tied") else D, "dtype": dtype_of(rng), **own,
+    }  # fmt: skip
+    first = (V,) if kind is nl.LanguageModel else (V, 3)
+    return twins(kind, rng, *first, H, int(rng.integers(1, 3)), **options)
+
+
+def window(rng, model):
+    T, B, *_ = sizes(rng)
+    zero = model.zero_state(B)
+    x, y = rng.integers(0, model.vocab_size, (2, T, B))
+    return {"x": x, "y": y, "state": type(zero)(*(like(rng, part) for part in zero))}
+
+
+STATE = ("h", "c", "ids")
+SETTINGS = {
+    "vocab_size": 5, "hidden_size": 4, "num_layers": 2, "embedding_size": 4, "cell": "lstm",
+    "activation": "tanh", "dropout": 0.1, "forget_bias": 1.0, "init_scale": 0.1, "dtype": "f4",
+    "impl": "fast", "rng": 3,
+}  # fmt: skip
+WORDS = ("seed", "SeedSequence", "BitGenerator", "p", "input_size", "output_size")
+
+
+@recipe("models.LanguageModel")
+def _(rng):
+    return Call(nl.LanguageModel, {**SETTINGS, "tied": False, "average_across_timesteps": True},
+                names=WORDS)  # fmt: skip
+
+
+@recipe("models.SequenceClassifier")
+def _(rng):
+    return Call(nl.SequenceClassifier, {**SETTINGS, "num_classes": 3}, names=WORDS)
+
+
+@recipe("models.TokenEncoder")
+def _(rng):
+    return Call(models.TokenEncoder, SETTINGS, names=WORDS)
+
+
+@recipe("models.TokenEncoder.forward")
+def _(rng):
+    fast, slow = model_twins(rng)
+    arguments = window(rng, fast)
+    arguments = {"ids": arguments["x"], "state": arguments["state"], "training": False}
+    return Call(fast.encoder.forward, arguments, slow.encoder.forward, names=STATE)
+
+
+@recipe("models.TokenEncoder.backward")
+def _(rng):
+    pair = model_twins(rng)
+    given = window(rng, pair[0])
+    hs = [model.encoder.forward(given["x"], given["state"], True)[0] for model in pair][-1]
+
+    def back(model):
+        return lambda dhs: (model.encoder.backward(dhs), with_gradients(model))
+
+    return Call(back(pair[0]), {"dhs": like(rng, hs)}, back(pair[1]), names=("dy", "dx"))
+
+
+@recipe("models.LanguageModel.zero_state")
+def _(rng):
+    fast, slow = model_twins(rng)
+    return Call(fast.zero_state, {"batch_size": 3}, slow.zero_state)
+
+
+@recipe("models.LanguageModel.forward")
+def _(rng):
+    fast, slow = model_twins(rng)
+    arguments = window(rng, fast)
+    if rng.random() < 0.5:
+        shape, dtype = arguments["x"].shape, fast.decoder.b.data.dtype
+        arguments["weights"] = np.abs(floats(rng, *shape, dtype=dtype))
+
+    def both(model):
+        def function(**given):
+            result = model.forward(**given)
+            model.backward()
+            return result, with_gradients(model)
+
+        return function
+
+    return Call(both(fast if rng.random() < 0.7 else slow), arguments, both(slow), names=STATE)
+
+
+for method in ("score", "logits"):
+
+    @recipe(f"models.LanguageModel.{method}")
+    def _(rng, method=method):
+        fast, slow = model_twins(rng)
+        arguments = window(rng, fast)
+        if method == "logits":
+            del arguments["y"]
+        model = fast if rng.random() < 0.7 else slow
+        names = (*STATE, "targets")
+        return Call(getattr(model, method), arguments, getattr(slow, method), names=names)
+
+
+def _load(rng, kind):
+    fast, _ = model_twins(rng, kind)
+    arrays = {path: like(rng, array) for path, array in fast.state_dict().items()}
+
+    def load(arrays):
+        fast.load_state_dict(arrays)
+        return fast.state_dict()
+
+    return Call(load, {"arrays": arrays}, lambda arrays: arrays, names=paths(fast))
+
+
+RECIPES["models.LanguageModel.load_state_dict"] = lambda rng: _load(rng, nl.LanguageModel)
+RECIPES["models.SequenceClassifier.load_state_dict"] = lambda rng: _load(rng, nl.SequenceClassifier)
+
+
+@recipe("models.SequenceClassifier.forward")
+def _(rng):
+    fast, slow = model_twins(rng, nl.SequenceClassifier)
+    T, B, *_ = sizes(rng)
+    arguments = {"x": rng.integers(0, len(fast.encoder.embedding.W.data), (T, B)),
+                 "y": rng.integers(0, 3, B)}  # fmt: skip
+
+    def both(model):
+        def function(**given):
+            result = model.forward(**given)
+            model.backward()
+            return result, with_gradients(model)
+
+        return function
+
+    return Call(both(fast if rng.random() < 0.7 else slow), arguments, both(slow))
+
+
+@recipe("models.SequenceClassifier.predict")
+def _(rng):
+    fast, slow = model_twins(rng, nl.SequenceClassifier)
+    T, B, *_ = sizes(rng)
+    x = rng.integers(0, len(fast.encoder.embedding.W.data), (T, B))
+    return Call(fast.predict if rng.random() < 0.7 else slow.predict, {"x": x}, slow.predict)
+
+
+# --- the optimiser -------------------------------------------------------------------------------
+
+
+def parameters(rng):
+    dtype = rng.choice(["f4", "f8"])
+    found = {"W": parameter(rng, floats(rng, 7, 4, dtype=dtype)),
+             "b": nl.Parameter(floats(rng, 5, dtype=dtype), "b")}  # fmt: skip
+    found["W"].accumulate(gradient_for(rng, found["W"]))
+    if rng.random() < 0.8:
+        found["b"].accumulate(like(rng, found["b"].data))
+    return found
+
+
+@recipe("optim.clip_by_global_norm")
+def _(rng):
+    def clip(parameters, max_norm):
+        norm = nl.clip_by_global_norm(parameters, max_norm)
+        return norm, {path: p.grad for path, p in parameters.items()}
+
+    def want(parameters, max_norm):
+        grads = {path: p.grad.astype(np.float64) for path, p in parameters.items()}
+        norm = float(np.sqrt(sum((g**2).sum() for g in grads.values())))
+        return norm, {path: g * min(1, max_norm / norm) for path, g in grads.items()}
+
+    return Call(clip, {"parameters": parameters(rng), "max_norm": float(rng.choice([0.5, 5, 50]))},
+                want, names=("W", "b", "grad", "data", "parameter"), takes_over=True)  # fmt: skip
+
+
+@recipe("optim.SGD")
+def _(rng):
+    momentum = float(rng.choice([0.0, 0.9]))
+    return Call(nl.SGD, {"parameters": parameters(rng), "lr": 0.5, "momentum": momentum},
+                names=("W", "b", "data", "parameter"), fixed=("parameters",), takes_over=True)  # fmt: skip  # noqa: E501
+
+
+@recipe("optim.SGD.step")
+def _(rng):
+    """Anything may happen to data, rate and velocity between two steps."""
+    momentum = float(rng.choice([0.0, 0.9]))
+
+    def step(parameters, lr):
+        optimizer = made.pop()
+        optimizer.parameters, optimizer.lr = parameters, lr
+        optimizer.step()
+        return {path: p.data for path, p in parameters.items()}
+
+    def want(parameters, lr):
+        return {
+            path: p.data.astype(np.float64) - lr * p.grad.astype(np.float64)
+            for path, p in parameters.items()
+        }
+
+    given = parameters(rng)
+    made = [nl.SGD(given, 1.0, momentum)]
+    return Call(step, {"parameters": given, "lr": 0.25}, want,
+                names=("W", "b", "data", "grad", "velocity", "rows", "parameter"),
+                fixed=("parameters",), takes_over=True)  # fmt: skip
+
+
+@recipe("optim.decayed_rate")
+def _(rng):
+    return Call(nl.decayed_rate, {"lr": 1.0, "epoch": 3, "decay": 0.5, "constant_epochs": 2},
+                lambda **given: 0.25)  # fmt: skip
+
+
+@recipe("optim.plateau_rate")
+def _(rng):
+    return Call(nl.plateau_rate, {"lr": 1.0, "validation_losses": (3.0, 2.0, 2.5), "decay": 0.5},
+                lambda **given: 0.5)  # fmt: skip
+
+
+# --- texts: evaluation, sampling, baselines, data ------------------------------------------------
+
+
+def text(rng, V, length=None):
+    return rng.integers(0, V, length or int(rng.integers(30, 60)))
+
+
+@recipe("evaluation.evaluate")
+def _(rng):
+    fast, slow = model_twins(rng)
+
+    def with_model(model):
+        return lambda **given: list(vars(nl.evaluate(model, **given)).values())
+
+    arguments = {"ids": text(rng, fast.vocab_size), "batch_size": 3, "num_steps": 4}
+    return Call(with_model(fast), arguments, with_model(slow), names=("x",))
+
+
+@recipe("evaluation.tutorial_protocol")
+def _(rng):
+    fast, slow = model_twins(rng)
+
+    def with_model(model):
+        return lambda **given: list(vars(nl.tutorial_protocol(model, **given)).values())
+
+    arguments = {"ids": text(rng, fast.vocab_size), "batch_size": 2, "num_steps": 3,
+                 "num_windows": 4, "warm_up": 1, "shown": 2}  # fmt: skip
+    return Call(with_model(fast), arguments, with_model(slow), names=("x",))
+
+
+@recipe("evaluation.true_and_predicted")
+def _(rng):
+    fast, slow = model_twins(rng)
+
+    def with_model(model):
+        return lambda **given: nl.true_and_predicted(model, **given)
+
+    arguments = {"ids": text(rng, fast.vocab_size), "length": 5, "start": 7}
+    return Call(with_model(fast), arguments, with_model(slow), names=("x",))
+
+
+@recipe("sampling.generate")
+def _(rng):
+    fast, slow = model_twins(rng)
+
+    def with_model(model):
+        return lambda **given: nl.generate(model, **given)
+
+    V = fast.vocab_size
+    arguments = {"prompt": text(rng, V, 3), "length": 5, "temperature": 1.0, "top_k": 1,
+                 "banned": np.array([int(rng.integers(V))]), "rng": 3}  # fmt: skip
+    return Call(with_model(fast), arguments, with_model(slow), names=("x", *WORDS))
+
+
+@recipe("baselines.unigram_perplexity")
+def _(rng):
+    arguments = {"train_ids": text(rng, 11), "test_ids": text(rng, 11), "vocab_size": 11}
+    return Call(baselines.unigram_perplexity, arguments, baselines.unigram_perplexity)
+
+
+@recipe("baselines.interpolated_bigram_perplexity")
+def _(rng):
+    arguments = {"train_ids": text(rng, 11), "valid_ids": text(rng, 11), "test_ids": text(rng, 11),
+                 "vocab_size": 11}  # fmt: skip
+    function = baselines.interpolated_bigram_perplexity
+    return Call(function, arguments, function)
+
+
+@recipe("data.batches")
+def _(rng):
+    arguments = {
+        "ids": text(rng, 11),
+        "batch_size": 3,
+        "num_steps": 4,
+        "keep_last": True,
+        "start": 1,
+    }
+
+    def want(ids, batch_size, num_steps, keep_last, start):
+        length = len(ids) // 3
+        streams = ids[: 3 * length].reshape(3, length).T
+        return [(streams[i : min(i + 4, length - 1)], streams[i + 1 : i + 5])
+                for i in range(4, length - 1, 4)]  # fmt: skip
+
+    return Call(data.batches, arguments, want)
+
+
+@recipe("data.num_batches")
+def _(rng):
+    return Call(data.num_batches, {"num_tokens": 100, "batch_size": 3, "num_steps": 4, "keep_last": True},  # noqa: E501
+                lambda **given: 8)  # fmt: skip
+
+
+@recipe("data.Vocabulary.decode")
+def _(rng):
+    vocabulary = data.Vocabulary(("<unk>", *"abcdefghij"))
+    return Call(vocabulary.decode, {"ids": text(rng, 11)},
+                lambda ids: [vocabulary.tokens[i] for i in ids])  # fmt: skip
+
+
+# --- gradients, checked and looked at ------------------------------------------------------------
+
+
+def cube(arrays):
+    return sum((np.asarray(a) ** 3).sum() for a in arrays.values())
+
+
+def of_gradcheck(name, rng, **more):
+    """f is the sum of cubes, whose slopes are known."""
+    arrays = {"x": floats(rng, 3, 2, dtype="f8"), "y": floats(rng, 4, dtype="f8")}
+    slopes = {path: 3 * a**2 for path, a in arrays.items()}
+    direction = {path: floats(rng, *a.shape, dtype="f8") for path, a in arrays.items()}
+    return arrays, slopes, direction
+
+
+for name, step in (("central_difference", 1e-5), ("complex_step", 1e-30)):
+
+    @recipe(f"gradcheck.{name}")
+    def _(rng, name=name, step=step):
+        arrays, *_ = of_gradcheck(name, rng)
+
+        def rounded(arrays, step):
+            slopes = getattr(gradcheck, name)(cube, arrays, step)
+            return {path: np.round(a, 4) for path, a in slopes.items()}
+
+        def want(arrays, step):
+            return {path: np.round(3 * a**2, 4) for path, a in arrays.items()}
+
+        return Call(rounded, {"arrays": arrays, "step": step}, want, names=("x", "y"))
+
+
+for name, step in (("central_slope", 1e-5), ("complex_slope", 1e-30)):
+
+    @recipe(f"gradcheck.{name}")
+    def _(rng, name=name, step=step):
+        arrays, slopes, direction = of_gradcheck(name, rng)
+        want = sum((slopes[path] * direction[path]).sum() for path in slopes)
+        kind = complex if name == "complex_slope" else float
+        arguments = {"point": {p: a.astype(kind) for p, a in arrays.items()},
+                     "direction": direction, "step": step}  # fmt: skip
+
+        def rounded(point, direction, step):
+            return round(getattr(gradcheck, name)(cube, point, direction, step), 3)
+
+        return Call(rounded, arguments, lambda **given: round(float(want), 3), names=("x", "y"),
+                    fixed=("point", "direction", "step"))  # fmt: skip
+
+
+@recipe("gradcheck.check")
+def _(rng):
+    arrays, slopes, _ = of_gradcheck("check", rng)
+
+    def passed(arrays, gradients, method, along, tolerance, rng):
+        return gradcheck.check(cube, arrays, gradients, method=method, along=along,
+                               tolerance=tolerance, rng=rng).passed  # fmt: skip
+
+    arguments = {"arrays": arrays, "gradients": slopes, "method": "complex",
+                 "along": str(rng.choice(["entries", "all", "arrays"])), "tolerance": 1e-9, "rng": 1}  # fmt: skip  # noqa: E501
+    return Call(passed, arguments, lambda **given: True, names=("x", "y", *WORDS))
+
+
+@recipe("gradcheck.compare")
+def _(rng):
+    a = floats(rng, 4)
+    arguments = {"path": "W", "gradient": a, "slope": a.copy(), "tolerance": 1e-3}
+    return Call(lambda **given: gradcheck.compare(**given).passed, arguments, lambda **given: True,
+                fixed=tuple(arguments))  # fmt: skip
+
+
+def small_model(rng, **options):
+    options = {"cell": str(rng.choice(["lstm", "rnn"])), **options}
+    model = nl.LanguageModel(5, 3, int(rng.integers(1, 3)), dtype="float64", init_scale=0.5,
+                             rng=int(rng.integers(100)), **options)  # fmt: skip
+    zero = model.zero_state(2)
+    x, y = rng.integers(0, 5, (2, 3, 2))
+    return model, {"x": x, "y": y, "state": type(zero)(*(like(rng, part) for part in zero))}
+
+
+for name in ("check_model", "check_precision"):
+
+    @recipe(f"model_check.{name}")
+    def _(rng, name=name):
+        model, arguments = small_model(rng)
+        check = getattr(model_check, name)
+        return Call(lambda **given: check(model, **given).passed, {**arguments, "rng": 1},
+                    lambda **given: True, names=(*STATE, *WORDS))  # fmt: skip
+
+
+def numbers_of(result):
+    """The arrays of a record."""
+    if isinstance(result, dict | np.ndarray):
+        return result
+    parts = result if isinstance(result, tuple) else vars(result).values()
+    return [p for p in parts if isinstance(p, np.ndarray)]
+
+
+# The textbook computes all of these in float64: ids of another type must change nothing.
+for name in ("gradient_flow", "model_lag_table", "model_lag_norms"):
+
+    @recipe(f"diagnostics.{name}")
+    def _(rng, name=name):
+        model, arguments = small_model(rng)
+
+        def call(**given):
+            return numbers_of(getattr(diagnostics, name)(model, **given))
+
+        return Call(call, arguments, call, names=STATE)
+
+
+@recipe("diagnostics.cell_activations")
+def _(rng):
+    model, given = small_model(rng, cell="lstm")
+
+    def gates(model):
+        return lambda ids, state: [
+            np.concatenate([c.i, c.f, c.g, c.o, c.c, c.h])
+            for c in diagnostics.cell_activations(model, ids, state)
+        ]
+
+    twin = nl.LanguageModel(5, 3, len(model.encoder.recurrent.layers), dtype="float64",
+                            impl="reference")  # fmt: skip
+    twin.load_state_dict(model.state_dict())
+    return Call(
+        gates(model), {"ids": given["x"], "state": given["state"]}, gates(twin), names=STATE
+    )
+
+
+def cache_of(rng, cell=None):
+    if cell == "lstm" or (cell is None and rng.random() < 0.5):
+        return functional.lstm_forward(**recurrent(rng, 4, ["h0", "c0"]))[-1]
+    return functional.rnn_forward(**vanilla(rng))[-1]
+
+
+for name, cell in (
+    ("carousel", "lstm"), ("carousel_norms", "lstm"), ("singular_values", None),
+    ("step_jacobians", None),
+):  # fmt: skip
+
+    @recipe(f"diagnostics.{name}")
+    def _(rng, name=name, cell=cell):
+        function = getattr(diagnostics, name)
+        return Call(lambda cache: numbers_of(function(cache)), {"cache": cache_of(rng, cell)},
+                    lambda cache: numbers_of(function(cache)))  # fmt: skip
+
+
+for name in ("lag_table", "lag_norms"):
+
+    @recipe(f"diagnostics.{name}")
+    def _(rng, name=name):
+        cache = cache_of(rng)
+
+        def call(**given):
+            return numbers_of(getattr(diagnostics, name)(**given))
+
+        return Call(call, {"dhs": like(rng, cache.h), "cache": cache}, call)
+
+
+for name in ("within", "beyond"):
+
+    @recipe(f"diagnostics.LagTable.{name}")
+    def _(rng, name=name):
+        cache = cache_of(rng)
+        table = diagnostics.lag_table(like(rng, cache.h), cache)
+        return Call(getattr(table, name), {"tau": 1}, getattr(table, name))
+
+
+@recipe("diagnostics.gate_saturation")
+def _(rng):
+    gate = rng.random((5, 3, 4))
+    return Call(diagnostics.gate_saturation, {"gate": gate, "low": 0.1, "high": 0.9},
+                lambda **given: ((gate < 0.1).mean((0, 1)), (gate > 0.9).mean((0, 1))))  # fmt: skip
+
+
+@recipe("diagnostics.compare_cells")
+def _(rng):
+    x, y = rng.integers(0, 5, (2, 3, 2))
+    arguments = {"x": x, "y": y, "vocab_size": 5, "hidden_size": 3, "num_layers": 1,
+                 "forget_biases": (0.0, 1.0), "seed": 1}  # fmt: skip
+
+    def call(**given):
+        return {
+            cell: flow.singular_values for cell, flow in diagnostics.compare_cells(**given).items()
+        }
+
+    return Call(call, arguments, call, names=("h", "c", *WORDS))
+
+
+@recipe("diagnostics.carousel_share")
+def _(rng):
+    arguments = {"wh_scales": (0.5, 1.0), "forget_biases": (0.0, 1.0), "num_steps": 3,
+                 "batch_size": 2, "hidden_size": 3, "rng": 1}  # fmt: skip
+
+    def call(**given):
+        return [list(norms) for norms in diagnostics.carousel_share(**given).values()]
+
+    return Call(call, arguments, call, names=WORDS)
+
+
+# --- tasks ---------------------------------------------------------------------------------------
+
+TASKS = {
+    "DelayedCopy": {"distance": 5, "num_symbols": 4, "num_fillers": 2, "length": 2, "noise": 0.1},
+    "Adding": {"num_steps": 8, "num_digits": 4, "noise": 0.1},
+    "TemporalOrder": {"num_steps": 9, "noise": 0.1},
+    "EmbeddedReber": {"num_steps": 12},
+    "Pronoun": {"distance": 4},
+}
+
+
+def task_recipes(name, settings):
+    kind = getattr(tasks, name)
+
+    @recipe(f"tasks.{name}")
+    def _(rng):
+        def call(**given):
+            return list(kind(**given).batch(2, 1))
+
+        return Call(call, settings, call, names=("probability",))
+
+    @recipe(f"tasks.{name}.batch")
+    def _(rng):
+        def call(**given):
+            return list(kind(**settings).batch(**given))
+
+        return Call(call, {"batch_size": 3, "rng": 1}, call, names=WORDS)
+
+
+for task, settings in TASKS.items():
+    task_recipes(task, settings)
+
+for name in ("entropy", "frequencies", "visits"):
+
+    @recipe(f"tasks.Source.{name}")
+    def _(rng, name=name):
+        method = getattr(tasks.EmbeddedReber(12).source, name)
+        return Call(method, {"num_steps": 5}, method)
+
+
+@recipe("tasks.Source.sample")
+def _(rng):
+    source = tasks.EmbeddedReber(12).source
+
+    def call(num_steps, batch_size):
+        return source.sample(num_steps, batch_size, np.random.default_rng(0))
+
+    return Call(call, {"num_steps": 5, "batch_size": 2}, call)
+
+
+@recipe("tasks.entropy")
+def _(rng):
+    p = rng.dirichlet(np.ones(5))
+    return Call(tasks.entropy, {"p": p}, lambda p: float(-(p * np.log(p)).sum()))
+
+
+@recipe("tasks.spell")
+def _(rng):
+    task = tasks.DelayedCopy(5)
+    ids = rng.integers(0, task.vocab_size, 6)
+    return Call(lambda ids: tasks.spell(task, ids), {"ids": ids},
+                lambda ids: " ".join(task.tokens[i] for i in ids))  # fmt: skip

@@ -1,0 +1,76 @@
+"""Runs of `numpylstm-train` as processes, for the tests that disturb them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+BIN = Path(sys.executable).parent
+TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
+        "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
+        "--save-every", "1")  # fmt: skip
+WIDE = ("--train", "text.txt", "--hidden-size", "72", "--num-layers", "2", "--batch-size", "20",
+        "--num-steps", "8", "--epochs", "3", "--log-every", "3", "--save-every", "2")  # fmt: skip
+
+
+def write_words(folder):
+    """A text of 2,000 words, of which each depends on the one before; returns the folder."""
+    rng = np.random.default_rng(0)
+    ids = np.cumsum(rng.choice([1, 3, 7], 2000)) % 50
+    (folder / "text.txt").write_text(
+        "".join(f"w{k}{' ' if n % 12 else chr(10)}" for n, k in enumerate(ids, 1))
+    )
+    return folder
+
+
+def start(folder, *arguments, threads=1, **options):
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [BIN / "numpylstm-train", *map(str, arguments)], cwd=folder, text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "NUMBA_NUM_THREADS": str(threads)},
+        **(streams | options),
+    )  # fmt: skip
+
+
+def finish(process, expect=0):
+    """Wait for the end of a process; returns (stdout, stderr)."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == expect, out + err
+    return out, err
+
+
+def run(folder, *arguments, expect=0, **options):
+    return finish(start(folder, *arguments, **options), expect)
+
+
+def wait_for(process, text):
+    """Read what a process prints up to a line with this text; returns all of it."""
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(f"{text!r} was never printed: {seen}{process.stderr.read()}")
+
+
+def report(out):
+    """What a run prints at its end, without the name of its folder."""
+    return re.sub(r"Saved in [^:]*", "", out[out.index("Test perplexity") :])
+
+
+def files(path):
+    """Name and bytes of everything in a folder."""
+    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
+
+
+def whole_run(folder, settings):
+    """A run that is never stopped: its files and its report, made once for each set of settings."""
+    path = folder / f"whole-{abs(hash(settings))}"
+    kept = path.with_suffix(".txt")
+    if not kept.exists():
+        out, _ = run(folder, *settings, "--out", path.name)
+        kept.write_text(report(out))
+    return files(path), kept.read_text()

@@ -1,0 +1,201 @@
+"""What a run prints cannot end it: readers leave, disks are full, terminals close.
+
+Training goes on, or stops saved where the terminal was closed; and in the end the files are those
+of a run that nobody disturbed, to the last byte.
+"""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from runs import BIN, TINY, files, run, start, whole_run, write_words
+
+from numpylstm.cli.streams import Unfailing
+
+fcntl = pytest.importorskip("fcntl")
+pty = pytest.importorskip("pty")
+termios = pytest.importorskip("termios")
+
+pytestmark = pytest.mark.usefixtures("signals_reach_a_child")
+
+SHORT = (*TINY[:-2], "--epochs", "2", "--save-every", "50")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_words(tmp_path_factory.mktemp("output"))
+
+
+def lost(reason):
+    return f"numpylstm-train: standard output is lost ({reason}); the run goes on\n"
+
+
+# --- pipes and files ---------------------------------------------------------------------------
+
+
+def leave(folder, out, lines):
+    """A reader that takes some lines and leaves, as ``| head`` does; returns what is on stderr."""
+    process = start(folder, *SHORT, "--out", out)
+    for _ in range(lines):
+        process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None  # or communicate() would read it
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return err
+
+
+def test_a_reader_that_leaves_after_the_first_line(folder):
+    """``numpylstm-train | head -1``: the run is trained and saved to its end."""
+    assert leave(folder, "head", 1) == lost("Broken pipe")
+    assert files(folder / "head") == whole_run(folder, SHORT)[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_to_a_full_disk(folder):
+    with open("/dev/full", "w") as full:
+        _, err = run(folder, *SHORT, "--out", "full", stdout=full)
+    assert err == lost("No space left on device")
+    assert files(folder / "full") == whole_run(folder, SHORT)[0]
+
+
+def close_streams(*numbers):
+    return lambda: [os.close(number) for number in numbers]
+
+
+def test_closed_output(folder):
+    """As with ``>&-``."""
+    _, err = run(folder, *SHORT, "--out", "closed", preexec_fn=close_streams(1))
+    assert err == lost("Bad file descriptor")
+    assert files(folder / "closed") == whole_run(folder, SHORT)[0]
+
+
+def test_all_streams_closed(folder):
+    """Then no file of the run may get the number of one: libraries write to 2."""
+    run(folder, *SHORT, "--out", "silent", preexec_fn=close_streams(0, 1, 2))
+    assert files(folder / "silent") == whole_run(folder, SHORT)[0]
+
+
+def test_a_reader_of_both_streams_leaves(folder):
+    """``2>&1 | head -1``: there is nobody to tell."""
+    process = start(folder, *SHORT, "--out", "both", stderr=subprocess.STDOUT)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=300) == 0
+    assert files(folder / "both") == whole_run(folder, SHORT)[0]
+
+
+def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
+    whole_run(folder, SHORT)
+    checkpoint = next(folder.glob("whole-*/best.npz"))
+    for name in ("eval", "sample"):
+        done = subprocess.run(
+            [BIN / f"numpylstm-{name}", checkpoint],
+            stderr=subprocess.PIPE, text=True, timeout=100, check=False,
+            preexec_fn=close_streams(1),
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr == f"numpylstm-{name}: error: standard output: Bad file descriptor\n"
+
+
+# --- terminals ---------------------------------------------------------------------------------
+
+
+def start_in_a_terminal(folder, *arguments, hang_up=signal.SIG_DFL):
+    """A process with a terminal of its own; returns it and our end of the terminal."""
+    ours, theirs = pty.openpty()
+
+    def take_terminal():
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, hang_up)
+
+    process = start(
+        folder, *arguments, stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True, preexec_fn=take_terminal,
+    )  # fmt: skip
+    os.close(theirs)
+    return process, ours
+
+
+def close_terminal(folder, out, more, hang_up=signal.SIG_DFL):
+    """Close the terminal of a run after its first step and some more output; its exit status."""
+    process, terminal = start_in_a_terminal(folder, *SHORT, "--out", out, hang_up=hang_up)
+    seen = b""
+    while b"First step done" not in seen:
+        seen += os.read(terminal, 4096)
+    for _ in range(more):
+        os.read(terminal, 256)
+    os.close(terminal)
+    return process.wait(timeout=300)
+
+
+def test_a_closed_terminal_saves_first(folder):
+    assert close_terminal(folder, "hung-up", 1) == 128 + signal.SIGHUP
+    assert (folder / "hung-up" / "last.npz").exists()
+    run(folder, "--resume", "hung-up")
+    assert files(folder / "hung-up") == whole_run(folder, SHORT)[0]
+
+
+def test_a_run_under_nohup_outlives_its_terminal(folder):
+    """It writes to a terminal that is no more, and goes on."""
+    assert close_terminal(folder, "nohup", 1, signal.SIG_IGN) == 0
+    assert files(folder / "nohup") == whole_run(folder, SHORT)[0]
+
+
+# --- many of them ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_twenty_readers_leave(folder):
+    moments = random.Random(1)
+    for k in range(20):
+        assert leave(folder, f"left-{k}", moments.randint(0, 25)) == lost("Broken pipe")
+        assert files(folder / f"left-{k}") == whole_run(folder, SHORT)[0]
+
+
+@pytest.mark.slow
+def test_twenty_terminals_close(folder):
+    """Each run is hung up until it ends; every other one ignores it."""
+    moments = random.Random(2)
+    for k in range(20):
+        hang_up = signal.SIG_IGN if k % 2 else signal.SIG_DFL
+        status = close_terminal(folder, f"closed-{k}", moments.randint(0, 6), hang_up)
+        after_the_end = (0, -signal.SIGHUP)  # when all was saved
+        assert status in ((0,) if k % 2 else (129, *after_the_end))
+        run(folder, "--resume", f"closed-{k}")
+        assert files(folder / f"closed-{k}") == whole_run(folder, SHORT)[0]
+
+
+# --- the stream itself -------------------------------------------------------------------------
+
+
+class Full:
+    """A stream that takes so many writes."""
+
+    def __init__(self, room):
+        self.room, self.taken = room, []
+
+    def write(self, text):
+        if len(self.taken) == self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.taken.append(text)
+
+    def flush(self):
+        pass
+
+    def fileno(self):
+        raise OSError("it is no file")
+
+
+def test_a_stream_drops_what_comes_after_the_first_failure():
+    full, said = Full(2), []
+    stream = Unfailing(full, said.append)
+    for text in "abcd":
+        assert stream.write(text) == 1
+    stream.flush()
+    assert full.taken == ["a", "b"]
+    assert [error.strerror for error in said] == ["No space left on device"]

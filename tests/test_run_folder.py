@@ -1,0 +1,259 @@
+"""The folder of a run: whose it is, what is removed from it, and what is taken if it is damaged."""
+
+import contextlib
+import errno
+import os
+import stat
+import subprocess
+
+import pytest
+from runs import BIN, TINY, files, start, write_words
+
+from numpylstm import checkpoint, run_folder
+from numpylstm.checkpoint import SaveError, load, write_atomically
+from numpylstm.cli import train as train_command
+from numpylstm.run_folder import RunFolderError
+
+SHORT = (*TINY, "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_words(tmp_path_factory.mktemp("run-folder"))
+
+
+@pytest.fixture
+def train(folder, monkeypatch):
+    """The command, in this process and in the folder with the text."""
+    monkeypatch.chdir(folder)
+    return lambda *arguments: train_command.main(["--threads", "1", *map(str, arguments)])
+
+
+@pytest.fixture
+def whole(folder, train):
+    """The files of a run that nobody disturbed."""
+    if not (folder / "whole").exists():
+        assert train(*SHORT, "--out", "whole") == 0
+    return files(folder / "whole")
+
+
+# --- whose it is -------------------------------------------------------------------------------
+
+
+def test_a_rival_gets_no_chance_between_the_look_and_the_first_save(
+    folder, train, whole, monkeypatch, capsys
+):
+    """Whenever the lock is let go, somebody else starts a run in the folder, to its end."""
+    held, rivals = run_folder.held, []
+
+    @contextlib.contextmanager
+    def held_and_let_go(path):
+        with held(path):
+            yield
+        if not rivals:
+            rivals.append(None)
+            rivals[0] = train(*SHORT, "--seed", "7", "--out", "wanted")
+
+    monkeypatch.setattr(run_folder, "held", held_and_let_go)
+    assert train(*SHORT, "--out", "wanted") == 0
+    assert rivals == [2]
+    assert "--out wanted is not empty" in capsys.readouterr().err
+    assert files(folder / "wanted") == whole
+
+
+@pytest.mark.slow
+def test_of_eight_that_start_at_once_one_has_the_folder(folder, whole):
+    for k in range(5):
+        rivals = [start(folder, *SHORT, "--out", f"wanted-{k}") for _ in range(8)]
+        said = [rival.communicate(timeout=300)[1] for rival in rivals]
+        assert sorted(rival.returncode for rival in rivals) == [0] + [2] * 7
+        assert all("is in use" in err or "is not empty" in err for err in said if err)
+        assert files(folder / f"wanted-{k}") == whole
+
+
+def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with run_folder.new(None, "demo") as one, run_folder.new(None, "demo") as two:
+        assert [one.name, two.name] == ["demo-1", "demo-2"]
+
+
+# --- what is removed ---------------------------------------------------------------------------
+
+
+def test_a_refused_folder_keeps_all_its_files(tmp_path):
+    """Also those that look like ours, and those that are ours: it is the folder of something."""
+    names = (".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp", "thesis.tex")
+    for count in (3, 1):
+        for name in names[:count]:
+            (tmp_path / name).write_text("mine")
+        before = files(tmp_path)
+        with (
+            pytest.raises(RunFolderError, match="is not empty"),
+            run_folder.new(tmp_path, "demo"),
+        ):
+            pass
+        assert files(tmp_path) == before
+        for name in names:
+            (tmp_path / name).unlink(missing_ok=True)
+
+
+def test_resuming_removes_leftovers_of_the_run_only(tmp_path, folder, whole):
+    for name, content in whole.items():
+        (tmp_path / name).write_bytes(content)
+    leftovers = {f".{name}.0123abcd.tmp" for name in run_folder.FILES}
+    others = {".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp.txt", ".last.npz.xyz.tmp"}
+    for name in leftovers | others:
+        (tmp_path / name).write_text("mine")
+    run_folder.load_last(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == whole.keys() | others
+
+
+# --- what is taken -----------------------------------------------------------------------------
+
+DAMAGES = {
+    "cut": lambda content: content[: len(content) // 2],
+    "a bit": lambda content: content[:900] + bytes([content[900] ^ 1]) + content[901:],
+    "zeros": lambda content: bytes(len(content)),
+    "empty": lambda content: b"",
+}
+
+
+def stop_in_the_second_epoch(train, out):
+    """A run that is killed, as it were, with its last, the previous and the best checkpoint."""
+    save = checkpoint.save
+
+    class Killed(BaseException):
+        pass
+
+    def save_and_die(run, path):
+        save(run, path)
+        if path.name == run_folder.LAST and run.step > 140:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_and_die)
+        with pytest.raises(Killed):
+            train(*SHORT, "--out", out)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(folder, train, whole, damage, capsys):
+    out = folder / f"damaged by {damage}"
+    stop_in_the_second_epoch(train, out.name)
+    steps = {
+        name: load(out / name).meta["step"]
+        for name in (run_folder.LAST, run_folder.PREVIOUS, run_folder.BEST)
+    }
+    assert steps["best.npz"] <= steps["previous.npz"] < steps["last.npz"]
+    last = out / run_folder.LAST
+    last.write_bytes(DAMAGES[damage](last.read_bytes()))
+    capsys.readouterr()
+    assert train("--resume", out.name, "--save-every", "50") == 0
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith(f"numpylstm-train: warning: {out.name}/last.npz is ")
+    assert f"; going on from {out.name}/previous.npz, saved at step {steps['previous.npz']}" in err
+    assert files(out) == whole
+
+
+def test_if_that_is_damaged_too_the_best_one_is_taken(folder, train, whole, capsys):
+    out = folder / "twice damaged"
+    stop_in_the_second_epoch(train, out.name)
+    for name in (run_folder.LAST, run_folder.PREVIOUS):
+        (out / name).write_bytes(b"PK")
+    assert train("--resume", out.name) == 0
+    assert f"going on from {out.name}/best.npz, saved at step" in capsys.readouterr().err
+    assert files(out) == whole
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path, whole):
+    """Even if the process is killed right after it has loaded the whole one."""
+    for name in (run_folder.PREVIOUS, run_folder.BEST):
+        (tmp_path / name).write_bytes(whole[run_folder.LAST])
+    (tmp_path / run_folder.LAST).write_bytes(b"PK")
+    with pytest.warns(UserWarning, match=r"last\.npz is not a whole checkpoint: .* going on from"):
+        run_folder.load_last(tmp_path)
+    assert (tmp_path / run_folder.LAST).read_bytes() == whole[run_folder.LAST]
+    run_folder.load_last(tmp_path)
+
+
+def test_a_disk_without_hard_links_has_no_previous_checkpoint(folder, train, whole, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    stop_in_the_second_epoch(train, "no links")
+    assert not (folder / "no links" / run_folder.PREVIOUS).exists()
+    (folder / "no links" / run_folder.LAST).write_bytes(b"PK")
+    assert train("--resume", "no links") == 0  # from best.npz
+    assert files(folder / "no links") == whole
+
+
+def test_the_previous_checkpoint_takes_no_room_beyond_that_of_a_save(folder, train, monkeypatch):
+    """While the new one is written, the one before is the last one under a second name."""
+    savez, most = checkpoint.np.savez, []
+
+    def measured(file, **arrays):
+        savez(file, **arrays)
+        inodes = {path.stat().st_ino for path in (folder / "room").glob("*.npz")}
+        most.append(len(inodes) + 1)
+
+    monkeypatch.setattr(checkpoint.np, "savez", measured)
+    assert train(*SHORT, "--out", "room") == 0
+    assert max(most) == 3  # last.npz, best.npz and the file that is being written
+
+
+# --- the folder itself -------------------------------------------------------------------------
+
+
+def fsync_that_refuses_folders(number):
+    fsync = os.fsync
+
+    def refusing(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    return refusing
+
+
+def test_a_file_system_that_cannot_flush_folders_is_good_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", fsync_that_refuses_folders(errno.EINVAL))
+    write_atomically(tmp_path / "a", lambda file: file.write(b"content"))
+    assert (tmp_path / "a").read_bytes() == b"content"
+
+
+def test_a_folder_that_fails_to_be_flushed_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", fsync_that_refuses_folders(errno.EIO))
+    with pytest.raises(SaveError, match="Input/output error"):
+        write_atomically(tmp_path / "a", lambda file: file.write(b"content"))
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_warning(folder, train, whole, monkeypatch, capsys):
+    from numpylstm.cli import report
+
+    def fail(*_, **__):
+        raise RuntimeError("no font was found")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "training_curves", fail)
+        assert train(*SHORT, "--out", "undrawn") == 0
+    err = capsys.readouterr().err
+    assert err == ("numpylstm-train: warning: the pictures could not be drawn: no font was found\n")
+    expected = {name: content for name, content in whole.items() if name != "curves.png"}
+    assert files(folder / "undrawn") == expected
+    assert train("--resume", "undrawn") == 0  # which draws what is missing
+    assert files(folder / "undrawn") == whole
+
+
+@pytest.mark.parametrize("name", ["eval", "sample"])
+def test_commands_that_draw_nothing_load_no_matplotlib(folder, whole, name):
+    done = subprocess.run(
+        [BIN / "python", "-X", "importtime", BIN / f"numpylstm-{name}", "whole/best.npz"],
+        cwd=folder, capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert "numpylstm.corpora" in done.stderr
+    assert not [module for module in ("matplotlib", "tqdm") if module in done.stderr]
