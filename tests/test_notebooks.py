@@ -24,7 +24,7 @@ SERIES = (
     "09_from_numpy_to_numba",
 )
 FOLDER = Path(__file__).parent.parent / "notebooks"
-PATHS = sorted(FOLDER.glob("*.ipynb"))
+PATHS = sorted(p for p in FOLDER.glob("*.ipynb") if "workbook" not in p.stem)  # test_workbook.py
 MOST_BYTES = 500_000
 SECONDS_FOR_A_CELL = 300
 UNANSWERED = "Not answered yet."

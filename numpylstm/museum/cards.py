@@ -130,6 +130,21 @@ True
 mutant)` puts it into the layers of a real `LanguageModel`, and `museum.train(mutant)` trains with
 it. `python -m numpylstm.museum` lists the rooms; with a name it prints that card.
 
+## A blind hunt
+
+`museum.blind(number)`, from 1 to {len(MUTANTS)}, is a patient whose mistake is not named.
+Look at the check, at the arrays that fail, at one time step, at a batch of one, at Wh symmetric;
+ask the doctor last. `museum.guess(number, name)` says whether you have found it.
+
+```python
+>>> patient = museum.blind(7)
+>>> patient.check().passed
+False
+>>> museum.guess(7, "sum-for-mean")
+False
+
+```
+
 ## How to read a card
 
 - **The check**: arrays whose gradient is not the measured slope. It finds every exhibit.
