@@ -83,7 +83,7 @@ class ModelConfig:
         False, bool, MODEL, "decode with the transpose of the embedding table; needs D = H"
     )
     init_scale: float = option(
-        0.1, float, MODEL, "parameters start as U(-s, s) with this s", above=0, at_most=1_000
+        0.1, float, MODEL, "parameters start as U(-s, s) with this s", at_least=0, at_most=1_000
     )
     dtype: str = option("float32", str, MODEL, "precision", choices=("float32", "float64"))
     impl: str = option(

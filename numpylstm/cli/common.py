@@ -106,12 +106,15 @@ def one_line(text: object) -> str:
 
 
 def check_environment() -> None:
-    """Refuse what Numba would stumble over."""
+    """Refuse what Numba and the kernels would stumble over."""
     threads = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not (threads.isdecimal() and int(threads) > 0):
         raise CommandError(
             f"NUMBA_NUM_THREADS in the environment must be a whole number from 1, got {threads!r}"
         )
+    bits = os.environ.get("NUMPYLSTM_VECTOR_BITS", "512")  # else all would run without kernels
+    if bits not in ("128", "256", "512"):
+        raise CommandError(f"NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got {bits!r}")
 
 
 def run(command: Callable[[], None], prog: str) -> int:
