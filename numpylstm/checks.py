@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Shape = tuple[int | str, ...]
+LARGEST_SIZE = 500_000_000  # a matrix (H, 4H) still has a number of bytes that fits 64 bits
 
 
 class NotFinite(ValueError):
@@ -230,16 +231,20 @@ def check_dtype(where: str, dtype: Any) -> None:
     """Raise unless `dtype` means float32 or float64, in the machine's own byte order."""
     try:
         known = np.dtype(dtype) in FLOATS
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise TypeError(f"{where}: dtype must be float32 or float64; {error}") from error
     if not known:
         raise ValueError(f"{where}: dtype must be float32 or float64, got {np.dtype(dtype)}")
 
 
 def check_sizes(where: str, **sizes: Any) -> None:
-    """Raise unless every size is a whole number from 1."""
+    """Raise unless every size is a whole number from 1, and one that an array can have."""
     for name, size in sizes.items():
         check_whole(where, name, size)
+        if size > LARGEST_SIZE:
+            raise ValueError(
+                f"{where}: {name} must be at most {LARGEST_SIZE:,}, got {size}; it fits no memory"
+            )
 
 
 def check_weights(

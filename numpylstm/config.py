@@ -150,8 +150,10 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     TypeError
         If no cell has an option of that name.
     """
-    if cell not in CELLS:
+    if not (isinstance(cell, str) and cell in CELLS):
         raise ConfigError("cell", f"must be {either(CELLS)}, got {cell!r}")
+    if not isinstance(given, Mapping):
+        raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
     options = CELLS[cell].options
     for name, value in given.items():
         owners = [other for other in CELLS.values() if name in other.options]

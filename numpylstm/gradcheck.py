@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import any_array, check_number, check_plain
+from numpylstm.checks import any_array, check_number, check_plain, generator
 
 Arrays = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], Any]
@@ -429,7 +429,7 @@ def _along_directions(
     rng: np.random.Generator | int,
 ) -> Iterator[Entry]:
     """An entry for each group of arrays: the claimed and the measured slope along a direction."""
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     point = _point(arrays, method)
     for name, paths in groups.items():
         u = {path: rng.standard_normal(np.shape(arrays[path])) for path in paths}

@@ -71,8 +71,8 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add ``--threads``."""
     parser.add_argument(
         "--threads", type=int, metavar="N",
-        help="processor cores to use (default: all); the results do not depend on it, but for "
-        "--impl reference",
+        help="processor cores to use (default: all); the results do not depend on it, and with "
+        "--impl reference not either, with one number of BLAS threads",
     )  # fmt: skip
 
 

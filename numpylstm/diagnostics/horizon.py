@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_sizes, check_whole
+from numpylstm.checks import any_array, check_sizes, check_whole
 from numpylstm.config import either
 from numpylstm.diagnostics.probe import Probe, probe
 from numpylstm.tasks import DelayedCopy, Recipe, Task
@@ -126,7 +126,7 @@ def memory_horizon(
     if steps is not None:
         check_sizes("memory_horizon", steps=steps)
     for name, values in (("distances", distances), ("cells", cells), ("seeds", seeds)):
-        if not len(values):
+        if any_array("memory_horizon", name, values).ndim != 1 or not len(values):
             raise ValueError(f"memory_horizon: {name} must not be empty, got {values!r}")
     for distance in distances:
         check_whole("memory_horizon", "every distance", distance)
