@@ -534,8 +534,8 @@ def _count_windows(
     shortest = 1 if keep_last else num_steps
     if targets < shortest:
         raise ValueError(
-            f"{where}: {batch_size} streams with a window of {shortest} need at least "
-            f"{batch_size * (shortest + 1)} tokens, got {num_tokens}; take a longer text or fewer "
-            f"streams"
+            f"{where}: {batch_size} streams (batch_size) with a window of {shortest} need at "
+            f"least {batch_size * (shortest + 1)} tokens, got {num_tokens}; take a longer text or "
+            f"fewer streams"
         )
     return (targets + num_steps - 1) // num_steps if keep_last else targets // num_steps

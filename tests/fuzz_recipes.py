@@ -602,7 +602,7 @@ def window(rng, model):
     return {"x": x, "y": y, "state": type(zero)(*(like(rng, part) for part in zero))}
 
 
-STATE = ("h", "c", "ids")
+STATE = ("h", "c", "ids", "targets")
 SETTINGS = {
     "hidden_size": 4, "num_layers": 2, "embedding_size": 4, "cell": "lstm", "dropout": 0.1,
     "init_scale": 0.1, "dtype": "f4", "impl": "fast",
@@ -720,8 +720,7 @@ for method in ("score", "logits"):
         arguments = window(rng, tested)
         if method == "logits":
             del arguments["y"]
-        names = (*STATE, "targets")
-        return Call(getattr(tested, method), arguments, getattr(slow, method), names=names)
+        return Call(getattr(tested, method), arguments, getattr(slow, method), names=STATE)
 
 
 def _load(rng, kind, inner=False):
@@ -806,7 +805,7 @@ def _(rng):
 
 @recipe("optim.SGD.step")
 def _(rng):
-    """Anything may happen to data, rate and velocity between two steps."""
+    """Anything may happen to data and rate between two steps."""
     momentum = float(rng.choice([0.0, 0.9]))
 
     def step(parameters, lr):
@@ -831,10 +830,17 @@ def _(rng):
 @recipe("optim.SGD.from_config")
 def _(rng):
     config = TrainConfig(lr=0.25, momentum=float(rng.choice([0.0, 0.9])))
-    return Call(lambda parameters: vars(nl.SGD.from_config(parameters, config)),
-                {"parameters": parameters(rng)},
-                lambda parameters: vars(nl.SGD(parameters, config.lr, config.momentum)),
-                names=("W", "b", "data", "parameter"), takes_over=True)  # fmt: skip
+
+    def settings(parameters):
+        made = nl.SGD.from_config(parameters, config)
+        return made.lr, made.momentum, made.memory
+
+    def want(parameters):
+        zeros = {path: np.zeros_like(p.data) for path, p in parameters.items()}
+        return config.lr, config.momentum, {"velocity": zeros} if config.momentum else {}
+
+    return Call(settings, {"parameters": parameters(rng)}, want, names=("W", "b", "parameter"),
+                fixed=("parameters",), takes_over=True)  # fmt: skip
 
 
 @recipe("optim.SGD.move")
@@ -848,7 +854,7 @@ def _(rng):
 
     return Call(move, {"parameter": given["W"]},
                 lambda parameter: parameter.data - 0.25 * parameter.grad.astype(np.float64),
-                names=("W", "data", "grad", "velocity", "rows"), fixed=("parameter",),
+                names=("W", "grad", "velocity", "rows", "parameters"), fixed=("parameter",),
                 takes_over=True)  # fmt: skip
 
 
@@ -876,9 +882,14 @@ for kind, last in ((optim.Optimizer, ["velocity"]), (nl.SGD, 0.9)):
     def _(rng, kind=kind, last=last):
         given = parameters(rng)
         optimizer = kind(given, 0.25, last)
-        return Call(lambda parameters: optimizer.remembered("velocity", "W"),
-                    {"parameters": given}, lambda parameters: np.zeros(given["W"].data.size),
-                    names=("W", "velocity"), fixed=("parameters",))  # fmt: skip
+
+        def remembered(parameter):
+            optim.flat(parameter.data)  # as `move` does
+            return optimizer.remembered("velocity", "W")
+
+        return Call(remembered, {"parameter": given["W"]},
+                    lambda parameter: np.zeros(parameter.data.size),
+                    names=("W", "velocity", "parameters"), fixed=("parameter",))  # fmt: skip
 
 
 @recipe("optim.Optimizer")
