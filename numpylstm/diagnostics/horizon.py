@@ -126,7 +126,9 @@ def memory_horizon(
     if steps is not None:
         check_sizes("memory_horizon", steps=steps)
     for name, values in (("distances", distances), ("cells", cells), ("seeds", seeds)):
-        if any_array("memory_horizon", name, values).ndim != 1 or not len(values):
+        if any_array("memory_horizon", name, values).ndim != 1:
+            raise TypeError(f"memory_horizon: {name} must be a sequence, got {values!r}")
+        if not len(values):
             raise ValueError(f"memory_horizon: {name} must not be empty, got {values!r}")
     for distance in distances:
         check_whole("memory_horizon", "every distance", distance)

@@ -59,7 +59,9 @@ class Source:
         """
         check_sizes("Source", vocab_size=vocab_size)
         if not (isinstance(arcs, Mapping) and arcs):
-            raise TypeError(f"Source: arcs must be a dict with a state in it, got {arcs!r}")
+            raise TypeError(
+                f"Source: arcs must be a dict of state -> arcs, not empty, got {arcs!r}"
+            )
         names = tuple(arcs)
         rows = [_checked(state, arcs, vocab_size) for state in names]
         width = max(map(len, rows))
