@@ -139,6 +139,8 @@ class Parameter:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
         gradient, data = self._gradient, self.data
         because = "data was replaced after the gradient was computed"
+        if type(data) is not np.ndarray:
+            check_plain(self.name, "data", data)
         if type(gradient) is np.ndarray:
             if gradient.shape != data.shape or gradient.dtype is not data.dtype:
                 check_array(self.name, "grad", gradient, data.shape, data.dtype, because)

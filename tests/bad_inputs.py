@@ -370,6 +370,8 @@ CALLS = [
          TypeError),
     Call("nl.diagnostics.probe(nl.tasks.DelayedCopy(3), stop_at='x')", "stop_at must be a number",
          TypeError),
+    Call("nl.diagnostics.memory_horizon(cells=[{}])", "cells must be 'rnn'"),
+    Call("nl.diagnostics.memory_horizon([2**70])", "distance must be at most 500,000,000, got"),
     Call("nl.diagnostics.memory_horizon(3)", "distances must be a sequence, got 3", TypeError),
     Call("nl.model_check.check_model(model, x.tolist(), y)", "x must be a NumPy array", TypeError),
     Call("nl.model_check.check_model(model, x, y, 3)", "state must be LSTMState(h, c)", TypeError),

@@ -39,7 +39,7 @@ class Call(NamedTuple):
     fixed: tuple[str, ...] = ()  # arguments that are left as they are
     names: tuple[str, ...] = ()  # what a sentence may name besides the arguments
     takes_over: bool = False  # arguments may change
-    dtype: str = "float64"  # in which the Python numbers of the result were computed
+    dtype: str = "float64"  # in which the result was computed, whatever holds it
 
 
 # --- what there is --------------------------------------------------------------------------------
@@ -642,7 +642,7 @@ def _(rng):
     tested, slow = model_twins(rng)
     arguments = window(rng, tested)
     arguments = {"ids": arguments["x"], "state": arguments["state"], "training": False}
-    return Call(tested.encoder.forward, arguments, slow.encoder.forward, names=STATE)
+    return Call(tested.encoder.forward, arguments, slow.encoder.forward, names=(*STATE, "x"))
 
 
 @recipe("models.TokenEncoder.backward")
@@ -1146,11 +1146,12 @@ for name in ("check_model", "check_precision"):
 
 
 def numbers_of(result):
-    """The arrays of a record."""
-    if isinstance(result, dict | np.ndarray):
-        return result
-    parts = result if isinstance(result, tuple) else vars(result).values()
-    return [p for p in parts if isinstance(p, np.ndarray)]
+    """What a record holds, and the records in it."""
+    if isinstance(result, dict):
+        return {name: numbers_of(part) for name, part in result.items()}
+    if isinstance(result, tuple | list):
+        return [numbers_of(part) for part in result]
+    return numbers_of(vars(result)) if hasattr(result, "__dict__") else result
 
 
 # The textbook computes all of these in float64: ids of another type must change nothing.
@@ -1197,9 +1198,12 @@ for name, cell in (
 
     @recipe(f"diagnostics.{name}")
     def _(rng, name=name, cell=cell):
-        function = getattr(diagnostics, name)
-        return Call(lambda cache: numbers_of(function(cache)), {"cache": cache_of(rng, cell)},
-                    lambda cache: numbers_of(function(cache)))  # fmt: skip
+        function, cache = getattr(diagnostics, name), cache_of(rng, cell)
+
+        def call(cache):
+            return numbers_of(function(cache))
+
+        return Call(call, {"cache": cache}, call, dtype=cache.h.dtype.name)
 
 
 for name in ("lag_table", "lag_norms"):
@@ -1211,7 +1215,8 @@ for name in ("lag_table", "lag_norms"):
         def call(**given):
             return numbers_of(getattr(diagnostics, name)(**given))
 
-        return Call(call, {"dhs": like(rng, cache.h), "cache": cache}, call)
+        arguments = {"dhs": like(rng, cache.h), "cache": cache}
+        return Call(call, arguments, call, dtype=cache.h.dtype.name)
 
 
 for name in ("within", "beyond"):
@@ -1284,7 +1289,8 @@ def _(rng):
                 for point in diagnostics.memory_horizon(**given).points]  # fmt: skip
 
     arguments = {"distances": (2, 3), "cells": (cell,), "seeds": (1,), "steps": 1}
-    return Call(measure, arguments, measure, names=("cell", "distance", "seed", "rng"))
+    names = ("cell", "distance", "seed", "rng")
+    return Call(measure, arguments, measure, names=names, fixed=("steps",), dtype="float32")
 
 
 # --- tasks ---------------------------------------------------------------------------------------

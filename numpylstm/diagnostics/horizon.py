@@ -165,6 +165,6 @@ def split_cell(cell: str) -> tuple[str, dict[str, Any]]:
         for name, option in kind.options.items():
             for choice in option.choices or ():
                 known[f"{kind.name}-{choice}"] = kind.name, {name: choice}
-    if cell not in known:
+    if not (isinstance(cell, str) and cell in known):
         raise ValueError(f"memory_horizon: cells must be {either(known)}, got {cell!r}")
     return known[cell]

@@ -104,6 +104,7 @@ class DelayedCopy:
         check_whole("DelayedCopy", "num_fillers", self.num_fillers, 1, len(FILLERS))
         check_sizes("DelayedCopy", length=self.length)
         check_whole("DelayedCopy", "distance", self.distance, self.length, because="the length")
+        check_sizes("DelayedCopy", distance=self.distance)
         check_noise("DelayedCopy", self.noise)
 
     @property
