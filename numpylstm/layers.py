@@ -276,9 +276,9 @@ class Dropout:
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        check_number("layer", "dropout p", p)
+        check_number("layer", "dropout", p)
         if not 0 <= p < 1:
-            raise ValueError(f"dropout p must be in [0, 1), the probability of dropping; got {p}")
+            raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
         self.rng = generator(rng)
         self.f = implementation(impl)

@@ -303,7 +303,7 @@ CALLS = [
     Call("model.zero_state(2**70)", "batch_size must be at most 500,000,000, got 1180"),
     Call("nl.Embedding(2**70, 4)", "Embedding: vocab_size must be at most 500,000,000"),
     Call("nl.LSTM(6, 4, dtype='x')", "LSTM: dtype must be float32 or float64", TypeError),
-    Call("nl.LSTM(6, 4, 2, dropout=())", "dropout p must be a number, got ()", TypeError),
+    Call("nl.LSTM(6, 4, 2, dropout=())", "layer: dropout must be a number, got ()", TypeError),
     Call("nl.layers.RecurrentStack([], 6, 4)", "cell must be 'rnn' or 'lstm', got []"),
     Call("lstm.forward(v, lstm_state, ones[:0])", "LSTM.forward: training must be", TypeError),
     Call("model.forward(x, y, state, ones[:0])", "training must be True or False", TypeError),
