@@ -177,6 +177,7 @@ class Adding:
 
     def __post_init__(self) -> None:
         check_whole("Adding", "num_steps", self.num_steps, 3)
+        check_sizes("Adding", num_steps=self.num_steps)
         check_whole("Adding", "num_digits", self.num_digits, 2)
         check_noise("Adding", self.noise)
 
@@ -250,6 +251,7 @@ class TemporalOrder:
 
     def __post_init__(self) -> None:
         check_whole("TemporalOrder", "num_steps", self.num_steps, 5)
+        check_sizes("TemporalOrder", num_steps=self.num_steps)
         check_noise("TemporalOrder", self.noise)
 
     @property
