@@ -22,7 +22,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "numpydoc",
-    "mathml",  # the last three are in docs/_ext
+    "cell",  # the last four are in docs/_ext
+    "mathml",
     "names",
     "pages",
 ]

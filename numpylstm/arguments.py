@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS
 from numpylstm.checks import (
     check_array,
     check_arrays,
@@ -21,7 +22,6 @@ from numpylstm.checks import (
     check_weights,
     check_whole,
 )
-from numpylstm.kernels.rnn import ACTIVATIONS
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
@@ -32,6 +32,8 @@ from numpylstm.reference import (
 )
 
 Array = NDArray[Any]
+
+ACTIVATIONS = CELLS["rnn"].options["activation"].choices or ()
 
 
 def embedding_forward(ids: Array, W: Array) -> NDArray[np.int64]:

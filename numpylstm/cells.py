@@ -63,7 +63,7 @@ class Cell:
     ``(hs, *state, cache)``; backward they take ``(dhs, *dstate, cache)`` and return
     ``(dx, *dstate, *dparameters)``. Of one step, h itself is the first field of the state.
 
-    Attributes
+    Parameters
     ----------
     name : str
         In settings, functions and the paths of parameters.

@@ -3,13 +3,13 @@
 The file is an uncompressed zip of `.npy` members, so `numpy.load(path, allow_pickle=False)` reads
 it in any program:
 
-===================  =================================================================
-``parameters/PATH``  the parameters, by path
+======================  ==============================================================
+``parameters/PATH``     the parameters, by path
 ``optimizer/.../PATH``  what the optimiser remembers, such as ``velocity``
-``state/h``, ``/c``  the recurrent state, (L, B, H)
-``meta``             UTF-8 bytes of a JSON object with all the rest (see `META_ENTRIES`)
-``checksum``         the 32 bytes of `checksum` over all other members
-===================  =================================================================
+``state/h``, ``/c``     the recurrent state, (L, B, H)
+``meta``                UTF-8 bytes of a JSON object with all the rest (`META_ENTRIES`)
+``checksum``            the 32 bytes of `checksum` over all other members
+======================  ==============================================================
 
 A file is written beside its destination, flushed to the disk and then renamed over it, so that at
 every moment the old one or the new one is there, whole.

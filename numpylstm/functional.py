@@ -11,15 +11,15 @@ transposed (a table of embeddings used as decoder: ``W = table.T``). No argument
 results do not depend on the number of threads, to the last bit.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import arguments
-from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+from numpylstm import arguments, reference
+from numpylstm.kernels.fallback import Missing, or_else
 from numpylstm.kernels.memory import empty
+from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
@@ -29,6 +29,11 @@ from numpylstm.reference import (
     RNNCache,
     token_coefficients,
 )
+
+try:
+    from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+except Exception as error:
+    dropout = embedding = lstm = matmul = rnn = softmax = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -40,7 +45,29 @@ OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all
 
 def shares_for(work: int) -> int:
     """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
-    return 1 if work < SMALL else numba.get_num_threads()
+    return 1 if work < SMALL else get_num_threads()
+
+
+class Plan(NamedTuple):
+    """How the work of a recurrent layer is cut into parts."""
+
+    alone: bool  # one thread does all of it in one call
+    by_rows: bool  # each part takes some rows of the batch through all steps, or else some units
+    shares: int
+
+
+def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads: int) -> Plan:
+    """The plan of a pass, which depends on sizes only; results do not depend on it.
+
+    By rows, nobody waits for anybody, and each thread reads all of Wh at each step: from its own
+    cache, or it is slow. By units, all wait for all at each step, and read Wh once together.
+    """
+    columns = blocks * H
+    if T * B * columns * (D + H) < SMALL:
+        return Plan(alone=True, by_rows=True, shares=1)
+    shares = 1 if T * B * H * columns < SMALL else threads
+    by_rows = H * columns * itemsize <= OWN_CACHE and 2 * shares <= B
+    return Plan(alone=False, by_rows=by_rows, shares=shares)
 
 
 def contiguous(array: Array) -> Array:
@@ -64,11 +91,7 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
     M, N = A.shape[0], B.shape[1]
     C = empty((M, N), A.dtype)
     D = np.zeros((1, N), A.dtype) if start is None else start.reshape(-1, N)
-    shares = shares_for(C.size * A.shape[1])
-    if shares == 1:
-        matmul.multiply_alone(A_base, A_turned, B_base, B_turned, D, C)
-    else:
-        matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
+    matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares_for(C.size * A.shape[1]))
     return C
 
 
@@ -112,6 +135,7 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     return x, EmbeddingCache(ids, W.shape)
 
 
+@or_else(reference.embedding_backward)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table: `reference.embedding_backward`.
 
@@ -128,6 +152,7 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     return _scattered(dx, ids, cache.shape[0])
 
 
+@or_else(reference.embedding_backward_rows)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """The same gradient without its zeros: `reference.embedding_backward_rows`.
 
@@ -153,6 +178,7 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.rnn_forward)
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
@@ -184,6 +210,7 @@ def rnn_forward(
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
+@or_else(reference.rnn_backward)
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
 ) -> tuple[Array, Array, Array, Array, Array]:
@@ -219,6 +246,7 @@ def rnn_backward(
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.lstm_forward)
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
@@ -247,7 +275,8 @@ def lstm_forward(
     h[0], c[0] = h0, c0
     tanh_c = empty((T, B, H), x.dtype)
     rows = x.reshape(T * B, D)
-    if T * B * H * 4 * (D + H) < SMALL:
+    how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
+    if how.alone:
         gates = empty((T, B, 4 * H), x.dtype)
         lstm.forward_alone(rows, Wx, Wh, b, h, c, gates, tanh_c)
     elif T == 1:  # a copy of Wh would be used once
@@ -255,15 +284,14 @@ def lstm_forward(
         lstm.cells_forward(gates, c, tanh_c, h)
     else:
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
-        shares = shares_for(T * B * H * 4 * H)
-        by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
-        panels = empty((shares if by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
-        kernel = lstm.forward_by_rows if by_rows else lstm.forward_by_units
-        kernel(Wh, panels, h, c, gates, tanh_c, shares)
+        panels = empty((how.shares if how.by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
+        kernel = lstm.forward_by_rows if how.by_rows else lstm.forward_by_units
+        kernel(Wh, panels, h, c, gates, tanh_c, how.shares)
     cache = LSTMCache(x, h[:T], c[:T], gates, c[1:], tanh_c, h[1:], Wx, Wh)
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
+@or_else(reference.lstm_backward)
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -288,7 +316,8 @@ def lstm_backward(
         contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
     )
     da = empty(gates.shape, gates.dtype)
-    if T * B * H * 4 * (D + H) < SMALL:
+    how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
+    if how.alone:
         dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
         db = np.empty(4 * H, x.dtype)
         panels = empty(lstm.transposed_panels_shape(Wh), Wh.dtype)
@@ -297,11 +326,9 @@ def lstm_backward(
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    shares = shares_for(T * B * H * 4 * H)
-    by_rows = Wh.nbytes <= OWN_CACHE and 2 * shares <= B
-    panels = empty((shares if by_rows else 1, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
-    kernel = lstm.backward_by_rows if by_rows else lstm.backward_by_units
-    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, shares)
+    panels = empty((how.shares if how.by_rows else 1, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
+    kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
+    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
     dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
     return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db
@@ -312,6 +339,7 @@ def lstm_backward(
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.linear_forward)
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``: `reference.linear_forward`.
 
@@ -333,6 +361,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
+@or_else(reference.linear_backward)
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer: `reference.linear_backward`.
 
@@ -358,6 +387,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.dropout_mask)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """From random numbers to a mask: `reference.dropout_mask`.
 
@@ -377,6 +407,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     return mask
 
 
+@or_else(reference.dropout_forward)
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``: `reference.dropout_forward`.
 
@@ -393,6 +424,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     return _times(x, mask), DropoutCache(mask)
 
 
+@or_else(reference.dropout_backward)
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient: `reference.dropout_backward`.
 
@@ -416,6 +448,7 @@ def _times(x: Array, mask: Array) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
+@or_else(reference.sequence_cross_entropy_forward)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -458,6 +491,7 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
+@or_else(reference.sequence_cross_entropy_backward)
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """The gradient of the loss: `reference.sequence_cross_entropy_backward`.
 

@@ -13,6 +13,7 @@ between would change the gradient. (Ids and targets are copied.)
 `numpylstm.reference`. Nothing else differs: what the one refuses, the other is not asked.
 """
 
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -194,7 +195,19 @@ def consume(layer: Any) -> Any:
     return pending
 
 
-class Embedding:
+class Layer:
+    """What can be copied and pickled, though `f` is a module."""
+
+    f: ModuleType
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"f": self.f.__name__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"f": import_module(state["f"])}
+
+
+class Embedding(Layer):
     """Row lookup: ids (T, B) to vectors (T, B, D).
 
     Parameters
@@ -266,7 +279,7 @@ class Embedding:
         return [self.W]
 
 
-class Dropout:
+class Dropout(Layer):
     """Inverted dropout with probability `p` of dropping; a new mask at every forward pass."""
 
     def __init__(
@@ -304,7 +317,7 @@ class Dropout:
         return dy if self.p == 0 else self.f.dropout_backward(dy, cache)
 
 
-class Linear:
+class Linear(Layer):
     """``y = x @ W + b`` for x (T, B, D).
 
     Parameters
@@ -363,7 +376,7 @@ class Linear:
         return [self.b] if self.tied else [self.W, self.b]
 
 
-class RecurrentStack:
+class RecurrentStack(Layer):
     """Layers of one recurrent cell, each with its own weights, with dropout between them.
 
     Parameters
@@ -594,7 +607,7 @@ class LSTM(RecurrentStack):
         )  # fmt: skip
 
 
-class SequenceCrossEntropy:
+class SequenceCrossEntropy(Layer):
     """Softmax and cross-entropy over a sequence.
 
     Parameters

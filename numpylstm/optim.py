@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 from numpylstm.checks import FLOATS, any_array, check_array, check_number, check_whole
 from numpylstm.config import TrainConfig
 from numpylstm.functional import shares_for
-from numpylstm.kernels import update
+from numpylstm.kernels.fallback import Missing, or_else
 from numpylstm.layers import Parameter, Rows
+
+try:
+    from numpylstm.kernels import update
+except Exception as error:
+    update = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -69,8 +74,13 @@ def squared_norm(gradient: Array | Rows | None) -> float:
     """The sum of the squares of the entries, in blocks, so that threads cannot change it."""
     if gradient is None:
         return 0.0
-    gradient = flat(gradient.values if isinstance(gradient, Rows) else gradient)
-    return update.sum_of_squares(gradient, shares_for(gradient.size))
+    return sum_of_squares(flat(gradient.values if isinstance(gradient, Rows) else gradient))
+
+
+@or_else(lambda g: float(np.square(g, dtype=np.float64).sum()))
+def sum_of_squares(g: Array) -> float:
+    """The sum of g ** 2 for g (N,)."""
+    return update.sum_of_squares(g, shares_for(g.size))
 
 
 def flat(array: Array) -> Array:
@@ -182,6 +192,18 @@ class SGD(Optimizer):
         """The optimiser that the settings of a run ask for."""
         return cls(parameters, config.lr, config.momentum)
 
+    def _move_in_numpy(self, path: str, parameter: Parameter) -> None:
+        """What `move` does, without kernels."""
+        step = parameter.grad.reshape(-1)
+        if self.momentum:
+            velocity = self.remembered("velocity", path)
+            velocity *= float(self.momentum)
+            velocity += step
+            step = velocity
+        data = flat(parameter.data)
+        data -= float(self.lr) * step
+
+    @or_else(_move_in_numpy)
     def move(self, path: str, parameter: Parameter) -> None:
         """Move a parameter against its gradient."""
         lr, momentum = float(self.lr), float(self.momentum)  # kernels know no other numbers

@@ -6,6 +6,7 @@ from numpylstm import (
     doctor,
     functional,
     gradcheck,
+    grading,
     museum,
     reference,
     sampling,
@@ -23,6 +24,7 @@ from numpylstm.evaluation import (
     true_and_predicted,
     tutorial_protocol,
 )
+from numpylstm.kernels.threads import get_num_threads, set_num_threads
 from numpylstm.layers import (
     LSTM,
     RNN,
@@ -68,7 +70,9 @@ __all__ = [
     "from_preset",
     "functional",
     "generate",
+    "get_num_threads",
     "gradcheck",
+    "grading",
     "load",
     "museum",
     "new_run",
@@ -78,6 +82,7 @@ __all__ = [
     "restore_run",
     "sampling",
     "save",
+    "set_num_threads",
     "tape",
     "tasks",
     "train",

@@ -22,7 +22,8 @@ Three rules give every line of every backward pass:
 
 1. ``y = f(a)`` elementwise:  ``da = dy * f'(a)``.
 2. ``y = x @ W``:             ``dx = dy @ W.T``  and  ``dW = x.T @ dy``. (The shapes allow no other
-   product.)
+   product, unless W is square as ``Wh`` of a vanilla network is: there nothing but a check tells
+   ``dy @ W.T`` from ``dy @ W``.)
 3. A value used in several places receives the **sum** of the gradients from those places. A weight
    used at every time step is such a value, and so is ``h``: step t hands it both to the layer
    above and to step t+1. That is all that "through time" means.
@@ -381,7 +382,7 @@ def lstm_step_backward(dh, dc, cache):
 
     # a = x @ Wx + h_prev @ Wh + b
     dx = da @ Wx.T
-    dh_prev = da @ Wh.T  # the other way back in time: through the four gates
+    dh_prev = da @ Wh.T  # the other way back in time: through the gates
     dWx = x.T @ da
     dWh = h_prev.T @ da
     db = da.sum(axis=0)

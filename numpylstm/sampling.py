@@ -18,8 +18,13 @@ from numpylstm.checks import (
     generator,
 )
 from numpylstm.functional import contiguous, shares_for
-from numpylstm.kernels import sampling as kernels
+from numpylstm.kernels.fallback import Missing, Unusable
 from numpylstm.models import LanguageModel, parameter_shapes
+
+try:
+    from numpylstm.kernels import sampling as kernels
+except Exception as error:
+    kernels = Missing(error)  # type: ignore[assignment]
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
@@ -95,7 +100,11 @@ def generate(
     recurrent = model.encoder.recurrent
     by_kernel = type(model) is LanguageModel and recurrent.f is functional
     if by_kernel and recurrent.cell.sampler is not None:
-        return _write(model, prompt[-1], state, length, temperature, k, never, rng)
+        before = rng.bit_generator.state
+        try:
+            return _write(model, prompt[-1], state, length, temperature, k, never, rng)
+        except Unusable:
+            rng.bit_generator.state = before
     drawn = np.empty(length, np.int64)
     x = prompt[-1:, None]  # (T, B) = (1, 1)
     for n in range(length):

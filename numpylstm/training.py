@@ -21,6 +21,7 @@ from numpylstm.evaluation import Evaluation, evaluate, safe_exp
 from numpylstm.files import memory_size
 from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.pace import Pace
 
 
 class TrainingFailed(RuntimeError):
@@ -218,6 +219,7 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
     """
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    pace = Pace()
     while not run.finished:
         run.optimizer.lr = rate(run)
         for x, y in batches(corpus.train, config.batch_size, config.num_steps, start=run.window):
@@ -225,7 +227,8 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
                 break
             drawn = run.model.rng.bit_generator.state
             try:
-                step = update(run, x, y, windows)
+                with pace.step():
+                    step = update(run, x, y, windows)
             except BaseException:
                 if run.whole:
                     run.model.rng.bit_generator.state = drawn  # as if this update had not begun

@@ -88,6 +88,7 @@ EXEMPT = {
     "layers.implementation": "takes a word; every layer's impl goes there",
     "functional.contiguous": "takes an array that was checked",
     "functional.shares_for": "takes a number that functional has computed",
+    "functional.plan": "takes sizes that were checked, and touches no array",
     "evaluation.safe_exp": "takes a loss that evaluation has computed",
     "models.parameter_shapes": "takes settings that were checked",
     "evaluation.Evaluation": "a record of results",
@@ -980,6 +981,13 @@ def _(rng):
     arguments = {"prompt": text(rng, V, 3), "length": 5, "temperature": 1.0, "top_k": 1,
                  "banned": np.array([int(rng.integers(V))]), "rng": 3}  # fmt: skip
     return Call(with_model(tested), arguments, with_model(slow), names=("x",))
+
+
+@recipe("optim.sum_of_squares")
+def _(rng):
+    """Always valid: `flat` makes what is passed."""
+    return Call(optim.sum_of_squares, {"g": floats(rng, int(rng.integers(1, 9000)))},
+                lambda g: float((g.astype(np.float64) ** 2).sum()), fixed=("g",))  # fmt: skip
 
 
 @recipe("sampling.draw")

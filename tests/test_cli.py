@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from numpylstm.kernels.threads import PROCESSORS
+
 BIN = Path(sys.executable).parent
 SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num-steps", "6",
          "--epochs", "2", "--log-every", "10", "--max-vocab", "50")  # fmt: skip
@@ -80,6 +82,14 @@ def test_what_training_prints(folder):
         assert expected in out
     true, predicted = out.split("(2nd line):\n")[1].split("\n")[:2]
     assert len(true.split()) == len(predicted.split()) == 35
+
+
+def test_the_first_line_says_how_many_threads(folder):
+    run = ("numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "1")
+    several = f"1 to {PROCESSORS} threads as is faster" if PROCESSORS > 1 else "1 thread"
+    for flags, expected in ((), several), (("--threads", "1"), "1 thread"):
+        out, _ = command(*run, "--out", f"with{len(flags)}", *flags, cwd=folder)
+        assert out.splitlines()[0].endswith(f"seed 0, {expected}")
 
 
 def test_the_reference_trains_to_the_same_curve(folder):

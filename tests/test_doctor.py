@@ -207,7 +207,7 @@ class TestASingleLayer:
     def test_without_a_function_it_asks_for_one(self, rng):
         f, backward, arrays, fixed = layer("rnn", rng)
         wrong = backward(arrays | fixed)
-        wrong["Wh"] = wrong["Wh"].T
+        wrong["Wh"] = wrong["Wh"] + rng.standard_normal((H, H))
         found = doctor.examine(f, wrong, arrays, fixed)
         assert found.findings[0].kind == "unknown"
         assert "pass the backward pass as a function" in found.findings[0].evidence[-1]

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpylstm import functional, reference
+from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -361,7 +361,7 @@ def test_no_argument_is_changed(rng):
 
 
 @pytest.mark.big
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+@pytest.mark.skipif(PROCESSORS < 2, reason="needs two threads")
 @pytest.mark.parametrize("H", [130, 610], ids=["threads share the batch", "or the units"])
 def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
     T, B, D, V = 6, 23, 71, 301
@@ -371,11 +371,10 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
     W, b = normal(rng, "float32", H, V), normal(rng, "float32", V)
     E, ids = normal(rng, "float32", V, D), rng.integers(0, 9, (T, B))
     uniform = rng.random((T, B, 1000), dtype=np.float32)
-    before = numba.get_num_threads()
     results = []
     try:
         for threads in (1, 2):
-            numba.set_num_threads(threads)
+            set_num_threads(threads)
             lstm = both_directions(functional, "lstm", arguments, upstream)
             rnn = both_directions(functional, "rnn", rnn_arguments, upstream[:2])
             y, linear = functional.linear_forward(lstm[0], W, b)
@@ -388,7 +387,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
             mask = functional.dropout_mask(uniform, 0.3, np.dtype("float32"))
             results[-1] += [mask, functional.dropout_forward(uniform, mask)[0]]
     finally:
-        numba.set_num_threads(before)
+        set_num_threads(None)
     for one, two in zip(*results, strict=True):
         assert np.array_equal(one, two)
 
@@ -396,6 +395,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
 NARROW = """
 import numpy as np
 from numpylstm import functional, reference
+from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 from numpylstm.kernels import simd
 assert simd.VECTOR_BYTES * 8 == {bits}
 rng = np.random.default_rng(3)
@@ -584,3 +584,22 @@ def test_error(call, kind, sentence):
         call()
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
+
+
+# --- the plan of a recurrent pass --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "threads", "expected"),
+    [
+        ((5, 3, 4, 6), 8, functional.Plan(alone=True, by_rows=True, shares=1)),
+        ((20, 20, 200, 200), 1, functional.Plan(alone=False, by_rows=True, shares=1)),
+        ((20, 20, 200, 200), 8, functional.Plan(alone=False, by_rows=True, shares=8)),
+        ((20, 20, 200, 200), 16, functional.Plan(alone=False, by_rows=False, shares=16)),
+        ((35, 20, 650, 650), 2, functional.Plan(alone=False, by_rows=False, shares=2)),
+        ((2, 2, 9000, 50), 8, functional.Plan(alone=False, by_rows=True, shares=1)),
+    ],
+    ids=["tiny", "one thread", "by rows", "more threads than rows", "large Wh", "short recurrence"],
+)
+def test_the_plan_depends_on_sizes_and_threads_only(sizes, threads, expected):
+    assert functional.plan(*sizes, blocks=4, itemsize=4, threads=threads) == expected

@@ -6,6 +6,8 @@ of which h is not a gate times a tanh, two blocks, a parameter `s` and an option
     z = sigmoid(a_z),  n = tanh(a_n),  m = z * m_prev + (1 - z) * n,  h = s * tanh(m) + leak * n
 """
 
+import inspect
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +15,10 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import diagnostics, functional, gradient_log, museum, reference
+from numpylstm import diagnostics, doctor, functional, gradient_log, museum, reference
 from numpylstm.cells import CELLS, Cell, Option, Unit
 from numpylstm.cli import train as train_command
+from numpylstm.doctor import lines
 from numpylstm.model_check import check_model
 
 
@@ -195,3 +198,29 @@ def test_training_resuming_and_sampling(tmp_path, monkeypatch):
     for name, array in whole.arrays.items():
         assert array.tobytes() == parts.arrays[name].tobytes(), name
     assert len(nl.generate(nl.restore_model(whole), [1], 8, rng=0)) == 8
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("dm * z,", "dm,", "dm_prev: the factor z is missing; it must be dm_prev = dm * z"),
+        ("dn * (1 - n * n)", "dn * (1 - n)", "da_n: the factor n is missing"),
+        ("leak * dh + dm", "dm", "dn: the term leak * dh is missing"),
+        ("da @ Wh.T", "da @ np.r_[Wh[:, :H], Wh[:, H:]]", "dh_prev: Wh is not transposed"),
+    ],
+)
+def test_the_doctor_names_its_lines(right, wrong, words, rng):
+    layer = lines.Layer("leaky", False, (("leak", 0.1),))
+    arrays = {n: 0.5 * rng.standard_normal(s)
+              for n, s in layer.shapes({"T": T, "B": B, "D": D, "H": H}).items()}  # fmt: skip
+    fixed = {name: arrays.pop(name) for name in layer.upstream}
+    spoilt = {**globals(), "H": H}
+    exec(inspect.getsource(leaky_step_backward).replace(right, wrong), spoilt)
+    loop = FunctionType(leaky_backward.__code__, spoilt)
+
+    def backward(a):
+        *_, cache = leaky_forward(*(a[name] for name in arrays))
+        return dict(zip(arrays, loop(*(a[name] for name in fixed), cache), strict=True))
+
+    (finding,) = doctor.examine(lambda a: layer.run(a)[0], backward, arrays, fixed).findings
+    assert finding.sentence.startswith(words)

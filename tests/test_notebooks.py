@@ -1,7 +1,8 @@
 """The notebooks keep their form, and the solutions of their exercises are right.
 
 The form is described in notebooks/README.md. The quick tests read the files; the slow one runs
-every notebook with the solutions in place of the placeholders.
+every notebook with the solutions in place of the placeholders, and tries each check with wrong
+answers.
 """
 
 import json
@@ -9,28 +10,43 @@ import re
 from pathlib import Path
 
 import pytest
+from wrong_answers import WRONG_ANSWERS
 
 SERIES = (
     "01_recurrent_networks",
-    "02_backpropagation_through_time",
-    "03_vanishing_gradients",
-    "04_inside_the_lstm_cell",
-    "05_language_model",
-    "06_what_the_cells_learned",
-    "07_from_numpy_to_numba",
+    "02_inside_the_lstm_cell",
+    "03_backpropagation_through_time",
+    "04_vanishing_gradients",
+    "05_learning_to_remember",
+    "06_layers_and_shapes",
+    "07_language_model",
+    "08_what_the_cells_learned",
+    "09_from_numpy_to_numba",
 )
 FOLDER = Path(__file__).parent.parent / "notebooks"
-PATHS = sorted(FOLDER.glob("*.ipynb"))
+PATHS = sorted(p for p in FOLDER.glob("*.ipynb") if "workbook" not in p.stem)  # test_workbook.py
 MOST_BYTES = 500_000
 SECONDS_FOR_A_CELL = 300
 UNANSWERED = "Not answered yet."
-NONSENSE = """
-answer = object()
-try:
-    exec({check!r})
-except Exception:
-    print("rejected", end="")
+NONSENSE = "answer = object()"
+TRIAL = """
+import contextlib, io, json
+outcomes = []
+for code in {answers!r}:
+    space = dict(globals())  # a copy: what a wrong answer defines, no later cell sees
+    exec(code, space)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec({check!r}, space)
+    except Exception as error:
+        outcomes.append([type(error).__name__, str(error)])
+    else:
+        outcomes.append(["accepted", ""])
+print(json.dumps(outcomes), end="")
 """
+FOLDED = "hide-input"  # the tag that folds a cell on the site; JupyterLab has a field of its own
+PLOTTING = re.compile(r"\bplt\.|\bax(?:es)?[.\[]|\bfig(?:ure)?\.")
+ASSERTING = re.compile(r"^\s*(?:assert |np\.testing\.assert_)", re.MULTILINE)
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -62,6 +78,15 @@ def text_of(output):
 
 def printed(cell):
     return "".join(text_of(output) for output in cell["outputs"])
+
+
+def wrong_answers(path):
+    """For each exercise of a notebook, by the id of its cell: what a reader may well answer."""
+    return WRONG_ANSWERS[path.stem.partition("_")[2]]
+
+
+def folded(cell):
+    return FOLDED in cell["metadata"].get("tags", [])
 
 
 def solution_code(cell):
@@ -133,18 +158,44 @@ def test_pictures_are_embedded_as_png(path):
 
 
 @each_notebook
+def test_every_picture_has_a_text_of_its_own(path):
+    texts = [
+        cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+        for cell in code_cells(read(path))
+        if any("image/png" in output.get("data", {}) for output in cell["outputs"])
+    ]
+    assert all(len(text) > 30 for text in texts)
+    assert len(set(texts)) == len(texts)
+
+
+@each_notebook
 def test_claims_are_asserted(path):
-    asserting = re.compile(r"^\s*(?:assert |np\.testing\.assert_)", re.MULTILINE)
     teaching = [
         cell
         for cell in code_cells(read(path))
         if not {"exercise", "check"} & set(cell["metadata"].get("tags", []))
     ]
-    assert sum(len(asserting.findall(source(cell))) for cell in teaching) >= 10
+    assert sum(len(ASSERTING.findall(source(cell))) for cell in teaching) >= 10
 
 
 @each_notebook
-def test_has_three_exercises_each_with_a_check_and_a_folded_solution(path):
+def test_what_is_folded_is_folded_on_the_site_and_in_jupyterlab(path):
+    for cell in code_cells(read(path)):
+        assert cell["metadata"].get("jupyter", {}).get("source_hidden", False) == folded(cell)
+    assert all(folded(check) for check in tagged(read(path), "check"))
+
+
+@each_notebook
+def test_setup_asserts_and_plotting_are_folded(path):
+    for cell in code_cells(read(path)):
+        if not folded(cell):
+            assert not ASSERTING.search(source(cell)), source(cell)
+            assert not PLOTTING.search(source(cell)), source(cell)
+            assert "import matplotlib" not in source(cell)
+
+
+@each_notebook
+def test_exercises_have_a_check_and_a_folded_solution(path):
     notebook = read(path)
     kinds = [
         tag
@@ -152,8 +203,14 @@ def test_has_three_exercises_each_with_a_check_and_a_folded_solution(path):
         for tag in cell["metadata"].get("tags", [])
         if tag in ("exercise", "check", "solution")
     ]
-    assert kinds == ["exercise", "check", "solution"] * 3
+    assert kinds == ["exercise", "check", "solution"] * (len(kinds) // 3)
+    assert len(kinds) >= 9
     for exercise in tagged(notebook, "exercise"):
+        place = notebook["cells"].index(exercise)
+        following = [
+            cell["metadata"].get("tags", [""])[0] for cell in notebook["cells"][place + 1 :]
+        ]
+        assert following[:2] == ["check", "solution"]
         assert source(exercise).startswith("answer = None")
     for check in tagged(notebook, "check"):
         assert printed(check).strip() == UNANSWERED
@@ -165,30 +222,56 @@ def test_has_three_exercises_each_with_a_check_and_a_folded_solution(path):
         compile(solution_code(solution), "solution", "exec")
 
 
+@each_notebook
+def test_exercises_stand_where_their_subject_is(path):
+    """At most the last exercise stands at the end: code that teaches follows the others."""
+    cells = read(path)["cells"]
+    teaching = [
+        place
+        for place, cell in enumerate(cells)
+        if cell["cell_type"] == "code"
+        and not {"exercise", "check"} & set(cell["metadata"].get("tags", []))
+    ]
+    exercises = [place for place, cell in enumerate(cells) if "exercise" in str(cell["metadata"])]
+    assert sum(place > teaching[-1] for place in exercises) <= 1
+
+
+@each_notebook
+def test_wrong_answers_are_known_for_every_exercise(path):
+    exercises = [cell["id"] for cell in tagged(read(path), "exercise")]
+    assert sorted(wrong_answers(path)) == sorted(exercises)
+    for answers in wrong_answers(path).values():
+        assert len(set(answers)) >= 2
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # what Jupyter warns of is not ours; the kernel is apart
 @each_notebook
-def test_solutions_pass_their_checks_and_nonsense_does_not(path, tmp_path, monkeypatch):
+def test_checks_accept_the_solution_and_refuse_wrong_answers(path, tmp_path, monkeypatch):
     pytest.importorskip("ipykernel", reason="ipykernel is in the extra 'notebooks'")
     nbclient = pytest.importorskip("nbclient", reason="nbclient is in the extra 'notebooks'")
     nbformat = pytest.importorskip("nbformat", reason="nbformat is in the extra 'notebooks'")
     monkeypatch.setenv("PYTHONWARNINGS", "default")
     notebook = nbformat.read(path, as_version=4)
-    checks = tagged(notebook, "check")
-    for exercise, solution in zip(
-        tagged(notebook, "exercise"), tagged(notebook, "solution"), strict=True
+    tried = []
+    for exercise, check, solution in zip(
+        *(tagged(notebook, tag) for tag in ("exercise", "check", "solution")), strict=True
     ):
         exercise["source"] = solution_code(solution)
-    for check in checks:  # after each check: the same check, of nonsense
-        place = notebook["cells"].index(check) + 1
-        nonsense = nbformat.v4.new_code_cell(NONSENSE.format(check=source(check)), id=f"no-{place}")
-        notebook["cells"].insert(place, nonsense)
+        answers = [NONSENSE, *wrong_answers(path)[exercise["id"]]]
+        trial = nbformat.v4.new_code_cell(TRIAL.format(answers=answers, check=source(check)))
+        notebook["cells"].insert(notebook["cells"].index(check) + 1, trial)
+        tried.append((check, answers, trial))
     nbclient.NotebookClient(
         notebook,
         timeout=SECONDS_FOR_A_CELL,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
-    for check in checks:
+    for check, answers, trial in tried:
         assert "Right" in printed(check)
-        assert printed(notebook["cells"][notebook["cells"].index(check) + 1]) == "rejected"
+        nonsense, *outcomes = json.loads(printed(trial))
+        assert nonsense[0] != "accepted"
+        for answer, (kind, message) in zip(answers[1:], outcomes, strict=True):
+            assert kind == "AssertionError", f"{answer}\n{kind}: {message}"
+            assert message  # a sentence that helps

@@ -1,11 +1,11 @@
 """Generation: one token at a time, reproducible, within bounds."""
 
-import numba
 import numpy as np
 import pytest
 
 import numpylstm as nl
 from numpylstm import functional, sampling
+from numpylstm.kernels.threads import PROCESSORS
 
 V = 9
 
@@ -67,18 +67,17 @@ def test_each_token_is_drawn_from_the_logits_after_the_one_before(options):
 
 
 @pytest.mark.big
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one processor")
+@pytest.mark.skipif(PROCESSORS < 2, reason="one processor")
 def test_the_number_of_threads_changes_nothing():
     model = nl.LanguageModel(70, 300, 2, rng=0)
     drawn, shares = [], []
-    before = numba.get_num_threads()
     try:
         for threads in (1, 2):
-            numba.set_num_threads(threads)
+            nl.set_num_threads(threads)
             shares.append(functional.shares_for(model.parameters()["lstm.0.Wx"].data.size * 4))
             drawn.append(nl.generate(model, [1], 50, rng=0))
     finally:
-        numba.set_num_threads(before)
+        nl.set_num_threads(None)
     assert shares == [1, 2]
     np.testing.assert_array_equal(*drawn)
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from numpylstm.tape.__main__ import main
 from numpylstm.tape.working import GATES, D, H, L, T, V
 
 GOLDEN = tape.load()
+TEMPLATES = Path(__file__).parent.parent / "docs" / "laboratory" / "golden-tape.md"
 EXACT = dict(rtol=0, atol=1e-12)
 
 
@@ -408,3 +412,35 @@ def test_it_runs_as_a_module():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert json.loads(done.stdout).keys() == {"inputs", "parameters"}
+
+
+class TestTemplatesOfThePage:
+    """What the page offers for writing a file of one's own, run as it stands."""
+
+    NOTES = (
+        'note([0.440286, 0.452642], "forward", "t0", "lstm.0", "i"){end}\n'
+        'note(0.5, "forward", "t1", "nll"){end}\nsave("mine.json"){end}\n'
+    )
+
+    def block(self, language):
+        text = TEMPLATES.read_text(encoding="utf-8")
+        (code,) = re.findall(rf"^```{language}\n((?:import|const).*?)^```", text, re.M | re.S)
+        assert len(code.splitlines()) <= 30
+        return code
+
+    def graded(self, folder):
+        found = tape.grade(tape.read(folder / "mine.json"))
+        assert found.right == 2
+        assert [wrong.name for wrong in found.wrong] == ["forward.t1.nll"]
+
+    def test_python(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        exec(self.block("python") + self.NOTES.format(end=""), {})
+        self.graded(tmp_path)
+
+    @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+    def test_javascript(self, tmp_path):
+        script = tmp_path / "mine.js"
+        script.write_text(self.block("js") + self.NOTES.format(end=";"), encoding="utf-8")
+        subprocess.run(["node", str(script)], cwd=tmp_path, check=True, timeout=60)
+        self.graded(tmp_path)

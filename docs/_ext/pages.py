@@ -24,8 +24,11 @@ import numpylstm
 
 DOCS = Path(__file__).parent.parent
 # Not for callers: the kernels have a page of their own in the explanation, the commands theirs in
-# the reference, and the instrument behind numpylstm-bench is described with the benchmarks.
-NOT_FOR_CALLERS = ("numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark")
+# the reference, the instrument behind numpylstm-bench is described with the benchmarks, and what
+# numpylstm.public lists are the names of the package.
+NOT_FOR_CALLERS = (
+    "numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark", "numpylstm.public",
+)  # fmt: skip
 
 
 @functools.cache

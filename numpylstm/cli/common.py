@@ -71,23 +71,20 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add ``--threads``."""
     parser.add_argument(
         "--threads", type=int, metavar="N",
-        help="processor cores to use (default: all); the results do not depend on it, and with "
-        "--impl reference not either, with one number of BLAS threads",
+        help="processor cores to use (default: as many as is fastest); the results do not depend "
+        "on it (with --impl reference: with one number of BLAS threads)",
     )  # fmt: skip
 
 
 def set_threads(threads: int | None) -> None:
-    """Use so many threads in all kernels."""
-    import numba
+    """Use so many threads in all kernels, or as many as is fastest."""
+    from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 
-    if threads is None:
-        return
-    cores: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    if not 1 <= threads <= cores:
+    if threads is not None and not 1 <= threads <= PROCESSORS:
         raise CommandError(
-            f"--threads must be from 1 to {cores}, the cores of this machine; got {threads}"
+            f"--threads must be from 1 to {PROCESSORS}, the cores of this machine; got {threads}"
         )
-    numba.set_num_threads(threads)
+    set_num_threads(threads)
 
 
 def as_text(error: BaseException) -> str:

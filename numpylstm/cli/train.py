@@ -200,11 +200,14 @@ def load_report() -> ModuleType:
 def begin(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
     """Save a run before its first update, or where it goes on, and say what it is."""
     from numpylstm import __version__, run_folder
+    from numpylstm.kernels import threads
     from numpylstm.training import describe
 
     run_folder.begin(folder, training_run)
     print(
-        f"numpylstm {__version__}: {describe(training_run)}\n{printable(str(corpus))}", flush=True
+        f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}\n"
+        f"{printable(str(corpus))}",
+        flush=True,
     )
 
 

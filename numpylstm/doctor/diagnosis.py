@@ -8,6 +8,7 @@ import numpy as np
 
 from numpylstm import gradcheck
 from numpylstm.doctor.experiments import EXPERIMENTS
+from numpylstm.doctor.lines import wrong_line
 from numpylstm.doctor.names import Array, Point
 from numpylstm.doctor.reasoning import Case, Finding, explain
 from numpylstm.doctor.sweep import StepSweep, sweep_steps
@@ -130,7 +131,7 @@ def examine(
     wrong = [path for path in wrong if path not in {path for path, _ in kinks}]
     case = Case(f, function, point, gates, gradients, slopes, wrong, generator)
     if wrong:
-        findings.insert(0, explain(case))
+        findings.insert(0, wrong_line(case) or explain(case))
     made = []
     for name, outcome in case.outcomes.items():
         said = f": not made, {outcome}"

@@ -94,6 +94,20 @@ def _no_path_through_c(point: Point, gates: str) -> Point | None:
     return point if gated else None
 
 
+def _none_from_next_window(name: str) -> Callable[[Point, str], Point | None]:
+    def change(point: Point, gates: str) -> Point | None:
+        some = any(np.any(array) for path, array in point.items() if last(path) == name)
+        return _where(point, {name}, np.zeros_like) if some else None
+
+    return change
+
+
+def _small_upstream(point: Point, gates: str) -> Point | None:
+    if not any(last(path) == "dhs" for path in point):  # another loss may stand above
+        return None
+    return _where(point, {"dhs", "dhT", "dcT"}, lambda array: SMALL * array)
+
+
 def _small_cells(point: Point, gates: str) -> Point | None:
     one_step = _one_step(point, gates)
     gated = [cell for cell in cells(point, gates) if cell.gates]
@@ -141,6 +155,10 @@ EXPERIMENTS = {
                    _no_path_through_c),
         Experiment("small cells", "with one time step and every cell state near zero",
                    _small_cells),
+        Experiment("small upstream", "with dhs, dhT and dcT a thousand times smaller",
+                   _small_upstream),
+        Experiment("dhT zero", "with dhT zero", _none_from_next_window("dhT")),
+        Experiment("dcT zero", "with dcT zero", _none_from_next_window("dcT")),
         Experiment("weights one", "with all weights one", _ones("weights")),
         Experiment("mask one", "with nothing masked", _ones("mask")),
         Experiment("ids distinct", "with one time step and no id twice", _ids(True)),

@@ -135,3 +135,8 @@ def enumeration(words: Iterable[str]) -> str:
     """``a, b and c``."""
     *head, tail = words
     return f"{', '.join(head)} and {tail}" if head else tail
+
+
+def symbols(paths: Iterable[str]) -> str:
+    """The gradients of arrays, in symbols: ``dWx and db`` for lstm.0.Wx, lstm.0.b and lstm.1.b."""
+    return enumeration(dict.fromkeys(f"d{last(path)}" for path in paths))

@@ -23,6 +23,7 @@ from numpylstm.doctor.names import (
     last,
     pieces,
     sizes,
+    symbols,
 )
 
 
@@ -119,7 +120,8 @@ def shared_gradient(case: Case) -> Finding | None:
                 summed = np.allclose(a, case.slopes[one] + case.slopes[other], rtol=1e-6)
                 return Finding(
                     "shared gradient",
-                    f"{one} and {other} share one gradient array: each must have its own.",
+                    f"{one} and {other} share one gradient array, {symbols([one])}: each must have "
+                    "its own.",
                     (
                         "the two gradients are equal in every number, the two slopes are not",
                         *(["each is the sum of the two slopes"] if summed else []),
@@ -163,7 +165,7 @@ def factor(case: Case) -> Finding | None:
     if absent:
         return Finding(
             "no gradient",
-            f"{enumeration(absent)}: no gradient arrives, it is zero everywhere.",
+            f"{enumeration(absent)}: no gradient arrives, {symbols(absent)} is zero everywhere.",
             ("the slopes are not zero",),
         )
     values = list(factors.values())
@@ -174,8 +176,8 @@ def factor(case: Case) -> Finding | None:
         mixed = [path for path in case.wrong_paths if path not in factors]
         return Finding(
             "factor",
-            f"A factor: {where} is the slope times {name}. The loss and its gradient disagree on "
-            "a mean or a sum, or a sign, or something is added twice.",
+            f"A factor: {where}, {symbols(factors)}, is the slope times {name}. The loss and its "
+            "gradient disagree on a mean or a sum, or a sign, or something is added twice.",
             (
                 f"gradient / slope is {values[0]:.6g} in every entry",
                 *(
@@ -197,13 +199,14 @@ def factor(case: Case) -> Finding | None:
         )
         return Finding(
             "per-parameter clipping",
-            "Each array is clipped by its own norm: the direction of the step changes. Clip by the "
-            "norm of all arrays together.",
+            f"{symbols(factors)}: each is clipped by its own norm, and the direction of the step "
+            "changes. Clip by the norm of all arrays together.",
             tuple(evidence),
         )
     return Finding(
         "factor of its own",
-        "Each array is right but for a factor of its own: clipped, averaged or scaled one by one.",
+        f"{symbols(factors)}: each is right but for a factor of its own: clipped, averaged or "
+        "scaled one by one.",
         tuple(evidence),
     )
 
@@ -213,8 +216,8 @@ def loss_weights(case: Case) -> Finding | None:
     if case.right("weights one"):
         return Finding(
             "loss weights",
-            "The gradient of the loss does not use the weights as the loss does: each token's "
-            "gradient must be scaled by its weight.",
+            "dlogits, the gradient of the loss, does not use the weights as the loss does: each "
+            "token's gradient must be scaled by its weight.",
             case.evidence("weights one"),
         )
     return None
@@ -225,7 +228,7 @@ def mask(case: Case) -> Finding | None:
     if case.right("mask one"):
         return Finding(
             "mask",
-            "The backward pass does not apply the mask of the forward pass.",
+            "The backward pass does not apply the mask of the forward pass: dx must be dy * mask.",
             case.evidence("mask one"),
         )
     return None
@@ -236,7 +239,7 @@ def repeated_ids(case: Case) -> Finding | None:
     if len(case.wrong_paths) == 1 and case.right("ids distinct") and case.wrong_in("ids equal"):
         return Finding(
             "repeated ids",
-            f"{case.wrong_paths[0]}: where an id occurs more than once, its gradients are "
+            f"{case.wrong_paths[0]}: where an id occurs more than once, its gradients in dW are "
             "overwritten and not added (numpy.add.at adds them).",
             case.evidence("ids distinct", "ids equal"),
         )
@@ -251,8 +254,8 @@ def bias_sum(case: Case) -> Finding | None:
         if case.right(name):
             return Finding(
                 "bias sum",
-                f"{enumeration(case.wrong_paths)}: the gradient of the bias is not summed over "
-                f"{axis}.",
+                f"{enumeration(case.wrong_paths)}: db, the gradient of the bias, is not summed "
+                f"over {axis}.",
                 (f"every other gradient is right; {case.evidence(name)[0]}",),
             )
     return None
@@ -288,6 +291,30 @@ def input_gradient(case: Case) -> Finding | None:
     return None
 
 
+def clipped(case: Case) -> Finding | None:
+    """Right as soon as what arrives is small: the backward pass is not linear in it."""
+    if case.right("small upstream"):
+        return Finding(
+            "clipped",
+            "Something is clipped inside the backward pass, and the doctor cannot tell whether dh, "
+            "dc or a sum: clip the finished gradients, not what travels back.",
+            case.evidence("small upstream"),
+        )
+    return None
+
+
+def next_window(case: Case) -> Finding | None:
+    """Right as soon as the next window asks for nothing of h, or of c."""
+    for name in ("dhT", "dcT"):
+        if case.right(f"{name} zero"):
+            return Finding(
+                name,
+                f"{name} is ignored or miscounted: at the last step, {name[:2]} begins with it.",
+                case.evidence(f"{name} zero", "one step"),
+            )
+    return None
+
+
 def lost_path(case: Case) -> Finding | None:
     """Right where one of the two ways back in time carries nothing."""
     if not case.right("one step"):
@@ -313,8 +340,8 @@ def lost_path(case: Case) -> Finding | None:
     if case.right("no path through h"):
         return Finding(
             "dh_next",
-            "dh does not travel to the step before: dh_next is dropped, or not added to what the "
-            "layer above sends.",
+            "dh does not travel to the step before as it must: dh_next is dropped or miscounted, "
+            "or not added to what the layer above sends.",
             case.evidence("no path through h", "Wh symmetric", "one step"),
         )
     return None
@@ -326,8 +353,8 @@ def between_steps(case: Case) -> Finding | None:
         return None
     return Finding(
         "lost time step",
-        "Something between the time steps is lost or counted wrongly: within one step all is "
-        "right.",
+        "Something between the time steps is lost or counted wrongly, and the doctor cannot tell "
+        "what: within one step all is right.",
         (f"wrong in {in_words(case.wrong, case.pieces)}", *case.evidence("one step")),
     )
 
@@ -355,8 +382,9 @@ def gate(case: Case) -> Finding | None:
             )
         return Finding(
             "gate " + "".join(bad),
-            f"The gradient of {'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong "
-            "inside one step: look at its nonlinearity's derivative and at what multiplies it.",
+            f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
+            f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one step: "
+            "look at its nonlinearity's derivative and at what multiplies it.",
             evidence,
         )
     return None
@@ -384,8 +412,8 @@ def missing_tanh(case: Case) -> Finding | None:
     if case.right("small cells"):
         return Finding(
             "tanh of c",
-            "The backward pass treats h as o * c: tanh(c), or its derivative 1 - tanh_c**2, is "
-            "missing.",
+            "do and dc: the backward pass treats h as o * c, and tanh(c), or its derivative "
+            "1 - tanh_c**2, is missing.",
             case.evidence("one step", "small cells"),
         )
     return None
@@ -396,15 +424,17 @@ def batch(case: Case) -> Finding | None:
     if case.right("one sequence"):
         return Finding(
             "batch",
-            "Something is wrong between the sequences of a batch: a mean for a sum, or an axis.",
+            f"{symbols(case.wrong_paths)}: something is wrong between the sequences of a batch, a "
+            "mean for a sum, or an axis.",
             case.evidence("one sequence"),
         )
     return None
 
 
 RULES: tuple[Callable[[Case], Finding | None], ...] = (
-    shared_gradient, factor, loss_weights, mask, repeated_ids, bias_sum, transpose, input_gradient,
-    lost_path, between_steps, previous_state, gate, missing_tanh, batch,
+    shared_gradient, factor, loss_weights, mask, repeated_ids, bias_sum, clipped, transpose,
+    next_window, input_gradient, lost_path, between_steps, previous_state, gate, missing_tanh,
+    batch,
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """How every kernel is compiled.
 
-`kernel` is for the functions that Python calls. They are kept on disk (`cache=True`), run without
-the interpreter's lock, and divide as NumPy does. `inner` is for the functions that kernels call:
+`kernel` is for the functions that Python calls. They are kept on disk (`caching`), run without the
+interpreter's lock, and divide as NumPy does. `inner` is for the functions that kernels call:
 they are compiled into each kernel that uses them. `inlined` is for the smallest of these: to
 compile any function by itself takes a twentieth of a second.
 
@@ -10,15 +10,13 @@ vectorises; it names the two flags that allow this, and nothing may assume that 
 Everywhere else fast-math is off, and it is said so: where Numba is told nothing, a function takes
 the flags of whoever calls it first.
 
-To wake the other threads costs some 10 us, and far more on a busy machine. So a parallel kernel is
-told into how many `shares` to cut its work, and with one share it wakes nobody.
+A shared kernel does one of several equal parts of its work. Its last two arguments are `share` and
+`shares`; Python gives the second only, and the parts are done by as many threads (`threads`). To
+wake these costs some 30 us, and far more on a busy machine. With one share nobody is woken.
 """
 
 import functools
-import hashlib
 import inspect
-import os
-from pathlib import Path
 
 import llvmlite.binding
 import numpy as np
@@ -26,24 +24,8 @@ from numba import config, from_dtype, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import simd, tile
-
-
-def _stamp():
-    """A fingerprint of this folder: a kernel is compiled again when any file here has changed.
-
-    Numba itself looks only at the file that holds the kernel, and would go on using an old copy
-    of an inner function from another file.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-_STAMP = _stamp()
-# Numba's key for a cached kernel holds the processor, but not a narrower vector that a test forces.
-_CACHE = not os.environ.get("NUMPYLSTM_VECTOR_BITS")
+from . import fallback, simd, threads, tile
+from .caching import keep_on_disk
 
 _inner = {
     "error_model": "numpy",
@@ -56,35 +38,46 @@ inlined = njit(fastmath=False, inline="always", **_inner)
 reordering = njit(fastmath={"reassoc", "nsz"}, **_inner)
 
 
-def _cached(function, **options):
-    """`njit` of a function that is kept on disk, until any file of this folder changes."""
-    options |= {"cache": _CACHE, "error_model": "numpy", "nogil": True, "fastmath": False}
-    compiled = njit(**options)(function)
-    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if hasattr(file, "_source_stamp"):
-        file._source_stamp = (file._source_stamp, _STAMP)
+def _kept(function, **options):
+    """`njit` of a function that is kept on disk."""
+    compiled = njit(error_model="numpy", nogil=True, fastmath=False, **options)(function)
+    keep_on_disk(compiled)
     return compiled
 
 
-def kernel(function=None, *, parallel=False, calls=()):
-    """`numba.njit` with the settings of this package.
+def kernel(function=None, *, shared=False, calls=()):
+    """`numba.njit` with the settings of this package; `shared` if threads share the work.
 
     `calls` names the functions made by `outside` that the kernel calls; its first argument is then
     an array of the dtype that they must have.
     """
     if function is None:
-        return functools.partial(kernel, parallel=parallel, calls=calls)
-    compiled = _cached(function, parallel=parallel)
-    if config.DISABLE_JIT or not calls:
-        return compiled
+        return functools.partial(kernel, shared=shared, calls=calls)
+    compiled = _kept(function)
+
+    def run(*arguments):
+        if not shared:
+            return compiled(*arguments)
+        *arguments, shares = arguments
+        if shares == 1:
+            return compiled(*arguments, 0, 1)
+        return threads.share_out(lambda share: compiled(*arguments, share, shares), shares)
 
     @functools.wraps(function)
-    def with_calls(like, *arguments):
-        for call in calls:
-            call.name_it(like.dtype)
-        return compiled(like, *arguments)
+    def compiled_or_unusable(*arguments):
+        if fallback.given_up():
+            raise fallback.Unusable
+        try:
+            for call in calls:
+                call.name_it(arguments[0].dtype)
+            return run(*arguments)
+        except (IndexError, MemoryError):  # by the kernel itself, the first with bounds checks
+            raise
+        except Exception as error:  # in compiling it: kernels raise nothing else
+            fallback.give_up(error)
+            raise fallback.Unusable from error
 
-    return with_calls
+    return run if config.DISABLE_JIT else compiled_or_unusable
 
 
 def outside(*kinds):
@@ -99,7 +92,7 @@ def outside(*kinds):
     def decorate(function):
         if config.DISABLE_JIT:
             return function
-        compiled = _cached(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+        compiled = _kept(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
         def signature_for(real):
             return types.void(*(_KINDS[kind](real) for kind in kinds))

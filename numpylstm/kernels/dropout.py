@@ -1,8 +1,5 @@
 """Dropout: a mask from random numbers, and an array times a mask."""
 
-import numpy as np
-from numba import prange
-
 from .compiling import inner, kernel
 from .parts import LINE, part
 from .simd import widest_vectors
@@ -25,26 +22,18 @@ def multiply_piece(x, mask, y):
         y[k] = x[k] * mask[k]
 
 
-@kernel(parallel=True)
-def fill_mask(uniform, p, mask, shares):
+@kernel(shared=True)
+def fill_mask(uniform, p, mask, share, shares):
     """Fill a mask of any shape: 1 / (1 - p) where uniform is at least p, else 0."""
     uniform, mask = uniform.reshape(mask.size), mask.reshape(mask.size)
     kept, p = mask.dtype.type(1 / (1 - p)), uniform.dtype.type(p)
-    if shares == 1:
-        mask_piece(uniform, p, kept, mask)
-        return
-    for share in prange(shares):
-        first, last = part(mask.size, np.intp(share), shares, LINE)
-        mask_piece(uniform[first:last], p, kept, mask[first:last])
+    first, last = part(mask.size, share, shares, LINE)
+    mask_piece(uniform[first:last], p, kept, mask[first:last])
 
 
-@kernel(parallel=True)
-def multiply(x, mask, y, shares):
+@kernel(shared=True)
+def multiply(x, mask, y, share, shares):
     """Fill y = x * mask, arrays of one shape."""
     x, mask, y = x.reshape(y.size), mask.reshape(y.size), y.reshape(y.size)
-    if shares == 1:
-        multiply_piece(x, mask, y)
-        return
-    for share in prange(shares):
-        first, last = part(y.size, np.intp(share), shares, LINE)
-        multiply_piece(x[first:last], mask[first:last], y[first:last])
+    first, last = part(y.size, share, shares, LINE)
+    multiply_piece(x[first:last], mask[first:last], y[first:last])

@@ -20,7 +20,6 @@ for copies of Wh.
 """
 
 import numpy as np
-from numba import prange
 
 from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
@@ -218,13 +217,11 @@ def forward_rows(Wh, panels, h, c, gates, tanh_c, i0, i1):
         step_forward(panels, True, t, h, c, gates, tanh_c, i0, i1, 0, H)
 
 
-@kernel(parallel=True, calls=(forward_rows,))
-def forward_by_rows(Wh, panels, h, c, gates, tanh_c, shares):
+@kernel(shared=True, calls=(forward_rows,))
+def forward_by_rows(Wh, panels, h, c, gates, tanh_c, share, shares):
     """Time steps 0...T-1; gates hold x @ Wx + b; fills gates, h[1:], c[1:] and tanh_c."""
-    for share in prange(shares):
-        i0, i1 = part(h.shape[1], np.intp(share), shares, 1)
-        own = at_time(panels, np.intp(share))
-        forward_rows(Wh, own, h, c, gates, tanh_c, i0, i1)
+    i0, i1 = part(h.shape[1], share, shares, 1)
+    forward_rows(Wh, at_time(panels, share), h, c, gates, tanh_c, i0, i1)
 
 
 @outside(
@@ -239,13 +236,16 @@ def forward_units(Wh, panels, t, h, c, gates, tanh_c, share, shares):
     step_forward(panels, True, t, h, c, gates, tanh_c, 0, B, j0, j1)
 
 
-@kernel(parallel=True, calls=(forward_units,))
+@kernel(shared=True, calls=(forward_units,))
+def forward_step_by_units(Wh, panels, t, h, c, gates, tanh_c, share, shares):
+    """Step t of `forward_by_units`."""
+    forward_units(Wh, at_time(panels, 0), t, h, c, gates, tanh_c, share, shares)
+
+
 def forward_by_units(Wh, panels, h, c, gates, tanh_c, shares):
     """As `forward_by_rows`, with panels for all threads together."""
-    panels = at_time(panels, np.intp(0))
-    for t in range(tanh_c.shape[0]):
-        for share in prange(shares):
-            forward_units(Wh, panels, t, h, c, gates, tanh_c, np.intp(share), shares)
+    for t in range(len(tanh_c)):
+        forward_step_by_units(Wh, panels, t, h, c, gates, tanh_c, shares)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -360,13 +360,11 @@ def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, 
     multiply_here(h[:T].reshape(T * B, H), True, rows, False, none, dWh)
 
 
-@kernel(parallel=True, calls=(backward_rows,))
-def backward_by_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, shares):
+@kernel(shared=True, calls=(backward_rows,))
+def backward_by_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, share, shares):
     """Time steps T-1...0; dh, dc arrive as dhT, dcT and leave as dh0, dc0; fills da."""
-    for share in prange(shares):
-        i0, i1 = part(dh.shape[0], np.intp(share), shares, 1)
-        own = at_time(panels, np.intp(share))
-        backward_rows(Wh, own, c, gates, tanh_c, dhs, dh, dc, da, i0, i1)
+    i0, i1 = part(dh.shape[0], share, shares, 1)
+    backward_rows(Wh, at_time(panels, share), c, gates, tanh_c, dhs, dh, dc, da, i0, i1)
 
 
 @outside(
@@ -382,13 +380,15 @@ def backward_units(Wh, panels, t, c, gates, tanh_c, dhs, dh, dc, da, share, shar
     step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, 0, B, j0, j1)
 
 
-@kernel(parallel=True, calls=(backward_units,))
+@kernel(shared=True, calls=(backward_units,))
+def backward_step_by_units(Wh, panels, t, c, gates, tanh_c, dhs, dh, dc, da, share, shares):
+    """Step t of `backward_by_units`."""
+    backward_units(
+        Wh, at_time(panels, 0), t, c, gates, tanh_c, dhs, dh, dc, da, share, shares
+    )  # fmt: skip
+
+
 def backward_by_units(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, shares):
     """As `backward_by_rows`, with panels for all threads together."""
-    T = tanh_c.shape[0]
-    panels = at_time(panels, np.intp(0))
-    for step in range(T + 1):
-        for share in prange(shares):
-            backward_units(
-                Wh, panels, T - 1 - step, c, gates, tanh_c, dhs, dh, dc, da, np.intp(share), shares
-            )  # fmt: skip
+    for t in reversed(range(-1, len(tanh_c))):
+        backward_step_by_units(Wh, panels, t, c, gates, tanh_c, dhs, dh, dc, da, shares)

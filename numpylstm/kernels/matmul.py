@@ -18,7 +18,6 @@ the result depends on none of them.
 """
 
 import numpy as np
-from numba import prange
 
 from .compiling import inlined, inner, kernel, outside
 from .simd import (
@@ -273,12 +272,6 @@ def multiply_here(A, a_transposed, B, b_transposed, D, C):
     multiply_part(A, a_transposed, B, b_transposed, D, C, np.intp(0), np.intp(1))
 
 
-@kernel(calls=(multiply_share,))
-def multiply_alone(A, a_transposed, B, b_transposed, D, C):
-    """`multiply` with one thread: for products too small to share."""
-    multiply_here(A, a_transposed, B, b_transposed, D, C)
-
-
 @inner
 def gradients_here(x, W, transposed, dy, dx, dW, db):
     """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on the calling thread.
@@ -301,10 +294,7 @@ def gradients_alone(x, W, transposed, dy, dx, dW, db):
     gradients_here(x, W, transposed, dy, dx, dW, db)
 
 
-@kernel(parallel=True, calls=(multiply_share,))
-def multiply(A, a_transposed, B, b_transposed, D, C, shares):
+@kernel(shared=True, calls=(multiply_share,))
+def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
     """C (M, N) = D + A (M, K) @ B (K, N); A, B stored transposed if so flagged; D (M or 1, N)."""
-    a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
-    d = equal_rows(D, C.shape[0])
-    for share in prange(shares):
-        multiply_share(a, b, d, c, np.intp(share), shares)
+    multiply_part(A, a_transposed, B, b_transposed, D, C, share, shares)

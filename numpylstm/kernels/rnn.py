@@ -5,9 +5,6 @@ Arrays: h (T+1, B, H) forward, (T, B, H) backward; a, da, dhs (T, B, H); dh (B, 
 The activation is a number: 0 tanh, 1 relu, 2 sigmoid.
 """
 
-import numpy as np
-from numba import prange
-
 from .compiling import inner, kernel, outside
 from .elementary import sigmoid, tanh
 from .lstm import pack_transposed, start_backward
@@ -82,14 +79,10 @@ def forward_rows(Wh, a, h, activation, share, shares):
         step_forward(Wh, t, a, h, activation, i0, i1, 0, H)
 
 
-@kernel(parallel=True, calls=(forward_rows,))
-def forward_by_rows(Wh, a, h, activation, shares):
+@kernel(shared=True, calls=(forward_rows,))
+def forward_by_rows(Wh, a, h, activation, share, shares):
     """Time steps 0...T-1; fills h[1:]."""
-    if shares == 1:
-        forward_rows(Wh, a, h, activation, np.intp(0), shares)
-        return
-    for share in prange(shares):
-        forward_rows(Wh, a, h, activation, np.intp(share), shares)
+    forward_rows(Wh, a, h, activation, share, shares)
 
 
 @inner
@@ -117,11 +110,7 @@ def backward_rows(Wh, panels, h, dhs, dh, da, activation, share, shares):
         step_backward(T - 1 - step, panels, dhs, h, da, dh, activation, i0, i1, 0, H)
 
 
-@kernel(parallel=True, calls=(backward_rows,))
-def backward_by_rows(Wh, panels, h, dhs, dh, da, activation, shares):
+@kernel(shared=True, calls=(backward_rows,))
+def backward_by_rows(Wh, panels, h, dhs, dh, da, activation, share, shares):
     """Time steps T-1...0; dh arrives as dhT and leaves as dh0; fills da."""
-    if shares == 1:
-        backward_rows(Wh, panels, h, dhs, dh, da, activation, np.intp(0), shares)
-        return
-    for share in prange(shares):
-        backward_rows(Wh, panels, h, dhs, dh, da, activation, np.intp(share), shares)
+    backward_rows(Wh, panels, h, dhs, dh, da, activation, share, shares)

@@ -1,18 +1,17 @@
 """An LSTM language model that writes: each token is drawn from its scores, and read as the next.
 
 One sequence, one step: each product is a vector times a matrix, and takes as long as to read the
-matrix. The interpreter takes longer than the whole step of a small model, and since a large model
-drives it out of the caches, a sixth of the step of a large one. So one call draws many tokens. The
-arithmetic of a step is that of `lstm` and `matmul`, bit for bit.
+matrix. The interpreter takes longer than the whole step of a small model. So if one thread does the
+work, one call draws many tokens. Several threads read faster, but must be woken for each product.
+The arithmetic of a step is that of `lstm` and `matmul`, bit for bit.
 """
 
 import numpy as np
-from numba import prange
 
-from .compiling import inner, kernel
+from .compiling import inlined, inner, kernel
 from .elementary import exp
 from .lstm import cell_forward
-from .matmul import multiply_part, multiply_share
+from .matmul import multiply, multiply_part, multiply_share
 from .simd import widest_vectors
 from .softmax import BLOCK, first_equal, largest, sum_in_pairs
 from .views import at_time
@@ -147,14 +146,74 @@ def draw(scores, temperature, k, banned, uniform, weights, sums):
 # ---------------------------------------------------------------------------------------------
 
 
+def room(h, bias):
+    """Arrays for gates (1, 4H), tanh_c (1, H), scores (1, V), and for what `draw` writes."""
+    H, V = h.shape[2], bias.size
+    blocks = (V + BLOCK - 1) // BLOCK
+    return (
+        np.empty((1, 4 * H), h.dtype), np.empty((1, H), h.dtype), np.empty((1, V), h.dtype),
+        np.empty(blocks * BLOCK, h.dtype), np.empty(blocks),
+    )  # fmt: skip
+
+
+room_in_kernel = inlined(room)
+
+
 @inner
-def gates_share(x, h, Wx, Wh, b, gates, share, shares):
+def gates_part(x, h, Wx, Wh, b, gates, share, shares):
     """The `share`-th part of gates = b + x @ Wx + h @ Wh, before the nonlinearity."""
     multiply_part(x, False, Wx, False, b, gates, share, shares)
     multiply_part(h, False, Wh, False, gates, gates, share, shares)
 
 
-@kernel(parallel=True, calls=(multiply_share,))
+@kernel(calls=(multiply_share,))
+def write_alone(
+    table, Wx, Wh, b, W, transposed, bias, h, c, ids, uniforms, temperature, k, banned
+):  # fmt: skip
+    """`write` on the calling thread."""
+    L, _, H = h.shape
+    gates, tanh_c, scores, weights, sums = room_in_kernel(h, bias)
+    for n in range(uniforms.size):
+        x = table[ids[n] : ids[n] + 1]
+        for layer in range(L):
+            h_l, c_l = at_time(h, layer), at_time(c, layer)
+            gates_part(x, h_l, Wx[layer], Wh[layer], b[layer], gates, 0, 1)
+            cell_forward(0, gates, c_l, c_l, tanh_c, h_l, 0, H)
+            x = h_l
+        multiply_part(x, False, W, transposed, bias, scores, 0, 1)
+        ids[n + 1] = next_token(
+            table, ids[n], scores, temperature, k, banned, uniforms[n], weights, sums
+        )
+        if ids[n + 1] < 0:
+            break
+
+
+@inner
+def next_token(table, token, scores, temperature, k, banned, uniform, weights, sums):
+    """Draw the token after one that was read; -1 if its row or the scores (1, V) are not finite."""
+    if not all_finite(table[token]):  # the gates would hide an infinity
+        return -1
+    return draw(scores[0], temperature, k, banned, uniform, weights, sums)
+
+
+@kernel(shared=True, calls=(multiply_share,))
+def fill_gates(x, h, Wx, Wh, b, gates, share, shares):
+    """Fill gates (1, 4H) = b + x @ Wx + h @ Wh."""
+    gates_part(x, h, Wx, Wh, b, gates, share, shares)
+
+
+@kernel
+def update_cell(gates, c, tanh_c, h):
+    """From gates (1, 4H) and c (1, H), fill h, tanh_c and the new c."""
+    cell_forward(0, gates, c, c, tanh_c, h, 0, h.shape[1])
+
+
+@kernel
+def draw_next(table, token, scores, temperature, k, banned, uniform, weights, sums):
+    """`next_token`, for Python."""
+    return next_token(table, token, scores, temperature, k, banned, uniform, weights, sums)
+
+
 def write(
     table, Wx, Wh, b, W, transposed, bias, h, c, ids, uniforms, temperature, k, banned, shares
 ):  # fmt: skip
@@ -164,32 +223,21 @@ def write(
     state, which changes; the decoder's W (H, V), or (V, H) if stored transposed, and bias (1, V);
     ids (N+1,); uniforms (N,); banned, ids that differ.
     """
-    L, _, H = h.shape
-    V = bias.size
-    gates, tanh_c = np.empty((1, 4 * H), h.dtype), np.empty((1, H), h.dtype)
-    scores = np.empty((1, V), h.dtype)
-    blocks = (V + BLOCK - 1) // BLOCK
-    weights, sums = np.empty(blocks * BLOCK, h.dtype), np.empty(blocks)
-    for n in range(uniforms.size):
+    if shares == 1:
+        write_alone(
+            table, Wx, Wh, b, W, transposed, bias, h, c, ids, uniforms, temperature, k, banned
+        )
+        return
+    gates, tanh_c, scores, weights, sums = room(h, bias)
+    for n, uniform in enumerate(uniforms.tolist()):
         x = table[ids[n] : ids[n] + 1]
-        if not all_finite(x[0]):  # the gates would hide an infinity
-            ids[n + 1] = -1
-            break
-        for layer in range(L):
-            Wx_l, Wh_l, b_l = Wx[layer], Wh[layer], b[layer]
-            h_l, c_l = at_time(h, layer), at_time(c, layer)
-            if shares == 1:
-                gates_share(x, h_l, Wx_l, Wh_l, b_l, gates, np.intp(0), shares)
-            else:
-                for share in prange(shares):
-                    gates_share(x, h_l, Wx_l, Wh_l, b_l, gates, np.intp(share), shares)
-            cell_forward(0, gates, c_l, c_l, tanh_c, h_l, 0, H)
-            x = h_l
-        if shares == 1:
-            multiply_part(x, False, W, transposed, bias, scores, np.intp(0), shares)
-        else:
-            for share in prange(shares):
-                multiply_part(x, False, W, transposed, bias, scores, np.intp(share), shares)
-        ids[n + 1] = draw(scores[0], temperature, k, banned, uniforms[n], weights, sums)
+        for layer in range(len(h)):
+            fill_gates(x, h[layer], Wx[layer], Wh[layer], b[layer], gates, shares)
+            update_cell(gates, c[layer], tanh_c, h[layer])
+            x = h[layer]
+        multiply(x, False, W, transposed, bias, scores, shares)
+        ids[n + 1] = draw_next(
+            table, int(ids[n]), scores, temperature, k, banned, uniform, weights, sums
+        )
         if ids[n + 1] < 0:
             break

@@ -6,7 +6,6 @@ The sum over a row runs in vector lanes, in one fixed order whatever the number 
 """
 
 import numpy as np
-from numba import prange
 
 from .compiling import inner, kernel, reordering
 from .elementary import exp
@@ -99,47 +98,25 @@ def row_backward(row, target, log_z, coefficient, drow):
     drow[target] = coefficient * (exp(row[target] - log_z) - one)
 
 
-@inner
-def forward_share(logits, targets, log_z, nll, predicted, share, shares):
-    """The `share`-th part of `forward`."""
-    N, V = logits.shape
+@kernel(shared=True)
+def forward(logits, targets, log_z, nll, predicted, share, shares):
+    """From logits (T, B, V), targets (T, B), fill log_z, nll and predicted, all (T, B)."""
+    N, V = targets.size, logits.shape[2]
+    logits, targets, predicted = logits.reshape(N, V), targets.reshape(N), predicted.reshape(N)
+    log_z, nll = log_z.reshape(N), nll.reshape(N)
     first, last = part(N, share, shares, 1)
     scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
         log_z[r], nll[r], predicted[r] = row_forward(run(logits, r, 0, V), targets[r], scratch)
 
 
-@inner
-def backward_share(logits, targets, log_z, coefficients, dlogits, share, shares):
-    """The `share`-th part of `backward`."""
-    N, V = logits.shape
-    first, last = part(N, share, shares, 1)
-    for r in range(first, last):
-        row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)
-        row_backward(row, targets[r], log_z[r], coefficients[r], drow)
-
-
-@kernel(parallel=True)
-def forward(logits, targets, log_z, nll, predicted, shares):
-    """From logits (T, B, V), targets (T, B), fill log_z, nll and predicted, all (T, B)."""
-    N, V = targets.size, logits.shape[2]
-    logits, targets, predicted = logits.reshape(N, V), targets.reshape(N), predicted.reshape(N)
-    log_z, nll = log_z.reshape(N), nll.reshape(N)
-    if shares == 1:
-        forward_share(logits, targets, log_z, nll, predicted, np.intp(0), shares)
-        return
-    for share in prange(shares):
-        forward_share(logits, targets, log_z, nll, predicted, np.intp(share), shares)
-
-
-@kernel(parallel=True)
-def backward(logits, targets, log_z, coefficients, dlogits, shares):
+@kernel(shared=True)
+def backward(logits, targets, log_z, coefficients, dlogits, share, shares):
     """Fill dlogits (T, B, V) = coefficients (T, B) * (softmax(logits) - onehot(targets))."""
     N, V = targets.size, logits.shape[2]
     logits, dlogits, targets = logits.reshape(N, V), dlogits.reshape(N, V), targets.reshape(N)
     log_z, coefficients = log_z.reshape(N), coefficients.reshape(N)
-    if shares == 1:
-        backward_share(logits, targets, log_z, coefficients, dlogits, np.intp(0), shares)
-        return
-    for share in prange(shares):
-        backward_share(logits, targets, log_z, coefficients, dlogits, np.intp(share), shares)
+    first, last = part(N, share, shares, 1)
+    for r in range(first, last):
+        row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)
+        row_backward(row, targets[r], log_z[r], coefficients[r], drow)

@@ -1,7 +1,6 @@
 """What an optimiser does to flat arrays: the norm, and the steps of SGD."""
 
 import numpy as np
-from numba import prange
 
 from .compiling import inner, kernel
 from .parts import LINE, part
@@ -35,25 +34,20 @@ def block_sum_of_squares(g):
     return total
 
 
-@inner
+@kernel(shared=True)
 def sums_of_squares(g, partial, share, shares):
-    """The `share`-th part of the partial sums."""
+    """Fill partial (N / BLOCK,) with the sums of g ** 2 of each block of g (N,)."""
     first, last = part(partial.size, share, shares, 1)
     for block in range(first, last):
         partial[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
 
 
-@kernel(parallel=True)
 def sum_of_squares(g, shares):
     """Return sum(g ** 2) of g (N,), as a float64."""
     partial = np.empty((g.size + BLOCK - 1) // BLOCK, np.float64)
-    if shares == 1:
-        sums_of_squares(g, partial, np.intp(0), shares)
-    else:
-        for share in prange(shares):
-            sums_of_squares(g, partial, np.intp(share), shares)
+    sums_of_squares(g, partial, shares)
     total = 0.0
-    for value in partial:
+    for value in partial.tolist():  # in order
         total += value
     return total
 
@@ -75,16 +69,12 @@ def descend_with_momentum_piece(w, v, g, lr, momentum):
         w[k] -= lr * v[k]
 
 
-@kernel(parallel=True)
-def descend(w, g, factor, lr, shares):
+@kernel(shared=True)
+def descend(w, g, factor, lr, share, shares):
     """Move w (N,) -= lr * (factor * g); factor and lr are rounded to their dtype first."""
     factor, lr = w.dtype.type(factor), w.dtype.type(lr)
-    if shares == 1:
-        descend_piece(w, g, factor, lr)
-        return
-    for share in prange(shares):
-        first, last = part(w.size, np.intp(share), shares, LINE)
-        descend_piece(w[first:last], g[first:last], factor, lr)
+    first, last = part(w.size, share, shares, LINE)
+    descend_piece(w[first:last], g[first:last], factor, lr)
 
 
 @kernel
@@ -95,13 +85,9 @@ def descend_rows(W, rows, G, factor, lr):
         descend_piece(W[rows[n]], G[n], factor, lr)
 
 
-@kernel(parallel=True)
-def descend_with_momentum(w, v, g, lr, momentum, shares):
+@kernel(shared=True)
+def descend_with_momentum(w, v, g, lr, momentum, share, shares):
     """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are rounded to their dtype."""
     lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
-    if shares == 1:
-        descend_with_momentum_piece(w, v, g, lr, momentum)
-        return
-    for share in prange(shares):
-        first, last = part(w.size, np.intp(share), shares, LINE)
-        descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)
+    first, last = part(w.size, share, shares, LINE)
+    descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)

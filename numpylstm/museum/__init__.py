@@ -7,6 +7,7 @@ rooms.
 """
 
 from numpylstm.museum.cards import card, diagnosis, lesson, page, share_of_gain
+from numpylstm.museum.hunt import blind, guess
 from numpylstm.museum.mutant import Mutant
 from numpylstm.museum.mutants import MUTANTS
 from numpylstm.museum.patient import Case, case, infect
@@ -17,9 +18,11 @@ __all__ = [
     "Case",
     "Lesson",
     "Mutant",
+    "blind",
     "card",
     "case",
     "diagnosis",
+    "guess",
     "infect",
     "lesson",
     "page",

@@ -88,7 +88,7 @@ with a relative error of {worst.relative_error:.2g}.
 {found.findings[0]}
 ```
 
-**Training.** From {wrong.first:.2f} to {wrong.last:.2f} nats a token; with the right gradient
+**Training.** From {wrong.first:.2f} to {wrong.last:.2f} nats per token; with the right gradient
 from {right.first:.2f} to {right.last:.2f}. {verdict}: the loss falls by {share:.0%} of
 what the right gradient achieves.
 """
@@ -130,6 +130,21 @@ True
 mutant)` puts it into the layers of a real `LanguageModel`, and `museum.train(mutant)` trains with
 it. `python -m numpylstm.museum` lists the rooms; with a name it prints that card.
 
+## A blind hunt
+
+`museum.blind(number)`, from 1 to {len(MUTANTS)}, is a patient whose mistake is not named.
+Look at the check, at the arrays that fail, at one time step, at a batch of one, at Wh symmetric;
+ask the doctor last. `museum.guess(number, name)` says whether you have found it.
+
+```python
+>>> patient = museum.blind(7)
+>>> patient.check().passed
+False
+>>> museum.guess(7, "sum-for-mean")
+False
+
+```
+
 ## How to read a card
 
 - **The check**: arrays whose gradient is not the measured slope. It finds every exhibit.
@@ -137,7 +152,7 @@ it. `python -m numpylstm.museum` lists the rooms; with a name it prints that car
   backward pass and the arrays, and no name.
 - **Training**: {len(right.losses)} windows of a source in which each token repeats the one before
   the last nine times in ten, with the right gradient and with the wrong one, from the same weights
-  and on the same data. It begins near log 7 = 1.95 nats a token; without dropout, no model can do
+  and on the same data. It begins near log 7 = 1.95 nats per token; without dropout, no model can do
   better than {right.entropy:.2f}. "Training shows it" means that the loss falls by less than
   {SHOWN:.0%} of what the right gradient achieves. One task, one seed: a mistake that hides here may
   show elsewhere, and the other way round.

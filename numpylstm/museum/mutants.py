@@ -42,8 +42,8 @@ EXHIBITS = (
                 "lstm_step_backward(dhs[t] + dh, dc * (t == len(dhs) - 1), step)",
             ),
         ),
-        story="Who comes from the vanilla network carries one gradient back, dh. The second is "
-        "easily forgotten, and the carousel, which is the reason for the cell, is then never "
+        story="Anyone who comes from the vanilla network carries one gradient back, dh. The second "
+        "is easily forgotten, and the carousel, which is the reason for the cell, is then never "
         "trained for more than a step. We know no published case.",
         finding="dc_next",
     ),
@@ -86,7 +86,7 @@ EXHIBITS = (
         title="The candidate has the sigmoid's derivative",
         function="lstm_step_backward",
         changes=(("da_g = dg * (1 - g * g)", "da_g = dg * g * (1 - g)"),),
-        story="Four gates, three of them sigmoids, and one line copied for all. We know no "
+        story="Four blocks, three of them sigmoids, and one line copied for all. We know no "
         "published case.",
         finding="gate g",
     ),
@@ -95,7 +95,7 @@ EXHIBITS = (
         title="dWh is built from the state after the step",
         function="lstm_step_backward",
         changes=(("dWh = h_prev.T @ da", "dWh = cache.h.T @ da"),),
-        story="An index by one: h[t] is at hand, and h[t-1] needs the state before the first "
+        story="Off by one: h[t] is at hand, and h[t-1] needs the state before the first "
         "step. We know no published case.",
         finding="dWh",
     ),
@@ -188,7 +188,7 @@ EXHIBITS = (
         changes=(("return dloss * cache", "return len(cache.targets) * dloss * cache"),),
         story="dennybritz/rnn-tutorial-rnnlm (344d8ff) reports the mean and follows the gradient "
         "of the sum; eriklindernoren/ML-From-Scratch (a2806c6) shows a mean and does not divide "
-        "its gradient. The learning rate then means another thing than it says.",
+        "its gradient. The learning rate then does not mean what it says.",
         finding="factor",
     ),
     Mutant(

@@ -21,7 +21,7 @@ LAG = 2
 
 @dataclass(frozen=True)
 class Lesson:
-    """Losses of a training run, in nats a token: of every step, and the bounds of the task."""
+    """Losses of a training run, in nats per token: of every step, and the bounds of the task."""
 
     losses: NDArray[np.float64]
     entropy: float
@@ -47,7 +47,7 @@ def source(rng: np.random.Generator, length: int) -> NDArray[np.int64]:
 
 
 def entropy() -> float:
-    """The loss of whoever knows the source, in nats a token: in the long run no model does better.
+    """The loss if the source is known, in nats per token: in the long run no model does better.
 
     The first LAG - 1 targets of a window repeat nothing that the window shows.
     """

@@ -1,4 +1,4 @@
-"""``python -m numpylstm.tape``: show the tape, or grade a file of one's own numbers."""
+"""``python -m numpylstm.tape``: show the tape, grade one's own numbers, or a class's."""
 
 import argparse
 import sys
@@ -32,6 +32,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--tolerance", type=float, default=TOLERANCE, metavar="X",
         help="largest difference that passes (default: %(default)s)",
     )  # fmt: skip
+    folder = commands.add_parser(
+        "grade",
+        help="grade a folder of submissions that the workbook wrote: a line for each",
+        description="Nothing in a submission is executed. Exit status 0: all were graded; 1: some "
+        "cannot be; 2: there is none.",
+    )
+    folder.add_argument("folder", type=Path, metavar="FOLDER", help="its .json files are graded")
+    folder.add_argument("--csv", action="store_true", help="a table with a line of titles")
     commands.add_parser("write", help="work the tape out once more, in decimals, and print it")
     return parser
 
@@ -43,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "write":
         print(as_json(compute()), end="")
         return 0
+    if arguments.command == "grade":
+        from numpylstm.grading import grade_folder  # which needs NumPy; the tape does not
+
+        return grade_folder(arguments.folder, as_csv=arguments.csv)
     if arguments.command == "show":
         parts = ("inputs", "parameters") if arguments.inputs else load().keys()
         print(as_json({name: load()[name] for name in parts}), end="")

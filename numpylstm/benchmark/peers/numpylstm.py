@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-import numba
 import numpy as np
 
 import numpylstm as nl
@@ -11,7 +10,7 @@ from numpylstm.benchmark.configurations import Array, Configuration
 
 def set_threads(threads: int) -> None:
     """Use so many threads."""
-    numba.set_num_threads(threads)
+    nl.set_num_threads(threads)
 
 
 def model_of(configuration: Configuration, weights: Mapping[str, Array] | None) -> nl.LanguageModel:

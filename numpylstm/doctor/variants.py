@@ -1,0 +1,596 @@
+"""A function with one line exchanged, hundreds of times: the mistakes that its lines invite.
+
+They are derived from the source by its syntax tree, so a function needs no list of its mistakes. It
+is first written as simple lines, one assignment each; then every line is exchanged in every way.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations, permutations
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Shapes = Mapping[str, tuple[int, ...]]
+Edit = tuple[str, str]  # a new text, and what is wrong with it
+
+SIZES = {"T": 2, "B": 3, "D": 4, "H": 5, "V": 7}
+"""Of the arguments with which a function is followed: all different, so that shapes tell roles."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """``da_f = df * f * (1 - f)``, at its place in a function."""
+
+    number: int
+    indent: str
+    target: str
+    sign: str  # "=", "+=", or "" for a line that is an expression
+    expression: str
+    carried: tuple[str, ...] = ()  # by a loop, from step to step
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the line computes, without the marks of a step: dWx_t is a dWx."""
+        if self.carried:
+            return self.carried
+        parts = re.findall(r"[A-Za-z]\w*(?=,|\)|\[|$|\s)", self.target)
+        return tuple(dict.fromkeys(re.sub(r"_t?$", "", part) for part in parts if part != "t"))
+
+    def __str__(self) -> str:
+        text = self.expression
+        if self.sign:
+            text = f"{self.target} {self.sign} {text}"
+        return re.sub(r"(?<=\w)_(?!\w)", "", text)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A function with one line exchanged; `words` say what is wrong with it."""
+
+    line: Line
+    words: str
+    function: Callable[..., Any]
+
+
+# --- a function as simple lines ------------------------------------------------------------------
+
+
+def _simple(
+    body: list[ast.stmt], known: Mapping[str, Any], result: Sequence[str]
+) -> list[ast.stmt]:
+    """Statements of one assignment each: an argument of a step, or a result, gets its own."""
+    simple: list[ast.stmt] = []
+    for statement in body:
+        match statement:
+            case ast.For():
+                statement.body = _simple(statement.body, known, result)
+            case ast.If():
+                statement.body = _simple(statement.body, known, result)
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
+                simple += [ast.Assign([t], v) for t, v in zip(targets, values, strict=True)]
+                continue
+            case ast.Assign([ast.Tuple(targets)], ast.Call(ast.Name(name), arguments)) if (
+                inspect.isfunction(known.get(name))
+            ):
+                for j, parameter in enumerate(list(inspect.signature(known[name]).parameters)):
+                    if j < len(arguments):
+                        simple.append(_assigned(f"{parameter}_", arguments[j]))
+                        arguments[j] = ast.Name(f"{parameter}_", ast.Load())
+                simple.append(statement)
+                for j, target in enumerate(targets):
+                    if isinstance(target, ast.Subscript):
+                        part = f"{ast.unparse(target.value)}_t"
+                        simple.append(ast.Assign([target], ast.Name(part, ast.Load())))
+                        targets[j] = ast.Name(part, ast.Store())
+                continue
+            case ast.Return(value) if value is not None and result:
+                values = value.elts if isinstance(value, ast.Tuple) else [value]
+                if any(isinstance(part, ast.Starred) for part in values):
+                    values = []
+                for j, name in enumerate(result[: len(values)]):
+                    if not isinstance(values[j], ast.Name):
+                        simple.append(_assigned(name, values[j]))
+                        values[j] = ast.Name(name, ast.Load())
+                if values and not isinstance(value, ast.Tuple):
+                    statement.value = values[0]
+        simple.append(statement)
+    return simple
+
+
+def _assigned(name: str, value: ast.expr) -> ast.Assign:
+    return ast.Assign([ast.Name(name, ast.Store())], value)
+
+
+class _Inlined(ast.NodeTransformer):
+    """``activation_derivative(h, activation)`` becomes ``1 - h * h`` where activation is "tanh"."""
+
+    def __init__(self, known: Mapping[str, Any], options: Mapping[str, str]) -> None:
+        self.known, self.options = known, options
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        chosen = [a for a in node.args if isinstance(a, ast.Name) and a.id in self.options]
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if not chosen or not inspect.isfunction(self.known.get(name)):
+            return node
+        called = _definition(self.known[name])
+        given = dict(zip((a.arg for a in called.args.args), node.args, strict=True))
+        for branch in called.body:
+            match branch:
+                case ast.If(ast.Compare(comparators=[ast.Constant(value)]), [ast.Return(result)]):
+                    if value == self.options[chosen[0].id] and result is not None:
+                        text = ast.unparse(result)
+                        for parameter, argument in given.items():
+                            text = _where(parameter).sub(ast.unparse(argument), text)
+                        return ast.parse(text, mode="eval").body
+        return node
+
+
+def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
+    """The tree of a function, without docstring."""
+    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        raise TypeError(f"variants: {function} must be a plain function")
+    if ast.get_docstring(definition) is not None:
+        del definition.body[0]
+    return definition
+
+
+def _source(
+    function: Callable[..., Any],
+    known: Mapping[str, Any],
+    result: Sequence[str],
+    options: Mapping[str, str],
+) -> str:
+    """The function as simple lines, without docstring; ``dc_next`` is dc as it came in."""
+    definition = _definition(function)
+    _Inlined(known, options).visit(definition)
+    definition.body = _simple(definition.body, known, result)
+    stored = {node.id for node in ast.walk(definition)
+              if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+    for parameter in definition.args.args:
+        if parameter.arg in stored:
+            kept = _assigned(f"{parameter.arg}_next", ast.Name(parameter.arg, ast.Load()))
+            definition.body.insert(0, kept)
+    return ast.unparse(ast.fix_missing_locations(definition))
+
+
+_CALL = re.compile(r"(.*, .*) = (\w+)\((\w+_(?:, \w+_)*)\)")  # of a step, with its own arguments
+
+
+def _lines(source: str) -> Iterator[Line]:
+    for number, text in enumerate(source.splitlines()[1:], start=1):
+        indent, text = re.match(r"(\s*)(.*)", text).groups()  # type: ignore[union-attr]
+        if text.startswith("for "):
+            target, _, steps = text[4:-1].partition(" in ")
+            rows = [row.strip() for row in source.splitlines()[number:]]
+            call = next((row for row in rows if _CALL.fullmatch(row)), "")
+            given = " ".join(row.partition(" = ")[2] for row in rows[: rows.index(call)] if call)
+            carried = re.findall(r"\w+", call.partition(" = ")[0])
+            carried = [name for name in carried if mentions(given, name)]
+            yield Line(number, indent, f"for {target} in", "", steps, tuple(carried))
+        elif text.startswith("np.add.at("):
+            yield Line(number, indent, text[len("np.add.at(") :].split(",")[0], "", text)
+        elif match := re.match(r"([^=]*?) (=|\+=) (.*)", text):
+            target, _, right = match.groups()
+            unpacked = "," in target and not right.startswith("np.split")
+            unpacked = (unpacked and not _CALL.fullmatch(text)) or right == "cache"
+            made = re.match(r"\w*Cache\(|np\.\w+_like\(", right)
+            if not (unpacked or made or target.endswith("_next")):
+                yield Line(number, indent, target, match[2], right)
+
+
+def _shapes(source: str, known: Mapping[str, Any], arguments: Sequence[Any]) -> Shapes:
+    """The shapes of all arrays in the function, also of the fields of a cache."""
+    followed = re.sub(r"^(\s*)return .*$", r"\1return locals()", source, flags=re.M)
+    values = _compiled(followed, known)(*arguments)
+    fields = {f"{name}.{field}": value for name, cache in values.items()
+              if hasattr(cache, "_asdict") for field, value in cache._asdict().items()
+              if field not in values}  # fmt: skip
+    return {name: value.shape for name, value in {**values, **fields}.items()
+            if isinstance(value, np.ndarray) and name != "_"}  # fmt: skip
+
+
+def _compiled(source: str, known: Mapping[str, Any]) -> FunctionType:
+    scope: dict[str, Any] = {}
+    exec(compile(source, "<variant>", "exec"), known, scope)  # type: ignore[arg-type]
+    (function,) = scope.values()
+    return function
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A function as simple lines, with the shapes of its arrays."""
+
+    source: str
+    known: dict[str, Any]
+    shapes: Shapes
+    fields: Shapes  # of the cache, the last argument, where there is one
+    gates: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines that compute with arrays."""
+        lines = _lines(self.source)
+        return [x for x in lines if any(mentions(x.expression, name) for name in self.shapes)]
+
+    def run(self, *arguments: Any) -> Any:
+        """What the function gives as it stands."""
+        return _compiled(self.source, self.known)(*arguments)
+
+    def exchanged(self, line: Line, text: str) -> Callable[..., Any]:
+        """The function with another text in place of a line."""
+        rows = self.source.splitlines()
+        rows[line.number] = line.indent + text
+        return _compiled("\n".join(rows), self.known)
+
+
+def read(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    gates: Sequence[str] = (),
+    result: Sequence[str] = (),
+    options: Mapping[str, str] | None = None,
+    returns: Sequence[str] = (),
+) -> Text:
+    """A function as simple lines.
+
+    Parameters
+    ----------
+    function : function
+        Plain NumPy.
+    arguments : sequence
+        Of the sizes `SIZES`: the function is run once, and the shapes tell what can stand for what.
+    gates : sequence of str
+        Names of the blocks of columns.
+    result : sequence of str
+        Names of what it returns, where the return statement is more than names.
+    options : dict of name -> str
+        Arguments that choose between formulas, like an activation: the chosen formula is written
+        where the choice is made.
+    returns : sequence of str
+        Names of what is to be returned instead: values on the way.
+    """
+    known = dict(vars(inspect.getmodule(function))) | HELPERS
+    source = _source(function, known, result, options or {})
+    if returns:
+        source = re.sub(
+            r"^(\s*)return .*$", rf"\1return ({', '.join(returns)},)", source, flags=re.M
+        )
+    kept = arguments[-1]._asdict() if hasattr(arguments[-1], "_asdict") else {}
+    fields = {field: value.shape for field, value in kept.items() if hasattr(value, "shape")}
+    return Text(source, known, _shapes(source, known, arguments), fields, tuple(gates))
+
+
+@cache
+def variants(text: Text, line: Line) -> tuple[Variant, ...]:
+    """The function with a line exchanged, in all the ways that are known here."""
+    seen, found = {f"{line.target} {line.sign} {line.expression}".strip()}, []
+    for wrong, words in _line_edits(line, text.shapes, text.gates):
+        if wrong not in seen:
+            seen.add(wrong)
+            found.append(Variant(line, words, text.exchanged(line, wrong)))
+    return tuple(found)
+
+
+@cache
+def clipped(text: Text, line: Line) -> tuple[Variant, ...]:
+    """The function with a line clipped at its global ``limit``: by entry, and by norm."""
+    if not line.sign:
+        return ()
+    return tuple(
+        Variant(
+            line,
+            f"it is clipped here, {words}",
+            text.exchanged(line, f"{line.target} {line.sign} {way}({line.expression}, limit)"),
+        )
+        for way, words in (("_clipped", "each entry by itself"), ("_shortened", "by its own norm"))
+    )
+
+
+# --- edits of a line -----------------------------------------------------------------------------
+
+
+def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Edit]:
+    """New texts of a line, with what is wrong with them."""
+    right, n = line.expression, max(len(gates), 1)
+    if line.target.startswith("for "):
+        yield from ((f"{line.target} {e}:", words) for e, words in _of_steps(right))
+        return
+    if right.startswith("np.add.at("):
+        array, index, value = re.fullmatch(r"np.add.at\((\w+), (\w+), (\w+)\)", right).groups()  # type: ignore[union-attr]
+        words = "where an index occurs twice, both gradients must be added:"
+        for step, which in ((-1, "last"), (0, "first")):
+            one = f"np.add.at({array}, {index}[{step}], {value}[{step}])"
+            yield one, f"the {which} step alone is added"
+        yield f"{array}[{index}] += {value}", f"{words} += on rows keeps only the last of them"
+        yield f"{array}[{index}] = {value}", f"{words} = keeps only the last of them"
+        return
+    if call := _CALL.fullmatch(f"{line.target} = {right}"):
+        yield from _of_call(line.target, call[2], call[3].split(", "), shapes)
+        return
+    for expression, words in _expression_edits(right, shapes, gates):
+        yield f"{line.target} {line.sign} {expression}", words
+    if line.sign == "=" and line.target in shapes:
+        for name, shape in shapes.items():
+            row = f"{name}[t]" if shape[1:] == shapes[line.target] else name
+            if shape == shapes[line.target] or (row != name and line.indent > " " * 4):
+                yield f"{line.target} = {right} + {row}", f"{row} is added, and should not be"
+    if line.sign == "+=":
+        yield f"{line.target} = {right}", "it is overwritten where it must be added to"
+        yield f"{line.target} -= {right}", "the sign is wrong"
+        for k, gate in enumerate(gates):
+            kept = f"_without({line.target}, {n}, {k})"
+            words = f"it is overwritten where it must be added to, in gate {gate}"
+            yield f"{line.target} = {kept} + {right}", words
+    if "[t]" in line.target:
+        earlier = line.target.replace("[t]", "[t - 1]")
+        yield f"{earlier} {line.sign} {right}", "it is written one step early"
+    if right.startswith("np.split("):
+        targets = line.target.strip("()").split(", ")
+        for j, k in combinations(range(len(targets)), 2):
+            order = list(targets)
+            order[j], order[k] = targets[k], targets[j]
+            words = f"the blocks of {targets[j]} and {targets[k]} are exchanged"
+            yield f"{', '.join(order)} = {right}", words
+
+
+def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Iterator[Edit]:
+    n = max(len(gates), 1)
+    root = ast.parse(right, mode="eval")
+    inside = []
+    for holder, key, node in _slots(root):
+        for text, words in _edits(node, shapes, n):
+            _set(holder, key, ast.parse(text, mode="eval").body)
+            inside.append((ast.unparse(root), words))
+        _set(holder, key, node)
+    yield from inside
+    for name, shape in shapes.items():
+        if len(_where(name).findall(right)) > 1:
+            for other in shapes:
+                if other != name and shapes[other] == shape:
+                    yield _where(name).sub(other, right), f"it takes {other} for {name}"
+            for f in ("sigmoid", "np.tanh"):
+                words = f"the {f.removeprefix('np.')} of {name} stands for {name}"
+                yield _where(name).sub(f"{f}({name})", right), words
+    for letter, axes in (("B", 2), ("T", 3)):
+        sized = [name for name, s in shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
+        if sized:
+            yield f"({right}) / len({sized[0]})", f"it is divided by {letter}"
+            yield f"({right}) * len({sized[0]})", f"it is multiplied by {letter}"
+    if n == 1:
+        return
+    yield f"_each_transposed({right}, {n})", "each gate's block is transposed"
+    packed = [name for name, shape in shapes.items()
+              if shape[-1:] == (n * SIZES["H"],) and mentions(right, name)]  # fmt: skip
+    for name in packed:
+        yield from _gate_edits(name, right, gates)
+        if len(shapes[name]) == 2 and shapes[name][0] == SIZES["B"]:
+            for wrong, words in inside:
+                if mentions(wrong, name):  # the mistake is in one gate's columns only
+                    for k, gate in enumerate(gates):
+                        bad = _where(name).sub(f"_only({name}, {n}, {k})", wrong)
+                        good = _where(name).sub(f"_without({name}, {n}, {k})", right)
+                        yield f"{bad} + {good}", f"{words}, in gate {gate}"
+
+
+def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
+    """Columns of one gate left out, or taken for those of another."""
+    n = len(gates)
+    for j, k in permutations(range(n), 2):
+        order = list(range(n))
+        order[k] = j
+        words = f"the columns of {gates[j]} in {name} stand for those of {gates[k]}"
+        yield _where(name).sub(f"_reordered({name}, {order})", right), words
+        if j < k:
+            order[j] = k
+            words = f"the columns of {gates[j]} and {gates[k]} in {name} are exchanged"
+            yield _where(name).sub(f"_reordered({name}, {order})", right), words
+    for k, gate in enumerate(gates):
+        without, only = f"_without({name}, {n}, {k})", f"_only({name}, {n}, {k})"
+        yield _where(name).sub(without, right), f"what comes from gate {gate} is missing"
+        yield _where(name).sub(f"({without} - {only})", right), f"the sign of gate {gate} is wrong"
+
+
+def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterator[Edit]:
+    for j, k in combinations(range(len(given)), 2):
+        if shapes.get(given[j]) == shapes.get(given[k]):
+            order = list(given)
+            order[j], order[k] = given[k], given[j]
+            words = f"{given[j][:-1]} and {given[k][:-1]} are exchanged"
+            yield f"{target} = {name}({', '.join(order)})", words
+
+
+def _of_steps(right: str) -> Iterator[Edit]:
+    if match := re.fullmatch(r"reversed\(range\((.*)\)\)", right):
+        yield f"range({match[1]})", "the steps are taken forwards, not from the last to the first"
+        yield f"reversed(range(1, {match[1]}))", "the first step is left out"
+        yield f"reversed(range({match[1]} - 1))", "the last step is left out"
+    else:
+        yield f"{right}[1:]", "the first step is left out"
+        yield f"{right}[::-1]", "the steps are taken from the last to the first"
+
+
+def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
+    """What may stand for a part of an expression by mistake."""
+    text = ast.unparse(node)
+    match node:
+        case ast.BinOp(left, op, right):
+            yield from _of_operation(ast.unparse(left), op, ast.unparse(right))
+            yield from _of_slope(node)
+        case ast.List(parts):
+            for j, k in combinations(range(len(parts)), 2):
+                order = [ast.unparse(part) for part in parts]
+                words = f"{order[j]} and {order[k]} are exchanged"
+                order[j], order[k] = order[k], order[j]
+                yield f"[{', '.join(order)}]", words
+        case ast.Attribute(value, "T"):
+            name = ast.unparse(value)
+            yield f"_untransposed({name}, {n})", f"{name} is not transposed"
+        case ast.Call(ast.Attribute(value, "sum"), _, keywords):
+            options = ", ".join(ast.unparse(keyword) for keyword in keywords)
+            yield f"{ast.unparse(value)}.mean({options})", "a mean stands for the sum"
+        case ast.Call(ast.Attribute(ast.Name("np"), "sqrt" | "log" | "exp"), [argument]):
+            name = ast.unparse(node.func).removeprefix("np.")
+            yield ast.unparse(argument), f"{name} is missing"
+            if name == "log":
+                yield f"np.log2({ast.unparse(argument)})", "the logarithm has the base 2"
+                yield f"np.log10({ast.unparse(argument)})", "the logarithm has the base 10"
+            if name == "exp":
+                yield f"np.exp(-({ast.unparse(argument)}))", "the sign in the exponent is wrong"
+        case ast.Call(ast.Attribute(ast.Name("np"), "minimum"), [bound, argument]):
+            words = f"the minimum with {ast.unparse(bound)} is missing, so what is short grows"
+            yield ast.unparse(argument), words
+        case ast.Call(ast.Name("sigmoid") | ast.Attribute(ast.Name("np"), "tanh"), [argument]):
+            name = ast.unparse(node.func).removeprefix("np.")
+            other = "np.tanh" if name == "sigmoid" else "sigmoid"
+            yield ast.unparse(argument), f"{name} is missing"
+            yield f"{other}({ast.unparse(argument)})", f"{other} stands for {name}"
+        case ast.Subscript(value, ast.Name(t)):
+            name = ast.unparse(value)
+            yield f"{name}[{t} - 1]", f"{name} is taken one step early"
+            yield f"{name}[{t} + 1 - len({name})]", f"{name} is taken one step late"
+            yield f"{name}[-1]", f"{name} is that of the last step, at every step"
+            yield f"{name} * 0", f"{name} is ignored"
+    if text in shapes:
+        yield from _of_name(text, shapes)
+
+
+def _of_operation(left: str, op: ast.operator, right: str) -> Iterator[Edit]:
+    match op:
+        case ast.Mult():
+            yield left, f"the factor {right} is missing"
+            yield right, f"the factor {left} is missing"
+            yield f"{left} + {right}", f"{left} and {right} are added, not multiplied"
+        case ast.Div():
+            yield left, f"the division by {right} is missing"
+            yield f"{right} / {left}", "the quotient is upside down"
+        case ast.Add() | ast.Sub():
+            plus = isinstance(op, ast.Add)
+            yield left, f"the term {right} is missing"
+            yield right, f"the term {left} is missing"
+            yield f"{left} {'-' if plus else '+'} ({right})", f"the sign of {right} is wrong"
+            yield f"{right} - ({left})", f"the sign of {left if plus else 'both terms'} is wrong"
+            yield f"({left}) * ({right})", f"{left} and {right} are multiplied, not added"
+        case ast.MatMult():
+            yield f"({left} @ {right}).T", "the product is transposed"
+
+
+def _of_slope(node: ast.BinOp) -> Iterator[Edit]:
+    """The sigmoid's slope ``y * (1 - y)`` for that of tanh, ``1 - y * y``, and the other way."""
+    match node:
+        case ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(ast.Name(y), ast.Mult(), ast.Name(z))):
+            if y == z:
+                yield f"{y} * (1 - {y})", "the slope of the sigmoid stands for that of tanh"
+                yield f"(1 - {y}) * (1 - {y})", f"1 - {y} is squared where {y} must be"
+        case ast.BinOp(
+            ast.BinOp(rest, ast.Mult(), ast.Name(y)),
+            ast.Mult(),
+            ast.BinOp(ast.Constant(1), ast.Sub(), ast.Name(z)),
+        ):
+            if y == z:
+                words = "the slope of tanh stands for that of the sigmoid"
+                yield f"{ast.unparse(rest)} * (1 - {y} * {y})", words
+        case ast.BinOp(ast.Name(y), ast.Mult(), ast.BinOp(ast.Constant(1), ast.Sub(), ast.Name(z))):
+            if y == z:
+                yield f"1 - {y} * {y}", "the slope of tanh stands for that of the sigmoid"
+        case ast.BinOp(ast.Constant(1), ast.Div(), ast.BinOp(right=ast.Call(args=[exponent]))):
+            inner = ast.unparse(exponent).removeprefix("-")
+            yield f"np.tanh({inner})", "tanh stands for the sigmoid"
+
+
+def _of_name(name: str, shapes: Shapes) -> Iterator[Edit]:
+    shape = shapes[name]
+    for other in shapes:
+        if other != name and shapes[other] == shape:
+            yield other, f"it takes {other} for {name}"
+    yield f"(2 * {name})", f"{name} is counted twice"
+    yield f"(-{name})", f"the sign of {name} is wrong"
+    yield f"(0 * {name})", f"{name} is ignored"
+    yield f"({name} * {name})", f"{name} is squared"
+    yield f"(1 - {name})", f"1 - {name} stands for {name}"
+    yield f"sigmoid({name})", f"the sigmoid of {name} stands for {name}"
+    yield f"np.tanh({name})", f"the tanh of {name} stands for {name}"
+    yield f"np.arctanh({name})", f"{name} is taken before its tanh"
+    yield f"np.log({name} / (1 - {name}))", f"{name} is taken before its sigmoid"
+    if len(shape) == 2 and shape[0] == shape[1]:
+        yield f"{name}.T", f"{name} is transposed"
+
+
+# --- places in an expression ---------------------------------------------------------------------
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether a name stands in a text, by itself and not as a field."""
+    return _where(name).search(text) is not None
+
+
+def _where(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
+
+
+def _slots(root: ast.AST) -> list[tuple[Any, Any, ast.expr]]:
+    """Where the parts of an expression stand: (holder, key, part)."""
+    found: list[tuple[Any, Any, ast.expr]] = []
+    for node in ast.walk(root):
+        for key, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                found += [(value, j, v) for j, v in enumerate(value) if isinstance(v, ast.expr)]
+            elif isinstance(value, ast.expr) and key != "func":
+                found.append((node, key, value))
+    return found
+
+
+def _set(holder: Any, key: Any, node: ast.AST) -> None:
+    if isinstance(holder, list):
+        holder[key] = node
+    else:
+        setattr(holder, key, node)
+
+
+# --- what the new lines call: the columns of gates, block by block -------------------------------
+
+
+def _without(W: Array, n: int, *left_out: int) -> Array:
+    blocks = [0 * W if k in left_out else W for k, W in enumerate(np.split(W, n, axis=-1))]
+    return np.concatenate(blocks, axis=-1)
+
+
+def _only(W: Array, n: int, kept: int) -> Array:
+    return _without(W, n, *(k for k in range(n) if k != kept))
+
+
+def _reordered(W: Array, order: Sequence[int]) -> Array:
+    blocks = np.split(W, len(order), axis=-1)
+    return np.concatenate([blocks[k] for k in order], axis=-1)
+
+
+def _untransposed(W: Array, n: int) -> Array:
+    """What stands for ``W.T`` where no gate's own matrix is transposed."""
+    return np.concatenate(np.split(W, n, axis=1), axis=0)
+
+
+def _each_transposed(W: Array, n: int) -> Array:
+    return np.concatenate([block.T for block in np.split(W, n, axis=1)], axis=1)
+
+
+def _clipped(a: Array, limit: float) -> Array:
+    return np.clip(a, -limit, limit)
+
+
+def _shortened(a: Array, limit: float) -> Array:
+    return a * min(1, limit / np.sqrt(np.sum(a * a)))
+
+
+HELPERS = {
+    f.__name__: f
+    for f in (_without, _only, _reordered, _untransposed, _each_transposed, _clipped, _shortened)
+}

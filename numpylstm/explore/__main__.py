@@ -1,0 +1,29 @@
+"""``python -m numpylstm.explore FILE.html``: write the page."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from numpylstm.explore import write_page
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m numpylstm.explore",
+        description="Write the page on which an RNN and an LSTM run in the browser. It is one file "
+        "that needs no server and no network.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the HTML file to write")
+    arguments = parser.parse_args(argv)
+    try:
+        path = write_page(arguments.file)
+    except OSError as error:
+        print(f"{parser.prog}: error: cannot write {arguments.file}: {error}", file=sys.stderr)
+        return 2
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

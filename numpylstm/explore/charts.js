@@ -1,0 +1,215 @@
+// What is drawn: numbers, sliders, lines and strips of colour. No picture knows what it shows.
+
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+// --- numbers --------------------------------------------------------------------------------------
+
+const MINUS = "\u2212";
+
+export function fixed(value, digits = 3) {
+  if (!Number.isFinite(value)) return "not finite";
+  const text = Math.abs(value).toFixed(digits);
+  return (value < 0 && Number(text) !== 0 ? MINUS : "") + text;
+}
+
+const superscript = (exponent) =>
+  String(exponent).replace(/./g, (digit) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(digit)]);
+
+const power_of_ten = (exponent) => (exponent === 0 ? "1" : `10${superscript(exponent)}`);
+
+// Two digits: 0.052, 17, 3.1 × 10⁻⁷
+export function scientific(value) {
+  if (!Number.isFinite(value)) return "not finite";
+  if (value === 0) return "0";
+  const [digits, exponent] = value.toExponential(1).split("e").map(Number);
+  if (exponent >= -3 && exponent < 3) return String(Number(value.toPrecision(2)));
+  return `${digits.toFixed(1)} × ${power_of_ten(exponent)}`;
+}
+
+// A value that is read: as text for the eye, and with all its digits for a program.
+export function show(output, value, format = fixed) {
+  output.textContent = format(value);
+  output.dataset.value = value;
+}
+
+// --- controls -------------------------------------------------------------------------------------
+
+export function slider({
+  name,
+  label,
+  min,
+  max,
+  step,
+  value,
+  format = (v) => fixed(v, 2),
+  change,
+}) {
+  const said = element("span", { class: "value" }); // an output would take the label for itself
+  const input = element("input", { type: "range", name, min, max, step, value });
+  const tell = () => {
+    said.textContent = format(input.valueAsNumber);
+    input.setAttribute("aria-valuetext", said.textContent);
+  };
+  input.addEventListener("input", () => {
+    tell();
+    change(input.valueAsNumber);
+  });
+  tell();
+  const set = (next) => {
+    input.value = next;
+    tell();
+  };
+  const span = element("span", { class: "label" });
+  span.innerHTML = label;
+  return { set, input, box: element("label", { class: "slider" }, span, said, input) };
+}
+
+// One of several, as radio buttons; options: [[value, text], ...].
+export function choice({ name, label, options, value, change }) {
+  const box = element("fieldset", { class: "choice" }, element("legend", {}, label));
+  for (const [key, text] of options) {
+    const input = element("input", {
+      type: "radio",
+      name,
+      value: key,
+      checked: key === String(value),
+      onchange: () => change(key),
+    });
+    box.append(element("label", {}, input, element("span", {}, text)));
+  }
+  return box;
+}
+
+// --- lines ----------------------------------------------------------------------------------------
+
+const FRAME = { left: 46, right: 18, top: 10, bottom: 38 };
+
+// Draw lines into an svg. x and y: {min, max, ticks: [[value, text], ...], label}; what lies above is
+// drawn at the edge. A line: {name, points: [[x, y], ...], style}; a mark: {y, text}. With
+// names: true each line carries its name at its end. Returns where a pointer's place is on the x axis.
+export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) {
+  const [width, height] = [Math.max(svg.clientWidth, 300), Math.max(svg.clientHeight, 160)];
+  const right = width - FRAME.right - (names && width > 560 ? 92 : 0);
+  const bottom = height - FRAME.bottom;
+  const place = (axis, value, from, to) => {
+    const share =
+      (Math.max(axis.min, Math.min(axis.max, value)) - axis.min) / (axis.max - axis.min);
+    return from + share * (to - from);
+  };
+  const X = (value) => place(x, value, FRAME.left, right);
+  const Y = (value) => place(y, value, bottom, FRAME.top);
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const out = [];
+  const text = (tx, ty, content, more = "") =>
+    out.push(`<text x="${tx.toFixed(1)}" y="${ty.toFixed(1)}" ${more}>${content}</text>`);
+  const rule = (x1, y1, x2, y2, style) =>
+    out.push(
+      `<path class="${style}" d="M${x1.toFixed(1)} ${y1.toFixed(1)}L${x2.toFixed(1)} ${y2.toFixed(1)}"/>`,
+    );
+  for (const [value, label] of y.ticks) {
+    rule(FRAME.left, Y(value), right, Y(value), "grid");
+    text(FRAME.left - 6, Y(value) + 4, label, 'text-anchor="end"');
+  }
+  for (const [value, label] of x.ticks) text(X(value), bottom + 17, label, 'text-anchor="middle"');
+  text((FRAME.left + right) / 2, height - 4, x.label, 'text-anchor="middle"');
+  for (const mark of marks) {
+    rule(FRAME.left, Y(mark.y), right, Y(mark.y), "mark");
+    text(right - 4, Y(mark.y) + 15, mark.text, 'text-anchor="end"');
+  }
+  if (at !== undefined) rule(X(at), FRAME.top, X(at), bottom, "at");
+  const ends = [];
+  for (const { name, points, style } of lines) {
+    const drawn = points.filter(([, v]) => v > -Infinity);
+    const beyond = drawn.findIndex(([, v], k) => v < y.min && drawn[k + 1]?.[1] < y.min);
+    if (beyond >= 0) drawn.length = beyond + 1; // what has left the picture below is not drawn on
+    if (!drawn.length) continue;
+    const path = drawn.map(([a, b]) => `${X(a).toFixed(1)} ${Y(b).toFixed(1)}`).join("L");
+    out.push(`<path class="line ${style}" d="M${path}"/>`);
+    const near = at === undefined ? undefined : points.find(([a]) => a === at);
+    if (near && near[1] >= y.min)
+      out.push(`<circle class="${style}" r="4" cx="${X(at)}" cy="${Y(near[1])}"/>`);
+    if (beyond < 0) ends.push({ name, style, y: Y(drawn[drawn.length - 1][1]) });
+  }
+  if (names && width > 560) {
+    ends.sort((a, b) => a.y - b.y);
+    ends.forEach((end, k) => {
+      end.y = Math.max(end.y, k ? ends[k - 1].y + 14 : FRAME.top);
+    });
+    ends.reverse().forEach((end, k) => {
+      end.y = Math.min(end.y, k ? ends[k - 1].y - 14 : bottom);
+      text(right + 8, end.y + 4, end.name, `class="name ${end.style}"`);
+    });
+  }
+  svg.innerHTML = out.join("");
+  return (event) => {
+    const box = svg.getBoundingClientRect();
+    const share = (event.clientX - box.left - FRAME.left) / (right - FRAME.left);
+    return x.min + Math.max(0, Math.min(1, share)) * (x.max - x.min);
+  };
+}
+
+// A logarithmic axis from 10^low to 10^high, for values that are given as logarithms.
+export function log_axis(low, high, step) {
+  const ticks = [];
+  for (let e = low; e <= high; e += step) ticks.push([e, power_of_ten(e)]);
+  return { min: low, max: high, ticks };
+}
+
+// --- colours --------------------------------------------------------------------------------------
+
+const channels = (hex) => [0, 2, 4].map((k) => Number.parseInt(hex.slice(k, k + 2), 16));
+
+// cividis (Nunez, Anderton and Renslow 2018) at nine places: even steps of lightness.
+const CIVIDIS = "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 fee838"
+  .split(" ")
+  .map(channels);
+// From blue (-1) through the paper (0) to orange (1), as numpylstm.plots.coloured_text.
+const [BLUE, ORANGE] = ["56b4e9", "e69f00"].map(channels);
+
+function between(from, to, share) {
+  const mix = (k) => Math.round(from[k] + share * (to[k] - from[k]));
+  return [mix(0), mix(1), mix(2)];
+}
+
+export function cividis(share) {
+  const place = Math.max(0, Math.min(1, share || 0)) * (CIVIDIS.length - 1);
+  const k = Math.min(Math.floor(place), CIVIDIS.length - 2);
+  return between(CIVIDIS[k], CIVIDIS[k + 1], place - k);
+}
+
+function is_dark() {
+  const { theme } = document.documentElement.dataset;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+// Colours that depend on the theme: of values from -1 to 1, and of a place that is still empty.
+export function theme_colours() {
+  const dark = is_dark();
+  const paper = dark ? [20, 23, 31] : [255, 255, 255];
+  return {
+    diverging: (share) =>
+      between(paper, share > 0 ? ORANGE : BLUE, Math.min(1, Math.abs(share || 0))),
+    empty: dark ? [28, 32, 41] : [245, 247, 250],
+  };
+}
+
+// Colour a canvas, one pixel for each of rows x columns values; the style sheet gives it its size.
+export function paint_pixels(canvas, rows, columns, colour) {
+  [canvas.width, canvas.height] = [columns, rows];
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  for (let k = 0; k < rows * columns; k++) {
+    image.data.set(colour(Math.floor(k / columns), k % columns), 4 * k);
+    image.data[4 * k + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+}

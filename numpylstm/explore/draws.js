@@ -1,0 +1,104 @@
+// What is drawn by chance: numbers, first weights, and the sequences of the race. Nothing is drawn
+// that the seed does not determine.
+
+import { map, matmul, matrix } from "./arrays.js";
+import { CELLS } from "./engine.js";
+
+// A generator of numbers in [0, 1): a counter, scrambled.
+export function random_numbers(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let z = state;
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+export function uniform(random, rows, columns, scale) {
+  return map(() => scale * (2 * random() - 1), matrix(rows, columns));
+}
+
+export function normal(random, rows, columns) {
+  const radius = () => Math.sqrt(-2 * Math.log(1 - random()));
+  return map(() => radius() * Math.cos(2 * Math.PI * random()), matrix(rows, columns));
+}
+
+// An orthogonal matrix: rows of normal numbers, made orthogonal one after the other (Gram, Schmidt).
+export function orthogonal(random, n) {
+  const { data } = normal(random, n, n);
+  const rows = Array.from({ length: n }, (_, r) => data.subarray(r * n, (r + 1) * n));
+  const dot = (p, q) => p.reduce((sum, value, k) => sum + value * q[k], 0);
+  rows.forEach((row, r) => {
+    for (const before of [...rows.slice(0, r), ...rows.slice(0, r)]) {
+      const share = dot(row, before); // twice: the second time takes off what rounding left
+      before.forEach((value, k) => {
+        row[k] -= share * value;
+      });
+    }
+    const length = Math.sqrt(dot(row, row));
+    row.forEach((value, k) => {
+      row[k] = value / length;
+    });
+  });
+  return matrix(n, n, data);
+}
+
+// The largest absolute eigenvalue: the n-th root of the norm of the n-th power (Gelfand), n = 2^16.
+export function spectral_radius(A) {
+  let [power, log] = [A, 0];
+  for (let squarings = 0; squarings <= 16; squarings++) {
+    const norm = Math.sqrt(power.data.reduce((sum, value) => sum + value * value, 0));
+    log += Math.log(norm) / 2 ** squarings;
+    const unit = map((value) => value / norm, power);
+    power = matmul(unit, unit);
+  }
+  return Math.exp(log);
+}
+
+// A language model as the package draws one: every parameter from U(-init_scale, init_scale), and
+// the forget bias added to the block f of an LSTM's b.
+export function new_model(cell, random, { V, D, H, init_scale, forget_bias = 0 }) {
+  const draw = (rows, columns) => uniform(random, rows, columns, init_scale);
+  const { blocks } = CELLS[cell];
+  const parameters = {
+    "embedding.W": draw(V, D),
+    [`${cell}.0.Wx`]: draw(D, blocks * H),
+    [`${cell}.0.Wh`]: draw(H, blocks * H),
+    [`${cell}.0.b`]: draw(1, blocks * H),
+    "decoder.W": draw(H, V),
+    "decoder.b": draw(1, V),
+  };
+  if (cell === "lstm") {
+    for (let k = H; k < 2 * H; k++) parameters["lstm.0.b"].data[k] += forget_bias;
+  }
+  return parameters;
+}
+
+// Delayed copy: a letter, filler of several kinds, and at the end a question mark, at which the
+// letter is to be said again. As numpylstm.tasks.DelayedCopy; one answer in ten is wrong at random.
+const TASK = { letters: 4, fillers: 2, noise: 0.1 };
+export const VOCABULARY = TASK.letters + TASK.fillers + 1;
+
+// What no model can beat, and what one reaches that remembers nothing; nats.
+export const CHANCE = Math.log(TASK.letters);
+export const FLOOR =
+  -(1 - TASK.noise) * Math.log(1 - TASK.noise) -
+  TASK.noise * Math.log(TASK.noise / (TASK.letters - 1));
+
+export function delayed_copy(random, delay, B) {
+  const { letters, fillers, noise } = TASK;
+  const whole = (n) => Math.floor(random() * n);
+  const row = (draw) => Array.from({ length: B }, draw);
+  const shown = row(() => whole(letters));
+  const ids = [shown];
+  for (let t = 1; t < delay; t++) ids.push(row(() => letters + whole(fillers)));
+  ids.push(row(() => letters + fillers));
+  const answers = shown.map((letter) =>
+    random() < noise ? (letter + 1 + whole(letters - 1)) % letters : letter,
+  );
+  const targets = ids.map((_, t) => (t === delay ? answers : row(() => letters)));
+  const weights = ids.map((_, t) => row(() => (t === delay ? 1 : 0)));
+  return { ids, targets, weights };
+}

@@ -1,0 +1,334 @@
+// The textbook once more, in JavaScript: every forward pass with its backward pass.
+//
+// Read numpylstm/reference.py beside it: the functions, the letters and the names are those of that
+// file, in its order. What NumPy writes with operators, `f * c_prev + i * g`, is a `map` over entries
+// here; everything else is line for line the same. The golden tape holds both to the same digits.
+//
+// A sequence, (T, B, D), is a list of T matrices (B, D), a bias (H,) a matrix of one row. Results come
+// as lists, in the order of reference.py, and the cache of a sequence is the list of the caches of its
+// steps. No argument is changed.
+
+import {
+  add,
+  add_row,
+  add_to,
+  concatenate,
+  map,
+  matmul,
+  matmul_T_left,
+  matmul_T_right,
+  matrix,
+  split,
+  sum_rows,
+  zeros_like,
+} from "./arrays.js";
+
+// --- nonlinearities, and their derivatives in terms of the output ---------------------------------
+
+export function sigmoid(a) {
+  const e = Math.exp(a >= 0 ? -a : a); // the exponent is never positive
+  return (a >= 0 ? 1 : e) / (1 + e);
+}
+
+const ACTIVATIONS = {
+  tanh: [Math.tanh, (h) => 1 - h * h],
+  relu: [(a) => Math.max(a, 0), Math.sign], // NaN stays NaN
+  sigmoid: [sigmoid, (h) => h * (1 - h)],
+};
+
+export function activate(a, activation) {
+  return map(ACTIVATIONS[activation][0], a);
+}
+
+export function activation_derivative(h, activation) {
+  return map(ACTIVATIONS[activation][1], h);
+}
+
+// --- embedding ------------------------------------------------------------------------------------
+
+// ids: a list of T lists of B integers
+export function embedding_forward(ids, W) {
+  const x = ids.map((row) => {
+    const out = matrix(row.length, W.columns);
+    row.forEach((id, r) => {
+      add_row(out, r, 1, W, id);
+    });
+    return out;
+  });
+  return [x, { ids, W }];
+}
+
+export function embedding_backward(dx, { ids, W }) {
+  const dW = zeros_like(W);
+  ids.forEach((row, t) => {
+    row.forEach((id, r) => {
+      add_row(dW, id, 1, dx[t], r); // a word that occurs twice receives two gradients
+    });
+  });
+  return dW;
+}
+
+// --- vanilla recurrent network --------------------------------------------------------------------
+
+// x @ Wx + h_prev @ Wh + b
+function weighted_sum(x, h_prev, Wx, Wh, b) {
+  const a = add(matmul(x, Wx), matmul(h_prev, Wh));
+  for (let r = 0; r < a.rows; r++) add_row(a, r, 1, b, 0);
+  return a;
+}
+
+export function rnn_step_forward(x, h_prev, Wx, Wh, b, activation = "tanh") {
+  const a = weighted_sum(x, h_prev, Wx, Wh, b);
+  const h = activate(a, activation);
+  return [h, { x, h_prev, a, h, Wx, Wh, activation }];
+}
+
+export function rnn_step_backward(dh, cache) {
+  const { x, h_prev, h, Wx, Wh, activation } = cache;
+  const da = map((dh, f) => dh * f, dh, activation_derivative(h, activation));
+  const dx = matmul_T_right(da, Wx);
+  const dh_prev = matmul_T_right(da, Wh); // on its way to step t-1: once more times Wh.T, times f'
+  const dWx = matmul_T_left(x, da);
+  const dWh = matmul_T_left(h_prev, da);
+  const db = sum_rows(da);
+  return [dx, dh_prev, dWx, dWh, db, { da }];
+}
+
+export function rnn_forward(x, h0, Wx, Wh, b, activation = "tanh") {
+  let h = h0;
+  const cache = x.map((x_t) => {
+    const [h_t, step] = rnn_step_forward(x_t, h, Wx, Wh, b, activation);
+    h = h_t;
+    return step;
+  });
+  return [cache.map((step) => step.h), h, cache];
+}
+
+export function rnn_backward(dhs, dhT, cache) {
+  const dx = [];
+  let [dh, dWx, dWh, db] = [dhT, 0, 0, 0]; // from the future
+  for (let t = cache.length - 1; t >= 0; t--) {
+    const [dx_t, dh_prev, dWx_t, dWh_t, db_t] = rnn_step_backward(add(dhs[t], dh), cache[t]);
+    [dx[t], dh] = [dx_t, dh_prev];
+    [dWx, dWh, db] = add_each([dWx, dWh, db], [dWx_t, dWh_t, db_t]);
+  }
+  return [dx, dh, dWx, dWh, db];
+}
+
+// A weight is used at every step: the gradients of its uses add. (The first becomes the total.)
+function add_each(totals, parts) {
+  return parts.map((part, k) => (totals[k] ? add_to(totals[k], part) : part));
+}
+
+// --- long short-term memory -----------------------------------------------------------------------
+
+export function lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b) {
+  const a = weighted_sum(x, h_prev, Wx, Wh, b); // (B, 4H)
+  const [a_i, a_f, a_g, a_o] = split(a, 4); // four times (B, H)
+  const i = map(sigmoid, a_i); // write?
+  const f = map(sigmoid, a_f); // keep?
+  const g = map(Math.tanh, a_g); // what to write
+  const o = map(sigmoid, a_o); // show?
+  const c = map((f, c_prev, i, g) => f * c_prev + i * g, f, c_prev, i, g); // the carousel
+  const tanh_c = map(Math.tanh, c);
+  const h = map((o, tanh_c) => o * tanh_c, o, tanh_c);
+  return [h, c, { x, h_prev, c_prev, a_i, a_f, a_g, a_o, i, f, g, o, c, tanh_c, h, Wx, Wh }];
+}
+
+export function lstm_step_backward(dh, dc_next, cache) {
+  const { x, h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh } = cache;
+  const times = (a, b) => map((a, b) => a * b, a, b);
+
+  // h = o * tanh_c
+  const do_ = times(dh, tanh_c);
+  const dc = map((dc, dh, o, tc) => dc + dh * o * (1 - tc * tc), dc_next, dh, o, tanh_c);
+
+  // c = f * c_prev + i * g
+  const df = times(dc, c_prev);
+  const di = times(dc, g);
+  const dg = times(dc, i);
+  const dc_prev = times(dc, f); // straight back along the carousel, scaled only by the forget gate
+
+  // i, f, o = sigmoid(a), g = tanh(a)
+  const da_i = map((di, i) => di * i * (1 - i), di, i);
+  const da_f = map((df, f) => df * f * (1 - f), df, f);
+  const da_g = map((dg, g) => dg * (1 - g * g), dg, g);
+  const da_o = map((do_, o) => do_ * o * (1 - o), do_, o);
+  const da = concatenate([da_i, da_f, da_g, da_o]); // (B, 4H)
+
+  // a = x @ Wx + h_prev @ Wh + b
+  const dx = matmul_T_right(da, Wx);
+  const dh_prev = matmul_T_right(da, Wh); // the other way back in time: through the four gates
+  const dWx = matmul_T_left(x, da);
+  const dWh = matmul_T_left(h_prev, da);
+  const db = sum_rows(da);
+  const inside = { dh, do: do_, dc, di, df, dg, da_i, da_f, da_g, da_o };
+  return [dx, dh_prev, dc_prev, dWx, dWh, db, inside];
+}
+
+export function lstm_forward(x, h0, c0, Wx, Wh, b) {
+  let [h, c] = [h0, c0];
+  const cache = x.map((x_t) => {
+    const [h_t, c_t, step] = lstm_step_forward(x_t, h, c, Wx, Wh, b);
+    [h, c] = [h_t, c_t];
+    return step;
+  });
+  return [cache.map((step) => step.h), h, c, cache];
+}
+
+export function lstm_backward(dhs, dhT, dcT, cache) {
+  const dx = [];
+  let [dh, dc, dWx, dWh, db] = [dhT, dcT, 0, 0, 0]; // from the future
+  for (let t = cache.length - 1; t >= 0; t--) {
+    const [dx_t, dh_prev, dc_prev, ...dW_t] = lstm_step_backward(add(dhs[t], dh), dc, cache[t]);
+    [dx[t], dh, dc] = [dx_t, dh_prev, dc_prev];
+    [dWx, dWh, db] = add_each([dWx, dWh, db], dW_t.slice(0, 3));
+  }
+  return [dx, dh, dc, dWx, dWh, db];
+}
+
+// --- linear layer ---------------------------------------------------------------------------------
+
+export function linear_forward(x, W, b) {
+  const y = x.map((x_t) => {
+    const y_t = matmul(x_t, W);
+    for (let r = 0; r < y_t.rows; r++) add_row(y_t, r, 1, b, 0);
+    return y_t;
+  });
+  return [y, { x, W }];
+}
+
+export function linear_backward(dy, { x, W }) {
+  let [dW, db] = [0, 0];
+  const dx = dy.map((dy_t, t) => {
+    [dW, db] = add_each([dW, db], [matmul_T_left(x[t], dy_t), sum_rows(dy_t)]);
+    return matmul_T_right(dy_t, W);
+  });
+  return [dx, dW, db];
+}
+
+// --- softmax and cross-entropy --------------------------------------------------------------------
+
+// The loss is the sum over time of the mean over the batch, weighted; weights: T lists of B numbers.
+export function sequence_cross_entropy_forward(logits, targets, weights) {
+  let loss = 0;
+  const cache = logits.map(({ rows, columns: V, data }, t) => {
+    const total = weights ? weights[t].reduce((sum, w) => sum + w, 0) : rows;
+    const p = matrix(rows, V);
+    const [nll, coefficients] = [[], []];
+    for (let r = 0; r < rows; r++) {
+      const row = data.subarray(r * V, (r + 1) * V);
+      let [peak, z] = [-Infinity, 0];
+      for (const score of row) peak = Math.max(peak, score); // exp(score - peak) is at most 1
+      for (const score of row) z += Math.exp(score - peak);
+      const log_z = peak + Math.log(z);
+      for (let v = 0; v < V; v++) p.data[r * V + v] = Math.exp(row[v] - log_z);
+      nll.push(log_z - row[targets[t][r]]);
+      coefficients.push((weights ? weights[t][r] : 1) / (total || 1));
+      loss += coefficients[r] * nll[r];
+    }
+    return { p, nll, targets: targets[t], coefficients };
+  });
+  return [loss, cache];
+}
+
+export function sequence_cross_entropy_backward(cache) {
+  return cache.map(({ p, targets, coefficients }) => {
+    const dlogits = zeros_like(p);
+    for (let r = 0; r < p.rows; r++) {
+      add_row(dlogits, r, coefficients[r], p, r);
+      dlogits.data[r * p.columns + targets[r]] -= coefficients[r];
+    }
+    return dlogits;
+  });
+}
+
+// --- cells, models, learning ----------------------------------------------------------------------
+
+// What a cell is: the blocks of columns of its weights, its state, and its functions. Whoever needs
+// to know asks here.
+export const CELLS = {
+  rnn: {
+    blocks: 1,
+    state: ["h"],
+    forward: rnn_forward,
+    backward: rnn_backward,
+    step_backward: rnn_step_backward,
+  },
+  lstm: {
+    blocks: 4,
+    state: ["h", "c"],
+    forward: lstm_forward,
+    backward: lstm_backward,
+    step_backward: lstm_step_backward,
+  },
+};
+
+// The layers of a language model: embedding, the recurrent stack, decoder. Parameters are held under
+// their paths, "embedding.W", "lstm.0.Wx"; a state is a list of the parts of each layer.
+function recurrent_layers(cell, parameters) {
+  const paths = Object.keys(parameters).filter((path) => path.startsWith(`${cell}.`));
+  return Array.from({ length: paths.length / 3 }, (_, layer) =>
+    ["Wx", "Wh", "b"].map((key) => parameters[`${cell}.${layer}.${key}`]),
+  );
+}
+
+export function zero_state(cell, parameters, B) {
+  return recurrent_layers(cell, parameters).map(([, Wh]) =>
+    CELLS[cell].state.map(() => matrix(B, Wh.rows)),
+  );
+}
+
+export function language_model_forward(cell, parameters, ids, state) {
+  const [x, embedding] = embedding_forward(ids, parameters["embedding.W"]);
+  let hs = x;
+  const [after, caches] = [[], []];
+  recurrent_layers(cell, parameters).forEach((weights, layer) => {
+    const [out, ...rest] = CELLS[cell].forward(hs, ...state[layer], ...weights);
+    caches.push(rest.pop());
+    after.push(rest);
+    hs = out;
+  });
+  const [logits, decoder] = linear_forward(hs, parameters["decoder.W"], parameters["decoder.b"]);
+  return [logits, after, { cell, embedding, caches, decoder }];
+}
+
+// From the gradient of the scores to {path: gradient}, and that of the state before the first step.
+export function language_model_backward(dlogits, { cell, embedding, caches, decoder }) {
+  const gradients = {};
+  const [dhs, dW, db] = linear_backward(dlogits, decoder);
+  let [dx, dstate] = [dhs, []];
+  for (let layer = caches.length - 1; layer >= 0; layer--) {
+    const last = caches[layer][caches[layer].length - 1].h;
+    const future = CELLS[cell].state.map(() => zeros_like(last)); // truncated: nothing from there
+    const [below, ...rest] = CELLS[cell].backward(dx, ...future, caches[layer]);
+    ["Wx", "Wh", "b"].forEach((key, k) => {
+      gradients[`${cell}.${layer}.${key}`] = rest[future.length + k];
+    });
+    [dx, dstate] = [below, [rest.slice(0, future.length), ...dstate]];
+  }
+  gradients["embedding.W"] = embedding_backward(dx, embedding);
+  [gradients["decoder.W"], gradients["decoder.b"]] = [dW, db];
+  return [gradients, dstate, dhs];
+}
+
+// All gradients times min(1, max_norm / norm), with the norm of all of them together before that.
+export function clip_by_global_norm(gradients, max_norm) {
+  const squares = (A) => A.data.reduce((sum, value) => sum + value * value, 0);
+  const norm = Math.sqrt(Object.values(gradients).reduce((sum, A) => sum + squares(A), 0));
+  if (!(norm > max_norm)) return [gradients, norm];
+  const factor = max_norm / norm;
+  return [map_each(gradients, (A) => map((value) => value * factor, A)), norm];
+}
+
+// v = momentum * v + gradient;  parameter -= lr * v
+export function sgd_step(parameters, gradients, velocity, lr, momentum = 0) {
+  const v = map_each(gradients, (gradient, path) =>
+    velocity ? map((v, gradient) => momentum * v + gradient, velocity[path], gradient) : gradient,
+  );
+  return [map_each(parameters, (P, path) => map((p, v) => p - lr * v, P, v[path])), v];
+}
+
+function map_each(record, change) {
+  return Object.fromEntries(Object.entries(record).map(([path, A]) => [path, change(A, path)]));
+}

@@ -1,0 +1,276 @@
+// Part 4: the race. An RNN and an LSTM learn the delayed copy from the same sequences.
+
+import {
+  choice,
+  cividis,
+  draw_lines,
+  element,
+  fixed,
+  paint_pixels,
+  scientific,
+  show,
+  slider,
+  theme_colours,
+} from "./charts.js";
+import { CHANCE, delayed_copy, FLOOR, new_model, random_numbers, VOCABULARY } from "./draws.js";
+import {
+  clip_by_global_norm,
+  language_model_backward,
+  language_model_forward,
+  sequence_cross_entropy_backward,
+  sequence_cross_entropy_forward,
+  sgd_step,
+  zero_state,
+} from "./engine.js";
+import { norms_by_lag } from "./lag.js";
+
+const RECIPE = { D: 16, H: 16, B: 16, momentum: 0.9, updates: 2000 };
+// First weights and clips as in numpylstm.diagnostics.horizon, where they were searched for.
+const RACERS = {
+  rnn: { name: "RNN", init_scale: 0.4, clip: 1 },
+  lstm: { name: "LSTM", init_scale: 0.4, forget_bias: 5, clip: 0.2 },
+};
+const SMOOTH = 0.03; // the share of the newest loss in the line that is drawn
+const ROWS = 100; // of a strip; when it is full, every other row is dropped
+
+function new_race({ seed, delay }) {
+  const racers = {};
+  for (const [cell, { init_scale, forget_bias }] of Object.entries(RACERS)) {
+    const { D, H } = RECIPE;
+    const sizes = { V: VOCABULARY, D, H, init_scale, forget_bias };
+    racers[cell] = {
+      cell,
+      parameters: new_model(cell, random_numbers(seed), sizes),
+      velocity: null,
+      loss: CHANCE,
+      norm: 0,
+      history: [[0, CHANCE]],
+      strip: [],
+    };
+  }
+  return { updates: 0, every: 1, delay, random: random_numbers(seed + 1e6), racers };
+}
+
+// The loss of a batch, its gradients, and the norms of dL/dh_t by lag.
+export function look({ cell, parameters }, { ids, targets, weights }) {
+  const state = zero_state(cell, parameters, ids[0].length);
+  const [logits, , cache] = language_model_forward(cell, parameters, ids, state);
+  const [loss, losses] = sequence_cross_entropy_forward(logits, targets, weights);
+  const dlogits = sequence_cross_entropy_backward(losses);
+  const [gradients, , dhs] = language_model_backward(dlogits, cache);
+  const by_lag = () => norms_by_lag(cell, dhs[dhs.length - 1], cache.caches[0])[0];
+  return { loss, gradients, by_lag };
+}
+
+// One update of both, on the same sequences.
+function update(race, { rate, clip }) {
+  const batch = delayed_copy(race.random, race.delay, RECIPE.B);
+  const kept = race.updates % race.every === 0;
+  race.updates += 1;
+  for (const racer of Object.values(race.racers)) {
+    const { loss, gradients, by_lag } = look(racer, batch);
+    const [clipped, norm] = clip_by_global_norm(
+      gradients,
+      clip ? RACERS[racer.cell].clip : Infinity,
+    );
+    [racer.parameters, racer.velocity] = sgd_step(
+      racer.parameters,
+      clipped,
+      racer.velocity,
+      rate,
+      RECIPE.momentum,
+    );
+    racer.loss += SMOOTH * (loss - racer.loss);
+    racer.norm = norm;
+    if (kept) {
+      racer.history.push([race.updates, racer.loss]);
+      racer.strip.push(by_lag());
+    }
+  }
+  if (race.racers.rnn.strip.length >= ROWS) {
+    race.every *= 2;
+    for (const racer of Object.values(race.racers)) {
+      racer.strip = racer.strip.filter((_, k) => k % 2 === 0);
+      racer.history = racer.history.filter((_, k) => k % 2 === 0);
+    }
+  }
+}
+
+// --- the part of the page -------------------------------------------------------------------------
+
+export function race_part(root) {
+  const $ = (selector) => root.querySelector(selector);
+  const settings = { seed: 2, delay: 40, rate: 0.05, clip: true };
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const part = { settings, race: null, running: false, busy: 0 };
+
+  function reset() {
+    part.running = false;
+    part.busy = 0;
+    part.race = new_race(settings);
+    paint();
+  }
+
+  function step(updates) {
+    const began = performance.now();
+    for (let k = 0; k < updates && !finished(); k++) update(part.race, settings);
+    part.busy += performance.now() - began;
+    if (finished()) part.running = false;
+    paint();
+  }
+
+  const finished = () => part.race.updates >= RECIPE.updates;
+
+  // As many updates as fit between two pictures; fewer pictures for those who want less motion.
+  function frame() {
+    if (!part.running) return;
+    const began = performance.now();
+    const budget = calm ? 500 : 12;
+    while (!finished() && performance.now() - began < budget) update(part.race, settings);
+    part.busy += performance.now() - began;
+    if (finished()) part.running = false;
+    paint();
+    requestAnimationFrame(frame);
+  }
+
+  function run() {
+    if (finished()) reset();
+    part.running = !part.running;
+    paint();
+    if (part.running) requestAnimationFrame(frame);
+  }
+
+  function paint() {
+    const { race } = part;
+    const racers = Object.values(race.racers);
+    const most = 200 * 2 ** Math.max(0, Math.ceil(Math.log2(race.updates / 200)));
+    const [end, high] = [Math.min(most, RECIPE.updates), 2];
+    draw_lines($("svg.chart"), {
+      x: {
+        min: 0,
+        max: end,
+        ticks: [0, 1, 2, 3, 4].map((k) => [(k * end) / 4, Math.round((k * end) / 4)]),
+        label: "updates",
+      },
+      y: { min: 0, max: high, ticks: [0, 0.5, 1, 1.5, 2].map((v) => [v, v]) },
+      marks: [
+        { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: the best possible` },
+        { y: CHANCE, text: `chance ${fixed(CHANCE, 3)}: nothing is remembered` },
+      ],
+      lines: racers.map(({ cell, history, loss }) => ({
+        name: RACERS[cell].name,
+        style: cell,
+        points: [...history, [race.updates, loss]],
+      })),
+    });
+    for (const racer of racers) strip(racer);
+    buttons.run.textContent = part.running ? "Pause" : finished() ? "Run again" : "Run";
+    show(
+      $("[data-name=updates]"),
+      race.updates,
+      (value) => `${value} of ${RECIPE.updates} updates`,
+    );
+    const speed = part.busy ? `${Math.round((1000 * race.updates) / part.busy)} a second` : "";
+    $("[data-name=speed]").textContent = speed;
+    $("[data-name=delay-said]").textContent = race.delay;
+  }
+
+  function strip({ cell, loss, norm, strip }) {
+    const canvas = $(`[data-strip=${cell}]`);
+    const { empty } = theme_colours();
+    const T = part.race.delay + 2;
+    paint_pixels(canvas, ROWS, T, (row, lag) => {
+      const norms = strip[ROWS - 1 - row];
+      return norms ? cividis(1 + Math.log10(norms[lag] / norms[0]) / 4) : empty;
+    });
+    const last = strip[strip.length - 1];
+    show($(`[data-name=loss-${cell}]`), loss);
+    show($(`[data-name=norm-${cell}]`), norm, scientific);
+    show($(`[data-name=arrives-${cell}]`), last ? last[part.race.delay] / last[0] : NaN, (value) =>
+      last ? scientific(value) : "",
+    );
+  }
+
+  const button = (text, act) => element("button", { type: "button", onclick: act }, text);
+  const buttons = {
+    run: button("Run", run),
+    step: button("One step", () => step(1)),
+    reset: button("Reset", reset),
+  };
+  $(".buttons").append(...Object.values(buttons));
+  const said = (name) => element("output", { "data-name": name });
+  $(".buttons").append(said("updates"), said("speed"));
+  $(".race thead").innerHTML =
+    "<tr><th></th><th>loss, smoothed</th><th>gradient norm</th><th>arrives at the letter</th></tr>";
+  for (const [cell, { name }] of Object.entries(RACERS)) {
+    const values = ["loss", "norm", "arrives"].map(
+      (key) => `<td><output data-name="${key}-${cell}"></output></td>`,
+    );
+    $(".race tbody").innerHTML += `<tr><td class="${cell}">${name}</td>${values.join("")}</tr>`;
+    $(".strips").append(
+      element("h2", {}, `${name}: the gradient, by lag`),
+      element("canvas", {
+        "data-strip": cell,
+        role: "img",
+        "aria-label": `Gradient by lag of the ${name} as it learns`,
+      }),
+    );
+  }
+  $(".strips").append(
+    element(
+      "p",
+      { class: "note" },
+      "From left to right: steps back from the answer to the letter. From bottom to top: updates. Bright: all of it arrives; dark: a ten-thousandth or less.",
+    ),
+  );
+  const set = (name, again) => (value) => {
+    settings[name] = value;
+    if (again) reset();
+    else paint();
+  };
+  $(".controls").append(
+    slider({
+      name: "delay",
+      label: "delay, in steps",
+      min: 3,
+      max: 60,
+      step: 1,
+      value: settings.delay,
+      format: (v) => fixed(v, 0),
+      change: set("delay", true),
+    }).box,
+    slider({
+      name: "rate",
+      label: "rate",
+      min: -2.5,
+      max: 0,
+      step: 0.05,
+      value: Math.log10(settings.rate),
+      format: (v) => scientific(10 ** v),
+      change: (v) => set("rate")(10 ** v),
+    }).box,
+    slider({
+      name: "seed",
+      label: "seed",
+      min: 1,
+      max: 20,
+      step: 1,
+      value: settings.seed,
+      format: (v) => fixed(v, 0),
+      change: set("seed", true),
+    }).box,
+    choice({
+      name: "clip",
+      label: `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`,
+      options: [
+        ["on", "on"],
+        ["off", "off"],
+      ],
+      value: "on",
+      change: (v) => set("clip")(v === "on"),
+    }),
+  );
+  Object.assign(part, { paint, step, reset });
+  reset();
+  return part;
+}

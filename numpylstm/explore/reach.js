@@ -1,0 +1,194 @@
+// Part 3: how far does the gradient reach? Networks that have learnt nothing yet, on one scale.
+
+import { concatenate, map, matrix } from "./arrays.js";
+import { choice, draw_lines, fixed, log_axis, scientific, show, slider } from "./charts.js";
+import { normal, orthogonal, random_numbers, spectral_radius, uniform } from "./draws.js";
+import { lstm_forward, rnn_forward } from "./engine.js";
+import { norms_by_lag } from "./lag.js";
+
+const SIZES = { T: 120, B: 2, D: 8, H: 32, init_scale: 0.05 };
+const LINES = [
+  { key: "tanh", name: "RNN tanh", style: "rnn" },
+  { key: "relu", name: "RNN relu", style: "rnn dashed" },
+  { key: "sigmoid", name: "RNN sigmoid", style: "rnn dotted" },
+  { key: "lstm", name: "LSTM h", style: "lstm" },
+  { key: "cell", name: "LSTM c", style: "lstm dashed" },
+];
+
+// All that is random, drawn once: inputs, weights as the package draws them, square blocks with a
+// spectral radius of 1 (one for the RNN, four for the LSTM), and what the loss asks of the last state.
+function draw_networks(seed) {
+  const random = random_numbers(seed);
+  const { T, B, D, H, init_scale } = SIZES;
+  const weights = (columns) => uniform(random, D, columns, init_scale);
+  const biases = (columns) => uniform(random, 1, columns, init_scale);
+  const unit = (A) => {
+    const radius = spectral_radius(A);
+    return map((value) => value / radius, A);
+  };
+  const blocks = Array.from({ length: 5 }, () => unit(uniform(random, H, H, 1)));
+  const turns = Array.from({ length: 5 }, () => orthogonal(random, H));
+  return {
+    x: Array.from({ length: T }, () => normal(random, B, D)),
+    dhT: normal(random, B, H),
+    rnn: { Wx: weights(H), b: biases(H) },
+    lstm: { Wx: weights(4 * H), b: biases(4 * H) },
+    Wh: { random: blocks, orthogonal: turns },
+  };
+}
+
+// The weights of both networks with their recurrent blocks scaled, and the forget bias in b.
+function networks(drawn, { kind, radius, forget_bias }) {
+  const [first, ...four] = drawn.Wh[kind].map((W) => map((value) => radius * value, W));
+  const b = map((value) => value, drawn.lstm.b);
+  for (let k = SIZES.H; k < 2 * SIZES.H; k++) b.data[k] += forget_bias;
+  return {
+    rnn: [drawn.rnn.Wx, first, drawn.rnn.b],
+    lstm: [drawn.lstm.Wx, concatenate(four), b],
+  };
+}
+
+// |dL/dh_T-k| / |dL/dh_T| for k = 0 .. T; "cell" is the same of c.
+function reach(drawn, settings) {
+  const { rnn, lstm } = networks(drawn, settings);
+  const x = drawn.x.slice(0, settings.T);
+  const zeros = matrix(SIZES.B, SIZES.H);
+  const curves = {};
+  const relative = (norms) => norms.map((value) => value / curves.unit);
+  for (const activation of ["tanh", "relu", "sigmoid"]) {
+    const [, , cache] = rnn_forward(x, zeros, ...rnn, activation);
+    const [dh] = norms_by_lag("rnn", drawn.dhT, cache);
+    curves.unit = dh[0];
+    curves[activation] = relative(dh);
+  }
+  const [, , , cache] = lstm_forward(x, zeros, zeros, ...lstm);
+  const [dh, dc] = norms_by_lag("lstm", drawn.dhT, cache);
+  [curves.lstm, curves.cell] = [relative(dh), relative(dc)];
+  return curves;
+}
+
+// --- the part of the page -------------------------------------------------------------------------
+
+export function reach_part(root) {
+  const settings = { kind: "random", radius: 0.9, forget_bias: 0, T: 60, seed: 1 };
+  const $ = (selector) => root.querySelector(selector);
+  const [svg, rows] = [$("svg"), $("tbody")];
+  let drawn = draw_networks(settings.seed);
+  const part = { settings, lag: 30, curves: {}, networks: () => networks(drawn, settings) };
+  part.drawn = () => drawn;
+  part.paint = paint;
+  let lag_at = () => 0;
+
+  rows.innerHTML = LINES.map(
+    ({ key, name, style }) =>
+      `<tr><td><svg class="sample" viewBox="0 0 30 10" aria-hidden="true"><path class="line ${style}" d="M0 5H30"/></svg> ${name}</td>` +
+      `<td><output data-name="${key}"></output></td></tr>`,
+  ).join("");
+
+  function update() {
+    part.curves = reach(drawn, settings);
+    paint();
+  }
+
+  function paint() {
+    const { T } = settings;
+    part.lag = Math.max(0, Math.min(T, part.lag));
+    const step = T > 60 ? 20 : 10;
+    const ticks = [];
+    for (let k = 0; k <= T; k += step) ticks.push([k, k]);
+    lag_at = draw_lines(svg, {
+      x: { min: 0, max: T, ticks, label: "steps back from the loss" },
+      y: log_axis(-9, 3, 3),
+      lines: LINES.map(({ key, name, style }) => ({
+        name,
+        style,
+        points: part.curves[key].map((value, k) => [k, Math.log10(value)]),
+      })),
+      at: part.lag,
+      names: true,
+    });
+    for (const { key } of LINES) {
+      show($(`[data-name="${key}"]`), part.curves[key][part.lag], scientific);
+    }
+    $("[data-name=lag]").textContent = part.lag;
+    $("[data-name=verdict]").textContent = verdict(part.curves, part.lag);
+    svg.setAttribute("aria-valuemax", T);
+    svg.setAttribute("aria-valuenow", part.lag);
+    svg.setAttribute("aria-valuetext", `${part.lag} steps back: ${verdict(part.curves, part.lag)}`);
+  }
+
+  function point(lag) {
+    part.lag = lag;
+    paint();
+  }
+  svg.addEventListener("pointermove", (event) => point(Math.round(lag_at(event))));
+  svg.addEventListener("pointerdown", (event) => point(Math.round(lag_at(event))));
+  svg.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10, Home: -1e9, End: 1e9 };
+    if (!(event.key in move)) return;
+    event.preventDefault();
+    point(part.lag + move[event.key]);
+  });
+
+  const set = (name) => (value) => {
+    settings[name] = value;
+    update();
+  };
+  $(".controls").append(
+    choice({
+      name: "kind",
+      label: "Wh of both networks",
+      options: [
+        ["random", "random"],
+        ["orthogonal", "orthogonal"],
+      ],
+      value: settings.kind,
+      change: set("kind"),
+    }),
+    slider({
+      name: "radius",
+      label: "spectral radius of W<sub>h</sub>",
+      min: 0.3,
+      max: 1.5,
+      step: 0.01,
+      value: 0.9,
+      change: set("radius"),
+    }).box,
+    slider({
+      name: "forget_bias",
+      label: "forget bias of the LSTM",
+      min: -1,
+      max: 5,
+      step: 0.05,
+      value: 0,
+      change: set("forget_bias"),
+    }).box,
+    slider({
+      name: "T",
+      label: "steps T",
+      min: 10,
+      max: SIZES.T,
+      step: 1,
+      value: 60,
+      format: (v) => fixed(v, 0),
+      change: set("T"),
+    }).box,
+  );
+  $("button").addEventListener("click", () => {
+    settings.seed += 1;
+    drawn = draw_networks(settings.seed);
+    update();
+  });
+  update();
+  return part;
+}
+
+function verdict({ tanh, lstm }, lag) {
+  const ratio = lstm[lag] / tanh[lag];
+  if (lag === 0) return "Here the loss has just asked; all begin with 1.";
+  if (ratio > 1.5)
+    return `The LSTM's h receives ${scientific(ratio)} times as much as the RNN's (tanh).`;
+  if (ratio < 1 / 1.5)
+    return `The RNN's h (tanh) receives ${scientific(1 / ratio)} times as much as the LSTM's.`;
+  return "RNN (tanh) and LSTM receive about the same.";
+}

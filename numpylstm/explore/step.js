@@ -1,0 +1,241 @@
+// Part 1: one step of one cell with one unit, forwards and backwards.
+
+import { matrix } from "./arrays.js";
+import { choice, element, fixed, show, slider } from "./charts.js";
+import {
+  activation_derivative,
+  lstm_step_backward,
+  lstm_step_forward,
+  rnn_step_backward,
+  rnn_step_forward,
+  sigmoid,
+} from "./engine.js";
+
+const scalar = (value) => matrix(1, 1, Float64Array.of(value));
+const row = (values) => matrix(1, values.length, Float64Array.from(values));
+const sub = (letter, index) => (index ? `${letter}<sub>${index}</sub>` : letter);
+
+// The blocks of each cell: the name of what comes out, what it asks, and its nonlinearity.
+const BLOCKS = {
+  lstm: [
+    { name: "i", asks: "write?", curve: "sigmoid" },
+    { name: "f", asks: "keep?", curve: "sigmoid" },
+    { name: "g", asks: "what to write", curve: "tanh" },
+    { name: "o", asks: "show?", curve: "sigmoid" },
+  ],
+  rnn: [{ name: "h", asks: "the new state", curve: "tanh" }],
+};
+const START = {
+  lstm: { Wx: [0.8, -0.4, 1.2, 0.6], Wh: [0.5, 0.3, -0.7, -0.4], b: [0, 1, 0, 0.2] },
+  rnn: { Wx: [0.8], Wh: [0.9], b: [0.1] },
+};
+// What comes from outside: from below and from the past, and from the future.
+const OUTSIDE = {
+  x: ["x", 0.7],
+  h_prev: ["h_prev", -0.3],
+  c_prev: ["c_prev", 1.2],
+  dh: ["dh, from later", 1],
+  dc: ["dc, from later", 0.5],
+};
+// The equations under the gates, forwards and backwards: result, and how it is written.
+const EQUATIONS = {
+  lstm: {
+    forward: [
+      ["c", (v) => `f · c_prev + i · g = ${v("f")} · ${v("c_prev")} + ${v("i")} · ${v("g")}`],
+      ["h", (v) => `o · tanh c = ${v("o")} · ${v("tanh_c")}`],
+    ],
+    backward: [
+      [
+        "dc_total",
+        (v) => `dc + dh · o · (1 − tanh² c) = ${v("dc")} + ${v("dh")} · ${v("o")} · ${v("slope")}`,
+      ],
+      ["dc_prev", (v) => `dc_total · f = ${v("dc_total")} · ${v("f")}`],
+      ["dh_prev", () => "da @ Wh.T, through the four gates"],
+      ["dx", () => "da @ Wx.T"],
+    ],
+  },
+  rnn: {
+    forward: [["h", (v) => `tanh a = tanh ${v("a_h")}`]],
+    backward: [
+      ["da_h", (v) => `dh · (1 − h²) = ${v("dh")} · ${v("slope_h")}`],
+      ["dh_prev", (v) => `da · Wh = ${v("da_h")} · ${v("Wh_h")}`],
+      ["dx", (v) => `da · Wx = ${v("da_h")} · ${v("Wx_h")}`],
+    ],
+  },
+};
+
+// All numbers of one step by their names in reference.py, with the name of the block after those of a
+// weight: Wx_i, dWx_i. What c receives in all is dc_total; dc is what comes from the next step.
+function compute(cell, outside, weights) {
+  const [x, h_prev, c_prev, dh, dc] = Object.keys(OUTSIDE).map((name) => scalar(outside[name]));
+  const [Wx, Wh, b] = ["Wx", "Wh", "b"].map((name) => row(weights[name]));
+  let [numbers, gradients] = [{}, []];
+  if (cell === "lstm") {
+    const [, , cache] = lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b);
+    const [dx, dh_prev, dc_prev, ...rest] = lstm_step_backward(dh, dc, cache);
+    const inside = rest.pop();
+    numbers = { ...cache, ...inside, dx, dh_prev, dc_prev, dc_total: inside.dc };
+    gradients = rest;
+  } else {
+    const [h, cache] = rnn_step_forward(x, h_prev, Wx, Wh, b);
+    const [dx, dh_prev, ...rest] = rnn_step_backward(dh, cache);
+    numbers = { h, a_h: cache.a, da_h: rest.pop().da, dx, dh_prev };
+    gradients = rest;
+  }
+  const values = {};
+  for (const [name, { data }] of Object.entries(numbers)) values[name] = data[0];
+  Object.assign(values, outside);
+  BLOCKS[cell].forEach(({ name, curve }, block) => {
+    ["Wx", "Wh", "b"].forEach((key, k) => {
+      values[`${key}_${name}`] = weights[key][block];
+      values[`d${key}_${name}`] = gradients[k].data[block];
+    });
+    values[`slope_${name}`] = activation_derivative(scalar(values[name]), curve).data[0];
+  });
+  if (cell === "lstm") values.slope = 1 - values.tanh_c ** 2;
+  return values;
+}
+
+// --- the part of the page -------------------------------------------------------------------------
+
+export function step_part(root, reference) {
+  const $ = (selector) => root.querySelector(selector);
+  const part = { cell: "lstm", outside: {}, weights: structuredClone(START), values: {} };
+  for (const [name, [, value]] of Object.entries(OUTSIDE)) part.outside[name] = value;
+  part.paint = () => update(part, root);
+
+  function build() {
+    const { cell } = part;
+    const controls = Object.entries(OUTSIDE)
+      .filter(([name]) => cell === "lstm" || (!name.startsWith("c_") && name !== "dc"))
+      .map(([name, [label]]) => {
+        const change = (value) => {
+          part.outside[name] = value;
+          part.paint();
+        };
+        const value = part.outside[name];
+        return slider({ name, label, min: -2, max: 2, step: 0.05, value, change }).box;
+      });
+    $(".controls").replaceChildren(
+      choice({
+        name: "cell",
+        label: "Cell",
+        options: [
+          ["lstm", "LSTM"],
+          ["rnn", "vanilla RNN"],
+        ],
+        value: cell,
+        change: (value) => {
+          part.cell = value;
+          build();
+          $(`input[value=${value}]`).focus();
+        },
+      }),
+      ...controls,
+    );
+    $(".gates").replaceChildren(...BLOCKS[cell].map((block, k) => gate(part, block, k)));
+    $(".equations").replaceChildren(...["forward", "backward"].map((way) => lines(cell, way)));
+    for (const [language, text] of Object.entries(sources(cell, reference))) {
+      $(`[data-source=${language}]`).textContent = text;
+    }
+    part.paint();
+  }
+  build();
+  return part;
+}
+
+const output = (name) => `<output data-name="${name}"></output>`;
+
+// One block of the weights: its sliders, its curve, what comes out, and what flows back.
+function gate(part, { name, asks, curve }, k) {
+  const box = element("section", { class: "gate", "aria-label": name });
+  const f = curve === "tanh" ? "tanh" : "σ";
+  const slope = curve === "tanh" ? `1 − ${name}²` : `${name} (1 − ${name})`;
+  box.innerHTML = `
+    <h2><b>${name}</b> = ${f}(a${part.cell === "lstm" ? `<sub>${name}</sub>` : ""}) <span>${asks}</span></h2>
+    <svg viewBox="-5 ${curve === "tanh" ? "-1.15 10 2.3" : "-1.08 10 1.16"}" preserveAspectRatio="none" aria-hidden="true"></svg>
+    <dl><dt>a<span>, weighted sum</span></dt><dd>${output(`a_${name}`)}</dd>
+    <dt>${name}</dt><dd class="big">${output(name)}</dd><dt>slope<span>, ${slope}</span></dt><dd>${output(`slope_${name}`)}</dd></dl>
+    <dl class="back">${part.cell === "lstm" ? `<dt>d${name}</dt><dd>${output(`d${name}`)}</dd>` : ""}
+    <dt>da${part.cell === "lstm" ? `<sub>${name}</sub>` : ""}</dt><dd>${output(`da_${name}`)}</dd>
+    ${["dWx", "dWh", "db"].map((key) => `<dt>${key}</dt><dd>${output(`${key}_${name}`)}</dd>`).join("")}</dl>`;
+  const index = part.cell === "lstm" ? name : "";
+  const sliders = ["Wx", "Wh", "b"].map((key) => {
+    const change = (value) => {
+      part.weights[part.cell][key][k] = value;
+      part.paint();
+    };
+    const label = key === "b" ? sub("b", index) : sub(`W${key[1]}`, index);
+    const value = part.weights[part.cell][key][k];
+    const range = key === "b" ? 6 : 3;
+    return slider({
+      name: `${key}_${name}`,
+      label,
+      min: -range,
+      max: range,
+      step: 0.05,
+      value,
+      change,
+    }).box;
+  });
+  box.querySelector("h2").after(...sliders);
+  return box;
+}
+
+function lines(cell, way) {
+  const box = element("dl", { class: way === "backward" ? "back" : "" });
+  box.innerHTML = EQUATIONS[cell][way]
+    .map(
+      ([name]) =>
+        `<dt>${name}</dt><dd>= <span data-equation="${name}"></span> = <b>${output(name)}</b></dd>`,
+    )
+    .join("");
+  box.prepend(element("h2", {}, way === "forward" ? "Forwards" : "Backwards"));
+  return box;
+}
+
+function update(part, root) {
+  const { cell } = part;
+  part.values = compute(cell, part.outside, part.weights[cell]);
+  for (const made of root.querySelectorAll("[data-name]")) {
+    show(made, part.values[made.dataset.name]);
+  }
+  const value = (name) => {
+    const text = fixed(part.values[name], 2);
+    return part.values[name] < 0 ? `(${text})` : text;
+  };
+  for (const [name, write] of [...EQUATIONS[cell].forward, ...EQUATIONS[cell].backward]) {
+    root.querySelector(`[data-equation=${name}]`).textContent = write(value);
+  }
+  const pictures = root.querySelectorAll(".gate svg");
+  BLOCKS[cell].forEach(({ name, curve }, k) => {
+    const [a, y, slope] = [`a_${name}`, name, `slope_${name}`].map((key) => part.values[key]);
+    pictures[k].innerHTML = curve_with_tangent(curve, a, y, slope);
+  });
+}
+
+// The nonlinearity from -5 to 5, with the point of this step and its tangent.
+function curve_with_tangent(curve, a, y, slope) {
+  const f = curve === "tanh" ? Math.tanh : sigmoid;
+  let path = "";
+  for (let p = -5; p <= 5; p += 0.25) path += `${path ? "L" : "M"}${p} ${-f(p)}`;
+  const at = Math.max(-4.9, Math.min(4.9, a));
+  return (
+    `<path class="grid" d="M-5 0H5M0 -1.2V1.2"/><path class="curve" d="${path}"/>` +
+    `<path class="tangent" d="M${at - 1.6} ${-(y - 1.6 * slope)}L${at + 1.6} ${-(y + 1.6 * slope)}"/>` +
+    `<path class="point" d="M${at} ${-y}h0"/>`
+  );
+}
+
+function sources(cell, reference) {
+  const ways = {
+    lstm: { lstm_step_forward, lstm_step_backward },
+    rnn: { rnn_step_forward, rnn_step_backward },
+  };
+  return {
+    python: Object.keys(ways[cell])
+      .map((name) => reference[name])
+      .join("\n\n\n"),
+    javascript: Object.values(ways[cell]).join("\n\n"), // a function as text is its source
+  };
+}

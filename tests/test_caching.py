@@ -1,0 +1,94 @@
+"""The kernel cache: what goes wrong with it is never a fault of the program."""
+
+import errno
+import os
+import warnings
+from pathlib import Path
+
+import numba
+import numba.core.event as event
+import numpy as np
+import pytest
+
+from numpylstm.kernels import caching, compiling
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+
+
+def double(x):
+    for k in range(x.size):
+        x[k] *= 2
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """Where the kernels of a test are kept; nothing was said yet."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(caching, "_warned", False)
+    return tmp_path
+
+
+def compilations():
+    """Start the program anew, so to speak: how many functions the kernel has compiled."""
+    kernel = compiling.kernel(double)
+    x = np.array([1.5, 2.0])
+    with event.install_recorder("numba:compile") as recorder:
+        kernel(x)
+    assert x.tolist() == [3, 4]
+    return len(recorder.buffer) // 2  # a beginning and an end
+
+
+def test_the_second_start_compiles_nothing(folder):
+    assert compilations() == 1
+    assert compilations() == 0
+    assert {file.suffix for file in folder.rglob("*.nb?")} == {".nbi", ".nbc"}
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"x" * 99])
+def test_a_damaged_file_is_replaced(folder, suffix, damage):
+    assert compilations() == 1
+    (file,) = folder.rglob(f"*{suffix}")
+    file.write_bytes(damage(file.read_bytes()))
+    assert compilations() == 1
+    assert compilations() == 0
+
+
+def warned(reason):
+    """Compile twice: it works, and one warning gives the reason."""
+    with pytest.warns(RuntimeWarning, match=f"cannot be kept on disk .*{reason}") as seen:
+        assert compilations() == 1
+    assert len(seen) == 1
+    with warnings.catch_warnings(action="error"):
+        assert compilations() == 1
+
+
+def test_a_full_disk(monkeypatch):
+    def full(self, name, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", full)
+    warned("No space left")
+
+
+@pytest.mark.parametrize("locators", ["ZipCacheLocator", "no.such.Locator", "Nonsense"])
+def test_no_place(monkeypatch, locators):
+    if not hasattr(numba.config, "CACHE_LOCATOR_CLASSES"):
+        pytest.skip("this Numba knows no such setting")
+    monkeypatch.setattr(numba.config, "CACHE_LOCATOR_CLASSES", locators)
+    warned("[Ll]ocator")
+
+
+def test_a_home_that_is_not_known(monkeypatch, folder):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.chdir(folder)
+    warned("the home folder is not known")
+    assert not Path("~").exists()
+
+
+def test_another_form_of_numbas_cache(monkeypatch):
+    monkeypatch.delattr("numba.core.caching.FunctionCache")
+    warned("FunctionCache")

@@ -1,0 +1,144 @@
+"""The doctor and mistakes of one line: named by their line, or not at all."""
+
+import re
+
+import numpy as np
+import pytest
+from one_line_mistakes import MISTAKES, patient
+
+from numpylstm import doctor, reference
+from numpylstm.doctor import lines, variants
+
+BY_LINE = {"line", "dh_next", "dc_next"}
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_the_networks_of_somebody_else_are_healthy(cell):
+    assert doctor.examine(*patient(cell)).healthy
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_named_by_its_line(name):
+    mistake = MISTAKES[name]
+    finding, *others = doctor.examine(*patient(mistake.cell, mistake)).findings
+    first, *_ = str(finding).splitlines()
+    assert finding.kind in BY_LINE
+    assert any(re.search(rf"\b{symbol}\b", first) for symbol in mistake.names), first
+    assert others == []
+
+
+def test_there_are_thirty():
+    assert len(MISTAKES) == 30
+
+
+def renamed(f, backward, arrays, fixed):
+    """The same examination with names that say nothing."""
+    names = dict(zip([*arrays, *fixed], "PQRSTUVWXYZ", strict=False))
+    back = {new: old for old, new in names.items()}
+
+    def old(a):
+        return {back[name]: array for name, array in a.items()}
+
+    return (
+        lambda a: f(old(a)),
+        lambda a: {names[name]: g for name, g in backward(old(a)).items()},
+        {names[name]: array for name, array in arrays.items()},
+        {names[name]: array for name, array in fixed.items()},
+    )
+
+
+@pytest.mark.parametrize("name", ["forget for input gate", "dcT ignored", "dWh transposed"])
+def test_arrays_of_other_names_are_known_by_their_shapes(name):
+    mistake = MISTAKES[name]
+    (finding,) = doctor.examine(*renamed(*patient(mistake.cell, mistake))).findings
+    assert any(symbol in finding.sentence for symbol in mistake.names)
+
+
+def test_finished_gradients_are_enough():
+    mistake = MISTAKES["the output gate forgotten in dc"]
+    f, backward, arrays, fixed = patient("lstm", mistake)
+    (finding,) = doctor.examine(f, backward(arrays | fixed), arrays, fixed).findings
+    assert finding.sentence == (
+        "dc: the factor o is missing; it must be dc = dc + dh * o * (1 - tanh_c * tanh_c)."
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_the_slope_of_each_nonlinearity(activation, rng):
+    _, _, arrays, fixed = patient("rnn")
+
+    def forward(a):
+        return reference.rnn_forward(*(a[name] for name in arrays), activation)
+
+    def loss(a):
+        hs, hT, _ = forward(a)
+        return (a["dhs"] * hs).sum() + (a["dhT"] * hT).sum()
+
+    def wrong(a):  # the slope of tanh, whatever the nonlinearity
+        *_, cache = forward(a)
+        cache = cache._replace(activation="tanh")
+        return dict(zip(arrays, reference.rnn_backward(a["dhs"], a["dhT"], cache), strict=True))
+
+    (finding,) = doctor.examine(loss, wrong, arrays, fixed).findings
+    assert re.search(r"\bda\b|cannot tell", finding.sentence)
+
+
+def test_a_step_alone_is_known_too(rng):
+    arrays = {"x": (3, 4), "h_prev": (3, 6), "c_prev": (3, 6), "Wx": (4, 24), "Wh": (6, 24),
+              "b": (24,)}  # fmt: skip
+    arrays = {name: rng.standard_normal(shape) for name, shape in arrays.items()}
+    fixed = {name: rng.standard_normal((3, 6)) for name in ("dh", "dc")}
+
+    def f(a):
+        h, c, _ = reference.lstm_step_forward(*(a[name] for name in arrays))
+        return (a["dh"] * h).sum() + (a["dc"] * c).sum()
+
+    def wrong(a):
+        *_, cache = reference.lstm_step_forward(*(a[name] for name in arrays))
+        results = reference.lstm_step_backward(a["dh"], 0 * a["dc"], cache)
+        return dict(zip(arrays, results, strict=True))
+
+    (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
+    assert finding.kind == "dc_next"
+    assert finding.sentence.startswith("dc: the term dc is missing")
+
+
+def test_two_mistakes_are_not_taken_for_one():
+    one, two = MISTAKES["forget for input gate"], MISTAKES["a minus in dx"]
+    f, first, arrays, fixed = patient("lstm", one)
+    _, second, *_ = patient("lstm", two)
+    (finding,) = doctor.examine(
+        f, lambda a: first(a) | {"x": second(a)["x"]}, arrays, fixed
+    ).findings
+    assert finding.kind not in BY_LINE
+
+
+def test_a_function_is_read_as_simple_lines(rng):
+    layer = lines.Layer("lstm", True, ())
+    texts = [str(line) for line in lines.text(layer).lines]
+    assert "da_f = df * f * (1 - f)" in texts
+    of_loop = [str(line) for line in lines.text(lines.Layer("lstm", False, ())).lines]
+    assert "dh = dhs[t] + dh" in of_loop
+    assert "dWx += dWx_t" in of_loop
+    relu = lines.Layer("rnn", True, (("activation", "relu"),))
+    assert "da = dh * np.sign(h.real)" in map(str, lines.text(relu).lines)
+
+
+def test_every_line_of_a_step_is_exchanged_in_many_ways():
+    text = lines.text(lines.Layer("lstm", True, ()))
+    counts = {str(line): len(variants.variants(text, line)) for line in text.lines}
+    assert (
+        min(counts[line] for line in counts if not line.startswith(("i ", "f ", "g ", "o "))) > 40
+    )
+    assert sum(counts.values()) > 1000
+
+
+@pytest.mark.parametrize("layer", list(lines.layers()), ids=str)
+def test_the_text_computes_what_the_function_computes(layer, rng):
+    sample = {name: rng.standard_normal(s) for name, s in layer.shapes(variants.SIZES).items()}
+    _, arguments = layer.run(sample)
+    text = lines.text(layer)
+    line = text.lines[-1]
+    same = text.exchanged(line, f"{line.target} {line.sign} {line.expression}")
+    for mine, right in zip(same(*arguments), layer.function("backward")(*arguments), strict=True):
+        np.testing.assert_array_equal(mine, right)

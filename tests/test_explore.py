@@ -1,0 +1,78 @@
+"""The page as a file: it is whole by itself, in the colours of the figures, and light."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from numpylstm import explore
+from numpylstm.explore.__main__ import main
+from numpylstm.explore.train import depth, in_quotes, nested
+from numpylstm.plots import style
+
+PAGE = explore.page()
+
+
+def test_nothing_is_loaded_from_anywhere():
+    assert not re.search(r"https?://|\bimport\b.*\bfrom\b|\bsrc=|url\(|@import|fetch\(", PAGE)
+    assert re.findall(r"<link [^>]*>", PAGE) == ['<link rel="icon" href="data:,">']
+
+
+def test_every_module_is_in_the_page():
+    modules = {path.stem for path in explore.FOLDER.glob("*.js")}
+    assert modules == set(explore.MODULES)
+    for name in modules:
+        assert f"const {name}_module = (" in PAGE
+
+
+def test_the_textbook_is_quoted_without_its_docstrings():
+    data = json.loads(re.search(r'id="data">(.*?)</script>', PAGE, re.S)[1])
+    assert data["reference"]["lstm_step_backward"].count('"""') == 0
+    assert "dc_prev = dc * f" in data["reference"]["lstm_step_backward"]
+
+
+@pytest.mark.parametrize(
+    "source", ['import a from "./b.js";', "export default 1;", 'import { a as b } from "./c.js";']
+)
+def test_a_module_of_another_form_is_refused(source):
+    with pytest.raises(ValueError, match=r"m\.js imports or exports in a way"):
+        explore._as_function("m", source)
+
+
+def test_the_colours_are_those_of_the_figures():
+    css = (explore.FOLDER / "page.css").read_text(encoding="utf-8")
+    light = dict(re.findall(r"--(\w+): light-dark\((#\w+),", css))
+    names = {"rnn": style.BLUE, "lstm": style.ORANGE}
+    assert {name: light[name] for name in names} == {n: c.lower() for n, c in names.items()}
+    charts = (explore.FOLDER / "charts.js").read_text(encoding="utf-8")
+    assert f'["{style.SKY[1:].lower()}", "{style.YELLOW[1:].lower()}"]' in charts
+
+
+def test_the_stored_models_are_small_and_sound():
+    path = explore.FOLDER / "models.json"
+    assert path.stat().st_size <= 200_000
+    for model in json.loads(path.read_text(encoding="utf-8")).values():
+        assert 0 <= model["unit"] < model["parameters"]["lstm.0.Wh"]["shape"][0]
+        for array in model["parameters"].values():
+            values = np.frombuffer(base64.b64decode(array["float16"]), "<f2")
+            assert values.size == np.prod(array["shape"])
+            assert np.isfinite(values).all()
+
+
+def test_what_the_cells_are_held_against():
+    text = nested(300, np.random.default_rng(0))
+    for d, character, after in zip(depth(text), text, text[1:], strict=False):
+        assert (d == 0 and character == ")") == (after == "\n")
+    assert depth('(("(")') == [1, 2, 2, 2, 2, 1]
+    assert in_quotes('a"b"') == [False, True, True, False]
+    assert in_quotes('"\n\nb') == [True, True, False, False]
+
+
+def test_the_command(tmp_path, capsys):
+    path = tmp_path / "cell.html"
+    assert main([str(path)]) == 0
+    assert path.read_text(encoding="utf-8") == PAGE
+    assert main([str(tmp_path / "missing" / "cell.html")]) == 2
+    assert "cannot write" in capsys.readouterr().err

@@ -1,0 +1,82 @@
+"""Where Numba or LLVM is not as expected, NumPy computes the same, and nothing stops."""
+
+import os
+import subprocess
+import sys
+
+import numba
+import pytest
+
+pytestmark = [
+    pytest.mark.big,
+    pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled"),
+]
+
+WORK = """
+import warnings
+import numpy as np
+
+{damage}
+
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    import numpylstm as nl
+
+    def trained(impl, **options):
+        options = {{"dtype": "float64", "dropout": 0.3, "impl": impl, "rng": 0}} | options
+        model = nl.LanguageModel(11, 6, 2, **options)
+        parameters, state = model.parameters(), model.zero_state(3)
+        rng = np.random.default_rng(0)
+        for momentum in (0.0, 0.9):
+            optimizer = nl.SGD(parameters, lr=0.5, momentum=momentum)
+            for _ in range(2):
+                x, y = rng.integers(0, 11, (2, 4, 3))
+                optimizer.zero_grad()
+                loss, state = model.forward(x, y, state)
+                model.backward()
+                nl.clip_by_global_norm(parameters, 0.1)
+                optimizer.step()
+        perplexity = nl.evaluate(model, rng.integers(0, 11, 99)).perplexity
+        return model.state_dict(), (loss, perplexity), nl.generate(model, [1], 40, rng=5)
+
+    for options in ({{"cell": "lstm"}}, {{"cell": "rnn"}}, {{"tied": True}}):
+        fast, plain = trained("fast", **options), trained("reference", **options)
+        for path in fast[0]:
+            np.testing.assert_allclose(fast[0][path], plain[0][path], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(fast[1], plain[1], rtol=1e-10)
+        np.testing.assert_array_equal(fast[2], plain[2])
+print(*(warning.message for warning in seen), sep="\\n")
+"""
+
+BROKEN = {
+    "no Numba": "import sys; sys.modules['numba'] = None",
+    "an intrinsic in its old form": (
+        "import numba.extending\ndef refuse(build): raise TypeError('no longer a decorator')\n"
+        "numba.extending.intrinsic = refuse"
+    ),
+    "no views": "import numba.np.arrayobj; del numba.np.arrayobj.populate_array",
+    "no calls by name": "import numba.core.cgutils as c; del c.get_or_insert_function",
+    "no null for meminfo": "import numba.core.cgutils as c; del c.get_null_value",
+    "no symbols": "import llvmlite.binding as b; del b.add_symbol",
+    "no features": "import llvmlite.binding as b; del b.get_host_cpu_features",
+}
+
+
+def output_of(damage, cache):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache}
+    done = subprocess.run(
+        [sys.executable, "-c", WORK.format(damage=damage)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("damage", BROKEN.values(), ids=BROKEN)
+def test_numpy_takes_over(damage, tmp_path):
+    (line,) = output_of(damage, str(tmp_path))
+    assert line.startswith("the compiled kernels do not work here (")
+
+
+def test_with_kernels_nothing_is_said(tmp_path):
+    assert output_of("", str(tmp_path)) == [""]

@@ -1,0 +1,212 @@
+"""Threads: any number may call, any kind of child process works, and no bit depends on it."""
+
+import copy
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm.kernels import threads
+from numpylstm.kernels.threads import PROCESSORS, share_out
+from numpylstm.pace import PRICE, ROUNDS, Pace
+
+STREAMS, STEPS, V = 8, 6, 300
+
+
+def model_and_text():
+    """Large enough for its products to be shared."""
+    ids = np.random.default_rng(1).integers(0, V, (STEPS + 1, STREAMS))
+    return nl.LanguageModel(V, 90, 2, rng=0), ids[:-1], ids[1:]
+
+
+def gradients(model, x, y):
+    """Loss and gradients of one window, as bytes."""
+    model = copy.deepcopy(model)
+    loss, _ = model.forward(x, y, model.zero_state(STREAMS))
+    model.backward()
+    return np.float64(loss).tobytes() + b"".join(
+        p.grad.tobytes() for p in model.parameters().values()
+    )
+
+
+# --- sharing out -------------------------------------------------------------------------------
+
+
+def test_every_part_is_done_once():
+    done = []
+    for shares in range(1, 9):
+        done.clear()
+        share_out(done.append, shares)
+        assert sorted(done) == list(range(shares))
+
+
+def test_an_error_in_a_part_arrives_when_all_parts_have_ended():
+    done = []
+
+    def part(share):
+        if share == 1:
+            raise KeyError("part 1")
+        done.append(share)
+
+    with pytest.raises(KeyError, match="part 1"):
+        share_out(part, 4)
+    assert sorted(done) == [0, 2, 3]
+
+
+def test_without_threads_the_caller_does_everything(monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads, "_helpers", [])
+    monkeypatch.setattr(threads.Thread, "start", refused)
+    done = []
+    share_out(done.append, 5)
+    assert sorted(done) == list(range(5))
+
+
+def test_the_number_of_threads_is_checked():
+    for number in (0, PROCESSORS + 1):
+        with pytest.raises(ValueError, match="set_num_threads: number must be from 1 to"):
+            nl.set_num_threads(number)
+    assert nl.get_num_threads() == PROCESSORS
+
+
+def test_a_number_that_was_set_is_not_changed():
+    try:
+        nl.set_num_threads(1)
+        with threads.at_most(PROCESSORS):
+            assert nl.get_num_threads() == 1
+        assert threads.in_words() == "1 thread"
+    finally:
+        nl.set_num_threads(None)
+
+
+# --- whoever calls ------------------------------------------------------------------------------
+
+
+@pytest.mark.big
+def test_many_threads_may_call_at_once():
+    model, x, y = model_and_text()
+    alone = gradients(model, x, y)
+    with ThreadPoolExecutor(5) as pool:
+        together = list(pool.map(lambda _: gradients(model, x, y), range(40)))
+    assert set(together) == {alone}
+
+
+@pytest.mark.big
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_child_processes_work_whatever_the_parent_did_before(method):
+    model, x, y = model_and_text()
+    alone = gradients(model, x, y)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        children = [pool.apply_async(gradients, (model, x, y)) for _ in range(4)]
+        assert {child.get(timeout=300) for child in children} == {alone}
+
+
+@pytest.mark.big
+def test_joblib():
+    joblib = pytest.importorskip("joblib")
+    model, x, y = model_and_text()
+    alone = gradients(model, x, y)
+    for backend in ("threading", "loky"):
+        call = joblib.delayed(gradients)
+        together = joblib.Parallel(2, backend)(call(model, x, y) for _ in range(4))
+        assert set(together) == {alone}, backend
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+def test_a_model_is_copied_and_pickled(cell, impl):
+    model = nl.LanguageModel(11, 6, 2, cell=cell, impl=impl, dropout=0.5, rng=0)
+    x, y = np.random.default_rng(0).integers(0, 11, (2, 5, 3))
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]  # noqa: S301
+    losses = [m.forward(x, y, m.zero_state(3))[0] for m in (model, *copies)]
+    assert losses[0] == losses[1] == losses[2]
+    assert all(c.encoder.recurrent.f is model.encoder.recurrent.f for c in copies)
+
+
+def test_nothing_changes_for_other_libraries():
+    code = (
+        "import os, numba, numpy as np\n"
+        "before = dict(os.environ), numba.config.THREADING_LAYER\n"
+        "import numpylstm as nl\n"
+        "from numpylstm import functional\n"
+        "a = np.ones((120, 120))\n"
+        "functional.linear_forward(a, a, a[0])\n"
+        "assert before == (dict(os.environ), numba.config.THREADING_LAYER)\n"
+        "try: print(numba.threading_layer())\n"
+        "except ValueError as error: assert 'not initialized' in str(error), error\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+# --- a run picks the number ---------------------------------------------------------------------
+
+
+class Machine:
+    """A machine whose steps take as long as it is told, for each number of threads."""
+
+    def __init__(self, processors, seconds):
+        self.now, self.seconds, self.used = 0.0, seconds, []
+        self.pace = Pace(processors, clock=lambda: self.now)
+
+    def run(self, steps):
+        """Make steps; the seconds that they took."""
+        began = self.now
+        for _ in range(steps):
+            with self.pace.step():
+                self.used.append(nl.get_num_threads())
+                self.now += self.seconds[self.used[-1]]
+        return self.now - began
+
+
+def test_a_run_finds_the_fastest_number_and_follows_the_machine():
+    machine = Machine(2, {1: 1.0, 2: 0.5})
+    machine.run(1 + 2 * ROUNDS)
+    assert machine.used.count(1) == ROUNDS
+    assert machine.pace.number == 2
+    machine.seconds = {1: 1.0, 2: 1.5}  # another program begins
+    machine.run(round(ROUNDS / PRICE))
+    assert machine.pace.number == 1
+    machine.seconds = {1: 1.0, 2: 0.5}
+    machine.run(round(ROUNDS / PRICE))
+    assert machine.pace.number == 2
+
+
+def test_many_processors_are_reached_by_halves():
+    machine = Machine(12, {12: 9.0, 6: 5.0, 3: 2.0, 1: 4.0, 2: 3.0})
+    machine.run(5_000)
+    assert machine.pace.number == 3
+
+
+@pytest.mark.parametrize("slow", [1, 2])
+def test_trials_cost_two_per_cent(slow):
+    machine = Machine(2, {slow: 1.0, 3 - slow: 0.6})
+    machine.run(1 + 2 * ROUNDS)
+    assert machine.run(3_000) < 3_000 * 0.6 * (1 + 1.1 * PRICE)
+
+
+def test_one_long_step_decides_nothing():
+    machine = Machine(2, {1: 1.0, 2: 0.9})
+    machine.run(2)
+    with machine.pace.step():
+        machine.now += 100  # the machine slept
+    machine.run(2 * ROUNDS)
+    assert machine.pace.number == 2
+
+
+def test_one_processor_leaves_no_choice():
+    machine = Machine(1, {1: 1.0})
+    machine.run(500)
+    assert set(machine.used) == {1}
