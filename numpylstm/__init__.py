@@ -22,7 +22,9 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if importlib.util.find_spec(f"{__name__}.{name}"):
             return importlib.import_module(f"{__name__}.{name}")
-        return getattr(importlib.import_module(f"{__name__}.public"), name)
+        value = getattr(importlib.import_module(f"{__name__}.public"), name)
+        globals()[name] = value  # so that it is looked for once
+        return value
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__getattr__("__all__")})

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Shape = tuple[int | str, ...]
+LARGEST_SIZE = 500_000_000  # a matrix (H, 4H) still has a number of bytes that fits 64 bits
 
 
 class NotFinite(ValueError):
@@ -91,14 +92,21 @@ def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> None:
     TypeError, ValueError
         As `check_array`, for the first array that does not fit.
     """
-    if set(map(type, arrays)) != {np.ndarray}:
-        for argument, array in zip(arguments, arrays, strict=True):
-            check_plain(where, argument.split()[0], array)
-    first = arrays[0].dtype
-    dtypes = [array.dtype for array in arrays if array.dtype is not first]
-    if dtypes:
-        dtypes = [array.dtype for array in arrays]
-    _check_together(where, arguments, first, tuple(dtypes), *[array.shape for array in arrays])
+    try:
+        facts = (
+            arguments, *map(type, arrays), *[array.dtype for array in arrays],
+            *[array.shape for array in arrays],
+        )  # fmt: skip
+        if facts in _FITTING:  # a model asks the same few questions at every step
+            return
+    except (AttributeError, TypeError):  # no arrays: the first gets its sentence below
+        facts = ()
+    for argument, array in zip(arguments, arrays, strict=True):
+        check_plain(where, argument.split()[0], array)
+    _check_together(where, arguments, arrays)
+    if len(_FITTING) >= 1024:
+        _FITTING.clear()
+    _FITTING.add(facts)
 
 
 def check_ids(
@@ -134,10 +142,12 @@ def check_ids(
     ValueError
         If it has another shape, no elements, or an id out of range (the first one is named).
     """
-    check_plain(where, name, ids)
+    if type(ids) is not np.ndarray:
+        check_plain(where, name, ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
-    _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
+    if shape is not None or not ids.size:
+        _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
     native = np.array(ids, np.int64, order="C")
     unsigned = native.view(np.uint64)  # a negative id is a very large one there
     if unsigned.item(unsigned.argmax()) >= size:  # NumPy finds where sooner than how large
@@ -230,16 +240,20 @@ def check_dtype(where: str, dtype: Any) -> None:
     """Raise unless `dtype` means float32 or float64, in the machine's own byte order."""
     try:
         known = np.dtype(dtype) in FLOATS
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise TypeError(f"{where}: dtype must be float32 or float64; {error}") from error
     if not known:
         raise ValueError(f"{where}: dtype must be float32 or float64, got {np.dtype(dtype)}")
 
 
 def check_sizes(where: str, **sizes: Any) -> None:
-    """Raise unless every size is a whole number from 1."""
+    """Raise unless every size is a whole number from 1, and one that an array can have."""
     for name, size in sizes.items():
         check_whole(where, name, size)
+        if size > LARGEST_SIZE:
+            raise ValueError(
+                f"{where}: {name} must be at most {LARGEST_SIZE:,}, got {size}; it fits no memory"
+            )
 
 
 def check_weights(
@@ -292,20 +306,15 @@ def _check_shape(
     raise ValueError(f"{where}: {name} must have shape {spelled}, got {got}{because}")
 
 
-@functools.lru_cache(maxsize=1024)
-def _check_together(
-    where: str,
-    arguments: tuple[str, ...],
-    first: "np.dtype[Any]",
-    dtypes: "tuple[np.dtype[Any], ...]",
-    *shapes: tuple[int, ...],
-) -> None:
-    """As `check_arrays`; `dtypes` are empty if all are the first."""
+_FITTING: set[tuple[Any, ...]] = set()
+"""Arguments of `check_arrays` with the types, dtypes and shapes of arrays that fitted them."""
+
+
+def _check_together(where: str, arguments: tuple[str, ...], arrays: tuple[Any, ...]) -> None:
     sizes: dict[str, int] = {}  # what a letter stands for
     fixed_by: dict[str, str] = {}
-    for argument, dtype, got in zip(
-        arguments, dtypes or (first,) * len(shapes), shapes, strict=True
-    ):
+    for argument, array in zip(arguments, arrays, strict=True):
+        got = array.shape
         name, *axes = argument.split()
         factors = [int(axis[:-1] or 1) for axis in axes]
         letters = [axis[-1] for axis in axes]
@@ -313,9 +322,9 @@ def _check_together(
             factor * sizes[letter] if letter in sizes else axis
             for axis, factor, letter in zip(axes, factors, letters, strict=True)
         )
-        expected = first if fixed_by else None
+        expected = arrays[0].dtype if fixed_by else None
         because = _because(name, letters, fixed_by)
-        _check_one(where, name, dtype, got, shape, expected, because)
+        _check_one(where, name, array.dtype, got, shape, expected, because)
         for size, factor, letter in zip(got, factors, letters, strict=True):
             if size % factor:
                 raise ValueError(

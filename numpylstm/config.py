@@ -150,8 +150,10 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     TypeError
         If no cell has an option of that name.
     """
-    if cell not in CELLS:
+    if not (isinstance(cell, str) and cell in CELLS):
         raise ConfigError("cell", f"must be {either(CELLS)}, got {cell!r}")
+    if not isinstance(given, Mapping):
+        raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
     options = CELLS[cell].options
     for name, value in given.items():
         owners = [other for other in CELLS.values() if name in other.options]
@@ -159,7 +161,9 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(f"{name!r} is not an option of any cell; got {value!r}")
         if name in options:
             check_option(name, options[name], value)
-        elif value != owners[0].options[name].default:
+        elif not (
+            isinstance(value, str | int | float) and value == owners[0].options[name].default
+        ):
             raise ConfigError(
                 name,
                 f"must be left out, got {value!r}; it is a setting of "
@@ -171,7 +175,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def check_option(name: str, option: Option, value: Any) -> None:
     """Hold the value of a cell's option against its record."""
     if option.choices is not None:
-        if value not in option.choices:
+        if not (isinstance(value, str) and value in option.choices):
             raise ConfigError(name, f"must be {either(option.choices)}, got {value!r}")
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(name, f"must be of type float, got {value!r}")

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.checks import any_array, check_ids, check_plain
+from numpylstm.checks import any_array, check_flag, check_ids, check_plain
 from numpylstm.text import (
     EOS,
     HELD_OUT,
@@ -530,12 +530,13 @@ def _count_windows(
     for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
         if _integer(where, name, value) < 1:
             raise ValueError(f"{where}: {name} must be at least 1, got {value}")
+    check_flag(where, "keep_last", keep_last)
     targets = _integer(where, "num_tokens", num_tokens) // batch_size - 1  # in each stream
     shortest = 1 if keep_last else num_steps
     if targets < shortest:
         raise ValueError(
-            f"{where}: {batch_size} streams with a window of {shortest} need at least "
-            f"{batch_size * (shortest + 1)} tokens, got {num_tokens}; take a longer text or fewer "
-            f"streams"
+            f"{where}: {batch_size} streams (batch_size) with a window of {shortest} need at "
+            f"least {batch_size * (shortest + 1)} tokens, got {num_tokens}; take a longer text or "
+            f"fewer streams"
         )
     return (targets + num_steps - 1) // num_steps if keep_last else targets // num_steps

@@ -162,6 +162,7 @@ def tutorial_protocol(
     check_whole(where, "warm_up", warm_up, 0, num_windows - 1)
     check_whole(where, "shown", shown, 0, num_windows - 1)
     ids = any_array(where, "ids", ids)
+    check_ids(where, "ids", ids, model.vocab_size, ("N",))
     needed = batch_size * (num_windows * num_steps + 1)
     if len(ids) < needed:
         raise ValueError(

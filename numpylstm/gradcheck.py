@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import any_array, check_number, check_plain
+from numpylstm.checks import any_array, check_number, check_plain, generator
 
 Arrays = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], Any]
@@ -224,6 +224,7 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
     -------
     slopes : dict of name -> array of the same shape
     """
+    _check_step("central_difference", step)
     return _along_every_entry(METHODS["central"], f, arrays, step=step)
 
 
@@ -247,7 +248,14 @@ def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDAr
     TypeError
         If the function returns a real number: it has thrown the imaginary part away.
     """
+    _check_step("complex_step", step)
     return _along_every_entry(METHODS["complex"], f, arrays, step=step)
+
+
+def _check_step(where: str, step: Any) -> None:
+    check_number(where, "step", step)
+    if not 0 < step < np.inf:
+        raise ValueError(f"{where}: step must be positive and finite, got {step}")
 
 
 def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
@@ -367,7 +375,7 @@ def check(
     True
     """
     for argument, value, choices in (("method", method, METHODS), ("along", along, ALONG)):
-        if value not in choices:
+        if not (isinstance(value, str) and value in choices):
             raise ValueError(
                 f"check: {argument} must be one of {', '.join(choices)}; got {value!r}"
             )
@@ -429,7 +437,7 @@ def _along_directions(
     rng: np.random.Generator | int,
 ) -> Iterator[Entry]:
     """An entry for each group of arrays: the claimed and the measured slope along a direction."""
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     point = _point(arrays, method)
     for name, paths in groups.items():
         u = {path: rng.standard_normal(np.shape(arrays[path])) for path in paths}

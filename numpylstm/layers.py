@@ -140,6 +140,8 @@ class Parameter:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
         gradient, data = self._gradient, self.data
         because = "data was replaced after the gradient was computed"
+        if type(data) is not np.ndarray:
+            check_plain(self.name, "data", data)
         if type(gradient) is np.ndarray:
             if gradient.shape != data.shape or gradient.dtype is not data.dtype:
                 check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
@@ -254,6 +256,7 @@ class Embedding(Layer):
 
     def forward(self, ids: Array, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); returns (T, B, D)."""
+        check_flag("Embedding.forward", "training", training)
         x, cache = self.f.embedding_forward(ids, self.W.data)
         if training:
             self.pending = cache
@@ -262,6 +265,8 @@ class Embedding(Layer):
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
         cache = consume(self)
+        shape = (*cache.ids.shape, self.W.data.shape[1])
+        check_array("Embedding.backward", "dx", dx, shape, self.W.data.dtype, "it has that of x")
         if not self.W.trainable:
             return
         if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
@@ -284,7 +289,7 @@ class Dropout(Layer):
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        check_number("Dropout", "p", p)
+        check_number("layer", "dropout", p)
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
@@ -294,6 +299,7 @@ class Dropout(Layer):
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; the identity otherwise."""
+        check_flag("Dropout.forward", "training", training)
         check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
         if not training:
             return x
@@ -349,6 +355,7 @@ class Linear(Layer):
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Scores (T, B, output_size) for x (T, B, input_size)."""
+        check_flag("Linear.forward", "training", training)
         W = self.W.data.T if self.tied else self.W.data
         check_array("Linear.forward", "x", x, ("T", "B", len(W)), W.dtype, "D is fixed by W")
         y, cache = self.f.linear_forward(x, W, self.b.data)
@@ -409,6 +416,7 @@ class RecurrentStack(Layer):
             self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
         )  # fmt: skip
+        check_dtype(self.cell.title, dtype)
         rng = generator(rng)
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
@@ -469,6 +477,7 @@ class RecurrentStack(Layer):
             The state after the window.
         """
         where = f"{self.cell.title}.forward"
+        check_flag(where, "training", training)
         D = self.layers[0][0].data.shape[0]
         check_array(where, "x", x, ("T", "B", D), self.dtype, "D is fixed by Wx")
         check_finite(where, "x", x)
@@ -629,6 +638,7 @@ class SequenceCrossEntropy(Layer):
         self, logits: Array, targets: Array, weights: Array | None = None, training: bool = True
     ) -> float:
         """The loss of logits (T, B, V) against targets (T, B), in nats."""
+        check_flag("SequenceCrossEntropy.forward", "training", training)
         loss, cache = self._forward(logits, targets, weights)
         if training:
             self.pending = cache

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import gradcheck, reference
 from numpylstm.cells import State, examples
+from numpylstm.checks import check_array, check_ids, generator
 from numpylstm.gradcheck import Report
 from numpylstm.models import LanguageModel, Window, language_model_forward
 
@@ -60,6 +61,24 @@ def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator
     """A state that hides no mistake, as zeros would: U(-0.5, 0.5), float64."""
     zeros = model.zero_state(batch_size)
     return type(zeros)(*(rng.uniform(-0.5, 0.5, part.shape) for part in zeros))
+
+
+def _start(
+    where: str, model: LanguageModel, x: Array, y: Array, state: Any, rng: np.random.Generator
+) -> State:
+    """The state to begin with, random if there is none; all that came has been looked at."""
+    check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
+    check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
+    if state is None:
+        return random_state(model, x.shape[1], rng)
+    recurrent = model.encoder.recurrent
+    own = state
+    if isinstance(state, recurrent.cell.State):  # float64 will do, whatever the model has
+        for field, array in zip(state._fields, state, strict=True):
+            check_array(where, f"state.{field}", array, ("L", "B", "H"))
+        own = type(state)(*(array.astype(recurrent.dtype) for array in state))
+    recurrent.check_state(where, "state", own, x.shape[1])
+    return state
 
 
 def check_model(
@@ -107,8 +126,8 @@ def check_model(
     >>> check_model(model, ids[:-1], ids[1:]).passed
     True
     """
-    rng = np.random.default_rng(rng)
-    state = random_state(model, x.shape[1], rng) if state is None else state
+    rng = generator(rng)
+    state = _start("check_model", model, x, y, state, rng)
     arrays, gradients, masks = pass_of_copy(model, x, y, state, np.float64)
     window = Window(x, y, state, masks)
 
@@ -146,7 +165,7 @@ def check_precision(
     Report
         The worst entry of every array; "slope" is the float64 gradient.
     """
-    state = random_state(model, x.shape[1], np.random.default_rng(rng)) if state is None else state
+    state = _start("check_precision", model, x, y, state, generator(rng))
     dtype = model.encoder.recurrent.dtype
     own = pass_of_copy(model, x, y, state, dtype).gradients
     exact = pass_of_copy(model, x, y, state, np.float64).gradients

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import FLOATS, check_array, check_number, check_whole
+from numpylstm.checks import FLOATS, any_array, check_array, check_number, check_whole
 from numpylstm.config import TrainConfig
 from numpylstm.functional import shares_for
 from numpylstm.kernels.fallback import Missing, or_else
@@ -120,6 +120,8 @@ class Optimizer:
         check_number(where, "lr", lr)
         if not (lr > 0 and math.isfinite(lr)):
             raise ValueError(f"{where}: lr must be positive and finite, got {lr}")
+        for path, p in parameters.items():
+            check_array(where, path, p.data, getattr(p.data, "shape", ()))
         self.parameters = dict(parameters)
         self.lr = lr
         self.steps = 0
@@ -179,10 +181,10 @@ class SGD(Optimizer):
     def __init__(
         self, parameters: Mapping[str, Parameter], lr: float, momentum: float = 0.0
     ) -> None:
-        super().__init__(parameters, lr, ["velocity"] if momentum else [])
         check_number("SGD", "momentum", momentum)
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD: momentum must be in [0, 1), got {momentum}")
+        super().__init__(parameters, lr, ["velocity"] if momentum else [])
         self.momentum = momentum
 
     @classmethod
@@ -248,6 +250,11 @@ def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float)
     """
     check_number("plateau_rate", "lr", lr)
     check_number("plateau_rate", "decay", decay)
+    if any_array("plateau_rate", "validation_losses", validation_losses).ndim != 1:
+        raise TypeError(
+            "plateau_rate: validation_losses must be a sequence, one loss for each epoch, got "
+            f"{validation_losses!r}"
+        )
     best = math.inf
     for loss in validation_losses:
         check_number("plateau_rate", "validation_losses", loss)

@@ -34,9 +34,9 @@ imaginary part of the loss divided by 1e-30 is the derivative, with no rounding 
 (the complex step). Every gradient in this file is proved that way. It is why maxima, signs and
 comparisons below look at the real part only.
 
-The matrix products are NumPy's, and a BLAS adds up in another order with another number of threads:
-the last bits of a result belong to that number (``OPENBLAS_NUM_THREADS`` fixes it for the BLAS that
-NumPy brings). Those of `numpylstm.functional` do not depend on it.
+The matrix products are NumPy's, and a BLAS may add up in another order with another number of
+threads: every bit of a result is the same with one number of BLAS threads (``OPENBLAS_NUM_THREADS``
+fixes it for the BLAS that NumPy brings). `numpylstm.functional` does not depend on it.
 
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its

@@ -91,6 +91,7 @@ def generate(
     choices = V - len(never)
     k = choices if top_k is None else top_k
     check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
+    length, k = int(length), int(k)  # -k and length + 1 would overflow in 8 bits
     rng = generator(rng)
     state = model.zero_state(1)
     if len(prompt) > 1:

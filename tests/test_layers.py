@@ -298,3 +298,11 @@ def test_dropout_between_layers_only_in_training(rng, impl):
 def test_bad_arguments_get_one_sentence(call, error, message):
     with pytest.raises(error, match=message):
         call(LSTM(D, H, L, rng=0))
+
+
+def test_the_gradient_of_an_embedding_is_checked_at_its_own_door():
+    layer = Embedding(11, 4, rng=0)
+    x = layer.forward(np.zeros((5, 3), np.int64))
+    sentence = "Embedding.backward: dx must have dtype float32, got float64"
+    with pytest.raises(TypeError, match=sentence):
+        layer.backward(x.astype(np.float64))

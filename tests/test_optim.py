@@ -211,3 +211,13 @@ def test_a_table_that_shrank_after_its_rows_were_kept():
     W.data = np.zeros((3, 4), np.float32)
     with pytest.raises(ValueError, match="rows of grad must lie in"):
         nl.SGD({"W": W}, lr=1.0).step()
+
+
+@pytest.mark.parametrize("data", [None, 3, [[1.0]], [[1.0], [1.0, 2.0]]])
+def test_data_that_is_no_array_any_more_is_refused(data):
+    parameter = Parameter(np.ones((3, 4)), "W")
+    parameter.grad = np.ones((3, 4))
+    parameter.data = data
+    for call in (nl.clip_by_global_norm, nl.SGD):
+        with pytest.raises(TypeError, match=r"(W: data|SGD: W) must be a NumPy array"):
+            call({"W": parameter}, 1.0)

@@ -36,6 +36,11 @@ def test_nothing_is_loaded_before_a_name_is_used():
     )
 
 
+def test_a_name_is_looked_for_once():
+    """Loops say ``numpylstm.clip_by_global_norm(...)`` at every step."""
+    assert numpylstm.clip_by_global_norm is vars(numpylstm)["clip_by_global_norm"]
+
+
 def test_a_name_that_is_not_there():
     assert not hasattr(numpylstm, "absent")
     assert "LanguageModel" in dir(numpylstm)

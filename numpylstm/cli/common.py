@@ -72,7 +72,7 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N",
         help="processor cores to use (default: as many as is fastest); the results do not depend "
-        "on it, but for --impl reference",
+        "on it (with --impl reference: with one number of BLAS threads)",
     )  # fmt: skip
 
 

@@ -3,11 +3,10 @@
 from collections import namedtuple
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, State
-from numpylstm.checks import check_ids
+from numpylstm.checks import any_array, check_ids, check_number, check_plain
 from numpylstm.config import either
 from numpylstm.models import LanguageModel, SequenceClassifier
 
@@ -98,7 +97,7 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
 
     Parameters
     ----------
-    gate : (T, B, H)
+    gate : (T, B, H) real numbers
         Such as ``cell_activations(model, ids)[0].f``.
     low, high : float
         0 < low <= high < 1.
@@ -128,7 +127,12 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     >>> shut.tolist(), open.tolist()
     ([0.5, 0.0], [0.0, 1.0])
     """
-    gate = np.asarray(gate)
+    gate = any_array("gate_saturation", "gate", gate)
+    check_plain("gate_saturation", "gate", gate)
+    if gate.dtype.kind not in "fiu":
+        raise TypeError(f"gate_saturation: gate must hold real numbers, got {gate.dtype}")
+    check_number("gate_saturation", "low", low)
+    check_number("gate_saturation", "high", high)
     if gate.ndim != 3 or gate.shape[0] * gate.shape[1] == 0:
         raise ValueError(
             f"gate_saturation: gate must have shape (T, B, H) with a step in it, got {gate.shape}; "

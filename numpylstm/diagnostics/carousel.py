@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_sizes, generator
+from numpylstm.checks import any_array, check_number, check_sizes, generator
 from numpylstm.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
 
 Array = NDArray[Any]
@@ -135,6 +135,11 @@ def carousel_share(
     check_sizes(
         "carousel_share", num_steps=num_steps, batch_size=batch_size, hidden_size=hidden_size
     )
+    for name, values in (("wh_scales", wh_scales), ("forget_biases", forget_biases)):
+        if any_array("carousel_share", name, values).ndim != 1:
+            raise TypeError(f"carousel_share: {name} must be a sequence, got {values!r}")
+        for value in values:
+            check_number("carousel_share", f"every one of {name}", value)
     rng = generator(rng)
     T, B, H = num_steps, batch_size, hidden_size
     x = rng.normal(size=(T, B, H))
@@ -172,7 +177,7 @@ def _splits(cache: reference.LSTMCache) -> Iterator[tuple[Array, Array]]:
 
 def _check_cache(where: str, cache: Any) -> None:
     able = {cell.cache: cell.title for cell in CELLS.values() if cell.keep is not None}
-    if type(cache).__name__ not in able or np.ndim(cache.h) != 3:
+    if type(cache).__name__ not in able:
         raise TypeError(
             f"{where}: cache must be the {' or '.join(able)} of a sequence, as the textbook's "
             f"forward pass returns it, got {type(cache).__name__}; the vanilla cell has no carousel"

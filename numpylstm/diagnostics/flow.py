@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import State, examples
+from numpylstm.checks import check_finite, check_sizes, check_whole
 from numpylstm.diagnostics.steps import (
     Cache,
     cell_of,
@@ -131,7 +132,9 @@ def singular_values(cache: Cache) -> Array:
     largest below 1 at every step is enough for the gradient to vanish (Pascanu et al. 2013).
     Takes a decomposition of an S x S matrix for each step and sequence.
     """
-    return np.linalg.svd(step_jacobians(cache), compute_uv=False)
+    jacobians = step_jacobians(cache)
+    check_finite("singular_values", "every Jacobian of cache", jacobians)
+    return np.linalg.svd(jacobians, compute_uv=False)
 
 
 class CellFlow(NamedTuple):
@@ -170,6 +173,8 @@ def compare_cells(
         Those of `numpylstm.cells.examples`: ``RNN sigmoid``, ``RNN tanh``, ``RNN relu``,
         ``LSTM, forget bias 0``, ...
     """
+    check_sizes("compare_cells", vocab_size=vocab_size, hidden_size=hidden_size)
+    check_whole("compare_cells", "seed", seed, 0)
     scale = 1 / np.sqrt(hidden_size) if init_scale is None else init_scale
     results = {}
     for name, settings in examples().items():

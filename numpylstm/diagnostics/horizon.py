@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_sizes, check_whole
+from numpylstm.checks import any_array, check_sizes, check_whole
 from numpylstm.config import either
 from numpylstm.diagnostics.probe import Probe, probe
 from numpylstm.tasks import DelayedCopy, Recipe, Task
@@ -126,6 +126,8 @@ def memory_horizon(
     if steps is not None:
         check_sizes("memory_horizon", steps=steps)
     for name, values in (("distances", distances), ("cells", cells), ("seeds", seeds)):
+        if any_array("memory_horizon", name, values).ndim != 1:
+            raise TypeError(f"memory_horizon: {name} must be a sequence, got {values!r}")
         if not len(values):
             raise ValueError(f"memory_horizon: {name} must not be empty, got {values!r}")
     for distance in distances:
@@ -163,6 +165,6 @@ def split_cell(cell: str) -> tuple[str, dict[str, Any]]:
         for name, option in kind.options.items():
             for choice in option.choices or ():
                 known[f"{kind.name}-{choice}"] = kind.name, {name: choice}
-    if cell not in known:
+    if not (isinstance(cell, str) and cell in known):
         raise ValueError(f"memory_horizon: cells must be {either(known)}, got {cell!r}")
     return known[cell]

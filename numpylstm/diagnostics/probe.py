@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import check_whole
+from numpylstm.checks import check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import SGD, clip_by_global_norm
 from numpylstm.tasks import Recipe, Task
@@ -109,6 +109,8 @@ def probe(
     check_whole("probe", "num_sequences", num_sequences, 2)
     check_whole("probe", "check_every", check_every)
     check_whole("probe", "rng", rng, 0, because="a seed")
+    if stop_at is not None:
+        check_number("probe", "stop_at", stop_at)
     recipe = task.recipe if recipe is None else recipe
     for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
     model = LanguageModel(

@@ -61,7 +61,7 @@ def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
 def check_cache(where: str, cache: Any) -> None:
     """Raise a TypeError unless this is the cache of a sequence from the textbook."""
     known = {cell.cache for cell in CELLS.values()}
-    if type(cache).__name__ not in known or np.ndim(cache.h) != 3:
+    if type(cache).__name__ not in known or getattr(cache.h, "ndim", 0) != 3 or not len(cache.h):
         raise TypeError(
             f"{where}: cache must be that of a sequence from numpylstm.reference, got "
             f"{type(cache).__module__}.{type(cache).__name__}"

@@ -110,6 +110,7 @@ class Pronoun:
 
     def __post_init__(self) -> None:
         check_whole("Pronoun", "distance", self.distance, 2, because="a verb lies between")
+        check_sizes("Pronoun", distance=self.distance)
 
     @cached_property
     def source(self) -> Source:

@@ -104,6 +104,7 @@ class DelayedCopy:
         check_whole("DelayedCopy", "num_fillers", self.num_fillers, 1, len(FILLERS))
         check_sizes("DelayedCopy", length=self.length)
         check_whole("DelayedCopy", "distance", self.distance, self.length, because="the length")
+        check_sizes("DelayedCopy", distance=self.distance)
         check_noise("DelayedCopy", self.noise)
 
     @property
@@ -176,6 +177,7 @@ class Adding:
 
     def __post_init__(self) -> None:
         check_whole("Adding", "num_steps", self.num_steps, 3)
+        check_sizes("Adding", num_steps=self.num_steps)
         check_whole("Adding", "num_digits", self.num_digits, 2)
         check_noise("Adding", self.noise)
 
@@ -249,6 +251,7 @@ class TemporalOrder:
 
     def __post_init__(self) -> None:
         check_whole("TemporalOrder", "num_steps", self.num_steps, 5)
+        check_sizes("TemporalOrder", num_steps=self.num_steps)
         check_noise("TemporalOrder", self.noise)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_sizes
+from numpylstm.checks import check_number, check_sizes, check_whole
 from numpylstm.tasks.task import entropy
 
 Array = NDArray[Any]
@@ -53,30 +53,26 @@ class Source:
 
         Raises
         ------
-        ValueError
-            If the arcs of a state do not sum to one, or two of them carry one symbol.
+        TypeError, ValueError
+            If the arcs of a state do not sum to one, two of them carry one symbol, or one is no
+            arc.
         """
+        check_sizes("Source", vocab_size=vocab_size)
+        if not (isinstance(arcs, Mapping) and arcs):
+            raise TypeError(
+                f"Source: arcs must be a dict of state -> arcs, not empty, got {arcs!r}"
+            )
         names = tuple(arcs)
-        rows = [list(leaving) for leaving in arcs.values()]
+        rows = [_checked(state, arcs, vocab_size) for state in names]
         width = max(map(len, rows))
         number = {name: k for k, name in enumerate(names)}
         symbols = np.zeros((len(rows), width), np.int32)
         probabilities = np.zeros((len(rows), width))
         targets = np.zeros((len(rows), width), np.int64)
         for k, row in enumerate(rows):
-            if len({symbol for symbol, _, _ in row}) < len(row):
-                raise ValueError(
-                    f"Source: the arcs of state {names[k]!r} must carry different symbols, got "
-                    f"{[symbol for symbol, _, _ in row]}; else the text does not tell the state"
-                )
             for a, (symbol, probability, target) in enumerate(row):
                 symbols[k, a], probabilities[k, a] = symbol, probability
                 targets[k, a] = number[target]
-            if abs(probabilities[k].sum() - 1) > 1e-12:
-                raise ValueError(
-                    f"Source: the arcs of state {names[k]!r} must have probabilities that sum to "
-                    f"1, got {probabilities[k].sum()}"
-                )
         return cls(symbols, probabilities, targets, vocab_size, names)
 
     def visits(self, num_steps: int) -> Array:
@@ -126,3 +122,33 @@ class Source:
             nll[t] = -np.log(self.probabilities[state, arc])
             state = self.targets[state, arc]
         return symbols, nll
+
+
+def _checked(state: Hashable, arcs: Mapping[Hashable, Iterable[Arc]], vocab_size: int) -> list[Arc]:
+    """The arcs that leave a state, if they are such."""
+    leaving = arcs[state]
+    row = list(leaving) if isinstance(leaving, Iterable) else [leaving]
+    where = f"the arcs of state {state!r}"
+    for arc in row:
+        if not (isinstance(arc, tuple) and len(arc) == 3):
+            raise TypeError(
+                f"Source: {where} must be (symbol, probability, next state), got {arc!r}"
+            )
+        symbol, probability, target = arc
+        check_whole("Source", f"each symbol in {where}", symbol, 0, vocab_size - 1)
+        check_number("Source", f"each probability in {where}", probability)
+        if not 0 <= probability <= 1:
+            raise ValueError(
+                f"Source: each probability in {where} must be from 0 to 1, got {probability}"
+            )
+        if not isinstance(target, Hashable) or target not in arcs:
+            raise ValueError(f"Source: {where} must lead to states that have arcs, got {target!r}")
+    if len({symbol for symbol, _, _ in row}) < len(row):
+        raise ValueError(
+            f"Source: {where} must carry different symbols, got "
+            f"{[symbol for symbol, _, _ in row]}; else the text does not tell the state"
+        )
+    total = sum(probability for _, probability, _ in row)
+    if abs(total - 1) > 1e-12:
+        raise ValueError(f"Source: {where} must have probabilities that sum to 1, got {total}")
+    return row

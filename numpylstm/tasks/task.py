@@ -114,7 +114,8 @@ def entropy(p: ArrayLike) -> float:
 
 def spell(task: Task, ids: Iterable[int]) -> str:
     """Write a sequence of ids (T,) as the tokens of a task, with spaces between."""
-    listed = any_array("spell", "ids", ids if isinstance(ids, np.ndarray) else list(ids))
+    iterable = isinstance(ids, Iterable) and not isinstance(ids, np.ndarray)
+    listed = any_array("spell", "ids", list(ids) if iterable else ids)
     return " ".join(
         task.tokens[i] for i in check_ids("spell", "ids", listed, task.vocab_size, ("T",)).tolist()
     )
