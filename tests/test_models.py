@@ -237,7 +237,7 @@ def test_classifier_learns_what_only_the_first_step_says(rng):
         (lambda: nl.LanguageModel(0, H), ValueError, "vocab_size must be at least 1, got 0"),
         (lambda: nl.LanguageModel(V, 2.5), TypeError, "hidden_size must be a whole number, got"),
         (lambda: nl.LanguageModel(V, H, cell="gru"), ValueError, "cell must be 'rnn' or 'lstm'"),
-        (lambda: nl.LanguageModel(V, H, dtype="int32"), ValueError, "dtype must be 'float32' or"),
+        (lambda: nl.LanguageModel(V, H, dtype="int32"), ValueError, "dtype must be float32 or"),
         (lambda: nl.LanguageModel(V, H, tied=True, embedding_size=D), ValueError,
          "tied needs embedding_size = hidden_size, got 4 and 6"),
         (lambda: nl.SequenceClassifier(V, 0, H), ValueError, "num_classes must be at least 1"),
