@@ -77,8 +77,10 @@ def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
     """
     for b_start, start, lanes in ((0, 0, lanes0), (b_apart, apart, lanes1)):
         if lanes > 0:
-            product = A[:rows] @ B[:, b_start : b_start + lanes]
-            C[:rows, start : start + lanes] = D[:rows, start : start + lanes] + product
+            total = D[:rows, start : start + lanes].copy()
+            for k in range(A.shape[1]):  # a BLAS would sum in another order in another layout
+                total += A[:rows, k : k + 1] * B[k, b_start : b_start + lanes]
+            C[:rows, start : start + lanes] = total
 
 
 @intrinsic
