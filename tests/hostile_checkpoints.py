@@ -157,7 +157,7 @@ def mutant(good: Parts, seed: int) -> bytes:
         with contextlib.suppress(Exception):  # what cannot be loaded has no fingerprint
             config = nl.TrainConfig(**meta["config"])
             corpus = load_corpus(config, nl.Vocabulary(tuple(meta["vocabulary"])))
-            meta["fingerprint"] = nl.training.fingerprint(corpus)
+            meta["fingerprint"] = nl.training.loop.fingerprint(corpus)
     try:
         text = json.dumps(meta).encode()
     except RecursionError:

@@ -634,7 +634,7 @@ config = nl.TrainConfig(hidden_size=32, num_steps=5, batch_size=4, epochs=9, log
 run = nl.new_run(config, corpus)
 sizes = []
 for item in nl.train(run, corpus):
-    if run.step >= 300 and isinstance(item, nl.training.Step):
+    if run.step >= 300 and isinstance(item, nl.training.loop.Step):
         sizes.append(resident())
     if run.step == 1300:
         break

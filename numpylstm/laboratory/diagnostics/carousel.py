@@ -80,7 +80,7 @@ def carousel(cache: reference.LSTMCache) -> CarouselSplit:
     Examples
     --------
     >>> import numpy as np
-    >>> from numpylstm.laboratory import diagnostics, reference
+    >>> from numpylstm import diagnostics, reference
     >>> rng = np.random.default_rng(0)
     >>> T, B, D, H = 5, 3, 4, 6
     >>> x, c0 = rng.normal(size=(T, B, D)), rng.normal(size=(B, H))

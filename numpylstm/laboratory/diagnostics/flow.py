@@ -82,7 +82,7 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     Examples
     --------
     >>> import numpy as np, numpylstm as nl
-    >>> from numpylstm.laboratory import diagnostics
+    >>> from numpylstm import diagnostics
     >>> model = nl.LanguageModel(11, 6, num_layers=2, rng=0)
     >>> ids = np.arange(18).reshape(6, 3) % 11
     >>> flow = diagnostics.gradient_flow(model, ids[:-1], ids[1:])

@@ -102,7 +102,7 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
     Examples
     --------
     >>> import numpy as np
-    >>> from numpylstm.laboratory import diagnostics, reference
+    >>> from numpylstm import diagnostics, reference
     >>> rng = np.random.default_rng(0)
     >>> T, B, D, H = 5, 3, 4, 6
     >>> x, dhs, h0 = rng.normal(size=(T, B, D)), rng.normal(size=(T, B, H)), np.zeros((B, H))
