@@ -35,7 +35,7 @@ from numpylstm.layers import (
     SequenceCrossEntropy,
 )
 from numpylstm.models import LanguageModel, SequenceClassifier
-from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.sampling import generate
 from numpylstm.training import Run, new_run, train
 
@@ -44,6 +44,8 @@ __all__ = [
     "PRESETS",
     "RNN",
     "SGD",
+    "Adam",
+    "AdamW",
     "ConfigError",
     "Corpus",
     "DataError",
