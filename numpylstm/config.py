@@ -250,8 +250,8 @@ class TrainConfig(ModelConfig):
         None, float, OPTIMISATION, "momentum of SGD (default: 0)", at_least=0, below=1
     )
     weight_decay: float | None = option(
-        None, float, OPTIMISATION, "how strongly parameters are drawn to zero by Adam (default: 0), "
-        "or apart from the gradient by AdamW (default: 0.01)", at_least=0,
+        None, float, OPTIMISATION, "how strongly Adam draws parameters to zero, as a part of the "
+        "gradient (default: 0), and AdamW, apart from it (default: 0.01)", at_least=0,
     )  # fmt: skip
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
 
@@ -282,7 +282,7 @@ class TrainConfig(ModelConfig):
             raise ConfigError("train", "is missing: --valid and --test go with --train")
 
     @property
-    def optimizer_settings(self) -> dict[str, float]:
+    def optimizer_settings(self) -> dict[str, Any]:
         """The settings of the optimiser, as its class takes them."""
         return {name: getattr(self, name) for name in OPTIMIZER_SETTINGS[self.optimizer]}
 

@@ -222,13 +222,13 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Steps of about `lr` in every number, whatever the size of its gradient.
 
-    With a decaying mean of the gradients, m, and one of their squares, v, both divided by the sum of
-    the weights that they have after t steps (they begin at zero)::
+    With a decaying mean of the gradients, m, and one of their squares, v. Both begin at zero, so
+    that after t steps their weights add up to ``1 - beta ** t``, by which they are divided::
 
         grad = grad + weight_decay * data
         m = beta1 * m + (1 - beta1) * grad
-        v = beta2 * v + (1 - beta2) * grad ** 2
-        data -= lr * (m / (1 - beta1 ** t)) / (sqrt(v / (1 - beta2 ** t)) + eps)
+        v = beta2 * v + (1 - beta2) * grad**2
+        data -= lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
     A gradient of zero moves a number too, by what is remembered: so do the rows of an embedding
     whose words the window lacks. That is `torch.optim.Adam` on dense gradients. PyTorch's
@@ -292,8 +292,8 @@ class Adam(Optimizer):
     def _move_in_numpy(self, path: str, parameter: Parameter) -> None:
         """What `move` does, without kernels."""
         (beta1, beta2), (weight_m, weight_v) = self.betas, self.weights()
-        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
         data = flat(parameter.data)
+        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
         added, left = self.decays()
         grad = parameter.grad.reshape(-1) + added * data
         m += (1 - beta1) * (grad - m)  # beta1 * m + (1 - beta1) * grad
@@ -306,8 +306,8 @@ class Adam(Optimizer):
     def move(self, path: str, parameter: Parameter) -> None:
         """Move a parameter by what is remembered of its gradients and of this one."""
         (beta1, beta2), (weight_m, weight_v) = self.betas, self.weights()
-        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
         data = flat(parameter.data)
+        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
         gradient, factor = parameter.parts_of_grad()
         if not isinstance(gradient, np.ndarray):  # rows, or zeros
             gradient, factor = parameter.grad, 1.0
@@ -354,6 +354,7 @@ class AdamW(Adam):
     def decays(self) -> tuple[float, float]:
         """The shares of the data that weight decay adds to the gradient, and leaves of the data."""
         return 0.0, 1 - self.lr * self.weight_decay
+
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 """The optimisers by the names that settings have for them."""

@@ -135,8 +135,8 @@ def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
     """Refuse sizes that this machine cannot hold, before anything is allocated.
 
-    Parameters and their gradients, the optimiser's memory, the logits of a window and their gradient are
-    counted; the rest is left out, so sizes that just pass may still be too large.
+    Parameters and their gradients, what the optimiser remembers, the logits of a window and their
+    gradient are counted; the rest is left out, so sizes that just pass may still be too large.
 
     Raises
     ------
