@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
-from numpylstm import training
-from numpylstm.checkpoint import CheckpointError, load, restore_run, save
 from numpylstm.data import Corpus, Vocabulary
-from numpylstm.training import Row, Step, TrainingFailed, check_corpus, rate
+from numpylstm.training import loop
+from numpylstm.training.checkpoint import CheckpointError, load, restore_run, save
+from numpylstm.training.loop import Row, Step, TrainingFailed, check_corpus, rate
 
 SETTINGS = {
     "hidden_size": 8, "num_layers": 2, "batch_size": 4, "num_steps": 5, "epochs": 3, "lr": 0.7,
@@ -113,7 +113,7 @@ def test_what_the_optimiser_remembers_counts_as_memory(corpus, monkeypatch):
     """Adam keeps two arrays for each parameter, plain SGD none."""
     model = new_run(corpus, hidden_size=1000).model
     size = sum(p.data.nbytes for p in model.parameters().values())
-    monkeypatch.setattr(training, "memory_size", lambda: 2.5 * size)
+    monkeypatch.setattr(loop, "memory_size", lambda: 2.5 * size)
     new_run(corpus, hidden_size=1000)
     for settings in ({"momentum": 0.5}, {"optimizer": "adam"}):
         with pytest.raises(nl.ConfigError, match="hidden_size 1000 asks for"):
