@@ -232,7 +232,7 @@ class TrainConfig(ModelConfig):
     )  # fmt: skip
     lr: float = option(
         None, float, OPTIMISATION, "learning rate of the first epoch; unless given that of the "
-        "preset, or 0.002 with Adam and AdamW", above=0,
+        f"preset, or with Adam and AdamW {OPTIMIZER_SETTINGS['adam']['lr']}", above=0,
     )  # fmt: skip
     schedule: str = option(
         "epoch", str, OPTIMISATION, "when the rate is multiplied by --decay: after each epoch past "

@@ -326,8 +326,9 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         if beta1**2 >= beta2:
             return math.inf
-        weights = (1 - beta2 ** (self.steps + 1)) / (1 - beta2) / (1 - beta1**2 / beta2)
-        return self.lr * (1 - beta1) / (1 - beta1 ** (self.steps + 1)) * math.sqrt(weights)
+        t = self.steps + 1
+        squares = (1 - beta2**t) / (1 - beta2) / (1 - beta1**2 / beta2)
+        return self.lr * (1 - beta1) / (1 - beta1**t) * math.sqrt(squares)
 
 
 class AdamW(Adam):
