@@ -108,6 +108,6 @@ def descend_by_moments_piece(w, m, v, g, numbers):
 @kernel(shared=True)
 def descend_by_moments(w, m, v, g, numbers, share, shares):
     """Move w (N,), m and v by Adam; `numbers`, of its dtype, are those of the piece."""
-    first, last = part(w.size, share, shares, LINE)
+    first, last = part(w.size, share, shares, GRAIN)
     pieces = w[first:last], m[first:last], v[first:last], g[first:last]
     descend_by_moments_piece(*pieces, numbers)
