@@ -1,4 +1,4 @@
-"""What a cell is: all there is to know of RNN and LSTM besides their equations.
+"""What a cell is: all there is to know of RNN, LSTM and GRU besides their equations.
 
 The equations are functions of `numpylstm.reference` and `numpylstm.functional`; a record here says
 what those functions take and return, and what their arrays mean. Layers, models, checkpoints and
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 
 class RNNState(NamedTuple):
-    """The state of a vanilla RNN between two windows; h is (L, B, H)."""
+    """The state of a vanilla RNN or a GRU between two windows; h is (L, B, H)."""
 
     h: Any
 
@@ -183,7 +183,32 @@ LSTM = Cell(
     sampler="write",
 )
 
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM)}
+GRU = Cell(
+    name="gru",
+    title="GRU",
+    State=RNNState,
+    cache="GRUCache",
+    blocks=("r", "z", "n"),
+    units=(
+        Unit("r", "gate", "sigmoid"),
+        Unit("z", "gate", "sigmoid"),
+        Unit("n", "candidate", "tanh"),
+        Unit("h", "hidden"),
+    ),
+    vectors={"bn": ("reset", "after")},
+    options={
+        "reset": Option(
+            "after",
+            "whether the GRU's reset gate scales the past after its product with Wh, as in PyTorch "
+            "and Keras, or before it, as in Cho et al. (2014)",
+            choices=("after", "before"),
+            examples=("after", "before"),
+        )
+    },
+    keep="z",
+)
+
+CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU)}
 """The cells by name."""
 
 
