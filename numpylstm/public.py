@@ -26,6 +26,7 @@ from numpylstm.evaluation import (
 )
 from numpylstm.kernels.threads import get_num_threads, set_num_threads
 from numpylstm.layers import (
+    GRU,
     LSTM,
     RNN,
     Dropout,
@@ -40,6 +41,7 @@ from numpylstm.sampling import generate
 from numpylstm.training import Run, new_run, train
 
 __all__ = [
+    "GRU",
     "LSTM",
     "PRESETS",
     "RNN",
