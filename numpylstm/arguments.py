@@ -36,7 +36,6 @@ from numpylstm.reference import (
 Array = NDArray[Any]
 
 
-
 def embedding_forward(ids: Array, W: Array) -> NDArray[np.int64]:
     """Return the ids as int64."""
     check_arrays("embedding_forward", ("W V D",), W)

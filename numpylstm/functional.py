@@ -327,7 +327,9 @@ def lstm_backward(
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    panels = empty((how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype)
+    panels = empty(
+        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
+    )
     kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
     kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
@@ -338,6 +340,7 @@ def lstm_backward(
 # ---------------------------------------------------------------------------------------------
 # Gated recurrent unit
 # ---------------------------------------------------------------------------------------------
+
 
 @or_else(reference.gru_forward)
 def gru_forward(

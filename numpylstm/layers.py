@@ -613,8 +613,8 @@ class GRU(RecurrentStack):
     Parameters
     ----------
     input_size, hidden_size, num_layers : int
-        D, H and L. Parameters are ``gru.0.Wx`` (D, 3H), ``gru.0.Wh`` (H, 3H), ``gru.0.b`` (3H,) and,
-        with the reset "after", ``gru.0.bn`` (H,), ...
+        D, H and L. Parameters are ``gru.0.Wx`` (D, 3H), ``gru.0.Wh`` (H, 3H), ``gru.0.b`` (3H,)
+        and, with the reset "after", ``gru.0.bn`` (H,), ...
     reset : "after" or "before"
         Whether the reset gate scales the past after its product with Wh, as in PyTorch and Keras,
         or before it, as in Cho et al. (2014): weights that were trained with one do not fit the

@@ -1,9 +1,9 @@
 """The GRU with its reset gate after the product, over a whole sequence; see `lstm` for the plan.
 
-The gates r and z of a vector of units lie H apart in Wh, and one tile computes both. The candidate's
-part of the past, s, is summed up apart from its part of x; there a tile takes two vectors of units.
-On the way back there are two gradients: da of ``x @ Wx + b``, and du of ``h_prev @ Wh``, where the
-candidate's block is r times as large.
+The gates r and z of a vector of units lie H apart in Wh, and one tile computes both. What the
+candidate takes from the past, s, is summed up apart from what it takes from x; there a tile takes
+two vectors of units. On the way back there are two gradients: da of ``x @ Wx + b``, and du of
+``h_prev @ Wh``, where the candidate's block is r times as large.
 
 Arrays: h (T+1, B, H), where step t reads [t] and writes [t+1]; backward h_prev (T, B, H); gates,
 da, du (T, B, 3H); s, dhs (T, B, H); dh (B, H), what the future asks of the present; panels (shares
@@ -83,7 +83,7 @@ def cell_forward(i, gates, s, h_prev, h, j0, j1):
 
 @inner
 def add_product(W, packed, number, column, h_prev, i0, i1, C, j, lanes0, lanes1, apart):
-    """C += h_prev @ W for two runs of columns: W is Wh, from `column`, or its panels, a `number`."""
+    """C += h_prev @ W, two runs of columns: W is Wh, from `column`, or its panels, a `number`."""
     if packed:
         at = number * h_prev.shape[1]
         multiply_panel_in(W, at, h_prev, i0, i1, C, C, j, lanes0, lanes1, apart)

@@ -129,7 +129,8 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     ----------
     mutant : Mutant, optional
         None for the right backward pass.
-    cell : "lstm" or "rnn"
+    cell : str
+        A name in `numpylstm.cells.CELLS`.
         Where the mutant does not fix it.
     seed : int
 
@@ -148,6 +149,7 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     rng = np.random.default_rng(seed)
     config = ModelConfig(
         cell=cell if mutant is None else mutant.cell,
+        options={} if mutant is None else mutant.options,
         hidden_size=H,
         num_layers=L,
         # Layers can share a gradient only where their weights have one shape.
