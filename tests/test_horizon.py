@@ -192,7 +192,7 @@ def test_other_tasks_and_activations():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"cells": ["gru"]}, "got 'gru'"),
+        ({"cells": ["elman"]}, "got 'elman'"),
         ({"cells": ["lstm-relu"]}, "got 'lstm-relu'"),
         ({"distances": [0]}, "every distance must be at least 1"),
         ({"steps": 0}, "steps must be at least 1"),

@@ -121,7 +121,7 @@ def test_joblib():
         assert set(together) == {alone}, backend
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
 @pytest.mark.parametrize("impl", ["fast", "reference"])
 def test_a_model_is_copied_and_pickled(cell, impl):
     model = nl.LanguageModel(11, 6, 2, cell=cell, impl=impl, dropout=0.5, rng=0)

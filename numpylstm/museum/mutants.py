@@ -109,11 +109,11 @@ EXHIBITS = (
             ("        dh_prev = dh_prev + ds * r\n", "        dh_prev = dh_prev + ds @ Wh_n.T\n"),
             ("        dWh_n = s.T @ da_n\n", "        dWh_n = h_prev.T @ ds\n"),
         ),
-        story="There are two GRUs: the first version of Cho et al. (2014) scales the past after its "
-        "product with Wh_n, as PyTorch and cuDNN do, the third before it, as textbooks do. Each of "
-        "these lines is right for the other. That the two differ is asked in pytorch/pytorch #8153 "
-        "and #99531, and keras-team/keras #8307 is about weights of the one in the other. We know "
-        "no published case of this mistake.",
+        story="There are two GRUs: the first version of Cho et al. (2014) scales the past after "
+        "its product with Wh_n, as PyTorch and cuDNN do, the third before it, as textbooks do. "
+        "Each of these lines is right for the other. Readers meet the difference in "
+        "pytorch/pytorch #8153 and #99531, and keras-team/keras #8307 is about weights that fit "
+        "only one of the two. We know no published case of the mistake.",
         finding="reset",
         cell="gru",
         options={"reset": "before"},
