@@ -5,17 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from numpylstm import run_folder
-from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.checkpoint import load, restore_model, write_atomically
 from numpylstm.data import UNK, Corpus, batches, detokenize
-from numpylstm.evaluation import evaluate, true_and_predicted
-from numpylstm.gradient_log import GradientLog
-from numpylstm.model_check import check_model, check_precision
+from numpylstm.evaluation import (
+    evaluate,
+    interpolated_bigram_perplexity,
+    true_and_predicted,
+    unigram_perplexity,
+)
+from numpylstm.laboratory.model_check import check_model, check_precision
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.sampling import generate
-from numpylstm.text import printable
-from numpylstm.training import Run, TrainingFailed
+from numpylstm.training import run_folder
+from numpylstm.training.checkpoint import load, restore_model, write_atomically
+from numpylstm.training.gradient_log import GradientLog
+from numpylstm.training.loop import Run, TrainingFailed
+from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 

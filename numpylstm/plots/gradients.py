@@ -1,4 +1,4 @@
-"""Pictures of the gradient laboratory: what `numpylstm.diagnostics` finds.
+"""Pictures of the gradient laboratory: what `numpylstm.laboratory.diagnostics` finds.
 
 Gradients shrink by many powers of ten, so axes and colours are logarithmic. A logarithm has no
 zero, and nobody needs forty decades: what is smaller than the rounding error of a float64 beside
@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
-from numpylstm.diagnostics import CarouselNorms, Saturation
+from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
 from numpylstm.plots.style import GREY, SERIES
 
 Array = NDArray[Any]
