@@ -17,7 +17,8 @@ def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[s
         All that the function is given, also what is not checked. Names as in
         `numpylstm.laboratory.doctor.names`.
     gates : str, optional
-        The order of the column blocks in Wx, Wh and b, as `numpylstm.laboratory.doctor.examine` takes it.
+        The order of the column blocks in Wx, Wh and b, as
+        `numpylstm.laboratory.doctor.examine` takes it.
 
     Returns
     -------
