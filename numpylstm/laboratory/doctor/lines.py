@@ -130,7 +130,7 @@ def reach(layer: Layer) -> dict[Line, Pieces]:
     right = layer.function("backward")(*arguments)
     reached = {}
     for line in text(layer).lines:
-        spoilt = text(layer).exchanged(line, f"{line.target} = 3 * ({line.expression})")
+        spoilt = text(layer).exchanged(line, f"{line.target} = 3 * np.array({line.expression})")
         reached[line] = _different(layer, spoilt(*arguments), right)
     return reached
 
