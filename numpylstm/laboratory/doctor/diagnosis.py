@@ -9,8 +9,13 @@ import numpy as np
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
 from numpylstm.laboratory.doctor.lines import wrong_line
+<<<<<<< HEAD
 from numpylstm.laboratory.doctor.names import Array, Point, usual_gates
 from numpylstm.laboratory.doctor.reasoning import Case, Finding, explain
+=======
+from numpylstm.laboratory.doctor.names import Array, Point
+from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
+>>>>>>> main
 from numpylstm.laboratory.doctor.sweep import StepSweep, sweep_steps
 from numpylstm.laboratory.doctor.weak import weak_points
 
@@ -132,7 +137,7 @@ def examine(
     kinks = [k for k in (_kink(of_arrays, arrays, gradients, slopes, path) for path in wrong) if k]
     findings = [finding for _, finding in kinks]
     wrong = [path for path in wrong if path not in {path for path, _ in kinks}]
-    case = Case(f, function, point, gates, gradients, slopes, wrong, generator)
+    case = Examination(f, function, point, gates, gradients, slopes, wrong, generator)
     if wrong:
         findings.insert(0, wrong_line(case) or explain(case))
     made = []
