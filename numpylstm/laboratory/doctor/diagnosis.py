@@ -9,13 +9,8 @@ import numpy as np
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
 from numpylstm.laboratory.doctor.lines import wrong_line
-<<<<<<< HEAD
 from numpylstm.laboratory.doctor.names import Array, Point, usual_gates
-from numpylstm.laboratory.doctor.reasoning import Case, Finding, explain
-=======
-from numpylstm.laboratory.doctor.names import Array, Point
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
->>>>>>> main
 from numpylstm.laboratory.doctor.sweep import StepSweep, sweep_steps
 from numpylstm.laboratory.doctor.weak import weak_points
 
