@@ -228,5 +228,5 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
     )  # fmt: skip
     functions = mutant.functions()
     for layer in layers:
-        layer.f = functions
+        layer.functions = functions
     return model
