@@ -64,10 +64,9 @@ def lines() -> dict[str, list[np.ndarray]]:
         ids = np.random.default_rng(seed).integers(0, 50, (31, 8))
         for name, options in cells.items():
             model = nl.LanguageModel(50, 32, init_scale=0.18, dtype="float64", rng=seed, **options)
-            norms = diagnostics.model_lag_norms(model, ids[:-1], ids[1:])
-            (path,) = (path for path in norms if path.endswith(".Wh"))
-            by_lag = norms[path]
-            found[name].append(np.array([np.diagonal(by_lag, -k).sum() for k in range(30)]))
+            table = diagnostics.model_lag_table(model, ids[:-1], ids[1:])
+            (path,) = (path for path in model.parameters() if path.endswith(".Wh"))
+            found[name].append(table.norms_by_lag(path))
     return found
 
 
@@ -92,6 +91,7 @@ def draw(found: dict[str, dict[str, list[diagnostics.Probe]]]) -> Figure:
         right.plot(*zip(*points, strict=True), ls="", marker=MARKERS[k], ms=5, mfc="none",
                    color=SERIES[k], label=name)  # fmt: skip
     right.axhline(2, color=GREY, lw=0.8, ls=":")
+    right.annotate("2 %", (len(found) - 0.6, 2.2), color=GREY, fontsize=8)
     right.set_yscale("log")
     right.set_xticks(range(len(found)), list(found), rotation=20)
     right.set_ylabel("loss above the exact floor (%, log scale)")

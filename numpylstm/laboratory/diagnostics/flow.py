@@ -118,8 +118,8 @@ def step_jacobians(cache: Cache) -> Array:
     -------
     J : (T, B, S, S)
         ``J[t, b, j, k]`` is d state_t[b, j] / d state_{t-1}[b, k]. The state is h, S = H, for the
-        vanilla cell and the GRU, and h followed by c, S = 2H, for the LSTM. The product of the Jacobians,
-        latest first, is the Jacobian of the whole window.
+        vanilla cell and the GRU, and h followed by c, S = 2H, for the LSTM. The product of the
+        Jacobians, latest first, is the Jacobian of the whole window.
     """
     check_cache("step_jacobians", cache)
     return np.stack([step_jacobian(step_cache(cache, t)) for t in range(len(cache.h))])
