@@ -410,7 +410,7 @@ def gru_forward(
     return h[1:], h[T].copy(), GRUCache(x, h[:T], gates, s, h[1:], Wx, Wh, bn, reset)
 
 
-@checked
+@_checked
 @or_else(reference.gru_backward)
 def gru_backward(
     dhs: Array, dhT: Array, cache: GRUCache
