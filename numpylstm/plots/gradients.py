@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 SMALLEST = float(np.finfo(np.float64).eps)
 """Relative to the largest value; below this a part no longer changes a sum in float64."""
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+DASHES = ("-", "--", "-.", ":")  # with six colours, twelve lines that differ
 COLOURS = "cividis"  # even steps of lightness, the same for every kind of colour vision
 
 
