@@ -51,6 +51,12 @@ def option(
 DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
 LARGEST_OPTION = 1_000
 
+NOT_OF_THE_RUN = frozenset(
+    {"epochs", "steps", "patience", "test_streams", "data", "train", "valid", "test"}
+)
+"""Settings that may change when a run goes on: how long it is, how its end is measured, and where
+its text lies."""
+
 OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {"sgd": ("momentum",)}
 """The settings that an optimiser has to itself."""
 
@@ -217,6 +223,10 @@ class TrainConfig(ModelConfig):
         at_least=2,
     )  # fmt: skip
 
+    max_eval: int | None = option(
+        None, int, DATA, "validate and test on the first N tokens of those texts only", at_least=2
+    )
+
     batch_size: int = option(20, int, OPTIMISATION, "streams read side by side, B", at_least=1)
     num_steps: int = option(
         20, int, OPTIMISATION, "steps of truncated backpropagation, T", at_least=1
@@ -241,9 +251,17 @@ class TrainConfig(ModelConfig):
     )
     momentum: float = option(0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1)
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
+    patience: int | None = option(
+        None, int, OPTIMISATION, "stop after N epochs in which the validation did not improve",
+        at_least=1,
+    )  # fmt: skip
 
     seed: int = option(0, int, RUN, "of the initial values and the dropout masks", at_least=0)
     log_every: int = option(100, int, RUN, "updates between two rows of metrics.csv", at_least=1)
+    test_streams: int = option(
+        1, int, RUN, "streams in which the test text is scored at the end: 20 are several times as "
+        "fast, and leave out 20 tokens or some more", at_least=1,
+    )  # fmt: skip
     log_gradients: bool = option(
         False, bool, RUN, "write gradients.csv and gradients.png: how far back the gradient of one "
         "fixed window reaches, at the start and at each row of metrics.csv; changes no number",

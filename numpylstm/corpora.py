@@ -52,7 +52,8 @@ class ScoredText(NamedTuple):
 
 
 def scored_text(
-    checkpoint: Checkpoint, *, data: str | None, file: str | None, split: str
+    checkpoint: Checkpoint, *, data: str | None, file: str | None, split: str,
+    at_most: int | None = None,
 ) -> ScoredText:
     """The text to measure a checkpoint on.
 

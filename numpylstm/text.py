@@ -172,20 +172,22 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
     after : str
         The text that they go on from; it decides whether a space comes first.
     """
+    return "".join(written(tokens, level, after))
+
+
+def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iterator[str]:
+    """Yield the text of each token, with its space, as `detokenize` writes them."""
     check_level("detokenize", level)
     if level == "char":
-        return "".join(tokens)
-    pieces: list[str] = []
+        yield from tokens
+        return
     left = "\n" if after[-1:].isspace() or not after else after.split()[-1]
     for token in tokens:
         right = "\n" if token == EOS else token
         # Equal marks side by side ("." and "...") would look like one longer run.
         glued = (right[0] in _CLOSING or left in _OPENING) and left[-1] != right[0]
-        if not (glued or "\n" in (left, right)):
-            pieces.append(" ")
-        pieces.append(right)
+        yield right if glued or "\n" in (left, right) else f" {right}"
         left = right
-    return "".join(pieces)
 
 
 def printable(text: str, *, lines: bool = False) -> str:

@@ -1,5 +1,6 @@
 """What a training run shows besides its progress: a gradient check, pictures, a final report."""
 
+import math
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numpylstm import run_folder
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.checkpoint import load, restore_model, write_atomically
 from numpylstm.data import UNK, Corpus, batches, detokenize
-from numpylstm.evaluation import evaluate, true_and_predicted
+from numpylstm.evaluation import Evaluation, Watch, evaluate, true_and_predicted
 from numpylstm.gradient_log import GradientLog
 from numpylstm.model_check import check_model, check_precision
 from numpylstm.plots import training_curves, training_lag_heatmap
@@ -82,7 +83,7 @@ def draw(
 ) -> None:
     """Draw the curves of a run, and how far its gradients reach. A failure is a warning only."""
     try:
-        curves = training_curves(run.rows, clip=run.config.clip, references=references)
+        curves = training_curves(run.history, clip=run.config.clip, references=references)
         write_atomically(
             folder / run_folder.CURVES, lambda file: curves.savefig(file, format="png")
         )
@@ -95,18 +96,34 @@ def draw(
         warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
 
 
-def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *, seed: int) -> None:
-    """Measure the best checkpoint on the test text, show words and a sample, say where all is."""
+def measure_test(folder: Path, run: Run, corpus: Corpus, watch: Watch) -> Evaluation:
+    """Score the test text with the best checkpoint."""
+    model = restore_model(load(folder / run_folder.BEST))
+    streams = min(run.config.test_streams, len(corpus.test) // 2)
+    return evaluate(model, corpus.test, streams, watch=watch)
+
+
+def report(
+    corpus: Corpus,
+    folder: Path,
+    references: list[tuple[str, float]],
+    test: Evaluation,
+    *,
+    seed: int,
+) -> None:
+    """Say how good the best checkpoint is, show words and a sample, say where all is."""
     model = restore_model(load(folder / run_folder.BEST))
     vocabulary, level = corpus.vocabulary, corpus.level
-    test = evaluate(model, corpus.test)
     print(
-        f"\nTest perplexity {test.perplexity:.2f}, accuracy {test.accuracy:.3f} "
+        f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
+        f"{test.accuracy:.3f} "
         f"({test.tokens:,} tokens scored, {corpus.oov['test']:,} of them <unk> for words that the "
         "training text lacks)"
     )
     for name, perplexity in references:
-        print(f"     for comparison, {name} model: {perplexity:.2f}")
+        print(
+            f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}"
+        )
 
     targets, predicted = true_and_predicted(model, corpus.test)
     print("\nTrue values (1st line) and predicted values (2nd line):")
@@ -122,3 +139,8 @@ def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *,
     print(printable(detokenize(vocabulary.decode(ids), level), lines=True))
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
     print(f"\nSaved in {printable(str(folder))}: {names}")
+
+
+def in_bits(perplexity: float, level: str) -> str:
+    """Bits per character, where a token is one."""
+    return f", {math.log2(perplexity):.3f} bits per character" if level == "char" else ""

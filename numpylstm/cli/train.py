@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from numpylstm.cli.common import (
     CommandError,
     Parser,
+    add_quiet,
     add_settings,
     add_threads,
     flag,
@@ -92,8 +94,14 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--resume", type=Path, metavar="DIR",
-        help="continue the run in this folder where it was saved; of the settings, only --epochs "
-        "and --steps may be given, to train longer",
+        help="continue the run in this folder where it was saved; of the settings, only --epochs, "
+        "--steps and --patience may be given, to train longer, --test-streams, and the text, if it "
+        "has moved",
+    )  # fmt: skip
+    parser.add_argument(
+        "--init-from", type=Path, metavar="RUN",
+        help="start from the parameters, vocabulary and settings of this run (a folder, or a "
+        "checkpoint) in a new folder; name another text, and what else shall be different",
     )  # fmt: skip
     parser.add_argument(
         "--save-every", type=save_interval, metavar="N|Nm",
@@ -108,6 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="first hold the gradients of this model against measured slopes, print the tables, "
         "and stop if they are wrong; the run is the same with and without",
     )  # fmt: skip
+    add_quiet(parser, "the report at the end")
     add_threads(parser)
     add_settings(parser, GROUPS)
     return parser
@@ -130,9 +139,11 @@ def command(
     preset: str | None,
     out: Path | None,
     resume: Path | None,
+    init_from: Path | None,
     save_every: tuple[float, str] | None,
     stop_after: float | None,
     check_gradients: bool,
+    quiet: bool,
     threads: int | None,
     **changes: Any,
 ) -> None:
@@ -141,6 +152,7 @@ def command(
     from numpylstm import run_folder, session
     from numpylstm.corpora import load_corpus
     from numpylstm.training import check_corpus, new_run
+    from numpylstm.waiting import waiting
 
     report = load_report()
     set_threads(threads)
@@ -152,36 +164,58 @@ def command(
         deadline = started + stop_after
 
     def train_in(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
-        begin(folder, training_run, corpus)
-        references = report.baselines(corpus)
+        go_on = ["numpylstm-train", "--resume", str(folder), *again]
+        begin(folder, training_run, corpus, quiet=quiet)
+        then = f"go on with {printable(shlex.join(go_on))}"
+        with waiting("counting for the baselines", then=then, quiet=quiet):
+            references = report.baselines(corpus)
         session.run_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
-            resume_command=["numpylstm-train", "--resume", str(folder), *again],
+            resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),
         )  # fmt: skip
-        report.report(corpus, folder, references, seed=training_run.config.seed)
+        with waiting("scoring the test text", then=then, quiet=quiet) as shown:
+            test = report.measure_test(folder, training_run, corpus, shown.share)
+        report.report(corpus, folder, references, test, seed=training_run.config.seed)
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")
+        print(f"Next: {printable(shlex.join(['numpylstm-sample', str(folder)]))}")
 
+    changes |= {name: whole_path(changes[name]) for name in PATHS & changes.keys()}
+    reading = waiting("reading the text", then="nothing was begun", quiet=quiet)
     if resume is not None:
-        new_only = {"--out": out, "--preset": preset, "--check-gradients": check_gradients or None}
+        new_only = {
+            "--out": out, "--preset": preset, "--init-from": init_from,
+            "--check-gradients": check_gradients or None,
+        }  # fmt: skip
         for name, value in new_only.items():
             if value is not None:
                 raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
         with run_folder.held(resume):
-            train_in(resume, *session.resume(resume, changes))
+            with reading as shown:
+                training_run, corpus = session.resume(resume, changes)
+            train_in(resume, training_run, corpus)
         return
-    paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
-    preset = preset or "demo"
-    config = from_preset(preset, **(changes | paths))
-    corpus = load_corpus(config)
-    check_corpus(config, corpus)
-    training_run = new_run(config, corpus)
+    with reading as shown:
+        if init_from is not None:
+            if preset is not None:
+                raise CommandError("--preset cannot go with --init-from, whose settings are kept")
+            training_run, corpus = session.tune(init_from, changes)
+        else:
+            config = from_preset(preset or "demo", **changes)
+            corpus = load_corpus(config)
+            check_corpus(config, corpus)
+            training_run = new_run(config, corpus)
     if check_gradients:
         report.check_gradients(training_run, corpus)
-    with run_folder.new(out, preset) as folder:
+    with run_folder.new(out, "tuned" if init_from is not None else preset or "demo") as folder:
         train_in(folder, training_run, corpus)
+
+
+def whole_path(path: str) -> str:
+    """The path from the root."""
+    return os.path.abspath(path)
 
 
 def load_report() -> ModuleType:
@@ -197,13 +231,15 @@ def load_report() -> ModuleType:
     return report
 
 
-def begin(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
+def begin(folder: Path, training_run: "Run", corpus: "Corpus", *, quiet: bool) -> None:
     """Save a run before its first update, or where it goes on, and say what it is."""
     from numpylstm import __version__, run_folder
     from numpylstm.kernels import threads
     from numpylstm.training import describe
 
     run_folder.begin(folder, training_run)
+    if quiet:
+        return
     print(
         f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}\n"
         f"{printable(str(corpus))}",

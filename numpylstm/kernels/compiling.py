@@ -17,11 +17,12 @@ wake these costs some 30 us, and far more on a busy machine. With one share nobo
 
 import functools
 import inspect
+from contextlib import contextmanager
 
 import llvmlite.binding
 import numpy as np
 from numba import config, from_dtype, njit, types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.extending import intrinsic
 
 from . import fallback, simd, threads, tile
@@ -78,6 +79,24 @@ def kernel(function=None, *, shared=False, calls=()):
             raise fallback.Unusable from error
 
     return run if config.DISABLE_JIT else compiled_or_unusable
+
+
+@contextmanager
+def watched(say):
+    """Call say(count) whenever another function, a kernel or a part of one, begins to compile."""
+
+    class Count(event.Listener):
+        count = 0
+
+        def on_start(self, event):
+            self.count += 1
+            say(self.count)
+
+        def on_end(self, event):
+            pass
+
+    with event.install_listener("numba:compile", Count()):
+        yield
 
 
 def outside(*kinds):
