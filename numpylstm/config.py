@@ -31,6 +31,7 @@ def option(
     help: str,
     *,
     choices: Collection[str] | None = None,
+    several: bool = False,
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
@@ -43,6 +44,7 @@ def option(
         "group": group,
         "help": help,
         "choices": choices,
+        "several": several,
         "bounds": {words: bound for words, bound in bounds.items() if bound is not None},
     }
     return field(default=default, metadata=metadata)
@@ -104,6 +106,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for setting in settings_of(type(self)):
             value = plain(getattr(self, setting.name))
+            if setting.metadata["several"] and isinstance(value, list | tuple):
+                value = value[0] if len(value) == 1 else tuple(value)
             check_value(setting, value)
             object.__setattr__(self, setting.name, value)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
@@ -214,9 +218,16 @@ class TrainConfig(ModelConfig):
         None, str, DATA, "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
         "ptb.test.txt, or simple-examples.tgz, which is read in place",
     )  # fmt: skip
-    train: str | None = option(None, str, DATA, "your own text, UTF-8")
-    valid: str | None = option(None, str, DATA, "validation text; split from --train if absent")
-    test: str | None = option(None, str, DATA, "test text; split from --train if absent")
+    train: str | tuple[str, ...] | None = option(
+        None, str, DATA, "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
+        "files, or - for standard input; several are read one after the other", several=True,
+    )  # fmt: skip
+    valid: str | tuple[str, ...] | None = option(
+        None, str, DATA, "validation text; split from --train if absent", several=True
+    )
+    test: str | tuple[str, ...] | None = option(
+        None, str, DATA, "test text; split from --train if absent", several=True
+    )
     level: str = option("word", str, DATA, "what a token is", choices=("word", "char"))
     max_vocab: int | None = option(
         None, int, DATA, "keep this many tokens, <unk> included; rarer ones become <unk>",
@@ -295,6 +306,10 @@ def check_value(setting: Field, value: Any) -> None:
     kind, choices = setting.metadata["kind"], setting.metadata["choices"]
     if value is None and setting.default is None:
         return  # not given
+    if setting.metadata["several"] and isinstance(value, tuple) and value:
+        for one in value:
+            check_value(setting, one if isinstance(one, str) else (one,))
+        return
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(name, f"must be of type {kind.__name__}, got {shortened(value)}")

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import importlib
 import io
 import os
 import sys
@@ -15,6 +16,7 @@ from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
 from numpylstm.text import printable
+from numpylstm.waiting import waiting
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -79,6 +81,8 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
             options["action"] = argparse.BooleanOptionalAction
         else:
             options |= {"type": kind, "choices": setting.metadata["choices"]}
+            if setting.metadata["several"]:
+                options["nargs"] = "+"
             if setting.metadata["choices"] is None:
                 options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
         sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
@@ -164,6 +168,8 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     """The exit status of a command, and why on stderr if it is not 0."""
     try:
         check_environment()
+        with waiting("loading", stream=sys.stderr):  # a second or two
+            importlib.import_module("numpylstm.training")
         from numpylstm.checkpoint import CheckpointError, SaveError
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
@@ -172,7 +178,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         from numpylstm.training import TrainingFailed
     except (CommandError, ImportError, ValueError) as error:
         return complain(prog, error, EXIT_USAGE)
-    except KeyboardInterrupt:  # the imports take a second
+    except KeyboardInterrupt:
         print(f"{prog}: interrupted before it began", file=sys.stderr)
         return EXIT_INTERRUPTED
     try:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
 from numpylstm.text import printable
+from numpylstm.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
     from numpylstm.checkpoint import Checkpoint
     from numpylstm.corpora import ScoredText
     from numpylstm.models import LanguageModel
-    from numpylstm.waiting import Waiting
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -86,7 +86,6 @@ def command(
     from numpylstm import run_folder
     from numpylstm.checkpoint import load, restore_model
     from numpylstm.corpora import scored_text
-    from numpylstm.waiting import waiting
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value < 1:

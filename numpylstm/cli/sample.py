@@ -10,6 +10,7 @@ from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
 from numpylstm.text import printable
+from numpylstm.waiting import waiting
 
 SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
 
@@ -123,7 +124,6 @@ def command(
 def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
     """The same tokens; kernels that are compiled for the first of them do it visibly."""
     from numpylstm.kernels.compiling import watched
-    from numpylstm.waiting import waiting
 
     with waiting("compiling kernels", stream=sys.stderr, quiet=quiet) as shown:
         with watched(lambda count: shown.count(count, "functions")):

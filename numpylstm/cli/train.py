@@ -22,7 +22,8 @@ from numpylstm.cli.common import (
 )
 from numpylstm.cli.streams import unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
-from numpylstm.text import printable
+from numpylstm.text import STANDARD_INPUT, printable
+from numpylstm.waiting import waiting
 
 if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
     from numpylstm.data import Corpus
@@ -152,9 +153,9 @@ def command(
     from numpylstm import run_folder, session
     from numpylstm.corpora import load_corpus
     from numpylstm.training import check_corpus, new_run
-    from numpylstm.waiting import waiting
 
-    report = load_report()
+    with waiting("loading", then="nothing was begun", quiet=quiet):  # its first time takes longer
+        report = load_report()
     set_threads(threads)
     again, deadline = [], None
     if save_every is not None:
@@ -213,9 +214,11 @@ def command(
         train_in(folder, training_run, corpus)
 
 
-def whole_path(path: str) -> str:
-    """The path from the root."""
-    return os.path.abspath(path)
+def whole_path(path: str | list[str]) -> str | list[str]:
+    """A path, or several, from the root; ``-`` stays."""
+    if isinstance(path, list):
+        return [str(whole_path(one)) for one in path]
+    return path if path == STANDARD_INPUT else os.path.abspath(path)
 
 
 def load_report() -> ModuleType:
