@@ -24,10 +24,6 @@ Watch = Callable[[int, int], object]
 """Is told how much is done, of how much."""
 
 
-def ignore(done: int, total: int) -> None:
-    """A `Watch` that nobody looks at."""
-
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -79,7 +75,7 @@ def evaluate(
     batch_size: int = 1,
     num_steps: int = 35,
     *,
-    watch: Watch = ignore,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Score a text.
 
@@ -90,7 +86,7 @@ def evaluate(
         The text as one stream; it is cut into `batch_size` streams of equal length.
     batch_size, num_steps : int
         B and T of the windows; the last window may be shorter.
-    watch : callable
+    watch : callable, optional
         Is told after each window how many tokens are scored, and how many will be. What it raises
         ends the scoring.
 
@@ -126,7 +122,8 @@ def evaluate(
         correct += int((predicted == y).sum())
         if not math.isfinite(nll_sum):
             break  # the model has exploded, and so would its state in the next window
-        watch(tokens, len(ids) - len(ids) % batch_size - batch_size)
+        if watch is not None:
+            watch(tokens, len(ids) - len(ids) % batch_size - batch_size)
     return Evaluation(
         loss=nll_sum / tokens,
         accuracy=correct / tokens,

@@ -178,8 +178,8 @@ def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
         )  # fmt: skip
         if not files:
             raise DataError(
-                f"{path}: must be a text, or a folder that holds .txt or .txt.gz files, got a "
-                "folder without them; is the name right?"
+                f"{path}: must be a readable file, got a folder without .txt or .txt.gz files; is "
+                "the name right?"
             )
         yield from files
 

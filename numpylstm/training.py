@@ -17,7 +17,7 @@ from numpylstm.cells import CELLS, State
 from numpylstm.checks import NotFinite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
-from numpylstm.evaluation import Evaluation, Watch, evaluate, ignore, safe_exp
+from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.files import memory_size
 from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
@@ -218,7 +218,7 @@ def rate(run: Run) -> float:
     )
 
 
-def train(run: Run, corpus: Corpus, *, watch: Watch = ignore) -> Iterator[Step | Row]:
+def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[Step | Row]:
     """Advance a run to its end, one update at a time.
 
     Between two items the run can be saved, inspected or left: whoever iterates decides. Each item
@@ -231,7 +231,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch = ignore) -> Iterator[Step |
         Changed in place.
     corpus : Corpus
         The text that the run was made for.
-    watch : callable
+    watch : callable, optional
         Is told in each validation how many tokens are scored, of how many. The run can be saved
         then, too; what it raises ends the validation, which is made again when the run goes on.
 
@@ -384,7 +384,7 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
     )
 
 
-def finish_epoch(run: Run, corpus: Corpus, watch: Watch = ignore) -> Row:
+def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
     """Validate, write the last row of the epoch, and get ready for the next."""
     valid = validate(run, corpus, watch)
     run.whole = False
@@ -396,7 +396,7 @@ def finish_epoch(run: Run, corpus: Corpus, watch: Watch = ignore) -> Row:
     return row
 
 
-def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch = ignore) -> Row:
+def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
     """Validate a run whose limit of steps lies within an epoch, and make the row that closes it."""
     valid = validate(run, corpus, watch)
     if run.tally.steps:
@@ -409,7 +409,7 @@ def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch = ignore) -> Row:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def validate(run: Run, corpus: Corpus, watch: Watch) -> Evaluation:
+def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     """The perplexity of the validation text, which must be finite, as the parameters must."""
     check_parameters(run)
     valid = evaluate_quickly(run.model, corpus.valid, run.config, watch)
@@ -422,7 +422,7 @@ def validate(run: Run, corpus: Corpus, watch: Watch) -> Evaluation:
 
 
 def evaluate_quickly(
-    model: LanguageModel, ids: NDArray[Any], config: TrainConfig, watch: Watch = ignore
+    model: LanguageModel, ids: NDArray[Any], config: TrainConfig, watch: Watch | None = None
 ) -> Evaluation:
     """Validation in windows like those of training; at batch 1 where the text is short."""
     streams = validation_streams(len(ids), config)
