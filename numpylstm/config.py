@@ -366,6 +366,8 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
     if name not in PRESETS:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
     settings = PRESETS[name] | changes
+    if {"data", "train"} & changes.keys() and "max_vocab" not in changes:
+        settings.pop("max_vocab", None)  # a preset's is for the embedded corpus
     named = {option for cell in CELLS.values() for option in cell.options} & settings.keys()
     options = settings.pop("options", {}) | {option: settings.pop(option) for option in named}
     if unknown := settings.keys() - {setting.name for setting in fields(TrainConfig)}:

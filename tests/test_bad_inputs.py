@@ -167,7 +167,8 @@ def test_a_bad_command_line_gets_one_sentence(name, case, workplace, monkeypatch
 def test_the_same_from_real_processes(name, case, workplace):
     done = subprocess.run(
         [BIN / name, *shlex.split(case.line)],
-        cwd=workplace, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False,
+        cwd=workplace, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100,
+        check=False,
     )  # fmt: skip
     check(done.returncode, done.stdout, done.stderr, name, case)
 

@@ -10,7 +10,7 @@ from test_training import everything, make_corpus, new_run
 
 import numpylstm as nl
 from numpylstm.kernels import compiling
-from numpylstm.warm_up import warm_up
+from numpylstm.training.warm_up import warm_up
 
 KINDS = [
     {},
@@ -40,7 +40,7 @@ def test_a_model_that_explodes_is_left_to_the_run(corpus):
     run = new_run(corpus)
     run.model.parameters()["lstm.0.b"].data[...] = np.nan
     warm_up(run, corpus)
-    with pytest.raises(nl.training.TrainingFailed):
+    with pytest.raises(nl.training.loop.TrainingFailed):
         next(nl.train(run, corpus))
 
 
@@ -48,8 +48,8 @@ FIRST_CALLS = """
 import sys
 import numpylstm as nl
 from numpylstm.kernels import caching
-from numpylstm.training import evaluate_quickly
-from numpylstm.warm_up import warm_up
+from numpylstm.training.loop import evaluate_quickly
+from numpylstm.training.warm_up import warm_up
 from test_training import make_corpus, new_run
 from test_warm_up import KINDS
 
@@ -78,7 +78,7 @@ for kind in KINDS[:3]:
 @pytest.mark.big
 @pytest.mark.skipif(compiling.config.DISABLE_JIT, reason="nothing is compiled")
 def test_nothing_is_left_to_compile():
-    """In the run, in its validation, in its test, in its sample: no kernel is new to the process."""
+    """In the run, its validation, its test, its sample: no kernel is new to the process."""
     done = subprocess.run(
         [sys.executable, "-c", FIRST_CALLS],
         cwd=Path(__file__).parent, capture_output=True, text=True, timeout=300, check=True,

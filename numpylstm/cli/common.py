@@ -15,7 +15,7 @@ from numpylstm import __version__
 from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
-from numpylstm.text import printable
+from numpylstm.untrusted import printable
 from numpylstm.waiting import waiting
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -169,13 +169,13 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     try:
         check_environment()
         with waiting("loading", stream=sys.stderr):  # a second or two
-            importlib.import_module("numpylstm.training")
-        from numpylstm.checkpoint import CheckpointError, SaveError
+            importlib.import_module("numpylstm.training.loop")
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
-        from numpylstm.run_folder import RunFolderError
-        from numpylstm.stopping import Stopped
-        from numpylstm.training import TrainingFailed
+        from numpylstm.training.checkpoint import CheckpointError, SaveError
+        from numpylstm.training.loop import TrainingFailed
+        from numpylstm.training.run_folder import RunFolderError
+        from numpylstm.training.stopping import Stopped
     except (CommandError, ImportError, ValueError) as error:
         return complain(prog, error, EXIT_USAGE)
     except KeyboardInterrupt:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
-from numpylstm.text import printable
+from numpylstm.untrusted import printable
 from numpylstm.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
-    from numpylstm.checkpoint import Checkpoint
-    from numpylstm.corpora import ScoredText
     from numpylstm.models import LanguageModel
+    from numpylstm.training.checkpoint import Checkpoint
+    from numpylstm.training.corpora import ScoredText
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -33,8 +33,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
     )  # fmt: skip
     text.add_argument(
-        "--file", metavar="PATH", default=argparse.SUPPRESS,
-        help="any UTF-8 text file, scored as a whole",
+        "--file", metavar="PATH", nargs="+", default=argparse.SUPPRESS,
+        help="any UTF-8 text, scored as a whole: files, plain or .gz, folders with .txt or .txt.gz "
+        "files, or - for standard input",
     )  # fmt: skip
     text.add_argument(
         "--split", choices=("train", "valid", "test"), default="test",
@@ -53,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument("--num-steps", type=int, metavar="N", default=35, help="window, T")
     how.add_argument(
         "--max-tokens", type=int, metavar="N", default=argparse.SUPPRESS,
-        help="score the first N tokens only",
+        help="score the first N tokens only (default: all, or as many as in the run)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     add_quiet(parser, "the figures")
@@ -79,26 +80,31 @@ def command(
     quiet: bool,
     threads: int | None,
     data: str | None = None,
-    file: str | None = None,
+    file: list[str] | None = None,
     max_tokens: int | None = None,
 ) -> None:
     """Load, score, print."""
-    from numpylstm import run_folder
-    from numpylstm.checkpoint import load, restore_model
-    from numpylstm.corpora import scored_text
+    from numpylstm.training import run_folder
+    from numpylstm.training.checkpoint import load, restore_model
+    from numpylstm.training.corpora import scored_text
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value < 1:
             raise CommandError(f"{name} must be at least 1, got {value}")
     if max_tokens is not None and max_tokens < 2:
         raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
+    if max_tokens is not None and split == "train" and file is None:
+        raise CommandError("--max-tokens is for --file and the splits valid and test, not train")
     if data is not None and file is not None:
         raise CommandError("--data and --file name two texts; give one of them")
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
-    with waiting("reading the text", stream=sys.stderr, quiet=quiet):
-        text = scored_text(saved, data=data, file=file, split=split, at_most=max_tokens)
+    with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
+        text = scored_text(
+            saved, data=data, file=file, split=split, at_most=max_tokens,
+            watch=shown.share,
+        )  # fmt: skip
     if len(text.ids) < 2 * batch_size:
         raise CommandError(
             f"{text.name}: {batch_size} streams need at least {2 * batch_size} tokens, got "
@@ -110,8 +116,9 @@ def command(
     if as_json:
         print(json.dumps(facts))
         return
+    width = max(15, *(len(label) + 2 for label, _ in lines))
     for label, content in lines:
-        print(f"{label:15}{printable(content)}")
+        print(f"{label:{width}}{printable(content)}")
 
 
 Found = tuple[dict[str, Any], list[tuple[str, str]]]
@@ -120,15 +127,21 @@ Found = tuple[dict[str, Any], list[tuple[str, str]]]
 
 def what_is_scored(saved: "Checkpoint", text: "ScoredText") -> Found:
     """The checkpoint and the text."""
+    from numpylstm.data.corpus import unit
+    from numpylstm.training.corpora import why_unknown
+
+    level = saved.config.level
+    why = why_unknown(text.unknown, text.left_out, level, saved.vocabulary)
+    why = f": {why}" if text.unknown else ""
     return {
         "checkpoint": str(saved.path), "epoch": saved.meta["epoch"], "step": saved.meta["step"],
         "text": text.name, "level": saved.config.level, "tokens": len(text.ids),
-        "unknown": text.unknown,
+        "unknown": text.unknown, "unknown_left_out": text.left_out,
     }, [
         ("checkpoint", f"{saved.path}, epoch {saved.meta['epoch']}, step {saved.meta['step']}"),
         ("text", text.name),
         ("tokens", f"{len(text.ids):,}"),
-        ("unknown words", f"{text.unknown:,}, scored as <unk>"),
+        (f"unknown {unit(level)}s", f"{text.unknown:,}, scored as <unk>{why}"),
     ]  # fmt: skip
 
 

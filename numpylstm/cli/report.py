@@ -6,17 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from numpylstm import run_folder
-from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.checkpoint import load, restore_model, write_atomically
 from numpylstm.data import UNK, Corpus, batches, detokenize
-from numpylstm.evaluation import Evaluation, Watch, evaluate, true_and_predicted
-from numpylstm.gradient_log import GradientLog
-from numpylstm.model_check import check_model, check_precision
+from numpylstm.evaluation import (
+    Evaluation,
+    Watch,
+    evaluate,
+    interpolated_bigram_perplexity,
+    true_and_predicted,
+    unigram_perplexity,
+)
+from numpylstm.laboratory.model_check import check_model, check_precision
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.sampling import generate
-from numpylstm.text import printable
-from numpylstm.training import Run, TrainingFailed
+from numpylstm.training import run_folder
+from numpylstm.training.checkpoint import load, restore_model, write_atomically
+from numpylstm.training.corpora import why_unknown
+from numpylstm.training.gradient_log import GradientLog
+from numpylstm.training.loop import Run, TrainingFailed
+from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
@@ -116,14 +123,10 @@ def report(
     vocabulary, level = corpus.vocabulary, corpus.level
     print(
         f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
-        f"{test.accuracy:.3f} "
-        f"({test.tokens:,} tokens scored, {corpus.oov['test']:,} of them <unk> for words that the "
-        "training text lacks)"
+        f"{test.accuracy:.3f} ({ledger(corpus, test)})"
     )
     for name, perplexity in references:
-        print(
-            f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}"
-        )
+        print(f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}")
 
     targets, predicted = true_and_predicted(model, corpus.test)
     print("\nTrue values (1st line) and predicted values (2nd line):")
@@ -139,6 +142,18 @@ def report(
     print(printable(detokenize(vocabulary.decode(ids), level), lines=True))
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
     print(f"\nSaved in {printable(str(folder))}: {names}")
+
+
+def ledger(corpus: Corpus, test: Evaluation) -> str:
+    """What was scored of the test text, and how much of it is ``<unk>``, and why."""
+    unknown, left_out = corpus.oov["test"], corpus.left_out["test"]
+    why = why_unknown(unknown, left_out, corpus.level, corpus.vocabulary)
+    streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
+    unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
+    return (
+        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of them <unk>"
+        f"{',' if left_out else ''} {why}"
+    )
 
 
 def in_bits(perplexity: float, level: str) -> str:

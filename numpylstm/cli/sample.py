@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
-from numpylstm.text import printable
+from numpylstm.untrusted import printable
 from numpylstm.waiting import waiting
 
 SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
@@ -77,12 +77,13 @@ def command(
     """Load, read the prompt, draw, print."""
     import numpy as np
 
-    from numpylstm import run_folder, sampling
-    from numpylstm.checkpoint import load, restore_model
-    from numpylstm.corpora import tokens_like
+    from numpylstm import sampling
     from numpylstm.data import EOS, UNK
+    from numpylstm.data.text import written
     from numpylstm.evaluation import evaluate
-    from numpylstm.text import written
+    from numpylstm.training import run_folder
+    from numpylstm.training.checkpoint import load, restore_model
+    from numpylstm.training.corpora import tokens_like
 
     if seed is not None and seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")
@@ -125,9 +126,11 @@ def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
     """The same tokens; kernels that are compiled for the first of them do it visibly."""
     from numpylstm.kernels.compiling import watched
 
-    with waiting("compiling kernels", stream=sys.stderr, quiet=quiet) as shown:
-        with watched(lambda count: shown.count(count, "functions")):
-            first = list(itertools.islice(drawn, 1))
+    with (
+        waiting("compiling kernels", stream=sys.stderr, quiet=quiet) as shown,
+        watched(lambda count: shown.count(count, "functions")),
+    ):
+        first = list(itertools.islice(drawn, 1))
     return itertools.chain(first, drawn)
 
 

@@ -22,12 +22,12 @@ from numpylstm.cli.common import (
 )
 from numpylstm.cli.streams import unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
-from numpylstm.text import STANDARD_INPUT, printable
+from numpylstm.untrusted import printable
 from numpylstm.waiting import waiting
 
 if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
     from numpylstm.data import Corpus
-    from numpylstm.training import Run
+    from numpylstm.training.loop import Run
 
 GROUPS = {
     "data": "text (default: Python's own language reference)",
@@ -35,6 +35,8 @@ GROUPS = {
     "optimisation": "optimisation",
     "run": "run",
 }
+
+LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 
 PATHS = {"data", "train", "valid", "test"}  # stored whole, so that a run resumes from any folder
 
@@ -150,9 +152,9 @@ def command(
 ) -> None:
     """Start a run, or go on with one."""
     started = time.monotonic()
-    from numpylstm import run_folder, session
-    from numpylstm.corpora import load_corpus
-    from numpylstm.training import check_corpus, new_run
+    from numpylstm.training import run_folder, session
+    from numpylstm.training.corpora import load_corpus
+    from numpylstm.training.loop import check_corpus, new_run
 
     with waiting("loading", then="nothing was begun", quiet=quiet):  # its first time takes longer
         report = load_report()
@@ -195,17 +197,17 @@ def command(
                 raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
         with run_folder.held(resume):
             with reading as shown:
-                training_run, corpus = session.resume(resume, changes)
+                training_run, corpus = session.resume(resume, changes, shown.share)
             train_in(resume, training_run, corpus)
         return
     with reading as shown:
         if init_from is not None:
             if preset is not None:
                 raise CommandError("--preset cannot go with --init-from, whose settings are kept")
-            training_run, corpus = session.tune(init_from, changes)
+            training_run, corpus = session.tune(init_from, changes, shown.share)
         else:
             config = from_preset(preset or "demo", **changes)
-            corpus = load_corpus(config)
+            corpus = load_corpus(config, watch=shown.share)
             check_corpus(config, corpus)
             training_run = new_run(config, corpus)
     if check_gradients:
@@ -216,6 +218,8 @@ def command(
 
 def whole_path(path: str | list[str]) -> str | list[str]:
     """A path, or several, from the root; ``-`` stays."""
+    from numpylstm.data.text import STANDARD_INPUT
+
     if isinstance(path, list):
         return [str(whole_path(one)) for one in path]
     return path if path == STANDARD_INPUT else os.path.abspath(path)
@@ -236,9 +240,11 @@ def load_report() -> ModuleType:
 
 def begin(folder: Path, training_run: "Run", corpus: "Corpus", *, quiet: bool) -> None:
     """Save a run before its first update, or where it goes on, and say what it is."""
-    from numpylstm import __version__, run_folder
+    from numpylstm import __version__
+    from numpylstm.data.corpus import unit
     from numpylstm.kernels import threads
-    from numpylstm.training import describe
+    from numpylstm.training import run_folder
+    from numpylstm.training.loop import describe
 
     run_folder.begin(folder, training_run)
     if quiet:
@@ -248,6 +254,21 @@ def begin(folder: Path, training_run: "Run", corpus: "Corpus", *, quiet: bool) -
         f"{printable(str(corpus))}",
         flush=True,
     )
+    V, N = len(corpus.vocabulary), len(corpus.train)
+    tokens = f"{unit(corpus.level)}s"
+    if unknown := corpus.oov["train"]:
+        print(
+            f"{unknown:,} of the {N:,} {tokens} of the training text ({unknown / N:.1%}) are <unk>:"
+            f" the vocabulary of {V:,} leaves them out",
+            flush=True,
+        )
+    elif V > LARGE_VOCABULARY and training_run.step == 0:
+        cut = int((corpus.train >= SMALLER_VOCABULARY - 1).sum())  # ids are in order of frequency
+        print(
+            f"A vocabulary of {V:,} makes every step slow; --max-vocab {SMALLER_VOCABULARY} would "
+            f"leave out {cut / N:.1%} of the training text",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE
-from numpylstm.training import Row
+from numpylstm.training.loop import Row
 
 DRAWN = 1e-100, 1e100
 """Lowest and highest number that is drawn; near the ends of the floats, matplotlib overflows."""

@@ -1,0 +1,283 @@
+"""Texts as ids, in three splits."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.data.indexing import index
+from numpylstm.data.text import (
+    HELD_OUT,
+    SPLITS,
+    UNK,
+    AnyPath,
+    DataError,
+    check_level,
+    named,
+    read_embedded,
+    read_ptb,
+    read_texts,
+    split_punctuation,
+)
+from numpylstm.data.vocabulary import Vocabulary, by_frequency
+
+_MIN_TOKENS = 2  # one to predict from and one to predict
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Corpus:
+    """A text in three splits, as ids of one vocabulary; ``str(corpus)`` describes it in a line.
+
+    Attributes
+    ----------
+    source : str
+        Where the text comes from, for people.
+    level : {"word", "char"}
+        What a token is; see `tokenize`.
+    vocabulary : Vocabulary
+        Made of the training split alone, unless one was given.
+    train, valid, test : (N,) int32 array
+        The splits; each holds at least two tokens.
+    oov : mapping of str to int
+        For each split, how many of its tokens the vocabulary lacks; in the ids they are `UNK`.
+        The training split has some if the vocabulary was cut to a largest size, or given.
+    left_out : mapping of str to int
+        How many of these are tokens that the training split has: the vocabulary leaves them out.
+        The others are unknown because the training split lacks them.
+    unread : mapping of str to int
+        For each split, how many tokens of the text come after it, if it was cut to a largest size.
+    """
+
+    source: str
+    level: str
+    vocabulary: Vocabulary
+    train: NDArray[np.int32]
+    valid: NDArray[np.int32]
+    test: NDArray[np.int32]
+    oov: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    unread: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+
+    @property
+    def num_tokens(self) -> dict[str, int]:
+        """The number of tokens in each split."""
+        return {"train": len(self.train), "valid": len(self.valid), "test": len(self.test)}
+
+    def __str__(self) -> str:
+        line = (
+            f"{self.source}: {unit(self.level)}s {_counts(self.num_tokens)}; vocabulary "
+            f"{len(self.vocabulary):,}; out of it, read as {UNK}: {_counts(self.oov)}"
+        )
+        if any(self.left_out.values()):
+            line += f"; of these, the training text has: {_counts(self.left_out)}"
+        if any(self.unread.values()):
+            line += f"; left out at the end: {_counts(self.unread)}"
+        return line
+
+    def __repr__(self) -> str:
+        return f"<Corpus {self}>"
+
+
+def unit(level: str) -> str:
+    """What a token is, for people: word or character."""
+    return "word" if level == "word" else "character"
+
+
+def _counts(of_splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count:,}" for split, count in of_splits.items())
+
+
+def load_ptb(
+    path: AnyPath,
+    *,
+    level: str = "word",
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    max_eval: int | None = None,
+    watch: Callable[[int, int], Any] | None = None,
+) -> Corpus:
+    """Load Penn Treebank as Mikolov prepared it.
+
+    Parameters
+    ----------
+    path : path
+        The folder or the archive; see `read_ptb`.
+    level : {"word", "char"}
+        See `tokenize`.
+    max_vocab : int, optional
+        The largest size of a vocabulary made here; see `Vocabulary.build`.
+    vocabulary : Vocabulary, optional
+        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
+        default it is made of the training split.
+    max_eval : int, optional
+        Keep so many tokens of the validation and of the test split, and leave out the rest.
+    watch : callable, optional
+        Is told now and then how many characters are read, of how many.
+
+    Returns
+    -------
+    Corpus
+        929,589 / 73,760 / 82,430 words, 10,000 of them distinct.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, unreadable, damaged, or not text.
+    """
+    check_level("load_ptb", level)
+    tokens, numbers = index(list(read_ptb(path).values()), level, watch)
+    parts = dict(zip(SPLITS, numbers, strict=True))
+    return _corpus(f"Penn Treebank ({path})", level, tokens, parts, max_vocab, vocabulary, max_eval)
+
+
+def load_text(
+    train: AnyPath | Sequence[AnyPath],
+    valid: AnyPath | Sequence[AnyPath] | None = None,
+    test: AnyPath | Sequence[AnyPath] | None = None,
+    *,
+    level: str = "word",
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    max_eval: int | None = None,
+    watch: Callable[[int, int], Any] | None = None,
+) -> Corpus:
+    """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
+
+    A split without a file of its own is cut from the end of the training text: one token in 20,
+    the validation split before the test split. So a single file is split 90/5/5.
+
+    Parameters
+    ----------
+    train, valid, test : path, or sequence of paths
+        Files, plain or packed by gzip, folders of them, or ``"-"`` for standard input.
+    level : {"word", "char"}
+        See `tokenize`.
+    max_vocab : int, optional
+        The largest size of a vocabulary made here; see `Vocabulary.build`.
+    vocabulary : Vocabulary, optional
+        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
+        default it is made of the training split.
+    max_eval : int, optional
+        Keep so many tokens of the validation and of the test split, and leave out the rest.
+    watch : callable, optional
+        Is told now and then how many characters are read, of how many.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    DataError
+        If a file is missing, unreadable, too short, or not UTF-8 text.
+    """
+    check_level("load_text", level)
+    files = {"valid": valid, "test": test}
+    named_texts = {"train": train} | {k: file for k, file in files.items() if file is not None}
+    texts = [read_texts(file) for file in named_texts.values()]
+    tokens, numbers = index(texts, level, watch)
+    parts = dict(zip(named_texts, numbers, strict=True))
+    whole = parts["train"]
+    to_cut = [split for split, file in files.items() if file is None]
+    share = len(whole) // HELD_OUT
+    if to_cut and share < _MIN_TOKENS:
+        raise DataError(
+            f"{named(train)}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
+            f"{' and '.join(to_cut)} split from it, got {len(whole)} at {level} level; "
+            f"take a longer text, or a file for each split"
+        )
+    end = len(whole) - share * len(to_cut)
+    parts["train"] = whole[:end]
+    for split in to_cut:
+        parts[split] = whole[end : end + share]
+        end += share
+    source = ", ".join(map(named, named_texts.values()))
+    return _corpus(source, level, tokens, parts, max_vocab, vocabulary, max_eval)
+
+
+def load_embedded(
+    *,
+    level: str = "word",
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    max_eval: int | None = None,
+    watch: Callable[[int, int], Any] | None = None,
+) -> Corpus:
+    """Load the language reference that ships inside Python; see `read_embedded`.
+
+    At word level its text goes through `split_punctuation`. Case is kept, because ``None`` and
+    ``TypeError`` are names.
+
+    Parameters
+    ----------
+    level : {"word", "char"}
+        See `tokenize`.
+    max_vocab : int, optional
+        The largest size of a vocabulary made here; see `Vocabulary.build`. Some hundred less than
+        the 4,100 distinct training tokens lets the model see `UNK` in training.
+    vocabulary : Vocabulary, optional
+        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
+        default it is made of the training split.
+    max_eval : int, optional
+        Keep so many tokens of the validation and of the test split, and leave out the rest.
+    watch : callable, optional
+        Is told now and then how many characters are read, of how many.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    DataError
+        If this Python lacks the reference.
+    """
+    check_level("load_embedded", level)
+    texts = read_embedded()
+    if level == "word":
+        texts = {split: split_punctuation(text) for split, text in texts.items()}
+    tokens, numbers = index(list(texts.values()), level, watch)
+    parts = dict(zip(SPLITS, numbers, strict=True))
+    source = f"Python {platform.python_version()} language reference"
+    return _corpus(source, level, tokens, parts, max_vocab, vocabulary, max_eval)
+
+
+def _corpus(
+    source: str,
+    level: str,
+    tokens: list[str],
+    parts: Mapping[str, NDArray[np.int32]],
+    max_vocab: int | None,
+    vocabulary: Vocabulary | None,
+    max_eval: int | None,
+) -> Corpus:
+    """The corpus of splits whose numbers name `tokens`."""
+    for split in SPLITS:
+        if len(parts[split]) < _MIN_TOKENS:
+            raise DataError(
+                f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
+                f"{len(parts[split])} at {level} level; is the file empty?"
+            )
+    counts = np.bincount(parts["train"], minlength=len(tokens))
+    if vocabulary is None:
+        seen = {token: n for token, n in zip(tokens, counts.tolist(), strict=True) if n}
+        vocabulary = Vocabulary(by_frequency(Counter(seen), max_vocab))
+    lacking = np.array([token not in vocabulary for token in tokens])
+    ids, _ = vocabulary.encode(tokens)
+    kept = {split: parts[split][: None if split == "train" else max_eval] for split in SPLITS}
+    encoded = {split: ids[kept[split]] for split in SPLITS}
+
+    def count(which: NDArray[np.bool_]) -> dict[str, int]:
+        return {split: int(np.count_nonzero(which[kept[split]])) for split in SPLITS}
+
+    return Corpus(
+        source, level, vocabulary, **encoded, oov=count(lacking),
+        left_out=count(lacking & (counts > 0)),
+        unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
+    )  # fmt: skip
