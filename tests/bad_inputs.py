@@ -177,7 +177,7 @@ TRAIN = [
     Command("--init-from run --activation relu", "--activation cannot change with --init-from"),
     Command("--init-from run --max-vocab 9", "--max-vocab cannot change with --init-from: it is"),
     Command("--init-from run --preset small", "--preset cannot go with --init-from"),
-    Command("--init-from run --train short.txt", "short.txt: the train text must have at least"),
+    Command("--init-from run --train empty.txt", "empty.txt: must hold at least 40 tokens"),
     # numbers that go bad in the run
     Command("--train text.txt --out bad-1 --lr 1e30 --clip 1e30",
             "at epoch 1, step", 1),

@@ -99,27 +99,28 @@ def command(
         drawn = sampling.stream(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
+        drawn = after_compilation(drawn, quiet=quiet)
+        if not quiet:
+            if unknown:
+                names = printable(" ".join(map(repr, unknown)))
+                print(f"not in the vocabulary, read as {UNK}: {names}", file=sys.stderr)
+            if seed is None and temperature > 0:
+                print(f"seed {used_seed}", file=sys.stderr)
+        if not as_json:
+            show(prompt, written((vocabulary.tokens[n] for n in drawn), level, after=prompt))
+            return
+        kept = list(drawn)
+        whole = np.concatenate([ids, np.array(kept, np.int64)])
+        perplexity = evaluate(model, whole).perplexity if len(whole) > 1 else None
     except ValueError as error:
         raise CommandError(str(error)) from error
-    if not quiet:
-        if unknown:
-            names = printable(" ".join(map(repr, unknown)))
-            print(f"not in the vocabulary, read as {UNK}: {names}", file=sys.stderr)
-        if seed is None and temperature > 0:
-            print(f"seed {used_seed}", file=sys.stderr)
-    drawn = after_compilation(drawn, quiet=quiet)
-    if as_json:
-        kept = list(drawn)
-        written_text = "".join(written(vocabulary.decode(kept), level, after=prompt))
-        whole = evaluate(model, np.concatenate([ids, np.array(kept, np.int64)]))
-        found = {
-            "checkpoint": str(saved.path), "prompt": prompt, "unknown": unknown,
-            "text": prompt + written_text, "tokens": len(kept), "seed": used_seed,
-            "temperature": temperature, "top_k": top_k, "perplexity": whole.perplexity,
-        }  # fmt: skip
-        print(json.dumps(found))
-        return
-    show(prompt, written((vocabulary.tokens[token] for token in drawn), level, after=prompt))
+    text = prompt + "".join(written(vocabulary.decode(kept), level, after=prompt))
+    found = {
+        "checkpoint": str(saved.path), "prompt": prompt, "unknown": unknown, "text": text,
+        "tokens": len(kept), "temperature": temperature, "top_k": top_k, "seed": used_seed,
+        "perplexity": perplexity,
+    }  # fmt: skip
+    print(json.dumps(found))
 
 
 def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:

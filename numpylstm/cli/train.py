@@ -222,7 +222,7 @@ def whole_path(path: str | list[str]) -> str | list[str]:
 
     if isinstance(path, list):
         return [str(whole_path(one)) for one in path]
-    return path if path == STANDARD_INPUT else os.path.abspath(path)
+    return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
 
 
 def load_report() -> ModuleType:

@@ -1,4 +1,4 @@
-"""From texts to numbers, piece by piece: a long one needs little memory, and shows how far it is."""
+"""From texts to numbers, in pieces: a long one needs little memory, and shows how far it is."""
 
 import itertools
 import re
