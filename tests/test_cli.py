@@ -432,12 +432,9 @@ def test_a_text_in_pieces_is_the_same_text(folder, here, monkeypatch):
     (texts / "2.txt.gz").write_bytes(gzip.compress(text[half:]))
     (texts / "notes.md").write_text("not a text")
     expected = (folder / "run" / "metrics.csv").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
     for n, named in enumerate((["texts/1.txt", "texts/2.txt.gz"], ["texts"], ["-"])):
-        done = subprocess.run(
-            [BIN / "numpylstm-train", "--train", *named, "--out", f"pieces-{n}", *SMALL],
-            cwd=folder, input=text, capture_output=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        here("numpylstm-train", "--train", *named, "--out", f"pieces-{n}", *SMALL)
         assert (folder / f"pieces-{n}" / "metrics.csv").read_bytes() == expected
     out, _ = here("numpylstm-eval", "pieces-0")
     assert "text           test split of" in out

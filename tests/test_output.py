@@ -125,7 +125,7 @@ def close_terminal(folder, out, more, hang_up=signal.SIG_DFL):
     """Close the terminal of a run after its first step and some more output; its exit status."""
     process, terminal = start_in_a_terminal(folder, *SHORT, "--out", out, hang_up=hang_up)
     seen = b""
-    while b"tokens/s" not in seen:
+    while b"perplexity" not in seen:
         seen += os.read(terminal, 4096)
     for _ in range(more):
         os.read(terminal, 256)

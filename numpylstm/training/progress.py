@@ -1,6 +1,7 @@
 """How far a run is: a bar on a terminal, plain lines elsewhere."""
 
 import math
+import shutil
 import sys
 import time
 from typing import Any
@@ -39,9 +40,10 @@ class Progress:
         self.last_shown = time.monotonic()
         self.bar: Any = None
         if sys.stdout.isatty() and not quiet:
+            sized = shutil.get_terminal_size((0, 0)).columns > 0
             self.bar = tqdm(
-                total=self.total, initial=run.step, file=sys.stdout, dynamic_ncols=True,
-                bar_format="{desc}  |{bar}|",
+                total=self.total, initial=run.step, file=sys.stdout, dynamic_ncols=sized,
+                ncols=None if sized else 80, bar_format="{desc}  |{bar}|",
             )  # fmt: skip
 
     def line(self, text: str) -> None:
@@ -74,7 +76,7 @@ class Progress:
                 f"epoch {step.epoch}/{self.epochs}  perplexity "
                 f"{math.exp(self.nll / self.weight):.1f}{self.valid}  "
                 f"{self.tokens_per_second():,.0f} tokens/s  left {self.time_left(step.step)}",
-                refresh=False,
+                refresh=step.step == self.first_step,
             )
             self.bar.update()
 
