@@ -230,7 +230,8 @@ class TrainConfig(ModelConfig):
     )
     level: str = option("word", str, DATA, "what a token is", choices=("word", "char"))
     max_vocab: int | None = option(
-        None, int, DATA, "keep this many tokens, <unk> included; rarer ones become <unk>",
+        None, int, DATA, "keep this many tokens, <unk> included; rarer ones become <unk> "
+        "(that of the demo preset is for its own text only)",
         at_least=2,
     )  # fmt: skip
 
@@ -349,8 +350,15 @@ DEMO = SMALL | {
     "constant_epochs": 5, "log_every": 25,
 }  # fmt: skip
 
+CHAR = {
+    "level": "char", "hidden_size": 128, "num_layers": 2, "batch_size": 20, "num_steps": 50,
+    "epochs": 10, "dropout": 0.2, "init_scale": 0.1, "lr": 0.5, "decay": 0.7, "constant_epochs": 6,
+    "clip": 5.0,
+}  # fmt: skip
+
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": DEMO,
+    "char": CHAR,
     "tutorial": TUTORIAL,
     "small": SMALL,
     "medium": MEDIUM,
@@ -358,7 +366,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Settings by name. `small`, `medium` and `large` are Table 1 of Zaremba et al. (2014); `tutorial`
 is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `demo` is for the embedded
-corpus."""
+corpus, `char` for characters: its window, rate and clip come from a search that the page "Train on
+characters" records."""
 
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:

@@ -495,6 +495,7 @@ def test_own_text_is_not_cut_and_a_cut_is_said(folder, here):
     assert nl.from_preset("demo").max_vocab == 4000
     assert nl.from_preset("demo", train="my.txt").max_vocab is None
     assert nl.from_preset("demo", train="my.txt", max_vocab=9).max_vocab == 9
+    assert nl.from_preset("demo", data="ptb").max_vocab is None
     (folder / "rare.txt").write_text(
         (folder / "text.txt").read_text() + "".join(f"once{n}\n" for n in range(90))
     )
@@ -517,6 +518,8 @@ def test_characters_are_called_characters_and_have_bits(folder, here):
     arguments = ("--train", "text.txt", "--level", "char", *SMALL, "--steps", "1", "--out", "chars")
     out, _ = here("numpylstm-train", *arguments)
     assert "characters that the training text lacks" in out
+    config = json.loads((folder / "chars" / "config.json").read_text())
+    assert (config["lr"], config["dropout"]) == (0.5, 0.2)  # of the preset for characters
     perplexity, bits = re.search(r"Test perplexity (\S+), (\S+) bits per character", out).groups()
     assert float(bits) == pytest.approx(np.log2(float(perplexity)), abs=2e-3)
     out, _ = here("numpylstm-eval", "chars")

@@ -134,7 +134,7 @@ def close_terminal(folder, out, more, hang_up=signal.SIG_DFL):
 
 
 def test_a_closed_terminal_saves_first(folder):
-    assert close_terminal(folder, "hung-up", 1) == 128 + signal.SIGHUP
+    assert close_terminal(folder, "hung-up", 0) == 128 + signal.SIGHUP
     assert (folder / "hung-up" / "last.npz").exists()
     run(folder, "--resume", "hung-up")
     assert files(folder / "hung-up") == whole_run(folder, SHORT)[0]

@@ -84,9 +84,11 @@ def command(
     max_tokens: int | None = None,
 ) -> None:
     """Load, score, print."""
+    from numpylstm.evaluation import evaluate
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
     from numpylstm.training.corpora import scored_text
+    from numpylstm.training.warm_up import compiling
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value < 1:
@@ -110,6 +112,8 @@ def command(
             f"{text.name}: {batch_size} streams need at least {2 * batch_size} tokens, got "
             f"{len(text.ids)}"
         )
+    with compiling(stream=sys.stderr, quiet=quiet):
+        evaluate(model, text.ids[: batch_size * (num_steps + 1)], batch_size, num_steps)
     score = by_tutorial if protocol == "tutorial" else exactly
     with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:
         facts, lines = score(saved, model, text, batch_size, num_steps, shown)

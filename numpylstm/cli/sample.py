@@ -10,7 +10,6 @@ from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
 from numpylstm.untrusted import printable
-from numpylstm.waiting import waiting
 
 SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
 
@@ -125,12 +124,9 @@ def command(
 
 def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
     """The same tokens; kernels that are compiled for the first of them do it visibly."""
-    from numpylstm.kernels.compiling import watched
+    from numpylstm.training.warm_up import compiling
 
-    with (
-        waiting("compiling kernels", stream=sys.stderr, quiet=quiet) as shown,
-        watched(lambda count: shown.count(count, "functions")),
-    ):
+    with compiling(stream=sys.stderr, quiet=quiet):
         first = list(itertools.islice(drawn, 1))
     return itertools.chain(first, drawn)
 

@@ -89,7 +89,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--preset", choices=PRESETS,
-        help="settings to start from (default: demo); every flag below changes one of them",
+        help="settings to start from (default: demo, or char with --level char); every flag below "
+        "changes one of them",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
@@ -200,19 +201,20 @@ def command(
                 training_run, corpus = session.resume(resume, changes, shown.share)
             train_in(resume, training_run, corpus)
         return
+    if init_from is not None and preset is not None:
+        raise CommandError("--preset cannot go with --init-from, whose settings are kept")
+    preset = preset or ("char" if changes.get("level") == "char" else "demo")
     with reading as shown:
         if init_from is not None:
-            if preset is not None:
-                raise CommandError("--preset cannot go with --init-from, whose settings are kept")
             training_run, corpus = session.tune(init_from, changes, shown.share)
         else:
-            config = from_preset(preset or "demo", **changes)
+            config = from_preset(preset, **changes)
             corpus = load_corpus(config, watch=shown.share)
             check_corpus(config, corpus)
             training_run = new_run(config, corpus)
     if check_gradients:
         report.check_gradients(training_run, corpus)
-    with run_folder.new(out, "tuned" if init_from is not None else preset or "demo") as folder:
+    with run_folder.new(out, "tuned" if init_from is not None else preset) as folder:
         train_in(folder, training_run, corpus)
 
 

@@ -82,20 +82,27 @@ def kernel(function=None, *, shared=False, calls=()):
 
 
 @contextmanager
-def watched(say):
-    """Call say(count) whenever another function, a kernel or a part of one, begins to compile."""
+def watched(look):
+    """Call look(count) whenever Numba can be left: it may raise; count is that of functions so far.
 
-    class Count(event.Listener):
+    Elsewhere an interruption may be lost in a function that LLVM calls.
+    """
+
+    class Watcher(event.Listener):
         count = 0
 
         def on_start(self, event):
-            self.count += 1
-            say(self.count)
+            self.count += event.kind == "numba:compile"
+            look(self.count)
 
         def on_end(self, event):
-            pass
+            look(self.count)
 
-    with event.install_listener("numba:compile", Count()):
+    watcher = Watcher()
+    with (
+        event.install_listener("numba:compile", watcher),
+        event.install_listener("numba:run_pass", watcher),
+    ):
         yield
 
 

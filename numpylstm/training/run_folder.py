@@ -145,7 +145,7 @@ def save(folder: Path, run: Run) -> None:
     """
     keep_last(folder)
     if run.last_is_best:
-        if run.closing is not None:
+        if run.closing is not None and run.valid_losses:
             keep_best_epoch(folder)
         checkpoint.save(run, folder / BEST)
     save_last(folder, run)
@@ -155,8 +155,6 @@ def keep_best_epoch(folder: Path) -> None:
     """Let the best checkpoint have another name, too, since it is about to lose its own."""
     try:
         give_name(folder / BEST, folder / BEST_EPOCH)
-    except FileNotFoundError:
-        pass  # no epoch has ended
     except OSError:  # the disk has no hard links
         (folder / BEST).replace(folder / BEST_EPOCH)
 

@@ -12,7 +12,6 @@ from numpylstm.cells import CELLS
 from numpylstm.config import NOT_OF_THE_RUN, ConfigError
 from numpylstm.data import Corpus, num_batches
 from numpylstm.evaluation import Watch
-from numpylstm.kernels.compiling import watched
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.corpora import load_corpus
@@ -31,9 +30,8 @@ from numpylstm.training.loop import (
 )
 from numpylstm.training.progress import Progress
 from numpylstm.training.stopping import Stopped, stop_requests
-from numpylstm.training.warm_up import warm_up
+from numpylstm.training.warm_up import compiling, warm_up
 from numpylstm.untrusted import printable
-from numpylstm.waiting import waiting
 
 OF_THE_PARAMETERS = {
     "cell", "hidden_size", "embedding_size", "num_layers", "tied", "dtype", "level", "max_vocab"
@@ -224,7 +222,13 @@ def run_to_end(
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     how_to_go_on = printable(shlex.join(resume_command))
-    compile_kernels(run, corpus, how_to_go_on, quiet=quiet)
+    then = f"go on with {how_to_go_on}" if how_to_go_on else ""
+    if not quiet:
+        print("Compiling kernels, or loading them from the cache ...", flush=True)
+    with compiling(then=then, quiet=quiet) as shown:
+        warm_up(run, corpus)
+    if shown.how_far and not quiet:
+        print(f"Compiled {shown.how_far} in {shown.seconds:.1f} s.", flush=True)
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     progress = Progress(run, windows, quiet=quiet)
     saver = Saver(folder, run, save_every, log)
@@ -268,21 +272,3 @@ def run_to_end(
         progress.line(
             f"Stopped early: the validation has not improved for {run.config.patience} epochs."
         )
-
-
-def compile_kernels(run: Run, corpus: Corpus, how_to_go_on: str, *, quiet: bool) -> None:
-    """Compile whatever the run will need, and say how far it is."""
-    functions = 0
-
-    def say(count: int) -> None:
-        nonlocal functions
-        functions = count
-        shown.count(count, "functions")
-
-    if not quiet:
-        print("Compiling kernels, or loading them from the cache ...", flush=True)
-    then = f"begin with\n  {how_to_go_on}" if how_to_go_on else ""
-    with waiting("compiling kernels", then=then, quiet=quiet) as shown, watched(say):
-        warm_up(run, corpus)
-    if functions and not quiet:
-        print(f"Compiled {functions} functions in {shown.seconds:.1f} s.", flush=True)

@@ -4,15 +4,58 @@ Else each would be compiled when it is first needed, some of them after hours: i
 validation, in the final test, in the sample.
 """
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 
 from numpylstm.checks import NotFinite
 from numpylstm.data import Corpus, batches
 from numpylstm.evaluation import evaluate
+from numpylstm.kernels.compiling import watched
 from numpylstm.layers import Parameter, Rows
 from numpylstm.optim import OPTIMIZERS, clip_by_global_norm
 from numpylstm.sampling import generate
 from numpylstm.training.loop import Run, validation_streams
+from numpylstm.training.stopping import Stopped, stop_requests
+from numpylstm.waiting import Waiting, waiting
+
+
+@contextmanager
+def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Iterator[Waiting]:
+    """Show how many functions are compiled in this context; it can be interrupted.
+
+    Parameters
+    ----------
+    stream, then, quiet
+        As for `waiting`.
+
+    Raises
+    ------
+    Stopped
+        After a signal that is not that of Ctrl-C.
+    """
+    with (
+        stop_requests() as requests,
+        waiting("compiling kernels", stream=stream, then=then, quiet=quiet) as shown,
+    ):
+
+        def look(count: int) -> None:
+            if requests.status():
+                raise KeyboardInterrupt
+            if count:
+                shown.count(count, "functions")
+
+        try:
+            with watched(look):
+                yield shown
+            look(0)
+        except KeyboardInterrupt:
+            if requests.signals[:1] not in ([], [signal.SIGINT]):
+                raise Stopped(128 + requests.signals[0]) from None
+            raise
 
 
 @np.errstate(over="ignore", invalid="ignore")
