@@ -448,6 +448,7 @@ def test_a_text_that_has_moved(folder, here):
     (folder / "here.txt").rename(folder / "there.txt")
     _, err = here("numpylstm-train", "--resume", "moved", expect=2)
     assert "here.txt: must be a readable file" in err
+    assert "a text that has moved is named anew, with --train or --data" in err
     arguments = ("numpylstm-train", "--resume", "moved", "--epochs", "2", "--train")
     _, err = here(*arguments, "pieces-0/config.json", expect=2)
     assert "not the one that the run was started with" in err

@@ -433,6 +433,7 @@ def test_the_best_epoch_comes_back_when_a_run_goes_on(folder, monkeypatch):
     assert train_here(folder, monkeypatch, *settings) == 0
     assert load(out / "best.npz").meta["step"] == 150
     assert load(out / "best-epoch.npz").meta["step"] == 97
+
     def stop_at_once(*_):
         raise KeyboardInterrupt
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numpylstm.config import TrainConfig
 from numpylstm.data import UNK, Corpus, batches, detokenize
 from numpylstm.evaluation import (
     Evaluation,
@@ -16,6 +17,7 @@ from numpylstm.evaluation import (
     unigram_perplexity,
 )
 from numpylstm.laboratory.model_check import check_model, check_precision
+from numpylstm.models import LanguageModel
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.sampling import generate
 from numpylstm.training import run_folder
@@ -103,14 +105,21 @@ def draw(
         warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
 
 
-def measure_test(folder: Path, run: Run, corpus: Corpus, watch: Watch) -> Evaluation:
-    """Score the test text with the best checkpoint."""
-    model = restore_model(load(folder / run_folder.BEST))
-    streams = min(run.config.test_streams, len(corpus.test) // 2)
+def best_model(folder: Path) -> LanguageModel:
+    """The model that is reported."""
+    return restore_model(load(folder / run_folder.BEST))
+
+
+def measure_test(
+    model: LanguageModel, config: TrainConfig, corpus: Corpus, watch: Watch
+) -> Evaluation:
+    """Score the test text."""
+    streams = min(config.test_streams, len(corpus.test) // 2)
     return evaluate(model, corpus.test, streams, watch=watch)
 
 
 def report(
+    model: LanguageModel,
     corpus: Corpus,
     folder: Path,
     references: list[tuple[str, float]],
@@ -119,7 +128,6 @@ def report(
     seed: int,
 ) -> None:
     """Say how good the best checkpoint is, show words and a sample, say where all is."""
-    model = restore_model(load(folder / run_folder.BEST))
     vocabulary, level = corpus.vocabulary, corpus.level
     print(
         f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "

@@ -178,9 +178,10 @@ def command(
             resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),
         )  # fmt: skip
+        model = report.best_model(folder)
         with waiting("scoring the test text", then=then, quiet=quiet) as shown:
-            test = report.measure_test(folder, training_run, corpus, shown.share)
-        report.report(corpus, folder, references, test, seed=training_run.config.seed)
+            test = report.measure_test(model, training_run.config, corpus, shown.share)
+        report.report(model, corpus, folder, references, test, seed=training_run.config.seed)
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")

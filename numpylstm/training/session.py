@@ -10,7 +10,7 @@ from typing import Any
 
 from numpylstm.cells import CELLS
 from numpylstm.config import NOT_OF_THE_RUN, ConfigError
-from numpylstm.data import Corpus, num_batches
+from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.evaluation import Watch
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
@@ -72,7 +72,11 @@ def resume(
             raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
     run.config = replace(run.config, **changes)
     check_memory(run.config, len(run.vocabulary))
-    corpus = load_corpus(run.config, run.vocabulary, watch)
+    try:
+        corpus = load_corpus(run.config, run.vocabulary, watch)
+    except DataError as error:
+        error.add_note("a text that has moved is named anew, with --train or --data")
+        raise
     check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
     check_corpus(run.config, corpus)
     check_position(run, corpus)
