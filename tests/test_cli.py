@@ -165,6 +165,8 @@ def test_a_free_folder_is_chosen_without_out(tmp_path):
         ("--cell", "rnn", "--activation", "relu", "--init-scale", "0.05"),
         ("--tied", "--dropout", "0.5", "--momentum", "0.5", "--lr", "0.3"),
         ("--schedule", "plateau", "--dtype", "float64", "--average-across-timesteps"),
+        ("--optimizer", "adam"),
+        ("--optimizer", "adamw", "--weight-decay", "0.1"),
         ("--valid", "valid.txt", "--test", "valid.txt"),
     ],
 )
@@ -486,7 +488,7 @@ def test_shorter_and_faster_tests_are_in_the_ledger(folder, here):
         "--test-streams", "5",
     )  # fmt: skip
     assert "valid 90, test 90" in out
-    assert "(85 tokens scored in 5 streams, 10 left unread, 0 of them <unk>" in out
+    assert "(85 tokens scored in 5 streams, 10 left unread, 0 of the text <unk>" in out
     out, _ = here("numpylstm-eval", "short-test", "--max-tokens", "100")
     assert "tokens         100\n" in out
     out, _ = here("numpylstm-eval", "short-test")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.config import NOT_OF_THE_RUN, ConfigError
+from numpylstm.config import NOT_OF_THE_RUN, OPTIMIZER_SETTINGS, ConfigError
 from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.evaluation import Watch
 from numpylstm.training import run_folder
@@ -123,6 +123,9 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
             raise ConfigError(name, f"cannot change with --init-from: it is that of {path}")
     if {"data", "train"} & changes.keys():
         changes = dict.fromkeys(("data", "train", "valid", "test")) | dict(changes)
+    if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has settings of its own
+        settings = {name for own in OPTIMIZER_SETTINGS.values() for name in own}
+        changes = dict.fromkeys(settings) | dict(changes)
     own = {name: value for name, value in changes.items() if name not in options}
     config = replace(old, **{"steps": None} | own)
     corpus = load_corpus(config, saved.vocabulary, watch)
