@@ -525,10 +525,11 @@ class RecurrentStack(Layer):
         dstate : LSTMState or RNNState
             The gradient of the state before the window.
         """
-        where, caches = f"{self.cell.title}.backward", consume(self)
+        where, because = f"{self.cell.title}.backward", "it has the shape of hs"
+        check_array(where, "dhs", dhs, ("T", "B", self.hidden_size), self.dtype, because)
+        caches = consume(self)
         T, batch_size, _ = caches[-1].x.shape
-        shape = (T, batch_size, self.hidden_size)
-        check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
+        check_array(where, "dhs", dhs, (T, batch_size, self.hidden_size), self.dtype, because)
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:

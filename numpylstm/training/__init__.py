@@ -2,5 +2,6 @@
 
 `loop` makes one update after another, and `session` takes a run to its end in its folder: what
 `run_folder` writes there (`checkpoint`, `gradient_log`), what `progress` shows, how many threads
-`pace` finds best, which texts `corpora` reads, and how `stopping` is asked for.
+`pace` finds best, which texts `corpora` reads, and how `stopping` is asked for. `warm_up` calls
+every kernel once before a run begins.
 """
