@@ -32,7 +32,7 @@ from numpylstm.layers import (
     SequenceCrossEntropy,
 )
 from numpylstm.models import LanguageModel, SequenceClassifier
-from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.sampling import generate
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.loop import Run, new_run, train
@@ -43,6 +43,8 @@ __all__ = [
     "PRESETS",
     "RNN",
     "SGD",
+    "Adam",
+    "AdamW",
     "ConfigError",
     "Corpus",
     "DataError",

@@ -48,7 +48,7 @@ from numpylstm.untrusted import NotRegular, open_regular
 FORMAT = "numpylstm checkpoint"
 VERSION = 2
 READABLE = (1, 2)
-ADDED_SETTINGS = {"log_gradients": False, "optimizer": "sgd"}
+ADDED_SETTINGS = {"log_gradients": False, "optimizer": "sgd", "weight_decay": None}
 """Settings that older files lack, and what they mean there."""
 FLAT_OPTIONS = {"activation", "forget_bias"}
 """Options of cells that older files hold among the settings of the run."""
