@@ -54,7 +54,9 @@ def gradient_by_lag(
         values, lags = np.asarray(line, float), np.arange(len(line))
         low = values < floor
         axes.plot(lags, np.where(low, np.nan, values), color=SERIES[k % len(SERIES)],
-                  ls=DASHES[k % len(DASHES)], marker="o", ms=3, lw=1.6, label=name)  # fmt: skip
+                  ls=DASHES[k % len(DASHES)], marker="os"[k // len(SERIES) % 2],
+                  ms=3 + 2 * (k >= len(SERIES)), mfc="none" if k >= len(SERIES) else None,
+                  lw=1.6, label=name)  # fmt: skip
         if low.any():
             axes.plot(lags[low], np.full(low.sum(), floor), color=SERIES[k % len(SERIES)],
                       marker="v", ms=5, ls="none", clip_on=False)  # fmt: skip
