@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 SMALLEST = float(np.finfo(np.float64).eps)
 """Relative to the largest value; below this a part no longer changes a sum in float64."""
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+DASHES = ("-", "--", "-.", ":")  # with six colours, twelve lines that differ
 COLOURS = "cividis"  # even steps of lightness, the same for every kind of colour vision
 
 
@@ -54,9 +54,7 @@ def gradient_by_lag(
         values, lags = np.asarray(line, float), np.arange(len(line))
         low = values < floor
         axes.plot(lags, np.where(low, np.nan, values), color=SERIES[k % len(SERIES)],
-                  ls=DASHES[k % len(DASHES)], marker="os"[k // len(SERIES) % 2],
-                  ms=3 + 2 * (k >= len(SERIES)), mfc="none" if k >= len(SERIES) else None,
-                  lw=1.6, label=name)  # fmt: skip
+                  ls=DASHES[k % len(DASHES)], marker="o", ms=3, lw=1.6, label=name)  # fmt: skip
         if low.any():
             axes.plot(lags[low], np.full(low.sum(), floor), color=SERIES[k % len(SERIES)],
                       marker="v", ms=5, ls="none", clip_on=False)  # fmt: skip
