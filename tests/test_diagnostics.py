@@ -411,6 +411,7 @@ def test_cells_side_by_side(rng):
     assert list(found) == [
         "RNN sigmoid", "RNN tanh", "RNN relu",
         "LSTM, forget bias 0", "LSTM, forget bias 1", "LSTM, forget bias 3",
+        "GRU reset-after", "GRU reset-before",
     ]  # fmt: skip
     left = {name: cell.flow.dh[0, 0] / cell.flow.dh[0, -1] for name, cell in found.items()}
     assert left["RNN sigmoid"] < 1e-6 * left["LSTM, forget bias 3"]
