@@ -22,6 +22,7 @@ from numpylstm.laboratory import (
     tasks,
 )
 from numpylstm.layers import (
+    GRU,
     LSTM,
     RNN,
     Dropout,
@@ -37,6 +38,7 @@ from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.loop import Run, new_run, train
 
 __all__ = [
+    "GRU",
     "LSTM",
     "PRESETS",
     "RNN",
