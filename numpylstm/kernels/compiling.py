@@ -2,8 +2,8 @@
 
 `kernel` is for the functions that Python calls. They are kept on disk (`caching`), run without the
 interpreter's lock, and divide as NumPy does. `inner` is for the functions that kernels call:
-they are compiled into each kernel that uses them. `inlined` is for the smallest of these: to
-compile any function by itself takes a twentieth of a second.
+they are linked into each kernel that uses them (`linked`). `inlined` is for the smallest of these:
+to compile any function by itself takes a twentieth of a second.
 
 `reordering` is for inner functions whose one sum or maximum may be taken in any order, which lets
 the compiler use vectors. It sets the two fast-math flags that allow this, and none that assumes
@@ -35,6 +35,12 @@ _inner = {
     "no_cpython_wrapper": True,  # Python calls kernels only
     "no_cfunc_wrapper": True,
 }
+try:
+    from .linked import Compiler
+
+    _inner["pipeline_class"] = Compiler
+except Exception:  # another Numba than known: its own compiler takes longer, and does as well
+    pass
 inner = njit(fastmath=False, **_inner)
 inlined = njit(fastmath=False, inline="always", **_inner)
 reordering = njit(fastmath={"reassoc", "nsz"}, **_inner)

@@ -52,62 +52,52 @@ def sum_of_squares(g, shares):
     return total
 
 
-@inner
-def descend_piece(w, g, factor, lr):
-    """Move a share: w -= lr * (factor * g)."""
+@kernel(shared=True)
+def descend(w, g, factor, lr, share, shares):
+    """Move w (N,) -= lr * (factor * g); factor and lr are rounded to their dtype first."""
     widest_vectors()
+    factor, lr = w.dtype.type(factor), w.dtype.type(lr)
+    first, last = part(w.size, share, shares, GRAIN)
+    w, g = w[first:last], g[first:last]
     for k in range(w.size):
         w[k] -= lr * (factor * g[k])
 
 
-@inner
-def descend_with_momentum_piece(w, v, g, lr, momentum):
-    """Move a share: v = momentum * v + g, w -= lr * v."""
+@kernel
+def descend_rows(W, rows, G, factor, lr):
+    """Move W[rows[n]] -= lr * (factor * G[n]) for all n; no row (of W (V, D)) occurs twice."""
     widest_vectors()
+    factor, lr = W.dtype.type(factor), W.dtype.type(lr)
+    for n in range(rows.size):
+        w, g = W[rows[n]], G[n]
+        for k in range(w.size):
+            w[k] -= lr * (factor * g[k])
+
+
+@kernel(shared=True)
+def descend_with_momentum(w, v, g, lr, momentum, share, shares):
+    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are rounded to their dtype."""
+    widest_vectors()
+    lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
+    first, last = part(w.size, share, shares, GRAIN)
+    w, v, g = w[first:last], v[first:last], g[first:last]
     for k in range(w.size):
         v[k] = momentum * v[k] + g[k]
         w[k] -= lr * v[k]
 
 
 @kernel(shared=True)
-def descend(w, g, factor, lr, share, shares):
-    """Move w (N,) -= lr * (factor * g); factor and lr are rounded to their dtype first."""
-    factor, lr = w.dtype.type(factor), w.dtype.type(lr)
-    first, last = part(w.size, share, shares, GRAIN)
-    descend_piece(w[first:last], g[first:last], factor, lr)
+def descend_by_moments(w, m, v, g, numbers, share, shares):
+    """Move m and v (N,) towards the gradient and its square, and w by their quotient: Adam.
 
-
-@kernel
-def descend_rows(W, rows, G, factor, lr):
-    """Move W[rows[n]] -= lr * (factor * G[n]) for all n; no row (of W (V, D)) occurs twice."""
-    factor, lr = W.dtype.type(factor), W.dtype.type(lr)
-    for n in range(rows.size):
-        descend_piece(W[rows[n]], G[n], factor, lr)
-
-
-@kernel(shared=True)
-def descend_with_momentum(w, v, g, lr, momentum, share, shares):
-    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are rounded to their dtype."""
-    lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
-    first, last = part(w.size, share, shares, GRAIN)
-    descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)
-
-
-@inner
-def descend_by_moments_piece(w, m, v, g, numbers):
-    """Move a share: m and v towards the gradient and its square, w by their quotient."""
+    `numbers` are scalars of the dtype of w.
+    """
     widest_vectors()
     factor, added, left, share_m, kept_v, share_v, rate, root, eps = numbers
+    first, last = part(w.size, share, shares, GRAIN)
+    w, m, v, g = w[first:last], m[first:last], v[first:last], g[first:last]
     for k in range(w.size):
         slope = factor * g[k] + added * w[k]
         m[k] += share_m * (slope - m[k])
         v[k] = kept_v * v[k] + share_v * slope * slope
         w[k] = left * w[k] - rate * m[k] / (np.sqrt(v[k]) / root + eps)
-
-
-@kernel(shared=True)
-def descend_by_moments(w, m, v, g, numbers, share, shares):
-    """Move w (N,), m and v by Adam; `numbers`, of its dtype, are those of the piece."""
-    first, last = part(w.size, share, shares, GRAIN)
-    pieces = w[first:last], m[first:last], v[first:last], g[first:last]
-    descend_by_moments_piece(*pieces, numbers)
