@@ -5,6 +5,7 @@ one answer after the last step (many-to-one). Text generation (one-to-many) is
 `numpylstm.sampling.generate`, which feeds a language model its own output.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -402,7 +403,10 @@ class SequenceClassifier:
     ----------
     vocab_size, num_classes, hidden_size, num_layers : int
         V, the number of answers, H and L.
-    embedding_size, cell, dropout, init_scale, dtype, impl, rng, options
+    init_scale : float, optional
+        All parameters start as U(-init_scale, init_scale). By default ``1 / sqrt(H)``: only the last
+        of T hidden states is read, so one that starts near zero tells the decoder next to nothing.
+    embedding_size, cell, dropout, dtype, impl, rng, options
         As for `LanguageModel`.
 
     Examples
@@ -424,13 +428,15 @@ class SequenceClassifier:
         embedding_size: int | None = None,
         cell: str = "lstm",
         dropout: float = 0.0,
-        init_scale: float = 0.05,
+        init_scale: float | None = None,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
         **options: Any,
     ) -> None:
-        check_sizes("SequenceClassifier", num_classes=num_classes)
+        check_sizes("SequenceClassifier", num_classes=num_classes, hidden_size=hidden_size)
+        if init_scale is None:
+            init_scale = 1 / math.sqrt(hidden_size)
         self.config = checked_config(
             hidden_size=hidden_size,
             num_layers=num_layers,

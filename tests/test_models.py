@@ -228,6 +228,40 @@ def test_classifier_learns_what_only_the_first_step_says(rng):
     assert (model.predict(x) == y).mean() > 0.98
 
 
+SMALL_TASKS = {
+    "copy": nl.tasks.DelayedCopy(6, noise=0.0),
+    "adding": nl.tasks.Adding(8, num_digits=3, noise=0.0),
+    "order": nl.tasks.TemporalOrder(10, noise=0.0),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_TASKS)
+def test_a_classifier_learns_at_its_defaults(name):
+    """The answers of these tasks are at their last step, and are certain."""
+    task, rng = SMALL_TASKS[name], np.random.default_rng(0)
+    model = nl.SequenceClassifier(task.vocab_size, task.vocab_size, 16, rng=0)
+    optimizer = nl.SGD(model.parameters(), lr=1.0)
+    for _ in range(600):
+        x, y, *_ = task.batch(32, rng)
+        optimizer.zero_grad()
+        model.forward(x, y[-1])
+        model.backward()
+        nl.clip_by_global_norm(model.parameters(), 1.0)
+        optimizer.step()
+    x, y, *_ = task.batch(1000, rng)
+    assert (model.predict(x) == y[-1]).mean() > 0.98
+
+
+def test_only_a_classifier_starts_from_its_size():
+    """Its parameters fill U(-1/sqrt(H), 1/sqrt(H)); those of a language model U(-0.05, 0.05)."""
+    classifier = nl.SequenceClassifier(V, 3, 64, forget_bias=0.0, rng=0)
+    assert classifier.config.init_scale == 1 / 8
+    largest = max(np.abs(array).max() for array in classifier.state_dict().values())
+    assert 0.124 < largest < 0.125
+    assert nl.SequenceClassifier(V, 3, 64, init_scale=0.3).config.init_scale == 0.3
+    assert nl.LanguageModel(V, 64).config.init_scale == 0.05
+
+
 # --- bad arguments -----------------------------------------------------------------------------
 
 
