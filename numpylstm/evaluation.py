@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from numpylstm.checks import NotFinite, any_array, check_ids, check_sizes, check_whole
 from numpylstm.data import batches
-from numpylstm.models import LanguageModel
+from numpylstm.models import LanguageModel, SequenceClassifier
 
 Ids = NDArray[Any]
 
@@ -111,6 +111,76 @@ def evaluate(
         unscored=len(ids) - tokens,
         batch_size=batch_size,
         num_steps=num_steps,
+    )
+
+
+@dataclass(frozen=True)
+class ClassifierEvaluation:
+    """What `evaluate_classifier` found.
+
+    Attributes
+    ----------
+    loss : float
+        Mean -log p of the right answers, in nats.
+    accuracy : float
+        Share of the sequences whose right answer the model thought most probable.
+    sequences : int
+        How many were looked at.
+    confusion : (C, C) array of int
+        How often the right answer of the row got the answer of the column.
+    """
+
+    loss: float
+    accuracy: float
+    sequences: int
+    confusion: NDArray[np.int64]
+
+
+def evaluate_classifier(
+    model: SequenceClassifier, x: Ids, y: Ids, batch_size: int = 100
+) -> ClassifierEvaluation:
+    """Hold a classifier against sequences whose answers are known.
+
+    Parameters
+    ----------
+    model : SequenceClassifier
+    x : (T, N) integers in [0, V)
+        Sequences, one in a column.
+    y : (N,) integers in [0, C)
+        Their answers.
+    batch_size : int
+        How many are read at once; of no influence on the result but through rounding.
+
+    Returns
+    -------
+    ClassifierEvaluation
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> model = nl.SequenceClassifier(11, 2, 6, rng=0)
+    >>> ids = np.arange(12).reshape(4, 3) % 11  # (T, N)
+    >>> result = nl.evaluate_classifier(model, ids, np.array([0, 1, 0]))
+    >>> result.sequences, result.confusion.sum(axis=1)
+    (3, array([2, 1]))
+    """
+    where = "evaluate_classifier"
+    check_sizes(where, batch_size=batch_size)
+    x = check_ids(where, "x", x, model.vocab_size, ("T", "N"), "time comes first")
+    N, C = x.shape[1], model.num_classes
+    y = check_ids(where, "y", y, C, (N,), "an answer for each sequence")
+    nll_sum = 0.0
+    confusion = np.zeros((C, C), np.int64)
+    for first in range(0, N, batch_size):
+        batch = slice(first, first + batch_size)
+        nll, predicted = model.score(x[:, batch], y[batch])
+        nll_sum += float(nll.sum(dtype=np.float64))
+        np.add.at(confusion, (y[batch], predicted), 1)
+    return ClassifierEvaluation(
+        loss=nll_sum / N,
+        accuracy=int(confusion.trace()) / N,
+        sequences=N,
+        confusion=confusion,
     )
 
 

@@ -18,9 +18,11 @@ from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
 from numpylstm.evaluation import (
+    ClassifierEvaluation,
     Evaluation,
     TutorialResult,
     evaluate,
+    evaluate_classifier,
     true_and_predicted,
     tutorial_protocol,
 )
@@ -34,6 +36,7 @@ from numpylstm.layers import (
     Parameter,
     SequenceCrossEntropy,
 )
+from numpylstm.model_file import load_model, save_model
 from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.sampling import generate
@@ -44,6 +47,7 @@ __all__ = [
     "PRESETS",
     "RNN",
     "SGD",
+    "ClassifierEvaluation",
     "ConfigError",
     "Corpus",
     "DataError",
@@ -67,6 +71,7 @@ __all__ = [
     "diagnostics",
     "doctor",
     "evaluate",
+    "evaluate_classifier",
     "from_preset",
     "functional",
     "generate",
@@ -74,6 +79,7 @@ __all__ = [
     "gradcheck",
     "grading",
     "load",
+    "load_model",
     "museum",
     "new_run",
     "plateau_rate",
@@ -82,6 +88,7 @@ __all__ = [
     "restore_run",
     "sampling",
     "save",
+    "save_model",
     "set_num_threads",
     "tape",
     "tasks",

@@ -25,7 +25,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from numpylstm import checkpoint
-from numpylstm.checkpoint import CheckpointError, DamagedCheckpoint, write_atomically
+from numpylstm.archive import (
+    CheckpointError,
+    DamagedCheckpoint,
+    temporary_name,
+    write_atomically,
+)
 from numpylstm.training import Row, Run
 
 try:
@@ -168,7 +173,7 @@ def save_last(folder: Path, run: Run) -> None:
 
 def give_name(path: Path, name: Path) -> None:
     """Give a file a second name, at once and without a copy; what had this name loses it."""
-    temporary = checkpoint.temporary_name(name)
+    temporary = temporary_name(name)
     os.link(path, temporary)
     try:
         os.replace(temporary, name)

@@ -438,9 +438,8 @@ def check_position(run: Run, corpus: Corpus) -> None:
 def describe(run: Run) -> str:
     """The model in a few words."""
     config = run.config
-    count = sum(array.size for array in run.model.state_dict().values())
     cell = CELLS[config.cell].describe(config.options)
     return (
-        f"{config.num_layers} x {config.hidden_size} {cell}, {count:,} parameters, "
-        f"{config.dtype}, seed {config.seed}"
+        f"{config.num_layers} x {config.hidden_size} {cell}, "
+        f"{run.model.num_parameters:,} parameters, {config.dtype}, seed {config.seed}"
     )

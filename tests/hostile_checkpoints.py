@@ -31,7 +31,8 @@ import numpy as np
 from broken_checkpoints import Parts, nested, npy, take_apart, zipped
 
 import numpylstm as nl
-from numpylstm.checkpoint import checksum, save
+from numpylstm.archive import checksum
+from numpylstm.checkpoint import save
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command

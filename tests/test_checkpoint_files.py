@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpylstm as nl
-from numpylstm.checkpoint import CheckpointError, load, restore_model, restore_run, save
+from numpylstm.archive import CheckpointError
+from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command

@@ -181,7 +181,7 @@ def test_an_older_checkpoint_has_no_log(tmp_path):
         del meta["config"][name]
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     del arrays["checksum"]
-    arrays["checksum"] = np.frombuffer(nl.checkpoint.checksum(arrays), np.uint8)
+    arrays["checksum"] = np.frombuffer(nl.archive.checksum(arrays), np.uint8)
     np.savez(folder / "older.npz", **arrays)
     assert load(folder / "older.npz").config == load(folder / "last.npz").config
 

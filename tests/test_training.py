@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
-from numpylstm.checkpoint import CheckpointError, load, restore_run, save
+from numpylstm.archive import CheckpointError
+from numpylstm.checkpoint import load, restore_run, save
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.training import Row, Step, TrainingFailed, check_corpus, rate
 

@@ -135,7 +135,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     """The exit status of a command, and why on stderr if it is not 0."""
     try:
         check_environment()
-        from numpylstm.checkpoint import CheckpointError, SaveError
+        from numpylstm.archive import CheckpointError, SaveError
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
         from numpylstm.run_folder import RunFolderError

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from numpylstm import run_folder
+from numpylstm.archive import write_atomically
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.checkpoint import load, restore_model, write_atomically
+from numpylstm.checkpoint import load, restore_model
 from numpylstm.data import UNK, Corpus, batches, detokenize
 from numpylstm.evaluation import evaluate, true_and_predicted
 from numpylstm.gradient_log import GradientLog
