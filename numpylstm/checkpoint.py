@@ -49,6 +49,8 @@ ADDED_SETTINGS = {"log_gradients": False, "optimizer": "sgd"}
 """Settings that older files lack, and what they mean there."""
 FLAT_OPTIONS = {"activation", "forget_bias"}
 """Options of cells that older files hold among the settings of the run."""
+CELLS_OF_OLDER_ROWS = 9
+"""Those of `Row` before it had `clipped`."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def is_perplexity(value: Any) -> bool:
 
 
 def is_list_of_rows(value: Any) -> bool:
-    """Rows of metrics: steps go up, epochs do not go down, only the validation may be empty."""
+    """Rows of metrics: steps go up, epochs do not go down; what not every row has may be empty."""
     if not is_list_of(lambda row: isinstance(row, list) and len(row) == len(Row._fields))(value):
         return False
     rows = [Row(*row) for row in value]
@@ -187,6 +189,7 @@ def is_list_of_rows(value: Any) -> bool:
         and is_share(row.accuracy)
         and (row.valid_perplexity is None or is_perplexity(row.valid_perplexity))
         and (row.valid_accuracy is None or is_share(row.valid_accuracy))
+        and (row.clipped is None or is_share(row.clipped))
         for row in rows
     )
     return cells_are_right and all(
@@ -196,7 +199,7 @@ def is_list_of_rows(value: Any) -> bool:
 
 
 def is_tally(value: Any) -> bool:
-    """Sums: three counts and three numbers, whose means are those of updates."""
+    """Sums: four counts and three numbers, whose means are those of updates."""
     if not is_object_of(*(field.name for field in fields(Tally)))(value) or not all(
         (is_count if field.type is int else is_size)(value[field.name]) for field in fields(Tally)
     ):
@@ -204,7 +207,11 @@ def is_tally(value: Any) -> bool:
     tally = Tally(**value)
     if tally.steps == 0:
         return tally == Tally()
-    return max(tally.steps, tally.correct) <= tally.tokens and is_loss(tally.nll / tally.tokens)
+    return (
+        max(tally.steps, tally.correct) <= tally.tokens
+        and tally.clipped <= tally.steps
+        and is_loss(tally.nll / tally.tokens)
+    )
 
 
 META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -230,6 +237,7 @@ def checked_meta(path: Path, meta: dict[str, Any]) -> dict[str, Any]:
     check_format(path, meta, FORMAT, READABLE)
     if isinstance(meta.get("config"), dict):
         meta = meta | {"config": with_added_settings(meta["config"])}
+    meta = with_added_metrics(meta)
     for key, (expected, accepts) in META_ENTRIES.items():
         if key not in meta or not accepts(meta[key]):
             raise CheckpointError(f"{path}: meta entry {key!r} must be {expected}")
@@ -256,6 +264,17 @@ def with_added_settings(config: dict[str, Any]) -> dict[str, Any]:
         own = cell.options if cell is not None else {}
         config["options"] = {name: value for name, value in flat.items() if name in own}
     return config
+
+
+def with_added_metrics(meta: dict[str, Any]) -> dict[str, Any]:
+    """Rows and sums as they are today, from those of an older file: nothing is known of clips."""
+    rows, tally = meta.get("rows"), meta.get("tally")
+    if isinstance(rows, list):
+        older = [isinstance(row, list) and len(row) == CELLS_OF_OLDER_ROWS for row in rows]
+        rows = [[*row, None] if old else row for row, old in zip(rows, older, strict=True)]
+    if isinstance(tally, dict):
+        tally = {"clipped": 0, **tally}
+    return meta | {name: value for name, value in (("rows", rows), ("tally", tally)) if value}
 
 
 # --- back to life ------------------------------------------------------------------------------

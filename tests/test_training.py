@@ -92,6 +92,17 @@ def test_what_is_reported(corpus):
     assert [r.lr for r in rows] == pytest.approx([0.7, 0.7, 0.35, 0.35, 0.175, 0.175])
 
 
+def test_how_many_updates_were_clipped_is_counted(corpus):
+    norms = [item.gradient_norm for item in nl.train(new_run(corpus), corpus)
+             if isinstance(item, Step)]  # fmt: skip
+    run = new_run(corpus, clip=float(np.median(norms[:7])))
+    items = list(nl.train(run, corpus))
+    for row in (item for item in items if isinstance(item, Row)):
+        here = [s for s in items if isinstance(s, Step) and row.step - 7 < s.step <= row.step]
+        assert row.clipped == np.mean([s.gradient_norm > run.config.clip for s in here])
+    assert 0 < run.rows[0].clipped < 1
+
+
 def test_rates_follow_the_schedule(corpus):
     run = new_run(corpus, schedule="plateau", decay=0.25)
     run.valid_losses = [2.0, 1.9, 1.95]
