@@ -274,7 +274,35 @@ def true_and_predicted(
     -------
     targets, predicted : (length,) ids
     """
-    where = "true_and_predicted"
+    y, _, predicted = _passage("true_and_predicted", model, ids, length, start)
+    return y, predicted
+
+
+def surprise(
+    model: LanguageModel, ids: Ids, *, length: int = 35, start: int = 350
+) -> tuple[Ids, NDArray[Any]]:
+    """Some words of a text, and how little the model expected each.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : (N,) integers
+    length, start : int
+        As in `true_and_predicted`.
+
+    Returns
+    -------
+    targets : (length,) ids
+    nll : (length,) array
+        Their -log p, in nats.
+    """
+    y, nll, _ = _passage("surprise", model, ids, length, start)
+    return y, nll
+
+
+def _passage(
+    where: str, model: LanguageModel, ids: Ids, length: int, start: int
+) -> tuple[Ids, NDArray[Any], Ids]:
     ids = any_array(where, "ids", ids)
     check_ids(where, "ids", ids, model.vocab_size, ("N",))
     check_sizes(where, length=length)
@@ -284,5 +312,5 @@ def true_and_predicted(
     length = min(length, len(ids) - 1)
     start = min(start, len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
-    _, predicted, _ = model.score(x, y, model.zero_state(1))
-    return y[start:, 0], predicted[start:, 0]
+    nll, predicted, _ = model.score(x, y, model.zero_state(1))
+    return y[start:, 0], nll[start:, 0], predicted[start:, 0]

@@ -5,11 +5,16 @@
 ``vocabulary.json``  the tokens in the order of their ids
 ``metrics.csv``      a row every so many updates; `numpylstm.training.Row`
 ``curves.png``       the same as a picture
+``samples.json``     what the network wrote before training and after each epoch
 ``gradients.csv``    with ``--log-gradients``; `numpylstm.gradient_log.GradientRow`
 ``gradients.png``    the same as a picture
 ``last.npz``         the checkpoint to resume from
 ``previous.npz``     until the run is finished, the one before, in case `last.npz` is damaged
 ``best.npz``         the checkpoint of the epoch with the lowest validation loss
+``sample.txt``       when the run is finished, what the best network writes
+``result.json``      then, too: how good it is, and how it was made
+``report.html``      the same as a page
+``log.txt``          what the command printed
 ===================  ==========================================================
 """
 
@@ -40,8 +45,15 @@ except ImportError:  # Windows has no locks that end with their process
 
 CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
 GRADIENTS, GRADIENT_MAP = "gradients.csv", "gradients.png"
+SAMPLES, SAMPLE = "samples.json", "sample.txt"
 LAST, PREVIOUS, BEST = "last.npz", "previous.npz", "best.npz"
-FILES = (CONFIG, VOCABULARY, METRICS, CURVES, GRADIENTS, GRADIENT_MAP, LAST, PREVIOUS, BEST)
+RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
+RECORDS = (RESULT, REPORT, LOG)
+"""Those that tell of the making, with its times: all others are the same whenever a run is made."""
+FILES = (
+    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP, LAST, PREVIOUS, BEST,
+    SAMPLE, *RECORDS,
+)  # fmt: skip
 
 LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
 """What is left of a file if the process is killed while it writes it."""

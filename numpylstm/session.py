@@ -15,8 +15,10 @@ from numpylstm.corpora import load_corpus
 from numpylstm.data import Corpus, num_batches
 from numpylstm.gradient_log import GradientLog
 from numpylstm.progress import Progress
+from numpylstm.sample_log import SampleLog
 from numpylstm.stopping import Stopped, stop_requests
 from numpylstm.text import printable
+from numpylstm.timing import Timing
 from numpylstm.training import (
     Row,
     Run,
@@ -78,14 +80,18 @@ class Saver:
     folder : Path
     run : Run
     every : tuple (number, "steps" or "minutes"), or None for the ends of epochs only
-    log : GradientLog, optional
-        Written first: what is saved has its gradients.
+    logs : sequence of SampleLog and GradientLog
+        Written first: what is saved has its samples and gradients.
     """
 
     def __init__(
-        self, folder: Path, run: Run, every: tuple[float, str] | None, log: GradientLog | None
+        self,
+        folder: Path,
+        run: Run,
+        every: tuple[float, str] | None,
+        logs: Sequence[SampleLog | GradientLog],
     ) -> None:
-        self.folder, self.run, self.every, self.log = folder, run, every, log
+        self.folder, self.run, self.every, self.logs = folder, run, every, logs
         self.saving = False
         self.updates, self.since = 0, time.monotonic()
 
@@ -103,8 +109,8 @@ class Saver:
     def save(self) -> None:
         """Save now, and start counting again."""
         self.saving = True
-        if self.log is not None:
-            self.log.follow(self.run)
+        for log in self.logs:
+            log.follow(self.run)
         run_folder.save(self.folder, self.run)
         self.saving = False
         self.updates, self.since = 0, time.monotonic()
@@ -130,7 +136,7 @@ def run_to_end(
     deadline: float | None = None,
     resume_command: Sequence[str] = (),
     draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
-) -> None:
+) -> Timing:
     """Train until the run is finished, or is asked to stop; save as it goes.
 
     A save that is due comes before what is shown. An error saves first, too, if the run is whole at
@@ -152,6 +158,11 @@ def run_to_end(
     draw : callable
         Makes the pictures, after each epoch and after its save.
 
+    Returns
+    -------
+    Timing
+        Of what was trained here.
+
     Raises
     ------
     Stopped
@@ -162,15 +173,17 @@ def run_to_end(
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     print("Compiling kernels, or loading them from the cache ...", flush=True)
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
+    logs = [SampleLog(folder, run, corpus), *([] if log is None else [log])]
     progress = Progress(run, windows)
-    saver = Saver(folder, run, save_every, log)
+    saver = Saver(folder, run, save_every, logs)
+    timing = Timing()
     try:
         with stop_requests(deadline) as requests:
             if run.finished:
                 draw(run, log)  # it may have been killed after its last save
-            for item in train(run, corpus):
-                if log is not None:
-                    log.follow(run)
+            for item in timing.of(train(run, corpus)):
+                for kept in logs:
+                    kept.follow(run)
                 due, status = saver.due(item), requests.status()
                 if due or status:
                     saver.save()
@@ -190,3 +203,4 @@ def run_to_end(
         raise
     finally:
         progress.close()
+    return timing

@@ -83,7 +83,7 @@ def command(
 ) -> None:
     """Measure, print, save."""
     from numpylstm.benchmark import report, runs
-    from numpylstm.benchmark.machine import cores
+    from numpylstm.provenance import cores
     from numpylstm.benchmark.measure import Settings
     from numpylstm.benchmark.process import OURS
 

@@ -9,12 +9,13 @@ from numpylstm import run_folder
 from numpylstm.archive import write_atomically
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.checkpoint import load, restore_model
-from numpylstm.data import UNK, Corpus, batches, detokenize
+from numpylstm.cli.results import Outcome
+from numpylstm.data import Corpus, batches
 from numpylstm.evaluation import evaluate, true_and_predicted
 from numpylstm.gradient_log import GradientLog
 from numpylstm.model_check import check_model, check_precision
 from numpylstm.plots import training_curves, training_lag_heatmap
-from numpylstm.sampling import generate
+from numpylstm.sample_log import TEMPERATURE, written
 from numpylstm.text import printable
 from numpylstm.training import Run, TrainingFailed
 
@@ -96,7 +97,9 @@ def draw(
         warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
 
 
-def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *, seed: int) -> None:
+def report(
+    corpus: Corpus, folder: Path, references: list[tuple[str, float]], *, seed: int
+) -> Outcome:
     """Measure the best checkpoint on the test text, show words and a sample, say where all is."""
     model = restore_model(load(folder / run_folder.BEST))
     vocabulary, level = corpus.vocabulary, corpus.level
@@ -109,17 +112,15 @@ def report(corpus: Corpus, folder: Path, references: list[tuple[str, float]], *,
     for name, perplexity in references:
         print(f"     for comparison, {name} model: {perplexity:.2f}")
 
-    targets, predicted = true_and_predicted(model, corpus.test)
+    true, predicted = map(vocabulary.decode, true_and_predicted(model, corpus.test))
     print("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
-    for ids in (targets, predicted):
-        print(printable(separator.join(vocabulary.decode(ids))))
+    for tokens in (true, predicted):
+        print(printable(separator.join(tokens)))
 
-    prompt = corpus.test[:1]
-    ids = generate(
-        model, prompt, SAMPLE_LENGTH[level], temperature=0.8, banned=[vocabulary[UNK]], rng=seed
-    )
-    print("\nA sample (temperature 0.8):")
-    print(printable(detokenize(vocabulary.decode(ids), level), lines=True))
+    sample = written(model, corpus, SAMPLE_LENGTH[level], seed)
+    print(f"\nA sample (temperature {TEMPERATURE:g}):")
+    print(printable(sample, lines=True))
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
-    print(f"\nSaved in {printable(str(folder))}: {names}")
+    print(f"\nSaved in {printable(str(folder))}: {names}, {run_folder.REPORT}")
+    return Outcome(model, test, true, predicted, sample)

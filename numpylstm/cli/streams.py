@@ -2,8 +2,12 @@
 
 import contextlib
 import os
+import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -60,6 +64,64 @@ def unfailing_output(prog: str) -> Iterator[None]:
             yield
         finally:
             stream.flush()
+
+
+class Log:
+    """A stream that is written to another one too, and into a file as a terminal ends up with it.
+
+    Of a line that was written again and again, the file has the last state. What the file cannot
+    take is dropped.
+
+    Parameters
+    ----------
+    stream : text stream
+    file : text stream
+    """
+
+    def __init__(self, stream: Any, file: Any) -> None:
+        self.stream, self.file = stream, Unfailing(file)
+        self.line = ""
+
+    def write(self, text: str) -> int:
+        """Write to the stream; to the file, the lines that are whole."""
+        *whole, rest = (self.line + text).split("\n")
+        for line in whole:
+            self.file.write(self._left(line) + "\n")
+        self.line = rest[rest.rfind("\r") :] if "\r" in rest else rest
+        return self.stream.write(text)
+
+    @staticmethod
+    def _left(line: str) -> str:
+        return MOVES.sub("", line).rpartition("\r")[2].rstrip()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self.stream.flush()
+        self.file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What a terminal obeys."""
+
+
+@contextlib.contextmanager
+def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
+    """Append what is printed to a file, under the command and the time; never fails."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(
+                path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+            )
+        except OSError:
+            yield
+            return
+        log = Log(sys.stdout, file)
+        log.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}\n")
+        with contextlib.redirect_stdout(log):
+            yield
 
 
 def open_missing_streams() -> None:

@@ -117,15 +117,17 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
+    words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
 
     def train() -> None:
         with unfailing_output(parser.prog):
-            command(**arguments)
+            command(words, **arguments)
 
     return run(train, parser.prog)
 
 
 def command(
+    words: list[str],
     *,
     preset: str | None,
     out: Path | None,
@@ -136,13 +138,14 @@ def command(
     threads: int | None,
     **changes: Any,
 ) -> None:
-    """Start a run, or go on with one."""
+    """Start a run, or go on with one; `words` are those of the command."""
     started = time.monotonic()
     from numpylstm import run_folder, session
+    from numpylstm.cli.streams import logged
     from numpylstm.corpora import load_corpus
     from numpylstm.training import check_corpus, new_run
 
-    report = load_report()
+    report, results = load_drawing()
     set_threads(threads)
     again, deadline = [], None
     if save_every is not None:
@@ -154,12 +157,16 @@ def command(
     def train_in(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
         begin(folder, training_run, corpus)
         references = report.baselines(corpus)
-        session.run_to_end(
+        timing = session.run_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
             resume_command=["numpylstm-train", "--resume", str(folder), *again],
             draw=lambda run, log: report.draw(folder, run, log, references),
         )  # fmt: skip
-        report.report(corpus, folder, references, seed=training_run.config.seed)
+        outcome = report.report(corpus, folder, references, seed=training_run.config.seed)
+        results.keep(
+            folder, training_run, corpus, outcome,
+            references=references, timing=timing, command=words,
+        )  # fmt: skip
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")
@@ -170,7 +177,9 @@ def command(
             if value is not None:
                 raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
         with run_folder.held(resume):
-            train_in(resume, *session.resume(resume, changes))
+            resumed = session.resume(resume, changes)
+            with logged(resume / run_folder.LOG, words):
+                train_in(resume, *resumed)
         return
     paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
     preset = preset or "demo"
@@ -180,21 +189,21 @@ def command(
     training_run = new_run(config, corpus)
     if check_gradients:
         report.check_gradients(training_run, corpus)
-    with run_folder.new(out, preset) as folder:
+    with run_folder.new(out, preset) as folder, logged(folder / run_folder.LOG, words):
         train_in(folder, training_run, corpus)
 
 
-def load_report() -> ModuleType:
-    """The module that draws, before hours of training: its Matplotlib may be set up wrongly."""
+def load_drawing() -> tuple[ModuleType, ModuleType]:
+    """The modules that draw, before hours of training: their Matplotlib may be set up wrongly."""
     try:
-        from numpylstm.cli import report
+        from numpylstm.cli import report, results
     except (ImportError, ValueError) as error:
         backend = os.environ.get("MPLBACKEND")
         raise CommandError(
             f"Matplotlib cannot be loaded: {error}"
             + (f"; MPLBACKEND is {backend!r}" if backend else "")
         ) from error
-    return report
+    return report, results
 
 
 def begin(folder: Path, training_run: "Run", corpus: "Corpus") -> None:

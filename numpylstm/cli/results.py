@@ -1,0 +1,100 @@
+"""What a finished run keeps: its result, a sample, a page."""
+
+import json
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from numpylstm import run_folder
+from numpylstm.cli.page import Report, page
+from numpylstm.data import EOS, UNK, Corpus
+from numpylstm.evaluation import Evaluation, surprise
+from numpylstm.findings import findings
+from numpylstm.models import LanguageModel
+from numpylstm.result import result_of
+from numpylstm.run_folder import write_text
+from numpylstm.sample_log import read_samples
+from numpylstm.text import SPLITS
+from numpylstm.timing import Timing
+from numpylstm.training import Run, describe
+
+
+class Outcome(NamedTuple):
+    """What the best network of a run can do."""
+
+    model: LanguageModel
+    test: Evaluation
+    true: Sequence[str]
+    predicted: Sequence[str]
+    sample: str
+
+
+SEARCHED, SHORTEST, LONGEST = 300, {"word": 8, "char": 40}, {"word": 50, "char": 250}
+"""Tokens in which a sentence is looked for, and how long it may be."""
+
+
+def keep(
+    folder: Path,
+    run: Run,
+    corpus: Corpus,
+    outcome: Outcome,
+    *,
+    references: Sequence[tuple[str, float]],
+    timing: Timing,
+    command: Sequence[str],
+) -> None:
+    """Write result.json, sample.txt and report.html. A failure is a warning only."""
+    try:
+        ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
+        found = findings(
+            run.rows,
+            clip=run.config.clip,
+            unknown=int((ids == corpus.vocabulary[UNK]).sum()),
+            tokens=len(ids),
+            test=outcome.test.perplexity,
+            references=dict(references),
+        )
+        result = result_of(
+            run, corpus, outcome.test,
+            baselines=dict(references), findings=found, timing=timing, command=command,
+        )  # fmt: skip
+        write_text(folder / run_folder.RESULT, json.dumps(result, indent=2) + "\n")
+        write_text(folder / run_folder.SAMPLE, outcome.sample + "\n")
+        tokens, bits = sentence(outcome.model, corpus)
+        report = Report(
+            name=folder.resolve().name,
+            model=describe(run),
+            config=run.config,
+            rows=run.rows,
+            result=result,
+            true=outcome.true,
+            predicted=outcome.predicted,
+            sentence=tokens,
+            bits=bits,
+            samples=read_samples(folder / run_folder.SAMPLES),
+            sample=outcome.sample,
+        )
+        write_text(folder / run_folder.REPORT, page(report))
+    except Exception as error:
+        warnings.warn(f"the report could not be written: {error}", stacklevel=2)
+
+
+def sentence(model: LanguageModel, corpus: Corpus) -> tuple[list[str], list[float]]:
+    """The tokens of a line of the test text, not too short, and the bits of surprise at each."""
+    targets, nll = surprise(model, corpus.test, length=SEARCHED)
+    tokens, level = corpus.vocabulary.decode(targets), corpus.level
+    end = EOS if level == "word" else "\n"
+    first = 0
+    for place, token in enumerate([*tokens, end]):
+        if token == end:
+            if place - first >= SHORTEST[level]:
+                break
+            first = place + 1
+    else:  # no line is long enough
+        first, place = 0, len(tokens)
+    chosen = slice(first, min(place, first + LONGEST[level]))
+    return tokens[chosen], [float(nats) / math.log(2) for nats in nll[chosen]]
