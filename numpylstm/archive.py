@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_array
-from numpylstm.files import NotRegular, open_regular
+from numpylstm.untrusted import NotRegular, open_regular
 
 
 class CheckpointError(ValueError):

@@ -1,20 +1,7 @@
 """What ``import numpylstm as nl`` offers: the names of the package."""
 
-from numpylstm import (
-    data,
-    diagnostics,
-    doctor,
-    functional,
-    gradcheck,
-    grading,
-    museum,
-    reference,
-    sampling,
-    tape,
-    tasks,
-)
+from numpylstm import data, functional, reference, sampling
 from numpylstm.cells import LSTMState, RNNState
-from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
 from numpylstm.evaluation import (
@@ -27,6 +14,15 @@ from numpylstm.evaluation import (
     tutorial_protocol,
 )
 from numpylstm.kernels.threads import get_num_threads, set_num_threads
+from numpylstm.laboratory import (
+    diagnostics,
+    doctor,
+    gradcheck,
+    grading,
+    museum,
+    tape,
+    tasks,
+)
 from numpylstm.layers import (
     LSTM,
     RNN,
@@ -40,7 +36,8 @@ from numpylstm.model_file import load_model, save_model
 from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.sampling import generate
-from numpylstm.training import Run, new_run, train
+from numpylstm.training.checkpoint import load, restore_model, restore_run, save
+from numpylstm.training.loop import Run, new_run, train
 
 __all__ = [
     "LSTM",

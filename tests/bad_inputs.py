@@ -342,7 +342,7 @@ CALLS = [
     Call("nl.evaluate(model, ids[:, None])", "ids must have shape (N,), got (60, 1)"),
     Call("nl.evaluate(model, ids, batch_size=0)", "batch_size must be at least 1, got 0"),
     Call("nl.evaluate(model, ids, num_steps=0)", "num_steps must be at least 1, got 0"),
-    Call("nl.evaluate(model, ids, num_steps=2.5)", "num_steps must be an integer", TypeError),
+    Call("nl.evaluate(model, ids, num_steps=2.5)", "num_steps must be a whole number", TypeError),
     Call("nl.tutorial_protocol(model, ids)", "ids must hold 30 windows of 20 x 35 tokens"),
     Call("nl.generate(model, [], 5)", "prompt must hold at least one id"),
     Call("nl.generate(model, [11], 5)", "prompt must lie in [0, 11), got 11 at [0]"),
@@ -356,7 +356,7 @@ CALLS = [
     Call("nl.generate(model, [1], 5, banned=range(11))", "top_k must be from 1 to 0"),
     Call("nl.generate(model, [1], 5, banned=[-1])", "banned must lie in [0, 11), got -1 at [0]"),
     Call("nl.tutorial_protocol(model, np.array(3))", "ids must have shape (N,), got ()"),
-    Call("nl.baselines.interpolated_bigram_perplexity(ids, ids, ids, 2**70)",
+    Call("nl.evaluation.interpolated_bigram_perplexity(ids, ids, ids, 2**70)",
          "vocab_size must be at most 500,000,000"),
     # looking inside
     Call("nl.diagnostics.gate_saturation('x')", "gate must hold real numbers, got", TypeError),

@@ -9,7 +9,6 @@ import numpy as np
 
 import numpylstm as nl
 from numpylstm import (
-    baselines,
     data,
     diagnostics,
     evaluation,
@@ -26,7 +25,7 @@ from numpylstm import (
 from numpylstm.cells import CELLS
 from numpylstm.config import ModelConfig, TrainConfig
 
-MODULES = (functional, layers, models, optim, evaluation, sampling, baselines, data, gradcheck,
+MODULES = (functional, layers, models, optim, evaluation, sampling, data, gradcheck,
            model_check, diagnostics, tasks)  # fmt: skip
 
 
@@ -932,7 +931,7 @@ def _(rng):
                 lambda **given: 0.5)  # fmt: skip
 
 
-# --- texts: evaluation, sampling, baselines, data ------------------------------------------------
+# --- texts: evaluation, sampling, data -----------------------------------------------------------
 
 
 def text(rng, V, length=None):
@@ -1038,17 +1037,17 @@ def _(rng):
                 fixed=tuple(given))  # fmt: skip
 
 
-@recipe("baselines.unigram_perplexity")
+@recipe("evaluation.unigram_perplexity")
 def _(rng):
     arguments = {"train_ids": text(rng, 11), "test_ids": text(rng, 11), "vocab_size": 11}
-    return Call(baselines.unigram_perplexity, arguments, baselines.unigram_perplexity)
+    return Call(evaluation.unigram_perplexity, arguments, evaluation.unigram_perplexity)
 
 
-@recipe("baselines.interpolated_bigram_perplexity")
+@recipe("evaluation.interpolated_bigram_perplexity")
 def _(rng):
     arguments = {"train_ids": text(rng, 11), "valid_ids": text(rng, 11), "test_ids": text(rng, 11),
                  "vocab_size": 11}  # fmt: skip
-    function = baselines.interpolated_bigram_perplexity
+    function = evaluation.interpolated_bigram_perplexity
     return Call(function, arguments, function)
 
 

@@ -32,11 +32,11 @@ from broken_checkpoints import Parts, nested, npy, take_apart, zipped
 
 import numpylstm as nl
 from numpylstm.archive import checksum
-from numpylstm.checkpoint import save
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
-from numpylstm.corpora import load_corpus
+from numpylstm.training.checkpoint import save
+from numpylstm.training.corpora import load_corpus
 
 SECONDS = 300
 """That one command may take, on a busy machine."""
@@ -158,7 +158,7 @@ def mutant(good: Parts, seed: int) -> bytes:
         with contextlib.suppress(Exception):  # what cannot be loaded has no fingerprint
             config = nl.TrainConfig(**meta["config"])
             corpus = load_corpus(config, nl.Vocabulary(tuple(meta["vocabulary"])))
-            meta["fingerprint"] = nl.training.fingerprint(corpus)
+            meta["fingerprint"] = nl.training.loop.fingerprint(corpus)
     try:
         text = json.dumps(meta).encode()
     except RecursionError:

@@ -324,7 +324,7 @@ MISTAKES = {
 
 
 def patient(cell, mistake=None, seed=2014):
-    """What `numpylstm.doctor.examine` takes: the network with a linear loss, at a random point."""
+    """What `nl.doctor.examine` takes: the network with a linear loss, at a random point."""
     source = SOURCES[cell]
     if mistake is not None:
         if source.count(mistake.right) != 1:

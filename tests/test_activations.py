@@ -6,7 +6,7 @@ from conftest import B, H, L, T, V
 
 import numpylstm as nl
 from numpylstm import reference
-from numpylstm.diagnostics import cell_activations, gate_saturation
+from numpylstm.laboratory.diagnostics import cell_activations, gate_saturation
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 import numpylstm as nl
 from numpylstm.archive import CheckpointError
-from numpylstm.checkpoint import load, restore_model, restore_run, save
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.models import parameter_shapes
+from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
 V = 21
 
@@ -174,7 +174,7 @@ def test_a_run_goes_on_with_the_vocabulary_of_its_checkpoint(good, place, capsys
     (place / "text.txt").write_text(" ".join(f"v{k % 99}" for k in range(999)))
     corpus = nl.data.load_text("text.txt")
     config = {**good.meta["config"], "train": "text.txt"}
-    meta = {**good.meta, "config": config, "fingerprint": nl.training.fingerprint(corpus)}
+    meta = {**good.meta, "config": config, "fingerprint": nl.training.loop.fingerprint(corpus)}
     (place / "last.npz").write_bytes(pack(good.arrays, meta))
     assert train_command.main(["--resume", "."]) == 2
     assert "this text is not the one" in one_line(capsys)
@@ -287,7 +287,7 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
     before = path.read_bytes()
     run.model.parameters()["lstm.1.b"].data[3] = np.inf
     with pytest.raises(
-        nl.training.TrainingFailed, match=r"not finite after .* step 16: lstm\.1\.b;"
+        nl.training.loop.TrainingFailed, match=r"not finite after .* step 16: lstm\.1\.b;"
     ):
         save(run, path)
     assert path.read_bytes() == before

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numpylstm import data
-from numpylstm import text as text_module
 from numpylstm.data import EOS, UNK, DataError, Vocabulary, batches, num_batches
+from numpylstm.data import text as text_module
+from numpylstm.untrusted import printable
 
 PTB = Path(
     os.environ.get("NUMPYLSTM_PTB", Path(__file__).resolve().parents[1] / "../shared/data/ptb")
@@ -177,8 +178,8 @@ def test_fuzz_bytes_become_text_or_one_sentence(raw):
     ],
 )
 def test_what_a_terminal_would_obey_is_written_as_escapes(text, line, lines):
-    assert text_module.printable(text) == line
-    assert text_module.printable(text, lines=True) == lines
+    assert printable(text) == line
+    assert printable(text, lines=True) == lines
 
 
 @pytest.mark.parametrize("name", ["missing.txt", ".", "nul\0name", "/dev/zero", "pipe"])
@@ -233,13 +234,15 @@ def test_fuzz_a_cut_vocabulary_is_in_the_order_of_the_text_it_makes(tokens, max_
 
 @pytest.mark.parametrize("max_size", [1, 0, -5])
 def test_largest_size_too_small(max_size):
-    with pytest.raises(ValueError, match=f"max_size must be at least 2, got {max_size}"):
+    with pytest.raises(
+        ValueError, match=f"max_size must be at least 2, since .* fit; got {max_size}"
+    ):
         Vocabulary.build(["a"], max_size)
 
 
 @pytest.mark.parametrize("max_size", [4.0, "4", True])
 def test_largest_size_of_the_wrong_type(max_size):
-    with pytest.raises(TypeError, match="max_size must be an integer, got"):
+    with pytest.raises(TypeError, match="max_size must be a whole number, got"):
         Vocabulary.build(["a"], max_size)
 
 
@@ -808,10 +811,10 @@ def test_batches_leave_the_ids_alone():
         (dict(ids=np.ones((3, 3), int)), ValueError, r"ids must have shape \(N,\), got \(3, 3\)"),
         (dict(batch_size=0), ValueError, "batches: batch_size must be at least 1, got 0"),
         (dict(num_steps=-1), ValueError, "batches: num_steps must be at least 1, got -1"),
-        (dict(num_steps=2.0), TypeError, r"num_steps must be an integer, got 2.0 \(float\)"),
-        (dict(batch_size=True), TypeError, r"batch_size must be an integer, got True \(bool\)"),
-        (dict(start=-1), ValueError, "start must be from 0 to 4, the number of windows, got -1"),
-        (dict(start=5), ValueError, "start must be from 0 to 4, the number of windows, got 5"),
+        (dict(num_steps=2.0), TypeError, "num_steps must be a whole number, got 2.0"),
+        (dict(batch_size=True), TypeError, "batch_size must be a whole number, got True"),
+        (dict(start=-1), ValueError, "start must be from 0 to 4, the number of windows; got -1"),
+        (dict(start=5), ValueError, "start must be from 0 to 4, the number of windows; got 5"),
         (
             dict(num_steps=9),
             ValueError,

@@ -7,7 +7,7 @@ import pytest
 from one_line_mistakes import MISTAKES, patient
 
 from numpylstm import doctor, reference
-from numpylstm.doctor import lines, variants
+from numpylstm.laboratory.doctor import lines, variants
 
 BY_LINE = {"line", "dh_next", "dc_next"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from numpylstm.findings import (
+from numpylstm.training.findings import (
     Epoch,
     clip_acts,
     curves_part,
@@ -13,7 +13,7 @@ from numpylstm.findings import (
     rate_is_too_small,
     validation_rises,
 )
-from numpylstm.training import Row
+from numpylstm.training.loop import Row
 
 
 def epochs(training, validation, lr=1.0, clipped=0.1):

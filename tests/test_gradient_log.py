@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
-from numpylstm import diagnostics, gradient_log, session
-from numpylstm.checkpoint import ADDED_SETTINGS, load, restore_model
+from numpylstm import diagnostics
 from numpylstm.cli import report
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus
-from numpylstm.run_folder import RunFolderError
+from numpylstm.training.checkpoint import ADDED_SETTINGS, load, restore_model
+from numpylstm.training.loop import gradient_log, session
+from numpylstm.training.run_folder import RunFolderError
 
 VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
 SETTINGS = nl.TrainConfig(

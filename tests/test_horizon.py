@@ -9,8 +9,8 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import tasks
-from numpylstm.diagnostics import Horizon, HorizonPoint, Probe, memory_horizon, probe
-from numpylstm.diagnostics.probe import CurvePoint, expected_loss
+from numpylstm.laboratory.diagnostics import Horizon, HorizonPoint, Probe, memory_horizon, probe
+from numpylstm.laboratory.diagnostics.probe import CurvePoint, expected_loss
 from numpylstm.plots import horizon_curve, probe_curves
 
 SHORT = tasks.Recipe(hidden_size=6, steps=30, batch_size=3)

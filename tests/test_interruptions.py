@@ -22,10 +22,11 @@ import pytest
 from runs import TINY, WIDE, files, finish, report, run, start, wait_for, whole_run, write_words
 
 import numpylstm as nl
-from numpylstm import stopping, training
-from numpylstm.checkpoint import load, restore_run
 from numpylstm.cli import train as train_command
-from numpylstm.progress import Progress
+from numpylstm.training import loop as training
+from numpylstm.training import stopping
+from numpylstm.training.checkpoint import load, restore_run
+from numpylstm.training.progress import Progress
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
@@ -511,7 +512,7 @@ def test_a_crash_in_a_save(folder, place, crash):
 import os, pathlib, sys
 import numpy as np
 from numpylstm.cli import train
-from numpylstm import run_folder
+from numpylstm.training import run_folder
 
 save, count = run_folder.checkpoint.save, 0
 
@@ -633,7 +634,7 @@ config = nl.TrainConfig(hidden_size=32, num_steps=5, batch_size=4, epochs=9, log
 run = nl.new_run(config, corpus)
 sizes = []
 for item in nl.train(run, corpus):
-    if run.step >= 300 and isinstance(item, nl.training.Step):
+    if run.step >= 300 and isinstance(item, nl.training.loop.Step):
         sizes.append(resident())
     if run.step == 1300:
         break

@@ -7,7 +7,7 @@ from conftest import B, D, H, L, T, V
 import numpylstm as nl
 from numpylstm import cells, functional, gradcheck, reference
 from numpylstm.cli import train as train_command
-from numpylstm.model_check import (
+from numpylstm.laboratory.model_check import (
     check_examples,
     check_model,
     check_precision,

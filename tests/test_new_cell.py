@@ -15,11 +15,12 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import diagnostics, doctor, functional, gradient_log, museum, reference
+from numpylstm import diagnostics, doctor, functional, museum, reference
 from numpylstm.cells import CELLS, Cell, Option, Unit
 from numpylstm.cli import train as train_command
-from numpylstm.doctor import lines
-from numpylstm.model_check import check_model
+from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.model_check import check_model
+from numpylstm.training import gradient_log
 
 
 class LeakyState(NamedTuple):

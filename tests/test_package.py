@@ -64,6 +64,6 @@ def test_examples_in_docstrings(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("name", ["models", "evaluation", "gradcheck"])
+@pytest.mark.parametrize("name", ["models", "evaluation", "laboratory.gradcheck"])
 def test_there_are_examples(name):
     assert doctest.testmod(importlib.import_module(f"numpylstm.{name}")).attempted > 0

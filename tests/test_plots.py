@@ -5,7 +5,7 @@ import io
 import pytest
 
 from numpylstm.plots import epoch_positions, training_curves
-from numpylstm.training import Row
+from numpylstm.training.loop import Row
 
 ROWS = [
     Row(1, 10, 1.0, 60.0, 400.0, 0.1, 8.0),

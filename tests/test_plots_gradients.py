@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numpylstm import plots
-from numpylstm.diagnostics import CarouselNorms, Saturation
+from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
 
 
 def drawn(figure):

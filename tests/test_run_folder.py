@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from runs import BIN, TINY, files, start, write_words
 
-from numpylstm import checkpoint, run_folder
 from numpylstm.archive import SaveError, write_atomically
-from numpylstm.checkpoint import load
 from numpylstm.cli import train as train_command
-from numpylstm.run_folder import RunFolderError
+from numpylstm.training import checkpoint, run_folder
+from numpylstm.training.checkpoint import load
+from numpylstm.training.run_folder import RunFolderError
 
 SHORT = (*TINY, "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
 
@@ -257,5 +257,5 @@ def test_commands_that_draw_nothing_load_no_matplotlib(folder, whole, name):
         [BIN / "python", "-X", "importtime", BIN / f"numpylstm-{name}", "whole/best.npz"],
         cwd=folder, capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
-    assert "numpylstm.corpora" in done.stderr
+    assert "numpylstm.training.corpora" in done.stderr
     assert not [module for module in ("matplotlib", "tqdm") if module in done.stderr]

@@ -14,9 +14,9 @@ import pytest
 import numpylstm as nl
 from numpylstm import functional, gradcheck, reference, tape
 from numpylstm.config import ModelConfig
+from numpylstm.laboratory.tape.__main__ import main
+from numpylstm.laboratory.tape.working import GATES, D, H, L, T, V
 from numpylstm.models import Window, language_model_forward
-from numpylstm.tape.__main__ import main
-from numpylstm.tape.working import GATES, D, H, L, T, V
 
 GOLDEN = tape.load()
 TEMPLATES = Path(__file__).parent.parent / "docs" / "laboratory" / "golden-tape.md"
@@ -56,7 +56,7 @@ def weights(layer):
 
 
 def test_the_file_is_what_the_working_gives():
-    shipped = (tape.grading.files("numpylstm.tape") / "golden_tape.json").read_bytes()
+    shipped = (tape.grading.files("numpylstm.laboratory.tape") / "golden_tape.json").read_bytes()
     assert tape.as_json(tape.compute()).encode() == shipped
 
 
@@ -408,7 +408,7 @@ def test_show(capsys):
 
 def test_it_runs_as_a_module():
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "numpylstm.tape", "show", "--inputs"],
+        [sys.executable, "-W", "error", "-m", "numpylstm.laboratory.tape", "show", "--inputs"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert json.loads(done.stdout).keys() == {"inputs", "parameters"}

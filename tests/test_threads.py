@@ -14,7 +14,7 @@ import pytest
 import numpylstm as nl
 from numpylstm.kernels import threads
 from numpylstm.kernels.threads import PROCESSORS, share_out
-from numpylstm.pace import PRICE, ROUNDS, Pace
+from numpylstm.training.pace import PRICE, ROUNDS, Pace
 
 STREAMS, STEPS, V = 8, 6, 300
 

@@ -11,7 +11,7 @@ import pytest
 from workbook_answers import WRONG
 
 from numpylstm import grading, reference
-from numpylstm.tape.__main__ import main
+from numpylstm.laboratory.tape.__main__ import main
 
 PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
 NOTEBOOK = json.loads(PATH.read_text(encoding="utf-8"))

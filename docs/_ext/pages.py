@@ -28,14 +28,25 @@ DOCS = Path(__file__).parent.parent
 # numpylstm.public lists are the names of the package.
 NOT_FOR_CALLERS = (
     "numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark", "numpylstm.public",
+    "numpylstm.tape", "numpylstm.museum", "numpylstm.model_check",  # ways into the laboratory
 )  # fmt: skip
+CHAPTERS = ("numpylstm.laboratory", "numpylstm.training")
+"""Folders that export nothing themselves; each of their modules has a page."""
 
 
 @functools.cache
 def modules() -> tuple[str, ...]:
     """The public modules, the package itself first. Of a folder, only what it exports is public."""
-    found = (name for _, name, _ in pkgutil.iter_modules(numpylstm.__path__, "numpylstm."))
-    return ("numpylstm", *sorted(n for n in found if n not in NOT_FOR_CALLERS and "._" not in n))
+    rooms = [importlib.import_module(name) for name in ("numpylstm", *CHAPTERS)]
+    found = {
+        name
+        for room in rooms
+        for _, name, _ in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
+    }
+    return (
+        "numpylstm",
+        *sorted(n for n in found if n not in NOT_FOR_CALLERS and "._" not in n),
+    )
 
 
 @functools.cache
@@ -61,11 +72,17 @@ def documented_constants(module: ModuleType) -> list[str]:
     return re.findall(r'^([A-Z][A-Z_0-9]*)\b[^\n=]*= .*(?:\n[ })\]].*)*\n"""', source, re.M)
 
 
+def page_of(module: str) -> str:
+    """The module on whose page a module's names are: itself, or the folder that exports them."""
+    depth = 3 if module.startswith(tuple(f"{chapter}." for chapter in CHAPTERS)) else 2
+    return ".".join(module.split(".")[:depth])
+
+
 def home(module: str, name: str, value: Any) -> str | None:
     """The full name under which a thing is documented, or None if it is not a thing of ours."""
     if inspect.ismodule(value):
         return value.__name__ if value.__name__ in modules() else None
-    defined_in = ".".join(str(getattr(value, "__module__", "")).split(".")[:2])
+    defined_in = page_of(str(getattr(value, "__module__", "")))
     if defined_in in modules() and hasattr(importlib.import_module(defined_in), name):
         return f"{defined_in}.{name}"
     for candidate in modules()[1:]:  # a constant knows no module

@@ -85,7 +85,7 @@ def command(
     from numpylstm.benchmark import report, runs
     from numpylstm.benchmark.measure import Settings
     from numpylstm.benchmark.process import OURS
-    from numpylstm.provenance import cores
+    from numpylstm.training.provenance import cores
 
     check_names(names, runs.ALL, alone=all or scaling or profile is not None)
     if profile is not None and plot is not None:

@@ -12,7 +12,7 @@ from typing import NoReturn
 from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
-from numpylstm.text import printable
+from numpylstm.untrusted import printable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -138,9 +138,9 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         from numpylstm.archive import CheckpointError, SaveError
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
-        from numpylstm.run_folder import RunFolderError
-        from numpylstm.stopping import Stopped
-        from numpylstm.training import TrainingFailed
+        from numpylstm.training.loop import TrainingFailed
+        from numpylstm.training.run_folder import RunFolderError
+        from numpylstm.training.stopping import Stopped
     except (CommandError, ImportError, ValueError) as error:
         return complain(prog, error, EXIT_USAGE)
     except KeyboardInterrupt:  # the imports take a second

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, add_threads, run, set_threads
-from numpylstm.text import printable
+from numpylstm.untrusted import printable
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -60,9 +60,9 @@ def command(
     file: str | None = None,
 ) -> None:
     """Load, score, print."""
-    from numpylstm.checkpoint import load, restore_model
-    from numpylstm.corpora import scored_text
     from numpylstm.evaluation import evaluate, tutorial_protocol
+    from numpylstm.training.checkpoint import load, restore_model
+    from numpylstm.training.corpora import scored_text
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value < 1:

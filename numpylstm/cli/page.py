@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from numpylstm.config import TrainConfig, settings_of
 from numpylstm.plots import coloured_text, inline_svg, training_curves
-from numpylstm.sample_log import Sample
-from numpylstm.text import printable
-from numpylstm.training import Row
+from numpylstm.training.loop import Row
+from numpylstm.training.sample_log import Sample
+from numpylstm.untrusted import printable
 
 WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)
 """Inches of a picture: on a screen, and on that of a telephone."""
@@ -99,7 +99,7 @@ def heading(report: Report) -> str:
 
 
 def findings(report: Report) -> str:
-    """What `numpylstm.findings` found."""
+    """What `numpylstm.training.findings` found."""
     found = report.result["findings"]
     if not found:
         return (

@@ -5,19 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-from numpylstm import run_folder
 from numpylstm.archive import write_atomically
-from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.checkpoint import load, restore_model
 from numpylstm.cli.results import Outcome
 from numpylstm.data import Corpus, batches
-from numpylstm.evaluation import evaluate, true_and_predicted
-from numpylstm.gradient_log import GradientLog
-from numpylstm.model_check import check_model, check_precision
+from numpylstm.evaluation import (
+    evaluate,
+    interpolated_bigram_perplexity,
+    true_and_predicted,
+    unigram_perplexity,
+)
+from numpylstm.laboratory.model_check import check_model, check_precision
 from numpylstm.plots import training_curves, training_lag_heatmap
-from numpylstm.sample_log import TEMPERATURE, written
-from numpylstm.text import printable
-from numpylstm.training import Run, TrainingFailed
+from numpylstm.training import run_folder
+from numpylstm.training.checkpoint import load, restore_model
+from numpylstm.training.gradient_log import GradientLog
+from numpylstm.training.loop import Run, TrainingFailed
+from numpylstm.training.sample_log import TEMPERATURE, written
+from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 

@@ -9,18 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpylstm import run_folder
 from numpylstm.cli.page import Report, page
-from numpylstm.data import EOS, UNK, Corpus
+from numpylstm.data import EOS, SPLITS, UNK, Corpus
 from numpylstm.evaluation import Evaluation, surprise
-from numpylstm.findings import findings
 from numpylstm.models import LanguageModel
-from numpylstm.result import result_of
-from numpylstm.run_folder import write_text
-from numpylstm.sample_log import read_samples
-from numpylstm.text import SPLITS
-from numpylstm.timing import Timing
-from numpylstm.training import Run, describe
+from numpylstm.training import run_folder
+from numpylstm.training.findings import findings
+from numpylstm.training.loop import Run, describe
+from numpylstm.training.result import result_of
+from numpylstm.training.run_folder import write_text
+from numpylstm.training.sample_log import read_samples
+from numpylstm.training.timing import Timing
 
 
 class Outcome(NamedTuple):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, add_threads, run, set_threads
-from numpylstm.text import printable
+from numpylstm.untrusted import printable
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -54,10 +54,10 @@ def command(
     top_k: int | None = None,
 ) -> None:
     """Load, read the prompt, draw, print."""
-    from numpylstm.checkpoint import load, restore_model
-    from numpylstm.corpora import tokens_like
     from numpylstm.data import EOS, UNK, detokenize
     from numpylstm.sampling import generate
+    from numpylstm.training.checkpoint import load, restore_model
+    from numpylstm.training.corpora import tokens_like
 
     if seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")

@@ -20,11 +20,11 @@ from numpylstm.cli.common import (
 )
 from numpylstm.cli.streams import unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
-from numpylstm.text import printable
+from numpylstm.untrusted import printable
 
 if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
     from numpylstm.data import Corpus
-    from numpylstm.training import Run
+    from numpylstm.training.loop import Run
 
 GROUPS = {
     "data": "text (default: Python's own language reference)",
@@ -140,10 +140,10 @@ def command(
 ) -> None:
     """Start a run, or go on with one; `words` are those of the command."""
     started = time.monotonic()
-    from numpylstm import run_folder, session
     from numpylstm.cli.streams import logged
-    from numpylstm.corpora import load_corpus
-    from numpylstm.training import check_corpus, new_run
+    from numpylstm.training import run_folder, session
+    from numpylstm.training.corpora import load_corpus
+    from numpylstm.training.loop import check_corpus, new_run
 
     report, results = load_drawing()
     set_threads(threads)
@@ -208,9 +208,10 @@ def load_drawing() -> tuple[ModuleType, ModuleType]:
 
 def begin(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
     """Save a run before its first update, or where it goes on, and say what it is."""
-    from numpylstm import __version__, run_folder
+    from numpylstm import __version__
     from numpylstm.kernels import threads
-    from numpylstm.training import describe
+    from numpylstm.training import run_folder
+    from numpylstm.training.loop import describe
 
     run_folder.begin(folder, training_run)
     print(

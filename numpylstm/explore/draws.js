@@ -77,7 +77,7 @@ export function new_model(cell, random, { V, D, H, init_scale, forget_bias = 0 }
 }
 
 // Delayed copy: a letter, filler of several kinds, and at the end a question mark, at which the
-// letter is to be said again. As numpylstm.tasks.DelayedCopy; one answer in ten is wrong at random.
+// letter is to be said again. As numpylstm.laboratory.tasks.DelayedCopy; one answer in ten is wrong at random.
 const TASK = { letters: 4, fillers: 2, noise: 0.1 };
 export const VOCABULARY = TASK.letters + TASK.fillers + 1;
 

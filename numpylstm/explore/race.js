@@ -25,7 +25,7 @@ import {
 import { norms_by_lag } from "./lag.js";
 
 const RECIPE = { D: 16, H: 16, B: 16, momentum: 0.9, updates: 2000 };
-// First weights and clips as in numpylstm.diagnostics.horizon, where they were searched for.
+// First weights and clips as in numpylstm.laboratory.diagnostics.horizon, where they were searched for.
 const RACERS = {
   rnn: { name: "RNN", init_scale: 0.4, clip: 1 },
   lstm: { name: "LSTM", init_scale: 0.4, forget_bias: 5, clip: 0.2 },

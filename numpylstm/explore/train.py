@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import numpylstm as nl
-from numpylstm.diagnostics import cell_activations
-from numpylstm.training import Row
+from numpylstm.laboratory.diagnostics import cell_activations
+from numpylstm.training.loop import Row
 
 FILE = Path(__file__).with_name("models.json")
 

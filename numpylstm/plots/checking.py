@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from numpylstm.doctor import StepSweep
+from numpylstm.laboratory.doctor import StepSweep
 from numpylstm.plots.style import GREY, SERIES
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the gradient laboratory: what `numpylstm.diagnostics` finds.
+"""Pictures of the gradient laboratory: what `numpylstm.laboratory.diagnostics` finds.
 
 Gradients shrink by many powers of ten, so axes and colours are logarithmic. A logarithm has no
 zero, and nobody needs forty decades: what is smaller than the rounding error of a float64 beside
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from numpylstm.diagnostics import CarouselNorms, Saturation
+from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
 from numpylstm.plots.style import GREY, SERIES
 
 Array = NDArray[Any]

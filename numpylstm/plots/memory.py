@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from numpylstm.cells import CELLS
 from numpylstm.config import cell_options
-from numpylstm.diagnostics.horizon import SOLVED, Horizon, split_cell
-from numpylstm.diagnostics.probe import Probe
+from numpylstm.laboratory.diagnostics.horizon import SOLVED, Horizon, split_cell
+from numpylstm.laboratory.diagnostics.probe import Probe
 from numpylstm.plots.style import GREY, SERIES
 
 MARKERS = ("o", "s", "^", "D")
@@ -25,7 +25,7 @@ def horizon_curve(horizon: Horizon) -> Figure:
     Parameters
     ----------
     horizon : Horizon
-        From `numpylstm.diagnostics.memory_horizon`.
+        From `numpylstm.laboratory.diagnostics.memory_horizon`.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES
-from numpylstm.training import Row
+from numpylstm.training.loop import Row
 
 DRAWN = 1e-100, 1e100
 """Lowest and highest number that is drawn; near the ends of the floats, matplotlib overflows."""

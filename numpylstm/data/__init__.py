@@ -1,0 +1,53 @@
+"""Text in, token ids out: vocabularies, corpora and time-major batches.
+
+The way of a text::
+
+    file --read_text--> str --tokenize--> tokens --Vocabulary.encode--> ids (N,) int32
+                                                                           |
+                                                x, y (T, B) <---batches----+
+
+The first two steps live in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`.
+Three loaders go all the way and return a `Corpus`:
+`load_ptb` (Penn Treebank), `load_text` (any UTF-8 text) and `load_embedded` (the language
+reference inside every Python). A file that cannot be used raises `DataError`.
+"""
+
+from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text
+from numpylstm.data.text import (
+    EOS,
+    LEVELS,
+    SPLITS,
+    UNK,
+    DataError,
+    decode_text,
+    detokenize,
+    read_embedded,
+    read_ptb,
+    read_text,
+    split_punctuation,
+    tokenize,
+)
+from numpylstm.data.vocabulary import Vocabulary
+from numpylstm.data.windows import batches, num_batches
+
+__all__ = [
+    "EOS",
+    "LEVELS",
+    "SPLITS",
+    "UNK",
+    "Corpus",
+    "DataError",
+    "Vocabulary",
+    "batches",
+    "decode_text",
+    "detokenize",
+    "load_embedded",
+    "load_ptb",
+    "load_text",
+    "num_batches",
+    "read_embedded",
+    "read_ptb",
+    "read_text",
+    "split_punctuation",
+    "tokenize",
+]

@@ -1,0 +1,382 @@
+"""Files in, text and tokens out.
+
+Texts come from UTF-8 files (`read_text`), from Penn Treebank's folder or archive (`read_ptb`), or
+from Python's own language reference (`read_embedded`); `tokenize` cuts them. A file that cannot be
+used raises `DataError`, one sentence that names it. Token ids are the subject of `numpylstm.data`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpylstm.untrusted import open_regular
+
+EOS = "<eos>"
+"""The token for a line end, at word level."""
+
+UNK = "<unk>"
+"""The token for every token that the vocabulary lacks."""
+
+LEVELS = ("word", "char")
+"""What a token can be; see `tokenize`."""
+
+SPLITS = ("train", "valid", "test")
+"""The three parts of a corpus, in order."""
+
+HELD_OUT = 20
+"""Of 20 tokens, or blocks, one goes to validation and one to test: 90/5/5."""
+
+_BLOCK = 2_000  # characters of the embedded text that go to one split together
+
+_MEBIBYTE = 1 << 20
+_MAX_MEMBER = 64 * _MEBIBYTE  # ptb.train.txt has 5 MiB
+_MAX_UNPACKED = 512 * _MEBIBYTE
+_MAX_HEADER = 32 << 10  # between two members of an archive; a sane header has 0.5 to 2 KiB
+_MAX_MEMBERS = 10_000
+
+# A word (letters, digits, "_"; an English ending such as 's stays on it), a number, a run of one
+# punctuation mark (**, ..., ====), a bracket.
+_PUNCTUATED = re.compile(
+    rf"{UNK}|{EOS}"
+    r"|[^\W\d]\w*(?:['’](?:d|ll|m|re|s|t|ve)\b)?"
+    r"|\d\w*(?:\.\d\w*)*"
+    r"|([^\w\s()\[\]{}])\1*"
+    r"|[()\[\]{}]"
+)
+_LONGEST_RUN = 3  # longer ones are rulers (****, ----); their length is no word of a language
+_CLOSING = frozenset(".,;:!?)]}")
+_OPENING = frozenset("([{")
+
+
+class DataError(ValueError):
+    """A file or a text that cannot be used; the message is one sentence that names it."""
+
+
+# --- Text and tokens ---------------------------------------------------------------------------
+
+
+def decode_text(raw: bytes | bytearray, name: str) -> str:
+    r"""Decode the bytes of a text file.
+
+    A UTF-8 byte order mark is dropped, and every line end (``\r\n``, ``\r``) becomes ``\n``.
+
+    Parameters
+    ----------
+    raw : bytes
+        The whole file.
+    name : str
+        The name of the file, for the message of the error.
+
+    Raises
+    ------
+    DataError
+        If the bytes hold a NUL (a binary file) or are not UTF-8.
+    """
+    nul = raw.find(b"\0")
+    if nul >= 0:
+        raise DataError(
+            f"{name}: must be UTF-8 text, got a NUL at byte {nul}; this is a binary file or UTF-16"
+        )
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name}: must be UTF-8 text, got byte 0x{raw[error.start]:02x} at byte "
+            f"{error.start} ({error.reason}); convert the file to UTF-8 first"
+        ) from None
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read a UTF-8 text file; see `decode_text`.
+
+    Raises
+    ------
+    DataError
+        If the file is not a regular one, cannot be read or is not UTF-8 text.
+    """
+    raw = bytearray()
+    try:
+        with open_regular(path) as file:
+            while piece := file.read(_MEBIBYTE):
+                raw += piece
+                if b"\0" in piece:  # a binary file: the rest of it need not be held
+                    break
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _unreadable(path, error) from None
+    return decode_text(raw, str(path))
+
+
+def split_punctuation(text: str) -> str:
+    r"""Set spaces around words, numbers and punctuation: prose becomes fit for word level.
+
+    A run of one punctuation mark (``**``, ``...``) is kept together and cut to three marks;
+    brackets stand alone. Case and line ends stay, indentation goes.
+
+    Examples
+    --------
+    >>> split_punctuation("It's a list, f([1.5])\n----------\n")
+    "It's a list , f ( [ 1.5 ] )\n---\n"
+    """
+    return "\n".join(
+        " ".join(
+            match[0] if match[1] is None else match[0][:_LONGEST_RUN]
+            for match in _PUNCTUATED.finditer(line)
+        )
+        for line in text.split("\n")
+    )
+
+
+def tokenize(text: str, level: str = "word") -> list[str]:
+    r"""Cut a text into tokens.
+
+    Parameters
+    ----------
+    text : str
+        Lines end with ``\n``.
+    level : {"word", "char"}
+        ``word``: what white space separates, and `EOS` for each line end. Penn Treebank comes
+        in this form; `split_punctuation` brings other text into it.
+        ``char``: every character, the line end included.
+
+    Returns
+    -------
+    list of str
+    """
+    check_level("tokenize", level)
+    return list(text) if level == "char" else text.replace("\n", f" {EOS} ").split()
+
+
+def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> str:
+    """Write tokens as readable text.
+
+    At word level `EOS` becomes a line end, and no space is left before closing punctuation or
+    after an opening bracket, so ``tokenize(split_punctuation(...))`` finds the same tokens again.
+
+    Parameters
+    ----------
+    tokens : iterable of str
+    level : {"word", "char"}
+        The level at which the tokens were cut.
+    after : str
+        The text that they go on from; it decides whether a space comes first.
+    """
+    check_level("detokenize", level)
+    if level == "char":
+        return "".join(tokens)
+    pieces: list[str] = []
+    left = "\n" if after[-1:].isspace() or not after else after.split()[-1]
+    for token in tokens:
+        right = "\n" if token == EOS else token
+        # Equal marks side by side ("." and "...") would look like one longer run.
+        glued = (right[0] in _CLOSING or left in _OPENING) and left[-1] != right[0]
+        if not (glued or "\n" in (left, right)):
+            pieces.append(" ")
+        pieces.append(right)
+        left = right
+    return "".join(pieces)
+
+
+def _unreadable(path: str | os.PathLike[str], error: Exception) -> DataError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return DataError(f"{path}: must be a readable file, got {reason!r}; is the name right?")
+
+
+def check_level(where: str, level: str) -> None:
+    """Raise a ValueError, in the name of the function `where`, unless `level` is in `LEVELS`."""
+    if level not in LEVELS:
+        raise ValueError(f"{where}: level must be one of {', '.join(LEVELS)}, got {level!r}")
+
+
+# --- Python's own language reference -----------------------------------------------------------
+
+
+def read_embedded() -> dict[str, str]:
+    """Read Python's own language reference (``pydoc_data.topics``), in three splits.
+
+    The topics, in alphabetical order, are cut at blank lines. They quote each other at length, so
+    a paragraph is kept only where it first appears, whatever its line breaks and indentation: no
+    paragraph of the test text is in the training text. Whole paragraphs then form blocks of about
+    2,000 characters; of every 20 blocks the 10th goes to the validation text and the 20th to the
+    test text. So each split samples the whole book (whole topics would not do: three of the 79
+    hold a third of the text), and the result depends on the version of Python alone.
+
+    Returns
+    -------
+    dict of str to str
+        The text of each split.
+
+    Raises
+    ------
+    DataError
+        If this Python lacks the reference.
+    """
+    try:
+        from pydoc_data.topics import topics  # half a megabyte: only when it is needed
+    except ImportError:
+        raise DataError(
+            "pydoc_data.topics: must hold Python's language reference, got no such module; "
+            "this Python was stripped of it, so name a text of your own with --train FILE"
+        ) from None
+    texts = dict.fromkeys(SPLITS, "")
+    for i, block in enumerate(_blocks(_paragraphs(topics))):
+        split = {HELD_OUT // 2 - 1: "valid", HELD_OUT - 1: "test"}.get(i % HELD_OUT, "train")
+        texts[split] += block
+    return texts
+
+
+def _paragraphs(topics: Mapping[str, str]) -> Iterator[str]:
+    seen = set()
+    for topic in sorted(topics):
+        for paragraph in re.split(r"\n\s*\n", topics[topic]):
+            words = " ".join(paragraph.split())
+            if words and words not in seen:
+                seen.add(words)
+                yield paragraph.strip("\n")
+
+
+def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
+    block = ""
+    for paragraph in paragraphs:
+        block += f"{paragraph}\n\n"
+        if len(block) >= _BLOCK:
+            yield block
+            block = ""
+    yield block
+
+
+# --- Penn Treebank's folder and archive --------------------------------------------------------
+
+
+def read_ptb(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the three texts of Penn Treebank as Mikolov prepared it.
+
+    Parameters
+    ----------
+    path : path
+        A folder that holds ``ptb.train.txt``, ``ptb.valid.txt`` and ``ptb.test.txt``, or that
+        holds ``simple-examples/data`` or ``data`` with them; or the archive
+        ``simple-examples.tgz``, which is read in place: nothing is unpacked to the disk.
+
+    Returns
+    -------
+    dict of str to str
+        The text of each split.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, unreadable, damaged, or not text.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        return {
+            split: decode_text(raw, f"{root} (data/{_ptb_file(split)})")
+            for split, raw in _read_archive(root).items()
+        }
+    names = [_ptb_file(split) for split in SPLITS]
+    for folder in (root, root / "simple-examples" / "data", root / "data"):
+        missing = [name for name in names if not (folder / name).exists()]
+        if not missing:
+            return {split: read_text(folder / _ptb_file(split)) for split in SPLITS}
+        if len(missing) < len(names):
+            raise DataError(
+                f"{folder}: must hold {', '.join(names)}, got no {', '.join(missing)}; "
+                f"was the folder copied whole?"
+            )
+    raise DataError(
+        f"{root}: must hold {', '.join(names)} (or simple-examples/data with them), got a folder "
+        f"without them; is it the folder of another data set?"
+    )
+
+
+def _ptb_file(split: str) -> str:
+    return f"ptb.{split}.txt"
+
+
+class _MeteredStream(io.RawIOBase):
+    """Fails when more is read from it than was allowed, so that no archive is a bomb."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream
+        self._count = 0
+        self.allow(_MAX_HEADER)
+
+    def allow(self, size: int) -> None:
+        self._limit = min(self._count + size, _MAX_UNPACKED)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._count += len(data)
+        if self._count > self._limit:
+            raise tarfile.ReadError("it unpacks to more bytes than its files need")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _read_archive(path: Path) -> dict[str, bytes]:
+    """Read the three files out of ``simple-examples.tgz``, in one pass and in memory."""
+    found: dict[str, bytes] = {}
+    try:
+        with open_regular(path) as packed, gzip.open(packed) as unpacked:
+            stream = _MeteredStream(unpacked)
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for i, member in enumerate(archive):
+                    if i >= _MAX_MEMBERS:
+                        raise tarfile.ReadError(f"it holds more than {_MAX_MEMBERS:,} files")
+                    # tarfile skips to the end of a member in steps, however far that is.
+                    if member.size > _MAX_UNPACKED or member.issparse():
+                        raise tarfile.ReadError(f"its {member.name!r} is sparse or too large")
+                    # What follows: the data of this member and the header of the next.
+                    stream.allow((member.size if member.isreg() else 0) + _MAX_HEADER)
+                    for split in SPLITS:
+                        if member.name.split("/")[-2:] != ["data", _ptb_file(split)]:
+                            continue
+                        if split in found:
+                            raise tarfile.ReadError(f"it holds {member.name!r} twice")
+                        data = archive.extractfile(member) if member.isreg() else None
+                        if data is None:
+                            raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
+                        if member.size > _MAX_MEMBER:
+                            raise tarfile.ReadError(
+                                f"its {member.name!r} has {member.size:,} bytes, "
+                                f"over {_MAX_MEMBER:,}"
+                            )
+                        found[split] = data.read()
+            stream.allow(_MEBIBYTE)
+            while stream.read(_MAX_HEADER):  # only padding, but gzip's checksum is at the end
+                pass
+    except (  # what gzip and tarfile raise on hostile bytes
+        gzip.BadGzipFile,
+        tarfile.TarError,
+        zlib.error,
+        EOFError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise DataError(
+            f"{path}: must be a folder or the archive simple-examples.tgz, got a file that cannot "
+            f"be read as one ({error}); is it damaged, or was the download cut?"
+        ) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    missing = [f"data/{_ptb_file(split)}" for split in SPLITS if split not in found]
+    if missing:
+        raise DataError(
+            f"{path}: must hold data/ptb.train.txt, data/ptb.valid.txt and data/ptb.test.txt, got "
+            f"no {', '.join(missing)}; is it another archive?"
+        )
+    return found

@@ -1,0 +1,112 @@
+"""Ids cut into parallel streams, and the streams into time-major windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from numpylstm.checks import any_array, check_flag, check_plain, check_whole
+
+
+def num_batches(
+    num_tokens: int, batch_size: int, num_steps: int, *, keep_last: bool = False
+) -> int:
+    """Return how many windows `batches` cuts from this many tokens; at least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batches`.
+    """
+    return _count_windows("num_batches", num_tokens, batch_size, num_steps, keep_last)
+
+
+def batches(
+    ids: ArrayLike,
+    batch_size: int,
+    num_steps: int,
+    *,
+    keep_last: bool = False,
+    start: int = 0,
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Cut a sequence into parallel streams and walk along them, window by window.
+
+    N ids are cut into B contiguous streams of ``L = N // B`` (the last ``N % B`` ids are left
+    out), one for each column of a batch. Window k holds the steps from ``k * T`` of every stream,
+    and its targets are the same steps one later. So a window goes on where the one before it
+    stopped, and so may the state of the network. There are ``(L - 1) // T`` windows.
+
+    Parameters
+    ----------
+    ids : (N,) array_like of int
+        Token ids. Their range is not checked here.
+    batch_size : int
+        B, the number of streams.
+    num_steps : int
+        T, the steps of a window.
+    keep_last : bool
+        Also yield the last, shorter window, so that every id of a stream but its first is a
+        target once. Evaluation needs it: with one stream only the first token goes unscored.
+    start : int
+        The first window to yield, from 0. A run that stopped after k windows of an epoch goes on
+        with ``start=k``, which costs nothing.
+
+    Yields
+    ------
+    x, y : (T, B) arrays
+        Inputs and targets, time-major, C-contiguous, with the dtype of `ids`: views of one
+        (L, B) copy of `ids`, in which ``y[:-1]`` is ``x[1:]``.
+
+    Raises
+    ------
+    TypeError
+        If the ids or the sizes are not integers.
+    ValueError
+        If `ids` is not one-dimensional or too short for one window, or a size is out of range.
+
+    Examples
+    --------
+    >>> x, y = next(batches(range(1, 19), batch_size=3, num_steps=2))
+    >>> x.T.tolist(), y.T.tolist()
+    ([[1, 2], [7, 8], [13, 14]], [[2, 3], [8, 9], [14, 15]])
+    """
+    array = any_array("batches", "ids", ids)
+    check_plain("batches", "ids", array)
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            f"batches: ids must have an integer dtype, got {array.dtype}; "
+            f"token ids come from Vocabulary.encode"
+        )
+    if array.ndim != 1:
+        raise ValueError(
+            f"batches: ids must have shape (N,), got {array.shape}; "
+            f"they are cut into streams here, not before"
+        )
+    count = _count_windows("batches", len(array), batch_size, num_steps, keep_last)
+    check_whole("batches", "start", start, 0, count, "the number of windows")
+    length = len(array) // batch_size
+    streams = array[: length * batch_size].reshape(batch_size, length).T.copy()  # (L, B)
+    return (
+        (streams[i : min(i + num_steps, length - 1)], streams[i + 1 : i + 1 + num_steps])
+        for i in range(start * num_steps, count * num_steps, num_steps)
+    )
+
+
+def _count_windows(
+    where: str, num_tokens: int, batch_size: int, num_steps: int, keep_last: bool
+) -> int:
+    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
+        check_whole(where, name, value)
+    check_flag(where, "keep_last", keep_last)
+    check_whole(where, "num_tokens", num_tokens, 0)
+    targets = num_tokens // batch_size - 1  # in each stream
+    shortest = 1 if keep_last else num_steps
+    if targets < shortest:
+        raise ValueError(
+            f"{where}: {batch_size} streams (batch_size) with a window of {shortest} need at "
+            f"least {batch_size * (shortest + 1)} tokens, got {num_tokens}; take a longer text or "
+            f"fewer streams"
+        )
+    return (targets + num_steps - 1) // num_steps if keep_last else targets // num_steps

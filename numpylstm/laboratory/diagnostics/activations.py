@@ -1,0 +1,145 @@
+"""What the cells of a model do while it reads: gates, cell states and how often a gate is shut."""
+
+from collections import namedtuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from numpylstm.cells import CELLS, State
+from numpylstm.checks import any_array, check_ids, check_number, check_plain
+from numpylstm.config import either
+from numpylstm.models import LanguageModel, SequenceClassifier
+
+Array = NDArray[Any]
+
+
+class GateSaturation(NamedTuple):
+    """How often each unit of a gate is nearly shut and nearly open; both arrays are (H,)."""
+
+    shut: Array
+    """Share of the steps at which the gate is below `low`."""
+    open: Array
+    """Share of the steps at which the gate is above `high`."""
+
+
+def cell_activations(
+    model: LanguageModel | SequenceClassifier, ids: Array, state: State | None = None
+) -> list[Any]:
+    """Read a text and keep what every cell did.
+
+    Nothing is dropped, and a pending forward pass of the model is left alone.
+
+    Parameters
+    ----------
+    model : LanguageModel or SequenceClassifier
+        With cells that have gates.
+    ids : (T, B) integers in [0, V)
+        The text; ``ids[:, None]`` makes one stream of a sequence (T,).
+    state : LSTMState, optional
+        Where reading starts; `zero_state` by default.
+
+    Returns
+    -------
+    list of NamedTuple
+        One for each layer, from the input up, with an array (T, B, H) for each unit of the cell, by
+        its name. Of an LSTM: the gates ``i`` (how much of the candidate is written), ``f`` (how
+        much of the old cell is kept) and ``o`` (how much of it is shown), in (0, 1); the candidate
+        ``g``, in (-1, 1); the cell ``c``, without bounds; and ``h = o * tanh(c)``.
+
+    Raises
+    ------
+    TypeError
+        If the cells of the model have no gates.
+    ValueError
+        If ids are not (T, B) or out of range, or the state does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> from numpylstm.laboratory.diagnostics import cell_activations
+    >>> model = nl.LanguageModel(11, 6, num_layers=2, rng=0)
+    >>> bottom, top = cell_activations(model, np.arange(15).reshape(5, 3) % 11)
+    >>> top.c.shape, bool(np.allclose(top.h, top.o * np.tanh(top.c)))
+    ((5, 3, 6), True)
+    """
+    where = "cell_activations"
+    recurrent = model.encoder.recurrent
+    cell = recurrent.cell
+    if not any(unit.role == "gate" for unit in cell.units):
+        gated = [c.name for c in CELLS.values() if any(unit.role == "gate" for unit in c.units)]
+        raise TypeError(
+            f"{where}: the model must have cell={either(gated)}, got a {cell.title}; it "
+            "has no gates"
+        )
+    ids = check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
+    x = model.encoder.embedding.forward(ids, training=False)
+    state = recurrent.zero_state(ids.shape[1]) if state is None else state
+    recurrent.check_state(where, "state", state, ids.shape[1])
+    forward, _ = cell.functions(recurrent.f)
+    names = [unit.name for unit in cell.units]
+    Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
+    layers = []
+    for layer, parameters in enumerate(recurrent.layers):
+        x, *_, cache = forward(
+            x, *(part[layer] for part in state), *(p.data for p in parameters),
+            **cell.arguments(recurrent.options),
+        )  # fmt: skip
+        layers.append(Activations(*(getattr(cache, name) for name in names)))
+    return layers
+
+
+def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSaturation:
+    """How often each unit of a gate is nearly shut (below `low`) and nearly open (above `high`).
+
+    A forget gate that is open nearly always belongs to a cell that remembers for long; one that
+    is shut nearly always, to a cell that sees the present step only. A saturated gate passes
+    almost no gradient to its own weights, since ``f (1 - f)`` is small there.
+
+    Parameters
+    ----------
+    gate : (T, B, H) real numbers
+        Such as ``cell_activations(model, ids)[0].f``.
+    low, high : float
+        0 < low <= high < 1.
+
+    Returns
+    -------
+    GateSaturation
+        ``(shut, open)``, each (H,), between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the gate is not a three-dimensional array with a step in it, or the bounds are not in
+        order.
+
+    References
+    ----------
+    A. Karpathy, J. Johnson and L. Fei-Fei, "Visualizing and understanding recurrent networks",
+    2015, arXiv:1506.02078, section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpylstm.laboratory.diagnostics import gate_saturation
+    >>> gate = np.array([[[0.05, 0.95]], [[0.5, 0.99]]])  # T = 2, B = 1, H = 2
+    >>> shut, open = gate_saturation(gate)
+    >>> shut.tolist(), open.tolist()
+    ([0.5, 0.0], [0.0, 1.0])
+    """
+    gate = any_array("gate_saturation", "gate", gate)
+    check_plain("gate_saturation", "gate", gate)
+    if gate.dtype.kind not in "fiu":
+        raise TypeError(f"gate_saturation: gate must hold real numbers, got {gate.dtype}")
+    check_number("gate_saturation", "low", low)
+    check_number("gate_saturation", "high", high)
+    if gate.ndim != 3 or gate.shape[0] * gate.shape[1] == 0:
+        raise ValueError(
+            f"gate_saturation: gate must have shape (T, B, H) with a step in it, got {gate.shape}; "
+            "cell_activations returns such gates"
+        )
+    if not 0 < low <= high < 1:
+        raise ValueError(
+            f"gate_saturation: the bounds must be 0 < low <= high < 1, got {low} and {high}"
+        )
+    return GateSaturation((gate < low).mean(axis=(0, 1)), (gate > high).mean(axis=(0, 1)))

@@ -1,0 +1,185 @@
+"""The carousel split: how far the derivative of the cell is the forget gate.
+
+Of the line ``c = f * c_prev + i * g`` tutorials say that dc/dc_prev *is* f, and that over T steps
+the derivative is the product of the forget gates. That is one path of many. The gates of step t
+were computed from h of step t-1, which was computed from c of step t-1::
+
+    d cT / d c0  =  diag(f_1 * f_2 * ... * f_T)  +  everything that went through an h at least once
+                          direct                              indirect
+
+`carousel` computes both sides of the plus sign, each by a recurrence of its own.
+
+Sources: Hochreiter and Schmidhuber (1997) for the constant error carousel; their learning rule
+*truncated* the indirect part. Graves and Schmidhuber (2005) introduced the full gradient, which
+this package computes.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm import reference
+from numpylstm.cells import CELLS
+from numpylstm.checks import any_array, check_number, check_sizes, generator
+from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
+
+Array = NDArray[Any]
+
+
+class CarouselSplit(NamedTuple):
+    """The Jacobian of the last cell with respect to the first, for each sequence of the batch.
+
+    Entry ``[b, j, k]`` is d cT[b, j] / d c0[b, k]; h0 is held fixed.
+    """
+
+    direct: Array  # (B, H, H), diagonal
+    indirect: Array  # (B, H, H)
+
+    @property
+    def total(self) -> Array:
+        """Direct plus indirect, (B, H, H)."""
+        return self.direct + self.indirect
+
+
+class CarouselNorms(NamedTuple):
+    """Sizes of both parts after 1, 2, ..., T steps: Frobenius norms, averaged over the batch."""
+
+    direct: Array  # (T,)
+    indirect: Array  # (T,)
+
+    @property
+    def share(self) -> Array:
+        """Indirect / (direct + indirect), (T,): 0 if the derivative is the product of the gates."""
+        whole = self.direct + self.indirect
+        return np.divide(self.indirect, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def carousel(cache: reference.LSTMCache) -> CarouselSplit:
+    """Split d cT / d c0 into the path along the forget gates and all others.
+
+    Parameters
+    ----------
+    cache : LSTMCache
+        Of `lstm_forward`, in the textbook or on the fast path.
+
+    Returns
+    -------
+    CarouselSplit
+
+    Notes
+    -----
+    With the blocks of the Jacobian of step t, and P for d c/d c0, Q for d h/d c0::
+
+        direct_t   = f_t * direct_{t-1}                                   direct_0   = 1
+        indirect_t = f_t * indirect_{t-1} + (dc_t/dh_{t-1}) Q_{t-1}       indirect_0 = 0
+        Q_t        = (dh_t/dh_{t-1}) Q_{t-1} + (dh_t/dc_{t-1}) P_{t-1}    Q_0        = 0
+        P_t        = direct_t + indirect_t
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpylstm import diagnostics, reference
+    >>> rng = np.random.default_rng(0)
+    >>> T, B, D, H = 5, 3, 4, 6
+    >>> x, c0 = rng.normal(size=(T, B, D)), rng.normal(size=(B, H))
+    >>> Wx, Wh, b = rng.normal(size=(D, 4 * H)), np.zeros((H, 4 * H)), np.zeros(4 * H)
+    >>> *_, cache = reference.lstm_forward(x, np.zeros((B, H)), c0, Wx, Wh, b)
+    >>> split = diagnostics.carousel(cache)
+    >>> bool((split.indirect == 0).all())  # without Wh there is no other path
+    True
+    """
+    _check_cache("carousel", cache)
+    for direct, indirect in _splits(cache):
+        last = CarouselSplit(direct, indirect)
+    return last
+
+
+def carousel_norms(cache: reference.LSTMCache) -> CarouselNorms:
+    """How both parts of d c_t / d c0 grow or shrink with t, for t = 1 ... T."""
+    _check_cache("carousel_norms", cache)
+    sizes = [
+        [np.linalg.norm(part, axis=(1, 2)).mean() for part in split] for split in _splits(cache)
+    ]
+    return CarouselNorms(*np.array(sizes).T)
+
+
+def carousel_share(
+    wh_scales: Sequence[float],
+    forget_biases: Sequence[float],
+    *,
+    num_steps: int = 40,
+    batch_size: int = 4,
+    hidden_size: int = 32,
+    rng: np.random.Generator | int | None = 0,
+) -> dict[tuple[float, float], CarouselNorms]:
+    """The two parts in random cells, for every pair of a scale of Wh and a forget bias.
+
+    The entries of Wh are normal with standard deviation ``scale / sqrt(H)``, which makes `scale`
+    about the spectral radius of each of its four blocks. Inputs x are normal, Wx is normal with
+    standard deviation ``1 / sqrt(H)``, other biases are zero, and the state begins at zero. All
+    cells get the same random numbers.
+
+    Parameters
+    ----------
+    wh_scales, forget_biases : sequence of float
+    num_steps, batch_size, hidden_size : int
+        T, B and H (D is H too).
+    rng : Generator or int, optional
+
+    Returns
+    -------
+    dict of (scale, forget bias) -> CarouselNorms
+    """
+    check_sizes(
+        "carousel_share", num_steps=num_steps, batch_size=batch_size, hidden_size=hidden_size
+    )
+    for name, values in (("wh_scales", wh_scales), ("forget_biases", forget_biases)):
+        if any_array("carousel_share", name, values).ndim != 1:
+            raise TypeError(f"carousel_share: {name} must be a sequence, got {values!r}")
+        for value in values:
+            check_number("carousel_share", f"every one of {name}", value)
+    rng = generator(rng)
+    T, B, H = num_steps, batch_size, hidden_size
+    x = rng.normal(size=(T, B, H))
+    Wx, Wh = rng.normal(size=(2, H, 4 * H)) / np.sqrt(H)
+    zeros = np.zeros((B, H))
+    results = {}
+    for scale in wh_scales:
+        for forget_bias in forget_biases:
+            b = np.zeros(4 * H)
+            b[H : 2 * H] = forget_bias
+            *_, cache = reference.lstm_forward(x, zeros, zeros, Wx, scale * Wh, b)
+            results[scale, forget_bias] = carousel_norms(cache)
+    return results
+
+
+def _splits(cache: reference.LSTMCache) -> Iterator[tuple[Array, Array]]:
+    """Direct and indirect part of d memory_t / d memory_0, (B, H, H), for t = 1 ... T."""
+    T, B, H = cache.h.shape
+    kept = getattr(cache, str(cell_of(cache).keep))  # (T, B, H)
+    direct = np.broadcast_to(np.eye(H), (B, H, H))
+    indirect = np.zeros((B, H, H))
+    for t in range(T):
+        J = step_jacobian(step_cache(cache, t))  # (B, S, S); the memory is the last block of S
+        if t == 0:
+            rest = np.zeros((B, J.shape[1] - H, H))  # of the state before: d rest / d memory_0
+        keep = kept[t][:, :, None]
+        before = np.concatenate([rest, direct + indirect], axis=1)  # (B, S, H)
+        around = J[:, -H:].copy()
+        around[:, :, -H:] -= keep * np.eye(H)  # all but the straight way; of an LSTM, 0
+        direct = keep * direct
+        indirect = keep * indirect + around @ before
+        rest = J[:, :-H] @ before
+        yield direct, indirect
+
+
+def _check_cache(where: str, cache: Any) -> None:
+    able = {cell.cache: cell.title for cell in CELLS.values() if cell.keep is not None}
+    if type(cache).__name__ not in able:
+        raise TypeError(
+            f"{where}: cache must be the {' or '.join(able)} of a sequence, as the textbook's "
+            f"forward pass returns it, got {type(cache).__name__}; the vanilla cell has no carousel"
+        )
+    check_cache(where, cache)

@@ -1,0 +1,203 @@
+"""Gradient flow: how far back the loss of the last step is heard, and where the signal is lost.
+
+Three views of one window. The norms of dL_T/dh_t and dL_T/dc_t say how much of the gradient is left
+after so many steps. The singular values of the step Jacobians say by how much one step stretches or
+shrinks what passes through it. The share of saturated units says why: where a gate is shut or a
+unit sits on the flat part of its curve, nothing passes.
+
+Sources: Bengio, Simard and Frasconi (1994); Pascanu, Mikolov and Bengio (2013), section 2;
+Karpathy, Johnson and Fei-Fei (2016), section 4.2, for the share of saturated gates.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.cells import State, examples
+from numpylstm.checks import check_finite, check_sizes, check_whole
+from numpylstm.laboratory.diagnostics.steps import (
+    Cache,
+    cell_of,
+    check_cache,
+    forward_pass,
+    options_of,
+    step_cache,
+    step_jacobian,
+    steps_back,
+)
+from numpylstm.models import LanguageModel
+
+Array = NDArray[Any]
+
+SATURATED = 0.05
+"""A sigmoid below this is shut, above 1 minus this is open. Its slope there is a fifth of the
+steepest. For a tanh the same points of the curve are -0.9 and 0.9."""
+
+ENDS = {
+    "sigmoid": (SATURATED, 1 - SATURATED),
+    "tanh": (2 * SATURATED - 1, 1 - 2 * SATURATED),
+    "relu": (np.nextafter(0, 1), np.inf),  # dead; it has no upper end
+}
+"""The flat parts of a curve: below the first number, and above the second."""
+
+
+class Saturation(NamedTuple):
+    """The share of units at either end of their curve, over the batch and all units."""
+
+    low: Array  # (L, T)
+    high: Array  # (L, T)
+
+
+class Flow(NamedTuple):
+    """The gradient of the loss of the last step, on its way back through a window.
+
+    Norms are Euclidean, over the batch and the units of a layer.
+    """
+
+    dh: Array  # (L, T): norm of dL_T/dh_t
+    dc: Array | None  # (L, T): norm of dL_T/dc_t, None where h is the whole state
+    saturation: Mapping[str, Saturation]  # i, f, g, o of the LSTM; h of the vanilla cell
+    caches: list[Cache]  # one for each layer, for `step_jacobians` and `carousel`
+
+
+def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None = None) -> Flow:
+    """Send the loss of the last step back through a window.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Of any cell, number of layers and dtype. Nothing is dropped; computed in float64.
+    x, y : (T, B) integers in [0, V)
+    state : LSTMState or RNNState, optional
+        The state before the window; by default zeros.
+
+    Returns
+    -------
+    Flow
+        The derivatives are total ones: ``dh[l, t]`` is through all layers and all steps from t to
+        T, and dL_T/dc_t contains the way through h_t.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> from numpylstm import diagnostics
+    >>> model = nl.LanguageModel(11, 6, num_layers=2, rng=0)
+    >>> ids = np.arange(18).reshape(6, 3) % 11
+    >>> flow = diagnostics.gradient_flow(model, ids[:-1], ids[1:])
+    >>> flow.dh.shape, flow.dc.shape, sorted(flow.saturation)
+    ((2, 5), (2, 5), ['f', 'g', 'i', 'o'])
+    """
+    passed = forward_pass(model, x, y, state)
+    L, T = len(passed.caches), len(passed.dhs)
+    dh, dc = np.empty((L, T)), np.empty((L, T))
+    upstream = np.zeros_like(passed.dhs)
+    upstream[-1] = passed.dhs[-1]  # the loss of the last step and no other
+    for layer in reversed(range(L)):
+        cache = passed.caches[layer]
+        dx = np.empty_like(cache.x)
+        for step in steps_back(upstream, cache):
+            dh[layer, step.t] = np.linalg.norm(step.dstate[0])
+            dc[layer, step.t] = np.linalg.norm(step.dstate[-1])
+            dx[step.t] = step.dx
+        upstream = dx
+    has_memory = len(model.encoder.recurrent.cell.states) > 1
+    return Flow(dh, dc if has_memory else None, _saturation(passed.caches), passed.caches)
+
+
+def step_jacobians(cache: Cache) -> Array:
+    """The Jacobian of every step's state with respect to the state before it.
+
+    Parameters
+    ----------
+    cache : RNNCache or LSTMCache
+        Of `rnn_forward` or `lstm_forward`, in the textbook or on the fast path.
+
+    Returns
+    -------
+    J : (T, B, S, S)
+        ``J[t, b, j, k]`` is d state_t[b, j] / d state_{t-1}[b, k]. The state is h, S = H, for the
+        vanilla cell, and h followed by c, S = 2H, for the LSTM. The product of the Jacobians,
+        latest first, is the Jacobian of the whole window.
+    """
+    check_cache("step_jacobians", cache)
+    return np.stack([step_jacobian(step_cache(cache, t)) for t in range(len(cache.h))])
+
+
+def singular_values(cache: Cache) -> Array:
+    """The singular values of the step Jacobians, (T, B, S), largest first.
+
+    A step multiplies the norm of a gradient by something between the smallest and the largest. The
+    largest below 1 at every step is enough for the gradient to vanish (Pascanu et al. 2013).
+    Takes a decomposition of an S x S matrix for each step and sequence.
+    """
+    jacobians = step_jacobians(cache)
+    check_finite("singular_values", "every Jacobian of cache", jacobians)
+    return np.linalg.svd(jacobians, compute_uv=False)
+
+
+class CellFlow(NamedTuple):
+    """What `compare_cells` finds for one cell."""
+
+    flow: Flow
+    singular_values: Array  # (T, B, S), of the bottom layer
+
+
+def compare_cells(
+    x: Array,
+    y: Array,
+    *,
+    vocab_size: int,
+    hidden_size: int,
+    num_layers: int = 1,
+    init_scale: float | None = None,
+    seed: int = 0,
+) -> dict[str, CellFlow]:
+    """Gradient flow at initialisation, in the examples of all cells side by side.
+
+    All read the same ids through the same embedding table, from a state of zeros.
+
+    Parameters
+    ----------
+    x, y : (T, B) integers in [0, V)
+    vocab_size, hidden_size, num_layers : int
+        V, H and L; the embedding has H columns.
+    init_scale : float, optional
+        Parameters are U(-init_scale, init_scale); by default 1 / sqrt(H).
+    seed : int
+
+    Returns
+    -------
+    dict of name -> CellFlow
+        Those of `numpylstm.cells.examples`: ``RNN sigmoid``, ``RNN tanh``, ``RNN relu``,
+        ``LSTM, forget bias 0``, ...
+    """
+    check_sizes("compare_cells", vocab_size=vocab_size, hidden_size=hidden_size)
+    check_whole("compare_cells", "seed", seed, 0)
+    scale = 1 / np.sqrt(hidden_size) if init_scale is None else init_scale
+    results = {}
+    for name, settings in examples().items():
+        model = LanguageModel(
+            vocab_size, hidden_size, num_layers, init_scale=scale, dtype="float64", rng=seed,
+            **settings,
+        )  # fmt: skip
+        flow = gradient_flow(model, x, y)
+        results[name] = CellFlow(flow, singular_values(flow.caches[0]))
+    return results
+
+
+def _saturation(caches: list[Cache]) -> dict[str, Saturation]:
+    """The shares for each kind of unit; of layer after layer, step after step."""
+    options = options_of(caches[0])
+    shares = {}
+    for unit in cell_of(caches[0]).units:
+        if unit.curve is None:
+            continue
+        low, high = ENDS[options.get(unit.curve, unit.curve)]
+        values = [getattr(cache, unit.name) for cache in caches]  # L times (T, B, H)
+        shares[unit.name] = Saturation(
+            np.stack([(value < low).mean(axis=(1, 2)) for value in values]),
+            np.stack([(value > high).mean(axis=(1, 2)) for value in values]),
+        )
+    return shares

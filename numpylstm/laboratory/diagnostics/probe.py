@@ -1,0 +1,188 @@
+"""Training on a probe task, and how far from the floor it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpylstm.checks import check_number, check_whole
+from numpylstm.laboratory.tasks import Recipe, Task
+from numpylstm.models import LanguageModel
+from numpylstm.optim import SGD, clip_by_global_norm
+
+CHUNK = 500  # sequences that are scored at once, so that long ones do not fill the memory
+
+
+class CurvePoint(NamedTuple):
+    """One point of a learning curve."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What `probe` measured; losses in nats for each scored token."""
+
+    cell: str
+    num_parameters: int
+    steps: int
+    """Training steps that were taken."""
+    curve: tuple[CurvePoint, ...]
+    """Loss on a small set of its own during training."""
+    chance: float
+    floor: float
+    loss: float
+    """The expected loss, as estimated on fresh sequences; see `expected_loss`."""
+    error: float
+    """Standard error of `loss`."""
+
+    @property
+    def share(self) -> float:
+        """How much of the way from chance to the floor was made: 0 to 1, negative if worse."""
+        return (self.chance - self.loss) / (self.chance - self.floor)
+
+    @property
+    def above_floor(self) -> float:
+        """``loss / floor - 1``: 0.02 is two per cent; infinite or NaN for a floor of 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.float64(self.loss) / self.floor - 1)
+
+
+def probe(
+    task: Task,
+    cell: str = "lstm",
+    *,
+    recipe: Recipe | None = None,
+    rng: int = 0,
+    num_sequences: int = 2000,
+    check_every: int = 100,
+    stop_at: float | None = None,
+    progress: Callable[[CurvePoint], object] | None = None,
+    **options: Any,
+) -> Probe:
+    """Train a network on a task, and measure its loss on fresh sequences.
+
+    Plain stochastic gradient descent with momentum on the mean loss of the scored tokens, with the
+    settings of a `Recipe`: every step a new batch, so there is nothing to overfit. Every sequence
+    starts from the zero state.
+
+    Parameters
+    ----------
+    task : Task
+        One of `numpylstm.laboratory.tasks`.
+    cell : "lstm" or "rnn"
+    recipe : Recipe, optional
+        By default ``task.recipe``.
+    rng : int
+        Seed of the parameters, of the batches and of the sequences that are scored: three
+        independent streams, so two cells with one seed see the same batches.
+    num_sequences : int
+        How many fresh sequences are scored at the end, from 2.
+    check_every : int
+        Steps between two points of the curve.
+    stop_at : float, optional
+        Stop once a point of the curve is at or below this loss; by default all steps of the recipe
+        are taken. The final loss is measured on other sequences than the curve, so stopping does
+        not flatter it.
+    progress : callable, optional
+        Called with each point of the curve.
+    options
+        Those of the cell, such as ``activation="relu"``; by default the recipe's.
+
+    Returns
+    -------
+    Probe
+
+    Examples
+    --------
+    >>> from numpylstm import tasks
+    >>> from numpylstm.laboratory.diagnostics import probe
+    >>> result = probe(tasks.DelayedCopy(distance=3), stop_at=0.6)
+    >>> result.share > 0.9
+    True
+    """
+    check_whole("probe", "num_sequences", num_sequences, 2)
+    check_whole("probe", "check_every", check_every)
+    check_whole("probe", "rng", rng, 0, because="a seed")
+    if stop_at is not None:
+        check_number("probe", "stop_at", stop_at)
+    recipe = task.recipe if recipe is None else recipe
+    for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
+    model = LanguageModel(
+        task.vocab_size,
+        recipe.hidden_size,
+        cell=cell,
+        init_scale=recipe.init_scale,
+        rng=for_model,
+        average_across_timesteps=True,
+        **recipe.options_for(cell) | options,
+    )
+    parameters = model.parameters()
+    optimizer = SGD(parameters, recipe.lr, recipe.momentum)
+    start = model.zero_state(recipe.batch_size)
+    curve: list[CurvePoint] = []
+    for step in range(1, recipe.steps + 1):
+        optimizer.lr = recipe.lr * min(1, 2 * (recipe.steps + 1 - step) / recipe.steps)
+        batch = task.batch(recipe.batch_size, for_training)
+        model.forward(batch.x, batch.y, start, weights=batch.weights)
+        optimizer.zero_grad()
+        model.backward()
+        clip_by_global_norm(parameters, recipe.clip)
+        optimizer.step()
+        if step % check_every == 0 or step == recipe.steps:
+            loss, _ = expected_loss(model, task, CHUNK, for_curve)
+            curve.append(CurvePoint(step, loss))
+            if progress is not None:
+                progress(curve[-1])
+            if stop_at is not None and loss <= stop_at:
+                break
+    loss, error = expected_loss(model, task, num_sequences, for_scoring)
+    size = sum(parameter.data.size for parameter in parameters.values())
+    return Probe(cell, size, step, tuple(curve), task.chance, task.floor, loss, error)
+
+
+def expected_loss(
+    model: LanguageModel, task: Task, num_sequences: int, rng: np.random.Generator | int
+) -> tuple[float, float]:
+    """Estimate the expected loss of a model on a task, and its standard error.
+
+    The plain mean of the model's nll wanders with the luck of the sample: where a target was
+    improbable, every model pays. The task knows the true probability of each target, and the mean
+    of its nll is known exactly, the floor. So the estimate is
+
+        loss = floor + mean(nll of the model - nll of the truth)
+
+    which has the same expectation and, for a good model, a far smaller error (a control variate).
+    The error is the standard deviation of that difference from sequence to sequence, over the root
+    of their number. Since the expected difference is a Kullback-Leibler divergence, a loss below
+    the floor by more than about three errors means that model or task is wrong.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    task : Task
+    num_sequences : int
+        From 2.
+    rng : Generator or int
+
+    Returns
+    -------
+    loss, error : float, in nats for each scored token
+    """
+    rng = np.random.default_rng(rng)
+    differences = []  # (B,) for each chunk
+    for first in range(0, num_sequences, CHUNK):
+        size = min(CHUNK, num_sequences - first)
+        batch = task.batch(size, rng)
+        nll, _, _ = model.score(batch.x, batch.y, model.zero_state(size))
+        scored = batch.weights > 0
+        difference = np.where(scored, nll - batch.nll, 0)
+        differences.append(difference.sum(axis=0) / scored.sum(axis=0))
+    difference = np.concatenate(differences)
+    error = difference.std(ddof=1) / math.sqrt(num_sequences)
+    return task.floor + float(difference.mean()), float(error)

@@ -1,0 +1,262 @@
+"""The examination, from the coarse to the fine: the function first, then the gradient."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numpylstm.laboratory import gradcheck
+from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
+from numpylstm.laboratory.doctor.lines import wrong_line
+from numpylstm.laboratory.doctor.names import Array, Point
+from numpylstm.laboratory.doctor.reasoning import Case, Finding, explain
+from numpylstm.laboratory.doctor.sweep import StepSweep, sweep_steps
+from numpylstm.laboratory.doctor.weak import weak_points
+
+Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `examine` found.
+
+    `findings` is empty for a healthy gradient; otherwise the most likely cause comes first.
+    `experiments` says what became of each experiment that was made.
+    """
+
+    findings: tuple[Finding, ...]
+    warnings: tuple[str, ...]
+    report: gradcheck.Report | None
+    sweep: StepSweep
+    experiments: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing was found to be wrong. The warnings say how much that is worth."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        lines = [str(finding) for finding in self.findings] or ["Healthy: no mistake was found."]
+        if not np.isnan(self.sweep.slope):
+            slope = round(self.sweep.slope, 2) + 0.0  # no -0.00
+            lines.append(
+                f"Step sweep: slope {slope:.2f} (2 for a right gradient), smallest error "
+                f"{self.sweep.smallest_error:.0e} at step {self.sweep.best_step:.0e}."
+            )
+        lines += [f"Warning: {warning}." for warning in self.warnings]
+        return "\n".join(lines)
+
+
+def examine(
+    f: Callable[[dict[str, Array]], Any],
+    backward: Backward | Mapping[str, Array],
+    arrays: Mapping[str, Array],
+    fixed: Mapping[str, Array] | None = None,
+    *,
+    gates: str = "ifgo",
+    slopes: Mapping[str, Array] | None = None,
+    rng: np.random.Generator | int = 0,
+) -> Diagnosis:
+    """Check a gradient, and where it is wrong, find out what is likely wrong with the code.
+
+    Parameters
+    ----------
+    f : callable
+        The scalar function whose gradient is claimed. Takes one dict, `arrays` and `fixed`
+        together.
+    backward : callable or dict of name -> array
+        The backward pass, as a function of the same dict: the gradient of f for every name of
+        `arrays`. With a function the doctor can experiment; with the gradients alone it reports
+        what can be read off them.
+    arrays : dict of name -> float64 array
+        What is differentiated. The names of `numpylstm.laboratory.doctor.names` tell the doctor
+        their axes.
+    fixed : dict of name -> array, optional
+        What f needs beside them: ids, targets, weights, a mask, upstream gradients.
+    gates : str
+        The order of the column blocks of Wx, Wh and b, if they have four.
+    slopes : dict of name -> array, optional
+        Slopes of f, if they are already measured; central differences by default.
+    rng : Generator or int
+        Draws the directions of the sweep and of the experiments.
+
+    Returns
+    -------
+    Diagnosis
+        ``print(diagnosis)`` says it in words.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpylstm import doctor
+    >>> rng = np.random.default_rng(0)
+    >>> arrays = {"x": rng.standard_normal((5, 3, 4)), "W": rng.standard_normal((4, 6))}
+    >>> f = lambda a: (np.tanh(a["x"] @ a["W"])).mean()
+    >>> def backward(a):
+    ...     da = 1 - np.tanh(a["x"] @ a["W"]) ** 2
+    ...     return {"x": da @ a["W"].T, "W": np.tensordot(a["x"], da, axes=([0, 1], [0, 1]))}
+    >>> doctor.examine(f, backward, arrays).findings[0].evidence  # the mean was forgotten
+    ('gradient / slope is 90 in every entry',)
+    """
+    generator = np.random.default_rng(rng)
+    fixed = dict(fixed or {})
+    point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
+
+    def of_arrays(changed: dict[str, Array]) -> float:
+        return float(f({**point, **changed}))
+
+    given: Mapping[str, Array]
+    if isinstance(backward, Mapping):
+        given, function = backward, None
+    else:
+        given, function = backward(dict(point)), backward
+    gradients = {path: np.asarray(given[path]) for path in arrays}
+    warnings = weak_points(point, gates)
+    sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
+
+    unfit = _unfit(f, function, gradients, point, arrays, generator)
+    if unfit is not None:
+        return Diagnosis((unfit,), warnings, None, sweep)
+
+    if slopes is None:
+        slopes = gradcheck.central_difference(of_arrays, arrays)
+    tolerance = gradcheck.METHODS["central"].tolerance
+    entries = tuple(
+        gradcheck.compare(path, gradients[path], slopes[path], tolerance) for path in arrays
+    )
+    report = gradcheck.Report(entries, "central", tolerance)
+    wrong = [entry.path for entry in entries if not entry.passed]
+    kinks = [k for k in (_kink(of_arrays, arrays, gradients, slopes, path) for path in wrong) if k]
+    findings = [finding for _, finding in kinks]
+    wrong = [path for path in wrong if path not in {path for path, _ in kinks}]
+    case = Case(f, function, point, gates, gradients, slopes, wrong, generator)
+    if wrong:
+        findings.insert(0, wrong_line(case) or explain(case))
+    made = []
+    for name, outcome in case.outcomes.items():
+        said = f": not made, {outcome}"
+        made.append(EXPERIMENTS[name].words + said if isinstance(outcome, str)
+                    else case.evidence(name)[0])  # fmt: skip
+    return Diagnosis(tuple(findings), warnings, report, sweep, tuple(made))
+
+
+def _unfit(
+    f: Callable[[Point], Any],
+    backward: Backward | None,
+    gradients: Mapping[str, Array],
+    point: Point,
+    arrays: Mapping[str, Array],
+    generator: np.random.Generator,
+) -> Finding | None:
+    """What makes every comparison worthless: NaN, randomness, float32."""
+    values = [float(f(dict(point))) for _ in range(3)]
+    bad = [path for path, gradient in gradients.items() if not np.isfinite(gradient).all()]
+    if bad or not np.isfinite(values).all():
+        return Finding("not finite", f"NaN or infinity in {', '.join(bad) or 'the function'}.")
+    if len(set(values)) > 1:
+        return Finding(
+            "randomness",
+            "The function is random: something is redrawn between evaluations, most likely a "
+            "dropout mask. Draw it once and pass it in.",
+            (f"three evaluations at one point: {', '.join(f'{v:.8g}' for v in values)}",),
+        )
+    if backward is not None:
+        again = backward(dict(point))
+        twice = [path for path, g in gradients.items() if not np.array_equal(g, again[path])]
+        if twice:
+            doubled = all(np.allclose(again[path], 2 * gradients[path]) for path in twice)
+            return Finding(
+                "accumulation" if doubled else "randomness",
+                "The second call of backward adds to the first: gradients are not set to zero."
+                if doubled
+                else "The backward pass is random: a mask is redrawn in it. Draw it once and pass "
+                "it in.",
+                (f"two calls at one point differ in {', '.join(twice)}",),
+            )
+    precision = _precision(f, point, arrays, generator)
+    if precision > 1e-10:
+        return Finding(
+            "float32",
+            "The function computes in float32 or lower somewhere: its rounding hides all but gross "
+            "mistakes. Check in float64.",
+            (f"its values are exact to {precision:.0e} only; float64 gives about 1e-16",),
+        )
+    return None
+
+
+def _precision(
+    f: Callable[[Point], Any],
+    point: Point,
+    arrays: Mapping[str, Array],
+    generator: np.random.Generator,
+) -> float:
+    """By how much f misses a straight line over a distance at which it must be one.
+
+    Each side has a line of its own, since the point may lie at a kink.
+    """
+    base = float(f(dict(point)))
+    worst = 0.0
+    for _ in range(4):
+        u = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
+        length = np.sqrt(sum(np.sum(v * v) for v in u.values()))
+        for side in (length, -length):
+            far, near = (
+                float(f(point | {path: point[path] + step / side * u[path] for path in u})) - base
+                for step in (1e-5, 1e-7)
+            )
+            worst = max(worst, abs(near - far / 100))
+    return worst / max(abs(base), 1.0)
+
+
+def _kink(
+    f: Callable[[dict[str, Array]], float],
+    arrays: Mapping[str, Array],
+    gradients: Mapping[str, Array],
+    slopes: Mapping[str, Array],
+    path: str,
+) -> tuple[str, Finding] | None:
+    """Whether all the wrong entries of an array (at most five are tried) lie at a kink of f."""
+    gradient, slope = gradients[path], slopes[path]
+    error = np.abs(gradient - slope)
+    scale = max(np.abs(gradient).max(), np.abs(slope).max())
+    worst = np.argsort(error, axis=None)[::-1][:5]
+    evidence = []
+    for flat in worst:
+        index = np.unravel_index(int(flat), error.shape)
+        if error[index] <= 1e-7 * scale:
+            break
+
+        def at(step: float, index: tuple[Any, ...] = index) -> float:
+            moved = np.array(arrays[path], float)
+            moved[index] += step
+            return f({path: moved})
+
+        base = at(0.0)
+        place = f"{path}[{', '.join(map(str, index))}]"
+        left, right = ((at(s) - base) / s for s in (-1e-7, 1e-7))
+        steps = (1e-5, 1e-6, 1e-7)
+        gaps = [(at(s) + at(-s) - 2 * base) / s for s in steps]
+        low, high = min(left, right) - 1e-6 * scale, max(left, right) + 1e-6 * scale
+        if abs(gaps[-1]) > 1e-4 * scale and np.ptp(gaps) < 0.01 * abs(gaps[-1]):
+            if not low <= gradient[index] <= high:
+                return None
+            evidence.append(
+                f"at {place} the slope is {left:.4g} to the left and {right:.4g} to the right; the "
+                f"gradient says {gradient[index]:.4g}"
+            )
+        elif low <= gradient[index] <= high and abs(left - right) <= 1e-4 * scale:
+            evidence.append(
+                f"at {place} the central difference depends on the step: {slope[index]:.4g} with "
+                f"1e-5, {left:.4g} with 1e-7, as the gradient says"
+            )
+        else:
+            return None
+    if not evidence:
+        return None
+    return path, Finding(
+        "kink",
+        f"{path}: a kink (relu, max, abs) lies at or beside the point, where f has no slope to "
+        "compare with. This is no mistake; move the point.",
+        tuple(evidence),
+    )

@@ -1,0 +1,101 @@
+"""The error of a central difference against the step: the V-shaped curve."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+STEPS = np.logspace(-1, -10, 37)
+"""From 1e-1 to 1e-10, four in each decade."""
+
+
+@dataclass(frozen=True)
+class StepSweep:
+    """What `sweep_steps` measured along one random direction.
+
+    `errors` are relative to the slope that the gradient claims. `slope` is the exponent p in
+    error = constant * step**p on the falling branch: 2 for a right gradient of a smooth function,
+    near 0 where the error does not depend on the step, NaN where the branch has too few points.
+    """
+
+    steps: Array
+    errors: Array
+    slope: float
+    best_step: float
+
+    @property
+    def smallest_error(self) -> float:
+        """The error at the bottom of the V."""
+        return float(np.min(self.errors))
+
+
+def sweep_steps(
+    f: Callable[[dict[str, Array]], Any],
+    arrays: Mapping[str, Array],
+    gradients: Mapping[str, Array],
+    *,
+    steps: Array = STEPS,
+    rng: np.random.Generator | int = 0,
+) -> StepSweep:
+    """Measure the error of the central difference at many steps, in one random direction.
+
+    With u a random direction of length 1 in all arrays together, the central difference is
+
+    ``(f(x + h u) - f(x - h u)) / 2h = df/du + h**2 f'''/6 + rounding / h``.
+
+    For large h the second term rules and the curve falls with slope 2; for small h the third does
+    and it rises again. Where they meet depends on the precision: near h = 1e-5 and an error of
+    1e-10 in float64, near 1e-2 and 1e-4 in float32.
+
+    Parameters
+    ----------
+    f : callable
+        Takes a dict like `arrays` and returns a real scalar.
+    arrays, gradients : dict of name -> array
+        The point, and what the backward pass says there.
+    steps : array
+        From large to small.
+    rng : Generator or int
+        Draws the direction.
+
+    Returns
+    -------
+    StepSweep
+        To be drawn by `numpylstm.plots.v_curve`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpylstm.laboratory.doctor import sweep_steps
+    >>> x = {"x": np.array([1.0, -2.0, 3.0])}
+    >>> sweep = sweep_steps(lambda a: np.exp(a["x"]).sum(), x, {"x": np.exp(x["x"])})
+    >>> round(sweep.slope, 2), bool(sweep.smallest_error < 1e-9)
+    (2.0, True)
+    """
+    generator = np.random.default_rng(rng)
+    direction = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
+    length = np.sqrt(sum(np.sum(u * u) for u in direction.values()))
+    direction = {path: u / length for path, u in direction.items()}
+    claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())
+
+    def at(step: float) -> float:
+        return float(f({path: a + step * direction[path] for path, a in arrays.items()}))
+
+    measured = np.array([(at(step) - at(-step)) / (2 * step) for step in steps])
+    errors = np.abs(measured - claimed) / max(abs(claimed), 1e-300)
+    best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
+    return StepSweep(np.asarray(steps), errors, _exponent(steps, errors, best), float(steps[best]))
+
+
+def _exponent(steps: Array, errors: Array, best: int) -> float:
+    """The slope of the falling branch, well above the floor, on logarithmic axes."""
+    falling = (steps > steps[best]) & (errors > 100 * errors[best]) & (errors > 0)
+    if falling.sum() < 4:
+        falling = (steps >= 1e-4) & (errors > 0)
+        if falling.sum() < 4 or np.ptp(np.log(errors[falling])) > 1:  # noise, not a flat line
+            return float("nan")
+    return float(np.polyfit(np.log(steps[falling]), np.log(errors[falling]), 1)[0])

@@ -1,0 +1,66 @@
+"""Checks that prove little: points at which some mistakes cannot be seen."""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+
+from numpylstm.laboratory.doctor.names import Array, last, sizes
+
+
+def weak_points(point: Mapping[str, Array], gates: str = "ifgo") -> tuple[str, ...]:
+    """What to change at a point before a passed check is believed.
+
+    Parameters
+    ----------
+    point : dict of name -> array
+        All that the function is given, also what is not checked. Names as in
+        `numpylstm.laboratory.doctor.names`.
+    gates : str
+        The order of the column blocks in Wx, Wh and b.
+
+    Returns
+    -------
+    warnings : tuple of str
+        Empty if the point is a good one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numpylstm.laboratory.doctor import weak_points
+    >>> weak_points({"b": np.zeros(6), "x": np.ones((5, 3, 4))})
+    ('b is all zeros: a wrong or swapped bias cannot be seen; draw it at random',)
+    """
+    warnings = []
+    for path, array in point.items():
+        name = last(path)
+        constant = array.size > 1 and np.all(array == array.flat[0])
+        if name == "b" and not np.any(array):
+            warnings.append(
+                f"{path} is all zeros: a wrong or swapped bias cannot be seen; draw it at random"
+            )
+        elif name in ("h0", "c0") and not np.any(array):
+            warnings.append(
+                f"{path} is all zeros: what multiplies the state before the first step cannot be "
+                "seen; draw it at random"
+            )
+        elif name in ("dhs", "dhT", "dcT", "dy") and constant:
+            warnings.append(
+                f"{path} is constant: an upstream gradient taken from the wrong place cannot be "
+                "seen; draw it at random"
+            )
+        elif name in ("weights", "mask") and constant:
+            warnings.append(f"{path} is constant: a mistake in its use cannot be seen")
+        elif name == "ids" and len(np.unique(array)) == array.size > 1:
+            warnings.append(f"{path} has no repetition: a row's gradients are never added")
+    known = sizes(point, gates)
+    for letter, what in (("T", "what passes between time steps"), ("B", "a sum over the batch")):
+        if known.get(letter) == 1:
+            warnings.append(f"{letter} is 1: {what} cannot be seen; take at least 3")
+    for (one, size), (other, same) in combinations(known.items(), 2):
+        if size == same != 1:
+            warnings.append(
+                f"{one} and {other} are both {size}: a swapped axis or a missing transpose has the "
+                "right shape; take different sizes"
+            )
+    return tuple(warnings)

@@ -1,0 +1,207 @@
+"""The gradients of a whole language model, held against the slope of its loss.
+
+The loss is `numpylstm.models.language_model_forward` through `numpylstm.reference`, which takes
+complex numbers, so a model of any `impl` is checked forward and backward at once. Dropout is no
+obstacle: the masks of one forward pass of the model are read off and kept.
+
+``python -m numpylstm.model_check`` measures the error of every parameter of a two-layer model of
+each kind of cell, with dropout, and prints the tables.
+"""
+
+import copy
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from numpylstm import reference
+from numpylstm.cells import State, examples
+from numpylstm.checks import check_array, check_ids, generator
+from numpylstm.laboratory import gradcheck
+from numpylstm.laboratory.gradcheck import Report
+from numpylstm.models import LanguageModel, Window, language_model_forward
+
+Array = NDArray[Any]
+
+FLOAT32_TOLERANCE = 1e-3
+"""Rounding takes float32 from its 7 digits to 5 or 6 in sums of this length; a mistake takes it
+to 0. The bound lies between, and leaves room for large initial values."""
+
+
+class Pass(NamedTuple):
+    """A forward and backward pass of a model: all parameters, gradients, dropout masks."""
+
+    arrays: dict[str, Array]
+    gradients: dict[str, Array]  # of the parameters that are trained
+    masks: tuple[Array, ...]
+
+
+def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike) -> Pass:
+    """Run a copy of the model, in the given dtype, forward and backward.
+
+    The copy has its own arrays and its own generator, in the same position: the model is left as it
+    is, and copies of either dtype draw the same masks.
+    """
+    functions = model.criterion.f  # the module, fast or reference, which copies share
+    twin = copy.deepcopy(model, {id(functions): functions})
+    encoder, recurrent = twin.encoder, twin.encoder.recurrent
+    recurrent.dtype = np.dtype(dtype)
+    for parameter in twin.all_parameters().values():
+        parameter.data = parameter.data.astype(dtype)
+        parameter.zero_grad()
+    state = type(state)(*(part.astype(dtype) for part in state))
+    twin.forward(x, y, state, training=True)
+    dropouts = [encoder.input_dropout, *recurrent.dropouts, encoder.output_dropout]
+    masks = tuple(d.pending.mask for d in dropouts if d.p > 0)
+    twin.backward()
+    gradients = {path: parameter.grad for path, parameter in twin.parameters().items()}
+    return Pass(twin.state_dict(), gradients, masks)
+
+
+def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator) -> State:
+    """A state that hides no mistake, as zeros would: U(-0.5, 0.5), float64."""
+    zeros = model.zero_state(batch_size)
+    return type(zeros)(*(rng.uniform(-0.5, 0.5, part.shape) for part in zeros))
+
+
+def _start(
+    where: str, model: LanguageModel, x: Array, y: Array, state: Any, rng: np.random.Generator
+) -> State:
+    """The state to begin with, random if there is none; all that came has been looked at."""
+    check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
+    check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
+    if state is None:
+        return random_state(model, x.shape[1], rng)
+    recurrent = model.encoder.recurrent
+    own = state
+    if isinstance(state, recurrent.cell.State):  # float64 will do, whatever the model has
+        for field, array in zip(state._fields, state, strict=True):
+            check_array(where, f"state.{field}", array, ("L", "B", "H"))
+        own = type(state)(*(array.astype(recurrent.dtype) for array in state))
+    recurrent.check_state(where, "state", own, x.shape[1])
+    return state
+
+
+def check_model(
+    model: LanguageModel,
+    x: Array,
+    y: Array,
+    state: State | None = None,
+    *,
+    along: str = "arrays",
+    tolerance: float | None = None,
+    rng: np.random.Generator | int = 0,
+) -> Report:
+    """Hold a model's own backward pass, in float64, against the slope of the textbook's loss.
+
+    The slope is measured by the complex step. The model itself is left as it is: a copy is
+    checked, with the same parameters in float64 and the masks that the model would draw next.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Of any cell, dtype and `impl`.
+    x, y : (T, B) integers in [0, V)
+        Tokens, and the tokens that follow them; a few steps and streams are enough.
+    state : LSTMState or RNNState, optional
+        The state before the window; by default a random one.
+    along : "arrays", "entries" or "all"
+        As in `numpylstm.laboratory.gradcheck.check`: one evaluation for each array, for each entry,
+        or one.
+    tolerance : float, optional
+        Largest relative error that passes, by default 1e-12. A saturated unit needs more: the
+        slope of tanh is computed as 1 - h^2, which has no digits left where h is nearly 1.
+    rng : Generator or int
+        Of the random directions and the random state.
+
+    Returns
+    -------
+    Report
+        By parameter path.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> from numpylstm.laboratory.model_check import check_model
+    >>> model = nl.LanguageModel(11, 6, num_layers=2, dropout=0.3, rng=0)
+    >>> ids = np.arange(18).reshape(6, 3) % 11  # (T + 1, B)
+    >>> check_model(model, ids[:-1], ids[1:]).passed
+    True
+    """
+    rng = generator(rng)
+    state = _start("check_model", model, x, y, state, rng)
+    arrays, gradients, masks = pass_of_copy(model, x, y, state, np.float64)
+    window = Window(x, y, state, masks)
+
+    def loss(point: dict[str, Array]) -> Any:
+        return language_model_forward(arrays | point, window, reference, model.config).loss
+
+    trained = {path: arrays[path] for path in gradients}
+    return gradcheck.check(
+        loss, trained, gradients, method="complex", along=along, tolerance=tolerance, rng=rng
+    )
+
+
+def check_precision(
+    model: LanguageModel,
+    x: Array,
+    y: Array,
+    state: State | None = None,
+    *,
+    tolerance: float = FLOAT32_TOLERANCE,
+    rng: np.random.Generator | int = 0,
+) -> Report:
+    """Hold the gradient in the model's own dtype against the same backward pass in float64.
+
+    Parameters
+    ----------
+    model, x, y, state
+        As in `check_model`; the model is left as it is.
+    tolerance : float
+        Largest relative error that passes.
+    rng : Generator or int
+        Of the random state.
+
+    Returns
+    -------
+    Report
+        The worst entry of every array; "slope" is the float64 gradient.
+    """
+    state = _start("check_precision", model, x, y, state, generator(rng))
+    dtype = model.encoder.recurrent.dtype
+    own = pass_of_copy(model, x, y, state, dtype).gradients
+    exact = pass_of_copy(model, x, y, state, np.float64).gradients
+    entries = tuple(gradcheck.compare(path, own[path], exact[path], tolerance) for path in own)
+    return Report(entries, f"the gradient in {dtype} beside the one in float64", tolerance)
+
+
+def check_examples(impl: str = "fast") -> dict[str, Report]:
+    """Check every entry of every parameter of one small model of each kind.
+
+    T=5, B=3, D=4, H=6, V=11, two layers, dropout 0.3: all sizes differ, no number is special.
+
+    Returns
+    -------
+    reports : dict of the kind of model -> Report
+    """
+    reports = {}
+    for kind, settings in examples().items():
+        rng = np.random.default_rng(0)
+        model = LanguageModel(
+            11, 6, 2, embedding_size=4, dropout=0.3, init_scale=0.5, impl=impl, rng=rng, **settings
+        )
+        x, y = rng.integers(0, 11, (2, 5, 3))
+        reports[kind] = check_model(model, x, y, along="entries", rng=rng)
+    return reports
+
+
+def main() -> int:
+    """``python -m numpylstm.model_check``: print the reports of `check_examples`."""
+    for kind, report in check_examples().items():
+        print(f"{kind}, two layers\n{report}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The cards beside the exhibits, and the page of all cards. Every figure on them is computed."""
+
+from functools import cache
+from typing import Any
+
+from numpy.typing import NDArray
+
+from numpylstm.laboratory import doctor, gradcheck
+from numpylstm.laboratory.museum.mutants import MUTANTS
+from numpylstm.laboratory.museum.patient import case
+from numpylstm.laboratory.museum.school import Lesson, train
+
+SHOWN = 0.9
+"""Training shows a mistake if it loses more than a tenth of what the right gradient gains."""
+
+
+@cache
+def _slopes(cell: str, equal_layers: bool) -> dict[str, NDArray[Any]]:
+    """Measured slopes of the patient: all mutants of one kind have one forward pass."""
+    sample = case(next(m for m in MUTANTS.values()
+                       if (m.cell, m.equal_layers) == (cell, equal_layers)))  # fmt: skip
+    return gradcheck.complex_step(lambda a: sample.f({**sample.fixed, **a}), sample.arrays)
+
+
+@cache
+def diagnosis(name: str) -> doctor.Diagnosis:
+    """What the doctor says of an exhibit. It is given functions and arrays, and no name."""
+    mutant = MUTANTS[name]
+    patient = case(mutant)
+    slopes = None if mutant.function == "clip" else _slopes(mutant.cell, mutant.equal_layers)
+    return doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed, slopes=slopes)
+
+
+@cache
+def lesson(name: str) -> tuple[Lesson, Lesson]:
+    """Training with the right gradient, and with the exhibit's."""
+    mutant = MUTANTS[name]
+    return _right_lesson(mutant.cell), train(mutant)
+
+
+@cache
+def _right_lesson(cell: str) -> Lesson:
+    return train(cell=cell)
+
+
+def share_of_gain(name: str) -> float:
+    """How much of the right gradient's fall in loss the exhibit's reaches."""
+    right, wrong = lesson(name)
+    return (wrong.first - wrong.last) / (right.first - right.last)
+
+
+def card(name: str) -> str:
+    """One exhibit, in Markdown: the diff, its story, the check, the doctor, and training.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MUTANTS`.
+
+    Returns
+    -------
+    str
+    """
+    mutant, found = MUTANTS[name], diagnosis(name)
+    right, wrong = lesson(name)
+    share = share_of_gain(name)
+    verdict = "Training shows it" if share < SHOWN else "**Training does not show it**"
+    if found.report is None:  # a mutant's point is fit to be examined
+        raise RuntimeError(f"museum: the point of {name} cannot be judged: {found}")
+    worst = found.report.worst
+    failed = sum(not entry.passed for entry in found.report.entries)
+    return f"""## {mutant.title}
+
+`{name}`
+
+```diff
+{mutant.diff()}
+```
+
+**Who gets it wrong, and why.** {mutant.story}
+
+**The check.** {failed} of {len(found.report.entries)} arrays fail; the worst is `{worst.path}`,
+with a relative error of {worst.relative_error:.2g}.
+
+**The doctor.**
+
+```text
+{found.findings[0]}
+```
+
+**Training.** From {wrong.first:.2f} to {wrong.last:.2f} nats per token; with the right gradient
+from {right.first:.2f} to {right.last:.2f}. {verdict}: the loss falls by {share:.0%} of
+what the right gradient achieves.
+"""
+
+
+def page() -> str:
+    """The page of the whole museum, docs/laboratory/museum.md, in Markdown."""
+    hidden = [name for name in MUTANTS if share_of_gain(name) >= SHOWN]
+    right = _right_lesson("lstm")
+    rows = "\n".join(
+        f"| {mutant.title} | `{name}` | {diagnosis(name).findings[0].kind} | "
+        f"{'no' if name in hidden else 'yes'}, {share_of_gain(name):.0%} |"
+        for name, mutant in MUTANTS.items()
+    )
+    cards = "\n".join(card(name) for name in MUTANTS)
+    return f"""# The bug museum
+
+{len(MUTANTS)} classic mistakes in backward passes, alive: each is the real function with a line
+exchanged, so that you can check it, train with it, and learn what it looks like.
+
+This page is written by `python -m numpylstm.museum --page`, and a test holds it current. No figure
+on it is typed.
+
+```python
+>>> from numpylstm import museum
+>>> mutant = museum.MUTANTS["dc-overwritten"]
+>>> print(mutant.diff())
+{_indented(MUTANTS["dc-overwritten"].diff())}
+>>> patient = museum.case(mutant)
+>>> patient.check().passed
+False
+>>> museum.case().check().passed
+True
+
+```
+
+`museum.case` puts the mistake into a small language model of pure functions; `patient.f` and
+`patient.backward` are what a check takes, and `patient.arrays` is the point. `museum.infect(model,
+mutant)` puts it into the layers of a real `LanguageModel`, and `museum.train(mutant)` trains with
+it. `python -m numpylstm.museum` lists the rooms; with a name it prints that card.
+
+## A blind hunt
+
+`museum.blind(number)`, from 1 to {len(MUTANTS)}, is a patient whose mistake is not named.
+Look at the check, at the arrays that fail, at one time step, at a batch of one, at Wh symmetric;
+ask the doctor last. `museum.guess(number, name)` says whether you have found it.
+
+```python
+>>> patient = museum.blind(7)
+>>> patient.check().passed
+False
+>>> museum.guess(7, "sum-for-mean")
+False
+
+```
+
+## How to read a card
+
+- **The check**: arrays whose gradient is not the measured slope. It finds every exhibit.
+- **The doctor**: the first finding of `numpylstm.laboratory.doctor.examine`. It is given the
+  function, the backward pass and the arrays, and no name.
+- **Training**: {len(right.losses)} windows of a source in which each token repeats the one before
+  the last nine times in ten, with the right gradient and with the wrong one, from the same weights
+  and on the same data. It begins near log 7 = 1.95 nats per token; without dropout, no model can do
+  better than {right.entropy:.2f}. "Training shows it" means that the loss falls by less than
+  {SHOWN:.0%} of what the right gradient achieves. One task, one seed: a mistake that hides here may
+  show elsewhere, and the other way round.
+
+Of the {len(MUTANTS)}, training does not show {len(hidden)}. That the loss falls proves nothing.
+
+| Mistake | Name | The doctor says | Training shows it, and its share of the gain |
+| --- | --- | --- | --- |
+{rows}
+
+{cards}
+## Limits
+
+Clipping is no gradient. The check of the clipped gradient takes the loss times one number,
+max_norm / norm with the norm of measured slopes: that is what clipping by global norm
+differentiates, and no other clipping is a multiple of it. The repositories are named with the
+commit or the thread that was read; they may have changed since.
+"""
+
+
+def _indented(text: str) -> str:
+    """As doctest wants it: an empty line is written <BLANKLINE>, trailing blanks are kept out."""
+    return "\n".join(line.rstrip() or "<BLANKLINE>" for line in text.splitlines())

@@ -1,0 +1,81 @@
+"""A mutant is a change of the source text: the real function, with some lines exchanged.
+
+Nothing is written twice, so an exhibit cannot drift away from the code it spoils, and the diff on
+its card is the diff.
+"""
+
+import difflib
+import inspect
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from numpylstm import reference
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake.
+
+    Attributes
+    ----------
+    name, title : str
+    function : str
+        Which function of `module` is spoilt.
+    changes : tuple of (right, wrong)
+        Pieces of its source, each of which occurs in it once.
+    story : str
+        Who gets it wrong, and why.
+    finding : str
+        The kind of finding by which the doctor recognises it.
+    module : module
+        `numpylstm.reference`, or `numpylstm.laboratory.museum.around`.
+    cell : "lstm" or "rnn"
+    equal_layers : bool
+        It needs layers of one shape.
+    """
+
+    name: str
+    title: str
+    function: str
+    changes: tuple[tuple[str, str], ...]
+    story: str
+    finding: str
+    module: ModuleType = reference
+    cell: str = "lstm"
+    equal_layers: bool = False
+
+    def sources(self) -> tuple[str, str]:
+        """The function as it is, and as the mutant has it.
+
+        Raises
+        ------
+        ValueError
+            If a piece is not in the function exactly once: the function has changed.
+        """
+        source = inspect.getsource(getattr(self.module, self.function))
+        spoilt = source
+        for right, wrong in self.changes:
+            if source.count(right) != 1:
+                raise ValueError(
+                    f"museum: {self.name} changes {right!r}, which must occur once in "
+                    f"{self.module.__name__}.{self.function}, got {source.count(right)} times; the "
+                    "function has changed, so the exhibit must too"
+                )
+            spoilt = spoilt.replace(right, wrong)
+        return source, spoilt
+
+    def diff(self) -> str:
+        """What differs, as a unified diff with one line of context."""
+        source, spoilt = (text.splitlines() for text in self.sources())
+        lines = difflib.unified_diff(
+            source, spoilt, f"{self.module.__name__}.{self.function}", self.name, lineterm="", n=1
+        )
+        return "\n".join(line for line in lines if not line.startswith("@@"))
+
+    def functions(self) -> Any:
+        """The module with the mistake in it; the module that is imported stays as it is."""
+        module = ModuleType(f"{self.module.__name__} with {self.name}")
+        text = inspect.getsource(self.module).replace(*self.sources())
+        exec(compile(text, module.__name__, "exec"), module.__dict__)
+        return module

@@ -1,0 +1,206 @@
+"""The exhibits, in the order of the rooms: the cell and its sequence, then what is around it."""
+
+from numpylstm.laboratory.museum import around
+from numpylstm.laboratory.museum.mutant import Mutant
+
+EXHIBITS = (
+    Mutant(
+        name="missing-wh-transpose",
+        title="The transpose of Wh is missing",
+        function="rnn_step_backward",
+        changes=(("dh_prev = da @ Wh.T", "dh_prev = da @ Wh"),),
+        story="Wh is square, so the shapes accept both products. vzhou842/rnn-from-scratch "
+        "(68b10bb) has `d_h = self.Whh @ temp` in column convention, where it needs `Whh.T`: the "
+        "relative errors of its gradients are .84 (Whh), .62 (Wxh) and .92 (bh), and on its own "
+        "task it still reaches a training accuracy of 1.00. The same mistake is the question of "
+        "datascience.stackexchange.com/questions/10545.",
+        finding="transpose",
+        cell="rnn",
+    ),
+    Mutant(
+        name="dh-next-dropped",
+        title="dh_next is dropped",
+        function="lstm_backward",
+        changes=(
+            (
+                "lstm_step_backward(dhs[t] + dh, dc, step)",
+                "lstm_step_backward(dhs[t], dc, step)",
+            ),
+        ),
+        story="h is used twice, by the layer above and by the next step, and only the first use "
+        "is in sight when one step is derived. What `dhnext` is for is a question of the readers "
+        "of min-char-rnn, in the comments under the gist.",
+        finding="dh_next",
+    ),
+    Mutant(
+        name="dc-next-dropped",
+        title="dc_next is dropped",
+        function="lstm_backward",
+        changes=(
+            (
+                "lstm_step_backward(dhs[t] + dh, dc, step)",
+                "lstm_step_backward(dhs[t] + dh, dc * (t == len(dhs) - 1), step)",
+            ),
+        ),
+        story="Anyone who comes from the vanilla network carries one gradient back, dh. The second "
+        "is easily forgotten, and the carousel, which is the reason for the cell, is then never "
+        "trained for more than a step. We know no published case.",
+        finding="dc_next",
+    ),
+    Mutant(
+        name="dc-overwritten",
+        title="dc is overwritten where it must be added to",
+        function="lstm_step_backward",
+        changes=(("dc = dc + dh * o", "dc = dh * o"),),
+        story="c is used by h and by the next step; an equals sign keeps one of the two "
+        "gradients. Why `top_diff_s` is added is asked in nicodjimenez/lstm #2, #33 and #39, and "
+        "pull request #49 proposed to take it out, because the loss of the example was lower "
+        "without it. Where the next window asks for nothing, this is the same mistake as the "
+        "dropped dc_next.",
+        finding="dc overwritten",
+    ),
+    Mutant(
+        name="forget-gate-wrong-c",
+        title="The forget gate's derivative takes c for c_prev",
+        function="lstm_step_backward",
+        changes=(("df = dc * c_prev", "df = dc * cache.c"),),
+        story="Both arrays have one shape and lie in one cache, and in a steady memory they are "
+        "nearly equal. We know no published case.",
+        finding="forget gate: c",
+    ),
+    Mutant(
+        name="no-tanh-on-c",
+        title="The backward pass forgets the tanh on c",
+        function="lstm_step_backward",
+        changes=(
+            ("do = dh * tanh_c", "do = dh * cache.c"),
+            ("dc + dh * o * (1 - tanh_c * tanh_c)", "dc + dh * o"),
+        ),
+        story="nicodjimenez/lstm (a2f2e99) has a cell with h = o * c, forward and backward "
+        "(readers ask about it in #47), so its gradients are right for its own cell. Its backward "
+        "pass beside the usual forward pass is this mistake.",
+        finding="tanh of c",
+    ),
+    Mutant(
+        name="candidate-as-sigmoid",
+        title="The candidate has the sigmoid's derivative",
+        function="lstm_step_backward",
+        changes=(("da_g = dg * (1 - g * g)", "da_g = dg * g * (1 - g)"),),
+        story="Four blocks, three of them sigmoids, and one line copied for all. We know no "
+        "published case.",
+        finding="gate g",
+    ),
+    Mutant(
+        name="h-for-h-prev",
+        title="dWh is built from the state after the step",
+        function="lstm_step_backward",
+        changes=(("dWh = h_prev.T @ da", "dWh = cache.h.T @ da"),),
+        story="Off by one: h[t] is at hand, and h[t-1] needs the state before the first "
+        "step. We know no published case.",
+        finding="dWh",
+    ),
+    Mutant(
+        name="bias-one-axis",
+        title="The bias is summed over the batch and not over time",
+        function="lstm_backward",
+        changes=(("db += db_t", "db = db_t"),),
+        story="A bias is used at each step for each sequence, so its gradient is a sum over two "
+        "axes. The shape, (4H,), is right after the first of them. We know no published case.",
+        finding="bias sum",
+    ),
+    Mutant(
+        name="dx-of-its-own-step",
+        title="dx leaves out what comes back from later steps",
+        function="lstm_backward",
+        changes=(
+            (
+                "        dWx += dWx_t\n",
+                "        if t < len(dhs) - 1:\n"
+                "            dx[t] = lstm_step_backward(dhs[t], 0 * dc, step)[0]\n"
+                "        dWx += dWx_t\n",
+            ),
+        ),
+        story="eriklindernoren/ML-From-Scratch (a2806c6): the gradients of its RNN's weights are "
+        "right to 5e-11, and dX has errors of .10 to .64 in every step but the last, so a stack "
+        "of them trains on wrong gradients. One layer on data never uses dX and shows nothing.",
+        finding="input gradient",
+    ),
+    Mutant(
+        name="layers-share-gradient",
+        title="All layers share one gradient",
+        function="zero_gradients",
+        changes=(
+            (
+                "[{name: np.zeros_like(a) for name, a in layer.items()} for layer in layers]",
+                "[{name: np.zeros_like(a) for name, a in layers[0].items()}] * len(layers)",
+            ),
+        ),
+        story="`[x] * n` holds one x n times. The same slip makes layers share their weights: "
+        "adventuresinML/adventures-in-ml-code (d5219ae) builds them as `[cell for _ in range(n)]`, "
+        "one cell, which in some versions of TensorFlow is one set of weights; tensorflow/models "
+        "mended it in pull request 2868, and martin-gorner/tensorflow-rnn-shakespeare #27 and "
+        "thunlp/OpenNRE #37 are about it.",
+        finding="shared gradient",
+        module=around,
+        equal_layers=True,
+    ),
+    Mutant(
+        name="per-parameter-clipping",
+        title="Each parameter is clipped by its own norm",
+        function="clip",
+        changes=(
+            (
+                "    norm = np.sqrt(sum(np.sum(g * g) for g in gradients.values()))\n",
+                "    norm = {path: np.sqrt(np.sum(g * g)) for path, g in gradients.items()}\n",
+            ),
+            ("max_norm / norm)", "max_norm / norm[path])"),
+        ),
+        story="ddbourgin/numpy-ml (b0359af) clips so, and keras-team/keras #13575 asks which of "
+        "the two norms is meant. It is a method of its own; it is a mistake where the recipe says "
+        "global norm.",
+        finding="per-parameter clipping",
+        module=around,
+    ),
+    Mutant(
+        name="unweighted-loss-gradient",
+        title="The softmax's gradient is not scaled by the weights",
+        function="cross_entropy_step_backward",
+        changes=(
+            ("cache.coefficients[..., None] * (p - onehot)", "(p - onehot) / cache.targets.size"),
+        ),
+        story="`p - onehot` is learned by heart, and belongs to the loss without weights. With "
+        "padding, the padded places then pull at the parameters. We know no published case.",
+        finding="loss weights",
+    ),
+    Mutant(
+        name="embedding-overwritten",
+        title="Embedding rows are overwritten where ids repeat",
+        function="embedding_backward",
+        changes=(("np.add.at(dW, ids, dx)", "dW[ids] += dx"),),
+        story="NumPy reads dW[ids], adds, and writes it back once, so of several gradients for "
+        "one row the last remains. We know no published case.",
+        finding="repeated ids",
+    ),
+    Mutant(
+        name="sum-for-mean",
+        title="The loss is a mean over time, its gradient that of the sum",
+        function="cross_entropy_step_backward",
+        changes=(("return dloss * cache", "return len(cache.targets) * dloss * cache"),),
+        story="dennybritz/rnn-tutorial-rnnlm (344d8ff) reports the mean and follows the gradient "
+        "of the sum; eriklindernoren/ML-From-Scratch (a2806c6) shows a mean and does not divide "
+        "its gradient. The learning rate then does not mean what it says.",
+        finding="factor",
+    ),
+    Mutant(
+        name="mask-forgotten",
+        title="Dropout goes without its mask on the way back",
+        function="dropout_backward",
+        changes=(("dy * cache.mask", "dy"),),
+        story="The mask is a local variable of the forward pass, and everything runs without it. "
+        "We know no published case.",
+        finding="mask",
+    ),
+)
+
+MUTANTS = {mutant.name: mutant for mutant in EXHIBITS}
+"""The exhibits by name."""

@@ -1,0 +1,116 @@
+"""The school: would training have shown the mistake? Train with it, beside a healthy model.
+
+The task has a known answer. Each token repeats the one before the last with probability 0.9, and
+is drawn at random otherwise. A model without memory stays near log(V) nats; the best possible loss
+is that of the source, `entropy`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.config import ModelConfig
+from numpylstm.laboratory.museum.mutant import Mutant
+from numpylstm.laboratory.museum.patient import (
+    backward,
+    forward,
+    functions,
+    parameters,
+    with_states,
+)
+
+T, B, V, H = 8, 10, 7, 12
+REPEATED = 0.9
+LAG = 2
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Losses of a training run, in nats per token: of every step, and the bounds of the task."""
+
+    losses: NDArray[np.float64]
+    entropy: float
+
+    @property
+    def first(self) -> float:
+        """Before anything was learned."""
+        return float(self.losses[:5].mean())
+
+    @property
+    def last(self) -> float:
+        """The mean of the last twentieth of the steps."""
+        return float(self.losses[-max(len(self.losses) // 20, 1) :].mean())
+
+
+def source(rng: np.random.Generator, length: int) -> NDArray[np.int64]:
+    """Tokens (length, B) of the source."""
+    ids = rng.integers(0, V, (length, B))
+    repeats = rng.random((length, B)) < REPEATED
+    for t in range(LAG, length):
+        ids[t] = np.where(repeats[t], ids[t - LAG], ids[t])
+    return ids
+
+
+def entropy() -> float:
+    """The loss if the source is known, in nats per token: in the long run no model does better.
+
+    The first LAG - 1 targets of a window repeat nothing that the window shows.
+    """
+    right = REPEATED + (1 - REPEATED) / V
+    wrong = (1 - REPEATED) / V
+    known = -right * np.log(right) - (V - 1) * wrong * np.log(wrong)
+    unknown = LAG - 1
+    return float((unknown * np.log(V) + (T - unknown) * known) / T)
+
+
+def train(
+    mutant: Mutant | None = None,
+    *,
+    cell: str = "lstm",
+    steps: int = 300,
+    lr: float = 2.0,
+    max_norm: float = 0.3,
+    seed: int = 20141,
+) -> Lesson:
+    """Train the patient for `steps` windows with stochastic gradient descent.
+
+    A right and a wrong backward pass start from the same weights and see the same tokens, masks
+    and weights; the step is clipped by the global norm, unless the mutant clips.
+
+    Parameters
+    ----------
+    mutant : Mutant, optional
+        None for the right backward pass.
+    cell : "lstm" or "rnn"
+        Where the mutant does not fix it.
+    steps : int
+    lr, max_norm : float
+        Learning rate, and the norm at which the gradient is clipped.
+    seed : int
+
+    Returns
+    -------
+    Lesson
+    """
+    rng = np.random.default_rng(seed)
+    cell = cell if mutant is None else mutant.cell
+    f = functions(mutant)
+    config = ModelConfig(cell=cell, hidden_size=H, num_layers=2, average_across_timesteps=True)
+    point = parameters(rng, config, V, scale=0.3)
+    learned = list(point)
+    point = with_states(point, config, lambda _: np.zeros((B, H)))
+    losses = np.empty(steps)
+    for step in range(steps):
+        ids = source(rng, T + 1)
+        point |= {
+            "ids": ids[:-1],
+            "targets": ids[1:],
+            "weights": rng.choice([0.5, 1.5], (T, B)),
+            "mask": rng.choice([0.0, 1.25], (T, B, H), p=[0.2, 0.8]),
+        }
+        losses[step] = forward(point, f, config)[0]
+        gradients = backward(point, f, config)
+        clipped = f.clip({path: gradients[path] for path in learned}, max_norm)
+        point |= {path: point[path] - lr * clipped[path] for path in learned}
+    return Lesson(losses, entropy())

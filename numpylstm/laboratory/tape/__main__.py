@@ -1,0 +1,74 @@
+"""``python -m numpylstm.tape``: show the tape, grade one's own numbers, or a class's."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from numpylstm.laboratory.tape.grading import TOLERANCE, TapeError, grade, load, read
+from numpylstm.laboratory.tape.working import as_json, compute
+from numpylstm.untrusted import printable
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m numpylstm.tape",
+        description="Every number of one small LSTM, forwards and backwards, to check your own by.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("show", help="print the tape, JSON")
+    show.add_argument(
+        "--inputs", action="store_true", help="only what is needed to start: inputs and parameters"
+    )
+    check = commands.add_parser(
+        "check",
+        help="grade your own numbers: any part of the tape, under the same names",
+        description="Exit status 0: all that is given is right; 1: something is wrong; 2: the "
+        "file cannot be graded.",
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="JSON, nested as the tape is")
+    check.add_argument(
+        "--tolerance", type=float, default=TOLERANCE, metavar="X",
+        help="largest difference that passes (default: %(default)s)",
+    )  # fmt: skip
+    folder = commands.add_parser(
+        "grade",
+        help="grade a folder of submissions that the workbook wrote: a line for each",
+        description="Nothing in a submission is executed. Exit status 0: all were graded; 1: some "
+        "cannot be; 2: there is none.",
+    )
+    folder.add_argument("folder", type=Path, metavar="FOLDER", help="its .json files are graded")
+    folder.add_argument("--csv", action="store_true", help="a table with a line of titles")
+    commands.add_parser("write", help="work the tape out once more, in decimals, and print it")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command == "write":
+        print(as_json(compute()), end="")
+        return 0
+    if arguments.command == "grade":
+        from numpylstm.laboratory.grading import (
+            grade_folder,  # which needs NumPy; the tape does not
+        )
+
+        return grade_folder(arguments.folder, as_csv=arguments.csv)
+    if arguments.command == "show":
+        parts = ("inputs", "parameters") if arguments.inputs else load().keys()
+        print(as_json({name: load()[name] for name in parts}), end="")
+        return 0
+    try:
+        result = grade(read(arguments.file), arguments.tolerance)
+    except TapeError as error:
+        print(f"{parser.prog}: error: {printable(str(error))}", file=sys.stderr)
+        return 2
+    print(result)
+    return 1 if result.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""Tasks that ask at the end for something seen long before, with answers that may be noisy.
+
+In each of them the right answer is a function of the sequence. With probability `noise` the target
+is not that answer but one of the other n - 1 answers, all equally likely. So the entropy of the
+target, given the sequence, is that of a coin for "right or wrong" and, if wrong, of a choice
+among n - 1:
+
+    floor = -(1 - noise) log(1 - noise) - noise log(noise) + noise log(n - 1)
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.checks import check_number, check_sizes, check_whole, generator
+from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy
+
+Array = NDArray[Any]
+
+
+def noisy_floor(noise: float, num_answers: int) -> float:
+    """Entropy in nats of an answer that is wrong, in one of n - 1 ways, with this probability."""
+    return entropy([1 - noise, noise]) + noise * float(np.log(num_answers - 1))
+
+
+def noisy_marginal(p: Array, noise: float) -> Array:
+    """Frequencies of the targets, (n,), from those of the right answers, (n,)."""
+    return (1 - noise) * p + noise * (1 - p) / (len(p) - 1)
+
+
+def noisy_targets(
+    answers: Array, num_answers: int, noise: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Replace a share of the answers by others; also the true -log p of what comes out."""
+    wrong = rng.random(answers.shape) < noise
+    step = rng.integers(1, num_answers, answers.shape)  # never back to the right answer
+    targets = np.where(wrong, (answers + step) % num_answers, answers)
+    with np.errstate(divide="ignore"):  # without noise, wrong never happens
+        nll = np.where(wrong, -np.log(noise / (num_answers - 1)), -np.log1p(-noise))
+    return targets, nll
+
+
+def check_noise(where: str, noise: float) -> None:
+    """Raise unless `noise` is in [0, 1)."""
+    check_number(where, "noise", noise)
+    if not 0 <= noise < 1:
+        raise ValueError(f"{where}: noise must be in [0, 1), got {noise}; it is a probability")
+
+
+def scored_at_the_end(x: Array, targets: Array, nll: Array, filler: int) -> Batch:
+    """A batch whose last steps have these targets, (n, B); the steps before are not scored."""
+    batch = Batch(
+        x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape, np.float64)
+    )
+    answer = slice(len(x) - len(targets), None)
+    batch.y[answer], batch.weights[answer], batch.nll[answer] = targets, 1, nll
+    return batch
+
+
+LETTERS, FILLERS = "abcdefghijklmnopqrstuvwxyz", ".:,;-+*/"
+
+
+@dataclass(frozen=True)
+class DelayedCopy:
+    """Say again, `distance` steps later, what was shown (Hochreiter and Schmidhuber 1997).
+
+    A sequence is ``length`` random letters, then random filler, then a question mark at step
+    `distance` and filler again. The answer to step ``distance + j`` is the letter of step j, so
+    exactly `distance` steps lie between any letter and its use.
+
+    One kind of filler makes the wait quiet: a vanilla network can be left in one of many resting
+    states. Several kinds disturb it at every step, and a memory must be able to shut its door.
+
+    * ``chance = log(num_symbols)``: letters are equally likely, with noise too.
+    * ``floor``: see `numpylstm.laboratory.tasks.recall`, with n = num_symbols. The noise of each
+      answer is independent of all else, so the floor holds for every length.
+
+    Parameters
+    ----------
+    distance : int
+        Steps from a letter to its use; at least `length`.
+    num_symbols : int
+        From 2 to 26.
+    num_fillers : int
+        Kinds of filler, from 1 to 8.
+    length : int
+        How many letters are to be kept at once.
+    noise : float
+        Probability of a wrong answer, in [0, 1).
+    """
+
+    distance: int
+    num_symbols: int = 8
+    num_fillers: int = 1
+    length: int = 1
+    noise: float = 0.1
+
+    recipe: ClassVar[Recipe] = Recipe(lr=0.02, init_scale=0.4, forget_bias=5.0, steps=2000)
+
+    def __post_init__(self) -> None:
+        check_whole("DelayedCopy", "num_symbols", self.num_symbols, 2, len(LETTERS))
+        check_whole("DelayedCopy", "num_fillers", self.num_fillers, 1, len(FILLERS))
+        check_sizes("DelayedCopy", length=self.length)
+        check_whole("DelayedCopy", "distance", self.distance, self.length, because="the length")
+        check_sizes("DelayedCopy", distance=self.distance)
+        check_noise("DelayedCopy", self.noise)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Letters, fillers, a question mark."""
+        return (*LETTERS[: self.num_symbols], *FILLERS[: self.num_fillers], "?")
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.num_symbols + self.num_fillers + 1
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return self.distance + self.length
+
+    @property
+    def chance(self) -> float:
+        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
+        return float(np.log(self.num_symbols))
+
+    @property
+    def floor(self) -> float:
+        """Smallest possible expected loss, in nats for each scored token."""
+        return noisy_floor(self.noise, self.num_symbols)
+
+    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("DelayedCopy.batch", batch_size=batch_size)
+        rng = generator(rng)
+        n, size = self.num_symbols, (self.num_steps, batch_size)
+        x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
+        shown = rng.integers(n, size=(self.length, batch_size))
+        x[: self.length] = shown
+        x[self.distance] = n + self.num_fillers
+        targets, nll = noisy_targets(shown, n, self.noise, rng)
+        return scored_at_the_end(x, targets, nll, n)
+
+
+@dataclass(frozen=True)
+class Adding:
+    """Add two marked digits among many others.
+
+    The adding problem of Hochreiter and Schmidhuber (1997) asks for the sum of two real numbers,
+    with a squared error. This is its discrete form, for the cross-entropy: digits from 0 to
+    ``num_digits - 1``, two of them marked with a star, one in each half of the sequence; after
+    "=" the answer is their sum, as a class.
+
+    * The sum of two uniform digits is triangular, ``p(s) = (n - abs(s - n + 1)) / n**2`` with n =
+      num_digits; ``chance`` is the entropy of p after the noise.
+    * ``floor``: see `numpylstm.laboratory.tasks.recall`, with 2n - 1 answers.
+
+    Parameters
+    ----------
+    num_steps : int
+        T, the digits and the equals sign; at least 3. Between the second mark and the answer lie up
+        to T/2 steps, between the first and the answer up to T - 1.
+    num_digits : int
+        At least 2.
+    noise : float
+        Probability of a wrong answer, in [0, 1).
+    """
+
+    num_steps: int = 20
+    num_digits: int = 4
+    noise: float = 0.1
+
+    recipe: ClassVar[Recipe] = Recipe(lr=0.1, init_scale=0.2, forget_bias=2.0, steps=2000)
+
+    def __post_init__(self) -> None:
+        check_whole("Adding", "num_steps", self.num_steps, 3)
+        check_sizes("Adding", num_steps=self.num_steps)
+        check_whole("Adding", "num_digits", self.num_digits, 2)
+        check_noise("Adding", self.noise)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The sums, the first of which are the digits too; marked digits; an equals sign."""
+        sums = [str(s) for s in range(2 * self.num_digits - 1)]
+        return (*sums, *(f"{digit}*" for digit in range(self.num_digits)), "=")
+
+    @property
+    def vocab_size(self) -> int:
+        """V, three times the number of digits."""
+        return 3 * self.num_digits
+
+    @property
+    def chance(self) -> float:
+        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
+        n = self.num_digits
+        triangle = (n - np.abs(np.arange(2 * n - 1) - n + 1)) / n**2
+        return entropy(noisy_marginal(triangle, self.noise))
+
+    @property
+    def floor(self) -> float:
+        """Smallest possible expected loss, in nats for each scored token."""
+        return noisy_floor(self.noise, 2 * self.num_digits - 1)
+
+    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("Adding.batch", batch_size=batch_size)
+        rng = generator(rng)
+        T, n, columns = self.num_steps, self.num_digits, np.arange(batch_size)
+        digits = rng.integers(n, size=(T - 1, batch_size))
+        half = (T - 1) // 2
+        first = rng.integers(half, size=batch_size)
+        second = rng.integers(half, T - 1, size=batch_size)
+        answers = digits[first, columns] + digits[second, columns]
+        x = np.full((T, batch_size), 3 * n - 1, np.int32)
+        x[:-1] = digits
+        for marked in (first, second):
+            x[marked, columns] += 2 * n - 1
+        targets, nll = noisy_targets(answers[None], 2 * n - 1, self.noise, rng)
+        return scored_at_the_end(x, targets, nll, 3 * n - 1)
+
+
+@dataclass(frozen=True)
+class TemporalOrder:
+    """Two rare symbols, far apart: which were they, and in which order.
+
+    Experiment 6a of Hochreiter and Schmidhuber (1997): among random letters a, b, c, d stand two
+    symbols, each X or Y; at the question mark the answer is Q for X X, R for X Y, S for Y X and U
+    for Y Y. The positions are those of the paper, in shares of the length: the first from 10 % to
+    20 % and the second from 50 % to 60 % of the way.
+
+    * ``chance = log(4)``: the four orders are equally likely, with noise too.
+    * ``floor``: see `numpylstm.laboratory.tasks.recall`, with 4 answers.
+
+    Parameters
+    ----------
+    num_steps : int
+        T, with the question mark at the end; at least 5.
+    noise : float
+        Probability of a wrong answer, in [0, 1).
+    """
+
+    num_steps: int = 30
+    noise: float = 0.1
+
+    recipe: ClassVar[Recipe] = Recipe(lr=0.02, init_scale=0.4, forget_bias=5.0, steps=2000)
+    tokens: ClassVar[tuple[str, ...]] = (*"QRSU", *"abcd", *"XY", "?")
+    vocab_size: ClassVar[int] = len(tokens)
+
+    def __post_init__(self) -> None:
+        check_whole("TemporalOrder", "num_steps", self.num_steps, 5)
+        check_sizes("TemporalOrder", num_steps=self.num_steps)
+        check_noise("TemporalOrder", self.noise)
+
+    @property
+    def chance(self) -> float:
+        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
+        return float(np.log(4))
+
+    @property
+    def floor(self) -> float:
+        """Smallest possible expected loss, in nats for each scored token."""
+        return noisy_floor(self.noise, 4)
+
+    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("TemporalOrder.batch", batch_size=batch_size)
+        rng = generator(rng)
+        T, columns = self.num_steps, np.arange(batch_size)
+        x = rng.integers(4, 8, size=(T, batch_size), dtype=np.int32)
+        first = rng.integers(T // 10, T // 5 + 1, size=batch_size)
+        second = rng.integers(T // 2, 3 * T // 5 + 1, size=batch_size)
+        kinds = rng.integers(2, size=(2, batch_size))  # 0 for X, 1 for Y
+        x[first, columns], x[second, columns] = 8 + kinds
+        x[-1] = 10
+        targets, nll = noisy_targets(2 * kinds[:1] + kinds[1:], 4, self.noise, rng)
+        return scored_at_the_end(x, targets, nll, 10)

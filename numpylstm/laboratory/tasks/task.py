@@ -1,0 +1,121 @@
+"""What all probe tasks share: the form of a batch, of a recipe, and of a task."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from numpylstm.cells import CELLS
+from numpylstm.checks import any_array, check_ids, check_plain
+
+Array = NDArray[Any]
+
+
+class Batch(NamedTuple):
+    """Sequences of a task, each of them drawn by itself and read from the zero state."""
+
+    x: Array
+    """Tokens, (T, B) integers."""
+    y: Array
+    """Targets, (T, B) integers."""
+    weights: Array
+    """1 where the target is scored and 0 elsewhere, (T, B) float32."""
+    nll: Array
+    """-log of the true probability of each target given all before it, (T, B), in nats.
+
+    Its mean over the scored tokens tends to the floor; the mean difference between a model's nll
+    and this one measures the distance from the floor with far less noise than the loss does.
+    """
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings with which an LSTM learns a task: stochastic gradient descent with momentum.
+
+    The loss is the mean over the scored tokens. The rate is constant for the first half of the
+    steps and then falls to zero along a line.
+    """
+
+    hidden_size: int = 32
+    lr: float = 1.0
+    momentum: float = 0.9
+    clip: float = 1.0
+    batch_size: int = 32
+    steps: int = 2000
+    init_scale: float = 0.2
+    forget_bias: float = 1.0
+
+    def options_for(self, cell: str) -> dict[str, Any]:
+        """Those of its settings that are options of this cell."""
+        names = CELLS[cell].options if cell in CELLS else ()
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+
+class Task(Protocol):
+    """What a probe task offers; see `numpylstm.laboratory.tasks`."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What each id stands for."""
+        ...
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        ...
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        ...
+
+    @property
+    def chance(self) -> float:
+        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
+        ...
+
+    @property
+    def floor(self) -> float:
+        """Smallest possible expected loss, in nats for each scored token."""
+        ...
+
+    @property
+    def recipe(self) -> Recipe:
+        """Settings with which an LSTM learns the task."""
+        ...
+
+    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw sequences; the same seed gives the same bytes."""
+        ...
+
+
+def entropy(p: ArrayLike) -> float:
+    """``-sum(p * log(p))`` in nats, with ``0 log 0 = 0``.
+
+    Parameters
+    ----------
+    p : array_like
+        Probabilities that sum to one.
+
+    Returns
+    -------
+    float
+    """
+    array = any_array("entropy", "p", p)
+    check_plain("entropy", "p", array)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"entropy: p must hold real numbers, got {array.dtype}")
+    positive = array.astype(np.float64)
+    positive = positive[positive > 0]
+    return float(-(positive * np.log(positive)).sum())
+
+
+def spell(task: Task, ids: Iterable[int]) -> str:
+    """Write a sequence of ids (T,) as the tokens of a task, with spaces between."""
+    iterable = isinstance(ids, Iterable) and not isinstance(ids, np.ndarray)
+    listed = any_array("spell", "ids", list(ids) if iterable else ids)
+    return " ".join(
+        task.tokens[i] for i in check_ids("spell", "ids", listed, task.vocab_size, ("T",)).tolist()
+    )

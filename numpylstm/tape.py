@@ -1,0 +1,10 @@
+"""``python -m numpylstm.tape``: the golden tape, a room of `numpylstm.laboratory`."""
+
+import sys
+
+from numpylstm.laboratory import tape
+from numpylstm.laboratory.tape.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main())
+sys.modules[__name__] = tape

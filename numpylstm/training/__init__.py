@@ -1,0 +1,6 @@
+"""Training: from a configuration to a run in its folder, saved whatever happens.
+
+`loop` makes one update after another, and `session` takes a run to its end in its folder: what
+`run_folder` writes there (`checkpoint`, `gradient_log`), what `progress` shows, how many threads
+`pace` finds best, which texts `corpora` reads, and how `stopping` is asked for.
+"""

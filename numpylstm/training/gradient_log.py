@@ -1,0 +1,172 @@
+"""How far back the gradient reaches while a network learns: ``numpylstm-train --log-gradients``.
+
+One window is looked at again and again, the first of the training text, in a few of its streams and
+from a state of zeros; so what changes from row to row is the network and not the text. Nothing is
+dropped, and no random number is drawn: the numbers of the training stay what they are.
+
+The log can be continued like the run. It is written whenever the run has a new row of metrics, and
+so before the checkpoint that knows of that row; a run that goes on from an older checkpoint drops
+what came after it and makes it again. Values have six digits: the same on every number of threads.
+"""
+
+import csv
+import io
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.cells import CELLS, Cell
+from numpylstm.config import TrainConfig
+from numpylstm.data import Corpus, batches
+from numpylstm.laboratory.diagnostics import gradient_flow
+from numpylstm.models import LanguageModel
+from numpylstm.training.loop import Run
+from numpylstm.training.run_folder import GRADIENTS, RunFolderError, write_text
+from numpylstm.untrusted import open_regular
+
+STREAMS = 4
+"""Columns of the window that is looked at; enough for a norm, and cheap."""
+
+
+class GradientRow(NamedTuple):
+    """A row of gradients.csv: a kind of unit of one layer, so many steps back from the loss.
+
+    `norm`, of the units that the state is made of, is that of dL_T/dh_t or dL_T/dc_t at
+    t = T - lag, over the streams and the units of the layer. `low` and `high`, of the units with a
+    nonlinearity, are the shares of units, from 0 to 1, at the lower and the upper end of their
+    curve: gates that are shut (below 0.05) or open (above 0.95)
+    (`numpylstm.laboratory.diagnostics.Saturation`). What a kind of unit does not have is empty.
+    """
+
+    step: int
+    layer: int
+    lag: int
+    unit: str
+    norm: float | None
+    low: float | None
+    high: float | None
+
+
+class GradientLog:
+    """The file gradients.csv of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run. The rows in it that the run knows of are kept.
+    run : Run
+        Before its first update the first rows are made at once.
+    corpus : Corpus
+
+    Raises
+    ------
+    RunFolderError
+        If the folder holds a file of that name which is not the log of such a run.
+    """
+
+    def __init__(self, folder: Path, run: Run, corpus: Corpus) -> None:
+        config = run.config
+        x, y = next(iter(batches(corpus.train, config.batch_size, config.num_steps)))
+        self.x, self.y = x[:, :STREAMS], y[:, :STREAMS]
+        self.folder = folder
+        known = {0} | {row.step for row in run.rows}
+        saved = read(folder / GRADIENTS, config)
+        self.rows = [row for row in saved if row.step in known]
+        if run.step == 0:
+            self.rows = []
+            self._measure(run)
+
+    def follow(self, run: Run) -> None:
+        """Measure and write, if the run has just made a row of metrics."""
+        has_row = bool(run.rows) and run.rows[-1].step == run.step
+        if has_row and (not self.rows or self.rows[-1].step < run.step):
+            self._measure(run)
+
+    def norms(self) -> tuple[list[int], NDArray[Any]]:
+        """The steps, and the norms of dL_T/dh_t at each: (layers, steps, lags)."""
+        steps = list(dict.fromkeys(row.step for row in self.rows))
+        L, T = 1 + self.rows[-1].layer, 1 + self.rows[-1].lag
+        shown = [row.norm for row in self.rows if row.unit == "h"]
+        return steps, np.array(shown).reshape(len(steps), L, T).swapaxes(0, 1)
+
+    def _measure(self, run: Run) -> None:
+        rows = self.rows + measure(run.model, run.step, self.x, self.y)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(GradientRow._fields)
+        writer.writerows(["" if value is None else value for value in row] for row in rows)
+        write_text(self.folder / GRADIENTS, text.getvalue())
+        self.rows = rows  # not before they are written: else nobody would write them again
+
+
+@np.errstate(all="ignore")  # a network about to fail may overflow; the row then says inf or nan
+def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -> list[GradientRow]:
+    """The rows of one moment: layer by layer, and in each lag by lag.
+
+    It costs a forward and a backward pass of the textbook over the window, in float64.
+    """
+    flow = gradient_flow(model, x, y)
+    L, T = flow.dh.shape
+    cell = model.encoder.recurrent.cell
+    norms = dict(zip(cell.states, (flow.dh, flow.dc), strict=False))
+    rows = []
+    for layer, lag, unit in product(range(L), range(T), units_of(cell)):
+        ends = flow.saturation.get(unit, (None, None))
+        cells = (
+            None if array is None else six_digits(array[layer, -1 - lag])
+            for array in (norms.get(unit), *ends)
+        )  # fmt: skip
+        rows.append(GradientRow(step, layer, lag, unit, *cells))
+    return rows
+
+
+def units_of(cell: Cell) -> list[str]:
+    """The units that have a norm, or ends of a curve."""
+    return [unit.name for unit in cell.units if unit.curve or unit.name in cell.states]
+
+
+def six_digits(value: float) -> float:
+    """Rounded so far that the order of summation in a matrix product cannot be seen."""
+    return float(f"{value:.6g}")
+
+
+def read(path: Path, config: TrainConfig) -> list[GradientRow]:
+    """The rows of a file; none if it is not there.
+
+    Raises
+    ------
+    RunFolderError
+        If it does not hold, for each step, a row for each layer, lag and kind of unit.
+    """
+    if not path.exists():
+        return []
+    units = units_of(CELLS[config.cell])
+    L, T = config.num_layers, config.num_steps
+    try:
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            header, *lines = csv.reader(text)
+        rows = [
+            GradientRow(
+                int(step), int(layer), int(lag), unit, *(float(c) if c else None for c in rest)
+            )
+            for step, layer, lag, unit, *rest in lines
+        ]
+        steps = list(dict.fromkeys(row.step for row in rows))
+        grid = product(steps, range(L), range(T), units)
+        whole = (
+            tuple(header) == GradientRow._fields
+            and len(rows) == len(steps) * L * T * len(units)  # else the grid might be endless
+            and all(row[:4] == place for row, place in zip(rows, grid, strict=True))
+        )
+    except (OSError, ValueError, TypeError, csv.Error):
+        whole = False
+    if not whole:
+        raise RunFolderError(
+            f"{path} must hold a row for each of {L} layers, {T} lags and the units "
+            f"{', '.join(units)} at each step; it was changed, or an older numpylstm made it: move "
+            "it away to go on without its rows"
+        )
+    return rows

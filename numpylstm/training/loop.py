@@ -1,0 +1,450 @@
+"""Training: one update, and the loop over windows and epochs.
+
+A `Run` is everything that a training run is made of at one moment, so saving it saves the run, and
+a run that is loaded goes on as if it had never stopped.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.cells import CELLS, State
+from numpylstm.checks import NotFinite
+from numpylstm.config import ConfigError, TrainConfig
+from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
+from numpylstm.evaluation import Evaluation, evaluate, safe_exp
+from numpylstm.models import LanguageModel, parameter_shapes
+from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.training.pace import Pace
+from numpylstm.untrusted import memory_size
+
+
+class TrainingFailed(RuntimeError):
+    """A loss, a gradient or a parameter stopped being a finite number."""
+
+
+@dataclass
+class Tally:
+    """Sums over the updates since the last row of metrics."""
+
+    steps: int = 0
+    tokens: int = 0
+    correct: int = 0
+    nll: float = 0.0
+    cost: float = 0.0
+    norm: float = 0.0
+    clipped: int = 0
+
+
+class Row(NamedTuple):
+    """A row of metrics.csv: means over the updates since the row before.
+
+    The validation columns are filled in the last row of each epoch. Cost is the loss that is
+    minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
+    the updates that the clip made shorter, which rows of older runs do not know.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    cost: float
+    perplexity: float
+    accuracy: float
+    gradient_norm: float
+    valid_perplexity: float | None = None
+    valid_accuracy: float | None = None
+    clipped: float | None = None
+
+
+class Step(NamedTuple):
+    """One update, as reported to whoever watches. Epochs and steps are counted from 1."""
+
+    epoch: int
+    window: int
+    windows: int
+    step: int
+    lr: float
+    cost: float
+    perplexity: float
+    accuracy: float
+    gradient_norm: float
+    tokens: int
+
+
+@dataclass
+class Run:
+    """A training run at one moment, between two updates.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    vocabulary : Vocabulary
+    fingerprint : str
+        A hash of the corpus, so that a run cannot be resumed on another text.
+    model, optimizer
+        The model's generator holds the position in the stream of dropout masks.
+    state : LSTMState or RNNState
+        The recurrent state between two windows.
+    epoch, window, step : int
+        Epochs finished, windows of the current epoch done, updates made in all.
+    valid_losses : list of float
+        One for each finished epoch.
+    rows : list of Row
+    tally : Tally
+    whole : bool
+        False while a change is being written into it, so that it is between two updates no more.
+    """
+
+    config: TrainConfig
+    vocabulary: Vocabulary
+    fingerprint: str
+    model: LanguageModel
+    optimizer: Optimizer
+    state: State
+    epoch: int = 0
+    window: int = 0
+    step: int = 0
+    valid_losses: list[float] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    whole: bool = True
+
+    @property
+    def out_of_steps(self) -> bool:
+        """The limit on the number of updates is reached; the current epoch ends here."""
+        return self.config.steps is not None and self.step >= self.config.steps
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to do."""
+        return self.epoch >= self.config.epochs or (self.out_of_steps and self.window == 0)
+
+    @property
+    def last_is_best(self) -> bool:
+        """The last finished epoch has the lowest validation loss so far."""
+        return bool(self.valid_losses) and self.valid_losses[-1] == min(self.valid_losses)
+
+
+def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
+    """A new model as the settings say, seeded."""
+    return LanguageModel(vocab_size, rng=np.random.default_rng(config.seed), **config.arguments)
+
+
+def check_memory(config: TrainConfig, vocab_size: int) -> None:
+    """Refuse sizes that this machine cannot hold, before anything is allocated.
+
+    Parameters and their gradients, the momentum, the logits of a window and their gradient are
+    counted; the rest is left out, so sizes that just pass may still be too large.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting that asks for most.
+    """
+    memory = memory_size()
+    if memory is None:
+        return  # the allocation itself has to fail
+    shapes = parameter_shapes(config, vocab_size)
+    copies = 3 if config.momentum else 2
+    itemsize = np.dtype(config.dtype).itemsize
+    parameters = copies * itemsize * sum(math.prod(shape) for _, shape in shapes)
+    logits = 2 * itemsize * config.batch_size * config.num_steps * vocab_size
+    if parameters + logits > memory:
+        if logits > parameters:
+            setting = "batch_size" if config.batch_size > config.num_steps else "num_steps"
+        else:
+            wide = config.input_size > config.hidden_size
+            setting = "embedding_size" if wide else "hidden_size"
+        raise ConfigError(
+            setting,
+            f"{getattr(config, setting)} asks for {(parameters + logits) / 2**30:,.0f} GiB of "
+            f"memory, with a vocabulary of {vocab_size:,}; this machine has "
+            f"{memory / 2**30:,.0f} GiB",
+        )
+
+
+def new_run(config: TrainConfig, corpus: Corpus) -> Run:
+    """A run that has not begun; it fits into memory, or ConfigError."""
+    check_memory(config, len(corpus.vocabulary))
+    model = build_model(config, len(corpus.vocabulary))
+    return Run(
+        config=config,
+        vocabulary=corpus.vocabulary,
+        fingerprint=fingerprint(corpus),
+        model=model,
+        optimizer=OPTIMIZERS[config.optimizer].from_config(model.parameters(), config),
+        state=model.zero_state(config.batch_size),
+    )
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """A hash of the vocabulary and of all three texts."""
+    digest = hashlib.sha256("\n".join(corpus.vocabulary.tokens).encode())
+    for ids in (corpus.train, corpus.valid, corpus.test):
+        digest.update(b"|" + np.ascontiguousarray(ids, "<i4").tobytes())
+    return digest.hexdigest()
+
+
+def rate(run: Run) -> float:
+    """The learning rate of the current epoch."""
+    config = run.config
+    if config.schedule == "plateau":
+        return plateau_rate(config.lr, run.valid_losses, decay=config.decay)
+    return decayed_rate(
+        config.lr, run.epoch, decay=config.decay, constant_epochs=config.constant_epochs
+    )
+
+
+def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
+    """Advance a run to its end, one update at a time.
+
+    Between two items the run can be saved, inspected or left: whoever iterates decides. Each item
+    is a `Step` after an update, or a `Row` when metrics are due; a `Row` with a validation
+    perplexity ends an epoch.
+
+    Parameters
+    ----------
+    run : Run
+        Changed in place.
+    corpus : Corpus
+        The text that the run was made for.
+
+    Raises
+    ------
+    TrainingFailed
+        If the loss, the perplexity or a gradient is not finite, or an update would not be. The
+        parameters are those before the update. Also if the validation perplexity is not finite.
+    """
+    config = run.config
+    windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    pace = Pace()
+    while not run.finished:
+        run.optimizer.lr = rate(run)
+        for x, y in batches(corpus.train, config.batch_size, config.num_steps, start=run.window):
+            if run.out_of_steps:
+                break
+            drawn = run.model.rng.bit_generator.state
+            try:
+                with pace.step():
+                    step = update(run, x, y, windows)
+            except BaseException:
+                if run.whole:
+                    run.model.rng.bit_generator.state = drawn  # as if this update had not begun
+                raise
+            epoch_ends = run.window == windows or run.out_of_steps
+            row_is_due = run.tally.steps >= config.log_every and not epoch_ends
+            row = close_row(run) if row_is_due else None  # before anyone can save the run
+            run.whole = True
+            yield step
+            if row is not None:
+                yield row
+        last_row = finish_epoch(run, corpus)
+        run.whole = True
+        yield last_row
+
+
+@np.errstate(over="ignore", invalid="ignore")  # its result is looked at instead
+def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
+    """Forward, backward, clip, step."""
+    config, model, optimizer = run.config, run.model, run.optimizer
+    optimizer.zero_grad()
+    try:
+        cost, state = model.forward(x, y, run.state, training=True)
+    except NotFinite as error:
+        place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
+        raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
+    nll, predicted = model.training_scores()
+    model.backward()
+    norm = clip_by_global_norm(optimizer.parameters, config.clip)
+    nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
+    perplexity = safe_exp(nll_sum / y.size)
+    largest = optimizer.reach(min(norm, config.clip), config.clip)
+    fits = largest < float(np.finfo(config.dtype).max)
+    if not (all(map(math.isfinite, (cost, norm, perplexity))) and fits):
+        raise TrainingFailed(describe_failure(run, cost))
+    run.whole = False
+    optimizer.step()
+
+    run.state = state
+    run.window += 1
+    run.step += 1
+    tally = run.tally
+    tally.steps += 1
+    tally.tokens += y.size
+    tally.correct += correct
+    tally.nll += nll_sum
+    tally.cost += cost
+    tally.norm += norm
+    tally.clipped += int(norm > config.clip)
+    return Step(
+        epoch=run.epoch + 1,
+        window=run.window,
+        windows=windows,
+        step=run.step,
+        lr=optimizer.lr,
+        cost=cost,
+        perplexity=perplexity,
+        accuracy=correct / y.size,
+        gradient_norm=norm,
+        tokens=y.size,
+    )
+
+
+def describe_failure(run: Run, cost: float) -> str:
+    """Which numbers went bad, where, and what usually does it."""
+    culprits = [
+        path for path, p in run.optimizer.parameters.items() if not np.isfinite(p.grad).all()
+    ]
+    if culprits:
+        problem = f"the loss is {cost} and the gradient is not finite in {', '.join(culprits)}"
+    else:
+        problem = f"the loss is {cost:.3g}, and its perplexity or the update is beyond all numbers"
+    return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
+
+
+def usual_causes(run: Run) -> str:
+    """What usually makes numbers go bad, with the values of this run."""
+    config = run.config
+    return (
+        "usually the learning rate is too high, the clip too large or the initial values too big "
+        f"(here lr {run.optimizer.lr:g}, clip {config.clip:g}, init_scale {config.init_scale:g})"
+    )
+
+
+def check_parameters(run: Run) -> None:
+    """Every parameter, and what the optimiser remembers, must be finite.
+
+    Raises
+    ------
+    TrainingFailed
+        Naming those that are not.
+    """
+    arrays = {path: p.data for path, p in run.optimizer.parameters.items()}
+    for memory, kept in run.optimizer.memory.items():
+        arrays |= {f"the {memory} of {path}": array for path, array in kept.items()}
+    culprits = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if culprits:
+        raise TrainingFailed(
+            f"not finite after epoch {run.epoch + 1}, step {run.step}: {', '.join(culprits)}; "
+            f"{usual_causes(run)}"
+        )
+
+
+def close_row(
+    run: Run, valid_perplexity: float | None = None, valid_accuracy: float | None = None
+) -> Row:
+    """Turn the tally into a row of metrics and start a new one."""
+    tally, run.tally = run.tally, Tally()
+    row = Row(
+        epoch=run.epoch + 1,
+        step=run.step,
+        lr=run.optimizer.lr,
+        cost=tally.cost / tally.steps,
+        perplexity=safe_exp(tally.nll / tally.tokens),
+        accuracy=tally.correct / tally.tokens,
+        gradient_norm=tally.norm / tally.steps,
+        valid_perplexity=valid_perplexity,
+        valid_accuracy=valid_accuracy,
+        clipped=tally.clipped / tally.steps,
+    )
+    run.rows.append(row)
+    return row
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def finish_epoch(run: Run, corpus: Corpus) -> Row:
+    """Validate, write the last row of the epoch, and get ready for the next."""
+    config = run.config
+    check_parameters(run)
+    valid = evaluate_quickly(run.model, corpus.valid, config)
+    if not math.isfinite(valid.perplexity):
+        raise TrainingFailed(
+            f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
+            f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
+        )
+    run.whole = False
+    row = close_row(run, valid.perplexity, valid.accuracy)
+    run.valid_losses.append(valid.loss)
+    run.epoch += 1
+    run.window = 0
+    run.state = run.model.zero_state(config.batch_size)
+    return row
+
+
+def evaluate_quickly(model: LanguageModel, ids: NDArray[Any], config: TrainConfig) -> Evaluation:
+    """Validation in windows like those of training; at batch 1 where the text is short."""
+    streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
+    return evaluate(model, ids, streams, config.num_steps)
+
+
+def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
+    """Every text must be long enough for what it is used for, and hold more than `<unk>`.
+
+    Raises
+    ------
+    DataError
+        Naming the text, what it needs and what it has.
+    """
+    if len(corpus.vocabulary) == 1:
+        raise DataError(
+            f"{corpus.source}: the train text must have a token besides {UNK}, got no other; there "
+            "is nothing to learn from it"
+        )
+    needed = {"train": config.batch_size * (config.num_steps + 1), "valid": 2, "test": 2}
+    for split, count in needed.items():
+        have = len(getattr(corpus, split))
+        if have < count:
+            raise DataError(
+                f"{corpus.source}: the {split} text must have at least {count} tokens"
+                + (f" for {config.batch_size} streams of {config.num_steps} steps, "
+                   if split == "train" else ", ")
+                + f"got {have}; take a longer text"
+                + (", or a smaller batch_size or num_steps" if split == "train" else "")
+            )  # fmt: skip
+
+
+def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
+    """A text must be the one that a run was started with.
+
+    Raises
+    ------
+    DataError
+        With the advice, if it is another.
+    """
+    if fingerprint(corpus) != expected:
+        raise DataError(
+            f"{corpus.source}: this text is not the one that the run was started with; it has "
+            f"changed since: {advice}"
+        )
+
+
+def check_position(run: Run, corpus: Corpus) -> None:
+    """A run that goes on must go on from a place that its text has.
+
+    Raises
+    ------
+    DataError
+    """
+    config = run.config
+    windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    epoch_ends = run.window >= windows or (run.out_of_steps and run.window > 0)
+    if run.window > windows or (epoch_ends and run.tally.steps == 0):
+        raise DataError(
+            f"{corpus.source}: the run cannot be at window {run.window} of {windows} and step "
+            f"{run.step}; its checkpoint was changed"
+        )
+
+
+def describe(run: Run) -> str:
+    """The model in a few words."""
+    config = run.config
+    cell = CELLS[config.cell].describe(config.options)
+    return (
+        f"{config.num_layers} x {config.hidden_size} {cell}, "
+        f"{run.model.num_parameters:,} parameters, {config.dtype}, seed {config.seed}"
+    )

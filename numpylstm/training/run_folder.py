@@ -1,0 +1,243 @@
+"""The folder of a run: what is written there, and when.
+
+===================  ==========================================================
+``config.json``      the settings
+``vocabulary.json``  the tokens in the order of their ids
+``metrics.csv``      a row every so many updates; `numpylstm.training.Row`
+``curves.png``       the same as a picture
+``samples.json``     what the network wrote before training and after each epoch
+``gradients.csv``    with ``--log-gradients``; `numpylstm.training.gradient_log.GradientRow`
+``gradients.png``    the same as a picture
+``last.npz``         the checkpoint to resume from
+``previous.npz``     until the run is finished, the one before, in case `last.npz` is damaged
+``best.npz``         the checkpoint of the epoch with the lowest validation loss
+``sample.txt``       when the run is finished, what the best network writes
+``result.json``      then, too: how good it is, and how it was made
+``report.html``      the same as a page
+``log.txt``          what the command printed
+===================  ==========================================================
+"""
+
+import csv
+import io
+import itertools
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from numpylstm.archive import (
+    CheckpointError,
+    DamagedCheckpoint,
+    temporary_name,
+    write_atomically,
+)
+from numpylstm.training import checkpoint
+from numpylstm.training.loop import Row, Run
+
+try:
+    import fcntl
+except ImportError:  # Windows has no locks that end with their process
+    fcntl = None  # type: ignore[assignment]
+
+CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
+GRADIENTS, GRADIENT_MAP = "gradients.csv", "gradients.png"
+SAMPLES, SAMPLE = "samples.json", "sample.txt"
+LAST, PREVIOUS, BEST = "last.npz", "previous.npz", "best.npz"
+RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
+RECORDS = (RESULT, REPORT, LOG)
+"""Those that tell of the making, with its times: all others are the same whenever a run is made."""
+FILES = (
+    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP, LAST, PREVIOUS, BEST,
+    SAMPLE, *RECORDS,
+)  # fmt: skip
+
+LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
+"""What is left of a file if the process is killed while it writes it."""
+
+
+class RunFolderError(ValueError):
+    """A folder that cannot take a run, or holds none."""
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes out: two that write one run would mix their files.
+
+    The lock is the system's and ends with the process, however that ends; nothing is left behind.
+    Where the system or the disk has none, nobody is kept out.
+    """
+    if fcntl is None or not folder.is_dir():
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFolderError(
+                f"{folder} is in use: another process trains there; stop it first, or wait"
+            ) from None
+        except OSError:
+            pass  # a network disk without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def new(path: Path | None, preset: str) -> Iterator[Path]:
+    """Make the folder of a new run and keep others out; one that holds anything is refused.
+
+    Parameters
+    ----------
+    path : Path or None
+        None takes the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that is not there.
+    preset : str
+    """
+    parent = Path("runs")
+    try:
+        if path is None:
+            path = made_free(parent, preset)
+        elif path.exists() and not path.is_dir():
+            raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"--out {path or parent} cannot be used: {error.strerror}") from error
+    with held(path):  # and not let go between the look at what is there and the first save
+        check_free(path)
+        yield path
+
+
+def made_free(parent: Path, name: str) -> Path:
+    """Make the first of ``NAME-1``, ``NAME-2``, ... that is not there."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        with suppress(FileExistsError):
+            (parent / f"{name}-{number}").mkdir()
+            break
+    return parent / f"{name}-{number}"
+
+
+def check_free(path: Path) -> None:
+    """Refuse a folder that holds anything but leftovers, and remove these."""
+    try:
+        found = list(path.iterdir())
+        if not all(LEFTOVER.fullmatch(entry.name) for entry in found):
+            advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
+            raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
+        remove_leftovers(path)
+    except OSError as error:
+        raise RunFolderError(f"--out {path} cannot be used: {error.strerror}") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of files of the run; nothing else is touched."""
+    for path in folder.iterdir():
+        if LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def begin(folder: Path, run: Run) -> None:
+    """Write the run as it is before its first update, or goes on; its settings and vocabulary."""
+    keep_last(folder)
+    save_last(folder, run)
+    write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
+    tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
+    write_text(folder / VOCABULARY, tokens + "\n")
+
+
+def save(folder: Path, run: Run) -> None:
+    """Write the best checkpoint, if an epoch has ended and this is one, and what `save_last` does.
+
+    The last checkpoint is written last: a run that is killed before it makes the rest again.
+    """
+    keep_last(folder)
+    if run.window == 0 and run.last_is_best:
+        checkpoint.save(run, folder / BEST)
+    save_last(folder, run)
+
+
+def keep_last(folder: Path) -> None:
+    """Let the last checkpoint be the previous one too.
+
+    This comes before anything is written, so that no save needs room for the older one as well.
+    """
+    with suppress(OSError):  # there is none yet, or the disk has no hard links
+        give_name(folder / LAST, folder / PREVIOUS)
+
+
+def save_last(folder: Path, run: Run) -> None:
+    """Write the metrics so far, and the checkpoint to resume from.
+
+    A finished run keeps no previous one.
+    """
+    if run.rows:
+        write_metrics(folder / METRICS, run.rows)
+    checkpoint.save(run, folder / LAST)
+    if run.finished:
+        with suppress(OSError):
+            (folder / PREVIOUS).unlink()
+
+
+def give_name(path: Path, name: Path) -> None:
+    """Give a file a second name, at once and without a copy; what had this name loses it."""
+    temporary = temporary_name(name)
+    os.link(path, temporary)
+    try:
+        os.replace(temporary, name)
+    finally:
+        with suppress(FileNotFoundError):  # still there if both names were one file's already
+            os.unlink(temporary)
+
+
+def load_last(folder: Path) -> checkpoint.Checkpoint:
+    """The checkpoint to resume from; if it is damaged, the one before takes its place.
+
+    Warns
+    -----
+    UserWarning
+        If `last.npz` is damaged: how, and which file took its place.
+    """
+    if not folder.is_dir():
+        raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
+    if not (folder / LAST).exists():
+        raise RunFolderError(f"--resume {folder} holds no {LAST}; the run was never saved")
+    remove_leftovers(folder)
+    try:
+        return checkpoint.load(folder / LAST)
+    except DamagedCheckpoint as error:
+        whole = newest_whole(folder)
+        if whole is None:
+            raise
+        warnings.warn(
+            f"{error}; going on from {whole.path}, saved at step {whole.meta['step']}", stacklevel=2
+        )
+        with suppress(OSError):  # or the next save would put the damaged one in its place
+            give_name(whole.path, folder / LAST)
+        return whole
+
+
+def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
+    """The newest whole checkpoint next to `last.npz`, if there is one."""
+    for name in (PREVIOUS, BEST):
+        with suppress(CheckpointError, OSError):
+            return checkpoint.load(folder / name)
+    return None
+
+
+def write_metrics(path: Path, rows: Sequence[Row]) -> None:
+    """The rows as CSV, with a header; every float in full, so that equal runs give equal bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Row._fields)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8, atomically."""
+    write_atomically(path, lambda file: file.write(text.encode()))
