@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import sys
@@ -85,6 +86,18 @@ def set_threads(threads: int | None) -> None:
             f"--threads must be from 1 to {PROCESSORS}, the cores of this machine; got {threads}"
         )
     set_num_threads(threads)
+
+
+def check_plots() -> None:
+    """Load what draws, before hours of training: its Matplotlib may be set up wrongly."""
+    try:
+        importlib.import_module("numpylstm.plots")
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("MPLBACKEND")
+        raise CommandError(
+            f"Matplotlib cannot be loaded: {error}"
+            + (f"; MPLBACKEND is {backend!r}" if backend else "")
+        ) from error
 
 
 def as_text(error: BaseException) -> str:

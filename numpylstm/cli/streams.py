@@ -66,62 +66,69 @@ def unfailing_output(prog: str) -> Iterator[None]:
             stream.flush()
 
 
-class Log:
-    """A stream that is written to another one too, and into a file as a terminal ends up with it.
+MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What a terminal obeys."""
 
-    Of a line that was written again and again, the file has the last state. What the file cannot
-    take is dropped.
+
+class Log:
+    """A stream that is written into a file too, as a terminal ends up with it.
+
+    Of a line that was written again and again, the file has the last state. It is made when the
+    first line is whole; what it cannot take is dropped.
 
     Parameters
     ----------
     stream : text stream
-    file : text stream
+    path : Path
+        What is in the file stays.
+    head : str
+        The first line.
     """
 
-    def __init__(self, stream: Any, file: Any) -> None:
-        self.stream, self.file = stream, Unfailing(file)
+    def __init__(self, stream: Any, path: Path, head: str) -> None:
+        self.stream, self.path, self.head = stream, path, head
+        self.file: Any = None
         self.line = ""
 
     def write(self, text: str) -> int:
         """Write to the stream; to the file, the lines that are whole."""
-        *whole, rest = (self.line + text).split("\n")
+        written = self.stream.write(text)
+        *whole, self.line = (self.line + text).split("\n")
         for line in whole:
-            self.file.write(self._left(line) + "\n")
-        self.line = rest[rest.rfind("\r") :] if "\r" in rest else rest
-        return self.stream.write(text)
+            self._keep(MOVES.sub("", line).rpartition("\r")[2].rstrip())
+        self.line = self.line[max(self.line.rfind("\r"), 0) :]
+        return written
 
-    @staticmethod
-    def _left(line: str) -> str:
-        return MOVES.sub("", line).rpartition("\r")[2].rstrip()
+    def _keep(self, line: str) -> None:
+        if self.file is None:
+            try:
+                self.file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+            except OSError:
+                self.file = open(os.devnull, "w")  # noqa: SIM115 - closed below
+            self.file = Unfailing(self.file)
+            self._keep(self.head)
+        self.file.write(line + "\n")
+        self.file.flush()  # it is there to be read if the process is killed
 
-    def flush(self) -> None:
-        """Write what is buffered."""
-        self.stream.flush()
-        self.file.flush()
+    def close(self) -> None:
+        """Close the file."""
+        if self.file is not None:
+            with contextlib.suppress(OSError):
+                self.file.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 
-MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""What a terminal obeys."""
-
-
 @contextlib.contextmanager
 def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
-    """Append what is printed to a file, under the command and the time; never fails."""
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(
-                path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
-            )
-        except OSError:
-            yield
-            return
-        log = Log(sys.stdout, file)
-        log.file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}\n")
+    """Append what is printed to a file, under the time and the command; never fails."""
+    log = Log(sys.stdout, path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}")
+    try:
         with contextlib.redirect_stdout(log):
             yield
+    finally:
+        log.close()
 
 
 def open_missing_streams() -> None:

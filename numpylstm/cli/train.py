@@ -6,7 +6,6 @@ import re
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import (
@@ -14,6 +13,7 @@ from numpylstm.cli.common import (
     Parser,
     add_settings,
     add_threads,
+    check_plots,
     flag,
     run,
     set_threads,
@@ -145,7 +145,9 @@ def command(
     from numpylstm.training.corpora import load_corpus
     from numpylstm.training.loop import check_corpus, new_run
 
-    report, results = load_drawing()
+    check_plots()
+    from numpylstm.cli import report, results
+
     set_threads(threads)
     again, deadline = [], None
     if save_every is not None:
@@ -191,19 +193,6 @@ def command(
         report.check_gradients(training_run, corpus)
     with run_folder.new(out, preset) as folder, logged(folder / run_folder.LOG, words):
         train_in(folder, training_run, corpus)
-
-
-def load_drawing() -> tuple[ModuleType, ModuleType]:
-    """The modules that draw, before hours of training: their Matplotlib may be set up wrongly."""
-    try:
-        from numpylstm.cli import report, results
-    except (ImportError, ValueError) as error:
-        backend = os.environ.get("MPLBACKEND")
-        raise CommandError(
-            f"Matplotlib cannot be loaded: {error}"
-            + (f"; MPLBACKEND is {backend!r}" if backend else "")
-        ) from error
-    return report, results
 
 
 def begin(folder: Path, training_run: "Run", corpus: "Corpus") -> None:

@@ -28,6 +28,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from numpylstm.archive import (
     CheckpointError,
@@ -37,6 +38,7 @@ from numpylstm.archive import (
 )
 from numpylstm.training import checkpoint
 from numpylstm.training.loop import Row, Run
+from numpylstm.untrusted import open_regular
 
 try:
     import fcntl
@@ -236,6 +238,29 @@ def write_metrics(path: Path, rows: Sequence[Row]) -> None:
     writer.writerow(Row._fields)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
     write_text(path, text.getvalue())
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """The rows of a metrics.csv; those of older versions lack the last column.
+
+    Raises
+    ------
+    RunFolderError
+        If it is not there, or holds anything else.
+    """
+    try:
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            header, *lines = csv.reader(text)
+        if tuple(header) != Row._fields[: len(header)]:
+            raise ValueError("its columns are not those of a run")
+        numbers: list[list[Any]] = [[float(cell) if cell else None for cell in line] for line in lines]
+        missing = [None] * (len(Row._fields) - len(header))
+        rows = [[int(epoch), int(step), *rest, *missing] for epoch, step, *rest in numbers]
+        if not checkpoint.is_list_of_rows(rows):
+            raise ValueError("its rows are not those of a run")
+    except (OSError, ValueError, TypeError, OverflowError, csv.Error) as error:
+        raise RunFolderError(f"{path} does not hold the metrics of a run: {error}") from error
+    return [Row(*row) for row in rows]
 
 
 def write_text(path: Path, text: str) -> None:
