@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -160,7 +161,8 @@ def pairs(report: Report) -> str:
     )
     return (
         '<p class="soft">Above, the test text; below, what the network thought most probable '
-        f'there, having read all before it.</p>\n<div class="pairs">{shown}</div>'
+        "there, having read all before it, in blue where it was right.</p>\n"
+        f'<div class="pairs">{shown}</div>'
     )
 
 
@@ -180,15 +182,21 @@ def surprise(report: Report) -> str:
 
 def samples(report: Report) -> str:
     """What the network wrote while it learned, and what the best one writes."""
-    entries = thinned(report.samples)
     written = [
         ("Before training" if sample.epoch == 0 else f"After epoch {sample.epoch}", sample.text)
-        for sample in entries
+        for sample in thinned(report.samples)
+        if not report.sample.startswith(sample.text)  # the best one's, which follows
     ]
     written.append(("The best network", report.sample))
     return "\n".join(
-        f"<h3>{title}</h3>\n<pre>{text(content, lines=True)}</pre>" for title, content in written
+        f"<h3>{title}</h3>\n<pre>{text(without_gaps(content), lines=True)}</pre>"
+        for title, content in written
     )
+
+
+def without_gaps(sample: str) -> str:
+    """A text with at most one empty line in a row."""
+    return re.sub(r"\n{3,}", "\n\n", sample)
 
 
 def thinned(samples: Sequence[Sample]) -> list[Sample]:
@@ -235,8 +243,7 @@ def making(result: dict[str, Any]) -> str:
     )
     facts = [
         ("updates", f"{result['steps']:,}"),
-        ("seconds", f"{times['seconds']:,} for the last {times['updates']:,} updates, with "
-         "validations"),
+        ("seconds", f"{times['seconds']:,} for {times['updates']:,} of them, with validations"),
         *result["machine"].items(),
         ("command", shlex.join(result["command"])),
     ]  # fmt: skip

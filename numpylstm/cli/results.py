@@ -4,8 +4,9 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from numpylstm.models import LanguageModel
 from numpylstm.training import run_folder
 from numpylstm.training.findings import findings
 from numpylstm.training.loop import Run, describe
-from numpylstm.training.result import result_of
-from numpylstm.training.run_folder import write_text
+from numpylstm.training.result import read_result, result_of
+from numpylstm.training.run_folder import RunFolderError, write_text
 from numpylstm.training.sample_log import read_samples
 from numpylstm.training.timing import Timing
 
@@ -32,7 +33,7 @@ class Outcome(NamedTuple):
     sample: str
 
 
-SEARCHED, SHORTEST, LONGEST = 300, {"word": 8, "char": 40}, {"word": 50, "char": 250}
+SEARCHED, SHORTEST, LONGEST = 300, {"word": 12, "char": 40}, {"word": 50, "char": 250}
 """Tokens in which a sentence is looked for, and how long it may be."""
 
 
@@ -61,6 +62,8 @@ def keep(
             run, corpus, outcome.test,
             baselines=dict(references), findings=found, timing=timing, command=command,
         )  # fmt: skip
+        if timing.updates == 0:  # this process has trained nothing: the one before it has
+            result |= making_of(folder, run)
         write_text(folder / run_folder.RESULT, json.dumps(result, indent=2) + "\n")
         write_text(folder / run_folder.SAMPLE, outcome.sample + "\n")
         tokens, bits = sentence(outcome.model, corpus)
@@ -80,6 +83,15 @@ def keep(
         write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
+
+
+def making_of(folder: Path, run: Run) -> dict[str, Any]:
+    """Times, machine and command of the result that is there, if it is of this moment."""
+    before: dict[str, Any] = {}
+    with suppress(RunFolderError):
+        before = read_result(folder) or {}
+    same = before.get("steps") == run.step
+    return {name: before[name] for name in ("time", "machine", "command") if same}
 
 
 def sentence(model: LanguageModel, corpus: Corpus) -> tuple[list[str], list[float]]:

@@ -117,7 +117,7 @@ def comparison_curves(
     -------
     Figure
     """
-    groups = list(range(len(runs))) if groups is None else groups
+    groups = list(range(len(runs)) if groups is None else groups)
     figure = Figure(figsize=(8, 5), layout="constrained", dpi=120)
     axes = figure.subplots()
     levels: list[float] = []
@@ -131,19 +131,21 @@ def comparison_curves(
         axes.plot(epochs, training, color=colour, lw=0.7, ls=style, alpha=0.5)
         axes.plot(
             [epochs[k] for k in validated], validation, color=colour, marker="o", lw=1.5, ls=style,
-            label="" if group in named else as_label(name),
+            label=None if group in named else as_label(name, groups.count(group) - 1),
         )  # fmt: skip
         named.add(group)
         levels += [*training, *validation]
     perplexity_axis(axes, levels)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, title="validation (thin: training)")
     return figure
 
 
-def as_label(name: str) -> str:
+def as_label(name: str, more: int) -> str:
     """A name as matplotlib shows it: dollars are no formula, and no name is left out."""
-    return ("./" if name.startswith("_") else "") + name.replace("$", r"\$")
+    shown = ("./" if name.startswith("_") else "") + name.replace("$", r"\$")
+    return f"{shown} and {more} more" if more else shown
 
 
 def epoch_positions(rows: Sequence[Row]) -> list[float]:

@@ -19,7 +19,7 @@ APART = 1.3
 """How many times the perplexity of training that of validation may be."""
 FOLLOWS = 0.5
 """Of the way that the perplexity of training falls, the part that validation has to go with it."""
-STILL = 0.002
+STILL = 0.005
 """Relative change of a perplexity from epoch to epoch that counts as none."""
 
 
@@ -108,8 +108,8 @@ def validation_rises(epochs: Sequence[Epoch]) -> str | None:
             return (
                 f"The validation perplexity rose for two epochs, from {a.validation:.4g} after "
                 f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: the network began "
-                f"to learn its text by heart, so stop earlier (best.npz is that of epoch "
-                f"{best.number}), or drop more."
+                f"to learn its text by heart, against which dropout helps; best.npz is that of "
+                f"epoch {best.number}."
             )
     return None
 

@@ -253,7 +253,7 @@ def read_metrics(path: Path) -> list[Row]:
             header, *lines = csv.reader(text)
         if tuple(header) != Row._fields[: len(header)]:
             raise ValueError("its columns are not those of a run")
-        numbers: list[list[Any]] = [[float(cell) if cell else None for cell in line] for line in lines]
+        numbers: list[list[Any]] = [[float(c) if c else None for c in line] for line in lines]
         missing = [None] * (len(Row._fields) - len(header))
         rows = [[int(epoch), int(step), *rest, *missing] for epoch, step, *rest in numbers]
         if not checkpoint.is_list_of_rows(rows):
