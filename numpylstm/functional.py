@@ -37,7 +37,7 @@ except Exception as error:
 
 Array = NDArray[Any]
 
-SMALL = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
+WORTH_WAKING = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
 EXP = 16  # multiply-adds that an exponential takes
 MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
@@ -45,7 +45,7 @@ OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all
 
 def shares_for(work: int) -> int:
     """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
-    return 1 if work < SMALL else get_num_threads()
+    return 1 if work < WORTH_WAKING else get_num_threads()
 
 
 class Plan(NamedTuple):
@@ -63,9 +63,9 @@ def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads:
     cache, or it is slow. By units, all wait for all at each step, and read Wh once together.
     """
     columns = blocks * H
-    if T * B * columns * (D + H) < SMALL:
+    if T * B * columns * (D + H) < WORTH_WAKING:
         return Plan(alone=True, by_rows=True, shares=1)
-    shares = 1 if T * B * H * columns < SMALL else threads
+    shares = 1 if T * B * H * columns < WORTH_WAKING else threads
     by_rows = H * columns * itemsize <= OWN_CACHE and 2 * shares <= B
     return Plan(alone=False, by_rows=by_rows, shares=shares)
 
@@ -100,7 +100,7 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
 
     x and dy are C-contiguous, W or its transpose is.
     """
-    if dy.size * x.shape[1] < SMALL:
+    if dy.size * x.shape[1] < WORTH_WAKING:
         base, turned = _matrix(W)
         dx, dW, db = np.empty_like(x), np.empty_like(base), np.empty(W.shape[1], W.dtype)
         matmul.gradients_alone(x, base, turned, dy, dx, dW, db)

@@ -57,8 +57,8 @@ class Rows(NamedTuple):
 class Parameter:
     """An array to be learned, with its gradient and the path that names it everywhere.
 
-    To whoever reads `grad`, it is an array. Until then what need not be written is not: zeros,
-    rows of zeros, and the factor of a clip.
+    `grad` reads as an array. It is written out only when somebody reads it: until then zeros, the
+    few rows that an embedding changes, and the factor of a clip are remembered as what they are.
 
     Parameters
     ----------
@@ -227,15 +227,15 @@ class Owner:
 
 
 class Layer(Owner):
-    """What can be copied and pickled, though `f` is a module."""
+    """What can be copied and pickled, though `functions` is a module: textbook or fast path."""
 
-    f: ModuleType
+    functions: ModuleType
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"f": self.f.__name__}
+        return self.__dict__ | {"functions": self.functions.__name__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"f": import_module(state["f"])}
+        self.__dict__ |= state | {"functions": import_module(state["functions"])}
 
 
 class Embedding(Layer):
@@ -263,7 +263,7 @@ class Embedding(Layer):
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
         shape = (vocab_size, embedding_size)
         self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
-        self.f = implementation(impl)
+        self.functions = implementation(impl)
         self.pending: Any = None
 
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
@@ -288,7 +288,7 @@ class Embedding(Layer):
     def forward(self, ids: Array, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); returns (T, B, D)."""
         check_flag("Embedding.forward", "training", training)
-        x, cache = self.f.embedding_forward(ids, self.W.data)
+        x, cache = self.functions.embedding_forward(ids, self.W.data)
         if training:
             self.pending = cache
         return x
@@ -301,9 +301,9 @@ class Embedding(Layer):
         if not self.W.trainable:
             return
         if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
-            self.W.accumulate(Rows(*self.f.embedding_backward_rows(dx, cache)))
+            self.W.accumulate(Rows(*self.functions.embedding_backward_rows(dx, cache)))
         else:
-            self.W.accumulate(self.f.embedding_backward(dx, cache))
+            self.W.accumulate(self.functions.embedding_backward(dx, cache))
 
     def _own(self) -> Iterable[Parameter]:
         return [self.W]
@@ -327,7 +327,7 @@ class Dropout(Layer):
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
         self.p = p
         self.rng = generator(rng)
-        self.f = implementation(impl)
+        self.functions = implementation(impl)
         self.pending: Any = None
 
     def forward(self, x: Array, training: bool = True) -> Array:
@@ -340,14 +340,14 @@ class Dropout(Layer):
             self.pending = "nothing dropped"
             return x
         uniform = self.rng.random(x.shape, dtype=np.float32)
-        mask = self.f.dropout_mask(uniform, self.p, x.dtype)
-        y, self.pending = self.f.dropout_forward(x, mask)
+        mask = self.functions.dropout_mask(uniform, self.p, x.dtype)
+        y, self.pending = self.functions.dropout_forward(x, mask)
         return y
 
     def backward(self, dy: Array) -> Array:
         """The gradient of what was kept."""
         cache = consume(self)
-        return dy if self.p == 0 else self.f.dropout_backward(dy, cache)
+        return dy if self.p == 0 else self.functions.dropout_backward(dy, cache)
 
     def _sizes(self) -> dict[str, Any]:
         return {"p": self.p}
@@ -386,7 +386,7 @@ class Linear(Layer):
             self.W = tied
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         self.tied = tied is not None
-        self.f = implementation(impl)
+        self.functions = implementation(impl)
         self.pending: Any = None
 
     def forward(self, x: Array, training: bool = True) -> Array:
@@ -394,14 +394,14 @@ class Linear(Layer):
         check_flag("Linear.forward", "training", training)
         W = self.W.data.T if self.tied else self.W.data
         check_array("Linear.forward", "x", x, ("T", "B", len(W)), W.dtype, "D is fixed by W")
-        y, cache = self.f.linear_forward(x, W, self.b.data)
+        y, cache = self.functions.linear_forward(x, W, self.b.data)
         if training:
             self.pending = cache
         return y
 
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of W and b; returns dx."""
-        dx, dW, db = self.f.linear_backward(dy, consume(self))
+        dx, dW, db = self.functions.linear_backward(dy, consume(self))
         if self.W.trainable:
             self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
         self.b.accumulate(db)
@@ -459,7 +459,7 @@ class RecurrentStack(Layer):
         rng = generator(rng)
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
-        self.f = implementation(impl)
+        self.functions = implementation(impl)
         self.pending: Any = None
         self.layers: list[tuple[Parameter, ...]] = []
         for layer in range(num_layers):
@@ -523,7 +523,7 @@ class RecurrentStack(Layer):
         if state is None:
             state = self.zero_state(x.shape[1])
         self.check_state(where, "state", state, x.shape[1])
-        forward, _ = self.cell.functions(self.f)
+        forward, _ = self.cell.functions(self.functions)
         arguments = self.cell.arguments(self.options)
         caches, finals = [], []
         for layer, weights in enumerate(self.layers):
@@ -562,7 +562,7 @@ class RecurrentStack(Layer):
             dstate = self.zero_state(batch_size)
         else:
             self.check_state(where, "dstate", dstate, batch_size)
-        _, backward = self.cell.functions(self.f)
+        _, backward = self.cell.functions(self.functions)
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
@@ -691,7 +691,7 @@ class SequenceCrossEntropy(Layer):
             "average_across_timesteps": average_across_timesteps,
             "average_across_batch": average_across_batch,
         }
-        self.f = implementation(impl)
+        self.functions = implementation(impl)
         self.pending: Any = None
 
     def forward(
@@ -710,8 +710,10 @@ class SequenceCrossEntropy(Layer):
         return cache.nll, cache.predicted
 
     def _forward(self, logits: Array, targets: Array, weights: Array | None) -> Any:
-        return self.f.sequence_cross_entropy_forward(logits, targets, weights, **self.averaging)
+        return self.functions.sequence_cross_entropy_forward(
+            logits, targets, weights, **self.averaging
+        )
 
     def backward(self) -> Array:
         """The gradient of the loss with respect to the logits, (T, B, V)."""
-        return self.f.sequence_cross_entropy_backward(consume(self))
+        return self.functions.sequence_cross_entropy_backward(consume(self))

@@ -98,7 +98,7 @@ def generate(
         _, state = model.logits(prompt[:-1, None], state)
     # A model of a user's own may compute its logits in its own way.
     recurrent = model.encoder.recurrent
-    by_kernel = type(model) is LanguageModel and recurrent.f is functional
+    by_kernel = type(model) is LanguageModel and recurrent.functions is functional
     if by_kernel and recurrent.cell.sampler is not None:
         before = rng.bit_generator.state
         try:

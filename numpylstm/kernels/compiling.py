@@ -5,10 +5,10 @@ interpreter's lock, and divide as NumPy does. `inner` is for the functions that 
 they are compiled into each kernel that uses them. `inlined` is for the smallest of these: to
 compile any function by itself takes a twentieth of a second.
 
-`reordering` is for inner functions whose one sum or maximum may be taken in any order, so that it
-vectorises; it names the two flags that allow this, and nothing may assume that NaN does not occur.
-Everywhere else fast-math is off, and it is said so: where Numba is told nothing, a function takes
-the flags of whoever calls it first.
+`reordering` is for inner functions whose one sum or maximum may be taken in any order, which lets
+the compiler use vectors. It sets the two fast-math flags that allow this, and none that assumes
+that there is no NaN. All other functions switch fast-math off explicitly; without that, Numba
+compiles an inner function with the flags of its first caller.
 
 A shared kernel does one of several equal parts of its work. Its last two arguments are `share` and
 `shares`; Python gives the second only, and the parts are done by as many threads (`threads`). To

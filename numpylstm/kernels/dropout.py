@@ -1,7 +1,7 @@
 """Dropout: a mask from random numbers, and an array times a mask."""
 
 from .compiling import inner, kernel
-from .parts import LINE, part
+from .parts import GRAIN, part
 from .simd import widest_vectors
 
 
@@ -27,7 +27,7 @@ def fill_mask(uniform, p, mask, share, shares):
     """Fill a mask of any shape: 1 / (1 - p) where uniform is at least p, else 0."""
     uniform, mask = uniform.reshape(mask.size), mask.reshape(mask.size)
     kept, p = mask.dtype.type(1 / (1 - p)), uniform.dtype.type(p)
-    first, last = part(mask.size, share, shares, LINE)
+    first, last = part(mask.size, share, shares, GRAIN)
     mask_piece(uniform[first:last], p, kept, mask[first:last])
 
 
@@ -35,5 +35,5 @@ def fill_mask(uniform, p, mask, share, shares):
 def multiply(x, mask, y, share, shares):
     """Fill y = x * mask, arrays of one shape."""
     x, mask, y = x.reshape(y.size), mask.reshape(y.size), y.reshape(y.size)
-    first, last = part(y.size, share, shares, LINE)
+    first, last = part(y.size, share, shares, GRAIN)
     multiply_piece(x[first:last], mask[first:last], y[first:last])

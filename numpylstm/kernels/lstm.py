@@ -303,7 +303,10 @@ def cell_backward(r, dh, dc, gates, c_prev, tanh_c, da, j0, j1):
 
 @inner
 def start_backward(t, panels, dhs, da, dh, i0, i1, j0, j1):
-    """What step t is asked for: dh = dhs[t] + da[t+1] @ Wh.T; the ends of time are different."""
+    """Add up the gradient that reaches h of step t: dh = dhs[t] + da[t+1] @ Wh.T.
+
+    At the last step dh already holds dhT, and there is no da[t+1]. At t = -1, h0, there is no dhs.
+    """
     last = t == dhs.shape[0] - 1
     if last or t < 0:
         for i in range(i0, i1):

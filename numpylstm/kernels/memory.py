@@ -11,8 +11,8 @@ import weakref
 
 import numpy as np
 
-LINE = 64  # bytes of a cache line; a vector that straddles two costs twice
-SMALL = 1 << 16  # bytes below which the allocator keeps the memory by itself
+CACHE_LINE = 64  # bytes of a cache line; a vector that straddles two costs twice
+POOLED = 1 << 16  # bytes below which the allocator keeps the memory by itself
 LIMIT = 1 << 30  # bytes kept at most; beyond it all is returned, as sizes have changed
 
 _kept = {}  # bytes -> list of memory blocks
@@ -22,7 +22,7 @@ _bytes_kept = 0
 def empty(shape, dtype):
     """An uninitialised array."""
     nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes < SMALL:
+    if nbytes < POOLED:
         return np.empty(shape, dtype)
     global _bytes_kept
     size = -(-nbytes // 4096) * 4096
@@ -30,12 +30,12 @@ def empty(shape, dtype):
         memory = _kept[size].pop()
         _bytes_kept -= size
     except (KeyError, IndexError):
-        memory = np.empty(size + LINE, np.uint8)
+        memory = np.empty(size + CACHE_LINE, np.uint8)
     # All views of the result refer to `whole` (and not past it, as a memoryview lies between), so
     # it lives as long as any of them.
     whole = np.frombuffer(memory.data, np.uint8)
     weakref.finalize(whole, _keep, size, memory).atexit = False
-    start = -memory.__array_interface__["data"][0] % LINE
+    start = -memory.__array_interface__["data"][0] % CACHE_LINE
     return whole[start : start + nbytes].view(dtype).reshape(shape)
 
 

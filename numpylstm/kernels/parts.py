@@ -2,7 +2,7 @@
 
 from .compiling import inlined
 
-LINE = 16  # elements: threads whose parts are multiples of it do not write to one cache line
+GRAIN = 16  # elements: threads whose parts are multiples of it do not write to one cache line
 
 
 @inlined

@@ -99,9 +99,10 @@ def _widest_vectors(typingctx):
 
 @emits(_widest_vectors)
 def widest_vectors():
-    """Let the loops of the calling function use the whole vector register; no effect on results.
+    """Let the loops of the calling function use the widest vectors; no effect on results.
 
-    For many processors LLVM prefers half of it, out of fear for the clock rate.
+    LLVM uses half of a 512-bit register on many processors, because wide vectors lowered the clock
+    of early ones.
     """
 
 

@@ -37,10 +37,10 @@ def largest(row, peaks):
 
 @inner
 def sum_in_pairs(sums):
-    """The sum of sums (BLOCK,), which is lost.
+    """The sum of an array (BLOCK,), which is overwritten on the way.
 
-    The order is written out, not left to the compiler: it may choose another when it links a
-    kernel anew.
+    The halves are added to each other until one number is left. The order is written out here,
+    since the compiler may choose another in another kernel, and so other bits.
     """
     for half in HALVES:
         for k in range(half):

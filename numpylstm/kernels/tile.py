@@ -21,7 +21,7 @@ from . import x86
 from .simd import BYTE_POINTER, HAS_FMA, INT, REGISTERS, VECTOR_BYTES, Vectors, emits, unpacked
 
 TILE_ROWS = (REGISTERS - 4) // 2  # two vectors of results in each row; four registers stay free
-AHEAD = 16  # rows of B that a tile asks for before it needs them, if it is to fetch its own
+AHEAD = 16  # a tile that prefetches B asks for the row that it needs so many rows later
 
 
 def rows_side_by_side(lanes):

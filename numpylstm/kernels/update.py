@@ -3,7 +3,7 @@
 import numpy as np
 
 from .compiling import inner, kernel
-from .parts import LINE, part
+from .parts import GRAIN, part
 from .simd import widest_vectors
 
 LANES = 64  # sums side by side
@@ -73,7 +73,7 @@ def descend_with_momentum_piece(w, v, g, lr, momentum):
 def descend(w, g, factor, lr, share, shares):
     """Move w (N,) -= lr * (factor * g); factor and lr are rounded to their dtype first."""
     factor, lr = w.dtype.type(factor), w.dtype.type(lr)
-    first, last = part(w.size, share, shares, LINE)
+    first, last = part(w.size, share, shares, GRAIN)
     descend_piece(w[first:last], g[first:last], factor, lr)
 
 
@@ -89,5 +89,5 @@ def descend_rows(W, rows, G, factor, lr):
 def descend_with_momentum(w, v, g, lr, momentum, share, shares):
     """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are rounded to their dtype."""
     lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
-    first, last = part(w.size, share, shares, LINE)
+    first, last = part(w.size, share, shares, GRAIN)
     descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)

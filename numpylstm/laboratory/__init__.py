@@ -1,13 +1,10 @@
 """The laboratory: what proves gradients, shows them, and teaches them.
 
-| To ...                                          | in                              |
-|-------------------------------------------------|---------------------------------|
-| prove a gradient                                | `gradcheck`                     |
-| prove a whole model's                           | `model_check`                   |
-| hear what is wrong with one                     | `doctor`                        |
-| see classic mistakes caught                     | `museum`                        |
-| check numbers worked out by hand                | `tape`                          |
-| see how far gradients reach                     | `diagnostics`                   |
-| test memory, against an exact floor             | `tasks`                         |
-| judge the answers of the workbook               | `grading`                       |
+- `gradcheck` proves a gradient, and `model_check` those of a whole model.
+- `doctor` says in words what is wrong with one.
+- `museum` shows classic mistakes, each of them caught.
+- `tape` holds every number of one small LSTM, to check your own by.
+- `diagnostics` shows how far gradients reach, and why.
+- `tasks` ask what a network can remember, and know the exact answer.
+- `grading` judges the answers of the workbook.
 """

@@ -10,7 +10,7 @@ from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
 from numpylstm.laboratory.doctor.lines import wrong_line
 from numpylstm.laboratory.doctor.names import Array, Point
-from numpylstm.laboratory.doctor.reasoning import Case, Finding, explain
+from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.sweep import StepSweep, sweep_steps
 from numpylstm.laboratory.doctor.weak import weak_points
 
@@ -130,7 +130,7 @@ def examine(
     kinks = [k for k in (_kink(of_arrays, arrays, gradients, slopes, path) for path in wrong) if k]
     findings = [finding for _, finding in kinks]
     wrong = [path for path in wrong if path not in {path for path, _ in kinks}]
-    case = Case(f, function, point, gates, gradients, slopes, wrong, generator)
+    case = Examination(f, function, point, gates, gradients, slopes, wrong, generator)
     if wrong:
         findings.insert(0, wrong_line(case) or explain(case))
     made = []

@@ -17,7 +17,7 @@ STEP = 1e-5
 TOLERANCE = 1e-5
 """Relative error above which a directional derivative is wrong; a right one is below 1e-7."""
 
-SMALL = 1e-3
+FAINT = 1e-3
 SHUT = -40.0  # sigmoid(-40) is 4e-18
 
 
@@ -105,7 +105,7 @@ def _none_from_next_window(name: str) -> Callable[[Point, str], Point | None]:
 def _small_upstream(point: Point, gates: str) -> Point | None:
     if not any(last(path) == "dhs" for path in point):  # another loss may stand above
         return None
-    return _where(point, {"dhs", "dhT", "dcT"}, lambda array: SMALL * array)
+    return _where(point, {"dhs", "dhT", "dcT"}, lambda array: FAINT * array)
 
 
 def _small_cells(point: Point, gates: str) -> Point | None:
@@ -113,11 +113,11 @@ def _small_cells(point: Point, gates: str) -> Point | None:
     gated = [cell for cell in cells(point, gates) if cell.gates]
     if one_step is None or not gated:
         return None
-    small = _where(one_step, {"c0"}, lambda array: SMALL * array) or one_step
+    small = _where(one_step, {"c0"}, lambda array: FAINT * array) or one_step
     for cell in gated:
         for path in map(cell.path, ("Wx", "Wh", "b")):
             weights = small[path].copy()
-            weights[..., cell.columns("g")] *= SMALL
+            weights[..., cell.columns("g")] *= FAINT
             small = small | {path: weights}
     return small
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.names import Array, Point, enumeration, last
-from numpylstm.laboratory.doctor.reasoning import Case, Finding
+from numpylstm.laboratory.doctor.reasoning import Examination, Finding
 from numpylstm.laboratory.doctor.variants import (
     SIZES,
     Line,
@@ -215,7 +215,7 @@ def _shifted(layer: Layer) -> Iterator[Mistake]:
 # --- which layer the function is -----------------------------------------------------------------
 
 
-def _fitting(case: Case) -> Iterator[tuple[Layer, dict[str, str | None]]]:
+def _fitting(case: Examination) -> Iterator[tuple[Layer, dict[str, str | None]]]:
     """The layers whose linear loss has the value of f, and the path of each of their arrays."""
     value = float(case.f(dict(case.point)))
     for layer in layers():
@@ -264,7 +264,7 @@ def _given(layer: Layer, roles: Mapping[str, str | None], point: Point) -> Point
 # --- the search ----------------------------------------------------------------------------------
 
 
-def wrong_line(case: Case) -> Finding | None:
+def wrong_line(case: Examination) -> Finding | None:
     """The line whose mistake gives the numbers that were given; None where no layer fits."""
     for layer, roles in _fitting(case):
         points = [(case.point, case.gradients)]
@@ -300,7 +300,9 @@ def recognised(text: Text, arguments: Sequence[Any], claimed: Sequence[Array]) -
     return _finding(found) if found else None
 
 
-def _one_step(case: Case, roles: Mapping[str, str | None]) -> tuple[Point, Mapping[str, Array]]:
+def _one_step(
+    case: Examination, roles: Mapping[str, str | None]
+) -> tuple[Point, Mapping[str, Array]]:
     """The first step alone, and what the backward pass says of it; the whole where it refuses."""
     timed = [path for name, path in roles.items() if name in ("x", "dhs") and path is not None]
     point = case.point | {path: case.point[path][:1] for path in timed}

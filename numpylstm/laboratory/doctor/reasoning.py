@@ -40,7 +40,7 @@ class Finding:
 
 
 @dataclass
-class Case:
+class Examination:
     """All that is known of one examination. Experiments are made when a rule first asks."""
 
     f: Callable[[Point], Any]
@@ -111,7 +111,7 @@ class Case:
         return tuple(lines)
 
 
-def shared_gradient(case: Case) -> Finding | None:
+def shared_gradient(case: Examination) -> Finding | None:
     """Two arrays receive the same numbers though their slopes differ."""
     for k, one in enumerate(case.wrong_paths):
         a = np.asarray(case.gradients[one])
@@ -130,7 +130,7 @@ def shared_gradient(case: Case) -> Finding | None:
     return None
 
 
-def constant_factors(case: Case) -> dict[str, float]:
+def constant_factors(case: Examination) -> dict[str, float]:
     """Gradient / slope of the wrong arrays in which it is one number."""
     factors = {}
     for path in case.wrong_paths:
@@ -156,7 +156,7 @@ def named_factor(factor: float, known: Mapping[str, int]) -> str:
     return f"{factor:.6g}"
 
 
-def factor(case: Case) -> Finding | None:
+def factor(case: Examination) -> Finding | None:
     """The direction is right and the length is not."""
     factors = constant_factors(case)
     if not factors:
@@ -211,7 +211,7 @@ def factor(case: Case) -> Finding | None:
     )
 
 
-def loss_weights(case: Case) -> Finding | None:
+def loss_weights(case: Examination) -> Finding | None:
     """Right as soon as all weights are one."""
     if case.right("weights one"):
         return Finding(
@@ -223,7 +223,7 @@ def loss_weights(case: Case) -> Finding | None:
     return None
 
 
-def mask(case: Case) -> Finding | None:
+def mask(case: Examination) -> Finding | None:
     """Right as soon as nothing is dropped."""
     if case.right("mask one"):
         return Finding(
@@ -234,7 +234,7 @@ def mask(case: Case) -> Finding | None:
     return None
 
 
-def repeated_ids(case: Case) -> Finding | None:
+def repeated_ids(case: Examination) -> Finding | None:
     """One table is wrong, and only where a row is used twice."""
     if len(case.wrong_paths) == 1 and case.right("ids distinct") and case.wrong_in("ids equal"):
         return Finding(
@@ -246,7 +246,7 @@ def repeated_ids(case: Case) -> Finding | None:
     return None
 
 
-def bias_sum(case: Case) -> Finding | None:
+def bias_sum(case: Examination) -> Finding | None:
     """Only biases are wrong."""
     if any(last(path) != "b" for path in case.wrong_paths):
         return None
@@ -261,7 +261,7 @@ def bias_sum(case: Case) -> Finding | None:
     return None
 
 
-def transpose(case: Case) -> Finding | None:
+def transpose(case: Examination) -> Finding | None:
     """Right as soon as Wh equals its transpose."""
     if case.right("Wh symmetric"):
         return Finding(
@@ -272,7 +272,7 @@ def transpose(case: Case) -> Finding | None:
     return None
 
 
-def input_gradient(case: Case) -> Finding | None:
+def input_gradient(case: Examination) -> Finding | None:
     """A cell's own gradients are right, and what is below it is not."""
     if not case.right("one step"):
         return None
@@ -291,7 +291,7 @@ def input_gradient(case: Case) -> Finding | None:
     return None
 
 
-def clipped(case: Case) -> Finding | None:
+def clipped(case: Examination) -> Finding | None:
     """Right as soon as what arrives is small: the backward pass is not linear in it."""
     if case.right("small upstream"):
         return Finding(
@@ -303,7 +303,7 @@ def clipped(case: Case) -> Finding | None:
     return None
 
 
-def next_window(case: Case) -> Finding | None:
+def next_window(case: Examination) -> Finding | None:
     """Right as soon as the next window asks for nothing of h, or of c."""
     for name in ("dhT", "dcT"):
         if case.right(f"{name} zero"):
@@ -315,7 +315,7 @@ def next_window(case: Case) -> Finding | None:
     return None
 
 
-def lost_path(case: Case) -> Finding | None:
+def lost_path(case: Examination) -> Finding | None:
     """Right where one of the two ways back in time carries nothing."""
     if not case.right("one step"):
         return None
@@ -347,7 +347,7 @@ def lost_path(case: Case) -> Finding | None:
     return None
 
 
-def between_steps(case: Case) -> Finding | None:
+def between_steps(case: Examination) -> Finding | None:
     """Right with one step; no single path explains it."""
     if not case.right("one step"):
         return None
@@ -359,7 +359,7 @@ def between_steps(case: Case) -> Finding | None:
     )
 
 
-def gate(case: Case) -> Finding | None:
+def gate(case: Examination) -> Finding | None:
     """Within one step, some gates are right and others are not."""
     wrong = case.wrong_in("one step")
     wrong = case.wrong if wrong is None else wrong
@@ -390,7 +390,7 @@ def gate(case: Case) -> Finding | None:
     return None
 
 
-def previous_state(case: Case) -> Finding | None:
+def previous_state(case: Examination) -> Finding | None:
     """Only Wh is wrong, and not even zero where h_prev is."""
     if any(last(path) != "Wh" for path in case.wrong_paths):
         return None
@@ -407,7 +407,7 @@ def previous_state(case: Case) -> Finding | None:
     return None
 
 
-def missing_tanh(case: Case) -> Finding | None:
+def missing_tanh(case: Examination) -> Finding | None:
     """Right where tanh(c) is c."""
     if case.right("small cells"):
         return Finding(
@@ -419,7 +419,7 @@ def missing_tanh(case: Case) -> Finding | None:
     return None
 
 
-def batch(case: Case) -> Finding | None:
+def batch(case: Examination) -> Finding | None:
     """Right for one sequence."""
     if case.right("one sequence"):
         return Finding(
@@ -431,14 +431,14 @@ def batch(case: Case) -> Finding | None:
     return None
 
 
-RULES: tuple[Callable[[Case], Finding | None], ...] = (
+RULES: tuple[Callable[[Examination], Finding | None], ...] = (
     shared_gradient, factor, loss_weights, mask, repeated_ids, bias_sum, clipped, transpose,
     next_window, input_gradient, lost_path, between_steps, previous_state, gate, missing_tanh,
     batch,
 )  # fmt: skip
 
 
-def explain(case: Case) -> Finding:
+def explain(case: Examination) -> Finding:
     """The first rule that fits; or an honest word that none does."""
     for rule in RULES:
         finding = rule(case)
