@@ -43,7 +43,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     The copy has its own arrays and its own generator, in the same position: the model is left as it
     is, and copies of either dtype draw the same masks.
     """
-    functions = model.criterion.f  # the module, fast or reference, which copies share
+    functions = model.criterion.functions  # the module, fast or reference, which copies share
     twin = copy.deepcopy(model, {id(functions): functions})
     encoder, recurrent = twin.encoder, twin.encoder.recurrent
     recurrent.dtype = np.dtype(dtype)

@@ -75,7 +75,7 @@ def cell_activations(
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])
-    forward, _ = cell.functions(recurrent.f)
+    forward, _ = cell.functions(recurrent.functions)
     names = [unit.name for unit in cell.units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
     layers = []
