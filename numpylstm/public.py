@@ -10,6 +10,7 @@ from numpylstm.evaluation import (
     TutorialResult,
     evaluate,
     evaluate_classifier,
+    surprise,
     true_and_predicted,
     tutorial_protocol,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "save",
     "save_model",
     "set_num_threads",
+    "surprise",
     "tape",
     "tasks",
     "train",

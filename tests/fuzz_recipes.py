@@ -977,15 +977,18 @@ def _(rng):
     )
 
 
-@recipe("evaluation.true_and_predicted")
-def _(rng):
-    tested, slow = model_twins(rng)
+for name in ("true_and_predicted", "surprise"):
 
-    def with_model(model):
-        return lambda **given: nl.true_and_predicted(model, **given)
+    @recipe(f"evaluation.{name}")
+    def _(rng, name=name):
+        tested, slow = model_twins(rng)
 
-    arguments = {"ids": text(rng, tested.vocab_size), "length": 5, "start": 7}
-    return Call(with_model(tested), arguments, with_model(slow), names=("x",))
+        def with_model(model):
+            return lambda **given: getattr(evaluation, name)(model, **given)
+
+        arguments = {"ids": text(rng, tested.vocab_size), "length": 5, "start": 7}
+        return Call(with_model(tested), arguments, with_model(slow), names=("x",),
+                    dtype=tested.config.dtype)  # fmt: skip
 
 
 @recipe("sampling.generate")
