@@ -38,7 +38,7 @@ from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.sampling import generate
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
-from numpylstm.training.loop import Run, new_run, train
+from numpylstm.training.loop import Row, Run, Step, new_run, train
 
 __all__ = [
     "LSTM",
@@ -57,9 +57,11 @@ __all__ = [
     "Linear",
     "Parameter",
     "RNNState",
+    "Row",
     "Run",
     "SequenceClassifier",
     "SequenceCrossEntropy",
+    "Step",
     "TrainConfig",
     "TutorialResult",
     "Vocabulary",

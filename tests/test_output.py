@@ -122,8 +122,8 @@ def test_the_log_is_what_a_terminal_ends_up_with(tmp_path):
     stream, path = Remembered(), tmp_path / "log.txt"
     path.write_text("before\n")
     log = Log(stream, path, "head")
-    pieces = ["one", "\n", "\r 10 %", "\r 20 %", "\r      \r", "a line\n", "\r 30 %", "\x1b[1mtwo\n",
-              "\n", "\x1b[2K\rthree  \nfour\nleft over"]  # fmt: skip
+    pieces = ["one", "\n", "\r 10 %", "\r 20 %", "\r      \r", "a line\n", "\r 30 %",
+              "\x1b[1mtwo\n", "\n", "\x1b[2K\rthree  \nfour\nleft over"]  # fmt: skip
     for piece in pieces:
         assert log.write(piece) == len(piece)
     log.close()
