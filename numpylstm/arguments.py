@@ -4,8 +4,12 @@ A function here has the name and the arguments of the one that it serves, raises
 the first argument that does not fit, and compares every size with every other, those in a cache
 too: a cache is a plain tuple, and anybody can make one. `functional` calls them itself; for
 `reference`, which looks at nothing, `checked_reference` does.
+
+A layer keeps its caches to itself. So its backward pass looks at the gradients that arrive and not
+at the cache again: it calls what `unchecked` gives it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,23 +40,31 @@ Array = NDArray[Any]
 ACTIVATIONS = CELLS["rnn"].options["activation"].choices or ()
 
 
+def unchecked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function without its look at the arguments, for some that are known to fit."""
+    bare: Callable[..., Any] = getattr(function, "unchecked", function)
+    return bare
+
+
 def embedding_forward(ids: Array, W: Array) -> NDArray[np.int64]:
     """Return the ids as int64."""
     check_arrays("embedding_forward", ("W V D",), W)
     return check_ids("embedding_forward", "ids", ids, W.shape[0])
 
 
-def embedding_backward(dx: Array, cache: EmbeddingCache) -> NDArray[np.int64]:
-    """Return the ids as int64."""
+def embedding_backward(dx: Array, cache: EmbeddingCache) -> tuple[Array, EmbeddingCache]:
+    """Return the cache with its ids as int64."""
     return _embedding_backward("embedding_backward", dx, cache)
 
 
-def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> NDArray[np.int64]:
-    """Return the ids as int64."""
+def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, EmbeddingCache]:
+    """Return the cache with its ids as int64."""
     return _embedding_backward("embedding_backward_rows", dx, cache)
 
 
-def _embedding_backward(where: str, dx: Array, cache: EmbeddingCache) -> NDArray[np.int64]:
+def _embedding_backward(
+    where: str, dx: Array, cache: EmbeddingCache
+) -> tuple[Array, EmbeddingCache]:
     _check_cache(where, cache, EmbeddingCache)
     if not (isinstance(cache.shape, tuple) and len(cache.shape) == 2):
         raise TypeError(f"{where}: cache.shape must be the (V, D) of a table, got {cache.shape!r}")
@@ -62,7 +74,7 @@ def _embedding_backward(where: str, dx: Array, cache: EmbeddingCache) -> NDArray
         check_whole(where, "cache.shape[1]", D)
     ids = check_ids(where, "cache.ids", cache.ids, V)
     check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
-    return ids
+    return dx, EmbeddingCache(ids, (V, D))
 
 
 def rnn_forward(
@@ -167,8 +179,8 @@ def sequence_cross_entropy_forward(
 
 def sequence_cross_entropy_backward(
     cache: CrossEntropyCache, dloss: float = 1.0
-) -> NDArray[np.int64]:
-    """Return the targets as int64."""
+) -> tuple[CrossEntropyCache, float]:
+    """Return the cache with its targets as int64."""
     where = "sequence_cross_entropy_backward"
     _check_cache(where, cache, CrossEntropyCache)
     logits, log_z, targets, coefficients, _, _ = cache
@@ -178,7 +190,8 @@ def sequence_cross_entropy_backward(
         logits, log_z, coefficients,
     )  # fmt: skip
     check_number(where, "dloss", dloss)
-    return check_ids(where, "cache.targets", targets, logits.shape[2], log_z.shape)
+    targets = check_ids(where, "cache.targets", targets, logits.shape[2], log_z.shape)
+    return cache._replace(targets=targets), dloss
 
 
 def _check_cache(where: str, cache: Any, kind: type) -> None:

@@ -19,4 +19,5 @@ def __getattr__(name: str) -> Callable[..., Any]:
             check(*given, **options)
         return compute(*given, **options)
 
+    function.unchecked = compute  # type: ignore[attr-defined]
     return function

@@ -11,6 +11,8 @@ transposed (a table of embeddings used as decoder: ``W = table.T``). No argument
 results do not depend on the number of threads, to the last bit.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +43,19 @@ WORTH_WAKING = 1_000_000  # multiply-adds below which waking other threads costs
 EXP = 16  # multiply-adds that an exponential takes
 MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the function of that name in `arguments` look at, or exchange, the arguments first."""
+    check = getattr(arguments, function.__name__)
+
+    @functools.wraps(function)
+    def looked_at(*given: Any, **options: Any) -> Any:
+        fitted = check(*given, **options)
+        return function(*given, **options) if fitted is None else function(*fitted)
+
+    looked_at.unchecked = function  # type: ignore[attr-defined]
+    return looked_at
 
 
 def shares_for(work: int) -> int:
@@ -135,6 +150,7 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     return x, EmbeddingCache(ids, W.shape)
 
 
+@checked
 @or_else(reference.embedding_backward)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table: `reference.embedding_backward`.
@@ -148,10 +164,10 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     -------
     dW : (V, D)
     """
-    ids = arguments.embedding_backward(dx, cache)
-    return _scattered(dx, ids, cache.shape[0])
+    return _scattered(dx, cache.ids, cache.shape[0])
 
 
+@checked
 @or_else(reference.embedding_backward_rows)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """The same gradient without its zeros: `reference.embedding_backward_rows`.
@@ -161,8 +177,7 @@ def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Ar
     rows : (n,)
     drows : (n, D)
     """
-    ids = arguments.embedding_backward_rows(dx, cache)
-    rows, place = np.unique(ids, return_inverse=True)
+    rows, place = np.unique(cache.ids, return_inverse=True)
     return rows, _scattered(dx, place, len(rows))
 
 
@@ -210,6 +225,7 @@ def rnn_forward(
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
+@checked
 @or_else(reference.rnn_backward)
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
@@ -226,7 +242,6 @@ def rnn_backward(
     -------
     dx, dh0, dWx, dWh, db
     """
-    arguments.rnn_backward(dhs, dhT, cache)
     x, h_prev, h, Wx, Wh, activation = cache
     T, B, H = h.shape
     dh = np.array(dhT, order="C")
@@ -291,6 +306,7 @@ def lstm_forward(
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
+@checked
 @or_else(reference.lstm_backward)
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
@@ -307,7 +323,6 @@ def lstm_backward(
     -------
     dx, dh0, dc0, dWx, dWh, db
     """
-    arguments.lstm_backward(dhs, dhT, dcT, cache)
     x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = cache
     T, B, H = tanh_c.shape
     D = x.shape[2]
@@ -361,6 +376,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
+@checked
 @or_else(reference.linear_backward)
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer: `reference.linear_backward`.
@@ -375,7 +391,6 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     dx, dW, db
         dW lies in memory as W does.
     """
-    arguments.linear_backward(dy, cache)
     x, W = cache
     rows, drows = contiguous(x).reshape(-1, x.shape[-1]), contiguous(dy).reshape(-1, dy.shape[-1])
     dx, dW, db = _gradients(drows, rows, W)
@@ -424,6 +439,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     return _times(x, mask), DropoutCache(mask)
 
 
+@checked
 @or_else(reference.dropout_backward)
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient: `reference.dropout_backward`.
@@ -432,7 +448,6 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     -------
     dx : the shape of x
     """
-    arguments.dropout_backward(dy, cache)
     return _times(dy, cache.mask)
 
 
@@ -491,6 +506,7 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
+@checked
 @or_else(reference.sequence_cross_entropy_backward)
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """The gradient of the loss: `reference.sequence_cross_entropy_backward`.
@@ -505,8 +521,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     -------
     dlogits : (T, B, V)
     """
-    targets = arguments.sequence_cross_entropy_backward(cache, dloss)
-    logits, log_z, _, coefficients, _, _ = cache
+    logits, log_z, targets, coefficients, _, _ = cache
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
         contiguous(logits), targets, contiguous(log_z),

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import checked_reference, functional
+from numpylstm.arguments import unchecked
 from numpylstm.cells import CELLS
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
@@ -111,6 +112,10 @@ class Parameter:
         else:
             check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
             gradient = functional.contiguous(gradient)
+        self.add(gradient)
+
+    def add(self, gradient: Array | Rows) -> None:
+        """Do what `accumulate` does with a gradient that is known to fit, its rows in order."""
         if self._gradient is None:
             self._gradient = gradient
         elif isinstance(gradient, Rows):
@@ -152,7 +157,8 @@ class Parameter:
             rows, values = gradient
             shape = (len(rows), *data.shape[1:])
             check_array(self.name, "grad", values, shape, data.dtype, because)
-            check_ids(self.name, "rows of grad", rows[-1:], len(data))  # the largest
+            if rows[-1] >= len(data):  # the largest
+                check_ids(self.name, "rows of grad", rows, len(data), because=because)
         return gradient, self._factor
 
     def zero_grad(self) -> None:
@@ -301,9 +307,9 @@ class Embedding(Layer):
         if not self.W.trainable:
             return
         if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
-            self.W.accumulate(Rows(*self.functions.embedding_backward_rows(dx, cache)))
+            self.W.add(Rows(*unchecked(self.functions.embedding_backward_rows)(dx, cache)))
         else:
-            self.W.accumulate(self.functions.embedding_backward(dx, cache))
+            self.W.accumulate(unchecked(self.functions.embedding_backward)(dx, cache))
 
     def _own(self) -> Iterable[Parameter]:
         return [self.W]
@@ -347,7 +353,10 @@ class Dropout(Layer):
     def backward(self, dy: Array) -> Array:
         """The gradient of what was kept."""
         cache = consume(self)
-        return dy if self.p == 0 else self.functions.dropout_backward(dy, cache)
+        if self.p == 0:
+            return dy
+        check_array("Dropout.backward", "dy", dy, cache.mask.shape, cache.mask.dtype, "that of y")
+        return unchecked(self.functions.dropout_backward)(dy, cache)
 
     def _sizes(self) -> dict[str, Any]:
         return {"p": self.p}
@@ -401,7 +410,10 @@ class Linear(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of W and b; returns dx."""
-        dx, dW, db = self.functions.linear_backward(dy, consume(self))
+        cache = consume(self)
+        shape = (*cache.x.shape[:-1], self.b.data.size)
+        check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
+        dx, dW, db = unchecked(self.functions.linear_backward)(dy, cache)
         if self.W.trainable:
             self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
         self.b.accumulate(db)
@@ -554,15 +566,15 @@ class RecurrentStack(Layer):
         dstate : LSTMState or RNNState
             The gradient of the state before the window.
         """
-        where, shape = f"{self.cell.title}.backward", ("T", "B", self.hidden_size)
+        where, caches = f"{self.cell.title}.backward", consume(self)
+        T, batch_size, _ = caches[-1].x.shape
+        shape = (T, batch_size, self.hidden_size)
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
-        caches = consume(self)
-        batch_size = dhs.shape[1]
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:
             self.check_state(where, "dstate", dstate, batch_size)
-        _, backward = self.cell.functions(self.functions)
+        backward = unchecked(self.cell.functions(self.functions)[1])
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
@@ -716,4 +728,4 @@ class SequenceCrossEntropy(Layer):
 
     def backward(self) -> Array:
         """The gradient of the loss with respect to the logits, (T, B, V)."""
-        return self.functions.sequence_cross_entropy_backward(consume(self))
+        return unchecked(self.functions.sequence_cross_entropy_backward)(consume(self))

@@ -62,6 +62,8 @@ class Stopwatch:
                 self._inside[-1] += elapsed
                 self._running.pop()
 
+        if hasattr(function, "unchecked"):  # layers call this one
+            watched.unchecked = self.watch(function.unchecked, name)  # type: ignore[attr-defined]
         return watched
 
 

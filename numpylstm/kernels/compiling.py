@@ -55,17 +55,17 @@ def kernel(function=None, *, shared=False, calls=()):
         return functools.partial(kernel, shared=shared, calls=calls)
     compiled = _kept(function)
 
-    def run(*arguments):
-        if not shared:
-            return compiled(*arguments)
-        *arguments, shares = arguments
+    def in_shares(*arguments):
+        shares = arguments[-1]
         if shares == 1:
-            return compiled(*arguments, 0, 1)
-        return threads.share_out(lambda share: compiled(*arguments, share, shares), shares)
+            return compiled(*arguments[:-1], 0, 1)
+        return threads.share_out(lambda share: compiled(*arguments[:-1], share, shares), shares)
+
+    run = in_shares if shared else compiled
 
     @functools.wraps(function)
     def compiled_or_unusable(*arguments):
-        if fallback.given_up():
+        if fallback.given_up:
             raise fallback.Unusable
         try:
             for call in calls:

@@ -23,19 +23,15 @@ class Missing:
         raise Unusable
 
 
-_given_up = False
-
-
-def given_up():
-    """Whether a kernel has failed."""
-    return _given_up
+given_up = False
+"""Whether a kernel has failed."""
 
 
 def give_up(error):
     """From now on there are no kernels; `error` says why."""
-    global _given_up
-    if not _given_up:
-        _given_up = True
+    global given_up
+    if not given_up:
+        given_up = True
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         warnings.warn(
             f"the compiled kernels do not work here ({reason:.200}), so plain NumPy computes the "
