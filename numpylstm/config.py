@@ -31,6 +31,7 @@ def option(
     help: str,
     *,
     choices: Collection[str] | None = None,
+    several: bool = False,
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
@@ -43,6 +44,7 @@ def option(
         "group": group,
         "help": help,
         "choices": choices,
+        "several": several,
         "bounds": {words: bound for words, bound in bounds.items() if bound is not None},
     }
     return field(default=default, metadata=metadata)
@@ -50,6 +52,12 @@ def option(
 
 DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
 LARGEST_OPTION = 1_000
+
+NOT_OF_THE_RUN = frozenset(
+    {"epochs", "steps", "patience", "test_streams", "data", "train", "valid", "test"}
+)
+"""Settings that may change when a run goes on: how long it is, how its end is measured, and where
+its text lies."""
 
 OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {"sgd": ("momentum",)}
 """The settings that an optimiser has to itself."""
@@ -98,6 +106,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for setting in settings_of(type(self)):
             value = plain(getattr(self, setting.name))
+            if setting.metadata["several"] and isinstance(value, list | tuple):
+                value = value[0] if len(value) == 1 else tuple(value)
             check_value(setting, value)
             object.__setattr__(self, setting.name, value)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
@@ -208,14 +218,26 @@ class TrainConfig(ModelConfig):
         None, str, DATA, "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
         "ptb.test.txt, or simple-examples.tgz, which is read in place",
     )  # fmt: skip
-    train: str | None = option(None, str, DATA, "your own text, UTF-8")
-    valid: str | None = option(None, str, DATA, "validation text; split from --train if absent")
-    test: str | None = option(None, str, DATA, "test text; split from --train if absent")
+    train: str | tuple[str, ...] | None = option(
+        None, str, DATA, "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
+        "files, or - for standard input; several are read one after the other", several=True,
+    )  # fmt: skip
+    valid: str | tuple[str, ...] | None = option(
+        None, str, DATA, "validation text; split from --train if absent", several=True
+    )
+    test: str | tuple[str, ...] | None = option(
+        None, str, DATA, "test text; split from --train if absent", several=True
+    )
     level: str = option("word", str, DATA, "what a token is", choices=("word", "char"))
     max_vocab: int | None = option(
-        None, int, DATA, "keep this many tokens, <unk> included; rarer ones become <unk>",
+        None, int, DATA, "keep this many tokens, <unk> included; rarer ones become <unk> "
+        "(that of the demo preset is for its own text only)",
         at_least=2,
     )  # fmt: skip
+
+    max_eval: int | None = option(
+        None, int, DATA, "validate and test on the first N tokens of those texts only", at_least=2
+    )
 
     batch_size: int = option(20, int, OPTIMISATION, "streams read side by side, B", at_least=1)
     num_steps: int = option(
@@ -241,9 +263,17 @@ class TrainConfig(ModelConfig):
     )
     momentum: float = option(0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1)
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
+    patience: int | None = option(
+        None, int, OPTIMISATION, "stop after N epochs in which the validation did not improve",
+        at_least=1,
+    )  # fmt: skip
 
     seed: int = option(0, int, RUN, "of the initial values and the dropout masks", at_least=0)
     log_every: int = option(100, int, RUN, "updates between two rows of metrics.csv", at_least=1)
+    test_streams: int = option(
+        1, int, RUN, "streams in which the test text is scored at the end: 20 are several times as "
+        "fast, and leave out 20 tokens or some more", at_least=1,
+    )  # fmt: skip
     log_gradients: bool = option(
         False, bool, RUN, "write gradients.csv and gradients.png: how far back the gradient of one "
         "fixed window reaches, at the start and at each row of metrics.csv; changes no number",
@@ -277,6 +307,10 @@ def check_value(setting: Field, value: Any) -> None:
     kind, choices = setting.metadata["kind"], setting.metadata["choices"]
     if value is None and setting.default is None:
         return  # not given
+    if setting.metadata["several"] and isinstance(value, tuple) and value:
+        for one in value:
+            check_value(setting, one if isinstance(one, str) else (one,))
+        return
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(name, f"must be of type {kind.__name__}, got {shortened(value)}")
@@ -316,8 +350,15 @@ DEMO = SMALL | {
     "constant_epochs": 5, "log_every": 25,
 }  # fmt: skip
 
+CHAR = {
+    "level": "char", "hidden_size": 128, "num_layers": 2, "batch_size": 20, "num_steps": 50,
+    "epochs": 10, "dropout": 0.2, "init_scale": 0.1, "lr": 0.5, "decay": 0.7, "constant_epochs": 6,
+    "clip": 5.0,
+}  # fmt: skip
+
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": DEMO,
+    "char": CHAR,
     "tutorial": TUTORIAL,
     "small": SMALL,
     "medium": MEDIUM,
@@ -325,7 +366,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Settings by name. `small`, `medium` and `large` are Table 1 of Zaremba et al. (2014); `tutorial`
 is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `demo` is for the embedded
-corpus."""
+corpus, `char` for characters: its window, rate and clip come from a search that the page "Train on
+characters" records."""
 
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:
@@ -333,6 +375,8 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
     if name not in PRESETS:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
     settings = PRESETS[name] | changes
+    if {"data", "train"} & changes.keys() and "max_vocab" not in changes:
+        settings.pop("max_vocab", None)  # a preset's is for the embedded corpus
     named = {option for cell in CELLS.values() for option in cell.options} & settings.keys()
     options = settings.pop("options", {}) | {option: settings.pop(option) for option in named}
     if unknown := settings.keys() - {setting.name for setting in fields(TrainConfig)}:

@@ -8,6 +8,7 @@ token but the first, too, so their perplexities and a network's compare directly
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ from numpylstm.data import batches
 from numpylstm.models import LanguageModel, SequenceClassifier
 
 Ids = NDArray[Any]
+
+Watch = Callable[[int, int], object]
+"""Is told how much is done, of how much."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,11 @@ class Evaluation:
         """``exp(loss)``; infinite where that overflows."""
         return safe_exp(self.loss)
 
+    @property
+    def bits(self) -> float:
+        """``loss / ln 2``: bits per token, which at character level are bits per character."""
+        return self.loss / math.log(2)
+
 
 def safe_exp(nats: float) -> float:
     """exp, and infinity instead of an OverflowError."""
@@ -61,7 +70,12 @@ def safe_exp(nats: float) -> float:
 
 @np.errstate(over="ignore", invalid="ignore")  # what explodes shows in the loss
 def evaluate(
-    model: LanguageModel, ids: Ids, batch_size: int = 1, num_steps: int = 35
+    model: LanguageModel,
+    ids: Ids,
+    batch_size: int = 1,
+    num_steps: int = 35,
+    *,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Score a text.
 
@@ -72,6 +86,9 @@ def evaluate(
         The text as one stream; it is cut into `batch_size` streams of equal length.
     batch_size, num_steps : int
         B and T of the windows; the last window may be shorter.
+    watch : callable, optional
+        Is told after each window how many tokens are scored, and how many will be. What it raises
+        ends the scoring.
 
     Returns
     -------
@@ -105,6 +122,8 @@ def evaluate(
         correct += int((predicted == y).sum())
         if not math.isfinite(nll_sum):
             break  # the model has exploded, and so would its state in the next window
+        if watch is not None:
+            watch(tokens, len(ids) - len(ids) % batch_size - batch_size)
     return Evaluation(
         loss=nll_sum / tokens,
         accuracy=correct / tokens,

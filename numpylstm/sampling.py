@@ -1,6 +1,6 @@
 """Text from a language model, one token at a time (one-to-many)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ except Exception as error:
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
-AT_ONCE = 64  # tokens that one call of a kernel draws: it cannot be interrupted
+AT_ONCE = 64  # tokens that one call of a kernel draws at most: it cannot be interrupted
+WEIGHTS_AT_ONCE = 20_000_000  # and this many numbers are read for them: some 10 ms
 
 
 def generate(
@@ -51,10 +52,10 @@ def generate(
     length : int
         How many tokens to draw.
     temperature : float
-        The logits are divided by it: below 1 the probable becomes more probable, above 1 less.
-        Always taking the most probable token is ``top_k=1``.
+        The logits are divided by it: below 1 the probable becomes more probable, above 1 less. At
+        0 the most probable token is taken at every step, as with ``top_k=1``.
     top_k : int, optional
-        Draw from the `top_k` most probable tokens only.
+        Draw from the `top_k` most probable tokens only; more than there are means all.
     banned : sequence of ids
         Tokens that are never drawn, such as that of ``<unk>``.
     rng : Generator or int, optional
@@ -67,9 +68,26 @@ def generate(
     Raises
     ------
     ValueError
-        If the prompt is empty or holds an id out of range, the temperature is not positive, top_k
-        is out of range or nothing is left to draw from.
+        If the prompt is empty or holds an id out of range, the temperature is negative, top_k is
+        not positive or nothing is left to draw from.
     """
+    drawn = stream(
+        model, prompt, length, temperature=temperature, top_k=top_k, banned=banned, rng=rng
+    )
+    return np.fromiter(drawn, np.int64, int(length))
+
+
+def stream(
+    model: LanguageModel,
+    prompt: Sequence[int] | NDArray[Any],
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    banned: Sequence[int] = (),
+    rng: np.random.Generator | int | None = None,
+) -> Iterator[int]:
+    """Yield the tokens of `generate`, with the same arguments, as they are drawn."""
     V = model.vocab_size
     prompt = any_array("generate", "prompt", prompt)
     if prompt.ndim != 1 or len(prompt) == 0:
@@ -80,19 +98,34 @@ def generate(
     never = any_array("generate", "banned", banned)
     never = np.unique(check_ids("generate", "banned", never, V) if never.size else np.intp(never))
     check_number("generate", "temperature", temperature)
-    if not 0 < temperature < np.inf:
+    if not 0 <= temperature < np.inf:
         raise ValueError(
-            f"generate: temperature must be above 0, got {temperature}; "
-            "for the most probable token at every step take top_k=1"
+            f"generate: temperature must be at least 0 and finite, got {temperature}; "
+            "at 0 the most probable token is taken at every step"
         )
     check_whole("generate", "length", length, 0)
     if length > LONGEST:
         raise ValueError(f"generate: length must be at most {LONGEST:,}, got {length}")
     choices = V - len(never)
+    if choices == 0:
+        raise ValueError(f"generate: banned must leave a token to draw, got all {V} of them")
     k = choices if top_k is None else top_k
-    check_whole("generate", "top_k", k, 1, choices, "the tokens that are not banned")
-    length, k = int(length), int(k)  # -k and length + 1 would overflow in 8 bits
-    rng = generator(rng)
+    check_whole("generate", "top_k", k)
+    k = min(int(k), choices)
+    if temperature == 0:
+        temperature, k = 1.0, 1
+    return _drawn(model, prompt, int(length), float(temperature), k, never, generator(rng))
+
+
+def _drawn(
+    model: LanguageModel,
+    prompt: NDArray[Any],
+    length: int,
+    temperature: float,
+    k: int,
+    banned: NDArray[np.intp],
+    rng: np.random.Generator,
+) -> Iterator[int]:
     state = model.zero_state(1)
     if len(prompt) > 1:
         _, state = model.logits(prompt[:-1, None], state)
@@ -102,16 +135,16 @@ def generate(
     if by_kernel and recurrent.cell.sampler is not None:
         before = rng.bit_generator.state
         try:
-            return _write(model, prompt[-1], state, length, temperature, k, never, rng)
+            yield from _write(model, prompt[-1], state, length, temperature, k, banned, rng)
+            return
         except Unusable:
             rng.bit_generator.state = before
-    drawn = np.empty(length, np.int64)
     x = prompt[-1:, None]  # (T, B) = (1, 1)
-    for n in range(length):
+    for _ in range(length):
         logits, state = model.logits(x, state)
-        drawn[n] = draw(logits[0, 0], temperature, k, never, rng)
-        x = drawn[n : n + 1, None]  # its own output is the next input
-    return drawn
+        token = draw(logits[0, 0], temperature, k, banned, rng)
+        yield token
+        x = np.array([[token]])  # its own output is the next input
 
 
 def _write(
@@ -123,24 +156,25 @@ def _write(
     k: int,
     banned: NDArray[np.intp],
     rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """What the loop of `generate` does, in the cell's kernel, which draws many tokens at a time."""
+) -> Iterator[int]:
+    """What the loop of `_drawn` does, in the cell's kernel, which draws many tokens at a time."""
     table, Wx, Wh, b, W, bias = _weights(model)
     parts = [np.array(part) for part in state]  # the kernel changes them
     write = getattr(kernels, str(model.encoder.recurrent.cell.sampler))
-    shares = shares_for(sum(array.size for array in (*Wx, *Wh, W)))
-    ids = np.empty(length + 1, np.int64)
-    ids[0] = last
-    for first in range(0, length, AT_ONCE):
-        uniforms = rng.random(min(AT_ONCE, length - first))
-        piece = ids[first : first + len(uniforms) + 1]
+    weights = sum(array.size for array in (*Wx, *Wh, W))
+    shares, at_once = shares_for(weights), max(1, min(AT_ONCE, WEIGHTS_AT_ONCE // weights))
+    for first in range(0, length, at_once):
+        uniforms = rng.random(min(at_once, length - first))
+        ids = np.empty(len(uniforms) + 1, np.int64)
+        ids[0] = last
         write(
-            table, Wx, Wh, b, W, model.decoder.tied, bias, *parts, piece, uniforms,
-            float(temperature), int(k), banned, shares,
+            table, Wx, Wh, b, W, model.decoder.tied, bias, *parts, ids, uniforms,
+            temperature, k, banned, shares,
         )  # fmt: skip
-        if piece[1:].min() < 0:
+        if ids[1:].min() < 0:
             raise NotFinite(NOT_FINITE)
-    return ids[1:]
+        yield from ids[1:].tolist()
+        last = ids[-1]
 
 
 def _weights(model: LanguageModel) -> tuple[Any, ...]:

@@ -991,17 +991,22 @@ for name in ("true_and_predicted", "surprise"):
                     dtype=tested.config.dtype)  # fmt: skip
 
 
-@recipe("sampling.generate")
-def _(rng):
-    tested, slow = model_twins(rng)
+def writing_recipe(name, write):
+    @recipe(name)
+    def _(rng):
+        tested, slow = model_twins(rng)
 
-    def with_model(model):
-        return lambda **given: nl.generate(model, **given)
+        def with_model(model):
+            return lambda **given: write(model, **given)
 
-    V = tested.vocab_size
-    arguments = {"prompt": text(rng, V, 3), "length": 5, "temperature": 1.0, "top_k": 1,
-                 "banned": np.array([int(rng.integers(V))]), "rng": 3}  # fmt: skip
-    return Call(with_model(tested), arguments, with_model(slow), names=("x",))
+        V = tested.vocab_size
+        arguments = {"prompt": text(rng, V, 3), "length": 5, "temperature": 1.0, "top_k": 1,
+                     "banned": np.array([int(rng.integers(V))]), "rng": 3}  # fmt: skip
+        return Call(with_model(tested), arguments, with_model(slow), names=("x",))
+
+
+writing_recipe("sampling.generate", nl.generate)
+writing_recipe("sampling.stream", lambda *a, **given: np.array([*sampling.stream(*a, **given)]))
 
 
 @recipe("optim.sum_of_squares")

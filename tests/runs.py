@@ -60,7 +60,7 @@ def wait_for(process, text):
 
 def report(out):
     """What a run prints at its end, without the name of its folder."""
-    return re.sub(r"Saved in [^:]*", "", out[out.index("Test perplexity") :])
+    return re.sub(r"Saved in [^:]*|Next: .*", "", out[out.index("Test perplexity") :])
 
 
 def files(path):

@@ -1,5 +1,6 @@
 """Every line of the tables in `bad_inputs`: one sentence that names the culprit, no traceback."""
 
+import gzip
 import io
 import os
 import shlex
@@ -101,6 +102,20 @@ def workplace(tmp_path_factory):
     (folder / "moved-window" / "last.npz").write_bytes(
         with_meta(window=999, epoch=0, valid_losses=[])(good)
     )
+    (folder / "begun").mkdir()
+    (folder / "begun" / "last.npz").write_bytes((folder / "run" / "last.npz").read_bytes())
+    (folder / "cut-epoch").mkdir()  # as version 0.1 ended it
+    cut = take_apart((folder / "limited" / "last.npz").read_bytes())
+    (folder / "cut-epoch" / "last.npz").write_bytes(
+        with_meta(window=0, epoch=1, valid_losses=[3.0])(cut)
+    )
+    packed = gzip.compress(text.encode())
+    (folder / "text.txt.gz").write_bytes(packed)
+    (folder / "cut.gz").write_bytes(packed[:200])
+    (folder / "packed.bin.gz").write_bytes(gzip.compress(bytes(range(256))))
+    (folder / "texts").mkdir()
+    (folder / "texts" / "a.txt").write_text(text[: len(text) // 2].rstrip())
+    (folder / "texts" / "b.txt.gz").write_bytes(gzip.compress(text[len(text) // 2 :].encode()))
     os.mkfifo("pipe")
     (folder / "secret.txt").write_text(text.replace("w", "secret"))
     with open("vast.txt", "wb") as vast:
@@ -139,6 +154,7 @@ def check(status, out, err, name, case):
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{n[10:]} {c.line[:70]}" for n, c in CASES])
 def test_a_bad_command_line_gets_one_sentence(name, case, workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     arguments = shlex.split(case.line)
     try:
         status = MAIN[name](arguments)
@@ -151,7 +167,8 @@ def test_a_bad_command_line_gets_one_sentence(name, case, workplace, monkeypatch
 def test_the_same_from_real_processes(name, case, workplace):
     done = subprocess.run(
         [BIN / name, *shlex.split(case.line)],
-        cwd=workplace, capture_output=True, text=True, timeout=100, check=False,
+        cwd=workplace, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100,
+        check=False,
     )  # fmt: skip
     check(done.returncode, done.stdout, done.stderr, name, case)
 
@@ -262,7 +279,7 @@ def test_a_reader_that_leaves(workplace):
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [BIN / "numpylstm-sample", "run/best.npz"],
+        [BIN / "numpylstm-sample", "run/best.npz", "--quiet"],
         cwd=workplace, stdout=write, stderr=subprocess.PIPE, text=True, timeout=100, check=False,
     )  # fmt: skip
     os.close(write)

@@ -1,8 +1,12 @@
 """The installed commands, run as processes the way a person runs them."""
 
 import csv
+import gzip
+import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import numpylstm as nl
+from numpylstm.cli import eval, sample, train
 from numpylstm.kernels.threads import PROCESSORS
+from numpylstm.training import session
 
 BIN = Path(sys.executable).parent
 SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num-steps", "6",
@@ -216,8 +223,9 @@ def test_sample_is_reproducible_and_never_says_unk(folder):
 
 def test_sample_reports_unknown_prompt_words(folder):
     _, err = command(
-        "numpylstm-sample", "run/best.npz", "--prompt", "w1 nobody w2 nobody", cwd=folder
-    )
+        "numpylstm-sample", "run/best.npz", "--prompt", "w1 nobody w2 nobody", "--seed", "0",
+        cwd=folder,
+    )  # fmt: skip
     assert err == "not in the vocabulary, read as <unk>: 'nobody'\n"
 
 
@@ -275,8 +283,8 @@ def test_help_is_quick_and_says_the_defaults(name, tmp_path):
         ("eval", ("run/best.npz", "--batch-size", "99"), "99 streams need at least 198 tokens"),
         ("eval", ("run/best.npz", "--protocol", "tutorial"), "made for a test set like"),
         ("eval", ("run/best.npz", "--data", "a", "--file", "b"), "name two texts"),
-        ("sample", ("run/best.npz", "--temperature", "0"), "temperature must be above 0"),
-        ("sample", ("run/best.npz", "--top-k", "51"), "top_k must be from 1 to"),
+        ("sample", ("run/best.npz", "--temperature", "-1"), "temperature must be at least 0"),
+        ("sample", ("run/best.npz", "--top-k", "0"), "top_k must be at least 1"),
         ("sample", ("run/best.npz", "--length", "-1"), "length must be at least 0"),
         ("sample", ("run/best.npz", "--seed", "-1"), "--seed must be at least 0"),
     ],
@@ -313,3 +321,210 @@ def test_a_bad_environment_gets_one_line_and_status_2(folder, name, value, messa
     assert err.count("\n") == 1
     assert not (folder / "unmade").exists()
     command("numpylstm-train", "--help", cwd=folder, **{name: value})
+
+
+# --- what everybody looks for ------------------------------------------------------------------
+
+
+MAIN = {f"numpylstm-{module.__name__.rpartition('.')[2]}": module.main
+        for module in (train, eval, sample)}  # fmt: skip
+
+
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """Run a command in this process, in the folder with the run; it returns (stdout, stderr)."""
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+
+    def call(name, *arguments, expect=0):
+        status = MAIN[name]([*map(str, arguments)])
+        seen = capsys.readouterr()
+        assert status == expect, seen
+        return seen.out, seen.err
+
+    return call
+
+
+def test_a_run_folder_means_its_best_checkpoint(folder, here):
+    for name, *arguments in (("eval",), ("sample", "--seed", "3", "--length", "20")):
+        of_folder, _ = here(f"numpylstm-{name}", "run", *arguments)
+        of_file, _ = here(f"numpylstm-{name}", "run/best.npz", *arguments)
+        assert of_folder == of_file
+
+
+def test_eval_and_sample_as_json(folder, here):
+    out, err = here("numpylstm-eval", "run", "--json")
+    found = json.loads(out)
+    assert err == ""
+    shown, _ = here("numpylstm-eval", "run")
+    assert f"perplexity     {found['perplexity']:.3f}\n" in shown
+    assert (found["tokens"], found["scored"], found["unscored"]) == (100, 99, 1)
+    out, _ = here("numpylstm-sample", "run", "--json", "--length", "9")
+    drawn = json.loads(out)
+    again, _ = here("numpylstm-sample", "run", "--length", "9", "--seed", drawn["seed"],
+                       )  # fmt: skip
+    assert drawn["text"] + "\n" == again
+    assert drawn["tokens"] == 9
+    assert 1 < drawn["perplexity"] < 1000
+
+
+def test_a_seed_that_nobody_chose_is_printed(folder, here):
+    arguments = ("numpylstm-sample", "run", "--length", "40")
+    (one, said), (other, _) = (here(*arguments) for _ in range(2))
+    assert one != other
+    seed = re.fullmatch(r"seed (\d+)\n", said)[1]
+    assert here(*arguments, "--seed", seed, "--quiet") == (one, "")
+
+
+def test_temperature_0_and_a_large_top_k(folder, here):
+    arguments = ("numpylstm-sample", "run", "--length", "20", "--seed", "1")
+    best, _ = here(*arguments, "--top-k", "1")
+    assert here(*arguments, "--temperature", "0") == (best, "")
+    every, _ = here(*arguments)
+    assert here(*arguments, "--top-k", "100000") == (every, "")
+
+
+def test_a_sample_is_printed_as_it_is_drawn_and_an_interruption_keeps_it(folder):
+    arguments = ("run", "--length", "100000000", "--seed", "1")
+    process = subprocess.Popen(
+        [BIN / "numpylstm-sample", *arguments],
+        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    seen = process.stdout.read(500)
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(r"numpylstm-sample: interrupted; [\d,]+ tokens were drawn\n", err)
+    whole, _ = command("numpylstm-sample", *arguments[:2], "900", *arguments[3:], cwd=folder)
+    kept = (seen + rest)[: len(whole) - 1].rstrip()
+    assert len(kept) > 400
+    assert whole.startswith(kept)
+
+
+def test_version_and_the_package_as_a_program(folder):
+    for name in ("train", "eval", "sample", "bench"):
+        assert command(f"numpylstm-{name}", "--version", cwd=folder)[0] == (
+            f"numpylstm {nl.__version__}\n"
+        )
+    assert command("python", "-m", "numpylstm", "--version", cwd=folder)[0].startswith("numpylstm")
+    out, _ = command("python", "-m", "numpylstm", cwd=folder)
+    assert "python -m numpylstm train" in out
+    scored = command("python", "-m", "numpylstm", "eval", "run", cwd=folder)
+    assert scored == command("numpylstm-eval", "run", cwd=folder)
+    _, err = command("python", "-m", "numpylstm", "evil", cwd=folder, expect=2)
+    assert "there is no command 'evil'" in err
+
+
+def test_quiet_leaves_the_report(folder, here):
+    out, err = here("numpylstm-train", "--train", "text.txt", "--out", "quiet", "--quiet", *SMALL)
+    assert err == ""
+    assert out.startswith("\nTest perplexity")
+    assert out.endswith("\nNext: numpylstm-sample quiet\n")
+    for name in ("metrics.csv", "best.npz"):
+        assert (folder / "quiet" / name).read_bytes() == (folder / "run" / name).read_bytes()
+
+
+def test_a_text_in_pieces_is_the_same_text(folder, here, monkeypatch):
+    """Two files, a folder, packed, from standard input: the same run."""
+    text = (folder / "text.txt").read_bytes()
+    half = text.index(b"\n", len(text) // 2) + 1
+    texts = folder / "texts"
+    texts.mkdir()
+    (texts / "1.txt").write_bytes(text[:half].rstrip(b"\n"))  # a line end comes between them
+    (texts / "2.txt.gz").write_bytes(gzip.compress(text[half:]))
+    (texts / "notes.md").write_text("not a text")
+    expected = (folder / "run" / "metrics.csv").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    for n, named in enumerate((["texts/1.txt", "texts/2.txt.gz"], ["texts"], ["-"])):
+        here("numpylstm-train", "--train", *named, "--out", f"pieces-{n}", *SMALL)
+        assert (folder / f"pieces-{n}" / "metrics.csv").read_bytes() == expected
+    out, _ = here("numpylstm-eval", "pieces-0")
+    assert "text           test split of" in out
+
+
+def test_a_text_that_has_moved(folder, here):
+    """It is named anew, and must be the same."""
+    write_text(folder / "here.txt")
+    here("numpylstm-train", "--train", "here.txt", "--out", "moved", *SMALL[:-6],
+            "--epochs", "1", *SMALL[-4:])  # fmt: skip
+    (folder / "here.txt").rename(folder / "there.txt")
+    _, err = here("numpylstm-train", "--resume", "moved", expect=2)
+    assert "here.txt: must be a readable file" in err
+    arguments = ("numpylstm-train", "--resume", "moved", "--epochs", "2", "--train")
+    _, err = here(*arguments, "pieces-0/config.json", expect=2)
+    assert "not the one that the run was started with" in err
+    here(*arguments, "there.txt")
+    assert (folder / "moved/metrics.csv").read_bytes() == (folder / "run/metrics.csv").read_bytes()
+    config = json.loads((folder / "moved" / "config.json").read_text())
+    assert config["train"] == str(folder / "there.txt")
+
+
+def test_a_run_that_starts_from_another(folder, here):
+    (folder / "tune.txt").write_text("w1 w2 w3 nobody knows\n" * 100)
+    out, _ = here(
+        "numpylstm-train", "--init-from", "run", "--train", "tune.txt", "--epochs", "1",
+        "--lr", "0.5",
+    )  # fmt: skip
+    assert "of the 540 words of the training text (33.3%) are <unk>" in out
+    assert "Saved in runs/tuned-1" in out
+    vocabularies = [
+        (folder / run / "vocabulary.json").read_bytes() for run in ("run", "runs/tuned-1")
+    ]
+    assert vocabularies[0] == vocabularies[1]
+    config = json.loads((folder / "runs" / "tuned-1" / "config.json").read_text())
+    assert (config["lr"], config["hidden_size"], config["epochs"]) == (0.5, 12, 1)
+    saved = nl.load("run/best.npz")
+    run, corpus = session.tune(Path("run"), {"train": "tune.txt"})
+    for path, array in nl.restore_model(saved).state_dict().items():
+        np.testing.assert_array_equal(run.model.state_dict()[path], array)
+    assert (run.step, run.vocabulary, corpus.oov["train"]) == (0, saved.vocabulary, 180)
+
+
+def test_shorter_and_faster_tests_are_in_the_ledger(folder, here):
+    out, _ = here(
+        "numpylstm-train", "--train", "text.txt", "--out", "short-test", *SMALL, "--max-eval", "90",
+        "--test-streams", "5",
+    )  # fmt: skip
+    assert "valid 90, test 90" in out
+    assert "(85 tokens scored in 5 streams, 10 left unread, 0 of them <unk>" in out
+    out, _ = here("numpylstm-eval", "short-test", "--max-tokens", "100")
+    assert "tokens         100\n" in out
+    out, _ = here("numpylstm-eval", "short-test")
+    assert "tokens         90\n" in out
+
+
+def test_own_text_is_not_cut_and_a_cut_is_said(folder, here):
+    assert nl.from_preset("demo").max_vocab == 4000
+    assert nl.from_preset("demo", train="my.txt").max_vocab is None
+    assert nl.from_preset("demo", train="my.txt", max_vocab=9).max_vocab == 9
+    assert nl.from_preset("demo", data="ptb").max_vocab is None
+    (folder / "rare.txt").write_text(
+        (folder / "text.txt").read_text() + "".join(f"once{n}\n" for n in range(90))
+    )
+    cut = ("--train", "text.txt", "--test", "rare.txt", *SMALL[:-2], "--max-vocab", "30")
+    out, _ = here("numpylstm-train", *cut, "--out", "cut", "--steps", "1")
+    words = len((folder / "text.txt").read_text().split())
+    assert re.search(r"of the 1,900 words of the training text \(.*%\) are <unk>: the voc", out)
+    known = set(json.loads((folder / "cut" / "vocabulary.json").read_text()))
+    left_out = sum(word not in known for word in (folder / "text.txt").read_text().split())
+    assert 0 < left_out < words
+    assert (
+        f"{left_out + 90:,} of them <unk>, 90 for words that the training text lacks, "
+        f"{left_out:,} for words that the vocabulary of 30 leaves out" in out
+    )
+    out, _ = here("numpylstm-eval", "cut")
+    assert "scored as <unk>: 90 for words that the training text lacks" in out
+
+
+def test_characters_are_called_characters_and_have_bits(folder, here):
+    arguments = ("--train", "text.txt", "--level", "char", *SMALL, "--steps", "1", "--out", "chars")
+    out, _ = here("numpylstm-train", *arguments)
+    assert "characters that the training text lacks" in out
+    config = json.loads((folder / "chars" / "config.json").read_text())
+    assert (config["lr"], config["dropout"]) == (0.5, 0.2)  # of the preset for characters
+    perplexity, bits = re.search(r"Test perplexity (\S+), (\S+) bits per character", out).groups()
+    assert float(bits) == pytest.approx(np.log2(float(perplexity)), abs=2e-3)
+    out, _ = here("numpylstm-eval", "chars")
+    assert "unknown characters  0, scored as <unk>\n" in out
+    assert re.search(r"\nbits +\d\.\d{4} per character\n", out)

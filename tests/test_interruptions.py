@@ -5,6 +5,8 @@ run that was never stopped, to the last byte.
 """
 
 import errno
+import io
+import json
 import os
 import random
 import re
@@ -279,7 +281,7 @@ def test_a_second_ctrl_c_in_the_middle_of_a_save_stops_at_once(folder, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", Fault(np.savez, AssertionError("not stopped"), 20, interrupt))
         assert train_here(folder, patch, *TINY, "--out", out.name) == 130
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "numpylstm-train: interrupted\n"
     assert not [entry.name for entry in out.iterdir() if entry.suffix == ".tmp"]
     assert restore_run(load(out / "last.npz")).step == 18  # the first save is before step 1
     assert train_here(folder, monkeypatch, "--resume", out.name) == 0
@@ -322,11 +324,12 @@ def two_ctrl_c():
     raise AssertionError("not stopped")
 
 
+# Before the run, all is done once: a backward pass, two steps of the optimizer.
 ERRORS = {
-    "a backward pass": (nl.LanguageModel, "backward", MemoryError("1 GiB"), 61, 60),
-    "two Ctrl-C in a backward pass": (nl.LanguageModel, "backward", two_ctrl_c, 61, 60),
+    "a backward pass": (nl.LanguageModel, "backward", MemoryError("1 GiB"), 62, 60),
+    "two Ctrl-C in a backward pass": (nl.LanguageModel, "backward", two_ctrl_c, 62, 60),
     "a validation": (training, "evaluate_quickly", MemoryError("1 GiB"), 2, 194),
-    "the step of the optimizer": (nl.SGD, "step", MemoryError("1 GiB"), 121, 97),
+    "the step of the optimizer": (nl.SGD, "step", MemoryError("1 GiB"), 123, 97),
 }
 
 
@@ -360,6 +363,100 @@ def test_an_error_of_ours_saves_first_and_is_shown_whole(folder, monkeypatch):
     assert 80 < saved < 100  # of a hundred items some were rows
     assert train_here(folder, monkeypatch, "--resume", "mistake") == 0
     assert files(folder / "mistake") == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+# --- validations, limits, the compilation ------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [(), ("--steps", "120")], ids=["of an epoch", "at a limit"])
+def test_ctrl_c_in_a_validation(folder, monkeypatch, capsys, limit):
+    """It stops there and is saved; the validation is made again."""
+    settings = (*NOT_SAVED_OFTEN, *limit)
+    out = folder / f"validating {len(limit)}"
+    calls = []
+
+    def interrupt(*_):
+        calls.append(None)
+        if len(calls) == 7:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "validation", interrupt)
+        assert train_here(folder, patch, *settings, "--out", out.name) == 130
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "Stopped at epoch 1, step 97; saved. Resume with" in said.out
+    assert len(calls) == 7
+    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
+    expected, expected_report = whole_run(folder, settings)
+    assert report(capsys.readouterr().out) == expected_report
+    assert files(out) == expected
+
+
+def without_limit(content):
+    """The arrays of a checkpoint, and its JSON without the limit of steps."""
+    with np.load(io.BytesIO(content)) as arrays:
+        found = {name: arrays[name].tobytes() for name in arrays if name != "checksum"}
+    meta = json.loads(found.pop("meta"))
+    del meta["config"]["steps"]
+    return found, meta
+
+
+@pytest.mark.parametrize("limits", [(150, 250), (97, 120, 291), (30, 60)], ids=str)
+def test_a_run_that_a_limit_of_steps_ended_goes_on(folder, monkeypatch, capsys, limits):
+    """It reports like any other, and ends with the bytes of a run that had the last limit at once.
+
+    An epoch has 97 updates: limits lie within the first, within a later one, at the end of one.
+    """
+    settings = (*TINY, "--lr", "3", "--dropout", "0.3")  # the validation goes up and down
+    out = folder / f"limits {limits}"
+    train_here(folder, monkeypatch, *settings, "--steps", limits[0], "--out", out.name)
+    for limit in limits[1:]:
+        assert "Test perplexity" in capsys.readouterr().out
+        assert load(out / "best.npz").meta["step"] <= load(out / "last.npz").meta["step"]
+        assert train_here(folder, monkeypatch, "--resume", out.name, "--steps", limit) == 0
+    expected, expected_report = whole_run(folder, (*settings, "--steps", str(limits[-1])))
+    assert report(capsys.readouterr().out) == expected_report
+    found = files(out)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        if name.startswith("best"):  # made while another limit was planned
+            assert without_limit(found[name]) == without_limit(expected[name])
+        else:
+            assert found[name] == expected[name]
+
+
+def test_the_best_epoch_comes_back_when_a_run_goes_on(folder, monkeypatch):
+    """The end within an epoch was better than all epochs, and is so no more."""
+    out = folder / "best epoch"
+    settings = (*TINY, "--steps", "150", "--out", out.name)
+    assert train_here(folder, monkeypatch, *settings) == 0
+    assert load(out / "best.npz").meta["step"] == 150
+    assert load(out / "best-epoch.npz").meta["step"] == 97
+
+    def stop_at_once(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "update", stop_at_once)
+        assert train_here(folder, patch, "--resume", out.name, "--steps", "200") == 130
+    assert load(out / "best.npz").meta["step"] == 97
+    assert not (out / "best-epoch.npz").exists()
+
+
+@pytest.mark.skipif(nl.kernels.compiling.config.DISABLE_JIT, reason="nothing is compiled")
+def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    process = start(folder, *TINY, "--out", "compiling")
+    wait_for(process, "Compiling kernels")
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, err = finish(process, expect=130)
+    assert err == (
+        "numpylstm-train: interrupted; compiling kernels was not finished; go on with "
+        "numpylstm-train --resume compiling --save-every 1\n"
+    )
+    assert restore_run(load(folder / "compiling" / "last.npz")).step == 0
 
 
 # --- the end of the time -----------------------------------------------------------------------

@@ -227,7 +227,7 @@ def story(**changes):
         "baselines": {"unigram": 200.0, "interpolated bigram": 90.0},
         "findings": [],
         "text": {"source": "text.txt", "vocabulary": 300, "tokens": {"train": 900, "test": 100},
-                 "unknown": {"train": 1, "test": 2}},
+                 "unknown": {"train": 1, "test": 2}, "left_out": {"train": 1, "test": 0}},
         "epochs": 2, "steps": 50,
         "time": {"updates": 50, "seconds": 1.5, "tokens_per_second": None},
         "machine": {"processor": "a processor"},

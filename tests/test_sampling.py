@@ -140,6 +140,29 @@ def test_top_k_and_banned_tokens(model):
     assert not np.isin(nl.generate(model, [3], 500, banned=[0, 1], rng=0), [0, 1]).any()
 
 
+def test_temperature_0_takes_the_best_and_a_large_top_k_takes_all(model):
+    best, cold = nl.generate(model, [3], 20, top_k=1), nl.generate(model, [3], 20, temperature=0)
+    np.testing.assert_array_equal(best, cold)
+    all_of_them = nl.generate(model, [3], 50, top_k=V, rng=1)
+    for k in (V + 1, 10**30):
+        np.testing.assert_array_equal(nl.generate(model, [3], 50, top_k=k, rng=1), all_of_them)
+    nl.generate(model, [3], 5, top_k=V, banned=[0], rng=0)
+
+
+def test_a_stream_has_the_tokens_of_generate(model):
+    length = 2 * sampling.AT_ONCE + 3
+    drawn = sampling.stream(model, [1, 2], length, temperature=0.7, rng=4)
+    whole = nl.generate(model, [1, 2], length, temperature=0.7, rng=4)
+    assert next(drawn) == whole[0]  # and the rest is not drawn yet
+    assert list(drawn) == whole[1:].tolist()
+
+
+def test_how_many_are_drawn_at_once_changes_nothing(model, monkeypatch):
+    many = nl.generate(model, [1], 70, rng=0)
+    monkeypatch.setattr(sampling, "WEIGHTS_AT_ONCE", 1)
+    np.testing.assert_array_equal(nl.generate(model, [1], 70, rng=0), many)
+
+
 def test_a_cold_draw_does_not_overflow(model):
     drawn = nl.generate(model, [3], 20, temperature=1e-4, rng=0)
     np.testing.assert_array_equal(drawn, nl.generate(model, [3], 20, top_k=1))
@@ -152,12 +175,14 @@ def test_a_cold_draw_does_not_overflow(model):
         ({"prompt": [V]}, "prompt"),
         ({"prompt": [-1]}, "prompt"),
         ({"length": -1}, "length must be at least 0, got -1"),
-        ({"temperature": 0.0}, "temperature must be above 0, got 0.0; .* take top_k=1"),
-        ({"temperature": float("nan")}, "temperature must be above 0"),
-        ({"top_k": 0}, "top_k must be from 1 to 9"),
-        ({"top_k": V + 1}, "top_k must be from 1 to 9"),
-        ({"top_k": V, "banned": [0]}, "top_k must be from 1 to 8"),
-        ({"banned": range(V)}, "top_k must be from 1 to 0"),
+        (
+            {"temperature": -1.0},
+            "temperature must be at least 0 and finite, got -1.0; at 0 ",
+        ),
+        ({"temperature": float("nan")}, "temperature must be at least 0 and finite, got nan"),
+        ({"temperature": float("inf")}, "temperature must be at least 0 and finite, got inf"),
+        ({"top_k": 0}, "top_k must be at least 1, got 0"),
+        ({"banned": range(V)}, "banned must leave a token to draw, got all 9"),
         ({"banned": [V]}, "banned"),
     ],
 )

@@ -112,12 +112,72 @@ def test_rates_follow_the_schedule(corpus):
     assert rate(run) == pytest.approx(0.7 * 0.25)
 
 
-def test_a_limit_of_steps_ends_the_epoch_where_it_is(corpus):
+def test_a_limit_of_steps_ends_the_run_and_no_epoch(corpus):
     run = new_run(corpus, steps=17)
     items = list(nl.train(run, corpus))
     assert sum(isinstance(item, Step) for item in items) == 17
     assert items[-1].valid_perplexity is not None
     assert run.finished
+    assert (run.epoch, run.window, len(run.valid_losses)) == (1, 3, 1)
+    assert run.history == [*run.rows, items[-1]]
+
+
+@pytest.mark.parametrize("limits", [(17, 30), (7, 42), (14, 21, 35), (1, 2, 41)], ids=str)
+def test_a_run_that_a_limit_ended_goes_on_as_if_there_had_been_none(corpus, tmp_path, limits):
+    """Within an epoch, at its end, and where a row of metrics is due at the last step."""
+    whole = new_run(corpus, steps=limits[-1])
+    for _ in nl.train(whole, corpus):
+        pass
+    run = new_run(corpus, steps=limits[0])
+    for limit in limits:
+        run.config = replace(run.config, steps=limit)
+        last = list(nl.train(run, corpus))[-1]
+        assert last.step == limit
+        assert last.valid_perplexity is not None
+        save(run, tmp_path / "last.npz")
+        run = restore_run(load(tmp_path / "last.npz"))
+        again = list(nl.train(run, corpus))  # nothing but the validation is made again
+        assert again == ([last] if run.window else [])
+    assert everything(run) == everything(whole)
+    assert run.history == whole.history
+
+
+@pytest.mark.parametrize("steps", [14, 17])
+def test_whoever_watches_can_end_a_validation(corpus, tmp_path, steps):
+    """The run is saved, and the validation is made again when it goes on."""
+    whole = new_run(corpus, steps=steps)
+    rows = [item for item in nl.train(whole, corpus) if isinstance(item, Row)]
+    run, seen = new_run(corpus, steps=steps), []
+
+    def leave(done, total):
+        seen.append((done, total))
+        if len(seen) % 3 == 0:
+            save(run, tmp_path / "last.npz")
+            raise KeyboardInterrupt
+
+    while not (tmp_path / "last.npz").exists() or run.window == 14:
+        with contextlib.suppress(KeyboardInterrupt):
+            for _ in nl.train(run, corpus, watch=leave):
+                pass
+            break
+        run = restore_run(load(tmp_path / "last.npz"))
+        leave = None
+    assert seen[:3] == [(5, 59), (10, 59), (15, 59)]
+    assert [item for item in nl.train(run, corpus) if isinstance(item, Row)] == (
+        rows[-1:] if steps == 17 else []
+    )
+    assert everything(run) == everything(whole)
+
+
+def test_patience_ends_a_run_that_does_not_improve(corpus):
+    run = new_run(corpus, patience=2, epochs=9)
+    run.valid_losses, run.epoch = [2.0, 1.5, 1.6], 3
+    assert not run.finished
+    run.valid_losses, run.epoch = [2.0, 1.5, 1.6, 1.5], 4  # not better
+    assert run.finished
+    assert list(nl.train(run, corpus)) == []
+    run.config = replace(run.config, patience=3)
+    assert next(nl.train(run, corpus)).epoch == 5
 
 
 def test_the_seed_decides_everything(corpus):

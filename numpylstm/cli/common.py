@@ -2,18 +2,21 @@
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
+from numpylstm import __version__
 from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
 from numpylstm.untrusted import printable
+from numpylstm.waiting import waiting
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -27,7 +30,29 @@ class CommandError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are safe to print: an argument may be the name of a stranger's file."""
+    """A parser with ``--version``, whose errors are safe to print and name the flag that was meant.
+
+    An argument may be the name of a stranger's file.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_argument("--version", action="version", version=f"numpylstm {__version__}")
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parse all arguments; one that there is not gets a guess at what was meant."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._guess(unknown)}")
+        return parsed
+
+    def _guess(self, unknown: list[str]) -> str:
+        flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+        known = list(self._option_string_actions)
+        close = [guess for word in flags for guess in difflib.get_close_matches(word, known, 1)]
+        return f"; did you mean {', '.join(close)}?" if close else ""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and end with status 2."""
@@ -56,6 +81,8 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
             options["action"] = argparse.BooleanOptionalAction
         else:
             options |= {"type": kind, "choices": setting.metadata["choices"]}
+            if setting.metadata["several"]:
+                options["nargs"] = "+"
             if setting.metadata["choices"] is None:
                 options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
         sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
@@ -75,6 +102,11 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
         help="processor cores to use (default: as many as is fastest); the results do not depend "
         "on it (with --impl reference: with one number of BLAS threads)",
     )  # fmt: skip
+
+
+def add_quiet(parser: argparse.ArgumentParser, shown: str) -> None:
+    """Add ``--quiet``, which leaves only what is named."""
+    parser.add_argument("--quiet", action="store_true", help=f"print {shown} only, and errors")
 
 
 def set_threads(threads: int | None) -> None:
@@ -148,6 +180,8 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     """The exit status of a command, and why on stderr if it is not 0."""
     try:
         check_environment()
+        with waiting("loading", stream=sys.stderr):  # a second or two
+            importlib.import_module("numpylstm.training.loop")
         from numpylstm.archive import CheckpointError, SaveError
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
@@ -156,15 +190,15 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         from numpylstm.training.stopping import Stopped
     except (CommandError, ImportError, ValueError) as error:
         return complain(prog, error, EXIT_USAGE)
-    except KeyboardInterrupt:  # the imports take a second
+    except KeyboardInterrupt:
         print(f"{prog}: interrupted before it began", file=sys.stderr)
         return EXIT_INTERRUPTED
     try:
         command()
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        for note in getattr(interrupt, "__notes__", ()):
-            print(f"{prog}: interrupted; {note}", file=sys.stderr)
+        notes = ["interrupted", *getattr(interrupt, "__notes__", ())]
+        print(f"{prog}: {one_line('; '.join(notes))}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Stopped as stopped:
         return stopped.status

@@ -1,11 +1,19 @@
 """``numpylstm-eval``: measure a checkpoint on a text."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
 from numpylstm.untrusted import printable
+from numpylstm.waiting import Waiting, waiting
+
+if TYPE_CHECKING:
+    from numpylstm.models import LanguageModel
+    from numpylstm.training.checkpoint import Checkpoint
+    from numpylstm.training.corpora import ScoredText
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -15,15 +23,19 @@ def make_parser() -> argparse.ArgumentParser:
         description="Perplexity and accuracy of a checkpoint, with a ledger of what was counted.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("checkpoint", type=Path, help="best.npz or last.npz of a run")
+    parser.add_argument(
+        "checkpoint", metavar="RUN", type=Path,
+        help="folder of a run, which means its best.npz, or any checkpoint",
+    )  # fmt: skip
     text = parser.add_argument_group("text (default: that of the training run)")
     text.add_argument(
         "--data", metavar="PATH", default=argparse.SUPPRESS,
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
     )  # fmt: skip
     text.add_argument(
-        "--file", metavar="PATH", default=argparse.SUPPRESS,
-        help="any UTF-8 text file, scored as a whole",
+        "--file", metavar="PATH", nargs="+", default=argparse.SUPPRESS,
+        help="any UTF-8 text, scored as a whole: files, plain or .gz, folders with .txt or .txt.gz "
+        "files, or - for standard input",
     )  # fmt: skip
     text.add_argument(
         "--split", choices=("train", "valid", "test"), default="test",
@@ -35,8 +47,17 @@ def make_parser() -> argparse.ArgumentParser:
         help="exact: every token but the first of each stream; tutorial: accuracy over 25 windows "
         "of 20 x 35 after 5 to warm up, and one window of words",
     )  # fmt: skip
-    how.add_argument("--batch-size", type=int, metavar="N", default=1, help="streams, B")
+    how.add_argument(
+        "--batch-size", type=int, metavar="N", default=1,
+        help="streams, B: 20 are several times as fast, and leave out 20 tokens or some more",
+    )  # fmt: skip
     how.add_argument("--num-steps", type=int, metavar="N", default=35, help="window, T")
+    how.add_argument(
+        "--max-tokens", type=int, metavar="N", default=argparse.SUPPRESS,
+        help="score the first N tokens only (default: all, or as many as in the run)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+    add_quiet(parser, "the figures")
     add_threads(parser)
     return parser
 
@@ -55,58 +76,127 @@ def command(
     protocol: str,
     batch_size: int,
     num_steps: int,
+    as_json: bool,
+    quiet: bool,
     threads: int | None,
     data: str | None = None,
-    file: str | None = None,
+    file: list[str] | None = None,
+    max_tokens: int | None = None,
 ) -> None:
     """Load, score, print."""
-    from numpylstm.evaluation import evaluate, tutorial_protocol
+    from numpylstm.evaluation import evaluate
+    from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
     from numpylstm.training.corpora import scored_text
+    from numpylstm.training.warm_up import compiling
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value < 1:
             raise CommandError(f"{name} must be at least 1, got {value}")
+    if max_tokens is not None and max_tokens < 2:
+        raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
+    if max_tokens is not None and split == "train" and file is None:
+        raise CommandError("--max-tokens is for --file and the splits valid and test, not train")
     if data is not None and file is not None:
         raise CommandError("--data and --file name two texts; give one of them")
     set_threads(threads)
-    saved = load(checkpoint)
+    saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
-    text = scored_text(saved, data=data, file=file, split=split)
+    with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
+        text = scored_text(
+            saved, data=data, file=file, split=split, at_most=max_tokens,
+            watch=shown.share,
+        )  # fmt: skip
     if len(text.ids) < 2 * batch_size:
         raise CommandError(
             f"{text.name}: {batch_size} streams need at least {2 * batch_size} tokens, got "
             f"{len(text.ids)}"
         )
-    lines = [
-        ("checkpoint", f"{checkpoint}, epoch {saved.meta['epoch']}, step {saved.meta['step']}"),
+    with compiling(stream=sys.stderr, quiet=quiet):
+        evaluate(model, text.ids[: batch_size * (num_steps + 1)], batch_size, num_steps)
+    score = by_tutorial if protocol == "tutorial" else exactly
+    with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:
+        facts, lines = score(saved, model, text, batch_size, num_steps, shown)
+    if as_json:
+        print(json.dumps(facts))
+        return
+    width = max(15, *(len(label) + 2 for label, _ in lines))
+    for label, content in lines:
+        print(f"{label:{width}}{printable(content)}")
+
+
+Found = tuple[dict[str, Any], list[tuple[str, str]]]
+"""What was found, for programs and for people."""
+
+
+def what_is_scored(saved: "Checkpoint", text: "ScoredText") -> Found:
+    """The checkpoint and the text."""
+    from numpylstm.data.corpus import unit
+    from numpylstm.training.corpora import why_unknown
+
+    level = saved.config.level
+    why = why_unknown(text.unknown, text.left_out, level, saved.vocabulary)
+    why = f": {why}" if text.unknown else ""
+    return {
+        "checkpoint": str(saved.path), "epoch": saved.meta["epoch"], "step": saved.meta["step"],
+        "text": text.name, "level": saved.config.level, "tokens": len(text.ids),
+        "unknown": text.unknown, "unknown_left_out": text.left_out,
+    }, [
+        ("checkpoint", f"{saved.path}, epoch {saved.meta['epoch']}, step {saved.meta['step']}"),
         ("text", text.name),
         ("tokens", f"{len(text.ids):,}"),
-        ("unknown words", f"{text.unknown:,}, scored as <unk>"),
+        (f"unknown {unit(level)}s", f"{text.unknown:,}, scored as <unk>{why}"),
+    ]  # fmt: skip
+
+
+def exactly(
+    saved: "Checkpoint", model: "LanguageModel", text: "ScoredText", B: int, T: int,
+    shown: "Waiting",
+) -> Found:  # fmt: skip
+    """Every token but the first of each stream."""
+    from numpylstm.evaluation import evaluate
+
+    facts, lines = what_is_scored(saved, text)
+    result = evaluate(model, text.ids, B, T, watch=shown.share)
+    facts |= {
+        "scored": result.tokens, "unscored": result.unscored, "batch_size": B, "num_steps": T,
+        "loss": result.loss, "perplexity": result.perplexity, "accuracy": result.accuracy,
+    }  # fmt: skip
+    lines += [
+        ("scored", f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
+         "stream and what does not divide by B"),
+        ("windows", f"B = {B}, T = {T}"),
+        ("state", "zero at the start of each stream, carried from window to window"),
+        ("loss", f"{result.loss:.4f} nats per token"),
+        ("perplexity", f"{result.perplexity:.3f}"),
+        ("accuracy", f"{result.accuracy:.4f}"),
+    ]  # fmt: skip
+    if saved.config.level == "char":
+        facts["bits_per_character"] = result.bits
+        lines.insert(-1, ("bits", f"{result.bits:.4f} per character"))
+    return facts, lines
+
+
+def by_tutorial(
+    saved: "Checkpoint", model: "LanguageModel", text: "ScoredText", B: int, T: int,
+    shown: "Waiting",
+) -> Found:  # fmt: skip
+    """Accuracy as the tutorial measures it; B and T are its own."""
+    from numpylstm.evaluation import tutorial_protocol
+
+    facts, lines = what_is_scored(saved, text)
+    try:
+        result = tutorial_protocol(model, text.ids)
+    except ValueError as error:
+        raise CommandError(f"--protocol tutorial: {error}") from error
+    true, predicted = (saved.vocabulary.decode(ids) for ids in (result.targets, result.predicted))
+    facts |= {"accuracy": result.accuracy, "windows": result.batches}
+    lines += [
+        ("accuracy", f"{result.accuracy:.3f}, the mean of {result.batches} windows of 20 x 35"),
+        ("true values", " ".join(true)),
+        ("predicted", " ".join(predicted)),
     ]
-    if protocol == "tutorial":
-        try:
-            shown = tutorial_protocol(model, text.ids)
-        except ValueError as error:
-            raise CommandError(f"--protocol tutorial: {error}") from error
-        lines += [
-            ("accuracy", f"{shown.accuracy:.3f}, the mean of {shown.batches} windows of 20 x 35"),
-            ("true values", " ".join(saved.vocabulary.decode(shown.targets))),
-            ("predicted", " ".join(saved.vocabulary.decode(shown.predicted))),
-        ]
-    else:
-        result = evaluate(model, text.ids, batch_size, num_steps)
-        lines += [
-            ("scored", f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
-             "stream and what does not divide by B"),
-            ("windows", f"B = {batch_size}, T = {num_steps}"),
-            ("state", "zero at the start of each stream, carried from window to window"),
-            ("loss", f"{result.loss:.4f} nats per token"),
-            ("perplexity", f"{result.perplexity:.3f}"),
-            ("accuracy", f"{result.accuracy:.4f}"),
-        ]  # fmt: skip
-    for label, content in lines:
-        print(f"{label:15}{printable(content)}")
+    return facts | {"true": true, "predicted": predicted}, lines
 
 
 if __name__ == "__main__":

@@ -234,8 +234,8 @@ def settings(config: TrainConfig) -> str:
 def making(result: dict[str, Any]) -> str:
     """The ledger, the text, times, the machine, the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
-    sizes, unknown = corpus["tokens"], corpus["unknown"]
-    rows = [(split, f"{sizes[split]:,}", f"{unknown[split]:,}") for split in sizes]
+    counts = [corpus[name] for name in ("tokens", "unknown", "left_out")]
+    rows = [(split, *(f"{count[split]:,}" for count in counts)) for split in corpus["tokens"]]
     ledger = (
         f"Of the test text {test['tokens']:,} tokens were scored, in {test['batch_size']} "
         f"stream{'s' if test['batch_size'] > 1 else ''}, and {test['unscored']:,} not: the first "
@@ -248,6 +248,7 @@ def making(result: dict[str, Any]) -> str:
         ("command", shlex.join(result["command"])),
     ]  # fmt: skip
     return (
-        f"{table(('text', 'tokens', 'read as <unk>'), rows)}\n<p>{text(ledger)}</p>\n"
+        f"{table(('text', 'tokens', 'read as <unk>', 'of these, cut from the vocabulary'), rows)}\n"
+        f"<p>{text(ledger)}</p>\n"
         f"{definitions(facts)}"
     )

@@ -1,5 +1,6 @@
 """What a training run shows besides its progress: a gradient check, pictures, a final report."""
 
+import math
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from numpylstm.archive import write_atomically
 from numpylstm.cli.results import Outcome
 from numpylstm.data import Corpus, batches
 from numpylstm.evaluation import (
+    Evaluation,
+    Watch,
     evaluate,
     interpolated_bigram_perplexity,
     true_and_predicted,
@@ -18,6 +21,7 @@ from numpylstm.laboratory.model_check import check_model, check_precision
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
+from numpylstm.training.corpora import why_unknown
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, TrainingFailed
 from numpylstm.training.sample_log import TEMPERATURE, written
@@ -88,7 +92,7 @@ def draw(
 ) -> None:
     """Draw the curves of a run, and how far its gradients reach. A failure is a warning only."""
     try:
-        curves = training_curves(run.rows, clip=run.config.clip, references=references)
+        curves = training_curves(run.history, clip=run.config.clip, references=references)
         write_atomically(
             folder / run_folder.CURVES, lambda file: curves.savefig(file, format="png")
         )
@@ -101,20 +105,30 @@ def draw(
         warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
 
 
+def measure_test(folder: Path, run: Run, corpus: Corpus, watch: Watch) -> Evaluation:
+    """Score the test text with the best checkpoint."""
+    model = restore_model(load(folder / run_folder.BEST))
+    streams = min(run.config.test_streams, len(corpus.test) // 2)
+    return evaluate(model, corpus.test, streams, watch=watch)
+
+
 def report(
-    corpus: Corpus, folder: Path, references: list[tuple[str, float]], *, seed: int
+    corpus: Corpus,
+    folder: Path,
+    references: list[tuple[str, float]],
+    test: Evaluation,
+    *,
+    seed: int,
 ) -> Outcome:
-    """Measure the best checkpoint on the test text, show words and a sample, say where all is."""
+    """Say how good the best checkpoint is, show words and a sample, say where all is."""
     model = restore_model(load(folder / run_folder.BEST))
     vocabulary, level = corpus.vocabulary, corpus.level
-    test = evaluate(model, corpus.test)
     print(
-        f"\nTest perplexity {test.perplexity:.2f}, accuracy {test.accuracy:.3f} "
-        f"({test.tokens:,} tokens scored, {corpus.oov['test']:,} of them <unk> for words that the "
-        "training text lacks)"
+        f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
+        f"{test.accuracy:.3f} ({ledger(corpus, test)})"
     )
     for name, perplexity in references:
-        print(f"     for comparison, {name} model: {perplexity:.2f}")
+        print(f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}")
 
     true, predicted = map(vocabulary.decode, true_and_predicted(model, corpus.test))
     print("\nTrue values (1st line) and predicted values (2nd line):")
@@ -128,3 +142,20 @@ def report(
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
     print(f"\nSaved in {printable(str(folder))}: {names}, {run_folder.REPORT}")
     return Outcome(model, test, true, predicted, sample)
+
+
+def ledger(corpus: Corpus, test: Evaluation) -> str:
+    """What was scored of the test text, and how much of it is ``<unk>``, and why."""
+    unknown, left_out = corpus.oov["test"], corpus.left_out["test"]
+    why = why_unknown(unknown, left_out, corpus.level, corpus.vocabulary)
+    streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
+    unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
+    return (
+        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of them <unk>"
+        f"{',' if left_out else ''} {why}"
+    )
+
+
+def in_bits(perplexity: float, level: str) -> str:
+    """Bits per character, where a token is one."""
+    return f", {math.log2(perplexity):.3f} bits per character" if level == "char" else ""

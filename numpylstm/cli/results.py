@@ -51,7 +51,7 @@ def keep(
     try:
         ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
         found = findings(
-            run.rows,
+            run.history,
             clip=run.config.clip,
             unknown=int((ids == corpus.vocabulary[UNK]).sum()),
             tokens=len(ids),
@@ -71,7 +71,7 @@ def keep(
             name=folder.resolve().name,
             model=describe(run),
             config=run.config,
-            rows=run.rows,
+            rows=run.history,
             result=result,
             true=outcome.true,
             predicted=outcome.predicted,

@@ -1,11 +1,17 @@
 """``numpylstm-sample``: let a checkpoint write."""
 
 import argparse
+import itertools
+import json
+import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
 from numpylstm.untrusted import printable
+
+SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -15,12 +21,15 @@ def make_parser() -> argparse.ArgumentParser:
         description="Text from a checkpoint, which carries its own vocabulary.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("checkpoint", type=Path, help="best.npz or last.npz of a run")
+    parser.add_argument(
+        "checkpoint", metavar="RUN", type=Path,
+        help="folder of a run, which means its best.npz, or any checkpoint",
+    )  # fmt: skip
     parser.add_argument("--prompt", default="", help="text to continue; empty: a new line")
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
     parser.add_argument(
         "--temperature", type=float, metavar="X", default=1.0,
-        help="below 1 more probable text, above 1 more surprising text",
+        help="below 1 more probable text, above 1 more surprising text; 0 takes the best token",
     )  # fmt: skip
     parser.add_argument(
         "--top-k", type=int, metavar="K", default=argparse.SUPPRESS,
@@ -30,7 +39,16 @@ def make_parser() -> argparse.ArgumentParser:
         "--ban-unk", action=argparse.BooleanOptionalAction, default=True,
         help="never draw <unk>",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, metavar="N", default=0, help="of the draws")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", default=argparse.SUPPRESS,
+        help="of the draws (default: another one each time, and it is printed)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true", dest="as_json",
+        help="print one JSON object, with the text, the seed and the perplexity of the whole under "
+        "the model itself",
+    )  # fmt: skip
+    add_quiet(parser, "the text")
     add_threads(parser)
     return parser
 
@@ -49,37 +67,83 @@ def command(
     length: int,
     temperature: float,
     ban_unk: bool,
-    seed: int,
+    as_json: bool,
+    quiet: bool,
     threads: int | None,
     top_k: int | None = None,
+    seed: int | None = None,
 ) -> None:
     """Load, read the prompt, draw, print."""
-    from numpylstm.data import EOS, UNK, detokenize
-    from numpylstm.sampling import generate
+    import numpy as np
+
+    from numpylstm import sampling
+    from numpylstm.data import EOS, UNK
+    from numpylstm.data.text import written
+    from numpylstm.evaluation import evaluate
+    from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
     from numpylstm.training.corpora import tokens_like
 
-    if seed < 0:
+    if seed is not None and seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")
     set_threads(threads)
-    saved = load(checkpoint)
+    saved = load(run_folder.checkpoint_of(checkpoint))
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
     tokens = tokens_like(saved.config, prompt) or [EOS if level == "word" else "\n"]
-    if unknown := vocabulary.unknown(tokens):
-        print(
-            f"not in the vocabulary, read as {UNK}: {printable(' '.join(map(repr, unknown)))}",
-            file=sys.stderr,
-        )
+    unknown = vocabulary.unknown(tokens)
     ids, _ = vocabulary.encode(tokens)
     banned = [vocabulary.unk_id] if ban_unk else []
+    used_seed = secrets.randbelow(SEEDS) if seed is None else seed
     try:
-        drawn = generate(
-            model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=seed
+        drawn = sampling.stream(
+            model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
+        drawn = after_compilation(drawn, quiet=quiet)
+        if not quiet:
+            if unknown:
+                names = printable(" ".join(map(repr, unknown)))
+                print(f"not in the vocabulary, read as {UNK}: {names}", file=sys.stderr)
+            if seed is None and temperature > 0:
+                print(f"seed {used_seed}", file=sys.stderr)
+        if not as_json:
+            show(prompt, written((vocabulary.tokens[n] for n in drawn), level, after=prompt))
+            return
+        kept = list(drawn)
+        whole = np.concatenate([ids, np.array(kept, np.int64)])
+        perplexity = evaluate(model, whole).perplexity if len(whole) > 1 else None
     except ValueError as error:
         raise CommandError(str(error)) from error
-    written = detokenize(vocabulary.decode(drawn), level, after=prompt)
-    print(printable(prompt + written, lines=True))
+    text = prompt + "".join(written(vocabulary.decode(kept), level, after=prompt))
+    found = {
+        "checkpoint": str(saved.path), "prompt": prompt, "unknown": unknown, "text": text,
+        "tokens": len(kept), "temperature": temperature, "top_k": top_k, "seed": used_seed,
+        "perplexity": perplexity,
+    }  # fmt: skip
+    print(json.dumps(found))
+
+
+def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
+    """The same tokens; kernels that are compiled for the first of them do it visibly."""
+    from numpylstm.training.warm_up import compiling
+
+    with compiling(stream=sys.stderr, quiet=quiet):
+        first = list(itertools.islice(drawn, 1))
+    return itertools.chain(first, drawn)
+
+
+def show(prompt: str, pieces: Iterator[str]) -> None:
+    """Print a text as it comes; an interruption leaves what was printed."""
+    count = 0
+    print(printable(prompt, lines=True), end="", flush=True)
+    try:
+        for piece in pieces:
+            print(printable(piece, lines=True), end="", flush=True)
+            count += 1
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"{count:,} tokens were drawn")
+        raise
+    finally:
+        print(flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpylstm.cli.common import (
     CommandError,
     Parser,
+    add_quiet,
     add_settings,
     add_threads,
     check_plots,
@@ -21,6 +23,7 @@ from numpylstm.cli.common import (
 from numpylstm.cli.streams import unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
 from numpylstm.untrusted import printable
+from numpylstm.waiting import waiting
 
 if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
     from numpylstm.data import Corpus
@@ -32,6 +35,8 @@ GROUPS = {
     "optimisation": "optimisation",
     "run": "run",
 }
+
+LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 
 PATHS = {"data", "train", "valid", "test"}  # stored whole, so that a run resumes from any folder
 
@@ -84,7 +89,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--preset", choices=PRESETS,
-        help="settings to start from (default: demo); every flag below changes one of them",
+        help="settings to start from (default: demo, or char with --level char); every flag below "
+        "changes one of them",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
@@ -92,8 +98,14 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--resume", type=Path, metavar="DIR",
-        help="continue the run in this folder where it was saved; of the settings, only --epochs "
-        "and --steps may be given, to train longer",
+        help="continue the run in this folder where it was saved; of the settings, only --epochs, "
+        "--steps and --patience may be given, to train longer, --test-streams, and the text, if it "
+        "has moved",
+    )  # fmt: skip
+    parser.add_argument(
+        "--init-from", type=Path, metavar="RUN",
+        help="start from the parameters, vocabulary and settings of this run (a folder, or a "
+        "checkpoint) in a new folder; name another text, and what else shall be different",
     )  # fmt: skip
     parser.add_argument(
         "--save-every", type=save_interval, metavar="N|Nm",
@@ -108,6 +120,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="first hold the gradients of this model against measured slopes, print the tables, "
         "and stop if they are wrong; the run is the same with and without",
     )  # fmt: skip
+    add_quiet(parser, "the report at the end")
     add_threads(parser)
     add_settings(parser, GROUPS)
     return parser
@@ -132,9 +145,11 @@ def command(
     preset: str | None,
     out: Path | None,
     resume: Path | None,
+    init_from: Path | None,
     save_every: tuple[float, str] | None,
     stop_after: float | None,
     check_gradients: bool,
+    quiet: bool,
     threads: int | None,
     **changes: Any,
 ) -> None:
@@ -145,9 +160,9 @@ def command(
     from numpylstm.training.corpora import load_corpus
     from numpylstm.training.loop import check_corpus, new_run
 
-    check_plots()
-    from numpylstm.cli import report, results
-
+    with waiting("loading", then="nothing was begun", quiet=quiet):  # its first time takes longer
+        check_plots()
+        from numpylstm.cli import report, results
     set_threads(threads)
     again, deadline = [], None
     if save_every is not None:
@@ -157,14 +172,19 @@ def command(
         deadline = started + stop_after
 
     def train_in(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
-        begin(folder, training_run, corpus)
-        references = report.baselines(corpus)
+        go_on = ["numpylstm-train", "--resume", str(folder), *again]
+        begin(folder, training_run, corpus, quiet=quiet)
+        then = f"go on with {printable(shlex.join(go_on))}"
+        with waiting("counting for the baselines", then=then, quiet=quiet):
+            references = report.baselines(corpus)
         timing = session.run_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
-            resume_command=["numpylstm-train", "--resume", str(folder), *again],
+            resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),
         )  # fmt: skip
-        outcome = report.report(corpus, folder, references, seed=training_run.config.seed)
+        with waiting("scoring the test text", then=then, quiet=quiet) as shown:
+            test = report.measure_test(folder, training_run, corpus, shown.share)
+        outcome = report.report(corpus, folder, references, test, seed=training_run.config.seed)
         results.keep(
             folder, training_run, corpus, outcome,
             references=references, timing=timing, command=words,
@@ -172,42 +192,82 @@ def command(
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")
+        print(f"Next: {printable(shlex.join(['numpylstm-sample', str(folder)]))}")
 
+    changes |= {name: whole_path(changes[name]) for name in PATHS & changes.keys()}
+    reading = waiting("reading the text", then="nothing was begun", quiet=quiet)
     if resume is not None:
-        new_only = {"--out": out, "--preset": preset, "--check-gradients": check_gradients or None}
+        new_only = {
+            "--out": out, "--preset": preset, "--init-from": init_from,
+            "--check-gradients": check_gradients or None,
+        }  # fmt: skip
         for name, value in new_only.items():
             if value is not None:
                 raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
         with run_folder.held(resume):
-            resumed = session.resume(resume, changes)
+            with reading as shown:
+                training_run, corpus = session.resume(resume, changes, shown.share)
             with logged(resume / run_folder.LOG, words):
-                train_in(resume, *resumed)
+                train_in(resume, training_run, corpus)
         return
-    paths = {name: os.path.abspath(changes[name]) for name in PATHS & changes.keys()}
-    preset = preset or "demo"
-    config = from_preset(preset, **(changes | paths))
-    corpus = load_corpus(config)
-    check_corpus(config, corpus)
-    training_run = new_run(config, corpus)
+    if init_from is not None and preset is not None:
+        raise CommandError("--preset cannot go with --init-from, whose settings are kept")
+    preset = preset or ("char" if changes.get("level") == "char" else "demo")
+    with reading as shown:
+        if init_from is not None:
+            training_run, corpus = session.tune(init_from, changes, shown.share)
+        else:
+            config = from_preset(preset, **changes)
+            corpus = load_corpus(config, watch=shown.share)
+            check_corpus(config, corpus)
+            training_run = new_run(config, corpus)
     if check_gradients:
         report.check_gradients(training_run, corpus)
-    with run_folder.new(out, preset) as folder, logged(folder / run_folder.LOG, words):
+    name = "tuned" if init_from is not None else preset
+    with run_folder.new(out, name) as folder, logged(folder / run_folder.LOG, words):
         train_in(folder, training_run, corpus)
 
 
-def begin(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
+def whole_path(path: str | list[str]) -> str | list[str]:
+    """A path, or several, from the root; ``-`` stays."""
+    from numpylstm.data.text import STANDARD_INPUT
+
+    if isinstance(path, list):
+        return [str(whole_path(one)) for one in path]
+    return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
+
+
+def begin(folder: Path, training_run: "Run", corpus: "Corpus", *, quiet: bool) -> None:
     """Save a run before its first update, or where it goes on, and say what it is."""
     from numpylstm import __version__
+    from numpylstm.data.corpus import unit
     from numpylstm.kernels import threads
     from numpylstm.training import run_folder
     from numpylstm.training.loop import describe
 
     run_folder.begin(folder, training_run)
+    if quiet:
+        return
     print(
         f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}\n"
         f"{printable(str(corpus))}",
         flush=True,
     )
+    V, N = len(corpus.vocabulary), len(corpus.train)
+    tokens = f"{unit(corpus.level)}s"
+    if unknown := corpus.oov["train"]:
+        print(
+            f"{unknown:,} of the {N:,} {tokens} of the training text ({unknown / N:.1%}) are <unk>:"
+            f" the vocabulary of {V:,} leaves them out",
+            flush=True,
+        )
+    elif V > LARGE_VOCABULARY and training_run.step == 0:
+        cut = int((corpus.train >= SMALLER_VOCABULARY - 1).sum())  # ids are in order of frequency
+        print(
+            f"A vocabulary of {V:,} makes every step slow; --max-vocab {SMALLER_VOCABULARY} would "
+            f"leave out {cut / N:.1%} of the training text",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ The way of a text::
                                                                            |
                                                 x, y (T, B) <---batches----+
 
-The first two steps live in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`.
+The first two steps live in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`;
+`indexing.py` goes through a long text piece by piece.
 Three loaders go all the way and return a `Corpus`:
 `load_ptb` (Penn Treebank), `load_text` (any UTF-8 text) and `load_embedded` (the language
 reference inside every Python). A file that cannot be used raises `DataError`.

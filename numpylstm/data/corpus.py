@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.data.indexing import index
 from numpylstm.data.text import (
     HELD_OUT,
     SPLITS,
     UNK,
+    AnyPath,
     DataError,
     check_level,
+    named,
     read_embedded,
     read_ptb,
-    read_text,
+    read_texts,
     split_punctuation,
-    tokenize,
 )
-from numpylstm.data.vocabulary import Vocabulary
+from numpylstm.data.vocabulary import Vocabulary, by_frequency
 
 _MIN_TOKENS = 2  # one to predict from and one to predict
 
@@ -44,6 +47,11 @@ class Corpus:
     oov : mapping of str to int
         For each split, how many of its tokens the vocabulary lacks; in the ids they are `UNK`.
         The training split has some if the vocabulary was cut to a largest size, or given.
+    left_out : mapping of str to int
+        How many of these are tokens that the training split has: the vocabulary leaves them out.
+        The others are unknown because the training split lacks them.
+    unread : mapping of str to int
+        For each split, how many tokens of the text come after it, if it was cut to a largest size.
     """
 
     source: str
@@ -53,6 +61,8 @@ class Corpus:
     valid: NDArray[np.int32]
     test: NDArray[np.int32]
     oov: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    unread: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
 
     @property
     def num_tokens(self) -> dict[str, int]:
@@ -60,24 +70,37 @@ class Corpus:
         return {"train": len(self.train), "valid": len(self.valid), "test": len(self.test)}
 
     def __str__(self) -> str:
-        sizes = ", ".join(f"{split} {count:,}" for split, count in self.num_tokens.items())
-        unknown = ", ".join(f"{split} {self.oov[split]:,}" for split in SPLITS)
-        tokens = "words" if self.level == "word" else "characters"
-        return (
-            f"{self.source}: {tokens} {sizes}; vocabulary {len(self.vocabulary):,}; "
-            f"out of it, read as {UNK}: {unknown}"
+        line = (
+            f"{self.source}: {unit(self.level)}s {_counts(self.num_tokens)}; vocabulary "
+            f"{len(self.vocabulary):,}; out of it, read as {UNK}: {_counts(self.oov)}"
         )
+        if any(self.left_out.values()):
+            line += f"; of these, the training text has: {_counts(self.left_out)}"
+        if any(self.unread.values()):
+            line += f"; left out at the end: {_counts(self.unread)}"
+        return line
 
     def __repr__(self) -> str:
         return f"<Corpus {self}>"
 
 
+def unit(level: str) -> str:
+    """What a token is, for people: word or character."""
+    return "word" if level == "word" else "character"
+
+
+def _counts(of_splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count:,}" for split, count in of_splits.items())
+
+
 def load_ptb(
-    path: str | os.PathLike[str],
+    path: AnyPath,
     *,
     level: str = "word",
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
+    max_eval: int | None = None,
+    watch: Callable[[int, int], Any] | None = None,
 ) -> Corpus:
     """Load Penn Treebank as Mikolov prepared it.
 
@@ -92,6 +115,10 @@ def load_ptb(
     vocabulary : Vocabulary, optional
         One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
         default it is made of the training split.
+    max_eval : int, optional
+        Keep so many tokens of the validation and of the test split, and leave out the rest.
+    watch : callable, optional
+        Is told now and then how many characters are read, of how many.
 
     Returns
     -------
@@ -104,28 +131,31 @@ def load_ptb(
         If a file is missing, unreadable, damaged, or not text.
     """
     check_level("load_ptb", level)
-    parts = {split: tokenize(text, level) for split, text in read_ptb(path).items()}
-    return _corpus(f"Penn Treebank ({path})", level, parts, max_vocab, vocabulary)
+    tokens, numbers = index(list(read_ptb(path).values()), level, watch)
+    parts = dict(zip(SPLITS, numbers, strict=True))
+    return _corpus(f"Penn Treebank ({path})", level, tokens, parts, max_vocab, vocabulary, max_eval)
 
 
 def load_text(
-    train: str | os.PathLike[str],
-    valid: str | os.PathLike[str] | None = None,
-    test: str | os.PathLike[str] | None = None,
+    train: AnyPath | Sequence[AnyPath],
+    valid: AnyPath | Sequence[AnyPath] | None = None,
+    test: AnyPath | Sequence[AnyPath] | None = None,
     *,
     level: str = "word",
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
+    max_eval: int | None = None,
+    watch: Callable[[int, int], Any] | None = None,
 ) -> Corpus:
-    """Load any UTF-8 text, from one, two or three files.
+    """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
 
     A split without a file of its own is cut from the end of the training text: one token in 20,
     the validation split before the test split. So a single file is split 90/5/5.
 
     Parameters
     ----------
-    train, valid, test : path
-        The files.
+    train, valid, test : path, or sequence of paths
+        Files, plain or packed by gzip, folders of them, or ``"-"`` for standard input.
     level : {"word", "char"}
         See `tokenize`.
     max_vocab : int, optional
@@ -133,6 +163,10 @@ def load_text(
     vocabulary : Vocabulary, optional
         One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
         default it is made of the training split.
+    max_eval : int, optional
+        Keep so many tokens of the validation and of the test split, and leave out the rest.
+    watch : callable, optional
+        Is told now and then how many characters are read, of how many.
 
     Returns
     -------
@@ -145,26 +179,26 @@ def load_text(
     """
     check_level("load_text", level)
     files = {"valid": valid, "test": test}
-    parts = {"train": tokenize(read_text(train), level)}
-    tokens = parts["train"]
+    named_texts = {"train": train} | {k: file for k, file in files.items() if file is not None}
+    texts = [read_texts(file) for file in named_texts.values()]
+    tokens, numbers = index(texts, level, watch)
+    parts = dict(zip(named_texts, numbers, strict=True))
+    whole = parts["train"]
     to_cut = [split for split, file in files.items() if file is None]
-    share = len(tokens) // HELD_OUT
+    share = len(whole) // HELD_OUT
     if to_cut and share < _MIN_TOKENS:
         raise DataError(
-            f"{train}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
-            f"{' and '.join(to_cut)} split from it, got {len(tokens)} at {level} level; "
+            f"{named(train)}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
+            f"{' and '.join(to_cut)} split from it, got {len(whole)} at {level} level; "
             f"take a longer text, or a file for each split"
         )
-    end = len(tokens) - share * len(to_cut)
-    parts["train"] = tokens[:end]
-    for split, file in files.items():
-        if file is None:
-            parts[split] = tokens[end : end + share]
-            end += share
-        else:
-            parts[split] = tokenize(read_text(file), level)
-    source = ", ".join(str(file) for file in (train, valid, test) if file is not None)
-    return _corpus(source, level, parts, max_vocab, vocabulary)
+    end = len(whole) - share * len(to_cut)
+    parts["train"] = whole[:end]
+    for split in to_cut:
+        parts[split] = whole[end : end + share]
+        end += share
+    source = ", ".join(map(named, named_texts.values()))
+    return _corpus(source, level, tokens, parts, max_vocab, vocabulary, max_eval)
 
 
 def load_embedded(
@@ -172,6 +206,8 @@ def load_embedded(
     level: str = "word",
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
+    max_eval: int | None = None,
+    watch: Callable[[int, int], Any] | None = None,
 ) -> Corpus:
     """Load the language reference that ships inside Python; see `read_embedded`.
 
@@ -188,6 +224,10 @@ def load_embedded(
     vocabulary : Vocabulary, optional
         One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
         default it is made of the training split.
+    max_eval : int, optional
+        Keep so many tokens of the validation and of the test split, and leave out the rest.
+    watch : callable, optional
+        Is told now and then how many characters are read, of how many.
 
     Returns
     -------
@@ -202,38 +242,42 @@ def load_embedded(
     texts = read_embedded()
     if level == "word":
         texts = {split: split_punctuation(text) for split, text in texts.items()}
-    parts = {split: tokenize(text, level) for split, text in texts.items()}
-    return _corpus(
-        f"Python {platform.python_version()} language reference",
-        level,
-        parts,
-        max_vocab,
-        vocabulary,
-    )
+    tokens, numbers = index(list(texts.values()), level, watch)
+    parts = dict(zip(SPLITS, numbers, strict=True))
+    source = f"Python {platform.python_version()} language reference"
+    return _corpus(source, level, tokens, parts, max_vocab, vocabulary, max_eval)
 
 
 def _corpus(
     source: str,
     level: str,
-    parts: Mapping[str, list[str]],
+    tokens: list[str],
+    parts: Mapping[str, NDArray[np.int32]],
     max_vocab: int | None,
     vocabulary: Vocabulary | None,
+    max_eval: int | None,
 ) -> Corpus:
+    """The corpus of splits whose numbers name `tokens`."""
     for split in SPLITS:
         if len(parts[split]) < _MIN_TOKENS:
             raise DataError(
                 f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
                 f"{len(parts[split])} at {level} level; is the file empty?"
             )
+    counts = np.bincount(parts["train"], minlength=len(tokens))
     if vocabulary is None:
-        vocabulary = Vocabulary.build(parts["train"], max_vocab)
-    encoded = {split: vocabulary.encode(parts[split]) for split in SPLITS}
+        seen = {token: n for token, n in zip(tokens, counts.tolist(), strict=True) if n}
+        vocabulary = Vocabulary(by_frequency(Counter(seen), max_vocab))
+    lacking = np.array([token not in vocabulary for token in tokens])
+    ids, _ = vocabulary.encode(tokens)
+    kept = {split: parts[split][: None if split == "train" else max_eval] for split in SPLITS}
+    encoded = {split: ids[kept[split]] for split in SPLITS}
+
+    def count(which: NDArray[np.bool_]) -> dict[str, int]:
+        return {split: int(np.count_nonzero(which[kept[split]])) for split in SPLITS}
+
     return Corpus(
-        source=source,
-        level=level,
-        vocabulary=vocabulary,
-        train=encoded["train"][0],
-        valid=encoded["valid"][0],
-        test=encoded["test"][0],
-        oov={split: oov for split, (_, oov) in encoded.items()},
-    )
+        source, level, vocabulary, **encoded, oov=count(lacking),
+        left_out=count(lacking & (counts > 0)),
+        unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
+    )  # fmt: skip

@@ -10,17 +10,23 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import pathlib
 import re
+import sys
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
 
-from numpylstm.untrusted import open_regular
+from numpylstm.untrusted import memory_size, open_regular
+
+AnyPath = str | os.PathLike[str]
 
 EOS = "<eos>"
 """The token for a line end, at word level."""
+
+STANDARD_INPUT = "-"
+"""The name of a text that is read from standard input."""
 
 UNK = "<unk>"
 """The token for every token that the vocabulary lacks."""
@@ -95,24 +101,93 @@ def decode_text(raw: bytes | bytearray, name: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Read a UTF-8 text file; see `decode_text`.
+def read_text(path: AnyPath) -> str:
+    """Read a UTF-8 text file, which gzip may have packed; see `decode_text`.
 
     Raises
     ------
     DataError
         If the file is not a regular one, cannot be read or is not UTF-8 text.
     """
-    raw = bytearray()
     try:
         with open_regular(path) as file:
-            while piece := file.read(_MEBIBYTE):
-                raw += piece
-                if b"\0" in piece:  # a binary file: the rest of it need not be held
-                    break
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            raw = _all_of(gzip.GzipFile(fileobj=file) if packed else file, path)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path}: must be a whole file of gzip's, got one that cannot be unpacked ({error}); "
+            "was it cut?"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unreadable(path, error) from None
+        raise error if isinstance(error, DataError) else _unreadable(path, error) from None
     return decode_text(raw, str(path))
+
+
+def _all_of(file: BinaryIO | gzip.GzipFile, path: AnyPath) -> bytearray:
+    """What is in a file, up to the first NUL: of a binary file, the rest need not be held."""
+    raw, most = bytearray(), memory_size()
+    while piece := file.read(_MEBIBYTE):
+        raw += piece
+        if b"\0" in piece:
+            break
+        if most is not None and len(raw) > most:
+            raise DataError(f"{path}: must fit into the memory of this machine, got a longer text")
+    return raw
+
+
+def read_texts(paths: AnyPath | Sequence[AnyPath]) -> str:
+    """Read texts one after the other: files, all that folders hold, or standard input.
+
+    Of a folder, its ``.txt`` and ``.txt.gz`` files are read, in the order of their names; ``-``
+    is standard input. A line end is put where a text that another follows has none.
+
+    Raises
+    ------
+    DataError
+        As `read_text`; also if a folder holds no such files, or standard input is a terminal.
+    """
+    text = ""
+    for path in _files_of(paths):
+        text += "\n" if text and not text.endswith("\n") else ""
+        text += _standard_input() if path == STANDARD_INPUT else read_text(path)
+    return text
+
+
+def named(paths: AnyPath | Sequence[AnyPath]) -> str:
+    """The names of texts, for people; of many, the first."""
+    names = [str(path) for path in _listed(paths)]
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _listed(paths: AnyPath | Sequence[AnyPath]) -> Sequence[AnyPath]:
+    return [paths] if isinstance(paths, str | os.PathLike) else paths
+
+
+def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
+    for path in _listed(paths):
+        if not os.path.isdir(path):
+            yield path
+            continue
+        files = sorted(
+            entry.path for entry in os.scandir(path)
+            if entry.name.endswith((".txt", ".txt.gz")) and not entry.name.startswith(".")
+        )  # fmt: skip
+        if not files:
+            raise DataError(
+                f"{path}: must be a readable file, got a folder without .txt or .txt.gz files; is "
+                "the name right?"
+            )
+        yield from files
+
+
+def _standard_input() -> str:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise DataError(
+            "-: standard input must be a text, got a terminal; send the text in, as in "
+            "cat my.txt | numpylstm-train --train -"
+        )
+    return decode_text(_all_of(sys.stdin.buffer, STANDARD_INPUT), "standard input")
 
 
 def split_punctuation(text: str) -> str:
@@ -169,23 +244,25 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
     after : str
         The text that they go on from; it decides whether a space comes first.
     """
+    return "".join(written(tokens, level, after))
+
+
+def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iterator[str]:
+    """Yield the text of each token, with its space, as `detokenize` writes them."""
     check_level("detokenize", level)
     if level == "char":
-        return "".join(tokens)
-    pieces: list[str] = []
+        yield from tokens
+        return
     left = "\n" if after[-1:].isspace() or not after else after.split()[-1]
     for token in tokens:
         right = "\n" if token == EOS else token
         # Equal marks side by side ("." and "...") would look like one longer run.
         glued = (right[0] in _CLOSING or left in _OPENING) and left[-1] != right[0]
-        if not (glued or "\n" in (left, right)):
-            pieces.append(" ")
-        pieces.append(right)
+        yield right if glued or "\n" in (left, right) else f" {right}"
         left = right
-    return "".join(pieces)
 
 
-def _unreadable(path: str | os.PathLike[str], error: Exception) -> DataError:
+def _unreadable(path: AnyPath, error: Exception) -> DataError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return DataError(f"{path}: must be a readable file, got {reason!r}; is the name right?")
 
@@ -256,7 +333,7 @@ def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
 # --- Penn Treebank's folder and archive --------------------------------------------------------
 
 
-def read_ptb(path: str | os.PathLike[str]) -> dict[str, str]:
+def read_ptb(path: AnyPath) -> dict[str, str]:
     """Read the three texts of Penn Treebank as Mikolov prepared it.
 
     Parameters
@@ -276,7 +353,7 @@ def read_ptb(path: str | os.PathLike[str]) -> dict[str, str]:
     DataError
         If a file is missing, unreadable, damaged, or not text.
     """
-    root = Path(path)
+    root = pathlib.Path(path)
     if not root.is_dir():
         return {
             split: decode_text(raw, f"{root} (data/{_ptb_file(split)})")
@@ -325,7 +402,7 @@ class _MeteredStream(io.RawIOBase):
         return len(data)
 
 
-def _read_archive(path: Path) -> dict[str, bytes]:
+def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
     """Read the three files out of ``simple-examples.tgz``, in one pass and in memory."""
     found: dict[str, bytes] = {}
     try:

@@ -79,17 +79,7 @@ class Vocabulary:
         max_size : int, optional
             The largest size, at least 2; by default every token stays.
         """
-        counts = Counter(tokens)
-        counts.setdefault(UNK, 0)
-        if max_size is not None:
-            because = f"since {UNK} and one more token have to fit"
-            check_whole("Vocabulary.build", "max_size", max_size, 2, because=because)
-            unknown = counts.pop(UNK)
-            kept = sorted(counts, key=lambda token: (-counts[token], token))[: max_size - 1]
-            unknown += counts.total() - sum(counts[token] for token in kept)
-            counts = Counter({token: counts[token] for token in kept})
-            counts[UNK] = unknown
-        return cls(tuple(sorted(counts, key=lambda token: (-counts[token], token))))
+        return cls(by_frequency(Counter(tokens), max_size))
 
     @property
     def unk_id(self) -> int:
@@ -145,3 +135,17 @@ class Vocabulary:
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.tokens[:4]))
         return f"<Vocabulary of {len(self):,}: {shown}{', ...' if len(self) > 4 else ''}>"
+
+
+def by_frequency(counts: Counter[str], max_size: int | None) -> tuple[str, ...]:
+    """The tokens of `Vocabulary.build`, from how often each occurs."""
+    counts.setdefault(UNK, 0)
+    if max_size is not None:
+        because = f"since {UNK} and one more token have to fit"
+        check_whole("Vocabulary.build", "max_size", max_size, 2, because=because)
+        unknown = counts.pop(UNK)
+        kept = sorted(counts, key=lambda token: (-counts[token], token))[: max_size - 1]
+        unknown += counts.total() - sum(counts[token] for token in kept)
+        counts = Counter({token: counts[token] for token in kept})
+        counts[UNK] = unknown
+    return tuple(sorted(counts, key=lambda token: (-counts[token], token)))

@@ -17,11 +17,12 @@ wake these costs some 30 us, and far more on a busy machine. With one share nobo
 
 import functools
 import inspect
+from contextlib import contextmanager
 
 import llvmlite.binding
 import numpy as np
 from numba import config, from_dtype, njit, types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.extending import intrinsic
 
 from . import fallback, simd, threads, tile
@@ -78,6 +79,31 @@ def kernel(function=None, *, shared=False, calls=()):
             raise fallback.Unusable from error
 
     return run if config.DISABLE_JIT else compiled_or_unusable
+
+
+@contextmanager
+def watched(look):
+    """Call look(count) whenever Numba can be left: it may raise; count is that of functions so far.
+
+    Elsewhere an interruption may be lost in a function that LLVM calls.
+    """
+
+    class Watcher(event.Listener):
+        count = 0
+
+        def on_start(self, event):
+            self.count += event.kind == "numba:compile"
+            look(self.count)
+
+        def on_end(self, event):
+            look(self.count)
+
+    watcher = Watcher()
+    with (
+        event.install_listener("numba:compile", watcher),
+        event.install_listener("numba:run_pass", watcher),
+    ):
+        yield
 
 
 def outside(*kinds):

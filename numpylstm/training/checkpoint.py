@@ -45,7 +45,10 @@ from numpylstm.training.loop import Row, Run, Tally, build_model, check_paramete
 FORMAT = "numpylstm checkpoint"
 VERSION = 2
 READABLE = (1, 2)
-ADDED_SETTINGS = {"log_gradients": False, "optimizer": "sgd"}
+ADDED_SETTINGS = {
+    "log_gradients": False, "optimizer": "sgd", "patience": None, "test_streams": 1,
+    "max_eval": None,
+}  # fmt: skip
 """Settings that older files lack, and what they mean there."""
 FLAT_OPTIONS = {"activation", "forget_bias"}
 """Options of cells that older files hold among the settings of the run."""

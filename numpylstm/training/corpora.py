@@ -1,8 +1,10 @@
 """The texts that settings name: to train on, and to measure a checkpoint on."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.config import TrainConfig
@@ -12,21 +14,25 @@ from numpylstm.data import (
     load_embedded,
     load_ptb,
     load_text,
-    read_text,
-    split_punctuation,
-    tokenize,
 )
+from numpylstm.data.corpus import unit
+from numpylstm.data.indexing import index
+from numpylstm.data.text import named, read_texts, split_punctuation, tokenize
+from numpylstm.evaluation import Watch
 from numpylstm.training.checkpoint import Checkpoint
 from numpylstm.training.loop import check_fingerprint
 
 
-def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Corpus:
+def load_corpus(
+    config: TrainConfig, vocabulary: Vocabulary | None = None, watch: Watch | None = None
+) -> Corpus:
     """The text that the settings name; Python's own language reference if they name none.
 
     A vocabulary is made from the training text, unless one is given.
     """
     options: dict[str, Any] = {
-        "level": config.level, "max_vocab": config.max_vocab, "vocabulary": vocabulary
+        "level": config.level, "max_vocab": config.max_vocab, "vocabulary": vocabulary,
+        "max_eval": config.max_eval, "watch": watch,
     }  # fmt: skip
     if config.data is not None:
         return load_ptb(config.data, **options)
@@ -37,27 +43,41 @@ def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Co
 
 def tokens_like(config: TrainConfig, text: str) -> list[str]:
     """The tokens of another text, made as those of the training text were."""
+    return tokenize(text_like(config, text), config.level)
+
+
+def text_like(config: TrainConfig, text: str) -> str:
+    """Another text, brought into the form of the training text."""
     embedded = config.data is None and config.train is None
-    if embedded and config.level == "word":
-        text = split_punctuation(text)
-    return tokenize(text, config.level)
+    return split_punctuation(text) if embedded and config.level == "word" else text
 
 
 class ScoredText(NamedTuple):
-    """A text as ids of a checkpoint's vocabulary, with its name and its unknown words."""
+    """A text as ids of a checkpoint's vocabulary, with its name and its unknown tokens.
+
+    `left_out` of these are in the training text; None if that cannot be known.
+    """
 
     name: str
     ids: NDArray[Any]
     unknown: int
+    left_out: int | None
 
 
 def scored_text(
-    checkpoint: Checkpoint, *, data: str | None, file: str | None, split: str
+    checkpoint: Checkpoint,
+    *,
+    data: str | None,
+    file: Sequence[str] | None,
+    split: str,
+    at_most: int | None = None,
+    watch: Watch | None = None,
 ) -> ScoredText:
     """The text to measure a checkpoint on.
 
-    A split of a Treebank folder or archive (`data`), a whole file (`file`) or, if neither is named,
-    a split of the text that it was trained on.
+    A split of a Treebank folder or archive (`data`), whole files (`file`) or, if neither is named,
+    a split of the text that it was trained on. The first `at_most` tokens of it; by default all, or
+    of a split as many as the run looks at.
 
     Raises
     ------
@@ -66,16 +86,43 @@ def scored_text(
     """
     vocabulary, config = checkpoint.vocabulary, checkpoint.config
     if file is not None:
-        ids, unknown = vocabulary.encode(tokens_like(config, read_text(file)))
-        return ScoredText(file, ids, unknown)
+        text = text_like(config, read_texts(file))
+        tokens, (numbers,) = index([text], config.level, watch)
+        numbers = numbers[:at_most]
+        ids, _ = vocabulary.encode(tokens)
+        lacking = np.array([token not in vocabulary for token in tokens], bool)
+        unknown = int(np.count_nonzero(lacking[numbers]))
+        left_out = 0 if config.max_vocab is None else None
+        return ScoredText(named(file), ids[numbers], unknown, left_out)
     if data is not None:
         config = replace(config, data=data, train=None, valid=None, test=None)
-    corpus = load_corpus(config, vocabulary)
+    corpus = load_corpus(config, vocabulary, watch)
     if data is None:
         check_fingerprint(
             corpus,
             checkpoint.meta["fingerprint"],
             "name the text to score with --file, or --data for a Treebank",
         )
-    name = f"{split} split of {corpus.source}"
-    return ScoredText(name, getattr(corpus, split), corpus.oov[split])
+    if at_most is not None:
+        corpus = load_corpus(replace(config, max_eval=at_most), vocabulary, watch)
+    return ScoredText(
+        f"{split} split of {corpus.source}", getattr(corpus, split), corpus.oov[split],
+        corpus.left_out[split] if data is None else None,
+    )  # fmt: skip
+
+
+def why_unknown(unknown: int, left_out: int | None, level: str, vocabulary: Vocabulary) -> str:
+    """Why so many tokens of a text are ``<unk>``: the training text lacks them, or they were cut.
+
+    `left_out` as in `ScoredText`.
+    """
+    tokens = f"{unit(level)}s"
+    by_size = f"the vocabulary of {len(vocabulary):,} leaves out"
+    if left_out is None:
+        return f"for {tokens} that the training text lacks, or that {by_size}"
+    if left_out == 0:
+        return f"for {tokens} that the training text lacks"
+    return (
+        f"{unknown - left_out:,} for {tokens} that the training text lacks, {left_out:,} for "
+        f"{tokens} that {by_size}"
+    )

@@ -17,7 +17,7 @@ from numpylstm.cells import CELLS, State
 from numpylstm.checks import NotFinite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
-from numpylstm.evaluation import Evaluation, evaluate, safe_exp
+from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.training.pace import Pace
@@ -96,6 +96,9 @@ class Run:
         One for each finished epoch.
     rows : list of Row
     tally : Tally
+    closing : Row or None
+        The last row of a run that its limit of steps has ended within an epoch. It is not saved: it
+        ends no epoch, and with a larger limit the run goes on as if there had been none.
     whole : bool
         False while a change is being written into it, so that it is between two updates no more.
     """
@@ -112,22 +115,40 @@ class Run:
     valid_losses: list[float] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    closing: Row | None = None
     whole: bool = True
 
     @property
     def out_of_steps(self) -> bool:
-        """The limit on the number of updates is reached; the current epoch ends here."""
+        """The limit on the number of updates is reached."""
         return self.config.steps is not None and self.step >= self.config.steps
 
     @property
+    def out_of_patience(self) -> bool:
+        """For as many epochs as may be, the validation has not improved."""
+        patience, losses = self.config.patience, self.valid_losses
+        return patience is not None and len(losses) > patience + losses.index(min(losses))
+
+    @property
     def finished(self) -> bool:
-        """Nothing is left to do."""
-        return self.epoch >= self.config.epochs or (self.out_of_steps and self.window == 0)
+        """No update is left to do."""
+        return self.epoch >= self.config.epochs or self.out_of_steps or self.out_of_patience
 
     @property
     def last_is_best(self) -> bool:
-        """The last finished epoch has the lowest validation loss so far."""
-        return bool(self.valid_losses) and self.valid_losses[-1] == min(self.valid_losses)
+        """What was validated last has the lowest loss so far: an epoch, or the end within one."""
+        if self.closing is not None:
+            best = safe_exp(min(self.valid_losses, default=math.inf))
+            return (self.closing.valid_perplexity or math.inf) <= best
+        losses = self.valid_losses
+        return self.window == 0 and bool(losses) and losses[-1] == min(losses)
+
+    @property
+    def history(self) -> list[Row]:
+        """All rows of metrics, that which closes the run included."""
+        if self.closing is None:
+            return self.rows
+        return [row for row in self.rows if row.step < self.closing.step] + [self.closing]
 
 
 def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
@@ -200,12 +221,12 @@ def rate(run: Run) -> float:
     )
 
 
-def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
+def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[Step | Row]:
     """Advance a run to its end, one update at a time.
 
     Between two items the run can be saved, inspected or left: whoever iterates decides. Each item
     is a `Step` after an update, or a `Row` when metrics are due; a `Row` with a validation
-    perplexity ends an epoch.
+    perplexity ends an epoch, or the run.
 
     Parameters
     ----------
@@ -213,6 +234,9 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
         Changed in place.
     corpus : Corpus
         The text that the run was made for.
+    watch : callable, optional
+        Is told in each validation how many tokens are scored, of how many. The run can be saved
+        then, too; what it raises ends the validation, which is made again when the run goes on.
 
     Raises
     ------
@@ -223,10 +247,11 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
     pace = Pace()
-    while not run.finished:
+    run.closing = None
+    while not run.finished or run.window == windows:
         run.optimizer.lr = rate(run)
         for x, y in batches(corpus.train, config.batch_size, config.num_steps, start=run.window):
-            if run.out_of_steps:
+            if run.finished:
                 break
             drawn = run.model.rng.bit_generator.state
             try:
@@ -236,16 +261,20 @@ def train(run: Run, corpus: Corpus) -> Iterator[Step | Row]:
                 if run.whole:
                     run.model.rng.bit_generator.state = drawn  # as if this update had not begun
                 raise
-            epoch_ends = run.window == windows or run.out_of_steps
-            row_is_due = run.tally.steps >= config.log_every and not epoch_ends
+            row_is_due = run.tally.steps >= config.log_every and run.window < windows
             row = close_row(run) if row_is_due else None  # before anyone can save the run
             run.whole = True
             yield step
             if row is not None:
                 yield row
-        last_row = finish_epoch(run, corpus)
+        if run.window < windows:
+            break  # the limit of steps
+        last_row = finish_epoch(run, corpus, watch)
         run.whole = True
         yield last_row
+    if run.window > 0:
+        run.optimizer.lr = rate(run)
+        yield finish_within_epoch(run, corpus, watch)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its result is looked at instead
@@ -335,12 +364,18 @@ def check_parameters(run: Run) -> None:
         )
 
 
-def close_row(
-    run: Run, valid_perplexity: float | None = None, valid_accuracy: float | None = None
-) -> Row:
+def close_row(run: Run, valid: Evaluation | None = None) -> Row:
     """Turn the tally into a row of metrics and start a new one."""
-    tally, run.tally = run.tally, Tally()
-    row = Row(
+    row = row_of(run, valid)
+    run.tally = Tally()
+    run.rows.append(row)
+    return row
+
+
+def row_of(run: Run, valid: Evaluation | None) -> Row:
+    """The row of metrics that the tally makes, with a validation if there was one."""
+    tally = run.tally
+    return Row(
         epoch=run.epoch + 1,
         step=run.step,
         lr=run.optimizer.lr,
@@ -348,38 +383,60 @@ def close_row(
         perplexity=safe_exp(tally.nll / tally.tokens),
         accuracy=tally.correct / tally.tokens,
         gradient_norm=tally.norm / tally.steps,
-        valid_perplexity=valid_perplexity,
-        valid_accuracy=valid_accuracy,
+        valid_perplexity=None if valid is None else valid.perplexity,
+        valid_accuracy=None if valid is None else valid.accuracy,
         clipped=tally.clipped / tally.steps,
     )
-    run.rows.append(row)
+
+
+def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
+    """Validate, write the last row of the epoch, and get ready for the next."""
+    valid = validate(run, corpus, watch)
+    run.whole = False
+    row = close_row(run, valid)
+    run.valid_losses.append(valid.loss)
+    run.epoch += 1
+    run.window = 0
+    run.state = run.model.zero_state(run.config.batch_size)
     return row
 
 
+def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
+    """Validate a run whose limit of steps lies within an epoch, and make the row that closes it."""
+    valid = validate(run, corpus, watch)
+    if run.tally.steps:
+        run.closing = row_of(run, valid)
+    else:  # a row was due at the last step
+        run.closing = run.rows[-1]._replace(
+            valid_perplexity=valid.perplexity, valid_accuracy=valid.accuracy
+        )
+    return run.closing
+
+
 @np.errstate(over="ignore", invalid="ignore")
-def finish_epoch(run: Run, corpus: Corpus) -> Row:
-    """Validate, write the last row of the epoch, and get ready for the next."""
-    config = run.config
+def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
+    """The perplexity of the validation text, which must be finite, as the parameters must."""
     check_parameters(run)
-    valid = evaluate_quickly(run.model, corpus.valid, config)
+    valid = evaluate_quickly(run.model, corpus.valid, run.config, watch)
     if not math.isfinite(valid.perplexity):
         raise TrainingFailed(
             f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
             f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
         )
-    run.whole = False
-    row = close_row(run, valid.perplexity, valid.accuracy)
-    run.valid_losses.append(valid.loss)
-    run.epoch += 1
-    run.window = 0
-    run.state = run.model.zero_state(config.batch_size)
-    return row
+    return valid
 
 
-def evaluate_quickly(model: LanguageModel, ids: NDArray[Any], config: TrainConfig) -> Evaluation:
+def evaluate_quickly(
+    model: LanguageModel, ids: NDArray[Any], config: TrainConfig, watch: Watch | None = None
+) -> Evaluation:
     """Validation in windows like those of training; at batch 1 where the text is short."""
-    streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
-    return evaluate(model, ids, streams, config.num_steps)
+    streams = validation_streams(len(ids), config)
+    return evaluate(model, ids, streams, config.num_steps, watch=watch)
+
+
+def validation_streams(length: int, config: TrainConfig) -> int:
+    """In how many streams a text of this length is validated."""
+    return config.batch_size if length >= config.batch_size * 50 else 1
 
 
 def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
@@ -432,8 +489,8 @@ def check_position(run: Run, corpus: Corpus) -> None:
     """
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
-    epoch_ends = run.window >= windows or (run.out_of_steps and run.window > 0)
-    if run.window > windows or (epoch_ends and run.tally.steps == 0):
+    row_was_due = bool(run.rows) and run.rows[-1].step == run.step and run.window < windows
+    if run.window > windows or (run.window > 0 and run.tally.steps == 0 and not row_was_due):
         raise DataError(
             f"{corpus.source}: the run cannot be at window {run.window} of {windows} and step "
             f"{run.step}; its checkpoint was changed"

@@ -1,5 +1,7 @@
 """How far a run is: a bar on a terminal, plain lines elsewhere."""
 
+import math
+import shutil
 import sys
 import time
 from typing import Any
@@ -7,6 +9,9 @@ from typing import Any
 from tqdm import tqdm
 
 from numpylstm.training.loop import Row, Run, Step
+from numpylstm.waiting import EVERY, EVERY_IN_A_FILE
+
+SMOOTH = 0.98  # of the perplexity that is shown: a mean over some 50 updates
 
 
 class Progress:
@@ -17,19 +22,28 @@ class Progress:
     run : Run
     windows : int
         Updates in an epoch.
+    quiet : bool
+        Show nothing but what `line` is given.
     """
 
-    def __init__(self, run: Run, windows: int) -> None:
+    def __init__(self, run: Run, windows: int, *, quiet: bool = False) -> None:
         total = windows * run.config.epochs
         self.total = total if run.config.steps is None else min(total, run.config.steps)
+        self.epochs = run.config.epochs
+        self.quiet = quiet
         self.started = time.perf_counter()  # after the first step: of the second
         self.first_step = run.step + 1
         self.tokens = 0
+        self.nll = self.weight = 0.0  # of the steps so far, the later ones counting more
+        validations = [row.valid_perplexity for row in run.rows if row.valid_perplexity is not None]
+        self.valid = f"  valid {validations[-1]:.1f}" if validations else ""
+        self.last_shown = time.monotonic()
         self.bar: Any = None
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not quiet:
+            sized = shutil.get_terminal_size((0, 0)).columns > 0
             self.bar = tqdm(
-                total=self.total, initial=run.step, file=sys.stdout, unit="step",
-                dynamic_ncols=True,
+                total=self.total, initial=run.step, file=sys.stdout, dynamic_ncols=sized,
+                ncols=None if sized else 80, bar_format="{desc}  |{bar}|",
             )  # fmt: skip
 
     def line(self, text: str) -> None:
@@ -38,34 +52,48 @@ class Progress:
             self.bar.write(text)
         else:
             print(text, flush=True)
+        self.last_shown = time.monotonic()
 
     def show(self, item: Step | Row) -> None:
         """Show an update, or metrics."""
         if isinstance(item, Step):
             self.step(item)
-        else:
+        elif not self.quiet:
             self.row(item)
 
     def step(self, step: Step) -> None:
-        """Count an update. The first compiles the kernels, and is left out of the speed."""
+        """Count an update. The first is left out of the speed."""
         if step.step == self.first_step:
-            self.line(f"First step done after {self.seconds():.1f} s.")
+            if self.bar is None and not self.quiet:
+                self.line(f"First step done after {self.seconds():.1f} s.")
             self.started = time.perf_counter()
         else:
             self.tokens += step.tokens
+        self.nll = SMOOTH * self.nll + (1 - SMOOTH) * math.log(step.perplexity)
+        self.weight = SMOOTH * self.weight + (1 - SMOOTH)
         if self.bar is not None:
-            self.bar.set_description(f"epoch {step.epoch}", refresh=False)
-            self.bar.set_postfix_str(
-                f"cost {step.cost:.1f}, accuracy {step.accuracy:.3f}, "
-                f"perplexity {step.perplexity:.1f}, norm {step.gradient_norm:.2f}, "
-                f"{self.tokens_per_second():,.0f} tokens/s",
-                refresh=False,
+            self.bar.set_description_str(
+                f"epoch {step.epoch}/{self.epochs}  perplexity "
+                f"{math.exp(self.nll / self.weight):.1f}{self.valid}  "
+                f"{self.tokens_per_second():,.0f} tokens/s  left {self.time_left(step.step)}",
+                refresh=step.step == self.first_step,
             )
             self.bar.update()
+
+    def validation(self, run: Run, done: int, total: int) -> None:
+        """Show how far a validation is."""
+        since = time.monotonic() - self.last_shown
+        share = f"epoch {run.epoch + 1}/{self.epochs}  validating {done / total:.0%}"
+        if self.bar is not None and since > EVERY:
+            self.bar.set_description_str(share)
+            self.last_shown = time.monotonic()
+        elif self.bar is None and not self.quiet and since > EVERY_IN_A_FILE:
+            self.line(share)
 
     def row(self, row: Row) -> None:
         """Print metrics; the bar shows them anyway, except at the end of an epoch."""
         if row.valid_perplexity is not None:
+            self.valid = f"  valid {row.valid_perplexity:.1f}"
             self.line(
                 f"epoch {row.epoch:3}  step {row.step}/{self.total}  lr {row.lr:.3g}  "
                 f"train perplexity {row.perplexity:.2f}  accuracy {row.accuracy:.3f}  |  "

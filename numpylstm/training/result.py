@@ -52,15 +52,16 @@ def result_of(
     command : sequence of str
         That made it.
     """
-    losses = run.valid_losses
+    validations = [(row.valid_perplexity, row.epoch) for row in run.history]
+    best, epoch = min((perplexity, epoch) for perplexity, epoch in validations if perplexity)
     return {
         "format": FORMAT,
         "version": VERSION,
-        "test": ledger(test) | {"unknown": corpus.oov["test"]},
+        "test": {"perplexity": test.perplexity, **asdict(test), "unknown": corpus.oov["test"]},
         "validation": {
-            "perplexity": safe_exp(min(losses)),
-            "epoch": 1 + losses.index(min(losses)),
-            "by_epoch": [safe_exp(loss) for loss in losses],
+            "perplexity": best,
+            "epoch": epoch,
+            "by_epoch": [safe_exp(loss) for loss in run.valid_losses],
         },
         "baselines": dict(baselines),
         "findings": list(findings),
@@ -70,7 +71,9 @@ def result_of(
             "fingerprint": run.fingerprint,
             "vocabulary": len(corpus.vocabulary),
             "tokens": corpus.num_tokens,
+            "unread": dict(corpus.unread),
             "unknown": dict(corpus.oov),
+            "left_out": dict(corpus.left_out),
         },
         "parameters": run.model.num_parameters,
         "epochs": run.epoch,
@@ -83,11 +86,6 @@ def result_of(
         "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
         "command": list(command),
     }
-
-
-def ledger(test: Evaluation) -> dict[str, Any]:
-    """An evaluation, with what was counted."""
-    return {"perplexity": test.perplexity, **asdict(test)}
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

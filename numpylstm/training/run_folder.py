@@ -10,7 +10,9 @@
 ``gradients.png``    the same as a picture
 ``last.npz``         the checkpoint to resume from
 ``previous.npz``     until the run is finished, the one before, in case `last.npz` is damaged
-``best.npz``         the checkpoint of the epoch with the lowest validation loss
+``best.npz``         the checkpoint of the epoch with the lowest validation loss, or of the end of a
+                     run that ``--steps`` ended within an epoch, if its loss is lower
+``best-epoch.npz``   in that case, the checkpoint of the epoch, which the run needs to go on
 ``sample.txt``       when the run is finished, what the best network writes
 ``result.json``      then, too: how good it is, and how it was made
 ``report.html``      the same as a page
@@ -48,13 +50,13 @@ except ImportError:  # Windows has no locks that end with their process
 CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
 GRADIENTS, GRADIENT_MAP = "gradients.csv", "gradients.png"
 SAMPLES, SAMPLE = "samples.json", "sample.txt"
-LAST, PREVIOUS, BEST = "last.npz", "previous.npz", "best.npz"
+LAST, PREVIOUS, BEST, BEST_EPOCH = "last.npz", "previous.npz", "best.npz", "best-epoch.npz"
 RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
 RECORDS = (RESULT, REPORT, LOG)
 """Those that tell of the making, with its times: all others are the same whenever a run is made."""
 FILES = (
-    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP, LAST, PREVIOUS, BEST,
-    SAMPLE, *RECORDS,
+    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP,
+    LAST, PREVIOUS, BEST, BEST_EPOCH, SAMPLE, *RECORDS,
 )  # fmt: skip
 
 LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
@@ -146,6 +148,8 @@ def remove_leftovers(folder: Path) -> None:
 def begin(folder: Path, run: Run) -> None:
     """Write the run as it is before its first update, or goes on; its settings and vocabulary."""
     keep_last(folder)
+    with suppress(FileNotFoundError):  # was the run ended within an epoch? that end is no more
+        (folder / BEST_EPOCH).replace(folder / BEST)
     save_last(folder, run)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
@@ -153,14 +157,24 @@ def begin(folder: Path, run: Run) -> None:
 
 
 def save(folder: Path, run: Run) -> None:
-    """Write the best checkpoint, if an epoch has ended and this is one, and what `save_last` does.
+    """Write the best checkpoint, if a validation was just made and this is it; then `save_last`.
 
     The last checkpoint is written last: a run that is killed before it makes the rest again.
     """
     keep_last(folder)
-    if run.window == 0 and run.last_is_best:
+    if run.last_is_best:
+        if run.closing is not None and run.valid_losses:
+            keep_best_epoch(folder)
         checkpoint.save(run, folder / BEST)
     save_last(folder, run)
+
+
+def keep_best_epoch(folder: Path) -> None:
+    """Let the best checkpoint have another name, too, since it is about to lose its own."""
+    try:
+        give_name(folder / BEST, folder / BEST_EPOCH)
+    except OSError:  # the disk has no hard links
+        (folder / BEST).replace(folder / BEST_EPOCH)
 
 
 def keep_last(folder: Path) -> None:
@@ -177,8 +191,8 @@ def save_last(folder: Path, run: Run) -> None:
 
     A finished run keeps no previous one.
     """
-    if run.rows:
-        write_metrics(folder / METRICS, run.rows)
+    if run.history:
+        write_metrics(folder / METRICS, run.history)
     checkpoint.save(run, folder / LAST)
     if run.finished:
         with suppress(OSError):
@@ -221,6 +235,20 @@ def load_last(folder: Path) -> checkpoint.Checkpoint:
         with suppress(OSError):  # or the next save would put the damaged one in its place
             give_name(whole.path, folder / LAST)
         return whole
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The checkpoint that a path means: `best.npz` of a run's folder, or the file itself."""
+    if not path.is_dir() or (path / BEST).exists():
+        return path / BEST if path.is_dir() else path
+    raise RunFolderError(
+        f"{path} holds no {BEST}; "
+        + (
+            f"no epoch of its run has ended yet, so name {path / LAST}"
+            if (path / LAST).exists()
+            else "name the folder of a run, or a checkpoint in it"
+        )
+    )
 
 
 def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:

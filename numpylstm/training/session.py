@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from numpylstm.config import ConfigError
+from numpylstm.cells import CELLS
+from numpylstm.config import NOT_OF_THE_RUN, ConfigError
 from numpylstm.data import Corpus, num_batches
+from numpylstm.evaluation import Watch
 from numpylstm.training import run_folder
-from numpylstm.training.checkpoint import restore_run
+from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.corpora import load_corpus
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
@@ -23,23 +25,35 @@ from numpylstm.training.loop import (
     check_fingerprint,
     check_memory,
     check_position,
+    new_run,
     train,
 )
 from numpylstm.training.progress import Progress
 from numpylstm.training.sample_log import SampleLog
 from numpylstm.training.stopping import Stopped, stop_requests
 from numpylstm.training.timing import Timing
+from numpylstm.training.warm_up import compiling, warm_up
 from numpylstm.untrusted import printable
 
+OF_THE_PARAMETERS = {
+    "cell", "hidden_size", "embedding_size", "num_layers", "tied", "dtype", "level", "max_vocab"
+}  # fmt: skip
+"""Settings that say what the parameters of a model are, and what its tokens."""
 
-def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
+
+def resume(
+    folder: Path, changes: Mapping[str, Any], watch: Watch | None = None
+) -> tuple[Run, Corpus]:
     """The run in a folder at the update where it was saved, made longer if so asked, and its text.
 
     Parameters
     ----------
     folder : Path
     changes : dict
-        Settings given anew. Only `epochs` and `steps` may be.
+        Settings given anew: `NOT_OF_THE_RUN`, and no others. A text that has moved must be the
+        same one.
+    watch : callable, optional
+        Is told how much of the text is read.
 
     Raises
     ------
@@ -48,27 +62,71 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """
     saved = run_folder.load_last(folder)
     run = restore_run(saved)
-    if fixed := sorted(changes.keys() - {"epochs", "steps"}):
+    if fixed := sorted(changes.keys() - NOT_OF_THE_RUN):
+        *others, last = (f"--{name.replace('_', '-')}" for name in sorted(NOT_OF_THE_RUN))
         raise ConfigError(
             fixed[0],
             "cannot change in a resumed run: it would no longer be the run that was started; only "
-            "--epochs and --steps can",
+            f"{', '.join(others)} and {last} can",
         )
     for name, done in (("epochs", run.epoch), ("steps", run.step)):
         if changes.get(name, done) < done:
             raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
-    if "steps" in changes and run.out_of_steps and run.window == 0:
-        raise ConfigError(
-            "steps",
-            f"cannot change any more: the limit of {run.config.steps} cut the last epoch short, "
-            "which an uninterrupted run would not have done",
-        )
     run.config = replace(run.config, **changes)
     check_memory(run.config, len(run.vocabulary))
-    corpus = load_corpus(run.config, run.vocabulary)
+    corpus = load_corpus(run.config, run.vocabulary, watch)
     check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
     check_corpus(run.config, corpus)
     check_position(run, corpus)
+    check_whole_epochs(run, corpus)
+    return run, corpus
+
+
+def check_whole_epochs(run: Run, corpus: Corpus) -> None:
+    """Refuse to train on from an epoch that version 0.1 cut short at a limit of steps."""
+    config = run.config
+    windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
+    if not run.finished and run.step < run.epoch * windows + run.window:
+        raise ConfigError(
+            "steps",
+            f"cannot change any more: numpylstm 0.1 ended an epoch at the limit of {run.step}, "
+            "which an uninterrupted run would not have done",
+        )
+
+
+def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> tuple[Run, Corpus]:
+    """A new run that begins with the parameters of another, and its text.
+
+    It has the vocabulary and the settings of the other, but for the changes. Where they name a
+    text, the other's is left.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the other run, or a checkpoint.
+    changes : dict
+    watch : callable, optional
+        Is told how much of the text is read.
+
+    Raises
+    ------
+    ConfigError
+        If a change asks for other parameters than there are.
+    """
+    saved = load(run_folder.checkpoint_of(path))
+    old = saved.config
+    options = {name for cell in CELLS.values() for name in cell.options}
+    for name in sorted(changes.keys() & (options | OF_THE_PARAMETERS)):
+        if changes[name] != old.options.get(name, getattr(old, name, None)):
+            raise ConfigError(name, f"cannot change with --init-from: it is that of {path}")
+    if {"data", "train"} & changes.keys():
+        changes = dict.fromkeys(("data", "train", "valid", "test")) | dict(changes)
+    own = {name: value for name, value in changes.items() if name not in options}
+    config = replace(old, **{"steps": None} | own)
+    corpus = load_corpus(config, saved.vocabulary, watch)
+    check_corpus(config, corpus)
+    run = new_run(config, corpus)
+    run.model.load_state_dict(restore_model(saved).state_dict())
     return run, corpus
 
 
@@ -136,6 +194,7 @@ def run_to_end(
     deadline: float | None = None,
     resume_command: Sequence[str] = (),
     draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
+    quiet: bool = False,
 ) -> Timing:
     """Train until the run is finished, or is asked to stop; save as it goes.
 
@@ -157,6 +216,8 @@ def run_to_end(
         What to tell people who stop the run.
     draw : callable
         Makes the pictures, after each epoch and after its save.
+    quiet : bool
+        Show no progress.
 
     Returns
     -------
@@ -171,19 +232,40 @@ def run_to_end(
         If a number is no longer finite.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
-    print("Compiling kernels, or loading them from the cache ...", flush=True)
+    how_to_go_on = printable(shlex.join(resume_command))
+    then = f"go on with {how_to_go_on}" if how_to_go_on else ""
+    if not quiet:
+        print("Compiling kernels, or loading them from the cache ...", flush=True)
+    with compiling(then=then, quiet=quiet) as shown:
+        warm_up(run, corpus)
+    if shown.how_far and not quiet:
+        print(f"Compiled {shown.how_far} in {shown.seconds:.1f} s.", flush=True)
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     logs: list[SampleLog | GradientLog] = [SampleLog(folder, run, corpus)]
     if log is not None:
         logs.append(log)
-    progress = Progress(run, windows)
+    progress = Progress(run, windows, quiet=quiet)
     saver = Saver(folder, run, save_every, logs)
     timing = Timing()
+
+    def stop(status: int) -> None:
+        progress.line(
+            f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
+            f"  {how_to_go_on}"
+        )
+        raise Stopped(status)
+
+    def in_validation(done: int, total: int) -> None:
+        progress.validation(run, done, total)
+        if status := requests.status():
+            saver.save()
+            stop(status)
+
     try:
         with stop_requests(deadline) as requests:
-            if run.finished:
+            if run.finished and run.window == 0:
                 draw(run, log)  # it may have been killed after its last save
-            for item in timing.of(train(run, corpus)):
+            for item in timing.of(train(run, corpus, watch=in_validation)):
                 for kept in logs:
                     kept.follow(run)
                 due, status = saver.due(item), requests.status()
@@ -193,11 +275,7 @@ def run_to_end(
                 if isinstance(item, Row) and item.valid_perplexity is not None:
                     draw(run, log)
                 if status and not run.finished:
-                    progress.line(
-                        f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
-                        f"  {printable(shlex.join(resume_command))}"
-                    )
-                    raise Stopped(status)
+                    stop(status)
     except Stopped:
         raise
     except BaseException as error:
@@ -205,4 +283,8 @@ def run_to_end(
         raise
     finally:
         progress.close()
+    if run.out_of_patience and not quiet:
+        progress.line(
+            f"Stopped early: the validation has not improved for {run.config.patience} epochs."
+        )
     return timing

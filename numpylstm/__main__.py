@@ -1,0 +1,32 @@
+"""``python -m numpylstm``: the commands, for whom their names are not on the path."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "train a language model on a text",
+    "eval": "measure a run on a text",
+    "sample": "let a run write",
+    "bench": "measure speed, next to other frameworks",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Entry point; returns the exit status."""
+    if argv and argv[0] in COMMANDS:
+        return int(importlib.import_module(f"numpylstm.cli.{argv[0]}").main(argv[1:]))
+    if argv and argv[0] == "--version":
+        from numpylstm import __version__
+
+        print(f"numpylstm {__version__}")
+        return 0
+    lines = [f"  python -m numpylstm {name:8}{what}" for name, what in COMMANDS.items()]
+    asked = not argv or argv[0] in ("-h", "--help")
+    if not asked:
+        lines.insert(0, f"python -m numpylstm: error: there is no command {argv[0]!r}; there are")
+    print("\n".join(lines), file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
