@@ -97,6 +97,15 @@ def test_runs_that_are_not_over_or_old(folder, compare, tmp_path):
     assert (tmp_path / "both.png").exists()
 
 
+def test_perplexities_of_different_tokens_do_not_compare(folder, compare, tmp_path):
+    for name in ("metrics.csv", "config.json"):
+        (tmp_path / name).write_bytes((folder / "one" / name).read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"max_vocab": 9}))
+    assert "which do not compare" in compare("one", tmp_path)[0]
+    assert "which do not compare" not in compare("one", "two")[0]
+
+
 def test_runs_of_one_name_are_told_apart(folder, compare, tmp_path):
     (tmp_path / "one").symlink_to(folder / "one")
     out, _ = compare("one", tmp_path / "one" / "..", expect=2)

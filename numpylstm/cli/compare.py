@@ -58,6 +58,8 @@ def command(*, runs: list[Path], picture: Path) -> None:
     print(aligned(comparison.table_of_runs(compared)))
     if (seeds := comparison.table_of_seeds(compared)) is not None:
         print(f"\nMean and standard deviation over seeds:\n{aligned(seeds)}")
+    if comparison.OF_THE_TEXT & set(comparison.differences(compared)):
+        print("\nThese are perplexities of different texts or tokens, which do not compare.")
     print(f"\nCurves: {printable(str(picture))}")
 
 

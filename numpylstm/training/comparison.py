@@ -16,6 +16,9 @@ from numpylstm.untrusted import open_regular
 OF_NO_INFLUENCE = {"seed", "log_every", "log_gradients"}
 """Runs that differ in nothing else are one experiment, made several times."""
 
+OF_THE_TEXT = {"data", "train", "valid", "test", "level", "max_vocab"}
+"""Perplexities of runs that differ in one of these say nothing about each other."""
+
 
 class ComparedRun(NamedTuple):
     """A run as its folder tells it; what is not known is None."""
