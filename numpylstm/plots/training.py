@@ -58,7 +58,7 @@ def training_curves(
     for name, level in references:
         top.axhline(level, color=GREY, lw=1, ls="--")
         top.annotate(
-            f"{name} {level:.0f}", (1, level), xycoords=("axes fraction", "data"),
+            f"{name} {level:.{0 if level >= 20 else 2}f}", (1, level), xycoords=("axes fraction", "data"),
             xytext=(-4, 3), textcoords="offset points", ha="right", color=GREY,
         )  # fmt: skip
     perplexity_axis(top, [*training, *validation, *(level for _, level in references)])
