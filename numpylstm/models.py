@@ -26,7 +26,7 @@ from numpylstm.checks import (
     check_whole,
     generator,
 )
-from numpylstm.config import ModelConfig
+from numpylstm.config import ModelConfig, plain
 from numpylstm.layers import (
     Dropout,
     Embedding,
@@ -318,7 +318,7 @@ class LanguageModel(Model):
             average_across_timesteps=average_across_timesteps,
             average_across_batch=average_across_batch,
         )
-        self.vocab_size = vocab_size
+        self.vocab_size = plain(vocab_size)
         self.rng = generator(rng)
         self.encoder = TokenEncoder(config, vocab_size, self.rng)
         self.decoder = Linear(
@@ -468,7 +468,7 @@ class SequenceClassifier(Model):
             dtype=dtype,
             impl=impl,
         )
-        self.vocab_size, self.num_classes = vocab_size, num_classes
+        self.vocab_size, self.num_classes = plain(vocab_size), plain(num_classes)
         self.rng = generator(rng)
         self.encoder = TokenEncoder(self.config, vocab_size, self.rng)
         self.decoder = Linear(

@@ -36,6 +36,12 @@ def test_a_model_comes_back(name, rng, tmp_path):
         assert model.forward(x, y, training=False)[0] == twin.forward(x, y, training=False)[0]
 
 
+def test_sizes_may_be_numbers_of_numpy(tmp_path):
+    model = nl.SequenceClassifier(np.int64(V), np.uint8(3), np.int32(H), rng=0)
+    nl.save_model(model, tmp_path / "model.npz")
+    assert nl.load_model(tmp_path / "model.npz").arguments == model.arguments
+
+
 def test_what_is_frozen_stays_frozen(tmp_path):
     model = MODELS["lstm"]()
     model.embedding.load(np.ones((V, D)), trainable=False)

@@ -1,6 +1,7 @@
 """What a finished run keeps: its result, its samples, its log and its page."""
 
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -14,7 +15,7 @@ from numpylstm.cli import train as train_command
 from numpylstm.cli.page import Report, page, thinned
 from numpylstm.training import run_folder, sample_log
 from numpylstm.training.loop import Row
-from numpylstm.training.result import read_result
+from numpylstm.training.result import read_result, write_result
 from numpylstm.training.run_folder import RECORDS, RunFolderError
 from numpylstm.training.sample_log import Sample, read_samples
 from numpylstm.training.timing import Timing
@@ -108,6 +109,32 @@ def test_a_result_that_is_made_again_keeps_its_times(whole, train):
     assert train("--resume", "whole") == 0
     assert read_result(whole) == before
     assert (whole / "report.html").exists()
+
+
+def test_what_json_lacks_is_null(whole, tmp_path):
+    """The test text may be beyond a model that its validation text was not."""
+    result = read_result(whole)
+    result["test"]["perplexity"] = math.inf
+    result["validation"]["by_epoch"] = [2.0, math.nan]
+    write_result(tmp_path, result)
+    found = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
+    assert found["test"]["perplexity"] is None
+    assert found["validation"]["by_epoch"] == [2.0, None]
+    assert read_result(tmp_path) == found
+    assert "inf" in page(
+        story(
+            result=story().result
+            | {
+                "test": {
+                    "perplexity": math.inf,
+                    "accuracy": 0.3,
+                    "tokens": 9,
+                    "unscored": 1,
+                    "batch_size": 1,
+                }
+            }
+        )
+    )
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "x"}', "[" * 100_000])

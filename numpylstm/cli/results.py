@@ -1,6 +1,5 @@
 """What a finished run keeps: its result, a sample, a page."""
 
-import json
 import math
 import warnings
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from numpylstm.models import LanguageModel
 from numpylstm.training import run_folder
 from numpylstm.training.findings import findings
 from numpylstm.training.loop import Run, describe
-from numpylstm.training.result import read_result, result_of
+from numpylstm.training.result import read_result, result_of, write_result
 from numpylstm.training.run_folder import RunFolderError, write_text
 from numpylstm.training.sample_log import read_samples
 from numpylstm.training.timing import Timing
@@ -64,7 +63,7 @@ def keep(
         )  # fmt: skip
         if timing.updates == 0:  # this process has trained nothing: the one before it has
             result |= making_of(folder, run)
-        write_text(folder / run_folder.RESULT, json.dumps(result, indent=2) + "\n")
+        write_result(folder, result)
         write_text(folder / run_folder.SAMPLE, outcome.sample + "\n")
         tokens, bits = sentence(outcome.model, corpus)
         report = Report(

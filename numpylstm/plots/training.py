@@ -57,8 +57,9 @@ def training_curves(
     )  # fmt: skip
     for name, level in references:
         top.axhline(level, color=GREY, lw=1, ls="--")
+        digits = 0 if level >= 20 else 2
         top.annotate(
-            f"{name} {level:.{0 if level >= 20 else 2}f}", (1, level), xycoords=("axes fraction", "data"),
+            f"{name} {level:.{digits}f}", (1, level), xycoords=("axes fraction", "data"),
             xytext=(-4, 3), textcoords="offset points", ha="right", color=GREY,
         )  # fmt: skip
     perplexity_axis(top, [*training, *validation, *(level for _, level in references)])

@@ -1,6 +1,7 @@
 """What is left of a run when it is over, as one object of JSON: ``result.json`` in its folder."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpylstm.evaluation import Evaluation, safe_exp
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.training.loop import Run
 from numpylstm.training.provenance import facts
-from numpylstm.training.run_folder import RESULT, RunFolderError
+from numpylstm.training.run_folder import RESULT, RunFolderError, write_text
 from numpylstm.training.timing import Timing
 from numpylstm.untrusted import open_regular
 
@@ -86,6 +87,21 @@ def result_of(
         "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
         "command": list(command),
     }
+
+
+def as_json(value: Any) -> Any:
+    """The same, but null in place of numbers that JSON lacks: a model may have exploded."""
+    if isinstance(value, dict):
+        return {name: as_json(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [as_json(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_result(folder: Path, result: dict[str, Any]) -> None:
+    """Write what `result_of` made into the folder of its run."""
+    text = json.dumps(as_json(result), indent=2, allow_nan=False)
+    write_text(folder / RESULT, text + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
