@@ -45,7 +45,7 @@ MOVE = 16  # multiply-adds in the time that a number takes to be read, changed a
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
-def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let the function of that name in `arguments` look at, or exchange, the arguments first."""
     check = getattr(arguments, function.__name__)
 
@@ -150,7 +150,7 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     return x, EmbeddingCache(ids, W.shape)
 
 
-@checked
+@_checked
 @or_else(reference.embedding_backward)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table: `reference.embedding_backward`.
@@ -167,7 +167,7 @@ def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     return _scattered(dx, cache.ids, cache.shape[0])
 
 
-@checked
+@_checked
 @or_else(reference.embedding_backward_rows)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """The same gradient without its zeros: `reference.embedding_backward_rows`.
@@ -225,7 +225,7 @@ def rnn_forward(
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
-@checked
+@_checked
 @or_else(reference.rnn_backward)
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
@@ -306,7 +306,7 @@ def lstm_forward(
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
-@checked
+@_checked
 @or_else(reference.lstm_backward)
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
@@ -376,7 +376,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
-@checked
+@_checked
 @or_else(reference.linear_backward)
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer: `reference.linear_backward`.
@@ -439,7 +439,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     return _times(x, mask), DropoutCache(mask)
 
 
-@checked
+@_checked
 @or_else(reference.dropout_backward)
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient: `reference.dropout_backward`.
@@ -506,7 +506,7 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
-@checked
+@_checked
 @or_else(reference.sequence_cross_entropy_backward)
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """The gradient of the loss: `reference.sequence_cross_entropy_backward`.

@@ -112,9 +112,9 @@ class Parameter:
         else:
             check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
             gradient = functional.contiguous(gradient)
-        self.add(gradient)
+        self._add(gradient)
 
-    def add(self, gradient: Array | Rows) -> None:
+    def _add(self, gradient: Array | Rows) -> None:
         """Do what `accumulate` does with a gradient that is known to fit, its rows in order."""
         if self._gradient is None:
             self._gradient = gradient
@@ -307,7 +307,7 @@ class Embedding(Layer):
         if not self.W.trainable:
             return
         if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
-            self.W.add(Rows(*unchecked(self.functions.embedding_backward_rows)(dx, cache)))
+            self.W._add(Rows(*unchecked(self.functions.embedding_backward_rows)(dx, cache)))
         else:
             self.W.accumulate(unchecked(self.functions.embedding_backward)(dx, cache))
 

@@ -53,7 +53,13 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
     kept = [parameter.parts_of_grad() for parameter in parameters.values()]
-    norm = math.sqrt(sum(squared_norm(gradient) * factor**2 for gradient, factor in kept))
+    arrays = [
+        flat(gradient.values if isinstance(gradient, Rows) else gradient)
+        for gradient, _ in kept if gradient is not None
+    ]  # fmt: skip
+    factors = [factor for gradient, factor in kept if gradient is not None]
+    squares = sums_of_squares(arrays)
+    norm = math.sqrt(sum(square * f**2 for square, f in zip(squares, factors, strict=True)))
     if math.isfinite(norm) and norm > max_norm:
         for parameter in parameters.values():
             parameter.scale_grad(max_norm / norm)
@@ -70,17 +76,10 @@ def _check_parameters(where: str, parameters: Any) -> None:
         )
 
 
-def squared_norm(gradient: Array | Rows | None) -> float:
-    """The sum of the squares of the entries, in blocks, so that threads cannot change it."""
-    if gradient is None:
-        return 0.0
-    return sum_of_squares(flat(gradient.values if isinstance(gradient, Rows) else gradient))
-
-
-@or_else(lambda g: float(np.square(g, dtype=np.float64).sum()))
-def sum_of_squares(g: Array) -> float:
-    """The sum of g ** 2 for g (N,)."""
-    return update.sum_of_squares(g, shares_for(g.size))
+@or_else(lambda arrays: [float(np.square(g, dtype=np.float64).sum()) for g in arrays])
+def sums_of_squares(arrays: Sequence[Array]) -> list[float]:
+    """The sum of g ** 2 for each g (N,)."""
+    return [update.sum_of_squares(g, shares_for(g.size)) for g in arrays]
 
 
 def flat(array: Array) -> Array:

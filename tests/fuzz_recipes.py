@@ -52,7 +52,7 @@ def discovered() -> set[str]:
     """Every public callable of the modules that takes an argument, methods included."""
     found = set()
     for module in MODULES:
-        short = module.__name__.removeprefix("numpylstm.")
+        short = module.__name__.removeprefix("numpylstm.").removeprefix("laboratory.")
         public = getattr(module, "__all__", [name for name in vars(module) if name[0] != "_"])
         for name in public:
             thing = getattr(module, name)
@@ -89,6 +89,12 @@ EXEMPT = {
     "functional.shares_for": "takes a number that functional has computed",
     "functional.plan": "takes sizes that were checked, and touches no array",
     "evaluation.safe_exp": "takes a loss that evaluation has computed",
+    "data.decode_text": "takes the bytes of a text",
+    "data.detokenize": "takes words",
+    "data.read_ptb": "takes the name of a file",
+    "data.read_text": "takes the name of a file",
+    "data.split_punctuation": "takes a text",
+    "data.tokenize": "takes a text",
     "models.Model.load_state_dict": "that of each model is here",
     "models.parameter_shapes": "takes settings that were checked",
     "evaluation.Evaluation": "a record of results",
@@ -912,13 +918,6 @@ def _(rng):
                 fixed=("parameter",))  # fmt: skip
 
 
-@recipe("optim.squared_norm")
-def _(rng):
-    return Call(lambda parameter: optim.squared_norm(parameter.data), {"parameter": parameter(rng)},
-                lambda parameter: float((parameter.data.astype(np.float64) ** 2).sum()),
-                names=("parameters",), fixed=("parameter",))  # fmt: skip
-
-
 @recipe("optim.decayed_rate")
 def _(rng):
     return Call(nl.decayed_rate, {"lr": 1.0, "epoch": 3, "decay": 0.5, "constant_epochs": 2},
@@ -1009,11 +1008,13 @@ writing_recipe("sampling.generate", nl.generate)
 writing_recipe("sampling.stream", lambda *a, **given: np.array([*sampling.stream(*a, **given)]))
 
 
-@recipe("optim.sum_of_squares")
+@recipe("optim.sums_of_squares")
 def _(rng):
     """Always valid: `flat` makes what is passed."""
-    return Call(optim.sum_of_squares, {"g": floats(rng, int(rng.integers(1, 9000)))},
-                lambda g: float((g.astype(np.float64) ** 2).sum()), fixed=("g",))  # fmt: skip
+    arrays = [floats(rng, int(rng.integers(1, 9000))) for _ in range(3)]
+    return Call(optim.sums_of_squares, {"arrays": arrays},
+                lambda arrays: [float((g.astype(np.float64) ** 2).sum()) for g in arrays],
+                fixed=("arrays",))  # fmt: skip
 
 
 @recipe("sampling.draw")

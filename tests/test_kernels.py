@@ -369,7 +369,7 @@ def test_memory_is_used_again_only_when_nobody_holds_it():
     assert first.shape == shape
     assert first.dtype == dtype
     assert first.flags.carray
-    assert first.ctypes.data % memory.LINE == 0
+    assert first.ctypes.data % memory.CACHE_LINE == 0
     at, view = first.ctypes.data, first[1:].reshape(-1)[5:]
     del first
     second = memory.empty(shape, dtype)

@@ -24,6 +24,7 @@ import numpy as np
 from numba import config, from_dtype, njit, types
 from numba.core import cgutils, event
 from numba.extending import intrinsic
+from numba.np.numpy_support import as_dtype
 
 from . import fallback, simd, threads, tile
 from .caching import keep_on_disk
@@ -55,30 +56,37 @@ def kernel(function=None, *, shared=False, calls=()):
     if function is None:
         return functools.partial(kernel, shared=shared, calls=calls)
     compiled = _kept(function)
+    if not config.DISABLE_JIT:
+        _compile_or_give_up(compiled, calls)
+    if not shared:
+        return compiled
 
+    @functools.wraps(function)
     def in_shares(*arguments):
         shares = arguments[-1]
         if shares == 1:
             return compiled(*arguments[:-1], 0, 1)
         return threads.share_out(lambda share: compiled(*arguments[:-1], share, shares), shares)
 
-    run = in_shares if shared else compiled
+    return in_shares
 
-    @functools.wraps(function)
-    def compiled_or_unusable(*arguments):
+
+def _compile_or_give_up(compiled, calls):
+    """Let a failure to compile be that of all kernels, once and for all (`fallback`)."""
+    compile_as_before = compiled.compile
+
+    def compile_or_give_up(signature):
         if fallback.given_up:
             raise fallback.Unusable
         try:
             for call in calls:
-                call.name_it(arguments[0].dtype)
-            return run(*arguments)
-        except (IndexError, MemoryError):  # by the kernel itself, the first with bounds checks
-            raise
-        except Exception as error:  # in compiling it: kernels raise nothing else
+                call.name_it(as_dtype(signature[0].dtype))
+            return compile_as_before(signature)
+        except Exception as error:
             fallback.give_up(error)
             raise fallback.Unusable from error
 
-    return run if config.DISABLE_JIT else compiled_or_unusable
+    compiled.compile = compile_or_give_up
 
 
 @contextmanager
