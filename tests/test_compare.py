@@ -44,6 +44,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def compare(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments, expect=0):
         capsys.readouterr()
@@ -95,6 +96,16 @@ def test_runs_that_are_not_over_or_old(folder, compare, tmp_path):
     old = out.splitlines()[2].split()
     assert old[-2:] == ["-", "-"]
     assert (tmp_path / "both.png").exists()
+
+
+def test_a_table_that_is_too_wide_is_turned(compare, monkeypatch):
+    wide = [line.split() for line in compare("one", "two")[0].split("\n\n")[0].splitlines()]
+    monkeypatch.setenv("COLUMNS", "40")
+    out, _ = compare("one", "two")
+    turned = [line.rsplit(maxsplit=2) for line in out.split("\n\n")[0].splitlines()]
+    assert [row[1] for row in turned] == wide[1]
+    assert [row[2] for row in turned] == wide[2]
+    assert turned[0][0] == "run"
 
 
 def test_perplexities_of_different_tokens_do_not_compare(folder, compare, tmp_path):

@@ -4,6 +4,7 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
+from shutil import get_terminal_size
 
 from numpylstm.cli.common import Parser, check_plots, run
 from numpylstm.untrusted import printable
@@ -55,12 +56,20 @@ def command(*, runs: list[Path], picture: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # in the name of a folder
         write_atomically(picture, lambda file: figure.savefig(file, format="png"))
-    print(aligned(comparison.table_of_runs(compared)))
+    print(fitting(comparison.table_of_runs(compared)))
     if (seeds := comparison.table_of_seeds(compared)) is not None:
-        print(f"\nMean and standard deviation over seeds:\n{aligned(seeds)}")
+        print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
     if comparison.OF_THE_TEXT & set(comparison.differences(compared)):
         print("\nThese are perplexities of different texts or tokens, which do not compare.")
     print(f"\nCurves: {printable(str(picture))}")
+
+
+def fitting(table: list[list[str]]) -> str:
+    """A table with a line for each run, or turned by a right angle where only that fits."""
+    turned = [list(column) for column in zip(*table, strict=True)]
+    lines, other = aligned(table), aligned(turned)
+    width, other_width = (text.index("\n") for text in (lines, other))
+    return lines if width <= max(get_terminal_size().columns, other_width) else other
 
 
 def aligned(table: list[list[str]]) -> str:
