@@ -59,8 +59,12 @@ NOT_OF_THE_RUN = frozenset(
 """Settings that may change when a run goes on: how long it is, how its end is measured, and where
 its text lies."""
 
-OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {"sgd": ("momentum",)}
-"""The settings that an optimiser has to itself."""
+OPTIMIZER_SETTINGS: dict[str, dict[str, float]] = {
+    "sgd": {"lr": 1.0, "momentum": 0.0},
+    "adam": {"lr": 0.002, "weight_decay": 0.0},
+    "adamw": {"lr": 0.002, "weight_decay": 0.01},
+}
+"""The settings of each optimiser, and what they are unless given. Presets give rates of SGD."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +252,10 @@ class TrainConfig(ModelConfig):
         None, int, OPTIMISATION, "stop after this many updates, however many epochs are left",
         at_least=1,
     )  # fmt: skip
-    lr: float = option(1.0, float, OPTIMISATION, "learning rate of the first epoch", above=0)
+    lr: float = option(
+        None, float, OPTIMISATION, "learning rate of the first epoch; unless given that of the "
+        f"preset, or with Adam and AdamW {OPTIMIZER_SETTINGS['adam']['lr']}", above=0,
+    )  # fmt: skip
     schedule: str = option(
         "epoch", str, OPTIMISATION, "when the rate is multiplied by --decay: after each epoch past "
         "--constant-epochs, or after each whose validation did not improve",
@@ -261,7 +268,13 @@ class TrainConfig(ModelConfig):
     optimizer: str = option(
         "sgd", str, OPTIMISATION, "how gradients move the parameters", choices=OPTIMIZER_SETTINGS
     )
-    momentum: float = option(0.0, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1)
+    momentum: float | None = option(
+        None, float, OPTIMISATION, "momentum of SGD (default: 0)", at_least=0, below=1
+    )
+    weight_decay: float | None = option(
+        None, float, OPTIMISATION, "how strongly Adam draws parameters to zero, as a part of the "
+        "gradient (default: 0), and AdamW, apart from it (default: 0.01)", at_least=0,
+    )  # fmt: skip
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
     patience: int | None = option(
         None, int, OPTIMISATION, "stop after N epochs in which the validation did not improve",
@@ -282,19 +295,26 @@ class TrainConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         own = OPTIMIZER_SETTINGS[self.optimizer]
-        for setting in settings_of(TrainConfig):
-            owners = [name for name, names in OPTIMIZER_SETTINGS.items() if setting.name in names]
-            value = getattr(self, setting.name)
-            if owners and setting.name not in own and value != setting.default:
+        for setting in dict.fromkeys(name for of in OPTIMIZER_SETTINGS.values() for name in of):
+            owners = {name: of[setting] for name, of in OPTIMIZER_SETTINGS.items() if setting in of}
+            value = getattr(self, setting)
+            if setting not in own and value not in (None, *owners.values()):
                 raise ConfigError(
-                    setting.name,
+                    setting,
                     f"must be left out, got {value!r}; it is a setting of {either(owners)}, and "
                     f"the optimizer is {self.optimizer!r}",
                 )
+            if setting not in own or value is None:
+                object.__setattr__(self, setting, own.get(setting))
         if self.data is not None and self.train is not None:
             raise ConfigError("data", "and train name two corpora; give one of them")
         if self.train is None and (self.valid is not None or self.test is not None):
             raise ConfigError("train", "is missing: --valid and --test go with --train")
+
+    @property
+    def optimizer_settings(self) -> dict[str, Any]:
+        """The settings of the optimiser, as its class takes them."""
+        return {name: getattr(self, name) for name in OPTIMIZER_SETTINGS[self.optimizer]}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings, as plain values."""
@@ -377,6 +397,8 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
     settings = PRESETS[name] | changes
     if {"data", "train"} & changes.keys() and "max_vocab" not in changes:
         settings.pop("max_vocab", None)  # a preset's is for the embedded corpus
+    if changes.get("optimizer", "sgd") != "sgd" and "lr" not in changes:
+        del settings["lr"]  # a rate of SGD
     named = {option for cell in CELLS.values() for option in cell.options} & settings.keys()
     options = settings.pop("options", {}) | {option: settings.pop(option) for option in named}
     if unknown := settings.keys() - {setting.name for setting in fields(TrainConfig)}:

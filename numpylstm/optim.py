@@ -1,4 +1,4 @@
-"""The optimiser: clipping by the global norm, stochastic gradient descent, learning rates.
+"""The optimisers: clipping by the global norm, SGD, Adam and AdamW, learning rates.
 
 Everything here is a few lines of arithmetic; the loops over the parameters are in
 `numpylstm.kernels.update`.
@@ -6,6 +6,7 @@ Everything here is a few lines of arithmetic; the loops over the parameters are 
 
 import math
 from collections.abc import Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any, Self
 
 import numpy as np
@@ -97,8 +98,8 @@ def flat(array: Array) -> Array:
 class Optimizer:
     """What all optimisers are: parameters, a rate, memory for each parameter, a count of steps.
 
-    A new one says how `move` changes a parameter, how far a step can `reach`, and how it is made
-    `from_config`; loops, checks and checkpoints are here and elsewhere once for all.
+    A new one says how `move` changes a parameter, and how far a step can `reach`; its arguments are
+    settings by the same names. Loops, checks and checkpoints are here and elsewhere once for all.
 
     Attributes
     ----------
@@ -131,8 +132,8 @@ class Optimizer:
 
     @classmethod
     def from_config(cls, parameters: Mapping[str, Parameter], config: TrainConfig) -> Self:
-        """The optimiser that the settings of a run ask for."""
-        raise NotImplementedError
+        """The optimiser of this class with the settings of a run."""
+        return cls(parameters, **config.optimizer_settings)
 
     def move(self, path: str, parameter: Parameter) -> None:
         """Change one parameter by its gradient."""
@@ -186,11 +187,6 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, ["velocity"] if momentum else [])
         self.momentum = momentum
 
-    @classmethod
-    def from_config(cls, parameters: Mapping[str, Parameter], config: TrainConfig) -> Self:
-        """The optimiser that the settings of a run ask for."""
-        return cls(parameters, config.lr, config.momentum)
-
     def _move_in_numpy(self, path: str, parameter: Parameter) -> None:
         """What `move` does, without kernels."""
         step = parameter.grad.reshape(-1)
@@ -222,7 +218,145 @@ class SGD(Optimizer):
         return self.lr * (max_norm / (1 - self.momentum) if self.momentum else norm)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD}
+class Adam(Optimizer):
+    """Steps of about `lr` in every number, whatever the size of its gradient.
+
+    With a decaying mean of the gradients, m, and one of their squares, v. Both begin at zero, so
+    that after t steps their weights add up to ``1 - beta ** t``, by which they are divided::
+
+        grad = grad + weight_decay * data
+        m = beta1 * m + (1 - beta1) * grad
+        v = beta2 * v + (1 - beta2) * grad**2
+        data -= lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+
+    A gradient of zero moves a number too, by what is remembered: so do the rows of an embedding
+    whose words the window lacks. That is `torch.optim.Adam` on dense gradients. PyTorch's
+    SparseAdam leaves such rows and their memory as they are until their word comes again, so that
+    it is another algorithm.
+
+    Parameters
+    ----------
+    parameters : dict of path -> Parameter
+    lr : float
+        The learning rate; may be changed between steps.
+    betas : tuple of two floats
+        In [0, 1): how much of both means is kept at each step.
+    eps : float
+        Positive; outside of the root, as in PyTorch.
+    weight_decay : float
+        From 0. It becomes a part of the gradient; see `AdamW`.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        where = type(self).__name__
+        if not (isinstance(betas, tuple | list) and len(betas) == 2):
+            raise TypeError(f"{where}: betas must be two numbers, got {shortened(betas)}")
+        for beta in betas:
+            check_number(where, "betas", beta)
+            if not 0 <= beta < 1:
+                raise ValueError(f"{where}: betas must be in [0, 1), got {beta}")
+        check_number(where, "eps", eps)
+        if not (eps > 0 and math.isfinite(eps)):
+            raise ValueError(f"{where}: eps must be positive and finite, got {eps}")
+        check_number(where, "weight_decay", weight_decay)
+        if not (weight_decay >= 0 and math.isfinite(weight_decay)):
+            raise ValueError(f"{where}: weight_decay must be finite and from 0, got {weight_decay}")
+        super().__init__(parameters, lr, ["first_moment", "second_moment"])
+        self.betas = float(betas[0]), float(betas[1])
+        self.eps = float(eps)
+        self.weight_decay = float(weight_decay)
+
+    def decays(self) -> tuple[float, float]:
+        """The shares of the data that weight decay adds to the gradient, and leaves of the data."""
+        return self.weight_decay, 1.0
+
+    def weights(self) -> tuple[float, float]:
+        """The sums of the weights in m and v: by these both are divided, since they start at 0."""
+        if self.steps == 0:
+            raise RuntimeError(f"{type(self).__name__}.move: step() counts, and calls it")
+        beta1, beta2 = self.betas
+        return 1 - beta1**self.steps, 1 - beta2**self.steps
+
+    def _move_in_numpy(self, path: str, parameter: Parameter) -> None:
+        """What `move` does, without kernels."""
+        (beta1, beta2), (weight_m, weight_v) = self.betas, self.weights()
+        data = flat(parameter.data)
+        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
+        added, left = self.decays()
+        grad = parameter.grad.reshape(-1) + added * data
+        m += (1 - beta1) * (grad - m)  # beta1 * m + (1 - beta1) * grad
+        v *= beta2
+        v += (1 - beta2) * grad * grad
+        data *= left
+        data -= float(self.lr) / weight_m * m / (np.sqrt(v) / math.sqrt(weight_v) + self.eps)
+
+    @or_else(_move_in_numpy)
+    def move(self, path: str, parameter: Parameter) -> None:
+        """Move a parameter by what is remembered of its gradients and of this one."""
+        (beta1, beta2), (weight_m, weight_v) = self.betas, self.weights()
+        data = flat(parameter.data)
+        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
+        gradient, factor = parameter.parts_of_grad()
+        if not isinstance(gradient, np.ndarray):  # rows, or zeros
+            gradient, factor = parameter.grad, 1.0
+        numbers = (
+            factor, *self.decays(), 1 - beta1, beta2, 1 - beta2,
+            float(self.lr) / weight_m, math.sqrt(weight_v), self.eps,
+        )  # fmt: skip
+        numbers = tuple(np.array(numbers, data.dtype))
+        update.descend_by_moments(data, m, v, flat(gradient), numbers, shares_for(data.size))
+
+    def reach(self, norm: float, max_norm: float) -> float:
+        """Lr times a bound of the quotient of the two means, by the inequality of Cauchy-Schwarz.
+
+        It is infinite unless beta1 ** 2 < beta2. Decay that is apart is left out: it draws to zero.
+        """
+        beta1, beta2 = self.betas
+        if beta1**2 >= beta2:
+            return math.inf
+        t = self.steps + 1
+        squares = (1 - beta2**t) / (1 - beta2) / (1 - beta1**2 / beta2)
+        return self.lr * (1 - beta1) / (1 - beta1**t) * math.sqrt(squares)
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is apart from the gradient: ``data -= lr * weight_decay * data``.
+
+    As a part of the gradient it would be divided by the size of the gradients, and draw least where
+    these are large. The parameters are those of `Adam`.
+
+    References
+    ----------
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+    def decays(self) -> tuple[float, float]:
+        """The shares of the data that weight decay adds to the gradient, and leaves of the data."""
+        return 0.0, 1 - self.lr * self.weight_decay
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 """The optimisers by the names that settings have for them."""
 
 

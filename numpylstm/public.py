@@ -35,7 +35,7 @@ from numpylstm.layers import (
 )
 from numpylstm.model_file import load_model, save_model
 from numpylstm.models import LanguageModel, SequenceClassifier
-from numpylstm.optim import SGD, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.sampling import generate
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.loop import Row, Run, Step, new_run, train
@@ -45,6 +45,8 @@ __all__ = [
     "PRESETS",
     "RNN",
     "SGD",
+    "Adam",
+    "AdamW",
     "ClassifierEvaluation",
     "ConfigError",
     "Corpus",

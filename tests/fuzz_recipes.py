@@ -129,8 +129,8 @@ EXEMPT = {
     "tasks.Task.batch": "a protocol; that of every task is here",
     "tasks.Recipe.options_for": "takes a word",
     "tasks.Source": "a record; from_arcs, which fills it, is here",
-    "optim.Optimizer.from_config": "an optimiser writes its own; that of SGD is here",
-    "optim.Optimizer.move": "as above",
+    "optim.Optimizer.from_config": "needs an optimiser; those of all are here",
+    "optim.Optimizer.move": "an optimiser writes its own; those of all are here",
     "optim.Optimizer.reach": "as above",
 }
 
@@ -809,100 +809,123 @@ def _(rng):
                 want, names=("W", "b", "grad", "data", "parameter"), takes_over=True)  # fmt: skip
 
 
-@recipe("optim.SGD")
-def _(rng):
-    momentum = float(rng.choice([0.0, 0.9]))
-    return Call(nl.SGD, {"parameters": parameters(rng), "lr": 0.5, "momentum": momentum},
-                names=("W", "b", "data", "parameter"), fixed=("parameters",), takes_over=True)  # fmt: skip  # noqa: E501
+def first_step(optimizer, data, grad, lr):
+    """Where a first step must lead, in float64."""
+    data, grad = data.astype(np.float64), grad.astype(np.float64)
+    if isinstance(optimizer, nl.SGD):
+        return data - lr * grad
+    if isinstance(optimizer, nl.AdamW):
+        data = data - lr * optimizer.weight_decay * data
+    else:
+        grad = grad + optimizer.weight_decay * data
+    return data - lr * grad / (abs(grad) + optimizer.eps)
 
 
-@recipe("optim.SGD.step")
-def _(rng):
-    """Anything may happen to data and rate between two steps."""
-    momentum = float(rng.choice([0.0, 0.9]))
+ADAM = {"betas": ((0.9, 0.999), (0.0, 0.5)), "eps": (1e-8, 0.1), "weight_decay": (0.0, 0.1)}
 
-    def step(parameters, lr):
-        optimizer = made.pop()
-        optimizer.parameters, optimizer.lr = parameters, lr
-        optimizer.step()
-        return {path: p.data for path, p in parameters.items()}
+for kind, values in ((nl.SGD, {"momentum": (0.0, 0.9)}), (nl.Adam, ADAM), (nl.AdamW, ADAM)):
+    name = f"optim.{kind.__name__}"
 
-    def want(parameters, lr):
-        return {
-            path: p.data.astype(np.float64) - lr * p.grad.astype(np.float64)
-            for path, p in parameters.items()
-        }
+    def chosen(rng, values=values):
+        return {setting: of[rng.integers(2)] for setting, of in values.items()}
 
-    given = parameters(rng)
-    made = [nl.SGD(given, 1.0, momentum)]
-    return Call(step, {"parameters": given, "lr": 0.25}, want,
-                names=("W", "b", "data", "grad", "velocity", "rows", "parameter"),
-                fixed=("parameters",), takes_over=True)  # fmt: skip
+    @recipe(name)
+    def _(rng, kind=kind, chosen=chosen):
+        return Call(kind, {"parameters": parameters(rng), "lr": 0.5} | chosen(rng),
+                    names=("W", "b", "data", "parameter"), fixed=("parameters", "betas"),
+                    takes_over=True)  # fmt: skip
 
-
-@recipe("optim.SGD.from_config")
-def _(rng):
-    config = TrainConfig(lr=0.25, momentum=float(rng.choice([0.0, 0.9])))
-
-    def settings(parameters):
-        made = nl.SGD.from_config(parameters, config)
-        return made.lr, made.momentum, made.memory
-
-    def want(parameters):
-        zeros = {path: np.zeros_like(p.data) for path, p in parameters.items()}
-        return config.lr, config.momentum, {"velocity": zeros} if config.momentum else {}
-
-    return Call(settings, {"parameters": parameters(rng)}, want, names=("W", "b", "parameter"),
-                fixed=("parameters",), takes_over=True)  # fmt: skip
-
-
-@recipe("optim.SGD.move")
-def _(rng):
-    given = parameters(rng)
-    optimizer = nl.SGD(given, 0.25, float(rng.choice([0.0, 0.9])))
-
-    def move(parameter):
-        optimizer.move("W", parameter)
-        return parameter.data
-
-    return Call(move, {"parameter": given["W"]},
-                lambda parameter: parameter.data - 0.25 * parameter.grad.astype(np.float64),
-                names=("W", "grad", "velocity", "rows", "parameters"), fixed=("parameter",),
-                takes_over=True)  # fmt: skip
-
-
-@recipe("optim.SGD.reach")
-def _(rng):
-    """No number moves further than that."""
-    given = parameters(rng)
-    optimizer = nl.SGD(given, 0.25, float(rng.choice([0.0, 0.9])))
-
-    def holds(norm, max_norm):
-        before = {path: p.data.copy() for path, p in given.items()}
-        reach = optimizer.reach(norm, max_norm)
-        optimizer.step()
-        return all(np.abs(p.data - before[path]).max() <= 1.000001 * reach
-                   for path, p in given.items())  # fmt: skip
-
-    norm = nl.clip_by_global_norm(given, 50.0)
-    return Call(holds, {"norm": norm, "max_norm": 50.0}, lambda **given: True,
-                fixed=("norm", "max_norm"))  # fmt: skip
-
-
-for kind, last in ((optim.Optimizer, ["velocity"]), (nl.SGD, 0.9)):
-
-    @recipe(f"optim.{kind.__name__}.remembered")
-    def _(rng, kind=kind, last=last):
+    @recipe(f"{name}.step")
+    def _(rng, kind=kind, chosen=chosen):
+        """Anything may happen to data and rate between two steps."""
         given = parameters(rng)
-        optimizer = kind(given, 0.25, last)
+        optimizer = kind(given, 0.25, **chosen(rng))
+
+        def step(parameters, lr):
+            optimizer.parameters, optimizer.lr = parameters, lr
+            optimizer.step()
+            return {path: p.data for path, p in parameters.items()}
+
+        def want(parameters, lr):
+            return {
+                path: first_step(optimizer, p.data, p.grad, lr) for path, p in parameters.items()
+            }
+
+        return Call(step, {"parameters": given, "lr": 0.25}, want,
+                    names=("W", "b", "data", "grad", "velocity", "moment", "rows", "parameter"),
+                    fixed=("parameters",), takes_over=True)  # fmt: skip
+
+    @recipe(f"{name}.from_config")
+    def _(rng, kind=kind):
+        other = {} if kind is nl.SGD else {"weight_decay": 0.1}
+        config = TrainConfig(optimizer=kind.__name__.lower(), lr=0.25, **other)
+
+        def taken(parameters):
+            made = kind.from_config(parameters, config)
+            return {setting: getattr(made, setting) for setting in config.optimizer_settings}
+
+        return Call(taken, {"parameters": parameters(rng)},
+                    lambda parameters: {"lr": 0.25} | (other or {"momentum": 0.0}),
+                    names=("W", "b", "parameter"), fixed=("parameters",),
+                    takes_over=True)  # fmt: skip
+
+    @recipe(f"{name}.move")
+    def _(rng, kind=kind, chosen=chosen):
+        given = parameters(rng)
+        optimizer = kind(given, 0.25, **chosen(rng))
+        optimizer.steps = 1  # as `step` does
+
+        def move(parameter):
+            optimizer.move("W", parameter)
+            return parameter.data
+
+        return Call(move, {"parameter": given["W"]},
+                    lambda parameter: first_step(optimizer, parameter.data, parameter.grad, 0.25),
+                    names=("W", "grad", "velocity", "moment", "rows", "parameters"),
+                    fixed=("parameter",), takes_over=True)  # fmt: skip
+
+    @recipe(f"{name}.reach")
+    def _(rng, kind=kind, chosen=chosen):
+        """No number moves further than that, apart from weight decay of its own."""
+        given = parameters(rng)
+        optimizer = kind(given, 0.25, **chosen(rng))
+
+        def holds(norm, max_norm):
+            before = {path: p.data.copy() for path, p in given.items()}
+            reach = optimizer.reach(norm, max_norm)
+            if isinstance(optimizer, nl.AdamW):
+                drawn = max(abs(data).max() for data in before.values())
+                reach += optimizer.lr * optimizer.weight_decay * drawn
+            optimizer.step()
+            return all(np.abs(p.data - before[path]).max() <= 1.000001 * reach
+                       for path, p in given.items())  # fmt: skip
+
+        norm = nl.clip_by_global_norm(given, 50.0)
+        return Call(holds, {"norm": norm, "max_norm": 50.0}, lambda **given: True,
+                    fixed=("norm", "max_norm"))  # fmt: skip
+
+
+for kind, memory in (
+    (lambda parameters, lr: optim.Optimizer(parameters, lr, ["velocity"]), "Optimizer velocity"),
+    (lambda parameters, lr: nl.SGD(parameters, lr, 0.9), "SGD velocity"),
+    (nl.Adam, "Adam first_moment"),
+    (nl.AdamW, "AdamW second_moment"),
+):
+    name, memory = memory.split()
+
+    @recipe(f"optim.{name}.remembered")
+    def _(rng, kind=kind, memory=memory):
+        given = parameters(rng)
+        optimizer = kind(given, 0.25)
 
         def remembered(parameter):
             optim.flat(parameter.data)  # as `move` does
-            return optimizer.remembered("velocity", "W")
+            return optimizer.remembered(memory, "W")
 
         return Call(remembered, {"parameter": given["W"]},
                     lambda parameter: np.zeros(parameter.data.size),
-                    names=("W", "velocity", "parameters"), fixed=("parameter",))  # fmt: skip
+                    names=("W", "velocity", "moment", "parameters"),
+                    fixed=("parameter",))  # fmt: skip
 
 
 @recipe("optim.Optimizer")

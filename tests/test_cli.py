@@ -167,6 +167,8 @@ def test_a_free_folder_is_chosen_without_out(tmp_path):
         ("--cell", "rnn", "--activation", "relu", "--init-scale", "0.05"),
         ("--tied", "--dropout", "0.5", "--momentum", "0.5", "--lr", "0.3"),
         ("--schedule", "plateau", "--dtype", "float64", "--average-across-timesteps"),
+        ("--optimizer", "adam"),
+        ("--optimizer", "adamw", "--weight-decay", "0.1"),
         ("--valid", "valid.txt", "--test", "valid.txt"),
     ],
 )

@@ -27,8 +27,10 @@ with warnings.catch_warnings(record=True) as seen:
         model = nl.LanguageModel(11, 6, 2, **options)
         parameters, state = model.parameters(), model.zero_state(3)
         rng = np.random.default_rng(0)
-        for momentum in (0.0, 0.9):
-            optimizer = nl.SGD(parameters, lr=0.5, momentum=momentum)
+        for optimizer in (
+            nl.SGD(parameters, lr=0.5), nl.SGD(parameters, lr=0.5, momentum=0.9),
+            nl.Adam(parameters, lr=0.01, eps=0.01),
+        ):
             for _ in range(2):
                 x, y = rng.integers(0, 11, (2, 4, 3))
                 optimizer.zero_grad()

@@ -95,7 +95,7 @@ def test_a_log_of_gradients_ends_with_the_same_bytes(folder):
     [
         (11, ()),
         (12, ("--momentum", "0.5", "--lr", "0.3", "--schedule", "plateau")),
-        (13, ("--cell", "rnn", "--level", "char", "--dtype", "float64")),
+        (13, ("--cell", "rnn", "--level", "char", "--dtype", "float64", "--optimizer", "adam")),
         (14, ("--tied", "--dropout", "0.5", "--steps", "250")),
         (15, ("--cell", "rnn", "--activation", "relu", "--log-gradients")),
     ],

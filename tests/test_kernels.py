@@ -240,6 +240,26 @@ def test_updates(rng, size, dtype):
 
 
 @DTYPES
+@pytest.mark.parametrize("size", [1, 17, update.BLOCK + 5])
+def test_an_update_by_moments(rng, size, dtype):
+    if not JIT and size > 100:
+        pytest.skip("too large without compilation")
+    numbers = tuple(np.array([0.7, 0.1, 0.9, 0.2, 0.99, 0.01, 0.3, 0.6, 1e-3], dtype))
+    factor, added, left, share_m, kept_v, share_v, rate, root, eps = numbers
+    w, m, v, g = (normal(rng, dtype, size) for _ in range(4))
+    v *= v
+    slope = factor * g + added * w
+    want_m = m + share_m * (slope - m)
+    want_v = kept_v * v + share_v * slope * slope
+    want_w = left * w - rate * want_m / (np.sqrt(want_v) / root + eps)
+    for shares in (1, 2):
+        got = w.copy(), m.copy(), v.copy()
+        update.descend_by_moments(*got, g, numbers, shares)
+        for array, want in zip(got, (want_w, want_m, want_v), strict=True):
+            assert np.array_equal(array, want)
+
+
+@DTYPES
 def test_an_update_of_rows_leaves_the_others_alone(rng, dtype):
     W, G, rows = normal(rng, dtype, 11, 6), normal(rng, dtype, 3, 6), np.array([7, 0, 10])
     want = W.copy()

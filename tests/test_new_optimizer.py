@@ -21,10 +21,6 @@ class Signs(Optimizer):
     def __init__(self, parameters, lr):
         super().__init__(parameters, lr, ["mean", "largest"])
 
-    @classmethod
-    def from_config(cls, parameters, config):
-        return cls(parameters, config.lr)
-
     def move(self, path, parameter):
         mean, largest = self.remembered("mean", path), self.remembered("largest", path)
         gradient = flat(parameter.grad)
@@ -38,9 +34,9 @@ class Signs(Optimizer):
 
 @pytest.fixture(autouse=True)
 def signs(monkeypatch):
-    """All that a new optimiser is: its class, and the settings that it has to itself."""
+    """All that a new optimiser is: its class, and its settings with their defaults."""
     monkeypatch.setitem(optim.OPTIMIZERS, "signs", Signs)
-    monkeypatch.setitem(config.OPTIMIZER_SETTINGS, "signs", ())
+    monkeypatch.setitem(config.OPTIMIZER_SETTINGS, "signs", {"lr": 0.01})
 
 
 def test_training_and_resuming_to_the_byte(tmp_path, monkeypatch):

@@ -95,6 +95,82 @@ def test_momentum_adds_a_share_of_the_last_velocity(parameters):
     np.testing.assert_allclose(parameters["a"].data, data, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
+def test_adam_is_what_its_authors_wrote(parameters, rng, kind):
+    """Algorithm 1 of Kingma and Ba, and 2 of Loshchilov and Hutter, as they stand there."""
+    b1, b2, eps, decay = 0.8, 0.95, 1e-6, 0.1
+    optimizer = kind(parameters, lr=0.01, betas=(b1, b2), eps=eps, weight_decay=decay)
+    theta, m, v = parameters["c"].data.astype(float), 0.0, 0.0
+    for t in range(1, 8):
+        optimizer.lr = lr = 0.01 / t
+        g = parameters["c"].grad.astype(float)
+        if kind is nl.Adam:
+            g = g + decay * theta
+        else:
+            theta = theta - lr * decay * theta
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        theta = theta - lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+        optimizer.step()
+        parameters["c"].grad = rng.standard_normal(theta.shape).astype(parameters["c"].data.dtype)
+    tolerance = 1e-12 if parameters["c"].data.dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(parameters["c"].data, theta, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
+def test_the_kernel_of_adam_is_what_stands_in_numpy(parameters, rng, kind):
+    """By a bit, clipped or not: both round in the same places."""
+    copies = {name: Parameter(p.data.copy(), name) for name, p in parameters.items()}
+    fast, plain = (kind(of, 0.01, weight_decay=0.1) for of in (parameters, copies))
+    for _ in range(5):
+        for name, p in parameters.items():
+            copies[name].grad = p.grad.copy()
+        for of in (parameters, copies):
+            nl.clip_by_global_norm(of, 3.0)
+        fast.step()
+        plain.steps += 1
+        for name, p in copies.items():
+            plain._move_in_numpy(name, p)
+        for name, p in parameters.items():
+            np.testing.assert_array_equal(p.data, copies[name].data)
+            p.grad = rng.standard_normal(p.data.shape).astype(p.data.dtype)
+
+
+@pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
+def test_rows_that_were_not_used_move_by_what_adam_remembers(rng, kind):
+    data, n = rng.standard_normal((9, 4)), 3
+    sparse, dense = ({"W": Parameter(data.copy(), "W")} for _ in range(2))
+    optimizers = [kind(parameters, 0.1) for parameters in (sparse, dense)]
+    for rows in ([8, 2, 5], [0, 1, 2], [8, 3, 4]):
+        values = rng.standard_normal((n, 4))
+        for parameters, optimizer in zip((sparse, dense), optimizers, strict=True):
+            optimizer.zero_grad()
+            parameters["W"].accumulate(Rows(np.array(rows), values.copy()))
+            if parameters is dense:
+                assert parameters["W"].grad.shape == (9, 4)  # from here on it is an array
+            nl.clip_by_global_norm(parameters, 1.0)
+        before = sparse["W"].data.copy()
+        for optimizer in optimizers:
+            optimizer.step()
+        np.testing.assert_array_equal(sparse["W"].data, dense["W"].data)
+    assert (sparse["W"].data[[0, 1, 5]] != before[[0, 1, 5]]).all()
+    never = sparse["W"].data[6:8] / data[6:8]
+    np.testing.assert_allclose(never, 1 if kind is nl.Adam else (1 - 0.1 * 0.01) ** 3, rtol=1e-14)
+
+
+def test_no_step_of_adam_reaches_further_than_it_says():
+    """The gradients that reach furthest grow by beta2 / beta1 at each step: then it is exact."""
+    parameters = {"W": Parameter(np.zeros(1), "W")}
+    optimizer = nl.Adam(parameters, 0.25, eps=1e-300)
+    for t in range(200):
+        parameters["W"].grad = np.array([1e-9 * (0.999 / 0.9) ** t])
+        before = parameters["W"].data.copy()
+        reach = optimizer.reach(1.0, 1.0)
+        optimizer.step()
+        assert abs(parameters["W"].data - before) <= reach * (1 + 1e-12)
+    assert abs(parameters["W"].data - before) > 0.999999 * reach
+    assert nl.Adam(parameters, 0.25, betas=(0.9, 0.81)).reach(1.0, 1.0) == math.inf
+
+
 def test_the_rate_may_change_between_steps(parameters):
     optimizer = nl.SGD(parameters, lr=1.0)
     before = parameters["a"].data.copy()
@@ -167,11 +243,15 @@ def test_float32_squares_neither_overflow_nor_vanish(entry):
     assert global_norm(parameters) == pytest.approx(min(norm, 5.0), rel=1e-5)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize(
+    "make",
+    [nl.SGD, lambda parameters, lr: nl.SGD(parameters, lr, momentum=0.9), nl.Adam],
+    ids=["SGD", "SGD with momentum", "Adam"],
+)
 @pytest.mark.parametrize("shape", [(9, 4), (7, 3), (28,)])
-def test_a_table_that_was_replaced_is_refused(momentum, shape):
+def test_a_table_that_was_replaced_is_refused(make, shape):
     W = Parameter(np.zeros((7, 4), np.float32), "W")
-    optimizer = nl.SGD({"W": W}, lr=1.0, momentum=momentum)
+    optimizer = make({"W": W}, 1.0)
     W.grad = np.ones((7, 4), np.float32)
     W.data = np.zeros(shape, np.float32)
     with pytest.raises(ValueError, match=r"must have shape .*; data was replaced"):

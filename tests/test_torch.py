@@ -78,6 +78,43 @@ def pair(request):
     return model, Twin(model, **options)
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_a_hundred_steps_of_adam(rng, name, weight_decay):
+    """A gradient of all rows and one of some rows: those that are not used move by their memory.
+
+    PyTorch's SparseAdam is another algorithm: it moves no row that the gradient lacks.
+    """
+    dense, table = rng.standard_normal((H, V)), rng.standard_normal((V, D))
+    parameters = {"W": nl.Parameter(dense.copy(), "W"), "E": nl.Parameter(table.copy(), "E")}
+    twins = {"W": torch.tensor(dense), "E": torch.tensor(table)}
+    optimizer = getattr(nl, name)(parameters, lr=0.01, weight_decay=weight_decay)
+    twin_optimizer = getattr(torch.optim, name)(
+        list(twins.values()), lr=0.01, weight_decay=weight_decay
+    )
+    sparse_twin = torch.tensor(table)
+    sparse_optimizer = torch.optim.SparseAdam([sparse_twin], lr=0.01)
+    for _ in range(100):
+        optimizer.zero_grad()
+        gradient = 10.0 ** rng.uniform(-6, 3) * rng.standard_normal((H, V))
+        rows = rng.choice(V - 1, 3, replace=False)
+        values = rng.standard_normal((3, D))
+        parameters["W"].accumulate(gradient.copy())
+        parameters["E"].accumulate(nl.layers.Rows(rows, values.copy()))
+        twins["W"].grad = torch.tensor(gradient)
+        sparse = torch.sparse_coo_tensor(rows[None], values, (V, D), check_invariants=True)
+        sparse_twin.grad, twins["E"].grad = sparse, sparse.to_dense()
+        untouched = np.setdiff1d(np.arange(V - 1), rows)
+        before = parameters["E"].data[untouched].copy(), sparse_twin[untouched].clone()
+        optimizer.step()
+        twin_optimizer.step()
+        sparse_optimizer.step()
+        assert torch.equal(sparse_twin[untouched], before[1])
+        for path, parameter in parameters.items():
+            np.testing.assert_allclose(parameter.data, twins[path].numpy(), rtol=0, atol=1e-12)
+    assert (parameters["E"].data[untouched] != before[0]).any(axis=1).all()
+
+
 def torch_loss(logits, y):
     """Sum over time of the mean over the batch."""
     nll = torch.nn.functional.cross_entropy(

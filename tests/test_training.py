@@ -10,6 +10,7 @@ import pytest
 import numpylstm as nl
 from numpylstm.archive import CheckpointError
 from numpylstm.data import Corpus, Vocabulary
+from numpylstm.training import loop
 from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Row, Step, TrainingFailed, check_corpus, rate
 
@@ -41,16 +42,16 @@ def new_run(corpus, **changes):
 
 def everything(run):
     """All that a run is, as comparable bytes."""
-    arrays = run.model.state_dict() | {
-        f"v/{k}": v for k, v in run.optimizer.memory.get("velocity", {}).items()
-    }
+    arrays = run.model.state_dict()
+    for name, memory in run.optimizer.memory.items():
+        arrays |= {f"{name}/{path}": array for path, array in memory.items()}
     arrays |= {f"s/{k}": v for k, v in run.state._asdict().items()}
     return (
         {name: array.tobytes() for name, array in arrays.items()},
         run.rows,
         run.tally,
         run.valid_losses,
-        (run.epoch, run.window, run.step),
+        (run.epoch, run.window, run.step, run.optimizer.steps),
         run.model.rng.bit_generator.state,
     )
 
@@ -180,6 +181,17 @@ def test_patience_ends_a_run_that_does_not_improve(corpus):
     assert next(nl.train(run, corpus)).epoch == 5
 
 
+def test_what_the_optimiser_remembers_counts_as_memory(corpus, monkeypatch):
+    """Adam keeps two arrays for each parameter, plain SGD none."""
+    model = new_run(corpus, hidden_size=1000).model
+    size = sum(p.data.nbytes for p in model.parameters().values())
+    monkeypatch.setattr(loop, "memory_size", lambda: 2.5 * size)
+    new_run(corpus, hidden_size=1000)
+    for settings in ({"momentum": 0.5}, {"optimizer": "adam"}):
+        with pytest.raises(nl.ConfigError, match="hidden_size 1000 asks for"):
+            new_run(corpus, hidden_size=1000, **settings)
+
+
 def test_the_seed_decides_everything(corpus):
     runs = [new_run(corpus, seed=seed) for seed in (1, 1, 2)]
     for run in runs:
@@ -189,15 +201,24 @@ def test_the_seed_decides_everything(corpus):
     assert everything(runs[0])[0] != everything(runs[2])[0]
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.6])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"momentum": 0.0},
+        {"momentum": 0.6},
+        {"optimizer": "adam", "lr": 0.01},
+        {"optimizer": "adamw", "lr": 0.01},
+    ],
+    ids=lambda settings: " ".join(map(str, settings.values())),
+)
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 @pytest.mark.parametrize("stop", [1, 7, 9, 14, 15, 41], ids=lambda s: f"after step {s}")
-def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, tmp_path, stop, cell, momentum):
+def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, tmp_path, stop, cell, settings):
     """In the middle of an epoch, at its end, and where a row of metrics is due: equal bytes."""
-    whole = new_run(corpus, cell=cell, momentum=momentum)
+    whole = new_run(corpus, cell=cell, **settings)
     for _ in nl.train(whole, corpus):
         pass
-    broken = new_run(corpus, cell=cell, momentum=momentum)
+    broken = new_run(corpus, cell=cell, **settings)
     for item in nl.train(broken, corpus):
         if isinstance(item, Step) and item.step == stop:
             break

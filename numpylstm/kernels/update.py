@@ -1,4 +1,4 @@
-"""What an optimiser does to flat arrays: the norm, and the steps of SGD."""
+"""What an optimiser does to flat arrays: the norm, and the steps of the optimisers."""
 
 import numpy as np
 
@@ -91,3 +91,23 @@ def descend_with_momentum(w, v, g, lr, momentum, share, shares):
     lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
     first, last = part(w.size, share, shares, GRAIN)
     descend_with_momentum_piece(w[first:last], v[first:last], g[first:last], lr, momentum)
+
+
+@inner
+def descend_by_moments_piece(w, m, v, g, numbers):
+    """Move a share: m and v towards the gradient and its square, w by their quotient."""
+    widest_vectors()
+    factor, added, left, share_m, kept_v, share_v, rate, root, eps = numbers
+    for k in range(w.size):
+        slope = factor * g[k] + added * w[k]
+        m[k] += share_m * (slope - m[k])
+        v[k] = kept_v * v[k] + share_v * slope * slope
+        w[k] = left * w[k] - rate * m[k] / (np.sqrt(v[k]) / root + eps)
+
+
+@kernel(shared=True)
+def descend_by_moments(w, m, v, g, numbers, share, shares):
+    """Move w (N,), m and v by Adam; `numbers`, of its dtype, are those of the piece."""
+    first, last = part(w.size, share, shares, GRAIN)
+    pieces = w[first:last], m[first:last], v[first:last], g[first:last]
+    descend_by_moments_piece(*pieces, numbers)

@@ -159,8 +159,8 @@ def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
     """Refuse sizes that this machine cannot hold, before anything is allocated.
 
-    Parameters and their gradients, the momentum, the logits of a window and their gradient are
-    counted; the rest is left out, so sizes that just pass may still be too large.
+    Parameters and their gradients, what the optimiser remembers, the logits of a window and their
+    gradient are counted; the rest is left out, so sizes that just pass may still be too large.
 
     Raises
     ------
@@ -171,7 +171,8 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
     if memory is None:
         return  # the allocation itself has to fail
     shapes = parameter_shapes(config, vocab_size)
-    copies = 3 if config.momentum else 2
+    kept = OPTIMIZERS[config.optimizer].from_config({}, config).memory
+    copies = 2 + len(kept)
     itemsize = np.dtype(config.dtype).itemsize
     parameters = copies * itemsize * sum(math.prod(shape) for _, shape in shapes)
     logits = 2 * itemsize * config.batch_size * config.num_steps * vocab_size
