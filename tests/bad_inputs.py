@@ -46,7 +46,7 @@ TRAIN = [
     Command("--train unknown.txt", "the train text must have a token besides <unk>, got no other"),
     Command("--train short.txt", "short.txt: the train text must have at least 420 tokens"),
     Command("--train short.txt --batch-size 90 --num-steps 1", "must have at least 180 tokens"),
-    Command("--train short.txt --level char --batch-size 999", "must have at least 20979 tokens"),
+    Command("--train short.txt --level char --batch-size 999", "must have at least 50949 tokens"),
     Command("--train binary.bin", "binary.bin: must be UTF-8 text, got a NUL at byte 0"),
     Command("--train latin1.txt", "latin1.txt: must be UTF-8 text, got byte 0xe9 at byte 3"),
     Command("--train utf16.txt", "utf16.txt: must be UTF-8 text, got a NUL"),

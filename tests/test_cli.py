@@ -19,6 +19,7 @@ import numpylstm as nl
 from numpylstm.cli import eval, sample, train
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.training import session
+from numpylstm.waiting import Waiting
 
 BIN = Path(sys.executable).parent
 SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num-steps", "6",
@@ -453,6 +454,7 @@ def test_a_text_that_has_moved(folder, here):
     (folder / "here.txt").rename(folder / "there.txt")
     _, err = here("numpylstm-train", "--resume", "moved", expect=2)
     assert "here.txt: must be a readable file" in err
+    assert "a text that has moved is named anew, with --train or --data" in err
     arguments = ("numpylstm-train", "--resume", "moved", "--epochs", "2", "--train")
     _, err = here(*arguments, "pieces-0/config.json", expect=2)
     assert "not the one that the run was started with" in err
@@ -489,7 +491,7 @@ def test_shorter_and_faster_tests_are_in_the_ledger(folder, here):
         "--test-streams", "5",
     )  # fmt: skip
     assert "valid 90, test 90" in out
-    assert "(85 tokens scored in 5 streams, 10 left unread, 0 of them <unk>" in out
+    assert "(85 tokens scored in 5 streams, 10 left unread, 0 of the text <unk>" in out
     out, _ = here("numpylstm-eval", "short-test", "--max-tokens", "100")
     assert "tokens         100\n" in out
     out, _ = here("numpylstm-eval", "short-test")
@@ -530,3 +532,42 @@ def test_characters_are_called_characters_and_have_bits(folder, here):
     out, _ = here("numpylstm-eval", "chars")
     assert "unknown characters  0, scored as <unk>\n" in out
     assert re.search(r"\nbits +\d\.\d{4} per character\n", out)
+
+
+def interrupt_while(doing, monkeypatch):
+    """Let somebody press Ctrl-C when the first part of something is done."""
+    share = Waiting.share
+
+    def interrupted(self, done, total):
+        share(self, done, total)
+        if self.doing == doing:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Waiting, "share", interrupted)
+
+
+@pytest.mark.usefixtures("signals_reach_a_child")
+def test_what_takes_long_can_be_interrupted(folder, here, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_while("reading the text", patch)
+        _, err = here("numpylstm-train", "--train", "text.txt", "--out", "never", expect=130)
+        assert err == (
+            "numpylstm-train: interrupted; reading the text was not finished; nothing was begun\n"
+        )
+        assert not (folder / "never").exists()
+        _, err = here("numpylstm-eval", "run", expect=130)
+        assert err == "numpylstm-eval: interrupted; reading the text was not finished\n"
+    with monkeypatch.context() as patch:
+        interrupt_while("scoring", patch)
+        _, err = here("numpylstm-eval", "run", expect=130)
+        assert err == "numpylstm-eval: interrupted; scoring was not finished\n"
+    with monkeypatch.context() as patch:
+        interrupt_while("scoring the test text", patch)
+        arguments = ("--train", "text.txt", "--out", "unscored", *SMALL, "--epochs", "1")
+        _, err = here("numpylstm-train", *arguments, expect=130)
+    go_on = "numpylstm-train --resume unscored"
+    assert err == (
+        "numpylstm-train: interrupted; scoring the test text was not finished; go on with "
+        f"{go_on}\n"
+    )
+    assert "Test perplexity" in here(*go_on.split())[0]

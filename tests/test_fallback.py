@@ -82,3 +82,24 @@ def test_numpy_takes_over(damage, tmp_path):
 
 def test_with_kernels_nothing_is_said(tmp_path):
     assert output_of("", str(tmp_path)) == [""]
+
+
+RUN = """
+import sys
+sys.modules["numba"] = None
+from numpylstm.cli import sample, train
+settings = "--train text.txt --hidden-size 5 --batch-size 2 --num-steps 4 --steps 2 --out run"
+sys.exit(train.main(settings.split()) or sample.main(["run", "--length", "3", "--quiet"]))
+"""
+
+
+def test_the_commands_work_without_numba(tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat on the mat\n" * 30)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Test perplexity" in done.stdout
+    assert done.stderr.count("the compiled kernels do not work here (") == 1

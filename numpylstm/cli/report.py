@@ -8,6 +8,7 @@ import numpy as np
 
 from numpylstm.archive import write_atomically
 from numpylstm.cli.results import Outcome
+from numpylstm.config import TrainConfig
 from numpylstm.data import Corpus, batches
 from numpylstm.evaluation import (
     Evaluation,
@@ -18,6 +19,7 @@ from numpylstm.evaluation import (
     unigram_perplexity,
 )
 from numpylstm.laboratory.model_check import check_model, check_precision
+from numpylstm.models import LanguageModel
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
@@ -105,14 +107,21 @@ def draw(
         warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
 
 
-def measure_test(folder: Path, run: Run, corpus: Corpus, watch: Watch) -> Evaluation:
-    """Score the test text with the best checkpoint."""
-    model = restore_model(load(folder / run_folder.BEST))
-    streams = min(run.config.test_streams, len(corpus.test) // 2)
+def best_model(folder: Path) -> LanguageModel:
+    """The model that is reported."""
+    return restore_model(load(folder / run_folder.BEST))
+
+
+def measure_test(
+    model: LanguageModel, config: TrainConfig, corpus: Corpus, watch: Watch
+) -> Evaluation:
+    """Score the test text."""
+    streams = min(config.test_streams, len(corpus.test) // 2)
     return evaluate(model, corpus.test, streams, watch=watch)
 
 
 def report(
+    model: LanguageModel,
     corpus: Corpus,
     folder: Path,
     references: list[tuple[str, float]],
@@ -121,7 +130,6 @@ def report(
     seed: int,
 ) -> Outcome:
     """Say how good the best checkpoint is, show words and a sample, say where all is."""
-    model = restore_model(load(folder / run_folder.BEST))
     vocabulary, level = corpus.vocabulary, corpus.level
     print(
         f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
@@ -151,7 +159,8 @@ def ledger(corpus: Corpus, test: Evaluation) -> str:
     streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
     unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
     return (
-        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of them <unk>"
+        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of "
+        f"{'the text' if streams else 'them'} <unk>"
         f"{',' if left_out else ''} {why}"
     )
 

@@ -182,9 +182,12 @@ def command(
             resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),
         )  # fmt: skip
+        model = report.best_model(folder)
         with waiting("scoring the test text", then=then, quiet=quiet) as shown:
-            test = report.measure_test(folder, training_run, corpus, shown.share)
-        outcome = report.report(corpus, folder, references, test, seed=training_run.config.seed)
+            test = report.measure_test(model, training_run.config, corpus, shown.share)
+        outcome = report.report(
+            model, corpus, folder, references, test, seed=training_run.config.seed
+        )
         results.keep(
             folder, training_run, corpus, outcome,
             references=references, timing=timing, command=words,

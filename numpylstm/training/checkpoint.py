@@ -46,8 +46,8 @@ FORMAT = "numpylstm checkpoint"
 VERSION = 2
 READABLE = (1, 2)
 ADDED_SETTINGS = {
-    "log_gradients": False, "optimizer": "sgd", "patience": None, "test_streams": 1,
-    "max_eval": None, "weight_decay": None,
+    "log_gradients": False, "optimizer": "sgd", "weight_decay": None, "patience": None,
+    "test_streams": 1, "max_eval": None,
 }  # fmt: skip
 """Settings that older files lack, and what they mean there."""
 FLAT_OPTIONS = {"activation", "forget_bias"}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.config import NOT_OF_THE_RUN, ConfigError
-from numpylstm.data import Corpus, num_batches
+from numpylstm.config import NOT_OF_THE_RUN, OPTIMIZER_SETTINGS, ConfigError
+from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.evaluation import Watch
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
@@ -74,7 +74,11 @@ def resume(
             raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
     run.config = replace(run.config, **changes)
     check_memory(run.config, len(run.vocabulary))
-    corpus = load_corpus(run.config, run.vocabulary, watch)
+    try:
+        corpus = load_corpus(run.config, run.vocabulary, watch)
+    except DataError as error:
+        error.add_note("a text that has moved is named anew, with --train or --data")
+        raise
     check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
     check_corpus(run.config, corpus)
     check_position(run, corpus)
@@ -121,6 +125,9 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
             raise ConfigError(name, f"cannot change with --init-from: it is that of {path}")
     if {"data", "train"} & changes.keys():
         changes = dict.fromkeys(("data", "train", "valid", "test")) | dict(changes)
+    if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has settings of its own
+        settings = {name for own in OPTIMIZER_SETTINGS.values() for name in own}
+        changes = dict.fromkeys(settings) | dict(changes)
     own = {name: value for name, value in changes.items() if name not in options}
     config = replace(old, **{"steps": None} | own)
     corpus = load_corpus(config, saved.vocabulary, watch)

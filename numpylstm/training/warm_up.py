@@ -6,7 +6,7 @@ validation, in the final test, in the sample.
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,20 @@ import numpy as np
 from numpylstm.checks import NotFinite
 from numpylstm.data import Corpus, batches
 from numpylstm.evaluation import evaluate
-from numpylstm.kernels.compiling import watched
 from numpylstm.layers import Parameter, Rows
 from numpylstm.optim import OPTIMIZERS, clip_by_global_norm
 from numpylstm.sampling import generate
 from numpylstm.training.loop import Run, validation_streams
 from numpylstm.training.stopping import Stopped, stop_requests
 from numpylstm.waiting import Waiting, waiting
+
+try:
+    from numpylstm.kernels.compiling import watched
+except Exception:  # plain NumPy takes over, and nothing is compiled
+
+    def watched(look: Any) -> Any:
+        """What watches where nothing happens."""
+        return nullcontext()
 
 
 @contextmanager
