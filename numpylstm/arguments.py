@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.cells import CELLS
+from numpylstm.cells import CELLS, Option
 from numpylstm.checks import (
     check_array,
     check_arrays,
@@ -26,18 +26,18 @@ from numpylstm.checks import (
     check_weights,
     check_whole,
 )
+from numpylstm.config import either
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
     EmbeddingCache,
+    GRUCache,
     LinearCache,
     LSTMCache,
     RNNCache,
 )
 
 Array = NDArray[Any]
-
-ACTIVATIONS = CELLS["rnn"].options["activation"].choices or ()
 
 
 def unchecked(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +82,7 @@ def rnn_forward(
 ) -> None:
     """Raise unless all fits."""
     check_arrays("rnn_forward", ("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H"), Wx, Wh, b, x, h0)
-    _check_activation("rnn_forward", "activation", activation)
+    _check_choice("rnn_forward", "activation", activation, CELLS["rnn"].options["activation"])
 
 
 def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache) -> None:
@@ -95,7 +95,8 @@ def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache) -> None:
          "dhs T B H", "dhT B H"),
         Wx, Wh, x, h_prev, h, dhs, dhT,
     )  # fmt: skip
-    _check_activation("rnn_backward", "cache.activation", activation)
+    option = CELLS["rnn"].options["activation"]
+    _check_choice("rnn_backward", "cache.activation", activation, option)
 
 
 def lstm_forward(x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array) -> None:
@@ -118,6 +119,30 @@ def lstm_backward(dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache) -> None:
          "cache.h T B H", "dhs T B H", "dhT B H", "dcT B H"),
         Wx, Wh, *over_time, dhs, dhT, dcT,
     )  # fmt: skip
+
+
+def gru_forward(
+    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
+    reset: str = "after",
+) -> None:  # fmt: skip
+    """Raise unless all fits."""
+    check_arrays(
+        "gru_forward", ("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H"), Wx, Wh, b, x, h0
+    )
+    _check_reset("gru_forward", "", reset, bn, Wh)
+
+
+def gru_backward(dhs: Array, dhT: Array, cache: GRUCache) -> None:
+    """Raise unless all fits."""
+    _check_cache("gru_backward", cache, GRUCache)
+    *over_time, Wx, Wh, bn, reset = cache
+    check_arrays(
+        "gru_backward",
+        ("cache.Wx D 3H", "cache.Wh H 3H", "cache.x T B D", "cache.h_prev T B H",
+         "cache.gates T B 3H", "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H"),
+        Wx, Wh, *over_time, dhs, dhT,
+    )  # fmt: skip
+    _check_reset("gru_backward", "cache.", reset, bn, Wh)
 
 
 def linear_forward(x: Array, W: Array, b: Array) -> None:
@@ -202,6 +227,18 @@ def _check_cache(where: str, cache: Any, kind: type) -> None:
         )
 
 
-def _check_activation(where: str, name: str, activation: Any) -> None:
-    if not (isinstance(activation, str) and activation in ACTIVATIONS):
-        raise ValueError(f"{where}: {name} must be 'tanh', 'relu' or 'sigmoid', got {activation!r}")
+def _check_choice(where: str, name: str, value: Any, option: Option) -> None:
+    if not (isinstance(value, str) and value in (option.choices or ())):
+        raise ValueError(f"{where}: {name} must be {either(option.choices or ())}, got {value!r}")
+
+
+def _check_reset(where: str, of: str, reset: Any, bn: Any, Wh: Array) -> None:
+    _check_choice(where, f"{of}reset", reset, CELLS["gru"].options["reset"])
+    if bn is None:
+        return
+    if reset == "before":
+        raise ValueError(
+            f"{where}: {of}bn must be None with reset='before', got an array; there r scales "
+            "nothing that a bias could be added to"
+        )
+    check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")

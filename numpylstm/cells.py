@@ -1,4 +1,4 @@
-"""What a cell is: all there is to know of RNN and LSTM besides their equations.
+"""What a cell is: all there is to know of RNN, LSTM and GRU besides their equations.
 
 The equations are functions of `numpylstm.reference` and `numpylstm.functional`; a record here says
 what those functions take and return, and what their arrays mean. Layers, models, checkpoints and
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 
 class RNNState(NamedTuple):
-    """The state of a vanilla RNN between two windows; h is (L, B, H)."""
+    """The state of a vanilla RNN or a GRU between two windows; h is (L, B, H)."""
 
     h: Any
 
@@ -32,25 +32,28 @@ State = RNNState | LSTMState
 class Option(NamedTuple):
     """A setting that not every cell has: one of its choices, or a number.
 
-    `examples` are the values to be compared where cells are compared.
+    `examples` are the values to be compared where cells are compared; `called` is how people call
+    a cell with a choice: "reset-after" GRU.
     """
 
     default: Any
     help: str
     choices: tuple[str, ...] | None = None
     examples: tuple[Any, ...] = ()
+    called: str = "{}"
 
 
 class Unit(NamedTuple):
     """Units to be looked at: an attribute of the cache, (T, B, H).
 
     `role` is "gate", "candidate", "cell" or "hidden"; `curve` is the nonlinearity, the name of the
-    option that says which, or None where there is none of their own.
+    option that says which, or None where there is none of their own; `words` are for people.
     """
 
     name: str
     role: str
     curve: str | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ class Cell:
 
     def describe(self, options: Mapping[str, Any]) -> str:
         """What was chosen, and the title: "tanh RNN"."""
-        chosen = [options[name] for name, option in self.options.items() if option.choices]
+        chosen = [option.called.format(options[name])
+                  for name, option in self.options.items() if option.choices]  # fmt: skip
         return " ".join([*chosen, self.title])
 
 
@@ -147,7 +151,7 @@ RNN = Cell(
     State=RNNState,
     cache="RNNCache",
     blocks=("h",),
-    units=(Unit("h", "hidden", "activation"),),
+    units=(Unit("h", "hidden", "activation", "hidden units"),),
     options={
         "activation": Option(
             "tanh",
@@ -165,10 +169,10 @@ LSTM = Cell(
     cache="LSTMCache",
     blocks=("i", "f", "g", "o"),
     units=(
-        Unit("i", "gate", "sigmoid"),
-        Unit("f", "gate", "sigmoid"),
-        Unit("g", "candidate", "tanh"),
-        Unit("o", "gate", "sigmoid"),
+        Unit("i", "gate", "sigmoid", "input gate"),
+        Unit("f", "gate", "sigmoid", "forget gate"),
+        Unit("g", "candidate", "tanh", "candidate"),
+        Unit("o", "gate", "sigmoid", "output gate"),
         Unit("c", "cell"),
         Unit("h", "hidden"),
     ),
@@ -183,7 +187,33 @@ LSTM = Cell(
     sampler="write",
 )
 
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM)}
+GRU = Cell(
+    name="gru",
+    title="GRU",
+    State=RNNState,
+    cache="GRUCache",
+    blocks=("r", "z", "n"),
+    units=(
+        Unit("r", "gate", "sigmoid", "reset gate"),
+        Unit("z", "gate", "sigmoid", "update gate"),
+        Unit("n", "candidate", "tanh", "candidate"),
+        Unit("h", "hidden"),
+    ),
+    vectors={"bn": ("reset", "after")},
+    options={
+        "reset": Option(
+            "after",
+            "whether the GRU's reset gate scales the past after its product with Wh, as in PyTorch "
+            "and Keras, or before it, as in Cho et al. (2014)",
+            choices=("after", "before"),
+            examples=("after", "before"),
+            called="reset-{}",
+        )
+    },
+    keep="z",
+)
+
+CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU)}
 """The cells by name."""
 
 
@@ -195,11 +225,13 @@ def examples() -> dict[str, dict[str, Any]]:
     """
     named: dict[str, dict[str, Any]] = {}
     for cell in CELLS.values():
-        for option, (_, _, choices, values) in cell.options.items():
-            for value in values:
-                words = value if choices else f"{option.replace('_', ' ')} {value:g}"
-                title = f"{cell.title}{' ' if choices else ', '}{words}"
-                named[title] = {"cell": cell.name, option: value}
+        for name, option in cell.options.items():
+            for value in option.examples:
+                words = (
+                    f" {option.called.format(value)}" if option.choices
+                    else f", {name.replace('_', ' ')} {value:g}"
+                )  # fmt: skip
+                named[cell.title + words] = {"cell": cell.name, name: value}
         if not cell.options:
             named[cell.title] = {"cell": cell.name}
     return named

@@ -26,6 +26,7 @@ from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
     EmbeddingCache,
+    GRUCache,
     LinearCache,
     LSTMCache,
     RNNCache,
@@ -33,9 +34,9 @@ from numpylstm.reference import (
 )
 
 try:
-    from numpylstm.kernels import dropout, embedding, lstm, matmul, rnn, softmax
+    from numpylstm.kernels import dropout, embedding, gru, lstm, matmul, recurrence, rnn, softmax
 except Exception as error:
-    dropout = embedding = lstm = matmul = rnn = softmax = Missing(error)  # type: ignore[assignment]
+    dropout = embedding = gru = lstm = matmul = recurrence = rnn = softmax = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -246,7 +247,7 @@ def rnn_backward(
     T, B, H = h.shape
     dh = np.array(dhT, order="C")
     da, shares = empty(h.shape, h.dtype), shares_for(h.size * H)
-    panels = empty((shares, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
+    panels = empty((shares, *recurrence.transposed_panels_shape(Wh)), Wh.dtype)
     rnn.backward_by_rows(
         contiguous(Wh), panels, contiguous(h), contiguous(dhs), dh, da,
         rnn.ACTIVATIONS.index(activation), shares,
@@ -335,18 +336,157 @@ def lstm_backward(
     if how.alone:
         dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
         db = np.empty(4 * H, x.dtype)
-        panels = empty(lstm.transposed_panels_shape(Wh), Wh.dtype)
+        panels = empty(recurrence.transposed_panels_shape(Wh), Wh.dtype)
         lstm.backward_alone(
             x.reshape(T * B, D), Wx, Wh, panels, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    panels = empty((how.shares if how.by_rows else 1, *lstm.transposed_panels_shape(Wh)), Wh.dtype)
+    panels = empty(
+        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
+    )
     kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
     kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
     dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
     return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db
+
+
+# ---------------------------------------------------------------------------------------------
+# Gated recurrent unit
+# ---------------------------------------------------------------------------------------------
+
+
+@or_else(reference.gru_forward)
+def gru_forward(
+    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
+    reset: str = "after",
+) -> tuple[Array, Array, GRUCache]:  # fmt: skip
+    """Unroll the gated unit over a sequence: `reference.gru_forward`.
+
+    Parameters
+    ----------
+    x : (T, B, D)
+    h0 : (B, H)
+    Wx : (D, 3H)
+    Wh : (H, 3H)
+    b : (3H,)
+        The columns of Wx, Wh and b are three blocks of H, in the order r, z, n.
+    bn : (H,), optional
+        For "after" only.
+    reset : "after" or "before"
+        With "before" the steps are NumPy's, and only the products are kernels.
+
+    Returns
+    -------
+    hs : (T, B, H)
+    hT : (B, H)
+    cache : GRUCache
+    """
+    arguments.gru_forward(x, h0, Wx, Wh, b, bn, reset)
+    x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
+    T, B, D = x.shape
+    H = Wh.shape[0]
+    h, s = empty((T + 1, B, H), x.dtype), empty((T, B, H), x.dtype)
+    h[0], s[...] = h0, 0 if bn is None else bn
+    rows = x.reshape(T * B, D)
+    how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
+    if reset == "before":
+        gates = _product(rows, Wx, b).reshape(T, B, 3 * H)
+        _before_forward(Wh, h, gates, s)
+    elif how.alone:
+        gates = empty((T, B, 3 * H), x.dtype)
+        gru.forward_alone(rows, Wx, Wh, b, h, gates, s)
+    elif T == 1:  # a copy of Wh would be used once
+        a = _product(rows, Wx, b)
+        gates = _product(h[0], Wh, np.hstack([a[:, : 2 * H], s[0]]))[None]
+        s[0], gates[0, :, 2 * H :] = gates[0, :, 2 * H :], a[:, 2 * H :]
+        gru.cells_forward(gates, s, h)
+    else:
+        gates = _product(rows, Wx, b).reshape(T, B, 3 * H)
+        panels = empty((how.shares if how.by_rows else 1, *gru.gate_panels_shape(Wh)), Wh.dtype)
+        kernel = gru.forward_by_rows if how.by_rows else gru.forward_by_units
+        kernel(Wh, panels, h, gates, s, how.shares)
+    return h[1:], h[T].copy(), GRUCache(x, h[:T], gates, s, h[1:], Wx, Wh, bn, reset)
+
+
+@_checked
+@or_else(reference.gru_backward)
+def gru_backward(
+    dhs: Array, dhT: Array, cache: GRUCache
+) -> tuple[Array, Array, Array, Array, Array, Array | None]:
+    """Backpropagation through time: `reference.gru_backward`.
+
+    Parameters
+    ----------
+    dhs : (T, B, H)
+    dhT : (B, H)
+    cache : GRUCache
+
+    Returns
+    -------
+    dx, dh0, dWx, dWh, db, dbn
+        dbn is None if bn was.
+    """
+    x, h_prev, gates, s, _, Wx, Wh, bn, reset = cache
+    T, B, H = s.shape
+    D = x.shape[2]
+    dhs, dh = contiguous(dhs), np.array(dhT, order="C")
+    x, h_prev, gates, s, Wx, Wh = map(contiguous, (x, h_prev, gates, s, Wx, Wh))
+    rows, da = x.reshape(T * B, D), empty(gates.shape, gates.dtype)
+    if reset == "before":
+        dWh = _before_backward(Wh, h_prev, gates, s, dhs, dh, da)
+        dx, dWx, db = _gradients(da.reshape(T * B, 3 * H), rows, Wx)
+        return dx.reshape(x.shape), dh, dWx, dWh, db, None
+    du = empty(gates.shape, gates.dtype)
+    how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
+    panels = empty(
+        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
+    )
+    if how.alone:
+        dx, dWx, dWh = np.empty_like(rows), np.empty_like(Wx), np.empty_like(Wh)
+        db = np.empty(3 * H, x.dtype)
+        gru.backward_alone(
+            rows, Wx, Wh, panels[0], h_prev, gates, s, dhs, dh, da, du, dx, dWx, dWh, db
+        )  # fmt: skip
+    else:
+        kernel = gru.backward_by_rows if how.by_rows else gru.backward_by_units
+        kernel(Wh, panels, h_prev, gates, s, dhs, dh, da, du, how.shares)
+        dx, dWx, db = _gradients(da.reshape(T * B, 3 * H), rows, Wx)
+        dWh = _product(h_prev.reshape(T * B, H).T, du.reshape(T * B, 3 * H))
+    dbn = None if bn is None else du[:, :, 2 * H :].sum(axis=(0, 1))
+    return dx.reshape(x.shape), dh, dWx, dWh, db, dbn
+
+
+def _before_forward(Wh: Array, h: Array, gates: Array, s: Array) -> None:
+    """The steps with the reset before the product; gates hold x @ Wx + b; fills gates, s, h[1:]."""
+    two = 2 * len(Wh)  # columns of r and z
+    Wh_rz, Wh_n = np.hsplit(Wh, [two])
+    for t, a in enumerate(gates):
+        a[:, :two] = reference.sigmoid(_product(h[t], Wh_rz, a[:, :two].copy()))
+        r, z = np.hsplit(a[:, :two], 2)
+        s[t] = r * h[t]
+        n = a[:, two:] = np.tanh(_product(s[t], Wh_n, a[:, two:].copy()))
+        h[t + 1] = (1 - z) * n + z * h[t]
+
+
+def _before_backward(
+    Wh: Array, h_prev: Array, gates: Array, s: Array, dhs: Array, dh: Array, da: Array
+) -> Array:
+    """The steps, last to first: dh arrives as dhT and leaves as dh0; fills da, returns dWh."""
+    T, B, H = s.shape
+    Wh_rz, Wh_n = np.hsplit(Wh, [2 * H])
+    for t in reversed(range(T)):
+        r, z, n = np.hsplit(gates[t], 3)
+        dh += dhs[t]
+        da_n = dh * (1 - z) * (1 - n * n)
+        ds = _product(da_n, Wh_n.T)
+        da_rz = np.hstack([ds * h_prev[t] * r * (1 - r), dh * (h_prev[t] - n) * z * (1 - z)])
+        da[t] = np.hstack([da_rz, da_n])
+        dh[...] = dh * z + ds * r + _product(da_rz, Wh_rz.T)
+    of_rz, of_n = np.hsplit(da.reshape(T * B, 3 * H), [2 * H])
+    states, scaled = h_prev.reshape(T * B, H), s.reshape(T * B, H)
+    return np.hstack([_product(states.T, of_rz), _product(scaled.T, of_n)])
 
 
 # ---------------------------------------------------------------------------------------------

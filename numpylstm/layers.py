@@ -679,6 +679,44 @@ class LSTM(RecurrentStack):
         )  # fmt: skip
 
 
+class GRU(RecurrentStack):
+    """Gated recurrent layers; see `numpylstm.reference.gru_step_forward`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+        D, H and L. Parameters are ``gru.0.Wx`` (D, 3H), ``gru.0.Wh`` (H, 3H), ``gru.0.b`` (3H,)
+        and, with the reset "after", ``gru.0.bn`` (H,), ...
+    reset : "after" or "before"
+        Whether the reset gate scales the past after its product with Wh, as in PyTorch and Keras,
+        or before it, as in Cho et al. (2014): weights that were trained with one do not fit the
+        other.
+    dropout : float
+        Probability of dropping, between layers.
+    init_scale : float
+        All parameters start as U(-init_scale, init_scale).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        reset: str = "after",
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            "gru", input_size, hidden_size, num_layers, reset=reset, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
+
+
 class SequenceCrossEntropy(Layer):
     """Softmax and cross-entropy over a sequence.
 

@@ -256,7 +256,7 @@ class LanguageModel(Model):
         V, H and L.
     embedding_size : int, optional
         D, by default H.
-    cell : "lstm" or "rnn"
+    cell : "lstm", "gru" or "rnn"
     dropout : float
         Probability of dropping, on the non-recurrent connections: after the embedding, between
         the layers and before the decoder (Zaremba et al. 2014).
@@ -272,7 +272,8 @@ class LanguageModel(Model):
         As in `numpylstm.reference.sequence_cross_entropy_forward`.
     options
         Those of the cell: ``forget_bias=1.0`` of the LSTM, added to the bias of its forget gates at
-        the start; ``activation="tanh"`` of the vanilla cell, or "relu" or "sigmoid".
+        the start; ``activation="tanh"`` of the vanilla cell, or "relu" or "sigmoid";
+        ``reset="after"`` of the GRU, or "before".
 
     Examples
     --------

@@ -25,6 +25,7 @@ from numpylstm.laboratory import (
     tasks,
 )
 from numpylstm.layers import (
+    GRU,
     LSTM,
     RNN,
     Dropout,
@@ -41,6 +42,7 @@ from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.loop import Row, Run, Step, new_run, train
 
 __all__ = [
+    "GRU",
     "LSTM",
     "PRESETS",
     "RNN",

@@ -40,8 +40,8 @@ fixes it for the BLAS that NumPy brings). `numpylstm.functional` does not depend
 
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
-forget gate; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Squire and Trapp (1998)
-for the complex step.
+forget gate; Cho et al. (2014) for the GRU; Zaremba, Sutskever and Vinyals (2014) for where dropout
+goes; Squire and Trapp (1998) for the complex step.
 """
 
 from typing import NamedTuple
@@ -444,6 +444,195 @@ def lstm_backward(dhs, dhT, dcT, cache):
         dWh += dWh_t
         db += db_t
     return dx, dh, dc, dWx, dWh, db
+
+
+# ---------------------------------------------------------------------------------------------
+# Gated recurrent unit
+# ---------------------------------------------------------------------------------------------
+
+
+class GRUCache(NamedTuple):
+    """What the backward pass needs. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
+
+    ``cache.r``, ``.z`` and ``.n`` are views of ``gates``.
+    """
+
+    x: np.ndarray  # (T, B, D)
+    h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
+    gates: np.ndarray  # (T, B, 3H): r, z, n side by side, after their nonlinearities
+    s: np.ndarray  # (T, B, H): where r meets the past; see `gru_step_forward`
+    h: np.ndarray  # (T, B, H)
+    Wx: np.ndarray  # (D, 3H)
+    Wh: np.ndarray  # (H, 3H)
+    bn: np.ndarray | None  # (H,)
+    reset: str
+
+    @property
+    def r(self):
+        """Reset gate: how much of the past the candidate sees."""
+        return self._block(0)
+
+    @property
+    def z(self):
+        """Update gate: how much of the old state is kept."""
+        return self._block(1)
+
+    @property
+    def n(self):
+        """Candidate: the new state, as far as the old one is not kept."""
+        return self._block(2)
+
+    def _block(self, k):
+        H = self.Wh.shape[0]
+        return self.gates[..., k * H : (k + 1) * H]
+
+
+def gru_step_forward(x, h_prev, Wx, Wh, b, bn=None, reset="after"):
+    """One step: the new state lies between the candidate and the old state, where z says.
+
+    The reset gate scales the past **after** it went through Wh_n, or **before**. Cho et al. (2014)
+    scale it before; after, as PyTorch and Keras do, all of ``h_prev @ Wh`` is one product that
+    waits for no gate. The two are different functions of the same weights: a model trained with one
+    is wrong with the other, and so is its gradient.
+
+    Parameters
+    ----------
+    x : (B, D)
+    h_prev : (B, H)
+    Wx : (D, 3H)
+    Wh : (H, 3H)
+    b : (3H,)
+        The columns of Wx, Wh and b are three blocks of H, in the order r, z, n.
+    bn : (H,), optional
+        Added to the past of the candidate, so that r scales it too; for "after" only.
+    reset : "after" or "before"
+
+    Returns
+    -------
+    h : (B, H)
+    cache : GRUCache
+    """
+    a_r, a_z, a_n = np.split(x @ Wx + b, 3, axis=1)  # three times (B, H)
+    Wh_r, Wh_z, Wh_n = np.split(Wh, 3, axis=1)  # three times (H, H)
+    r = sigmoid(a_r + h_prev @ Wh_r)  # how much of the past to see?
+    z = sigmoid(a_z + h_prev @ Wh_z)  # keep?
+    if reset == "after":
+        s = h_prev @ Wh_n + (0 if bn is None else bn)
+        n = np.tanh(a_n + r * s)
+    elif reset == "before" and bn is None:
+        s = r * h_prev
+        n = np.tanh(a_n + s @ Wh_n)
+    else:
+        raise ValueError(f"reset must be 'after', or 'before' without bn, got {reset!r}")
+    h = (1 - z) * n + z * h_prev  # the straight way: no matrix and no squashing to h from h_prev
+    gates = np.concatenate([r, z, n], axis=1)
+    return h, GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
+
+
+def gru_step_backward(dh, cache):
+    """From the gradient of everything that used h, (B, H), to the gradients of the arguments.
+
+    Returns
+    -------
+    dx, dh_prev, dWx, dWh, db, dbn
+        With the shapes of x, h_prev, Wx, Wh, b and bn; dbn is None if bn was.
+    """
+    x, h_prev, _, s, _, Wx, Wh, bn, reset = cache
+    r, z, n = cache.r, cache.z, cache.n
+    Wh_r, Wh_z, Wh_n = np.split(Wh, 3, axis=1)
+
+    # h = (1 - z) * n + z * h_prev
+    dz = dh * (h_prev - n)
+    dn = dh * (1 - z)
+    dh_prev = dh * z  # straight back, scaled only by the update gate
+
+    # n = tanh(a_n)
+    da_n = dn * (1 - n * n)
+    if reset == "after":  # a_n = x @ Wx_n + b_n + r * s,  s = h_prev @ Wh_n + bn
+        dr = da_n * s
+        ds = da_n * r
+        dh_prev = dh_prev + ds @ Wh_n.T
+        dWh_n = h_prev.T @ ds
+        dbn = None if bn is None else ds.sum(axis=0)
+    else:  # a_n = x @ Wx_n + b_n + s @ Wh_n,  s = r * h_prev
+        ds = da_n @ Wh_n.T
+        dr = ds * h_prev
+        dh_prev = dh_prev + ds * r
+        dWh_n = s.T @ da_n
+        dbn = None
+
+    # r, z = sigmoid(a)
+    da_r = dr * r * (1 - r)
+    da_z = dz * z * (1 - z)
+
+    # a_r = x @ Wx_r + h_prev @ Wh_r + b_r, and so for z; x and b enter all three
+    dh_prev = dh_prev + da_r @ Wh_r.T + da_z @ Wh_z.T
+    dWh = np.concatenate([h_prev.T @ da_r, h_prev.T @ da_z, dWh_n], axis=1)
+    da = np.concatenate([da_r, da_z, da_n], axis=1)  # (B, 3H)
+    dx = da @ Wx.T
+    dWx = x.T @ da
+    db = da.sum(axis=0)
+    return dx, dh_prev, dWx, dWh, db, dbn
+
+
+def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after"):
+    """Unroll the unit over a sequence.
+
+    Parameters
+    ----------
+    x : (T, B, D)
+    h0 : (B, H)
+        The state before the first step: zeros, or where the previous window ended.
+    Wx, Wh, b, bn, reset
+        As in `gru_step_forward`.
+
+    Returns
+    -------
+    hs : (T, B, H)
+    hT : (B, H)
+    cache : GRUCache
+    """
+    h, steps = h0, []
+    for x_t in x:
+        h, step = gru_step_forward(x_t, h, Wx, Wh, b, bn, reset)
+        steps.append(step)
+    over_time = {name: np.stack([getattr(step, name) for step in steps]) for name in
+                 ("x", "h_prev", "gates", "s", "h")}  # fmt: skip
+    cache = GRUCache(**over_time, Wx=Wx, Wh=Wh, bn=bn, reset=reset)
+    return cache.h, h, cache
+
+
+def gru_backward(dhs, dhT, cache):
+    """Backpropagation through time.
+
+    Parameters
+    ----------
+    dhs : (T, B, H)
+        What the layer above asks of each step.
+    dhT : (B, H)
+        What the next window asks of the last state; zeros when backpropagation is truncated here.
+    cache : GRUCache
+
+    Returns
+    -------
+    dx, dh0, dWx, dWh, db, dbn
+        With the shapes of x, h0, Wx, Wh, b and bn; dbn is None if bn was.
+    """
+    *over_time, Wx, Wh, bn, reset = cache
+    dx = np.empty_like(dhs, shape=cache.x.shape)
+    dWx, dWh = np.zeros_like(dhs, shape=Wx.shape), np.zeros_like(dhs, shape=Wh.shape)
+    db = np.zeros_like(dhs, shape=Wh.shape[1:])
+    dbn = None if bn is None else np.zeros_like(dhs, shape=bn.shape)
+    dh = dhT  # from the future
+    for t in reversed(range(len(dhs))):
+        step = GRUCache(*(values[t] for values in over_time), Wx, Wh, bn, reset)
+        dx[t], dh, dWx_t, dWh_t, db_t, dbn_t = gru_step_backward(dhs[t] + dh, step)  # rule 3
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+        if bn is not None:
+            dbn += dbn_t
+    return dx, dh, dWx, dWh, db, dbn
 
 
 # ---------------------------------------------------------------------------------------------

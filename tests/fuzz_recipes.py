@@ -217,6 +217,13 @@ def vanilla(rng):
     return {**recurrent(rng, 1, ["h0"]), "activation": activation}
 
 
+def gated(rng):
+    arguments = {**recurrent(rng, 3, ["h0"]), "reset": str(rng.choice(["after", "before"]))}
+    if arguments["reset"] == "after" and rng.random() < 0.7:
+        arguments["bn"] = like(rng, arguments["h0"][0])
+    return arguments
+
+
 def rows(rng, *last):
     T, B, *_ = sizes(rng)
     return (T, B, *last) if rng.random() < 0.5 else (B, *last)
@@ -256,6 +263,7 @@ _forward_and_backward(
     lambda rng: recurrent(rng, 4, ["h0", "c0"]),
     lambda rng, r: {"dhs": like(rng, r[0]), "dhT": like(rng, r[1]), "dcT": like(rng, r[2])},
 )
+_forward_and_backward("gru", gated, lambda rng, r: {"dhs": like(rng, r[0]), "dhT": like(rng, r[1])})
 _forward_and_backward("linear", linear, lambda rng, r: {"dy": like(rng, r[0])})
 _forward_and_backward("dropout", dropped, lambda rng, r: {"dy": like(rng, r[0])})
 _forward_and_backward("embedding", lookup, lambda rng, r: {"dx": like(rng, r[0])})
@@ -473,7 +481,7 @@ def stack_recipes(kind):
                     names=("h", "c", "dhT", "dcT"))  # fmt: skip
 
 
-for kind in (nl.LSTM, nl.RNN, layers.RecurrentStack):
+for kind in (nl.LSTM, nl.RNN, nl.GRU, layers.RecurrentStack):
     stack_recipes(kind)
 
 
@@ -1243,20 +1251,21 @@ def _(rng):
     )
 
 
-def cache_of(rng, cell=None):
-    if cell == "lstm" or (cell is None and rng.random() < 0.5):
+def cache_of(rng, cells=("lstm", "rnn", "gru")):
+    cell = str(rng.choice(cells))
+    if cell == "lstm":
         return functional.lstm_forward(**recurrent(rng, 4, ["h0", "c0"]))[-1]
+    if cell == "gru":
+        return functional.gru_forward(**gated(rng))[-1]
     return functional.rnn_forward(**vanilla(rng))[-1]
 
 
-for name, cell in (
-    ("carousel", "lstm"), ("carousel_norms", "lstm"), ("singular_values", None),
-    ("step_jacobians", None),
-):  # fmt: skip
+for name in ("carousel", "carousel_norms", "singular_values", "step_jacobians"):
 
     @recipe(f"diagnostics.{name}")
-    def _(rng, name=name, cell=cell):
-        function, cache = getattr(diagnostics, name), cache_of(rng, cell)
+    def _(rng, name=name):
+        cells = ("lstm", "gru") if name.startswith("carousel") else ("lstm", "rnn", "gru")
+        function, cache = getattr(diagnostics, name), cache_of(rng, cells)
 
         def call(cache):
             return numbers_of(function(cache))

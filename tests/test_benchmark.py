@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ from numpylstm.benchmark.watching import Stopwatch
 from numpylstm.plots import ratio_bars, scaling_lines
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
+GRU = replace(SMALL, name="test gru", cell="gru")
 WORK = {"task": "train", "settings": asdict(SMALL)}
 COMMAND = Path(sys.executable).parent / "numpylstm-bench"
 
@@ -52,14 +53,13 @@ def worker():
 # --- what is measured --------------------------------------------------------------------------
 
 
-def test_the_weights_are_those_of_the_model():
-    model = nl.LanguageModel(SMALL.V, SMALL.H, SMALL.L)
-    arrays = weights(SMALL)
+@pytest.mark.parametrize("c", [SMALL, GRU], ids=str)
+def test_the_weights_are_those_of_the_model(c):
+    model = nl.LanguageModel(c.V, c.H, c.L, cell=c.cell)
+    arrays = weights(c)
     model.load_state_dict(arrays)
-    assert all(np.abs(a).max() <= SMALL.init_scale for a in arrays.values())
-    assert all(
-        (a == b).all() for a, b in zip(arrays.values(), weights(SMALL).values(), strict=True)
-    )
+    assert all(np.abs(a).max() <= c.init_scale for a in arrays.values())
+    assert all((a == b).all() for a, b in zip(arrays.values(), weights(c).values(), strict=True))
 
 
 def test_windows_go_on_where_the_one_before_stopped():
@@ -69,9 +69,10 @@ def test_windows_go_on_where_the_one_before_stopped():
     assert (y0[-1] == x1[0]).all()
 
 
-def test_arithmetic_by_hand():
-    c = Configuration("c", V=7, H=3, L=2, T=4, B=5)
-    one_token = 2 * (3 * 12 + 3 * 12) + 2 * (3 * 7) + 2 * (3 * 12 + 3 * 12)
+@pytest.mark.parametrize(("cell", "columns"), [("lstm", 12), ("gru", 9)])
+def test_arithmetic_by_hand(cell, columns):
+    c = Configuration("c", V=7, H=3, L=2, T=4, B=5, cell=cell)
+    one_token = 2 * (3 * columns + 3 * columns) * 2 + 2 * (3 * 7)
     assert flops("train", c) == 3 * 4 * 5 * one_token
     assert flops("sample", c) == configurations.SAMPLE_LENGTH * one_token
     assert flops("evaluate", c) == tokens("evaluate", c) * one_token
@@ -153,13 +154,16 @@ def test_libraries_that_disagree_are_not_compared():
 
 @pytest.mark.parametrize("task", configurations.TASKS)
 @pytest.mark.parametrize("peer", PEERS)
-def test_every_installed_peer_computes_the_same(worker, peer, task):
+@pytest.mark.parametrize("c", [SMALL, GRU], ids=lambda c: c.cell)
+def test_every_installed_peer_computes_the_same(worker, peer, task, c):
     if peer not in installed():
         pytest.skip(f"{peer} is not installed")
     with Worker(peer, 1) as other:
         if task not in other.about["tasks"]:
             pytest.skip(f"{peer} is not asked to {task}")
-        work = {"task": task, "settings": asdict(SMALL)}
+        if c.cell not in other.about["cells"]:
+            pytest.skip(f"{peer} is not asked for a {c.cell}")
+        work = {"task": task, "settings": asdict(c)}
         check_agreement({w.library: w.ask("check", **work)["results"] for w in (worker, other)})
         other.ask("prepare", **work, own_weights=True)
         assert min(other.ask("measure", seconds=0.01)["times"]) > 0
@@ -245,20 +249,22 @@ def test_a_stopwatch_takes_the_inner_time_off_the_outer():
     assert 0.01 <= stopwatch.seconds["outer"] < 0.2
 
 
-@pytest.mark.parametrize("name", ["test", "char"])
-def test_every_phase_of_a_step_is_seen(worker, name):
-    c = CONFIGURATIONS.get(name, SMALL)
+@pytest.mark.parametrize(
+    "c", [SMALL, GRU, CONFIGURATIONS["char"], replace(CONFIGURATIONS["char"], cell="gru")],
+    ids=lambda c: f"{c.cell} {c.name}",
+)  # fmt: skip
+def test_every_phase_of_a_step_is_seen(worker, c):
     worker.ask("prepare", task="train", settings=asdict(c), own_weights=True)
     answer = worker.ask("watch", seconds=0.01)
     found = phases.phases(answer["parts"], answer["watched"], c, 1e11, 1e10)
     seen = {phase.name for phase in found if phase.bound}
     # What is small goes through a layer in one kernel, and a product need not be watched apart.
-    whole = {name for name in seen if not name.startswith("lstm.")}
-    expected = {name for name in phases.costs(c) if not name.startswith("lstm.")}
+    whole = {name for name in seen if not name.startswith(f"{c.cell}.")}
+    expected = {name for name in phases.costs(c) if not name.startswith(f"{c.cell}.")}
     assert whole == expected
     for layer in range(c.L):
         for way in ("forward", "backward"):
-            assert any(name.startswith(f"lstm.{layer} {way}: ") for name in seen)
+            assert any(name.startswith(f"{c.cell}.{layer} {way}: ") for name in seen)
     assert sum(phase.seconds for phase in found) == pytest.approx(answer["watched"])
     assert "times bound" in report.profile(found, answer["step"], 1e11, 1e10)
 

@@ -270,7 +270,7 @@ def test_fuzz_meta(good, tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
 @pytest.mark.parametrize("embedding_size", [None, 6])
 def test_shapes_are_known_without_making_the_model(cell, tied, embedding_size):
     options = {"cell": cell, "tied": tied, "embedding_size": embedding_size}

@@ -166,6 +166,7 @@ def test_a_free_folder_is_chosen_without_out(tmp_path):
     [
         ("--level", "char"),
         ("--cell", "rnn", "--activation", "relu", "--init-scale", "0.05"),
+        ("--cell", "gru", "--reset", "before", "--log-gradients", "--check-gradients"),
         ("--tied", "--dropout", "0.5", "--momentum", "0.5", "--lr", "0.3"),
         ("--schedule", "plateau", "--dtype", "float64", "--average-across-timesteps"),
         ("--optimizer", "adam"),

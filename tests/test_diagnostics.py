@@ -244,7 +244,25 @@ def test_the_indirect_share_grows_with_the_recurrent_weights_and_with_time():
     assert (np.diff(shares[1:, :5], axis=1) > 0).all()
 
 
-def test_the_carousel_is_for_an_lstm(rng):
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_the_split_of_a_gru(rng, reset):
+    """Its memory is h, and the straight way is z."""
+    Wx, Wh = rng.normal(size=(D, 3 * H)), rng.normal(size=(H, 3 * H))
+    x, h0, b = rng.normal(size=(T, B, D)), rng.normal(size=(B, H)), rng.normal(size=3 * H)
+    *_, cache = reference.gru_forward(x, h0, Wx, Wh, b, reset=reset)
+    split = diagnostics.carousel(cache)
+    expected = complex_step_jacobian(
+        lambda h: reference.gru_forward(x, h, Wx, Wh, b, reset=reset)[1], h0
+    )
+    np.testing.assert_allclose(split.total, expected, rtol=1e-10, atol=1e-12)
+    straight = cache.z.prod(axis=0)[:, :, None] * np.eye(H)
+    np.testing.assert_allclose(split.direct, straight, rtol=1e-13, atol=0)
+    assert np.abs(split.indirect).max() > 1e-3
+    *_, alone = reference.gru_forward(x, h0, Wx, 0 * Wh, b, reset=reset)
+    assert np.abs(diagnostics.carousel(alone).indirect).max() < 1e-15  # without Wh no other way
+
+
+def test_the_carousel_is_not_for_a_vanilla_cell(rng):
     _, cache = rnn(rng)
     with pytest.raises(TypeError, match="the vanilla cell has no carousel"):
         diagnostics.carousel(cache)

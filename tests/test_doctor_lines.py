@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from one_line_mistakes import MISTAKES, patient
 
-from numpylstm import doctor, reference
+from numpylstm import doctor, museum, reference
 from numpylstm.laboratory.doctor import lines, variants
 
 BY_LINE = {"line", "dh_next", "dc_next"}
@@ -101,6 +101,50 @@ def test_a_step_alone_is_known_too(rng):
     (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
     assert finding.kind == "dc_next"
     assert finding.sentence.startswith("dc: the term dc is missing")
+
+
+def gru_patient(reset, right="", wrong="", function="gru_step_backward"):
+    """A GRU whose backward pass has one line exchanged."""
+    mutant = museum.Mutant("", "", function, ((right, wrong),) if right else (), "", "")
+    f = mutant.functions() if right else reference
+    layer = lines.Layer("gru", False, (("reset", reset),))
+    rng = np.random.default_rng(3)
+    arrays = {n: 0.5 * rng.standard_normal(s)
+              for n, s in layer.shapes({"T": 5, "B": 3, "D": 4, "H": 6}).items()}  # fmt: skip
+    fixed = {name: arrays.pop(name) for name in layer.upstream}
+
+    def backward(a):
+        *_, cache = f.gru_forward(*(a[name] for name in arrays), reset=reset)
+        results = f.gru_backward(a["dhs"], a["dhT"], cache)
+        return dict(zip(arrays, results, strict=reset == "after"))
+
+    return lambda a: layer.run(a)[0], backward, arrays, fixed
+
+
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_a_gru_is_healthy(reset):
+    assert doctor.examine(*gru_patient(reset)).healthy
+
+
+@pytest.mark.parametrize(
+    ("reset", "right", "wrong", "words"),
+    [
+        ("after", "dz = dh * (h_prev - n)", "dz = dh * (n - h_prev)",
+         "dz: the sign of dh is wrong; it must be dz = dh"),
+        ("after", "dh_prev = dh * z", "dh_prev = dh * (1 - z)",
+         "dh_prev: 1 - z stands for z"),
+        ("after", "ds = da_n * r", "ds = da_n", "ds: the factor r is missing"),
+        ("before", "dh_prev = dh_prev + ds * r", "dh_prev = dh_prev + ds",
+         "dh_prev: the factor r is missing"),
+        ("before", "dWh_n = s.T @ da_n", "dWh_n = h_prev.T @ da_n", "dWh_n: it takes h_prev for s"),
+        ("before", "da_z @ Wh_z.T", "da_z @ Wh_z", "dh_prev: Wh_z is not transposed"),
+        ("after", "dn = dh * (1 - z)", "dn = dh * z", "dn: the term 1 is missing"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_gru_is_named_by_its_line(reset, right, wrong, words):
+    (finding,) = doctor.examine(*gru_patient(reset, right, wrong)).findings
+    assert finding.kind == "line"
+    assert re.match(words, finding.sentence), finding.sentence
 
 
 def test_two_mistakes_are_not_taken_for_one():

@@ -10,7 +10,7 @@ import numpylstm as nl
 V = 13
 
 
-@pytest.fixture(params=["lstm", "rnn"])
+@pytest.fixture(params=["lstm", "rnn", "gru"])
 def model(request):
     return nl.LanguageModel(
         V, 6, 2, cell=request.param, dropout=0.3, dtype="float64", init_scale=0.8, rng=0

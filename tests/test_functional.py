@@ -64,7 +64,7 @@ def normal(rng, dtype, *shape):
 def recurrent_arguments(rng, sizes, dtype, cell):
     """x, the states, Wx, Wh, b."""
     T, B, D, H = sizes
-    blocks, states = (4, 2) if cell == "lstm" else (1, 1)
+    blocks, states = {"lstm": (4, 2), "gru": (3, 1), "rnn": (1, 1)}[cell]
     return (
         normal(rng, dtype, T, B, D),
         *(normal(rng, dtype, B, H) for _ in range(states)),
@@ -110,6 +110,45 @@ def test_rnn(rng, sizes, activation, dtype):
     all_close(got, want, dtype)
 
 
+def gru_options(rng, kind, H, dtype):
+    """bn and reset."""
+    bn = normal(rng, dtype, H)
+    return {"after": (bn, "after"), "no bn": (None, "after"), "before": (None, "before")}[kind]
+
+
+GRUS = pytest.mark.parametrize("kind", ["after", "no bn", "before"])
+
+
+@DTYPES
+@GRUS
+@pytest.mark.parametrize(
+    "sizes", [*SIZES, pytest.param((1, 20, 70, 610), id="one step", marks=pytest.mark.big)]
+)
+def test_gru(rng, sizes, kind, dtype):
+    T, B, _, H = sizes
+    arguments = recurrent_arguments(rng, sizes, dtype, "gru")
+    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H))]
+    options = gru_options(rng, kind, H, dtype)
+    got, want = (
+        both_directions(module, "gru", arguments, upstream, *options)
+        for module in (functional, reference)
+    )
+    all_close([g for g in got if g is not None], [w for w in want if w is not None], dtype)
+    assert (got[-1] is None) == (options[0] is None)
+
+
+@pytest.mark.big
+def test_a_gru_step_by_step_has_the_bits_of_the_window(rng):
+    """One step, many at once, a single thread: each number is one chain of sums in one order."""
+    x, h0, *weights = recurrent_arguments(rng, (4, 20, 70, 610), "float32", "gru")
+    bn = normal(rng, "float32", 610)
+    hs, _, _ = functional.gru_forward(x, h0, *weights, bn)
+    h = h0
+    for t in range(4):
+        _, h, _ = functional.gru_forward(x[t : t + 1], h, *weights, bn)
+        assert np.array_equal(h, hs[t])
+
+
 @DTYPES
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 def test_saturated(rng, cell, dtype):
@@ -124,6 +163,26 @@ def test_saturated(rng, cell, dtype):
     for g, w in zip(got, want, strict=True):
         if isinstance(w, np.ndarray):
             close(g, w, dtype, scale=max(1, np.abs(w).max()))
+
+
+@DTYPES
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_a_saturated_gru(rng, reset, dtype):
+    """As `test_saturated`. A candidate of which r takes much away is left with the rounding of sums
+    in the thousands, so in float32 there is nothing to compare but that nothing overflows."""
+    x, h0, *weights = recurrent_arguments(rng, (T, B, D, H), dtype, "gru")
+    arguments = x, h0, *(1000 * a for a in weights), None, reset
+    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H))]
+    got, want = (
+        both_directions(module, "gru", arguments, upstream) for module in (functional, reference)
+    )
+    for g, w in zip(got, want, strict=True):
+        if isinstance(w, np.ndarray):
+            assert np.isfinite(g).all()
+            if dtype == "float64":
+                close(g, w, dtype, scale=max(1, np.abs(w).max()))
+    gates = got[2].gates[..., : 2 * H]
+    assert ((gates < 1e-6) | (gates > 1 - 1e-6)).mean() > 0.9
 
 
 @DTYPES
@@ -308,6 +367,21 @@ LAYOUTS = pytest.mark.parametrize("layout", [strange, read_only, np.asfortranarr
 
 
 @LAYOUTS
+@GRUS
+def test_a_gru_in_any_layout(rng, layout, kind):
+    arguments = recurrent_arguments(rng, (T, B, D, H), "float64", "gru")
+    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H))]
+    bn, reset = gru_options(rng, kind, H, "float64")
+    want = both_directions(functional, "gru", arguments, upstream, bn, reset)
+    laid = None if bn is None else layout(bn)
+    got = both_directions(
+        functional, "gru", map(layout, arguments), map(layout, upstream), laid, reset
+    )
+    for g, w in zip([*got[:2], *got[3:]], [*want[:2], *want[3:]], strict=True):
+        assert np.array_equal(g, w)
+
+
+@LAYOUTS
 def test_any_layout(rng, layout):
     """Views and read-only arrays give the same bits as contiguous ones."""
     arguments = recurrent_arguments(rng, (T, B, D, H), "float64", "lstm")
@@ -367,6 +441,8 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
     T, B, D, V = 6, 23, 71, 301
     arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "lstm")
     rnn_arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "rnn")
+    gru_arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "gru")
+    b_n = normal(rng, "float32", H)
     upstream = [normal(rng, "float32", *shape) for shape in ((T, B, H), (B, H), (B, H))]
     W, b = normal(rng, "float32", H, V), normal(rng, "float32", V)
     E, ids = normal(rng, "float32", V, D), rng.integers(0, 9, (T, B))
@@ -377,12 +453,19 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
             set_num_threads(threads)
             lstm = both_directions(functional, "lstm", arguments, upstream)
             rnn = both_directions(functional, "rnn", rnn_arguments, upstream[:2])
+            grus = [
+                both_directions(functional, "gru", gru_arguments, upstream[:2], *options)
+                for options in ((b_n, "after"), (None, "before"))
+            ]
             y, linear = functional.linear_forward(lstm[0], W, b)
             loss, entropy = functional.sequence_cross_entropy_forward(y, ids)
             dy = functional.sequence_cross_entropy_backward(entropy)
             dE = functional.embedding_backward(lstm[4], functional.embedding_forward(ids, E)[1])
             flat = (lstm[:3], lstm[3][3:7], lstm[4:], rnn[:2], rnn[3:], (y, loss, dy, dE))
             results.append([a for group in flat for a in group])
+            for gru in grus:
+                group = (*gru[:2], *gru[2][2:5], *gru[3:])
+                results[-1] += [a for a in group if a is not None]
             results[-1] += functional.linear_backward(dy, linear)
             mask = functional.dropout_mask(uniform, 0.3, np.dtype("float32"))
             results[-1] += [mask, functional.dropout_forward(uniform, mask)[0]]
@@ -407,6 +490,8 @@ upstream = normal(T, B, H), normal(B, H), normal(B, H)
 for module in (functional, reference):
     *results, cache = module.lstm_forward(x, h0, c0, Wx, Wh, b)
     results += module.lstm_backward(*upstream, cache)
+    *more, cache = module.gru_forward(x, h0, Wx[:, : 3 * H], Wh[:, : 3 * H], b[: 3 * H], b[:H])
+    results += [*more, *module.gru_backward(*upstream[:2], cache)]
     W = normal(H, 37) if module is functional else W
     y, cache = module.linear_forward(results[0], W, W[0])
     results += [y, *module.linear_backward(y, cache)]
@@ -445,7 +530,12 @@ def test_import_compiles_nothing():
     assert done.returncode == 0, done.stderr
 
 
-@given(sizes=st.tuples(*(st.integers(1, n) for n in (4, 5, 6, 9))), seed=st.integers(0, 2**32 - 1))
+ANY = dict(
+    sizes=st.tuples(*(st.integers(1, n) for n in (4, 5, 6, 9))), seed=st.integers(0, 2**32 - 1)
+)
+
+
+@given(**ANY)
 def test_lstm_of_any_size(sizes, seed):
     rng = np.random.default_rng(seed)
     T, B, _, H = sizes
@@ -456,6 +546,22 @@ def test_lstm_of_any_size(sizes, seed):
     )
     for g, w in zip([*got[:3], *got[4:]], [*want[:3], *want[4:]], strict=True):
         close(g, w, "float64", scale=max(1, np.abs(w).max()))
+
+
+@given(kind=st.sampled_from(["after", "no bn", "before"]), **ANY)
+def test_gru_of_any_size(sizes, seed, kind):
+    rng = np.random.default_rng(seed)
+    T, B, _, H = sizes
+    arguments = recurrent_arguments(rng, sizes, "float64", "gru")
+    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H))]
+    options = gru_options(rng, kind, H, "float64")
+    got, want = (
+        both_directions(module, "gru", arguments, upstream, *options)
+        for module in (functional, reference)
+    )
+    for g, w in zip([*got[:2], *got[3:]], [*want[:2], *want[3:]], strict=True):
+        if w is not None:
+            close(g, w, "float64", scale=max(1, np.abs(w).max()))
 
 
 # --- errors ------------------------------------------------------------------------------------
@@ -476,6 +582,14 @@ def lstm_forward_with(**changes):
 def lstm_backward_with(**changes):
     arrays = {"dhs": ones(T, B, H), "dhT": ones(B, H), "dcT": ones(B, H), **changes}
     return functional.lstm_backward(**arrays, cache=lstm_forward_with()[-1])
+
+
+def gru_forward_with(**changes):
+    arrays = {
+        "x": ones(T, B, D), "h0": ones(B, H), "Wx": ones(D, 3 * H), "Wh": ones(H, 3 * H),
+        "b": ones(3 * H), "bn": ones(H), **changes,
+    }  # fmt: skip
+    return functional.gru_forward(**arrays)
 
 
 def rnn_forward_with(activation="tanh", **changes):
@@ -525,6 +639,18 @@ ERRORS = [
      "rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got 'elu'"),
     (lambda: rnn_forward_with(Wh=ones(H, H + 1)), ValueError,
      f"rnn_forward: Wh must have shape ({H}, {H}), got ({H}, {H + 1}); H is fixed by Wx"),
+    (lambda: gru_forward_with(reset="never"), ValueError,
+     "gru_forward: reset must be 'after' or 'before', got 'never'"),
+    (lambda: gru_forward_with(reset="before"), ValueError,
+     "gru_forward: bn must be None with reset='before', got an array"),
+    (lambda: gru_forward_with(bn=ones(H + 1)), ValueError,
+     f"gru_forward: bn must have shape ({H},), got ({H + 1},); H is fixed by Wh"),
+    (lambda: gru_forward_with(Wh=ones(H, 4 * H)), ValueError,
+     f"gru_forward: Wh must have shape ({H}, {3 * H}), got ({H}, {4 * H}); H is fixed by Wx"),
+    (lambda: functional.gru_backward(ones(1, B, H), ones(B, H), gru_forward_with()[-1]),
+     ValueError, f"gru_backward: dhs must have shape ({T}, {B}, {H}), got (1, {B}, {H})"),
+    (lambda: functional.gru_backward(ones(T, B, H), ones(B, H), rnn_forward_with()[-1]),
+     TypeError, "gru_backward: cache must be GRUCache, got RNNCache"),
     (lambda: functional.rnn_backward(ones(1, B, H), ones(B, H), rnn_forward_with()[-1]),
      ValueError, f"rnn_backward: dhs must have shape ({T}, {B}, {H}), got (1, {B}, {H})"),
     (lambda: functional.embedding_forward(ids, ones(V, D)), ValueError,

@@ -30,6 +30,7 @@ KINDS = {
     "lstm": {},
     "dropout": {"dropout": 0.5, "momentum": 0.5, "dtype": "float64"},
     "rnn": {"cell": "rnn", "options": {"activation": "relu"}, "num_layers": 1},
+    "gru": {"cell": "gru", "options": {"reset": "before"}},
     "tied": {"tied": True, "num_layers": 3, "average_across_timesteps": True},
 }
 
@@ -60,7 +61,8 @@ def test_the_log_and_its_picture(tmp_path, kind):
     with (folder / "metrics.csv").open() as file:
         steps = [0, *(int(row["step"]) for row in csv.DictReader(file))]
     depth = last.config.num_layers
-    units = ["h"] if last.config.cell == "rnn" else ["i", "f", "g", "o", "c", "h"]
+    units = {"rnn": ["h"], "lstm": ["i", "f", "g", "o", "c", "h"], "gru": ["r", "z", "n", "h"]}
+    units = units[last.config.cell]
     assert [(int(r["step"]), int(r["layer"]), int(r["lag"]), r["unit"]) for r in rows] == [
         (s, k, lag, unit) for s in steps for k in range(depth) for lag in range(5) for unit in units
     ]

@@ -12,6 +12,7 @@ from numpylstm import tasks
 from numpylstm.laboratory.diagnostics import Horizon, HorizonPoint, Probe, memory_horizon, probe
 from numpylstm.laboratory.diagnostics.probe import CurvePoint, expected_loss
 from numpylstm.plots import horizon_curve, probe_curves
+from numpylstm.plots.memory import title_of
 
 SHORT = tasks.Recipe(hidden_size=6, steps=30, batch_size=3)
 
@@ -189,10 +190,16 @@ def test_other_tasks_and_activations():
     assert result.points[0].probes[0].floor == tasks.Adding(5).floor
 
 
+def test_a_gru_of_either_kind():
+    result = memory_horizon((3,), cells=("gru", "gru-before"), seeds=(0,), steps=400)
+    assert [result.horizon(cell) for cell in result.cells] == [3, 3]
+    assert title_of("gru-before") == "reset-before GRU"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"cells": ["gru"]}, "got 'gru'"),
+        ({"cells": ["elman"]}, "got 'elman'"),
         ({"cells": ["lstm-relu"]}, "got 'lstm-relu'"),
         ({"distances": [0]}, "every distance must be at least 1"),
         ({"steps": 0}, "steps must be at least 1"),

@@ -6,6 +6,7 @@ from conftest import B, D, H, L, T, V
 
 from numpylstm import functional, gradcheck, reference
 from numpylstm.layers import (
+    GRU,
     LSTM,
     RNN,
     Dropout,
@@ -24,6 +25,8 @@ CELLS = [
     pytest.param(RNN, {"activation": "tanh"}, id="tanh"),
     pytest.param(RNN, {"activation": "relu"}, id="relu"),
     pytest.param(RNN, {"activation": "sigmoid"}, id="sigmoid"),
+    pytest.param(GRU, {}, id="gru"),
+    pytest.param(GRU, {"reset": "before"}, id="reset before"),
 ]
 
 

@@ -21,6 +21,8 @@ MODELS = {
     "tanh RNN": {"cell": "rnn", "activation": "tanh", "embedding_size": D},
     "relu RNN": {"cell": "rnn", "activation": "relu", "embedding_size": D},
     "sigmoid RNN": {"cell": "rnn", "activation": "sigmoid", "embedding_size": D},
+    "GRU": {"cell": "gru", "embedding_size": D},
+    "reset-before GRU": {"cell": "gru", "reset": "before", "embedding_size": D},
     "tied LSTM": {"cell": "lstm", "tied": True},
     "LSTM, mean loss": {"cell": "lstm", "average_across_timesteps": True},
 }

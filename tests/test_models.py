@@ -14,6 +14,8 @@ VARIANTS = {
     "tanh": {"embedding_size": D, "cell": "rnn"},
     "relu": {"embedding_size": D, "cell": "rnn", "activation": "relu"},
     "sigmoid": {"embedding_size": D, "cell": "rnn", "activation": "sigmoid"},
+    "gru": {"embedding_size": D, "cell": "gru"},
+    "reset before": {"embedding_size": D, "cell": "gru", "reset": "before"},
     "tied": {"tied": True},
     "dropout": {"embedding_size": D, "dropout": 0.4},
     "averaged": {"embedding_size": D, "average_across_timesteps": True},
@@ -57,7 +59,7 @@ def test_language_model_gradients(rng, variant, impl):
 
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
 def test_sequence_classifier_gradients(rng, cell, impl):
     model = nl.SequenceClassifier(
         V, 3, H, L, embedding_size=D, cell=cell, dtype="float64", init_scale=0.8, rng=0, impl=impl
@@ -342,7 +344,8 @@ def test_what_they_are_called():
     [
         (lambda: nl.LanguageModel(0, H), ValueError, "vocab_size must be at least 1, got 0"),
         (lambda: nl.LanguageModel(V, 2.5), TypeError, "hidden_size must be a whole number, got"),
-        (lambda: nl.LanguageModel(V, H, cell="gru"), ValueError, "cell must be 'rnn' or 'lstm'"),
+        (lambda: nl.LanguageModel(V, H, cell="elman"), ValueError,
+         "cell must be 'rnn', 'lstm' or 'gru', got 'elman'"),
         (lambda: nl.LanguageModel(V, H, dtype="int32"), ValueError, "dtype must be float32 or"),
         (lambda: nl.LanguageModel(V, H, tied=True, embedding_size=D), ValueError,
          "tied needs embedding_size = hidden_size, got 4 and 6"),

@@ -17,7 +17,7 @@ def test_there_are_at_least_twelve():
     assert len(NAMES) >= 12
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
 def test_the_patient_is_healthy(cell):
     assert museum.case(cell=cell).check().passed
 

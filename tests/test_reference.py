@@ -73,6 +73,29 @@ def test_lstm_step(rng):
     prove(loss, arrays, gradients)
 
 
+def gru_arrays(rng, sizes, reset):
+    arrays = gates_and_state(rng, sizes, 3)
+    return arrays | ({"bn": rng.standard_normal(sizes[-1])} if reset == "after" else {})
+
+
+RESETS = pytest.mark.parametrize("reset", ["after", "before"])
+
+
+@RESETS
+def test_gru_step(rng, reset):
+    arrays = gru_arrays(rng, (T, B, D, H), reset)
+    arrays["x"] = arrays["x"][0]
+    u = rng.standard_normal((B, H))
+
+    def loss(a):
+        h, _ = reference.gru_step_forward(*a.values(), reset=reset)
+        return (u * h).sum()
+
+    _, cache = reference.gru_step_forward(*arrays.values(), reset=reset)
+    gradients = dict(zip(arrays, reference.gru_step_backward(u, cache), strict=reset == "after"))
+    prove(loss, arrays, gradients)
+
+
 # --- through time ------------------------------------------------------------------------------
 
 
@@ -118,6 +141,72 @@ def test_lstm(rng, sizes, scale):
     else:  # a flat curve defeats the subtraction of the central difference, not the complex step
         report = gradcheck.check(loss, arrays, gradients, method="complex")
         assert report.passed, f"\n{report}"
+
+
+@RESETS
+@pytest.mark.parametrize("scale", [1.0, pytest.param(3.0, id="saturated gates")])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_gru(rng, sizes, scale, reset):
+    arrays = gru_arrays(rng, sizes, reset)
+    arrays = {k: a if k in ("x", "h0") else scale * a for k, a in arrays.items()}
+    u, uT = rng.standard_normal((*sizes[:2], sizes[3])), rng.standard_normal(arrays["h0"].shape)
+
+    def loss(a):
+        hs, hT, _ = reference.gru_forward(*a.values(), reset=reset)
+        return (u * hs).sum() + (uT * hT).sum()
+
+    *_, cache = reference.gru_forward(*arrays.values(), reset=reset)
+    gradients = dict(zip(arrays, reference.gru_backward(u, uT, cache), strict=reset == "after"))
+    if scale == 1:
+        prove(loss, arrays, gradients)
+    else:
+        report = gradcheck.check(loss, arrays, gradients, method="complex")
+        assert report.passed, f"\n{report}"
+
+
+@RESETS
+def test_a_gru_without_bn_has_no_gradient_of_it(rng, reset):
+    arrays = gates_and_state(rng, (T, B, D, H), 3)
+    u = rng.standard_normal((T, B, H))
+    hs, hT, cache = reference.gru_forward(*arrays.values(), reset=reset)
+    *gradients, dbn = reference.gru_backward(u, u[0], cache)
+    assert dbn is None
+    if reset == "after":  # as with a bn of zeros
+        *same, cache = reference.gru_forward(*arrays.values(), np.zeros(H))
+        same += reference.gru_backward(u, u[0], cache)[:-1]
+        for one, other in zip([hs, hT, *gradients], same, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_gru_sequence_is_the_step_repeated(rng):
+    x, h, *weights = gru_arrays(rng, (T, B, D, H), "after").values()
+    hs, hT, cache = reference.gru_forward(x, h, *weights)
+    for t in range(T):
+        h, step = reference.gru_step_forward(x[t], h, *weights)
+        np.testing.assert_array_equal(hs[t], h)
+        for gate in ("r", "z", "n"):
+            np.testing.assert_array_equal(getattr(cache, gate)[t], getattr(step, gate))
+    np.testing.assert_array_equal(hT, h)
+
+
+def test_the_two_resets_differ_unless_the_gate_is_open(rng):
+    """With r = 1 the candidate sees all of the past, whichever way it goes."""
+    arrays = gates_and_state(rng, (T, B, D, H), 3)
+    after, before = (reference.gru_forward(*arrays.values(), reset=r)[0]
+                     for r in ("after", "before"))  # fmt: skip
+    assert np.abs(after - before).max() > 0.1
+    arrays["b"][:H] = 50
+    arrays["Wx"][:, :H] = arrays["Wh"][:, :H] = 0
+    after, before = (reference.gru_forward(*arrays.values(), reset=r)[0]
+                     for r in ("after", "before"))  # fmt: skip
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(("reset", "bn"), [("never", None), ("before", np.zeros(H))])
+def test_unknown_reset_is_refused(rng, reset, bn):
+    a = gates_and_state(rng, (T, B, D, H), 3)
+    with pytest.raises(ValueError, match=f"'before' without bn, got '{reset}'"):
+        reference.gru_forward(*a.values(), bn, reset)
 
 
 def test_lstm_sequence_is_the_step_repeated(rng):
@@ -366,6 +455,10 @@ def test_dtype_is_kept(rng, dtype):
             a["x"], a["h0"], a["Wx"][:, one], a["Wh"][:, one], a["b"][one], activation
         )
         values += [*v, *reference.rnn_backward(v[0], v[1], cache)]
+    three = {k: v[..., : 3 * H] if k in ("Wx", "Wh", "b") else v for k, v in a.items()}
+    for bn, reset in ((a["b"][:H], "after"), (None, "before")):
+        *v, cache = reference.gru_forward(*three.values(), bn, reset)
+        values += [*v, *(d for d in reference.gru_backward(v[0], v[1], cache) if d is not None)]
     loss, cache = reference.sequence_cross_entropy_forward(
         values[0], np.zeros((T, B), np.intp), np.ones((T, B), real)
     )
@@ -383,6 +476,10 @@ def test_arguments_are_not_changed(rng):
         array.setflags(write=False)  # a write would raise
     *_, cache = reference.lstm_forward(*a.values())
     reference.lstm_backward(u, u[0], u[1], cache)
+    three = [a[k][..., : 3 * H] for k in ("Wx", "Wh", "b")]
+    for bn, reset in ((u[0, 0], "after"), (None, "before")):
+        *_, cache = reference.gru_forward(a["x"], a["h0"], *three, bn, reset)
+        reference.gru_backward(u, u[0], cache)
     *_, cache = reference.sequence_cross_entropy_forward(u, np.zeros((T, B), np.intp))
     reference.sequence_cross_entropy_backward(cache)
 

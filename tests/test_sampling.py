@@ -53,6 +53,8 @@ def written_step_by_step(model, prompt, length, seed):
         {"dtype": "float64"},
         pytest.param({"hidden_size": 300, "num_layers": 2}, marks=pytest.mark.big),  # all threads
         {"cell": "rnn"},
+        {"cell": "gru", "num_layers": 2},
+        {"cell": "gru", "reset": "before"},
         {"impl": "reference"},
     ],
     ids=str,

@@ -15,7 +15,8 @@ import numpylstm as nl
 from numpylstm import functional, gradcheck, reference, tape
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory.tape.__main__ import main
-from numpylstm.laboratory.tape.working import GATES, D, H, L, T, V
+from numpylstm.laboratory.tape.lstm import GATES
+from numpylstm.laboratory.tape.working import D, H, L, T, V
 from numpylstm.models import Window, language_model_forward
 
 GOLDEN = tape.load()
@@ -226,6 +227,118 @@ def test_pytorch_agrees():
     assert found.keys() == GOLDEN["gradients"].keys()
     for path, gradient in found.items():
         np.testing.assert_allclose(gradient, array("gradients", path), **EXACT, err_msg=path)
+
+
+# --- the tape of the GRU -----------------------------------------------------------------------
+
+
+GRU = tape.load("gru")
+GRU_PARAMETERS = {path: np.array(value) for path, value in GRU["parameters"].items()}
+GRU_H0 = np.array(GRU["inputs"]["h0"])[:, None]  # (L, B, H)
+
+
+class TestTheGRU:
+    """Its own tape, and the same witnesses."""
+
+    def weights(self, layer):
+        return [GRU_PARAMETERS[f"gru.{layer}.{key}"] for key in ("Wx", "Wh", "b", "bn")]
+
+    def test_the_file_is_what_the_working_gives(self):
+        name = "golden_tape_gru.json"
+        shipped = (tape.grading.files("numpylstm.laboratory.tape") / name).read_bytes()
+        assert tape.as_json(tape.compute("gru")).encode() == shipped
+
+    def test_every_number_can_be_told_from_a_wrong_one(self):
+        for name, value in leaves(GRU):
+            assert abs(value) > 500 * tape.TOLERANCE or value == 0, name
+            if value == 0:
+                known = ("gradients.embedding.W[1]", "inputs.ids", "inputs.targets")
+                assert name.startswith(known)
+
+    @pytest.mark.parametrize("f", [reference, functional], ids=["reference", "fast path"])
+    def test_every_value_that_a_function_returns_or_keeps(self, f):
+        x = PARAMETERS["embedding.W"][IDS]
+        for layer in range(L):
+            x, _, cache = f.gru_forward(x, GRU_H0[layer], *self.weights(layer))
+            for name in ("r", "z", "s", "n", "h"):
+                golden = [GRU["forward"][f"t{t}"][f"gru.{layer}"][name] for t in range(T)]
+                np.testing.assert_allclose(getattr(cache, name)[:, 0], golden, **EXACT)
+
+    def test_the_reference_agrees_step_by_step(self):
+        """The gradients on the way through each step: those of the sums are that of b."""
+        for layer in range(L):
+            h, caches = GRU_H0[layer], []
+            for t in range(T):
+                step = GRU["forward"][f"t{t}"]
+                x = step["x"] if layer == 0 else step[f"gru.{layer - 1}"]["h"]
+                h, cache = reference.gru_step_forward(np.array([x]), h, *self.weights(layer))
+                caches.append(cache)
+            for t in range(T):
+                back = GRU["backward"][f"t{t}"][f"gru.{layer}"]
+                dx, dh_prev, _, _, da, ds = reference.gru_step_backward(
+                    np.array([back["dh"]]), caches[t]
+                )
+                golden = back["da_r"] + back["da_z"] + back["da_n"]
+                np.testing.assert_allclose(da, golden, **EXACT)
+                for name, value in (("ds", ds), ("dx", dx[0]), ("dh_prev", dh_prev[0])):
+                    np.testing.assert_allclose(value, back[name], **EXACT)
+
+    @pytest.mark.parametrize("impl", ["fast", "reference"])
+    def test_the_model_agrees(self, impl):
+        model = nl.LanguageModel(
+            V, H, L, embedding_size=D, cell="gru", dtype="float64", impl=impl
+        )  # fmt: skip
+        model.load_state_dict(GRU_PARAMETERS)
+        loss, _ = model.forward(IDS, TARGETS, nl.RNNState(GRU_H0))
+        model.backward()
+        assert loss == pytest.approx(GRU["loss"], rel=0, abs=1e-12)
+        for path, parameter in model.parameters().items():
+            golden = GRU["gradients"][path]
+            np.testing.assert_allclose(parameter.grad, golden, **EXACT, err_msg=path)
+
+    def test_the_complex_step_agrees_on_every_gradient(self):
+        config = ModelConfig(cell="gru", hidden_size=H, num_layers=L, embedding_size=D)
+
+        def loss(a):
+            window = Window(IDS, TARGETS, nl.RNNState(a["h0"][:, None]))
+            return language_model_forward(a, window, reference, config).loss
+
+        slopes = gradcheck.complex_step(loss, GRU_PARAMETERS | {"h0": GRU_H0[:, 0]})
+        assert slopes.keys() == GRU["gradients"].keys()
+        for path, slope in slopes.items():
+            golden = GRU["gradients"][path]
+            np.testing.assert_allclose(slope, golden, **EXACT, err_msg=path)
+
+    def test_pytorch_agrees(self):
+        """Loss and states: its second bias is bn in the candidate, and zero elsewhere."""
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
+        gru = torch.nn.GRU(D, H, L).double()
+        with torch.no_grad():
+            for layer in range(L):
+                Wx, Wh, b, bn = map(torch.from_numpy, self.weights(layer))
+                getattr(gru, f"weight_ih_l{layer}").copy_(Wx.T)
+                getattr(gru, f"weight_hh_l{layer}").copy_(Wh.T)
+                getattr(gru, f"bias_ih_l{layer}").copy_(b)
+                getattr(gru, f"bias_hh_l{layer}").zero_()[-H:].copy_(bn)
+            x = torch.from_numpy(PARAMETERS["embedding.W"][IDS])
+            hs, _ = gru(x, torch.from_numpy(GRU_H0))
+        golden = [GRU["forward"][f"t{t}"][f"gru.{L - 1}"]["h"] for t in range(T)]
+        np.testing.assert_allclose(hs[:, 0].numpy(), golden, **EXACT)
+
+    def test_it_is_graded_and_every_number_has_a_hint(self, tmp_path, capsys):
+        file = tmp_path / "mine.json"
+        file.write_text(tape.as_json(GRU))
+        assert main(["check", "--cell", "gru", str(file)]) == 0
+        answer = json.loads(file.read_text())
+        answer["backward"]["t1"]["gru.1"]["dh_prev"][0] += 0.1
+        file.write_text(json.dumps(answer))
+        assert main(["check", "--cell", "gru", str(file)]) == 1
+        assert "it is dh * z plus du @ Wh.T" in capsys.readouterr().out
+        assert main(["check", str(file)]) == 2  # it is not the tape of an LSTM
+        for name, _ in leaves(GRU):
+            assert tape.grading.made_of(name, "gru")
+        with pytest.raises(tape.TapeError, match="cell must be 'lstm' or 'gru', got 'rnn'"):
+            tape.load("rnn")
 
 
 # --- grading -----------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The same steps in PyTorch: loss, every gradient by path, and twenty updates, to 1e-10.
 
-PyTorch's LSTM has the gate order i, f, g, o too; its weights are the transposes of ours and it has
-two biases, of which one is set to zero here and frozen.
+PyTorch's LSTM has the gate order i, f, g, o too, and its GRU r, z, n. Its weights are the
+transposes of ours, and it has two biases; one is set to zero here and stays so, but for the
+candidate of a GRU, where it is our bn.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ VARIANTS = {
     "lstm": {"cell": "lstm", "embedding_size": D},
     "tanh": {"cell": "rnn", "activation": "tanh", "embedding_size": D},
     "relu": {"cell": "rnn", "activation": "relu", "embedding_size": D},
+    "gru": {"cell": "gru", "embedding_size": D},
     "tied lstm": {"cell": "lstm", "tied": True},
 }
 
@@ -26,8 +28,8 @@ class Twin(torch.nn.Module):
     def __init__(self, model, *, cell, activation="tanh", embedding_size=H, tied=False):
         super().__init__()
         self.embedding = torch.nn.Embedding(V, embedding_size)
-        if cell == "lstm":
-            self.rnn = torch.nn.LSTM(embedding_size, H, L)
+        if cell in ("lstm", "gru"):
+            self.rnn = getattr(torch.nn, cell.upper())(embedding_size, H, L)
         else:
             self.rnn = torch.nn.RNN(embedding_size, H, L, nonlinearity=activation)
         self.decoder = torch.nn.Linear(H, V)
@@ -42,26 +44,34 @@ class Twin(torch.nn.Module):
             self.by_path[f"{path}.Wx"] = getattr(self.rnn, f"weight_ih_l{layer}")
             self.by_path[f"{path}.Wh"] = getattr(self.rnn, f"weight_hh_l{layer}")
             self.by_path[f"{path}.b"] = getattr(self.rnn, f"bias_ih_l{layer}")
-            second_bias = getattr(self.rnn, f"bias_hh_l{layer}")
-            second_bias.requires_grad_(False).zero_()
+            second_bias = getattr(self.rnn, f"bias_hh_l{layer}").requires_grad_(False).zero_()
+            if cell == "gru":
+                only_n = torch.arange(3 * H) >= 2 * H
+                second_bias.requires_grad_(True).register_hook(lambda g, only_n=only_n: g * only_n)
+                self.by_path[f"{path}.bn"] = second_bias
         with torch.no_grad():
             for path, array in model.state_dict().items():
-                self.by_path[path].copy_(torch.from_numpy(self.oriented(path, array)))
+                theirs = torch.from_numpy(self.oriented(path, array))
+                self.by_path[path][-len(theirs) :].copy_(theirs)
 
     @staticmethod
     def oriented(path, array):
         """Ours to theirs, or back: all matrices but the embedding are transposed."""
         return array if path == "embedding.W" else array.T
 
+    def ours(self, path, array):
+        """Theirs to ours; of the second bias, the part that we have."""
+        return self.oriented(path, array[-H:] if path.endswith(".bn") else array)
+
     def forward(self, x, state):
         hs, state = self.rnn(self.embedding(torch.from_numpy(x)), state)
         return self.decoder(hs), state
 
     def gradients(self):
-        return {path: self.oriented(path, p.grad.numpy()) for path, p in self.by_path.items()}
+        return {path: self.ours(path, p.grad.numpy()) for path, p in self.by_path.items()}
 
     def parameters_by_path(self):
-        return {path: self.oriented(path, p.detach().numpy()) for path, p in self.by_path.items()}
+        return {path: self.ours(path, p.detach().numpy()) for path, p in self.by_path.items()}
 
 
 def assert_close(ours, theirs):

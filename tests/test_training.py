@@ -211,7 +211,7 @@ def test_the_seed_decides_everything(corpus):
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
 @pytest.mark.parametrize("stop", [1, 7, 9, 14, 15, 41], ids=lambda s: f"after step {s}")
 def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, tmp_path, stop, cell, settings):
     """In the middle of an epoch, at its end, and where a row of metrics is due: equal bytes."""

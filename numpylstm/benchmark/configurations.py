@@ -1,6 +1,6 @@
 """What is measured: models of five sizes, with their weights, their data and their arithmetic.
 
-Workers for other libraries use this too, so it imports NumPy and nothing of the package.
+Workers for other libraries use this too, so of the package it imports only what cells are.
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from numpylstm.cells import CELLS, Cell
 
 Array = NDArray[Any]
 
@@ -37,6 +39,8 @@ class Configuration:
         Of SGD and of the global norm.
     init_scale : float
         Parameters start as U(-init_scale, init_scale).
+    cell : str
+        A name in `numpylstm.cells.CELLS`; its options are the defaults.
     """
 
     name: str
@@ -49,6 +53,12 @@ class Configuration:
     lr: float = 1.0
     clip: float = 5.0
     init_scale: float = 0.05
+    cell: str = "lstm"
+
+    @property
+    def kind(self) -> Cell:
+        """What there is to know of the cell."""
+        return CELLS[self.cell]
 
     def __str__(self) -> str:
         return f"V {self.V:,}, H {self.H}, L {self.L}, T {self.T}, B {self.B}"
@@ -62,6 +72,8 @@ CONFIGURATIONS = {
         Configuration("small", V=10_000, H=200, L=2, T=20, B=20),
         Configuration("medium", V=10_000, H=650, L=2, T=35, B=20),
         Configuration("large", V=10_000, H=1500, L=2, T=35, B=20),
+        Configuration("gru-small", V=10_000, H=200, L=2, T=20, B=20, cell="gru"),
+        Configuration("gru-medium", V=10_000, H=650, L=2, T=35, B=20, cell="gru"),
     )
 }
 
@@ -70,10 +82,11 @@ def parameter_shapes(configuration: Configuration) -> dict[str, tuple[int, ...]]
     """The shape of each parameter, by path."""
     V, H = configuration.V, configuration.H
     shapes: dict[str, tuple[int, ...]] = {"embedding.W": (V, H)}
+    kind = configuration.kind
+    options = {name: option.default for name, option in kind.options.items()}
     for layer in range(configuration.L):
-        shapes[f"lstm.{layer}.Wx"] = (H, 4 * H)
-        shapes[f"lstm.{layer}.Wh"] = (H, 4 * H)
-        shapes[f"lstm.{layer}.b"] = (4 * H,)
+        for key, shape in kind.shapes(H, H, options).items():
+            shapes[f"{kind.name}.{layer}.{key}"] = shape
     return shapes | {"decoder.W": (H, V), "decoder.b": (V,)}
 
 
@@ -118,5 +131,6 @@ def flops(task: str, configuration: Configuration) -> int:
     twice on the way back: once for the gradient of the input, once for that of the matrix.
     """
     H, V, L = configuration.H, configuration.V, configuration.L
-    forward = 2 * tokens(task, configuration) * (L * 2 * H * 4 * H + H * V)
+    columns = len(configuration.kind.blocks) * H
+    forward = 2 * tokens(task, configuration) * (L * 2 * H * columns + H * V)
     return 3 * forward if task == "train" else forward

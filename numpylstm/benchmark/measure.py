@@ -131,7 +131,10 @@ def compare(
     """
     with ExitStack() as stack:
         started = [stack.enter_context(Worker(x, settings.threads)) for x in settings.libraries]
-        workers = [worker for worker in started if task in worker.about["tasks"]]
+        workers = [
+            worker for worker in started
+            if task in worker.about["tasks"] and configuration.cell in worker.about["cells"]
+        ]  # fmt: skip
         work = {"task": task, "settings": asdict(configuration)}
         check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
         for worker in workers:

@@ -35,20 +35,24 @@ class Phase:
 def costs(c: Configuration) -> dict[str, Cost]:
     """What each phase must do, by name, in the order of a step."""
     rows, H, V = c.T * c.B, c.H, c.V
-    gates = rows * 4 * H  # elements
+    columns = len(c.kind.blocks) * H
+    gates = rows * columns  # elements
     states = rows * H
-    matrix = H * 4 * H
+    kept = (len(c.kind.states) + 1) * states
+    matrix = H * columns
     product = 2 * rows * matrix  # flops
     logits = rows * V
     arrays = sum(prod(shape) for shape in parameter_shapes(c).values())
     moved = arrays - V * H + min(V, rows) * H  # of the embedding only the rows that were seen
     forward, backward = {}, {}
     for k in range(c.L):
-        forward[f"lstm.{k} forward: input product"] = Cost(product, FLOAT * (states + gates))
-        forward[f"lstm.{k} forward: recurrence"] = Cost(product, FLOAT * (2 * gates + 3 * states))
+        layer = f"{c.cell}.{k}"
+        forward[f"{layer} forward: input product"] = Cost(product, FLOAT * (states + gates))
+        forward[f"{layer} forward: recurrence"] = Cost(product, FLOAT * (2 * gates + kept))
     for k in reversed(range(c.L)):
-        backward[f"lstm.{k} backward: recurrence"] = Cost(product, FLOAT * (2 * gates + 3 * states))
-        backward[f"lstm.{k} backward: products"] = Cost(
+        layer = f"{c.cell}.{k}"
+        backward[f"{layer} backward: recurrence"] = Cost(product, FLOAT * (2 * gates + kept))
+        backward[f"{layer} backward: products"] = Cost(
             3 * product, FLOAT * (gates + 3 * states + 2 * matrix)
         )
     decoder = 2 * logits * H
@@ -90,17 +94,18 @@ def name_of(path: str, num_layers: int) -> str:
         if not inner or inner[0] == "dropout_mask":
             return "dropout: masks"
         return "dropout forward" if "forward" in inner[0] else "dropout backward"
-    if not first.startswith("lstm_"):
+    function, numbered, number = first.partition("#")
+    if not numbered:
         return NAMES.get(first, first)
-    function, number = first.split("#")
-    forward = function == "lstm_forward"
+    cell, _, way = function.rpartition("_")
+    forward = way == "forward"
     layer = int(number) if forward else num_layers - 1 - int(number)
-    where = f"lstm.{layer} {'forward' if forward else 'backward'}"
+    where = f"{cell}.{layer} {way}"
     if not inner:
         return f"{where}: else"
     if inner[0] == "matmul":
         return f"{where}: {'input product' if forward else 'products'}"
-    kernel = inner[0].removeprefix("lstm.")
+    kernel = inner[0].removeprefix("kernels.")
     if kernel.endswith("_alone"):
         return f"{where}: all"
     return f"{where}: {'recurrence' if kernel.startswith(('forward', 'backward')) else 'else'}"
@@ -111,7 +116,7 @@ def whole_layers(costs: Mapping[str, Cost]) -> dict[str, Cost]:
     whole: dict[str, Cost] = {}
     for name, cost in costs.items():
         layer, colon, _ = name.partition(": ")
-        if colon and layer.startswith("lstm."):
+        if colon and "." in layer:
             before = whole.get(f"{layer}: all", Cost())
             whole[f"{layer}: all"] = Cost(before.flops + cost.flops, before.bytes + cost.bytes)
     return whole

@@ -17,9 +17,10 @@ from unittest.mock import patch
 
 import numpylstm
 from numpylstm import functional, layers, optim
-from numpylstm.kernels import lstm, matmul
+from numpylstm.cells import CELLS
+from numpylstm.kernels import gru, lstm, matmul
 
-NUMBERED = {"lstm_forward", "lstm_backward"}  # called once for each layer
+NUMBERED = {f"{cell}_{way}" for cell in CELLS for way in ("forward", "backward")}  # by layers
 
 
 class Stopwatch:
@@ -105,7 +106,11 @@ def watched(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
     stopwatch = Stopwatch()
     targets: list[tuple[Any, str, str]] = [
         *((functional, name, name) for name in own_functions(functional)),
-        *((lstm, name, f"lstm.{name}") for name in own_functions(lstm)),
+        *(
+            (kernels, name, f"kernels.{name}")
+            for kernels in (lstm, gru)
+            for name in own_functions(kernels)
+        ),
         *((matmul, name, "matmul") for name in own_functions(matmul)),
         (layers.Dropout, "forward", "dropout"),
         (layers.Dropout, "backward", "dropout"),

@@ -43,6 +43,7 @@ def load(library: str, threads: int) -> tuple[Any, dict[str, Any]]:
         "seconds": seconds,
         "bytes": memory,
         "tasks": [task for task, maker in tasks.items() if hasattr(peer, maker)],
+        "cells": list(peer.CELLS),
     }
 
 

@@ -13,7 +13,7 @@ QUICK_SECONDS, ALL_SECONDS = 0.5, 1.0
 
 def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    sizes = "\n".join(f"  {name:8}{c}" for name, c in CONFIGURATIONS.items())
+    sizes = "\n".join(f"  {name:12}{c}" for name, c in CONFIGURATIONS.items())
     parser = Parser(
         prog="numpylstm-bench",
         description="Training steps per second, next to those of PyTorch, JAX and TensorFlow where "

@@ -23,22 +23,20 @@ import numpy as np
 
 from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
-from .matmul import (
-    DEPTH,
-    gradients_here,
-    multiply_here,
-    multiply_share,
-    pack_vector,
-    rows_of_next_tile,
-)
+from .matmul import gradients_here, multiply_here, multiply_share, pack_vector
 from .parts import part
+from .recurrence import (
+    CHUNK,
+    SIDE_BY_SIDE,
+    chunk_of,
+    chunks_of,
+    multiply_in,
+    multiply_panel_in,
+    pack_transposed,
+    start_backward,
+)
 from .simd import VECTOR_BYTES, lanes_of, widest_vectors
-from .tile import AHEAD, TILE_ROWS, tile
-from .views import at_time, block, halved, run, turned
-
-CHUNK = 8  # vectors of units that are finished before the next ones are begun
-SIDE_BY_SIDE = 32  # rows of Wh that are copied at a time, each from left to right
-
+from .views import at_time, block, run
 
 # ---------------------------------------------------------------------------------------------
 # Forward
@@ -77,56 +75,6 @@ def gate_runs(gates, r, H, j0, j1):
     )
 
 
-@inlined
-def ahead_of(panels, first, last, rows, done):
-    """What a tile fetches while it works through rows first:last of the panels: those that follow.
-
-    A matrix larger than the caches arrives at half the speed at which tiles can use it. So if
-    these rows serve several tiles, the first two fetch one half each of what comes next.
-    """
-    depth = last - first
-    if rows <= TILE_ROWS:
-        return block(panels, first + AHEAD, last + AHEAD, 0, panels.shape[1])
-    start = 2 * last + depth * (done > 0)
-    return block(halved(panels), start, start + depth, 0, panels.shape[1] // 2)
-
-
-@inner
-def multiply_panel_in(panels, at, A, i0, i1, D, C, j, lanes0, lanes1, apart):
-    """C = D + A @ panel, rows i0:i1 and two runs of columns from j; `at` is where the panel begins.
-
-    D and C are whole arrays (., N), A is (., K).
-    """
-    width, N, K = lanes_of(A), C.shape[1], A.shape[1]
-    blocks = (K + DEPTH - 1) // DEPTH
-    for n in range(blocks):
-        k0, k1 = K * n // blocks, K * (n + 1) // blocks
-        panel = block(panels, at + k0, at + k1, 0, 2 * width)
-        start = D if n == 0 else C
-        i = i0
-        while i < i1:
-            rows = rows_of_next_tile(i1 - i)
-            tile(
-                rows, lanes0, lanes1, block(A, i, i1, k0, k1), panel, width,
-                block(start, i, i1, j, N), block(C, i, i1, j, N), apart,
-                ahead_of(panels, at + k0, at + k1, i1 - i0, i - i0),
-            )  # fmt: skip
-            i += rows
-
-
-@inner
-def multiply_in(W, j, A, i0, i1, C, lanes):
-    """C += A @ W where it lies: rows i0:i1, columns j... and j + H... of both (., 4H)."""
-    H, N = W.shape
-    panel = block(W, 0, H, j, N)
-    i = i0
-    while i < i1:
-        rows = rows_of_next_tile(i1 - i)
-        sums = block(C, i, i1, j, N)
-        tile(rows, lanes, lanes, block(A, i, i1, 0, H), panel, H, sums, sums, H, panel)
-        i += rows
-
-
 @inner
 def cell_forward(r, gates, c_prev, c, tanh_c, h, j0, j1):
     """Units j0:j1 of row r: gates (B, 4H) hold the weighted sums, and then the activated gates."""
@@ -141,19 +89,6 @@ def cell_forward(r, gates, c_prev, c, tanh_c, h, j0, j1):
         tanh_c_k = tanh(c_k)
         i[k], f[k], g[k], o[k] = i_k, f_k, g_k, o_k
         c[k], tanh_c[k], h[k] = c_k, tanh_c_k, o_k * tanh_c_k
-
-
-@inlined
-def chunks_of(j0, j1, size):
-    """Into how many chunks of `size` units j0:j1 is cut."""
-    return (j1 - j0 + size - 1) // size
-
-
-@inlined
-def chunk_of(n, chunks, t, j0, j1, size):
-    """The n-th chunk of units of step t: to and fro, so that a step begins with what is near."""
-    n = chunks - 1 - n if t % 2 else n
-    return j0 + n * size, min(j1, j0 + (n + 1) * size)
 
 
 @inner
@@ -171,7 +106,7 @@ def step_forward(W, packed, t, h, c, gates, tanh_c, i0, i1, j0, j1):
                 if packed:
                     multiply_panel_in(W, at, h_prev, i0, i1, a, a, column, lanes, lanes, H)
                 else:
-                    multiply_in(W, column, h_prev, i0, i1, a, lanes)
+                    multiply_in(W, column, h_prev, i0, i1, a, column, lanes, lanes, H)
         for i in range(i0, i1):
             cell_forward(
                 i, a, at_time(c, t), at_time(c, t + 1), at_time(tanh_c, t), at_time(h, t + 1),
@@ -253,33 +188,6 @@ def forward_by_units(Wh, panels, h, c, gates, tanh_c, shares):
 # ---------------------------------------------------------------------------------------------
 
 
-def transposed_panels_shape(W):
-    """The shape of the room that `pack_transposed` needs."""
-    (N, K), width = W.shape, 2 * VECTOR_BYTES // W.itemsize
-    return -(-N // width) * K, width
-
-
-@inner
-def pack_transposed(W, j0, j1, panels):
-    """Copy columns j0:j1 of W.T, two vectors to a panel; j0 is the beginning of a panel."""
-    N, K = W.shape
-    width = lanes_of(W)
-    for j in range(j0, j1, width):
-        at, column = j // (2 * width) * K, j // width % 2 * width
-        panel = block(panels, at, at + K, column, column + width)
-        pack_vector(turned(block(W, j, N, 0, K)), min(width, N - j), panel)
-
-
-@inner
-def through_weights(da, panels, start, dh, i0, i1, j0, j1):
-    """Fill dh = start + da @ W.T, for rows i0:i1 and columns j0:j1."""
-    K, N, width = da.shape[1], dh.shape[1], lanes_of(dh)
-    for j in range(j0, j1, 2 * width):
-        lanes0, lanes1 = min(width, N - j), max(0, min(width, N - j - width))
-        at = j // (2 * width) * K
-        multiply_panel_in(panels, at, da, i0, i1, start, dh, j, lanes0, lanes1, width)
-
-
 @inner
 def cell_backward(r, dh, dc, gates, c_prev, tanh_c, da, j0, j1):
     """Units j0:j1 of row r: dh and dc of this step give da (B, 4H), and dc becomes that of t-1."""
@@ -299,22 +207,6 @@ def cell_backward(r, dh, dc, gates, c_prev, tanh_c, da, j0, j1):
         da_g[k] = dc_k * i_k * (one - g_k * g_k)
         da_o[k] = do * o_k * (one - o_k)
         dc[k] = dc_k * f_k
-
-
-@inner
-def start_backward(t, panels, dhs, da, dh, i0, i1, j0, j1):
-    """Add up the gradient that reaches h of step t: dh = dhs[t] + da[t+1] @ Wh.T.
-
-    At the last step dh already holds dhT, and there is no da[t+1]. At t = -1, h0, there is no dhs.
-    """
-    last = t == dhs.shape[0] - 1
-    if last or t < 0:
-        for i in range(i0, i1):
-            for k in range(j0, j1):
-                dh[i, k] = dh[i, k] + dhs[t, i, k] if last else 0
-    if not last:
-        start = at_time(dhs, t) if t >= 0 else dh
-        through_weights(at_time(da, t + 1), panels, start, dh, i0, i1, j0, j1)
 
 
 @inner

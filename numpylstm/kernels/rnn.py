@@ -7,9 +7,9 @@ The activation is a number: 0 tanh, 1 relu, 2 sigmoid.
 
 from .compiling import inner, kernel, outside
 from .elementary import sigmoid, tanh
-from .lstm import pack_transposed, start_backward
 from .matmul import rows_of_next_tile
 from .parts import part
+from .recurrence import pack_transposed, start_backward
 from .simd import lanes_of, widest_vectors
 from .tile import AHEAD, tile
 from .views import at_time, block, run

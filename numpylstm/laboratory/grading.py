@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
+from numpylstm.cells import CELLS
 from numpylstm.laboratory import doctor, gradcheck, tape
-from numpylstm.laboratory.doctor.lines import Layer, recognised
+from numpylstm.laboratory.doctor.lines import Layer, layers, recognised
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.doctor.variants import SIZES, Text, read
 from numpylstm.reference import sigmoid
@@ -36,7 +37,6 @@ AT = {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
 """Sizes of the point at which a blank is judged: all different."""
 TOLERANCE = 1e-9
 NOT_ANSWERED = "not answered yet"
-RNN, LSTM = (("activation", "tanh"),), ()
 OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
 
 
@@ -73,19 +73,25 @@ def _sgd(W: Array, dW: Array, lr: float) -> Array:
 # --- points --------------------------------------------------------------------------------------
 
 
-def _of_cell(cell: str, step: bool) -> Callable[[Mapping[str, int]], Point]:
-    """Arrays of a cell with what its forward pass keeps, and ``kept``, the textbook's cache."""
+def _layer(cell: str, step: bool) -> Layer:
+    """A cell as it is without any option."""
+    return next(layer for layer in layers() if (layer.cell, layer.step) == (cell, step))
+
+
+def _of_layer(layer: Layer, of_step: Sequence[str] = ()) -> Callable[[Mapping[str, int]], Point]:
+    """Arrays of a layer with what its forward pass keeps, and ``kept``, the textbook's cache.
+
+    With `of_step`, also ``steps``: for each step a tuple of these arrays.
+    """
 
     def point(sizes: Mapping[str, int]) -> Point:
-        layer = Layer(cell, step, RNN if cell == "rnn" else LSTM)
         rng = np.random.default_rng(21)
         p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(sizes).items()}
         kept = layer.run(p)[1][-1]
         p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
-        if cell == "lstm":
-            p |= {gate: getattr(kept, gate) for gate in "ifgo"}
-        if cell == "lstm" and not step:
-            p["steps"] = [tuple(p[n][t] for n in OF_STEP) for t in range(len(p["x"]))]
+        p |= {gate: getattr(kept, gate) for gate in layer.gates}
+        if of_step:
+            p["steps"] = [tuple(p[n][t] for n in of_step) for t in range(len(p["x"]))]
         return p
 
     return point
@@ -142,6 +148,7 @@ class Blank:
     loss: Callable[[Point], Any] | None = None
     slopes: Mapping[str, str] = field(default_factory=dict)
     layer: Layer | None = None
+    gates: tuple[str, ...] = ()  # the blocks of columns, where there are several
     each: str = ""  # the argument whose values are given one after the other
 
     @property
@@ -165,24 +172,26 @@ def _linear(layer: Layer) -> Callable[[Point], Any]:
 
 
 def _step(cell: str) -> dict[str, Any]:
-    layer = Layer(cell, True, RNN if cell == "rnn" else LSTM)
-    return {"point": _of_cell(cell, True), "textbook": layer.function("backward"),
-            "arguments": lambda p: [*(p[n] for n in layer.upstream), p["kept"]],
-            "loss": _linear(layer), "slopes": {f"d{n}": n for n in layer.inputs}}  # fmt: skip
-
-
-def _loop(cell: str) -> dict[str, Any]:
-    layer = Layer(cell, False, RNN if cell == "rnn" else LSTM)
-    return {"point": _of_cell(cell, False), "textbook": layer.function("backward"),
+    layer = _layer(cell, True)
+    return {"point": _of_layer(layer), "textbook": layer.function("backward"),
             "arguments": lambda p: [*(p[n] for n in layer.upstream), p["kept"]],
             "loss": _linear(layer), "slopes": {f"d{n}": n for n in layer.inputs},
-            "layer": layer, "values": " ".join(f"d{n}" for n in layer.inputs)}  # fmt: skip
+            "gates": layer.gates}  # fmt: skip
+
+
+def _loop(cell: str, of_step: Sequence[str] = ()) -> dict[str, Any]:
+    layer = _layer(cell, False)
+    return {"point": _of_layer(layer, of_step), "textbook": layer.function("backward"),
+            "arguments": lambda p: [*(p[n] for n in layer.upstream), p["kept"]],
+            "loss": _linear(layer), "slopes": {f"d{n}": n for n in layer.inputs},
+            "layer": layer, "gates": layer.gates,
+            "values": " ".join(f"d{n}" for n in layer.inputs)}  # fmt: skip
 
 
 def _forward(cell: str) -> dict[str, Any]:
-    layer = Layer(cell, True, RNN if cell == "rnn" else LSTM)
-    return {"point": _of_cell(cell, True), "textbook": layer.function("forward"),
-            "arguments": lambda p: [p[n] for n in layer.inputs]}  # fmt: skip
+    layer = _layer(cell, True)
+    return {"point": _of_layer(layer), "textbook": layer.function("forward"),
+            "arguments": lambda p: [p[n] for n in layer.inputs], "gates": layer.gates}  # fmt: skip
 
 
 def _scores_loss(p: Point) -> Any:
@@ -210,11 +219,12 @@ BLANKS = {
         "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db", **_step("lstm"),
     ),
     "lstm_forward": Blank(
-        "x h0 c0 Wx Wh b", "hs hT cT", _of_cell("lstm", False), reference.lstm_forward,
+        "x h0 c0 Wx Wh b", "hs hT cT", _of_layer(_layer("lstm", False)), reference.lstm_forward,
         lambda p: [p[n] for n in ("x", "h0", "c0", "Wx", "Wh", "b")], values="cache.h h c",
+        gates=CELLS["lstm"].blocks,
     ),
     "lstm_backward": Blank(
-        "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", **_loop("lstm")
+        "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", **_loop("lstm", OF_STEP)
     ),
     "cross_entropy": Blank(
         "logits targets", "loss", _of_scores, reference.cross_entropy_step_forward,
@@ -240,11 +250,17 @@ BLANKS = {
 def _text(name: str) -> Text:
     blank = BLANKS[name]
     p = blank.point(SIZES)
-    gates = tuple("ifgo") if name.startswith("lstm") else ()
     returned = (blank.values or blank.returns).split()
     result = blank.results if len(blank.results) == 1 else ()
     with np.errstate(over="ignore"):
-        return read(blank.textbook, blank.arguments(p), gates, result, dict(RNN), returned)
+        return read(
+            blank.textbook,
+            blank.arguments(p),
+            blank.gates,
+            result,
+            {"activation": "tanh"},
+            returned,
+        )
 
 
 # --- judging -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from numpylstm.cells import CELLS
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
 from numpylstm.plots.style import GREY, SERIES
 
@@ -23,7 +24,7 @@ Array = NDArray[Any]
 
 SMALLEST = float(np.finfo(np.float64).eps)
 """Relative to the largest value; below this a part no longer changes a sum in float64."""
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+DASHES = ("-", "--", "-.", ":")  # with six colours, twelve lines that differ
 COLOURS = "cividis"  # even steps of lightness, the same for every kind of colour vision
 
 
@@ -195,8 +196,8 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
     Figure
         A panel for each kind of unit.
     """
-    names = {"i": "input gate i", "f": "forget gate f", "g": "candidate g", "o": "output gate o",
-             "h": "hidden units h"}  # fmt: skip
+    names = {unit.name: f"{unit.words} {unit.name}".lstrip()
+             for cell in CELLS.values() for unit in cell.units if unit.curve}  # fmt: skip
     figure = Figure(figsize=(2.4 * len(saturation) + 1.5, 3), layout="constrained", dpi=120)
     panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
     for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
@@ -214,7 +215,7 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
 
 
 def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
-    """Both parts of d c_t / d c_0 over time, and the share of the indirect one.
+    """Both parts of d c_t / d c_0 (of a GRU: d h_t / d h_0) over time, and the indirect share.
 
     Parameters
     ----------
@@ -235,7 +236,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     for k, (axes, (name, norms)) in enumerate(zip(panels, settings.items(), strict=True)):
         steps = np.arange(1, len(norms.direct) + 1)
         for part, label, colour, dash in (
-            (norms.direct, "direct: product of f", SERIES[0], "-"),
+            (norms.direct, "direct: product of the gates", SERIES[0], "-"),
             (norms.indirect, "indirect: through h", SERIES[1], "--"),
         ):
             axes.plot(steps, np.where(part < floor, np.nan, part), color=colour, ls=dash, lw=1.6,
@@ -247,7 +248,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
         axes.grid(alpha=0.3)
         share_axes.plot(steps, 100 * norms.share, color=SERIES[k % len(SERIES)],
                         ls=DASHES[k % len(DASHES)], lw=1.6, label=name)  # fmt: skip
-    panels[0].set_ylabel(r"norm of its part of $dc_t/dc_0$")
+    panels[0].set_ylabel("norm of its part of the Jacobian")
     above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                  frameon=False)  # fmt: skip
     share_axes.set_xlabel("t (steps)")

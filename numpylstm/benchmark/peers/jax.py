@@ -15,6 +15,8 @@ import numpy as np
 from numpylstm.benchmark.configurations import Array, Configuration
 from numpylstm.benchmark.configurations import weights as initial_weights
 
+CELLS = ("lstm",)
+
 
 def set_threads(threads: int) -> None:
     """XLA has no such setting; the process is kept to as many processors by its caller."""

@@ -6,6 +6,7 @@ import numpy as np
 
 import numpylstm as nl
 from numpylstm.benchmark.configurations import Array, Configuration
+from numpylstm.cells import CELLS as CELLS
 
 
 def set_threads(threads: int) -> None:
@@ -17,8 +18,9 @@ def model_of(configuration: Configuration, weights: Mapping[str, Array] | None) 
     """The language model."""
     c = configuration
     model = nl.LanguageModel(
-        c.V, c.H, c.L, dropout=c.dropout, init_scale=c.init_scale, dtype="float32", rng=0
-    )
+        c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype="float32",
+        rng=0,
+    )  # fmt: skip
     if weights is not None:
         model.load_state_dict(weights)
     return model

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from numpylstm.benchmark.configurations import Array, Configuration
 
+CELLS = ("lstm",)
+
 
 def set_threads(threads: int) -> None:
     """Use so many threads."""

@@ -1,15 +1,19 @@
-"""The benchmark's work in PyTorch: its own layers, its own fused LSTM, its own optimiser.
+"""The benchmark's work in PyTorch: its own layers, its own fused cells, its own optimiser.
 
-`nn.LSTM` has two biases for each gate where one would do. The second is frozen at zero, so that
-both sides train the same model. That leaves PyTorch less to clip and to update, not more.
+`nn.LSTM` and `nn.GRU` have two biases for each gate where one would do. The second stays zero, so
+that both sides train the same model: frozen in an LSTM, which leaves PyTorch less to clip and to
+update, not more; in a GRU, where the candidate has a second bias (`bn`), by a mask of its gradient.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from numpylstm.benchmark.configurations import Array, Configuration
+
+CELLS = ("lstm", "gru")
 
 
 def set_threads(threads: int) -> None:
@@ -18,30 +22,35 @@ def set_threads(threads: int) -> None:
 
 
 class Model(nn.Module):
-    """Embedding, dropout, LSTM with dropout between its layers, dropout, decoder."""
+    """Embedding, dropout, recurrent layers with dropout between them, dropout, decoder."""
 
     def __init__(self, c: Configuration, weights: Mapping[str, Array] | None) -> None:
         super().__init__()
         self.embedding = nn.Embedding(c.V, c.H)
         self.dropout = nn.Dropout(c.dropout)
-        self.lstm = nn.LSTM(c.H, c.H, c.L, dropout=c.dropout if c.L > 1 else 0.0)
+        kind = {"lstm": nn.LSTM, "gru": nn.GRU}[c.cell]
+        self.recurrent = kind(c.H, c.H, c.L, dropout=c.dropout if c.L > 1 else 0.0)
         self.decoder = nn.Linear(c.H, c.V)
-        for layer in range(c.L):
-            getattr(self.lstm, f"bias_hh_l{layer}").requires_grad_(False).zero_()
         self.by_path = {"embedding.W": self.embedding.weight}
         self.by_path |= {"decoder.W": self.decoder.weight, "decoder.b": self.decoder.bias}
         for layer in range(c.L):
-            self.by_path[f"lstm.{layer}.Wx"] = getattr(self.lstm, f"weight_ih_l{layer}")
-            self.by_path[f"lstm.{layer}.Wh"] = getattr(self.lstm, f"weight_hh_l{layer}")
-            self.by_path[f"lstm.{layer}.b"] = getattr(self.lstm, f"bias_ih_l{layer}")
+            path = f"{c.cell}.{layer}"
+            self.by_path[f"{path}.Wx"] = getattr(self.recurrent, f"weight_ih_l{layer}")
+            self.by_path[f"{path}.Wh"] = getattr(self.recurrent, f"weight_hh_l{layer}")
+            self.by_path[f"{path}.b"] = getattr(self.recurrent, f"bias_ih_l{layer}")
+            second = getattr(self.recurrent, f"bias_hh_l{layer}").requires_grad_(False).zero_()
+            if c.cell == "gru":
+                of_n = (torch.arange(3 * c.H) >= 2 * c.H).float()
+                second.requires_grad_(True).register_hook(of_n.mul)
+                self.by_path[f"{path}.bn"] = second  # its last block
         with torch.no_grad():
             for path, array in (weights or {}).items():
                 theirs = array if path == "embedding.W" else array.T
-                self.by_path[path].copy_(torch.from_numpy(theirs))
+                self.by_path[path][-len(theirs) :].copy_(torch.from_numpy(theirs))
 
-    def forward(self, x: torch.Tensor, state: tuple | None) -> tuple[torch.Tensor, tuple]:
+    def forward(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """Logits (T, B, V), and the state."""
-        hs, state = self.lstm(self.dropout(self.embedding(x)), state)
+        hs, state = self.recurrent(self.dropout(self.embedding(x)), state)
         return self.decoder(self.dropout(hs)), state
 
 
@@ -53,14 +62,14 @@ def trainer(
     model = Model(c, weights).train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=c.lr)
-    zeros = torch.zeros(c.L, c.B, c.H)
-    state = (zeros, zeros)
+    state: Any = None  # zeros
 
     def step(x: Array, y: Array) -> tuple[float, float]:
         nonlocal state
         optimizer.zero_grad(set_to_none=True)
-        logits, (h, cell) = model(torch.from_numpy(x), state)
-        state = h.detach(), cell.detach()
+        logits, after = model(torch.from_numpy(x), state)
+        alone = isinstance(after, torch.Tensor)
+        state = after.detach() if alone else tuple(part.detach() for part in after)
         targets = torch.from_numpy(y).reshape(-1)
         loss = nn.functional.cross_entropy(logits.reshape(-1, c.V), targets, reduction="sum") / c.B
         loss.backward()

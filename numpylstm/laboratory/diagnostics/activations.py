@@ -35,7 +35,7 @@ def cell_activations(
         With cells that have gates.
     ids : (T, B) integers in [0, V)
         The text; ``ids[:, None]`` makes one stream of a sequence (T,).
-    state : LSTMState, optional
+    state : LSTMState or RNNState, optional
         Where reading starts; `zero_state` by default.
 
     Returns
@@ -44,7 +44,8 @@ def cell_activations(
         One for each layer, from the input up, with an array (T, B, H) for each unit of the cell, by
         its name. Of an LSTM: the gates ``i`` (how much of the candidate is written), ``f`` (how
         much of the old cell is kept) and ``o`` (how much of it is shown), in (0, 1); the candidate
-        ``g``, in (-1, 1); the cell ``c``, without bounds; and ``h = o * tanh(c)``.
+        ``g``, in (-1, 1); the cell ``c``, without bounds; and ``h = o * tanh(c)``. Of a GRU ``r``,
+        ``z``, ``n`` and ``h``.
 
     Raises
     ------

@@ -7,7 +7,8 @@ were computed from h of step t-1, which was computed from c of step t-1::
     d cT / d c0  =  diag(f_1 * f_2 * ... * f_T)  +  everything that went through an h at least once
                           direct                              indirect
 
-`carousel` computes both sides of the plus sign, each by a recurrence of its own.
+`carousel` computes both sides of the plus sign, each by a recurrence of its own. A GRU has the same
+two parts: its memory is h itself, and the update gate z stands for f.
 
 Sources: Hochreiter and Schmidhuber (1997) for the constant error carousel; their learning rule
 *truncated* the indirect part. Graves and Schmidhuber (2005) introduced the full gradient, which
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 class CarouselSplit(NamedTuple):
     """The Jacobian of the last cell with respect to the first, for each sequence of the batch.
 
-    Entry ``[b, j, k]`` is d cT[b, j] / d c0[b, k]; h0 is held fixed.
+    Entry ``[b, j, k]`` is d cT[b, j] / d c0[b, k], with h0 held fixed; of a GRU, d hT / d h0.
     """
 
     direct: Array  # (B, H, H), diagonal
@@ -56,13 +57,14 @@ class CarouselNorms(NamedTuple):
         return np.divide(self.indirect, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
-def carousel(cache: reference.LSTMCache) -> CarouselSplit:
+def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
     """Split d cT / d c0 into the path along the forget gates and all others.
 
     Parameters
     ----------
-    cache : LSTMCache
-        Of `lstm_forward`, in the textbook or on the fast path.
+    cache : LSTMCache or GRUCache
+        Of `lstm_forward` or `gru_forward`, in the textbook or on the fast path. Of a GRU, read h
+        for c and z for f.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def carousel(cache: reference.LSTMCache) -> CarouselSplit:
     return last
 
 
-def carousel_norms(cache: reference.LSTMCache) -> CarouselNorms:
+def carousel_norms(cache: reference.LSTMCache | reference.GRUCache) -> CarouselNorms:
     """How both parts of d c_t / d c0 grow or shrink with t, for t = 1 ... T."""
     _check_cache("carousel_norms", cache)
     sizes = [
@@ -155,7 +157,7 @@ def carousel_share(
     return results
 
 
-def _splits(cache: reference.LSTMCache) -> Iterator[tuple[Array, Array]]:
+def _splits(cache: reference.LSTMCache | reference.GRUCache) -> Iterator[tuple[Array, Array]]:
     """Direct and indirect part of d memory_t / d memory_0, (B, H, H), for t = 1 ... T."""
     T, B, H = cache.h.shape
     kept = getattr(cache, str(cell_of(cache).keep))  # (T, B, H)

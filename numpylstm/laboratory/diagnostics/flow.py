@@ -58,7 +58,7 @@ class Flow(NamedTuple):
 
     dh: Array  # (L, T): norm of dL_T/dh_t
     dc: Array | None  # (L, T): norm of dL_T/dc_t, None where h is the whole state
-    saturation: Mapping[str, Saturation]  # i, f, g, o of the LSTM; h of the vanilla cell
+    saturation: Mapping[str, Saturation]  # of i, f, g, o; of r, z, n; or of h
     caches: list[Cache]  # one for each layer, for `step_jacobians` and `carousel`
 
 
@@ -111,15 +111,15 @@ def step_jacobians(cache: Cache) -> Array:
 
     Parameters
     ----------
-    cache : RNNCache or LSTMCache
-        Of `rnn_forward` or `lstm_forward`, in the textbook or on the fast path.
+    cache : RNNCache, LSTMCache or GRUCache
+        Of `rnn_forward`, `lstm_forward` or `gru_forward`, in the textbook or on the fast path.
 
     Returns
     -------
     J : (T, B, S, S)
         ``J[t, b, j, k]`` is d state_t[b, j] / d state_{t-1}[b, k]. The state is h, S = H, for the
-        vanilla cell, and h followed by c, S = 2H, for the LSTM. The product of the Jacobians,
-        latest first, is the Jacobian of the whole window.
+        vanilla cell and the GRU, and h followed by c, S = 2H, for the LSTM. The product of the
+        Jacobians, latest first, is the Jacobian of the whole window.
     """
     check_cache("step_jacobians", cache)
     return np.stack([step_jacobian(step_cache(cache, t)) for t in range(len(cache.h))])

@@ -75,7 +75,7 @@ def probe(
     ----------
     task : Task
         One of `numpylstm.laboratory.tasks`.
-    cell : "lstm" or "rnn"
+    cell : "lstm", "gru" or "rnn"
     recipe : Recipe, optional
         By default ``task.recipe``.
     rng : int

@@ -116,7 +116,7 @@ def step_jacobian(step: Cache) -> Array:
     -------
     J : (B, S, S)
         ``J[b, j, k]`` is d state_t[j] / d state_{t-1}[k]. The state is h, S = H, for the vanilla
-        cell, and h followed by c, S = 2H, for the LSTM.
+        cell and the GRU, and h followed by c, S = 2H, for the LSTM.
     """
     cell = cell_of(step)
     _, backward = cell.step_functions(reference)

@@ -9,7 +9,7 @@ import numpy as np
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
 from numpylstm.laboratory.doctor.lines import wrong_line
-from numpylstm.laboratory.doctor.names import Array, Point
+from numpylstm.laboratory.doctor.names import Array, Point, usual_gates
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.sweep import StepSweep, sweep_steps
 from numpylstm.laboratory.doctor.weak import weak_points
@@ -54,7 +54,7 @@ def examine(
     arrays: Mapping[str, Array],
     fixed: Mapping[str, Array] | None = None,
     *,
-    gates: str = "ifgo",
+    gates: str | None = None,
     slopes: Mapping[str, Array] | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Diagnosis:
@@ -74,8 +74,9 @@ def examine(
         their axes.
     fixed : dict of name -> array, optional
         What f needs beside them: ids, targets, weights, a mask, upstream gradients.
-    gates : str
-        The order of the column blocks of Wx, Wh and b, if they have four.
+    gates : str, optional
+        The order of the column blocks of Wx, Wh and b, if they have several; by default that of
+        this package: "ifgo" for the four of an LSTM, "rzn" for the three of a GRU.
     slopes : dict of name -> array, optional
         Slopes of f, if they are already measured; central differences by default.
     rng : Generator or int
@@ -102,6 +103,7 @@ def examine(
     generator = np.random.default_rng(rng)
     fixed = dict(fixed or {})
     point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
+    gates = usual_gates(point) if gates is None else gates
 
     def of_arrays(changed: dict[str, Array]) -> float:
         return float(f({**point, **changed}))

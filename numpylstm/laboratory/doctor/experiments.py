@@ -82,16 +82,24 @@ def _no_path_through_h(point: Point, gates: str) -> Point | None:
     return _where(_zero(point, "dhT"), {"Wh"}, np.zeros_like)
 
 
-def _no_path_through_c(point: Point, gates: str) -> Point | None:
-    point = _zero(point, "dcT")
-    gated = [cell for cell in cells(point, gates) if cell.gates and cell.path("b") in point]
+def _with_gate(point: Point, gates: str, gate: str, a: float) -> Point | None:
+    """Every such gate has this weighted sum, whatever it reads."""
+    gated = [cell for cell in cells(point, gates) if gate in cell.gates and cell.path("b") in point]
     for cell in gated:
         b = point[cell.path("b")].copy()
-        b[cell.columns("f")] = SHUT
+        b[cell.columns(gate)] = a
         Wx, Wh = (point[cell.path(name)].copy() for name in ("Wx", "Wh"))
-        Wx[:, cell.columns("f")] = Wh[:, cell.columns("f")] = 0
+        Wx[:, cell.columns(gate)] = Wh[:, cell.columns(gate)] = 0
         point = point | {cell.path("b"): b, cell.path("Wx"): Wx, cell.path("Wh"): Wh}
     return point if gated else None
+
+
+def _no_path_through_c(point: Point, gates: str) -> Point | None:
+    return _with_gate(_zero(point, "dcT"), gates, "f", SHUT)
+
+
+def _reset_open(point: Point, gates: str) -> Point | None:
+    return _with_gate(point, gates, "r", -SHUT)
 
 
 def _none_from_next_window(name: str) -> Callable[[Point, str], Point | None]:
@@ -110,7 +118,7 @@ def _small_upstream(point: Point, gates: str) -> Point | None:
 
 def _small_cells(point: Point, gates: str) -> Point | None:
     one_step = _one_step(point, gates)
-    gated = [cell for cell in cells(point, gates) if cell.gates]
+    gated = [cell for cell in cells(point, gates) if "g" in cell.gates]
     if one_step is None or not gated:
         return None
     small = _where(one_step, {"c0"}, lambda array: FAINT * array) or one_step
@@ -153,6 +161,7 @@ EXPERIMENTS = {
         Experiment("no path through h", "with Wh and dhT zero", _no_path_through_h),
         Experiment("no path through c", "with the forget gates shut and dcT zero",
                    _no_path_through_c),
+        Experiment("reset open", "with the reset gates open", _reset_open),
         Experiment("small cells", "with one time step and every cell state near zero",
                    _small_cells),
         Experiment("small upstream", "with dhs, dhT and dcT a thousand times smaller",

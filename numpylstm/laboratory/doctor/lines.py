@@ -130,17 +130,17 @@ def reach(layer: Layer) -> dict[Line, Pieces]:
     right = layer.function("backward")(*arguments)
     reached = {}
     for line in text(layer).lines:
-        spoilt = text(layer).exchanged(line, f"{line.target} = 3 * ({line.expression})")
-        reached[line] = _different(spoilt(*arguments), right, len(layer.gates))
+        spoilt = text(layer).exchanged(line, f"{line.target} = 3 * np.array({line.expression})")
+        reached[line] = _different(layer, spoilt(*arguments), right)
     return reached
 
 
-def _different(results: Sequence[Any], right: Sequence[Array], gates: int) -> Pieces:
-    """The pieces in which results differ; weights and biases have a piece for each gate."""
+def _different(layer: Layer, results: Sequence[Any], right: Sequence[Array]) -> Pieces:
+    """The pieces in which results differ; Wx, Wh and b have a piece for each gate."""
     pieces = set()
-    for k, (one, other) in enumerate(zip(results, right, strict=False)):
+    for k, (name, one, other) in enumerate(zip(layer.inputs, results, right, strict=False)):
         if one is not None:
-            n = gates if gates and other.shape[-1] % gates == 0 and k >= len(right) - 3 else 1
+            n = len(layer.gates) if layer.gates and name in ("Wx", "Wh", "b") else 1
             for j, (a, b) in enumerate(
                 zip(np.split(one, n, -1), np.split(other, n, -1), strict=True)
             ):
@@ -280,7 +280,7 @@ def wrong_line(case: Examination) -> Finding | None:
         wrong = None
         if layer.step or len(claims) > 1:
             right = layer.function("backward")(*arguments)
-            wrong = _different(claimed, right, len(layer.gates))
+            wrong = _different(layer, claimed, right)
         found = [v for v, f in mistakes(layer, wrong, given) if _agrees(f, claims)]
         found = found or list(_clipping(layer, claims))
         if found:

@@ -9,7 +9,7 @@ are in experiments.
 ``ids targets weights``                (T, B)
 ``h0 c0 dhT dcT``                      a state or its gradient, batch before last: (B, H), (L, B, H)
 ``Wx Wh b``                            weights of a recurrent cell: (D, n H), (H, n H), (n H,), with
-                                       n = 1, or n = 4 blocks of columns, one for each gate
+                                       n = 1, or n = 3 or 4 blocks of columns, one for each gate
 ====================================  ==========================================================
 """
 
@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
+
+from numpylstm.cells import CELLS
 
 Array = NDArray[Any]
 Point = dict[str, Array]
@@ -41,7 +43,7 @@ class Cell(NamedTuple):
 
     prefix: str  # "lstm.0.", or "" for arrays called Wx, Wh, b
     hidden_size: int
-    gates: str  # "ifgo", or "" for a cell without gates
+    gates: str  # "ifgo", "rzn", or "" for a cell without gates
 
     def path(self, name: str) -> str:
         """The path of this cell's `name`."""
@@ -54,7 +56,7 @@ class Cell(NamedTuple):
 
 
 def cells(point: Mapping[str, Array], gates: str) -> list[Cell]:
-    """The recurrent layers, in the order of their names: each has a Wh, (H, H) or (H, 4H)."""
+    """The recurrent layers, in the order of their names: each has a Wh, (H, H) or (H, n H)."""
     found = []
     for path, array in point.items():
         if last(path) == "Wh" and array.ndim == 2:
@@ -63,6 +65,17 @@ def cells(point: Mapping[str, Array], gates: str) -> list[Cell]:
             if gated or columns == H:
                 found.append(Cell(path.removesuffix("Wh"), H, gates if gated else ""))
     return sorted(found)
+
+
+def usual_gates(point: Mapping[str, Array]) -> str:
+    """The order of the blocks in the cell of this package that has as many: "ifgo" for four."""
+    known = {len(cell.blocks): "".join(cell.blocks) for cell in CELLS.values()}
+    for path, array in point.items():
+        if last(path) == "Wh" and array.ndim == 2:
+            H, columns = array.shape
+            if H and columns > H and columns % H == 0 and columns // H in known:
+                return known[columns // H]
+    return known[max(known)]
 
 
 def sizes(point: Mapping[str, Array], gates: str) -> dict[str, int]:

@@ -248,7 +248,7 @@ def repeated_ids(case: Examination) -> Finding | None:
 
 def bias_sum(case: Examination) -> Finding | None:
     """Only biases are wrong."""
-    if any(last(path) != "b" for path in case.wrong_paths):
+    if any(last(path) not in ("b", "bn") for path in case.wrong_paths):
         return None
     for name, axis in (("one step", "time"), ("one sequence", "the batch")):
         if case.right(name):
@@ -359,6 +359,28 @@ def between_steps(case: Examination) -> Finding | None:
     )
 
 
+def reset(case: Examination) -> Finding | None:
+    """Right where the reset gates are open, and wrong in what the candidate takes from the past."""
+    wrong = case.wrong_in("one step")
+    for cell in reversed(case.cells):
+        if not wrong or "r" not in cell.gates or not case.right("reset open"):
+            continue
+        seen = [(path, gate) for path in ("Wx", "Wh") for gate in cell.gates
+                if any((p.path, p.part) == (cell.path(path), gate) for p in wrong)]  # fmt: skip
+        if {("Wx", "r"), ("Wh", "n")} <= set(seen) and ("Wx", "n") not in seen:
+            return Finding(
+                "reset",
+                "dr, and what is below it: the reset gate scales the past before its product with "
+                "Wh in one pass, and after it in the other.",
+                (
+                    *case.evidence("reset open", "one step"),
+                    f"in {cell.prefix.rstrip('.') or 'the cell'}, what the candidate takes from x "
+                    "is right and what it takes from the past is not",
+                ),
+            )
+    return None
+
+
 def gate(case: Examination) -> Finding | None:
     """Within one step, some gates are right and others are not."""
     wrong = case.wrong_in("one step")
@@ -433,8 +455,8 @@ def batch(case: Examination) -> Finding | None:
 
 RULES: tuple[Callable[[Examination], Finding | None], ...] = (
     shared_gradient, factor, loss_weights, mask, repeated_ids, bias_sum, clipped, transpose,
-    next_window, input_gradient, lost_path, between_steps, previous_state, gate, missing_tanh,
-    batch,
+    next_window, input_gradient, lost_path, between_steps, previous_state, reset, gate,
+    missing_tanh, batch,
 )  # fmt: skip
 
 

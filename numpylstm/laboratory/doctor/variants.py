@@ -133,6 +133,16 @@ class _Inlined(ast.NodeTransformer):
                         return ast.parse(text, mode="eval").body
         return node
 
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        """Of the branches between which an option chooses, the chosen one stays."""
+        self.generic_visit(node)
+        match node.test:
+            case ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant(value)]) if (
+                name in self.options
+            ):
+                return node.body if value == self.options[name] else node.orelse
+        return node
+
 
 def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
     """The tree of a function, without docstring."""
@@ -575,6 +585,8 @@ def _reordered(W: Array, order: Sequence[int]) -> Array:
 
 def _untransposed(W: Array, n: int) -> Array:
     """What stands for ``W.T`` where no gate's own matrix is transposed."""
+    if W.shape[0] == W.shape[1]:  # that of one gate
+        return W
     return np.concatenate(np.split(W, n, axis=1), axis=0)
 
 

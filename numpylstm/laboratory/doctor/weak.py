@@ -5,10 +5,10 @@ from itertools import combinations
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.names import Array, last, sizes
+from numpylstm.laboratory.doctor.names import Array, last, sizes, usual_gates
 
 
-def weak_points(point: Mapping[str, Array], gates: str = "ifgo") -> tuple[str, ...]:
+def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[str, ...]:
     """What to change at a point before a passed check is believed.
 
     Parameters
@@ -16,8 +16,9 @@ def weak_points(point: Mapping[str, Array], gates: str = "ifgo") -> tuple[str, .
     point : dict of name -> array
         All that the function is given, also what is not checked. Names as in
         `numpylstm.laboratory.doctor.names`.
-    gates : str
-        The order of the column blocks in Wx, Wh and b.
+    gates : str, optional
+        The order of the column blocks in Wx, Wh and b, as
+        `numpylstm.laboratory.doctor.examine` takes it.
 
     Returns
     -------
@@ -35,7 +36,7 @@ def weak_points(point: Mapping[str, Array], gates: str = "ifgo") -> tuple[str, .
     for path, array in point.items():
         name = last(path)
         constant = array.size > 1 and np.all(array == array.flat[0])
-        if name == "b" and not np.any(array):
+        if name in ("b", "bn") and not np.any(array):
             warnings.append(
                 f"{path} is all zeros: a wrong or swapped bias cannot be seen; draw it at random"
             )
@@ -53,7 +54,7 @@ def weak_points(point: Mapping[str, Array], gates: str = "ifgo") -> tuple[str, .
             warnings.append(f"{path} is constant: a mistake in its use cannot be seen")
         elif name == "ids" and len(np.unique(array)) == array.size > 1:
             warnings.append(f"{path} has no repetition: a row's gradients are never added")
-    known = sizes(point, gates)
+    known = sizes(point, usual_gates(point) if gates is None else gates)
     for letter, what in (("T", "what passes between time steps"), ("B", "a sum over the batch")):
         if known.get(letter) == 1:
             warnings.append(f"{letter} is 1: {what} cannot be seen; take at least 3")

@@ -6,6 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from numpylstm.laboratory import doctor, gradcheck
+from numpylstm.laboratory.museum.mutant import Mutant
 from numpylstm.laboratory.museum.mutants import MUTANTS
 from numpylstm.laboratory.museum.patient import case
 from numpylstm.laboratory.museum.school import Lesson, train
@@ -14,11 +15,15 @@ SHOWN = 0.9
 """Training shows a mistake if it loses more than a tenth of what the right gradient gains."""
 
 
+def _kind(mutant: Mutant) -> tuple[str, tuple[tuple[str, Any], ...], bool]:
+    """What fixes the forward pass."""
+    return mutant.cell, tuple(mutant.options.items()), mutant.equal_layers
+
+
 @cache
-def _slopes(cell: str, equal_layers: bool) -> dict[str, NDArray[Any]]:
+def _slopes(kind: tuple[str, tuple[tuple[str, Any], ...], bool]) -> dict[str, NDArray[Any]]:
     """Measured slopes of the patient: all mutants of one kind have one forward pass."""
-    sample = case(next(m for m in MUTANTS.values()
-                       if (m.cell, m.equal_layers) == (cell, equal_layers)))  # fmt: skip
+    sample = case(next(mutant for mutant in MUTANTS.values() if _kind(mutant) == kind))
     return gradcheck.complex_step(lambda a: sample.f({**sample.fixed, **a}), sample.arrays)
 
 
@@ -27,7 +32,7 @@ def diagnosis(name: str) -> doctor.Diagnosis:
     """What the doctor says of an exhibit. It is given functions and arrays, and no name."""
     mutant = MUTANTS[name]
     patient = case(mutant)
-    slopes = None if mutant.function == "clip" else _slopes(mutant.cell, mutant.equal_layers)
+    slopes = None if mutant.function == "clip" else _slopes(_kind(mutant))
     return doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed, slopes=slopes)
 
 
@@ -35,12 +40,12 @@ def diagnosis(name: str) -> doctor.Diagnosis:
 def lesson(name: str) -> tuple[Lesson, Lesson]:
     """Training with the right gradient, and with the exhibit's."""
     mutant = MUTANTS[name]
-    return _right_lesson(mutant.cell), train(mutant)
+    return _right_lesson(mutant.cell, *mutant.options.items()), train(mutant)
 
 
 @cache
-def _right_lesson(cell: str) -> Lesson:
-    return train(cell=cell)
+def _right_lesson(cell: str, *options: tuple[str, Any]) -> Lesson:
+    return train(cell=cell, **dict(options))
 
 
 def share_of_gain(name: str) -> float:

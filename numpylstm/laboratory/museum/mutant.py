@@ -6,7 +6,8 @@ its card is the diff.
 
 import difflib
 import inspect
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +31,10 @@ class Mutant:
         The kind of finding by which the doctor recognises it.
     module : module
         `numpylstm.reference`, or `numpylstm.laboratory.museum.around`.
-    cell : "lstm" or "rnn"
+    cell : str
+        A name in `numpylstm.cells.CELLS`.
+    options : dict
+        Those of the cell.
     equal_layers : bool
         It needs layers of one shape.
     """
@@ -43,6 +47,7 @@ class Mutant:
     finding: str
     module: ModuleType = reference
     cell: str = "lstm"
+    options: Mapping[str, Any] = field(default_factory=dict)
     equal_layers: bool = False
 
     def sources(self) -> tuple[str, str]:

@@ -100,6 +100,25 @@ EXHIBITS = (
         finding="dWh",
     ),
     Mutant(
+        name="gru-reset-mixed",
+        title="The reset gate scales the past before its product, and backward as if after",
+        function="gru_step_backward",
+        changes=(
+            ("        ds = da_n @ Wh_n.T\n", "        ds = da_n * r\n"),
+            ("        dr = ds * h_prev\n", "        dr = da_n * (h_prev @ Wh_n)\n"),
+            ("        dh_prev = dh_prev + ds * r\n", "        dh_prev = dh_prev + ds @ Wh_n.T\n"),
+            ("        dWh_n = s.T @ da_n\n", "        dWh_n = h_prev.T @ ds\n"),
+        ),
+        story="There are two GRUs: the first version of Cho et al. (2014) scales the past after "
+        "its product with Wh_n, as PyTorch and cuDNN do, the third before it, as textbooks do. "
+        "Each of these lines is right for the other. Readers meet the difference in "
+        "pytorch/pytorch #8153 and #99531, and keras-team/keras #8307 is about weights that fit "
+        "only one of the two. We know no published case of the mistake.",
+        finding="reset",
+        cell="gru",
+        options={"reset": "before"},
+    ),
+    Mutant(
         name="bias-one-axis",
         title="The bias is summed over the batch and not over time",
         function="lstm_backward",

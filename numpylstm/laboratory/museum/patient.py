@@ -130,7 +130,8 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     ----------
     mutant : Mutant, optional
         None for the right backward pass.
-    cell : "lstm" or "rnn"
+    cell : str
+        A name in `numpylstm.cells.CELLS`.
         Where the mutant does not fix it.
     seed : int
 
@@ -149,6 +150,7 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     rng = np.random.default_rng(seed)
     config = ModelConfig(
         cell=cell if mutant is None else mutant.cell,
+        options={} if mutant is None else mutant.options,
         hidden_size=H,
         num_layers=L,
         # Layers can share a gradient only where their weights have one shape.
@@ -226,5 +228,5 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
     )  # fmt: skip
     functions = mutant.functions()
     for layer in layers:
-        layer.f = functions
+        layer.functions = functions
     return model

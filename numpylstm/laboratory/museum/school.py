@@ -6,6 +6,7 @@ is that of the source, `entropy`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,7 @@ def train(
     lr: float = 2.0,
     max_norm: float = 0.3,
     seed: int = 20141,
+    **options: Any,
 ) -> Lesson:
     """Train the patient for `steps` windows with stochastic gradient descent.
 
@@ -82,21 +84,26 @@ def train(
     ----------
     mutant : Mutant, optional
         None for the right backward pass.
-    cell : "lstm" or "rnn"
-        Where the mutant does not fix it.
+    cell : str
+        A name in `numpylstm.cells.CELLS`, where the mutant does not fix it.
     steps : int
     lr, max_norm : float
         Learning rate, and the norm at which the gradient is clipped.
     seed : int
+    options
+        Those of the cell, where the mutant does not fix it.
 
     Returns
     -------
     Lesson
     """
     rng = np.random.default_rng(seed)
-    cell = cell if mutant is None else mutant.cell
+    if mutant is not None:
+        cell, options = mutant.cell, dict(mutant.options)
     f = functions(mutant)
-    config = ModelConfig(cell=cell, hidden_size=H, num_layers=2, average_across_timesteps=True)
+    config = ModelConfig(
+        cell=cell, options=options, hidden_size=H, num_layers=2, average_across_timesteps=True
+    )
     point = parameters(rng, config, V, scale=0.3)
     learned = list(point)
     point = with_states(point, config, lambda _: np.zeros((B, H)))

@@ -13,6 +13,8 @@ digits and with nothing of the rest of the package: so the tape is a witness, an
 `numpylstm.reference`, to the fast path, to the complex step and to PyTorch is evidence. Each number
 is the double nearest to the exact one.
 
+A GRU, with its reset after the product, has a tape of its own: ``--cell gru``.
+
 Names are those of `numpylstm.reference`. There is one sequence, so the batch axis is left out: what
 is (B, H) there is a list of H numbers here. Steps are t0, t1, t2; layers are lstm.0, lstm.1.
 """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from numpylstm.laboratory.tape.grading import TOLERANCE, TapeError, grade, load, read
-from numpylstm.laboratory.tape.working import as_json, compute
+from numpylstm.laboratory.tape.working import CELLS, as_json, compute
 from numpylstm.untrusted import printable
 
 
@@ -14,15 +14,19 @@ def make_parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m numpylstm.tape",
-        description="Every number of one small LSTM, forwards and backwards, to check your own by.",
+        description="Every number of one small LSTM, forwards and backwards, to check your own by; "
+        "with --cell gru, of a GRU.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    show = commands.add_parser("show", help="print the tape, JSON")
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("--cell", choices=CELLS, default="lstm", help="default: %(default)s")
+    show = commands.add_parser("show", help="print the tape, JSON", parents=[which])
     show.add_argument(
         "--inputs", action="store_true", help="only what is needed to start: inputs and parameters"
     )
     check = commands.add_parser(
         "check",
+        parents=[which],
         help="grade your own numbers: any part of the tape, under the same names",
         description="Exit status 0: all that is given is right; 1: something is wrong; 2: the "
         "file cannot be graded.",
@@ -40,7 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     folder.add_argument("folder", type=Path, metavar="FOLDER", help="its .json files are graded")
     folder.add_argument("--csv", action="store_true", help="a table with a line of titles")
-    commands.add_parser("write", help="work the tape out once more, in decimals, and print it")
+    commands.add_parser(
+        "write", help="work the tape out once more, in decimals, and print it", parents=[which]
+    )
     return parser
 
 
@@ -49,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.command == "write":
-        print(as_json(compute()), end="")
+        print(as_json(compute(arguments.cell)), end="")
         return 0
     if arguments.command == "grade":
         from numpylstm.laboratory.grading import (
@@ -58,11 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return grade_folder(arguments.folder, as_csv=arguments.csv)
     if arguments.command == "show":
-        parts = ("inputs", "parameters") if arguments.inputs else load().keys()
-        print(as_json({name: load()[name] for name in parts}), end="")
+        tape = load(arguments.cell)
+        parts = ("inputs", "parameters") if arguments.inputs else tape.keys()
+        print(as_json({name: tape[name] for name in parts}), end="")
         return 0
     try:
-        result = grade(read(arguments.file), arguments.tolerance)
+        result = grade(read(arguments.file), arguments.tolerance, arguments.cell)
     except TapeError as error:
         print(f"{parser.prog}: error: {printable(str(error))}", file=sys.stderr)
         return 2

@@ -8,55 +8,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpylstm.laboratory.tape.working import GATES, H
+from numpylstm.laboratory.tape.working import CELLS
 from numpylstm.untrusted import open_regular
 
 MADE_OF = {
-    # forward
     "x": "row ids[t] of embedding.W",
-    **{
-        f"a_{gate}": f"x @ Wx + h_prev @ Wh + b, columns {H * k} and {H * k + 1} (block {gate} of "
-        "the order i, f, g, o); x is the embedded id for lstm.0 and h of lstm.0 for lstm.1, h_prev "
-        "is h of step t-1, or h0"
-        for k, gate in enumerate(GATES)
-    },
-    "i": "sigmoid(a_i)",
-    "f": "sigmoid(a_f)",
-    "g": "tanh(a_g)",
-    "o": "sigmoid(a_o)",
-    "c": "f * c_prev + i * g; c_prev is c of step t-1, or c0",
-    "tanh_c": "tanh(c)",
-    "h": "o * tanh_c",
     "logits": "h of the top layer @ decoder.W + decoder.b",
     "probabilities": "exp(logits) / sum(exp(logits))",
     "nll": "-log(probabilities[target]), the natural logarithm",
     "loss": "the sum of nll over the steps; no mean over time",
-    # backward
     "dlogits": "probabilities, minus 1 at the target",
     "dh": "from above (dlogits @ decoder.W.T, or dx of the layer above) plus dh_prev of step t+1",
-    "do": "dh * tanh_c",
-    "dc": "dh * o * (1 - tanh_c**2) plus dc_prev of step t+1",
-    "di": "dc * g",
-    "df": "dc * c_prev",
-    "dg": "dc * i",
-    "da_i": "di * i * (1 - i)",
-    "da_f": "df * f * (1 - f)",
-    "da_g": "dg * (1 - g**2)",
-    "da_o": "do * o * (1 - o)",
-    "dx": "da @ Wx.T, with da = [da_i, da_f, da_g, da_o]",
-    "dh_prev": "da @ Wh.T",
-    "dc_prev": "dc * f",
-    # gradients
-    "embedding.W": "dx of lstm.0 at every step, added to row ids[t]",
-    "Wx": "the sum over the steps of the outer product of x and da",
-    "Wh": "the sum over the steps of the outer product of h_prev and da",
-    "b": "the sum over the steps of da",
+    "embedding.W": "dx of the bottom layer at every step, added to row ids[t]",
     "decoder.W": "the sum over the steps of the outer product of h of the top layer and dlogits",
     "decoder.b": "the sum over the steps of dlogits",
     "h0": "dh_prev of each layer at t0",
-    "c0": "dc_prev of each layer at t0",
 }
-"""How each number is made, by the last part of its name: the hint beside a wrong one."""
+"""How each number is made, by the last part of its name: the hint beside a wrong one. Each cell has
+its own beside these."""
 
 TOLERANCE = 1e-6
 
@@ -65,9 +34,17 @@ class TapeError(Exception):
     """A file of answers that cannot be graded: one sentence that names the place."""
 
 
-def load() -> dict[str, Any]:
-    """The golden tape as it is shipped: nested dicts and lists, in the order of computation."""
-    text = files(__package__).joinpath("golden_tape.json").read_text(encoding="utf-8")
+def load(cell: str = "lstm") -> dict[str, Any]:
+    """The golden tape as it is shipped: nested dicts and lists, in the order of computation.
+
+    Parameters
+    ----------
+    cell : "lstm" or "gru"
+    """
+    if cell not in CELLS:
+        raise TapeError(f"cell must be {' or '.join(map(repr, CELLS))}, got {cell!r}")
+    name = "golden_tape.json" if cell == "lstm" else f"golden_tape_{cell}.json"
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
     tape: dict[str, Any] = json.loads(text)
     return tape
 
@@ -104,7 +81,7 @@ class Grade(NamedTuple):
         return "\n".join(lines)
 
 
-def grade(answers: dict[str, Any], tolerance: float = TOLERANCE) -> Grade:
+def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "lstm") -> Grade:
     """Hold numbers against the tape.
 
     Parameters
@@ -114,6 +91,8 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE) -> Grade:
     tolerance : float
         Largest difference that passes. No number of the tape but zero is smaller than 5e-4, so the
         default, 1e-6, tells a wrong one from one that was rounded to six decimals or more.
+    cell : "lstm" or "gru"
+        Which tape.
 
     Returns
     -------
@@ -138,26 +117,27 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE) -> Grade:
     """
     if not (isinstance(tolerance, int | float) and 0 < tolerance < math.inf):
         raise TapeError(f"the tolerance must be above 0, got {tolerance!r}")
-    golden = load()
+    golden = load(cell)
     not_given: list[str] = []
     pairs = list(_pairs(golden, answers, "", not_given))
     if not pairs:
         raise TapeError(f"no number of the tape is given; its parts are {', '.join(golden)}")
     wrong = tuple(
-        Wrong(name, expected, got, made_of(name))
+        Wrong(name, expected, got, made_of(name, cell))
         for name, expected, got in pairs
         if abs(expected - got) > tolerance
     )
     return Grade(len(pairs) - len(wrong), wrong, tuple(not_given), tolerance)
 
 
-def made_of(name: str) -> str:
+def made_of(name: str, cell: str = "lstm") -> str:
     """How a number of the tape is made, as a sentence."""
     path = name.split("[")[0]
     if path.startswith(("inputs", "parameters")):
-        return "it is given: python -m numpylstm.tape show --inputs"
-    name = path.removeprefix("gradients.")
-    return f"it is {MADE_OF.get(name) or MADE_OF[path.rsplit('.', 1)[-1]]}"
+        which = "" if cell == "lstm" else f" --cell {cell}"
+        return f"it is given: python -m numpylstm.tape show --inputs{which}"
+    name, known = path.removeprefix("gradients."), MADE_OF | CELLS[cell].MADE_OF
+    return f"it is {known.get(name) or known[path.rsplit('.', 1)[-1]]}"
 
 
 def _pairs(
