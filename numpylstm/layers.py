@@ -695,6 +695,12 @@ class GRU(RecurrentStack):
         Probability of dropping, between layers.
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
+    dtype : "float32" or "float64"
+    impl : "fast" or "reference"
+    rng : Generator or int, optional
+        Source of the initial values and of the dropout masks.
+    name : str, optional
+        What stands in the paths in place of the cell's name.
     """
 
     def __init__(
