@@ -7,6 +7,7 @@ COMMANDS = {
     "train": "train a language model on a text",
     "eval": "measure a run on a text",
     "sample": "let a run write",
+    "compare": "put several runs side by side",
     "bench": "measure speed, next to other frameworks",
 }
 
@@ -20,7 +21,7 @@ def main(argv: list[str]) -> int:
 
         print(f"numpylstm {__version__}")
         return 0
-    lines = [f"  python -m numpylstm {name:8}{what}" for name, what in COMMANDS.items()]
+    lines = [f"  python -m numpylstm {name:9}{what}" for name, what in COMMANDS.items()]
     asked = not argv or argv[0] in ("-h", "--help")
     if not asked:
         lines.insert(0, f"python -m numpylstm: error: there is no command {argv[0]!r}; there are")

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.checks import NotFinite, any_array, check_ids, check_sizes, check_whole
 from numpylstm.data import batches
-from numpylstm.models import LanguageModel
+from numpylstm.models import LanguageModel, SequenceClassifier
 
 Ids = NDArray[Any]
 
@@ -135,6 +135,76 @@ def evaluate(
 
 
 @dataclass(frozen=True)
+class ClassifierEvaluation:
+    """What `evaluate_classifier` found.
+
+    Attributes
+    ----------
+    loss : float
+        Mean -log p of the right answers, in nats.
+    accuracy : float
+        Share of the sequences whose right answer the model thought most probable.
+    sequences : int
+        How many were looked at.
+    confusion : (C, C) array of int
+        How often the right answer of the row got the answer of the column.
+    """
+
+    loss: float
+    accuracy: float
+    sequences: int
+    confusion: NDArray[np.int64]
+
+
+def evaluate_classifier(
+    model: SequenceClassifier, x: Ids, y: Ids, batch_size: int = 100
+) -> ClassifierEvaluation:
+    """Hold a classifier against sequences whose answers are known.
+
+    Parameters
+    ----------
+    model : SequenceClassifier
+    x : (T, N) integers in [0, V)
+        Sequences, one in a column.
+    y : (N,) integers in [0, C)
+        Their answers.
+    batch_size : int
+        How many are read at once; of no influence on the result but through rounding.
+
+    Returns
+    -------
+    ClassifierEvaluation
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> model = nl.SequenceClassifier(11, 2, 6, rng=0)
+    >>> ids = np.arange(12).reshape(4, 3) % 11  # (T, N)
+    >>> result = nl.evaluate_classifier(model, ids, np.array([0, 1, 0]))
+    >>> result.sequences, result.confusion.sum(axis=1)
+    (3, array([2, 1]))
+    """
+    where = "evaluate_classifier"
+    check_sizes(where, batch_size=batch_size)
+    x = check_ids(where, "x", x, model.vocab_size, ("T", "N"), "time comes first")
+    N, C = x.shape[1], model.num_classes
+    y = check_ids(where, "y", y, C, (N,), "an answer for each sequence")
+    nll_sum = 0.0
+    confusion = np.zeros((C, C), np.int64)
+    for first in range(0, N, batch_size):
+        batch = slice(first, first + batch_size)
+        nll, predicted = model.score(x[:, batch], y[batch])
+        nll_sum += float(nll.sum(dtype=np.float64))
+        np.add.at(confusion, (y[batch], predicted), 1)
+    return ClassifierEvaluation(
+        loss=nll_sum / N,
+        accuracy=int(confusion.trace()) / N,
+        sequences=N,
+        confusion=confusion,
+    )
+
+
+@dataclass(frozen=True)
 class TutorialResult:
     """What the tutorial prints at its end: an accuracy, and one window of words."""
 
@@ -224,7 +294,35 @@ def true_and_predicted(
     -------
     targets, predicted : (length,) ids
     """
-    where = "true_and_predicted"
+    y, _, predicted = _passage("true_and_predicted", model, ids, length, start)
+    return y, predicted
+
+
+def surprise(
+    model: LanguageModel, ids: Ids, *, length: int = 35, start: int = 350
+) -> tuple[Ids, NDArray[Any]]:
+    """Some words of a text, and how little the model expected each.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    ids : (N,) integers
+    length, start : int
+        As in `true_and_predicted`.
+
+    Returns
+    -------
+    targets : (length,) ids
+    nll : (length,) array
+        Their -log p, in nats.
+    """
+    y, nll, _ = _passage("surprise", model, ids, length, start)
+    return y, nll
+
+
+def _passage(
+    where: str, model: LanguageModel, ids: Ids, length: int, start: int
+) -> tuple[Ids, NDArray[Any], Ids]:
     ids = any_array(where, "ids", ids)
     check_ids(where, "ids", ids, model.vocab_size, ("N",))
     check_sizes(where, length=length)
@@ -234,8 +332,8 @@ def true_and_predicted(
     length = min(length, len(ids) - 1)
     start = min(start, len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
-    _, predicted, _ = model.score(x, y, model.zero_state(1))
-    return y[start:, 0], predicted[start:, 0]
+    nll, predicted, _ = model.score(x, y, model.zero_state(1))
+    return y[start:, 0], nll[start:, 0], predicted[start:, 0]
 
 
 # --- Baselines: models that only count ---------------------------------------------------------

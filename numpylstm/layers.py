@@ -13,6 +13,9 @@ between would change the gradient. (Ids and targets are copied.)
 `numpylstm.reference`. Nothing else differs: what the one refuses, the other is not asked.
 """
 
+from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
+
+from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -201,7 +204,35 @@ def consume(layer: Any) -> Any:
     return pending
 
 
-class Layer:
+class Owner:
+    """What has parameters: a layer, or a model."""
+
+    def _own(self) -> Iterable[Parameter]:
+        return ()
+
+    def _sizes(self) -> dict[str, Any]:
+        return {}
+
+    def all_parameters(self) -> dict[str, Parameter]:
+        """Frozen parameters too: path -> Parameter, from the input up."""
+        return {parameter.name: parameter for parameter in self._own()}
+
+    def parameters(self) -> dict[str, Parameter]:
+        """What is trained: path -> Parameter. Frozen parameters are left out."""
+        return {path: p for path, p in self.all_parameters().items() if p.trainable}
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers there are to learn, frozen ones included."""
+        return sum(parameter.data.size for parameter in self._own())
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={value!r}" for name, value in self._sizes().items())
+        count = self.num_parameters
+        return f"{type(self).__name__}({sizes})" + (f": {count:,} parameters" if count else "")
+
+
+class Layer(Owner):
     """What can be copied and pickled, though `functions` is a module: textbook or fast path."""
 
     functions: ModuleType
@@ -280,9 +311,11 @@ class Embedding(Layer):
         else:
             self.W.accumulate(unchecked(self.functions.embedding_backward)(dx, cache))
 
-    def parameters(self) -> list[Parameter]:
-        """The table."""
+    def _own(self) -> Iterable[Parameter]:
         return [self.W]
+
+    def _sizes(self) -> dict[str, Any]:
+        return dict(zip(("vocab_size", "embedding_size"), self.W.data.shape, strict=True))
 
 
 class Dropout(Layer):
@@ -324,6 +357,9 @@ class Dropout(Layer):
             return dy
         check_array("Dropout.backward", "dy", dy, cache.mask.shape, cache.mask.dtype, "that of y")
         return unchecked(self.functions.dropout_backward)(dy, cache)
+
+    def _sizes(self) -> dict[str, Any]:
+        return {"p": self.p}
 
 
 class Linear(Layer):
@@ -383,9 +419,12 @@ class Linear(Layer):
         self.b.accumulate(db)
         return dx
 
-    def parameters(self) -> list[Parameter]:
-        """W, if it is the layer's own, and b."""
+    def _own(self) -> Iterable[Parameter]:
         return [self.b] if self.tied else [self.W, self.b]
+
+    def _sizes(self) -> dict[str, Any]:
+        W = self.W.data.T if self.tied else self.W.data
+        return {"input_size": W.shape[0], "output_size": W.shape[1], "tied": self.tied}
 
 
 class RecurrentStack(Layer):
@@ -470,14 +509,14 @@ class RecurrentStack(Layer):
             check_array(where, name, array, shape, self.dtype, "(L, B, H); B is x's")
             check_finite(where, name, array, "where the state comes from it went bad")
 
-    def forward(self, x: Array, state: Any, training: bool = True) -> tuple[Array, Any]:
+    def forward(self, x: Array, state: Any = None, training: bool = True) -> tuple[Array, Any]:
         """Run the stack over a window.
 
         Parameters
         ----------
         x : (T, B, D)
-        state : LSTMState or RNNState
-            Where the last window ended, or `zero_state`.
+        state : LSTMState or RNNState, optional
+            Where the last window ended; `zero_state` by default.
         training : bool
             Keep the cache for `backward`, and drop.
 
@@ -493,6 +532,8 @@ class RecurrentStack(Layer):
         D = self.layers[0][0].data.shape[0]
         check_array(where, "x", x, ("T", "B", D), self.dtype, "D is fixed by Wx")
         check_finite(where, "x", x)
+        if state is None:
+            state = self.zero_state(x.shape[1])
         self.check_state(where, "state", state, x.shape[1])
         forward, _ = self.cell.functions(self.functions)
         arguments = self.cell.arguments(self.options)
@@ -545,9 +586,16 @@ class RecurrentStack(Layer):
             dhs = self.dropouts[layer - 1].backward(dx) if layer > 0 else dx
         return dhs, self.cell.State(*map(np.array, zip(*initials[::-1], strict=True)))
 
-    def parameters(self) -> list[Parameter]:
-        """Wx, Wh, b and what else the cell has, of each layer."""
+    def _own(self) -> Iterable[Parameter]:
         return [parameter for layer in self.layers for parameter in layer]
+
+    def _sizes(self) -> dict[str, Any]:
+        return {
+            "input_size": len(self.layers[0][0].data),
+            "hidden_size": self.hidden_size,
+            "num_layers": len(self.layers),
+            **self.options,
+        }
 
 
 class RNN(RecurrentStack):
@@ -562,6 +610,12 @@ class RNN(RecurrentStack):
         Probability of dropping, between layers.
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
+    dtype : "float32" or "float64"
+    impl : "fast" or "reference"
+    rng : Generator or int, optional
+        Source of the initial values and of the dropout masks.
+    name : str, optional
+        What stands in the paths in place of the cell's name.
     """
 
     def __init__(
@@ -598,6 +652,12 @@ class LSTM(RecurrentStack):
         Probability of dropping, between layers.
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
+    dtype : "float32" or "float64"
+    impl : "fast" or "reference"
+    rng : Generator or int, optional
+        Source of the initial values and of the dropout masks.
+    name : str, optional
+        What stands in the paths in place of the cell's name.
     """
 
     def __init__(
@@ -636,6 +696,12 @@ class GRU(RecurrentStack):
         Probability of dropping, between layers.
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
+    dtype : "float32" or "float64"
+    impl : "fast" or "reference"
+    rng : Generator or int, optional
+        Source of the initial values and of the dropout masks.
+    name : str, optional
+        What stands in the paths in place of the cell's name.
     """
 
     def __init__(

@@ -5,6 +5,10 @@ one answer after the last step (many-to-one). Text generation (one-to-many) is
 `numpylstm.sampling.generate`, which feeds a language model its own output.
 """
 
+from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
+
+import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,11 +26,12 @@ from numpylstm.checks import (
     check_whole,
     generator,
 )
-from numpylstm.config import ModelConfig
+from numpylstm.config import ModelConfig, plain
 from numpylstm.layers import (
     Dropout,
     Embedding,
     Linear,
+    Owner,
     Parameter,
     RecurrentStack,
     SequenceCrossEntropy,
@@ -35,47 +40,12 @@ from numpylstm.layers import (
 Array = NDArray[Any]
 
 
-def by_path(parameters: Iterable[Parameter]) -> dict[str, Parameter]:
-    """Parameters under their paths."""
-    return {parameter.name: parameter for parameter in parameters}
+def parameter_shapes(
+    config: ModelConfig, vocab_size: int, num_classes: int | None = None
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Paths and shapes of the parameters of a model, without making one.
 
-
-def copy_arrays(parameters: Mapping[str, Parameter]) -> dict[str, Array]:
-    """The arrays of parameters under their paths: a copy that training leaves alone."""
-    return {path: parameter.data.copy() for path, parameter in parameters.items()}
-
-
-def load_arrays(parameters: Mapping[str, Parameter], arrays: Mapping[str, Array]) -> None:
-    """Copy arrays into parameters of the same paths, shapes and dtypes; all or nothing.
-
-    Raises
-    ------
-    ValueError
-        If a path is missing or unknown, or an array has another shape or dtype, or holds NaN or
-        infinity.
-    """
-    if not isinstance(arrays, Mapping):
-        raise TypeError(
-            f"load_state_dict: arrays must be a dict of path -> array, got {type(arrays).__name__}"
-        )
-    missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
-    if missing or unknown:
-        raise ValueError(
-            "load_state_dict: the arrays must be those of this model; "
-            f"missing: {', '.join(sorted(missing)) or 'none'}; "
-            f"unknown: {', '.join(sorted(unknown)) or 'none'}"
-        )
-    for path, parameter in parameters.items():
-        check_array(
-            "load_state_dict", path, arrays[path], parameter.data.shape, parameter.data.dtype
-        )
-        check_finite("load_state_dict", path, arrays[path], "the run that made it had failed")
-    for path, parameter in parameters.items():
-        parameter.data[...] = arrays[path]
-
-
-def parameter_shapes(config: ModelConfig, vocab_size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Paths and shapes of the parameters of a `LanguageModel`, without making one.
+    It is a `SequenceClassifier` if there is a number of classes, else a `LanguageModel`.
 
     So sizes can be held against a file, or against the memory, before anything is allocated. They
     come one by one: there may be any number of layers.
@@ -86,9 +56,10 @@ def parameter_shapes(config: ModelConfig, vocab_size: int) -> Iterator[tuple[str
         D = config.input_size if layer == 0 else H
         for key, shape in cell.shapes(D, H, config.options).items():
             yield f"{cell.name}.{layer}.{key}", shape
+    outputs = vocab_size if num_classes is None else num_classes
     if not config.tied:
-        yield "decoder.W", (H, vocab_size)
-    yield "decoder.b", (vocab_size,)
+        yield "decoder.W", (H, outputs)
+    yield "decoder.b", (outputs,)
 
 
 class Window(NamedTuple):
@@ -178,7 +149,7 @@ def checked_config(*, dtype: DTypeLike, **settings: Any) -> ModelConfig:
     return ModelConfig(dtype=np.dtype(dtype).name, **settings)
 
 
-class TokenEncoder:
+class TokenEncoder(Owner):
     """Ids (T, B) to hidden states (T, B, H): embedding, dropout, recurrent layers, dropout.
 
     The part that a language model and a classifier share.
@@ -198,7 +169,7 @@ class TokenEncoder:
         )  # fmt: skip
         self.output_dropout = Dropout(config.dropout, **common)
 
-    def forward(self, ids: Array, state: State, training: bool) -> tuple[Array, State]:
+    def forward(self, ids: Array, state: State | None, training: bool) -> tuple[Array, State]:
         """Hidden states of the top layer, (T, B, H), and the state after the window."""
         x = self.embedding.forward(ids, training)
         x = self.input_dropout.forward(x, training)
@@ -211,12 +182,72 @@ class TokenEncoder:
         dx, _ = self.recurrent.backward(dhs)  # truncated: nothing arrives from the next window
         self.embedding.backward(self.input_dropout.backward(dx))
 
-    def parameters(self) -> list[Parameter]:
-        """The parameters of all layers, from the input up."""
-        return [*self.embedding.parameters(), *self.recurrent.parameters()]
+    def _own(self) -> Iterable[Parameter]:
+        for layer in (self.embedding, self.recurrent):
+            yield from layer.all_parameters().values()
 
 
-class LanguageModel:
+class Model(Owner):
+    """What all models are: an encoder and a decoder, whose arrays can be taken and given."""
+
+    encoder: TokenEncoder
+    decoder: Linear
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes a model like this one, all but its generator and its arrays."""
+        raise NotImplementedError
+
+    def _sizes(self) -> dict[str, Any]:
+        parameters = inspect.signature(type(self)).parameters
+        defaults = {name: parameter.default for name, parameter in parameters.items()}
+        defaults["init_scale"] = self.arguments["init_scale"]  # says how it began, not what it is
+        return {k: v for k, v in self.arguments.items() if k not in defaults or v != defaults[k]}
+
+    def _own(self) -> Iterable[Parameter]:
+        for part in (self.encoder, self.decoder):
+            yield from part.all_parameters().values()
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of every array, frozen ones included: path -> ndarray."""
+        return {path: p.data.copy() for path, p in self.all_parameters().items()}
+
+    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
+        """Copy arrays in: those of a model of the same paths, shapes and dtypes; all or nothing.
+
+        Raises
+        ------
+        ValueError
+            If a path is missing or unknown, or an array has another shape or dtype, or holds NaN or
+            infinity.
+        """
+        where, parameters = "load_state_dict", self.all_parameters()
+        if not isinstance(arrays, Mapping):
+            raise TypeError(
+                f"{where}: arrays must be a dict of path -> array, got {type(arrays).__name__}"
+            )
+        missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
+        if missing or unknown:
+            raise ValueError(
+                f"{where}: the arrays must be those of this model; "
+                f"missing: {', '.join(sorted(missing)) or 'none'}; "
+                f"unknown: {', '.join(sorted(unknown)) or 'none'}"
+            )
+        for path, p in parameters.items():
+            check_array(where, path, arrays[path], p.data.shape, p.data.dtype)
+            check_finite(where, path, arrays[path], "the run that made it had failed")
+        for path, p in parameters.items():
+            p.data[...] = arrays[path]
+
+    def __repr__(self) -> str:
+        rows = [
+            f"  {path:14}{p.data.shape!s:>16}{p.data.size:>13,}{'' if p.trainable else '  frozen'}"
+            for path, p in self.all_parameters().items()
+        ]
+        return "\n".join([super().__repr__(), *rows])
+
+
+class LanguageModel(Model):
     """A recurrent language model: at every step, a probability for each possible next token.
 
     Parameters
@@ -288,7 +319,7 @@ class LanguageModel:
             average_across_timesteps=average_across_timesteps,
             average_across_batch=average_across_batch,
         )
-        self.vocab_size = vocab_size
+        self.vocab_size = plain(vocab_size)
         self.rng = generator(rng)
         self.encoder = TokenEncoder(config, vocab_size, self.rng)
         self.decoder = Linear(
@@ -304,6 +335,11 @@ class LanguageModel:
         self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes a model like this one: ``LanguageModel(**arguments)``."""
+        return {"vocab_size": self.vocab_size, **self.config.arguments}
+
+    @property
     def embedding(self) -> Embedding:
         """The embedding layer; `model.embedding.load(vectors)` brings pretrained vectors."""
         return self.encoder.embedding
@@ -316,7 +352,7 @@ class LanguageModel:
         self,
         x: Array,
         y: Array,
-        state: State,
+        state: State | None = None,
         training: bool = True,
         weights: Array | None = None,
     ) -> tuple[float, State]:
@@ -326,8 +362,8 @@ class LanguageModel:
         ----------
         x, y : (T, B) integers in [0, V)
             Tokens, and the tokens that follow them.
-        state : LSTMState or RNNState
-            Where the last window ended, or `zero_state`.
+        state : LSTMState or RNNState, optional
+            Where the last window ended; `zero_state` by default.
         training : bool
             Drop, and keep what `backward` needs.
         weights : (T, B), optional
@@ -363,37 +399,22 @@ class LanguageModel:
             raise RuntimeError("LanguageModel.training_scores: there is no pending forward pass")
         return self.criterion.pending.nll, self.criterion.pending.predicted
 
-    def score(self, x: Array, y: Array, state: State) -> tuple[Array, Array, State]:
+    def score(self, x: Array, y: Array, state: State | None = None) -> tuple[Array, Array, State]:
         """The nll of each target in nats and the most probable ids, both (T, B); and the state."""
         logits, state = self.logits(x, state)
         return *self.criterion.score(logits, y), state
 
-    def logits(self, x: Array, state: State) -> tuple[Array, State]:
+    def logits(self, x: Array, state: State | None = None) -> tuple[Array, State]:
         """Scores (T, B, V) whose softmax is the probability of each next token; and the state."""
         return self._logits(x, state, training=False)
 
-    def _logits(self, x: Array, state: State, training: bool) -> tuple[Array, State]:
+    def _logits(self, x: Array, state: State | None, training: bool) -> tuple[Array, State]:
         check_ids("LanguageModel", "the ids x", x, self.vocab_size, ("T", "B"), "time comes first")
         hs, state = self.encoder.forward(x, state, training)
         return self.decoder.forward(hs, training), state
 
-    def parameters(self) -> dict[str, Parameter]:
-        """What is trained: path -> Parameter. Frozen parameters are left out."""
-        return {path: p for path, p in self._all_parameters().items() if p.trainable}
 
-    def _all_parameters(self) -> dict[str, Parameter]:
-        return by_path([*self.encoder.parameters(), *self.decoder.parameters()])
-
-    def state_dict(self) -> dict[str, Array]:
-        """A copy of every array, frozen ones included: path -> ndarray."""
-        return copy_arrays(self._all_parameters())
-
-    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Copy arrays in; ValueError if a path, shape or dtype differs from the model's, or NaN."""
-        load_arrays(self._all_parameters(), arrays)
-
-
-class SequenceClassifier:
+class SequenceClassifier(Model):
     """One answer after a whole sequence (many-to-one).
 
     Embedding, recurrent layers, and a linear layer that reads the last hidden state only. All
@@ -403,7 +424,10 @@ class SequenceClassifier:
     ----------
     vocab_size, num_classes, hidden_size, num_layers : int
         V, the number of answers, H and L.
-    embedding_size, cell, dropout, init_scale, dtype, impl, rng, options
+    init_scale : float, optional
+        All parameters start as U(-init_scale, init_scale), by default with ``1 / sqrt(H)``. Only
+        the last of T hidden states is read, so little arrives if all of them start near zero.
+    embedding_size, cell, dropout, dtype, impl, rng, options
         As for `LanguageModel`.
 
     Examples
@@ -425,13 +449,15 @@ class SequenceClassifier:
         embedding_size: int | None = None,
         cell: str = "lstm",
         dropout: float = 0.0,
-        init_scale: float = 0.05,
+        init_scale: float | None = None,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
         **options: Any,
     ) -> None:
-        check_sizes("SequenceClassifier", num_classes=num_classes)
+        check_sizes("SequenceClassifier", num_classes=num_classes, hidden_size=hidden_size)
+        if init_scale is None:
+            init_scale = 1 / math.sqrt(hidden_size)
         self.config = checked_config(
             hidden_size=hidden_size,
             num_layers=num_layers,
@@ -443,6 +469,7 @@ class SequenceClassifier:
             dtype=dtype,
             impl=impl,
         )
+        self.vocab_size, self.num_classes = plain(vocab_size), plain(num_classes)
         self.rng = generator(rng)
         self.encoder = TokenEncoder(self.config, vocab_size, self.rng)
         self.decoder = Linear(
@@ -457,12 +484,17 @@ class SequenceClassifier:
         self.criterion = SequenceCrossEntropy(impl=impl)  # over a sequence of one step
         self._num_steps = 0  # T of the pending forward pass
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes a model like this one: ``SequenceClassifier(**arguments)``."""
+        given = {"vocab_size": self.vocab_size, "num_classes": self.num_classes}
+        foreign = {"tied", *self.config.averaging}
+        return given | {k: v for k, v in self.config.arguments.items() if k not in foreign}
+
     def forward(self, x: Array, y: Array, training: bool = True) -> float:
         """The mean loss over the batch, in nats, of sequences x (T, B) with answers y (B,)."""
         logits = self._logits(x, training)
-        where, classes = "SequenceClassifier.forward", logits.shape[-1]
-        y = check_ids(where, "y", y, classes, (x.shape[1],), "an answer for each sequence")
-        return self.criterion.forward(logits, y[None], training=training)
+        return self.criterion.forward(logits, self._answers(x, y), training=training)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
@@ -475,24 +507,24 @@ class SequenceClassifier:
         """The most probable answer for each sequence of x (T, B); returns (B,)."""
         return self._logits(x, training=False)[0].argmax(axis=-1)
 
+    def probabilities(self, x: Array) -> Array:
+        """The probability of each answer for each sequence of x (T, B); returns (B, C)."""
+        logits = self._logits(x, training=False)[0]
+        weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return weights / weights.sum(axis=-1, keepdims=True)
+
+    def score(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """The nll of each answer y (B,) in nats and the most probable answers, both (B,)."""
+        logits = self._logits(x, training=False)
+        nll, predicted = self.criterion.score(logits, self._answers(x, y))
+        return nll[0], predicted[0]
+
+    def _answers(self, x: Array, y: Array) -> Array:
+        where, because = "SequenceClassifier", "an answer for each sequence"
+        return check_ids(where, "y", y, self.num_classes, (x.shape[1],), because)[None]
+
     def _logits(self, x: Array, training: bool) -> Array:
-        check_ids("SequenceClassifier", "x", x, len(self.encoder.embedding.W.data), ("T", "B"))
+        check_ids("SequenceClassifier", "x", x, self.vocab_size, ("T", "B"), "time comes first")
         self._num_steps = len(x)
-        state = self.encoder.recurrent.zero_state(x.shape[1])
-        hs, _ = self.encoder.forward(x, state, training)
+        hs, _ = self.encoder.forward(x, None, training)
         return self.decoder.forward(hs[-1:], training)
-
-    def parameters(self) -> dict[str, Parameter]:
-        """What is trained: path -> Parameter. Frozen parameters are left out."""
-        return {path: p for path, p in self._all_parameters().items() if p.trainable}
-
-    def _all_parameters(self) -> dict[str, Parameter]:
-        return by_path([*self.encoder.parameters(), *self.decoder.parameters()])
-
-    def state_dict(self) -> dict[str, Array]:
-        """A copy of every array, frozen ones included: path -> ndarray."""
-        return copy_arrays(self._all_parameters())
-
-    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Copy arrays in; ValueError if a path, shape or dtype differs from the model's."""
-        load_arrays(self._all_parameters(), arrays)

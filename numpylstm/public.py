@@ -5,9 +5,12 @@ from numpylstm.cells import LSTMState, RNNState
 from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
 from numpylstm.evaluation import (
+    ClassifierEvaluation,
     Evaluation,
     TutorialResult,
     evaluate,
+    evaluate_classifier,
+    surprise,
     true_and_predicted,
     tutorial_protocol,
 )
@@ -31,11 +34,12 @@ from numpylstm.layers import (
     Parameter,
     SequenceCrossEntropy,
 )
+from numpylstm.model_file import load_model, save_model
 from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.sampling import generate
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
-from numpylstm.training.loop import Run, new_run, train
+from numpylstm.training.loop import Row, Run, Step, new_run, train
 
 __all__ = [
     "GRU",
@@ -45,6 +49,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ClassifierEvaluation",
     "ConfigError",
     "Corpus",
     "DataError",
@@ -56,9 +61,11 @@ __all__ = [
     "Linear",
     "Parameter",
     "RNNState",
+    "Row",
     "Run",
     "SequenceClassifier",
     "SequenceCrossEntropy",
+    "Step",
     "TrainConfig",
     "TutorialResult",
     "Vocabulary",
@@ -68,6 +75,7 @@ __all__ = [
     "diagnostics",
     "doctor",
     "evaluate",
+    "evaluate_classifier",
     "from_preset",
     "functional",
     "generate",
@@ -75,6 +83,7 @@ __all__ = [
     "gradcheck",
     "grading",
     "load",
+    "load_model",
     "museum",
     "new_run",
     "plateau_rate",
@@ -83,7 +92,9 @@ __all__ = [
     "restore_run",
     "sampling",
     "save",
+    "save_model",
     "set_num_threads",
+    "surprise",
     "tape",
     "tasks",
     "train",

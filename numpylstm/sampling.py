@@ -185,7 +185,7 @@ def _weights(model: LanguageModel) -> tuple[Any, ...]:
     """
     encoder, decoder = model.encoder, model.decoder
     shapes = parameter_shapes(model.config, model.vocab_size)
-    parameters = [*encoder.parameters(), *decoder.parameters()]
+    parameters = model.all_parameters().values()
     for (path, shape), parameter in zip(shapes, parameters, strict=True):
         check_array("generate", path, parameter.data, shape, encoder.recurrent.dtype)
     layers = [[contiguous(p.data) for p in layer] for layer in encoder.recurrent.layers]

@@ -307,6 +307,10 @@ CALLS = [
     Call("classifier.forward(x, y[0] + 11)", "y must lie in [0, 2), got"),
     Call("classifier.forward(x, y[0, :2] * 0)", "y must have shape (3,), got (2,)"),
     Call("classifier.predict(x.astype(float))", "x must hold integers, got float64", TypeError),
+    Call("classifier.probabilities(x + 11)", "x must lie in [0, 11), got"),
+    Call("nl.evaluate_classifier(classifier, x, y[0] + 11)", "y must lie in [0, 2), got"),
+    Call("nl.evaluate_classifier(classifier, x, y[0] * 0, 0)", "batch_size must be at least 1"),
+    Call("nl.save_model(model.encoder, 'model.npz')", "must be a LanguageModel or a", TypeError),
     # states, weights and floats
     Call("model.forward(x, y, None)", "state must be LSTMState(h, c), got NoneType", TypeError),
     Call("model.forward(x, y, state.h)", "state must be LSTMState(h, c), got ndarray", TypeError),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.training.checkpoint import checksum
+from numpylstm.archive import checksum
 
 Arrays = dict[str, Any]
 

@@ -95,8 +95,10 @@ EXEMPT = {
     "data.read_text": "takes the name of a file",
     "data.split_punctuation": "takes a text",
     "data.tokenize": "takes a text",
+    "models.Model.load_state_dict": "that of each model is here",
     "models.parameter_shapes": "takes settings that were checked",
     "evaluation.Evaluation": "a record of results",
+    "evaluation.ClassifierEvaluation": "as above",
     "evaluation.TutorialResult": "as above",
     "gradcheck.Entry": "as above",
     "gradcheck.Report": "as above",
@@ -127,8 +129,6 @@ EXEMPT = {
     "tasks.Task.batch": "a protocol; that of every task is here",
     "tasks.Recipe.options_for": "takes a word",
     "tasks.Source": "a record; from_arcs, which fills it, is here",
-    "models.by_path": "takes parameters",
-    "models.copy_arrays": "as above",
     "optim.Optimizer.from_config": "needs an optimiser; those of all are here",
     "optim.Optimizer.move": "an optimiser writes its own; those of all are here",
     "optim.Optimizer.reach": "as above",
@@ -302,17 +302,14 @@ def dtype_of(rng):
 
 
 def paths(thing):
-    parameters = thing.parameters()
-    names = parameters if isinstance(parameters, dict) else [p.name for p in parameters]
-    return (*tuple(part for name in names for part in str(name).split(".")), "grad", "data")
+    return (*tuple(part for name in thing.parameters() for part in name.split(".")), "grad", "data")
 
 
 def with_gradients(thing):
     """The gradients of all parameters, which are then zero again."""
     parameters = thing.parameters()
-    listed = list(parameters.values()) if isinstance(parameters, dict) else parameters
-    grads = {p.name: p.grad.copy() for p in listed}
-    for p in listed:
+    grads = {path: p.grad.copy() for path, p in parameters.items()}
+    for p in parameters.values():
         p.zero_grad()
     return grads
 
@@ -737,15 +734,12 @@ for method in ("score", "logits"):
         return Call(getattr(tested, method), arguments, getattr(slow, method), names=STATE)
 
 
-def _load(rng, kind, inner=False):
+def _load(rng, kind):
     model, _ = model_twins(rng, kind)
     arrays = {path: like(rng, array) for path, array in model.state_dict().items()}
 
     def load(arrays):
-        if inner:
-            models.load_arrays(model.parameters(), arrays)
-        else:
-            model.load_state_dict(arrays)
+        model.load_state_dict(arrays)
         return model.state_dict()
 
     return Call(load, {"arrays": arrays}, lambda arrays: arrays, names=paths(model))
@@ -753,7 +747,6 @@ def _load(rng, kind, inner=False):
 
 for kind in (nl.LanguageModel, nl.SequenceClassifier):
     RECIPES[f"models.{kind.__name__}.load_state_dict"] = lambda rng, kind=kind: _load(rng, kind)
-RECIPES["models.load_arrays"] = lambda rng: _load(rng, nl.LanguageModel, inner=True)
 
 
 @recipe("models.SequenceClassifier.forward")
@@ -774,12 +767,26 @@ def _(rng):
     return Call(both(tested), arguments, both(slow), dtype=tested.config.dtype)
 
 
-@recipe("models.SequenceClassifier.predict")
+def sequences(rng, model):
+    T, B, *_ = sizes(rng)
+    return rng.integers(0, model.vocab_size, (T, B)), rng.integers(0, model.num_classes, B)
+
+
+for method in ("predict", "probabilities"):
+
+    @recipe(f"models.SequenceClassifier.{method}")
+    def _(rng, method=method):
+        tested, slow = model_twins(rng, nl.SequenceClassifier)
+        x, _ = sequences(rng, tested)
+        return Call(getattr(tested, method), {"x": x}, getattr(slow, method),
+                    dtype=tested.config.dtype)  # fmt: skip
+
+
+@recipe("models.SequenceClassifier.score")
 def _(rng):
     tested, slow = model_twins(rng, nl.SequenceClassifier)
-    T, B, *_ = sizes(rng)
-    x = rng.integers(0, len(tested.encoder.embedding.W.data), (T, B))
-    return Call(tested.predict, {"x": x}, slow.predict)
+    x, y = sequences(rng, tested)
+    return Call(tested.score, {"x": x, "y": y}, slow.score, dtype=tested.config.dtype)
 
 
 # --- the optimiser -------------------------------------------------------------------------------
@@ -974,6 +981,18 @@ def _(rng):
     )
 
 
+@recipe("evaluation.evaluate_classifier")
+def _(rng):
+    tested, slow = model_twins(rng, nl.SequenceClassifier)
+    x, y = sequences(rng, tested)
+
+    def evaluated(model):
+        return lambda **given: numbers_of(nl.evaluate_classifier(model, **given))
+
+    return Call(evaluated(tested), {"x": x, "y": y, "batch_size": int(rng.integers(1, 4))},
+                evaluated(slow), dtype=tested.config.dtype)  # fmt: skip
+
+
 @recipe("evaluation.tutorial_protocol")
 def _(rng):
     tested, slow = model_twins(rng)
@@ -988,15 +1007,18 @@ def _(rng):
     )
 
 
-@recipe("evaluation.true_and_predicted")
-def _(rng):
-    tested, slow = model_twins(rng)
+for name in ("true_and_predicted", "surprise"):
 
-    def with_model(model):
-        return lambda **given: nl.true_and_predicted(model, **given)
+    @recipe(f"evaluation.{name}")
+    def _(rng, name=name):
+        tested, slow = model_twins(rng)
 
-    arguments = {"ids": text(rng, tested.vocab_size), "length": 5, "start": 7}
-    return Call(with_model(tested), arguments, with_model(slow), names=("x",))
+        def with_model(model):
+            return lambda **given: getattr(evaluation, name)(model, **given)
+
+        arguments = {"ids": text(rng, tested.vocab_size), "length": 5, "start": 7}
+        return Call(with_model(tested), arguments, with_model(slow), names=("x",),
+                    dtype=tested.config.dtype)  # fmt: skip
 
 
 def writing_recipe(name, write):

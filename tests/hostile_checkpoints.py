@@ -31,10 +31,11 @@ import numpy as np
 from broken_checkpoints import Parts, nested, npy, take_apart, zipped
 
 import numpylstm as nl
+from numpylstm.archive import checksum
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
-from numpylstm.training.checkpoint import checksum, save
+from numpylstm.training.checkpoint import save
 from numpylstm.training.corpora import load_corpus
 
 SECONDS = 300

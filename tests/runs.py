@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from numpylstm.training.run_folder import RECORDS
+
 BIN = Path(sys.executable).parent
 TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
         "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
@@ -62,8 +64,9 @@ def report(out):
 
 
 def files(path):
-    """Name and bytes of everything in a folder."""
-    return {entry.name: entry.read_bytes() for entry in path.iterdir()}
+    """Name and bytes of everything in a folder but the records of its making, with their times."""
+    entries = (entry for entry in path.iterdir() if entry.name not in RECORDS)
+    return {entry.name: entry.read_bytes() for entry in entries}
 
 
 def whole_run(folder, settings):

@@ -8,8 +8,10 @@ from statistics import median
 
 import numpy as np
 import pytest
+from test_report import story
 
 from numpylstm import explore, reference, tape, tasks
+from numpylstm.cli import page as report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -732,6 +734,22 @@ return values.map((value) => {
   return performance.now() - began;
 });
 """
+
+
+@pytest.mark.parametrize("size", SIZE)
+def test_the_report_of_a_run_fits(browser, tmp_path, size):
+    """Its curves are drawn for the width of the screen, and nothing lies beside it."""
+    (tmp_path / "report.html").write_text(report.page(story()), encoding="utf-8")
+    width, height = SIZE[size]
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    shape = browser.execute_script(
+        "const i = document.querySelector('img'); return [i.naturalWidth, i.naturalHeight]"
+    )
+    inches = report.NARROW if size == "narrow" else report.WIDE
+    assert shape[0] / shape[1] == pytest.approx(inches[0] / inches[1], rel=0.01)
 
 
 def test_how_soon_the_page_answers(opened):

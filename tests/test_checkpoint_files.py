@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpylstm as nl
+from numpylstm.archive import CheckpointError
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.models import parameter_shapes
-from numpylstm.training.checkpoint import CheckpointError, load, restore_model, restore_run, save
+from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
 V = 21
 

@@ -65,7 +65,10 @@ def folder(tmp_path_factory):
 
 def test_the_run_folder(folder):
     run = folder / "run"
-    names = {"config.json", "vocabulary.json", "metrics.csv", "curves.png", "best.npz", "last.npz"}
+    names = {
+        "config.json", "vocabulary.json", "metrics.csv", "curves.png", "best.npz", "last.npz",
+        "samples.json", "sample.txt", "result.json", "report.html", "log.txt",
+    }  # fmt: skip
     assert {path.name for path in run.iterdir()} == names
     config = json.loads((run / "config.json").read_text())
     assert (config["hidden_size"], config["train"]) == (12, str(folder / "text.txt"))

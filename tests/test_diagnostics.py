@@ -146,7 +146,7 @@ def test_a_stack_is_truncated_in_all_its_layers(rng, options, tau):
         start = net.forward(x[:first], y[:first], state, training=False)[1] if first else state
         weights = np.zeros((t - first + 1, B))
         weights[-1] = 1
-        for parameter in stack.parameters():
+        for parameter in stack.parameters().values():
             parameter.grad[...] = 0
         net.forward(x[first : t + 1], y[first : t + 1], start, weights=weights)
         net.backward()

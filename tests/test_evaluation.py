@@ -89,3 +89,14 @@ def test_true_and_predicted_words(model, ids):
     np.testing.assert_array_equal(predicted, logits[100:, 0].argmax(axis=-1))
     short, _ = nl.true_and_predicted(model, ids[:4])
     np.testing.assert_array_equal(short, ids[1:4])
+
+
+def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
+    targets, nll = nl.surprise(model, ids, length=20, start=100)
+    np.testing.assert_array_equal(targets, ids[101:121])
+    np.testing.assert_array_equal(
+        targets, nl.true_and_predicted(model, ids, length=20, start=100)[0]
+    )
+    whole = nl.surprise(model, ids, length=len(ids), start=0)[1]
+    assert nll == pytest.approx(whole[100:120], rel=1e-12)
+    assert whole.mean() == pytest.approx(nl.evaluate(model, ids).loss, rel=1e-12)

@@ -17,8 +17,8 @@ from numpylstm import diagnostics
 from numpylstm.cli import report
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus
-from numpylstm.training import gradient_log, session
 from numpylstm.training.checkpoint import ADDED_SETTINGS, load, restore_model
+from numpylstm.training.loop import gradient_log, session
 from numpylstm.training.run_folder import RunFolderError
 
 VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
@@ -184,7 +184,7 @@ def test_an_older_checkpoint_has_no_log(tmp_path):
         del meta["config"][name]
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     del arrays["checksum"]
-    arrays["checksum"] = np.frombuffer(nl.training.checkpoint.checksum(arrays), np.uint8)
+    arrays["checksum"] = np.frombuffer(nl.archive.checksum(arrays), np.uint8)
     np.savez(folder / "older.npz", **arrays)
     assert load(folder / "older.npz").config == load(folder / "last.npz").config
 

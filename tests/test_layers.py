@@ -47,7 +47,7 @@ def random_state(rng, layer, batch_size):
 def test_stack_gradients(rng, impl, Layer, options):
     """Input, weights of every layer, biases and initial state, with carried gradients."""
     layer = Layer(D, H, L, init_scale=1.0, dtype="float64", impl=impl, rng=rng, **options)
-    parameters = {p.name: p for p in layer.parameters()}
+    parameters = layer.parameters()
     state = random_state(rng, layer, B)
     fields = state._fields
     x, u = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
@@ -72,7 +72,7 @@ def test_stack_gradients(rng, impl, Layer, options):
 def test_embedding_and_linear_gradients(rng, impl):
     embedding = Embedding(V, D, init_scale=1.0, dtype="float64", impl=impl, rng=rng)
     linear = Linear(D, H, init_scale=1.0, dtype="float64", impl=impl, rng=rng)
-    parameters = {p.name: p for p in [*embedding.parameters(), *linear.parameters()]}
+    parameters = embedding.parameters() | linear.parameters()
     ids, u = rng.integers(0, 4, (T, B)), rng.standard_normal((T, B, H))
 
     def loss(a):
@@ -168,11 +168,11 @@ def test_state_is_carried_by_the_caller(rng, impl):
 
 def test_every_layer_has_its_own_weights():
     lstm = LSTM(D, H, 3, rng=0)
-    assert [p.name for p in lstm.parameters()] == [
+    assert list(lstm.parameters()) == [
         f"lstm.{layer}.{name}" for layer in range(3) for name in ("Wx", "Wh", "b")
     ]
-    assert lstm.parameters()[0].data.shape == (D, 4 * H)
-    assert lstm.parameters()[3].data.shape == (H, 4 * H)
+    assert lstm.parameters()["lstm.0.Wx"].data.shape == (D, 4 * H)
+    assert lstm.parameters()["lstm.1.Wx"].data.shape == (H, 4 * H)
     second, third = (lstm.layers[k][1].data for k in (1, 2))
     assert not np.shares_memory(second, third)
     assert not np.array_equal(second, third)

@@ -230,6 +230,112 @@ def test_classifier_learns_what_only_the_first_step_says(rng):
     assert (model.predict(x) == y).mean() > 0.98
 
 
+SMALL_TASKS = {
+    "copy": nl.tasks.DelayedCopy(6, noise=0.0),
+    "adding": nl.tasks.Adding(8, num_digits=3, noise=0.0),
+    "order": nl.tasks.TemporalOrder(10, noise=0.0),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_TASKS)
+def test_a_classifier_learns_at_its_defaults(name):
+    """The answers of these tasks are at their last step, and are certain."""
+    task, rng = SMALL_TASKS[name], np.random.default_rng(0)
+    model = nl.SequenceClassifier(task.vocab_size, task.vocab_size, 16, rng=0)
+    optimizer = nl.SGD(model.parameters(), lr=1.0)
+    for _ in range(600):
+        x, y, *_ = task.batch(32, rng)
+        optimizer.zero_grad()
+        model.forward(x, y[-1])
+        model.backward()
+        nl.clip_by_global_norm(model.parameters(), 1.0)
+        optimizer.step()
+    x, y, *_ = task.batch(1000, rng)
+    assert (model.predict(x) == y[-1]).mean() > 0.98
+
+
+def test_only_a_classifier_starts_from_its_size():
+    """Its parameters fill U(-1/sqrt(H), 1/sqrt(H)); those of a language model U(-0.05, 0.05)."""
+    classifier = nl.SequenceClassifier(V, 3, 64, forget_bias=0.0, rng=0)
+    assert classifier.config.init_scale == 1 / 8
+    largest = max(np.abs(array).max() for array in classifier.state_dict().values())
+    assert 0.124 < largest < 0.125
+    assert nl.SequenceClassifier(V, 3, 64, init_scale=0.3).config.init_scale == 0.3
+    assert nl.LanguageModel(V, 64).config.init_scale == 0.05
+
+
+def test_probabilities_and_evaluation_of_a_classifier(rng):
+    """Against the scores of the textbook, one sequence after the other."""
+    model = nl.SequenceClassifier(V, 3, H, L, dropout=0.4, dtype="float64", init_scale=0.8, rng=0)
+    twin = nl.SequenceClassifier(V, 3, H, L, dtype="float64", impl="reference")
+    twin.load_state_dict(model.state_dict())
+    x, y = rng.integers(0, V, (T, 7)), rng.integers(0, 3, 7)
+    p = model.probabilities(x)
+    np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=1e-14)
+    np.testing.assert_array_equal(p.argmax(axis=-1), model.predict(x))
+    one_by_one = [twin.forward(x[:, [n]], y[[n]], training=False) for n in range(7)]
+    np.testing.assert_allclose(-np.log(p[np.arange(7), y]), one_by_one, rtol=1e-12)
+    confusion = np.zeros((3, 3), int)
+    for right, answer in zip(y, twin.predict(x), strict=True):
+        confusion[right, answer] += 1
+    for batch_size in (1, 3, 100):
+        result = nl.evaluate_classifier(model, x, y, batch_size)
+        assert result.loss == pytest.approx(np.mean(one_by_one), rel=1e-12)
+        assert result.accuracy == (twin.predict(x) == y).mean()
+        assert result.sequences == 7
+        np.testing.assert_array_equal(result.confusion, confusion)
+
+
+# --- what all of them are ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+def test_without_a_state_everything_starts_from_zeros(rng, impl):
+    model = language_model(impl=impl)
+    x, y = window(rng)
+    zero = model.zero_state(B)
+    assert model.forward(x, y, training=False)[0] == model.forward(x, y, zero, training=False)[0]
+    np.testing.assert_array_equal(model.logits(x)[0], model.logits(x, zero)[0])
+    np.testing.assert_array_equal(model.score(x, y)[0], model.score(x, y, zero)[0])
+    for Layer in (nl.LSTM, nl.RNN):
+        layer, values = Layer(D, H, L, impl=impl, dtype="float64", rng=0), rng.random((T, B, D))
+        np.testing.assert_array_equal(
+            layer.forward(values)[0], layer.forward(values, layer.zero_state(B))[0]
+        )
+
+
+def test_parameters_are_a_dict_by_path_of_whatever_has_some(rng):
+    model = language_model()
+    parts = [model.embedding, model.encoder.recurrent, model.decoder]
+    together = {path: p for part in parts for path, p in part.parameters().items()}
+    assert together == model.parameters()
+    assert [p.name for p in together.values()] == list(together)
+    assert nl.Dropout(0.5).parameters() == nl.SequenceCrossEntropy().parameters() == {}
+    model.embedding.load(rng.random((V, D)), trainable=False)
+    assert model.embedding.parameters() == {}
+    assert model.all_parameters().keys() == together.keys()
+    assert model.num_parameters == sum(array.size for array in model.state_dict().values())
+
+
+def test_what_they_are_called():
+    assert repr(nl.LSTM(D, H, L)) == (
+        "LSTM(input_size=4, hidden_size=6, num_layers=2, forget_bias=1.0): 576 parameters"
+    )
+    assert repr(nl.RNN(D, H)).startswith("RNN(input_size=4, hidden_size=6, num_layers=1, activ")
+    assert repr(nl.Embedding(V, D)) == "Embedding(vocab_size=11, embedding_size=4): 44 parameters"
+    assert repr(nl.Linear(D, H)).endswith("): 30 parameters")
+    assert repr(nl.Dropout(0.5)) == "Dropout(p=0.5)"
+    model = nl.SequenceClassifier(V, 3, H, cell="rnn", rng=0)
+    first, *rows = repr(model).splitlines()
+    assert first == (
+        "SequenceClassifier(vocab_size=11, num_classes=3, cell='rnn', hidden_size=6, "
+        "activation='tanh'): 165 parameters"
+    )
+    assert [row.split()[0] for row in rows] == list(model.parameters())
+    assert rows[0].split() == ["embedding.W", "(11,", "6)", "66"]
+    assert eval(f"nl.{first.split(':')[0]}", {"nl": nl}).num_parameters == 165
+
+
 # --- bad arguments -----------------------------------------------------------------------------
 
 

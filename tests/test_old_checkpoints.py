@@ -40,3 +40,11 @@ def test_the_options_of_other_cells_are_left_behind():
     assert (lstm.cell, lstm.options) == ("lstm", {"forget_bias": 1.0})
     rnn = nl.load(FOLDER / "v0.1-rnn-momentum.npz").config
     assert (rnn.cell, rnn.options, rnn.momentum) == ("rnn", {"activation": "relu"}, 0.5)
+
+
+def test_rows_and_sums_of_before_the_clip_was_counted():
+    saved = nl.load(FOLDER / "v0.1-lstm.npz")
+    run = nl.restore_run(saved)
+    assert run.rows
+    assert all(row.clipped is None for row in run.rows)
+    assert run.tally.clipped == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from runs import BIN, TINY, files, run, start, whole_run, write_words
 
-from numpylstm.cli.streams import Unfailing
+from numpylstm.cli.streams import Log, Unfailing
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
@@ -100,6 +100,54 @@ def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
         )  # fmt: skip
         assert done.returncode == 1
         assert done.stderr == f"numpylstm-{name}: error: standard output: Bad file descriptor\n"
+
+
+# --- the log -----------------------------------------------------------------------------------
+
+
+class Remembered:
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+        return len(text)
+
+    def flush(self):
+        pass
+
+
+def test_the_log_is_what_a_terminal_ends_up_with(tmp_path):
+    """Bars that are drawn again and again, colours, and lines in pieces."""
+    stream, path = Remembered(), tmp_path / "log.txt"
+    path.write_text("before\n")
+    log = Log(stream, path, "head")
+    pieces = ["one", "\n", "\r 10 %", "\r 20 %", "\r      \r", "a line\n", "\r 30 %",
+              "\x1b[1mtwo\n", "\n", "\x1b[2K\rthree  \nfour\nleft over"]  # fmt: skip
+    for piece in pieces:
+        assert log.write(piece) == len(piece)
+    log.close()
+    assert stream.text == "".join(pieces)
+    assert path.read_text().splitlines() == [
+        "before", "head", "one", "a line", " 30 %two", "", "three", "four",
+    ]  # fmt: skip
+
+
+def test_there_is_no_log_before_there_is_a_line(tmp_path):
+    log = Log(Remembered(), tmp_path / "log.txt", "head")
+    log.write("half a line")
+    log.close()
+    assert not (tmp_path / "log.txt").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_that_nobody_can_take_is_dropped():
+    for path in ("/dev/full", "/absent/log.txt"):
+        stream = Remembered()
+        log = Log(stream, Path(path), "head")
+        log.write("one\ntwo\n")
+        log.close()
+        assert stream.text == "one\ntwo\n"
 
 
 # --- terminals ---------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """Pictures: labelled axes, all the data, and nothing left open."""
 
+import base64
 import io
+import xml.etree.ElementTree as ET
 
 import pytest
 
-from numpylstm.plots import epoch_positions, training_curves
+from numpylstm.plots import comparison_curves, epoch_positions, inline_svg, training_curves
 from numpylstm.training.loop import Row
 
 ROWS = [
@@ -40,3 +42,46 @@ def test_training_curves():
 
 def test_one_row_is_enough():
     training_curves(ROWS[:1], clip=5.0)
+
+
+def test_a_narrow_picture_has_all_of_a_wide_one():
+    for size in ((9.0, 5.6), (4.2, 5.6)):
+        figure = training_curves(ROWS, clip=5.0, references=[("unigram", 250.0)], size=size)
+        assert tuple(figure.get_size_inches()) == size
+        _, bottom, _ = figure.axes
+        assert len(bottom.get_legend().get_texts()) == 3
+
+
+def test_perplexities_that_lie_close_together_have_ticks():
+    """As those of characters do."""
+    rows = [row._replace(perplexity=3.0, valid_perplexity=3.1) for row in ROWS]
+    top = training_curves(rows, clip=5.0).axes[0]
+    low, high = top.get_ylim()
+    assert sum(low < tick < high for tick in top.get_yticks()) >= 3
+
+
+def test_comparison_curves():
+    """Validation and training of each run; runs of one group have one colour and one label."""
+    other = [row._replace(perplexity=30.0) for row in ROWS]
+    runs = [("seed 0", ROWS), ("seed 1", other), ("_$wide", ROWS)]
+    axes = comparison_curves(runs, groups=[0, 0, 1]).axes[0]
+    thin, validation = axes.get_lines()[::2], axes.get_lines()[1::2]
+    assert thin[1].get_ydata() == pytest.approx([30.0] * 4)
+    assert [list(line.get_ydata()) for line in validation] == [[140, 90]] * 3
+    colours = [line.get_color() for line in validation]
+    assert colours[0] == colours[1] != colours[2]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["seed 0 and 1 more", r"./_\$wide"]
+    assert axes.get_ylim()[0] < 30
+    assert len(comparison_curves(runs).axes[0].get_legend().get_texts()) == 3
+    many = comparison_curves([(f"run {k}", ROWS) for k in range(13)]).axes[0].get_lines()[1::2]
+    assert len({(line.get_color(), line.get_linestyle()) for line in many}) == 13
+
+
+def test_an_inline_picture_is_one_and_always_the_same():
+    one, other = (inline_svg(training_curves(ROWS, clip=5.0)) for _ in range(2))
+    assert one == other
+    head, content = one.split(",")
+    assert head == "data:image/svg+xml;base64"
+    root = ET.fromstring(base64.b64decode(content))
+    assert root.tag.endswith("svg")

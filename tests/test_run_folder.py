@@ -6,12 +6,14 @@ import os
 import stat
 import subprocess
 
+import numpy as np
 import pytest
 from runs import BIN, TINY, files, start, write_words
 
+from numpylstm.archive import SaveError, write_atomically
 from numpylstm.cli import train as train_command
 from numpylstm.training import checkpoint, run_folder
-from numpylstm.training.checkpoint import SaveError, load, write_atomically
+from numpylstm.training.checkpoint import load
 from numpylstm.training.run_folder import RunFolderError
 
 SHORT = (*TINY, "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
@@ -191,14 +193,14 @@ def test_a_disk_without_hard_links_has_no_previous_checkpoint(folder, train, who
 
 def test_the_previous_checkpoint_takes_no_room_beyond_that_of_a_save(folder, train, monkeypatch):
     """While the new one is written, the one before is the last one under a second name."""
-    savez, most = checkpoint.np.savez, []
+    savez, most = np.savez, []
 
     def measured(file, **arrays):
         savez(file, **arrays)
         inodes = {path.stat().st_ino for path in (folder / "room").glob("*.npz")}
         most.append(len(inodes) + 1)
 
-    monkeypatch.setattr(checkpoint.np, "savez", measured)
+    monkeypatch.setattr(np, "savez", measured)
     assert train(*SHORT, "--out", "room") == 0
     assert max(most) == 3  # last.npz, best.npz and the file that is being written
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
+from numpylstm.archive import CheckpointError
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.training import loop
-from numpylstm.training.checkpoint import CheckpointError, load, restore_run, save
+from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Row, Step, TrainingFailed, check_corpus, rate
 
 SETTINGS = {
@@ -90,6 +91,17 @@ def test_what_is_reported(corpus):
     # cost is the sum over 5 steps of the mean over the batch
     assert first[0].cost == pytest.approx(5 * math.log(first[0].perplexity), rel=1e-12)
     assert [r.lr for r in rows] == pytest.approx([0.7, 0.7, 0.35, 0.35, 0.175, 0.175])
+
+
+def test_how_many_updates_were_clipped_is_counted(corpus):
+    norms = [item.gradient_norm for item in nl.train(new_run(corpus), corpus)
+             if isinstance(item, Step)]  # fmt: skip
+    run = new_run(corpus, clip=float(np.median(norms[:7])))
+    items = list(nl.train(run, corpus))
+    for row in (item for item in items if isinstance(item, Row)):
+        here = [s for s in items if isinstance(s, Step) and row.step - 7 < s.step <= row.step]
+        assert row.clipped == np.mean([s.gradient_norm > run.config.clip for s in here])
+    assert 0 < run.rows[0].clipped < 1
 
 
 def test_rates_follow_the_schedule(corpus):

@@ -1,7 +1,6 @@
 """What this machine can do, what it is, and whether others are using it."""
 
 import os
-import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,13 +10,6 @@ import numpy as np
 
 COPIED = 256 * 2**20  # bytes: more than any cache holds
 SETTLE = 0.25  # seconds: the threads of a BLAS and of OpenMP spin so long after their work
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def product_speeds(size: int, seconds: float) -> dict[str, float]:
@@ -61,32 +53,6 @@ def shortest(call: Any, seconds: float) -> float:
         call()
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def facts() -> dict[str, str]:
-    """The processor, the system, and the versions that matter here."""
-    import numba
-
-    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
-    return {
-        "processor": processor(),
-        "processors": str(cores()),
-        "system": platform.platform(),
-        "Python": platform.python_version(),
-        "NumPy": f"{np.__version__} with {blas.get('name', 'a BLAS')} {blas.get('version', '')}",
-        "Numba": numba.__version__,
-    }
-
-
-def processor() -> str:
-    """The name of the processor."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def pause() -> float | None:

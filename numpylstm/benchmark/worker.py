@@ -172,7 +172,7 @@ def answers(library: str, threads: int, lines: Iterator[str]) -> Iterator[dict[s
 
                 yield {"bandwidth": bandwidth(threads, **request)}
             case "facts":
-                from numpylstm.benchmark.machine import facts
+                from numpylstm.training.provenance import facts
 
                 yield facts()
             case unknown:

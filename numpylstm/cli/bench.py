@@ -83,9 +83,9 @@ def command(
 ) -> None:
     """Measure, print, save."""
     from numpylstm.benchmark import report, runs
-    from numpylstm.benchmark.machine import cores
     from numpylstm.benchmark.measure import Settings
     from numpylstm.benchmark.process import OURS
+    from numpylstm.training.provenance import cores
 
     check_names(names, runs.ALL, alone=all or scaling or profile is not None)
     if profile is not None and plot is not None:

@@ -120,6 +120,18 @@ def set_threads(threads: int | None) -> None:
     set_num_threads(threads)
 
 
+def check_plots() -> None:
+    """Load what draws, before hours of training: its Matplotlib may be set up wrongly."""
+    try:
+        importlib.import_module("numpylstm.plots")
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("MPLBACKEND")
+        raise CommandError(
+            f"Matplotlib cannot be loaded: {error}"
+            + (f"; MPLBACKEND is {backend!r}" if backend else "")
+        ) from error
+
+
 def as_text(error: BaseException) -> str:
     """An error as one sentence."""
     text = str(error)
@@ -170,9 +182,9 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         check_environment()
         with waiting("loading", stream=sys.stderr):  # a second or two
             importlib.import_module("numpylstm.training.loop")
+        from numpylstm.archive import CheckpointError, SaveError
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
-        from numpylstm.training.checkpoint import CheckpointError, SaveError
         from numpylstm.training.loop import TrainingFailed
         from numpylstm.training.run_folder import RunFolderError
         from numpylstm.training.stopping import Stopped

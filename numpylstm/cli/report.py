@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from numpylstm.archive import write_atomically
+from numpylstm.cli.results import Outcome
 from numpylstm.config import TrainConfig
-from numpylstm.data import UNK, Corpus, batches, detokenize
+from numpylstm.data import Corpus, batches
 from numpylstm.evaluation import (
     Evaluation,
     Watch,
@@ -19,12 +21,12 @@ from numpylstm.evaluation import (
 from numpylstm.laboratory.model_check import check_model, check_precision
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_curves, training_lag_heatmap
-from numpylstm.sampling import generate
 from numpylstm.training import run_folder
-from numpylstm.training.checkpoint import load, restore_model, write_atomically
+from numpylstm.training.checkpoint import load, restore_model
 from numpylstm.training.corpora import why_unknown
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, TrainingFailed
+from numpylstm.training.sample_log import TEMPERATURE, written
 from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
@@ -126,7 +128,7 @@ def report(
     test: Evaluation,
     *,
     seed: int,
-) -> None:
+) -> Outcome:
     """Say how good the best checkpoint is, show words and a sample, say where all is."""
     vocabulary, level = corpus.vocabulary, corpus.level
     print(
@@ -136,20 +138,18 @@ def report(
     for name, perplexity in references:
         print(f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}")
 
-    targets, predicted = true_and_predicted(model, corpus.test)
+    true, predicted = map(vocabulary.decode, true_and_predicted(model, corpus.test))
     print("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
-    for ids in (targets, predicted):
-        print(printable(separator.join(vocabulary.decode(ids))))
+    for tokens in (true, predicted):
+        print(printable(separator.join(tokens)))
 
-    prompt = corpus.test[:1]
-    ids = generate(
-        model, prompt, SAMPLE_LENGTH[level], temperature=0.8, banned=[vocabulary[UNK]], rng=seed
-    )
-    print("\nA sample (temperature 0.8):")
-    print(printable(detokenize(vocabulary.decode(ids), level), lines=True))
+    sample = written(model, corpus, SAMPLE_LENGTH[level], seed)
+    print(f"\nA sample (temperature {TEMPERATURE:g}):")
+    print(printable(sample, lines=True))
     names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
-    print(f"\nSaved in {printable(str(folder))}: {names}")
+    print(f"\nSaved in {printable(str(folder))}: {names}, {run_folder.REPORT}")
+    return Outcome(model, test, true, predicted, sample)
 
 
 def ledger(corpus: Corpus, test: Evaluation) -> str:

@@ -2,8 +2,12 @@
 
 import contextlib
 import os
+import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -60,6 +64,71 @@ def unfailing_output(prog: str) -> Iterator[None]:
             yield
         finally:
             stream.flush()
+
+
+MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What a terminal obeys."""
+
+
+class Log:
+    """A stream that is written into a file too, as a terminal ends up with it.
+
+    Of a line that was written again and again, the file has the last state. It is made when the
+    first line is whole; what it cannot take is dropped.
+
+    Parameters
+    ----------
+    stream : text stream
+    path : Path
+        What is in the file stays.
+    head : str
+        The first line.
+    """
+
+    def __init__(self, stream: Any, path: Path, head: str) -> None:
+        self.stream, self.path, self.head = stream, path, head
+        self.file: Any = None
+        self.line = ""
+
+    def write(self, text: str) -> int:
+        """Write to the stream; to the file, the lines that are whole."""
+        written = self.stream.write(text)
+        *whole, self.line = (self.line + text).split("\n")
+        for line in whole:
+            self._keep(MOVES.sub("", line).rpartition("\r")[2].rstrip())
+        self.line = self.line[max(self.line.rfind("\r"), 0) :]
+        return written
+
+    def _keep(self, line: str) -> None:
+        if self.file is None:
+            try:
+                self.file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+            except OSError:
+                self.file = open(os.devnull, "w")  # noqa: SIM115 - closed below
+            self.file = Unfailing(self.file)
+            self._keep(self.head)
+        self.file.write(line + "\n")
+        self.file.flush()  # it is there to be read if the process is killed
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.file is not None:
+            with contextlib.suppress(OSError):
+                self.file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
+    """Append what is printed to a file, under the time and the command; never fails."""
+    log = Log(sys.stdout, path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}")
+    try:
+        with contextlib.redirect_stdout(log):
+            yield
+    finally:
+        log.close()
 
 
 def open_missing_streams() -> None:

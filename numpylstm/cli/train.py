@@ -7,7 +7,6 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import (
@@ -16,6 +15,7 @@ from numpylstm.cli.common import (
     add_quiet,
     add_settings,
     add_threads,
+    check_plots,
     flag,
     run,
     set_threads,
@@ -130,15 +130,17 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
+    words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
 
     def train() -> None:
         with unfailing_output(parser.prog):
-            command(**arguments)
+            command(words, **arguments)
 
     return run(train, parser.prog)
 
 
 def command(
+    words: list[str],
     *,
     preset: str | None,
     out: Path | None,
@@ -151,14 +153,16 @@ def command(
     threads: int | None,
     **changes: Any,
 ) -> None:
-    """Start a run, or go on with one."""
+    """Start a run, or go on with one; `words` are those of the command."""
     started = time.monotonic()
+    from numpylstm.cli.streams import logged
     from numpylstm.training import run_folder, session
     from numpylstm.training.corpora import load_corpus
     from numpylstm.training.loop import check_corpus, new_run
 
     with waiting("loading", then="nothing was begun", quiet=quiet):  # its first time takes longer
-        report = load_report()
+        check_plots()
+        from numpylstm.cli import report, results
     set_threads(threads)
     again, deadline = [], None
     if save_every is not None:
@@ -173,7 +177,7 @@ def command(
         then = f"go on with {printable(shlex.join(go_on))}"
         with waiting("counting for the baselines", then=then, quiet=quiet):
             references = report.baselines(corpus)
-        session.run_to_end(
+        timing = session.run_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
             resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),
@@ -181,7 +185,13 @@ def command(
         model = report.best_model(folder)
         with waiting("scoring the test text", then=then, quiet=quiet) as shown:
             test = report.measure_test(model, training_run.config, corpus, shown.share)
-        report.report(model, corpus, folder, references, test, seed=training_run.config.seed)
+        outcome = report.report(
+            model, corpus, folder, references, test, seed=training_run.config.seed
+        )
+        results.keep(
+            folder, training_run, corpus, outcome,
+            references=references, timing=timing, command=words,
+        )  # fmt: skip
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")
@@ -200,7 +210,8 @@ def command(
         with run_folder.held(resume):
             with reading as shown:
                 training_run, corpus = session.resume(resume, changes, shown.share)
-            train_in(resume, training_run, corpus)
+            with logged(resume / run_folder.LOG, words):
+                train_in(resume, training_run, corpus)
         return
     if init_from is not None and preset is not None:
         raise CommandError("--preset cannot go with --init-from, whose settings are kept")
@@ -215,7 +226,8 @@ def command(
             training_run = new_run(config, corpus)
     if check_gradients:
         report.check_gradients(training_run, corpus)
-    with run_folder.new(out, "tuned" if init_from is not None else preset) as folder:
+    name = "tuned" if init_from is not None else preset
+    with run_folder.new(out, name) as folder, logged(folder / run_folder.LOG, words):
         train_in(folder, training_run, corpus)
 
 
@@ -226,19 +238,6 @@ def whole_path(path: str | list[str]) -> str | list[str]:
     if isinstance(path, list):
         return [str(whole_path(one)) for one in path]
     return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
-
-
-def load_report() -> ModuleType:
-    """The module that draws, before hours of training: its Matplotlib may be set up wrongly."""
-    try:
-        from numpylstm.cli import report
-    except (ImportError, ValueError) as error:
-        backend = os.environ.get("MPLBACKEND")
-        raise CommandError(
-            f"Matplotlib cannot be loaded: {error}"
-            + (f"; MPLBACKEND is {backend!r}" if backend else "")
-        ) from error
-    return report
 
 
 def begin(folder: Path, training_run: "Run", corpus: "Corpus", *, quiet: bool) -> None:

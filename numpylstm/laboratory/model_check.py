@@ -47,7 +47,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     twin = copy.deepcopy(model, {id(functions): functions})
     encoder, recurrent = twin.encoder, twin.encoder.recurrent
     recurrent.dtype = np.dtype(dtype)
-    for parameter in [*encoder.parameters(), *twin.decoder.parameters()]:
+    for parameter in twin.all_parameters().values():
         parameter.data = parameter.data.astype(dtype)
         parameter.zero_grad()
     state = type(state)(*(part.astype(dtype) for part in state))

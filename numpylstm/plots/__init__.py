@@ -21,11 +21,15 @@ from numpylstm.plots.gradients import (
     singular_value_spread,
     training_lag_heatmap,
 )
+from numpylstm.plots.inline import (
+    inline_svg,
+)
 from numpylstm.plots.memory import (
     horizon_curve,
     probe_curves,
 )
 from numpylstm.plots.training import (
+    comparison_curves,
     epoch_positions,
     training_curves,
 )
@@ -33,10 +37,12 @@ from numpylstm.plots.training import (
 __all__ = [
     "carousel_lines",
     "coloured_text",
+    "comparison_curves",
     "epoch_positions",
     "gate_saturation",
     "gradient_by_lag",
     "horizon_curve",
+    "inline_svg",
     "lag_heatmap",
     "probe_curves",
     "ratio_bars",

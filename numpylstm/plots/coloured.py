@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike
 from numpylstm.plots.style import SKY, YELLOW
 
 
-def coloured_text(tokens: Sequence[str], values: ArrayLike, *, limit: float | None = None) -> str:
+def coloured_text(
+    tokens: Sequence[str],
+    values: ArrayLike,
+    *,
+    limit: float | None = None,
+    notes: Sequence[str] | None = None,
+) -> str:
     """Tokens on a background from blue (negative) through white (zero) to orange (positive).
 
     The colours are light enough for black letters and differ for every common kind of colour
@@ -23,6 +29,8 @@ def coloured_text(tokens: Sequence[str], values: ArrayLike, *, limit: float | No
     limit : float, optional
         The size that has the full colour; larger ones are cut to it. By default the largest size
         in `values`.
+    notes : sequence of str, optional
+        What is shown at each token when the pointer rests there.
 
     Returns
     -------
@@ -32,7 +40,8 @@ def coloured_text(tokens: Sequence[str], values: ArrayLike, *, limit: float | No
     Raises
     ------
     ValueError
-        If there is not one finite value for each token, or the limit is not positive.
+        If there is not one finite value, and one note, for each token, or the limit is not
+        positive.
 
     Examples
     --------
@@ -52,9 +61,15 @@ def coloured_text(tokens: Sequence[str], values: ArrayLike, *, limit: float | No
         limit = float(np.abs(numbers).max(initial=0.0)) or 1.0
     if not limit > 0:
         raise ValueError(f"coloured_text: limit must be positive, got {limit}")
+    if notes is not None and len(notes) != len(tokens):
+        raise ValueError(
+            f"coloured_text: notes must hold {len(tokens)} texts, got {len(notes)}; each token "
+            "needs one"
+        )
+    titles = [""] * len(tokens) if notes is None else [f' title="{html.escape(n)}"' for n in notes]
     spans = [
-        f'<span style="background:{_background(share)}">{html.escape(token)}</span>'
-        for token, share in zip(tokens, np.clip(numbers / limit, -1, 1), strict=True)
+        f'<span style="background:{_background(share)}"{title}>{html.escape(token)}</span>'
+        for token, share, title in zip(tokens, np.clip(numbers / limit, -1, 1), titles, strict=True)
     ]
     return (
         '<pre style="background:#fff;color:#000;line-height:1.6;padding:0.5em;'

@@ -3,17 +3,26 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE
+from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES
 from numpylstm.training.loop import Row
 
 DRAWN = 1e-100, 1e100
 """Lowest and highest number that is drawn; near the ends of the floats, matplotlib overflows."""
 
+STYLES = ("-", "--", ":", "-.")
+"""Once the colours are used up."""
+
 
 def training_curves(
-    rows: Sequence[Row], *, clip: float, references: Sequence[tuple[str, float]] = ()
+    rows: Sequence[Row],
+    *,
+    clip: float,
+    references: Sequence[tuple[str, float]] = (),
+    size: tuple[float, float] = (8, 6),
 ) -> Figure:
     """Perplexity over the epochs, and below it what drives it: gradient norm and learning rate.
 
@@ -25,12 +34,14 @@ def training_curves(
         The largest global norm, drawn as a line.
     references : sequence of (name, perplexity)
         Levels to compare with, such as a unigram model's.
+    size : (width, height)
+        In inches.
 
     Returns
     -------
     Figure
     """
-    figure = Figure(figsize=(8, 6), layout="constrained", dpi=120)
+    figure = Figure(figsize=size, layout="constrained", dpi=120)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     epochs = epoch_positions(rows)
     validated = [k for k, row in enumerate(rows) if row.valid_perplexity is not None]
@@ -46,37 +57,96 @@ def training_curves(
     )  # fmt: skip
     for name, level in references:
         top.axhline(level, color=GREY, lw=1, ls="--")
+        digits = 0 if level >= 20 else 2
         top.annotate(
-            f"{name} {level:.0f}", (1, level), xycoords=("axes fraction", "data"),
+            f"{name} {level:.{digits}f}", (1, level), xycoords=("axes fraction", "data"),
             xytext=(-4, 3), textcoords="offset points", ha="right", color=GREY,
         )  # fmt: skip
-    top.set_yscale("log")
-    top.set_ylabel("perplexity (log scale)")
-    ticks = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]
-    top.set_yticks(ticks, [f"{tick}" for tick in ticks], minor=False)
-    top.set_yticks([], minor=True)
-    levels = [*training, *validation, *(level for _, level in references)]
-    top.set_ylim(min(levels) / 1.2, max(levels) * 1.2)
+    perplexity_axis(top, [*training, *validation, *(level for _, level in references)])
     top.legend(frameon=False)
-    top.grid(alpha=0.3)
 
     bottom.plot(epochs, norms, color=GREEN, lw=1.2, label="gradient norm before clipping")
     if clip < 3 * max(norms):
         bottom.axhline(clip, color=GREY, lw=1, ls="--", label=f"clip at {clip:g}")
     bottom.set_ylabel("gradient norm")
     bottom.set_xlabel("epoch")
-    bottom.set_ylim(0, 1.5 * max(norms))  # room for the legend
+    columns = 3 if size[0] > 6 else 1
+    room = 1.5 if columns > 1 else 2.2  # for the legend
+    bottom.set_ylim(0, room * max(norms))
     rates = bottom.twinx()
     rates.step(epochs, lr, color=ORANGE, lw=1.2, where="post", ls=":",
                label="learning rate")  # fmt: skip
     rates.set_ylabel("learning rate")
-    rates.set_ylim(0, 1.5 * max(lr))
+    rates.set_ylim(0, room * max(lr))
     lines = [*bottom.get_lines(), *rates.get_lines()]
     bottom.legend(
-        lines, [str(line.get_label()) for line in lines], frameon=False, loc="upper center", ncols=3
-    )
+        lines, [str(line.get_label()) for line in lines],
+        frameon=False, loc="upper center", ncols=columns,
+    )  # fmt: skip
     bottom.grid(alpha=0.3)
     return figure
+
+
+def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
+    """A logarithmic axis of perplexities, just high enough for these."""
+    low, high = min(levels) / 1.2, max(levels) * 1.2
+    ticks = [digit * 10**power for power in range(5) for digit in (1, 2, 5)]
+    if high < 4 * low:  # the perplexities of characters lie close together
+        ticks = list(MaxNLocator(6).tick_values(low, high))
+    axes.set_yscale("log")
+    axes.set_ylabel("perplexity (log scale)")
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(low, high)
+    axes.grid(alpha=0.3)
+
+
+def comparison_curves(
+    runs: Sequence[tuple[str, Sequence[Row]]], *, groups: Sequence[int] | None = None
+) -> Figure:
+    """Perplexity over the epochs of several runs: of validation and, thin, of training.
+
+    Parameters
+    ----------
+    runs : sequence of (name, rows)
+        The rows of metrics of each run.
+    groups : sequence of int, optional
+        A number for each run. Runs of one number have one colour and are named once, such as those
+        that differ in nothing but their seed.
+
+    Returns
+    -------
+    Figure
+    """
+    groups = list(range(len(runs)) if groups is None else groups)
+    figure = Figure(figsize=(8, 5), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    levels: list[float] = []
+    named: set[int] = set()
+    for (name, rows), group in zip(runs, groups, strict=True):
+        colour, style = SERIES[group % len(SERIES)], STYLES[group // len(SERIES) % len(STYLES)]
+        epochs = epoch_positions(rows)
+        validated = [k for k, row in enumerate(rows) if row.valid_perplexity is not None]
+        training = np.clip([row.perplexity for row in rows], *DRAWN)
+        validation = np.clip([rows[k].valid_perplexity for k in validated], *DRAWN)
+        axes.plot(epochs, training, color=colour, lw=0.7, ls=style, alpha=0.5)
+        axes.plot(
+            [epochs[k] for k in validated], validation, color=colour, marker="o", lw=1.5, ls=style,
+            label=None if group in named else as_label(name, groups.count(group) - 1),
+        )  # fmt: skip
+        named.add(group)
+        levels += [*training, *validation]
+    perplexity_axis(axes, levels)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, title="validation (thin: training)")
+    return figure
+
+
+def as_label(name: str, more: int) -> str:
+    """A name as matplotlib shows it: dollars are no formula, and no name is left out."""
+    shown = ("./" if name.startswith("_") else "") + name.replace("$", r"\$")
+    return f"{shown} and {more} more" if more else shown
 
 
 def epoch_positions(rows: Sequence[Row]) -> list[float]:

@@ -11,39 +11,36 @@ it in any program:
 ``checksum``            the 32 bytes of `checksum` over all other members
 ======================  ==============================================================
 
-A file is written beside its destination, flushed to the disk and then renamed over it, so that at
-every moment the old one or the new one is there, whole.
+It is written and read by `numpylstm.archive`.
 """
 
-import contextlib
-import errno
-import hashlib
-import json
 import math
-import os
-import re
-import secrets
-import struct
 import sys
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.archive import (
+    CheckpointError,
+    check_format,
+    check_members_of,
+    fitting_together,
+    read_arrays,
+    within,
+    write_arrays,
+)
 from numpylstm.cells import CELLS, State
-from numpylstm.checks import check_array, check_finite
+from numpylstm.checks import check_finite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.evaluation import safe_exp
 from numpylstm.models import LanguageModel, parameter_shapes
 from numpylstm.optim import OPTIMIZERS, Optimizer
 from numpylstm.training.loop import Row, Run, Tally, build_model, check_parameters
-from numpylstm.untrusted import NotRegular, open_regular
 
 FORMAT = "numpylstm checkpoint"
 VERSION = 2
@@ -55,24 +52,8 @@ ADDED_SETTINGS = {
 """Settings that older files lack, and what they mean there."""
 FLAT_OPTIONS = {"activation", "forget_bias"}
 """Options of cells that older files hold among the settings of the run."""
-
-
-class CheckpointError(ValueError):
-    """A file that is not a whole checkpoint of this program; the message names the file."""
-
-
-class DamagedCheckpoint(CheckpointError):
-    """A file whose bytes are not those that were written, or not all of them."""
-
-
-class SaveError(OSError):
-    """A file that could not be written; `filename` and `strerror` say which and why."""
-
-    def __str__(self) -> str:
-        return (
-            f"{self.filename} could not be written: {self.strerror}; what was saved before is "
-            "still there"
-        )
+CELLS_OF_OLDER_ROWS = 9
+"""Those of `Row` before it had `clipped`."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +68,7 @@ class Checkpoint:
 
     def group(self, prefix: str) -> dict[str, NDArray[Any]]:
         """The arrays under a prefix, without it."""
-        start = prefix + "/"
-        return {k[len(start) :]: v for k, v in self.arrays.items() if k.startswith(start)}
+        return within(prefix, self.arrays)
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -123,86 +103,10 @@ def save(run: Run, path: str | Path) -> None:
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
     }
-    arrays["meta"] = np.frombuffer(json.dumps(meta, allow_nan=False).encode(), np.uint8)
-    arrays["checksum"] = np.frombuffer(checksum(arrays), np.uint8)
-    # Member names hold slashes and dots, which savez takes as they are.
-    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
-
-
-def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """SHA-256 over name, dtype, shape and bytes of every array, in the order of the names.
-
-    The bytes are row-major and little-endian, whatever the array and the machine are.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-        digest.update(array.data)
-    return digest.digest()
-
-
-def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Call ``write(file)`` on a temporary file in the same folder, then rename it to `path`.
-
-    Raises
-    ------
-    SaveError
-        In place of every OSError.
-    """
-    path = Path(path)
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        if os.name == "posix":  # make the rename itself durable
-            flush_folder(path.parent)
-    except OSError as error:
-        raise SaveError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):  # after a rename there is nothing to remove
-            temporary.unlink()
-
-
-def temporary_name(path: Path) -> Path:
-    """A name beside a file's own, for what is to become that file."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network and FUSE disks: they have no such operation
-            raise
-    finally:
-        os.close(descriptor)
+    write_arrays(path, arrays, meta)
 
 
 # --- reading -----------------------------------------------------------------------------------
-
-MEMBER = re.compile(
-    r"(?:(?:parameters|optimizer/\w+|velocity|state)/[\w.]+|meta|checksum)\.npy", re.ASCII
-)
-"""The names that members have. They are never used as paths."""
-
-MOST_MEMBERS = 1_000
-"""More than a model of 100 layers needs, with its momentum."""
-
-NPY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00(?P<length>..)"
-    rb"\{'descr': '(?P<dtype><f4|<f8|\|u1)', 'fortran_order': (?P<fortran>False|True), "
-    rb"'shape': \((?P<shape>\d{1,18}, ?(?:\d{1,18}(?:, )?){0,2})\), \} *\n",
-    re.DOTALL,
-)
-"""The header of an array as NumPy writes it, for the dtypes and dimensions of a checkpoint. Nothing
-else is read, so there is no syntax to evaluate."""
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -216,101 +120,14 @@ def load(path: str | Path) -> Checkpoint:
         If the file cannot be read.
     """
     path = Path(path)
-    arrays = read_members(path)
-    for name in ("meta", "checksum"):
-        if name not in arrays or arrays[name].dtype != np.uint8 or arrays[name].ndim != 1:
-            raise CheckpointError(f"{path} is not a numpylstm checkpoint: it has no {name}")
-    stored = arrays.pop("checksum").tobytes()
-    if checksum(arrays) != stored:
-        raise DamagedCheckpoint(f"{path} is damaged: its checksum does not match its content")
-    meta = parse_meta(path, arrays.pop("meta").tobytes())
+    arrays, meta = read_arrays(path)
+    meta = checked_meta(path, meta)
     try:
         config = TrainConfig(**meta["config"])
         vocabulary = Vocabulary(tuple(meta["vocabulary"]))
     except (ConfigError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} holds settings that cannot be: {error}") from error
     return Checkpoint(path, arrays, meta, config, vocabulary)
-
-
-def read_members(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file.
-
-    Sizes are held against that of the file before any memory is taken, and members must be stored
-    uncompressed, so a small file cannot ask for much.
-    """
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        file = open_regular(path)
-    except NotRegular:
-        raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run") from None
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-                check_members(members, size)
-                for member in members:
-                    name = member.filename.removesuffix(".npy")
-                    arrays[name] = read_npy(name, archive.read(member))
-        except (  # what zipfile raises on hostile bytes, and ValueError from here
-            zipfile.BadZipFile,
-            EOFError,
-            OSError,
-            RuntimeError,  # NotImplementedError too
-            ValueError,
-            OverflowError,
-            struct.error,
-        ) as error:
-            raise DamagedCheckpoint(
-                f"{path} is not a whole checkpoint: {error}; it may be truncated or another kind "
-                "of file"
-            ) from error
-    return arrays
-
-
-def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Raise a ValueError unless the members are those of a checkpoint and fit into the file."""
-    if len(members) > MOST_MEMBERS:
-        raise ValueError(f"it has {len(members):,} members, over {MOST_MEMBERS:,}")
-    seen: set[str] = set()
-    for member in members:
-        if not MEMBER.fullmatch(member.filename):
-            raise ValueError(f"a member is called {member.filename!r}")
-        if member.filename in seen:
-            raise ValueError(f"member {member.filename!r} is there twice")
-        seen.add(member.filename)
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            raise ValueError(f"member {member.filename!r} is compressed")
-    if sum(member.file_size for member in members) > size:
-        raise ValueError("its members overlap, or end beyond the file")
-
-
-def read_npy(name: str, content: bytes) -> NDArray[Any]:
-    """One array from the bytes of an `.npy` file; plain numbers only.
-
-    Raises
-    ------
-    ValueError
-        If the bytes are anything else.
-    """
-    header = NPY_HEADER.match(content)
-    if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
-        raise ValueError(
-            f"the header of array {name!r} is not one of plain numbers (pickled objects are never "
-            "read)"
-        )
-    dtype = np.dtype(header["dtype"].decode())
-    shape = tuple(int(number) for number in header["shape"].split(b",") if number.strip())
-    needed = dtype.itemsize
-    for number in shape:
-        needed *= number
-    if needed != len(content) - header.end():
-        raise ValueError(
-            f"array {name!r} of shape {shape} and dtype {dtype} needs {needed} bytes, the file "
-            f"holds {len(content) - header.end()}"
-        )
-    array = np.frombuffer(content, dtype, offset=header.end())
-    return array.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
 
 
 # --- the JSON object ---------------------------------------------------------------------------
@@ -362,7 +179,7 @@ def is_perplexity(value: Any) -> bool:
 
 
 def is_list_of_rows(value: Any) -> bool:
-    """Rows of metrics: steps go up, epochs do not go down, only the validation may be empty."""
+    """Rows of metrics: steps go up, epochs do not go down; what not every row has may be empty."""
     if not is_list_of(lambda row: isinstance(row, list) and len(row) == len(Row._fields))(value):
         return False
     rows = [Row(*row) for row in value]
@@ -375,6 +192,7 @@ def is_list_of_rows(value: Any) -> bool:
         and is_share(row.accuracy)
         and (row.valid_perplexity is None or is_perplexity(row.valid_perplexity))
         and (row.valid_accuracy is None or is_share(row.valid_accuracy))
+        and (row.clipped is None or is_share(row.clipped))
         for row in rows
     )
     return cells_are_right and all(
@@ -384,7 +202,7 @@ def is_list_of_rows(value: Any) -> bool:
 
 
 def is_tally(value: Any) -> bool:
-    """Sums: three counts and three numbers, whose means are those of updates."""
+    """Sums: four counts and three numbers, whose means are those of updates."""
     if not is_object_of(*(field.name for field in fields(Tally)))(value) or not all(
         (is_count if field.type is int else is_size)(value[field.name]) for field in fields(Tally)
     ):
@@ -392,7 +210,11 @@ def is_tally(value: Any) -> bool:
     tally = Tally(**value)
     if tally.steps == 0:
         return tally == Tally()
-    return max(tally.steps, tally.correct) <= tally.tokens and is_loss(tally.nll / tally.tokens)
+    return (
+        max(tally.steps, tally.correct) <= tally.tokens
+        and tally.clipped <= tally.steps
+        and is_loss(tally.nll / tally.tokens)
+    )
 
 
 META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -413,22 +235,12 @@ META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 """What the JSON object in ``meta`` holds, next to its format and version."""
 
 
-def parse_meta(path: Path, content: bytes) -> dict[str, Any]:
+def checked_meta(path: Path, meta: dict[str, Any]) -> dict[str, Any]:
     """The JSON object in ``meta``, with all its entries, each of its type."""
-    try:
-        meta = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its meta entry is not JSON: {error}") from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a numpylstm checkpoint: its meta does not say so")
+    check_format(path, meta, FORMAT, READABLE)
     if isinstance(meta.get("config"), dict):
-        meta["config"] = with_added_settings(meta["config"])
-    version = meta.get("version")
-    if type(version) is not int or version not in READABLE:
-        raise CheckpointError(
-            f"{path} has checkpoint version {version!r}, this program reads "
-            f"{' and '.join(map(str, READABLE))}; a newer numpylstm may have written it"
-        )
+        meta = meta | {"config": with_added_settings(meta["config"])}
+    meta = with_added_metrics(meta)
     for key, (expected, accepts) in META_ENTRIES.items():
         if key not in meta or not accepts(meta[key]):
             raise CheckpointError(f"{path}: meta entry {key!r} must be {expected}")
@@ -457,6 +269,17 @@ def with_added_settings(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def with_added_metrics(meta: dict[str, Any]) -> dict[str, Any]:
+    """Rows and sums as they are today, from those of an older file: nothing is known of clips."""
+    rows, tally = meta.get("rows"), meta.get("tally")
+    if isinstance(rows, list):
+        older = [isinstance(row, list) and len(row) == CELLS_OF_OLDER_ROWS for row in rows]
+        rows = [[*row, None] if old else row for row, old in zip(rows, older, strict=True)]
+    if isinstance(tally, dict):
+        tally = {"clipped": 0, **tally}
+    return meta | {name: value for name, value in (("rows", rows), ("tally", tally)) if value}
+
+
 # --- back to life ------------------------------------------------------------------------------
 
 
@@ -471,11 +294,8 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
     """
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = checkpoint.group("parameters")
-    with fitting_together(checkpoint):
-        for path, shape in parameter_shapes(config, V):
-            if path not in parameters:
-                raise ValueError(f"parameter {path} is missing")
-            check_array("parameters", path, parameters[path], shape, because="so say the settings")
+    with fitting_together(checkpoint.path):
+        check_members_of("parameters", parameters, parameter_shapes(config, V))
         model = build_model(config, V)
         model.load_state_dict(parameters)
         model.rng.bit_generator.state = checkpoint.meta["rng"]
@@ -492,7 +312,7 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     """
     config, meta = checkpoint.config, checkpoint.meta
     model = restore_model(checkpoint)
-    with fitting_together(checkpoint):
+    with fitting_together(checkpoint.path):
         optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
         restore_memory(optimizer, checkpoint.group("optimizer") | old_velocity(checkpoint))
         optimizer.steps = meta["step"]
@@ -510,15 +330,6 @@ def restore_run(checkpoint: Checkpoint) -> Run:
             rows=[Row(*row) for row in meta["rows"]],
             tally=Tally(**meta["tally"]),
         )
-
-
-@contextlib.contextmanager
-def fitting_together(checkpoint: Checkpoint) -> Iterator[None]:
-    """Whatever does not fit inside becomes one sentence that names the file."""
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise CheckpointError(f"{checkpoint.path} does not fit together: {error}") from error
 
 
 def old_velocity(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:

@@ -38,13 +38,15 @@ class Tally:
     nll: float = 0.0
     cost: float = 0.0
     norm: float = 0.0
+    clipped: int = 0
 
 
 class Row(NamedTuple):
     """A row of metrics.csv: means over the updates since the row before.
 
     The validation columns are filled in the last row of each epoch. Cost is the loss that is
-    minimised, perplexity the exponential of the mean -log p of a token.
+    minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
+    the updates that the clip made shorter, which rows of older runs do not know.
     """
 
     epoch: int
@@ -56,6 +58,7 @@ class Row(NamedTuple):
     gradient_norm: float
     valid_perplexity: float | None = None
     valid_accuracy: float | None = None
+    clipped: float | None = None
 
 
 class Step(NamedTuple):
@@ -307,6 +310,7 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     tally.nll += nll_sum
     tally.cost += cost
     tally.norm += norm
+    tally.clipped += int(norm > config.clip)
     return Step(
         epoch=run.epoch + 1,
         window=run.window,
@@ -382,6 +386,7 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
         gradient_norm=tally.norm / tally.steps,
         valid_perplexity=None if valid is None else valid.perplexity,
         valid_accuracy=None if valid is None else valid.accuracy,
+        clipped=tally.clipped / tally.steps,
     )
 
 
@@ -496,9 +501,8 @@ def check_position(run: Run, corpus: Corpus) -> None:
 def describe(run: Run) -> str:
     """The model in a few words."""
     config = run.config
-    count = sum(array.size for array in run.model.state_dict().values())
     cell = CELLS[config.cell].describe(config.options)
     return (
-        f"{config.num_layers} x {config.hidden_size} {cell}, {count:,} parameters, "
-        f"{config.dtype}, seed {config.seed}"
+        f"{config.num_layers} x {config.hidden_size} {cell}, "
+        f"{run.model.num_parameters:,} parameters, {config.dtype}, seed {config.seed}"
     )

@@ -5,6 +5,7 @@
 ``vocabulary.json``  the tokens in the order of their ids
 ``metrics.csv``      a row every so many updates; `numpylstm.training.Row`
 ``curves.png``       the same as a picture
+``samples.json``     what the network wrote before training and after each epoch
 ``gradients.csv``    with ``--log-gradients``; `numpylstm.training.gradient_log.GradientRow`
 ``gradients.png``    the same as a picture
 ``last.npz``         the checkpoint to resume from
@@ -12,6 +13,10 @@
 ``best.npz``         the checkpoint of the epoch with the lowest validation loss, or of the end of a
                      run that ``--steps`` ended within an epoch, if its loss is lower
 ``best-epoch.npz``   in that case, the checkpoint of the epoch, which the run needs to go on
+``sample.txt``       when the run is finished, what the best network writes
+``result.json``      then, too: how good it is, and how it was made
+``report.html``      the same as a page
+``log.txt``          what the command printed
 ===================  ==========================================================
 """
 
@@ -25,10 +30,17 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from numpylstm.archive import (
+    CheckpointError,
+    DamagedCheckpoint,
+    temporary_name,
+    write_atomically,
+)
 from numpylstm.training import checkpoint
-from numpylstm.training.checkpoint import CheckpointError, DamagedCheckpoint, write_atomically
 from numpylstm.training.loop import Row, Run
+from numpylstm.untrusted import open_regular
 
 try:
     import fcntl
@@ -37,9 +49,15 @@ except ImportError:  # Windows has no locks that end with their process
 
 CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
 GRADIENTS, GRADIENT_MAP = "gradients.csv", "gradients.png"
+SAMPLES, SAMPLE = "samples.json", "sample.txt"
 LAST, PREVIOUS, BEST, BEST_EPOCH = "last.npz", "previous.npz", "best.npz", "best-epoch.npz"
-FILES = (CONFIG, VOCABULARY, METRICS, CURVES, GRADIENTS, GRADIENT_MAP,
-         LAST, PREVIOUS, BEST, BEST_EPOCH)  # fmt: skip
+RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
+RECORDS = (RESULT, REPORT, LOG)
+"""Those that tell of the making, with its times: all others are the same whenever a run is made."""
+FILES = (
+    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP,
+    LAST, PREVIOUS, BEST, BEST_EPOCH, SAMPLE, *RECORDS,
+)  # fmt: skip
 
 LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
 """What is left of a file if the process is killed while it writes it."""
@@ -183,7 +201,7 @@ def save_last(folder: Path, run: Run) -> None:
 
 def give_name(path: Path, name: Path) -> None:
     """Give a file a second name, at once and without a copy; what had this name loses it."""
-    temporary = checkpoint.temporary_name(name)
+    temporary = temporary_name(name)
     os.link(path, temporary)
     try:
         os.replace(temporary, name)
@@ -248,6 +266,29 @@ def write_metrics(path: Path, rows: Sequence[Row]) -> None:
     writer.writerow(Row._fields)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
     write_text(path, text.getvalue())
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """The rows of a metrics.csv; those of older versions lack the last column.
+
+    Raises
+    ------
+    RunFolderError
+        If it is not there, or holds anything else.
+    """
+    try:
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            header, *lines = csv.reader(text)
+        if tuple(header) != Row._fields[: len(header)]:
+            raise ValueError("its columns are not those of a run")
+        numbers: list[list[Any]] = [[float(c) if c else None for c in line] for line in lines]
+        missing = [None] * (len(Row._fields) - len(header))
+        rows = [[int(epoch), int(step), *rest, *missing] for epoch, step, *rest in numbers]
+        if not checkpoint.is_list_of_rows(rows):
+            raise ValueError("its rows are not those of a run")
+    except (OSError, ValueError, TypeError, OverflowError, csv.Error) as error:
+        raise RunFolderError(f"{path} does not hold the metrics of a run: {error}") from error
+    return [Row(*row) for row in rows]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -29,7 +29,9 @@ from numpylstm.training.loop import (
     train,
 )
 from numpylstm.training.progress import Progress
+from numpylstm.training.sample_log import SampleLog
 from numpylstm.training.stopping import Stopped, stop_requests
+from numpylstm.training.timing import Timing
 from numpylstm.training.warm_up import compiling, warm_up
 from numpylstm.untrusted import printable
 
@@ -143,14 +145,18 @@ class Saver:
     folder : Path
     run : Run
     every : tuple (number, "steps" or "minutes"), or None for the ends of epochs only
-    log : GradientLog, optional
-        Written first: what is saved has its gradients.
+    logs : sequence of SampleLog and GradientLog
+        Written first: what is saved has its samples and gradients.
     """
 
     def __init__(
-        self, folder: Path, run: Run, every: tuple[float, str] | None, log: GradientLog | None
+        self,
+        folder: Path,
+        run: Run,
+        every: tuple[float, str] | None,
+        logs: Sequence[SampleLog | GradientLog],
     ) -> None:
-        self.folder, self.run, self.every, self.log = folder, run, every, log
+        self.folder, self.run, self.every, self.logs = folder, run, every, logs
         self.saving = False
         self.updates, self.since = 0, time.monotonic()
 
@@ -168,8 +174,8 @@ class Saver:
     def save(self) -> None:
         """Save now, and start counting again."""
         self.saving = True
-        if self.log is not None:
-            self.log.follow(self.run)
+        for log in self.logs:
+            log.follow(self.run)
         run_folder.save(self.folder, self.run)
         self.saving = False
         self.updates, self.since = 0, time.monotonic()
@@ -196,7 +202,7 @@ def run_to_end(
     resume_command: Sequence[str] = (),
     draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
     quiet: bool = False,
-) -> None:
+) -> Timing:
     """Train until the run is finished, or is asked to stop; save as it goes.
 
     A save that is due comes before what is shown. An error saves first, too, if the run is whole at
@@ -220,6 +226,11 @@ def run_to_end(
     quiet : bool
         Show no progress.
 
+    Returns
+    -------
+    Timing
+        Of what was trained here.
+
     Raises
     ------
     Stopped
@@ -237,8 +248,12 @@ def run_to_end(
     if shown.how_far and not quiet:
         print(f"Compiled {shown.how_far} in {shown.seconds:.1f} s.", flush=True)
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
+    logs: list[SampleLog | GradientLog] = [SampleLog(folder, run, corpus)]
+    if log is not None:
+        logs.append(log)
     progress = Progress(run, windows, quiet=quiet)
-    saver = Saver(folder, run, save_every, log)
+    saver = Saver(folder, run, save_every, logs)
+    timing = Timing()
 
     def stop(status: int) -> None:
         progress.line(
@@ -257,9 +272,9 @@ def run_to_end(
         with stop_requests(deadline) as requests:
             if run.finished and run.window == 0:
                 draw(run, log)  # it may have been killed after its last save
-            for item in train(run, corpus, watch=in_validation):
-                if log is not None:
-                    log.follow(run)
+            for item in timing.of(train(run, corpus, watch=in_validation)):
+                for kept in logs:
+                    kept.follow(run)
                 due, status = saver.due(item), requests.status()
                 if due or status:
                     saver.save()
@@ -279,3 +294,4 @@ def run_to_end(
         progress.line(
             f"Stopped early: the validation has not improved for {run.config.patience} epochs."
         )
+    return timing

@@ -1,0 +1,89 @@
+"""``numpylstm-compare``: several runs in one picture and one table."""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from shutil import get_terminal_size
+
+from numpylstm.cli.common import Parser, check_plots, run
+from numpylstm.untrusted import printable
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = Parser(
+        prog="numpylstm-compare",
+        description="The curves of several runs in one picture; the settings in which they differ, "
+        "and their results; for runs that differ in nothing but the seed, mean and spread.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", type=Path, nargs="+", help="folder of a run, finished or not"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="PATH", default=Path("compare.png"),
+        help="where the curves go; what is there is replaced",
+    )  # fmt: skip
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return run(lambda: command(**arguments), parser.prog)
+
+
+def command(*, runs: list[Path], picture: Path) -> None:
+    """Read, draw, print."""
+    from numpylstm.archive import write_atomically
+    from numpylstm.training import comparison
+
+    check_plots()
+    from numpylstm.plots import comparison_curves
+
+    names = [folder.resolve().name for folder in runs]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in runs]
+    compared = [
+        comparison.read_run(folder, printable(name))
+        for folder, name in zip(runs, names, strict=True)
+    ]
+    figure = comparison_curves(
+        [(run.name, run.rows) for run in compared], groups=comparison.experiments(compared)
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # in the name of a folder
+        write_atomically(picture, lambda file: figure.savefig(file, format="png"))
+    print(fitting(comparison.table_of_runs(compared)))
+    if (seeds := comparison.table_of_seeds(compared)) is not None:
+        print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
+    if comparison.OF_THE_TEXT & set(comparison.differences(compared)):
+        print("\nThese are perplexities of different texts or tokens, which do not compare.")
+    print(f"\nCurves: {printable(str(picture))}")
+
+
+def fitting(table: list[list[str]]) -> str:
+    """A table with a line for each run, or turned by a right angle where only that fits."""
+    turned = [list(column) for column in zip(*table, strict=True)]
+    lines, other = aligned(table), aligned(turned)
+    width, other_width = (text.index("\n") for text in (lines, other))
+    return lines if width <= max(get_terminal_size().columns, other_width) else other
+
+
+def aligned(table: list[list[str]]) -> str:
+    """Columns side by side: names to the left, all else to the right."""
+    cells = [[printable(cell) for cell in row] for row in table]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if k else cell.ljust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

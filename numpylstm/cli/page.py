@@ -1,0 +1,254 @@
+"""The report of a run as one page that needs no other file, and no network."""
+
+import html
+import math
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpylstm.config import TrainConfig, settings_of
+from numpylstm.plots import coloured_text, inline_svg, training_curves
+from numpylstm.training.loop import Row
+from numpylstm.training.sample_log import Sample
+from numpylstm.untrusted import printable
+
+WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)
+"""Inches of a picture: on a screen, and on that of a telephone."""
+
+FULL_COLOUR = 10.0
+"""Bits of surprise that have the full colour."""
+
+MOST_SAMPLES = 6
+
+
+class Report(NamedTuple):
+    """What a page shows."""
+
+    name: str
+    model: str
+    """In a few words."""
+    config: TrainConfig
+    rows: Sequence[Row]
+    result: dict[str, Any]
+    """As in result.json."""
+    true: Sequence[str]
+    predicted: Sequence[str]
+    """Tokens of the test text, and what was thought most probable in their places."""
+    sentence: Sequence[str]
+    bits: Sequence[float]
+    """Tokens of the test text, and the surprise at each."""
+    samples: Sequence[Sample]
+    sample: str
+
+
+def page(report: Report) -> str:
+    """The report as HTML; whatever stands in the text or in a name is shown, never obeyed."""
+    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    sections = {
+        "What stands out": findings(report),
+        "Curves": curves(report),
+        "Compared with models that only count": comparison(report),
+        "True and predicted": pairs(report),
+        "Surprise": surprise(report),
+        "What it writes": samples(report),
+        "Settings": settings(report.config),
+        "How it was made": making(report.result),
+    }
+    body = "\n".join(f"<h2>{title}</h2>\n{content}" for title, content in sections.items())
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{text(report.name)}: numpylstm</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{heading(report)}\n{body}\n</body>\n</html>\n"
+    )
+
+
+def text(value: object, *, lines: bool = False) -> str:
+    """Anything as text of a page."""
+    return html.escape(printable(str(value), lines=lines))
+
+
+def bits(perplexity: float) -> float:
+    """Bits per token."""
+    return math.log2(perplexity)
+
+
+def heading(report: Report) -> str:
+    """The name, and the figures that matter."""
+    result = report.result
+    test, valid = result["test"], result["validation"]
+    per_character = report.config.level == "char"
+    cards = [
+        (f"{test['perplexity']:.2f}", "test perplexity"),
+        *([(f"{bits(test['perplexity']):.3f}", "bits per character")] if per_character else []),
+        (f"{valid['perplexity']:.2f}", f"validation perplexity, best of {result['epochs']} epochs, "
+         f"after {valid['epoch']}"),
+        (f"{test['accuracy']:.1%}", "of the test text predicted rightly"),
+    ]  # fmt: skip
+    if speed := result["time"]["tokens_per_second"]:
+        cards.append((f"{speed:,}", "tokens per second in training"))
+    shown = "".join(
+        f"<div><b>{number}</b><span>{text(what)}</span></div>" for number, what in cards
+    )
+    return (
+        f"<h1>{text(report.name)}</h1>\n"
+        f'<p class="soft">{text(report.model)}; {text(result["text"]["source"])}</p>\n'
+        f'<div class="cards">{shown}</div>'
+    )
+
+
+def findings(report: Report) -> str:
+    """What `numpylstm.training.findings` found."""
+    found = report.result["findings"]
+    if not found:
+        return (
+            "<p>None of the six things that this page looks for: validation that rises, curves "
+            "that part, much &lt;unk&gt;, a clip that acts in most updates, a network no better "
+            "than a bigram model, a rate that is too small.</p>"
+        )
+    return f'<ul class="findings">{"".join(f"<li>{text(entry)}</li>" for entry in found)}</ul>'
+
+
+def curves(report: Report) -> str:
+    """Perplexity, gradient norm and rate, once for each width of screen."""
+    references = list(report.result["baselines"].items())
+    wide, narrow = (
+        inline_svg(
+            training_curves(report.rows, clip=report.config.clip, references=references, size=size)
+        )
+        for size in (WIDE, NARROW)
+    )
+    return (
+        f'<picture><source media="(max-width: 600px)" srcset="{narrow}"><img src="{wide}" '
+        'alt="Perplexity of training and validation over the epochs; gradient norm and rate">'
+        "</picture>"
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table whose first column is words and whose others are numbers."""
+
+    def cells(tag: str, row: Sequence[object]) -> str:
+        return "".join(
+            f"<{tag}{' class=number' if k else ''}>{text(cell)}</{tag}>"
+            for k, cell in enumerate(row)
+        )
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f"<table><tr>{cells('th', head)}</tr>{body}</table>"
+
+
+def comparison(report: Report) -> str:
+    """Baselines, best last."""
+    result = report.result
+    levels = {
+        "no knowledge at all": float(result["text"]["vocabulary"]),
+        **{f"{name} model": level for name, level in result["baselines"].items()},
+        "this network": result["test"]["perplexity"],
+    }
+    ordered = sorted(levels.items(), key=lambda item: -item[1])
+    rows = [(name, f"{level:,.2f}", f"{bits(level):.2f}") for name, level in ordered]
+    return table(("on the test text", "perplexity", "bits per token"), rows)
+
+
+def pairs(report: Report) -> str:
+    """Tokens of the test text, each above what was predicted in its place."""
+    shown = "".join(
+        f"<span>{text(true)}<i{' class=right' if true == guess else ''}>{text(guess)}</i></span>"
+        for true, guess in zip(report.true, report.predicted, strict=True)
+    )
+    return (
+        '<p class="soft">Above, the test text; below, what the network thought most probable '
+        "there, having read all before it, in blue where it was right.</p>\n"
+        f'<div class="pairs">{shown}</div>'
+    )
+
+
+def surprise(report: Report) -> str:
+    """A sentence of the test text, coloured."""
+    separator = "" if report.config.level == "char" else " "
+    tokens = [printable(token, lines=True) + separator for token in report.sentence]
+    notes = [f"{number:.1f} bits" for number in report.bits]
+    shown = coloured_text(tokens, report.bits, limit=FULL_COLOUR, notes=notes)
+    mean = sum(report.bits) / len(report.bits)
+    return (
+        '<p class="soft">-log<sub>2</sub> p of each token of a sentence of the test text, from '
+        f"white (expected) to orange ({FULL_COLOUR:.0f} bits or more); the mean of these is "
+        f"{mean:.1f} bits.</p>\n{shown}"
+    )
+
+
+def samples(report: Report) -> str:
+    """What the network wrote while it learned, and what the best one writes."""
+    written = [
+        ("Before training" if sample.epoch == 0 else f"After epoch {sample.epoch}", sample.text)
+        for sample in thinned(report.samples)
+        if not report.sample.startswith(sample.text)  # the best one's, which follows
+    ]
+    written.append(("The best network", report.sample))
+    return "\n".join(
+        f"<h3>{title}</h3>\n<pre>{text(without_gaps(content), lines=True)}</pre>"
+        for title, content in written
+    )
+
+
+def without_gaps(sample: str) -> str:
+    """A text with at most one empty line in a row."""
+    return re.sub(r"\n{3,}", "\n\n", sample)
+
+
+def thinned(samples: Sequence[Sample]) -> list[Sample]:
+    """Some of them, the first and the last included; close together where the most happens."""
+    count = len(samples)
+    if count <= MOST_SAMPLES:
+        return list(samples)
+    places = {round((count - 1) ** (k / (MOST_SAMPLES - 1))) for k in range(MOST_SAMPLES)}
+    return [samples[k] for k in sorted({0, *places})]
+
+
+def definitions(entries: Iterable[tuple[str, object]]) -> str:
+    """Names and values."""
+    return f"<dl>{''.join(f'<dt>{text(k)}</dt><dd>{text(v)}</dd>' for k, v in entries)}</dl>"
+
+
+def settings(config: TrainConfig) -> str:
+    """All settings that are given, by group."""
+    groups: dict[str, list[tuple[str, object]]] = {}
+    for setting in settings_of(TrainConfig):
+        value = getattr(config, setting.name)
+        if value is not None:
+            groups.setdefault(setting.metadata["group"], []).append((setting.name, value))
+    groups["model"] += config.options.items()
+    return (
+        '<div class="columns">'
+        + "".join(
+            f"<div><h3>{text(group)}</h3>{definitions(entries)}</div>"
+            for group, entries in groups.items()
+        )
+        + "</div>"
+    )
+
+
+def making(result: dict[str, Any]) -> str:
+    """The ledger, the text, times, the machine, the command."""
+    test, corpus, times = result["test"], result["text"], result["time"]
+    counts = [corpus[name] for name in ("tokens", "unknown", "left_out")]
+    rows = [(split, *(f"{count[split]:,}" for count in counts)) for split in corpus["tokens"]]
+    ledger = (
+        f"Of the test text {test['tokens']:,} tokens were scored, in {test['batch_size']} "
+        f"stream{'s' if test['batch_size'] > 1 else ''}, and {test['unscored']:,} not: the first "
+        "of each stream, and what does not divide by their number."
+    )
+    facts = [
+        ("updates", f"{result['steps']:,}"),
+        ("seconds", f"{times['seconds']:,} for {times['updates']:,} of them, with validations"),
+        *result["machine"].items(),
+        ("command", shlex.join(result["command"])),
+    ]  # fmt: skip
+    return (
+        f"{table(('text', 'tokens', 'read as <unk>', 'of these, cut from the vocabulary'), rows)}\n"
+        f"<p>{text(ledger)}</p>\n"
+        f"{definitions(facts)}"
+    )

@@ -1,0 +1,152 @@
+"""Several runs side by side: in which settings they differ, and what came of it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from numpylstm.config import TrainConfig
+from numpylstm.training.checkpoint import with_added_settings
+from numpylstm.training.loop import Row
+from numpylstm.training.result import read_result
+from numpylstm.training.run_folder import CONFIG, METRICS, RunFolderError, read_metrics
+from numpylstm.untrusted import open_regular
+
+OF_NO_INFLUENCE = {"seed", "log_every", "log_gradients"}
+"""Runs that differ in nothing else are one experiment, made several times."""
+
+OF_THE_TEXT = {"data", "train", "valid", "test", "level", "max_vocab"}
+"""Perplexities of runs that differ in one of these say nothing about each other."""
+
+
+class ComparedRun(NamedTuple):
+    """A run as its folder tells it; what is not known is None."""
+
+    name: str
+    settings: dict[str, Any]
+    """Options of the cell among them."""
+    rows: list[Row]
+    valid: float
+    """Lowest validation perplexity."""
+    epoch: int
+    """After which it was reached."""
+    test: float | None
+    """Test perplexity; None where the run is not over, or is older than result.json."""
+    tokens_per_second: float | None
+
+
+def read_run(folder: Path, name: str) -> ComparedRun:
+    """Read the folder of a run, finished or not.
+
+    Raises
+    ------
+    RunFolderError
+        If it is none, or its run has not come to the end of an epoch.
+    """
+    settings = read_settings(folder)
+    rows = read_metrics(folder / METRICS)
+    validated = [row for row in rows if row.valid_perplexity is not None]
+    if not validated:
+        raise RunFolderError(f"{folder}: this run has no validation yet; wait for its first epoch")
+    best = min(validated, key=lambda row: row.valid_perplexity or 0.0)
+    result = read_result(folder)
+    return ComparedRun(
+        name=name,
+        settings=settings,
+        rows=rows,
+        valid=best.valid_perplexity or 0.0,
+        epoch=best.epoch,
+        test=None if result is None else result["test"]["perplexity"],
+        tokens_per_second=None if result is None else result["time"]["tokens_per_second"],
+    )
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings of a run, those of its cell among them, as they are today."""
+    path = folder / CONFIG
+    if not path.exists():
+        raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
+    try:
+        with open_regular(path) as file:
+            config = TrainConfig(**with_added_settings(json.loads(file.read())))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RunFolderError(f"{path} does not hold the settings of a run: {error}") from error
+    settings = config.to_dict()
+    return settings | settings.pop("options")
+
+
+def differences(runs: Sequence[ComparedRun]) -> list[str]:
+    """The settings that are not the same in all runs, in their usual order."""
+    names = dict.fromkeys(name for run in runs for name in run.settings)
+    return [name for name in names if len({repr(run.settings.get(name)) for run in runs}) > 1]
+
+
+def experiments(runs: Sequence[ComparedRun]) -> list[int]:
+    """A number for each run: the same for those that differ in nothing but their seed."""
+    numbers: dict[str, int] = {}
+    keys = (
+        repr(sorted((k, v) for k, v in run.settings.items() if k not in OF_NO_INFLUENCE))
+        for run in runs
+    )
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def mean_and_spread(values: Sequence[float | None]) -> str:
+    """``44.21 ± 0.31``: the mean and the sample standard deviation, of those that are known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    spread = f" ± {stdev(known):.2f}" if len(known) > 1 else ""
+    return f"{mean(known):.2f}{spread}"
+
+
+Table = list[list[str]]
+"""A row of titles, then a row for each run."""
+
+
+def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
+    """Each run: the settings in which it differs from others, and its results."""
+    different = differences(runs)
+    head = ["run", *different, "last epoch", "valid", "best epoch", "test", "tokens/s"]
+    rows = [
+        [
+            run.name,
+            *(shown(run.settings.get(name)) for name in different),
+            str(run.rows[-1].epoch),
+            f"{run.valid:.2f}",
+            str(run.epoch),
+            shown(run.test, ".2f"),
+            shown(run.tokens_per_second, ",.0f"),
+        ]
+        for run in runs
+    ]
+    return [head, *rows]
+
+
+def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
+    """Each experiment that was made with several seeds; None if there is none."""
+    numbers = experiments(runs)
+    groups = [
+        [run for run, number in zip(runs, numbers, strict=True) if number == wanted]
+        for wanted in dict.fromkeys(numbers)
+    ]
+    if max(map(len, groups)) == 1:
+        return None
+    different = [name for name in differences(runs) if name not in OF_NO_INFLUENCE]
+    rows = [
+        [
+            ", ".join(run.name for run in group),
+            *(shown(group[0].settings.get(name)) for name in different),
+            str(len(group)),
+            mean_and_spread([run.valid for run in group]),
+            mean_and_spread([run.test for run in group]),
+        ]
+        for group in groups
+    ]
+    return [["runs", *different, "seeds", "valid", "test"], *rows]
+
+
+def shown(value: Any, form: str = "") -> str:
+    """A value in a table; a dash where there is none."""
+    return "-" if value is None else f"{value:{form}}" if form else str(value)

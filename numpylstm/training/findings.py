@@ -1,0 +1,189 @@
+"""What stands out in a run when it is over: six things that often go wrong, each in one sentence.
+
+They are read off the metrics alone. Each is a function that returns its sentence, or None where it
+is not so; the limits are the constants below.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from numpylstm.training.loop import Row
+
+UNKNOWN = 0.05
+"""Share of the text that may be ``<unk>``."""
+CLIPPED = 0.5
+"""Share of the updates that the clip may shorten."""
+APART = 1.3
+"""How many times the perplexity of training that of validation may be."""
+FOLLOWS = 0.5
+"""Of the way that the perplexity of training falls, the part that validation has to go with it."""
+STILL = 0.005
+"""Relative change of a perplexity from epoch to epoch that counts as none."""
+
+
+class Epoch(NamedTuple):
+    """One epoch in numbers."""
+
+    number: int
+    lr: float
+    training: float
+    """Perplexity, over all its updates."""
+    validation: float
+    """Perplexity, at its end."""
+    clipped: float | None
+    """Share of its updates that were clipped; None where that was not counted."""
+
+
+def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
+    """The epochs of a run that have a validation, from its rows of metrics."""
+    found = []
+    before = 0
+    for number, group in groupby(rows, key=lambda row: row.epoch):
+        own = list(group)
+        ends = [row.step for row in own]
+        steps = [end - start for start, end in pairwise([before, *ends])]
+        before, total = ends[-1], sum(steps)
+        nll = sum(n * math.log(row.perplexity) for n, row in zip(steps, own, strict=True)) / total
+        shares = [row.clipped for row in own if row.clipped is not None]
+        counted = len(shares) == len(own)
+        clipped = sum(n * share for n, share in zip(steps, shares, strict=False)) / total
+        if own[-1].valid_perplexity is not None:
+            found.append(
+                Epoch(
+                    number, own[-1].lr, math.exp(nll), own[-1].valid_perplexity,
+                    clipped if counted else None,
+                )
+            )  # fmt: skip
+    return found
+
+
+def findings(
+    rows: Sequence[Row],
+    *,
+    clip: float,
+    unknown: int,
+    tokens: int,
+    test: float,
+    references: Mapping[str, float],
+) -> list[str]:
+    """The sentences of all that is so.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        As in metrics.csv.
+    clip : float
+        The largest global norm.
+    unknown, tokens : int
+        How many tokens of the whole text are ``<unk>``, of how many.
+    test : float
+        Perplexity of the test text.
+    references : mapping of str -> float
+        Perplexities of models that only count, on the same text.
+    """
+    epochs = epochs_of(rows)
+    found = (
+        validation_rises(epochs),
+        curves_part(epochs),
+        much_is_unknown(unknown, tokens),
+        clip_acts(epochs, clip),
+        *(no_better_than(test, name, level) for name, level in bigrams(references)),
+        rate_is_too_small(epochs),
+    )
+    return [sentence for sentence in found if sentence is not None]
+
+
+def bigrams(references: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """The baselines that a network has to beat."""
+    return ((name, level) for name, level in references.items() if "bigram" in name)
+
+
+def validation_rises(epochs: Sequence[Epoch]) -> str | None:
+    """The validation perplexity rose in two epochs, one after the other."""
+    for (a, b), (_, c) in reversed(list(pairwise(pairwise(epochs)))):
+        if a.validation < b.validation < c.validation:
+            best = min(epochs, key=lambda epoch: epoch.validation)
+            return (
+                f"The validation perplexity rose for two epochs, from {a.validation:.4g} after "
+                f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: the network began "
+                f"to learn its text by heart, against which dropout helps; best.npz is that of "
+                f"epoch {best.number}."
+            )
+    return None
+
+
+def curves_part(epochs: Sequence[Epoch]) -> str | None:
+    """The perplexity of training fell, and that of validation did not follow.
+
+    The first epoch is left out: its mean is over the time in which the network knew nothing.
+    """
+    if len(epochs) < 3:
+        return None
+    closest = min(epochs[1:], key=lambda epoch: epoch.validation / epoch.training)
+    last = epochs[-1]
+    fall = math.log(closest.training / last.training)
+    followed = math.log(closest.validation / last.validation)
+    if last.validation <= APART * last.training or followed >= FOLLOWS * fall:
+        return None
+    return (
+        f"The curves part: from epoch {closest.number} to {last.number} the training perplexity "
+        f"went from {closest.training:.4g} to {last.training:.4g}, that of validation from "
+        f"{closest.validation:.4g} to {last.validation:.4g}; more dropout, fewer units or more "
+        "text bring them together."
+    )
+
+
+def much_is_unknown(unknown: int, tokens: int) -> str | None:
+    """More of the text than a little is ``<unk>``."""
+    share = unknown / tokens
+    if share <= UNKNOWN:
+        return None
+    return (
+        f"{share:.1%} of the text is <unk>, {unknown:,} of {tokens:,} tokens: they are easy to "
+        "predict and say nothing, so the perplexity looks better than it is; a larger vocabulary "
+        "(--max-vocab), more text or --level char leave fewer."
+    )
+
+
+def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
+    """The clip shortened most updates."""
+    shares = [epoch.clipped for epoch in epochs if epoch.clipped is not None]
+    if not shares or sum(shares) / len(shares) <= CLIPPED:
+        return None
+    return (
+        f"The clip acted in most updates ({sum(shares) / len(shares):.0%}): their gradient was "
+        f"longer than {clip:g}, so each step had the same length, rate times clip; that is usual "
+        "with a rate of 1 and a clip of 5, but where the loss jumps, lower the rate."
+    )
+
+
+def no_better_than(test: float, name: str, level: float) -> str | None:
+    """The network is no better than a model that only counts."""
+    if test < level:
+        return None
+    return (
+        f"The test perplexity, {test:.4g}, is no better than that of the {name} model, "
+        f"{level:.4g}, which only counts which token follows which: train longer, or look for what "
+        "keeps the network from learning."
+    )
+
+
+def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
+    """In its last epoch the run hardly moved, at a rate that was lowered or never moved it."""
+    if len(epochs) < 2:
+        return None
+    first, before, last = epochs[0], epochs[-2], epochs[-1]
+    changes = [
+        abs(math.log(last.training / before.training)),
+        abs(math.log(last.validation / before.validation)),
+    ]
+    moved_once = abs(math.log(last.training / first.training)) > len(epochs) * STILL
+    if max(changes) > STILL or (moved_once and last.lr == first.lr):
+        return None
+    return (
+        f"The rate has become too small to move anything: at {last.lr:.3g} the last epoch changed "
+        f"the training perplexity by {changes[0]:.2%} and that of validation by {changes[1]:.2%}; "
+        "fewer epochs give the same, a larger --lr or a slower decay may give more."
+    )

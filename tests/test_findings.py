@@ -1,0 +1,138 @@
+"""The six things that a report looks for: each where it is so, and where it is not."""
+
+import pytest
+
+from numpylstm.training.findings import (
+    Epoch,
+    clip_acts,
+    curves_part,
+    epochs_of,
+    findings,
+    much_is_unknown,
+    no_better_than,
+    rate_is_too_small,
+    validation_rises,
+)
+from numpylstm.training.loop import Row
+
+
+def epochs(training, validation, lr=1.0, clipped=0.1):
+    rates = lr if isinstance(lr, list) else [lr] * len(training)
+    return [
+        Epoch(k, rate, t, v, clipped)
+        for k, (rate, t, v) in enumerate(zip(rates, training, validation, strict=True), 1)
+    ]
+
+
+def test_epochs_are_weighted_by_their_updates():
+    rows = [
+        Row(1, 10, 1.0, 60.0, 400.0, 0.1, 8.0, None, None, 0.5),
+        Row(1, 40, 1.0, 50.0, 100.0, 0.2, 6.0, 140.0, 0.21, 0.1),
+        Row(2, 50, 0.5, 45.0, 95.0, 0.25, 4.0, None, None, 1.0),
+        Row(2, 80, 0.5, 44.0, 80.0, 0.27, 4.0, 90.0, 0.26, None),
+        Row(3, 90, 0.5, 44.0, 80.0, 0.27, 4.0),
+    ]
+    one, two = epochs_of(rows)
+    assert one.training == pytest.approx(400 ** (1 / 4) * 100 ** (3 / 4))
+    assert one[:2] == (1, 1.0)
+    assert one.validation == 140.0
+    assert one.clipped == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
+    assert two.training == pytest.approx(95 ** (1 / 4) * 80 ** (3 / 4))
+    assert (two.number, two.lr, two.validation, two.clipped) == (2, 0.5, 90.0, None)
+
+
+@pytest.mark.parametrize(
+    ("validation", "so"),
+    [
+        ([90, 80, 70], False),
+        ([90, 80, 81, 80], False),  # once
+        ([90, 80, 81, 80, 82], False),  # twice, but not one after the other
+        ([90, 80, 81, 82], True),
+        ([90, 80, 81, 82, 70], True),
+        ([90, 91], False),
+    ],
+)
+def test_validation_rises(validation, so):
+    found = validation_rises(epochs([50] * len(validation), validation))
+    assert (found is not None) == so
+    if so:
+        assert "from 80 after epoch 2 to 82 after epoch 4" in found
+        assert f"best.npz is that of epoch {5 if validation[-1] == 70 else 2}" in found
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "so"),
+    [
+        ([300, 150, 100, 80], [200, 130, 95, 85], False),
+        ([300, 150, 90, 40], [200, 130, 120, 118], True),
+        ([300, 150, 90, 40], [200, 130, 125, 160], True),
+        ([300, 100, 60, 30], [300, 170, 105, 53], False),  # another kind of text, but it follows
+        ([300, 150, 130, 125], [200, 130, 129, 129], False),  # still close
+        ([300, 40], [200, 118], False),  # too early to tell
+    ],
+)
+def test_curves_part(training, validation, so):
+    found = curves_part(epochs(training, validation))
+    assert (found is not None) == so
+    if so:
+        assert "went from 150 to 40, that of validation from 130 to" in found
+
+
+def test_much_is_unknown():
+    assert much_is_unknown(50, 1000) is None
+    assert "5.1% of the text is <unk>, 51 of 1,000 tokens" in much_is_unknown(51, 1000)
+
+
+@pytest.mark.parametrize(
+    ("clipped", "so"), [(0.4, False), (0.5, False), (0.6, True), (None, False)]
+)
+def test_clip_acts(clipped, so):
+    found = clip_acts(epochs([50, 40], [60, 50], clipped=clipped), 5.0)
+    assert (found is not None) == so
+    if so:
+        assert "in most updates (60%): their gradient was longer than 5" in found
+
+
+def test_no_better_than():
+    assert no_better_than(99.9, "bigram", 100.0) is None
+    assert "100, is no better than that of the bigram model, 100" in no_better_than(
+        100.0, "bigram", 100.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "lr", "so"),
+    [
+        ([300, 100, 80, 79.9], [200, 100, 90, 89.9], [1.0, 1.0, 0.1, 0.001], True),
+        ([300, 100, 80, 78.0], [200, 100, 90, 89.9], [1.0, 1.0, 0.1, 0.001], False),
+        ([300, 100, 80, 79.9], [200, 100, 90, 88.0], [1.0, 1.0, 0.1, 0.001], False),
+        ([300, 100, 80, 79.9], [200, 100, 90, 89.9], [1.0] * 4, False),  # it has converged
+        ([300, 299.9, 299.8], [299, 298.9, 298.8], [1e-6] * 3, True),  # it never moved
+        ([300], [299], [1e-6], False),
+    ],
+)
+def test_rate_is_too_small(training, validation, lr, so):
+    found = rate_is_too_small(epochs(training, validation, lr))
+    assert (found is not None) == so
+    if so:
+        assert f"at {lr[-1]:.3g} the last epoch changed the training perplexity by 0." in found
+
+
+def test_all_of_them_and_none_of_them():
+    def run(training, validation, lr, clipped):
+        return [
+            Row(k, 10 * k, lr, 1.0, t, 0.1, 6.0, v, 0.1, clipped)
+            for k, (t, v) in enumerate(zip(training, validation, strict=True), 1)
+        ]
+
+    good = run([300, 100, 60, 50], [200, 90, 65, 55], 1.0, 0.0)
+    usual = {"unigram": 200.0, "interpolated bigram": 90.0}
+    settings = {"clip": 5.0, "tokens": 1000, "references": usual}
+    assert findings(good, unknown=10, test=55.0, **settings) == []
+    bad = run([300, 100, 30, 29.99], [200, 90, 101, 101.1], 1.0, 0.9)
+    bad = [row._replace(lr=10.0**-row.epoch) for row in bad]
+    found = findings(bad, unknown=100, test=101.0, **settings)
+    assert len(found) == 6
+    assert not any("unigram" in sentence for sentence in found)
+    assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in found)
+    assert findings([], unknown=0, test=55.0, **settings) == []

@@ -1,0 +1,123 @@
+"""A model in a file: it comes back as it was, and a stranger's file can do no harm."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+
+import numpylstm as nl
+from numpylstm.archive import CheckpointError, DamagedCheckpoint, read_arrays, write_arrays
+
+MODELS = {
+    "lstm": lambda: nl.LanguageModel(V, H, L, embedding_size=D, dropout=0.3, rng=0),
+    "tied": lambda: nl.LanguageModel(V, H, tied=True, dtype="float64", forget_bias=2.0, rng=0),
+    "relu": lambda: nl.LanguageModel(V, H, cell="rnn", activation="relu", impl="reference", rng=0),
+    "averaged": lambda: nl.LanguageModel(V, H, average_across_timesteps=True, rng=0),
+    "classifier": lambda: nl.SequenceClassifier(V, 3, H, L, embedding_size=D, rng=0),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_comes_back(name, rng, tmp_path):
+    model, path = MODELS[name](), tmp_path / "model.npz"
+    nl.save_model(model, path)
+    twin = nl.load_model(path)
+    assert type(twin) is type(model)
+    assert twin.config == model.config
+    assert repr(twin) == repr(model)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(twin.state_dict()[name], array)
+    x, y = rng.integers(0, V, (2, T, B))
+    if isinstance(model, nl.SequenceClassifier):
+        np.testing.assert_array_equal(model.probabilities(x), twin.probabilities(x))
+    else:
+        assert model.forward(x, y, training=False)[0] == twin.forward(x, y, training=False)[0]
+
+
+def test_sizes_may_be_numbers_of_numpy(tmp_path):
+    model = nl.SequenceClassifier(np.int64(V), np.uint8(3), np.int32(H), rng=0)
+    nl.save_model(model, tmp_path / "model.npz")
+    assert nl.load_model(tmp_path / "model.npz").arguments == model.arguments
+
+
+def test_what_is_frozen_stays_frozen(tmp_path):
+    model = MODELS["lstm"]()
+    model.embedding.load(np.ones((V, D)), trainable=False)
+    nl.save_model(model, tmp_path / "model.npz")
+    assert "embedding.W" not in nl.load_model(tmp_path / "model.npz").parameters()
+
+
+def test_masks_come_from_the_generator_that_is_given(rng, tmp_path):
+    nl.save_model(MODELS["lstm"](), tmp_path / "model.npz")
+    x, y = rng.integers(0, V, (2, T, B))
+    losses = [
+        nl.load_model(tmp_path / "model.npz", rng=seed).forward(x, y)[0] for seed in (1, 1, 2)
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_model_of_another_class_is_refused(tmp_path):
+    class Mine(nl.LanguageModel):
+        pass
+
+    with pytest.raises(TypeError, match=r"must be a LanguageModel or a SequenceClassifier, got M"):
+        nl.save_model(Mine(V, H), tmp_path / "model.npz")
+
+
+def test_a_checkpoint_of_a_run_is_not_a_model_and_the_reverse(tmp_path):
+    checkpoint = Path(__file__).parent / "checkpoints" / "v0.1-lstm.npz"
+    with pytest.raises(CheckpointError, match="is not a numpylstm model"):
+        nl.load_model(checkpoint)
+    nl.save_model(MODELS["lstm"](), tmp_path / "model.npz")
+    with pytest.raises(CheckpointError, match="is not a numpylstm checkpoint"):
+        nl.load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda meta, arrays: meta.update(version=9), "has model version 9, this program reads 1"),
+        (lambda meta, arrays: meta.update(model="Oracle"), "a model of kind 'Oracle'"),
+        (lambda meta, arrays: meta.update(model=["x"]), r"a model of kind \['x'\]"),
+        (lambda meta, arrays: meta.pop("arguments"), "does not fit together: 'arguments'"),
+        (lambda meta, arrays: meta.update(frozen=["x"]), "does not fit together: 'x'"),
+        (lambda meta, arrays: meta.update(arguments=3), "does not fit together"),
+        (lambda meta, arrays: meta["arguments"].pop("vocab_size"), "does not fit together"),
+        (lambda meta, arrays: meta["arguments"].update(vocab_size=10**8), "must have shape"),
+        (lambda meta, arrays: meta["arguments"].update(hidden_size=10**8), "must have shape"),
+        (lambda meta, arrays: meta["arguments"].update(num_layers=10**15), "num_layers must be"),
+        (lambda meta, arrays: meta["arguments"].update(num_layers=3), "lstm.2.Wx is missing"),
+        (lambda meta, arrays: meta["arguments"].update(colour="red"), "'colour' is not an option"),
+        (lambda meta, arrays: meta["arguments"].update(num_classes=V), "does not fit together"),
+        (lambda meta, arrays: arrays.pop("parameters/decoder.b"), "decoder.b is missing"),
+        (lambda meta, arrays: arrays.update({"parameters/x": arrays["parameters/decoder.b"]}),
+         "unknown: x"),
+        (lambda meta, arrays: arrays["parameters/decoder.b"].fill(np.nan), "not finite|NaN|nan"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_sentence(change, message, tmp_path):
+    path = tmp_path / "model.npz"
+    nl.save_model(MODELS["lstm"](), path)
+    arrays, meta = read_arrays(path)
+    arrays = {name: array.copy() for name, array in arrays.items()}
+    change(meta, arrays)
+    write_arrays(path, arrays, meta)
+    with pytest.raises(CheckpointError, match=message):
+        nl.load_model(path)
+
+
+def test_bytes_that_are_damaged_are_refused(tmp_path):
+    path = tmp_path / "model.npz"
+    nl.save_model(MODELS["lstm"](), path)
+    content = bytearray(path.read_bytes())
+    for place in (300, len(content) // 2):
+        content[place] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(DamagedCheckpoint):
+            nl.load_model(path)
+        content[place] ^= 1
+    path.write_text(json.dumps({"format": "numpylstm model"}))
+    with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
+        nl.load_model(path)

@@ -1,0 +1,369 @@
+"""What a finished run keeps: its result, its samples, its log and its page."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from runs import TINY, files, write_words
+
+import numpylstm as nl
+from numpylstm.cli import page as page_module
+from numpylstm.cli import results
+from numpylstm.cli import train as train_command
+from numpylstm.cli.page import Report, page, thinned
+from numpylstm.training import run_folder, sample_log
+from numpylstm.training.loop import Row
+from numpylstm.training.result import read_result, write_result
+from numpylstm.training.run_folder import RECORDS, RunFolderError
+from numpylstm.training.sample_log import Sample, read_samples
+from numpylstm.training.timing import Timing
+
+SHORT = (*TINY, "--epochs", "2", "--save-every", "50")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_words(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture
+def train(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return lambda *arguments: train_command.main(["--threads", "1", *map(str, arguments)])
+
+
+@pytest.fixture
+def whole(folder, train):
+    """The folder of a run that nobody disturbed."""
+    if not (folder / "whole").exists():
+        assert train(*SHORT, "--out", "whole") == 0
+    return folder / "whole"
+
+
+class Seen(HTMLParser):
+    """What a browser would see: tags in their order, text, addresses."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.text, self.addresses = [], [], []
+        self.tags = set()
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.addresses += [v for k, v in attrs if k in ("src", "href", "srcset", "action")]
+        if tag not in ("meta", "img", "source"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text.append(data)
+
+
+# --- the result ----------------------------------------------------------------------------------
+
+
+def test_the_result_says_how_good_it_is_and_how_it_was_made(whole):
+    result = json.loads((whole / "result.json").read_text())
+    assert result == read_result(whole)
+    saved = nl.load(whole / "best.npz")
+    corpus = nl.data.load_text(whole.parent / "text.txt", max_vocab=40)
+    test = nl.evaluate(nl.restore_model(saved), corpus.test)
+    assert result["test"]["perplexity"] == pytest.approx(test.perplexity, rel=1e-12)
+    assert (result["test"]["tokens"], result["test"]["unscored"]) == (test.tokens, 1)
+    assert set(result["baselines"]) == {"unigram", "interpolated bigram"}
+    losses = nl.load(whole / "last.npz").meta["valid_losses"]
+    assert result["validation"]["epoch"] == 1 + losses.index(min(losses))
+    assert len(result["validation"]["by_epoch"]) == result["epochs"] == 2
+    assert result["text"]["tokens"] == corpus.num_tokens
+    assert result["time"]["updates"] == result["steps"] == 2 * 97
+    assert result["time"]["seconds"] > 0
+    assert result["time"]["tokens_per_second"] > 0
+    assert {"numpylstm", "Python", "NumPy", "Numba", "processor", "threads"} <= set(
+        result["machine"]
+    )
+    assert result["command"] == ["numpylstm-train", "--threads", "1", *SHORT, "--out", "whole"]
+    assert (whole / "sample.txt").read_text().strip()
+
+
+def test_a_resumed_run_has_the_same_result_but_for_its_making(folder, train, whole):
+    assert train(*SHORT[:-4], "--epochs", "1", "--out", "longer") == 0
+    assert train("--resume", "longer", "--epochs", "2") == 0
+    one, other = read_result(whole), read_result(folder / "longer")
+    assert other["time"]["updates"] == 97
+    for name in ("time", "machine", "command"):
+        del one[name], other[name]
+    assert one == other
+    for name in ("samples.json", "sample.txt", "metrics.csv", "curves.png"):
+        assert (whole / name).read_bytes() == (folder / "longer" / name).read_bytes()
+
+
+def test_a_result_that_is_made_again_keeps_its_times(whole, train):
+    before = read_result(whole)
+    (whole / "report.html").unlink()
+    assert train("--resume", "whole") == 0
+    assert read_result(whole) == before
+    assert (whole / "report.html").exists()
+
+
+def test_what_json_lacks_is_null(whole, tmp_path):
+    """The test text may be beyond a model that its validation text was not."""
+    result = read_result(whole)
+    result["test"]["perplexity"] = math.inf
+    result["validation"]["by_epoch"] = [2.0, math.nan]
+    write_result(tmp_path, result)
+    found = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
+    assert found["test"]["perplexity"] is None
+    assert found["validation"]["by_epoch"] == [2.0, None]
+    assert read_result(tmp_path) == found
+    assert "inf" in page(
+        story(
+            result=story().result
+            | {
+                "test": {
+                    "perplexity": math.inf,
+                    "accuracy": 0.3,
+                    "tokens": 9,
+                    "unscored": 1,
+                    "batch_size": 1,
+                }
+            }
+        )
+    )
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "x"}', "[" * 100_000])
+def test_what_is_no_result_is_refused(tmp_path, content):
+    assert read_result(tmp_path) is None
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RunFolderError, match=r"result\.json is not the result of a run"):
+        read_result(tmp_path)
+
+
+def test_the_folder_of_an_older_version_gets_its_report(folder, train, whole):
+    """One that was made before there were samples, results and pages."""
+    old = folder / "old"
+    old.mkdir()
+    for name, content in files(whole).items():
+        if name not in (*RECORDS, "samples.json", "sample.txt"):
+            (old / name).write_bytes(content)
+    assert train("--resume", "old") == 0
+    assert read_result(old)["test"] == read_result(whole)["test"]
+    assert "The best network" in (old / "report.html").read_text()
+
+
+def test_only_updates_count_as_training():
+    step = nl.training.loop.Step(1, 1, 9, 1, 1.0, 1.0, 1.0, 0.1, 1.0, tokens=20)
+    row = Row(1, 1, 1.0, 1.0, 1.0, 0.1, 1.0)
+    timing = Timing()
+    assert list(timing.of(iter([step, step, row, step]))) == [step, step, row, step]
+    assert (timing.updates, timing.tokens) == (3, 40)
+    assert 0 < timing.updating <= timing.seconds
+    assert Timing().tokens_per_second is None
+
+
+# --- samples -------------------------------------------------------------------------------------
+
+
+def test_there_is_a_sample_before_training_and_after_each_epoch(whole):
+    samples = read_samples(whole / "samples.json")
+    assert [(s.epoch, s.step) for s in samples] == [(0, 0), (1, 97), (2, 194)]
+    assert all(0 < len(s.text.split()) <= 40 and "<unk>" not in s.text for s in samples)
+    assert len({s.text for s in samples}) > 1
+
+
+def test_samples_change_no_bit_of_the_run(folder, train, whole, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sample_log.SampleLog, "_add", lambda self, run: None)
+        assert train(*SHORT, "--out", "silent") == 0
+    silent = files(folder / "silent")
+    assert silent == {k: v for k, v in files(whole).items() if k != "samples.json"}
+
+
+def test_samples_that_the_run_has_not_come_to_are_made_again(whole, tmp_path):
+    (tmp_path / "samples.json").write_bytes((whole / "samples.json").read_bytes())
+    run = nl.restore_run(nl.load(whole / "last.npz"))
+    run.step = 97
+    log = sample_log.SampleLog(tmp_path, run, None)
+    assert [sample.epoch for sample in log.samples] == [0, 1]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"epoch": 1}]', "[" * 100_000, "[null]"])
+def test_what_is_no_sample_is_left_out(tmp_path, content):
+    (tmp_path / "samples.json").write_text(content)
+    assert read_samples(tmp_path / "samples.json") == []
+    (tmp_path / "samples.json").write_text('[{"epoch": "1", "step": 2, "text": "x"}]')
+    assert read_samples(tmp_path / "samples.json") == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 14, 56])
+def test_some_samples_stand_for_many(count):
+    chosen = [sample.epoch for sample in thinned([Sample(k, k, "") for k in range(count)])]
+    assert len(chosen) <= 7
+    assert chosen == sorted(set(chosen))
+    if count:
+        assert (chosen[0], chosen[-1]) == (0, count - 1)
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+def test_the_log_holds_what_was_printed(folder, train, capsys):
+    assert train(*SHORT, "--epochs", "1", "--out", "logged") == 0
+    printed = capsys.readouterr().out
+    first, *lines = (folder / "logged" / "log.txt").read_text().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  numpylstm-train --threads 1 .*", first)
+    assert lines == printed.splitlines()
+    assert train("--resume", "logged") == 0
+    again = (folder / "logged" / "log.txt").read_text().splitlines()
+    assert again[: len(lines) + 1] == [first, *lines]
+    assert again[len(lines) + 1].endswith("--resume logged")
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def test_the_page_has_everything_and_needs_nothing(whole):
+    source = (whole / "report.html").read_text()
+    seen = Seen(source)
+    assert seen.open == []
+    assert len(seen.addresses) == 2  # the curves, for two widths
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in seen.addresses)
+    assert "http" not in re.sub(r"base64,[^\"]*", "", source)
+    assert "script" not in seen.tags
+    shown = " ".join(seen.text)
+    result = read_result(whole)
+    for expected in (
+        "whole", "2 x 8 LSTM", f"{result['test']['perplexity']:.2f}", "What stands out",
+        "interpolated bigram model", "True and predicted", "Surprise", "Before training",
+        "The best network", "hidden_size", "--out whole", "Numba", *result["findings"],
+    ):  # fmt: skip
+        assert expected in shown
+
+
+def story(**changes):
+    result = {
+        "test": {"perplexity": 50.0, "accuracy": 0.3, "tokens": 99, "unscored": 1,
+                 "batch_size": 1},
+        "validation": {"perplexity": 51.0, "epoch": 2},
+        "baselines": {"unigram": 200.0, "interpolated bigram": 90.0},
+        "findings": [],
+        "text": {"source": "text.txt", "vocabulary": 300, "tokens": {"train": 900, "test": 100},
+                 "unknown": {"train": 1, "test": 2}, "left_out": {"train": 1, "test": 0}},
+        "epochs": 2, "steps": 50,
+        "time": {"updates": 50, "seconds": 1.5, "tokens_per_second": None},
+        "machine": {"processor": "a processor"},
+        "command": ["numpylstm-train"],
+    }  # fmt: skip
+    rows = [
+        Row(1, 25, 1.0, 60.0, 100.0, 0.1, 8.0, 90.0, 0.2, 0.1),
+        Row(2, 50, 1.0, 50.0, 60.0, 0.2, 6.0, 51.0, 0.3, 0.1),
+    ]
+    report = Report(
+        name="run", model="1 x 8 LSTM", config=nl.TrainConfig(), rows=rows, result=result,
+        true=["a", "b"], predicted=["a", "c"], sentence=["a", "b"], bits=[0.5, 12.0],
+        samples=[Sample(0, 0, "before"), Sample(1, 25, "after one")], sample="at the end",
+    )  # fmt: skip
+    return report._replace(**changes)
+
+
+NASTY = "<script>alert(1)</script><img src=x onerror=alert(1)>&amp;\"'\x1b[2J\u202e"
+
+
+def test_what_strangers_wrote_is_shown_and_never_obeyed():
+    plain = story()
+    result = plain.result | {
+        "text": plain.result["text"] | {"source": NASTY},
+        "findings": [NASTY],
+        "machine": {"processor": NASTY},
+        "command": ["numpylstm-train", NASTY],
+    }
+    source = page(
+        plain._replace(
+            name=NASTY, model=NASTY, result=result, true=[NASTY, "b"], predicted=[NASTY, "c"],
+            sentence=[NASTY, NASTY], samples=[Sample(0, 0, NASTY)], sample=NASTY + "!",
+            config=nl.TrainConfig(train=NASTY),
+        )
+    )  # fmt: skip
+    seen = Seen(source)
+    assert seen.tags == Seen(page(plain)).tags - {"li"} | {"ul", "li"}
+    assert "script" not in seen.tags
+    assert len(seen.addresses) == 2
+    assert "\x1b" not in source
+    assert "\u202e" not in source
+    assert sum("<script>alert(1)</script>" in text for text in seen.text) >= 12
+
+
+def test_a_page_without_findings_says_so():
+    assert "None of the six things" in page(story())
+    result = story().result | {"findings": ["It went wrong."]}
+    source = page(story(result=result))
+    assert "It went wrong." in source
+    assert "None of the six" not in source
+
+
+def test_words_that_were_predicted_are_marked():
+    source = page(story())
+    assert source.count("<i class=right>") == 1
+    assert "<span>b<i>c</i></span>" in source
+
+
+def test_bits_per_character_at_character_level():
+    assert "bits per character" not in page(story())
+    config = nl.TrainConfig(level="char")
+    assert "<b>5.644</b><span>bits per character" in page(story(config=config))
+
+
+def test_a_sentence_is_a_line_that_is_not_too_short(monkeypatch):
+    vocabulary = nl.Vocabulary(("<unk>", "<eos>", "a", "b"))
+    corpus = nl.Corpus("made up", "word", vocabulary, *[[]] * 3, {})
+
+    def of(text):
+        ids = vocabulary.encode(text.split())[0]
+        monkeypatch.setattr(results, "surprise", lambda *_, **__: (ids, [1.0] * len(ids)))
+        tokens, bits = results.sentence(None, corpus)
+        assert len(bits) == len(tokens)
+        return " ".join(tokens)
+
+    line = " ".join("ab" * 8)
+    assert of(f"a b <eos> {line} <eos> a") == line
+    assert of(f"a b <eos> {line}") == line
+    assert of("a b <eos> a b <eos> a b") == "a b <eos> a b <eos> a b"  # none is long enough
+    assert len(of(" ".join("a" * 300)).split()) == results.LONGEST["word"]
+
+
+# --- what fails ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(page_module, "training_curves"), (results, "sentence"), (results, "result_of")],
+)
+def test_a_report_that_fails_is_a_warning(folder, train, whole, monkeypatch, capsys, place, name):
+    def fail(*arguments, **options):
+        raise RuntimeError("no paper")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, fail)
+        assert train(*SHORT, "--out", name) == 0
+    err = capsys.readouterr().err
+    assert err == "numpylstm-train: warning: the report could not be written: no paper\n"
+    kept = files(folder / name)
+    assert kept["last.npz"] == files(whole)["last.npz"]
+    assert kept["best.npz"] == files(whole)["best.npz"]
+    assert train("--resume", name) == 0  # and makes it up
+    assert files(folder / name) == files(whole)
+    assert (folder / name / "report.html").exists()
+
+
+def test_a_log_that_cannot_be_written_is_left_out(folder, train, whole, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "LOG", "absent/log.txt")
+        assert train(*SHORT, "--out", "unlogged") == 0
+    assert files(folder / "unlogged") == files(whole)
+    assert not (folder / "unlogged" / "log.txt").exists()
