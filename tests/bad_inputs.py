@@ -312,7 +312,7 @@ CALLS = [
     Call("nl.evaluate_classifier(classifier, x, y[0] * 0, 0)", "batch_size must be at least 1"),
     Call("nl.save_model(model.encoder, 'model.npz')", "must be a LanguageModel or a", TypeError),
     # states, weights and floats
-    Call("model.forward(x, y, None)", "state must be LSTMState(h, c), got NoneType", TypeError),
+    Call("model.forward(x, y, 0)", "state must be LSTMState(h, c), got int", TypeError),
     Call("model.forward(x, y, state.h)", "state must be LSTMState(h, c), got ndarray", TypeError),
     Call("model.forward(x, y, model.zero_state(2))", "state.h must have shape (2, 3, 4)"),
     Call("model.zero_state(0)", "batch_size must be at least 1, got 0"),

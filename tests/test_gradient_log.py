@@ -17,8 +17,8 @@ from numpylstm import diagnostics
 from numpylstm.cli import report
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus
+from numpylstm.training import gradient_log, session
 from numpylstm.training.checkpoint import ADDED_SETTINGS, load, restore_model
-from numpylstm.training.loop import gradient_log, session
 from numpylstm.training.run_folder import RunFolderError
 
 VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
