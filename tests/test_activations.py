@@ -69,7 +69,7 @@ def test_a_classifier_has_cells_too(rng, ids):
 
 def test_a_vanilla_cell_has_no_gates(rng, ids):
     model = nl.LanguageModel(V, H, cell="rnn", rng=rng)
-    with pytest.raises(TypeError, match=r"must have cell='lstm', got a RNN"):
+    with pytest.raises(TypeError, match=r"must have cell='lstm' or 'gru', got a RNN"):
         cell_activations(model, ids)
 
 

@@ -2,9 +2,10 @@
 
 import os
 import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numba
 import numpy as np
 
 
@@ -17,6 +18,9 @@ def cores() -> int:
 
 def facts() -> dict[str, str]:
     """The processor, the system, and the versions that matter here."""
+    numba = "none"
+    with suppress(PackageNotFoundError):
+        numba = version("numba")
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "processor": processor(),
@@ -24,7 +28,7 @@ def facts() -> dict[str, str]:
         "system": platform.platform(),
         "Python": platform.python_version(),
         "NumPy": f"{np.__version__} with {blas.get('name', 'a BLAS')} {blas.get('version', '')}",
-        "Numba": numba.__version__,
+        "Numba": numba,
     }
 
 
