@@ -237,6 +237,7 @@ SMALL_TASKS = {
 }
 
 
+@pytest.mark.big
 @pytest.mark.parametrize("name", SMALL_TASKS)
 def test_a_classifier_learns_at_its_defaults(name):
     """The answers of these tasks are at their last step, and are certain."""
