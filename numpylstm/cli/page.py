@@ -70,21 +70,16 @@ def text(value: object, *, lines: bool = False) -> str:
     return html.escape(printable(str(value), lines=lines))
 
 
-def bits(perplexity: float) -> float:
-    """Bits per token."""
-    return math.log2(perplexity)
-
-
 def heading(report: Report) -> str:
     """The name, and the figures that matter."""
     result = report.result
     test, valid = result["test"], result["validation"]
+    bits = f"{math.log2(test['perplexity']):.3f}"
     per_character = report.config.level == "char"
     cards = [
         (f"{test['perplexity']:.2f}", "test perplexity"),
-        *([(f"{bits(test['perplexity']):.3f}", "bits per character")] if per_character else []),
-        (f"{valid['perplexity']:.2f}", f"validation perplexity, best of {result['epochs']} epochs, "
-         f"after {valid['epoch']}"),
+        *([(bits, "bits per character")] if per_character else []),
+        (f"{valid['perplexity']:.2f}", f"validation perplexity, best in epoch {valid['epoch']}"),
         (f"{test['accuracy']:.1%}", "of the test text predicted rightly"),
     ]  # fmt: skip
     if speed := result["time"]["tokens_per_second"]:
@@ -149,7 +144,7 @@ def comparison(report: Report) -> str:
         "this network": result["test"]["perplexity"],
     }
     ordered = sorted(levels.items(), key=lambda item: -item[1])
-    rows = [(name, f"{level:,.2f}", f"{bits(level):.2f}") for name, level in ordered]
+    rows = [(name, f"{level:,.2f}", f"{math.log2(level):.2f}") for name, level in ordered]
     return table(("on the test text", "perplexity", "bits per token"), rows)
 
 

@@ -58,9 +58,11 @@ def training_curves(
     for name, level in references:
         top.axhline(level, color=GREY, lw=1, ls="--")
         digits = 0 if level >= 20 else 2
+        below = level == min(level for _, level in references)  # so that neighbours can be read
         top.annotate(
             f"{name} {level:.{digits}f}", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, 3), textcoords="offset points", ha="right", color=GREY,
+            xytext=(-4, -3 if below else 3), textcoords="offset points", ha="right",
+            va="top" if below else "bottom", color=GREY,
         )  # fmt: skip
     perplexity_axis(top, [*training, *validation, *(level for _, level in references)])
     top.legend(frameon=False)
