@@ -13,6 +13,7 @@ results do not depend on the number of threads, to the last bit.
 
 import functools
 from collections.abc import Callable
+from math import isqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ except Exception as error:
 
 Array = NDArray[Any]
 
-WORTH_WAKING = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
+WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
 EXP = 16  # multiply-adds that an exponential takes
 MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
@@ -59,9 +60,15 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return looked_at
 
 
-def shares_for(work: int) -> int:
-    """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
-    return 1 if work < WORTH_WAKING else get_num_threads()
+def shares_for(work: int, threads: int | None = None) -> int:
+    """Into how many parts to cut this many multiply-adds: at most one for each thread.
+
+    To wake n threads takes n times as long as to wake one. So twice the threads are worth it where
+    there is four times the work.
+    """
+    if work < WORTH_WAKING:
+        return 1
+    return min(isqrt(4 * work // WORTH_WAKING), threads or get_num_threads())
 
 
 class Plan(NamedTuple):
@@ -81,9 +88,11 @@ def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads:
     columns = blocks * H
     if T * B * columns * (D + H) < WORTH_WAKING:
         return Plan(alone=True, by_rows=True, shares=1)
-    shares = 1 if T * B * H * columns < WORTH_WAKING else threads
-    by_rows = H * columns * itemsize <= OWN_CACHE and 2 * shares <= B
-    return Plan(alone=False, by_rows=by_rows, shares=shares)
+    step = B * H * columns
+    rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
+    units = shares_for(step, threads)
+    by_rows = H * columns * itemsize <= OWN_CACHE and rows >= units
+    return Plan(alone=False, by_rows=by_rows, shares=rows if by_rows else units)
 
 
 def contiguous(array: Array) -> Array:
@@ -222,7 +231,8 @@ def rnn_forward(
     h = empty((T + 1, B, H), x.dtype)
     h[0] = h0
     a = _product(x.reshape(T * B, D), Wx, contiguous(b)).reshape(T, B, H)
-    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares_for(a.size * H))
+    shares = min(shares_for(a.size * H), max(1, B // 2))
+    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares)
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
@@ -246,7 +256,7 @@ def rnn_backward(
     x, h_prev, h, Wx, Wh, activation = cache
     T, B, H = h.shape
     dh = np.array(dhT, order="C")
-    da, shares = empty(h.shape, h.dtype), shares_for(h.size * H)
+    da, shares = empty(h.shape, h.dtype), min(shares_for(h.size * H), max(1, B // 2))
     panels = empty((shares, *recurrence.transposed_panels_shape(Wh)), Wh.dtype)
     rnn.backward_by_rows(
         contiguous(Wh), panels, contiguous(h), contiguous(dhs), dh, da,
