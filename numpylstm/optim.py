@@ -53,14 +53,13 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
     check_number("clip_by_global_norm", "max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
-    kept = [parameter.parts_of_grad() for parameter in parameters.values()]
-    arrays = [
-        flat(gradient.values if isinstance(gradient, Rows) else gradient)
-        for gradient, _ in kept if gradient is not None
-    ]  # fmt: skip
-    factors = [factor for gradient, factor in kept if gradient is not None]
-    squares = sums_of_squares(arrays)
-    norm = math.sqrt(sum(square * f**2 for square, f in zip(squares, factors, strict=True)))
+    total = 0.0
+    for parameter in parameters.values():
+        gradient, factor = parameter.parts_of_grad()
+        if gradient is not None:
+            array = gradient.values if isinstance(gradient, Rows) else gradient
+            total += sum_of_squares(flat(array)) * factor**2
+    norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for parameter in parameters.values():
             parameter.scale_grad(max_norm / norm)
@@ -77,10 +76,10 @@ def _check_parameters(where: str, parameters: Any) -> None:
         )
 
 
-@or_else(lambda arrays: [float(np.square(g, dtype=np.float64).sum()) for g in arrays])
-def sums_of_squares(arrays: Sequence[Array]) -> list[float]:
-    """The sum of g ** 2 for each g (N,)."""
-    return [update.sum_of_squares(g, shares_for(g.size)) for g in arrays]
+@or_else(lambda g: float(np.square(g, dtype=np.float64).sum()))
+def sum_of_squares(g: Array) -> float:
+    """The sum of g ** 2 for g (N,)."""
+    return update.sum_of_squares(g, shares_for(g.size))
 
 
 def flat(array: Array) -> Array:

@@ -1039,13 +1039,12 @@ writing_recipe("sampling.generate", nl.generate)
 writing_recipe("sampling.stream", lambda *a, **given: np.array([*sampling.stream(*a, **given)]))
 
 
-@recipe("optim.sums_of_squares")
+@recipe("optim.sum_of_squares")
 def _(rng):
     """Always valid: `flat` makes what is passed."""
-    arrays = [floats(rng, int(rng.integers(1, 9000))) for _ in range(3)]
-    return Call(optim.sums_of_squares, {"arrays": arrays},
-                lambda arrays: [float((g.astype(np.float64) ** 2).sum()) for g in arrays],
-                fixed=("arrays",))  # fmt: skip
+    g = floats(rng, int(rng.integers(1, 9000)))
+    return Call(optim.sum_of_squares, {"g": g},
+                lambda g: float((g.astype(np.float64) ** 2).sum()), fixed=("g",))  # fmt: skip
 
 
 @recipe("sampling.draw")
