@@ -114,7 +114,7 @@ def grid_row(found: Comparison, libraries: Sequence[str]) -> str:
         cells.append(milliseconds(timing.median) if timing else "-")
         if name != libraries[0]:
             cells.append(f"{found.ratio(timing):.2f}" if timing else "-")
-    return columns(cells)
+    return columns(cells) + ("  (others at work)" if (found.busy or 0.0) > BUSY else "")
 
 
 def grid_summary(found: Sequence[Comparison]) -> str:
