@@ -308,6 +308,9 @@ def lstm_forward(
     elif T == 1:  # a copy of Wh would be used once
         gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
         lstm.cells_forward(gates, c, tanh_c, h)
+    elif B == 1 and how.by_rows:
+        gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
+        lstm.forward_one_row(Wh, h, c, gates, tanh_c)
     else:
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
         panels = empty((how.shares if how.by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
@@ -352,11 +355,15 @@ def lstm_backward(
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    panels = empty(
-        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
-    )
-    kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
-    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
+    if B == 1 and how.by_rows:
+        across = empty(Wh.shape[::-1], Wh.dtype)
+        lstm.backward_one_row(Wh, across, c_prev, gates, tanh_c, dhs, dh, dc, da)
+    else:
+        panels = empty(
+            (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
+        )
+        kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
+        kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
     dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
     return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db
