@@ -107,10 +107,9 @@ def run_grid(
 ) -> tuple[Results, dict[str, str]]:
     """Measure the rows of the named groups of the grid."""
     results = Results()
-    with Worker(OURS, settings.threads) as machine:
-        facts = describe_machine(settings, machine)
-        speed = product_speed(machine, settings)
     with settings.workers() as workers:
+        facts = describe_machine(settings, workers[0])
+        speed = product_speed(workers[0], settings)
         for name in names:
             print(report.grid_heading(name, grid[name][0], settings.libraries), flush=True)
             for row in grid[name]:
