@@ -44,7 +44,6 @@ Array = NDArray[Any]
 WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
 EXP = 16  # multiply-adds that an exponential takes
 MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
-LONG = 64  # steps; with fewer, a kernel for one sequence does not bring what it takes to compile
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
@@ -309,9 +308,6 @@ def lstm_forward(
     elif T == 1:  # a copy of Wh would be used once
         gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
         lstm.cells_forward(gates, c, tanh_c, h)
-    elif how.by_rows and B == 1 and T > LONG:
-        gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
-        lstm.forward_one_row(Wh, h, c, gates, tanh_c)
     else:
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
         panels = empty((how.shares if how.by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
@@ -356,15 +352,11 @@ def lstm_backward(
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    if how.by_rows and B == 1 and T > LONG:
-        across = empty(Wh.shape[::-1], Wh.dtype)
-        lstm.backward_one_row(Wh, across, c_prev, gates, tanh_c, dhs, dh, dc, da)
-    else:
-        panels = empty(
-            (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
-        )
-        kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
-        kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
+    panels = empty(
+        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
+    )
+    kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
+    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
     dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
     return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db

@@ -29,7 +29,6 @@ SIZES = [  # T, B, D, H
     pytest.param((4, 19, 40, 130), id="shared by threads", marks=pytest.mark.big),
     pytest.param((3, 30, 300, 70), id="several blocks", marks=pytest.mark.big),
     pytest.param((2, 5, 70, 610), id="larger than a core's cache", marks=pytest.mark.big),
-    pytest.param((70, 1, 8, 65), id="one long sequence", marks=pytest.mark.big),
 ]
 
 
@@ -470,21 +469,6 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H, monkeypatch):
             results[-1] += [mask, functional.dropout_forward(uniform, mask)[0]]
     for one, *others in zip(*results, strict=True):
         assert all(np.array_equal(one, other) for other in others)
-
-
-@pytest.mark.big
-def test_one_long_sequence_has_kernels_of_its_own_with_the_same_bits(rng, monkeypatch):
-    arguments = recurrent_arguments(rng, (70, 1, 8, 65), "float32", "lstm")
-    upstream = [normal(rng, "float32", *shape) for shape in ((70, 1, 65), (1, 65), (1, 65))]
-    results = []
-    for long in (functional.LONG, 70):
-        monkeypatch.setattr(functional, "LONG", long)
-        *states, cache, dx, dh0, dc0, dWx, dWh, db = both_directions(
-            functional, "lstm", arguments, upstream
-        )
-        results.append([*states, *cache[1:7], dx, dh0, dc0, dWx, dWh, db])
-    for one, other in zip(*results, strict=True):
-        assert np.array_equal(one, other)
 
 
 NARROW = """
