@@ -42,6 +42,7 @@ except Exception as error:
 Array = NDArray[Any]
 
 WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
+PRODUCT = 4  # multiply-adds of a product in the time of one anywhere else
 EXP = 16  # multiply-adds that an exponential takes
 MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
@@ -116,7 +117,8 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
     M, N = A.shape[0], B.shape[1]
     C = empty((M, N), A.dtype)
     D = np.zeros((1, N), A.dtype) if start is None else start.reshape(-1, N)
-    matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares_for(C.size * A.shape[1]))
+    shares = shares_for(C.size * A.shape[1] // PRODUCT)
+    matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
     return C
 
 
