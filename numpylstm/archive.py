@@ -46,6 +46,13 @@ class SaveError(OSError):
         )
 
 
+def file_path(where: str, path: Any) -> Path:
+    """The path that a function was given, or a TypeError: it must name a file."""
+    if isinstance(path, str | os.PathLike) and Path(path).name:
+        return Path(path)
+    raise TypeError(f"{where}: path must be the name of a file, a str or a Path, got {path!r}")
+
+
 # --- writing -----------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from numpylstm.archive import (
     CheckpointError,
     check_format,
     check_members_of,
+    file_path,
     fitting_together,
     read_arrays,
     within,
@@ -35,7 +36,7 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
     Raises
     ------
     TypeError
-        If it is another kind of model, of which `load_model` would not know.
+        If it is another kind of model, of which `load_model` would not know, or `path` is no path.
     SaveError
         If the file cannot be written; an older file of that name is then untouched.
     """
@@ -44,6 +45,7 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
             f"save_model: model must be a {' or a '.join(MODELS)}, got {type(model).__name__}; "
             "of a class of your own save model.state_dict() with numpy.savez"
         )
+    path = file_path("save_model", path)
     arrays = {f"parameters/{name}": array for name, array in model.state_dict().items()}
     frozen = [name for name, p in model.all_parameters().items() if not p.trainable]
     meta = {
@@ -88,7 +90,7 @@ def load_model(
     >>> bool((model.probabilities(x) == twin.probabilities(x)).all())
     True
     """
-    path = Path(path)
+    path = file_path("load_model", path)
     arrays, meta = read_arrays(path)
     check_format(path, meta, FORMAT, (VERSION,))
     kind = MODELS.get(str(meta.get("model")))

@@ -365,7 +365,14 @@ def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -
         check_number("decayed_rate", name, value)
     check_whole("decayed_rate", "epoch", epoch, 0)
     check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
-    return lr * decay ** max(epoch + 1 - constant_epochs, 0)
+    times = max(int(epoch) + 1 - int(constant_epochs), 0)
+    try:
+        return float(lr) * float(decay) ** min(times, 2**63)  # of which every power is its limit
+    except OverflowError:
+        raise ValueError(
+            f"decayed_rate: decay must be from -1 to 1 for so many epochs, got {decay}, which no "
+            f"float can hold to the power of {times}"
+        ) from None
 
 
 def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float) -> float:

@@ -1,8 +1,11 @@
+import os
 import signal
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from numpylstm.kernels.threads import set_num_threads
 
 # A kernel compiles at its first call, which takes longer than Hypothesis waits for an example.
 settings.register_profile("numpylstm", deadline=None)
@@ -10,6 +13,21 @@ settings.load_profile("numpylstm")
 
 # Every size is different, so a swapped axis or a forgotten transpose cannot go unseen.
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_the_disk():
+    """In this process: no test can see whether bytes have reached it, and some save a lot."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_number_of_threads_is_set():
+    """A command that runs in this process leaves the one that it was given."""
+    yield
+    set_num_threads(None)
 
 
 @pytest.fixture

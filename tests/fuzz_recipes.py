@@ -1,7 +1,10 @@
 """For every public callable that takes arrays or numbers: a valid call of it."""
 
+import contextlib
 import inspect
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -16,17 +19,19 @@ from numpylstm import (
     gradcheck,
     layers,
     model_check,
+    model_file,
     models,
     optim,
     reference,
     sampling,
     tasks,
 )
+from numpylstm.archive import read_arrays, write_arrays
 from numpylstm.cells import CELLS
 from numpylstm.config import ModelConfig, TrainConfig
 
 MODULES = (functional, layers, models, optim, evaluation, sampling, data, gradcheck,
-           model_check, diagnostics, tasks)  # fmt: skip
+           model_check, model_file, diagnostics, tasks)  # fmt: skip
 
 
 class Call(NamedTuple):
@@ -959,6 +964,67 @@ def _(rng):
 def _(rng):
     return Call(nl.plateau_rate, {"lr": 1.0, "validation_losses": (3.0, 2.0, 2.5), "decay": 0.5},
                 lambda **given: 0.5)  # fmt: skip
+
+
+# --- models in files -----------------------------------------------------------------------------
+
+
+def any_model(rng):
+    return model_twins(rng, (nl.LanguageModel, nl.SequenceClassifier)[rng.integers(2)])[0]
+
+
+@contextlib.contextmanager
+def in_a_folder():
+    """One that is empty; a path that leads nowhere is an argument that does not fit."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        try:
+            yield
+        except OSError as error:
+            raise RuntimeError(f"path: {error}") from error
+
+
+@recipe("model_file.save_model")
+def _(rng):
+    def saved(model, path):
+        with in_a_folder():
+            nl.save_model(model, path)
+            return nl.load_model(path).state_dict()
+
+    return Call(saved, {"model": any_model(rng), "path": "model.npz"},
+                lambda model, path: model.state_dict())  # fmt: skip
+
+
+@recipe("model_file.load_model")
+def _(rng):
+    model = any_model(rng)
+    arrays = {path.replace(".", "/"): array for path, array in model.state_dict().items()}
+
+    def loaded(rng, **arrays):
+        """The file holds these arrays."""
+        given = {f"parameters/{name.replace('/', '.')}": array for name, array in arrays.items()}
+        with in_a_folder():
+            nl.save_model(model, "model.npz")
+            meta = read_arrays(Path("model.npz"))[1]
+            try:
+                write_arrays("model.npz", given, meta)
+            except Exception as error:  # what no file can hold
+                raise RuntimeError(f"path: {error}") from error
+            return nl.load_model("model.npz", rng=rng).state_dict()
+
+    return Call(loaded, {"rng": 3, **arrays}, lambda **_: model.state_dict(),
+                names=("parameters", "path", "model"), dtype=model.config.dtype)  # fmt: skip
+
+
+@recipe("model_file.shapes_of")
+def _(rng):
+    model = any_model(rng)
+
+    def shapes(**arguments):
+        return dict(model_file.shapes_of(arguments))
+
+    return Call(shapes, dict(model.arguments),
+                lambda **_: {path: p.data.shape for path, p in model.all_parameters().items()},
+                names=("options", "model"))  # fmt: skip
 
 
 # --- texts: evaluation, sampling, data -----------------------------------------------------------

@@ -1,5 +1,7 @@
-"""Runs of `numpylstm-train` as processes, for the tests that disturb them."""
+"""The commands in this process; runs of `numpylstm-train` as processes, to be disturbed."""
 
+import contextlib
+import io
 import os
 import re
 import subprocess
@@ -8,9 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
+from numpylstm.cli import eval as eval_command
+from numpylstm.cli import sample as sample_command
+from numpylstm.cli import train as train_command
 from numpylstm.training.run_folder import RECORDS
 
 BIN = Path(sys.executable).parent
+MAIN = {
+    "numpylstm-train": train_command.main,
+    "numpylstm-eval": eval_command.main,
+    "numpylstm-sample": sample_command.main,
+}
 TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
         "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
         "--save-every", "1")  # fmt: skip
@@ -26,6 +36,24 @@ def write_words(folder):
         "".join(f"w{k}{' ' if n % 12 else chr(10)}" for n, k in enumerate(ids, 1))
     )
     return folder
+
+
+def call(folder, name, *arguments, expect=0):
+    """A command in this process, which spares its start; returns (stdout, stderr)."""
+    out, err = io.StringIO(), io.StringIO()
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with contextlib.chdir(folder), streams[0], streams[1]:
+        try:
+            status = MAIN[name]([*map(str, arguments)])
+        except SystemExit as left:  # from argparse
+            status = left.code
+    assert status == expect, out.getvalue() + err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
+def train(folder, *arguments, expect=0):
+    """A run in this process, with one thread."""
+    return call(folder, "numpylstm-train", "--threads", "1", *arguments, expect=expect)
 
 
 def start(folder, *arguments, threads=1, **options):
@@ -45,6 +73,7 @@ def finish(process, expect=0):
 
 
 def run(folder, *arguments, expect=0, **options):
+    """A run as a process of its own."""
     return finish(start(folder, *arguments, **options), expect)
 
 
@@ -74,6 +103,6 @@ def whole_run(folder, settings):
     path = folder / f"whole-{abs(hash(settings))}"
     kept = path.with_suffix(".txt")
     if not kept.exists():
-        out, _ = run(folder, *settings, "--out", path.name)
+        out, _ = train(folder, *settings, "--out", path.name)
         kept.write_text(report(out))
     return files(path), kept.read_text()

@@ -1,6 +1,7 @@
-"""The installed commands, run as processes the way a person runs them."""
+"""The commands as a person runs them: in this process, and installed where that is the question."""
 
 import csv
+import functools
 import gzip
 import io
 import json
@@ -9,19 +10,17 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import BIN, call
 
 import numpylstm as nl
-from numpylstm.cli import eval, sample, train
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.training import session
 from numpylstm.waiting import Waiting
 
-BIN = Path(sys.executable).parent
 SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num-steps", "6",
          "--epochs", "2", "--log-every", "10", "--max-vocab", "50")  # fmt: skip
 
@@ -56,8 +55,15 @@ def folder(tmp_path_factory):
     """A folder with a text and a finished run."""
     folder = tmp_path_factory.mktemp("cli")
     write_text(folder / "text.txt")
-    command("numpylstm-train", "--train", "text.txt", "--out", "run", *SMALL, cwd=folder)
+    call(folder, "numpylstm-train", "--train", "text.txt", "--out", "run", *SMALL)
     return folder
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    """Run a command in this process, in the folder with the run; it returns (stdout, stderr)."""
+    monkeypatch.chdir(folder)
+    return functools.partial(call, folder)
 
 
 # --- train -------------------------------------------------------------------------------------
@@ -95,19 +101,16 @@ def test_what_training_prints(folder):
     assert len(true.split()) == len(predicted.split()) == 35
 
 
-def test_the_first_line_says_how_many_threads(folder):
+def test_the_first_line_says_how_many_threads(here):
     run = ("numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "1")
     several = f"1 to {PROCESSORS} threads as is faster" if PROCESSORS > 1 else "1 thread"
     for flags, expected in ((), several), (("--threads", "1"), "1 thread"):
-        out, _ = command(*run, "--out", f"with{len(flags)}", *flags, cwd=folder)
+        out, _ = here(*run, "--out", f"with{len(flags)}", *flags)
         assert out.splitlines()[0].endswith(f"seed 0, {expected}")
 
 
-def test_the_reference_trains_to_the_same_curve(folder):
-    command(
-        "numpylstm-train", "--train", "text.txt", "--out", "slow", "--impl", "reference", *SMALL,
-        cwd=folder,
-    )  # fmt: skip
+def test_the_reference_trains_to_the_same_curve(folder, here):
+    here("numpylstm-train", "--train", "text.txt", "--out", "slow", "--impl", "reference", *SMALL)
     fast, slow = metrics(folder / "run"), metrics(folder / "slow")
     assert len(fast) == len(slow)
     for ours, theirs in zip(fast, slow, strict=True):
@@ -118,13 +121,11 @@ def test_the_reference_trains_to_the_same_curve(folder):
             )
 
 
-def test_a_gradient_check_first_does_not_change_the_run(folder):
+def test_a_gradient_check_first_does_not_change_the_run(folder, here):
     """The table comes before the training, and dropout's masks are what they would have been."""
     arguments = ("--train", "text.txt", *SMALL, "--dropout", "0.3", "--epochs", "1")
-    command("numpylstm-train", *arguments, "--out", "unchecked", cwd=folder)
-    out, err = command(
-        "numpylstm-train", *arguments, "--out", "checked", "--check-gradients", cwd=folder
-    )
+    here("numpylstm-train", *arguments, "--out", "unchecked")
+    out, err = here("numpylstm-train", *arguments, "--out", "checked", "--check-gradients")
     assert err == ""
     before, _ = out.split("Compiling kernels")
     for path in np.load(folder / "checked" / "best.npz"):
@@ -137,12 +138,12 @@ def test_a_gradient_check_first_does_not_change_the_run(folder):
         assert len({path.read_bytes() for path in runs}) == 1
 
 
-def test_resume_ends_with_the_same_bytes(folder):
+def test_resume_ends_with_the_same_bytes(folder, here):
     """Stopped by a limit after one epoch, made longer, resumed."""
     text = ("--train", "text.txt")
     short = [*SMALL[:-6], "--epochs", "1", *SMALL[-4:]]
-    command("numpylstm-train", *text, "--out", "short", *short, cwd=folder)
-    command("numpylstm-train", "--resume", "short", "--epochs", "2", cwd=folder)
+    here("numpylstm-train", *text, "--out", "short", *short)
+    here("numpylstm-train", "--resume", "short", "--epochs", "2")
     for name in ("metrics.csv", "best.npz", "last.npz"):
         if name == "metrics.csv":
             assert (folder / "short" / name).read_bytes() == (folder / "run" / name).read_bytes()
@@ -157,7 +158,7 @@ def test_a_free_folder_is_chosen_without_out(tmp_path):
     write_text(tmp_path / "text.txt")
     limit = ("--steps", "3")
     for _ in range(2):
-        command("numpylstm-train", "--train", "text.txt", *SMALL, *limit, cwd=tmp_path)
+        call(tmp_path, "numpylstm-train", "--train", "text.txt", *SMALL, *limit)
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["demo-1", "demo-2"]
 
 
@@ -177,8 +178,8 @@ def test_a_free_folder_is_chosen_without_out(tmp_path):
 def test_every_kind_of_run(tmp_path, flags):
     write_text(tmp_path / "text.txt")
     write_text(tmp_path / "valid.txt", 300, seed=1)
-    out, _ = command(
-        "numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "20", *flags, cwd=tmp_path
+    out, _ = call(
+        tmp_path, "numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "20", *flags
     )
     assert "Test perplexity" in out
 
@@ -186,58 +187,52 @@ def test_every_kind_of_run(tmp_path, flags):
 # --- eval and sample ---------------------------------------------------------------------------
 
 
-def test_eval_prints_the_ledger(folder):
-    out, _ = command("numpylstm-eval", "run/best.npz", cwd=folder)
+def test_eval_prints_the_ledger(here):
+    out, _ = here("numpylstm-eval", "run/best.npz")
     for line in ("tokens         100", "unknown words  ", "scored         99; not scored: 1",
                  "B = 1, T = 35", "perplexity     ", "accuracy       "):  # fmt: skip
         assert line in out
-    again, _ = command("numpylstm-eval", "run/best.npz", "--num-steps", "1", cwd=folder)
+    again, _ = here("numpylstm-eval", "run/best.npz", "--num-steps", "1")
     assert out.split("loss")[1].split("\n")[1:2] == again.split("loss")[1].split("\n")[1:2]
 
 
-def test_eval_of_another_text_counts_its_unknown_words(folder):
+def test_eval_of_another_text_counts_its_unknown_words(folder, here):
     (folder / "other.txt").write_text("w1 w2 nobody w3\nw4 knows w5 w6\n")
-    out, _ = command("numpylstm-eval", "run/best.npz", "--file", "other.txt", cwd=folder)
+    out, _ = here("numpylstm-eval", "run/best.npz", "--file", "other.txt")
     assert "unknown words  2, scored as <unk>" in out
     assert "tokens         10" in out
 
 
-def test_eval_with_the_tutorial_protocol(folder, tmp_path):
+def test_eval_with_the_tutorial_protocol(here, tmp_path):
     write_text(tmp_path / "long.txt", words=22000, seed=3)
-    out, _ = command(
-        "numpylstm-eval", "run/best.npz", "--file", tmp_path / "long.txt", "--protocol",
-        "tutorial", cwd=folder,
-    )  # fmt: skip
+    protocol = ("--file", tmp_path / "long.txt", "--protocol", "tutorial")
+    out, _ = here("numpylstm-eval", "run/best.npz", *protocol)
     assert "mean of 25 windows of 20 x 35" in out
     true, predicted = out.strip().split("\n")[-2:]
     assert len(true.removeprefix("true values").split()) == 35
     assert len(predicted.removeprefix("predicted").split()) == 35
 
 
-def test_sample_is_reproducible_and_never_says_unk(folder):
+def test_sample_is_reproducible_and_never_says_unk(here):
     arguments = ("run/best.npz", "--prompt", "w1 w2", "--length", "60", "--seed", "5")
-    out, err = command("numpylstm-sample", *arguments, cwd=folder)
+    out, err = here("numpylstm-sample", *arguments)
     assert out.startswith("w1 w2")
     assert "<unk>" not in out
     assert err == ""
-    assert command("numpylstm-sample", *arguments, cwd=folder)[0] == out
-    other, _ = command("numpylstm-sample", *arguments[:-1], "6", cwd=folder)
+    assert here("numpylstm-sample", *arguments)[0] == out
+    other, _ = here("numpylstm-sample", *arguments[:-1], "6")
     assert other != out
 
 
-def test_sample_reports_unknown_prompt_words(folder):
-    _, err = command(
-        "numpylstm-sample", "run/best.npz", "--prompt", "w1 nobody w2 nobody", "--seed", "0",
-        cwd=folder,
-    )  # fmt: skip
+def test_sample_reports_unknown_prompt_words(here):
+    arguments = ("run/best.npz", "--prompt", "w1 nobody w2 nobody", "--seed", "0")
+    _, err = here("numpylstm-sample", *arguments)
     assert err == "not in the vocabulary, read as <unk>: 'nobody'\n"
 
 
-def test_sample_takes_the_best_with_top_1(folder):
+def test_sample_takes_the_best_with_top_1(here):
     arguments = ("run/best.npz", "--top-k", "1", "--length", "20", "--temperature", "0.5")
-    one, two = (
-        command("numpylstm-sample", *arguments, "--seed", seed, cwd=folder)[0] for seed in "12"
-    )
+    one, two = (here("numpylstm-sample", *arguments, "--seed", seed)[0] for seed in "12")
     assert one == two
 
 
@@ -246,15 +241,14 @@ def test_sample_takes_the_best_with_top_1(folder):
 
 @pytest.mark.parametrize("name", ["numpylstm-train", "numpylstm-eval", "numpylstm-sample"])
 def test_help_is_quick_and_says_the_defaults(name, tmp_path):
-    command(name, "--help", cwd=tmp_path)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        out, _ = command(name, "--help", cwd=tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1
+    """It loads nothing that is slow to load, and compiles nothing."""
+    out, loaded = command(
+        name, "--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1", NUMBA_CACHE_DIR=str(tmp_path)
+    )
+    assert "numpylstm.cli.common" in loaded
+    assert not [slow for slow in ("numpy", "numba", "matplotlib") if f" {slow}\n" in loaded]
     assert "default" in out
-    assert not list(tmp_path.rglob("*.nb?"))  # nothing was compiled
+    assert not list(tmp_path.rglob("*.nb?"))
 
 
 @pytest.mark.parametrize(
@@ -293,10 +287,10 @@ def test_help_is_quick_and_says_the_defaults(name, tmp_path):
         ("sample", ("run/best.npz", "--seed", "-1"), "--seed must be at least 0"),
     ],
 )  # fmt: skip
-def test_bad_input_gets_one_line_and_status_2(folder, name, arguments, message):
+def test_bad_input_gets_one_line_and_status_2(folder, here, name, arguments, message):
     (folder / "empty.txt").write_text("")
     (folder / "binary.bin").write_bytes(bytes(range(256)))
-    out, err = command(f"numpylstm-{name}", *arguments, cwd=folder, expect=2)
+    out, err = here(f"numpylstm-{name}", *arguments, expect=2)
     assert out == ""
     assert "Traceback" not in err
     last = err.strip().split("\n")[-1]  # argparse prints the usage before
@@ -330,25 +324,6 @@ def test_a_bad_environment_gets_one_line_and_status_2(folder, name, value, messa
 # --- what everybody looks for ------------------------------------------------------------------
 
 
-MAIN = {f"numpylstm-{module.__name__.rpartition('.')[2]}": module.main
-        for module in (train, eval, sample)}  # fmt: skip
-
-
-@pytest.fixture
-def here(folder, monkeypatch, capsys):
-    """Run a command in this process, in the folder with the run; it returns (stdout, stderr)."""
-    monkeypatch.chdir(folder)
-    capsys.readouterr()
-
-    def call(name, *arguments, expect=0):
-        status = MAIN[name]([*map(str, arguments)])
-        seen = capsys.readouterr()
-        assert status == expect, seen
-        return seen.out, seen.err
-
-    return call
-
-
 def test_a_run_folder_means_its_best_checkpoint(folder, here):
     for name, *arguments in (("eval",), ("sample", "--seed", "3", "--length", "20")):
         of_folder, _ = here(f"numpylstm-{name}", "run", *arguments)
@@ -365,8 +340,7 @@ def test_eval_and_sample_as_json(folder, here):
     assert (found["tokens"], found["scored"], found["unscored"]) == (100, 99, 1)
     out, _ = here("numpylstm-sample", "run", "--json", "--length", "9")
     drawn = json.loads(out)
-    again, _ = here("numpylstm-sample", "run", "--length", "9", "--seed", drawn["seed"],
-                       )  # fmt: skip
+    again, _ = here("numpylstm-sample", "run", "--length", "9", "--seed", drawn["seed"])
     assert drawn["text"] + "\n" == again
     assert drawn["tokens"] == 9
     assert 1 < drawn["perplexity"] < 1000
@@ -458,7 +432,7 @@ def test_a_text_that_has_moved(folder, here):
     assert "here.txt: must be a readable file" in err
     assert "a text that has moved is named anew, with --train or --data" in err
     arguments = ("numpylstm-train", "--resume", "moved", "--epochs", "2", "--train")
-    _, err = here(*arguments, "pieces-0/config.json", expect=2)
+    _, err = here(*arguments, "run/config.json", expect=2)
     assert "not the one that the run was started with" in err
     here(*arguments, "there.txt")
     assert (folder / "moved/metrics.csv").read_bytes() == (folder / "run/metrics.csv").read_bytes()

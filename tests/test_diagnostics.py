@@ -6,6 +6,7 @@ from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
 from numpylstm import diagnostics, reference
+from numpylstm.cells import CELLS
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
@@ -49,6 +50,16 @@ def layers(rng):
         return reference.lstm_backward(dhs, np.zeros((B, H)), np.zeros((B, H)), part)[-3:]
 
     yield "lstm", cache, lstm_window
+    x, h0 = rng.normal(size=(T, B, D)), rng.normal(size=(B, H))
+    weights = tuple(rng.normal(size=shape) for shape in ((D, 3 * H), (H, 3 * H), (3 * H,)))
+    for reset in CELLS["gru"].options["reset"].choices:
+        _, _, cache = reference.gru_forward(x, h0, *weights, None, reset)
+
+        def gru_window(first, last, dhs, hs=(h0, *cache.h), reset=reset):
+            *_, part = reference.gru_forward(x[first : last + 1], hs[first], *weights, None, reset)
+            return reference.gru_backward(dhs, np.zeros((B, H)), part)[2:5]
+
+        yield f"gru {reset}", cache, gru_window
 
 
 def model(rng, **options):

@@ -21,7 +21,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from runs import TINY, WIDE, files, finish, report, run, start, wait_for, whole_run, write_words
+from runs import (
+    TINY,
+    WIDE,
+    files,
+    finish,
+    report,
+    run,
+    start,
+    train,
+    wait_for,
+    whole_run,
+    write_words,
+)
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
@@ -127,7 +139,7 @@ def test_a_signal_saves_and_says_how_to_go_on(folder, name):
     program, *arguments = shlex.split(stopped[2])
     assert program == "numpylstm-train"
     assert arguments == ["--resume", out.name, "--save-every", "1"]
-    printed, _ = run(folder, *arguments)
+    printed, _ = train(folder, *arguments)
     expected, expected_report = whole_run(folder, TINY)
     assert report(printed) == expected_report
     assert files(out) == expected
@@ -168,7 +180,7 @@ def test_many_signals_at_once_harm_nothing(folder):
         time.sleep(0.002)
     process.communicate()
     assert process.returncode in (130, -signal.SIGINT)  # the last may come after all is done
-    printed, _ = run(folder, "--resume", out.name)
+    printed, _ = train(folder, "--resume", out.name)
     expected, expected_report = whole_run(folder, TINY)
     assert report(printed) == expected_report
     assert files(out) == expected
@@ -527,7 +539,7 @@ def limited(size):
 
 def test_a_full_disk(folder):
     out = folder / "full"
-    run(folder, *TINY, "--out", out.name, "--epochs", "1")
+    train(folder, *TINY, "--out", out.name, "--epochs", "1")
     before = files(out)
     size = len(before["last.npz"])
     _, err = run(
@@ -538,7 +550,7 @@ def test_a_full_disk(folder):
         "saved before is still there\n"
     )
     assert files(out)["last.npz"] == before["last.npz"]
-    run(folder, "--resume", out.name, "--epochs", "3")
+    train(folder, "--resume", out.name, "--epochs", "3")
     for name in ("last.npz", "metrics.csv", "config.json"):
         assert files(out)[name] == whole_run(folder, TINY)[0][name]
 
@@ -549,7 +561,7 @@ def test_a_disk_that_is_full_from_the_start(folder):
     _, err = run(folder, *arguments, expect=1, preexec_fn=limited(2000))
     assert "no-room/last.npz could not be written: File too large" in err
     assert err.count("\n") == 1
-    run(folder, *arguments)
+    train(folder, *arguments)
 
 
 @pytest.fixture
@@ -633,7 +645,7 @@ train.main(sys.argv[1:])
     assert done.returncode == 77
     assert [entry.suffix for entry in out.iterdir()].count(".tmp") == 1
     assert restore_run(load(out / "last.npz")).step == 28
-    printed, _ = run(folder, "--resume", out.name)
+    printed, _ = train(folder, "--resume", out.name)
     expected, expected_report = whole_run(folder, TINY)
     assert report(printed) == expected_report
     assert files(out) == expected
@@ -643,7 +655,7 @@ def test_a_run_that_was_killed_before_its_first_save_can_be_started_again(folder
     out = folder / "early"
     out.mkdir()
     (out / ".last.npz.0123abcd.tmp").write_bytes(b"PK")
-    run(folder, *TINY, "--steps", "3", "--out", out.name)
+    train(folder, *TINY, "--steps", "3", "--out", out.name)
     assert not list(out.glob(".*.tmp"))
 
 
@@ -658,7 +670,7 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
     try:
         for arguments in (("--resume", "held"), (*TINY, "--out", "held")):
             before = {entry.name for entry in (folder / "held").iterdir()}
-            _, err = run(folder, *arguments, expect=2)
+            _, err = train(folder, *arguments, expect=2)
             assert err == (
                 "numpylstm-train: error: held is in use: another process trains there; "
                 "stop it first, or wait\n"
@@ -673,8 +685,8 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
 def test_resumed_at_the_end_of_an_epoch_and_made_longer(folder):
     """As if it had been planned that long, except in what says how long it was planned."""
     out = folder / "longer"
-    run(folder, *TINY, "--epochs", "2", "--out", out.name)
-    printed, _ = run(folder, "--resume", out.name, "--epochs", "3")
+    train(folder, *TINY, "--epochs", "2", "--out", out.name)
+    printed, _ = train(folder, "--resume", out.name, "--epochs", "3")
     expected, expected_report = whole_run(folder, TINY)
     found = files(out)
     assert report(printed) == expected_report
@@ -693,7 +705,7 @@ def test_the_number_of_threads_changes_nothing(folder):
     wait_for(process, "epoch   2")
     process.send_signal(signal.SIGINT)
     finish(process, expect=130)
-    printed, _ = run(folder, "--resume", out.name, "--threads", "1", threads=2)
+    printed, _ = train(folder, "--resume", out.name)
     assert report(printed) == expected_report
     assert files(out) == expected
     run(folder, *WIDE, "--threads", "2", "--out", "both", threads=2)

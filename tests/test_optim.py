@@ -187,6 +187,17 @@ def test_decay_after_some_epochs():
     assert rates == [1, 1, 1, 1, 0.5, 0.25, 0.125]
 
 
+@pytest.mark.parametrize(("decay", "limit"), [(0.5, 0), (math.nextafter(1, 0), 0), (1, 0.3)])
+def test_decay_after_epochs_without_end(decay, limit):
+    assert nl.decayed_rate(0.3, 10**400, decay=decay, constant_epochs=2) == limit
+
+
+@pytest.mark.parametrize("epoch", [10**6, 10**400])
+def test_a_rate_that_grows_without_end_is_refused(epoch):
+    with pytest.raises(ValueError, match="decay must be from -1 to 1 for so many epochs"):
+        nl.decayed_rate(0.3, epoch, decay=1.5, constant_epochs=2)
+
+
 def test_decay_on_a_plateau():
     losses = [5.0, 4.0, 4.0, 4.5, 3.9]
     rates = [nl.plateau_rate(20.0, losses[:n], decay=0.25) for n in range(6)]

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from runs import BIN, TINY, files, run, start, whole_run, write_words
+from runs import BIN, TINY, files, run, start, train, whole_run, write_words
 
 from numpylstm.cli.streams import Log, Unfailing
 
@@ -184,7 +184,7 @@ def close_terminal(folder, out, more, hang_up=signal.SIG_DFL):
 def test_a_closed_terminal_saves_first(folder):
     assert close_terminal(folder, "hung-up", 0) == 128 + signal.SIGHUP
     assert (folder / "hung-up" / "last.npz").exists()
-    run(folder, "--resume", "hung-up")
+    train(folder, "--resume", "hung-up")
     assert files(folder / "hung-up") == whole_run(folder, SHORT)[0]
 
 
@@ -214,7 +214,7 @@ def test_twenty_terminals_close(folder):
         status = close_terminal(folder, f"closed-{k}", moments.randint(0, 6), hang_up)
         after_the_end = (0, -signal.SIGHUP)  # when all was saved
         assert status in ((0,) if k % 2 else (129, *after_the_end))
-        run(folder, "--resume", f"closed-{k}")
+        train(folder, "--resume", f"closed-{k}")
         assert files(folder / f"closed-{k}") == whole_run(folder, SHORT)[0]
 
 

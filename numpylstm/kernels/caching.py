@@ -55,9 +55,7 @@ class KernelCache:
             return None
         try:
             return self.disk.load_overload(signature, target_context)
-        except Exception:  # whatever comes of a damaged file: let another take its place
-            with contextlib.suppress(OSError):
-                self.disk.flush()
+        except Exception:  # whatever comes of a damaged file: another will take its place
             return None
 
     def save_overload(self, signature, compiled):
@@ -78,9 +76,35 @@ def _on_disk(function):
     if not (config.CACHE_DIR or os.path.isabs(home) or os.access(_FOLDER, os.W_OK)):
         raise OSError("the home folder is not known")  # Numba would make a folder "~" here
     cache = FunctionCache(function)
-    file = cache._cache_file
-    file._source_stamp = (file._source_stamp, _STAMP)
+    _give_names(cache._cache_file)
     return cache
+
+
+def _give_names(file):
+    """Let each compiled form have a file whose name says for what it was compiled.
+
+    Numba numbers the files and keeps the numbers in an index, which it writes before the file and
+    which two processes write without regard to each other: each could then load what the other has
+    compiled for another dtype, or what was there before the last change of the source.
+    """
+    folder, base = Path(file._cache_path), file._index_name.removesuffix(".nbi")
+    source = f"{base}.{_digest(file._version, file._source_stamp, _STAMP)}."
+
+    def load(key):
+        with contextlib.suppress(FileNotFoundError):
+            return file._load_data(f"{source}{_digest(key)}.nbc")
+
+    def save(key, data):
+        file._save_data(f"{source}{_digest(key)}.nbc", data)
+        for path in folder.glob(f"{base}*.nb?"):
+            if not path.name.startswith(source):  # of an older source
+                path.unlink(missing_ok=True)
+
+    file.load, file.save = load, save
+
+
+def _digest(*parts):
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _warn(error):

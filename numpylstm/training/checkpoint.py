@@ -28,6 +28,7 @@ from numpylstm.archive import (
     CheckpointError,
     check_format,
     check_members_of,
+    file_path,
     fitting_together,
     read_arrays,
     within,
@@ -84,6 +85,7 @@ def save(run: Run, path: str | Path) -> None:
     SaveError
         If the file cannot be written; an older file of that name is then untouched.
     """
+    path = file_path("save", path)
     check_parameters(run)
     arrays = {f"parameters/{k}": v for k, v in run.model.state_dict().items()}
     for memory, kept in run.optimizer.memory.items():
@@ -119,7 +121,7 @@ def load(path: str | Path) -> Checkpoint:
     OSError
         If the file cannot be read.
     """
-    path = Path(path)
+    path = file_path("load", path)
     arrays, meta = read_arrays(path)
     meta = checked_meta(path, meta)
     try:

@@ -162,7 +162,8 @@ def model_lag_norms(
 
 
 def _names(cache: Cache) -> tuple[str, ...]:
-    return cell_of(cache).parameters(options_of(cache))
+    names = cell_of(cache).parameters(options_of(cache))
+    return tuple(name for name in names if getattr(cache, name, ...) is not None)  # `bn` may be
 
 
 def _paths(model: LanguageModel) -> tuple[str, ...]:
