@@ -329,7 +329,7 @@ def check_value(setting: Field, value: Any) -> None:
         return  # not given
     if setting.metadata["several"] and isinstance(value, tuple) and value:
         for one in value:
-            check_value(setting, one if isinstance(one, str) else (one,))
+            check_value(setting, one if isinstance(one, str) else [one])
         return
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):

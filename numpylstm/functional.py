@@ -13,6 +13,7 @@ results do not depend on the number of threads, to the last bit.
 
 import functools
 from collections.abc import Callable
+from math import isqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,9 +41,10 @@ except Exception as error:
 
 Array = NDArray[Any]
 
-WORTH_WAKING = 1_000_000  # multiply-adds below which waking other threads costs more than it brings
+WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
 EXP = 16  # multiply-adds that an exponential takes
 MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
+LONG = 64  # steps; with fewer, a kernel for one sequence does not bring what it takes to compile
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
@@ -71,9 +73,15 @@ def twin_of(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
-def shares_for(work: int) -> int:
-    """Into how many parts to cut this many multiply-adds: one, or one for each thread."""
-    return 1 if work < WORTH_WAKING else get_num_threads()
+def shares_for(work: int, threads: int | None = None) -> int:
+    """Into how many parts to cut this many multiply-adds: at most one for each thread.
+
+    To wake n threads takes n times as long as to wake one. So twice the threads are worth it where
+    there is four times the work.
+    """
+    if work < WORTH_WAKING:
+        return 1
+    return min(isqrt(4 * work // WORTH_WAKING), threads or get_num_threads())
 
 
 class Plan(NamedTuple):
@@ -93,9 +101,11 @@ def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads:
     columns = blocks * H
     if T * B * columns * (D + H) < WORTH_WAKING:
         return Plan(alone=True, by_rows=True, shares=1)
-    shares = 1 if T * B * H * columns < WORTH_WAKING else threads
-    by_rows = H * columns * itemsize <= OWN_CACHE and 2 * shares <= B
-    return Plan(alone=False, by_rows=by_rows, shares=shares)
+    step = B * H * columns
+    rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
+    units = shares_for(step, threads)
+    by_rows = H * columns * itemsize <= OWN_CACHE and rows >= units
+    return Plan(alone=False, by_rows=by_rows, shares=rows if by_rows else units)
 
 
 def contiguous(array: Array) -> Array:
@@ -202,7 +212,8 @@ def rnn_forward(
     h = empty((T + 1, B, H), x.dtype)
     h[0] = h0
     a = _product(x.reshape(T * B, D), Wx, contiguous(b)).reshape(T, B, H)
-    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares_for(a.size * H))
+    shares = min(shares_for(a.size * H), max(1, B // 2))
+    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares)
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
@@ -215,7 +226,7 @@ def rnn_backward(
     x, h_prev, h, Wx, Wh, activation = cache
     T, B, H = h.shape
     dh = np.array(dhT, order="C")
-    da, shares = empty(h.shape, h.dtype), shares_for(h.size * H)
+    da, shares = empty(h.shape, h.dtype), min(shares_for(h.size * H), max(1, B // 2))
     panels = empty((shares, *recurrence.transposed_panels_shape(Wh)), Wh.dtype)
     rnn.backward_by_rows(
         contiguous(Wh), panels, contiguous(h), contiguous(dhs), dh, da,
@@ -251,6 +262,9 @@ def lstm_forward(
     elif T == 1:  # a copy of Wh would be used once
         gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
         lstm.cells_forward(gates, c, tanh_c, h)
+    elif how.by_rows and B == 1 and T > LONG:
+        gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
+        lstm.forward_one_row(Wh, h, c, gates, tanh_c)
     else:
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
         panels = empty((how.shares if how.by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
@@ -284,11 +298,15 @@ def lstm_backward(
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    panels = empty(
-        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
-    )
-    kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
-    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
+    if how.by_rows and B == 1 and T > LONG:
+        across = empty(Wh.shape[::-1], Wh.dtype)
+        lstm.backward_one_row(Wh, across, c_prev, gates, tanh_c, dhs, dh, dc, da)
+    else:
+        panels = empty(
+            (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
+        )
+        kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
+        kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
     dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
     return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db

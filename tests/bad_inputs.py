@@ -434,6 +434,7 @@ CALLS = [
     Call("nl.TrainConfig(options=[1])", "options must be a dict of name -> value, got [1]"),
     # settings and files
     Call("nl.TrainConfig(hidden_size='big')", "hidden_size must be of type int, got 'big'"),
+    Call("nl.TrainConfig(train=['a.txt', 3])", "train must be of type str, got [3]"),
     Call("nl.TrainConfig(hidden_size=True)", "hidden_size must be of type int, got True"),
     Call("nl.TrainConfig(lr=10**400)", "lr must be above 0"),
     Call("nl.TrainConfig(tied=True, embedding_size=3)", "tied needs embedding_size = hidden_size"),

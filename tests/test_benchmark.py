@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -13,7 +14,15 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
-from numpylstm.benchmark import configurations, machine, phases, report, scaling, watching
+from numpylstm.benchmark import (
+    configurations,
+    machine,
+    phases,
+    report,
+    runs,
+    scaling,
+    watching,
+)
 from numpylstm.benchmark.configurations import (
     CONFIGURATIONS,
     BenchmarkError,
@@ -23,6 +32,7 @@ from numpylstm.benchmark.configurations import (
     weights,
     windows,
 )
+from numpylstm.benchmark.grid import GRID, rows, summaries
 from numpylstm.benchmark.measure import (
     Comparison,
     Memory,
@@ -40,6 +50,8 @@ from numpylstm.plots import ratio_bars, scaling_lines
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
 GRU = replace(SMALL, name="test gru", cell="gru")
+RNN = replace(SMALL, name="test rnn", cell="rnn")
+WIDE = replace(SMALL, name="test float64", dtype="float64")
 WORK = {"task": "train", "settings": asdict(SMALL)}
 COMMAND = Path(sys.executable).parent / "numpylstm-bench"
 
@@ -50,12 +62,20 @@ def worker():
         yield worker
 
 
+@pytest.fixture(scope="module", params=PEERS)
+def other(request):
+    if request.param not in installed():
+        pytest.skip(f"{request.param} is not installed")
+    with Worker(request.param, 1) as worker:
+        yield worker
+
+
 # --- what is measured --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("c", [SMALL, GRU], ids=str)
+@pytest.mark.parametrize("c", [SMALL, GRU, RNN, WIDE], ids=lambda c: c.name)
 def test_the_weights_are_those_of_the_model(c):
-    model = nl.LanguageModel(c.V, c.H, c.L, cell=c.cell)
+    model = nl.LanguageModel(c.V, c.H, c.L, cell=c.cell, dtype=c.dtype)
     arrays = weights(c)
     model.load_state_dict(arrays)
     assert all(np.abs(a).max() <= c.init_scale for a in arrays.values())
@@ -153,25 +173,20 @@ def test_libraries_that_disagree_are_not_compared():
 
 
 @pytest.mark.parametrize("task", configurations.TASKS)
-@pytest.mark.parametrize("peer", PEERS)
-@pytest.mark.parametrize("c", [SMALL, GRU], ids=lambda c: c.cell)
-def test_every_installed_peer_computes_the_same(worker, peer, task, c):
-    if peer not in installed():
-        pytest.skip(f"{peer} is not installed")
-    with Worker(peer, 1) as other:
-        if task not in other.about["tasks"]:
-            pytest.skip(f"{peer} is not asked to {task}")
-        if c.cell not in other.about["cells"]:
-            pytest.skip(f"{peer} is not asked for a {c.cell}")
-        work = {"task": task, "settings": asdict(c)}
-        check_agreement({w.library: w.ask("check", **work)["results"] for w in (worker, other)})
-        other.ask("prepare", **work, own_weights=True)
-        assert min(other.ask("measure", seconds=0.01)["times"]) > 0
+@pytest.mark.parametrize("c", [SMALL, GRU, RNN, WIDE], ids=lambda c: c.name)
+def test_every_installed_peer_computes_the_same(worker, other, task, c):
+    for what, known in ((task, "tasks"), (c.cell, "cells"), (c.dtype, "dtypes")):
+        if what not in other.about[known]:
+            pytest.skip(f"{other.library} is not asked for {what}")
+    work = {"task": task, "settings": asdict(c)}
+    check_agreement({w.library: w.ask("check", **work)["results"] for w in (worker, other)})
+    other.ask("prepare", **work, own_weights=True)
+    assert min(other.ask("measure", seconds=0.01)["times"]) > 0
 
 
 def test_a_comparison(worker):
     settings = Settings((OURS,), 1, rounds=2, seconds=0.01, product_size=64)
-    found = compare("train", SMALL, settings, 0.0, worker)
+    found = compare("train", SMALL, settings, 0.0, [worker], worker)
     (timing,) = found.timings
     assert len(timing.turns) == 2
     assert found.product_speed > 0
@@ -229,6 +244,48 @@ def test_curves():
     assert [c.configuration.T for c in comparisons] == [2, 40]
     assert min(curve.seconds) > 0  # which is larger is the machine's to say
     assert "exponent" in report.curves([curve])
+
+
+# --- the grid ----------------------------------------------------------------------------------
+
+
+def test_the_grid_reaches_far_and_has_no_row_twice():
+    all_rows = [row for group in GRID.values() for row in group]
+    assert len(set(all_rows)) == len(all_rows) >= 30
+    sizes = {k: [getattr(row.configuration, k) for row in all_rows] for k in report.SHAPE}
+    assert (min(sizes["H"]), max(sizes["H"])) == (8, 1024)
+    assert (min(sizes["B"]), max(sizes["B"])) == (1, 256)
+    assert (min(sizes["T"]), max(sizes["T"])) == (1, 512)
+    assert (min(sizes["V"]), max(sizes["V"])) == (10, 30_000)
+    assert {row.configuration.cell for row in all_rows} == {"lstm", "gru", "rnn"}
+    assert {row.configuration.dtype for row in all_rows} == {"float32", "float64"}
+
+
+def test_a_grid_is_measured_and_printed_row_by_row(capsys):
+    settings = Settings((OURS,), 1, rounds=1, seconds=0.005, product_size=64)
+    shapes = (11, 6, 2, 5, 3), (7, 4, 1, 1, 1)
+    small = {"a": rows("train", *shapes), "b": rows("evaluate", *shapes[:1], dtype="float64")}
+    results, _ = runs.run_grid(["a", "b"], settings, small)
+    assert [(c.task, c.configuration.dtype) for c in results.comparisons] == [
+        ("train", "float32"), ("train", "float32"), ("evaluate", "float64"),
+    ]  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "a: train, LSTM, float32" in printed
+    shown = re.findall(r"^ +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +[0-9.]+\b", printed, re.M)
+    assert shown == [tuple(map(str, shape)) for shape in (*shapes, shapes[0])]
+
+
+def test_what_remains_of_a_grid():
+    found = [
+        replace(comparison(), timings=(Timing(OURS, "1", (0.2,)), Timing("torch", "2", (time,))))
+        for time in (0.1, 0.4, 0.8)
+    ]
+    (summary,) = summaries(found)
+    assert (summary.worst, summary.mean, summary.slower) == pytest.approx((0.5, 4 ** (1 / 3), 1))
+    assert "in 3 rows: worst 0.50, geometric mean 1.59, below 1.0: 1" in report.grid_summary(found)
+    row = report.grid_row(found[2], (OURS, "torch", "jax"))
+    assert row.endswith("  (others at work)")
+    assert row.split()[:10] == ["65", "128", "2", "50", "32", "200", "800", "4.00", "-", "-"]
 
 
 # --- the profile -------------------------------------------------------------------------------
@@ -322,6 +379,8 @@ def test_the_command(tmp_path):
     [
         (["huge"], "'huge' is not something to measure"),
         (["tiny", "--all"], "names do not go with --all"),
+        (["tiny", "--grid"], "'tiny' is not something to measure; the names are hidden, batch,"),
+        (["--grid", "--plot", "a.png"], "--plot: the grid has no picture"),
         (["--threads", "0"], "--threads must be from 1 to"),
         (["--rounds", "0"], "--rounds must be at least 1, got 0"),
         (["--seconds", "nan"], "--seconds must be above 0"),

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpylstm import functional, reference
-from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -30,6 +29,7 @@ SIZES = [  # T, B, D, H
     pytest.param((4, 19, 40, 130), id="shared by threads", marks=pytest.mark.big),
     pytest.param((3, 30, 300, 70), id="several blocks", marks=pytest.mark.big),
     pytest.param((2, 5, 70, 610), id="larger than a core's cache", marks=pytest.mark.big),
+    pytest.param((70, 1, 8, 65), id="one long sequence", marks=pytest.mark.big),
 ]
 
 
@@ -435,9 +435,8 @@ def test_no_argument_is_changed(rng):
 
 
 @pytest.mark.big
-@pytest.mark.skipif(PROCESSORS < 2, reason="needs two threads")
 @pytest.mark.parametrize("H", [130, 610], ids=["threads share the batch", "or the units"])
-def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
+def test_bits_do_not_depend_on_the_number_of_threads(rng, H, monkeypatch):
     T, B, D, V = 6, 23, 71, 301
     arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "lstm")
     rnn_arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "rnn")
@@ -448,9 +447,9 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
     E, ids = normal(rng, "float32", V, D), rng.integers(0, 9, (T, B))
     uniform = rng.random((T, B, 1000), dtype=np.float32)
     results = []
-    try:
-        for threads in (1, 2):
-            set_num_threads(threads)
+    for threads in (1, 2, 8, 16):  # as many parts, on however few processors
+        with monkeypatch.context() as patch:
+            patch.setattr(functional, "shares_for", lambda *_, threads=threads: threads)
             lstm = both_directions(functional, "lstm", arguments, upstream)
             rnn = both_directions(functional, "rnn", rnn_arguments, upstream[:2])
             grus = [
@@ -469,16 +468,28 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H):
             results[-1] += functional.linear_backward(dy, linear)
             mask = functional.dropout_mask(uniform, 0.3, np.dtype("float32"))
             results[-1] += [mask, functional.dropout_forward(uniform, mask)[0]]
-    finally:
-        set_num_threads(None)
-    for one, two in zip(*results, strict=True):
-        assert np.array_equal(one, two)
+    for one, *others in zip(*results, strict=True):
+        assert all(np.array_equal(one, other) for other in others)
+
+
+@pytest.mark.big
+def test_one_long_sequence_has_kernels_of_its_own_with_the_same_bits(rng, monkeypatch):
+    arguments = recurrent_arguments(rng, (70, 1, 8, 65), "float32", "lstm")
+    upstream = [normal(rng, "float32", *shape) for shape in ((70, 1, 65), (1, 65), (1, 65))]
+    results = []
+    for long in (functional.LONG, 70):
+        monkeypatch.setattr(functional, "LONG", long)
+        *states, cache, dx, dh0, dc0, dWx, dWh, db = both_directions(
+            functional, "lstm", arguments, upstream
+        )
+        results.append([*states, *cache[1:7], dx, dh0, dc0, dWx, dWh, db])
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one, other)
 
 
 NARROW = """
 import numpy as np
 from numpylstm import functional, reference
-from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 from numpylstm.kernels import simd
 assert simd.VECTOR_BYTES * 8 == {bits}
 rng = np.random.default_rng(3)
@@ -721,11 +732,14 @@ def test_error(call, kind, sentence):
         ((5, 3, 4, 6), 8, functional.Plan(alone=True, by_rows=True, shares=1)),
         ((20, 20, 200, 200), 1, functional.Plan(alone=False, by_rows=True, shares=1)),
         ((20, 20, 200, 200), 8, functional.Plan(alone=False, by_rows=True, shares=8)),
-        ((20, 20, 200, 200), 16, functional.Plan(alone=False, by_rows=False, shares=16)),
+        ((20, 20, 200, 200), 64, functional.Plan(alone=False, by_rows=True, shares=10)),
         ((35, 20, 650, 650), 2, functional.Plan(alone=False, by_rows=False, shares=2)),
+        ((35, 20, 650, 650), 64, functional.Plan(alone=False, by_rows=False, shares=11)),
+        ((512, 1, 100, 256), 2, functional.Plan(alone=False, by_rows=True, shares=1)),
         ((2, 2, 9000, 50), 8, functional.Plan(alone=False, by_rows=True, shares=1)),
     ],
-    ids=["tiny", "one thread", "by rows", "more threads than rows", "large Wh", "short recurrence"],
-)
+    ids=["tiny", "one thread", "by rows", "more threads than rows", "large Wh",
+         "more threads than a step is worth", "nothing to share", "short recurrence"],
+)  # fmt: skip
 def test_the_plan_depends_on_sizes_and_threads_only(sizes, threads, expected):
     assert functional.plan(*sizes, blocks=4, itemsize=4, threads=threads) == expected

@@ -226,11 +226,11 @@ def test_updates(rng, size, dtype):
         pytest.skip("too large without compilation")
     w, v, g = (normal(rng, dtype, size) for _ in range(3))
     norm2 = update.sum_of_squares(g, 1)
-    assert norm2 == update.sum_of_squares(g, 2)
+    assert norm2 == update.sum_of_squares(g, 2) == update.sum_of_squares(g, 16)
     assert abs(norm2 - (g.astype(np.float64) ** 2).sum()) <= EPSILON[dtype] * norm2
 
     lr, momentum, factor = dtype(0.3), dtype(0.9), dtype(0.7)
-    for shares in (1, 2):
+    for shares in (1, 2, 16):
         moved, velocity, w2 = w.copy(), v.copy(), w.copy()
         update.descend(moved, g, 0.7, 0.3, shares)
         assert np.array_equal(moved, w - lr * (factor * g))
@@ -252,7 +252,7 @@ def test_an_update_by_moments(rng, size, dtype):
     want_m = m + share_m * (slope - m)
     want_v = kept_v * v + share_v * slope * slope
     want_w = left * w - rate * want_m / (np.sqrt(want_v) / root + eps)
-    for shares in (1, 2):
+    for shares in (1, 2, 16):
         got = w.copy(), m.copy(), v.copy()
         update.descend_by_moments(*got, g, numbers, shares)
         for array, want in zip(got, (want_w, want_m, want_v), strict=True):

@@ -6,6 +6,7 @@
 `process`         starts such a worker and talks to it
 `measure`         takes turns between workers: training, evaluation, sampling, start-up, memory
 `scaling`         how time grows with each dimension
+`grid`           shapes far apart, and a summary of all
 `watching`        times the functions of one training step; `phases` says what bounds them
 `machine`         what this machine can do, and whether others are using it
 `runs`, `report`  whole runs of the command, and how they are printed and saved

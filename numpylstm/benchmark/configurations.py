@@ -26,7 +26,7 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Configuration:
-    """A language model and the batches it is trained on: float32, D = H.
+    """A language model and the batches it is trained on: D = H.
 
     Attributes
     ----------
@@ -41,6 +41,7 @@ class Configuration:
         Parameters start as U(-init_scale, init_scale).
     cell : str
         A name in `numpylstm.cells.CELLS`; its options are the defaults.
+    dtype : "float32" or "float64"
     """
 
     name: str
@@ -54,6 +55,7 @@ class Configuration:
     clip: float = 5.0
     init_scale: float = 0.05
     cell: str = "lstm"
+    dtype: str = "float32"
 
     @property
     def kind(self) -> Cell:
@@ -92,10 +94,10 @@ def parameter_shapes(configuration: Configuration) -> dict[str, tuple[int, ...]]
 
 def weights(configuration: Configuration, seed: int = 0) -> dict[str, Array]:
     """Initial parameters by path: the same numbers in every process."""
-    rng = np.random.default_rng(seed)
-    scale = np.float32(configuration.init_scale)
+    rng, dtype = np.random.default_rng(seed), np.dtype(configuration.dtype)
+    scale = dtype.type(configuration.init_scale)
     return {
-        path: (2 * rng.random(shape, dtype=np.float32) - 1) * scale
+        path: (2 * rng.random(shape, dtype=dtype) - 1) * scale
         for path, shape in parameter_shapes(configuration).items()
     }
 

@@ -6,8 +6,8 @@ minutes (its clock, its neighbours) then happens to all of them.
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -49,6 +49,12 @@ class Settings:
     rounds: int
     seconds: float
     product_size: int = 2048
+
+    @contextmanager
+    def workers(self) -> Iterator[list[Worker]]:
+        """A process for each library, ours first."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(Worker(x, self.threads)) for x in self.libraries]
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ def compare(
     configuration: Configuration,
     settings: Settings,
     fastest_product: float,
+    workers: Sequence[Worker],
     machine: Worker | None = None,
 ) -> Comparison:
     """Check that the libraries agree, then time them in turns.
@@ -121,6 +128,8 @@ def compare(
     settings : Settings
     fastest_product : float
         The best speed of a matrix product seen before, in FLOP/s.
+    workers : sequence of Worker
+        Ours first; those that do not know the task, the cell or the dtype are left out.
     machine : Worker, optional
         Measures the matrix product again in each round.
 
@@ -129,28 +138,27 @@ def compare(
     BenchmarkError
         If two libraries do not compute the same.
     """
-    with ExitStack() as stack:
-        started = [stack.enter_context(Worker(x, settings.threads)) for x in settings.libraries]
-        workers = [
-            worker for worker in started
-            if task in worker.about["tasks"] and configuration.cell in worker.about["cells"]
-        ]  # fmt: skip
-        work = {"task": task, "settings": asdict(configuration)}
-        check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
+    workers = [
+        worker for worker in workers
+        if task in worker.about["tasks"] and configuration.cell in worker.about["cells"]
+        and configuration.dtype in worker.about["dtypes"]
+    ]  # fmt: skip
+    work = {"task": task, "settings": asdict(configuration)}
+    check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
+    for worker in workers:
+        worker.ask("prepare", **work, own_weights=False)
+    turns: dict[str, list[float]] = {worker.library: [] for worker in workers}
+    shares = []
+    for _ in range(settings.rounds):
+        if machine is not None:
+            shares.append(pause())
+            fastest_product = max(fastest_product, product_speed(machine, settings))
         for worker in workers:
-            worker.ask("prepare", **work, own_weights=False)
-        turns: dict[str, list[float]] = {worker.library: [] for worker in workers}
-        shares = []
-        for _ in range(settings.rounds):
-            if machine is not None:
-                shares.append(pause())
-                fastest_product = max(fastest_product, product_speed(machine, settings))
-            for worker in workers:
-                shares.append(pause())
-                times = worker.ask("measure", seconds=settings.seconds)["times"]
-                turns[worker.library].append(median(times))
-        timings = tuple(Timing(w.library, w.about["version"], tuple(turns[w.library]))
-                        for w in workers)  # fmt: skip
+            shares.append(pause())
+            times = worker.ask("measure", seconds=settings.seconds)["times"]
+            turns[worker.library].append(median(times))
+    timings = tuple(Timing(w.library, w.about["version"], tuple(turns[w.library]))
+                    for w in workers)  # fmt: skip
     seen = [share for share in shares if share is not None]
     busy = max(seen) if seen else None
     return Comparison(task, configuration, timings, fastest_product, busy)

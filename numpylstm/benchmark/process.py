@@ -44,7 +44,7 @@ class Worker:
     ----------
     about : dict
         Its ``version``; the ``seconds`` that importing it took, the ``bytes`` held after that;
-        the ``tasks`` it can do, and with which ``cells``.
+        the ``tasks`` it can do, and with which ``cells`` and ``dtypes``.
     """
 
     def __init__(

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.benchmark.configurations import BenchmarkError, Configuration
+from numpylstm.benchmark.grid import Row, summaries
 from numpylstm.benchmark.measure import Comparison, Memory, Start
 from numpylstm.benchmark.phases import Phase
 from numpylstm.benchmark.scaling import Curve
 
 BUSY = 0.1  # share of the processors that others may use before it is worth a warning
 LOADED = 0.5  # load average for each processor
+SHAPE = ("V", "H", "L", "T", "B")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -31,7 +33,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def title(what: str, configuration: Configuration) -> str:
     """The heading of a table."""
     c = configuration
-    return f"\n{what}, {c.name}: {c}, dropout {c.dropout:g}, float32"
+    return f"\n{what}, {c.name}: {c}, dropout {c.dropout:g}, {c.dtype}"
 
 
 def facts(found: Mapping[str, str]) -> str:
@@ -85,6 +87,45 @@ def comparison(found: Comparison) -> str:
         busy_warning(None, found.busy),
     ]
     return "\n".join(line for line in lines if line)
+
+
+def columns(cells: Sequence[str]) -> str:
+    """One line of a table whose lines are printed as they come."""
+    return (
+        "  "
+        + "".join(cell.rjust(7 if k < len(SHAPE) else 11) for k, cell in enumerate(cells)).rstrip()
+    )
+
+
+def grid_heading(group: str, row: Row, libraries: Sequence[str]) -> str:
+    """The heading of a group of rows."""
+    c = row.configuration
+    peers = [cell for name in libraries[1:] for cell in (f"{name} ms", "its / ours")]
+    what = f"\n{group}: {row.task}, {c.kind.title}, {c.dtype}"
+    return f"{what}\n{columns([*SHAPE, 'ours ms', *peers])}"
+
+
+def grid_row(found: Comparison, libraries: Sequence[str]) -> str:
+    """A line of the grid: the shape, and the times."""
+    timings = {timing.library: timing for timing in found.timings}
+    cells = [f"{getattr(found.configuration, letter):,}" for letter in SHAPE]
+    for name in libraries:
+        timing = timings.get(name)
+        cells.append(milliseconds(timing.median) if timing else "-")
+        if name != libraries[0]:
+            cells.append(f"{found.ratio(timing):.2f}" if timing else "-")
+    return columns(cells) + ("  (others at work)" if (found.busy or 0.0) > BUSY else "")
+
+
+def grid_summary(found: Sequence[Comparison]) -> str:
+    """The worst row, the mean and how many rows are lost, for each peer."""
+    lines = [
+        f"{s.library}: its time / ours in {len(s.ratios)} rows: worst {s.worst:.2f}, "
+        f"geometric mean {s.mean:.2f}, below 1.0: {s.slower}"
+        for s in summaries(found)
+    ]
+    busy = [c.busy for c in found if c.busy is not None]
+    return "\n".join(["", *lines, *filter(None, [busy_warning(None, max(busy, default=None))])])
 
 
 def starts(found: Sequence[Start]) -> str:

@@ -1,12 +1,13 @@
 """Whole runs of ``numpylstm-bench``: each prints as it goes, and returns what `report` saves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from numpylstm.benchmark import machine as this_machine
 from numpylstm.benchmark import report
 from numpylstm.benchmark.configurations import CONFIGURATIONS, Configuration
+from numpylstm.benchmark.grid import GRID, Row
 from numpylstm.benchmark.measure import (
     Comparison,
     Memory,
@@ -78,7 +79,7 @@ def run_comparisons(
     results, facts
     """
     results = Results()
-    with Worker(OURS, settings.threads) as machine:
+    with Worker(OURS, settings.threads) as machine, settings.workers() as workers:
         facts = describe_machine(settings, machine)
         fastest = product_speed(machine, settings)
         for name in names:
@@ -94,10 +95,28 @@ def run_comparisons(
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
                 configuration = CONFIGURATIONS.get(name, standard)
                 print(report.title(task, configuration), flush=True)
-                comparison = compare(task, configuration, settings, fastest, machine)
+                comparison = compare(task, configuration, settings, fastest, workers, machine)
                 fastest = comparison.product_speed
                 results.comparisons.append(comparison)
                 print(report.comparison(comparison), flush=True)
+    return results, facts
+
+
+def run_grid(
+    names: Sequence[str], settings: Settings, grid: Mapping[str, Sequence[Row]] = GRID
+) -> tuple[Results, dict[str, str]]:
+    """Measure the rows of the named groups of the grid."""
+    results = Results()
+    with settings.workers() as workers:
+        facts = describe_machine(settings, workers[0])
+        speed = product_speed(workers[0], settings)
+        for name in names:
+            print(report.grid_heading(name, grid[name][0], settings.libraries), flush=True)
+            for row in grid[name]:
+                found = compare(row.task, row.configuration, settings, speed, workers)
+                results.comparisons.append(found)
+                print(report.grid_row(found, settings.libraries), flush=True)
+    print(report.grid_summary(results.comparisons), flush=True)
     return results, facts
 
 

@@ -48,7 +48,8 @@ def curves(
 ) -> tuple[list[Curve], list[Comparison]]:
     """Measure all sizes of one dimension; a curve for each library, and what it was made from."""
     along = configurations(dimension, sizes, centre)
-    found = [compare("train", c, settings, product_speed) for c in along]
+    with settings.workers() as workers:
+        found = [compare("train", c, settings, product_speed, workers) for c in along]
     lines = [
         Curve(dimension, library, sizes, tuple(c.timings[k].median for c in found))
         for k, library in enumerate(settings.libraries)

@@ -44,6 +44,7 @@ def load(library: str, threads: int) -> tuple[Any, dict[str, Any]]:
         "bytes": memory,
         "tasks": [task for task, maker in tasks.items() if hasattr(peer, maker)],
         "cells": list(peer.CELLS),
+        "dtypes": list(peer.DTYPES),
     }
 
 

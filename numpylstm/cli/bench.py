@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 from numpylstm.benchmark.configurations import CONFIGURATIONS, BenchmarkError
+from numpylstm.benchmark.grid import GRID
 from numpylstm.cli.common import EXIT_FAILED, CommandError, Parser, add_threads, complain, run
 
 QUICK_ROUNDS, ALL_ROUNDS, SCALING_ROUNDS = 5, 9, 3
-QUICK_SECONDS, ALL_SECONDS = 0.5, 1.0
+QUICK_SECONDS, ALL_SECONDS, GRID_SECONDS = 0.5, 1.0, 0.2
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -23,7 +24,9 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
         "  eval    score a text\n  sample  draw one token at a time\n"
         "  start   fresh processes up to their first training step\n"
-        "  memory  the most memory held while training",
+        "  memory  the most memory held while training\n"
+        f"or, with --grid, groups of shapes (default: all of them, in about seven minutes):\n"
+        f"  {', '.join(GRID)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure; see below")
@@ -32,6 +35,10 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--scaling", action="store_true", help="how a training step grows with H, T, B, L and V"
     )
+    what.add_argument(
+        "--grid", action="store_true",
+        help="every kind of shape: from 8 to 1024 units, from 1 to 256 sequences, and so on",
+    )  # fmt: skip
     what.add_argument(
         "--profile", metavar="NAME", choices=CONFIGURATIONS,
         help="where the time of our training step goes, next to what bounds it",
@@ -47,7 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--seconds", type=float, metavar="S",
-        help=f"length of a turn (default: {QUICK_SECONDS:g}; with --all {ALL_SECONDS:g})",
+        help=f"length of a turn (default: {QUICK_SECONDS:g}; with --all {ALL_SECONDS:g}, with "
+        f"--grid {GRID_SECONDS:g})",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="save all figures")
     parser.add_argument(
@@ -73,6 +81,7 @@ def command(
     names: list[str],
     all: bool,
     scaling: bool,
+    grid: bool,
     profile: str | None,
     peers: str | None,
     rounds: int | None,
@@ -87,16 +96,18 @@ def command(
     from numpylstm.benchmark.process import OURS
     from numpylstm.training.provenance import cores
 
-    check_names(names, runs.ALL, alone=all or scaling or profile is not None)
-    if profile is not None and plot is not None:
-        raise CommandError("--plot: a profile has no picture; leave one of them out")
+    known = tuple(GRID) if grid else runs.ALL
+    check_names(names, known, alone=all or scaling or profile is not None)
+    if plot is not None and (grid or profile is not None):
+        what = "the grid" if grid else "a profile"
+        raise CommandError(f"--plot: {what} has no picture; leave one of them out")
     for file in filter(None, (json, plot)):
         if not file.parent.is_dir():
             raise CommandError(f"{file}: the folder {file.parent} does not exist")
     if rounds is None:
         rounds = ALL_ROUNDS if all else SCALING_ROUNDS if scaling else QUICK_ROUNDS
     if seconds is None:
-        seconds = ALL_SECONDS if all else QUICK_SECONDS
+        seconds = ALL_SECONDS if all else GRID_SECONDS if grid else QUICK_SECONDS
     if rounds < 1:
         raise CommandError(f"--rounds must be at least 1, got {rounds}")
     if not 0 < seconds <= 60:
@@ -109,6 +120,8 @@ def command(
     settings = Settings(libraries, threads or cores(), rounds, seconds)
     if profile is not None:
         results, facts = runs.run_profile(CONFIGURATIONS[profile], settings)
+    elif grid:
+        results, facts = runs.run_grid(names or known, settings)
     elif scaling:
         results, facts = runs.run_scaling(settings)
     else:

@@ -34,6 +34,7 @@ from .recurrence import (
     multiply_panel_in,
     pack_transposed,
     start_backward,
+    turn,
 )
 from .simd import VECTOR_BYTES, lanes_of, widest_vectors
 from .views import at_time, block, run
@@ -128,6 +129,21 @@ def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
     T, B, H = tanh_c.shape
     multiply_here(x, False, Wx, False, b.reshape(1, 4 * H), gates.reshape(T * B, 4 * H))
     forward_in_place(Wh, h, c, gates, tanh_c)
+
+
+@kernel(calls=(multiply_share,))
+def forward_one_row(Wh, h, c, gates, tanh_c):
+    """As `forward_by_rows` for a batch of one: each step reads Wh where it lies, in long runs.
+
+    A tile of one row adds to two vectors of sums only, and waits for them most of the time.
+    """
+    T, _, H = tanh_c.shape
+    for t in range(T):
+        a = at_time(gates, t)
+        multiply_here(at_time(h, t), False, Wh, False, a, a)
+        cell_forward(
+            0, a, at_time(c, t), at_time(c, t + 1), at_time(tanh_c, t), at_time(h, t + 1), 0, H
+        )  # fmt: skip
 
 
 @kernel
@@ -260,6 +276,23 @@ def backward_by_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, share, share
     """Time steps T-1...0; dh, dc arrive as dhT, dcT and leave as dh0, dc0; fills da."""
     i0, i1 = part(dh.shape[0], share, shares, 1)
     backward_rows(Wh, at_time(panels, share), c, gates, tanh_c, dhs, dh, dc, da, i0, i1)
+
+
+@kernel(calls=(multiply_share,))
+def backward_one_row(Wh, across, c, gates, tanh_c, dhs, dh, dc, da):
+    """As `backward_by_rows` for a batch of one; `across` (4H, H) is room for Wh.T."""
+    T, _, H = tanh_c.shape
+    turn(Wh, across)
+    none = np.zeros((1, H), Wh.dtype)
+    for k in range(H):
+        dh[0, k] += dhs[T - 1, 0, k]
+    for step in range(T):
+        t = T - 1 - step
+        cell_backward(
+            0, dh, dc, at_time(gates, t), at_time(c, t), at_time(tanh_c, t), at_time(da, t), 0, H
+        )  # fmt: skip
+        start = at_time(dhs, t - 1) if t > 0 else none
+        multiply_here(at_time(da, t), False, across, False, start, dh)
 
 
 @outside(

@@ -98,6 +98,16 @@ def pack_transposed(W, j0, j1, panels):
 
 
 @inner
+def turn(W, across):
+    """Fill `across` = W.T, which then has its rows in long runs."""
+    N, K = W.shape
+    for j in range(0, N, lanes_of(W)):
+        pack_vector(
+            turned(block(W, j, N, 0, K)), min(lanes_of(W), N - j), block(across, 0, K, j, N)
+        )  # fmt: skip
+
+
+@inner
 def through_weights(da, panels, start, dh, i0, i1, j0, j1):
     """Fill dh = start + da @ W.T, for rows i0:i1 and columns j0:j1."""
     K, N, width = da.shape[1], dh.shape[1], lanes_of(dh)

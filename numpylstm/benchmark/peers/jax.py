@@ -15,7 +15,7 @@ import numpy as np
 from numpylstm.benchmark.configurations import Array, Configuration
 from numpylstm.benchmark.configurations import weights as initial_weights
 
-CELLS = ("lstm",)
+CELLS, DTYPES = ("lstm",), ("float32",)
 
 
 def set_threads(threads: int) -> None:

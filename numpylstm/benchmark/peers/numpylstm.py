@@ -8,6 +8,8 @@ import numpylstm as nl
 from numpylstm.benchmark.configurations import Array, Configuration
 from numpylstm.cells import CELLS as CELLS
 
+DTYPES = ("float32", "float64")
+
 
 def set_threads(threads: int) -> None:
     """Use so many threads."""
@@ -18,7 +20,7 @@ def model_of(configuration: Configuration, weights: Mapping[str, Array] | None) 
     """The language model."""
     c = configuration
     model = nl.LanguageModel(
-        c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype="float32",
+        c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype=c.dtype,
         rng=0,
     )  # fmt: skip
     if weights is not None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from numpylstm.benchmark.configurations import Array, Configuration
 
-CELLS = ("lstm",)
+CELLS, DTYPES = ("lstm",), ("float32",)
 
 
 def set_threads(threads: int) -> None:

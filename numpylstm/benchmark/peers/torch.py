@@ -1,8 +1,8 @@
 """The benchmark's work in PyTorch: its own layers, its own fused cells, its own optimiser.
 
-`nn.LSTM` and `nn.GRU` have two biases for each gate where one would do. The second stays zero, so
-that both sides train the same model: frozen in an LSTM, which leaves PyTorch less to clip and to
-update, not more; in a GRU, where the candidate has a second bias (`bn`), by a mask of its gradient.
+Its recurrent layers have two biases for each sum where one would do. The second stays zero, so that
+both sides train the same model: frozen, which leaves PyTorch less to clip and to update, not more;
+in a GRU, where the candidate has a second bias (`bn`), by a mask of its gradient.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from torch import nn
 
 from numpylstm.benchmark.configurations import Array, Configuration
 
-CELLS = ("lstm", "gru")
+CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
 
 
 def set_threads(threads: int) -> None:
@@ -28,7 +28,7 @@ class Model(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(c.V, c.H)
         self.dropout = nn.Dropout(c.dropout)
-        kind = {"lstm": nn.LSTM, "gru": nn.GRU}[c.cell]
+        kind: Any = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[c.cell]
         self.recurrent = kind(c.H, c.H, c.L, dropout=c.dropout if c.L > 1 else 0.0)
         self.decoder = nn.Linear(c.H, c.V)
         self.by_path = {"embedding.W": self.embedding.weight}
@@ -43,6 +43,7 @@ class Model(nn.Module):
                 of_n = (torch.arange(3 * c.H) >= 2 * c.H).float()
                 second.requires_grad_(True).register_hook(of_n.mul)
                 self.by_path[f"{path}.bn"] = second  # its last block
+        self.to(getattr(torch, c.dtype))
         with torch.no_grad():
             for path, array in (weights or {}).items():
                 theirs = array if path == "embedding.W" else array.T
