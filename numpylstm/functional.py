@@ -62,7 +62,7 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def twin_of(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a function of the reference document its twin here, and compute without kernels."""
+    """Give a function the documentation of the reference, which also computes without kernels."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         twin: Callable[..., Any] = or_else(plain)(function)
