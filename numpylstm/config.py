@@ -364,6 +364,9 @@ LARGE = MEDIUM | {
     "hidden_size": 1500, "epochs": 55, "dropout": 0.65, "init_scale": 0.04,
     "decay": 1 / 1.15, "constant_epochs": 14, "clip": 10.0,
 }  # fmt: skip
+TIED = MEDIUM | {  # the rate and the clip of a mean over 35 steps, 20 and 1/4, for our sum
+    "tied": True, "epochs": 40, "schedule": "plateau", "decay": 1 / 4, "lr": 0.571, "clip": 8.75,
+}  # fmt: skip
 TUTORIAL = MEDIUM | {"epochs": 60, "decay": 0.93, "constant_epochs": 10}
 DEMO = SMALL | {
     "max_vocab": 4000, "tied": True, "epochs": 8, "dropout": 0.3, "decay": 0.6,
@@ -383,11 +386,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": SMALL,
     "medium": MEDIUM,
     "large": LARGE,
+    "tied": TIED,
 }
 """Settings by name. `small`, `medium` and `large` are Table 1 of Zaremba et al. (2014); `tutorial`
-is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `demo` is for the embedded
-corpus, `char` for characters: its window, rate and clip come from a search that the page "Train on
-characters" records."""
+is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `tied` is the recipe of
+PyTorch's word-level example for 2 x 650 units that share one table between input and output; `demo`
+is for the embedded corpus, `char` for characters: its window, rate and clip come from a search that
+the page "Train on characters" records."""
 
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:

@@ -1,9 +1,9 @@
 """The fast path: the functions of `numpylstm.reference`, with the same arguments and results.
 
-Read the reference to learn what is computed and why; the names, the order of the results and the
-caches are the same here, and the tests hold the two together (1e-10 in float64). A function here
-checks its arguments, makes room for its results and hands both to a kernel (`numpylstm.kernels`),
-which checks nothing.
+Read the reference to learn what is computed and why, and for the shapes: names, order of results,
+caches and documentation are the same here, and the tests hold the two together (1e-10 in float64).
+A function here checks its arguments, makes room for its results and hands both to a kernel
+(`numpylstm.kernels`), which checks nothing.
 
 Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
 that is not contiguous is copied once, except the matrix of a linear layer, which may as well lie
@@ -59,6 +59,18 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
     looked_at.unchecked = function  # type: ignore[attr-defined]
     return looked_at
+
+
+def twin_of(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a function the documentation of the reference, which also computes without kernels."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        twin: Callable[..., Any] = or_else(plain)(function)
+        sections = (plain.__doc__ or "").partition("\n")[2]
+        twin.__doc__ = f"{(function.__doc__ or '').rstrip()}\n{sections}"
+        return twin
+
+    return decorate
 
 
 def shares_for(work: int, threads: int | None = None) -> int:
@@ -163,32 +175,16 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
 
 
 @_checked
-@or_else(reference.embedding_backward)
+@twin_of(reference.embedding_backward)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
-    """Add up the gradients of each row of the table: `reference.embedding_backward`.
-
-    Parameters
-    ----------
-    dx : (T, B, D) or (B, D)
-    cache : EmbeddingCache
-
-    Returns
-    -------
-    dW : (V, D)
-    """
+    """Add up the gradients of each row of the table."""
     return _scattered(dx, cache.ids, cache.shape[0])
 
 
 @_checked
-@or_else(reference.embedding_backward_rows)
+@twin_of(reference.embedding_backward_rows)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
-    """The same gradient without its zeros: `reference.embedding_backward_rows`.
-
-    Returns
-    -------
-    rows : (n,)
-    drows : (n, D)
-    """
+    """The same gradient without its zeros."""
     rows, place = np.unique(cache.ids, return_inverse=True)
     return rows, _scattered(dx, place, len(rows))
 
@@ -205,27 +201,11 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
-@or_else(reference.rnn_forward)
+@twin_of(reference.rnn_forward)
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
-    """Unroll the vanilla network over a sequence: `reference.rnn_forward`.
-
-    Parameters
-    ----------
-    x : (T, B, D)
-    h0 : (B, H)
-    Wx : (D, H)
-    Wh : (H, H)
-    b : (H,)
-    activation : "tanh", "relu" or "sigmoid"
-
-    Returns
-    -------
-    hs : (T, B, H)
-    hT : (B, H)
-    cache : RNNCache
-    """
+    """Unroll the vanilla network over a sequence."""
     arguments.rnn_forward(x, h0, Wx, Wh, b, activation)
     x, Wh = contiguous(x), contiguous(Wh)
     T, B, D = x.shape
@@ -239,22 +219,11 @@ def rnn_forward(
 
 
 @_checked
-@or_else(reference.rnn_backward)
+@twin_of(reference.rnn_backward)
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """Backpropagation through time: `reference.rnn_backward`.
-
-    Parameters
-    ----------
-    dhs : (T, B, H)
-    dhT : (B, H)
-    cache : RNNCache
-
-    Returns
-    -------
-    dx, dh0, dWx, dWh, db
-    """
+    """Backpropagation through time."""
     x, h_prev, h, Wx, Wh, activation = cache
     T, B, H = h.shape
     dh = np.array(dhT, order="C")
@@ -274,27 +243,11 @@ def rnn_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@or_else(reference.lstm_forward)
+@twin_of(reference.lstm_forward)
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
-    """Unroll the memory cell over a sequence: `reference.lstm_forward`.
-
-    Parameters
-    ----------
-    x : (T, B, D)
-    h0, c0 : (B, H)
-    Wx : (D, 4H)
-    Wh : (H, 4H)
-    b : (4H,)
-        The columns of Wx, Wh and b are four blocks of H, in the order i, f, g, o.
-
-    Returns
-    -------
-    hs : (T, B, H)
-    hT, cT : (B, H)
-    cache : LSTMCache
-    """
+    """Unroll the memory cell over a sequence."""
     arguments.lstm_forward(x, h0, c0, Wx, Wh, b)
     x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
     T, B, D = x.shape
@@ -320,22 +273,11 @@ def lstm_forward(
 
 
 @_checked
-@or_else(reference.lstm_backward)
+@twin_of(reference.lstm_backward)
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Backpropagation through time: `reference.lstm_backward`.
-
-    Parameters
-    ----------
-    dhs : (T, B, H)
-    dhT, dcT : (B, H)
-    cache : LSTMCache
-
-    Returns
-    -------
-    dx, dh0, dc0, dWx, dWh, db
-    """
+    """Backpropagation through time."""
     x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = cache
     T, B, H = tanh_c.shape
     D = x.shape[2]
@@ -369,31 +311,14 @@ def lstm_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@or_else(reference.gru_forward)
+@twin_of(reference.gru_forward)
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
     reset: str = "after",
 ) -> tuple[Array, Array, GRUCache]:  # fmt: skip
-    """Unroll the gated unit over a sequence: `reference.gru_forward`.
+    """Unroll the gated unit over a sequence.
 
-    Parameters
-    ----------
-    x : (T, B, D)
-    h0 : (B, H)
-    Wx : (D, 3H)
-    Wh : (H, 3H)
-    b : (3H,)
-        The columns of Wx, Wh and b are three blocks of H, in the order r, z, n.
-    bn : (H,), optional
-        For "after" only.
-    reset : "after" or "before"
-        With "before" the steps are NumPy's, and only the products are kernels.
-
-    Returns
-    -------
-    hs : (T, B, H)
-    hT : (B, H)
-    cache : GRUCache
+    With the reset "before" the steps are NumPy's, and only the products are kernels.
     """
     arguments.gru_forward(x, h0, Wx, Wh, b, bn, reset)
     x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
@@ -423,23 +348,11 @@ def gru_forward(
 
 
 @_checked
-@or_else(reference.gru_backward)
+@twin_of(reference.gru_backward)
 def gru_backward(
     dhs: Array, dhT: Array, cache: GRUCache
 ) -> tuple[Array, Array, Array, Array, Array, Array | None]:
-    """Backpropagation through time: `reference.gru_backward`.
-
-    Parameters
-    ----------
-    dhs : (T, B, H)
-    dhT : (B, H)
-    cache : GRUCache
-
-    Returns
-    -------
-    dx, dh0, dWx, dWh, db, dbn
-        dbn is None if bn was.
-    """
+    """Backpropagation through time."""
     x, h_prev, gates, s, _, Wx, Wh, bn, reset = cache
     T, B, H = s.shape
     D = x.shape[2]
@@ -506,21 +419,9 @@ def _before_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@or_else(reference.linear_forward)
+@twin_of(reference.linear_forward)
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
-    """``y = x @ W + b``: `reference.linear_forward`.
-
-    Parameters
-    ----------
-    x : (T, B, D) or (B, D)
-    W : (D, V)
-    b : (V,)
-
-    Returns
-    -------
-    y : (T, B, V) or (B, V)
-    cache : LinearCache
-    """
+    """``y = x @ W + b``."""
     arguments.linear_forward(x, W, b)
     D, V = W.shape
     x = contiguous(x)
@@ -529,20 +430,9 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 
 
 @_checked
-@or_else(reference.linear_backward)
+@twin_of(reference.linear_backward)
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
-    """The gradients of a linear layer: `reference.linear_backward`.
-
-    Parameters
-    ----------
-    dy : (T, B, V) or (B, V)
-    cache : LinearCache
-
-    Returns
-    -------
-    dx, dW, db
-        dW lies in memory as W does.
-    """
+    """The gradients of a linear layer; dW lies in memory as W does."""
     x, W = cache
     rows, drows = contiguous(x).reshape(-1, x.shape[-1]), contiguous(dy).reshape(-1, dy.shape[-1])
     dx, dW, db = _gradients(drows, rows, W)
@@ -554,52 +444,26 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 # ---------------------------------------------------------------------------------------------
 
 
-@or_else(reference.dropout_mask)
+@twin_of(reference.dropout_mask)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
-    """From random numbers to a mask: `reference.dropout_mask`.
-
-    Parameters
-    ----------
-    uniform : array, float32
-    p : float
-    dtype : dtype
-
-    Returns
-    -------
-    mask : the shape of uniform
-    """
+    """From random numbers to a mask."""
     arguments.dropout_mask(uniform, p, dtype)
     mask = empty(uniform.shape, np.dtype(dtype))
     dropout.fill_mask(contiguous(uniform), float(p), mask, shares_for(MOVE * mask.size))
     return mask
 
 
-@or_else(reference.dropout_forward)
+@twin_of(reference.dropout_forward)
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
-    """``y = x * mask``: `reference.dropout_forward`.
-
-    Parameters
-    ----------
-    x, mask : arrays of one shape
-
-    Returns
-    -------
-    y : the shape of x
-    cache : DropoutCache
-    """
+    """``y = x * mask``."""
     arguments.dropout_forward(x, mask)
     return _times(x, mask), DropoutCache(mask)
 
 
 @_checked
-@or_else(reference.dropout_backward)
+@twin_of(reference.dropout_backward)
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
-    """What was dropped receives no gradient: `reference.dropout_backward`.
-
-    Returns
-    -------
-    dx : the shape of x
-    """
+    """What was dropped receives no gradient."""
     return _times(dy, cache.mask)
 
 
@@ -615,7 +479,7 @@ def _times(x: Array, mask: Array) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
-@or_else(reference.sequence_cross_entropy_forward)
+@twin_of(reference.sequence_cross_entropy_forward)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -624,21 +488,7 @@ def sequence_cross_entropy_forward(
     average_across_timesteps: bool = False,
     average_across_batch: bool = True,
 ) -> tuple[Any, CrossEntropyCache]:
-    """The loss of a sequence: `reference.sequence_cross_entropy_forward`.
-
-    Parameters
-    ----------
-    logits : (T, B, V)
-    targets : (T, B) integers in [0, V)
-    weights : (T, B), optional
-        How much each token counts, not negative; 0 for padding. All ones by default.
-    average_across_timesteps, average_across_batch : bool
-
-    Returns
-    -------
-    loss : scalar, in nats
-    cache : CrossEntropyCache
-    """
+    """The loss of a sequence."""
     averaging = {
         "average_across_timesteps": average_across_timesteps,
         "average_across_batch": average_across_batch,
@@ -659,20 +509,9 @@ def sequence_cross_entropy_forward(
 
 
 @_checked
-@or_else(reference.sequence_cross_entropy_backward)
+@twin_of(reference.sequence_cross_entropy_backward)
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
-    """The gradient of the loss: `reference.sequence_cross_entropy_backward`.
-
-    Parameters
-    ----------
-    cache : CrossEntropyCache
-    dloss : float
-        The gradient of what the loss is used for, with respect to the loss.
-
-    Returns
-    -------
-    dlogits : (T, B, V)
-    """
+    """The gradient of the loss."""
     logits, log_z, targets, coefficients, _, _ = cache
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(

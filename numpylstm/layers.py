@@ -18,7 +18,7 @@ from __future__ import annotations  # so that help() says DTypeLike, not all tha
 from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -34,152 +34,17 @@ from numpylstm.checks import (
     check_dtype,
     check_finite,
     check_flag,
-    check_ids,
     check_number,
     check_plain,
     check_sizes,
     generator,
 )
 from numpylstm.config import cell_options
-from numpylstm.kernels.memory import empty
+from numpylstm.parameters import Owner, uniform
+from numpylstm.parameters import Parameter as Parameter
+from numpylstm.parameters import Rows as Rows
 
 Array = NDArray[Any]
-
-MAX_INIT_SCALE = 1_000
-
-
-class Rows(NamedTuple):
-    """A gradient of a matrix (V, D) of which only some rows are not zero."""
-
-    rows: Array  # (n,), integers, each once
-    values: Array  # (n, D)
-
-
-class Parameter:
-    """An array to be learned, with its gradient and the path that names it everywhere.
-
-    `grad` reads as an array. It is written out only when somebody reads it: until then zeros, the
-    few rows that an embedding changes, and the factor of a clip are remembered as what they are.
-
-    Parameters
-    ----------
-    data : ndarray
-    name : str
-        The path, such as ``"lstm.0.Wx"``.
-    trainable : bool
-        False freezes the parameter: no gradient is computed for it, and `parameters()` of a model
-        leaves it out.
-    """
-
-    def __init__(self, data: Array, name: str, trainable: bool = True) -> None:
-        check_array("Parameter", "data", data, getattr(data, "shape", ()))
-        self.data = data
-        self.name = name
-        self.trainable = trainable
-        self._gradient: Array | Rows | None = None  # None stands for zeros
-        self._factor = 1.0  # by which it is still to be multiplied
-
-    @property
-    def grad(self) -> Array:
-        """The gradient accumulated since `zero_grad`, with the shape of `data`."""
-        gradient, factor = self.parts_of_grad()
-        if gradient is None or isinstance(gradient, Rows):
-            dense = np.zeros_like(self.data)
-            if gradient is not None:
-                dense[gradient.rows] = gradient.values
-            self._gradient = gradient = dense
-        if factor != 1:
-            gradient *= gradient.dtype.type(factor)
-            self._factor = 1.0
-        return gradient
-
-    @grad.setter
-    def grad(self, value: Array) -> None:
-        check_array(self.name, "grad", value, self.data.shape, self.data.dtype)
-        self._gradient, self._factor = functional.contiguous(value), 1.0
-
-    def accumulate(self, gradient: Array | Rows) -> None:
-        """``grad += gradient``. The arrays are taken over, so the caller must not keep them.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the shape or dtype of an array is not that of `data`, or rows are repeated or out of
-            range.
-        """
-        if isinstance(gradient, Rows):
-            gradient = self._in_order(gradient)
-        else:
-            check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
-            gradient = functional.contiguous(gradient)
-        self._add(gradient)
-
-    def _add(self, gradient: Array | Rows) -> None:
-        """Do what `accumulate` does with a gradient that is known to fit, its rows in order."""
-        if self._gradient is None:
-            self._gradient = gradient
-        elif isinstance(gradient, Rows):
-            self.grad[gradient.rows] += gradient.values
-        else:
-            dense = self.grad
-            dense += gradient
-
-    def _in_order(self, gradient: Rows) -> Rows:
-        """The same rows, checked, and in increasing order."""
-        check_array(self.name, "data", self.data, ("V", "D"), because="Rows are of a matrix")
-        V, D = self.data.shape
-        rows = check_ids(self.name, "Rows.rows", gradient.rows, V, ("n",))
-        values, shape = gradient.values, (len(rows), D)
-        check_array(self.name, "Rows.values", values, shape, self.data.dtype, "one for each row")
-        steps = np.diff(rows)
-        if np.count_nonzero(steps > 0) < steps.size:
-            order = np.argsort(rows)
-            rows, values = rows[order], values[order]
-            if not np.diff(rows).all():
-                raise ValueError(f"{self.name}: Rows.rows must name each row once")
-        return Rows(rows, functional.contiguous(values))
-
-    def scale_grad(self, factor: float) -> None:
-        """``grad *= factor``."""
-        check_number(self.name, "factor", factor)
-        self._factor *= factor
-
-    def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
-        """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
-        gradient, data = self._gradient, self.data
-        because = "data was replaced after the gradient was computed"
-        if type(data) is not np.ndarray:
-            check_plain(self.name, "data", data)
-        if type(gradient) is np.ndarray:
-            if gradient.shape != data.shape or gradient.dtype is not data.dtype:
-                check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
-        elif gradient is not None:
-            rows, values = gradient
-            shape = (len(rows), *data.shape[1:])
-            check_array(self.name, "grad", values, shape, data.dtype, because)
-            if rows[-1] >= len(data):  # the largest
-                check_ids(self.name, "rows of grad", rows, len(data), because=because)
-        return gradient, self._factor
-
-    def zero_grad(self) -> None:
-        """Set the gradient to zero."""
-        self._gradient, self._factor = None, 1.0
-
-    def __repr__(self) -> str:
-        return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
-
-
-def uniform(
-    rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
-) -> Array:
-    """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
-    check_number("layer", "init_scale", scale)
-    if not 0 <= scale <= MAX_INIT_SCALE:
-        raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
-    check_dtype("layer", dtype)
-    array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
-    array[...] = rng.uniform(-scale, scale, shape)
-    return array
 
 
 def implementation(impl: str) -> ModuleType:
@@ -202,34 +67,6 @@ def consume(layer: Any) -> Any:
             "needs one forward(..., training=True) before it"
         )
     return pending
-
-
-class Owner:
-    """What has parameters: a layer, or a model."""
-
-    def _own(self) -> Iterable[Parameter]:
-        return ()
-
-    def _sizes(self) -> dict[str, Any]:
-        return {}
-
-    def all_parameters(self) -> dict[str, Parameter]:
-        """Frozen parameters too: path -> Parameter, from the input up."""
-        return {parameter.name: parameter for parameter in self._own()}
-
-    def parameters(self) -> dict[str, Parameter]:
-        """What is trained: path -> Parameter. Frozen parameters are left out."""
-        return {path: p for path, p in self.all_parameters().items() if p.trainable}
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers there are to learn, frozen ones included."""
-        return sum(parameter.data.size for parameter in self._own())
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(f"{name}={value!r}" for name, value in self._sizes().items())
-        count = self.num_parameters
-        return f"{type(self).__name__}({sizes})" + (f": {count:,} parameters" if count else "")
 
 
 class Layer(Owner):

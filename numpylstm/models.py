@@ -31,11 +31,10 @@ from numpylstm.layers import (
     Dropout,
     Embedding,
     Linear,
-    Owner,
-    Parameter,
     RecurrentStack,
     SequenceCrossEntropy,
 )
+from numpylstm.parameters import Owner, Parameter
 
 Array = NDArray[Any]
 

@@ -16,7 +16,7 @@ from numpylstm.checks import FLOATS, any_array, check_array, check_number, check
 from numpylstm.config import TrainConfig
 from numpylstm.functional import shares_for
 from numpylstm.kernels.fallback import Missing, or_else
-from numpylstm.layers import Parameter, Rows
+from numpylstm.parameters import Parameter, Rows
 
 try:
     from numpylstm.kernels import update

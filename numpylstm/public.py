@@ -31,12 +31,12 @@ from numpylstm.layers import (
     Dropout,
     Embedding,
     Linear,
-    Parameter,
     SequenceCrossEntropy,
 )
 from numpylstm.model_file import load_model, save_model
 from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.parameters import Parameter
 from numpylstm.sampling import generate
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.loop import Row, Run, Step, new_run, train

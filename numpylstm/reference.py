@@ -218,8 +218,8 @@ def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
     x : (T, B, D)
     h0 : (B, H)
         The state before the first step: zeros, or where the previous window ended.
-    Wx, Wh, b, activation
-        As in `rnn_step_forward`.
+    Wx, Wh, b : (D, H), (H, H), (H,)
+    activation : "tanh", "relu" or "sigmoid"
 
     Returns
     -------
@@ -397,8 +397,8 @@ def lstm_forward(x, h0, c0, Wx, Wh, b):
     x : (T, B, D)
     h0, c0 : (B, H)
         The state before the first step: zeros, or where the previous window ended.
-    Wx, Wh, b
-        As in `lstm_step_forward`.
+    Wx, Wh, b : (D, 4H), (H, 4H), (4H,)
+        Four blocks of columns, in the order i, f, g, o.
 
     Returns
     -------
@@ -583,8 +583,11 @@ def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after"):
     x : (T, B, D)
     h0 : (B, H)
         The state before the first step: zeros, or where the previous window ended.
-    Wx, Wh, b, bn, reset
-        As in `gru_step_forward`.
+    Wx, Wh, b : (D, 3H), (H, 3H), (3H,)
+        Three blocks of columns, in the order r, z, n.
+    bn : (H,), optional
+        For the reset "after" only.
+    reset : "after" or "before"
 
     Returns
     -------

@@ -26,7 +26,8 @@ from numpylstm.cells import CELLS
 from numpylstm.laboratory import doctor, gradcheck, tape
 from numpylstm.laboratory.doctor.lines import Layer, layers, recognised
 from numpylstm.laboratory.doctor.reasoning import named_factor
-from numpylstm.laboratory.doctor.variants import SIZES, Text, read
+from numpylstm.laboratory.doctor.source import SIZES, Text, read
+from numpylstm.laboratory.doctor.variants import HELPERS
 from numpylstm.reference import sigmoid
 
 Array = NDArray[Any]
@@ -260,6 +261,7 @@ def _text(name: str) -> Text:
             result,
             {"activation": "tanh"},
             returned,
+            HELPERS,
         )
 
 

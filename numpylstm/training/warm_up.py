@@ -14,8 +14,8 @@ import numpy as np
 from numpylstm.checks import NotFinite
 from numpylstm.data import Corpus, batches
 from numpylstm.evaluation import evaluate
-from numpylstm.layers import Parameter, Rows
 from numpylstm.optim import OPTIMIZERS, clip_by_global_norm
+from numpylstm.parameters import Parameter, Rows
 from numpylstm.sampling import generate
 from numpylstm.training.loop import Run, validation_streams
 from numpylstm.training.stopping import Stopped, stop_requests

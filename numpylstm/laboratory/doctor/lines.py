@@ -21,16 +21,8 @@ from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.names import Array, Point, enumeration, last
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding
-from numpylstm.laboratory.doctor.variants import (
-    SIZES,
-    Line,
-    Text,
-    Variant,
-    clipped,
-    mentions,
-    read,
-    variants,
-)
+from numpylstm.laboratory.doctor.source import SIZES, Line, Text, mentions, read
+from numpylstm.laboratory.doctor.variants import HELPERS, Variant, clipped, variants
 
 AGREE = 1e-9
 LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -118,7 +110,8 @@ def text(layer: Layer) -> Text:
     _, arguments = layer.run(sample)
     results = [f"d{name}" for name in layer.inputs]
     options = {name: value for name, value in layer.options if isinstance(value, str)}
-    return read(layer.function("backward"), arguments, layer.gates, results, options)
+    backward = layer.function("backward")
+    return read(backward, arguments, layer.gates, results, options, helpers=HELPERS)
 
 
 @cache
