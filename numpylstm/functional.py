@@ -61,7 +61,7 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return looked_at
 
 
-def twin_of(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _twin_of(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function the documentation of the reference, which also computes without kernels."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,14 +175,14 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
 
 
 @_checked
-@twin_of(reference.embedding_backward)
+@_twin_of(reference.embedding_backward)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table."""
     return _scattered(dx, cache.ids, cache.shape[0])
 
 
 @_checked
-@twin_of(reference.embedding_backward_rows)
+@_twin_of(reference.embedding_backward_rows)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """The same gradient without its zeros."""
     rows, place = np.unique(cache.ids, return_inverse=True)
@@ -201,7 +201,7 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
-@twin_of(reference.rnn_forward)
+@_twin_of(reference.rnn_forward)
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
@@ -219,7 +219,7 @@ def rnn_forward(
 
 
 @_checked
-@twin_of(reference.rnn_backward)
+@_twin_of(reference.rnn_backward)
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
 ) -> tuple[Array, Array, Array, Array, Array]:
@@ -243,7 +243,7 @@ def rnn_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@twin_of(reference.lstm_forward)
+@_twin_of(reference.lstm_forward)
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
@@ -273,7 +273,7 @@ def lstm_forward(
 
 
 @_checked
-@twin_of(reference.lstm_backward)
+@_twin_of(reference.lstm_backward)
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -311,7 +311,7 @@ def lstm_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@twin_of(reference.gru_forward)
+@_twin_of(reference.gru_forward)
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
     reset: str = "after",
@@ -348,7 +348,7 @@ def gru_forward(
 
 
 @_checked
-@twin_of(reference.gru_backward)
+@_twin_of(reference.gru_backward)
 def gru_backward(
     dhs: Array, dhT: Array, cache: GRUCache
 ) -> tuple[Array, Array, Array, Array, Array, Array | None]:
@@ -419,7 +419,7 @@ def _before_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@twin_of(reference.linear_forward)
+@_twin_of(reference.linear_forward)
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
     arguments.linear_forward(x, W, b)
@@ -430,7 +430,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 
 
 @_checked
-@twin_of(reference.linear_backward)
+@_twin_of(reference.linear_backward)
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer; dW lies in memory as W does."""
     x, W = cache
@@ -444,7 +444,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 # ---------------------------------------------------------------------------------------------
 
 
-@twin_of(reference.dropout_mask)
+@_twin_of(reference.dropout_mask)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """From random numbers to a mask."""
     arguments.dropout_mask(uniform, p, dtype)
@@ -453,7 +453,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     return mask
 
 
-@twin_of(reference.dropout_forward)
+@_twin_of(reference.dropout_forward)
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``."""
     arguments.dropout_forward(x, mask)
@@ -461,7 +461,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
 
 
 @_checked
-@twin_of(reference.dropout_backward)
+@_twin_of(reference.dropout_backward)
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient."""
     return _times(dy, cache.mask)
@@ -479,7 +479,7 @@ def _times(x: Array, mask: Array) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
-@twin_of(reference.sequence_cross_entropy_forward)
+@_twin_of(reference.sequence_cross_entropy_forward)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -509,7 +509,7 @@ def sequence_cross_entropy_forward(
 
 
 @_checked
-@twin_of(reference.sequence_cross_entropy_backward)
+@_twin_of(reference.sequence_cross_entropy_backward)
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """The gradient of the loss."""
     logits, log_z, targets, coefficients, _, _ = cache

@@ -16,6 +16,7 @@ wake these costs some 30 us, and far more on a busy machine. With one share nobo
 """
 
 import functools
+import gc
 import inspect
 from contextlib import contextmanager
 
@@ -48,7 +49,9 @@ reordering = njit(fastmath={"reassoc", "nsz"}, **_inner)
 
 def _kept(function, **options):
     """`njit` of a function that is kept on disk."""
-    compiled = njit(error_model="numpy", nogil=True, fastmath=False, **options)(function)
+    compiled = njit(
+        error_model="numpy", nogil=True, fastmath=False, no_cfunc_wrapper=True, **options
+    )(function)
     keep_on_disk(compiled)
     return compiled
 
@@ -87,12 +90,28 @@ def _compile_or_give_up(compiled, calls):
         try:
             for call in calls:
                 call.name_it(as_dtype(signature[0].dtype))
-            return compile_as_before(signature)
+            with _no_collection():
+                return compile_as_before(signature)
         except Exception as error:
             fallback.give_up(error)
             raise fallback.Unusable from error
 
     compiled.compile = compile_or_give_up
+
+
+@contextmanager
+def _no_collection():
+    """Leave Python's garbage for later: Numba makes a great many objects, and keeps most of them.
+
+    To look through them again and again takes a tenth of the time of compilation.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager
@@ -132,7 +151,7 @@ def outside(*kinds):
     def decorate(function):
         if config.DISABLE_JIT:
             return function
-        compiled = _kept(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+        compiled = _kept(function, no_cpython_wrapper=True)
 
         def signature_for(real):
             return types.void(*(_KINDS[kind](real) for kind in kinds))
@@ -144,7 +163,8 @@ def outside(*kinds):
         def name_it(dtype):
             _name_tile(dtype)
             signature = signature_for(from_dtype(dtype))
-            compiled.compile(signature)
+            with _no_collection():
+                compiled.compile(signature)
             found = compiled.overloads[signature.args]
             address = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
             llvmlite.binding.add_symbol(symbol(from_dtype(dtype)), address)
