@@ -112,6 +112,7 @@ def test_an_evaluation_call_scores_what_it_says():
 def test_a_worker_measures_and_answers(worker):
     assert worker.about["version"] == nl.__version__
     assert worker.about["seconds"] > 0
+    assert worker.about["bytes"] > 2**25  # Numba and LLVM were loaded, and are in the seconds
     assert worker.about["tasks"] == list(configurations.TASKS)
     for task in configurations.TASKS:
         work = {"task": task, "settings": asdict(SMALL)}

@@ -28,6 +28,8 @@ def load(library: str, threads: int) -> tuple[Any, dict[str, Any]]:
     """Import a library; returns the functions that use it, and what there is to say."""
     start = time.perf_counter()
     module = importlib.import_module(library)
+    if library == PACKAGE.name:
+        importlib.import_module(f"{library}.public")  # as the first name that is used does
     seconds = time.perf_counter() - start
     if PACKAGE.name not in sys.modules:
         # A bare package: its parts can be imported, and its __init__, with Numba, is not run.
