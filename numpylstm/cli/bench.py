@@ -25,7 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
         "  eval    score a text\n  sample  draw one token at a time\n"
         "  start   fresh processes up to their first training step\n"
         "  memory  the most memory held while training\n"
-        f"or, with --grid, groups of shapes (default: all of them, in about seven minutes):\n"
+        f"or, with --grid, groups of shapes (default: all of them):\n"
         f"  {', '.join(GRID)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
