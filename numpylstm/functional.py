@@ -35,16 +35,15 @@ from numpylstm.reference import (
 )
 
 try:
-    from numpylstm.kernels import dropout, embedding, gru, lstm, matmul, recurrence, rnn, softmax
+    from numpylstm.kernels import embedding, gru, lstm, matmul, recurrence, rnn, softmax
 except Exception as error:
-    dropout = embedding = gru = lstm = matmul = recurrence = rnn = softmax = Missing(error)  # type: ignore[assignment]
+    embedding = gru = lstm = matmul = recurrence = rnn = softmax = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
 WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
 PRODUCT = 4  # multiply-adds of a product in the time of one anywhere else
 EXP = 16  # multiply-adds that an exponential takes
-MOVE = 16  # multiply-adds in the time that a number takes to be read, changed and written
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
@@ -449,8 +448,7 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """From random numbers to a mask."""
     arguments.dropout_mask(uniform, p, dtype)
     mask = empty(uniform.shape, np.dtype(dtype))
-    dropout.fill_mask(contiguous(uniform), float(p), mask, shares_for(MOVE * mask.size))
-    return mask
+    return np.multiply(uniform >= float(p), mask.dtype.type(1 / (1 - p)), out=mask)
 
 
 @_twin_of(reference.dropout_forward)
@@ -469,9 +467,7 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
 
 def _times(x: Array, mask: Array) -> Array:
     """The product of two arrays of one shape."""
-    y = empty(x.shape, x.dtype)
-    dropout.multiply(contiguous(x), contiguous(mask), y, shares_for(MOVE * y.size))
-    return y
+    return np.multiply(x, mask, out=empty(x.shape, x.dtype))
 
 
 # ---------------------------------------------------------------------------------------------

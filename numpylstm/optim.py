@@ -208,7 +208,8 @@ class SGD(Optimizer):
             velocity = self.remembered("velocity", path)
             update.descend_with_momentum(data, velocity, flat(parameter.grad), lr, momentum, shares)
         elif isinstance(gradient, Rows):
-            update.descend_rows(parameter.data, *gradient, factor, lr)
+            real = data.dtype.type
+            parameter.data[gradient.rows] -= real(lr) * (real(factor) * gradient.values)
         elif gradient is not None:
             update.descend(data, flat(gradient), factor, lr, shares)
 

@@ -151,20 +151,6 @@ def test_tile(rng, rows, turned, dtype):
             assert np.allclose(C, want, rtol=0, atol=EPSILON[dtype])
 
 
-@njit
-def run_transpose(S, P):
-    simd.transpose_square(S, P)
-
-
-@DTYPES
-def test_transpose(rng, dtype):
-    n = simd.VECTOR_BYTES // np.dtype(dtype).itemsize
-    S, P = normal(rng, dtype, n, n + 3), np.zeros((n, 2 * n), dtype)
-    run_transpose(S, P)
-    assert np.array_equal(P[:, :n], S[:, :n].T)
-    assert not P[:, n:].any()
-
-
 # --- products ----------------------------------------------------------------------------------
 
 SIZES = [  # M, K, N
@@ -259,15 +245,6 @@ def test_an_update_by_moments(rng, size, dtype):
             assert np.array_equal(array, want)
 
 
-@DTYPES
-def test_an_update_of_rows_leaves_the_others_alone(rng, dtype):
-    W, G, rows = normal(rng, dtype, 11, 6), normal(rng, dtype, 3, 6), np.array([7, 0, 10])
-    want = W.copy()
-    want[rows] -= dtype(0.3) * (dtype(0.7) * G)
-    update.descend_rows(W, rows, G, 0.7, 0.3)
-    assert np.array_equal(W, want)
-
-
 @njit
 def pack(S, panels):
     matmul.pack_columns(views.block(S, 0, S.shape[0], 0, S.shape[1]), panels)
@@ -275,7 +252,7 @@ def pack(S, panels):
 
 @pytest.mark.parametrize("columns", [1, 64, 300])
 def test_columns_are_packed_into_panels(rng, columns):
-    """Copied four panels at a time or one vector, from rows or from columns: the same panels."""
+    """From rows or from columns: the same panels."""
     S, width = normal(rng, np.float32, 9, columns), simd.VECTOR_BYTES // 4
     panels = -(-columns // (2 * width))
     want = np.zeros((panels * matmul.DEPTH, 2 * width), np.float32)

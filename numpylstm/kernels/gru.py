@@ -17,10 +17,7 @@ from .elementary import sigmoid, tanh
 from .matmul import gradients_here, multiply_here, multiply_share, pack_vector
 from .parts import part
 from .recurrence import (
-    CHUNK,
     SIDE_BY_SIDE,
-    chunk_of,
-    chunks_of,
     multiply_in,
     multiply_panel_in,
     pack_transposed,
@@ -96,24 +93,18 @@ def step_forward(W, packed, t, h, gates, s, i0, i1, j0, j1):
     """Step t for rows i0:i1 and units j0:j1; W is Wh, or its panels."""
     H, width = h.shape[2], lanes_of(h)
     h_prev, a, s = at_time(h, t), at_time(gates, t), at_time(s, t)
-    chunks = chunks_of(j0, j1, CHUNK * width)
-    for c in range(chunks):
-        j, j_stop = chunk_of(c, chunks, t, j0, j1, CHUNK * width)
-        for j2 in range(j, j_stop, 2 * width):
-            number = j2 // (2 * width) * 3
-            for second in range(2):
-                jj = j2 + second * width
-                lanes = min(width, H - jj)
-                if lanes > 0:
-                    add_product(
-                        W, packed, number + second, jj, h_prev, i0, i1, a, jj, lanes, lanes, H
-                    )  # fmt: skip
-            lanes0, lanes1 = min(width, H - j2), max(0, min(width, H - j2 - width))
-            add_product(
-                W, packed, number + 2, 2 * H + j2, h_prev, i0, i1, s, j2, lanes0, lanes1, width
-            )  # fmt: skip
-        for i in range(i0, i1):
-            cell_forward(i, a, s, h_prev, at_time(h, t + 1), j, j_stop)
+    for j in range(j0, j1, 2 * width):
+        number = j // (2 * width) * 3
+        lanes0, lanes1 = min(width, H - j), max(0, min(width, H - j - width))
+        add_product(W, packed, number, j, h_prev, i0, i1, a, j, lanes0, lanes0, H)
+        if lanes1 > 0:
+            jj = j + width
+            add_product(W, packed, number + 1, jj, h_prev, i0, i1, a, jj, lanes1, lanes1, H)
+        add_product(
+            W, packed, number + 2, 2 * H + j, h_prev, i0, i1, s, j, lanes0, lanes1, width
+        )  # fmt: skip
+    for i in range(i0, i1):
+        cell_forward(i, a, s, h_prev, at_time(h, t + 1), j0, j1)
 
 
 @outside("matrix", "sequence", "sequence", "sequence")
@@ -209,19 +200,16 @@ def step_backward(t, panels, dhs, gates, s, h_prev, da, du, dh, i0, i1, j0, j1):
 
     Fills da[t] and du[t], and leaves in dh what goes straight to step t-1; t = -1 makes it dh0.
     """
-    chunks = chunks_of(j0, j1, CHUNK * lanes_of(dh))
-    for c in range(chunks):
-        j, j_stop = chunk_of(c, chunks, t, j0, j1, CHUNK * lanes_of(dh))
-        if t < dhs.shape[0] - 1:
-            through_weights(at_time(du, t + 1), panels, dh, dh, i0, i1, j, j_stop)
-        if t >= 0:
-            for i in range(i0, i1):
-                for k in range(j, j_stop):
-                    dh[i, k] += dhs[t, i, k]
-                cell_backward(
-                    i, dh, at_time(gates, t), at_time(s, t), at_time(h_prev, t), at_time(da, t),
-                    at_time(du, t), j, j_stop,
-                )  # fmt: skip
+    if t < dhs.shape[0] - 1:
+        through_weights(at_time(du, t + 1), panels, dh, dh, i0, i1, j0, j1)
+    if t >= 0:
+        for i in range(i0, i1):
+            for k in range(j0, j1):
+                dh[i, k] += dhs[t, i, k]
+            cell_backward(
+                i, dh, at_time(gates, t), at_time(s, t), at_time(h_prev, t), at_time(da, t),
+                at_time(du, t), j0, j1,
+            )  # fmt: skip
 
 
 @outside(

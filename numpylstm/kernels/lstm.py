@@ -26,10 +26,7 @@ from .elementary import sigmoid, tanh
 from .matmul import gradients_here, multiply_here, multiply_share, pack_vector
 from .parts import part
 from .recurrence import (
-    CHUNK,
     SIDE_BY_SIDE,
-    chunk_of,
-    chunks_of,
     multiply_in,
     multiply_panel_in,
     pack_transposed,
@@ -96,22 +93,18 @@ def step_forward(W, packed, t, h, c, gates, tanh_c, i0, i1, j0, j1):
     """Step t for rows i0:i1 and units j0:j1; W is Wh, or its panels."""
     H, width = h.shape[2], lanes_of(h)
     h_prev, a = at_time(h, t), at_time(gates, t)
-    chunks = chunks_of(j0, j1, CHUNK * width)
-    for n in range(chunks):
-        j, j_stop = chunk_of(n, chunks, t, j0, j1, CHUNK * width)
-        for jj in range(j, j_stop, width):
-            lanes = min(width, H - jj)
-            for half in range(2):
-                at, column = (jj // width * 2 + half) * H, 2 * half * H + jj
-                if packed:
-                    multiply_panel_in(W, at, h_prev, i0, i1, a, a, column, lanes, lanes, H)
-                else:
-                    multiply_in(W, column, h_prev, i0, i1, a, column, lanes, lanes, H)
-        for i in range(i0, i1):
-            cell_forward(
-                i, a, at_time(c, t), at_time(c, t + 1), at_time(tanh_c, t), at_time(h, t + 1),
-                j, j_stop,
-            )  # fmt: skip
+    for j in range(j0, j1, width):
+        lanes = min(width, H - j)
+        for half in range(2):
+            at, column = (j // width * 2 + half) * H, 2 * half * H + j
+            if packed:
+                multiply_panel_in(W, at, h_prev, i0, i1, a, a, column, lanes, lanes, H)
+            else:
+                multiply_in(W, column, h_prev, i0, i1, a, column, lanes, lanes, H)
+    for i in range(i0, i1):
+        cell_forward(
+            i, a, at_time(c, t), at_time(c, t + 1), at_time(tanh_c, t), at_time(h, t + 1), j0, j1
+        )  # fmt: skip
 
 
 @outside("matrix", "sequence", "sequence", "sequence", "sequence")
@@ -215,16 +208,13 @@ def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
 
     Fills da[t] and makes dc that of step t-1; t = -1 fills dh, which is then dh0.
     """
-    chunks = chunks_of(j0, j1, CHUNK * lanes_of(dh))
-    for n in range(chunks):
-        j, j_stop = chunk_of(n, chunks, t, j0, j1, CHUNK * lanes_of(dh))
-        start_backward(t, panels, dhs, da, dh, i0, i1, j, j_stop)
-        if t >= 0:
-            for i in range(i0, i1):
-                cell_backward(
-                    i, dh, dc, at_time(gates, t), at_time(c, t), at_time(tanh_c, t),
-                    at_time(da, t), j, j_stop,
-                )  # fmt: skip
+    start_backward(t, panels, dhs, da, dh, i0, i1, j0, j1)
+    if t >= 0:
+        for i in range(i0, i1):
+            cell_backward(
+                i, dh, dc, at_time(gates, t), at_time(c, t), at_time(tanh_c, t), at_time(da, t),
+                j0, j1,
+            )  # fmt: skip
 
 
 @outside(

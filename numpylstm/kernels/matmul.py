@@ -21,14 +21,10 @@ import numpy as np
 
 from .compiling import inlined, inner, kernel, outside
 from .simd import (
-    PANELS,
     address,
     copy_columns,
-    copy_panels,
     fma,
     lanes_of,
-    prefetch_rows,
-    transpose_square,
     widest_vectors,
 )
 from .tile import AHEAD, TILE_ROWS, rows_side_by_side, tile
@@ -63,18 +59,10 @@ def aligned_empty(size, like):
 @inner
 def pack_vector(S, lanes, P):
     """P[:, :lanes] = S[:, :lanes]: one vector of columns of S (K, .), whichever way S lies."""
-    width = lanes_of(S)
-    depth = S.shape[0]
     if S.strides[1] == S.itemsize:
         copy_columns(lanes, S, P)
         return
-    done = 0
-    if lanes == width and S.strides[0] == S.itemsize:
-        while done + width <= depth:
-            square = turned(block(S, done, done + width, 0, width))
-            transpose_square(square, block(P, done, done + width, 0, width))
-            done += width
-    for k in range(done, depth):
+    for k in range(S.shape[0]):
         for j in range(lanes):
             P[k, j] = S[k, j]
 
@@ -84,19 +72,11 @@ def pack_columns(S, P):
     """Copy S (K, .), whichever way it lies, into panels that begin `DEPTH` rows apart in P."""
     width = lanes_of(S)
     depth, columns = S.shape
-    j = 0
-    if S.strides[1] == S.itemsize:
-        while j + 2 * PANELS * width <= columns:
-            at = j // (2 * width) * DEPTH
-            source = block(S, 0, depth, j, columns)
-            copy_panels(source, block(P, at, P.shape[0], 0, 2 * width), DEPTH)
-            j += 2 * PANELS * width
-    while j < columns:
+    for j in range(0, columns, width):
         vector = j // width
         at, column = vector // 2 * DEPTH, vector % 2 * width
         panel = block(P, at, at + DEPTH, column, column + width)
         pack_vector(block(S, 0, depth, j, columns), min(width, columns - j), panel)
-        j += width
 
 
 @inlined
@@ -135,7 +115,6 @@ def multiply_tile(A, panel, D, C, i, j):
     """C = D + A @ panel, for at most a tile of rows: A's are rows i... of C, from column j."""
     width, rows = lanes_of(C), A.shape[0]
     M, N = C.shape
-    prefetch_rows(rows, block(C, i, M, j + 2 * width, N), width)  # the next tile of these rows
     tile(
         rows, min(width, N - j), max(0, min(width, N - j - width)), A, panel, width,
         block(D, i, M, j, N), block(C, i, M, j, N), width,

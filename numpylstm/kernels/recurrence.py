@@ -1,45 +1,16 @@
 """What the cells share: at each step a product with Wh forward, and with Wh.T on the way back.
 
 A tile computes two runs of columns, so each cell says which two belong together. Wh is read at each
-step, so it is copied once into panels of two vectors side by side. A step is worked through in
-chunks of units: their products, then the cell itself while they are still in the cache.
+step, so it is copied once into panels of two vectors side by side.
 """
 
-from .compiling import inlined, inner
+from .compiling import inner
 from .matmul import DEPTH, pack_vector, rows_of_next_tile
 from .simd import VECTOR_BYTES, lanes_of
-from .tile import AHEAD, TILE_ROWS, tile
-from .views import at_time, block, halved, turned
+from .tile import AHEAD, tile
+from .views import at_time, block, turned
 
-CHUNK = 8  # vectors of units that are finished before the next ones are begun
 SIDE_BY_SIDE = 32  # rows of Wh that are copied at a time, each from left to right
-
-
-@inlined
-def chunks_of(j0, j1, size):
-    """Into how many chunks of `size` units j0:j1 is cut."""
-    return (j1 - j0 + size - 1) // size
-
-
-@inlined
-def chunk_of(n, chunks, t, j0, j1, size):
-    """The n-th chunk of units of step t: to and fro, so that a step begins with what is near."""
-    n = chunks - 1 - n if t % 2 else n
-    return j0 + n * size, min(j1, j0 + (n + 1) * size)
-
-
-@inlined
-def ahead_of(panels, first, last, rows, done):
-    """What a tile fetches while it works through rows first:last of the panels: those that follow.
-
-    A matrix larger than the caches arrives at half the speed at which tiles can use it. So if
-    these rows serve several tiles, the first two fetch one half each of what comes next.
-    """
-    depth = last - first
-    if rows <= TILE_ROWS:
-        return block(panels, first + AHEAD, last + AHEAD, 0, panels.shape[1])
-    start = 2 * last + depth * (done > 0)
-    return block(halved(panels), start, start + depth, 0, panels.shape[1] // 2)
 
 
 @inner
@@ -60,7 +31,7 @@ def multiply_panel_in(panels, at, A, i0, i1, D, C, j, lanes0, lanes1, apart):
             tile(
                 rows, lanes0, lanes1, block(A, i, i1, k0, k1), panel, width,
                 block(start, i, i1, j, N), block(C, i, i1, j, N), apart,
-                ahead_of(panels, at + k0, at + k1, i1 - i0, i - i0),
+                block(panels, at + k0 + AHEAD, at + k1 + AHEAD, 0, 2 * width),
             )  # fmt: skip
             i += rows
 

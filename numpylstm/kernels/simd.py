@@ -42,7 +42,6 @@ _BITS = _vector_bits(_FEATURES)
 HAS_FMA = _ARM or "fma" in _FEATURES
 VECTOR_BYTES = _BITS // 8
 REGISTERS = 32 if _ARM or _BITS == 512 else 16
-PANELS = 4  # that `copy_panels` copies at a time
 
 
 def emits(build):
@@ -161,13 +160,13 @@ class Vectors:
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
         self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
 
-    def prefetch(self, pointer, write=False):
+    def prefetch(self, pointer):
         """Begin to bring the line of memory at `pointer` into the first cache."""
         i32 = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
         name = f"llvm.prefetch.{_pointer_name('i8')}"
         function = cgutils.get_or_insert_function(self.b.module, kind, name)
-        self.b.call(function, [pointer, i32(int(write)), i32(3), i32(1)])
+        self.b.call(function, [pointer, i32(0), i32(3), i32(1)])
 
     def broadcast(self, pointer):
         """A vector with the scalar at `pointer` in every lane."""
@@ -207,27 +206,6 @@ def unpacked(context, builder, kind, value, dimensions):
 # ---------------------------------------------------------------------------------------------
 
 
-def _prefetch_rows(typingctx, rows, C, apart):
-    signature = types.void(types.intp, C, types.intp)
-
-    def codegen(context, builder, sig, args):
-        c, _, (c_row, _) = unpacked(context, builder, sig.args[1], args[1], 2)
-        v = Vectors(builder, sig.args[1].dtype)
-        second = builder.mul(args[2], INT(v.size))
-        with cgutils.for_range(builder, args[0]) as loop:
-            row = v.at(c, builder.mul(loop.index, c_row))
-            v.prefetch(row, write=True)
-            v.prefetch(v.at(row, second), write=True)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@emits(_prefetch_rows)
-def prefetch_rows(rows, C, apart):
-    """Begin to fetch the rows of C that a tile will need next; no effect on results."""
-
-
 def _copy_columns(typingctx, lanes, S, P):
     signature = types.void(types.intp, S, P)
 
@@ -252,72 +230,6 @@ def copy_columns(lanes, S, P):
     times as long to store a part of one.
     """
     P[: len(S), :lanes] = S[:, :lanes]
-
-
-def _copy_panels(typingctx, S, P, apart):
-    signature = types.void(S, P, types.intp)
-
-    def codegen(context, builder, sig, args):
-        s, (depth, _), (s_k, _) = unpacked(context, builder, sig.args[0], args[0], 2)
-        p, _, (p_k, _) = unpacked(context, builder, sig.args[1], args[1], 2)
-        v = Vectors(builder, sig.args[0].dtype)
-        panel = builder.mul(args[2], p_k)
-        with cgutils.for_range(builder, depth) as loop:
-            source, target = (v.at(x, builder.mul(loop.index, k)) for x, k in ((s, s_k), (p, p_k)))
-            for n in range(PANELS):
-                for half in range(2):
-                    value = v.load(v.at(source, INT((2 * n + half) * VECTOR_BYTES)))
-                    at = builder.mul(INT(n), panel)
-                    v.store(value, v.at(target, at, INT(half * VECTOR_BYTES)))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@emits(_copy_panels)
-def copy_panels(S, P, apart):
-    """Copy `PANELS` panels of two vectors, side by side in S (K, .), to P, `apart` rows apart.
-
-    Each row of S is read as one run. To copy panel by panel would read a little here and there.
-    """
-    width = 2 * VECTOR_BYTES // S.itemsize
-    for n in range(PANELS):
-        P[n * apart : n * apart + len(S), :width] = S[:, n * width : (n + 1) * width]
-
-
-def _transpose_square(typingctx, S, P):
-    signature = types.void(S, P)
-
-    def codegen(context, builder, sig, args):
-        s, _, (s_row, _) = unpacked(context, builder, sig.args[0], args[0], 2)
-        p, _, (p_row, _) = unpacked(context, builder, sig.args[1], args[1], 2)
-        v = Vectors(builder, sig.args[0].dtype)
-        n = v.lanes
-        rows = [v.load(v.at(s, builder.mul(s_row, INT(r)))) for r in range(n)]
-        # Swap the off-diagonal quarters of blocks of 2, then of 4, 8, ... (Eklundh 1972).
-        step = 1
-        while step < n:
-            upper = [lane if not lane & step else n + lane - step for lane in range(n)]
-            lower = [lane + step if not lane & step else n + lane for lane in range(n)]
-            kind = ir.VectorType(ir.IntType(32), n)
-            for r in range(n):
-                if not r & step:
-                    pair = rows[r], rows[r + step]
-                    rows[r] = builder.shuffle_vector(*pair, ir.Constant(kind, upper))
-                    rows[r + step] = builder.shuffle_vector(*pair, ir.Constant(kind, lower))
-            step *= 2
-        for r in range(n):
-            v.store(rows[r], v.at(p, builder.mul(p_row, INT(r))))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@emits(_transpose_square)
-def transpose_square(S, P):
-    """P = S.T for a square as wide as a vector; the rows of S and of P are runs."""
-    n = VECTOR_BYTES // S.itemsize
-    P[:n, :n] = S[:n, :n].T
 
 
 def _address(typingctx, array):

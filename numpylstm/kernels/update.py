@@ -67,17 +67,6 @@ def descend(w, g, factor, lr, share, shares):
         w[k] -= lr * (factor * g[k])
 
 
-@kernel
-def descend_rows(W, rows, G, factor, lr):
-    """Move W[rows[n]] -= lr * (factor * G[n]) for all n; no row (of W (V, D)) occurs twice."""
-    widest_vectors()
-    factor, lr = W.dtype.type(factor), W.dtype.type(lr)
-    for n in range(rows.size):
-        w, g = W[rows[n]], G[n]
-        for k in range(w.size):
-            w[k] -= lr * (factor * g[k])
-
-
 @kernel(shared=True)
 def descend_with_momentum(w, v, g, lr, momentum, share, shares):
     """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are rounded to their dtype."""

@@ -63,24 +63,6 @@ def turned(X):
     return X.T
 
 
-def _halved(typingctx, X):
-    kind = types.Array(X.dtype, 2, "A")
-
-    def codegen(context, builder, signature, args):
-        x, (height, width), (row, column) = unpacked(context, builder, X, args[0], 2)
-        one = INT(1)
-        shape = [builder.shl(height, one), builder.lshr(width, one)]
-        return _view(context, builder, kind, x, shape, [builder.lshr(row, one), column])
-
-    return kind(X), codegen
-
-
-@emits(_halved)
-def halved(X):
-    """X (R, 2N), contiguous, as (2R, N)."""
-    return X.reshape(2 * X.shape[0], X.shape[1] // 2)
-
-
 def _equal_rows(typingctx, D, rows):
     kind = types.Array(D.dtype, 2, "A")
 
