@@ -90,6 +90,11 @@ class Plan(NamedTuple):
     by_rows: bool  # each part takes some rows of the batch through all steps, or else some units
     shares: int
 
+    def panels(self, W: Array, blocks: int = 1) -> Array:
+        """Room for copies of a matrix: by rows, each part has one of its own."""
+        copies = self.shares if self.by_rows else 1
+        return empty((copies, *recurrence.panels_shape(W, blocks)), W.dtype)
+
 
 def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads: int) -> Plan:
     """The plan of a pass, which depends on sizes only; results do not depend on it.
@@ -227,7 +232,7 @@ def rnn_backward(
     T, B, H = h.shape
     dh = np.array(dhT, order="C")
     da, shares = empty(h.shape, h.dtype), min(shares_for(h.size * H), max(1, B // 2))
-    panels = empty((shares, *recurrence.transposed_panels_shape(Wh)), Wh.dtype)
+    panels = empty((shares, *recurrence.panels_shape(Wh.T)), Wh.dtype)
     rnn.backward_by_rows(
         contiguous(Wh), panels, contiguous(h), contiguous(dhs), dh, da,
         rnn.ACTIVATIONS.index(activation), shares,
@@ -256,15 +261,15 @@ def lstm_forward(
     tanh_c = empty((T, B, H), x.dtype)
     rows = x.reshape(T * B, D)
     how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
-    if how.alone:
-        gates = empty((T, B, 4 * H), x.dtype)
-        lstm.forward_alone(rows, Wx, Wh, b, h, c, gates, tanh_c)
-    elif T == 1:  # a copy of Wh would be used once
+    if T == 1:  # a copy of Wh would be used once
         gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
         lstm.cells_forward(gates, c, tanh_c, h)
+    elif how.alone:
+        gates = empty((T, B, 4 * H), x.dtype)
+        lstm.forward_alone(rows, Wx, Wh, b, how.panels(Wh), h, c, gates, tanh_c)
     else:
         gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
-        panels = empty((how.shares if how.by_rows else 1, *lstm.gate_panels_shape(Wh)), Wh.dtype)
+        panels = how.panels(Wh, blocks=1 if how.by_rows else 4)
         kernel = lstm.forward_by_rows if how.by_rows else lstm.forward_by_units
         kernel(Wh, panels, h, c, gates, tanh_c, how.shares)
     cache = LSTMCache(x, h[:T], c[:T], gates, c[1:], tanh_c, h[1:], Wx, Wh)
@@ -286,18 +291,15 @@ def lstm_backward(
     )
     da = empty(gates.shape, gates.dtype)
     how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
+    panels = how.panels(Wh.T)
     if how.alone:
         dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
         db = np.empty(4 * H, x.dtype)
-        panels = empty(recurrence.transposed_panels_shape(Wh), Wh.dtype)
         lstm.backward_alone(
             x.reshape(T * B, D), Wx, Wh, panels, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,
             dx.reshape(T * B, D), dWx, dWh, db,
         )  # fmt: skip
         return dx, dh, dc, dWx, dWh, db
-    panels = empty(
-        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
-    )
     kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
     kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
     da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
@@ -330,17 +332,16 @@ def gru_forward(
     if reset == "before":
         gates = _product(rows, Wx, b).reshape(T, B, 3 * H)
         _before_forward(Wh, h, gates, s)
-    elif how.alone:
-        gates = empty((T, B, 3 * H), x.dtype)
-        gru.forward_alone(rows, Wx, Wh, b, h, gates, s)
     elif T == 1:  # a copy of Wh would be used once
         a = _product(rows, Wx, b)
         gates = _product(h[0], Wh, np.hstack([a[:, : 2 * H], s[0]]))[None]
         s[0], gates[0, :, 2 * H :] = gates[0, :, 2 * H :], a[:, 2 * H :]
         gru.cells_forward(gates, s, h)
+    elif how.alone:
+        gates = empty((T, B, 3 * H), x.dtype)
+        gru.forward_alone(rows, Wx, Wh, b, how.panels(Wh, blocks=3), h, gates, s)
     else:
-        gates = _product(rows, Wx, b).reshape(T, B, 3 * H)
-        panels = empty((how.shares if how.by_rows else 1, *gru.gate_panels_shape(Wh)), Wh.dtype)
+        gates, panels = _product(rows, Wx, b).reshape(T, B, 3 * H), how.panels(Wh, blocks=3)
         kernel = gru.forward_by_rows if how.by_rows else gru.forward_by_units
         kernel(Wh, panels, h, gates, s, how.shares)
     return h[1:], h[T].copy(), GRUCache(x, h[:T], gates, s, h[1:], Wx, Wh, bn, reset)
@@ -364,14 +365,12 @@ def gru_backward(
         return dx.reshape(x.shape), dh, dWx, dWh, db, None
     du = empty(gates.shape, gates.dtype)
     how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
-    panels = empty(
-        (how.shares if how.by_rows else 1, *recurrence.transposed_panels_shape(Wh)), Wh.dtype
-    )
+    panels = how.panels(Wh.T)
     if how.alone:
         dx, dWx, dWh = np.empty_like(rows), np.empty_like(Wx), np.empty_like(Wh)
         db = np.empty(3 * H, x.dtype)
         gru.backward_alone(
-            rows, Wx, Wh, panels[0], h_prev, gates, s, dhs, dh, da, du, dx, dWx, dWh, db
+            rows, Wx, Wh, panels, h_prev, gates, s, dhs, dh, da, du, dx, dWx, dWh, db
         )  # fmt: skip
     else:
         kernel = gru.backward_by_rows if how.by_rows else gru.backward_by_units

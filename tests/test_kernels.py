@@ -112,17 +112,15 @@ def test_vectorised(function):
 # --- the tile ----------------------------------------------------------------------------------
 
 
-@compiling.outside(
-    "matrix", "index", "index", "index", "index", "matrix", "index", "matrix", "matrix", "index"
-)  # fmt: skip
-def tile_outside(A, turned, rows, lanes0, lanes1, B, b_apart, D, C, apart):
-    left = views.turned(A) if turned else views.block(A, 0, rows, 0, B.shape[0])
-    tile.tile(rows, lanes0, lanes1, left, B, b_apart, D, C, apart, B)
+@compiling.outside("matrix", "index", "index", "index", "matrix", "matrix", "matrix")
+def tile_outside(A, turned, rows, columns, B, D, C):
+    left = views.block(views.turned(A) if turned else A, 0, rows, 0, B.shape[0])
+    tile.tile(left, B, views.block(D, 0, rows, 0, columns), views.block(C, 0, rows, 0, columns), B)
 
 
 @compiling.kernel(calls=(tile_outside,))
-def run_tile(A, turned, rows, lanes0, lanes1, B, b_apart, D, C, apart):
-    tile_outside(A, turned, rows, lanes0, lanes1, B, b_apart, D, C, apart)
+def run_tile(A, turned, rows, columns, B, D, C):
+    tile_outside(A, turned, rows, columns, B, D, C)
 
 
 @DTYPES
@@ -134,20 +132,17 @@ def test_tile(rng, rows, turned, dtype):
     A lies row by row, or column by column as `matmul` packs it.
     """
     width = simd.VECTOR_BYTES // np.dtype(dtype).itemsize
-    apart = width + 3
-    for lanes in {(width, width), (width, 0), (width, 1), (1, 0), (width - 1, width - 1)}:
+    for columns in {1, width - 1, width, width + 1, 2 * width - 1, 2 * width}:
         for K in (1, 4, 7):
             A, B = normal(rng, dtype, rows, K), normal(rng, dtype, K, 2 * width)
-            D, C = normal(rng, dtype, rows, 2 * apart), normal(rng, dtype, rows, 2 * apart)
+            D, C = normal(rng, dtype, rows, 2 * width + 3), normal(rng, dtype, rows, 2 * width + 3)
             want = C.copy()
-            for vector, n in enumerate(lanes):
-                at, b_at = slice(vector * apart, vector * apart + n), vector * width
-                want[:, at] = D[:, at] + A @ B[:, b_at : b_at + n]
+            want[:, :columns] = D[:, :columns] + A @ B[:, :columns]
             if turned:
-                columns = np.zeros((K, tile.rows_side_by_side(width)), dtype)
-                columns[:, :rows] = A.T
-                A = columns
-            run_tile(A, turned, rows, *lanes, B, width, D, C, apart)
+                packed = np.zeros((K, tile.rows_side_by_side(width)), dtype)
+                packed[:, :rows] = A.T
+                A = packed
+            run_tile(A, turned, rows, columns, B, D, C)
             assert np.allclose(C, want, rtol=0, atol=EPSILON[dtype])
 
 

@@ -1,57 +1,28 @@
 """The GRU with its reset gate after the product, over a whole sequence; see `lstm` for the plan.
 
-The gates r and z of a vector of units lie H apart in Wh, and one tile computes both. What the
-candidate takes from the past, s, is summed up apart from what it takes from x; there a tile takes
-two vectors of units. On the way back there are two gradients: da of ``x @ Wx + b``, and du of
-``h_prev @ Wh``, where the candidate's block is r times as large.
+What the candidate takes from the past, s, is summed up apart from what it takes from x. On the way
+back there are two gradients: da of ``x @ Wx + b``, and du of ``h_prev @ Wh``, where the candidate's
+block is r times as large.
 
 Arrays: h (T+1, B, H), where step t reads [t] and writes [t+1]; backward h_prev (T, B, H); gates,
 da, du (T, B, 3H); s, dhs (T, B, H); dh (B, H), what the future asks of the present; panels (shares
-or 1, ., .), room for copies of Wh. gates arrive as x @ Wx + b, and s as bn.
+or 1, ., .), room for copies of Wh in three blocks, or of Wh.T. gates arrive as x @ Wx + b, and s as
+bn.
 """
 
 import numpy as np
 
 from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
-from .matmul import gradients_here, multiply_here, multiply_share, pack_vector
+from .matmul import gradients_here, multiply_here, multiply_share
 from .parts import part
-from .recurrence import (
-    SIDE_BY_SIDE,
-    multiply_in,
-    multiply_panel_in,
-    pack_transposed,
-    through_weights,
-)
-from .simd import VECTOR_BYTES, lanes_of, widest_vectors
-from .views import at_time, block, run
+from .recurrence import multiply, pack
+from .simd import lanes_of, widest_vectors
+from .views import at_time, run, turned
 
 # ---------------------------------------------------------------------------------------------
 # Forward
 # ---------------------------------------------------------------------------------------------
-
-
-def gate_panels_shape(Wh):
-    """The shape of the room that `pack_gates` needs."""
-    H, width = Wh.shape[0], 2 * VECTOR_BYTES // Wh.itemsize
-    return 3 * -(-H // width) * H, width
-
-
-@inner
-def pack_gates(Wh, j0, j1, panels):
-    """Copy the columns of units j0:j1: for two vectors of units panels r, z and r, z and n, n."""
-    H, width = Wh.shape[0], lanes_of(Wh)
-    for k in range(0, H, SIDE_BY_SIDE):
-        k_stop = min(H, k + SIDE_BY_SIDE)
-        for j in range(j0, j1, width):
-            lanes = min(width, H - j)
-            first, second = j // (2 * width) * 3, j // width % 2
-            for gate in range(3):
-                number, place = (first + second, gate) if gate < 2 else (first + 2, second)
-                at, column = number * H + k, place * width
-                source = block(Wh, k, k_stop, gate * H + j, gate * H + j + lanes)
-                panel = block(panels, at, at + k_stop - k, column, column + width)
-                pack_vector(source, lanes, panel)
 
 
 @inlined
@@ -79,48 +50,31 @@ def cell_forward(i, gates, s, h_prev, h, j0, j1):
 
 
 @inner
-def add_product(W, packed, number, column, h_prev, i0, i1, C, j, lanes0, lanes1, apart):
-    """C += h_prev @ W, two runs of columns: W is Wh, from `column`, or its panels, a `number`."""
-    if packed:
-        at = number * h_prev.shape[1]
-        multiply_panel_in(W, at, h_prev, i0, i1, C, C, j, lanes0, lanes1, apart)
-    else:
-        multiply_in(W, column, h_prev, i0, i1, C, j, lanes0, lanes1, apart)
-
-
-@inner
-def step_forward(W, packed, t, h, gates, s, i0, i1, j0, j1):
-    """Step t for rows i0:i1 and units j0:j1; W is Wh, or its panels."""
-    H, width = h.shape[2], lanes_of(h)
-    h_prev, a, s = at_time(h, t), at_time(gates, t), at_time(s, t)
-    for j in range(j0, j1, 2 * width):
-        number = j // (2 * width) * 3
-        lanes0, lanes1 = min(width, H - j), max(0, min(width, H - j - width))
-        add_product(W, packed, number, j, h_prev, i0, i1, a, j, lanes0, lanes0, H)
-        if lanes1 > 0:
-            jj = j + width
-            add_product(W, packed, number + 1, jj, h_prev, i0, i1, a, jj, lanes1, lanes1, H)
-        add_product(
-            W, packed, number + 2, 2 * H + j, h_prev, i0, i1, s, j, lanes0, lanes1, width
-        )  # fmt: skip
+def step_forward(panels, t, h, gates, s, i0, i1, j0, j1):
+    """Step t for rows i0:i1 and units j0:j1."""
+    h_prev, a, s, H = at_time(h, t), at_time(gates, t), at_time(s, t), h.shape[2]
+    multiply(panels, 0, H, h_prev, i0, i1, a, a, 0, j0, j1)
+    multiply(panels, 1, H, h_prev, i0, i1, a, a, H, j0, j1)
+    multiply(panels, 2, H, h_prev, i0, i1, s, s, 0, j0, j1)
     for i in range(i0, i1):
         cell_forward(i, a, s, h_prev, at_time(h, t + 1), j0, j1)
 
 
-@outside("matrix", "sequence", "sequence", "sequence")
-def forward_in_place(Wh, h, gates, s):
-    """All steps, with Wh where it lies."""
-    T, B, H = s.shape
+@outside("matrix", "matrix", "sequence", "sequence", "sequence", "index", "index")
+def forward_rows(Wh, panels, h, gates, s, i0, i1):
+    """All steps for rows i0:i1."""
+    T, _, H = s.shape
+    pack(Wh, 3, 0, H, panels)
     for t in range(T):
-        step_forward(Wh, False, t, h, gates, s, 0, B, 0, H)
+        step_forward(panels, t, h, gates, s, i0, i1, 0, H)
 
 
-@kernel(calls=(multiply_share, forward_in_place))
-def forward_alone(x, Wx, Wh, b, h, gates, s):
+@kernel(calls=(multiply_share, forward_rows))
+def forward_alone(x, Wx, Wh, b, panels, h, gates, s):
     """All of the forward pass on one thread; fills gates, h[1:] and s. x is (T*B, D)."""
     T, B, H = s.shape
     multiply_here(x, False, Wx, False, b.reshape(1, 3 * H), gates.reshape(T * B, 3 * H))
-    forward_in_place(Wh, h, gates, s)
+    forward_rows(Wh, at_time(panels, 0), h, gates, s, 0, B)
 
 
 @kernel
@@ -129,15 +83,6 @@ def cells_forward(gates, s, h):
     _, B, H = s.shape
     for i in range(B):
         cell_forward(i, at_time(gates, 0), at_time(s, 0), at_time(h, 0), at_time(h, 1), 0, H)
-
-
-@outside("matrix", "matrix", "sequence", "sequence", "sequence", "index", "index")
-def forward_rows(Wh, panels, h, gates, s, i0, i1):
-    """All steps for rows i0:i1."""
-    T, _, H = s.shape
-    pack_gates(Wh, 0, H, panels)
-    for t in range(T):
-        step_forward(panels, True, t, h, gates, s, i0, i1, 0, H)
 
 
 @kernel(shared=True, calls=(forward_rows,))
@@ -153,8 +98,8 @@ def forward_units(Wh, panels, t, h, gates, s, share, shares):
     _, B, H = s.shape
     j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
     if t == 0:
-        pack_gates(Wh, j0, j1, panels)
-    step_forward(panels, True, t, h, gates, s, 0, B, j0, j1)
+        pack(Wh, 3, j0, j1, panels)
+    step_forward(panels, t, h, gates, s, 0, B, j0, j1)
 
 
 @kernel(shared=True, calls=(forward_units,))
@@ -201,7 +146,7 @@ def step_backward(t, panels, dhs, gates, s, h_prev, da, du, dh, i0, i1, j0, j1):
     Fills da[t] and du[t], and leaves in dh what goes straight to step t-1; t = -1 makes it dh0.
     """
     if t < dhs.shape[0] - 1:
-        through_weights(at_time(du, t + 1), panels, dh, dh, i0, i1, j0, j1)
+        multiply(panels, 0, dh.shape[1], at_time(du, t + 1), i0, i1, dh, dh, 0, j0, j1)
     if t >= 0:
         for i in range(i0, i1):
             for k in range(j0, j1):
@@ -219,7 +164,7 @@ def step_backward(t, panels, dhs, gates, s, h_prev, da, du, dh, i0, i1, j0, j1):
 def backward_rows(Wh, panels, h_prev, gates, s, dhs, dh, da, du, i0, i1):
     """All steps, last to first, for rows i0:i1."""
     T, _, H = s.shape
-    pack_transposed(Wh, 0, H, panels)
+    pack(turned(Wh), 1, 0, H, panels)
     for step in range(T + 1):
         step_backward(T - 1 - step, panels, dhs, gates, s, h_prev, da, du, dh, i0, i1, 0, H)
 
@@ -231,7 +176,7 @@ def backward_alone(x, Wx, Wh, panels, h_prev, gates, s, dhs, dh, da, du, dx, dWx
     Fills da, du, dx, dWx, dWh and db. x and dx are (T*B, D).
     """
     T, B, H = s.shape
-    backward_rows(Wh, panels, h_prev, gates, s, dhs, dh, da, du, 0, B)
+    backward_rows(Wh, at_time(panels, 0), h_prev, gates, s, dhs, dh, da, du, 0, B)
     gradients_here(x, Wx, False, da.reshape(T * B, 3 * H), dx, dWx, db)
     none = np.zeros((1, 3 * H), x.dtype)
     states = h_prev.reshape(T * B, H)
@@ -254,7 +199,7 @@ def backward_units(Wh, panels, t, h_prev, gates, s, dhs, dh, da, du, share, shar
     T, B, H = s.shape
     j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
     if t == T - 1:
-        pack_transposed(Wh, j0, j1, panels)
+        pack(turned(Wh), 1, j0, j1, panels)
     step_backward(t, panels, dhs, gates, s, h_prev, da, du, dh, 0, B, j0, j1)
 
 

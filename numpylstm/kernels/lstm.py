@@ -3,10 +3,6 @@
 What has no order in time (``x @ Wx + b`` for all steps, and the products that give dx, dWx and dWh)
 is left to `matmul`. Here is what does: at each step a product with Wh, and the gates.
 
-The gate columns of one vector of hidden units lie H apart in Wh: i at j, f at H + j, g at 2H + j,
-o at 3H + j. A tile computes two such runs, so two tiles bring all four gates of the same units at
-once, and the cell update follows while they are still in the cache.
-
 Threads share the work in one of two ways, with the same bits:
 
 by rows   The sequences of a batch know nothing of each other, so each thread runs some of them
@@ -16,49 +12,22 @@ by units  All threads compute a step together, each some units, and meet after i
 
 Arrays: h and c (T+1, B, H), where step t reads [t] and writes [t+1]; gates, da (T, B, 4H); tanh_c,
 dhs (T, B, H); dh, dc (B, H), what the future asks of the present; panels (shares or 1, ., .), room
-for copies of Wh.
+for copies of Wh: forward in one block by rows, and in four by units; backward of Wh.T.
 """
 
 import numpy as np
 
 from .compiling import inlined, inner, kernel, outside
 from .elementary import sigmoid, tanh
-from .matmul import gradients_here, multiply_here, multiply_share, pack_vector
+from .matmul import gradients_here, multiply_here, multiply_share
 from .parts import part
-from .recurrence import (
-    SIDE_BY_SIDE,
-    multiply_in,
-    multiply_panel_in,
-    pack_transposed,
-    start_backward,
-)
-from .simd import VECTOR_BYTES, lanes_of, widest_vectors
-from .views import at_time, block, run
+from .recurrence import multiply, pack, start_backward
+from .simd import lanes_of, widest_vectors
+from .views import at_time, run, turned
 
 # ---------------------------------------------------------------------------------------------
 # Forward
 # ---------------------------------------------------------------------------------------------
-
-
-def gate_panels_shape(Wh):
-    """The shape of the room that `pack_gates` needs."""
-    H, width = Wh.shape[0], VECTOR_BYTES // Wh.itemsize
-    return 2 * -(-H // width) * H, 2 * width
-
-
-@inner
-def pack_gates(Wh, j0, j1, panels):
-    """Copy the columns of units j0:j1: for each vector of units a panel i, f and a panel g, o."""
-    H, width = Wh.shape[0], lanes_of(Wh)
-    for k in range(0, H, SIDE_BY_SIDE):
-        k_stop = min(H, k + SIDE_BY_SIDE)
-        for j in range(j0, j1, width):
-            lanes = min(width, H - j)
-            for gate in range(4):
-                at, column = (j // width * 2 + gate // 2) * H + k, gate % 2 * width
-                source = block(Wh, k, k_stop, gate * H + j, gate * H + j + lanes)
-                panel = block(panels, at, at + k_stop - k, column, column + width)
-                pack_vector(source, lanes, panel)
 
 
 @inlined
@@ -89,38 +58,36 @@ def cell_forward(r, gates, c_prev, c, tanh_c, h, j0, j1):
 
 
 @inner
-def step_forward(W, packed, t, h, c, gates, tanh_c, i0, i1, j0, j1):
-    """Step t for rows i0:i1 and units j0:j1; W is Wh, or its panels."""
-    H, width = h.shape[2], lanes_of(h)
-    h_prev, a = at_time(h, t), at_time(gates, t)
-    for j in range(j0, j1, width):
-        lanes = min(width, H - j)
-        for half in range(2):
-            at, column = (j // width * 2 + half) * H, 2 * half * H + j
-            if packed:
-                multiply_panel_in(W, at, h_prev, i0, i1, a, a, column, lanes, lanes, H)
-            else:
-                multiply_in(W, column, h_prev, i0, i1, a, column, lanes, lanes, H)
+def step_forward(panels, blocks, t, h, c, gates, tanh_c, i0, i1, j0, j1):
+    """Step t for rows i0:i1, units j0:j1; one block of panels has all units, or four have some."""
+    a, h_prev, H = at_time(gates, t), at_time(h, t), h.shape[2]
+    size = 4 * H // blocks
+    for number in range(blocks):
+        first, stop = 4 * j0 // blocks, 4 * j1 // blocks
+        multiply(panels, number, size, h_prev, i0, i1, a, a, number * size, first, stop)
     for i in range(i0, i1):
         cell_forward(
             i, a, at_time(c, t), at_time(c, t + 1), at_time(tanh_c, t), at_time(h, t + 1), j0, j1
         )  # fmt: skip
 
 
-@outside("matrix", "sequence", "sequence", "sequence", "sequence")
-def forward_in_place(Wh, h, c, gates, tanh_c):
-    """All steps, with Wh where it lies."""
-    T, B, H = tanh_c.shape
+@outside(
+    "matrix", "matrix", "sequence", "sequence", "sequence", "sequence", "index", "index"
+)  # fmt: skip
+def forward_rows(Wh, panels, h, c, gates, tanh_c, i0, i1):
+    """All steps for rows i0:i1. Each thread packs Wh for itself: to wait would take as long."""
+    T, _, H = tanh_c.shape
+    pack(Wh, 1, 0, 4 * H, panels)
     for t in range(T):
-        step_forward(Wh, False, t, h, c, gates, tanh_c, 0, B, 0, H)
+        step_forward(panels, 1, t, h, c, gates, tanh_c, i0, i1, 0, H)
 
 
-@kernel(calls=(multiply_share, forward_in_place))
-def forward_alone(x, Wx, Wh, b, h, c, gates, tanh_c):
+@kernel(calls=(multiply_share, forward_rows))
+def forward_alone(x, Wx, Wh, b, panels, h, c, gates, tanh_c):
     """All of the forward pass on one thread; fills gates, h[1:], c[1:], tanh_c. x is (T*B, D)."""
     T, B, H = tanh_c.shape
     multiply_here(x, False, Wx, False, b.reshape(1, 4 * H), gates.reshape(T * B, 4 * H))
-    forward_in_place(Wh, h, c, gates, tanh_c)
+    forward_rows(Wh, at_time(panels, 0), h, c, gates, tanh_c, 0, B)
 
 
 @kernel
@@ -132,17 +99,6 @@ def cells_forward(gates, c, tanh_c, h):
             i, at_time(gates, 0), at_time(c, 0), at_time(c, 1), at_time(tanh_c, 0), at_time(h, 1),
             0, H,
         )  # fmt: skip
-
-
-@outside(
-    "matrix", "matrix", "sequence", "sequence", "sequence", "sequence", "index", "index"
-)  # fmt: skip
-def forward_rows(Wh, panels, h, c, gates, tanh_c, i0, i1):
-    """All steps for rows i0:i1. Each thread packs Wh for itself: to wait would take as long."""
-    T, _, H = tanh_c.shape
-    pack_gates(Wh, 0, H, panels)
-    for t in range(T):
-        step_forward(panels, True, t, h, c, gates, tanh_c, i0, i1, 0, H)
 
 
 @kernel(shared=True, calls=(forward_rows,))
@@ -158,10 +114,10 @@ def forward_by_rows(Wh, panels, h, c, gates, tanh_c, share, shares):
 def forward_units(Wh, panels, t, h, c, gates, tanh_c, share, shares):
     """Step t for all rows and the `share`-th part of the units."""
     _, B, H = tanh_c.shape
-    j0, j1 = part(H, share, shares, lanes_of(Wh))
+    j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
     if t == 0:
-        pack_gates(Wh, j0, j1, panels)
-    step_forward(panels, True, t, h, c, gates, tanh_c, 0, B, j0, j1)
+        pack(Wh, 4, j0, j1, panels)
+    step_forward(panels, 4, t, h, c, gates, tanh_c, 0, B, j0, j1)
 
 
 @kernel(shared=True, calls=(forward_units,))
@@ -224,7 +180,7 @@ def step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, j0, j1):
 def backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
     """All steps, last to first, for rows i0:i1."""
     T, _, H = tanh_c.shape
-    pack_transposed(Wh, 0, H, panels)
+    pack(turned(Wh), 1, 0, H, panels)
     for step in range(T + 1):
         step_backward(
             T - 1 - step, panels, dhs, gates, c, tanh_c, da, dh, dc, i0, i1, 0, H
@@ -238,7 +194,7 @@ def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, 
     Fills da, dx, dWx, dWh and db. x and dx are (T*B, D).
     """
     T, B, H = tanh_c.shape
-    backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, 0, B)
+    backward_rows(Wh, at_time(panels, 0), c, gates, tanh_c, dhs, dh, dc, da, 0, B)
     rows = da.reshape(T * B, 4 * H)
     gradients_here(x, Wx, False, rows, dx, dWx, db)
     none = np.zeros((1, 4 * H), x.dtype)
@@ -261,7 +217,7 @@ def backward_units(Wh, panels, t, c, gates, tanh_c, dhs, dh, dc, da, share, shar
     T, B, H = tanh_c.shape
     j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
     if t == T - 1:
-        pack_transposed(Wh, j0, j1, panels)
+        pack(turned(Wh), 1, j0, j1, panels)
     step_backward(t, panels, dhs, gates, c, tanh_c, da, dh, dc, 0, B, j0, j1)
 
 

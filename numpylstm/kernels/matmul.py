@@ -113,12 +113,10 @@ def pack_rows(S, flat):
 @inner
 def multiply_tile(A, panel, D, C, i, j):
     """C = D + A @ panel, for at most a tile of rows: A's are rows i... of C, from column j."""
-    width, rows = lanes_of(C), A.shape[0]
-    M, N = C.shape
+    i_stop, j_stop = i + A.shape[0], min(C.shape[1], j + 2 * lanes_of(C))
     tile(
-        rows, min(width, N - j), max(0, min(width, N - j - width)), A, panel, width,
-        block(D, i, M, j, N), block(C, i, M, j, N), width,
-        block(panel, AHEAD, AHEAD + A.shape[1], 0, 2 * width),
+        A, panel, block(D, i, i_stop, j, j_stop), block(C, i, i_stop, j, j_stop),
+        block(panel, AHEAD, AHEAD + A.shape[1], 0, panel.shape[1]),
     )  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from .compiling import inner, kernel, outside
 from .elementary import sigmoid, tanh
 from .matmul import rows_of_next_tile
 from .parts import part
-from .recurrence import pack_transposed, start_backward
+from .recurrence import pack, start_backward
 from .simd import lanes_of, widest_vectors
 from .tile import AHEAD, tile
-from .views import at_time, block, run
+from .views import at_time, block, run, turned
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 TANH, RELU = 0, 1
@@ -56,16 +56,16 @@ def step_forward(Wh, t, a, h, activation, i0, i1, j0, j1):
     H, width = Wh.shape[0], lanes_of(h)
     h_prev, a, h = at_time(h, t), at_time(a, t), at_time(h, t + 1)
     for j in range(j0, j1, 2 * width):
-        lanes0, lanes1 = min(width, H - j), max(0, min(width, H - j - width))
+        stop = min(H, j + 2 * width)
         i = i0
         while i < i1:
-            rows = rows_of_next_tile(i1 - i)
+            i_stop = i + rows_of_next_tile(i1 - i)
             tile(
-                rows, lanes0, lanes1, block(h_prev, i, i1, 0, H), block(Wh, 0, H, j, H), width,
-                block(a, i, i1, j, H), block(h, i, i1, j, H), width,
-                block(Wh, AHEAD, AHEAD + H, j, H),
+                block(h_prev, i, i_stop, 0, H), block(Wh, 0, H, j, stop),
+                block(a, i, i_stop, j, stop), block(h, i, i_stop, j, stop),
+                block(Wh, AHEAD, AHEAD + H, j, stop),
             )  # fmt: skip
-            i += rows
+            i = i_stop
     for i in range(i0, i1):
         activate(run(h, i, j0, j1), activation)
 
@@ -105,7 +105,7 @@ def backward_rows(Wh, panels, h, dhs, dh, da, activation, share, shares):
     T, B, H = da.shape
     i0, i1 = part(B, share, shares, 1)
     panels = at_time(panels, share)
-    pack_transposed(Wh, 0, H, panels)
+    pack(turned(Wh), 1, 0, H, panels)
     for step in range(T + 1):
         step_backward(T - 1 - step, panels, dhs, h, da, dh, activation, i0, i1, 0, H)
 

@@ -29,10 +29,7 @@ def rows_side_by_side(lanes):
     return (TILE_ROWS + lanes - 1) // lanes * lanes
 
 
-_ARGUMENTS = [INT] * 4 + [BYTE_POINTER, INT, INT, BYTE_POINTER, INT, INT]
-_ARGUMENTS += [BYTE_POINTER, INT, BYTE_POINTER, INT, INT, BYTE_POINTER, INT]
-
-
+_ARGUMENTS = [INT] * 3 + [BYTE_POINTER, INT, INT] + 4 * [BYTE_POINTER, INT]
 _TYPE = ir.FunctionType(ir.VoidType(), _ARGUMENTS)
 
 
@@ -41,20 +38,18 @@ def symbol(dtype):
     return f"numpylstm_tile_{dtype}_{VECTOR_BYTES}"
 
 
-def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
-    n = types.intp
-    signature = types.void(n, n, n, A, B, n, D, C, n, ahead)
+def _tile(typingctx, A, B, D, C, ahead):
+    signature = types.void(A, B, D, C, ahead)
 
     def codegen(context, builder, sig, args):
-        _, _, _, A, B, _, D, C, _, ahead = sig.args
-        rows, lanes0, lanes1, a, b, b_apart, d, c, apart, near = args
-        a, (_, depth), (a_row, a_k) = unpacked(context, builder, A, a, 2)
-        b, _, (b_k, _) = unpacked(context, builder, B, b, 2)
-        d, _, (d_row, _) = unpacked(context, builder, D, d, 2)
-        c, _, (c_row, _) = unpacked(context, builder, C, c, 2)
-        near, _, (near_k, _) = unpacked(context, builder, ahead, near, 2)
-        arguments = [rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart,
-                     d, d_row, c, c_row, apart, near, near_k]  # fmt: skip
+        (a, (rows, depth), (a_row, a_k)), *others = (
+            unpacked(context, builder, kind, arg, 2)
+            for kind, arg in zip(sig.args, args, strict=True)
+        )
+        columns = others[2][1][1]
+        arguments = [rows, columns, depth, a, a_row, a_k]
+        for pointer, _, (row, _) in others:
+            arguments += [pointer, row]
         name = symbol(A.dtype)
         function = cgutils.get_or_insert_function(builder.module, _TYPE, name)
         builder.call(function, arguments)
@@ -64,23 +59,19 @@ def _tile(typingctx, rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
 
 
 @emits(_tile)
-def tile(rows, lanes0, lanes1, A, B, b_apart, D, C, apart, ahead):
-    """C = D + A @ B for one tile: a few rows of two vectors.
+def tile(A, B, D, C, ahead):
+    """C = D + A @ B for one tile: at most `TILE_ROWS` rows and two vectors of columns.
 
-    A (rows, K) has any strides. The columns of B (K, .), D and C (rows, .) are two runs of at most
-    one vector: `lanes0` columns from column 0, and `lanes1` columns from column `apart` (of B,
-    from column `b_apart`); within a run they lie side by side. D may be C, or have equal rows
-    (a row stride of zero). At most `TILE_ROWS` rows; `lanes1` may be 0.
+    A (rows, K) has any strides. The numbers of a row of B (K, columns or more), D and C (rows,
+    columns) lie side by side. D may be C, or have equal rows (a row stride of zero).
 
     While row k of B is used, row k of `ahead` is brought near: what the tiles that follow will
     read. Only its address is used, and it may lie past the end of everything.
     """
-    for b_start, start, lanes in ((0, 0, lanes0), (b_apart, apart, lanes1)):
-        if lanes > 0:
-            total = D[:rows, start : start + lanes].copy()
-            for k in range(A.shape[1]):  # a BLAS would sum in another order in another layout
-                total += A[:rows, k : k + 1] * B[k, b_start : b_start + lanes]
-            C[:rows, start : start + lanes] = total
+    total = D.copy()
+    for k in range(A.shape[1]):  # a BLAS would sum in another order in another layout
+        total += A[:, k : k + 1] * B[k, : C.shape[1]]
+    C[...] = total
 
 
 @intrinsic
@@ -104,13 +95,11 @@ def define(typingctx, like):
 
 def _write(builder, real, arguments):
     """The body: one loop over K for each number of rows and kind of tile, chosen by switches."""
-    rows, lanes0, lanes1, depth, a, a_row, a_k, b, b_k, b_apart = arguments[:10]
-    d, d_row, c, c_row, apart, ahead, ahead_k = arguments[10:]
+    rows, columns, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row, ahead, ahead_k = arguments
     v = Vectors(builder, real)
-    size = INT(v.size)
-    columns = [INT(0), builder.mul(apart, size)]
-    b_columns = [INT(0), builder.mul(b_apart, size)]
-    masks = [v.mask(lanes0), v.mask(lanes1)]
+    second = builder.sub(columns, INT(v.lanes))  # columns in the second vector, if any
+    masks = [v.mask(columns), v.mask(second)]
+    at = [INT(0), INT(VECTOR_BYTES)]  # where the two vectors of a row begin
 
     def add_in_any_strides(sums, masks):
         """Add A @ B to the sums."""
@@ -126,13 +115,13 @@ def _write(builder, real, arguments):
         phis += [builder.phi(BYTE_POINTER) for _ in groups]
         left, b_at, ahead_at, *a_at = phis
         going = [[builder.phi(v.type) for _ in row] for row in sums]
-        right = [v.load(v.at(b_at, b_columns[n]), mask) for n, mask in enumerate(masks)]
+        right = [v.load(v.at(b_at, at[n]), mask) for n, mask in enumerate(masks)]
         new = []
         for r, row in enumerate(going):
             x = v.broadcast(v.at(a_at[r // x86.SHARING], *offsets[r % x86.SHARING]))
             new.append([v.multiply_add(x, y, z) for y, z in zip(right, row, strict=True)])
         for n in range(len(masks)):
-            v.prefetch(v.at(ahead_at, b_columns[n]))
+            v.prefetch(v.at(ahead_at, at[n]))
         following = [builder.sub(left, INT(1)), v.at(b_at, b_k), v.at(ahead_at, ahead_k)]
         following += [v.at(pointer, a_k) for pointer in a_at]
         builder.cbranch(builder.icmp_signed(">", following[0], INT(0)), loop, done)
@@ -162,14 +151,14 @@ def _write(builder, real, arguments):
         """C = D + A @ B for a fixed number of rows, with all of C in registers."""
         sums = [
             [
-                v.load(v.at(d, builder.mul(d_row, INT(r)), columns[n]), mask)
+                v.load(v.at(d, builder.mul(d_row, INT(r)), at[n]), mask)
                 for n, mask in enumerate(masks)
             ]
             for r in range(rows)
         ]
         for r, row in enumerate(add(sums, masks)):
             for n, mask in enumerate(masks):
-                v.store(row[n], v.at(c, builder.mul(c_row, INT(r)), columns[n]), mask)
+                v.store(row[n], v.at(c, builder.mul(c_row, INT(r)), at[n]), mask)
         builder.ret_void()
 
     def write_all(masks, add):
@@ -189,12 +178,12 @@ def _write(builder, real, arguments):
         tests = [builder.icmp_signed("==", value, INT(number)) for value, number in pairs]
         return functools.reduce(builder.and_, tests)
 
-    whole = (lanes0, v.lanes), (lanes1, v.lanes)
-    packed = *whole, (b_k, 2 * VECTOR_BYTES), (b_apart, v.lanes)
+    whole = (columns, 2 * v.lanes)
+    packed = whole, (b_k, 2 * VECTOR_BYTES)
     a_step = rows_side_by_side(v.lanes) * v.size
     kinds = [
-        (equal(*whole), [None, None], add_in_any_strides),
-        (equal((lanes1, 0)), masks[:1], add_in_any_strides),
+        (equal(whole), [None, None], add_in_any_strides),
+        (builder.icmp_signed("<=", second, INT(0)), masks[:1], add_in_any_strides),
     ]
     if HAS_FMA and VECTOR_BYTES >= x86.LEAST_VECTOR_BYTES:
         kinds = [
