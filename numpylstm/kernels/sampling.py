@@ -96,7 +96,8 @@ def fill_weights(scores, peak, temperature, weights, sums):
         w[piece.size :] = real(0)
         for k in range(piece.size):
             w[k] = exp((piece[k] - peak) * inverse)
-        scratch[:] = w
+        for k in range(BLOCK):  # `scratch[:] = w` takes Numba seconds, for the text of its error
+            scratch[k] = w[k]
         sums[n] = sum_in_pairs(scratch)
 
 
