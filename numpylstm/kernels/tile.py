@@ -181,10 +181,7 @@ def _write(builder, real, arguments):
     whole = (columns, 2 * v.lanes)
     packed = whole, (b_k, 2 * VECTOR_BYTES)
     a_step = rows_side_by_side(v.lanes) * v.size
-    kinds = [
-        (equal(whole), [None, None], add_in_any_strides),
-        (builder.icmp_signed("<=", second, INT(0)), masks[:1], add_in_any_strides),
-    ]
+    kinds = [(equal(whole), [None, None], add_in_any_strides)]
     if HAS_FMA and VECTOR_BYTES >= x86.LEAST_VECTOR_BYTES:
         kinds = [
             (equal(*packed, (a_k, v.size)), [None, None], add_packed),
