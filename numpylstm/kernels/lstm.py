@@ -61,9 +61,9 @@ def cell_forward(r, gates, c_prev, c, tanh_c, h, j0, j1):
 def step_forward(panels, blocks, t, h, c, gates, tanh_c, i0, i1, j0, j1):
     """Step t for rows i0:i1, units j0:j1; one block of panels has all units, or four have some."""
     a, h_prev, H = at_time(gates, t), at_time(h, t), h.shape[2]
-    size = 4 * H // blocks
+    gates_in_block = 4 // blocks
+    size, first, stop = gates_in_block * H, gates_in_block * j0, gates_in_block * j1
     for number in range(blocks):
-        first, stop = 4 * j0 // blocks, 4 * j1 // blocks
         multiply(panels, number, size, h_prev, i0, i1, a, a, number * size, first, stop)
     for i in range(i0, i1):
         cell_forward(

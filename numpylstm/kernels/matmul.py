@@ -20,13 +20,7 @@ the result depends on none of them.
 import numpy as np
 
 from .compiling import inlined, inner, kernel, outside
-from .simd import (
-    address,
-    copy_columns,
-    fma,
-    lanes_of,
-    widest_vectors,
-)
+from .simd import address, copy_columns, fma, lanes_of, widest_vectors
 from .tile import AHEAD, TILE_ROWS, rows_side_by_side, tile
 from .views import block, equal_rows, run, turned
 
