@@ -35,9 +35,9 @@ from numpylstm.reference import (
 )
 
 try:
-    from numpylstm.kernels import embedding, gru, lstm, matmul, recurrence, rnn, softmax
+    from numpylstm.kernels import beside, embedding, gru, lstm, matmul, recurrence, rnn, softmax
 except Exception as error:
-    embedding = gru = lstm = matmul = recurrence = rnn = softmax = Missing(error)  # type: ignore[assignment]
+    beside = embedding = gru = lstm = matmul = recurrence = rnn = softmax = Missing(error)  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
@@ -216,6 +216,7 @@ def rnn_forward(
     H = Wh.shape[0]
     h = empty((T + 1, B, H), x.dtype)
     h[0] = h0
+    beside.expect("rnn.forward_rows", x.dtype)
     a = _product(x.reshape(T * B, D), Wx, contiguous(b)).reshape(T, B, H)
     shares = min(shares_for(a.size * H), max(1, B // 2))
     rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares)
@@ -261,6 +262,7 @@ def lstm_forward(
     tanh_c = empty((T, B, H), x.dtype)
     rows = x.reshape(T * B, D)
     how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
+    beside.expect(f"lstm.forward_{'rows' if how.by_rows else 'units'}", x.dtype)
     if T == 1:  # a copy of Wh would be used once
         gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
         lstm.cells_forward(gates, c, tanh_c, h)
@@ -329,6 +331,7 @@ def gru_forward(
     h[0], s[...] = h0, 0 if bn is None else bn
     rows = x.reshape(T * B, D)
     how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
+    beside.expect(f"gru.forward_{'rows' if how.by_rows else 'units'}", x.dtype)
     if reset == "before":
         gates = _product(rows, Wx, b).reshape(T, B, 3 * H)
         _before_forward(Wh, h, gates, s)

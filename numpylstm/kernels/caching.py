@@ -12,6 +12,8 @@ from pathlib import Path
 
 from numba import config
 
+from . import beside
+
 _FOLDER = Path(__file__).parent
 
 
@@ -43,7 +45,7 @@ class KernelCache:
     """The compiled forms of one function: Numba's cache of them, if there is one and it works."""
 
     def __init__(self, function):
-        self.disk = self.trouble = None
+        self.function, self.disk, self.trouble = function, None, None
         try:
             self.disk = _on_disk(function)
         except Exception as error:
@@ -53,6 +55,14 @@ class KernelCache:
         """The compiled form for a signature, or None."""
         if self.disk is None:
             return None
+        found = self._found(signature, target_context)
+        if found is None and beside.has_compiled(self.function):
+            found = self._found(signature, target_context)
+            if found is None:
+                beside.forget()
+        return found
+
+    def _found(self, signature, target_context):
         try:
             return self.disk.load_overload(signature, target_context)
         except Exception:  # whatever comes of a damaged file: another will take its place

@@ -216,10 +216,14 @@ _KINDS = {
 }
 
 
-@functools.cache
 def _name_tile(dtype):
-    address = _define_tile(np.empty(0, dtype))
-    llvmlite.binding.add_symbol(tile.symbol(dtype), address)
+    if llvmlite.binding.address_of_symbol(tile.symbol(dtype)) is None:
+        llvmlite.binding.add_symbol(tile.symbol(dtype), _define_tile(np.empty(0, dtype)))
+
+
+def do_without_tile(dtype):
+    """Let functions be compiled for others, and never be called here: the tile has no address."""
+    llvmlite.binding.add_symbol(tile.symbol(dtype), 1)
 
 
 @kernel
