@@ -381,7 +381,8 @@ class RecurrentStack(Layer):
             initial = (part[layer] for part in state)
             x, *final, cache = forward(x, *initial, *(p.data for p in weights), **arguments)
             finals.append(final)
-            caches.append(cache)
+            if training:
+                caches.append(cache)
         if training:
             self.pending = caches
         return x, self.cell.State(*map(np.array, zip(*finals, strict=True)))
@@ -416,7 +417,7 @@ class RecurrentStack(Layer):
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
-            dx, *gradients = backward(dhs, *final, caches[layer])
+            dx, *gradients = backward(dhs, *final, caches.pop())  # its memory serves the next layer
             initials.append(gradients[: len(dstate)])
             for parameter, gradient in zip(self.layers[layer], gradients[len(dstate) :]):  # noqa: B905
                 parameter.accumulate(gradient)  # a gradient without a parameter is None

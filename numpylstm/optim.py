@@ -208,8 +208,9 @@ class SGD(Optimizer):
             velocity = self.remembered("velocity", path)
             update.descend_with_momentum(data, velocity, flat(parameter.grad), lr, momentum, shares)
         elif isinstance(gradient, Rows):
-            real = data.dtype.type
-            parameter.data[gradient.rows] -= real(lr) * (real(factor) * gradient.values)
+            change = gradient.values * data.dtype.type(factor)
+            change *= data.dtype.type(lr)
+            parameter.data[gradient.rows] -= change
         elif gradient is not None:
             update.descend(data, flat(gradient), factor, lr, shares)
 

@@ -16,6 +16,7 @@ from numpylstm.kernels.memory import empty
 Array = NDArray[Any]
 
 MAX_INIT_SCALE = 1_000
+AT_ONCE = 1 << 16  # random numbers
 
 
 class Rows(NamedTuple):
@@ -148,7 +149,10 @@ def uniform(
         raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
     check_dtype("layer", dtype)
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
-    array[...] = rng.uniform(-scale, scale, shape)
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, AT_ONCE):  # whole, the float64 would be the peak of memory
+        piece = flat[start : start + AT_ONCE]
+        piece[...] = rng.uniform(-scale, scale, piece.size)
     return array
 
 

@@ -367,8 +367,9 @@ def test_memory_is_used_again_only_when_nobody_holds_it():
     second = memory.empty(shape, dtype)
     assert not np.shares_memory(view, second)
     del view
-    third = memory.empty(shape, dtype)
+    third = memory.empty((100, 500), dtype)  # nearly as many bytes
     assert third.ctypes.data == at
+    third[...] = 1
     assert not np.shares_memory(second, third)
 
 

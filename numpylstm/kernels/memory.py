@@ -2,8 +2,8 @@
 
 A training step needs the same large arrays every time. The operating system takes them back at each
 `free`, and hands them out anew as pages to be zeroed at first touch, which cost a tenth of a step.
-So the memory of a large array that nobody holds any more is kept for the next one of its size.
-To whoever asks, `empty` is `numpy.empty`.
+So the memory of a large array that nobody holds any more is kept for the next one of about its size:
+sizes are rounded up, by a quarter at most, and what is not touched takes no memory. To whoever asks, `empty` is `numpy.empty`.
 """
 
 import math
@@ -25,7 +25,8 @@ def empty(shape, dtype):
     if nbytes < POOLED:
         return np.empty(shape, dtype)
     global _bytes_kept
-    size = -(-nbytes // 4096) * 4096
+    step = 1 << nbytes.bit_length() - 3  # a quarter of the power of two below
+    size = -(-nbytes // step) * step
     try:
         memory = _kept[size].pop()
         _bytes_kept -= size
