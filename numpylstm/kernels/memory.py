@@ -2,8 +2,9 @@
 
 A training step needs the same large arrays every time. The operating system takes them back at each
 `free`, and hands them out anew as pages to be zeroed at first touch, which cost a tenth of a step.
-So the memory of a large array that nobody holds any more is kept for the next one of about its size:
-sizes are rounded up, by a quarter at most, and what is not touched takes no memory. To whoever asks, `empty` is `numpy.empty`.
+So the memory of a large array that nobody holds any more is kept for the next one of about its
+size: sizes are rounded up, by a quarter at most, and memory that is not touched costs nothing. To
+whoever asks, `empty` is `numpy.empty`.
 """
 
 import math
