@@ -38,7 +38,7 @@ from runs import (
 import numpylstm as nl
 from numpylstm.cli import train as train_command
 from numpylstm.training import loop as training
-from numpylstm.training import stopping
+from numpylstm.training import signals
 from numpylstm.training.checkpoint import load, restore_run
 from numpylstm.training.progress import Progress
 
@@ -487,7 +487,7 @@ def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch, capsys):
             return 1e12 if way == "time" and len(looks) == 50 else 0.0
 
         with monkeypatch.context() as patch:
-            patch.setattr(stopping, "time", SimpleNamespace(monotonic=clock))
+            patch.setattr(signals, "time", SimpleNamespace(monotonic=clock))
             arguments = (*NOT_SAVED_OFTEN, "--out", way, "--stop-after", "2h")
             assert train_here(folder, patch, *arguments) == 130
         printed[way] = capsys.readouterr().out.partition("Stopped")[2]

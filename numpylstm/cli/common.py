@@ -187,7 +187,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         from numpylstm.data import DataError
         from numpylstm.training.loop import TrainingFailed
         from numpylstm.training.run_folder import RunFolderError
-        from numpylstm.training.stopping import Stopped
+        from numpylstm.training.signals import Stopped
     except (CommandError, ImportError, ValueError) as error:
         return complain(prog, error, EXIT_USAGE)
     except KeyboardInterrupt:

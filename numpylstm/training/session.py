@@ -30,7 +30,7 @@ from numpylstm.training.loop import (
 )
 from numpylstm.training.progress import Progress
 from numpylstm.training.sample_log import SampleLog
-from numpylstm.training.stopping import Stopped, stop_requests
+from numpylstm.training.signals import Stopped, stop_requests
 from numpylstm.training.timing import Timing
 from numpylstm.training.warm_up import compiling, warm_up
 from numpylstm.untrusted import printable

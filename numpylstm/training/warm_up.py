@@ -18,7 +18,7 @@ from numpylstm.optim import OPTIMIZERS, clip_by_global_norm
 from numpylstm.parameters import Parameter, Rows
 from numpylstm.sampling import generate
 from numpylstm.training.loop import Run, validation_streams
-from numpylstm.training.stopping import Stopped, stop_requests
+from numpylstm.training.signals import Stopped, stop_requests
 from numpylstm.waiting import Waiting, waiting
 
 try:

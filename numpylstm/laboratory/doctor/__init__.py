@@ -11,8 +11,8 @@ Like `numpylstm.laboratory.gradcheck`, it uses no code that it judges.
 from numpylstm.laboratory.doctor.diagnosis import Diagnosis, examine
 from numpylstm.laboratory.doctor.experiments import EXPERIMENTS, Experiment
 from numpylstm.laboratory.doctor.reasoning import Finding
-from numpylstm.laboratory.doctor.sweep import StepSweep, sweep_steps
 from numpylstm.laboratory.doctor.weak import weak_points
+from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
 
 __all__ = [
     "EXPERIMENTS",

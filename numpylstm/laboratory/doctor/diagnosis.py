@@ -11,8 +11,8 @@ from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
 from numpylstm.laboratory.doctor.lines import wrong_line
 from numpylstm.laboratory.doctor.names import Array, Point, usual_gates
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
-from numpylstm.laboratory.doctor.sweep import StepSweep, sweep_steps
 from numpylstm.laboratory.doctor.weak import weak_points
+from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
 
 Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
 
