@@ -18,7 +18,8 @@ from numpylstm.archive import (
 )
 from numpylstm.checks import check_sizes
 from numpylstm.config import ModelConfig, settings_of
-from numpylstm.models import LanguageModel, SequenceClassifier, parameter_shapes
+from numpylstm.models import LanguageModel, SequenceClassifier
+from numpylstm.parameters import parameter_shapes
 
 FORMAT, VERSION = "numpylstm model", 1
 MODELS = {kind.__name__: kind for kind in (LanguageModel, SequenceClassifier)}

@@ -9,7 +9,7 @@ from __future__ import annotations  # so that help() says DTypeLike, not all tha
 
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,28 +37,6 @@ from numpylstm.layers import (
 from numpylstm.parameters import Owner, Parameter
 
 Array = NDArray[Any]
-
-
-def parameter_shapes(
-    config: ModelConfig, vocab_size: int, num_classes: int | None = None
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Paths and shapes of the parameters of a model, without making one.
-
-    It is a `SequenceClassifier` if there is a number of classes, else a `LanguageModel`.
-
-    So sizes can be held against a file, or against the memory, before anything is allocated. They
-    come one by one: there may be any number of layers.
-    """
-    H, cell = config.hidden_size, CELLS[config.cell]
-    yield "embedding.W", (vocab_size, config.input_size)
-    for layer in range(config.num_layers):
-        D = config.input_size if layer == 0 else H
-        for key, shape in cell.shapes(D, H, config.options).items():
-            yield f"{cell.name}.{layer}.{key}", shape
-    outputs = vocab_size if num_classes is None else num_classes
-    if not config.tied:
-        yield "decoder.W", (H, outputs)
-    yield "decoder.b", (outputs,)
 
 
 class Window(NamedTuple):

@@ -1,15 +1,17 @@
-"""Parameters: arrays to be learned, each with its gradient and its path.
+"""Parameters: arrays to be learned, each with its gradient and its path, and in which order.
 
 Layers and models own them, optimisers move them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from numpylstm.cells import CELLS
 from numpylstm.checks import check_array, check_dtype, check_ids, check_number, check_plain
+from numpylstm.config import ModelConfig
 from numpylstm.functional import contiguous
 from numpylstm.kernels.memory import empty
 
@@ -154,6 +156,28 @@ def uniform(
         piece = flat[start : start + AT_ONCE]
         piece[...] = rng.uniform(-scale, scale, piece.size)
     return array
+
+
+def parameter_shapes(
+    config: ModelConfig, vocab_size: int, num_classes: int | None = None
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Paths and shapes of the parameters of a model, without making one.
+
+    It is a `SequenceClassifier` if there is a number of classes, else a `LanguageModel`.
+
+    So sizes can be held against a file, or against the memory, before anything is allocated. They
+    come one by one: there may be any number of layers.
+    """
+    H, cell = config.hidden_size, CELLS[config.cell]
+    yield "embedding.W", (vocab_size, config.input_size)
+    for layer in range(config.num_layers):
+        D = config.input_size if layer == 0 else H
+        for key, shape in cell.shapes(D, H, config.options).items():
+            yield f"{cell.name}.{layer}.{key}", shape
+    outputs = vocab_size if num_classes is None else num_classes
+    if not config.tied:
+        yield "decoder.W", (H, outputs)
+    yield "decoder.b", (outputs,)
 
 
 class Owner:

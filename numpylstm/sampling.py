@@ -19,7 +19,8 @@ from numpylstm.checks import (
 )
 from numpylstm.functional import contiguous, shares_for
 from numpylstm.kernels.fallback import Missing, Unusable
-from numpylstm.models import LanguageModel, parameter_shapes
+from numpylstm.models import LanguageModel
+from numpylstm.parameters import parameter_shapes
 
 try:
     from numpylstm.kernels import sampling as kernels

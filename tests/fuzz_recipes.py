@@ -101,7 +101,6 @@ EXEMPT = {
     "data.split_punctuation": "takes a text",
     "data.tokenize": "takes a text",
     "models.Model.load_state_dict": "that of each model is here",
-    "models.parameter_shapes": "takes settings that were checked",
     "evaluation.Evaluation": "a record of results",
     "evaluation.ClassifierEvaluation": "as above",
     "evaluation.TutorialResult": "as above",

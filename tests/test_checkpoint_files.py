@@ -19,7 +19,7 @@ from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus, Vocabulary
-from numpylstm.models import parameter_shapes
+from numpylstm.parameters import parameter_shapes
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
 V = 21

@@ -39,8 +39,9 @@ from numpylstm.checks import check_finite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.evaluation import safe_exp
-from numpylstm.models import LanguageModel, parameter_shapes
+from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer
+from numpylstm.parameters import parameter_shapes
 from numpylstm.training.loop import Row, Run, Tally, build_model, check_parameters
 
 FORMAT = "numpylstm checkpoint"

@@ -18,8 +18,9 @@ from numpylstm.checks import NotFinite
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
-from numpylstm.models import LanguageModel, parameter_shapes
+from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
+from numpylstm.parameters import parameter_shapes
 from numpylstm.training.pace import Pace
 from numpylstm.untrusted import memory_size
 

@@ -23,8 +23,8 @@ from numpylstm.models import (
     LanguageModel,
     Window,
     language_model_forward,
-    parameter_shapes,
 )
+from numpylstm.parameters import parameter_shapes
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
