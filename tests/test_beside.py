@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import numba
 import numba.core.event as event
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
+from numpylstm import functional
+from numpylstm.cells import CELLS
 from numpylstm.kernels import beside, compiling
+from numpylstm.layers import RecurrentStack
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -108,6 +112,21 @@ def test_one_that_is_not_there(begin, monkeypatch):
 # ---------------------------------------------------------------------------------------------
 # The real one
 # ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own_cache", [0, 10**9])
+@pytest.mark.parametrize("cell", CELLS)
+def test_it_is_told_of_kernels_that_it_knows(cell, own_cache, monkeypatch):
+    told = []
+    monkeypatch.setattr(beside, "expect", lambda *what: told.append(what))
+    monkeypatch.setattr(functional, "OWN_CACHE", own_cache)
+    layer = RecurrentStack(cell, 64, 64, rng=0)
+    layer.forward(np.zeros((10, 4, 64), np.float32))
+    ((name, dtype),) = told
+    module, function = name.split(".")
+    assert module == cell
+    assert dtype == np.float32
+    assert hasattr(getattr(import_module(f"numpylstm.kernels.{module}"), function), "name_it")
 
 
 def step():
