@@ -1,6 +1,7 @@
-"""Parameters: arrays to be learned, each with its gradient and its path, and in which order.
+"""Parameters: arrays to be learned, each with its gradient and its path.
 
-Layers and models own them, optimisers move them.
+Layers and models own them, optimisers move them. `parameter_shapes` says which ones a model has,
+and in which order.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from numpylstm.kernels.memory import empty
 Array = NDArray[Any]
 
 MAX_INIT_SCALE = 1_000
-AT_ONCE = 1 << 16  # random numbers
+DRAWN_AT_ONCE = 1 << 16  # random numbers
 
 
 class Rows(NamedTuple):
@@ -152,8 +153,10 @@ def uniform(
     check_dtype("layer", dtype)
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     flat = array.reshape(-1)
-    for start in range(0, flat.size, AT_ONCE):  # whole, the float64 would be the peak of memory
-        piece = flat[start : start + AT_ONCE]
+    for start in range(
+        0, flat.size, DRAWN_AT_ONCE
+    ):  # whole, the float64 would be the peak of memory
+        piece = flat[start : start + DRAWN_AT_ONCE]
         piece[...] = rng.uniform(-scale, scale, piece.size)
     return array
 

@@ -21,12 +21,6 @@ import numpy as np
 
 from . import threads
 
-OTHERS = (
-    "softmax.forward", "softmax.backward", "embedding.scatter_add", "update.sums_of_squares",
-    "update.descend", "sampling.update_cell", "sampling.draw_next",
-)  # fmt: skip
-"""What follows in a training step, and when a model writes; `_smallest_calls` has the calls."""
-
 _expected = None  # the kernel that a recurrent layer will call, and the dtype
 _process = None
 _changed = Condition()
@@ -58,7 +52,7 @@ def has_compiled(function):
 def _begin(first_missing):
     global _process
     (recurrent, dtype), python = _expected, sys.executable or ""
-    names = (recurrent, *OTHERS)
+    names = (recurrent, *_others(dtype))
     if first_missing in names or not Path(python).stem.startswith("python"):
         return  # the rest is there already; or Python is part of another program
     code = f"import sys; sys.path[:] = {sys.path}; from {__name__} import work; work()"
@@ -116,7 +110,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def work():
-    """Compile the kernel that is named in the arguments, and then `OTHERS`; print each name."""
+    """Compile the kernel that is named in the arguments, and `_others`; print each name."""
     from . import compiling  # which needs this module
 
     recurrent, dtype = sys.argv[1], np.dtype(sys.argv[2])
@@ -124,26 +118,27 @@ def work():
     compiling.do_without_tile(dtype)
     getattr(importlib.import_module(f".{module}", __package__), function).name_it(dtype)
     print(recurrent, flush=True)
-    for name, call in zip(OTHERS, _smallest_calls(dtype), strict=True):
+    for name, call in _others(dtype).items():
         call()
         print(name, flush=True)
 
 
-def _smallest_calls(dtype):
+def _others(dtype):
+    """What follows in a training step, and when a model writes: names, each with a smallest call."""
     from . import embedding, sampling, softmax, update
 
     cube, gates = np.zeros((1, 1, 1), dtype), np.zeros((1, 4), dtype)
     ids = np.zeros((1, 1), np.intp)
     matrix, vector = cube[0], cube[0, 0]
     _, _, scores, weights, sums = sampling.room(cube, vector)
-    return (
-        lambda: softmax.forward(cube, ids, matrix, matrix, ids, 1),
-        lambda: softmax.backward(cube, ids, matrix, matrix, cube, 1),
-        lambda: embedding.scatter_add(matrix, ids[0], matrix),
-        lambda: update.sum_of_squares(vector, 1),
-        lambda: update.descend(vector, vector, 1.0, 1.0, 1),
-        lambda: sampling.update_cell(gates, matrix, matrix, matrix),
-        lambda: sampling.draw_next(
+    return {
+        "softmax.forward": lambda: softmax.forward(cube, ids, matrix, matrix, ids, 1),
+        "softmax.backward": lambda: softmax.backward(cube, ids, matrix, matrix, cube, 1),
+        "embedding.scatter_add": lambda: embedding.scatter_add(matrix, ids[0], matrix),
+        "update.sums_of_squares": lambda: update.sum_of_squares(vector, 1),
+        "update.descend": lambda: update.descend(vector, vector, 1.0, 1.0, 1),
+        "sampling.update_cell": lambda: sampling.update_cell(gates, matrix, matrix, matrix),
+        "sampling.draw_next": lambda: sampling.draw_next(
             matrix, 0, scores, 1.0, 1, ids[0, :0], 0.5, weights, sums
         ),
-    )  # fmt: skip
+    }

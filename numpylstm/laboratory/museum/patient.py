@@ -18,12 +18,7 @@ from numpylstm.config import ModelConfig
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.museum import around
 from numpylstm.laboratory.museum.mutant import Mutant
-from numpylstm.models import (
-    ForwardPass,
-    LanguageModel,
-    Window,
-    language_model_forward,
-)
+from numpylstm.models import ForwardPass, LanguageModel, Window, language_model_forward
 from numpylstm.parameters import parameter_shapes
 
 Array = NDArray[Any]
