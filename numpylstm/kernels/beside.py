@@ -124,7 +124,7 @@ def work():
 
 
 def _others(dtype):
-    """What follows in a training step, and when a model writes: names, each with a smallest call."""
+    """What follows in a training step, and when a model writes: each name with a smallest call."""
     from . import embedding, sampling, softmax, update
 
     cube, gates = np.zeros((1, 1, 1), dtype), np.zeros((1, 4), dtype)
