@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from importlib import import_module
 
@@ -68,6 +69,10 @@ def compilations():
 def test_one_that_fails(begin):
     begin("exit 1")
     assert compilations() == 1
+    for thread in threading.enumerate():
+        if thread.name == "numpylstm beside":
+            thread.join(10)
+    assert beside._process.returncode == 1  # not left as a zombie
 
 
 def test_one_that_says_what_it_has_not_done(begin):

@@ -78,6 +78,7 @@ def _listen(process):
     with _changed:  # it has compiled all, or come to grief
         _left.clear()
         _changed.notify_all()
+    process.wait()  # else it stays in the table of processes, as a zombie
 
 
 def forget():
