@@ -136,8 +136,8 @@ MEMBER = re.compile(
 )
 """The names that members have. They are never used as paths."""
 
-MOST_MEMBERS = 1_000
-"""More than a model of 100 layers needs, with its momentum."""
+MOST_MEMBERS = 2_000
+"""More than a GRU of 100 layers needs, with the two memories of Adam."""
 
 NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(?P<length>..)"

@@ -281,7 +281,9 @@ class TrainConfig(ModelConfig):
         at_least=1,
     )  # fmt: skip
 
-    seed: int = option(0, int, RUN, "of the initial values and the dropout masks", at_least=0)
+    seed: int = option(
+        0, int, RUN, "of the initial values, the dropout masks and the samples", at_least=0
+    )
     log_every: int = option(100, int, RUN, "updates between two rows of metrics.csv", at_least=1)
     test_streams: int = option(
         1, int, RUN, "streams in which the test text is scored at the end: 20 are several times as "
@@ -307,9 +309,9 @@ class TrainConfig(ModelConfig):
             if setting not in own or value is None:
                 object.__setattr__(self, setting, own.get(setting))
         if self.data is not None and self.train is not None:
-            raise ConfigError("data", "and train name two corpora; give one of them")
+            raise ConfigError("data", "cannot go with train: they name two corpora")
         if self.train is None and (self.valid is not None or self.test is not None):
-            raise ConfigError("train", "is missing: --valid and --test go with --train")
+            raise ConfigError("train", "must be given where a valid or test text is")
 
     @property
     def optimizer_settings(self) -> dict[str, Any]:
@@ -348,8 +350,10 @@ def check_value(setting: Field, value: Any) -> None:
         bounds = setting.metadata["bounds"]
         finite = kind is int or abs(value) <= sys.float_info.max
         if not finite or not all(holds[words](bound) for words, bound in bounds.items()):
-            expected = " and ".join(f"{words} {bound}" for words, bound in bounds.items())
-            raise ConfigError(name, f"must be {expected or 'finite'}, got {value}")
+            expected = [f"{words} {bound}" for words, bound in bounds.items()]
+            if not finite:
+                expected.append("finite")
+            raise ConfigError(name, f"must be {' and '.join(expected)}, got {value}")
 
 
 SMALL = {
@@ -397,15 +401,18 @@ the page "Train on characters" records."""
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:
     """The settings of a preset, with some of them changed; options of the cell by their names."""
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
     settings = PRESETS[name] | changes
-    if {"data", "train"} & changes.keys() and "max_vocab" not in changes:
+    other_text = any(changes.get(key) is not None for key in ("data", "train"))
+    if other_text and "max_vocab" not in changes:
         settings.pop("max_vocab", None)  # a preset's is for the embedded corpus
     if changes.get("optimizer", "sgd") != "sgd" and "lr" not in changes:
         del settings["lr"]  # a rate of SGD
     named = {option for cell in CELLS.values() for option in cell.options} & settings.keys()
-    options = settings.pop("options", {}) | {option: settings.pop(option) for option in named}
+    options = settings.pop("options", {})
+    if isinstance(options, Mapping):
+        options = {**options, **{option: settings.pop(option) for option in named}}
     if unknown := settings.keys() - {setting.name for setting in fields(TrainConfig)}:
         raise ConfigError(min(unknown), "is not a setting of TrainConfig")
     return TrainConfig(**settings, options=options)

@@ -60,8 +60,8 @@ TRAIN = [
     Command("--train pipe", "pipe: must be a readable file, got 'a named pipe'"),
     Command("--train vast.txt", "got '9,313 GiB, which the memory of this machine cannot hold'"),
     Command("--train ''", "must be a readable file"),
-    Command("--valid text.txt", "--train is missing: --valid and --test go with --train"),
-    Command("--data ptb --train text.txt", "--data and train name two corpora"),
+    Command("--valid text.txt", "--train must be given where a valid or test text is"),
+    Command("--data ptb --train text.txt", "--data cannot go with train: they name two corpora"),
     Command("--data absent", "absent: must be a readable file"),
     Command("--data folder", "folder: must hold ptb.train.txt"),
     Command("--data half", "got no ptb.test.txt; was the folder copied whole?"),
@@ -96,12 +96,12 @@ TRAIN = [
     Command("--max-vocab 1", "--max-vocab must be at least 2, got 1"),
     Command("--lr 0", "--lr must be above 0, got 0.0"),
     Command("--lr -1", "--lr must be above 0, got -1.0"),
-    Command("--lr nan", "--lr must be above 0, got nan"),
-    Command("--lr inf", "--lr must be above 0, got inf"),
+    Command("--lr nan", "--lr must be above 0 and finite, got nan"),
+    Command("--lr inf", "--lr must be above 0 and finite, got inf"),
     Command("--lr fast", "--lr: invalid float value: 'fast'"),
     Command("--lr 1,5", "--lr: invalid float value: '1,5'"),
     Command("--clip 0", "--clip must be above 0, got 0.0"),
-    Command("--clip nan", "--clip must be above 0, got nan"),
+    Command("--clip nan", "--clip must be above 0 and finite, got nan"),
     Command("--decay 0", "--decay must be above 0 and at most 1, got 0.0"),
     Command("--decay 1.5", "--decay must be above 0 and at most 1, got 1.5"),
     Command("--momentum 1", "--momentum must be at least 0 and below 1, got 1.0"),
@@ -208,9 +208,12 @@ EVAL = [
     Command("run/best.npz run/last.npz", "unrecognized arguments: run/last.npz"),
     Command("run/best.npz --file absent.txt", "absent.txt: must be a readable file"),
     Command("run/best.npz --file folder", "folder: must be a readable file, got a folder without"),
-    Command("run --file -", "-: 1 streams need at least 2 tokens, got 0"),
-    Command("run/best.npz --file empty.txt", "empty.txt: 1 streams need at least 2 tokens, got 0"),
-    Command("run/best.npz --file one-word.txt", "one-word.txt: 1 streams need at least 2 tokens"),
+    Command("run --file -", "-: must hold at least 2 tokens for one stream, got 0"),
+    Command(
+        "run/best.npz --file empty.txt",
+        "empty.txt: must hold at least 2 tokens for one str",
+    ),
+    Command("run/best.npz --file one-word.txt", "one-word.txt: must hold at least 2 tokens for"),
     Command("run/best.npz --file binary.bin", "binary.bin: must be UTF-8 text"),
     Command("run/best.npz --file latin1.txt", "latin1.txt: must be UTF-8 text"),
     Command("run/best.npz --data folder", "folder: must hold ptb.train.txt"),
@@ -220,9 +223,11 @@ EVAL = [
     Command("run/best.npz --split all", "--split: invalid choice: 'all'"),
     Command("run/best.npz --protocol quick", "--protocol: invalid choice: 'quick'"),
     Command("run/best.npz --protocol tutorial", "--protocol tutorial: tutorial_protocol: ids must"),
+    Command("run/best.npz --protocol tutorial --batch-size 20", "--batch-size is for --protocol"),
+    Command("exploding.npz", "the scores of the model are not finite, or its perplexity", 1),
     Command("run/best.npz --batch-size 0", "--batch-size must be at least 1, got 0"),
     Command("run/best.npz --batch-size -3", "--batch-size must be at least 1, got -3"),
-    Command("run/best.npz --batch-size 5000", "5000 streams need at least 10000 tokens"),
+    Command("run/best.npz --batch-size 5000", "must hold at least 10000 tokens for 5000 streams"),
     Command("run/best.npz --num-steps 0", "--num-steps must be at least 1, got 0"),
     Command("run/best.npz --num-steps long", "--num-steps: invalid int value: 'long'"),
     Command("run/best.npz --threads 0", "--threads must be from 1 to"),
@@ -436,9 +441,11 @@ CALLS = [
     Call("nl.TrainConfig(hidden_size='big')", "hidden_size must be of type int, got 'big'"),
     Call("nl.TrainConfig(train=['a.txt', 3])", "train must be of type str, got [3]"),
     Call("nl.TrainConfig(hidden_size=True)", "hidden_size must be of type int, got True"),
-    Call("nl.TrainConfig(lr=10**400)", "lr must be above 0"),
+    Call("nl.TrainConfig(lr=10**400)", "lr must be above 0 and finite"),
     Call("nl.TrainConfig(tied=True, embedding_size=3)", "tied needs embedding_size = hidden_size"),
     Call("nl.from_preset('huge')", "preset must be one of demo"),
+    Call("nl.from_preset(['demo'])", "preset must be one of demo"),
+    Call("nl.from_preset('demo', options=[1])", "options must be a dict of name -> value, got [1]"),
     Call("nl.from_preset('demo', colour='red')", "colour is not a setting of TrainConfig"),
     Call("nl.new_run(nl.TrainConfig(hidden_size=10**7), corpus)", "hidden_size 10000000 asks for"),
     Call("nl.load(3)", "load: path must be the name of a file, a str or a Path, got 3", TypeError),
@@ -518,9 +525,10 @@ def page() -> str:
 
 <!-- Made by `python tests/bad_inputs.py > docs/bad-inputs.md`; the tests run every line. -->
 
-A command that cannot do what was asked prints one line on the error stream, never a traceback,
-and ends with status 2 (a wrong flag or input) or 1 (a run that failed). A function raises an error
-of one sentence. Every line below is a test, and the message is a part of what is said.
+A command that cannot do what was asked prints one line on the error stream (after its usage, where
+a flag is wrong), never a traceback, and ends with status 2 (a wrong flag or input) or 1 (a run that
+failed). A function raises an error of one sentence. Every line below is a test, and the message is
+a part of what is said.
 
 Arrays that a model keeps or carries on must be finite: parameters, tables of vectors, states, and
 the sequences that a recurrent layer is given. NaN and infinity in them are refused where they come

@@ -28,6 +28,9 @@ MAIN = {
     "numpylstm-sample": sample_command.main,
 }
 BIN = Path(sys.executable).parent
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the tables name /proc and /dev/zero"
+)
 TINY = ("--preset", "demo", "--hidden-size", "6", "--num-layers", "1", "--batch-size", "4",
         "--num-steps", "5", "--max-vocab", "30")  # fmt: skip
 

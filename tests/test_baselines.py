@@ -65,14 +65,6 @@ def test_lambda_is_the_best_one_for_the_validation_text(texts):
         assert best < slow_bigram_perplexity(train, valid, other)
 
 
-@pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
-def test_both_models_are_distributions(texts, lam):
-    train = list(texts[0])
-    assert sum(slow_unigram(train, w) for w in range(V)) == pytest.approx(1)
-    for v in (0, 1, 5):  # 0 never occurs in training
-        assert sum(slow_bigram(train, v, w, lam) for w in range(V)) == pytest.approx(1)
-
-
 def test_a_uniform_text_scores_the_size_of_the_vocabulary():
     train = np.tile(np.arange(V), 30)
     test = np.random.default_rng(1).integers(0, V, 500)

@@ -5,8 +5,8 @@ import io
 import os
 import re
 import tracemalloc
+from pathlib import Path
 
-import hostile_checkpoints
 import numpy as np
 import pytest
 from broken_checkpoints import BROKEN, Broken, pack, take_apart, with_config, zipped
@@ -180,9 +180,11 @@ def test_a_run_goes_on_with_the_vocabulary_of_its_checkpoint(good, place, capsys
     assert "this text is not the one" in one_line(capsys)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits of a process and named pipes are POSIX")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
 def test_hostile_content_under_a_right_checksum_does_no_harm(tmp_path):
     """Mutants by seed; `python tests/hostile_checkpoints.py 2500` tries as many as one wants."""
+    import hostile_checkpoints  # whose module `resource` is POSIX only
+
     assert list(hostile_checkpoints.fuzz(tmp_path, 0, 40)) == []
 
 

@@ -138,22 +138,6 @@ def test_a_gradient_check_first_does_not_change_the_run(folder, here):
         assert len({path.read_bytes() for path in runs}) == 1
 
 
-def test_resume_ends_with_the_same_bytes(folder, here):
-    """Stopped by a limit after one epoch, made longer, resumed."""
-    text = ("--train", "text.txt")
-    short = [*SMALL[:-6], "--epochs", "1", *SMALL[-4:]]
-    here("numpylstm-train", *text, "--out", "short", *short)
-    here("numpylstm-train", "--resume", "short", "--epochs", "2")
-    for name in ("metrics.csv", "best.npz", "last.npz"):
-        if name == "metrics.csv":
-            assert (folder / "short" / name).read_bytes() == (folder / "run" / name).read_bytes()
-        else:
-            arrays = [dict(np.load(folder / run / name)) for run in ("short", "run")]
-            for key in arrays[0]:
-                if key.startswith("parameters/"):
-                    np.testing.assert_array_equal(arrays[0][key], arrays[1][key])
-
-
 def test_a_free_folder_is_chosen_without_out(tmp_path):
     write_text(tmp_path / "text.txt")
     limit = ("--steps", "3")
@@ -252,53 +236,6 @@ def test_help_is_quick_and_says_the_defaults(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "message"),
-    [
-        ("train", ("--train", "absent.txt"), "absent.txt"),
-        ("train", ("--data", "absent"), "absent"),
-        ("train", ("--train", "empty.txt"), "empty.txt"),
-        ("train", ("--train", "binary.bin"), "binary.bin"),
-        ("train", ("--train", "text.txt", "--batch-size", "1000"),
-         "text.txt: the train text must have at least"),
-        ("train", ("--lr", "0"), "--lr must be above 0, got 0.0"),
-        ("train", ("--lr", "fast"), "--lr: invalid float value: 'fast'"),
-        ("train", ("--dropout", "1"), "--dropout must be at least 0 and below 1, got 1.0"),
-        ("train", ("--hidden-size", "0"), "--hidden-size must be at least 1, got 0"),
-        ("train", ("--tied", "--embedding-size", "3"), "--tied needs embedding_size"),
-        ("train", ("--preset", "huge"), "--preset: invalid choice: 'huge'"),
-        ("train", ("--valid", "text.txt"), "--train is missing"),
-        ("train", ("--data", "x", "--train", "y"), "--data and train name two corpora"),
-        ("train", ("--threads", "1000"), "--threads must be from 1 to"),
-        ("train", ("--save-every", "often"), "--save-every"),
-        ("train", ("--out", "run"), "--out run is not empty"),
-        ("train", ("--out", "text.txt"), "--out text.txt is a file"),
-        ("train", ("--resume", "absent"), "--resume absent is not a folder"),
-        ("train", ("--resume", "run", "--lr", "2"), "--lr cannot change in a resumed run"),
-        ("train", ("--colour", "red"), "unrecognized arguments"),
-        ("eval", ("absent.npz",), "absent.npz: No such file or directory"),
-        ("eval", ("text.txt",), "text.txt is not a whole checkpoint"),
-        ("eval", ("run/best.npz", "--num-steps", "0"), "--num-steps must be at least 1, got 0"),
-        ("eval", ("run/best.npz", "--batch-size", "99"), "99 streams need at least 198 tokens"),
-        ("eval", ("run/best.npz", "--protocol", "tutorial"), "made for a test set like"),
-        ("eval", ("run/best.npz", "--data", "a", "--file", "b"), "name two texts"),
-        ("sample", ("run/best.npz", "--temperature", "-1"), "temperature must be at least 0"),
-        ("sample", ("run/best.npz", "--top-k", "0"), "top_k must be at least 1"),
-        ("sample", ("run/best.npz", "--length", "-1"), "length must be at least 0"),
-        ("sample", ("run/best.npz", "--seed", "-1"), "--seed must be at least 0"),
-    ],
-)  # fmt: skip
-def test_bad_input_gets_one_line_and_status_2(folder, here, name, arguments, message):
-    (folder / "empty.txt").write_text("")
-    (folder / "binary.bin").write_bytes(bytes(range(256)))
-    out, err = here(f"numpylstm-{name}", *arguments, expect=2)
-    assert out == ""
-    assert "Traceback" not in err
-    last = err.strip().split("\n")[-1]  # argparse prints the usage before
-    assert message in last
-    assert last.startswith(f"numpylstm-{name}: error: ")
-
-
-@pytest.mark.parametrize(
     ("name", "value", "message"),
     [
         ("NUMBA_NUM_THREADS", "0", "NUMBA_NUM_THREADS in the environment must be a whole number"),
@@ -362,6 +299,7 @@ def test_temperature_0_and_a_large_top_k(folder, here):
     assert here(*arguments, "--top-k", "100000") == (every, "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_a_sample_is_printed_as_it_is_drawn_and_an_interruption_keeps_it(folder):
     arguments = ("run", "--length", "100000000", "--seed", "1")
     process = subprocess.Popen(

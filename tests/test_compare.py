@@ -113,19 +113,33 @@ def test_perplexities_of_different_tokens_do_not_compare(folder, compare, tmp_pa
         (tmp_path / name).write_bytes((folder / "one" / name).read_bytes())
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"max_vocab": 9}))
-    assert "which do not compare" in compare("one", tmp_path)[0]
-    assert "which do not compare" not in compare("one", "two")[0]
+    assert "such perplexities do not compare" in compare("one", tmp_path)[0]
+    assert "such perplexities do not compare" not in compare("one", "two")[0]
 
 
 def test_runs_of_one_name_are_told_apart(folder, compare, tmp_path):
-    (tmp_path / "one").symlink_to(folder / "one")
-    out, _ = compare("one", tmp_path / "one" / "..", expect=2)
     copy = tmp_path / "b" / "one"
     copy.mkdir(parents=True)
     for name in ("config.json", "metrics.csv"):
         (copy / name).write_bytes((folder / "one" / name).read_bytes())
     out, _ = compare("one", copy)
     assert str(copy) in out
+
+
+def test_a_result_of_an_earlier_end_is_not_that_of_the_run(folder, tmp_path):
+    """It has been resumed with more epochs, and is not over."""
+    for name in ("config.json", "metrics.csv", "result.json"):
+        (tmp_path / name).write_bytes((folder / "one" / name).read_bytes())
+    assert read_run(tmp_path, "run").test is not None
+    with open(tmp_path / "metrics.csv", "a") as file:
+        file.write("3,200,1.0,60.0,90.0,0.1,8.0,,,0.5\n")
+    assert read_run(tmp_path, "run").test is None
+
+
+def test_one_run_twice_is_one_seed():
+    seeds = [compared("a", seed=1), compared("b", seed=1, log_every=5), compared("c", seed=2)]
+    assert table_of_seeds(seeds)[1][:2] == ["a, c", "2"]
+    assert table_of_seeds(seeds[:2]) is None
 
 
 @pytest.mark.parametrize(

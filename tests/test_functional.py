@@ -510,7 +510,8 @@ def test_narrower_vectors(bits):
     assert done.returncode == 0, done.stderr
 
 
-def test_import_compiles_nothing():
+def test_import_compiles_nothing(tmp_path):
+    """Nor loads it: there is nothing to load."""
     code = (
         "import numba.core.event as event\n"
         "with event.install_recorder('numba:compile') as recorder:\n"
@@ -518,7 +519,7 @@ def test_import_compiles_nothing():
         "assert not recorder.buffer, recorder.buffer\n"
     )
     root = Path(functional.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )

@@ -94,9 +94,9 @@ def test_tails(dtype):
     """A closed gate is not exactly closed: the smallest values are kept, not flushed to zero."""
     x = np.array([-85, -87, -100] if dtype == np.float32 else [-700, -709, -740], dtype)
     want = np.exp(x.astype(np.longdouble))
-    smallest = np.finfo(dtype).smallest_subnormal
+    ulp = np.maximum(np.finfo(dtype).smallest_subnormal, want * np.finfo(dtype).eps)
     for function in (exp, sigmoid):
-        assert np.all(np.abs(apply(function, x) - want) <= 2 * np.maximum(smallest, want * 1e-7))
+        assert np.all(np.abs(apply(function, x) - want) <= 2 * ulp)
 
 
 @pytest.mark.skipif(not JIT, reason="looks at machine code")

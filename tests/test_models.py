@@ -337,42 +337,6 @@ def test_what_they_are_called():
     assert eval(f"nl.{first.split(':')[0]}", {"nl": nl}).num_parameters == 165
 
 
-# --- bad arguments -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: nl.LanguageModel(0, H), ValueError, "vocab_size must be at least 1, got 0"),
-        (lambda: nl.LanguageModel(V, 2.5), TypeError, "hidden_size must be a whole number, got"),
-        (lambda: nl.LanguageModel(V, H, cell="elman"), ValueError,
-         "cell must be 'rnn', 'lstm' or 'gru', got 'elman'"),
-        (lambda: nl.LanguageModel(V, H, dtype="int32"), ValueError, "dtype must be float32 or"),
-        (lambda: nl.LanguageModel(V, H, tied=True, embedding_size=D), ValueError,
-         "tied needs embedding_size = hidden_size, got 4 and 6"),
-        (lambda: nl.SequenceClassifier(V, 0, H), ValueError, "num_classes must be at least 1"),
-    ],
-)  # fmt: skip
-def test_impossible_models(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error", "message"),
-    [
-        (lambda x, y: (x, y[1:]), ValueError, r"x and y must have one shape \(T, B\)"),
-        (lambda x, y: (x + V, y), ValueError, "ids"),
-        (lambda x, y: (x, y - V), ValueError, "targets"),
-        (lambda x, y: (x.astype(float), y), TypeError, "ids"),
-    ],
-)
-def test_bad_windows(rng, spoil, error, message):
-    model = language_model()
-    with pytest.raises(error, match=message):
-        model.forward(*spoil(*window(rng)), model.zero_state(B))
-
-
 @pytest.mark.parametrize("dtype", [np.int32, np.uint16, np.int64, np.uint8])
 def test_any_integer_type_and_layout_will_do_for_ids(rng, dtype):
     model = language_model()

@@ -20,18 +20,22 @@ def parameters(rng, request):
     return parameters
 
 
+def tolerance(parameters):
+    return 1e-12 if parameters["a"].data.dtype == np.float64 else 1e-5
+
+
 def global_norm(parameters):
     return np.linalg.norm(np.concatenate([p.grad.ravel() for p in parameters.values()]))
 
 
 def test_clipping_scales_all_gradients_together(parameters):
     before = {name: p.grad.copy() for name, p in parameters.items()}
-    expected = global_norm(parameters)
+    expected, rtol = global_norm(parameters), tolerance(parameters)
     norm = nl.clip_by_global_norm(parameters, 2.0)
-    assert norm == pytest.approx(expected, rel=1e-6)  # the norm before clipping
-    assert global_norm(parameters) == pytest.approx(2.0, rel=1e-6)
+    assert norm == pytest.approx(expected, rel=rtol)  # the norm before clipping
+    assert global_norm(parameters) == pytest.approx(2.0, rel=rtol)
     for name, p in parameters.items():
-        np.testing.assert_allclose(p.grad, before[name] * (2.0 / expected), rtol=1e-5)
+        np.testing.assert_allclose(p.grad, before[name] * (2.0 / expected), rtol=rtol)
 
 
 def test_a_small_norm_is_left_alone(parameters):
@@ -79,8 +83,9 @@ def test_sgd_is_data_minus_rate_times_gradient(parameters):
     expected = {name: p.data - 0.3 * p.grad for name, p in parameters.items()}
     optimizer = nl.SGD(parameters, lr=0.3)
     optimizer.step()
+    tol = tolerance(parameters)
     for name, p in parameters.items():
-        np.testing.assert_allclose(p.data, expected[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(p.data, expected[name], rtol=tol, atol=tol)
     optimizer.zero_grad()
     assert not any(p.grad.any() for p in parameters.values())
 
@@ -92,7 +97,8 @@ def test_momentum_adds_a_share_of_the_last_velocity(parameters):
         velocity = 0.9 * velocity + parameters["a"].grad
         data = data - 0.1 * velocity
         optimizer.step()
-    np.testing.assert_allclose(parameters["a"].data, data, rtol=1e-5, atol=1e-6)
+    tol = tolerance(parameters)
+    np.testing.assert_allclose(parameters["a"].data, data, rtol=tol, atol=tol)
 
 
 @pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
@@ -112,8 +118,8 @@ def test_adam_is_what_its_authors_wrote(parameters, rng, kind):
         theta = theta - lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
         optimizer.step()
         parameters["c"].grad = rng.standard_normal(theta.shape).astype(parameters["c"].data.dtype)
-    tolerance = 1e-12 if parameters["c"].data.dtype == np.float64 else 1e-5
-    np.testing.assert_allclose(parameters["c"].data, theta, rtol=tolerance, atol=tolerance)
+    tol = tolerance(parameters)
+    np.testing.assert_allclose(parameters["c"].data, theta, rtol=tol, atol=tol)
 
 
 @pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
@@ -176,9 +182,9 @@ def test_the_rate_may_change_between_steps(parameters):
     before = parameters["a"].data.copy()
     optimizer.lr = 0.25
     optimizer.step()
-    np.testing.assert_allclose(
-        parameters["a"].data, before - 0.25 * parameters["a"].grad, rtol=1e-5, atol=1e-6
-    )
+    tol = tolerance(parameters)
+    expected = before - 0.25 * parameters["a"].grad
+    np.testing.assert_allclose(parameters["a"].data, expected, rtol=tol, atol=tol)
 
 
 def test_decay_after_some_epochs():
@@ -202,47 +208,6 @@ def test_decay_on_a_plateau():
     losses = [5.0, 4.0, 4.0, 4.5, 3.9]
     rates = [nl.plateau_rate(20.0, losses[:n], decay=0.25) for n in range(6)]
     assert rates == [20, 20, 20, 5, 1.25, 1.25]
-
-
-def test_sum_and_mean_recipes_are_one_algorithm():
-    """(sum over T, rate 1, clip 5) is (mean over T, rate T, clip 5 / T)."""
-    T, B, V = 7, 4, 13
-    rng = np.random.default_rng(1)
-    windows = rng.integers(0, V, (20, 2, T, B))
-    trained = []
-    for mean in (False, True):
-        model = nl.LanguageModel(
-            V, 6, dtype="float64", init_scale=0.5, rng=0, average_across_timesteps=mean
-        )
-        rate, clip = (T, 0.5 / T) if mean else (1.0, 0.5)
-        optimizer = nl.SGD(model.parameters(), lr=rate)
-        state = model.zero_state(B)
-        clipped = 0
-        for x, y in windows:
-            optimizer.zero_grad()
-            _, state = model.forward(x, y, state)
-            model.backward()
-            clipped += nl.clip_by_global_norm(model.parameters(), clip) > clip
-            optimizer.step()
-        assert clipped > 0
-        trained.append(model.state_dict())
-    for path, array in trained[0].items():
-        np.testing.assert_allclose(array, trained[1][path], rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda p: nl.SGD(p, lr=0), "lr must be positive and finite, got 0"),
-        (lambda p: nl.SGD(p, lr=math.nan), "lr must be positive and finite, got nan"),
-        (lambda p: nl.SGD(p, lr=1, momentum=1), r"momentum must be in \[0, 1\), got 1"),
-        (lambda p: nl.clip_by_global_norm(p, 0), "max_norm must be positive, got 0"),
-        (lambda p: nl.clip_by_global_norm(p, math.nan), "max_norm must be positive, got nan"),
-    ],
-)
-def test_bad_arguments(parameters, call, message):
-    with pytest.raises(ValueError, match=message):
-        call(parameters)
 
 
 @pytest.mark.parametrize("entry", [3e18, 1e-25])

@@ -150,6 +150,18 @@ def test_a_log_that_nobody_can_take_is_dropped():
         assert stream.text == "one\ntwo\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_nothing_is_written_where_a_link_or_a_pipe_has_its_name(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine").write_text("mine\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        log = Log(Remembered(), tmp_path / name, "head")
+        log.write("a line\n")
+        log.close()
+    assert (tmp_path / "mine").read_text() == "mine\n"
+
+
 # --- terminals ---------------------------------------------------------------------------------
 
 

@@ -197,14 +197,15 @@ def test_samples_that_the_run_has_not_come_to_are_made_again(whole, tmp_path):
 def test_what_is_no_sample_is_left_out(tmp_path, content):
     (tmp_path / "samples.json").write_text(content)
     assert read_samples(tmp_path / "samples.json") == []
-    (tmp_path / "samples.json").write_text('[{"epoch": "1", "step": 2, "text": "x"}]')
-    assert read_samples(tmp_path / "samples.json") == []
+    for one in ('"1", "step": 2, "text": "x"', '1, "step": 2, "text": "\\ud800"'):
+        (tmp_path / "samples.json").write_text(f'[{{"epoch": {one}}}]')
+        assert read_samples(tmp_path / "samples.json") == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 7, 14, 56])
 def test_some_samples_stand_for_many(count):
     chosen = [sample.epoch for sample in thinned([Sample(k, k, "") for k in range(count)])]
-    assert len(chosen) <= 7
+    assert len(chosen) <= 6
     assert chosen == sorted(set(chosen))
     if count:
         assert (chosen[0], chosen[-1]) == (0, count - 1)

@@ -168,6 +168,16 @@ def test_if_that_is_damaged_too_the_best_one_is_taken(folder, train, whole, caps
     assert files(out) == whole
 
 
+@pytest.mark.parametrize("newer", [run_folder.PREVIOUS, run_folder.BEST])
+def test_the_newest_of_the_others_is_taken(folder, train, whole, newer, tmp_path):
+    """The best one is saved before the last one, so it may be newer than the one before."""
+    stop_in_the_second_epoch(train, f"newest is {newer}")
+    for name in (run_folder.PREVIOUS, run_folder.BEST):
+        source = folder / ("whole" if name == newer else f"newest is {newer}")
+        (tmp_path / name).write_bytes((source / run_folder.LAST).read_bytes())
+    assert run_folder.newest_whole(tmp_path).path.name == newer
+
+
 def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path, whole):
     """Even if the process is killed right after it has loaded the whole one."""
     for name in (run_folder.PREVIOUS, run_folder.BEST):

@@ -503,6 +503,7 @@ def test_names_in_a_file_are_shown_and_not_obeyed(check):
     assert "\\x1b[2J is not on the tape" in err
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe")
     assert main(["check", str(tmp_path / "pipe")]) == 2

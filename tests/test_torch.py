@@ -156,7 +156,7 @@ def test_loss_states_and_every_gradient(rng, pair):
 
 
 def test_twenty_training_steps(rng, pair):
-    """State carried and cut, gradients clipped, rate 1 and momentum 0.5."""
+    """State carried and cut, gradients clipped, rate and momentum 0.5."""
     model, twin = pair
     optimizer = nl.SGD(model.parameters(), lr=0.5, momentum=0.5)
     trained = [p for p in twin.parameters() if p.requires_grad]

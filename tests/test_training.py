@@ -113,6 +113,14 @@ def test_rates_follow_the_schedule(corpus):
     assert rate(run) == pytest.approx(0.7 * 0.25)
 
 
+def test_of_two_equal_epochs_the_first_is_the_best(corpus):
+    """As in the report, and for the patience."""
+    run = new_run(corpus)
+    for losses, best in [([2.0], True), ([2.0, 1.9], True), ([2.0, 2.0], False)]:
+        run.valid_losses = losses
+        assert run.last_is_best is best
+
+
 def test_a_limit_of_steps_ends_the_run_and_no_epoch(corpus):
     run = new_run(corpus, steps=17)
     items = list(nl.train(run, corpus))

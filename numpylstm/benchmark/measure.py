@@ -1,7 +1,7 @@
 """Libraries take turns at the same work, and each turn is timed in that library's own process.
 
-A turn lasts about a second; the others sleep meanwhile. Whatever the machine does in the course of
-minutes (its clock, its neighbours) then happens to all of them.
+A turn lasts a second or less; the others sleep meanwhile. Whatever the machine does in the course
+of minutes (its clock, its neighbours) then happens to all of them.
 """
 
 import math

@@ -6,10 +6,21 @@ from pathlib import Path
 
 from numpylstm.benchmark.configurations import CONFIGURATIONS, BenchmarkError
 from numpylstm.benchmark.grid import GRID
-from numpylstm.cli.common import EXIT_FAILED, CommandError, Parser, add_threads, complain, run
+from numpylstm.cli.common import (
+    EXIT_FAILED,
+    CommandError,
+    Parser,
+    check_plots,
+    check_threads,
+    complain,
+    run,
+)
+from numpylstm.config import either
+from numpylstm.untrusted import printable
 
 QUICK_ROUNDS, ALL_ROUNDS, SCALING_ROUNDS = 5, 9, 3
 QUICK_SECONDS, ALL_SECONDS, GRID_SECONDS = 0.5, 1.0, 0.2
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -62,7 +73,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--plot", type=Path, metavar="FILE",
         help="save a picture: a bar for each ratio, or with --scaling a line for each library",
     )  # fmt: skip
-    add_threads(parser)
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="processor cores for each library (default: all)"
+    )
     return parser
 
 
@@ -88,7 +101,7 @@ def command(
     seconds: float | None,
     json: Path | None,
     plot: Path | None,
-    threads: int | None,
+    threads: int | None = None,
 ) -> None:
     """Measure, print, save."""
     from numpylstm.benchmark import report, runs
@@ -101,6 +114,10 @@ def command(
     if plot is not None and (grid or profile is not None):
         what = "the grid" if grid else "a profile"
         raise CommandError(f"--plot: {what} has no picture; leave one of them out")
+    if plot is not None:
+        if plot.suffix not in PICTURES:
+            raise CommandError(f"--plot must end in {either(PICTURES)}, got {printable(str(plot))}")
+        check_plots()
     for file in filter(None, (json, plot)):
         if not file.parent.is_dir():
             raise CommandError(f"{file}: the folder {file.parent} does not exist")
@@ -112,10 +129,7 @@ def command(
         raise CommandError(f"--rounds must be at least 1, got {rounds}")
     if not 0 < seconds <= 60:
         raise CommandError(f"--seconds must be above 0 and at most 60, got {seconds:g}")
-    if threads is not None and not 1 <= threads <= cores():
-        raise CommandError(
-            f"--threads must be from 1 to {cores()}, the cores of this machine; got {threads}"
-        )
+    check_threads(threads, cores())
     libraries = (OURS, *chosen_peers(peers))
     settings = Settings(libraries, threads or cores(), rounds, seconds)
     if profile is not None:

@@ -95,12 +95,11 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
             )  # fmt: skip
 
 
-def add_threads(parser: argparse.ArgumentParser) -> None:
-    """Add ``--threads``."""
+def add_threads(parser: argparse.ArgumentParser, default: str, but: str = "") -> None:
+    """Add ``--threads``; `but` says where the results depend on it after all."""
     parser.add_argument(
-        "--threads", type=int, metavar="N",
-        help="processor cores to use (default: as many as is fastest); the results do not depend "
-        "on it (with --impl reference: with one number of BLAS threads)",
+        "--threads", type=int, metavar="N", default=argparse.SUPPRESS,
+        help=f"processor cores to use (default: {default}); the results do not depend on it{but}",
     )  # fmt: skip
 
 
@@ -113,11 +112,16 @@ def set_threads(threads: int | None) -> None:
     """Use so many threads in all kernels, or as many as is fastest."""
     from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 
-    if threads is not None and not 1 <= threads <= PROCESSORS:
-        raise CommandError(
-            f"--threads must be from 1 to {PROCESSORS}, the cores of this machine; got {threads}"
-        )
+    check_threads(threads, PROCESSORS)
     set_num_threads(threads)
+
+
+def check_threads(threads: int | None, most: int) -> None:
+    """Refuse a number of threads that this machine does not have."""
+    if threads is not None and not 1 <= threads <= most:
+        raise CommandError(
+            f"--threads must be from 1 to {most}, the cores of this machine; got {threads}"
+        )
 
 
 def check_plots() -> None:

@@ -23,7 +23,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--picture", type=Path, metavar="PATH", default=Path("compare.png"),
-        help="where the curves go; what is there is replaced",
+        help="where the curves go, a PNG; what is there is replaced",
     )  # fmt: skip
     return parser
 
@@ -60,7 +60,10 @@ def command(*, runs: list[Path], picture: Path) -> None:
     if (seeds := comparison.table_of_seeds(compared)) is not None:
         print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
     if comparison.OF_THE_TEXT & set(comparison.differences(compared)):
-        print("\nThese are perplexities of different texts or tokens, which do not compare.")
+        print(
+            "\nThese runs name different texts, or cut them differently: such perplexities do not "
+            "compare."
+        )
     print(f"\nCurves: {printable(str(picture))}")
 
 

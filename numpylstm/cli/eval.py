@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,17 +49,21 @@ def make_parser() -> argparse.ArgumentParser:
         "of 20 x 35 after 5 to warm up, and one window of words",
     )  # fmt: skip
     how.add_argument(
-        "--batch-size", type=int, metavar="N", default=1,
-        help="streams, B: 20 are several times as fast, and leave out 20 tokens or some more",
+        "--batch-size", type=int, metavar="N", default=argparse.SUPPRESS,
+        help="streams, B: 20 are several times as fast, and leave out 20 tokens or some more "
+        "(default: 1)",
     )  # fmt: skip
-    how.add_argument("--num-steps", type=int, metavar="N", default=35, help="window, T")
+    how.add_argument(
+        "--num-steps", type=int, metavar="N", default=argparse.SUPPRESS,
+        help="window, T (default: 35)",
+    )  # fmt: skip
     how.add_argument(
         "--max-tokens", type=int, metavar="N", default=argparse.SUPPRESS,
         help="score the first N tokens only (default: all, or as many as in the run)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     add_quiet(parser, "the figures")
-    add_threads(parser)
+    add_threads(parser, "all")
     return parser
 
 
@@ -74,11 +79,11 @@ def command(
     checkpoint: Path,
     split: str,
     protocol: str,
-    batch_size: int,
-    num_steps: int,
     as_json: bool,
     quiet: bool,
-    threads: int | None,
+    batch_size: int | None = None,
+    num_steps: int | None = None,
+    threads: int | None = None,
     data: str | None = None,
     file: list[str] | None = None,
     max_tokens: int | None = None,
@@ -91,8 +96,11 @@ def command(
     from numpylstm.training.warm_up import compiling
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
-        if value < 1:
+        if value is not None and value < 1:
             raise CommandError(f"{name} must be at least 1, got {value}")
+        if value is not None and protocol == "tutorial":
+            raise CommandError(f"{name} is for --protocol exact; the tutorial's are 20 and 35")
+    B, T = (20, 35) if protocol == "tutorial" else (batch_size or 1, num_steps or 35)
     if max_tokens is not None and max_tokens < 2:
         raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
     if max_tokens is not None and split == "train" and file is None:
@@ -107,18 +115,18 @@ def command(
             saved, data=data, file=file, split=split, at_most=max_tokens,
             watch=shown.share,
         )  # fmt: skip
-    if len(text.ids) < 2 * batch_size:
+    if len(text.ids) < 2 * B:
+        streams = "one stream" if B == 1 else f"{B} streams"
         raise CommandError(
-            f"{text.name}: {batch_size} streams need at least {2 * batch_size} tokens, got "
-            f"{len(text.ids)}"
+            f"{text.name}: must hold at least {2 * B} tokens for {streams}, got {len(text.ids)}"
         )
     with compiling(stream=sys.stderr, quiet=quiet):
-        evaluate(model, text.ids[: batch_size * (num_steps + 1)], batch_size, num_steps)
+        evaluate(model, text.ids[: B * (T + 1)], B, T)
     score = by_tutorial if protocol == "tutorial" else exactly
     with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:
-        facts, lines = score(saved, model, text, batch_size, num_steps, shown)
+        facts, lines = score(saved, model, text, B, T, shown)
     if as_json:
-        print(json.dumps(facts))
+        print(json.dumps(facts, allow_nan=False))
         return
     width = max(15, *(len(label) + 2 for label, _ in lines))
     for label, content in lines:
@@ -154,10 +162,16 @@ def exactly(
     shown: "Waiting",
 ) -> Found:  # fmt: skip
     """Every token but the first of each stream."""
+    from numpylstm.checks import NotFinite
     from numpylstm.evaluation import evaluate
 
     facts, lines = what_is_scored(saved, text)
     result = evaluate(model, text.ids, B, T, watch=shown.share)
+    if not math.isfinite(result.perplexity):
+        raise NotFinite(
+            "the scores of the model are not finite, or its perplexity is beyond all numbers; its "
+            "parameters have exploded"
+        )
     facts |= {
         "scored": result.tokens, "unscored": result.unscored, "batch_size": B, "num_steps": T,
         "loss": result.loss, "perplexity": result.perplexity, "accuracy": result.accuracy,

@@ -199,7 +199,7 @@ def thinned(samples: Sequence[Sample]) -> list[Sample]:
     count = len(samples)
     if count <= MOST_SAMPLES:
         return list(samples)
-    places = {round((count - 1) ** (k / (MOST_SAMPLES - 1))) for k in range(MOST_SAMPLES)}
+    places = {round((count - 1) ** (k / (MOST_SAMPLES - 2))) for k in range(MOST_SAMPLES - 1)}
     return [samples[k] for k in sorted({0, *places})]
 
 

@@ -25,7 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
         "checkpoint", metavar="RUN", type=Path,
         help="folder of a run, which means its best.npz, or any checkpoint",
     )  # fmt: skip
-    parser.add_argument("--prompt", default="", help="text to continue; empty: a new line")
+    parser.add_argument("--prompt", default="", help="text to continue (default: a new line)")
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
     parser.add_argument(
         "--temperature", type=float, metavar="X", default=1.0,
@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         "the model itself",
     )  # fmt: skip
     add_quiet(parser, "the text")
-    add_threads(parser)
+    add_threads(parser, "all")
     return parser
 
 
@@ -69,7 +69,7 @@ def command(
     ban_unk: bool,
     as_json: bool,
     quiet: bool,
-    threads: int | None,
+    threads: int | None = None,
     top_k: int | None = None,
     seed: int | None = None,
 ) -> None:
@@ -83,6 +83,7 @@ def command(
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
     from numpylstm.training.corpora import tokens_like
+    from numpylstm.training.result import as_json as without_infinity
 
     if seed is not None and seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")
@@ -119,7 +120,7 @@ def command(
         "tokens": len(kept), "temperature": temperature, "top_k": top_k, "seed": used_seed,
         "perplexity": perplexity,
     }  # fmt: skip
-    print(json.dumps(found))
+    print(json.dumps(without_infinity(found), allow_nan=False))
 
 
 def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:

@@ -102,7 +102,9 @@ class Log:
     def _keep(self, line: str) -> None:
         if self.file is None:
             try:
-                self.file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+                self.file = open(  # noqa: SIM115 - closed below
+                    self.path, "a", encoding="utf-8", errors="backslashreplace", opener=_open_here
+                )
             except OSError:
                 self.file = open(os.devnull, "w")  # noqa: SIM115 - closed below
             self.file = Unfailing(self.file)
@@ -118,6 +120,12 @@ class Log:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
+
+
+def _open_here(name: str, flags: int) -> int:
+    """Where a folder that somebody gave has a link or a pipe of that name, nothing is written."""
+    plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(name, flags | plain, 0o666)
 
 
 @contextlib.contextmanager

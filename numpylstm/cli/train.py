@@ -20,7 +20,7 @@ from numpylstm.cli.common import (
     run,
     set_threads,
 )
-from numpylstm.cli.streams import unfailing_output
+from numpylstm.cli.streams import logged, unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
 from numpylstm.untrusted import printable
 from numpylstm.waiting import waiting
@@ -121,7 +121,10 @@ def make_parser() -> argparse.ArgumentParser:
         "and stop if they are wrong; the run is the same with and without",
     )  # fmt: skip
     add_quiet(parser, "the report at the end")
-    add_threads(parser)
+    add_threads(
+        parser, "as many as is fastest",
+        but=" (with --impl reference: with one number of BLAS threads)",
+    )  # fmt: skip
     add_settings(parser, GROUPS)
     return parser
 
@@ -150,12 +153,11 @@ def command(
     stop_after: float | None,
     check_gradients: bool,
     quiet: bool,
-    threads: int | None,
+    threads: int | None = None,
     **changes: Any,
 ) -> None:
     """Start a run, or go on with one; `words` are those of the command."""
     started = time.monotonic()
-    from numpylstm.cli.streams import logged
     from numpylstm.training import run_folder, session
     from numpylstm.training.corpora import load_corpus
     from numpylstm.training.loop import check_corpus, new_run

@@ -155,7 +155,5 @@ def epoch_positions(rows: Sequence[Row]) -> list[float]:
     """Where each row ends, in epochs: an epoch's last row lies on a whole number."""
     ends = {row.epoch: row.step for row in rows}  # the last row of an epoch has its last step
     starts = dict(zip(ends, [0, *ends.values()], strict=False))
-    return [
-        row.epoch - 1 + (row.step - starts[row.epoch]) / (ends[row.epoch] - starts[row.epoch])
-        for row in rows
-    ]
+    windows = max(ends[epoch] - starts[epoch] for epoch in ends)  # the last may not be over
+    return [row.epoch - 1 + (row.step - starts[row.epoch]) / windows for row in rows]

@@ -16,8 +16,9 @@ from numpylstm.untrusted import open_regular
 OF_NO_INFLUENCE = {"seed", "log_every", "log_gradients"}
 """Runs that differ in nothing else are one experiment, made several times."""
 
-OF_THE_TEXT = {"data", "train", "valid", "test", "level", "max_vocab"}
-"""Perplexities of runs that differ in one of these say nothing about each other."""
+OF_THE_TEXT = {"data", "train", "valid", "test", "level", "max_vocab", "max_eval"}
+"""Perplexities of runs that differ in one of these say nothing about each other, unless the same
+text has two names."""
 
 
 class ComparedRun(NamedTuple):
@@ -51,6 +52,8 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         raise RunFolderError(f"{folder}: this run has no validation yet; wait for its first epoch")
     best = min(validated, key=lambda row: row.valid_perplexity or 0.0)
     result = read_result(folder)
+    if result is not None and result.get("steps") != rows[-1].step:
+        result = None  # of an earlier end
     return ComparedRun(
         name=name,
         settings=settings,
@@ -83,7 +86,7 @@ def differences(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def experiments(runs: Sequence[ComparedRun]) -> list[int]:
-    """A number for each run: the same for those that differ in nothing but their seed."""
+    """A number for each run: the same for those that differ in `OF_NO_INFLUENCE` only."""
     numbers: dict[str, int] = {}
     keys = (
         repr(sorted((k, v) for k, v in run.settings.items() if k not in OF_NO_INFLUENCE))
@@ -126,12 +129,10 @@ def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
 
 def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
     """Each experiment that was made with several seeds; None if there is none."""
-    numbers = experiments(runs)
-    groups = [
-        [run for run, number in zip(runs, numbers, strict=True) if number == wanted]
-        for wanted in dict.fromkeys(numbers)
-    ]
-    if max(map(len, groups)) == 1:
+    groups: dict[int, dict[Any, ComparedRun]] = {}
+    for run, number in zip(runs, experiments(runs), strict=True):
+        groups.setdefault(number, {}).setdefault(run.settings.get("seed"), run)
+    if max(map(len, groups.values())) == 1:
         return None
     different = [name for name in differences(runs) if name not in OF_NO_INFLUENCE]
     rows = [
@@ -142,7 +143,7 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
             mean_and_spread([run.valid for run in group]),
             mean_and_spread([run.test for run in group]),
         ]
-        for group in groups
+        for group in (list(by_seed.values()) for by_seed in groups.values())
     ]
     return [["runs", *different, "seeds", "valid", "test"], *rows]
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from numpylstm.config import TrainConfig
 from numpylstm.data import (
     Corpus,
+    DataError,
     Vocabulary,
     load_embedded,
     load_ptb,
@@ -17,7 +18,7 @@ from numpylstm.data import (
 )
 from numpylstm.data.corpus import unit
 from numpylstm.data.indexing import index
-from numpylstm.data.text import named, read_texts, split_punctuation, tokenize
+from numpylstm.data.text import STANDARD_INPUT, named, read_texts, split_punctuation, tokenize
 from numpylstm.evaluation import Watch
 from numpylstm.training.checkpoint import Checkpoint
 from numpylstm.training.loop import check_fingerprint
@@ -104,6 +105,11 @@ def scored_text(
             "name the text to score with --file, or --data for a Treebank",
         )
     if at_most is not None:
+        if config.data is None and STANDARD_INPUT in (config.train, config.valid, config.test):
+            raise DataError(
+                "-: standard input can be read only once; put the text into a file, and name it "
+                "with --file"
+            )
         corpus = load_corpus(replace(config, max_eval=at_most), vocabulary, watch)
     return ScoredText(
         f"{split} split of {corpus.source}", getattr(corpus, split), corpus.oov[split],

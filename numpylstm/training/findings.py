@@ -154,8 +154,8 @@ def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
         return None
     return (
         f"The clip acted in most updates ({sum(shares) / len(shares):.0%}): their gradient was "
-        f"longer than {clip:g}, so each step had the same length, rate times clip; that is usual "
-        "with a rate of 1 and a clip of 5, but where the loss jumps, lower the rate."
+        f"longer than {clip:g} and was shortened to it; that is usual for SGD with a rate of 1 and "
+        "a clip of 5, but where the loss jumps, lower the rate."
     )
 
 
@@ -183,7 +183,7 @@ def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
     if max(changes) > STILL or (moved_once and last.lr == first.lr):
         return None
     return (
-        f"The rate has become too small to move anything: at {last.lr:.3g} the last epoch changed "
+        f"The rate is too small to move anything: at {last.lr:.3g} the last epoch changed "
         f"the training perplexity by {changes[0]:.2%} and that of validation by {changes[1]:.2%}; "
         "fewer epochs give the same, a larger --lr or a slower decay may give more."
     )

@@ -24,7 +24,7 @@ from numpylstm.data import Corpus, batches
 from numpylstm.laboratory.diagnostics import gradient_flow
 from numpylstm.models import LanguageModel
 from numpylstm.training.loop import Run
-from numpylstm.training.run_folder import GRADIENTS, RunFolderError, write_text
+from numpylstm.training.run_folder import GRADIENTS, RunFolderError, write_rows
 from numpylstm.untrusted import open_regular
 
 STREAMS = 4
@@ -94,11 +94,7 @@ class GradientLog:
 
     def _measure(self, run: Run) -> None:
         rows = self.rows + measure(run.model, run.step, self.x, self.y)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(GradientRow._fields)
-        writer.writerows(["" if value is None else value for value in row] for row in rows)
-        write_text(self.folder / GRADIENTS, text.getvalue())
+        write_rows(self.folder / GRADIENTS, GradientRow._fields, rows)
         self.rows = rows  # not before they are written: else nobody would write them again
 
 

@@ -138,11 +138,11 @@ class Run:
     @property
     def last_is_best(self) -> bool:
         """What was validated last has the lowest loss so far: an epoch, or the end within one."""
-        if self.closing is not None:
-            best = safe_exp(min(self.valid_losses, default=math.inf))
-            return (self.closing.valid_perplexity or math.inf) <= best
         losses = self.valid_losses
-        return self.window == 0 and bool(losses) and losses[-1] == min(losses)
+        if self.closing is not None:
+            end = self.closing.valid_perplexity or math.inf
+            return not losses or end < safe_exp(min(losses))
+        return self.window == 0 and bool(losses) and losses.index(min(losses)) == len(losses) - 1
 
     @property
     def history(self) -> list[Row]:

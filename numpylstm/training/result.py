@@ -10,7 +10,8 @@ from typing import Any
 from numpylstm import __version__
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
-from numpylstm.kernels.threads import get_num_threads
+from numpylstm.kernels.threads import in_words
+from numpylstm.training.checkpoint import is_number
 from numpylstm.training.loop import Run
 from numpylstm.training.provenance import facts
 from numpylstm.training.run_folder import RESULT, RunFolderError, write_text
@@ -84,7 +85,7 @@ def result_of(
             "seconds": round(timing.seconds, 1),
             "tokens_per_second": timing.tokens_per_second and round(timing.tokens_per_second),
         },
-        "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
+        "machine": {"numpylstm": __version__, **facts(), "threads": in_words()},
         "command": list(command),
     }
 
@@ -123,7 +124,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         for group, names in REQUIRED.items():
             for name in names:
                 value = result[group][name]
-                if value is not None and not isinstance(value, int | float):
+                if value is not None and not is_number(value):
                     raise ValueError(f"{group}.{name} is no number")
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise RunFolderError(f"{path} is not the result of a run: {error}") from error

@@ -27,7 +27,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,8 @@ def save(folder: Path, run: Run) -> None:
     """
     keep_last(folder)
     if run.last_is_best:
-        if run.closing is not None and run.valid_losses:
+        kept = (folder / BEST_EPOCH).exists()  # by an earlier save of this end
+        if run.closing is not None and run.valid_losses and not kept:
             keep_best_epoch(folder)
         checkpoint.save(run, folder / BEST)
     save_last(folder, run)
@@ -192,7 +193,7 @@ def save_last(folder: Path, run: Run) -> None:
     A finished run keeps no previous one.
     """
     if run.history:
-        write_metrics(folder / METRICS, run.history)
+        write_rows(folder / METRICS, Row._fields, run.history)
     checkpoint.save(run, folder / LAST)
     if run.finished:
         with suppress(OSError):
@@ -253,17 +254,18 @@ def checkpoint_of(path: Path) -> Path:
 
 def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
     """The newest whole checkpoint next to `last.npz`, if there is one."""
+    found = []
     for name in (PREVIOUS, BEST):
         with suppress(CheckpointError, OSError):
-            return checkpoint.load(folder / name)
-    return None
+            found.append(checkpoint.load(folder / name))
+    return max(found, key=lambda whole: whole.meta["step"], default=None)
 
 
-def write_metrics(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """The rows as CSV, with a header; every float in full, so that equal runs give equal bytes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
+    writer.writerow(fields)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
     write_text(path, text.getvalue())
 

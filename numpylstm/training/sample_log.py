@@ -15,6 +15,7 @@ from numpylstm.checks import NotFinite
 from numpylstm.data import UNK, Corpus, detokenize
 from numpylstm.models import LanguageModel
 from numpylstm.sampling import generate
+from numpylstm.training.checkpoint import is_text
 from numpylstm.training.loop import Run
 from numpylstm.training.run_folder import SAMPLES, write_text
 from numpylstm.untrusted import open_regular
@@ -87,4 +88,8 @@ def read_samples(path: Path) -> list[Sample]:
     except (OSError, ValueError, TypeError, RecursionError):
         return []
     kinds = (int, int, str)
-    return [s for s in samples if all(type(v) is k for v, k in zip(s, kinds, strict=True))]
+    return [
+        sample
+        for sample in samples
+        if all(type(v) is k for v, k in zip(sample, kinds, strict=True)) and is_text(sample.text)
+    ]

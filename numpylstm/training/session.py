@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from numpylstm.archive import SaveError
 from numpylstm.cells import CELLS
 from numpylstm.config import NOT_OF_THE_RUN, OPTIMIZER_SETTINGS, ConfigError
 from numpylstm.data import Corpus, DataError, num_batches
@@ -20,7 +21,6 @@ from numpylstm.training.loop import (
     Row,
     Run,
     Step,
-    TrainingFailed,
     check_corpus,
     check_fingerprint,
     check_memory,
@@ -188,7 +188,7 @@ class Saver:
         if self.run.whole and not self.saving:
             with suppress(Exception):  # the first error is the one to tell
                 self.save()
-        if isinstance(error, TrainingFailed) or not self.saving:
+        if not (self.saving and isinstance(error, SaveError)):  # which says so itself
             error.add_note(f"{self.folder / run_folder.LAST} is the run as it was last saved")
 
 
@@ -290,7 +290,7 @@ def run_to_end(
         raise
     finally:
         progress.close()
-    if run.out_of_patience and not quiet:
+    if run.out_of_patience and run.epoch < run.config.epochs and not quiet:
         progress.line(
             f"Stopped early: the validation has not improved for {run.config.patience} epochs."
         )
