@@ -22,7 +22,10 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if importlib.util.find_spec(f"{__name__}.{name}"):
             return importlib.import_module(f"{__name__}.{name}")
-        value = getattr(importlib.import_module(f"{__name__}.public"), name)
+        public = importlib.import_module(f"{__name__}.public")
+        if not hasattr(public, name):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(public, name)
         globals()[name] = value  # so that it is looked for once
         return value
 

@@ -104,7 +104,8 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
             os.fsync(file.fileno())
         temporary.replace(path)
         if os.name == "posix":  # make the rename itself durable
-            flush_folder(path.parent)
+            with contextlib.suppress(PermissionError):  # it may be written, and not read
+                flush_folder(path.parent)
     except OSError as error:
         raise SaveError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
@@ -113,8 +114,8 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside a file's own, for what is to become that file."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    """A name beside a file's own, for what is to become that file; too long only if that is."""
+    return path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.tmp")
 
 
 def flush_folder(folder: Path) -> None:
@@ -194,16 +195,14 @@ def fitting_together(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path} does not fit together: {error}") from error
 
 
-def check_members_of(
-    group: str,
-    arrays: Mapping[str, NDArray[Any]],
-    shapes: Iterable[tuple[str, tuple[int, ...]]],
+def check_shapes(
+    parameters: Mapping[str, NDArray[Any]], shapes: Iterable[tuple[str, tuple[int, ...]]]
 ) -> None:
-    """Raise a ValueError unless the arrays of a group are there, in their shapes."""
+    """Raise a ValueError unless the parameters are there, in their shapes."""
     for path, shape in shapes:
-        if path not in arrays:
+        if path not in parameters:
             raise ValueError(f"parameter {path} is missing")
-        check_array(group, path, arrays[path], shape, because="so say the settings")
+        check_array("parameters", path, parameters[path], shape, because="so say the settings")
 
 
 def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -172,8 +172,8 @@ def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
 def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
     """Raise NotFinite unless every number in `array` is finite; the first other one is named.
 
-    For arrays that are kept or carried on (parameters, tables, states). Activations inside a model
-    are not searched: what went bad there shows in the loss.
+    For arrays that are kept or carried on (parameters, tables, states). Of the activations inside a
+    model only what enters the recurrent layers is searched; what goes bad later shows in the loss.
     """
     finite = np.isfinite(array)
     if np.count_nonzero(finite) < finite.size:
@@ -238,6 +238,8 @@ def check_flag(where: str, name: str, value: Any) -> None:
 
 def check_dtype(where: str, dtype: Any) -> None:
     """Raise unless `dtype` means float32 or float64, in the machine's own byte order."""
+    if dtype is None:  # which NumPy takes for float64
+        raise TypeError(f"{where}: dtype must be float32 or float64, got None")
     try:
         known = np.dtype(dtype) in FLOATS
     except (TypeError, ValueError) as error:

@@ -169,6 +169,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
     options = CELLS[cell].options
+    given = {name: plain(value) for name, value in given.items()}
     for name, value in given.items():
         owners = [other for other in CELLS.values() if name in other.options]
         if not owners:

@@ -10,6 +10,7 @@ token but the first, too, so their perplexities and a network's compare directly
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,7 +116,7 @@ def evaluate(
         tokens += y.size
         try:
             nll, predicted, state = model.score(x, y, state)
-        except NotFinite:  # it exploded between two layers
+        except NotFinite:  # an embedding is
             nll_sum = math.nan
             break
         nll_sum += float(nll.sum(dtype=np.float64))
@@ -261,19 +262,13 @@ def tutorial_protocol(
             "test set like that of Penn Treebank"
         )
     state = model.zero_state(batch_size)
-    accuracies = []
-    shown_ids: tuple[Ids, Ids] | None = None
-    for window, (x, y) in enumerate(batches(ids, batch_size, num_steps)):
-        if window == num_windows:
-            break
+    accuracies, words = [], []
+    for x, y in islice(batches(ids, batch_size, num_steps), num_windows):
         _, predicted, state = model.score(x, y, state)
-        if window >= warm_up:
-            accuracies.append(float((predicted == y).mean()))
-        if window == shown:
-            shown_ids = y[:, 0], predicted[:, 0]
-    if shown_ids is None:
-        raise ValueError(f"tutorial_protocol: shown must be below {num_windows}, got {shown}")
-    return TutorialResult(float(np.mean(accuracies)), len(accuracies), *shown_ids)
+        accuracies.append(float((predicted == y).mean()))
+        words.append((y[:, 0], predicted[:, 0]))
+    measured = accuracies[warm_up:]
+    return TutorialResult(float(np.mean(measured)), len(measured), *words[shown])
 
 
 def true_and_predicted(

@@ -387,7 +387,7 @@ def gru_backward(
 def _before_forward(Wh: Array, h: Array, gates: Array, s: Array) -> None:
     """The steps with the reset before the product; gates hold x @ Wx + b; fills gates, s, h[1:]."""
     two = 2 * len(Wh)  # columns of r and z
-    Wh_rz, Wh_n = np.hsplit(Wh, [two])
+    Wh_rz, Wh_n = map(contiguous, np.hsplit(Wh, [two]))
     for t, a in enumerate(gates):
         a[:, :two] = reference.sigmoid(_product(h[t], Wh_rz, a[:, :two].copy()))
         r, z = np.hsplit(a[:, :two], 2)
@@ -401,7 +401,7 @@ def _before_backward(
 ) -> Array:
     """The steps, last to first: dh arrives as dhT and leaves as dh0; fills da, returns dWh."""
     T, B, H = s.shape
-    Wh_rz, Wh_n = np.hsplit(Wh, [2 * H])
+    Wh_rz, Wh_n = map(contiguous, np.hsplit(Wh, [2 * H]))
     for t in reversed(range(T)):
         r, z, n = np.hsplit(gates[t], 3)
         dh += dhs[t]

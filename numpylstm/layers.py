@@ -10,7 +10,7 @@ came out, and the parameters: the cache holds many of them as they are, not copi
 between would change the gradient. (Ids and targets are copied.)
 
 ``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
-`numpylstm.reference`. Nothing else differs: what the one refuses, the other is not asked.
+`numpylstm.reference`. Nothing else differs: both refuse the same arguments, in the same words.
 """
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
@@ -122,10 +122,10 @@ class Embedding(Layer):
         if vectors.dtype.kind not in "fiu":
             raise TypeError(f"Embedding.load: vectors must hold real numbers, got {vectors.dtype}")
         with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
-            vectors = vectors.astype(self.W.data.dtype)
+            vectors = np.array(vectors, self.W.data.dtype, order="C")
         check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
         check_finite("Embedding.load", "vectors", vectors)
-        self.W.data = vectors.copy()
+        self.W.data = vectors
         self.W.trainable = trainable
 
     def forward(self, ids: Array, training: bool = True) -> Array:
@@ -140,7 +140,9 @@ class Embedding(Layer):
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
         cache = consume(self)
         shape = (*cache.ids.shape, self.W.data.shape[1])
-        check_array("Embedding.backward", "dx", dx, shape, self.W.data.dtype, "it has that of x")
+        check_array(
+            "Embedding.backward", "dx", dx, shape, self.W.data.dtype, "it has the shape of x"
+        )
         if not self.W.trainable:
             return
         if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
@@ -192,7 +194,14 @@ class Dropout(Layer):
         cache = consume(self)
         if self.p == 0:
             return dy
-        check_array("Dropout.backward", "dy", dy, cache.mask.shape, cache.mask.dtype, "that of y")
+        check_array(
+            "Dropout.backward",
+            "dy",
+            dy,
+            cache.mask.shape,
+            cache.mask.dtype,
+            "it has the shape of y",
+        )
         return unchecked(self.functions.dropout_backward)(dy, cache)
 
     def _sizes(self) -> dict[str, Any]:
@@ -228,8 +237,10 @@ class Linear(Layer):
         if tied is None:
             shape = (input_size, output_size)
             self.W = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
-        else:
+        elif isinstance(tied, Parameter):
             self.W = tied
+        else:
+            raise TypeError(f"Linear: tied must be a Parameter, got {type(tied).__name__}")
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         self.tied = tied is not None
         self.functions = implementation(impl)
@@ -251,8 +262,7 @@ class Linear(Layer):
         shape = (*cache.x.shape[:-1], self.b.data.size)
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
         dx, dW, db = unchecked(self.functions.linear_backward)(dy, cache)
-        if self.W.trainable:
-            self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
+        self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
         self.b.accumulate(db)
         return dx
 
@@ -324,7 +334,7 @@ class RecurrentStack(Layer):
                 start = self.cell.blocks.index(block) * hidden_size
                 parameters["b"].data[start : start + hidden_size] += self.options[option]
             self.layers.append(tuple(parameters.values()))
-        self.dropouts = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers - 1)]
+        self.dropouts = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers)][1:]
 
     def zero_state(self, batch_size: int) -> Any:
         """The state before anything was read: zeros, (L, B, H)."""

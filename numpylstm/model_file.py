@@ -9,14 +9,14 @@ import numpy as np
 from numpylstm.archive import (
     CheckpointError,
     check_format,
-    check_members_of,
+    check_shapes,
     file_path,
     fitting_together,
     read_arrays,
     within,
     write_arrays,
 )
-from numpylstm.checks import check_sizes
+from numpylstm.checks import check_sizes, generator
 from numpylstm.config import ModelConfig, settings_of
 from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.parameters import parameter_shapes
@@ -100,10 +100,10 @@ def load_model(
             f"{path} holds a model of kind {meta.get('model')!r}, this program knows "
             f"{' and '.join(MODELS)}; a newer numpylstm may have written it"
         )
-    parameters = within("parameters", arrays)
+    parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
         arguments = dict(meta["arguments"])
-        check_members_of("parameters", parameters, shapes_of(arguments))  # before any memory
+        check_shapes(parameters, shapes_of(arguments))  # before any memory
         model = kind(**arguments, rng=rng)
         model.load_state_dict(parameters)
         for name in meta["frozen"]:

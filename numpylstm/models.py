@@ -208,7 +208,7 @@ class Model(Owner):
             raise ValueError(
                 f"{where}: the arrays must be those of this model; "
                 f"missing: {', '.join(sorted(missing)) or 'none'}; "
-                f"unknown: {', '.join(sorted(unknown)) or 'none'}"
+                f"unknown: {', '.join(sorted(map(str, unknown))) or 'none'}"
             )
         for path, p in parameters.items():
             check_array(where, path, arrays[path], p.data.shape, p.data.dtype)
@@ -352,6 +352,8 @@ class LanguageModel(Model):
         state : LSTMState or RNNState
             To be passed to the next window: truncated backpropagation through time.
         """
+        if training is True:
+            self.criterion.pending = None  # what is refused below leaves nothing pending
         check_plain("LanguageModel.forward", "x", x)
         check_plain("LanguageModel.forward", "y", y)
         if x.shape != y.shape:
@@ -459,7 +461,6 @@ class SequenceClassifier(Model):
             name="decoder",
         )
         self.criterion = SequenceCrossEntropy(impl=impl)  # over a sequence of one step
-        self._num_steps = 0  # T of the pending forward pass
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -470,13 +471,16 @@ class SequenceClassifier(Model):
 
     def forward(self, x: Array, y: Array, training: bool = True) -> float:
         """The mean loss over the batch, in nats, of sequences x (T, B) with answers y (B,)."""
+        if training is True:
+            self.criterion.pending = None  # what is refused below leaves nothing pending
         logits = self._logits(x, training)
         return self.criterion.forward(logits, self._answers(x, y), training=training)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
         dlast = self.decoder.backward(self.criterion.backward())  # (1, B, H)
-        dhs = np.zeros((self._num_steps, *dlast.shape[1:]), dlast.dtype)
+        T = len(self.encoder.recurrent.pending[-1].x)
+        dhs = np.zeros((T, *dlast.shape[1:]), dlast.dtype)
         dhs[-1] = dlast[0]  # the earlier steps are reached through time only
         self.encoder.backward(dhs)
 
@@ -502,6 +506,5 @@ class SequenceClassifier(Model):
 
     def _logits(self, x: Array, training: bool) -> Array:
         check_ids("SequenceClassifier", "x", x, self.vocab_size, ("T", "B"), "time comes first")
-        self._num_steps = len(x)
         hs, _ = self.encoder.forward(x, None, training)
         return self.decoder.forward(hs[-1:], training)

@@ -41,7 +41,7 @@ class Parameter:
     name : str
         The path, such as ``"lstm.0.Wx"``.
     trainable : bool
-        False freezes the parameter: no gradient is computed for it, and `parameters()` of a model
+        False freezes the parameter: no gradient is kept for it, and `parameters()` of a model
         leaves it out.
     """
 
@@ -90,8 +90,10 @@ class Parameter:
 
     def _add(self, gradient: Array | Rows) -> None:
         """Do what `accumulate` does with a gradient that is known to fit, its rows in order."""
+        if not self.trainable:
+            return
         if self._gradient is None:
-            self._gradient = gradient
+            self._gradient, self._factor = gradient, 1.0
         elif isinstance(gradient, Rows):
             self.grad[gradient.rows] += gradient.values
         else:

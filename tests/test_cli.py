@@ -103,7 +103,7 @@ def test_what_training_prints(folder):
 
 def test_the_first_line_says_how_many_threads(here):
     run = ("numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "1")
-    several = f"1 to {PROCESSORS} threads as is faster" if PROCESSORS > 1 else "1 thread"
+    several = f"1 to {PROCESSORS} threads, whichever is faster" if PROCESSORS > 1 else "1 thread"
     for flags, expected in ((), several), (("--threads", "1"), "1 thread"):
         out, _ = here(*run, "--out", f"with{len(flags)}", *flags)
         assert out.splitlines()[0].endswith(f"seed 0, {expected}")

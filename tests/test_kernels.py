@@ -379,3 +379,5 @@ def test_memory_that_is_kept_has_a_limit(monkeypatch):
         memory.empty((n,), np.dtype(np.float64))
         kept = sum(size * len(blocks) for size, blocks in memory._kept.items())
         assert kept == memory._bytes_kept <= memory.LIMIT
+    memory.empty((memory.LIMIT,), np.dtype(np.float64))  # alone it is more
+    assert memory._bytes_kept <= memory.LIMIT

@@ -58,6 +58,18 @@ def test_masks_come_from_the_generator_that_is_given(rng, tmp_path):
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_a_generator_that_is_none_is_not_the_fault_of_the_file(tmp_path):
+    nl.save_model(nl.LanguageModel(5, 4, rng=0), tmp_path / "model.npz")
+    with pytest.raises(TypeError, match=r"^rng must be a Generator"):
+        nl.load_model(tmp_path / "model.npz", rng="x")
+
+
+def test_a_long_name_can_be_saved(tmp_path):
+    path = tmp_path / ("\u3042" * 60 + "m" * 60 + ".npz")
+    nl.save_model(nl.LanguageModel(5, 4, rng=0), path)
+    nl.load_model(path)
+
+
 def test_a_model_of_another_class_is_refused(tmp_path):
     class Mine(nl.LanguageModel):
         pass

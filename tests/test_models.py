@@ -180,6 +180,54 @@ def test_training_false_is_the_model_without_dropout(rng):
         model.backward()
 
 
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+def test_what_comes_between_forward_and_backward_changes_no_gradient(rng, impl):
+    """Passes with ``training=False``, of another length too; and other ids in the same arrays."""
+    for make in (
+        lambda: language_model(impl=impl),
+        lambda: nl.SequenceClassifier(V, 2, H, dtype="float64", impl=impl, rng=0),
+    ):
+        model, twin = make(), make()
+        x, y = window(rng)
+        y = y if isinstance(model, nl.LanguageModel) else y[0] % 2
+        for m in (model, twin):
+            m.forward(x, y)
+        twin.backward()
+        longer = np.vstack([x, x])
+        model.score(longer, np.vstack([y, y]) if y.ndim == 2 else y)
+        x[...], y[...] = 0, 1
+        model.backward()
+        for path, p in model.parameters().items():
+            np.testing.assert_array_equal(p.grad, twin.parameters()[path].grad)
+
+
+def test_a_refused_forward_pass_leaves_nothing_pending(rng):
+    x, y = window(rng)
+    model, classifier = language_model(), nl.SequenceClassifier(V, 2, H, rng=0)
+    model.forward(x, y)
+    with pytest.raises(ValueError, match="targets must lie in"):
+        model.forward(x, y + V)
+    classifier.forward(x, y[0] % 2)
+    with pytest.raises(ValueError, match="y must lie in"):
+        classifier.forward(x, y[0] + V)
+    for refused in (model, classifier):
+        with pytest.raises(RuntimeError, match="no pending forward"):
+            refused.backward()
+
+
+@pytest.mark.parametrize("path", ["lstm.0.Wx", "lstm.1.b", "decoder.W", "decoder.b"])
+def test_what_is_frozen_keeps_no_gradient(rng, path):
+    """Else it would have those of all steps on the day when it learns again."""
+    model = language_model()
+    parameter = model.parameters()[path]
+    parameter.trainable = False
+    for _ in range(2):
+        model.forward(*window(rng))
+        model.backward()
+    assert path not in model.parameters()
+    assert not parameter.grad.any()
+
+
 def test_masked_tokens_have_no_influence_on_the_gradient(rng):
     x, y = window(rng)
     weights = (rng.random((T, B)) < 0.6).astype(float)

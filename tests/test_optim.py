@@ -46,6 +46,13 @@ def test_a_small_norm_is_left_alone(parameters):
         np.testing.assert_array_equal(p.grad, before[name])
 
 
+def test_a_gradient_that_comes_after_the_clip_is_not_scaled(parameters):
+    parameters["b"].zero_grad()
+    nl.clip_by_global_norm(parameters, 0.5)
+    parameters["b"].accumulate(np.ones_like(parameters["b"].data))
+    np.testing.assert_array_equal(parameters["b"].grad, 1)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_norm_that_is_not_finite_is_returned_and_nothing_is_scaled(parameters, bad):
     parameters["b"].grad[3] = bad

@@ -4,8 +4,11 @@ import copy
 import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -70,8 +73,28 @@ def test_without_threads_the_caller_does_everything(monkeypatch):
     assert sorted(done) == list(range(5))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.usefixtures("signals_reach_a_child")
+def test_an_interruption_waits_until_nobody_writes():
+    begun, done = threading.Event(), []
+
+    def part(share):
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(10)
+            return
+        begun.set()
+        time.sleep(0.1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.2)
+        done.append(share)
+
+    with pytest.raises(KeyboardInterrupt):
+        share_out(part, 2)
+    assert len(done) == 1
+
+
 def test_the_number_of_threads_is_checked():
-    for number in (0, PROCESSORS + 1):
+    for number in (0, PROCESSORS + 1, 1.0, "1"):
         with pytest.raises(ValueError, match="set_num_threads: number must be from 1 to"):
             nl.set_num_threads(number)
     assert nl.get_num_threads() == PROCESSORS

@@ -188,7 +188,7 @@ def backward_rows(Wh, panels, c, gates, tanh_c, dhs, dh, dc, da, i0, i1):
 
 
 @kernel(calls=(multiply_share, backward_rows))
-def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh, db):
+def backward_alone(x, Wx, Wh, panels, h_prev, c, gates, tanh_c, dhs, dh, dc, da, dx, dWx, dWh, db):
     """All of the backward pass on one thread; dh, dc arrive as dhT, dcT and leave as dh0, dc0.
 
     Fills da, dx, dWx, dWh and db. x and dx are (T*B, D).
@@ -198,7 +198,7 @@ def backward_alone(x, Wx, Wh, panels, h, c, gates, tanh_c, dhs, dh, dc, da, dx, 
     rows = da.reshape(T * B, 4 * H)
     gradients_here(x, Wx, False, rows, dx, dWx, db)
     none = np.zeros((1, 4 * H), x.dtype)
-    multiply_here(h[:T].reshape(T * B, H), True, rows, False, none, dWh)
+    multiply_here(h_prev.reshape(T * B, H), True, rows, False, none, dWh)
 
 
 @kernel(shared=True, calls=(backward_rows,))

@@ -43,6 +43,8 @@ def empty(shape, dtype):
 
 def _keep(size, memory):
     global _bytes_kept
+    if size > LIMIT:
+        return
     if _bytes_kept + size > LIMIT:
         _kept.clear()
         _bytes_kept = 0

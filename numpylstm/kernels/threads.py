@@ -49,10 +49,11 @@ def set_num_threads(number):
         If it is not from 1 to the number of processors.
     """
     global _asked
-    if number is not None and not 1 <= number <= PROCESSORS:
+    whole = isinstance(number, int) or hasattr(number, "__index__")
+    if number is not None and not (whole and 1 <= number <= PROCESSORS):
         raise ValueError(
             f"set_num_threads: number must be from 1 to {PROCESSORS}, the processors that this "
-            f"process may use; got {number}"
+            f"process may use; got {number!r}"
         )
     _asked = number
 
@@ -72,12 +73,12 @@ def in_words():
     """How many threads a run will use."""
     if _asked or PROCESSORS == 1:
         return f"{get_num_threads()} thread{'s' if get_num_threads() > 1 else ''}"
-    return f"1 to {PROCESSORS} threads as is faster"
+    return f"1 to {PROCESSORS} threads, whichever is faster"
 
 
 def share_out(part, shares):
     """Call part(0), ..., part(shares - 1) on as many threads; returns when all have returned."""
-    left, finished = list(range(shares)), SimpleQueue()
+    left, results, finished = list(range(shares)), [], SimpleQueue()
 
     def work():
         while True:
@@ -85,17 +86,24 @@ def share_out(part, shares):
                 share = left.pop()
             except IndexError:
                 return
+            error = None
             try:
                 part(share)
-            except BaseException as error:  # an interruption too: nobody leaves while others write
-                finished.put(error)
-            else:
-                finished.put(None)
+            except BaseException as mistake:
+                error = mistake
+            results.append(error)
+            finished.put(None)
 
     for _ in range(min(shares - 1, _helpers_for(shares))):
         _tasks.put(work)
     work()
-    for error in [finished.get() for _ in range(shares)]:
+    interruption = None
+    while len(results) < shares:
+        try:
+            finished.get()
+        except BaseException as error:  # nobody leaves while others write
+            interruption = error
+    for error in (*results, interruption):
         if error is not None:
             raise error
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from numpylstm.archive import (
     CheckpointError,
     check_format,
-    check_members_of,
+    check_shapes,
     file_path,
     fitting_together,
     read_arrays,
@@ -298,7 +298,7 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = checkpoint.group("parameters")
     with fitting_together(checkpoint.path):
-        check_members_of("parameters", parameters, parameter_shapes(config, V))
+        check_shapes(parameters, parameter_shapes(config, V))
         model = build_model(config, V)
         model.load_state_dict(parameters)
         model.rng.bit_generator.state = checkpoint.meta["rng"]
