@@ -1,5 +1,7 @@
 """The doctor: right about what it can know, silent about a right gradient, honest otherwise."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -83,11 +85,18 @@ class TestTheFunctionIsUnfit:
 
         def accumulating(a):
             for name, gradient in backward(a).items():
-                kept[name] = kept[name] + gradient
-            return dict(kept)
+                kept[name] += gradient
+            return kept
 
         found = doctor.examine(f, accumulating, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["accumulation"]
+
+    @pytest.mark.parametrize("curved", [lambda x: 1000 * x**2, lambda x: np.sin(50 * x)])
+    def test_a_curved_function_is_none_in_float32(self, curved, rng):
+        arrays = {"x": 0.01 * rng.standard_normal((4, 3))}
+        slope = {"x": np.imag(curved(arrays["x"] + 1e-30j)) / 1e-30}
+        found = doctor.examine(lambda a: curved(a["x"]).sum(), slope, arrays)
+        assert "float32" not in [finding.kind for finding in found.findings]
 
     def test_nan(self, rng):
         f, backward, arrays, fixed = layer("rnn", rng)
@@ -95,6 +104,57 @@ class TestTheFunctionIsUnfit:
         found = doctor.examine(f, broken, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["not finite"]
         assert "b" in found.findings[0].sentence
+
+
+class TestWhatIsGiven:
+    """One sentence each, as the checker says it."""
+
+    ARRAYS: ClassVar = {"x": np.ones((4, 3)), "W": np.ones((3, 2))}
+
+    @pytest.mark.parametrize(
+        ("gradients", "error", "says"),
+        [
+            ({"W": np.ones((3, 2))}, ValueError, "gradients must have the names of arrays"),
+            (None, TypeError, "gradients must be a dict of name -> array, got NoneType"),
+            ({"x": np.ones((4, 3, 1)), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must"),
+            ({"x": np.ones(4), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must have its"),
+        ],
+        ids=["a name is missing", "the return is forgotten", "one axis more", "short"],
+    )
+    def test_gradients(self, gradients, error, says):
+        with pytest.raises(error, match=says):
+            doctor.examine(lambda a: (a["x"] @ a["W"]).sum(), lambda a: gradients, self.ARRAYS)
+
+    def test_a_function_that_returns_an_array(self):
+        gradients = {path: np.zeros_like(a) for path, a in self.ARRAYS.items()}
+        with pytest.raises(TypeError, match=r"f must return one number, got shape \(4, 2\)"):
+            doctor.examine(lambda a: a["x"] @ a["W"], gradients, self.ARRAYS)
+
+    def test_ids_that_are_called_x(self, rng):
+        """As the tokens of this package; what x is in a layer is no array of integers."""
+        W, ids = rng.standard_normal((5, 3)), np.array([[0, 3], [4, 4], [1, 0]])
+        found = doctor.examine(
+            lambda a: np.tanh(a["W"][a["x"]]).sum(), lambda a: {"W": a["W"]}, {"W": W}, {"x": ids}
+        )
+        assert [finding.kind for finding in found.findings] == ["unknown"]
+
+    def test_code_that_refuses_other_sizes_in_its_own_way(self, rng):
+        f, backward, arrays, fixed = layer("lstm", rng)
+
+        def strict(a):
+            assert a["x"].shape == (T, B, D)
+            return {path: 1.7 * g * (path == "x") + g for path, g in backward(a).items()}
+
+        found = doctor.examine(f, strict, arrays, fixed)
+        assert [finding.kind for finding in found.findings] == ["factor"]
+
+
+def test_lost_digits_are_no_wrong_line(rng):
+    f, _, arrays, fixed = layer("rnn", rng)
+    _, in_float32, _, _ = layer("rnn", rng, dtype=np.float32)
+    found = doctor.examine(f, in_float32, arrays, fixed)
+    assert [finding.kind for finding in found.findings] == ["digits"]
+    assert not found.report.passed
 
 
 class TestKinks:

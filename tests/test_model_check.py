@@ -1,5 +1,7 @@
 """Whole models: every kind of backward pass, held against the slope of the textbook's loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
@@ -7,6 +9,7 @@ from conftest import B, D, H, L, T, V
 import numpylstm as nl
 from numpylstm import cells, functional, gradcheck, reference
 from numpylstm.cli import train as train_command
+from numpylstm.laboratory import model_check
 from numpylstm.laboratory.model_check import (
     check_examples,
     check_model,
@@ -215,6 +218,16 @@ def test_the_command_says_what_it_checked(arguments, more, says, capsys, tmp_pat
     assert train_command.main([*arguments, *more]) == 0
     assert says in capsys.readouterr().out
     assert (tmp_path / "run" / "best.npz").exists()
+
+
+def test_the_status_says_whether_all_passed(monkeypatch, capsys):
+    right = model_check.check_examples()
+    monkeypatch.setattr(model_check, "check_examples", lambda: right)
+    assert model_check.main() == 0
+    entry = next(iter(right.values())).entries[0]
+    wrong = gradcheck.Report((replace(entry, passed=False),), "complex", 1e-12)
+    monkeypatch.setattr(model_check, "check_examples", lambda: {**right, "wrong": wrong})
+    assert model_check.main() == 1
 
 
 def test_a_float64_run_has_no_other_precision_to_compare(arguments, capsys):

@@ -112,6 +112,17 @@ class TestInfect:
         different = {path for path in right if not np.allclose(right[path], wrong[path], 1e-9)}
         assert different == {"lstm.0.b", "lstm.1.b"}
 
+    def test_the_check_of_a_model_finds_it(self):
+        model = museum.infect(self.model(), museum.MUTANTS["dc-overwritten"])
+        ids = np.arange(20).reshape(5, 4) % 11
+        assert not nl.model_check.check_model(model, ids[:-1], ids[1:]).passed
+        assert nl.model_check.check_model(self.model(), ids[:-1], ids[1:]).passed
+
+    def test_the_mistake_of_another_cell_is_refused(self):
+        says = "'missing-wh-transpose' is a mistake of cell 'rnn'.*, got a model with cell 'lstm'"
+        with pytest.raises(ValueError, match=says):
+            museum.infect(self.model(), museum.MUTANTS["missing-wh-transpose"])
+
     def test_what_is_around_the_layers_is_refused(self):
         with pytest.raises(ValueError, match=r"must change numpylstm.reference, got 'per-param"):
             museum.infect(self.model(), museum.MUTANTS["per-parameter-clipping"])

@@ -144,6 +144,45 @@ class TestVerdicts:
         with pytest.raises(ValueError, match=r"must be one of sigmoid, .*; got 'softmax'"):
             grading.grade(softmax)
 
+    def test_the_first_wrong_number_and_no_other_is_explained(self):
+        """Answers that are all alike are not limited, and NaN is not always exp's."""
+
+        def sgd(W, dW, lr):
+            return np.zeros_like(W)
+
+        assert "limited" not in str(grading.grade(sgd))
+
+        def lstm_step_forward(*given):
+            right = functions()[NAMES.index("lstm_step_forward")](*given)
+            return (*right[:-1], np.ones_like(right[-1]))
+
+        verdict = grading.grade(lstm_step_forward)
+        assert verdict.state == "wrong"
+        assert not verdict.diagnosis.startswith("i:")
+
+        def sgd(W, dW, lr):
+            return W * np.nan
+
+        assert grading.grade(sgd).diagnosis == (
+            "new_W is not finite: look for a division by zero, or an array never filled."
+        )
+
+    def test_what_is_no_number_is_judged_and_handed_in(self):
+        def sgd(W, dW, lr):
+            return ...
+
+        assert "must have the shape (4, 6), got ()" in str(grading.grade(sgd))
+        assert json.loads(grading.submission([sgd]))["answers"]["sgd"] == {"new_W": None}
+        assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
+
+    def test_a_part_of_the_tape_that_cannot_be_graded_is_not_right(self):
+        step = functions()[NAMES.index("lstm_step_forward")]
+        numbers = grading.numbers_of(step)
+        assert grading.judge("lstm_step_forward", numbers).state == "right"
+        part = {**numbers["tape"], "forward.t0.lstm.0.i": [1.0, 2.0, 3.0]}
+        verdict = grading.judge("lstm_step_forward", {**numbers, "tape": part})
+        assert (verdict.state, verdict.checks[-1][:12]) == ("wrong", "Golden tape:")
+
     def test_the_first_wrong_line_is_named_where_nothing_explains_it(self):
         changed = functions("lstm_step_backward", "dc = dc + dh * o", "dc = dc * f + dh * o")
         verdict = grading.grade(changed[NAMES.index("lstm_step_backward")])
@@ -191,6 +230,11 @@ class TestTheTeachersDesk:
         assert (rows["cyd"]["right"], rows["cyd"]["answered"]) == ("3", "3")
         assert "must be JSON" in rows["dan"]["diagnosis"]
         assert (rows["eve"]["right"], rows["eve"]["answered"]) == ("0", "1")
+
+    def test_names_in_a_submission_are_shown_and_not_obeyed(self, tmp_path, capsys):
+        (tmp_path / "eve.json").write_text('{"student": "\\u001b[2Jx\\ny", "answers": {}}')
+        assert main(["grade", str(tmp_path)]) == 0
+        assert r"student: \x1b[2Jx\ny  right: 0" in capsys.readouterr().out
 
     def test_without_csv_it_is_read_by_people(self, folder, capsys):
         main(["grade", str(folder)])

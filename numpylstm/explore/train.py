@@ -1,7 +1,7 @@
 """Train the two small models of part 2 of the page: ``python -m numpylstm.explore.train``.
 
 One reads Python's own language reference, character by character. The other reads nested brackets,
-a language whose rules are known, and its cells count (notebook 6). Writes ``models.json`` beside
+a language whose rules are known, and its cells count (notebook 8). Writes ``models.json`` beside
 this file; the copy in the package was made with Python 3.11.
 """
 
@@ -37,7 +37,7 @@ def nested(length: int, rng: np.random.Generator, deepest: int = 8) -> str:
 
 
 def train_counter() -> tuple[nl.LanguageModel, nl.Vocabulary]:
-    """Ten cells that read brackets, as in notebook 6."""
+    """Ten cells that read brackets, as in notebook 8."""
     text = nested(60_000, np.random.default_rng(0))
     letters = nl.Vocabulary.build(text)
     ids, _ = letters.encode(text)

@@ -383,9 +383,7 @@ def check(
         usual = METHODS[method]
         tolerance = usual.tolerance if along == "entries" else usual.directions
     check_number("check", "tolerance", tolerance)
-    _check_real("arrays", arrays)
-    _check_real("gradients", gradients)
-    _check_names_and_shapes(arrays, gradients)
+    _check_arguments(arrays, gradients)
     if along == "entries":
         slopes = _along_every_entry(METHODS[method], f, arrays)
         entries = tuple(
@@ -399,7 +397,9 @@ def check(
     return Report(entries, method, tolerance, along)
 
 
-def _check_names_and_shapes(arrays: Arrays, gradients: Arrays) -> None:
+def _check_arguments(arrays: Arrays, gradients: Arrays) -> None:
+    _check_real("arrays", arrays)
+    _check_real("gradients", gradients)
     if arrays.keys() != gradients.keys():
         raise ValueError(
             "check: gradients must have the names of arrays, got "

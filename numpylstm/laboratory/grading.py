@@ -29,6 +29,7 @@ from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.doctor.source import SIZES, Text, read
 from numpylstm.laboratory.doctor.variants import HELPERS
 from numpylstm.reference import sigmoid
+from numpylstm.untrusted import printable
 
 Array = NDArray[Any]
 Point = dict[str, Any]
@@ -335,14 +336,14 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
         must = np.asarray(right[result])
         try:
             theirs[result] = np.asarray(numbers.get(result), dtype=float)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             theirs[result] = np.asarray(np.nan)
         if theirs[result].shape != must.shape:
             got = f"got {theirs[result].shape}"
             return Verdict(name, "wrong", f"{result} must have the shape {must.shape}, {got}.")
     first = _first_wrong(blank, theirs, right)
     if first:
-        return Verdict(name, "wrong", first, _diagnosis(blank, name, theirs), _of_tape(numbers))
+        return Verdict(name, "wrong", first, _diagnosis(blank, name, theirs), _of_tape(numbers)[1])
     how = f"{sum(array.size for array in theirs.values())} numbers agree with the textbook's."
     checks = [how]
     if measured:
@@ -354,9 +355,8 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
                                                             right["central"]))
         }  # fmt: skip
         checks.append("; ".join(f"{w}: largest error {e:.0e}" for w, e in worst.items()) + ".")
-    of_tape = _of_tape(numbers)
-    state = "wrong" if any("expected" in line for line in of_tape) else "right"
-    return Verdict(name, state, checks=(*checks, *of_tape))
+    tape_is_right, of_tape = _of_tape(numbers)
+    return Verdict(name, "right" if tape_is_right else "wrong", checks=(*checks, *of_tape))
 
 
 def _distance(a: Array, b: Array) -> float:
@@ -380,11 +380,13 @@ def _first_wrong(blank: Blank, theirs: Numbers, right: Numbers) -> str:
 def _diagnosis(blank: Blank, name: str, theirs: Numbers) -> str:
     """Which line it is, computed from the numbers."""
     bad = [result for result, array in theirs.items() if not np.isfinite(array).all()]
-    if bad:
+    if bad and blank.point in (_of_gate, _of_scores):
         return (
             f"{bad[0]} is not finite: exp of a large number is infinite, and infinite / infinite "
             "is no number; let exp see only what is not positive."
         )
+    if bad:
+        return f"{bad[0]} is not finite: look for a division by zero, or an array never filled."
     p = blank.point(AT)
     if blank.layer is not None:
         arrays = {n: p[n] for n in blank.layer.inputs}
@@ -418,7 +420,7 @@ def _by_factor(blank: Blank, theirs: Numbers, right: Numbers) -> str:
         else:
             parts[result] = (theirs[result], np.asarray(right[result]))
     tops = [np.abs(a) == np.abs(a).max() for a, _ in parts.values()]
-    if any(top.sum() > 1 for top in tops):
+    if blank.each and any(top.sum() > 1 for top in tops):
         return (
             f"{blank.results[0]}: its largest entries are all equal, it is limited entry by entry."
         )
@@ -465,18 +467,19 @@ def _tape_answers(name: str, results: Mapping[str, Any]) -> dict[str, Any]:
     return {way: {t: {layer: known}}}
 
 
-def _of_tape(numbers: Mapping[str, Any]) -> tuple[str, ...]:
+def _of_tape(numbers: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
+    """Whether nothing is wrong with the part of the tape, and what is said about it."""
     if "tape" not in numbers:
-        return ()
+        return True, ()
     try:
         found = tape.grade(numbers["tape"])
     except tape.TapeError as error:
-        return (f"Golden tape: {error}.",)
+        return False, (f"Golden tape: {error}.",)
     if not found.wrong:
-        return (f"Golden tape: {found.right} of {found.right} numbers are right.",)
+        return True, (f"Golden tape: {found.right} of {found.right} numbers are right.",)
     first = found.wrong[0]
-    return (f"Golden tape: {first.name}: expected {first.expected:.6g}, got {first.got:.6g}; "
-            f"{first.made_of}.",)  # fmt: skip
+    must = f"expected {first.expected:.6g}, got {first.got:.6g}"
+    return False, (f"Golden tape: {first.name}: {must}; {first.made_of}.",)
 
 
 # --- the workbook --------------------------------------------------------------------------------
@@ -546,7 +549,10 @@ def submission(functions: Sequence[Callable[..., Any]], student: str = "") -> st
 
 
 def _as_list(value: Any) -> Any:
-    return np.asarray(value, dtype=float).tolist()
+    try:
+        return np.asarray(value, dtype=float).tolist()
+    except (TypeError, ValueError):
+        return None  # no numbers, and judged like such
 
 
 # --- the teacher's desk --------------------------------------------------------------------------
@@ -598,5 +604,6 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
         if as_csv:
             writer.writerow(row)
         else:
-            print("  ".join(f"{title}: {value}" for title, value in zip(titles, row, strict=True)))
+            entries = (f"{title}: {value}" for title, value in zip(titles, row, strict=True))
+            print(printable("  ".join(entries)))
     return status

@@ -6,7 +6,7 @@ shrinks what passes through it. The share of saturated units says why: where a g
 unit sits on the flat part of its curve, nothing passes.
 
 Sources: Bengio, Simard and Frasconi (1994); Pascanu, Mikolov and Bengio (2013), section 2;
-Karpathy, Johnson and Fei-Fei (2016), section 4.2, for the share of saturated gates.
+Karpathy, Johnson and Fei-Fei (2015), section 4.2, for the share of saturated gates.
 """
 
 from collections.abc import Mapping

@@ -79,8 +79,8 @@ def probe(
     recipe : Recipe, optional
         By default ``task.recipe``.
     rng : int
-        Seed of the parameters, of the batches and of the sequences that are scored: three
-        independent streams, so two cells with one seed see the same batches.
+        Seed of the parameters, of the batches, and of the sequences that are scored on the way and
+        at the end: independent streams, so two cells with one seed see the same batches.
     num_sequences : int
         How many fresh sequences are scored at the end, from 2.
     check_every : int

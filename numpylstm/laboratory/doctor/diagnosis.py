@@ -16,6 +16,9 @@ from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
 
 Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
 
+FEW_DIGITS = 1e-5
+"""A relative error up to which no line is wrong: no mistake that is known has so small a one."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -106,14 +109,17 @@ def examine(
     gates = usual_gates(point) if gates is None else gates
 
     def of_arrays(changed: dict[str, Array]) -> float:
-        return float(f({**point, **changed}))
+        return float(gradcheck._scalar(f({**point, **changed})))
 
     given: Mapping[str, Array]
     if isinstance(backward, Mapping):
         given, function = backward, None
     else:
         given, function = backward(dict(point)), backward
-    gradients = {path: np.asarray(given[path]) for path in arrays}
+    gradcheck._check_real("gradients", given)
+    given = {path: given[path] for path in arrays if path in given}
+    gradcheck._check_arguments(arrays, given)
+    gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
     warnings = weak_points(point, gates)
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
 
@@ -129,6 +135,9 @@ def examine(
     )
     report = gradcheck.Report(entries, "central", tolerance)
     wrong = [entry.path for entry in entries if not entry.passed]
+    worst = max((entry.relative_error for entry in entries), default=0.0)
+    if wrong and worst <= FEW_DIGITS:
+        return Diagnosis((_digits(worst),), warnings, report, sweep)
     kinks = [k for k in (_kink(of_arrays, arrays, gradients, slopes, path) for path in wrong) if k]
     findings = [finding for _, finding in kinks]
     wrong = [path for path in wrong if path not in {path for path, _ in kinks}]
@@ -141,6 +150,15 @@ def examine(
         made.append(EXPERIMENTS[name].words + said if isinstance(outcome, str)
                     else case.evidence(name)[0])  # fmt: skip
     return Diagnosis(tuple(findings), warnings, report, sweep, tuple(made))
+
+
+def _digits(worst: float) -> Finding:
+    return Finding(
+        "digits",
+        f"The gradient agrees with the slopes to {worst:.0e}, and no better. No line is wrong: "
+        "digits are lost. The backward pass computes in float32 somewhere, or f is so curved that "
+        "central differences end there; the complex step tells which.",
+    )
 
 
 def _unfit(
@@ -205,7 +223,7 @@ def _precision(
         for side in (length, -length):
             far, near = (
                 float(f(point | {path: point[path] + step / side * u[path] for path in u})) - base
-                for step in (1e-5, 1e-7)
+                for step in (1e-6, 1e-8)
             )
             worst = max(worst, abs(near - far / 100))
     return worst / max(abs(base), 1.0)

@@ -123,7 +123,7 @@ def _small_cells(point: Point, gates: str) -> Point | None:
         return None
     small = _where(one_step, {"c0"}, lambda array: FAINT * array) or one_step
     for cell in gated:
-        for path in map(cell.path, ("Wx", "Wh", "b")):
+        for path in small.keys() & {*map(cell.path, ("Wx", "Wh", "b"))}:
             weights = small[path].copy()
             weights[..., cell.columns("g")] *= FAINT
             small = small | {path: weights}

@@ -221,7 +221,7 @@ def _fitting(case: Examination) -> Iterator[tuple[Layer, dict[str, str | None]]]
 
 def _roles(layer: Layer, point: Point) -> Iterator[dict[str, str | None]]:
     """Ways to read the arrays of a point as those of a layer: by their names, else by shapes."""
-    named = {last(path): path for path in point}
+    named = {last(path): path for path in point if point[path].dtype.kind == "f"}
     numbers = {path: a.shape for path, a in point.items() if a.dtype.kind == "f"}
     axes = 2 if layer.step else 3
     inputs = [named["x"]] if "x" in named else [p for p, s in numbers.items() if len(s) == axes]
@@ -301,7 +301,7 @@ def _one_step(
     point = case.point | {path: case.point[path][:1] for path in timed}
     try:
         return point, case.backward(dict(point)) if case.backward else {}
-    except (ValueError, TypeError, IndexError):
+    except Exception:  # the user's code may refuse in any way
         return case.point, case.gradients
 
 

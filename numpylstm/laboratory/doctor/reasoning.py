@@ -86,15 +86,16 @@ class Examination:
     def _experiment(self, name: str) -> list[Piece] | str:
         if self.backward is None:
             return "backward was not given as a function"
-        changed = EXPERIMENTS[name].change(self.point, self.gates)
-        if changed is None:
-            return "the arrays that it would change have other names, or are absent"
         try:
+            changed = EXPERIMENTS[name].change(self.point, self.gates)
+            if changed is None:
+                return "the arrays that it would change have other names, or are absent"
             gradients = self.backward(dict(changed))
             judged = pieces(self.gradients, changed, self.gates)
             return wrong_pieces(self.f, gradients, changed, judged, self.generator)
-        except (ValueError, TypeError, IndexError) as error:  # sizes fixed in the user's code
-            return f"the code refused the changed arrays ({error})"
+        except Exception as error:  # the user's code may have fixed sizes, and say so in any way
+            said = f": {error}" if str(error) else ""
+            return f"the code refused the changed arrays ({type(error).__name__}{said})"
 
     def right(self, name: str) -> bool:
         """The experiment was made, and the gradient was right."""

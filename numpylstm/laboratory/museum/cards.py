@@ -1,4 +1,4 @@
-"""The cards beside the exhibits, and the page of all cards. Every figure on them is computed."""
+"""The cards beside the exhibits, and the page of all cards. The figures of ours are computed."""
 
 from functools import cache
 from typing import Any
@@ -73,7 +73,7 @@ def card(name: str) -> str:
     if found.report is None:  # a mutant's point is fit to be examined
         raise RuntimeError(f"museum: the point of {name} cannot be judged: {found}")
     worst = found.report.worst
-    failed = sum(not entry.passed for entry in found.report.entries)
+    failed, arrays = sum(not e.passed for e in found.report.entries), len(found.report.entries)
     return f"""## {mutant.title}
 
 `{name}`
@@ -84,7 +84,7 @@ def card(name: str) -> str:
 
 **Who gets it wrong, and why.** {mutant.story}
 
-**The check.** {failed} of {len(found.report.entries)} arrays fail; the worst is `{worst.path}`,
+**The check.** {failed} of {arrays} arrays fail{"s" * (failed == 1)}; the worst is `{worst.path}`,
 with a relative error of {worst.relative_error:.2g}.
 
 **The doctor.**
@@ -112,10 +112,10 @@ def page() -> str:
     return f"""# The bug museum
 
 {len(MUTANTS)} classic mistakes in backward passes, alive: each is the real function with a line
-exchanged, so that you can check it, train with it, and learn what it looks like.
+or a few exchanged, so that you can check it, train with it, and learn what it looks like.
 
 This page is written by `python -m numpylstm.museum --page`, and a test holds it current. No figure
-on it is typed.
+on it is typed, but for those of other people's code in the stories.
 
 ```python
 >>> from numpylstm import museum

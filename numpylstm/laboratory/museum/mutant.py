@@ -6,6 +6,7 @@ its card is the diff.
 
 import difflib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -79,8 +80,9 @@ class Mutant:
         return "\n".join(line for line in lines if not line.startswith("@@"))
 
     def functions(self) -> Any:
-        """The module with the mistake in it; the module that is imported stays as it is."""
+        """The module with the mistake in it; the right one stays as it is."""
         module = ModuleType(f"{self.module.__name__} with {self.name}")
         text = inspect.getsource(self.module).replace(*self.sources())
         exec(compile(text, module.__name__, "exec"), module.__dict__)
+        sys.modules[module.__name__] = module  # so that a layer that has it can be copied
         return module

@@ -191,6 +191,10 @@ def _clipped(f: SimpleNamespace, arrays: Arrays, fixed: Arrays, config: ModelCon
     )
 
 
+def _in_words(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in settings.items())
+
+
 def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
     """Give every layer of a real model the functions of the reference with a mutant's mistake.
 
@@ -215,6 +219,13 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
         raise ValueError(
             f"infect: the mutant must change numpylstm.reference, got {mutant.name!r}, which "
             f"changes {mutant.module.__name__}; use museum.case or museum.train"
+        )
+    own = {"cell": model.config.cell, **model.config.options}
+    needed = {"cell": mutant.cell, **mutant.options}
+    if not needed.items() <= own.items():
+        raise ValueError(
+            f"infect: {mutant.name!r} is a mistake of {_in_words(needed)}, got a model with "
+            f"{_in_words(own)}"
         )
     encoder = model.encoder
     layers: tuple[Any, ...] = (
