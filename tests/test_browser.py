@@ -453,6 +453,13 @@ def test_a_trained_cell_reads_what_is_typed(opened):
     held("c", value(browser, "reading", "value-c"), cache.c[5, 0, unit])
     textarea.send_keys("\u2603")  # a snowman: not in Python's language reference
     assert "\u2603" in find(browser, "reading", "[data-name=unknown]").text
+    textarea.send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    heading = find(browser, "reading", "[data-name=coloured]").text
+    assert heading == f"c of cell {unit}"  # and no numbers of what is gone
+    for part in (".heat", ".bars", ".own-strips"):
+        assert not find(browser, "reading", part).is_displayed()
+    textarea.send_keys("def")
+    assert find(browser, "reading", ".bars").is_displayed()
     print(f"\npart 2: {held}")
 
 

@@ -64,13 +64,9 @@ export function slider({
     change(input.valueAsNumber);
   });
   tell();
-  const set = (next) => {
-    input.value = next;
-    tell();
-  };
   const span = element("span", { class: "label" });
   span.innerHTML = label;
-  return { set, input, box: element("label", { class: "slider" }, span, said, input) };
+  return element("label", { class: "slider" }, span, said, input);
 }
 
 // One of several, as radio buttons; options: [[value, text], ...].

@@ -238,7 +238,7 @@ export function race_part(root) {
       value: settings.delay,
       format: (v) => fixed(v, 0),
       change: set("delay", true),
-    }).box,
+    }),
     slider({
       name: "rate",
       label: "rate",
@@ -248,7 +248,7 @@ export function race_part(root) {
       value: Math.log10(settings.rate),
       format: (v) => scientific(10 ** v),
       change: (v) => set("rate")(10 ** v),
-    }).box,
+    }),
     slider({
       name: "seed",
       label: "seed",
@@ -258,7 +258,7 @@ export function race_part(root) {
       value: settings.seed,
       format: (v) => fixed(v, 0),
       change: set("seed", true),
-    }).box,
+    }),
     choice({
       name: "clip",
       label: `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`,

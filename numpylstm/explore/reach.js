@@ -153,7 +153,7 @@ export function reach_part(root) {
       step: 0.01,
       value: 0.9,
       change: set("radius"),
-    }).box,
+    }),
     slider({
       name: "forget_bias",
       label: "forget bias of the LSTM",
@@ -162,7 +162,7 @@ export function reach_part(root) {
       step: 0.05,
       value: 0,
       change: set("forget_bias"),
-    }).box,
+    }),
     slider({
       name: "T",
       label: "steps T",
@@ -172,7 +172,7 @@ export function reach_part(root) {
       value: 60,
       format: (v) => fixed(v, 0),
       change: set("T"),
-    }).box,
+    }),
   );
   $("button").addEventListener("click", () => {
     settings.seed += 1;

@@ -176,7 +176,9 @@ export function reading_part(root, stored) {
     $(".row-mark").style.top = `${(100 * (unit + 0.5)) / H}%`;
     strips();
     $("[data-name=coloured]").textContent =
-      `${quantity} of cell ${unit}, from ${fixed(Math.min(...own), 2)} to ${fixed(Math.max(...own), 2)}`;
+      `${quantity} of cell ${unit}` +
+      (own.length ? `, from ${fixed(Math.min(...own), 2)} to ${fixed(Math.max(...own), 2)}` : "");
+    root.classList.toggle("nothing-read", own.length === 0);
     $("[data-name=heat-title]").textContent =
       `${quantity}, the ${QUANTITIES[quantity]}, of all ${H} cells` +
       (gate ? ": dark 0, bright 1" : `: blue −${fixed(largest, 1)}, orange ${fixed(largest, 1)}`);
@@ -276,7 +278,7 @@ export function reading_part(root, stored) {
       { type: "button", onclick: () => choose_unit(unit) },
       "let go",
     );
-    $(".clamps").replaceChildren(...clamps, held.box, release);
+    $(".clamps").replaceChildren(...clamps, held, release);
   }
 
   $(".controls").append(

@@ -114,7 +114,7 @@ export function step_part(root, reference) {
           part.paint();
         };
         const value = part.outside[name];
-        return slider({ name, label, min: -2, max: 2, step: 0.05, value, change }).box;
+        return slider({ name, label, min: -2, max: 2, step: 0.05, value, change });
       });
     $(".controls").replaceChildren(
       choice({
@@ -176,7 +176,7 @@ function gate(part, { name, asks, curve }, k) {
       step: 0.05,
       value,
       change,
-    }).box;
+    });
   });
   box.querySelector("h2").after(...sliders);
   return box;
