@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.names import STATES, Array, Piece, Point, cells, last, timed
 
 STEP = 1e-5
@@ -195,8 +196,7 @@ def wrong_pieces(
         u = np.zeros(array.shape)
         u[piece.where] = generator.standard_normal(u[piece.where].shape)
         u /= np.linalg.norm(u)
-        above, below = (float(f(point | {piece.path: array + s * u})) for s in (STEP, -STEP))
-        slope = (above - below) / (2 * STEP)
+        slope = gradcheck.central_slope(f, dict(point), {piece.path: u}, STEP)
         gradient = np.asarray(gradients[piece.path])
         claimed = float(np.sum(gradient * u))
         part = gradient[piece.where]
