@@ -166,6 +166,10 @@ def test_every_picture_has_a_text_of_its_own(path):
     ]
     assert all(len(text) > 30 for text in texts)
     assert len(set(texts)) == len(texts)
+    told = [
+        cell for cell in code_cells(read(path)) if "image" in cell["metadata"].get("mystnb", {})
+    ]
+    assert len(told) == len(texts)  # and none tells of a picture that is not there
 
 
 @each_notebook
