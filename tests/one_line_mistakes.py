@@ -2,8 +2,7 @@
 
 The two networks share no line and no name with `numpylstm.reference`: the LSTM keeps weights for
 each gate and a list of steps, the RNN is written around one array of states. The list was made
-before the doctor could work out what a mistake gives, and `at_first` is what it said then: the kind
-of its first finding.
+before the doctor could work out what a mistake gives.
 """
 
 from dataclasses import dataclass
@@ -106,7 +105,6 @@ class Mistake:
     right: str
     wrong: str
     names: tuple[str, ...]
-    at_first: str = ""
 
 
 MISTAKES = {
@@ -115,210 +113,180 @@ MISTAKES = {
         "e_out_later, e_mem_later = e_final",
         "e_out_later, e_mem_later = 0 * e_final[0], e_final[1]",
         ("dhT",),
-        at_first="dh_next",
     ),
     "dcT ignored": Mistake(
         "lstm",
         "e_out_later, e_mem_later = e_final",
         "e_out_later, e_mem_later = e_final[0], 0 * e_final[1]",
         ("dcT",),
-        at_first="dc overwritten",
     ),
     "dh added twice": Mistake(
         "lstm",
         "e_out = e_outputs[k] + e_out_later",
         "e_out = e_outputs[k] + 2 * e_out_later",
         ("dh",),
-        at_first="dh_next",
     ),
     "half of the sigmoid's slope": Mistake(
         "lstm",
         "mem_before * keep * (1 - keep)",
         "mem_before * keep",
         ("da_f",),
-        at_first="gate f",
     ),
     "slope of another gate": Mistake(
         "lstm",
         "cand * write * (1 - write)",
         "cand * keep * (1 - keep)",
         ("da_i",),
-        at_first="gate i",
     ),
     "no square in tanh's slope": Mistake(
         "lstm",
         "write * (1 - cand**2)",
         "write * (1 - cand)",
         ("da_g",),
-        at_first="gate g",
     ),
     "a plus in the sigmoid's slope": Mistake(
         "lstm",
         "squashed * show * (1 - show)",
         "squashed * show * (1 + show)",
         ("da_o",),
-        at_first="gate o",
     ),
     "the cell for its tanh": Mistake(
         "lstm",
         "z_show = e_out * squashed",
         "z_show = e_out * mem",
         ("do",),
-        at_first="gate o",
     ),
     "the gate for the candidate": Mistake(
         "lstm",
         "e_mem * cand * write",
         "e_mem * write * write",
         ("di",),
-        at_first="gate i",
     ),
     "forget for input gate": Mistake(
         "lstm",
         "z_cand = e_mem * write",
         "z_cand = e_mem * keep",
         ("dg",),
-        at_first="gate g",
     ),
     "the state for the cell": Mistake(
         "lstm",
         "z_keep = e_mem * mem_before",
         "z_keep = e_mem * out_before",
         ("df",),
-        at_first="forget gate: c",
     ),
     "a minus in dc": Mistake(
         "lstm",
         "e_mem = e_mem_later + e_out * show",
         "e_mem = e_mem_later - e_out * show",
         ("dc",),
-        at_first="gate ifg",
     ),
     "the output gate forgotten in dc": Mistake(
         "lstm",
         "e_out * show * (1 - squashed**2)",
         "e_out * (1 - squashed**2)",
         ("dc",),
-        at_first="gate ifg",
     ),
     "the slope of tanh at the cell": Mistake(
         "lstm",
         "show * (1 - squashed**2)",
         "show * (1 - mem**2)",
         ("dc",),
-        at_first="gate ifg",
     ),
     "input gate along the carousel": Mistake(
         "lstm",
         "e_mem_later = e_mem * keep",
         "e_mem_later = e_mem * write",
         ("dc_prev",),
-        at_first="unknown",
     ),
     "no gate along the carousel": Mistake(
         "lstm",
         "e_mem_later = e_mem * keep",
         "e_mem_later = e_mem",
         ("dc_prev",),
-        at_first="unknown",
     ),
     "one gate left out of dh": Mistake(
         "lstm",
         "z_cand @ Vg.T + z_show @ Vo.T",
         "z_cand @ Vg.T",
         ("dh_prev",),
-        at_first="unknown",
     ),
     "the new state in one gate": Mistake(
         "lstm",
         "gVi += out_before.T @ z_write",
         "gVi += out.T @ z_write",
         ("dWh",),
-        at_first="dWh",
     ),
     "one gate overwritten in time": Mistake(
         "lstm",
         "gUg += u.T @ z_cand",
         "gUg[:] = u.T @ z_cand",
         ("dWx",),
-        at_first="lost time step",
     ),
     "a minus in dx": Mistake(
         "lstm",
         "z_write @ Ui.T + z_keep @ Uf.T",
         "z_write @ Ui.T - z_keep @ Uf.T",
         ("dx",),
-        at_first="unknown",
     ),
     "dh clipped in the loop": Mistake(
         "lstm",
         "z_cand @ Vg.T + z_show @ Vo.T",
         "z_cand @ Vg.T + z_show @ Vo.T; e_out_later = np.clip(e_out_later, -0.5, 0.5)",
         ("dh_prev", "dh"),
-        at_first="tanh of c",
     ),
     "one gate without its transpose": Mistake(
         "lstm",
         "z_cand @ Vg.T",
         "z_cand @ Vg",
         ("dh_prev",),
-        at_first="transpose",
     ),
     "no square in the vanilla slope": Mistake(
         "rnn",
         "(1 - states[n + 1] ** 2)",
         "(1 - states[n + 1])",
         ("da",),
-        at_first="unknown",
     ),
     "the slope at the old state": Mistake(
         "rnn",
         "(1 - states[n + 1] ** 2)",
         "(1 - states[n] ** 2)",
         ("da",),
-        at_first="unknown",
     ),
     "dx one step early": Mistake(
         "rnn",
         "to_seq[n] = inner @ A.T",
         "to_seq[n - 1] = inner @ A.T",
         ("dx",),
-        at_first="input gradient",
     ),
     "dWh transposed": Mistake(
         "rnn",
         "gR += states[n].T @ inner",
         "gR += inner.T @ states[n]",
         ("dWh",),
-        at_first="unknown",
     ),
     "no slope on the way back": Mistake(
         "rnn",
         "message = inner @ R.T",
         "message = blame @ R.T",
         ("dh_prev",),
-        at_first="unknown",
     ),
     "a mean for the bias": Mistake(
         "rnn",
         "goffset += inner.sum(axis=0)",
         "goffset += inner.mean(axis=0)",
         ("db",),
-        at_first="factor",
     ),
     "the last state before the first": Mistake(
         "rnn",
         "gR += states[n].T @ inner",
         "gR += states[n or -1].T @ inner",
         ("dWh",),
-        at_first="dWh",
     ),
     "what the layer above asks forgotten": Mistake(
         "rnn",
         "blame = wanted[n] + message",
         "blame = message",
         ("dh", "dhs"),
-        at_first="unknown",
     ),
 }
 

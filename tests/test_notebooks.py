@@ -10,6 +10,16 @@ import re
 from pathlib import Path
 
 import pytest
+from notebook_cells import (
+    code_cells,
+    outputs,
+    printed,
+    read,
+    solution_code,
+    source,
+    tagged,
+    text_of,
+)
 from wrong_answers import WRONG_ANSWERS
 
 SERIES = (
@@ -51,35 +61,6 @@ ASSERTING = re.compile(r"^\s*(?:assert |np\.testing\.assert_)", re.MULTILINE)
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
-def read(path):
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def source(cell):
-    return "".join(cell["source"])  # a list of lines in the file, a string from nbformat
-
-
-def tagged(notebook, tag):
-    return [cell for cell in notebook["cells"] if tag in cell["metadata"].get("tags", [])]
-
-
-def code_cells(notebook):
-    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-
-
-def outputs(notebook):
-    return [output for cell in code_cells(notebook) for output in cell["outputs"]]
-
-
-def text_of(output):
-    """What an output shows as text: printed, or the plain form of a result."""
-    return "".join(output.get("text", [])) + "".join(output.get("data", {}).get("text/plain", []))
-
-
-def printed(cell):
-    return "".join(text_of(output) for output in cell["outputs"])
-
-
 def wrong_answers(path):
     """For each exercise of a notebook, by the id of its cell: what a reader may well answer."""
     return WRONG_ANSWERS[path.stem.partition("_")[2]]
@@ -87,12 +68,6 @@ def wrong_answers(path):
 
 def folded(cell):
     return FOLDED in cell["metadata"].get("tags", [])
-
-
-def solution_code(cell):
-    """The one python block of a solution."""
-    (block,) = re.findall(r"^```python\n(.*?)^```", source(cell), re.DOTALL | re.MULTILINE)
-    return block
 
 
 def test_every_notebook_is_of_the_series():

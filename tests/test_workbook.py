@@ -8,35 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from notebook_cells import printed, read, solution_code, source, tagged
 from workbook_answers import WRONG
 
 from numpylstm import grading, reference
 from numpylstm.laboratory.tape.__main__ import main
 
 PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
-NOTEBOOK = json.loads(PATH.read_text(encoding="utf-8"))
+NOTEBOOK = read(PATH)
 NAMES = list(grading.BLANKS)
 ANSWERS = [(name, *answer) for name in WRONG for answer in WRONG[name]]
 
 
-def source(cell):
-    return "".join(cell["source"])
-
-
-def tagged(tag):
-    return [cell for cell in NOTEBOOK["cells"] if tag in cell["metadata"].get("tags", [])]
-
-
-def printed(cell):
-    return "".join("".join(output.get("text", [])) for output in cell["outputs"])
-
-
-def solution_code(cell):
-    (block,) = re.findall(r"^```python\n(.*?)^```", source(cell), re.DOTALL | re.MULTILINE)
-    return block
-
-
-SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged("solution")), strict=True))
+SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged(NOTEBOOK, "solution")), strict=True))
 
 
 def functions(changed=None, right="", wrong=""):
@@ -52,7 +36,7 @@ def functions(changed=None, right="", wrong=""):
 
 class TestAsItIsDelivered:
     def test_every_blank_is_there_and_empty(self):
-        blanks = tagged("blank")
+        blanks = tagged(NOTEBOOK, "blank")
         assert [re.match(r"def (\w+)", source(cell))[1] for cell in blanks] == NAMES
         for cell in blanks:
             space = {}
@@ -61,25 +45,25 @@ class TestAsItIsDelivered:
             assert grading.grade(function).state == grading.NOT_ANSWERED
 
     def test_the_arguments_are_those_of_the_grading(self):
-        for cell, name in zip(tagged("blank"), NAMES, strict=True):
+        for cell, name in zip(tagged(NOTEBOOK, "blank"), NAMES, strict=True):
             taken = re.match(r"def \w+\((.*)\):", source(cell))[1]
             assert taken.split(", ") == grading.BLANKS[name].takes.split()
 
     def test_each_has_three_hints_and_a_folded_solution(self):
         kinds = [tag for cell in NOTEBOOK["cells"] for tag in cell["metadata"].get("tags", [])]
         assert kinds == ["blank", "grade", "hints", "solution"] * len(NAMES)
-        for cell in tagged("hints"):
+        for cell in tagged(NOTEBOOK, "hints"):
             assert re.findall(r"<summary>(.*?)</summary>", source(cell)) == [
                 "Hint 1", "Hint 2", "Hint 3",
             ]  # fmt: skip
-        for cell in tagged("solution"):
+        for cell in tagged(NOTEBOOK, "solution"):
             assert source(cell).startswith("<details><summary>Solution</summary>\n\n")
             assert source(cell).rstrip().endswith("</details>")
 
     def test_it_was_run_with_every_blank_empty(self):
         code = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
         assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
-        for cell, name in zip(tagged("grade"), NAMES, strict=True):
+        for cell, name in zip(tagged(NOTEBOOK, "grade"), NAMES, strict=True):
             assert printed(cell).strip() == f"{name}: not answered yet."
         outputs = [output for cell in code for output in cell["outputs"]]
         assert not any(output["output_type"] == "error" for output in outputs)
