@@ -230,8 +230,8 @@ BROKEN = [
     Broken("a member /etc/passwd", with_member("/etc/passwd", b"x"), "called '/etc/passwd'"),
     Broken("a member that climbs", with_member("state/../x.npy", npy(1.0)), "state/../x.npy"),
     Broken("a member with a line break", with_member("state/h\n.npy", npy(1.0)), "'state/h\\n"),
-    Broken("1,001 members", lambda good: zipped(
-        [(f"state/a{k}.npy", b"") for k in range(1001)]), "it has 1,001 members, over 1,000"),
+    Broken("2,001 members", lambda good: zipped(
+        [(f"state/a{k}.npy", b"") for k in range(2001)]), "it has 2,001 members, over 2,000"),
     Broken("a member of another kind", with_member("state/h.txt", b"hello"), "'state/h.txt'"),
     Broken("no meta", lambda good: zipped(
         [(n, c) for n, c in members(good) if n != "meta.npy"]), "it has no meta"),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import numpylstm as nl
-from numpylstm.archive import CheckpointError
+from numpylstm.archive import MOST_MEMBERS, CheckpointError
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
@@ -206,6 +206,13 @@ def test_no_file_can_ask_for_more_memory_than_it_has(case, good, tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 4 * size + 2_000_000
+
+
+def test_the_deepest_network_has_no_more_members_than_are_read():
+    config = nl.TrainConfig(cell="gru", num_layers=100, optimizer="adam")
+    parameters = len(list(parameter_shapes(config, V)))
+    others = 3  # state/h, meta, checksum
+    assert 3 * parameters + others <= MOST_MEMBERS
 
 
 @given(data=st.data())
