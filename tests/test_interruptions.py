@@ -293,7 +293,8 @@ def test_a_second_ctrl_c_in_the_middle_of_a_save_stops_at_once(folder, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", Fault(np.savez, AssertionError("not stopped"), 20, interrupt))
         assert train_here(folder, patch, *TINY, "--out", out.name) == 130
-    assert capsys.readouterr().err == "numpylstm-train: interrupted\n"
+    said = f"interrupted; {out.name}/last.npz is the run as it was last saved"
+    assert capsys.readouterr().err == f"numpylstm-train: {said}\n"
     assert not [entry.name for entry in out.iterdir() if entry.suffix == ".tmp"]
     assert restore_run(load(out / "last.npz")).step == 18  # the first save is before step 1
     assert train_here(folder, monkeypatch, "--resume", out.name) == 0
