@@ -7,7 +7,8 @@ hold the two together.
 How to read it
 --------------
 Letters
-    T time steps, B batch, D inputs, H hidden units, V words in the vocabulary. Time comes first:
+    T time steps (a long text is read in *windows* of T), B batch, D inputs, H hidden units, V words
+    in the vocabulary. Time comes first:
     ids are (T, B), activations are (T, B, D), and ``x[t]`` is what the network sees at time t.
 Names
     ``a`` is a weighted sum before its nonlinearity. ``dh`` is the gradient of the loss with respect
@@ -20,13 +21,14 @@ Pairs
 
 Three rules give every line of every backward pass:
 
-1. ``y = f(a)`` elementwise:  ``da = dy * f'(a)``.
+1. ``y = f(a)`` elementwise:  ``da = dy * f'(a)``. So too for each factor of a product:
+   ``y = u * v`` gives ``du = dy * v`` and ``dv = dy * u``; a term of a sum receives ``dy`` itself.
 2. ``y = x @ W``:             ``dx = dy @ W.T``  and  ``dW = x.T @ dy``. (The shapes allow no other
    product, unless W is square as ``Wh`` of a vanilla network is: there nothing but a check tells
    ``dy @ W.T`` from ``dy @ W``.)
 3. A value used in several places receives the **sum** of the gradients from those places. A weight
-   used at every time step is such a value, and so is ``h``: step t hands it both to the layer
-   above and to step t+1. That is all that "through time" means.
+   used at every time step is such a value, a bias used in every row is another, and so is ``h``:
+   step t hands it both to the layer above and to step t+1. That is all that "through time" means.
 
 The functions are pure (no argument is changed, no randomness is drawn) and accept float32, float64
 and complex128. Complex numbers are not a curiosity: with a parameter set to ``w + 1e-30j``, the
@@ -34,9 +36,10 @@ imaginary part of the loss divided by 1e-30 is the derivative, with no rounding 
 (the complex step). Every gradient in this file is proved that way. It is why maxima, signs and
 comparisons below look at the real part only.
 
-The matrix products are NumPy's, and a BLAS may add up in another order with another number of
-threads: every bit of a result is the same with one number of BLAS threads (``OPENBLAS_NUM_THREADS``
-fixes it for the BLAS that NumPy brings). `numpylstm.functional` does not depend on it.
+The matrix products are NumPy's, and the library below it, a BLAS, may add up in another order with
+another number of threads: every bit of a result is the same with one number of BLAS threads
+(``OPENBLAS_NUM_THREADS`` fixes it for the BLAS that NumPy brings). `numpylstm.functional` does not
+depend on it.
 
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
@@ -57,7 +60,7 @@ def sigmoid(a):
     """1 / (1 + exp(-a)), without overflow on either side."""
     positive = a.real >= 0
     e = np.exp(np.where(positive, -a, a))  # the exponent is never positive
-    return np.where(positive, 1, e) / (1 + e)
+    return np.where(positive, 1, e) / (1 + e)  # for a < 0 the same, times exp(a) / exp(a)
 
 
 def relu(a):
@@ -80,7 +83,7 @@ def activation_derivative(h, activation):
     """The derivative of `activate` at the point where its output is `h`.
 
     tanh' = 1 - h^2 is at most 1; sigmoid' = h (1 - h) is at most 1/4: a product of many of them
-    goes to zero. This is one half of the vanishing gradient.
+    goes to zero. This is one half of the vanishing gradient; the other is ``Wh.T``, at every step.
     """
     if activation == "tanh":
         return 1 - h * h
@@ -104,7 +107,7 @@ class EmbeddingCache(NamedTuple):
 
 
 def embedding_forward(ids, W):
-    """Look up one row of the table for each id.
+    """Look up one row of the table for each id: the product with W of a row that is 1 at the id.
 
     Parameters
     ----------
@@ -193,7 +196,7 @@ def rnn_step_forward(x, h_prev, Wx, Wh, b, activation="tanh"):
 
 
 def rnn_step_backward(dh, cache):
-    """From the gradient of everything that used h, (B, H), to the gradients of the arguments.
+    """From dh, (B, H), summed over everything that used h, to the gradients of the arguments.
 
     Returns
     -------
@@ -512,16 +515,16 @@ def gru_step_forward(x, h_prev, Wx, Wh, b, bn=None, reset="after"):
     h : (B, H)
     cache : GRUCache
     """
-    a_r, a_z, a_n = np.split(x @ Wx + b, 3, axis=1)  # three times (B, H)
+    x_r, x_z, x_n = np.split(x @ Wx + b, 3, axis=1)  # what the input adds: three times (B, H)
     Wh_r, Wh_z, Wh_n = np.split(Wh, 3, axis=1)  # three times (H, H)
-    r = sigmoid(a_r + h_prev @ Wh_r)  # how much of the past to see?
-    z = sigmoid(a_z + h_prev @ Wh_z)  # keep?
+    r = sigmoid(x_r + h_prev @ Wh_r)  # how much of the past to see?
+    z = sigmoid(x_z + h_prev @ Wh_z)  # keep?
     if reset == "after":
         s = h_prev @ Wh_n + (0 if bn is None else bn)
-        n = np.tanh(a_n + r * s)
+        n = np.tanh(x_n + r * s)
     elif reset == "before" and bn is None:
         s = r * h_prev
-        n = np.tanh(a_n + s @ Wh_n)
+        n = np.tanh(x_n + s @ Wh_n)
     else:
         raise ValueError(f"reset must be 'after', or 'before' without bn, got {reset!r}")
     h = (1 - z) * n + z * h_prev  # the straight way: no matrix and no squashing to h from h_prev
@@ -530,7 +533,7 @@ def gru_step_forward(x, h_prev, Wx, Wh, b, bn=None, reset="after"):
 
 
 def gru_step_backward(dh, cache):
-    """From the gradient of everything that used h, (B, H), to the gradients of the arguments.
+    """From dh, (B, H), summed over everything that used h, to the gradients of the arguments.
 
     Returns
     -------
@@ -546,7 +549,7 @@ def gru_step_backward(dh, cache):
     dn = dh * (1 - z)
     dh_prev = dh * z  # straight back, scaled only by the update gate
 
-    # n = tanh(a_n)
+    # n = tanh(a_n); below, b_n is the block n of b, and bn the argument
     da_n = dn * (1 - n * n)
     if reset == "after":  # a_n = x @ Wx_n + b_n + r * s,  s = h_prev @ Wh_n + bn
         dr = da_n * s
@@ -681,7 +684,7 @@ def linear_backward(dy, cache):
 
 
 # ---------------------------------------------------------------------------------------------
-# Dropout with a given mask, for one step or a sequence
+# Dropout: entries set to zero at random in training, by a given mask; one step or a sequence
 # ---------------------------------------------------------------------------------------------
 
 
@@ -763,7 +766,8 @@ def token_coefficients(weights, *, average_across_timesteps, average_across_batc
 
     A weight divided by the sum of the weights along each averaged axis. With all weights one: 1/B
     (average across the batch), 1/T (across time), 1/(T B) (both) or 1 (neither). Where the weights
-    to divide by are all zero (a time step that is padding for the whole batch), nothing is counted.
+    to divide by are all zero (a time step that is padding for the whole batch: filler after the end
+    of shorter sequences), nothing is counted.
 
     Parameters
     ----------
@@ -773,7 +777,7 @@ def token_coefficients(weights, *, average_across_timesteps, average_across_batc
     -------
     coefficients : (T, B)
     """
-    axes = (0,) * average_across_timesteps + (1,) * average_across_batch
+    axes = (0,) * average_across_timesteps + (1,) * average_across_batch  # 0 is time, 1 is batch
     if not axes:
         return weights
     total = weights.sum(axis=axes, keepdims=True)
@@ -796,8 +800,8 @@ def cross_entropy_step_forward(logits, targets, coefficients):
     cache : CrossEntropyCache
     """
     peak = logits.real.max(axis=-1)  # exp(logits - peak) is at most 1: no overflow
-    z = np.exp(logits - peak[..., None]).sum(axis=-1)
-    log_z = peak + np.log(z)
+    total = np.exp(logits - peak[..., None]).sum(axis=-1)
+    log_z = peak + np.log(total)  # the peak put back: log(sum(exp(logits)))
     target_logits = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     nll = log_z - target_logits
     predicted = logits.real.argmax(axis=-1)
@@ -808,11 +812,14 @@ def cross_entropy_step_forward(logits, targets, coefficients):
 def cross_entropy_step_backward(cache, dloss=1.0):
     """``dlogits = coefficient * (p - onehot(target))``: predicted minus true.
 
+    ``nll = log_z - logits[target]``: the derivative of log_z is p, that of the rest is -onehot.
+    ``dloss`` is the gradient that arrives at the loss: 1 if nothing follows it.
+
     Returns
     -------
     dlogits : (B, V)
     """
-    p = np.exp(cache.logits - cache.log_z[..., None])  # (B, V)
+    p = np.exp(cache.logits - cache.log_z[..., None])  # (B, V): the softmax
     onehot = cache.targets[..., None] == np.arange(p.shape[-1])
     return dloss * cache.coefficients[..., None] * (p - onehot)
 
@@ -857,7 +864,7 @@ def sequence_cross_entropy_forward(
 
 
 def sequence_cross_entropy_backward(cache, dloss=1.0):
-    """The gradient of the loss with respect to the scores.
+    """The gradient of the loss with respect to the scores; ``dloss`` as for the step.
 
     Returns
     -------
