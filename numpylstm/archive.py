@@ -104,7 +104,7 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
             os.fsync(file.fileno())
         temporary.replace(path)
         if os.name == "posix":  # make the rename itself durable
-            with contextlib.suppress(PermissionError):  # it may be written, and not read
+            with contextlib.suppress(PermissionError):  # it may be writable but not readable
                 flush_folder(path.parent)
     except OSError as error:
         raise SaveError(error.errno, error.strerror or str(error), str(path)) from error
@@ -114,7 +114,10 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside a file's own, for what is to become that file; too long only if that is."""
+    """A name beside a file's own, for what is to become that file.
+
+    It is cut, so that it is too long only if the file's own name is.
+    """
     return path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.tmp")
 
 

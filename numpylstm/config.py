@@ -412,8 +412,9 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
         del settings["lr"]  # a rate of SGD
     named = {option for cell in CELLS.values() for option in cell.options} & settings.keys()
     options = settings.pop("options", {})
-    if isinstance(options, Mapping):
-        options = {**options, **{option: settings.pop(option) for option in named}}
+    if not isinstance(options, Mapping):
+        raise ConfigError("options", f"must be a dict of name -> value, got {shortened(options)}")
+    options = {**options, **{option: settings.pop(option) for option in named}}
     if unknown := settings.keys() - {setting.name for setting in fields(TrainConfig)}:
         raise ConfigError(min(unknown), "is not a setting of TrainConfig")
     return TrainConfig(**settings, options=options)

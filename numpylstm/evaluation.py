@@ -116,7 +116,7 @@ def evaluate(
         tokens += y.size
         try:
             nll, predicted, state = model.score(x, y, state)
-        except NotFinite:  # an embedding is
+        except NotFinite:  # a row of the embedding is not finite
             nll_sum = math.nan
             break
         nll_sum += float(nll.sum(dtype=np.float64))
@@ -264,7 +264,9 @@ def tutorial_protocol(
     state = model.zero_state(batch_size)
     accuracies, words = [], []
     for x, y in islice(batches(ids, batch_size, num_steps), num_windows):
-        _, predicted, state = model.score(x, y, state)
+        nll, predicted, state = model.score(x, y, state)
+        if not np.isfinite(nll).all():
+            raise NotFinite(f"{where}: the scores of the model are not finite")
         accuracies.append(float((predicted == y).mean()))
         words.append((y[:, 0], predicted[:, 0]))
     measured = accuracies[warm_up:]

@@ -334,7 +334,8 @@ class RecurrentStack(Layer):
                 start = self.cell.blocks.index(block) * hidden_size
                 parameters["b"].data[start : start + hidden_size] += self.options[option]
             self.layers.append(tuple(parameters.values()))
-        self.dropouts = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers)][1:]
+        every = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers)]
+        self.dropouts = every[1:]  # one layer has none, but its dropout is checked too
 
     def zero_state(self, batch_size: int) -> Any:
         """The state before anything was read: zeros, (L, B, H)."""

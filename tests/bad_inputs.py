@@ -264,7 +264,7 @@ SAMPLE = [
     Command("run/best.npz --seed x", "--seed: invalid int value: 'x'"),
     Command("run/best.npz --threads 0", "--threads must be from 1 to"),
     Command("run/best.npz --prompt", "--prompt: expected one argument"),
-    Command("exploding.npz", "the scores of the model are not finite"),
+    Command("exploding.npz", "the scores of the model are not finite", 1),
 ]
 
 COMMANDS = {"numpylstm-train": TRAIN, "numpylstm-eval": EVAL, "numpylstm-sample": SAMPLE}
@@ -450,7 +450,8 @@ CALLS = [
     Call("nl.TrainConfig(tied=True, embedding_size=3)", "tied needs embedding_size = hidden_size"),
     Call("nl.from_preset('huge')", "preset must be one of demo"),
     Call("nl.from_preset(['demo'])", "preset must be one of demo"),
-    Call("nl.from_preset('demo', options=[1])", "options must be a dict of name -> value, got [1]"),
+    Call("nl.set_num_threads(True)", "set_num_threads: number must be from 1 to"),
+    Call("nl.from_preset('demo', options=[1], reset='after')", "options must be a dict of name"),
     Call("nl.from_preset('demo', colour='red')", "colour is not a setting of TrainConfig"),
     Call("nl.new_run(nl.TrainConfig(hidden_size=10**7), corpus)", "hidden_size 10000000 asks for"),
     Call("nl.load(3)", "load: path must be the name of a file, a str or a Path, got 3", TypeError),

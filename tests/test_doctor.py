@@ -114,8 +114,8 @@ class TestWhatIsGiven:
     @pytest.mark.parametrize(
         ("gradients", "error", "says"),
         [
-            ({"W": np.ones((3, 2))}, ValueError, "gradients must have the names of arrays"),
-            (None, TypeError, "gradients must be a dict of name -> array, got NoneType"),
+            ({"W": np.ones((3, 2))}, ValueError, "must give a gradient of x; it gave W"),
+            (None, TypeError, "backward must give a dict of name -> array, got NoneType"),
             ({"x": np.ones((4, 3, 1)), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must"),
             ({"x": np.ones(4), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must have its"),
         ],
@@ -124,6 +124,12 @@ class TestWhatIsGiven:
     def test_gradients(self, gradients, error, says):
         with pytest.raises(error, match=says):
             doctor.examine(lambda a: (a["x"] @ a["W"]).sum(), lambda a: gradients, self.ARRAYS)
+
+    def test_what_nobody_asked_for_is_not_looked_at(self):
+        x, W = self.ARRAYS.values()
+        gradients = {"x": np.ones((4, 2)) @ W.T, "W": x.T @ np.ones((4, 2)), "ids": None}
+        found = doctor.examine(lambda a: (a["x"] @ a["W"]).sum(), gradients, self.ARRAYS)
+        assert found.healthy
 
     def test_a_function_that_returns_an_array(self):
         gradients = {path: np.zeros_like(a) for path, a in self.ARRAYS.items()}

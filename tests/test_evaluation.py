@@ -1,11 +1,13 @@
 """Perplexity does not depend on the window; the ledger adds up."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import numpylstm as nl
+from numpylstm.training import corpora
 
 V = 13
 
@@ -100,3 +102,25 @@ def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
     whole = nl.surprise(model, ids, length=len(ids), start=0)[1]
     assert nll == pytest.approx(whole[100:120], rel=1e-12)
     assert whole.mean() == pytest.approx(nl.evaluate(model, ids).loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("train", ["-", ("a.txt", "-")])
+def test_standard_input_cannot_be_read_again(train, monkeypatch):
+    """To score less of it: there is nothing left, or another text."""
+    saved = SimpleNamespace(
+        config=nl.TrainConfig(train=train), vocabulary=None, meta={"fingerprint": ""}
+    )
+    monkeypatch.setattr(corpora, "load_corpus", lambda *_: None)
+    monkeypatch.setattr(corpora, "check_fingerprint", lambda *_: None)
+    with pytest.raises(nl.data.DataError, match="standard input can be read only once"):
+        corpora.scored_text(saved, data=None, file=None, split="test", at_most=9)
+
+
+def test_the_tutorials_protocol_refuses_a_model_that_has_exploded():
+    model = nl.LanguageModel(5, 4, rng=0)
+    for path, parameter in model.parameters().items():
+        if path != "embedding.W":
+            parameter.data[...] = 3e38
+    ids = np.arange(2000) % 5
+    with pytest.raises(ValueError, match="the scores of the model are not finite"):
+        nl.tutorial_protocol(model, ids, batch_size=2, num_steps=5)

@@ -699,6 +699,14 @@ def test_resumed_at_the_end_of_an_epoch_and_made_longer(folder):
         assert found[name] == expected[name]
 
 
+def test_early_is_only_said_of_what_ends_early(folder, monkeypatch, capsys):
+    settings = (*TINY, "--lr", "1e-30", "--patience", "1")  # nothing improves
+    for epochs, early in (("2", False), ("3", True)):
+        arguments = (*settings, "--epochs", epochs, "--out", f"patience-{epochs}")
+        assert train_here(folder, monkeypatch, *arguments) == 0
+        assert ("Stopped early" in capsys.readouterr().out) is early
+
+
 def test_the_number_of_threads_changes_nothing(folder):
     """One thread all along; two threads, stopped in an epoch and gone on with one."""
     expected, expected_report = whole_run(folder, WIDE)

@@ -123,6 +123,15 @@ class TestInfect:
         with pytest.raises(ValueError, match=says):
             museum.infect(self.model(), museum.MUTANTS["missing-wh-transpose"])
 
+    def test_a_mistake_of_no_cell_may_be_in_any(self):
+        model = nl.LanguageModel(11, 6, cell="rnn", dtype="float64", impl="reference", rng=0)
+        right = gradients_of(model)
+        model = nl.LanguageModel(11, 6, cell="rnn", dtype="float64", impl="reference", rng=0)
+        wrong = gradients_of(museum.infect(model, museum.MUTANTS["embedding-overwritten"]))
+        assert [path for path in right if not np.array_equal(right[path], wrong[path])] == [
+            "embedding.W"
+        ]
+
     def test_what_is_around_the_layers_is_refused(self):
         with pytest.raises(ValueError, match=r"must change numpylstm.reference, got 'per-param"):
             museum.infect(self.model(), museum.MUTANTS["per-parameter-clipping"])

@@ -20,6 +20,7 @@ ROWS = [
 def test_the_end_of_an_epoch_lies_on_a_whole_number():
     assert epoch_positions(ROWS) == [0.4, 1.0, 1.4, 2.0]
     assert epoch_positions(ROWS[:3]) == [0.4, 1.0, 1.4]  # the second is not over
+    assert epoch_positions([]) == []
 
 
 def test_training_curves():

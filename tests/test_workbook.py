@@ -159,6 +159,11 @@ class TestVerdicts:
         assert json.loads(grading.submission([sgd]))["answers"]["sgd"] == {"new_W": None}
         assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
 
+        def sgd(W, dW, lr):
+            return np.array([10**400], dtype=object)
+
+        assert json.loads(grading.submission([sgd]))["answers"]["sgd"] == {"new_W": None}
+
     def test_a_part_of_the_tape_that_cannot_be_graded_is_not_right(self):
         step = functions()[NAMES.index("lstm_step_forward")]
         numbers = grading.numbers_of(step)
@@ -219,6 +224,9 @@ class TestTheTeachersDesk:
         (tmp_path / "eve.json").write_text('{"student": "\\u001b[2Jx\\ny", "answers": {}}')
         assert main(["grade", str(tmp_path)]) == 0
         assert r"student: \x1b[2Jx\ny  right: 0" in capsys.readouterr().out
+        (tmp_path / "eve.json").write_text('{"student": "\\ud800", "answers": {}}')
+        assert main(["grade", str(tmp_path), "--csv"]) == 0
+        assert capsys.readouterr().out.splitlines()[1].startswith(r"\ud800,0,14,")
 
     def test_without_csv_it_is_read_by_people(self, folder, capsys):
         main(["grade", str(folder)])

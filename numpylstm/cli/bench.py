@@ -71,7 +71,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="save all figures")
     parser.add_argument(
         "--plot", type=Path, metavar="FILE",
-        help="save a picture: a bar for each ratio, or with --scaling a line for each library",
+        help="save a picture, .png, .pdf or .svg: a bar for each ratio, or with --scaling a line "
+        "for each library",
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=int, metavar="N", help="processor cores for each library (default: all)"
@@ -101,7 +102,7 @@ def command(
     seconds: float | None,
     json: Path | None,
     plot: Path | None,
-    threads: int | None = None,
+    threads: int | None,
 ) -> None:
     """Measure, print, save."""
     from numpylstm.benchmark import report, runs
@@ -115,7 +116,7 @@ def command(
         what = "the grid" if grid else "a profile"
         raise CommandError(f"--plot: {what} has no picture; leave one of them out")
     if plot is not None:
-        if plot.suffix not in PICTURES:
+        if plot.suffix.lower() not in PICTURES:
             raise CommandError(f"--plot must end in {either(PICTURES)}, got {printable(str(plot))}")
         check_plots()
     for file in filter(None, (json, plot)):

@@ -196,11 +196,14 @@ def by_tutorial(
     shown: "Waiting",
 ) -> Found:  # fmt: skip
     """Accuracy as the tutorial measures it; B and T are its own."""
+    from numpylstm.checks import NotFinite
     from numpylstm.evaluation import tutorial_protocol
 
     facts, lines = what_is_scored(saved, text)
     try:
         result = tutorial_protocol(model, text.ids)
+    except NotFinite:
+        raise
     except ValueError as error:
         raise CommandError(f"--protocol tutorial: {error}") from error
     true, predicted = (saved.vocabulary.decode(ids) for ids in (result.targets, result.predicted))

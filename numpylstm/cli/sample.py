@@ -77,6 +77,7 @@ def command(
     import numpy as np
 
     from numpylstm import sampling
+    from numpylstm.checks import NotFinite
     from numpylstm.data import EOS, UNK
     from numpylstm.data.text import written
     from numpylstm.evaluation import evaluate
@@ -112,6 +113,8 @@ def command(
         kept = list(drawn)
         whole = np.concatenate([ids, np.array(kept, np.int64)])
         perplexity = evaluate(model, whole).perplexity if len(whole) > 1 else None
+    except NotFinite:
+        raise
     except ValueError as error:
         raise CommandError(str(error)) from error
     text = prompt + "".join(written(vocabulary.decode(kept), level, after=prompt))

@@ -211,8 +211,11 @@ export function reading_part(root, stored) {
     }
     $("[data-name=place]").textContent = here ? visible(model.tokens[here.id]) : "";
     $("[data-name=unit]").textContent = unit;
-    text.setAttribute("aria-valuenow", part.at + 1);
-    if (!here) return;
+    text.setAttribute("aria-valuenow", here ? part.at + 1 : 0);
+    if (!here) {
+      text.removeAttribute("aria-valuetext");
+      return;
+    }
     text.setAttribute(
       "aria-valuetext",
       `character ${part.at + 1}, ${visible(model.tokens[here.id])}`,

@@ -49,7 +49,7 @@ def set_num_threads(number):
         If it is not from 1 to the number of processors.
     """
     global _asked
-    whole = isinstance(number, int) or hasattr(number, "__index__")
+    whole = hasattr(number, "__index__") and not isinstance(number, bool)
     if number is not None and not (whole and 1 <= number <= PROCESSORS):
         raise ValueError(
             f"set_num_threads: number must be from 1 to {PROCESSORS}, the processors that this "

@@ -260,22 +260,22 @@ def _check_step(where: str, step: Any) -> None:
 
 def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
     """The arrays as a method wants them: copies, in its dtype."""
-    _check_real("arrays", arrays)
+    _check_real("check", "arrays", arrays)
     return {path: np.array(array, method.dtype) for path, array in arrays.items()}
 
 
-def _check_real(argument: str, arrays: Arrays) -> None:
+def _check_real(where: str, argument: str, arrays: Arrays) -> None:
     """Raise a TypeError unless it is a dict of arrays of real numbers, or what makes such."""
     if not isinstance(arrays, Mapping):
         raise TypeError(
-            f"check: {argument} must be a dict of name -> array, got {type(arrays).__name__}"
+            f"{where}: {argument} must be a dict of name -> array, got {type(arrays).__name__}"
         )
     for path, value in arrays.items():
         name = f"{argument}[{path!r}]"
-        array = any_array("check", name, value)
-        check_plain("check", name, array)
+        array = any_array(where, name, value)
+        check_plain(where, name, array)
         if array.dtype.kind not in "fiu":
-            raise TypeError(f"check: {name} must hold real numbers, got {array.dtype}")
+            raise TypeError(f"{where}: {name} must hold real numbers, got {array.dtype}")
 
 
 def _along_every_entry(
@@ -383,7 +383,7 @@ def check(
         usual = METHODS[method]
         tolerance = usual.tolerance if along == "entries" else usual.directions
     check_number("check", "tolerance", tolerance)
-    _check_arguments(arrays, gradients)
+    _check_arguments("check", arrays, gradients)
     if along == "entries":
         slopes = _along_every_entry(METHODS[method], f, arrays)
         entries = tuple(
@@ -397,24 +397,24 @@ def check(
     return Report(entries, method, tolerance, along)
 
 
-def _check_arguments(arrays: Arrays, gradients: Arrays) -> None:
-    _check_real("arrays", arrays)
-    _check_real("gradients", gradients)
+def _check_arguments(where: str, arrays: Arrays, gradients: Arrays) -> None:
+    _check_real(where, "arrays", arrays)
+    _check_real(where, "gradients", gradients)
     if arrays.keys() != gradients.keys():
         raise ValueError(
-            "check: gradients must have the names of arrays, got "
+            f"{where}: gradients must have the names of arrays, got "
             f"{sorted(gradients)} for {sorted(arrays)}"
         )
     if not arrays:
-        raise ValueError("check: arrays must hold at least one array, got none")
+        raise ValueError(f"{where}: arrays must hold at least one array, got none")
     for path, array in arrays.items():
         if np.shape(gradients[path]) != np.shape(array):
             raise ValueError(
-                f"check: the gradient of {path!r} must have its shape {np.shape(array)}, got "
+                f"{where}: the gradient of {path!r} must have its shape {np.shape(array)}, got "
                 f"{np.shape(gradients[path])}"
             )
         if np.size(array) == 0:
-            raise ValueError(f"check: {path!r} must not be empty, got shape {np.shape(array)}")
+            raise ValueError(f"{where}: {path!r} must not be empty, got shape {np.shape(array)}")
 
 
 def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: float) -> Entry:

@@ -551,7 +551,7 @@ def submission(functions: Sequence[Callable[..., Any]], student: str = "") -> st
 def _as_list(value: Any) -> Any:
     try:
         return np.asarray(value, dtype=float).tolist()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None  # no numbers, and judged like such
 
 
@@ -602,7 +602,7 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
                 "", "")  # fmt: skip
             row = (student, right, len(BLANKS), answered, *said)
         if as_csv:
-            writer.writerow(row)
+            writer.writerow([printable(str(entry)) for entry in row])
         else:
             entries = (f"{title}: {value}" for title, value in zip(titles, row, strict=True))
             print(printable("  ".join(entries)))

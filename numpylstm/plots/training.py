@@ -152,8 +152,8 @@ def as_label(name: str, more: int) -> str:
 
 
 def epoch_positions(rows: Sequence[Row]) -> list[float]:
-    """Where each row ends, in epochs: an epoch's last row lies on a whole number."""
+    """Where each row ends, in epochs: the last row of a whole epoch lies on a whole number."""
     ends = {row.epoch: row.step for row in rows}  # the last row of an epoch has its last step
     starts = dict(zip(ends, [0, *ends.values()], strict=False))
-    windows = max(ends[epoch] - starts[epoch] for epoch in ends)  # the last may not be over
+    windows = max((ends[k] - starts[k] for k in ends), default=1)  # the last may not be over
     return [row.epoch - 1 + (row.step - starts[row.epoch]) / windows for row in rows]

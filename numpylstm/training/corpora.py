@@ -105,7 +105,8 @@ def scored_text(
             "name the text to score with --file, or --data for a Treebank",
         )
     if at_most is not None:
-        if config.data is None and STANDARD_INPUT in (config.train, config.valid, config.test):
+        paths = (config.train, config.valid, config.test)
+        if any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
             raise DataError(
                 "-: standard input can be read only once; put the text into a file, and name it "
                 "with --file"

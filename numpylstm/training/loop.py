@@ -128,7 +128,9 @@ class Run:
     def out_of_patience(self) -> bool:
         """For as many epochs as may be, the validation has not improved."""
         patience, losses = self.config.patience, self.valid_losses
-        return patience is not None and len(losses) > patience + losses.index(min(losses))
+        if patience is None or not losses:
+            return False
+        return len(losses) > patience + losses.index(min(losses))
 
     @property
     def finished(self) -> bool:

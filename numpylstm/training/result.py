@@ -10,7 +10,7 @@ from typing import Any
 from numpylstm import __version__
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
-from numpylstm.kernels.threads import in_words
+from numpylstm.kernels.threads import get_num_threads
 from numpylstm.training.checkpoint import is_number
 from numpylstm.training.loop import Run
 from numpylstm.training.provenance import facts
@@ -85,7 +85,7 @@ def result_of(
             "seconds": round(timing.seconds, 1),
             "tokens_per_second": timing.tokens_per_second and round(timing.tokens_per_second),
         },
-        "machine": {"numpylstm": __version__, **facts(), "threads": in_words()},
+        "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
         "command": list(command),
     }
 

@@ -17,7 +17,7 @@ from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
 Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
 
 FEW_DIGITS = 1e-5
-"""A relative error up to which no line is wrong: no mistake that is known has so small a one."""
+"""A relative error up to which digits are more likely lost than a line wrong."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,14 @@ def examine(
         given, function = backward, None
     else:
         given, function = backward(dict(point)), backward
-    gradcheck._check_real("gradients", given)
-    given = {path: given[path] for path in arrays if path in given}
-    gradcheck._check_arguments(arrays, given)
+    if not isinstance(given, Mapping):
+        got = type(given).__name__
+        raise TypeError(f"examine: backward must give a dict of name -> array, got {got}")
+    if missing := arrays.keys() - given.keys():
+        names = f"{', '.join(sorted(missing))}; it gave {', '.join(sorted(map(str, given)))}"
+        raise ValueError(f"examine: backward must give a gradient of {names or 'nothing'}")
+    given = {path: given[path] for path in arrays}
+    gradcheck._check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
     warnings = weak_points(point, gates)
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
@@ -155,9 +160,10 @@ def examine(
 def _digits(worst: float) -> Finding:
     return Finding(
         "digits",
-        f"The gradient agrees with the slopes to {worst:.0e}, and no better. No line is wrong: "
-        "digits are lost. The backward pass computes in float32 somewhere, or f is so curved that "
-        "central differences end there; the complex step tells which.",
+        f"The gradient agrees with the slopes to {worst:.0e}, and no better. Most likely no line "
+        "is wrong, but digits are lost: the backward pass computes in float32 somewhere, or f is "
+        "so curved that central differences end there; the complex step tells which. A small "
+        "constant that only one of the passes has looks the same.",
     )
 
 

@@ -1,4 +1,7 @@
-"""The cards beside the exhibits, and the page of all cards. The figures of ours are computed."""
+"""The cards beside the exhibits, and the page of all cards.
+
+Every figure about our own code is computed.
+"""
 
 from functools import cache
 from typing import Any
