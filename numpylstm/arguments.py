@@ -74,7 +74,7 @@ def _embedding_backward(
         check_whole(where, "cache.shape[1]", D)
     ids = check_ids(where, "cache.ids", cache.ids, V)
     check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
-    return dx, EmbeddingCache(ids, (V, D))
+    return dx, EmbeddingCache(ids, (int(V), int(D)))
 
 
 def rnn_forward(

@@ -330,7 +330,7 @@ def _passage(
     start = min(start, len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
     nll, predicted, _ = model.score(x, y, model.zero_state(1))
-    return y[start:, 0], nll[start:, 0], predicted[start:, 0]
+    return y[start:, 0].copy(), nll[start:, 0], predicted[start:, 0]
 
 
 # --- Baselines: models that only count ---------------------------------------------------------

@@ -8,7 +8,8 @@ A function here checks its arguments, makes room for its results and hands both 
 Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
 that is not contiguous is copied once, except the matrix of a linear layer, which may as well lie
 transposed (a table of embeddings used as decoder: ``W = table.T``). No argument is changed, and the
-results do not depend on the number of threads, to the last bit.
+results do not depend on the number of threads, to the last bit. A cache holds the arguments as they
+are where they fit, and hs is a view of it: change neither before the backward pass.
 """
 
 import functools
@@ -145,7 +146,7 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
     """
     if dy.size * x.shape[1] < WORTH_WAKING:
         base, turned = _matrix(W)
-        dx, dW, db = np.empty_like(x), np.empty_like(base), np.empty(W.shape[1], W.dtype)
+        dx, dW, db = (np.empty(shape, W.dtype) for shape in (x.shape, base.shape, W.shape[1]))
         matmul.gradients_alone(x, base, turned, dy, dx, dW, db)
         return dx, dW.T if turned else dW, db
     # C = A B is also C' = B' A'
@@ -435,7 +436,8 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """The gradients of a linear layer; dW lies in memory as W does."""
     x, W = cache
-    rows, drows = contiguous(x).reshape(-1, x.shape[-1]), contiguous(dy).reshape(-1, dy.shape[-1])
+    rows = contiguous(x).reshape(-1, len(W))
+    drows = contiguous(dy).reshape(len(rows), W.shape[1])
     dx, dW, db = _gradients(drows, rows, W)
     return dx.reshape(x.shape), dW, db
 

@@ -7,7 +7,8 @@ value, passed in and returned.
 
 Between a forward pass and its backward pass the caller must leave the arrays alone that went in and
 came out, and the parameters: the cache holds many of them as they are, not copies, so a change in
-between would change the gradient. (Ids and targets are copied.)
+between would change the gradient, and another shape might even be read past its end. (Ids and
+targets are copied.)
 
 ``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
 `numpylstm.reference`. Nothing else differs: both refuse the same arguments, in the same words.
@@ -60,7 +61,7 @@ def implementation(impl: str) -> ModuleType:
 
 def consume(layer: Any) -> Any:
     """Take the cache of the pending forward pass; there is one, and it serves one backward pass."""
-    pending, layer.pending = layer.pending, None
+    pending, layer._pending = layer._pending, None
     if pending is None:
         raise RuntimeError(
             f"{type(layer).__name__}.backward: there is no pending forward pass; each backward "
@@ -107,7 +108,7 @@ class Embedding(Layer):
         shape = (vocab_size, embedding_size)
         self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
         self.functions = implementation(impl)
-        self.pending: Any = None
+        self._pending: Any = None
 
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
         """Replace the table by given vectors, (V, D); frozen if not `trainable`.
@@ -133,7 +134,7 @@ class Embedding(Layer):
         check_flag("Embedding.forward", "training", training)
         x, cache = self.functions.embedding_forward(ids, self.W.data)
         if training:
-            self.pending = cache
+            self._pending = cache
         return x
 
     def backward(self, dx: Array) -> None:
@@ -173,20 +174,20 @@ class Dropout(Layer):
         self.p = p
         self.rng = generator(rng)
         self.functions = implementation(impl)
-        self.pending: Any = None
+        self._pending: Any = None
 
     def forward(self, x: Array, training: bool = True) -> Array:
-        """Drop entries of x if `training`; the identity otherwise."""
+        """Drop entries of x if `training`; x itself otherwise, and where `p` is 0."""
         check_flag("Dropout.forward", "training", training)
         check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
         if not training:
             return x
         if self.p == 0:
-            self.pending = "nothing dropped"
+            self._pending = "nothing dropped"
             return x
         uniform = self.rng.random(x.shape, dtype=np.float32)
         mask = self.functions.dropout_mask(uniform, self.p, x.dtype)
-        y, self.pending = self.functions.dropout_forward(x, mask)
+        y, self._pending = self.functions.dropout_forward(x, mask)
         return y
 
     def backward(self, dy: Array) -> Array:
@@ -244,7 +245,7 @@ class Linear(Layer):
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         self.tied = tied is not None
         self.functions = implementation(impl)
-        self.pending: Any = None
+        self._pending: Any = None
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Scores (T, B, output_size) for x (T, B, input_size)."""
@@ -253,13 +254,13 @@ class Linear(Layer):
         check_array("Linear.forward", "x", x, ("T", "B", len(W)), W.dtype, "D is fixed by W")
         y, cache = self.functions.linear_forward(x, W, self.b.data)
         if training:
-            self.pending = cache
+            self._pending = cache
         return y
 
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of W and b; returns dx."""
         cache = consume(self)
-        shape = (*cache.x.shape[:-1], self.b.data.size)
+        shape = (*cache.x.shape[:-1], cache.W.shape[1])
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
         dx, dW, db = unchecked(self.functions.linear_backward)(dy, cache)
         self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
@@ -319,7 +320,7 @@ class RecurrentStack(Layer):
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
         self.functions = implementation(impl)
-        self.pending: Any = None
+        self._pending: Any = None
         self.layers: list[tuple[Parameter, ...]] = []
         for layer in range(num_layers):
             rows = input_size if layer == 0 else hidden_size
@@ -382,7 +383,8 @@ class RecurrentStack(Layer):
         check_finite(where, "x", x)
         if state is None:
             state = self.zero_state(x.shape[1])
-        self.check_state(where, "state", state, x.shape[1])
+        else:
+            self.check_state(where, "state", state, x.shape[1])
         forward, _ = self.cell.functions(self.functions)
         arguments = self.cell.arguments(self.options)
         caches, finals = [], []
@@ -395,7 +397,7 @@ class RecurrentStack(Layer):
             if training:
                 caches.append(cache)
         if training:
-            self.pending = caches
+            self._pending = caches
         return x, self.cell.State(*map(np.array, zip(*finals, strict=True)))
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
@@ -418,8 +420,8 @@ class RecurrentStack(Layer):
         where, because = f"{self.cell.title}.backward", "it has the shape of hs"
         check_array(where, "dhs", dhs, ("T", "B", self.hidden_size), self.dtype, because)
         caches = consume(self)
-        T, batch_size, _ = caches[-1].x.shape
-        check_array(where, "dhs", dhs, (T, batch_size, self.hidden_size), self.dtype, because)
+        T, batch_size, H = caches[-1].h.shape
+        check_array(where, "dhs", dhs, (T, batch_size, H), self.dtype, because)
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:
@@ -598,7 +600,7 @@ class SequenceCrossEntropy(Layer):
             "average_across_batch": average_across_batch,
         }
         self.functions = implementation(impl)
-        self.pending: Any = None
+        self._pending: Any = None
 
     def forward(
         self, logits: Array, targets: Array, weights: Array | None = None, training: bool = True
@@ -607,7 +609,7 @@ class SequenceCrossEntropy(Layer):
         check_flag("SequenceCrossEntropy.forward", "training", training)
         loss, cache = self._forward(logits, targets, weights)
         if training:
-            self.pending = cache
+            self._pending = cache
         return float(loss)
 
     def score(self, logits: Array, targets: Array) -> tuple[Array, Array]:

@@ -353,7 +353,7 @@ class LanguageModel(Model):
             To be passed to the next window: truncated backpropagation through time.
         """
         if training is True:
-            self.criterion.pending = None  # what is refused below leaves nothing pending
+            self.criterion._pending = None  # what is refused below leaves nothing pending
         check_plain("LanguageModel.forward", "x", x)
         check_plain("LanguageModel.forward", "y", y)
         if x.shape != y.shape:
@@ -374,9 +374,9 @@ class LanguageModel(Model):
 
         They are there between `forward` and `backward`, and cost nothing.
         """
-        if self.criterion.pending is None:
+        if self.criterion._pending is None:
             raise RuntimeError("LanguageModel.training_scores: there is no pending forward pass")
-        return self.criterion.pending.nll, self.criterion.pending.predicted
+        return self.criterion._pending.nll, self.criterion._pending.predicted
 
     def score(self, x: Array, y: Array, state: State | None = None) -> tuple[Array, Array, State]:
         """The nll of each target in nats and the most probable ids, both (T, B); and the state."""
@@ -472,14 +472,14 @@ class SequenceClassifier(Model):
     def forward(self, x: Array, y: Array, training: bool = True) -> float:
         """The mean loss over the batch, in nats, of sequences x (T, B) with answers y (B,)."""
         if training is True:
-            self.criterion.pending = None  # what is refused below leaves nothing pending
+            self.criterion._pending = None  # what is refused below leaves nothing pending
         logits = self._logits(x, training)
         return self.criterion.forward(logits, self._answers(x, y), training=training)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
         dlast = self.decoder.backward(self.criterion.backward())  # (1, B, H)
-        T = len(self.encoder.recurrent.pending[-1].x)
+        T = len(self.encoder.recurrent._pending[-1].x)
         dhs = np.zeros((T, *dlast.shape[1:]), dlast.dtype)
         dhs[-1] = dlast[0]  # the earlier steps are reached through time only
         self.encoder.backward(dhs)

@@ -125,7 +125,7 @@ class Optimizer:
         self.lr = lr
         self.steps = 0
         self.memory: dict[str, dict[str, Array]] = {
-            name: {path: np.zeros_like(p.data) for path, p in self.parameters.items()}
+            name: {path: np.zeros_like(p.data, subok=False) for path, p in self.parameters.items()}
             for name in memories
         }
 
@@ -152,9 +152,9 @@ class Optimizer:
         for path, parameter in self.parameters.items():
             self.move(path, parameter)
 
-    def remembered(self, name: str, path: str) -> Array:
+    def remembered(self, name: str, path: str, parameter: Parameter) -> Array:
         """The memory of one parameter as a flat array, (N,), held against the parameter."""
-        memory, data = self.memory[name][path], self.parameters[path].data
+        memory, data = self.memory[name][path], parameter.data
         where = f"the {name} of {path}"
         check_array(type(self).__name__, where, memory, data.shape, data.dtype, REPLACED)
         return flat(memory)
@@ -190,7 +190,7 @@ class SGD(Optimizer):
         """What `move` does, without kernels."""
         step = parameter.grad.reshape(-1)
         if self.momentum:
-            velocity = self.remembered("velocity", path)
+            velocity = self.remembered("velocity", path, parameter)
             velocity *= float(self.momentum)
             velocity += step
             step = velocity
@@ -205,7 +205,7 @@ class SGD(Optimizer):
         gradient, factor = parameter.parts_of_grad()
         shares = shares_for(data.size)
         if self.momentum:
-            velocity = self.remembered("velocity", path)
+            velocity = self.remembered("velocity", path, parameter)
             update.descend_with_momentum(data, velocity, flat(parameter.grad), lr, momentum, shares)
         elif isinstance(gradient, Rows):
             change = gradient.values * data.dtype.type(factor)
@@ -293,7 +293,7 @@ class Adam(Optimizer):
         """What `move` does, without kernels."""
         (beta1, beta2), (weight_m, weight_v) = self.betas, self.weights()
         data = flat(parameter.data)
-        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
+        m, v = (self.remembered(name, path, parameter) for name in self.memory)
         added, left = self.decays()
         grad = parameter.grad.reshape(-1) + added * data
         m += (1 - beta1) * (grad - m)  # beta1 * m + (1 - beta1) * grad
@@ -307,7 +307,7 @@ class Adam(Optimizer):
         """Move a parameter by what is remembered of its gradients and of this one."""
         (beta1, beta2), (weight_m, weight_v) = self.betas, self.weights()
         data = flat(parameter.data)
-        m, v = self.remembered("first_moment", path), self.remembered("second_moment", path)
+        m, v = (self.remembered(name, path, parameter) for name in self.memory)
         gradient, factor = parameter.parts_of_grad()
         if not isinstance(gradient, np.ndarray):  # rows, or zeros
             gradient, factor = parameter.grad, 1.0

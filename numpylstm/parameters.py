@@ -55,10 +55,13 @@ class Parameter:
 
     @property
     def grad(self) -> Array:
-        """The gradient accumulated since `zero_grad`, with the shape of `data`."""
+        """The gradient accumulated since `zero_grad`, with the shape of `data`.
+
+        An array that is assigned is taken over, as by `accumulate`.
+        """
         gradient, factor = self.parts_of_grad()
         if gradient is None or isinstance(gradient, Rows):
-            dense = np.zeros_like(self.data)
+            dense = np.zeros_like(self.data, subok=False)  # the data may be a memmap
             if gradient is not None:
                 dense[gradient.rows] = gradient.values
             self._gradient = gradient = dense
@@ -153,6 +156,7 @@ def uniform(
     if not 0 <= scale <= MAX_INIT_SCALE:
         raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
     check_dtype("layer", dtype)
+    shape = tuple(map(int, shape))  # sizes may be NumPy's, and their products wrap
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     flat = array.reshape(-1)
     for start in range(

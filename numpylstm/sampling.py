@@ -115,11 +115,12 @@ def stream(
     k = min(int(k), choices)
     if temperature == 0:
         temperature, k = 1.0, 1
-    return _drawn(model, prompt, int(length), float(temperature), k, never, generator(rng))
+    return _drawn(model, V, prompt, int(length), float(temperature), k, never, generator(rng))
 
 
 def _drawn(
     model: LanguageModel,
+    V: int,
     prompt: NDArray[Any],
     length: int,
     temperature: float,
@@ -127,6 +128,8 @@ def _drawn(
     banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> Iterator[int]:
+    if model.vocab_size != V:
+        raise RuntimeError("generate: the vocabulary of the model has changed since the call")
     state = model.zero_state(1)
     if len(prompt) > 1:
         _, state = model.logits(prompt[:-1, None], state)
@@ -160,6 +163,9 @@ def _write(
 ) -> Iterator[int]:
     """What the loop of `_drawn` does, in the cell's kernel, which draws many tokens at a time."""
     table, Wx, Wh, b, W, bias = _weights(model)
+    shape = model.config.num_layers, 1, model.config.hidden_size
+    for name, part in zip(state._fields, state, strict=True):
+        check_array("generate", f"state.{name}", part, shape, table.dtype)
     parts = [np.array(part) for part in state]  # the kernel changes them
     write = getattr(kernels, str(model.encoder.recurrent.cell.sampler))
     weights = sum(array.size for array in (*Wx, *Wh, W))
@@ -189,6 +195,9 @@ def _weights(model: LanguageModel) -> tuple[Any, ...]:
     parameters = model.all_parameters().values()
     for (path, shape), parameter in zip(shapes, parameters, strict=True):
         check_array("generate", path, parameter.data, shape, encoder.recurrent.dtype)
+    if decoder.tied:  # its matrix is no parameter of its own
+        shape = encoder.embedding.W.data.shape
+        check_array("generate", "decoder.W", decoder.W.data, shape, encoder.recurrent.dtype)
     layers = [[contiguous(p.data) for p in layer] for layer in encoder.recurrent.layers]
     Wx, Wh, b = zip(*layers, strict=True)
     table, W, bias = (contiguous(p.data) for p in (encoder.embedding.W, decoder.W, decoder.b))

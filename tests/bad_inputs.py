@@ -481,6 +481,8 @@ WORKS = [
     "model.load_state_dict({k: np.asfortranarray(a) for k, a in arrays.items()})",
     "nl.Embedding(11, 4).load(table.tolist())",
     "nl.LanguageModel(11, 4, forget_bias=np.float32(1))",
+    "nl.LanguageModel(np.int64(3000), np.int32(64))",
+    "nl.Linear(np.int32(200), np.int64(400))",
     "nl.evaluate(model, ids.tolist())",
     "nl.evaluate(model, read_only(ids)[::-1].astype('uint16'))",
     "nl.generate(model, x[:, 0].astype('uint8'), 5, rng=0)",

@@ -932,7 +932,7 @@ for kind, memory in (
 
         def remembered(parameter):
             optim.flat(parameter.data)  # as `move` does
-            return optimizer.remembered(memory, "W")
+            return optimizer.remembered(memory, "W", parameter)
 
         return Call(remembered, {"parameter": given["W"]},
                     lambda parameter: np.zeros(parameter.data.size),

@@ -441,11 +441,11 @@ def test_looking_changes_nothing(rng):
     net, x, y, state = model(rng, dropout=0.5, dtype="float32")
     before, draws = net.state_dict(), net.rng.bit_generator.state
     net.forward(x, y, state)
-    pending = net.encoder.recurrent.pending
+    pending = net.encoder.recurrent._pending
     after_forward = net.rng.bit_generator.state
     diagnostics.gradient_flow(net, x, y, state)
     diagnostics.model_lag_norms(net, x, y, state)
     assert net.rng.bit_generator.state == after_forward != draws
-    assert net.encoder.recurrent.pending is pending
+    assert net.encoder.recurrent._pending is pending
     assert all(np.array_equal(array, before[path]) for path, array in net.state_dict().items())
     assert not any(parameter.grad.any() for parameter in net.parameters().values())

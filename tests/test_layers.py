@@ -309,3 +309,20 @@ def test_the_gradient_of_an_embedding_is_checked_at_its_own_door():
     sentence = "Embedding.backward: dx must have dtype float32, got float64"
     with pytest.raises(TypeError, match=sentence):
         layer.backward(x.astype(np.float64))
+
+
+@pytest.mark.parametrize("Layer", [LSTM, RNN, GRU])
+def test_an_input_that_was_given_another_shape_is_not_read_past_its_end(Layer):
+    layer, x = Layer(4, 6, rng=0), np.zeros((5, 3, 4), np.float32)
+    layer.forward(x)
+    x.resize((1, 15, 4), refcheck=False)
+    with pytest.raises(ValueError, match=r"dhs must have shape \(5, 3, 6\), got \(1, 15, 6\)"):
+        layer.backward(np.zeros((1, 15, 6), np.float32))
+
+
+def test_a_bias_that_was_replaced_does_not_say_how_large_the_scores_are():
+    layer = Linear(4, 11, rng=0)
+    layer.forward(np.zeros((5, 3, 4), np.float32))
+    layer.b.data = np.zeros(1, np.float32)
+    with pytest.raises(ValueError, match=r"dy must have shape \(5, 3, 11\), got \(5, 3, 1\)"):
+        layer.backward(np.zeros((5, 3, 1), np.float32))

@@ -22,7 +22,7 @@ class Signs(Optimizer):
         super().__init__(parameters, lr, ["mean", "largest"])
 
     def move(self, path, parameter):
-        mean, largest = self.remembered("mean", path), self.remembered("largest", path)
+        mean, largest = (self.remembered(name, path, parameter) for name in ("mean", "largest"))
         gradient = flat(parameter.grad)
         mean[...] = (mean + gradient) / 2
         largest[...] = np.maximum(largest, abs(gradient))

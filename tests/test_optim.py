@@ -241,6 +241,29 @@ def test_a_table_that_was_replaced_is_refused(make, shape):
         optimizer.step()
 
 
+@pytest.mark.parametrize("kind", [nl.SGD, nl.Adam])
+def test_a_parameter_of_another_size_than_what_is_remembered_is_refused(kind):
+    """What is remembered of the small one would be written past its end."""
+    small, large = Parameter(np.ones(4), "a"), Parameter(np.ones(40), "b")
+    options = {"momentum": 0.9} if kind is nl.SGD else {}
+    optimizer = kind({"a": small, "b": large}, 0.5, **options)
+    optimizer.step()
+    with pytest.raises(ValueError, match=r"of a must have shape \(40,\), got \(4,\)"):
+        optimizer.move("a", large)
+
+
+def test_a_memmap_may_be_trained(tmp_path):
+    data = np.memmap(tmp_path / "data", np.float64, "w+", shape=(5, 3))
+    parameter = Parameter(data, "W")
+    optimizer = nl.SGD({"W": parameter}, lr=0.5, momentum=0.5)
+    for _ in range(2):
+        parameter.accumulate(np.ones((5, 3)))
+        optimizer.step()
+        optimizer.zero_grad()
+    assert type(parameter.grad) is np.ndarray
+    np.testing.assert_array_equal(data, -0.5 - 0.75)
+
+
 def test_a_velocity_of_another_size_is_refused():
     W = Parameter(np.zeros((7, 4), np.float32), "W")
     optimizer = nl.SGD({"W": W}, lr=1.0, momentum=0.9)

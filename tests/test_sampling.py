@@ -191,3 +191,25 @@ def test_a_cold_draw_does_not_overflow(model):
 def test_bad_arguments(model, arguments, message):
     with pytest.raises(ValueError, match=message):
         nl.generate(model, **({"prompt": [1], "length": 3} | arguments))
+
+
+def test_a_model_that_changes_after_the_call_is_looked_at_again():
+    model = nl.LanguageModel(50, 6, rng=0)
+    tokens = nl.sampling.stream(model, [2], 3, banned=[48])
+    model.__init__(5, 6)
+    with pytest.raises(RuntimeError, match="the vocabulary of the model has changed"):
+        next(tokens)
+
+
+def test_a_tied_decoder_whose_matrix_was_replaced_is_refused():
+    model = nl.LanguageModel(50, 6, tied=True, rng=0)
+    model.decoder.W = nl.Parameter(np.zeros((2, 2), np.float32), "W")
+    with pytest.raises(ValueError, match=r"decoder.W must have shape \(50, 6\), got \(2, 2\)"):
+        nl.generate(model, [2], 3)
+
+
+def test_a_state_of_another_size_is_refused():
+    model = nl.LanguageModel(50, 6, rng=0)
+    model.encoder.recurrent.hidden_size = 9
+    with pytest.raises(ValueError, match=r"state.h must have shape \(1, 1, 6\), got \(1, 1, 9\)"):
+        nl.generate(model, [2], 3)

@@ -221,7 +221,8 @@ def multiply_share(A, B, D, C, share, shares):
         last = min(row_blocks, first + stop - block)
         if first == 0 and last == row_blocks:
             panels = (stop - block) // row_blocks
-        i0, i1 = M * first // row_blocks, M * last // row_blocks
+        rows, more = M // row_blocks, M % row_blocks  # M * last might be too large
+        i0, i1 = rows * first + more * first // row_blocks, rows * last + more * last // row_blocks
         j0, j1 = panel * width, (panel + panels) * width
         if in_place:
             multiply_in_place(A, B, D, C, i0, i1, j0, min(N, j1))

@@ -52,7 +52,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     state = type(state)(*(part.astype(dtype) for part in state))
     twin.forward(x, y, state, training=True)
     dropouts = [encoder.input_dropout, *recurrent.dropouts, encoder.output_dropout]
-    masks = tuple(d.pending.mask for d in dropouts if d.p > 0)
+    masks = tuple(d._pending.mask for d in dropouts if d.p > 0)
     twin.backward()
     gradients = {path: parameter.grad for path, parameter in twin.parameters().items()}
     return Pass(twin.state_dict(), gradients, masks)
