@@ -382,6 +382,7 @@ def test_the_command(tmp_path):
         (["tiny", "--all"], "names do not go with --all"),
         (["tiny", "--grid"], "'tiny' is not something to measure; the names are hidden, batch,"),
         (["--grid", "--plot", "a.png"], "--plot: the grid has no picture"),
+        (["--plot", "a.png", "--peers", "none"], "--plot: a ratio needs another library"),
         (["--plot", "a.jgp"], "--plot must end in '.png', '.pdf' or '.svg', got a.jgp"),
         (["--threads", "0"], "--threads must be from 1 to"),
         (["--rounds", "0"], "--rounds must be at least 1, got 0"),

@@ -132,6 +132,8 @@ def command(
         raise CommandError(f"--seconds must be above 0 and at most 60, got {seconds:g}")
     check_threads(threads, cores())
     libraries = (OURS, *chosen_peers(peers))
+    if plot is not None and not scaling and len(libraries) == 1:
+        raise CommandError("--plot: a ratio needs another library; install one, or see --peers")
     settings = Settings(libraries, threads or cores(), rounds, seconds)
     if profile is not None:
         results, facts = runs.run_profile(CONFIGURATIONS[profile], settings)
