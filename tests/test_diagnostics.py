@@ -449,3 +449,14 @@ def test_looking_changes_nothing(rng):
     assert net.encoder.recurrent._pending is pending
     assert all(np.array_equal(array, before[path]) for path, array in net.state_dict().items())
     assert not any(parameter.grad.any() for parameter in net.parameters().values())
+
+
+def test_a_frozen_parameter_has_its_parts_too(rng):
+    model = nl.LanguageModel(5, 3, 2, impl="reference", rng=0)
+    x = rng.integers(0, 5, (3, 2))
+    free = diagnostics.model_lag_norms(model, x, x)
+    model.all_parameters()["lstm.0.Wh"].trainable = False
+    frozen = diagnostics.model_lag_norms(model, x, x)
+    assert frozen.keys() == free.keys()
+    for path, norms in frozen.items():
+        np.testing.assert_array_equal(norms, free[path])

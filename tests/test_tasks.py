@@ -6,13 +6,14 @@ the mean of the true -log p over a large sample.
 """
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from math import log, sqrt
 
 import numpy as np
 import pytest
 
-from numpylstm import tasks
+from numpylstm import diagnostics, tasks
 from numpylstm.data import Vocabulary
 
 EXAMPLES = [
@@ -407,3 +408,21 @@ def test_entropy_in_nats():
 def test_parameters_that_make_no_task(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize(
+    ("task", "given"),
+    [(tasks.Adding, (5, 200)), (tasks.DelayedCopy, (100,)), (tasks.TemporalOrder, (100,)),
+     (tasks.EmbeddedReber, (9,)), (tasks.Pronoun, (9,))],
+)  # fmt: skip
+def test_numbers_of_numpy_do_not_wrap(task, given):
+    theirs, ours = task(*map(np.int16, given)), task(*given)
+    assert theirs == ours
+    assert (theirs.chance, theirs.floor) == (ours.chance, ours.floor)
+    assert type(theirs.floor) is float
+    np.testing.assert_array_equal(theirs.batch(2, 0).x, ours.batch(2, 0).x)
+
+
+def test_a_share_of_no_way_is_no_number():
+    probe = diagnostics.Probe("rnn", 1, 1, (), chance=1.0, floor=1.0, loss=1.0, error=0.0)
+    assert math.isnan(probe.share)

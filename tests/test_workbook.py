@@ -151,11 +151,21 @@ class TestVerdicts:
             "new_W is not finite: look for a division by zero, or an array never filled."
         )
 
+    def test_digits_that_were_lost_are_said_to_be_lost(self):
+        def sigmoid_slope(s):
+            return (s * (1 - s)).astype(np.float32)
+
+        verdict = grading.grade(sigmoid_slope)
+        assert verdict.state == "wrong"
+        must, got = re.findall(r"(?:must be|got) ([\d.e-]+)[,;]", verdict.first_wrong)
+        assert must != got
+        assert verdict.diagnosis.endswith("something is in float32.")
+
     def test_what_is_no_number_is_judged_and_handed_in(self):
         def sgd(W, dW, lr):
             return ...
 
-        assert "must have the shape (4, 6), got ()" in str(grading.grade(sgd))
+        assert "must be an array of numbers of the shape (4, 6)" in str(grading.grade(sgd))
         assert json.loads(grading.submission([sgd]))["answers"]["sgd"] == {"new_W": None}
         assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
 

@@ -17,6 +17,7 @@ take random numbers and different sizes everywhere.
 """
 
 import html
+import numbers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -206,7 +207,11 @@ def complex_slope(
 def _scalar(value: Any) -> Any:
     if np.ndim(value) != 0:
         raise TypeError(f"check: f must return one number, got shape {np.shape(value)}")
-    return value[()] if isinstance(value, np.ndarray) else value
+    number = value[()] if isinstance(value, np.ndarray) else value
+    if not isinstance(number, numbers.Number):
+        got = type(value).__name__
+        raise TypeError(f"check: f must return one number, got {got}; is its return missing?")
+    return number
 
 
 def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str, NDArray[Any]]:

@@ -337,7 +337,8 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
         try:
             theirs[result] = np.asarray(numbers.get(result), dtype=float)
         except (TypeError, ValueError, OverflowError):
-            theirs[result] = np.asarray(np.nan)
+            must_be = f"must be an array of numbers of the shape {must.shape}, got none"
+            return Verdict(name, "wrong", f"{result} {must_be}.")
         if theirs[result].shape != must.shape:
             got = f"got {theirs[result].shape}"
             return Verdict(name, "wrong", f"{result} must have the shape {must.shape}, {got}.")
@@ -373,6 +374,8 @@ def _first_wrong(blank: Blank, theirs: Numbers, right: Numbers) -> str:
             place = f"{result}[{', '.join(map(str, index))}]" if index else result
             few = f"{int(bad.sum())} of {a.size} numbers of {result} are wrong"
             numbers = f"{place} must be {b[index]:.6g}, got {a[index]:.6g}"
+            if f"{b[index]:.6g}" == f"{a[index]:.6g}":
+                numbers = f"{place} must be {b[index]:.12g}, got {a[index]:.12g}"
             return f"The first wrong number: {numbers}; {few}."
     return ""
 
@@ -380,13 +383,16 @@ def _first_wrong(blank: Blank, theirs: Numbers, right: Numbers) -> str:
 def _diagnosis(blank: Blank, name: str, theirs: Numbers) -> str:
     """Which line it is, computed from the numbers."""
     bad = [result for result, array in theirs.items() if not np.isfinite(array).all()]
-    if bad and blank.point in (_of_gate, _of_scores):
+    if bad and name in ("sigmoid", "cross_entropy", "cross_entropy_backward"):
         return (
             f"{bad[0]} is not finite: exp of a large number is infinite, and infinite / infinite "
             "is no number; let exp see only what is not positive."
         )
     if bad:
         return f"{bad[0]} is not finite: look for a division by zero, or an array never filled."
+    right = _right(name)[0]
+    if max(_distance(theirs[r], np.asarray(right[r])) for r in blank.results) < 1e-5:
+        return "The numbers agree to 5 digits or more, and not to 9: something is in float32."
     p = blank.point(AT)
     if blank.layer is not None:
         arrays = {n: p[n] for n in blank.layer.inputs}

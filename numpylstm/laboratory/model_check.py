@@ -68,6 +68,10 @@ def _start(
     where: str, model: LanguageModel, x: Array, y: Array, state: Any, rng: np.random.Generator
 ) -> State:
     """The state to begin with, random if there is none; all that came has been looked at."""
+    if not isinstance(model, LanguageModel):
+        raise TypeError(f"{where}: model must be a LanguageModel, got {type(model).__name__}")
+    if not model.parameters():
+        raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
     check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
     check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
     if state is None:

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import generator as any_generator
+from numpylstm.laboratory.gradcheck import _scalar
+
 Array = NDArray[Any]
 
 STEPS = np.logspace(-1, -10, 37)
@@ -76,19 +79,20 @@ def sweep_steps(
     >>> round(sweep.slope, 2), bool(sweep.smallest_error < 1e-9)
     (2.0, True)
     """
-    generator = np.random.default_rng(rng)
+    generator, steps = any_generator(rng), np.asarray(steps, float)
     direction = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
     length = np.sqrt(sum(np.sum(u * u) for u in direction.values()))
     direction = {path: u / length for path, u in direction.items()}
     claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())
 
     def at(step: float) -> float:
-        return float(f({path: a + step * direction[path] for path, a in arrays.items()}))
+        return float(_scalar(f({path: a + step * direction[path] for path, a in arrays.items()})))
 
     measured = np.array([(at(step) - at(-step)) / (2 * step) for step in steps])
-    errors = np.abs(measured - claimed) / max(abs(claimed), 1e-300)
+    scale = abs(claimed) or float(np.abs(measured[np.isfinite(measured)]).max(initial=0.0)) or 1.0
+    errors = np.abs(measured - claimed) / scale
     best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
-    return StepSweep(np.asarray(steps), errors, _exponent(steps, errors, best), float(steps[best]))
+    return StepSweep(steps, errors, _exponent(steps, errors, best), float(steps[best]))
 
 
 def _exponent(steps: Array, errors: Array, best: int) -> float:

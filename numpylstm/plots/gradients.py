@@ -220,20 +220,25 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     Parameters
     ----------
     settings : dict of name -> CarouselNorms
+        Or of what `carousel_share` has as names: scale of Wh and forget bias.
 
     Returns
     -------
     Figure
         Above, a panel for each setting; below, the share of all of them in one.
     """
-    columns = len(settings)
+    named = {
+        name if isinstance(name, str) else "Wh x {:g}, bias {:g}".format(*name): norms
+        for name, norms in settings.items()
+    }
+    columns = len(named)
     figure = Figure(figsize=(max(2.7 * columns, 6), 5.6), layout="constrained", dpi=120)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1)).ravel()
     panels = above.subplots(1, columns, sharey=True, squeeze=False)[0]
     share_axes = below.subplots()
-    everything = np.concatenate([part for norms in settings.values() for part in norms])
+    everything = np.concatenate([part for norms in named.values() for part in norms])
     floor = _floor(everything)
-    for k, (axes, (name, norms)) in enumerate(zip(panels, settings.items(), strict=True)):
+    for k, (axes, (name, norms)) in enumerate(zip(panels, named.items(), strict=True)):
         steps = np.arange(1, len(norms.direct) + 1)
         for part, label, colour, dash in (
             (norms.direct, "direct: product of the gates", SERIES[0], "-"),

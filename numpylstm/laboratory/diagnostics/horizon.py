@@ -59,6 +59,8 @@ class Horizon:
 
     def curve(self, cell: str) -> tuple[HorizonPoint, ...]:
         """The points of one cell, nearest first."""
+        if cell not in self.cells:
+            raise ValueError(f"Horizon: cell must be one of {', '.join(self.cells)}, got {cell!r}")
         return tuple(point for point in self.points if point.cell == cell)
 
     def horizon(self, cell: str) -> int:

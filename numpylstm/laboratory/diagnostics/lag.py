@@ -167,7 +167,7 @@ def _names(cache: Cache) -> tuple[str, ...]:
 
 
 def _paths(model: LanguageModel) -> tuple[str, ...]:
-    return tuple(model.encoder.recurrent.parameters())
+    return tuple(model.encoder.recurrent.all_parameters())
 
 
 def _parts(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, int, int, Array]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import check_number, check_whole
+from numpylstm.checks import check_number, check_sizes, check_whole
 from numpylstm.laboratory.tasks import Recipe, Task
 from numpylstm.models import LanguageModel
 from numpylstm.optim import SGD, clip_by_global_norm
@@ -43,8 +43,12 @@ class Probe:
 
     @property
     def share(self) -> float:
-        """How much of the way from chance to the floor was made: 0 to 1, negative if worse."""
-        return (self.chance - self.loss) / (self.chance - self.floor)
+        """How much of the way from chance to the floor was made: 0 to 1, negative if worse.
+
+        NaN where there is no way to go.
+        """
+        way = self.chance - self.floor
+        return (self.chance - self.loss) / way if way else math.nan
 
     @property
     def above_floor(self) -> float:
@@ -112,6 +116,7 @@ def probe(
     if stop_at is not None:
         check_number("probe", "stop_at", stop_at)
     recipe = task.recipe if recipe is None else recipe
+    check_sizes("probe", steps=recipe.steps, batch_size=recipe.batch_size)
     for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
     model = LanguageModel(
         task.vocab_size,

@@ -163,6 +163,8 @@ def forward_pass(
     WindowPass
     """
     where = "diagnostics"
+    if not isinstance(model, LanguageModel):
+        raise TypeError(f"{where}: model must be a LanguageModel, got {type(model).__name__}")
     check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
     check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
     state = model.zero_state(x.shape[1]) if state is None else state

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.checks import any_array
+from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
 from numpylstm.laboratory.doctor.lines import wrong_line
@@ -103,8 +105,9 @@ def examine(
     >>> doctor.examine(f, backward, arrays).findings[0].evidence  # the mean was forgotten
     ('gradient / slope is 90 in every entry',)
     """
-    generator = np.random.default_rng(rng)
-    fixed = dict(fixed or {})
+    generator = any_generator(rng)
+    gradcheck._check_real("examine", "arrays", arrays)
+    fixed = {name: any_array("examine", name, array) for name, array in (fixed or {}).items()}
     point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
     gates = usual_gates(point) if gates is None else gates
 
@@ -120,8 +123,9 @@ def examine(
         got = type(given).__name__
         raise TypeError(f"examine: backward must give a dict of name -> array, got {got}")
     if missing := arrays.keys() - given.keys():
-        names = f"{', '.join(sorted(missing))}; it gave {', '.join(sorted(map(str, given)))}"
-        raise ValueError(f"examine: backward must give a gradient of {names or 'nothing'}")
+        gave = ", ".join(sorted(map(str, given))) or "nothing"
+        names = ", ".join(sorted(missing))
+        raise ValueError(f"examine: backward must give a gradient of {names}; it gave {gave}")
     given = {path: given[path] for path in arrays}
     gradcheck._check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
@@ -217,9 +221,10 @@ def _precision(
     arrays: Mapping[str, Array],
     generator: np.random.Generator,
 ) -> float:
-    """By how much f misses a straight line over a distance at which it must be one.
+    """By how much f misses a cubic over a distance at which it must be one.
 
-    Each side has a line of its own, since the point may lie at a kink.
+    That is its fourth difference, in which curvature cancels and rounding does not. Each side has
+    one of its own, since the point may lie at a kink.
     """
     base = float(f(dict(point)))
     worst = 0.0
@@ -227,11 +232,11 @@ def _precision(
         u = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
         length = np.sqrt(sum(np.sum(v * v) for v in u.values()))
         for side in (length, -length):
-            far, near = (
-                float(f(point | {path: point[path] + step / side * u[path] for path in u})) - base
-                for step in (1e-6, 1e-8)
+            one, two, three, four = (
+                float(f(point | {path: point[path] + step / side * u[path] for path in u}))
+                for step in (2.5e-7, 5e-7, 7.5e-7, 1e-6)
             )
-            worst = max(worst, abs(near - far / 100))
+            worst = max(worst, abs(base - 4 * one + 6 * two - 4 * three + four))
     return worst / max(abs(base), 1.0)
 
 

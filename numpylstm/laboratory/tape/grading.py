@@ -144,6 +144,8 @@ def _pairs(
     golden: Any, given: Any, name: str, not_given: list[str]
 ) -> Iterator[tuple[str, float, float]]:
     """Name, golden number and given number, in the golden order."""
+    if hasattr(given, "tolist"):  # NumPy's arrays and numbers
+        given = given.tolist()
     if isinstance(golden, dict):
         if not isinstance(given, dict):
             raise TapeError(f"{name or 'the file'} must be an object of {', '.join(golden)}")
@@ -160,7 +162,7 @@ def _pairs(
                 not_given.append(_join(name, key))
     elif isinstance(golden, list):
         what = "lists" if isinstance(golden[0], list) else "numbers"
-        if not isinstance(given, list):
+        if not isinstance(given, list | tuple):
             raise TapeError(f"{name} must be a list of {len(golden)} {what}, got {_short(given)}")
         if len(given) != len(golden):
             raise TapeError(f"{name} must be a list of {len(golden)} {what}, got {len(given)}")
@@ -178,7 +180,7 @@ def _join(name: str, key: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = json.dumps(value, default=repr)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpylstm.checks import check_sizes, check_whole, generator
 from numpylstm.data import UNK, Vocabulary
 from numpylstm.laboratory.tasks.source import Arc, Source
-from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy
+from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy, with_plain_numbers
 
 SUBJECTS = {
     "her": ("girl", "woman", "queen", "aunt"),
@@ -111,6 +111,7 @@ class Pronoun:
     def __post_init__(self) -> None:
         check_whole("Pronoun", "distance", self.distance, 2, because="a verb lies between")
         check_sizes("Pronoun", distance=self.distance)
+        with_plain_numbers(self)
 
     @cached_property
     def source(self) -> Source:

@@ -9,7 +9,7 @@ import numpy as np
 
 from numpylstm.checks import check_sizes, generator
 from numpylstm.laboratory.tasks.source import Arc, Source
-from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy
+from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy, with_plain_numbers
 
 TOKENS = ("B", "T", "P", "S", "X", "V", "E")
 
@@ -75,6 +75,7 @@ class EmbeddedReber:
 
     def __post_init__(self) -> None:
         check_sizes("EmbeddedReber", num_steps=self.num_steps)
+        with_plain_numbers(self)
 
     @cached_property
     def source(self) -> Source:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_number, check_sizes, check_whole, generator
-from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy
+from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy, with_plain_numbers
 
 Array = NDArray[Any]
 
@@ -106,6 +106,7 @@ class DelayedCopy:
         check_whole("DelayedCopy", "distance", self.distance, self.length, because="the length")
         check_sizes("DelayedCopy", distance=self.distance)
         check_noise("DelayedCopy", self.noise)
+        with_plain_numbers(self)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -180,6 +181,7 @@ class Adding:
         check_sizes("Adding", num_steps=self.num_steps)
         check_whole("Adding", "num_digits", self.num_digits, 2)
         check_noise("Adding", self.noise)
+        with_plain_numbers(self)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -253,6 +255,7 @@ class TemporalOrder:
         check_whole("TemporalOrder", "num_steps", self.num_steps, 5)
         check_sizes("TemporalOrder", num_steps=self.num_steps)
         check_noise("TemporalOrder", self.noise)
+        with_plain_numbers(self)
 
     @property
     def chance(self) -> float:

@@ -1,7 +1,7 @@
 """What all probe tasks share: the form of a batch, of a recipe, and of a task."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS
 from numpylstm.checks import any_array, check_ids, check_plain
+from numpylstm.config import plain
 
 Array = NDArray[Any]
 
@@ -107,15 +108,26 @@ def entropy(p: ArrayLike) -> float:
     check_plain("entropy", "p", array)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"entropy: p must hold real numbers, got {array.dtype}")
+    if not ((array >= 0).all() and abs(array.sum() - 1) <= 1e-6):
+        raise ValueError(
+            "entropy: p must be probabilities that sum to 1; divide counts by their sum"
+        )
     positive = array.astype(np.float64)
     positive = positive[positive > 0]
-    return float(-(positive * np.log(positive)).sum())
+    return abs(float((positive * np.log(positive)).sum()))
+
+
+def with_plain_numbers(task: Any) -> None:
+    """Let the settings of a task be Python's numbers: those of NumPy wrap."""
+    for setting in fields(task):
+        object.__setattr__(task, setting.name, plain(getattr(task, setting.name)))
 
 
 def spell(task: Task, ids: Iterable[int]) -> str:
     """Write a sequence of ids (T,) as the tokens of a task, with spaces between."""
     iterable = isinstance(ids, Iterable) and not isinstance(ids, np.ndarray)
     listed = any_array("spell", "ids", list(ids) if iterable else ids)
+    listed = listed if listed.size else listed.astype(np.int64)  # an empty list is of floats
     return " ".join(
         task.tokens[i] for i in check_ids("spell", "ids", listed, task.vocab_size, ("T",)).tolist()
     )
