@@ -19,6 +19,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import IO, Any
 
 import numpy as np
@@ -50,7 +51,9 @@ def file_path(where: str, path: Any) -> Path:
     """The path that a function was given, or a TypeError: it must name a file."""
     if isinstance(path, str | os.PathLike) and Path(path).name:
         return Path(path)
-    raise TypeError(f"{where}: path must be the name of a file, a str or a Path, got {path!r}")
+    raise TypeError(
+        f"{where}: path must be the name of a file, a str or a Path, got {shortened(path)}"
+    )
 
 
 # --- writing -----------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class ModelConfig:
     """
 
     cell: str = option("lstm", str, MODEL, "recurrent cell", choices=CELLS)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     hidden_size: int = option(200, int, MODEL, "hidden units in a layer, H", at_least=1)
     embedding_size: int | None = option(
         None, int, MODEL, "size of the word vectors, D; by default H", at_least=1

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.checks import NotFinite, any_array, check_ids, check_sizes, check_whole
 from numpylstm.data import batches
-from numpylstm.models import LanguageModel, SequenceClassifier
+from numpylstm.models import LanguageModel, SequenceClassifier, check_language_model
 
 Ids = NDArray[Any]
 
@@ -109,7 +109,10 @@ def evaluate(
     >>> round(result.perplexity, 4), result.tokens
     (10.0, 99)
     """
+    check_language_model("evaluate", model)
     ids = any_array("evaluate", "ids", ids)
+    check_sizes("evaluate", batch_size=batch_size, num_steps=num_steps)
+    batch_size, num_steps = int(batch_size), int(num_steps)
     state = model.zero_state(batch_size)
     nll_sum, correct, tokens = 0.0, 0, 0
     for x, y in batches(ids, batch_size, num_steps, keep_last=True):
@@ -135,7 +138,7 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to whether they are equal
 class ClassifierEvaluation:
     """What `evaluate_classifier` found.
 
@@ -187,6 +190,7 @@ def evaluate_classifier(
     """
     where = "evaluate_classifier"
     check_sizes(where, batch_size=batch_size)
+    batch_size = int(batch_size)
     x = check_ids(where, "x", x, model.vocab_size, ("T", "N"), "time comes first")
     N, C = x.shape[1], model.num_classes
     y = check_ids(where, "y", y, C, (N,), "an answer for each sequence")
@@ -205,7 +209,7 @@ def evaluate_classifier(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TutorialResult:
     """What the tutorial prints at its end: an accuracy, and one window of words."""
 
@@ -249,9 +253,11 @@ def tutorial_protocol(
         If the text is too short for that many windows.
     """
     where = "tutorial_protocol"
+    check_language_model(where, model)
     check_sizes(where, batch_size=batch_size, num_steps=num_steps, num_windows=num_windows)
     check_whole(where, "warm_up", warm_up, 0, num_windows - 1)
     check_whole(where, "shown", shown, 0, num_windows - 1)
+    batch_size, num_steps, num_windows = map(int, (batch_size, num_steps, num_windows))
     ids = any_array(where, "ids", ids)
     check_ids(where, "ids", ids, model.vocab_size, ("N",))
     needed = batch_size * (num_windows * num_steps + 1)
@@ -320,10 +326,12 @@ def surprise(
 def _passage(
     where: str, model: LanguageModel, ids: Ids, length: int, start: int
 ) -> tuple[Ids, NDArray[Any], Ids]:
+    check_language_model(where, model)
     ids = any_array(where, "ids", ids)
     check_ids(where, "ids", ids, model.vocab_size, ("N",))
     check_sizes(where, length=length)
     check_whole(where, "start", start, 0)
+    length, start = int(length), int(start)
     if len(ids) < 2:
         raise ValueError(f"{where}: ids must hold at least 2 tokens, got {len(ids)}")
     length = min(length, len(ids) - 1)

@@ -315,6 +315,7 @@ class RecurrentStack(Layer):
             self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
         )  # fmt: skip
+        input_size, hidden_size, num_layers = map(int, (input_size, hidden_size, num_layers))
         check_dtype(self.cell.title, dtype)
         rng = generator(rng)
         self.hidden_size = hidden_size

@@ -16,7 +16,7 @@ from numpylstm.archive import (
     within,
     write_arrays,
 )
-from numpylstm.checks import check_sizes, generator
+from numpylstm.checks import check_array, check_finite, check_sizes, generator
 from numpylstm.config import ModelConfig, settings_of
 from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.parameters import parameter_shapes
@@ -38,6 +38,8 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
     ------
     TypeError
         If it is another kind of model, of which `load_model` would not know, or `path` is no path.
+    ValueError
+        If a parameter is not finite, or was replaced by one of another shape (or dtype: TypeError).
     SaveError
         If the file cannot be written; an older file of that name is then untouched.
     """
@@ -47,7 +49,12 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
             "of a class of your own save model.state_dict() with numpy.savez"
         )
     path = file_path("save_model", path)
-    arrays = {f"parameters/{name}": array for name, array in model.state_dict().items()}
+    state = model.state_dict()
+    for name, shape in shapes_of(model.arguments):
+        dtype = np.dtype(model.config.dtype)
+        check_array("save_model", name, state[name], shape, dtype, "so say its arguments")
+        check_finite("save_model", name, state[name], "the training that made it had failed")
+    arrays = {f"parameters/{name}": array for name, array in state.items()}
     frozen = [name for name, p in model.all_parameters().items() if not p.trainable]
     meta = {
         "format": FORMAT,

@@ -195,8 +195,10 @@ class Model(Owner):
         Raises
         ------
         ValueError
-            If a path is missing or unknown, or an array has another shape or dtype, or holds NaN or
-            infinity.
+            If a path is missing or unknown, or an array has another shape or holds NaN or infinity,
+            or one of the model is read-only.
+        TypeError
+            If an array has another dtype, or is none.
         """
         where, parameters = "load_state_dict", self.all_parameters()
         if not isinstance(arrays, Mapping):
@@ -213,6 +215,8 @@ class Model(Owner):
         for path, p in parameters.items():
             check_array(where, path, arrays[path], p.data.shape, p.data.dtype)
             check_finite(where, path, arrays[path], "the run that made it had failed")
+            if not p.data.flags.writeable:
+                raise ValueError(f"{where}: {path} of the model must be writeable; copy its data")
         for path, p in parameters.items():
             p.data[...] = arrays[path]
 
@@ -391,6 +395,12 @@ class LanguageModel(Model):
         check_ids("LanguageModel", "the ids x", x, self.vocab_size, ("T", "B"), "time comes first")
         hs, state = self.encoder.forward(x, state, training)
         return self.decoder.forward(hs, training), state
+
+
+def check_language_model(where: str, model: Any) -> None:
+    """Raise a TypeError unless it is one."""
+    if not isinstance(model, LanguageModel):
+        raise TypeError(f"{where}: model must be a LanguageModel, got {type(model).__name__}")
 
 
 class SequenceClassifier(Model):

@@ -53,6 +53,7 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
     check_number("clip_by_global_norm", "max_norm", max_norm)
     if not max_norm > 0:
         raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm}")
+    max_norm = float(max_norm)
     total = 0.0
     for parameter in parameters.values():
         gradient, factor = parameter.parts_of_grad()
@@ -74,6 +75,10 @@ def _check_parameters(where: str, parameters: Any) -> None:
             f"{where}: parameters must be a dict of path -> Parameter, such as model.parameters(), "
             f"got {type(parameters).__name__}"
         )
+    if len({id(parameter) for parameter in parameters.values()}) < len(parameters):
+        raise ValueError(
+            f"{where}: parameters must name each Parameter once, got one under two paths"
+        )
 
 
 @or_else(lambda g: float(np.square(g, dtype=np.float64).sum()))
@@ -87,9 +92,11 @@ def flat(array: Array) -> Array:
     if type(array) is not np.ndarray or array.dtype not in FLOATS:
         check_array("optimiser", "parameter", array, getattr(array, "shape", ()))
     if not array.flags.carray:
+        got = f"strides {array.strides} for shape {array.shape}"
+        if not array.flags.writeable:
+            got = "a read-only array; copy it"
         raise ValueError(
-            "optimiser: parameters and gradients must be writeable and C-contiguous, got strides "
-            f"{array.strides} for shape {array.shape}"
+            f"optimiser: parameters and gradients must be writeable and C-contiguous, got {got}"
         )
     return array.reshape(-1)
 
@@ -146,11 +153,15 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Change every parameter by its gradient."""
-        check_number(type(self).__name__, "lr", self.lr)
+        """Change every parameter by its gradient, but for those that are frozen."""
+        where = type(self).__name__
+        check_number(where, "lr", self.lr)
+        if not (self.lr >= 0 and math.isfinite(self.lr)):
+            raise ValueError(f"{where}: lr must be from 0 and finite, got {self.lr}")
         self.steps += 1
         for path, parameter in self.parameters.items():
-            self.move(path, parameter)
+            if parameter.trainable:
+                self.move(path, parameter)
 
     def remembered(self, name: str, path: str, parameter: Parameter) -> Array:
         """The memory of one parameter as a flat array, (N,), held against the parameter."""

@@ -121,7 +121,7 @@ class Parameter:
     def scale_grad(self, factor: float) -> None:
         """``grad *= factor``."""
         check_number(self.name, "factor", factor)
-        self._factor *= factor
+        self._factor *= float(factor)  # kernels know no other numbers
 
     def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
         """The gradient as it is kept, None for zeros, and a factor: for optimisers."""

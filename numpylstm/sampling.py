@@ -19,7 +19,8 @@ from numpylstm.checks import (
 )
 from numpylstm.functional import contiguous, shares_for
 from numpylstm.kernels.fallback import Missing, Unusable
-from numpylstm.models import LanguageModel
+from numpylstm.layers import Embedding, Linear, RecurrentStack
+from numpylstm.models import LanguageModel, TokenEncoder, check_language_model
 from numpylstm.parameters import parameter_shapes
 
 try:
@@ -27,6 +28,7 @@ try:
 except Exception as error:
     kernels = Missing(error)  # type: ignore[assignment]
 
+OURS = LanguageModel, TokenEncoder, Embedding, RecurrentStack, Linear
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
 AT_ONCE = 64  # tokens that one call of a kernel draws at most: it cannot be interrupted
@@ -88,12 +90,16 @@ def stream(
     banned: Sequence[int] = (),
     rng: np.random.Generator | int | None = None,
 ) -> Iterator[int]:
-    """Yield the tokens of `generate`, with the same arguments, as they are drawn."""
+    """Yield the tokens of `generate`, with the same arguments, as they are drawn.
+
+    The generator may be ahead of what was yielded, by up to 64 numbers.
+    """
+    check_language_model("generate", model)
     V = model.vocab_size
     prompt = any_array("generate", "prompt", prompt)
     if prompt.ndim != 1 or len(prompt) == 0:
         raise ValueError(
-            f"generate: prompt must hold at least one id, got an array of shape {prompt.shape}"
+            f"generate: prompt must be one id or more in a row, (N,), got shape {prompt.shape}"
         )
     prompt = check_ids("generate", "prompt", prompt, V)
     never = any_array("generate", "banned", banned)
@@ -133,9 +139,10 @@ def _drawn(
     state = model.zero_state(1)
     if len(prompt) > 1:
         _, state = model.logits(prompt[:-1, None], state)
-    # A model of a user's own may compute its logits in its own way.
+    # A model or a layer of a user's own may compute in its own way.
     recurrent = model.encoder.recurrent
-    by_kernel = type(model) is LanguageModel and recurrent.functions is functional
+    parts = (model, model.encoder, model.encoder.embedding, recurrent, model.decoder)
+    by_kernel = recurrent.functions is functional and tuple(map(type, parts)) == OURS
     if by_kernel and recurrent.cell.sampler is not None:
         before = rng.bit_generator.state
         try:

@@ -326,3 +326,11 @@ def test_a_bias_that_was_replaced_does_not_say_how_large_the_scores_are():
     layer.b.data = np.zeros(1, np.float32)
     with pytest.raises(ValueError, match=r"dy must have shape \(5, 3, 11\), got \(5, 3, 1\)"):
         layer.backward(np.zeros((5, 3, 1), np.float32))
+
+
+@pytest.mark.parametrize("size", [np.uint8, np.int8, np.int64])
+def test_sizes_of_numpy_do_not_wrap(size):
+    theirs, ours = LSTM(size(4), size(100), rng=0), LSTM(4, 100, rng=0)
+    assert repr(theirs) == repr(ours)
+    for path, parameter in ours.parameters().items():
+        np.testing.assert_array_equal(theirs.parameters()[path].data, parameter.data)

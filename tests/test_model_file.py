@@ -64,6 +64,18 @@ def test_a_generator_that_is_none_is_not_the_fault_of_the_file(tmp_path):
         nl.load_model(tmp_path / "model.npz", rng="x")
 
 
+def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path):
+    path, model = tmp_path / "model.npz", nl.LanguageModel(5, 4, rng=0)
+    nl.save_model(model, path)
+    model.decoder.b.data[0] = np.nan
+    with pytest.raises(ValueError, match=r"save_model: decoder.b must be finite, got nan at \[0\]"):
+        nl.save_model(model, path)
+    model.decoder.b.data = np.zeros(7, np.float32)
+    with pytest.raises(ValueError, match=r"decoder.b must have shape \(5,\), got \(7,\)"):
+        nl.save_model(model, path)
+    nl.load_model(path)
+
+
 def test_a_long_name_can_be_saved(tmp_path):
     path = tmp_path / ("\u3042" * 60 + "m" * 60 + ".npz")
     nl.save_model(nl.LanguageModel(5, 4, rng=0), path)

@@ -228,6 +228,17 @@ def test_what_is_frozen_keeps_no_gradient(rng, path):
     assert not parameter.grad.any()
 
 
+def test_arrays_are_loaded_all_or_not_at_all(rng):
+    model = language_model()
+    given = {path: array + 1 for path, array in model.state_dict().items()}
+    before = model.state_dict()
+    model.decoder.b.data.flags.writeable = False
+    with pytest.raises(ValueError, match=r"decoder\.b of the model must be writeable"):
+        model.load_state_dict(given)
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[path])
+
+
 def test_masked_tokens_have_no_influence_on_the_gradient(rng):
     x, y = window(rng)
     weights = (rng.random((T, B)) < 0.6).astype(float)

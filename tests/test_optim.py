@@ -307,3 +307,50 @@ def test_data_that_is_no_array_any_more_is_refused(data):
     for call in (nl.clip_by_global_norm, nl.SGD):
         with pytest.raises(TypeError, match=r"(W: data|SGD: W) must be a NumPy array"):
             call({"W": parameter}, 1.0)
+
+
+@pytest.mark.parametrize("kind", [nl.SGD, nl.Adam, nl.AdamW])
+def test_what_is_frozen_stands_still(kind):
+    """Whatever is remembered of it, and with decay."""
+    options = {"momentum": 0.9} if kind is nl.SGD else {"weight_decay": 0.1}
+    parameters = {"W": Parameter(np.ones((4, 3)), "W"), "b": Parameter(np.ones(3), "b")}
+    optimizer = kind(parameters, lr=0.1, **options)
+    for frozen in (False, True):
+        parameters["W"].trainable = not frozen
+        before = {path: p.data.copy() for path, p in parameters.items()}
+        for p in parameters.values():
+            p.accumulate(np.ones_like(p.data))
+        optimizer.step()
+        optimizer.zero_grad()
+        assert (parameters["W"].data == before["W"]).all() == frozen
+        assert (parameters["b"].data != before["b"]).all()
+
+
+def test_a_parameter_under_two_paths_is_refused():
+    shared = Parameter(np.ones(3), "W")
+    for call in (lambda p: nl.SGD(p, lr=1.0), lambda p: nl.clip_by_global_norm(p, 1.0)):
+        with pytest.raises(ValueError, match="must name each Parameter once"):
+            call({"encoder.W": shared, "decoder.W": shared})
+
+
+def test_the_rate_is_looked_at_in_every_step(parameters):
+    optimizer = nl.SGD(parameters, lr=1.0)
+    optimizer.lr = math.nan
+    with pytest.raises(ValueError, match="SGD: lr must be from 0 and finite, got nan"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble])
+def test_a_limit_may_be_a_number_of_numpy(parameters, kind, recwarn):
+    nl.clip_by_global_norm(parameters, kind(0.5))
+    nl.SGD(parameters, lr=1.0).step()
+    assert not recwarn.list
+
+
+def test_a_read_only_array_is_called_so():
+    data = np.ones(3)
+    parameter = Parameter(data, "W")
+    parameter.accumulate(np.ones(3))
+    data.flags.writeable = False
+    with pytest.raises(ValueError, match="got a read-only array; copy it"):
+        nl.SGD({"W": parameter}, lr=1.0).step()

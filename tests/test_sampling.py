@@ -173,7 +173,7 @@ def test_a_cold_draw_does_not_overflow(model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"prompt": []}, "prompt must hold at least one id"),
+        ({"prompt": []}, "prompt must be one id or more in a row"),
         ({"prompt": [V]}, "prompt"),
         ({"prompt": [-1]}, "prompt"),
         ({"length": -1}, "length must be at least 0, got -1"),
@@ -213,3 +213,16 @@ def test_a_state_of_another_size_is_refused():
     model.encoder.recurrent.hidden_size = 9
     with pytest.raises(ValueError, match=r"state.h must have shape \(1, 1, 6\), got \(1, 1, 9\)"):
         nl.generate(model, [2], 3)
+
+
+def test_a_layer_of_a_users_own_computes_its_own_scores():
+    class Cold(nl.Linear):
+        def forward(self, x, training=True):
+            return super().forward(x, training) * np.float32(100)
+
+    model = nl.LanguageModel(11, 6, init_scale=1.0, rng=0)
+    cold = Cold(6, 11, rng=0)
+    cold.W, cold.b, model.decoder = model.decoder.W, model.decoder.b, cold
+    logits, _ = model.logits(np.array([[1]]))
+    best = int(logits[0, 0].argmax())
+    assert [int(nl.generate(model, [1], 1, rng=seed)[0]) for seed in range(9)] == [best] * 9

@@ -323,3 +323,45 @@ def test_a_failed_write_leaves_the_old_checkpoint(corpus, tmp_path, monkeypatch)
         save(run, path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["c.npz"]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_what_is_frozen_is_so_after_a_restart(corpus, tmp_path, optimizer):
+    def frozen():
+        run = new_run(corpus, optimizer=optimizer, lr=0.1, momentum=None)
+        run.model.embedding.W.trainable = False
+        return run
+
+    whole, begun = frozen(), frozen()
+    for item in nl.train(begun, corpus):
+        if isinstance(item, Step) and item.step == 9:
+            break
+    nl.save(begun, tmp_path / "run.npz")
+    again = nl.restore_run(nl.load(tmp_path / "run.npz"))
+    assert "embedding.W" not in again.model.parameters()
+    for run in (whole, again):
+        list(nl.train(run, corpus))
+    for path, array in whole.model.state_dict().items():
+        np.testing.assert_array_equal(again.model.state_dict()[path], array)
+
+
+def test_an_optimizer_that_is_not_that_of_the_settings_is_not_saved(corpus, tmp_path):
+    run = new_run(corpus)
+    run.optimizer = nl.Adam(run.model.parameters())
+    with pytest.raises(TypeError, match=r"run\.optimizer must be the SGD of its config, got Adam"):
+        nl.save(run, tmp_path / "run.npz")
+
+
+def test_a_run_goes_on_with_its_own_text_only(corpus):
+    other = replace(corpus, train=corpus.train[::-1].copy())
+    with pytest.raises(nl.data.DataError, match="a run goes on with the text that it was made for"):
+        next(nl.train(new_run(corpus), other))
+
+
+def test_of_two_iterators_one_may_go_on(corpus):
+    run = new_run(corpus)
+    first, second = nl.train(run, corpus), nl.train(run, corpus)
+    next(first)
+    next(second)
+    with pytest.raises(RuntimeError, match="another iterator has moved this run on"):
+        next(first)

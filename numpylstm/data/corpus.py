@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.checks import check_whole
 from numpylstm.data.indexing import index
 from numpylstm.data.text import (
     HELD_OUT,
@@ -179,6 +181,8 @@ def load_text(
     """
     check_level("load_text", level)
     files = {"valid": valid, "test": test}
+    if not isinstance(train, str | os.PathLike):
+        train = list(train)  # it may be a pattern's iterator, and is gone through twice
     named_texts = {"train": train} | {k: file for k, file in files.items() if file is not None}
     texts = [read_texts(file) for file in named_texts.values()]
     tokens, numbers = index(texts, level, watch)
@@ -258,6 +262,11 @@ def _corpus(
     max_eval: int | None,
 ) -> Corpus:
     """The corpus of splits whose numbers name `tokens`."""
+    if max_eval is not None:
+        check_whole("Corpus", "max_eval", max_eval, _MIN_TOKENS)
+    if not isinstance(vocabulary, Vocabulary | None):
+        got = type(vocabulary).__name__
+        raise TypeError(f"Corpus: vocabulary must be a Vocabulary, got {got}")
     for split in SPLITS:
         if len(parts[split]) < _MIN_TOKENS:
             raise DataError(

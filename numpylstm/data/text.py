@@ -165,13 +165,19 @@ def _listed(paths: AnyPath | Sequence[AnyPath]) -> Sequence[AnyPath]:
 
 
 def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
+    if not isinstance(paths, str | os.PathLike) and not paths:
+        raise DataError("no file is named; does the pattern match any?")
     for path in _listed(paths):
         if not os.path.isdir(path):
             yield path
             continue
+        try:
+            names = os.listdir(path)
+        except OSError as error:
+            raise _unreadable(path, error) from None
         files = sorted(
-            entry.path for entry in os.scandir(path)
-            if entry.name.endswith((".txt", ".txt.gz")) and not entry.name.startswith(".")
+            os.path.join(path, name) for name in names
+            if name.endswith((".txt", ".txt.gz")) and not name.startswith(".")
         )  # fmt: skip
         if not files:
             raise DataError(
@@ -255,6 +261,13 @@ def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iter
         return
     left = "\n" if after[-1:].isspace() or not after else after.split()[-1]
     for token in tokens:
+        if not isinstance(token, str):
+            got = type(token).__name__
+            raise TypeError(
+                f"detokenize: tokens must be strings, got {got}; Vocabulary.decode makes them"
+            )
+        if not token:
+            continue
         right = "\n" if token == EOS else token
         # Equal marks side by side ("." and "...") would look like one longer run.
         glued = (right[0] in _CLOSING or left in _OPENING) and left[-1] != right[0]
@@ -361,7 +374,10 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
         }
     names = [_ptb_file(split) for split in SPLITS]
     for folder in (root, root / "simple-examples" / "data", root / "data"):
-        missing = [name for name in names if not (folder / name).exists()]
+        try:
+            missing = [name for name in names if not (folder / name).exists()]
+        except OSError as error:
+            raise _unreadable(folder, error) from None
         if not missing:
             return {split: read_text(folder / _ptb_file(split)) for split in SPLITS}
         if len(missing) < len(names):

@@ -86,6 +86,7 @@ def batches(
         )
     count = _count_windows("batches", len(array), batch_size, num_steps, keep_last)
     check_whole("batches", "start", start, 0, count, "the number of windows")
+    batch_size, num_steps, start = int(batch_size), int(num_steps), int(start)
     length = len(array) // batch_size
     streams = array[: length * batch_size].reshape(batch_size, length).T.copy()  # (L, B)
     return (
@@ -101,6 +102,7 @@ def _count_windows(
         check_whole(where, name, value)
     check_flag(where, "keep_last", keep_last)
     check_whole(where, "num_tokens", num_tokens, 0)
+    num_tokens, batch_size, num_steps = int(num_tokens), int(batch_size), int(num_steps)
     targets = num_tokens // batch_size - 1  # in each stream
     shortest = 1 if keep_last else num_steps
     if targets < shortest:

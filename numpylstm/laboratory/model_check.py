@@ -20,7 +20,12 @@ from numpylstm.cells import State, examples
 from numpylstm.checks import check_array, check_ids, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
-from numpylstm.models import LanguageModel, Window, language_model_forward
+from numpylstm.models import (
+    LanguageModel,
+    Window,
+    check_language_model,
+    language_model_forward,
+)
 
 Array = NDArray[Any]
 
@@ -68,8 +73,7 @@ def _start(
     where: str, model: LanguageModel, x: Array, y: Array, state: Any, rng: np.random.Generator
 ) -> State:
     """The state to begin with, random if there is none; all that came has been looked at."""
-    if not isinstance(model, LanguageModel):
-        raise TypeError(f"{where}: model must be a LanguageModel, got {type(model).__name__}")
+    check_language_model(where, model)
     if not model.parameters():
         raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
     check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")

@@ -81,16 +81,30 @@ def save(run: Run, path: str | Path) -> None:
 
     Raises
     ------
+    TypeError
+        If its optimiser is not that of its settings.
     TrainingFailed
         If a parameter is no longer finite: such a run is not worth an older one.
     SaveError
         If the file cannot be written; an older file of that name is then untouched.
     """
     path = file_path("save", path)
+    if not isinstance(run, Run):
+        raise TypeError(
+            f"save: run must be a Run, got {type(run).__name__}; save_model is for models"
+        )
+    kind = OPTIMIZERS[run.config.optimizer]
+    if type(run.optimizer) is not kind:
+        got = type(run.optimizer).__name__
+        raise TypeError(
+            f"save: run.optimizer must be the {kind.__name__} of its config, got {got}; name it "
+            "with TrainConfig(optimizer=...)"
+        )
     check_parameters(run)
+    parameters = run.model.all_parameters()
     arrays = {f"parameters/{k}": v for k, v in run.model.state_dict().items()}
     for memory, kept in run.optimizer.memory.items():
-        arrays |= {f"optimizer/{memory}/{k}": v for k, v in kept.items()}
+        arrays |= {f"optimizer/{memory}/{k}": v for k, v in kept.items() if parameters[k].trainable}
     arrays |= {f"state/{field}": v for field, v in run.state._asdict().items()}
     meta = {
         "format": FORMAT,
@@ -105,6 +119,7 @@ def save(run: Run, path: str | Path) -> None:
         "rows": [list(row) for row in run.rows],
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
+        "frozen": [path for path, parameter in parameters.items() if not parameter.trainable],
     }
     write_arrays(path, arrays, meta)
 
@@ -234,6 +249,7 @@ META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "rows": (f"a list of rows of {len(Row._fields)} cells, steps going up", is_list_of_rows),
     "tally": ("an object with the sums since the last row", is_tally),
     "rng": ("an object", lambda value: isinstance(value, dict)),
+    "frozen": ("a list of texts", is_list_of(is_text)),
 }
 """What the JSON object in ``meta`` holds, next to its format and version."""
 
@@ -243,7 +259,7 @@ def checked_meta(path: Path, meta: dict[str, Any]) -> dict[str, Any]:
     check_format(path, meta, FORMAT, READABLE)
     if isinstance(meta.get("config"), dict):
         meta = meta | {"config": with_added_settings(meta["config"])}
-    meta = with_added_metrics(meta)
+    meta = {"frozen": [], **with_added_metrics(meta)}
     for key, (expected, accepts) in META_ENTRIES.items():
         if key not in meta or not accepts(meta[key]):
             raise CheckpointError(f"{path}: meta entry {key!r} must be {expected}")
@@ -295,6 +311,9 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
         If settings, vocabulary and arrays do not belong together, or a parameter is not finite.
         Sizes are held against the arrays before any memory is taken.
     """
+    if not isinstance(checkpoint, Checkpoint):
+        got = type(checkpoint).__name__
+        raise TypeError(f"restore: checkpoint must be what load(path) returns, got {got}")
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = checkpoint.group("parameters")
     with fitting_together(checkpoint.path):
@@ -302,6 +321,8 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
         model = build_model(config, V)
         model.load_state_dict(parameters)
         model.rng.bit_generator.state = checkpoint.meta["rng"]
+        for name in checkpoint.meta["frozen"]:
+            model.all_parameters()[name].trainable = False
     return model
 
 
@@ -313,8 +334,8 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     CheckpointError
         As `restore_model`, and for the momentum and the recurrent state.
     """
-    config, meta = checkpoint.config, checkpoint.meta
     model = restore_model(checkpoint)
+    config, meta = checkpoint.config, checkpoint.meta
     with fitting_together(checkpoint.path):
         optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
         restore_memory(optimizer, checkpoint.group("optimizer") | old_velocity(checkpoint))

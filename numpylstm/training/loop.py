@@ -194,7 +194,16 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
 
 
 def new_run(config: TrainConfig, corpus: Corpus) -> Run:
-    """A run that has not begun; it fits into memory, or ConfigError."""
+    """A run that has not begun; it fits into memory, or ConfigError.
+
+    `level`, `max_vocab` and `max_eval` are for whoever loads the corpus: give them to that too.
+    """
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"new_run: config must be a TrainConfig, got {type(config).__name__}")
+    if corpus.level != config.level:
+        raise ConfigError(
+            "level", f"must be {corpus.level!r}, as in the corpus, got {config.level!r}"
+        )
     check_memory(config, len(corpus.vocabulary))
     model = build_model(config, len(corpus.vocabulary))
     return Run(
@@ -242,21 +251,29 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
         Is told in each validation how many tokens are scored, of how many. The run can be saved
         then, too; what it raises ends the validation, which is made again when the run goes on.
 
+    A row that was due at the update where one leaves is in `run.rows`, and not handed out again.
+
     Raises
     ------
+    DataError
+        If it is another text.
     TrainingFailed
         If the loss, the perplexity or a gradient is not finite, or an update would not be. The
         parameters are those before the update. Also if the validation perplexity is not finite.
     """
+    check_fingerprint(corpus, run.fingerprint, "a run goes on with the text that it was made for")
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
     pace = Pace()
     run.closing = None
     while not run.finished or run.window == windows:
         run.optimizer.lr = rate(run)
-        for x, y in batches(corpus.train, config.batch_size, config.num_steps, start=run.window):
+        left = batches(corpus.train, config.batch_size, config.num_steps, start=run.window)
+        for window, (x, y) in enumerate(left, run.window):
             if run.finished:
                 break
+            if run.window != window:
+                raise RuntimeError("train: another iterator has moved this run on; go on with that")
             drawn = run.model.rng.bit_generator.state
             try:
                 with pace.step():

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from numpylstm import arguments, reference
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import check_ids
-from numpylstm.models import LanguageModel, Window, language_model_forward
+from numpylstm.models import (
+    LanguageModel,
+    Window,
+    check_language_model,
+    language_model_forward,
+)
 
 Array = NDArray[Any]
 Cache = Any
@@ -163,8 +168,7 @@ def forward_pass(
     WindowPass
     """
     where = "diagnostics"
-    if not isinstance(model, LanguageModel):
-        raise TypeError(f"{where}: model must be a LanguageModel, got {type(model).__name__}")
+    check_language_model(where, model)
     check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
     check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
     state = model.zero_state(x.shape[1]) if state is None else state
