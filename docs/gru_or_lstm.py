@@ -1,6 +1,6 @@
 """The measured part of docs/laboratory/gru-or-lstm.md: ``python docs/gru_or_lstm.py``.
 
-It trains three cells on five probe tasks, at two rates with three seeds each, in some twenty
+It trains three cells on five probe tasks, at two rates with three seeds each, in ten to twenty
 minutes; prints the table of the page; and draws the picture of both halves of the page.
 """
 

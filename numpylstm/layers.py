@@ -140,10 +140,8 @@ class Embedding(Layer):
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
         cache = consume(self)
-        shape = (*cache.ids.shape, self.W.data.shape[1])
-        check_array(
-            "Embedding.backward", "dx", dx, shape, self.W.data.dtype, "it has the shape of x"
-        )
+        shape, because = (*cache.ids.shape, self.W.data.shape[1]), "it has the shape of x"
+        check_array("Embedding.backward", "dx", dx, shape, self.W.data.dtype, because)
         if not self.W.trainable:
             return
         if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
@@ -195,14 +193,8 @@ class Dropout(Layer):
         cache = consume(self)
         if self.p == 0:
             return dy
-        check_array(
-            "Dropout.backward",
-            "dy",
-            dy,
-            cache.mask.shape,
-            cache.mask.dtype,
-            "it has the shape of y",
-        )
+        mask, because = cache.mask, "it has the shape of y"
+        check_array("Dropout.backward", "dy", dy, mask.shape, mask.dtype, because)
         return unchecked(self.functions.dropout_backward)(dy, cache)
 
     def _sizes(self) -> dict[str, Any]:

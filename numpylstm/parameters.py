@@ -159,9 +159,7 @@ def uniform(
     shape = tuple(map(int, shape))  # sizes may be NumPy's, and their products wrap
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     flat = array.reshape(-1)
-    for start in range(
-        0, flat.size, DRAWN_AT_ONCE
-    ):  # whole, the float64 would be the peak of memory
+    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once they would be the peak of memory
         piece = flat[start : start + DRAWN_AT_ONCE]
         piece[...] = rng.uniform(-scale, scale, piece.size)
     return array

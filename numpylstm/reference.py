@@ -8,8 +8,8 @@ How to read it
 --------------
 Letters
     T time steps (a long text is read in *windows* of T), B batch, D inputs, H hidden units, V words
-    in the vocabulary. Time comes first:
-    ids are (T, B), activations are (T, B, D), and ``x[t]`` is what the network sees at time t.
+    in the vocabulary. Time comes first: ids are (T, B), activations are (T, B, D), and ``x[t]`` is
+    what the network sees at time t.
 Names
     ``a`` is a weighted sum before its nonlinearity. ``dh`` is the gradient of the loss with respect
     to ``h`` and has the shape of ``h``; so for every name. ``h_prev`` is the ``h`` of step t-1.
