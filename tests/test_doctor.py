@@ -1,5 +1,6 @@
 """The doctor: right about what it can know, silent about a right gradient, honest otherwise."""
 
+import io
 from typing import ClassVar
 
 import numpy as np
@@ -378,6 +379,16 @@ class TestTheCurve:
         assert "step²" in guide.get_label()
         assert axes.get_xlabel() == "step h (log scale)"
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+    @pytest.mark.parametrize("errors", [[np.nan] * 3, [0.0, np.inf, np.nan], [1e-3, 1e-2, 1e-1]])
+    def test_what_is_no_number_is_not_drawn(self, errors):
+        steps = np.array([1e-1, 1e-2, 1e-3])  # from large to small, the best is the largest
+        sweep = doctor.StepSweep(steps, np.array(errors), np.nan, 1e-1)
+        assert sweep.smallest_error == {0.0: 0.0, 1e-3: 1e-3}.get(errors[0], np.inf)
+        figure = v_curve({"$gradient$": sweep})
+        figure.savefig(io.BytesIO(), format="png")
+        (line,) = figure.axes[0].get_lines()  # no guide where there is no falling branch
+        assert line.get_label() == r"\$gradient\$"
 
     def test_one_sweep_needs_no_name(self, rng):
         assert len(v_curve(self.sweeps(rng)["right"]).axes) == 1

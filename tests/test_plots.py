@@ -2,11 +2,18 @@
 
 import base64
 import io
+import math
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 
+from numpylstm import plots
+from numpylstm.laboratory.diagnostics.horizon import Horizon
 from numpylstm.plots import comparison_curves, epoch_positions, inline_svg, training_curves
+from numpylstm.plots.style import BLUE, GREEN, ORANGE, as_label, log_ticks
 from numpylstm.training.loop import Row
 
 ROWS = [
@@ -42,8 +49,79 @@ def test_training_curves():
     assert file.getvalue().startswith(b"\x89PNG")
 
 
-def test_one_row_is_enough():
-    training_curves(ROWS[:1], clip=5.0)
+def drawn_pixels(figure, axes, colour):
+    """How many pixels of the picture within these axes have this colour, as good as."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[:, :, :3] / 255
+    left, low, right, high = (round(edge) for edge in axes.bbox.extents)
+    inside = image[len(image) - high : len(image) - low, left:right]
+    return int((abs(inside - to_rgb(colour)).max(axis=-1) < 0.02).sum())
+
+
+def test_one_row_is_seen():
+    """A line of one point has no length."""
+    top, bottom, rates = (figure := training_curves(ROWS[:1], clip=5.0)).axes
+    top.get_legend().remove()
+    bottom.get_legend().remove()
+    assert drawn_pixels(figure, top, BLUE) > 10
+    assert drawn_pixels(figure, bottom, GREEN) > 10
+    assert drawn_pixels(figure, rates, ORANGE) > 10
+    axes = (figure := comparison_curves([("a", ROWS[:1])])).axes[0]
+    axes.get_legend().remove()
+    assert all(line.get_marker() == "o" for line in axes.get_lines())
+
+
+@pytest.mark.parametrize("low", [1.0, 90.0])
+@pytest.mark.parametrize("high", [4e2, 3e5, 1e9, 1e40, math.inf])
+def test_every_range_of_perplexities_has_ticks_that_can_be_read(low, high):
+    rows = [ROWS[0]._replace(perplexity=high), ROWS[3]._replace(perplexity=low)]
+    top = training_curves(rows, clip=5.0).axes[0]
+    bottom, end = top.get_ylim()
+    assert 3 <= sum(bottom <= tick <= end for tick in top.get_yticks()) <= 20
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (3, 60, [5, 10, 20, 50]),
+        (0.4, 6, [0.5, 1, 2, 5]),
+        (1, 1e7, [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7]),
+        (1, 1e24, [10.0**power for power in range(0, 25, 3)]),
+    ],
+)
+def test_log_ticks(low, high, ticks):
+    assert log_ticks(low, high) == ticks
+
+
+def test_a_name_is_written_as_it_is():
+    assert as_label("$a_b$") == r"\$a_b\$"
+    assert as_label("_x") == " _x"  # matplotlib leaves out labels that begin with "_"
+    assert as_label("a_b") == "a_b"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: training_curves([], clip=5.0),
+        lambda: comparison_curves([]),
+        lambda: comparison_curves([("a", [])]),
+        lambda: plots.gradient_by_lag({}),
+        lambda: plots.training_lag_heatmap([], np.ones((1, 0, 3))),
+        lambda: plots.singular_value_spread({}),
+        lambda: plots.gate_saturation({}),
+        lambda: plots.carousel_lines({}),
+        lambda: plots.v_curve({}),
+        lambda: plots.horizon_curve(Horizon(())),
+        lambda: plots.probe_curves({}),
+        lambda: plots.ratio_bars({}),
+        lambda: plots.ratio_bars({"medium": {}}),
+        lambda: plots.scaling_lines([]),
+    ],
+)
+def test_nothing_is_no_picture(draw):
+    with pytest.raises(ValueError, match="must hold at least one entry to draw, got none"):
+        draw()
 
 
 def test_a_narrow_picture_has_all_of_a_wide_one():
@@ -73,7 +151,7 @@ def test_comparison_curves():
     colours = [line.get_color() for line in validation]
     assert colours[0] == colours[1] != colours[2]
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["seed 0 and 1 more", r"./_\$wide"]
+    assert labels == ["seed 0 and 1 more", r" _\$wide"]
     assert axes.get_ylim()[0] < 30
     assert len(comparison_curves(runs).axes[0].get_legend().get_texts()) == 3
     many = comparison_curves([(f"run {k}", ROWS) for k in range(13)]).axes[0].get_lines()[1::2]

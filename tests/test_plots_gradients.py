@@ -48,6 +48,60 @@ def test_zeros_are_marked_where_the_axis_ends_and_named():
     drawn(plots.gradient_by_lag({"nothing": np.zeros(4)}))
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e308])
+def test_what_exploded_is_marked_at_the_upper_edge(value):
+    figure = plots.gradient_by_lag({"relu RNN": np.array([1.0, 1e10, value, value])})
+    (axes,) = drawn(figure)
+    line, triangles, _ = axes.get_lines()
+    assert list(line.get_ydata()[:2]) == [1.0, 1e10]
+    assert np.isnan(line.get_ydata()[2:]).all()
+    assert list(triangles.get_xdata()) == [2, 3]
+    assert legend_texts(figure) == ["relu RNN", "infinite, or no number"]
+    drawn(plots.gradient_by_lag({"nothing": np.full(4, value)}))
+    norms = np.tril(np.ones((3, 3)))
+    norms[2] = value
+    drawn(plots.lag_heatmap(norms))
+    drawn(plots.training_lag_heatmap([0, 10, 20], norms[None]))
+    drawn(plots.singular_value_spread({"cell": np.array([[[1.0]], [[value]]])}))
+    part = np.array([1.0, value])
+    drawn(plots.carousel_lines({"large Wh": CarouselNorms(part, part)}))
+
+
+def test_one_step_is_seen():
+    one = np.ones(1)
+    figures = (
+        plots.gradient_by_lag({"RNN": one}),
+        plots.singular_value_spread({"RNN": np.ones((1, 1, 3))}),
+        plots.gate_saturation({"i": Saturation(np.ones((1, 1)), np.ones((1, 1)))}),
+        plots.carousel_lines({"large Wh": CarouselNorms(one, one)}),
+    )
+    for figure in figures:
+        for axes in drawn(figure):
+            lines = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]
+            assert lines
+            assert all(line.get_marker() == "o" for line in lines)
+
+
+def test_the_legend_of_one_cell_is_not_cut_off():
+    figure = plots.singular_value_spread({"RNN": np.ones((4, 1, 3))})
+    drawn(figure)
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (0, 0), (2, 2, 2)])
+def test_a_lag_table_is_square(shape):
+    with pytest.raises(ValueError, match=r"norms must have shape \(T, T\), got"):
+        plots.lag_heatmap(np.ones(shape))
+
+
+def test_a_row_for_each_step():
+    with pytest.raises(ValueError, match=r"norms must have shape \(L, 2, T\), got \(1, 3, 4\)"):
+        plots.training_lag_heatmap([0, 1], np.ones((1, 3, 4)))
+
+
 def test_lag_heatmap():
     norms = np.tril(np.arange(1.0, 17).reshape(4, 4))
     axes, bar = drawn(plots.lag_heatmap(norms, title="lstm.0.Wh"))

@@ -32,8 +32,8 @@ class StepSweep:
 
     @property
     def smallest_error(self) -> float:
-        """The error at the bottom of the V."""
-        return float(np.min(self.errors))
+        """The error at the bottom of the V; infinite if no step gave a number."""
+        return float(np.fmin(np.fmin.reduce(self.errors), np.inf))
 
 
 def sweep_steps(

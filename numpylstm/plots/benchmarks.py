@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE
+from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE, check_some, log_ticks
 
 
 def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
@@ -18,7 +18,13 @@ def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no ratio.
     """
+    check_some("ratio_bars", "ratios", [peer for group in ratios.values() for peer in group])
     peers = list(dict.fromkeys(peer for group in ratios.values() for peer in group))
     highest = max(ratio for group in ratios.values() for ratio in group.values())
     lowest = min(ratio for group in ratios.values() for ratio in group.values())
@@ -40,8 +46,9 @@ def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     if highest > 5:  # one ratio would flatten all others
         axes.set_yscale("log")
-        axes.set_ylim(min(lowest, 1) / 2, highest * 1.5)
-        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if lowest / 2 <= t <= highest]
+        low = min(lowest, 1) / 2
+        axes.set_ylim(low, highest * 1.5)
+        ticks = log_ticks(low, highest)
         axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_yticks([], minor=True)
     else:
@@ -63,7 +70,13 @@ def scaling_lines(
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no line.
     """
+    check_some("scaling_lines", "lines", lines)
     dimensions = list(dict.fromkeys(dimension for dimension, *_ in lines))
     libraries = list(dict.fromkeys(library for _, library, *_ in lines))
     figure = Figure(figsize=(3.4 * len(dimensions), 3.6), layout="constrained", dpi=120)

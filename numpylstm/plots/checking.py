@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from numpylstm.laboratory.doctor import StepSweep
-from numpylstm.plots.style import GREY, SERIES
+from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, check_some
 
 
 def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
@@ -22,30 +22,33 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no sweep.
     """
     named = {"gradient": sweeps} if isinstance(sweeps, StepSweep) else sweeps
+    check_some("v_curve", "sweeps", named)
     figure = Figure(figsize=(8, 4.8), layout="constrained", dpi=120)
     axes = figure.subplots()
-    lowest = np.inf
+    lowest = 1.0
     for k, (label, sweep) in enumerate(named.items()):
-        floor = np.maximum(sweep.errors, 1e-16)  # an error of zero has no logarithm
-        text = (
-            f"{label}: slope {round(sweep.slope, 2) + 0.0:.2f}"
-            if np.isfinite(sweep.slope)
-            else label
-        )
+        errors = np.clip(sweep.errors, 1e-16, DRAWN[1])  # an error of zero has no logarithm
+        slope = f": slope {round(sweep.slope, 2) + 0.0:.2f}" if np.isfinite(sweep.slope) else ""
         axes.loglog(
-            sweep.steps, floor, color=SERIES[k % len(SERIES)], marker="osD^v"[k % 5], ms=3.5,
-            lw=1.3, label=text,
+            sweep.steps, errors, color=SERIES[k % len(SERIES)], marker="osD^v"[k % 5], ms=3.5,
+            lw=1.3, label=as_label(label) + slope,
         )  # fmt: skip
-        lowest = min(lowest, floor.min())
+        lowest = np.fmin(lowest, np.fmin.reduce(errors))
     best = min(named.values(), key=lambda sweep: sweep.smallest_error)
-    guide = np.array([best.best_step * 20, best.steps.max()])
-    at = int(np.argmin(np.abs(best.steps - guide[1])))
-    axes.loglog(
-        guide, 3 * best.errors[at] * (guide / guide[1]) ** 2, color=GREY, lw=1, ls="--",
-        label="guide: error = constant · step²",
-    )  # fmt: skip
+    largest = int(np.argmax(best.steps))
+    guide = np.array([best.best_step * 20, best.steps[largest]])
+    if guide[0] < guide[1] and np.isfinite(best.errors[largest]):
+        axes.loglog(
+            guide, 3 * best.errors[largest] * (guide / guide[1]) ** 2, color=GREY, lw=1, ls="--",
+            label="guide: error = constant · step²",
+        )  # fmt: skip
     axes.set_xlabel("step h (log scale)")
     axes.set_ylabel("relative error (log scale)")
     axes.set_ylim(lowest / 10, None)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
-from numpylstm.plots.style import GREY, SERIES
+from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, check_some, point
 
 Array = NDArray[Any]
 
@@ -44,23 +44,41 @@ def gradient_by_lag(
     -------
     Figure
         A triangle at the lower edge stands for a value that is zero, or below 2e-16 of the largest
-        of all.
+        of all; one at the upper edge for an infinity, NaN, or a value above 1e100.
+
+    Raises
+    ------
+    ValueError
+        If there is no line.
     """
+    check_some("gradient_by_lag", "lines", lines)
     figure = Figure(figsize=(8, 4.5), layout="constrained", dpi=120)
     axes = figure.subplots()
     everything = np.concatenate([np.asarray(line, float) for line in lines.values()])
-    floor = _floor(everything)
+    floor, highest = _floor(everything), _highest(everything)
+    met = {}  # triangle -> what it stands for
     for k, (name, line) in enumerate(lines.items()):
-        values, lags = np.asarray(line, float), np.arange(len(line))
-        low = values < floor
-        axes.plot(lags, np.where(low, np.nan, values), color=SERIES[k % len(SERIES)],
-                  ls=DASHES[k % len(DASHES)], marker="o", ms=3, lw=1.6, label=name)  # fmt: skip
-        if low.any():
-            axes.plot(lags[low], np.full(low.sum(), floor), color=SERIES[k % len(SERIES)],
-                      marker="v", ms=5, ls="none", clip_on=False)  # fmt: skip
-    if (everything < floor).any():
-        axes.plot([], [], color=GREY, marker="v", ms=5, ls="none", label="zero, or below the axis")
-    _log_axis(axes, floor, _highest(everything))
+        values, lags, colour = (
+            np.asarray(line, float),
+            np.arange(len(line)),
+            SERIES[k % len(SERIES)],
+        )
+        low, high = values < floor, ~(values <= DRAWN[1])
+        axes.plot(lags, np.where(low | high, np.nan, values), color=colour,
+                  ls=DASHES[k % len(DASHES)], marker="o", ms=3, lw=1.6,
+                  label=as_label(name))  # fmt: skip
+        for beyond, level, triangle, words in (
+            (low, floor, "v", "zero, or below the axis"),
+            (high, max(highest, floor), "^", "infinite, or no number"),
+        ):
+            if beyond.any():
+                axes.plot(lags[beyond], np.full(beyond.sum(), level), color=colour,
+                          marker=triangle, ms=5, ls="none", clip_on=False)  # fmt: skip
+                met[triangle] = words
+    for triangle, words in met.items():
+        axes.plot([], [], color=GREY, marker=triangle, ms=5, ls="none", label=words)
+    _log_axis(axes, floor, highest)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(xlabel)
     axes.set_ylabel(f"{quantity} (log scale)")
     axes.grid(alpha=0.3)
@@ -81,8 +99,15 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If norms is no square table, or has no row.
     """
     T = len(norms)
+    if norms.shape != (T, T) or not T:
+        raise ValueError(f"lag_heatmap: norms must have shape (T, T), got {norms.shape}")
     figure = Figure(figsize=(6.4, 5), layout="constrained", dpi=120)
     axes = figure.subplots()
     hidden = np.triu(np.ones((T, T), bool), 1)
@@ -92,7 +117,7 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("lag k (steps): the weight was used at t - k")
     axes.set_ylabel("step t of the loss")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(as_label(title), fontsize=11)
     figure.colorbar(mesh, ax=axes, label="gradient norm (log scale)", extend="min")
     return figure
 
@@ -116,7 +141,18 @@ def training_lag_heatmap(
     -------
     Figure
         A panel for each layer, all with one scale of colours.
+
+    Raises
+    ------
+    ValueError
+        If norms has not one table for each title, with a row for each step.
     """
+    check_some("training_lag_heatmap", "steps", steps)
+    if norms.ndim != 3 or norms.shape[1] != len(steps) or not norms.size:
+        raise ValueError(
+            f"training_lag_heatmap: norms must have shape (L, {len(steps)}, T), got {norms.shape}; "
+            "the middle is fixed by steps"
+        )
     L, _, T = norms.shape
     titles = [f"layer {layer}" for layer in range(L)] if titles is None else titles
     if len(titles) != L:
@@ -131,7 +167,7 @@ def training_lag_heatmap(
     for axes, of_one, title in zip(panels, norms, titles, strict=True):
         mesh = _heatmap(axes, np.arange(T + 1) - 0.5, edges, of_one, limits=limits)
         axes.set_xlabel("lag (steps back from the loss)")
-        axes.set_title(title, fontsize=11)
+        axes.set_title(as_label(title), fontsize=11)
     panels[0].set_ylabel("training step (updates)")
     figure.colorbar(mesh, ax=panels, label="norm of dL/dh (log scale)", extend="min")
     return figure
@@ -150,23 +186,30 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
     Figure
         The line is the median over units and batch; the dark band holds the middle half, the light
         one all. A dashed line marks 1, which keeps a length.
+
+    Raises
+    ------
+    ValueError
+        If there is no cell.
     """
+    check_some("singular_value_spread", "cells", cells)
     columns = min(3, len(cells))
     rows = -(-len(cells) // columns)
-    figure = Figure(figsize=(2.9 * columns, 2.5 * rows + 0.4), layout="constrained", dpi=120)
+    width = max(2.9 * columns, 4.2)  # the legend has room beside one panel
+    figure = Figure(figsize=(width, 2.5 * rows + 0.4), layout="constrained", dpi=120)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    floor = max(_floor(np.concatenate([values.ravel() for values in cells.values()])), 1e-4)
-    highest = max(float(values.max()) for values in cells.values())
+    everything = np.concatenate([values.ravel() for values in cells.values()])
+    floor, highest = max(_floor(everything), 1e-4), _highest(everything)
     for k, (axes, (name, values)) in enumerate(zip(panels, cells.items(), strict=False)):
         colour = SERIES[k % len(SERIES)]
-        together = np.maximum(values.reshape(len(values), -1), floor / 10)  # (T, B*S)
+        together = np.clip(values.reshape(len(values), -1), floor / 10, DRAWN[1])  # (T, B*S)
         low, lower, median, upper, high = np.percentile(together, (0, 25, 50, 75, 100), axis=1)
         steps = np.arange(len(values))
         axes.fill_between(steps, low, high, color=colour, alpha=0.2, lw=0, label="all")
         axes.fill_between(steps, lower, upper, color=colour, alpha=0.45, lw=0, label="middle half")
-        axes.plot(steps, median, color=colour, lw=1.6, label="median")
+        axes.plot(steps, median, color=colour, lw=1.6, marker=point(len(steps)), label="median")
         axes.axhline(1, color=GREY, lw=1, ls="--")
-        axes.set_title(name, fontsize=10)
+        axes.set_title(as_label(name), fontsize=10)
         axes.set_yscale("log")
         axes.set_ylim(floor, max(2 * highest, 3))  # room above 1: what grows is seen
         axes.grid(alpha=0.3)
@@ -195,17 +238,25 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
     -------
     Figure
         A panel for each kind of unit.
+
+    Raises
+    ------
+    ValueError
+        If there is no unit.
     """
+    check_some("gate_saturation", "saturation", saturation)
     names = {unit.name: f"{unit.words} {unit.name}".lstrip()
              for cell in CELLS.values() for unit in cell.units if unit.curve}  # fmt: skip
     figure = Figure(figsize=(2.4 * len(saturation) + 1.5, 3), layout="constrained", dpi=120)
     panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
     for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
         steps = np.arange(shares.low.shape[1])
-        axes.plot(steps, 100 * shares.high[layer], color=SERIES[0], lw=1.6, label="upper end")
-        axes.plot(steps, 100 * shares.low[layer], color=SERIES[1], lw=1.6, ls="--",
+        marker = point(len(steps))
+        axes.plot(steps, 100 * shares.high[layer], color=SERIES[0], lw=1.6, marker=marker,
+                  label="upper end")  # fmt: skip
+        axes.plot(steps, 100 * shares.low[layer], color=SERIES[1], lw=1.6, ls="--", marker=marker,
                   label="lower end")  # fmt: skip
-        axes.set_title(names.get(name, name), fontsize=10)
+        axes.set_title(as_label(names.get(name, name)), fontsize=10)
         axes.set_ylim(-2, 102)
         axes.set_xlabel("step t")
         axes.grid(alpha=0.3)
@@ -226,9 +277,15 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     -------
     Figure
         Above, a panel for each setting; below, the share of all of them in one.
+
+    Raises
+    ------
+    ValueError
+        If there is no setting.
     """
+    check_some("carousel_lines", "settings", settings)
     named = {
-        name if isinstance(name, str) else "Wh x {:g}, bias {:g}".format(*name): norms
+        as_label(name) if isinstance(name, str) else "Wh x {:g}, bias {:g}".format(*name): norms
         for name, norms in settings.items()
     }
     columns = len(named)
@@ -244,15 +301,17 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
             (norms.direct, "direct: product of the gates", SERIES[0], "-"),
             (norms.indirect, "indirect: through h", SERIES[1], "--"),
         ):
-            axes.plot(steps, np.where(part < floor, np.nan, part), color=colour, ls=dash, lw=1.6,
-                      label=label)  # fmt: skip
+            inside = (part >= floor) & (part <= DRAWN[1])
+            axes.plot(steps, np.where(inside, part, np.nan), color=colour, ls=dash, lw=1.6,
+                      marker=point(len(steps)), label=label)  # fmt: skip
         _log_axis(axes, floor, _highest(everything))
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("t (steps)")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(alpha=0.3)
         share_axes.plot(steps, 100 * norms.share, color=SERIES[k % len(SERIES)],
-                        ls=DASHES[k % len(DASHES)], lw=1.6, label=name)  # fmt: skip
+                        ls=DASHES[k % len(DASHES)], lw=1.6, marker=point(len(steps)),
+                        label=name)  # fmt: skip
     panels[0].set_ylabel("norm of its part of the Jacobian")
     above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                  frameon=False)  # fmt: skip
@@ -267,14 +326,14 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
 
 def _floor(values: Array) -> float:
     """The smallest value that is drawn: the smallest there is, unless it is next to nothing."""
-    values = values[np.isfinite(values) & (values > 0)]
+    values = values[(values > 0) & (values <= DRAWN[1])]
     if not values.size:
         return SMALLEST
     return float(max(values.min(), values.max() * SMALLEST))
 
 
 def _highest(values: Array) -> float:
-    return float(np.max(values, initial=0, where=np.isfinite(values)))
+    return float(np.max(values, initial=0, where=values <= DRAWN[1]))
 
 
 def _log_axis(axes: Axes, floor: float, highest: float) -> None:
@@ -290,10 +349,10 @@ def _heatmap(
     hidden: Array | None = None,
     limits: tuple[float, float] | None = None,
 ) -> QuadMesh:
-    """Cells coloured by the logarithm; what is too small gets the darkest colour."""
+    """Cells coloured by the logarithm: the darkest for what is too small, none for no number."""
     floor, highest = limits or (_floor(values), _highest(values))
     raised = np.where(values < floor, floor / 2, values)
-    blank = ~np.isfinite(values) if hidden is None else hidden | ~np.isfinite(values)
+    blank = ~(values <= DRAWN[1]) if hidden is None else hidden | ~(values <= DRAWN[1])
     return axes.pcolormesh(
         x_edges, y_edges, np.ma.masked_array(raised, blank), cmap=COLOURS,
         norm=LogNorm(floor, max(highest, 2 * floor)), rasterized=True,

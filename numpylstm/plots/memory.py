@@ -8,7 +8,7 @@ from numpylstm.cells import CELLS
 from numpylstm.config import cell_options
 from numpylstm.laboratory.diagnostics.horizon import SOLVED, Horizon, split_cell
 from numpylstm.laboratory.diagnostics.probe import Probe
-from numpylstm.plots.style import GREY, SERIES
+from numpylstm.plots.style import GREY, SERIES, as_label, check_some
 
 MARKERS = ("o", "s", "^", "D")
 
@@ -30,7 +30,13 @@ def horizon_curve(horizon: Horizon) -> Figure:
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If it has no point.
     """
+    check_some("horizon_curve", "horizon.points", horizon.points)
     figure = Figure(figsize=(7.5, 4.5), layout="constrained", dpi=120)
     axes = figure.subplots()
     distances = sorted({point.distance for point in horizon.points})
@@ -84,22 +90,28 @@ def probe_curves(
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no probe.
     """
+    check_some("probe_curves", "probes", probes)
     figure = Figure(figsize=(7.5, 4.5), layout="constrained", dpi=120)
     axes = figure.subplots()
     one = next(iter(probes.values()))
     for name, loss in (("chance", one.chance), *levels, ("floor", one.floor)):
         axes.axhline(loss, color=GREY, lw=1, ls="--")
         axes.annotate(
-            f"{name} {loss:.3f}", (1, loss), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", color=GREY, fontsize=9,
+            f"{as_label(name)} {loss:.3f}", (1, loss), xycoords=("axes fraction", "data"),
+            xytext=(4, 0), textcoords="offset points", color=GREY, fontsize=9,
             va="top" if name == "floor" else "bottom",  # the next level may lie just above it
         )  # fmt: skip
     for k, (label, run) in enumerate(probes.items()):
         axes.plot(
             [point.step for point in run.curve], [point.loss for point in run.curve],
             color=SERIES[k % len(SERIES)], marker=MARKERS[k % len(MARKERS)], ms=4, lw=1.5,
-            label=label,
+            label=as_label(label),
         )  # fmt: skip
     axes.set_xlabel("training step")
     axes.set_ylabel("loss, in nats for each scored token")

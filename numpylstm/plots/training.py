@@ -7,11 +7,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES
+from numpylstm.plots.style import (
+    BLUE,
+    DRAWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    SERIES,
+    as_label,
+    check_some,
+    log_ticks,
+    point,
+)
 from numpylstm.training.loop import Row
-
-DRAWN = 1e-100, 1e100
-"""Lowest and highest number that is drawn; near the ends of the floats, matplotlib overflows."""
 
 STYLES = ("-", "--", ":", "-.")
 """Once the colours are used up."""
@@ -40,7 +48,13 @@ def training_curves(
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no row.
     """
+    check_some("training_curves", "rows", rows)
     figure = Figure(figsize=size, layout="constrained", dpi=120)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     epochs = epoch_positions(rows)
@@ -50,7 +64,8 @@ def training_curves(
     norms = np.clip([row.gradient_norm for row in rows], *DRAWN)
     lr = np.clip([row.lr for row in rows], *DRAWN)
 
-    top.plot(epochs, training, color=BLUE, lw=1.2, label="training")
+    alone = point(len(rows))
+    top.plot(epochs, training, color=BLUE, lw=1.2, marker=alone, label="training")
     top.plot(
         [epochs[k] for k in validated], validation, color=ORANGE, marker="o", lw=1.5,
         label="validation",
@@ -60,14 +75,16 @@ def training_curves(
         digits = 0 if level >= 20 else 2
         below = level == min(level for _, level in references)  # so that neighbours can be read
         top.annotate(
-            f"{name} {level:.{digits}f}", (1, level), xycoords=("axes fraction", "data"),
+            f"{as_label(name)} {level:.{digits}f}", (1, level), xycoords=("axes fraction", "data"),
             xytext=(-4, -3 if below else 3), textcoords="offset points", ha="right",
             va="top" if below else "bottom", color=GREY,
         )  # fmt: skip
     perplexity_axis(top, [*training, *validation, *(level for _, level in references)])
     top.legend(frameon=False)
 
-    bottom.plot(epochs, norms, color=GREEN, lw=1.2, label="gradient norm before clipping")
+    bottom.plot(
+        epochs, norms, color=GREEN, lw=1.2, marker=alone, label="gradient norm before clipping"
+    )
     if clip < 3 * max(norms):
         bottom.axhline(clip, color=GREY, lw=1, ls="--", label=f"clip at {clip:g}")
     bottom.set_ylabel("gradient norm")
@@ -77,7 +94,7 @@ def training_curves(
     bottom.set_ylim(0, room * max(norms))
     rates = bottom.twinx()
     rates.step(epochs, lr, color=ORANGE, lw=1.2, where="post", ls=":",
-               label="learning rate")  # fmt: skip
+               marker=alone, ms=10, mfc="none", label="learning rate")  # fmt: skip
     rates.set_ylabel("learning rate")
     rates.set_ylim(0, room * max(lr))
     lines = [*bottom.get_lines(), *rates.get_lines()]
@@ -92,8 +109,8 @@ def training_curves(
 def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
     """A logarithmic axis of perplexities, just high enough for these."""
     low, high = min(levels) / 1.2, max(levels) * 1.2
-    ticks = [digit * 10**power for power in range(5) for digit in (1, 2, 5)]
-    if high < 4 * low:  # the perplexities of characters lie close together
+    ticks = log_ticks(low, high)
+    if high < 10 * low:  # the perplexities of characters lie close together
         ticks = list(MaxNLocator(6).tick_values(low, high))
     axes.set_yscale("log")
     axes.set_ylabel("perplexity (log scale)")
@@ -119,22 +136,30 @@ def comparison_curves(
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no run, or one without a row.
     """
+    check_some("comparison_curves", "runs", runs)
     groups = list(range(len(runs)) if groups is None else groups)
     figure = Figure(figsize=(8, 5), layout="constrained", dpi=120)
     axes = figure.subplots()
     levels: list[float] = []
     named: set[int] = set()
     for (name, rows), group in zip(runs, groups, strict=True):
+        check_some("comparison_curves", f"the rows of {name}", rows)
         colour, style = SERIES[group % len(SERIES)], STYLES[group // len(SERIES) % len(STYLES)]
         epochs = epoch_positions(rows)
         validated = [k for k, row in enumerate(rows) if row.valid_perplexity is not None]
         training = np.clip([row.perplexity for row in rows], *DRAWN)
         validation = np.clip([rows[k].valid_perplexity for k in validated], *DRAWN)
-        axes.plot(epochs, training, color=colour, lw=0.7, ls=style, alpha=0.5)
+        axes.plot(epochs, training, color=colour, lw=0.7, ls=style, alpha=0.5,
+                  marker=point(len(rows)))  # fmt: skip
         axes.plot(
             [epochs[k] for k in validated], validation, color=colour, marker="o", lw=1.5, ls=style,
-            label=None if group in named else as_label(name, groups.count(group) - 1),
+            label=None if group in named else _one_and_more(name, groups.count(group) - 1),
         )  # fmt: skip
         named.add(group)
         levels += [*training, *validation]
@@ -145,10 +170,8 @@ def comparison_curves(
     return figure
 
 
-def as_label(name: str, more: int) -> str:
-    """A name as matplotlib shows it: dollars are no formula, and no name is left out."""
-    shown = ("./" if name.startswith("_") else "") + name.replace("$", r"\$")
-    return f"{shown} and {more} more" if more else shown
+def _one_and_more(name: str, more: int) -> str:
+    return f"{as_label(name)} and {more} more" if more else as_label(name)
 
 
 def epoch_positions(rows: Sequence[Row]) -> list[float]:
