@@ -456,11 +456,47 @@ def test_a_trained_cell_reads_what_is_typed(opened):
     textarea.send_keys(Keys.CONTROL, "a", Keys.DELETE)
     heading = find(browser, "reading", "[data-name=coloured]").text
     assert heading == f"c of cell {unit}"  # and no numbers of what is gone
-    for part in (".heat", ".bars", ".own-strips"):
+    for part in (".heat", ".bars", ".own-strips", ".values", "[data-name=heat-title]"):
         assert not find(browser, "reading", part).is_displayed()
     textarea.send_keys("def")
     assert find(browser, "reading", ".bars").is_displayed()
     print(f"\npart 2: {held}")
+
+
+def test_a_cell_in_hand_stays_there_until_it_is_let_go(opened):
+    browser = opened("reading")
+    held = find(browser, "reading", "input[name=hold]")
+    free = held.get_attribute("aria-valuetext")
+    choose(browser, "reading", "clamp-o", 1)
+    slide(browser, "reading", "hold", Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+    assert (free, held.get_attribute("aria-valuetext")) == ("free", "0.00")  # held at 0 is not free
+    for gate, usable in {"i": False, "f": False, "g": True, "o": True}.items():
+        assert find(browser, "reading", f"input[name=clamp-{gate}]").is_enabled() == usable
+    hands = "return explore.parts.reading.hands"
+    heat, unit = find(browser, "reading", ".heat"), stored_model("python")[1]["unit"]
+    box, H = heat.size, len(stored_model("python")[0]["lstm.0.Wh"])
+    row = round((unit + 0.5) / H * box["height"] - box["height"] / 2)
+    ActionChains(browser).move_to_element_with_offset(heat, -50, row).click().perform()
+    assert browser.execute_script(hands)["o"] == 1  # another column of its own row
+    place = browser.execute_script("return explore.parts.reading.at")
+    assert 0 < place < 98
+    release = find(browser, "reading", ".clamps button")
+    release.send_keys(Keys.ENTER)
+    assert set(browser.execute_script(hands).values()) == {None}
+    assert browser.switch_to.active_element.text == "let go"
+
+
+def test_a_text_that_no_model_has_seen(opened):
+    browser = opened("reading")
+    textarea = find(browser, "reading", "textarea")
+    textarea.clear()
+    unknown = "".join(chr(0x4E00 + k) for k in range(30))
+    textarea.send_keys("a\u200d" + unknown)
+    said = find(browser, "reading", "[data-name=unknown]").text
+    assert said.endswith(" ".join(["joiner", *unknown[:19]]) + " and 11 more")
+    browser.execute_script("arguments[0].value = ''", textarea)
+    textarea.send_keys("b" * 1100)  # each character keeps what its step computed
+    assert len(textarea.get_attribute("value")) == 1000
 
 
 def test_the_bracket_counter_is_held(opened):
@@ -676,8 +712,33 @@ def test_without_the_clip_the_rnn_explodes(opened):
     choose(browser, "race", "clip", "off")
     browser.execute_script("explore.parts.race.step(60)")
     assert value(browser, "race", "loss-rnn") > 2
+    ticks = browser.find_elements("css selector", "#race svg.chart text[text-anchor=end]")
+    highest = max(float(tick.text) for tick in ticks if tick.text.replace(".", "").isdigit())
+    assert highest >= value(browser, "race", "loss-rnn")  # nothing is cut off
     find(browser, "race", ".buttons button:nth-child(3)").click()  # reset
     assert value(browser, "race", "updates") == 0
+
+
+def test_what_arrives_is_that_of_this_update(opened):
+    browser = opened("race")
+    browser.execute_script("explore.parts.race.step(250)")  # now every fourth is kept for the strip
+    shown = []
+    for _ in range(4):
+        find(browser, "race", ".buttons button:nth-child(2)").click()
+        shown.append(value(browser, "race", "arrives-lstm"))
+    assert len(set(shown)) == 4
+
+
+def test_the_race_does_not_run_behind_another_part(opened):
+    browser = opened("race")
+    run_button = find(browser, "race", ".buttons button")
+    run_button.click()
+    browser.find_element("id", "tab-step").click()
+    WebDriverWait(browser, 30).until(
+        lambda _: not browser.execute_script("return explore.parts.race.running")
+    )
+    browser.find_element("id", "tab-race").click()
+    assert run_button.text == "Run"
 
 
 # --- the page as a whole -------------------------------------------------------------------------

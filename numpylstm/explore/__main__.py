@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from numpylstm.explore import write_page
+from numpylstm.untrusted import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,9 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         path = write_page(arguments.file)
     except OSError as error:
-        print(f"{parser.prog}: error: cannot write {arguments.file}: {error}", file=sys.stderr)
+        reason = printable(f"cannot write {arguments.file}: {error}")
+        print(f"{parser.prog}: error: {reason}", file=sys.stderr)
         return 2
-    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    print(f"{printable(str(path))}: {path.stat().st_size / 1000:.0f} kB")
     return 0
 
 

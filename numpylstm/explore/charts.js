@@ -35,8 +35,10 @@ export function scientific(value) {
   return `${digits.toFixed(1)} × ${power_of_ten(exponent)}`;
 }
 
-// A value that is read: as text for the eye, and with all its digits for a program.
+// A value that is read: as text for the eye, and with all its digits for a program. A screen reader is
+// not told of each change: there are dozens at a time.
 export function show(output, value, format = fixed) {
+  output.setAttribute("aria-live", "off");
   output.textContent = format(value);
   output.dataset.value = value;
 }
@@ -60,8 +62,8 @@ export function slider({
     input.setAttribute("aria-valuetext", said.textContent);
   };
   input.addEventListener("input", () => {
-    tell();
     change(input.valueAsNumber);
+    tell();
   });
   tell();
   const span = element("span", { class: "label" });
@@ -83,6 +85,24 @@ export function choice({ name, label, options, value, change }) {
     box.append(element("label", {}, input, element("span", {}, text)));
   }
   return box;
+}
+
+export const STEPS = {
+  ArrowLeft: -1,
+  ArrowRight: 1,
+  ArrowDown: -1,
+  ArrowUp: 1,
+  Home: -Infinity,
+  End: Infinity,
+};
+
+// Keys of an element that is a slider: what each adds to its value. Alt and an arrow are the browser's.
+export function on_keys(target, moves, act) {
+  target.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || !(event.key in moves)) return;
+    event.preventDefault();
+    act(moves[event.key]);
+  });
 }
 
 // --- lines ----------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-// The textbook once more, in JavaScript: every forward pass with its backward pass.
+// The textbook once more, in JavaScript: every forward pass with its backward pass, but for the GRU and
+// dropout, which the page does not use.
 //
 // Read numpylstm/reference.py beside it: the functions, the letters and the names are those of that
 // file, in its order. What NumPy writes with operators, `f * c_prev + i * g`, is a `map` over entries

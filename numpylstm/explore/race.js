@@ -44,6 +44,7 @@ function new_race({ seed, delay }) {
       velocity: null,
       loss: CHANCE,
       norm: 0,
+      by_lag: null, // of the last update, when it is asked for
       history: [[0, CHANCE]],
       strip: [],
     };
@@ -81,7 +82,7 @@ function update(race, { rate, clip }) {
       RECIPE.momentum,
     );
     racer.loss += SMOOTH * (loss - racer.loss);
-    racer.norm = norm;
+    Object.assign(racer, { norm, by_lag });
     if (kept) {
       racer.history.push([race.updates, racer.loss]);
       racer.strip.push(by_lag());
@@ -123,28 +124,33 @@ export function race_part(root) {
 
   // As many updates as fit between two pictures; fewer pictures for those who want less motion.
   function frame() {
+    if (root.hidden) part.running = false; // another part is shown
     if (!part.running) return;
     const began = performance.now();
-    const budget = calm ? 500 : 12;
-    while (!finished() && performance.now() - began < budget) update(part.race, settings);
+    while (!finished() && performance.now() - began < 12) update(part.race, settings);
     part.busy += performance.now() - began;
     if (finished()) part.running = false;
-    paint();
-    requestAnimationFrame(frame);
+    if (!part.running || !calm || began - part.painted > 500) paint();
+    part.next = requestAnimationFrame(frame);
   }
 
   function run() {
     if (finished()) reset();
     part.running = !part.running;
     paint();
-    if (part.running) requestAnimationFrame(frame);
+    cancelAnimationFrame(part.next);
+    if (part.running) part.next = requestAnimationFrame(frame);
   }
 
   function paint() {
     const { race } = part;
+    part.painted = performance.now();
     const racers = Object.values(race.racers);
     const most = 200 * 2 ** Math.max(0, Math.ceil(Math.log2(race.updates / 200)));
-    const [end, high] = [Math.min(most, RECIPE.updates), 2];
+    const end = Math.min(most, RECIPE.updates);
+    const losses = racers.flatMap(({ history, loss }) => [...history.map(([, v]) => v), loss]);
+    const largest = losses.filter(Number.isFinite).reduce((a, b) => Math.max(a, b));
+    const high = 2 ** Math.max(1, Math.ceil(Math.log2(largest)));
     draw_lines($("svg.chart"), {
       x: {
         min: 0,
@@ -152,7 +158,11 @@ export function race_part(root) {
         ticks: [0, 1, 2, 3, 4].map((k) => [(k * end) / 4, Math.round((k * end) / 4)]),
         label: "updates",
       },
-      y: { min: 0, max: high, ticks: [0, 0.5, 1, 1.5, 2].map((v) => [v, v]) },
+      y: {
+        min: 0,
+        max: high,
+        ticks: [0, 1, 2, 3, 4].map((k) => [(k * high) / 4, scientific((k * high) / 4)]),
+      },
       marks: [
         { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: the best possible` },
         { y: CHANCE, text: `chance ${fixed(CHANCE, 3)}: nothing is remembered` },
@@ -175,15 +185,15 @@ export function race_part(root) {
     $("[data-name=delay-said]").textContent = race.delay;
   }
 
-  function strip({ cell, loss, norm, strip }) {
+  function strip({ cell, loss, norm, strip, by_lag }) {
     const canvas = $(`[data-strip=${cell}]`);
     const { empty } = theme_colours();
-    const T = part.race.delay + 2;
+    const T = part.race.delay + 1;
     paint_pixels(canvas, ROWS, T, (row, lag) => {
       const norms = strip[ROWS - 1 - row];
       return norms ? cividis(1 + Math.log10(norms[lag] / norms[0]) / 4) : empty;
     });
-    const last = strip[strip.length - 1];
+    const last = by_lag?.();
     show($(`[data-name=loss-${cell}]`), loss);
     show($(`[data-name=norm-${cell}]`), norm, scientific);
     show($(`[data-name=arrives-${cell}]`), last ? last[part.race.delay] / last[0] : NaN, (value) =>
@@ -198,7 +208,7 @@ export function race_part(root) {
     reset: button("Reset", reset),
   };
   $(".buttons").append(...Object.values(buttons));
-  const said = (name) => element("output", { "data-name": name });
+  const said = (name) => element("output", { "data-name": name, "aria-live": "off" });
   $(".buttons").append(said("updates"), said("speed"));
   $(".race thead").innerHTML =
     "<tr><th></th><th>loss, smoothed</th><th>gradient norm</th><th>arrives at the letter</th></tr>";
@@ -247,7 +257,7 @@ export function race_part(root) {
       step: 0.05,
       value: Math.log10(settings.rate),
       format: (v) => scientific(10 ** v),
-      change: (v) => set("rate")(10 ** v),
+      change: (v) => set("rate")(Number((10 ** v).toPrecision(2))),
     }),
     slider({
       name: "seed",

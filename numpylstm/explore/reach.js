@@ -1,7 +1,17 @@
 // Part 3: how far does the gradient reach? Networks that have learnt nothing yet, on one scale.
 
 import { concatenate, map, matrix } from "./arrays.js";
-import { choice, draw_lines, fixed, log_axis, scientific, show, slider } from "./charts.js";
+import {
+  choice,
+  draw_lines,
+  fixed,
+  log_axis,
+  on_keys,
+  STEPS,
+  scientific,
+  show,
+  slider,
+} from "./charts.js";
 import { normal, orthogonal, random_numbers, spectral_radius, uniform } from "./draws.js";
 import { lstm_forward, rnn_forward } from "./engine.js";
 import { norms_by_lag } from "./lag.js";
@@ -98,7 +108,7 @@ export function reach_part(root) {
     for (let k = 0; k <= T; k += step) ticks.push([k, k]);
     lag_at = draw_lines(svg, {
       x: { min: 0, max: T, ticks, label: "steps back from the loss" },
-      y: log_axis(-9, 3, 3),
+      y: log_axis(-9, 6, 3),
       lines: LINES.map(({ key, name, style }) => ({
         name,
         style,
@@ -123,12 +133,7 @@ export function reach_part(root) {
   }
   svg.addEventListener("pointermove", (event) => point(Math.round(lag_at(event))));
   svg.addEventListener("pointerdown", (event) => point(Math.round(lag_at(event))));
-  svg.addEventListener("keydown", (event) => {
-    const move = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10, Home: -1e9, End: 1e9 };
-    if (!(event.key in move)) return;
-    event.preventDefault();
-    point(part.lag + move[event.key]);
-  });
+  on_keys(svg, { ...STEPS, PageDown: -10, PageUp: 10 }, (move) => point(part.lag + move));
 
   const set = (name) => (value) => {
     settings[name] = value;
@@ -185,7 +190,8 @@ export function reach_part(root) {
 
 function verdict({ tanh, lstm }, lag) {
   const ratio = lstm[lag] / tanh[lag];
-  if (lag === 0) return "Here the loss has just asked; all begin with 1.";
+  if (lag === 0)
+    return "Here the loss has just asked: every h begins with 1, and c with 0, for the loss asks of h only.";
   if (ratio > 1.5)
     return `The LSTM's h receives ${scientific(ratio)} times as much as the RNN's (tanh).`;
   if (ratio < 1 / 1.5)

@@ -6,7 +6,9 @@ import {
   cividis,
   element,
   fixed,
+  on_keys,
   paint_pixels,
+  STEPS,
   show,
   slider,
   theme_colours,
@@ -109,11 +111,17 @@ export function reading_part(root, stored) {
     part.untouched = part.touched = [];
     textarea.value = PRESETS[name].text;
     part.at = Number.POSITIVE_INFINITY;
-    choose_unit(part.unit);
+    let_go();
   }
 
   function choose_unit(unit) {
-    part.unit = Math.max(0, Math.min(part.model.units - 1, unit));
+    const chosen = Math.max(0, Math.min(part.model.units - 1, unit));
+    if (chosen === part.unit) return point(part.at); // a cell in hand stays there
+    part.unit = chosen;
+    let_go();
+  }
+
+  function let_go() {
     part.hands = { ...FREE };
     build_hands();
     update();
@@ -123,9 +131,10 @@ export function reading_part(root, stored) {
   function update() {
     const { model, hands } = part;
     const ids = [...textarea.value].map((c) => model.tokens.indexOf(c));
-    const unknown = [...textarea.value].filter((_, k) => ids[k] < 0);
+    const unknown = [...new Set([...textarea.value].filter((_, k) => ids[k] < 0))];
+    const more = unknown.length > 20 ? ` and ${unknown.length - 20} more` : "";
     $("[data-name=unknown]").textContent = unknown.length
-      ? `Not read, for the model has never seen it: ${[...new Set(unknown)].join(" ")}`
+      ? `Not read, for the model has never seen it: ${unknown.slice(0, 20).map(visible).join(" ")}${more}`
       : "";
     part.ids = ids.filter((id) => id >= 0);
     part.untouched = read(
@@ -135,6 +144,9 @@ export function reading_part(root, stored) {
       part.untouched,
     );
     part.in_hand = Object.values(hands).some((value) => value !== null);
+    for (const gate of ["i", "f"]) {
+      $(`[name=clamp-${gate}]`).closest("fieldset").disabled = hands.c !== null;
+    }
     const [parameters, state] = in_hand(model, part.unit, hands);
     part.touched = part.in_hand ? read(parameters, state, part.ids) : part.untouched;
     text.replaceChildren(
@@ -246,7 +258,7 @@ export function reading_part(root, stored) {
   }
 
   function build_hands() {
-    const { hands, unit } = part;
+    const { hands } = part;
     const clamps = GATES.map((gate) =>
       choice({
         name: `clamp-${gate}`,
@@ -271,6 +283,7 @@ export function reading_part(root, stored) {
       max: range,
       step: 0.05,
       value: 0,
+      format: (value) => (hands.c === null ? "free" : fixed(value, 2)),
       change: (value) => {
         hands.c = value;
         update();
@@ -278,7 +291,13 @@ export function reading_part(root, stored) {
     });
     const release = element(
       "button",
-      { type: "button", onclick: () => choose_unit(unit) },
+      {
+        type: "button",
+        onclick: () => {
+          let_go();
+          $(".clamps button").focus(); // this one has been replaced
+        },
+      },
       "let go",
     );
     $(".clamps").replaceChildren(...clamps, held, release);
@@ -320,15 +339,14 @@ export function reading_part(root, stored) {
     update();
   });
   const at_pointer = (event) => {
-    const t = event.target.dataset.t;
+    // not event.target, which for a finger that slides remains where it came down
+    const t = document.elementFromPoint(event.clientX, event.clientY)?.dataset.t;
     if (t !== undefined) point(Number(t));
   };
   text.addEventListener("pointermove", at_pointer);
   text.addEventListener("pointerdown", at_pointer);
-  on_keys(text, { ArrowLeft: -1, ArrowRight: 1, Home: -1e9, End: 1e9 }, (move) =>
-    point(part.at + move),
-  );
-  heat.addEventListener("pointerdown", (event) => {
+  on_keys(text, STEPS, (move) => point(part.at + move));
+  heat.addEventListener("click", (event) => {
     const box = heat.getBoundingClientRect();
     part.at = Math.floor(((event.clientX - box.left) / box.width) * part.touched.length);
     choose_unit(Math.floor(((event.clientY - box.top) / box.height) * part.model.units));
@@ -339,13 +357,6 @@ export function reading_part(root, stored) {
   return part;
 }
 
-function on_keys(target, moves, act) {
-  target.addEventListener("keydown", (event) => {
-    if (!(event.key in moves)) return;
-    event.preventDefault();
-    act(moves[event.key]);
-  });
-}
-
-const visible = (token) => ({ "\n": "⏎", " ": "␣", "<unk>": "unk" })[token] ?? token;
+const SIGNS = { "\n": "⏎", "\t": "tab", " ": "␣", "\u200d": "joiner", "<unk>": "unk" };
+const visible = (token) => SIGNS[token] ?? token;
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
