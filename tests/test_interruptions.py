@@ -37,8 +37,8 @@ from runs import (
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
+from numpylstm.training import gradient_log, run_folder, sample_log, signals
 from numpylstm.training import loop as training
-from numpylstm.training import run_folder, signals
 from numpylstm.training.checkpoint import load, restore_run
 from numpylstm.training.progress import Progress
 
@@ -363,6 +363,44 @@ def test_an_error_saves_first_if_the_run_is_whole(folder, monkeypatch, capsys, w
     assert restore_run(load(out / "last.npz")).step == saved
     assert train_here(folder, monkeypatch, "--resume", out.name) == 0
     assert files(out) == whole_run(folder, NOT_SAVED_OFTEN)[0]
+
+
+@pytest.mark.parametrize("log", ["sample_log", "gradient_log"])
+def test_a_log_that_cannot_be_written_costs_no_update(folder, monkeypatch, capsys, log):
+    """The run is saved without it, and what is missing is written when it goes on."""
+    settings = (*NOT_SAVED_OFTEN, "--log-gradients")
+    module, name = {
+        "sample_log": (sample_log, "generate"),
+        "gradient_log": (gradient_log, "measure"),
+    }[log]
+    function, calls = getattr(module, name), []
+
+    def fails_from_the_third(*arguments, **options):
+        calls.append(None)
+        if len(calls) >= 3:
+            raise MemoryError("1 GiB")
+        return function(*arguments, **options)
+
+    out = folder / f"no {log}"
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, fails_from_the_third)
+        assert train_here(folder, patch, *settings, "--out", out.name) == 1
+    assert len(calls) == 4  # it was tried once more
+    saved = restore_run(load(out / "last.npz"))
+    assert saved.step == (194 if log == "sample_log" else saved.rows[1].step)
+    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
+    assert files(out) == whole_run(folder, settings)[0]
+    capsys.readouterr()
+
+
+def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypatch, capsys):
+    """Nor of the one before that, when the run is tried again."""
+    out = folder / "exploded"
+    flags = ("--lr", "1e4", "--clip", "1e30")
+    for arguments in (*NOT_SAVED_OFTEN, *flags, "--out", out.name), ("--resume", out.name):
+        assert train_here(folder, monkeypatch, *arguments) == 1
+        assert {load(path).meta["step"] for path in out.glob("*.npz")} == {0}
+    assert "last.npz is the run as it was last saved" in capsys.readouterr().err
 
 
 def test_an_error_of_ours_saves_first_and_is_shown_whole(folder, monkeypatch):

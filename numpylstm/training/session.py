@@ -21,6 +21,7 @@ from numpylstm.training.loop import (
     Row,
     Run,
     Step,
+    TrainingFailed,
     check_corpus,
     check_fingerprint,
     check_memory,
@@ -173,9 +174,17 @@ class Saver:
 
     def save(self) -> None:
         """Save now, and start counting again."""
-        self.saving = True
+        self.follow()
+        self.write()
+
+    def follow(self) -> None:
+        """Write the logs as far as the run is."""
         for log in self.logs:
             log.follow(self.run)
+
+    def write(self) -> None:
+        """Write the checkpoint and what else the folder holds of the run."""
+        self.saving = True
         run_folder.save(self.folder, self.run)
         self.saving = False
         self.updates, self.since = 0, time.monotonic()
@@ -183,11 +192,15 @@ class Saver:
     def rescue(self, error: BaseException) -> None:
         """Save a run that an error is about to end, and let the error say so.
 
-        A run that was being changed or saved when it came is left as it was last saved.
+        A run that was being changed or saved when it came is left as it was last saved, and so is
+        one whose numbers are no longer finite: it would only come to the same end again. What a log
+        cannot write now, the next start writes.
         """
-        if self.run.whole and not self.saving:
+        if self.run.whole and not self.saving and not isinstance(error, TrainingFailed):
             with suppress(Exception):  # the first error is the one to tell
-                self.save()
+                self.follow()
+            with suppress(Exception):
+                self.write()
         if not (self.saving and isinstance(error, SaveError)):  # which says so itself
             error.add_note(f"{self.folder / run_folder.LAST} is the run as it was last saved")
 
@@ -208,7 +221,7 @@ def run_to_end(
     A save that is due comes before what is shown. An error saves first, too, if the run is whole at
     that moment: in the forward and backward passes, in the validation, and whenever the run is
     logged, shown or drawn. It is not whole while the optimizer changes the parameters and until
-    counters and metrics agree with them.
+    counters and metrics agree with them. A run that has exploded is not saved once more.
 
     Parameters
     ----------
@@ -270,11 +283,11 @@ def run_to_end(
 
     try:
         with stop_requests(deadline) as requests:
+            saver.follow()  # an error may have ended a run before its logs were written
             if run.finished and run.window == 0:
                 draw(run, log)  # it may have been killed after its last save
             for item in timing.of(train(run, corpus, watch=in_validation)):
-                for kept in logs:
-                    kept.follow(run)
+                saver.follow()
                 due, status = saver.due(item), requests.status()
                 if due or status:
                     saver.save()
