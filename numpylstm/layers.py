@@ -6,9 +6,9 @@ with ``training=False`` keep nothing and disturb nothing. A layer owns no recurr
 value, passed in and returned.
 
 Between a forward pass and its backward pass the caller must leave the arrays alone that went in and
-came out, and the parameters: the cache holds many of them as they are, not copies, so a change in
-between would change the gradient, and another shape might even be read past its end. (Ids and
-targets are copied.)
+came out, and the parameters: the cache holds views of many of them, not copies, so a change of
+numbers in between would change the gradient. (Ids and targets are copied, and views have shapes of
+their own.)
 
 ``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
 `numpylstm.reference`. Nothing else differs: both refuse the same arguments, in the same words.
@@ -140,7 +140,12 @@ class Embedding(Layer):
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
         cache = consume(self)
-        shape, because = (*cache.ids.shape, self.W.data.shape[1]), "it has the shape of x"
+        if self.W.data.shape != cache.shape:
+            raise ValueError(
+                f"Embedding.backward: W must have shape {cache.shape}, as in the forward pass, got "
+                f"{self.W.data.shape}"
+            )
+        shape, because = (*cache.ids.shape, cache.shape[1]), "it has the shape of x"
         check_array("Embedding.backward", "dx", dx, shape, self.W.data.dtype, because)
         if not self.W.trainable:
             return
@@ -242,9 +247,9 @@ class Linear(Layer):
     def forward(self, x: Array, training: bool = True) -> Array:
         """Scores (T, B, output_size) for x (T, B, input_size)."""
         check_flag("Linear.forward", "training", training)
-        W = self.W.data.T if self.tied else self.W.data
+        W = self.W.data.T if self.tied else self.W.data.view()
         check_array("Linear.forward", "x", x, ("T", "B", len(W)), W.dtype, "D is fixed by W")
-        y, cache = self.functions.linear_forward(x, W, self.b.data)
+        y, cache = self.functions.linear_forward(x.view(), W, self.b.data)
         if training:
             self._pending = cache
         return y
@@ -385,13 +390,14 @@ class RecurrentStack(Layer):
             if layer > 0:
                 x = self.dropouts[layer - 1].forward(x, training)
             initial = (part[layer] for part in state)
-            x, *final, cache = forward(x, *initial, *(p.data for p in weights), **arguments)
+            arrays = (x.view(), *initial, *(p.data.view() for p in weights))
+            x, *final, cache = forward(*arrays, **arguments)
             finals.append(final)
             if training:
                 caches.append(cache)
         if training:
             self._pending = caches
-        return x, self.cell.State(*map(np.array, zip(*finals, strict=True)))
+        return x.view(), self.cell.State(*map(np.array, zip(*finals, strict=True)))
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.

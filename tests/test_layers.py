@@ -320,6 +320,48 @@ def test_an_input_that_was_given_another_shape_is_not_read_past_its_end(Layer):
         layer.backward(np.zeros((1, 15, 6), np.float32))
 
 
+def flatten(array):
+    """Give an array another shape, in place; its memory stays what it is."""
+    array.resize((1, array.size), refcheck=False)
+
+
+@pytest.mark.parametrize(("cell", "options"), CELLS)
+def test_another_shape_of_what_goes_in_and_out_does_not_reach_the_backward_pass(cell, options):
+    results = []
+    for change in (lambda array: None, flatten):
+        layer = cell(D, H, rng=0, **options)
+        x, dhs = (np.linspace(-1, 1, T * B * n, dtype="f4").reshape(T, B, n) for n in (D, H))
+        hs, _ = layer.forward(x)
+        change(x)
+        change(hs)
+        dx, _ = layer.backward(dhs)
+        results.append([dx, *(parameter.grad for parameter in layer.layers[0])])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("cell", "options"), CELLS)
+@pytest.mark.parametrize("weight", [0, 1])
+def test_a_weight_of_another_shape_is_not_read_past_its_end(cell, options, weight):
+    layer = cell(D, H, rng=0, **options)
+    layer.forward(np.zeros((T, B, D), "f4"))
+    flatten(layer.layers[0][weight].data)
+    with pytest.raises(ValueError, match="gradient must have shape"):
+        layer.backward(np.zeros((T, B, H), "f4"))
+
+
+def test_a_table_or_matrix_of_another_shape_is_refused():
+    embedding, linear = Embedding(11, 4, rng=0), Linear(4, 11, rng=0)
+    embedding.forward(np.zeros((5, 3), np.int64))
+    linear.forward(np.zeros((5, 3, 4), np.float32))
+    for layer in embedding, linear:
+        flatten(layer.W.data)
+    with pytest.raises(ValueError, match=r"W must have shape \(11, 4\), as in the forward pass"):
+        embedding.backward(np.zeros((5, 3, 4), np.float32))
+    with pytest.raises(ValueError, match=r"gradient must have shape \(1, 44\), got \(4, 11\)"):
+        linear.backward(np.zeros((5, 3, 11), np.float32))
+
+
 def test_a_bias_that_was_replaced_does_not_say_how_large_the_scores_are():
     layer = Linear(4, 11, rng=0)
     layer.forward(np.zeros((5, 3, 4), np.float32))
