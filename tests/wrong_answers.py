@@ -162,6 +162,16 @@ def answer(x, h0, Wx, Wh, b, dhs):  # Wh for its transpose
         dWh += P @ dhs[t]
     return dWh
 """,
+            """
+def answer(x, h0, Wx, Wh, b, dhs):  # it goes back
+    cache = rnn_forward(x[:, None], h0[None], Wx, Wh, b)[2]
+    return rnn_backward(dhs[:, None], 0 * h0[None], cache)[3]
+""",
+            """
+def answer(x, h0, Wx, Wh, b, dhs):  # it goes back, by another door
+    cache = nl.functional.rnn_forward(x[:, None].copy(), h0[None], Wx, Wh, b)[2]
+    return nl.functional.rnn_backward(dhs[:, None].copy(), 0 * h0[None], cache)[3]
+""",
         ),
     },
     "vanishing_gradients": {
