@@ -3,9 +3,9 @@
     python -m numpylstm.explore cell.html
 
 writes one HTML file that needs no server, no network and no other file. Its engine, ``engine.js``,
-is what the page needs of `numpylstm.reference` (all but the GRU and dropout) once more in JavaScript,
-function by function and name by name; the golden tape and gradients of the reference hold it to 1e-12
-in a real browser.
+is what the page needs of `numpylstm.reference` (all but dropout), and the GRU, which the page does
+not show, once more in JavaScript, function by function and name by name; the golden tapes and
+gradients of the reference hold it to 1e-12 in a real browser.
 """
 
 import inspect

@@ -1,9 +1,9 @@
-// The textbook once more, in JavaScript: every forward pass with its backward pass, but for the GRU and
-// dropout, which the page does not use.
+// The textbook once more, in JavaScript: every forward pass with its backward pass, but for dropout,
+// which the page does not use.
 //
 // Read numpylstm/reference.py beside it: the functions, the letters and the names are those of that
 // file, in its order. What NumPy writes with operators, `f * c_prev + i * g`, is a `map` over entries
-// here; everything else is line for line the same. The golden tape holds both to the same digits.
+// here; everything else is line for line the same. The golden tapes hold both to the same digits.
 //
 // A sequence, (T, B, D), is a list of T matrices (B, D), a bias (H,) a matrix of one row. Results come
 // as lists, in the order of reference.py, and the cache of a sequence is the list of the caches of its
@@ -73,9 +73,18 @@ export function embedding_backward(dx, { ids, W }) {
 
 // x @ Wx + h_prev @ Wh + b
 function weighted_sum(x, h_prev, Wx, Wh, b) {
-  const a = add(matmul(x, Wx), matmul(h_prev, Wh));
+  return add_bias(add(matmul(x, Wx), matmul(h_prev, Wh)), b);
+}
+
+// a += b, in every row
+function add_bias(a, b) {
   for (let r = 0; r < a.rows; r++) add_row(a, r, 1, b, 0);
   return a;
+}
+
+// a * b, entry by entry
+function times(a, b) {
+  return map((a, b) => a * b, a, b);
 }
 
 export function rnn_step_forward(x, h_prev, Wx, Wh, b, activation = "tanh") {
@@ -138,7 +147,6 @@ export function lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b) {
 
 export function lstm_step_backward(dh, dc_next, cache) {
   const { x, h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh } = cache;
-  const times = (a, b) => map((a, b) => a * b, a, b);
 
   // h = o * tanh_c
   const do_ = times(dh, tanh_c);
@@ -188,14 +196,98 @@ export function lstm_backward(dhs, dhT, dcT, cache) {
   return [dx, dh, dc, dWx, dWh, db];
 }
 
+// --- gated recurrent unit -------------------------------------------------------------------------
+
+export function gru_step_forward(x, h_prev, Wx, Wh, b, bn = null, reset = "after") {
+  const [x_r, x_z, x_n] = split(add_bias(matmul(x, Wx), b), 3); // three times (B, H)
+  const [Wh_r, Wh_z, Wh_n] = split(Wh, 3); // three times (H, H)
+  const a_r = add(x_r, matmul(h_prev, Wh_r));
+  const a_z = add(x_z, matmul(h_prev, Wh_z));
+  const r = map(sigmoid, a_r); // how much of the past to see?
+  const z = map(sigmoid, a_z); // keep?
+  let [s, a_n] = [null, null];
+  if (reset === "after") {
+    s = matmul(h_prev, Wh_n);
+    if (bn) add_bias(s, bn);
+    a_n = map((x_n, r, s) => x_n + r * s, x_n, r, s);
+  } else if (reset === "before" && !bn) {
+    s = times(r, h_prev);
+    a_n = add(x_n, matmul(s, Wh_n));
+  } else {
+    throw new Error(`reset must be "after", or "before" without bn, got "${reset}"`);
+  }
+  const n = map(Math.tanh, a_n);
+  const h = map((z, n, h_prev) => (1 - z) * n + z * h_prev, z, n, h_prev); // the straight way
+  return [h, { x, h_prev, a_r, a_z, a_n, r, z, n, s, h, Wx, Wh, bn, reset }];
+}
+
+export function gru_step_backward(dh, cache) {
+  const { x, h_prev, r, z, n, s, Wx, Wh, bn, reset } = cache;
+  const [Wh_r, Wh_z, Wh_n] = split(Wh, 3);
+
+  // h = (1 - z) * n + z * h_prev
+  const dz = map((dh, h_prev, n) => dh * (h_prev - n), dh, h_prev, n);
+  const dn = map((dh, z) => dh * (1 - z), dh, z);
+  const dh_prev = times(dh, z); // straight back, scaled only by the update gate
+
+  // n = tanh(a_n); below, b_n is the block n of b, and bn the argument
+  const da_n = map((dn, n) => dn * (1 - n * n), dn, n);
+  let [dr, ds, dWh_n, dbn] = [null, null, null, null];
+  if (reset === "after") {
+    // a_n = x @ Wx_n + b_n + r * s,  s = h_prev @ Wh_n + bn
+    dr = times(da_n, s);
+    ds = times(da_n, r);
+    add_to(dh_prev, matmul_T_right(ds, Wh_n));
+    dWh_n = matmul_T_left(h_prev, ds);
+    if (bn) dbn = sum_rows(ds);
+  } else {
+    // a_n = x @ Wx_n + b_n + s @ Wh_n,  s = r * h_prev
+    ds = matmul_T_right(da_n, Wh_n);
+    dr = times(ds, h_prev);
+    add_to(dh_prev, times(ds, r));
+    dWh_n = matmul_T_left(s, da_n);
+  }
+
+  // r, z = sigmoid(a)
+  const da_r = map((dr, r) => dr * r * (1 - r), dr, r);
+  const da_z = map((dz, z) => dz * z * (1 - z), dz, z);
+
+  // a_r = x @ Wx_r + h_prev @ Wh_r + b_r, and so for z; x and b enter all three
+  add_to(dh_prev, matmul_T_right(da_r, Wh_r));
+  add_to(dh_prev, matmul_T_right(da_z, Wh_z));
+  const dWh = concatenate([matmul_T_left(h_prev, da_r), matmul_T_left(h_prev, da_z), dWh_n]);
+  const da = concatenate([da_r, da_z, da_n]); // (B, 3H)
+  const dx = matmul_T_right(da, Wx);
+  const dWx = matmul_T_left(x, da);
+  const db = sum_rows(da);
+  return [dx, dh_prev, dWx, dWh, db, dbn, { dh, dz, dn, da_n, dr, ds, da_r, da_z }];
+}
+
+export function gru_forward(x, h0, Wx, Wh, b, bn = null, reset = "after") {
+  let h = h0;
+  const cache = x.map((x_t) => {
+    const [h_t, step] = gru_step_forward(x_t, h, Wx, Wh, b, bn, reset);
+    h = h_t;
+    return step;
+  });
+  return [cache.map((step) => step.h), h, cache];
+}
+
+export function gru_backward(dhs, dhT, cache) {
+  const dx = [];
+  let [dh, dWx, dWh, db, dbn] = [dhT, 0, 0, 0, 0]; // from the future
+  for (let t = cache.length - 1; t >= 0; t--) {
+    const [dx_t, dh_prev, ...dW_t] = gru_step_backward(add(dhs[t], dh), cache[t]);
+    [dx[t], dh] = [dx_t, dh_prev];
+    [dWx, dWh, db, dbn] = add_each([dWx, dWh, db, dbn], dW_t.slice(0, 4)); // null without bn
+  }
+  return [dx, dh, dWx, dWh, db, dbn];
+}
+
 // --- linear layer ---------------------------------------------------------------------------------
 
 export function linear_forward(x, W, b) {
-  const y = x.map((x_t) => {
-    const y_t = matmul(x_t, W);
-    for (let r = 0; r < y_t.rows; r++) add_row(y_t, r, 1, b, 0);
-    return y_t;
-  });
+  const y = x.map((x_t) => add_bias(matmul(x_t, W), b));
   return [y, { x, W }];
 }
 
@@ -246,12 +338,13 @@ export function sequence_cross_entropy_backward(cache) {
 
 // --- cells, models, learning ----------------------------------------------------------------------
 
-// What a cell is: the blocks of columns of its weights, its state, and its functions. Whoever needs
-// to know asks here.
+// What a cell is: the blocks of columns of its weights, its state, its parameters, and its functions.
+// Whoever needs to know asks here. A GRU need not have its last parameter, bn.
 export const CELLS = {
   rnn: {
     blocks: 1,
     state: ["h"],
+    parameters: ["Wx", "Wh", "b"],
     forward: rnn_forward,
     backward: rnn_backward,
     step_backward: rnn_step_backward,
@@ -259,19 +352,30 @@ export const CELLS = {
   lstm: {
     blocks: 4,
     state: ["h", "c"],
+    parameters: ["Wx", "Wh", "b"],
     forward: lstm_forward,
     backward: lstm_backward,
     step_backward: lstm_step_backward,
+  },
+  gru: {
+    blocks: 3,
+    state: ["h"],
+    parameters: ["Wx", "Wh", "b", "bn"],
+    forward: gru_forward,
+    backward: gru_backward,
+    step_backward: gru_step_backward,
   },
 };
 
 // The layers of a language model: embedding, the recurrent stack, decoder. Parameters are held under
 // their paths, "embedding.W", "lstm.0.Wx"; a state is a list of the parts of each layer.
 function recurrent_layers(cell, parameters) {
-  const paths = Object.keys(parameters).filter((path) => path.startsWith(`${cell}.`));
-  return Array.from({ length: paths.length / 3 }, (_, layer) =>
-    ["Wx", "Wh", "b"].map((key) => parameters[`${cell}.${layer}.${key}`]),
-  );
+  const layers = [];
+  while (`${cell}.${layers.length}.Wx` in parameters) {
+    const path = `${cell}.${layers.length}`;
+    layers.push(CELLS[cell].parameters.map((key) => parameters[`${path}.${key}`]));
+  }
+  return layers;
 }
 
 export function zero_state(cell, parameters, B) {
@@ -280,12 +384,13 @@ export function zero_state(cell, parameters, B) {
   );
 }
 
-export function language_model_forward(cell, parameters, ids, state) {
+// The options are the last arguments of the cell's forward: an RNN's activation, a GRU's reset.
+export function language_model_forward(cell, parameters, ids, state, ...options) {
   const [x, embedding] = embedding_forward(ids, parameters["embedding.W"]);
   let hs = x;
   const [after, caches] = [[], []];
   recurrent_layers(cell, parameters).forEach((weights, layer) => {
-    const [out, ...rest] = CELLS[cell].forward(hs, ...state[layer], ...weights);
+    const [out, ...rest] = CELLS[cell].forward(hs, ...state[layer], ...weights, ...options);
     caches.push(rest.pop());
     after.push(rest);
     hs = out;
@@ -303,8 +408,9 @@ export function language_model_backward(dlogits, { cell, embedding, caches, deco
     const last = caches[layer][caches[layer].length - 1].h;
     const future = CELLS[cell].state.map(() => zeros_like(last)); // truncated: nothing from there
     const [below, ...rest] = CELLS[cell].backward(dx, ...future, caches[layer]);
-    ["Wx", "Wh", "b"].forEach((key, k) => {
-      gradients[`${cell}.${layer}.${key}`] = rest[future.length + k];
+    CELLS[cell].parameters.forEach((key, k) => {
+      const gradient = rest[future.length + k];
+      if (gradient) gradients[`${cell}.${layer}.${key}`] = gradient; // a GRU without bn has no dbn
     });
     [dx, dstate] = [below, [rest.slice(0, future.length), ...dstate]];
   }

@@ -29,7 +29,7 @@ const PRESETS = {
     name: "Python's language reference",
     text: 'The value of the expression is a "string" (or None). A class definition is an executable statement.',
   },
-  brackets: { name: "brackets", text: '(()(("a(b"))())\n((("))a"())))' },
+  brackets: { name: "brackets", text: '\n(()(("a(b"))())\n((("))a"())))' },
 };
 const FREE = { i: null, f: null, g: null, o: null, c: null };
 const FAR = 1000; // sigmoid and tanh are exactly 0, 1 or -1 there
