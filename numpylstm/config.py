@@ -103,8 +103,9 @@ class ModelConfig:
         choices=("fast", "reference"),
     )  # fmt: skip
     average_across_timesteps: bool = option(
-        False, bool, OPTIMISATION, "divide the loss by T; set the rate to T and the clip to 5/T"
-    )
+        False, bool, OPTIMISATION, "divide the loss by T; multiply the rate of SGD by T, and "
+        "divide the clip by T",
+    )  # fmt: skip
     average_across_batch: bool = option(True, bool, OPTIMISATION, "divide the loss by B")
 
     def __post_init__(self) -> None:
@@ -234,6 +235,10 @@ class TrainConfig(ModelConfig):
         None, str, DATA, "test text; split from --train if absent", several=True
     )
     level: str = option("word", str, DATA, "what a token is", choices=("word", "char"))
+    split_punctuation: bool = option(
+        False, bool, DATA, "part the words of --train from punctuation, as the demo does with its "
+        "own text: 'end.' is then 'end .'",
+    )  # fmt: skip
     max_vocab: int | None = option(
         None, int, DATA, "keep this many tokens, <unk> included; rarer ones become <unk> "
         "(that of the demo preset is for its own text only)",
@@ -278,13 +283,17 @@ class TrainConfig(ModelConfig):
     )  # fmt: skip
     clip: float = option(5.0, float, OPTIMISATION, "largest global norm of the gradients", above=0)
     patience: int | None = option(
-        None, int, OPTIMISATION, "stop after N epochs in which the validation did not improve",
+        None, int, OPTIMISATION, "stop after N epochs in a row without a new best validation",
         at_least=1,
     )  # fmt: skip
 
     seed: int = option(
         0, int, RUN, "of the initial values, the dropout masks and the samples", at_least=0
     )
+    init_from: str | None = option(
+        None, str, RUN, "start from the parameters, vocabulary and settings of this run (a folder, "
+        "or a checkpoint) in a new folder; name another text, and what else shall be different",
+    )  # fmt: skip
     log_every: int = option(100, int, RUN, "updates between two rows of metrics.csv", at_least=1)
     test_streams: int = option(
         1, int, RUN, "streams in which the test text is scored at the end: 20 are several times as "
@@ -299,9 +308,9 @@ class TrainConfig(ModelConfig):
         super().__post_init__()
         own = OPTIMIZER_SETTINGS[self.optimizer]
         for setting in dict.fromkeys(name for of in OPTIMIZER_SETTINGS.values() for name in of):
-            owners = {name: of[setting] for name, of in OPTIMIZER_SETTINGS.items() if setting in of}
+            owners = [name for name, of in OPTIMIZER_SETTINGS.items() if setting in of]
             value = getattr(self, setting)
-            if setting not in own and value not in (None, *owners.values()):
+            if setting not in own and value not in (None, 0):  # which is as if it were not there
                 raise ConfigError(
                     setting,
                     f"must be left out, got {value!r}; it is a setting of {either(owners)}, and "
@@ -313,6 +322,12 @@ class TrainConfig(ModelConfig):
             raise ConfigError("data", "cannot go with train: they name two corpora")
         if self.train is None and (self.valid is not None or self.test is not None):
             raise ConfigError("train", "must be given where a valid or test text is")
+        if self.split_punctuation and (self.level != "word" or self.data is not None):
+            raise ConfigError(
+                "split_punctuation",
+                "is for words of a text of your own; Penn Treebank is split, and characters are "
+                "split anyway",
+            )
 
     @property
     def optimizer_settings(self) -> dict[str, Any]:

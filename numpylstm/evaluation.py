@@ -111,6 +111,7 @@ def evaluate(
     """
     check_language_model("evaluate", model)
     ids = any_array("evaluate", "ids", ids)
+    check_ids("evaluate", "ids", ids, model.vocab_size, ("N",))
     check_sizes("evaluate", batch_size=batch_size, num_steps=num_steps)
     batch_size, num_steps = int(batch_size), int(num_steps)
     state = model.zero_state(batch_size)
@@ -189,6 +190,9 @@ def evaluate_classifier(
     (3, array([2, 1]))
     """
     where = "evaluate_classifier"
+    if not isinstance(model, SequenceClassifier):
+        got = type(model).__name__
+        raise TypeError(f"{where}: model must be a SequenceClassifier, got {got}")
     check_sizes(where, batch_size=batch_size)
     batch_size = int(batch_size)
     x = check_ids(where, "x", x, model.vocab_size, ("T", "N"), "time comes first")
@@ -199,6 +203,8 @@ def evaluate_classifier(
     for first in range(0, N, batch_size):
         batch = slice(first, first + batch_size)
         nll, predicted = model.score(x[:, batch], y[batch])
+        if not np.isfinite(nll).all():
+            raise NotFinite(f"{where}: the scores of the model are not finite")
         nll_sum += float(nll.sum(dtype=np.float64))
         np.add.at(confusion, (y[batch], predicted), 1)
     return ClassifierEvaluation(
@@ -381,6 +387,7 @@ def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: in
     """
     where = "unigram_perplexity"
     check_sizes(where, vocab_size=vocab_size)
+    vocab_size = int(vocab_size)
     train = _sequence(where, "train_ids", train_ids, vocab_size)
     test = _sequence(where, "test_ids", test_ids, vocab_size)
     return _perplexity(_unigram(train, vocab_size)[test[1:]])
@@ -421,6 +428,7 @@ def interpolated_bigram_perplexity(
     """
     where = "interpolated_bigram_perplexity"
     check_sizes(where, vocab_size=vocab_size)
+    vocab_size = int(vocab_size)
     train = _sequence(where, "train_ids", train_ids, vocab_size)
     valid = _sequence(where, "valid_ids", valid_ids, vocab_size)
     test = _sequence(where, "test_ids", test_ids, vocab_size)

@@ -113,8 +113,7 @@ def load_model(
         check_shapes(parameters, shapes_of(arguments))  # before any memory
         model = kind(**arguments, rng=rng)
         model.load_state_dict(parameters)
-        for name in meta["frozen"]:
-            model.all_parameters()[name].trainable = False
+        model.freeze(meta["frozen"])
     return model
 
 

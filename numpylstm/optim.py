@@ -59,7 +59,7 @@ def clip_by_global_norm(parameters: Mapping[str, Parameter], max_norm: float) ->
         gradient, factor = parameter.parts_of_grad()
         if gradient is not None:
             array = gradient.values if isinstance(gradient, Rows) else gradient
-            total += sum_of_squares(flat(array)) * factor**2
+            total += _sum_of_squares(flat(array)) * (factor * factor)  # which may be infinite
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for parameter in parameters.values():
@@ -82,7 +82,7 @@ def _check_parameters(where: str, parameters: Any) -> None:
 
 
 @or_else(lambda g: float(np.square(g, dtype=np.float64).sum()))
-def sum_of_squares(g: Array) -> float:
+def _sum_of_squares(g: Array) -> float:
     """The sum of g ** 2 for g (N,)."""
     return update.sum_of_squares(g, shares_for(g.size))
 
@@ -95,6 +95,8 @@ def flat(array: Array) -> Array:
         got = f"strides {array.strides} for shape {array.shape}"
         if not array.flags.writeable:
             got = "a read-only array; copy it"
+        elif not array.flags.aligned:
+            got = "a misaligned array; copy it"
         raise ValueError(
             f"optimiser: parameters and gradients must be writeable and C-contiguous, got {got}"
         )
@@ -158,13 +160,21 @@ class Optimizer:
         check_number(where, "lr", self.lr)
         if not (self.lr >= 0 and math.isfinite(self.lr)):
             raise ValueError(f"{where}: lr must be from 0 and finite, got {self.lr}")
+        moving = {path: p for path, p in self.parameters.items() if p.trainable}
+        for parameter in moving.values():  # all are moved, or none
+            flat(parameter.data)
+            parameter.parts_of_grad()
         self.steps += 1
-        for path, parameter in self.parameters.items():
-            if parameter.trainable:
-                self.move(path, parameter)
+        for path, parameter in moving.items():
+            self.move(path, parameter)
 
     def remembered(self, name: str, path: str, parameter: Parameter) -> Array:
         """The memory of one parameter as a flat array, (N,), held against the parameter."""
+        if path not in self.memory.get(name, {}):
+            raise ValueError(
+                f"{type(self).__name__}: there is no {name} of {path}; what an optimiser "
+                "remembers, and of which parameters, is fixed when it is made"
+            )
         memory, data = self.memory[name][path], parameter.data
         where = f"the {name} of {path}"
         check_array(type(self).__name__, where, memory, data.shape, data.dtype, REPLACED)
@@ -174,6 +184,13 @@ class Optimizer:
         """Set every gradient to zero."""
         for parameter in self.parameters.values():
             parameter.zero_grad()
+
+    def __repr__(self) -> str:
+        count = sum(parameter.data.size for parameter in self.parameters.values())
+        return (
+            f"{type(self).__name__}(lr={float(self.lr):g}): {len(self.parameters)} arrays, "
+            f"{count:,} numbers, {self.steps:,} steps made"
+        )
 
 
 class SGD(Optimizer):
@@ -285,6 +302,11 @@ class Adam(Optimizer):
         if not (weight_decay >= 0 and math.isfinite(weight_decay)):
             raise ValueError(f"{where}: weight_decay must be finite and from 0, got {weight_decay}")
         super().__init__(parameters, lr, ["first_moment", "second_moment"])
+        for path, p in self.parameters.items():
+            if p.data.dtype.type(eps) == 0:
+                raise ValueError(
+                    f"{where}: eps must not be 0 in {p.data.dtype} of {path}, got {eps}"
+                )
         self.betas = float(betas[0]), float(betas[1])
         self.eps = float(eps)
         self.weight_decay = float(weight_decay)

@@ -204,6 +204,22 @@ class Owner:
         """What is trained: path -> Parameter. Frozen parameters are left out."""
         return {path: p for path, p in self.all_parameters().items() if p.trainable}
 
+    def freeze(self, paths: str | Iterable[str]) -> None:
+        """Leave these parameters out of training; an optimiser made afterwards does not have them.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of such a path.
+        """
+        parameters = self.all_parameters()
+        paths = [paths] if isinstance(paths, str) else list(paths)
+        for path in paths:
+            if path not in parameters:
+                raise ValueError(f"freeze: paths must be of parameters of this model, got {path!r}")
+        for path in paths:
+            parameters[path].trainable = False
+
     @property
     def num_parameters(self) -> int:
         """How many numbers there are to learn, frozen ones included."""

@@ -33,7 +33,7 @@ Three rules give every line of every backward pass:
 The functions are pure (no argument is changed, no randomness is drawn) and accept float32, float64
 and complex128. Complex numbers are not a curiosity: with a parameter set to ``w + 1e-30j``, the
 imaginary part of the loss divided by 1e-30 is the derivative, with no rounding error to speak of
-(the complex step). Every gradient in this file is proved that way. It is why maxima, signs and
+(the complex step). Every gradient in this file is checked that way. It is why maxima, signs and
 comparisons below look at the real part only.
 
 The matrix products are NumPy's, and the library below it, a BLAS, may add up in another order with
@@ -258,9 +258,9 @@ def rnn_backward(dhs, dhT, cache):
         With the shapes of x, h0, Wx, Wh and b.
     """
     x, h_prev, h, Wx, Wh, activation = cache
-    dx = np.empty_like(dhs, shape=x.shape)
-    dWx, dWh = np.zeros_like(dhs, shape=Wx.shape), np.zeros_like(dhs, shape=Wh.shape)
-    db = np.zeros_like(dhs, shape=Wh.shape[1:])
+    dtype = np.result_type(dhs, h)
+    dx, dWx, dWh = (np.zeros(like.shape, dtype) for like in (x, Wx, Wh))
+    db = np.zeros(Wh.shape[1:], dtype)
     dh = dhT  # from the future; before the last step there is only dhT
     for t in reversed(range(len(x))):
         step = RNNCache(x[t], h_prev[t], h[t], Wx, Wh, activation)
@@ -436,9 +436,9 @@ def lstm_backward(dhs, dhT, dcT, cache):
         With the shapes of x, h0, c0, Wx, Wh and b.
     """
     *over_time, Wx, Wh = cache
-    dx = np.empty_like(dhs, shape=cache.x.shape)
-    dWx, dWh = np.zeros_like(dhs, shape=Wx.shape), np.zeros_like(dhs, shape=Wh.shape)
-    db = np.zeros_like(dhs, shape=Wh.shape[1:])
+    dtype = np.result_type(dhs, cache.h)
+    dx, dWx, dWh = (np.zeros(like.shape, dtype) for like in (cache.x, Wx, Wh))
+    db = np.zeros(Wh.shape[1:], dtype)
     dh, dc = dhT, dcT  # from the future
     for t in reversed(range(len(dhs))):
         step = LSTMCache(*(values[t] for values in over_time), Wx, Wh)
@@ -625,10 +625,10 @@ def gru_backward(dhs, dhT, cache):
         With the shapes of x, h0, Wx, Wh, b and bn; dbn is None if bn was.
     """
     *over_time, Wx, Wh, bn, reset = cache
-    dx = np.empty_like(dhs, shape=cache.x.shape)
-    dWx, dWh = np.zeros_like(dhs, shape=Wx.shape), np.zeros_like(dhs, shape=Wh.shape)
-    db = np.zeros_like(dhs, shape=Wh.shape[1:])
-    dbn = None if bn is None else np.zeros_like(dhs, shape=bn.shape)
+    dtype = np.result_type(dhs, cache.h)
+    dx, dWx, dWh = (np.zeros(like.shape, dtype) for like in (cache.x, Wx, Wh))
+    db = np.zeros(Wh.shape[1:], dtype)
+    dbn = None if bn is None else np.zeros(bn.shape, dtype)
     dh = dhT  # from the future
     for t in reversed(range(len(dhs))):
         step = GRUCache(*(values[t] for values in over_time), Wx, Wh, bn, reset)

@@ -31,6 +31,7 @@ except Exception as error:
 OURS = LanguageModel, TokenEncoder, Embedding, RecurrentStack, Linear
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
+READ_AT_ONCE = 1000  # tokens of a prompt: the scores of all of them are computed
 AT_ONCE = 64  # tokens that one call of a kernel draws at most: it cannot be interrupted
 WEIGHTS_AT_ONCE = 20_000_000  # and this many numbers are read for them: some 10 ms
 
@@ -137,8 +138,9 @@ def _drawn(
     if model.vocab_size != V:
         raise RuntimeError("generate: the vocabulary of the model has changed since the call")
     state = model.zero_state(1)
-    if len(prompt) > 1:
-        _, state = model.logits(prompt[:-1, None], state)
+    for first in range(0, len(prompt) - 1, READ_AT_ONCE):
+        piece = prompt[first : min(first + READ_AT_ONCE, len(prompt) - 1), None]  # (T, 1)
+        _, state = model.logits(piece, state)
     # A model or a layer of a user's own may compute in its own way.
     recurrent = model.encoder.recurrent
     parts = (model, model.encoder, model.encoder.embedding, recurrent, model.decoder)

@@ -45,8 +45,8 @@ class Waiting:
         self.how_far = f"{done / total:.0%}" if total else ""
 
     def count(self, done: int, what: str) -> None:
-        """Note that so many are done, of nobody knows how many."""
-        self.how_far = f"{done:,} {what}"
+        """Note that so many are done, of nobody knows how many; `what` is one of them."""
+        self.how_far = f"{done:,} {what}{'s' if done != 1 else ''}"
 
     def start(self) -> None:
         """Begin to show it."""

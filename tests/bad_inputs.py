@@ -183,6 +183,8 @@ TRAIN = [
     Command("--init-from run --level char", "--level cannot change with --init-from: it is that"),
     Command("--init-from run --activation relu", "--activation cannot change with --init-from"),
     Command("--init-from run --max-vocab 9", "--max-vocab cannot change with --init-from: it is"),
+    Command("--split-punctuation --level char", "--split-punctuation is for words of a text"),
+    Command("--train text.txt --weight-decay 0.01", "--weight-decay must be left out, got 0.01"),
     Command("--init-from run --preset small", "--preset cannot go with --init-from"),
     Command("--init-from run --train empty.txt", "empty.txt: must hold at least 40 tokens"),
     # numbers that go bad in the run
@@ -326,6 +328,7 @@ CALLS = [
     Call("model.forward(x, y, nan_state)", "state.c must be finite, got nan at [1, 2, 3]"),
     Call("model.forward(x, y, state, weights=-ones)", "weights must not be negative"),
     Call("model.forward(x, y, state, weights=nan * ones)", "weights must not be negative, got nan"),
+    Call("model.forward(x, y, state, weights=3e38 * ones)", "weights must be finite, and so must"),
     Call("model.forward(x, y, state, weights=ones[:4])", "weights must have shape (5, 3)"),
     Call("lstm.forward(nan * v, lstm_state)", "x must be finite, got nan at [0, 0, 0]"),
     Call("lstm.forward(inf * v, lstm_state)", "LSTM.forward: x must be finite, got inf"),
@@ -391,9 +394,13 @@ CALLS = [
     Call("nl.evaluate(model, ids[:1])", "need at least 2 tokens, got 1"),
     Call("nl.evaluate(classifier, ids)", "model must be a LanguageModel, got Seq", TypeError),
     Call("nl.generate(classifier, [1], 5)", "model must be a LanguageModel, got Seq", TypeError),
-    Call("nl.evaluate(model, ids[:0])", "need at least 2 tokens, got 0"),
-    Call("nl.evaluate(model, ids + 11)", "x must lie in [0, 11)"),
-    Call("nl.evaluate(model, ids.astype(float))", "ids must have an integer dtype", TypeError),
+    Call("nl.evaluate(model, ids[:0])", "evaluate: ids must not be empty, got shape (0,)"),
+    Call("nl.evaluate(model, ids + 11)", "evaluate: ids must lie in [0, 11)"),
+    Call("nl.evaluate(model, ids.astype(float))", "evaluate: ids must hold integers", TypeError),
+    Call("nl.evaluate_classifier(model, ids[:, None], ids[:1])",
+         "model must be a SequenceClassifier, got Lang", TypeError),
+    Call("nl.Adam(model.parameters(), eps=1e-50)", "eps must not be 0 in float32 of embedding.W"),
+    Call("nl.Embedding(11, 4).load(table, trainable=1)", "trainable must be True or", TypeError),
     Call("nl.evaluate(model, ids[:, None])", "ids must have shape (N,), got (60, 1)"),
     Call("nl.evaluate(model, ids, batch_size=0)", "batch_size must be at least 1, got 0"),
     Call("nl.evaluate(model, ids, num_steps=0)", "num_steps must be at least 1, got 0"),
@@ -555,10 +562,9 @@ def page() -> str:
 
 <!-- Made by `python tests/bad_inputs.py > docs/bad-inputs.md`; the tests run every line. -->
 
-A command that cannot do what was asked prints one line on the error stream (after its usage, where
-a flag is wrong), never a traceback, and ends with status 2 (a wrong flag or input) or 1 (a run that
-failed). A function raises an error of one sentence. Every line below is a test, and the message is
-a part of what is said.
+A command that cannot do what was asked prints one line on the error stream, never a traceback, and
+ends with status 2 (a wrong flag or input) or 1 (a run that failed). A function raises an error of
+one sentence. Every line below is a test, and the message is a part of what is said.
 
 Arrays that a model keeps or carries on must be finite: parameters, tables of vectors, states, and
 the sequences that a recurrent layer is given. NaN and infinity in them are refused where they come

@@ -1105,14 +1105,6 @@ writing_recipe("sampling.generate", nl.generate)
 writing_recipe("sampling.stream", lambda *a, **given: np.array([*sampling.stream(*a, **given)]))
 
 
-@recipe("optim.sum_of_squares")
-def _(rng):
-    """Always valid: `flat` makes what is passed."""
-    g = floats(rng, int(rng.integers(1, 9000)))
-    return Call(optim.sum_of_squares, {"g": g},
-                lambda g: float((g.astype(np.float64) ** 2).sum()), fixed=("g",))  # fmt: skip
-
-
 @recipe("sampling.draw")
 def _(rng):
     """Always valid: `generate` makes what is passed."""

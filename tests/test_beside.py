@@ -83,9 +83,27 @@ def test_one_that_says_what_it_has_not_done(begin):
 
 def test_what_is_being_compiled_is_waited_for(begin):
     begin("sleep 0.5; echo test_beside.double")
-    began = time.monotonic()
     assert beside.has_compiled(double)
-    assert time.monotonic() - began > 0.3
+
+
+def test_a_child_of_this_process_does_not_end_it(begin):
+    """It waits for nobody at its end, though it has inherited what is done then."""
+    begin("exec sleep 60")
+    child = os.fork()
+    if child == 0:
+        import atexit
+
+        atexit._run_exitfuncs()
+        os._exit(0)
+    for _ in range(100):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, 9)
+    assert (done, status) == (child, 0)
+    assert beside._process.poll() is None
 
 
 def test_what_it_has_not_begun_is_compiled_here(begin, monkeypatch):

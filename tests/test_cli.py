@@ -337,7 +337,7 @@ def test_quiet_leaves_the_report(folder, here):
     out, err = here("numpylstm-train", "--train", "text.txt", "--out", "quiet", "--quiet", *SMALL)
     assert err == ""
     assert out.startswith("\nTest perplexity")
-    assert out.endswith("\nNext: numpylstm-sample quiet\n")
+    assert out.endswith("numpylstm-sample quiet\n")
     for name in ("metrics.csv", "best.npz"):
         assert (folder / "quiet" / name).read_bytes() == (folder / "run" / name).read_bytes()
 
@@ -397,6 +397,105 @@ def test_a_run_that_starts_from_another(folder, here):
     for path, array in nl.restore_model(saved).state_dict().items():
         np.testing.assert_array_equal(run.model.state_dict()[path], array)
     assert (run.step, run.vocabulary, corpus.oov["train"]) == (0, saved.vocabulary, 180)
+
+
+def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(folder):
+    config = nl.TrainConfig(
+        train=str(folder / "text.txt"), hidden_size=8, optimizer="adam", lr=0.01, epochs=1
+    )
+    run = nl.new_run(config, nl.data.load_text(config.train))
+    run.model.freeze(["embedding.W", "lstm.0.b"])
+    nl.save(run, folder / "frozen.npz")
+    tuned, corpus = session.tune(folder / "frozen.npz", {"seed": 1})
+    before = tuned.model.state_dict()
+    for _, _ in zip(nl.train(tuned, corpus), range(5), strict=False):
+        pass
+    nl.save(tuned, folder / "tuned.npz")
+    restored = nl.restore_run(nl.load(folder / "tuned.npz"))
+    still = {
+        path for path, array in restored.model.state_dict().items() if (array == before[path]).all()
+    }
+    assert still == {"embedding.W", "lstm.0.b"}
+    assert set(restored.model.parameters()) == set(before) - still
+    with pytest.raises(ValueError, match="freeze: paths must be of parameters of this model, got"):
+        tuned.model.freeze(["embedding.b"])
+
+
+def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(folder, here):
+    """Nothing is shown of a file that has taken the place of the text."""
+    write_text(folder / "other.txt")
+    here("numpylstm-train", "--train", "other.txt", "--out", "other", *SMALL)
+    here("numpylstm-train", "--init-from", "other", "--out", "again", "--max-eval", "50")
+    (folder / "other.txt").write_text("a password\n" * 500)
+    out, err = here("numpylstm-train", "--init-from", "other", "--out", "spy", expect=2)
+    assert "password" not in out + err
+    assert "not the one that the run was started with" in err
+    assert err.endswith("name the text, with --train or --data\n")
+    assert not (folder / "spy").exists()
+
+
+def test_a_text_is_split_as_that_of_the_run_from_which_it_starts(folder, here):
+    """The embedded text has its punctuation apart, and so has what its model goes on with."""
+    (folder / "dotted.txt").write_text("This is a value. It is an (object), or a list.\n" * 60)
+    small = ("--hidden-size", "4", "--steps", "2")
+    here("numpylstm-train", "--out", "embedded", *small, "--max-eval", "100", "--quiet")
+    out, _ = here(
+        "numpylstm-train", "--init-from", "embedded", "--train", "dotted.txt", "--out", "dotted",
+        "--steps", "2",
+    )  # fmt: skip
+    result = json.loads((folder / "dotted/result.json").read_text())
+    assert result["text"]["unknown"]["train"] == 0
+    assert "leaves them out" not in out
+    assert nl.load("dotted/last.npz").config.split_punctuation
+    out, _ = here("numpylstm-eval", "dotted", "--file", "dotted.txt")
+    assert "unknown words  0, scored as <unk>\n" in out
+    out, _ = here("numpylstm-train", "--train", "dotted.txt", "--out", "whole", *small)
+    whole, split = (json.loads((folder / name / "vocabulary.json").read_text())
+                    for name in ("whole", "dotted"))  # fmt: skip
+    assert "value." in whole
+    assert "value." not in split
+    here(
+        "numpylstm-train", "--train", "dotted.txt", "--split-punctuation", "--out", "asked", *small
+    )
+    asked = json.loads((folder / "asked/vocabulary.json").read_text())
+    assert {"value", ".", "(", ","} < set(asked)
+
+
+def test_unknown_words_of_a_file_may_be_in_the_text_that_a_tuned_run_learned(folder, here):
+    (folder / "known.txt").write_text("w1 w2 w3 nobody knows\n" * 100)
+    here("numpylstm-train", "--train", "text.txt", "--out", "all words", *SMALL[:-2])
+    here("numpylstm-train", "--init-from", "all words", "--train", "known.txt", "--out", "knows")
+    for run, left_out in (("all words", 0), ("knows", None)):
+        out, _ = here("numpylstm-eval", run, "--file", "known.txt", "--json")
+        found = json.loads(out)
+        assert (found["unknown"], found["unknown_left_out"]) == (200, left_out)
+        assert found["state"] == "zero at the start of each stream, carried from window to window"
+
+
+def test_a_text_that_has_moved_can_be_scored(folder, here):
+    write_text(folder / "before.txt")
+    here("numpylstm-train", "--train", "before.txt", "--out", "moves", *SMALL)
+    before, _ = here("numpylstm-eval", "moves", "--json")
+    (folder / "before.txt").rename(folder / "after.txt")
+    here("numpylstm-eval", "moves", expect=2)
+    here("numpylstm-train", "--resume", "moves", "--train", "after.txt")  # it has ended
+    after, _ = here("numpylstm-eval", "moves", "--json")
+    before, after = (json.loads(text) for text in (before, after))
+    assert before.pop("text") != after.pop("text")
+    assert before == after
+
+
+def test_a_run_that_learned_from_standard_input_names_what_to_score(folder, here, monkeypatch):
+    """Nothing is read from a terminal, or from a pipe that never ends."""
+    content = io.TextIOWrapper(io.BytesIO((folder / "text.txt").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", content)
+    here("numpylstm-train", "--train", "-", "--out", "piped", *SMALL)
+    unread = io.TextIOWrapper(io.BytesIO(b"another text\n" * 99))
+    monkeypatch.setattr(sys, "stdin", unread)
+    _, err = here("numpylstm-eval", "piped", expect=2)
+    assert unread.buffer.tell() == 0
+    assert "standard input can be read only once; put the text into a file" in err
+    here("numpylstm-eval", "piped", "--file", "text.txt")
 
 
 def test_shorter_and_faster_tests_are_in_the_ledger(folder, here):
@@ -479,9 +578,9 @@ def test_what_takes_long_can_be_interrupted(folder, here, monkeypatch):
         interrupt_while("scoring the test text", patch)
         arguments = ("--train", "text.txt", "--out", "unscored", *SMALL, "--epochs", "1")
         _, err = here("numpylstm-train", *arguments, expect=130)
-    go_on = "numpylstm-train --resume unscored"
-    assert err == (
+    assert re.fullmatch(
         "numpylstm-train: interrupted; scoring the test text was not finished; go on with "
-        f"{go_on}\n"
+        r"(\S*/)?numpylstm-train --resume unscored\n",
+        err,
     )
-    assert "Test perplexity" in here(*go_on.split())[0]
+    assert "Test perplexity" in here("numpylstm-train", "--resume", "unscored")[0]

@@ -15,6 +15,7 @@ from numpylstm.training.comparison import (
     read_run,
     table_of_runs,
     table_of_seeds,
+    texts,
 )
 from numpylstm.training.loop import Row
 from numpylstm.training.run_folder import RunFolderError
@@ -202,4 +203,24 @@ def test_seeds_of_one_experiment():
         ["a, b, c", "8", "3", "140.00 ± 0.00", "51.00 ± 1.41"], ["d", "9", "1", "140.00", "60.00"],
     ]  # fmt: skip
     assert table_of_seeds(runs[2:]) is None
+
+
+def test_runs_of_one_text_are_one_experiment_whatever_its_name():
+    def made(name, text, **settings):
+        return compared(name, **settings)._replace(fingerprint=text)
+
+    runs = [
+        made("a", "x", train="1.txt"),
+        made("b", "x", train="2.txt"),
+        made("c", "y", train="-"),
+        made("d", "z", train="-"),
+        made("e", "x", train="1.txt", init_from="/runs/a"),
+    ]
+    assert experiments(runs) == [0, 0, 1, 2, 3]
+    assert texts(runs) == ["x", "x", "y", "z", "x"]
+    unknown = [*runs[:4], runs[4]._replace(fingerprint=None)]  # as long as a run is not over
+    assert experiments(unknown) == [0, 1, 2, 2, 3]
+
+
+def test_no_mean_of_nothing():
     assert mean_and_spread([None]) == "-"

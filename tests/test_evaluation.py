@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
+from numpylstm import evaluation
 from numpylstm.training import corpora
 
 V = 13
@@ -106,14 +107,23 @@ def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
 
 @pytest.mark.parametrize("train", ["-", ("a.txt", "-")])
 def test_standard_input_cannot_be_read_again(train, monkeypatch):
-    """To score less of it: there is nothing left, or another text."""
+    """There is nothing left, or another text."""
     saved = SimpleNamespace(
         config=nl.TrainConfig(train=train), vocabulary=None, meta={"fingerprint": ""}
     )
     monkeypatch.setattr(corpora, "load_corpus", lambda *_: None)
     monkeypatch.setattr(corpora, "check_fingerprint", lambda *_: None)
-    with pytest.raises(nl.data.DataError, match="standard input can be read only once"):
-        corpora.scored_text(saved, data=None, file=None, split="test", at_most=9)
+    for at_most in (None, 9):
+        with pytest.raises(nl.data.DataError, match="standard input can be read only once"):
+            corpora.scored_text(saved, data=None, file=None, split="test", at_most=at_most)
+
+
+def test_a_bad_id_is_named_by_its_place_in_the_text(model, ids):
+    ids = ids.copy()
+    ids[60] = model.vocab_size
+    sentence = rf"evaluate: ids must lie in \[0, {model.vocab_size}\), got {ids[60]} at \[60\]"
+    with pytest.raises(ValueError, match=sentence):
+        nl.evaluate(model, ids, num_steps=7)
 
 
 def test_the_tutorials_protocol_refuses_a_model_that_has_exploded():
@@ -124,3 +134,21 @@ def test_the_tutorials_protocol_refuses_a_model_that_has_exploded():
     ids = np.arange(2000) % 5
     with pytest.raises(ValueError, match="the scores of the model are not finite"):
         nl.tutorial_protocol(model, ids, batch_size=2, num_steps=5)
+
+
+@pytest.mark.parametrize("size", [np.int8, np.uint8, np.int64])
+def test_sizes_of_numpy_do_not_wrap(size):
+    train, test = np.arange(1000) % 100, np.arange(50)
+    assert evaluation.unigram_perplexity(train, test, size(100)) == pytest.approx(100)
+    found = evaluation.interpolated_bigram_perplexity(train, train[:200], test, size(100))
+    assert found == evaluation.interpolated_bigram_perplexity(train, train[:200], test, 100)
+
+
+def test_a_classifier_whose_scores_are_no_numbers_has_no_accuracy():
+    model = nl.SequenceClassifier(11, 2, 6, rng=0)
+    model.parameters()["decoder.b"].data[0] = np.nan
+    x, y = np.zeros((4, 3), int), np.zeros(3, int)
+    with pytest.raises(
+        ValueError, match="evaluate_classifier: the scores of the model are not fin"
+    ):
+        nl.evaluate_classifier(model, x, y)

@@ -251,6 +251,16 @@ def test_dropout_keeps_the_expected_value_and_uses_one_mask_for_both_passes(impl
     assert not np.array_equal(dropout.forward(x), y)  # a new mask
 
 
+def test_both_implementations_draw_the_same_mask_whatever_float_p_is():
+    """0.7 in float32 is less than in float64: a number of exactly that is dropped or kept."""
+    uniform = np.float32([0.7])
+    masks = []
+    for impl, functions in IMPLS.items():
+        layer = Dropout(np.float64(0.7), impl=impl, rng=0)
+        masks.append(functions.dropout_mask(uniform, layer.p, np.float32))
+    np.testing.assert_array_equal(*masks)
+
+
 def test_no_dropout_is_the_identity(rng, impl):
     x = rng.standard_normal((T, B, D))
     for dropout, training in [(Dropout(0.0, impl=impl), True), (Dropout(0.9, impl=impl), False)]:

@@ -404,3 +404,21 @@ def test_any_integer_type_and_layout_will_do_for_ids(rng, dtype):
     odd = np.asfortranarray(x.astype(dtype))
     odd.setflags(write=False)
     assert model.forward(odd, y.astype(dtype), model.zero_state(B))[0] == expected
+
+
+def test_arrays_of_the_model_itself_may_change_places():
+    model = nl.LanguageModel(11, 6, 3, rng=0)
+    own = {path: p.data for path, p in model.parameters().items()}
+    before = model.state_dict()
+    model.load_state_dict(own | {"lstm.1.Wh": own["lstm.2.Wh"], "lstm.2.Wh": own["lstm.1.Wh"]})
+    np.testing.assert_array_equal(own["lstm.1.Wh"], before["lstm.2.Wh"])
+    np.testing.assert_array_equal(own["lstm.2.Wh"], before["lstm.1.Wh"])
+
+
+def test_what_is_frozen_by_name():
+    model = nl.LanguageModel(11, 6, rng=0)
+    with pytest.raises(ValueError, match="freeze: paths must be of parameters of this model"):
+        model.freeze(["decoder.b", "decoder.x"])
+    assert "decoder.b" in model.parameters()  # all or none
+    model.freeze("decoder.b")
+    assert set(model.all_parameters()) - set(model.parameters()) == {"decoder.b"}

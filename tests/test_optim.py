@@ -354,3 +354,46 @@ def test_a_read_only_array_is_called_so():
     data.flags.writeable = False
     with pytest.raises(ValueError, match="got a read-only array; copy it"):
         nl.SGD({"W": parameter}, lr=1.0).step()
+
+
+def test_a_clip_of_gradients_that_were_scaled_beyond_all_numbers(parameters):
+    parameters["a"].scale_grad(1e200)
+    assert nl.clip_by_global_norm(parameters, 1.0) == math.inf
+
+
+def test_all_parameters_are_moved_or_none(parameters):
+    parameters["b"].data.flags.writeable = False
+    before = {path: p.data.copy() for path, p in parameters.items()}
+    optimizer = nl.SGD.__new__(nl.SGD)
+    optimizer.__dict__ |= nl.SGD({"a": parameters["a"]}, 1.0).__dict__
+    optimizer.parameters = dict(parameters)
+    with pytest.raises(ValueError, match="a read-only array; copy it"):
+        optimizer.step()
+    assert optimizer.steps == 0
+    for path, p in parameters.items():
+        np.testing.assert_array_equal(p.data, before[path])
+
+
+def test_what_is_not_remembered_is_named(parameters):
+    optimizer = nl.SGD(parameters, 1.0)
+    optimizer.momentum = 0.9
+    with pytest.raises(ValueError, match="SGD: there is no velocity of a; what an optimiser rem"):
+        optimizer.step()
+
+
+def test_a_misaligned_array_is_called_so():
+    data = np.frombuffer(bytearray(17), np.uint8)[1:].view(np.float32)
+    parameter = nl.Parameter(np.zeros(4, np.float32), "p")
+    optimizer = nl.SGD({"p": parameter}, 1.0)
+    parameter.data = data
+    parameter.accumulate(np.ones(4, np.float32))
+    with pytest.raises(ValueError, match="a misaligned array; copy it"):
+        optimizer.step()
+
+
+def test_an_optimizer_says_what_it_is(parameters):
+    numbers = sum(p.data.size for p in parameters.values())
+    optimizer = nl.Adam(parameters, lr=0.25)
+    optimizer.step()
+    sizes = f"{len(parameters)} arrays, {numbers} numbers"
+    assert repr(optimizer) == f"Adam(lr=0.25): {sizes}, 1 steps made"

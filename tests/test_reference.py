@@ -1,4 +1,4 @@
-"""Every backward pass of the textbook, proved by the complex step and by central differences.
+"""Every backward pass of the textbook, checked by the complex step and by central differences.
 
 Each case is a scalar function of named arrays, all random: biases, initial states and the
 gradients that arrive from above, from the next window and at the loss.
@@ -495,3 +495,20 @@ def test_relu_passes_nan_on():
     h = reference.relu(a)
     np.testing.assert_array_equal(h, [0, 0, 2, np.nan])
     np.testing.assert_array_equal(reference.activation_derivative(h, "relu"), [0, 0, 1, np.nan])
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("complex_one", ["x", "Wx", "b"])
+def test_a_real_gradient_may_meet_complex_arrays(rng, cell, complex_one):
+    blocks = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
+    arrays = gates_and_state(rng, (T, B, D, H), blocks)
+    arrays[complex_one] = arrays[complex_one] + 1e-3j
+    state = [arrays["h0"]] + [rng.standard_normal((B, H))] * (cell == "lstm")
+    weights = (arrays[name] for name in ("Wx", "Wh", "b"))
+    forward, backward = (getattr(reference, f"{cell}_{way}") for way in ("forward", "backward"))
+    *_, cache = forward(arrays["x"], *state, *weights)
+    dhs, dstate = rng.standard_normal((T, B, H)), [rng.standard_normal((B, H)) for _ in state]
+    real = backward(dhs, *dstate, cache)
+    for one, other in zip(real, backward(dhs + 0j, *dstate, cache), strict=True):
+        if one is not None:
+            np.testing.assert_array_equal(one, other)

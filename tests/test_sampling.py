@@ -132,6 +132,37 @@ def test_draws_follow_the_softmax(model):
         assert np.abs(share - p).max() < 4 * np.sqrt(0.25 / len(drawn))
 
 
+@pytest.mark.parametrize("temperature", [1e30, 1e46, 1e300])
+def test_any_temperature_draws_what_may_be_drawn(model, temperature):
+    """At the highest all of it alike, and nothing else."""
+    banned = list(range(V - 5))
+    drawn = nl.generate(model, [3], 2000, temperature=temperature, banned=banned, rng=0)
+    shares = np.bincount(drawn, minlength=V) / len(drawn)
+    assert shares[: V - 5].sum() == 0
+    assert shares[V - 5 :] == pytest.approx(np.full(5, 0.2), abs=0.05)
+    slow = nl.LanguageModel(V, 8, 2, init_scale=1.0, impl="reference", rng=0)
+    again = nl.generate(slow, [3], 50, temperature=temperature, banned=banned, rng=0)
+    np.testing.assert_array_equal(again, drawn[:50])
+
+
+def test_a_long_prompt_is_read_in_pieces(model, monkeypatch):
+    """The scores of all its tokens would take too much memory."""
+    prompt = np.arange(2500) % V
+    whole = nl.generate(model, prompt, 20, rng=0)
+    lengths = []
+    logits = nl.LanguageModel.logits
+
+    def noted(self, x, state):
+        lengths.append(len(x))
+        return logits(self, x, state)
+
+    monkeypatch.setattr(nl.LanguageModel, "logits", noted)
+    np.testing.assert_array_equal(nl.generate(model, prompt, 20, rng=0), whole)
+    assert lengths == [1000, 1000, 499]
+    monkeypatch.setattr(sampling, "READ_AT_ONCE", 10_000)
+    np.testing.assert_array_equal(nl.generate(model, prompt, 20, rng=0), whole)
+
+
 def test_top_k_and_banned_tokens(model):
     logits, _ = model.logits(np.array([[3]]), model.zero_state(1))
     order = np.argsort(-logits[0, 0])

@@ -93,7 +93,63 @@ def test_an_interruption_waits_until_nobody_writes():
     assert len(done) == 1
 
 
+def test_an_interruption_between_two_parts_waits_too(monkeypatch):
+    """It may come where no part runs: here, when a result is handed in."""
+    begun, writing = threading.Event(), []
+
+    class Interrupted(threads.SimpleQueue):
+        def put(self, item):
+            super().put(item)
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt
+
+    def part(share):
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(10)
+            return
+        writing.append(share)
+        begun.set()
+        time.sleep(0.2)
+        writing.remove(share)
+
+    share_out(lambda share: None, 2)  # the helper is there
+    monkeypatch.setattr(threads, "SimpleQueue", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        share_out(part, 2)
+    assert begun.is_set()
+    assert writing == []
+
+
+def test_the_limit_of_one_thread_is_not_that_of_another():
+    """Two runs side by side, of which the first to begin is the first to end."""
+    if PROCESSORS == 1:
+        pytest.skip("one processor has one limit")
+    entered, left, limits = threading.Event(), threading.Event(), []
+
+    def other():
+        with threads.at_most(2):
+            entered.set()
+            left.wait(10)
+            limits.append(threads.get_num_threads())
+        limits.append(threads.get_num_threads())
+
+    thread = threading.Thread(target=other)
+    with threads.at_most(1):
+        thread.start()
+        entered.wait(10)
+        limits.append(threads.get_num_threads())
+    left.set()
+    thread.join()
+    assert limits == [1, 2, PROCESSORS]
+    assert threads.get_num_threads() == PROCESSORS
+
+
 def test_the_number_of_threads_is_checked():
+    try:
+        nl.set_num_threads(np.int8(1))  # whose products would wrap
+        assert type(nl.get_num_threads()) is int
+    finally:
+        nl.set_num_threads(None)
     for number in (0, PROCESSORS + 1, 1.0, "1"):
         with pytest.raises(ValueError, match="set_num_threads: number must be from 1 to"):
             nl.set_num_threads(number)

@@ -43,8 +43,10 @@ def test_a_terminal_shows_one_line_that_moves_and_goes():
 
 
 def test_elsewhere_there_are_lines():
-    seen = shown_after(2, io.StringIO(), lambda shown: shown.count(3, "functions"))
+    seen = shown_after(2, io.StringIO(), lambda shown: shown.count(3, "function"))
     assert seen == "Reading my.txt: 3 functions, 0 s\n" * 2
+    seen = shown_after(1, io.StringIO(), lambda shown: shown.count(1, "function"))
+    assert seen == "Reading my.txt: 1 function, 0 s\n"
 
 
 def test_what_is_quick_shows_nothing():

@@ -55,8 +55,8 @@ class Parser(argparse.ArgumentParser):
         return f"; did you mean {', '.join(close)}?" if close else ""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and end with status 2."""
-        super().error(printable(message))
+        """Print the message, one line, and end with status 2."""
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {printable(message)}\n")
 
 
 def flag(setting: str) -> str:

@@ -59,9 +59,9 @@ def command(*, runs: list[Path], picture: Path) -> None:
     print(fitting(comparison.table_of_runs(compared)))
     if (seeds := comparison.table_of_seeds(compared)) is not None:
         print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
-    if comparison.OF_THE_TEXT & set(comparison.differences(compared)):
+    if len(set(comparison.texts(compared))) > 1:
         print(
-            "\nThese runs name different texts, or cut them differently: such perplexities do not "
+            "\nThese runs have different texts, or cut them differently: such perplexities do not "
             "compare."
         )
     print(f"\nCurves: {printable(str(picture))}")

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,10 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
+    if (checkpoint / run_folder.CONFIG).exists():  # the text may have moved since its best epoch
+        now = run_folder.read_config(checkpoint)
+        moved = {name: getattr(now, name) for name in ("data", "train", "valid", "test")}
+        saved = replace(saved, config=replace(saved.config, **moved))
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(
             saved, data=data, file=file, split=split, at_most=max_tokens,
@@ -132,6 +137,8 @@ def command(
     for label, content in lines:
         print(f"{label:{width}}{printable(content)}")
 
+
+CARRIED = "zero at the start of each stream, carried from window to window"
 
 Found = tuple[dict[str, Any], list[tuple[str, str]]]
 """What was found, for programs and for people."""
@@ -174,13 +181,14 @@ def exactly(
         )
     facts |= {
         "scored": result.tokens, "unscored": result.unscored, "batch_size": B, "num_steps": T,
+        "state": CARRIED,
         "loss": result.loss, "perplexity": result.perplexity, "accuracy": result.accuracy,
     }  # fmt: skip
     lines += [
         ("scored", f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
          "stream and what does not divide by B"),
         ("windows", f"B = {B}, T = {T}"),
-        ("state", "zero at the start of each stream, carried from window to window"),
+        ("state", CARRIED),
         ("loss", f"{result.loss:.4f} nats per token"),
         ("perplexity", f"{result.perplexity:.3f}"),
         ("accuracy", f"{result.accuracy:.4f}"),

@@ -229,12 +229,18 @@ def settings(config: TrainConfig) -> str:
 def making(result: dict[str, Any]) -> str:
     """The ledger, the text, times, the machine, the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
-    counts = [corpus[name] for name in ("tokens", "unknown", "left_out")]
+    names = ["tokens", "unknown", "left_out"]
+    heads = ["text", "tokens", "read as <unk>", "of these, cut from the vocabulary"]
+    if any(corpus["unread"].values()):
+        names.append("unread")
+        heads.append("more of it, not read")
+    counts = [corpus[name] for name in names]
     rows = [(split, *(f"{count[split]:,}" for count in counts)) for split in corpus["tokens"]]
+    several = "s" if test["batch_size"] > 1 else ""
     ledger = (
-        f"Of the test text {test['tokens']:,} tokens were scored, in {test['batch_size']} "
-        f"stream{'s' if test['batch_size'] > 1 else ''}, and {test['unscored']:,} not: the first "
-        "of each stream, and what does not divide by their number."
+        f"Of the test text that was read, {test['tokens']:,} tokens were scored, in "
+        f"{test['batch_size']} stream{several}, and {test['unscored']:,} not: the first of each "
+        "stream, and what does not divide by their number."
     )
     facts = [
         ("updates", f"{result['steps']:,}"),
@@ -242,8 +248,4 @@ def making(result: dict[str, Any]) -> str:
         *result["machine"].items(),
         ("command", shlex.join(result["command"])),
     ]  # fmt: skip
-    return (
-        f"{table(('text', 'tokens', 'read as <unk>', 'of these, cut from the vocabulary'), rows)}\n"
-        f"<p>{text(ledger)}</p>\n"
-        f"{definitions(facts)}"
-    )
+    return f"{table(heads, rows)}\n<p>{text(ledger)}</p>\n{definitions(facts)}"

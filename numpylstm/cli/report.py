@@ -27,6 +27,7 @@ from numpylstm.training.corpora import why_unknown
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, TrainingFailed
 from numpylstm.training.sample_log import TEMPERATURE, written
+from numpylstm.training.warm_up import compiling
 from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
@@ -41,7 +42,7 @@ class WrongGradient(TrainingFailed):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite fails
-def check_gradients(run: Run, corpus: Corpus) -> None:
+def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
     """Hold the gradients of a run's model against slopes, on the start of its text; print tables.
 
     The backward pass that the run will use is held, in float64 and with dropout, against the
@@ -64,9 +65,10 @@ def check_gradients(run: Run, corpus: Corpus) -> None:
         flush=True,
     )
     along = "entries" if small else "arrays"
-    reports = [check_model(model, x, y, along=along, tolerance=CHECK_TOLERANCE)]
-    if config.dtype == "float32":
-        reports.append(check_precision(model, x, y))
+    with compiling(then="nothing was begun", quiet=quiet):  # those for float64
+        reports = [check_model(model, x, y, along=along, tolerance=CHECK_TOLERANCE)]
+        if config.dtype == "float32":
+            reports.append(check_precision(model, x, y))
     for report in reports:
         print(f"{report}\n", flush=True)
     wrong = [entry.path for report in reports for entry in report.entries if not entry.passed]

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -99,13 +100,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--resume", type=Path, metavar="DIR",
         help="continue the run in this folder where it was saved; of the settings, only --epochs, "
-        "--steps and --patience may be given, to train longer, --test-streams, and the text, if it "
-        "has moved",
-    )  # fmt: skip
-    parser.add_argument(
-        "--init-from", type=Path, metavar="RUN",
-        help="start from the parameters, vocabulary and settings of this run (a folder, or a "
-        "checkpoint) in a new folder; name another text, and what else shall be different",
+        "--steps, --patience and --test-streams may be changed, and the text named, if it has "
+        "moved",
     )  # fmt: skip
     parser.add_argument(
         "--save-every", type=save_interval, metavar="N|Nm",
@@ -148,7 +144,6 @@ def command(
     preset: str | None,
     out: Path | None,
     resume: Path | None,
-    init_from: Path | None,
     save_every: tuple[float, str] | None,
     stop_after: float | None,
     check_gradients: bool,
@@ -166,7 +161,9 @@ def command(
         check_plots()
         from numpylstm.cli import report, results
     set_threads(threads)
-    again, deadline = [], None
+    again, deadline = ["--quiet"] if quiet else [], None
+    if threads is not None:
+        again += ["--threads", str(threads)]
     if save_every is not None:
         again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]
     if stop_after is not None:
@@ -174,7 +171,7 @@ def command(
         deadline = started + stop_after
 
     def train_in(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
-        go_on = ["numpylstm-train", "--resume", str(folder), *again]
+        go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         begin(folder, training_run, corpus, quiet=quiet)
         then = f"go on with {printable(shlex.join(go_on))}"
         with waiting("counting for the baselines", then=then, quiet=quiet):
@@ -197,8 +194,9 @@ def command(
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")
-        print(f"Next: {printable(shlex.join(['numpylstm-sample', str(folder)]))}")
+        print(f"Next: {printable(shlex.join([as_called('numpylstm-sample'), str(folder)]))}")
 
+    init_from = changes.pop("init_from", None)
     changes |= {name: whole_path(changes[name]) for name in PATHS & changes.keys()}
     reading = waiting("reading the text", then="nothing was begun", quiet=quiet)
     if resume is not None:
@@ -220,17 +218,25 @@ def command(
     preset = preset or ("char" if changes.get("level") == "char" else "demo")
     with reading as shown:
         if init_from is not None:
-            training_run, corpus = session.tune(init_from, changes, shown.share)
+            training_run, corpus = session.tune(Path(init_from), changes, shown.share)
         else:
             config = from_preset(preset, **changes)
             corpus = load_corpus(config, watch=shown.share)
             check_corpus(config, corpus)
             training_run = new_run(config, corpus)
     if check_gradients:
-        report.check_gradients(training_run, corpus)
+        report.check_gradients(training_run, corpus, quiet=quiet)
     name = "tuned" if init_from is not None else preset
     with run_folder.new(out, name) as folder, logged(folder / run_folder.LOG, words):
         train_in(folder, training_run, corpus)
+
+
+def as_called(name: str) -> str:
+    """A command as it can be called from here: by its path where the environment is not active."""
+    own = shutil.which(name, path=os.path.dirname(sys.executable))
+    if own is None or shutil.which(name) == own:
+        return name
+    return min(own, os.path.relpath(own), key=len)
 
 
 def whole_path(path: str | list[str]) -> str | list[str]:

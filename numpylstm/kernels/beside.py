@@ -96,8 +96,9 @@ def _end(process, listener):
 
 
 def _in_child():
-    """After a fork: nobody listens here."""
+    """After a fork: nobody listens here, and the second process is the parent's to end."""
     global _changed
+    atexit.unregister(_end)
     _changed = Condition()
     forget()
 

@@ -92,6 +92,8 @@ def _compile_or_give_up(compiled, calls):
                 call.name_it(as_dtype(signature[0].dtype))
             with _no_collection():
                 return compile_as_before(signature)
+        except (MemoryError, RecursionError):  # the next call may have more room
+            raise
         except Exception as error:
             fallback.give_up(error)
             raise fallback.Unusable from error

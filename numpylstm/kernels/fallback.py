@@ -33,9 +33,12 @@ def give_up(error):
     if not given_up:
         given_up = True
         reason = " ".join(f"{type(error).__name__}: {error}".split())
+        usually = "; usually this version of Numba is too new or too old"
+        if isinstance(error, ValueError):  # of a variable of the environment, which it names
+            usually = ""
         warnings.warn(
             f"the compiled kernels do not work here ({reason:.200}), so plain NumPy computes the "
-            "same, slowly; usually this version of Numba is too new or too old",
+            f"same, slowly{usually}",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -87,8 +87,10 @@ def fill_weights(scores, peak, temperature, weights, sums):
     """
     widest_vectors()
     real = scores.dtype.type
-    # The inverse of the smallest temperatures is infinite, and 0 * infinity would be NaN.
-    inverse = real(min(1.0 / temperature, np.float64(np.finfo(scores.dtype).max)))
+    # The inverse of the smallest temperatures is infinite, that of the largest 0, and 0 * infinity
+    # would be NaN.
+    kind = np.finfo(scores.dtype)
+    inverse = real(max(min(1.0 / temperature, np.float64(kind.max)), np.float64(kind.tiny)))
     scratch = np.empty(BLOCK, scores.dtype)
     for n in range(sums.size):
         start = n * BLOCK

@@ -9,7 +9,8 @@ come late, since the processor does something else, there is nothing left for th
 """
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from queue import SimpleQueue
 from threading import Thread
 
@@ -27,14 +28,14 @@ def _processors():
 PROCESSORS = _processors()
 
 _asked = None  # the number that somebody set
-_limit = PROCESSORS  # while nobody did
+_limit = ContextVar("limit", default=PROCESSORS)  # while nobody did
 _tasks = SimpleQueue()
 _helpers = []
 
 
 def get_num_threads():
     """How many threads a kernel uses that has enough to do."""
-    return _asked or _limit
+    return _asked or _limit.get()
 
 
 def set_num_threads(number):
@@ -55,18 +56,18 @@ def set_num_threads(number):
             f"set_num_threads: number must be from 1 to {PROCESSORS}, the processors that this "
             f"process may use; got {number!r}"
         )
-    _asked = number
+    _asked = None if number is None else int(number)  # one of NumPy's may be narrow
 
 
 @contextmanager
 def at_most(number):
     """Use no more than this number of threads for a while, unless one was set."""
-    global _limit
-    before, _limit = _limit, number
+    before = _limit.get()
+    _limit.set(number)
     try:
         yield
     finally:
-        _limit = before
+        _limit.set(before)
 
 
 def in_words():
@@ -79,6 +80,7 @@ def in_words():
 def share_out(part, shares):
     """Call part(0), ..., part(shares - 1) on as many threads; returns when all have returned."""
     left, results, finished = list(range(shares)), [], SimpleQueue()
+    came, gone = [], []  # helpers
 
     def work():
         while True:
@@ -94,16 +96,25 @@ def share_out(part, shares):
             results.append(error)
             finished.put(None)
 
-    for _ in range(min(shares - 1, _helpers_for(shares))):
-        _tasks.put(work)
-    work()
-    interruption = None
-    while len(results) < shares:
-        try:
+    def help_with_it():
+        came.append(None)
+        work()
+        gone.append(None)
+        finished.put(None)
+
+    try:
+        for _ in range(min(shares - 1, _helpers_for(shares))):
+            _tasks.put(help_with_it)
+        work()
+        while len(results) < shares:
             finished.get()
-        except BaseException as error:  # nobody leaves while others write
-            interruption = error
-    for error in (*results, interruption):
+    except BaseException:  # an interruption, which may come anywhere
+        left.clear()  # who comes later finds nothing to do
+        while len(gone) < len(came):  # nobody leaves while others write
+            with suppress(BaseException):
+                finished.get()
+        raise
+    for error in results:
         if error is not None:
             raise error
 

@@ -49,7 +49,7 @@ VERSION = 2
 READABLE = (1, 2)
 ADDED_SETTINGS = {
     "log_gradients": False, "optimizer": "sgd", "weight_decay": None, "patience": None,
-    "test_streams": 1, "max_eval": None,
+    "test_streams": 1, "max_eval": None, "split_punctuation": False, "init_from": None,
 }  # fmt: skip
 """Settings that older files lack, and what they mean there."""
 FLAT_OPTIONS = {"activation", "forget_bias"}
@@ -313,7 +313,7 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
     """
     if not isinstance(checkpoint, Checkpoint):
         got = type(checkpoint).__name__
-        raise TypeError(f"restore: checkpoint must be what load(path) returns, got {got}")
+        raise TypeError(f"restore_model: checkpoint must be what load(path) returns, got {got}")
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = checkpoint.group("parameters")
     with fitting_together(checkpoint.path):
@@ -321,8 +321,7 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
         model = build_model(config, V)
         model.load_state_dict(parameters)
         model.rng.bit_generator.state = checkpoint.meta["rng"]
-        for name in checkpoint.meta["frozen"]:
-            model.all_parameters()[name].trainable = False
+        model.freeze(checkpoint.meta["frozen"])
     return model
 
 

@@ -1,24 +1,21 @@
 """Several runs side by side: in which settings they differ, and what came of it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from numpylstm.config import TrainConfig
-from numpylstm.training.checkpoint import with_added_settings
 from numpylstm.training.loop import Row
 from numpylstm.training.result import read_result
-from numpylstm.training.run_folder import CONFIG, METRICS, RunFolderError, read_metrics
-from numpylstm.untrusted import open_regular
+from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, read_metrics
 
 OF_NO_INFLUENCE = {"seed", "log_every", "log_gradients"}
 """Runs that differ in nothing else are one experiment, made several times."""
 
-OF_THE_TEXT = {"data", "train", "valid", "test", "level", "max_vocab", "max_eval"}
-"""Perplexities of runs that differ in one of these say nothing about each other, unless the same
-text has two names."""
+OF_THE_TEXT = {
+    "data", "train", "valid", "test", "level", "split_punctuation", "max_vocab", "max_eval"
+}  # fmt: skip
+"""Settings that say what the text is."""
 
 
 class ComparedRun(NamedTuple):
@@ -35,6 +32,8 @@ class ComparedRun(NamedTuple):
     test: float | None
     """Test perplexity; None where the run is not over, or is older than result.json."""
     tokens_per_second: float | None
+    fingerprint: str | None = None
+    """Of its text; None where the run is not over."""
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
@@ -45,7 +44,8 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     RunFolderError
         If it is none, or its run has not come to the end of an epoch.
     """
-    settings = read_settings(folder)
+    settings = read_config(folder).to_dict()
+    settings |= settings.pop("options")
     rows = read_metrics(folder / METRICS)
     validated = [row for row in rows if row.valid_perplexity is not None]
     if not validated:
@@ -54,6 +54,7 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     result = read_result(folder)
     if result is not None and result.get("steps") != rows[-1].step:
         result = None  # of an earlier end
+    text = None if result is None else result.get("text")
     return ComparedRun(
         name=name,
         settings=settings,
@@ -62,21 +63,8 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         epoch=best.epoch,
         test=None if result is None else result["test"]["perplexity"],
         tokens_per_second=None if result is None else result["time"]["tokens_per_second"],
+        fingerprint=text.get("fingerprint") if isinstance(text, dict) else None,
     )
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """The settings of a run, those of its cell among them, as they are today."""
-    path = folder / CONFIG
-    if not path.exists():
-        raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
-    try:
-        with open_regular(path) as file:
-            config = TrainConfig(**with_added_settings(json.loads(file.read())))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RunFolderError(f"{path} does not hold the settings of a run: {error}") from error
-    settings = config.to_dict()
-    return settings | settings.pop("options")
 
 
 def differences(runs: Sequence[ComparedRun]) -> list[str]:
@@ -85,12 +73,20 @@ def differences(runs: Sequence[ComparedRun]) -> list[str]:
     return [name for name in names if len({repr(run.settings.get(name)) for run in runs}) > 1]
 
 
+def texts(runs: Sequence[ComparedRun]) -> list[str]:
+    """What text each run has: its fingerprint, or, unless all are known, the names of its files."""
+    if all(run.fingerprint is not None for run in runs):
+        return [str(run.fingerprint) for run in runs]
+    return [repr([run.settings.get(name) for name in sorted(OF_THE_TEXT)]) for run in runs]
+
+
 def experiments(runs: Sequence[ComparedRun]) -> list[int]:
     """A number for each run: the same for those that differ in `OF_NO_INFLUENCE` only."""
     numbers: dict[str, int] = {}
+    apart = OF_NO_INFLUENCE | OF_THE_TEXT
     keys = (
-        repr(sorted((k, v) for k, v in run.settings.items() if k not in OF_NO_INFLUENCE))
-        for run in runs
+        text + repr(sorted((k, v) for k, v in run.settings.items() if k not in apart))
+        for run, text in zip(runs, texts(runs), strict=True)
     )
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 

@@ -38,7 +38,8 @@ def load_corpus(
     if config.data is not None:
         return load_ptb(config.data, **options)
     if config.train is not None:
-        return load_text(config.train, config.valid, config.test, **options)
+        prepare = split_punctuation if config.split_punctuation else None
+        return load_text(config.train, config.valid, config.test, prepare=prepare, **options)
     return load_embedded(**options)
 
 
@@ -49,8 +50,13 @@ def tokens_like(config: TrainConfig, text: str) -> list[str]:
 
 def text_like(config: TrainConfig, text: str) -> str:
     """Another text, brought into the form of the training text."""
+    return split_punctuation(text) if splits_punctuation(config) else text
+
+
+def splits_punctuation(config: TrainConfig) -> bool:
+    """Whether words are parted from punctuation: in our own text, or where one asks for it."""
     embedded = config.data is None and config.train is None
-    return split_punctuation(text) if embedded and config.level == "word" else text
+    return config.split_punctuation or (embedded and config.level == "word")
 
 
 class ScoredText(NamedTuple):
@@ -93,10 +99,19 @@ def scored_text(
         ids, _ = vocabulary.encode(tokens)
         lacking = np.array([token not in vocabulary for token in tokens], bool)
         unknown = int(np.count_nonzero(lacking[numbers]))
-        left_out = 0 if config.max_vocab is None else None
+        of_its_own = config.max_vocab is None and config.init_from is None
+        left_out = 0 if of_its_own else None  # the vocabulary has all words of the training text
         return ScoredText(named(file), ids[numbers], unknown, left_out)
+    paths = (config.train, config.valid, config.test)
     if data is not None:
-        config = replace(config, data=data, train=None, valid=None, test=None)
+        config = replace(
+            config, data=data, train=None, valid=None, test=None, split_punctuation=False
+        )
+    elif any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
+        raise DataError(
+            "-: standard input can be read only once; put the text into a file, and name it with "
+            "--file"
+        )
     corpus = load_corpus(config, vocabulary, watch)
     if data is None:
         check_fingerprint(
@@ -105,12 +120,6 @@ def scored_text(
             "name the text to score with --file, or --data for a Treebank",
         )
     if at_most is not None:
-        paths = (config.train, config.valid, config.test)
-        if any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
-            raise DataError(
-                "-: standard input can be read only once; put the text into a file, and name it "
-                "with --file"
-            )
         corpus = load_corpus(replace(config, max_eval=at_most), vocabulary, watch)
     return ScoredText(
         f"{split} split of {corpus.source}", getattr(corpus, split), corpus.oov[split],

@@ -9,8 +9,10 @@ from typing import Any
 from tqdm import tqdm
 
 from numpylstm.training.loop import Row, Run, Step
+from numpylstm.training.timing import Timing
 from numpylstm.waiting import EVERY, EVERY_IN_A_FILE
 
+ROOM_FOR_BAR = 14
 SMOOTH = 0.98  # of the perplexity that is shown: a mean over some 50 updates
 
 
@@ -22,18 +24,19 @@ class Progress:
     run : Run
     windows : int
         Updates in an epoch.
+    timing : Timing
+        Of the updates that are shown.
     quiet : bool
         Show nothing but what `line` is given.
     """
 
-    def __init__(self, run: Run, windows: int, *, quiet: bool = False) -> None:
+    def __init__(self, run: Run, windows: int, timing: Timing, *, quiet: bool = False) -> None:
         total = windows * run.config.epochs
         self.total = total if run.config.steps is None else min(total, run.config.steps)
         self.epochs = run.config.epochs
-        self.quiet = quiet
+        self.timing, self.quiet = timing, quiet
         self.started = time.perf_counter()  # after the first step: of the second
         self.first_step = run.step + 1
-        self.tokens = 0
         self.nll = self.weight = 0.0  # of the steps so far, the later ones counting more
         validations = [row.valid_perplexity for row in run.rows if row.valid_perplexity is not None]
         self.valid = f"  valid {validations[-1]:.1f}" if validations else ""
@@ -62,22 +65,28 @@ class Progress:
             self.row(item)
 
     def step(self, step: Step) -> None:
-        """Count an update. The first is left out of the speed."""
+        """Show an update. The first is left out of the time that is left."""
         if step.step == self.first_step:
             if self.bar is None and not self.quiet:
                 self.line(f"First step done after {self.seconds():.1f} s.")
             self.started = time.perf_counter()
-        else:
-            self.tokens += step.tokens
         self.nll = SMOOTH * self.nll + (1 - SMOOTH) * math.log(step.perplexity)
         self.weight = SMOOTH * self.weight + (1 - SMOOTH)
         if self.bar is not None:
-            self.bar.set_description_str(
+            text = (
                 f"epoch {step.epoch}/{self.epochs}  perplexity "
                 f"{math.exp(self.nll / self.weight):.1f}{self.valid}  "
-                f"{self.tokens_per_second():,.0f} tokens/s  left {self.time_left(step.step)}",
-                refresh=step.step == self.first_step,
+                f"{self.timing.tokens_per_second or 0:,.0f} tokens/s  "
+                f"left {self.time_left(step.step)}"
             )
+            more = (
+                f"  step {step.step}/{self.total}  cost {step.cost:.2f}  "
+                f"accuracy {step.accuracy:.3f}  norm {step.gradient_norm:.2f}"
+            )
+            width = self.bar.ncols or shutil.get_terminal_size().columns
+            if len(text + more) + ROOM_FOR_BAR <= width:
+                text += more
+            self.bar.set_description_str(text, refresh=step.step == self.first_step)
             self.bar.update()
 
     def validation(self, run: Run, done: int, total: int) -> None:
@@ -91,9 +100,11 @@ class Progress:
             self.line(share)
 
     def row(self, row: Row) -> None:
-        """Print metrics; the bar shows them anyway, except at the end of an epoch."""
+        """Print metrics. Beside a bar only those that end an epoch: metrics.csv has them all."""
         if row.valid_perplexity is not None:
             self.valid = f"  valid {row.valid_perplexity:.1f}"
+            if self.bar is not None:  # in place of the validation, which is over
+                self.bar.set_description_str(f"epoch {row.epoch}/{self.epochs}{self.valid}")
             self.line(
                 f"epoch {row.epoch:3}  step {row.step}/{self.total}  lr {row.lr:.3g}  "
                 f"train perplexity {row.perplexity:.2f}  accuracy {row.accuracy:.3f}  |  "
@@ -103,7 +114,8 @@ class Progress:
             self.line(
                 f"epoch {row.epoch:3}  step {row.step}/{self.total}  cost {row.cost:.2f}  "
                 f"accuracy {row.accuracy:.3f}  perplexity {row.perplexity:.2f}  "
-                f"norm {row.gradient_norm:.2f}  {self.tokens_per_second():,.0f} tokens/s  "
+                f"norm {row.gradient_norm:.2f}  {self.timing.tokens_per_second or 0:,.0f} "
+                f"tokens/s  "
                 f"left {self.time_left(row.step)}"
             )
 
@@ -111,12 +123,8 @@ class Progress:
         """Seconds since the first step."""
         return time.perf_counter() - self.started
 
-    def tokens_per_second(self) -> float:
-        """Speed since the first step."""
-        return self.tokens / self.seconds()
-
     def time_left(self, step: int) -> str:
-        """What is left at that speed, such as 01:30."""
+        """What is left if it goes on like that, validations and saves included, such as 01:30."""
         done = step - self.first_step
         return tqdm.format_interval(self.seconds() / done * (self.total - step)) if done else "?"
 

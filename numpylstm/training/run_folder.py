@@ -38,6 +38,7 @@ from numpylstm.archive import (
     temporary_name,
     write_atomically,
 )
+from numpylstm.config import TrainConfig
 from numpylstm.training import checkpoint
 from numpylstm.training.loop import Row, Run
 from numpylstm.untrusted import open_regular
@@ -250,6 +251,24 @@ def checkpoint_of(path: Path) -> Path:
             else "name the folder of a run, or a checkpoint in it"
         )
     )
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The settings of a run, as they are today.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder holds none.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
+    try:
+        with open_regular(path) as file:
+            return TrainConfig(**checkpoint.with_added_settings(json.loads(file.read())))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RunFolderError(f"{path} does not hold the settings of a run: {error}") from error
 
 
 def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:

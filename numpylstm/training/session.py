@@ -1,5 +1,6 @@
 """A training run in its folder: gone on with, trained to its end, saved whatever happens."""
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.evaluation import Watch
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.corpora import load_corpus
+from numpylstm.training.corpora import load_corpus, splits_punctuation
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
     Row,
@@ -102,8 +103,9 @@ def check_whole_epochs(run: Run, corpus: Corpus) -> None:
 def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> tuple[Run, Corpus]:
     """A new run that begins with the parameters of another, and its text.
 
-    It has the vocabulary and the settings of the other, but for the changes. Where they name a
-    text, the other's is left.
+    It has the vocabulary and the settings of the other, but for the changes, and what is frozen
+    there is frozen here. Where the changes name a text, the other's is left; it is parted into
+    tokens as the other's was.
 
     Parameters
     ----------
@@ -117,6 +119,8 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     ------
     ConfigError
         If a change asks for other parameters than there are.
+    DataError
+        If the text cannot be read, or, where none is named, is no longer the one that it was.
     """
     saved = load(run_folder.checkpoint_of(path))
     old = saved.config
@@ -124,17 +128,25 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     for name in sorted(changes.keys() & (options | OF_THE_PARAMETERS)):
         if changes[name] != old.options.get(name, getattr(old, name, None)):
             raise ConfigError(name, f"cannot change with --init-from: it is that of {path}")
-    if {"data", "train"} & changes.keys():
-        changes = dict.fromkeys(("data", "train", "valid", "test")) | dict(changes)
+    named = {"data", "train"} & changes.keys()
+    if named:
+        split = "train" in changes and splits_punctuation(old)
+        others = dict.fromkeys(("data", "train", "valid", "test")) | {"split_punctuation": split}
+        changes = others | dict(changes)
     if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has settings of its own
         settings = {name for own in OPTIMIZER_SETTINGS.values() for name in own}
         changes = dict.fromkeys(settings) | dict(changes)
     own = {name: value for name, value in changes.items() if name not in options}
-    config = replace(old, **{"steps": None} | own)
+    config = replace(old, **{"steps": None} | own | {"init_from": os.path.abspath(path)})
     corpus = load_corpus(config, saved.vocabulary, watch)
+    if not named:
+        cut = {"valid", "test", "max_eval"} & changes.keys()
+        whole = load_corpus(old, saved.vocabulary) if cut else corpus
+        check_fingerprint(whole, saved.meta["fingerprint"], "name the text, with --train or --data")
     check_corpus(config, corpus)
     run = new_run(config, corpus)
     run.model.load_state_dict(restore_model(saved).state_dict())
+    run.model.freeze(saved.meta["frozen"])
     return run, corpus
 
 
@@ -264,9 +276,9 @@ def run_to_end(
     logs: list[SampleLog | GradientLog] = [SampleLog(folder, run, corpus)]
     if log is not None:
         logs.append(log)
-    progress = Progress(run, windows, quiet=quiet)
-    saver = Saver(folder, run, save_every, logs)
     timing = Timing()
+    progress = Progress(run, windows, timing, quiet=quiet)
+    saver = Saver(folder, run, save_every, logs)
 
     def stop(status: int) -> None:
         progress.line(

@@ -53,7 +53,7 @@ def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Ite
             if requests.status():
                 raise KeyboardInterrupt
             if count:
-                shown.count(count, "functions")
+                shown.count(count, "function")
 
         try:
             with watched(look):
