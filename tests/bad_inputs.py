@@ -390,6 +390,8 @@ CALLS = [
     Call("nl.clip_by_global_norm(model.parameters(), float('nan'))", "max_norm must be positive"),
     Call("nl.SGD(model.parameters(), 1.0, ones[:0])", "momentum must be a number", TypeError),
     Call("nl.plateau_rate(1.0, 3.0, decay=0.5)", "validation_losses must be a seq", TypeError),
+    Call("nl.new_run(nl.TrainConfig(), ids)", "corpus must be a Corpus, got ndarray", TypeError),
+    Call("next(nl.train(model, ids))", "train: run must be a Run, got LanguageModel", TypeError),
     # evaluation and sampling
     Call("nl.evaluate(model, ids[:1])", "need at least 2 tokens, got 1"),
     Call("nl.evaluate(classifier, ids)", "model must be a LanguageModel, got Seq", TypeError),

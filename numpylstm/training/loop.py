@@ -198,8 +198,8 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
 
     `level`, `max_vocab` and `max_eval` are for whoever loads the corpus: give them to that too.
     """
-    if not isinstance(config, TrainConfig):
-        raise TypeError(f"new_run: config must be a TrainConfig, got {type(config).__name__}")
+    check_kind("new_run", "config", config, TrainConfig)
+    check_kind("new_run", "corpus", corpus, Corpus)
     if corpus.level != config.level:
         raise ConfigError(
             "level", f"must be {corpus.level!r}, as in the corpus, got {config.level!r}"
@@ -214,6 +214,13 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
         optimizer=OPTIMIZERS[config.optimizer].from_config(model.parameters(), config),
         state=model.zero_state(config.batch_size),
     )
+
+
+def check_kind(where: str, name: str, value: Any, kind: type) -> None:
+    """Raise a TypeError unless it is of this class."""
+    if not isinstance(value, kind):
+        got = type(value).__name__
+        raise TypeError(f"{where}: {name} must be a {kind.__name__}, got {got}")
 
 
 def fingerprint(corpus: Corpus) -> str:
@@ -261,6 +268,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
         If the loss, the perplexity or a gradient is not finite, or an update would not be. The
         parameters are those before the update. Also if the validation perplexity is not finite.
     """
+    check_kind("train", "run", run, Run)
+    check_kind("train", "corpus", corpus, Corpus)
     check_fingerprint(corpus, run.fingerprint, "a run goes on with the text that it was made for")
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
