@@ -226,7 +226,7 @@ def random_case(seed):
         weights.append(normal(H) if vectors else None)
     x, state = normal(T, B, D), [normal(B, H) for _ in cell.states]
     dhs, dstate = normal(T, B, H), [normal(B, H) for _ in state]
-    forward, backward = cell.functions(reference)
+    forward, backward = (cell.function(reference, way) for way in ("forward", "backward"))
     options = [] if option is None else [option]
     *results, cache = forward(x, *state, *weights, *options)
     results += backward(dhs, *dstate, cache)

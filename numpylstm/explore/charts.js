@@ -110,7 +110,7 @@ export function on_keys(target, moves, act) {
 const FRAME = { left: 46, right: 18, top: 10, bottom: 38 };
 
 // Draw lines into an svg. x and y: {min, max, ticks: [[value, text], ...], label}; what lies above is
-// drawn at the edge. A line: {name, points: [[x, y], ...], style}; a mark: {y, text}. With
+// drawn at the edge. A line: {name, points: [[x, y], ...], style}; a mark: {y, text, above}. With
 // names: true each line carries its name at its end. Returns where a pointer's place is on the x axis.
 export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) {
   const [width, height] = [Math.max(svg.clientWidth, 300), Math.max(svg.clientHeight, 160)];
@@ -139,7 +139,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   text((FRAME.left + right) / 2, height - 4, x.label, 'text-anchor="middle"');
   for (const mark of marks) {
     rule(FRAME.left, Y(mark.y), right, Y(mark.y), "mark");
-    text(right - 4, Y(mark.y) + 15, mark.text, 'text-anchor="end"');
+    text(right - 4, Y(mark.y) + (mark.above ? -4 : 15), mark.text, 'text-anchor="end"');
   }
   if (at !== undefined) rule(X(at), FRAME.top, X(at), bottom, "at");
   const ends = [];

@@ -166,7 +166,7 @@ export function race_part(root) {
       marks: [
         { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: the best possible` },
         { y: CHANCE, text: `chance ${fixed(CHANCE, 3)}: nothing is remembered` },
-      ],
+      ].map((mark) => ({ ...mark, above: high > 2 })), // there is no room below
       lines: racers.map(({ cell, history, loss }) => ({
         name: RACERS[cell].name,
         style: cell,
