@@ -8,7 +8,7 @@ which cell it has.
 Only the standard library is imported: settings, ``--help`` and checkpoints read the records too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -129,14 +129,9 @@ class Cell:
         """The options that the forward functions take."""
         return {k: v for k, v in options.items() if k not in self.biases.values()}
 
-    def functions(self, module: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Forward and backward, for a sequence, from `reference` or `functional`."""
-        return getattr(module, f"{self.name}_forward"), getattr(module, f"{self.name}_backward")
-
-    def step_functions(self, module: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Forward and backward, for one step, from `reference`."""
-        steps = (f"{self.name}_step_forward", f"{self.name}_step_backward")
-        return getattr(module, steps[0]), getattr(module, steps[1])
+    def function(self, module: Any, way: str) -> Any:
+        """Of `reference` or `functional`; `way` is "forward" or "backward", or "step_backward"."""
+        return getattr(module, f"{self.name}_{way}")
 
     def describe(self, options: Mapping[str, Any]) -> str:
         """What was chosen, and the title: "tanh RNN"."""

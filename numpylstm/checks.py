@@ -169,6 +169,15 @@ def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
         ) from error
 
 
+def real_array(where: str, name: str, value: Any) -> NDArray[Any]:
+    """The plain array of real numbers that a sequence makes."""
+    array = any_array(where, name, value)
+    check_plain(where, name, array)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{where}: {name} must hold real numbers, got {array.dtype}")
+    return array
+
+
 def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
     """Raise NotFinite unless every number in `array` is finite; the first other one is named.
 
@@ -268,6 +277,9 @@ def check_weights(
             f"{where}: {name} must not be negative, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            raise ValueError(f"{where}: {name} must be finite, and so must their sum")
 
 
 @functools.lru_cache(maxsize=1024)  # a model asks the same few questions at every step

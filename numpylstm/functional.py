@@ -160,19 +160,9 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
 # ---------------------------------------------------------------------------------------------
 
 
+@_twin_of(reference.embedding_forward)
 def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
-    """Look up one row of the table for each id: `reference.embedding_forward`.
-
-    Parameters
-    ----------
-    ids : (T, B) or (B,) integers in [0, V)
-    W : (V, D)
-
-    Returns
-    -------
-    x : (T, B, D) or (B, D)
-    cache : EmbeddingCache
-    """
+    """Look up one row of the table for each id."""
     ids = arguments.embedding_forward(ids, W)
     x = empty((*ids.shape, W.shape[1]), W.dtype)
     W.take(ids, axis=0, out=x, mode="clip")  # the ids are checked; mode="raise" would copy x

@@ -30,15 +30,14 @@ from numpylstm.cells import CELLS
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
-    any_array,
     check_array,
     check_dtype,
     check_finite,
     check_flag,
     check_number,
-    check_plain,
     check_sizes,
     generator,
+    real_array,
 )
 from numpylstm.config import cell_options
 from numpylstm.parameters import Owner, uniform
@@ -50,13 +49,11 @@ Array = NDArray[Any]
 
 def implementation(impl: str) -> ModuleType:
     """The module that holds the mathematics: "fast" or "reference"."""
-    if not isinstance(impl, str):
-        raise TypeError(f"impl must be 'fast' or 'reference', got {impl!r}")
-    if impl == "fast":
-        return functional
-    if impl == "reference":
-        return checked_reference
-    raise ValueError(f"impl must be 'fast' or 'reference', got {impl!r}")
+    modules = {"fast": functional, "reference": checked_reference}
+    if isinstance(impl, str) and impl in modules:
+        return modules[impl]
+    kind = ValueError if isinstance(impl, str) else TypeError
+    raise kind(f"impl must be 'fast' or 'reference', got {impl!r}")
 
 
 def consume(layer: Any) -> Any:
@@ -74,6 +71,7 @@ class Layer(Owner):
     """What can be copied and pickled, though `functions` is a module: textbook or fast path."""
 
     functions: ModuleType
+    _pending: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"functions": self.functions.__name__}
@@ -108,24 +106,23 @@ class Embedding(Layer):
         shape = (vocab_size, embedding_size)
         self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
         self.functions = implementation(impl)
-        self._pending: Any = None
 
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
         """Replace the table by given vectors, (V, D); frozen if not `trainable`.
+
+        They may be real numbers of any dtype, and become those of the table's.
 
         Raises
         ------
         ValueError
             If the shape is not (V, D), or a vector is not finite.
         """
-        vectors = any_array("Embedding.load", "vectors", vectors)
-        check_plain("Embedding.load", "vectors", vectors)
-        if vectors.dtype.kind not in "fiu":
-            raise TypeError(f"Embedding.load: vectors must hold real numbers, got {vectors.dtype}")
+        vectors = real_array("Embedding.load", "vectors", vectors)
         with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
             vectors = np.array(vectors, self.W.data.dtype, order="C")
         check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
         check_finite("Embedding.load", "vectors", vectors)
+        check_flag("Embedding.load", "trainable", trainable)
         self.W.data = vectors
         self.W.trainable = trainable
 
@@ -174,10 +171,9 @@ class Dropout(Layer):
         check_number("layer", "dropout", p)
         if not 0 <= p < 1:
             raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
-        self.p = p
+        self.p = float(p)  # another float's comparisons may be in another precision
         self.rng = generator(rng)
         self.functions = implementation(impl)
-        self._pending: Any = None
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; x itself otherwise, and where `p` is 0."""
@@ -242,7 +238,6 @@ class Linear(Layer):
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         self.tied = tied is not None
         self.functions = implementation(impl)
-        self._pending: Any = None
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Scores (T, B, output_size) for x (T, B, input_size)."""
@@ -318,7 +313,6 @@ class RecurrentStack(Layer):
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
         self.functions = implementation(impl)
-        self._pending: Any = None
         self.layers: list[tuple[Parameter, ...]] = []
         for layer in range(num_layers):
             rows = input_size if layer == 0 else hidden_size
@@ -383,7 +377,7 @@ class RecurrentStack(Layer):
             state = self.zero_state(x.shape[1])
         else:
             self.check_state(where, "state", state, x.shape[1])
-        forward, _ = self.cell.functions(self.functions)
+        forward = self.cell.function(self.functions, "forward")
         arguments = self.cell.arguments(self.options)
         caches, finals = [], []
         for layer, weights in enumerate(self.layers):
@@ -425,7 +419,7 @@ class RecurrentStack(Layer):
             dstate = self.zero_state(batch_size)
         else:
             self.check_state(where, "dstate", dstate, batch_size)
-        backward = unchecked(self.cell.functions(self.functions)[1])
+        backward = unchecked(self.cell.function(self.functions, "backward"))
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
@@ -498,16 +492,8 @@ class LSTM(RecurrentStack):
     forget_bias : float
         Added to the f block of every b at the start, so that a new cell remembers (Gers et al.
         2000). The equations stay as they are.
-    dropout : float
-        Probability of dropping, between layers.
-    init_scale : float
-        All parameters start as U(-init_scale, init_scale).
-    dtype : "float32" or "float64"
-    impl : "fast" or "reference"
-    rng : Generator or int, optional
-        Source of the initial values and of the dropout masks.
-    name : str, optional
-        What stands in the paths in place of the cell's name.
+    dropout, init_scale, dtype, impl, rng, name
+        As for `RNN`.
     """
 
     def __init__(
@@ -542,16 +528,8 @@ class GRU(RecurrentStack):
         Whether the reset gate scales the past after its product with Wh, as in PyTorch and Keras,
         or before it, as in Cho et al. (2014): weights that were trained with one do not fit the
         other.
-    dropout : float
-        Probability of dropping, between layers.
-    init_scale : float
-        All parameters start as U(-init_scale, init_scale).
-    dtype : "float32" or "float64"
-    impl : "fast" or "reference"
-    rng : Generator or int, optional
-        Source of the initial values and of the dropout masks.
-    name : str, optional
-        What stands in the paths in place of the cell's name.
+    dropout, init_scale, dtype, impl, rng, name
+        As for `RNN`.
     """
 
     def __init__(
@@ -599,7 +577,6 @@ class SequenceCrossEntropy(Layer):
             "average_across_batch": average_across_batch,
         }
         self.functions = implementation(impl)
-        self._pending: Any = None
 
     def forward(
         self, logits: Array, targets: Array, weights: Array | None = None, training: bool = True

@@ -85,7 +85,7 @@ def language_model_forward(
     ForwardPass
     """
     cell = CELLS[config.cell]
-    forward, _ = cell.functions(functions)
+    forward = cell.function(functions, "forward")
     masks = [*window.masks, *[None] * (config.num_layers + 1 - len(window.masks))]
     mask_caches: list[Any] = []
 
@@ -167,8 +167,15 @@ class TokenEncoder(Owner):
 class Model(Owner):
     """What all models are: an encoder and a decoder, whose arrays can be taken and given."""
 
-    encoder: TokenEncoder
-    decoder: Linear
+    def __init__(self, config: ModelConfig, vocab_size: int, outputs: int, rng: Any) -> None:
+        self.config, self.vocab_size, self.rng = config, plain(vocab_size), generator(rng)
+        self.encoder = TokenEncoder(config, vocab_size, self.rng)
+        self.decoder = Linear(
+            config.hidden_size, outputs, init_scale=config.init_scale, dtype=config.dtype,
+            impl=config.impl, rng=self.rng, name="decoder",
+            tied=self.encoder.embedding.W if config.tied else None,
+        )  # fmt: skip
+        self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -217,6 +224,9 @@ class Model(Owner):
             check_finite(where, path, arrays[path], "the run that made it had failed")
             if not p.data.flags.writeable:
                 raise ValueError(f"{where}: {path} of the model must be writeable; copy its data")
+        own = [p.data for p in parameters.values()]
+        if any(np.may_share_memory(array, data) for array in arrays.values() for data in own):
+            arrays = {path: array.copy() for path, array in arrays.items()}  # of other parameters
         for path, p in parameters.items():
             p.data[...] = arrays[path]
 
@@ -286,7 +296,7 @@ class LanguageModel(Model):
         average_across_batch: bool = True,
         **options: Any,
     ) -> None:
-        self.config = config = checked_config(
+        config = checked_config(
             hidden_size=hidden_size,
             num_layers=num_layers,
             embedding_size=embedding_size,
@@ -300,20 +310,7 @@ class LanguageModel(Model):
             average_across_timesteps=average_across_timesteps,
             average_across_batch=average_across_batch,
         )
-        self.vocab_size = plain(vocab_size)
-        self.rng = generator(rng)
-        self.encoder = TokenEncoder(config, vocab_size, self.rng)
-        self.decoder = Linear(
-            config.hidden_size,
-            vocab_size,
-            init_scale=config.init_scale,
-            dtype=config.dtype,
-            impl=config.impl,
-            rng=self.rng,
-            name="decoder",
-            tied=self.embedding.W if config.tied else None,
-        )
-        self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
+        super().__init__(config, vocab_size, vocab_size, rng)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -447,7 +444,7 @@ class SequenceClassifier(Model):
         check_sizes("SequenceClassifier", num_classes=num_classes, hidden_size=hidden_size)
         if init_scale is None:
             init_scale = 1 / math.sqrt(hidden_size)
-        self.config = checked_config(
+        config = checked_config(
             hidden_size=hidden_size,
             num_layers=num_layers,
             embedding_size=embedding_size,
@@ -458,19 +455,8 @@ class SequenceClassifier(Model):
             dtype=dtype,
             impl=impl,
         )
-        self.vocab_size, self.num_classes = plain(vocab_size), plain(num_classes)
-        self.rng = generator(rng)
-        self.encoder = TokenEncoder(self.config, vocab_size, self.rng)
-        self.decoder = Linear(
-            hidden_size,
-            num_classes,
-            init_scale=init_scale,
-            dtype=dtype,
-            impl=impl,
-            rng=self.rng,
-            name="decoder",
-        )
-        self.criterion = SequenceCrossEntropy(impl=impl)  # over a sequence of one step
+        super().__init__(config, vocab_size, num_classes, rng)  # the loss is over one step
+        self.num_classes = plain(num_classes)
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -101,6 +101,7 @@ EXEMPT = {
     "data.read_text": "takes the name of a file",
     "data.split_punctuation": "takes a text",
     "data.tokenize": "takes a text",
+    "models.Model": "each model is here",
     "models.Model.load_state_dict": "that of each model is here",
     "evaluation.Evaluation": "a record of results",
     "evaluation.ClassifierEvaluation": "as above",

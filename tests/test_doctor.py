@@ -1,6 +1,7 @@
 """The doctor: right about what it can know, silent about a right gradient, honest otherwise."""
 
 import io
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -56,6 +57,7 @@ class TestTheFunctionIsUnfit:
         f, backward, arrays, fixed = layer("lstm", rng, dtype=np.float32)
         found = doctor.examine(f, backward, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["float32"]
+        assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
         assert found.sweep.best_step > 1e-4
         assert found.sweep.smallest_error > 1e-9
 
@@ -69,6 +71,7 @@ class TestTheFunctionIsUnfit:
         found = doctor.examine(dropped, backward, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["randomness"]
         assert "mask" in found.findings[0].sentence
+        assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
 
     def test_a_mask_redrawn_in_the_backward_pass(self, rng):
         f, backward, arrays, fixed = layer("lstm", rng)
@@ -79,6 +82,7 @@ class TestTheFunctionIsUnfit:
 
         found = doctor.examine(f, dropped, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["randomness"]
+        assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
 
     def test_gradients_that_are_not_set_to_zero(self, rng):
         f, backward, arrays, fixed = layer("rnn", rng)
@@ -91,6 +95,7 @@ class TestTheFunctionIsUnfit:
 
         found = doctor.examine(f, accumulating, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["accumulation"]
+        assert found.findings[0].sentence.startswith("dx, dh0, dWx, dWh and db: ")
 
     @pytest.mark.parametrize(
         "curved", [lambda x: 1000 * x**2, lambda x: np.sin(50 * x), lambda x: 1e5 * x**2]
@@ -106,7 +111,9 @@ class TestTheFunctionIsUnfit:
         broken = backward(arrays | fixed) | {"b": np.full(H, np.nan)}
         found = doctor.examine(f, broken, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["not finite"]
-        assert "b" in found.findings[0].sentence
+        assert found.findings[0].sentence == "db: NaN or infinity in the gradient of b."
+        found = doctor.examine(lambda a: np.nan * f(a), backward, arrays, fixed)
+        assert found.findings[0].sentence.startswith("dx, dh0, dWx, dWh and db: NaN or infinity")
 
 
 class TestWhatIsGiven:
@@ -127,6 +134,22 @@ class TestWhatIsGiven:
     def test_gradients(self, gradients, error, says):
         with pytest.raises(error, match=says):
             doctor.examine(lambda a: (a["x"] @ a["W"]).sum(), lambda a: gradients, self.ARRAYS)
+
+    def test_what_is_no_dict(self):
+        with pytest.raises(TypeError, match=r"examine: fixed must be a dict .*, got int; it holds"):
+            doctor.examine(lambda a: 0.0, lambda a: {}, self.ARRAYS, 3)
+        for arrays, gradients, says in (
+            (3, {}, r"sweep_steps: arrays must be a dict of name -> array, got int"),
+            (self.ARRAYS, 3, r"sweep_steps: gradients must be a dict of name -> array, got int"),
+        ):
+            with pytest.raises(TypeError, match=says):
+                doctor.sweep_steps(lambda a: 0.0, arrays, gradients)
+
+    @pytest.mark.parametrize(("W", "got"), [({}, "none"), ({"W": np.ones(3)}, r"\(3,\)")])
+    def test_a_sweep_along_a_gradient_of_another_shape(self, W, got):
+        says = rf"sweep_steps: the gradient of 'W' must have its shape \(3, 2\), got {got}"
+        with pytest.raises(ValueError, match=says):
+            doctor.sweep_steps(lambda a: 0.0, self.ARRAYS, {"x": np.ones((4, 3))} | W)
 
     def test_what_nobody_asked_for_is_not_looked_at(self):
         x, W = self.ARRAYS.values()
@@ -163,6 +186,7 @@ def test_lost_digits_are_no_wrong_line(rng):
     _, in_float32, _, _ = layer("rnn", rng, dtype=np.float32)
     found = doctor.examine(f, in_float32, arrays, fixed)
     assert [finding.kind for finding in found.findings] == ["digits"]
+    assert re.match(r"d\w+(, d\w+)*( and d\w+)?: .* and no better", found.findings[0].sentence)
     assert not found.report.passed
 
 
@@ -176,6 +200,7 @@ class TestKinks:
         )
         assert [finding.kind for finding in found.findings] == ["kink"]
         assert "x[2, 1]" in found.findings[0].evidence[0]
+        assert "no slope to compare dx with" in found.findings[0].sentence
 
     def test_a_kink_does_not_hide_a_mistake(self, rng):
         arrays = {"x": rng.standard_normal((4, 3)), "y": rng.standard_normal(5)}

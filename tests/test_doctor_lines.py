@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from one_line_mistakes import MISTAKES, patient
+from one_line_mistakes import MISTAKES, Mistake, patient
 
 from numpylstm import doctor, museum, reference
 from numpylstm.laboratory.doctor import lines, variants
@@ -29,6 +29,65 @@ def test_a_mistake_is_named_by_its_line(name):
 
 def test_there_are_thirty():
     assert len(MISTAKES) == 30
+
+
+ADDED_IN_PLACE = "e_mem_later += e_out * show * (1 - squashed**2); e_mem = e_mem_later"
+
+
+@pytest.mark.parametrize(
+    ("cell", "right", "in_place", "changed"),
+    [
+        ("rnn", "blame = wanted[n] + message", "wanted[n] += message; blame = wanted[n]", "dhs"),
+        ("lstm", "e_out = e_outputs[k] + e_out_later",
+         "e_out = e_outputs[k]; e_out += e_out_later", "dhs"),
+        ("lstm", "e_mem = e_mem_later + e_out * show * (1 - squashed**2)", ADDED_IN_PLACE, "dcT"),
+    ],
+)  # fmt: skip
+def test_a_right_gradient_that_changes_its_argument_is_not_called_random(
+    cell, right, in_place, changed
+):
+    f, backward, arrays, fixed = patient(cell, Mistake(cell, right, in_place, ()))
+    before = {name: array.copy() for name, array in fixed.items()}
+    found = doctor.examine(f, backward, arrays, fixed)
+    assert found.healthy
+    assert [w.split(":")[0] for w in found.warnings] == [f"backward changes its argument {changed}"]
+    for name, array in fixed.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize(
+    ("cell", "right", "wrong", "changed", "words"),
+    [
+        ("rnn", "message = inner @ R.T", "message += inner @ R.T", "dhT", "^dh .* miscounted"),
+        ("lstm", "e_mem_later = e_mem * keep", "e_mem_later += e_mem * keep", "dcT",
+         "^dc_prev: dc_next is added"),
+    ],
+)  # fmt: skip
+def test_plus_for_equals_is_found_though_it_changes_the_argument(
+    cell, right, wrong, changed, words
+):
+    found = doctor.examine(*patient(cell, Mistake(cell, right, wrong, ())))
+    assert re.search(words, found.findings[0].sentence)
+    assert f"Warning: backward changes its argument {changed}" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "kind", "words"),
+    [
+        ("e_mem_later + e_out * show * (1 - squashed**2)",
+         "(e_mem_later + e_out * show) * (1 - squashed**2)", "dc overwritten",
+         "dc is overwritten or miscounted"),
+        ("e_mem_later = e_mem * keep", "e_mem_later = e_mem * kept[k-1][4]", "dc_next",
+         "dc_next is dropped or miscounted"),
+        ("e_inputs[k] = z_write", "e_inputs[0] = z_write", "lost time step", "cannot tell what"),
+        ("e_mem_later, gU, gV, gbias", "e_mem_later, *(np.clip(g, -1, 1) for g in (gU, gV, gbias))",
+         "clipped", "inside the backward pass, or at its end entry by entry"),
+    ],
+)  # fmt: skip
+def test_what_is_said_is_true_of_all_that_looks_the_same(right, wrong, kind, words):
+    (finding,) = doctor.examine(*patient("lstm", Mistake("lstm", right, wrong, ()))).findings
+    assert finding.kind == kind
+    assert words in finding.sentence
 
 
 def renamed(f, backward, arrays, fixed):

@@ -137,6 +137,34 @@ class TestInfect:
             museum.infect(self.model(), museum.MUTANTS["per-parameter-clipping"])
 
 
+@pytest.mark.parametrize(
+    "call", [museum.lesson, museum.diagnosis, museum.card, museum.share_of_gain]
+)
+def test_a_name_that_is_none_is_answered_with_the_names(call):
+    with pytest.raises(ValueError, match=r": name must be one of missing-wh-.*; got 'mammoth'"):
+        call("mammoth")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        museum.case,
+        museum.train,
+        lambda mutant: museum.infect(nl.LanguageModel(11, 6, rng=0), mutant),
+    ],
+)
+def test_what_is_no_mutant_is_refused(call):
+    for mutant in (3, "dc-overwritten"):
+        says = f": mutant must be a Mutant, such as museum.MUTANTS.*, got {mutant!r}"
+        with pytest.raises(TypeError, match=says):
+            call(mutant)
+
+
+def test_what_is_no_model_is_not_infected():
+    with pytest.raises(TypeError, match="infect: model must be a LanguageModel, got int"):
+        museum.infect(3, 4)
+
+
 class TestTheCommand:
     def test_lists_the_rooms(self, capsys):
         assert main([]) == 0

@@ -415,6 +415,21 @@ def test_numbers_rounded_to_six_decimals_pass():
     assert tape.grade(rounded).wrong == ()
 
 
+@pytest.mark.parametrize("tolerance", [np.float32(1e-3), np.float64(1e-3), 1])
+def test_a_tolerance_may_be_any_number(tolerance):
+    assert tape.grade({"loss": GOLDEN["loss"] + 5e-4}, tolerance).wrong == ()
+
+
+def test_what_is_no_tolerance_is_refused():
+    with pytest.raises(tape.TapeError, match='the tolerance must be a number, got "1e-3"'):
+        tape.grade({"loss": 4}, "1e-3")
+
+
+def test_a_cell_that_is_on_no_tape():
+    with pytest.raises(ValueError, match="compute: cell must be 'lstm' or 'gru', got 'rnn'"):
+        tape.compute("rnn")
+
+
 # --- the command -------------------------------------------------------------------------------
 
 
@@ -434,7 +449,7 @@ def check(tmp_path, capsys):
 def test_status_0_if_all_that_is_given_is_right(check):
     status, out, err = check(json.dumps({"loss": GOLDEN["loss"]}))
     assert (status, err) == (0, "")
-    assert out.startswith("1 of 1 numbers are right, within 1e-06.\nNot given: inputs, ")
+    assert out.startswith("1 of 1 number is right, within 1e-06.\nNot given: inputs, ")
 
 
 def test_status_1_if_a_number_is_wrong(check):

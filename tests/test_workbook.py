@@ -18,6 +18,7 @@ PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
 NOTEBOOK = read(PATH)
 NAMES = list(grading.BLANKS)
 ANSWERS = [(name, *answer) for name in WRONG for answer in WRONG[name]]
+BOBS = ("rnn_step_backward", *WRONG["rnn_step_backward"][0][:2])
 
 
 SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged(NOTEBOOK, "solution")), strict=True))
@@ -117,6 +118,36 @@ class TestVerdicts:
 
         assert "new_W must have the shape (4, 6), got (6, 4)" in str(grading.grade(sgd))
 
+    def test_a_name_that_is_no_blank(self):
+        with pytest.raises(ValueError, match=r"judge: .* must be one of sigmoid, .*; got 'x'"):
+            grading.judge("x", {})
+
+    def test_one_number_is_one(self):
+        loss = functions()[NAMES.index("cross_entropy")]
+        assert "1 number agrees with" in str(grading.grade(loss))
+
+        def sgd(W, dW, lr):
+            new = W - lr * dW
+            new[0, 0] = 9
+            return new
+
+        assert "1 of 24 numbers of new_W is wrong." in str(grading.grade(sgd))
+
+    def test_the_losses_of_blanks_11_and_12_are_those_of_the_reference(self):
+        p = grading.BLANKS["cross_entropy"].point(grading.AT)
+        loss, cache = reference.cross_entropy_step_forward(p["logits"], p["targets"], p["share"])
+        dlogits = reference.cross_entropy_step_backward(cache)
+        right = grading._right("cross_entropy")
+        assert right["loss"] == pytest.approx(loss, rel=1e-14)
+        (text,) = grading.BLANKS["cross_entropy_backward"].text.run(p["logits"], p["targets"])
+        np.testing.assert_allclose(text, dlogits, rtol=0, atol=1e-12)
+
+    def test_no_sentence_of_clipping_for_what_is_not_clipped(self):
+        changed = functions("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 3, 2 * h_prev.T")
+        verdict = grading.grade(changed[NAMES.index("rnn_step_backward")])
+        assert verdict.diagnosis.startswith("Each result is the right one times a number: dx 1,")
+        assert "norm" not in verdict.diagnosis
+
     def test_too_few_results(self):
         def rnn_step_backward(dh, x, h_prev, h, Wx, Wh):
             return dh, dh
@@ -159,7 +190,7 @@ class TestVerdicts:
         assert verdict.state == "wrong"
         must, got = re.findall(r"(?:must be|got) ([\d.e-]+)[,;]", verdict.first_wrong)
         assert must != got
-        assert verdict.diagnosis.endswith("something is in float32.")
+        assert "digits are lost (float32)" in verdict.diagnosis
 
     def test_what_is_no_number_is_judged_and_handed_in(self):
         def sgd(W, dW, lr):
@@ -193,8 +224,8 @@ class TestVerdicts:
     def test_what_is_right_is_measured_and_is_what_the_library_computes(self):
         p = grading.BLANKS["lstm_backward"].point(grading.AT)
         library = reference.lstm_backward(p["dhs"], p["dhT"], p["dcT"], p["kept"])
-        right, measured = grading._right("lstm_backward")
-        for name, array in zip(measured, library, strict=True):
+        right = grading._right("lstm_backward")
+        for name, array in zip(grading.BLANKS["lstm_backward"].slopes, library, strict=True):
             np.testing.assert_allclose(right[name], array, rtol=0, atol=1e-13)
 
 
@@ -210,7 +241,7 @@ class TestTheTeachersDesk:
             (tmp_path / f"{student}.json").write_text(text, encoding="utf-8")
 
         hand_in("ada", functions())
-        hand_in("bob", functions(*ANSWERS[16][:3]))
+        hand_in("bob", functions(*BOBS))
         hand_in("cyd", functions()[:3])
         (tmp_path / "dan.json").write_text("__import__('os').abort()", encoding="utf-8")
         (tmp_path / "eve.json").write_text('{"answers": {"sgd": {"new_W": "print(1)"}}}')
@@ -246,9 +277,16 @@ class TestTheTeachersDesk:
         assert main(["grade", str(tmp_path)]) == 2
         assert "must hold submissions" in capsys.readouterr().err
 
+    def test_what_is_no_folder(self, tmp_path, capsys):
+        assert main(["grade", str(tmp_path / "nodir")]) == 2
+        assert "nodir must be a folder of submissions, got nothing of" in capsys.readouterr().err
+        (tmp_path / "ada.json").write_text("{}")
+        assert main(["grade", str(tmp_path / "ada.json")]) == 2
+        assert "must be a folder of submissions, got a file" in capsys.readouterr().err
+
     def test_the_verdict_of_a_file_is_that_of_the_functions(self, folder):
         _, verdicts = grading.grade_file(folder / "bob.json")
-        assert verdicts == [grading.grade(f) for f in functions(*ANSWERS[16][:3])]
+        assert verdicts == [grading.grade(f) for f in functions(*BOBS)]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 Workers for other libraries use this too, so of the package it imports only what cells are.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from numpylstm.cells import CELLS, Cell
 
 Array = NDArray[Any]
+Weights = Mapping[str, Array] | None
+"""Initial parameters by path; None for the library's own."""
 
 TASKS = {"train": "trainer", "evaluate": "evaluator", "sample": "sampler"}
 """What is measured, and the function of a peer that does it."""
@@ -92,9 +95,9 @@ def parameter_shapes(configuration: Configuration) -> dict[str, tuple[int, ...]]
     return shapes | {"decoder.W": (H, V), "decoder.b": (V,)}
 
 
-def weights(configuration: Configuration, seed: int = 0) -> dict[str, Array]:
+def weights(configuration: Configuration) -> dict[str, Array]:
     """Initial parameters by path: the same numbers in every process."""
-    rng, dtype = np.random.default_rng(seed), np.dtype(configuration.dtype)
+    rng, dtype = np.random.default_rng(0), np.dtype(configuration.dtype)
     scale = dtype.type(configuration.init_scale)
     return {
         path: (2 * rng.random(shape, dtype=dtype) - 1) * scale
@@ -102,20 +105,20 @@ def weights(configuration: Configuration, seed: int = 0) -> dict[str, Array]:
     }
 
 
-def windows(configuration: Configuration, count: int, seed: int = 1) -> list[tuple[Array, Array]]:
+def windows(configuration: Configuration, count: int) -> list[tuple[Array, Array]]:
     """Consecutive windows (x, y), each (T, B), of random text."""
     c = configuration
-    ids = np.random.default_rng(seed).integers(0, c.V, (count * c.T + 1, c.B))
+    ids = np.random.default_rng(1).integers(0, c.V, (count * c.T + 1, c.B))
     return [
         (ids[k * c.T : (k + 1) * c.T], ids[k * c.T + 1 : (k + 1) * c.T + 1]) for k in range(count)
     ]
 
 
-def evaluation_text(configuration: Configuration, seed: int = 1) -> Array:
+def evaluation_text(configuration: Configuration) -> Array:
     """Random text (N,) that makes `EVALUATION_WINDOWS` full windows."""
     c = configuration
     length = c.B * (EVALUATION_WINDOWS * c.T + 1)
-    return np.random.default_rng(seed).integers(0, c.V, length)
+    return np.random.default_rng(1).integers(0, c.V, length)
 
 
 def tokens(task: str, configuration: Configuration) -> int:

@@ -4,12 +4,9 @@ A shape that is slow in a library is often one that its authors did not try. So 
 from 8 to 1024 units, from 1 to 256 sequences, from 1 to 512 steps and from 10 to 30,000 words.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
 
 from numpylstm.benchmark.configurations import Configuration
-from numpylstm.benchmark.measure import Comparison
 
 
 @dataclass(frozen=True)
@@ -66,35 +63,3 @@ GRID = {
         (1000, 512, 2, 8, 256), (1000, 1024, 1, 32, 1), (30_000, 256, 1, 35, 20),
     ),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What remains of a grid: how many times longer one peer takes than we do."""
-
-    library: str
-    ratios: tuple[float, ...]
-
-    @property
-    def worst(self) -> float:
-        """The smallest ratio."""
-        return min(self.ratios)
-
-    @property
-    def mean(self) -> float:
-        """The geometric mean."""
-        return exp(sum(map(log, self.ratios)) / len(self.ratios))
-
-    @property
-    def slower(self) -> int:
-        """In how many rows we take longer."""
-        return sum(ratio < 1 for ratio in self.ratios)
-
-
-def summaries(found: Sequence[Comparison]) -> list[Summary]:
-    """One for each peer, over the rows that it has."""
-    ratios: dict[str, list[float]] = {}
-    for comparison in found:
-        for timing in comparison.timings[1:]:
-            ratios.setdefault(timing.library, []).append(comparison.ratio(timing))
-    return [Summary(library, tuple(these)) for library, these in ratios.items()]

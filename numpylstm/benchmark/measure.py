@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from statistics import median
+from statistics import linear_regression, median
 from typing import Any
 
 from numpylstm.benchmark.configurations import (
@@ -265,10 +265,7 @@ def peak_memory(configuration: Configuration, settings: Settings) -> list[Memory
 
 def fitted_exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
     """The p of ``time = a * size ** p``, by least squares on the logarithms."""
-    x, y = [math.log(size) for size in sizes], [math.log(time) for time in times]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    spread = sum((a - mean_x) ** 2 for a in x)
-    return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
+    return linear_regression([*map(math.log, sizes)], [*map(math.log, times)]).slope
 
 
 def as_numbers(comparison: Comparison) -> dict[str, Any]:

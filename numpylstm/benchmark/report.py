@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from numpylstm.benchmark.configurations import BenchmarkError, Configuration
-from numpylstm.benchmark.grid import Row, summaries
+from numpylstm.benchmark.grid import Row
 from numpylstm.benchmark.measure import Comparison, Memory, Start
 from numpylstm.benchmark.phases import Phase
 from numpylstm.benchmark.scaling import Curve
@@ -119,10 +120,14 @@ def grid_row(found: Comparison, libraries: Sequence[str]) -> str:
 
 def grid_summary(found: Sequence[Comparison]) -> str:
     """The worst row, the mean and how many rows are lost, for each peer."""
+    ratios: dict[str, list[float]] = {}
+    for comparison in found:
+        for timing in comparison.timings[1:]:
+            ratios.setdefault(timing.library, []).append(comparison.ratio(timing))
     lines = [
-        f"{s.library}: its time / ours in {len(s.ratios)} rows: worst {s.worst:.2f}, "
-        f"geometric mean {s.mean:.2f}, below 1.0: {s.slower}"
-        for s in summaries(found)
+        f"{library}: its time / ours in {len(these)} rows: worst {min(these):.2f}, geometric mean "
+        f"{geometric_mean(these):.2f}, below 1.0: {sum(ratio < 1 for ratio in these)}"
+        for library, these in ratios.items()
     ]
     busy = [c.busy for c in found if c.busy is not None]
     return "\n".join(["", *lines, *filter(None, [busy_warning(None, max(busy, default=None))])])

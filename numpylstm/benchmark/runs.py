@@ -61,39 +61,24 @@ def describe_machine(settings: Settings, machine: Worker) -> dict[str, str]:
     return facts
 
 
-def run_comparisons(
-    names: Sequence[str], settings: Settings, standard: Configuration = STANDARD
-) -> tuple[Results, dict[str, str]]:
-    """Measure what is named, one after the other.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of `ALL`.
-    settings : Settings
-    standard : Configuration
-        On which eval, sample, start and memory are measured.
-
-    Returns
-    -------
-    results, facts
-    """
+def run_comparisons(names: Sequence[str], settings: Settings) -> tuple[Results, dict[str, str]]:
+    """Measure what is named of `ALL`, one after the other."""
     results = Results()
     with Worker(OURS, settings.threads) as machine, settings.workers() as workers:
         facts = describe_machine(settings, machine)
         fastest = product_speed(machine, settings)
         for name in names:
             if name == "start":
-                print(report.title("start-up", standard), flush=True)
-                results.starts = start_up(standard, settings)
+                print(report.title("start-up", STANDARD), flush=True)
+                results.starts = start_up(STANDARD, settings)
                 print(report.starts(results.starts), flush=True)
             elif name == "memory":
-                print(report.title("memory", standard), flush=True)
-                results.memory = peak_memory(standard, settings)
+                print(report.title("memory", STANDARD), flush=True)
+                results.memory = peak_memory(STANDARD, settings)
                 print(report.memory(results.memory), flush=True)
             else:
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
-                configuration = CONFIGURATIONS.get(name, standard)
+                configuration = CONFIGURATIONS.get(name, STANDARD)
                 print(report.title(task, configuration), flush=True)
                 comparison = compare(task, configuration, settings, fastest, workers, machine)
                 fastest = comparison.product_speed
@@ -120,20 +105,16 @@ def run_grid(
     return results, facts
 
 
-def run_scaling(
-    settings: Settings,
-    sizes: dict[str, tuple[int, ...]] = SIZES,
-    centre: Configuration = CENTRE,
-) -> tuple[Results, dict[str, str]]:
+def run_scaling(settings: Settings) -> tuple[Results, dict[str, str]]:
     """Measure a training step along each dimension."""
     results = Results()
     with Worker(OURS, settings.threads) as machine:
         facts = describe_machine(settings, machine)
         speed = product_speed(machine, settings)
-    for dimension, along in sizes.items():
+    for dimension, along in SIZES.items():
         heading = f"train, {dimension} from {along[0]:,} to {along[-1]:,}"
-        print(report.title(heading, centre), flush=True)
-        found, comparisons = curves(dimension, along, settings, speed, centre)
+        print(report.title(heading, CENTRE), flush=True)
+        found, comparisons = curves(dimension, along, settings, speed)
         results.curves += found
         results.comparisons += comparisons
         print(report.curves(found), flush=True)

@@ -31,14 +31,6 @@ class Curve:
         return fitted_exponent(self.sizes, self.seconds)
 
 
-def configurations(
-    dimension: str, sizes: tuple[int, ...], centre: Configuration = CENTRE
-) -> list[Configuration]:
-    """The centre with other sizes in one dimension."""
-    changes = ({dimension: size, "name": f"{dimension} = {size}"} for size in sizes)
-    return [replace(centre, **change) for change in changes]  # type: ignore[arg-type]
-
-
 def curves(
     dimension: str,
     sizes: tuple[int, ...],
@@ -47,7 +39,8 @@ def curves(
     centre: Configuration = CENTRE,
 ) -> tuple[list[Curve], list[Comparison]]:
     """Measure all sizes of one dimension; a curve for each library, and what it was made from."""
-    along = configurations(dimension, sizes, centre)
+    changes = ({dimension: size, "name": f"{dimension} = {size}"} for size in sizes)
+    along = [replace(centre, **change) for change in changes]  # type: ignore[arg-type]
     with settings.workers() as workers:
         found = [compare("train", c, settings, product_speed, workers) for c in along]
     lines = [

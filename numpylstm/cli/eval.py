@@ -127,9 +127,11 @@ def command(
         )
     with compiling(stream=sys.stderr, quiet=quiet):
         evaluate(model, text.ids[: B * (T + 1)], B, T)
-    score = by_tutorial if protocol == "tutorial" else exactly
     with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:
-        facts, lines = score(saved, model, text, B, T, shown)
+        if protocol == "tutorial":
+            facts, lines = by_tutorial(saved, model, text)
+        else:
+            facts, lines = exactly(saved, model, text, B, T, shown)
     if as_json:
         print(json.dumps(facts, allow_nan=False))
         return
@@ -199,11 +201,8 @@ def exactly(
     return facts, lines
 
 
-def by_tutorial(
-    saved: "Checkpoint", model: "LanguageModel", text: "ScoredText", B: int, T: int,
-    shown: "Waiting",
-) -> Found:  # fmt: skip
-    """Accuracy as the tutorial measures it; B and T are its own."""
+def by_tutorial(saved: "Checkpoint", model: "LanguageModel", text: "ScoredText") -> Found:
+    """Accuracy as the tutorial measures it."""
     from numpylstm.checks import NotFinite
     from numpylstm.evaluation import tutorial_protocol
 

@@ -22,13 +22,12 @@ from numpylstm.laboratory.model_check import check_model, check_precision
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.training import run_folder
-from numpylstm.training.checkpoint import load, restore_model
 from numpylstm.training.corpora import why_unknown
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, TrainingFailed
 from numpylstm.training.sample_log import TEMPERATURE, written
-from numpylstm.training.warm_up import compiling
 from numpylstm.untrusted import printable
+from numpylstm.waiting import waiting
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
@@ -65,7 +64,7 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
         flush=True,
     )
     along = "entries" if small else "arrays"
-    with compiling(then="nothing was begun", quiet=quiet):  # those for float64
+    with waiting("checking the gradients", then="nothing was begun", quiet=quiet):
         reports = [check_model(model, x, y, along=along, tolerance=CHECK_TOLERANCE)]
         if config.dtype == "float32":
             reports.append(check_precision(model, x, y))
@@ -107,11 +106,6 @@ def draw(
             )
     except Exception as error:
         warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
-
-
-def best_model(folder: Path) -> LanguageModel:
-    """The model that is reported."""
-    return restore_model(load(folder / run_folder.BEST))
 
 
 def measure_test(

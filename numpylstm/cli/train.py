@@ -154,6 +154,7 @@ def command(
     """Start a run, or go on with one; `words` are those of the command."""
     started = time.monotonic()
     from numpylstm.training import run_folder, session
+    from numpylstm.training.checkpoint import load, restore_model
     from numpylstm.training.corpora import load_corpus
     from numpylstm.training.loop import check_corpus, new_run
 
@@ -181,7 +182,7 @@ def command(
             resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),
         )  # fmt: skip
-        model = report.best_model(folder)
+        model = restore_model(load(folder / run_folder.BEST))
         with waiting("scoring the test text", then=then, quiet=quiet) as shown:
             test = report.measure_test(model, training_run.config, corpus, shown.share)
         outcome = report.report(

@@ -147,6 +147,7 @@ def load_text(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
+    prepare: Callable[[str], str] | None = None,
     watch: Callable[[int, int], Any] | None = None,
 ) -> Corpus:
     """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
@@ -158,17 +159,10 @@ def load_text(
     ----------
     train, valid, test : path, or sequence of paths
         Files, plain or packed by gzip, folders of them, or ``"-"`` for standard input.
-    level : {"word", "char"}
-        See `tokenize`.
-    max_vocab : int, optional
-        The largest size of a vocabulary made here; see `Vocabulary.build`.
-    vocabulary : Vocabulary, optional
-        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
-        default it is made of the training split.
-    max_eval : int, optional
-        Keep so many tokens of the validation and of the test split, and leave out the rest.
-    watch : callable, optional
-        Is told now and then how many characters are read, of how many.
+    prepare : callable, optional
+        What to do with each text before it is parted into tokens, such as `split_punctuation`.
+    level, max_vocab, vocabulary, max_eval, watch
+        As for `load_ptb`.
 
     Returns
     -------
@@ -185,6 +179,8 @@ def load_text(
         train = list(train)  # it may be a pattern's iterator, and is gone through twice
     named_texts = {"train": train} | {k: file for k, file in files.items() if file is not None}
     texts = [read_texts(file) for file in named_texts.values()]
+    if prepare is not None:
+        texts = [prepare(text) for text in texts]
     tokens, numbers = index(texts, level, watch)
     parts = dict(zip(named_texts, numbers, strict=True))
     whole = parts["train"]
@@ -220,18 +216,11 @@ def load_embedded(
 
     Parameters
     ----------
-    level : {"word", "char"}
-        See `tokenize`.
     max_vocab : int, optional
         The largest size of a vocabulary made here; see `Vocabulary.build`. Some hundred less than
         the 4,100 distinct training tokens lets the model see `UNK` in training.
-    vocabulary : Vocabulary, optional
-        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
-        default it is made of the training split.
-    max_eval : int, optional
-        Keep so many tokens of the validation and of the test split, and leave out the rest.
-    watch : callable, optional
-        Is told now and then how many characters are read, of how many.
+    level, vocabulary, max_eval, watch
+        As for `load_ptb`.
 
     Returns
     -------

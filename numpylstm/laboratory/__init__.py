@@ -7,5 +7,5 @@
 - `tape` holds every number of one small LSTM, to check your own by.
 - `diagnostics` shows how far gradients reach, and why.
 - `tasks` ask what a network can remember, and know the exact answer.
-- `grading` judges the answers of the workbook.
+- `blanks` are the questions of the workbook, and `grading` judges the answers.
 """

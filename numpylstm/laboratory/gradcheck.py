@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import any_array, check_number, check_plain, generator
+from numpylstm.checks import check_number, generator, real_array
 
 Arrays = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], Any]
@@ -276,11 +276,7 @@ def _check_real(where: str, argument: str, arrays: Arrays) -> None:
             f"{where}: {argument} must be a dict of name -> array, got {type(arrays).__name__}"
         )
     for path, value in arrays.items():
-        name = f"{argument}[{path!r}]"
-        array = any_array(where, name, value)
-        check_plain(where, name, array)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"{where}: {name} must hold real numbers, got {array.dtype}")
+        real_array(where, f"{argument}[{path!r}]", value)
 
 
 def _along_every_entry(

@@ -1,269 +1,40 @@
 """Grading: the blanks of the workbook, judged by their numbers, and a folder of submissions.
 
-A blank is a function that the student writes. It is called once, at a point that is always the
-same, and from then on only its numbers count: a submission is a file of numbers, and whoever grades
-it executes nothing. Gradients are held against the complex step and against central differences,
-one step of the LSTM against the golden tape too. A wrong answer is looked for among what the
-textbook gives with one line exchanged (`numpylstm.laboratory.doctor`), and that line is named.
+Once a student's function has been called (`numpylstm.laboratory.blanks`), only its numbers count: a
+submission is a file of numbers, and whoever grades it executes nothing. Gradients are held against
+the complex step and against central differences, one step of the LSTM against the golden tape too.
+A wrong answer is looked for among what the textbook gives with one line exchanged
+(`numpylstm.laboratory.doctor`), and that line is named.
 
     python -m numpylstm.tape grade FOLDER --csv
 """
 
+import copy
 import csv
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.cells import CELLS
 from numpylstm.laboratory import doctor, gradcheck, tape
-from numpylstm.laboratory.doctor.lines import Layer, layers, recognised
+from numpylstm.laboratory.blanks import AT, BLANKS, OF_STEP, Array, Blank
+from numpylstm.laboratory.doctor.lines import recognised
 from numpylstm.laboratory.doctor.reasoning import named_factor
-from numpylstm.laboratory.doctor.source import SIZES, Text, read
-from numpylstm.laboratory.doctor.variants import HELPERS
+from numpylstm.laboratory.doctor.source import mentions
+from numpylstm.laboratory.tape.grading import how_many
 from numpylstm.reference import sigmoid
 from numpylstm.untrusted import printable
 
-Array = NDArray[Any]
-Point = dict[str, Any]
 Numbers = dict[str, Any]  # name of a result -> array, or what the student returned for it
 
-AT = {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
-"""Sizes of the point at which a blank is judged: all different."""
 TOLERANCE = 1e-9
 NOT_ANSWERED = "not answered yet"
-OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
-
-
-# --- four lines that the textbook has in another form ---------------------------------------------
-
-
-def _sigmoid(a: Array) -> Array:
-    """The textbook's sigmoid, without its care for large numbers."""
-    s = 1 / (1 + np.exp(-a))
-    return s
-
-
-def _sigmoid_slope(s: Array) -> Array:
-    """In terms of the output."""
-    ds = s * (1 - s)
-    return ds
-
-
-def _clip(dWx: Array, dWh: Array, max_norm: float) -> tuple[Array, Array]:
-    """One factor for all gradients."""
-    norm = np.sqrt((dWx * dWx).sum() + (dWh * dWh).sum())
-    factor = np.minimum(1, max_norm / norm)  # (2,): one for each limit
-    clipped_dWx = factor[:, None, None] * dWx
-    clipped_dWh = factor[:, None, None] * dWh
-    return clipped_dWx, clipped_dWh
-
-
-def _sgd(W: Array, dW: Array, lr: float) -> Array:
-    """One step down the slope."""
-    new_W = W - lr * dW
-    return new_W
-
-
-# --- points --------------------------------------------------------------------------------------
-
-
-def _layer(cell: str, step: bool) -> Layer:
-    """A cell as it is without any option."""
-    return next(layer for layer in layers() if (layer.cell, layer.step) == (cell, step))
-
-
-def _of_layer(layer: Layer, of_step: Sequence[str] = ()) -> Callable[[Mapping[str, int]], Point]:
-    """Arrays of a layer with what its forward pass keeps, and ``kept``, the textbook's cache.
-
-    With `of_step`, also ``steps``: for each step a tuple of these arrays.
-    """
-
-    def point(sizes: Mapping[str, int]) -> Point:
-        rng = np.random.default_rng(21)
-        p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(sizes).items()}
-        kept = layer.run(p)[1][-1]
-        p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
-        p |= {gate: getattr(kept, gate) for gate in layer.gates}
-        if of_step:
-            p["steps"] = [tuple(p[n][t] for n in of_step) for t in range(len(p["x"]))]
-        return p
-
-    return point
-
-
-def _of_embedding(sizes: Mapping[str, int]) -> Point:
-    T, B, D, V = (sizes[letter] for letter in "TBDV")
-    rng = np.random.default_rng(21)
-    ids = rng.integers(0, V - 2, (T, B))
-    ids[0] = ids[0, 0]
-    return {"dx": rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
-
-
-def _of_scores(sizes: Mapping[str, int]) -> Point:
-    B, V = sizes["B"], sizes["V"]
-    rng = np.random.default_rng(21)
-    logits = rng.standard_normal((B, V))
-    logits[1] += 800  # exp(800) is infinite
-    return {"logits": logits, "targets": rng.integers(0, V, B), "share": np.full(B, 1 / B)}
-
-
-def _of_update(sizes: Mapping[str, int]) -> Point:
-    D, H = sizes["D"], sizes["H"]
-    rng = np.random.default_rng(21)
-    p = {name: rng.standard_normal((D, H)) for name in ("W", "dW", "dWx")}
-    p["dWh"] = rng.standard_normal((H, H))
-    return p | {"gradients": [p["dWx"], p["dWh"]], "max_norm": np.array([1.0, 99.0]), "lr": 0.1}
-
-
-def _of_gate(sizes: Mapping[str, int]) -> Point:
-    rng = np.random.default_rng(21)
-    a = 2 * rng.standard_normal((sizes["B"], sizes["H"]))
-    a[0, :2] = 800.0, -800.0
-    return {"a": a, "s": sigmoid(rng.standard_normal((sizes["B"], sizes["H"])))}
-
-
-# --- the blanks ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Blank:
-    """A function that the student writes: what it takes and returns, and whose lines it has.
-
-    `arguments` of `textbook` are read off the point; `slopes` names, for each gradient that is
-    returned, the array it belongs to.
-    """
-
-    takes: str
-    returns: str
-    point: Callable[[Mapping[str, int]], Point]
-    textbook: Callable[..., Any]
-    arguments: Callable[[Point], Sequence[Any]]
-    values: str = ""  # what the textbook returns it as, where the names differ
-    loss: Callable[[Point], Any] | None = None
-    slopes: Mapping[str, str] = field(default_factory=dict)
-    layer: Layer | None = None
-    gates: tuple[str, ...] = ()  # the blocks of columns, where there are several
-    each: str = ""  # the argument whose values are given one after the other
-
-    @property
-    def results(self) -> list[str]:
-        """Names of the results."""
-        return self.returns.split()
-
-    def given(self) -> list[list[Any]]:
-        """The arguments of each call of the student's function."""
-        p = self.point(AT)
-        values = p[self.each] if self.each else [None]
-        return [[v if n == self.each else p[n] for n in self.takes.split()] for v in values]
-
-
-def _linear(layer: Layer) -> Callable[[Point], Any]:
-    def loss(p: Point) -> Any:
-        *outputs, _ = layer.function("forward")(*(p[n] for n in layer.inputs))
-        return sum((p[d] * y).sum() for d, y in zip(layer.upstream, outputs, strict=True))
-
-    return loss
-
-
-def _step(cell: str) -> dict[str, Any]:
-    layer = _layer(cell, True)
-    return {"point": _of_layer(layer), "textbook": layer.function("backward"),
-            "arguments": lambda p: [*(p[n] for n in layer.upstream), p["kept"]],
-            "loss": _linear(layer), "slopes": {f"d{n}": n for n in layer.inputs},
-            "gates": layer.gates}  # fmt: skip
-
-
-def _loop(cell: str, of_step: Sequence[str] = ()) -> dict[str, Any]:
-    layer = _layer(cell, False)
-    return {"point": _of_layer(layer, of_step), "textbook": layer.function("backward"),
-            "arguments": lambda p: [*(p[n] for n in layer.upstream), p["kept"]],
-            "loss": _linear(layer), "slopes": {f"d{n}": n for n in layer.inputs},
-            "layer": layer, "gates": layer.gates,
-            "values": " ".join(f"d{n}" for n in layer.inputs)}  # fmt: skip
-
-
-def _forward(cell: str) -> dict[str, Any]:
-    layer = _layer(cell, True)
-    return {"point": _of_layer(layer), "textbook": layer.function("forward"),
-            "arguments": lambda p: [p[n] for n in layer.inputs], "gates": layer.gates}  # fmt: skip
-
-
-def _scores_loss(p: Point) -> Any:
-    return reference.cross_entropy_step_forward(p["logits"], p["targets"], p["share"])[0]
-
-
-BLANKS = {
-    "sigmoid": Blank("a", "s", _of_gate, _sigmoid, lambda p: [p["a"]]),
-    "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope, lambda p: [p["s"]]),
-    "embedding_backward": Blank(
-        "dx ids V", "dW", _of_embedding, reference.embedding_backward,
-        lambda p: [p["dx"], reference.EmbeddingCache(p["ids"], p["W"].shape)],
-        loss=lambda p: (p["dx"] * p["W"][p["ids"]]).sum(), slopes={"dW": "W"},
-    ),
-    "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_forward("rnn")),
-    "rnn_step_backward": Blank(
-        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", **_step("rnn")
-    ),
-    "rnn_backward": Blank(
-        "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", **_loop("rnn")
-    ),
-    "lstm_step_forward": Blank("x h_prev c_prev Wx Wh b", " ".join(OF_STEP), **_forward("lstm")),
-    "lstm_step_backward": Blank(
-        "dh dc x h_prev c_prev i f g o tanh_c Wx Wh",
-        "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db", **_step("lstm"),
-    ),
-    "lstm_forward": Blank(
-        "x h0 c0 Wx Wh b", "hs hT cT", _of_layer(_layer("lstm", False)), reference.lstm_forward,
-        lambda p: [p[n] for n in ("x", "h0", "c0", "Wx", "Wh", "b")], values="cache.h h c",
-        gates=CELLS["lstm"].blocks,
-    ),
-    "lstm_backward": Blank(
-        "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", **_loop("lstm", OF_STEP)
-    ),
-    "cross_entropy": Blank(
-        "logits targets", "loss", _of_scores, reference.cross_entropy_step_forward,
-        lambda p: [p["logits"], p["targets"], p["share"]],
-    ),
-    "cross_entropy_backward": Blank(
-        "logits targets", "dlogits", _of_scores, reference.cross_entropy_step_backward,
-        lambda p: [reference.cross_entropy_step_forward(p["logits"], p["targets"], p["share"])[1]],
-        loss=_scores_loss, slopes={"dlogits": "logits"},
-    ),
-    "clip": Blank(
-        "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip,
-        lambda p: [p["dWx"], p["dWh"], p["max_norm"]], each="max_norm",
-    ),
-    "sgd": Blank(
-        "W dW lr", "new_W", _of_update, _sgd, lambda p: [p["W"], p["dW"], p["lr"]]
-    ),
-}  # fmt: skip
-"""The blanks by the name of their function, in the order of the workbook."""
-
-
-@cache
-def _text(name: str) -> Text:
-    blank = BLANKS[name]
-    p = blank.point(SIZES)
-    returned = (blank.values or blank.returns).split()
-    result = blank.results if len(blank.results) == 1 else ()
-    with np.errstate(over="ignore"):
-        return read(
-            blank.textbook,
-            blank.arguments(p),
-            blank.gates,
-            result,
-            {"activation": "tanh"},
-            returned,
-            HELPERS,
-        )
 
 
 # --- judging -------------------------------------------------------------------------------------
@@ -287,19 +58,17 @@ class Verdict:
 
 
 @cache
-def _right(name: str) -> tuple[Numbers, tuple[str, ...]]:
-    """What a blank must return: measured where it is a gradient; and how it was measured."""
+def _right(name: str) -> Numbers:
+    """What a blank must return: measured where it is a gradient, "central" by differences too."""
     blank = BLANKS[name]
     p = blank.point(AT)
     with np.errstate(over="ignore"):
-        values = _text(name).run(*blank.arguments(p)) if blank.layer is None else ()
+        values = blank.text.run(*blank.arguments(p)) if blank.layer is None else ()
     right = dict(zip(blank.results, values, strict=False))
     if name == "sigmoid":
         right["s"] = sigmoid(p["a"])
-    if name == "lstm_forward":
-        right["hs"] = p["h"]
     if blank.loss is None:
-        return right, ()
+        return right
     moved = {array: p[array] for array in blank.slopes.values()}
     loss = blank.loss
     measured = [
@@ -307,7 +76,7 @@ def _right(name: str) -> tuple[Numbers, tuple[str, ...]]:
         for method in (gradcheck.complex_step, gradcheck.central_difference)
     ]
     right |= {d: measured[0][array] for d, array in blank.slopes.items()}
-    return right | {"central": measured[1]}, tuple(blank.slopes)
+    return right | {"central": measured[1]}
 
 
 def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
@@ -325,12 +94,12 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
     -------
     Verdict
     """
+    blank = _blank("judge", name)
     if numbers is None:
         return Verdict(name, NOT_ANSWERED)
     if "error" in numbers:
-        return Verdict(name, "wrong", f"It stopped: {numbers['error']}")
-    blank = BLANKS[name]
-    right, measured = _right(name)
+        return Verdict(name, "wrong", str(numbers["error"]))
+    right = _right(name)
     theirs: dict[str, Array] = {}
     for result in blank.results:
         must = np.asarray(right[result])
@@ -344,18 +113,16 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
             return Verdict(name, "wrong", f"{result} must have the shape {must.shape}, {got}.")
     first = _first_wrong(blank, theirs, right)
     if first:
-        return Verdict(name, "wrong", first, _diagnosis(blank, name, theirs), _of_tape(numbers)[1])
-    how = f"{sum(array.size for array in theirs.values())} numbers agree with the textbook's."
-    checks = [how]
-    if measured:
-        paths = {d: blank.slopes[d] for d in measured}
-        worst = {
-            words: max(_distance(theirs[d], slopes[d if words == "complex step" else paths[d]])
-                       for d in paths)
-            for words, slopes in (("complex step", right), ("central differences",
-                                                            right["central"]))
-        }  # fmt: skip
-        checks.append("; ".join(f"{w}: largest error {e:.0e}" for w, e in worst.items()) + ".")
+        return Verdict(name, "wrong", first, _diagnosis(name, theirs), _of_tape(numbers)[1])
+    n = sum(array.size for array in theirs.values())
+    checks = [f"{n} number{' agrees' if n == 1 else 's agree'} with the textbook's."]
+    if blank.slopes:
+        exact = max(_distance(theirs[d], right[d]) for d in blank.slopes)
+        central = max(_distance(theirs[d], right["central"][x]) for d, x in blank.slopes.items())
+        checks.append(
+            f"complex step: largest error {exact:.0e}; central differences: largest error "
+            f"{central:.0e}."
+        )
     tape_is_right, of_tape = _of_tape(numbers)
     return Verdict(name, "right" if tape_is_right else "wrong", checks=(*checks, *of_tape))
 
@@ -372,16 +139,24 @@ def _first_wrong(blank: Blank, theirs: Numbers, right: Numbers) -> str:
         if bad.any():
             index = np.unravel_index(int(np.argmax(bad)), a.shape)
             place = f"{result}[{', '.join(map(str, index))}]" if index else result
-            few = f"{int(bad.sum())} of {a.size} numbers of {result} are wrong"
+            verb = "is" if bad.sum() == 1 else "are"
+            few = f"{bad.sum()} of {a.size} numbers of {result} {verb} wrong"
             numbers = f"{place} must be {b[index]:.6g}, got {a[index]:.6g}"
             if f"{b[index]:.6g}" == f"{a[index]:.6g}":
                 numbers = f"{place} must be {b[index]:.12g}, got {a[index]:.12g}"
-            return f"The first wrong number: {numbers}; {few}."
+            return f"The first wrong number: {numbers}{f'; {few}' if index else ''}."
     return ""
 
 
-def _diagnosis(blank: Blank, name: str, theirs: Numbers) -> str:
-    """Which line it is, computed from the numbers."""
+def _diagnosis(name: str, theirs: Numbers) -> str:
+    """Which line it is, computed from the numbers, with the names in it explained."""
+    sentence, words = _likely(name, theirs), BLANKS[name].words
+    known = (f"{word} is {what}" for word, what in words.items() if mentions(sentence, word))
+    return " ".join([sentence, *(f"({words}.)" for words in known)])
+
+
+def _likely(name: str, theirs: Numbers) -> str:
+    blank, right = BLANKS[name], _right(name)
     bad = [result for result, array in theirs.items() if not np.isfinite(array).all()]
     if bad and name in ("sigmoid", "cross_entropy", "cross_entropy_backward"):
         return (
@@ -390,33 +165,41 @@ def _diagnosis(blank: Blank, name: str, theirs: Numbers) -> str:
         )
     if bad:
         return f"{bad[0]} is not finite: look for a division by zero, or an array never filled."
-    right = _right(name)[0]
     if max(_distance(theirs[r], np.asarray(right[r])) for r in blank.results) < 1e-5:
-        return "The numbers agree to 5 digits or more, and not to 9: something is in float32."
+        return (
+            "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32), or a "
+            "small constant is added, such as 1e-6."
+        )
     p = blank.point(AT)
     if blank.layer is not None:
         arrays = {n: p[n] for n in blank.layer.inputs}
         fixed = {n: p[n] for n in blank.layer.upstream}
-        slopes = {array: _right(name)[0][d] for d, array in blank.slopes.items()}
+        slopes = {array: right[d] for d, array in blank.slopes.items()}
         loss = blank.loss or (lambda p: 0.0)
         claimed = {array: theirs[d] for d, array in blank.slopes.items()}
         found = doctor.examine(loss, claimed, arrays, fixed, slopes=slopes)
         return found.findings[0].sentence if found.findings else ""
     with np.errstate(all="ignore"):
-        finding = recognised(_text(name), blank.arguments(p), [theirs[r] for r in blank.results])
-    return finding.sentence if finding else _by_factor(blank, theirs, _right(name)[0])
+        finding = recognised(blank.text, blank.arguments(p), [theirs[r] for r in blank.results])
+    return finding.sentence if finding else _by_factor(name, theirs)
 
 
-def _first_line(blank: Blank, theirs: Numbers, right: Numbers) -> str:
+def _first_line(name: str, theirs: Numbers) -> str:
     """The line of the first result that is wrong: what is before it is right."""
+    blank, right = BLANKS[name], _right(name)
     first = next(r for r in blank.results if _distance(theirs[r], right[r]) > TOLERANCE)
-    name = next(name for name, other in BLANKS.items() if other is blank)
-    must = [f"; it must be {line}" for line in _text(name).lines if line.names == (first,)]
-    return f"{first}: the doctor cannot tell what is wrong with it{must[0] if must else ''}."
+    lines = BLANKS["lstm_step_forward" if name == "lstm_forward" else name].text.lines
+    must = [f"; it must be {line}" for line in lines if line.names == (first,)]
+    known = {n: a for n, a in {**blank.point(AT), **right}.items() if isinstance(a, np.ndarray)}
+    got = theirs[first]
+    same = [n for n, a in known.items() if a.shape == got.shape and _distance(got, a) < TOLERANCE]
+    what = f"it is {same[0]}" if same else "the doctor cannot tell what is wrong with it"
+    return f"{first}: {what}{must[-1] if must else ''}."
 
 
-def _by_factor(blank: Blank, theirs: Numbers, right: Numbers) -> str:
+def _by_factor(name: str, theirs: Numbers) -> str:
     """What can be read off results that no single line explains: factors, and limits."""
+    blank, right = BLANKS[name], _right(name)
     parts: Numbers = {}
     for result in blank.results:
         if blank.each:
@@ -430,13 +213,21 @@ def _by_factor(blank: Blank, theirs: Numbers, right: Numbers) -> str:
         return (
             f"{blank.results[0]}: its largest entries are all equal, it is limited entry by entry."
         )
-    factors = {name: float((a * b).sum() / (b * b).sum()) for name, (a, b) in parts.items()}
-    if any(_distance(a, factors[name] * b) > TOLERANCE for name, (a, b) in parts.items()):
-        return _first_line(blank, theirs, right)
-    words = ", ".join(f"{r} {named_factor(factor, AT)}" for r, factor in factors.items())
+    factors = {part: float((a * b).sum() / (b * b).sum()) for part, (a, b) in parts.items()}
+    named = {part: named_factor(factor, AT) for part, factor in factors.items()}
+    for part, (a, b) in parts.items():  # any one number is another one times a factor
+        unknown = a.size == 1 and named[part] == f"{factors[part]:.6g}"
+        if unknown or _distance(a, factors[part] * b) > TOLERANCE:
+            return _first_line(name, theirs)
+    words = ", ".join(f"{result} {factor}" for result, factor in named.items())
     sentence = f"Each result is the right one times a number: {words}."
-    if len({round(factor, 9) for factor in factors.values()}) == 1:
+    if not blank.each or len({round(factor, 9) for factor in factors.values()}) == 1:
         return sentence
+    values = np.round(list(factors.values()), 9).reshape(len(blank.results), -1)  # (result, limit)
+    if (values == values[0]).all():
+        return (
+            f"{sentence} It is one factor at each limit, but the norm is not that of all together."
+        )
     return (
         f"{sentence} The arrays must have one factor in common: the norm is that of all together."
     )
@@ -482,7 +273,7 @@ def _of_tape(numbers: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
     except tape.TapeError as error:
         return False, (f"Golden tape: {error}.",)
     if not found.wrong:
-        return True, (f"Golden tape: {found.right} of {found.right} numbers are right.",)
+        return True, (f"Golden tape: {how_many(found.right, found.right)} right.",)
     first = found.wrong[0]
     must = f"expected {first.expected:.6g}, got {first.got:.6g}"
     return False, (f"Golden tape: {first.name}: {must}; {first.made_of}.",)
@@ -492,32 +283,71 @@ def _of_tape(numbers: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
 
 
 def numbers_of(function: Callable[..., Any]) -> Numbers | None:
-    """What a student's function returns at its blank's point; None if it is still empty."""
+    """What a student's function returns at its blank's point; None if it is still empty.
+
+    Where it gives no numbers, or changes what it was given, an "error" says so.
+    """
     name = function.__name__
-    if name not in BLANKS:
-        raise ValueError(f"grade: the function must be one of {', '.join(BLANKS)}; got {name!r}")
-    blank = BLANKS[name]
+    blank = _blank("grade", name)
     with np.errstate(all="ignore"):
         try:
-            calls = [_named(blank, function(*given)) for given in blank.given()]
+            calls = [_call(blank, function, given) for given in blank.given()]
             numbers = calls[0]
             if blank.each and numbers is not None:
                 numbers = {n: np.stack([call[n] for call in calls if call]) for n in numbers}
             if numbers is not None and name in ON_TAPE:
-                on_tape = _named(blank, function(*_tape_arguments(name)))
+                on_tape = _call(blank, function, _tape_arguments(name))
                 numbers["tape"] = _tape_answers(name, on_tape or {})
+        except _ChangesArgument as error:
+            return {"error": str(error)}
         except Exception as error:  # whatever a student's code does is an answer
-            return {"error": f"{type(error).__name__}: {error}"}
+            return {"error": f"It stopped: {type(error).__name__}: {error}"}
     return numbers
+
+
+def _blank(where: str, name: str) -> Blank:
+    if name not in BLANKS:
+        raise ValueError(f"{where}: the function must be one of {', '.join(BLANKS)}; got {name!r}")
+    return BLANKS[name]
+
+
+class _ChangesArgument(Exception):
+    """A right answer may be returned, and the caller's array is another."""
+
+
+def _call(blank: Blank, function: Callable[..., Any], given: list[Any]) -> Numbers | None:
+    """What it returns by name, if it leaves its arguments as they are."""
+    own = copy.deepcopy(given)
+    numbers = _named(blank, function(*own))
+    if numbers is None:
+        return None
+    for name, before, after in zip(blank.takes.split(), given, own, strict=True):
+        if not _same(before, after):
+            raise _ChangesArgument(
+                f"Whatever it returns, it changes its argument {name}: += and *= write into the "
+                "caller's array."
+            )
+    return numbers
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether arrays, or lists and tuples of arrays, hold the same numbers."""
+    if isinstance(before, list | tuple):
+        return len(before) == len(after) and all(map(_same, before, after))
+    return np.array_equal(before, after)
 
 
 def _named(blank: Blank, given: Any) -> Numbers | None:
     if given is None:
         return None
     values = given if len(blank.results) > 1 else [given]
-    if blank.textbook is reference.lstm_forward:  # the list of steps, which holds h of each
+    if blank.textbook is reference.lstm_forward:  # the list of steps, each of seven results
         steps, *last = values
-        values = [np.stack([step[-1] for step in steps]), *last]
+        if len(last) != 2:
+            raise ValueError("it must return steps, hT, cT")
+        if any(len(step) != len(OF_STEP) for step in steps):
+            raise ValueError(f"each of the steps must hold {', '.join(OF_STEP)}")
+        values = [*(np.stack(values) for values in zip(*steps, strict=True)), *last]
     if not isinstance(values, list | tuple) or len(values) != len(blank.results):
         raise ValueError(f"it must return {', '.join(blank.results)}")
     return dict(zip(blank.results, values, strict=True))
@@ -584,6 +414,10 @@ def grade_file(path: Path) -> tuple[str, list[Verdict]]:
 
 def grade_folder(folder: Path, *, as_csv: bool) -> int:
     """Print a line for each ``.json`` file of a folder; returns the exit status of the command."""
+    if not folder.is_dir():
+        got = "a file" if folder.exists() else "nothing of this name"
+        print(f"grade: {folder} must be a folder of submissions, got {got}", file=sys.stderr)
+        return 2
     paths = sorted(folder.glob("*.json"))
     if not paths:
         print(f"grade: {folder} must hold submissions, .json files; it holds none", file=sys.stderr)

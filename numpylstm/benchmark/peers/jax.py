@@ -4,7 +4,7 @@ The product of all inputs with Wx is taken before the scan, and the old paramete
 the new ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpylstm.benchmark.configurations import Array, Configuration
+from numpylstm.benchmark.configurations import Array, Configuration, Weights
 from numpylstm.benchmark.configurations import weights as initial_weights
 
 CELLS, DTYPES = ("lstm",), ("float32",)
@@ -41,11 +41,11 @@ def dropped(x: Any, p: float, key: Any) -> Any:
     return x if p == 0 else jnp.where(jax.random.bernoulli(key, 1 - p, x.shape), x / (1 - p), 0)
 
 
-def logits_of(w: Any, x: Any, state: Any, configuration: Configuration, p: float, key: Any) -> Any:
+def logits_of(w: Any, x: Any, state: Any, c: Configuration, p: float, key: Any) -> Any:
     """Logits (T, B, V), and the state."""
-    keys = jax.random.split(key, configuration.L + 1)
+    keys = jax.random.split(key, c.L + 1)
     hs, finals = w["embedding.W"][x], []
-    for k in range(configuration.L):
+    for k in range(c.L):
         layer = (w[f"lstm.{k}.{name}"] for name in ("Wx", "Wh", "b"))
         hs, *final = lstm(dropped(hs, p, keys[k]), state[0][k], state[1][k], *layer)
         finals.append(final)
@@ -59,21 +59,18 @@ def nll_of(logits: Any, y: Any) -> Any:
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 
 
-def start(
-    configuration: Configuration, weights: Mapping[str, Array] | None, B: int
-) -> tuple[Any, Any, Any]:
+def start(c: Configuration, weights: Weights, B: int) -> tuple[Any, Any, Any]:
     """Parameters, state and key."""
-    given = initial_weights(configuration) if weights is None else weights
-    zeros = jnp.zeros((configuration.L, B, configuration.H))
+    given = initial_weights(c) if weights is None else weights
+    zeros = jnp.zeros((c.L, B, c.H))
     w = {path: jnp.array(array) for path, array in given.items()}
     return w, (zeros, zeros), jax.random.key(0)
 
 
 def trainer(
-    configuration: Configuration, weights: Mapping[str, Array] | None
+    c: Configuration, weights: Weights
 ) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
     """One training step, and the parameters."""
-    c = configuration
 
     def cost(w: Any, x: Any, y: Any, state: Any, key: Any) -> Any:
         logits, state = logits_of(w, x, state, c, c.dropout, key)
@@ -99,11 +96,8 @@ def trainer(
     return step, lambda: {path: np.array(p) for path, p in w.items()}
 
 
-def evaluator(
-    configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[Array], tuple[float, float]]:
+def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
     """Score a text in windows."""
-    c = configuration
     w, zero, key = start(c, weights, c.B)
 
     @jax.jit
@@ -125,15 +119,13 @@ def evaluator(
     return score
 
 
-def sampler(
-    configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[int, bool], list[int]]:
+def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
     """Draw tokens, one at a time."""
-    w, zero, key = start(configuration, weights, 1)
+    w, zero, key = start(c, weights, 1)
 
     @partial(jax.jit, static_argnames="greedy")
     def next_token(w: Any, x: Any, state: Any, key: Any, greedy: bool) -> Any:
-        logits, state = logits_of(w, x, state, configuration, 0.0, key)
+        logits, state = logits_of(w, x, state, c, 0.0, key)
         key, used = jax.random.split(key)
         row = logits[-1, 0]
         drawn = row.argmax() if greedy else jax.random.categorical(used, row)

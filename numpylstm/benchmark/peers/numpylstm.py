@@ -1,11 +1,11 @@
 """The benchmark's work in numpylstm."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 import numpylstm as nl
-from numpylstm.benchmark.configurations import Array, Configuration
+from numpylstm.benchmark.configurations import Array, Configuration, Weights
 from numpylstm.cells import CELLS as CELLS
 
 DTYPES = ("float32", "float64")
@@ -16,9 +16,8 @@ def set_threads(threads: int) -> None:
     nl.set_num_threads(threads)
 
 
-def model_of(configuration: Configuration, weights: Mapping[str, Array] | None) -> nl.LanguageModel:
+def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
     """The language model."""
-    c = configuration
     model = nl.LanguageModel(
         c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype=c.dtype,
         rng=0,
@@ -29,44 +28,40 @@ def model_of(configuration: Configuration, weights: Mapping[str, Array] | None) 
 
 
 def trainer(
-    configuration: Configuration, weights: Mapping[str, Array] | None
+    c: Configuration, weights: Weights
 ) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
     """One training step, and the parameters."""
-    model = model_of(configuration, weights)
+    model = model_of(c, weights)
     parameters = model.parameters()
-    optimizer = nl.SGD(parameters, lr=configuration.lr)
-    state = model.zero_state(configuration.B)
+    optimizer = nl.SGD(parameters, lr=c.lr)
+    state = model.zero_state(c.B)
 
     def step(x: Array, y: Array) -> tuple[float, float]:
         nonlocal state
         optimizer.zero_grad()
         loss, state = model.forward(x, y, state)
         model.backward()
-        norm = nl.clip_by_global_norm(parameters, configuration.clip)
+        norm = nl.clip_by_global_norm(parameters, c.clip)
         optimizer.step()
         return loss, norm
 
     return step, model.state_dict
 
 
-def evaluator(
-    configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[Array], tuple[float, float]]:
+def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
     """Score a text in windows."""
-    model = model_of(configuration, weights)
+    model = model_of(c, weights)
 
     def score(ids: Array) -> tuple[float, float]:
-        result = nl.evaluate(model, ids, configuration.B, configuration.T)
+        result = nl.evaluate(model, ids, c.B, c.T)
         return result.loss, result.accuracy
 
     return score
 
 
-def sampler(
-    configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[int, bool], list[int]]:
+def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
     """Draw tokens, one at a time."""
-    model, rng = model_of(configuration, weights), np.random.default_rng(0)
+    model, rng = model_of(c, weights), np.random.default_rng(0)
 
     def draw(length: int, greedy: bool) -> list[int]:
         return nl.generate(model, [0], length, top_k=1 if greedy else None, rng=rng).tolist()

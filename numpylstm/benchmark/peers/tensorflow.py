@@ -4,12 +4,12 @@ Keras is batch-major, so windows are transposed on the way in. Evaluation and sa
 measured.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from numpylstm.benchmark.configurations import Array, Configuration
+from numpylstm.benchmark.configurations import Array, Configuration, Weights
 
 CELLS, DTYPES = ("lstm",), ("float32",)
 
@@ -19,7 +19,7 @@ def set_threads(threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
-def layers_of(c: Configuration, weights: Mapping[str, Array] | None) -> tuple[Any, list[Any], Any]:
+def layers_of(c: Configuration, weights: Weights) -> tuple[Any, list[Any], Any]:
     """Embedding, LSTM layers and decoder."""
     keras = tf.keras.layers
     embedding, decoder = keras.Embedding(c.V, c.H), keras.Dense(c.V)
@@ -40,10 +40,9 @@ def layers_of(c: Configuration, weights: Mapping[str, Array] | None) -> tuple[An
 
 
 def trainer(
-    configuration: Configuration, weights: Mapping[str, Array] | None
+    c: Configuration, weights: Weights
 ) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
     """One training step, and the parameters."""
-    c = configuration
     embedding, lstms, decoder = layers_of(c, weights)
     trained = [v for layer in (embedding, *lstms, decoder) for v in layer.trainable_variables]
     optimizer = tf.keras.optimizers.SGD(c.lr)

@@ -5,13 +5,13 @@ both sides train the same model: frozen, which leaves PyTorch less to clip and t
 in a GRU, where the candidate has a second bias (`bn`), by a mask of its gradient.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-from numpylstm.benchmark.configurations import Array, Configuration
+from numpylstm.benchmark.configurations import Array, Configuration, Weights
 
 CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
 
@@ -24,7 +24,7 @@ def set_threads(threads: int) -> None:
 class Model(nn.Module):
     """Embedding, dropout, recurrent layers with dropout between them, dropout, decoder."""
 
-    def __init__(self, c: Configuration, weights: Mapping[str, Array] | None) -> None:
+    def __init__(self, c: Configuration, weights: Weights) -> None:
         super().__init__()
         self.embedding = nn.Embedding(c.V, c.H)
         self.dropout = nn.Dropout(c.dropout)
@@ -56,10 +56,9 @@ class Model(nn.Module):
 
 
 def trainer(
-    configuration: Configuration, weights: Mapping[str, Array] | None
+    c: Configuration, weights: Weights
 ) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
     """One training step, and the parameters."""
-    c = configuration
     model = Model(c, weights).train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=c.lr)
@@ -84,11 +83,8 @@ def trainer(
     return step, parameters
 
 
-def evaluator(
-    configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[Array], tuple[float, float]]:
+def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
     """Score a text in windows."""
-    c = configuration
     model = Model(c, weights).eval()
 
     @torch.inference_mode()
@@ -107,11 +103,9 @@ def evaluator(
     return score
 
 
-def sampler(
-    configuration: Configuration, weights: Mapping[str, Array] | None
-) -> Callable[[int, bool], list[int]]:
+def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
     """Draw tokens, one at a time."""
-    model = Model(configuration, weights).eval()
+    model = Model(c, weights).eval()
 
     @torch.inference_mode()
     def draw(length: int, greedy: bool) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, State
-from numpylstm.checks import any_array, check_ids, check_number, check_plain
+from numpylstm.checks import check_ids, check_number, real_array
 from numpylstm.config import either
 from numpylstm.models import LanguageModel, SequenceClassifier
 
@@ -76,7 +76,7 @@ def cell_activations(
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])
-    forward, _ = cell.functions(recurrent.functions)
+    forward = cell.function(recurrent.functions, "forward")
     names = [unit.name for unit in cell.units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
     layers = []
@@ -128,10 +128,7 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     >>> shut.tolist(), open.tolist()
     ([0.5, 0.0], [0.0, 1.0])
     """
-    gate = any_array("gate_saturation", "gate", gate)
-    check_plain("gate_saturation", "gate", gate)
-    if gate.dtype.kind not in "fiu":
-        raise TypeError(f"gate_saturation: gate must hold real numbers, got {gate.dtype}")
+    gate = real_array("gate_saturation", "gate", gate)
     check_number("gate_saturation", "low", low)
     check_number("gate_saturation", "high", high)
     if gate.ndim != 3 or gate.shape[0] * gate.shape[1] == 0:

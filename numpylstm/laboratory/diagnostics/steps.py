@@ -93,7 +93,7 @@ def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
     StepBack
     """
     cell = cell_of(cache)
-    _, backward = cell.step_functions(reference)
+    backward = cell.function(reference, "step_backward")
     dstate = [np.zeros_like(dhs[0]) for _ in cell.states]
     for t in reversed(range(len(dhs))):
         step = step_cache(cache, t)
@@ -124,7 +124,7 @@ def step_jacobian(step: Cache) -> Array:
         cell and the GRU, and h followed by c, S = 2H, for the LSTM.
     """
     cell = cell_of(step)
-    _, backward = cell.step_functions(reference)
+    backward = cell.function(reference, "step_backward")
     fields = len(cell.states)
     B, H = step.h.shape
     S = fields * H

@@ -11,7 +11,7 @@ from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
 from numpylstm.laboratory.doctor.lines import wrong_line
-from numpylstm.laboratory.doctor.names import Array, Point, usual_gates
+from numpylstm.laboratory.doctor.names import Array, Point, symbols, usual_gates
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points
 from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
@@ -69,7 +69,8 @@ def examine(
     ----------
     f : callable
         The scalar function whose gradient is claimed. Takes one dict, `arrays` and `fixed`
-        together.
+        together: copies, so that what it writes into them is named in a warning and changes
+        nothing else. The same holds for `backward`.
     backward : callable or dict of name -> array
         The backward pass, as a function of the same dict: the gradient of f for every name of
         `arrays`. With a function the doctor can experiment; with the gradients alone it reports
@@ -107,9 +108,17 @@ def examine(
     """
     generator = any_generator(rng)
     gradcheck._check_real("examine", "arrays", arrays)
+    if not isinstance(fixed, Mapping | None):
+        got = type(fixed).__name__
+        raise TypeError(
+            f"examine: fixed must be a dict of name -> array, got {got}; it holds what f needs "
+            "beside arrays"
+        )
     fixed = {name: any_array("examine", name, array) for name, array in (fixed or {}).items()}
     point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
     gates = usual_gates(point) if gates is None else gates
+    changed_by: dict[str, set[str]] = {"f": set(), "backward": set()}
+    f = _on_copies(f, changed_by["f"])
 
     def of_arrays(changed: dict[str, Array]) -> float:
         return float(gradcheck._scalar(f({**point, **changed})))
@@ -118,7 +127,8 @@ def examine(
     if isinstance(backward, Mapping):
         given, function = backward, None
     else:
-        given, function = backward(dict(point)), backward
+        function = _on_copies(backward, changed_by["backward"])
+        given = function(point)
     if not isinstance(given, Mapping):
         got = type(given).__name__
         raise TypeError(f"examine: backward must give a dict of name -> array, got {got}")
@@ -129,10 +139,11 @@ def examine(
     given = {path: given[path] for path in arrays}
     gradcheck._check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
-    warnings = weak_points(point, gates)
+    weak = weak_points(point, gates)
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
 
     unfit = _unfit(f, function, gradients, point, arrays, generator)
+    warnings = (*weak, *_changes(changed_by))
     if unfit is not None:
         return Diagnosis((unfit,), warnings, None, sweep)
 
@@ -146,7 +157,7 @@ def examine(
     wrong = [entry.path for entry in entries if not entry.passed]
     worst = max((entry.relative_error for entry in entries), default=0.0)
     if wrong and worst <= FEW_DIGITS:
-        return Diagnosis((_digits(worst),), warnings, report, sweep)
+        return Diagnosis((_digits(wrong, worst),), warnings, report, sweep)
     kinks = [k for k in (_kink(of_arrays, arrays, gradients, slopes, path) for path in wrong) if k]
     findings = [finding for _, finding in kinks]
     wrong = [path for path in wrong if path not in {path for path, _ in kinks}]
@@ -161,13 +172,34 @@ def examine(
     return Diagnosis(tuple(findings), warnings, report, sweep, tuple(made))
 
 
-def _digits(worst: float) -> Finding:
+def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[[Point], Any]:
+    """The function, called with arrays of its own; the names of those that it writes into."""
+
+    def called(given: Point) -> Any:
+        own = {name: array.copy() for name, array in given.items()}
+        result = function(dict(own))
+        changed.update(n for n, array in given.items() if own[n].tobytes() != array.tobytes())
+        return result
+
+    return called
+
+
+def _changes(changed_by: Mapping[str, set[str]]) -> tuple[str, ...]:
+    return tuple(
+        f"{function} changes its argument {name}: whoever uses {name} after it has other numbers; "
+        "+= and *= write into an array"
+        for function, names in changed_by.items()
+        for name in sorted(names)
+    )
+
+
+def _digits(wrong: list[str], worst: float) -> Finding:
     return Finding(
         "digits",
-        f"The gradient agrees with the slopes to {worst:.0e}, and no better. Most likely no line "
-        "is wrong, but digits are lost: the backward pass computes in float32 somewhere, or f is "
-        "so curved that central differences end there; the complex step tells which. A small "
-        "constant that only one of the passes has looks the same.",
+        f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
+        "Most likely no line is wrong, but digits are lost: the backward pass computes in float32 "
+        "somewhere, or f is so curved that central differences end there; the complex step tells "
+        "which. A small constant that only one of the passes has looks the same.",
     )
 
 
@@ -180,36 +212,38 @@ def _unfit(
     generator: np.random.Generator,
 ) -> Finding | None:
     """What makes every comparison worthless: NaN, randomness, float32."""
-    values = [float(f(dict(point))) for _ in range(3)]
+    values = [float(f(point)) for _ in range(3)]
     bad = [path for path, gradient in gradients.items() if not np.isfinite(gradient).all()]
     if bad or not np.isfinite(values).all():
-        return Finding("not finite", f"NaN or infinity in {', '.join(bad) or 'the function'}.")
+        where = f"the gradient of {', '.join(bad)}" if bad else "the function itself"
+        return Finding("not finite", f"{symbols(bad or gradients)}: NaN or infinity in {where}.")
     if len(set(values)) > 1:
         return Finding(
             "randomness",
-            "The function is random: something is redrawn between evaluations, most likely a "
-            "dropout mask. Draw it once and pass it in.",
+            f"{symbols(gradients)}: the function is random. Something is redrawn between "
+            "evaluations, most likely a dropout mask. Draw it once and pass it in.",
             (f"three evaluations at one point: {', '.join(f'{v:.8g}' for v in values)}",),
         )
     if backward is not None:
-        again = backward(dict(point))
+        again = backward(point)
         twice = [path for path, g in gradients.items() if not np.array_equal(g, again[path])]
         if twice:
             doubled = all(np.allclose(again[path], 2 * gradients[path]) for path in twice)
             return Finding(
                 "accumulation" if doubled else "randomness",
-                "The second call of backward adds to the first: gradients are not set to zero."
+                f"{symbols(twice)}: the second call of backward adds to the first, gradients are "
+                "not set to zero."
                 if doubled
-                else "The backward pass is random: a mask is redrawn in it. Draw it once and pass "
-                "it in.",
+                else f"{symbols(twice)}: the backward pass is random, a mask is redrawn in it. "
+                "Draw it once and pass it in.",
                 (f"two calls at one point differ in {', '.join(twice)}",),
             )
     precision = _precision(f, point, arrays, generator)
     if precision > 1e-10:
         return Finding(
             "float32",
-            "The function computes in float32 or lower somewhere: its rounding hides all but gross "
-            "mistakes. Check in float64.",
+            f"{symbols(gradients)}: the function computes in float32 or lower somewhere, and its "
+            "rounding hides all but gross mistakes. Check in float64.",
             (f"its values are exact to {precision:.0e} only; float64 gives about 1e-16",),
         )
     return None
@@ -226,7 +260,7 @@ def _precision(
     That is its fourth difference, in which curvature cancels and rounding does not. Each side has
     one of its own, since the point may lie at a kink.
     """
-    base = float(f(dict(point)))
+    base = float(f(point))
     worst = 0.0
     for _ in range(4):
         u = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
@@ -288,6 +322,6 @@ def _kink(
     return path, Finding(
         "kink",
         f"{path}: a kink (relu, max, abs) lies at or beside the point, where f has no slope to "
-        "compare with. This is no mistake; move the point.",
+        f"compare {symbols([path])} with. This is no mistake; move the point.",
         tuple(evidence),
     )

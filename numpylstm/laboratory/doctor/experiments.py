@@ -40,7 +40,7 @@ def _zero(point: Point, *names: str) -> Point:
     return _where(point, set(names), np.zeros_like) or point
 
 
-def _first_step(point: Point, gates: str = "") -> Point | None:
+def _first_step(point: Point) -> Point | None:
     changed = {path: array[:1] for path, array in point.items() if timed(path, array)}
     return point | changed if changed else None
 
@@ -79,10 +79,6 @@ def _symmetric_Wh(point: Point, gates: str) -> Point | None:
     return _where(point, {"Wh"}, symmetric) if cells(point, gates) else None
 
 
-def _no_path_through_h(point: Point, gates: str) -> Point | None:
-    return _where(_zero(point, "dhT"), {"Wh"}, np.zeros_like)
-
-
 def _with_gate(point: Point, gates: str, gate: str, a: float) -> Point | None:
     """Every such gate has this weighted sum, whatever it reads."""
     gated = [cell for cell in cells(point, gates) if gate in cell.gates and cell.path("b") in point]
@@ -93,14 +89,6 @@ def _with_gate(point: Point, gates: str, gate: str, a: float) -> Point | None:
         Wx[:, cell.columns(gate)] = Wh[:, cell.columns(gate)] = 0
         point = point | {cell.path("b"): b, cell.path("Wx"): Wx, cell.path("Wh"): Wh}
     return point if gated else None
-
-
-def _no_path_through_c(point: Point, gates: str) -> Point | None:
-    return _with_gate(_zero(point, "dcT"), gates, "f", SHUT)
-
-
-def _reset_open(point: Point, gates: str) -> Point | None:
-    return _with_gate(point, gates, "r", -SHUT)
 
 
 def _none_from_next_window(name: str) -> Callable[[Point, str], Point | None]:
@@ -159,10 +147,12 @@ EXPERIMENTS = {
         Experiment("one step, h0 = 0", "with one time step and h0 zero", _one_step_without("h0")),
         Experiment("one sequence", "with a batch of one", _one_sequence),
         Experiment("Wh symmetric", "with every square block of Wh symmetric", _symmetric_Wh),
-        Experiment("no path through h", "with Wh and dhT zero", _no_path_through_h),
+        Experiment("no path through h", "with Wh and dhT zero",
+                   lambda point, _: _where(_zero(point, "dhT"), {"Wh"}, np.zeros_like)),
         Experiment("no path through c", "with the forget gates shut and dcT zero",
-                   _no_path_through_c),
-        Experiment("reset open", "with the reset gates open", _reset_open),
+                   lambda point, gates: _with_gate(_zero(point, "dcT"), gates, "f", SHUT)),
+        Experiment("reset open", "with the reset gates open",
+                   lambda point, gates: _with_gate(point, gates, "r", -SHUT)),
         Experiment("small cells", "with one time step and every cell state near zero",
                    _small_cells),
         Experiment("small upstream", "with dhs, dhT and dcT a thousand times smaller",

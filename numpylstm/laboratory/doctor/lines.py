@@ -42,9 +42,7 @@ class Layer:
 
     def function(self, way: str) -> Any:
         """``lstm_forward``, or ``lstm_step_forward``."""
-        cell = CELLS[self.cell]
-        functions = cell.step_functions if self.step else cell.functions
-        return functions(reference)[("forward", "backward").index(way)]
+        return CELLS[self.cell].function(reference, f"step_{way}" if self.step else way)
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -210,7 +208,7 @@ def _shifted(layer: Layer) -> Iterator[Mistake]:
 
 def _fitting(case: Examination) -> Iterator[tuple[Layer, dict[str, str | None]]]:
     """The layers whose linear loss has the value of f, and the path of each of their arrays."""
-    value = float(case.f(dict(case.point)))
+    value = float(case.f(case.point))
     for layer in layers():
         for roles in _roles(layer, case.point):
             theirs, _ = layer.run(_given(layer, roles, case.point))
@@ -300,7 +298,7 @@ def _one_step(
     timed = [path for name, path in roles.items() if name in ("x", "dhs") and path is not None]
     point = case.point | {path: case.point[path][:1] for path in timed}
     try:
-        return point, case.backward(dict(point)) if case.backward else {}
+        return point, case.backward(point) if case.backward else {}
     except Exception:  # the user's code may refuse in any way
         return case.point, case.gradients
 

@@ -24,6 +24,7 @@ from numpylstm.laboratory.doctor.names import (
     pieces,
     sizes,
     symbols,
+    timed,
 )
 
 
@@ -90,7 +91,7 @@ class Examination:
             changed = EXPERIMENTS[name].change(self.point, self.gates)
             if changed is None:
                 return "the arrays that it would change have other names, or are absent"
-            gradients = self.backward(dict(changed))
+            gradients = self.backward(changed)
             judged = pieces(self.gradients, changed, self.gates)
             return wrong_pieces(self.f, gradients, changed, judged, self.generator)
         except Exception as error:  # the user's code may have fixed sizes, and say so in any way
@@ -110,6 +111,18 @@ class Examination:
                 judged = in_words(wrong, self.pieces) if wrong else ""
                 lines.append(f"{words}: {f'wrong in {judged}' if wrong else 'right'}")
         return tuple(lines)
+
+
+Rule = Callable[[Examination], Finding | None]
+
+
+def right_with(experiment: str, kind: str, sentence: str, *shown: str) -> Rule:
+    """The rule that a gradient which one experiment makes right has this mistake."""
+
+    def rule(case: Examination) -> Finding | None:
+        return Finding(kind, sentence, case.evidence(*shown)) if case.right(experiment) else None
+
+    return rule
 
 
 def shared_gradient(case: Examination) -> Finding | None:
@@ -212,27 +225,20 @@ def factor(case: Examination) -> Finding | None:
     )
 
 
-def loss_weights(case: Examination) -> Finding | None:
-    """Right as soon as all weights are one."""
-    if case.right("weights one"):
-        return Finding(
-            "loss weights",
-            "dlogits, the gradient of the loss, does not use the weights as the loss does: each "
-            "token's gradient must be scaled by its weight.",
-            case.evidence("weights one"),
-        )
-    return None
+loss_weights = right_with(
+    "weights one",
+    "loss weights",
+    "dlogits, the gradient of the loss, does not use the weights as the loss does: each token's "
+    "gradient must be scaled by its weight.",
+    "weights one",
+)
 
-
-def mask(case: Examination) -> Finding | None:
-    """Right as soon as nothing is dropped."""
-    if case.right("mask one"):
-        return Finding(
-            "mask",
-            "The backward pass does not apply the mask of the forward pass: dx must be dy * mask.",
-            case.evidence("mask one"),
-        )
-    return None
+mask = right_with(
+    "mask one",
+    "mask",
+    "The backward pass does not apply the mask of the forward pass: dx must be dy * mask.",
+    "mask one",
+)
 
 
 def repeated_ids(case: Examination) -> Finding | None:
@@ -262,21 +268,23 @@ def bias_sum(case: Examination) -> Finding | None:
     return None
 
 
-def transpose(case: Examination) -> Finding | None:
-    """Right as soon as Wh equals its transpose."""
-    if case.right("Wh symmetric"):
-        return Finding(
-            "transpose",
-            "Wh is not transposed on the way back: dh_prev must be da @ Wh.T.",
-            case.evidence("Wh symmetric", "one step"),
-        )
-    return None
+transpose = right_with(
+    "Wh symmetric",
+    "transpose",
+    "Wh is not transposed on the way back: dh_prev must be da @ Wh.T.",
+    "Wh symmetric", "one step",
+)  # fmt: skip
 
 
 def input_gradient(case: Examination) -> Finding | None:
     """A cell's own gradients are right, and what is below it is not."""
     if not case.right("one step"):
         return None
+    for path in case.wrong_paths:
+        if last(path) == "x" and timed(path, case.point[path]):
+            steps = [np.any(step) for step in case.gradients[path]]
+            if sum(steps) < len(steps) / 2:  # it is not built, rather than built of too little
+                return None
     for cell in reversed(case.cells):
         own = {cell.path(name) for name in ("Wx", "Wh", "b")}
         if own <= case.gradients.keys() and not own & set(case.wrong_paths):
@@ -292,16 +300,14 @@ def input_gradient(case: Examination) -> Finding | None:
     return None
 
 
-def clipped(case: Examination) -> Finding | None:
-    """Right as soon as what arrives is small: the backward pass is not linear in it."""
-    if case.right("small upstream"):
-        return Finding(
-            "clipped",
-            "Something is clipped inside the backward pass, and the doctor cannot tell whether dh, "
-            "dc or a sum: clip the finished gradients, not what travels back.",
-            case.evidence("small upstream"),
-        )
-    return None
+clipped = right_with(  # the backward pass is not linear in what arrives
+    "small upstream",
+    "clipped",
+    "Something is clipped inside the backward pass, or at its end entry by entry, and the doctor "
+    "cannot tell whether dh, dc, a sum or what is returned: clip the finished gradients by their "
+    "norm together, and not what travels back.",
+    "small upstream",
+)
 
 
 def next_window(case: Examination) -> Finding | None:
@@ -326,8 +332,8 @@ def lost_path(case: Examination) -> Finding | None:
         if at_last:
             return Finding(
                 "dc overwritten",
-                "dc is overwritten in each step: what arrives along the carousel must be added to "
-                "dh * o * (1 - tanh_c**2).",
+                "dc is overwritten or miscounted in each step: what arrives along the carousel "
+                "must be added to dh * o * (1 - tanh_c**2).",
                 seen,
             )
         also = (
@@ -336,7 +342,10 @@ def lost_path(case: Examination) -> Finding | None:
             else " (or overwritten inside the step: with a dcT that is not zero the two differ)"
         )
         return Finding(
-            "dc_next", f"dc does not travel to the step before: dc_next is dropped{also}.", seen
+            "dc_next",
+            "dc does not travel to the step before as it must: dc_next is dropped or miscounted"
+            f"{also}.",
+            seen,
         )
     if case.right("no path through h"):
         return Finding(
@@ -430,16 +439,13 @@ def previous_state(case: Examination) -> Finding | None:
     return None
 
 
-def missing_tanh(case: Examination) -> Finding | None:
-    """Right where tanh(c) is c."""
-    if case.right("small cells"):
-        return Finding(
-            "tanh of c",
-            "do and dc: the backward pass treats h as o * c, and tanh(c), or its derivative "
-            "1 - tanh_c**2, is missing.",
-            case.evidence("one step", "small cells"),
-        )
-    return None
+missing_tanh = right_with(  # where cells are small, tanh(c) is c
+    "small cells",
+    "tanh of c",
+    "do and dc: the backward pass treats h as o * c, and tanh(c), or its derivative 1 - tanh_c**2, "
+    "is missing.",
+    "one step", "small cells",
+)  # fmt: skip
 
 
 def batch(case: Examination) -> Finding | None:
@@ -454,7 +460,7 @@ def batch(case: Examination) -> Finding | None:
     return None
 
 
-RULES: tuple[Callable[[Examination], Finding | None], ...] = (
+RULES: tuple[Rule, ...] = (
     shared_gradient, factor, loss_weights, mask, repeated_ids, bias_sum, clipped, transpose,
     next_window, input_gradient, lost_path, between_steps, previous_state, reset, gate,
     missing_tanh, batch,
@@ -479,7 +485,7 @@ def explain(case: Examination) -> Finding:
         (
             f"wrong in {in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)}",
             f"right in {enumeration(right) if right else 'none'}",
-            *case.evidence(*(name for name in case.outcomes)),
+            *case.evidence(*case.outcomes),
             *advice,
         ),
     )

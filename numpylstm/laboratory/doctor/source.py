@@ -56,9 +56,7 @@ def _simple(
     simple: list[ast.stmt] = []
     for statement in body:
         match statement:
-            case ast.For():
-                statement.body = _simple(statement.body, known, result)
-            case ast.If():
+            case ast.For() | ast.If():
                 statement.body = _simple(statement.body, known, result)
             case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
                 simple += [ast.Assign([t], v) for t, v in zip(targets, values, strict=True)]

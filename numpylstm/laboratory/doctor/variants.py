@@ -79,6 +79,8 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
             one = f"np.add.at({array}, {index}[{step}], {value}[{step}])"
             yield one, f"the {which} step alone is added"
         yield f"{array}[{index}] += {value}", f"{words} += on rows keeps only the last of them"
+        by_step = f"for t in range(len({index})): {array}[{index}[t]] += {value}[t]"
+        yield by_step, f"{words} += on the rows of a step keeps only the last of them"
         yield f"{array}[{index}] = {value}", f"{words} = keeps only the last of them"
         return
     if call := CALL.fullmatch(f"{line.target} = {right}"):
@@ -208,6 +210,8 @@ def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
         case ast.Call(ast.Attribute(value, "sum"), _, keywords):
             options = ", ".join(ast.unparse(keyword) for keyword in keywords)
             yield f"{ast.unparse(value)}.mean({options})", "a mean stands for the sum"
+        case ast.Call(ast.Attribute(value, "mean"), [], []):
+            yield f"{ast.unparse(value)}.sum()", "a sum stands for the mean"
         case ast.Call(ast.Attribute(ast.Name("np"), "sqrt" | "log" | "exp"), [argument]):
             name = ast.unparse(node.func).removeprefix("np.")
             yield ast.unparse(argument), f"{name} is missing"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from numpylstm.laboratory import doctor, gradcheck
 from numpylstm.laboratory.museum.mutant import Mutant
-from numpylstm.laboratory.museum.mutants import MUTANTS
+from numpylstm.laboratory.museum.mutants import MUTANTS, exhibit
 from numpylstm.laboratory.museum.patient import case
 from numpylstm.laboratory.museum.school import Lesson, train
 
@@ -33,7 +33,7 @@ def _slopes(kind: tuple[str, tuple[tuple[str, Any], ...], bool]) -> dict[str, ND
 @cache
 def diagnosis(name: str) -> doctor.Diagnosis:
     """What the doctor says of an exhibit. It is given functions and arrays, and no name."""
-    mutant = MUTANTS[name]
+    mutant = exhibit("diagnosis", name)
     patient = case(mutant)
     slopes = None if mutant.function == "clip" else _slopes(_kind(mutant))
     return doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed, slopes=slopes)
@@ -42,7 +42,7 @@ def diagnosis(name: str) -> doctor.Diagnosis:
 @cache
 def lesson(name: str) -> tuple[Lesson, Lesson]:
     """Training with the right gradient, and with the exhibit's."""
-    mutant = MUTANTS[name]
+    mutant = exhibit("lesson", name)
     return _right_lesson(mutant.cell, *mutant.options.items()), train(mutant)
 
 
@@ -69,7 +69,7 @@ def card(name: str) -> str:
     -------
     str
     """
-    mutant, found = MUTANTS[name], diagnosis(name)
+    mutant, found = exhibit("card", name), diagnosis(name)
     right, wrong = lesson(name)
     share = share_of_gain(name)
     verdict = "Training shows it" if share < SHOWN else "**Training does not show it**"

@@ -86,3 +86,12 @@ class Mutant:
         exec(compile(text, module.__name__, "exec"), module.__dict__)
         sys.modules[module.__name__] = module  # so that a layer that has it can be copied
         return module
+
+
+def check_mutant(where: str, mutant: Any) -> None:
+    """Raise a TypeError unless it is one."""
+    if not isinstance(mutant, Mutant):
+        raise TypeError(
+            f"{where}: mutant must be a Mutant, such as museum.MUTANTS['dc-overwritten'], got "
+            f"{mutant!r}"
+        )

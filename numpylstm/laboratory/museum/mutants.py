@@ -223,3 +223,10 @@ EXHIBITS = (
 
 MUTANTS = {mutant.name: mutant for mutant in EXHIBITS}
 """The exhibits by name."""
+
+
+def exhibit(where: str, name: str) -> Mutant:
+    """The exhibit of a name."""
+    if name not in MUTANTS:
+        raise ValueError(f"{where}: name must be one of {', '.join(MUTANTS)}; got {name!r}")
+    return MUTANTS[name]

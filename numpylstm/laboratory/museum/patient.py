@@ -17,8 +17,14 @@ from numpylstm.cells import CELLS
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.museum import around
-from numpylstm.laboratory.museum.mutant import Mutant
-from numpylstm.models import ForwardPass, LanguageModel, Window, language_model_forward
+from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
+from numpylstm.models import (
+    ForwardPass,
+    LanguageModel,
+    Window,
+    check_language_model,
+    language_model_forward,
+)
 from numpylstm.parameters import parameter_shapes
 
 Array = NDArray[Any]
@@ -75,7 +81,7 @@ def backward(arrays: Mapping[str, Array], f: SimpleNamespace, config: ModelConfi
     """The gradient of the loss for every parameter and every initial state."""
     cell = CELLS[config.cell]
     keys = cell.parameters(config.options)
-    _, step_backward = cell.functions(f)
+    step_backward = cell.function(f, "backward")
     _, passed = forward(arrays, f, config)
     dlogits = f.sequence_cross_entropy_backward(passed.criterion)
     dx, dW, db = f.linear_backward(dlogits, passed.decoder)
@@ -142,6 +148,8 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     >>> museum.case(museum.MUTANTS["dh-next-dropped"]).check().passed
     False
     """
+    if mutant is not None:
+        check_mutant("case", mutant)
     rng = np.random.default_rng(seed)
     config = ModelConfig(
         cell=cell if mutant is None else mutant.cell,
@@ -215,6 +223,8 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
     >>> from numpylstm import museum
     >>> model = museum.infect(nl.LanguageModel(11, 6, rng=0), museum.MUTANTS["dc-next-dropped"])
     """
+    check_language_model("infect", model)
+    check_mutant("infect", mutant)
     if mutant.module is not reference:
         raise ValueError(
             f"infect: the mutant must change numpylstm.reference, got {mutant.name!r}, which "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.config import ModelConfig
-from numpylstm.laboratory.museum.mutant import Mutant
+from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
 from numpylstm.laboratory.museum.patient import (
     backward,
     forward,
@@ -99,6 +99,7 @@ def train(
     """
     rng = np.random.default_rng(seed)
     if mutant is not None:
+        check_mutant("train", mutant)
         cell, options = mutant.cell, dict(mutant.options)
     f = functions(mutant)
     config = ModelConfig(

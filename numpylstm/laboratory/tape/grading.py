@@ -2,6 +2,7 @@
 
 import json
 import math
+import numbers
 import sys
 from collections.abc import Iterator
 from importlib.resources import files
@@ -68,7 +69,7 @@ class Grade(NamedTuple):
 
     def __str__(self) -> str:
         given = self.right + len(self.wrong)
-        lines = [f"{self.right} of {given} numbers are right, within {self.tolerance:g}."]
+        lines = [f"{how_many(self.right, given)} right, within {self.tolerance:g}."]
         if self.wrong:
             first = self.wrong[0]
             lines += [
@@ -79,6 +80,11 @@ class Grade(NamedTuple):
         if self.not_given:
             lines.append(f"Not given: {', '.join(self.not_given)}.")
         return "\n".join(lines)
+
+
+def how_many(count: int, given: int) -> str:
+    """``1 of 2 numbers is``, ``2 of 2 numbers are``."""
+    return f"{count} of {given} number{'s' * (given != 1)} {'is' if count == 1 else 'are'}"
 
 
 def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "lstm") -> Grade:
@@ -109,14 +115,16 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
     >>> from numpylstm import tape
     >>> print(tape.grade({"forward": {"t0": {"lstm.0": {"a_i": [-0.24, 0.19]}}}}))
     ... # doctest: +ELLIPSIS
-    1 of 2 numbers are right, within 1e-06.
+    1 of 2 numbers is right, within 1e-06.
     The first wrong one, in the order of computation:
       forward.t0.lstm.0.a_i[1]: expected -0.19, got 0.19
       it is x @ Wx + h_prev @ Wh + b, columns 0 and 1 (block i of the order i, f, g, o)...
     Not given: inputs, parameters, forward.t0.x, ...
     """
-    if not (isinstance(tolerance, int | float) and 0 < tolerance < math.inf):
-        raise TapeError(f"the tolerance must be above 0, got {tolerance!r}")
+    if not isinstance(tolerance, numbers.Real):  # NumPy's floats are such
+        raise TapeError(f"the tolerance must be a number, got {_short(tolerance)}")
+    if not 0 < tolerance < math.inf:
+        raise TapeError(f"the tolerance must be above 0 and finite, got {tolerance}")
     golden = load(cell)
     not_given: list[str] = []
     pairs = list(_pairs(golden, answers, "", not_given))
@@ -127,7 +135,7 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
         for name, expected, got in pairs
         if abs(expected - got) > tolerance
     )
-    return Grade(len(pairs) - len(wrong), wrong, tuple(not_given), tolerance)
+    return Grade(len(pairs) - len(wrong), wrong, tuple(not_given), float(tolerance))
 
 
 def made_of(name: str, cell: str = "lstm") -> str:

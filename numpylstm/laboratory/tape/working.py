@@ -37,14 +37,18 @@ DECODER: dict[str, Any] = {
 
 
 def compute(cell: str = "lstm") -> dict[str, Any]:
-    """The whole tape of a cell, as nested dicts in the order of computation."""
+    """The whole tape of a cell, "lstm" or "gru", as nested dicts in the order of computation."""
+    if cell not in CELLS:
+        raise ValueError(f"compute: cell must be {' or '.join(map(repr, CELLS))}, got {cell!r}")
     with localcontext(prec=50):
-        return _floats(_compute(cell, CELLS[cell]))
+        tape = _compute(cell, CELLS[cell])
+        return _map(tape, lambda value: value if isinstance(value, int) else float(value))
 
 
 def _compute(name: str, cell: ModuleType) -> dict[str, Any]:
     ids, targets = INPUTS["ids"], INPUTS["targets"]
-    initial, p = _decimals(cell.STATES), _decimals(EMBEDDING | cell.PARAMETERS | DECODER)
+    initial = _map(cell.STATES, Decimal)
+    p = _map(EMBEDDING | cell.PARAMETERS | DECODER, Decimal)
     prefixes = [f"{name}.{layer}" for layer in range(L)]
     keys = [path.removeprefix(f"{name}.0.") for path in p if path.startswith(f"{name}.0.")]
     weights = [{key: p[f"{prefix}.{key}"] for key in keys} for prefix in prefixes]
@@ -115,16 +119,8 @@ def _map(tree: Any, change: Callable[[Any], Any]) -> Any:
     return change(tree)
 
 
-def _decimals(tree: Any) -> Any:
-    return _map(tree, Decimal)
-
-
 def _zeros_like(tree: Any) -> Any:
     return _map(tree, lambda _: Decimal(0))
-
-
-def _floats(tree: Any) -> Any:
-    return _map(tree, lambda value: value if isinstance(value, int) else float(value))
 
 
 def as_json(tree: Any) -> str:

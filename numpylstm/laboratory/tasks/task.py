@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import any_array, check_ids, check_plain
+from numpylstm.checks import any_array, check_ids, real_array
 from numpylstm.config import plain
 
 Array = NDArray[Any]
@@ -104,10 +104,7 @@ def entropy(p: ArrayLike) -> float:
     -------
     float
     """
-    array = any_array("entropy", "p", p)
-    check_plain("entropy", "p", array)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"entropy: p must hold real numbers, got {array.dtype}")
+    array = real_array("entropy", "p", p)
     if not ((array >= 0).all() and abs(array.sum() - 1) <= 1e-6):
         raise ValueError(
             "entropy: p must be probabilities that sum to 1; divide counts by their sum"
