@@ -76,7 +76,7 @@ def _methods(kind: type) -> list[str]:
         [""] if inspect.isfunction(kind.__init__) and _takes_something(kind.__init__, True) else []
     )
     for name, thing in inspect.getmembers(kind):
-        if name[0] == "_":
+        if name[0] == "_" or name == "freeze":  # which takes words
             continue
         if (
             (inspect.isfunction(thing) and _takes_something(thing, True))
