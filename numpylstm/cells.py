@@ -130,7 +130,10 @@ class Cell:
         return {k: v for k, v in options.items() if k not in self.biases.values()}
 
     def function(self, module: Any, way: str) -> Any:
-        """Of `reference` or `functional`; `way` is "forward" or "backward", or "step_backward"."""
+        """A function of `reference` or `functional`, such as ``lstm_forward``.
+
+        `way` is "forward" or "backward"; in `reference` also "step_forward" or "step_backward".
+        """
         return getattr(module, f"{self.name}_{way}")
 
     def describe(self, options: Mapping[str, Any]) -> str:

@@ -239,6 +239,13 @@ def generator(rng: Any) -> np.random.Generator:
         ) from error
 
 
+def check_kind(where: str, name: str, value: Any, kind: type) -> None:
+    """Raise a TypeError unless `value` is of this class."""
+    if not isinstance(value, kind):
+        got = type(value).__name__
+        raise TypeError(f"{where}: {name} must be a {kind.__name__}, got {got}")
+
+
 def check_flag(where: str, name: str, value: Any) -> None:
     """Raise a TypeError unless `value` is True or False."""
     if not isinstance(value, bool):
@@ -270,7 +277,7 @@ def check_sizes(where: str, **sizes: Any) -> None:
 def check_weights(
     where: str, name: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]"
 ) -> None:
-    """Raise unless `weights` is a float array of this shape without negative (or NaN) values."""
+    """Raise unless `weights` is a float array of this shape, none negative, with a finite sum."""
     check_array(where, name, weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
         raise ValueError(

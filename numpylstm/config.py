@@ -322,11 +322,11 @@ class TrainConfig(ModelConfig):
             raise ConfigError("data", "cannot go with train: they name two corpora")
         if self.train is None and (self.valid is not None or self.test is not None):
             raise ConfigError("train", "must be given where a valid or test text is")
-        if self.split_punctuation and (self.level != "word" or self.data is not None):
+        if self.split_punctuation and (self.level != "word" or self.train is None):
             raise ConfigError(
                 "split_punctuation",
-                "is for words of a text of your own; Penn Treebank is split, and characters are "
-                "split anyway",
+                "is for words of a text of your own, named by train; the other texts are split, "
+                "and characters are split anyway",
             )
 
     @property

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.checks import NotFinite, any_array, check_ids, check_sizes, check_whole
+from numpylstm.checks import NotFinite, any_array, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
 from numpylstm.models import LanguageModel, SequenceClassifier, check_language_model
 
@@ -190,9 +190,7 @@ def evaluate_classifier(
     (3, array([2, 1]))
     """
     where = "evaluate_classifier"
-    if not isinstance(model, SequenceClassifier):
-        got = type(model).__name__
-        raise TypeError(f"{where}: model must be a SequenceClassifier, got {got}")
+    check_kind(where, "model", model, SequenceClassifier)
     check_sizes(where, batch_size=batch_size)
     batch_size = int(batch_size)
     x = check_ids(where, "x", x, model.vocab_size, ("T", "N"), "time comes first")

@@ -110,7 +110,7 @@ class Embedding(Layer):
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
         """Replace the table by given vectors, (V, D); frozen if not `trainable`.
 
-        They may be real numbers of any dtype, and become those of the table's.
+        Real numbers of any dtype; they are converted to that of the table.
 
         Raises
         ------

@@ -21,6 +21,7 @@ from numpylstm.checks import (
     check_dtype,
     check_finite,
     check_ids,
+    check_kind,
     check_plain,
     check_sizes,
     check_whole,
@@ -396,8 +397,7 @@ class LanguageModel(Model):
 
 def check_language_model(where: str, model: Any) -> None:
     """Raise a TypeError unless it is one."""
-    if not isinstance(model, LanguageModel):
-        raise TypeError(f"{where}: model must be a LanguageModel, got {type(model).__name__}")
+    check_kind(where, "model", model, LanguageModel)
 
 
 class SequenceClassifier(Model):

@@ -161,9 +161,13 @@ class Optimizer:
         if not (self.lr >= 0 and math.isfinite(self.lr)):
             raise ValueError(f"{where}: lr must be from 0 and finite, got {self.lr}")
         moving = {path: p for path, p in self.parameters.items() if p.trainable}
-        for parameter in moving.values():  # all are moved, or none
+        for path, parameter in moving.items():  # all are moved, or none
             flat(parameter.data)
-            parameter.parts_of_grad()
+            gradient, _ = parameter.parts_of_grad()
+            if gradient is not None:
+                flat(gradient.values if isinstance(gradient, Rows) else gradient)
+            for name in self.memory:
+                self.remembered(name, path, parameter)
         self.steps += 1
         for path, parameter in moving.items():
             self.move(path, parameter)

@@ -138,9 +138,9 @@ def _drawn(
     if model.vocab_size != V:
         raise RuntimeError("generate: the vocabulary of the model has changed since the call")
     state = model.zero_state(1)
-    for first in range(0, len(prompt) - 1, READ_AT_ONCE):
-        piece = prompt[first : min(first + READ_AT_ONCE, len(prompt) - 1), None]  # (T, 1)
-        _, state = model.logits(piece, state)
+    read = prompt[:-1, None]  # (T, 1)
+    for first in range(0, len(read), READ_AT_ONCE):
+        _, state = model.logits(read[first : first + READ_AT_ONCE], state)
     # A model or a layer of a user's own may compute in its own way.
     recurrent = model.encoder.recurrent
     parts = (model, model.encoder, model.encoder.embedding, recurrent, model.decoder)

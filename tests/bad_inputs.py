@@ -390,6 +390,7 @@ CALLS = [
     Call("nl.clip_by_global_norm(model.parameters(), float('nan'))", "max_norm must be positive"),
     Call("nl.SGD(model.parameters(), 1.0, ones[:0])", "momentum must be a number", TypeError),
     Call("nl.plateau_rate(1.0, 3.0, decay=0.5)", "validation_losses must be a seq", TypeError),
+    Call("nl.new_run(nl.TrainConfig(init_from='run'), corpus)", "init_from is for numpylstm-"),
     Call("nl.new_run(nl.TrainConfig(), ids)", "corpus must be a Corpus, got ndarray", TypeError),
     Call("next(nl.train(model, ids))", "train: run must be a Run, got LanguageModel", TypeError),
     # evaluation and sampling

@@ -1,5 +1,6 @@
 """The second process that compiles: it spares time, and nothing depends on it."""
 
+import atexit
 import os
 import subprocess
 import sys
@@ -91,10 +92,12 @@ def test_a_child_of_this_process_does_not_end_it(begin):
     begin("exec sleep 60")
     child = os.fork()
     if child == 0:
-        import atexit
-
-        atexit._run_exitfuncs()
-        os._exit(0)
+        code = 1
+        try:
+            atexit._run_exitfuncs()
+            code = 0
+        finally:
+            os._exit(code)
     for _ in range(100):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:

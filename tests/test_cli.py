@@ -17,6 +17,7 @@ import pytest
 from runs import BIN, call
 
 import numpylstm as nl
+from numpylstm.cli.train import as_called
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.training import session
 from numpylstm.waiting import Waiting
@@ -432,6 +433,47 @@ def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(fold
     assert "not the one that the run was started with" in err
     assert err.endswith("name the text, with --train or --data\n")
     assert not (folder / "spy").exists()
+    words = (folder / "text.txt").read_text().split()
+    (folder / "checks.txt").write_text(" ".join(words[:90]))
+    fine = ("--train", "text.txt", "--valid", "checks.txt")
+    here("numpylstm-train", *fine, "--out", "with checks", *SMALL)
+    (folder / "checks.txt").rename(folder / "moved checks.txt")
+    again = ("numpylstm-train", "--init-from", "with checks", "--epochs", "1", "--out", "goes on")
+    _, err = here(*again, expect=2)
+    assert "a text that has moved is named anew, with --train or --data" in err
+    here(*again, "--valid", "moved checks.txt")
+    here(*again[:-1], "split", "--split-punctuation", "--valid", "moved checks.txt")
+
+
+def test_a_config_that_is_damaged_does_not_matter_where_the_text_is_named(folder, here):
+    here("numpylstm-train", "--train", "text.txt", "--out", "damaged", *SMALL)
+    (folder / "damaged/config.json").write_text("{")
+    here("numpylstm-eval", "damaged", "--file", "text.txt")
+    _, err = here("numpylstm-eval", "damaged", expect=2)
+    assert "damaged/config.json does not hold the settings of a run" in err
+
+
+def test_a_command_is_named_as_it_can_be_called(folder, monkeypatch, tmp_path):
+    name = "numpylstm-sample"
+    monkeypatch.setattr(sys, "executable", str(BIN / "python"))
+    monkeypatch.setenv("PATH", str(BIN))
+    assert as_called(name) == name
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / name).symlink_to(BIN / name)
+    monkeypatch.setenv("PATH", str(linked))
+    assert as_called(name) == name
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(BIN.parent)
+    assert as_called(name) == f"{BIN.name}/{name}"
+    monkeypatch.chdir(BIN)  # where the bare name would not be found
+    assert as_called(name) == str(BIN / name)
+
+    def another_drive(path):
+        raise ValueError
+
+    monkeypatch.setattr("os.path.relpath", another_drive)
+    assert as_called(name) == str(BIN / name)
 
 
 def test_a_text_is_split_as_that_of_the_run_from_which_it_starts(folder, here):

@@ -218,6 +218,9 @@ def test_runs_of_one_text_are_one_experiment_whatever_its_name():
     ]
     assert experiments(runs) == [0, 0, 1, 2, 3]
     assert texts(runs) == ["x", "x", "y", "z", "x"]
+    head, *rows = table_of_seeds([runs[0], made("b", "x", train="2.txt", seed=1)])
+    assert head == ["runs", "seeds", "valid", "test"]  # which of both names would be told?
+    assert [row[0] for row in rows] == ["a, b"]
     unknown = [*runs[:4], runs[4]._replace(fingerprint=None)]  # as long as a run is not over
     assert experiments(unknown) == [0, 1, 2, 2, 3]
 

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numba
 import pytest
+
+from numpylstm.kernels import compiling, fallback
 
 pytestmark = [
     pytest.mark.big,
@@ -114,3 +117,22 @@ def test_the_commands_work_without_numba(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Test perplexity" in done.stdout
     assert done.stderr.count("the compiled kernels do not work here (") == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_a_compilation_that_had_no_room_is_tried_again(error):
+    """It says nothing about the kernels."""
+    results = [error, "compiled"]
+
+    def compile_it(signature):
+        result = results.pop(0)
+        if result is error:
+            raise error
+        return result
+
+    function = SimpleNamespace(compile=compile_it)
+    compiling._compile_or_give_up(function, ())
+    with pytest.raises(error):
+        function.compile(())
+    assert not fallback.given_up
+    assert function.compile(()) == "compiled"

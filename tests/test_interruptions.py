@@ -402,7 +402,22 @@ def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypa
     for arguments in (*NOT_SAVED_OFTEN, *flags, "--out", out.name), ("--resume", out.name):
         assert train_here(folder, monkeypatch, *arguments) == 1
         assert {load(path).meta["step"] for path in out.glob("*.npz")} == {0}
+    assert not (out / "metrics.csv").exists()  # no row was due
     assert "last.npz is the run as it was last saved" in capsys.readouterr().err
+
+
+def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch, capsys):
+    """They show why: as many as a run has that stops before."""
+    fails = folder / "explodes late"
+    with monkeypatch.context() as patch:
+        fail_in(patch, training, "update", training.TrainingFailed("not finite"), 45)
+        assert train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", fails.name) == 1
+    assert load(fails / "last.npz").meta["step"] == 0
+    rows = (fails / "metrics.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in rows[1:]] == ["10", "20", "30", "40"]
+    assert train_here(folder, monkeypatch, "--resume", fails.name) == 0
+    assert files(fails) == whole_run(folder, NOT_SAVED_OFTEN)[0]
+    capsys.readouterr()
 
 
 def test_an_error_of_ours_saves_first_and_is_shown_whole(folder, monkeypatch):

@@ -98,6 +98,7 @@ def test_a_name_is_written_as_it_is():
     assert as_label("$a_b$") == r"\$a_b\$"
     assert as_label("_x") == " _x"  # matplotlib leaves out labels that begin with "_"
     assert as_label("a_b") == "a_b"
+    assert as_label(40) == "40"
 
 
 @pytest.mark.parametrize(

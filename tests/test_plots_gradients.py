@@ -56,7 +56,8 @@ def test_what_exploded_is_marked_at_the_upper_edge(value):
     assert list(line.get_ydata()[:2]) == [1.0, 1e10]
     assert np.isnan(line.get_ydata()[2:]).all()
     assert list(triangles.get_xdata()) == [2, 3]
-    assert legend_texts(figure) == ["relu RNN", "infinite, or no number"]
+    assert set(triangles.get_ydata()) == {axes.get_ylim()[1]}
+    assert legend_texts(figure) == ["relu RNN", "infinite, too large, or no number"]
     drawn(plots.gradient_by_lag({"nothing": np.full(4, value)}))
     norms = np.tril(np.ones((3, 3)))
     norms[2] = value
@@ -178,6 +179,8 @@ def test_carousel_lines():
     }
     *panels, share = drawn(plots.carousel_lines(settings))
     assert [axes.get_title() for axes in panels] == list(settings)
+    norms = CarouselNorms(np.array([np.nan, np.inf, 1.0]), np.array([1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(norms.share, [np.nan, 0, 0.5])
     for axes, norms in zip(panels, settings.values(), strict=True):
         direct, indirect = axes.get_lines()
         assert direct.get_ydata() == pytest.approx(norms.direct)

@@ -61,8 +61,8 @@ def command(*, runs: list[Path], picture: Path) -> None:
         print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
     if len(set(comparison.texts(compared))) > 1:
         print(
-            "\nThese runs have different texts, or cut them differently: such perplexities do not "
-            "compare."
+            "\nThese runs have or name different texts, or cut them differently: such perplexities "
+            "do not compare."
         )
     print(f"\nCurves: {printable(str(picture))}")
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,10 +235,13 @@ def command(
 
 def as_called(name: str) -> str:
     """A command as it can be called from here: by its path where the environment is not active."""
-    own = shutil.which(name, path=os.path.dirname(sys.executable))
-    if own is None or shutil.which(name) == own:
+    own, found = shutil.which(name, path=os.path.dirname(sys.executable)), shutil.which(name)
+    if own is None or (found is not None and os.path.samefile(found, own)):
         return name
-    return min(own, os.path.relpath(own), key=len)
+    with suppress(ValueError):  # on another drive
+        near = os.path.relpath(own)
+        return min(own, near, key=len) if os.path.dirname(near) else own
+    return own
 
 
 def whole_path(path: str | list[str]) -> str | list[str]:

@@ -161,7 +161,9 @@ export function race_part(root) {
       y: {
         min: 0,
         max: high,
-        ticks: [0, 1, 2, 3, 4].map((k) => [(k * high) / 4, scientific((k * high) / 4)]),
+        ticks: [0, 1, 2, 3, 4]
+          .map((k) => (k * high) / 4)
+          .map((v) => [v, v < 1e5 ? v : scientific(v)]),
       },
       marks: [
         { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: the best possible` },

@@ -191,7 +191,7 @@ export function reach_part(root) {
 function verdict({ tanh, lstm }, lag) {
   const ratio = lstm[lag] / tanh[lag];
   if (lag === 0)
-    return "Here the loss has just asked: every h begins with 1, and c with 0, for the loss asks of h only.";
+    return "Here the loss has just asked: every h begins with 1, and c with 0, for the loss depends on h only.";
   if (ratio > 1.5)
     return `The LSTM's h receives ${scientific(ratio)} times as much as the RNN's (tanh).`;
   if (ratio < 1 / 1.5)

@@ -1,7 +1,7 @@
 """The blanks of the workbook: what each takes and returns, at which point, and its textbook.
 
-A blank is a function that the student writes. It is called once, at a point that is always the
-same; `numpylstm.laboratory.grading` judges what it returns.
+A blank is a function that the student writes. It is called at points that are always the same;
+`numpylstm.laboratory.grading` judges what it returns.
 """
 
 from collections.abc import Callable, Mapping, Sequence

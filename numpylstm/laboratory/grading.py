@@ -1,10 +1,11 @@
 """Grading: the blanks of the workbook, judged by their numbers, and a folder of submissions.
 
-Once a student's function has been called (`numpylstm.laboratory.blanks`), only its numbers count: a
-submission is a file of numbers, and whoever grades it executes nothing. Gradients are held against
-the complex step and against central differences, one step of the LSTM against the golden tape too.
-A wrong answer is looked for among what the textbook gives with one line exchanged
-(`numpylstm.laboratory.doctor`), and that line is named.
+Once a student's function has been called at the points of its blank
+(`numpylstm.laboratory.blanks`), only its numbers count: a submission is a file of numbers, and
+whoever grades it executes nothing. Gradients are held against the complex step and against central
+differences, one step of the LSTM against the golden tape too. A wrong answer is looked for among
+what the textbook gives with one line exchanged (`numpylstm.laboratory.doctor`), and that line is
+named.
 
     python -m numpylstm.tape grade FOLDER --csv
 """
@@ -151,8 +152,8 @@ def _first_wrong(blank: Blank, theirs: Numbers, right: Numbers) -> str:
 def _diagnosis(name: str, theirs: Numbers) -> str:
     """Which line it is, computed from the numbers, with the names in it explained."""
     sentence, words = _likely(name, theirs), BLANKS[name].words
-    known = (f"{word} is {what}" for word, what in words.items() if mentions(sentence, word))
-    return " ".join([sentence, *(f"({words}.)" for words in known)])
+    known = (f"({word} is {what}.)" for word, what in words.items() if mentions(sentence, word))
+    return " ".join([sentence, *known])
 
 
 def _likely(name: str, theirs: Numbers) -> str:
@@ -345,7 +346,7 @@ def _named(blank: Blank, given: Any) -> Numbers | None:
         steps, *last = values
         if len(last) != 2:
             raise ValueError("it must return steps, hT, cT")
-        if any(len(step) != len(OF_STEP) for step in steps):
+        if not len(steps) or any(len(step) != len(OF_STEP) for step in steps):
             raise ValueError(f"each of the steps must hold {', '.join(OF_STEP)}")
         values = [*(np.stack(values) for values in zip(*steps, strict=True)), *last]
     if not isinstance(values, list | tuple) or len(values) != len(blank.results):

@@ -69,7 +69,7 @@ def gradient_by_lag(
                   label=as_label(name))  # fmt: skip
         for beyond, level, triangle, words in (
             (low, floor, "v", "zero, or below the axis"),
-            (high, max(highest, floor), "^", "infinite, or no number"),
+            (high, _top(floor, highest), "^", "infinite, too large, or no number"),
         ):
             if beyond.any():
                 axes.plot(lags[beyond], np.full(beyond.sum(), level), color=colour,
@@ -336,9 +336,13 @@ def _highest(values: Array) -> float:
     return float(np.max(values, initial=0, where=values <= DRAWN[1]))
 
 
+def _top(floor: float, highest: float) -> float:
+    return 3 * max(highest, floor)
+
+
 def _log_axis(axes: Axes, floor: float, highest: float) -> None:
     axes.set_yscale("log")
-    axes.set_ylim(floor / 1.5, max(highest, floor) * 3)
+    axes.set_ylim(floor / 1.5, _top(floor, highest))
 
 
 def _heatmap(

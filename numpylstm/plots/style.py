@@ -20,9 +20,10 @@ def check_some(where: str, name: str, values: Sized) -> None:
         raise ValueError(f"{where}: {name} must hold at least one entry to draw, got none")
 
 
-def as_label(name: str) -> str:
+def as_label(name: object) -> str:
     """A name as matplotlib shows it: a dollar begins no formula, a first "_" does not hide it."""
-    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+    text = str(name).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def point(count: int) -> str:
@@ -31,7 +32,7 @@ def point(count: int) -> str:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers for a logarithmic axis, a dozen or so: 1, 2, 5, 10, ... or 1, 10, 100, ..."""
+    """Some twenty round numbers at most for a logarithmic axis: 1, 2, 5, 10, ... or 1, 10, ..."""
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     digits = (1, 2, 5) if len(powers) <= 6 else (1,)
     thinned = powers[:: -(-len(powers) // 12)]

@@ -130,7 +130,12 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
         groups.setdefault(number, {}).setdefault(run.settings.get("seed"), run)
     if max(map(len, groups.values())) == 1:
         return None
-    different = [name for name in differences(runs) if name not in OF_NO_INFLUENCE]
+    different = [
+        name
+        for name in differences(runs)
+        if name not in OF_NO_INFLUENCE
+        and all(len({repr(r.settings.get(name)) for r in g.values()}) == 1 for g in groups.values())
+    ]  # one text may have several names
     rows = [
         [
             ", ".join(run.name for run in group),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, State
-from numpylstm.checks import NotFinite
+from numpylstm.checks import NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
@@ -196,10 +196,13 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
 def new_run(config: TrainConfig, corpus: Corpus) -> Run:
     """A run that has not begun; it fits into memory, or ConfigError.
 
-    `level`, `max_vocab` and `max_eval` are for whoever loads the corpus: give them to that too.
+    `level`, `max_vocab`, `max_eval` and `split_punctuation` (``load_text(prepare=...)``) are for
+    whoever loads the corpus: give them to that too. `init_from` is for the command.
     """
     check_kind("new_run", "config", config, TrainConfig)
     check_kind("new_run", "corpus", corpus, Corpus)
+    if config.init_from is not None:
+        raise ConfigError("init_from", "is for numpylstm-train; load_state_dict takes parameters")
     if corpus.level != config.level:
         raise ConfigError(
             "level", f"must be {corpus.level!r}, as in the corpus, got {config.level!r}"
@@ -214,13 +217,6 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
         optimizer=OPTIMIZERS[config.optimizer].from_config(model.parameters(), config),
         state=model.zero_state(config.batch_size),
     )
-
-
-def check_kind(where: str, name: str, value: Any, kind: type) -> None:
-    """Raise a TypeError unless it is of this class."""
-    if not isinstance(value, kind):
-        got = type(value).__name__
-        raise TypeError(f"{where}: {name} must be a {kind.__name__}, got {got}")
 
 
 def fingerprint(corpus: Corpus) -> str:

@@ -76,8 +76,7 @@ class Progress:
             text = (
                 f"epoch {step.epoch}/{self.epochs}  perplexity "
                 f"{math.exp(self.nll / self.weight):.1f}{self.valid}  "
-                f"{self.timing.tokens_per_second or 0:,.0f} tokens/s  "
-                f"left {self.time_left(step.step)}"
+                f"{self.speed(step.step)}"
             )
             more = (
                 f"  step {step.step}/{self.total}  cost {step.cost:.2f}  "
@@ -114,14 +113,17 @@ class Progress:
             self.line(
                 f"epoch {row.epoch:3}  step {row.step}/{self.total}  cost {row.cost:.2f}  "
                 f"accuracy {row.accuracy:.3f}  perplexity {row.perplexity:.2f}  "
-                f"norm {row.gradient_norm:.2f}  {self.timing.tokens_per_second or 0:,.0f} "
-                f"tokens/s  "
-                f"left {self.time_left(row.step)}"
+                f"norm {row.gradient_norm:.2f}  {self.speed(row.step)}"
             )
 
     def seconds(self) -> float:
         """Seconds since the first step."""
         return time.perf_counter() - self.started
+
+    def speed(self, step: int) -> str:
+        """Tokens a second, and what is left."""
+        speed = self.timing.tokens_per_second or 0
+        return f"{speed:,.0f} tokens/s  left {self.time_left(step)}"
 
     def time_left(self, step: int) -> str:
         """What is left if it goes on like that, validations and saves included, such as 01:30."""

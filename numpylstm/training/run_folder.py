@@ -193,12 +193,17 @@ def save_last(folder: Path, run: Run) -> None:
 
     A finished run keeps no previous one.
     """
-    if run.history:
-        write_rows(folder / METRICS, Row._fields, run.history)
+    write_metrics(folder, run)
     checkpoint.save(run, folder / LAST)
     if run.finished:
         with suppress(OSError):
             (folder / PREVIOUS).unlink()
+
+
+def write_metrics(folder: Path, run: Run) -> None:
+    """The rows of a run so far."""
+    if run.history:
+        write_rows(folder / METRICS, Row._fields, run.history)
 
 
 def give_name(path: Path, name: Path) -> None:

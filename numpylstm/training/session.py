@@ -3,8 +3,8 @@
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from numpylstm.training.loop import (
     check_fingerprint,
     check_memory,
     check_position,
+    fingerprint,
     new_run,
     train,
 )
@@ -76,16 +77,23 @@ def resume(
             raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
     run.config = replace(run.config, **changes)
     check_memory(run.config, len(run.vocabulary))
-    try:
+    with naming_a_moved_text():
         corpus = load_corpus(run.config, run.vocabulary, watch)
-    except DataError as error:
-        error.add_note("a text that has moved is named anew, with --train or --data")
-        raise
     check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
     check_corpus(run.config, corpus)
     check_position(run, corpus)
     check_whole_epochs(run, corpus)
     return run, corpus
+
+
+@contextmanager
+def naming_a_moved_text() -> Iterator[None]:
+    """Where a text of an earlier run cannot be read, say how to name it."""
+    try:
+        yield
+    except DataError as error:
+        error.add_note("a text that has moved is named anew, with --train or --data")
+        raise
 
 
 def check_whole_epochs(run: Run, corpus: Corpus) -> None:
@@ -137,14 +145,16 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
         settings = {name for own in OPTIMIZER_SETTINGS.values() for name in own}
         changes = dict.fromkeys(settings) | dict(changes)
     own = {name: value for name, value in changes.items() if name not in options}
-    config = replace(old, **{"steps": None} | own | {"init_from": os.path.abspath(path)})
-    corpus = load_corpus(config, saved.vocabulary, watch)
-    if not named:
-        cut = {"valid", "test", "max_eval"} & changes.keys()
-        whole = load_corpus(old, saved.vocabulary) if cut else corpus
-        check_fingerprint(whole, saved.meta["fingerprint"], "name the text, with --train or --data")
+    config = replace(old, **{"steps": None} | own | {"init_from": None})
+    with naming_a_moved_text():
+        corpus = load_corpus(config, saved.vocabulary, watch)
+        if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # or only cut otherwise
+            cut = {"valid", "test", "max_eval", "split_punctuation"} & changes.keys()
+            whole = load_corpus(old, saved.vocabulary, watch) if cut else corpus
+            check_fingerprint(whole, saved.meta["fingerprint"], "name the one to go on with")
     check_corpus(config, corpus)
     run = new_run(config, corpus)
+    run.config = replace(config, init_from=os.path.abspath(path))
     run.model.load_state_dict(restore_model(saved).state_dict())
     run.model.freeze(saved.meta["frozen"])
     return run, corpus
@@ -159,7 +169,7 @@ class Saver:
     run : Run
     every : tuple (number, "steps" or "minutes"), or None for the ends of epochs only
     logs : sequence of SampleLog and GradientLog
-        Written first: what is saved has its samples and gradients.
+        Written first: what is saved has its samples and gradients, unless they cannot be written.
     """
 
     def __init__(
@@ -205,14 +215,17 @@ class Saver:
         """Save a run that an error is about to end, and let the error say so.
 
         A run that was being changed or saved when it came is left as it was last saved, and so is
-        one whose numbers are no longer finite: it would only come to the same end again. What a log
-        cannot write now, the next start writes.
+        one whose numbers are no longer finite: it would only come to the same end again. But its
+        rows are written, which show why. What a log cannot write now, the next start writes.
         """
-        if self.run.whole and not self.saving and not isinstance(error, TrainingFailed):
+        if self.run.whole and not self.saving:
             with suppress(Exception):  # the first error is the one to tell
                 self.follow()
             with suppress(Exception):
-                self.write()
+                if isinstance(error, TrainingFailed):
+                    run_folder.write_metrics(self.folder, self.run)
+                else:
+                    self.write()
         if not (self.saving and isinstance(error, SaveError)):  # which says so itself
             error.add_note(f"{self.folder / run_folder.LAST} is the run as it was last saved")
 

@@ -54,12 +54,12 @@ class CarouselNorms(NamedTuple):
     def share(self) -> Array:
         """Indirect / (direct + indirect), (T,): 0 if the derivative is the product of the gates.
 
-        NaN where the norms are infinite.
+        NaN where the norms are infinite or NaN.
         """
         half = 0.5 * self.indirect
         whole = 0.5 * self.direct + half  # of halves, so that it does not overflow
         with np.errstate(invalid="ignore"):
-            return np.divide(half, whole, out=np.zeros_like(whole), where=whole > 0)
+            return np.divide(half, whole, out=np.zeros_like(whole), where=whole != 0)
 
 
 def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:

@@ -117,7 +117,7 @@ Rule = Callable[[Examination], Finding | None]
 
 
 def right_with(experiment: str, kind: str, sentence: str, *shown: str) -> Rule:
-    """The rule that a gradient which one experiment makes right has this mistake."""
+    """A rule: a gradient that is right in this experiment has this mistake."""
 
     def rule(case: Examination) -> Finding | None:
         return Finding(kind, sentence, case.evidence(*shown)) if case.right(experiment) else None
