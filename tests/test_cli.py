@@ -431,7 +431,7 @@ def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(fold
     out, err = here("numpylstm-train", "--init-from", "other", "--out", "spy", expect=2)
     assert "password" not in out + err
     assert "not the one that the run was started with" in err
-    assert err.endswith("name the text, with --train or --data\n")
+    assert err.endswith("a text that has moved is named anew, with --train or --data\n")
     assert not (folder / "spy").exists()
     words = (folder / "text.txt").read_text().split()
     (folder / "checks.txt").write_text(" ".join(words[:90]))
