@@ -87,8 +87,8 @@ def _sum_of_squares(g: Array) -> float:
     return update.sum_of_squares(g, shares_for(g.size))
 
 
-def flat(array: Array) -> Array:
-    """A view of all entries, (N,), through which the array can be written."""
+def check_flat(array: Array) -> None:
+    """Raise unless all entries of an array can be written through one view of them."""
     if type(array) is not np.ndarray or array.dtype not in FLOATS:
         check_array("optimiser", "parameter", array, getattr(array, "shape", ()))
     if not array.flags.carray:
@@ -100,7 +100,12 @@ def flat(array: Array) -> Array:
         raise ValueError(
             f"optimiser: parameters and gradients must be writeable and C-contiguous, got {got}"
         )
-    return array.reshape(-1)
+
+
+def flat(array: Array) -> Array:
+    """A view of all entries, (N,), through which the array can be written."""
+    check_flat(array)
+    return array.ravel()  # of a C-contiguous array this is a view
 
 
 class Optimizer:
@@ -162,10 +167,10 @@ class Optimizer:
             raise ValueError(f"{where}: lr must be from 0 and finite, got {self.lr}")
         moving = {path: p for path, p in self.parameters.items() if p.trainable}
         for path, parameter in moving.items():  # all are moved, or none
-            flat(parameter.data)
+            check_flat(parameter.data)
             gradient, _ = parameter.parts_of_grad()
             if gradient is not None:
-                flat(gradient.values if isinstance(gradient, Rows) else gradient)
+                check_flat(gradient.values if isinstance(gradient, Rows) else gradient)
             for name in self.memory:
                 self.remembered(name, path, parameter)
         self.steps += 1
