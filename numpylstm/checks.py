@@ -350,7 +350,7 @@ def _check_together(where: str, arguments: tuple[str, ...], arrays: tuple[Any, .
             if size % factor:
                 raise ValueError(
                     f"{where}: {name} must have shape ({', '.join(axes)}), got {got}; "
-                    f"its columns are {factor} blocks, one for each gate"
+                    f"its columns are {factor} blocks side by side"
                 )
             sizes.setdefault(letter, size // factor)
             fixed_by.setdefault(letter, name)

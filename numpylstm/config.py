@@ -53,9 +53,10 @@ def option(
 DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
 LARGEST_OPTION = 1_000
 
-NOT_OF_THE_RUN = frozenset(
-    {"epochs", "steps", "patience", "test_streams", "data", "train", "valid", "test"}
-)
+TEXTS = ("data", "train", "valid", "test")
+"""Settings that say where a text lies."""
+
+NOT_OF_THE_RUN = frozenset({"epochs", "steps", "patience", "test_streams", *TEXTS})
 """Settings that may change when a run goes on: how long it is, how its end is measured, and where
 its text lies."""
 

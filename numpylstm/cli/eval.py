@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
+from numpylstm.config import TEXTS
 from numpylstm.untrusted import printable
 from numpylstm.waiting import Waiting, waiting
 
@@ -114,7 +115,7 @@ def command(
     of_its_own = data is None and file is None
     if of_its_own and (checkpoint / run_folder.CONFIG).exists():  # its text may have moved since
         now = run_folder.read_config(checkpoint)
-        moved = {name: getattr(now, name) for name in ("data", "train", "valid", "test")}
+        moved = {name: getattr(now, name) for name in TEXTS}
         saved = replace(saved, config=replace(saved.config, **moved))
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(

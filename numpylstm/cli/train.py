@@ -23,7 +23,7 @@ from numpylstm.cli.common import (
     set_threads,
 )
 from numpylstm.cli.streams import logged, unfailing_output
-from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of
+from numpylstm.config import PRESETS, TEXTS, TrainConfig, from_preset, settings_of
 from numpylstm.untrusted import printable
 from numpylstm.waiting import waiting
 
@@ -39,8 +39,6 @@ GROUPS = {
 }
 
 LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
-
-PATHS = {"data", "train", "valid", "test"}  # stored whole, so that a run resumes from any folder
 
 
 def save_interval(text: str) -> tuple[float, str]:
@@ -199,7 +197,8 @@ def command(
         print(f"Next: {printable(shlex.join([as_called('numpylstm-sample'), str(folder)]))}")
 
     init_from = changes.pop("init_from", None)
-    changes |= {name: whole_path(changes[name]) for name in PATHS & changes.keys()}
+    paths = changes.keys() & set(TEXTS)  # stored whole, so that a run resumes from any folder
+    changes |= {name: whole_path(changes[name]) for name in paths}
     reading = waiting("reading the text", then="nothing was begun", quiet=quiet)
     if resume is not None:
         new_only = {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_whole
+from numpylstm.checks import check_kind, check_whole
 from numpylstm.data.indexing import index
 from numpylstm.data.text import (
     HELD_OUT,
@@ -253,9 +253,8 @@ def _corpus(
     """The corpus of splits whose numbers name `tokens`."""
     if max_eval is not None:
         check_whole("Corpus", "max_eval", max_eval, _MIN_TOKENS)
-    if not isinstance(vocabulary, Vocabulary | None):
-        got = type(vocabulary).__name__
-        raise TypeError(f"Corpus: vocabulary must be a Vocabulary, got {got}")
+    if vocabulary is not None:
+        check_kind("Corpus", "vocabulary", vocabulary, Vocabulary)
     for split in SPLITS:
         if len(parts[split]) < _MIN_TOKENS:
             raise DataError(

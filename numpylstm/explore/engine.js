@@ -167,7 +167,7 @@ export function lstm_step_backward(dh, dc_next, cache) {
 
   // a = x @ Wx + h_prev @ Wh + b
   const dx = matmul_T_right(da, Wx);
-  const dh_prev = matmul_T_right(da, Wh); // the other way back in time: through the four gates
+  const dh_prev = matmul_T_right(da, Wh); // the other way back in time: through gates and candidate
   const dWx = matmul_T_left(x, da);
   const dWh = matmul_T_left(h_prev, da);
   const db = sum_rows(da);

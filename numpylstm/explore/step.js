@@ -50,7 +50,7 @@ const EQUATIONS = {
         (v) => `dc + dh · o · (1 − tanh² c) = ${v("dc")} + ${v("dh")} · ${v("o")} · ${v("slope")}`,
       ],
       ["dc_prev", (v) => `dc_total · f = ${v("dc_total")} · ${v("f")}`],
-      ["dh_prev", () => "da @ Wh.T, through the four gates"],
+      ["dh_prev", () => "da @ Wh.T, through gates and candidate"],
       ["dx", () => "da @ Wx.T"],
     ],
   },

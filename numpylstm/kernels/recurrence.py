@@ -1,7 +1,7 @@
 """What the cells share: at each step a product with Wh forward, and with Wh.T on the way back.
 
 The matrix is the same at every step, so it is copied once into panels of two vectors of columns, as
-tiles read it. Where it consists of blocks of columns, one for each gate, each block may have panels
+tiles read it. Where it consists of blocks of columns, each block may have panels
 of its own: a thread that computes some units of all gates then has them whole.
 """
 

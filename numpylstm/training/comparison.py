@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+from numpylstm.config import TEXTS
 from numpylstm.training.loop import Row
 from numpylstm.training.result import read_result
 from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, read_metrics
@@ -12,9 +13,7 @@ from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, 
 OF_NO_INFLUENCE = {"seed", "log_every", "log_gradients"}
 """Runs that differ in nothing else are one experiment, made several times."""
 
-OF_THE_TEXT = {
-    "data", "train", "valid", "test", "level", "split_punctuation", "max_vocab", "max_eval"
-}  # fmt: skip
+OF_THE_TEXT = {*TEXTS, "level", "split_punctuation", "max_vocab", "max_eval"}
 """Settings that say what the text is."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.config import TrainConfig
+from numpylstm.config import TEXTS, TrainConfig
 from numpylstm.data import (
     Corpus,
     DataError,
@@ -104,9 +104,8 @@ def scored_text(
         return ScoredText(named(file), ids[numbers], unknown, left_out)
     paths = (config.train, config.valid, config.test)
     if data is not None:
-        config = replace(
-            config, data=data, train=None, valid=None, test=None, split_punctuation=False
-        )
+        other: dict[str, Any] = dict.fromkeys(TEXTS) | {"data": data, "split_punctuation": False}
+        config = replace(config, **other)
     elif any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
         raise DataError(
             "-: standard input can be read only once; put the text into a file, and name it with "

@@ -12,7 +12,7 @@ from numpylstm.training.loop import Row, Run, Step
 from numpylstm.training.timing import Timing
 from numpylstm.waiting import EVERY, EVERY_IN_A_FILE
 
-ROOM_FOR_BAR = 14
+ROOM_FOR_BAR = 14  # columns
 SMOOTH = 0.98  # of the perplexity that is shown: a mean over some 50 updates
 
 

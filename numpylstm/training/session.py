@@ -11,7 +11,7 @@ from typing import Any
 
 from numpylstm.archive import SaveError
 from numpylstm.cells import CELLS
-from numpylstm.config import NOT_OF_THE_RUN, OPTIMIZER_SETTINGS, ConfigError
+from numpylstm.config import NOT_OF_THE_RUN, OPTIMIZER_SETTINGS, TEXTS, ConfigError
 from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.evaluation import Watch
 from numpylstm.training import run_folder
@@ -139,7 +139,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     named = {"data", "train"} & changes.keys()
     if named:
         split = "train" in changes and splits_punctuation(old)
-        others = dict.fromkeys(("data", "train", "valid", "test")) | {"split_punctuation": split}
+        others = dict.fromkeys(TEXTS) | {"split_punctuation": split}
         changes = others | dict(changes)
     if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has settings of its own
         settings = {name for own in OPTIMIZER_SETTINGS.values() for name in own}

@@ -9,7 +9,7 @@ are in experiments.
 ``ids targets weights``                (T, B)
 ``h0 c0 dhT dcT``                      a state or its gradient, batch before last: (B, H), (L, B, H)
 ``Wx Wh b``                            weights of a recurrent cell: (D, n H), (H, n H), (n H,), with
-                                       n = 1, or n = 3 or 4 blocks of columns, one for each gate
+                                       n = 1, or n = 3 or 4 blocks of columns, side by side
 ====================================  ==========================================================
 """
 
