@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, page
-from broken_checkpoints import take_apart, with_config, with_meta
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, page
+from support.broken_checkpoints import take_apart, with_config, with_meta
 
 import numpylstm as nl
 from numpylstm.cli import eval as eval_command
@@ -306,4 +306,6 @@ def test_fuzz_a_file_becomes_a_corpus_or_one_sentence(raw, level, tmp_path_facto
 
 def test_the_page_is_current():
     path = Path(__file__).parents[1] / "docs" / "bad-inputs.md"
-    assert path.read_text(encoding="utf-8") == page(), "python tests/bad_inputs.py > docs/..."
+    assert path.read_text(encoding="utf-8") == page(), (
+        "python -m tests.support.bad_inputs > docs/..."
+    )

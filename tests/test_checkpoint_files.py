@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from broken_checkpoints import BROKEN, Broken, pack, take_apart, with_config, zipped
 from hypothesis import given
 from hypothesis import strategies as st
+from support.broken_checkpoints import BROKEN, Broken, pack, take_apart, with_config, zipped
 
 import numpylstm as nl
 from numpylstm.archive import MOST_MEMBERS, CheckpointError
@@ -182,8 +182,8 @@ def test_a_run_goes_on_with_the_vocabulary_of_its_checkpoint(good, place, capsys
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
 def test_hostile_content_under_a_right_checksum_does_no_harm(tmp_path):
-    """Mutants by seed; `python tests/hostile_checkpoints.py 2500` tries as many as one wants."""
-    import hostile_checkpoints  # whose module `resource` is POSIX only
+    """Mutants by seed; `python -m tests.support.hostile_checkpoints 2500` tries more."""
+    from support import hostile_checkpoints  # whose module `resource` is POSIX only
 
     assert list(hostile_checkpoints.fuzz(tmp_path, 0, 40)) == []
 

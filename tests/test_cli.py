@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import BIN, call
+from support.runs import BIN, call
 
 import numpylstm as nl
 from numpylstm.cli.train import as_called

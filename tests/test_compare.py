@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from runs import TINY, write_words
+from support.runs import TINY, write_words
 
 from numpylstm.cli import compare as compare_command
 from numpylstm.cli import train as train_command

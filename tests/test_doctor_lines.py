@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from one_line_mistakes import MISTAKES, Mistake, patient
+from support.one_line_mistakes import MISTAKES, Mistake, patient
 
 from numpylstm import doctor, museum, reference
 from numpylstm.laboratory.doctor import lines, variants

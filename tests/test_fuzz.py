@@ -1,9 +1,9 @@
-"""A short run of the fuzzer; ``python tests/fuzz.py`` is the long one."""
+"""A short run of the fuzzer; ``python -m tests.support.fuzz`` is the long one."""
 
-import fuzz
 import numpy as np
 import pytest
-from fuzz_recipes import EXEMPT, RECIPES, discovered
+from support import fuzz
+from support.fuzz_recipes import EXEMPT, RECIPES, discovered
 
 
 def test_every_public_callable_has_a_recipe_or_a_reason():

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from runs import (
+from support.runs import (
     TINY,
     WIDE,
     files,

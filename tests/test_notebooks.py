@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
-from notebook_cells import (
+from support.notebook_cells import (
     code_cells,
     outputs,
     printed,
@@ -20,7 +20,7 @@ from notebook_cells import (
     tagged,
     text_of,
 )
-from wrong_answers import WRONG_ANSWERS
+from support.wrong_answers import WRONG_ANSWERS
 
 SERIES = (
     "01_recurrent_networks",

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from runs import BIN, TINY, files, run, start, train, whole_run, write_words
+from support.runs import BIN, TINY, files, run, start, train, whole_run, write_words
 
 from numpylstm.cli.streams import Log, Unfailing
 

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from runs import TINY, files, write_words
+from support.runs import TINY, files, write_words
 
 import numpylstm as nl
 from numpylstm.cli import page as page_module

@@ -8,7 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from runs import BIN, TINY, files, start, write_words
+from support.runs import BIN, TINY, files, start, write_words
 
 from numpylstm.archive import SaveError, write_atomically
 from numpylstm.cli import train as train_command

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from notebook_cells import printed, read, solution_code, source, tagged
-from workbook_answers import WRONG
+from support.notebook_cells import printed, read, solution_code, source, tagged
+from support.workbook_answers import WRONG
 
 from numpylstm import grading, reference
 from numpylstm.laboratory.tape.__main__ import main

@@ -1,6 +1,6 @@
 """Hostile checkpoints by the thousand: under a right checksum, whatever a stranger can put there.
 
-``python tests/hostile_checkpoints.py 2500`` makes so many of them, from as many seeds, and runs
+``python -m tests.support.hostile_checkpoints 2500`` makes so many of them from seeds, and runs
 `numpylstm-eval`, `numpylstm-sample` and `numpylstm-train --resume` on each, in a child process
 whose memory is limited and whose time is watched. What may happen is a run, or one sentence.
 """
@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from broken_checkpoints import Parts, nested, npy, take_apart, zipped
 
 import numpylstm as nl
 from numpylstm.archive import checksum
@@ -37,6 +36,8 @@ from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
 from numpylstm.training.checkpoint import save
 from numpylstm.training.corpora import load_corpus
+
+from .broken_checkpoints import Parts, nested, npy, take_apart, zipped
 
 SECONDS = 300
 """That one command may take, on a busy machine."""
@@ -272,7 +273,8 @@ def fuzz(folder: Path, first: int, last: int) -> Iterator[tuple[int, str, str]]:
         place = folder / str(attempt)
         place.mkdir()
         with subprocess.Popen(
-            [sys.executable, __file__, "child", place, str(seed), str(last)],
+            [sys.executable, "-m", __spec__.name, "child", place, str(seed), str(last)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0,
         ) as process:  # fmt: skip
             assert process.stdout is not None

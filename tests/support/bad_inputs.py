@@ -1,13 +1,13 @@
 """Bad inputs, what is said about each, and odd inputs that simply work.
 
-The tests run every line of these tables, and ``python tests/bad_inputs.py > docs/bad-inputs.md``
-makes the page of the documentation from them.
+The tests run every line of these tables, and the documentation has them as a page, made by
+``python -m tests.support.bad_inputs > docs/bad-inputs.md``.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from broken_checkpoints import BROKEN
+from .broken_checkpoints import BROKEN
 
 
 class Command(NamedTuple):
@@ -563,7 +563,7 @@ def page() -> str:
     broken = [(case.what, case.says.replace("\n", " ").strip()) for case in BROKEN]
     return f"""# Bad inputs and what is said about them
 
-<!-- Made by `python tests/bad_inputs.py > docs/bad-inputs.md`; the tests run every line. -->
+<!-- Made by `python -m tests.support.bad_inputs`; the tests run every line. -->
 
 A command that cannot do what was asked prints one line on the error stream, never a traceback, and
 ends with status 2 (a wrong flag or input) or 1 (a run that failed). A function raises an error of

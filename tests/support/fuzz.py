@@ -6,8 +6,8 @@ absurd. A call is a fault if the process dies, if another error than ValueError,
 RuntimeError comes out or it names no argument, if an argument was changed, or if a valid call
 fails or gives another result.
 
-    python tests/fuzz.py --calls 300             # of each callable; a table, and every fault
-    python tests/fuzz.py --only functional.lstm_backward --calls 1000
+    python -m tests.support.fuzz --calls 300         # of each callable; a table, and every fault
+    python -m tests.support.fuzz --only functional.lstm_backward --calls 1000
 
 Calls run in child processes, one for each module: once as compiled for everybody, once with
 NUMBA_BOUNDSCHECK=1. Case k of a callable is always the same, whatever else runs.
@@ -30,9 +30,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from fuzz_recipes import EXEMPT, RECIPES, Call, discovered
 
 from numpylstm.layers import Parameter
+
+from .fuzz_recipes import EXEMPT, RECIPES, Call, discovered
 
 SEED = 20141
 KINDS = ("valid", "nearly", "absurd")
@@ -328,9 +329,12 @@ def run(names: list[str], calls: int, **environment: str) -> dict[str, Row]:
     rows = {name: Row(name, Counter(), []) for name in names}
     skip: tuple[str, int] | None = None
     while True:
-        command = [sys.executable, __file__, "--child", json.dumps([names, calls, skip])]
+        command = [sys.executable, "-m", __spec__.name, "--child", json.dumps([names, calls, skip])]
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         ) as process:
             said: Any = None
             for line in process.stdout or ():
@@ -412,5 +416,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     sys.exit(main())
