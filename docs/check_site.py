@@ -1,8 +1,8 @@
-"""Is the built site whole? ``python docs/check_site.py``, after ``sphinx-build``.
+"""Check the built site: ``python docs/check_site.py``, after ``sphinx-build``.
 
-Every public name of the package must have a place on it (``objects.inv`` lists them), every link
-between its pages must lead to a page and a place that are there, every picture must have a text,
-and nothing may be fetched from elsewhere. Prints what is wrong, and ends with 1 if anything is.
+Every public name of the package must be documented (``objects.inv`` lists the names), every link
+between pages must lead to an existing page and anchor, every picture must have an alternative
+text, and nothing may be fetched from another server. Prints the problems; exits with 1 if any.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from sphinx.util.inventory import InventoryFile  # noqa: E402
 
 
 def missing_names() -> tuple[int, list[str]]:
-    """How many public names there are, and which have no place on the site."""
+    """Return the number of public names, and those missing on the site."""
     wanted = set(modules())
     for module_name in modules():
         module = import_module(module_name)
@@ -39,7 +39,7 @@ def missing_names() -> tuple[int, list[str]]:
 
 
 def public_members(cls: type) -> list[str]:
-    """The public methods and properties that a class defines itself."""
+    """Return the public methods and properties that a class defines itself."""
     kinds = (property, classmethod, staticmethod)
     return [
         name
@@ -49,7 +49,7 @@ def public_members(cls: type) -> list[str]:
 
 
 class Page(HTMLParser):
-    """The links, the places and the pictures without a text of one page."""
+    """Links, anchors and pictures without alternative text of one page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
 
 def broken_links() -> tuple[int, int, list[str]]:
-    """How many pages and links between them there are, and what is wrong with which."""
+    """Return the number of pages, the number of links between them, and the problems."""
     pages = {path: Page(path) for path in SITE.rglob("*.html") if "_static" not in path.parts}
     links, wrong = 0, []
     for path, page in pages.items():

@@ -1,7 +1,7 @@
 """The documentation site: ``sphinx-build -W -n -b html docs docs/_build/html``.
 
-Nothing is fetched, neither when the site is built nor when it is read: formulas are MathML, and
-no page loads a script or a font from elsewhere.
+Neither building nor reading the site needs a network: formulas are MathML, and
+no page loads a script or a font from another server.
 """
 
 import sys
@@ -37,23 +37,23 @@ myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebooks are committed with their outputs; a test executes them
 nb_merge_streams = True
 nb_render_image_options = {"alt": "The figure that the code above draws"}
-suppress_warnings = ["mystnb.unknown_mime_type"]  # an output that has another form, which is shown
+suppress_warnings = ["mystnb.unknown_mime_type"]  # such outputs have another form, which is shown
 
 # --- the package ---------------------------------------------------------------------------------
 
-default_role = "name"  # `forward` in a docstring: a link where there is such a name, else code
+default_role = "name"  # `forward` in a docstring: a link if such a name exists, else code
 add_module_names = False  # each page is one module
-autodoc_typehints = "none"  # the docstrings give shapes, which say more
+autodoc_typehints = "none"  # the docstrings give shapes, which are more precise
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False  # "(T, B, D) or (B, D)" is not a type that has a page
+numpydoc_xref_param_type = False  # "(T, B, D) or (B, D)" is not a type with a page
 numpydoc_use_plots = False
 
 # --- checks of links -----------------------------------------------------------------------------
 
 linkcheck_timeout = 20
 linkcheck_anchors = False
-# Publishers that answer a browser and refuse a program.
+# Publishers that refuse requests without a browser.
 linkcheck_ignore = [r"https://doi\.org/10\.(1016|1109|1137|1145|1162|1207)/.*"]
 
 # --- HTML ----------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-# Pages that stand alone have nothing to list beside them.
+# Pages without subpages need no sidebar.
 html_sidebars = {
     page: [] for page in ("index", "results", "benchmarks", "glossary", "bibliography")
 }

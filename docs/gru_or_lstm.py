@@ -1,7 +1,7 @@
-"""The measured part of docs/laboratory/gru-or-lstm.md: ``python docs/gru_or_lstm.py``.
+"""Measurements of docs/laboratory/gru-or-lstm.md: ``python docs/gru_or_lstm.py``.
 
-It trains three cells on five probe tasks, at two rates with three seeds each, in ten to twenty
-minutes; prints the table of the page; and draws the picture of both halves of the page.
+Trains three cells on five probe tasks, at two learning rates with three seeds each, in ten to
+twenty minutes; prints the table of the page and draws its picture.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ MARKERS, DASHES = ("o", "s", "^"), ("-", "--", "-.")
 
 
 def measure(task: tasks.Task) -> dict[str, list[diagnostics.Probe]]:
-    """The runs of each cell, one for each seed, at whichever rate gives the lower mean loss."""
+    """Return the runs of each cell, one per seed, at the learning rate with the lower mean loss."""
     best = {}
     for name, options in CELLS.items():
         runs = []
@@ -41,19 +41,19 @@ def measure(task: tasks.Task) -> dict[str, list[diagnostics.Probe]]:
 
 
 def row(task: tasks.Task, found: dict[str, list[diagnostics.Probe]]) -> str:
-    """A line of the table: how far above the floor each run ended."""
+    """Return a line of the table: the final loss of each run above the floor, in percent."""
     cells = (", ".join(f"{100 * run.above_floor:.2f} %" for run in runs)
              for runs in found.values())  # fmt: skip
     return f"| {name_of(task)} | {' | '.join(cells)} |"
 
 
 def name_of(task: tasks.Task) -> str:
-    """``DelayedCopy``."""
+    """Return the name of a task, such as ``DelayedCopy``."""
     return type(task).__name__
 
 
 def lines() -> dict[str, list[np.ndarray]]:
-    """The norm of the part of dWh at each lag, of new cells: (T,) for each seed."""
+    """Return the norm of the part of dWh at each lag, of new cells: (T,) for each seed."""
     cells = {
         "LSTM, forget bias 1": {"forget_bias": 1.0},
         "LSTM, forget bias 0": {"forget_bias": 0.0},
@@ -71,7 +71,7 @@ def lines() -> dict[str, list[np.ndarray]]:
 
 
 def draw(found: dict[str, dict[str, list[diagnostics.Probe]]]) -> Figure:
-    """Gradient by lag on the left, the tasks on the right."""
+    """Draw the gradient by lag on the left, the tasks on the right."""
     figure = Figure(figsize=(10.5, 4.3), layout="constrained", dpi=120)
     left, right = figure.subplots(1, 2)
     for k, (name, runs) in enumerate(lines().items()):

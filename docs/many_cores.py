@@ -1,12 +1,12 @@
-"""A training step on more cores than there are: the table of "Many cores".
+"""Simulate a training step on many cores: the table of "Many cores".
 
     python docs/many_cores.py
 
-The threads are real, the cores are not. Each part of a kernel is run by itself, on this thread, and
-timed; then as many threads as there would be are woken, and each sleeps as long as its part took.
-Sleeping needs no core. So what passes is the time of the slowest part, and what it costs to wake
-the threads and to wait for the last; only this and what lies between the kernels is counted. That
-cores share the way to memory is left out.
+The threads are real, the cores are not. Each part of a kernel runs by itself, on this thread, and
+is timed; then the simulated number of threads is woken, and each sleeps as long as its part took.
+Sleeping needs no core. So the elapsed time is that of the slowest part plus the cost of waking
+the threads and waiting for the last; only this and the time between kernels is counted. The
+simulation leaves out that cores share memory bandwidth.
 """
 
 import ctypes
@@ -21,17 +21,17 @@ from numpylstm.kernels import threads
 CORES = (1, 2, 4, 8, 16, 32, 64)
 NAMES = ("char", "small", "medium", "large")
 STEPS = 5
-OVERSLEEPS = 22e-6  # seconds, here, by which a thread is late that asks to be woken
-PR_SET_TIMERSLACK = 29  # else Linux lets a thread sleep 50 microseconds longer than it asks to
+OVERSLEEPS = 22e-6  # seconds by which a sleeping thread wakes too late on this machine
+PR_SET_TIMERSLACK = 29  # without it, Linux lets a thread sleep 50 microseconds longer
 
 share_out = threads.share_out
 
 
 class Cores:
-    """Stands in for `share_out`.
+    """Replacement for `share_out`.
 
-    `done` is the time of the slowest part of each kernel, `met` what waking and waiting added to
-    it, and `imagined` the time that no real machine would need.
+    `done` is the time of the slowest part of each kernel, `met` the time added by waking and
+    waiting, and `imagined` the time that only the simulation needs.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Cores:
 
 
 def step_of(c: Configuration):
-    """One training step, as in the benchmark."""
+    """Return a function that runs one training step, as in the benchmark."""
     model = nl.LanguageModel(c.V, c.H, c.L, dropout=c.dropout, rng=0)
     optimizer, state = nl.SGD(model.parameters(), lr=1e-3), model.zero_state(c.B)
     ((x, y),) = windows(c, 1)
@@ -69,7 +69,7 @@ def step_of(c: Configuration):
 
 
 def on_cores(step, number: int) -> tuple[float, ...]:
-    """Seconds of a step on so many cores, those in shared kernels, and those for meeting."""
+    """Return the seconds of a step on `number` cores, in shared kernels, and in synchronisation."""
     found = []
     for _ in range(1 + STEPS):
         cores = Cores()
@@ -82,7 +82,7 @@ def on_cores(step, number: int) -> tuple[float, ...]:
 
 
 def really(step) -> float:
-    """Seconds of a step on the cores that are there."""
+    """Return the seconds of a step on the real cores."""
     took = []
     for _ in range(1 + STEPS):
         began = time.perf_counter()
@@ -94,7 +94,7 @@ def really(step) -> float:
 def main() -> None:
     """Print the table."""
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
-    print("ms a step: in shared kernels + meeting + alone, on so many cores; really, on those here")
+    print("ms a step: shared kernels + synchronisation + alone, by cores; really: on this machine")
     for name in NAMES:
         step = step_of(CONFIGURATIONS[name])
         step()

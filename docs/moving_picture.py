@@ -1,7 +1,7 @@
-"""Draw the moving picture of the README: ``python docs/moving_picture.py``.
+"""Draw the animation of the README: ``python docs/moving_picture.py``.
 
-It is the race of the page to touch, photographed in a Chromium while it runs, and written to
-``docs/images/race.gif``; its last picture alone, for those who want less motion, to
+It takes screenshots of the race on the interactive page, in Chromium, and writes them to
+``docs/images/race.gif``; the last one alone, for readers who prefer less motion, to
 ``docs/images/race.png``. Needs the extra ``browser``.
 """
 
@@ -17,12 +17,12 @@ from selenium.webdriver.chrome.service import Service
 from numpylstm import explore
 
 IMAGES = Path(__file__).parent / "images"
-PICTURES, UPDATES = 32, 25  # pictures, and updates from one to the next
+PICTURES, UPDATES = 32, 25  # number of pictures, and updates between two of them
 SHOWN = "#race .race"
 
 
 def photograph() -> list[PIL.Image.Image]:
-    """The race from its start, in pictures."""
+    """Return screenshots of the race from its start."""
     options = webdriver.ChromeOptions()
     options.binary_location = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
@@ -46,7 +46,7 @@ def photograph() -> list[PIL.Image.Image]:
 
 
 def main() -> None:
-    """Photograph, and write both files."""
+    """Take the screenshots and write both files."""
     pictures = photograph()
     few = [picture.quantize(64, dither=PIL.Image.Dither.NONE) for picture in pictures]
     pictures[-1].save(IMAGES / "race.png", optimize=True)

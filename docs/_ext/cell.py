@@ -1,4 +1,4 @@
-"""The page of `numpylstm.explore`, which the front page shows, beside the pages of the site."""
+"""Write the interactive page of `numpylstm.explore`, which the front page embeds, to the site."""
 
 from pathlib import Path
 

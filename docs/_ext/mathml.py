@@ -1,7 +1,7 @@
-"""Formulas as MathML, which browsers draw by themselves: no script and no network.
+"""Formulas as MathML, which browsers render without a script and without a network.
 
 They need a font with a table of mathematical constants. Windows and macOS have one; for others the
-site brings DejaVu Serif along, which matplotlib has in its own files.
+site includes DejaVu Serif, which matplotlib ships.
 """
 
 import re
@@ -30,11 +30,11 @@ def visit_block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def as_mathml(latex: str, display: str) -> str:
-    """The formula, with its source for those who copy it or have it read to them."""
+    """Return the formula as MathML, with its source for copying and for screen readers."""
     latex = " ".join(latex.split())
-    aligned = latex.replace("{aligned}", "{align*}")  # the name under which the converter knows it
+    aligned = latex.replace("{aligned}", "{align*}")  # the converter's name for it
     mathml = convert(aligned, display=display)
-    # A prime stands high by itself; as an exponent it would rise twice.
+    # A prime is raised already; as an exponent it would rise twice.
     prime = r"<msup>((?:(?!<msup>).)*?)<mi>&#x02032;</mi></msup>"
     mathml = re.sub(prime, r"\1<mo>&#x02032;</mo>", mathml)
     # "log p", not "logp".

@@ -1,8 +1,8 @@
-"""Names of the package in text: `forward` becomes a link where there is such a name.
+"""Names of the package in text: `forward` becomes a link if such a name exists.
 
-Docstrings put names between single backticks, as in `rnn_step_forward`. The name is looked for in
-the class at hand, in its module, in `numpylstm` and at the top; what is not found is code and
-nothing more. So no docstring has to be written for the sake of this site.
+Docstrings put names between single backticks, as in `rnn_step_forward`. The name is searched in
+the current class, in its module, in `numpylstm` and at the top; a name that is not found stays
+code. So docstrings need no markup for this site.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from sphinx.environment import BuildEnvironment
 
 
 def full_name(text: str, module: str, cls: str) -> str | None:
-    """The name under which the site documents what `text` means here, or None."""
+    """Return the name under which the site documents `text` in this scope, or None."""
     text = text.removesuffix("()").removeprefix("nl.")
     for scope in (f"{module}.{cls}" if cls else module, module, "numpylstm", ""):
         found = look_up(f"{scope}.{text}".strip("."))
@@ -29,7 +29,7 @@ def full_name(text: str, module: str, cls: str) -> str | None:
 
 
 def look_up(path: str) -> str | None:
-    """Follow a dotted path down from the package to a thing; the name under which it is at home."""
+    """Follow a dotted path from the package to an object; return the name that documents it."""
     if path.split(".")[0] != "numpylstm":
         return None
     if path in modules():
@@ -75,7 +75,7 @@ def name_role(
 def resolve_by_home(
     app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, contnode: nodes.Element
 ) -> nodes.Element | None:
-    """``numpylstm.LanguageModel`` leads to the page of ``numpylstm.models``."""
+    """Link ``numpylstm.LanguageModel`` to the page of ``numpylstm.models``."""
     if node.get("refdomain") != "py":
         return None
     target = look_up(node["reftarget"])
@@ -86,7 +86,7 @@ def resolve_by_home(
 
 
 def is_quiet(app: Sphinx, domain: Any, node: addnodes.pending_xref) -> bool | None:
-    """A name between backticks that has no entry of its own stays code, without a warning."""
+    """Suppress the warning for a name between backticks without an entry; it stays code."""
     return True if node.get("quiet") else None
 
 

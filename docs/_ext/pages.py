@@ -1,6 +1,6 @@
-"""Pages that are made, not written: a page for each public module, the commands, the notebooks.
+"""Generated pages: one for each public module, command and notebook.
 
-They are written into folders that git ignores, before Sphinx looks for its sources. A new module,
+They are written into folders that git ignores, before Sphinx reads its sources. A new module,
 command or notebook needs no entry anywhere.
 """
 
@@ -23,12 +23,11 @@ from sphinx.util.matching import patfilter
 import numpylstm
 
 DOCS = Path(__file__).parent.parent
-# Not for callers: the kernels have a page of their own in the explanation, the commands theirs in
-# the reference, the instrument behind numpylstm-bench is described with the benchmarks, and what
-# numpylstm.public lists are the names of the package.
+# Not for callers: the explanation has a page about the kernels, the reference one for each command,
+# docs/benchmarks.md describes numpylstm-bench, and numpylstm.public lists the names of the package.
 NOT_FOR_CALLERS = (
     "numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark", "numpylstm.public",
-    "numpylstm.tape", "numpylstm.museum", "numpylstm.model_check",  # ways into the laboratory
+    "numpylstm.tape", "numpylstm.museum", "numpylstm.model_check",  # shortcuts to the laboratory
 )  # fmt: skip
 CHAPTERS = ("numpylstm.laboratory", "numpylstm.training")
 """Folders that export nothing themselves; each of their modules has a page."""
@@ -36,7 +35,7 @@ CHAPTERS = ("numpylstm.laboratory", "numpylstm.training")
 
 @functools.cache
 def modules() -> tuple[str, ...]:
-    """The public modules, the package itself first. Of a folder, only what it exports is public."""
+    """Return the public modules, the package first. Of a folder, only its exports are public."""
     rooms = [importlib.import_module(name) for name in ("numpylstm", *CHAPTERS)]
     found = {
         name
@@ -51,12 +50,12 @@ def modules() -> tuple[str, ...]:
 
 @functools.cache
 def all_modules() -> frozenset[str]:
-    """The files behind the public modules too."""
+    """Return all modules, including the files behind the public ones."""
     return frozenset(name for _, name, _ in pkgutil.walk_packages(numpylstm.__path__, "numpylstm."))
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """What a module offers: its ``__all__``, or what it defines without an underscore."""
+    """Return the public names of a module: ``__all__``, or its own names without an underscore."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
     return [
@@ -67,25 +66,25 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def documented_constants(module: ModuleType) -> list[str]:
-    """Constants of a module that a string after them explains."""
+    """Return the constants of a module with a docstring after them."""
     source = inspect.getsource(module)
     return re.findall(r'^([A-Z][A-Z_0-9]*)\b[^\n=]*= .*(?:\n[ })\]].*)*\n"""', source, re.M)
 
 
 def page_of(module: str) -> str:
-    """The module on whose page a module's names are: itself, or the folder that exports them."""
+    """Return the module that documents the names of `module`: itself, or its exporting folder."""
     depth = 3 if module.startswith(tuple(f"{chapter}." for chapter in CHAPTERS)) else 2
     return ".".join(module.split(".")[:depth])
 
 
 def home(module: str, name: str, value: Any) -> str | None:
-    """The full name under which a thing is documented, or None if it is not a thing of ours."""
+    """Return the full name that documents an object, or None if it is not of this package."""
     if inspect.ismodule(value):
         return value.__name__ if value.__name__ in modules() else None
     defined_in = page_of(str(getattr(value, "__module__", "")))
     if defined_in in modules() and hasattr(importlib.import_module(defined_in), name):
         return f"{defined_in}.{name}"
-    for candidate in modules()[1:]:  # a constant knows no module
+    for candidate in modules()[1:]:  # a constant has no __module__
         if name in documented_constants(importlib.import_module(candidate)):
             return f"{candidate}.{name}"
     return None
@@ -95,7 +94,7 @@ def home(module: str, name: str, value: Any) -> str | None:
 
 
 def module_page(name: str) -> str:
-    """A page of reST: the docstring of a module, then everything that is at home in it."""
+    """Return a page in reST: the docstring of a module, then all names that it documents."""
     module = importlib.import_module(name)
     lines = [name, "=" * len(name), "", f".. py:module:: {name}", ""]
     lines += [inspect.getdoc(module) or "", "", "Names", "-----", ""]
@@ -125,14 +124,14 @@ def module_page(name: str) -> str:
 
 
 def summary(value: Any) -> str:
-    """The first line of a docstring; of a constant, what it is."""
+    """Return the first line of a docstring; for a constant, its type."""
     if not (inspect.ismodule(value) or inspect.isclass(value) or callable(value)):
         return f"A constant, of type {type(value).__name__}."
     return (inspect.getdoc(value) or "").split("\n")[0]
 
 
 def list_of_modules() -> str:
-    """Each module with the first line of its docstring, as Markdown."""
+    """Return a Markdown list of modules with the first lines of their docstrings."""
     lines = []
     for name in modules():
         text = summary(importlib.import_module(name)).removeprefix(f"{name}: ")
@@ -144,7 +143,7 @@ def list_of_modules() -> str:
 
 
 def command_page(module: ModuleType) -> str:
-    """A page of Markdown: what a command does, its arguments and flags, from its parser."""
+    """Return a page in Markdown: the description, arguments and flags of a command's parser."""
     parser: argparse.ArgumentParser = module.make_parser()
     lines = [f"# {parser.prog}", "", parser.description or "", ""]
     lines += [f":::{{program}} {parser.prog}", ":::", ""]
@@ -161,7 +160,7 @@ def command_page(module: ModuleType) -> str:
 
 
 def option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str]:
-    """One argument or flag: how it is written, what it does, its default where it has one."""
+    """Return the entry of one argument or flag: its syntax, its help, its default."""
     value = "" if action.nargs == 0 else f" {metavar(action)}"
     names = ", ".join(f"{flag}{value}" for flag in action.option_strings)
     text = (action.help or "") % (vars(action) | {"prog": parser.prog})
@@ -173,7 +172,7 @@ def option(parser: argparse.ArgumentParser, action: argparse.Action) -> list[str
 
 
 def metavar(action: argparse.Action) -> str:
-    """The value of a flag as the help text writes it."""
+    """Return the value of a flag as the help text shows it."""
     if action.metavar is not None:
         return str(action.metavar)
     if action.choices is not None:
@@ -185,7 +184,7 @@ def metavar(action: argparse.Action) -> str:
 
 
 def notebook_page(path: Path) -> str:
-    """A notebook as it is, but its links to files of the project lead to pages of the site."""
+    """Return the notebook with its links to project files replaced by links to site pages."""
     return re.sub(r"\]\(\.\./([\w./-]+)", _site_link, path.read_text(encoding="utf-8"))
 
 
@@ -201,15 +200,15 @@ def _site_link(link: re.Match[str]) -> str:
     elif target == "README.md":
         target = "index.md"
     else:
-        target = f"../{target}"  # a file outside the site, which is offered for download
+        target = f"../{target}"  # a file outside the site, offered for download
     return f"](../../{target}"
 
 
-# --- all of them ---------------------------------------------------------------------------------
+# --- all pages ----------------------------------------------------------------------------------
 
 
 def write_pages(*_: Any) -> None:
-    """Write what has changed and remove what is no longer made."""
+    """Write the pages that changed and remove those no longer generated."""
     reference, tutorials = DOCS / "reference" / "generated", DOCS / "tutorials" / "generated"
     pages = {reference / f"{name}.rst": module_page(name) for name in modules()}
     pages[reference / "modules.txt"] = list_of_modules()
@@ -232,7 +231,7 @@ def write_pages(*_: Any) -> None:
 
 
 class TocTreeOfWhatIsThere(TocTree):
-    """A toctree whose patterns may match nothing: a folder whose pages are still to be written."""
+    """A toctree whose patterns may match nothing."""
 
     def run(self) -> list[nodes.Node]:
         if "glob" in self.options:
@@ -243,7 +242,7 @@ class TocTreeOfWhatIsThere(TocTree):
 
 
 def without_last_blank_line(app: Any, docname: str, source: list[str]) -> None:
-    """Leave out the blank line with which doctest wants the last output of a block to end."""
+    """Remove the blank line that doctest needs after the last output of a block."""
     if app.env.doc2path(docname).suffix == ".md":
         source[0] = source[0].replace("\n\n```\n", "\n```\n")
 
@@ -259,5 +258,5 @@ def setup(app: Any) -> dict[str, bool]:
 def skip_field_numbers(
     app: Any, what: str, name: str, thing: Any, skip: bool, options: Any
 ) -> bool | None:
-    """Leave out what Python itself writes about the fields of a NamedTuple."""
+    """Skip the docstrings that Python generates for the fields of a NamedTuple."""
     return True if (inspect.getdoc(thing) or "").startswith("Alias for field number") else None

@@ -1,4 +1,4 @@
-// The page to touch, inside the front page: as high as it needs to be, in the colours of the site.
+// Fit the interactive page into the front page: its height, and the theme of the site.
 
 const frame = document.querySelector("iframe.cell");
 
