@@ -1,0 +1,1 @@
+"""Blanks of the workbook, and what grades them."""
