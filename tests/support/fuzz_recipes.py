@@ -1450,6 +1450,7 @@ def task_recipes(name, settings):
 for task, settings in TASKS.items():
     task_recipes(task, settings)
 
+
 @recipe("tasks.entropy")
 def _(rng):
     p = rng.dirichlet(np.ones(5))

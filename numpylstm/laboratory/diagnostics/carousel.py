@@ -56,10 +56,9 @@ class CarouselNorms(NamedTuple):
 
         NaN where the norms are infinite or NaN.
         """
-        half = 0.5 * self.indirect
-        whole = 0.5 * self.direct + half  # of halves, so that it does not overflow
+        whole = self.direct + self.indirect
         with np.errstate(invalid="ignore"):
-            return np.divide(half, whole, out=np.zeros_like(whole), where=whole != 0)
+            return np.divide(self.indirect, whole, out=np.zeros_like(whole), where=whole != 0)
 
 
 def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
@@ -70,10 +69,6 @@ def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
     cache : LSTMCache or GRUCache
         Of `lstm_forward` or `gru_forward`, in the textbook or on the fast path. For a GRU, read
         h for c and z for f.
-
-    Returns
-    -------
-    CarouselSplit
 
     Notes
     -----

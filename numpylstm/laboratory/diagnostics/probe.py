@@ -50,9 +50,8 @@ class Probe:
 
     @property
     def above_floor(self) -> float:
-        """``loss / floor - 1``: 0.02 is two per cent; infinite or NaN for a floor of 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.float64(self.loss) / self.floor - 1)
+        """``loss / floor - 1``: 0.02 is two per cent; infinite for a floor of 0."""
+        return self.loss / self.floor - 1 if self.floor else math.inf
 
 
 def probe(
@@ -95,10 +94,6 @@ def probe(
         Called with each point of the curve.
     options
         Options of the cell, such as ``activation="relu"``; by default the recipe's.
-
-    Returns
-    -------
-    Probe
 
     Examples
     --------

@@ -77,19 +77,10 @@ def check_cache(where: str, cache: Any) -> None:
 
 
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
-    """Walk back through a sequence: from step ``len(dhs) - 1`` to step 0.
+    """Walk back through a sequence from step ``len(dhs) - 1`` to step 0.
 
-    Parameters
-    ----------
-    dhs : (t + 1, B, H)
-        Gradient of each hidden state, without the recurrent paths. With fewer steps than the cache
-        has, the walk begins in the middle of the sequence, with zeros from later steps.
-    cache : NamedTuple
-        Of a cell of `numpylstm.reference`, for a sequence.
-
-    Yields
-    ------
-    StepBack
+    ``dhs`` (t + 1, B, H) holds the gradient of each hidden state, without the recurrent paths. With
+    fewer steps than the cache, the walk begins in the middle, with zeros from later steps.
     """
     cell = cell_of(cache)
     backward = cell.function(reference, "step_backward")
@@ -108,19 +99,9 @@ def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
 
 
 def step_jacobian(step: Cache) -> Array:
-    """Return the Jacobian of one step's state with respect to the state before it.
+    """Return one step of `numpylstm.laboratory.diagnostics.step_jacobians`, (B, S, S).
 
     Its rows are backward passes: one for each unit of the state, with a gradient of 1 in it.
-
-    Parameters
-    ----------
-    step : NamedTuple
-        The cache of one step.
-
-    Returns
-    -------
-    J : (B, S, S)
-        As one step of `numpylstm.laboratory.diagnostics.step_jacobians`.
     """
     cell = cell_of(step)
     backward = cell.function(reference, "step_backward")
@@ -153,17 +134,6 @@ def forward_pass(
 
     No dropout, no random numbers; the model is not changed. Computed in float64, whatever the
     dtype of the model.
-
-    Parameters
-    ----------
-    model : LanguageModel
-    x, y : (T, B) integers in [0, V)
-    state : LSTMState or RNNState, optional
-        The state before the window; by default zeros.
-
-    Returns
-    -------
-    WindowPass
     """
     where = "diagnostics"
     check_language_model(where, model)

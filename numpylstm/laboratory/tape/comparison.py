@@ -65,10 +65,6 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
     cell : "lstm" or "gru"
         Which tape.
 
-    Returns
-    -------
-    Grade
-
     Raises
     ------
     TapeError

@@ -4,8 +4,10 @@ It uses the standard library only, so the tape is independent of all that is com
 """
 
 import json
+import operator
 from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
+from functools import reduce
 from importlib.resources import files
 from typing import Any
 
@@ -79,32 +81,32 @@ def _compute(name: str, inputs: dict[str, Any], parameters: dict[str, Any]) -> d
         forward[f"t{t}"] = step
     loss = sum((step["nll"] for step in forward.values()), Decimal(0))
 
-    gradients: dict[str, Any] = {path: _zeros_like(array) for path, array in p.items()}
-    d_embedding = list(gradients["embedding.W"])
     backward: dict[str, Any] = {}
     after = [{f"d{s}_next": Row([Decimal(0)] * H) for s in cell.states} for _ in range(L)]
+    parts: dict[str, list[Any]] = {path: [] for path in p}  # of the gradients, one for each step
     for t in reversed(range(T)):
         step = forward[f"t{t}"]
         dlogits = step["probabilities"] - Row(Decimal(v == targets[t]) for v in range(V))
         back: dict[str, Any] = {"dlogits": dlogits}
-        gradients["decoder.W"] += outer(step[prefixes[-1]]["h"], dlogits)
-        gradients["decoder.b"] += dlogits
+        parts["decoder.W"].append(outer(step[prefixes[-1]]["h"], dlogits))
+        parts["decoder.b"].append(dlogits)
         from_above = dlogits @ p["decoder.W"].T
         for k, prefix in reversed(list(enumerate(prefixes))):
             now, dh = known[t][k], from_above + after[k]["dh_next"]
-            d = {"dh": dh} | _evaluate(cell.backward, now | after[k] | {"dh": dh})
+            d = back[prefix] = {"dh": dh} | _evaluate(cell.backward, now | after[k] | {"dh": dh})
             da, du = d.pop("da"), d.pop("du")
-            back[prefix] = d
             after[k] = {f"d{s}_next": d[f"d{s}_prev"] for s in cell.states}
             from_above = d["dx"]
-            gradients[f"{prefix}.Wx"] += outer(now["x"], da)
-            gradients[f"{prefix}.Wh"] += outer(now["h_prev"], du)
-            gradients[f"{prefix}.b"] += da
+            parts[f"{prefix}.Wx"].append(outer(now["x"], da))
+            parts[f"{prefix}.Wh"].append(outer(now["h_prev"], du))
+            parts[f"{prefix}.b"].append(da)
             if "bn" in now:
-                gradients[f"{prefix}.bn"] += d["ds"]
-        d_embedding[ids[t]] += from_above
+                parts[f"{prefix}.bn"].append(d["ds"])
+        parts["embedding.W"].append(
+            Matrix(from_above if v == ids[t] else Row([Decimal(0)] * D) for v in range(V))
+        )
         backward[f"t{t}"] = back
-    gradients["embedding.W"] = d_embedding
+    gradients: dict[str, Any] = {path: reduce(operator.add, parts[path]) for path in p}
     gradients |= {f"{s}0": [of_layer[f"d{s}_next"] for of_layer in after] for s in cell.states}
     return {
         "inputs": inputs,
@@ -140,12 +142,6 @@ def _weights(p: Mapping[str, Any], prefix: str, blocks: str) -> dict[str, Any]:
 
 def _array(values: Any) -> Any:
     return Matrix(map(Row, values)) if isinstance(values[0], list) else Row(values)
-
-
-def _zeros_like(array: Any) -> Any:
-    if isinstance(array, Matrix):
-        return Matrix(map(_zeros_like, array))
-    return Row([Decimal(0)] * len(array))
 
 
 def _doubles(tree: Any) -> Any:

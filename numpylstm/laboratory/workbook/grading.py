@@ -87,10 +87,6 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
     numbers : dict of name -> array or nested list, or None
         The results of the student's function at the point of the blank, and under "tape" its
         numbers for the golden tape, if it has a part there; None for a blank that is empty.
-
-    Returns
-    -------
-    Verdict
     """
     blank = _blank("judge", name)
     if numbers is None:
@@ -354,10 +350,6 @@ def grade(function: Callable[..., Any]) -> Verdict:
     ----------
     function : callable
         The student's function, under the name of its blank. One that returns None is empty.
-
-    Returns
-    -------
-    Verdict
 
     Examples
     --------
