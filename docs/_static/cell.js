@@ -1,4 +1,4 @@
-// The page to touch, inside the front page: as high as it needs to be, in the colours of the site.
+// The interactive page inside the front page: as high as it needs to be, in the colours of the site.
 
 const frame = document.querySelector("iframe.cell");
 
