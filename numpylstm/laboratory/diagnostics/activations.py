@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from numpylstm.cells import CELLS, State
+from numpylstm.cells import State
 from numpylstm.checks import check_ids, check_number, real_array
-from numpylstm.config import either
 from numpylstm.models import LanguageModel, SequenceClassifier
 
 Array = NDArray[Any]
@@ -32,7 +31,6 @@ def cell_activations(
     Parameters
     ----------
     model : LanguageModel or SequenceClassifier
-        With cells that have gates.
     ids : (T, B) integers in [0, V)
         The text; ``ids[:, None]`` makes one stream of a sequence (T,).
     state : LSTMState or RNNState, optional
@@ -45,12 +43,10 @@ def cell_activations(
         LSTM: the gates ``i`` (how much of the candidate is written), ``f`` (how much of the old
         cell is kept) and ``o`` (how much of it is shown), in (0, 1); the candidate ``g``, in
         (-1, 1); the cell ``c``, unbounded; and ``h = o * tanh(c)``. For a GRU ``r``, ``z``, ``n``
-        and ``h``.
+        and ``h``; for a vanilla RNN ``h``.
 
     Raises
     ------
-    TypeError
-        If the cells of the model have no gates.
     ValueError
         If ids do not have shape (T, B) or are out of range, or the state does not fit.
 
@@ -66,12 +62,6 @@ def cell_activations(
     where = "cell_activations"
     recurrent = model.encoder.recurrent
     cell = recurrent.cell
-    if not any(unit.role == "gate" for unit in cell.units):
-        gated = [c.name for c in CELLS.values() if any(unit.role == "gate" for unit in c.units)]
-        raise TypeError(
-            f"{where}: the model must have cell={either(gated)}, got a {cell.title}; it "
-            "has no gates"
-        )
     ids = check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state

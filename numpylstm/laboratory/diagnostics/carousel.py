@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.cells import CELLS
 from numpylstm.checks import any_array, check_number, check_sizes, generator
 from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
 
@@ -155,16 +154,15 @@ def carousel_share(
 
 def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
     """Yield the direct and indirect part of d memory_t / d memory_0, (B, H, H), for t = 1 ... T."""
-    able = {cell.cache: cell.title for cell in CELLS.values() if cell.keep is not None}
-    if type(cache).__name__ not in able:
-        raise TypeError(
-            f"{where}: cache must be the {' or '.join(able)} of a sequence, as the textbook's "
-            f"forward pass returns it, got {type(cache).__name__}; the vanilla cell has no carousel"
-        )
     check_cache(where, cache)
     T, B, H = cache.h.shape
     cell = cell_of(cache)
-    kept = getattr(cache, str(cell.keep))  # (T, B, H)
+    if cell.keep is None:
+        raise TypeError(
+            f"{where}: cache must be of a cell with a gate on its memory, got that of "
+            f"{cell.title}; the vanilla cell has no carousel"
+        )
+    kept = getattr(cache, cell.keep)  # (T, B, H)
     first = cell.states.index(cell.memory) * H
     memory = slice(first, first + H)  # its place in the state, (S,)
     S = len(cell.states) * H

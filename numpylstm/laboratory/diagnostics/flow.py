@@ -22,10 +22,10 @@ from numpylstm.laboratory.diagnostics.steps import (
     cell_of,
     check_cache,
     forward_pass,
+    layers_back,
     options_of,
     step_cache,
     step_jacobian,
-    steps_back,
 )
 from numpylstm.models import LanguageModel
 
@@ -95,14 +95,9 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     norms = {name: np.empty((L, T)) for name in model.encoder.recurrent.cell.states}
     upstream = np.zeros_like(passed.dhs)
     upstream[-1] = passed.dhs[-1]  # the loss of the last step and no other
-    for layer in reversed(range(L)):
-        cache = passed.caches[layer]
-        dx = np.empty_like(cache.x)
-        for step in steps_back(upstream, cache):
-            for name, gradient in step.dstate.items():
-                norms[name][layer, step.t] = np.linalg.norm(gradient)
-            dx[step.t] = step.dx
-        upstream = dx
+    for layer, step in layers_back(upstream, passed.caches):
+        for name, gradient in step.dstate.items():
+            norms[name][layer, step.t] = np.linalg.norm(gradient)
     return Flow(norms, _saturation(passed.caches), passed.caches)
 
 

@@ -27,8 +27,8 @@ from numpylstm.laboratory.diagnostics.steps import (
     cell_of,
     check_cache,
     forward_pass,
+    layers_back,
     options_of,
-    steps_back,
 )
 from numpylstm.models import LanguageModel
 
@@ -176,17 +176,13 @@ def _tables(
     for t in range(T):
         upstream = np.zeros_like(dhs[: t + 1])
         upstream[t] = dhs[t]  # the loss at t and no other
-        for layer in reversed(range(len(caches))):
-            dx = np.empty_like(upstream, shape=(t + 1, *caches[layer].x.shape[1:]))
-            own = names[sum(sizes[:layer]) :]
-            for step in steps_back(upstream, caches[layer]):
-                dx[step.t] = step.dx
-                for name, part in zip(own, step.dparameters[: sizes[layer]], strict=False):
-                    measured = measure(part)
-                    if name not in tables:
-                        tables[name] = np.zeros((T, T, *np.shape(measured)))
-                    tables[name][t, t - step.t] = measured
-            upstream = dx  # upstream gradient of the layer below, at t and before
+        for layer, step in layers_back(upstream, caches):
+            own = names[sum(sizes[:layer]) :][: sizes[layer]]
+            for name, part in zip(own, step.dparameters, strict=False):
+                measured = measure(part)
+                if name not in tables:
+                    tables[name] = np.zeros((T, T, *np.shape(measured)))
+                tables[name][t, t - step.t] = measured
     return {name: tables[name] for name in names}
 
 

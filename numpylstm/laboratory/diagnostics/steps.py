@@ -98,6 +98,16 @@ def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
         yield StepBack(t, total, dx, tuple(rest[len(cell.states) :]))
 
 
+def layers_back(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, StepBack]]:
+    """Walk back through a stack, from the top layer down; yield (layer, step)."""
+    for layer in reversed(range(len(caches))):
+        dx = np.empty_like(dhs, shape=(len(dhs), *caches[layer].x.shape[1:]))
+        for step in steps_back(dhs, caches[layer]):
+            dx[step.t] = step.dx
+            yield layer, step
+        dhs = dx  # upstream gradient of the layer below
+
+
 def step_jacobian(step: Cache) -> Array:
     """Return one step of `numpylstm.laboratory.diagnostics.step_jacobians`, (B, S, S).
 

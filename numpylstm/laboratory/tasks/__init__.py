@@ -17,9 +17,9 @@ The floors are above zero: in the first three tasks a known share of the answers
 (`noise`), in the last two the text is random. So "within 2 % of the floor" is meaningful, and a
 loss below the floor reveals a model that sees its answers.
 
-All tasks are frozen dataclasses with the attributes of `Task`: `vocab_size`, `tokens` (the token of
-each id), `num_steps`, `chance` and `floor` (both in nats per scored token), a `recipe` with which
-an LSTM learns the task, and ``batch(batch_size, rng)``.
+All tasks are frozen dataclasses with `vocab_size`, `tokens` (the token of each id), `num_steps`,
+`chance` and `floor` (both in nats per scored token), a `recipe` with which an LSTM learns the task,
+and ``batch(batch_size, rng)``. A task of your own needs the same.
 
 Examples
 --------
@@ -38,7 +38,7 @@ chance 2.0794, floor 0.5197
 
 from numpylstm.laboratory.tasks.grammars import EmbeddedReber, Pronoun
 from numpylstm.laboratory.tasks.recall import Adding, DelayedCopy, TemporalOrder
-from numpylstm.laboratory.tasks.task import Batch, Recipe, Task, entropy, spell
+from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy, spell
 
 __all__ = [
     "Adding",
@@ -52,3 +52,6 @@ __all__ = [
     "entropy",
     "spell",
 ]
+
+Task = DelayedCopy | Adding | TemporalOrder | EmbeddedReber | Pronoun
+"""Any of the tasks."""

@@ -1,8 +1,8 @@
-"""Batches, recipes and the interface of all probe tasks."""
+"""Batches, recipes and checks of all probe tasks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,37 +61,6 @@ class Recipe:
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
-class Task(Protocol):
-    """Interface of a probe task; see `numpylstm.laboratory.tasks`."""
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """Token of each id."""
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-
-    @property
-    def num_steps(self) -> int:
-        """T."""
-
-    @property
-    def chance(self) -> float:
-        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
-
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats per scored token."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """Settings with which an LSTM learns the task."""
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sequences; the same seed gives the same bytes."""
-
-
 def entropy(p: ArrayLike) -> float:
     """Return ``-sum(p * log(p))`` in nats, with ``0 log 0 = 0``.
 
@@ -129,7 +98,7 @@ def check_settings(task: Any, **at_least: int) -> None:
         object.__setattr__(task, setting.name, plain(getattr(task, setting.name)))
 
 
-def spell(task: Task, ids: Iterable[int]) -> str:
+def spell(task: Any, ids: Iterable[int]) -> str:
     """Write a sequence of ids (T,) as the tokens of a task, separated by spaces."""
     iterable = isinstance(ids, Iterable) and not isinstance(ids, np.ndarray)
     listed = any_array("spell", "ids", list(ids) if iterable else ids)
