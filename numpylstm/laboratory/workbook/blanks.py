@@ -4,7 +4,7 @@ Each has its arguments and results, the fixed point at which it is called, and t
 solution. `numpylstm.laboratory.workbook.grading` judges what a student's function returns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -106,7 +106,8 @@ def _of_embedding(sizes: Mapping[str, int]) -> Point:
     rng = np.random.default_rng(21)
     ids = rng.integers(0, V - 2, (T, B))
     ids[0] = ids[0, 0]
-    return {"dx": rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
+    p = {"dx": rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
+    return p | {"kept": reference.EmbeddingCache(ids, (V, D))}
 
 
 def _of_scores(sizes: Mapping[str, int]) -> Point:
@@ -139,16 +140,16 @@ def _of_gate(sizes: Mapping[str, int]) -> Point:
 class Blank:
     """A function that the student writes.
 
-    `takes` and `returns` name its arguments and results. `arguments` are those of `textbook`, at a
-    point; `slopes` maps each gradient that is returned to the array it belongs to.
+    `takes` and `returns` name its arguments and results; `slopes` maps each gradient among the
+    results to its array.
     """
 
     takes: str
     returns: str
     point: Callable[[Mapping[str, int]], Point]
     textbook: Callable[..., Any]
-    arguments: Callable[[Point], Sequence[Any]]
-    values: str = ""  # the results as the textbook names them, if it names them differently
+    reads: str = ""  # the arguments of the textbook, if they are others
+    values: str = ""  # the results of the textbook, if they have other names
     loss: Callable[[Point], Any] | None = None
     slopes: Mapping[str, str] = field(default_factory=dict)
     layer: Layer | None = None
@@ -160,6 +161,10 @@ class Blank:
     def results(self) -> list[str]:
         """Names of the results."""
         return self.returns.split()
+
+    def arguments(self, p: Point) -> list[Any]:
+        """Return the arguments of the textbook at a point."""
+        return [p[n] for n in (self.reads or self.takes).split()]
 
     def given(self) -> list[list[Any]]:
         """Return the arguments of each call of the student's function."""
@@ -187,26 +192,22 @@ def _backward(cell: str, step: bool) -> dict[str, Any]:
         *outputs, _ = layer.function("forward")(*(p[n] for n in layer.inputs))
         return sum((p[d] * y).sum() for d, y in zip(layer.upstream, outputs, strict=True))
 
-    slopes = {f"d{n}": n for n in layer.inputs}
-    blank = {
+    blank: dict[str, Any] = {
         "point": _of_layer(layer),
         "textbook": layer.function("backward"),
-        "arguments": lambda p: [*(p[n] for n in layer.upstream), p["kept"]],
+        "reads": " ".join([*layer.upstream, "kept"]),
         "loss": loss,
-        "slopes": slopes,
+        "slopes": {f"d{n}": n for n in layer.inputs},
         "gates": layer.gates,
     }
-    return blank if step else blank | {"layer": layer, "values": " ".join(slopes)}
+    return blank if step else blank | {"layer": layer, "values": " ".join(blank["slopes"])}
 
 
 def _forward(cell: str, step: bool) -> dict[str, Any]:
     layer = _layer(cell, step)
     return {
-        "point": _of_layer(layer),
-        "textbook": layer.function("forward"),
-        "arguments": lambda p: [p[n] for n in layer.inputs],
-        "gates": layer.gates,
-    }
+        "point": _of_layer(layer), "textbook": layer.function("forward"), "gates": layer.gates,
+    }  # fmt: skip
 
 
 def _scores_loss(p: Point) -> Any:
@@ -214,11 +215,10 @@ def _scores_loss(p: Point) -> Any:
 
 
 BLANKS = {
-    "sigmoid": Blank("a", "s", _of_gate, _sigmoid, lambda p: [p["a"]]),
-    "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope, lambda p: [p["s"]]),
+    "sigmoid": Blank("a", "s", _of_gate, _sigmoid),
+    "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
     "embedding_backward": Blank(
-        "dx ids V", "dW", _of_embedding, reference.embedding_backward,
-        lambda p: [p["dx"], reference.EmbeddingCache(p["ids"], p["W"].shape)],
+        "dx ids V", "dW", _of_embedding, reference.embedding_backward, "dx kept",
         loss=lambda p: (p["dx"] * p["W"][p["ids"]]).sum(), slopes={"dW": "W"},
     ),
     "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_forward("rnn", step=True)),
@@ -247,19 +247,17 @@ BLANKS = {
     ),
     "cross_entropy": Blank(
         "logits targets", "loss", _of_scores, _cross_entropy,
-        lambda p: [p["logits"], p["targets"]], words={"nll": "-log p[target] of each row"},
+        words={"nll": "-log p[target] of each row"},
     ),
     "cross_entropy_backward": Blank(
         "logits targets", "dlogits", _of_scores, _cross_entropy_slope,
-        lambda p: [p["logits"], p["targets"]], loss=_scores_loss, slopes={"dlogits": "logits"},
+        loss=_scores_loss, slopes={"dlogits": "logits"},
         words={"onehot": "1 at the target of each row, 0 elsewhere"},
     ),
     "clip": Blank(
-        "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip,
-        lambda p: [p["dWx"], p["dWh"], p["max_norm"]], each="max_norm",
+        "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip, "dWx dWh max_norm",
+        each="max_norm",
     ),
-    "sgd": Blank(
-        "W dW lr", "new_W", _of_update, _sgd, lambda p: [p["W"], p["dW"], p["lr"]]
-    ),
+    "sgd": Blank("W dW lr", "new_W", _of_update, _sgd),
 }  # fmt: skip
 """Blanks by the name of their function, in the order of the workbook."""

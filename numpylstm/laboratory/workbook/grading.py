@@ -193,14 +193,12 @@ def _first_line(name: str, theirs: Numbers) -> str:
 def _by_factor(name: str, theirs: Numbers) -> str:
     """Find factors and limits, where no single line explains the results."""
     blank, right = BLANKS[name], _right(name)
-    parts: Numbers = {}
-    for result in blank.results:
-        if blank.each:
-            limits = blank.point(AT)[blank.each]
-            parts |= {f"{result} at {v:g}": (theirs[result][k], right[result][k])
-                      for k, v in enumerate(limits)}  # fmt: skip
-        else:
-            parts[result] = (theirs[result], right[result])
+    limits = [f" at {v:g}" for v in blank.point(AT)[blank.each]] if blank.each else [""]
+    parts = {
+        result + limit: (theirs[result][k], right[result][k]) if limit else (
+            theirs[result], right[result])
+        for result in blank.results for k, limit in enumerate(limits)
+    }  # fmt: skip
     tops = [np.abs(a) == np.abs(a).max() for a, _ in parts.values()]
     if blank.each and any(top.sum() > 1 for top in tops):
         return (
