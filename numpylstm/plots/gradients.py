@@ -97,8 +97,8 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
         raise ValueError(f"lag_heatmap: norms must have shape (T, T), got {norms.shape}")
     figure = new_figure(6.4, 5)
     axes = figure.subplots()
-    hidden = np.triu(np.ones((T, T), bool), 1)
-    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, np.arange(T + 1) - 0.5, norms, hidden)
+    used = np.tril(np.ones((T, T), bool))
+    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, np.where(used, norms, np.nan))
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -135,7 +135,7 @@ def training_lag_heatmap(
             f"training_lag_heatmap: norms must have shape (L, {len(steps)}, T), got {norms.shape}; "
             "the middle is fixed by steps"
         )
-    L, _, T = norms.shape
+    L = len(norms)
     titles = [f"layer {layer}" for layer in range(L)] if titles is None else titles
     if len(titles) != L:
         raise ValueError(
@@ -147,7 +147,7 @@ def training_lag_heatmap(
     edges = np.concatenate([[steps[0]], between, [max(steps[-1], steps[0] + 1)]])
     limits = _floor(norms), _highest(norms)
     for axes, of_one, title in zip(panels, norms, titles, strict=True):
-        mesh = _heatmap(axes, np.arange(T + 1) - 0.5, edges, of_one, limits=limits)
+        mesh = _heatmap(axes, edges, of_one, limits)
         axes.set_xlabel("lag (steps back from the loss)")
         axes.set_title(as_label(title), fontsize=11)
     panels[0].set_ylabel("training step (updates)")
@@ -304,18 +304,13 @@ def _log_axis(axes: Axes, floor: float, highest: float) -> float:
 
 
 def _heatmap(
-    axes: Axes,
-    x_edges: Array,
-    y_edges: Array,
-    values: Array,
-    hidden: Array | None = None,
-    limits: tuple[float, float] | None = None,
+    axes: Axes, y_edges: Array, values: Array, limits: tuple[float, float] | None = None
 ) -> QuadMesh:
     """Colour by the logarithm: too small values get the darkest colour, NaN none."""
     floor, highest = limits or (_floor(values), _highest(values))
     raised = np.where(values < floor, floor / 2, values)
-    blank = ~(values <= DRAWN[1]) if hidden is None else hidden | ~(values <= DRAWN[1])
     return axes.pcolormesh(
-        x_edges, y_edges, np.ma.masked_array(raised, blank), cmap=COLOURS,
+        np.arange(values.shape[1] + 1) - 0.5, y_edges,
+        np.ma.masked_array(raised, ~(values <= DRAWN[1])), cmap=COLOURS,
         norm=LogNorm(floor, max(highest, 2 * floor)), rasterized=True,
     )  # fmt: skip

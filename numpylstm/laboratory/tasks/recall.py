@@ -24,30 +24,18 @@ def noisy_floor(noise: float, num_answers: int) -> float:
     return entropy([1 - noise, noise]) + noise * float(np.log(num_answers - 1))
 
 
-def noisy_marginal(p: Array, noise: float) -> Array:
-    """Return the frequencies of the targets, (n,), from those of the right answers, (n,)."""
-    return (1 - noise) * p + noise * (1 - p) / (len(p) - 1)
-
-
-def noisy_targets(
-    answers: Array, num_answers: int, noise: float, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Replace a share of the answers by others; return the targets and their true -log p."""
+def noisy_batch(
+    x: Array, answers: Array, num_answers: int, noise: float, filler: int, rng: np.random.Generator
+) -> Batch:
+    """Return a batch with targets in its last steps only, from the right answers, (n, B)."""
     wrong = rng.random(answers.shape) < noise
     step = rng.integers(1, num_answers, answers.shape)  # never back to the right answer
-    targets = np.where(wrong, (answers + step) % num_answers, answers)
-    with np.errstate(divide="ignore"):  # without noise, wrong never happens
+    with np.errstate(divide="ignore"):  # without noise, no answer is wrong
         nll = np.where(wrong, -np.log(noise / (num_answers - 1)), -np.log1p(-noise))
-    return targets, nll
-
-
-def scored_at_the_end(x: Array, targets: Array, nll: Array, filler: int) -> Batch:
-    """Return a batch whose last steps have these targets, (n, B); no other steps are scored."""
-    batch = Batch(
-        x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape, np.float64)
-    )
-    answer = slice(len(x) - len(targets), None)
-    batch.y[answer], batch.weights[answer], batch.nll[answer] = targets, 1, nll
+    batch = Batch(x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape))
+    last = slice(len(x) - len(answers), None)
+    batch.y[last] = np.where(wrong, (answers + step) % num_answers, answers)
+    batch.weights[last], batch.nll[last] = 1, nll
     return batch
 
 
@@ -56,7 +44,7 @@ LETTERS, FILLERS = "abcdefghijklmnopqrstuvwxyz", ".:,;-+*/"
 
 @dataclass(frozen=True)
 class DelayedCopy:
-    """Repeat, `distance` steps later, the letters that were shown (Hochreiter, Schmidhuber 1997).
+    """Repeat, `distance` steps later, the letters that were shown (Hochreiter & Schmidhuber 1997).
 
     A sequence is ``length`` random letters, then random filler, then a question mark at step
     `distance` and filler again. The answer to step ``distance + j`` is the letter of step j, so
@@ -133,8 +121,7 @@ class DelayedCopy:
         shown = rng.integers(n, size=(self.length, batch_size))
         x[: self.length] = shown
         x[self.distance] = n + self.num_fillers
-        targets, nll = noisy_targets(shown, n, self.noise, rng)
-        return scored_at_the_end(x, targets, nll, n)
+        return noisy_batch(x, shown, n, self.noise, n, rng)
 
 
 @dataclass(frozen=True)
@@ -185,8 +172,8 @@ class Adding:
     def chance(self) -> float:
         """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
         n = self.num_digits
-        triangle = (n - np.abs(np.arange(2 * n - 1) - n + 1)) / n**2
-        return entropy(noisy_marginal(triangle, self.noise))
+        p = (n - np.abs(np.arange(2 * n - 1) - n + 1)) / n**2  # of the right answers
+        return entropy((1 - self.noise) * p + self.noise * (1 - p) / (len(p) - 1))
 
     @property
     def floor(self) -> float:
@@ -207,8 +194,7 @@ class Adding:
         x[:-1] = digits
         for marked in (first, second):
             x[marked, columns] += 2 * n - 1
-        targets, nll = noisy_targets(answers[None], 2 * n - 1, self.noise, rng)
-        return scored_at_the_end(x, targets, nll, 3 * n - 1)
+        return noisy_batch(x, answers[None], 2 * n - 1, self.noise, 3 * n - 1, rng)
 
 
 @dataclass(frozen=True)
@@ -262,5 +248,4 @@ class TemporalOrder:
         kinds = rng.integers(2, size=(2, batch_size))  # 0 for X, 1 for Y
         x[first, columns], x[second, columns] = 8 + kinds
         x[-1] = 10
-        targets, nll = noisy_targets(2 * kinds[:1] + kinds[1:], 4, self.noise, rng)
-        return scored_at_the_end(x, targets, nll, 10)
+        return noisy_batch(x, 2 * kinds[:1] + kinds[1:], 4, self.noise, 10, rng)
