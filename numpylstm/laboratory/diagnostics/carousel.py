@@ -55,9 +55,10 @@ class CarouselNorms(NamedTuple):
 
         NaN where the norms are infinite or NaN.
         """
-        whole = self.direct + self.indirect
+        half = 0.5 * self.indirect
+        whole = 0.5 * self.direct + half  # halves, so that the sum does not overflow
         with np.errstate(invalid="ignore"):
-            return np.divide(self.indirect, whole, out=np.zeros_like(whole), where=whole != 0)
+            return np.divide(half, whole, out=np.zeros_like(whole), where=whole != 0)
 
 
 def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
