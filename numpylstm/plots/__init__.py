@@ -16,7 +16,7 @@ from numpylstm.plots.gradients import (
     training_lag_heatmap,
 )
 from numpylstm.plots.inline import inline_svg
-from numpylstm.plots.memory import horizon_curve, probe_curves
+from numpylstm.plots.memory import horizon_curve
 from numpylstm.plots.training import comparison_curves, epoch_positions, training_curves
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "horizon_curve",
     "inline_svg",
     "lag_heatmap",
-    "probe_curves",
     "ratio_bars",
     "scaling_lines",
     "singular_value_spread",

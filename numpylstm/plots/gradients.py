@@ -109,9 +109,7 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     return figure
 
 
-def training_lag_heatmap(
-    steps: Sequence[int], norms: Array, *, titles: Sequence[str] | None = None
-) -> Figure:
+def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
     """Draw how far back the gradient reaches as a network learns.
 
     Parameters
@@ -120,9 +118,6 @@ def training_lag_heatmap(
         Updates after which it was measured, rising.
     norms : (L, N, T)
         For each layer and each of the N steps, the norm at lag 0, 1, 2, ...
-    titles : sequence of str, optional
-        L titles; by default "layer 0", "layer 1", ... Several networks of one layer can be drawn
-        side by side under their names.
 
     Returns
     -------
@@ -136,20 +131,15 @@ def training_lag_heatmap(
             "the middle is fixed by steps"
         )
     L = len(norms)
-    titles = [f"layer {layer}" for layer in range(L)] if titles is None else titles
-    if len(titles) != L:
-        raise ValueError(
-            f"training_lag_heatmap: titles must have {L} entries, as norms has, got {len(titles)}"
-        )
     figure = new_figure(1.4 + 3.4 * L, 4.5)
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
     between = (np.asarray(steps[1:], float) + steps[:-1]) / 2
     edges = np.concatenate([[steps[0]], between, [max(steps[-1], steps[0] + 1)]])
     limits = _floor(norms), _highest(norms)
-    for axes, of_one, title in zip(panels, norms, titles, strict=True):
-        mesh = _heatmap(axes, edges, of_one, limits)
+    for layer, axes in enumerate(panels):
+        mesh = _heatmap(axes, edges, norms[layer], limits)
         axes.set_xlabel("lag (steps back from the loss)")
-        axes.set_title(as_label(title), fontsize=11)
+        axes.set_title(f"layer {layer}", fontsize=11)
     panels[0].set_ylabel("training step (updates)")
     figure.colorbar(mesh, ax=panels, label="norm of dL/dh (log scale)", extend="min")
     return figure
@@ -236,7 +226,6 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     Parameters
     ----------
     settings : dict of name -> CarouselNorms
-        A key is a label, or a pair (scale of Wh, forget bias) as in `carousel_share`.
 
     Returns
     -------
@@ -244,10 +233,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
         Above, a panel for each setting; below, the shares of all settings.
     """
     check_some("carousel_lines", "settings", settings)
-    named = {
-        as_label(name) if isinstance(name, str) else "Wh x {:g}, bias {:g}".format(*name): norms
-        for name, norms in settings.items()
-    }
+    named = {as_label(name): norms for name, norms in settings.items()}
     columns = len(named)
     figure = new_figure(max(2.7 * columns, 6), 5.6)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1)).ravel()

@@ -1,7 +1,6 @@
 """Training on a probe task, and the distance from the floor that is left."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -63,7 +62,6 @@ def probe(
     num_sequences: int = 2000,
     check_every: int = 100,
     stop_at: float | None = None,
-    progress: Callable[[CurvePoint], object] | None = None,
     **options: Any,
 ) -> Probe:
     """Train a network on a task, and measure its loss on fresh sequences.
@@ -90,8 +88,6 @@ def probe(
         Stop once a point of the curve is at or below this loss; by default take all steps of the
         recipe. The final loss is measured on other sequences than the curve, so stopping early
         does not bias it.
-    progress : callable, optional
-        Called with each point of the curve.
     options
         Options of the cell, such as ``activation="relu"``; by default the recipe's.
 
@@ -130,8 +126,6 @@ def probe(
         if step % check_every == 0 or step == recipe.steps:
             loss, _ = expected_loss(model, task, CHUNK, for_curve)
             curve.append(CurvePoint(step, loss))
-            if progress is not None:
-                progress(curve[-1])
             if stop_at is not None and loss <= stop_at:
                 break
     loss, error = expected_loss(model, task, num_sequences, for_scoring)
