@@ -90,15 +90,13 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     >>> flow.norms["h"].shape, flow.norms["c"].shape, sorted(flow.saturation)
     ((2, 5), (2, 5), ['f', 'g', 'i', 'o'])
     """
-    passed = forward_pass(model, x, y, state)
-    L, T = len(passed.caches), len(passed.dhs)
-    norms = {name: np.empty((L, T)) for name in model.encoder.recurrent.cell.states}
-    upstream = np.zeros_like(passed.dhs)
-    upstream[-1] = passed.dhs[-1]  # the loss of the last step and no other
-    for layer, step in layers_back(upstream, passed.caches):
+    caches, dhs = forward_pass(model, x, y, state)
+    norms = {name: np.empty((len(caches), len(dhs))) for name in cell_of(caches[0]).states}
+    dhs[:-1] = 0  # the loss of the last step and no other
+    for layer, step in layers_back(dhs, caches):
         for name, gradient in step.dstate.items():
             norms[name][layer, step.t] = np.linalg.norm(gradient)
-    return Flow(norms, _saturation(passed.caches), passed.caches)
+    return Flow(norms, _saturation(caches), caches)
 
 
 def step_jacobians(cache: Cache) -> Array:

@@ -145,29 +145,25 @@ def model_lag_table(
     LagTable
         By parameter path: ``lstm.0.Wx``, ...
     """
-    passed = forward_pass(model, x, y, state)
-    return LagTable(_tables(passed.dhs, passed.caches, _paths(model), np.asarray))
+    caches, dhs = forward_pass(model, x, y, state)
+    return LagTable(_tables(dhs, caches, [*model.encoder.recurrent.all_parameters()], np.asarray))
 
 
 def model_lag_norms(
     model: LanguageModel, x: Array, y: Array, state: State | None = None
 ) -> dict[str, Array]:
     """Compute the Euclidean norm of each part of `model_lag_table`: path -> (T, T)."""
-    passed = forward_pass(model, x, y, state)
-    return _tables(passed.dhs, passed.caches, _paths(model), np.linalg.norm)
+    caches, dhs = forward_pass(model, x, y, state)
+    return _tables(dhs, caches, [*model.encoder.recurrent.all_parameters()], np.linalg.norm)
 
 
-def _names(cache: Cache) -> tuple[str, ...]:
+def _names(cache: Cache) -> list[str]:
     names = cell_of(cache).parameters(options_of(cache))
-    return tuple(name for name in names if getattr(cache, name, ...) is not None)  # `bn` may be
-
-
-def _paths(model: LanguageModel) -> tuple[str, ...]:
-    return tuple(model.encoder.recurrent.all_parameters())
+    return [name for name in names if getattr(cache, name, ...) is not None]  # `bn` may be None
 
 
 def _tables(
-    dhs: Array, caches: list[Cache], names: tuple[str, ...], measure: Callable[[Array], Any]
+    dhs: Array, caches: list[Cache], names: list[str], measure: Callable[[Array], Any]
 ) -> dict[str, Array]:
     """Measure each part [t, k] of each parameter; `names` are those of all layers, input first."""
     T = len(dhs)

@@ -126,24 +126,15 @@ def step_jacobian(step: Cache) -> Array:
     return J
 
 
-class WindowPass(NamedTuple):
-    """Forward pass of a window through a language model in the textbook, in float64.
-
-    ``dhs`` is the gradient of the window's loss with respect to the top hidden states by way of
-    the decoder alone: ``dhs[t]`` comes from the loss at step t and from no other.
-    """
-
-    caches: list[Cache]  # one for each layer, from the input up
-    dhs: Array  # (T, B, H)
-
-
 def forward_pass(
     model: LanguageModel, x: Array, y: Array, state: State | None = None
-) -> WindowPass:
+) -> tuple[list[Cache], Array]:
     """Run a window through the textbook with the weights of a model.
 
-    No dropout, no random numbers; the model is not changed. Computed in float64, whatever the
-    dtype of the model.
+    Returns the cache of each layer, from the input up, and the gradient of the loss with respect to
+    the top hidden states by way of the decoder alone, (T, B, H): step t of it comes from the loss
+    at step t only. No dropout, no random numbers; the model is not changed. Computed in float64,
+    whatever the dtype of the model.
     """
     where = "diagnostics"
     check_language_model(where, model)
@@ -156,4 +147,4 @@ def forward_pass(
     passed = language_model_forward(arrays, window, reference, model.config)
     dlogits = reference.sequence_cross_entropy_backward(passed.criterion)
     dhs, _, _ = reference.linear_backward(dlogits, passed.decoder)
-    return WindowPass(passed.cells, dhs)
+    return passed.cells, dhs

@@ -107,6 +107,16 @@ class Source:
         return Batch(x, y, np.ones(y.shape, np.float32), nll)
 
 
+def _chance(task: "EmbeddedReber | Pronoun") -> float:
+    """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
+    return entropy(task.source.frequencies(task.num_steps))
+
+
+def _floor(task: "EmbeddedReber | Pronoun") -> float:
+    """Smallest possible expected loss, in nats per scored token."""
+    return task.source.entropy(task.num_steps) / task.num_steps
+
+
 # --- the embedded Reber grammar -------------------------------------------------------------------
 
 # Reber (1967), as drawn by Cleeremans, Servan-Schreiber and McClelland (1989): from each state,
@@ -172,15 +182,7 @@ class EmbeddedReber:
         arcs["next"] = equally({"B": "begun"})
         return Source.from_arcs(arcs, self.vocab_size)
 
-    @property
-    def chance(self) -> float:
-        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
-        return entropy(self.source.frequencies(self.num_steps))
-
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats per scored token."""
-        return self.source.entropy(self.num_steps) / self.num_steps
+    chance, floor = property(_chance), property(_floor)
 
     @property
     def forgetful(self) -> float:
@@ -213,50 +215,6 @@ WORDS = (
     UNK, ".", "the", *SUBJECTS, *PEOPLE, *PLACES, *ADJECTIVES, *PREPOSITIONS, *DEGREES, *ADVERBS,
     *VERBS, *THINGS,
 )  # fmt: skip
-
-
-def sentences(distance: int) -> Source:
-    """Return the grammar, as a source that begins with a sentence.
-
-    "the" subject, `distance - 2` words of phrases, verb, pronoun, thing, full stop. Phrases are
-    filled in from the left: while 3 or more words are left, "near the lake" or, if 4 or more are
-    left, equally likely "near the old lake"; 2 become "very quietly", 1 becomes "quietly". All
-    words of a kind are equally likely; people occur in phrases as often as places, word for word,
-    so the last person named is a poor guess of the subject.
-    """
-
-    def words(choice: Sequence[str], probability: float, to: Hashable) -> list[Arc]:
-        return [(WORDS.index(word), probability / len(choice), to) for word in choice]
-
-    def phrase(pronoun: str, left: int) -> Hashable:
-        return (pronoun, left, "phrase")
-
-    arcs: dict[Hashable, list[Arc]] = {"start": words(["the"], 1, "subject"), "subject": []}
-    for pronoun, subjects in SUBJECTS.items():
-        arcs["subject"] += words(subjects, 1 / 2, phrase(pronoun, distance - 2))
-        for left in range(distance - 1):
-            here = phrase(pronoun, left)
-            the, noun, adverb = (pronoun, left, "the"), (pronoun, left, "noun"), (pronoun, "adverb")
-            if left >= 3:
-                long = 0.5 if left >= 4 else 0
-                arcs[here] = words(PREPOSITIONS, 1, the)
-                arcs[the] = words(["the"], 1, noun)
-                arcs[noun] = words((*PEOPLE, *PLACES), 1 - long, phrase(pronoun, left - 3))
-                if long:
-                    last = (pronoun, left, "noun after adjective")
-                    arcs[noun] += words(ADJECTIVES, long, last)
-                    arcs[last] = words((*PEOPLE, *PLACES), 1, phrase(pronoun, left - 4))
-            elif left == 2:
-                arcs[here] = words(DEGREES, 1, adverb)
-                arcs[adverb] = words(ADVERBS, 1, phrase(pronoun, 0))
-            elif left == 1:
-                arcs[here] = words(ADVERBS, 1, phrase(pronoun, 0))
-            else:
-                arcs[here] = words(VERBS, 1, (pronoun, "pronoun"))
-        arcs[pronoun, "pronoun"] = words([pronoun], 1, "thing")
-    arcs["thing"] = words(THINGS, 1, "stop")
-    arcs["stop"] = words(["."], 1, "start")
-    return Source.from_arcs(arcs, len(WORDS))
 
 
 @dataclass(frozen=True)
@@ -299,8 +257,51 @@ class Pronoun:
 
     @cached_property
     def source(self) -> Source:
-        """The grammar."""
-        return sentences(self.distance)
+        """The grammar, as a source that begins with a sentence.
+
+        "the" subject, `distance - 2` words of phrases, verb, pronoun, thing, full stop. Phrases are
+        filled in from the left: while 3 or more words are left, "near the lake" or, if 4 or more
+        are left, equally likely "near the old lake"; 2 become "very quietly", 1 becomes "quietly".
+        All words of a kind are equally likely; people occur in phrases as often as places, word for
+        word, so the last person named is a poor guess of the subject.
+        """
+
+        def words(choice: Sequence[str], probability: float, to: Hashable) -> list[Arc]:
+            return [(WORDS.index(word), probability / len(choice), to) for word in choice]
+
+        def phrase(pronoun: str, left: int) -> Hashable:
+            return (pronoun, left, "phrase")
+
+        arcs: dict[Hashable, list[Arc]] = {"start": words(["the"], 1, "subject"), "subject": []}
+        for pronoun, subjects in SUBJECTS.items():
+            arcs["subject"] += words(subjects, 1 / 2, phrase(pronoun, self.distance - 2))
+            for left in range(self.distance - 1):
+                here = phrase(pronoun, left)
+                the, noun, adverb = (
+                    (pronoun, left, "the"),
+                    (pronoun, left, "noun"),
+                    (pronoun, "adverb"),
+                )
+                if left >= 3:
+                    long = 0.5 if left >= 4 else 0
+                    arcs[here] = words(PREPOSITIONS, 1, the)
+                    arcs[the] = words(["the"], 1, noun)
+                    arcs[noun] = words((*PEOPLE, *PLACES), 1 - long, phrase(pronoun, left - 3))
+                    if long:
+                        last = (pronoun, left, "noun after adjective")
+                        arcs[noun] += words(ADJECTIVES, long, last)
+                        arcs[last] = words((*PEOPLE, *PLACES), 1, phrase(pronoun, left - 4))
+                elif left == 2:
+                    arcs[here] = words(DEGREES, 1, adverb)
+                    arcs[adverb] = words(ADVERBS, 1, phrase(pronoun, 0))
+                elif left == 1:
+                    arcs[here] = words(ADVERBS, 1, phrase(pronoun, 0))
+                else:
+                    arcs[here] = words(VERBS, 1, (pronoun, "pronoun"))
+            arcs[pronoun, "pronoun"] = words([pronoun], 1, "thing")
+        arcs["thing"] = words(THINGS, 1, "stop")
+        arcs["stop"] = words(["."], 1, "start")
+        return Source.from_arcs(arcs, len(WORDS))
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -312,15 +313,7 @@ class Pronoun:
         """T: one sentence, `distance` words from subject to pronoun and four more."""
         return self.distance + 4
 
-    @property
-    def chance(self) -> float:
-        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
-        return entropy(self.source.frequencies(self.num_steps))
-
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats per scored token."""
-        return self.source.entropy(self.num_steps) / self.num_steps
+    chance, floor = property(_chance), property(_floor)
 
     @property
     def forgetful(self) -> float:
