@@ -105,8 +105,7 @@ def made_of(name: str, cell: str = "lstm") -> str:
     if path.startswith(("inputs", "parameters")):
         which = "" if cell == "lstm" else f" --cell {cell}"
         return f"it is given: python -m numpylstm.tape show --inputs{which}"
-    formulas = CELLS[cell]
-    known = AROUND | formulas.forward | formulas.backward | formulas.gradients
+    known = AROUND | CELLS[cell].forward | CELLS[cell].backward
     name = path.removeprefix("gradients.")
     return f"it is {known.get(name) or known[path.rsplit('.', 1)[-1]]}"
 

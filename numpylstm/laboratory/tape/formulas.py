@@ -11,14 +11,13 @@ class Cell(NamedTuple):
     """Formulas of one step of a cell.
 
     `backward` includes two gradients that are not on the tape: da of ``x @ Wx + b`` and du of
-    ``h_prev @ Wh``. `gradients` describes those of the parameters.
+    ``h_prev @ Wh``.
     """
 
     blocks: str
     states: str
     forward: dict[str, str]
     backward: dict[str, str]
-    gradients: dict[str, str]
 
 
 def _sums(blocks: str, gates: str) -> dict[str, str]:
@@ -69,12 +68,6 @@ LSTM = Cell(
         "dh_prev": "da @ Wh.T; da is da_i, da_f, da_g and da_o side by side",
         "dc_prev": "dc * f",
     },
-    gradients={
-        "Wx": "the sum over the steps of the outer product of x and da",
-        "Wh": "the sum over the steps of the outer product of h_prev and da",
-        "b": "the sum over the steps of da",
-        "c0": "dc_prev of each layer at t0",
-    },
 )
 
 GRU = Cell(  # with its reset after the product
@@ -102,16 +95,11 @@ GRU = Cell(  # with its reset after the product
         "dx": "da @ Wx.T; da is da_r, da_z and da_n side by side",
         "dh_prev": "dh * z + du @ Wh.T; du is da_r, da_z and ds side by side",
     },
-    gradients={
-        "Wx": "the sum over the steps of the outer product of x and da (da_r, da_z and da_n)",
-        "Wh": "the sum over the steps of the outer product of h_prev and du (da_r, da_z and ds)",
-        "b": "the sum over the steps of da (da_r, da_z and da_n)",
-        "bn": "the sum over the steps of ds",
-    },
 )
 
 CELLS = {"lstm": LSTM, "gru": GRU}
 
+SUMS = "da and du are the gradients of x @ Wx + b and of h_prev @ Wh"
 AROUND = {
     "x": "row ids[t] of embedding.W",
     "logits": "h of the top layer @ decoder.W + decoder.b",
@@ -123,6 +111,11 @@ AROUND = {
     "embedding.W": "dx of the bottom layer at every step, added to row ids[t]",
     "decoder.W": "the sum over the steps of the outer product of h of the top layer and dlogits",
     "decoder.b": "the sum over the steps of dlogits",
+    "Wx": f"the sum over the steps of the outer product of x and da; {SUMS}",
+    "Wh": f"the sum over the steps of the outer product of h_prev and du; {SUMS}",
+    "b": f"the sum over the steps of da; {SUMS}",
+    "bn": "the sum over the steps of ds",
     "h0": "dh_prev of each layer at t0",
+    "c0": "dc_prev of each layer at t0",
 }
 """Descriptions of the numbers outside the cell."""
