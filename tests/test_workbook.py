@@ -196,7 +196,7 @@ class TestVerdicts:
         def sgd(W, dW, lr):
             return ...
 
-        assert "must be an array of numbers of the shape (4, 6)" in str(grading.grade(sgd))
+        assert "new_W must have the shape (4, 6), got no numbers" in str(grading.grade(sgd))
         assert json.loads(grading.submission([sgd]))["answers"]["sgd"] == {"new_W": None}
         assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
 

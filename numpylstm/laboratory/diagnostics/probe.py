@@ -129,8 +129,9 @@ def probe(
             if stop_at is not None and loss <= stop_at:
                 break
     loss, error = expected_loss(model, task, num_sequences, for_scoring)
-    size = sum(parameter.data.size for parameter in parameters.values())
-    return Probe(cell, size, step, tuple(curve), task.chance, task.floor, loss, error)
+    return Probe(
+        cell, model.num_parameters, step, tuple(curve), task.chance, task.floor, loss, error
+    )
 
 
 def expected_loss(

@@ -5,6 +5,7 @@ It uses the standard library only, so the tape is independent of all that is com
 
 import json
 import operator
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
 from functools import reduce
@@ -53,12 +54,17 @@ def compute(cell: str = "lstm") -> dict[str, Any]:
     """
     given = load(cell, Decimal)
     with localcontext(prec=50):
-        return _doubles(_compute(cell, given["inputs"], given["parameters"]))
+        exact = _compute(cell, given["inputs"], given["parameters"])
+        doubles: dict[str, Any] = json.loads(json.dumps(exact, default=float))
+        return doubles
 
 
 def _compute(name: str, inputs: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
     cell, ids, targets = CELLS[name], inputs["ids"], inputs["targets"]
-    p = {path: _array(values) for path, values in parameters.items()}
+    p: dict[str, Any] = {
+        path: Matrix(map(Row, values)) if isinstance(values[0], list) else Row(values)
+        for path, values in parameters.items()
+    }
     prefixes = [f"{name}.{layer}" for layer in range(L)]
     weights = [_weights(p, prefix, cell.blocks) for prefix in prefixes]
     state = [{f"{s}_prev": Row(inputs[f"{s}0"][k]) for s in cell.states} for k in range(L)]
@@ -140,28 +146,8 @@ def _weights(p: Mapping[str, Any], prefix: str, blocks: str) -> dict[str, Any]:
     return own
 
 
-def _array(values: Any) -> Any:
-    return Matrix(map(Row, values)) if isinstance(values[0], list) else Row(values)
-
-
-def _doubles(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {name: _doubles(value) for name, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_doubles(value) for value in tree]
-    return float(tree) if isinstance(tree, Decimal) else tree
-
-
 def as_json(tree: Any) -> str:
     """Write JSON with one list of numbers a line and all the digits of a double."""
-    return _json(tree, "") + "\n"
-
-
-def _json(tree: Any, indent: str) -> str:
-    inner = indent + "  "
-    if isinstance(tree, dict):
-        lines = [f"{inner}{json.dumps(name)}: {_json(tree[name], inner)}" for name in tree]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(tree, list) and isinstance(tree[0], list):
-        return "[\n" + ",\n".join(inner + _json(row, inner) for row in tree) + f"\n{indent}]"
-    return json.dumps(tree, allow_nan=False)
+    text = json.dumps(tree, indent=2, allow_nan=False)
+    rows = re.compile(r"\[\s+([^][]+?)\s+\]")
+    return rows.sub(lambda row: f"[{' '.join(row[1].split())}]", text) + "\n"

@@ -210,10 +210,6 @@ def _forward(cell: str, step: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _scores_loss(p: Point) -> Any:
-    return reference.cross_entropy_step_forward(p["logits"], p["targets"], p["share"])[0]
-
-
 BLANKS = {
     "sigmoid": Blank("a", "s", _of_gate, _sigmoid),
     "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
@@ -251,7 +247,9 @@ BLANKS = {
     ),
     "cross_entropy_backward": Blank(
         "logits targets", "dlogits", _of_scores, _cross_entropy_slope,
-        loss=_scores_loss, slopes={"dlogits": "logits"},
+        loss=lambda p: reference.cross_entropy_step_forward(
+            p["logits"], p["targets"], p["share"])[0],
+        slopes={"dlogits": "logits"},
         words={"onehot": "1 at the target of each row, 0 elsewhere"},
     ),
     "clip": Blank(
