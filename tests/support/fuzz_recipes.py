@@ -131,8 +131,6 @@ EXEMPT = {
     "model_check.pass_of_copy": "inner part of check_model, which is here",
     "model_check.random_state": "as above",
     "tasks.Recipe": "a record",
-    "tasks.Task": "a protocol",
-    "tasks.Task.batch": "a protocol; that of every task is here",
     "tasks.Recipe.options_for": "takes a word",
     "optim.check_flat": "the first half of flat, which is here",
     "optim.Optimizer.from_config": "needs an optimiser; those of all are here",
