@@ -73,7 +73,7 @@ class Cell:
     title : str
         For people.
     State : class of NamedTuple
-        The fields are what passes from step to step; the first is h, the last is the memory.
+        The fields are what passes from step to step; the first is h.
     cache : str
         The class of the cache in `reference`. It holds x, h and the options by these names.
     blocks : tuple of str
@@ -87,6 +87,8 @@ class Cell:
         forward functions.
     keep : str, optional
         The gate that scales the memory on its straight way from step to step.
+    memory : str, optional
+        The field of the state that remembers; by default the last.
     show : str, optional
         The gate in ``h = show * tanh(memory)``, where h is not the memory.
     sampler : str, optional
@@ -103,8 +105,12 @@ class Cell:
     options: Mapping[str, Option] = field(default_factory=dict)
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
+    memory: str = ""
     show: str | None = None
     sampler: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", self.memory or self.states[-1])
 
     @property
     def states(self) -> tuple[str, ...]:

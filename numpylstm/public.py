@@ -19,11 +19,11 @@ from numpylstm.laboratory import (
     diagnostics,
     doctor,
     gradcheck,
-    grading,
     museum,
     tape,
     tasks,
 )
+from numpylstm.laboratory.workbook import grading
 from numpylstm.layers import (
     GRU,
     LSTM,

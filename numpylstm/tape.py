@@ -1,4 +1,4 @@
-"""``python -m numpylstm.tape``: the golden tape, a room of `numpylstm.laboratory`."""
+"""``python -m numpylstm.tape``: the golden tape, `numpylstm.laboratory.tape`."""
 
 import sys
 

@@ -69,10 +69,10 @@ def test_a_classifier_has_cells_too(rng, ids):
     assert layer.c.shape == (T, B, H)
 
 
-def test_a_vanilla_cell_has_no_gates(rng, ids):
-    model = nl.LanguageModel(V, H, cell="rnn", rng=rng)
-    with pytest.raises(TypeError, match=r"must have cell='lstm' or 'gru', got a RNN"):
-        cell_activations(model, ids)
+def test_a_vanilla_cell_has_hidden_units_only(rng, ids):
+    (layer,) = cell_activations(nl.LanguageModel(V, H, cell="rnn", rng=rng), ids)
+    assert layer._fields == ("h",)
+    assert layer.h.shape == (T, B, H)
 
 
 def test_arguments_that_do_not_fit(model, ids, state):

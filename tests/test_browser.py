@@ -69,7 +69,7 @@ def opened(browser, page):
 
     yield open_part
     assert not browser.get_log("browser"), "the page wrote to the console"
-    assert not fetched_from_elsewhere(browser), "the page asked another host"
+    assert not fetched_from_elsewhere(browser), "the page requested another host"
 
 
 def fetched_from_elsewhere(browser):
@@ -547,7 +547,7 @@ def test_a_cell_in_hand_stays_there_until_it_is_let_go(opened):
     release = find(browser, "reading", ".clamps button")
     release.send_keys(Keys.ENTER)
     assert set(browser.execute_script(hands).values()) == {None}
-    assert browser.switch_to.active_element.text == "let go"
+    assert browser.switch_to.active_element.text == "Release"
 
 
 def test_a_text_that_no_model_has_seen(opened):

@@ -3,13 +3,14 @@
 import base64
 import json
 import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from numpylstm import explore
 from numpylstm.explore.__main__ import main
-from numpylstm.explore.train import depth, in_quotes, nested
 from numpylstm.plots import style
 
 PAGE = explore.page()
@@ -62,6 +63,10 @@ def test_the_stored_models_are_small_and_sound():
 
 
 def test_what_the_cells_are_held_against():
+    script = Path(__file__).parent.parent / "docs" / "page_models.py"
+    depth, in_quotes, nested = (
+        runpy.run_path(str(script))[name] for name in ("depth", "in_quotes", "nested")
+    )
     text = nested(300, np.random.default_rng(0))
     for d, character, after in zip(depth(text), text, text[1:], strict=False):
         assert (d == 0 and character == ")") == (after == "\n")

@@ -68,7 +68,7 @@ def test_the_log_and_its_picture(tmp_path, kind):
     ]
     x = corpus.train[: 7 * (len(corpus.train) // 7)].reshape(7, -1).T  # seven streams
     flow = diagnostics.gradient_flow(restore_model(last), x[:5, :4], x[1:6, :4])
-    norms = {"h": flow.dh, "c": flow.dc}
+    norms = flow.norms
     for row in rows[-5 * depth * len(units) :]:  # after the last update
         layer, t, unit = int(row["layer"]), 4 - int(row["lag"]), row["unit"]
         if unit in norms:

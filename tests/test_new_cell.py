@@ -144,7 +144,7 @@ def test_diagnostics(model, rng):
     ids = rng.integers(0, V, (T + 1, B))
     x, y = ids[:-1], ids[1:]
     flow = diagnostics.gradient_flow(model, x, y)
-    assert flow.dh.shape == flow.dc.shape == (L, T)
+    assert {name: norms.shape for name, norms in flow.norms.items()} == {"h": (L, T), "m": (L, T)}
     assert flow.saturation.keys() == {"z", "n"}
     table = diagnostics.model_lag_table(model, x, y)
     quiet = nl.LanguageModel(

@@ -114,7 +114,6 @@ def test_a_name_is_written_as_it_is():
         lambda: plots.carousel_lines({}),
         lambda: plots.v_curve({}),
         lambda: plots.horizon_curve(Horizon(())),
-        lambda: plots.probe_curves({}),
         lambda: plots.ratio_bars({}),
         lambda: plots.ratio_bars({"medium": {}}),
         lambda: plots.scaling_lines([]),

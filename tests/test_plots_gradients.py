@@ -136,14 +136,6 @@ def test_training_lag_heatmap(steps):
     assert first.collections[0].get_array().reshape(len(steps), 7)[0, 6] > 0
 
 
-def test_training_lag_heatmap_of_networks_by_name():
-    norms = np.ones((2, 3, 4))
-    one, other, _ = drawn(plots.training_lag_heatmap([0, 1, 2], norms, titles=["RNN", "LSTM"]))
-    assert (one.get_title(), other.get_title()) == ("RNN", "LSTM")
-    with pytest.raises(ValueError, match="titles must have 2 entries"):
-        plots.training_lag_heatmap([0, 1, 2], norms, titles=["RNN"])
-
-
 def test_singular_value_spread():
     rng = np.random.default_rng(0)
     cells = {f"cell {k}": rng.uniform(0, 2, (9, 2, 5)) for k in range(4)}

@@ -376,14 +376,7 @@ def test_a_tenth_of_the_answers_is_wrong(task):
     assert len(np.unique(right.y[-1])) == n
 
 
-# --- sources and mistakes -------------------------------------------------------------------------
-
-
-def test_a_source_must_be_readable():
-    with pytest.raises(ValueError, match="must carry different symbols"):
-        tasks.Source.from_arcs({"a": [(0, 0.5, "a"), (0, 0.5, "a")]}, 2)
-    with pytest.raises(ValueError, match=r"sum to 1, got 0\.9"):
-        tasks.Source.from_arcs({"a": [(0, 0.5, "a"), (1, 0.4, "a")]}, 2)
+# --- mistakes -------------------------------------------------------------------------------------
 
 
 def test_entropy_in_nats():

@@ -1,11 +1,11 @@
-"""A cell you can touch: the page on which an RNN and an LSTM run in the browser.
+"""Interactive page: an RNN and an LSTM that run in the browser.
 
     python -m numpylstm.explore cell.html
 
 writes one HTML file that needs no server, no network and no other file. Its engine, ``engine.js``,
-is what the page needs of `numpylstm.reference` (all but dropout), and the GRU, which the page does
-not show, once more in JavaScript, function by function and name by name; the golden tapes and
-gradients of the reference hold it to 1e-12 in a real browser.
+is `numpylstm.reference` (all but dropout) in JavaScript, function by function and name by name; the
+tests compare it with the golden tapes and the gradients of the reference, to 1e-12, in a real
+browser.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from numpylstm import reference
 __all__ = ["FOLDER", "page", "write_page"]
 
 FOLDER = Path(__file__).parent
-"""Where the parts of the page are: modules, style, models."""
+"""Folder of the parts of the page: modules, style, models."""
 
 # Each imports only from those before it.
 MODULES = (
@@ -30,7 +30,7 @@ TEXTBOOK = (
 
 
 def page() -> str:
-    """The page as one self-contained HTML document."""
+    """Return the page as one self-contained HTML document."""
     models = json.loads(_read("models.json"))
     data = {"models": models, "reference": {name: _source(name) for name in TEXTBOOK}}
     parts = {
@@ -42,17 +42,7 @@ def page() -> str:
 
 
 def write_page(path: str | Path) -> Path:
-    """Write the page into a file.
-
-    Parameters
-    ----------
-    path : str or Path
-        Of the HTML file; what is there is replaced.
-
-    Returns
-    -------
-    Path
-    """
+    """Write the page to an HTML file, replacing what is there, and return the path."""
     path = Path(path)
     path.write_text(page(), encoding="utf-8")
     return path
@@ -63,17 +53,17 @@ def _read(name: str) -> str:
 
 
 def _source(name: str) -> str:
-    """The lines of a function of the textbook, without its docstring."""
+    """Return the source of a function of the textbook, without its docstring."""
     function = getattr(reference, name)
     source = inspect.getsource(function)
     return re.sub(r'\n    """.*?"""\n', "\n", source, count=1, flags=re.S).rstrip()
 
 
 def _as_function(name: str, source: str) -> str:
-    """An ES module as a function that is called at once and returns what the module exports.
+    """Wrap an ES module in a function that is called at once and returns the exports.
 
-    A browser loads no modules from a file on disk. Understood are ``import { a, b } from``,
-    ``import * as m from`` and ``export`` in front of a function or a constant.
+    A browser loads no modules from a file on disk. ``import { a, b } from``, ``import * as m from``
+    and ``export`` in front of a function or a constant are supported.
     """
     exports = re.findall(r"^export (?:function|const) (\w+)", source, re.M)
     source = re.sub(r"^export (?=function|const)", "", source, flags=re.M)
@@ -84,7 +74,7 @@ def _as_function(name: str, source: str) -> str:
         source, flags=re.M,
     )  # fmt: skip
     if re.search(r"^(import|export)\b", source, re.M):
-        raise ValueError(f"explore: {name}.js imports or exports in a way that is not understood")
+        raise ValueError(f"explore: {name}.js imports or exports in a way that is not supported")
     return (
         f"const {name}_module = (() => {{\n{source}\nreturn {{ {', '.join(exports)} }};\n}})();\n"
     )

@@ -12,8 +12,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m numpylstm.explore",
-        description="Write the page on which an RNN and an LSTM run in the browser. It is one file "
-        "that needs no server and no network.",
+        description="Write the interactive page: an RNN and an LSTM that run in the browser. It is "
+        "one HTML file that needs no server and no network.",
     )
     parser.add_argument("file", metavar="FILE", help="the HTML file to write")
     arguments = parser.parse_args(argv)

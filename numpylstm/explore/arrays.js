@@ -1,10 +1,10 @@
-// Matrices {rows, columns, data} of doubles, and the few operations that NumPy has for them.
+// Matrices {rows, columns, data} of doubles, and a few of the operations of NumPy.
 
 export function matrix(rows, columns, data = zeros(rows * columns)) {
   return { rows, columns, data };
 }
 
-// Small arrays are pieces of a larger one: to ask the browser for memory costs more than to use it.
+// Small arrays are pieces of a larger one: allocation costs more than the arithmetic.
 let pool = new Float64Array(0);
 let used = 0;
 

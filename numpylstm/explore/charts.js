@@ -1,4 +1,4 @@
-// What is drawn: numbers, sliders, lines and strips of colour. No picture knows what it shows.
+// Drawing: numbers, sliders, lines and strips of colour, for any data.
 
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -35,8 +35,8 @@ export function scientific(value) {
   return `${digits.toFixed(1)} × ${power_of_ten(exponent)}`;
 }
 
-// A value that is read: as text for the eye, and with all its digits for a program. A screen reader is
-// not told of each change: there are dozens at a time.
+// Show a value as text, and with all its digits as data. Screen readers do not announce each change:
+// there are dozens at a time.
 export function show(output, value, format = fixed) {
   output.setAttribute("aria-live", "off");
   output.textContent = format(value);
@@ -55,7 +55,7 @@ export function slider({
   format = (v) => fixed(v, 2),
   change,
 }) {
-  const said = element("span", { class: "value" }); // an output would take the label for itself
+  const said = element("span", { class: "value" }); // a label would attach to an <output>
   const input = element("input", { type: "range", name, min, max, step, value });
   const tell = () => {
     said.textContent = format(input.valueAsNumber);
@@ -96,7 +96,7 @@ export const STEPS = {
   End: Infinity,
 };
 
-// Keys of an element that is a slider: what each adds to its value. Alt and an arrow are the browser's.
+// Keys of a slider element, and the step of each. Keys with a modifier are left to the browser.
 export function on_keys(target, moves, act) {
   target.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || !(event.key in moves)) return;
@@ -109,9 +109,9 @@ export function on_keys(target, moves, act) {
 
 const FRAME = { left: 46, right: 18, top: 10, bottom: 38 };
 
-// Draw lines into an svg. x and y: {min, max, ticks: [[value, text], ...], label}; what lies above is
-// drawn at the edge. A line: {name, points: [[x, y], ...], style}; a mark: {y, text, above}. With
-// names: true each line carries its name at its end. Returns where a pointer's place is on the x axis.
+// Draw lines into an svg. x and y: {min, max, ticks: [[value, text], ...], label}; values above the
+// maximum are drawn at the edge. A line: {name, points: [[x, y], ...], style}; a mark: {y, text, above}.
+// names: true writes each name at the end of its line. Returns a function from a pointer event to x.
 export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) {
   const [width, height] = [Math.max(svg.clientWidth, 300), Math.max(svg.clientHeight, 160)];
   const right = width - FRAME.right - (names && width > 560 ? 92 : 0);
@@ -146,7 +146,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   for (const { name, points, style } of lines) {
     const drawn = points.filter(([, v]) => v > -Infinity);
     const beyond = drawn.findIndex(([, v], k) => v < y.min && drawn[k + 1]?.[1] < y.min);
-    if (beyond >= 0) drawn.length = beyond + 1; // what has left the picture below is not drawn on
+    if (beyond >= 0) drawn.length = beyond + 1; // stop at the lower edge
     if (!drawn.length) continue;
     const path = drawn.map(([a, b]) => `${X(a).toFixed(1)} ${Y(b).toFixed(1)}`).join("L");
     out.push(`<path class="line ${style}" d="M${path}"/>`);
@@ -173,7 +173,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   };
 }
 
-// A logarithmic axis from 10^low to 10^high, for values that are given as logarithms.
+// A logarithmic axis from 10^low to 10^high, for logarithms of values.
 export function log_axis(low, high, step) {
   const ticks = [];
   for (let e = low; e <= high; e += step) ticks.push([e, power_of_ten(e)]);
@@ -207,7 +207,7 @@ function is_dark() {
   return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-// Colours that depend on the theme: of values from -1 to 1, and of a place that is still empty.
+// Colours that depend on the theme: for values from -1 to 1, and for empty places.
 export function theme_colours() {
   const dark = is_dark();
   const paper = dark ? [20, 23, 31] : [255, 255, 255];
@@ -218,7 +218,7 @@ export function theme_colours() {
   };
 }
 
-// Colour a canvas, one pixel for each of rows x columns values; the style sheet gives it its size.
+// Colour a canvas, one pixel for each of rows x columns values; the style sheet sets its size.
 export function paint_pixels(canvas, rows, columns, colour) {
   [canvas.width, canvas.height] = [columns, rows];
   const context = canvas.getContext("2d");

@@ -1,10 +1,9 @@
-// What is drawn by chance: numbers, first weights, and the sequences of the race. Nothing is drawn
-// that the seed does not determine.
+// Random numbers, initial weights, and the sequences of the race; the seed determines all of them.
 
 import { map, matmul, matrix } from "./arrays.js";
 import { CELLS } from "./engine.js";
 
-// A generator of numbers in [0, 1): a counter, scrambled.
+// A generator of numbers in [0, 1): a scrambled counter.
 export function random_numbers(seed) {
   let state = seed >>> 0;
   return () => {
@@ -32,7 +31,7 @@ export function orthogonal(random, n) {
   const dot = (p, q) => p.reduce((sum, value, k) => sum + value * q[k], 0);
   rows.forEach((row, r) => {
     for (const before of [...rows.slice(0, r), ...rows.slice(0, r)]) {
-      const share = dot(row, before); // twice: the second time takes off what rounding left
+      const share = dot(row, before); // twice, because of rounding
       before.forEach((value, k) => {
         row[k] -= share * value;
       });
@@ -76,12 +75,12 @@ export function new_model(cell, random, { V, D, H, init_scale, forget_bias = 0 }
   return parameters;
 }
 
-// Delayed copy: a letter, filler of several kinds, and at the end a question mark, at which the
-// letter is to be said again. As numpylstm.laboratory.tasks.DelayedCopy; one answer in ten is wrong at random.
+// Delayed copy: a letter, filler of several kinds, and at the end a question mark, where the letter
+// must be repeated. As numpylstm.laboratory.tasks.DelayedCopy; one answer in ten is wrong at random.
 const TASK = { letters: 4, fillers: 2, noise: 0.1 };
 export const VOCABULARY = TASK.letters + TASK.fillers + 1;
 
-// What no model can beat, and what one reaches that remembers nothing; nats.
+// The loss without memory, and the best possible loss, in nats.
 export const CHANCE = Math.log(TASK.letters);
 export const FLOOR =
   -(1 - TASK.noise) * Math.log(1 - TASK.noise) -

@@ -1,12 +1,12 @@
-// The textbook once more, in JavaScript: every forward pass with its backward pass, but for dropout,
-// which the page does not use.
+// The textbook in JavaScript: every forward pass with its backward pass. Dropout, which the page does
+// not use, is left out.
 //
-// Read numpylstm/reference.py beside it: the functions, the letters and the names are those of that
-// file, in its order. What NumPy writes with operators, `f * c_prev + i * g`, is a `map` over entries
-// here; everything else is line for line the same. The golden tapes hold both to the same digits.
+// Read numpylstm/reference.py beside it: functions, letters and names are the same, in the same order.
+// Expressions such as `f * c_prev + i * g` are a `map` over entries here; everything else is line for
+// line the same. The tests compare both with the golden tapes.
 //
-// A sequence, (T, B, D), is a list of T matrices (B, D), a bias (H,) a matrix of one row. Results come
-// as lists, in the order of reference.py, and the cache of a sequence is the list of the caches of its
+// A sequence, (T, B, D), is a list of T matrices (B, D); a bias (H,) is a matrix of one row. Results are
+// lists, in the order of reference.py, and the cache of a sequence is the list of the caches of its
 // steps. No argument is changed.
 
 import {
@@ -338,8 +338,8 @@ export function sequence_cross_entropy_backward(cache) {
 
 // --- cells, models, learning ----------------------------------------------------------------------
 
-// What a cell is: the blocks of columns of its weights, its state, its parameters, and its functions.
-// Whoever needs to know asks here. A GRU need not have its last parameter, bn.
+// The cells: the blocks of columns of their weights, their state, parameters and functions. The last
+// parameter of a GRU, bn, is optional.
 export const CELLS = {
   rnn: {
     blocks: 1,
@@ -367,8 +367,8 @@ export const CELLS = {
   },
 };
 
-// The layers of a language model: embedding, the recurrent stack, decoder. Parameters are held under
-// their paths, "embedding.W", "lstm.0.Wx"; a state is a list of the parts of each layer.
+// The layers of a language model: embedding, the recurrent stack, decoder. Parameters are stored by
+// path, "embedding.W", "lstm.0.Wx"; a state is a list of the parts of each layer.
 function recurrent_layers(cell, parameters) {
   const layers = [];
   while (`${cell}.${layers.length}.Wx` in parameters) {
@@ -419,7 +419,7 @@ export function language_model_backward(dlogits, { cell, embedding, caches, deco
   return [gradients, dstate, dhs];
 }
 
-// All gradients times min(1, max_norm / norm), with the norm of all of them together before that.
+// Multiply all gradients by min(1, max_norm / norm); returns the norm of all of them before clipping.
 export function clip_by_global_norm(gradients, max_norm) {
   const squares = (A) => A.data.reduce((sum, value) => sum + value * value, 0);
   const norm = Math.sqrt(Object.values(gradients).reduce((sum, A) => sum + squares(A), 0));

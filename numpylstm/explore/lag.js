@@ -1,4 +1,4 @@
-// How much of a gradient arrives how many steps back.
+// Norms of a gradient by the number of steps back.
 
 import { zeros_like } from "./arrays.js";
 import { CELLS } from "./engine.js";
@@ -6,8 +6,8 @@ import { CELLS } from "./engine.js";
 const norm = (A) => Math.sqrt(A.data.reduce((sum, value) => sum + value * value, 0));
 
 // Norms of dL/dh_t by lag, [|dh_T|, |dh_{T-1}|, ...], one list for each part of the state: h, then c.
-// The loss asks dhT of the last state and nothing of the others. With 0 steps it has gone nowhere;
-// the last entry is the state before the first step.
+// The gradient of the loss is dhT at the last state and zero at the others. The first entry is the last
+// state itself; the last entry is the state before the first step.
 export function norms_by_lag(cell, dhT, cache) {
   const { state, step_backward } = CELLS[cell];
   let dstate = [dhT, ...state.slice(1).map(() => zeros_like(dhT))];

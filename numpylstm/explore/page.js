@@ -52,7 +52,7 @@ addEventListener("hashchange", () => open(asked()));
 addEventListener("resize", () => parts[shown()].paint());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => parts[shown()].paint());
 
-// Inside another page, that page says which colours it has, and is told how high this one is.
+// Inside another page: take its colours, and report the height of this one.
 addEventListener("message", (event) => {
   if (!["light", "dark"].includes(event.data?.theme)) return;
   document.documentElement.dataset.theme = event.data.theme;
@@ -66,5 +66,5 @@ new ResizeObserver(tell_height).observe(document.body);
 
 open(asked());
 
-// For whoever opens the console: the engine, and what each part holds.
+// For the console: the engine, and the state of each part.
 globalThis.explore = { arrays, engine, draws, look, parts };

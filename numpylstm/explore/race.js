@@ -25,12 +25,12 @@ import {
 import { norms_by_lag } from "./lag.js";
 
 const RECIPE = { D: 16, H: 16, B: 16, momentum: 0.9, updates: 2000 };
-// First weights and clips as in numpylstm.laboratory.diagnostics.horizon, where they were searched for.
+// Initial scales and clips of numpylstm.laboratory.diagnostics.horizon, found by a search there.
 const RACERS = {
   rnn: { name: "RNN", init_scale: 0.4, clip: 1 },
   lstm: { name: "LSTM", init_scale: 0.4, forget_bias: 5, clip: 0.2 },
 };
-const SMOOTH = 0.03; // the share of the newest loss in the line that is drawn
+const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
 function new_race({ seed, delay }) {
@@ -44,7 +44,7 @@ function new_race({ seed, delay }) {
       velocity: null,
       loss: CHANCE,
       norm: 0,
-      by_lag: null, // of the last update, when it is asked for
+      by_lag: null, // of the last update, computed when it is called
       history: [[0, CHANCE]],
       strip: [],
     };
@@ -122,7 +122,7 @@ export function race_part(root) {
 
   const finished = () => part.race.updates >= RECIPE.updates;
 
-  // As many updates as fit between two pictures; fewer pictures for those who want less motion.
+  // As many updates as fit between two frames; fewer frames with reduced motion.
   function frame() {
     if (root.hidden) part.running = false; // another part is shown
     if (!part.running) return;
@@ -166,8 +166,8 @@ export function race_part(root) {
           .map((v) => [v, v < 1e5 ? v : scientific(v)]),
       },
       marks: [
-        { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: the best possible` },
-        { y: CHANCE, text: `chance ${fixed(CHANCE, 3)}: nothing is remembered` },
+        { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: best possible` },
+        { y: CHANCE, text: `chance ${fixed(CHANCE, 3)}: without memory` },
       ].map((mark) => ({ ...mark, above: high > 2 })), // there is no room below
       lines: racers.map(({ cell, history, loss }) => ({
         name: RACERS[cell].name,
@@ -213,7 +213,7 @@ export function race_part(root) {
   const said = (name) => element("output", { "data-name": name, "aria-live": "off" });
   $(".buttons").append(said("updates"), said("speed"));
   $(".race thead").innerHTML =
-    "<tr><th></th><th>loss, smoothed</th><th>gradient norm</th><th>arrives at the letter</th></tr>";
+    "<tr><th></th><th>loss, smoothed</th><th>gradient norm</th><th>share at the letter</th></tr>";
   for (const [cell, { name }] of Object.entries(RACERS)) {
     const values = ["loss", "norm", "arrives"].map(
       (key) => `<td><output data-name="${key}-${cell}"></output></td>`,
@@ -232,7 +232,7 @@ export function race_part(root) {
     element(
       "p",
       { class: "note" },
-      "From left to right: steps back from the answer to the letter. From bottom to top: updates. Bright: all of it arrives; dark: a ten-thousandth or less.",
+      "From left to right: steps back from the answer to the letter. From bottom to top: updates. Bright: the whole gradient; dark: a ten-thousandth or less.",
     ),
   );
   const set = (name, again) => (value) => {
@@ -253,7 +253,7 @@ export function race_part(root) {
     }),
     slider({
       name: "rate",
-      label: "rate",
+      label: "learning rate",
       min: -2.5,
       max: 0,
       step: 0.05,

@@ -1,4 +1,4 @@
-// Part 3: how far does the gradient reach? Networks that have learnt nothing yet, on one scale.
+// Part 3: how far does the gradient reach? Untrained networks, on one scale.
 
 import { concatenate, map, matrix } from "./arrays.js";
 import {
@@ -25,8 +25,8 @@ const LINES = [
   { key: "cell", name: "LSTM c", style: "lstm dashed" },
 ];
 
-// All that is random, drawn once: inputs, weights as the package draws them, square blocks with a
-// spectral radius of 1 (one for the RNN, four for the LSTM), and what the loss asks of the last state.
+// All random numbers, drawn once: inputs, weights as in the package, square blocks with a spectral
+// radius of 1 (one for the RNN, four for the LSTM), and the gradient of the last state.
 function draw_networks(seed) {
   const random = random_numbers(seed);
   const { T, B, D, H, init_scale } = SIZES;
@@ -190,8 +190,7 @@ export function reach_part(root) {
 
 function verdict({ tanh, lstm }, lag) {
   const ratio = lstm[lag] / tanh[lag];
-  if (lag === 0)
-    return "Here the loss has just asked: every h begins with 1, and c with 0, for the loss depends on h only.";
+  if (lag === 0) return "At k = 0 every h has 1, and c has 0, because the loss depends on h only.";
   if (ratio > 1.5)
     return `The LSTM's h receives ${scientific(ratio)} times as much as the RNN's (tanh).`;
   if (ratio < 1 / 1.5)

@@ -1,4 +1,4 @@
-// Part 2: a trained model reads what is typed, and its cells can be taken in hand.
+// Part 2: a trained model reads typed text, and its cells can be clamped.
 
 import { map, matrix } from "./arrays.js";
 import {
@@ -56,8 +56,8 @@ function load_model({ tokens, parameters, unit }) {
   return { tokens, parameters: arrays, unit, units: arrays["lstm.0.Wh"].rows };
 }
 
-// A cell in hand is nothing but other weights. A gate is clamped by a column of zeros and a bias far
-// out; c is held at a value if f is 1, i is 0 and c begins with that value.
+// A clamp only changes weights. A gate is clamped by a column of zeros and a large bias; c is held at a
+// value by f = 1, i = 0 and that value as its start.
 function in_hand(model, unit, hands) {
   const H = model.units;
   const changed = { ...model.parameters };
@@ -80,8 +80,8 @@ function in_hand(model, unit, hands) {
   return [changed, state];
 }
 
-// Reads on where an earlier reading of the same beginning stopped. A reading: for each character its
-// id, the state after it, the cache of its step and the probabilities of the next one.
+// Continue an earlier reading that begins with the same characters. A reading has, for each character,
+// its id, the state after it, the cache of its step and the probabilities of the next one.
 function read(parameters, state, ids, earlier = []) {
   let same = 0;
   while (same < earlier.length && same < ids.length && earlier[same].id === ids[same]) same += 1;
@@ -116,7 +116,7 @@ export function reading_part(root, stored) {
 
   function choose_unit(unit) {
     const chosen = Math.max(0, Math.min(part.model.units - 1, unit));
-    if (chosen === part.unit) return point(part.at); // a cell in hand stays there
+    if (chosen === part.unit) return point(part.at); // keep its clamps
     part.unit = chosen;
     let_go();
   }
@@ -127,14 +127,14 @@ export function reading_part(root, stored) {
     update();
   }
 
-  // The text, the model or the hands have changed: read, then paint.
+  // The text, the model or the clamps have changed: read, then paint.
   function update() {
     const { model, hands } = part;
     const ids = [...textarea.value].map((c) => model.tokens.indexOf(c));
     const unknown = [...new Set([...textarea.value].filter((_, k) => ids[k] < 0))];
     const more = unknown.length > 20 ? ` and ${unknown.length - 20} more` : "";
     $("[data-name=unknown]").textContent = unknown.length
-      ? `Not read, for the model has never seen it: ${unknown.slice(0, 20).map(visible).join(" ")}${more}`
+      ? `Skipped, because the model has never seen it: ${unknown.slice(0, 20).map(visible).join(" ")}${more}`
       : "";
     part.ids = ids.filter((id) => id >= 0);
     part.untouched = read(
@@ -238,7 +238,7 @@ export function reading_part(root, stored) {
     }
   }
 
-  // The most probable next characters; the second bar is with the cell in hand.
+  // The most probable next characters; the second bar is with the cell clamped.
   function bars(p, q) {
     const { tokens } = part.model;
     const order = [...p.keys()].sort((a, b) => Math.max(p[b], q[b]) - Math.max(p[a], q[a]));
@@ -298,7 +298,7 @@ export function reading_part(root, stored) {
           $(".clamps button").focus(); // this one has been replaced
         },
       },
-      "let go",
+      "Release",
     );
     $(".clamps").replaceChildren(...clamps, held, release);
   }
@@ -306,7 +306,7 @@ export function reading_part(root, stored) {
   $(".controls").append(
     choice({
       name: "model",
-      label: "The model has read",
+      label: "Model trained on",
       options: Object.entries(PRESETS).map(([key, { name }]) => [key, name]),
       value: "python",
       change: choose_model,
@@ -339,7 +339,7 @@ export function reading_part(root, stored) {
     update();
   });
   const at_pointer = (event) => {
-    // not event.target, which for a finger that slides remains where it came down
+    // not event.target, which stays the same while a finger moves
     const t = document.elementFromPoint(event.clientX, event.clientY)?.dataset.t;
     if (t !== undefined) point(Number(t));
   };

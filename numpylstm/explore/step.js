@@ -15,7 +15,7 @@ const scalar = (value) => matrix(1, 1, Float64Array.of(value));
 const row = (values) => matrix(1, values.length, Float64Array.from(values));
 const sub = (letter, index) => (index ? `${letter}<sub>${index}</sub>` : letter);
 
-// The blocks of each cell: the name of what comes out, what it asks, and its nonlinearity.
+// The blocks of each cell: name of the output, its role, and its nonlinearity.
 const BLOCKS = {
   lstm: [
     { name: "i", asks: "write?", curve: "sigmoid" },
@@ -29,7 +29,7 @@ const START = {
   lstm: { Wx: [0.8, -0.4, 1.2, 0.6], Wh: [0.5, 0.3, -0.7, -0.4], b: [0, 1, 0, 0.2] },
   rnn: { Wx: [0.8], Wh: [0.9], b: [0.1] },
 };
-// What comes from outside: from below and from the past, and from the future.
+// Inputs of the step: from below, from the past, and from the future.
 const OUTSIDE = {
   x: ["x", 0.7],
   h_prev: ["h_prev", -0.3],
@@ -37,7 +37,7 @@ const OUTSIDE = {
   dh: ["dh, from later", 1],
   dc: ["dc, from later", 0.5],
 };
-// The equations under the gates, forwards and backwards: result, and how it is written.
+// The equations under the gates, forwards and backwards: result and formula.
 const EQUATIONS = {
   lstm: {
     forward: [
@@ -64,8 +64,8 @@ const EQUATIONS = {
   },
 };
 
-// All numbers of one step by their names in reference.py, with the name of the block after those of a
-// weight: Wx_i, dWx_i. What c receives in all is dc_total; dc is what comes from the next step.
+// All numbers of one step by their names in reference.py; names of weights end in the block: Wx_i,
+// dWx_i. dc_total is the whole gradient of c; dc is the part from the next step.
 function compute(cell, outside, weights) {
   const [x, h_prev, c_prev, dh, dc] = Object.keys(OUTSIDE).map((name) => scalar(outside[name]));
   const [Wx, Wh, b] = ["Wx", "Wh", "b"].map((name) => row(weights[name]));
@@ -146,7 +146,7 @@ export function step_part(root, reference) {
 
 const output = (name) => `<output data-name="${name}"></output>`;
 
-// One block of the weights: its sliders, its curve, what comes out, and what flows back.
+// One block of the weights: its sliders, its curve, its output and its gradients.
 function gate(part, { name, asks, curve }, k) {
   const box = element("section", { class: "gate", "aria-label": name });
   const f = curve === "tanh" ? "tanh" : "σ";
@@ -236,6 +236,6 @@ function sources(cell, reference) {
     python: Object.keys(ways[cell])
       .map((name) => reference[name])
       .join("\n\n\n"),
-    javascript: Object.values(ways[cell]).join("\n\n"), // a function as text is its source
+    javascript: Object.values(ways[cell]).join("\n\n"), // the text of a function is its source
   };
 }

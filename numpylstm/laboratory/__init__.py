@@ -1,11 +1,11 @@
-"""The laboratory: what proves gradients, shows them, and teaches them.
+"""Tools that prove gradients, show them and teach them.
 
-- `gradcheck` proves a gradient, and `model_check` those of a whole model.
-- `step_sizes` shows how the error of a difference depends on its step.
-- `doctor` says in words what is wrong with one.
-- `museum` shows classic mistakes, each of them caught.
+- `gradcheck` proves a gradient, and `model_check` the gradients of a whole model.
+- `step_sizes` shows how the error of a finite difference depends on its step.
+- `doctor` diagnoses a wrong backward pass in words.
+- `museum` shows classic mistakes and how each is found.
 - `tape` holds every number of one small LSTM, to check your own by.
 - `diagnostics` shows how far gradients reach, and why.
-- `tasks` ask what a network can remember, and know the exact answer.
-- `blanks` are the questions of the workbook, and `grading` judges the answers.
+- `tasks` measure what a network can remember, against an exactly known best loss.
+- `workbook` holds the blanks of the workbook and grades them.
 """

@@ -1,18 +1,12 @@
-"""Pictures: pure functions from data to a matplotlib Figure. Nothing is shown or saved here.
+"""Pictures: functions from data to a matplotlib Figure.
 
-Figures are made without pyplot, so no window system is touched and nothing is kept alive.
+A function raises ValueError if there is nothing to draw. Nothing is shown or saved here. Figures
+are made without pyplot, so no window system is needed and no figure is kept alive.
 """
 
-from numpylstm.plots.benchmarks import (
-    ratio_bars,
-    scaling_lines,
-)
-from numpylstm.plots.checking import (
-    v_curve,
-)
-from numpylstm.plots.coloured import (
-    coloured_text,
-)
+from numpylstm.plots.benchmarks import ratio_bars, scaling_lines
+from numpylstm.plots.checking import v_curve
+from numpylstm.plots.coloured import coloured_text
 from numpylstm.plots.gradients import (
     carousel_lines,
     gate_saturation,
@@ -21,18 +15,9 @@ from numpylstm.plots.gradients import (
     singular_value_spread,
     training_lag_heatmap,
 )
-from numpylstm.plots.inline import (
-    inline_svg,
-)
-from numpylstm.plots.memory import (
-    horizon_curve,
-    probe_curves,
-)
-from numpylstm.plots.training import (
-    comparison_curves,
-    epoch_positions,
-    training_curves,
-)
+from numpylstm.plots.inline import inline_svg
+from numpylstm.plots.memory import horizon_curve
+from numpylstm.plots.training import comparison_curves, epoch_positions, training_curves
 
 __all__ = [
     "carousel_lines",
@@ -44,7 +29,6 @@ __all__ = [
     "horizon_curve",
     "inline_svg",
     "lag_heatmap",
-    "probe_curves",
     "ratio_bars",
     "scaling_lines",
     "singular_value_spread",

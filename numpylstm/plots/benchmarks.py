@@ -4,32 +4,30 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from numpylstm.plots.style import BLUE, GREEN, GREY, ORANGE, check_some, log_ticks
+from numpylstm.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    check_some,
+    log_ticks,
+    new_figure,
+    one_panel,
+)
 
 
 def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
-    """How many times longer each peer takes than we do; a line marks equal speed.
+    """Draw the time of each peer, relative to numpylstm; a line marks equal speed.
 
     Parameters
     ----------
     ratios : dict of label -> dict of peer -> ratio
         A group of bars for each label, and in it a bar for each peer.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there is no ratio.
     """
-    check_some("ratio_bars", "ratios", [peer for group in ratios.values() for peer in group])
     peers = list(dict.fromkeys(peer for group in ratios.values() for peer in group))
-    highest = max(ratio for group in ratios.values() for ratio in group.values())
-    lowest = min(ratio for group in ratios.values() for ratio in group.values())
-    figure = Figure(figsize=(8, 4.5), layout="constrained", dpi=120)
-    axes = figure.subplots()
+    check_some("ratio_bars", "ratios", peers)
+    all_ratios = [ratio for group in ratios.values() for ratio in group.values()]
+    figure, axes = one_panel(8, 4.5)
     width = 0.8 / len(peers)
     for k, peer in enumerate(peers):
         heights = [(x, group[peer]) for x, group in enumerate(ratios.values()) if peer in group]
@@ -43,10 +41,10 @@ def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.set_xticks(range(len(ratios)), list(ratios))
     axes.set_ylabel("its time / ours")
     axes.set_title("Above the line numpylstm is faster", fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
+    highest = max(all_ratios)
     if highest > 5:  # one ratio would flatten all others
         axes.set_yscale("log")
-        low = min(lowest, 1) / 2
+        low = min(*all_ratios, 1) / 2
         axes.set_ylim(low, highest * 1.5)
         ticks = log_ticks(low, highest)
         axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -60,26 +58,17 @@ def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
 def scaling_lines(
     lines: Sequence[tuple[str, str, Sequence[int], Sequence[float], float]],
 ) -> Figure:
-    """Time against size, both on logarithmic axes: a panel for each dimension.
+    """Draw time against size, both on logarithmic axes, with a panel for each dimension.
 
     Parameters
     ----------
     lines : sequence of (dimension, library, sizes, seconds, exponent)
-        The exponent of the power that fits the line goes into the legend.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there is no line.
+        The exponent of the fitted power is shown in the legend.
     """
     check_some("scaling_lines", "lines", lines)
     dimensions = list(dict.fromkeys(dimension for dimension, *_ in lines))
     libraries = list(dict.fromkeys(library for _, library, *_ in lines))
-    figure = Figure(figsize=(3.4 * len(dimensions), 3.6), layout="constrained", dpi=120)
+    figure = new_figure(3.4 * len(dimensions), 3.6)
     panels = figure.subplots(1, len(dimensions), sharey=True, squeeze=False)[0]
     for axes, dimension in zip(panels, dimensions, strict=True):
         for drawn, library, sizes, seconds, exponent in lines:

@@ -6,32 +6,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from numpylstm.laboratory.doctor import StepSweep
-from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, check_some
+from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, check_some, one_panel
 
 
 def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
-    """Error of the central difference against the step, both on logarithmic axes.
+    """Draw the error of central differences against the step, both on logarithmic axes.
 
-    A right gradient draws a V: it falls with slope 2 (a dashed guide), and rises again where
-    rounding takes over. A wrong gradient stays flat: no step makes it right.
+    The curve of a right gradient is a V: it falls with slope 2 (a dashed guide) and rises again
+    where rounding takes over. The curve of a wrong gradient is flat.
 
     Parameters
     ----------
     sweeps : StepSweep or dict of label -> StepSweep
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there is no sweep.
     """
     named = {"gradient": sweeps} if isinstance(sweeps, StepSweep) else sweeps
     check_some("v_curve", "sweeps", named)
-    figure = Figure(figsize=(8, 4.8), layout="constrained", dpi=120)
-    axes = figure.subplots()
+    figure, axes = one_panel(8, 4.8)
     lowest = 1.0
     for k, (label, sweep) in enumerate(named.items()):
         errors = np.clip(sweep.errors, 1e-16, DRAWN[1])  # an error of zero has no logarithm
@@ -52,7 +42,6 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
     axes.set_xlabel("step h (log scale)")
     axes.set_ylabel("relative error (log scale)")
     axes.set_ylim(lowest / 10, None)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure

@@ -1,4 +1,4 @@
-"""A text whose background shows one number for each token."""
+"""Text with a background colour for each token."""
 
 import html
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ def coloured_text(
     limit: float | None = None,
     notes: Sequence[str] | None = None,
 ) -> str:
-    """Tokens on a background from blue (negative) through white (zero) to orange (positive).
+    """Colour tokens from blue (negative) through white (zero) to orange (positive).
 
     The colours are light enough for black letters and differ for every common kind of colour
-    vision. White space and line ends of the tokens are kept, so characters make running text.
+    vision. White space and line ends are kept, so characters make running text.
 
     Parameters
     ----------
@@ -27,10 +27,9 @@ def coloured_text(
     values : (N,) array_like of float
         One for each token; must be finite.
     limit : float, optional
-        The size that has the full colour; larger ones are cut to it. By default the largest size
-        in `values`.
+        Absolute value with the full colour; larger ones are clipped. By default the largest.
     notes : sequence of str, optional
-        What is shown at each token when the pointer rests there.
+        Tooltip of each token.
 
     Returns
     -------
@@ -40,8 +39,7 @@ def coloured_text(
     Raises
     ------
     ValueError
-        If there is not one finite value, and one note, for each token, or the limit is not
-        positive.
+        If there is not one finite value and one note for each token, or the limit is not positive.
 
     Examples
     --------
@@ -56,7 +54,9 @@ def coloured_text(
             "each token needs one"
         )
     if not np.isfinite(numbers).all():
-        raise ValueError("coloured_text: values must be finite; the model that made them went bad")
+        raise ValueError(
+            "coloured_text: values must be finite; the model that made them may have diverged"
+        )
     if limit is None:
         limit = float(np.abs(numbers).max(initial=0.0)) or 1.0
     if not limit > 0:
@@ -78,7 +78,7 @@ def coloured_text(
 
 
 def _background(share: float) -> str:
-    """White mixed with SKY for a share down to -1, with YELLOW for one up to 1."""
+    """Mix white with SKY for a share down to -1, with YELLOW for a share up to 1."""
     end = np.array([int((YELLOW if share > 0 else SKY)[k : k + 2], 16) for k in (1, 3, 5)])
     red, green, blue = np.rint(255 + abs(share) * (end - 255)).astype(int)
     return f"#{red:02x}{green:02x}{blue:02x}"

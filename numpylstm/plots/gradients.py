@@ -1,8 +1,8 @@
-"""Pictures of the gradient laboratory: what `numpylstm.laboratory.diagnostics` finds.
+"""Pictures of the results of `numpylstm.laboratory.diagnostics`.
 
-Gradients shrink by many powers of ten, so axes and colours are logarithmic. A logarithm has no
-zero, and nobody needs forty decades: what is smaller than the rounding error of a float64 beside
-the largest value is drawn at the lower end and said to be so.
+Gradients shrink by many powers of ten, so axes and colours are logarithmic. Zeros, and values
+below the rounding error of a float64 relative to the largest, are drawn at the lower end and
+marked in the legend.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,102 +16,89 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from numpylstm.cells import CELLS
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
-from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, check_some, point
+from numpylstm.plots.style import (
+    DRAWN,
+    GREY,
+    SERIES,
+    as_label,
+    check_some,
+    line_style,
+    new_figure,
+    one_panel,
+    point,
+)
 
 Array = NDArray[Any]
 
 SMALLEST = float(np.finfo(np.float64).eps)
-"""Relative to the largest value; below this a part no longer changes a sum in float64."""
-DASHES = ("-", "--", "-.", ":")  # with six colours, twelve lines that differ
+"""Relative to the largest value; a smaller part does not change a sum in float64."""
 COLOURS = "cividis"  # even steps of lightness, the same for every kind of colour vision
 
 
 def gradient_by_lag(
     lines: Mapping[str, Array], *, quantity: str = "gradient norm", xlabel: str = "lag (steps)"
 ) -> Figure:
-    """Norms against the lag, one line for each name, on a logarithmic axis.
+    """Draw norms against the lag, one line for each name, on a logarithmic axis.
 
     Parameters
     ----------
     lines : dict of name -> (T,) array
         The norm at lag 0, 1, 2, ...
     quantity, xlabel : str
-        The labels of the axes.
+        Labels of the axes.
 
     Returns
     -------
     Figure
-        A triangle at the lower edge stands for a value that is zero, or below 2e-16 of the largest
-        of all; one at the upper edge for an infinity, NaN, or a value above 1e100.
-
-    Raises
-    ------
-    ValueError
-        If there is no line.
+        A triangle at the lower edge marks a value that is zero, or below 2e-16 of the largest;
+        a triangle at the upper edge an infinity, NaN, or a value above 1e100.
     """
     check_some("gradient_by_lag", "lines", lines)
-    figure = Figure(figsize=(8, 4.5), layout="constrained", dpi=120)
-    axes = figure.subplots()
+    figure, axes = one_panel(8, 4.5)
     everything = np.concatenate([np.asarray(line, float) for line in lines.values()])
-    floor, highest = _floor(everything), _highest(everything)
-    met = {}  # triangle -> what it stands for
+    floor = _floor(everything)
+    top = _log_axis(axes, floor, _highest(everything))
+    used = {}  # triangle -> label
     for k, (name, line) in enumerate(lines.items()):
-        values, lags, colour = (
-            np.asarray(line, float),
-            np.arange(len(line)),
-            SERIES[k % len(SERIES)],
-        )
+        values, lags, style = np.asarray(line, float), np.arange(len(line)), line_style(k)
         low, high = values < floor, ~(values <= DRAWN[1])
-        axes.plot(lags, np.where(low | high, np.nan, values), color=colour,
-                  ls=DASHES[k % len(DASHES)], marker="o", ms=3, lw=1.6,
+        axes.plot(lags, np.where(low | high, np.nan, values), **style, marker="o", ms=3, lw=1.6,
                   label=as_label(name))  # fmt: skip
         for beyond, level, triangle, words in (
             (low, floor, "v", "zero, or below the axis"),
-            (high, _top(floor, highest), "^", "infinite, too large, or no number"),
+            (high, top, "^", "infinite, too large, or no number"),
         ):
             if beyond.any():
-                axes.plot(lags[beyond], np.full(beyond.sum(), level), color=colour,
+                axes.plot(lags[beyond], np.full(beyond.sum(), level), color=style["color"],
                           marker=triangle, ms=5, ls="none", clip_on=False)  # fmt: skip
-                met[triangle] = words
-    for triangle, words in met.items():
+                used[triangle] = words
+    for triangle, words in used.items():
         axes.plot([], [], color=GREY, marker=triangle, ms=5, ls="none", label=words)
-    _log_axis(axes, floor, highest)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(xlabel)
     axes.set_ylabel(f"{quantity} (log scale)")
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 
 def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
-    """The lag table of one weight: the step of the loss down, the lag across.
+    """Draw the lag table of one weight: the step of the loss down, the lag across.
 
     Parameters
     ----------
     norms : (T, T)
         As from `LagTable.norms` or `lag_norms`. Lags beyond the first step stay white.
     title : str
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If norms is no square table, or has no row.
     """
     T = len(norms)
     if norms.shape != (T, T) or not T:
         raise ValueError(f"lag_heatmap: norms must have shape (T, T), got {norms.shape}")
-    figure = Figure(figsize=(6.4, 5), layout="constrained", dpi=120)
+    figure = new_figure(6.4, 5)
     axes = figure.subplots()
-    hidden = np.triu(np.ones((T, T), bool), 1)
-    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, np.arange(T + 1) - 0.5, norms, hidden)
+    used = np.tril(np.ones((T, T), bool))
+    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, np.where(used, norms, np.nan))
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -122,30 +109,20 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     return figure
 
 
-def training_lag_heatmap(
-    steps: Sequence[int], norms: Array, *, titles: Sequence[str] | None = None
-) -> Figure:
-    """How far back the gradient reaches, while a network learns.
+def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
+    """Draw how far back the gradient reaches as a network learns.
 
     Parameters
     ----------
     steps : sequence of int
-        The updates after which it was measured, rising.
+        Updates after which it was measured, rising.
     norms : (L, N, T)
         For each layer and each of the N steps, the norm at lag 0, 1, 2, ...
-    titles : sequence of str, optional
-        L of them; by default "layer 0", "layer 1", ... Several networks of one layer can be drawn
-        side by side under their names.
 
     Returns
     -------
     Figure
-        A panel for each layer, all with one scale of colours.
-
-    Raises
-    ------
-    ValueError
-        If norms has not one table for each title, with a row for each step.
+        A panel for each layer, all with the same colour scale.
     """
     check_some("training_lag_heatmap", "steps", steps)
     if norms.ndim != 3 or norms.shape[1] != len(steps) or not norms.size:
@@ -153,50 +130,40 @@ def training_lag_heatmap(
             f"training_lag_heatmap: norms must have shape (L, {len(steps)}, T), got {norms.shape}; "
             "the middle is fixed by steps"
         )
-    L, _, T = norms.shape
-    titles = [f"layer {layer}" for layer in range(L)] if titles is None else titles
-    if len(titles) != L:
-        raise ValueError(
-            f"training_lag_heatmap: titles must have {L} entries, as norms has, got {len(titles)}"
-        )
-    figure = Figure(figsize=(1.4 + 3.4 * L, 4.5), layout="constrained", dpi=120)
+    L = len(norms)
+    figure = new_figure(1.4 + 3.4 * L, 4.5)
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
     between = (np.asarray(steps[1:], float) + steps[:-1]) / 2
     edges = np.concatenate([[steps[0]], between, [max(steps[-1], steps[0] + 1)]])
     limits = _floor(norms), _highest(norms)
-    for axes, of_one, title in zip(panels, norms, titles, strict=True):
-        mesh = _heatmap(axes, np.arange(T + 1) - 0.5, edges, of_one, limits=limits)
+    for layer, axes in enumerate(panels):
+        mesh = _heatmap(axes, edges, norms[layer], limits)
         axes.set_xlabel("lag (steps back from the loss)")
-        axes.set_title(as_label(title), fontsize=11)
+        axes.set_title(f"layer {layer}", fontsize=11)
     panels[0].set_ylabel("training step (updates)")
     figure.colorbar(mesh, ax=panels, label="norm of dL/dh (log scale)", extend="min")
     return figure
 
 
 def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
-    """How much one step stretches and shrinks: all singular values of the step Jacobians.
+    """Draw all singular values of the step Jacobians: how much one step stretches and shrinks.
 
     Parameters
     ----------
     cells : dict of name -> (T, B, S) array
-        As from `diagnostics.singular_values`. A panel for each.
+        As from `diagnostics.singular_values`; a panel for each.
 
     Returns
     -------
     Figure
         The line is the median over units and batch; the dark band holds the middle half, the light
-        one all. A dashed line marks 1, which keeps a length.
-
-    Raises
-    ------
-    ValueError
-        If there is no cell.
+        band all values. A dashed line marks 1, which keeps a length.
     """
     check_some("singular_value_spread", "cells", cells)
     columns = min(3, len(cells))
     rows = -(-len(cells) // columns)
     width = max(2.9 * columns, 4.2)  # the legend has room beside one panel
-    figure = Figure(figsize=(width, 2.5 * rows + 0.4), layout="constrained", dpi=120)
+    figure = new_figure(width, 2.5 * rows + 0.4)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     everything = np.concatenate([values.ravel() for values in cells.values()])
     floor, highest = max(_floor(everything), 1e-4), _highest(everything)
@@ -211,7 +178,7 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
         axes.axhline(1, color=GREY, lw=1, ls="--")
         axes.set_title(as_label(name), fontsize=10)
         axes.set_yscale("log")
-        axes.set_ylim(floor, max(2 * highest, 3))  # room above 1: what grows is seen
+        axes.set_ylim(floor, max(2 * highest, 3))  # room above 1, to show growth
         axes.grid(alpha=0.3)
     for axes in panels[len(cells) :]:
         axes.set_visible(False)
@@ -226,28 +193,16 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
 
 
 def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> Figure:
-    """The share of units at either end of their curve, step by step.
+    """Draw the share of units at either end of their curve, step by step, a panel for each kind.
 
     Parameters
     ----------
     saturation : dict of name -> Saturation
         As in `diagnostics.Flow`.
     layer : int
-
-    Returns
-    -------
-    Figure
-        A panel for each kind of unit.
-
-    Raises
-    ------
-    ValueError
-        If there is no unit.
     """
     check_some("gate_saturation", "saturation", saturation)
-    names = {unit.name: f"{unit.words} {unit.name}".lstrip()
-             for cell in CELLS.values() for unit in cell.units if unit.curve}  # fmt: skip
-    figure = Figure(figsize=(2.4 * len(saturation) + 1.5, 3), layout="constrained", dpi=120)
+    figure = new_figure(2.4 * len(saturation) + 1.5, 3)
     panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
     for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
         steps = np.arange(shares.low.shape[1])
@@ -256,7 +211,7 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
                   label="upper end")  # fmt: skip
         axes.plot(steps, 100 * shares.low[layer], color=SERIES[1], lw=1.6, ls="--", marker=marker,
                   label="lower end")  # fmt: skip
-        axes.set_title(as_label(names.get(name, name)), fontsize=10)
+        axes.set_title(as_label(f"{shares.words} {name}".lstrip()), fontsize=10)
         axes.set_ylim(-2, 102)
         axes.set_xlabel("step t")
         axes.grid(alpha=0.3)
@@ -266,30 +221,21 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
 
 
 def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
-    """Both parts of d c_t / d c_0 (of a GRU: d h_t / d h_0) over time, and the indirect share.
+    """Draw both parts of d c_t / d c_0 (GRU: d h_t / d h_0) over time, and the indirect share.
 
     Parameters
     ----------
     settings : dict of name -> CarouselNorms
-        Or of what `carousel_share` has as names: scale of Wh and forget bias.
 
     Returns
     -------
     Figure
-        Above, a panel for each setting; below, the share of all of them in one.
-
-    Raises
-    ------
-    ValueError
-        If there is no setting.
+        Above, a panel for each setting; below, the shares of all settings.
     """
     check_some("carousel_lines", "settings", settings)
-    named = {
-        as_label(name) if isinstance(name, str) else "Wh x {:g}, bias {:g}".format(*name): norms
-        for name, norms in settings.items()
-    }
+    named = {as_label(name): norms for name, norms in settings.items()}
     columns = len(named)
-    figure = Figure(figsize=(max(2.7 * columns, 6), 5.6), layout="constrained", dpi=120)
+    figure = new_figure(max(2.7 * columns, 6), 5.6)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1)).ravel()
     panels = above.subplots(1, columns, sharey=True, squeeze=False)[0]
     share_axes = below.subplots()
@@ -309,9 +255,8 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
         axes.set_xlabel("t (steps)")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(alpha=0.3)
-        share_axes.plot(steps, 100 * norms.share, color=SERIES[k % len(SERIES)],
-                        ls=DASHES[k % len(DASHES)], lw=1.6, marker=point(len(steps)),
-                        label=name)  # fmt: skip
+        share_axes.plot(steps, 100 * norms.share, **line_style(k), lw=1.6,
+                        marker=point(len(steps)), label=name)  # fmt: skip
     panels[0].set_ylabel("norm of its part of the Jacobian")
     above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                  frameon=False)  # fmt: skip
@@ -325,7 +270,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
 
 
 def _floor(values: Array) -> float:
-    """The smallest value that is drawn: the smallest there is, unless it is next to nothing."""
+    """Return the smallest value to draw: the smallest there is, unless it is negligible."""
     values = values[(values > 0) & (values <= DRAWN[1])]
     if not values.size:
         return SMALLEST
@@ -336,28 +281,22 @@ def _highest(values: Array) -> float:
     return float(np.max(values, initial=0, where=values <= DRAWN[1]))
 
 
-def _top(floor: float, highest: float) -> float:
-    return 3 * max(highest, floor)
-
-
-def _log_axis(axes: Axes, floor: float, highest: float) -> None:
+def _log_axis(axes: Axes, floor: float, highest: float) -> float:
+    """Set up a logarithmic axis and return its upper end."""
+    top = 3 * max(highest, floor)
     axes.set_yscale("log")
-    axes.set_ylim(floor / 1.5, _top(floor, highest))
+    axes.set_ylim(floor / 1.5, top)
+    return top
 
 
 def _heatmap(
-    axes: Axes,
-    x_edges: Array,
-    y_edges: Array,
-    values: Array,
-    hidden: Array | None = None,
-    limits: tuple[float, float] | None = None,
+    axes: Axes, y_edges: Array, values: Array, limits: tuple[float, float] | None = None
 ) -> QuadMesh:
-    """Cells coloured by the logarithm: the darkest for what is too small, none for no number."""
+    """Colour by the logarithm: too small values get the darkest colour, NaN none."""
     floor, highest = limits or (_floor(values), _highest(values))
     raised = np.where(values < floor, floor / 2, values)
-    blank = ~(values <= DRAWN[1]) if hidden is None else hidden | ~(values <= DRAWN[1])
     return axes.pcolormesh(
-        x_edges, y_edges, np.ma.masked_array(raised, blank), cmap=COLOURS,
+        np.arange(values.shape[1] + 1) - 0.5, y_edges,
+        np.ma.masked_array(raised, ~(values <= DRAWN[1])), cmap=COLOURS,
         norm=LogNorm(floor, max(highest, 2 * floor)), rasterized=True,
     )  # fmt: skip

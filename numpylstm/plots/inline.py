@@ -1,4 +1,4 @@
-"""A figure as a part of a page."""
+"""Figures embedded in a page."""
 
 import base64
 import io
@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 
 def inline_svg(figure: Figure) -> str:
-    """A figure as the address of an image that holds it: ``data:image/svg+xml;base64,...``.
+    """Return a figure as a data URL: ``data:image/svg+xml;base64,...``.
 
-    Letters are drawn as curves, so that no font need be there; equal figures give equal addresses.
+    Text is drawn as curves, so no font is needed; equal figures give equal URLs.
     """
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "numpylstm"}):

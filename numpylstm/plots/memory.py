@@ -1,44 +1,31 @@
-"""Pictures of what networks remember: the horizon curve, and learning curves of probe tasks."""
-
-from collections.abc import Mapping, Sequence
+"""Picture of the memory horizon."""
 
 from matplotlib.figure import Figure
 
 from numpylstm.cells import CELLS
 from numpylstm.config import cell_options
 from numpylstm.laboratory.diagnostics.horizon import SOLVED, Horizon, split_cell
-from numpylstm.laboratory.diagnostics.probe import Probe
-from numpylstm.plots.style import GREY, SERIES, as_label, check_some
+from numpylstm.plots.style import GREY, SERIES, check_some, one_panel
 
 MARKERS = ("o", "s", "^", "D")
 
 
 def title_of(cell: str) -> str:
-    """From "rnn-relu" to "relu RNN"."""
+    """Return the title of a cell: "relu RNN" for "rnn-relu"."""
     kind, options = split_cell(cell)
     return CELLS[kind].describe(cell_options(kind, options))
 
 
 def horizon_curve(horizon: Horizon) -> Figure:
-    """How much of a task is learnt at each distance: a line for each cell, a dot for each seed.
+    """Draw the share of a task learnt at each distance: a line per cell, a dot per seed.
 
     Parameters
     ----------
     horizon : Horizon
         From `numpylstm.laboratory.diagnostics.memory_horizon`.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If it has no point.
     """
     check_some("horizon_curve", "horizon.points", horizon.points)
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained", dpi=120)
-    axes = figure.subplots()
+    figure, axes = one_panel(7.5, 4.5)
     distances = sorted({point.distance for point in horizon.points})
     for level, name in ((0, "chance: nothing is remembered"), (1, "floor: the best possible")):
         axes.axhline(level, color=GREY, lw=1, ls="--")
@@ -70,52 +57,5 @@ def horizon_curve(horizon: Horizon) -> Figure:
     )
     axes.set_xlabel("distance, in steps (log scale)")
     axes.set_ylabel("share of the way from chance to floor")
-    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside upper center", ncols=min(len(horizon.cells), 2))
-    return figure
-
-
-def probe_curves(
-    probes: Mapping[str, Probe], *, levels: Sequence[tuple[str, float]] = ()
-) -> Figure:
-    """Learning curves of probes of one task, between its chance and its floor.
-
-    Parameters
-    ----------
-    probes : dict of label -> Probe
-        Of one task.
-    levels : sequence of (name, loss)
-        More levels to draw, such as a task's `forgetful`.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there is no probe.
-    """
-    check_some("probe_curves", "probes", probes)
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained", dpi=120)
-    axes = figure.subplots()
-    one = next(iter(probes.values()))
-    for name, loss in (("chance", one.chance), *levels, ("floor", one.floor)):
-        axes.axhline(loss, color=GREY, lw=1, ls="--")
-        axes.annotate(
-            f"{as_label(name)} {loss:.3f}", (1, loss), xycoords=("axes fraction", "data"),
-            xytext=(4, 0), textcoords="offset points", color=GREY, fontsize=9,
-            va="top" if name == "floor" else "bottom",  # the next level may lie just above it
-        )  # fmt: skip
-    for k, (label, run) in enumerate(probes.items()):
-        axes.plot(
-            [point.step for point in run.curve], [point.loss for point in run.curve],
-            color=SERIES[k % len(SERIES)], marker=MARKERS[k % len(MARKERS)], ms=4, lw=1.5,
-            label=as_label(label),
-        )  # fmt: skip
-    axes.set_xlabel("training step")
-    axes.set_ylabel("loss, in nats for each scored token")
-    axes.set_xlim(left=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, loc="outside upper center", ncols=min(len(probes), 3))
     return figure

@@ -1,38 +1,60 @@
-"""What all pictures share: colours, names as they are written, ticks, the numbers drawn at all."""
+"""Style of all pictures: colours, axes, labels, ticks and the range of numbers that is drawn."""
 
 from collections.abc import Sized
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): distinguishable with every common kind of colour vision, and in print.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 PINK, SKY, YELLOW = "#CC79A7", "#56B4E9", "#E69F00"
 SERIES = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW)
-"""The order in which lines of one picture take their colours."""
+"""Colours of the lines of a picture, in order."""
+DASHES = ("-", "--", "-.", ":")
 
 DRAWN = 1e-100, 1e100
 """Lowest and highest number that is drawn; near the ends of the floats, matplotlib overflows."""
 
 
 def check_some(where: str, name: str, values: Sized) -> None:
-    """Refuse to draw nothing."""
+    """Raise a ValueError if there is nothing to draw."""
     if not len(values):
         raise ValueError(f"{where}: {name} must hold at least one entry to draw, got none")
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size, in inches."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+
+
+def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes."""
+    figure = new_figure(width, height)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def line_style(k: int) -> dict[str, Any]:
+    """Return colour and dashes of line k; twelve lines differ."""
+    return {"color": SERIES[k % len(SERIES)], "ls": DASHES[k % len(DASHES)]}
+
+
 def as_label(name: object) -> str:
-    """A name as matplotlib shows it: a dollar begins no formula, a first "_" does not hide it."""
+    """Escape a label: a dollar starts no formula, a leading underscore does not hide it."""
     text = str(name).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 
 def point(count: int) -> str:
-    """The marker of a line with this many points: a line of one point has no length."""
+    """Return the marker of a line with this many points: a line of one point has no length."""
     return "o" if count == 1 else ""
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Some twenty round numbers at most for a logarithmic axis: 1, 2, 5, 10, ... or 1, 10, ..."""
+    """Return up to some twenty round ticks of a logarithmic axis: 1, 2, 5, 10, ... or 1, 10, ..."""
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     digits = (1, 2, 5) if len(powers) <= 6 else (1,)
     thinned = powers[:: -(-len(powers) // 12)]

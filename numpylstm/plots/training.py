@@ -1,6 +1,7 @@
 """Pictures of a training run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from numpylstm.plots.style import (
     BLUE,
+    DASHES,
     DRAWN,
     GREEN,
     GREY,
@@ -17,12 +19,10 @@ from numpylstm.plots.style import (
     as_label,
     check_some,
     log_ticks,
+    new_figure,
     point,
 )
 from numpylstm.training.loop import Row
-
-STYLES = ("-", "--", ":", "-.")
-"""Once the colours are used up."""
 
 
 def training_curves(
@@ -32,48 +32,33 @@ def training_curves(
     references: Sequence[tuple[str, float]] = (),
     size: tuple[float, float] = (8, 6),
 ) -> Figure:
-    """Perplexity over the epochs, and below it what drives it: gradient norm and learning rate.
+    """Draw perplexity over the epochs, and below it gradient norm and learning rate.
 
     Parameters
     ----------
     rows : sequence of Row
         As in metrics.csv.
     clip : float
-        The largest global norm, drawn as a line.
+        Largest global norm, drawn as a line.
     references : sequence of (name, perplexity)
-        Levels to compare with, such as a unigram model's.
+        Levels for comparison, such as the perplexity of a unigram model.
     size : (width, height)
         In inches.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there is no row.
     """
     check_some("training_curves", "rows", rows)
-    figure = Figure(figsize=size, layout="constrained", dpi=120)
+    figure = new_figure(*size)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    epochs = epoch_positions(rows)
-    validated = [k for k, row in enumerate(rows) if row.valid_perplexity is not None]
-    training = np.clip([row.perplexity for row in rows], *DRAWN)
-    validation = np.clip([rows[k].valid_perplexity for k in validated], *DRAWN)
+    epochs, training, ends, validation = _perplexities(rows)
     norms = np.clip([row.gradient_norm for row in rows], *DRAWN)
     lr = np.clip([row.lr for row in rows], *DRAWN)
 
     alone = point(len(rows))
     top.plot(epochs, training, color=BLUE, lw=1.2, marker=alone, label="training")
-    top.plot(
-        [epochs[k] for k in validated], validation, color=ORANGE, marker="o", lw=1.5,
-        label="validation",
-    )  # fmt: skip
+    top.plot(ends, validation, color=ORANGE, marker="o", lw=1.5, label="validation")
     for name, level in references:
         top.axhline(level, color=GREY, lw=1, ls="--")
         digits = 0 if level >= 20 else 2
-        below = level == min(level for _, level in references)  # so that neighbours can be read
+        below = level == min(level for _, level in references)  # keeps neighbours apart
         top.annotate(
             f"{as_label(name)} {level:.{digits}f}", (1, level), xycoords=("axes fraction", "data"),
             xytext=(-4, -3 if below else 3), textcoords="offset points", ha="right",
@@ -107,7 +92,7 @@ def training_curves(
 
 
 def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
-    """A logarithmic axis of perplexities, just high enough for these."""
+    """Set up a logarithmic axis that just holds these perplexities."""
     low, high = min(levels) / 1.2, max(levels) * 1.2
     ticks = log_ticks(low, high)
     if high < 10 * low:  # the perplexities of characters lie close together
@@ -123,44 +108,32 @@ def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
 def comparison_curves(
     runs: Sequence[tuple[str, Sequence[Row]]], *, groups: Sequence[int] | None = None
 ) -> Figure:
-    """Perplexity over the epochs of several runs: of validation and, thin, of training.
+    """Draw validation and, thin, training perplexity over the epochs of several runs.
 
     Parameters
     ----------
     runs : sequence of (name, rows)
         The rows of metrics of each run.
     groups : sequence of int, optional
-        A number for each run. Runs of one number have one colour and are named once, such as those
-        that differ in nothing but their seed.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there is no run, or one without a row.
+        A number for each run. Runs with the same number, such as those that differ only in their
+        seed, have one colour and one label.
     """
     check_some("comparison_curves", "runs", runs)
     groups = list(range(len(runs)) if groups is None else groups)
-    figure = Figure(figsize=(8, 5), layout="constrained", dpi=120)
+    figure = new_figure(8, 5)
     axes = figure.subplots()
     levels: list[float] = []
     named: set[int] = set()
     for (name, rows), group in zip(runs, groups, strict=True):
         check_some("comparison_curves", f"the rows of {name}", rows)
-        colour, style = SERIES[group % len(SERIES)], STYLES[group // len(SERIES) % len(STYLES)]
-        epochs = epoch_positions(rows)
-        validated = [k for k, row in enumerate(rows) if row.valid_perplexity is not None]
-        training = np.clip([row.perplexity for row in rows], *DRAWN)
-        validation = np.clip([rows[k].valid_perplexity for k in validated], *DRAWN)
+        colour, style = SERIES[group % len(SERIES)], DASHES[group // len(SERIES) % len(DASHES)]
+        epochs, training, ends, validation = _perplexities(rows)
         axes.plot(epochs, training, color=colour, lw=0.7, ls=style, alpha=0.5,
                   marker=point(len(rows)))  # fmt: skip
-        axes.plot(
-            [epochs[k] for k in validated], validation, color=colour, marker="o", lw=1.5, ls=style,
-            label=None if group in named else _one_and_more(name, groups.count(group) - 1),
-        )  # fmt: skip
+        more = groups.count(group) - 1
+        label = f"{as_label(name)} and {more} more" if more else as_label(name)
+        axes.plot(ends, validation, color=colour, marker="o", lw=1.5, ls=style,
+                  label=None if group in named else label)  # fmt: skip
         named.add(group)
         levels += [*training, *validation]
     perplexity_axis(axes, levels)
@@ -170,13 +143,20 @@ def comparison_curves(
     return figure
 
 
-def _one_and_more(name: str, more: int) -> str:
-    return f"{as_label(name)} and {more} more" if more else as_label(name)
+def _perplexities(rows: Sequence[Row]) -> tuple[list[float], Any, list[float], Any]:
+    """Return epochs and perplexities of training, and of the rows with a validation."""
+    epochs = epoch_positions(rows)
+    validated = [k for k, row in enumerate(rows) if row.valid_perplexity is not None]
+    training = np.clip([row.perplexity for row in rows], *DRAWN)
+    validation = np.clip([rows[k].valid_perplexity for k in validated], *DRAWN)
+    return epochs, training, [epochs[k] for k in validated], validation
 
 
 def epoch_positions(rows: Sequence[Row]) -> list[float]:
-    """Where each row ends, in epochs: the last row of a whole epoch lies on a whole number."""
+    """Return the end of each row in epochs; the last row of a complete epoch is a whole number."""
     ends = {row.epoch: row.step for row in rows}  # the last row of an epoch has its last step
     starts = dict(zip(ends, [0, *ends.values()], strict=False))
-    windows = max((ends[k] - starts[k] for k in ends), default=1)  # the last may not be over
+    windows = max(
+        (ends[k] - starts[k] for k in ends), default=1
+    )  # the last epoch may be incomplete
     return [row.epoch - 1 + (row.step - starts[row.epoch]) / windows for row in rows]

@@ -105,15 +105,14 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
     It costs a forward and a backward pass of the textbook over the window, in float64.
     """
     flow = gradient_flow(model, x, y)
-    L, T = flow.dh.shape
+    L, T = flow.norms["h"].shape
     cell = model.encoder.recurrent.cell
-    norms = dict(zip(cell.states, (flow.dh, flow.dc), strict=False))
     rows = []
     for layer, lag, unit in product(range(L), range(T), units_of(cell)):
-        ends = flow.saturation.get(unit, (None, None))
+        low, high, *_ = flow.saturation.get(unit, (None, None))
         cells = (
             None if array is None else six_digits(array[layer, -1 - lag])
-            for array in (norms.get(unit), *ends)
+            for array in (flow.norms.get(unit), low, high)
         )  # fmt: skip
         rows.append(GradientRow(step, layer, lag, unit, *cells))
     return rows

@@ -456,11 +456,6 @@ CALLS = [
     Call("nl.diagnostics.Horizon(()).horizon('gru')", "Horizon: cell must be one of"),
     Call("nl.tasks.spell(nl.tasks.DelayedCopy(3), 5)", "ids must have shape (T,), got ()"),
     Call("list(nl.data.batches(ids, 2, 3, keep_last=ones[:0]))", "keep_last must be", TypeError),
-    Call("nl.tasks.Source.from_arcs([], 3)", "arcs must be a dict of state -> arcs", TypeError),
-    Call("nl.tasks.Source.from_arcs({'a': ((3, 1.0, 'a'),)}, 3)", "must be from 0 to 2, got 3"),
-    Call("nl.tasks.Source.from_arcs({'a': ((0, 1.0, 'b'),)}, 3)", "must lead to states that have"),
-    Call("nl.tasks.Source.from_arcs({'a': ((0, 1.0),)}, 3)",
-         "the arcs of state 'a' must be (symbol, probability, next state)", TypeError),
     Call("nl.TrainConfig(options=[1])", "options must be a dict of name -> value, got [1]"),
     # settings and files
     Call("nl.TrainConfig(hidden_size='big')", "hidden_size must be of type int, got 'big'"),

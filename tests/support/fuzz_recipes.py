@@ -131,10 +131,7 @@ EXEMPT = {
     "model_check.pass_of_copy": "inner part of check_model, which is here",
     "model_check.random_state": "as above",
     "tasks.Recipe": "a record",
-    "tasks.Task": "a protocol",
-    "tasks.Task.batch": "a protocol; that of every task is here",
     "tasks.Recipe.options_for": "takes a word",
-    "tasks.Source": "a record; from_arcs, which fills it, is here",
     "optim.check_flat": "the first half of flat, which is here",
     "optim.Optimizer.from_config": "needs an optimiser; those of all are here",
     "optim.Optimizer.move": "an optimiser writes its own; those of all are here",
@@ -1450,36 +1447,6 @@ def task_recipes(name, settings):
 
 for task, settings in TASKS.items():
     task_recipes(task, settings)
-
-for name in ("entropy", "frequencies", "visits"):
-
-    @recipe(f"tasks.Source.{name}")
-    def _(rng, name=name):
-        method = getattr(tasks.EmbeddedReber(12).source, name)
-        return Call(method, {"num_steps": 5}, method)
-
-
-@recipe("tasks.Source.from_arcs")
-def _(rng):
-    p = float(rng.random())
-    arcs = {"a": ((0, p, "a"), (1, 1 - p, "b")), "b": ((2, 1.0, "a"),)}
-
-    def call(arcs, vocab_size):
-        return tasks.Source.from_arcs(arcs, vocab_size).visits(3)
-
-    return Call(call, {"arcs": arcs, "vocab_size": 3},
-                lambda **given: np.array([2 + p * p, (1 - p) * (1 + p)]),
-                names=("symbol", "probability", "state"))  # fmt: skip
-
-
-@recipe("tasks.Source.sample")
-def _(rng):
-    source = tasks.EmbeddedReber(12).source
-
-    def call(num_steps, batch_size):
-        return source.sample(num_steps, batch_size, np.random.default_rng(0))
-
-    return Call(call, {"num_steps": 5, "batch_size": 2}, call)
 
 
 @recipe("tasks.entropy")

@@ -1,7 +1,7 @@
-"""The gradient laboratory: what the gradients of a recurrent network are made of.
+"""Diagnostics of recurrent networks: how far gradients reach, and why.
 
 Every number is computed by the step functions of `numpylstm.reference`, in float64, and is proved
-by finite differences, the complex step or an exact identity in the tests.
+in the tests by finite differences, the complex step or an exact identity.
 """
 
 from numpylstm.laboratory.diagnostics.activations import (
@@ -25,11 +25,7 @@ from numpylstm.laboratory.diagnostics.flow import (
     singular_values,
     step_jacobians,
 )
-from numpylstm.laboratory.diagnostics.horizon import (
-    Horizon,
-    HorizonPoint,
-    memory_horizon,
-)
+from numpylstm.laboratory.diagnostics.horizon import Horizon, HorizonPoint, memory_horizon
 from numpylstm.laboratory.diagnostics.lag import (
     LagTable,
     lag_norms,
@@ -37,10 +33,7 @@ from numpylstm.laboratory.diagnostics.lag import (
     model_lag_norms,
     model_lag_table,
 )
-from numpylstm.laboratory.diagnostics.probe import (
-    Probe,
-    probe,
-)
+from numpylstm.laboratory.diagnostics.probe import Probe, probe
 
 __all__ = [
     "CarouselNorms",

@@ -1,58 +1,54 @@
-"""What the cells of a model do while it reads: gates, cell states and how often a gate is shut."""
+"""Gates and cell states of a model as it reads a text, and how often a gate is shut."""
 
 from collections import namedtuple
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from numpylstm.cells import CELLS, State
+from numpylstm.cells import State
 from numpylstm.checks import check_ids, check_number, real_array
-from numpylstm.config import either
 from numpylstm.models import LanguageModel, SequenceClassifier
 
 Array = NDArray[Any]
 
 
 class GateSaturation(NamedTuple):
-    """How often each unit of a gate is nearly shut and nearly open; both arrays are (H,)."""
+    """Shares of steps at which each unit of a gate is nearly shut and nearly open, (H,)."""
 
     shut: Array
-    """Share of the steps at which the gate is below `low`."""
+    """Share of the steps with the gate below `low`."""
     open: Array
-    """Share of the steps at which the gate is above `high`."""
+    """Share of the steps with the gate above `high`."""
 
 
 def cell_activations(
     model: LanguageModel | SequenceClassifier, ids: Array, state: State | None = None
 ) -> list[Any]:
-    """Read a text and keep what every cell did.
+    """Read a text and return the gates and states of every cell.
 
-    Nothing is dropped, and a pending forward pass of the model is left alone.
+    There is no dropout, and a pending forward pass of the model is kept.
 
     Parameters
     ----------
     model : LanguageModel or SequenceClassifier
-        With cells that have gates.
     ids : (T, B) integers in [0, V)
         The text; ``ids[:, None]`` makes one stream of a sequence (T,).
     state : LSTMState or RNNState, optional
-        Where reading starts; `zero_state` by default.
+        The state before the text; `zero_state` by default.
 
     Returns
     -------
     list of NamedTuple
-        One for each layer, from the input up, with an array (T, B, H) for each unit of the cell, by
-        its name. Of an LSTM: the gates ``i`` (how much of the candidate is written), ``f`` (how
-        much of the old cell is kept) and ``o`` (how much of it is shown), in (0, 1); the candidate
-        ``g``, in (-1, 1); the cell ``c``, without bounds; and ``h = o * tanh(c)``. Of a GRU ``r``,
-        ``z``, ``n`` and ``h``.
+        One for each layer, from the input up, with an array (T, B, H) for each kind of unit. For an
+        LSTM: the gates ``i`` (how much of the candidate is written), ``f`` (how much of the old
+        cell is kept) and ``o`` (how much of it is shown), in (0, 1); the candidate ``g``, in
+        (-1, 1); the cell ``c``, unbounded; and ``h = o * tanh(c)``. For a GRU ``r``, ``z``, ``n``
+        and ``h``; for a vanilla RNN ``h``.
 
     Raises
     ------
-    TypeError
-        If the cells of the model have no gates.
     ValueError
-        If ids are not (T, B) or out of range, or the state does not fit.
+        If ids do not have shape (T, B) or are out of range, or the state does not fit.
 
     Examples
     --------
@@ -66,12 +62,6 @@ def cell_activations(
     where = "cell_activations"
     recurrent = model.encoder.recurrent
     cell = recurrent.cell
-    if not any(unit.role == "gate" for unit in cell.units):
-        gated = [c.name for c in CELLS.values() if any(unit.role == "gate" for unit in c.units)]
-        raise TypeError(
-            f"{where}: the model must have cell={either(gated)}, got a {cell.title}; it "
-            "has no gates"
-        )
     ids = check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
@@ -90,16 +80,16 @@ def cell_activations(
 
 
 def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSaturation:
-    """How often each unit of a gate is nearly shut (below `low`) and nearly open (above `high`).
+    """Return how often each unit of a gate is below `low` (shut) and above `high` (open).
 
-    A forget gate that is open nearly always belongs to a cell that remembers for long; one that
-    is shut nearly always, to a cell that sees the present step only. A saturated gate passes
-    almost no gradient to its own weights, since ``f (1 - f)`` is small there.
+    A forget gate that is nearly always open belongs to a cell that remembers for long, one that is
+    nearly always shut to a cell that sees the present step only. A saturated gate passes almost no
+    gradient to its own weights, since ``f (1 - f)`` is small there.
 
     Parameters
     ----------
     gate : (T, B, H) real numbers
-        Such as ``cell_activations(model, ids)[0].f``.
+        For example ``cell_activations(model, ids)[0].f``.
     low, high : float
         0 < low <= high < 1.
 
@@ -111,8 +101,7 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     Raises
     ------
     ValueError
-        If the gate is not a three-dimensional array with a step in it, or the bounds are not in
-        order.
+        If the gate does not have shape (T, B, H) or has no step, or the bounds are not in order.
 
     References
     ----------

@@ -1,14 +1,14 @@
-"""The carousel split: how far the derivative of the cell is the forget gate.
+"""The carousel split: how much of the derivative of the cell is the forget gate.
 
-Of the line ``c = f * c_prev + i * g`` tutorials say that dc/dc_prev *is* f, and that over T steps
-the derivative is the product of the forget gates. That is one path of many. The gates of step t
-were computed from h of step t-1, which was computed from c of step t-1::
+Tutorials say of the line ``c = f * c_prev + i * g`` that dc/dc_prev *is* f, and that over T steps
+the derivative is the product of the forget gates. That is one path of many: the gates of step t
+are computed from h of step t-1, which is computed from c of step t-1::
 
     d cT / d c0  =  diag(f_1 * f_2 * ... * f_T)  +  everything that went through an h at least once
                           direct                              indirect
 
-`carousel` computes both sides of the plus sign, each by a recurrence of its own. A GRU has the same
-two parts: its memory is h itself, and the update gate z stands for f.
+`carousel` computes both terms, each by its own recurrence. A GRU has the same two parts: its
+memory is h itself, and the update gate z takes the place of f.
 
 Sources: Hochreiter and Schmidhuber (1997) for the constant error carousel; their learning rule
 *truncated* the indirect part. Graves and Schmidhuber (2005) introduced the full gradient, which
@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.cells import CELLS
 from numpylstm.checks import any_array, check_number, check_sizes, generator
 from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
 
@@ -30,7 +29,7 @@ Array = NDArray[Any]
 
 
 class CarouselSplit(NamedTuple):
-    """The Jacobian of the last cell with respect to the first, for each sequence of the batch.
+    """Jacobian of the last cell with respect to the first, for each sequence of the batch.
 
     Entry ``[b, j, k]`` is d cT[b, j] / d c0[b, k], with h0 held fixed; of a GRU, d hT / d h0.
     """
@@ -45,7 +44,7 @@ class CarouselSplit(NamedTuple):
 
 
 class CarouselNorms(NamedTuple):
-    """Sizes of both parts after 1, 2, ..., T steps: Frobenius norms, averaged over the batch."""
+    """Frobenius norms of both parts after 1, 2, ..., T steps, averaged over the batch."""
 
     direct: Array  # (T,)
     indirect: Array  # (T,)
@@ -57,23 +56,19 @@ class CarouselNorms(NamedTuple):
         NaN where the norms are infinite or NaN.
         """
         half = 0.5 * self.indirect
-        whole = 0.5 * self.direct + half  # of halves, so that it does not overflow
+        whole = 0.5 * self.direct + half  # halves, so that the sum does not overflow
         with np.errstate(invalid="ignore"):
             return np.divide(half, whole, out=np.zeros_like(whole), where=whole != 0)
 
 
 def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
-    """Split d cT / d c0 into the path along the forget gates and all others.
+    """Split d cT / d c0 into the path along the forget gates and all other paths.
 
     Parameters
     ----------
     cache : LSTMCache or GRUCache
-        Of `lstm_forward` or `gru_forward`, in the textbook or on the fast path. Of a GRU, read h
-        for c and z for f.
-
-    Returns
-    -------
-    CarouselSplit
+        Of `lstm_forward` or `gru_forward`, in the textbook or on the fast path. For a GRU, read
+        h for c and z for f.
 
     Notes
     -----
@@ -97,18 +92,14 @@ def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
     >>> bool((split.indirect == 0).all())  # without Wh there is no other path
     True
     """
-    _check_cache("carousel", cache)
-    for direct, indirect in _splits(cache):
-        last = CarouselSplit(direct, indirect)
-    return last
+    *_, (direct, indirect) = _splits("carousel", cache)
+    return CarouselSplit(direct, indirect)
 
 
 def carousel_norms(cache: reference.LSTMCache | reference.GRUCache) -> CarouselNorms:
-    """How both parts of d c_t / d c0 grow or shrink with t, for t = 1 ... T."""
-    _check_cache("carousel_norms", cache)
-    sizes = [
-        [np.linalg.norm(part, axis=(1, 2)).mean() for part in split] for split in _splits(cache)
-    ]
+    """Return the norms of both parts of d c_t / d c0, for t = 1 ... T."""
+    splits = _splits("carousel_norms", cache)
+    sizes = [[np.linalg.norm(part, axis=(1, 2)).mean() for part in split] for split in splits]
     return CarouselNorms(*np.array(sizes).T)
 
 
@@ -121,7 +112,7 @@ def carousel_share(
     hidden_size: int = 32,
     rng: np.random.Generator | int | None = 0,
 ) -> dict[tuple[float, float], CarouselNorms]:
-    """The two parts in random cells, for every pair of a scale of Wh and a forget bias.
+    """Measure the two parts in random cells, for each scale of Wh and each forget bias.
 
     The entries of Wh are normal with standard deviation ``scale / sqrt(H)``, which makes `scale`
     about the spectral radius of each of its four blocks. Inputs x are normal, Wx is normal with
@@ -162,31 +153,32 @@ def carousel_share(
     return results
 
 
-def _splits(cache: reference.LSTMCache | reference.GRUCache) -> Iterator[tuple[Array, Array]]:
-    """Direct and indirect part of d memory_t / d memory_0, (B, H, H), for t = 1 ... T."""
+def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
+    """Yield the direct and indirect part of d memory_t / d memory_0, (B, H, H), for t = 1 ... T."""
+    check_cache(where, cache)
     T, B, H = cache.h.shape
-    kept = getattr(cache, str(cell_of(cache).keep))  # (T, B, H)
+    cell = cell_of(cache)
+    if cell.keep is None:
+        raise TypeError(
+            f"{where}: cache must be of a cell with a gate on its memory, got that of "
+            f"{cell.title}; the vanilla cell has no carousel"
+        )
+    kept = getattr(cache, cell.keep)  # (T, B, H)
+    first = cell.states.index(cell.memory) * H
+    memory = slice(first, first + H)  # its place in the state, (S,)
+    S = len(cell.states) * H
+    others = np.delete(np.arange(S), memory)
+    before = np.zeros((B, S, H))  # d state_t-1 / d memory_0
+    before[:, memory] = np.eye(H)
     direct = np.broadcast_to(np.eye(H), (B, H, H))
     indirect = np.zeros((B, H, H))
     for t in range(T):
-        J = step_jacobian(step_cache(cache, t))  # (B, S, S); the memory is the last block of S
-        if t == 0:
-            rest = np.zeros((B, J.shape[1] - H, H))  # of the state before: d rest / d memory_0
+        J = step_jacobian(step_cache(cache, t))  # (B, S, S)
         keep = kept[t][:, :, None]
-        before = np.concatenate([rest, direct + indirect], axis=1)  # (B, S, H)
-        around = J[:, -H:].copy()
-        around[:, :, -H:] -= keep * np.eye(H)  # all but the straight way; of an LSTM, 0
+        around = J[:, memory].copy()
+        around[:, :, memory] -= keep * np.eye(H)  # all but the straight path; for an LSTM, 0
         direct = keep * direct
         indirect = keep * indirect + around @ before
-        rest = J[:, :-H] @ before
+        before[:, others] = J[:, others] @ before
+        before[:, memory] = direct + indirect
         yield direct, indirect
-
-
-def _check_cache(where: str, cache: Any) -> None:
-    able = {cell.cache: cell.title for cell in CELLS.values() if cell.keep is not None}
-    if type(cache).__name__ not in able:
-        raise TypeError(
-            f"{where}: cache must be the {' or '.join(able)} of a sequence, as the textbook's "
-            f"forward pass returns it, got {type(cache).__name__}; the vanilla cell has no carousel"
-        )
-    check_cache(where, cache)

@@ -1,9 +1,9 @@
-"""Gradient flow: how far back the loss of the last step is heard, and where the signal is lost.
+"""Gradient flow: how far back the gradient of the last step's loss reaches, and where it is lost.
 
-Three views of one window. The norms of dL_T/dh_t and dL_T/dc_t say how much of the gradient is left
-after so many steps. The singular values of the step Jacobians say by how much one step stretches or
-shrinks what passes through it. The share of saturated units says why: where a gate is shut or a
-unit sits on the flat part of its curve, nothing passes.
+Three views of one window. The norms of dL_T/dh_t and dL_T/dc_t show how much of the gradient is
+left after each step back. The singular values of the step Jacobians show how much one step
+stretches or shrinks a gradient. The share of saturated units shows why: where a gate is shut, or a
+unit is on the flat part of its curve, nothing passes.
 
 Sources: Bengio, Simard and Frasconi (1994); Pascanu, Mikolov and Bengio (2013), section 2;
 Karpathy, Johnson and Fei-Fei (2015), section 4.2, for the share of saturated gates.
@@ -22,53 +22,54 @@ from numpylstm.laboratory.diagnostics.steps import (
     cell_of,
     check_cache,
     forward_pass,
+    layers_back,
     options_of,
     step_cache,
     step_jacobian,
-    steps_back,
 )
 from numpylstm.models import LanguageModel
 
 Array = NDArray[Any]
 
 SATURATED = 0.05
-"""A sigmoid below this is shut, above 1 minus this is open. Its slope there is a fifth of the
-steepest. For a tanh the same points of the curve are -0.9 and 0.9."""
+"""A sigmoid below this is shut, above 1 minus this open; its slope there is a fifth of the
+steepest. The same points of the curve of tanh are -0.9 and 0.9."""
 
 ENDS = {
     "sigmoid": (SATURATED, 1 - SATURATED),
     "tanh": (2 * SATURATED - 1, 1 - 2 * SATURATED),
     "relu": (np.nextafter(0, 1), np.inf),  # dead; it has no upper end
 }
-"""The flat parts of a curve: below the first number, and above the second."""
+"""Flat parts of a curve: below the first number and above the second."""
 
 
 class Saturation(NamedTuple):
-    """The share of units at either end of their curve, over the batch and all units."""
+    """Shares of one kind of unit at the ends of its curve, over the batch and all units."""
 
     low: Array  # (L, T)
     high: Array  # (L, T)
+    words: str = ""  # the kind of unit, such as "forget gate"
 
 
 class Flow(NamedTuple):
-    """The gradient of the loss of the last step, on its way back through a window.
+    """Gradient of the loss of the last step, on its way back through a window.
 
-    Norms are Euclidean, over the batch and the units of a layer.
+    ``norms["h"][l, t]`` is the norm of dL_T/dh_t in layer l, over the batch and the units; an LSTM
+    has ``norms["c"]`` too.
     """
 
-    dh: Array  # (L, T): norm of dL_T/dh_t
-    dc: Array | None  # (L, T): norm of dL_T/dc_t, None where h is the whole state
+    norms: Mapping[str, Array]  # field of the state -> (L, T)
     saturation: Mapping[str, Saturation]  # of i, f, g, o; of r, z, n; or of h
     caches: list[Cache]  # one for each layer, for `step_jacobians` and `carousel`
 
 
 def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None = None) -> Flow:
-    """Send the loss of the last step back through a window.
+    """Send the gradient of the last step's loss back through a window.
 
     Parameters
     ----------
     model : LanguageModel
-        Of any cell, number of layers and dtype. Nothing is dropped; computed in float64.
+        With any cell, number of layers and dtype. No dropout; computed in float64.
     x, y : (T, B) integers in [0, V)
     state : LSTMState or RNNState, optional
         The state before the window; by default zeros.
@@ -76,8 +77,8 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     Returns
     -------
     Flow
-        The derivatives are total ones: ``dh[l, t]`` is through all layers and all steps from t to
-        T, and dL_T/dc_t contains the way through h_t.
+        The norms are those of total derivatives: through all layers and all steps from t to T.
+        dL_T/dc_t includes the path through h_t.
 
     Examples
     --------
@@ -86,28 +87,20 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     >>> model = nl.LanguageModel(11, 6, num_layers=2, rng=0)
     >>> ids = np.arange(18).reshape(6, 3) % 11
     >>> flow = diagnostics.gradient_flow(model, ids[:-1], ids[1:])
-    >>> flow.dh.shape, flow.dc.shape, sorted(flow.saturation)
+    >>> flow.norms["h"].shape, flow.norms["c"].shape, sorted(flow.saturation)
     ((2, 5), (2, 5), ['f', 'g', 'i', 'o'])
     """
-    passed = forward_pass(model, x, y, state)
-    L, T = len(passed.caches), len(passed.dhs)
-    dh, dc = np.empty((L, T)), np.empty((L, T))
-    upstream = np.zeros_like(passed.dhs)
-    upstream[-1] = passed.dhs[-1]  # the loss of the last step and no other
-    for layer in reversed(range(L)):
-        cache = passed.caches[layer]
-        dx = np.empty_like(cache.x)
-        for step in steps_back(upstream, cache):
-            dh[layer, step.t] = np.linalg.norm(step.dstate[0])
-            dc[layer, step.t] = np.linalg.norm(step.dstate[-1])
-            dx[step.t] = step.dx
-        upstream = dx
-    has_memory = len(model.encoder.recurrent.cell.states) > 1
-    return Flow(dh, dc if has_memory else None, _saturation(passed.caches), passed.caches)
+    caches, dhs = forward_pass(model, x, y, state)
+    norms = {name: np.empty((len(caches), len(dhs))) for name in cell_of(caches[0]).states}
+    dhs[:-1] = 0  # the loss of the last step and no other
+    for layer, step in layers_back(dhs, caches):
+        for name, gradient in step.dstate.items():
+            norms[name][layer, step.t] = np.linalg.norm(gradient)
+    return Flow(norms, _saturation(caches), caches)
 
 
 def step_jacobians(cache: Cache) -> Array:
-    """The Jacobian of every step's state with respect to the state before it.
+    """Return the Jacobian of every step's state with respect to the state before it.
 
     Parameters
     ----------
@@ -126,11 +119,11 @@ def step_jacobians(cache: Cache) -> Array:
 
 
 def singular_values(cache: Cache) -> Array:
-    """The singular values of the step Jacobians, (T, B, S), largest first.
+    """Return the singular values of the step Jacobians, (T, B, S), largest first.
 
-    A step multiplies the norm of a gradient by something between the smallest and the largest. The
-    largest below 1 at every step is enough for the gradient to vanish (Pascanu et al. 2013).
-    Takes a decomposition of an S x S matrix for each step and sequence.
+    A step multiplies the norm of a gradient by a factor between the smallest and the largest. If
+    the largest is below 1 at every step, the gradient vanishes (Pascanu et al. 2013). Decomposes an
+    S x S matrix for each step and sequence.
     """
     jacobians = step_jacobians(cache)
     check_finite("singular_values", "every Jacobian of cache", jacobians)
@@ -138,7 +131,7 @@ def singular_values(cache: Cache) -> Array:
 
 
 class CellFlow(NamedTuple):
-    """What `compare_cells` finds for one cell."""
+    """Result of `compare_cells` for one cell."""
 
     flow: Flow
     singular_values: Array  # (T, B, S), of the bottom layer
@@ -154,7 +147,7 @@ def compare_cells(
     init_scale: float | None = None,
     seed: int = 0,
 ) -> dict[str, CellFlow]:
-    """Gradient flow at initialisation, in the examples of all cells side by side.
+    """Compare the gradient flow of all cells at initialisation.
 
     All read the same ids through the same embedding table, from a state of zeros.
 
@@ -170,8 +163,8 @@ def compare_cells(
     Returns
     -------
     dict of name -> CellFlow
-        Those of `numpylstm.cells.examples`: ``RNN sigmoid``, ``RNN tanh``, ``RNN relu``,
-        ``LSTM, forget bias 0``, ...
+        With the names of `numpylstm.cells.examples`: ``RNN sigmoid``, ``RNN tanh``,
+        ``RNN relu``, ``LSTM, forget bias 0``, ...
     """
     check_sizes("compare_cells", vocab_size=vocab_size, hidden_size=hidden_size)
     check_whole("compare_cells", "seed", seed, 0)
@@ -188,7 +181,7 @@ def compare_cells(
 
 
 def _saturation(caches: list[Cache]) -> dict[str, Saturation]:
-    """The shares for each kind of unit; of layer after layer, step after step."""
+    """Return the shares of each kind of unit with a curve."""
     options = options_of(caches[0])
     shares = {}
     for unit in cell_of(caches[0]).units:
@@ -199,5 +192,6 @@ def _saturation(caches: list[Cache]) -> dict[str, Saturation]:
         shares[unit.name] = Saturation(
             np.stack([(value < low).mean(axis=(1, 2)) for value in values]),
             np.stack([(value > high).mean(axis=(1, 2)) for value in values]),
+            unit.words,
         )
     return shares

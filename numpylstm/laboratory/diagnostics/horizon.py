@@ -1,6 +1,4 @@
-"""How far back a network can be taught to remember."""
-
-from __future__ import annotations
+"""Memory horizon: the greatest distance over which a network learns to remember."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,22 +12,22 @@ from numpylstm.laboratory.diagnostics.probe import Probe, probe
 from numpylstm.laboratory.tasks import DelayedCopy, Recipe, Task
 
 SOLVED = 0.9
-"""A distance counts as remembered when this share of the way from chance to the floor is made."""
+"""Share of the way from chance to the floor from which a distance counts as remembered."""
 
 HORIZON_RECIPES: dict[str, Recipe] = {
     "rnn": Recipe(lr=0.05, init_scale=0.4, steps=1000),
     "lstm": Recipe(lr=0.03, init_scale=0.4, steps=1000, forget_bias=5.0, clip=0.2),
     "gru": Recipe(lr=0.03, init_scale=0.8, steps=1000),
 }
-"""Settings of each cell: rate, first weights and clip are the best found in a small search by hand.
+"""Settings of each cell: learning rate, initial scale and clip are the best of a small search.
 
-The search was larger for the LSTM: nine settings were tried at 80 steps. The vanilla cell's were
-searched up to 40 steps, and only the final ones were run at 80. For the GRU seven were tried."""
+The search was larger for the LSTM (nine settings, at 80 steps) than for the GRU (seven). The
+settings of the vanilla cell were searched up to 40 steps, and only the final ones run at 80."""
 
 
 @dataclass(frozen=True)
 class HorizonPoint:
-    """The runs of one cell at one distance, one for each seed."""
+    """Runs of one cell at one distance, one for each seed."""
 
     cell: str
     distance: int
@@ -37,7 +35,7 @@ class HorizonPoint:
 
     @property
     def share(self) -> float:
-        """Median, over the seeds, of the share of the way from chance to the floor."""
+        """Median over the seeds of `Probe.share`."""
         return median(run.share for run in self.probes)
 
     @property
@@ -48,23 +46,23 @@ class HorizonPoint:
 
 @dataclass(frozen=True)
 class Horizon:
-    """What `memory_horizon` measured."""
+    """Result of `memory_horizon`."""
 
     points: tuple[HorizonPoint, ...]
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The cells, in the order in which they were trained."""
+        """Names of the cells, in the order of training."""
         return tuple(dict.fromkeys(point.cell for point in self.points))
 
     def curve(self, cell: str) -> tuple[HorizonPoint, ...]:
-        """The points of one cell, nearest first."""
+        """Return the points of one cell, nearest first."""
         if cell not in self.cells:
             raise ValueError(f"Horizon: cell must be one of {', '.join(self.cells)}, got {cell!r}")
         return tuple(point for point in self.points if point.cell == cell)
 
     def horizon(self, cell: str) -> int:
-        """The greatest distance at which the share is at least 0.9; 0 if there is none."""
+        """Return the greatest distance with a share of at least 0.9; 0 if there is none."""
         return max((p.distance for p in self.curve(cell) if p.share >= SOLVED), default=0)
 
     def __str__(self) -> str:
@@ -79,7 +77,7 @@ class Horizon:
 
 
 def noisy_copy(distance: int) -> Task:
-    """The task of `memory_horizon`: keep one letter of 8 while 4 kinds of filler go by."""
+    """Return the task of `memory_horizon`: recall one letter of 8 after 4 kinds of filler."""
     return DelayedCopy(distance, num_fillers=4)
 
 
@@ -93,7 +91,7 @@ def memory_horizon(
     steps: int | None = None,
     progress: Callable[[HorizonPoint], object] | None = None,
 ) -> Horizon:
-    """Train every cell at every distance, with equal budgets, and see where memory ends.
+    """Train every cell at every distance, with equal budgets, and find where memory ends.
 
     Hochreiter (1991) and Bengio, Simard and Frasconi (1994) showed that a gradient which passes
     through many steps of a vanilla network vanishes or explodes; Hochreiter and Schmidhuber (1997)
@@ -101,7 +99,7 @@ def memory_horizon(
     same number of hidden units, the same batches and at most the same number of steps. The LSTM's
     recurrent layer has four times the weights of the vanilla one; whole models, with embedding
     and decoder, differ less (`Probe.num_parameters`; 9165 against 2925 with the defaults). A run
-    ends early once a check finds 95 % of the way from chance to the floor made.
+    stops once a check finds 95 % of the way from chance to the floor made.
 
     Parameters
     ----------
@@ -110,15 +108,15 @@ def memory_horizon(
     cells : sequence of str
         "rnn", "rnn-relu", "rnn-sigmoid", "lstm", "gru" and "gru-before".
     seeds : sequence of int
-        A run for each; the median counts.
+        One run each; the median counts.
     task_at : callable
-        From a distance to a task.
+        Maps a distance to a task.
     recipes : dict of cell -> Recipe, optional
-        By default `HORIZON_RECIPES`; all vanilla cells share that of "rnn".
+        By default `HORIZON_RECIPES`; all vanilla cells use the recipe of "rnn".
     steps : int, optional
-        The budget, in place of that of the recipes.
+        The most training steps of a run, in place of the recipe's.
     progress : callable, optional
-        Called with each point as it is finished.
+        Called with each point when it is finished.
 
     Returns
     -------
@@ -144,14 +142,7 @@ def memory_horizon(
             recipe = recipe if steps is None else replace(recipe, steps=steps)
             enough = task.floor + 0.05 * (task.chance - task.floor)
             runs = [
-                probe(
-                    task,
-                    kind,
-                    recipe=recipe,
-                    rng=seed,
-                    stop_at=enough,
-                    **options,
-                )
+                probe(task, kind, recipe=recipe, rng=seed, stop_at=enough, **options)
                 for seed in seeds
             ]
             points.append(HorizonPoint(cell, distance, tuple(runs)))
@@ -161,7 +152,7 @@ def memory_horizon(
 
 
 def split_cell(cell: str) -> tuple[str, dict[str, Any]]:
-    """From "rnn-relu" to ("rnn", {"activation": "relu"})."""
+    """Split "rnn-relu" into ("rnn", {"activation": "relu"})."""
     known: dict[str, tuple[str, dict[str, Any]]] = {}
     for kind in CELLS.values():
         known[kind.name] = kind.name, {}

@@ -6,15 +6,14 @@ over a triangle::
 
     dL/dW = sum over t, sum over k <= t of  part[t, k]      loss at t, use at t - k
 
-`lag_table` gives the triangle whole. Truncated backpropagation through time, cut after tau steps,
-keeps the columns k <= tau and loses the others: ``table.beyond(tau)`` is what it loses, to the last
-digit.
+`lag_table` returns the whole triangle. Truncated backpropagation through time, cut after tau steps,
+keeps the columns k <= tau and loses the others: exactly ``table.beyond(tau)``.
 
 Sources: Williams and Peng (1990) for truncated backpropagation through time; Pascanu, Mikolov and
 Bengio (2013), equation 4, for the sum over steps.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +27,8 @@ from numpylstm.laboratory.diagnostics.steps import (
     cell_of,
     check_cache,
     forward_pass,
+    layers_back,
     options_of,
-    steps_back,
 )
 from numpylstm.models import LanguageModel
 
@@ -38,47 +37,44 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class LagTable:
-    """The gradient of every weight of a window, split by the step of the loss and by the lag.
+    """Gradient of every weight of a window, split by the step of the loss and by the lag.
 
     Attributes
     ----------
     parts : dict of name -> (T, T, ...) array
-        ``parts[name][t, k]`` is the part of the gradient that the loss at step t sends to the use
-        of the weight at step t - k. It is zero for k > t: there is no step before the first.
+        ``parts[name][t, k]`` is the gradient of the loss at step t with respect to the use of the
+        weight at step t - k. It is zero for k > t: there is no step before the first.
     """
 
     parts: Mapping[str, Array]
 
     def total(self, name: str) -> Array:
-        """The gradient of backpropagation through time: the sum over the whole table."""
+        """Return the gradient of backpropagation through time: the sum over the whole table."""
         return self.parts[name].sum(axis=(0, 1))
 
     def within(self, tau: int) -> dict[str, Array]:
-        """What truncated backpropagation keeps if each loss is sent back over tau steps.
-
-        With tau = 0 it stays in its own step; the weight is used tau + 1 times.
-        """
+        """Return the part that truncated backpropagation over tau steps keeps: lags up to tau."""
         check_whole("LagTable.within", "tau", tau, at_least=0)
         return {name: part[:, : tau + 1].sum(axis=(0, 1)) for name, part in self.parts.items()}
 
     def beyond(self, tau: int) -> dict[str, Array]:
-        """What truncated backpropagation loses: the part with a lag greater than tau."""
+        """Return the part that truncated backpropagation loses: lags greater than tau."""
         check_whole("LagTable.beyond", "tau", tau, at_least=0)
         return {name: part[:, tau + 1 :].sum(axis=(0, 1)) for name, part in self.parts.items()}
 
     def by_lag(self, name: str) -> Array:
-        """The part of each lag, summed over the steps of the loss: (T, ...), adding to `total`."""
+        """Return the part of each lag, summed over the steps of the loss: (T, ...)."""
         return self.parts[name].sum(axis=0)
 
     def norms(self, name: str) -> Array:
-        """The Euclidean norm of every part, (T, T).
+        """Return the Euclidean norm of every part, (T, T).
 
-        Norms do not add: parts may cancel, so the norm of the total is at most their sum.
+        Norms do not add up: parts may cancel, so the norm of the total is at most their sum.
         """
         return _norm(self.parts[name], 2)
 
     def norms_by_lag(self, name: str) -> Array:
-        """The Euclidean norm of `by_lag`, (T,)."""
+        """Return the Euclidean norm of `by_lag`, (T,)."""
         return _norm(self.by_lag(name), 1)
 
 
@@ -88,16 +84,16 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
     Parameters
     ----------
     dhs : (T, B, H)
-        The gradient of the loss with respect to each hidden state, without the recurrent paths:
-        what is passed to `reference.lstm_backward`. ``dhs[t]`` is the loss "at t".
+        The gradient of the loss with respect to each hidden state, without the recurrent paths, as
+        passed to `reference.lstm_backward`. ``dhs[t]`` is the loss "at t".
     cache : RNNCache, LSTMCache or GRUCache
         Of `rnn_forward`, `lstm_forward` or `gru_forward`, in the textbook or on the fast path.
 
     Returns
     -------
     LagTable
-        Of ``Wx``, ``Wh`` and ``b``. It holds T * T arrays of the size of each weight, and takes
-        T (T + 1) / 2 backward steps, so it is for small sizes; `lag_norms` keeps numbers only.
+        Of ``Wx``, ``Wh`` and ``b``. It holds T * T arrays of the size of each weight and takes
+        T (T + 1) / 2 backward steps, so it is for small sizes; `lag_norms` keeps norms only.
 
     Examples
     --------
@@ -114,13 +110,13 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
     True
     """
     _check_dhs("lag_table", dhs, cache)
-    return LagTable(_tables(dhs, [cache], _names(cache)))
+    return LagTable(_tables(dhs, [cache], _names(cache), np.asarray))
 
 
 def lag_norms(dhs: Array, cache: Cache) -> dict[str, Array]:
-    """As `lag_table`, but only the Euclidean norm of each part: name -> (T, T)."""
+    """Compute the Euclidean norm of each part of `lag_table`: name -> (T, T)."""
     _check_dhs("lag_norms", dhs, cache)
-    return _norm_tables(dhs, [cache], _names(cache))
+    return _tables(dhs, [cache], _names(cache), np.linalg.norm)
 
 
 def model_lag_table(
@@ -128,18 +124,18 @@ def model_lag_table(
 ) -> LagTable:
     """Split the gradient of every recurrent weight of a language model for one window.
 
-    In a stack the loss at step t reaches a lower layer through the layers above it, and may go back
-    in time in any of them. The part [t, k] of a weight of any layer is the sum over *all* paths
-    from the loss at t to the use of that weight at step t - k. So all layers share one clock, the
-    tables add up to the gradient of the model, and ``beyond(tau)`` is what is lost if the states of
-    all layers are cut tau steps before each loss.
+    In a stack the gradient of the loss at step t reaches a lower layer through the layers above it,
+    and can go back in time in any of them. The part [t, k] of a weight is the sum over *all* paths
+    from the loss at t to the use of that weight at step t - k. So the tables add up to the gradient
+    of the model, and ``beyond(tau)`` is the part lost if the states of all layers are cut tau steps
+    before each loss.
 
     The decoder is used in the step of the loss only: its gradient has lag 0 and no table.
 
     Parameters
     ----------
     model : LanguageModel
-        Of any cell, number of layers and dtype. Nothing is dropped; computed in float64.
+        With any cell, number of layers and dtype. No dropout; computed in float64.
     x, y : (T, B) integers in [0, V)
     state : LSTMState or RNNState, optional
         The state before the window; by default zeros.
@@ -149,60 +145,45 @@ def model_lag_table(
     LagTable
         By parameter path: ``lstm.0.Wx``, ...
     """
-    passed = forward_pass(model, x, y, state)
-    return LagTable(_tables(passed.dhs, passed.caches, _paths(model)))
+    caches, dhs = forward_pass(model, x, y, state)
+    return LagTable(_tables(dhs, caches, [*model.encoder.recurrent.all_parameters()], np.asarray))
 
 
 def model_lag_norms(
     model: LanguageModel, x: Array, y: Array, state: State | None = None
 ) -> dict[str, Array]:
-    """As `model_lag_table`, but only the Euclidean norm of each part: path -> (T, T)."""
-    passed = forward_pass(model, x, y, state)
-    return _norm_tables(passed.dhs, passed.caches, _paths(model))
+    """Compute the Euclidean norm of each part of `model_lag_table`: path -> (T, T)."""
+    caches, dhs = forward_pass(model, x, y, state)
+    return _tables(dhs, caches, [*model.encoder.recurrent.all_parameters()], np.linalg.norm)
 
 
-def _names(cache: Cache) -> tuple[str, ...]:
+def _names(cache: Cache) -> list[str]:
     names = cell_of(cache).parameters(options_of(cache))
-    return tuple(name for name in names if getattr(cache, name, ...) is not None)  # `bn` may be
+    return [name for name in names if getattr(cache, name, ...) is not None]  # `bn` may be None
 
 
-def _paths(model: LanguageModel) -> tuple[str, ...]:
-    return tuple(model.encoder.recurrent.all_parameters())
-
-
-def _parts(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, int, int, Array]]:
-    """(t, k, n, part): loss at t, lag k, n-th parameter of all layers, from the input up."""
+def _tables(
+    dhs: Array, caches: list[Cache], names: list[str], measure: Callable[[Array], Any]
+) -> dict[str, Array]:
+    """Measure each part [t, k] of each parameter; `names` are those of all layers, input first."""
+    T = len(dhs)
+    tables: dict[str, Array] = {}
     sizes = [len(_names(cache)) for cache in caches]
-    for t in range(len(dhs)):
+    for t in range(T):
         upstream = np.zeros_like(dhs[: t + 1])
         upstream[t] = dhs[t]  # the loss at t and no other
-        for layer in reversed(range(len(caches))):
-            dx = np.empty_like(upstream, shape=(t + 1, *caches[layer].x.shape[1:]))
-            for step in steps_back(upstream, caches[layer]):
-                dx[step.t] = step.dx
-                for n in range(sizes[layer]):
-                    yield t, t - step.t, sum(sizes[:layer]) + n, step.dparameters[n]
-            upstream = dx  # what the layer asks of the one below, at t and before
-
-
-def _tables(dhs: Array, caches: list[Cache], names: tuple[str, ...]) -> dict[str, Array]:
-    tables: dict[str, Array] = {}
-    for t, k, n, part in _parts(dhs, caches):
-        if names[n] not in tables:
-            tables[names[n]] = np.zeros((len(dhs), len(dhs), *part.shape))
-        tables[names[n]][t, k] = part
+        for layer, step in layers_back(upstream, caches):
+            own = names[sum(sizes[:layer]) :][: sizes[layer]]
+            for name, part in zip(own, step.dparameters, strict=False):
+                measured = measure(part)
+                if name not in tables:
+                    tables[name] = np.zeros((T, T, *np.shape(measured)))
+                tables[name][t, t - step.t] = measured
     return {name: tables[name] for name in names}
 
 
-def _norm_tables(dhs: Array, caches: list[Cache], names: tuple[str, ...]) -> dict[str, Array]:
-    norms = {name: np.zeros((len(dhs), len(dhs))) for name in names}
-    for t, k, n, part in _parts(dhs, caches):
-        norms[names[n]][t, k] = np.linalg.norm(part)
-    return norms
-
-
 def _norm(array: Array, kept: int) -> Array:
-    """The Euclidean norm over all axes but the first ones."""
+    """Euclidean norm over all axes but the first ones."""
     return np.linalg.norm(array.reshape(*array.shape[:kept], -1), axis=-1)
 
 

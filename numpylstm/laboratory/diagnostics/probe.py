@@ -1,9 +1,6 @@
-"""Training on a probe task, and how far from the floor it ends."""
-
-from __future__ import annotations
+"""Training on a probe task, and the distance from the floor that is left."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,11 +11,11 @@ from numpylstm.laboratory.tasks import Recipe, Task
 from numpylstm.models import LanguageModel
 from numpylstm.optim import SGD, clip_by_global_norm
 
-CHUNK = 500  # sequences that are scored at once, so that long ones do not fill the memory
+CHUNK = 500  # sequences scored at once, to bound memory
 
 
 class CurvePoint(NamedTuple):
-    """One point of a learning curve."""
+    """Point of a learning curve."""
 
     step: int
     loss: float
@@ -26,35 +23,34 @@ class CurvePoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Probe:
-    """What `probe` measured; losses in nats for each scored token."""
+    """Result of `probe`; losses in nats for each scored token."""
 
     cell: str
     num_parameters: int
     steps: int
-    """Training steps that were taken."""
+    """Training steps taken."""
     curve: tuple[CurvePoint, ...]
-    """Loss on a small set of its own during training."""
+    """Loss on a separate small sample during training."""
     chance: float
     floor: float
     loss: float
-    """The expected loss, as estimated on fresh sequences; see `expected_loss`."""
+    """Expected loss, estimated on fresh sequences; see `expected_loss`."""
     error: float
     """Standard error of `loss`."""
 
     @property
     def share(self) -> float:
-        """How much of the way from chance to the floor was made: 0 to 1, negative if worse.
+        """Share of the way from chance to the floor: 0 to 1, negative if worse than chance.
 
-        NaN where there is no way to go.
+        NaN if chance and floor are equal.
         """
         way = self.chance - self.floor
         return (self.chance - self.loss) / way if way else math.nan
 
     @property
     def above_floor(self) -> float:
-        """``loss / floor - 1``: 0.02 is two per cent; infinite or NaN for a floor of 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.float64(self.loss) / self.floor - 1)
+        """``loss / floor - 1``: 0.02 is two per cent; infinite for a floor of 0."""
+        return self.loss / self.floor - 1 if self.floor else math.inf
 
 
 def probe(
@@ -66,14 +62,13 @@ def probe(
     num_sequences: int = 2000,
     check_every: int = 100,
     stop_at: float | None = None,
-    progress: Callable[[CurvePoint], object] | None = None,
     **options: Any,
 ) -> Probe:
     """Train a network on a task, and measure its loss on fresh sequences.
 
-    Plain stochastic gradient descent with momentum on the mean loss of the scored tokens, with the
-    settings of a `Recipe`: every step a new batch, so there is nothing to overfit. Every sequence
-    starts from the zero state.
+    Stochastic gradient descent with momentum on the mean loss of the scored tokens, with the
+    settings of a `Recipe`. Every step has a new batch, so there is nothing to overfit. Every
+    sequence starts from the zero state.
 
     Parameters
     ----------
@@ -83,24 +78,18 @@ def probe(
     recipe : Recipe, optional
         By default ``task.recipe``.
     rng : int
-        Seed of the parameters, of the batches, and of the sequences that are scored on the way and
-        at the end: independent streams, so two cells with one seed see the same batches.
+        Seed of the parameters, the batches, and the sequences scored during training and at the
+        end: independent streams, so two cells with one seed see the same batches.
     num_sequences : int
-        How many fresh sequences are scored at the end, from 2.
+        Fresh sequences scored at the end, from 2.
     check_every : int
         Steps between two points of the curve.
     stop_at : float, optional
-        Stop once a point of the curve is at or below this loss; by default all steps of the recipe
-        are taken. The final loss is measured on other sequences than the curve, so stopping does
-        not flatter it.
-    progress : callable, optional
-        Called with each point of the curve.
+        Stop once a point of the curve is at or below this loss; by default take all steps of the
+        recipe. The final loss is measured on other sequences than the curve, so stopping early
+        does not bias it.
     options
-        Those of the cell, such as ``activation="relu"``; by default the recipe's.
-
-    Returns
-    -------
-    Probe
+        Options of the cell, such as ``activation="relu"``; by default the recipe's.
 
     Examples
     --------
@@ -119,14 +108,9 @@ def probe(
     check_sizes("probe", steps=recipe.steps, batch_size=recipe.batch_size)
     for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
     model = LanguageModel(
-        task.vocab_size,
-        recipe.hidden_size,
-        cell=cell,
-        init_scale=recipe.init_scale,
-        rng=for_model,
-        average_across_timesteps=True,
-        **recipe.options_for(cell) | options,
-    )
+        task.vocab_size, recipe.hidden_size, cell=cell, init_scale=recipe.init_scale, rng=for_model,
+        average_across_timesteps=True, **recipe.options_for(cell) | options,
+    )  # fmt: skip
     parameters = model.parameters()
     optimizer = SGD(parameters, recipe.lr, recipe.momentum)
     start = model.zero_state(recipe.batch_size)
@@ -142,13 +126,12 @@ def probe(
         if step % check_every == 0 or step == recipe.steps:
             loss, _ = expected_loss(model, task, CHUNK, for_curve)
             curve.append(CurvePoint(step, loss))
-            if progress is not None:
-                progress(curve[-1])
             if stop_at is not None and loss <= stop_at:
                 break
     loss, error = expected_loss(model, task, num_sequences, for_scoring)
-    size = sum(parameter.data.size for parameter in parameters.values())
-    return Probe(cell, size, step, tuple(curve), task.chance, task.floor, loss, error)
+    return Probe(
+        cell, model.num_parameters, step, tuple(curve), task.chance, task.floor, loss, error
+    )
 
 
 def expected_loss(
@@ -156,16 +139,16 @@ def expected_loss(
 ) -> tuple[float, float]:
     """Estimate the expected loss of a model on a task, and its standard error.
 
-    The plain mean of the model's nll wanders with the luck of the sample: where a target was
-    improbable, every model pays. The task knows the true probability of each target, and the mean
-    of its nll is known exactly, the floor. So the estimate is
+    The plain mean of the model's nll varies with the sample: improbable targets cost every model.
+    The task provides the true probability of each target, and the mean of that nll is known
+    exactly, the floor. So the estimate is
 
         loss = floor + mean(nll of the model - nll of the truth)
 
     which has the same expectation and, for a good model, a far smaller error (a control variate).
-    The error is the standard deviation of that difference from sequence to sequence, over the root
+    The error is the standard deviation of that difference over the sequences, divided by the root
     of their number. Since the expected difference is a Kullback-Leibler divergence, a loss below
-    the floor by more than about three errors means that model or task is wrong.
+    the floor by more than about three errors means that the model or the task is wrong.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""Backpropagation through time, one step at a time, for whoever wants to look in between.
+"""Backpropagation through time, one step at a time.
 
-`numpylstm.reference` adds up what each step contributes; here each step is handed out before it is
-added. The mathematics stays in the reference: every step is one call of the cell's own backward
+`numpylstm.reference` adds up the contributions of all steps; here each step is returned before it
+is added. The mathematics stays in the reference: every step is one call of the cell's own backward
 step, such as `lstm_step_backward`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,40 +23,39 @@ from numpylstm.models import (
 
 Array = NDArray[Any]
 Cache = Any
-"""What a forward pass of a cell leaves, a NamedTuple such as `numpylstm.reference.LSTMCache`."""
+"""The cache of a cell's forward pass, such as `numpylstm.reference.LSTMCache`."""
 
 
 class StepBack(NamedTuple):
-    """What backpropagation knows when it has passed step t.
+    """Gradients at step t of backpropagation.
 
-    ``dstate`` are total derivatives, through everything that used the state of step t. The
-    gradients of the parameters are the part of step t alone.
+    ``dstate`` holds total derivatives: through every use of the state of step t. The gradients of
+    the parameters are the part of step t alone.
     """
 
     t: int
-    dstate: tuple[Array, ...]  # (B, H) for each field of the state
+    dstate: Mapping[str, Array]  # field of the state -> (B, H)
     dx: Array  # (B, D)
     dparameters: tuple[Array, ...]
 
 
 def step_cache(cache: Cache, t: int) -> Cache:
-    """Step t of the cache of a sequence: views, (B, .)."""
+    """Return step t of the cache of a sequence: views, (B, .)."""
     return _replace_values(cache, lambda values: values[t])
 
 
 def cell_of(cache: Cache) -> Cell:
-    """The cell that left this cache."""
+    """Return the cell that a cache belongs to."""
     return next(cell for cell in CELLS.values() if cell.cache == type(cache).__name__)
 
 
 def options_of(cache: Cache) -> dict[str, Any]:
-    """The options of the cell that left this cache, as far as the backward pass needs them."""
-    cell = cell_of(cache)
-    return {name: getattr(cache, name) for name in cell.options if name in cache._fields}
+    """Return the options of the cell that the cache holds for the backward pass."""
+    return {name: getattr(cache, name) for name in cell_of(cache).options if name in cache._fields}
 
 
 def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
-    """The cache with all its values changed, and its parameters and options as they are."""
+    """Apply a function to all arrays of the cache but the parameters."""
     cell = cell_of(cache)
     kept = {"Wx", "Wh", "b", *cell.vectors, *cell.options}
     names = [name for name in cache._fields if name not in kept]
@@ -73,55 +72,46 @@ def check_cache(where: str, cache: Any) -> None:
         )
     cell = cell_of(cache)
     check = getattr(arguments, f"{cell.name}_backward", None)
-    if check is not None:  # what would be asked of it on the way back
+    if check is not None:  # as for the backward pass
         check(cache.h, *[cache.h[-1]] * len(cell.states), cache)
 
 
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
-    """Walk back through a sequence: from step ``len(dhs) - 1`` to step 0.
+    """Walk back through a sequence from step ``len(dhs) - 1`` to step 0.
 
-    Parameters
-    ----------
-    dhs : (t + 1, B, H)
-        What is asked of each hidden state. With fewer steps than the cache has, the walk begins in
-        the middle of the sequence, and nothing arrives there from later steps.
-    cache : NamedTuple
-        Of a cell of `numpylstm.reference`, for a sequence.
-
-    Yields
-    ------
-    StepBack
+    ``dhs`` (t + 1, B, H) holds the gradient of each hidden state, without the recurrent paths. With
+    fewer steps than the cache, the walk begins in the middle, with zeros from later steps.
     """
     cell = cell_of(cache)
     backward = cell.function(reference, "step_backward")
-    dstate = [np.zeros_like(dhs[0]) for _ in cell.states]
+    dstate = {name: np.zeros_like(dhs[0]) for name in cell.states}
     for t in reversed(range(len(dhs))):
         step = step_cache(cache, t)
-        dstate[0] = dhs[t] + dstate[0]
-        total = list(dstate)
+        dstate["h"] = dhs[t] + dstate["h"]
+        total = dict(dstate)
         if cell.show is not None:  # the memory was used by step t+1 and, within the step, by h
-            show, memory = getattr(step, cell.show), getattr(step, cell.states[-1])
-            total[-1] = dstate[-1] + dstate[0] * show * (1 - np.tanh(memory) ** 2)
-        dx, *rest = backward(*dstate, step)
-        dstate = rest[: len(cell.states)]
-        yield StepBack(t, tuple(total), dx, tuple(rest[len(cell.states) :]))
+            show, memory = getattr(step, cell.show), getattr(step, cell.memory)
+            within = dstate["h"] * show * (1 - np.tanh(memory) ** 2)
+            total[cell.memory] = dstate[cell.memory] + within
+        dx, *rest = backward(*dstate.values(), step)
+        dstate = dict(zip(cell.states, rest, strict=False))
+        yield StepBack(t, total, dx, tuple(rest[len(cell.states) :]))
+
+
+def layers_back(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, StepBack]]:
+    """Walk back through a stack, from the top layer down; yield (layer, step)."""
+    for layer in reversed(range(len(caches))):
+        dx = np.empty_like(dhs, shape=(len(dhs), *caches[layer].x.shape[1:]))
+        for step in steps_back(dhs, caches[layer]):
+            dx[step.t] = step.dx
+            yield layer, step
+        dhs = dx  # upstream gradient of the layer below
 
 
 def step_jacobian(step: Cache) -> Array:
-    """The Jacobian of one step's state with respect to the state before it.
+    """Return one step of `numpylstm.laboratory.diagnostics.step_jacobians`, (B, S, S).
 
     Its rows are backward passes: one for each unit of the state, with a gradient of 1 in it.
-
-    Parameters
-    ----------
-    step : NamedTuple
-        The cache of one step.
-
-    Returns
-    -------
-    J : (B, S, S)
-        ``J[b, j, k]`` is d state_t[j] / d state_{t-1}[k]. The state is h, S = H, for the vanilla
-        cell and the GRU, and h followed by c, S = 2H, for the LSTM.
     """
     cell = cell_of(step)
     backward = cell.function(reference, "step_backward")
@@ -136,36 +126,15 @@ def step_jacobian(step: Cache) -> Array:
     return J
 
 
-class WindowPass(NamedTuple):
-    """A window that went forward through a language model in the textbook, in float64.
-
-    ``dhs`` is the gradient of the window's loss with respect to the top hidden states by way of
-    the decoder alone: ``dhs[t]`` comes from the loss at step t and from no other.
-    """
-
-    caches: list[Cache]  # one for each layer, from the input up
-    dhs: Array  # (T, B, H)
-    loss: float  # nats, reduced as the model does
-
-
 def forward_pass(
     model: LanguageModel, x: Array, y: Array, state: State | None = None
-) -> WindowPass:
+) -> tuple[list[Cache], Array]:
     """Run a window through the textbook with the weights of a model.
 
-    Nothing is dropped, no random number is drawn, and the model is not touched. All is computed in
-    float64, whatever the dtype of the model.
-
-    Parameters
-    ----------
-    model : LanguageModel
-    x, y : (T, B) integers in [0, V)
-    state : LSTMState or RNNState, optional
-        The state before the window; by default zeros.
-
-    Returns
-    -------
-    WindowPass
+    Returns the cache of each layer, from the input up, and the gradient of the loss with respect to
+    the top hidden states by way of the decoder alone, (T, B, H): step t of it comes from the loss
+    at step t only. No dropout, no random numbers; the model is not changed. Computed in float64,
+    whatever the dtype of the model.
     """
     where = "diagnostics"
     check_language_model(where, model)
@@ -178,4 +147,4 @@ def forward_pass(
     passed = language_model_forward(arrays, window, reference, model.config)
     dlogits = reference.sequence_cross_entropy_backward(passed.criterion)
     dhs, _, _ = reference.linear_backward(dlogits, passed.decoder)
-    return WindowPass(passed.cells, dhs, float(passed.loss))
+    return passed.cells, dhs

@@ -1,17 +1,18 @@
-"""``python -m numpylstm.tape``: show the tape, grade one's own numbers, or a class's."""
+"""``python -m numpylstm.tape``: show the tape, grade your numbers or a folder of submissions."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from numpylstm.laboratory.tape.grading import TOLERANCE, TapeError, grade, load, read
-from numpylstm.laboratory.tape.working import CELLS, as_json, compute
+from numpylstm.laboratory.tape.comparison import TOLERANCE, grade, read
+from numpylstm.laboratory.tape.formulas import CELLS
+from numpylstm.laboratory.tape.working import TapeError, as_json, compute, load
 from numpylstm.untrusted import printable
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m numpylstm.tape",
         description="Every number of one small LSTM, forwards and backwards, to check your own by; "
@@ -22,30 +23,30 @@ def make_parser() -> argparse.ArgumentParser:
     which.add_argument("--cell", choices=CELLS, default="lstm", help="default: %(default)s")
     show = commands.add_parser("show", help="print the tape, JSON", parents=[which])
     show.add_argument(
-        "--inputs", action="store_true", help="only what is needed to start: inputs and parameters"
+        "--inputs", action="store_true", help="only what you need to start: inputs and parameters"
     )
     check = commands.add_parser(
         "check",
         parents=[which],
         help="grade your own numbers: any part of the tape, under the same names",
-        description="Exit status 0: all that is given is right; 1: something is wrong; 2: the "
+        description="Exit status 0: every number in the file is right; 1: one is wrong; 2: the "
         "file cannot be graded.",
     )
-    check.add_argument("file", type=Path, metavar="FILE", help="JSON, nested as the tape is")
+    check.add_argument("file", type=Path, metavar="FILE", help="JSON, nested like the tape")
     check.add_argument(
         "--tolerance", type=float, default=TOLERANCE, metavar="X",
         help="largest difference that passes (default: %(default)s)",
     )  # fmt: skip
     folder = commands.add_parser(
         "grade",
-        help="grade a folder of submissions that the workbook wrote: a line for each",
+        help="grade a folder of submissions written by the workbook, one line each",
         description="Nothing in a submission is executed. Exit status 0: all were graded; 1: some "
-        "cannot be; 2: there is none.",
+        "cannot be graded; 2: there is none.",
     )
-    folder.add_argument("folder", type=Path, metavar="FOLDER", help="its .json files are graded")
-    folder.add_argument("--csv", action="store_true", help="a table with a line of titles")
+    folder.add_argument("folder", type=Path, metavar="FOLDER", help="folder of .json files")
+    folder.add_argument("--csv", action="store_true", help="print a table with a header")
     commands.add_parser(
-        "write", help="work the tape out once more, in decimals, and print it", parents=[which]
+        "write", help="compute the tape afresh, in decimals, and print it", parents=[which]
     )
     return parser
 
@@ -58,9 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(as_json(compute(arguments.cell)), end="")
         return 0
     if arguments.command == "grade":
-        from numpylstm.laboratory.grading import (
-            grade_folder,  # which needs NumPy; the tape does not
-        )
+        from numpylstm.laboratory.workbook.grading import grade_folder  # needs NumPy
 
         return grade_folder(arguments.folder, as_csv=arguments.csv)
     if arguments.command == "show":

@@ -1,40 +1,58 @@
-"""Arithmetic as on paper: lists of decimals, one number after the other."""
+"""Arithmetic as on paper: rows and matrices of decimals, with the operators of the equations."""
 
+import operator
+from collections.abc import Callable
 from decimal import Decimal
+from itertools import repeat
+from typing import Any
 
-Vector = list[Decimal]
-Matrix = list[Vector]
+
+def _entrywise(act: Callable[[Any, Any], Any]) -> Callable[["Row", Any], "Row"]:
+    """Operator that acts entry by entry; a single number is repeated."""
+    return lambda row, other: Row(map(act, row, other if isinstance(other, Row) else repeat(other)))
 
 
-def sigmoid(a: Decimal) -> Decimal:
+class Row(tuple[Decimal, ...]):
+    """A row of numbers."""
+
+    __add__ = _entrywise(operator.add)
+    __sub__ = _entrywise(operator.sub)
+    __rsub__ = _entrywise(lambda a, b: b - a)
+    __mul__ = _entrywise(operator.mul)
+    __truediv__ = _entrywise(operator.truediv)
+    __pow__ = _entrywise(operator.pow)
+
+    def __matmul__(self, W: "Matrix") -> "Row":
+        return Row(sum(self * column, Decimal(0)) for column in W.T)
+
+
+class Matrix(tuple[Row, ...]):
+    """Rows, one above the other."""
+
+    @property
+    def T(self) -> "Matrix":
+        """The transpose."""
+        return Matrix(map(Row, zip(*self, strict=True)))
+
+    def __add__(self, other: "Matrix") -> "Matrix":  # type: ignore[override]
+        return Matrix(map(operator.add, self, other))
+
+
+def outer(left: Row, right: Row) -> Matrix:
+    """Outer product: every product of two entries."""
+    return Matrix(right * value for value in left)
+
+
+def join(*rows: Row) -> Row:
+    """Join rows end to end."""
+    return Row(value for row in rows for value in row)
+
+
+def sigmoid(a: Row) -> Row:
     """1 / (1 + exp(-a))."""
-    return 1 / (1 + (-a).exp())
+    return Row(1 / (1 + (-value).exp()) for value in a)
 
 
-def tanh(a: Decimal) -> Decimal:
+def tanh(a: Row) -> Row:
     """(exp(2a) - 1) / (exp(2a) + 1)."""
-    e = (2 * a).exp()
-    return (e - 1) / (e + 1)
-
-
-def times(row: Vector, W: Matrix) -> Vector:
-    """``row @ W``: one sum for each column."""
-    return [sum((r * w for r, w in zip(row, column, strict=True)), Decimal(0))
-            for column in zip(*W, strict=True)]  # fmt: skip
-
-
-def times_transposed(row: Vector, W: Matrix) -> Vector:
-    """``row @ W.T``: one sum for each row of W."""
-    return [sum((r * w for r, w in zip(row, line, strict=True)), Decimal(0)) for line in W]
-
-
-def add(*rows: Vector) -> Vector:
-    """The sum of rows, entry by entry."""
-    return [sum(column, Decimal(0)) for column in zip(*rows, strict=True)]
-
-
-def add_outer(total: Matrix, left: Vector, right: Vector) -> None:
-    """``total += outer(left, right)``."""
-    for line, value in zip(total, left, strict=True):
-        for k, other in enumerate(right):
-            line[k] += value * other
+    return Row(((2 * value).exp() - 1) / ((2 * value).exp() + 1) for value in a)

@@ -1,108 +1,121 @@
-"""The numbers of the tape, worked out one by one as on paper, in decimals of 50 digits.
+"""Computation of the tapes, number by number as on paper, in decimals of 50 digits.
 
-Nothing of the rest of the package is used, nor NumPy: a witness must not have talked to the others.
+It uses the standard library only, so the tape is independent of all that is compared with it.
 """
 
 import json
-from collections.abc import Callable
+import operator
+import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
-from types import ModuleType
+from functools import reduce
+from importlib.resources import files
 from typing import Any
 
-from numpylstm.laboratory.tape import gru, lstm
-from numpylstm.laboratory.tape.paper import add, add_outer, times, times_transposed
+from numpylstm.laboratory.tape import paper
+from numpylstm.laboratory.tape.formulas import CELLS
+from numpylstm.laboratory.tape.paper import Matrix, Row, outer
 
 T, D, H, V, L = 3, 3, 2, 4, 2
 
-CELLS: dict[str, ModuleType] = {"lstm": lstm, "gru": gru}
-INPUTS: dict[str, Any] = {
-    "ids": [2, 0, 3],  # the token 1 is never read: its row of the embedding has no gradient
-    "targets": [0, 3, 0],  # the text is 2 0 3 0
-}
-EMBEDDING: dict[str, Any] = {
-    "embedding.W": [  # (V, D)
-        ["0.5", "-0.3", "0.8"],
-        ["-0.6", "0.2", "0.1"],
-        ["0.4", "0.7", "-0.5"],
-        ["-0.2", "0.9", "0.3"],
-    ],
-}
-DECODER: dict[str, Any] = {
-    "decoder.W": [  # (H, V)
-        ["1.2", "-0.8", "0.5", "-1.1"],
-        ["-0.7", "0.9", "1.3", "-0.4"],
-    ],
-    "decoder.b": ["0.1", "-0.2", "0.05", "0.3"],
-}
+
+class TapeError(Exception):
+    """Answers that cannot be graded; the message is one sentence that names the place."""
+
+
+def load(cell: str = "lstm", number: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Load the golden tape: nested dicts and lists, in the order of computation.
+
+    Parameters
+    ----------
+    cell : "lstm" or "gru"
+    number : callable
+        Converts the digits of a number.
+    """
+    if cell not in CELLS:
+        raise TapeError(f"cell must be {' or '.join(map(repr, CELLS))}, got {cell!r}")
+    name = "golden_tape.json" if cell == "lstm" else f"golden_tape_{cell}.json"
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    tape: dict[str, Any] = json.loads(text, parse_float=number)
+    return tape
 
 
 def compute(cell: str = "lstm") -> dict[str, Any]:
-    """The whole tape of a cell, "lstm" or "gru", as nested dicts in the order of computation."""
-    if cell not in CELLS:
-        raise ValueError(f"compute: cell must be {' or '.join(map(repr, CELLS))}, got {cell!r}")
+    """Compute the whole tape of a cell from its inputs and parameters.
+
+    Parameters
+    ----------
+    cell : "lstm" or "gru"
+
+    Returns
+    -------
+    dict
+        As from `load`; each number is the double nearest to the exact one.
+    """
+    given = load(cell, Decimal)
     with localcontext(prec=50):
-        tape = _compute(cell, CELLS[cell])
-        return _map(tape, lambda value: value if isinstance(value, int) else float(value))
+        exact = _compute(cell, given["inputs"], given["parameters"])
+        doubles: dict[str, Any] = json.loads(json.dumps(exact, default=float))
+        return doubles
 
 
-def _compute(name: str, cell: ModuleType) -> dict[str, Any]:
-    ids, targets = INPUTS["ids"], INPUTS["targets"]
-    initial = _map(cell.STATES, Decimal)
-    p = _map(EMBEDDING | cell.PARAMETERS | DECODER, Decimal)
+def _compute(name: str, inputs: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    cell, ids, targets = CELLS[name], inputs["ids"], inputs["targets"]
+    p: dict[str, Any] = {
+        path: Matrix(map(Row, values)) if isinstance(values[0], list) else Row(values)
+        for path, values in parameters.items()
+    }
     prefixes = [f"{name}.{layer}" for layer in range(L)]
-    keys = [path.removeprefix(f"{name}.0.") for path in p if path.startswith(f"{name}.0.")]
-    weights = [{key: p[f"{prefix}.{key}"] for key in keys} for prefix in prefixes]
-    fields = [state.removesuffix("0") for state in initial]
+    weights = [_weights(p, prefix, cell.blocks) for prefix in prefixes]
+    state = [{f"{s}_prev": Row(inputs[f"{s}0"][k]) for s in cell.states} for k in range(L)]
 
     forward: dict[str, Any] = {}
-    states = [{s: initial[f"{s}0"][layer] for s in fields} for layer in range(L)]
-    before = []  # of each step, what `states` was
+    known = []  # for each step, all that its layers have computed
     for t in range(T):
-        before.append(list(states))
-        step: dict[str, Any] = {"x": p["embedding.W"][ids[t]]}
-        x = step["x"]
-        for layer, prefix in enumerate(prefixes):
-            n = step[prefix] = cell.step_forward(x, states[layer], weights[layer])
-            states[layer] = {s: n[s] for s in fields}
-            x = n["h"]
-        step["logits"] = add(times(x, p["decoder.W"]), p["decoder.b"])
-        e = [score.exp() for score in step["logits"]]
-        step["probabilities"] = [value / sum(e) for value in e]
+        x = p["embedding.W"][ids[t]]
+        step: dict[str, Any] = {"x": x}
+        known.append([weights[k] | state[k] for k in range(L)])
+        for k, prefix in enumerate(prefixes):
+            step[prefix] = _evaluate(cell.forward, known[t][k] | {"x": x})
+            known[t][k] |= {"x": x} | step[prefix]
+            state[k] = {f"{s}_prev": step[prefix][s] for s in cell.states}
+            x = step[prefix]["h"]
+        step["logits"] = x @ p["decoder.W"] + p["decoder.b"]
+        e = Row(score.exp() for score in step["logits"])
+        step["probabilities"] = e / sum(e)
         step["nll"] = -step["probabilities"][targets[t]].ln()
         forward[f"t{t}"] = step
     loss = sum((step["nll"] for step in forward.values()), Decimal(0))
 
-    gradients = {path: _zeros_like(array) for path, array in p.items()}
     backward: dict[str, Any] = {}
-    after = [_zeros_like(state) for state in states]  # step t+1; after the last there is none
+    after = [{f"d{s}_next": Row([Decimal(0)] * H) for s in cell.states} for _ in range(L)]
+    parts: dict[str, list[Any]] = {path: [] for path in p}  # of the gradients, one for each step
     for t in reversed(range(T)):
-        forward_step = forward[f"t{t}"]
-        dlogits = list(forward_step["probabilities"])
-        dlogits[targets[t]] -= 1
+        step = forward[f"t{t}"]
+        dlogits = step["probabilities"] - Row(Decimal(v == targets[t]) for v in range(V))
         back: dict[str, Any] = {"dlogits": dlogits}
-        add_outer(gradients["decoder.W"], forward_step[prefixes[-1]]["h"], dlogits)
-        gradients["decoder.b"] = add(gradients["decoder.b"], dlogits)
-        from_above = times_transposed(dlogits, p["decoder.W"])
-        for layer, prefix in reversed(list(enumerate(prefixes))):
-            now, dh = before[t][layer], add(from_above, after[layer]["h"])
-            d = back[prefix] = cell.step_backward(
-                dh, after[layer], now, forward_step[prefix], weights[layer]
-            )
+        parts["decoder.W"].append(outer(step[prefixes[-1]]["h"], dlogits))
+        parts["decoder.b"].append(dlogits)
+        from_above = dlogits @ p["decoder.W"].T
+        for k, prefix in reversed(list(enumerate(prefixes))):
+            now, dh = known[t][k], from_above + after[k]["dh_next"]
+            d = back[prefix] = {"dh": dh} | _evaluate(cell.backward, now | after[k] | {"dh": dh})
+            da, du = d.pop("da"), d.pop("du")
+            after[k] = {f"d{s}_next": d[f"d{s}_prev"] for s in cell.states}
             from_above = d["dx"]
-            after[layer] = {s: d[f"d{s}_prev"] for s in fields}
-            x = forward_step["x"] if layer == 0 else forward_step[prefixes[layer - 1]]["h"]
-            da, du = cell.of_sums(d)
-            add_outer(gradients[f"{prefix}.Wx"], x, da)
-            add_outer(gradients[f"{prefix}.Wh"], now["h"], du)
-            gradients[f"{prefix}.b"] = add(gradients[f"{prefix}.b"], da)
-            if "bn" in keys:
-                gradients[f"{prefix}.bn"] = add(gradients[f"{prefix}.bn"], du[-H:])
-        row = gradients["embedding.W"][ids[t]]
-        gradients["embedding.W"][ids[t]] = add(row, from_above)
+            parts[f"{prefix}.Wx"].append(outer(now["x"], da))
+            parts[f"{prefix}.Wh"].append(outer(now["h_prev"], du))
+            parts[f"{prefix}.b"].append(da)
+            if "bn" in now:
+                parts[f"{prefix}.bn"].append(d["ds"])
+        parts["embedding.W"].append(
+            Matrix(from_above if v == ids[t] else Row([Decimal(0)] * D) for v in range(V))
+        )
         backward[f"t{t}"] = back
-    gradients |= {f"{s}0": [of_layer[s] for of_layer in after] for s in fields}
+    gradients: dict[str, Any] = {path: reduce(operator.add, parts[path]) for path in p}
+    gradients |= {f"{s}0": [of_layer[f"d{s}_next"] for of_layer in after] for s in cell.states}
     return {
-        "inputs": INPUTS | initial,
+        "inputs": inputs,
         "parameters": p,
         "forward": forward,
         "loss": loss,
@@ -111,28 +124,30 @@ def _compute(name: str, cell: ModuleType) -> dict[str, Any]:
     }
 
 
-def _map(tree: Any, change: Callable[[Any], Any]) -> Any:
-    if isinstance(tree, dict):
-        return {name: _map(value, change) for name, value in tree.items()}
-    if isinstance(tree, list):
-        return [_map(value, change) for value in tree]
-    return change(tree)
+def _evaluate(formulas: Mapping[str, str], known: dict[str, Any]) -> dict[str, Any]:
+    """Compute each number by its formula, from those that are known before it."""
+    names = vars(paper) | known
+    for name, formula in formulas.items():
+        names[name] = eval(formula.split(";")[0], names)
+    return {name: names[name] for name in formulas}
 
 
-def _zeros_like(tree: Any) -> Any:
-    return _map(tree, lambda _: Decimal(0))
+def _weights(p: Mapping[str, Any], prefix: str, blocks: str) -> dict[str, Any]:
+    """Return the parameters of a layer by name, whole and by block: Wx and Wx_i."""
+    own = {
+        path.removeprefix(f"{prefix}."): array
+        for path, array in p.items() if path.startswith(prefix)
+    }  # fmt: skip
+    for k, name in enumerate(blocks):
+        block = slice(H * k, H * (k + 1))
+        for key in ("Wx", "Wh"):
+            own[f"{key}_{name}"] = Matrix(Row(row[block]) for row in own[key])
+        own[f"b_{name}"] = Row(own["b"][block])
+    return own
 
 
 def as_json(tree: Any) -> str:
-    """JSON with one list of numbers a line, and all the digits of a double."""
-    return _json(tree, "") + "\n"
-
-
-def _json(tree: Any, indent: str) -> str:
-    inner = indent + "  "
-    if isinstance(tree, dict):
-        lines = [f"{inner}{json.dumps(name)}: {_json(tree[name], inner)}" for name in tree]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(tree, list) and isinstance(tree[0], list):
-        return "[\n" + ",\n".join(inner + _json(row, inner) for row in tree) + f"\n{indent}]"
-    return json.dumps(tree, allow_nan=False)
+    """Write JSON with one list of numbers a line and all the digits of a double."""
+    text = json.dumps(tree, indent=2, allow_nan=False)
+    rows = re.compile(r"\[\s+([^][]+?)\s+\]")
+    return rows.sub(lambda row: f"[{' '.join(row[1].split())}]", text) + "\n"

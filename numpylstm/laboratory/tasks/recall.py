@@ -1,9 +1,8 @@
-"""Tasks that ask at the end for something seen long before, with answers that may be noisy.
+"""Tasks with a question at the end about something seen long before; answers may be noisy.
 
-In each of them the right answer is a function of the sequence. With probability `noise` the target
-is not that answer but one of the other n - 1 answers, all equally likely. So the entropy of the
-target, given the sequence, is that of a coin for "right or wrong" and, if wrong, of a choice
-among n - 1:
+The right answer is a function of the sequence. With probability `noise` the target is one of the
+other n - 1 answers instead, all equally likely. So the entropy of the target, given the sequence,
+is that of a coin for "right or wrong" and, if wrong, of a choice among n - 1:
 
     floor = -(1 - noise) log(1 - noise) - noise log(noise) + noise log(n - 1)
 """
@@ -14,48 +13,29 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_number, check_sizes, check_whole, generator
-from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy, with_plain_numbers
+from numpylstm.checks import check_sizes, check_whole, generator
+from numpylstm.laboratory.tasks.task import Batch, Recipe, check_settings, entropy
 
 Array = NDArray[Any]
 
 
 def noisy_floor(noise: float, num_answers: int) -> float:
-    """Entropy in nats of an answer that is wrong, in one of n - 1 ways, with this probability."""
+    """Return the entropy of a target, in nats, from the noise and the number of answers."""
     return entropy([1 - noise, noise]) + noise * float(np.log(num_answers - 1))
 
 
-def noisy_marginal(p: Array, noise: float) -> Array:
-    """Frequencies of the targets, (n,), from those of the right answers, (n,)."""
-    return (1 - noise) * p + noise * (1 - p) / (len(p) - 1)
-
-
-def noisy_targets(
-    answers: Array, num_answers: int, noise: float, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Replace a share of the answers by others; also the true -log p of what comes out."""
+def noisy_batch(
+    x: Array, answers: Array, num_answers: int, noise: float, filler: int, rng: np.random.Generator
+) -> Batch:
+    """Return a batch with targets in its last steps only, from the right answers, (n, B)."""
     wrong = rng.random(answers.shape) < noise
     step = rng.integers(1, num_answers, answers.shape)  # never back to the right answer
-    targets = np.where(wrong, (answers + step) % num_answers, answers)
-    with np.errstate(divide="ignore"):  # without noise, wrong never happens
+    with np.errstate(divide="ignore"):  # without noise, no answer is wrong
         nll = np.where(wrong, -np.log(noise / (num_answers - 1)), -np.log1p(-noise))
-    return targets, nll
-
-
-def check_noise(where: str, noise: float) -> None:
-    """Raise unless `noise` is in [0, 1)."""
-    check_number(where, "noise", noise)
-    if not 0 <= noise < 1:
-        raise ValueError(f"{where}: noise must be in [0, 1), got {noise}; it is a probability")
-
-
-def scored_at_the_end(x: Array, targets: Array, nll: Array, filler: int) -> Batch:
-    """A batch whose last steps have these targets, (n, B); the steps before are not scored."""
-    batch = Batch(
-        x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape, np.float64)
-    )
-    answer = slice(len(x) - len(targets), None)
-    batch.y[answer], batch.weights[answer], batch.nll[answer] = targets, 1, nll
+    batch = Batch(x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape))
+    last = slice(len(x) - len(answers), None)
+    batch.y[last] = np.where(wrong, (answers + step) % num_answers, answers)
+    batch.weights[last], batch.nll[last] = 1, nll
     return batch
 
 
@@ -64,14 +44,15 @@ LETTERS, FILLERS = "abcdefghijklmnopqrstuvwxyz", ".:,;-+*/"
 
 @dataclass(frozen=True)
 class DelayedCopy:
-    """Say again, `distance` steps later, what was shown (Hochreiter and Schmidhuber 1997).
+    """Repeat, `distance` steps later, the letters that were shown (Hochreiter & Schmidhuber 1997).
 
     A sequence is ``length`` random letters, then random filler, then a question mark at step
     `distance` and filler again. The answer to step ``distance + j`` is the letter of step j, so
     exactly `distance` steps lie between any letter and its use.
 
-    One kind of filler makes the wait quiet: a vanilla network can be left in one of many resting
-    states. Several kinds disturb it at every step, and a memory must be able to shut its door.
+    With one kind of filler nothing changes while the network waits, so a vanilla network can rest
+    in one of many fixed points. Several kinds disturb it at every step; a memory must then be able
+    to ignore its input.
 
     * ``chance = log(num_symbols)``: letters are equally likely, with noise too.
     * ``floor``: see `numpylstm.laboratory.tasks.recall`, with n = num_symbols. The noise of each
@@ -86,7 +67,7 @@ class DelayedCopy:
     num_fillers : int
         Kinds of filler, from 1 to 8.
     length : int
-        How many letters are to be kept at once.
+        Letters to remember at once.
     noise : float
         Probability of a wrong answer, in [0, 1).
     """
@@ -104,9 +85,7 @@ class DelayedCopy:
         check_whole("DelayedCopy", "num_fillers", self.num_fillers, 1, len(FILLERS))
         check_sizes("DelayedCopy", length=self.length)
         check_whole("DelayedCopy", "distance", self.distance, self.length, because="the length")
-        check_sizes("DelayedCopy", distance=self.distance)
-        check_noise("DelayedCopy", self.noise)
-        with_plain_numbers(self)
+        check_settings(self, distance=1)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -125,12 +104,12 @@ class DelayedCopy:
 
     @property
     def chance(self) -> float:
-        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
+        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
         return float(np.log(self.num_symbols))
 
     @property
     def floor(self) -> float:
-        """Smallest possible expected loss, in nats for each scored token."""
+        """Smallest possible expected loss, in nats per scored token."""
         return noisy_floor(self.noise, self.num_symbols)
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
@@ -142,8 +121,7 @@ class DelayedCopy:
         shown = rng.integers(n, size=(self.length, batch_size))
         x[: self.length] = shown
         x[self.distance] = n + self.num_fillers
-        targets, nll = noisy_targets(shown, n, self.noise, rng)
-        return scored_at_the_end(x, targets, nll, n)
+        return noisy_batch(x, shown, n, self.noise, n, rng)
 
 
 @dataclass(frozen=True)
@@ -177,11 +155,7 @@ class Adding:
     recipe: ClassVar[Recipe] = Recipe(lr=0.1, init_scale=0.2, forget_bias=2.0, steps=2000)
 
     def __post_init__(self) -> None:
-        check_whole("Adding", "num_steps", self.num_steps, 3)
-        check_sizes("Adding", num_steps=self.num_steps)
-        check_whole("Adding", "num_digits", self.num_digits, 2)
-        check_noise("Adding", self.noise)
-        with_plain_numbers(self)
+        check_settings(self, num_steps=3, num_digits=2)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -196,14 +170,14 @@ class Adding:
 
     @property
     def chance(self) -> float:
-        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
+        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
         n = self.num_digits
-        triangle = (n - np.abs(np.arange(2 * n - 1) - n + 1)) / n**2
-        return entropy(noisy_marginal(triangle, self.noise))
+        p = (n - np.abs(np.arange(2 * n - 1) - n + 1)) / n**2  # of the right answers
+        return entropy((1 - self.noise) * p + self.noise * (1 - p) / (len(p) - 1))
 
     @property
     def floor(self) -> float:
-        """Smallest possible expected loss, in nats for each scored token."""
+        """Smallest possible expected loss, in nats per scored token."""
         return noisy_floor(self.noise, 2 * self.num_digits - 1)
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
@@ -220,18 +194,17 @@ class Adding:
         x[:-1] = digits
         for marked in (first, second):
             x[marked, columns] += 2 * n - 1
-        targets, nll = noisy_targets(answers[None], 2 * n - 1, self.noise, rng)
-        return scored_at_the_end(x, targets, nll, 3 * n - 1)
+        return noisy_batch(x, answers[None], 2 * n - 1, self.noise, 3 * n - 1, rng)
 
 
 @dataclass(frozen=True)
 class TemporalOrder:
-    """Two rare symbols, far apart: which were they, and in which order.
+    """Name two rare symbols, far apart, in their order.
 
-    Experiment 6a of Hochreiter and Schmidhuber (1997): among random letters a, b, c, d stand two
+    Experiment 6a of Hochreiter and Schmidhuber (1997): among random letters a, b, c, d are two
     symbols, each X or Y; at the question mark the answer is Q for X X, R for X Y, S for Y X and U
-    for Y Y. The positions are those of the paper, in shares of the length: the first from 10 % to
-    20 % and the second from 50 % to 60 % of the way.
+    for Y Y. The positions are those of the paper, relative to the length: the first from 10 % to
+    20 % and the second from 50 % to 60 %.
 
     * ``chance = log(4)``: the four orders are equally likely, with noise too.
     * ``floor``: see `numpylstm.laboratory.tasks.recall`, with 4 answers.
@@ -252,19 +225,16 @@ class TemporalOrder:
     vocab_size: ClassVar[int] = len(tokens)
 
     def __post_init__(self) -> None:
-        check_whole("TemporalOrder", "num_steps", self.num_steps, 5)
-        check_sizes("TemporalOrder", num_steps=self.num_steps)
-        check_noise("TemporalOrder", self.noise)
-        with_plain_numbers(self)
+        check_settings(self, num_steps=5)
 
     @property
     def chance(self) -> float:
-        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
+        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
         return float(np.log(4))
 
     @property
     def floor(self) -> float:
-        """Smallest possible expected loss, in nats for each scored token."""
+        """Smallest possible expected loss, in nats per scored token."""
         return noisy_floor(self.noise, 4)
 
     def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
@@ -278,5 +248,4 @@ class TemporalOrder:
         kinds = rng.integers(2, size=(2, batch_size))  # 0 for X, 1 for Y
         x[first, columns], x[second, columns] = 8 + kinds
         x[-1] = 10
-        targets, nll = noisy_targets(2 * kinds[:1] + kinds[1:], 4, self.noise, rng)
-        return scored_at_the_end(x, targets, nll, 10)
+        return noisy_batch(x, 2 * kinds[:1] + kinds[1:], 4, self.noise, 10, rng)

@@ -1,21 +1,28 @@
-"""What all probe tasks share: the form of a batch, of a recipe, and of a task."""
+"""Batches, recipes and checks of all probe tasks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import any_array, check_ids, real_array
+from numpylstm.checks import (
+    any_array,
+    check_ids,
+    check_number,
+    check_sizes,
+    check_whole,
+    real_array,
+)
 from numpylstm.config import plain
 
 Array = NDArray[Any]
 
 
 class Batch(NamedTuple):
-    """Sequences of a task, each of them drawn by itself and read from the zero state."""
+    """Independent sequences of a task, each read from the zero state."""
 
     x: Array
     """Tokens, (T, B) integers."""
@@ -35,8 +42,8 @@ class Batch(NamedTuple):
 class Recipe:
     """Settings with which an LSTM learns a task: stochastic gradient descent with momentum.
 
-    The loss is the mean over the scored tokens. The rate is constant for the first half of the
-    steps and then falls to zero along a line.
+    The loss is the mean over the scored tokens. The learning rate is constant for the first half of
+    the steps and then falls linearly to zero.
     """
 
     hidden_size: int = 32
@@ -49,60 +56,18 @@ class Recipe:
     forget_bias: float = 1.0
 
     def options_for(self, cell: str) -> dict[str, Any]:
-        """Those of its settings that are options of this cell."""
+        """Return the settings that are options of this cell."""
         names = CELLS[cell].options if cell in CELLS else ()
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
-class Task(Protocol):
-    """What a probe task offers; see `numpylstm.laboratory.tasks`."""
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """What each id stands for."""
-        ...
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        ...
-
-    @property
-    def num_steps(self) -> int:
-        """T."""
-        ...
-
-    @property
-    def chance(self) -> float:
-        """Loss, in nats for each scored token, of knowing the targets' frequencies only."""
-        ...
-
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats for each scored token."""
-        ...
-
-    @property
-    def recipe(self) -> Recipe:
-        """Settings with which an LSTM learns the task."""
-        ...
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sequences; the same seed gives the same bytes."""
-        ...
-
-
 def entropy(p: ArrayLike) -> float:
-    """``-sum(p * log(p))`` in nats, with ``0 log 0 = 0``.
+    """Return ``-sum(p * log(p))`` in nats, with ``0 log 0 = 0``.
 
     Parameters
     ----------
     p : array_like
         Probabilities that sum to one.
-
-    Returns
-    -------
-    float
     """
     array = real_array("entropy", "p", p)
     if not ((array >= 0).all() and abs(array.sum() - 1) <= 1e-6):
@@ -114,14 +79,27 @@ def entropy(p: ArrayLike) -> float:
     return abs(float((positive * np.log(positive)).sum()))
 
 
-def with_plain_numbers(task: Any) -> None:
-    """Let the settings of a task be Python's numbers: those of NumPy wrap."""
+def check_settings(task: Any, **at_least: int) -> None:
+    """Check the settings of a task and store them as Python numbers; those of NumPy wrap.
+
+    `at_least` holds the smallest value of each size. A `noise` must be in [0, 1).
+    """
+    where = type(task).__name__
+    for name, smallest in at_least.items():
+        check_whole(where, name, getattr(task, name), smallest)
+        check_sizes(where, **{name: getattr(task, name)})
+    if hasattr(task, "noise"):
+        check_number(where, "noise", task.noise)
+        if not 0 <= task.noise < 1:
+            raise ValueError(
+                f"{where}: noise must be in [0, 1), got {task.noise}; it is a probability"
+            )
     for setting in fields(task):
         object.__setattr__(task, setting.name, plain(getattr(task, setting.name)))
 
 
-def spell(task: Task, ids: Iterable[int]) -> str:
-    """Write a sequence of ids (T,) as the tokens of a task, with spaces between."""
+def spell(task: Any, ids: Iterable[int]) -> str:
+    """Write a sequence of ids (T,) as the tokens of a task, separated by spaces."""
     iterable = isinstance(ids, Iterable) and not isinstance(ids, np.ndarray)
     listed = any_array("spell", "ids", list(ids) if iterable else ids)
     listed = listed if listed.size else listed.astype(np.int64)  # an empty list is of floats

@@ -1,10 +1,10 @@
-"""The blanks of the workbook: what each takes and returns, at which point, and its textbook.
+"""Blanks of the workbook: functions that the student writes.
 
-A blank is a function that the student writes. It is called at points that are always the same;
-`numpylstm.laboratory.grading` judges what it returns.
+Each has its arguments and results, the fixed point at which it is called, and the lines of its
+solution. `numpylstm.laboratory.workbook.grading` judges what a student's function returns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.lines import Layer, layers
 from numpylstm.laboratory.doctor.source import SIZES, Text, read
 from numpylstm.laboratory.doctor.variants import HELPERS
@@ -23,27 +22,27 @@ Array = NDArray[Any]
 Point = dict[str, Any]
 
 AT = {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
-"""Sizes of the point at which a blank is judged: all different."""
+"""Sizes of the point at which blanks are called, all different."""
 OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
 
 
-# --- what the textbook has in another form --------------------------------------------------------
+# --- solutions that the textbook has in another form ---------------------------------------------
 
 
 def _sigmoid(a: Array) -> Array:
-    """The textbook's sigmoid, without its care for large numbers."""
+    """Logistic sigmoid, without the care that the textbook takes of large numbers."""
     s = 1 / (1 + np.exp(-a))
     return s
 
 
 def _sigmoid_slope(s: Array) -> Array:
-    """In terms of the output."""
+    """Derivative of the sigmoid, in terms of its output."""
     ds = s * (1 - s)
     return ds
 
 
 def _cross_entropy(logits: Array, targets: Array) -> Any:
-    """The mean over the batch, and no weights."""
+    """Mean over the batch, without weights."""
     z = logits - logits.max(axis=1, keepdims=True)
     nll = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]
     loss = nll.mean()
@@ -51,7 +50,7 @@ def _cross_entropy(logits: Array, targets: Array) -> Any:
 
 
 def _cross_entropy_slope(logits: Array, targets: Array) -> Array:
-    """Predicted minus true, of a mean."""
+    """Predicted minus true, divided by B."""
     B, V = logits.shape
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
@@ -61,7 +60,7 @@ def _cross_entropy_slope(logits: Array, targets: Array) -> Array:
 
 
 def _clip(dWx: Array, dWh: Array, max_norm: float) -> tuple[Array, Array]:
-    """One factor for all gradients."""
+    """Scale all gradients by one factor."""
     norm = np.sqrt((dWx * dWx).sum() + (dWh * dWh).sum())
     factor = np.minimum(1, max_norm / norm)  # (2,): one for each limit
     clipped_dWx = factor[:, None, None] * dWx
@@ -70,7 +69,7 @@ def _clip(dWx: Array, dWh: Array, max_norm: float) -> tuple[Array, Array]:
 
 
 def _sgd(W: Array, dW: Array, lr: float) -> Array:
-    """One step down the slope."""
+    """Step of gradient descent."""
     new_W = W - lr * dW
     return new_W
 
@@ -79,14 +78,14 @@ def _sgd(W: Array, dW: Array, lr: float) -> Array:
 
 
 def _layer(cell: str, step: bool) -> Layer:
-    """A cell as it is without any option."""
+    """Return a step or a sequence of a cell with its default options."""
     return next(layer for layer in layers() if (layer.cell, layer.step) == (cell, step))
 
 
-def _of_layer(layer: Layer, of_step: Sequence[str] = ()) -> Callable[[Mapping[str, int]], Point]:
-    """Arrays of a layer with what its forward pass keeps, and ``kept``, the textbook's cache.
+def _of_layer(layer: Layer) -> Callable[[Mapping[str, int]], Point]:
+    """Arrays of a layer, all that its forward pass keeps, and ``kept``, the cache itself.
 
-    With `of_step`, also ``steps``: for each step a tuple of these arrays.
+    Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step.
     """
 
     def point(sizes: Mapping[str, int]) -> Point:
@@ -95,8 +94,8 @@ def _of_layer(layer: Layer, of_step: Sequence[str] = ()) -> Callable[[Mapping[st
         kept = layer.run(p)[1][-1]
         p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
         p |= {gate: getattr(kept, gate) for gate in layer.gates}
-        if of_step:
-            p["steps"] = [tuple(p[n][t] for n in of_step) for t in range(len(p["x"]))]
+        if layer == _layer("lstm", False):
+            p["steps"] = list(zip(*(p[n] for n in OF_STEP), strict=True))
         return p
 
     return point
@@ -107,7 +106,8 @@ def _of_embedding(sizes: Mapping[str, int]) -> Point:
     rng = np.random.default_rng(21)
     ids = rng.integers(0, V - 2, (T, B))
     ids[0] = ids[0, 0]
-    return {"dx": rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
+    p = {"dx": rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
+    return p | {"kept": reference.EmbeddingCache(ids, (V, D))}
 
 
 def _of_scores(sizes: Mapping[str, int]) -> Point:
@@ -138,39 +138,43 @@ def _of_gate(sizes: Mapping[str, int]) -> Point:
 
 @dataclass(frozen=True, eq=False)
 class Blank:
-    """A function that the student writes: what it takes and returns, and whose lines it has.
+    """A function that the student writes.
 
-    `arguments` of `textbook` are read off the point; `slopes` names, for each gradient that is
-    returned, the array it belongs to.
+    `takes` and `returns` name its arguments and results; `slopes` maps each gradient among the
+    results to its array.
     """
 
     takes: str
     returns: str
     point: Callable[[Mapping[str, int]], Point]
     textbook: Callable[..., Any]
-    arguments: Callable[[Point], Sequence[Any]]
-    values: str = ""  # what the textbook returns it as, where the names differ
+    reads: str = ""  # the arguments of the textbook, if they are others
+    values: str = ""  # the results of the textbook, if they have other names
     loss: Callable[[Point], Any] | None = None
     slopes: Mapping[str, str] = field(default_factory=dict)
     layer: Layer | None = None
-    gates: tuple[str, ...] = ()  # the blocks of columns, where there are several
-    each: str = ""  # the argument whose values are given one after the other
-    words: Mapping[str, str] = field(default_factory=dict)  # names that only the textbook has
+    gates: tuple[str, ...] = ()  # the blocks of columns, if there are several
+    each: str = ""  # an argument of which several values are tried
+    words: Mapping[str, str] = field(default_factory=dict)  # meaning of names in `textbook`
 
     @property
     def results(self) -> list[str]:
         """Names of the results."""
         return self.returns.split()
 
+    def arguments(self, p: Point) -> list[Any]:
+        """Return the arguments of the textbook at a point."""
+        return [p[n] for n in (self.reads or self.takes).split()]
+
     def given(self) -> list[list[Any]]:
-        """The arguments of each call of the student's function."""
+        """Return the arguments of each call of the student's function."""
         p = self.point(AT)
         values = p[self.each] if self.each else [None]
         return [[v if n == self.each else p[n] for n in self.takes.split()] for v in values]
 
     @cached_property
     def text(self) -> Text:
-        """The lines of the textbook."""
+        """Lines of the textbook."""
         returned = (self.values or self.returns).split()
         result = self.results if len(self.results) == 1 else ()
         arguments = self.arguments(self.point(SIZES))
@@ -181,84 +185,77 @@ class Blank:
             )  # fmt: skip
 
 
-def _linear(layer: Layer) -> Callable[[Point], Any]:
+def _backward(cell: str, step: bool) -> dict[str, Any]:
+    layer = _layer(cell, step)
+
     def loss(p: Point) -> Any:
         *outputs, _ = layer.function("forward")(*(p[n] for n in layer.inputs))
         return sum((p[d] * y).sum() for d, y in zip(layer.upstream, outputs, strict=True))
 
-    return loss
+    blank: dict[str, Any] = {
+        "point": _of_layer(layer),
+        "textbook": layer.function("backward"),
+        "reads": " ".join([*layer.upstream, "kept"]),
+        "loss": loss,
+        "slopes": {f"d{n}": n for n in layer.inputs},
+        "gates": layer.gates,
+    }
+    return blank if step else blank | {"layer": layer, "values": " ".join(blank["slopes"])}
 
 
-def _backward(layer: Layer, of_step: Sequence[str] = ()) -> dict[str, Any]:
-    return {"point": _of_layer(layer, of_step), "textbook": layer.function("backward"),
-            "arguments": lambda p: [*(p[n] for n in layer.upstream), p["kept"]],
-            "loss": _linear(layer), "slopes": {f"d{n}": n for n in layer.inputs},
-            "gates": layer.gates}  # fmt: skip
-
-
-def _step(cell: str) -> dict[str, Any]:
-    return _backward(_layer(cell, True))
-
-
-def _loop(cell: str, of_step: Sequence[str] = ()) -> dict[str, Any]:
-    layer = _layer(cell, False)
-    blank = _backward(layer, of_step)
-    return blank | {"layer": layer, "values": " ".join(blank["slopes"])}
-
-
-def _forward(cell: str) -> dict[str, Any]:
-    layer = _layer(cell, True)
-    return {"point": _of_layer(layer), "textbook": layer.function("forward"),
-            "arguments": lambda p: [p[n] for n in layer.inputs], "gates": layer.gates}  # fmt: skip
-
-
-def _scores_loss(p: Point) -> Any:
-    return reference.cross_entropy_step_forward(p["logits"], p["targets"], p["share"])[0]
+def _forward(cell: str, step: bool) -> dict[str, Any]:
+    layer = _layer(cell, step)
+    return {
+        "point": _of_layer(layer), "textbook": layer.function("forward"), "gates": layer.gates,
+    }  # fmt: skip
 
 
 BLANKS = {
-    "sigmoid": Blank("a", "s", _of_gate, _sigmoid, lambda p: [p["a"]]),
-    "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope, lambda p: [p["s"]]),
+    "sigmoid": Blank("a", "s", _of_gate, _sigmoid),
+    "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
     "embedding_backward": Blank(
-        "dx ids V", "dW", _of_embedding, reference.embedding_backward,
-        lambda p: [p["dx"], reference.EmbeddingCache(p["ids"], p["W"].shape)],
+        "dx ids V", "dW", _of_embedding, reference.embedding_backward, "dx kept",
         loss=lambda p: (p["dx"] * p["W"][p["ids"]]).sum(), slopes={"dW": "W"},
     ),
-    "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_forward("rnn")),
+    "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_forward("rnn", step=True)),
     "rnn_step_backward": Blank(
-        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", **_step("rnn")
+        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", **_backward("rnn", step=True)
     ),
     "rnn_backward": Blank(
-        "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", **_loop("rnn")
+        "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", **_backward("rnn", step=False)
     ),
-    "lstm_step_forward": Blank("x h_prev c_prev Wx Wh b", " ".join(OF_STEP), **_forward("lstm")),
+    "lstm_step_forward": Blank(
+        "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), **_forward("lstm", step=True)
+    ),
     "lstm_step_backward": Blank(
         "dh dc x h_prev c_prev i f g o tanh_c Wx Wh",
-        "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db", **_step("lstm"),
+        "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db",
+        **_backward("lstm", step=True),
     ),
     "lstm_forward": Blank(
-        "x h0 c0 Wx Wh b", " ".join([*OF_STEP, "hT", "cT"]), _of_layer(_layer("lstm", False)),
-        reference.lstm_forward, lambda p: [p[n] for n in ("x", "h0", "c0", "Wx", "Wh", "b")],
-        values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]), gates=CELLS["lstm"].blocks,
+        "x h0 c0 Wx Wh b", " ".join([*OF_STEP, "hT", "cT"]),
+        values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]),
+        **_forward("lstm", step=False),
     ),
     "lstm_backward": Blank(
-        "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", **_loop("lstm", OF_STEP)
+        "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db",
+        **_backward("lstm", step=False),
     ),
     "cross_entropy": Blank(
         "logits targets", "loss", _of_scores, _cross_entropy,
-        lambda p: [p["logits"], p["targets"]], words={"nll": "-log p[target] of each row"},
+        words={"nll": "-log p[target] of each row"},
     ),
     "cross_entropy_backward": Blank(
         "logits targets", "dlogits", _of_scores, _cross_entropy_slope,
-        lambda p: [p["logits"], p["targets"]], loss=_scores_loss, slopes={"dlogits": "logits"},
+        loss=lambda p: reference.cross_entropy_step_forward(
+            p["logits"], p["targets"], p["share"])[0],
+        slopes={"dlogits": "logits"},
         words={"onehot": "1 at the target of each row, 0 elsewhere"},
     ),
     "clip": Blank(
-        "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip,
-        lambda p: [p["dWx"], p["dWh"], p["max_norm"]], each="max_norm",
+        "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip, "dWx dWh max_norm",
+        each="max_norm",
     ),
-    "sgd": Blank(
-        "W dW lr", "new_W", _of_update, _sgd, lambda p: [p["W"], p["dW"], p["lr"]]
-    ),
+    "sgd": Blank("W dW lr", "new_W", _of_update, _sgd),
 }  # fmt: skip
-"""The blanks by the name of their function, in the order of the workbook."""
+"""Blanks by the name of their function, in the order of the workbook."""

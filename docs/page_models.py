@@ -1,27 +1,27 @@
-"""Train the two small models of part 2 of the page: ``python -m numpylstm.explore.train``.
+"""Train the two small models of part 2 of the interactive page: ``python docs/page_models.py``.
 
-One reads Python's own language reference, character by character. The other reads nested brackets,
-a language whose rules are known, and its cells count (notebook 8). Writes ``models.json`` beside
-this file; the copy in the package was made with Python 3.11.
+One reads Python's language reference, character by character. The other reads nested brackets, a
+language whose rules are known, and its cells count (notebook 8). Writes
+``numpylstm/explore/models.json``; the copy in the package was made with Python 3.11.
 """
 
 import base64
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import numpylstm as nl
+from numpylstm.explore import FOLDER
 from numpylstm.laboratory.diagnostics import cell_activations
 from numpylstm.training.loop import Row
 
-FILE = Path(__file__).with_name("models.json")
+FILE = FOLDER / "models.json"
 
 
 def nested(length: int, rng: np.random.Generator, deepest: int = 8) -> str:
-    """Lines of nested brackets and quoted letters; a line ends where its brackets are closed."""
+    """Draw lines of nested brackets and quoted letters; a line ends when its brackets close."""
     out: list[str] = []
     depth = 0
     while len(out) < length:
@@ -37,7 +37,7 @@ def nested(length: int, rng: np.random.Generator, deepest: int = 8) -> str:
 
 
 def train_counter() -> tuple[nl.LanguageModel, nl.Vocabulary]:
-    """Ten cells that read brackets, as in notebook 8."""
+    """Train ten cells on brackets, as in notebook 8."""
     text = nested(60_000, np.random.default_rng(0))
     letters = nl.Vocabulary.build(text)
     ids, _ = letters.encode(text)
@@ -56,7 +56,7 @@ def train_counter() -> tuple[nl.LanguageModel, nl.Vocabulary]:
 
 
 def train_reader() -> tuple[nl.LanguageModel, nl.Vocabulary]:
-    """Sixty-four cells that read Python's language reference."""
+    """Train sixty-four cells on Python's language reference."""
     corpus = nl.data.load_embedded(level="char")
     config = nl.from_preset(
         "small", level="char", hidden_size=64, num_layers=1, num_steps=50,
@@ -71,7 +71,7 @@ def train_reader() -> tuple[nl.LanguageModel, nl.Vocabulary]:
 
 
 def depth(text: str) -> list[int]:
-    """How many brackets are open after each character; those in quotation marks do not count."""
+    """Count the open brackets after each character, but for those in quotation marks."""
     quoted, open_now, out = False, 0, []
     for character in text:
         quoted ^= character == '"'
@@ -81,7 +81,7 @@ def depth(text: str) -> list[int]:
 
 
 def in_quotes(text: str) -> list[bool]:
-    """Whether a quotation is open after each character; an empty line closes it."""
+    """Return True for each character after which a quotation is open; an empty line closes it."""
     quoted, out = False, []
     for before, character in zip("\n" + text, text, strict=False):
         quoted = (quoted ^ (character == '"')) and not before == character == "\n"
@@ -92,7 +92,7 @@ def in_quotes(text: str) -> list[bool]:
 def best_cell(
     model: nl.LanguageModel, vocabulary: nl.Vocabulary, text: str, feature: Sequence[float]
 ) -> int:
-    """The cell whose state follows a feature of the text most closely (correlation)."""
+    """Return the cell whose state correlates most with a feature of the text."""
     ids, _ = vocabulary.encode(text)
     c = cell_activations(model, ids[:, None])[-1].c[:, 0]
     correlation = [np.corrcoef(cell, feature)[0, 1] for cell in c.T]
@@ -102,7 +102,7 @@ def best_cell(
 
 
 def stored(model: nl.LanguageModel, vocabulary: nl.Vocabulary, unit: int) -> dict[str, Any]:
-    """A model as the page holds it: the weights as float16, two bytes each, in base64."""
+    """Return a model in the format of the page: float16 weights in base64."""
     return {
         "tokens": list(vocabulary.tokens),
         "parameters": {
@@ -117,7 +117,7 @@ def stored(model: nl.LanguageModel, vocabulary: nl.Vocabulary, unit: int) -> dic
 
 
 def main() -> None:
-    """Train both, and write the file."""
+    """Train both and write the file."""
     counter, letters = train_counter()
     text = nested(5_000, np.random.default_rng(1))
     brackets = stored(counter, letters, best_cell(counter, letters, text, depth(text)))

@@ -1,57 +1,22 @@
-"""Grading: somebody's own numbers beside those of the tape, and how each is made."""
+"""Compare numbers with the golden tape, name the first wrong one and show its formula."""
 
 import json
 import math
 import numbers
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpylstm.laboratory.tape.working import CELLS
+from numpylstm.laboratory.tape.formulas import AROUND, CELLS
+from numpylstm.laboratory.tape.working import TapeError, load
 from numpylstm.untrusted import open_regular
-
-MADE_OF = {
-    "x": "row ids[t] of embedding.W",
-    "logits": "h of the top layer @ decoder.W + decoder.b",
-    "probabilities": "exp(logits) / sum(exp(logits))",
-    "nll": "-log(probabilities[target]), the natural logarithm",
-    "loss": "the sum of nll over the steps; no mean over time",
-    "dlogits": "probabilities, minus 1 at the target",
-    "dh": "from above (dlogits @ decoder.W.T, or dx of the layer above) plus dh_prev of step t+1",
-    "embedding.W": "dx of the bottom layer at every step, added to row ids[t]",
-    "decoder.W": "the sum over the steps of the outer product of h of the top layer and dlogits",
-    "decoder.b": "the sum over the steps of dlogits",
-    "h0": "dh_prev of each layer at t0",
-}
-"""How each number is made, by the last part of its name: the hint beside a wrong one. Each cell has
-its own beside these."""
 
 TOLERANCE = 1e-6
 
 
-class TapeError(Exception):
-    """A file of answers that cannot be graded: one sentence that names the place."""
-
-
-def load(cell: str = "lstm") -> dict[str, Any]:
-    """The golden tape as it is shipped: nested dicts and lists, in the order of computation.
-
-    Parameters
-    ----------
-    cell : "lstm" or "gru"
-    """
-    if cell not in CELLS:
-        raise TapeError(f"cell must be {' or '.join(map(repr, CELLS))}, got {cell!r}")
-    name = "golden_tape.json" if cell == "lstm" else f"golden_tape_{cell}.json"
-    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
-    tape: dict[str, Any] = json.loads(text)
-    return tape
-
-
 class Wrong(NamedTuple):
-    """A number that differs from the tape's by more than the tolerance."""
+    """A number that differs from the tape by more than the tolerance."""
 
     name: str
     expected: float
@@ -60,7 +25,7 @@ class Wrong(NamedTuple):
 
 
 class Grade(NamedTuple):
-    """What `grade` found; names are in the order of computation."""
+    """Result of `grade`; names are in the order of computation."""
 
     right: int
     wrong: tuple[Wrong, ...]
@@ -83,32 +48,28 @@ class Grade(NamedTuple):
 
 
 def how_many(count: int, given: int) -> str:
-    """``1 of 2 numbers is``, ``2 of 2 numbers are``."""
+    """Return ``1 of 2 numbers is`` or ``2 of 2 numbers are``."""
     return f"{count} of {given} number{'s' * (given != 1)} {'is' if count == 1 else 'are'}"
 
 
 def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "lstm") -> Grade:
-    """Hold numbers against the tape.
+    """Compare numbers with the tape.
 
     Parameters
     ----------
     answers : dict
-        Nested as the tape is; any part of it. A list must be whole.
+        Any part of the tape, nested alike; lists must be complete.
     tolerance : float
-        Largest difference that passes. No number of the tape but zero is smaller than 5e-4, so the
-        default, 1e-6, tells a wrong one from one that was rounded to six decimals or more.
+        Largest difference that passes. All numbers on the tape but zeros are above 5e-4 in size,
+        so the default, 1e-6, tells a wrong one from one rounded to six decimals or more.
     cell : "lstm" or "gru"
         Which tape.
-
-    Returns
-    -------
-    Grade
 
     Raises
     ------
     TapeError
-        If a name is unknown, a list has another length, something is not a finite number, or
-        nothing is there.
+        If a name is unknown, a list has the wrong length, a value is not a finite number, or
+        there is no number at all.
 
     Examples
     --------
@@ -118,7 +79,7 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
     1 of 2 numbers is right, within 1e-06.
     The first wrong one, in the order of computation:
       forward.t0.lstm.0.a_i[1]: expected -0.19, got 0.19
-      it is x @ Wx + h_prev @ Wh + b, columns 0 and 1 (block i of the order i, f, g, o)...
+      it is x @ Wx_i + h_prev @ Wh_i + b_i; _i means columns 0 and 1 (block i of the order...
     Not given: inputs, parameters, forward.t0.x, ...
     """
     if not isinstance(tolerance, numbers.Real):  # NumPy's floats are such
@@ -139,19 +100,20 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
 
 
 def made_of(name: str, cell: str = "lstm") -> str:
-    """How a number of the tape is made, as a sentence."""
+    """Return how a number of the tape is computed, as a sentence."""
     path = name.split("[")[0]
     if path.startswith(("inputs", "parameters")):
         which = "" if cell == "lstm" else f" --cell {cell}"
         return f"it is given: python -m numpylstm.tape show --inputs{which}"
-    name, known = path.removeprefix("gradients."), MADE_OF | CELLS[cell].MADE_OF
+    known = AROUND | CELLS[cell].forward | CELLS[cell].backward
+    name = path.removeprefix("gradients.")
     return f"it is {known.get(name) or known[path.rsplit('.', 1)[-1]]}"
 
 
 def _pairs(
     golden: Any, given: Any, name: str, not_given: list[str]
 ) -> Iterator[tuple[str, float, float]]:
-    """Name, golden number and given number, in the golden order."""
+    """Yield name, golden number and given number, in the order of the tape."""
     if hasattr(given, "tolist"):  # NumPy's arrays and numbers
         given = given.tolist()
     if isinstance(golden, dict):
@@ -193,12 +155,12 @@ def _short(value: Any) -> str:
 
 
 def read(path: Path) -> Any:
-    """The content of a JSON file of answers.
+    """Read a JSON file of answers.
 
     Raises
     ------
     TapeError
-        If it cannot be read, is no JSON, or names something twice.
+        If it cannot be read, is not JSON, or repeats a name.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Grading: the blanks of the workbook, judged by their numbers, and a folder of submissions.
+"""Grading of the workbook: blanks judged by their numbers, and a folder of submissions.
 
-Once a student's function has been called at the points of its blank
-(`numpylstm.laboratory.blanks`), only its numbers count: a submission is a file of numbers, and
-whoever grades it executes nothing. Gradients are held against the complex step and against central
-differences, one step of the LSTM against the golden tape too. A wrong answer is looked for among
-what the textbook gives with one line exchanged (`numpylstm.laboratory.doctor`), and that line is
-named.
+A student's function is called at the fixed point of its blank
+(`numpylstm.laboratory.workbook.blanks`); after that only its numbers count. A submission is a file
+of numbers, and grading it executes nothing. Gradients are compared with the complex step and with
+central differences, one step of the LSTM with the golden tape too. A wrong answer is compared with
+the results of the textbook with one line exchanged (`numpylstm.laboratory.doctor`); if they agree,
+that line is named.
 
     python -m numpylstm.tape grade FOLDER --csv
 """
@@ -24,11 +24,11 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.laboratory import doctor, gradcheck, tape
-from numpylstm.laboratory.blanks import AT, BLANKS, OF_STEP, Array, Blank
 from numpylstm.laboratory.doctor.lines import recognised
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.doctor.source import mentions
-from numpylstm.laboratory.tape.grading import how_many
+from numpylstm.laboratory.tape.comparison import how_many
+from numpylstm.laboratory.workbook.blanks import AT, BLANKS, OF_STEP, Array, Blank
 from numpylstm.reference import sigmoid
 from numpylstm.untrusted import printable
 
@@ -43,7 +43,7 @@ NOT_ANSWERED = "not answered yet"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a blank: ``print(verdict)`` says it."""
+    """Verdict on a blank; ``print(verdict)`` shows it in words."""
 
     name: str
     state: str  # "right", "wrong" or "not answered yet"
@@ -52,32 +52,29 @@ class Verdict:
     checks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if self.state == NOT_ANSWERED:
-            return f"{self.name}: {NOT_ANSWERED}."
-        lines = [self.first_wrong, self.diagnosis, *self.checks]
-        return "\n".join([f"{self.name}: {self.state}.", *(line for line in lines if line)])
+        lines = [f"{self.name}: {self.state}.", self.first_wrong, self.diagnosis, *self.checks]
+        return "\n".join(line for line in lines if line)
 
 
 @cache
 def _right(name: str) -> Numbers:
-    """What a blank must return: measured where it is a gradient, "central" by differences too."""
+    """Return the right results. Gradients are measured, by differences too, under "central"."""
     blank = BLANKS[name]
     p = blank.point(AT)
     with np.errstate(over="ignore"):
         values = blank.text.run(*blank.arguments(p)) if blank.layer is None else ()
-    right = dict(zip(blank.results, values, strict=False))
+    right = {r: np.asarray(v) for r, v in zip(blank.results, values, strict=False)}
     if name == "sigmoid":
         right["s"] = sigmoid(p["a"])
     if blank.loss is None:
         return right
     moved = {array: p[array] for array in blank.slopes.values()}
     loss = blank.loss
-    measured = [
+    exact, central = (
         method(lambda a: loss({**p, **a}), moved)
         for method in (gradcheck.complex_step, gradcheck.central_difference)
-    ]
-    right |= {d: measured[0][array] for d, array in blank.slopes.items()}
-    return right | {"central": measured[1]}
+    )
+    return right | {d: exact[array] for d, array in blank.slopes.items()} | {"central": central}
 
 
 def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
@@ -88,12 +85,8 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
     name : str
         A key of `BLANKS`.
     numbers : dict of name -> array or nested list, or None
-        What the student's function returned at the blank's point, and under "tape" its numbers for
-        the golden tape, where it has a part there; None for a blank that is empty.
-
-    Returns
-    -------
-    Verdict
+        The results of the student's function at the point of the blank, and under "tape" its
+        numbers for the golden tape, if it has a part there; None for a blank that is empty.
     """
     blank = _blank("judge", name)
     if numbers is None:
@@ -103,18 +96,18 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
     right = _right(name)
     theirs: dict[str, Array] = {}
     for result in blank.results:
-        must = np.asarray(right[result])
+        shape = right[result].shape
         try:
             theirs[result] = np.asarray(numbers.get(result), dtype=float)
+            got = str(theirs[result].shape)
         except (TypeError, ValueError, OverflowError):
-            must_be = f"must be an array of numbers of the shape {must.shape}, got none"
-            return Verdict(name, "wrong", f"{result} {must_be}.")
-        if theirs[result].shape != must.shape:
-            got = f"got {theirs[result].shape}"
-            return Verdict(name, "wrong", f"{result} must have the shape {must.shape}, {got}.")
-    first = _first_wrong(blank, theirs, right)
+            got = "no numbers"
+        if got != str(shape):
+            return Verdict(name, "wrong", f"{result} must have the shape {shape}, got {got}.")
+    tape_is_right, of_tape = _of_tape(numbers)
+    first = _first_wrong(theirs, right)
     if first:
-        return Verdict(name, "wrong", first, _diagnosis(name, theirs), _of_tape(numbers)[1])
+        return Verdict(name, "wrong", first, _diagnosis(name, theirs), of_tape)
     n = sum(array.size for array in theirs.values())
     checks = [f"{n} number{' agrees' if n == 1 else 's agree'} with the textbook's."]
     if blank.slopes:
@@ -124,7 +117,6 @@ def judge(name: str, numbers: Mapping[str, Any] | None) -> Verdict:
             f"complex step: largest error {exact:.0e}; central differences: largest error "
             f"{central:.0e}."
         )
-    tape_is_right, of_tape = _of_tape(numbers)
     return Verdict(name, "right" if tape_is_right else "wrong", checks=(*checks, *of_tape))
 
 
@@ -132,25 +124,24 @@ def _distance(a: Array, b: Array) -> float:
     return float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-12))
 
 
-def _first_wrong(blank: Blank, theirs: Numbers, right: Numbers) -> str:
-    """The first wrong number, by its name, in the order of computation."""
-    for result in blank.results:
-        a, b = theirs[result], np.asarray(right[result])
+def _first_wrong(theirs: Numbers, right: Numbers) -> str:
+    """Name the first wrong number, in the order of computation."""
+    for result, a in theirs.items():
+        b = right[result]
         bad = ~(np.abs(a - b) <= TOLERANCE * max(float(np.abs(b).max()), 1e-3))
         if bad.any():
             index = np.unravel_index(int(np.argmax(bad)), a.shape)
             place = f"{result}[{', '.join(map(str, index))}]" if index else result
             verb = "is" if bad.sum() == 1 else "are"
-            few = f"{bad.sum()} of {a.size} numbers of {result} {verb} wrong"
-            numbers = f"{place} must be {b[index]:.6g}, got {a[index]:.6g}"
-            if f"{b[index]:.6g}" == f"{a[index]:.6g}":
-                numbers = f"{place} must be {b[index]:.12g}, got {a[index]:.12g}"
-            return f"The first wrong number: {numbers}{f'; {few}' if index else ''}."
+            few = f"; {bad.sum()} of {a.size} numbers of {result} {verb} wrong" if index else ""
+            digits = 12 if f"{b[index]:.6g}" == f"{a[index]:.6g}" else 6
+            numbers = f"{place} must be {b[index]:.{digits}g}, got {a[index]:.{digits}g}"
+            return f"The first wrong number: {numbers}{few}."
     return ""
 
 
 def _diagnosis(name: str, theirs: Numbers) -> str:
-    """Which line it is, computed from the numbers, with the names in it explained."""
+    """Name the wrong line, as far as the numbers tell, and explain the names in it."""
     sentence, words = _likely(name, theirs), BLANKS[name].words
     known = (f"({word} is {what}.)" for word, what in words.items() if mentions(sentence, word))
     return " ".join([sentence, *known])
@@ -162,11 +153,11 @@ def _likely(name: str, theirs: Numbers) -> str:
     if bad and name in ("sigmoid", "cross_entropy", "cross_entropy_backward"):
         return (
             f"{bad[0]} is not finite: exp of a large number is infinite, and infinite / infinite "
-            "is no number; let exp see only what is not positive."
+            "is not a number; call exp with numbers up to 0 only."
         )
     if bad:
         return f"{bad[0]} is not finite: look for a division by zero, or an array never filled."
-    if max(_distance(theirs[r], np.asarray(right[r])) for r in blank.results) < 1e-5:
+    if max(_distance(theirs[r], right[r]) for r in blank.results) < 1e-5:
         return (
             "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32), or a "
             "small constant is added, such as 1e-6."
@@ -176,8 +167,8 @@ def _likely(name: str, theirs: Numbers) -> str:
         arrays = {n: p[n] for n in blank.layer.inputs}
         fixed = {n: p[n] for n in blank.layer.upstream}
         slopes = {array: right[d] for d, array in blank.slopes.items()}
-        loss = blank.loss or (lambda p: 0.0)
         claimed = {array: theirs[d] for d, array in blank.slopes.items()}
+        loss = blank.loss or (lambda p: 0.0)
         found = doctor.examine(loss, claimed, arrays, fixed, slopes=slopes)
         return found.findings[0].sentence if found.findings else ""
     with np.errstate(all="ignore"):
@@ -186,7 +177,7 @@ def _likely(name: str, theirs: Numbers) -> str:
 
 
 def _first_line(name: str, theirs: Numbers) -> str:
-    """The line of the first result that is wrong: what is before it is right."""
+    """Name the line of the first result that is wrong; those before it are right."""
     blank, right = BLANKS[name], _right(name)
     first = next(r for r in blank.results if _distance(theirs[r], right[r]) > TOLERANCE)
     lines = BLANKS["lstm_step_forward" if name == "lstm_forward" else name].text.lines
@@ -199,16 +190,14 @@ def _first_line(name: str, theirs: Numbers) -> str:
 
 
 def _by_factor(name: str, theirs: Numbers) -> str:
-    """What can be read off results that no single line explains: factors, and limits."""
+    """Find factors and limits, where no single line explains the results."""
     blank, right = BLANKS[name], _right(name)
-    parts: Numbers = {}
-    for result in blank.results:
-        if blank.each:
-            limits = blank.point(AT)[blank.each]
-            parts |= {f"{result} at {v:g}": (theirs[result][k], right[result][k])
-                      for k, v in enumerate(limits)}  # fmt: skip
-        else:
-            parts[result] = (theirs[result], np.asarray(right[result]))
+    limits = [f" at {v:g}" for v in blank.point(AT)[blank.each]] if blank.each else [""]
+    parts = {
+        result + limit: (theirs[result][k], right[result][k]) if limit else (
+            theirs[result], right[result])
+        for result in blank.results for k, limit in enumerate(limits)
+    }  # fmt: skip
     tops = [np.abs(a) == np.abs(a).max() for a, _ in parts.values()]
     if blank.each and any(top.sum() > 1 for top in tops):
         return (
@@ -227,46 +216,35 @@ def _by_factor(name: str, theirs: Numbers) -> str:
     values = np.round(list(factors.values()), 9).reshape(len(blank.results), -1)  # (result, limit)
     if (values == values[0]).all():
         return (
-            f"{sentence} It is one factor at each limit, but the norm is not that of all together."
+            f"{sentence} It is one factor at each limit, but the norm is not the norm of all "
+            "arrays together."
         )
     return (
-        f"{sentence} The arrays must have one factor in common: the norm is that of all together."
+        f"{sentence} The arrays must have one factor in common: the norm is the norm of all "
+        "arrays together."
     )
 
 
 # --- the golden tape -----------------------------------------------------------------------------
 
-ON_TAPE = {"lstm_step_forward": ("forward", "t0", "lstm.0"),
-           "lstm_step_backward": ("backward", "t2", "lstm.1")}  # fmt: skip
+ON_TAPE = {"lstm_step_forward": "forward", "lstm_step_backward": "backward"}
+"""Blanks that are compared with the tape too, at step t2 of layer lstm.1."""
 
 
 def _tape_arguments(name: str) -> list[Array]:
-    """Arguments for one step of the tape: a batch of one."""
+    """Return the arguments for a step of the tape: a batch of one."""
     golden = tape.load()
-    _, t, layer = ON_TAPE[name]
-    step = int(t[1])
-    number = int(layer[-1])
-    now = golden["forward"][t]
-    p = {w: golden["parameters"][f"{layer}.{w}"] for w in ("Wx", "Wh", "b")}
-    p["x"] = [now["x"] if number == 0 else now["lstm.0"]["h"]]
-    for state in "hc":
-        before = golden["forward"][f"t{step - 1}"][layer][state] if step else (
-            golden["inputs"][f"{state}0"][number])  # fmt: skip
-        p[f"{state}_prev"] = [before]
-    p |= {n: [now[layer][n]] for n in ("i", "f", "g", "o", "tanh_c")}
-    p |= {"dh": [golden["backward"][t][layer]["dh"]], "dc": [[0.0] * len(p["h_prev"][0])]}
+    now, before = golden["forward"]["t2"], golden["forward"]["t1"]["lstm.1"]
+    rows = now["lstm.1"] | {"x": now["lstm.0"]["h"], "dc": [0.0, 0.0]}
+    rows |= {"h_prev": before["h"], "c_prev": before["c"]}
+    rows["dh"] = golden["backward"]["t2"]["lstm.1"]["dh"]
+    p = {n: [row] for n, row in rows.items()}
+    p |= {w: golden["parameters"][f"lstm.1.{w}"] for w in ("Wx", "Wh", "b")}
     return [np.array(p[n]) for n in BLANKS[name].takes.split()]
 
 
-def _tape_answers(name: str, results: Mapping[str, Any]) -> dict[str, Any]:
-    way, t, layer = ON_TAPE[name]
-    on_tape = tape.load()[way][t][layer]
-    known = {n: np.asarray(v)[0].tolist() for n, v in results.items() if n in on_tape}
-    return {way: {t: {layer: known}}}
-
-
 def _of_tape(numbers: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
-    """Whether nothing is wrong with the part of the tape, and what is said about it."""
+    """Return False if the part on the tape is wrong, and a sentence about it."""
     if "tape" not in numbers:
         return True, ()
     try:
@@ -284,9 +262,10 @@ def _of_tape(numbers: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
 
 
 def numbers_of(function: Callable[..., Any]) -> Numbers | None:
-    """What a student's function returns at its blank's point; None if it is still empty.
+    """Call a student's function at the point of its blank and return its results by name.
 
-    Where it gives no numbers, or changes what it was given, an "error" says so.
+    None if the blank is still empty; ``{"error": ...}`` if the function raises, returns something
+    else, or changes its arguments.
     """
     name = function.__name__
     blank = _blank("grade", name)
@@ -297,8 +276,10 @@ def numbers_of(function: Callable[..., Any]) -> Numbers | None:
             if blank.each and numbers is not None:
                 numbers = {n: np.stack([call[n] for call in calls if call]) for n in numbers}
             if numbers is not None and name in ON_TAPE:
-                on_tape = _call(blank, function, _tape_arguments(name))
-                numbers["tape"] = _tape_answers(name, on_tape or {})
+                results = _call(blank, function, _tape_arguments(name)) or {}
+                known = tape.load()[ON_TAPE[name]]["t2"]["lstm.1"]
+                rows = {n: np.asarray(v)[0].tolist() for n, v in results.items() if n in known}
+                numbers["tape"] = {ON_TAPE[name]: {"t2": {"lstm.1": rows}}}
         except _ChangesArgument as error:
             return {"error": str(error)}
         except Exception as error:  # whatever a student's code does is an answer
@@ -313,35 +294,33 @@ def _blank(where: str, name: str) -> Blank:
 
 
 class _ChangesArgument(Exception):
-    """A right answer may be returned, and the caller's array is another."""
+    """The function changed an array of its caller."""
 
 
 def _call(blank: Blank, function: Callable[..., Any], given: list[Any]) -> Numbers | None:
-    """What it returns by name, if it leaves its arguments as they are."""
+    """Return the results of a call by name; raise if it changes its arguments."""
     own = copy.deepcopy(given)
-    numbers = _named(blank, function(*own))
-    if numbers is None:
+    returned = function(*own)
+    if returned is None:
         return None
+    numbers = _named(blank, returned)
     for name, before, after in zip(blank.takes.split(), given, own, strict=True):
         if not _same(before, after):
             raise _ChangesArgument(
-                f"Whatever it returns, it changes its argument {name}: += and *= write into the "
-                "caller's array."
+                f"It changes its argument {name}: += and *= write into the caller's array."
             )
     return numbers
 
 
 def _same(before: Any, after: Any) -> bool:
-    """Whether arrays, or lists and tuples of arrays, hold the same numbers."""
+    """Return True if arrays, or lists and tuples of arrays, hold the same numbers."""
     if isinstance(before, list | tuple):
         return len(before) == len(after) and all(map(_same, before, after))
     return np.array_equal(before, after)
 
 
-def _named(blank: Blank, given: Any) -> Numbers | None:
-    if given is None:
-        return None
-    values = given if len(blank.results) > 1 else [given]
+def _named(blank: Blank, returned: Any) -> Numbers:
+    values = returned if len(blank.results) > 1 else [returned]
     if blank.textbook is reference.lstm_forward:  # the list of steps, each of seven results
         steps, *last = values
         if len(last) != 2:
@@ -355,16 +334,12 @@ def _named(blank: Blank, given: Any) -> Numbers | None:
 
 
 def grade(function: Callable[..., Any]) -> Verdict:
-    """Grade a blank at once.
+    """Grade a blank.
 
     Parameters
     ----------
     function : callable
         The student's function, under the name of its blank. One that returns None is empty.
-
-    Returns
-    -------
-    Verdict
 
     Examples
     --------
@@ -380,7 +355,7 @@ def grade(function: Callable[..., Any]) -> Verdict:
 
 
 def submission(functions: Sequence[Callable[..., Any]], student: str = "") -> str:
-    """The file that a student hands in: the numbers of each blank, as JSON."""
+    """Return the file that a student hands in: the numbers of each blank, as JSON."""
     answers = {f.__name__: numbers_of(f) for f in functions}
     return json.dumps({"student": student, "answers": answers}, default=_as_list)
 
@@ -389,39 +364,34 @@ def _as_list(value: Any) -> Any:
     try:
         return np.asarray(value, dtype=float).tolist()
     except (TypeError, ValueError, OverflowError):
-        return None  # no numbers, and judged like such
+        return None  # not numbers; judged as wrong
 
 
-# --- the teacher's desk --------------------------------------------------------------------------
+# --- a class -------------------------------------------------------------------------------------
 
 
 def grade_file(path: Path) -> tuple[str, list[Verdict]]:
-    """The student's name and the verdicts of one submission. Nothing in it is executed.
+    """Return the student's name and the verdicts of one submission; nothing in it is executed.
 
     Raises
     ------
     tape.TapeError
-        If it is no submission.
+        If the file is not a submission.
     """
     content = tape.read(path)
     if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
         raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")
-    verdicts = []
-    for name in BLANKS:
-        numbers = content["answers"].get(name)
-        verdicts.append(judge(name, numbers if isinstance(numbers, dict) else None))
+    answers = {n: numbers for n, numbers in content["answers"].items() if isinstance(numbers, dict)}
+    verdicts = [judge(name, answers.get(name)) for name in BLANKS]
     return str(content.get("student") or path.stem), verdicts
 
 
 def grade_folder(folder: Path, *, as_csv: bool) -> int:
-    """Print a line for each ``.json`` file of a folder; returns the exit status of the command."""
-    if not folder.is_dir():
-        got = "a file" if folder.exists() else "nothing of this name"
-        print(f"grade: {folder} must be a folder of submissions, got {got}", file=sys.stderr)
-        return 2
+    """Print a line for each ``.json`` file of a folder; return the exit status of the command."""
     paths = sorted(folder.glob("*.json"))
     if not paths:
-        print(f"grade: {folder} must hold submissions, .json files; it holds none", file=sys.stderr)
+        got = "a file" if folder.is_file() else "none" if folder.exists() else "no such folder"
+        print(f"grade: {folder} must be a folder of .json submissions, got {got}", file=sys.stderr)
         return 2
     writer = csv.writer(sys.stdout, lineterminator="\n")
     titles = ("student", "right", "of", "answered", "first wrong", "diagnosis")
@@ -436,12 +406,11 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
             status = 1
             row = (path.stem, "", len(BLANKS), "", "cannot be graded", str(error))
         else:
-            wrong = [v for v in verdicts if v.state == "wrong"]
+            wrong = [(f"{v.name}: {v.first_wrong}", v.diagnosis) for v in verdicts
+                     if v.state == "wrong"]  # fmt: skip
             right = sum(v.state == "right" for v in verdicts)
             answered = sum(v.state != NOT_ANSWERED for v in verdicts)
-            said = (f"{wrong[0].name}: {wrong[0].first_wrong}", wrong[0].diagnosis) if wrong else (
-                "", "")  # fmt: skip
-            row = (student, right, len(BLANKS), answered, *said)
+            row = (student, right, len(BLANKS), answered, *(wrong or [("", "")])[0])
         if as_csv:
             writer.writerow([printable(str(entry)) for entry in row])
         else:
