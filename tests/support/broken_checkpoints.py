@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.archive import checksum
+from numpylstm.saving import checksum
 
 Arrays = dict[str, Any]
 
@@ -193,8 +193,9 @@ def nested(depth: int) -> list[Any]:
     return value
 
 
-ROW = [1, 3, 1.0, 15.0, 20.0, 0.1, 1.0, None, None]
-TALLY = {"steps": 0, "tokens": 0, "correct": 0, "nll": 0.0, "cost": 0.0, "norm": 0.0}
+ROW = [1, 3, 1.0, 15.0, 20.0, 0.1, 1.0, None, None, 0.0]
+TALLY = {"steps": 0, "tokens": 0, "correct": 0, "nll": 0.0, "cost": 0.0, "norm": 0.0,
+         "clipped": 0}  # fmt: skip
 NOT_WHOLE = "is not a whole checkpoint: "
 NOT_PLAIN = "is not one of plain numbers"
 
@@ -309,12 +310,13 @@ BROKEN = [
     Broken("empty meta", with_meta_bytes(b""), "meta entry is not JSON"),
     Broken("another format", with_meta(format="a recipe"), "its meta does not say so"),
     Broken("a future version", with_meta(version=3), "has checkpoint version 3, this program read"),
+    Broken("a past version", with_meta(version=1), "has checkpoint version 1, this program reads"),
     Broken("version true", with_meta(version=True), "has checkpoint version True"),
     Broken("version '1'", with_meta(version="1"), "has checkpoint version '1'"),
     *(
         Broken(f"no {key} in meta", without_meta(key), f"meta entry '{key}' must be")
         for key in ("config", "vocabulary", "fingerprint", "epoch", "window", "step",
-                    "valid_losses", "rows", "tally", "rng")
+                    "valid_losses", "rows", "tally", "rng", "frozen")
     ),
     Broken("an epoch in words", with_meta(epoch="two"), "'epoch' must be a whole number from 0"),
     Broken("a negative window", with_meta(window=-1), "'window' must be a whole number from 0"),
@@ -340,13 +342,13 @@ BROKEN = [
     Broken("a row of step 0", with_meta(rows=[[1, 0, *ROW[2:]]]), "'rows' must be a list of rows"),
     Broken("a row of an earlier epoch", with_meta(rows=[[2, 1, *ROW[2:]], [1, 2, *ROW[2:]]]),
            "'rows' must be a list of rows"),
-    Broken("a row with a perplexity of 0", with_meta(rows=[[1, 3, 1.0, 15.0, 0.0, 0.1, 1.0, None,
-           None]]), "'rows' must be a list of rows"),
+    Broken("a row with a perplexity of 0", with_meta(rows=[[*ROW[:4], 0.0, *ROW[5:]]]),
+           "'rows' must be a list of rows"),
     Broken("a row of a later step", with_meta(rows=[[2, 999, *ROW[2:]]]), "'step' must be that of"),
     Broken("a row of a later epoch", with_meta(rows=[[9, 3, *ROW[2:]]]), "'step' must be that of"),
     Broken("fewer updates than its rows", with_meta(step=4), "'step' must be that of the last upd"),
     Broken("epochs of 401 digits", with_config(epochs=10**400), "epochs must have at most 100 dig"),
-    Broken("a setting that is a nest", with_config(epochs=nested(200)), "epochs must be of type"),
+    Broken("a setting that is a nest", with_config(epochs=nested(200)), "epochs must be a whole"),
     Broken("another generator", with_entry("rng", "bit_generator", "MT19937"), "does not fit"),
     Broken("a generator without a state", with_meta(rng={}), "does not fit together"),
     Broken("a generator in words", with_entry("rng", "state", "random"), "does not fit together"),
@@ -355,10 +357,10 @@ BROKEN = [
     Broken("a generator with a negative number",
            with_entry("rng", "state", {"state": -1, "inc": 1}), "does not fit together"),
     # settings and vocabulary
-    Broken("an unknown setting", with_config(colour="red"), "'config' must be an object with all"),
+    Broken("an unknown setting", with_config(colour="red"), "colour is not a setting of"),
     Broken("a missing setting", lambda good: pack(good.arrays, {**good.meta, "config": {
-        k: v for k, v in good.meta["config"].items() if k != "dtype"}}), "'config' must be"),
-    Broken("a setting in words", with_config(hidden_size="six"), "hidden_size must be of type int"),
+        k: v for k, v in good.meta["config"].items() if k != "dtype"}}), "dtype is missing"),
+    Broken("a setting in words", with_config(hidden_size="six"), "hidden_size must be a whole"),
     Broken("a setting out of bounds", with_config(dropout=1.5), "dropout must be at least 0 and"),
     Broken("a huge setting", with_config(lr=10**400), "lr must be above 0 and finite"),
     Broken("a setting that is NaN", with_config(clip=float("nan")), "clip must be above 0 and"),
