@@ -32,8 +32,8 @@ def make_run(**changes):
     corpus = Corpus("made up", "word", vocabulary, ids[:240], ids[240:280], ids[280:],
                     dict.fromkeys(("train", "valid", "test"), 0))  # fmt: skip
     settings = {
-        "train": "/nowhere/text.txt", "hidden_size": 6, "num_layers": 2, "batch_size": 4, "num_steps": 5,
-        "epochs": 3, "momentum": 0.5, "log_every": 3, "dropout": 0.2,
+        "train": "/nowhere/text.txt", "hidden_size": 6, "num_layers": 2, "batch_size": 4,
+        "num_steps": 5, "epochs": 3, "momentum": 0.5, "log_every": 3, "dropout": 0.2,
     }  # fmt: skip
     run = nl.new_run(nl.TrainConfig(**(settings | changes)), corpus)
     for item in nl.train(run, corpus):

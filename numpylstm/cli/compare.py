@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute
-from numpylstm.untrusted import open_regular, printable
+from numpylstm.untrusted import NotRegular, open_regular, printable
 
 MARK = {"Software": "numpylstm-compare"}
 """Written into a picture, and necessary for replacing it."""
@@ -74,7 +74,7 @@ def command(*, runs: list[Path], picture: Path) -> None:
 
 def check_own(picture: Path) -> None:
     """Refuse to replace a file that this command did not draw."""
-    with suppress(FileNotFoundError), open_regular(picture) as file:
+    with suppress(FileNotFoundError, NotRegular), open_regular(picture) as file:
         if MARK["Software"].encode() not in file.read(1_000):
             raise CommandError(
                 f"--picture {picture} is there already, and is no picture of numpylstm-compare; "
