@@ -14,6 +14,10 @@ from numpylstm.saving import SaveError
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="files as POSIX has them")
 
 
+def a_file(path):
+    path.write_bytes(b"\x89PNG, drawn by numpylstm-compare")  # which that command may replace
+
+
 def linked_to(target):
     def make(path):
         path.symlink_to(target)
@@ -32,7 +36,7 @@ def in_a_closed_folder(path):
 
 def with_mode(mode):
     def make(path):
-        path.touch()
+        a_file(path)
         path.chmod(mode)
 
     return make
@@ -40,10 +44,10 @@ def with_mode(mode):
 
 TARGETS = {  # how the target is made, and what is said of it; None if it is written
     "a new file": (lambda path: None, None),
-    "a file": (lambda path: path.touch(), None),
+    "a file": (a_file, None),
     "a file with mode 600": (with_mode(0o600), None),
     "a link to a file": (
-        lambda path: (path.with_name("far").touch(), linked_to("far")(path)),
+        lambda path: (a_file(path.with_name("far")), linked_to("far")(path)),
         None,
     ),
     "a dangling link": (linked_to("far"), None),
@@ -73,8 +77,6 @@ def save(path, folder):
 
 
 def compare(path, folder):
-    if path.is_file():  # a picture of an earlier comparison
-        path.write_bytes(b"\x89PNG numpylstm-compare")
     if (status := compare_command.main([str(folder / "run"), "--picture", str(path)])) != 0:
         raise SaveError(status, "refused")
 
