@@ -61,18 +61,18 @@ def duration(text: str) -> float:
 
 def table_of_presets() -> str:
     """Return the table of the presets' settings, for the help text."""
-    names = list(dict.fromkeys(name for preset in PRESETS.values() for name in preset))
+    defaults = {setting.name: setting.default for setting in settings_of(TrainConfig)}
+    names = dict.fromkeys(name for preset in PRESETS.values() for name in preset)
     lines = ["presets:", " " * 18 + "".join(f"{preset:>10}" for preset in PRESETS)]
     for name in names:
-        default = next(f.default for f in settings_of(TrainConfig) if f.name == name)
-        values = (preset.get(name, default) for preset in PRESETS.values())
+        values = (preset.get(name, defaults[name]) for preset in PRESETS.values())
         cells = ("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)
                  for v in values)  # fmt: skip
         lines.append(f"  {name.replace('_', '-'):16}" + "".join(f"{cell:>10}" for cell in cells))
     shared = [
-        f"{flag(f.name)} {f.default}"
-        for f in settings_of(TrainConfig)
-        if f.name not in names and f.default is not None and not isinstance(f.default, bool)
+        f"{flag(name)} {value}"
+        for name, value in defaults.items()
+        if name not in names and value is not None and not isinstance(value, bool)
     ]
     lines.append("  and in all of them: " + ", ".join(shared))
     return "\n".join(lines)
