@@ -201,8 +201,8 @@ GRU = Cell(
     options={
         "reset": Option(
             "after",
-            "apply the GRU's reset gate after the product with Wh, as in PyTorch and Keras, or before "
-            "it, as in Cho et al. (2014)",
+            "apply the GRU's reset gate after the product with Wh, as in PyTorch and Keras, or "
+            "before it, as in Cho et al. (2014)",
             choices=("after", "before"),
             examples=("after", "before"),
             called="reset-{}",

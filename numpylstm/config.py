@@ -178,7 +178,7 @@ def check_value(name: str, value: Any, known: Mapping[str, Any]) -> None:
     finite = kind is int or abs(value) <= sys.float_info.max
     if not finite or not all(BOUNDS[words](value, bound) for words, bound in bounds.items()):
         expected = [f"{words.replace('_', ' ')} {bound}" for words, bound in bounds.items()]
-        if not finite:
+        if not finite and len(bounds) < 2:
             expected.append("finite")
         raise ConfigError(name, f"must be {' and '.join(expected)}, got {value}")
 

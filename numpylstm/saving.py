@@ -194,7 +194,7 @@ def read_arrays(
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: its meta entry is not JSON: {error}") from error
     if not (isinstance(meta, dict) and meta.get("format") == name):
-        raise CheckpointError(f"{path} is not a {name}: its meta does not say so")
+        raise CheckpointError(f"{path} is not a {name}: its meta has another format")
     if type(meta.get("version")) is not int or meta["version"] != version:
         raise CheckpointError(
             f"{path} has {name.split()[-1]} version {meta.get('version')!r}, this program reads "
@@ -219,7 +219,9 @@ def check_shapes(
     for path, shape in shapes:
         if path not in parameters:
             raise ValueError(f"parameter {path} is missing")
-        check_array("parameters", path, parameters[path], shape, because="so say the settings")
+        check_array(
+            "parameters", path, parameters[path], shape, because="the settings give the sizes"
+        )
 
 
 def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -270,9 +272,9 @@ def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     seen: set[str] = set()
     for member in members:
         if not MEMBER.fullmatch(member.filename):
-            raise ValueError(f"a member is called {member.filename!r}")
+            raise ValueError(f"unexpected member {member.filename!r}")
         if member.filename in seen:
-            raise ValueError(f"member {member.filename!r} is there twice")
+            raise ValueError(f"member {member.filename!r} appears twice")
         seen.add(member.filename)
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise ValueError(f"member {member.filename!r} is compressed")
@@ -343,7 +345,7 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
     sizes = [arguments[name] for name in SIZES if name in arguments]
     for name, shape in parameter_shapes(model.config, *sizes):
         dtype = np.dtype(model.config.dtype)
-        check_array("save_model", name, state[name], shape, dtype, "so say its arguments")
+        check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
         check_finite("save_model", name, state[name], "the training that made it had failed")
     meta = {
         "format": FORMAT,

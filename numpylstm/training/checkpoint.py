@@ -17,6 +17,7 @@ it in any program:
 import math
 import sys
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from numpylstm.cells import State
-from numpylstm.checks import check_finite
+from numpylstm.checks import check_array, check_finite
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.models import LanguageModel
@@ -43,6 +44,8 @@ from numpylstm.saving import (
 from numpylstm.training.loop import Row, Run, Tally, check_parameters
 
 FORMAT, VERSION = "numpylstm checkpoint", 2
+PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")
+"""Attributes of a run that are entries of ``meta`` as they are."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,7 @@ def save(run: Run, path: str | Path) -> None:
         "version": VERSION,
         "config": run.config.to_dict(),
         "vocabulary": list(run.vocabulary.tokens),
-        "fingerprint": run.fingerprint,
-        "epoch": run.epoch,
-        "window": run.window,
-        "step": run.step,
-        "valid_losses": run.valid_losses,
+        **{name: getattr(run, name) for name in PLAIN},
         "rows": [list(row) for row in run.rows],
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
@@ -288,22 +287,13 @@ def restore_run(checkpoint: Checkpoint) -> Run:
         return Run(
             config=config,
             vocabulary=checkpoint.vocabulary,
-            fingerprint=meta["fingerprint"],
             model=model,
             optimizer=optimizer,
             state=restore_state(model, config.batch_size, within("state", checkpoint.arrays)),
-            epoch=meta["epoch"],
-            window=meta["window"],
-            step=meta["step"],
-            valid_losses=list(meta["valid_losses"]),
             rows=[Row(*row) for row in meta["rows"]],
             tally=Tally(**meta["tally"]),
+            **{name: copy(meta[name]) for name in PLAIN},
         )
-
-
-def kind_of(array: NDArray[Any]) -> tuple[Any, ...]:
-    """Return the shape and the dtype."""
-    return array.shape, array.dtype
 
 
 def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -315,8 +305,9 @@ def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> 
     }
     for name in [*own, *arrays]:
         memory, _, path = name.partition("/")
-        if not (name in own and name in arrays and kind_of(own[name]) == kind_of(arrays[name])):
+        if name not in own or name not in arrays:
             raise ValueError(f"the {memory} arrays are not those of its parameters")
+        check_array(memory, path, arrays[name], own[name].shape, own[name].dtype)
         check_finite(memory, path, arrays[name])
     for name, array in arrays.items():
         own[name][...] = array
@@ -326,9 +317,9 @@ def restore_state(model: LanguageModel, batch_size: int, arrays: Mapping[str, An
     """Return the recurrent state; it must have the shape of the model's."""
     one = model.zero_state(1)
     L, _, H = one.h.shape
-    shapes = dict.fromkeys(one._fields, ((L, batch_size, H), one.h.dtype))
-    if shapes != {field: kind_of(array) for field, array in arrays.items()}:
+    if arrays.keys() != set(one._fields):
         raise ValueError("the state arrays are not those of its model")
     for field, array in arrays.items():
+        check_array("state", field, array, (L, batch_size, H), one.h.dtype)
         check_finite("state", field, array)
-    return type(one)(**{field: arrays[field].copy() for field in shapes})
+    return type(one)(**{field: array.copy() for field, array in arrays.items()})

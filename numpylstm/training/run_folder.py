@@ -166,17 +166,12 @@ def save(folder: Path, run: Run) -> None:
     if run.last_is_best:
         kept = (folder / BEST_EPOCH).exists()  # from an earlier save of this end
         if run.closing is not None and run.valid_losses and not kept:
-            keep_best_epoch(folder)
+            try:
+                give_name(folder / BEST, folder / BEST_EPOCH)
+            except OSError:  # the disk has no hard links
+                (folder / BEST).replace(folder / BEST_EPOCH)
         checkpoint.save(run, folder / BEST)
     save_last(folder, run)
-
-
-def keep_best_epoch(folder: Path) -> None:
-    """Give the best checkpoint a second name before it is replaced."""
-    try:
-        give_name(folder / BEST, folder / BEST_EPOCH)
-    except OSError:  # the disk has no hard links
-        (folder / BEST).replace(folder / BEST_EPOCH)
 
 
 def keep_last(folder: Path) -> None:

@@ -74,7 +74,7 @@ def resume(
     check_memory(run.config, len(run.vocabulary))
     with naming_a_moved_text():
         corpus = load_corpus(run.config, run.vocabulary, watch)
-    check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
+    check_fingerprint(corpus, run.fingerprint, "a run resumes with the same text only")
     check_corpus(run.config, corpus)
     check_position(run, corpus)
     return run, corpus
@@ -86,7 +86,7 @@ def naming_a_moved_text() -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        error.add_note("a text that has moved is named anew, with --train or --data")
+        error.add_note("name a text that has moved with --train or --data")
         raise
 
 
@@ -123,8 +123,8 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
         split = "train" in changes and splits_punctuation(old)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
     if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has its own settings
-        known = {setting.name: setting.metadata for setting in settings_of(TrainConfig)}
-        changes = {**dict.fromkeys(k for k, v in known.items() if v["optimizers"]), **changes}
+        settings = [s.name for s in settings_of(TrainConfig) if s.metadata["optimizers"]]
+        changes = {**dict.fromkeys(settings), **changes}
     own = {name: value for name, value in changes.items() if name not in options}
     config = replace(old, **{"steps": None, **own, "init_from": None})
     with naming_a_moved_text():
@@ -132,7 +132,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
         if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # perhaps only cut anew
             cut = {"valid", "test", "max_eval", "split_punctuation"} & changes.keys()
             whole = load_corpus(old, saved.vocabulary, watch) if cut else corpus
-            check_fingerprint(whole, saved.meta["fingerprint"], "name the one to go on with")
+            check_fingerprint(whole, saved.meta["fingerprint"], "name the text for this run")
     check_corpus(config, corpus)
     run = new_run(config, corpus)
     run.config = replace(config, init_from=os.path.abspath(path))
