@@ -10,7 +10,7 @@ cell as keywords.
 
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -129,29 +129,6 @@ def model_config(**keywords: Any) -> ModelConfig:
     names = {setting.name for setting in settings_of(ModelConfig)} & keywords.keys()
     settings = {name: keywords.pop(name) for name in names}
     return ModelConfig(**settings, options=keywords)
-
-
-def _showing_settings(left_out: Collection[str]) -> Callable[[Callable], Callable]:
-    """Decorator of a constructor that makes `help` show the settings behind ``**settings``."""
-    shown = {s.name: (s.default, s.type) for s in settings_of(ModelConfig)} | {
-        name: (option.default, type(option.default))
-        for cell in CELLS.values()
-        for name, option in cell.options.items()
-    }
-
-    def decorated(constructor: Callable) -> Callable:
-        own = inspect.signature(constructor)
-        *given, rng, _ = own.parameters.values()
-        keywords = [
-            inspect.Parameter(name, rng.kind, default=default, annotation=kind)
-            for name, (default, kind) in shown.items()
-            if name not in {*left_out, *own.parameters}
-        ]
-        signature = own.replace(parameters=[*given, *keywords, rng])
-        constructor.__signature__ = signature  # type: ignore[attr-defined]
-        return constructor
-
-    return decorated
 
 
 class TokenEncoder(Owner):
@@ -310,7 +287,6 @@ class LanguageModel(Model):
     ['decoder.W', 'decoder.b', 'embedding.W', 'lstm.0.Wh', 'lstm.0.Wx', 'lstm.0.b']
     """
 
-    @_showing_settings(frozenset())
     def __init__(
         self,
         vocab_size: int,
@@ -446,7 +422,6 @@ class SequenceClassifier(Model):
     >>> model.backward()
     """
 
-    @_showing_settings(LANGUAGE_MODEL_ONLY)
     def __init__(
         self,
         vocab_size: int,
@@ -515,3 +490,23 @@ class SequenceClassifier(Model):
         check_ids("SequenceClassifier", "x", x, self.vocab_size, ("T", "B"), "time comes first")
         hs, _ = self.encoder.forward(x, None, training)
         return self.decoder.forward(hs[-1:], training)
+
+
+def _show_settings(constructor: Any, left_out: Collection[str] = ()) -> None:
+    """Let `help` show the settings behind the ``**settings`` of a constructor."""
+    own = inspect.signature(constructor)
+    *given, rng, _ = own.parameters.values()
+    settings = {setting.name: setting.default for setting in settings_of(ModelConfig)}
+    for cell in CELLS.values():
+        settings |= {name: option.default for name, option in cell.options.items()}
+    keywords = [
+        inspect.Parameter(name, rng.kind, default=default)
+        for name, default in settings.items()
+        if name not in {*left_out, *own.parameters}
+    ]
+    signature = own.replace(parameters=[*given, *keywords, rng])
+    constructor.__signature__ = signature
+
+
+_show_settings(LanguageModel.__init__)
+_show_settings(SequenceClassifier.__init__, LANGUAGE_MODEL_ONLY)

@@ -41,7 +41,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """
     path = Path(path)
     check_regular(path, path.stat())  # first: opening a device can set it in motion
-    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     try:
         status = os.fstat(file.fileno())
         check_regular(path, status)  # the file may have been exchanged since
@@ -71,8 +71,8 @@ def memory_size() -> int | None:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _at_once(name: str, flags: int) -> int:
-    """Open without waiting: a pipe may have taken the place of the file."""
+def _without_waiting(name: str, flags: int) -> int:
+    """Open a file that a pipe may have replaced."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 

@@ -48,7 +48,9 @@ def finished(folder, corpus, **changes):
     """Train in a folder; the checkpoint at the end."""
     folder.mkdir()
     run = nl.new_run(dataclasses.replace(SETTINGS, **changes), corpus)
-    session.run_to_end(run, corpus, folder, draw=lambda run, log: report.draw(folder, run, log, []))
+    session.train_to_end(
+        run, corpus, folder, draw=lambda run, log: report.draw(folder, run, log, [])
+    )
     return load(folder / "last.npz")
 
 

@@ -177,7 +177,7 @@ def command(
         then = f"go on with {printable(shlex.join(go_on))}"
         with waiting("counting for the baselines", then=then, quiet=quiet):
             references = report.baselines(corpus)
-        timing = session.run_to_end(
+        timing = session.train_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
             resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),

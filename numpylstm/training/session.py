@@ -211,7 +211,7 @@ class Saver:
             error.add_note(f"{self.folder / run_folder.LAST} is the run as it was last saved")
 
 
-def run_to_end(
+def train_to_end(
     run: Run,
     corpus: Corpus,
     folder: Path,
