@@ -1,11 +1,11 @@
-"""What a cell is: all there is to know of RNN, LSTM and GRU besides their equations.
+"""Descriptions of the cells: everything about RNN, LSTM and GRU except their equations.
 
-The equations are functions of `numpylstm.reference` and `numpylstm.functional`; a record here says
-what those functions take and return, and what their arrays mean. Layers, models, checkpoints and
-diagnostics read it. So a new cell is its functions and one more record, and no other file asks
-which cell it has.
+The equations are functions of `numpylstm.reference` and `numpylstm.functional`; a record here
+describes their arguments, their results and the meaning of their arrays, for layers, models,
+checkpoints and diagnostics. A new cell is its functions and one more record; no other file
+depends on which cell it has.
 
-Only the standard library is imported: settings, ``--help`` and checkpoints read the records too.
+Only the standard library is imported: ``--help`` reads the records too.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ State = RNNState | LSTMState
 
 
 class Option(NamedTuple):
-    """A setting that not every cell has: one of its choices, or a number.
+    """A setting of some cells: one of `choices`, or a number.
 
-    `examples` are the values to be compared where cells are compared; `called` is how people call
-    a cell with a choice: "reset-after" GRU.
+    `examples` are the values in comparisons of cells; `called` is the form of a choice in the name
+    of a cell, such as "reset-after" GRU.
     """
 
     default: Any
@@ -44,10 +44,10 @@ class Option(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """Units to be looked at: an attribute of the cache, (T, B, H).
+    """Units for diagnostics: an attribute of the cache, (T, B, H).
 
-    `role` is "gate", "candidate", "cell" or "hidden"; `curve` is the nonlinearity, the name of the
-    option that says which, or None where there is none of their own; `words` are for people.
+    `role` is "gate", "candidate", "cell" or "hidden"; `curve` is their nonlinearity, the name of
+    the option that chooses it, or None; `words` is their name in prose.
     """
 
     name: str
@@ -60,37 +60,37 @@ class Unit(NamedTuple):
 class Cell:
     """One kind of recurrent cell.
 
-    A cell called "lstm" has the functions ``lstm_forward`` and ``lstm_backward`` for a sequence, in
+    The cell "lstm" has the functions ``lstm_forward`` and ``lstm_backward`` for a sequence, in
     `reference` and `functional`, and ``lstm_step_forward`` and ``lstm_step_backward`` for one step,
-    in `reference`. Forward they take ``(x, *state, *parameters, **arguments)`` and return
-    ``(hs, *state, cache)``; backward they take ``(dhs, *dstate, cache)`` and return
-    ``(dx, *dstate, *dparameters)``. Of one step, h itself is the first field of the state.
+    in `reference`. The forward functions take ``(x, *state, *parameters, **arguments)`` and return
+    ``(hs, *state, cache)``; the backward functions take ``(dhs, *dstate, cache)`` and return
+    ``(dx, *dstate, *dparameters)``. For one step, h is the first field of the state.
 
     Parameters
     ----------
     name : str
-        In settings, functions and the paths of parameters.
+        The name in settings, functions and the paths of parameters.
     title : str
-        For people.
+        The name in prose.
     State : class of NamedTuple
-        The fields are what passes from step to step; the first is h.
+        Its fields pass from step to step; the first is h.
     cache : str
         The class of the cache in `reference`. It holds x, h and the options by these names.
     blocks : tuple of str
         The blocks of H columns in Wx, Wh and b.
     units : tuple of Unit
     vectors : mapping of name -> (option, value) or None
-        Parameters (H,) besides Wx, Wh and b, and the option on which they depend.
+        Further parameters (H,), and the option on which they depend.
     options : mapping of name -> Option
     biases : mapping of block -> option
-        Options that are added to the bias of a block at the start. The others are arguments of the
+        Options that are added to the initial bias of a block. The others are arguments of the
         forward functions.
     keep : str, optional
-        The gate that scales the memory on its straight way from step to step.
+        The gate that scales the memory on its direct path from step to step.
     memory : str, optional
         The field of the state that remembers; by default the last.
     show : str, optional
-        The gate in ``h = show * tanh(memory)``, where h is not the memory.
+        The gate in ``h = show * tanh(memory)``, if h is not the memory.
     sampler : str, optional
         The kernel in `numpylstm.kernels.sampling` that draws many tokens in a call.
     """
@@ -118,7 +118,7 @@ class Cell:
         return self.State._fields
 
     def parameters(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """The names of a layer's parameters, in the order of the arguments."""
+        """Return the names of a layer's parameters, in the order of the arguments."""
         extra = (
             name for name, needs in self.vectors.items()
             if needs is None or options[needs[0]] == needs[1]
@@ -126,24 +126,24 @@ class Cell:
         return ("Wx", "Wh", "b", *extra)
 
     def shapes(self, D: int, H: int, options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-        """The shapes of a layer's parameters, for D inputs and H units."""
+        """Return the shapes of a layer's parameters, for D inputs and H units."""
         columns = len(self.blocks) * H
         known = {"Wx": (D, columns), "Wh": (H, columns), "b": (columns,)}
         return {name: known.get(name, (H,)) for name in self.parameters(options)}
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options that the forward functions take."""
+        """Return the options that are arguments of the forward functions."""
         return {k: v for k, v in options.items() if k not in self.biases.values()}
 
     def function(self, module: Any, way: str) -> Any:
-        """A function of `reference` or `functional`, such as ``lstm_forward``.
+        """Return a function of `reference` or `functional`, such as ``lstm_forward``.
 
         `way` is "forward" or "backward"; in `reference` also "step_forward" or "step_backward".
         """
         return getattr(module, f"{self.name}_{way}")
 
     def describe(self, options: Mapping[str, Any]) -> str:
-        """What was chosen, and the title: "tanh RNN"."""
+        """Return the choices and the title, such as "tanh RNN"."""
         chosen = [option.called.format(options[name])
                   for name, option in self.options.items() if option.choices]  # fmt: skip
         return " ".join([*chosen, self.title])
@@ -159,7 +159,7 @@ RNN = Cell(
     options={
         "activation": Option(
             "tanh",
-            "nonlinearity of the vanilla cell",
+            "nonlinearity of the vanilla RNN",
             choices=("tanh", "relu", "sigmoid"),
             examples=("sigmoid", "tanh", "relu"),
         )
@@ -182,7 +182,7 @@ LSTM = Cell(
     ),
     options={
         "forget_bias": Option(
-            1.0, "added to the bias of the forget gates at the start", examples=(0.0, 1.0, 3.0)
+            1.0, "added to the initial bias of the forget gates", examples=(0.0, 1.0, 3.0)
         )
     },
     biases={"f": "forget_bias"},
@@ -207,8 +207,8 @@ GRU = Cell(
     options={
         "reset": Option(
             "after",
-            "whether the GRU's reset gate scales the past after its product with Wh, as in PyTorch "
-            "and Keras, or before it, as in Cho et al. (2014)",
+            "apply the GRU's reset gate after the product with Wh, as in PyTorch and Keras, or "
+            "before it, as in Cho et al. (2014)",
             choices=("after", "before"),
             examples=("after", "before"),
             called="reset-{}",
@@ -222,7 +222,7 @@ CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU)}
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    """Settings of cells to be compared, by a name for people.
+    """Return the settings of the cells in a comparison, by a name in prose.
 
     >>> list(examples())[2:4], examples()["RNN relu"]
     (['RNN relu', 'LSTM, forget bias 0'], {'cell': 'rnn', 'activation': 'relu'})

@@ -1,10 +1,10 @@
-"""Perplexity and accuracy, with a ledger of what was counted.
+"""Perplexity and accuracy, with the number of tokens scored.
 
 Perplexity is ``exp(total nll / tokens scored)``. At batch size 1 every token but the first is
-scored, each with all that came before it in the state, so the figure depends on the model and the
-text alone and not on the window. Larger batches are quicker and leave out a few tokens; the ledger
-says how many. Two baselines, models that only count, say what a network must beat; they score every
-token but the first, too, so their perplexities and a network's compare directly.
+scored, with all tokens before it in the state, so the result depends on the model and the text but
+not on the window. Larger batches are faster and leave a few tokens unscored, which are counted. Two
+baselines that only count also score every token but the first, so their perplexities compare
+directly with a network's.
 """
 
 import math
@@ -23,24 +23,23 @@ from numpylstm.models import LanguageModel, SequenceClassifier, check_language_m
 Ids = NDArray[Any]
 
 Watch = Callable[[int, int], object]
-"""Is told how much is done, of how much."""
+"""Progress callback, called with the amount done and the total."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """Result of `evaluate`.
 
     Attributes
     ----------
     loss : float
         Mean -log p of the scored tokens, in nats.
     accuracy : float
-        Share of the scored tokens that the model thought most probable.
+        Share of the scored tokens that the model predicted as most probable.
     tokens : int
         Tokens scored.
     unscored : int
-        Tokens of the text that were not: the first of each stream, which nothing precedes, and
-        what does not divide by the batch size.
+        Other tokens: the first of each stream, and the remainder of the division into streams.
     batch_size, num_steps : int
         B and T of the windows. The state is zero at the start of each stream and carried from
         window to window.
@@ -65,11 +64,11 @@ class Evaluation:
 
 
 def safe_exp(nats: float) -> float:
-    """exp, and infinity instead of an OverflowError."""
+    """Return ``exp(nats)``, or infinity instead of an OverflowError."""
     return math.exp(nats) if nats < 709 else math.inf
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what explodes shows in the loss
+@np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss
 def evaluate(
     model: LanguageModel,
     ids: Ids,
@@ -78,7 +77,7 @@ def evaluate(
     *,
     watch: Watch | None = None,
 ) -> Evaluation:
-    """Score a text.
+    """Score a text with a language model.
 
     Parameters
     ----------
@@ -88,19 +87,19 @@ def evaluate(
     batch_size, num_steps : int
         B and T of the windows; the last window may be shorter.
     watch : callable, optional
-        Is told after each window how many tokens are scored, and how many will be. What it raises
-        ends the scoring.
+        Called after each window with the number of tokens scored and the total. Its exceptions end
+        the scoring.
 
     Returns
     -------
     Evaluation
-        If a token gets probability 0 or the scores are not numbers, scoring stops there, and the
-        loss is infinite or NaN.
+        If a token has probability 0 or the scores are not finite, scoring stops there, and the loss
+        is infinite or NaN.
 
     Examples
     --------
-    A model whose parameters are all zero finds every word equally probable, and its perplexity is
-    the size of the vocabulary:
+    With all parameters zero every word is equally probable, and the perplexity is the size of the
+    vocabulary:
 
     >>> import numpy as np, numpylstm as nl
     >>> model = nl.LanguageModel(10, 4, rng=0)
@@ -126,7 +125,7 @@ def evaluate(
         nll_sum += float(nll.sum(dtype=np.float64))
         correct += int((predicted == y).sum())
         if not math.isfinite(nll_sum):
-            break  # the model has exploded, and so would its state in the next window
+            break  # the state is not finite either
         if watch is not None:
             watch(tokens, len(ids) - len(ids) % batch_size - batch_size)
     return Evaluation(
@@ -139,20 +138,20 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no one answer to whether they are equal
+@dataclass(frozen=True, eq=False)  # arrays are not compared by one ==
 class ClassifierEvaluation:
-    """What `evaluate_classifier` found.
+    """Result of `evaluate_classifier`.
 
     Attributes
     ----------
     loss : float
         Mean -log p of the right answers, in nats.
     accuracy : float
-        Share of the sequences whose right answer the model thought most probable.
+        Share of the sequences with a right answer.
     sequences : int
-        How many were looked at.
+        Number of sequences.
     confusion : (C, C) array of int
-        How often the right answer of the row got the answer of the column.
+        Counts: right answers in the rows, predicted answers in the columns.
     """
 
     loss: float
@@ -164,7 +163,7 @@ class ClassifierEvaluation:
 def evaluate_classifier(
     model: SequenceClassifier, x: Ids, y: Ids, batch_size: int = 100
 ) -> ClassifierEvaluation:
-    """Hold a classifier against sequences whose answers are known.
+    """Score a classifier on sequences with known answers.
 
     Parameters
     ----------
@@ -174,7 +173,7 @@ def evaluate_classifier(
     y : (N,) integers in [0, C)
         Their answers.
     batch_size : int
-        How many are read at once; of no influence on the result but through rounding.
+        Sequences per pass; it changes the result by rounding only.
 
     Returns
     -------
@@ -215,7 +214,7 @@ def evaluate_classifier(
 
 @dataclass(frozen=True, eq=False)
 class TutorialResult:
-    """What the tutorial prints at its end: an accuracy, and one window of words."""
+    """Result of `tutorial_protocol`: an accuracy, and the (T,) ids of one window."""
 
     accuracy: float
     batches: int
@@ -233,23 +232,18 @@ def tutorial_protocol(
     warm_up: int = 5,
     shown: int = 25,
 ) -> TutorialResult:
-    """Accuracy as the tutorial measures it: 30 windows of 20 x 35, without the first 5.
+    """Measure accuracy as the tutorial does: on 30 windows of 20 x 35, without the first 5.
 
-    It looks at 17,500 tokens of the test set and is quoted as history; `evaluate` looks at all.
+    These are 17,500 tokens of the test set; `evaluate` scores all of them.
 
     Parameters
     ----------
     model : LanguageModel
     ids : (N,) integers
     batch_size, num_steps, num_windows, warm_up : int
-        30 windows of B x T, of which the first 5 only fill the state.
+        B, T and the number of windows, of which the first `warm_up` only fill the state.
     shown : int
-        The window whose first stream is returned as words true and predicted.
-
-    Returns
-    -------
-    TutorialResult
-        `targets` and `predicted` are (T,) ids.
+        The window whose first stream is returned as true and predicted ids.
 
     Raises
     ------
@@ -262,8 +256,7 @@ def tutorial_protocol(
     check_whole(where, "warm_up", warm_up, 0, num_windows - 1)
     check_whole(where, "shown", shown, 0, num_windows - 1)
     batch_size, num_steps, num_windows = map(int, (batch_size, num_steps, num_windows))
-    ids = any_array(where, "ids", ids)
-    check_ids(where, "ids", ids, model.vocab_size, ("N",))
+    ids = check_ids(where, "ids", any_array(where, "ids", ids), model.vocab_size, ("N",))
     needed = batch_size * (num_windows * num_steps + 1)
     if len(ids) < needed:
         raise ValueError(
@@ -286,7 +279,7 @@ def tutorial_protocol(
 def true_and_predicted(
     model: LanguageModel, ids: Ids, *, length: int = 35, start: int = 350
 ) -> tuple[Ids, Ids]:
-    """Some words of a text, and what the model thought most probable in their places.
+    """Return a passage of a text, and the most probable token in each place.
 
     Parameters
     ----------
@@ -295,7 +288,7 @@ def true_and_predicted(
     length : int
         Tokens to return.
     start : int
-        Tokens to read first; less where the text is shorter.
+        Tokens to read first; fewer if the text is shorter.
 
     Returns
     -------
@@ -308,20 +301,9 @@ def true_and_predicted(
 def surprise(
     model: LanguageModel, ids: Ids, *, length: int = 35, start: int = 350
 ) -> tuple[Ids, NDArray[Any]]:
-    """Some words of a text, and how little the model expected each.
+    """Return a passage of a text, (length,), and the -log p of its tokens in nats, (length,).
 
-    Parameters
-    ----------
-    model : LanguageModel
-    ids : (N,) integers
-    length, start : int
-        As in `true_and_predicted`.
-
-    Returns
-    -------
-    targets : (length,) ids
-    nll : (length,) array
-        Their -log p, in nats.
+    The arguments are those of `true_and_predicted`.
     """
     y, nll, _ = _passage("surprise", model, ids, length, start)
     return y, nll
@@ -331,15 +313,13 @@ def _passage(
     where: str, model: LanguageModel, ids: Ids, length: int, start: int
 ) -> tuple[Ids, NDArray[Any], Ids]:
     check_language_model(where, model)
-    ids = any_array(where, "ids", ids)
-    check_ids(where, "ids", ids, model.vocab_size, ("N",))
+    ids = check_ids(where, "ids", any_array(where, "ids", ids), model.vocab_size, ("N",))
     check_sizes(where, length=length)
     check_whole(where, "start", start, 0)
-    length, start = int(length), int(start)
     if len(ids) < 2:
         raise ValueError(f"{where}: ids must hold at least 2 tokens, got {len(ids)}")
-    length = min(length, len(ids) - 1)
-    start = min(start, len(ids) - 1 - length)
+    length = min(int(length), len(ids) - 1)
+    start = min(int(start), len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
     nll, predicted, _ = model.score(x, y, model.zero_state(1))
     return y[start:, 0].copy(), nll[start:, 0], predicted[start:, 0]
@@ -347,29 +327,25 @@ def _passage(
 
 # --- Baselines: models that only count ---------------------------------------------------------
 
-_HALVINGS = 50  # lambda to 1e-15
-
 
 class BigramResult(NamedTuple):
-    """What `interpolated_bigram_perplexity` returns."""
+    """Perplexity of the test text, and lambda, the weight of the bigram."""
 
     perplexity: float
-    """Perplexity on the test text."""
     lam: float
-    """Lambda, the weight of the bigram, between 0 and 1."""
 
 
 def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: int) -> float:
-    """Return the perplexity of a model that knows only how frequent each token is.
+    """Return the perplexity of a model that knows only the frequency of each token.
 
     With add-one smoothing, ``P(w) = (count(w) + 1) / (N + V)``, so that no token is impossible.
 
     Parameters
     ----------
     train_ids : (N,) array_like of int
-        The text that is counted.
+        The text to count.
     test_ids : (M,) array_like of int
-        The text that is scored, at least two tokens; the first one is not scored.
+        The text to score, at least two tokens; the first one is not scored.
     vocab_size : int
         V; ids are below it.
 
@@ -377,18 +353,9 @@ def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: in
     -------
     float
         ``exp(-mean(log P(w)))`` over the scored tokens.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ids are not integers, not below `vocab_size`, or not one sequence of two or more.
     """
-    where = "unigram_perplexity"
-    check_sizes(where, vocab_size=vocab_size)
-    vocab_size = int(vocab_size)
-    train = _sequence(where, "train_ids", train_ids, vocab_size)
-    test = _sequence(where, "test_ids", test_ids, vocab_size)
-    return _perplexity(_unigram(train, vocab_size)[test[1:]])
+    train, test = _texts("unigram_perplexity", vocab_size, train_ids=train_ids, test_ids=test_ids)
+    return _perplexity(_unigram(train, int(vocab_size))[test[1:]])
 
 
 def interpolated_bigram_perplexity(
@@ -404,20 +371,10 @@ def interpolated_bigram_perplexity(
     Parameters
     ----------
     train_ids, valid_ids, test_ids : (N,) array_like of int
-        The texts that are counted, that choose lambda, and that are scored; at least two tokens
-        each. The first token of a text is not scored.
+        The texts to count, to choose lambda on, and to score; at least two tokens each. The first
+        token of a text is not scored.
     vocab_size : int
         V; ids are below it. No V x V table is made.
-
-    Returns
-    -------
-    BigramResult
-        ``(perplexity, lam)``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ids are not integers, not below `vocab_size`, or not one sequence of two or more.
 
     References
     ----------
@@ -425,19 +382,18 @@ def interpolated_bigram_perplexity(
     data", in Pattern Recognition in Practice, North-Holland, 1980, pp. 381-397.
     """
     where = "interpolated_bigram_perplexity"
-    check_sizes(where, vocab_size=vocab_size)
-    vocab_size = int(vocab_size)
-    train = _sequence(where, "train_ids", train_ids, vocab_size)
-    valid = _sequence(where, "valid_ids", valid_ids, vocab_size)
-    test = _sequence(where, "test_ids", test_ids, vocab_size)
-    p = _unigram(train, vocab_size)
-    contexts = np.bincount(train[:-1], minlength=vocab_size)
-    pairs, counts = np.unique(_pairs(train, vocab_size), return_counts=True)
+    train, valid, test = _texts(
+        where, vocab_size, train_ids=train_ids, valid_ids=valid_ids, test_ids=test_ids
+    )
+    V = int(vocab_size)
+    p = _unigram(train, V)
+    contexts = np.bincount(train[:-1], minlength=V)
+    pairs, counts = np.unique(_pairs(train, V), return_counts=True)
 
     def both(ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the bigram's and the unigram's probability of every token but the first."""
         unigram = p[ids[1:]]
-        wanted = _pairs(ids, vocab_size)
+        wanted = _pairs(ids, V)
         place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
         joint = np.where(pairs[place] == wanted, counts[place], 0)
         context = contexts[ids[:-1]]
@@ -445,7 +401,7 @@ def interpolated_bigram_perplexity(
 
     bigram, unigram = both(valid)
     low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
+    for _ in range(50):  # lambda to 1e-15
         lam = (low + high) / 2
         slope = np.sum((bigram - unigram) / (lam * bigram + (1 - lam) * unigram))
         low, high = (lam, high) if slope > 0 else (low, lam)
@@ -455,14 +411,19 @@ def interpolated_bigram_perplexity(
     return BigramResult(_perplexity(lam * bigram + (1 - lam) * unigram), lam)
 
 
-def _sequence(where: str, name: str, ids: ArrayLike, size: int) -> NDArray[np.int64]:
-    array = check_ids(where, name, any_array(where, name, ids), size)
-    if array.ndim != 1 or len(array) < 2:
-        raise ValueError(
-            f"{where}: {name} must have shape (N,) with N at least 2, got {array.shape}; "
-            f"the first token is not scored"
-        )
-    return array
+def _texts(where: str, vocab_size: int, **texts: ArrayLike) -> list[NDArray[np.int64]]:
+    check_sizes(where, vocab_size=vocab_size)
+    arrays = [
+        check_ids(where, name, any_array(where, name, ids), int(vocab_size))
+        for name, ids in texts.items()
+    ]
+    for name, array in zip(texts, arrays, strict=True):
+        if array.ndim != 1 or len(array) < 2:
+            raise ValueError(
+                f"{where}: {name} must have shape (N,) with N at least 2, got {array.shape}; "
+                f"the first token is not scored"
+            )
+    return arrays
 
 
 def _unigram(ids: NDArray[np.int64], vocab_size: int) -> NDArray[np.float64]:

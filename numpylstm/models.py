@@ -3,17 +3,18 @@
 `LanguageModel` predicts the next token at every step (many-to-many); `SequenceClassifier` gives
 one answer after the last step (many-to-one). Text generation (one-to-many) is
 `numpylstm.sampling.generate`, which feeds a language model its own output.
-"""
 
-from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
+A model is made from a `ModelConfig`. The constructors take its settings and the options of the
+cell as keywords.
+"""
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
@@ -24,10 +25,9 @@ from numpylstm.checks import (
     check_kind,
     check_plain,
     check_sizes,
-    check_whole,
     generator,
 )
-from numpylstm.config import ModelConfig, plain
+from numpylstm.config import ModelConfig, plain, settings_of
 from numpylstm.layers import (
     Dropout,
     Embedding,
@@ -39,12 +39,15 @@ from numpylstm.parameters import Owner, Parameter
 
 Array = NDArray[Any]
 
+LANGUAGE_MODEL_ONLY = frozenset({"tied", "average_across_timesteps", "average_across_batch"})
+"""Settings that a classifier lacks."""
+
 
 class Window(NamedTuple):
-    """What a language model is given besides its parameters: all that a loss has to be told.
+    """Input of a language model: everything its loss depends on besides the parameters.
 
-    `masks` are those of dropout from the input up: after the embedding, between the layers, before
-    the decoder. Where there is none, nothing is dropped.
+    `masks` are the dropout masks from the input up: after the embedding, between the layers, before
+    the decoder. Without a mask nothing is dropped.
     """
 
     x: Array  # (T, B) ids
@@ -55,7 +58,7 @@ class Window(NamedTuple):
 
 
 class ForwardPass(NamedTuple):
-    """What `language_model_forward` computes, with the caches of all functions, in their order."""
+    """Result of `language_model_forward`, with the caches of all functions, in their order."""
 
     loss: Any
     state: Any  # after the window; (L, B, H) arrays
@@ -69,16 +72,16 @@ class ForwardPass(NamedTuple):
 def language_model_forward(
     arrays: Mapping[str, Array], window: Window, functions: Any, config: ModelConfig
 ) -> ForwardPass:
-    """A whole language model as one pure function: what its layers compute, in one piece.
+    """Compute the forward pass of a whole language model as one pure function.
 
     Parameters
     ----------
     arrays : dict of path -> array
         The parameters of a `LanguageModel`, as in its state dict; without ``decoder.W`` the
-        embedding table is used, transposed. With `reference`, they may be complex.
+        transposed embedding table is used. With `reference`, they may be complex.
     window : Window
     functions : module
-        `numpylstm.reference`, or whatever has functions of the same names.
+        `numpylstm.reference`, or any object with functions of the same names.
     config : ModelConfig
 
     Returns
@@ -118,19 +121,20 @@ def language_model_forward(
     return ForwardPass(loss, state, embedding, caches, mask_caches, decoder, criterion)
 
 
-def checked_config(*, dtype: DTypeLike, **settings: Any) -> ModelConfig:
-    """A `ModelConfig` from the arguments of a model."""
-    for size in ("hidden_size", "num_layers", "embedding_size"):
-        if settings[size] is not None:
-            check_whole("model", size, settings[size])
-    check_dtype("model", dtype)
-    return ModelConfig(dtype=np.dtype(dtype).name, **settings)
+def model_config(**keywords: Any) -> ModelConfig:
+    """Return the configuration of a model from the keywords of its constructor."""
+    if "dtype" in keywords:
+        check_dtype("model", keywords["dtype"])
+        keywords["dtype"] = np.dtype(keywords["dtype"]).name
+    names = {setting.name for setting in settings_of(ModelConfig)} & keywords.keys()
+    settings = {name: keywords.pop(name) for name in names}
+    return ModelConfig(**settings, options=keywords)
 
 
 class TokenEncoder(Owner):
     """Ids (T, B) to hidden states (T, B, H): embedding, dropout, recurrent layers, dropout.
 
-    The part that a language model and a classifier share.
+    Language models and classifiers share it.
     """
 
     def __init__(self, config: ModelConfig, vocab_size: int, rng: np.random.Generator) -> None:
@@ -155,7 +159,7 @@ class TokenEncoder(Owner):
         return self.output_dropout.forward(hs, training), state
 
     def backward(self, dhs: Array) -> None:
-        """From the gradient of the hidden states, (T, B, H), to that of every parameter."""
+        """Backpropagate the gradient of the hidden states, (T, B, H), to every parameter."""
         dhs = self.output_dropout.backward(dhs)
         dx, _ = self.recurrent.backward(dhs)  # truncated: nothing arrives from the next window
         self.embedding.backward(self.input_dropout.backward(dx))
@@ -166,7 +170,7 @@ class TokenEncoder(Owner):
 
 
 class Model(Owner):
-    """What all models are: an encoder and a decoder, whose arrays can be taken and given."""
+    """Base class: an encoder, a decoder and a loss, and copies of their arrays in and out."""
 
     def __init__(self, config: ModelConfig, vocab_size: int, outputs: int, rng: Any) -> None:
         self.config, self.vocab_size, self.rng = config, plain(vocab_size), generator(rng)
@@ -180,14 +184,18 @@ class Model(Owner):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What makes a model like this one, all but its generator and its arrays."""
+        """The keywords that construct a model like this one, without generator and arrays."""
         raise NotImplementedError
 
     def _sizes(self) -> dict[str, Any]:
         parameters = inspect.signature(type(self)).parameters
-        defaults = {name: parameter.default for name, parameter in parameters.items()}
-        defaults["init_scale"] = self.arguments["init_scale"]  # says how it began, not what it is
-        return {k: v for k, v in self.arguments.items() if k not in defaults or v != defaults[k]}
+        usual = {name: parameter.default for name, parameter in parameters.items()}
+        return {
+            name: value
+            for name, value in self.arguments.items()
+            if name in self.config.options  # always shown
+            or (name != "init_scale" and value != usual.get(name, inspect.Parameter.empty))
+        }
 
     def _own(self) -> Iterable[Parameter]:
         for part in (self.encoder, self.decoder):
@@ -198,15 +206,15 @@ class Model(Owner):
         return {path: p.data.copy() for path, p in self.all_parameters().items()}
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Copy arrays in: those of a model of the same paths, shapes and dtypes; all or nothing.
+        """Copy in the arrays of a model with the same paths, shapes and dtypes: all or none.
 
         Raises
         ------
         ValueError
-            If a path is missing or unknown, or an array has another shape or holds NaN or infinity,
-            or one of the model is read-only.
+            If a path is missing or unknown, an array has another shape or is not finite, or an
+            array of this model is read-only.
         TypeError
-            If an array has another dtype, or is none.
+            If an array has another dtype, or is not an array.
         """
         where, parameters = "load_state_dict", self.all_parameters()
         if not isinstance(arrays, Mapping):
@@ -227,7 +235,7 @@ class Model(Owner):
                 raise ValueError(f"{where}: {path} of the model must be writeable; copy its data")
         own = [p.data for p in parameters.values()]
         if any(np.may_share_memory(array, data) for array in arrays.values() for data in own):
-            arrays = {path: array.copy() for path, array in arrays.items()}  # of other parameters
+            arrays = {path: array.copy() for path, array in arrays.items()}  # they may be swapped
         for path, p in parameters.items():
             p.data[...] = arrays[path]
 
@@ -255,17 +263,17 @@ class LanguageModel(Model):
     tied : bool
         Decode with the transpose of the embedding table (Press and Wolf 2017); needs D = H.
     init_scale : float
-        All parameters start as U(-init_scale, init_scale).
+        The initial parameters are drawn from U(-init_scale, init_scale).
     dtype : "float32" or "float64"
     impl : "fast" or "reference"
-    rng : Generator or int, optional
-        Source of the initial values and of the dropout masks.
     average_across_timesteps, average_across_batch : bool
         As in `numpylstm.reference.sequence_cross_entropy_forward`.
-    options
-        Those of the cell: ``forget_bias=1.0`` of the LSTM, added to the bias of its forget gates at
-        the start; ``activation="tanh"`` of the vanilla cell, or "relu" or "sigmoid";
-        ``reset="after"`` of the GRU, or "before".
+    activation, forget_bias, reset
+        Options of the cells: ``activation`` of the vanilla RNN is "tanh", "relu" or "sigmoid";
+        ``forget_bias`` is added to the initial bias of the LSTM's forget gates; ``reset`` of the
+        GRU is "after" or "before" the product with Wh.
+    rng : Generator or int, optional
+        Source of the initial values and of the dropout masks.
 
     Examples
     --------
@@ -283,39 +291,27 @@ class LanguageModel(Model):
         self,
         vocab_size: int,
         hidden_size: int,
-        num_layers: int = 1,
+        num_layers: int = ModelConfig.num_layers,
         *,
-        embedding_size: int | None = None,
-        cell: str = "lstm",
-        dropout: float = 0.0,
-        tied: bool = False,
-        init_scale: float = 0.05,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
         rng: np.random.Generator | int | None = None,
-        average_across_timesteps: bool = False,
-        average_across_batch: bool = True,
-        **options: Any,
+        **settings: Any,
     ) -> None:
-        config = checked_config(
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            embedding_size=embedding_size,
-            cell=cell,
-            options=options,
-            dropout=dropout,
-            tied=tied,
-            init_scale=init_scale,
-            dtype=dtype,
-            impl=impl,
-            average_across_timesteps=average_across_timesteps,
-            average_across_batch=average_across_batch,
-        )
+        config = model_config(hidden_size=hidden_size, num_layers=num_layers, **settings)
         super().__init__(config, vocab_size, vocab_size, rng)
+
+    @classmethod
+    def from_config(
+        cls, config: ModelConfig, vocab_size: int, *, rng: np.random.Generator | int | None = None
+    ) -> Self:
+        """Make the model of a configuration; the settings of a run, `TrainConfig`, are one too."""
+        check_kind("LanguageModel.from_config", "config", config, ModelConfig)
+        model = cls.__new__(cls)
+        Model.__init__(model, config, vocab_size, vocab_size, rng)
+        return model
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What makes a model like this one: ``LanguageModel(**arguments)``."""
+        """The keywords of a model like this one: ``LanguageModel(**arguments)``."""
         return {"vocab_size": self.vocab_size, **self.config.arguments}
 
     @property
@@ -324,7 +320,7 @@ class LanguageModel(Model):
         return self.encoder.embedding
 
     def zero_state(self, batch_size: int) -> State:
-        """The state before anything was read: zeros, (L, B, H)."""
+        """Return the initial state: zeros, (L, B, H)."""
         return self.encoder.recurrent.zero_state(batch_size)
 
     def forward(
@@ -335,27 +331,27 @@ class LanguageModel(Model):
         training: bool = True,
         weights: Array | None = None,
     ) -> tuple[float, State]:
-        """The loss of one window.
+        """Compute the loss of one window.
 
         Parameters
         ----------
         x, y : (T, B) integers in [0, V)
             Tokens, and the tokens that follow them.
         state : LSTMState or RNNState, optional
-            Where the last window ended; `zero_state` by default.
+            The state after the previous window; `zero_state` by default.
         training : bool
-            Drop, and keep what `backward` needs.
+            Apply dropout, and keep the caches for `backward`.
         weights : (T, B), optional
-            How much each token counts in the loss; 0 for padding.
+            Weight of each token in the loss; 0 for padding.
 
         Returns
         -------
         loss : float, in nats
         state : LSTMState or RNNState
-            To be passed to the next window: truncated backpropagation through time.
+            Pass it to the next window: truncated backpropagation through time.
         """
         if training is True:
-            self.criterion._pending = None  # what is refused below leaves nothing pending
+            self.criterion._pending = None  # also if an error follows
         check_plain("LanguageModel.forward", "x", x)
         check_plain("LanguageModel.forward", "y", y)
         if x.shape != y.shape:
@@ -372,21 +368,21 @@ class LanguageModel(Model):
         self.encoder.backward(self.decoder.backward(dlogits))
 
     def training_scores(self) -> tuple[Array, Array]:
-        """The nll and the predicted ids, both (T, B), of the pending forward pass.
+        """Return the nll and the predicted ids, both (T, B), of the pending forward pass.
 
-        They are there between `forward` and `backward`, and cost nothing.
+        They exist between `forward` and `backward`, at no cost.
         """
         if self.criterion._pending is None:
             raise RuntimeError("LanguageModel.training_scores: there is no pending forward pass")
         return self.criterion._pending.nll, self.criterion._pending.predicted
 
     def score(self, x: Array, y: Array, state: State | None = None) -> tuple[Array, Array, State]:
-        """The nll of each target in nats and the most probable ids, both (T, B); and the state."""
+        """Return the nll of the targets in nats, the most probable ids, (T, B), and the state."""
         logits, state = self.logits(x, state)
         return *self.criterion.score(logits, y), state
 
     def logits(self, x: Array, state: State | None = None) -> tuple[Array, State]:
-        """Scores (T, B, V) whose softmax is the probability of each next token; and the state."""
+        """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
         return self._logits(x, state, training=False)
 
     def _logits(self, x: Array, state: State | None, training: bool) -> tuple[Array, State]:
@@ -396,24 +392,25 @@ class LanguageModel(Model):
 
 
 def check_language_model(where: str, model: Any) -> None:
-    """Raise a TypeError unless it is one."""
+    """Raise a TypeError unless `model` is a LanguageModel."""
     check_kind(where, "model", model, LanguageModel)
 
 
 class SequenceClassifier(Model):
-    """One answer after a whole sequence (many-to-one).
+    """A recurrent classifier: one answer after a whole sequence (many-to-one).
 
-    Embedding, recurrent layers, and a linear layer that reads the last hidden state only. All
-    sequences of a batch have one length.
+    Embedding, recurrent layers, and a linear layer on the last hidden state. All sequences of a
+    batch have one length.
 
     Parameters
     ----------
     vocab_size, num_classes, hidden_size, num_layers : int
-        V, the number of answers, H and L.
+        V, the number of answers C, H and L.
     init_scale : float, optional
-        All parameters start as U(-init_scale, init_scale), by default with ``1 / sqrt(H)``. Only
-        the last of T hidden states is read, so little arrives if all of them start near zero.
-    embedding_size, cell, dropout, dtype, impl, rng, options
+        The initial parameters are drawn from U(-init_scale, init_scale), by default with
+        ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, so small initial values
+        would pass on too little.
+    embedding_size, cell, dropout, dtype, impl, activation, forget_bias, reset, rng
         As for `LanguageModel`.
 
     Examples
@@ -430,45 +427,34 @@ class SequenceClassifier(Model):
         vocab_size: int,
         num_classes: int,
         hidden_size: int,
-        num_layers: int = 1,
+        num_layers: int = ModelConfig.num_layers,
         *,
-        embedding_size: int | None = None,
-        cell: str = "lstm",
-        dropout: float = 0.0,
         init_scale: float | None = None,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
         rng: np.random.Generator | int | None = None,
-        **options: Any,
+        **settings: Any,
     ) -> None:
         check_sizes("SequenceClassifier", num_classes=num_classes, hidden_size=hidden_size)
+        for name in LANGUAGE_MODEL_ONLY & settings.keys():
+            raise TypeError(f"SequenceClassifier: {name} is a setting of LanguageModel only")
         if init_scale is None:
             init_scale = 1 / math.sqrt(hidden_size)
-        config = checked_config(
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            embedding_size=embedding_size,
-            cell=cell,
-            options=options,
-            dropout=dropout,
-            init_scale=init_scale,
-            dtype=dtype,
-            impl=impl,
+        config = model_config(
+            hidden_size=hidden_size, num_layers=num_layers, init_scale=init_scale, **settings
         )
         super().__init__(config, vocab_size, num_classes, rng)  # the loss is over one step
         self.num_classes = plain(num_classes)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What makes a model like this one: ``SequenceClassifier(**arguments)``."""
-        given = {"vocab_size": self.vocab_size, "num_classes": self.num_classes}
-        foreign = {"tied", *self.config.averaging}
-        return given | {k: v for k, v in self.config.arguments.items() if k not in foreign}
+        """The keywords of a model like this one: ``SequenceClassifier(**arguments)``."""
+        sizes = {"vocab_size": self.vocab_size, "num_classes": self.num_classes}
+        settings = self.config.arguments
+        return sizes | {k: v for k, v in settings.items() if k not in LANGUAGE_MODEL_ONLY}
 
     def forward(self, x: Array, y: Array, training: bool = True) -> float:
-        """The mean loss over the batch, in nats, of sequences x (T, B) with answers y (B,)."""
+        """Compute the mean loss over the batch, in nats, of sequences x (T, B), answers y (B,)."""
         if training is True:
-            self.criterion._pending = None  # what is refused below leaves nothing pending
+            self.criterion._pending = None  # also if an error follows
         logits = self._logits(x, training)
         return self.criterion.forward(logits, self._answers(x, y), training=training)
 
@@ -477,21 +463,21 @@ class SequenceClassifier(Model):
         dlast = self.decoder.backward(self.criterion.backward())  # (1, B, H)
         T = len(self.encoder.recurrent._pending[-1].x)
         dhs = np.zeros((T, *dlast.shape[1:]), dlast.dtype)
-        dhs[-1] = dlast[0]  # the earlier steps are reached through time only
+        dhs[-1] = dlast[0]  # gradients reach earlier steps through time only
         self.encoder.backward(dhs)
 
     def predict(self, x: Array) -> Array:
-        """The most probable answer for each sequence of x (T, B); returns (B,)."""
+        """Return the most probable answers (B,) for the sequences x (T, B)."""
         return self._logits(x, training=False)[0].argmax(axis=-1)
 
     def probabilities(self, x: Array) -> Array:
-        """The probability of each answer for each sequence of x (T, B); returns (B, C)."""
+        """Return the probabilities (B, C) of all answers for the sequences x (T, B)."""
         logits = self._logits(x, training=False)[0]
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return weights / weights.sum(axis=-1, keepdims=True)
 
     def score(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """The nll of each answer y (B,) in nats and the most probable answers, both (B,)."""
+        """Return the nll of the answers y (B,) in nats, and the most probable answers, (B,)."""
         logits = self._logits(x, training=False)
         nll, predicted = self.criterion.score(logits, self._answers(x, y))
         return nll[0], predicted[0]
@@ -504,3 +490,23 @@ class SequenceClassifier(Model):
         check_ids("SequenceClassifier", "x", x, self.vocab_size, ("T", "B"), "time comes first")
         hs, _ = self.encoder.forward(x, None, training)
         return self.decoder.forward(hs[-1:], training)
+
+
+def _show_settings(constructor: Any, left_out: Collection[str] = ()) -> None:
+    """Let `help` show the settings behind the ``**settings`` of a constructor."""
+    own = inspect.signature(constructor)
+    *given, rng, _ = own.parameters.values()
+    settings = {setting.name: setting.default for setting in settings_of(ModelConfig)}
+    for cell in CELLS.values():
+        settings |= {name: option.default for name, option in cell.options.items()}
+    keywords = [
+        inspect.Parameter(name, rng.kind, default=default)
+        for name, default in settings.items()
+        if name not in {*left_out, *own.parameters}
+    ]
+    signature = own.replace(parameters=[*given, *keywords, rng])
+    constructor.__signature__ = signature
+
+
+_show_settings(LanguageModel.__init__)
+_show_settings(SequenceClassifier.__init__, LANGUAGE_MODEL_ONLY)

@@ -2,7 +2,7 @@
 
 from numpylstm import data, functional, reference, sampling
 from numpylstm.cells import LSTMState, RNNState
-from numpylstm.config import PRESETS, ConfigError, TrainConfig, from_preset
+from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
 from numpylstm.evaluation import (
     ClassifierEvaluation,
@@ -33,11 +33,11 @@ from numpylstm.layers import (
     Linear,
     SequenceCrossEntropy,
 )
-from numpylstm.model_file import load_model, save_model
 from numpylstm.models import LanguageModel, SequenceClassifier
 from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.parameters import Parameter
 from numpylstm.sampling import generate
+from numpylstm.saving import load_model, save_model
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.loop import Row, Run, Step, new_run, train
 
@@ -59,6 +59,7 @@ __all__ = [
     "LSTMState",
     "LanguageModel",
     "Linear",
+    "ModelConfig",
     "Parameter",
     "RNNState",
     "Row",

@@ -1,7 +1,7 @@
-"""Files and texts that others made: how to open the ones, how to show the others.
+"""Files and texts from others: opening the files safely, printing the texts safely.
 
-A name or a token may come from a checkpoint, and so from a stranger: reading a pipe might never
-end, reading a device might fill the memory, and a terminal obeys what is printed to it.
+A name or a token may come from a stranger's checkpoint. Reading a pipe might never end, reading a
+device might fill the memory, and a terminal executes the escape sequences printed to it.
 """
 
 import errno
@@ -18,9 +18,9 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 
-# C0 and C1 but for the line end and the tab; separators; embeddings, overrides and isolates.
-_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_NOT_IN_A_LINE = re.compile(rf"[\t\n]|{_OBEYED.pattern}")
+# C0 and C1 except the line end and the tab; separators; embeddings, overrides and isolates.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_IN_A_LINE = re.compile(rf"[\t\n]|{_CONTROL.pattern}")
 
 
 class NotRegular(OSError):
@@ -28,7 +28,7 @@ class NotRegular(OSError):
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file, of a size that the memory can hold, to read its bytes.
+    """Open a regular file that fits into memory, to read its bytes.
 
     Raises
     ------
@@ -37,13 +37,18 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     OSError
         If it cannot be opened, or is larger than the memory of this machine.
     ValueError
-        If the name cannot be that of a file.
+        If the path cannot be the name of a file.
     """
     path = Path(path)
-    check_regular(path, path.stat())  # first: to open a device can set it in motion
-    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+    check_regular(path, path.stat())  # first: opening a device can set it in motion
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     try:
-        check_regular(path, os.fstat(file.fileno()))  # it may have been exchanged since
+        status = os.fstat(file.fileno())
+        check_regular(path, status)  # the file may have been exchanged since
+        memory, size = memory_size(), status.st_size
+        if memory is not None and size > memory:
+            excess = f"{size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
+            raise OSError(errno.EFBIG, excess, str(path))
     except OSError:
         file.close()
         raise
@@ -51,47 +56,43 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def check_regular(path: Path, status: os.stat_result) -> None:
-    """Raise an OSError unless this is the status of a regular file that the memory can hold."""
+    """Raise NotRegular unless this is the status of a regular file."""
     if stat.S_ISDIR(status.st_mode):
         raise NotRegular(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         kind = KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
         raise NotRegular(errno.EINVAL, kind, str(path))
-    memory = memory_size()
-    if memory is not None and status.st_size > memory:
-        size = f"{status.st_size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
-        raise OSError(errno.EFBIG, size, str(path))
 
 
 def memory_size() -> int | None:
-    """The memory of this machine in bytes; None where the system does not say."""
+    """Return the memory of this machine in bytes, or None if the system does not report it."""
     if not hasattr(os, "sysconf"):
         return None
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _at_once(name: str, flags: int) -> int:
-    """Open without waiting: a pipe may have taken the place of the file."""
+def _without_waiting(name: str, flags: int) -> int:
+    """Open a file that a pipe may have replaced."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""Write what a terminal would obey, instead of showing it, as escapes.
+    r"""Return a text with everything that controls a terminal written as escapes.
 
-    These are the control characters, with which a text can move the cursor or take over the
-    terminal, the separators of lines and paragraphs, those that turn the direction of writing, and
-    half surrogate pairs. Whoever prints a token, a name or a message prints it through this.
+    These are control characters, which can move the cursor or take over the terminal, separators of
+    lines and paragraphs, changes of the writing direction, and lone surrogates. Print tokens, names
+    and messages through this function.
 
     Parameters
     ----------
     text : str
     lines : bool
-        Leave line ends and tabs as they are: a text of several lines.
+        Keep line ends and tabs.
 
     Examples
     --------
     >>> printable("a\x1b[2J\nb")
     'a\\x1b[2J\\nb'
     """
-    pattern = _OBEYED if lines else _NOT_IN_A_LINE
+    pattern = _CONTROL if lines else _NOT_IN_A_LINE
     return pattern.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

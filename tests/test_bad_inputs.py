@@ -107,11 +107,6 @@ def workplace(tmp_path_factory):
     )
     (folder / "begun").mkdir()
     (folder / "begun" / "last.npz").write_bytes((folder / "run" / "last.npz").read_bytes())
-    (folder / "cut-epoch").mkdir()  # as version 0.1 ended it
-    cut = take_apart((folder / "limited" / "last.npz").read_bytes())
-    (folder / "cut-epoch" / "last.npz").write_bytes(
-        with_meta(window=0, epoch=1, valid_losses=[3.0])(cut)
-    )
     packed = gzip.compress(text.encode())
     (folder / "text.txt.gz").write_bytes(packed)
     (folder / "cut.gz").write_bytes(packed[:200])

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from support.broken_checkpoints import BROKEN, Broken, pack, take_apart, with_config, zipped
 
 import numpylstm as nl
-from numpylstm.archive import MOST_MEMBERS, CheckpointError
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.parameters import parameter_shapes
+from numpylstm.saving import MOST_MEMBERS, CheckpointError
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
 V = 21
@@ -32,8 +32,8 @@ def make_run(**changes):
     corpus = Corpus("made up", "word", vocabulary, ids[:240], ids[240:280], ids[280:],
                     dict.fromkeys(("train", "valid", "test"), 0))  # fmt: skip
     settings = {
-        "train": "/nowhere/text.txt", "hidden_size": 6, "batch_size": 4, "num_steps": 5,
-        "epochs": 3, "momentum": 0.5, "log_every": 3, "dropout": 0.2,
+        "train": "/nowhere/text.txt", "hidden_size": 6, "num_layers": 2, "batch_size": 4,
+        "num_steps": 5, "epochs": 3, "momentum": 0.5, "log_every": 3, "dropout": 0.2,
     }  # fmt: skip
     run = nl.new_run(nl.TrainConfig(**(settings | changes)), corpus)
     for item in nl.train(run, corpus):

@@ -369,7 +369,7 @@ def test_a_text_that_has_moved(folder, here):
     (folder / "here.txt").rename(folder / "there.txt")
     _, err = here("numpylstm-train", "--resume", "moved", expect=2)
     assert "here.txt: must be a readable file" in err
-    assert "a text that has moved is named anew, with --train or --data" in err
+    assert "name a text that has moved with --train or --data" in err
     arguments = ("numpylstm-train", "--resume", "moved", "--epochs", "2", "--train")
     _, err = here(*arguments, "run/config.json", expect=2)
     assert "not the one that the run was started with" in err
@@ -431,7 +431,7 @@ def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(fold
     out, err = here("numpylstm-train", "--init-from", "other", "--out", "spy", expect=2)
     assert "password" not in out + err
     assert "not the one that the run was started with" in err
-    assert err.endswith("a text that has moved is named anew, with --train or --data\n")
+    assert err.endswith("name a text that has moved with --train or --data\n")
     assert not (folder / "spy").exists()
     words = (folder / "text.txt").read_text().split()
     (folder / "checks.txt").write_text(" ".join(words[:90]))
@@ -440,7 +440,7 @@ def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(fold
     (folder / "checks.txt").rename(folder / "moved checks.txt")
     again = ("numpylstm-train", "--init-from", "with checks", "--epochs", "1", "--out", "goes on")
     _, err = here(*again, expect=2)
-    assert "a text that has moved is named anew, with --train or --data" in err
+    assert "name a text that has moved with --train or --data" in err
     here(*again, "--valid", "moved checks.txt")
     here(*again[:-1], "split", "--split-punctuation", "--valid", "moved checks.txt")
 

@@ -1,14 +1,15 @@
 """A model in a file: it comes back as it was, and a stranger's file can do no harm."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from support.runs import write_words
 
 import numpylstm as nl
-from numpylstm.archive import CheckpointError, DamagedCheckpoint, read_arrays, write_arrays
+from numpylstm import saving
+from numpylstm.saving import CheckpointError, DamagedCheckpoint, write_arrays
 
 MODELS = {
     "lstm": lambda: nl.LanguageModel(V, H, L, embedding_size=D, dropout=0.3, rng=0),
@@ -91,9 +92,10 @@ def test_a_model_of_another_class_is_refused(tmp_path):
 
 
 def test_a_checkpoint_of_a_run_is_not_a_model_and_the_reverse(tmp_path):
-    checkpoint = Path(__file__).parent / "checkpoints" / "v0.1-lstm.npz"
+    text = nl.data.load_text(write_words(tmp_path) / "text.txt")
+    nl.save(nl.new_run(nl.TrainConfig(hidden_size=4), text), tmp_path / "last.npz")
     with pytest.raises(CheckpointError, match="is not a numpylstm model"):
-        nl.load_model(checkpoint)
+        nl.load_model(tmp_path / "last.npz")
     nl.save_model(MODELS["lstm"](), tmp_path / "model.npz")
     with pytest.raises(CheckpointError, match="is not a numpylstm checkpoint"):
         nl.load(tmp_path / "model.npz")
@@ -124,7 +126,7 @@ def test_a_checkpoint_of_a_run_is_not_a_model_and_the_reverse(tmp_path):
 def test_what_does_not_fit_is_one_sentence(change, message, tmp_path):
     path = tmp_path / "model.npz"
     nl.save_model(MODELS["lstm"](), path)
-    arrays, meta = read_arrays(path)
+    arrays, meta = saving.read_arrays(path, saving.FORMAT, saving.VERSION)
     arrays = {name: array.copy() for name, array in arrays.items()}
     change(meta, arrays)
     write_arrays(path, arrays, meta)

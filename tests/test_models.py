@@ -1,6 +1,7 @@
 """Whole models: gradients by path, state, tying, frozen embeddings, and what they compute."""
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
@@ -344,6 +345,40 @@ def test_probabilities_and_evaluation_of_a_classifier(rng):
         assert result.accuracy == (twin.predict(x) == y).mean()
         assert result.sequences == 7
         np.testing.assert_array_equal(result.confusion, confusion)
+
+
+# --- from a configuration ---------------------------------------------------------------------
+
+
+def test_a_model_of_a_configuration_is_that_of_its_keywords():
+    config = nl.ModelConfig(cell="gru", options={"reset": "before"}, hidden_size=H, dropout=0.2)
+    model = nl.LanguageModel.from_config(config, V, rng=3)
+    twin = nl.LanguageModel(V, H, cell="gru", reset="before", dropout=0.2, rng=3)
+    assert model.config == twin.config == config
+    assert repr(model) == repr(twin)
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(twin.state_dict()[path], array)
+    of_a_run = nl.LanguageModel.from_config(nl.from_preset("demo", hidden_size=H), V, rng=3)
+    assert of_a_run.config.tied
+    with pytest.raises(
+        TypeError, match=r"LanguageModel\.from_config: config must be a ModelConfig"
+    ):
+        nl.LanguageModel.from_config({"hidden_size": H}, V)
+
+
+def test_the_signature_shows_settings_and_options_with_their_defaults():
+    shown = inspect.signature(nl.LanguageModel).parameters
+    defaults = {
+        "num_layers": 1, "embedding_size": None, "cell": "lstm", "activation": "tanh",
+        "dropout": 0.0, "tied": False, "forget_bias": 1.0, "reset": "after", "init_scale": 0.05,
+        "dtype": "float32", "impl": "fast", "rng": None,
+    }  # fmt: skip
+    assert defaults.items() <= {name: p.default for name, p in shown.items()}.items()
+    made = nl.LanguageModel(V, H, **{k: v for k, v in defaults.items() if k in ("tied", "dtype")})
+    assert made.config == nl.LanguageModel(V, H).config
+    assert "tied" not in inspect.signature(nl.SequenceClassifier).parameters
+    with pytest.raises(TypeError, match="tied is a setting of LanguageModel only"):
+        nl.SequenceClassifier(V, 3, H, tied=True)
 
 
 # --- what all of them are ----------------------------------------------------------------------

@@ -36,7 +36,7 @@ class Signs(Optimizer):
 def signs(monkeypatch):
     """All that a new optimiser is: its class, and its settings with their defaults."""
     monkeypatch.setitem(optim.OPTIMIZERS, "signs", Signs)
-    monkeypatch.setitem(config.OPTIMIZER_SETTINGS, "signs", {"lr": 0.01})
+    monkeypatch.setitem(config.RATES, "signs", 0.01)
 
 
 def test_training_and_resuming_to_the_byte(tmp_path, monkeypatch):
@@ -62,4 +62,4 @@ def test_a_setting_of_another_optimiser_is_refused():
 
 
 def test_the_settings_are_those_of_the_classes():
-    assert config.OPTIMIZER_SETTINGS.keys() == optim.OPTIMIZERS.keys()
+    assert config.RATES.keys() == optim.OPTIMIZERS.keys()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support.runs import BIN, TINY, files, start, write_words
 
-from numpylstm.archive import SaveError, write_atomically
 from numpylstm.cli import train as train_command
+from numpylstm.saving import SaveError, write_atomically
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.checkpoint import load
 from numpylstm.training.run_folder import RunFolderError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
-from numpylstm.archive import CheckpointError
 from numpylstm.data import Corpus, Vocabulary
+from numpylstm.saving import CheckpointError
 from numpylstm.training import loop
 from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Row, Step, TrainingFailed, check_corpus, rate

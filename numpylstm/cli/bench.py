@@ -13,7 +13,7 @@ from numpylstm.cli.common import (
     check_plots,
     check_threads,
     complain,
-    run,
+    execute,
 )
 from numpylstm.config import either
 from numpylstm.untrusted import printable
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     try:
-        return run(lambda: command(**arguments), parser.prog)
+        return execute(lambda: command(**arguments), parser.prog)
     except BenchmarkError as error:
         return complain(parser.prog, error, EXIT_FAILED)
 

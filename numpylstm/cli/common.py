@@ -1,4 +1,4 @@
-"""What the commands share: flags made from settings, and errors as one line."""
+"""Shared by the commands: flags for settings, and errors in one line."""
 
 import argparse
 import contextlib
@@ -19,21 +19,15 @@ from numpylstm.untrusted import printable
 from numpylstm.waiting import waiting
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-
-
-LONGEST = 1_000
-"""Characters of a message; what came may be of any length."""
+LONGEST = 1_000  # characters of a message
 
 
 class CommandError(Exception):
-    """A flag that cannot be: a sentence for the person at the terminal."""
+    """A mistake in the arguments, as a sentence for the terminal."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with ``--version``, whose errors are safe to print and name the flag that was meant.
-
-    An argument may be the name of a stranger's file.
-    """
+    """A parser with ``--version``, safe error messages and suggestions for misspelt flags."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -42,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """Parse all arguments; one that there is not gets a guess at what was meant."""
+        """Parse all arguments; suggest a known flag for an unknown one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._guess(unknown)}")
@@ -55,23 +49,19 @@ class Parser(argparse.ArgumentParser):
         return f"; did you mean {', '.join(close)}?" if close else ""
 
     def error(self, message: str) -> NoReturn:
-        """Print the message, one line, and end with status 2."""
+        """Print the message in one line and exit with status 2."""
         self.exit(EXIT_USAGE, f"{self.prog}: error: {printable(message)}\n")
 
 
 def flag(setting: str) -> str:
-    """The flag of a setting: ``num_steps`` is ``--num-steps``."""
+    """Return the flag of a setting: ``--num-steps`` for ``num_steps``."""
     return "--" + setting.replace("_", "-")
 
 
 def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> None:
-    """Add a flag for each setting of a run; one that is not given is absent from the result.
+    """Add a flag for each setting of a run; the result has only those that are given.
 
-    Parameters
-    ----------
-    parser : ArgumentParser
-    groups : dict
-        The title of each group of settings, in the order of the help text.
+    `groups` holds the title of each group of settings, in the order of the help text.
     """
     sections = {name: parser.add_argument_group(title) for name, title in groups.items()}
     for setting in settings_of(TrainConfig):
@@ -96,20 +86,20 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
 
 
 def add_threads(parser: argparse.ArgumentParser, default: str, but: str = "") -> None:
-    """Add ``--threads``; `but` says where the results depend on it after all."""
+    """Add ``--threads``; `but` names the case in which results depend on it."""
     parser.add_argument(
         "--threads", type=int, metavar="N", default=argparse.SUPPRESS,
-        help=f"processor cores to use (default: {default}); the results do not depend on it{but}",
+        help=f"number of threads (default: {default}); the results do not depend on it{but}",
     )  # fmt: skip
 
 
 def add_quiet(parser: argparse.ArgumentParser, shown: str) -> None:
-    """Add ``--quiet``, which leaves only what is named."""
-    parser.add_argument("--quiet", action="store_true", help=f"print {shown} only, and errors")
+    """Add ``--quiet``; `shown` is what it still prints."""
+    parser.add_argument("--quiet", action="store_true", help=f"print only {shown}, and errors")
 
 
 def set_threads(threads: int | None) -> None:
-    """Use so many threads in all kernels, or as many as is fastest."""
+    """Set the number of threads of all kernels; None means as many as is fastest."""
     from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 
     check_threads(threads, PROCESSORS)
@@ -117,7 +107,7 @@ def set_threads(threads: int | None) -> None:
 
 
 def check_threads(threads: int | None, most: int) -> None:
-    """Refuse a number of threads that this machine does not have."""
+    """Raise a CommandError unless the machine has this number of threads."""
     if threads is not None and not 1 <= threads <= most:
         raise CommandError(
             f"--threads must be from 1 to {most}, the cores of this machine; got {threads}"
@@ -125,7 +115,7 @@ def check_threads(threads: int | None, most: int) -> None:
 
 
 def check_plots() -> None:
-    """Load what draws, before hours of training: its Matplotlib may be set up wrongly."""
+    """Import Matplotlib before hours of training: its setup may be wrong."""
     try:
         importlib.import_module("numpylstm.plots")
     except (ImportError, ValueError) as error:
@@ -137,7 +127,7 @@ def check_plots() -> None:
 
 
 def as_text(error: BaseException) -> str:
-    """An error as one sentence."""
+    """Return an error as one sentence."""
     text = str(error)
     if isinstance(error, ConfigError):
         text = f"{flag(error.setting)} {error.problem}"
@@ -149,28 +139,28 @@ def as_text(error: BaseException) -> str:
 
 
 def one_line(text: object) -> str:
-    """A text without line ends, safe to print and not too long."""
+    """Return a text in one line, safe to print and not too long."""
     line = printable(" ".join(str(text).split()))
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
 
 
 def check_environment() -> None:
-    """Refuse what Numba and the kernels would stumble over."""
+    """Raise a CommandError for environment variables that would break Numba or the kernels."""
     threads = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not (threads.isdecimal() and int(threads) > 0):
         raise CommandError(
             f"NUMBA_NUM_THREADS in the environment must be a whole number from 1, got {threads!r}"
         )
-    bits = os.environ.get("NUMPYLSTM_VECTOR_BITS", "512")  # else all would run without kernels
+    bits = os.environ.get("NUMPYLSTM_VECTOR_BITS", "512")
     if bits not in ("128", "256", "512"):
         raise CommandError(f"NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got {bits!r}")
 
 
-def run(command: Callable[[], None], prog: str) -> int:
-    """Call a command; an error that people can cause becomes one line on stderr and a status."""
+def execute(command: Callable[[], None], prog: str) -> int:
+    """Call a command and return its exit status; a user's error is one line on stderr."""
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # words that the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):  # for characters outside its encoding
             stream.reconfigure(errors="backslashreplace")
     with contextlib.redirect_stderr(Unfailing(sys.stderr)), warnings.catch_warnings():
         warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
@@ -181,14 +171,14 @@ def run(command: Callable[[], None], prog: str) -> int:
 
 
 def status_of(command: Callable[[], None], prog: str) -> int:
-    """The exit status of a command, and why on stderr if it is not 0."""
+    """Call a command and return its exit status, with the reason on stderr if it is not 0."""
     try:
         check_environment()
         with waiting("loading", stream=sys.stderr):  # a second or two
             importlib.import_module("numpylstm.training.loop")
-        from numpylstm.archive import CheckpointError, SaveError
         from numpylstm.checks import NotFinite
         from numpylstm.data import DataError
+        from numpylstm.saving import CheckpointError, SaveError
         from numpylstm.training.loop import TrainingFailed
         from numpylstm.training.run_folder import RunFolderError
         from numpylstm.training.signals import Stopped
@@ -209,12 +199,12 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     except (CommandError, ConfigError, DataError, CheckpointError, RunFolderError) as error:
         return complain(prog, error, EXIT_USAGE)
     except BrokenPipeError:
-        abandon(sys.stdout)  # whoever read it has left; there is nobody to tell
+        abandon(sys.stdout)  # the reader has gone
         return EXIT_FAILED
     except (TrainingFailed, NotFinite, SaveError, MemoryError) as error:
         return complain(prog, error, EXIT_FAILED)
     except OSError as error:
-        if error.filename is not None:  # a file to be read
+        if error.filename is not None:  # an input file
             return complain(prog, OSError(f"{error.filename}: {error.strerror}"), EXIT_USAGE)
         abandon(sys.stdout)
         return complain(prog, OSError(f"standard output: {error.strerror}"), EXIT_FAILED)
@@ -222,6 +212,6 @@ def status_of(command: Callable[[], None], prog: str) -> int:
 
 
 def complain(prog: str, error: BaseException, status: int) -> int:
-    """Say what is wrong in one line; returns the exit status."""
+    """Print an error in one line and return the exit status."""
     print(f"{prog}: error: {as_text(error)}", file=sys.stderr)
     return status

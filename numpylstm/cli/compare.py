@@ -3,11 +3,15 @@
 import argparse
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
 
-from numpylstm.cli.common import Parser, check_plots, run
-from numpylstm.untrusted import printable
+from numpylstm.cli.common import CommandError, Parser, check_plots, execute
+from numpylstm.untrusted import NotRegular, open_regular, printable
+
+MARK = {"Software": "numpylstm-compare"}
+"""Written into a picture, and necessary for replacing it."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -23,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--picture", type=Path, metavar="PATH", default=Path("compare.png"),
-        help="where the curves go, a PNG; what is there is replaced",
+        help="where to draw the curves, as a PNG; only a picture of this command is replaced",
     )  # fmt: skip
     return parser
 
@@ -32,14 +36,15 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
-    return run(lambda: command(**arguments), parser.prog)
+    return execute(lambda: command(**arguments), parser.prog)
 
 
 def command(*, runs: list[Path], picture: Path) -> None:
     """Read, draw, print."""
-    from numpylstm.archive import write_atomically
+    from numpylstm.saving import write_atomically
     from numpylstm.training import comparison
 
+    check_own(picture)
     check_plots()
     from numpylstm.plots import comparison_curves
 
@@ -55,7 +60,7 @@ def command(*, runs: list[Path], picture: Path) -> None:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # in the name of a folder
-        write_atomically(picture, lambda file: figure.savefig(file, format="png"))
+        write_atomically(picture, lambda file: figure.savefig(file, format="png", metadata=MARK))
     print(fitting(comparison.table_of_runs(compared)))
     if (seeds := comparison.table_of_seeds(compared)) is not None:
         print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
@@ -65,6 +70,16 @@ def command(*, runs: list[Path], picture: Path) -> None:
             "do not compare."
         )
     print(f"\nCurves: {printable(str(picture))}")
+
+
+def check_own(picture: Path) -> None:
+    """Refuse to replace a file that this command did not draw."""
+    with suppress(FileNotFoundError, NotRegular), open_regular(picture) as file:
+        if MARK["Software"].encode() not in file.read(1_000):
+            raise CommandError(
+                f"--picture {picture} is there already, and is no picture of numpylstm-compare; "
+                "name another file, or remove it"
+            )
 
 
 def fitting(table: list[list[str]]) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
-from numpylstm.config import TEXTS
+from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, execute, set_threads
+from numpylstm.config import settings_with
 from numpylstm.untrusted import printable
 from numpylstm.waiting import Waiting, waiting
 
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
-    return run(lambda: command(**arguments), parser.prog)
+    return execute(lambda: command(**arguments), parser.prog)
 
 
 def command(
@@ -115,7 +115,7 @@ def command(
     of_its_own = data is None and file is None
     if of_its_own and (checkpoint / run_folder.CONFIG).exists():  # its text may have moved since
         now = run_folder.read_config(checkpoint)
-        moved = {name: getattr(now, name) for name in TEXTS}
+        moved = {name: getattr(now, name) for name in settings_with(text=True)}
         saved = replace(saved, config=replace(saved.config, **moved))
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from numpylstm.archive import write_atomically
 from numpylstm.cli.results import Outcome
 from numpylstm.config import TrainConfig
 from numpylstm.data import Corpus, batches
@@ -21,6 +20,7 @@ from numpylstm.evaluation import (
 from numpylstm.laboratory.model_check import check_model, check_precision
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_curves, training_lag_heatmap
+from numpylstm.saving import write_atomically
 from numpylstm.training import run_folder
 from numpylstm.training.corpora import why_unknown
 from numpylstm.training.gradient_log import GradientLog

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, execute, set_threads
 from numpylstm.untrusted import printable
 
 SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
-    return run(lambda: command(**arguments), parser.prog)
+    return execute(lambda: command(**arguments), parser.prog)
 
 
 def command(

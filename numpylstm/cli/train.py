@@ -18,21 +18,21 @@ from numpylstm.cli.common import (
     add_settings,
     add_threads,
     check_plots,
+    execute,
     flag,
-    run,
     set_threads,
 )
 from numpylstm.cli.streams import logged, unfailing_output
-from numpylstm.config import PRESETS, TEXTS, TrainConfig, from_preset, settings_of
+from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
 from numpylstm.untrusted import printable
 from numpylstm.waiting import waiting
 
-if TYPE_CHECKING:  # the commands import what is slow to load only when they need it
+if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
     from numpylstm.training.loop import Run
 
 GROUPS = {
-    "data": "text (default: Python's own language reference)",
+    "data": "text (default: Python's language reference)",
     "model": "model",
     "optimisation": "optimisation",
     "run": "run",
@@ -42,7 +42,7 @@ LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 
 
 def save_interval(text: str) -> tuple[float, str]:
-    """``500`` means updates, ``10m`` minutes."""
+    """Parse ``500`` as updates, ``10m`` as minutes."""
     match = re.fullmatch(r"(\d+)(m?)", text)
     if match is None or int(match[1]) == 0:
         raise argparse.ArgumentTypeError(
@@ -52,7 +52,7 @@ def save_interval(text: str) -> tuple[float, str]:
 
 
 def duration(text: str) -> float:
-    """``90s``, ``30m`` or ``2h``, in seconds."""
+    """Parse ``90s``, ``30m`` or ``2h`` into seconds."""
     match = re.fullmatch(r"(\d+)([smh])", text)
     if match is None or int(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h; got {text!r}")
@@ -60,65 +60,64 @@ def duration(text: str) -> float:
 
 
 def table_of_presets() -> str:
-    """The settings of each preset, for the help text: what a flag is when it is not given."""
-    names = list(dict.fromkeys(name for preset in PRESETS.values() for name in preset))
+    """Return the table of the presets' settings, for the help text."""
+    defaults = {setting.name: setting.default for setting in settings_of(TrainConfig)}
+    names = dict.fromkeys(name for preset in PRESETS.values() for name in preset)
     lines = ["presets:", " " * 18 + "".join(f"{preset:>10}" for preset in PRESETS)]
     for name in names:
-        default = next(f.default for f in settings_of(TrainConfig) if f.name == name)
-        values = (preset.get(name, default) for preset in PRESETS.values())
+        values = (preset.get(name, defaults[name]) for preset in PRESETS.values())
         cells = ("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)
                  for v in values)  # fmt: skip
         lines.append(f"  {name.replace('_', '-'):16}" + "".join(f"{cell:>10}" for cell in cells))
     shared = [
-        f"{flag(f.name)} {f.default}"
-        for f in settings_of(TrainConfig)
-        if f.name not in names and f.default is not None and not isinstance(f.default, bool)
+        f"{flag(name)} {value}"
+        for name, value in defaults.items()
+        if name not in names and value is not None and not isinstance(value, bool)
     ]
     lines.append("  and in all of them: " + ", ".join(shared))
     return "\n".join(lines)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command's arguments."""
     parser = Parser(
         prog="numpylstm-train",
-        description="Train a recurrent language model whose gradients are written by hand. "
-        "Without flags: the demo preset on Python's own language reference, about a minute.",
+        description="Train a recurrent language model with gradients written by hand. Without "
+        "flags, it trains the demo preset on Python's language reference in about a minute.",
         epilog=table_of_presets(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--preset", choices=PRESETS,
-        help="settings to start from (default: demo, or char with --level char); every flag below "
-        "changes one of them",
+        help="settings to start from (default: demo, or char with --level char); the flags below "
+        "change them",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
-        help="folder of the run, new or empty (default: runs/PRESET-N)",
+        help="folder of the run; it must be new or empty (default: runs/PRESET-N)",
     )  # fmt: skip
     parser.add_argument(
         "--resume", type=Path, metavar="DIR",
-        help="continue the run in this folder where it was saved; of the settings, only --epochs, "
-        "--steps, --patience and --test-streams may be changed, and the text named, if it has "
-        "moved",
+        help="resume the run in this folder where it was saved; only --epochs, --steps, "
+        "--patience and --test-streams may change, and the path of a text that has moved",
     )  # fmt: skip
     parser.add_argument(
         "--save-every", type=save_interval, metavar="N|Nm",
-        help="save every N updates or N minutes too (default: after each epoch)",
+        help="save every N updates or N minutes as well as after each epoch",
     )  # fmt: skip
     parser.add_argument(
         "--stop-after", type=duration, metavar="TIME",
-        help="after so long, such as 90s, 30m or 2h, save and stop as Ctrl-C does",
+        help="save and stop after this time, such as 90s, 30m or 2h, as Ctrl-C does",
     )  # fmt: skip
     parser.add_argument(
         "--check-gradients", action="store_true",
-        help="first hold the gradients of this model against measured slopes, print the tables, "
-        "and stop if they are wrong; the run is the same with and without",
+        help="first compare the gradients of this model with finite differences, print the tables, "
+        "and stop if they differ; this does not change the run",
     )  # fmt: skip
     add_quiet(parser, "the report at the end")
     add_threads(
         parser, "as many as is fastest",
-        but=" (with --impl reference: with one number of BLAS threads)",
+        but=" (with --impl reference: for a fixed number of BLAS threads)",
     )  # fmt: skip
     add_settings(parser, GROUPS)
     return parser
@@ -130,11 +129,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = vars(parser.parse_args(argv))
     words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
 
-    def train() -> None:
+    def guarded() -> None:
         with unfailing_output(parser.prog):
             command(words, **arguments)
 
-    return run(train, parser.prog)
+    return execute(guarded, parser.prog)
 
 
 def command(
@@ -150,7 +149,7 @@ def command(
     threads: int | None = None,
     **changes: Any,
 ) -> None:
-    """Start a run, or go on with one; `words` are those of the command."""
+    """Start or resume a run; `words` are the command line."""
     started = time.monotonic()
     from numpylstm.training import run_folder, session
     from numpylstm.training.checkpoint import load, restore_model
@@ -170,13 +169,15 @@ def command(
         again += ["--stop-after", f"{stop_after:.0f}s"]
         deadline = started + stop_after
 
-    def train_in(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
+    def finish(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
         go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
-        begin(folder, training_run, corpus, quiet=quiet)
+        run_folder.begin(folder, training_run)
+        if not quiet:
+            announce(training_run, corpus)
         then = f"go on with {printable(shlex.join(go_on))}"
         with waiting("counting for the baselines", then=then, quiet=quiet):
             references = report.baselines(corpus)
-        timing = session.run_to_end(
+        timing = session.train_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
             resume_command=go_on, quiet=quiet,
             draw=lambda run, log: report.draw(folder, run, log, references),
@@ -197,7 +198,7 @@ def command(
         print(f"Next: {printable(shlex.join([as_called('numpylstm-sample'), str(folder)]))}")
 
     init_from = changes.pop("init_from", None)
-    paths = changes.keys() & set(TEXTS)  # stored whole, so that a run resumes from any folder
+    paths = changes.keys() & settings_with(text=True)  # whole, to resume from any folder
     changes |= {name: whole_path(changes[name]) for name in paths}
     reading = waiting("reading the text", then="nothing was begun", quiet=quiet)
     if resume is not None:
@@ -212,7 +213,7 @@ def command(
             with reading as shown:
                 training_run, corpus = session.resume(resume, changes, shown.share)
             with logged(resume / run_folder.LOG, words):
-                train_in(resume, training_run, corpus)
+                finish(resume, training_run, corpus)
         return
     if init_from is not None and preset is not None:
         raise CommandError("--preset cannot go with --init-from, whose settings are kept")
@@ -229,11 +230,11 @@ def command(
         report.check_gradients(training_run, corpus, quiet=quiet)
     name = "tuned" if init_from is not None else preset
     with run_folder.new(out, name) as folder, logged(folder / run_folder.LOG, words):
-        train_in(folder, training_run, corpus)
+        finish(folder, training_run, corpus)
 
 
 def as_called(name: str) -> str:
-    """A command as it can be called from here: by its path where the environment is not active."""
+    """Return the name of a command, or its path if the shell would not find the name."""
     own, found = shutil.which(name, path=os.path.dirname(sys.executable)), shutil.which(name)
     if own is None or (found is not None and os.path.samefile(found, own)):
         return name
@@ -244,7 +245,7 @@ def as_called(name: str) -> str:
 
 
 def whole_path(path: str | list[str]) -> str | list[str]:
-    """A path, or several, from the root; ``-`` stays."""
+    """Return a path, or several, as absolute paths; ``-`` stays."""
     from numpylstm.data.text import STANDARD_INPUT
 
     if isinstance(path, list):
@@ -252,28 +253,23 @@ def whole_path(path: str | list[str]) -> str | list[str]:
     return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
 
 
-def begin(folder: Path, training_run: "Run", corpus: "Corpus", *, quiet: bool) -> None:
-    """Save a run before its first update, or where it goes on, and say what it is."""
+def announce(training_run: "Run", corpus: "Corpus") -> None:
+    """Print the model and the text of a run."""
     from numpylstm import __version__
     from numpylstm.data.corpus import unit
     from numpylstm.kernels import threads
-    from numpylstm.training import run_folder
     from numpylstm.training.loop import describe
 
-    run_folder.begin(folder, training_run)
-    if quiet:
-        return
     print(
         f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}\n"
         f"{printable(str(corpus))}",
         flush=True,
     )
     V, N = len(corpus.vocabulary), len(corpus.train)
-    tokens = f"{unit(corpus.level)}s"
     if unknown := corpus.oov["train"]:
         print(
-            f"{unknown:,} of the {N:,} {tokens} of the training text ({unknown / N:.1%}) are <unk>:"
-            f" the vocabulary of {V:,} leaves them out",
+            f"{unknown:,} of the {N:,} {unit(corpus.level)}s of the training text "
+            f"({unknown / N:.1%}) are <unk>: the vocabulary of {V:,} leaves them out",
             flush=True,
         )
     elif V > LARGE_VOCABULARY and training_run.step == 0:

@@ -5,18 +5,19 @@ it in any program:
 
 ======================  ==============================================================
 ``parameters/PATH``     the parameters, by path
-``optimizer/.../PATH``  what the optimiser remembers, such as ``velocity``
+``optimizer/.../PATH``  the memory of the optimiser, such as ``velocity``
 ``state/h``, ``/c``     the recurrent state, (L, B, H)
-``meta``                UTF-8 bytes of a JSON object with all the rest (`META_ENTRIES`)
+``meta``                UTF-8 bytes of a JSON object with everything else (`META_ENTRIES`)
 ``checksum``            the 32 bytes of `checksum` over all other members
 ======================  ==============================================================
 
-It is written and read by `numpylstm.archive`.
+`numpylstm.saving` writes and reads such files.
 """
 
 import math
 import sys
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -24,9 +25,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from numpylstm.archive import (
+from numpylstm.cells import State
+from numpylstm.checks import check_array, check_finite
+from numpylstm.config import TrainConfig
+from numpylstm.data import Vocabulary
+from numpylstm.models import LanguageModel
+from numpylstm.optim import OPTIMIZERS, Optimizer
+from numpylstm.parameters import parameter_shapes
+from numpylstm.saving import (
     CheckpointError,
-    check_format,
     check_shapes,
     file_path,
     fitting_together,
@@ -34,33 +41,16 @@ from numpylstm.archive import (
     within,
     write_arrays,
 )
-from numpylstm.cells import CELLS, State
-from numpylstm.checks import check_finite
-from numpylstm.config import ConfigError, TrainConfig
-from numpylstm.data import Vocabulary
-from numpylstm.evaluation import safe_exp
-from numpylstm.models import LanguageModel
-from numpylstm.optim import OPTIMIZERS, Optimizer
-from numpylstm.parameters import parameter_shapes
-from numpylstm.training.loop import Row, Run, Tally, build_model, check_parameters
+from numpylstm.training.loop import Row, Run, Tally, check_parameters
 
-FORMAT = "numpylstm checkpoint"
-VERSION = 2
-READABLE = (1, 2)
-ADDED_SETTINGS = {
-    "log_gradients": False, "optimizer": "sgd", "weight_decay": None, "patience": None,
-    "test_streams": 1, "max_eval": None, "split_punctuation": False, "init_from": None,
-}  # fmt: skip
-"""Settings that older files lack, and what they mean there."""
-FLAT_OPTIONS = {"activation", "forget_bias"}
-"""Options of cells that older files hold among the settings of the run."""
-CELLS_OF_OLDER_ROWS = 9
-"""Those of `Row` before it had `clipped`."""
+FORMAT, VERSION = "numpylstm checkpoint", 2
+PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")
+"""Attributes of a run that are entries of ``meta`` as they are."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The content of a checkpoint file, verified: arrays by member name, and the rest."""
+    """The verified content of a checkpoint: arrays by member name, `meta`, and the rest from it."""
 
     path: Path
     arrays: Mapping[str, NDArray[Any]]
@@ -68,25 +58,18 @@ class Checkpoint:
     config: TrainConfig
     vocabulary: Vocabulary
 
-    def group(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """The arrays under a prefix, without it."""
-        return within(prefix, self.arrays)
-
-
-# --- writing -----------------------------------------------------------------------------------
-
 
 def save(run: Run, path: str | Path) -> None:
-    """Write a run to a file, atomically.
+    """Write a run to a file, which is replaced at once by the whole new one.
 
     Raises
     ------
     TypeError
-        If its optimiser is not that of its settings.
+        If the optimiser does not agree with the settings.
     TrainingFailed
-        If a parameter is no longer finite: such a run is not worth an older one.
+        If a parameter is not finite; the older file is worth more.
     SaveError
-        If the file cannot be written; an older file of that name is then untouched.
+        If the file cannot be written; an older file of that name is then unchanged.
     """
     path = file_path("save", path)
     if not isinstance(run, Run):
@@ -111,11 +94,7 @@ def save(run: Run, path: str | Path) -> None:
         "version": VERSION,
         "config": run.config.to_dict(),
         "vocabulary": list(run.vocabulary.tokens),
-        "fingerprint": run.fingerprint,
-        "epoch": run.epoch,
-        "window": run.window,
-        "step": run.step,
-        "valid_losses": run.valid_losses,
+        **{name: getattr(run, name) for name in PLAIN},
         "rows": [list(row) for row in run.rows],
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
@@ -128,7 +107,7 @@ def save(run: Run, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Read and verify a checkpoint. Nothing in the file is executed, whoever made it.
+    """Read and verify a checkpoint. Nothing in the file is executed.
 
     Raises
     ------
@@ -138,92 +117,88 @@ def load(path: str | Path) -> Checkpoint:
         If the file cannot be read.
     """
     path = file_path("load", path)
-    arrays, meta = read_arrays(path)
-    meta = checked_meta(path, meta)
+    arrays, meta = read_arrays(path, FORMAT, VERSION)
+    check_meta(path, meta)
     try:
-        config = TrainConfig(**meta["config"])
+        config = TrainConfig.from_dict(meta["config"])
         vocabulary = Vocabulary(tuple(meta["vocabulary"]))
-    except (ConfigError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} holds settings that cannot be: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} holds impossible settings: {error}") from error
     return Checkpoint(path, arrays, meta, config, vocabulary)
 
 
-# --- the JSON object ---------------------------------------------------------------------------
+Check = Callable[[Any], bool]
+"""Decides whether a value from JSON is accepted."""
 
 
 def is_count(value: Any) -> bool:
-    """A whole number from 0, of a sane size."""
+    """Accept a whole number from 0, of a sane size."""
     return type(value) is int and 0 <= value < 2**63
 
 
-def is_number(value: Any) -> bool:
-    """A finite number, of a size that a float can be."""
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
-
-
-def is_list_of(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """A list of values, each accepted."""
-    return lambda value: isinstance(value, list) and all(map(accepts, value))
-
-
 def is_text(value: Any) -> bool:
-    """A string that can be written as UTF-8: one without half surrogate pairs."""
+    """Accept a string that UTF-8 can encode: one without lone surrogates."""
     return isinstance(value, str) and value == value.encode(errors="ignore").decode()
 
 
-def is_object_of(*names: str) -> Callable[[Any], bool]:
-    """A JSON object with these names and no others."""
-    return lambda value: isinstance(value, dict) and value.keys() == set(names)
+def is_object(value: Any) -> bool:
+    """Accept a JSON object."""
+    return isinstance(value, dict)
 
 
-def is_size(value: Any) -> bool:
-    """A number far from the largest ones, so that sums of such numbers are finite."""
-    return is_number(value) and abs(value) < 1e300
+def number(least: float, most: float) -> Check:
+    """Accept a number within bounds, and so a finite one."""
+    return lambda value: type(value) in (int, float) and least <= value <= most
 
 
-def is_share(value: Any) -> bool:
-    """A number from 0 to 1."""
-    return is_number(value) and 0 <= value <= 1
+def list_of(accepts: Check) -> Check:
+    """Accept a list of accepted values."""
+    return lambda value: isinstance(value, list) and all(map(accepts, value))
 
 
-def is_loss(value: Any) -> bool:
-    """A mean -log p, whose perplexity is finite. Rounding can take it a little below 0."""
-    return is_number(value) and value > -0.1 and math.isfinite(safe_exp(value))
+LARGEST = sys.float_info.max
+is_number, is_share = number(-LARGEST, LARGEST), number(0, 1)
+is_sum = number(-1e300, 1e300)  # further sums stay finite
+is_loss = number(-0.1, math.nextafter(709, 0))  # rounding can take it below 0; exp is finite
+is_perplexity = number(math.exp(-0.1), LARGEST)
+
+ROW: dict[str, Check] = {
+    "epoch": is_count, "step": is_count, "lr": is_number, "cost": is_sum,
+    "perplexity": is_perplexity, "accuracy": is_share, "gradient_norm": is_sum,
+    "valid_perplexity": is_perplexity, "valid_accuracy": is_share, "clipped": is_share,
+}  # fmt: skip
+TALLY: dict[str, Check] = {
+    field.name: is_count if field.type is int else is_sum for field in fields(Tally)
+}
 
 
-def is_perplexity(value: Any) -> bool:
-    """The exponential of such a mean."""
-    return is_number(value) and value > 0 and is_loss(math.log(value))
+def is_row(value: Any) -> bool:
+    """Accept a row of metrics; cells with a default may be empty."""
+    return (
+        isinstance(value, list)
+        and len(value) == len(ROW)
+        and all(
+            accepts(cell) or (cell is None and name in Row._field_defaults)
+            for cell, (name, accepts) in zip(value, ROW.items(), strict=True)
+        )
+    )
 
 
 def is_list_of_rows(value: Any) -> bool:
-    """Rows of metrics: steps go up, epochs do not go down; what not every row has may be empty."""
-    if not is_list_of(lambda row: isinstance(row, list) and len(row) == len(Row._fields))(value):
-        return False
-    rows = [Row(*row) for row in value]
-    cells_are_right = all(
-        is_count(row.epoch)
-        and is_count(row.step)
-        and is_number(row.lr)
-        and all(map(is_size, (row.cost, row.gradient_norm)))
-        and is_perplexity(row.perplexity)
-        and is_share(row.accuracy)
-        and (row.valid_perplexity is None or is_perplexity(row.valid_perplexity))
-        and (row.valid_accuracy is None or is_share(row.valid_accuracy))
-        and (row.clipped is None or is_share(row.clipped))
-        for row in rows
-    )
-    return cells_are_right and all(
+    """Accept rows of metrics in order: steps go up, epochs do not go down."""
+    return list_of(is_row)(value) and all(
         epoch <= next_epoch and step < next_step
-        for (epoch, step), (next_epoch, next_step) in pairwise([(1, 0), *(row[:2] for row in rows)])
+        for (epoch, step), (next_epoch, next_step) in pairwise(
+            [(1, 0), *(row[:2] for row in value)]
+        )
     )
 
 
 def is_tally(value: Any) -> bool:
-    """Sums: four counts and three numbers, whose means are those of updates."""
-    if not is_object_of(*(field.name for field in fields(Tally)))(value) or not all(
-        (is_count if field.type is int else is_size)(value[field.name]) for field in fields(Tally)
-    ):
+    """Accept the sums of a `Tally` that updates can have."""
+    if not is_object(value) or value.keys() != TALLY.keys():
+        return False
+    if not all(accepts(value[name]) for name, accepts in TALLY.items()):
         return False
     tally = Tally(**value)
     if tally.steps == 0:
@@ -235,31 +210,24 @@ def is_tally(value: Any) -> bool:
     )
 
 
-META_ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "config": (
-        "an object with all settings and no others",
-        is_object_of(*(field.name for field in fields(TrainConfig))),
-    ),
-    "vocabulary": ("a list of texts", is_list_of(is_text)),
+META_ENTRIES: dict[str, tuple[str, Check]] = {
+    "config": ("an object", is_object),
+    "vocabulary": ("a list of texts", list_of(is_text)),
     "fingerprint": ("a text", is_text),
     "epoch": ("a whole number from 0", is_count),
     "window": ("a whole number from 0", is_count),
     "step": ("a whole number from 0", is_count),
-    "valid_losses": ("a list of losses", is_list_of(is_loss)),
-    "rows": (f"a list of rows of {len(Row._fields)} cells, steps going up", is_list_of_rows),
+    "valid_losses": ("a list of losses", list_of(is_loss)),
+    "rows": (f"a list of rows of {len(ROW)} cells, steps going up", is_list_of_rows),
     "tally": ("an object with the sums since the last row", is_tally),
-    "rng": ("an object", lambda value: isinstance(value, dict)),
-    "frozen": ("a list of texts", is_list_of(is_text)),
+    "rng": ("an object", is_object),
+    "frozen": ("a list of texts", list_of(is_text)),
 }
-"""What the JSON object in ``meta`` holds, next to its format and version."""
+"""The entries of the JSON object in ``meta``, besides format and version."""
 
 
-def checked_meta(path: Path, meta: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object in ``meta``, with all its entries, each of its type."""
-    check_format(path, meta, FORMAT, READABLE)
-    if isinstance(meta.get("config"), dict):
-        meta = meta | {"config": with_added_settings(meta["config"])}
-    meta = {"frozen": [], **with_added_metrics(meta)}
+def check_meta(path: Path, meta: Mapping[str, Any]) -> None:
+    """Raise a CheckpointError unless all entries of ``meta`` are there and agree."""
     for key, (expected, accepts) in META_ENTRIES.items():
         if key not in meta or not accepts(meta[key]):
             raise CheckpointError(f"{path}: meta entry {key!r} must be {expected}")
@@ -272,53 +240,30 @@ def checked_meta(path: Path, meta: dict[str, Any]) -> dict[str, Any]:
     if epoch > meta["epoch"] + 1 or max(step, meta["tally"]["steps"]) > meta["step"]:
         raise CheckpointError(
             f"{path}: meta entry 'step' must be that of the last update, got {meta['step']} in "
-            f"epoch {meta['epoch'] + 1}, which its other entries are past"
+            f"epoch {meta['epoch'] + 1}, but other entries are further"
         )
-    return meta
 
 
-def with_added_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they are today, from those of an older file."""
-    config = ADDED_SETTINGS | config
-    if "options" not in config:  # every cell was given the options of all
-        flat = {name: config.pop(name) for name in FLAT_OPTIONS & config.keys()}
-        cell = CELLS.get(str(config.get("cell")))
-        own = cell.options if cell is not None else {}
-        config["options"] = {name: value for name, value in flat.items() if name in own}
-    return config
-
-
-def with_added_metrics(meta: dict[str, Any]) -> dict[str, Any]:
-    """Rows and sums as they are today, from those of an older file: nothing is known of clips."""
-    rows, tally = meta.get("rows"), meta.get("tally")
-    if isinstance(rows, list):
-        older = [isinstance(row, list) and len(row) == CELLS_OF_OLDER_ROWS for row in rows]
-        rows = [[*row, None] if old else row for row, old in zip(rows, older, strict=True)]
-    if isinstance(tally, dict):
-        tally = {"clipped": 0, **tally}
-    return meta | {name: value for name, value in (("rows", rows), ("tally", tally)) if value}
-
-
-# --- back to life ------------------------------------------------------------------------------
+# --- restoring ---------------------------------------------------------------------------------
 
 
 def restore_model(checkpoint: Checkpoint) -> LanguageModel:
-    """The model of a checkpoint, ready to evaluate, sample or train.
+    """Make the model of a checkpoint, ready to evaluate, sample or train.
 
     Raises
     ------
     CheckpointError
-        If settings, vocabulary and arrays do not belong together, or a parameter is not finite.
-        Sizes are held against the arrays before any memory is taken.
+        If settings, vocabulary and arrays do not agree, or a parameter is not finite. Sizes are
+        compared with the arrays before any memory is taken.
     """
     if not isinstance(checkpoint, Checkpoint):
         got = type(checkpoint).__name__
         raise TypeError(f"restore_model: checkpoint must be what load(path) returns, got {got}")
     config, V = checkpoint.config, len(checkpoint.vocabulary)
-    parameters = checkpoint.group("parameters")
+    parameters = within("parameters", checkpoint.arrays)
     with fitting_together(checkpoint.path):
         check_shapes(parameters, parameter_shapes(config, V))
-        model = build_model(config, V)
+        model = LanguageModel.from_config(config, V)
         model.load_state_dict(parameters)
         model.rng.bit_generator.state = checkpoint.meta["rng"]
         model.freeze(checkpoint.meta["frozen"])
@@ -326,68 +271,55 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
 
 
 def restore_run(checkpoint: Checkpoint) -> Run:
-    """The run of a checkpoint, at the update where it was saved.
+    """Make the run of a checkpoint, at the update where it was saved.
 
     Raises
     ------
     CheckpointError
-        As `restore_model`, and for the momentum and the recurrent state.
+        As `restore_model`, and for the optimiser's memory and the recurrent state.
     """
     model = restore_model(checkpoint)
     config, meta = checkpoint.config, checkpoint.meta
     with fitting_together(checkpoint.path):
         optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
-        restore_memory(optimizer, checkpoint.group("optimizer") | old_velocity(checkpoint))
+        restore_memory(optimizer, within("optimizer", checkpoint.arrays))
         optimizer.steps = meta["step"]
         return Run(
             config=config,
             vocabulary=checkpoint.vocabulary,
-            fingerprint=meta["fingerprint"],
             model=model,
             optimizer=optimizer,
-            state=restore_state(model, config.batch_size, checkpoint.group("state")),
-            epoch=meta["epoch"],
-            window=meta["window"],
-            step=meta["step"],
-            valid_losses=list(meta["valid_losses"]),
+            state=restore_state(model, config.batch_size, within("state", checkpoint.arrays)),
             rows=[Row(*row) for row in meta["rows"]],
             tally=Tally(**meta["tally"]),
+            **{name: copy(meta[name]) for name in PLAIN},
         )
 
 
-def old_velocity(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
-    """The momentum where version 1 has it."""
-    return {f"velocity/{path}": array for path, array in checkpoint.group("velocity").items()}
-
-
 def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy back what the optimiser remembers; names, paths and shapes must be its own."""
+    """Copy in the memory of an optimiser; names, paths, shapes and dtypes must be its own."""
     own = {
         f"{name}/{path}": array
         for name, kept in optimizer.memory.items()
         for path, array in kept.items()
     }
     for name in [*own, *arrays]:
-        if (
-            name not in own
-            or name not in arrays
-            or own[name].shape != arrays[name].shape
-            or own[name].dtype != arrays[name].dtype
-        ):
-            raise ValueError(f"the {name.partition('/')[0]} arrays are not those of its parameters")
-    for name, array in arrays.items():
         memory, _, path = name.partition("/")
-        check_finite(memory, path, array)
+        if name not in own or name not in arrays:
+            raise ValueError(f"the {memory} arrays are not those of its parameters")
+        check_array(memory, path, arrays[name], own[name].shape, own[name].dtype)
+        check_finite(memory, path, arrays[name])
+    for name, array in arrays.items():
         own[name][...] = array
 
 
 def restore_state(model: LanguageModel, batch_size: int, arrays: Mapping[str, Any]) -> State:
-    """The recurrent state; it must have the shape of the model's."""
+    """Return the recurrent state; it must have the shape of the model's."""
     one = model.zero_state(1)
     L, _, H = one.h.shape
-    shapes = dict.fromkeys(one._fields, ((L, batch_size, H), one.h.dtype))
-    if shapes != {field: (v.shape, v.dtype) for field, v in arrays.items()}:
+    if arrays.keys() != set(one._fields):
         raise ValueError("the state arrays are not those of its model")
     for field, array in arrays.items():
+        check_array("state", field, array, (L, batch_size, H), one.h.dtype)
         check_finite("state", field, array)
-    return type(one)(**{field: arrays[field].copy() for field in shapes})
+    return type(one)(**{field: array.copy() for field, array in arrays.items()})

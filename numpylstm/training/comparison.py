@@ -5,16 +5,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from numpylstm.config import TEXTS
+from numpylstm.config import DATA, settings_with
 from numpylstm.training.loop import Row
 from numpylstm.training.result import read_result
 from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, read_metrics
-
-OF_NO_INFLUENCE = {"seed", "log_every", "log_gradients"}
-"""Runs that differ in nothing else are one experiment, made several times."""
-
-OF_THE_TEXT = {*TEXTS, "level", "split_punctuation", "max_vocab", "max_eval"}
-"""Settings that say what the text is."""
 
 
 class ComparedRun(NamedTuple):
@@ -76,13 +70,13 @@ def texts(runs: Sequence[ComparedRun]) -> list[str]:
     """What text each run has: its fingerprint, or, unless all are known, the names of its files."""
     if all(run.fingerprint is not None for run in runs):
         return [str(run.fingerprint) for run in runs]
-    return [repr([run.settings.get(name) for name in sorted(OF_THE_TEXT)]) for run in runs]
+    return [repr([run.settings.get(name) for name in settings_with(group=DATA)]) for run in runs]
 
 
 def experiments(runs: Sequence[ComparedRun]) -> list[int]:
-    """A number for each run: the same for those that differ in `OF_NO_INFLUENCE` only."""
+    """A number for each run: the same for those that differ in `experiment=False` settings only."""
     numbers: dict[str, int] = {}
-    apart = OF_NO_INFLUENCE | OF_THE_TEXT
+    apart = {*settings_with(experiment=False), *settings_with(group=DATA)}
     keys = (
         text + repr(sorted((k, v) for k, v in run.settings.items() if k not in apart))
         for run, text in zip(runs, texts(runs), strict=True)
@@ -132,7 +126,7 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
     different = [
         name
         for name in differences(runs)
-        if name not in OF_NO_INFLUENCE
+        if name not in settings_with(experiment=False)
         and all(len({repr(r.settings.get(name)) for r in g.values()}) == 1 for g in groups.values())
     ]  # one text may have several names
     rows = [

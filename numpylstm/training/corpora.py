@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.config import TEXTS, TrainConfig
+from numpylstm.config import TrainConfig, settings_with
 from numpylstm.data import (
     Corpus,
     DataError,
@@ -104,7 +104,8 @@ def scored_text(
         return ScoredText(named(file), ids[numbers], unknown, left_out)
     paths = (config.train, config.valid, config.test)
     if data is not None:
-        other: dict[str, Any] = dict.fromkeys(TEXTS) | {"data": data, "split_punctuation": False}
+        other: dict[str, Any] = dict.fromkeys(settings_with(text=True))
+        other |= {"data": data, "split_punctuation": False}
         config = replace(config, **other)
     elif any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
         raise DataError(

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
     The validation columns are filled in the last row of each epoch. Cost is the loss that is
     minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
-    the updates that the clip made shorter, which rows of older runs do not know.
+    the updates that the clip made shorter.
     """
 
     epoch: int
@@ -154,11 +154,6 @@ class Run:
         return [row for row in self.rows if row.step < self.closing.step] + [self.closing]
 
 
-def build_model(config: TrainConfig, vocab_size: int) -> LanguageModel:
-    """A new model as the settings say, seeded."""
-    return LanguageModel(vocab_size, rng=np.random.default_rng(config.seed), **config.arguments)
-
-
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
     """Refuse sizes that this machine cannot hold, before anything is allocated.
 
@@ -208,7 +203,7 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
             "level", f"must be {corpus.level!r}, as in the corpus, got {config.level!r}"
         )
     check_memory(config, len(corpus.vocabulary))
-    model = build_model(config, len(corpus.vocabulary))
+    model = LanguageModel.from_config(config, len(corpus.vocabulary), rng=config.seed)
     return Run(
         config=config,
         vocabulary=corpus.vocabulary,

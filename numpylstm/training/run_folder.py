@@ -1,22 +1,22 @@
-"""The folder of a run: what is written there, and when.
+"""The folder of a run and its files.
 
 ===================  ==========================================================
 ``config.json``      the settings
 ``vocabulary.json``  the tokens in the order of their ids
-``metrics.csv``      a row every so many updates; `numpylstm.training.Row`
+``metrics.csv``      a row every ``log_every`` updates; `numpylstm.training.Row`
 ``curves.png``       the same as a picture
-``samples.json``     what the network wrote before training and after each epoch
+``samples.json``     samples from before training and after each epoch
 ``gradients.csv``    with ``--log-gradients``; `numpylstm.training.gradient_log.GradientRow`
 ``gradients.png``    the same as a picture
 ``last.npz``         the checkpoint to resume from
-``previous.npz``     until the run is finished, the one before, in case `last.npz` is damaged
+``previous.npz``     until the run is finished, the checkpoint before `last.npz`
 ``best.npz``         the checkpoint of the epoch with the lowest validation loss, or of the end of a
                      run that ``--steps`` ended within an epoch, if its loss is lower
-``best-epoch.npz``   in that case, the checkpoint of the epoch, which the run needs to go on
-``sample.txt``       when the run is finished, what the best network writes
-``result.json``      then, too: how good it is, and how it was made
+``best-epoch.npz``   in that case, the checkpoint of the best epoch, needed to resume
+``sample.txt``       a sample of the finished run's best network
+``result.json``      the scores of a finished run, and how it was made
 ``report.html``      the same as a page
-``log.txt``          what the command printed
+``log.txt``          the output of the command
 ===================  ==========================================================
 """
 
@@ -32,13 +32,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from numpylstm.archive import (
+from numpylstm.config import TrainConfig
+from numpylstm.saving import (
     CheckpointError,
     DamagedCheckpoint,
     temporary_name,
     write_atomically,
 )
-from numpylstm.config import TrainConfig
 from numpylstm.training import checkpoint
 from numpylstm.training.loop import Row, Run
 from numpylstm.untrusted import open_regular
@@ -54,26 +54,26 @@ SAMPLES, SAMPLE = "samples.json", "sample.txt"
 LAST, PREVIOUS, BEST, BEST_EPOCH = "last.npz", "previous.npz", "best.npz", "best-epoch.npz"
 RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
 RECORDS = (RESULT, REPORT, LOG)
-"""Those that tell of the making, with its times: all others are the same whenever a run is made."""
+"""Files with times of day. All others have the same bytes whenever the run is made."""
 FILES = (
     CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP,
     LAST, PREVIOUS, BEST, BEST_EPOCH, SAMPLE, *RECORDS,
 )  # fmt: skip
 
 LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
-"""What is left of a file if the process is killed while it writes it."""
+"""Temporary files that remain if the process is killed while it writes."""
 
 
 class RunFolderError(ValueError):
-    """A folder that cannot take a run, or holds none."""
+    """A folder that cannot hold a new run, or holds none."""
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep other processes out: two that write one run would mix their files.
+    """Lock a folder against other processes, which would mix their files with these.
 
-    The lock is the system's and ends with the process, however that ends; nothing is left behind.
-    Where the system or the disk has none, nobody is kept out.
+    The lock ends with the process in every case and leaves no file behind. Some systems and disks
+    have no locks; there is no protection then.
     """
     if fcntl is None or not folder.is_dir():
         yield
@@ -95,12 +95,12 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def new(path: Path | None, preset: str) -> Iterator[Path]:
-    """Make the folder of a new run and keep others out; one that holds anything is refused.
+    """Make and lock the folder of a new run; it must be new or empty.
 
     Parameters
     ----------
     path : Path or None
-        None takes the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that is not there.
+        None means the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that does not exist.
     preset : str
     """
     parent = Path("runs")
@@ -112,13 +112,13 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"--out {path or parent} cannot be used: {error.strerror}") from error
-    with held(path):  # and not let go between the look at what is there and the first save
+    with held(path):  # until after the first save
         check_free(path)
         yield path
 
 
 def made_free(parent: Path, name: str) -> Path:
-    """Make the first of ``NAME-1``, ``NAME-2``, ... that is not there."""
+    """Make the first of ``NAME-1``, ``NAME-2``, ... that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         with suppress(FileExistsError):
@@ -128,7 +128,7 @@ def made_free(parent: Path, name: str) -> Path:
 
 
 def check_free(path: Path) -> None:
-    """Refuse a folder that holds anything but leftovers, and remove these."""
+    """Remove leftovers from a folder, and raise a RunFolderError if it holds anything else."""
     try:
         found = list(path.iterdir())
         if not all(LEFTOVER.fullmatch(entry.name) for entry in found):
@@ -140,16 +140,16 @@ def check_free(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left of files of the run; nothing else is touched."""
+    """Remove the temporary files of killed processes, and nothing else."""
     for path in folder.iterdir():
         if LEFTOVER.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 def begin(folder: Path, run: Run) -> None:
-    """Write the run as it is before its first update, or goes on; its settings and vocabulary."""
+    """Save the run before its first update here, with its settings and vocabulary."""
     keep_last(folder)
-    with suppress(FileNotFoundError):  # was the run ended within an epoch? that end is no more
+    with suppress(FileNotFoundError):  # the run goes on, past its end within an epoch
         (folder / BEST_EPOCH).replace(folder / BEST)
     save_last(folder, run)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
@@ -158,33 +158,28 @@ def begin(folder: Path, run: Run) -> None:
 
 
 def save(folder: Path, run: Run) -> None:
-    """Write the best checkpoint, if a validation was just made and this is it; then `save_last`.
+    """Write the best checkpoint, if the run has just become the best; then `save_last`.
 
-    The last checkpoint is written last: a run that is killed before it makes the rest again.
+    The last checkpoint is written last: a run killed before that repeats the rest.
     """
     keep_last(folder)
     if run.last_is_best:
-        kept = (folder / BEST_EPOCH).exists()  # by an earlier save of this end
+        kept = (folder / BEST_EPOCH).exists()  # from an earlier save of this end
         if run.closing is not None and run.valid_losses and not kept:
-            keep_best_epoch(folder)
+            try:
+                give_name(folder / BEST, folder / BEST_EPOCH)
+            except OSError:  # the disk has no hard links
+                (folder / BEST).replace(folder / BEST_EPOCH)
         checkpoint.save(run, folder / BEST)
     save_last(folder, run)
 
 
-def keep_best_epoch(folder: Path) -> None:
-    """Let the best checkpoint have another name, too, since it is about to lose its own."""
-    try:
-        give_name(folder / BEST, folder / BEST_EPOCH)
-    except OSError:  # the disk has no hard links
-        (folder / BEST).replace(folder / BEST_EPOCH)
-
-
 def keep_last(folder: Path) -> None:
-    """Let the last checkpoint be the previous one too.
+    """Make the last checkpoint the previous one too.
 
-    This comes before anything is written, so that no save needs room for the older one as well.
+    This comes before any write, so that no save needs room for an even older one.
     """
-    with suppress(OSError):  # there is none yet, or the disk has no hard links
+    with suppress(OSError):  # there is no checkpoint yet, or the disk has no hard links
         give_name(folder / LAST, folder / PREVIOUS)
 
 
@@ -201,29 +196,29 @@ def save_last(folder: Path, run: Run) -> None:
 
 
 def write_metrics(folder: Path, run: Run) -> None:
-    """The rows of a run so far."""
+    """Write the rows of a run so far."""
     if run.history:
         write_rows(folder / METRICS, Row._fields, run.history)
 
 
 def give_name(path: Path, name: Path) -> None:
-    """Give a file a second name, at once and without a copy; what had this name loses it."""
+    """Give a file a second name, atomically and without a copy, in place of any other file."""
     temporary = temporary_name(name)
     os.link(path, temporary)
     try:
         os.replace(temporary, name)
     finally:
-        with suppress(FileNotFoundError):  # still there if both names were one file's already
+        with suppress(FileNotFoundError):  # it remains if both names were of one file already
             os.unlink(temporary)
 
 
 def load_last(folder: Path) -> checkpoint.Checkpoint:
-    """The checkpoint to resume from; if it is damaged, the one before takes its place.
+    """Load the checkpoint to resume from, or the newest other one if it is damaged.
 
     Warns
     -----
     UserWarning
-        If `last.npz` is damaged: how, and which file took its place.
+        If `last.npz` is damaged: how, and which file replaces it.
     """
     if not folder.is_dir():
         raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
@@ -239,13 +234,13 @@ def load_last(folder: Path) -> checkpoint.Checkpoint:
         warnings.warn(
             f"{error}; going on from {whole.path}, saved at step {whole.meta['step']}", stacklevel=2
         )
-        with suppress(OSError):  # or the next save would put the damaged one in its place
+        with suppress(OSError):  # else the next save would keep the damaged one as previous
             give_name(whole.path, folder / LAST)
         return whole
 
 
 def checkpoint_of(path: Path) -> Path:
-    """The checkpoint that a path means: `best.npz` of a run's folder, or the file itself."""
+    """Return `best.npz` of a run's folder, or the path of a checkpoint itself."""
     if not path.is_dir() or (path / BEST).exists():
         return path / BEST if path.is_dir() else path
     raise RunFolderError(
@@ -259,7 +254,7 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """The settings of a run, as they are today.
+    """Read the settings of a run; a text that has moved may make them newer than a checkpoint's.
 
     Raises
     ------
@@ -271,13 +266,13 @@ def read_config(folder: Path) -> TrainConfig:
         raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
     try:
         with open_regular(path) as file:
-            return TrainConfig(**checkpoint.with_added_settings(json.loads(file.read())))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            return TrainConfig.from_dict(json.loads(file.read()))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RunFolderError(f"{path} does not hold the settings of a run: {error}") from error
 
 
 def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
-    """The newest whole checkpoint next to `last.npz`, if there is one."""
+    """Load the newest whole checkpoint next to `last.npz`, if there is one."""
     found = []
     for name in (PREVIOUS, BEST):
         with suppress(CheckpointError, OSError):
@@ -286,7 +281,7 @@ def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
 
 
 def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """The rows as CSV, with a header; every float in full, so that equal runs give equal bytes."""
+    """Write rows as CSV, with a header; floats in full, so that equal runs give equal bytes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(fields)
@@ -295,21 +290,20 @@ def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """The rows of a metrics.csv; those of older versions lack the last column.
+    """Read the rows of a metrics.csv.
 
     Raises
     ------
     RunFolderError
-        If it is not there, or holds anything else.
+        If the file is missing, or holds anything else.
     """
     try:
         with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
             header, *lines = csv.reader(text)
-        if tuple(header) != Row._fields[: len(header)]:
+        if tuple(header) != Row._fields:
             raise ValueError("its columns are not those of a run")
         numbers: list[list[Any]] = [[float(c) if c else None for c in line] for line in lines]
-        missing = [None] * (len(Row._fields) - len(header))
-        rows = [[int(epoch), int(step), *rest, *missing] for epoch, step, *rest in numbers]
+        rows = [[int(epoch), int(step), *rest] for epoch, step, *rest in numbers]
         if not checkpoint.is_list_of_rows(rows):
             raise ValueError("its rows are not those of a run")
     except (OSError, ValueError, TypeError, OverflowError, csv.Error) as error:
@@ -318,5 +312,5 @@ def read_metrics(path: Path) -> list[Row]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8, atomically."""
+    """Write a text as UTF-8, atomically."""
     write_atomically(path, lambda file: file.write(text.encode()))

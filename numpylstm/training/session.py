@@ -1,4 +1,4 @@
-"""A training run in its folder: gone on with, trained to its end, saved whatever happens."""
+"""Resume a run in its folder, or tune another, and train it to the end; save it in every case."""
 
 import os
 import shlex
@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from numpylstm.archive import SaveError
 from numpylstm.cells import CELLS
-from numpylstm.config import NOT_OF_THE_RUN, OPTIMIZER_SETTINGS, TEXTS, ConfigError
+from numpylstm.config import ConfigError, TrainConfig, settings_of, settings_with
 from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.evaluation import Watch
+from numpylstm.saving import SaveError
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.corpora import load_corpus, splits_punctuation
@@ -38,35 +38,30 @@ from numpylstm.training.timing import Timing
 from numpylstm.training.warm_up import compiling, warm_up
 from numpylstm.untrusted import printable
 
-OF_THE_PARAMETERS = {
-    "cell", "hidden_size", "embedding_size", "num_layers", "tied", "dtype", "level", "max_vocab"
-}  # fmt: skip
-"""Settings that say what the parameters of a model are, and what its tokens."""
-
 
 def resume(
     folder: Path, changes: Mapping[str, Any], watch: Watch | None = None
 ) -> tuple[Run, Corpus]:
-    """The run in a folder at the update where it was saved, made longer if so asked, and its text.
+    """Return the run in a folder, at the update where it was saved, and its text.
 
     Parameters
     ----------
     folder : Path
     changes : dict
-        Settings given anew: `NOT_OF_THE_RUN`, and no others. A text that has moved must be the
-        same one.
+        Settings to change: only those that are ``resumable``. A text that has moved must be the
+        same text.
     watch : callable, optional
-        Is told how much of the text is read.
+        Called with the share of the text that is read.
 
     Raises
     ------
     ConfigError
-        If a change would make it another run than the one that was started.
+        If a change would make it another run.
     """
-    saved = run_folder.load_last(folder)
-    run = restore_run(saved)
-    if fixed := sorted(changes.keys() - NOT_OF_THE_RUN):
-        *others, last = (f"--{name.replace('_', '-')}" for name in sorted(NOT_OF_THE_RUN))
+    run = restore_run(run_folder.load_last(folder))
+    free = settings_with(resumable=True)
+    if fixed := sorted(changes.keys() - free):
+        *others, last = (f"--{name.replace('_', '-')}" for name in sorted(free))
         raise ConfigError(
             fixed[0],
             "cannot change in a resumed run: it would no longer be the run that was started; only "
@@ -79,41 +74,28 @@ def resume(
     check_memory(run.config, len(run.vocabulary))
     with naming_a_moved_text():
         corpus = load_corpus(run.config, run.vocabulary, watch)
-    check_fingerprint(corpus, run.fingerprint, "a run can only go on with the same text")
+    check_fingerprint(corpus, run.fingerprint, "a run resumes with the same text only")
     check_corpus(run.config, corpus)
     check_position(run, corpus)
-    check_whole_epochs(run, corpus)
     return run, corpus
 
 
 @contextmanager
 def naming_a_moved_text() -> Iterator[None]:
-    """Where a text of an earlier run cannot be read, say how to name it."""
+    """Explain how to name the text of an earlier run if it cannot be read."""
     try:
         yield
     except DataError as error:
-        error.add_note("a text that has moved is named anew, with --train or --data")
+        error.add_note("name a text that has moved with --train or --data")
         raise
 
 
-def check_whole_epochs(run: Run, corpus: Corpus) -> None:
-    """Refuse to train on from an epoch that version 0.1 cut short at a limit of steps."""
-    config = run.config
-    windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
-    if not run.finished and run.step < run.epoch * windows + run.window:
-        raise ConfigError(
-            "steps",
-            f"cannot change any more: numpylstm 0.1 ended an epoch at the limit of {run.step}, "
-            "which an uninterrupted run would not have done",
-        )
-
-
 def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> tuple[Run, Corpus]:
-    """A new run that begins with the parameters of another, and its text.
+    """Return a new run that starts from the parameters of another, and its text.
 
-    It has the vocabulary and the settings of the other, but for the changes, and what is frozen
-    there is frozen here. Where the changes name a text, the other's is left; it is parted into
-    tokens as the other's was.
+    It keeps the vocabulary of the other run, its settings except the changes, and its frozen
+    parameters. If the changes name a text, the other run's text is dropped; the new one is split
+    into tokens in the same way.
 
     Parameters
     ----------
@@ -121,37 +103,36 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
         The folder of the other run, or a checkpoint.
     changes : dict
     watch : callable, optional
-        Is told how much of the text is read.
+        Called with the share of the text that is read.
 
     Raises
     ------
     ConfigError
-        If a change asks for other parameters than there are.
+        If a change needs other parameters than those of the other run.
     DataError
-        If the text cannot be read, or, where none is named, is no longer the one that it was.
+        If the text cannot be read, or, where none is named, has changed.
     """
     saved = load(run_folder.checkpoint_of(path))
     old = saved.config
     options = {name for cell in CELLS.values() for name in cell.options}
-    for name in sorted(changes.keys() & (options | OF_THE_PARAMETERS)):
+    for name in sorted(changes.keys() & {*options, *settings_with(shapes=True)}):
         if changes[name] != old.options.get(name, getattr(old, name, None)):
             raise ConfigError(name, f"cannot change with --init-from: it is that of {path}")
     named = {"data", "train"} & changes.keys()
     if named:
         split = "train" in changes and splits_punctuation(old)
-        others = dict.fromkeys(TEXTS) | {"split_punctuation": split}
-        changes = others | dict(changes)
-    if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has settings of its own
-        settings = {name for own in OPTIMIZER_SETTINGS.values() for name in own}
-        changes = dict.fromkeys(settings) | dict(changes)
+        changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
+    if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has its own settings
+        settings = [s.name for s in settings_of(TrainConfig) if s.metadata["optimizers"]]
+        changes = {**dict.fromkeys(settings), **changes}
     own = {name: value for name, value in changes.items() if name not in options}
-    config = replace(old, **{"steps": None} | own | {"init_from": None})
+    config = replace(old, **{"steps": None, **own, "init_from": None})
     with naming_a_moved_text():
         corpus = load_corpus(config, saved.vocabulary, watch)
-        if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # or only cut otherwise
+        if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # perhaps only cut anew
             cut = {"valid", "test", "max_eval", "split_punctuation"} & changes.keys()
             whole = load_corpus(old, saved.vocabulary, watch) if cut else corpus
-            check_fingerprint(whole, saved.meta["fingerprint"], "name the one to go on with")
+            check_fingerprint(whole, saved.meta["fingerprint"], "name the text for this run")
     check_corpus(config, corpus)
     run = new_run(config, corpus)
     run.config = replace(config, init_from=os.path.abspath(path))
@@ -161,7 +142,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
 
 
 class Saver:
-    """Saves a run: when it is due, and before an error ends it.
+    """Saves a run when a save is due, and before an error ends it.
 
     Parameters
     ----------
@@ -169,7 +150,7 @@ class Saver:
     run : Run
     every : tuple (number, "steps" or "minutes"), or None for the ends of epochs only
     logs : sequence of SampleLog and GradientLog
-        Written first: what is saved has its samples and gradients, unless they cannot be written.
+        Written first, so that a saved run has its samples and gradients if they can be written.
     """
 
     def __init__(
@@ -184,7 +165,7 @@ class Saver:
         self.updates, self.since = 0, time.monotonic()
 
     def due(self, item: Step | Row) -> bool:
-        """Count an update; say whether to save now."""
+        """Count an update; return True if a save is due."""
         if isinstance(item, Row):
             return item.valid_perplexity is not None  # an epoch has ended
         self.updates += 1
@@ -200,37 +181,37 @@ class Saver:
         self.write()
 
     def follow(self) -> None:
-        """Write the logs as far as the run is."""
+        """Bring the logs up to date."""
         for log in self.logs:
             log.follow(self.run)
 
     def write(self) -> None:
-        """Write the checkpoint and what else the folder holds of the run."""
+        """Write the checkpoint and the metrics into the folder."""
         self.saving = True
         run_folder.save(self.folder, self.run)
         self.saving = False
         self.updates, self.since = 0, time.monotonic()
 
     def rescue(self, error: BaseException) -> None:
-        """Save a run that an error is about to end, and let the error say so.
+        """Save a run before an error ends it, and add a note about that to the error.
 
-        A run that was being changed or saved when it came is left as it was last saved, and so is
-        one whose numbers are no longer finite: it would only come to the same end again. But its
-        rows are written, which show why. What a log cannot write now, the next start writes.
+        If the error came during an update or a save, the last save stays. It stays as well if the
+        numbers are no longer finite, since the run would fail again; its rows are written then,
+        which show why. The next start writes whatever a log cannot write now.
         """
         if self.run.whole and not self.saving:
-            with suppress(Exception):  # the first error is the one to tell
+            with suppress(Exception):  # report the first error
                 self.follow()
             with suppress(Exception):
                 if isinstance(error, TrainingFailed):
                     run_folder.write_metrics(self.folder, self.run)
                 else:
                     self.write()
-        if not (self.saving and isinstance(error, SaveError)):  # which says so itself
+        if not (self.saving and isinstance(error, SaveError)):  # its message says so already
             error.add_note(f"{self.folder / run_folder.LAST} is the run as it was last saved")
 
 
-def run_to_end(
+def train_to_end(
     run: Run,
     corpus: Corpus,
     folder: Path,
@@ -241,33 +222,33 @@ def run_to_end(
     draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
     quiet: bool = False,
 ) -> Timing:
-    """Train until the run is finished, or is asked to stop; save as it goes.
+    """Train until the run is finished or a stop is requested; save it regularly.
 
-    A save that is due comes before what is shown. An error saves first, too, if the run is whole at
-    that moment: in the forward and backward passes, in the validation, and whenever the run is
-    logged, shown or drawn. It is not whole while the optimizer changes the parameters and until
-    counters and metrics agree with them. A run that has exploded is not saved once more.
+    A save that is due comes before the display of the same step. An error saves the run first if it
+    is whole at that moment: during the forward and backward passes, the validation, logging,
+    display and drawing. It is not whole from the moment the optimiser changes the parameters until
+    counters and metrics agree with them. A run with numbers that are not finite is not saved again.
 
     Parameters
     ----------
     run : Run
     corpus : Corpus
     folder : Path
-        Where the run is saved.
+        The folder of the run.
     save_every : tuple (number, "steps" or "minutes"), optional
     deadline : float, optional
-        When to stop, by `time.monotonic`.
+        The time to stop, by `time.monotonic`.
     resume_command : sequence of str
-        What to tell people who stop the run.
+        Shown when the run stops.
     draw : callable
-        Makes the pictures, after each epoch and after its save.
+        Draws the pictures, after the save of each epoch.
     quiet : bool
         Show no progress.
 
     Returns
     -------
     Timing
-        Of what was trained here.
+        Of the training in this call.
 
     Raises
     ------
@@ -308,9 +289,9 @@ def run_to_end(
 
     try:
         with stop_requests(deadline) as requests:
-            saver.follow()  # an error may have ended a run before its logs were written
+            saver.follow()  # an error may have prevented it before
             if run.finished and run.window == 0:
-                draw(run, log)  # it may have been killed after its last save
+                draw(run, log)  # the process may have been killed after its last save
             for item in timing.of(train(run, corpus, watch=in_validation)):
                 saver.follow()
                 due, status = saver.due(item), requests.status()

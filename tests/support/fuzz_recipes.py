@@ -19,19 +19,19 @@ from numpylstm import (
     gradcheck,
     layers,
     model_check,
-    model_file,
     models,
     optim,
     reference,
     sampling,
+    saving,
     tasks,
 )
-from numpylstm.archive import read_arrays, write_arrays
 from numpylstm.cells import CELLS
 from numpylstm.config import ModelConfig, TrainConfig
+from numpylstm.saving import read_arrays, write_arrays
 
 MODULES = (functional, layers, models, optim, evaluation, sampling, data, gradcheck,
-           model_check, model_file, diagnostics, tasks)  # fmt: skip
+           model_check, saving, diagnostics, tasks)  # fmt: skip
 
 
 class Call(NamedTuple):
@@ -625,19 +625,24 @@ SETTINGS = {
 MODEL = {**SETTINGS, "vocab_size": 5, "activation": "tanh", "forget_bias": 1.0, "rng": 3}
 
 
-@recipe("models.checked_config")
+@recipe("models.model_config")
 def _(rng):
-    settings = {**SETTINGS, "options": {"forget_bias": 0.5}}
+    def want(dtype, forget_bias, **settings):
+        return ModelConfig(dtype="float32", options={"forget_bias": forget_bias}, **settings)
 
-    def want(dtype, **settings):
-        return ModelConfig(dtype="float32", **settings)
-
-    return Call(models.checked_config, settings, want)
+    return Call(models.model_config, {**SETTINGS, "forget_bias": 0.5}, want)
 
 
 @recipe("models.LanguageModel")
 def _(rng):
     return Call(nl.LanguageModel, {**MODEL, "tied": False, "average_across_timesteps": True})
+
+
+@recipe("models.LanguageModel.from_config")
+def _(rng):
+    config = ModelConfig(hidden_size=4)
+    arguments = {"config": config, "vocab_size": 5, "rng": 3}
+    return Call(nl.LanguageModel.from_config, arguments, fixed=("config",))
 
 
 @recipe("models.SequenceClassifier")
@@ -982,7 +987,7 @@ def in_a_folder():
             raise RuntimeError(f"path: {error}") from error
 
 
-@recipe("model_file.save_model")
+@recipe("saving.save_model")
 def _(rng):
     def saved(model, path):
         with in_a_folder():
@@ -993,7 +998,7 @@ def _(rng):
                 lambda model, path: model.state_dict())  # fmt: skip
 
 
-@recipe("model_file.load_model")
+@recipe("saving.load_model")
 def _(rng):
     model = any_model(rng)
     arrays = {path.replace(".", "/"): array for path, array in model.state_dict().items()}
@@ -1003,7 +1008,7 @@ def _(rng):
         given = {f"parameters/{name.replace('/', '.')}": array for name, array in arrays.items()}
         with in_a_folder():
             nl.save_model(model, "model.npz")
-            meta = read_arrays(Path("model.npz"))[1]
+            meta = read_arrays(Path("model.npz"), saving.FORMAT, saving.VERSION)[1]
             try:
                 write_arrays("model.npz", given, meta)
             except Exception as error:  # what no file can hold
@@ -1012,18 +1017,6 @@ def _(rng):
 
     return Call(loaded, {"rng": 3, **arrays}, lambda **_: model.state_dict(),
                 names=("parameters", "path", "model"), dtype=model.config.dtype)  # fmt: skip
-
-
-@recipe("model_file.shapes_of")
-def _(rng):
-    model = any_model(rng)
-
-    def shapes(**arguments):
-        return dict(model_file.shapes_of(arguments))
-
-    return Call(shapes, dict(model.arguments),
-                lambda **_: {path: p.data.shape for path, p in model.all_parameters().items()},
-                names=("options", "model"))  # fmt: skip
 
 
 # --- texts: evaluation, sampling, data -----------------------------------------------------------

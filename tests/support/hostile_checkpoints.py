@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 
 import numpylstm as nl
-from numpylstm.archive import checksum
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
+from numpylstm.saving import checksum
 from numpylstm.training.checkpoint import save
 from numpylstm.training.corpora import load_corpus
 
@@ -189,8 +189,8 @@ def prepare(folder: Path) -> list[Parts]:
         {"cell": "rnn", "options": {"activation": "relu"}, "tied": True},
     ):
         config = nl.TrainConfig(
-            train="text.txt", hidden_size=6, batch_size=4, num_steps=5, epochs=2, dropout=0.2,
-            log_every=9, **changes,
+            train="text.txt", hidden_size=6, num_layers=2, batch_size=4, num_steps=5, epochs=2,
+            dropout=0.2, log_every=9, **changes,
         )  # fmt: skip
         run = nl.new_run(config, corpus)
         for item in nl.train(run, corpus):

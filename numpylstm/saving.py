@@ -1,0 +1,410 @@
+"""Files of arrays and a JSON object: `.npz`, without pickles, with a checksum.
+
+The file is an uncompressed zip of `.npy` members. ``meta`` holds the UTF-8 bytes of the object and
+``checksum`` the 32 bytes of `checksum` over all other members. Reading executes nothing in a file,
+and a small file cannot make it take much memory.
+
+`save_model` and `load_model` store a model; the checkpoints of a run
+(`numpylstm.training.checkpoint`) are files of the same kind.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import stat
+import struct
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from reprlib import repr as shortened
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.checks import check_array, check_finite, check_sizes, generator
+from numpylstm.models import LanguageModel, SequenceClassifier, model_config
+from numpylstm.parameters import parameter_shapes
+from numpylstm.untrusted import NotRegular, check_regular, open_regular
+
+__all__ = ["CheckpointError", "DamagedCheckpoint", "SaveError", "load_model", "save_model"]
+
+
+class CheckpointError(ValueError):
+    """A file that is not a whole checkpoint of this program; the message names the file."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A file with other bytes than were written, or not all of them."""
+
+
+class SaveError(OSError):
+    """A file that could not be written: `filename`, and the reason as `strerror`."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename} could not be written: {self.strerror}; what was saved before is "
+            "still there"
+        )
+
+
+def file_path(where: str, path: Any) -> Path:
+    """Return a path argument as a Path, or raise a TypeError: it must name a file."""
+    if isinstance(path, str | os.PathLike) and Path(path).name:
+        return Path(path)
+    raise TypeError(
+        f"{where}: path must be the name of a file, a str or a Path, got {shortened(path)}"
+    )
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def write_arrays(
+    path: str | Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
+) -> None:
+    """Write arrays by member name and a JSON object, by `write_atomically`."""
+    text = json.dumps(meta, allow_nan=False).encode()
+    members = {**arrays, "meta": np.frombuffer(text, np.uint8)}
+    members["checksum"] = np.frombuffer(checksum(members), np.uint8)
+    # Member names hold slashes and dots, which savez takes as they are.
+    write_atomically(path, lambda file: np.savez(file, **members))  # type: ignore[arg-type]
+
+
+def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the SHA-256 of name, dtype, shape and bytes of every array, in the order of the names.
+
+    The bytes are row-major and little-endian, for any layout and machine.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        digest.update(array.data)
+    return digest.digest()
+
+
+def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Call ``write(file)`` on a temporary file, flush it to the disk and rename it to `path`.
+
+    At every moment the old file or the new one is there, whole. Symbolic links are followed, and an
+    existing file keeps its mode. Only a regular file is replaced, and only if it may be written.
+
+    Raises
+    ------
+    SaveError
+        If the file cannot be written; an older file of that name is then unchanged.
+    """
+    temporary = None
+    try:
+        target, mode = Path(os.path.realpath(path)), None
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(path)  # of the target of a link
+            check_regular(target, status)
+            if not os.access(target, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            mode = stat.S_IMODE(status.st_mode)
+        temporary = temporary_name(target)
+        with temporary.open("xb") as file:
+            if mode is not None:
+                temporary.chmod(mode)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        if os.name == "posix":  # make the rename itself durable
+            with contextlib.suppress(PermissionError):  # the folder may not be readable
+                flush_folder(target.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if isinstance(error, NotRegular) and error.errno != errno.EISDIR:
+            reason = f"it is {reason}, not a regular file"
+        raise SaveError(error.errno, reason, str(path)) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):  # after the rename there is nothing to remove
+                temporary.unlink()
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name next to `path` for a file that will replace it.
+
+    It is cut, so that it is too long only if the name of `path` is.
+    """
+    return path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.tmp")
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network and FUSE disks lack the operation
+            raise
+    finally:
+        os.close(descriptor)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+MEMBER = re.compile(r"(?:(?:parameters|optimizer/\w+|state)/[\w.]+|meta|checksum)\.npy", re.ASCII)
+"""Member names. They are never used as paths."""
+
+MOST_MEMBERS = 2_000
+"""More than a GRU of 100 layers needs, with the two moments of Adam."""
+
+NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<length>..)"
+    rb"\{'descr': '(?P<dtype><f4|<f8|\|u1)', 'fortran_order': (?P<fortran>False|True), "
+    rb"'shape': \((?P<shape>\d{1,18}, ?(?:\d{1,18}(?:, )?){0,2})\), \} *\n",
+    re.DOTALL,
+)
+"""The header of an array as NumPy writes it, for the dtypes and dimensions of a checkpoint. Nothing
+else is accepted, so there is no syntax to evaluate."""
+
+
+def read_arrays(
+    path: Path, name: str, version: int
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read the arrays of a file by member name, and its object, verified by the checksum.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not whole, or not of the format `name` in this version.
+    OSError
+        If the file cannot be read.
+    """
+    arrays = read_members(path)
+    for member in ("meta", "checksum"):
+        if member not in arrays or arrays[member].dtype != np.uint8 or arrays[member].ndim != 1:
+            raise CheckpointError(f"{path} is not a {name}: it has no {member}")
+    stored = arrays.pop("checksum").tobytes()
+    if checksum(arrays) != stored:
+        raise DamagedCheckpoint(f"{path} is damaged: its checksum does not match its content")
+    try:
+        meta = json.loads(arrays.pop("meta").tobytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its meta entry is not JSON: {error}") from error
+    if not (isinstance(meta, dict) and meta.get("format") == name):
+        raise CheckpointError(f"{path} is not a {name}: its meta has another format")
+    if type(meta.get("version")) is not int or meta["version"] != version:
+        raise CheckpointError(
+            f"{path} has {name.split()[-1]} version {meta.get('version')!r}, this program reads "
+            f"{version}; another version of numpylstm may have written it"
+        )
+    return arrays, meta
+
+
+@contextlib.contextmanager
+def fitting_together(path: Path) -> Iterator[None]:
+    """Turn any error of content that does not fit into one sentence that names the file."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise CheckpointError(f"{path} does not fit together: {error}") from error
+
+
+def check_shapes(
+    parameters: Mapping[str, NDArray[Any]], shapes: Iterable[tuple[str, tuple[int, ...]]]
+) -> None:
+    """Raise a ValueError unless the parameters are there, in their shapes."""
+    for path, shape in shapes:
+        if path not in parameters:
+            raise ValueError(f"parameter {path} is missing")
+        check_array(
+            "parameters", path, parameters[path], shape, because="the settings give the sizes"
+        )
+
+
+def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays with names that begin with ``GROUP/``, by the rest of their names."""
+    start = group + "/"
+    return {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+
+
+def read_members(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an `.npz` file.
+
+    Members must be uncompressed, and their sizes fit into the file, before memory is taken.
+    """
+    try:
+        file = open_regular(path)
+    except NotRegular:
+        raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run") from None
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                check_members(members, size)
+                names = [member.filename.removesuffix(".npy") for member in members]
+                return {
+                    name: read_npy(name, archive.read(member))
+                    for name, member in zip(names, members, strict=True)
+                }
+        except (  # what zipfile raises on hostile bytes, and ValueError from here
+            zipfile.BadZipFile,
+            EOFError,
+            OSError,
+            RuntimeError,  # NotImplementedError too
+            ValueError,
+            OverflowError,
+            struct.error,
+        ) as error:
+            raise DamagedCheckpoint(
+                f"{path} is not a whole checkpoint: {error}; it may be truncated or another kind "
+                "of file"
+            ) from error
+
+
+def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Raise a ValueError unless the members are those of a checkpoint and fit into the file."""
+    if len(members) > MOST_MEMBERS:
+        raise ValueError(f"it has {len(members):,} members, over {MOST_MEMBERS:,}")
+    seen: set[str] = set()
+    for member in members:
+        if not MEMBER.fullmatch(member.filename):
+            raise ValueError(f"unexpected member {member.filename!r}")
+        if member.filename in seen:
+            raise ValueError(f"member {member.filename!r} appears twice")
+        seen.add(member.filename)
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise ValueError(f"member {member.filename!r} is compressed")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("its members overlap, or end beyond the file")
+
+
+def read_npy(name: str, content: bytes) -> NDArray[Any]:
+    """Return the array in the bytes of an `.npy` file.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are anything but an array of plain numbers.
+    """
+    header = NPY_HEADER.match(content)
+    if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
+        raise ValueError(
+            f"the header of array {name!r} is not one of plain numbers (pickled objects are never "
+            "read)"
+        )
+    dtype = np.dtype(header["dtype"].decode())
+    shape = tuple(int(number) for number in header["shape"].split(b",") if number.strip())
+    needed, held = dtype.itemsize * math.prod(shape), len(content) - header.end()
+    if needed != held:
+        raise ValueError(
+            f"array {name!r} of shape {shape} and dtype {dtype} needs {needed} bytes, the file "
+            f"holds {held}"
+        )
+    array = np.frombuffer(content, dtype, offset=header.end())
+    return array.reshape(shape, order="F" if header["fortran"] == b"True" else "C")
+
+
+# --- models ------------------------------------------------------------------------------------
+
+FORMAT, VERSION = "numpylstm model", 1
+SIZES = ("vocab_size", "num_classes")
+MODELS = {kind.__name__: kind for kind in (LanguageModel, SequenceClassifier)}
+
+
+def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> None:
+    """Write a model to a file: its class, its settings and its arrays.
+
+    The file is replaced at once, by the whole new one; see `write_atomically`.
+
+    Parameters
+    ----------
+    model : LanguageModel or SequenceClassifier
+    path : str or Path
+        By habit with the ending ``.npz``; none is added.
+
+    Raises
+    ------
+    TypeError
+        If `model` is of another class, which `load_model` could not make, or `path` is not a path.
+    ValueError
+        If a parameter is not finite, or was replaced by one of another shape (or dtype: TypeError).
+    SaveError
+        If the file cannot be written; an older file of that name is then unchanged.
+    """
+    if type(model) not in MODELS.values():
+        raise TypeError(
+            f"save_model: model must be a {' or a '.join(MODELS)}, got {type(model).__name__}; "
+            "save the model.state_dict() of a class of your own with numpy.savez"
+        )
+    path = file_path("save_model", path)
+    state, arguments = model.state_dict(), model.arguments
+    sizes = [arguments[name] for name in SIZES if name in arguments]
+    for name, shape in parameter_shapes(model.config, *sizes):
+        dtype = np.dtype(model.config.dtype)
+        check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
+        check_finite("save_model", name, state[name], "the training that made it had failed")
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": type(model).__name__,
+        "arguments": arguments,
+        "frozen": [name for name, p in model.all_parameters().items() if not p.trainable],
+    }
+    write_arrays(path, {f"parameters/{name}": array for name, array in state.items()}, meta)
+
+
+def load_model(
+    path: str | Path, *, rng: np.random.Generator | int | None = None
+) -> LanguageModel | SequenceClassifier:
+    """Read a model from a file of `save_model`. Nothing in the file is executed.
+
+    The checkpoints of a run hold more: `numpylstm.load` reads them, and `numpylstm.restore_model`
+    makes their model.
+
+    Parameters
+    ----------
+    path : str or Path
+    rng : Generator or int, optional
+        Source of the dropout masks.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not whole, or does not fit together.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, numpylstm as nl
+    >>> model = nl.SequenceClassifier(11, 2, 6, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nl.save_model(model, f"{folder}/model.npz")
+    ...     twin = nl.load_model(f"{folder}/model.npz")
+    >>> x = np.array([[3], [5]])  # (T, B)
+    >>> bool((model.probabilities(x) == twin.probabilities(x)).all())
+    True
+    """
+    path = file_path("load_model", path)
+    arrays, meta = read_arrays(path, FORMAT, VERSION)
+    kind = MODELS.get(str(meta.get("model")))
+    if kind is None:
+        raise CheckpointError(
+            f"{path} holds a model of kind {meta.get('model')!r}, this program reads "
+            f"{' and '.join(MODELS)}; another version of numpylstm may have written it"
+        )
+    parameters, rng = within("parameters", arrays), generator(rng)
+    with fitting_together(path):
+        settings = dict(meta["arguments"])
+        sizes = {name: settings.pop(name) for name in SIZES if name in settings}
+        check_sizes("load_model", **sizes)
+        shapes = parameter_shapes(model_config(**settings), **sizes)
+        check_shapes(parameters, shapes)  # before any memory is taken
+        model = kind(**sizes, **settings, rng=rng)
+        model.load_state_dict(parameters)
+        model.freeze(meta["frozen"])
+    return model
