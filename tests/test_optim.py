@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import H, V
 
 import numpylstm as nl
 from numpylstm import functional, reference
@@ -337,6 +338,45 @@ def test_a_parameter_under_two_paths_is_refused():
             call({"encoder.W": shared, "decoder.W": shared})
 
 
+TAKERS = pytest.mark.parametrize(
+    "take",
+    [lambda owners: nl.SGD(owners, lr=1.0), lambda owners: nl.clip_by_global_norm(owners, 1)],
+    ids=["SGD", "clip"],
+)
+
+
+@TAKERS
+def test_two_layers_with_one_path_are_refused(take):
+    """In one dict, the second would replace the first without a word."""
+    stacks = nl.LSTM(3, 4), nl.LSTM(3, 4)
+    for owners in (stacks, [stack.parameters() for stack in stacks]):
+        with pytest.raises(ValueError, match=r"two with the path 'lstm\.0\.Wx'; name=\"encoder\""):
+            take(owners)
+    take([nl.LSTM(3, 4), nl.LSTM(3, 4, name="decoder")])
+
+
+@TAKERS
+@pytest.mark.parametrize("owners", [None, 3, [1.0], ["W"], {"W": np.ones(3)}, np.ones(3)])
+def test_what_owns_no_parameters_is_refused(take, owners):
+    with pytest.raises(TypeError, match="parameters must be a layer, a model, a dict of path"):
+        take(owners)
+
+
+def test_several_owners_are_clipped_and_moved_together(rng):
+    model, head = nl.LanguageModel(V, H, tied=True, rng=0), nl.Linear(H, V, rng=0, name="head")
+    extra = {"scale": Parameter(np.ones((1, 2), np.float32), "scale")}
+    owners = [model, head, extra, model]  # the same parameter twice is one
+    optimizer = nl.SGD(owners, lr=1.0)
+    assert optimizer.parameters == model.parameters() | head.parameters() | extra
+    for p in optimizer.parameters.values():
+        p.grad = rng.standard_normal(p.data.shape).astype(np.float32)
+    before = {path: p.data.copy() for path, p in optimizer.parameters.items()}
+    norm = nl.clip_by_global_norm(owners, 1.0)
+    assert norm == pytest.approx(nl.clip_by_global_norm(optimizer.parameters, 1.0) * norm, rel=1e-5)
+    optimizer.step()
+    assert all((p.data != before[path]).any() for path, p in optimizer.parameters.items())
+
+
 def test_the_rate_is_looked_at_in_every_step(parameters):
     optimizer = nl.SGD(parameters, lr=1.0)
     optimizer.lr = math.nan
@@ -397,7 +437,9 @@ def test_all_parameters_are_moved_or_none(parameters, spoil):
 def test_what_is_not_remembered_is_named(parameters):
     optimizer = nl.SGD(parameters, 1.0)
     optimizer.momentum = 0.9
-    with pytest.raises(ValueError, match="SGD: there is no velocity of a; the parameters and the memory"):
+    with pytest.raises(
+        ValueError, match="SGD: there is no velocity of a; the parameters and the memory"
+    ):
         optimizer.step()
 
 
