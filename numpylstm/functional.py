@@ -539,6 +539,9 @@ def _in_place(where: str, arguments: dict[str, Any]) -> None:
             check_in_place(where, name, value)
         elif name == "t":
             check_whole(where, name, value)
+        elif name in ("beta1", "beta2"):
+            check_in(where, name, value, "[0, 1)")
+            arguments[name] = float(value)
         elif name not in ("dw", "decoupled"):
             check_number(where, name, value)
             arguments[name] = float(value)

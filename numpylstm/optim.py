@@ -19,6 +19,7 @@ from numpylstm.checks import (
     check_in,
     check_in_place,
     check_number,
+    check_plain,
     check_whole,
 )
 from numpylstm.config import TrainConfig
@@ -139,6 +140,7 @@ class Optimizer:
                 "optimiser are fixed when it is made"
             )
         memory, data = self.memory[name][path], parameter.data
+        check_plain(where, path, data)
         check_array(where, f"the {name} of {path}", memory, data.shape, data.dtype, REPLACED)
         return memory
 
