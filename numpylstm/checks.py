@@ -38,6 +38,12 @@ def check_plain(where: str, name: str, array: Any) -> None:
     )
 
 
+def check_shape(where: str, name: str, array: Any, shape: Shape, because: str = "") -> None:
+    """Raise unless `array` is a non-empty array of this shape, as in `check_array`."""
+    check_plain(where, name, array)
+    _check_shape(where, name, array.shape, shape, because)
+
+
 def check_array(
     where: str,
     name: str,
@@ -48,27 +54,9 @@ def check_array(
 ) -> None:
     """Raise unless `array` is a non-empty float array of this shape and dtype.
 
-    Parameters
-    ----------
-    where : str
-        The function that was called, for the message.
-    name : str
-        The argument.
-    array : object
-        The value to check.
-    shape : tuple of int and str
-        An integer is an exact size; a letter stands for any size from 1.
-    dtype : numpy.dtype, optional
-        float32 or float64; by default either is accepted.
-    because : str, optional
-        The likely cause of a wrong shape.
-
-    Raises
-    ------
-    TypeError
-        If it is not an array or has another dtype.
-    ValueError
-        If it has another shape or no elements.
+    `where` is the function that was called and `name` its argument, for the message. In `shape`, an
+    integer is an exact size and a letter any size from 1. Without `dtype`, float32 and float64 are
+    accepted. `because` is the likely cause of a wrong shape.
     """
     if type(array) is not np.ndarray:
         check_plain(where, name, array)
@@ -76,32 +64,16 @@ def check_array(
 
 
 def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> dict[str, int]:
-    """Raise unless non-empty float arrays of one dtype have shapes that agree.
+    """Return the size of each letter; raise unless the shapes of float arrays of one dtype agree.
 
-    Parameters
-    ----------
-    where : str
-        The function that was called, for the message.
-    arguments : tuple of str
-        The name and the shape of each array, such as ``"Wx D 4H"``: the first array with a letter
-        fixes its size. A first axis ``*`` stands for any number of axes.
-    *arrays
-        The arrays, in the same order.
-
-    Returns
-    -------
-    sizes : dict of letter -> int
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `check_array`, for the first array that does not fit.
+    `arguments` are the name and the shape of each array, such as ``"Wx D 4H"``: the first array
+    with a letter fixes its size. A first axis ``*`` stands for any number of axes. The first array
+    that does not fit is named.
     """
     try:
-        facts = (
-            arguments, *map(type, arrays), *[array.dtype for array in arrays],
-            *[array.shape for array in arrays],
-        )  # fmt: skip
+        dtypes = [array.dtype for array in arrays]
+        same = dtypes.count(dtypes[0]) == len(dtypes)
+        facts = (arguments, same, dtypes[0], *map(type, arrays), *[a.shape for a in arrays])
         if facts in _FITTING:  # a model repeats the same few calls at every step
             return _FITTING[facts]
     except (AttributeError, TypeError):  # not arrays: the first gets its sentence below
@@ -120,32 +92,9 @@ def check_ids(
 ) -> NDArray[np.int64]:
     """Return a copy of `ids` for kernels; raise unless it is a non-empty array of ids in [0, size).
 
-    Integers of any width, byte order and memory layout are accepted.
-
-    Parameters
-    ----------
-    where, name : str
-        The function that was called and its argument, for the message.
-    ids : object
-        The value to check.
-    size : int
-        The number of rows in the table.
-    shape : tuple of int and str, optional
-        As in `check_array`; by default any.
-    because : str, optional
-        The likely cause of a wrong shape.
-
-    Returns
-    -------
-    ids : int64 array
-        A C-contiguous copy in native byte order, so that a later change of `ids` has no effect.
-
-    Raises
-    ------
-    TypeError
-        If it is not an array of integers.
-    ValueError
-        If it has another shape, no elements, or an id out of range (the first one is named).
+    Integers of any width, byte order and memory layout are accepted. The copy is int64 and
+    C-contiguous, and a later change of `ids` has no effect on it. `shape` and `because` are as in
+    `check_array`. The first id out of range is named.
     """
     if type(ids) is not np.ndarray:
         check_plain(where, name, ids)
@@ -228,13 +177,19 @@ def check_number(where: str, name: str, value: Any) -> None:
 def check_in(where: str, name: str, value: Any, interval: str) -> None:
     """Raise unless `value` is one real number in an interval, such as ``"[0, 1)"``."""
     check_number(where, name, value)
-    low, high = map(float, interval[1:-1].split(","))
+    low, high = _bounds(interval)
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
     if not (above and below):
         words = {"(0, inf]": "positive", "(0, inf)": "positive and finite",
                  "[0, inf)": "finite and at least 0"}.get(interval, f"in {interval}")  # fmt: skip
         raise ValueError(f"{where}: {name} must be {words}, got {value}")
+
+
+@functools.cache
+def _bounds(interval: str) -> tuple[float, float]:
+    low, high = map(float, interval[1:-1].split(","))
+    return low, high
 
 
 def check_choice(where: str, name: str, value: Any, choices: Iterable[str]) -> None:
@@ -357,7 +312,7 @@ def _check_shape(
 
 
 _FITTING: dict[tuple[Any, ...], dict[str, int]] = {}
-"""Past calls of `check_arrays`: arguments, types, dtypes and shapes that fitted -> sizes."""
+"""Past calls of `check_arrays` without an error: arguments, types, dtypes, shapes -> sizes."""
 
 
 def _check_together(

@@ -10,9 +10,8 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable
-from threading import Event
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, cast
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
@@ -21,21 +20,34 @@ from numpylstm.kernels.fallback import CannotCompile
 
 Function = Callable[..., Any]
 
+
+class Checked(Protocol):
+    """A function behind a `door`."""
+
+    check: Function
+    compute: Function
+    __name__: str
+    __doc__: str | None
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        """Compute, after the check."""
+
+
 textbook = ModuleType(f"{__name__}.textbook", "`numpylstm.reference` behind the same checks.")
 textbook.__getattr__ = lambda name: getattr(reference, name)  # type: ignore[method-assign]
 sys.modules[textbook.__name__] = textbook  # so that layers that hold it can be pickled
 
-_without_kernels = Event()
+_failures: list[BaseException] = []  # the first reason to do without kernels
 
 
 def door(
     *accepted: str, also: Callable[[str, dict[str, Any]], None] | None = None
-) -> Callable[[Function], Function]:
+) -> Callable[[Function], Checked]:
     """Put a check of the arguments in front of a function and of its twin in the reference.
 
     The decorated function gets the documentation of its twin, and the checked twin goes into
     `textbook`. Both have two attributes: ``check(where, *arguments)`` returns the arguments by
-    name, or raises with `where` in front of the sentence; ``compute(**arguments)`` checks nothing.
+    name, or raises with `where` in front of the sentence; ``compute(*arguments)`` checks nothing.
 
     Parameters
     ----------
@@ -47,55 +59,63 @@ def door(
         ``also(where, arguments)`` checks the rest, and may replace arguments.
     """
     floats = tuple(spec for spec in accepted if " in " not in spec and " of " not in spec)
-    names_of_floats = [spec.split()[0] for spec in floats]
-    in_cache = [name[6:] for name in names_of_floats if name.startswith("cache.")]
-    direct = names_of_floats[len(in_cache) :]
-    ids = [spec.replace(" in ", " ").split() for spec in accepted if " in " in spec]
+    fields = [spec.split()[0] for spec in floats]
+    in_cache = [name.removeprefix("cache.") for name in fields if name.startswith("cache.")]
+    direct = fields[len(in_cache) :]
+    ids = [_ids(spec, fields[0]) for spec in accepted if " in " in spec]
     choices = [spec.split(" of ") for spec in accepted if " of " in spec]
 
-    def decorate(fast: Function) -> Function:
+    def decorate(fast: Function) -> Checked:
         plain = getattr(reference, fast.__name__)
-        parameters = inspect.signature(fast).parameters
-        names = list(parameters)
-        positional = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
-        defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-        kind = parameters["cache"].annotation if "cache" in names else object
+        signature = inspect.signature(fast)
+        names = list(signature.parameters)
+        optional = {p.name: p.default for p in signature.parameters.values()
+                    if p.default is not p.empty}  # fmt: skip
+        positional = sum(p.kind is not p.KEYWORD_ONLY for p in signature.parameters.values())
+        rest = [set(names[count:]) for count in range(positional + 1)]
+        kind = signature.parameters["cache"].annotation if "cache" in names else None
 
         def check(where: str, *given: Any, **options: Any) -> dict[str, Any]:
-            arguments = {**defaults, **dict(zip(names, given, strict=False)), **options}
-            fits = len(given) <= positional and len(arguments) >= len(names)
-            if not (fits and options.keys() <= set(names[len(given) :])):
-                fast(*given, **options)  # raises Python's own TypeError
-            cache = arguments.get("cache")
-            if not isinstance(cache, kind):
-                raise TypeError(
-                    f"{where}: cache must be {kind.__name__}, got {type(cache).__name__}; the "
-                    f"forward pass returns it last"
-                )
-            arrays = [getattr(cache, field) for field in in_cache]
-            sizes = check_arrays(where, floats, *arrays, *[arguments[name] for name in direct])
-            for name, *axes, letter in ids:
-                shape = None if axes == ["*"] else tuple(sizes[axis] for axis in axes)
-                because = f"{' and '.join(axes)} are fixed by {names_of_floats[0]}"
-                given_ids = _get(arguments, name)
-                _put(
-                    arguments, name,
-                    check_ids(where, name, given_ids, sizes[letter], shape, because),
-                )  # fmt: skip
+            arguments = dict(zip(names, given, strict=False))
+            if options or len(given) != len(names):
+                arguments = {**optional, **arguments, **options}
+                known = len(given) <= positional and options.keys() <= rest[len(given)]
+                if len(arguments) != len(names) or not known:
+                    fast(*given, **options)  # raises Python's own TypeError
+            cache: Any = None
+            arrays = [arguments[name] for name in direct]
+            if kind is not None:
+                cache = arguments["cache"]
+                if not isinstance(cache, kind):
+                    raise TypeError(
+                        f"{where}: cache must be {kind.__name__}, got {type(cache).__name__}; the "
+                        f"forward pass returns it last"
+                    )
+                arrays = [*[getattr(cache, field) for field in in_cache], *arrays]
+            sizes = check_arrays(where, floats, *arrays) if floats else {}
+            for name, of, field, axes, letter, because in ids:
+                value = getattr(cache, field) if of else arguments[field]
+                shape = tuple([sizes[axis] for axis in axes]) if axes else None
+                copy = check_ids(where, name, value, sizes[letter], shape, because)
+                if of:
+                    arguments["cache"] = cache._replace(**{field: copy})
+                else:
+                    arguments[field] = copy
             for name, cell in choices:
-                option = CELLS[cell].options[name.removeprefix("cache.")]
-                check_choice(where, name, _get(arguments, name), option.choices or ())
+                of, _, field = name.rpartition(".")
+                value = getattr(cache, field) if of else arguments[field]
+                check_choice(where, name, value, CELLS[cell].options[field].choices or ())
             if also is not None:
                 also(where, arguments)
             return arguments
 
-        def compute(**arguments: Any) -> Any:
-            if not _without_kernels.is_set():
+        def compute(*given: Any, **options: Any) -> Any:
+            if not _failures:
                 try:
-                    return fast(**arguments)
+                    return fast(*given, **options)
                 except CannotCompile as error:
                     do_without_kernels(error.__cause__ or error)
-            return plain(**arguments)
+            return plain(*given, **options)
 
         setattr(textbook, plain.__name__, _checked(plain, check, plain))
         function = _checked(fast, check, compute)
@@ -106,23 +126,21 @@ def door(
     return decorate
 
 
-def _get(arguments: dict[str, Any], name: str) -> Any:
+def _ids(spec: str, first: str) -> tuple[str, str, str, list[str], str, str]:
+    """Split ``"cache.targets T B in V"`` into its parts, and add the cause of a wrong shape."""
+    name, *axes, letter = spec.replace(" in ", " ").split()
     of, _, field = name.rpartition(".")
-    return getattr(arguments[of], field) if of else arguments[name]
+    because = f"{' and '.join(axes)} are fixed by {first}"
+    return name, of, field, [axis for axis in axes if axis != "*"], letter, because
 
 
-def _put(arguments: dict[str, Any], name: str, value: Any) -> None:
-    of, _, field = name.rpartition(".")
-    arguments[of or name] = arguments[of]._replace(**{field: value}) if of else value
-
-
-def _checked(like: Function, check: Function, compute: Function) -> Function:
+def _checked(like: Function, check: Function, compute: Function) -> Checked:
     @functools.wraps(like)
     def function(*given: Any, **options: Any) -> Any:
         return compute(**check(like.__name__, *given, **options))
 
     vars(function).update(check=check, compute=compute)
-    return function
+    return cast(Checked, function)
 
 
 def call(where: str, function: Function, *given: Any, **options: Any) -> Any:
@@ -130,16 +148,23 @@ def call(where: str, function: Function, *given: Any, **options: Any) -> Any:
 
     A function without a `door`, such as one of your own cell, is called directly.
     """
-    if not hasattr(function, "check"):
+    check = getattr(function, "check", None)
+    if check is None:
         return function(*given, **options)
-    return function.compute(**function.check(where, *given, **options))  # type: ignore[attr-defined]
+    return unchecked(function)(**check(where, *given, **options))
+
+
+def unchecked(function: Function) -> Function:
+    """Return the function without its check, for arguments that are known to fit."""
+    compute: Function = getattr(function, "compute", function)
+    return compute
 
 
 def do_without_kernels(error: BaseException) -> None:
     """Let the reference compute from now on; warn once."""
-    if _without_kernels.is_set():
+    if _failures:
         return
-    _without_kernels.set()
+    _failures.append(error)
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     hint = "; this version of Numba may be too new or too old"
     if isinstance(error, ModuleNotFoundError | ValueError):  # not installed; a wrong variable

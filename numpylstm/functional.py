@@ -532,41 +532,35 @@ def sum_of_squares(g: Array) -> float:
     return total
 
 
-def _in_place(where: str, arguments: dict[str, Any]) -> None:
-    """Check that what moves can be written, and turn every number into a float."""
-    for name, value in arguments.items():
-        if name in ("w", "m", "v"):
-            check_in_place(where, name, value)
-        elif name == "t":
-            check_whole(where, name, value)
-        elif name in ("beta1", "beta2"):
-            check_in(where, name, value, "[0, 1)")
-            arguments[name] = float(value)
-        elif name not in ("dw", "decoupled"):
-            check_number(where, name, value)
-            arguments[name] = float(value)
+def _numbers(where: str, arguments: dict[str, Any]) -> None:
+    """Check all numbers, and turn them into floats."""
+    for name in arguments.keys() - {"w", "m", "v", "dw", "t", "decoupled"}:
+        check_in(where, name, arguments[name], "[0, 1)" if name.startswith("beta") else "[0, inf)")
+        arguments[name] = float(arguments[name])
+    check_whole(where, "t", arguments.get("t", 1))
 
 
-def _flat(array: Array) -> Array:
+def _flat(name: str, array: Array) -> Array:
     """Return a view of all entries, (N,), through which the array can be written."""
+    check_in_place("update", name, array)
     return np.asarray(array).reshape(-1)
 
 
-@door("w *", "dw *", also=_in_place)
+@door("w *", "dw *", also=_numbers)
 def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
     """Gradient descent."""
     gradient = contiguous(dw).reshape(-1)
-    update.descend(_flat(w), gradient, factor, lr, shares_for(w.size))
+    update.descend(_flat("w", w), gradient, factor, lr, shares_for(w.size))
 
 
-@door("w *", "v *", "dw *", also=_in_place)
+@door("w *", "v *", "dw *", also=_numbers)
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum."""
     gradient, shares = contiguous(dw).reshape(-1), shares_for(w.size)
-    update.descend_with_momentum(_flat(w), _flat(v), gradient, lr, momentum, shares)
+    update.descend_with_momentum(_flat("w", w), _flat("v", v), gradient, lr, momentum, shares)
 
 
-@door("w *", "m *", "v *", "dw *", also=_in_place)
+@door("w *", "m *", "v *", "dw *", also=_numbers)
 def adam_update(
     w: Array, m: Array, v: Array, dw: Array, t: int, lr: float, beta1: float, beta2: float,
     eps: float, weight_decay: float = 0.0, decoupled: bool = False, factor: float = 1.0,
@@ -578,6 +572,6 @@ def adam_update(
         lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
     )  # fmt: skip
     update.descend_by_moments(
-        _flat(w), _flat(m), _flat(v), contiguous(dw).reshape(-1),
+        _flat("w", w), _flat("m", m), _flat("v", v), contiguous(dw).reshape(-1),
         tuple(np.array(numbers, w.dtype)), shares_for(w.size),
     )  # fmt: skip

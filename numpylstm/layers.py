@@ -12,7 +12,8 @@ backward pass needs, such as the hidden states `hs`, is a read-only view: NumPy 
 compute from it is yours to pass back.
 
 ``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` those of
-`numpylstm.reference` behind the same checks. Nothing else differs.
+`numpylstm.reference` behind the same checks. Nothing else differs. A backward pass checks the
+gradient that arrives, and not its own cache, which the forward pass has checked.
 """
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
@@ -40,7 +41,7 @@ from numpylstm.checks import (
     real_array,
 )
 from numpylstm.config import cell_options
-from numpylstm.doors import call, textbook
+from numpylstm.doors import call, textbook, unchecked
 from numpylstm.parameters import Owner, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
@@ -151,15 +152,15 @@ class Embedding(Layer):
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
         where, cache, W = "Embedding.backward", consume(self), self.W.data
-        because = "as in the forward pass"
-        check_array(where, "W", W, cache.shape, because=because)
-        check_array(where, "dx", dx, getattr(dx, "shape", ()), W.dtype)
+        check_array(where, "W", W, cache.shape, because="as in the forward pass")
+        shape, because = (*cache.ids.shape, cache.shape[1]), "it has the shape of x"
+        check_array(where, "dx", dx, shape, W.dtype, because)
         if not self.W.trainable:
             return
         if cache.ids.size < len(W):  # some rows were certainly not used
-            self.W._add(Rows(*call(where, self.functions.embedding_backward_rows, dx, cache)))
+            self.W._add(Rows(*unchecked(self.functions.embedding_backward_rows)(dx, cache)))
         else:
-            self.W.accumulate(call(where, self.functions.embedding_backward, dx, cache))
+            self.W.accumulate(unchecked(self.functions.embedding_backward)(dx, cache))
 
     def _own(self) -> Iterable[Parameter]:
         return [self.W]
@@ -201,7 +202,9 @@ class Dropout(Layer):
         cache = consume(self)
         if self.p == 0:
             return dy
-        dx: Array = call("Dropout.backward", self.functions.dropout_backward, dy, cache)
+        mask, because = cache.mask, "it has the shape of y"
+        check_array("Dropout.backward", "dy", dy, mask.shape, mask.dtype, because)
+        dx: Array = unchecked(self.functions.dropout_backward)(dy, cache)
         return dx
 
     def _sizes(self) -> dict[str, Any]:
@@ -258,8 +261,10 @@ class Linear(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of W and b; return dx."""
-        dx: Array
-        dx, dW, db = call("Linear.backward", self.functions.linear_backward, dy, consume(self))
+        cache = consume(self)
+        shape = (*cache.x.shape[:-1], cache.W.shape[1])
+        check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
+        dx, dW, db = unchecked(self.functions.linear_backward)(dy, cache)
         self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
         self.b.accumulate(db)
         return dx
@@ -415,16 +420,18 @@ class RecurrentStack(Layer):
             The gradient of the state before the window.
         """
         where, caches = f"{self.cell.title}.backward", consume(self)
-        batch_size = caches[-1].h.shape[1]
+        hs = caches[-1].h
+        check_array(where, "dhs", dhs, hs.shape, hs.dtype, "it has the shape of hs")
+        batch_size = hs.shape[1]
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:
             self.check_state(where, "dstate", dstate, batch_size)
-        backward = self.cell.function(self.functions, "backward")
+        backward = unchecked(self.cell.function(self.functions, "backward"))
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
-            dx, *gradients = call(where, backward, dhs, *final, caches.pop())  # frees its memory
+            dx, *gradients = backward(dhs, *final, caches.pop())  # frees the memory of the cache
             initials.append(gradients[: len(dstate)])
             for parameter, gradient in zip(self.layers[layer], gradients[len(dstate) :]):  # noqa: B905
                 parameter.accumulate(gradient)  # a gradient without a parameter is None
@@ -597,10 +604,10 @@ class SequenceCrossEntropy(Layer):
 
     def _forward(self, where: str, logits: Array, targets: Array, weights: Array | None) -> Any:
         function = self.functions.sequence_cross_entropy_forward
-        return call(where, function, own_shape(logits), targets, weights, **self.averaging)
+        return call(where, function, logits, targets, weights, **self.averaging)
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""
-        function = self.functions.sequence_cross_entropy_backward
-        dlogits: Array = call("SequenceCrossEntropy.backward", function, consume(self))
+        backward = unchecked(self.functions.sequence_cross_entropy_backward)
+        dlogits: Array = backward(consume(self))
         return dlogits

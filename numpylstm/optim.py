@@ -23,6 +23,7 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.config import TrainConfig
+from numpylstm.doors import unchecked
 from numpylstm.parameters import Owner, Parameter, Rows, collect
 
 Array = NDArray[Any]
@@ -55,12 +56,12 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     collected = collect(where, parameters).values()
     check_in(where, "max_norm", max_norm, "(0, inf]")
     max_norm = float(max_norm)
-    total = 0.0
+    total, sum_of_squares = 0.0, unchecked(functional.sum_of_squares)
     for parameter in collected:
         gradient, factor = parameter.parts_of_grad()
         if gradient is not None:
             array = gradient.values if isinstance(gradient, Rows) else gradient
-            total += functional.sum_of_squares(array) * (factor * factor)  # may be infinite
+            total += sum_of_squares(array) * (factor * factor)  # which may be infinite
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for parameter in collected:
@@ -176,16 +177,17 @@ class SGD(Optimizer):
 
     def move(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient."""
-        data, (gradient, factor) = parameter.data, parameter.parts_of_grad()
+        data, (gradient, factor), lr = parameter.data, parameter.parts_of_grad(), float(self.lr)
         if self.momentum:
             velocity = self.remembered("velocity", path, parameter)
-            functional.momentum_update(data, velocity, parameter.grad, self.lr, self.momentum)
+            move = unchecked(functional.momentum_update)
+            move(data, velocity, parameter.grad, lr, float(self.momentum))
         elif isinstance(gradient, Rows):
             rows = data[gradient.rows]
-            functional.sgd_update(rows, gradient.values, self.lr, factor)
+            unchecked(functional.sgd_update)(rows, gradient.values, lr, factor)
             data[gradient.rows] = rows
         elif gradient is not None:
-            functional.sgd_update(data, gradient, self.lr, factor)
+            unchecked(functional.sgd_update)(data, gradient, lr, factor)
 
 
 class Adam(Optimizer):
@@ -254,8 +256,8 @@ class Adam(Optimizer):
         gradient, factor = parameter.parts_of_grad()
         if not isinstance(gradient, np.ndarray):  # rows, or zeros
             gradient, factor = parameter.grad, 1.0
-        functional.adam_update(
-            parameter.data, m, v, gradient, self.steps, self.lr, *self.betas, self.eps,
+        unchecked(functional.adam_update)(
+            parameter.data, m, v, gradient, self.steps, float(self.lr), *self.betas, self.eps,
             self.weight_decay, self.decoupled, factor,
         )  # fmt: skip
 
@@ -290,18 +292,12 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": Ada
 
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:
     """``lr * decay ** max(epoch + 1 - constant_epochs, 0)``, with epochs counted from 0."""
-    for name, value in {"lr": lr, "decay": decay}.items():
-        check_number("decayed_rate", name, value)
+    check_number("decayed_rate", "lr", lr)
+    check_in("decayed_rate", "decay", decay, "[0, 1]")
     check_whole("decayed_rate", "epoch", epoch, 0)
     check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
     times = max(int(epoch) + 1 - int(constant_epochs), 0)
-    try:
-        return float(lr) * float(decay) ** min(times, 2**63)  # beyond, powers are at their limit
-    except OverflowError:
-        raise ValueError(
-            f"decayed_rate: decay must be from -1 to 1 for so many epochs, got {decay}; no float "
-            f"holds its power {times}"
-        ) from None
+    return float(lr) * float(decay) ** min(times, 2**63)  # later powers are all at their limit
 
 
 def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float) -> float:

@@ -263,13 +263,14 @@ def collect(where: str, owners: Any) -> dict[str, Parameter]:
                 f"{where}: parameters must be a layer, a model, a dict of path -> Parameter or a "
                 f"list of these, got {type(owner).__name__}"
             )
-        for path, parameter in parameters.items():
-            if found.setdefault(path, parameter) is not parameter:
+        for path, parameter in parameters.items() if found else ():
+            if found.get(path, parameter) is not parameter:
                 raise ValueError(
                     f"{where}: parameters must have one path each, got two with the path {path!r}; "
                     'name="encoder" gives a layer paths of its own'
                 )
-    if len({id(parameter) for parameter in found.values()}) < len(found):
+        found |= parameters
+    if len(set(map(id, found.values()))) < len(found):
         raise ValueError(
             f"{where}: parameters must name each Parameter once, got one under two paths"
         )

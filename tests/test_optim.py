@@ -210,10 +210,9 @@ def test_decay_after_epochs_without_end(decay, limit):
     assert nl.decayed_rate(0.3, 10**400, decay=decay, constant_epochs=2) == limit
 
 
-@pytest.mark.parametrize("epoch", [10**6, 10**400], ids=["1e6", "1e400"])
-def test_a_rate_that_grows_without_end_is_refused(epoch):
-    with pytest.raises(ValueError, match="decay must be from -1 to 1 for so many epochs"):
-        nl.decayed_rate(0.3, epoch, decay=1.5, constant_epochs=2)
+def test_a_rate_that_grows_is_refused():
+    with pytest.raises(ValueError, match=r"decayed_rate: decay must be in \[0, 1\], got 1.5"):
+        nl.decayed_rate(0.3, 7, decay=1.5, constant_epochs=2)
 
 
 def test_decay_on_a_plateau():
