@@ -252,6 +252,8 @@ class Adam(Optimizer):
 
     def move(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient and its memory."""
+        if self.steps == 0:
+            raise RuntimeError(f"{type(self).__name__}.move: step() counts, and calls it")
         m, v = (self.remembered(name, path, parameter) for name in self.memory)
         gradient, factor = parameter.parts_of_grad()
         if not isinstance(gradient, np.ndarray):  # rows, or zeros
