@@ -73,11 +73,12 @@ def door(
                     if p.default is not p.empty}  # fmt: skip
         positional = sum(p.kind is not p.KEYWORD_ONLY for p in signature.parameters.values())
         rest = [set(names[count:]) for count in range(positional + 1)]
+        whole = len(names) if positional == len(names) else -1  # a call without a default
         kind = signature.parameters["cache"].annotation if "cache" in names else None
 
         def check(where: str, *given: Any, **options: Any) -> dict[str, Any]:
             arguments = dict(zip(names, given, strict=False))
-            if options or len(given) != len(names):
+            if options or len(given) != whole:
                 arguments = {**optional, **arguments, **options}
                 known = len(given) <= positional and options.keys() <= rest[len(given)]
                 if len(arguments) != len(names) or not known:
