@@ -19,6 +19,8 @@ from numpylstm.checks import check_arrays, check_choice, check_ids
 from numpylstm.kernels.fallback import CannotCompile
 
 Function = Callable[..., Any]
+Arguments = tuple[Any, ...]
+Options = dict[str, Any]
 
 
 class Checked(Protocol):
@@ -46,8 +48,8 @@ def door(
     """Put a check of the arguments in front of a function and of its twin in the reference.
 
     The decorated function gets the documentation of its twin, and the checked twin goes into
-    `textbook`. Both have two attributes: ``check(where, *arguments)`` returns the arguments by
-    name, or raises with `where` in front of the sentence; ``compute(*arguments)`` checks nothing.
+    `textbook`. Both have two attributes: ``check(where, arguments, options)`` returns all arguments
+    by name, or raises with `where` in front of the sentence; ``compute(*arguments)`` does not check.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def door(
         whole = len(names) if positional == len(names) else -1  # a call without a default
         kind = signature.parameters["cache"].annotation if "cache" in names else None
 
-        def check(where: str, *given: Any, **options: Any) -> dict[str, Any]:
+        def check(where: str, given: Arguments, options: Options) -> Options:
             arguments = dict(zip(names, given, strict=False))
             if options or len(given) != whole:
                 arguments = {**optional, **arguments, **options}
@@ -138,7 +140,7 @@ def _ids(spec: str, first: str) -> tuple[str, str, str, list[str], str, str]:
 def _checked(like: Function, check: Function, compute: Function) -> Checked:
     @functools.wraps(like)
     def function(*given: Any, **options: Any) -> Any:
-        return compute(**check(like.__name__, *given, **options))
+        return compute(**check(like.__name__, given, options))
 
     vars(function).update(check=check, compute=compute)
     return cast(Checked, function)
@@ -152,7 +154,7 @@ def call(where: str, function: Function, *given: Any, **options: Any) -> Any:
     check = getattr(function, "check", None)
     if check is None:
         return function(*given, **options)
-    return unchecked(function)(**check(where, *given, **options))
+    return function.compute(**check(where, given, options))  # type: ignore[attr-defined]
 
 
 def unchecked(function: Function) -> Function:

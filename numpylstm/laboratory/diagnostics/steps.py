@@ -75,7 +75,7 @@ def check_cache(where: str, cache: Any) -> None:
     cell = cell_of(cache)
     backward = cell.function(textbook, "backward")
     if hasattr(backward, "check"):
-        backward.check(where, cache.h, *[cache.h[-1]] * len(cell.states), cache)
+        backward.check(where, (cache.h, *[cache.h[-1]] * len(cell.states), cache), {})
 
 
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
