@@ -49,7 +49,7 @@ def door(
 
     The decorated function gets the documentation of its twin, and the checked twin goes into
     `textbook`. Both have two attributes: ``check(where, arguments, options)`` returns all arguments
-    by name, or raises with `where` in front of the sentence; ``compute(*arguments)`` does not check.
+    by name, or raises with `where` in front of the sentence; ``compute(*arguments)`` checks none.
 
     Parameters
     ----------
