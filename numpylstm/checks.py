@@ -1,8 +1,8 @@
-"""Sentences for arguments that do not fit.
+"""Argument checks and their error sentences.
 
-Kernels check nothing: an id out of range would be a wild write, a short row would read past its
-end. So every function that a person calls looks at its arguments first, and what it says has four
-parts: which argument, what was expected, what came, and the likely cause.
+Kernels check nothing: an id out of range would be a wild write, and a short row would be read past
+its end. So every public function checks its arguments first. An error sentence has four parts:
+which argument, what was expected, what came, and the likely cause.
 
     lstm_forward: x must have shape (T, B, 65), got (35, 20, 64); D is fixed by Wx
 """
@@ -10,6 +10,8 @@ parts: which argument, what was expected, what came, and the likely cause.
 import functools
 import numbers
 import reprlib
+from collections.abc import Iterable
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -21,20 +23,25 @@ LARGEST_SIZE = 500_000_000  # a matrix (H, 4H) still has a number of bytes that 
 
 
 class NotFinite(ValueError):
-    """Numbers that have become infinite, or NaN."""
+    """Raised when numbers have become infinite or NaN."""
 
 
 def check_plain(where: str, name: str, array: Any) -> None:
-    """Raise a TypeError unless it is an array, and of no kind that means more than its numbers."""
+    """Raise a TypeError unless `array` is an ndarray or a memmap, and no other subclass."""
     if type(array) is np.ndarray or type(array) is np.memmap:
         return
     got = type(array).__name__
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{where}: {name} must be a NumPy array, got {got}")
     raise TypeError(
-        f"{where}: {name} must be a plain NumPy array, got {got}; what a {got} knows beyond its "
-        f"numbers would be lost"
+        f"{where}: {name} must be a plain NumPy array, got {got}; only its numbers would be used"
     )
+
+
+def check_shape(where: str, name: str, array: Any, shape: Shape, because: str = "") -> None:
+    """Raise unless `array` is a non-empty array of this shape, as in `check_array`."""
+    check_plain(where, name, array)
+    _check_shape(where, name, array.shape, shape, because)
 
 
 def check_array(
@@ -47,100 +54,47 @@ def check_array(
 ) -> None:
     """Raise unless `array` is a non-empty float array of this shape and dtype.
 
-    Parameters
-    ----------
-    where : str
-        The function that was called, for the message.
-    name : str
-        The argument.
-    array : object
-        What came.
-    shape : tuple of int and str
-        A number must be met; a letter stands for any size from 1.
-    dtype : numpy.dtype, optional
-        float32 or float64; by default either will do.
-    because : str, optional
-        The likely cause, for a wrong shape.
-
-    Raises
-    ------
-    TypeError
-        If it is no array, or has another dtype.
-    ValueError
-        If it has another shape, or no elements.
+    `where` is the function that was called and `name` its argument, for the message. In `shape`, an
+    integer is an exact size and a letter any size from 1. Without `dtype`, float32 and float64 are
+    accepted. `because` is the likely cause of a wrong shape.
     """
     if type(array) is not np.ndarray:
         check_plain(where, name, array)
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
 
 
-def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> None:
-    """Raise unless non-empty float arrays of one dtype have shapes that agree.
+def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> dict[str, int]:
+    """Return the size of each letter; raise unless the shapes of float arrays of one dtype agree.
 
-    Parameters
-    ----------
-    where : str
-        The function that was called, for the message.
-    arguments : tuple of str
-        For each array its name and its shape, such as ``"Wx D 4H"``: the first array with a letter
-        fixes its size.
-    *arrays
-        What came, in that order.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `check_array`, for the first array that does not fit.
+    `arguments` are the name and the shape of each array, such as ``"Wx D 4H"``: the first array
+    with a letter fixes its size. A first axis ``*`` stands for any number of axes. The first array
+    that does not fit is named.
     """
     try:
-        facts = (
-            arguments, *map(type, arrays), *[array.dtype for array in arrays],
-            *[array.shape for array in arrays],
-        )  # fmt: skip
-        if facts in _FITTING:  # a model asks the same few questions at every step
-            return
-    except (AttributeError, TypeError):  # no arrays: the first gets its sentence below
+        dtypes = [array.dtype for array in arrays]
+        same = dtypes.count(dtypes[0]) == len(dtypes)
+        facts = (arguments, same, dtypes[0], *map(type, arrays), *[a.shape for a in arrays])
+        if facts in _FITTING:  # a model repeats the same few calls at every step
+            return _FITTING[facts]
+    except (AttributeError, TypeError):  # not arrays: the first gets its sentence below
         facts = ()
     for argument, array in zip(arguments, arrays, strict=True):
         check_plain(where, argument.split()[0], array)
-    _check_together(where, arguments, arrays)
+    sizes = _check_together(where, arguments, arrays)
     if len(_FITTING) >= 1024:
         _FITTING.clear()
-    _FITTING.add(facts)
+    _FITTING[facts] = sizes
+    return sizes
 
 
 def check_ids(
     where: str, name: str, ids: Any, size: int, shape: Shape | None = None, because: str = ""
 ) -> NDArray[np.int64]:
-    """Return `ids` as kernels want them, if it is a non-empty integer array of ids in [0, size).
+    """Return a copy of `ids` for kernels; raise unless it is a non-empty array of ids in [0, size).
 
-    Integers of any width and byte order, in any layout, will do.
-
-    Parameters
-    ----------
-    where, name : str
-        The function that was called and its argument, for the message.
-    ids : object
-        What came.
-    size : int
-        The number of rows that an id can name.
-    shape : tuple of int and str, optional
-        As in `check_array`; by default any.
-    because : str, optional
-        The likely cause, for a wrong shape.
-
-    Returns
-    -------
-    ids : int64 array
-        A C-contiguous copy in the machine's own byte order, so that what was checked is what is
-        used.
-
-    Raises
-    ------
-    TypeError
-        If it is no array of integers.
-    ValueError
-        If it has another shape, no elements, or an id out of range (the first one is named).
+    Integers of any width, byte order and memory layout are accepted. The copy is int64 and
+    C-contiguous, and a later change of `ids` has no effect on it. `shape` and `because` are as in
+    `check_array`. The first id out of range is named.
     """
     if type(ids) is not np.ndarray:
         check_plain(where, name, ids)
@@ -150,7 +104,7 @@ def check_ids(
         _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
     native = np.array(ids, np.int64, order="C")
     unsigned = native.view(np.uint64)  # a negative id is a very large one there
-    if unsigned.item(unsigned.argmax()) >= size:  # NumPy finds where sooner than how large
+    if unsigned.item(unsigned.argmax()) >= size:  # argmax is faster than max
         raise ValueError(
             f"{where}: {name} must lie in [0, {size}), got {_first(ids, unsigned >= size)}; "
             f"ids and table come from different vocabularies"
@@ -159,7 +113,7 @@ def check_ids(
 
 
 def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
-    """The array that a sequence makes; for arguments that may be lists."""
+    """Return a sequence as an array; for arguments that may be lists."""
     try:
         return np.asanyarray(value)
     except (TypeError, ValueError, OverflowError) as error:
@@ -170,7 +124,7 @@ def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
 
 
 def real_array(where: str, name: str, value: Any) -> NDArray[Any]:
-    """The plain array of real numbers that a sequence makes."""
+    """Return a sequence as a plain array of real numbers."""
     array = any_array(where, name, value)
     check_plain(where, name, array)
     if array.dtype.kind not in "fiu":
@@ -179,10 +133,10 @@ def real_array(where: str, name: str, value: Any) -> NDArray[Any]:
 
 
 def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
-    """Raise NotFinite unless every number in `array` is finite; the first other one is named.
+    """Raise NotFinite unless every number in `array` is finite; the first one that is not is named.
 
-    For arrays that are kept or carried on (parameters, tables, states). Of the activations inside a
-    model only what enters the recurrent layers is searched; what goes bad later shows in the loss.
+    For arrays that are kept or passed on (parameters, tables, states). Inside a model only the
+    input of the recurrent layers is checked; numbers that overflow later show in the loss.
     """
     finite = np.isfinite(array)
     if np.count_nonzero(finite) < finite.size:
@@ -198,15 +152,7 @@ def check_whole(
     at_most: int | None = None,
     because: str = "",
 ) -> None:
-    """Raise unless `value` is a whole number within bounds.
-
-    Raises
-    ------
-    TypeError
-        If it is a bool, or no integer.
-    ValueError
-        If it is out of bounds.
-    """
+    """Raise unless `value` is an integer (TypeError; a bool is none) within bounds (ValueError)."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} must be a whole number, got {value!r}")
     if value < at_least or (at_most is not None and value > at_most):
@@ -216,7 +162,7 @@ def check_whole(
 
 
 def check_number(where: str, name: str, value: Any) -> None:
-    """Raise unless `value` is one real number that a float can hold; NaN and infinity are such."""
+    """Raise unless `value` is one real number that a float can hold, NaN and infinity included."""
     if type(value) is float:
         return
     if isinstance(value, numbers.Real):
@@ -228,8 +174,33 @@ def check_number(where: str, name: str, value: Any) -> None:
         raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")
 
 
+def check_in(where: str, name: str, value: Any, interval: str) -> None:
+    """Raise unless `value` is one real number in an interval, such as ``"[0, 1)"``."""
+    check_number(where, name, value)
+    low, high = _bounds(interval)
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    if not (above and below):
+        words = {"(0, inf]": "positive", "(0, inf)": "positive and finite",
+                 "[0, inf)": "finite and at least 0"}.get(interval, f"in {interval}")  # fmt: skip
+        raise ValueError(f"{where}: {name} must be {words}, got {value}")
+
+
+@functools.cache
+def _bounds(interval: str) -> tuple[float, float]:
+    low, high = map(float, interval[1:-1].split(","))
+    return low, high
+
+
+def check_choice(where: str, name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise a ValueError unless `value` is one of these words."""
+    if not (isinstance(value, str) and value in choices):
+        *others, last = map(repr, choices)
+        raise ValueError(f"{where}: {name} must be {', '.join(others)} or {last}, got {value!r}")
+
+
 def generator(rng: Any) -> np.random.Generator:
-    """A random generator: itself, or a new one from a seed; None takes a seed from the system."""
+    """Return `rng` if it is a Generator, else a new one from a seed; None draws the seed."""
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
@@ -253,8 +224,8 @@ def check_flag(where: str, name: str, value: Any) -> None:
 
 
 def check_dtype(where: str, dtype: Any) -> None:
-    """Raise unless `dtype` means float32 or float64, in the machine's own byte order."""
-    if dtype is None:  # which NumPy takes for float64
+    """Raise unless `dtype` is float32 or float64 in native byte order."""
+    if dtype is None:  # NumPy would read it as float64
         raise TypeError(f"{where}: dtype must be float32 or float64, got None")
     try:
         known = np.dtype(dtype) in FLOATS
@@ -265,7 +236,7 @@ def check_dtype(where: str, dtype: Any) -> None:
 
 
 def check_sizes(where: str, **sizes: Any) -> None:
-    """Raise unless every size is a whole number from 1, and one that an array can have."""
+    """Raise unless every size is an integer from 1 to `LARGEST_SIZE`."""
     for name, size in sizes.items():
         check_whole(where, name, size)
         if size > LARGEST_SIZE:
@@ -277,7 +248,7 @@ def check_sizes(where: str, **sizes: Any) -> None:
 def check_weights(
     where: str, name: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]"
 ) -> None:
-    """Raise unless `weights` is a float array of this shape, none negative, with a finite sum."""
+    """Raise unless `weights` is a float array of this shape, not negative, with a finite sum."""
     check_array(where, name, weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
         raise ValueError(
@@ -289,7 +260,20 @@ def check_weights(
             raise ValueError(f"{where}: {name} must be finite, and so must their sum")
 
 
-@functools.lru_cache(maxsize=1024)  # a model asks the same few questions at every step
+def check_in_place(where: str, name: str, array: Any) -> None:
+    """Raise unless a float array can be changed in place through a flat view."""
+    if type(array) is not np.ndarray or array.dtype not in FLOATS:
+        check_array(where, name, array, getattr(array, "shape", ()))
+    if not array.flags.carray:
+        got = f"strides {array.strides} for shape {array.shape}"
+        if not array.flags.writeable:
+            got = "a read-only array; copy it"
+        elif not array.flags.aligned:
+            got = "a misaligned array; copy it"
+        raise ValueError(f"{where}: {name} must be writeable and C-contiguous, got {got}")
+
+
+@functools.lru_cache(maxsize=1024)  # a model repeats the same few calls at every step
 def _check_one(
     where: str,
     name: str,
@@ -327,25 +311,34 @@ def _check_shape(
     raise ValueError(f"{where}: {name} must have shape {spelled}, got {got}{because}")
 
 
-_FITTING: set[tuple[Any, ...]] = set()
-"""Arguments of `check_arrays` with the types, dtypes and shapes of arrays that fitted them."""
+_FITTING: dict[tuple[Any, ...], dict[str, int]] = {}
+"""Past calls of `check_arrays` without an error: arguments, types, dtypes, shapes -> sizes."""
 
 
-def _check_together(where: str, arguments: tuple[str, ...], arrays: tuple[Any, ...]) -> None:
-    sizes: dict[str, int] = {}  # what a letter stands for
+def _check_together(
+    where: str, arguments: tuple[str, ...], arrays: tuple[Any, ...]
+) -> dict[str, int]:
+    sizes: dict[str, int] = {}  # by letter
     fixed_by: dict[str, str] = {}
+    leading: str | None = None  # letters in place of *
+    dtype: np.dtype[Any] | None = None
     for argument, array in zip(arguments, arrays, strict=True):
         got = array.shape
         name, *axes = argument.split()
+        if axes[0] == "*":
+            if leading is None:
+                count = max(len(got) + 1 - len(axes), 0)
+                leading = "TB"[2 - count :] if count <= 2 else ascii_lowercase[:count]
+            axes[:1] = leading
         factors = [int(axis[:-1] or 1) for axis in axes]
         letters = [axis[-1] for axis in axes]
         shape = tuple(
             factor * sizes[letter] if letter in sizes else axis
             for axis, factor, letter in zip(axes, factors, letters, strict=True)
         )
-        expected = arrays[0].dtype if fixed_by else None
         because = _because(name, letters, fixed_by)
-        _check_one(where, name, array.dtype, got, shape, expected, because)
+        _check_one(where, name, array.dtype, got, shape, dtype, because)
+        dtype = array.dtype
         for size, factor, letter in zip(got, factors, letters, strict=True):
             if size % factor:
                 raise ValueError(
@@ -354,10 +347,11 @@ def _check_together(where: str, arguments: tuple[str, ...], arrays: tuple[Any, .
                 )
             sizes.setdefault(letter, size // factor)
             fixed_by.setdefault(letter, name)
+    return sizes
 
 
 def _because(name: str, letters: list[str], fixed_by: dict[str, str]) -> str:
-    """Why a shape is what it is, such as "B is fixed by x, H by Wx"."""
+    """Return the cause of an expected shape, such as "B is fixed by x, H by Wx"."""
     if name.startswith("d"):
         return f"it has the shape of {name[1:]}"
     causes: dict[str, list[str]] = {}
@@ -372,6 +366,6 @@ def _because(name: str, letters: list[str], fixed_by: dict[str, str]) -> str:
 
 
 def _first(array: NDArray[Any], wrong: NDArray[np.bool_]) -> str:
-    """The first wrong value, and where it is."""
+    """Return the first wrong value with its position."""
     position = np.unravel_index(np.argmax(wrong), wrong.shape)
     return f"{array[position]} at [{', '.join(map(str, position))}]"

@@ -1,27 +1,42 @@
 """The fast path: the functions of `numpylstm.reference`, with the same arguments and results.
 
-Read the reference to learn what is computed and why, and for the shapes: names, order of results,
-caches and documentation are the same here, and the tests hold the two together (1e-10 in float64).
-A function here checks its arguments, makes room for its results and hands both to a kernel
-(`numpylstm.kernels`), which checks nothing.
+The reference explains what is computed and why. Names, order of results and caches are the same
+here, and the tests hold the two together (1e-10 in float64). A function checks its arguments,
+allocates its results and hands both to a kernel (`numpylstm.kernels`), which checks nothing. The
+shapes it accepts stand above it, in `door`. `numpylstm.doors.textbook` has the same functions with
+the reference behind the same checks. Where Numba cannot be imported or cannot compile a kernel, so
+has this module: there is one warning, and from then on the reference computes.
 
 Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
-that is not contiguous is copied once, except the matrix of a linear layer, which may as well lie
-transposed (a table of embeddings used as decoder: ``W = table.T``). No argument is changed, and the
-results do not depend on the number of threads, to the last bit. A cache holds the arguments as they
-are where they fit, and hs is a view of it: change neither before the backward pass.
+that is not contiguous is copied once, except the matrix of a linear layer, which may be transposed
+(a table of embeddings used as decoder: ``W = table.T``). No argument is changed, and results do not
+depend on the number of threads, to the last bit. (The updates of the optimisers change parameters
+in place, and a GRU with ``reset="before"`` is computed by the reference, with NumPy's products.)
+
+A cache holds arguments without copying them where it can, and `hs` is a view of it. Change neither
+before the backward pass: nothing here is read-only, since a caller holds the cache as well. Copy
+`hs` to change it. (The layers in `numpylstm.layers` keep their caches, and return read-only views.)
 """
 
-import functools
-from collections.abc import Callable
-from math import isqrt
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import arguments, reference
-from numpylstm.kernels.fallback import Missing, or_else
+from numpylstm import reference
+from numpylstm.checks import (
+    check_array,
+    check_dtype,
+    check_flag,
+    check_ids,
+    check_in,
+    check_in_place,
+    check_number,
+    check_weights,
+    check_whole,
+)
+from numpylstm.doors import do_without_kernels, door
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
@@ -36,9 +51,9 @@ from numpylstm.reference import (
 )
 
 try:
-    from numpylstm.kernels import beside, embedding, gru, lstm, matmul, recurrence, rnn, softmax
+    from numpylstm.kernels import embedding, gru, lstm, matmul, recurrence, rnn, softmax, update
 except Exception as error:
-    beside = embedding = gru = lstm = matmul = recurrence = rnn = softmax = Missing(error)  # type: ignore[assignment]
+    do_without_kernels(error)
 
 Array = NDArray[Any]
 
@@ -48,40 +63,15 @@ EXP = 16  # multiply-adds that an exponential takes
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
 
-def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the function of that name in `arguments` look at, or exchange, the arguments first."""
-    check = getattr(arguments, function.__name__)
-
-    @functools.wraps(function)
-    def looked_at(*given: Any, **options: Any) -> Any:
-        fitted = check(*given, **options)
-        return function(*given, **options) if fitted is None else function(*fitted)
-
-    looked_at.unchecked = function  # type: ignore[attr-defined]
-    return looked_at
-
-
-def _twin_of(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a function the documentation of the reference, which also computes without kernels."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        twin: Callable[..., Any] = or_else(plain)(function)
-        sections = (plain.__doc__ or "").partition("\n")[2]
-        twin.__doc__ = f"{(function.__doc__ or '').rstrip()}\n{sections}"
-        return twin
-
-    return decorate
-
-
 def shares_for(work: int, threads: int | None = None) -> int:
-    """Into how many parts to cut this many multiply-adds: at most one for each thread.
+    """Return the number of parts for this many multiply-adds: at most one for each thread.
 
-    To wake n threads takes n times as long as to wake one. So twice the threads are worth it where
-    there is four times the work.
+    Waking n threads takes n times as long as waking one, so twice the threads pay off for four
+    times the work.
     """
     if work < WORTH_WAKING:
         return 1
-    return min(isqrt(4 * work // WORTH_WAKING), threads or get_num_threads())
+    return min(math.isqrt(4 * work // WORTH_WAKING), threads or get_num_threads())
 
 
 class Plan(NamedTuple):
@@ -114,12 +104,23 @@ def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads:
 
 
 def contiguous(array: Array) -> Array:
-    """The array itself if kernels can work on it (C order, aligned, writeable), else a copy."""
-    return array if type(array) is np.ndarray and array.flags.carray else np.array(array, order="C")
+    """Return an array for kernels to read: C-contiguous and aligned; a copy only where needed."""
+    if type(array) is np.ndarray:
+        if array.flags.carray:
+            return array
+        if array.flags.c_contiguous and array.flags.aligned:  # read-only, as results of layers are
+            view = array.view()
+            try:
+                view.flags.writeable = True  # for Numba this is another type; nobody writes
+            except ValueError:  # the memory itself is read-only
+                pass
+            else:
+                return view
+    return np.array(array, order="C")
 
 
 def _matrix(array: Array) -> tuple[Array, bool]:
-    """A matrix for `matmul.multiply`: the array and False, or its transpose and True."""
+    """Return a matrix for `matmul.multiply`: the array and False, or its transpose and True."""
     if not array.flags.carray and array.T.flags.carray:
         return array.T, True
     return contiguous(array), False
@@ -140,7 +141,7 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
 
 
 def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
-    """From dy (N, V) of ``y = x @ W + b`` to dx (N, D), dW and db; dW lies in memory as W does.
+    """Return dx (N, D), dW and db from dy (N, V) of ``y = x @ W + b``; dW has the layout of W.
 
     x and dy are C-contiguous, W or its transpose is.
     """
@@ -160,32 +161,42 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
 # ---------------------------------------------------------------------------------------------
 
 
-@_twin_of(reference.embedding_forward)
+@door("W V D", "ids * in V")
 def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     """Look up one row of the table for each id."""
-    ids = arguments.embedding_forward(ids, W)
     x = empty((*ids.shape, W.shape[1]), W.dtype)
     W.take(ids, axis=0, out=x, mode="clip")  # the ids are checked; mode="raise" would copy x
     return x, EmbeddingCache(ids, W.shape)
 
 
-@_checked
-@_twin_of(reference.embedding_backward)
+def _dx_and_cache(where: str, arguments: dict[str, Any]) -> None:
+    """Check what fixes no size by itself: a shape of a table, ids and dx."""
+    ids, shape = arguments["cache"]
+    if not (isinstance(shape, tuple) and len(shape) == 2):
+        raise TypeError(f"{where}: cache.shape must be the (V, D) of a table, got {shape!r}")
+    for axis, size in enumerate(shape):
+        check_whole(where, f"cache.shape[{axis}]", size)
+    V, D = map(int, shape)
+    ids = check_ids(where, "cache.ids", ids, V)
+    check_array(where, "dx", arguments["dx"], (*ids.shape, D), because="it has the shape of x")
+    arguments["cache"] = EmbeddingCache(ids, (V, D))
+
+
+@door(also=_dx_and_cache)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table."""
     return _scattered(dx, cache.ids, cache.shape[0])
 
 
-@_checked
-@_twin_of(reference.embedding_backward_rows)
+@door(also=_dx_and_cache)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
-    """The same gradient without its zeros."""
+    """Return the same gradient without its zeros."""
     rows, place = np.unique(cache.ids, return_inverse=True)
     return rows, _scattered(dx, place, len(rows))
 
 
 def _scattered(dx: Array, ids: Array, V: int) -> Array:
-    """A table (V, D) with the sums of the rows of dx (., D) that have the same id."""
+    """Return a table (V, D): the sums of the rows of dx (., D) that have the same id."""
     dW = empty((V, dx.shape[-1]), dx.dtype)
     embedding.scatter_add(contiguous(dx).reshape(-1, dx.shape[-1]), ids.reshape(-1), dW)
     return dW
@@ -196,26 +207,26 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
-@_twin_of(reference.rnn_forward)
+@door("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn")
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
     """Unroll the vanilla network over a sequence."""
-    arguments.rnn_forward(x, h0, Wx, Wh, b, activation)
     x, Wh = contiguous(x), contiguous(Wh)
     T, B, D = x.shape
     H = Wh.shape[0]
     h = empty((T + 1, B, H), x.dtype)
     h[0] = h0
-    beside.expect("rnn.forward_rows", x.dtype)
     a = _product(x.reshape(T * B, D), Wx, contiguous(b)).reshape(T, B, H)
     shares = min(shares_for(a.size * H), max(1, B // 2))
     rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares)
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
-@_checked
-@_twin_of(reference.rnn_backward)
+@door(
+    "cache.Wx D H", "cache.Wh H H", "cache.x T B D", "cache.h_prev T B H", "cache.h T B H",
+    "dhs T B H", "dhT B H", "cache.activation of rnn",
+)  # fmt: skip
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
 ) -> tuple[Array, Array, Array, Array, Array]:
@@ -239,12 +250,11 @@ def rnn_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@_twin_of(reference.lstm_forward)
+@door("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H")
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
     """Unroll the memory cell over a sequence."""
-    arguments.lstm_forward(x, h0, c0, Wx, Wh, b)
     x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
     T, B, D = x.shape
     H = Wh.shape[0]
@@ -253,7 +263,6 @@ def lstm_forward(
     tanh_c = empty((T, B, H), x.dtype)
     rows = x.reshape(T * B, D)
     how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
-    beside.expect(f"lstm.forward_{'rows' if how.by_rows else 'units'}", x.dtype)
     if T == 1:  # a copy of Wh would be used once
         gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
         lstm.cells_forward(gates, c, tanh_c, h)
@@ -269,8 +278,11 @@ def lstm_forward(
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
-@_checked
-@_twin_of(reference.lstm_backward)
+@door(
+    "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
+    "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H",
+    "dhs T B H", "dhT B H", "dcT B H",
+)  # fmt: skip
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -305,28 +317,39 @@ def lstm_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@_twin_of(reference.gru_forward)
+def _bn(where: str, arguments: dict[str, Any]) -> None:
+    """Check the bias that only one kind of reset has."""
+    cache = arguments.get("cache")
+    of, given = ("", arguments) if cache is None else ("cache.", cache._asdict())
+    bn, Wh = given["bn"], given["Wh"]
+    if bn is not None and given["reset"] == "before":
+        raise ValueError(
+            f"{where}: {of}bn must be None with reset='before', got an array; there r scales no "
+            "sum that a bias could be added to"
+        )
+    if bn is not None:
+        check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")
+
+
+@door("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", also=_bn)
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
     reset: str = "after",
 ) -> tuple[Array, Array, GRUCache]:  # fmt: skip
     """Unroll the gated unit over a sequence.
 
-    With the reset "before" the steps are NumPy's, and only the products are kernels.
+    With the reset "before" the reference computes.
     """
-    arguments.gru_forward(x, h0, Wx, Wh, b, bn, reset)
     x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
+    if reset == "before":
+        return reference.gru_forward(x, contiguous(h0), Wx, Wh, b, None, reset)
     T, B, D = x.shape
     H = Wh.shape[0]
     h, s = empty((T + 1, B, H), x.dtype), empty((T, B, H), x.dtype)
     h[0], s[...] = h0, 0 if bn is None else bn
     rows = x.reshape(T * B, D)
     how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
-    beside.expect(f"gru.forward_{'rows' if how.by_rows else 'units'}", x.dtype)
-    if reset == "before":
-        gates = _product(rows, Wx, b).reshape(T, B, 3 * H)
-        _before_forward(Wh, h, gates, s)
-    elif T == 1:  # a copy of Wh would be used once
+    if T == 1:  # a copy of Wh would be used once
         a = _product(rows, Wx, b)
         gates = _product(h[0], Wh, np.hstack([a[:, : 2 * H], s[0]]))[None]
         s[0], gates[0, :, 2 * H :] = gates[0, :, 2 * H :], a[:, 2 * H :]
@@ -341,22 +364,23 @@ def gru_forward(
     return h[1:], h[T].copy(), GRUCache(x, h[:T], gates, s, h[1:], Wx, Wh, bn, reset)
 
 
-@_checked
-@_twin_of(reference.gru_backward)
+@door(
+    "cache.Wx D 3H", "cache.Wh H 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H",
+    "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H", "cache.reset of gru", also=_bn,
+)  # fmt: skip
 def gru_backward(
     dhs: Array, dhT: Array, cache: GRUCache
 ) -> tuple[Array, Array, Array, Array, Array, Array | None]:
     """Backpropagation through time."""
-    x, h_prev, gates, s, _, Wx, Wh, bn, reset = cache
+    *arrays, bn, reset = cache
+    x, h_prev, gates, s, h, Wx, Wh = map(contiguous, arrays)
+    dhs, dh = contiguous(dhs), np.array(dhT, order="C")
+    if reset == "before":
+        cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
+        return reference.gru_backward(dhs, dh, cache)
     T, B, H = s.shape
     D = x.shape[2]
-    dhs, dh = contiguous(dhs), np.array(dhT, order="C")
-    x, h_prev, gates, s, Wx, Wh = map(contiguous, (x, h_prev, gates, s, Wx, Wh))
     rows, da = x.reshape(T * B, D), empty(gates.shape, gates.dtype)
-    if reset == "before":
-        dWh = _before_backward(Wh, h_prev, gates, s, dhs, dh, da)
-        dx, dWx, db = _gradients(da.reshape(T * B, 3 * H), rows, Wx)
-        return dx.reshape(x.shape), dh, dWx, dWh, db, None
     du = empty(gates.shape, gates.dtype)
     how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
     panels = how.panels(Wh.T)
@@ -375,56 +399,23 @@ def gru_backward(
     return dx.reshape(x.shape), dh, dWx, dWh, db, dbn
 
 
-def _before_forward(Wh: Array, h: Array, gates: Array, s: Array) -> None:
-    """The steps with the reset before the product; gates hold x @ Wx + b; fills gates, s, h[1:]."""
-    two = 2 * len(Wh)  # columns of r and z
-    Wh_rz, Wh_n = map(contiguous, np.hsplit(Wh, [two]))
-    for t, a in enumerate(gates):
-        a[:, :two] = reference.sigmoid(_product(h[t], Wh_rz, a[:, :two].copy()))
-        r, z = np.hsplit(a[:, :two], 2)
-        s[t] = r * h[t]
-        n = a[:, two:] = np.tanh(_product(s[t], Wh_n, a[:, two:].copy()))
-        h[t + 1] = (1 - z) * n + z * h[t]
-
-
-def _before_backward(
-    Wh: Array, h_prev: Array, gates: Array, s: Array, dhs: Array, dh: Array, da: Array
-) -> Array:
-    """The steps, last to first: dh arrives as dhT and leaves as dh0; fills da, returns dWh."""
-    T, B, H = s.shape
-    Wh_rz, Wh_n = map(contiguous, np.hsplit(Wh, [2 * H]))
-    for t in reversed(range(T)):
-        r, z, n = np.hsplit(gates[t], 3)
-        dh += dhs[t]
-        da_n = dh * (1 - z) * (1 - n * n)
-        ds = _product(da_n, Wh_n.T)
-        da_rz = np.hstack([ds * h_prev[t] * r * (1 - r), dh * (h_prev[t] - n) * z * (1 - z)])
-        da[t] = np.hstack([da_rz, da_n])
-        dh[...] = dh * z + ds * r + _product(da_rz, Wh_rz.T)
-    of_rz, of_n = np.hsplit(da.reshape(T * B, 3 * H), [2 * H])
-    states, scaled = h_prev.reshape(T * B, H), s.reshape(T * B, H)
-    return np.hstack([_product(states.T, of_rz), _product(scaled.T, of_n)])
-
-
 # ---------------------------------------------------------------------------------------------
 # Linear layer
 # ---------------------------------------------------------------------------------------------
 
 
-@_twin_of(reference.linear_forward)
+@door("W D V", "b V", "x * D")
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
-    arguments.linear_forward(x, W, b)
     D, V = W.shape
     x = contiguous(x)
     y = _product(x.reshape(-1, D), W, contiguous(b))
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
-@_checked
-@_twin_of(reference.linear_backward)
+@door("cache.W D V", "cache.x * D", "dy * V")
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
-    """The gradients of a linear layer; dW lies in memory as W does."""
+    """Return the gradients of a linear layer; dW has the memory layout of W."""
     x, W = cache
     rows = contiguous(x).reshape(-1, len(W))
     drows = contiguous(dy).reshape(len(rows), W.shape[1])
@@ -437,30 +428,33 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 # ---------------------------------------------------------------------------------------------
 
 
-@_twin_of(reference.dropout_mask)
+def _p_and_dtype(where: str, arguments: dict[str, Any]) -> None:
+    check_in(where, "p", arguments["p"], "[0, 1)")
+    check_dtype(where, arguments["dtype"])
+    arguments.update(p=float(arguments["p"]), dtype=np.dtype(arguments["dtype"]))
+
+
+@door("uniform *", also=_p_and_dtype)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
-    """From random numbers to a mask."""
-    arguments.dropout_mask(uniform, p, dtype)
-    mask = empty(uniform.shape, np.dtype(dtype))
-    return np.multiply(uniform >= float(p), mask.dtype.type(1 / (1 - p)), out=mask)
+    """Turn random numbers into a mask."""
+    mask = empty(uniform.shape, dtype)
+    return np.multiply(uniform >= p, mask.dtype.type(1 / (1 - p)), out=mask)
 
 
-@_twin_of(reference.dropout_forward)
+@door("x *", "mask *")
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``."""
-    arguments.dropout_forward(x, mask)
     return _times(x, mask), DropoutCache(mask)
 
 
-@_checked
-@_twin_of(reference.dropout_backward)
+@door("cache.mask *", "dy *")
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """What was dropped receives no gradient."""
     return _times(dy, cache.mask)
 
 
 def _times(x: Array, mask: Array) -> Array:
-    """The product of two arrays of one shape."""
+    """Return the elementwise product of two arrays of one shape."""
     return np.multiply(x, mask, out=empty(x.shape, x.dtype))
 
 
@@ -469,7 +463,15 @@ def _times(x: Array, mask: Array) -> Array:
 # ---------------------------------------------------------------------------------------------
 
 
-@_twin_of(reference.sequence_cross_entropy_forward)
+def _weights_and_flags(where: str, arguments: dict[str, Any]) -> None:
+    logits, weights = arguments["logits"], arguments["weights"]
+    if weights is not None:
+        check_weights(where, "weights", weights, logits.shape[:2], logits.dtype)
+    for flag in ("average_across_timesteps", "average_across_batch"):
+        check_flag(where, flag, arguments[flag])
+
+
+@door("logits T B V", "targets T B in V", also=_weights_and_flags)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -478,18 +480,17 @@ def sequence_cross_entropy_forward(
     average_across_timesteps: bool = False,
     average_across_batch: bool = True,
 ) -> tuple[Any, CrossEntropyCache]:
-    """The loss of a sequence."""
-    averaging = {
-        "average_across_timesteps": average_across_timesteps,
-        "average_across_batch": average_across_batch,
-    }
-    targets = arguments.sequence_cross_entropy_forward(logits, targets, weights, **averaging)
+    """Return the loss of a sequence."""
     T, B, _ = logits.shape
     if weights is None:
         tokens = (T if average_across_timesteps else 1) * (B if average_across_batch else 1)
         coefficients = np.full((T, B), 1 / tokens, logits.dtype)
     else:
-        coefficients = token_coefficients(weights, **averaging)
+        coefficients = token_coefficients(
+            weights,
+            average_across_timesteps=average_across_timesteps,
+            average_across_batch=average_across_batch,
+        )
     logits = contiguous(logits)
     log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
@@ -498,10 +499,17 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
-@_checked
-@_twin_of(reference.sequence_cross_entropy_backward)
+def _dloss(where: str, arguments: dict[str, Any]) -> None:
+    check_number(where, "dloss", arguments["dloss"])
+    arguments["dloss"] = float(arguments["dloss"])
+
+
+@door(
+    "cache.logits T B V", "cache.log_z T B", "cache.coefficients T B", "cache.targets T B in V",
+    also=_dloss,
+)  # fmt: skip
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
-    """The gradient of the loss."""
+    """Return the gradient of the loss."""
     logits, log_z, targets, coefficients, _, _ = cache
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
@@ -510,3 +518,60 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
         shares_for(EXP * logits.size),
     )  # fmt: skip
     return dlogits
+
+
+# ---------------------------------------------------------------------------------------------
+# Optimisers: updates in place
+# ---------------------------------------------------------------------------------------------
+
+
+@door("g *")
+def sum_of_squares(g: Array) -> float:
+    """Return the sum of the squares of all entries."""
+    total: float = update.sum_of_squares(contiguous(g).reshape(-1), shares_for(g.size))
+    return total
+
+
+def _numbers(where: str, arguments: dict[str, Any]) -> None:
+    """Check all numbers, and turn them into floats."""
+    for name in arguments.keys() - {"w", "m", "v", "dw", "t", "decoupled"}:
+        check_in(where, name, arguments[name], "[0, 1)" if name.startswith("beta") else "[0, inf)")
+        arguments[name] = float(arguments[name])
+    check_whole(where, "t", arguments.get("t", 1))
+
+
+def _flat(name: str, array: Array) -> Array:
+    """Return a view of all entries, (N,), through which the array can be written."""
+    check_in_place("update", name, array)
+    return np.asarray(array).reshape(-1)
+
+
+@door("w *", "dw *", also=_numbers)
+def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
+    """Gradient descent."""
+    gradient = contiguous(dw).reshape(-1)
+    update.descend(_flat("w", w), gradient, factor, lr, shares_for(w.size))
+
+
+@door("w *", "v *", "dw *", also=_numbers)
+def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
+    """Gradient descent with momentum."""
+    gradient, shares = contiguous(dw).reshape(-1), shares_for(w.size)
+    update.descend_with_momentum(_flat("w", w), _flat("v", v), gradient, lr, momentum, shares)
+
+
+@door("w *", "m *", "v *", "dw *", also=_numbers)
+def adam_update(
+    w: Array, m: Array, v: Array, dw: Array, t: int, lr: float, beta1: float, beta2: float,
+    eps: float, weight_decay: float = 0.0, decoupled: bool = False, factor: float = 1.0,
+) -> None:  # fmt: skip
+    """Adam, and AdamW if `decoupled`."""
+    added, kept = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
+    numbers = (
+        factor, added, kept, 1 - beta1, beta2, 1 - beta2,
+        lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
+    )  # fmt: skip
+    update.descend_by_moments(
+        _flat("w", w), _flat("m", m), _flat("v", v), contiguous(dw).reshape(-1),
+        tuple(np.array(numbers, w.dtype)), shares_for(w.size),
+    )  # fmt: skip

@@ -1,17 +1,19 @@
 """Layers: thin owners of parameters, around the pure functions of `functional` or `reference`.
 
 A layer owns its `Parameter` objects, the random generator for its masks, and the cache of one
-pending forward pass: the last with ``training=True``. Its backward pass consumes it; forward passes
+pending forward pass: the last with ``training=True``. The backward pass consumes it; forward passes
 with ``training=False`` keep nothing and disturb nothing. A layer owns no recurrent state: that is a
 value, passed in and returned.
 
-Between a forward pass and its backward pass the caller must leave the arrays alone that went in and
-came out, and the parameters: the cache holds views of many of them, not copies, so a change of
-numbers in between would change the gradient. (Ids and targets are copied, and views have shapes of
-their own.)
+The cache holds views, not copies, of the input and of the parameters: do not change them in place
+between a forward pass and its backward pass. (Ids and targets are copied.) A result that the
+backward pass needs, such as the hidden states `hs`, is a read-only view: NumPy raises ValueError on
+``hs *= mask``. Write ``hs = hs * mask``, or ``hs = hs.copy()`` first; the gradient of what you
+compute from it is yours to pass back.
 
-``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
-`numpylstm.reference`. Nothing else differs: both refuse the same arguments, in the same words.
+``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` those of
+`numpylstm.reference` behind the same checks. Nothing else differs. A backward pass checks the
+gradient that arrives, and not its own cache, which the forward pass has checked.
 """
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
@@ -24,8 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numpylstm import checked_reference, functional
-from numpylstm.arguments import unchecked
+from numpylstm import functional
 from numpylstm.cells import CELLS
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
@@ -34,12 +35,13 @@ from numpylstm.checks import (
     check_dtype,
     check_finite,
     check_flag,
-    check_number,
+    check_in,
     check_sizes,
     generator,
     real_array,
 )
 from numpylstm.config import cell_options
+from numpylstm.doors import call, textbook, unchecked
 from numpylstm.parameters import Owner, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
@@ -48,8 +50,8 @@ Array = NDArray[Any]
 
 
 def implementation(impl: str) -> ModuleType:
-    """The module that holds the mathematics: "fast" or "reference"."""
-    modules = {"fast": functional, "reference": checked_reference}
+    """Return the module that holds the mathematics: "fast" or "reference"."""
+    modules = {"fast": functional, "reference": textbook}
     if isinstance(impl, str) and impl in modules:
         return modules[impl]
     kind = ValueError if isinstance(impl, str) else TypeError
@@ -57,7 +59,7 @@ def implementation(impl: str) -> ModuleType:
 
 
 def consume(layer: Any) -> Any:
-    """Take the cache of the pending forward pass; there is one, and it serves one backward pass."""
+    """Take the cache of the pending forward pass, which serves one backward pass."""
     pending, layer._pending = layer._pending, None
     if pending is None:
         raise RuntimeError(
@@ -67,8 +69,20 @@ def consume(layer: Any) -> Any:
     return pending
 
 
+def own_shape(array: Any) -> Any:
+    """Return a view, whose shape does not change with that of the array."""
+    return array.view() if isinstance(array, np.ndarray) else array
+
+
+def read_only(array: Array) -> Array:
+    """Return a view that cannot be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class Layer(Owner):
-    """What can be copied and pickled, though `functions` is a module: textbook or fast path."""
+    """Base class of the layers; picklable although it holds a module."""
 
     functions: ModuleType
     _pending: Any = None
@@ -127,26 +141,23 @@ class Embedding(Layer):
         self.W.trainable = trainable
 
     def forward(self, ids: Array, training: bool = True) -> Array:
-        """Look up ids (T, B), integers in [0, V); returns (T, B, D)."""
-        check_flag("Embedding.forward", "training", training)
-        x, cache = self.functions.embedding_forward(ids, self.W.data)
+        """Look up ids (T, B), integers in [0, V); return (T, B, D)."""
+        where = "Embedding.forward"
+        check_flag(where, "training", training)
+        x, cache = call(where, self.functions.embedding_forward, ids, self.W.data)
         if training:
             self._pending = cache
         return x
 
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
-        cache = consume(self)
-        if self.W.data.shape != cache.shape:
-            raise ValueError(
-                f"Embedding.backward: W must have shape {cache.shape}, as in the forward pass, got "
-                f"{self.W.data.shape}"
-            )
+        where, cache, W = "Embedding.backward", consume(self), self.W.data
+        check_array(where, "W", W, cache.shape, because="as in the forward pass")
         shape, because = (*cache.ids.shape, cache.shape[1]), "it has the shape of x"
-        check_array("Embedding.backward", "dx", dx, shape, self.W.data.dtype, because)
+        check_array(where, "dx", dx, shape, W.dtype, because)
         if not self.W.trainable:
             return
-        if cache.ids.size < len(self.W.data):  # then some rows were certainly not used
+        if cache.ids.size < len(W):  # some rows were certainly not used
             self.W._add(Rows(*unchecked(self.functions.embedding_backward_rows)(dx, cache)))
         else:
             self.W.accumulate(unchecked(self.functions.embedding_backward)(dx, cache))
@@ -168,35 +179,33 @@ class Dropout(Layer):
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        check_number("layer", "dropout", p)
-        if not 0 <= p < 1:
-            raise ValueError(f"dropout must be in [0, 1), the probability of dropping; got {p}")
-        self.p = float(p)  # another float's comparisons may be in another precision
+        check_in("layer", "dropout", p, "[0, 1)")
+        self.p = float(p)  # comparisons with NumPy's floats may have another precision
         self.rng = generator(rng)
         self.functions = implementation(impl)
 
     def forward(self, x: Array, training: bool = True) -> Array:
-        """Drop entries of x if `training`; x itself otherwise, and where `p` is 0."""
+        """Drop entries of x if `training`; otherwise, or if `p` is 0, return a view of x."""
         check_flag("Dropout.forward", "training", training)
         check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
-        if not training:
-            return x
-        if self.p == 0:
-            self._pending = "nothing dropped"
-            return x
+        if not training or self.p == 0:
+            if training:
+                self._pending = "nothing dropped"
+            return read_only(x)
         uniform = self.rng.random(x.shape, dtype=np.float32)
         mask = self.functions.dropout_mask(uniform, self.p, x.dtype)
         y, self._pending = self.functions.dropout_forward(x, mask)
         return y
 
     def backward(self, dy: Array) -> Array:
-        """The gradient of what was kept."""
+        """Return the gradient of x."""
         cache = consume(self)
         if self.p == 0:
             return dy
         mask, because = cache.mask, "it has the shape of y"
         check_array("Dropout.backward", "dy", dy, mask.shape, mask.dtype, because)
-        return unchecked(self.functions.dropout_backward)(dy, cache)
+        dx: Array = unchecked(self.functions.dropout_backward)(dy, cache)
+        return dx
 
     def _sizes(self) -> dict[str, Any]:
         return {"p": self.p}
@@ -240,17 +249,18 @@ class Linear(Layer):
         self.functions = implementation(impl)
 
     def forward(self, x: Array, training: bool = True) -> Array:
-        """Scores (T, B, output_size) for x (T, B, input_size)."""
-        check_flag("Linear.forward", "training", training)
-        W = self.W.data.T if self.tied else self.W.data.view()
-        check_array("Linear.forward", "x", x, ("T", "B", len(W)), W.dtype, "D is fixed by W")
-        y, cache = self.functions.linear_forward(x.view(), W, self.b.data)
+        """Return scores (T, B, output_size) for x (T, B, input_size)."""
+        where = "Linear.forward"
+        check_flag(where, "training", training)
+        W = own_shape(self.W.data)
+        function = self.functions.linear_forward
+        y, cache = call(where, function, own_shape(x), W.T if self.tied else W, self.b.data)
         if training:
             self._pending = cache
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Add to the gradients of W and b; returns dx."""
+        """Add to the gradients of W and b; return dx."""
         cache = consume(self)
         shape = (*cache.x.shape[:-1], cache.W.shape[1])
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
@@ -281,9 +291,9 @@ class RecurrentStack(Layer):
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
     name : str, optional
-        What stands in the paths in place of the cell's name.
+        Replaces the cell's name in the paths: ``name="encoder"`` gives ``encoder.0.Wx``.
     options
-        Those of the cell.
+        Options of the cell.
     """
 
     def __init__(
@@ -328,16 +338,16 @@ class RecurrentStack(Layer):
                 parameters["b"].data[start : start + hidden_size] += self.options[option]
             self.layers.append(tuple(parameters.values()))
         every = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers)]
-        self.dropouts = every[1:]  # one layer has none, but its dropout is checked too
+        self.dropouts = every[1:]  # a single layer uses none, but the argument is checked
 
     def zero_state(self, batch_size: int) -> Any:
-        """The state before anything was read: zeros, (L, B, H)."""
+        """Return the initial state: zeros, (L, B, H)."""
         check_sizes(self.cell.title, batch_size=batch_size)
         shape = (len(self.layers), batch_size, self.hidden_size)
         return self.cell.State(*(np.zeros(shape, self.dtype) for _ in self.cell.states))
 
     def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
-        """Raise unless this is a state of the stack for so many sequences."""
+        """Raise unless `state` is a finite state of this stack for `batch_size` sequences."""
         State = self.cell.State
         if not isinstance(state, State):
             raise TypeError(
@@ -347,8 +357,8 @@ class RecurrentStack(Layer):
         shape = (len(self.layers), batch_size, self.hidden_size)
         for field, array in zip(State._fields, state, strict=True):
             name = f"{argument}.{field}"
-            check_array(where, name, array, shape, self.dtype, "(L, B, H); B is x's")
-            check_finite(where, name, array, "where the state comes from it went bad")
+            check_array(where, name, array, shape, self.dtype, "(L, B, H); B is fixed by x")
+            check_finite(where, name, array, "it overflowed where the state was computed")
 
     def forward(self, x: Array, state: Any = None, training: bool = True) -> tuple[Array, Any]:
         """Run the stack over a window.
@@ -357,21 +367,20 @@ class RecurrentStack(Layer):
         ----------
         x : (T, B, D)
         state : LSTMState or RNNState, optional
-            Where the last window ended; `zero_state` by default.
+            The state after the last window; `zero_state` by default.
         training : bool
-            Keep the cache for `backward`, and drop.
+            Keep the cache for `backward`, and apply dropout.
 
         Returns
         -------
-        hs : (T, B, H)
-            The states of the top layer.
+        hs : (T, B, H), read-only
+            The hidden states of the top layer. Copy them to change them in place.
         state : LSTMState or RNNState
             The state after the window.
         """
         where = f"{self.cell.title}.forward"
         check_flag(where, "training", training)
-        D = self.layers[0][0].data.shape[0]
-        check_array(where, "x", x, ("T", "B", D), self.dtype, "D is fixed by Wx")
+        check_array(where, "x", x, ("T", "B", "D"), because="time comes first")
         check_finite(where, "x", x)
         if state is None:
             state = self.zero_state(x.shape[1])
@@ -384,14 +393,14 @@ class RecurrentStack(Layer):
             if layer > 0:
                 x = self.dropouts[layer - 1].forward(x, training)
             initial = (part[layer] for part in state)
-            arrays = (x.view(), *initial, *(p.data.view() for p in weights))
-            x, *final, cache = forward(*arrays, **arguments)
+            arrays = (x, *initial, *(p.data for p in weights))
+            x, *final, cache = call(where, forward, *map(own_shape, arrays), **arguments)
             finals.append(final)
             if training:
                 caches.append(cache)
         if training:
             self._pending = caches
-        return x.view(), self.cell.State(*map(np.array, zip(*finals, strict=True)))
+        return read_only(x), self.cell.State(*map(np.array, zip(*finals, strict=True)))
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -410,11 +419,10 @@ class RecurrentStack(Layer):
         dstate : LSTMState or RNNState
             The gradient of the state before the window.
         """
-        where, because = f"{self.cell.title}.backward", "it has the shape of hs"
-        check_array(where, "dhs", dhs, ("T", "B", self.hidden_size), self.dtype, because)
-        caches = consume(self)
-        T, batch_size, H = caches[-1].h.shape
-        check_array(where, "dhs", dhs, (T, batch_size, H), self.dtype, because)
+        where, caches = f"{self.cell.title}.backward", consume(self)
+        hs = caches[-1].h
+        check_array(where, "dhs", dhs, hs.shape, hs.dtype, "it has the shape of hs")
+        batch_size = hs.shape[1]
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:
@@ -423,7 +431,7 @@ class RecurrentStack(Layer):
         initials = []
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
-            dx, *gradients = backward(dhs, *final, caches.pop())  # its memory serves the next layer
+            dx, *gradients = backward(dhs, *final, caches.pop())  # frees the memory of the cache
             initials.append(gradients[: len(dstate)])
             for parameter, gradient in zip(self.layers[layer], gradients[len(dstate) :]):  # noqa: B905
                 parameter.accumulate(gradient)  # a gradient without a parameter is None
@@ -459,7 +467,7 @@ class RNN(RecurrentStack):
     rng : Generator or int, optional
         Source of the initial values and of the dropout masks.
     name : str, optional
-        What stands in the paths in place of the cell's name.
+        Replaces the cell's name in the paths: ``name="encoder"`` gives ``encoder.0.Wx``.
     """
 
     def __init__(
@@ -581,23 +589,25 @@ class SequenceCrossEntropy(Layer):
     def forward(
         self, logits: Array, targets: Array, weights: Array | None = None, training: bool = True
     ) -> float:
-        """The loss of logits (T, B, V) against targets (T, B), in nats."""
-        check_flag("SequenceCrossEntropy.forward", "training", training)
-        loss, cache = self._forward(logits, targets, weights)
+        """Return the loss of logits (T, B, V) against targets (T, B), in nats."""
+        where = "SequenceCrossEntropy.forward"
+        check_flag(where, "training", training)
+        loss, cache = self._forward(where, logits, targets, weights)
         if training:
             self._pending = cache
         return float(loss)
 
     def score(self, logits: Array, targets: Array) -> tuple[Array, Array]:
-        """The -log p of each target, in nats, and the most probable id; both (T, B)."""
-        _, cache = self._forward(logits, targets, None)
+        """Return -log p of each target, in nats, and the most probable ids; both (T, B)."""
+        _, cache = self._forward("SequenceCrossEntropy.score", logits, targets, None)
         return cache.nll, cache.predicted
 
-    def _forward(self, logits: Array, targets: Array, weights: Array | None) -> Any:
-        return self.functions.sequence_cross_entropy_forward(
-            logits, targets, weights, **self.averaging
-        )
+    def _forward(self, where: str, logits: Array, targets: Array, weights: Array | None) -> Any:
+        function = self.functions.sequence_cross_entropy_forward
+        return call(where, function, logits, targets, weights, **self.averaging)
 
     def backward(self) -> Array:
-        """The gradient of the loss with respect to the logits, (T, B, V)."""
-        return unchecked(self.functions.sequence_cross_entropy_backward)(consume(self))
+        """Return the gradient of the loss with respect to the logits, (T, B, V)."""
+        backward = unchecked(self.functions.sequence_cross_entropy_backward)
+        dlogits: Array = backward(consume(self))
+        return dlogits

@@ -24,6 +24,7 @@ from numpylstm.checks import (
     check_ids,
     check_kind,
     check_plain,
+    check_shape,
     check_sizes,
     generator,
 )
@@ -386,7 +387,7 @@ class LanguageModel(Model):
         return self._logits(x, state, training=False)
 
     def _logits(self, x: Array, state: State | None, training: bool) -> tuple[Array, State]:
-        check_ids("LanguageModel", "the ids x", x, self.vocab_size, ("T", "B"), "time comes first")
+        check_shape("LanguageModel", "x", x, ("T", "B"), "time comes first")
         hs, state = self.encoder.forward(x, state, training)
         return self.decoder.forward(hs, training), state
 
@@ -487,7 +488,7 @@ class SequenceClassifier(Model):
         return check_ids(where, "y", y, self.num_classes, (x.shape[1],), because)[None]
 
     def _logits(self, x: Array, training: bool) -> Array:
-        check_ids("SequenceClassifier", "x", x, self.vocab_size, ("T", "B"), "time comes first")
+        check_shape("SequenceClassifier", "x", x, ("T", "B"), "time comes first")
         hs, _ = self.encoder.forward(x, None, training)
         return self.decoder.forward(hs[-1:], training)
 

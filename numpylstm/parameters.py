@@ -1,19 +1,25 @@
 """Parameters: arrays to be learned, each with its gradient and its path.
 
-Layers and models own them, optimisers move them. `parameter_shapes` says which ones a model has,
-and in which order.
+Layers and models own them, and optimisers update them. `collect` makes one dict of the parameters
+of several owners; `parameter_shapes` lists those of a model before it exists.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_array, check_dtype, check_ids, check_number, check_plain
+from numpylstm.checks import (
+    check_array,
+    check_dtype,
+    check_ids,
+    check_in,
+    check_number,
+    check_plain,
+)
 from numpylstm.config import ModelConfig
-from numpylstm.functional import contiguous
 from numpylstm.kernels.memory import empty
 
 Array = NDArray[Any]
@@ -23,17 +29,17 @@ DRAWN_AT_ONCE = 1 << 16  # random numbers
 
 
 class Rows(NamedTuple):
-    """A gradient of a matrix (V, D) of which only some rows are not zero."""
+    """Gradient of a matrix (V, D) in which only some rows are not zero."""
 
     rows: Array  # (n,), integers, each once
     values: Array  # (n, D)
 
 
 class Parameter:
-    """An array to be learned, with its gradient and the path that names it everywhere.
+    """An array to be learned, with its gradient and its path.
 
-    `grad` reads as an array. It is written out only when somebody reads it: until then zeros, the
-    few rows that an embedding changes, and the factor of a clip are remembered as what they are.
+    `grad` reads as an array, which is made when it is first read: until then zeros, the few rows
+    that an embedding changes, and the factor of a clip are stored as such.
 
     Parameters
     ----------
@@ -51,13 +57,13 @@ class Parameter:
         self.name = name
         self.trainable = trainable
         self._gradient: Array | Rows | None = None  # None stands for zeros
-        self._factor = 1.0  # by which it is still to be multiplied
+        self._factor = 1.0  # not yet multiplied into it
 
     @property
     def grad(self) -> Array:
         """The gradient accumulated since `zero_grad`, with the shape of `data`.
 
-        An array that is assigned is taken over, as by `accumulate`.
+        An assigned array is taken over, as by `accumulate`.
         """
         gradient, factor = self.parts_of_grad()
         if gradient is None or isinstance(gradient, Rows):
@@ -73,26 +79,25 @@ class Parameter:
     @grad.setter
     def grad(self, value: Array) -> None:
         check_array(self.name, "grad", value, self.data.shape, self.data.dtype)
-        self._gradient, self._factor = contiguous(value), 1.0
+        self._gradient, self._factor = _owned(value), 1.0
 
     def accumulate(self, gradient: Array | Rows) -> None:
-        """``grad += gradient``. The arrays are taken over, so the caller must not keep them.
+        """``grad += gradient``. The arrays are taken over, so the caller must not use them again.
 
         Raises
         ------
         TypeError, ValueError
-            If the shape or dtype of an array is not that of `data`, or rows are repeated or out of
-            range.
+            If an array differs from `data` in shape or dtype, or rows are repeated or out of range.
         """
         if isinstance(gradient, Rows):
             gradient = self._in_order(gradient)
         else:
             check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
-            gradient = contiguous(gradient)
+            gradient = _owned(gradient)
         self._add(gradient)
 
     def _add(self, gradient: Array | Rows) -> None:
-        """Do what `accumulate` does with a gradient that is known to fit, its rows in order."""
+        """Accumulate a gradient that is known to fit, with its rows in order."""
         if not self.trainable:
             return
         if self._gradient is None:
@@ -104,8 +109,8 @@ class Parameter:
             dense += gradient
 
     def _in_order(self, gradient: Rows) -> Rows:
-        """The same rows, checked, and in increasing order."""
-        check_array(self.name, "data", self.data, ("V", "D"), because="Rows are of a matrix")
+        """Return the same rows, checked and in increasing order."""
+        check_array(self.name, "data", self.data, ("V", "D"), because="Rows belong to a matrix")
         V, D = self.data.shape
         rows = check_ids(self.name, "Rows.rows", gradient.rows, V, ("n",))
         values, shape = gradient.values, (len(rows), D)
@@ -116,15 +121,15 @@ class Parameter:
             rows, values = rows[order], values[order]
             if not np.diff(rows).all():
                 raise ValueError(f"{self.name}: Rows.rows must name each row once")
-        return Rows(rows, contiguous(values))
+        return Rows(rows, _owned(values))
 
     def scale_grad(self, factor: float) -> None:
         """``grad *= factor``."""
         check_number(self.name, "factor", factor)
-        self._factor *= float(factor)  # kernels know no other numbers
+        self._factor *= float(factor)
 
     def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
-        """The gradient as it is kept, None for zeros, and a factor: for optimisers."""
+        """Return the gradient as it is stored (None for zeros) and its factor; for optimisers."""
         gradient, data = self._gradient, self.data
         because = "data was replaced after the gradient was computed"
         if type(data) is not np.ndarray:
@@ -148,18 +153,21 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
 
 
+def _owned(array: Array) -> Array:
+    """Return an array that may be changed in place: C-contiguous and writeable, else a copy."""
+    return array if type(array) is np.ndarray and array.flags.carray else np.array(array, order="C")
+
+
 def uniform(
     rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
 ) -> Array:
-    """Draw from U(-scale, scale): in float64, so that every dtype starts from the same numbers."""
-    check_number("layer", "init_scale", scale)
-    if not 0 <= scale <= MAX_INIT_SCALE:
-        raise ValueError(f"init_scale must be from 0 to {MAX_INIT_SCALE}, got {scale}")
+    """Draw from U(-scale, scale), in float64, so that every dtype starts from the same numbers."""
+    check_in("layer", "init_scale", scale, f"[0, {MAX_INIT_SCALE}]")
     check_dtype("layer", dtype)
-    shape = tuple(map(int, shape))  # sizes may be NumPy's, and their products wrap
+    shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     flat = array.reshape(-1)
-    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once they would be the peak of memory
+    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once would be the peak of memory
         piece = flat[start : start + DRAWN_AT_ONCE]
         piece[...] = rng.uniform(-scale, scale, piece.size)
     return array
@@ -168,12 +176,10 @@ def uniform(
 def parameter_shapes(
     config: ModelConfig, vocab_size: int, num_classes: int | None = None
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Paths and shapes of the parameters of a model, without making one.
+    """Yield paths and shapes of the parameters of a model, without making one.
 
-    It is a `SequenceClassifier` if there is a number of classes, else a `LanguageModel`.
-
-    So sizes can be held against a file, or against the memory, before anything is allocated. They
-    come one by one: there may be any number of layers.
+    The model is a `SequenceClassifier` if `num_classes` is given, else a `LanguageModel`. Sizes can
+    so be compared with a file or with the memory before anything is allocated.
     """
     H, cell = config.hidden_size, CELLS[config.cell]
     yield "embedding.W", (vocab_size, config.input_size)
@@ -188,7 +194,7 @@ def parameter_shapes(
 
 
 class Owner:
-    """What has parameters: a layer, or a model."""
+    """Base class of everything that has parameters: layers and models."""
 
     def _own(self) -> Iterable[Parameter]:
         return ()
@@ -197,20 +203,20 @@ class Owner:
         return {}
 
     def all_parameters(self) -> dict[str, Parameter]:
-        """Frozen parameters too: path -> Parameter, from the input up."""
+        """Return path -> Parameter, from the input up, frozen parameters included."""
         return {parameter.name: parameter for parameter in self._own()}
 
     def parameters(self) -> dict[str, Parameter]:
-        """What is trained: path -> Parameter. Frozen parameters are left out."""
+        """Return path -> Parameter of what is trained; frozen parameters are left out."""
         return {path: p for path, p in self.all_parameters().items() if p.trainable}
 
     def freeze(self, paths: str | Iterable[str]) -> None:
-        """Leave these parameters out of training; an optimiser made afterwards does not have them.
+        """Exclude parameters from training; an optimiser made afterwards does not have them.
 
         Raises
         ------
         ValueError
-            If there is no parameter of such a path.
+            If there is no parameter with such a path.
         """
         parameters = self.all_parameters()
         paths = [paths] if isinstance(paths, str) else list(paths)
@@ -222,10 +228,50 @@ class Owner:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers there are to learn, frozen ones included."""
+        """Number of entries of all parameters, frozen ones included."""
         return sum(parameter.data.size for parameter in self._own())
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={value!r}" for name, value in self._sizes().items())
         count = self.num_parameters
         return f"{type(self).__name__}({sizes})" + (f": {count:,} parameters" if count else "")
+
+
+def collect(where: str, owners: Any) -> dict[str, Parameter]:
+    """Return the parameters of one or several owners: path -> Parameter.
+
+    Parameters
+    ----------
+    where : str
+        The function that was called, for the message.
+    owners : layer, model, dict of path -> Parameter, or a list of these
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    ValueError
+        If two parameters have one path, or one parameter has two.
+    """
+    found: dict[str, Parameter] = {}
+    for owner in owners if isinstance(owners, list | tuple) else [owners]:
+        parameters = owner.parameters() if isinstance(owner, Owner) else owner
+        if not isinstance(parameters, Mapping) or not all(
+            isinstance(parameter, Parameter) for parameter in parameters.values()
+        ):
+            raise TypeError(
+                f"{where}: parameters must be a layer, a model, a dict of path -> Parameter or a "
+                f"list of these, got {type(owner).__name__}"
+            )
+        for path, parameter in parameters.items() if found else ():
+            if found.get(path, parameter) is not parameter:
+                raise ValueError(
+                    f"{where}: parameters must have one path each, got two with the path {path!r}; "
+                    'name="encoder" gives a layer paths of its own'
+                )
+        found |= parameters
+    if len(set(map(id, found.values()))) < len(found):
+        raise ValueError(
+            f"{where}: parameters must name each Parameter once, got one under two paths"
+        )
+    return found

@@ -31,10 +31,11 @@ Three rules give every line of every backward pass:
    step t hands it both to the layer above and to step t+1. That is all that "through time" means.
 
 The functions are pure (no argument is changed, no randomness is drawn) and accept float32, float64
-and complex128. Complex numbers are not a curiosity: with a parameter set to ``w + 1e-30j``, the
-imaginary part of the loss divided by 1e-30 is the derivative, with no rounding error to speak of
-(the complex step). Every gradient in this file is checked that way. It is why maxima, signs and
-comparisons below look at the real part only.
+and complex128; only the updates of the optimisers, at the end, write in place. Complex numbers are
+not a curiosity: with a parameter set to ``w + 1e-30j``, the imaginary part of the loss divided by
+1e-30 is the derivative, with no rounding error to speak of (the complex step). Every gradient in
+this file is checked that way. It is why maxima, signs and comparisons below look at the real part
+only.
 
 The matrix products are NumPy's, and the library below it, a BLAS, may add up in another order with
 another number of threads: every bit of a result is the same with one number of BLAS threads
@@ -44,7 +45,8 @@ depend on it.
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
 forget gate; Cho et al. (2014) for the GRU; Zaremba, Sutskever and Vinyals (2014) for where dropout
-goes; Squire and Trapp (1998) for the complex step.
+goes; Pascanu, Mikolov and Bengio (2013) for clipping; Kingma and Ba (2015) for Adam; Loshchilov and
+Hutter (2019) for AdamW; Squire and Trapp (1998) for the complex step.
 """
 
 from typing import NamedTuple
@@ -871,3 +873,69 @@ def sequence_cross_entropy_backward(cache, dloss=1.0):
     dlogits : (T, B, V)
     """
     return cross_entropy_step_backward(cache, dloss)
+
+
+# ---------------------------------------------------------------------------------------------
+# Optimisers: from a gradient dw to the next value of w. Unlike all else here, they write in place
+# ---------------------------------------------------------------------------------------------
+
+
+def sum_of_squares(g):
+    """The squares of all entries, summed in float64; a float32 square would overflow at 2e19.
+
+    The root of the sum over all gradients is their **global norm**. If it is above a limit, each
+    gradient is multiplied by ``limit / norm``: the step gets shorter and keeps its direction.
+    """
+    return float(np.square(g, dtype=np.float64).sum())
+
+
+def sgd_update(w, dw, lr, factor=1.0):
+    """Gradient descent: ``w -= lr * dw``.
+
+    Parameters
+    ----------
+    w, dw : arrays of one shape
+        A parameter, which changes, and its gradient.
+    lr : float
+    factor : float
+        By which dw is multiplied first, where it was clipped.
+    """
+    w -= lr * (factor * dw)
+
+
+def momentum_update(w, v, dw, lr, momentum):
+    """Descent along the velocity v, a sum of past gradients that fades: w and v change."""
+    v *= momentum
+    v += dw
+    w -= lr * v
+
+
+def adam_update(
+    w, m, v, dw, t, lr, beta1, beta2, eps, weight_decay=0.0, decoupled=False, factor=1.0
+):
+    """A step of about `lr` in every entry, whatever the size of its gradient: w, m and v change.
+
+    Parameters
+    ----------
+    w, m, v, dw : arrays of one shape
+        A parameter, the decaying means of its gradients and of their squares, and its gradient.
+    t : int
+        The number of this step, from 1. Both means start at zero, so after t steps the weights in
+        them sum to ``1 - beta ** t``, by which they are divided.
+    lr, beta1, beta2, eps : float
+    weight_decay : float
+        Adam adds ``weight_decay * w`` to the gradient. AdamW (`decoupled`) shrinks w by itself, so
+        that the decay is not divided by the size of the gradients.
+    factor : float
+        As in `sgd_update`.
+    """
+    dw = factor * dw
+    if decoupled:
+        w *= 1 - lr * weight_decay
+    else:
+        dw += weight_decay * w
+    m += (1 - beta1) * (dw - m)  # beta1 * m + (1 - beta1) * dw
+    v *= beta2
+    v += (1 - beta2) * dw * dw
+    root = float(np.sqrt(1 - beta2**t))
+    w -= lr / (1 - beta1**t) * m / (np.sqrt(v) / root + eps)

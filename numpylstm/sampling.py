@@ -18,15 +18,15 @@ from numpylstm.checks import (
     generator,
 )
 from numpylstm.functional import contiguous, shares_for
-from numpylstm.kernels.fallback import Missing, Unusable
+from numpylstm.kernels.fallback import CannotCompile
 from numpylstm.layers import Embedding, Linear, RecurrentStack
 from numpylstm.models import LanguageModel, TokenEncoder, check_language_model
 from numpylstm.parameters import parameter_shapes
 
 try:
     from numpylstm.kernels import sampling as kernels
-except Exception as error:
-    kernels = Missing(error)  # type: ignore[assignment]
+except Exception:
+    kernels = None  # type: ignore[assignment]
 
 OURS = LanguageModel, TokenEncoder, Embedding, RecurrentStack, Linear
 LONGEST = 1_000_000_000
@@ -145,12 +145,12 @@ def _drawn(
     recurrent = model.encoder.recurrent
     parts = (model, model.encoder, model.encoder.embedding, recurrent, model.decoder)
     by_kernel = recurrent.functions is functional and tuple(map(type, parts)) == OURS
-    if by_kernel and recurrent.cell.sampler is not None:
+    if by_kernel and recurrent.cell.sampler is not None and kernels is not None:
         before = rng.bit_generator.state
         try:
             yield from _write(model, prompt[-1], state, length, temperature, k, banned, rng)
             return
-        except Unusable:
+        except CannotCompile:
             rng.bit_generator.state = before
     x = prompt[-1:, None]  # (T, B) = (1, 1)
     for _ in range(length):

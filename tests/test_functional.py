@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpylstm import functional, reference
+from numpylstm.doors import call, textbook
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -699,13 +700,40 @@ ERRORS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("fast", [True, False], ids=["functional", "textbook"])
 @pytest.mark.parametrize(("call", "kind", "sentence"), ERRORS, ids=[e[2][:60] for e in ERRORS])
-def test_error(call, kind, sentence):
+def test_error(call, kind, sentence, fast, monkeypatch):
     """One sentence: which argument, what was expected, what came, the likely cause."""
+    for name, function in vars(textbook).items():
+        if not fast and not name.startswith("_"):
+            monkeypatch.setattr(functional, name, function)
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("module", [functional, textbook], ids=["functional", "textbook"])
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: m.rnn_forward(), "missing 5 required positional arguments: 'x', 'h0'"),
+        (lambda m: m.rnn_forward(*[ones(1)] * 5, act="relu"), "unexpected keyword argument 'act'"),
+        (lambda m: m.dropout_forward(ones(1), ones(1), x=ones(1)), "multiple values for"),
+        (lambda m: m.sequence_cross_entropy_forward(ones(1, 1, 1), ones(1, 1), None, True, True),
+         "takes from 2 to 3 positional arguments but 5 were given"),
+    ],
+)  # fmt: skip
+def test_a_call_with_other_arguments_gets_the_sentence_of_python(module, call, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        call(module)
+
+
+def test_a_call_in_another_name():
+    """So layers do, and the sentence names the caller."""
+    with pytest.raises(ValueError, match=r"Mine: x must have shape \(T, B, 4\), got \(5, 3, 5\)"):
+        call("Mine", functional.linear_forward, ones(5, 3, 5), ones(4, 2), ones(2))
+    assert call("Mine", max, 1, 2) == 2  # a function without a door
 
 
 # --- the plan of a recurrent pass --------------------------------------------------------------

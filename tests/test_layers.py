@@ -163,6 +163,62 @@ def test_state_is_carried_by_the_caller(rng, impl):
     np.testing.assert_allclose(state.c, end.c, rtol=1e-12)
 
 
+# --- results changed in place ------------------------------------------------------------------
+
+
+RESULTS = {
+    **{f"{Cell.__name__} of {n}": lambda Cell=Cell, n=n, **o: Cell(D, D, n, dropout=0.5, **o)
+       for Cell in (LSTM, RNN, GRU) for n in (1, 2)},
+    "GRU before": lambda **o: GRU(D, D, reset="before", **o),
+    "Embedding": lambda **o: Embedding(V, D, **o),
+    "Linear": lambda **o: Linear(D, D, **o),
+    "tied Linear": lambda **o: Linear(D, D, tied=Parameter(np.eye(D), "W"), **o),
+    "Dropout": lambda dtype, **o: Dropout(0.5, **o),
+    "no Dropout": lambda dtype, **o: Dropout(0.0, **o),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", RESULTS.values(), ids=RESULTS)
+def test_a_result_changed_in_place_raises_or_does_no_harm(make, rng, impl):
+    """It is read-only, or the gradient does not depend on it."""
+    x, dy = rng.standard_normal((2, T, B, D))
+    if make is RESULTS["Embedding"]:
+        x = rng.integers(0, V, (T, B))
+    gradients, raised = [], False
+    for change in (False, True):
+        layer = make(dtype="float64", impl=impl, rng=0)
+        result = layer.forward(x.copy())
+        if change:
+            y, *states = (result[0], *result[1]) if isinstance(result, tuple) else [result]
+            for array in (y, *states):
+                try:
+                    array *= 2
+                except ValueError:
+                    assert array is y
+                    raised = True
+        dx = layer.backward(dy)
+        gradients.append([p.grad for p in layer.parameters().values()] + [dx])
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(*(a[0] if isinstance(a, tuple) else a for a in (one, other)))
+    assert raised == isinstance(layer, RNN | LSTM | GRU) or make is RESULTS["no Dropout"]
+
+
+def test_without_dropout_the_input_is_not_changed_through_the_result(impl):
+    for dropout, training in [(Dropout(0.0, impl=impl), True), (Dropout(0.5, impl=impl), False)]:
+        y = dropout.forward(np.ones((T, B, D)), training)
+        with pytest.raises(ValueError, match="read-only"):
+            y *= 2
+
+
+def test_read_only_results_are_not_copied(rng):
+    """They go from layer to layer, and into the cache, as they are."""
+    lstm, linear = LSTM(D, H, rng=0), Linear(H, V, rng=0)
+    hs, _ = lstm.forward(rng.standard_normal((T, B, D)).astype(np.float32))
+    linear.forward(hs)
+    assert np.shares_memory(linear._pending.x, hs)
+    assert not hs.flags.writeable
+
+
 # --- parameters --------------------------------------------------------------------------------
 
 
@@ -366,7 +422,7 @@ def test_a_table_or_matrix_of_another_shape_is_refused():
     linear.forward(np.zeros((5, 3, 4), np.float32))
     for layer in embedding, linear:
         flatten(layer.W.data)
-    with pytest.raises(ValueError, match=r"W must have shape \(11, 4\), as in the forward pass"):
+    with pytest.raises(ValueError, match=r"W must have shape \(11, 4\), got \(1, 44\); as in"):
         embedding.backward(np.zeros((5, 3, 4), np.float32))
     with pytest.raises(ValueError, match=r"gradient must have shape \(1, 44\), got \(4, 11\)"):
         linear.backward(np.zeros((5, 3, 11), np.float32))

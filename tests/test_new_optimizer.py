@@ -12,7 +12,7 @@ import pytest
 import numpylstm as nl
 from numpylstm import config, optim
 from numpylstm.cli import train as train_command
-from numpylstm.optim import Optimizer, flat
+from numpylstm.optim import Optimizer
 
 
 class Signs(Optimizer):
@@ -23,13 +23,9 @@ class Signs(Optimizer):
 
     def move(self, path, parameter):
         mean, largest = (self.remembered(name, path, parameter) for name in ("mean", "largest"))
-        gradient = flat(parameter.grad)
-        mean[...] = (mean + gradient) / 2
-        largest[...] = np.maximum(largest, abs(gradient))
-        flat(parameter.data)[...] -= self.lr / self.steps * largest * np.sign(mean)
-
-    def reach(self, norm, max_norm):
-        return self.lr * max_norm
+        mean[...] = (mean + parameter.grad) / 2
+        largest[...] = np.maximum(largest, abs(parameter.grad))
+        parameter.data[...] -= self.lr / self.steps * largest * np.sign(mean)
 
 
 @pytest.fixture(autouse=True)

@@ -63,8 +63,8 @@ class Stopwatch:
                 self._inside[-1] += elapsed
                 self._running.pop()
 
-        if hasattr(function, "unchecked"):  # layers call this one
-            watched.unchecked = self.watch(function.unchecked, name)  # type: ignore[attr-defined]
+        if hasattr(function, "compute"):  # layers call this one
+            watched.compute = self.watch(function.compute, name)  # type: ignore[attr-defined]
         return watched
 
 

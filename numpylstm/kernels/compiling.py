@@ -27,8 +27,9 @@ from numba.core import cgutils, event
 from numba.extending import intrinsic
 from numba.np.numpy_support import as_dtype
 
-from . import fallback, simd, threads, tile
+from . import simd, threads, tile
 from .caching import keep_on_disk
+from .fallback import CannotCompile
 
 _inner = {
     "error_model": "numpy",
@@ -66,7 +67,7 @@ def kernel(function=None, *, shared=False, calls=()):
         return functools.partial(kernel, shared=shared, calls=calls)
     compiled = _kept(function)
     if not config.DISABLE_JIT:
-        _compile_or_give_up(compiled, calls)
+        _name_failures(compiled, calls)
     if not shared:
         return compiled
 
@@ -80,13 +81,11 @@ def kernel(function=None, *, shared=False, calls=()):
     return in_shares
 
 
-def _compile_or_give_up(compiled, calls):
-    """Let a failure to compile be that of all kernels, once and for all (`fallback`)."""
+def _name_failures(compiled, calls):
+    """Let a dispatcher raise `CannotCompile` where Numba fails."""
     compile_as_before = compiled.compile
 
-    def compile_or_give_up(signature):
-        if fallback.given_up:
-            raise fallback.Unusable
+    def compile_or_say_so(signature):
         try:
             for call in calls:
                 call.name_it(as_dtype(signature[0].dtype))
@@ -95,10 +94,9 @@ def _compile_or_give_up(compiled, calls):
         except (MemoryError, RecursionError):  # the next call may have more room
             raise
         except Exception as error:
-            fallback.give_up(error)
-            raise fallback.Unusable from error
+            raise CannotCompile from error
 
-    compiled.compile = compile_or_give_up
+    compiled.compile = compile_or_say_so
 
 
 @contextmanager

@@ -92,6 +92,8 @@ EXEMPT = {
     "models.check_language_model": "takes a model",
     "layers.implementation": "takes a word; every layer's impl goes there",
     "functional.contiguous": "takes an array that was checked",
+    "layers.own_shape": "takes what a layer is given",
+    "layers.read_only": "takes the result of a layer",
     "functional.shares_for": "takes a number that functional has computed",
     "functional.plan": "takes sizes that were checked, and touches no array",
     "evaluation.safe_exp": "takes a loss that evaluation has computed",
@@ -132,10 +134,8 @@ EXEMPT = {
     "model_check.random_state": "as above",
     "tasks.Recipe": "a record",
     "tasks.Recipe.options_for": "takes a word",
-    "optim.check_flat": "the first half of flat, which is here",
     "optim.Optimizer.from_config": "needs an optimiser; those of all are here",
     "optim.Optimizer.move": "an optimiser writes its own; those of all are here",
-    "optim.Optimizer.reach": "as above",
 }
 
 RECIPES: dict[str, Callable[[np.random.Generator], Call]] = {}
@@ -898,28 +898,8 @@ for kind, values in ((nl.SGD, {"momentum": (0.0, 0.9)}), (nl.Adam, ADAM), (nl.Ad
 
         return Call(move, {"parameter": given["W"]},
                     lambda parameter: first_step(optimizer, parameter.data, parameter.grad, 0.25),
-                    names=("W", "grad", "velocity", "moment", "rows", "parameters"),
+                    names=("W", "w", "grad", "velocity", "moment", "rows", "parameters"),
                     fixed=("parameter",), takes_over=True)  # fmt: skip
-
-    @recipe(f"{name}.reach")
-    def _(rng, kind=kind, chosen=chosen):
-        """No number moves further than that, apart from weight decay of its own."""
-        given = parameters(rng)
-        optimizer = kind(given, 0.25, **chosen(rng))
-
-        def holds(norm, max_norm):
-            before = {path: p.data.copy() for path, p in given.items()}
-            reach = optimizer.reach(norm, max_norm)
-            if isinstance(optimizer, nl.AdamW):
-                drawn = max(abs(data).max() for data in before.values())
-                reach += optimizer.lr * optimizer.weight_decay * drawn
-            optimizer.step()
-            return all(np.abs(p.data - before[path]).max() <= 1.000001 * reach
-                       for path, p in given.items())  # fmt: skip
-
-        norm = nl.clip_by_global_norm(given, 50.0)
-        return Call(holds, {"norm": norm, "max_norm": 50.0}, lambda **given: True,
-                    fixed=("norm", "max_norm"))  # fmt: skip
 
 
 for kind, memory in (
@@ -936,11 +916,10 @@ for kind, memory in (
         optimizer = kind(given, 0.25)
 
         def remembered(parameter):
-            optim.flat(parameter.data)  # as `move` does
             return optimizer.remembered(memory, "W", parameter)
 
         return Call(remembered, {"parameter": given["W"]},
-                    lambda parameter: np.zeros(parameter.data.size),
+                    lambda parameter: np.zeros(parameter.data.shape),
                     names=("W", "velocity", "moment", "parameters"),
                     fixed=("parameter",))  # fmt: skip
 
@@ -951,11 +930,38 @@ def _(rng):
     return Call(optim.Optimizer, arguments, fixed=("memories",), takes_over=True)
 
 
-@recipe("optim.flat")
+def moved(function, **numbers):
+    def call(**arguments):
+        function(**arguments, **numbers)
+        return [arguments[name] for name in ("w", "m", "v") if name in arguments]
+
+    return call
+
+
+for update, arrays, numbers in (
+    ("sgd_update", ("w", "dw"), {"lr": 0.5, "factor": 0.25}),
+    ("momentum_update", ("w", "v", "dw"), {"lr": 0.5, "momentum": 0.5}),
+    ("adam_update", ("w", "m", "v", "dw"),
+     {"t": 3, "lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1e-3, "weight_decay": 0.1}),
+):  # fmt: skip
+
+    @recipe(f"functional.{update}")
+    def _(rng, update=update, arrays=arrays, numbers=numbers):
+        shape, dtype = rows(rng, 3), dtype_of(rng)
+        given = {name: abs(floats(rng, *shape, dtype=dtype)) for name in arrays}
+
+        def plain(**arguments):
+            copies = {k: np.array(v) if k in arrays else v for k, v in arguments.items()}
+            return moved(getattr(reference, update))(**copies)
+
+        return Call(moved(getattr(functional, update)), given | numbers, plain,
+                    takes_over=True, fixed=("w", "m", "v"))  # fmt: skip
+
+
+@recipe("functional.sum_of_squares")
 def _(rng):
-    return Call(lambda parameter: optim.flat(parameter.data), {"parameter": parameter(rng)},
-                lambda parameter: parameter.data.ravel(), names=("parameters", "array"),
-                fixed=("parameter",))  # fmt: skip
+    return Call(functional.sum_of_squares, {"g": floats(rng, *rows(rng, 3))},
+                reference.sum_of_squares, dtype="float32")  # fmt: skip
 
 
 @recipe("optim.decayed_rate")

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import arguments, reference
+from numpylstm import reference
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import check_ids
+from numpylstm.doors import textbook
 from numpylstm.models import (
     LanguageModel,
     Window,
@@ -71,9 +72,9 @@ def check_cache(where: str, cache: Any) -> None:
             f"{type(cache).__module__}.{type(cache).__name__}"
         )
     cell = cell_of(cache)
-    check = getattr(arguments, f"{cell.name}_backward", None)
-    if check is not None:  # as for the backward pass
-        check(cache.h, *[cache.h[-1]] * len(cell.states), cache)
+    backward = cell.function(textbook, "backward")
+    if hasattr(backward, "check"):
+        backward.check(where, (cache.h, *[cache.h[-1]] * len(cell.states), cache), {})
 
 
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:

@@ -1,0 +1,180 @@
+"""One check in front of the fast path and of the textbook, and the fallback between them.
+
+`door` decorates a function of `numpylstm.functional` with the shapes that it accepts. The check is
+made once for both tellings: `textbook` holds the functions of `numpylstm.reference` behind it. If
+the kernels cannot be used, the decorated functions compute what the textbook computes.
+"""
+
+import functools
+import inspect
+import sys
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from numpylstm import reference
+from numpylstm.cells import CELLS
+from numpylstm.checks import check_arrays, check_choice, check_ids
+from numpylstm.kernels.fallback import CannotCompile
+
+Function = Callable[..., Any]
+Arguments = tuple[Any, ...]
+Options = dict[str, Any]
+
+
+class Checked(Protocol):
+    """A function behind a `door`."""
+
+    check: Function
+    compute: Function
+    __name__: str
+    __doc__: str | None
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        """Compute, after the check."""
+
+
+textbook = ModuleType(f"{__name__}.textbook", "`numpylstm.reference` behind the same checks.")
+textbook.__getattr__ = lambda name: getattr(reference, name)  # type: ignore[method-assign]
+sys.modules[textbook.__name__] = textbook  # so that layers that hold it can be pickled
+
+_failures: list[BaseException] = []  # the first reason to do without kernels
+
+
+def door(
+    *accepted: str, also: Callable[[str, dict[str, Any]], None] | None = None
+) -> Callable[[Function], Checked]:
+    """Put a check of the arguments in front of a function and of its twin in the reference.
+
+    The decorated function gets the documentation of its twin, and the checked twin goes into
+    `textbook`. Both have two attributes: ``check(where, arguments, options)`` returns all arguments
+    by name, or raises with `where` in front of the sentence; ``compute(*arguments)`` checks none.
+
+    Parameters
+    ----------
+    *accepted : str
+        ``"Wx D 4H"``: a float array, as in `check_arrays`. ``"cache.x T B D"``: one in the cache;
+        these come first. ``"ids T B in V"``: ids, which are copied. ``"reset of gru"``: an option
+        of this cell.
+    also : callable, optional
+        ``also(where, arguments)`` checks the rest, and may replace arguments.
+    """
+    floats = tuple(spec for spec in accepted if " in " not in spec and " of " not in spec)
+    fields = [spec.split()[0] for spec in floats]
+    in_cache = [name.removeprefix("cache.") for name in fields if name.startswith("cache.")]
+    direct = fields[len(in_cache) :]
+    ids = [_ids(spec, fields[0]) for spec in accepted if " in " in spec]
+    choices = [spec.split(" of ") for spec in accepted if " of " in spec]
+
+    def decorate(fast: Function) -> Checked:
+        plain = getattr(reference, fast.__name__)
+        signature = inspect.signature(fast)
+        names = list(signature.parameters)
+        optional = {p.name: p.default for p in signature.parameters.values()
+                    if p.default is not p.empty}  # fmt: skip
+        positional = sum(p.kind is not p.KEYWORD_ONLY for p in signature.parameters.values())
+        rest = [set(names[count:]) for count in range(positional + 1)]
+        whole = len(names) if positional == len(names) else -1  # a call without a default
+        kind = signature.parameters["cache"].annotation if "cache" in names else None
+
+        def check(where: str, given: Arguments, options: Options) -> Options:
+            arguments = dict(zip(names, given, strict=False))
+            if options or len(given) != whole:
+                arguments = {**optional, **arguments, **options}
+                known = len(given) <= positional and options.keys() <= rest[len(given)]
+                if len(arguments) != len(names) or not known:
+                    fast(*given, **options)  # raises Python's own TypeError
+            cache: Any = None
+            arrays = [arguments[name] for name in direct]
+            if kind is not None:
+                cache = arguments["cache"]
+                if not isinstance(cache, kind):
+                    raise TypeError(
+                        f"{where}: cache must be {kind.__name__}, got {type(cache).__name__}; the "
+                        f"forward pass returns it last"
+                    )
+                arrays = [*[getattr(cache, field) for field in in_cache], *arrays]
+            sizes = check_arrays(where, floats, *arrays) if floats else {}
+            for name, of, field, axes, letter, because in ids:
+                value = getattr(cache, field) if of else arguments[field]
+                shape = tuple([sizes[axis] for axis in axes]) if axes else None
+                copy = check_ids(where, name, value, sizes[letter], shape, because)
+                if of:
+                    arguments["cache"] = cache._replace(**{field: copy})
+                else:
+                    arguments[field] = copy
+            for name, cell in choices:
+                of, _, field = name.rpartition(".")
+                value = getattr(cache, field) if of else arguments[field]
+                check_choice(where, name, value, CELLS[cell].options[field].choices or ())
+            if also is not None:
+                also(where, arguments)
+            return arguments
+
+        def compute(*given: Any, **options: Any) -> Any:
+            if not _failures:
+                try:
+                    return fast(*given, **options)
+                except CannotCompile as error:
+                    do_without_kernels(error.__cause__ or error)
+            return plain(*given, **options)
+
+        setattr(textbook, plain.__name__, _checked(plain, check, plain))
+        function = _checked(fast, check, compute)
+        sections = (plain.__doc__ or "").partition("\n")[2]
+        function.__doc__ = f"{(fast.__doc__ or '').rstrip()}\n{sections}"
+        return function
+
+    return decorate
+
+
+def _ids(spec: str, first: str) -> tuple[str, str, str, list[str], str, str]:
+    """Split ``"cache.targets T B in V"`` into its parts, and add the cause of a wrong shape."""
+    name, *axes, letter = spec.replace(" in ", " ").split()
+    of, _, field = name.rpartition(".")
+    because = f"{' and '.join(axes)} are fixed by {first}"
+    return name, of, field, [axis for axis in axes if axis != "*"], letter, because
+
+
+def _checked(like: Function, check: Function, compute: Function) -> Checked:
+    @functools.wraps(like)
+    def function(*given: Any, **options: Any) -> Any:
+        return compute(**check(like.__name__, given, options))
+
+    vars(function).update(check=check, compute=compute)
+    return cast(Checked, function)
+
+
+def call(where: str, function: Function, *given: Any, **options: Any) -> Any:
+    """Call a checked function with `where` in place of its name in error sentences.
+
+    A function without a `door`, such as one of your own cell, is called directly.
+    """
+    check = getattr(function, "check", None)
+    if check is None:
+        return function(*given, **options)
+    return function.compute(**check(where, given, options))  # type: ignore[attr-defined]
+
+
+def unchecked(function: Function) -> Function:
+    """Return the function without its check, for arguments that are known to fit."""
+    compute: Function = getattr(function, "compute", function)
+    return compute
+
+
+def do_without_kernels(error: BaseException) -> None:
+    """Let the reference compute from now on; warn once."""
+    if _failures:
+        return
+    _failures.append(error)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    hint = "; this version of Numba may be too new or too old"
+    if isinstance(error, ModuleNotFoundError | ValueError):  # not installed; a wrong variable
+        hint = ""
+    warnings.warn(
+        f"the compiled kernels do not work here ({reason:.200}), so plain NumPy computes the same, "
+        f"slowly{hint}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
