@@ -89,8 +89,6 @@ class Cell:
         The gate that scales the memory on its straight way from step to step.
     show : str, optional
         The gate in ``h = show * tanh(memory)``, where h is not the memory.
-    sampler : str, optional
-        The kernel in `numpylstm.kernels.sampling` that draws many tokens in a call.
     """
 
     name: str
@@ -104,7 +102,6 @@ class Cell:
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
     show: str | None = None
-    sampler: str | None = None
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -182,7 +179,6 @@ LSTM = Cell(
     biases={"f": "forget_bias"},
     keep="f",
     show="o",
-    sampler="write",
 )
 
 GRU = Cell(

@@ -3,12 +3,9 @@
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numba
 import pytest
-
-from numpylstm.kernels import compiling, fallback
 
 pytestmark = [
     pytest.mark.big,
@@ -69,7 +66,7 @@ BROKEN = {
 
 DISPENSABLE = {
     "no such lowering": "import numba.core.typed_passes as t; del t.NativeLowering",
-    "no such keys": "from numpylstm.kernels import linked; del linked._dynfunc",
+    "no such keys": "from numpylstm.kernels.machine import linked; del linked._dynfunc",
 }
 """Parts of Numba without which functions are compiled as Numba does it, and nothing is said."""
 
@@ -117,22 +114,3 @@ def test_the_commands_work_without_numba(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Test perplexity" in done.stdout
     assert done.stderr.count("the compiled kernels do not work here (") == 1
-
-
-@pytest.mark.parametrize("error", [MemoryError, RecursionError])
-def test_a_compilation_that_had_no_room_is_tried_again(error):
-    """It says nothing about the kernels."""
-    results = [error, "compiled"]
-
-    def compile_it(signature):
-        result = results.pop(0)
-        if result is error:
-            raise error
-        return result
-
-    function = SimpleNamespace(compile=compile_it)
-    compiling._compile_or_give_up(function, ())
-    with pytest.raises(error):
-        function.compile(())
-    assert not fallback.given_up
-    assert function.compile(()) == "compiled"

@@ -8,9 +8,7 @@ them, and the first failure of any kernel switches over, once and for all, with 
 import functools
 import warnings
 
-
-class Unusable(Exception):
-    """Kernels cannot be compiled here."""
+from . import CannotCompile as Unusable
 
 
 class Missing:
@@ -55,7 +53,8 @@ def or_else(plain):
         def with_or_without(*arguments, **options):
             try:
                 return function(*arguments, **options)
-            except Unusable:
+            except Unusable as error:
+                give_up(error.__cause__ or error)
                 return plain(*arguments, **options)
 
         return with_or_without

@@ -7,11 +7,7 @@ The sum over a row runs in vector lanes, in one fixed order whatever the number 
 
 import numpy as np
 
-from .compiling import inner, kernel, reordering
-from .elementary import exp
-from .parts import part
-from .simd import widest_vectors
-from .views import run
+from .machine import exp, inner, kernel, part, reordering, run, widest_vectors
 
 BLOCK = 64  # numbers looked at side by side
 HALVES = (32, 16, 8, 4, 2, 1)

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from .compiling import inner, kernel
-from .parts import GRAIN, part
-from .simd import widest_vectors
+from .machine import GRAIN, inner, kernel, part, widest_vectors
 
 LANES = 64  # sums side by side
 BLOCK = 4096  # elements whose squares are summed together; the partial sums are added in order

@@ -1,20 +1,19 @@
 """Matrix products: C = D + A @ B.
 
-`tile` computes a few rows of one *panel*, two vectors of columns. This file brings the numbers
-to it, and what is read again and again must lie close together (Goto and van de Geijn 2008):
+`tile` computes a few rows of one *panel*, two vectors of columns. The loops around it keep close
+together what is read repeatedly (Goto and van de Geijn 2008):
 
     for `WIDTH` panels of B                    C: these columns are revisited for each depth
         for `DEPTH` terms of the sum           B: copied into panels, stays in the second cache
-            for the rows of each tile          A: copied if need be, stays in the first cache
+            for the rows of each tile          A: copied if necessary, stays in the first cache
                 for each panel of B
 
-The copies ("packing") also turn transposed operands round, so ``x.T @ dy`` and ``dy @ W.T`` run
-like ``x @ W``. Where there are only a few rows, copying B would cost more than it brings, and it
-is read where it lies: by tiles, or, for a single row, in long runs as fast as memory gives them.
+The copies ("packing") also transpose operands, so ``x.T @ dy`` and ``dy @ W.T`` run like ``x @ W``.
+For a few rows, a copy of B would cost more than it saves, and B is read in place: by tiles, or, for
+a single row, in long runs at the speed of memory.
 
 The tiles are numbered panel by panel, and each thread takes an equal run of them. Each element of C
-is one chain of multiply-adds along k, in order, whatever the blocks and whichever the thread:
-the result depends on none of them.
+is one chain of multiply-adds along k, in order, whatever the blocks and the thread.
 """
 
 import numpy as np
@@ -26,16 +25,16 @@ from .views import block, equal_rows, run, turned
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
-DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
-PAGE = 4096  # bytes; addresses so far apart share a set of the first cache
-RUNS = 8  # the same for a single row of A: as many streams as a core follows at full speed
+DEPTH_IN_PLACE = 32  # rows of an unpacked B read together, each from left to right
+PAGE = 4096  # bytes; addresses this far apart share a set of the first cache
+RUNS = 8  # rows of B read together for a single row of A: a core prefetches that many streams
 
 side_by_side = inlined(rows_side_by_side)
 
 
 @inlined
 def operand(X, transposed):
-    """X or X.T, in a type that admits any strides."""
+    """Return X or X.T as an array of any strides."""
     if transposed:
         return turned(X)
     return block(X, 0, X.shape[0], 0, X.shape[1])
@@ -43,7 +42,7 @@ def operand(X, transposed):
 
 @inlined
 def aligned_empty(size, like):
-    """An uninitialised array (size,) that starts at a cache line."""
+    """Return an uninitialised array (size,) that starts at a cache line."""
     line = 64 // like.itemsize
     flat = np.empty(size + line, like.dtype)
     start = -(address(flat) // like.itemsize) % line
@@ -52,7 +51,7 @@ def aligned_empty(size, like):
 
 @inner
 def pack_vector(S, lanes, P):
-    """P[:, :lanes] = S[:, :lanes]: one vector of columns of S (K, .), whichever way S lies."""
+    """P[:, :lanes] = S[:, :lanes]: one vector of columns of S (K, .), in any strides."""
     if S.strides[1] == S.itemsize:
         copy_columns(lanes, S, P)
         return
@@ -63,7 +62,7 @@ def pack_vector(S, lanes, P):
 
 @inner
 def pack_columns(S, P):
-    """Copy S (K, .), whichever way it lies, into panels that begin `DEPTH` rows apart in P."""
+    """Copy S (K, .), in any strides, into panels that begin `DEPTH` rows apart in P."""
     width = lanes_of(S)
     depth, columns = S.shape
     for j in range(0, columns, width):
@@ -75,9 +74,9 @@ def pack_columns(S, P):
 
 @inlined
 def rows_of_next_tile(rows):
-    """Cut `rows` into tiles as equal as can be; the height of the next.
+    """Return the height of the next tile if `rows` are cut into nearly equal tiles.
 
-    A high tile does more with each number of B, and a low one waits for its own sums.
+    A high tile uses each number of B more often; a low one waits for its own sums.
     """
     tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
     return (rows + tiles - 1) // tiles
@@ -85,7 +84,7 @@ def rows_of_next_tile(rows):
 
 @inner
 def pack_rows(S, flat):
-    """A copy of S (rows, K), at most a tile high, in `flat`; the contiguous direction stays so."""
+    """Copy S (rows, K), at most a tile high, into `flat`; the contiguous axis stays contiguous."""
     rows, depth = S.shape
     width = lanes_of(S)
     if S.strides[1] == S.itemsize:
@@ -106,7 +105,7 @@ def pack_rows(S, flat):
 
 @inner
 def multiply_tile(A, panel, D, C, i, j):
-    """C = D + A @ panel, for at most a tile of rows: A's are rows i... of C, from column j."""
+    """C = D + A @ panel for at most a tile of rows, rows i... of C from column j."""
     i_stop, j_stop = i + A.shape[0], min(C.shape[1], j + 2 * lanes_of(C))
     tile(
         A, panel, block(D, i, i_stop, j, j_stop), block(C, i, i_stop, j, j_stop),
@@ -172,11 +171,11 @@ def multiply_one_row(a, B, d, c, j0, j1):
 
 @inner
 def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
-    """C = D + A @ B for a rectangle of C; A and B in any strides."""
+    """C = D + A @ B for a rectangle of C; A and B have any strides."""
     width = lanes_of(C)
     K = B.shape[0]
     depths = (K + DEPTH - 1) // DEPTH
-    # Runs along k are read where they lie, unless all rows would fall into one set of the cache.
+    # Rows are read in place, unless all of them would fall into one set of the cache.
     in_runs = A.strides[1] == A.itemsize and A.strides[0] % PAGE != 0
     for jj in range(j0, j1, 2 * width * WIDTH):
         j_stop = min(j1, jj + 2 * width * WIDTH)
@@ -197,9 +196,9 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
                 i = i_stop
 
 
-@outside("strided", "strided", "strided", "strided", "index", "index")
+@outside
 def multiply_share(A, B, D, C, share, shares):
-    """The `share`-th of `shares` equal parts of C = D + A @ B."""
+    """Compute the `share`-th of `shares` equal parts of C = D + A @ B; arrays have any strides."""
     width = 2 * lanes_of(C)
     M, N = C.shape
     row_blocks = (M + TILE_ROWS - 1) // TILE_ROWS
@@ -213,7 +212,7 @@ def multiply_share(A, B, D, C, share, shares):
     if not in_place:
         packed_a = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
         packed_b = aligned_empty(WIDTH * DEPTH * width, C).reshape(WIDTH * DEPTH, width)
-    # A run of tiles: the rest of one panel, whole panels, the beginning of another.
+    # A run of tiles: the end of one panel, whole panels, the beginning of another.
     while block < stop:
         panel = block // row_blocks
         first = block - panel * row_blocks
@@ -232,41 +231,35 @@ def multiply_share(A, B, D, C, share, shares):
 
 
 @inner
-def multiply_part(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """The `share`-th part of `multiply`, for use within kernels."""
+def multiply_inside(A, a_transposed, B, b_transposed, D, C, share, shares):
+    """`multiply` for use inside kernels; with share 0 of 1 the calling thread does all of it."""
     a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
     multiply_share(a, b, equal_rows(D, C.shape[0]), c, share, shares)
 
 
 @inner
-def multiply_here(A, a_transposed, B, b_transposed, D, C):
-    """All of `multiply` on the calling thread."""
-    multiply_part(A, a_transposed, B, b_transposed, D, C, np.intp(0), np.intp(1))
-
-
-@inner
-def gradients_here(x, W, transposed, dy, dx, dW, db):
-    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on the calling thread.
-
-    W is (D, V), or (V, D) if it is stored transposed; dW lies as W does.
-    """
+def gradients_inside(x, W, transposed, dy, dx, dW, db):
+    """`gradients_alone` for use inside kernels."""
     none = np.zeros((1, max(W.shape)), x.dtype)
-    multiply_here(dy, False, W, not transposed, none, dx)
+    multiply_inside(dy, False, W, not transposed, none, dx, 0, 1)
     if transposed:  # C = A B is also C' = B' A'
-        multiply_here(dy, True, x, False, none, dW)
+        multiply_inside(dy, True, x, False, none, dW, 0, 1)
     else:
-        multiply_here(x, True, dy, False, none, dW)
+        multiply_inside(x, True, dy, False, none, dW, 0, 1)
     ones = np.ones((1, len(dy)), x.dtype)
-    multiply_here(ones, False, dy, False, none, db.reshape(1, db.size))
+    multiply_inside(ones, False, dy, False, none, db.reshape(1, db.size), 0, 1)
 
 
 @kernel(calls=(multiply_share,))
 def gradients_alone(x, W, transposed, dy, dx, dW, db):
-    """`gradients_here`, for Python."""
-    gradients_here(x, W, transposed, dy, dx, dW, db)
+    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on the calling thread.
+
+    W is (D, V), or (V, D) if it is stored transposed; dW is stored as W is.
+    """
+    gradients_inside(x, W, transposed, dy, dx, dW, db)
 
 
 @kernel(shared=True, calls=(multiply_share,))
 def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """C (M, N) = D + A (M, K) @ B (K, N); A, B stored transposed if so flagged; D (M or 1, N)."""
-    multiply_part(A, a_transposed, B, b_transposed, D, C, share, shares)
+    """C (M, N) = D (M or 1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
+    multiply_inside(A, a_transposed, B, b_transposed, D, C, share, shares)
