@@ -13,10 +13,11 @@ from numpylstm.checks import (
     check_number,
     check_whole,
     generator,
-)
+)  # fmt: skip
 from numpylstm.models import LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000
+NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
 READ_AT_ONCE = 1000  # tokens of a prompt: the scores of all of them are computed
 
 
@@ -121,14 +122,16 @@ def _drawn(
         raise RuntimeError("generate: the vocabulary of the model has changed since the call")
     state = model.zero_state(1)
     read = prompt[:-1, None]  # (T, 1)
-    for first in range(0, len(read), READ_AT_ONCE):
-        _, state = model.logits(read[first : first + READ_AT_ONCE], state)
-    x = prompt[-1:, None]  # (T, B) = (1, 1)
-    for _ in range(length):
-        logits, state = model.logits(x, state)
-        token = draw(logits[0, 0], temperature, k, banned, rng)
-        yield token
-        x = np.array([[token]])  # the output is the next input
+    try:
+        for first in range(0, len(read), READ_AT_ONCE):
+            _, state = model.logits(read[first : first + READ_AT_ONCE], state)
+        token = prompt[-1]
+        for _ in range(length):
+            logits, state = model.logits(np.array([[token]]), state)
+            token = draw(logits[0, 0], temperature, k, banned, rng)
+            yield token  # and read it next
+    except NotFinite as error:  # found by a layer or in the scores
+        raise NotFinite(NOT_FINITE) from error
 
 
 def draw(
@@ -140,7 +143,7 @@ def draw(
 ) -> int:
     """Draw an id from the softmax of ``logits / temperature`` over the k best not banned."""
     if not np.isfinite(logits).all():
-        raise NotFinite("generate: the scores of the model are not finite; its parameters explode")
+        raise NotFinite(NOT_FINITE)
     scores = logits.copy()
     scores[banned] = -np.inf
     ids = best(scores, k) if k < len(scores) else None
