@@ -1,4 +1,4 @@
-"""The embedding: gradients scattered back to the rows of the table; NumPy gathers well enough."""
+"""The embedding's gradient; NumPy gathers the rows forward."""
 
 from .machine import kernel
 

@@ -1,8 +1,7 @@
 """A small BLAS in Numba: what the kernels of the layers are built from.
 
 Decorators
-    `kernel` compiles a function that Python calls, `inner` and `inlined` one that kernels call, and
-    `reordering` an inner sum that may be taken in any order.
+    `kernel` compiles a function that Python calls, `inner` and `inlined` one that kernels call.
 Products
     `multiply` and `gradients_alone` are kernels; `multiply_inside`, `gradients_inside` and
     `multiply_share` do the same inside a kernel, declared with ``calls=(multiply_share,)``.
@@ -25,7 +24,7 @@ its slices make the first step 1.4 times as long. All figures are in docs/explan
 No result depends on the number of threads, the vector width or the sizes of blocks.
 """
 
-from .compiling import GRAIN, inlined, inner, kernel, part, reordering
+from .compiling import GRAIN, inlined, inner, kernel, part
 from .elementary import exp, sigmoid, tanh
 from .matmul import (
     gradients_alone,
@@ -41,6 +40,6 @@ from .views import at_time, block, borrowed, run, turned
 __all__ = [
     "GRAIN", "at_time", "block", "borrowed", "exp", "gradients_alone", "gradients_inside",
     "inlined", "inner", "kernel", "lanes_of", "multiply", "multiply_inside", "multiply_panels",
-    "multiply_share", "pack", "panels_shape", "part", "reordering", "run", "sigmoid", "tanh",
+    "multiply_share", "pack", "panels_shape", "part", "run", "sigmoid", "tanh",
     "turned", "widest_vectors",
 ]  # fmt: skip

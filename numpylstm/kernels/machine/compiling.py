@@ -5,10 +5,8 @@ interpreter's lock and divide as NumPy does. `inner` is for functions that kerne
 linked into each kernel (`linked`). `inlined` is for the smallest of these: to compile a function by
 itself takes a twentieth of a second.
 
-`reordering` is for inner functions with a single sum or maximum that may be taken in any order, so
-that the compiler can vectorise it. It sets the two fast-math flags that allow this, and none that
-assumes the absence of NaN. All other functions switch fast-math off explicitly; otherwise Numba
-compiles an inner function with the flags of its first caller.
+All of them switch fast-math off explicitly: its flags assume that there is no NaN, and otherwise
+Numba compiles an inner function with the flags of its first caller.
 
 A shared kernel computes one of several equal parts of its work. Its last two arguments are `share`
 and `shares`; Python passes only the second, and threads compute the parts (`threads`). To wake them
@@ -45,7 +43,6 @@ except Exception:  # an unknown version of Numba: its own compiler is slower, wi
     pass
 inner = njit(fastmath=False, **_inner)
 inlined = njit(fastmath=False, inline="always", **_inner)
-reordering = njit(fastmath={"reassoc", "nsz"}, **_inner)
 
 GRAIN = 16  # elements: threads with parts in multiples of it do not write to one cache line
 
