@@ -314,9 +314,10 @@ def gru_forward(
     With the reset "before", each step waits for its own reset gate, and the reference computes.
     """
     arguments.gru_forward(x, h0, Wx, Wh, b, bn, reset)
+    x, h0, Wx, Wh, b = map(contiguous, (x, h0, Wx, Wh, b))
     if reset == "before":
-        return reference.gru_forward(*map(contiguous, (x, h0, Wx, Wh, b)), bn, reset)
-    x, T, h = contiguous(x), len(x), _states(h0, len(x))
+        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset)
+    T, h = len(x), _states(h0, len(x))
     s = empty((T, *h0.shape), x.dtype)
     s[...] = 0 if bn is None else bn
     gates = _unroll(gru.GRU, x, Wx, Wh, b, (h,), s)

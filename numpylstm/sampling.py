@@ -13,7 +13,7 @@ from numpylstm.checks import (
     check_number,
     check_whole,
     generator,
-)  # fmt: skip
+)
 from numpylstm.models import LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000

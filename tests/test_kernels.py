@@ -238,17 +238,17 @@ def test_an_update_by_moments(rng, size, dtype):
 
 @njit
 def pack(S, panels):
-    matmul.pack_columns(views.block(S, 0, S.shape[0], 0, S.shape[1]), panels)
+    matmul.pack(views.block(S, 0, S.shape[0], 0, S.shape[1]), 1, 0, S.shape[1], panels)
 
 
 @pytest.mark.parametrize("columns", [1, 64, 300])
 def test_columns_are_packed_into_panels(rng, columns):
     """From rows or from columns: the same panels."""
-    S, width = normal(rng, np.float32, 9, columns), simd.VECTOR_BYTES // 4
-    panels = -(-columns // (2 * width))
-    want = np.zeros((panels * matmul.DEPTH, 2 * width), np.float32)
+    S = normal(rng, np.float32, 40, columns)
+    want = np.zeros(matmul.panels_shape(S), np.float32)
+    width = want.shape[1]
     for j in range(columns):
-        want[j // (2 * width) * matmul.DEPTH :, j % (2 * width)][:9] = S[:, j]
+        want[j // width * 40 :, j % width][:40] = S[:, j]
     for source in (S, np.asfortranarray(S)):
         packed = np.zeros_like(want)
         pack(source, packed)

@@ -44,6 +44,9 @@ from .machine import (
     turned,
 )
 
+alone = kernel(calls=(multiply_share,))
+shared = kernel(shared=True, calls=(multiply_share,))
+
 
 class Recurrence(NamedTuple):
     """The kernels of a cell."""
@@ -66,15 +69,17 @@ def recurrence(name, forward, backward, carries_dh=False):
     step t-1 without Wh.
     """
 
-    def of_cell(function):
+    def of_cell(decorate):
         # Names tell the cells' functions apart on disk and in the linker.
-        function.__qualname__ = f"{name}.{function.__name__}"
-        return function
+        def named(function):
+            function.__qualname__ = f"{name}.{function.__name__}"
+            return decorate(function)
 
-    forward, backward = inner(of_cell(forward)), inner(of_cell(backward))
+        return named
 
-    @inner
-    @of_cell
+    forward, backward = map(of_cell(inner), (forward, backward))
+
+    @of_cell(inner)
     def step_forward(Wh, panels, blocks, t, sums, states, i0, i1, j0, j1):
         H, columns = Wh.shape
         h, size, gates = at_time(states[0], t), columns // blocks, columns // H // blocks
@@ -92,8 +97,7 @@ def recurrence(name, forward, backward, carries_dh=False):
         for i in range(i0, i1):
             forward(t, i, j0, j1, sums, states)
 
-    @inner
-    @of_cell
+    @of_cell(inner)
     def rows_forward(Wh, panels, sums, states, i0, i1):
         H, columns = Wh.shape
         blocks = 1 if len(sums) == 1 else columns // H
@@ -102,8 +106,7 @@ def recurrence(name, forward, backward, carries_dh=False):
         for t in range(len(sums[0])):
             step_forward(Wh, panels, blocks, t, sums, states, i0, i1, 0, H)
 
-    @kernel(calls=(multiply_share,))
-    @of_cell
+    @of_cell(alone)
     def forward_alone(x, Wx, Wh, b, panels, sums, states):
         """All of the forward pass on the calling thread; x is (T*B, D)."""
         sums, states = borrowed(sums), borrowed(states)
@@ -113,16 +116,14 @@ def recurrence(name, forward, backward, carries_dh=False):
         )
         rows_forward(borrowed(Wh), at_time(panels, 0), sums, states, 0, states[0].shape[1])
 
-    @kernel(shared=True, calls=(multiply_share,))
-    @of_cell
+    @of_cell(shared)
     def forward_by_rows(Wh, panels, sums, states, share, shares):
         """All steps."""
         i0, i1 = part(states[0].shape[1], share, shares, 1)
         # Each thread packs Wh for itself: to wait would take as long.
         rows_forward(borrowed(Wh), at_time(panels, share), borrowed(sums), borrowed(states), i0, i1)
 
-    @kernel(shared=True, calls=(multiply_share,))
-    @of_cell
+    @of_cell(shared)
     def forward_step_by_units(Wh, panels, t, sums, states, share, shares):
         """Step t."""
         Wh, sums, states, panels = (
@@ -142,8 +143,7 @@ def recurrence(name, forward, backward, carries_dh=False):
         for t in range(len(sums[0])):
             forward_step_by_units(Wh, panels, t, sums, states, shares)
 
-    @inner
-    @of_cell
+    @of_cell(inner)
     def step_backward(t, panels, kept, dhs, dstates, das, i0, i1, j0, j1):
         # From the last step, where dh is dhT, to t = -1, which makes dh that of h0.
         T, _, H = dhs.shape
@@ -162,16 +162,14 @@ def recurrence(name, forward, backward, carries_dh=False):
                         dh[i, j] += dhs[t, i, j]
                 backward(t, i, j0, j1, kept, dstates, das)
 
-    @inner
-    @of_cell
+    @of_cell(inner)
     def rows_backward(Wh, panels, kept, dhs, dstates, das, i0, i1):
         T, _, H = dhs.shape
         pack(turned(Wh), 1, 0, H, panels)
         for step in range(T + 1):
             step_backward(T - 1 - step, panels, kept, dhs, dstates, das, i0, i1, 0, H)
 
-    @kernel(calls=(multiply_share,))
-    @of_cell
+    @of_cell(alone)
     def backward_alone(x, Wx, Wh, panels, h_prev, kept, dhs, dstates, das, dx, dWx, dWh, db):
         """All of the backward pass on the calling thread; x and dx are (T*B, D)."""
         kept, dstates, das = borrowed(kept), borrowed(dstates), borrowed(das)
@@ -185,8 +183,7 @@ def recurrence(name, forward, backward, carries_dh=False):
             h_prev.reshape(N, H), True, das[-1].reshape(N, columns), False, none, dWh, 0, 1
         )
 
-    @kernel(shared=True, calls=(multiply_share,))
-    @of_cell
+    @of_cell(shared)
     def backward_by_rows(Wh, panels, kept, dhs, dstates, das, share, shares):
         """All steps, last to first."""
         i0, i1 = part(dhs.shape[1], share, shares, 1)
@@ -195,8 +192,7 @@ def recurrence(name, forward, backward, carries_dh=False):
             borrowed(das), i0, i1,
         )  # fmt: skip
 
-    @kernel(shared=True, calls=(multiply_share,))
-    @of_cell
+    @of_cell(shared)
     def backward_step_by_units(Wh, panels, t, kept, dhs, dstates, das, share, shares):
         """Step t."""
         Wh, panels, dhs = borrowed(Wh), at_time(panels, 0), borrowed(dhs)

@@ -31,9 +31,11 @@ from .matmul import (
     gradients_inside,
     multiply,
     multiply_inside,
+    multiply_panels,
     multiply_share,
+    pack,
+    panels_shape,
 )
-from .panels import multiply_panels, pack, panels_shape
 from .simd import lanes_of, widest_vectors
 from .views import at_time, block, borrowed, run, turned
 

@@ -10,7 +10,8 @@ together what is read repeatedly (Goto and van de Geijn 2008):
 
 The copies ("packing") also transpose operands, so ``x.T @ dy`` and ``dy @ W.T`` run like ``x @ W``.
 For a few rows, a copy of B would cost more than it saves, and B is read in place: by tiles, or, for
-a single row, in long runs at the speed of memory.
+a single row, in long runs at the speed of memory. A matrix that many products share, such as Wh of
+a recurrent layer, is copied once for all of them (`pack`, `multiply_panels`).
 
 The tiles are numbered panel by panel, and each thread takes an equal run of them. Each element of C
 is one chain of multiply-adds along k, in order, whatever the blocks and the thread.
@@ -19,12 +20,13 @@ is one chain of multiply-adds along k, in order, whatever the blocks and the thr
 import numpy as np
 
 from .compiling import inlined, inner, kernel, outside
-from .simd import address, copy_columns, fma, lanes_of, widest_vectors
+from .simd import VECTOR_BYTES, address, copy_columns, fma, lanes_of, widest_vectors
 from .tile import AHEAD, TILE_ROWS, rows_side_by_side, tile
 from .views import block, equal_rows, run, turned
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
+SIDE_BY_SIDE = 32  # rows of a matrix that are copied at a time, each from left to right
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read together, each from left to right
 PAGE = 4096  # bytes; addresses this far apart share a set of the first cache
 RUNS = 8  # rows of B read together for a single row of A: a core prefetches that many streams
@@ -60,16 +62,36 @@ def pack_vector(S, lanes, P):
             P[k, j] = S[k, j]
 
 
+def panels_shape(W, blocks=1):
+    """Return the shape of the array that `pack` fills."""
+    (K, N), width = W.shape, 2 * VECTOR_BYTES // W.itemsize
+    return blocks * -(-N // blocks // width) * K, width
+
+
 @inner
-def pack_columns(S, P):
-    """Copy S (K, .), in any strides, into panels that begin `DEPTH` rows apart in P."""
-    width = lanes_of(S)
-    depth, columns = S.shape
-    for j in range(0, columns, width):
-        vector = j // width
-        at, column = vector // 2 * DEPTH, vector % 2 * width
-        panel = block(P, at, at + DEPTH, column, column + width)
-        pack_vector(block(S, 0, depth, j, columns), min(width, columns - j), panel)
+def panel_of(number, size, K, j, width):
+    """Return the row where the panel with column j of block `number` begins."""
+    return (number * ((size + 2 * width - 1) // (2 * width)) + j // (2 * width)) * K
+
+
+@inner
+def pack(W, blocks, j0, j1, panels):
+    """Copy columns j0:j1 of each block of W (K, .), in any strides; a panel begins at j0.
+
+    Blocks of columns, such as gates, may have panels of their own: a thread that computes some
+    units of every gate then reads whole panels.
+    """
+    K, width, size = W.shape[0], lanes_of(W), W.shape[1] // blocks
+    for k in range(0, K, SIDE_BY_SIDE):
+        k_stop = min(K, k + SIDE_BY_SIDE)
+        for number in range(blocks):
+            for j in range(j0, j1, width):
+                lanes = min(width, size - j)
+                at, column = panel_of(number, size, K, j, width) + k, j // width % 2 * width
+                source = block(W, k, k_stop, number * size + j, number * size + j + lanes)
+                pack_vector(
+                    source, lanes, block(panels, at, at + k_stop - k, column, column + width)
+                )
 
 
 @inlined
@@ -182,7 +204,7 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
         for depth in range(depths):
             k, k_stop = K * depth // depths, K * (depth + 1) // depths
             start = D if k == 0 else C
-            pack_columns(block(B, k, k_stop, jj, j_stop), packed_b)
+            pack(block(B, k, k_stop, jj, j_stop), 1, 0, j_stop - jj, packed_b)
             i = i0
             while i < i1:
                 i_stop = i + rows_of_next_tile(i1 - i)
@@ -190,9 +212,35 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
                 if not in_runs:
                     rows = pack_rows(rows, packed_a)
                 for j in range(jj, j_stop, 2 * width):
-                    at = (j - jj) // (2 * width) * DEPTH
+                    at = (j - jj) // (2 * width) * (k_stop - k)
                     panel = block(packed_b, at, at + k_stop - k, 0, 2 * width)
                     multiply_tile(rows, panel, start, C, i, j)
+                i = i_stop
+
+
+@inner
+def multiply_panels(panels, number, size, A, i0, i1, D, C, first, j0, j1):
+    """C = D + A @ W for rows i0:i1 and columns j0:j1 of one block of W, from its panels.
+
+    The block has `size` columns and begins at column `first` of D and C.
+    """
+    K, width = A.shape[1], lanes_of(A)
+    depths = (K + DEPTH - 1) // DEPTH
+    for j in range(j0, j1, 2 * width):
+        at, column = panel_of(number, size, K, j, width), first + j
+        stop = first + min(size, j + 2 * width)
+        for depth in range(depths):
+            k0, k1 = K * depth // depths, K * (depth + 1) // depths
+            panel = block(panels, at + k0, at + k1, 0, 2 * width)
+            ahead = block(panels, at + k0 + AHEAD, at + k1 + AHEAD, 0, 2 * width)
+            start = D if depth == 0 else C
+            i = i0
+            while i < i1:
+                i_stop = i + rows_of_next_tile(i1 - i)
+                tile(
+                    block(A, i, i_stop, k0, k1), panel, block(start, i, i_stop, column, stop),
+                    block(C, i, i_stop, column, stop), ahead,
+                )  # fmt: skip
                 i = i_stop
 
 
