@@ -67,6 +67,16 @@ def first_equal(row, value):
     return 0
 
 
+@inner
+def row_backward(row, target, log_z, coefficient, drow):
+    """Fill drow (V,) = coefficient * (softmax(row) - onehot(target))."""
+    widest_vectors()
+    one = row.dtype.type(1)
+    for k in range(row.size):
+        drow[k] = coefficient * exp(row[k] - log_z)
+    drow[target] = coefficient * (exp(row[target] - log_z) - one)
+
+
 @kernel(shared=True)
 def forward(logits, targets, log_z, nll, predicted, share, shares):
     """From logits (T, B, V), targets (T, B), fill log_z, nll and predicted, all (T, B)."""
@@ -85,15 +95,10 @@ def forward(logits, targets, log_z, nll, predicted, share, shares):
 @kernel(shared=True)
 def backward(logits, targets, log_z, coefficients, dlogits, share, shares):
     """Fill dlogits (T, B, V) = coefficients (T, B) * (softmax(logits) - onehot(targets))."""
-    widest_vectors()
     N, V = targets.size, logits.shape[2]
-    one = logits.dtype.type(1)
     logits, dlogits, targets = logits.reshape(N, V), dlogits.reshape(N, V), targets.reshape(N)
     log_z, coefficients = log_z.reshape(N), coefficients.reshape(N)
     first, last = part(N, share, shares, 1)
     for r in range(first, last):
         row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)
-        z, coefficient, target = log_z[r], coefficients[r], targets[r]
-        for k in range(V):
-            drow[k] = coefficient * exp(row[k] - z)
-        drow[target] = coefficient * (exp(row[target] - z) - one)
+        row_backward(row, targets[r], log_z[r], coefficients[r], drow)
