@@ -91,8 +91,6 @@ class Cell:
         The field of the state that remembers; by default the last.
     show : str, optional
         The gate in ``h = show * tanh(memory)``, if h is not the memory.
-    sampler : str, optional
-        The kernel in `numpylstm.kernels.sampling` that draws many tokens in a call.
     """
 
     name: str
@@ -107,7 +105,6 @@ class Cell:
     keep: str | None = None
     memory: str = ""
     show: str | None = None
-    sampler: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", self.memory or self.states[-1])
@@ -188,7 +185,6 @@ LSTM = Cell(
     biases={"f": "forget_bias"},
     keep="f",
     show="o",
-    sampler="write",
 )
 
 GRU = Cell(

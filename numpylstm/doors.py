@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.checks import check_arrays, check_choice, check_ids
-from numpylstm.kernels.fallback import CannotCompile
+from numpylstm.kernels import CannotCompile
 
 Function = Callable[..., Any]
 Arguments = tuple[Any, ...]

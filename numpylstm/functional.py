@@ -51,7 +51,7 @@ from numpylstm.reference import (
 )
 
 try:
-    from numpylstm.kernels import embedding, gru, lstm, matmul, recurrence, rnn, softmax, update
+    from numpylstm.kernels import embedding, gru, lstm, machine, rnn, softmax, update
 except Exception as error:
     do_without_kernels(error)
 
@@ -75,23 +75,23 @@ def shares_for(work: int, threads: int | None = None) -> int:
 
 
 class Plan(NamedTuple):
-    """How the work of a recurrent layer is cut into parts."""
+    """How the work of a recurrent layer is divided (`kernels.recurrence`)."""
 
     alone: bool  # one thread does all of it in one call
     by_rows: bool  # each part takes some rows of the batch through all steps, or else some units
     shares: int
 
     def panels(self, W: Array, blocks: int = 1) -> Array:
-        """Room for copies of a matrix: by rows, each part has one of its own."""
+        """Return room for copies of a matrix: by rows, each part has one of its own."""
         copies = self.shares if self.by_rows else 1
-        return empty((copies, *recurrence.panels_shape(W, blocks)), W.dtype)
+        return empty((copies, *machine.panels_shape(W, blocks)), W.dtype)
 
 
 def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads: int) -> Plan:
-    """The plan of a pass, which depends on sizes only; results do not depend on it.
+    """Return the plan of a pass, which depends on sizes only; no result depends on it.
 
-    By rows, nobody waits for anybody, and each thread reads all of Wh at each step: from its own
-    cache, or it is slow. By units, all wait for all at each step, and read Wh once together.
+    By rows, no thread waits, and each reads all of Wh at each step, which is slow unless its own
+    cache holds Wh. By units, all wait for all at each step and together read Wh once.
     """
     columns = blocks * H
     if T * B * columns * (D + H) < WORTH_WAKING:
@@ -120,7 +120,7 @@ def contiguous(array: Array) -> Array:
 
 
 def _matrix(array: Array) -> tuple[Array, bool]:
-    """Return a matrix for `matmul.multiply`: the array and False, or its transpose and True."""
+    """Return a matrix for `machine.multiply`: the array and False, or its transpose and True."""
     if not array.flags.carray and array.T.flags.carray:
         return array.T, True
     return contiguous(array), False
@@ -136,7 +136,7 @@ def _product(A: Array, B: Array, start: Array | None = None) -> Array:
     C = empty((M, N), A.dtype)
     D = np.zeros((1, N), A.dtype) if start is None else start.reshape(-1, N)
     shares = shares_for(C.size * A.shape[1] // PRODUCT)
-    matmul.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
+    machine.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
     return C
 
 
@@ -148,7 +148,7 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
     if dy.size * x.shape[1] < WORTH_WAKING:
         base, turned = _matrix(W)
         dx, dW, db = (np.empty(shape, W.dtype) for shape in (x.shape, base.shape, W.shape[1]))
-        matmul.gradients_alone(x, base, turned, dy, dx, dW, db)
+        machine.gradients_alone(x, base, turned, dy, dx, dW, db)
         return dx, dW.T if turned else dW, db
     # C = A B is also C' = B' A'
     dW = _product(dy.T, x).T if _matrix(W)[1] else _product(x.T, dy)
@@ -203,8 +203,66 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 
 
 # ---------------------------------------------------------------------------------------------
-# Vanilla recurrent network
+# Recurrent layers
 # ---------------------------------------------------------------------------------------------
+
+
+def _unroll(
+    cell: Any, x: Array, Wx: Array, Wh: Array, b: Array, states: tuple[Array, ...], *sums: Array
+) -> Array:
+    """Run a cell over a sequence; fill the states and sums, and return its first sum (T, B, .).
+
+    The arguments are those of `kernels.recurrence`.
+    """
+    x, Wx, Wh, b = map(contiguous, (x, Wx, Wh, b))
+    T, B, D = x.shape
+    H, columns = Wh.shape
+    rows, shape, blocks = x.reshape(T * B, D), (T, B, columns), columns // H
+    how = plan(T, B, D, H, blocks=blocks, itemsize=Wh.itemsize, threads=get_num_threads())
+    panels = how.panels(Wh, blocks)
+    if how.alone:
+        first = empty(shape, x.dtype)
+        cell.forward_alone(rows, Wx, Wh, b, panels, (first, *sums), states)
+    else:
+        first = _product(rows, Wx, b).reshape(shape)
+        kernel = cell.forward_by_rows if how.by_rows else cell.forward_by_units
+        kernel(Wh, panels, (first, *sums), states, how.shares)
+    return first
+
+
+def _unroll_back(
+    cell: Any, x: Array, Wx: Array, Wh: Array, h_prev: Array, kept: tuple[Array, ...], dhs: Array,
+    dstates: tuple[Array, ...], das: int = 1,
+) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+    """Go back through a sequence; change dstates, and return dx, dWx, dWh, db and the last da.
+
+    The arguments are those of `kernels.recurrence`.
+    """
+    x, Wx, Wh, h_prev, dhs, *others = map(contiguous, (x, Wx, Wh, h_prev, dhs, *kept))
+    (T, B, D), (H, columns) = x.shape, Wh.shape
+    rows, states, kept = x.reshape(T * B, D), h_prev.reshape(T * B, H), tuple(others)
+    of_sums = tuple(empty((T, B, columns), x.dtype) for _ in range(das))
+    how = plan(T, B, D, H, blocks=columns // H, itemsize=Wh.itemsize, threads=get_num_threads())
+    panels = how.panels(Wh.T)
+    if how.alone:
+        dx, dWx, dWh = np.empty_like(rows), np.empty_like(Wx), np.empty_like(Wh)
+        db = np.empty(columns, x.dtype)
+        cell.backward_alone(
+            rows, Wx, Wh, panels, h_prev, kept, dhs, dstates, of_sums, dx, dWx, dWh, db
+        )
+    else:
+        kernel = cell.backward_by_rows if how.by_rows else cell.backward_by_units
+        kernel(Wh, panels, kept, dhs, dstates, of_sums, how.shares)
+        dx, dWx, db = _gradients(of_sums[0].reshape(T * B, columns), rows, Wx)
+        dWh = _product(states.T, of_sums[-1].reshape(T * B, columns))
+    return dx.reshape(x.shape), dWx, dWh, db, of_sums[-1]
+
+
+def _states(start: Array, T: int) -> Array:
+    """Return room for a state (T+1, B, H), with that of step 0 filled in."""
+    states = empty((T + 1, *start.shape), start.dtype)
+    states[0] = start
+    return states
 
 
 @door("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn")
@@ -212,14 +270,8 @@ def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
     """Unroll the vanilla network over a sequence."""
-    x, Wh = contiguous(x), contiguous(Wh)
-    T, B, D = x.shape
-    H = Wh.shape[0]
-    h = empty((T + 1, B, H), x.dtype)
-    h[0] = h0
-    a = _product(x.reshape(T * B, D), Wx, contiguous(b)).reshape(T, B, H)
-    shares = min(shares_for(a.size * H), max(1, B // 2))
-    rnn.forward_by_rows(Wh, a, h, rnn.ACTIVATIONS.index(activation), shares)
+    x, T, h = contiguous(x), len(x), _states(h0, len(x))
+    _unroll(rnn.CELLS[activation], x, Wx, Wh, b, (h,))
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
@@ -232,22 +284,9 @@ def rnn_backward(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
     x, h_prev, h, Wx, Wh, activation = cache
-    T, B, H = h.shape
     dh = np.array(dhT, order="C")
-    da, shares = empty(h.shape, h.dtype), min(shares_for(h.size * H), max(1, B // 2))
-    panels = empty((shares, *recurrence.panels_shape(Wh.T)), Wh.dtype)
-    rnn.backward_by_rows(
-        contiguous(Wh), panels, contiguous(h), contiguous(dhs), dh, da,
-        rnn.ACTIVATIONS.index(activation), shares,
-    )  # fmt: skip
-    da, states = da.reshape(T * B, H), contiguous(h_prev).reshape(T * B, H)
-    dx, dWx, db = _gradients(da, contiguous(x).reshape(T * B, -1), Wx)
-    return dx.reshape(x.shape), dh, dWx, _product(states.T, da), db
-
-
-# ---------------------------------------------------------------------------------------------
-# Long short-term memory
-# ---------------------------------------------------------------------------------------------
+    dx, dWx, dWh, db, _ = _unroll_back(rnn.CELLS[activation], x, Wx, Wh, h_prev, (h,), dhs, (dh,))
+    return dx, dh, dWx, dWh, db
 
 
 @door("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H")
@@ -255,25 +294,9 @@ def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
     """Unroll the memory cell over a sequence."""
-    x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
-    T, B, D = x.shape
-    H = Wh.shape[0]
-    h, c = empty((T + 1, B, H), x.dtype), empty((T + 1, B, H), x.dtype)
-    h[0], c[0] = h0, c0
-    tanh_c = empty((T, B, H), x.dtype)
-    rows = x.reshape(T * B, D)
-    how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
-    if T == 1:  # a copy of Wh would be used once
-        gates = _product(h[0], Wh, _product(rows, Wx, b)).reshape(T, B, 4 * H)
-        lstm.cells_forward(gates, c, tanh_c, h)
-    elif how.alone:
-        gates = empty((T, B, 4 * H), x.dtype)
-        lstm.forward_alone(rows, Wx, Wh, b, how.panels(Wh), h, c, gates, tanh_c)
-    else:
-        gates = _product(rows, Wx, b).reshape(T, B, 4 * H)
-        panels = how.panels(Wh, blocks=1 if how.by_rows else 4)
-        kernel = lstm.forward_by_rows if how.by_rows else lstm.forward_by_units
-        kernel(Wh, panels, h, c, gates, tanh_c, how.shares)
+    x, T, h, c = contiguous(x), len(x), _states(h0, len(x)), _states(c0, len(x))
+    tanh_c = empty((T, *c0.shape), x.dtype)
+    gates = _unroll(lstm.LSTM, x, Wx, Wh, b, (h, c, tanh_c))
     cache = LSTMCache(x, h[:T], c[:T], gates, c[1:], tanh_c, h[1:], Wx, Wh)
     return h[1:], h[T].copy(), c[T].copy(), cache
 
@@ -288,33 +311,11 @@ def lstm_backward(
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
     x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = cache
-    T, B, H = tanh_c.shape
-    D = x.shape[2]
-    dhs, dh, dc = contiguous(dhs), np.array(dhT, order="C"), np.array(dcT, order="C")
-    x, h_prev, c_prev, gates, tanh_c, Wx, Wh = map(
-        contiguous, (x, h_prev, c_prev, gates, tanh_c, Wx, Wh)
+    dh, dc = np.array(dhT, order="C"), np.array(dcT, order="C")
+    dx, dWx, dWh, db, _ = _unroll_back(
+        lstm.LSTM, x, Wx, Wh, h_prev, (gates, c_prev, tanh_c), dhs, (dh, dc)
     )
-    da = empty(gates.shape, gates.dtype)
-    how = plan(T, B, D, H, blocks=4, itemsize=Wh.itemsize, threads=get_num_threads())
-    panels = how.panels(Wh.T)
-    if how.alone:
-        dx, dWx, dWh = (np.empty_like(a) for a in (x, Wx, Wh))
-        db = np.empty(4 * H, x.dtype)
-        lstm.backward_alone(
-            x.reshape(T * B, D), Wx, Wh, panels, h_prev, c_prev, gates, tanh_c, dhs, dh, dc, da,
-            dx.reshape(T * B, D), dWx, dWh, db,
-        )  # fmt: skip
-        return dx, dh, dc, dWx, dWh, db
-    kernel = lstm.backward_by_rows if how.by_rows else lstm.backward_by_units
-    kernel(Wh, panels, c_prev, gates, tanh_c, dhs, dh, dc, da, how.shares)
-    da, states = da.reshape(T * B, 4 * H), h_prev.reshape(T * B, H)
-    dx, dWx, db = _gradients(da, x.reshape(T * B, D), Wx)
-    return dx.reshape(x.shape), dh, dc, dWx, _product(states.T, da), db
-
-
-# ---------------------------------------------------------------------------------------------
-# Gated recurrent unit
-# ---------------------------------------------------------------------------------------------
+    return dx, dh, dc, dWx, dWh, db
 
 
 def _bn(where: str, arguments: dict[str, Any]) -> None:
@@ -338,29 +339,15 @@ def gru_forward(
 ) -> tuple[Array, Array, GRUCache]:  # fmt: skip
     """Unroll the gated unit over a sequence.
 
-    With the reset "before" the reference computes.
+    With the reset "before", each step waits for its own reset gate, and the reference computes.
     """
-    x, Wx, Wh, b = contiguous(x), contiguous(Wx), contiguous(Wh), contiguous(b)
+    x, h0, Wx, Wh, b = map(contiguous, (x, h0, Wx, Wh, b))
     if reset == "before":
-        return reference.gru_forward(x, contiguous(h0), Wx, Wh, b, None, reset)
-    T, B, D = x.shape
-    H = Wh.shape[0]
-    h, s = empty((T + 1, B, H), x.dtype), empty((T, B, H), x.dtype)
-    h[0], s[...] = h0, 0 if bn is None else bn
-    rows = x.reshape(T * B, D)
-    how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
-    if T == 1:  # a copy of Wh would be used once
-        a = _product(rows, Wx, b)
-        gates = _product(h[0], Wh, np.hstack([a[:, : 2 * H], s[0]]))[None]
-        s[0], gates[0, :, 2 * H :] = gates[0, :, 2 * H :], a[:, 2 * H :]
-        gru.cells_forward(gates, s, h)
-    elif how.alone:
-        gates = empty((T, B, 3 * H), x.dtype)
-        gru.forward_alone(rows, Wx, Wh, b, how.panels(Wh, blocks=3), h, gates, s)
-    else:
-        gates, panels = _product(rows, Wx, b).reshape(T, B, 3 * H), how.panels(Wh, blocks=3)
-        kernel = gru.forward_by_rows if how.by_rows else gru.forward_by_units
-        kernel(Wh, panels, h, gates, s, how.shares)
+        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset)
+    T, h = len(x), _states(h0, len(x))
+    s = empty((T, *h0.shape), x.dtype)
+    s[...] = 0 if bn is None else bn
+    gates = _unroll(gru.GRU, x, Wx, Wh, b, (h,), s)
     return h[1:], h[T].copy(), GRUCache(x, h[:T], gates, s, h[1:], Wx, Wh, bn, reset)
 
 
@@ -374,29 +361,15 @@ def gru_backward(
     """Backpropagation through time."""
     *arrays, bn, reset = cache
     x, h_prev, gates, s, h, Wx, Wh = map(contiguous, arrays)
-    dhs, dh = contiguous(dhs), np.array(dhT, order="C")
     if reset == "before":
         cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
-        return reference.gru_backward(dhs, dh, cache)
-    T, B, H = s.shape
-    D = x.shape[2]
-    rows, da = x.reshape(T * B, D), empty(gates.shape, gates.dtype)
-    du = empty(gates.shape, gates.dtype)
-    how = plan(T, B, D, H, blocks=3, itemsize=Wh.itemsize, threads=get_num_threads())
-    panels = how.panels(Wh.T)
-    if how.alone:
-        dx, dWx, dWh = np.empty_like(rows), np.empty_like(Wx), np.empty_like(Wh)
-        db = np.empty(3 * H, x.dtype)
-        gru.backward_alone(
-            rows, Wx, Wh, panels, h_prev, gates, s, dhs, dh, da, du, dx, dWx, dWh, db
-        )  # fmt: skip
-    else:
-        kernel = gru.backward_by_rows if how.by_rows else gru.backward_by_units
-        kernel(Wh, panels, h_prev, gates, s, dhs, dh, da, du, how.shares)
-        dx, dWx, db = _gradients(da.reshape(T * B, 3 * H), rows, Wx)
-        dWh = _product(h_prev.reshape(T * B, H).T, du.reshape(T * B, 3 * H))
-    dbn = None if bn is None else du[:, :, 2 * H :].sum(axis=(0, 1))
-    return dx.reshape(x.shape), dh, dWx, dWh, db, dbn
+        return reference.gru_backward(contiguous(dhs), contiguous(dhT), cache)
+    dh = np.array(dhT, order="C")
+    dx, dWx, dWh, db, du = _unroll_back(
+        gru.GRU, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), das=2
+    )
+    dbn = None if bn is None else du[:, :, 2 * Wh.shape[0] :].sum(axis=(0, 1))
+    return dx, dh, dWx, dWh, db, dbn
 
 
 # ---------------------------------------------------------------------------------------------

@@ -6,34 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm import functional
-from numpylstm.cells import State
 from numpylstm.checks import (
     NotFinite,
     any_array,
-    check_array,
     check_ids,
     check_number,
     check_whole,
     generator,
 )
-from numpylstm.functional import contiguous, shares_for
-from numpylstm.kernels.fallback import CannotCompile
-from numpylstm.layers import Embedding, Linear, RecurrentStack
-from numpylstm.models import LanguageModel, TokenEncoder, check_language_model
-from numpylstm.parameters import parameter_shapes
+from numpylstm.models import LanguageModel, check_language_model
 
-try:
-    from numpylstm.kernels import sampling as kernels
-except Exception:
-    kernels = None  # type: ignore[assignment]
-
-OURS = LanguageModel, TokenEncoder, Embedding, RecurrentStack, Linear
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
 READ_AT_ONCE = 1000  # tokens of a prompt: the scores of all of them are computed
-AT_ONCE = 64  # tokens that one call of a kernel draws at most: it cannot be interrupted
-WEIGHTS_AT_ONCE = 20_000_000  # and this many numbers are read for them: some 10 ms
 
 
 def generate(
@@ -54,26 +39,27 @@ def generate(
     prompt : sequence of ids
         At least one; with exactly one this is one-to-many.
     length : int
-        How many tokens to draw.
+        The number of tokens to draw.
     temperature : float
-        The logits are divided by it: below 1 the probable becomes more probable, above 1 less. At
-        0 the most probable token is taken at every step, as with ``top_k=1``.
+        The logits are divided by it: below 1, probable tokens become more probable, above 1 less.
+        At 0 the most probable token is taken at every step, as with ``top_k=1``.
     top_k : int, optional
-        Draw from the `top_k` most probable tokens only; more than there are means all.
+        Draw only from the `top_k` most probable tokens; a number above that of all tokens means
+        all.
     banned : sequence of ids
-        Tokens that are never drawn, such as that of ``<unk>``.
+        Tokens that are never drawn, such as ``<unk>``.
     rng : Generator or int, optional
 
     Returns
     -------
     ids : (length,)
-        What was drawn, without the prompt.
+        The tokens drawn, without the prompt.
 
     Raises
     ------
     ValueError
-        If the prompt is empty or holds an id out of range, the temperature is negative, top_k is
-        not positive or nothing is left to draw from.
+        If the prompt is empty or contains an id out of range, the temperature is negative, top_k is
+        not positive, no token is left to draw from or the scores are not finite.
     """
     drawn = stream(
         model, prompt, length, temperature=temperature, top_k=top_k, banned=banned, rng=rng
@@ -91,10 +77,7 @@ def stream(
     banned: Sequence[int] = (),
     rng: np.random.Generator | int | None = None,
 ) -> Iterator[int]:
-    """Yield the tokens of `generate`, with the same arguments, as they are drawn.
-
-    The generator may be ahead of what was yielded, by up to 64 numbers.
-    """
+    """Yield the tokens of `generate`, with the same arguments, as they are drawn."""
     check_language_model("generate", model)
     V = model.vocab_size
     prompt = any_array("generate", "prompt", prompt)
@@ -139,78 +122,16 @@ def _drawn(
         raise RuntimeError("generate: the vocabulary of the model has changed since the call")
     state = model.zero_state(1)
     read = prompt[:-1, None]  # (T, 1)
-    for first in range(0, len(read), READ_AT_ONCE):
-        _, state = model.logits(read[first : first + READ_AT_ONCE], state)
-    # A model or a layer of a user's own may compute in its own way.
-    recurrent = model.encoder.recurrent
-    parts = (model, model.encoder, model.encoder.embedding, recurrent, model.decoder)
-    by_kernel = recurrent.functions is functional and tuple(map(type, parts)) == OURS
-    if by_kernel and recurrent.cell.sampler is not None and kernels is not None:
-        before = rng.bit_generator.state
-        try:
-            yield from _write(model, prompt[-1], state, length, temperature, k, banned, rng)
-            return
-        except CannotCompile:
-            rng.bit_generator.state = before
-    x = prompt[-1:, None]  # (T, B) = (1, 1)
-    for _ in range(length):
-        logits, state = model.logits(x, state)
-        token = draw(logits[0, 0], temperature, k, banned, rng)
-        yield token
-        x = np.array([[token]])  # its own output is the next input
-
-
-def _write(
-    model: LanguageModel,
-    last: int,
-    state: State,
-    length: int,
-    temperature: float,
-    k: int,
-    banned: NDArray[np.intp],
-    rng: np.random.Generator,
-) -> Iterator[int]:
-    """What the loop of `_drawn` does, in the cell's kernel, which draws many tokens at a time."""
-    table, Wx, Wh, b, W, bias = _weights(model)
-    shape = model.config.num_layers, 1, model.config.hidden_size
-    for name, part in zip(state._fields, state, strict=True):
-        check_array("generate", f"state.{name}", part, shape, table.dtype)
-    parts = [np.array(part) for part in state]  # the kernel changes them
-    write = getattr(kernels, str(model.encoder.recurrent.cell.sampler))
-    weights = sum(array.size for array in (*Wx, *Wh, W))
-    shares, at_once = shares_for(weights), max(1, min(AT_ONCE, WEIGHTS_AT_ONCE // weights))
-    for first in range(0, length, at_once):
-        uniforms = rng.random(min(at_once, length - first))
-        ids = np.empty(len(uniforms) + 1, np.int64)
-        ids[0] = last
-        write(
-            table, Wx, Wh, b, W, model.decoder.tied, bias, *parts, ids, uniforms,
-            temperature, k, banned, shares,
-        )  # fmt: skip
-        if ids[1:].min() < 0:
-            raise NotFinite(NOT_FINITE)
-        yield from ids[1:].tolist()
-        last = ids[-1]
-
-
-def _weights(model: LanguageModel) -> tuple[Any, ...]:
-    """Table, Wx, Wh, b by layers, W and bias of an LSTM language model, as `kernels.write` wants.
-
-    The kernel trusts their shapes, so they are looked at here: the arrays of a parameter may be
-    replaced.
-    """
-    encoder, decoder = model.encoder, model.decoder
-    shapes = parameter_shapes(model.config, model.vocab_size)
-    parameters = model.all_parameters().values()
-    for (path, shape), parameter in zip(shapes, parameters, strict=True):
-        check_array("generate", path, parameter.data, shape, encoder.recurrent.dtype)
-    if decoder.tied:  # its matrix is no parameter of its own
-        shape = encoder.embedding.W.data.shape
-        check_array("generate", "decoder.W", decoder.W.data, shape, encoder.recurrent.dtype)
-    layers = [[contiguous(p.data) for p in layer] for layer in encoder.recurrent.layers]
-    Wx, Wh, b = zip(*layers, strict=True)
-    table, W, bias = (contiguous(p.data) for p in (encoder.embedding.W, decoder.W, decoder.b))
-    return table, Wx, Wh, tuple(row[None] for row in b), W, bias[None]
+    try:
+        for first in range(0, len(read), READ_AT_ONCE):
+            _, state = model.logits(read[first : first + READ_AT_ONCE], state)
+        token = prompt[-1]
+        for _ in range(length):
+            logits, state = model.logits(np.array([[token]]), state)
+            token = draw(logits[0, 0], temperature, k, banned, rng)
+            yield token  # and read it next
+    except NotFinite as error:  # found by a layer or in the scores
+        raise NotFinite(NOT_FINITE) from error
 
 
 def draw(
@@ -220,24 +141,25 @@ def draw(
     banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> int:
-    """Draw one id from the softmax of ``logits / temperature`` over the k best not banned."""
+    """Draw an id from the softmax of ``logits / temperature`` over the k best not banned."""
     if not np.isfinite(logits).all():
         raise NotFinite(NOT_FINITE)
     scores = logits.copy()
     scores[banned] = -np.inf
     ids = best(scores, k) if k < len(scores) else None
     weights = (scores if ids is None else scores[ids]).astype(np.float64)
-    with np.errstate(over="ignore"):  # a tiny temperature: exp(-infinity) is 0, as it should be
+    with np.errstate(over="ignore"):  # with a tiny temperature, to -infinity, whose exp is 0
         weights -= weights.max()
         weights /= temperature
         np.exp(weights, out=weights)
-    upto = np.cumsum(weights)  # inverse transform: the share of the line on which a number falls
+    # Inverse transform: the weights lie end to end on a line, and a random number is a place on it.
+    upto = np.cumsum(weights)
     place = np.searchsorted(upto, rng.random() * upto[-1], side="right")
     return int(place if ids is None else ids[place])
 
 
 def best(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
-    """The ids of the k largest scores, in order of id; ties go to the lower id."""
+    """Return the ids of the k largest scores, in order of id; ties go to the lower id."""
     least = np.partition(scores, -k)[-k]
     above = np.flatnonzero(scores > least)
     ties = np.flatnonzero(scores == least)[: k - len(above)]

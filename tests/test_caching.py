@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numba.core.event as event
 import numpy as np
 import pytest
 
-from numpylstm.kernels import caching, compiling
+from numpylstm.kernels.machine import caching, compiling
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -44,6 +46,46 @@ def test_the_second_start_compiles_nothing(folder):
     assert len(list(folder.rglob("*.nb?"))) == 1
 
 
+STEP = """
+import sys
+import numpy as np
+from numba.core import event
+from numpylstm import functional
+
+with event.install_recorder("numba:compile") as recorder:
+    for cell, blocks in zip(sys.argv[1:], (1, 3)):
+        x, W, b = np.ones((3, 2, 5)), np.ones((5, 5 * blocks)), np.ones(5 * blocks)
+        hs, hT, cache = getattr(functional, f"{cell}_forward")(x, x[0], W, W, b)
+        dx = getattr(functional, f"{cell}_backward")(hs, hT, cache)[0]
+        print(hs.sum(), dx.sum())
+print(len(recorder.buffer) // 2)
+"""
+
+
+def step_in_a_process(folder, *cells):
+    """Run both passes of some cells in a new process; the numbers, and the functions compiled."""
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", STEP, *cells],
+        env=os.environ | {"PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    *numbers, count = done.stdout.splitlines()
+    return numbers, int(count)
+
+
+@pytest.mark.big
+def test_the_cells_kernels_are_loaded_and_never_mixed_up(folder):
+    """One driver makes the kernels of all cells; some are loaded, others compiled after."""
+    alone, compiled = step_in_a_process(folder, "rnn")
+    together, _ = step_in_a_process(folder, "rnn", "gru")
+    afresh, _ = step_in_a_process(folder / "afresh", "rnn", "gru")
+    assert compiled > 0
+    assert step_in_a_process(folder, "rnn", "gru") == (afresh, 0)
+    assert alone == together[:1]
+    assert together == afresh
+
+
 def test_a_form_is_never_taken_for_another(folder):
     """Whatever other processes save meanwhile: a file has the name of what it holds."""
     kernel = compiling.kernel(double)
@@ -56,7 +98,7 @@ def test_a_form_is_never_taken_for_another(folder):
 def test_what_an_older_source_left_is_removed(folder, monkeypatch):
     assert compilations() == 1
     (old,) = folder.rglob("*.nb?")
-    monkeypatch.setattr(caching, "_STAMP", "another")
+    monkeypatch.setattr(caching, "_SOURCE", "another")
     assert compilations() == 1
     (new,) = folder.rglob("*.nb?")
     assert old.name != new.name

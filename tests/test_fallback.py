@@ -69,7 +69,7 @@ BROKEN = {
 
 DISPENSABLE = {
     "no such lowering": "import numba.core.typed_passes as t; del t.NativeLowering",
-    "no such keys": "from numpylstm.kernels import linked; del linked._dynfunc",
+    "no such keys": "from numpylstm.kernels.machine import linked; del linked._dynfunc",
 }
 """Parts of Numba without which functions are compiled as Numba does it, and nothing is said."""
 

@@ -475,7 +475,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H, monkeypatch):
 NARROW = """
 import numpy as np
 from numpylstm import functional, reference
-from numpylstm.kernels import simd
+from numpylstm.kernels.machine import simd
 assert simd.VECTOR_BYTES * 8 == {bits}
 rng = np.random.default_rng(3)
 T, B, D, H = 3, 11, 9, 21

@@ -524,7 +524,7 @@ def test_the_best_epoch_comes_back_when_a_run_goes_on(folder, monkeypatch):
     assert not (out / "best-epoch.npz").exists()
 
 
-@pytest.mark.skipif(nl.kernels.compiling.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.skipif(nl.kernels.machine.compiling.config.DISABLE_JIT, reason="nothing is compiled")
 def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     process = start(folder, *TINY, "--out", "compiling")

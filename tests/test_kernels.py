@@ -1,13 +1,14 @@
 """The kernels by themselves: elementary functions, the tile, products, updates, memory."""
 
+from types import SimpleNamespace
+
 import numba
 import numpy as np
 import pytest
 from numba import njit
 
-from numpylstm import sampling
-from numpylstm.kernels import compiling, elementary, matmul, memory, simd, tile, update, views
-from numpylstm.kernels import sampling as sampling_kernels
+from numpylstm.kernels import CannotCompile, memory, update
+from numpylstm.kernels.machine import compiling, elementary, matmul, simd, tile, views
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -112,15 +113,10 @@ def test_vectorised(function):
 # --- the tile ----------------------------------------------------------------------------------
 
 
-@compiling.outside("matrix", "index", "index", "index", "matrix", "matrix", "matrix")
-def tile_outside(A, turned, rows, columns, B, D, C):
-    left = views.block(views.turned(A) if turned else A, 0, rows, 0, B.shape[0])
-    tile.tile(left, B, views.block(D, 0, rows, 0, columns), views.block(C, 0, rows, 0, columns), B)
-
-
-@compiling.kernel(calls=(tile_outside,))
+@compiling.kernel(calls=(matmul.multiply_share,))
 def run_tile(A, turned, rows, columns, B, D, C):
-    tile_outside(A, turned, rows, columns, B, D, C)
+    left = views.block(matmul.operand(A, turned), 0, rows, 0, B.shape[0])
+    tile.tile(left, B, views.block(D, 0, rows, 0, columns), views.block(C, 0, rows, 0, columns), B)
 
 
 @DTYPES
@@ -242,114 +238,53 @@ def test_an_update_by_moments(rng, size, dtype):
 
 @njit
 def pack(S, panels):
-    matmul.pack_columns(views.block(S, 0, S.shape[0], 0, S.shape[1]), panels)
+    matmul.pack(views.block(S, 0, S.shape[0], 0, S.shape[1]), 1, 0, S.shape[1], panels)
 
 
 @pytest.mark.parametrize("columns", [1, 64, 300])
 def test_columns_are_packed_into_panels(rng, columns):
     """From rows or from columns: the same panels."""
-    S, width = normal(rng, np.float32, 9, columns), simd.VECTOR_BYTES // 4
-    panels = -(-columns // (2 * width))
-    want = np.zeros((panels * matmul.DEPTH, 2 * width), np.float32)
+    S = normal(rng, np.float32, 40, columns)
+    want = np.zeros(matmul.panels_shape(S), np.float32)
+    width = want.shape[1]
     for j in range(columns):
-        want[j // (2 * width) * matmul.DEPTH :, j % (2 * width)][:9] = S[:, j]
+        want[j // width * 40 :, j % width][:40] = S[:, j]
     for source in (S, np.asfortranarray(S)):
         packed = np.zeros_like(want)
         pack(source, packed)
         assert np.array_equal(packed, want)
 
 
-# --- sampling ----------------------------------------------------------------------------------
+# --- compilation -------------------------------------------------------------------------------
 
 
-@njit(error_model="numpy")
-def draw_by_kernel(scores, temperature, k, banned, uniform, weights, sums):
-    return sampling_kernels.draw(scores, temperature, k, banned, uniform, weights, sums)
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_a_kernel_that_cannot_be_compiled_says_why():
+    @compiling.kernel
+    def unknown(x):
+        return x.no_such_attribute
+
+    with pytest.raises(CannotCompile, match="no_such_attribute"):
+        unknown(np.ones(3))
 
 
-class Given:
-    """A generator whose next number is given."""
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_a_compilation_without_room_is_tried_again(error):
+    """It says nothing about the kernel."""
+    faults = [error]
 
-    def __init__(self, number):
-        self.number = number
+    def bind(dtype):
+        if faults:
+            raise faults.pop()
 
-    def random(self):
-        return self.number
+    def first(x):
+        return x[0]
 
-
-def draw_both(scores, uniform, temperature=1.0, k=None, banned=()):
-    """What the kernel draws, and what NumPy does."""
-    V, banned = len(scores), np.array(banned, np.intp)
-    k = V - len(banned) if k is None else k
-    blocks = -(-V // sampling_kernels.BLOCK)
-    weights = np.full(blocks * sampling_kernels.BLOCK, np.nan, scores.dtype)
-    sums = np.full(blocks, np.nan)
-    expected = sampling.draw(scores, temperature, k, banned, Given(uniform))
-    with np.errstate(over="ignore"):  # compiled code does not warn
-        drawn = draw_by_kernel(scores.copy(), temperature, k, banned, uniform, weights, sums)
-    return drawn, expected
-
-
-@DTYPES
-@pytest.mark.parametrize("V", [1, 2, 11, 64, 65, 200])
-def test_draws_are_those_of_numpy(rng, V, dtype):
-    for scale in (0, 0.1, 3, 30):
-        for temperature in (0.3, 1.0, 2.0):
-            scores = scale * normal(rng, dtype, V)
-            banned = rng.choice(V, V // 3, replace=False)
-            for k in {1, (V - len(banned) + 1) // 2, V - len(banned)}:
-                drawn, expected = draw_both(scores, rng.random(), temperature, k, banned)
-                assert drawn == expected
-
-
-@DTYPES
-def test_draws_at_both_ends_of_the_line(rng, dtype):
-    scores = normal(rng, dtype, 100)
-    scores[[0, -1]] = -1000  # a weight of 0
-    assert draw_both(scores, 0.0) == (1, 1)
-    assert draw_both(scores, np.nextafter(1, 0))[0] == 98
-
-
-def ties_and_extremes(rng, dtype):
-    largest = np.finfo(dtype).max
-    return [
-        rng.integers(0, 3, 200).astype(dtype),
-        np.array([0, -largest, -0.0, largest / 2, largest / 2, -1, 1], dtype),
-        np.array([largest, -largest, -largest, 0, -largest / 4], dtype),
-        np.array([1e-30, 2e-30, -3e-30, 1e-38, 0], dtype),
-        np.full(70, -1e30, dtype),
-    ]
-
-
-@njit(error_model="numpy")
-def kth_largest(row, k, peak):
-    return sampling_kernels.kth_largest(row, k, peak)
-
-
-@DTYPES
-def test_kth_largest(rng, dtype):
-    for row in [*ties_and_extremes(rng, dtype), normal(rng, dtype, 300)]:
-        for k, number in enumerate(np.sort(row)[::-1], 1):
-            with np.errstate(over="ignore"):  # compiled code does not warn
-                assert kth_largest(row, k, row.max()) == number
-
-
-@DTYPES
-def test_draws_with_ties_and_extremes(rng, dtype):
-    for scores in ties_and_extremes(rng, dtype):
-        for k in range(1, len(scores) + 1):
-            for uniform in (0.0, 0.4, 0.999):
-                drawn, expected = draw_both(scores, uniform, 1e-3, k)
-                assert drawn == expected
-
-
-@DTYPES
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_scores_that_are_not_finite_are_told_apart(rng, bad, dtype):
-    scores = normal(rng, dtype, 70)
-    scores[66] = bad
-    weights, sums = np.empty(128, dtype), np.empty(2)
-    assert draw_by_kernel(scores, 1.0, 1, np.array([66]), 0.5, weights, sums) == -1
+    kernel = compiling.kernel(first, calls=(SimpleNamespace(bind=bind),))
+    with pytest.raises(error):
+        kernel(np.ones(3))
+    assert kernel(np.ones(3)) == 1
 
 
 # --- memory ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from test_training import everything, make_corpus, new_run
 
 import numpylstm as nl
-from numpylstm.kernels import compiling
+from numpylstm.kernels.machine import compiling
 from numpylstm.training.warm_up import warm_up
 
 KINDS = [
@@ -47,7 +47,7 @@ def test_a_model_that_explodes_is_left_to_the_run(corpus):
 FIRST_CALLS = """
 import sys
 import numpylstm as nl
-from numpylstm.kernels import caching
+from numpylstm.kernels.machine import caching
 from numpylstm.training.loop import evaluate_quickly
 from numpylstm.training.warm_up import warm_up
 from test_training import make_corpus, new_run

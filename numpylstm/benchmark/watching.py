@@ -18,7 +18,7 @@ from unittest.mock import patch
 import numpylstm
 from numpylstm import functional, layers, optim
 from numpylstm.cells import CELLS
-from numpylstm.kernels import gru, lstm, matmul
+from numpylstm.kernels import machine
 
 NUMBERED = {f"{cell}_{way}" for cell in CELLS for way in ("forward", "backward")}  # by layers
 
@@ -106,12 +106,7 @@ def watched(call: Callable[[], Any], seconds: float) -> dict[str, Any]:
     stopwatch = Stopwatch()
     targets: list[tuple[Any, str, str]] = [
         *((functional, name, name) for name in own_functions(functional)),
-        *(
-            (kernels, name, f"kernels.{name}")
-            for kernels in (lstm, gru)
-            for name in own_functions(kernels)
-        ),
-        *((matmul, name, "matmul") for name in own_functions(matmul)),
+        *((machine, name, "matmul") for name in ("multiply", "gradients_alone")),
         (layers.Dropout, "forward", "dropout"),
         (layers.Dropout, "backward", "dropout"),
         (numpylstm, "clip_by_global_norm", "clip_by_global_norm"),

@@ -1,1 +1,9 @@
-"""Every compiled function. Kernels take arrays, fill arrays and check nothing."""
+"""Compiled functions: they take arrays, fill arrays and check nothing.
+
+A file here computes one layer or one kind of update. `machine` holds the tools they are built from.
+`threads` and `memory` also work without Numba.
+"""
+
+
+class CannotCompile(Exception):
+    """Numba failed to compile a kernel; the message gives its reason."""

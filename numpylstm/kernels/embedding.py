@@ -1,6 +1,6 @@
-"""The embedding: gradients scattered back to the rows of the table; NumPy gathers well enough."""
+"""The embedding's gradient; NumPy gathers the rows forward."""
 
-from .compiling import kernel
+from .machine import kernel
 
 
 @kernel

@@ -1,10 +1,9 @@
-"""Room for results: large arrays that begin at a cache line, in memory that is used again.
+"""A pool of memory for large arrays, which begin at a cache line.
 
-A training step needs the same large arrays every time. The operating system takes them back at each
-`free`, and hands them out anew as pages to be zeroed at first touch, which cost a tenth of a step.
-So the memory of a large array that nobody holds any more is kept for the next one of about its
-size: sizes are rounded up, by a quarter at most, and memory that is not touched costs nothing. To
-whoever asks, `empty` is `numpy.empty`.
+A training step needs the same large arrays every time. After each `free` the operating system
+returns them as pages that are zeroed at first touch, which costs a tenth of a step. So the memory
+of a large array without references is kept for the next one of about its size: sizes are rounded
+up by a quarter at most, and memory that is not touched costs nothing.
 """
 
 import math
@@ -12,16 +11,16 @@ import weakref
 
 import numpy as np
 
-CACHE_LINE = 64  # bytes of a cache line; a vector that straddles two costs twice
-POOLED = 1 << 16  # bytes below which the allocator keeps the memory by itself
-LIMIT = 1 << 30  # bytes kept at most; beyond it all is returned, as sizes have changed
+CACHE_LINE = 64  # bytes; a vector across two lines costs twice as much
+POOLED = 1 << 16  # bytes; the allocator itself keeps smaller blocks
+LIMIT = 1 << 30  # bytes kept at most; beyond it all are freed, since sizes have changed
 
 _kept = {}  # bytes -> list of memory blocks
 _bytes_kept = 0
 
 
 def empty(shape, dtype):
-    """An uninitialised array."""
+    """Return an uninitialised array, as `numpy.empty` does."""
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < POOLED:
         return np.empty(shape, dtype)

@@ -1,85 +1,215 @@
-"""What the cells share: at each step a product with Wh forward, and with Wh.T on the way back.
+"""A recurrent layer over a whole sequence, forward and backward, for any cell.
 
-The matrix is the same at every step, so it is copied once into panels of two vectors of columns, as
-tiles read it. Where it consists of blocks of columns, each block may have panels
-of its own: a thread that computes some units of all gates then has them whole.
+What has no order in time (``x @ Wx + b`` for all steps, and the products that give dx, dWx and dWh)
+is a few large products before or after the loop. What has is here: at each step a product with Wh,
+or with Wh.T on the way back, and the cell's pointwise function.
+
+Threads share the work in one of two ways, with the same bits:
+
+by rows   The sequences of a batch are independent, so each thread runs some of them from the first
+          step to the last, and no thread ever waits. Each reads all of Wh.
+by units  All threads compute a step together, each some units, and meet after it. Each reads only
+          its part of Wh, which pays if Wh is larger than a core's own cache.
+
+Forward arrays
+    states: tuple of (T, B, H) or (T+1, B, H), where step t reads [t] and writes [t+1]. The first
+    is h.
+    sums: tuple of (T, B, .). The first arrives as x @ Wx + b and receives the product h @ Wh. A
+    second receives the product with the last block of Wh instead.
+Backward arrays
+    kept: tuple of (T, B, .), what the forward pass kept; dhs (T, B, H).
+    dstates: tuple of (B, H), which arrive as dhT, ... and leave as dh0, .... The first is dh.
+    das: tuple of (T, B, .), filled. The first is the gradient of x @ Wx + b, the last that of
+    h @ Wh.
+panels (shares or 1, ., .) is room for copies of Wh.
 """
 
-from .compiling import inner
-from .matmul import DEPTH, pack_vector, rows_of_next_tile
-from .simd import VECTOR_BYTES, lanes_of
-from .tile import AHEAD, tile
-from .views import at_time, block
+from typing import Any, NamedTuple
 
-SIDE_BY_SIDE = 32  # rows of a matrix that are copied at a time, each from left to right
+import numpy as np
+
+from .machine import (
+    at_time,
+    block,
+    borrowed,
+    gradients_inside,
+    inner,
+    kernel,
+    lanes_of,
+    multiply_inside,
+    multiply_panels,
+    multiply_share,
+    pack,
+    part,
+    turned,
+)
+
+alone = kernel(calls=(multiply_share,))
+shared = kernel(shared=True, calls=(multiply_share,))
 
 
-def panels_shape(W, blocks=1):
-    """The shape of the room that `pack` needs for a matrix."""
-    (K, N), width = W.shape, 2 * VECTOR_BYTES // W.itemsize
-    return blocks * -(-N // blocks // width) * K, width
+class Recurrence(NamedTuple):
+    """The kernels of a cell."""
+
+    forward_alone: Any
+    forward_by_rows: Any
+    forward_by_units: Any
+    backward_alone: Any
+    backward_by_rows: Any
+    backward_by_units: Any
 
 
-@inner
-def panel_of(number, size, K, j, width):
-    """Where the panel begins that has column j of the block of this number."""
-    return (number * ((size + 2 * width - 1) // (2 * width)) + j // (2 * width)) * K
+def recurrence(name, forward, backward, carries_dh=False):
+    """Make the kernels of a cell from its two pointwise functions, which are compiled here.
 
+    ``forward(t, i, j0, j1, sums, states)`` and ``backward(t, i, j0, j1, kept, dstates, das)``
+    compute units j0:j1 of row i at step t. `forward` reads the weighted sums in `sums`. `backward`
+    reads the whole gradient of h in dh and fills das[.][t]; it leaves the gradients of the other
+    states of step t-1 in `dstates`, and with `carries_dh` also the part of dh that reaches h of
+    step t-1 without Wh.
+    """
 
-@inner
-def pack(W, blocks, j0, j1, panels):
-    """Copy columns j0:j1 of each block of W (K, .), whichever way it lies; j0 begins a panel."""
-    K, width, size = W.shape[0], lanes_of(W), W.shape[1] // blocks
-    for k in range(0, K, SIDE_BY_SIDE):
-        k_stop = min(K, k + SIDE_BY_SIDE)
+    def of_cell(decorate):
+        # Names tell the cells' functions apart on disk and in the linker.
+        def named(function):
+            function.__qualname__ = f"{name}.{function.__name__}"
+            return decorate(function)
+
+        return named
+
+    forward, backward = map(of_cell(inner), (forward, backward))
+
+    @of_cell(inner)
+    def step_forward(Wh, panels, blocks, t, sums, states, i0, i1, j0, j1):
+        H, columns = Wh.shape
+        h, size, gates = at_time(states[0], t), columns // blocks, columns // H // blocks
         for number in range(blocks):
-            for j in range(j0, j1, width):
-                lanes = min(width, size - j)
-                at, column = panel_of(number, size, K, j, width) + k, j // width % 2 * width
-                source = block(W, k, k_stop, number * size + j, number * size + j + lanes)
-                pack_vector(
-                    source, lanes, block(panels, at, at + k_stop - k, column, column + width)
+            into = at_time(sums[0] if number < blocks - 1 else sums[-1], t)
+            first = min(number * size, into.shape[1] - size)
+            if len(sums[0]) > 1:
+                multiply_panels(
+                    panels, number, size, h, i0, i1, into, into, first, gates * j0, gates * j1
                 )
-
-
-@inner
-def multiply(panels, number, size, A, i0, i1, D, C, first, j0, j1):
-    """C = D + A @ W, for rows i0:i1 and columns j0:j1 of one block of W, from its panels.
-
-    The block is `size` columns wide, and begins at column `first` of D and C.
-    """
-    K, width = A.shape[1], lanes_of(A)
-    depths = (K + DEPTH - 1) // DEPTH
-    for j in range(j0, j1, 2 * width):
-        at, column = panel_of(number, size, K, j, width), first + j
-        stop = first + min(size, j + 2 * width)
-        for depth in range(depths):
-            k0, k1 = K * depth // depths, K * (depth + 1) // depths
-            panel = block(panels, at + k0, at + k1, 0, 2 * width)
-            ahead = block(panels, at + k0 + AHEAD, at + k1 + AHEAD, 0, 2 * width)
-            start = D if depth == 0 else C
-            i = i0
-            while i < i1:
-                i_stop = i + rows_of_next_tile(i1 - i)
-                tile(
-                    block(A, i, i_stop, k0, k1), panel, block(start, i, i_stop, column, stop),
-                    block(C, i, i_stop, column, stop), ahead,
-                )  # fmt: skip
-                i = i_stop
-
-
-@inner
-def start_backward(t, panels, dhs, da, dh, i0, i1, j0, j1):
-    """Add up the gradient that reaches h of step t: dh = dhs[t] + da[t+1] @ Wh.T.
-
-    The panels are those of Wh.T. At the last step dh already holds dhT, and there is no da[t+1]. At
-    t = -1, h0, there is no dhs.
-    """
-    last = t == dhs.shape[0] - 1
-    if last or t < 0:
+            else:  # a copy of Wh would be used once
+                j, j_stop = number * size + gates * j0, number * size + gates * j1
+                C = block(into, i0, i1, first + gates * j0, first + gates * j1)
+                multiply_share(block(h, i0, i1, 0, H), block(Wh, 0, H, j, j_stop), C, C, 0, 1)
         for i in range(i0, i1):
-            for k in range(j0, j1):
-                dh[i, k] = dh[i, k] + dhs[t, i, k] if last else 0
-    if not last:
-        start = at_time(dhs, t) if t >= 0 else dh
-        multiply(panels, 0, dh.shape[1], at_time(da, t + 1), i0, i1, start, dh, 0, j0, j1)
+            forward(t, i, j0, j1, sums, states)
+
+    @of_cell(inner)
+    def rows_forward(Wh, panels, sums, states, i0, i1):
+        H, columns = Wh.shape
+        blocks = 1 if len(sums) == 1 else columns // H
+        if len(sums[0]) > 1:
+            pack(Wh, blocks, 0, columns // blocks, panels)
+        for t in range(len(sums[0])):
+            step_forward(Wh, panels, blocks, t, sums, states, i0, i1, 0, H)
+
+    @of_cell(alone)
+    def forward_alone(x, Wx, Wh, b, panels, sums, states):
+        """All of the forward pass on the calling thread; x is (T*B, D)."""
+        sums, states = borrowed(sums), borrowed(states)
+        N, columns = len(x), len(b)
+        multiply_inside(
+            x, False, Wx, False, b.reshape(1, columns), sums[0].reshape(N, columns), 0, 1
+        )
+        rows_forward(borrowed(Wh), at_time(panels, 0), sums, states, 0, states[0].shape[1])
+
+    @of_cell(shared)
+    def forward_by_rows(Wh, panels, sums, states, share, shares):
+        """All steps."""
+        i0, i1 = part(states[0].shape[1], share, shares, 1)
+        # Each thread packs Wh for itself: to wait would take as long.
+        rows_forward(borrowed(Wh), at_time(panels, share), borrowed(sums), borrowed(states), i0, i1)
+
+    @of_cell(shared)
+    def forward_step_by_units(Wh, panels, t, sums, states, share, shares):
+        """Step t."""
+        Wh, sums, states, panels = (
+            borrowed(Wh),
+            borrowed(sums),
+            borrowed(states),
+            at_time(panels, 0),
+        )
+        H, columns = Wh.shape
+        j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
+        if t == 0 and len(sums[0]) > 1:
+            pack(Wh, columns // H, j0, j1, panels)
+        step_forward(Wh, panels, columns // H, t, sums, states, 0, states[0].shape[1], j0, j1)
+
+    def forward_by_units(Wh, panels, sums, states, shares):
+        """All steps, with panels for all threads together."""
+        for t in range(len(sums[0])):
+            forward_step_by_units(Wh, panels, t, sums, states, shares)
+
+    @of_cell(inner)
+    def step_backward(t, panels, kept, dhs, dstates, das, i0, i1, j0, j1):
+        # From the last step, where dh is dhT, to t = -1, which makes dh that of h0.
+        T, _, H = dhs.shape
+        dh = dstates[0]
+        if t < T - 1:
+            if t < 0 and not carries_dh:
+                for i in range(i0, i1):
+                    for j in range(j0, j1):
+                        dh[i, j] = 0
+            start = dh if t < 0 or carries_dh else at_time(dhs, t)
+            multiply_panels(panels, 0, H, at_time(das[-1], t + 1), i0, i1, start, dh, 0, j0, j1)
+        if t >= 0:
+            for i in range(i0, i1):
+                if t == T - 1 or carries_dh:
+                    for j in range(j0, j1):
+                        dh[i, j] += dhs[t, i, j]
+                backward(t, i, j0, j1, kept, dstates, das)
+
+    @of_cell(inner)
+    def rows_backward(Wh, panels, kept, dhs, dstates, das, i0, i1):
+        T, _, H = dhs.shape
+        pack(turned(Wh), 1, 0, H, panels)
+        for step in range(T + 1):
+            step_backward(T - 1 - step, panels, kept, dhs, dstates, das, i0, i1, 0, H)
+
+    @of_cell(alone)
+    def backward_alone(x, Wx, Wh, panels, h_prev, kept, dhs, dstates, das, dx, dWx, dWh, db):
+        """All of the backward pass on the calling thread; x and dx are (T*B, D)."""
+        kept, dstates, das = borrowed(kept), borrowed(dstates), borrowed(das)
+        N, (H, columns) = len(x), Wh.shape
+        rows_backward(
+            borrowed(Wh), at_time(panels, 0), kept, borrowed(dhs), dstates, das, 0, dhs.shape[1]
+        )
+        gradients_inside(x, Wx, False, das[0].reshape(N, columns), dx, dWx, db)
+        none = np.zeros((1, columns), x.dtype)
+        multiply_inside(
+            h_prev.reshape(N, H), True, das[-1].reshape(N, columns), False, none, dWh, 0, 1
+        )
+
+    @of_cell(shared)
+    def backward_by_rows(Wh, panels, kept, dhs, dstates, das, share, shares):
+        """All steps, last to first."""
+        i0, i1 = part(dhs.shape[1], share, shares, 1)
+        rows_backward(
+            borrowed(Wh), at_time(panels, share), borrowed(kept), borrowed(dhs), borrowed(dstates),
+            borrowed(das), i0, i1,
+        )  # fmt: skip
+
+    @of_cell(shared)
+    def backward_step_by_units(Wh, panels, t, kept, dhs, dstates, das, share, shares):
+        """Step t."""
+        Wh, panels, dhs = borrowed(Wh), at_time(panels, 0), borrowed(dhs)
+        T, B, H = dhs.shape
+        j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
+        if t == T - 1:
+            pack(turned(Wh), 1, j0, j1, panels)
+        step_backward(
+            t, panels, borrowed(kept), dhs, borrowed(dstates), borrowed(das), 0, B, j0, j1
+        )
+
+    def backward_by_units(Wh, panels, kept, dhs, dstates, das, shares):
+        """All steps, last to first, with panels for all threads together."""
+        for t in reversed(range(-1, len(dhs))):
+            backward_step_by_units(Wh, panels, t, kept, dhs, dstates, das, shares)
+
+    return Recurrence(
+        forward_alone, forward_by_rows, forward_by_units,
+        backward_alone, backward_by_rows, backward_by_units,
+    )  # fmt: skip

@@ -1,25 +1,21 @@
-"""Softmax and cross-entropy: each row of logits is brought in from memory once in each direction.
+"""Softmax and cross-entropy, which read each row of logits from memory once in each direction.
 
-A row is read three times (its maximum, its sum of exponentials, where the maximum was), but only
-the first time from afar: a row of ten thousand numbers stays in the cache. Threads share the rows.
-The sum over a row runs in vector lanes, in one fixed order whatever the number of threads.
+A row is read three times, for its maximum, its sum of exponentials and the index of the maximum,
+but only once from memory: a row of ten thousand numbers stays in the cache. Threads share the rows.
+The sum over a row runs in vector lanes, in one fixed order for any number of threads.
 """
 
 import numpy as np
 
-from .compiling import inner, kernel, reordering
-from .elementary import exp
-from .parts import part
-from .simd import widest_vectors
-from .views import run
+from .machine import exp, inner, kernel, part, run, widest_vectors
 
-BLOCK = 64  # numbers looked at side by side
+BLOCK = 64  # numbers compared or added side by side
 HALVES = (32, 16, 8, 4, 2, 1)
 
 
 @inner
 def largest(row, peaks):
-    """The maximum of a row (V,); peaks (BLOCK,) is scratch.
+    """Return the maximum of a row (V,); peaks (BLOCK,) is scratch.
 
     One chain of comparisons does not vectorise, so BLOCK of them run side by side.
     """
@@ -36,19 +32,6 @@ def largest(row, peaks):
 
 
 @inner
-def sum_in_pairs(sums):
-    """The sum of an array (BLOCK,), which is overwritten on the way.
-
-    The halves are added to each other until one number is left. The order is written out here,
-    since the compiler may choose another in another kernel, and so other bits.
-    """
-    for half in HALVES:
-        for k in range(half):
-            sums[k] += sums[k + half]
-    return sums[0]
-
-
-@inner
 def sum_of_exponentials(row, peak, sums):
     """Return sum(exp(row - peak)) of a row (V,); sums (BLOCK,) is scratch.
 
@@ -62,14 +45,18 @@ def sum_of_exponentials(row, peak, sums):
             sums[k] += exp(row[start + k] - peak)
     for k in range(row.size - whole):
         sums[k] += exp(row[whole + k] - peak)
-    return sum_in_pairs(sums)
+    for half in HALVES:
+        for k in range(half):
+            sums[k] += sums[k + half]
+    return sums[0]
 
 
-@reordering
+@inner
 def first_equal(row, value):
-    """The first index where a row (V,) has this value; 0 if there is none (NaN)."""
+    """Return the first index of this value in a row (V,); 0 if there is none (NaN)."""
+    widest_vectors()
     for start in range(0, row.size, BLOCK):
-        piece = row[start : start + BLOCK]  # looked through to its end, so that it vectorises
+        piece = row[start : start + BLOCK]  # searched to its end, so that the loop vectorises
         found = 0
         for k in range(piece.size):
             found += piece[k] == value
@@ -78,14 +65,6 @@ def first_equal(row, value):
                 if piece[k] == value:
                     return start + k
     return 0
-
-
-@inner
-def row_forward(row, target, scratch):
-    """log_z, nll and the predicted id of one row (V,) of logits; scratch is (BLOCK,)."""
-    peak = largest(row, scratch)
-    log_z = peak + np.log(sum_of_exponentials(row, peak, scratch))
-    return log_z, log_z - row[target], first_equal(row, peak)
 
 
 @inner
@@ -107,7 +86,10 @@ def forward(logits, targets, log_z, nll, predicted, share, shares):
     first, last = part(N, share, shares, 1)
     scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
-        log_z[r], nll[r], predicted[r] = row_forward(run(logits, r, 0, V), targets[r], scratch)
+        row = run(logits, r, 0, V)
+        peak = largest(row, scratch)
+        log_z[r] = peak + np.log(sum_of_exponentials(row, peak, scratch))
+        nll[r], predicted[r] = log_z[r] - row[targets[r]], first_equal(row, peak)
 
 
 @kernel(shared=True)

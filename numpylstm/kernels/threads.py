@@ -1,11 +1,11 @@
 """The threads that share the work of a kernel: ordinary Python threads, asleep between kernels.
 
-Kernels run without the interpreter's lock, so threads of Python can run the parts of one side by
-side. They belong to this package: no other library sees a setting of theirs or waits for them, any
-number of threads may call kernels at once, and a child process made by fork starts its own.
+Kernels release the interpreter's lock, so Python threads run the parts of one side by side. They
+belong to this package: they change no setting of another library, any number of threads may call
+kernels at once, and a child process made by fork starts its own.
 
-Whoever calls a kernel works too, and takes the next part that nobody has begun. If the others
-come late, since the processor does something else, there is nothing left for them to do.
+The calling thread works as well and takes the next unclaimed part. If the other threads start late
+because the processors are busy, nothing is left for them to do.
 """
 
 import os
@@ -16,7 +16,7 @@ from threading import Thread
 
 
 def _processors():
-    """How many threads can run at once: NUMBA_NUM_THREADS, or what the system lets us use."""
+    """Return NUMBA_NUM_THREADS, or the number of processors that this process may use."""
     forced = os.environ.get("NUMBA_NUM_THREADS", "")
     if forced.isdecimal() and int(forced) > 0:
         return int(forced)
@@ -27,27 +27,27 @@ def _processors():
 
 PROCESSORS = _processors()
 
-_asked = None  # the number that somebody set
-_limit = ContextVar("limit", default=PROCESSORS)  # while nobody did
+_asked = None  # the number set by `set_num_threads`
+_limit = ContextVar("limit", default=PROCESSORS)  # if none is set
 _tasks = SimpleQueue()
 _helpers = []
 
 
 def get_num_threads():
-    """How many threads a kernel uses that has enough to do."""
+    """Return the number of threads that a kernel with enough work uses."""
     return _asked or _limit.get()
 
 
 def set_num_threads(number):
-    """Use so many threads in every kernel from now on; None for as many as there are processors.
+    """Set the number of threads for every kernel; None for the number of processors.
 
-    No result depends on it, not by a bit. While nothing is set, `train` uses fewer where that is
-    faster.
+    Results do not depend on it, to the last bit. If none is set, `train` uses fewer threads when
+    that is faster.
 
     Raises
     ------
     ValueError
-        If it is not from 1 to the number of processors.
+        If the number is not from 1 to the number of processors.
     """
     global _asked
     whole = hasattr(number, "__index__") and not isinstance(number, bool)
@@ -56,12 +56,12 @@ def set_num_threads(number):
             f"set_num_threads: number must be from 1 to {PROCESSORS}, the processors that this "
             f"process may use; got {number!r}"
         )
-    _asked = None if number is None else int(number)  # one of NumPy's may be narrow
+    _asked = None if number is None else int(number)  # a narrow NumPy integer would overflow
 
 
 @contextmanager
 def at_most(number):
-    """Use no more than this number of threads for a while, unless one was set."""
+    """Use at most this number of threads in a context, unless `set_num_threads` set one."""
     before = _limit.get()
     _limit.set(number)
     try:
@@ -71,14 +71,14 @@ def at_most(number):
 
 
 def in_words():
-    """How many threads a run will use."""
+    """Return a phrase for the number of threads that a run will use."""
     if _asked or PROCESSORS == 1:
         return f"{get_num_threads()} thread{'s' if get_num_threads() > 1 else ''}"
     return f"1 to {PROCESSORS} threads, whichever is faster"
 
 
 def share_out(part, shares):
-    """Call part(0), ..., part(shares - 1) on as many threads; returns when all have returned."""
+    """Call part(0), ..., part(shares - 1) on as many threads; return when all have returned."""
     left, results, finished = list(range(shares)), [], SimpleQueue()
     came, gone = [], []  # helpers
 
@@ -109,8 +109,8 @@ def share_out(part, shares):
         while len(results) < shares:
             finished.get()
     except BaseException:  # an interruption, which may come anywhere
-        left.clear()  # who comes later finds nothing to do
-        while len(gone) < len(came):  # nobody leaves while others write
+        left.clear()  # late helpers find nothing to do
+        while len(gone) < len(came):  # do not return while helpers write
             with suppress(BaseException):
                 finished.get()
         raise
@@ -120,12 +120,12 @@ def share_out(part, shares):
 
 
 def _helpers_for(shares):
-    """How many threads wait for tasks: one less than there are shares, if the system gives them."""
+    """Start threads until there is one less than shares, if the system allows; return how many."""
     while len(_helpers) < shares - 1:
         helper = Thread(target=_help, args=(_tasks,), name="numpylstm", daemon=True)
         try:
             helper.start()
-        except RuntimeError:  # no more: whoever calls does the rest
+        except RuntimeError:  # no more: the calling thread does the rest
             break
         _helpers.append(helper)
     return len(_helpers)
@@ -137,7 +137,7 @@ def _help(tasks):
 
 
 def _forget():
-    """In a child process, where no thread lives but the one that called fork."""
+    """Start anew in a child process, where only the thread that called fork lives."""
     global _tasks
     _tasks = SimpleQueue()
     _helpers.clear()

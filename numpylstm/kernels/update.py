@@ -1,10 +1,8 @@
-"""What an optimiser does to flat arrays: the norm, and the steps of the optimisers."""
+"""In-place kernels on flat arrays: the gradient norm and the update of each optimiser."""
 
 import numpy as np
 
-from .compiling import inner, kernel
-from .parts import GRAIN, part
-from .simd import widest_vectors
+from .machine import GRAIN, inner, kernel, part, widest_vectors
 
 LANES = 64  # sums side by side
 BLOCK = 4096  # elements whose squares are summed together; the partial sums are added in order
@@ -14,7 +12,7 @@ BLOCK = 4096  # elements whose squares are summed together; the partial sums are
 def block_sum_of_squares(g):
     """Return sum(g ** 2) of at most BLOCK elements: LANES sums side by side, added in order.
 
-    The sums are float64: the square of a float32 overflows at 2e19 and vanishes at 1e-23.
+    The sums are float64, since the square of a float32 overflows at 2e19 and underflows at 1e-23.
     """
     widest_vectors()
     total = 0.0
@@ -36,29 +34,22 @@ def block_sum_of_squares(g):
 
 @kernel(shared=True)
 def sums_of_squares(g, partial, share, shares):
-    """Fill partial (N / BLOCK,) with the sums of g ** 2 of blocks of g (N,); return their sum."""
+    """Fill partial (N / BLOCK,) with the sums of g ** 2 of blocks of g (N,)."""
     first, last = part(partial.size, share, shares, 1)
-    total = 0.0
     for block in range(first, last):
         partial[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
-        total += partial[block]
-    return total
 
 
 def sum_of_squares(g, shares):
     """Return sum(g ** 2) of g (N,), as a float64."""
     partial = np.empty((g.size + BLOCK - 1) // BLOCK)
-    total = sums_of_squares(g, partial, shares)
-    if shares > 1:  # in the order in which one thread adds them
-        total = 0.0
-        for value in partial.tolist():
-            total += value
-    return total
+    sums_of_squares(g, partial, shares)
+    return float(np.add.accumulate(partial)[-1]) if g.size else 0.0  # added in order
 
 
 @kernel(shared=True)
 def descend(w, g, factor, lr, share, shares):
-    """Move w (N,) -= lr * (factor * g); factor and lr are rounded to their dtype first."""
+    """Move w (N,) -= lr * (factor * g), with factor and lr rounded to the dtype of w first."""
     widest_vectors()
     factor, lr = w.dtype.type(factor), w.dtype.type(lr)
     first, last = part(w.size, share, shares, GRAIN)
@@ -69,7 +60,7 @@ def descend(w, g, factor, lr, share, shares):
 
 @kernel(shared=True)
 def descend_with_momentum(w, v, g, lr, momentum, share, shares):
-    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum are rounded to their dtype."""
+    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum have the dtype of w."""
     widest_vectors()
     lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
     first, last = part(w.size, share, shares, GRAIN)
@@ -81,10 +72,7 @@ def descend_with_momentum(w, v, g, lr, momentum, share, shares):
 
 @kernel(shared=True)
 def descend_by_moments(w, m, v, g, numbers, share, shares):
-    """Move m and v (N,) towards the gradient and its square, and w by their quotient: Adam.
-
-    `numbers` are scalars of the dtype of w.
-    """
+    """Update w, m and v (N,) by a step of Adam; `numbers` are scalars of their dtype."""
     widest_vectors()
     factor, added, left, share_m, kept_v, share_v, rate, root, eps = numbers
     first, last = part(w.size, share, shares, GRAIN)

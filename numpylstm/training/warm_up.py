@@ -22,7 +22,7 @@ from numpylstm.training.signals import Stopped, stop_requests
 from numpylstm.waiting import Waiting, waiting
 
 try:
-    from numpylstm.kernels.compiling import watched
+    from numpylstm.kernels.machine.compiling import watched
 except Exception:  # plain NumPy takes over, and nothing is compiled
 
     def watched(look: Any) -> Any:

@@ -1,12 +1,12 @@
-"""A compiler for functions that only kernels call: they get no machine code of their own.
+"""A Numba compiler for functions that only kernels call: they get no machine code of their own.
 
-Numba optimises each function and makes machine code of it, and does both again with the copy that
-it links into each caller. For functions that nothing else calls, the first time is lost. Here they
-are brought into a form that can be linked, and no further, which spares a fifth of the seconds to
-the first step and changes no bit.
+Numba optimises each function and generates its machine code, then does both again with the copy
+linked into each caller. For a function that nothing else calls the first time is wasted. This
+compiler stops at code that can be linked, which saves a fifth of the time to the first step and
+changes no bit.
 
-A function that is inlined loses its attributes, so a kernel says itself that its loops shall use
-whole vectors (`simd.widest_vectors`), even those that come from functions it calls.
+A function that is inlined loses its attributes, so a kernel itself declares that its loops use
+whole vectors (`simd.widest_vectors`), including those of the functions it calls.
 """
 
 from numba import _dynfunc
@@ -17,7 +17,7 @@ from numba.core.typed_passes import NativeLowering
 
 
 class _Library(JITCodeLibrary):
-    """Code that is linked into other libraries, and not made executable."""
+    """Code that is linked into other libraries and never executed by itself."""
 
     def _optimize_final_module(self):
         passes, builder = self._codegen._module_pass_manager(
@@ -32,12 +32,12 @@ class _Library(JITCodeLibrary):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _Lowering(NativeLowering):
-    """Numba's, into such a library."""
+    """Numba's lowering, into such a library."""
 
     _name = "linked_lowering"
 
     def run_pass(self, state):
-        """Lower to such a library; where Numba is not as expected, as Numba does it."""
+        """Lower to such a library; fall back to Numba's lowering in an unknown version."""
         try:
             self._run_linked(state)
         except Exception:
@@ -51,7 +51,7 @@ class _Lowering(NativeLowering):
         super().run_pass(state)
         state.library.finalize()
         description, keep = state.cr.fndesc, (state.library,)
-        # Callers find the function by this key. Nobody calls it, so its address is 0.
+        # Callers look the function up by this key. Its address is never used.
         key = _dynfunc.make_function(
             description.lookup_module(), description.qualname, "", 0, state.cr.env, keep
         )
@@ -60,10 +60,10 @@ class _Lowering(NativeLowering):
 
 
 class Compiler(CompilerBase):
-    """Numba's compiler, with this lowering."""
+    """Numba's compiler with this lowering."""
 
     def define_pipelines(self):
-        """The passes, in order."""
+        """Return the passes, in order."""
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         manager.passes = [
             (_Lowering if kind is NativeLowering else kind, name) for kind, name in manager.passes

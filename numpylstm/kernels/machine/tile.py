@@ -1,13 +1,13 @@
 """The tile: the innermost block of every matrix product, a few rows of two vectors.
 
-Numba will not hold a block of results in the vector registers while a long sum runs, and that is
-what makes a product fast: each number loaded is then used many times. So the tile is written here
-as LLVM instructions (the micro-kernel of Van Zee and van de Geijn, "BLIS", 2015), and for its
-commonest case, whole vectors of packed operands, in those of the machine (`x86`). All that lies
-around it is ordinary Numba.
+A product is fast if a block of results stays in the vector registers while a long sum runs, since
+each number loaded is then used many times. Numba does not generate such code. So the tile is
+written here in LLVM instructions (the micro-kernel of Van Zee and van de Geijn, "BLIS", 2015), and
+for the commonest case, whole vectors of packed operands, in x86 instructions (`x86`). The loops
+around it are ordinary Numba.
 
-Its shape follows from the machine. No result depends on it: each element of a product is one chain
-of fused multiply-adds along K, in order, whatever the tile.
+Its shape depends on the processor and no result depends on its shape: each element of a product is
+one chain of fused multiply-adds along K, in order.
 """
 
 import functools
@@ -21,11 +21,11 @@ from . import x86
 from .simd import BYTE_POINTER, HAS_FMA, INT, REGISTERS, VECTOR_BYTES, Vectors, emits, unpacked
 
 TILE_ROWS = (REGISTERS - 4) // 2  # two vectors of results in each row; four registers stay free
-AHEAD = 16  # a tile that prefetches B asks for the row that it needs so many rows later
+AHEAD = 16  # a tile that prefetches B fetches this many rows ahead
 
 
 def rows_side_by_side(lanes):
-    """Rows of A when the same term of all of them lies side by side: whole vectors."""
+    """Return the number of rows in a turned copy of A: `TILE_ROWS`, in whole vectors."""
     return (TILE_ROWS + lanes - 1) // lanes * lanes
 
 
@@ -34,7 +34,7 @@ _TYPE = ir.FunctionType(ir.VoidType(), _ARGUMENTS)
 
 
 def symbol(dtype):
-    """The name by which kernels find the tile for this dtype."""
+    """Return the name by which kernels call the tile for this dtype."""
     return f"numpylstm_tile_{dtype}_{VECTOR_BYTES}"
 
 
@@ -62,24 +62,24 @@ def _tile(typingctx, A, B, D, C, ahead):
 def tile(A, B, D, C, ahead):
     """C = D + A @ B for one tile: at most `TILE_ROWS` rows and two vectors of columns.
 
-    A (rows, K) has any strides. The numbers of a row of B (K, columns or more), D and C (rows,
-    columns) lie side by side. D may be C, or have equal rows (a row stride of zero).
+    A (rows, K) has any strides. Rows of B (K, columns or more), D and C (rows, columns) are
+    contiguous. D may be C, or have equal rows (a row stride of zero).
 
-    While row k of B is used, row k of `ahead` is brought near: what the tiles that follow will
-    read. Only its address is used, and it may lie past the end of everything.
+    Along with row k of B, row k of `ahead` is prefetched, which the next tiles will read. Only its
+    address is used, and it may lie past the end of the array.
     """
     total = D.copy()
-    for k in range(A.shape[1]):  # a BLAS would sum in another order in another layout
+    for k in range(A.shape[1]):  # the order in which a BLAS sums depends on the layout
         total += A[:, k : k + 1] * B[k, : C.shape[1]]
     C[...] = total
 
 
 @intrinsic
 def define(typingctx, like):
-    """Compile the tile for the dtype of `like`, and return its address.
+    """Compile the tile for the dtype of `like` and return its address.
 
-    Numba compiles what a kernel calls again into each kernel. The tile is far larger than all
-    else, so kernels only know its name; `compiling` gives the name this address beforehand.
+    Numba compiles a function again into each kernel that calls it. The tile is by far the largest,
+    so kernels call it by name; `compiling` binds the name to this address beforehand.
     """
 
     def codegen(context, builder, signature, args):
@@ -94,7 +94,7 @@ def define(typingctx, like):
 
 
 def _write(builder, real, arguments):
-    """The body: one loop over K for each number of rows and kind of tile, chosen by switches."""
+    """Emit the body: a loop over K for each number of rows and kind of tile."""
     rows, columns, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row, ahead, ahead_k = arguments
     v = Vectors(builder, real)
     second = builder.sub(columns, INT(v.lanes))  # columns in the second vector, if any
@@ -140,15 +140,15 @@ def _write(builder, real, arguments):
         return new
 
     def add_packed(sums, _):
-        """The same, where the terms of each row of A lie side by side."""
+        """Add A @ B to the sums if each row of A is contiguous."""
         return x86.add_product(v, sums, a, a_row, v.size, b, ahead, ahead_k, depth)
 
     def add_packed_turned(sums, _):
-        """The same, where the rows of A lie side by side, `a_step` bytes for each term."""
+        """Add A @ B to the sums if each column of A is contiguous, `a_step` bytes apart."""
         return x86.add_product(v, sums, a, v.size, a_step, b, ahead, ahead_k, depth)
 
     def write(rows, masks, add):
-        """C = D + A @ B for a fixed number of rows, with all of C in registers."""
+        """Emit C = D + A @ B for a fixed number of rows, with all of C in registers."""
         sums = [
             [
                 v.load(v.at(d, builder.mul(d_row, INT(r)), at[n]), mask)
@@ -162,7 +162,7 @@ def _write(builder, real, arguments):
         builder.ret_void()
 
     def write_all(masks, add):
-        """One case for each number of rows."""
+        """Emit a case for each number of rows."""
         nothing = builder.append_basic_block("nothing")
         cases = builder.switch(rows, nothing)
         for n in range(1, TILE_ROWS + 1):
@@ -174,7 +174,7 @@ def _write(builder, real, arguments):
         builder.ret_void()
 
     def equal(*pairs):
-        """Whether every value has its number."""
+        """Emit a test that each value equals its number."""
         tests = [builder.icmp_signed("==", value, INT(number)) for value, number in pairs]
         return functools.reduce(builder.and_, tests)
 
@@ -190,7 +190,7 @@ def _write(builder, real, arguments):
         ]
     for condition, kind, add in kinds:
         with builder.if_then(condition):
-            after = builder.append_basic_block("never")  # `if_then` expects to go on
+            after = builder.append_basic_block("never")  # `if_then` continues here
             write_all(kind, add)
             builder.position_at_end(after)
     write_all(masks, add_in_any_strides)

@@ -1,12 +1,13 @@
-"""Vector instructions, for what Numba's vectoriser does not make of a simple loop.
+"""Vector instructions that Numba does not generate from a simple loop.
 
-Every operation is a plain Python function too, which says in NumPy what it means, and which runs
-with NUMBA_DISABLE_JIT=1; compiled code gets LLVM instructions in its place (`emits`).
+Each operation is also a plain Python function, which defines it in NumPy and runs with
+NUMBA_DISABLE_JIT=1. Compiled code gets LLVM instructions in its place (`emits`).
 
-`VECTOR_BYTES`, the width of a vector register, and `REGISTERS`, their number, are those of the
-machine. No result depends on either.
+`VECTOR_BYTES` is the width of a vector register of this machine and `REGISTERS` their number. No
+result depends on either.
 """
 
+import inspect
 import os
 import platform
 
@@ -18,14 +19,14 @@ from numba.extending import intrinsic
 
 
 def _features():
-    """The instruction sets that Numba will compile for, as a set of names."""
+    """The names of the instruction sets that Numba compiles for."""
     if config.CPU_FEATURES is not None:
         return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
     return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
 
 
 def _vector_bits(features):
-    """Width of a vector register; NUMPYLSTM_VECTOR_BITS narrows it, which serves to test."""
+    """The width of a vector register; NUMPYLSTM_VECTOR_BITS sets another for tests."""
     widest = 512 if "avx512f" in features else 256 if {"avx2", "fma"} <= features else 128
     forced = os.environ.get("NUMPYLSTM_VECTOR_BITS")
     if not forced:
@@ -45,8 +46,18 @@ REGISTERS = 32 if _ARM or _BITS == 512 else 16
 
 
 def emits(build):
-    """Let compiled code have the instructions that `build` writes in place of a plain function."""
-    return lambda plain: plain if config.DISABLE_JIT else intrinsic(build)
+    """Decorator: compiled code gets what `build` emits in place of a plain function."""
+
+    def decorate(plain):
+        if config.DISABLE_JIT:
+            return plain
+        # Numba reads the names of the arguments.
+        context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        arguments = inspect.signature(plain).parameters.values()
+        build.__signature__ = inspect.Signature([context, *arguments])
+        return intrinsic(build)
+
+    return decorate
 
 
 # ---------------------------------------------------------------------------------------------
@@ -65,12 +76,12 @@ def _fma(typingctx, a, b, c):
 
 @emits(_fma)
 def fma(a, b, c):
-    """Return a * b + c, rounded once where the machine can."""
+    """Return a * b + c, rounded once if the processor can."""
     return a * b + c
 
 
 def _power_of_two(typingctx, n, shift):
-    """The low bits of n + 1.5 * 2**mantissa are the integer n: move them into the exponent."""
+    """Move the low bits of n + 1.5 * 2**mantissa, the integer n, into the exponent."""
 
     def codegen(context, builder, signature, args):
         bits, mantissa, bias = (32, 23, 127) if n.bitwidth == 32 else (64, 52, 1023)
@@ -83,13 +94,13 @@ def _power_of_two(typingctx, n, shift):
 
 @emits(_power_of_two)
 def power_of_two(n, shift):
-    """2 ** n for a whole number n, given as ``shifted = n + shift``: see `elementary`."""
+    """Return 2 ** (n - shift) for a whole number n - shift; see `elementary`."""
     return type(n)(2) ** (n - shift)
 
 
 def _widest_vectors(typingctx):
     def codegen(context, builder, signature, args):
-        # llvmlite knows no attributes with a value, so this one goes past its check of names.
+        # llvmlite refuses attributes with a value, so this bypasses its check of names.
         set.add(builder.function.attributes, f'"prefer-vector-width"="{_BITS}"')
         return context.get_dummy_value()
 
@@ -98,15 +109,15 @@ def _widest_vectors(typingctx):
 
 @emits(_widest_vectors)
 def widest_vectors():
-    """Let the loops of the calling function use the widest vectors; no effect on results.
+    """Let the loops of the calling function use the widest vectors; results do not change.
 
-    LLVM uses half of a 512-bit register on many processors, because wide vectors lowered the clock
-    of early ones.
+    On many processors LLVM uses only half of a 512-bit register, because wide vectors lowered the
+    clock of early ones.
     """
 
 
 # ---------------------------------------------------------------------------------------------
-# Writing LLVM: pointers into arrays, whole and masked vectors
+# LLVM: pointers into arrays, whole and masked vectors
 # ---------------------------------------------------------------------------------------------
 
 INT = ir.IntType(64)
@@ -114,12 +125,12 @@ BYTE_POINTER = ir.IntType(8).as_pointer()
 
 
 def _pointer_name(target):
-    """A pointer in the name of one of LLVM's own functions; before LLVM 17 it has a type."""
+    """The name of a pointer type in LLVM's intrinsics; before LLVM 17 it includes the target."""
     return "p0" if llvmlite.binding.llvm_version_info[0] >= 17 else f"p0{target}"
 
 
 class Vectors:
-    """Emits loads, stores and arithmetic on vectors of one element type."""
+    """Emitter of loads, stores and arithmetic on vectors of one element type."""
 
     def __init__(self, builder, real):
         self.b = builder
@@ -132,13 +143,13 @@ class Vectors:
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
 
     def at(self, pointer, *offsets):
-        """`pointer` moved by the sum of the offsets, in bytes."""
+        """Return `pointer` plus the offsets, in bytes."""
         for offset in offsets:
             pointer = self.b.gep(pointer, [offset])
         return pointer
 
     def load(self, pointer, mask=None):
-        """The vector at `pointer`, with zeros where the mask is false."""
+        """Load the vector at `pointer`, with zeros where the mask is false."""
         pointer = self.b.bitcast(pointer, self.type.as_pointer())
         if mask is None:
             value = self.b.load(pointer)
@@ -150,7 +161,7 @@ class Vectors:
         return self.b.call(function, [pointer, ir.IntType(32)(self.size), mask, self.zero])
 
     def store(self, value, pointer, mask=None):
-        """Write the vector, where the mask is true."""
+        """Store the vector at `pointer` where the mask is true."""
         pointer = self.b.bitcast(pointer, self.type.as_pointer())
         if mask is None:
             self.b.store(value, pointer).align = self.size
@@ -161,7 +172,7 @@ class Vectors:
         self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
 
     def prefetch(self, pointer):
-        """Begin to bring the line of memory at `pointer` into the first cache."""
+        """Prefetch the cache line at `pointer` into the first-level cache."""
         i32 = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
         name = f"llvm.prefetch.{_pointer_name('i8')}"
@@ -169,12 +180,12 @@ class Vectors:
         self.b.call(function, [pointer, i32(0), i32(3), i32(1)])
 
     def broadcast(self, pointer):
-        """A vector with the scalar at `pointer` in every lane."""
+        """Load the scalar at `pointer` into every lane."""
         scalar = self.b.load(self.b.bitcast(pointer, self.real.as_pointer()))
         return self._spread(scalar, self.undefined)
 
     def mask(self, lanes):
-        """True in the first `lanes` lanes."""
+        """Return a mask that is true in the first `lanes` lanes."""
         index = ir.VectorType(INT, self.lanes)
         limit = self._spread(lanes, ir.Constant(index, ir.Undefined))
         return self.b.icmp_signed("<", ir.Constant(index, list(range(self.lanes))), limit)
@@ -185,7 +196,7 @@ class Vectors:
         return self.b.shuffle_vector(first, undefined, lanes)
 
     def multiply_add(self, a, b, c):
-        """Return a * b + c, rounded once where the machine can."""
+        """Return a * b + c, rounded once if the processor can."""
         if not HAS_FMA:
             return self.b.fadd(self.b.fmul(a, b), c)
         kind = ir.FunctionType(self.type, [self.type] * 3)
@@ -194,7 +205,7 @@ class Vectors:
 
 
 def unpacked(context, builder, kind, value, dimensions):
-    """Base address, shape and strides (bytes) of an array argument."""
+    """Return the base address, shape and strides (bytes) of an array argument."""
     array = context.make_array(kind)(context, builder, value)
     shape = cgutils.unpack_tuple(builder, array.shape, dimensions)
     strides = cgutils.unpack_tuple(builder, array.strides, dimensions)
@@ -202,7 +213,7 @@ def unpacked(context, builder, kind, value, dimensions):
 
 
 # ---------------------------------------------------------------------------------------------
-# Moving blocks of numbers
+# Arrays
 # ---------------------------------------------------------------------------------------------
 
 
@@ -224,10 +235,10 @@ def _copy_columns(typingctx, lanes, S, P):
 
 @emits(_copy_columns)
 def copy_columns(lanes, S, P):
-    """Copy at most one vector of columns, side by side in S (K, .) and in P (K or more, .).
+    """Copy at most one vector of columns, contiguous in S (K, .) and in P (K or more, .).
 
-    A row of P has room for a whole vector, and all of it is written: processors by AMD take many
-    times as long to store a part of one.
+    A row of P has room for a whole vector, and all of it is written: on AMD processors a masked
+    store takes many times as long.
     """
     P[: len(S), :lanes] = S[:, :lanes]
 
@@ -242,7 +253,7 @@ def _address(typingctx, array):
 
 @emits(_address)
 def address(array):
-    """Where the first element lies in memory."""
+    """Return the address of the first element."""
     return array.ctypes.data
 
 
@@ -255,5 +266,5 @@ def _lanes_of(typingctx, array):
 
 @emits(_lanes_of)
 def lanes_of(array):
-    """Elements of `array` in one vector register."""
+    """Return the number of elements of `array` in a vector register."""
     return VECTOR_BYTES // array.itemsize

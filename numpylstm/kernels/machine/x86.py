@@ -1,10 +1,9 @@
-"""The loop of a tile in the instructions of x86 with AVX2 or AVX-512.
+"""The loop of a tile in x86 instructions, for AVX2 and AVX-512.
 
-LLVM makes a good loop of what `tile` writes, but a tenth of it is counting and addresses, for which
-x86 uses the ports that multiply. Several terms of the sums in one turn would halve that; LLVM then
-moves so many loads to the front that the sums no longer fit into the registers. So for packed
-operands and whole vectors the instructions stand here, in the order in which they shall run. For
-one term and each row of A:
+A tenth of the loop that LLVM generates from `tile` is counting and addresses, which x86 executes on
+the ports that multiply. Unrolling would reduce that, but LLVM then moves so many loads to the front
+that the sums no longer fit into the registers. So for packed operands and whole vectors the
+instructions are written here in the order in which they run. For one term and each row of A:
 
     x = (a, a, ..., a);  s0 += x * b0;  s1 += x * b1
 
@@ -18,8 +17,8 @@ import llvmlite.binding
 from llvmlite import ir
 
 HERE = platform.machine().lower() in ("x86_64", "amd64")
-LEAST_VECTOR_BYTES = 32 if HERE else 1 << 30  # elsewhere no vector is wide enough
-TERMS = 4  # of the sums in one turn of the loop
+LEAST_VECTOR_BYTES = 32 if HERE else 1 << 30  # on other processors no vector is wide enough
+TERMS = 4  # of the sums in one iteration
 SHARING = 3  # rows whose addresses are one pointer plus 0, 1 or 2 strides
 CLOBBERED = ["~{memory}", "~{flags}"]
 
@@ -28,12 +27,12 @@ if HERE:
 
 
 def add_product(v, sums, a, a_row, a_k, b, ahead, ahead_k, depth):
-    """Write the loop; returns the sums with A @ B added, term by term in order.
+    """Emit the loop and return the sums with A @ B added, term by term in order.
 
-    `sums` are pairs of vectors, a pair for each row. Pointers: `a` and `b`, and `ahead` to what is
-    to be fetched meanwhile, into the second cache: the first is full of what is at work. In bytes:
-    from row to row of A `a_row`, an LLVM value or, if it is constant, an int; from term to term
-    `a_k` (an int), two vectors of B, and `ahead_k` (a value).
+    `sums` holds a pair of vectors for each row. `a`, `b` and `ahead` are pointers, the last to what
+    is prefetched, into the second-level cache since the first is full. Strides in bytes: `a_row`
+    from row to row of A (an LLVM value, or an int if constant); from term to term `a_k` (an int),
+    two vectors in B, and `ahead_k` (a value).
     """
     rows, vector, kind = len(sums), v.lanes * v.size, "s" if v.size == 4 else "d"
     builder, integer = v.b, depth.type
@@ -45,7 +44,7 @@ def add_product(v, sums, a, a_row, a_k, b, ahead, ahead_k, depth):
     changed = [*(s for pair in sums for s in pair), b, ahead, turns, rest, *starts]
     inputs = [ahead_k] if fixed else [ahead_k, a_row]
 
-    # Operands have numbers: results, scratch, the results as they come in, what is only read.
+    # Operands are numbered: results, scratch, initial values of the results, inputs.
     n = len(changed)
     s = [(f"${2 * r}", f"${2 * r + 1}") for r in range(rows)]
     b_at, ahead_at, turns_left, rest_left, *a_at = (f"${k}" for k in range(2 * rows, n))

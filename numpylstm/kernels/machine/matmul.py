@@ -1,41 +1,42 @@
 """Matrix products: C = D + A @ B.
 
-`tile` computes a few rows of one *panel*, two vectors of columns. This file brings the numbers
-to it, and what is read again and again must lie close together (Goto and van de Geijn 2008):
+`tile` computes a few rows of one *panel*, two vectors of columns. The loops around it keep close
+together what is read repeatedly (Goto and van de Geijn 2008):
 
     for `WIDTH` panels of B                    C: these columns are revisited for each depth
         for `DEPTH` terms of the sum           B: copied into panels, stays in the second cache
-            for the rows of each tile          A: copied if need be, stays in the first cache
+            for the rows of each tile          A: copied if necessary, stays in the first cache
                 for each panel of B
 
-The copies ("packing") also turn transposed operands round, so ``x.T @ dy`` and ``dy @ W.T`` run
-like ``x @ W``. Where there are only a few rows, copying B would cost more than it brings, and it
-is read where it lies: by tiles, or, for a single row, in long runs as fast as memory gives them.
+The copies ("packing") also transpose operands, so ``x.T @ dy`` and ``dy @ W.T`` run like ``x @ W``.
+For a few rows, a copy of B would cost more than it saves, and B is read in place: by tiles, or, for
+a single row, in long runs at the speed of memory. A matrix that many products share, such as Wh of
+a recurrent layer, is copied once for all of them (`pack`, `multiply_panels`).
 
 The tiles are numbered panel by panel, and each thread takes an equal run of them. Each element of C
-is one chain of multiply-adds along k, in order, whatever the blocks and whichever the thread:
-the result depends on none of them.
+is one chain of multiply-adds along k, in order, whatever the blocks and the thread.
 """
 
 import numpy as np
 
 from .compiling import inlined, inner, kernel, outside
-from .simd import address, copy_columns, fma, lanes_of, widest_vectors
+from .simd import VECTOR_BYTES, address, copy_columns, fma, lanes_of, widest_vectors
 from .tile import AHEAD, TILE_ROWS, rows_side_by_side, tile
 from .views import block, equal_rows, run, turned
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
-DEPTH_IN_PLACE = 32  # rows of an unpacked B read side by side, each from left to right
-PAGE = 4096  # bytes; addresses so far apart share a set of the first cache
-RUNS = 8  # the same for a single row of A: as many streams as a core follows at full speed
+SIDE_BY_SIDE = 32  # rows of a matrix that are copied at a time, each from left to right
+DEPTH_IN_PLACE = 32  # rows of an unpacked B read together, each from left to right
+PAGE = 4096  # bytes; addresses this far apart share a set of the first cache
+RUNS = 8  # rows of B read together for a single row of A: a core prefetches that many streams
 
 side_by_side = inlined(rows_side_by_side)
 
 
 @inlined
 def operand(X, transposed):
-    """X or X.T, in a type that admits any strides."""
+    """Return X or X.T as an array of any strides."""
     if transposed:
         return turned(X)
     return block(X, 0, X.shape[0], 0, X.shape[1])
@@ -43,7 +44,7 @@ def operand(X, transposed):
 
 @inlined
 def aligned_empty(size, like):
-    """An uninitialised array (size,) that starts at a cache line."""
+    """Return an uninitialised array (size,) that starts at a cache line."""
     line = 64 // like.itemsize
     flat = np.empty(size + line, like.dtype)
     start = -(address(flat) // like.itemsize) % line
@@ -52,7 +53,7 @@ def aligned_empty(size, like):
 
 @inner
 def pack_vector(S, lanes, P):
-    """P[:, :lanes] = S[:, :lanes]: one vector of columns of S (K, .), whichever way S lies."""
+    """P[:, :lanes] = S[:, :lanes]: one vector of columns of S (K, .), in any strides."""
     if S.strides[1] == S.itemsize:
         copy_columns(lanes, S, P)
         return
@@ -61,23 +62,43 @@ def pack_vector(S, lanes, P):
             P[k, j] = S[k, j]
 
 
+def panels_shape(W, blocks=1):
+    """Return the shape of the array that `pack` fills."""
+    (K, N), width = W.shape, 2 * VECTOR_BYTES // W.itemsize
+    return blocks * -(-N // blocks // width) * K, width
+
+
 @inner
-def pack_columns(S, P):
-    """Copy S (K, .), whichever way it lies, into panels that begin `DEPTH` rows apart in P."""
-    width = lanes_of(S)
-    depth, columns = S.shape
-    for j in range(0, columns, width):
-        vector = j // width
-        at, column = vector // 2 * DEPTH, vector % 2 * width
-        panel = block(P, at, at + DEPTH, column, column + width)
-        pack_vector(block(S, 0, depth, j, columns), min(width, columns - j), panel)
+def panel_of(number, size, K, j, width):
+    """Return the row where the panel with column j of block `number` begins."""
+    return (number * ((size + 2 * width - 1) // (2 * width)) + j // (2 * width)) * K
+
+
+@inner
+def pack(W, blocks, j0, j1, panels):
+    """Copy columns j0:j1 of each block of W (K, .), in any strides; a panel begins at j0.
+
+    Blocks of columns, such as gates, may have panels of their own: a thread that computes some
+    units of every gate then reads whole panels.
+    """
+    K, width, size = W.shape[0], lanes_of(W), W.shape[1] // blocks
+    for k in range(0, K, SIDE_BY_SIDE):
+        k_stop = min(K, k + SIDE_BY_SIDE)
+        for number in range(blocks):
+            for j in range(j0, j1, width):
+                lanes = min(width, size - j)
+                at, column = panel_of(number, size, K, j, width) + k, j // width % 2 * width
+                source = block(W, k, k_stop, number * size + j, number * size + j + lanes)
+                pack_vector(
+                    source, lanes, block(panels, at, at + k_stop - k, column, column + width)
+                )
 
 
 @inlined
 def rows_of_next_tile(rows):
-    """Cut `rows` into tiles as equal as can be; the height of the next.
+    """Return the height of the next tile if `rows` are cut into nearly equal tiles.
 
-    A high tile does more with each number of B, and a low one waits for its own sums.
+    A high tile uses each number of B more often; a low one waits for its own sums.
     """
     tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
     return (rows + tiles - 1) // tiles
@@ -85,7 +106,7 @@ def rows_of_next_tile(rows):
 
 @inner
 def pack_rows(S, flat):
-    """A copy of S (rows, K), at most a tile high, in `flat`; the contiguous direction stays so."""
+    """Copy S (rows, K), at most a tile high, into `flat`; the contiguous axis stays contiguous."""
     rows, depth = S.shape
     width = lanes_of(S)
     if S.strides[1] == S.itemsize:
@@ -106,7 +127,7 @@ def pack_rows(S, flat):
 
 @inner
 def multiply_tile(A, panel, D, C, i, j):
-    """C = D + A @ panel, for at most a tile of rows: A's are rows i... of C, from column j."""
+    """C = D + A @ panel for at most a tile of rows, rows i... of C from column j."""
     i_stop, j_stop = i + A.shape[0], min(C.shape[1], j + 2 * lanes_of(C))
     tile(
         A, panel, block(D, i, i_stop, j, j_stop), block(C, i, i_stop, j, j_stop),
@@ -172,18 +193,18 @@ def multiply_one_row(a, B, d, c, j0, j1):
 
 @inner
 def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
-    """C = D + A @ B for a rectangle of C; A and B in any strides."""
+    """C = D + A @ B for a rectangle of C; A and B have any strides."""
     width = lanes_of(C)
     K = B.shape[0]
     depths = (K + DEPTH - 1) // DEPTH
-    # Runs along k are read where they lie, unless all rows would fall into one set of the cache.
+    # Rows are read in place, unless all of them would fall into one set of the cache.
     in_runs = A.strides[1] == A.itemsize and A.strides[0] % PAGE != 0
     for jj in range(j0, j1, 2 * width * WIDTH):
         j_stop = min(j1, jj + 2 * width * WIDTH)
         for depth in range(depths):
             k, k_stop = K * depth // depths, K * (depth + 1) // depths
             start = D if k == 0 else C
-            pack_columns(block(B, k, k_stop, jj, j_stop), packed_b)
+            pack(block(B, k, k_stop, jj, j_stop), 1, 0, j_stop - jj, packed_b)
             i = i0
             while i < i1:
                 i_stop = i + rows_of_next_tile(i1 - i)
@@ -191,15 +212,41 @@ def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
                 if not in_runs:
                     rows = pack_rows(rows, packed_a)
                 for j in range(jj, j_stop, 2 * width):
-                    at = (j - jj) // (2 * width) * DEPTH
+                    at = (j - jj) // (2 * width) * (k_stop - k)
                     panel = block(packed_b, at, at + k_stop - k, 0, 2 * width)
                     multiply_tile(rows, panel, start, C, i, j)
                 i = i_stop
 
 
-@outside("strided", "strided", "strided", "strided", "index", "index")
+@inner
+def multiply_panels(panels, number, size, A, i0, i1, D, C, first, j0, j1):
+    """C = D + A @ W for rows i0:i1 and columns j0:j1 of one block of W, from its panels.
+
+    The block has `size` columns and begins at column `first` of D and C.
+    """
+    K, width = A.shape[1], lanes_of(A)
+    depths = (K + DEPTH - 1) // DEPTH
+    for j in range(j0, j1, 2 * width):
+        at, column = panel_of(number, size, K, j, width), first + j
+        stop = first + min(size, j + 2 * width)
+        for depth in range(depths):
+            k0, k1 = K * depth // depths, K * (depth + 1) // depths
+            panel = block(panels, at + k0, at + k1, 0, 2 * width)
+            ahead = block(panels, at + k0 + AHEAD, at + k1 + AHEAD, 0, 2 * width)
+            start = D if depth == 0 else C
+            i = i0
+            while i < i1:
+                i_stop = i + rows_of_next_tile(i1 - i)
+                tile(
+                    block(A, i, i_stop, k0, k1), panel, block(start, i, i_stop, column, stop),
+                    block(C, i, i_stop, column, stop), ahead,
+                )  # fmt: skip
+                i = i_stop
+
+
+@outside
 def multiply_share(A, B, D, C, share, shares):
-    """The `share`-th of `shares` equal parts of C = D + A @ B."""
+    """Compute the `share`-th of `shares` equal parts of C = D + A @ B; arrays have any strides."""
     width = 2 * lanes_of(C)
     M, N = C.shape
     row_blocks = (M + TILE_ROWS - 1) // TILE_ROWS
@@ -213,7 +260,7 @@ def multiply_share(A, B, D, C, share, shares):
     if not in_place:
         packed_a = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
         packed_b = aligned_empty(WIDTH * DEPTH * width, C).reshape(WIDTH * DEPTH, width)
-    # A run of tiles: the rest of one panel, whole panels, the beginning of another.
+    # A run of tiles: the end of one panel, whole panels, the beginning of another.
     while block < stop:
         panel = block // row_blocks
         first = block - panel * row_blocks
@@ -232,41 +279,35 @@ def multiply_share(A, B, D, C, share, shares):
 
 
 @inner
-def multiply_part(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """The `share`-th part of `multiply`, for use within kernels."""
+def multiply_inside(A, a_transposed, B, b_transposed, D, C, share, shares):
+    """`multiply` for use inside kernels; with share 0 of 1 the calling thread does all of it."""
     a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
     multiply_share(a, b, equal_rows(D, C.shape[0]), c, share, shares)
 
 
 @inner
-def multiply_here(A, a_transposed, B, b_transposed, D, C):
-    """All of `multiply` on the calling thread."""
-    multiply_part(A, a_transposed, B, b_transposed, D, C, np.intp(0), np.intp(1))
-
-
-@inner
-def gradients_here(x, W, transposed, dy, dx, dW, db):
-    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on the calling thread.
-
-    W is (D, V), or (V, D) if it is stored transposed; dW lies as W does.
-    """
+def gradients_inside(x, W, transposed, dy, dx, dW, db):
+    """`gradients_alone` for use inside kernels."""
     none = np.zeros((1, max(W.shape)), x.dtype)
-    multiply_here(dy, False, W, not transposed, none, dx)
+    multiply_inside(dy, False, W, not transposed, none, dx, 0, 1)
     if transposed:  # C = A B is also C' = B' A'
-        multiply_here(dy, True, x, False, none, dW)
+        multiply_inside(dy, True, x, False, none, dW, 0, 1)
     else:
-        multiply_here(x, True, dy, False, none, dW)
+        multiply_inside(x, True, dy, False, none, dW, 0, 1)
     ones = np.ones((1, len(dy)), x.dtype)
-    multiply_here(ones, False, dy, False, none, db.reshape(1, db.size))
+    multiply_inside(ones, False, dy, False, none, db.reshape(1, db.size), 0, 1)
 
 
 @kernel(calls=(multiply_share,))
 def gradients_alone(x, W, transposed, dy, dx, dW, db):
-    """`gradients_here`, for Python."""
-    gradients_here(x, W, transposed, dy, dx, dW, db)
+    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on the calling thread.
+
+    W is (D, V), or (V, D) if it is stored transposed; dW is stored as W is.
+    """
+    gradients_inside(x, W, transposed, dy, dx, dW, db)
 
 
 @kernel(shared=True, calls=(multiply_share,))
 def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """C (M, N) = D + A (M, K) @ B (K, N); A, B stored transposed if so flagged; D (M or 1, N)."""
-    multiply_part(A, a_transposed, B, b_transposed, D, C, share, shares)
+    """C (M, N) = D (M or 1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
+    multiply_inside(A, a_transposed, B, b_transposed, D, C, share, shares)

@@ -1,19 +1,17 @@
-"""exp, sigmoid and tanh as straight lines of arithmetic, so that loops over them vectorise.
+"""exp, sigmoid and tanh in straight-line arithmetic, so that loops over them vectorise.
 
-A call into the C library for each number is what a loop cannot be vectorised over. Here
+A loop that calls the C library for each number cannot be vectorised. Here
 
     exp(x) = 2**n * exp(r),    n = round(x / ln 2),    r = x - n ln 2,    |r| <= ln(2) / 2
 
-where exp(r) is its own Taylor series, long enough that what is left out is below the rounding
-error, and 2**n is written into the exponent bits. There is no branch, no table and no call.
-The rounding is the old trick of adding 1.5 * 2**mantissa: at that size a float has no bits left
-for a fraction. ln 2 is subtracted in two parts, the first of which has so few bits that n times it
-is exact (Cody and Waite 1980).
+where exp(r) is its Taylor series, truncated below the rounding error, and 2**n is written into the
+exponent bits, without a branch, a table or a call. Adding 1.5 * 2**mantissa rounds to an integer,
+since a float of that size has no bits left for a fraction. ln 2 is subtracted in two parts, the
+first of which has so few bits that n times it is exact (Cody and Waite 1980).
 
-At most 2 ulp in float32 and 2.2 ulp in float64, down to the subnormal numbers; exp(-inf) = 0,
-exp(inf) = inf, NaN stays NaN. The functions take and return one scalar, and each multiply-add is
-named (`fma`): the compiler is given no freedom, and so the result is the same wherever a function
-is inlined.
+The error is at most 2 ulp in float32 and 2.2 ulp in float64, down to the subnormal numbers;
+exp(-inf) = 0, exp(inf) = inf, NaN stays NaN. The functions take and return a scalar. Each
+multiply-add is explicit (`fma`), so the result is the same wherever a function is inlined.
 """
 
 from math import factorial
@@ -27,7 +25,7 @@ from .simd import fma, power_of_two
 
 
 def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit):
-    """The three functions for one dtype, with all constants in that dtype."""
+    """Return the three functions for a dtype, with all constants in that dtype."""
     inverse_factorials = tuple(real(1 / factorial(k)) for k in range(degree, 1, -1))
     one_over_ln2 = real(1.4426950408889634)
     shift = real(1.5 * 2**mantissa)
@@ -37,7 +35,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
 
     @inlined
     def reduce(x):
-        """The whole number n (and n + shift), and exp(r) - 1."""
+        """Return the integer n, n + shift and exp(r) - 1."""
         shifted = fma(x, one_over_ln2, shift)
         n = shifted - shift
         r = fma(n, -ln2_low, fma(n, -ln2_high, x))
@@ -58,7 +56,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
 
     @inlined
     def divide_by_sum(numerator, large, small):
-        """Return numerator / (large + small), with the rounding error of the sum made good."""
+        """Return numerator / (large + small), corrected for the rounding error of the sum."""
         denominator = large + small
         lost = small - (denominator - large)
         inverse = one / denominator
@@ -68,7 +66,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
 
     @inner
     def sigmoid(x):
-        """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) where x < 0: keeps the smallest values."""
+        """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) for x < 0 to keep the smallest values."""
         e = exp(-abs(x))
         return divide_by_sum(one if x >= zero else e, one, e)
 
@@ -93,10 +91,10 @@ _FLOAT64 = _make(
 
 
 def _generic(index, name, doc):
-    """One function over both dtypes; Python runs the first line, compiled code the second."""
+    """Return a function for both dtypes, and overload it for compiled code."""
 
     def function(x):
-        with np.errstate(all="ignore"):  # infinities are meant, and compiled code does not warn
+        with np.errstate(all="ignore"):  # infinities are valid, and compiled code does not warn
             return (_FLOAT32 if isinstance(x, np.float32) else _FLOAT64)[index](x)
 
     function.__name__ = function.__qualname__ = name

@@ -1,0 +1,117 @@
+"""Views of arrays that cost nothing inside a kernel.
+
+Numba's slices check bounds and count references. In kernels that run thousands of times for small
+layers this costs more than the arithmetic, and it doubles the compile time. The views here do
+neither: bounds are trusted, and the array must outlive its views.
+"""
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.np.arrayobj import populate_array
+
+from .simd import INT, emits, unpacked
+
+
+def borrow(context, builder, kind, value):
+    """Emit a value of type `kind`, an array or a tuple of arrays, whose references are not counted.
+
+    Each count is an atomic instruction, which inner functions would execute at every time step.
+    """
+    if isinstance(kind, types.BaseTuple):
+        parts = cgutils.unpack_tuple(builder, value)
+        parts = [borrow(context, builder, k, p) for k, p in zip(kind, parts, strict=True)]
+        return context.make_tuple(builder, kind, parts)
+    if not isinstance(kind, types.Array):
+        return value
+    array = context.make_array(kind)(context, builder, value)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    return array._getvalue()
+
+
+def _borrowed(typingctx, X):
+    def codegen(context, builder, signature, args):
+        return borrow(context, builder, X, args[0])
+
+    return X(X), codegen
+
+
+@emits(_borrowed)
+def borrowed(X):
+    """Return the same array or tuple of arrays, without counting references."""
+    return X
+
+
+def _view(ndim, layout, where):
+    """Decorator: a function of an array and integers returns a view (`ndim` axes) of the array.
+
+    ``where(builder, shape, strides, *integers)`` gives its offset in bytes, shape and strides.
+    """
+
+    def build(typingctx, X, *integers):
+        kind = types.Array(X.dtype, ndim, layout)
+
+        def codegen(context, builder, signature, args):
+            x, shape, strides = unpacked(context, builder, X, args[0], X.ndim)
+            at, shape, strides = where(builder, shape, strides, *args[1:])
+            view = context.make_array(kind)(context, builder)
+            populate_array(
+                view,
+                data=builder.bitcast(builder.gep(x, [at]), view.data.type),
+                shape=shape,
+                strides=strides,
+                itemsize=INT(kind.dtype.bitwidth // 8),
+                meminfo=None,
+            )
+            return view._getvalue()
+
+        return kind(X, *(types.intp for _ in integers)), codegen
+
+    return emits(build)
+
+
+def _place(b, strides, *index):
+    """The offset of an element, in bytes."""
+    first, *others = (b.mul(i, stride) for i, stride in zip(index, strides, strict=False))
+    for other in others:
+        first = b.add(first, other)
+    return first
+
+
+@_view(2, "A", lambda b, _, strides, i0, i1, j0, j1: (
+    _place(b, strides, i0, j0), [b.sub(i1, i0), b.sub(j1, j0)], strides
+))  # fmt: skip
+def block(X, i0, i1, j0, j1):
+    """Return X[i0:i1, j0:j1] as an array of any strides."""
+    return X[i0:i1, j0:j1]
+
+
+@_view(2, "A", lambda b, shape, strides: (INT(0), shape[::-1], strides[::-1]))
+def turned(X):
+    """Return X.T as an array of any strides."""
+    return X.T
+
+
+@_view(2, "A", lambda b, shape, strides, rows: (
+    INT(0),
+    [rows, shape[1]],
+    [b.select(b.icmp_signed("==", shape[0], INT(1)), INT(0), strides[0]), strides[1]],
+))  # fmt: skip
+def equal_rows(D, rows):
+    """Return D (rows, N) itself, or D (1, N) broadcast to `rows` rows."""
+    return np.broadcast_to(D, (rows, D.shape[1]))
+
+
+@_view(1, "C", lambda b, _, strides, i, j0, j1: (
+    _place(b, strides, i, j0), [b.sub(j1, j0)], strides[1:]
+))  # fmt: skip
+def run(X, i, j0, j1):
+    """Return X[i, j0:j1], whose elements are contiguous."""
+    return X[i, j0:j1]
+
+
+@_view(2, "C", lambda b, shape, strides, t: (_place(b, strides, t), shape[1:], strides[1:]))
+def at_time(X, t):
+    """Return X[t], which is (B, N), of a contiguous array (T, B, N)."""
+    return X[t]
