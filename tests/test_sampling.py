@@ -109,7 +109,7 @@ def test_a_model_that_has_exploded_draws_nothing(model, path, bad):
 
 def test_arrays_that_do_not_fit_are_named(model):
     model.parameters()["lstm.1.Wh"].data = np.zeros((7, 32), np.float32)
-    with pytest.raises(ValueError, match=r"Wh must have shape"):
+    with pytest.raises(ValueError, match=r"Wh must have shape \(8, 32\)"):
         nl.generate(model, [1], 5)
 
 
@@ -226,14 +226,14 @@ def test_a_model_that_changes_after_the_call_is_looked_at_again():
 def test_a_tied_decoder_whose_matrix_was_replaced_is_refused():
     model = nl.LanguageModel(50, 6, tied=True, rng=0)
     model.decoder.W = nl.Parameter(np.zeros((2, 2), np.float32), "W")
-    with pytest.raises(ValueError, match="must have shape"):
+    with pytest.raises(ValueError, match=r"must have shape \(.*2\), got \(1, 1, 6\)"):
         nl.generate(model, [2], 3)
 
 
 def test_a_state_of_another_size_is_refused():
     model = nl.LanguageModel(50, 6, rng=0)
     model.encoder.recurrent.hidden_size = 9
-    with pytest.raises(ValueError, match="must have shape"):
+    with pytest.raises(ValueError, match=r"must have shape \(.*6\), got \(.*9\)"):
         nl.generate(model, [2], 3)
 
 
