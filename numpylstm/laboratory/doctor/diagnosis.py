@@ -9,9 +9,8 @@ import numpy as np
 from numpylstm.checks import any_array
 from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
-from numpylstm.laboratory.doctor.lines import wrong_line
-from numpylstm.laboratory.doctor.names import Array, Point, symbols, usual_gates
+from numpylstm.laboratory.doctor.search import wrong_line
+from numpylstm.laboratory.doctor.names import Array, Point, symbols
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points
 from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
@@ -116,7 +115,6 @@ def examine(
         )
     fixed = {name: any_array("examine", name, array) for name, array in (fixed or {}).items()}
     point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
-    gates = usual_gates(point) if gates is None else gates
     changed_by: dict[str, set[str]] = {"f": set(), "backward": set()}
     f = _on_copies(f, changed_by["f"])
 
@@ -139,7 +137,7 @@ def examine(
     given = {path: given[path] for path in arrays}
     gradcheck._check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
-    weak = weak_points(point, gates)
+    weak = weak_points(point)
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
 
     unfit = _unfit(f, function, gradients, point, arrays, generator)
@@ -164,12 +162,7 @@ def examine(
     case = Examination(f, function, point, gates, gradients, slopes, wrong, generator)
     if wrong:
         findings.insert(0, wrong_line(case) or explain(case))
-    made = []
-    for name, outcome in case.outcomes.items():
-        said = f": not made, {outcome}"
-        made.append(EXPERIMENTS[name].words + said if isinstance(outcome, str)
-                    else case.evidence(name)[0])  # fmt: skip
-    return Diagnosis(tuple(findings), warnings, report, sweep, tuple(made))
+    return Diagnosis(tuple(findings), warnings, report, sweep, tuple(case.outcomes))
 
 
 def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[[Point], Any]:

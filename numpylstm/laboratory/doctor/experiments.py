@@ -1,11 +1,11 @@
-"""Experiments: change the point, and see whether the gradient is still wrong.
+"""Experiments: close one path, and see whether the gradient is still wrong.
 
-A mistake in a path cannot be seen where the path carries nothing. So each experiment closes one,
-and where the gradient is suddenly right, the mistake was there. They change data only, through the
-names of `numpylstm.laboratory.doctor.names`; the code under examination stays as it is.
+A mistake in a path cannot be seen where the path carries nothing. Where the gradient is right as
+soon as a path is closed, the mistake is in that path. Experiments change data only, through the
+names of `numpylstm.laboratory.doctor.names`; the code under examination stays the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,147 +24,164 @@ SHUT = -40.0  # sigmoid(-40) is 4e-18
 
 @dataclass(frozen=True)
 class Experiment:
-    """A change of the point; `change` returns None where the arrays it would change are absent."""
+    """A change of the point, and what follows where the gradient is right there.
 
-    name: str
+    `change` returns None where the arrays that it would change are absent. In the sentence,
+    ``{arrays}`` are the gradients that are wrong.
+    """
+
+    kind: str
     words: str
-    change: Callable[[Point, str], Point | None]
+    sentence: str
+    change: Callable[[Point], Point | None]
 
 
-def _where(point: Point, names: set[str], change: Callable[[Array], Array]) -> Point | None:
-    changed = {path: change(array) for path, array in point.items() if last(path) in names}
-    return point | changed if changed else None
+def _where(names: set[str], change: Callable[[Array], Array]) -> Callable[[Point], Point | None]:
+    def changed(point: Point) -> Point | None:
+        new = {path: change(array) for path, array in point.items() if last(path) in names}
+        moved = any(not np.array_equal(array, point[path]) for path, array in new.items())
+        return point | new if moved else None
+
+    return changed
 
 
-def _zero(point: Point, *names: str) -> Point:
-    return _where(point, set(names), np.zeros_like) or point
+def _zero(*names: str) -> Callable[[Point], Point | None]:
+    return _where(set(names), np.zeros_like)
 
 
-def _first_step(point: Point) -> Point | None:
+def _ones(name: str) -> Callable[[Point], Point | None]:
+    return _where({name}, np.ones_like)
+
+
+def one_step(point: Point) -> Point | None:
+    """The first step alone, with nothing from the next window."""
     changed = {path: array[:1] for path, array in point.items() if timed(path, array)}
-    return point | changed if changed else None
+    return (_zero("dhT", "dcT")(point) or point) | changed if changed else None
 
 
-def _one_step(point: Point, gates: str) -> Point | None:
-    return _first_step(_zero(point, "dhT", "dcT"))
-
-
-def _one_step_with_dcT(point: Point, gates: str) -> Point | None:
-    some = any(np.any(array) for path, array in point.items() if last(path) == "dcT")
-    return _first_step(_zero(point, "dhT")) if some else None
-
-
-def _one_step_without(name: str) -> Callable[[Point, str], Point | None]:
-    def change(point: Point, gates: str) -> Point | None:
-        one_step = _one_step(point, gates)
-        return None if one_step is None else _where(one_step, {name}, np.zeros_like)
-
-    return change
-
-
-def _one_sequence(point: Point, gates: str) -> Point | None:
+def _one_sequence(point: Point) -> Point | None:
     changed = {path: array[:, :1] for path, array in point.items() if timed(path, array)}
-    if not changed:
-        return None
     cut = point | changed
-    return _where(cut, STATES, lambda array: array[..., :1, :]) or cut
+    return _where(STATES, lambda array: array[..., :1, :])(cut) or cut if changed else None
 
 
-def _symmetric_Wh(point: Point, gates: str) -> Point | None:
-    def symmetric(W: Array) -> Array:
-        H = len(W)
-        blocks = [W[:, k : k + H] for k in range(0, W.shape[1], H)]
-        return np.concatenate([(block + block.T) / 2 for block in blocks], axis=1)
-
-    return _where(point, {"Wh"}, symmetric) if cells(point, gates) else None
-
-
-def _with_gate(point: Point, gates: str, gate: str, a: float) -> Point | None:
-    """Every such gate has this weighted sum, whatever it reads."""
-    gated = [cell for cell in cells(point, gates) if gate in cell.gates and cell.path("b") in point]
-    for cell in gated:
-        b = point[cell.path("b")].copy()
-        b[cell.columns(gate)] = a
-        Wx, Wh = (point[cell.path(name)].copy() for name in ("Wx", "Wh"))
-        Wx[:, cell.columns(gate)] = Wh[:, cell.columns(gate)] = 0
-        point = point | {cell.path("b"): b, cell.path("Wx"): Wx, cell.path("Wh"): Wh}
-    return point if gated else None
+def _symmetric(W: Array) -> Array:
+    H = len(W)
+    if not H or W.shape[1] % H:
+        return W
+    blocks = [W[:, k : k + H] for k in range(0, W.shape[1], H)]
+    return np.concatenate([(block + block.T) / 2 for block in blocks], axis=1)
 
 
-def _none_from_next_window(name: str) -> Callable[[Point, str], Point | None]:
-    def change(point: Point, gates: str) -> Point | None:
-        some = any(np.any(array) for path, array in point.items() if last(path) == name)
-        return _where(point, {name}, np.zeros_like) if some else None
+def _no_id_twice(point: Point) -> Point | None:
+    first = one_step(point)
+    everything = [a for path, a in point.items() if last(path) == "ids" and timed(path, a)]
+    if first is None or not everything or everything[0].shape[1] == 1:
+        return None
+    known, B = np.unique(everything[0]), everything[0].shape[1]
+    return first | {p: known[None, :B] for p in first if last(p) == "ids"} if len(known) >= B else (
+        None)  # fmt: skip
 
-    return change
 
-
-def _small_upstream(point: Point, gates: str) -> Point | None:
+def _faint_upstream(point: Point) -> Point | None:
     if not any(last(path) == "dhs" for path in point):  # another loss may stand above
         return None
-    return _where(point, {"dhs", "dhT", "dcT"}, lambda array: FAINT * array)
+    return _where({"dhs", "dhT", "dcT"}, lambda array: FAINT * array)(point)
 
 
-def _small_cells(point: Point, gates: str) -> Point | None:
-    one_step = _one_step(point, gates)
-    gated = [cell for cell in cells(point, gates) if "g" in cell.gates]
-    if one_step is None or not gated:
-        return None
-    small = _where(one_step, {"c0"}, lambda array: FAINT * array) or one_step
+EXPERIMENTS = (
+    Experiment(
+        "loss weights", "with all weights one",
+        "dlogits, the gradient of the loss, does not use the weights as the loss does: the "
+        "gradient of each token must be scaled by its weight.",
+        _ones("weights"),
+    ),
+    Experiment(
+        "mask", "with nothing masked",
+        "The backward pass does not apply the mask of the forward pass: dx must be dy * mask.",
+        _ones("mask"),
+    ),
+    Experiment(
+        "repeated ids", "with one time step and no id twice",
+        "{arrays}: where an id occurs more than once, its gradients are overwritten and not added "
+        "(numpy.add.at adds them); or the time steps are not all counted.",
+        _no_id_twice,
+    ),
+    Experiment(
+        "clipped", "with dhs, dhT and dcT a thousand times smaller",
+        "Something is clipped inside the backward pass, or at its end entry by entry, and the "
+        "doctor cannot tell whether dh, dc, a sum or the result: clip the finished gradients by "
+        "their norm together, and not what travels back.",
+        _faint_upstream,
+    ),
+    Experiment(
+        "transpose", "with every square block of Wh symmetric",
+        "Wh is not transposed on the way back: dh_prev must be da @ Wh.T.",
+        _where({"Wh"}, _symmetric),
+    ),
+    Experiment(
+        "dhT", "with dhT zero",
+        "dhT is ignored or miscounted: at the last step, dh begins with it.",
+        _zero("dhT"),
+    ),
+    Experiment(
+        "dcT", "with dcT zero",
+        "dcT is ignored or miscounted: at the last step, dc begins with it.",
+        _zero("dcT"),
+    ),
+    Experiment(
+        "dh_next", "with Wh and dhT zero",
+        "{arrays}: what goes back through Wh to the step before is dropped or miscounted, or not "
+        "added to what the layer above sends.",
+        _zero("Wh", "dhT"),
+    ),
+    Experiment(
+        "lost time step", "with one time step and nothing from the next window",
+        "{arrays}: something between the time steps is lost, overwritten or miscounted, and the "
+        "doctor cannot tell what: within one step all is right.",
+        one_step,
+    ),
+    Experiment(
+        "batch", "with a batch of one",
+        "{arrays}: something is wrong between the sequences of a batch: a mean for a sum, a sum "
+        "that is not taken, or an axis.",
+        _one_sequence,
+    ),
+)  # fmt: skip
+
+
+def of_gates(point: Point, gates: str | None) -> Iterator[Experiment]:
+    """For each kind of gate that scales something from the past: the same with all of them shut."""
+    known = [cell for cell in cells(point, gates) if cell.record is not None]
+    for record in {cell.record.name: cell.record for cell in known if cell.record}.values():
+        for unit in sorted(record.units, key=lambda unit: unit.name != record.keep):
+            if unit.role != "gate" or unit.name == record.show:
+                continue
+
+            def shut(point: Point, gate: str = unit.name) -> Point | None:
+                return _with_gate(point, gates, gate)
+
+            straight = " on its straight way to the step before" * (unit.name == record.keep)
+            yield Experiment(
+                f"through {unit.name}",
+                f"with the {unit.words}s shut",
+                f"{{arrays}}: the gradient of what the {unit.words} {unit.name} scales"
+                f"{straight} is dropped or miscounted, or scaled at another place than forward.",
+                shut,
+            )
+
+
+def _with_gate(point: Point, gates: str | None, gate: str) -> Point | None:
+    """Every such gate is shut, whatever it reads, and nothing comes from the next window."""
+    point = _zero("dcT")(point) or point
+    gated = [c for c in cells(point, gates) if gate in c.gates and c.path("b") in point]
     for cell in gated:
-        for path in small.keys() & {*map(cell.path, ("Wx", "Wh", "b"))}:
-            weights = small[path].copy()
-            weights[..., cell.columns("g")] *= FAINT
-            small = small | {path: weights}
-    return small
-
-
-def _ones(name: str) -> Callable[[Point, str], Point | None]:
-    return lambda point, gates: _where(point, {name}, np.ones_like)
-
-
-def _ids(distinct: bool) -> Callable[[Point, str], Point | None]:
-    def change(point: Point, gates: str) -> Point | None:
-        one_step = _one_step(point, gates)
-        everything = [a for path, a in point.items() if last(path) == "ids" and timed(path, a)]
-        if one_step is None or not everything:
-            return None
-        known, B = np.unique(everything[0]), everything[0].shape[1]
-        if len(known) < B or B == 1:
-            return None
-        row = known[:B] if distinct else np.repeat(known[0], B)
-        return _where(one_step, {"ids"}, lambda array: row[None])
-
-    return change
-
-
-EXPERIMENTS = {
-    experiment.name: experiment
-    for experiment in [
-        Experiment("one step", "with one time step and nothing from the next window", _one_step),
-        Experiment("one step, dcT", "with one time step, and dcT kept", _one_step_with_dcT),
-        Experiment("one step, c0 = 0", "with one time step and c0 zero", _one_step_without("c0")),
-        Experiment("one step, h0 = 0", "with one time step and h0 zero", _one_step_without("h0")),
-        Experiment("one sequence", "with a batch of one", _one_sequence),
-        Experiment("Wh symmetric", "with every square block of Wh symmetric", _symmetric_Wh),
-        Experiment("no path through h", "with Wh and dhT zero",
-                   lambda point, _: _where(_zero(point, "dhT"), {"Wh"}, np.zeros_like)),
-        Experiment("no path through c", "with the forget gates shut and dcT zero",
-                   lambda point, gates: _with_gate(_zero(point, "dcT"), gates, "f", SHUT)),
-        Experiment("reset open", "with the reset gates open",
-                   lambda point, gates: _with_gate(point, gates, "r", -SHUT)),
-        Experiment("small cells", "with one time step and every cell state near zero",
-                   _small_cells),
-        Experiment("small upstream", "with dhs, dhT and dcT a thousand times smaller",
-                   _small_upstream),
-        Experiment("dhT zero", "with dhT zero", _none_from_next_window("dhT")),
-        Experiment("dcT zero", "with dcT zero", _none_from_next_window("dcT")),
-        Experiment("weights one", "with all weights one", _ones("weights")),
-        Experiment("mask one", "with nothing masked", _ones("mask")),
-        Experiment("ids distinct", "with one time step and no id twice", _ids(True)),
-        Experiment("ids equal", "with one time step and one id for the whole batch", _ids(False)),
-    ]
-}  # fmt: skip
+        columns = cell.columns(gate)
+        new = {cell.path(name): point[cell.path(name)].copy() for name in ("Wx", "Wh", "b")}
+        for path, array in new.items():
+            array[..., columns] = SHUT if path == cell.path("b") else 0
+        point = point | new
+    return point if gated else None
 
 
 def wrong_pieces(

@@ -5,10 +5,10 @@ from itertools import combinations
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.names import Array, last, sizes, usual_gates
+from numpylstm.laboratory.doctor.names import Array, last, sizes
 
 
-def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[str, ...]:
+def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
     """What to change at a point before a passed check is believed.
 
     Parameters
@@ -16,9 +16,6 @@ def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[s
     point : dict of name -> array
         All that the function is given, also what is not checked. Names as in
         `numpylstm.laboratory.doctor.names`.
-    gates : str, optional
-        The order of the column blocks in Wx, Wh and b, as
-        `numpylstm.laboratory.doctor.examine` takes it.
 
     Returns
     -------
@@ -54,7 +51,7 @@ def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[s
             warnings.append(f"{path} is constant: a mistake in its use cannot be seen")
         elif name == "ids" and len(np.unique(array)) == array.size > 1:
             warnings.append(f"{path} has no repetition: a row's gradients are never added")
-    known = sizes(point, usual_gates(point) if gates is None else gates)
+    known = sizes(point)
     for letter, what in (("T", "what passes between time steps"), ("B", "a sum over the batch")):
         if known.get(letter) == 1:
             warnings.append(f"{letter} is 1: {what} cannot be seen; take at least 3")
