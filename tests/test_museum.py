@@ -37,11 +37,12 @@ def test_clipping_by_global_norm_passes_where_clipping_each_array_fails(monkeypa
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_doctor_tells_them_apart(name):
-    assert museum.diagnosis(name).findings[0].kind == museum.MUTANTS[name].finding
+    assert museum.MUTANTS[name].finding in museum.diagnosis(name).findings[0].sentence
 
 
 def test_no_two_mutants_have_one_diagnosis():
-    assert len({mutant.finding for mutant in museum.MUTANTS.values()}) == len(NAMES)
+    sentences = {museum.diagnosis(name).findings[0].sentence for name in NAMES}
+    assert len(sentences) == len(NAMES)
 
 
 @pytest.mark.slow
@@ -50,7 +51,7 @@ def test_no_two_mutants_have_one_diagnosis():
 def test_the_diagnosis_does_not_hang_on_the_seed(name, seed):
     patient = museum.case(museum.MUTANTS[name], seed=seed)
     found = doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed)
-    assert found.findings[0].kind == museum.MUTANTS[name].finding
+    assert museum.MUTANTS[name].finding in found.findings[0].sentence
 
 
 def test_that_the_loss_falls_proves_nothing():

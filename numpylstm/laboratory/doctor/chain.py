@@ -1,13 +1,16 @@
-"""Which textbook the function is: layers one above the other, from the ids or x up to the loss.
+"""Which textbook the function is, and which of its lines was copied wrongly.
 
-A chain is found by its numbers: it has the value of the function, at the same point. Nothing else
-of the code under examination is used but the names and the shapes of its arrays.
+A chain is layers one above the other, from the ids or x up to the loss. It is found by its
+numbers: it has the value of the function, at the same point. Then the given gradients are compared
+with those of the chain with one line exchanged, for each of some thousand mistakes; numbers that
+agree in every entry name the line. Of the code under examination, only the names and the shapes of
+its arrays are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,9 +24,15 @@ from numpylstm.laboratory.doctor.lines import (
     Backward,
     Layer,
     Plain,
+    calling,
+    clippings,
     layers,
+    mistakes,
+    named,
+    same,
 )
-from numpylstm.laboratory.doctor.names import Array, Point, last
+from numpylstm.laboratory.doctor.names import Array, Point, last, timed
+from numpylstm.laboratory.doctor.reasoning import Examination, Finding
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,8 @@ class Link:
         """The paths of the gradients that backward returns, in their order."""
         if isinstance(self.layer, Layer):
             return self.arrays
-        return tuple(path for name, path in zip(self.layer.inputs, self.arrays, strict=True)
-                     if name in self.layer.results)  # fmt: skip
+        roles = zip(self.layer.inputs, self.arrays, strict=False)  # weights may be absent
+        return tuple(path for name, path in roles if name in self.layer.results)
 
 
 Chain = Sequence[Link]
@@ -116,8 +125,8 @@ def _by_names(point: Point) -> Iterator[Chain]:
            for path in tables if path.removesuffix("W") + "b" in point]  # fmt: skip
     losses: list[list[Link]] = [[]]
     if "targets" in single:
-        losses = [[Link(loss, (None, single["targets"], *filter(None, [single.get("weights")])), ())]
-                  for loss in LOSSES]  # fmt: skip
+        given = (None, *(single[name] for name in ("targets", "weights") if name in single))
+        losses = [[Link(loss, given, ())] for loss in LOSSES]
     for layer in layers():
         if layer.step or (not prefixes and layer.cell != next(iter(layers())).cell):
             continue
@@ -177,3 +186,62 @@ def _by_shapes(point: Point) -> Iterator[Chain]:
                 n = len(layer.inputs)
                 if len(set(taken)) == len(taken) and any(paths[n:]):
                     yield [Link(layer, paths[:n], paths[n:])]
+
+
+# --- which line ----------------------------------------------------------------------------------
+
+LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
+"""Usual limits of clipping; the largest entry and the norm of each gradient are tried too."""
+
+
+class Claim(NamedTuple):
+    """A point, the textbook's forward pass there, and the gradients that were given."""
+
+    point: Point
+    run: Run
+    gradients: Mapping[str, Any]
+
+
+def wrong_line(case: Examination) -> Finding | None:
+    """The line whose mistake gives the gradients; None where no chain or no mistake fits."""
+    norms = [n for g in case.gradients.values() for n in (np.abs(g).max(), np.linalg.norm(g))]
+    limits = [*LIMITS, *map(float, norms)]
+    with np.errstate(all="ignore"):
+        for chain in fitting(case.f, case.point):
+            claims = list(_claims(chain, case))
+            parts = dict.fromkeys(link.layer for link in chain)
+            for tried in (mistakes, lambda layer: clippings(layer, limits)):
+                found = [variant for layer in parts for variant, functions in tried(layer)
+                         if _agree(chain, claims, functions)]  # fmt: skip
+                if found:
+                    return named(found)
+    return None
+
+
+def _claims(chain: Chain, case: Examination) -> Iterator[Claim]:
+    """The first step alone, where the code accepts it: it excludes most mistakes; then all."""
+    first = {path: array[:1] for path, array in case.point.items() if timed(path, array)}
+    if case.backward is not None and first:
+        point = case.point | first
+        try:
+            gradients = case.backward(point)
+            if all(np.shape(gradients[path]) == point[path].shape for path in case.gradients):
+                yield Claim(point, forward(chain, point)[1], gradients)
+        except Exception:  # the user's code may refuse in any way
+            pass
+    yield Claim(case.point, forward(chain, case.point)[1], case.gradients)
+
+
+def _agree(chain: Chain, claims: Sequence[Claim], functions: Mapping[str, Backward]) -> bool:
+    """Return True if these functions give all gradients that were given."""
+    try:
+        return all(
+            same(gradient, claim.gradients[path])
+            for claim in claims
+            for path, gradient in backward(
+                chain, claim.run, claim.point, lambda layer: calling(layer, functions)
+            )
+            if path in claims[-1].gradients
+        )
+    except UNRUNNABLE:
+        return False

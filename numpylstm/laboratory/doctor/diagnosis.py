@@ -9,7 +9,7 @@ import numpy as np
 from numpylstm.checks import any_array
 from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor.search import wrong_line
+from numpylstm.laboratory.doctor.chain import wrong_line
 from numpylstm.laboratory.doctor.names import Array, Point, symbols
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points

@@ -131,10 +131,13 @@ EXPERIMENTS = (
     ),
     Experiment(
         "dh_next", "with Wh and dhT zero",
-        "{arrays}: what goes back through Wh to the step before is dropped or miscounted, or not "
-        "added to what the layer above sends.",
+        "dh: what goes back through Wh to the step before is dropped or miscounted, or not added "
+        "to what the layer above sends.",
         _zero("Wh", "dhT"),
     ),
+)  # fmt: skip
+
+COARSE = (
     Experiment(
         "lost time step", "with one time step and nothing from the next window",
         "{arrays}: something between the time steps is lost, overwritten or miscounted, and the "
@@ -161,12 +164,12 @@ def of_gates(point: Point, gates: str | None) -> Iterator[Experiment]:
             def shut(point: Point, gate: str = unit.name) -> Point | None:
                 return _with_gate(point, gates, gate)
 
-            straight = " on its straight way to the step before" * (unit.name == record.keep)
             yield Experiment(
                 f"through {unit.name}",
                 f"with the {unit.words}s shut",
-                f"{{arrays}}: the gradient of what the {unit.words} {unit.name} scales"
-                f"{straight} is dropped or miscounted, or scaled at another place than forward.",
+                f"{{arrays}}: the mistake is in what the {unit.words} {unit.name} scales, which on "
+                "the way back is dropped, miscounted or scaled at another place, or in its own "
+                f"gradient, da_{unit.name}.",
                 shut,
             )
 

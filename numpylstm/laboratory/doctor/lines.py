@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import chain, product
 from types import FunctionType
 from typing import Any
 
@@ -23,6 +23,7 @@ from numpylstm.laboratory.doctor.source import SIZES, Line, Text, mentions, read
 from numpylstm.laboratory.doctor.variants import (
     HELPERS,
     Variant,
+    clipped,
     of_own_step,
     variants,
     without_tanh,
@@ -45,9 +46,14 @@ class Layer:
     step: bool
     options: tuple[tuple[str, Any], ...]
 
+    @property
+    def name(self) -> str:
+        """``lstm``, or ``lstm_step``: what the names of its functions begin with."""
+        return f"{self.cell}_step" if self.step else self.cell
+
     def function(self, way: str) -> Any:
         """``lstm_forward``, or ``lstm_step_forward``."""
-        return CELLS[self.cell].function(reference, f"step_{way}" if self.step else way)
+        return getattr(reference, f"{self.name}_{way}")
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -113,7 +119,6 @@ class Plain:
     name: str
     inputs: tuple[str, ...]  # of forward
     results: tuple[str, ...]  # the inputs whose gradients backward returns
-    upstream: str  # the usual name of the gradient that arrives; "" for a loss
     options: tuple[tuple[str, Any], ...] = ()
     gates: tuple[str, ...] = ()
 
@@ -125,19 +130,19 @@ class Plain:
         """Arguments of backward at a random point of the sizes `SIZES`."""
         T, B, D, V = (SIZES[letter] for letter in "TBDV")
         rng = np.random.default_rng(0)
-        shapes = {"W": (V, D) if "ids" in self.inputs else (D, V), "b": (V,), "weights": (T, B),
-                  "logits": (T, B, V)}  # fmt: skip
+        numbers = {"W": (V, D), "b": (D,), "weights": (T, B), "x": (T, B, V), "mask": (T, B, V)}
         given = [rng.integers(0, D, (T, B)) if name in ("ids", "targets")
-                 else rng.uniform(0.1, 1, shapes.get(name, (T, B, D))) for name in self.inputs]  # fmt: skip
+                 else rng.uniform(0.1, 1, numbers.get(name, (T, B, D))) for name in self.inputs
+                ]  # fmt: skip
         output, kept = self.function("forward")(*given, **dict(self.options))
-        return [rng.standard_normal(output.shape), kept] if self.upstream else [kept]
+        return [rng.standard_normal(output.shape), kept] if output.ndim else [kept]
 
 
-EMBEDDING = Plain("embedding", ("ids", "W"), ("W",), "dx")
-LINEAR = Plain("linear", ("x", "W", "b"), ("x", "W", "b"), "dy")
-DROPOUT = Plain("dropout", ("x", "mask"), ("x",), "dy")
+EMBEDDING = Plain("embedding", ("ids", "W"), ("W",))
+LINEAR = Plain("linear", ("x", "W", "b"), ("x", "W", "b"))
+DROPOUT = Plain("dropout", ("x", "mask"), ("x",))
 LOSSES = tuple(
-    Plain("sequence_cross_entropy", ("logits", "targets", "weights"), ("logits",), "",
+    Plain("sequence_cross_entropy", ("logits", "targets", "weights"), ("logits",),
           (("average_across_timesteps", time), ("average_across_batch", batch)))
     for time in (False, True) for batch in (True, False)
 )  # fmt: skip
@@ -146,28 +151,32 @@ LOSSES = tuple(
 # --- their lines, and mistakes -------------------------------------------------------------------
 
 
+def _inner(layer: Layer | Plain) -> Any:
+    """The backward pass that does the work: that of a step, where the layer calls one."""
+    own = layer.function("backward")
+    names = [name for name in own.__code__.co_names if name.endswith("_backward")]
+    return own.__globals__[names[0]] if names else own
+
+
 @cache
 def text(layer: Layer | Plain) -> Text:
     """The backward pass of a layer, as lines."""
-    function, arguments = layer.function("backward"), layer.sample()
-    results = [f"d{name}" for name in (layer.inputs if isinstance(layer, Layer) else layer.results)]
+    if isinstance(layer, Layer):
+        function, names = layer.function("backward"), layer.inputs
+    else:
+        function, names = _inner(layer), list(layer.results)
+    results = [f"d{name}" for name in names]
     options = {name: value for name, value in layer.options if isinstance(value, str)}
-    if isinstance(layer, Plain):
-        function = _inner(function) or function
-    return read(function, arguments, layer.gates, results, options, helpers=HELPERS)
+    return read(function, layer.sample(), layer.gates, results, options, helpers=HELPERS)
 
 
-def _inner(function: Backward) -> Backward | None:
-    """The backward pass that a backward pass calls, at each step or as its only line."""
-    names = [name for name in function.__code__.co_names if name.endswith("_backward")]
-    return function.__globals__[names[0]] if names else None
-
-
-def step_of(layer: Layer | Plain) -> Layer | None:
-    """The step that a layer takes at each time, where it has one."""
-    if isinstance(layer, Plain) or layer.step or _inner(layer.function("backward")) is None:
-        return None
-    return Layer(layer.cell, True, layer.options)
+def texts(layer: Layer | Plain) -> list[tuple[str, Text]]:
+    """The functions of a backward pass by name, as lines: its step first."""
+    found = [(_inner(layer).__name__, text(layer))]
+    if isinstance(layer, Layer) and _inner(layer) is not layer.function("backward"):
+        step = Layer(layer.cell, True, layer.options)
+        found = [(found[0][0], text(step)), (layer.function("backward").__name__, text(layer))]
+    return found
 
 
 def calling(layer: Layer | Plain, replaced: Mapping[str, Backward]) -> Backward:
@@ -176,33 +185,33 @@ def calling(layer: Layer | Plain, replaced: Mapping[str, Backward]) -> Backward:
     if own.__name__ in replaced:
         return replaced[own.__name__]
     if replaced.keys() & set(own.__code__.co_names):
-        return FunctionType(own.__code__, own.__globals__ | dict(replaced), own.__name__,
-                            own.__defaults__)  # fmt: skip
+        scope = own.__globals__ | dict(replaced)
+        return FunctionType(own.__code__, scope, own.__name__, own.__defaults__)
     return own
 
 
 Mistake = tuple[Variant, dict[str, Backward]]
-"""A mistake, and the functions by name that it replaces."""
+"""A mistake, and the function by name that has it."""
 
 
-def mistakes(layer: Layer | Plain, suspects: Sequence[Line] | None) -> Iterator[Mistake]:
-    """Mistakes of a layer: in these lines of its step, or in all, and everywhere else."""
-    own, step = layer.function("backward"), step_of(layer)
-    inner = _inner(own) or own
-    if step is not None:
-        for line in text(step).lines if suspects is None else suspects:
-            for variant in variants(text(step), line):
-                yield variant, {inner.__name__: variant.function}
-    name = inner.__name__ if isinstance(layer, Plain) else own.__name__
-    for line in text(layer).lines:
-        for variant in variants(text(layer), line):
+def mistakes(layer: Layer | Plain) -> Iterator[Mistake]:
+    """Mistakes of a layer: in each line, in all of them, and in what they read."""
+    for name, of_function in texts(layer):
+        lines = (variants(of_function, line) for line in of_function.lines)
+        for variant in chain(*lines, without_tanh(of_function), of_own_step(of_function)):
             yield variant, {name: variant.function}
-    for variant in (*without_tanh(text(step or layer)), *of_own_step(text(layer))):
-        yield variant, {inner.__name__ if variant.line in text(step or layer).lines else name:
-                        variant.function}  # fmt: skip
-    for line, words, moved in _other_caches(layer, step):
+    own = layer.function("backward")
+    for line, words, moved in _other_caches(layer):
         wrong = _on_cache(own, moved)
         yield Variant(line, words, wrong), {own.__name__: wrong}
+
+
+def clippings(layer: Layer | Plain, limits: Sequence[float]) -> Iterator[Mistake]:
+    """Lines of the step that are clipped at one of these limits."""
+    name, of_step = texts(layer)[0]
+    for line, limit in product(of_step.lines, limits):
+        for variant in clipped(of_step, line, limit):
+            yield variant, {name: variant.function}
 
 
 def _on_cache(own: Backward, moved: Callable[[Any], Any]) -> Backward:
@@ -221,9 +230,9 @@ WAYS: dict[str, Callable[[Array, Array], Array]] = {
 """Mistakes in the step from which an array is taken: h_prev[0] is hs[-1] and not h0, say."""
 
 
-def _other_caches(layer: Layer | Plain, step: Layer | None) -> Iterator[Moved]:
+def _other_caches(layer: Layer | Plain) -> Iterator[Moved]:
     """The backward pass of other weights, of another option, or with an array of another step."""
-    lines = text(step or layer).lines
+    lines = texts(layer)[0][1].lines
     if "weights" in layer.inputs:
         averaging = dict(layer.options)
         yield (
@@ -246,7 +255,7 @@ def _other_caches(layer: Layer | Plain, step: Layer | None) -> Iterator[Moved]:
     readers = {
         field: [line for line in lines if mentions(line.expression, field)]
         for field, shape in text(layer).fields.items()
-        if step is not None and len(shape) == 3
+        if len(shape) == 3 and not layer.step
     }
     alone = [(field,) for field in readers if len(readers[field]) == 1]
     before = tuple(field for field in readers if field.endswith("_prev"))

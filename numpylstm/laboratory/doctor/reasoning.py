@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from numpylstm.laboratory.doctor.experiments import (
+    COARSE,
     EXPERIMENTS,
-    Experiment,
     of_gates,
     one_step,
     wrong_pieces,
@@ -223,8 +223,7 @@ def gate(case: Examination) -> Finding | None:
 
 def experiment(case: Examination) -> Finding | None:
     """The first experiment in which the gradient is right."""
-    table: tuple[Experiment, ...] = (*of_gates(case.point, case.gates), *EXPERIMENTS)
-    for made in sorted(table, key=lambda e: e.kind in ("lost time step", "batch")):
+    for made in (*EXPERIMENTS, *of_gates(case.point, case.gates), *COARSE):
         if case.wrong_in(made.words, made.change) == []:
             wrong = in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)
             sentence = made.sentence.format(arrays=symbols(case.wrong_paths))

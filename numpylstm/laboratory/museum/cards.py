@@ -107,7 +107,7 @@ def page() -> str:
     hidden = [name for name in MUTANTS if share_of_gain(name) >= SHOWN]
     right = _right_lesson("lstm")
     rows = "\n".join(
-        f"| {mutant.title} | `{name}` | {diagnosis(name).findings[0].kind} | "
+        f"| {mutant.title} | `{name}` | {mutant.finding} | "
         f"{'no' if name in hidden else 'yes'}, {share_of_gain(name):.0%} |"
         for name, mutant in MUTANTS.items()
     )

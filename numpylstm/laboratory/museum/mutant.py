@@ -29,7 +29,7 @@ class Mutant:
     story : str
         Who gets it wrong, and why.
     finding : str
-        The kind of finding by which the doctor recognises it.
+        Words by which the doctor names it.
     module : module
         `numpylstm.reference`, or `numpylstm.laboratory.museum.around`.
     cell : str
