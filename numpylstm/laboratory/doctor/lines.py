@@ -19,7 +19,7 @@ from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.names import Array, enumeration
 from numpylstm.laboratory.doctor.reasoning import Finding
-from numpylstm.laboratory.doctor.source import SIZES, Line, Text, mentions, read
+from numpylstm.laboratory.doctor.source import SIZES, Line, Text, mentions, read, substituted
 from numpylstm.laboratory.doctor.variants import (
     HELPERS,
     Variant,
@@ -200,6 +200,8 @@ def mistakes(layer: Layer | Plain) -> Iterator[Mistake]:
         lines = (variants(of_function, line) for line in of_function.lines)
         for variant in chain(*lines, without_tanh(of_function), of_own_step(of_function)):
             yield variant, {name: variant.function}
+    if isinstance(layer, Layer):
+        yield from _other_options(layer)
     own = layer.function("backward")
     for line, words, moved in _other_caches(layer):
         wrong = _on_cache(own, moved)
@@ -212,6 +214,34 @@ def clippings(layer: Layer | Plain, limits: Sequence[float]) -> Iterator[Mistake
     for line, limit in product(of_step.lines, limits):
         for variant in clipped(of_step, line, limit):
             yield variant, {name: variant.function}
+
+
+def _other_options(layer: Layer) -> Iterator[Mistake]:
+    """The step backward of the cell with another choice: reset "after" for "before"."""
+
+    def forward(of: Layer) -> dict[str, str]:
+        """What the step forward computes, by name."""
+        rng, shapes, options = np.random.default_rng(0), of.shapes(SIZES), dict(of.options)
+        arguments = [rng.standard_normal(shapes[name]) if name in shapes else options.get(name)
+                     for name in inspect.signature(of.function("forward")).parameters]  # fmt: skip
+        words = {name: value for name, value in options.items() if isinstance(value, str)}
+        lines = read(of.function("forward"), arguments, options=words).lines
+        return {line.target: line.expression for line in lines}
+
+    own = Layer(layer.cell, True, layer.options)
+    for other in layers():
+        if other.step and other.cell == layer.cell and other != own:
+            here, there = forward(own), forward(other)
+            kept = {name: f"({there[name]})" for name in there.keys() & text(other).fields.keys()
+                    if here.get(name) != there[name]}  # fmt: skip
+            differs = [line for line in text(own).lines if line not in text(other).lines]
+            words = f"the lines are those of {', '.join(f'{k} {v!r}' for k, v in other.options)}"
+            for new in ({}, kept):
+                changes = [(line, f"{line.target} {line.sign} {substituted(line.expression, new)}")
+                           for line in text(other).lines]  # fmt: skip
+                function = text(other).exchanged(*changes)
+                name = own.function("backward").__name__
+                yield Variant(differs[0], words, function), {name: function}
 
 
 def _on_cache(own: Backward, moved: Callable[[Any], Any]) -> Backward:
@@ -231,27 +261,18 @@ WAYS: dict[str, Callable[[Array, Array], Array]] = {
 
 
 def _other_caches(layer: Layer | Plain) -> Iterator[Moved]:
-    """The backward pass of other weights, of another option, or with an array of another step."""
+    """The backward pass with all weights one, or with the array of another step."""
     lines = texts(layer)[0][1].lines
     if "weights" in layer.inputs:
-        averaging = dict(layer.options)
-        yield (
-            lines[-1],
-            "the weights are ignored",
-            lambda kept: kept._replace(
-                coefficients=reference.token_coefficients(
-                    np.ones_like(kept.coefficients), **averaging
-                )
-            ),
-        )
+
+        def unweighted(kept: Any) -> Any:
+            ones = np.ones_like(kept.coefficients)
+            shares = reference.token_coefficients(ones, **dict(layer.options))
+            return kept._replace(coefficients=shares)
+
+        yield lines[-1], "the weights are ignored", unweighted
     if isinstance(layer, Plain):
         return
-    for option, value in layer.options:
-        for other in CELLS[layer.cell].options[option].choices or ():
-            if other != value:
-                words = f"the backward pass is that of {option} {other!r}"
-                new = {option: other}
-                yield lines[0], words, lambda kept, new=new: kept._replace(**new)
     readers = {
         field: [line for line in lines if mentions(line.expression, field)]
         for field, shape in text(layer).fields.items()

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from numpylstm import cells as records
 from numpylstm.cells import CELLS
 
 Array = NDArray[Any]
@@ -44,7 +43,6 @@ class Cell(NamedTuple):
     prefix: str  # "lstm.0.", or "" for arrays called Wx, Wh, b
     hidden_size: int
     gates: tuple[str, ...]  # the blocks of columns; () for a cell with one block
-    record: records.Cell | None
 
     def path(self, name: str) -> str:
         """The path of this cell's `name`."""
@@ -68,15 +66,11 @@ def cells(point: Mapping[str, Array], gates: str | None = None) -> list[Cell]:
             continue
         H, n, prefix = len(array), array.shape[1] // len(array), path.removesuffix("Wh")
         known = [cell for cell in CELLS.values() if len(cell.blocks) == n]
-        if gates is not None:
-            known = [cell for cell in known if set(cell.blocks) == set(gates)]
         known = [cell for cell in known if prefix.startswith(f"{cell.name}.")] or known
-        letters = {cell.blocks for cell in known}
-        blocks = tuple(gates or ()) if gates is not None else (
-            known[0].blocks if len(letters) == 1 else tuple(map(str, range(1, n + 1))))  # fmt: skip
+        letters = list({cell.blocks for cell in known}) if gates is None else [tuple(gates)]
+        blocks = letters[0] if len(letters) == 1 else tuple(map(str, range(1, n + 1)))
         if n == 1 or len(blocks) == n:
-            record = known[0] if len(known) == 1 else None
-            found.append(Cell(prefix, H, blocks if n > 1 else (), record))
+            found.append(Cell(prefix, H, blocks if n > 1 else ()))
     return found
 
 

@@ -1,34 +1,38 @@
 """The general rule, for code that is no chain of the textbook's layers: what the numbers tell.
 
 First what can be read off the gradients: one array for two, a factor, the columns of one gate.
-Then the first experiment in which the gradient is right gives the finding. Where several mistakes
-leave the same symptoms, the sentence names them all.
+Then experiments: a mistake in a path cannot be seen where the path carries nothing. So one array
+after the other is set to zero or to one, or one time step is left, and the first change with which
+the gradient is right tells where the mistake is. Data are changed, never code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.experiments import (
-    COARSE,
-    EXPERIMENTS,
-    of_gates,
-    one_step,
-    wrong_pieces,
-)
+from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.names import (
+    STATES,
     Array,
     Piece,
     Point,
     cells,
     enumeration,
     in_words,
+    last,
     pieces,
     sizes,
     symbols,
+    timed,
 )
+
+TOLERANCE = 1e-5
+"""Relative error above which a directional derivative is wrong; a right one is below 1e-7."""
+
+FAINT = 1e-3
+ONE_STEP = "with one time step"
 
 
 @dataclass(frozen=True)
@@ -75,26 +79,37 @@ class Examination:
                     found.append(piece)
         return found
 
-    def wrong_in(self, words: str, change: Callable[[Point], Point | None]) -> list[Piece] | None:
-        """What is wrong in an experiment; None where it cannot be made."""
-        wrong, outcome = None, "not made, the arrays that it would change are absent"
+    def wrong_at(self, words: str, changed: Point) -> list[Piece] | None:
+        """What is wrong at a changed point; None where that cannot be told."""
         if self.backward is None:
-            outcome = "not made, backward was not given as a function"
-        elif (changed := change(self.point)) is not None:
-            try:
-                gradients = self.backward(changed)
-                judged = pieces(self.gradients, changed, self.gates)
-                wrong = wrong_pieces(self.f, gradients, changed, judged, self.generator)
-            except (
-                Exception
-            ) as error:  # the user's code may have fixed sizes, and say so in any way
-                said = f": {error}" if str(error) else ""
-                name = type(error).__name__
-                outcome = f"not made, the code refused the changed arrays ({name}{said})"
-            else:
-                outcome = f"wrong in {in_words(wrong, self.pieces)}" if wrong else "right"
-        self.outcomes.append(f"{words}: {outcome}")
-        return wrong
+            return None
+        try:
+            gradients = self.backward(changed)
+            wrong = [p for p in pieces(self.gradients, changed, self.gates)
+                     if not self._agrees(p, gradients[p.path], changed)]  # fmt: skip
+            seen = any(np.any(gradients[path]) for path in self.wrong_paths)
+        except Exception as error:  # the user's code may have fixed sizes, and say so in any way
+            said = f": {error}" if str(error) else ""
+            refused = f"the code refused the changed arrays ({type(error).__name__}{said})"
+            self.outcomes.append(f"{words}: not made, {refused}")
+            return None
+        outcome = f"wrong in {in_words(wrong, self.pieces)}" if wrong else "right"
+        self.outcomes.append(f"{words}: {outcome if seen else 'nothing arrives'}")
+        return wrong if seen else None
+
+    def _agrees(self, piece: Piece, gradient: Array, point: Point) -> bool:
+        """Compare with the slope in a random direction: a wrong gradient never agrees there."""
+        u = np.zeros(point[piece.path].shape)
+        u[piece.where] = self.generator.standard_normal(u[piece.where].shape)
+        u /= np.linalg.norm(u)
+        slope = gradcheck.central_slope(self.f, dict(point), {piece.path: u})
+        part = np.asarray(gradient)[piece.where]
+        scale = max(float(np.linalg.norm(part)) / np.sqrt(part.size), abs(slope))
+        noise = 1e-10 * max(1.0, abs(float(self.f(point))))
+        return bool(abs(float(np.sum(gradient * u)) - slope) <= TOLERANCE * scale + noise)
+
+
+# --- what can be read off the gradients ----------------------------------------------------------
 
 
 def shared_gradient(case: Examination) -> Finding | None:
@@ -145,8 +160,6 @@ def named_factor(factor: float, known: Mapping[str, int]) -> str:
 def factor(case: Examination) -> Finding | None:
     """The direction is right and the length is not."""
     factors = constant_factors(case)
-    if not factors:
-        return None
     absent = [path for path, value in factors.items() if value == 0]
     if absent:
         return Finding(
@@ -155,97 +168,132 @@ def factor(case: Examination) -> Finding | None:
             ("the slopes are not zero",),
         )
     values = list(factors.values())
-    if np.ptp(values) <= 1e-6 * max(map(abs, values)):
+    if values and np.ptp(values) <= 1e-6 * max(map(abs, values)):
         name = named_factor(values[0], sizes(case.point))
         everything = len(factors) == len(case.gradients)
         where = "every gradient" if everything else f"the gradient of {enumeration(factors)}"
-        mixed = [path for path in case.wrong_paths if path not in factors]
+        evidence = [f"gradient / slope is {values[0]:.6g} in every entry"]
+        if mixed := len(case.wrong_paths) - len(factors):
+            evidence.append(f"{mixed} other arrays are wrong too, but not by one factor")
         return Finding(
             "factor",
             f"A factor: {where}, {symbols(factors)}, is the slope times {name}. The loss and its "
-            "gradient disagree on a mean or a sum, or a sign, or something is added twice.",
-            (
-                f"gradient / slope is {values[0]:.6g} in every entry",
-                *(
-                    [f"{len(mixed)} other arrays are wrong too, but not by one factor: something "
-                     "else arrives there as well"]
-                    if mixed else []
-                ),
-            ),
-        )  # fmt: skip
-    if len(factors) < len(case.wrong_paths):
-        return None
-    norms = {path: float(np.linalg.norm(case.gradients[path])) for path in factors}
-    highest = max(norms.values())
-    capped = [path for path, norm in norms.items() if abs(norm - highest) <= 1e-9 * highest]
-    evidence = [f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"]
-    if len(capped) > 1:
-        evidence.append(
-            f"{len(capped)} arrays have exactly the same norm, {highest:.6g}, and none a larger one"
-        )
-        return Finding(
-            "per-parameter clipping",
-            f"{symbols(factors)}: each is clipped by its own norm, and the direction of the step "
-            "changes. Clip by the norm of all arrays together.",
+            "gradient disagree on a mean, a sum or a sign, or something is added twice.",
             tuple(evidence),
         )
+    if not factors or len(factors) < len(case.wrong_paths):
+        return None
+    norms = [float(np.linalg.norm(case.gradients[path])) for path in factors]
+    capped = sum(abs(norm - max(norms)) <= 1e-9 * max(norms) for norm in norms)
+    evidence = [f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"]
+    if capped == 1:
+        sentence = (
+            f"{symbols(factors)}: each has a factor of its own: averaged or scaled one by one."
+        )
+        return Finding("factor of its own", sentence, tuple(evidence))
+    norm = f"{capped} arrays have exactly the same norm, {max(norms):.6g}, and none a larger one"
     return Finding(
-        "factor of its own",
-        f"{symbols(factors)}: each is right but for a factor of its own: clipped, averaged or "
-        "scaled one by one.",
-        tuple(evidence),
+        "per-parameter clipping",
+        f"{symbols(factors)}: each is clipped by its own norm, and the direction of the step "
+        "changes. Clip by the norm of all arrays together.",
+        (*evidence, norm),
     )
 
 
 def gate(case: Examination) -> Finding | None:
     """Within one step, the same gates are wrong in Wx, Wh and b, and others are right."""
-    wrong = case.wrong_in("with one time step and nothing from the next window", one_step)
+    wrong = case.wrong_at(ONE_STEP, one_step(case.point))
     wrong = case.wrong if wrong is None else wrong
     for cell in reversed(cells(case.point, case.gates)):
-        parts = [{p.part for p in wrong if p.path == cell.path(name)} for name in ("Wx", "Wh", "b")
-                 if cell.path(name) in case.gradients]  # fmt: skip
-        bad = [g for g in cell.gates if any(g in part for part in parts)]
-        if not bad or len(bad) == len(cell.gates) or any(p and p != set(bad) for p in parts):
-            continue
-        own = [p for p in wrong if p.path in map(cell.path, ("Wx", "Wh", "b"))]
-        return Finding(
-            "gate " + "".join(bad),
-            f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
-            f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one step: "
-            "look at the derivative of the nonlinearity and at its factors.",
-            (
-                f"in {cell.prefix.rstrip('.') or 'the cell'}, wrong: {in_words(own, case.pieces)}",
-                f"in the same arrays, right: {enumeration(g for g in cell.gates if g not in bad)}",
-            ),
-        )
+        own = [p for p in wrong if p.path.startswith(cell.prefix) and p.part]
+        bad = [g for g in cell.gates if any(p.part == g for p in own)]
+        parts = ({p.part for p in own if p.path == path} for path in {p.path for p in own})
+        if bad and len(bad) < len(cell.gates) and all(part == set(bad) for part in parts):
+            return Finding(
+                "gate " + "".join(bad),
+                f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
+                f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one "
+                "step: look at the derivative of the nonlinearity and at its factors.",
+                (
+                    f"wrong: {in_words(own, case.pieces)}",
+                    f"right: {enumeration(g for g in cell.gates if g not in bad)}",
+                ),
+            )
     return None
 
 
-def experiment(case: Examination) -> Finding | None:
-    """The first experiment in which the gradient is right."""
-    for made in (*EXPERIMENTS, *of_gates(case.point, case.gates), *COARSE):
-        if case.wrong_in(made.words, made.change) == []:
-            wrong = in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)
-            sentence = made.sentence.format(arrays=symbols(case.wrong_paths))
-            return Finding(made.kind, sentence, (f"wrong in {wrong}", f"{made.words}: right"))
-    return None
+# --- experiments ---------------------------------------------------------------------------------
+
+
+def one_step(point: Point) -> Point:
+    """The first step alone, with nothing from the next window."""
+    none = {path: 0 * a for path, a in point.items() if last(path) in ("dhT", "dcT")}
+    return point | none | {path: a[:1] for path, a in point.items() if timed(path, a)}
+
+
+def _one_sequence(point: Point) -> Point:
+    states = {path: a[..., :1, :] for path, a in point.items() if last(path) in STATES}
+    return point | states | {path: a[:, :1] for path, a in point.items() if timed(path, a)}
+
+
+def _symmetric(W: Array) -> Array:
+    """The array with every square block of columns symmetric, where it has such blocks."""
+    if W.ndim != 2 or len(W) < 2 or W.shape[1] % len(W):
+        return W
+    blocks = np.split(W, W.shape[1] // len(W), axis=1)
+    return np.concatenate([(block + block.T) / 2 for block in blocks], axis=1)
+
+
+def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
+    """Of each: its words, the changed point, a word and a sentence for a gradient right there."""
+    point, judged = case.point, symbols(case.wrong_paths)
+    names = dict.fromkeys(last(path) for path, a in point.items() if a.dtype.kind == "f")
+    fixed = [name for name in names if not any(last(p) == name for p in case.gradients)]
+
+    def with_(change: Callable[[Array], Array], *changed: str) -> Point:
+        return point | {p: change(a) for p, a in point.items() if last(p) in changed}
+
+    for name in fixed:
+        yield (f"with all of {name} one", with_(np.ones_like, name), name,
+               f"{judged}: the backward pass does not use {name} as f does.")  # fmt: skip
+    if upstream := [name for name in fixed if name.startswith("d")]:
+        yield (f"with {', '.join(upstream)} a thousand times smaller",
+               with_(lambda a: FAINT * a, *upstream), "clipped",
+               f"{judged}: something is clipped, inside the backward pass or at its end entry by "
+               "entry. Clip the finished gradients by their norm together, and not what travels "
+               "back.")  # fmt: skip
+    for name in (name for name in names if name not in {*fixed, *STATES}):
+        yield (f"with every square block of {name} symmetric", with_(_symmetric, name), "transpose",
+               f"{judged}: {name} is not transposed on the way back, or is where it must not "
+               "be.")  # fmt: skip
+    for name in [*fixed, *(name for name in names if name not in fixed)]:
+        yield (f"with {name} zero", with_(np.zeros_like, name), name,
+               f"{judged}: on the way back, what {name} carries is ignored, overwritten or "
+               "miscounted.")  # fmt: skip
+    yield (ONE_STEP, one_step(point), "lost time step",
+           f"{judged}: something between the time steps is lost, overwritten or miscounted, and "
+           "the doctor cannot tell what: within one step all is right.")  # fmt: skip
+    yield ("with a batch of one", _one_sequence(point), "batch",
+           f"{judged}: something is wrong between the sequences of a batch: a mean for a sum, a "
+           "sum that is not taken, or an axis.")  # fmt: skip
 
 
 def explain(case: Examination) -> Finding:
     """The first rule that fits; or the plain word that none does."""
-    for rule in (shared_gradient, factor, gate, experiment):
+    for rule in (shared_gradient, factor, gate):
         finding = rule(case)
         if finding is not None:
             return finding
+    wrong = f"wrong in {in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)}"
+    for words, changed, kind, sentence in experiments(case):
+        same = all(np.array_equal(array, case.point[path]) for path, array in changed.items())
+        if not same and case.wrong_at(words, changed) == []:
+            return Finding(kind, sentence, (wrong, f"{words}: right"))
     right = [path for path in case.gradients if path not in case.wrong_paths]
     advice = "pass the backward pass as a function of the arrays, and the doctor can experiment"
     return Finding(
         "unknown",
         "The gradient is wrong, and the doctor cannot tell why.",
-        (
-            f"wrong in {in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)}",
-            f"right in {enumeration(right) if right else 'none'}",
-            *(outcome for outcome in case.outcomes if "not made" not in outcome),
-            *([advice] if case.backward is None else []),
-        ),
-    )
+        (wrong, f"right in {enumeration(right) if right else 'none'}",
+         *(advice for _ in range(case.backward is None))),
+    )  # fmt: skip

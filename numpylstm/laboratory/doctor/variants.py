@@ -105,14 +105,17 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
         return
     if right.startswith("np.add.at("):
         array, index, value = right.removeprefix("np.add.at(").removesuffix(")").split(", ")
-        words = "where an index occurs twice, both gradients must be added:"
         for step, which in ((-1, "last"), (0, "first")):
             one = f"np.add.at({array}, {index}[{step}], {value}[{step}])"
             yield one, f"the {which} step alone is added"
-        yield f"{array}[{index}] += {value}", f"{words} += on rows keeps only the last of them"
         by_step = f"for t in range(len({index})): {array}[{index}[t]] += {value}[t]"
-        yield by_step, f"{words} += on the rows of a step keeps only the last of them"
-        yield f"{array}[{index}] = {value}", f"{words} = keeps only the last of them"
+        for new, sign in (
+            (f"{array}[{index}] += {value}", "+= on rows"),
+            (by_step, "+= on the rows of a step"),
+            (f"{array}[{index}] = {value}", "="),
+        ):
+            words = "where an index occurs twice, both gradients must be added"
+            yield new, f"{words}: {sign} keeps only the last of them"
         return
     if call := step_call(ast.parse(f"{line.target} = {right}").body[0]):
         yield from _of_call(line.target, *call[1:], shapes)
@@ -145,12 +148,16 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
         earlier = line.target.replace("[t]", "[t - 1]")
         yield f"{earlier} {line.sign} {right}", "it is written one step early"
     if right.startswith("np.split("):
-        targets = line.target.strip("()").split(", ")
-        for j, k in combinations(range(len(targets)), 2):
-            order = list(targets)
-            order[j], order[k] = targets[k], targets[j]
-            words = f"the blocks of {targets[j]} and {targets[k]} are exchanged"
-            yield f"{', '.join(order)} = {right}", words
+        for order, one, other in _exchanges(line.target.strip("()").split(", ")):
+            yield f"{order} = {right}", f"the blocks of {one} and {other} are exchanged"
+
+
+def _exchanges(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """The names with two of them exchanged, and which two."""
+    for j, k in combinations(range(len(names)), 2):
+        order = list(names)
+        order[j], order[k] = names[k], names[j]
+        yield ", ".join(order), names[j], names[k]
 
 
 def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Iterator[Edit]:
@@ -195,35 +202,33 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
 def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
     """Columns of one gate left out, or taken for those of another."""
     n = len(gates)
+    new = {}
     for j, k in permutations(range(n), 2):
-        order = list(range(n))
-        order[k] = j
+        order = [j if block == k else block for block in range(n)]
         words = f"the columns of {gates[j]} in {name} stand for those of {gates[k]}"
-        yield substituted(right, {name: f"_reordered({name}, {order})"}), words
-        if j < k:
-            order[j] = k
-            words = f"the columns of {gates[j]} and {gates[k]} in {name} are exchanged"
-            yield substituted(right, {name: f"_reordered({name}, {order})"}), words
+        new[words] = f"_reordered({name}, {order})"
+    for order_text, one, other in _exchanges([str(block) for block in range(n)]):
+        words = f"the columns of {gates[int(one)]} and {gates[int(other)]} in {name} are exchanged"
+        new[words] = f"_reordered({name}, [{order_text}])"
     for k, gate in enumerate(gates):
         without, only = f"_without({name}, {n}, {k})", f"_only({name}, {n}, {k})"
-        yield substituted(right, {name: without}), f"what comes from gate {gate} is missing"
-        yield (
-            substituted(right, {name: f"({without} - {only})"}),
-            f"the sign of gate {gate} is wrong",
-        )
+        new[f"what comes from gate {gate} is missing"] = without
+        new[f"the sign of gate {gate} is wrong"] = f"({without} - {only})"
+    yield from ((substituted(right, {name: text}), words) for words, text in new.items())
 
 
 def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterator[Edit]:
-    for j, k in combinations(range(len(given)), 2):
-        if shapes.get(given[j]) == shapes.get(given[k]):
-            order = list(given)
-            order[j], order[k] = given[k], given[j]
-            words = f"{given[j][:-1]} and {given[k][:-1]} are exchanged"
-            yield f"{target} = {name}({', '.join(order)})", words
+    for order, one, other in _exchanges(given):
+        if shapes.get(one) == shapes.get(other):
+            yield f"{target} = {name}({order})", f"{one[:-1]} and {other[:-1]} are exchanged"
     for argument in given:
         if mentions(target, argument[:-1]):  # dh, and the argument dh_
-            words = f"{argument[:-1]} is not replaced by that of the step before"
-            yield f"{target} = {name}({', '.join(given)}); {argument[:-1]} = {argument}", words
+            kept, call = argument[:-1], f"{target} = {name}({', '.join(given)})"
+            yield (
+                f"{call}; {kept} = {argument}",
+                f"{kept} is not replaced by that of the step before",
+            )
+            yield f"later = {kept}; {call}; {kept} = {kept} + later", f"{kept} is added to itself"
 
 
 def _of_steps(right: str) -> Iterator[Edit]:
@@ -245,11 +250,8 @@ def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
             yield from _of_slope(node)
             yield from _of_operation(ast.unparse(left), op, ast.unparse(right))
         case ast.List(parts):
-            for j, k in combinations(range(len(parts)), 2):
-                order = [ast.unparse(part) for part in parts]
-                words = f"{order[j]} and {order[k]} are exchanged"
-                order[j], order[k] = order[k], order[j]
-                yield f"[{', '.join(order)}]", words
+            for order, one, other in _exchanges([ast.unparse(part) for part in parts]):
+                yield f"[{order}]", f"{one} and {other} are exchanged"
         case ast.Attribute(value, "T"):
             name = ast.unparse(value)
             yield f"_untransposed({name}, {n})", f"{name} is not transposed"

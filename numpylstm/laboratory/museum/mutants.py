@@ -114,7 +114,7 @@ EXHIBITS = (
         "Each of these lines is right for the other. Readers meet the difference in "
         "pytorch/pytorch #8153 and #99531, and keras-team/keras #8307 is about weights that fit "
         "only one of the two. We know no published case of the mistake.",
-        finding="what the reset gate r scales",
+        finding="the lines are those of reset 'after'",
         cell="gru",
         options={"reset": "before"},
     ),
