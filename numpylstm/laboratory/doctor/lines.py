@@ -353,6 +353,6 @@ def _said(variant: Variant) -> str:
     """What is wrong with a line, and the right line, in a sentence."""
     line = variant.line
     if str(line) == f"{enumeration(line.names)} = {enumeration(line.names)}":
-        return f"{enumeration(line.names)}: {variant.words}; it must be handed on as it is."
+        return f"{enumeration(line.names)}: {variant.words}; it must be passed on unchanged."
     sentence = f"{enumeration(line.names)}: {variant.words}; it must be {line}."
     return sentence.replace("cache.", "")

@@ -283,25 +283,13 @@ def read(
     returns: Sequence[str] = (),
     helpers: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Text:
-    """Read a function as simple lines.
+    """Read a function of plain NumPy as simple lines.
 
-    Parameters
-    ----------
-    function : function
-        Plain NumPy.
-    arguments : sequence
-        Of the sizes `SIZES`: the function is run once, and the shapes tell what can stand for what.
-    gates : sequence of str
-        Names of the blocks of columns.
-    result : sequence of str
-        Names of the results, where the return statement is more than names.
-    options : dict of name -> str
-        Arguments that choose between formulas, like an activation: the chosen formula is written
-        where the choice is made.
-    returns : sequence of str
-        Names of intermediate values to return instead.
-    helpers : dict of name -> function, optional
-        Functions that a line in place of another may call.
+    It is run once with `arguments` of the sizes `SIZES`: the shapes tell what can stand for what.
+    `gates` names the blocks of columns, and `result` the results, where the return statement is
+    more than names. `options` are arguments that choose between formulas, like an activation: the
+    chosen formula replaces the choice. `returns` names intermediate values to return instead, and
+    `helpers` are functions that a line in place of another may call.
     """
     known = dict(vars(inspect.getmodule(function))) | dict(helpers or {})
     source = _source(function, known, result, options or {})

@@ -9,12 +9,12 @@ from numpylstm.laboratory.doctor.names import Array, last, sizes
 
 
 def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
-    """What to change at a point before a passed check is believed.
+    """List what to change at a point before you believe a passed check.
 
     Parameters
     ----------
     point : dict of name -> array
-        All that the function is given, also what is not checked. Names as in
+        All arguments of the function, also those that are not checked. Names as in
         `numpylstm.laboratory.doctor.names`.
 
     Returns
@@ -39,8 +39,8 @@ def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
             )
         elif name in ("h0", "c0") and not np.any(array):
             warnings.append(
-                f"{path} is all zeros: what multiplies the state before the first step cannot be "
-                "seen; draw it at random"
+                f"{path} is all zeros: a factor of the state before the first step cannot be seen; "
+                "draw it at random"
             )
         elif name in ("dhs", "dhT", "dcT", "dy") and constant:
             warnings.append(

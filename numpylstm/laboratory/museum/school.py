@@ -1,8 +1,8 @@
-"""The school: would training have shown the mistake? Train with it, beside a healthy model.
+"""The school: train with a mistake and with the right gradient, on a task with a known answer.
 
-The task has a known answer. Each token repeats the one before the last with probability 0.9, and
-is drawn at random otherwise. A model without memory stays near log(V) nats; the best possible loss
-is that of the source, `entropy`.
+Each token repeats the one before the last with probability 0.9, and is drawn at random otherwise.
+A model without memory stays near log(V) nats; the best possible loss is that of the source,
+`entropy`.
 """
 
 from dataclasses import dataclass
