@@ -212,8 +212,9 @@ def clippings(layer: Layer | Plain, limits: Sequence[float]) -> Iterator[Mistake
     """Lines of the step that are clipped at one of these limits."""
     name, of_step = texts(layer)[0]
     for line, limit in product(of_step.lines, limits):
-        for variant in clipped(of_step, line, limit):
-            yield variant, {name: variant.function}
+        for variant in clipped(of_step, line):
+            f = variant.function
+            yield variant, {name: FunctionType(f.__code__, f.__globals__ | {"limit": limit})}
 
 
 def _other_options(layer: Layer) -> Iterator[Mistake]:

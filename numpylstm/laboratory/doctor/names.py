@@ -13,9 +13,9 @@ with other names are checked like all others and left unchanged in experiments.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
@@ -37,40 +37,23 @@ def timed(path: str, array: Array) -> bool:
     return AXES_IF_TIMED.get(last(path)) == array.ndim
 
 
-class Cell(NamedTuple):
-    """The arrays of one recurrent layer: those whose paths start with `prefix`."""
+def blocks(point: Mapping[str, Array], gates: str | None = None) -> dict[str, tuple[str, ...]]:
+    """The blocks of columns of each Wx, Wh and b of a cell with several, by path.
 
-    prefix: str  # "lstm.0.", or "" for arrays called Wx, Wh, b
-    hidden_size: int
-    gates: tuple[str, ...]  # the blocks of columns; () for a cell with one block
-
-    def path(self, name: str) -> str:
-        """The path of this cell's `name`."""
-        return self.prefix + name
-
-    def columns(self, gate: str) -> slice:
-        """The columns of one gate in Wx, Wh and b."""
-        k = self.gates.index(gate)
-        return slice(k * self.hidden_size, (k + 1) * self.hidden_size)
-
-
-def cells(point: Mapping[str, Array], gates: str | None = None) -> list[Cell]:
-    """The recurrent layers, in their order: each has a Wh, (H, H) or (H, n H).
-
-    A block has the letter that `gates` gives it, or the record of the cell after which the arrays
-    are named (``lstm.0.Wh``), or all cells with as many blocks; otherwise its number.
+    A block has the letter that `gates` gives it, or that of the cell after which the arrays are
+    named (``lstm.0.Wh``), or of all cells with as many blocks; otherwise its number.
     """
-    found = []
+    found: dict[str, tuple[str, ...]] = {}
     for path, array in point.items():
         if last(path) != "Wh" or array.ndim != 2 or not len(array) or array.shape[1] % len(array):
             continue
-        H, n, prefix = len(array), array.shape[1] // len(array), path.removesuffix("Wh")
+        n, prefix = array.shape[1] // len(array), path.removesuffix("Wh")
         known = [cell for cell in CELLS.values() if len(cell.blocks) == n]
         known = [cell for cell in known if prefix.startswith(f"{cell.name}.")] or known
         letters = list({cell.blocks for cell in known}) if gates is None else [tuple(gates)]
-        blocks = letters[0] if len(letters) == 1 else tuple(map(str, range(1, n + 1)))
-        if n == 1 or len(blocks) == n:
-            found.append(Cell(prefix, H, blocks if n > 1 else ()))
+        of_cell = letters[0] if len(letters) == 1 else tuple(map(str, range(1, n + 1)))
+        if len(of_cell) == n > 1:
+            found |= {prefix + name: of_cell for name in ("Wx", "Wh", "b")}
     return found
 
 
@@ -79,38 +62,35 @@ def sizes(point: Mapping[str, Array]) -> dict[str, int]:
     known: dict[str, int] = {}
     for path, array in point.items():
         if timed(path, array):
-            known.setdefault("T", array.shape[0])
-            known.setdefault("B", array.shape[1])
-    for path, array in point.items():
-        if last(path) in STATES and array.ndim >= 2:
+            known |= {"T": array.shape[0], "B": array.shape[1]} | known
+        elif last(path) in STATES and array.ndim >= 2:
             known.setdefault("B", array.shape[-2])
-    for cell in cells(point):
-        if cell.path("Wx") in point:
-            known.setdefault("D", point[cell.path("Wx")].shape[0])
-        known.setdefault("H", cell.hidden_size)
+        elif last(path) in ("Wx", "Wh") and array.ndim == 2:
+            known.setdefault("D" if last(path) == "Wx" else "H", len(array))
     return known
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of an array that is judged by itself: the columns of one gate, or the whole array."""
 
     path: str
-    part: str  # "f", or "" for the whole array
-    where: tuple[Any, ...] = field(compare=False)  # index of the part
+    part: str = ""  # "f", or "" for the whole array
+    k: int = 0  # its block of columns
+    n: int = 1  # of so many
+
+    def of(self, array: Array) -> Array:
+        """A view of this part of an array."""
+        return array if self.n == 1 else np.split(array, self.n, axis=-1)[self.k]
 
 
 def pieces(paths: Iterable[str], point: Mapping[str, Array], gates: str | None) -> list[Piece]:
     """Weights in gates, everything else whole."""
-    parts = []
-    owners = {c.path(name): c for c in cells(point, gates) for name in ("Wx", "Wh", "b")}
-    for path in paths:
-        cell = owners.get(path)
-        if cell is not None and cell.gates:
-            parts += [Piece(path, gate, (..., cell.columns(gate))) for gate in cell.gates]
-        else:
-            parts.append(Piece(path, "", (...,)))
-    return parts
+    of_cells = blocks(point, gates)
+    return [
+        Piece(path, letter, k, len(of_cells.get(path, "1")))
+        for path in paths
+        for k, letter in enumerate(of_cells.get(path, ("",)))
+    ]
 
 
 def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:

@@ -18,7 +18,7 @@ from numpylstm.laboratory.doctor.names import (
     Array,
     Piece,
     Point,
-    cells,
+    blocks,
     enumeration,
     in_words,
     last,
@@ -74,7 +74,7 @@ class Examination:
         for piece in self.pieces:
             if piece.path in self.wrong_paths:
                 slope, gradient = self.slopes[piece.path], np.asarray(self.gradients[piece.path])
-                error = np.abs(gradient - slope)[piece.where].max()
+                error = piece.of(np.abs(gradient - slope)).max()
                 if not error <= 1e-6 * max(np.abs(slope).max(), np.abs(gradient).max()):
                     found.append(piece)
         return found
@@ -100,10 +100,10 @@ class Examination:
     def _agrees(self, piece: Piece, gradient: Array, point: Point) -> bool:
         """Compare with the slope in a random direction: a wrong gradient never agrees there."""
         u = np.zeros(point[piece.path].shape)
-        u[piece.where] = self.generator.standard_normal(u[piece.where].shape)
+        piece.of(u)[...] = self.generator.standard_normal(piece.of(u).shape)
         u /= np.linalg.norm(u)
         slope = gradcheck.central_slope(self.f, dict(point), {piece.path: u})
-        part = np.asarray(gradient)[piece.where]
+        part = piece.of(np.asarray(gradient))
         scale = max(float(np.linalg.norm(part)) / np.sqrt(part.size), abs(slope))
         noise = 1e-10 * max(1.0, abs(float(self.f(point))))
         return bool(abs(float(np.sum(gradient * u)) - slope) <= TOLERANCE * scale + noise)
@@ -204,11 +204,13 @@ def gate(case: Examination) -> Finding | None:
     """Within one step, the same gates are wrong in Wx, Wh and b, and others are right."""
     wrong = case.wrong_at(ONE_STEP, one_step(case.point))
     wrong = case.wrong if wrong is None else wrong
-    for cell in reversed(cells(case.point, case.gates)):
-        own = [p for p in wrong if p.path.startswith(cell.prefix) and p.part]
-        bad = [g for g in cell.gates if any(p.part == g for p in own)]
+    of_cells = blocks(case.point, case.gates)
+    for prefix in dict.fromkeys(path.rpartition(".")[0] for path in reversed(of_cells)):
+        own = [p for p in wrong if p.part and p.path.rpartition(".")[0] == prefix]
+        letters = next((of_cells[p.path] for p in own), ())
+        bad = [g for g in letters if any(p.part == g for p in own)]
         parts = ({p.part for p in own if p.path == path} for path in {p.path for p in own})
-        if bad and len(bad) < len(cell.gates) and all(part == set(bad) for part in parts):
+        if bad and len(bad) < len(letters) and all(part == set(bad) for part in parts):
             return Finding(
                 "gate " + "".join(bad),
                 f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
@@ -216,7 +218,7 @@ def gate(case: Examination) -> Finding | None:
                 "step: look at the derivative of the nonlinearity and at its factors.",
                 (
                     f"wrong: {in_words(own, case.pieces)}",
-                    f"right: {enumeration(g for g in cell.gates if g not in bad)}",
+                    f"right: {enumeration(g for g in letters if g not in bad)}",
                 ),
             )
     return None

@@ -47,12 +47,15 @@ def variants(text: Text, line: Line) -> tuple[Variant, ...]:
     return tuple(found)
 
 
-def clipped(text: Text, line: Line, limit: float) -> Iterator[Variant]:
-    """The function with a line clipped at a limit: by entry, and by norm."""
+@cache
+def clipped(text: Text, line: Line) -> tuple[Variant, ...]:
+    """The function with a line clipped at its global ``limit``: by entry, and by norm."""
     ways = {"_clipped": "each entry by itself", "_shortened": "by its own norm"}
-    for way, words in ways.items() if line.sign else ():
-        wrong = f"{line.target} {line.sign} {way}({line.expression}, {limit!r})"
-        yield Variant(line, f"it is clipped here, {words}", text.exchanged((line, wrong)))
+    return tuple(
+        Variant(line, f"it is clipped here, {words}", text.exchanged(
+            (line, f"{line.target} {line.sign} {way}({line.expression}, limit)")))
+        for way, words in ways.items() if line.sign
+    )  # fmt: skip
 
 
 @cache
