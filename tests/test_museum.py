@@ -1,5 +1,7 @@
 """The museum: each exhibit is wrong, is found, and is told from the others."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +176,12 @@ class TestTheCommand:
     def test_prints_a_card(self, capsys):
         assert main(["bias-one-axis"]) == 0
         assert "+        db = db_t" in capsys.readouterr().out
+
+    def test_ends_quietly_when_its_output_is_closed(self):
+        command = [sys.executable, "-m", "numpylstm.museum"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.close()
+            assert process.stderr.read() == b""
 
     def test_names_the_choice_where_there_is_no_such_exhibit(self, capsys):
         assert main(["mammoth"]) == 2
