@@ -224,6 +224,32 @@ def gate(case: Examination) -> Finding | None:
     return None
 
 
+def transposed(case: Examination) -> Finding | None:
+    """A square gradient is the transpose of the slope."""
+    for path in case.wrong_paths:
+        gradient, slope = np.asarray(case.gradients[path]), case.slopes[path]
+        square = slope.ndim == 2 and gradient.shape == slope.T.shape
+        if square and np.linalg.norm(gradient - slope.T) <= 1e-6 * np.linalg.norm(slope):
+            sentence = f"{symbols([path])}, the gradient of {path}, is transposed."
+            return Finding("transpose", sentence, ("gradient and slope.T agree in every entry",))
+    return None
+
+
+def previous_state(case: Examination) -> Finding | None:
+    """Only Wh is wrong, and its gradient is not even zero where h_prev is."""
+    if any(last(path) != "Wh" for path in case.wrong_paths):
+        return None
+    first = one_step(case.point)
+    words = f"{ONE_STEP} and h0 zero"
+    if not case.wrong_at(words, first | {p: 0 * a for p, a in first.items() if last(p) == "h0"}):
+        return None
+    return Finding(
+        "dWh",
+        "dWh is not built from h_prev, as it must be: dWh = h_prev.T @ da.",
+        (f"{words} the slope of Wh is zero, its gradient not",),
+    )
+
+
 # --- experiments ---------------------------------------------------------------------------------
 
 
@@ -282,7 +308,7 @@ def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
 
 def explain(case: Examination) -> Finding:
     """The first rule that fits; or the plain word that none does."""
-    for rule in (shared_gradient, factor, gate):
+    for rule in (shared_gradient, factor, transposed, previous_state, gate):
         finding = rule(case)
         if finding is not None:
             return finding
