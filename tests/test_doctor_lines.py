@@ -1,5 +1,6 @@
 """The doctor and mistakes of one line: named by their line, or not at all."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from support.one_line_mistakes import MISTAKES, Mistake, patient
 
 from numpylstm import doctor, museum, reference
-from numpylstm.laboratory.doctor import lines, variants
+from numpylstm.cells import CELLS
+from numpylstm.laboratory.doctor import lines, names, source, variants
 
 BY_LINE = {"line", "dh_next", "dc_next"}
 
@@ -58,7 +60,8 @@ def test_a_right_gradient_that_changes_its_argument_is_not_called_random(
 @pytest.mark.parametrize(
     ("cell", "right", "wrong", "changed", "words"),
     [
-        ("rnn", "message = inner @ R.T", "message += inner @ R.T", "dhT", "^dh .* miscounted"),
+        ("rnn", "message = inner @ R.T", "message += inner @ R.T", "dhT",
+         "^.*dh is added to itself"),
         ("lstm", "e_mem_later = e_mem * keep", "e_mem_later += e_mem * keep", "dcT",
          "^dc_prev: dc_next is added"),
     ],
@@ -75,13 +78,13 @@ def test_plus_for_equals_is_found_though_it_changes_the_argument(
     ("right", "wrong", "kind", "words"),
     [
         ("e_mem_later + e_out * show * (1 - squashed**2)",
-         "(e_mem_later + e_out * show) * (1 - squashed**2)", "dc overwritten",
-         "dc is overwritten or miscounted"),
-        ("e_mem_later = e_mem * keep", "e_mem_later = e_mem * kept[k-1][4]", "dc_next",
-         "dc_next is dropped or miscounted"),
+         "(e_mem_later + e_out * show) * (1 - squashed**2)", "line",
+         "dh * o is in brackets with dc; it must be dc = dc + dh * o * (1 - tanh_c * tanh_c)"),
+        ("e_mem_later = e_mem * keep", "e_mem_later = e_mem * kept[k-1][4]",
+         "lost time step", "cannot tell what: within one step all is right"),
         ("e_inputs[k] = z_write", "e_inputs[0] = z_write", "lost time step", "cannot tell what"),
         ("e_mem_later, gU, gV, gbias", "e_mem_later, *(np.clip(g, -1, 1) for g in (gU, gV, gbias))",
-         "clipped", "inside the backward pass, or at its end entry by entry"),
+         "clipped", "inside the backward pass or at its end entry by entry"),
     ],
 )  # fmt: skip
 def test_what_is_said_is_true_of_all_that_looks_the_same(right, wrong, kind, words):
@@ -242,6 +245,85 @@ def test_the_text_computes_what_the_function_computes(layer, rng):
     _, arguments = layer.run(sample)
     text = lines.text(layer)
     line = text.lines[-1]
-    same = text.exchanged(line, f"{line.target} {line.sign} {line.expression}")
+    same = text.exchanged((line, f"{line.target} {line.sign} {line.expression}"))
     for mine, right in zip(same(*arguments), layer.function("backward")(*arguments), strict=True):
         np.testing.assert_array_equal(mine, right)
+
+
+@pytest.mark.parametrize(
+    ("cell", "function", "right", "wrong", "words"),
+    [
+        ("lstm", "lstm_step_backward", "dc_prev = dc * f", "dc_prev = dc", "dc_prev: the factor f"),
+        ("lstm", "lstm_backward", "dWh += dWh_t", "dWh = dWh_t", "dWh: it is overwritten"),
+        ("rnn", "rnn_backward", "dhs[t] + dh", "dh", "dh: the term dhs[t] is missing"),
+        ("gru", "gru_step_backward", "ds = da_n * r", "ds = da_n", "ds: the factor r is missing"),
+        ("lstm", "cross_entropy_step_backward", "(p - onehot)", "p", "dlogits: the term onehot"),
+        ("lstm", "linear_backward", "drows.sum(axis=0)", "dy[-1].sum(axis=0)",
+         "db: the last step alone is counted"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_whole_model_is_named_by_its_line(cell, function, right, wrong, words):
+    mutant = museum.Mutant("", "", function, ((right, wrong),), "", "", cell=cell)
+    finding, *_ = doctor.examine(**vars(museum.case(mutant))).findings
+    assert words in finding.sentence
+
+
+def test_a_linear_layer_alone(rng):
+    arrays = {"x": (5, 3, 4), "W": (4, 7), "b": (7,)}
+    arrays = {name: rng.standard_normal(shape) for name, shape in arrays.items()}
+    fixed = {"dy": rng.standard_normal((5, 3, 7))}
+
+    def wrong(a):
+        x, dy = a["x"].reshape(15, 4), a["dy"].reshape(15, 7)
+        return {"x": a["dy"] @ a["W"].T, "W": x[-3:].T @ dy[-3:], "b": dy.sum(0)}
+
+    found = doctor.examine(
+        lambda a: (a["dy"] * (a["x"] @ a["W"] + a["b"])).sum(), wrong, arrays, fixed
+    )
+    assert found.findings[0].sentence.startswith("dW: the last step alone is counted")
+
+
+def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):
+    """No Wh, no x: nothing about a name is taken for granted."""
+    arrays = {"P": rng.standard_normal((3, 6)), "Q": rng.standard_normal((6, 18))}
+    fixed = {"scale": rng.standard_normal((3, 18))}
+
+    def f(a):
+        return (a["scale"] * np.tanh(a["P"] @ a["Q"])).sum()
+
+    def wrong(a):
+        da = 1 - np.tanh(a["P"] @ a["Q"]) ** 2  # without scale
+        return {"P": da @ a["Q"].T, "Q": a["P"].T @ da}
+
+    (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
+    assert finding.kind == "scale"
+    assert "does not use scale as f does" in finding.sentence
+
+
+def _with_an_inner_loop(x, n):
+    total = 0 * x
+    for k in range(n):
+        for j in range(2):
+            total += x * (j + k)
+        while k < 0:
+            total = -total
+    return total
+
+
+def test_an_inner_loop_is_read_and_another_statement_is_left_alone(rng):
+    text = source.read(_with_an_inner_loop, [rng.standard_normal((2, 3)), 4])
+    assert "total += x * (j + k)" in map(str, text.lines)
+    assert not any("-total" in str(line) for line in text.lines)
+    x = rng.standard_normal((2, 3))
+    np.testing.assert_array_equal(text.run(x, 4), _with_an_inner_loop(x, 4))
+
+
+def test_the_letters_of_gates_are_those_of_the_cell_in_the_path(monkeypatch):
+    other = dataclasses.replace(CELLS["lstm"], name="other", blocks=("i", "f", "z", "o"))
+    monkeypatch.setitem(CELLS, "other", other)
+    point = {"lstm.0.Wh": np.ones((6, 24)), "other.0.Wh": np.ones((6, 24)), "Wh": np.ones((6, 24))}
+    found = names.blocks(point)
+    assert found["lstm.0.b"] == ("i", "f", "g", "o")
+    assert found["other.0.b"] == ("i", "f", "z", "o")
+    assert found["b"] == ("1", "2", "3", "4")  # of which cell, nobody can know
+    assert names.blocks(point, "ifgo")["b"] == ("i", "f", "g", "o")

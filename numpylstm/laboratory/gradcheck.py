@@ -1,6 +1,6 @@
-"""Checking gradients: does a backward pass give the slope of what the forward pass computes.
+"""Gradient checks: a backward pass against the measured slope of its forward pass.
 
-Two ways to measure a slope without calculus:
+There are two ways to measure a slope without calculus:
 
 * the **central difference**, ``(f(x + h) - f(x - h)) / 2h``, works for any function; in float64 it
   agrees with a right gradient to about 1e-9, since the subtraction loses half of the digits;
@@ -8,12 +8,12 @@ Two ways to measure a slope without calculus:
   1e-15. It needs a function that lets complex numbers through, such as those of
   `numpylstm.reference` (Squire and Trapp 1998).
 
-And three sets of directions to measure along: every entry of every array; one random direction
-in each array; one random direction through all arrays at once, which costs two evaluations (the
-complex step: one) whatever the size.
+A slope is measured along every entry of every array, along one random direction in each array, or
+along one random direction through all arrays at once, which costs two evaluations (the complex
+step: one) at any size.
 
-Give zero biases, equal sizes or an upstream gradient of ones to a check and it will miss mistakes:
-take random numbers and different sizes everywhere.
+A check with zero biases, equal sizes or an upstream gradient of ones misses mistakes: use random
+numbers and different sizes everywhere.
 """
 
 import html
@@ -36,15 +36,12 @@ class Entry:
     """One line of a report: a gradient beside a measured slope.
 
     Along entries it is the worst entry of one array, where the two differ most, and
-    `relative_error` is the difference over the largest entry, in size, of either gradient array:
-    an entry that is itself nearly zero does not count for more than it is worth.
+    `relative_error` is the difference over the largest entry, in size, of both gradients.
 
-    Along a random direction u (independent standard normal numbers) there is no entry to name:
-    `index` is None, `gradient` is the sum of u times the claimed gradient, `slope` is what was
-    measured along u, and `relative_error` is their difference over the length of the claimed
-    gradient, or over the slope if that is larger. The difference is normally distributed, its
-    standard deviation the length of the whole error: `relative_error` is the relative error of the
-    array times the size of one standard normal number.
+    Along a random direction u (independent standard normal numbers) `index` is None, `gradient` is
+    the sum of u times the claimed gradient, `slope` is the slope along u, and `relative_error` is
+    their difference over the length of the claimed gradient, or over the slope if that is larger:
+    the relative error of the array times the size of one standard normal number.
     """
 
     path: str
@@ -56,7 +53,7 @@ class Entry:
     passed: bool
 
     def cells(self) -> tuple[str, ...]:
-        """What a table shows of it, in the order of `COLUMNS`."""
+        """The row of the table, in the order of `COLUMNS`."""
         index = "" if self.index is None else f"[{', '.join(map(str, self.index))}]"
         return (
             "ok" if self.passed else "FAIL",
@@ -70,14 +67,14 @@ class Entry:
 
 
 COLUMNS = ("", "array", "relative", "absolute", "gradient", "slope", "index")
-TEXT_COLUMNS = ("", "array", "index")  # to the left; numbers go to the right
+TEXT_COLUMNS = ("", "array", "index")  # left-aligned; numbers are right-aligned
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found, an `Entry` for each array (for all together, along "all").
+    """The result of `check`: an `Entry` for each array (one for all of them, along "all").
 
-    ``print(report)`` shows a table; a notebook shows the same as HTML.
+    ``print(report)`` shows a table; a notebook shows it as HTML.
     """
 
     entries: tuple[Entry, ...]
@@ -87,12 +84,12 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Every array passed."""
+        """True if every array passed."""
         return all(entry.passed for entry in self.entries)
 
     @property
     def worst(self) -> Entry:
-        """The entry with the largest relative error; NaN counts as largest."""
+        """The entry with the largest relative error; NaN counts as the largest."""
         return max(self.entries, key=lambda e: np.nan_to_num(e.relative_error, nan=np.inf))
 
     @property
@@ -106,7 +103,7 @@ class Report:
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """The cells of the table, titles first; along directions there is no index to show."""
+        """The cells of the table, titles first; along directions there is no index."""
         indexed = any(entry.index is not None for entry in self.entries)
         shown = len(COLUMNS) if indexed else -1
         return [row[:shown] for row in (COLUMNS, *(entry.cells() for entry in self.entries))]
@@ -147,7 +144,7 @@ class Report:
 def central_slope(
     f: Loss, point: dict[str, NDArray[Any]], direction: Arrays, step: float = 1e-5
 ) -> float:
-    """``(f(x + h u) - f(x - h u)) / 2h``: two evaluations for the slope of f along u at x.
+    """Return the slope of f along u, ``(f(x + h u) - f(x - h u)) / 2h``: two evaluations.
 
     Parameters
     ----------
@@ -155,7 +152,7 @@ def central_slope(
         Takes a dict of float64 arrays and returns a real scalar; must not change its argument.
     point : dict of name -> float64 array
     direction : dict of name -> array of the same shape
-        What is not named stands still.
+        Arrays that are not named do not move.
     step : float
         h. The error is of order step**2 (curvature) plus 1e-16 / step (rounding).
     """
@@ -175,7 +172,7 @@ def central_slope(
 def complex_slope(
     f: Loss, point: dict[str, NDArray[Any]], direction: Arrays, step: float = 1e-30
 ) -> float:
-    """``imag f(x + ih u) / h``: one evaluation, and no subtraction that could lose digits.
+    """Return the slope of f along u, ``imag f(x + ih u) / h``: one evaluation, no subtraction.
 
     Parameters
     ----------
@@ -184,13 +181,13 @@ def complex_slope(
         it is evaluated, and compare or take maxima of real parts only.
     point : dict of name -> complex128 array
     direction : dict of name -> array of the same shape
-        What is not named stands still.
+        Arrays that are not named do not move.
     step : float
 
     Raises
     ------
     TypeError
-        If the function returns a real number: it has thrown the imaginary part away.
+        If the function returns a real number, so that the imaginary part is lost.
     """
     moved = dict(point)
     for path, u in direction.items():
@@ -215,7 +212,7 @@ def _scalar(value: Any) -> Any:
 
 
 def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str, NDArray[Any]]:
-    """Slope of a scalar function along every entry of every array: two evaluations for each.
+    """Return the slope along every entry of every array, by `central_slope`.
 
     Parameters
     ----------
@@ -223,7 +220,6 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
         Takes a dict like `arrays` and returns a real scalar; must not change its argument.
     arrays : dict of name -> float64 array
     step : float
-        The error is of order step**2 (curvature) plus 1e-16 / step (rounding).
 
     Returns
     -------
@@ -234,24 +230,18 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
 
 
 def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDArray[Any]]:
-    """Slope along every entry from the imaginary part: no subtraction, so no rounding error.
+    """Return the slope along every entry of every array, by `complex_slope`.
 
     Parameters
     ----------
     f : callable
-        Takes a dict like `arrays`, complex128, and returns a complex scalar. It must be analytic
-        where it is evaluated, and compare or take maxima of real parts only.
+        Takes a dict like `arrays`, complex128, and returns a complex scalar.
     arrays : dict of name -> float64 array
     step : float
 
     Returns
     -------
     slopes : dict of name -> array of the same shape
-
-    Raises
-    ------
-    TypeError
-        If the function returns a real number: it has thrown the imaginary part away.
     """
     _check_step("complex_step", step)
     return _along_every_entry(METHODS["complex"], f, arrays, step=step)
@@ -264,13 +254,13 @@ def _check_step(where: str, step: Any) -> None:
 
 
 def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
-    """The arrays as a method wants them: copies, in its dtype."""
+    """Copies of the arrays in the dtype of a method."""
     _check_real("check", "arrays", arrays)
     return {path: np.array(array, method.dtype) for path, array in arrays.items()}
 
 
 def _check_real(where: str, argument: str, arrays: Arrays) -> None:
-    """Raise a TypeError unless it is a dict of arrays of real numbers, or what makes such."""
+    """Raise a TypeError unless it is a dict of arrays of real numbers."""
     if not isinstance(arrays, Mapping):
         raise TypeError(
             f"{where}: {argument} must be a dict of name -> array, got {type(arrays).__name__}"
@@ -328,39 +318,39 @@ def check(
     tolerance: float | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Report:
-    """Hold gradients against measured slopes.
+    """Compare gradients with measured slopes.
 
     Parameters
     ----------
     f : callable
-        The scalar function of the arrays whose gradient is claimed: takes a dict like `arrays`.
+        The scalar function whose gradient is claimed; takes a dict like `arrays`.
     arrays : dict of name -> array
         The point at which to check.
     gradients : dict of name -> array
-        What the backward pass says there; every name of `arrays`, with its shape.
+        The result of the backward pass there; the names and shapes of `arrays`.
     method : "central" or "complex"
         Two evaluations of f for each slope, or one; see `central_slope` and `complex_slope`.
     along : "entries", "arrays" or "all"
-        Measure a slope for every entry; for one random direction in each array; or for one
-        random direction through all arrays, whatever the size.
+        Measure a slope for every entry, for one random direction in each array, or for one
+        random direction through all arrays.
     tolerance : float, optional
         Largest relative error that passes; 1e-12 for the complex step; for central differences
         1e-7 along entries and 1e-6 along random directions, where all parameters move at once and
         the curvature of all of them counts.
     rng : Generator or int
-        Of the random directions, which are independent standard normal numbers.
+        Draws the random directions.
 
     Returns
     -------
     Report
-        ``print(report)`` shows a table; ``report.passed`` says it in one word.
+        ``print(report)`` shows a table; ``report.passed`` is the verdict.
 
     Notes
     -----
     A random direction finds a wrong entry when that entry's error, times one standard normal
     number, is above the tolerance times the length of the gradient. An error k times above that
-    bound goes unseen with a probability of 0.8 / k; another `rng` draws again. See
-    docs/laboratory/checking-gradients.md.
+    bound goes unseen with a probability of 0.8 / k; another `rng` draws again (see
+    docs/laboratory/checking-gradients.md).
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The gradients of a whole language model, held against the slope of its loss.
+"""Gradient checks of whole language models.
 
-The loss is `numpylstm.models.language_model_forward` through `numpylstm.reference`, which takes
-complex numbers, so a model of any `impl` is checked forward and backward at once. Dropout is no
-obstacle: the masks of one forward pass of the model are read off and kept.
+The loss is `numpylstm.models.language_model_forward` with the functions of `numpylstm.reference`,
+which accept complex numbers, so a model of any `impl` is checked forward and backward at once. The
+dropout masks of one forward pass of the model are kept for the check.
 
 ``python -m numpylstm.model_check`` measures the error of every parameter of a two-layer model of
 each kind of cell, with dropout, and prints the tables.
@@ -30,12 +30,11 @@ from numpylstm.models import (
 Array = NDArray[Any]
 
 FLOAT32_TOLERANCE = 1e-3
-"""Rounding takes float32 from its 7 digits to 5 or 6 in sums of this length; a mistake takes it
-to 0. The bound lies between, and leaves room for large initial values."""
+"""Rounding leaves float32 5 or 6 of its 7 digits in sums of this length; a mistake leaves none."""
 
 
 class Pass(NamedTuple):
-    """A forward and backward pass of a model: all parameters, gradients, dropout masks."""
+    """The result of a forward and a backward pass of a model."""
 
     arrays: dict[str, Array]
     gradients: dict[str, Array]  # of the parameters that are trained
@@ -45,8 +44,8 @@ class Pass(NamedTuple):
 def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike) -> Pass:
     """Run a copy of the model, in the given dtype, forward and backward.
 
-    The copy has its own arrays and its own generator, in the same position: the model is left as it
-    is, and copies of either dtype draw the same masks.
+    The copy has its own arrays and its own generator, in the same position: the model does not
+    change, and copies of either dtype draw the same masks.
     """
     twin = copy.deepcopy(model)
     encoder, recurrent = twin.encoder, twin.encoder.recurrent
@@ -64,7 +63,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
 
 
 def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator) -> State:
-    """A state that hides no mistake, as zeros would: U(-0.5, 0.5), float64."""
+    """Draw a state from U(-0.5, 0.5), float64; a state of zeros would hide mistakes."""
     zeros = model.zero_state(batch_size)
     return type(zeros)(*(rng.uniform(-0.5, 0.5, part.shape) for part in zeros))
 
@@ -72,7 +71,7 @@ def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator
 def _start(
     where: str, model: LanguageModel, x: Array, y: Array, state: Any, rng: np.random.Generator
 ) -> State:
-    """The state to begin with, random if there is none; all that came has been looked at."""
+    """Check the arguments and return the initial state, random if none is given."""
     check_language_model(where, model)
     if not model.parameters():
         raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
@@ -100,27 +99,26 @@ def check_model(
     tolerance: float | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Report:
-    """Hold a model's own backward pass, in float64, against the slope of the textbook's loss.
+    """Compare a model's own backward pass, in float64, with the slope of the textbook's loss.
 
-    The slope is measured by the complex step. The model itself is left as it is: a copy is
-    checked, with the same parameters in float64 and the masks that the model would draw next.
+    The slope is measured by the complex step. The model does not change: a copy is checked, with
+    the same parameters in float64 and the masks that the model would draw next.
 
     Parameters
     ----------
     model : LanguageModel
-        Of any cell, dtype and `impl`.
+        With any cell, dtype and `impl`.
     x, y : (T, B) integers in [0, V)
-        Tokens, and the tokens that follow them; a few steps and streams are enough.
+        Tokens and their successors; a few steps and streams are enough.
     state : LSTMState or RNNState, optional
         The state before the window; by default a random one.
     along : "arrays", "entries" or "all"
-        As in `numpylstm.laboratory.gradcheck.check`: one evaluation for each array, for each entry,
-        or one.
+        As in `numpylstm.laboratory.gradcheck.check`.
     tolerance : float, optional
         Largest relative error that passes, by default 1e-12. A saturated unit needs more: the
-        slope of tanh is computed as 1 - h^2, which has no digits left where h is nearly 1.
+        slope of tanh, 1 - h^2, has no digits left where h is nearly 1.
     rng : Generator or int
-        Of the random directions and the random state.
+        Draws the random directions and the random state.
 
     Returns
     -------
@@ -159,16 +157,16 @@ def check_precision(
     tolerance: float = FLOAT32_TOLERANCE,
     rng: np.random.Generator | int = 0,
 ) -> Report:
-    """Hold the gradient in the model's own dtype against the same backward pass in float64.
+    """Compare the gradient in the model's own dtype with the same backward pass in float64.
 
     Parameters
     ----------
     model, x, y, state
-        As in `check_model`; the model is left as it is.
+        As in `check_model`; the model does not change.
     tolerance : float
         Largest relative error that passes.
     rng : Generator or int
-        Of the random state.
+        Draws the random state.
 
     Returns
     -------

@@ -18,7 +18,7 @@ STEPS = np.logspace(-1, -10, 37)
 
 @dataclass(frozen=True)
 class StepSweep:
-    """What `sweep_steps` measured along one random direction.
+    """The result of `sweep_steps` along one random direction.
 
     `errors` are relative to the slope that the gradient claims. `slope` is the exponent p in
     error = constant * step**p on the falling branch: 2 for a right gradient of a smooth function,
@@ -50,16 +50,16 @@ def sweep_steps(
 
     ``(f(x + h u) - f(x - h u)) / 2h = df/du + h**2 f'''/6 + rounding / h``.
 
-    For large h the second term rules and the curve falls with slope 2; for small h the third does
-    and it rises again. Where they meet depends on the precision: near h = 1e-5 and an error of
-    1e-10 in float64, near 1e-2 and 1e-4 in float32.
+    For large h the second term dominates and the curve falls with slope 2; for small h the third
+    does and the curve rises again. They meet near h = 1e-5 and an error of 1e-10 in float64, near
+    1e-2 and 1e-4 in float32.
 
     Parameters
     ----------
     f : callable
         Takes a dict like `arrays` and returns a real scalar.
     arrays, gradients : dict of name -> array
-        The point, and what the backward pass says there.
+        The point, and the result of the backward pass there.
     steps : array
         From large to small.
     rng : Generator or int
@@ -68,7 +68,7 @@ def sweep_steps(
     Returns
     -------
     StepSweep
-        To be drawn by `numpylstm.plots.v_curve`.
+        `numpylstm.plots.v_curve` draws it.
 
     Examples
     --------

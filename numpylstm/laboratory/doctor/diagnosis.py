@@ -9,9 +9,8 @@ import numpy as np
 from numpylstm.checks import any_array
 from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor.experiments import EXPERIMENTS
-from numpylstm.laboratory.doctor.lines import wrong_line
-from numpylstm.laboratory.doctor.names import Array, Point, symbols, usual_gates
+from numpylstm.laboratory.doctor.chain import wrong_line
+from numpylstm.laboratory.doctor.names import Array, Point, symbols
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points
 from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
@@ -24,10 +23,10 @@ FEW_DIGITS = 1e-5
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `examine` found.
+    """The result of `examine`.
 
     `findings` is empty for a healthy gradient; otherwise the most likely cause comes first.
-    `experiments` says what became of each experiment that was made.
+    `experiments` lists the result of each experiment.
     """
 
     findings: tuple[Finding, ...]
@@ -38,7 +37,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Nothing was found to be wrong. The warnings say how much that is worth."""
+        """True if no mistake was found; the warnings say how much that is worth."""
         return not self.findings
 
     def __str__(self) -> str:
@@ -63,35 +62,34 @@ def examine(
     slopes: Mapping[str, Array] | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Diagnosis:
-    """Check a gradient, and where it is wrong, find out what is likely wrong with the code.
+    """Check a gradient and, where it is wrong, say what is likely wrong with the code.
 
     Parameters
     ----------
     f : callable
         The scalar function whose gradient is claimed. Takes one dict, `arrays` and `fixed`
-        together: copies, so that what it writes into them is named in a warning and changes
-        nothing else. The same holds for `backward`.
+        together. It receives copies, as `backward` does: writing into them changes nothing else
+        and is named in a warning.
     backward : callable or dict of name -> array
         The backward pass, as a function of the same dict: the gradient of f for every name of
-        `arrays`. With a function the doctor can experiment; with the gradients alone it reports
-        what can be read off them.
+        `arrays`. With finished gradients the doctor cannot experiment.
     arrays : dict of name -> float64 array
-        What is differentiated. The names of `numpylstm.laboratory.doctor.names` tell the doctor
-        their axes.
+        The arrays to differentiate. The names of `numpylstm.laboratory.doctor.names` tell their
+        axes.
     fixed : dict of name -> array, optional
-        What f needs beside them: ids, targets, weights, a mask, upstream gradients.
+        The other arguments of f: ids, targets, weights, a mask, upstream gradients.
     gates : str, optional
-        The order of the column blocks of Wx, Wh and b, if they have several; by default that of
-        this package: "ifgo" for the four of an LSTM, "rzn" for the three of a GRU.
+        The order of the column blocks of Wx, Wh and b, such as "ifgo"; by default that of the
+        cell in the path (``lstm.0.Wh``), or of all cells with as many blocks.
     slopes : dict of name -> array, optional
-        Slopes of f, if they are already measured; central differences by default.
+        Measured slopes of f; central differences by default.
     rng : Generator or int
         Draws the directions of the sweep and of the experiments.
 
     Returns
     -------
     Diagnosis
-        ``print(diagnosis)`` says it in words.
+        ``print(diagnosis)`` shows it in words.
 
     Examples
     --------
@@ -116,7 +114,6 @@ def examine(
         )
     fixed = {name: any_array("examine", name, array) for name, array in (fixed or {}).items()}
     point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
-    gates = usual_gates(point) if gates is None else gates
     changed_by: dict[str, set[str]] = {"f": set(), "backward": set()}
     f = _on_copies(f, changed_by["f"])
 
@@ -139,7 +136,7 @@ def examine(
     given = {path: given[path] for path in arrays}
     gradcheck._check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
-    weak = weak_points(point, gates)
+    weak = weak_points(point)
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
 
     unfit = _unfit(f, function, gradients, point, arrays, generator)
@@ -158,22 +155,17 @@ def examine(
     worst = max((entry.relative_error for entry in entries), default=0.0)
     if wrong and worst <= FEW_DIGITS:
         return Diagnosis((_digits(wrong, worst),), warnings, report, sweep)
-    kinks = [k for k in (_kink(of_arrays, arrays, gradients, slopes, path) for path in wrong) if k]
-    findings = [finding for _, finding in kinks]
-    wrong = [path for path in wrong if path not in {path for path, _ in kinks}]
     case = Examination(f, function, point, gates, gradients, slopes, wrong, generator)
-    if wrong:
+    kinks = {path: kink for path in wrong if (kink := _kink(case, path))}
+    case.wrong_paths = [path for path in wrong if path not in kinks]
+    findings = list(kinks.values())
+    if case.wrong_paths:
         findings.insert(0, wrong_line(case) or explain(case))
-    made = []
-    for name, outcome in case.outcomes.items():
-        said = f": not made, {outcome}"
-        made.append(EXPERIMENTS[name].words + said if isinstance(outcome, str)
-                    else case.evidence(name)[0])  # fmt: skip
-    return Diagnosis(tuple(findings), warnings, report, sweep, tuple(made))
+    return Diagnosis(tuple(findings), warnings, report, sweep, tuple(case.outcomes))
 
 
 def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[[Point], Any]:
-    """The function, called with arrays of its own; the names of those that it writes into."""
+    """The function, called with copies of the arrays; records which of them it writes into."""
 
     def called(given: Point) -> Any:
         own = {name: array.copy() for name, array in given.items()}
@@ -186,8 +178,8 @@ def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[
 
 def _changes(changed_by: Mapping[str, set[str]]) -> tuple[str, ...]:
     return tuple(
-        f"{function} changes its argument {name}: whoever uses {name} after it has other numbers; "
-        "+= and *= write into an array"
+        f"{function} changes its argument {name}: code that uses {name} afterwards has other "
+        "numbers; += and *= write into an array"
         for function, names in changed_by.items()
         for name in sorted(names)
     )
@@ -211,7 +203,7 @@ def _unfit(
     arrays: Mapping[str, Array],
     generator: np.random.Generator,
 ) -> Finding | None:
-    """What makes every comparison worthless: NaN, randomness, float32."""
+    """A reason why no comparison is worth anything: NaN, randomness, float32."""
     values = [float(f(point)) for _ in range(3)]
     bad = [path for path, gradient in gradients.items() if not np.isfinite(gradient).all()]
     if bad or not np.isfinite(values).all():
@@ -255,10 +247,10 @@ def _precision(
     arrays: Mapping[str, Array],
     generator: np.random.Generator,
 ) -> float:
-    """By how much f misses a cubic over a distance at which it must be one.
+    """Relative rounding error of f: its fourth difference over a short distance.
 
-    That is its fourth difference, in which curvature cancels and rounding does not. Each side has
-    one of its own, since the point may lie at a kink.
+    Curvature cancels in it and rounding does not. Each side has its own, since the point may lie
+    at a kink.
     """
     base = float(f(point))
     worst = 0.0
@@ -274,54 +266,42 @@ def _precision(
     return worst / max(abs(base), 1.0)
 
 
-def _kink(
-    f: Callable[[dict[str, Array]], float],
-    arrays: Mapping[str, Array],
-    gradients: Mapping[str, Array],
-    slopes: Mapping[str, Array],
-    path: str,
-) -> tuple[str, Finding] | None:
-    """Whether all the wrong entries of an array (at most five are tried) lie at a kink of f."""
-    gradient, slope = gradients[path], slopes[path]
+def _kink(case: Examination, path: str) -> Finding | None:
+    """A kink of f, if all wrong entries of an array (at most five are tried) lie beside one.
+
+    There the gradient lies between the slopes to the left and to the right over a short distance,
+    and the central difference over a longer one does not agree with it.
+    """
+    gradient, slope = np.asarray(case.gradients[path]), case.slopes[path]
     error = np.abs(gradient - slope)
     scale = max(np.abs(gradient).max(), np.abs(slope).max())
-    worst = np.argsort(error, axis=None)[::-1][:5]
     evidence = []
-    for flat in worst:
-        index = np.unravel_index(int(flat), error.shape)
+    for flat in np.argsort(error, axis=None)[::-1][:5]:
+        index = tuple(map(int, np.unravel_index(int(flat), error.shape)))
         if error[index] <= 1e-7 * scale:
             break
 
-        def at(step: float, index: tuple[Any, ...] = index) -> float:
-            moved = np.array(arrays[path], float)
+        def at(step: float, index: tuple[int, ...] = index) -> float:
+            moved = np.array(case.point[path], float)
             moved[index] += step
-            return f({path: moved})
+            return float(case.f({**case.point, path: moved}))
 
         base = at(0.0)
-        place = f"{path}[{', '.join(map(str, index))}]"
-        left, right = ((at(s) - base) / s for s in (-1e-7, 1e-7))
-        steps = (1e-5, 1e-6, 1e-7)
-        gaps = [(at(s) + at(-s) - 2 * base) / s for s in steps]
-        low, high = min(left, right) - 1e-6 * scale, max(left, right) + 1e-6 * scale
-        if abs(gaps[-1]) > 1e-4 * scale and np.ptp(gaps) < 0.01 * abs(gaps[-1]):
-            if not low <= gradient[index] <= high:
-                return None
-            evidence.append(
-                f"at {place} the slope is {left:.4g} to the left and {right:.4g} to the right; the "
-                f"gradient says {gradient[index]:.4g}"
-            )
-        elif low <= gradient[index] <= high and abs(left - right) <= 1e-4 * scale:
-            evidence.append(
-                f"at {place} the central difference depends on the step: {slope[index]:.4g} with "
-                f"1e-5, {left:.4g} with 1e-7, as the gradient says"
-            )
-        else:
+        left, right = ((at(step) - base) / step for step in (-1e-7, 1e-7))
+        if (
+            not min(left, right) - 1e-6 * scale
+            <= gradient[index]
+            <= max(left, right) + 1e-6 * scale
+        ):
             return None
-    if not evidence:
-        return None
-    return path, Finding(
+        evidence.append(
+            f"at {path}[{', '.join(map(str, index))}] the slope is {left:.4g} to the left and "
+            f"{right:.4g} to the right, over 1e-7, and {slope[index]:.4g} over 1e-5; the gradient "
+            f"says {gradient[index]:.4g}"
+        )
+    return Finding(
         "kink",
         f"{path}: a kink (relu, max, abs) lies at or beside the point, where f has no slope to "
         f"compare {symbols([path])} with. This is no mistake; move the point.",
         tuple(evidence),
-    )
+    ) if evidence else None  # fmt: skip

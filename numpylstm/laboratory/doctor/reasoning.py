@@ -1,23 +1,24 @@
-"""From symptoms to causes: each rule is one function, and says what it concludes from what.
+"""The general rule, for code that is no chain of the textbook's layers: what the numbers tell.
 
-The order matters: what can be read off the gradients comes first, then the experiments from the
-loss down to the cell. The first rule that fits gives the finding. Where several mistakes leave the
-same symptoms, the sentence names them all.
+First what can be read off the gradients: one array for two, a factor, the columns of one gate.
+Then experiments: a mistake in a path cannot be seen where the path carries nothing. So one array
+after the other is set to zero or to one, or one time step is left, and the first change with which
+the gradient is right tells where the mistake is. Data are changed, never code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.experiments import EXPERIMENTS, wrong_pieces
+from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.names import (
+    STATES,
     Array,
-    Cell,
     Piece,
     Point,
-    cells,
+    blocks,
     enumeration,
     in_words,
     last,
@@ -27,10 +28,16 @@ from numpylstm.laboratory.doctor.names import (
     timed,
 )
 
+TOLERANCE = 1e-5
+"""Relative error above which a directional derivative is wrong; a right one is below 1e-7."""
+
+FAINT = 1e-3
+ONE_STEP = "with one time step"
+
 
 @dataclass(frozen=True)
 class Finding:
-    """A likely cause, a word for it, and what speaks for it."""
+    """A likely cause, a word for it, and the evidence."""
 
     kind: str
     sentence: str
@@ -42,22 +49,22 @@ class Finding:
 
 @dataclass
 class Examination:
-    """All that is known of one examination. Experiments are made when a rule first asks."""
+    """Everything that is known in one examination."""
 
     f: Callable[[Point], Any]
     backward: Callable[[Point], Mapping[str, Array]] | None
     point: Point
-    gates: str
+    gates: str | None
     gradients: Mapping[str, Array]
     slopes: Mapping[str, Array]
     wrong_paths: list[str]
     generator: np.random.Generator
-    outcomes: dict[str, list[Piece] | str] = field(default_factory=dict)
-    """Of each experiment: the pieces that were wrong, or why it could not be made."""
+    outcomes: list[str] = field(default_factory=list)
+    """What became of each experiment, in words."""
 
     @property
     def pieces(self) -> list[Piece]:
-        """All that is judged."""
+        """Everything that is judged."""
         return pieces(self.gradients, self.point, self.gates)
 
     @property
@@ -67,62 +74,42 @@ class Examination:
         for piece in self.pieces:
             if piece.path in self.wrong_paths:
                 slope, gradient = self.slopes[piece.path], np.asarray(self.gradients[piece.path])
-                error = np.abs(gradient - slope)[piece.where].max()
+                error = piece.of(np.abs(gradient - slope)).max()
                 if not error <= 1e-6 * max(np.abs(slope).max(), np.abs(gradient).max()):
                     found.append(piece)
         return found
 
-    @property
-    def cells(self) -> list[Cell]:
-        """The recurrent layers."""
-        return cells(self.point, self.gates)
-
-    def wrong_in(self, name: str) -> list[Piece] | None:
-        """What is wrong in an experiment; None where it cannot be made."""
-        if name not in self.outcomes:
-            self.outcomes[name] = self._experiment(name)
-        outcome = self.outcomes[name]
-        return None if isinstance(outcome, str) else outcome
-
-    def _experiment(self, name: str) -> list[Piece] | str:
+    def wrong_at(self, words: str, changed: Point) -> list[Piece] | None:
+        """What is wrong at a changed point; None where that cannot be told."""
         if self.backward is None:
-            return "backward was not given as a function"
+            return None
         try:
-            changed = EXPERIMENTS[name].change(self.point, self.gates)
-            if changed is None:
-                return "the arrays that it would change have other names, or are absent"
             gradients = self.backward(changed)
-            judged = pieces(self.gradients, changed, self.gates)
-            return wrong_pieces(self.f, gradients, changed, judged, self.generator)
+            wrong = [p for p in pieces(self.gradients, changed, self.gates)
+                     if not self._agrees(p, gradients[p.path], changed)]  # fmt: skip
+            seen = any(np.any(gradients[path]) for path in self.wrong_paths)
         except Exception as error:  # the user's code may have fixed sizes, and say so in any way
             said = f": {error}" if str(error) else ""
-            return f"the code refused the changed arrays ({type(error).__name__}{said})"
+            refused = f"the code refused the changed arrays ({type(error).__name__}{said})"
+            self.outcomes.append(f"{words}: not made, {refused}")
+            return None
+        outcome = f"wrong in {in_words(wrong, self.pieces)}" if wrong else "right"
+        self.outcomes.append(f"{words}: {outcome if seen else 'nothing arrives'}")
+        return wrong if seen else None
 
-    def right(self, name: str) -> bool:
-        """The experiment was made, and the gradient was right."""
-        return self.wrong_in(name) == []
-
-    def evidence(self, *names: str) -> tuple[str, ...]:
-        """What experiments showed, in words."""
-        lines = []
-        for name in names:
-            wrong, words = self.wrong_in(name), EXPERIMENTS[name].words
-            if wrong is not None:
-                judged = in_words(wrong, self.pieces) if wrong else ""
-                lines.append(f"{words}: {f'wrong in {judged}' if wrong else 'right'}")
-        return tuple(lines)
+    def _agrees(self, piece: Piece, gradient: Array, point: Point) -> bool:
+        """Compare with the slope in a random direction: a wrong gradient never agrees there."""
+        u = np.zeros(point[piece.path].shape)
+        piece.of(u)[...] = self.generator.standard_normal(piece.of(u).shape)
+        u /= np.linalg.norm(u)
+        slope = gradcheck.central_slope(self.f, dict(point), {piece.path: u})
+        part = piece.of(np.asarray(gradient))
+        scale = max(float(np.linalg.norm(part)) / np.sqrt(part.size), abs(slope))
+        noise = 1e-10 * max(1.0, abs(float(self.f(point))))
+        return bool(abs(float(np.sum(gradient * u)) - slope) <= TOLERANCE * scale + noise)
 
 
-Rule = Callable[[Examination], Finding | None]
-
-
-def right_with(experiment: str, kind: str, sentence: str, *shown: str) -> Rule:
-    """A rule: a gradient that is right in this experiment has this mistake."""
-
-    def rule(case: Examination) -> Finding | None:
-        return Finding(kind, sentence, case.evidence(*shown)) if case.right(experiment) else None
-
-    return rule
+# --- what can be read off the gradients ----------------------------------------------------------
 
 
 def shared_gradient(case: Examination) -> Finding | None:
@@ -173,8 +160,6 @@ def named_factor(factor: float, known: Mapping[str, int]) -> str:
 def factor(case: Examination) -> Finding | None:
     """The direction is right and the length is not."""
     factors = constant_factors(case)
-    if not factors:
-        return None
     absent = [path for path, value in factors.items() if value == 0]
     if absent:
         return Finding(
@@ -183,309 +168,160 @@ def factor(case: Examination) -> Finding | None:
             ("the slopes are not zero",),
         )
     values = list(factors.values())
-    if np.ptp(values) <= 1e-6 * max(map(abs, values)):
-        name = named_factor(values[0], sizes(case.point, case.gates))
+    if values and np.ptp(values) <= 1e-6 * max(map(abs, values)):
+        name = named_factor(values[0], sizes(case.point))
         everything = len(factors) == len(case.gradients)
         where = "every gradient" if everything else f"the gradient of {enumeration(factors)}"
-        mixed = [path for path in case.wrong_paths if path not in factors]
+        evidence = [f"gradient / slope is {values[0]:.6g} in every entry"]
+        if mixed := len(case.wrong_paths) - len(factors):
+            evidence.append(f"{mixed} other arrays are wrong too, but not by one factor")
         return Finding(
             "factor",
             f"A factor: {where}, {symbols(factors)}, is the slope times {name}. The loss and its "
-            "gradient disagree on a mean or a sum, or a sign, or something is added twice.",
-            (
-                f"gradient / slope is {values[0]:.6g} in every entry",
-                *(
-                    [f"{len(mixed)} other arrays are wrong too, but not by one factor: something "
-                     "else arrives there as well"]
-                    if mixed else []
-                ),
-            ),
-        )  # fmt: skip
-    if len(factors) < len(case.wrong_paths):
-        return None
-    norms = {path: float(np.linalg.norm(case.gradients[path])) for path in factors}
-    highest = max(norms.values())
-    capped = [path for path, norm in norms.items() if abs(norm - highest) <= 1e-9 * highest]
-    evidence = [f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"]
-    if len(capped) > 1:
-        evidence.append(
-            f"{len(capped)} arrays have exactly the same norm, {highest:.6g}, and none a larger one"
-        )
-        return Finding(
-            "per-parameter clipping",
-            f"{symbols(factors)}: each is clipped by its own norm, and the direction of the step "
-            "changes. Clip by the norm of all arrays together.",
+            "gradient disagree on a mean, a sum or a sign, or something is added twice.",
             tuple(evidence),
         )
+    if not factors or len(factors) < len(case.wrong_paths):
+        return None
+    norms = [float(np.linalg.norm(case.gradients[path])) for path in factors]
+    capped = sum(abs(norm - max(norms)) <= 1e-9 * max(norms) for norm in norms)
+    evidence = [f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"]
+    if capped == 1:
+        sentence = (
+            f"{symbols(factors)}: each has a factor of its own: averaged or scaled one by one."
+        )
+        return Finding("factor of its own", sentence, tuple(evidence))
+    norm = f"{capped} arrays have exactly the same norm, {max(norms):.6g}, and none a larger one"
     return Finding(
-        "factor of its own",
-        f"{symbols(factors)}: each is right but for a factor of its own: clipped, averaged or "
-        "scaled one by one.",
-        tuple(evidence),
+        "per-parameter clipping",
+        f"{symbols(factors)}: each is clipped by its own norm, and the direction of the step "
+        "changes. Clip by the norm of all arrays together.",
+        (*evidence, norm),
     )
-
-
-loss_weights = right_with(
-    "weights one",
-    "loss weights",
-    "dlogits, the gradient of the loss, does not use the weights as the loss does: each token's "
-    "gradient must be scaled by its weight.",
-    "weights one",
-)
-
-mask = right_with(
-    "mask one",
-    "mask",
-    "The backward pass does not apply the mask of the forward pass: dx must be dy * mask.",
-    "mask one",
-)
-
-
-def repeated_ids(case: Examination) -> Finding | None:
-    """One table is wrong, and only where a row is used twice."""
-    if len(case.wrong_paths) == 1 and case.right("ids distinct") and case.wrong_in("ids equal"):
-        return Finding(
-            "repeated ids",
-            f"{case.wrong_paths[0]}: where an id occurs more than once, its gradients in dW are "
-            "overwritten and not added (numpy.add.at adds them).",
-            case.evidence("ids distinct", "ids equal"),
-        )
-    return None
-
-
-def bias_sum(case: Examination) -> Finding | None:
-    """Only biases are wrong."""
-    if any(last(path) not in ("b", "bn") for path in case.wrong_paths):
-        return None
-    for name, axis in (("one step", "time"), ("one sequence", "the batch")):
-        if case.right(name):
-            return Finding(
-                "bias sum",
-                f"{enumeration(case.wrong_paths)}: db, the gradient of the bias, is not summed "
-                f"over {axis}.",
-                (f"every other gradient is right; {case.evidence(name)[0]}",),
-            )
-    return None
-
-
-transpose = right_with(
-    "Wh symmetric",
-    "transpose",
-    "Wh is not transposed on the way back: dh_prev must be da @ Wh.T.",
-    "Wh symmetric", "one step",
-)  # fmt: skip
-
-
-def input_gradient(case: Examination) -> Finding | None:
-    """A cell's own gradients are right, and what is below it is not."""
-    if not case.right("one step"):
-        return None
-    for path in case.wrong_paths:
-        if last(path) == "x" and timed(path, case.point[path]):
-            steps = [np.any(step) for step in case.gradients[path]]
-            if sum(steps) < len(steps) / 2:  # it is not built, rather than built of too little
-                return None
-    for cell in reversed(case.cells):
-        own = {cell.path(name) for name in ("Wx", "Wh", "b")}
-        if own <= case.gradients.keys() and not own & set(case.wrong_paths):
-            return Finding(
-                "input gradient",
-                f"dx of {cell.prefix.rstrip('.') or 'the layer'} leaves out what comes back from "
-                "later steps: it must be taken from the whole da, as dWx is.",
-                (
-                    f"its own Wx, Wh and b are right, but {in_words(case.wrong, case.pieces)} not",
-                    *case.evidence("one step"),
-                ),
-            )
-    return None
-
-
-clipped = right_with(  # the backward pass is not linear in what arrives
-    "small upstream",
-    "clipped",
-    "Something is clipped inside the backward pass, or at its end entry by entry, and the doctor "
-    "cannot tell whether dh, dc, a sum or what is returned: clip the finished gradients by their "
-    "norm together, and not what travels back.",
-    "small upstream",
-)
-
-
-def next_window(case: Examination) -> Finding | None:
-    """Right as soon as the next window asks for nothing of h, or of c."""
-    for name in ("dhT", "dcT"):
-        if case.right(f"{name} zero"):
-            return Finding(
-                name,
-                f"{name} is ignored or miscounted: at the last step, {name[:2]} begins with it.",
-                case.evidence(f"{name} zero", "one step"),
-            )
-    return None
-
-
-def lost_path(case: Examination) -> Finding | None:
-    """Right where one of the two ways back in time carries nothing."""
-    if not case.right("one step"):
-        return None
-    if case.right("no path through c"):
-        seen = case.evidence("no path through c", "no path through h", "one step", "one step, dcT")
-        at_last = case.wrong_in("one step, dcT")
-        if at_last:
-            return Finding(
-                "dc overwritten",
-                "dc is overwritten or miscounted in each step: what arrives along the carousel "
-                "must be added to dh * o * (1 - tanh_c**2).",
-                seen,
-            )
-        also = (
-            ""
-            if at_last == []
-            else " (or overwritten inside the step: with a dcT that is not zero the two differ)"
-        )
-        return Finding(
-            "dc_next",
-            "dc does not travel to the step before as it must: dc_next is dropped or miscounted"
-            f"{also}.",
-            seen,
-        )
-    if case.right("no path through h"):
-        return Finding(
-            "dh_next",
-            "dh does not travel to the step before as it must: dh_next is dropped or miscounted, "
-            "or not added to what the layer above sends.",
-            case.evidence("no path through h", "Wh symmetric", "one step"),
-        )
-    return None
-
-
-def between_steps(case: Examination) -> Finding | None:
-    """Right with one step; no single path explains it."""
-    if not case.right("one step"):
-        return None
-    return Finding(
-        "lost time step",
-        "Something between the time steps is lost or counted wrongly, and the doctor cannot tell "
-        "what: within one step all is right.",
-        (f"wrong in {in_words(case.wrong, case.pieces)}", *case.evidence("one step")),
-    )
-
-
-def reset(case: Examination) -> Finding | None:
-    """Right where the reset gates are open, and wrong in what the candidate takes from the past."""
-    wrong = case.wrong_in("one step")
-    for cell in reversed(case.cells):
-        if not wrong or "r" not in cell.gates or not case.right("reset open"):
-            continue
-        seen = [(path, gate) for path in ("Wx", "Wh") for gate in cell.gates
-                if any((p.path, p.part) == (cell.path(path), gate) for p in wrong)]  # fmt: skip
-        if {("Wx", "r"), ("Wh", "n")} <= set(seen) and ("Wx", "n") not in seen:
-            return Finding(
-                "reset",
-                "dr, and what is below it: the reset gate scales the past before its product with "
-                "Wh in one pass, and after it in the other.",
-                (
-                    *case.evidence("reset open", "one step"),
-                    f"in {cell.prefix.rstrip('.') or 'the cell'}, what the candidate takes from x "
-                    "is right and what it takes from the past is not",
-                ),
-            )
-    return None
 
 
 def gate(case: Examination) -> Finding | None:
-    """Within one step, some gates are right and others are not."""
-    wrong = case.wrong_in("one step")
+    """Within one step, the same gates are wrong in Wx, Wh and b, and others are right."""
+    wrong = case.wrong_at(ONE_STEP, one_step(case.point))
     wrong = case.wrong if wrong is None else wrong
-    for cell in reversed(case.cells):
-        own = [p for p in wrong if p.path in map(cell.path, ("Wx", "Wh", "b"))]
-        bad = [g for g in cell.gates if any(p.part == g for p in own)]
-        if not bad or len(bad) == len(cell.gates):
-            continue
-        name = cell.prefix.rstrip(".") or "the cell"
-        good = [g for g in cell.gates if g not in bad]
-        evidence = (
-            f"in {name}, wrong: {in_words(own, case.pieces)}",
-            f"in the same arrays, right: {enumeration(good)}",
-        )
-        if bad == ["f"] and any(p.part == "f" for p in case.wrong_in("one step, c0 = 0") or []):
+    of_cells = blocks(case.point, case.gates)
+    for prefix in dict.fromkeys(path.rpartition(".")[0] for path in reversed(of_cells)):
+        own = [p for p in wrong if p.part and p.path.rpartition(".")[0] == prefix]
+        letters = next((of_cells[p.path] for p in own), ())
+        bad = [g for g in letters if any(p.part == g for p in own)]
+        parts = ({p.part for p in own if p.path == path} for path in {p.path for p in own})
+        if bad and len(bad) < len(letters) and all(part == set(bad) for part in parts):
             return Finding(
-                "forget gate: c",
-                "The forget gate's derivative uses the wrong c: df must be dc * c_prev.",
-                (*evidence, "with c0 zero its slope is zero in the first step, its gradient not"),
+                "gate " + "".join(bad),
+                f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
+                f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one "
+                "step: look at the derivative of the nonlinearity and at its factors.",
+                (
+                    f"wrong: {in_words(own, case.pieces)}",
+                    f"right: {enumeration(g for g in letters if g not in bad)}",
+                ),
             )
-        return Finding(
-            "gate " + "".join(bad),
-            f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
-            f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one step: "
-            "look at its nonlinearity's derivative and at what multiplies it.",
-            evidence,
-        )
+    return None
+
+
+def transposed(case: Examination) -> Finding | None:
+    """A square gradient is the transpose of the slope."""
+    for path in case.wrong_paths:
+        gradient, slope = np.asarray(case.gradients[path]), case.slopes[path]
+        square = slope.ndim == 2 and gradient.shape == slope.T.shape
+        if square and np.linalg.norm(gradient - slope.T) <= 1e-6 * np.linalg.norm(slope):
+            sentence = f"{symbols([path])}, the gradient of {path}, is transposed."
+            return Finding("transpose", sentence, ("gradient and slope.T agree in every entry",))
     return None
 
 
 def previous_state(case: Examination) -> Finding | None:
-    """Only Wh is wrong, and not even zero where h_prev is."""
+    """Only Wh is wrong, and its gradient is not even zero where h_prev is."""
     if any(last(path) != "Wh" for path in case.wrong_paths):
         return None
-    still = case.wrong_in("one step, h0 = 0")
-    if still:
-        return Finding(
-            "dWh",
-            "dWh is built from h where it must be h_prev: dWh = h_prev.T @ da.",
-            (
-                "every gradient but that of Wh is right",
-                "with one time step and h0 zero the slope of Wh is zero, its gradient not",
-            ),
-        )
-    return None
+    first = one_step(case.point)
+    words = f"{ONE_STEP} and h0 zero"
+    if not case.wrong_at(words, first | {p: 0 * a for p, a in first.items() if last(p) == "h0"}):
+        return None
+    return Finding(
+        "dWh",
+        "dWh is not built from h_prev, as it must be: dWh = h_prev.T @ da.",
+        (f"{words} the slope of Wh is zero, its gradient not",),
+    )
 
 
-missing_tanh = right_with(  # where cells are small, tanh(c) is c
-    "small cells",
-    "tanh of c",
-    "do and dc: the backward pass treats h as o * c, and tanh(c), or its derivative 1 - tanh_c**2, "
-    "is missing.",
-    "one step", "small cells",
-)  # fmt: skip
+# --- experiments ---------------------------------------------------------------------------------
 
 
-def batch(case: Examination) -> Finding | None:
-    """Right for one sequence."""
-    if case.right("one sequence"):
-        return Finding(
-            "batch",
-            f"{symbols(case.wrong_paths)}: something is wrong between the sequences of a batch, a "
-            "mean for a sum, or an axis.",
-            case.evidence("one sequence"),
-        )
-    return None
+def one_step(point: Point) -> Point:
+    """The first step alone, with nothing from the next window."""
+    none = {path: 0 * a for path, a in point.items() if last(path) in ("dhT", "dcT")}
+    return point | none | {path: a[:1] for path, a in point.items() if timed(path, a)}
 
 
-RULES: tuple[Rule, ...] = (
-    shared_gradient, factor, loss_weights, mask, repeated_ids, bias_sum, clipped, transpose,
-    next_window, input_gradient, lost_path, between_steps, previous_state, reset, gate,
-    missing_tanh, batch,
-)  # fmt: skip
+def _one_sequence(point: Point) -> Point:
+    states = {path: a[..., :1, :] for path, a in point.items() if last(path) in STATES}
+    return point | states | {path: a[:, :1] for path, a in point.items() if timed(path, a)}
+
+
+def _symmetric(W: Array) -> Array:
+    """The array with every square block of columns symmetric, where it has such blocks."""
+    if W.ndim != 2 or len(W) < 2 or W.shape[1] % len(W):
+        return W
+    blocks = np.split(W, W.shape[1] // len(W), axis=1)
+    return np.concatenate([(block + block.T) / 2 for block in blocks], axis=1)
+
+
+def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
+    """Of each: its words, the changed point, a word and a sentence for a gradient right there."""
+    point, judged = case.point, symbols(case.wrong_paths)
+    names = dict.fromkeys(last(path) for path, a in point.items() if a.dtype.kind == "f")
+    fixed = [name for name in names if not any(last(p) == name for p in case.gradients)]
+
+    def with_(change: Callable[[Array], Array], *changed: str) -> Point:
+        return point | {p: change(a) for p, a in point.items() if last(p) in changed}
+
+    for name in fixed:
+        yield (f"with all of {name} one", with_(np.ones_like, name), name,
+               f"{judged}: the backward pass does not use {name} as f does.")  # fmt: skip
+    if upstream := [name for name in fixed if name.startswith("d")]:
+        yield (f"with {', '.join(upstream)} a thousand times smaller",
+               with_(lambda a: FAINT * a, *upstream), "clipped",
+               f"{judged}: something is clipped, inside the backward pass or at its end entry by "
+               "entry. Clip the finished gradients by their norm together, and not what travels "
+               "back.")  # fmt: skip
+    for name in (name for name in names if name not in {*fixed, *STATES}):
+        yield (f"with every square block of {name} symmetric", with_(_symmetric, name), "transpose",
+               f"{judged}: {name} is not transposed on the way back, or is where it must not "
+               "be.")  # fmt: skip
+    for name in [*fixed, *(name for name in names if name not in fixed)]:
+        yield (f"with {name} zero", with_(np.zeros_like, name), name,
+               f"{judged}: on the way back, what {name} carries is ignored, overwritten or "
+               "miscounted.")  # fmt: skip
+    yield (ONE_STEP, one_step(point), "lost time step",
+           f"{judged}: something between the time steps is lost, overwritten or miscounted, and "
+           "the doctor cannot tell what: within one step all is right.")  # fmt: skip
+    yield ("with a batch of one", _one_sequence(point), "batch",
+           f"{judged}: something is wrong between the sequences of a batch: a mean for a sum, a "
+           "sum that is not taken, or an axis.")  # fmt: skip
 
 
 def explain(case: Examination) -> Finding:
-    """The first rule that fits; or an honest word that none does."""
-    for rule in RULES:
+    """The first rule that fits; or the plain word that none does."""
+    for rule in (shared_gradient, factor, transposed, previous_state, gate):
         finding = rule(case)
         if finding is not None:
             return finding
+    wrong = f"wrong in {in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)}"
+    for words, changed, kind, sentence in experiments(case):
+        same = all(np.array_equal(array, case.point[path]) for path, array in changed.items())
+        if not same and case.wrong_at(words, changed) == []:
+            return Finding(kind, sentence, (wrong, f"{words}: right"))
     right = [path for path in case.gradients if path not in case.wrong_paths]
-    advice = (
-        ("pass the backward pass as a function of the arrays, and the doctor can experiment",)
-        if case.backward is None
-        else ()
-    )
+    advice = "pass the backward pass as a function of the arrays, and the doctor can experiment"
     return Finding(
         "unknown",
         "The gradient is wrong, and the doctor cannot tell why.",
-        (
-            f"wrong in {in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)}",
-            f"right in {enumeration(right) if right else 'none'}",
-            *case.evidence(*case.outcomes),
-            *advice,
-        ),
-    )
+        (wrong, f"right in {enumeration(right) if right else 'none'}",
+         *(advice for _ in range(case.backward is None))),
+    )  # fmt: skip

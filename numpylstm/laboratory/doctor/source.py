@@ -1,7 +1,8 @@
-"""A function as simple lines, one assignment each, by its syntax tree.
+"""A function as simple lines, one assignment each, read from its syntax tree.
 
-A line knows the names and the shapes of what it computes, and can be exchanged for another: by a
-mistake in `numpylstm.laboratory.doctor.variants`.
+A line knows the names and the shapes of what it computes and can be exchanged for another one, a
+mistake of `numpylstm.laboratory.doctor.variants`. Statements that are not understood (another
+loop, a `with`) stay as they are and are never exchanged.
 """
 
 import ast
@@ -10,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 
@@ -20,7 +22,7 @@ Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
 SIZES = {"T": 2, "B": 3, "D": 4, "H": 5, "V": 7}
-"""Of the arguments with which a function is followed: all different, so that shapes tell roles."""
+"""Sizes of the arguments with which a function is traced: all different, so shapes tell roles."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Line:
     number: int
     indent: str
     target: str
-    sign: str  # "=", "+=", or "" for a line that is an expression
+    sign: str  # "=", "+=", or "" for a loop and for numpy.add.at
     expression: str
     carried: tuple[str, ...] = ()  # by a loop, from step to step
 
@@ -39,35 +41,55 @@ class Line:
         """What the line computes, without the marks of a step: dWx_t is a dWx."""
         if self.carried:
             return self.carried
-        parts = re.findall(r"[A-Za-z]\w*(?=,|\)|\[|$|\s)", self.target)
+        nodes = ast.walk(ast.parse(self.target.removeprefix("for ").removesuffix(" in")))
+        parts = [node.id for node in nodes if isinstance(node, ast.Name)]
         return tuple(dict.fromkeys(re.sub(r"_t?$", "", part) for part in parts if part != "t"))
 
     def __str__(self) -> str:
-        text = self.expression
-        if self.sign:
-            text = f"{self.target} {self.sign} {text}"
+        text = f"{self.target} {self.sign} {self.expression}" if self.sign else self.expression
         return re.sub(r"(?<=\w)_(?!\w)", "", text)
+
+
+def mentions(text: str, name: str) -> bool:
+    """Return True if a name stands in a text by itself and not as a field."""
+    return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) is not None
+
+
+def substituted(text: str, new: Mapping[str, str]) -> str:
+    """An expression with other expressions in place of names, such as ``h`` or ``cache.h``."""
+
+    class Substitution(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> ast.AST:
+            if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in new:
+                return ast.parse(new[ast.unparse(node)], mode="eval").body
+            return self.generic_visit(node)
+
+    return ast.unparse(Substitution().visit(ast.parse(text, mode="eval")))
+
+
+# --- to simple lines -----------------------------------------------------------------------------
 
 
 def _simple(
     body: list[ast.stmt], known: Mapping[str, Any], result: Sequence[str]
 ) -> list[ast.stmt]:
-    """Statements of one assignment each: an argument of a step, or a result, gets its own."""
+    """Statements of one assignment each: an argument of a step, or a result, has its own."""
     simple: list[ast.stmt] = []
     for statement in body:
         match statement:
             case ast.For() | ast.If():
                 statement.body = _simple(statement.body, known, result)
+                statement.orelse = _simple(statement.orelse, known, result)
             case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
                 simple += [ast.Assign([t], v) for t, v in zip(targets, values, strict=True)]
                 continue
             case ast.Assign([ast.Tuple(targets)], ast.Call(ast.Name(name), arguments)) if (
                 inspect.isfunction(known.get(name))
             ):
-                for j, parameter in enumerate(list(inspect.signature(known[name]).parameters)):
-                    if j < len(arguments):
-                        simple.append(_assigned(f"{parameter}_", arguments[j]))
-                        arguments[j] = ast.Name(f"{parameter}_", ast.Load())
+                parameters = inspect.signature(known[name]).parameters
+                for j, parameter in enumerate(list(parameters)[: len(arguments)]):
+                    simple.append(_assigned(f"{parameter}_", arguments[j]))
+                    arguments[j] = ast.Name(f"{parameter}_", ast.Load())
                 simple.append(statement)
                 for j, target in enumerate(targets):
                     if isinstance(target, ast.Subscript):
@@ -77,14 +99,12 @@ def _simple(
                 continue
             case ast.Return(value) if value is not None and result:
                 values = value.elts if isinstance(value, ast.Tuple) else [value]
-                if any(isinstance(part, ast.Starred) for part in values):
-                    values = []
-                for j, name in enumerate(result[: len(values)]):
-                    if not isinstance(values[j], ast.Name):
-                        simple.append(_assigned(name, values[j]))
-                        values[j] = ast.Name(name, ast.Load())
-                if values and not isinstance(value, ast.Tuple):
-                    statement.value = values[0]
+                if not any(isinstance(part, ast.Starred) for part in values):
+                    for j, name in enumerate(result[: len(values)]):
+                        if not isinstance(values[j], ast.Name):
+                            simple.append(_assigned(name, values[j]))
+                            values[j] = ast.Name(name, ast.Load())
+                    statement.value = value if isinstance(value, ast.Tuple) else values[0]
         simple.append(statement)
     return simple
 
@@ -105,19 +125,17 @@ class _Inlined(ast.NodeTransformer):
         if not chosen or not inspect.isfunction(self.known.get(name)):
             return node
         called = _definition(self.known[name])
-        given = dict(zip((a.arg for a in called.args.args), node.args, strict=True))
+        given = zip((a.arg for a in called.args.args), map(ast.unparse, node.args), strict=True)
+        new = dict(given)
         for branch in called.body:
             match branch:
                 case ast.If(ast.Compare(comparators=[ast.Constant(value)]), [ast.Return(result)]):
                     if value == self.options[chosen[0].id] and result is not None:
-                        text = ast.unparse(result)
-                        for parameter, argument in given.items():
-                            text = pattern_of(parameter).sub(ast.unparse(argument), text)
-                        return ast.parse(text, mode="eval").body
+                        return ast.parse(substituted(ast.unparse(result), new), mode="eval").body
         return node
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        """Of the branches between which an option chooses, the chosen one stays."""
+        """Keep the branch that an option chooses."""
         self.generic_visit(node)
         match node.test:
             case ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant(value)]) if (
@@ -128,7 +146,7 @@ class _Inlined(ast.NodeTransformer):
 
 
 def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
-    """The tree of a function, without docstring."""
+    """The syntax tree of a function, without docstring."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     if not isinstance(definition, ast.FunctionDef):
         raise TypeError(f"variants: {function} must be a plain function")
@@ -156,40 +174,60 @@ def _source(
     return ast.unparse(ast.fix_missing_locations(definition))
 
 
-CALL = re.compile(r"(.*, .*) = (\w+)\((\w+_(?:, \w+_)*)\)")  # of a step, with its own arguments
+def _returning(source: str, expression: str) -> str:
+    """The function with another expression to return."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return):
+            node.value = ast.parse(expression, mode="eval").body
+    return ast.unparse(tree)
 
 
-def _lines(source: str) -> Iterator[Line]:
-    for number, text in enumerate(source.splitlines()[1:], start=1):
-        indent, text = re.match(r"(\s*)(.*)", text).groups()  # type: ignore[union-attr]
-        if text.startswith("for "):
-            target, _, steps = text[4:-1].partition(" in ")
-            rows = [row.strip() for row in source.splitlines()[number:]]
-            call = next((row for row in rows if CALL.fullmatch(row)), "")
-            given = " ".join(row.partition(" = ")[2] for row in rows[: rows.index(call)] if call)
-            carried = re.findall(r"\w+", call.partition(" = ")[0])
-            carried = [name for name in carried if mentions(given, name)]
-            yield Line(number, indent, f"for {target} in", "", steps, tuple(carried))
-        elif text.startswith("np.add.at("):
-            yield Line(number, indent, text[len("np.add.at(") :].split(",")[0], "", text)
-        elif match := re.match(r"([^=]*?) (=|\+=) (.*)", text):
-            target, _, right = match.groups()
-            unpacked = "," in target and not right.startswith("np.split")
-            unpacked = (unpacked and not CALL.fullmatch(text)) or right == "cache"
-            made = re.match(r"\w*Cache\(|np\.\w+_like\(", right)
-            if not (unpacked or made or target.endswith("_next")):
-                yield Line(number, indent, target, match[2], right)
+# --- lines ---------------------------------------------------------------------------------------
 
 
-def _shapes(source: str, known: Mapping[str, Any], arguments: Sequence[Any]) -> Shapes:
-    """The shapes of all arrays in the function, also of the fields of a cache."""
-    followed = re.sub(r"^(\s*)return .*$", r"\1return locals()", source, flags=re.M)
-    values = _compiled(followed, known)(*arguments)
-    fields = {f"{name}.{field}": value for name, cache in values.items()
-              if hasattr(cache, "_asdict") for field, value in cache._asdict().items()
-              if field not in values}  # fmt: skip
-    return {name: value.shape for name, value in {**values, **fields}.items()
-            if isinstance(value, np.ndarray) and name != "_"}  # fmt: skip
+def step_call(statement: ast.AST) -> tuple[list[str], str, list[str]] | None:
+    """Targets, name and arguments of a call of a step function whose arguments have own lines."""
+    match statement:
+        case ast.Assign([ast.Tuple(targets)], ast.Call(ast.Name(name), arguments)):
+            given = [ast.unparse(argument) for argument in arguments]
+            if all(text.endswith("_") for text in given):
+                return [ast.unparse(target) for target in targets], name, given
+    return None
+
+
+def _lines(body: Sequence[ast.stmt]) -> Iterator[Line]:
+    for statement in body:
+        number, indent = statement.lineno - 1, " " * statement.col_offset
+        match statement:
+            case ast.For(target, steps, inner):
+                at = next((k for k, s in enumerate(inner) if step_call(s)), None)
+                carried: list[str] = []
+                if at is not None:
+                    given = " ".join(ast.unparse(s.value) for s in inner[:at]
+                                     if isinstance(s, ast.Assign))  # fmt: skip
+                    targets, _, _ = step_call(inner[at]) or ([], "", [])
+                    carried = [name for name in targets if mentions(given, name)]
+                head = f"for {ast.unparse(target)} in"
+                yield Line(number, indent, head, "", ast.unparse(steps), tuple(carried))
+                yield from _lines(inner)
+            case ast.If(_, inner, other):
+                yield from _lines([*inner, *other])
+            case ast.Expr(ast.Call(function, arguments)) if ast.unparse(function) == "np.add.at":
+                yield Line(number, indent, ast.unparse(arguments[0]), "", ast.unparse(statement))
+            case ast.AugAssign(target, ast.Add(), value):
+                yield Line(number, indent, ast.unparse(target), "+=", ast.unparse(value))
+            case ast.Assign([target], value) if _computes(statement, target, value):
+                yield Line(number, indent, ast.unparse(target), "=", ast.unparse(value))
+
+
+def _computes(statement: ast.stmt, target: ast.expr, value: ast.expr) -> bool:
+    """Return False for an assignment that unpacks, makes room or keeps, and computes nothing."""
+    made = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
+    if isinstance(target, ast.Tuple):
+        return made == "np.split" or step_call(statement) is not None
+    room = made.endswith("Cache") or (made.startswith("np.") and made.endswith("_like"))
+    return not room and not ast.unparse(target).endswith("_next")
 
 
 def _compiled(source: str, known: Mapping[str, Any]) -> FunctionType:
@@ -197,6 +235,14 @@ def _compiled(source: str, known: Mapping[str, Any]) -> FunctionType:
     exec(compile(source, "<variant>", "exec"), known, scope)  # type: ignore[arg-type]
     (function,) = scope.values()
     return function
+
+
+def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of caches, as ``cache.h``, besides the values themselves."""
+    return {**values} | {
+        f"{name}.{field}": part for name, cache in values.items() if hasattr(cache, "_asdict")
+        for field, part in cache._asdict().items() if field not in values
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,20 +255,22 @@ class Text:
     fields: Shapes  # of the cache, the last argument, where there is one
     gates: tuple[str, ...]
 
-    @property
+    @cached_property
     def lines(self) -> list[Line]:
         """The lines that compute with arrays."""
-        lines = _lines(self.source)
+        (definition,) = ast.parse(self.source).body
+        lines = _lines(definition.body) if isinstance(definition, ast.FunctionDef) else ()
         return [x for x in lines if any(mentions(x.expression, name) for name in self.shapes)]
 
     def run(self, *arguments: Any) -> Any:
-        """What the function gives as it stands."""
+        """Call the function as it stands."""
         return _compiled(self.source, self.known)(*arguments)
 
-    def exchanged(self, line: Line, text: str) -> Callable[..., Any]:
-        """The function with another text in place of a line."""
+    def exchanged(self, *new: tuple[Line, str]) -> Callable[..., Any]:
+        """The function with other texts in place of lines."""
         rows = self.source.splitlines()
-        rows[line.number] = line.indent + text
+        for line, text in new:
+            rows[line.number] = line.indent + text
         return _compiled("\n".join(rows), self.known)
 
 
@@ -235,42 +283,20 @@ def read(
     returns: Sequence[str] = (),
     helpers: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Text:
-    """A function as simple lines.
+    """Read a function of plain NumPy as simple lines.
 
-    Parameters
-    ----------
-    function : function
-        Plain NumPy.
-    arguments : sequence
-        Of the sizes `SIZES`: the function is run once, and the shapes tell what can stand for what.
-    gates : sequence of str
-        Names of the blocks of columns.
-    result : sequence of str
-        Names of what it returns, where the return statement is more than names.
-    options : dict of name -> str
-        Arguments that choose between formulas, like an activation: the chosen formula is written
-        where the choice is made.
-    returns : sequence of str
-        Names of what is to be returned instead: values on the way.
-    helpers : dict of name -> function, optional
-        What a line that is put in place of another may call.
+    It is run once with `arguments` of the sizes `SIZES`: the shapes tell what can stand for what.
+    `gates` names the blocks of columns, and `result` the results, where the return statement is
+    more than names. `options` are arguments that choose between formulas, like an activation: the
+    chosen formula replaces the choice. `returns` names intermediate values to return instead, and
+    `helpers` are functions that a line in place of another may call.
     """
     known = dict(vars(inspect.getmodule(function))) | dict(helpers or {})
     source = _source(function, known, result, options or {})
     if returns:
-        source = re.sub(
-            r"^(\s*)return .*$", rf"\1return ({', '.join(returns)},)", source, flags=re.M
-        )
+        source = _returning(source, f"({', '.join(returns)},)")
+    values = _fields(_compiled(_returning(source, "locals()"), known)(*arguments))
+    shapes = {n: v.shape for n, v in values.items() if isinstance(v, np.ndarray) and n != "_"}
     kept = arguments[-1]._asdict() if hasattr(arguments[-1], "_asdict") else {}
     fields = {field: value.shape for field, value in kept.items() if hasattr(value, "shape")}
-    return Text(source, known, _shapes(source, known, arguments), fields, tuple(gates))
-
-
-def mentions(text: str, name: str) -> bool:
-    """Whether a name stands in a text, by itself and not as a field."""
-    return pattern_of(name).search(text) is not None
-
-
-def pattern_of(name: str) -> re.Pattern[str]:
-    """What matches a name where it stands by itself."""
-    return re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
+    return Text(source, known, shapes, fields, tuple(gates))

@@ -1,11 +1,10 @@
 """A function with one line exchanged, hundreds of times: the mistakes that its lines invite.
 
-They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`), so it needs
-no list of its mistakes: every line is exchanged in every way that is known here.
+They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): there is no
+list of mistakes, every line is exchanged in every way that is known here.
 """
 
 import ast
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from numpylstm.laboratory.doctor.source import (
-    CALL,
     SIZES,
     Array,
     Line,
     Shapes,
     Text,
     mentions,
-    pattern_of,
+    step_call,
+    substituted,
 )
 
 Edit = tuple[str, str]  # a new text, and what is wrong with it
@@ -44,23 +43,58 @@ def variants(text: Text, line: Line) -> tuple[Variant, ...]:
     for wrong, words in _line_edits(line, text.shapes, text.gates):
         if wrong not in seen:
             seen.add(wrong)
-            found.append(Variant(line, words, text.exchanged(line, wrong)))
+            found.append(Variant(line, words, text.exchanged((line, wrong))))
     return tuple(found)
 
 
 @cache
 def clipped(text: Text, line: Line) -> tuple[Variant, ...]:
     """The function with a line clipped at its global ``limit``: by entry, and by norm."""
-    if not line.sign:
-        return ()
+    ways = {"_clipped": "each entry by itself", "_shortened": "by its own norm"}
     return tuple(
-        Variant(
-            line,
-            f"it is clipped here, {words}",
-            text.exchanged(line, f"{line.target} {line.sign} {way}({line.expression}, limit)"),
-        )
-        for way, words in (("_clipped", "each entry by itself"), ("_shortened", "by its own norm"))
-    )
+        Variant(line, f"it is clipped here, {words}", text.exchanged(
+            (line, f"{line.target} {line.sign} {way}({line.expression}, limit)")))
+        for way, words in ways.items() if line.sign
+    )  # fmt: skip
+
+
+@cache
+def without_tanh(text: Text) -> tuple[Variant, ...]:
+    """The function with the cell for its tanh, and a slope of 1, in every line."""
+    found = []
+    for name in text.shapes:
+        inner, slope = f"cache.{name.removeprefix('tanh_')}", f" * (1 - {name} * {name})"
+        readers = [line for line in text.lines if mentions(line.expression, name)]
+        if name.startswith("tanh_") and inner in text.shapes and readers:
+            new = [(line, f"{line.target} {line.sign} "
+                    + substituted(line.expression.replace(slope, ""), {name: inner}))
+                   for line in readers]  # fmt: skip
+            words = f"the tanh of {name.removeprefix('tanh_')} is forgotten, and its derivative"
+            found.append(Variant(readers[0], words, text.exchanged(*new)))
+    return tuple(found)
+
+
+@cache
+def of_own_step(text: Text) -> tuple[Variant, ...]:
+    """A loop that computes a result again, without what comes back from later steps."""
+    loops = [line for line in text.lines if line.carried]
+    call = next(filter(None, map(step_call, ast.walk(ast.parse(text.source)))), None)
+    if not loops or call is None:
+        return ()
+    targets, name, arguments = call
+    alone = {carried: f"0 * {carried}" for carried in loops[0].carried}
+    own = {line.target: substituted(line.expression, alone) for line in text.lines}
+    given = ", ".join(own.get(argument, argument) for argument in arguments)
+    found = []
+    for line in text.lines:
+        if line.target.endswith("[t]") and line.expression in targets:
+            again = f"{name}({given})[{targets.index(line.expression)}]"
+            last = f"t < len({line.target.removesuffix('[t]')}) - 1"
+            for new in (again, f"{again} if {last} else {line.expression}"):
+                wrong = text.exchanged((line, f"{line.target} = {new}"))
+                words = "it leaves out what comes back from later steps"
+                found.append(Variant(line, words, wrong))
+    return tuple(found)
 
 
 # --- edits of a line -----------------------------------------------------------------------------
@@ -73,18 +107,21 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
         yield from ((f"{line.target} {e}:", words) for e, words in _of_steps(right))
         return
     if right.startswith("np.add.at("):
-        array, index, value = re.fullmatch(r"np.add.at\((\w+), (\w+), (\w+)\)", right).groups()  # type: ignore[union-attr]
-        words = "where an index occurs twice, both gradients must be added:"
+        array, index, value = right.removeprefix("np.add.at(").removesuffix(")").split(", ")
         for step, which in ((-1, "last"), (0, "first")):
             one = f"np.add.at({array}, {index}[{step}], {value}[{step}])"
             yield one, f"the {which} step alone is added"
-        yield f"{array}[{index}] += {value}", f"{words} += on rows keeps only the last of them"
         by_step = f"for t in range(len({index})): {array}[{index}[t]] += {value}[t]"
-        yield by_step, f"{words} += on the rows of a step keeps only the last of them"
-        yield f"{array}[{index}] = {value}", f"{words} = keeps only the last of them"
+        for new, sign in (
+            (f"{array}[{index}] += {value}", "+= on rows"),
+            (by_step, "+= on the rows of a step"),
+            (f"{array}[{index}] = {value}", "="),
+        ):
+            words = "where an index occurs twice, both gradients must be added"
+            yield new, f"{words}: {sign} keeps only the last of them"
         return
-    if call := CALL.fullmatch(f"{line.target} = {right}"):
-        yield from _of_call(line.target, call[2], call[3].split(", "), shapes)
+    if call := step_call(ast.parse(f"{line.target} = {right}").body[0]):
+        yield from _of_call(line.target, *call[1:], shapes)
         return
     for expression, words in _expression_edits(right, shapes, gates):
         yield f"{line.target} {line.sign} {expression}", words
@@ -93,6 +130,9 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
             row = f"{name}[t]" if shape[1:] == shapes[line.target] else name
             if shape == shapes[line.target] or (row != name and line.indent > " " * 4):
                 yield f"{line.target} = {right} + {row}", f"{row} is added, and should not be"
+            if shape == shapes[line.target]:
+                words = f"it is multiplied with {name}, and should not be"
+                yield f"{line.target} = ({right}) * {name}", words
     if line.sign == "+=":
         yield f"{line.target} = {right}", "it is overwritten where it must be added to"
         yield f"{line.target} -= {right}", "the sign is wrong"
@@ -100,16 +140,27 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
             kept = f"_without({line.target}, {n}, {k})"
             words = f"it is overwritten where it must be added to, in gate {gate}"
             yield f"{line.target} = {kept} + {right}", words
+    if line.target.endswith("_") and line.indent > " " * 4:  # an argument of a step
+        long = next((name for name, shape in shapes.items() if len(shape) == 3), "")
+        for name, shape in shapes.items():
+            if long and len(shape) == 2 and mentions(right, name):
+                wrong = substituted(right, {name: f"({name} * (t == len({long}) - 1))"})
+                words = f"{name} is ignored at every step but the last"
+                yield f"{line.target} = {wrong}", words
     if "[t]" in line.target:
         earlier = line.target.replace("[t]", "[t - 1]")
         yield f"{earlier} {line.sign} {right}", "it is written one step early"
     if right.startswith("np.split("):
-        targets = line.target.strip("()").split(", ")
-        for j, k in combinations(range(len(targets)), 2):
-            order = list(targets)
-            order[j], order[k] = targets[k], targets[j]
-            words = f"the blocks of {targets[j]} and {targets[k]} are exchanged"
-            yield f"{', '.join(order)} = {right}", words
+        for order, one, other in _exchanges(line.target.strip("()").split(", ")):
+            yield f"{order} = {right}", f"the blocks of {one} and {other} are exchanged"
+
+
+def _exchanges(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """The names with two of them exchanged, and which two."""
+    for j, k in combinations(range(len(names)), 2):
+        order = list(names)
+        order[j], order[k] = names[k], names[j]
+        yield ", ".join(order), names[j], names[k]
 
 
 def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Iterator[Edit]:
@@ -123,13 +174,13 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
         _set(holder, key, node)
     yield from inside
     for name, shape in shapes.items():
-        if len(pattern_of(name).findall(right)) > 1:
+        if right.count(name) > 1 and mentions(right, name):
             for other in shapes:
                 if other != name and shapes[other] == shape:
-                    yield pattern_of(name).sub(other, right), f"it takes {other} for {name}"
+                    yield substituted(right, {name: other}), f"it takes {other} for {name}"
             for f in ("sigmoid", "np.tanh"):
                 words = f"the {f.removeprefix('np.')} of {name} stands for {name}"
-                yield pattern_of(name).sub(f"{f}({name})", right), words
+                yield substituted(right, {name: f"{f}({name})"}), words
     for letter, axes in (("B", 2), ("T", 3)):
         sized = [name for name, s in shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
         if sized:
@@ -146,46 +197,49 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
             for wrong, words in inside:
                 if mentions(wrong, name):  # the mistake is in one gate's columns only
                     for k, gate in enumerate(gates):
-                        bad = pattern_of(name).sub(f"_only({name}, {n}, {k})", wrong)
-                        good = pattern_of(name).sub(f"_without({name}, {n}, {k})", right)
+                        bad = substituted(wrong, {name: f"_only({name}, {n}, {k})"})
+                        good = substituted(right, {name: f"_without({name}, {n}, {k})"})
                         yield f"{bad} + {good}", f"{words}, in gate {gate}"
 
 
 def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
     """Columns of one gate left out, or taken for those of another."""
     n = len(gates)
+    new = {}
     for j, k in permutations(range(n), 2):
-        order = list(range(n))
-        order[k] = j
+        order = [j if block == k else block for block in range(n)]
         words = f"the columns of {gates[j]} in {name} stand for those of {gates[k]}"
-        yield pattern_of(name).sub(f"_reordered({name}, {order})", right), words
-        if j < k:
-            order[j] = k
-            words = f"the columns of {gates[j]} and {gates[k]} in {name} are exchanged"
-            yield pattern_of(name).sub(f"_reordered({name}, {order})", right), words
+        new[words] = f"_reordered({name}, {order})"
+    for order_text, one, other in _exchanges([str(block) for block in range(n)]):
+        words = f"the columns of {gates[int(one)]} and {gates[int(other)]} in {name} are exchanged"
+        new[words] = f"_reordered({name}, [{order_text}])"
     for k, gate in enumerate(gates):
         without, only = f"_without({name}, {n}, {k})", f"_only({name}, {n}, {k})"
-        yield pattern_of(name).sub(without, right), f"what comes from gate {gate} is missing"
-        yield (
-            pattern_of(name).sub(f"({without} - {only})", right),
-            f"the sign of gate {gate} is wrong",
-        )
+        new[f"what comes from gate {gate} is missing"] = without
+        new[f"the sign of gate {gate} is wrong"] = f"({without} - {only})"
+    yield from ((substituted(right, {name: text}), words) for words, text in new.items())
 
 
 def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterator[Edit]:
-    for j, k in combinations(range(len(given)), 2):
-        if shapes.get(given[j]) == shapes.get(given[k]):
-            order = list(given)
-            order[j], order[k] = given[k], given[j]
-            words = f"{given[j][:-1]} and {given[k][:-1]} are exchanged"
-            yield f"{target} = {name}({', '.join(order)})", words
+    for order, one, other in _exchanges(given):
+        if shapes.get(one) == shapes.get(other):
+            yield f"{target} = {name}({order})", f"{one[:-1]} and {other[:-1]} are exchanged"
+    for argument in given:
+        if mentions(target, argument[:-1]):  # dh, and the argument dh_
+            kept, call = argument[:-1], f"{target} = {name}({', '.join(given)})"
+            yield (
+                f"{call}; {kept} = {argument}",
+                f"{kept} is not replaced by that of the step before",
+            )
+            yield f"later = {kept}; {call}; {kept} = {kept} + later", f"{kept} is added to itself"
 
 
 def _of_steps(right: str) -> Iterator[Edit]:
-    if match := re.fullmatch(r"reversed\(range\((.*)\)\)", right):
-        yield f"range({match[1]})", "the steps are taken forwards, not from the last to the first"
-        yield f"reversed(range(1, {match[1]}))", "the first step is left out"
-        yield f"reversed(range({match[1]} - 1))", "the last step is left out"
+    if right.startswith("reversed(range("):
+        count = right.removeprefix("reversed(range(").removesuffix("))")
+        yield f"range({count})", "the steps are taken forwards, not from the last to the first"
+        yield f"reversed(range(1, {count}))", "the first step is left out"
+        yield f"reversed(range({count} - 1))", "the last step is left out"
     else:
         yield f"{right}[1:]", "the first step is left out"
         yield f"{right}[::-1]", "the steps are taken from the last to the first"
@@ -196,14 +250,11 @@ def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
     text = ast.unparse(node)
     match node:
         case ast.BinOp(left, op, right):
-            yield from _of_operation(ast.unparse(left), op, ast.unparse(right))
             yield from _of_slope(node)
+            yield from _of_operation(ast.unparse(left), op, ast.unparse(right))
         case ast.List(parts):
-            for j, k in combinations(range(len(parts)), 2):
-                order = [ast.unparse(part) for part in parts]
-                words = f"{order[j]} and {order[k]} are exchanged"
-                order[j], order[k] = order[k], order[j]
-                yield f"[{', '.join(order)}]", words
+            for order, one, other in _exchanges([ast.unparse(part) for part in parts]):
+                yield f"[{order}]", f"{one} and {other} are exchanged"
         case ast.Attribute(value, "T"):
             name = ast.unparse(value)
             yield f"_untransposed({name}, {n})", f"{name} is not transposed"
@@ -254,8 +305,20 @@ def _of_operation(left: str, op: ast.operator, right: str) -> Iterator[Edit]:
             yield f"{left} {'-' if plus else '+'} ({right})", f"the sign of {right} is wrong"
             yield f"{right} - ({left})", f"the sign of {left if plus else 'both terms'} is wrong"
             yield f"({left}) * ({right})", f"{left} and {right} are multiplied, not added"
+            if factors := _first_factor(right):
+                one, rest = factors
+                words = f"{one} is in brackets with {left}"
+                yield f"({left} {'+' if plus else '-'} {one}) * {rest}", words
         case ast.MatMult():
             yield f"({left} @ {right}).T", "the product is transposed"
+
+
+def _first_factor(product: str) -> tuple[str, str] | None:
+    """``dh * o`` and ``(1 - y * y)`` for their product; None for what is none."""
+    match ast.parse(product, mode="eval").body:
+        case ast.BinOp(left, ast.Mult(), right):
+            return ast.unparse(left), f"({ast.unparse(right)})"
+    return None
 
 
 def _of_slope(node: ast.BinOp) -> Iterator[Edit]:
@@ -297,6 +360,10 @@ def _of_name(name: str, shapes: Shapes) -> Iterator[Edit]:
     yield f"np.log({name} / (1 - {name}))", f"{name} is taken before its sigmoid"
     if len(shape) == 2 and shape[0] == shape[1]:
         yield f"{name}.T", f"{name} is transposed"
+    if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis
+        long = next(other for other in shapes if len(shapes[other]) == 3)
+        yield f"_last_step({name}, {long})", "the last step alone is counted"
+        yield f"_first_sequence({name}, {long})", "the first sequence alone is counted"
 
 
 # --- places in an expression ---------------------------------------------------------------------
@@ -349,6 +416,14 @@ def _each_transposed(W: Array, n: int) -> Array:
     return np.concatenate([block.T for block in np.split(W, n, axis=1)], axis=1)
 
 
+def _last_step(rows: Array, long: Array) -> Array:
+    return rows * (np.arange(len(rows)) // len(long[0]) == len(long) - 1)[:, None]
+
+
+def _first_sequence(rows: Array, long: Array) -> Array:
+    return rows * (np.arange(len(rows)) % len(long[0]) == 0)[:, None]
+
+
 def _clipped(a: Array, limit: float) -> Array:
     return np.clip(a, -limit, limit)
 
@@ -359,5 +434,15 @@ def _shortened(a: Array, limit: float) -> Array:
 
 HELPERS = {
     f.__name__: f
-    for f in (_without, _only, _reordered, _untransposed, _each_transposed, _clipped, _shortened)
+    for f in (
+        _without,
+        _only,
+        _reordered,
+        _untransposed,
+        _each_transposed,
+        _last_step,
+        _first_sequence,
+        _clipped,
+        _shortened,
+    )
 }

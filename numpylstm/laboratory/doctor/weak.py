@@ -5,20 +5,17 @@ from itertools import combinations
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.names import Array, last, sizes, usual_gates
+from numpylstm.laboratory.doctor.names import Array, last, sizes
 
 
-def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[str, ...]:
-    """What to change at a point before a passed check is believed.
+def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
+    """List what to change at a point before you believe a passed check.
 
     Parameters
     ----------
     point : dict of name -> array
-        All that the function is given, also what is not checked. Names as in
+        All arguments of the function, also those that are not checked. Names as in
         `numpylstm.laboratory.doctor.names`.
-    gates : str, optional
-        The order of the column blocks in Wx, Wh and b, as
-        `numpylstm.laboratory.doctor.examine` takes it.
 
     Returns
     -------
@@ -42,8 +39,8 @@ def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[s
             )
         elif name in ("h0", "c0") and not np.any(array):
             warnings.append(
-                f"{path} is all zeros: what multiplies the state before the first step cannot be "
-                "seen; draw it at random"
+                f"{path} is all zeros: a factor of the state before the first step cannot be seen; "
+                "draw it at random"
             )
         elif name in ("dhs", "dhT", "dcT", "dy") and constant:
             warnings.append(
@@ -54,7 +51,7 @@ def weak_points(point: Mapping[str, Array], gates: str | None = None) -> tuple[s
             warnings.append(f"{path} is constant: a mistake in its use cannot be seen")
         elif name == "ids" and len(np.unique(array)) == array.size > 1:
             warnings.append(f"{path} has no repetition: a row's gradients are never added")
-    known = sizes(point, usual_gates(point) if gates is None else gates)
+    known = sizes(point)
     for letter, what in (("T", "what passes between time steps"), ("B", "a sum over the batch")):
         if known.get(letter) == 1:
             warnings.append(f"{letter} is 1: {what} cannot be seen; take at least 3")

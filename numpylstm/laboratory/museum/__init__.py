@@ -1,8 +1,8 @@
-"""The bug museum: classic mistakes in backward passes, alive and behind glass.
+"""The bug museum: classic mistakes in backward passes, ready to run.
 
 Each exhibit is a `Mutant`: the real backward pass with one mistake in it. `case` puts it into a
 small language model for a gradient check or the doctor, `train` trains that model with it, `infect`
-puts it into a real model, and `card` tells its story. ``python -m numpylstm.museum`` lists the
+puts it into a real model, and `card` describes it. ``python -m numpylstm.museum`` lists the
 rooms.
 """
 

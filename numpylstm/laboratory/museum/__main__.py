@@ -1,6 +1,7 @@
 """``python -m numpylstm.museum``: the rooms; with a name: its card; with --page: all of them."""
 
 import argparse
+import os
 import sys
 
 from numpylstm.laboratory.museum.cards import card, page
@@ -8,25 +9,25 @@ from numpylstm.laboratory.museum.mutants import MUTANTS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print what was asked for; 2 for an unknown name."""
+    """Print the rooms, a card or the page; return 2 for an unknown name."""
     parser = argparse.ArgumentParser(prog="python -m numpylstm.museum", description=__doc__)
     parser.add_argument("name", nargs="?", help="an exhibit")
     parser.add_argument("--page", action="store_true", help="the page of all cards, in Markdown")
     options = parser.parse_args(arguments)
-    if options.page:
-        print(page(), end="")
-    elif options.name is None:
-        width = max(map(len, MUTANTS))
-        for name, mutant in MUTANTS.items():
-            print(f"{name:{width}}  {mutant.title}")
-    elif options.name in MUTANTS:
-        print(card(options.name), end="")
-    else:
+    if options.name not in (None, *MUTANTS):
         print(
             f"museum: the name must be one of {', '.join(MUTANTS)}; got {options.name!r}",
             file=sys.stderr,
         )
         return 2
+    width = max(map(len, MUTANTS))
+    rooms = "".join(f"{name:{width}}  {mutant.title}\n" for name, mutant in MUTANTS.items())
+    text = page() if options.page else card(options.name) if options.name else rooms
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:  # `| head -1` has read enough; Python must not flush again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 

@@ -1,10 +1,10 @@
-"""What stands around the layers of the patient: room for gradients, and clipping."""
+"""The functions around the layers of the patient: zero gradients, and clipping."""
 
 import numpy as np
 
 
 def zero_gradients(layers):
-    """Room for the gradients of each layer: arrays of zeros, its own for each.
+    """Return arrays of zeros for the gradients of each layer, its own for each.
 
     Parameters
     ----------

@@ -6,10 +6,7 @@ Every figure about our own code is computed.
 from functools import cache
 from typing import Any
 
-from numpy.typing import NDArray
-
 from numpylstm.laboratory import doctor, gradcheck
-from numpylstm.laboratory.museum.mutant import Mutant
 from numpylstm.laboratory.museum.mutants import MUTANTS, exhibit
 from numpylstm.laboratory.museum.patient import case
 from numpylstm.laboratory.museum.school import Lesson, train
@@ -18,24 +15,11 @@ SHOWN = 0.9
 """Training shows a mistake if it loses more than a tenth of what the right gradient gains."""
 
 
-def _kind(mutant: Mutant) -> tuple[str, tuple[tuple[str, Any], ...], bool]:
-    """What fixes the forward pass."""
-    return mutant.cell, tuple(mutant.options.items()), mutant.equal_layers
-
-
-@cache
-def _slopes(kind: tuple[str, tuple[tuple[str, Any], ...], bool]) -> dict[str, NDArray[Any]]:
-    """Measured slopes of the patient: all mutants of one kind have one forward pass."""
-    sample = case(next(mutant for mutant in MUTANTS.values() if _kind(mutant) == kind))
-    return gradcheck.complex_step(lambda a: sample.f({**sample.fixed, **a}), sample.arrays)
-
-
 @cache
 def diagnosis(name: str) -> doctor.Diagnosis:
-    """What the doctor says of an exhibit. It is given functions and arrays, and no name."""
-    mutant = exhibit("diagnosis", name)
-    patient = case(mutant)
-    slopes = None if mutant.function == "clip" else _slopes(_kind(mutant))
+    """The doctor's diagnosis of an exhibit, from functions and arrays without its name."""
+    patient = case(exhibit("diagnosis", name))
+    slopes = gradcheck.complex_step(lambda a: patient.f({**patient.fixed, **a}), patient.arrays)
     return doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed, slopes=slopes)
 
 
@@ -52,13 +36,13 @@ def _right_lesson(cell: str, *options: tuple[str, Any]) -> Lesson:
 
 
 def share_of_gain(name: str) -> float:
-    """How much of the right gradient's fall in loss the exhibit's reaches."""
+    """Return the exhibit's fall in loss as a share of that of the right gradient."""
     right, wrong = lesson(name)
     return (wrong.first - wrong.last) / (right.first - right.last)
 
 
 def card(name: str) -> str:
-    """One exhibit, in Markdown: the diff, its story, the check, the doctor, and training.
+    """Return one exhibit in Markdown: the diff, its story, the check, the doctor, and training.
 
     Parameters
     ----------
@@ -103,22 +87,22 @@ what the right gradient achieves.
 
 
 def page() -> str:
-    """The page of the whole museum, docs/laboratory/museum.md, in Markdown."""
+    """Return the page of the whole museum, docs/laboratory/museum.md, in Markdown."""
     hidden = [name for name in MUTANTS if share_of_gain(name) >= SHOWN]
     right = _right_lesson("lstm")
     rows = "\n".join(
-        f"| {mutant.title} | `{name}` | {diagnosis(name).findings[0].kind} | "
+        f"| {mutant.title} | `{name}` | {mutant.finding} | "
         f"{'no' if name in hidden else 'yes'}, {share_of_gain(name):.0%} |"
         for name, mutant in MUTANTS.items()
     )
     cards = "\n".join(card(name) for name in MUTANTS)
     return f"""# The bug museum
 
-{len(MUTANTS)} classic mistakes in backward passes, alive: each is the real function with a line
-or a few exchanged, so that you can check it, train with it, and learn what it looks like.
+{len(MUTANTS)} classic mistakes in backward passes: each is the real function with a line or a few
+exchanged, so that you can check it, train with it, and see what it looks like.
 
-This page is written by `python -m numpylstm.museum --page`, and a test holds it current. No figure
-on it is typed, but for those of other people's code in the stories.
+`python -m numpylstm.museum --page` writes this page, and a test keeps it current. Every figure is
+computed, except those of other people's code in the stories.
 
 ```python
 >>> from numpylstm import museum
@@ -182,5 +166,5 @@ commit or the thread that was read; they may have changed since.
 
 
 def _indented(text: str) -> str:
-    """As doctest wants it: an empty line is written <BLANKLINE>, trailing blanks are kept out."""
+    """Return the text as doctest output: <BLANKLINE> for an empty line, no trailing blanks."""
     return "\n".join(line.rstrip() or "<BLANKLINE>" for line in text.splitlines())

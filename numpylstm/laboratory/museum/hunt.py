@@ -1,4 +1,4 @@
-"""The blind hunt: exhibits by number, to be recognised with the instruments alone."""
+"""The blind hunt: exhibits by number, to recognise by checks and experiments."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ _ORDER = tuple(np.random.default_rng(21).permutation(list(MUTANTS)).tolist())
 
 
 def blind(number: int) -> Case:
-    """The patient with the mistake of one exhibit, whose name is not said.
+    """Return the patient with the mistake of one exhibit, without its name.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def blind(number: int) -> Case:
 
 
 def guess(number: int, name: str) -> bool:
-    """Whether the exhibit behind a number has this name."""
+    """Return True if the exhibit behind a number has this name."""
     return _name(number) == exhibit("guess", name).name
 
 

@@ -1,7 +1,7 @@
 """A mutant is a change of the source text: the real function, with some lines exchanged.
 
-Nothing is written twice, so an exhibit cannot drift away from the code it spoils, and the diff on
-its card is the diff.
+Nothing is written twice, so an exhibit stays in step with the code that it changes, and the diff on
+its card is the change itself.
 """
 
 import difflib
@@ -23,13 +23,13 @@ class Mutant:
     ----------
     name, title : str
     function : str
-        Which function of `module` is spoilt.
+        The function of `module` that is changed.
     changes : tuple of (right, wrong)
         Pieces of its source, each of which occurs in it once.
     story : str
         Who gets it wrong, and why.
     finding : str
-        The kind of finding by which the doctor recognises it.
+        Words by which the doctor names it.
     module : module
         `numpylstm.reference`, or `numpylstm.laboratory.museum.around`.
     cell : str
@@ -52,7 +52,7 @@ class Mutant:
     equal_layers: bool = False
 
     def sources(self) -> tuple[str, str]:
-        """The function as it is, and as the mutant has it.
+        """Return the source of the function, and that with the mistake.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Mutant:
         return source, spoilt
 
     def diff(self) -> str:
-        """What differs, as a unified diff with one line of context."""
+        """Return a unified diff with one line of context."""
         source, spoilt = (text.splitlines() for text in self.sources())
         lines = difflib.unified_diff(
             source, spoilt, f"{self.module.__name__}.{self.function}", self.name, lineterm="", n=1
@@ -80,7 +80,7 @@ class Mutant:
         return "\n".join(line for line in lines if not line.startswith("@@"))
 
     def functions(self) -> Any:
-        """The module with the mistake in it; the right one stays as it is."""
+        """Return a copy of the module with the mistake in it."""
         module = ModuleType(f"{self.module.__name__} with {self.name}")
         text = inspect.getsource(self.module).replace(*self.sources())
         exec(compile(text, module.__name__, "exec"), module.__dict__)

@@ -14,7 +14,7 @@ EXHIBITS = (
         "relative errors of its gradients are .84 (Whh), .62 (Wxh) and .92 (bh), and on its own "
         "task it still reaches a training accuracy of 1.00. The same mistake is the question of "
         "datascience.stackexchange.com/questions/10545.",
-        finding="transpose",
+        finding="Wh is not transposed",
         cell="rnn",
     ),
     Mutant(
@@ -30,7 +30,7 @@ EXHIBITS = (
         story="h is used twice, by the layer above and by the next step, and only the first use "
         "is in sight when one step is derived. What `dhnext` is for is a question of the readers "
         "of min-char-rnn, in the comments under the gist.",
-        finding="dh_next",
+        finding="the term dh is missing",
     ),
     Mutant(
         name="dc-next-dropped",
@@ -45,7 +45,7 @@ EXHIBITS = (
         story="Anyone who comes from the vanilla network carries one gradient back, dh. The second "
         "is easily forgotten, and the carousel, which is the reason for the cell, is then never "
         "trained for more than a step. We know no published case.",
-        finding="dc_next",
+        finding="dc is ignored at every step but the last",
     ),
     Mutant(
         name="dc-overwritten",
@@ -57,7 +57,7 @@ EXHIBITS = (
         "pull request #49 proposed to take it out, because the loss of the example was lower "
         "without it. Where the next window asks for nothing, this is the same mistake as the "
         "dropped dc_next.",
-        finding="dc overwritten",
+        finding="the term dc is missing",
     ),
     Mutant(
         name="forget-gate-wrong-c",
@@ -66,7 +66,7 @@ EXHIBITS = (
         changes=(("df = dc * c_prev", "df = dc * cache.c"),),
         story="Both arrays have one shape and lie in one cache, and in a steady memory they are "
         "nearly equal. We know no published case.",
-        finding="forget gate: c",
+        finding="it takes c for c_prev",
     ),
     Mutant(
         name="no-tanh-on-c",
@@ -79,7 +79,7 @@ EXHIBITS = (
         story="nicodjimenez/lstm (a2f2e99) has a cell with h = o * c, forward and backward "
         "(readers ask about it in #47), so its gradients are right for its own cell. Its backward "
         "pass beside the usual forward pass is this mistake.",
-        finding="tanh of c",
+        finding="the tanh of c is forgotten",
     ),
     Mutant(
         name="candidate-as-sigmoid",
@@ -88,7 +88,7 @@ EXHIBITS = (
         changes=(("da_g = dg * (1 - g * g)", "da_g = dg * g * (1 - g)"),),
         story="Four blocks, three of them sigmoids, and one line copied for all. We know no "
         "published case.",
-        finding="gate g",
+        finding="the slope of the sigmoid stands for that of tanh",
     ),
     Mutant(
         name="h-for-h-prev",
@@ -97,7 +97,7 @@ EXHIBITS = (
         changes=(("dWh = h_prev.T @ da", "dWh = cache.h.T @ da"),),
         story="Off by one: h[t] is at hand, and h[t-1] needs the state before the first "
         "step. We know no published case.",
-        finding="dWh",
+        finding="it takes h for h_prev",
     ),
     Mutant(
         name="gru-reset-mixed",
@@ -114,7 +114,7 @@ EXHIBITS = (
         "Each of these lines is right for the other. Readers meet the difference in "
         "pytorch/pytorch #8153 and #99531, and keras-team/keras #8307 is about weights that fit "
         "only one of the two. We know no published case of the mistake.",
-        finding="reset",
+        finding="the lines are those of reset 'after'",
         cell="gru",
         options={"reset": "before"},
     ),
@@ -125,7 +125,7 @@ EXHIBITS = (
         changes=(("db += db_t", "db = db_t"),),
         story="A bias is used at each step for each sequence, so its gradient is a sum over two "
         "axes. The shape, (4H,), is right after the first of them. We know no published case.",
-        finding="bias sum",
+        finding="db: it is overwritten",
     ),
     Mutant(
         name="dx-of-its-own-step",
@@ -142,7 +142,7 @@ EXHIBITS = (
         story="eriklindernoren/ML-From-Scratch (a2806c6): the gradients of its RNN's weights are "
         "right to 5e-11, and dX has errors of .10 to .64 in every step but the last, so a stack "
         "of them trains on wrong gradients. One layer on data never uses dX and shows nothing.",
-        finding="input gradient",
+        finding="it leaves out what comes back from later steps",
     ),
     Mutant(
         name="layers-share-gradient",
@@ -159,7 +159,7 @@ EXHIBITS = (
         "one cell, which in some versions of TensorFlow is one set of weights; tensorflow/models "
         "mended it in pull request 2868, and martin-gorner/tensorflow-rnn-shakespeare #27 and "
         "thunlp/OpenNRE #37 are about it.",
-        finding="shared gradient",
+        finding="share one gradient array",
         module=around,
         equal_layers=True,
     ),
@@ -177,7 +177,7 @@ EXHIBITS = (
         story="ddbourgin/numpy-ml (b0359af) clips so, and keras-team/keras #13575 asks which of "
         "the two norms is meant. It is a method of its own; it is a mistake where the recipe says "
         "global norm.",
-        finding="per-parameter clipping",
+        finding="clipped by its own norm",
         module=around,
     ),
     Mutant(
@@ -189,7 +189,7 @@ EXHIBITS = (
         ),
         story="`p - onehot` is learned by heart, and belongs to the loss without weights. With "
         "padding, the padded places then pull at the parameters. We know no published case.",
-        finding="loss weights",
+        finding="the weights are ignored",
     ),
     Mutant(
         name="embedding-overwritten",
@@ -198,7 +198,7 @@ EXHIBITS = (
         changes=(("np.add.at(dW, ids, dx)", "dW[ids] += dx"),),
         story="NumPy reads dW[ids], adds, and writes it back once, so of several gradients for "
         "one row the last remains. We know no published case.",
-        finding="repeated ids",
+        finding="+= on rows keeps only the last of them",
     ),
     Mutant(
         name="sum-for-mean",
@@ -208,7 +208,7 @@ EXHIBITS = (
         story="dennybritz/rnn-tutorial-rnnlm (344d8ff) reports the mean and follows the gradient "
         "of the sum; eriklindernoren/ML-From-Scratch (a2806c6) shows a mean and does not divide "
         "its gradient. The learning rate then does not mean what it says.",
-        finding="factor",
+        finding="it is multiplied by T",
     ),
     Mutant(
         name="mask-forgotten",
@@ -217,7 +217,7 @@ EXHIBITS = (
         changes=(("dy * cache.mask", "dy"),),
         story="The mask is a local variable of the forward pass, and everything runs without it. "
         "We know no published case.",
-        finding="mask",
+        finding="the factor mask is missing",
     ),
 )
 

@@ -1,12 +1,11 @@
-"""The patient: a language model of pure functions, whose every function can be exchanged.
+"""The patient: a language model of pure functions, each of which can be exchanged.
 
-Embedding, recurrent layers, a mask, a linear decoder, and a weighted cross-entropy; beside it what
-the next window asks of the final states. All mathematics is that of `numpylstm.reference`.
+Embedding, recurrent layers, a mask, a linear decoder and a weighted cross-entropy, with a gradient
+from the next window for every final state. All mathematics is that of `numpylstm.reference`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,11 @@ from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory import gradcheck
+from numpylstm.laboratory.doctor import chain
+from numpylstm.laboratory.doctor.lines import DROPOUT, EMBEDDING, LINEAR, LOSSES, Layer
 from numpylstm.laboratory.museum import around
 from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
-from numpylstm.models import (
-    ForwardPass,
-    LanguageModel,
-    Window,
-    check_language_model,
-    language_model_forward,
-)
+from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.parameters import parameter_shapes
 
 Array = NDArray[Any]
@@ -33,13 +28,10 @@ Arrays = dict[str, Array]
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
 
 
-def functions(mutant: Mutant | None) -> SimpleNamespace:
-    """The functions of the reference and of `around`, with the mutant's among them."""
-    modules = {reference: reference, around: around}
-    if mutant is not None:
-        modules[mutant.module] = mutant.functions()
-    return SimpleNamespace(**vars(modules[reference]), clip=modules[around].clip,
-                           zero_gradients=modules[around].zero_gradients)  # fmt: skip
+def functions(mutant: Mutant | None) -> tuple[Any, Any]:
+    """`reference` and `around`, one of them with the mistake."""
+    spoilt = {} if mutant is None else {mutant.module: mutant.functions()}
+    return spoilt.get(reference, reference), spoilt.get(around, around)
 
 
 def parameters(rng: np.random.Generator, config: ModelConfig, V: int, scale: float) -> Arrays:
@@ -47,57 +39,54 @@ def parameters(rng: np.random.Generator, config: ModelConfig, V: int, scale: flo
     return {path: scale * rng.standard_normal(shape) for path, shape in parameter_shapes(config, V)}
 
 
-def with_states(arrays: Arrays, config: ModelConfig, make: Callable[[str], Array]) -> Arrays:
-    """The arrays, and for each layer what the window before left and what the next one asks for."""
-    states = [
+def state_paths(config: ModelConfig) -> list[str]:
+    """For each layer, its initial states and the gradients that the next window sends back."""
+    return [
         f"{config.cell}.{layer}.{name}"
         for layer in range(config.num_layers)
         for state in CELLS[config.cell].states
         for name in (f"{state}0", f"d{state}T")
     ]
-    return arrays | {path: make(path) for path in states}
 
 
-def forward(
-    arrays: Mapping[str, Array], f: SimpleNamespace, config: ModelConfig
-) -> tuple[Any, ForwardPass]:
-    """The loss, what the next window asks for included, and the pass."""
+def layers(config: ModelConfig) -> list[chain.Link]:
+    """The layers of the patient, with the paths of their arrays; the mask is before the decoder."""
+    cell = Layer(config.cell, False, tuple(CELLS[config.cell].arguments(config.options).items()))
+    (loss,) = (loss for loss in LOSSES if dict(loss.options) == config.averaging)
+    links = [chain.Link(EMBEDDING, ("ids", "embedding.W"), (None,))]
+    for layer in range(config.num_layers):
+        prefix = f"{config.cell}.{layer}."
+        arrays = (prefix + name for name in cell.inputs[1:])
+        upstream = (prefix + name for name in cell.upstream[1:])
+        links.append(chain.Link(cell, (None, *arrays), (None, *upstream)))
+    return [
+        *links,
+        chain.Link(DROPOUT, (None, "mask"), (None,)),
+        chain.Link(LINEAR, (None, "decoder.W", "decoder.b"), (None,)),
+        chain.Link(loss, (None, "targets", "weights"), ()),
+    ]
 
-    def states(form: str) -> list[Array]:
-        layers, fields = range(config.num_layers), CELLS[config.cell].states
-        return [
-            np.stack([arrays[f"{config.cell}.{layer}.{form.format(s)}"] for layer in layers])
-            for s in fields
-        ]
 
-    masks = [*[None] * config.num_layers, arrays["mask"]]  # before the decoder
-    window = Window(arrays["ids"], arrays["targets"], states("{}0"), masks, arrays["weights"])
-    passed = language_model_forward(arrays, window, f, config)
-    asked = zip(states("d{}T"), passed.state, strict=True)
-    return passed.loss + sum(np.sum(d * state) for d, state in asked), passed
+def loss(arrays: Mapping[str, Array], config: ModelConfig) -> Any:
+    """The loss, with the gradients from the next window times the final states."""
+    return chain.forward(layers(config), arrays)[0]
 
 
-def backward(arrays: Mapping[str, Array], f: SimpleNamespace, config: ModelConfig) -> Arrays:
+def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, Any]) -> Arrays:
     """The gradient of the loss for every parameter and every initial state."""
-    cell = CELLS[config.cell]
-    keys = cell.parameters(config.options)
-    step_backward = cell.function(f, "backward")
-    _, passed = forward(arrays, f, config)
-    dlogits = f.sequence_cross_entropy_backward(passed.criterion)
-    dx, dW, db = f.linear_backward(dlogits, passed.decoder)
-    gradients: Arrays = {"decoder.W": dW, "decoder.b": db}
-    dx = f.dropout_backward(dx, passed.masks[-1])
+    links, (of_layers, outside) = layers(config), f
+    _, run = chain.forward(links, arrays)
+    gradients = dict(chain.backward(
+        links, run, arrays, lambda layer: getattr(of_layers, f"{layer.name}_backward")
+    ))  # fmt: skip
+    keys = CELLS[config.cell].parameters(config.options)
     prefixes = [f"{config.cell}.{layer}" for layer in range(config.num_layers)]
-    room = f.zero_gradients([{key: arrays[f"{p}.{key}"] for key in keys} for p in prefixes])
-    for prefix, cache, own in reversed(list(zip(prefixes, passed.cells, room, strict=True))):
-        final = [arrays[f"{prefix}.d{s}T"] for s in cell.states]
-        dx, *rest = step_backward(dx, *final, cache)
-        gradients |= {f"{prefix}.{s}0": d for s, d in zip(cell.states, rest, strict=False)}
-        for key, gradient in zip(keys, rest[len(cell.states) :], strict=False):
-            own[key] += gradient
+    room = outside.zero_gradients([{key: arrays[f"{p}.{key}"] for key in keys} for p in prefixes])
+    for prefix, own in zip(prefixes, room, strict=True):
+        for key in keys:
+            own[key] += gradients[f"{prefix}.{key}"]
     for prefix, own in zip(prefixes, room, strict=True):
         gradients |= {f"{prefix}.{key}": gradient for key, gradient in own.items()}
-    gradients["embedding.W"] = f.embedding_backward(dx, passed.embedding)
     return gradients
 
 
@@ -132,8 +121,7 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     mutant : Mutant, optional
         None for the right backward pass.
     cell : str
-        A name in `numpylstm.cells.CELLS`.
-        Where the mutant does not fix it.
+        A name in `numpylstm.cells.CELLS`, where the mutant does not fix it.
     seed : int
 
     Returns
@@ -167,7 +155,8 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
         "weights": rng.uniform(0.5, 2.0, (T, B)),
         "mask": rng.choice([0.0, 2.0], (T, B, H)),
     }
-    for path, array in with_states({}, config, lambda _: rng.standard_normal((B, H))).items():
+    for path in state_paths(config):
+        array = rng.standard_normal((B, H))
         if path.endswith("0"):
             arrays[path] = array
         else:
@@ -175,10 +164,10 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     f = functions(mutant)
     if mutant is not None and mutant.function == "clip":
         return _clipped(f, arrays, fixed, config)
-    return Case(lambda a: forward(a, f, config)[0], lambda a: backward(a, f, config), arrays, fixed)
+    return Case(lambda a: loss(a, config), lambda a: backward(a, config, f), arrays, fixed)
 
 
-def _clipped(f: SimpleNamespace, arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
+def _clipped(f: tuple[Any, Any], arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
     """Clipping as a gradient: that of the loss times one number, max_norm / norm of its slope.
 
     Clipping by global norm has exactly this gradient; no other clipping is the gradient of a
@@ -186,21 +175,15 @@ def _clipped(f: SimpleNamespace, arrays: Arrays, fixed: Arrays, config: ModelCon
     """
     weights = {path: a for path, a in arrays.items() if not path.endswith("0")}
     fixed = fixed | {path: a for path, a in arrays.items() if path not in weights}
-    slopes = gradcheck.complex_step(lambda a: forward({**fixed, **a}, f, config)[0], weights)
+    slopes = gradcheck.complex_step(lambda a: loss({**fixed, **a}, config), weights)
     norm = float(np.sqrt(sum(np.sum(s * s) for s in slopes.values())))
     max_norm = norm / 10
-    return Case(
-        lambda a: forward(a, f, config)[0] * (max_norm / norm),
-        lambda a: f.clip(
-            {path: g for path, g in backward(a, f, config).items() if path in weights}, max_norm
-        ),
-        weights,
-        fixed,
-    )
 
+    def clipped(a: Mapping[str, Array]) -> Arrays:
+        gradients = backward(a, config, f)
+        return dict(f[1].clip({path: gradients[path] for path in weights}, max_norm))
 
-def _in_words(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value!r}" for name, value in settings.items())
+    return Case(lambda a: loss(a, config) * (max_norm / norm), clipped, weights, fixed)
 
 
 def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
@@ -234,16 +217,16 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
     needed = {"cell": mutant.cell, **mutant.options}
     of_a_cell = mutant.function.split("_")[0] in CELLS
     if of_a_cell and not needed.items() <= own.items():
+        words = [", ".join(f"{k} {v!r}" for k, v in d.items()) for d in (needed, own)]
         raise ValueError(
-            f"infect: {mutant.name!r} is a mistake of {_in_words(needed)}, got a model with "
-            f"{_in_words(own)}"
+            f"infect: {mutant.name!r} is a mistake of {words[0]}, got a model with {words[1]}"
         )
     encoder = model.encoder
-    layers: tuple[Any, ...] = (
+    spoilt = mutant.functions()
+    parts: tuple[Any, ...] = (
         encoder.embedding, encoder.input_dropout, encoder.recurrent, *encoder.recurrent.dropouts,
         encoder.output_dropout, model.decoder, model.criterion,
     )  # fmt: skip
-    functions = mutant.functions()
-    for layer in layers:
-        layer.functions = functions
+    for part in parts:
+        part.functions = spoilt
     return model

@@ -1,8 +1,8 @@
-"""The school: would training have shown the mistake? Train with it, beside a healthy model.
+"""The school: train with a mistake and with the right gradient, on a task with a known answer.
 
-The task has a known answer. Each token repeats the one before the last with probability 0.9, and
-is drawn at random otherwise. A model without memory stays near log(V) nats; the best possible loss
-is that of the source, `entropy`.
+Each token repeats the one before the last with probability 0.9, and is drawn at random otherwise.
+A model without memory stays near log(V) nats; the best possible loss is that of the source,
+`entropy`.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,7 @@ from numpy.typing import NDArray
 
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
-from numpylstm.laboratory.museum.patient import (
-    backward,
-    forward,
-    functions,
-    parameters,
-    with_states,
-)
+from numpylstm.laboratory.museum.patient import backward, functions, loss, parameters, state_paths
 
 T, B, V, H = 8, 10, 7, 12
 REPEATED = 0.9
@@ -107,7 +101,7 @@ def train(
     )
     point = parameters(rng, config, V, scale=0.3)
     learned = list(point)
-    point = with_states(point, config, lambda _: np.zeros((B, H)))
+    point |= {path: np.zeros((B, H)) for path in state_paths(config)}
     losses = np.empty(steps)
     for step in range(steps):
         ids = source(rng, T + 1)
@@ -117,8 +111,8 @@ def train(
             "weights": rng.choice([0.5, 1.5], (T, B)),
             "mask": rng.choice([0.0, 1.25], (T, B, H), p=[0.2, 0.8]),
         }
-        losses[step] = forward(point, f, config)[0]
-        gradients = backward(point, f, config)
-        clipped = f.clip({path: gradients[path] for path in learned}, max_norm)
+        losses[step] = loss(point, config)
+        gradients = backward(point, config, f)
+        clipped = f[1].clip({path: gradients[path] for path in learned}, max_norm)
         point |= {path: point[path] - lr * clipped[path] for path in learned}
     return Lesson(losses, entropy())
