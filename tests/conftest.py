@@ -7,8 +7,10 @@ from hypothesis import settings
 
 from numpylstm.kernels.threads import set_num_threads
 
-# A kernel compiles at its first call, which takes longer than Hypothesis waits for an example.
-settings.register_profile("numpylstm", deadline=None)
+# No deadline: a kernel compiles at its first call. --hypothesis-profile long tries more examples,
+# and others in each run.
+settings.register_profile("numpylstm", deadline=None, derandomize=True)
+settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile("numpylstm")
 
 # Every size is different, so a swapped axis or a forgotten transpose cannot go unseen.
