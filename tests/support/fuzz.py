@@ -19,7 +19,7 @@ import hypothesis.extra.numpy as hnp
 import numpy as np
 from hypothesis import strategies as st
 
-from numpylstm.layers import Parameter
+from numpylstm import Parameter
 
 
 class Call(NamedTuple):
