@@ -10,7 +10,7 @@ import numpylstm as nl
 # No deadline: a kernel compiles at its first call. --hypothesis-profile long tries more examples,
 # and others in each run.
 settings.register_profile("numpylstm", deadline=None, derandomize=True)
-settings.register_profile("long", deadline=None, max_examples=2000)
+settings.register_profile("long", deadline=None, max_examples=2000, database=None, print_blob=True)
 settings.load_profile("numpylstm")
 
 # All sizes differ, so that a test sees a swapped axis or a forgotten transpose.
