@@ -1,7 +1,4 @@
-"""Every public callable is right or refuses, whatever its arguments are.
-
-``pytest tests/test_fuzz.py --hypothesis-profile long`` is the long run.
-"""
+"""Every public callable is right or refuses; ``--hypothesis-profile long`` makes more calls."""
 
 import re
 from random import Random

@@ -12,6 +12,7 @@ import copy
 import itertools
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -233,7 +234,7 @@ def fault_of(example: Example) -> str:
     if kind == "good" and call.reference:
         want = call.reference(**copy.deepcopy(call.arguments))
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             got = call.function(**arguments)
     except (ValueError, TypeError, RuntimeError) as error:
         said = f"{type(error).__name__}: {error}"
