@@ -168,7 +168,7 @@ def check_number(where: str, name: str, value: Any) -> None:
     if isinstance(value, numbers.Real):
         try:
             float(value)
-        except OverflowError:
+        except (OverflowError, TypeError):  # TypeError: "not a time" of NumPy
             raise ValueError(f"{where}: {name} must be a number that a float can hold") from None
     else:
         raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")

@@ -5,29 +5,31 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from numpylstm.kernels.threads import set_num_threads
+import numpylstm as nl
 
-# A kernel compiles at its first call, which takes longer than Hypothesis waits for an example.
-settings.register_profile("numpylstm", deadline=None)
+# No deadline: a kernel compiles at its first call. --hypothesis-profile long tries more examples,
+# and others in each run.
+settings.register_profile("numpylstm", deadline=None, derandomize=True)
+settings.register_profile("long", deadline=None, max_examples=2000, database=None, print_blob=True)
 settings.load_profile("numpylstm")
 
-# Every size is different, so a swapped axis or a forgotten transpose cannot go unseen.
+# All sizes differ, so that a test sees a swapped axis or a forgotten transpose.
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nobody_waits_for_the_disk():
-    """In this process: no test can see whether bytes have reached it, and some save a lot."""
+def no_fsync():
+    """Skip fsync in this process: no test sees its effect, and some tests save often."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
 
 
 @pytest.fixture(autouse=True)
-def no_number_of_threads_is_set():
-    """A command that runs in this process leaves the one that it was given."""
+def default_threads():
+    """Undo ``--threads`` of a command that ran in this process."""
     yield
-    set_num_threads(None)
+    nl.set_num_threads(None)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def rng():
 
 @pytest.fixture
 def signals_reach_a_child():
-    """In the background, a shell or nohup lets a process ignore some; a child would too."""
+    """Restore the usual handlers: a shell or nohup may ignore some for its children."""
     usual = {signal.SIGINT: signal.default_int_handler}
     if hasattr(signal, "SIGHUP"):
         usual[signal.SIGHUP] = signal.SIG_DFL

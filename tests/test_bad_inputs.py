@@ -1,4 +1,4 @@
-"""Every line of the tables in `bad_inputs`: one sentence that names the culprit, no traceback."""
+"""Every line of the tables in `bad_inputs` gets one sentence that names the culprit."""
 
 import gzip
 import io
@@ -15,19 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, page
 from support.broken_checkpoints import take_apart, with_config, with_meta
+from support.runs import BIN, MAIN
 
 import numpylstm as nl
-from numpylstm.cli import eval as eval_command
-from numpylstm.cli import sample as sample_command
-from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus, DataError
 
-MAIN = {
-    "numpylstm-train": train_command.main,
-    "numpylstm-eval": eval_command.main,
-    "numpylstm-sample": sample_command.main,
-}
-BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the tables name /proc and /dev/zero"
 )
@@ -50,12 +42,18 @@ def tgz(path, files):
 
 
 def train(*arguments):
-    assert train_command.main([*TINY, *map(str, arguments)]) == 0
+    assert MAIN["numpylstm-train"]([*TINY, *arguments]) == 0
+
+
+def with_last(name, checkpoint):
+    """Make a run folder that holds nothing but last.npz."""
+    Path(name).mkdir()
+    Path(name, "last.npz").write_bytes(checkpoint)
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with good and bad files, and runs."""
+    """Return a folder with good and bad files and runs."""
     folder = tmp_path_factory.mktemp("workplace")
     before = os.getcwd()
     os.chdir(folder)
@@ -81,18 +79,28 @@ def workplace(tmp_path_factory):
         "gone.txt": text.encode(),
         "changing.txt": text.encode(),
     }
+    for name in ("folder", "ptb", "half", "texts"):
+        (folder / name).mkdir()
+    packed, half = gzip.compress(text.encode()), text.index("\n", len(text) // 2)
+    files |= {f"ptb/ptb.{split}.txt": text.encode() for split in ("train", "valid", "test")}
+    files |= {f"half/ptb.{split}.txt": text.encode() for split in ("train", "valid")}
+    files |= {
+        "text.txt.gz": packed,
+        "cut.gz": packed[:200],
+        "packed.bin.gz": gzip.compress(bytes(range(256))),
+        "texts/a.txt": text[:half].encode(),
+        "texts/b.txt.gz": gzip.compress(text[half + 1 :].encode()),
+        "secret.txt": text.replace("w", "secret").encode(),
+    }
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    for name in ("folder", "ptb", "half"):
-        (folder / name).mkdir()
-    for split in ("train", "valid", "test"):
-        (folder / "ptb" / f"ptb.{split}.txt").write_text(text)
-    for split in ("train", "valid"):
-        (folder / "half" / f"ptb.{split}.txt").write_text(text)
     tgz("other.tgz", [("a.txt", b"hello")])
     tgz("twice.tgz", [("data/ptb.train.txt", b"hello")] * 2)
     (folder / "cut.tgz").write_bytes((folder / "other.tgz").read_bytes()[:60])
     np.savez("other.npz", a=np.zeros(3))
+    os.mkfifo("pipe")
+    with open("vast.txt", "wb") as vast:
+        vast.truncate(10**13)
 
     train("--train", "text.txt", "--out", "run", "--epochs", "2")
     train("--train", "text.txt", "--out", "limited", "--steps", "5")
@@ -100,24 +108,10 @@ def workplace(tmp_path_factory):
     (folder / "gone.txt").unlink()
     train("--train", "changing.txt", "--out", "changed-text", "--epochs", "1")
     (folder / "changing.txt").write_text(text.replace("w3", "w4", 1))
-    train("--train", "text.txt", "--out", "moved-window", "--epochs", "1")
-    good = take_apart((folder / "moved-window" / "last.npz").read_bytes())
-    (folder / "moved-window" / "last.npz").write_bytes(
-        with_meta(window=999, epoch=0, valid_losses=[])(good)
-    )
-    (folder / "begun").mkdir()
-    (folder / "begun" / "last.npz").write_bytes((folder / "run" / "last.npz").read_bytes())
-    packed = gzip.compress(text.encode())
-    (folder / "text.txt.gz").write_bytes(packed)
-    (folder / "cut.gz").write_bytes(packed[:200])
-    (folder / "packed.bin.gz").write_bytes(gzip.compress(bytes(range(256))))
-    (folder / "texts").mkdir()
-    (folder / "texts" / "a.txt").write_text(text[: len(text) // 2].rstrip())
-    (folder / "texts" / "b.txt.gz").write_bytes(gzip.compress(text[len(text) // 2 :].encode()))
-    os.mkfifo("pipe")
-    (folder / "secret.txt").write_text(text.replace("w", "secret"))
-    with open("vast.txt", "wb") as vast:
-        vast.truncate(10**13)
+    train("--train", "text.txt", "--out", "whole", "--epochs", "1")
+    good = take_apart((folder / "whole" / "last.npz").read_bytes())
+    with_last("begun", (folder / "run" / "last.npz").read_bytes())
+    with_last("moved-window", with_meta(window=999, epoch=0, valid_losses=[])(good))
     for name, changes in {
         "device-text": {"train": "/dev/zero"},
         "pipe-text": {"train": str(folder / "pipe")},
@@ -125,8 +119,7 @@ def workplace(tmp_path_factory):
         "long-windows": {"num_steps": 10**5},
         "vast-windows": {"num_steps": 10**9},
     }.items():
-        (folder / name).mkdir()
-        (folder / name / "last.npz").write_bytes(with_config(**changes)(good))
+        with_last(name, with_config(**changes)(good))
     run = nl.restore_run(nl.load("run/last.npz"))
     for parameter in run.model.parameters().values():
         parameter.data[...] = 3e38
@@ -162,18 +155,14 @@ def test_a_bad_command_line_gets_one_sentence(name, case, workplace, monkeypatch
 
 @pytest.mark.parametrize(("name", "case"), CASES[:: len(CASES) // 5])
 def test_the_same_from_real_processes(name, case, workplace):
-    done = subprocess.run(
-        [BIN / name, *shlex.split(case.line)],
-        cwd=workplace, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100,
-        check=False,
-    )  # fmt: skip
+    done = process(workplace, name, *shlex.split(case.line), stdin=subprocess.DEVNULL)
     check(done.returncode, done.stdout, done.stderr, name, case)
 
 
 def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
     arguments = [*TINY, "--train", "text.txt", "--out", "failed", "--save-every", "1"]
-    assert train_command.main([*arguments, "--lr", "1e30", "--clip", "1e30"]) == 1
+    assert MAIN["numpylstm-train"]([*arguments, "--lr", "1e30", "--clip", "1e30"]) == 1
     said = capsys.readouterr().err
     assert "failed/last.npz is the run as it was last saved" in said
     run = nl.restore_run(nl.load("failed/last.npz"))
@@ -186,7 +175,7 @@ def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace, monkeyp
 
 @pytest.fixture(scope="module")
 def names(workplace):
-    """What the expressions of the tables may use."""
+    """Return the names in the expressions of the tables."""
 
     def read_only(array):
         array = array.copy()
@@ -240,8 +229,9 @@ def test_an_odd_text_works(file, workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
     train("--train", file, "--out", f"run of {file}", "--steps", "3")
     checkpoint = f"run of {file}/best.npz"
-    assert eval_command.main([checkpoint, "--file", "crlf.txt"]) == 0
-    assert sample_command.main([checkpoint, "--prompt", "w1 \u4e2d\u6587", "--length", "5"]) == 0
+    assert MAIN["numpylstm-eval"]([checkpoint, "--file", "crlf.txt"]) == 0
+    arguments = [checkpoint, "--prompt", "w1 \u4e2d\u6587", "--length", "5"]
+    assert MAIN["numpylstm-sample"](arguments) == 0
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -250,42 +240,40 @@ def test_line_ends_and_byte_order_mark_change_nothing(workplace):
     assert len(set(texts)) == 1
 
 
-def test_a_terminal_without_unicode_shows_escapes(workplace):
-    done = subprocess.run(
-        [BIN / "numpylstm-sample", "run/best.npz", "--prompt", "\u4e2d", "--length", "1"],
-        cwd=workplace, capture_output=True, timeout=100, check=False,
-        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+def process(folder, *command, **options):
+    return subprocess.run(
+        [BIN / command[0], *command[1:]], cwd=folder, timeout=100, text=True, check=False,
+        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
     )  # fmt: skip
+
+
+def test_a_terminal_without_unicode_shows_escapes(workplace):
+    command = ("numpylstm-sample", "run/best.npz", "--prompt", "\u4e2d", "--length", "1")
+    done = process(workplace, *command, env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
-    assert done.stdout.startswith(b"\\u4e2d")
+    assert done.stdout.startswith("\\u4e2d")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_to_a_full_disk(workplace):
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [BIN / "numpylstm-eval", "run/best.npz"],
-            cwd=workplace, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100, check=False,
-        )  # fmt: skip
+        done = process(workplace, "numpylstm-eval", "run/best.npz", stdout=full)
     assert done.returncode == 1
-    assert done.stderr == ("numpylstm-eval: error: standard output: No space left on device\n")
+    assert done.stderr == "numpylstm-eval: error: standard output: No space left on device\n"
 
 
 def test_a_reader_that_leaves(workplace):
-    """``numpylstm-sample ... | head``: nobody is there to be told."""
+    """``numpylstm-sample ... | head``: there is no one to tell."""
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(
-        [BIN / "numpylstm-sample", "run/best.npz", "--quiet"],
-        cwd=workplace, stdout=write, stderr=subprocess.PIPE, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    done = process(workplace, "numpylstm-sample", "run/best.npz", "--quiet", stdout=write)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
 
 
 @given(raw=st.binary(max_size=400), level=st.sampled_from(["word", "char"]))
 def test_fuzz_a_file_becomes_a_corpus_or_one_sentence(raw, level, tmp_path_factory):
-    """The whole way from bytes to ids."""
+    """From bytes to ids."""
     path = tmp_path_factory.getbasetemp() / "fuzz.txt"
     path.write_bytes(raw)
     try:

@@ -1,4 +1,4 @@
-"""The examples of the documentation are run as they stand."""
+"""Run the examples of the documentation."""
 
 import doctest
 from pathlib import Path
@@ -15,5 +15,5 @@ PAGES = sorted(
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_examples_of_a_page(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # what an example writes goes nowhere
+    monkeypatch.chdir(tmp_path)  # for the files of the examples
     assert doctest.testfile(str(ROOT / page), module_relative=False).failed == 0

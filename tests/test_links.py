@@ -1,4 +1,4 @@
-"""In the Markdown files, every relative link leads to a file, and every picture has a text."""
+"""Every relative link in the Markdown files has a target; every picture has alternative text."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,12 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 
 
 def links(page: Path) -> list[tuple[str, str, str]]:
-    """("!" for a picture, text, target) of each link outside code."""
+    """Return ("!" for a picture, text, target) of each link outside code."""
     return LINK.findall(CODE.sub("", (ROOT / page).read_text(encoding="utf-8")))
 
 
 def anchors(page: Path) -> set[str]:
-    """What can stand after "#": the headings as GitHub writes them, and targets of MyST."""
+    """Return the anchors of a page: its headings in GitHub's form, and targets of MyST."""
     text = page.read_text(encoding="utf-8")
     headings = re.findall(r"^#+ +(.+)$", CODE.sub(lambda m: m[0].strip("`"), text), re.M)
     slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
@@ -30,7 +30,7 @@ def anchors(page: Path) -> set[str]:
 def test_relative_links_lead_somewhere(page):
     for _, text, target in links(page):
         if re.match(r"[a-z]+:", target):
-            continue  # another site: sphinx -b linkcheck asks it
+            continue  # another site, for sphinx -b linkcheck
         path, _, anchor = unquote(target).partition("#")
         file = (ROOT / page).parent / path if path else ROOT / page
         assert file.exists(), f"[{text}]({target})"
@@ -45,7 +45,7 @@ def test_pictures_have_alternative_text(page):
 
 
 def test_the_check_sees_links(tmp_path):
-    """A link, a picture, and none in code."""
+    """Find a link and a picture, and nothing in code."""
     page = tmp_path / "page.md"
     page.write_text("[a](b.md#c) ![](d.png) `[e](f.md)`\n```\n[g](h.md)\n```\n# C d\n(x)=\n")
     assert links(page) == [("", "a", "b.md#c"), ("!", "", "d.png")]

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import reference
 from numpylstm.cells import State, examples
-from numpylstm.checks import check_array, check_ids, generator
+from numpylstm.checks import check_array, check_ids, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
 from numpylstm.models import (
@@ -173,6 +173,7 @@ def check_precision(
     Report
         The worst entry of every array; "slope" is the float64 gradient.
     """
+    check_number("check_precision", "tolerance", tolerance)
     state = _start("check_precision", model, x, y, state, generator(rng))
     dtype = model.encoder.recurrent.dtype
     own = pass_of_copy(model, x, y, state, dtype).gradients

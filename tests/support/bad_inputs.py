@@ -1,7 +1,7 @@
-"""Bad inputs, what is said about each, and odd inputs that simply work.
+"""Bad inputs and the message for each; unusual inputs that work.
 
-The tests run every line of these tables, and the documentation has them as a page, made by
-``python -m tests.support.bad_inputs > docs/bad-inputs.md``.
+The tests run every line of these tables. ``python -m tests.support.bad_inputs >
+docs/bad-inputs.md`` makes a page of the documentation from them.
 """
 
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ from .broken_checkpoints import BROKEN
 
 
 class Command(NamedTuple):
-    """A command line, a part of what it says, and its exit status.
+    """A command line, a part of its message, and its exit status.
 
-    It runs in a folder that `test_bad_inputs.workplace` fills.
+    It runs in the folder of `test_bad_inputs.workplace`.
     """
 
     line: str
@@ -22,9 +22,9 @@ class Command(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A Python expression, the error that it raises and a part of the sentence.
+    """A Python expression, a part of its error message, and the class of the error.
 
-    The names in it are those of `test_bad_inputs.names`.
+    `test_bad_inputs.names` defines the names in it.
     """
 
     expression: str
@@ -71,37 +71,26 @@ TRAIN = [
     Command("--data twice.tgz", "twice.tgz: must be a folder or the archive"),
     # sizes and rates
     Command("--hidden-size 0", "--hidden-size must be at least 1, got 0"),
-    Command("--hidden-size -5", "--hidden-size must be at least 1, got -5"),
     Command("--hidden-size many", "--hidden-size: invalid int value: 'many'"),
-    Command("--hidden-size 1.5", "--hidden-size: invalid int value: '1.5'"),
-    Command("--hidden-size ''", "--hidden-size: invalid int value: ''"),
-    Command("--hidden-size", "--hidden-size: expected one argument"),
     Command("--train text.txt --hidden-size 10000000", "--hidden-size 10000000 asks for"),
     Command(f"--train text.txt --hidden-size 1{'0' * 30}", "--hidden-size 1000"),
     Command("--train text.txt --no-tied --embedding-size 999999999999",
             "--embedding-size 999999999999 asks for"),
     Command("--embedding-size 0 --no-tied", "--embedding-size must be at least 1, got 0"),
     Command("--num-layers 0", "--num-layers must be at least 1 and at most 100, got 0"),
-    Command("--num-layers 1000000000", "--num-layers must be at least 1 and at most 100"),
     Command("--batch-size 0", "--batch-size must be at least 1, got 0"),
     Command("--train text.txt --batch-size 1000000", "the train text must have at least 21000000"),
     Command("--num-steps -1", "--num-steps must be at least 1, got -1"),
-    Command(f"--train text.txt --num-steps 1{'0' * 25}", "the train text must have at least"),
     Command("--epochs 0", "--epochs must be at least 1, got 0"),
-    Command("--epochs 1.5", "--epochs: invalid int value: '1.5'"),
     Command("--steps 0", "--steps must be at least 1, got 0"),
     Command("--patience 0", "--patience must be at least 1, got 0"),
     Command("--max-eval 1", "--max-eval must be at least 2, got 1"),
     Command("--test-streams 0", "--test-streams must be at least 1, got 0"),
     Command("--max-vocab 1", "--max-vocab must be at least 2, got 1"),
     Command("--lr 0", "--lr must be above 0, got 0.0"),
-    Command("--lr -1", "--lr must be above 0, got -1.0"),
     Command("--lr nan", "--lr must be above 0 and finite, got nan"),
-    Command("--lr inf", "--lr must be above 0 and finite, got inf"),
     Command("--lr fast", "--lr: invalid float value: 'fast'"),
-    Command("--lr 1,5", "--lr: invalid float value: '1,5'"),
     Command("--clip 0", "--clip must be above 0, got 0.0"),
-    Command("--clip nan", "--clip must be above 0 and finite, got nan"),
     Command("--decay 0", "--decay must be above 0 and at most 1, got 0.0"),
     Command("--decay 1.5", "--decay must be above 0 and at most 1, got 1.5"),
     Command("--momentum 1", "--momentum must be at least 0 and below 1, got 1.0"),
@@ -109,8 +98,6 @@ TRAIN = [
     Command("--weight-decay 0.1", "--weight-decay must be left out, got 0.1; it is a setting of"),
     Command("--optimizer adamw --weight-decay -1", "--weight-decay must be at least 0, got -1.0"),
     Command("--dropout 1", "--dropout must be at least 0 and below 1, got 1.0"),
-    Command("--dropout -0.1", "--dropout must be at least 0 and below 1, got -0.1"),
-    Command("--init-scale -1", "--init-scale must be at least 0 and at most 1000, got -1.0"),
     Command("--init-scale 1e300", "--init-scale must be at least 0 and at most 1000, got 1e+300"),
     Command("--forget-bias nan", "--forget-bias must be at least -1000 and at most 1000, got nan"),
     Command("--constant-epochs -1", "--constant-epochs must be at least 0, got -1"),
@@ -136,16 +123,11 @@ TRAIN = [
     # the run
     Command("--threads 0", "--threads must be from 1 to"),
     Command("--threads 100000", "--threads must be from 1 to"),
-    Command("--threads two", "--threads: invalid int value: 'two'"),
     Command("--stop-after 0h", "--stop-after: must be a time such as 90s, 30m or 2h; got '0h'"),
     Command("--stop-after 90", "--stop-after: must be a time such as 90s, 30m or 2h; got '90'"),
-    Command("--stop-after soon", "--stop-after: must be a time such as 90s, 30m or 2h"),
     Command("--save-every 0", "--save-every: must be a number of steps such as 500"),
-    Command("--save-every -5", "--save-every: must be a number of steps such as 500"),
     Command("--save-every 0m", "--save-every: must be a number of steps such as 500"),
-    Command("--save-every often", "--save-every: must be a number of steps such as 500"),
     Command("--train text.txt --out run", "--out run is not empty; name a new folder, or continue"),
-    Command("--train text.txt --out ptb", "--out ptb is not empty; name a new folder"),
     Command("--train text.txt --out text.txt", "--out text.txt is a file"),
     Command("--train text.txt --out text.txt/run", "--out text.txt/run cannot be used: Not a dir"),
     Command("--train text.txt --out /proc/nowhere/run", "--out /proc/nowhere/run cannot be used"),
@@ -156,12 +138,9 @@ TRAIN = [
     Command("--resume folder", "--resume folder holds no last.npz"),
     Command("--resume run --lr 2", "--lr cannot change in a resumed run"),
     Command("--resume run --seed 3", "--seed cannot change in a resumed run"),
-    Command("--resume run --hidden-size 9", "--hidden-size cannot change in a resumed run"),
     Command("--resume run --log-gradients", "--log-gradients cannot change in a resumed run"),
     Command("--resume run --train other.txt", "this text is not the one that the run was started"),
-    Command("--resume run --batch-size 2", "--batch-size cannot change in a resumed run"),
     Command("--resume run --epochs 1", "--epochs must be at least 2, which are done; got 1"),
-    Command("--resume run --epochs 0", "--epochs must be at least 2, which are done; got 0"),
     Command("--resume run --out elsewhere", "--out is for a new run; --resume goes on in the"),
     Command("--resume run --preset small", "--preset is for a new run; --resume goes on in the"),
     Command("--resume run --init-from run", "--init-from is for a new run; --resume goes on in"),
@@ -183,7 +162,6 @@ TRAIN = [
     Command("--init-from run --activation relu", "--activation cannot change with --init-from"),
     Command("--init-from run --max-vocab 9", "--max-vocab cannot change with --init-from: it is"),
     Command("--split-punctuation --level char", "--split-punctuation is for words of a text"),
-    Command("--train text.txt --weight-decay 0.01", "--weight-decay must be left out, got 0.01"),
     Command("--init-from run --preset small", "--preset cannot go with --init-from"),
     Command("--init-from run --train empty.txt", "empty.txt: must hold at least 40 tokens"),
     # numbers that go bad in the run
@@ -210,13 +188,9 @@ EVAL = [
     Command("run/best.npz --file absent.txt", "absent.txt: must be a readable file"),
     Command("run/best.npz --file folder", "folder: must be a readable file, got a folder without"),
     Command("run --file -", "-: must hold at least 2 tokens for one stream, got 0"),
-    Command(
-        "run/best.npz --file empty.txt",
-        "empty.txt: must hold at least 2 tokens for one str",
-    ),
+    Command("run/best.npz --file empty.txt", "empty.txt: must hold at least 2 tokens for one str"),
     Command("run/best.npz --file one-word.txt", "one-word.txt: must hold at least 2 tokens for"),
     Command("run/best.npz --file binary.bin", "binary.bin: must be UTF-8 text"),
-    Command("run/best.npz --file latin1.txt", "latin1.txt: must be UTF-8 text"),
     Command("run/best.npz --data folder", "folder: must hold ptb.train.txt"),
     Command("run/best.npz --data ptb --file text.txt", "--data and --file name two texts"),
     Command("run --max-tokens 1", "--max-tokens must be at least 2, got 1"),
@@ -227,24 +201,19 @@ EVAL = [
     Command("run/best.npz --protocol tutorial --batch-size 20", "--batch-size is for --protocol"),
     Command("exploding.npz", "the scores of the model are not finite, or its perplexity", 1),
     Command("run/best.npz --batch-size 0", "--batch-size must be at least 1, got 0"),
-    Command("run/best.npz --batch-size -3", "--batch-size must be at least 1, got -3"),
     Command("run/best.npz --batch-size 5000", "must hold at least 10000 tokens for 5000 streams"),
     Command("run/best.npz --num-steps 0", "--num-steps must be at least 1, got 0"),
-    Command("run/best.npz --num-steps long", "--num-steps: invalid int value: 'long'"),
     Command("run/best.npz --threads 0", "--threads must be from 1 to"),
     Command("pipe", "pipe is not a file; name best.npz or last.npz of a run"),
     Command("vast.txt", "vast.txt: 9,313 GiB, which the memory of this machine cannot hold"),
     Command("run/best.npz --file pipe", "pipe: must be a readable file, got 'a named pipe'"),
-    Command(
-        "changed-text/last.npz",
-        "this text is not the one that the run was started with; it "
-        "has changed since: name the text to score with --file",
-    ),
+    Command("changed-text/last.npz",
+            "the run was started with; it has changed since: name the text to score with --file"),
     Command("device-text/last.npz", "/dev/zero: must be a readable file, got 'a device'"),
     Command("pipe-text/last.npz", "pipe: must be a readable file, got 'a named pipe'"),
     Command("secret-text/last.npz", "this text is not the one that the run was started with"),
     Command("missing-text/last.npz", "gone.txt: must be a readable file"),
-]
+]  # fmt: skip
 
 SAMPLE = [
     Command("", "the following arguments are required: RUN"),
@@ -253,16 +222,10 @@ SAMPLE = [
     Command("binary.bin", "binary.bin is not a whole checkpoint"),
     Command("run/best.npz --temperature -1", "temperature must be at least 0 and finite, got -1.0"),
     Command("run/best.npz --temperature nan", "temperature must be at least 0 and finite, got nan"),
-    Command("run/best.npz --temperature inf", "temperature must be at least 0 and finite, got inf"),
-    Command("run/best.npz --temperature warm", "--temperature: invalid float value: 'warm'"),
     Command("run/best.npz --top-k 0", "top_k must be at least 1, got 0"),
-    Command("run/best.npz --top-k -1", "top_k must be at least 1, got -1"),
-    Command("run/best.npz --top-k 1.5", "--top-k: invalid int value: '1.5'"),
     Command("run/best.npz --length -1", "length must be at least 0, got -1"),
     Command("run/best.npz --length 1000000000000", "length must be at most 1,000,000,000"),
-    Command(f"run/best.npz --length 1{'0' * 30}", "length must be at most 1,000,000,000"),
     Command("run/best.npz --seed -1", "--seed must be at least 0, got -1"),
-    Command("run/best.npz --seed x", "--seed: invalid int value: 'x'"),
     Command("run/best.npz --threads 0", "--threads must be from 1 to"),
     Command("run/best.npz --prompt", "--prompt: expected one argument"),
     Command("exploding.npz", "the scores of the model are not finite", 1),
@@ -523,21 +486,22 @@ WORKS = [
 WORKING_TEXTS = {
     "unicode.txt": "words of every script, a combining accent and an emoji",
     "bom.txt": "a UTF-8 byte order mark",
-    "crlf.txt": "Windows line ends",
-    "cr.txt": "line ends of the first Macintosh",
+    "crlf.txt": "Windows line endings",
+    "cr.txt": "classic Macintosh line endings",
     "long-line.txt": "a line of 200,000 words",
-    "no-newline.txt": "no line end at the end",
+    "no-newline.txt": "no newline at the end",
 }
 
 
 # --- the page ----------------------------------------------------------------------------------
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    head = tuple(head)
     return "\n".join([line(head), line("---" for _ in head), *map(line, rows)])
 
 
@@ -547,7 +511,7 @@ def code(text: str) -> str:
 
 
 def page() -> str:
-    """The page of the documentation."""
+    """Return the page of the documentation."""
     commands = [
         (code(f"{name} {case.line}".strip()), case.says, str(case.status))
         for name, cases in COMMANDS.items()
@@ -555,23 +519,22 @@ def page() -> str:
     ]
     calls = [(code(case.expression), case.error.__name__, case.says) for case in CALLS]
     broken = [(case.what, case.says.replace("\n", " ").strip()) for case in BROKEN]
-    return f"""# Bad inputs and what is said about them
+    return f"""# Bad inputs and their messages
 
 <!-- Made by `python -m tests.support.bad_inputs`; the tests run every line. -->
 
-A command that cannot do what was asked prints one line on the error stream, never a traceback, and
-ends with status 2 (a wrong flag or input) or 1 (a run that failed). A function raises an error of
-one sentence. Every line below is a test, and the message is a part of what is said.
+A command that fails prints one line to the error stream, never a traceback, and exits with status 2
+(a wrong flag or input) or 1 (a failed run). A function raises an error of one sentence. Every line
+below is a test; the message is a part of the sentence.
 
-Arrays that a model keeps or carries on must be finite: parameters, tables of vectors, states, and
-the sequences that a recurrent layer is given. NaN and infinity in them are refused where they come
-in, with their place. What goes bad inside a model is not searched for: it shows in the loss, and
-training stops before the update. A run whose parameters are not finite is not saved over one whose
-parameters are.
+Arrays that a model stores or passes on must be finite: parameters, tables of vectors, states, and
+the inputs of a recurrent layer. NaN and infinity in them are refused, with their place. Inside a
+model nothing is checked: a bad number shows in the loss, and training stops before the update. A
+run with parameters that are not finite is not saved over one with finite parameters.
 
 ## Commands ({len(commands)})
 
-The folder holds a text, a finished run `run`, and the files that the names say.
+The folder holds a text, a finished run `run`, and the files that the names describe.
 
 {table(("Command", "Message", "Status"), commands)}
 
@@ -584,12 +547,12 @@ The folder holds a text, a finished run `run`, and the files that the names say.
 
 ## Checkpoint files ({len(broken)})
 
-Each is made from a good checkpoint, with a right checksum where the damage lies deeper. All of them
-raise `CheckpointError` and end a command with status 2, and the message names the file.
+Each is a good checkpoint with one fault; where the fault lies deeper, its checksum is right. Every
+one raises `CheckpointError` and ends a command with status 2, and the message names the file.
 
-{table(("What is wrong", "Message"), broken)}
+{table(("Fault", "Message"), broken)}
 
-## What simply works
+## Unusual inputs that work
 
 Texts: {"; ".join(WORKING_TEXTS.values())}.
 

@@ -1,4 +1,4 @@
-"""The commands in this process; runs of `numpylstm-train` as processes, to be disturbed."""
+"""Run the commands, in this process or as processes of their own."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ WIDE = ("--train", "text.txt", "--hidden-size", "72", "--num-layers", "2", "--ba
 
 
 def write_words(folder):
-    """A text of 2,000 words, of which each depends on the one before; returns the folder."""
+    """Write text.txt, 2,000 words of which each depends on the one before; return the folder."""
     rng = np.random.default_rng(0)
     ids = np.cumsum(rng.choice([1, 3, 7], 2000)) % 50
     (folder / "text.txt").write_text(
@@ -39,7 +39,7 @@ def write_words(folder):
 
 
 def call(folder, name, *arguments, expect=0):
-    """A command in this process, which spares its start; returns (stdout, stderr)."""
+    """Run a command in this process, which is quicker, and return (stdout, stderr)."""
     out, err = io.StringIO(), io.StringIO()
     streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
     with contextlib.chdir(folder), streams[0], streams[1]:
@@ -52,11 +52,12 @@ def call(folder, name, *arguments, expect=0):
 
 
 def train(folder, *arguments, expect=0):
-    """A run in this process, with one thread."""
+    """Train in this process, with one thread."""
     return call(folder, "numpylstm-train", "--threads", "1", *arguments, expect=expect)
 
 
 def start(folder, *arguments, threads=1, **options):
+    """Start a run in a process of its own."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
         [BIN / "numpylstm-train", *map(str, arguments)], cwd=folder, text=True,
@@ -66,19 +67,19 @@ def start(folder, *arguments, threads=1, **options):
 
 
 def finish(process, expect=0):
-    """Wait for the end of a process; returns (stdout, stderr)."""
+    """Wait for the end of a process and return (stdout, stderr)."""
     out, err = process.communicate(timeout=300)
     assert process.returncode == expect, out + err
     return out, err
 
 
 def run(folder, *arguments, expect=0, **options):
-    """A run as a process of its own."""
+    """Train in a process of its own and return (stdout, stderr)."""
     return finish(start(folder, *arguments, **options), expect)
 
 
 def wait_for(process, text):
-    """Read what a process prints up to a line with this text; returns all of it."""
+    """Read the output of a process up to a line with this text and return it."""
     seen = ""
     for line in process.stdout:
         seen += line
@@ -88,18 +89,18 @@ def wait_for(process, text):
 
 
 def report(out):
-    """What a run prints at its end, without the name of its folder."""
+    """Return the end of the output of a run, without the name of its folder."""
     return re.sub(r"Saved in [^:]*|Next: .*", "", out[out.index("Test perplexity") :])
 
 
 def files(path):
-    """Name and bytes of everything in a folder but the records of its making, with their times."""
+    """Return the bytes of every file of a run by name, but those that record times."""
     entries = (entry for entry in path.iterdir() if entry.name not in RECORDS)
     return {entry.name: entry.read_bytes() for entry in entries}
 
 
 def whole_run(folder, settings):
-    """A run that is never stopped: its files and its report, made once for each set of settings."""
+    """Return the files and the report of an uninterrupted run, trained once for each settings."""
     path = folder / f"whole-{abs(hash(settings))}"
     kept = path.with_suffix(".txt")
     if not kept.exists():
