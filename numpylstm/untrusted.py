@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from numpylstm.host import memory_size
+
 KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
@@ -61,13 +63,6 @@ def check_regular(path: Path, status: os.stat_result) -> None:
     if memory is not None and status.st_size > memory:
         size = f"{status.st_size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
         raise OSError(errno.EFBIG, size, str(path))
-
-
-def memory_size() -> int | None:
-    """The memory of this machine in bytes; None where the system does not say."""
-    if not hasattr(os, "sysconf"):
-        return None
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _at_once(name: str, flags: int) -> int:

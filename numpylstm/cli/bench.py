@@ -1,11 +1,11 @@
 """``numpylstm-bench``: speed, next to other frameworks on the same machine."""
 
 import argparse
+import json as json_format
 import sys
 from pathlib import Path
 
-from numpylstm.benchmark.configurations import CONFIGURATIONS, BenchmarkError
-from numpylstm.benchmark.grid import GRID
+from numpylstm.benchmark.configurations import CONFIGURATIONS, GRID, BenchmarkError
 from numpylstm.cli.common import (
     EXIT_FAILED,
     CommandError,
@@ -24,18 +24,18 @@ PICTURES = (".png", ".pdf", ".svg")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command."""
     sizes = "\n".join(f"  {name:12}{c}" for name, c in CONFIGURATIONS.items())
     parser = Parser(
         prog="numpylstm-bench",
-        description="Training steps per second, next to those of PyTorch, JAX and TensorFlow where "
-        "they are installed. Each library has a process of its own, they take turns, and they must "
-        "compute the same numbers first. Without names: tiny, char, small and medium, in about two "
+        description="Training steps per second, next to those of PyTorch and JAX where they are "
+        "installed. Each library has a process of its own, they take turns, and they must compute "
+        "the same numbers first. Without names: tiny, char, small and medium, in about two "
         "minutes.",
         epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
         "  eval    score a text\n  sample  draw one token at a time\n"
         "  start   fresh processes up to their first training step\n"
-        "  memory  the most memory held while training\n"
+        "  memory  peak memory while training\n"
         f"or, with --grid, groups of shapes (default: all of them):\n"
         f"  {', '.join(GRID)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -50,13 +50,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--grid", action="store_true",
         help="every kind of shape: from 8 to 1024 units, from 1 to 256 sequences, and so on",
     )  # fmt: skip
-    what.add_argument(
-        "--profile", metavar="NAME", choices=CONFIGURATIONS,
-        help="where the time of our training step goes, next to what bounds it",
-    )  # fmt: skip
     parser.add_argument(
         "--peers", metavar="A,B",
-        help="compare with these of torch, jax, tensorflow, or with none (default: the installed)",
+        help="compare with torch or jax or both, or with none (default: those installed)",
     )  # fmt: skip
     parser.add_argument(
         "--rounds", type=int, metavar="N",
@@ -81,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     try:
@@ -96,7 +92,6 @@ def command(
     all: bool,
     scaling: bool,
     grid: bool,
-    profile: str | None,
     peers: str | None,
     rounds: int | None,
     seconds: float | None,
@@ -108,13 +103,17 @@ def command(
     from numpylstm.benchmark import report, runs
     from numpylstm.benchmark.measure import Settings
     from numpylstm.benchmark.process import OURS
-    from numpylstm.training.provenance import cores
+    from numpylstm.host import cores
 
     known = tuple(GRID) if grid else runs.ALL
-    check_names(names, known, alone=all or scaling or profile is not None)
-    if plot is not None and (grid or profile is not None):
-        what = "the grid" if grid else "a profile"
-        raise CommandError(f"--plot: {what} has no picture; leave one of them out")
+    for name in names:
+        if name not in known:
+            listed = ", ".join(known)
+            raise CommandError(f"{name!r} is not something to measure; the names are {listed}")
+    if names and (all or scaling):
+        raise CommandError("names do not go with --all or --scaling; give one of them")
+    if plot is not None and grid:
+        raise CommandError("--plot: the grid has no picture; leave one of them out")
     if plot is not None:
         if plot.suffix.lower() not in PICTURES:
             raise CommandError(f"--plot must end in {either(PICTURES)}, got {printable(str(plot))}")
@@ -135,37 +134,27 @@ def command(
     if plot is not None and not scaling and len(libraries) == 1:
         raise CommandError("--plot: a ratio needs another library; install one, or see --peers")
     settings = Settings(libraries, threads or cores(), rounds, seconds)
-    if profile is not None:
-        results, facts = runs.run_profile(CONFIGURATIONS[profile], settings)
-    elif grid:
-        results, facts = runs.run_grid(names or known, settings)
+    machine = runs.describe_machine(settings)
+    if grid:
+        results = runs.measure_grid(names or known, settings)
     elif scaling:
-        results, facts = runs.run_scaling(settings)
+        results = runs.measure_scaling(settings)
     else:
-        results, facts = runs.run_comparisons(runs.ALL if all else names or runs.QUICK, settings)
+        results = runs.measure_named(runs.ALL if all else names or runs.QUICK, settings)
     if json is not None:
-        report.save_json(json, facts, results.as_numbers())
+        text = json_format.dumps({"machine": machine, **results}, indent=2)
+        json.write_text(f"{text}\n", encoding="utf-8")
     if plot is not None:
-        report.save_plot(plot, results.comparisons, results.curves)
-
-
-def check_names(names: list[str], known: tuple[str, ...], *, alone: bool) -> None:
-    """Every name must be known, and none may come with a flag that says it all."""
-    for name in names:
-        if name not in known:
-            raise CommandError(f"{name!r} is not something to measure; the names are "
-                               f"{', '.join(known)}")  # fmt: skip
-    if names and alone:
-        raise CommandError("names do not go with --all, --scaling or --profile; give one of them")
+        report.save_plot(plot, results)
 
 
 def chosen_peers(peers: str | None) -> tuple[str, ...]:
-    """The libraries to compare with."""
+    """Return the libraries to compare with."""
     from numpylstm.benchmark.process import PEERS, installed
 
-    there = installed()
+    available = installed()
     if peers is None:
-        return there
+        return available
     if peers == "none":
         return ()
     chosen = tuple(dict.fromkeys(peers.split(",")))
@@ -173,7 +162,7 @@ def chosen_peers(peers: str | None) -> tuple[str, ...]:
         if name not in PEERS:
             raise CommandError(f"--peers must name some of {', '.join(PEERS)}, or none; got "
                                f"{name!r}")  # fmt: skip
-        if name not in there:
+        if name not in available:
             raise CommandError(f"--peers: {name} is not installed in this environment")
     return chosen
 

@@ -18,7 +18,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from numpylstm.untrusted import memory_size, open_regular
+from numpylstm.host import memory_size
+from numpylstm.untrusted import open_regular
 
 AnyPath = str | os.PathLike[str]
 

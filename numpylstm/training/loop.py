@@ -18,11 +18,11 @@ from numpylstm.checks import NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
+from numpylstm.host import memory_size
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training.pace import Pace
-from numpylstm.untrusted import memory_size
 
 
 class TrainingFailed(RuntimeError):
