@@ -7,7 +7,7 @@ from support.runs import TINY, write_words
 
 from numpylstm.cli import compare as compare_command
 from numpylstm.cli import train as train_command
-from numpylstm.training.comparison import (
+from numpylstm.report.comparison import (
     ComparedRun,
     differences,
     experiments,
@@ -17,7 +17,7 @@ from numpylstm.training.comparison import (
     table_of_seeds,
     texts,
 )
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RunFolderError
 
 ROWS = [Row(1, 9, 1.0, 60.0, 400.0, 0.1, 8.0, 140.0, 0.2), Row(2, 18, 1.0, 60.0, 90.0, 0.1, 8.0)]

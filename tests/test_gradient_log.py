@@ -14,9 +14,9 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import diagnostics
-from numpylstm.cli import report
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus
+from numpylstm.report import summary
 from numpylstm.training import gradient_log, session
 from numpylstm.training.checkpoint import ADDED_SETTINGS, load, restore_model
 from numpylstm.training.run_folder import RunFolderError
@@ -47,7 +47,9 @@ def finished(folder, corpus, **changes):
     """Train in a folder; the checkpoint at the end."""
     folder.mkdir()
     run = nl.new_run(dataclasses.replace(SETTINGS, **changes), corpus)
-    session.run_to_end(run, corpus, folder, draw=lambda run, log: report.draw(folder, run, log, []))
+    session.run_to_end(
+        run, corpus, folder, draw=lambda run, log: summary.draw(folder, run, log, {})
+    )
     return load(folder / "last.npz")
 
 

@@ -12,7 +12,8 @@ from numpylstm.archive import CheckpointError
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.training import loop
 from numpylstm.training.checkpoint import load, restore_run, save
-from numpylstm.training.loop import Row, Step, TrainingFailed, check_corpus, rate
+from numpylstm.training.loop import Step, TrainingFailed, check_corpus, rate
+from numpylstm.training.metrics import Row
 
 SETTINGS = {
     "hidden_size": 8, "num_layers": 2, "batch_size": 4, "num_steps": 5, "epochs": 3, "lr": 0.7,

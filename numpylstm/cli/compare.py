@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 def command(*, runs: list[Path], picture: Path) -> None:
     """Read, draw, print."""
     from numpylstm.archive import write_atomically
-    from numpylstm.training import comparison
+    from numpylstm.report import comparison
 
     check_plots()
     from numpylstm.plots import comparison_curves

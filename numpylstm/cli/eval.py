@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
 from numpylstm.config import TEXTS
+from numpylstm.training.display import Display, compiling, waiting
 from numpylstm.untrusted import printable
-from numpylstm.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
+    from numpylstm.data.configured import ScoredText
     from numpylstm.models import LanguageModel
     from numpylstm.training.checkpoint import Checkpoint
-    from numpylstm.training.corpora import ScoredText
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -91,11 +91,10 @@ def command(
     max_tokens: int | None = None,
 ) -> None:
     """Load, score, print."""
+    from numpylstm.data.configured import scored_text
     from numpylstm.evaluation import evaluate
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
-    from numpylstm.training.corpora import scored_text
-    from numpylstm.training.warm_up import compiling
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value is not None and value < 1:
@@ -119,8 +118,8 @@ def command(
         saved = replace(saved, config=replace(saved.config, **moved))
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(
-            saved, data=data, file=file, split=split, at_most=max_tokens,
-            watch=shown.share,
+            saved.config, saved.vocabulary, saved.meta["fingerprint"], data=data, file=file,
+            split=split, at_most=max_tokens, watch=shown.share,
         )  # fmt: skip
     if len(text.ids) < 2 * B:
         streams = "one stream" if B == 1 else f"{B} streams"
@@ -150,8 +149,8 @@ Found = tuple[dict[str, Any], list[tuple[str, str]]]
 
 def what_is_scored(saved: "Checkpoint", text: "ScoredText") -> Found:
     """The checkpoint and the text."""
+    from numpylstm.data.configured import why_unknown
     from numpylstm.data.corpus import unit
-    from numpylstm.training.corpora import why_unknown
 
     level = saved.config.level
     why = why_unknown(text.unknown, text.left_out, level, saved.vocabulary)
@@ -170,7 +169,7 @@ def what_is_scored(saved: "Checkpoint", text: "ScoredText") -> Found:
 
 def exactly(
     saved: "Checkpoint", model: "LanguageModel", text: "ScoredText", B: int, T: int,
-    shown: "Waiting",
+    shown: "Display",
 ) -> Found:  # fmt: skip
     """Every token but the first of each stream."""
     from numpylstm.checks import NotFinite

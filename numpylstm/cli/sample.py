@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
+from numpylstm.training.display import compiling
 from numpylstm.untrusted import printable
 
 SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
@@ -79,12 +80,12 @@ def command(
     from numpylstm import sampling
     from numpylstm.checks import NotFinite
     from numpylstm.data import EOS, UNK
+    from numpylstm.data.configured import tokens_like
     from numpylstm.data.text import written
     from numpylstm.evaluation import evaluate
+    from numpylstm.report.result import as_json as without_infinity
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
-    from numpylstm.training.corpora import tokens_like
-    from numpylstm.training.result import as_json as without_infinity
 
     if seed is not None and seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")
@@ -128,8 +129,6 @@ def command(
 
 def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
     """The same tokens; kernels that are compiled for the first of them do it visibly."""
-    from numpylstm.training.warm_up import compiling
-
     with compiling(stream=sys.stderr, quiet=quiet):
         first = list(itertools.islice(drawn, 1))
     return itertools.chain(first, drawn)

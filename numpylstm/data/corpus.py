@@ -7,13 +7,12 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_kind, check_whole
-from numpylstm.data.indexing import index
+from numpylstm.data.indexing import Watch, index
 from numpylstm.data.text import (
     HELD_OUT,
     SPLITS,
@@ -102,7 +101,7 @@ def load_ptb(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
-    watch: Callable[[int, int], Any] | None = None,
+    watch: Watch | None = None,
 ) -> Corpus:
     """Load Penn Treebank as Mikolov prepared it.
 
@@ -148,7 +147,7 @@ def load_text(
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
     prepare: Callable[[str], str] | None = None,
-    watch: Callable[[int, int], Any] | None = None,
+    watch: Watch | None = None,
 ) -> Corpus:
     """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
 
@@ -207,7 +206,7 @@ def load_embedded(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
-    watch: Callable[[int, int], Any] | None = None,
+    watch: Watch | None = None,
 ) -> Corpus:
     """Load the language reference that ships inside Python; see `read_embedded`.
 

@@ -4,12 +4,15 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.data.text import tokenize
+
+Watch = Callable[[int, int], object]
+"""A function that is told the progress: so many done, of so many."""
 
 PIECE = 1 << 20  # characters, some tenths of a second
 _SPACE = re.compile(r"\s")
@@ -24,9 +27,7 @@ class Indexed(NamedTuple):
     """Of each text, (N,)."""
 
 
-def index(
-    texts: Sequence[str], level: str, watch: Callable[[int, int], Any] | None = None
-) -> Indexed:
+def index(texts: Sequence[str], level: str, watch: Watch | None = None) -> Indexed:
     """Cut texts into tokens, and number them.
 
     Parameters

@@ -19,7 +19,7 @@ from numpylstm.plots.style import (
     log_ticks,
     point,
 )
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 
 STYLES = ("-", "--", ":", "-.")
 """Once the colours are used up."""

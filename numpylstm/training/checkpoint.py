@@ -42,7 +42,8 @@ from numpylstm.evaluation import safe_exp
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer
 from numpylstm.parameters import parameter_shapes
-from numpylstm.training.loop import Row, Run, Tally, build_model, check_parameters
+from numpylstm.training.loop import Run, build_model, check_parameters
+from numpylstm.training.metrics import Row, Tally
 
 FORMAT = "numpylstm checkpoint"
 VERSION = 2

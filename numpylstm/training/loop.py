@@ -4,7 +4,6 @@ A `Run` is everything that a training run is made of at one moment, so saving it
 a run that is loaded goes on as if it had never stopped.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,49 +16,18 @@ from numpylstm.cells import CELLS, State
 from numpylstm.checks import NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
+from numpylstm.data.configured import check_fingerprint, fingerprint
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.host import memory_size
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.parameters import parameter_shapes
+from numpylstm.training.metrics import Row, Tally
 from numpylstm.training.pace import Pace
 
 
 class TrainingFailed(RuntimeError):
     """A loss, a gradient or a parameter stopped being a finite number."""
-
-
-@dataclass
-class Tally:
-    """Sums over the updates since the last row of metrics."""
-
-    steps: int = 0
-    tokens: int = 0
-    correct: int = 0
-    nll: float = 0.0
-    cost: float = 0.0
-    norm: float = 0.0
-    clipped: int = 0
-
-
-class Row(NamedTuple):
-    """A row of metrics.csv: means over the updates since the row before.
-
-    The validation columns are filled in the last row of each epoch. Cost is the loss that is
-    minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
-    the updates that the clip made shorter, which rows of older runs do not know.
-    """
-
-    epoch: int
-    step: int
-    lr: float
-    cost: float
-    perplexity: float
-    accuracy: float
-    gradient_norm: float
-    valid_perplexity: float | None = None
-    valid_accuracy: float | None = None
-    clipped: float | None = None
 
 
 class Step(NamedTuple):
@@ -219,14 +187,6 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
     )
 
 
-def fingerprint(corpus: Corpus) -> str:
-    """A hash of the vocabulary and of all three texts."""
-    digest = hashlib.sha256("\n".join(corpus.vocabulary.tokens).encode())
-    for ids in (corpus.train, corpus.valid, corpus.test):
-        digest.update(b"|" + np.ascontiguousarray(ids, "<i4").tobytes())
-    return digest.hexdigest()
-
-
 def rate(run: Run) -> float:
     """The learning rate of the current epoch."""
     config = run.config
@@ -261,8 +221,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     DataError
         If it is another text.
     TrainingFailed
-        If the loss, the perplexity or a gradient is not finite, or an update would not be. The
-        parameters are those before the update. Also if the validation perplexity is not finite.
+        If the loss, the perplexity or a gradient is not finite; the parameters are those before the
+        update. Also if a parameter or the validation perplexity is not finite in a validation.
     """
     check_kind("train", "run", run, Run)
     check_kind("train", "corpus", corpus, Corpus)
@@ -318,9 +278,7 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
     perplexity = safe_exp(nll_sum / y.size)
-    largest = optimizer.reach(min(norm, config.clip), config.clip)
-    fits = largest < float(np.finfo(config.dtype).max)
-    if not (all(map(math.isfinite, (cost, norm, perplexity))) and fits):
+    if not all(map(math.isfinite, (cost, norm, perplexity))):
         raise TrainingFailed(describe_failure(run, cost))
     run.whole = False
     optimizer.step()
@@ -358,7 +316,7 @@ def describe_failure(run: Run, cost: float) -> str:
     if culprits:
         problem = f"the loss is {cost} and the gradient is not finite in {', '.join(culprits)}"
     else:
-        problem = f"the loss is {cost:.3g}, and its perplexity or the update is beyond all numbers"
+        problem = f"the loss is {cost:.3g}, a perplexity beyond all numbers,"
     return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
 
 
@@ -489,21 +447,6 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
                 + f"got {have}; take a longer text"
                 + (", or a smaller batch_size or num_steps" if split == "train" else "")
             )  # fmt: skip
-
-
-def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
-    """A text must be the one that a run was started with.
-
-    Raises
-    ------
-    DataError
-        With the advice, if it is another.
-    """
-    if fingerprint(corpus) != expected:
-        raise DataError(
-            f"{corpus.source}: this text is not the one that the run was started with; it has "
-            f"changed since: {advice}"
-        )
 
 
 def check_position(run: Run, corpus: Corpus) -> None:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from numpylstm.training.loop import Row, Step
+from numpylstm.training.loop import Step
+from numpylstm.training.metrics import Row
 
 
 class Timing:

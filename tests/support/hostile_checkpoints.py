@@ -34,8 +34,8 @@ from numpylstm.archive import checksum
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
+from numpylstm.data.configured import load_corpus
 from numpylstm.training.checkpoint import save
-from numpylstm.training.corpora import load_corpus
 
 from .broken_checkpoints import Parts, nested, npy, take_apart, zipped
 

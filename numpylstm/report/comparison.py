@@ -6,8 +6,8 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from numpylstm.config import TEXTS
-from numpylstm.training.loop import Row
-from numpylstm.training.result import read_result
+from numpylstm.report.result import read_result
+from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, read_metrics
 
 OF_NO_INFLUENCE = {"seed", "log_every", "log_gradients"}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from numpylstm.config import TrainConfig, settings_of
 from numpylstm.plots import coloured_text, inline_svg, training_curves
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 from numpylstm.training.sample_log import Sample
 from numpylstm.untrusted import printable
 

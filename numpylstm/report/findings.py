@@ -6,10 +6,9 @@ is not so; the limits are the constants below.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
-from typing import NamedTuple
+from itertools import pairwise
 
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Epoch, Row, epochs_of
 
 UNKNOWN = 0.05
 """Share of the text that may be ``<unk>``."""
@@ -21,42 +20,6 @@ FOLLOWS = 0.5
 """Of the way that the perplexity of training falls, the part that validation has to go with it."""
 STILL = 0.005
 """Relative change of a perplexity from epoch to epoch that counts as none."""
-
-
-class Epoch(NamedTuple):
-    """One epoch in numbers."""
-
-    number: int
-    lr: float
-    training: float
-    """Perplexity, over all its updates."""
-    validation: float
-    """Perplexity, at its end."""
-    clipped: float | None
-    """Share of its updates that were clipped; None where that was not counted."""
-
-
-def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
-    """The epochs of a run that have a validation, from its rows of metrics."""
-    found = []
-    before = 0
-    for number, group in groupby(rows, key=lambda row: row.epoch):
-        own = list(group)
-        ends = [row.step for row in own]
-        steps = [end - start for start, end in pairwise([before, *ends])]
-        before, total = ends[-1], sum(steps)
-        nll = sum(n * math.log(row.perplexity) for n, row in zip(steps, own, strict=True)) / total
-        shares = [row.clipped for row in own if row.clipped is not None]
-        counted = len(shares) == len(own)
-        clipped = sum(n * share for n, share in zip(steps, shares, strict=False)) / total
-        if own[-1].valid_perplexity is not None:
-            found.append(
-                Epoch(
-                    number, own[-1].lr, math.exp(nll), own[-1].valid_perplexity,
-                    clipped if counted else None,
-                )
-            )  # fmt: skip
-    return found
 
 
 def findings(
