@@ -228,7 +228,7 @@ def test_a_power_is_found():
 
 def test_curves():
     settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
-    (curve,), comparisons = scaling("T", settings, 1e9, SMALL, (2, 40))
+    (curve,), comparisons = scaling("T", (2, 40), settings, 1e9, SMALL)
     assert [c["configuration"]["T"] for c in comparisons] == [2, 40]
     assert min(curve["seconds"]) > 0  # which is larger is the machine's to say
     assert "exponent" in report.curves([curve])
@@ -253,7 +253,7 @@ def test_the_grid_reaches_far_and_has_no_row_twice():
 
 
 def test_a_grid_is_measured_and_printed_row_by_row(capsys):
-    settings = Settings((OURS,), 1, rounds=1, seconds=0.005, product_size=64)
+    settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
     sizes = (11, 6, 2, 5, 3), (7, 4, 1, 1, 1)
     small = {"a": shapes(*sizes), SCORED: shapes(*sizes[:1], dtype="float64")}
     comparisons = runs.measure_grid(["a", SCORED], settings, small)["comparisons"]
@@ -292,14 +292,14 @@ def test_pictures():
 
 
 def test_the_pictures_of_a_run(tmp_path):
-    results = {"comparisons": [comparison()], "scaling": []}
+    results = {"comparisons": [comparison()]}
     report.save_plot(tmp_path / "ratios.png", results)
     curve = {"dimension": "T", "library": OURS, "sizes": [2, 4], "seconds": [1, 2], "exponent": 1.0}
     report.save_plot(tmp_path / "scaling.png", results | {"scaling": [curve]})
     for name in ("ratios.png", "scaling.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     with pytest.raises(BenchmarkError, match="no ratio to draw"):
-        report.save_plot(tmp_path / "none.png", {"comparisons": [], "scaling": []})
+        report.save_plot(tmp_path / "none.png", {"comparisons": []})
 
 
 def bench(*arguments, cwd, expect=0):

@@ -29,22 +29,10 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Configuration:
-    """A language model with D = H, and the batches it is trained on.
+    """A language model with D = H, and the size of its batches.
 
-    Attributes
-    ----------
-    name : str
-    V, H, L, T, B : int
-        Vocabulary, hidden units, layers, time steps, batch.
-    dropout : float
-        Probability of dropping, on the non-recurrent connections.
-    lr, clip : float
-        Learning rate of SGD; largest global norm.
-    init_scale : float
-        Parameters start as U(-init_scale, init_scale).
-    cell : str
-        A name in `numpylstm.cells.CELLS`; its options are the defaults.
-    dtype : "float32" or "float64"
+    Vocabulary, hidden units, layers, time steps, batch. Parameters start as U(-init_scale,
+    init_scale); the options of the cell are the defaults; the optimiser is SGD.
     """
 
     name: str

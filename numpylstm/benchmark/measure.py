@@ -16,7 +16,6 @@ from typing import Any
 
 from numpylstm.benchmark.configurations import (
     CENTRE,
-    SIZES,
     BenchmarkError,
     Configuration,
     flops,
@@ -27,7 +26,7 @@ from numpylstm.host import busy_share
 
 Figures = dict[str, Any]
 
-PRODUCT_SECONDS = 0.2
+PRODUCT_SIZE, PRODUCT_SECONDS = 2048, 0.2
 SETTLE = 0.25  # seconds: the threads of a BLAS and of OpenMP spin so long after their work
 LOSS_TOLERANCE = 1e-5  # relative, between the float32 results of two libraries
 NORM_TOLERANCE = 5e-3  # of gradients: PyTorch adds up millions of squares in float32
@@ -36,26 +35,12 @@ STEPS_FOR_MEMORY = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure.
-
-    Attributes
-    ----------
-    libraries : tuple of str
-        ``"numpylstm"`` first, then the peers.
-    threads : int
-    rounds : int
-        Turns of each library.
-    seconds : float
-        Approximate length of a turn.
-    product_size : int
-        Rows of the square matrices whose product shows the machine's best speed.
-    """
+    """The libraries, ours first; the number of turns of each, and their length in seconds."""
 
     libraries: tuple[str, ...]
     threads: int
     rounds: int
     seconds: float
-    product_size: int = 2048
 
     @contextmanager
     def workers(self) -> Iterator[list[Worker]]:
@@ -70,10 +55,9 @@ def pause() -> float | None:
     return busy_share(SETTLE)
 
 
-def product_speed(worker: Worker, settings: Settings) -> float:
+def product_speed(worker: Worker) -> float:
     """Return the speed of a large matrix product now, in FLOP/s."""
-    size, seconds = settings.product_size, PRODUCT_SECONDS
-    return float(worker.ask("product", size=size, seconds=seconds)["speed"])
+    return float(worker.ask("product", size=PRODUCT_SIZE, seconds=PRODUCT_SECONDS)["speed"])
 
 
 def compare(
@@ -85,27 +69,9 @@ def compare(
 ) -> Figures:
     """Check that the libraries agree, then time them in turns.
 
-    Parameters
-    ----------
-    task : "train", "evaluate" or "sample"
-    configuration : Configuration
-    settings : Settings
-    best_product : float
-        The best speed of a matrix product seen so far, in FLOP/s.
-    workers : sequence of Worker
-        Ours first; those that lack the cell or the dtype are left out.
-
-    Returns
-    -------
-    dict
-        Of each library the median seconds of each turn, their median, and what follows from it.
-        The quotient of its time and ours is above 1 where we are faster. The flops are those of
-        matrix products only.
-
-    Raises
-    ------
-    BenchmarkError
-        If two libraries do not compute the same.
+    The first of the workers is ours; those that lack the cell or the dtype are left out.
+    `best_product` is the best speed of a matrix product so far, in FLOP/s. The figures of a library
+    are the median seconds of each turn, their median, and what follows from it.
     """
     c = configuration
     workers = [w for w in workers if c.cell in w.about["cells"] and c.dtype in w.about["dtypes"]]
@@ -144,17 +110,7 @@ def compare(
 
 
 def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
-    """Check that all libraries find the numbers that ours finds; whole numbers exactly.
-
-    Parameters
-    ----------
-    results : dict of library -> dict of name -> number
-
-    Raises
-    ------
-    BenchmarkError
-        Naming the first number that differs.
-    """
+    """Check that all libraries find the numbers, by name, that ours finds; integers exactly."""
     ours = results[OURS]
     for library, theirs in results.items():
         for name, expected in ours.items():
@@ -169,10 +125,9 @@ def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def start_up(configuration: Configuration, settings: Settings) -> list[Figures]:
-    """Time fresh processes up to their first training step, in seconds.
+    """Time fresh processes up to their first training step, with their own initial weights.
 
-    The initial weights are the library's own. Ours is measured with the compiled kernels on disk,
-    and once without.
+    Ours is measured with the compiled kernels on disk, and once without.
     """
     warm, cold = "compiled kernels on disk", "nothing compiled yet"
 
@@ -219,21 +174,12 @@ def peak_memory(configuration: Configuration, settings: Settings) -> list[Figure
 
 def scaling(
     dimension: str,
+    sizes: Sequence[int],
     settings: Settings,
     best_product: float,
     centre: Configuration = CENTRE,
-    sizes: tuple[int, ...] | None = None,
 ) -> tuple[list[Figures], list[Figures]]:
-    """Time a training step along one dimension, the others held fixed.
-
-    Returns
-    -------
-    curves : list of dict
-        For each library the seconds at each size, and the p of ``time = a * size ** p``.
-    comparisons : list of dict
-        As from `compare`.
-    """
-    sizes = sizes or SIZES[dimension]
+    """Time a training step along one dimension; return a curve of each library, and comparisons."""
     changes = ({dimension: size, "name": f"{dimension} = {size}"} for size in sizes)
     along = [replace(centre, **change) for change in changes]  # type: ignore[arg-type]
     with settings.workers() as workers:

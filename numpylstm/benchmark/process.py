@@ -26,19 +26,8 @@ def installed() -> tuple[str, ...]:
 class Worker:
     """A process with one library; a context, at whose end the process ends.
 
-    Parameters
-    ----------
-    library : str
-        ``"numpylstm"`` or one of `PEERS`.
-    threads : int
-    environment : dict, optional
-        Variables to set, such as NUMBA_CACHE_DIR.
-
-    Attributes
-    ----------
-    about : dict
-        Its ``version``; the ``seconds`` that importing it took, the ``bytes`` held after that;
-        the ``cells`` and ``dtypes`` it can compute.
+    `about` holds the library's ``version``, the ``seconds`` of its import, the ``bytes`` held after
+    that, and the ``cells`` and ``dtypes`` that it can compute.
     """
 
     def __init__(
@@ -61,13 +50,7 @@ class Worker:
         self.about = self._answer()
 
     def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
-        """Send a request and return the answer.
-
-        Raises
-        ------
-        BenchmarkError
-            If the worker failed.
-        """
+        """Send a request and return the answer; a worker that failed raises BenchmarkError."""
         try:
             print(json.dumps({"do": request, **arguments}), file=self._process.stdin, flush=True)
         except BrokenPipeError:

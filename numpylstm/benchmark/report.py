@@ -152,21 +152,15 @@ def curves(found: Sequence[Figures]) -> str:
 
 
 def save_plot(path: Path, results: Mapping[str, Any]) -> None:
-    """Draw the scaling lines if there are curves, else a bar for each ratio.
-
-    Raises
-    ------
-    BenchmarkError
-        If there is nothing to draw.
-    """
+    """Draw the scaling lines if there are curves, else a bar for each ratio."""
     from numpylstm.plots import ratio_bars, scaling_lines
 
-    if along := results["scaling"]:
+    if along := results.get("scaling"):
         keys = ("dimension", "library", "sizes", "seconds", "exponent")
         scaling_lines([tuple(one[key] for key in keys) for one in along]).savefig(path)
         return
     ratios = {
-        label(found): {
+        label(found["task"], found["configuration"]["name"]): {
             f"{library} {one['version']}": one["time_relative_to_ours"]
             for library, one in [*found["libraries"].items()][1:]
         }
@@ -177,7 +171,6 @@ def save_plot(path: Path, results: Mapping[str, Any]) -> None:
     ratio_bars(ratios).savefig(path)
 
 
-def label(found: Figures) -> str:
+def label(task: str, name: str) -> str:
     """Return the name of a comparison under its bars."""
-    name = found["configuration"]["name"]
-    return name if found["task"] == "train" else f"{found['task']}\n{name}"
+    return name if task == "train" else f"{task}\n{name}"

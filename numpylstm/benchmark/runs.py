@@ -1,4 +1,4 @@
-"""What ``numpylstm-bench`` measures: each function prints as it goes, and fills `Results`."""
+"""The measurements of ``numpylstm-bench``; each function prints as it goes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,18 +29,13 @@ ALL = (*CONFIGURATIONS, "eval", "sample", "start", "memory")
 STANDARD = CONFIGURATIONS["medium"]  # on which eval, sample, start and memory are measured
 
 Results = dict[str, list[Figures]]
-"""What was measured, as the JSON file has it: comparisons, start_up, memory, scaling."""
+"""The figures of the JSON file: comparisons, start_up, memory, scaling."""
 
 
 def show(text: str) -> None:
     """Print a text at once, unless it is empty."""
     if text:
         print(text, flush=True)
-
-
-def no_results() -> Results:
-    """Return the lists that a run fills."""
-    return {"comparisons": [], "start_up": [], "memory": [], "scaling": []}
 
 
 def describe_machine(settings: Settings) -> dict[str, str]:
@@ -53,7 +48,7 @@ def describe_machine(settings: Settings) -> dict[str, str]:
 
 def measure_named(names: Sequence[str], settings: Settings) -> Results:
     """Measure some of `ALL`, one after the other."""
-    results = no_results()
+    results: Results = {"comparisons": [], "start_up": [], "memory": []}
     best_product = 0.0
     with settings.workers() as workers:
         for name in names:
@@ -69,7 +64,7 @@ def measure_named(names: Sequence[str], settings: Settings) -> Results:
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
                 configuration = CONFIGURATIONS.get(name, STANDARD)
                 show(report.title(task, configuration))
-                best_product = max(best_product, product_speed(workers[0], settings))
+                best_product = max(best_product, product_speed(workers[0]))
                 found = compare(task, configuration, settings, best_product, workers)
                 results["comparisons"].append(found)
                 show(report.comparison(found))
@@ -82,28 +77,28 @@ def measure_grid(
     grid: Mapping[str, Sequence[Configuration]] = GRID,
 ) -> Results:
     """Measure the shapes of the named groups of the grid."""
-    results = no_results()
+    comparisons = []
     with settings.workers() as workers:
-        best_product = product_speed(workers[0], settings)
+        best_product = product_speed(workers[0])
         for name in names:
             show(report.grid_heading(name, grid[name][0], settings.libraries))
             for configuration in grid[name]:
                 task = "evaluate" if name == SCORED else "train"
                 found = compare(task, configuration, settings, best_product, workers)
-                results["comparisons"].append(found)
+                comparisons.append(found)
                 show(report.grid_row(found, settings.libraries))
-    show(report.grid_summary(results["comparisons"]))
-    return results
+    show(report.grid_summary(comparisons))
+    return {"comparisons": comparisons}
 
 
 def measure_scaling(settings: Settings) -> Results:
     """Measure a training step along each dimension."""
-    results = no_results()
+    results: Results = {"comparisons": [], "scaling": []}
     with Worker(OURS, settings.threads) as worker:
-        best_product = product_speed(worker, settings)
+        best_product = product_speed(worker)
     for dimension, along in SIZES.items():
         show(report.title(f"train, {dimension} from {along[0]:,} to {along[-1]:,}", CENTRE))
-        curves, comparisons = scaling(dimension, settings, best_product)
+        curves, comparisons = scaling(dimension, along, settings, best_product)
         results["scaling"] += curves
         results["comparisons"] += comparisons
         show(report.curves(curves))

@@ -18,8 +18,6 @@ from numpylstm.cli.common import (
 from numpylstm.config import either
 from numpylstm.untrusted import printable
 
-QUICK_ROUNDS, ALL_ROUNDS, SCALING_ROUNDS = 5, 9, 3
-QUICK_SECONDS, ALL_SECONDS, GRID_SECONDS = 0.5, 1.0, 0.2
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -55,14 +53,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="compare with torch or jax or both, or with none (default: those installed)",
     )  # fmt: skip
     parser.add_argument(
-        "--rounds", type=int, metavar="N",
-        help=f"turns of each library (default: {QUICK_ROUNDS}; with --all {ALL_ROUNDS}, with "
-        f"--scaling {SCALING_ROUNDS})",
+        "--rounds", type=int, metavar="N", default=5,
+        help="turns of each library (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seconds", type=float, metavar="S",
-        help=f"length of a turn (default: {QUICK_SECONDS:g}; with --all {ALL_SECONDS:g}, with "
-        f"--grid {GRID_SECONDS:g})",
+        "--seconds", type=float, metavar="S", default=0.5,
+        help="length of a turn (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="save all figures")
     parser.add_argument(
@@ -93,8 +89,8 @@ def command(
     scaling: bool,
     grid: bool,
     peers: str | None,
-    rounds: int | None,
-    seconds: float | None,
+    rounds: int,
+    seconds: float,
     json: Path | None,
     plot: Path | None,
     threads: int | None,
@@ -121,10 +117,6 @@ def command(
     for file in filter(None, (json, plot)):
         if not file.parent.is_dir():
             raise CommandError(f"{file}: the folder {file.parent} does not exist")
-    if rounds is None:
-        rounds = ALL_ROUNDS if all else SCALING_ROUNDS if scaling else QUICK_ROUNDS
-    if seconds is None:
-        seconds = ALL_SECONDS if all else GRID_SECONDS if grid else QUICK_SECONDS
     if rounds < 1:
         raise CommandError(f"--rounds must be at least 1, got {rounds}")
     if not 0 < seconds <= 60:

@@ -1,4 +1,4 @@
-"""``numpylstm-sample``: let a checkpoint write."""
+"""``numpylstm-sample``: draw text from a checkpoint."""
 
 import argparse
 import itertools
@@ -12,11 +12,11 @@ from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, r
 from numpylstm.training.display import compiling
 from numpylstm.untrusted import printable
 
-SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
+SEEDS = 2**32  # of the seeds drawn here: short enough to be typed again
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command."""
     parser = Parser(
         prog="numpylstm-sample",
         description="Text from a checkpoint, which carries its own vocabulary.",
@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint", metavar="RUN", type=Path,
-        help="folder of a run, which means its best.npz, or any checkpoint",
+        help="run folder, which means its best.npz, or any checkpoint",
     )  # fmt: skip
     parser.add_argument("--prompt", default="", help="text to continue (default: a new line)")
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
@@ -42,11 +42,11 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--seed", type=int, metavar="N", default=argparse.SUPPRESS,
-        help="of the draws (default: another one each time, and it is printed)",
+        help="seed of the draws (default: a new one each time, which is printed)",
     )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true", dest="as_json",
-        help="print one JSON object, with the text, the seed and the perplexity of the whole under "
+        help="print one JSON object, with the text, the seed and the perplexity of the text under "
         "the model itself",
     )  # fmt: skip
     add_quiet(parser, "the text")
@@ -55,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     return run(lambda: command(**arguments), parser.prog)
@@ -128,14 +128,14 @@ def command(
 
 
 def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
-    """The same tokens; kernels that are compiled for the first of them do it visibly."""
+    """Return the same tokens; show the compilation that the first of them needs."""
     with compiling(stream=sys.stderr, quiet=quiet):
         first = list(itertools.islice(drawn, 1))
     return itertools.chain(first, drawn)
 
 
 def show(prompt: str, pieces: Iterator[str]) -> None:
-    """Print a text as it comes; an interruption leaves what was printed."""
+    """Print a text as it comes; an interruption says how many tokens were drawn."""
     count = 0
     print(printable(prompt, lines=True), end="", flush=True)
     try:

@@ -174,8 +174,8 @@ def load_text(
     check_level("load_text", level)
     if not isinstance(train, str | os.PathLike):
         train = list(train)  # it may be a pattern's iterator, and is gone through twice
-    files = {"train": train, "valid": valid, "test": test}
-    files = {split: file for split, file in files.items() if file is not None}
+    files: dict[str, AnyPath | Sequence[AnyPath]] = {"train": train}
+    files |= {k: file for k, file in {"valid": valid, "test": test}.items() if file is not None}
     texts = {split: read_texts(file) for split, file in files.items()}
     if prepare is not None:
         texts = {split: prepare(text) for split, text in texts.items()}
