@@ -14,18 +14,10 @@ EVERY, EVERY_IN_A_FILE = 0.1, 10.0  # seconds from one state of a task to the ne
 
 
 class Display:
-    """The state of a task: a bar on a terminal, a line now and then elsewhere.
+    """The display of a task such as "reading the text", by default on standard output.
 
-    Parameters
-    ----------
-    doing : str
-        The task, such as "reading the text".
-    stream : text stream, optional
-        By default standard output.
-    total, done : int, optional
-        Steps of the task, and steps made before; a total draws a bar, which stays.
-    quiet : bool
-        Show nothing but the texts given to `line`.
+    With a total, a bar is drawn and stays; `done` steps were made before. If `quiet`, only the
+    texts given to `line` are shown.
     """
 
     def __init__(
@@ -78,15 +70,7 @@ class Display:
 def waiting(
     doing: str, *, stream: Any = None, then: str = "", quiet: bool = False
 ) -> Iterator[Display]:
-    """Show a task in this context; an interruption says that it was not finished.
-
-    Parameters
-    ----------
-    doing, stream, quiet
-        As for `Display`.
-    then : str
-        Added to the message after an interruption, such as how to resume.
-    """
+    """Show a task in this context; an interruption says that it was not finished, and `then`."""
     shown = Display(doing, stream, quiet=quiet)
     try:
         yield shown
@@ -99,13 +83,7 @@ def waiting(
 
 @contextmanager
 def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Iterator[None]:
-    """Show the number of functions compiled in this context, which can be interrupted.
-
-    Raises
-    ------
-    Stopped
-        After a signal other than that of Ctrl-C.
-    """
+    """Show the number of functions compiled in this context, which a signal can stop."""
     watched: Any = nullcontext
     with suppress(Exception):  # without Numba, nothing is compiled
         from numpylstm.kernels.compiling import watched

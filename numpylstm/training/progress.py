@@ -15,15 +15,7 @@ RECENT = 50  # updates whose mean perplexity is shown, about
 class Progress:
     """The display of a training run: a bar on a terminal, the rows of metrics.csv elsewhere.
 
-    Parameters
-    ----------
-    run : Run
-    windows : int
-        Updates in an epoch.
-    timing : Timing
-        Of the updates that are shown.
-    quiet : bool
-        Show nothing but the texts given to `line`.
+    `windows` is the number of updates in an epoch, `timing` that of the updates on display.
     """
 
     def __init__(self, run: Run, windows: int, timing: Timing, *, quiet: bool = False) -> None:

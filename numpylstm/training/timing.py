@@ -1,4 +1,4 @@
-"""How long a run takes."""
+"""The duration of a run."""
 
 import time
 from collections.abc import Iterator
@@ -8,16 +8,10 @@ from numpylstm.training.metrics import Row
 
 
 class Timing:
-    """How long the updates of one process took.
+    """The duration of the updates that this process makes.
 
-    Attributes
-    ----------
-    seconds : float
-        From its making to the last item, with validations, saves and pictures.
-    tokens : int
-        Read in all updates but the first, which may be slow.
-    updating : float
-        The seconds of these updates alone.
+    `seconds` runs to the last item, with validations, saves and pictures. `updating` is the seconds
+    of updates alone, and `tokens` their tokens; both leave out the first, which may be slow.
     """
 
     def __init__(self) -> None:
@@ -26,7 +20,7 @@ class Timing:
         self.updates = self.tokens = 0
 
     def of(self, items: Iterator[Step | Row]) -> Iterator[Step | Row]:
-        """The items of `numpylstm.train`, whose times are taken."""
+        """Yield the items of `numpylstm.train`, and time them."""
         start = time.perf_counter()
         for item in items:
             now = time.perf_counter()
@@ -41,5 +35,5 @@ class Timing:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """While updates were made; None if there were none."""
+        """Speed of the updates alone; None if there were none."""
         return self.tokens / self.updating if self.updating else None
