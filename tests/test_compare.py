@@ -143,6 +143,11 @@ def test_one_run_twice_is_one_seed():
     assert table_of_seeds(seeds[:2]) is None
 
 
+def change(path, name, value):
+    result = json.loads((path / "result.json").read_text())
+    (path / "result.json").write_text(json.dumps(result | {name: value}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -150,14 +155,22 @@ def test_one_run_twice_is_one_seed():
         (lambda path: (path / "config.json").write_text("[]"), "the settings of a run"),
         (lambda path: (path / "config.json").write_text("{"), "the settings of a run"),
         (lambda path: (path / "config.json").write_text('{"lr": -1}'), "lr must be above 0"),
-        (lambda path: (path / "metrics.csv").unlink(), "does not hold the metrics"),
+        (lambda path: (path / "metrics.csv").unlink(), "no validation yet"),
         (lambda path: (path / "metrics.csv").write_text(""), "does not hold the metrics"),
         (lambda path: (path / "metrics.csv").write_text("a,b\n1,2\n"), "columns are not those"),
         (lambda path: (path / "metrics.csv").write_text("epoch,step\n2,1\n1,1\n"), "rows are not"),
         (lambda path: (path / "metrics.csv").write_text("epoch,step\nnan,1\n"), "the metrics"),
         (lambda path: (path / "metrics.csv").write_text("epoch,step,lr\n"), "no validation yet"),
         (lambda path: (path / "metrics.csv").write_bytes(b"\xff"), "does not hold the metrics"),
-        (lambda path: (path / "result.json").write_text("{}"), "is not the result of a run"),
+        (lambda path: (path / "result.json").write_text("{}"), "it is of another format"),
+        (lambda path: (path / "result.json").write_text("null"), "it is of another format"),
+        (lambda path: change(path, "test", None), "test must have accuracy, perplexity"),
+        (lambda path: change(path, "test", {}), "test must have accuracy, perplexity"),
+        (lambda path: change(path, "text", None), "text must be an object"),
+        (
+            lambda path: change(path, "test", {"perplexity": -1, "accuracy": 0.1}),
+            "test.perplexity must be a number from 0",
+        ),
     ],
 )
 def test_what_is_no_run_is_one_sentence(folder, compare, tmp_path, spoil, message):
@@ -166,10 +179,13 @@ def test_what_is_no_run_is_one_sentence(folder, compare, tmp_path, spoil, messag
     spoil(tmp_path)
     with pytest.raises(RunFolderError, match=message):
         read_run(tmp_path, "x")
-    out, err = compare("one", tmp_path, expect=2)
+    out, err = compare(tmp_path, expect=2)
     assert out == ""
     assert err.startswith("numpylstm-compare: error: ")
     assert err.count("\n") == 1
+    out, left_out = compare("one", tmp_path)  # the others are compared
+    assert out.splitlines()[1].startswith("one")
+    assert left_out == err.replace("error: ", "warning: left out: ")
 
 
 def test_a_picture_that_cannot_be_written(folder, compare):

@@ -1,25 +1,25 @@
-"""What stands out in a run when it is over: six things that often go wrong, each in one sentence.
+"""Findings on a finished run: six things that often go wrong, each in one sentence.
 
-They are read off the metrics alone. Each is a function that returns its sentence, or None where it
-is not so; the limits are the constants below.
+They come from the metrics alone. Each is a function that returns its sentence, or None where it
+does not apply; the limits are the constants below.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
 UNKNOWN = 0.05
-"""Share of the text that may be ``<unk>``."""
+"""Largest share of ``<unk>`` in the text."""
 CLIPPED = 0.5
-"""Share of the updates that the clip may shorten."""
+"""Largest share of clipped updates."""
 APART = 1.3
-"""How many times the perplexity of training that of validation may be."""
+"""Largest ratio of validation to training perplexity."""
 FOLLOWS = 0.5
-"""Of the way that the perplexity of training falls, the part that validation has to go with it."""
+"""Share of the fall of the training perplexity that validation has to follow."""
 STILL = 0.005
-"""Relative change of a perplexity from epoch to epoch that counts as none."""
+"""Largest relative change of a perplexity between epochs that counts as none."""
 
 
 def findings(
@@ -31,7 +31,7 @@ def findings(
     test: float,
     references: Mapping[str, float],
 ) -> list[str]:
-    """The sentences of all that is so.
+    """Return the sentences of all that applies.
 
     Parameters
     ----------
@@ -40,47 +40,43 @@ def findings(
     clip : float
         The largest global norm.
     unknown, tokens : int
-        How many tokens of the whole text are ``<unk>``, of how many.
+        ``<unk>`` tokens of the whole text, and all tokens.
     test : float
         Perplexity of the test text.
     references : mapping of str -> float
         Perplexities of models that only count, on the same text.
     """
     epochs = epochs_of(rows)
+    to_beat = ((name, level) for name, level in references.items() if "bigram" in name)
     found = (
         validation_rises(epochs),
         curves_part(epochs),
         much_is_unknown(unknown, tokens),
         clip_acts(epochs, clip),
-        *(no_better_than(test, name, level) for name, level in bigrams(references)),
+        *(no_better_than(test, name, level) for name, level in to_beat),
         rate_is_too_small(epochs),
     )
     return [sentence for sentence in found if sentence is not None]
 
 
-def bigrams(references: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """The baselines that a network has to beat."""
-    return ((name, level) for name, level in references.items() if "bigram" in name)
-
-
 def validation_rises(epochs: Sequence[Epoch]) -> str | None:
-    """The validation perplexity rose in two epochs, one after the other."""
+    """Finding: the validation perplexity rose in two successive epochs."""
     for (a, b), (_, c) in reversed(list(pairwise(pairwise(epochs)))):
         if a.validation < b.validation < c.validation:
             best = min(epochs, key=lambda epoch: epoch.validation)
             return (
                 f"The validation perplexity rose for two epochs, from {a.validation:.4g} after "
                 f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: the network began "
-                f"to learn its text by heart, against which dropout helps; best.npz is that of "
+                f"to memorise its text, against which dropout helps; best.npz is that of "
                 f"epoch {best.number}."
             )
     return None
 
 
 def curves_part(epochs: Sequence[Epoch]) -> str | None:
-    """The perplexity of training fell, and that of validation did not follow.
+    """Finding: the training perplexity fell, and the validation perplexity did not follow.
 
-    The first epoch is left out: its mean is over the time in which the network knew nothing.
+    The first epoch is left out: its mean includes the updates of a network that knew nothing.
     """
     if len(epochs) < 3:
         return None
@@ -99,7 +95,7 @@ def curves_part(epochs: Sequence[Epoch]) -> str | None:
 
 
 def much_is_unknown(unknown: int, tokens: int) -> str | None:
-    """More of the text than a little is ``<unk>``."""
+    """Finding: much of the text is ``<unk>``."""
     share = unknown / tokens
     if share <= UNKNOWN:
         return None
@@ -111,7 +107,7 @@ def much_is_unknown(unknown: int, tokens: int) -> str | None:
 
 
 def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
-    """The clip shortened most updates."""
+    """Finding: most updates were clipped."""
     shares = [epoch.clipped for epoch in epochs if epoch.clipped is not None]
     if not shares or sum(shares) / len(shares) <= CLIPPED:
         return None
@@ -123,7 +119,7 @@ def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
 
 
 def no_better_than(test: float, name: str, level: float) -> str | None:
-    """The network is no better than a model that only counts."""
+    """Finding: the network is no better than a model that only counts."""
     if test < level:
         return None
     return (
@@ -134,7 +130,7 @@ def no_better_than(test: float, name: str, level: float) -> str | None:
 
 
 def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
-    """In its last epoch the run hardly moved, at a rate that was lowered or never moved it."""
+    """Finding: the last epoch changed hardly anything, at a rate that is too small."""
     if len(epochs) < 2:
         return None
     first, before, last = epochs[0], epochs[-2], epochs[-1]
@@ -146,7 +142,7 @@ def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
     if max(changes) > STILL or (moved_once and last.lr == first.lr):
         return None
     return (
-        f"The rate is too small to move anything: at {last.lr:.3g} the last epoch changed "
+        f"The learning rate is too small to move anything: at {last.lr:.3g} the last epoch changed "
         f"the training perplexity by {changes[0]:.2%} and that of validation by {changes[1]:.2%}; "
         "fewer epochs give the same, a larger --lr or a slower decay may give more."
     )

@@ -1,4 +1,4 @@
-"""What is left of a run when it is over, as one object of JSON: ``result.json`` in its folder."""
+"""The result of a finished run as one JSON object: ``result.json`` in its folder."""
 
 import json
 import math
@@ -21,11 +21,11 @@ from numpylstm.untrusted import open_regular
 FORMAT, VERSION = "numpylstm result", 1
 
 REQUIRED = {
-    "test": ("perplexity", "accuracy"),
-    "validation": ("perplexity", "epoch"),
-    "time": ("updates", "seconds", "tokens_per_second"),
+    "test": {"perplexity", "accuracy"},
+    "validation": {"perplexity", "epoch"},
+    "time": {"updates", "seconds", "tokens_per_second"},
 }
-"""The numbers of a result that others read."""
+"""The numbers of a result that are read again."""
 
 
 def result_of(
@@ -38,21 +38,10 @@ def result_of(
     timing: Timing,
     command: Sequence[str],
 ) -> dict[str, Any]:
-    """Test figures with their ledger, baselines, findings, text, model, times, machine, command.
+    """Return test figures, baselines, findings, text, model, times, machine and command.
 
-    Parameters
-    ----------
-    run : Run
-    corpus : Corpus
-    test : Evaluation
-        Of the best checkpoint.
-    baselines : mapping of str -> float
-        Perplexities of models that only count, on the test text.
-    findings : sequence of str
-    timing : Timing
-        Of this process.
-    command : sequence of str
-        That made it.
+    `test` is of the best checkpoint, `baselines` are perplexities of models that only count,
+    `timing` is of this process, `command` the words that started it.
     """
     validations = [(row.valid_perplexity, row.epoch) for row in run.history]
     best, epoch = min((perplexity, epoch) for perplexity, epoch in validations if perplexity)
@@ -91,7 +80,7 @@ def result_of(
 
 
 def as_json(value: Any) -> Any:
-    """The same, but null in place of numbers that JSON lacks: a model may have exploded."""
+    """Replace numbers that JSON lacks by None: a model may have exploded."""
     if isinstance(value, dict):
         return {name: as_json(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -100,18 +89,18 @@ def as_json(value: Any) -> Any:
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
-    """Write what `result_of` made into the folder of its run."""
+    """Write a result into the folder of its run."""
     text = json.dumps(as_json(result), indent=2, allow_nan=False)
     write_text(folder / RESULT, text + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The object in the folder of a run; None if the run is not over, or older than such files.
+    """Read the result in a run folder; None if the run is not over, or older than such files.
 
     Raises
     ------
     RunFolderError
-        If there is something else in its place.
+        If the file holds something else.
     """
     path = folder / RESULT
     if not path.exists():
@@ -119,13 +108,19 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     try:
         with open_regular(path) as file:
             result = json.loads(file.read())
-        if result["format"] != FORMAT or result["version"] != VERSION:
+        parts = result if isinstance(result, dict) else {}
+        if (parts.get("format"), parts.get("version")) != (FORMAT, VERSION):
             raise ValueError("it is of another format")
         for group, names in REQUIRED.items():
+            numbers = parts.get(group)
+            if not isinstance(numbers, dict) or not numbers.keys() >= names:
+                raise ValueError(f"{group} must have {', '.join(sorted(names))}")
             for name in names:
-                value = result[group][name]
-                if value is not None and not is_number(value):
-                    raise ValueError(f"{group}.{name} is no number")
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+                value = numbers[name]
+                if value is not None and not (is_number(value) and value >= 0):
+                    raise ValueError(f"{group}.{name} must be a number from 0")
+        if not isinstance(parts.get("text"), dict):
+            raise ValueError("text must be an object")
+    except (OSError, ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is not the result of a run: {error}") from error
     return result
