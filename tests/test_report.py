@@ -162,7 +162,7 @@ def test_only_updates_count_as_training():
     row = Row(1, 1, 1.0, 1.0, 1.0, 0.1, 1.0)
     timing = Timing()
     assert list(timing.of(iter([step, step, row, step]))) == [step, step, row, step]
-    assert (timing.updates, timing.tokens) == (3, 40)
+    assert (timing.updates, timing.tokens) == (3, 60)
     assert 0 < timing.updating <= timing.seconds
     assert Timing().tokens_per_second is None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from numpylstm.benchmark.configurations import SCORED, BenchmarkError, Configuration
+from numpylstm.benchmark.configurations import BenchmarkError, Configuration
 from numpylstm.benchmark.measure import Figures
 from numpylstm.cells import CELLS
 
@@ -73,30 +73,23 @@ def comparison(found: Figures) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def columns(cells: Sequence[str]) -> str:
-    """Format one line of a table whose lines are printed as they come."""
-    padded = (cell.rjust(7 if k < len(SHAPE) else 11) for k, cell in enumerate(cells))
-    return f"  {''.join(padded).rstrip()}"
-
-
-def grid_heading(group: str, c: Configuration, libraries: Sequence[str]) -> str:
-    """Format the heading of a group of shapes."""
+def grid(group: str, comparisons: Sequence[Figures], libraries: Sequence[str]) -> str:
+    """Format a group of shapes: a heading, and a line for each with its times."""
+    first = comparisons[0]
+    cell, dtype = CELLS[first["configuration"]["cell"]].title, first["configuration"]["dtype"]
     peers = [cell for name in libraries[1:] for cell in (f"{name} ms", "its / ours")]
-    task = "evaluate" if group == SCORED else "train"
-    what = f"\n{group}: {task}, {CELLS[c.cell].title}, {c.dtype}"
-    return f"{what}\n{columns([*SHAPE, 'ours ms', *peers])}"
-
-
-def grid_row(found: Figures, libraries: Sequence[str]) -> str:
-    """Format a line of the grid: the shape, and the times."""
-    cells = [f"{found['configuration'][letter]:,}" for letter in SHAPE]
-    for k, name in enumerate(libraries):
-        one = found["libraries"].get(name)
-        cells.append(milliseconds(one["seconds"]) if one else "-")
-        if k:
-            cells.append(f"{one['time_relative_to_ours']:.2f}" if one else "-")
-    busy = (found["share_used_by_others"] or 0.0) > BUSY
-    return columns(cells) + "  (others at work)" * busy
+    rows = []
+    for found in comparisons:
+        cells = [f"{found['configuration'][letter]:,}" for letter in SHAPE]
+        for k, name in enumerate(libraries):
+            one = found["libraries"].get(name)
+            cells.append(milliseconds(one["seconds"]) if one else "-")
+            if k:
+                cells.append(f"{one['time_relative_to_ours']:.2f}" if one else "-")
+        busy = (found["share_used_by_others"] or 0.0) > BUSY
+        rows.append([*cells, "others at work" * busy])
+    header = [*SHAPE, "ours ms", *peers, ""]
+    return f"\n{group}: {first['task']}, {cell}, {dtype}\n{table(header, rows)}"
 
 
 def grid_summary(comparisons: Sequence[Figures]) -> str:

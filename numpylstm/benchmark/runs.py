@@ -77,16 +77,14 @@ def measure_grid(
     grid: Mapping[str, Sequence[Configuration]] = GRID,
 ) -> Results:
     """Measure the shapes of the named groups of the grid."""
-    comparisons = []
+    comparisons: list[Figures] = []
     with settings.workers() as workers:
         best_product = product_speed(workers[0])
         for name in names:
-            show(report.grid_heading(name, grid[name][0], settings.libraries))
-            for configuration in grid[name]:
-                task = "evaluate" if name == SCORED else "train"
-                found = compare(task, configuration, settings, best_product, workers)
-                comparisons.append(found)
-                show(report.grid_row(found, settings.libraries))
+            task = "evaluate" if name == SCORED else "train"
+            group = [compare(task, c, settings, best_product, workers) for c in grid[name]]
+            comparisons += group
+            show(report.grid(name, group, settings.libraries))
     show(report.grid_summary(comparisons))
     return {"comparisons": comparisons}
 

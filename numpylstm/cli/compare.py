@@ -56,7 +56,7 @@ def command(*, runs: list[Path], picture: Path) -> None:
             errors.append(error)
     if not compared:
         raise errors[0]
-    for found in founds:
+    for found in errors:
         warnings.warn(f"left out: {found}", stacklevel=2)
     figure = comparison_curves(
         [(run.name, run.rows) for run in compared], groups=comparison.experiments(compared)

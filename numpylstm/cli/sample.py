@@ -80,8 +80,8 @@ def command(
     from numpylstm import sampling
     from numpylstm.checks import NotFinite
     from numpylstm.data import EOS, UNK
-    from numpylstm.data.configured import tokens_like
-    from numpylstm.data.text import written
+    from numpylstm.data.configured import text_like
+    from numpylstm.data.text import tokenize, written
     from numpylstm.evaluation import evaluate
     from numpylstm.report.result import as_json as without_infinity
     from numpylstm.training import run_folder
@@ -92,7 +92,7 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
-    tokens = tokens_like(saved.config, prompt) or [EOS if level == "word" else "\n"]
+    tokens = tokenize(text_like(saved.config, prompt), level) or [EOS if level == "word" else "\n"]
     unknown = vocabulary.unknown(tokens)
     ids, _ = vocabulary.encode(tokens)
     banned = [vocabulary.unk_id] if ban_unk else []

@@ -19,7 +19,6 @@ from numpylstm.data.text import (
     named,
     read_texts,
     split_punctuation,
-    tokenize,
 )
 from numpylstm.data.vocabulary import Vocabulary
 
@@ -64,11 +63,6 @@ def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
             f"{corpus.source}: this text is not the one that the run was started with; it has "
             f"changed since: {advice}"
         )
-
-
-def tokens_like(config: TrainConfig, text: str) -> list[str]:
-    """Return the tokens of another text, made as those of the training text were."""
-    return tokenize(text_like(config, text), config.level)
 
 
 def text_like(config: TrainConfig, text: str) -> str:

@@ -2,7 +2,6 @@
 
 import html
 import math
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -184,14 +183,8 @@ def samples(report: Report) -> str:
     ]
     written.append(("The best network", report.sample))
     return "\n".join(
-        f"<h3>{title}</h3>\n<pre>{text(without_gaps(content), lines=True)}</pre>"
-        for title, content in written
+        f"<h3>{title}</h3>\n<pre>{text(content, lines=True)}</pre>" for title, content in written
     )
-
-
-def without_gaps(sample: str) -> str:
-    """Return a text with at most one empty line in a row."""
-    return re.sub(r"\n{3,}", "\n\n", sample)
 
 
 def thinned(samples: Sequence[Sample]) -> list[Sample]:

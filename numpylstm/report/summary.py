@@ -106,14 +106,11 @@ def conclude(
     print(f"\nSaved in {printable(str(folder))}: {names}, {run_folder.REPORT}")
     try:
         ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
+        unknown = int((ids == corpus.vocabulary[UNK]).sum())
         found = findings(
-            run.history,
-            clip=run.config.clip,
-            unknown=int((ids == corpus.vocabulary[UNK]).sum()),
-            tokens=len(ids),
-            test=test.perplexity,
-            references=references,
-        )
+            run.history, clip=run.config.clip, unknown=unknown, tokens=len(ids),
+            test=test.perplexity, references=references,
+        )  # fmt: skip
         result = result_of(
             run, corpus, test,
             baselines=references, findings=found, timing=timing, command=command,
@@ -124,18 +121,10 @@ def conclude(
         write_text(folder / run_folder.SAMPLE, sample + "\n")
         sentence, bits = sentence_of(model, corpus)
         report = Report(
-            name=folder.resolve().name,
-            model=describe(run),
-            config=run.config,
-            rows=run.history,
-            result=result,
-            true=true,
-            predicted=predicted,
-            sentence=sentence,
-            bits=bits,
-            samples=read_samples(folder / run_folder.SAMPLES),
-            sample=sample,
-        )
+            name=folder.resolve().name, model=describe(run), config=run.config, rows=run.history,
+            result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
+            samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
+        )  # fmt: skip
         write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)

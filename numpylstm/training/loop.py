@@ -299,17 +299,10 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     tally.norm += norm
     tally.clipped += int(norm > config.clip)
     return Step(
-        epoch=run.epoch + 1,
-        window=run.window,
-        windows=windows,
-        step=run.step,
-        lr=optimizer.lr,
-        cost=cost,
-        perplexity=perplexity,
-        accuracy=correct / y.size,
-        gradient_norm=norm,
+        epoch=run.epoch + 1, window=run.window, windows=windows, step=run.step, lr=optimizer.lr,
+        cost=cost, perplexity=perplexity, accuracy=correct / y.size, gradient_norm=norm,
         tokens=y.size,
-    )
+    )  # fmt: skip
 
 
 def describe_failure(run: Run, cost: float) -> str:
@@ -366,17 +359,13 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
     """Return the row of metrics of the tally, with a validation if there was one."""
     tally = run.tally
     return Row(
-        epoch=run.epoch + 1,
-        step=run.step,
-        lr=run.optimizer.lr,
-        cost=tally.cost / tally.steps,
-        perplexity=safe_exp(tally.nll / tally.tokens),
-        accuracy=tally.correct / tally.tokens,
-        gradient_norm=tally.norm / tally.steps,
+        epoch=run.epoch + 1, step=run.step, lr=run.optimizer.lr,
+        cost=tally.cost / tally.steps, perplexity=safe_exp(tally.nll / tally.tokens),
+        accuracy=tally.correct / tally.tokens, gradient_norm=tally.norm / tally.steps,
         valid_perplexity=None if valid is None else valid.perplexity,
         valid_accuracy=None if valid is None else valid.accuracy,
         clipped=tally.clipped / tally.steps,
-    )
+    )  # fmt: skip
 
 
 def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:

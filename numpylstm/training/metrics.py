@@ -68,15 +68,13 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
             return sum(n * value for n, value in zip(steps, values, strict=True)) / total
 
         shares = [row.clipped for row in own if row.clipped is not None]
-        if last.valid_perplexity is not None:
-            found.append(
-                Epoch(
-                    number=number,
-                    lr=last.lr,
-                    training=math.exp(mean([math.log(row.perplexity) for row in own])),
-                    validation=last.valid_perplexity,
-                    clipped=mean(shares) if len(shares) == len(own) else None,
-                    accuracy=mean([row.accuracy for row in own]),
-                )
-            )
+        if last.valid_perplexity is None:
+            continue
+        epoch = Epoch(
+            number=number, lr=last.lr, validation=last.valid_perplexity,
+            training=math.exp(mean([math.log(row.perplexity) for row in own])),
+            clipped=mean(shares) if len(shares) == len(own) else None,
+            accuracy=mean([row.accuracy for row in own]),
+        )  # fmt: skip
+        found.append(epoch)
     return found

@@ -8,10 +8,10 @@ from numpylstm.training.metrics import Row
 
 
 class Timing:
-    """The duration of the updates that this process makes.
+    """The updates of this process: their number, their tokens, and the seconds they took.
 
-    `seconds` runs to the last item, with validations, saves and pictures. `updating` is the seconds
-    of updates alone, and `tokens` their tokens; both leave out the first, which may be slow.
+    `updating` is the time of the updates alone, `seconds` the time up to the last item, with
+    validations, saves and pictures.
     """
 
     def __init__(self) -> None:
@@ -25,9 +25,8 @@ class Timing:
         for item in items:
             now = time.perf_counter()
             if isinstance(item, Step):
-                if self.updates > 0:
-                    self.updating += now - start
-                    self.tokens += item.tokens
+                self.updating += now - start
+                self.tokens += item.tokens
                 self.updates += 1
             yield item
             start = time.perf_counter()
