@@ -74,7 +74,7 @@ def test_curves_part(training, validation, so):
     found = curves_part(epochs(training, validation))
     assert (found is not None) == so
     if so:
-        assert "went from 150 to 40, that of validation from 130 to" in found
+        assert "went from 150 to 40, the validation perplexity from 130 to" in found
 
 
 def test_much_is_unknown():

@@ -134,7 +134,7 @@ def test_a_file_gets_every_row_and_the_mean_of_the_epoch(everything, monkeypatch
 
 def test_a_line_does_not_tear_the_bar():
     stream = Terminal()
-    bar = Display("training", stream, total=9)
+    bar = Display("training", stream, False, total=9)
     bar.line("a line")
     bar.close()
     assert any(line.split("\r")[-1].strip() == "a line" for line in stream.getvalue().split("\n"))

@@ -32,12 +32,9 @@ def load(library: str) -> tuple[Any, dict[str, Any]]:
     memory = peak_memory()
     peer = importlib.import_module(f"numpylstm.benchmark.peers.{library}")
     return peer, {
-        "version": module.__version__,
-        "seconds": seconds,
-        "bytes": memory,
-        "cells": list(peer.CELLS),
-        "dtypes": list(peer.DTYPES),
-    }
+        "version": module.__version__, "seconds": seconds, "bytes": memory,
+        "cells": list(peer.CELLS), "dtypes": list(peer.DTYPES),
+    }  # fmt: skip
 
 
 def calls(peer: Any, task: str, settings: dict[str, Any], own_weights: bool) -> Callable[[], Any]:

@@ -145,15 +145,13 @@ def chosen_peers(peers: str | None) -> tuple[str, ...]:
     from numpylstm.benchmark.process import PEERS, installed
 
     available = installed()
-    if peers is None:
-        return available
-    if peers == "none":
-        return ()
-    chosen = tuple(dict.fromkeys(peers.split(",")))
+    if peers in (None, "none"):
+        return () if peers else available
+    chosen = tuple(dict.fromkeys(str(peers).split(",")))
     for name in chosen:
         if name not in PEERS:
-            raise CommandError(f"--peers must name some of {', '.join(PEERS)}, or none; got "
-                               f"{name!r}")  # fmt: skip
+            listed = ", ".join(PEERS)
+            raise CommandError(f"--peers must name some of {listed}, or none; got {name!r}")
         if name not in available:
             raise CommandError(f"--peers: {name} is not installed in this environment")
     return chosen

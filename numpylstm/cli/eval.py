@@ -32,7 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
         "checkpoint", metavar="RUN", type=Path,
         help="run folder, which means its best.npz, or any checkpoint",
     )  # fmt: skip
-    text = parser.add_argument_group("text (default: that of the training run)")
+    text = parser.add_argument_group("text (default: the text of the training run)")
     text.add_argument(
         "--data", metavar="PATH", default=argparse.SUPPRESS,
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",

@@ -26,7 +26,7 @@ class Unfailing:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered, or drop it."""
+        """Write the buffer, or drop it."""
         self._try(self.stream.flush)
 
     def _try(self, act: Callable[..., object], *arguments: str) -> None:
@@ -49,7 +49,7 @@ def unfailing_output(prog: str) -> Iterator[None]:
 
     def lost(error: Exception) -> None:
         reason = getattr(error, "strerror", None) or error
-        print(f"{prog}: standard output is lost ({reason}); the run goes on", file=sys.stderr)
+        print(f"{prog}: standard output is lost ({reason}); the run continues", file=sys.stderr)
 
     stream = Unfailing(sys.stdout, lost)
     with contextlib.redirect_stdout(stream):

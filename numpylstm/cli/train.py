@@ -154,7 +154,6 @@ def command(
     started = time.monotonic()
     from numpylstm.data.configured import load_corpus
     from numpylstm.training import run_folder, session
-    from numpylstm.training.gradient_check import check_gradients as check_gradients_of
     from numpylstm.training.loop import check_corpus, new_run
 
     with waiting("loading", then="nothing was begun", quiet=quiet):  # its first time takes longer
@@ -220,7 +219,9 @@ def command(
             check_corpus(config, corpus)
             training_run = new_run(config, corpus)
     if check_gradients:
-        check_gradients_of(training_run, corpus, quiet=quiet)
+        from numpylstm.training import gradient_check
+
+        gradient_check.check_gradients(training_run, corpus, quiet=quiet)
     name = "tuned" if init_from is not None else preset
     with run_folder.new(out, name) as folder, logged(folder / run_folder.LOG, words):
         train_in(folder, training_run, corpus)

@@ -77,7 +77,7 @@ def splits_punctuation(config: TrainConfig) -> bool:
 
 
 class ScoredText(NamedTuple):
-    """A text as ids of a checkpoint's vocabulary, with its name and its unknown tokens.
+    """A text as ids of a checkpoint's vocabulary, with its name and its count of unknown tokens.
 
     `left_out` of these are in the training text; None if that cannot be known.
     """

@@ -154,18 +154,15 @@ def read_texts(paths: AnyPath | Sequence[AnyPath]) -> str:
 
 def named(paths: AnyPath | Sequence[AnyPath]) -> str:
     """Return the names of texts for a message; of more than three, the first."""
-    names = [str(path) for path in _listed(paths)]
+    names = [str(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _listed(paths: AnyPath | Sequence[AnyPath]) -> Sequence[AnyPath]:
-    return [paths] if isinstance(paths, str | os.PathLike) else paths
-
-
 def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
-    if not isinstance(paths, str | os.PathLike) and not paths:
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not paths:
         raise DataError("no file is named; does the pattern match any?")
-    for path in _listed(paths):
+    for path in paths:
         if not os.path.isdir(path):
             yield path
             continue

@@ -31,20 +31,10 @@ def findings(
     test: float,
     references: Mapping[str, float],
 ) -> list[str]:
-    """Return the sentences of all that applies.
+    """Return the sentences of all findings that apply.
 
-    Parameters
-    ----------
-    rows : sequence of Row
-        As in metrics.csv.
-    clip : float
-        The largest global norm.
-    unknown, tokens : int
-        ``<unk>`` tokens of the whole text, and all tokens.
-    test : float
-        Perplexity of the test text.
-    references : mapping of str -> float
-        Perplexities of models that only count, on the same text.
+    `clip` is the largest global norm; `unknown` of `tokens` of the whole text are ``<unk>``; `test`
+    is the perplexity of the test text, `references` those of models that only count.
     """
     epochs = epochs_of(rows)
     to_beat = ((name, level) for name, level in references.items() if "bigram" in name)
@@ -88,7 +78,7 @@ def curves_part(epochs: Sequence[Epoch]) -> str | None:
         return None
     return (
         f"The curves part: from epoch {closest.number} to {last.number} the training perplexity "
-        f"went from {closest.training:.4g} to {last.training:.4g}, that of validation from "
+        f"went from {closest.training:.4g} to {last.training:.4g}, the validation perplexity from "
         f"{closest.validation:.4g} to {last.validation:.4g}; more dropout, fewer units or more "
         "text bring them together."
     )
@@ -143,6 +133,6 @@ def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
         return None
     return (
         f"The learning rate is too small to move anything: at {last.lr:.3g} the last epoch changed "
-        f"the training perplexity by {changes[0]:.2%} and that of validation by {changes[1]:.2%}; "
+        f"the training perplexity by {changes[0]:.2%}, the validation perplexity by {changes[1]:.2%}; "
         "fewer epochs give the same, a larger --lr or a slower decay may give more."
     )

@@ -100,7 +100,7 @@ def findings(report: Report) -> str:
         return (
             "<p>None of the six things that this page looks for: validation that rises, curves "
             "that part, much &lt;unk&gt;, a clip that acts in most updates, a network no better "
-            "than a bigram model, a rate that is too small.</p>"
+            "than a bigram model, a learning rate that is too small.</p>"
         )
     return f'<ul class="findings">{"".join(f"<li>{text(entry)}</li>" for entry in found)}</ul>'
 

@@ -14,16 +14,15 @@ EVERY, EVERY_IN_A_FILE = 0.1, 10.0  # seconds from one state of a task to the ne
 
 
 class Display:
-    """The display of a task such as "reading the text", by default on standard output.
+    """The display of a task such as "reading the text"; the stream is standard output if None.
 
     With a total, a bar is drawn and stays; `done` steps were made before. If `quiet`, only the
     texts given to `line` are shown.
     """
 
     def __init__(
-        self, doing: str, stream: Any = None, *, total: int | None = None, done: int = 0,
-        quiet: bool = False,
-    ) -> None:  # fmt: skip
+        self, doing: str, stream: Any, quiet: bool, total: int | None = None, done: int = 0
+    ) -> None:
         self.doing, self.quiet = doing, quiet
         self.stream = sys.stdout if stream is None else stream
         self.last_shown = time.monotonic()
@@ -38,10 +37,10 @@ class Display:
                 dynamic_ncols=sized, ncols=None if sized else 80,
             )  # fmt: skip
 
-    def show(self, text: str, done: int = 0, *, at_once: bool = False) -> None:
+    def show(self, text: str, done: int = 0) -> None:
         """Show a state and the steps made so far, unless another was shown a moment ago."""
         since = time.monotonic() - self.last_shown
-        if self.bar is not None and (at_once or since >= EVERY):
+        if self.bar is not None and since >= EVERY:
             self.bar.n = done
             self.bar.set_description_str(text)
             self.last_shown = time.monotonic()
@@ -71,7 +70,7 @@ def waiting(
     doing: str, *, stream: Any = None, then: str = "", quiet: bool = False
 ) -> Iterator[Display]:
     """Show a task in this context; an interruption says that it was not finished, and `then`."""
-    shown = Display(doing, stream, quiet=quiet)
+    shown = Display(doing, stream, quiet)
     try:
         yield shown
     except KeyboardInterrupt as interrupt:

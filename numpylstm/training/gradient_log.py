@@ -150,6 +150,6 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
         raise RunFolderError(
             f"{path} must hold a row for each of {L} layers, {T} lags and the units "
             f"{', '.join(units)} at each step; it was changed, or an older numpylstm made it: move "
-            "it away to go on without its rows"
+            "it away to continue without its rows"
         )
     return rows

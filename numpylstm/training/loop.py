@@ -230,7 +230,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     """
     check_kind("train", "run", run, Run)
     check_kind("train", "corpus", corpus, Corpus)
-    check_fingerprint(corpus, run.fingerprint, "a run goes on with the text that it was made for")
+    check_fingerprint(corpus, run.fingerprint, "a run can only continue with its own text")
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
     pace = Pace()
@@ -396,7 +396,8 @@ def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) ->
 def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     """Score the validation text; its perplexity and the parameters must be finite."""
     check_parameters(run)
-    valid = evaluate_quickly(run.model, corpus.valid, run.config, watch)
+    streams = validation_streams(len(corpus.valid), run.config)
+    valid = evaluate(run.model, corpus.valid, streams, run.config.num_steps, watch=watch)
     if not math.isfinite(valid.perplexity):
         raise TrainingFailed(
             f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
@@ -405,45 +406,31 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     return valid
 
 
-def evaluate_quickly(
-    model: LanguageModel, ids: NDArray[Any], config: TrainConfig, watch: Watch | None = None
-) -> Evaluation:
-    """Score a text in windows like those of training; at batch 1 where the text is short."""
-    streams = validation_streams(len(ids), config)
-    return evaluate(model, ids, streams, config.num_steps, watch=watch)
-
-
 def validation_streams(length: int, config: TrainConfig) -> int:
-    """Return the number of streams in which a text of this length is validated."""
+    """Return the number of streams of a validation: one where the text is short."""
     return config.batch_size if length >= config.batch_size * 50 else 1
 
 
 def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
-    """Check that every text is long enough for its use, and holds more than `<unk>`.
+    """Check that the training text is long enough, and holds more than `<unk>`.
 
     Raises
     ------
     DataError
-        Naming the text, what it needs and what it has.
+        Naming the text, the number of tokens it needs, and the number it has.
     """
     if len(corpus.vocabulary) == 1:
         raise DataError(
             f"{corpus.source}: the train text must have a token besides {UNK}, got no other; there "
             "is nothing to learn from it"
         )
-    B, T = config.batch_size, config.num_steps
-    for_windows = f" for {B} streams of {T} steps,", ", or a smaller batch_size or num_steps"
-    for split, count, (why, advice) in (
-        ("train", B * (T + 1), for_windows),
-        ("valid", 2, (",", "")),
-        ("test", 2, (",", "")),
-    ):
-        have = len(getattr(corpus, split))
-        if have < count:
-            raise DataError(
-                f"{corpus.source}: the {split} text must have at least {count} tokens{why} "
-                f"got {have}; take a longer text{advice}"
-            )
+    B, T, have = config.batch_size, config.num_steps, len(corpus.train)
+    if have < B * (T + 1):
+        raise DataError(
+            f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "
+            f"streams of {T} steps, got {have}; take a longer text, or a smaller batch_size or "
+            "num_steps"
+        )
 
 
 def check_position(run: Run, corpus: Corpus) -> None:

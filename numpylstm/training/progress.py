@@ -23,7 +23,7 @@ class Progress:
         self.total = total if run.config.steps is None else min(total, run.config.steps)
         self.run, self.timing = run, timing
         self.nll, self.valid = 0.0, ""
-        self.display = Display("training", total=self.total, done=run.step, quiet=quiet)
+        self.display = Display("training", None, quiet, self.total, run.step)
         self.line, self.close = self.display.line, self.display.close
 
     def show(self, item: Step | Row) -> None:
@@ -42,7 +42,7 @@ class Progress:
         if item.valid_perplexity is not None:
             self.valid = f"  valid {item.valid_perplexity:.1f}"
             if self.display.bar is not None:
-                self.display.show(f"{epoch}{self.valid}", item.step, at_once=True)
+                self.display.show(f"{epoch}{self.valid}", item.step)
             whole = epochs_of(self.run.history)[-1]
             line += (
                 f"lr {item.lr:.3g}  train perplexity {whole.training:.2f}  accuracy "
