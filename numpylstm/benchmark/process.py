@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -35,13 +34,10 @@ class Worker:
     ) -> None:
         self.library = library
         variables = os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads))
-        self._errors = tempfile.TemporaryFile(  # noqa: SIM115  # closed with the process
-            "w+", encoding="utf-8", errors="replace"
-        )
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "numpylstm.benchmark.worker", library, str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            text=True, encoding="utf-8", env=variables | dict(environment or {}),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            env=variables | dict(environment or {}),
         )  # fmt: skip
         if threads < (os.cpu_count() or 1) and hasattr(os, "sched_setaffinity"):
             # Not every library has a setting for its threads; the system has.
@@ -54,23 +50,17 @@ class Worker:
         try:
             print(json.dumps({"do": request, **arguments}), file=self._process.stdin, flush=True)
         except BrokenPipeError:
-            raise self._failure() from None
+            raise BenchmarkError(f"the process of {self.library} has ended") from None
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            raise self._failure()
+            raise BenchmarkError(f"the process of {self.library} has ended")
         answer = json.loads(line)
         if "error" in answer:
             raise BenchmarkError(f"the process of {self.library} failed: {answer['error']}")
         return answer
-
-    def _failure(self) -> BenchmarkError:
-        self._errors.seek(0)
-        *_, last = ["", *self._errors.read().strip().splitlines()]
-        reason = f" ({last.strip()})" if last else ""
-        return BenchmarkError(f"the process of {self.library} has ended{reason}")
 
     def __enter__(self) -> Self:
         return self
@@ -81,4 +71,3 @@ class Worker:
                 pipe.close()
         self._process.terminate()
         self._process.wait()
-        self._errors.close()

@@ -68,26 +68,17 @@ def results(peer: Any, task: str, settings: dict[str, Any]) -> dict[str, float]:
 
     configuration = c.Configuration(**(settings | {"dropout": 0.0, "clip": CLIP_IN_CHECK}))
     work = getattr(peer, c.TASKS[task])(configuration, c.weights(configuration))
-    if task == "train":
-        step, parameters = work
-        return results_of_training(step, parameters, c.windows(configuration, 2))
     if task == "evaluate":
         return {"the loss": work(c.evaluation_text(configuration))[0]}
-    return {f"token {n}": token for n, token in enumerate(work(GREEDY_LENGTH, True), 1)}
-
-
-def results_of_training(
-    step: Callable[..., Any], parameters: Callable[[], dict[str, Any]], batches: list[Any]
-) -> dict[str, float]:
-    """Return loss and norm of a few steps, and how far they moved each parameter.
-
-    The second step sees the update and the state of the first.
-    """
+    if task == "sample":
+        return {f"token {n}": token for n, token in enumerate(work(GREEDY_LENGTH, True), 1)}
     import numpy as np
 
+    step, parameters = work
     before = parameters()
     found: dict[str, float] = {}
-    for number, (x, y) in enumerate(batches, 1):
+    # The second step sees the update and the state of the first.
+    for number, (x, y) in enumerate(c.windows(configuration, 2), 1):
         loss, norm = step(x, y)
         found |= {f"the loss of step {number}": loss, f"the gradient norm of step {number}": norm}
     for path, array in parameters().items():

@@ -113,9 +113,8 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
-    if (
-        data is None and file is None and (checkpoint / run_folder.CONFIG).exists()
-    ):  # its text may have moved since
+    of_its_own = data is None and file is None
+    if of_its_own and (checkpoint / run_folder.CONFIG).exists():  # the text may have moved since
         now = run_folder.read_config(checkpoint)
         moved = {name: getattr(now, name) for name in TEXTS}
         saved = replace(saved, config=replace(saved.config, **moved))

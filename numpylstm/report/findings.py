@@ -133,6 +133,7 @@ def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
         return None
     return (
         f"The learning rate is too small to move anything: at {last.lr:.3g} the last epoch changed "
-        f"the training perplexity by {changes[0]:.2%}, the validation perplexity by {changes[1]:.2%}; "
-        "fewer epochs give the same, a larger --lr or a slower decay may give more."
+        f"the training perplexity by {changes[0]:.2%}, the validation perplexity by "
+        f"{changes[1]:.2%}; fewer epochs give the same, a larger --lr or a slower decay may give "
+        "more."
     )
