@@ -28,15 +28,16 @@ class Progress:
 
     def show(self, item: Step | Row) -> None:
         """Show an update on the bar; print metrics, beside a bar only those that end an epoch."""
+        if self.display.bar is None and (isinstance(item, Step) or self.display.quiet):
+            return
         epoch = f"epoch {item.epoch}/{self.run.config.epochs}"
         speed, done = self.timing.tokens_per_second or 0, max(1, self.timing.updates)
         left = tqdm.format_interval(self.timing.seconds / done * (self.total - item.step))
-        pace = f"{speed:,.0f} tokens/s  left {left}"
+        pace = f"{speed:,.0f} tokens/s  left {left if self.timing.seconds else '?'}"
         if isinstance(item, Step):
             self.nll += (math.log(item.perplexity) - self.nll) / min(done, RECENT)
             perplexity = f"perplexity {math.exp(self.nll):.1f}{self.valid}"
-            if self.display.bar is not None:
-                self.display.show(f"{epoch}  {perplexity}  {pace}", item.step)
+            self.display.show(f"{epoch}  {perplexity}  {pace}", item.step)
             return
         line = f"epoch {item.epoch:3}  step {item.step}/{self.total}  "
         if item.valid_perplexity is not None:
@@ -56,8 +57,7 @@ class Progress:
             )
         else:
             return
-        if not self.display.quiet:
-            self.line(line)
+        self.line(line)
 
     def validation(self, done: int, total: int) -> None:
         """Show how much of a validation is done."""
