@@ -152,18 +152,13 @@ def save_plot(path: Path, results: Mapping[str, Any]) -> None:
         keys = ("dimension", "library", "sizes", "seconds", "exponent")
         scaling_lines([tuple(one[key] for key in keys) for one in along]).savefig(path)
         return
-    ratios = {
-        label(found["task"], found["configuration"]["name"]): {
+    ratios = {}
+    for found in results["comparisons"]:
+        task = "" if found["task"] == "train" else f"{found['task']}\n"
+        ratios[task + found["configuration"]["name"]] = {
             f"{library} {one['version']}": one["time_relative_to_ours"]
             for library, one in [*found["libraries"].items()][1:]
         }
-        for found in results["comparisons"]
-    }
     if not any(ratios.values()):
         raise BenchmarkError("--plot: there is no ratio to draw, since nothing was compared")
     ratio_bars(ratios).savefig(path)
-
-
-def label(task: str, name: str) -> str:
-    """Return the name of a comparison under its bars."""
-    return name if task == "train" else f"{task}\n{name}"

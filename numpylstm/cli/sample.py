@@ -101,7 +101,8 @@ def command(
         drawn = sampling.stream(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
-        drawn = after_compilation(drawn, quiet=quiet)
+        with compiling(stream=sys.stderr, quiet=quiet):  # at the first token
+            drawn = itertools.chain(list(itertools.islice(drawn, 1)), drawn)
         if not quiet:
             if unknown:
                 names = printable(" ".join(map(repr, unknown)))
@@ -125,13 +126,6 @@ def command(
         "perplexity": perplexity,
     }  # fmt: skip
     print(json.dumps(without_infinity(found), allow_nan=False))
-
-
-def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
-    """Return the same tokens; show the compilation that the first of them needs."""
-    with compiling(stream=sys.stderr, quiet=quiet):
-        first = list(itertools.islice(drawn, 1))
-    return itertools.chain(first, drawn)
 
 
 def show(prompt: str, pieces: Iterator[str]) -> None:

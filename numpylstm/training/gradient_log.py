@@ -101,8 +101,8 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
     rows = []
     for layer, lag, unit in product(range(L), range(T), units_of(cell)):
         ends = flow.saturation.get(unit, (None, None))
-        cells = (
-            None if array is None else six_digits(array[layer, -1 - lag])
+        cells = (  # rounded, so that the order of summation in a product cannot be seen
+            None if array is None else float(f"{array[layer, -1 - lag]:.6g}")
             for array in (norms.get(unit), *ends)
         )  # fmt: skip
         rows.append(GradientRow(step, layer, lag, unit, *cells))
@@ -112,11 +112,6 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
 def units_of(cell: Cell) -> list[str]:
     """Return the units that have a norm, or ends of a curve."""
     return [unit.name for unit in cell.units if unit.curve or unit.name in cell.states]
-
-
-def six_digits(value: float) -> float:
-    """Round so that the order of summation in a matrix product cannot be seen."""
-    return float(f"{value:.6g}")
 
 
 def read(path: Path, config: TrainConfig) -> list[GradientRow]:

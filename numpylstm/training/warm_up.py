@@ -31,7 +31,13 @@ def warm_up(run: Run, corpus: Corpus) -> None:
         model.forward(x, y, run.state)
         model.backward()
         clip_by_global_norm(run.optimizer.parameters, config.clip)
-        move_something(run)
+        dtype = np.dtype(config.dtype)
+        parameter = Parameter(np.zeros((3, 2), dtype), "warm_up")
+        optimizer = OPTIMIZERS[config.optimizer].from_config({"warm_up": parameter}, config)
+        for gradient in (np.ones((3, 2), dtype), Rows(np.array([1]), np.ones((1, 2), dtype))):
+            parameter.accumulate(gradient)
+            optimizer.step()
+            optimizer.zero_grad()
         for streams, T, text in (
             (validation_streams(len(corpus.valid), config), config.num_steps, corpus.valid),
             (min(config.test_streams, len(corpus.test) // 2), 35, corpus.test),
@@ -43,14 +49,3 @@ def warm_up(run: Run, corpus: Corpus) -> None:
     finally:
         model.rng.bit_generator.state = drawn
         run.optimizer.zero_grad()
-
-
-def move_something(run: Run) -> None:
-    """Make a step of the run's optimizer, with both kinds of gradient."""
-    dtype = np.dtype(run.config.dtype)
-    parameter = Parameter(np.zeros((3, 2), dtype), "warm_up")
-    optimizer = OPTIMIZERS[run.config.optimizer].from_config({"warm_up": parameter}, run.config)
-    for gradient in (np.ones((3, 2), dtype), Rows(np.array([1]), np.ones((1, 2), dtype))):
-        parameter.accumulate(gradient)
-        optimizer.step()
-        optimizer.zero_grad()
