@@ -124,7 +124,7 @@ SIZES = {
     "L": (1, 2, 4, 8),
     "V": (1000, 2000, 5000, 10_000, 20_000),
 }
-"""How far each dimension of `CENTRE` goes in a measurement of scaling."""
+"""Sizes of each dimension in a measurement of scaling, the others as in `CENTRE`."""
 
 
 def weights(configuration: Configuration) -> dict[str, Array]:

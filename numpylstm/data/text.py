@@ -33,7 +33,7 @@ UNK = "<unk>"
 """The token for every token that the vocabulary lacks."""
 
 LEVELS = ("word", "char")
-"""What a token can be; see `tokenize`."""
+"""Kinds of tokens; see `tokenize`."""
 
 SPLITS = ("train", "valid", "test")
 """The three parts of a corpus, in order."""
