@@ -15,7 +15,7 @@ import numpy as np
 import numpylstm as nl
 from numpylstm.explore import FOLDER
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 
 FILE = FOLDER / "models.json"
 

@@ -39,7 +39,8 @@ from numpylstm.parameters import Parameter
 from numpylstm.sampling import generate
 from numpylstm.saving import load_model, save_model
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
-from numpylstm.training.loop import Row, Run, Step, new_run, train
+from numpylstm.training.loop import Run, Step, new_run, train
+from numpylstm.training.metrics import Row
 
 __all__ = [
     "GRU",

@@ -12,7 +12,7 @@ from test_report import story
 
 from numpylstm import LanguageModel, explore, reference, tape, tasks
 from numpylstm.cells import CELLS
-from numpylstm.cli import page as report
+from numpylstm.report import page as report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.common.exceptions import JavascriptException  # noqa: E402

@@ -7,7 +7,7 @@ from support.runs import TINY, write_words
 
 from numpylstm.cli import compare as compare_command
 from numpylstm.cli import train as train_command
-from numpylstm.training.comparison import (
+from numpylstm.report.comparison import (
     ComparedRun,
     differences,
     experiments,
@@ -17,7 +17,7 @@ from numpylstm.training.comparison import (
     table_of_seeds,
     texts,
 )
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RunFolderError
 
 HEADER = ",".join(Row._fields)
@@ -139,6 +139,11 @@ def test_one_run_twice_is_one_seed():
     assert table_of_seeds(seeds[:2]) is None
 
 
+def change(path, name, value):
+    result = json.loads((path / "result.json").read_text())
+    (path / "result.json").write_text(json.dumps(result | {name: value}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -153,7 +158,15 @@ def test_one_run_twice_is_one_seed():
         (lambda path: (path / "metrics.csv").write_text(f"{HEADER}\nnan,1\n"), "the metrics"),
         (lambda path: (path / "metrics.csv").write_text(f"{HEADER}\n"), "no validation yet"),
         (lambda path: (path / "metrics.csv").write_bytes(b"\xff"), "does not hold the metrics"),
-        (lambda path: (path / "result.json").write_text("{}"), "is not the result of a run"),
+        (lambda path: (path / "result.json").write_text("{}"), "it is of another format"),
+        (lambda path: (path / "result.json").write_text("null"), "it is of another format"),
+        (lambda path: change(path, "test", None), "test must have accuracy, perplexity"),
+        (lambda path: change(path, "test", {}), "test must have accuracy, perplexity"),
+        (lambda path: change(path, "text", None), "text must be an object"),
+        (
+            lambda path: change(path, "test", {"perplexity": -1, "accuracy": 0.1}),
+            "test.perplexity must be a number from 0",
+        ),
     ],
 )
 def test_what_is_no_run_is_one_sentence(folder, compare, tmp_path, spoil, message):
@@ -162,10 +175,13 @@ def test_what_is_no_run_is_one_sentence(folder, compare, tmp_path, spoil, messag
     spoil(tmp_path)
     with pytest.raises(RunFolderError, match=message):
         read_run(tmp_path, "x")
-    out, err = compare("one", tmp_path, expect=2)
+    out, err = compare(tmp_path, expect=2)
     assert out == ""
     assert err.startswith("numpylstm-compare: error: ")
     assert err.count("\n") == 1
+    out, left_out = compare("one", tmp_path)  # the others are compared
+    assert out.splitlines()[1].startswith("one")
+    assert left_out == err.replace("error: ", "warning: left out: ")
 
 
 def test_a_picture_that_cannot_be_written(folder, compare):

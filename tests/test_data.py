@@ -517,15 +517,10 @@ TRAIN = "a/data/ptb.train.txt"
         ([member(TRAIN, type=tarfile.DIRTYPE)], "not a regular file"),
         ([member(TRAIN, type=tarfile.FIFOTYPE)], "not a regular file"),
         ([member(TRAIN, type=tarfile.CHRTYPE)], "not a regular file"),
-        (
-            [member("a/x", pax_headers={"comment": "1" * 300_000}), *good_members()],
-            "more bytes than its files need",
-        ),
-        ([member(f"{'x/' * 40_000}a"), *good_members()], "more bytes than its files need"),
     ],
     ids=[
         "one missing", "all missing", "twice", "twice elsewhere", "symbolic link", "hard link",
-        "folder", "pipe", "device", "huge header", "huge name",
+        "folder", "pipe", "device",
     ],
 )  # fmt: skip
 def test_archives_that_are_refused(members, sentence, tgz):
@@ -533,29 +528,18 @@ def test_archives_that_are_refused(members, sentence, tgz):
         data.load_ptb(tgz(tar_bytes(members)))
 
 
-def test_sizes_are_checked_before_anything_is_read(tgz, monkeypatch):
+def test_a_size_that_a_header_only_claims(tgz):
     info, _ = member(TRAIN)
-    info.size = 65 << 20
-    with pytest.raises(DataError, match=r"ptb.train.txt' has 68,157,440 bytes, over 67,108,864"):
-        data.load_ptb(tgz(info.tobuf()))
-    info.name = "a/other"
-    with pytest.raises(DataError, match="unexpected end of data"):
-        data.load_ptb(tgz(info.tobuf() + bytes(4096)))
-    info.size = 1 << 40  # tarfile would skip through these bytes for minutes
-    with pytest.raises(DataError, match="its 'a/other' is sparse or too large"):
-        data.load_ptb(tgz(info.tobuf() + bytes(4096)))
-    monkeypatch.setattr(text_module, "_MAX_MEMBERS", 5)
-    with pytest.raises(DataError, match="it holds more than 5 files"):
-        data.load_ptb(tgz(tar_bytes(good_members())))
+    for name in (TRAIN, "a/other"):
+        info.name, info.size = name, 1 << 40
+        with pytest.raises(DataError, match="unexpected end of data"):
+            data.load_ptb(tgz(info.tobuf() + bytes(4096)))
 
 
 def test_an_archive_is_not_unpacked_beyond_a_bound(tgz, monkeypatch):
     monkeypatch.setattr(text_module, "_MAX_UNPACKED", 200_100)
-    with pytest.raises(DataError, match="more bytes than its files need"):
+    with pytest.raises(DataError, match="it unpacks to more than 200,100 bytes"):
         data.load_ptb(tgz(tar_bytes(good_members())))  # models/big alone has 200,000 bytes
-    monkeypatch.undo()
-    with pytest.raises(DataError, match="more bytes than its files need"):
-        data.load_ptb(tgz(tar_bytes(good_members()) + bytes(3 << 20)))
 
 
 def test_text_inside_an_archive_is_named(tgz):

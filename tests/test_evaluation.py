@@ -1,14 +1,13 @@
 """Perplexity does not depend on the window; the ledger adds up."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import numpylstm as nl
 from numpylstm import evaluation
-from numpylstm.training import corpora
+from numpylstm.data import configured
 
 V = 13
 
@@ -108,14 +107,14 @@ def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
 @pytest.mark.parametrize("train", ["-", ("a.txt", "-")])
 def test_standard_input_cannot_be_read_again(train, monkeypatch):
     """There is nothing left, or another text."""
-    saved = SimpleNamespace(
-        config=nl.TrainConfig(train=train), vocabulary=None, meta={"fingerprint": ""}
-    )
-    monkeypatch.setattr(corpora, "load_corpus", lambda *_: None)
-    monkeypatch.setattr(corpora, "check_fingerprint", lambda *_: None)
+    monkeypatch.setattr(configured, "load_corpus", lambda *_: None)
+    monkeypatch.setattr(configured, "check_fingerprint", lambda *_: None)
+    config = nl.TrainConfig(train=train)
     for at_most in (None, 9):
         with pytest.raises(nl.data.DataError, match="standard input can be read only once"):
-            corpora.scored_text(saved, data=None, file=None, split="test", at_most=at_most)
+            configured.scored_text(
+                config, None, "", data=None, file=None, split="test", at_most=at_most
+            )
 
 
 def test_a_bad_id_is_named_by_its_place_in_the_text(model, ids):

@@ -2,24 +2,22 @@
 
 import pytest
 
-from numpylstm.training.findings import (
-    Epoch,
+from numpylstm.report.findings import (
     clip_acts,
     curves_part,
-    epochs_of,
     findings,
     much_is_unknown,
     no_better_than,
     rate_is_too_small,
     validation_rises,
 )
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Epoch, Row, epochs_of
 
 
 def epochs(training, validation, lr=1.0, clipped=0.1):
     rates = lr if isinstance(lr, list) else [lr] * len(training)
     return [
-        Epoch(k, rate, t, v, clipped)
+        Epoch(k, rate, t, v, clipped, 0.5)
         for k, (rate, t, v) in enumerate(zip(rates, training, validation, strict=True), 1)
     ]
 
@@ -36,6 +34,7 @@ def test_epochs_are_weighted_by_their_updates():
     assert one.training == pytest.approx(400 ** (1 / 4) * 100 ** (3 / 4))
     assert one[:2] == (1, 1.0)
     assert one.validation == 140.0
+    assert one.accuracy == pytest.approx((10 * 0.1 + 30 * 0.2) / 40)
     assert one.clipped == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
     assert two.training == pytest.approx(95 ** (1 / 4) * 80 ** (3 / 4))
     assert (two.number, two.lr, two.validation, two.clipped) == (2, 0.5, 90.0, None)
@@ -75,7 +74,7 @@ def test_curves_part(training, validation, so):
     found = curves_part(epochs(training, validation))
     assert (found is not None) == so
     if so:
-        assert "went from 150 to 40, that of validation from 130 to" in found
+        assert "went from 150 to 40, the validation perplexity from 130 to" in found
 
 
 def test_much_is_unknown():

@@ -14,10 +14,10 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import diagnostics
-from numpylstm.cli import report
 from numpylstm.cli import train as train_command
 from numpylstm.config import settings_of
 from numpylstm.data import Corpus
+from numpylstm.report import summary
 from numpylstm.training import gradient_log, session
 from numpylstm.training.checkpoint import load, restore_model
 from numpylstm.training.run_folder import RunFolderError
@@ -49,7 +49,7 @@ def finished(folder, corpus, **changes):
     folder.mkdir()
     run = nl.new_run(dataclasses.replace(SETTINGS, **changes), corpus)
     session.train_to_end(
-        run, corpus, folder, draw=lambda run, log: report.draw(folder, run, log, [])
+        run, corpus, folder, draw=lambda run, log: summary.draw(folder, run, log, {})
     )
     return load(folder / "last.npz")
 

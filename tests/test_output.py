@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 
 def lost(reason):
-    return f"numpylstm-train: standard output is lost ({reason}); the run goes on\n"
+    return f"numpylstm-train: standard output is lost ({reason}); the run continues\n"
 
 
 # --- pipes and files ---------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from numpylstm import plots
 from numpylstm.laboratory.diagnostics.horizon import Horizon
 from numpylstm.plots import comparison_curves, epoch_positions, inline_svg, training_curves
 from numpylstm.plots.style import BLUE, GREEN, ORANGE, as_label, log_ticks
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 
 ROWS = [
     Row(1, 10, 1.0, 60.0, 400.0, 0.1, 8.0),

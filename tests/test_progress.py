@@ -1,4 +1,4 @@
-"""Progress: what a terminal shows, and what a file."""
+"""The display: what a terminal shows, and what a file."""
 
 import io
 import math
@@ -6,7 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from numpylstm.training.loop import Row, Step
+from numpylstm.kernels import compiling
+from numpylstm.training import display
+from numpylstm.training.display import Display, waiting
+from numpylstm.training.loop import Step
+from numpylstm.training.metrics import Row
 from numpylstm.training.progress import Progress
 from numpylstm.training.timing import Timing
 
@@ -17,45 +21,123 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def shown(monkeypatch):
-    """A run of 2 epochs of 4 updates on a terminal of so many columns: the last line shown."""
+def everything(monkeypatch):
+    """No state is skipped because another was shown a moment ago."""
+    monkeypatch.setattr(display, "EVERY", 0.0)
+    monkeypatch.setattr(display, "EVERY_IN_A_FILE", 0.0)
+    monkeypatch.setenv("COLUMNS", "79")
+    monkeypatch.setenv("LINES", "24")
 
-    def show(columns, *items):
-        stream = Terminal()
-        monkeypatch.setattr("sys.stdout", stream)
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setenv("LINES", "24")
-        run = SimpleNamespace(config=SimpleNamespace(epochs=2, steps=None), step=0, rows=[])
-        timing = Timing()
-        progress = Progress(run, 4, timing)
-        for item in timing.of(iter(items)):
-            progress.show(item)
-        progress.bar.refresh()
-        return stream.getvalue().split("\r")[-1]
 
-    return show
+# --- a task ------------------------------------------------------------------------------------
 
+
+def test_a_terminal_shows_one_line_that_moves_and_goes(everything):
+    stream = Terminal()
+    with waiting("reading my.txt", stream=stream) as shown:
+        shown.share(45, 100)
+    states = [state.strip() for state in stream.getvalue().split("\r")]
+    assert states[1:] == ["Reading my.txt", "Reading my.txt: 45%", "", ""]
+    assert "\n" not in stream.getvalue()
+
+
+def test_elsewhere_there_are_lines(everything):
+    stream = io.StringIO()
+    with waiting("reading my.txt", stream=stream) as shown:
+        shown.share(45, 100)
+        shown.share(0, 0)
+    assert stream.getvalue() == "Reading my.txt: 45%\nReading my.txt: 0%\n"
+
+
+def test_now_and_then_only():
+    stream = io.StringIO()
+    with waiting("reading my.txt", stream=stream) as shown:
+        shown.share(45, 100)
+    assert stream.getvalue() == ""
+
+
+def test_quiet_shows_nothing(everything):
+    stream = Terminal()
+    with waiting("reading my.txt", stream=stream, quiet=True) as shown:
+        shown.share(45, 100)
+    assert stream.getvalue() == ""
+
+
+def test_an_interruption_says_what_was_not_finished():
+    with (
+        pytest.raises(KeyboardInterrupt) as interrupted,
+        waiting("reading my.txt", then="nothing was begun", quiet=True),
+    ):
+        raise KeyboardInterrupt
+    assert interrupted.value.__notes__ == ["reading my.txt was not finished; nothing was begun"]
+
+
+@pytest.mark.skipif(compiling.config.DISABLE_JIT, reason="nothing is compiled")
+def test_compiled_functions_are_counted(everything, monkeypatch, tmp_path):
+    monkeypatch.setattr(compiling.config, "CACHE_DIR", str(tmp_path))
+    double = compiling.inner(lambda x: x + x)
+
+    def twice(x):
+        x[0] = double(x[0])
+
+    stream = io.StringIO()
+    with display.compiling(stream=stream):
+        compiling.kernel(twice)(compiling.np.ones(1))
+    lines = list(dict.fromkeys(stream.getvalue().splitlines()))
+    assert lines[-1] == "Compiling kernels: 2 functions"  # the kernel, and what it calls
+
+
+# --- a run -------------------------------------------------------------------------------------
 
 STEPS = [Step(1, k, 4, k, 1.0, 12.34, math.exp(2), 0.125, 8.7654, 700) for k in range(1, 5)]
-LAST = Row(1, 4, 1.0, 12.0, 7.4, 0.1, 8.0, 140.04, 0.2)
+HALF = Row(1, 2, 1.0, 12.0, 100.0, 0.1, 8.0)
+LAST = Row(1, 4, 1.0, 12.0, 25.0, 0.3, 8.0, 140.04, 0.2)
 
 
-def test_a_terminal_shows_first_what_is_asked_first(shown):
-    line = shown(79, *STEPS)
-    assert line.startswith("epoch 1/2  perplexity 7.4  ")
-    assert "left 00:00" in line
-    assert "cost" not in line
-    assert len(line) <= 79
+def shown(stream, monkeypatch, *items):
+    """Show a run of 2 epochs of 4 updates; return all that the stream got."""
+    monkeypatch.setattr("sys.stdout", stream)
+    rows = [item for item in items if isinstance(item, Row)]
+    config = SimpleNamespace(epochs=2, steps=None)
+    timing = Timing()
+    progress = Progress(SimpleNamespace(config=config, step=0, epoch=0, history=rows), 4, timing)
+    for item in timing.of(iter(items)):
+        progress.show(item)
+    progress.validation(1, 4)
+    progress.close()
+    return stream.getvalue()
 
 
-def test_a_wide_one_shows_all(shown):
-    line = shown(160, *STEPS)
-    assert "  step 4/8  cost 12.34  accuracy 0.125  norm 8.77" in line
-    assert len(line) <= 160
+def test_a_terminal_shows_a_bar_and_epochs(everything, monkeypatch):
+    states = shown(Terminal(), monkeypatch, *STEPS[:2], HALF, *STEPS[2:], LAST).split("\r")
+    bars = [state for state in states if state.startswith("epoch 1/2  perplexity 7.4  ")]
+    assert len(bars) == 4
+    assert "left 00:00" in bars[-1]
+    assert all(len(bar) <= 79 for bar in bars)
+    assert any(state.startswith("epoch 1/2  valid 140.0") for state in states)
+    assert any(state.startswith("epoch 1/2  validating 25%") for state in states)
+    assert not any("perplexity 100.00" in state for state in states)
 
 
-def test_after_a_validation_the_bar_shows_what_it_found(shown):
-    assert shown(79, *STEPS, LAST).startswith("epoch 1/2  valid 140.0")
+def test_a_file_gets_every_row_and_the_mean_of_the_epoch(everything, monkeypatch):
+    """However many rows the epoch has."""
+    lines = shown(io.StringIO(), monkeypatch, *STEPS[:2], HALF, *STEPS[2:], LAST).splitlines()
+    assert lines[0].startswith(
+        "epoch   1  step 2/8  cost 12.00  accuracy 0.100  perplexity 100.00  norm 8.00  "
+    )
+    assert lines[1] == (
+        "epoch   1  step 4/8  lr 1  train perplexity 50.00  accuracy 0.200  |  "
+        "valid perplexity 140.04  accuracy 0.200"
+    )
+    assert lines[2] == "epoch 1/2  validating 25%"
+
+
+def test_a_line_does_not_tear_the_bar():
+    stream = Terminal()
+    bar = Display("training", stream, False, total=9)
+    bar.line("a line")
+    bar.close()
+    assert any(line.split("\r")[-1].strip() == "a line" for line in stream.getvalue().split("\n"))
 
 
 def test_the_speed_is_that_of_the_updates_alone(monkeypatch):

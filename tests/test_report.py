@@ -9,13 +9,13 @@ import pytest
 from support.runs import TINY, files, write_words
 
 import numpylstm as nl
-from numpylstm.cli import page as page_module
-from numpylstm.cli import results
 from numpylstm.cli import train as train_command
-from numpylstm.cli.page import Report, page, thinned
+from numpylstm.report import page as page_module
+from numpylstm.report import summary
+from numpylstm.report.page import Report, page, thinned
+from numpylstm.report.result import read_result, write_result
 from numpylstm.training import run_folder, sample_log
-from numpylstm.training.loop import Row
-from numpylstm.training.result import read_result, write_result
+from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RECORDS, RunFolderError
 from numpylstm.training.sample_log import Sample, read_samples
 from numpylstm.training.timing import Timing
@@ -162,7 +162,7 @@ def test_only_updates_count_as_training():
     row = Row(1, 1, 1.0, 1.0, 1.0, 0.1, 1.0)
     timing = Timing()
     assert list(timing.of(iter([step, step, row, step]))) == [step, step, row, step]
-    assert (timing.updates, timing.tokens) == (3, 40)
+    assert (timing.updates, timing.tokens) == (3, 60)
     assert 0 < timing.updating <= timing.seconds
     assert Timing().tokens_per_second is None
 
@@ -327,8 +327,8 @@ def test_a_sentence_is_a_line_that_is_not_too_short(monkeypatch):
 
     def of(text):
         ids = vocabulary.encode(text.split())[0]
-        monkeypatch.setattr(results, "surprise", lambda *_, **__: (ids, [1.0] * len(ids)))
-        tokens, bits = results.sentence(None, corpus)
+        monkeypatch.setattr(summary, "surprise", lambda *_, **__: (ids, [1.0] * len(ids)))
+        tokens, bits = summary.sentence_of(None, corpus)
         assert len(bits) == len(tokens)
         return " ".join(tokens)
 
@@ -336,7 +336,7 @@ def test_a_sentence_is_a_line_that_is_not_too_short(monkeypatch):
     assert of(f"a b <eos> {line} <eos> a") == line
     assert of(f"a b <eos> {line}") == line
     assert of("a b <eos> a b <eos> a b") == "a b <eos> a b <eos> a b"  # none is long enough
-    assert len(of(" ".join("a" * 300)).split()) == results.LONGEST["word"]
+    assert len(of(" ".join("a" * 300)).split()) == summary.LONGEST["word"]
 
 
 # --- what fails ----------------------------------------------------------------------------------
@@ -344,7 +344,7 @@ def test_a_sentence_is_a_line_that_is_not_too_short(monkeypatch):
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(page_module, "training_curves"), (results, "sentence"), (results, "result_of")],
+    [(page_module, "training_curves"), (summary, "sentence_of"), (summary, "result_of")],
 )
 def test_a_report_that_fails_is_a_warning(folder, train, whole, monkeypatch, capsys, place, name):
     def fail(*arguments, **options):

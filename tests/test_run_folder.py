@@ -245,13 +245,13 @@ def test_a_folder_that_fails_to_be_flushed_is_an_error(tmp_path, monkeypatch):
 
 
 def test_a_picture_that_cannot_be_drawn_is_a_warning(folder, train, whole, monkeypatch, capsys):
-    from numpylstm.cli import report
+    from numpylstm.report import summary
 
     def fail(*_, **__):
         raise RuntimeError("no font was found")
 
     with monkeypatch.context() as patch:
-        patch.setattr(report, "training_curves", fail)
+        patch.setattr(summary, "training_curves", fail)
         assert train(*SHORT, "--out", "undrawn") == 0
     err = capsys.readouterr().err
     assert err == ("numpylstm-train: warning: the pictures could not be drawn: no font was found\n")
@@ -267,5 +267,5 @@ def test_commands_that_draw_nothing_load_no_matplotlib(folder, whole, name):
         [BIN / "python", "-X", "importtime", BIN / f"numpylstm-{name}", "whole/best.npz"],
         cwd=folder, capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
-    assert "numpylstm.training.corpora" in done.stderr
+    assert "numpylstm.data.configured" in done.stderr
     assert not [module for module in ("matplotlib", "tqdm") if module in done.stderr]

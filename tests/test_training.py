@@ -12,7 +12,8 @@ from numpylstm.data import Corpus, Vocabulary
 from numpylstm.saving import CheckpointError
 from numpylstm.training import loop
 from numpylstm.training.checkpoint import load, restore_run, save
-from numpylstm.training.loop import Row, Step, TrainingFailed, check_corpus, rate
+from numpylstm.training.loop import Step, TrainingFailed, check_corpus, rate
+from numpylstm.training.metrics import Row
 
 SETTINGS = {
     "hidden_size": 8, "num_layers": 2, "batch_size": 4, "num_steps": 5, "epochs": 3, "lr": 0.7,
@@ -354,7 +355,7 @@ def test_an_optimizer_that_is_not_that_of_the_settings_is_not_saved(corpus, tmp_
 
 def test_a_run_goes_on_with_its_own_text_only(corpus):
     other = replace(corpus, train=corpus.train[::-1].copy())
-    with pytest.raises(nl.data.DataError, match="a run goes on with the text that it was made for"):
+    with pytest.raises(nl.data.DataError, match="a run can only continue with its own text"):
         next(nl.train(new_run(corpus), other))
 
 

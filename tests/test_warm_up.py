@@ -48,7 +48,7 @@ FIRST_CALLS = """
 import sys
 import numpylstm as nl
 from numpylstm.kernels.machine import caching
-from numpylstm.training.loop import evaluate_quickly
+from numpylstm.training.loop import validate
 from numpylstm.training.warm_up import warm_up
 from test_training import make_corpus, new_run
 from test_warm_up import KINDS
@@ -67,7 +67,7 @@ for kind in KINDS[:3]:
     needed = len(loaded)
     for _ in nl.train(run, corpus):
         pass
-    evaluate_quickly(run.model, corpus.valid, run.config)
+    validate(run, corpus, None)
     nl.evaluate(run.model, corpus.test)
     nl.true_and_predicted(run.model, corpus.test)
     nl.generate(run.model, corpus.test[:1], 9, temperature=0.8, banned=[0], rng=0)

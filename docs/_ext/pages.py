@@ -29,7 +29,7 @@ NOT_FOR_CALLERS = (
     "numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark", "numpylstm.public",
     "numpylstm.tape", "numpylstm.museum", "numpylstm.model_check",  # shortcuts to the laboratory
 )  # fmt: skip
-CHAPTERS = ("numpylstm.laboratory", "numpylstm.training")
+CHAPTERS = ("numpylstm.laboratory", "numpylstm.training", "numpylstm.report")
 """Folders that export nothing themselves; each of their modules has a page."""
 
 

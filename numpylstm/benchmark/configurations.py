@@ -1,6 +1,6 @@
-"""What is measured: models of five sizes, with their weights, their data and their arithmetic.
+"""The models and shapes that are measured: their weights, their data and their arithmetic.
 
-Workers for other libraries use this too, so of the package it imports only what cells are.
+Workers for other libraries import this module, so of the package it imports only `cells`.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.cells import CELLS, Cell
+from numpylstm.cells import CELLS
 
 Array = NDArray[Any]
 Weights = Mapping[str, Array] | None
 """Initial parameters by path; None for the library's own."""
 
 TASKS = {"train": "trainer", "evaluate": "evaluator", "sample": "sampler"}
-"""What is measured, and the function of a peer that does it."""
+"""Each task, and the function of a peer that does it."""
 
 EVALUATION_WINDOWS = 4  # scored in one call
 SAMPLE_LENGTH = 20  # tokens drawn in one call
@@ -29,22 +29,10 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Configuration:
-    """A language model and the batches it is trained on: D = H.
+    """A language model with D = H, and the size of its batches.
 
-    Attributes
-    ----------
-    name : str
-    V, H, L, T, B : int
-        Vocabulary, hidden units, layers, time steps, batch.
-    dropout : float
-        Probability of dropping, on the non-recurrent connections.
-    lr, clip : float
-        Of SGD and of the global norm.
-    init_scale : float
-        Parameters start as U(-init_scale, init_scale).
-    cell : str
-        A name in `numpylstm.cells.CELLS`; its options are the defaults.
-    dtype : "float32" or "float64"
+    Vocabulary, hidden units, layers, time steps, batch. Parameters start as U(-init_scale,
+    init_scale); the options of the cell are the defaults; the optimiser is SGD.
     """
 
     name: str
@@ -59,11 +47,6 @@ class Configuration:
     init_scale: float = 0.05
     cell: str = "lstm"
     dtype: str = "float32"
-
-    @property
-    def kind(self) -> Cell:
-        """What there is to know of the cell."""
-        return CELLS[self.cell]
 
     def __str__(self) -> str:
         return f"V {self.V:,}, H {self.H}, L {self.L}, T {self.T}, B {self.B}"
@@ -83,30 +66,85 @@ CONFIGURATIONS = {
 }
 
 
-def parameter_shapes(configuration: Configuration) -> dict[str, tuple[int, ...]]:
-    """The shape of each parameter, by path."""
-    V, H = configuration.V, configuration.H
-    shapes: dict[str, tuple[int, ...]] = {"embedding.W": (V, H)}
-    kind = configuration.kind
-    options = {name: option.default for name, option in kind.options.items()}
-    for layer in range(configuration.L):
-        for key, shape in kind.shapes(H, H, options).items():
-            shapes[f"{kind.name}.{layer}.{key}"] = shape
-    return shapes | {"decoder.W": (H, V), "decoder.b": (V,)}
+def shapes(*sizes: tuple[int, int, int, int, int], **others: str) -> tuple[Configuration, ...]:
+    """Return a configuration for each (V, H, L, T, B)."""
+    return tuple(Configuration("", *size, **others) for size in sizes)  # type: ignore[arg-type]
+
+
+SCORED = "forward"
+"""The group of the grid that is scored; the others are trained."""
+
+GRID = {
+    # from a toy to a network whose matrices fit into no cache
+    "hidden": shapes(
+        (1000, 8, 1, 32, 32), (1000, 32, 2, 32, 32), (1000, 64, 2, 32, 32),
+        (1000, 128, 2, 32, 32), (1000, 256, 2, 32, 32), (1000, 512, 2, 32, 32),
+        (1000, 1024, 2, 32, 32),
+    ),
+    # few rows in a product, and many
+    "batch": shapes(
+        (1000, 200, 2, 20, 1), (1000, 200, 2, 20, 2), (1000, 200, 2, 20, 8),
+        (1000, 200, 2, 20, 64), (1000, 200, 2, 20, 256), (10_000, 650, 2, 35, 1),
+    ),
+    # a single step, and sequences in which a fixed cost of each step shows
+    "time": shapes(
+        (1000, 256, 2, 1, 32), (1000, 256, 2, 4, 32), (1000, 256, 2, 128, 32),
+        (100, 64, 1, 512, 4), (100, 256, 1, 512, 1), (10, 1024, 1, 512, 4),
+    ),
+    # hardly any decoder, and hardly anything else
+    "vocabulary": shapes(
+        (10, 128, 2, 32, 32), (100, 256, 2, 32, 32), (10_000, 100, 1, 20, 20),
+        (30_000, 128, 1, 20, 20), (30_000, 512, 2, 20, 20),
+    ),
+    "corners": shapes(
+        (10, 8, 1, 1, 1), (10, 8, 1, 512, 256), (10, 1024, 1, 1, 256),
+        (30_000, 8, 1, 20, 20), (30_000, 1024, 1, 1, 1),
+    ),
+    "float64": shapes(
+        (20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (10_000, 200, 2, 20, 20),
+        (1000, 512, 2, 32, 32), dtype="float64",
+    ),
+    "rnn": shapes(
+        (20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (1000, 256, 2, 32, 32),
+        (1000, 512, 2, 32, 8), (1000, 1024, 2, 32, 32), (100, 64, 1, 512, 4), cell="rnn",
+    ),
+    "gru": shapes((20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (1000, 512, 2, 32, 32), cell="gru"),
+    SCORED: shapes(
+        (20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (10_000, 200, 2, 20, 20),
+        (1000, 512, 2, 8, 256), (1000, 1024, 1, 32, 1), (30_000, 256, 1, 35, 20),
+    ),
+}  # fmt: skip
+"""Shapes far apart, each with its own reason, in groups."""
+
+CENTRE = Configuration("centre", V=1000, H=256, L=2, T=32, B=32)
+SIZES = {
+    "H": (64, 128, 256, 512, 1024),
+    "T": (8, 16, 32, 64, 128),
+    "B": (4, 8, 16, 32, 64, 128),
+    "L": (1, 2, 4, 8),
+    "V": (1000, 2000, 5000, 10_000, 20_000),
+}
+"""Sizes of each dimension in a measurement of scaling, the others as in `CENTRE`."""
 
 
 def weights(configuration: Configuration) -> dict[str, Array]:
-    """Initial parameters by path: the same numbers in every process."""
-    rng, dtype = np.random.default_rng(0), np.dtype(configuration.dtype)
-    scale = dtype.type(configuration.init_scale)
+    """Return initial parameters by path: the same numbers in every process."""
+    c, kind = configuration, CELLS[configuration.cell]
+    options = {name: option.default for name, option in kind.options.items()}
+    shape_of: dict[str, tuple[int, ...]] = {"embedding.W": (c.V, c.H)}
+    for layer in range(c.L):
+        for key, shape in kind.shapes(c.H, c.H, options).items():
+            shape_of[f"{kind.name}.{layer}.{key}"] = shape
+    shape_of |= {"decoder.W": (c.H, c.V), "decoder.b": (c.V,)}
+    rng, dtype = np.random.default_rng(0), np.dtype(c.dtype)
+    scale = dtype.type(c.init_scale)
     return {
-        path: (2 * rng.random(shape, dtype=dtype) - 1) * scale
-        for path, shape in parameter_shapes(configuration).items()
+        path: (2 * rng.random(shape, dtype=dtype) - 1) * scale for path, shape in shape_of.items()
     }
 
 
 def windows(configuration: Configuration, count: int) -> list[tuple[Array, Array]]:
-    """Consecutive windows (x, y), each (T, B), of random text."""
+    """Return consecutive windows (x, y), each (T, B), of random text."""
     c = configuration
     ids = np.random.default_rng(1).integers(0, c.V, (count * c.T + 1, c.B))
     return [
@@ -115,14 +153,14 @@ def windows(configuration: Configuration, count: int) -> list[tuple[Array, Array
 
 
 def evaluation_text(configuration: Configuration) -> Array:
-    """Random text (N,) that makes `EVALUATION_WINDOWS` full windows."""
+    """Return random text (N,) of `EVALUATION_WINDOWS` full windows."""
     c = configuration
     length = c.B * (EVALUATION_WINDOWS * c.T + 1)
     return np.random.default_rng(1).integers(0, c.V, length)
 
 
 def tokens(task: str, configuration: Configuration) -> int:
-    """How many tokens one call of a task works through."""
+    """Return the number of tokens that one call of a task processes."""
     if task == "sample":
         return SAMPLE_LENGTH
     windows_in_call = EVALUATION_WINDOWS if task == "evaluate" else 1
@@ -130,12 +168,12 @@ def tokens(task: str, configuration: Configuration) -> int:
 
 
 def flops(task: str, configuration: Configuration) -> int:
-    """Multiplications and additions in the matrix products of one call; nothing else is counted.
+    """Return the multiplications and additions in the matrix products of one call.
 
     A token meets Wx and Wh of each layer and the decoder once on the way forward, and each of them
-    twice on the way back: once for the gradient of the input, once for that of the matrix.
+    twice on the way back: once for the gradient of the input, once for the gradient of the matrix.
     """
     H, V, L = configuration.H, configuration.V, configuration.L
-    columns = len(configuration.kind.blocks) * H
+    columns = len(CELLS[configuration.cell].blocks) * H
     forward = 2 * tokens(task, configuration) * (L * 2 * H * columns + H * V)
     return 3 * forward if task == "train" else forward

@@ -1,27 +1,33 @@
 """Libraries take turns at the same work, and each turn is timed in that library's own process.
 
-A turn lasts a second or less; the others sleep meanwhile. Whatever the machine does in the course
-of minutes (its clock, its neighbours) then happens to all of them.
+A turn lasts a second or less; the others sleep meanwhile. So changes of the machine in the course
+of minutes (its clock, its neighbours) affect all of them. Each function returns its figures as the
+JSON file has them.
 """
 
 import math
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import linear_regression, median
 from typing import Any
 
 from numpylstm.benchmark.configurations import (
+    CENTRE,
     BenchmarkError,
     Configuration,
     flops,
     tokens,
 )
-from numpylstm.benchmark.machine import pause
 from numpylstm.benchmark.process import OURS, Worker
+from numpylstm.host import busy_share
 
-PRODUCT_SECONDS = 0.2
+Figures = dict[str, Any]
+
+PRODUCT_SIZE, PRODUCT_SECONDS = 2048, 0.2
+SETTLE = 0.25  # seconds: the threads of a BLAS and of OpenMP spin so long after their work
 LOSS_TOLERANCE = 1e-5  # relative, between the float32 results of two libraries
 NORM_TOLERANCE = 5e-3  # of gradients: PyTorch adds up millions of squares in float32
 STEPS_FOR_MEMORY = 0.5  # seconds
@@ -29,153 +35,82 @@ STEPS_FOR_MEMORY = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure.
-
-    Attributes
-    ----------
-    libraries : tuple of str
-        ``"numpylstm"`` first, then the peers.
-    threads : int
-    rounds : int
-        Turns of each library.
-    seconds : float
-        How long a turn lasts, about.
-    product_size : int
-        Rows of the square matrices whose product shows the machine's best speed.
-    """
+    """The libraries, ours first; the number of turns of each, and their length in seconds."""
 
     libraries: tuple[str, ...]
     threads: int
     rounds: int
     seconds: float
-    product_size: int = 2048
 
     @contextmanager
     def workers(self) -> Iterator[list[Worker]]:
-        """A process for each library, ours first."""
+        """Start a process for each library, ours first."""
         with ExitStack() as stack:
             yield [stack.enter_context(Worker(x, self.threads)) for x in self.libraries]
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of one call in one library: the median of each of its turns."""
-
-    library: str
-    version: str
-    turns: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """Of the turns."""
-        return median(self.turns)
+def pause() -> float | None:
+    """Wait until the threads of the last turn sleep; return the share that others use then."""
+    time.sleep(SETTLE)
+    return busy_share(SETTLE)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One task on one configuration, in all libraries; ours is the first timing.
-
-    Attributes
-    ----------
-    task : "train", "evaluate" or "sample"
-    configuration : Configuration
-    timings : tuple of Timing
-    product_speed : float
-        The best speed of a matrix product seen in this run until now, in FLOP/s.
-    busy : float or None
-        The largest share of the processors that others used between turns.
-    """
-
-    task: str
-    configuration: Configuration
-    timings: tuple[Timing, ...]
-    product_speed: float
-    busy: float | None
-
-    def ratio(self, peer: Timing) -> float:
-        """How many times faster we are."""
-        return peer.median / self.timings[0].median
-
-    def tokens_per_second(self, timing: Timing) -> float:
-        """Tokens trained on, scored or drawn."""
-        return tokens(self.task, self.configuration) / timing.median
-
-    def flops_per_second(self, timing: Timing) -> float:
-        """Arithmetic of the matrix products only."""
-        return flops(self.task, self.configuration) / timing.median
-
-
-def product_speed(machine: Worker, settings: Settings) -> float:
-    """The best speed of a large matrix product now, in FLOP/s."""
-    speeds = machine.ask("products", size=settings.product_size, seconds=PRODUCT_SECONDS)
-    return max(speeds.values())
+def product_speed(worker: Worker) -> float:
+    """Return the speed of a large matrix product now, in FLOP/s."""
+    return float(worker.ask("product", size=PRODUCT_SIZE, seconds=PRODUCT_SECONDS)["speed"])
 
 
 def compare(
     task: str,
     configuration: Configuration,
     settings: Settings,
-    fastest_product: float,
+    best_product: float,
     workers: Sequence[Worker],
-    machine: Worker | None = None,
-) -> Comparison:
+) -> Figures:
     """Check that the libraries agree, then time them in turns.
 
-    Parameters
-    ----------
-    task : "train", "evaluate" or "sample"
-    configuration : Configuration
-    settings : Settings
-    fastest_product : float
-        The best speed of a matrix product seen before, in FLOP/s.
-    workers : sequence of Worker
-        Ours first; those that do not know the task, the cell or the dtype are left out.
-    machine : Worker, optional
-        Measures the matrix product again in each round.
-
-    Raises
-    ------
-    BenchmarkError
-        If two libraries do not compute the same.
+    The first of the workers is ours; those that lack the cell or the dtype are left out.
+    `best_product` is the best speed of a matrix product so far, in FLOP/s. The figures of a library
+    are the median seconds of each turn, their median, and what follows from it.
     """
-    workers = [
-        worker for worker in workers
-        if task in worker.about["tasks"] and configuration.cell in worker.about["cells"]
-        and configuration.dtype in worker.about["dtypes"]
-    ]  # fmt: skip
-    work = {"task": task, "settings": asdict(configuration)}
+    c = configuration
+    workers = [w for w in workers if c.cell in w.about["cells"] and c.dtype in w.about["dtypes"]]
+    work = {"task": task, "settings": asdict(c)}
     check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
     for worker in workers:
         worker.ask("prepare", **work, own_weights=False)
     turns: dict[str, list[float]] = {worker.library: [] for worker in workers}
     shares = []
     for _ in range(settings.rounds):
-        if machine is not None:
-            shares.append(pause())
-            fastest_product = max(fastest_product, product_speed(machine, settings))
         for worker in workers:
             shares.append(pause())
             times = worker.ask("measure", seconds=settings.seconds)["times"]
             turns[worker.library].append(median(times))
-    timings = tuple(Timing(w.library, w.about["version"], tuple(turns[w.library]))
-                    for w in workers)  # fmt: skip
-    seen = [share for share in shares if share is not None]
-    busy = max(seen) if seen else None
-    return Comparison(task, configuration, timings, fastest_product, busy)
+    ours = median(turns[OURS])
+    libraries = {}
+    for worker in workers:
+        seconds = median(turns[worker.library])
+        speed = flops(task, c) / seconds
+        libraries[worker.library] = {
+            "version": worker.about["version"],
+            "seconds_of_turns": turns[worker.library],
+            "seconds": seconds,
+            "tokens_per_second": tokens(task, c) / seconds,
+            "flops_per_second": speed,
+            "share_of_best_product": speed / best_product,
+            "time_relative_to_ours": seconds / ours,
+        }
+    return {
+        "task": task,
+        "configuration": asdict(c),
+        "best_product_flops_per_second": best_product,
+        "share_used_by_others": max((s for s in shares if s is not None), default=None),
+        "libraries": libraries,
+    }
 
 
 def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
-    """All libraries must find the numbers that ours finds; whole numbers exactly.
-
-    Parameters
-    ----------
-    results : dict of library -> dict of name -> number
-
-    Raises
-    ------
-    BenchmarkError
-        Naming the first number that differs.
-    """
+    """Check that all libraries find the numbers, by name, that ours finds; integers exactly."""
     ours = results[OURS]
     for library, theirs in results.items():
         for name, expected in ours.items():
@@ -189,68 +124,42 @@ def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
                 )
 
 
-@dataclass(frozen=True)
-class Start:
-    """How long a fresh process takes to its first training step, in seconds."""
-
-    library: str
-    case: str
-    imported: float
-    built: float
-    first_step: float
-
-    @property
-    def total(self) -> float:
-        """From the import to the end of the step; Python itself has started before."""
-        return self.imported + self.built + self.first_step
-
-
-def start_up(configuration: Configuration, settings: Settings) -> list[Start]:
-    """Fresh processes up to their first training step, with the library's own initial weights.
+def start_up(configuration: Configuration, settings: Settings) -> list[Figures]:
+    """Time fresh processes up to their first training step, with their own initial weights.
 
     Ours is measured with the compiled kernels on disk, and once without.
     """
-    starts: dict[str, list[Start]] = {library: [] for library in settings.libraries}
-    first_step(OURS, "", configuration, settings)  # so that the kernels are on disk
+    warm, cold = "compiled kernels on disk", "nothing compiled yet"
+
+    def first_step(
+        library: str, case: str = "", environment: Mapping[str, str] | None = None
+    ) -> Figures:
+        with Worker(library, settings.threads, environment) as worker:
+            work = {"task": "train", "settings": asdict(configuration)}
+            answer = worker.ask("prepare", **work, own_weights=True)
+            parts = {
+                "imported": worker.about["seconds"],
+                "built": answer["build"],
+                "first_step": answer["first"],
+            }
+        return {"library": library, "case": case, **parts, "total": sum(parts.values())}
+
+    first_step(OURS)  # so that the kernels are on disk
+    starts: dict[str, list[Figures]] = {library: [] for library in settings.libraries}
     for _ in range(settings.rounds):
         for library in settings.libraries:
-            case = "compiled kernels on disk" if library == OURS else ""
             pause()
-            starts[library].append(first_step(library, case, configuration, settings))
+            starts[library].append(first_step(library, warm if library == OURS else ""))
     with tempfile.TemporaryDirectory() as empty:
-        cold = first_step(
-            OURS, "nothing compiled yet", configuration, settings, {"NUMBA_CACHE_DIR": empty}
-        )
-    typical = [sorted(found, key=lambda s: s.total)[len(found) // 2] for found in starts.values()]
-    return [typical[0], cold, *typical[1:]]
+        without = first_step(OURS, cold, {"NUMBA_CACHE_DIR": empty})
+    typical = [
+        sorted(found, key=lambda s: s["total"])[len(found) // 2] for found in starts.values()
+    ]
+    return [typical[0], without, *typical[1:]]
 
 
-def first_step(
-    library: str,
-    case: str,
-    configuration: Configuration,
-    settings: Settings,
-    environment: Mapping[str, str] | None = None,
-) -> Start:
-    """One fresh process."""
-    with Worker(library, settings.threads, environment) as worker:
-        answer = worker.ask(
-            "prepare", task="train", settings=asdict(configuration), own_weights=True
-        )
-        return Start(library, case, worker.about["seconds"], answer["build"], answer["first"])
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The most memory held, in bytes: once the library is imported, and after training steps."""
-
-    library: str
-    imported: int
-    peak: int
-
-
-def peak_memory(configuration: Configuration, settings: Settings) -> list[Memory]:
-    """Fresh processes that take a few training steps."""
+def peak_memory(configuration: Configuration, settings: Settings) -> list[Figures]:
+    """Measure the peak memory in bytes of fresh processes: after the import, and after training."""
     found = []
     for library in settings.libraries:
         with Worker(library, settings.threads) as worker:
@@ -259,34 +168,31 @@ def peak_memory(configuration: Configuration, settings: Settings) -> list[Memory
             peak = worker.ask("memory")["bytes"]
             if peak is None:
                 raise BenchmarkError("memory: this system does not say how much a process holds")
-            found.append(Memory(library, worker.about["bytes"], peak))
+            found.append({"library": library, "imported": worker.about["bytes"], "peak": peak})
     return found
 
 
+def scaling(
+    dimension: str,
+    sizes: Sequence[int],
+    settings: Settings,
+    best_product: float,
+    centre: Configuration = CENTRE,
+) -> tuple[list[Figures], list[Figures]]:
+    """Time a training step along one dimension; return a curve of each library, and comparisons."""
+    changes = ({dimension: size, "name": f"{dimension} = {size}"} for size in sizes)
+    along = [replace(centre, **change) for change in changes]  # type: ignore[arg-type]
+    with settings.workers() as workers:
+        found = [compare("train", c, settings, best_product, workers) for c in along]
+    curves = []
+    for library in settings.libraries:
+        seconds = [c["libraries"][library]["seconds"] for c in found]
+        exponent = fitted_exponent(sizes, seconds)
+        curves.append({"dimension": dimension, "library": library, "sizes": list(sizes),
+                       "seconds": seconds, "exponent": exponent})  # fmt: skip
+    return curves, found
+
+
 def fitted_exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
-    """The p of ``time = a * size ** p``, by least squares on the logarithms."""
+    """Return the p of ``time = a * size ** p``, by least squares on the logarithms."""
     return linear_regression([*map(math.log, sizes)], [*map(math.log, times)]).slope
-
-
-def as_numbers(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as plain values, with what is derived from it."""
-    return {
-        "task": comparison.task,
-        "configuration": asdict(comparison.configuration),
-        "best_product_flops_per_second": comparison.product_speed,
-        "share_used_by_others": comparison.busy,
-        "libraries": {
-            timing.library: {
-                "version": timing.version,
-                "seconds_of_turns": list(timing.turns),
-                "seconds": timing.median,
-                "tokens_per_second": comparison.tokens_per_second(timing),
-                "flops_per_second": comparison.flops_per_second(timing),
-                "share_of_best_product": (
-                    comparison.flops_per_second(timing) / comparison.product_speed
-                ),
-                "time_relative_to_ours": comparison.ratio(timing),
-            }
-            for timing in comparison.timings
-        },
-    }

@@ -5,109 +5,69 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 from numpylstm.benchmark.configurations import BenchmarkError
 
 OURS = "numpylstm"
-PEERS = ("torch", "jax", "tensorflow")
+PEERS = ("torch", "jax")
 
-PACKAGE = Path(__file__).resolve().parents[1]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-ONLY_PROCESSOR = {
-    "CUDA_VISIBLE_DEVICES": "",
-    "JAX_PLATFORMS": "cpu",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
+ONLY_PROCESSOR = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 
 
 def installed() -> tuple[str, ...]:
-    """The peers that can be imported."""
+    """Return the peers that can be imported."""
     return tuple(name for name in PEERS if importlib.util.find_spec(name) is not None)
 
 
 class Worker:
     """A process with one library; a context, at whose end the process ends.
 
-    Parameters
-    ----------
-    library : str
-        ``"numpylstm"`` or one of `PEERS`.
-    threads : int
-    environment : dict, optional
-        Variables to set, such as NUMBA_CACHE_DIR.
-
-    Attributes
-    ----------
-    about : dict
-        Its ``version``; the ``seconds`` that importing it took, the ``bytes`` held after that;
-        the ``tasks`` it can do, and with which ``cells`` and ``dtypes``.
+    `about` holds the library's ``version``, the ``seconds`` of its import, the ``bytes`` held after
+    that, and the ``cells`` and ``dtypes`` that it can compute.
     """
 
     def __init__(
         self, library: str, threads: int, environment: Mapping[str, str] | None = None
     ) -> None:
         self.library = library
-        variables = os.environ | ONLY_PROCESSOR | {name: str(threads) for name in THREADS}
-        path = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        variables |= {"PYTHONPATH": os.pathsep.join(path), **(environment or {})}
-        self._errors = tempfile.TemporaryFile(  # noqa: SIM115  # closed with the process
-            "w+", encoding="utf-8", errors="replace"
-        )
+        variables = os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", PACKAGE / "benchmark" / "worker.py", library, str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            text=True, encoding="utf-8", env=variables,
+            [sys.executable, "-P", "-m", "numpylstm.benchmark.worker", library, str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            env=variables | dict(environment or {}),
         )  # fmt: skip
         if threads < (os.cpu_count() or 1) and hasattr(os, "sched_setaffinity"):
-            # Not every library can be told how many threads to use; the system can.
+            # Not every library has a setting for its threads; the system has.
             allowed = sorted(os.sched_getaffinity(0))[:threads]
             os.sched_setaffinity(self._process.pid, allowed)
         self.about = self._answer()
 
     def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
-        """Send a request and wait for the answer.
-
-        Raises
-        ------
-        BenchmarkError
-            If the worker failed.
-        """
+        """Send a request and return the answer; a worker that failed raises BenchmarkError."""
         try:
             print(json.dumps({"do": request, **arguments}), file=self._process.stdin, flush=True)
         except BrokenPipeError:
-            raise self._failure("has ended") from None
+            raise BenchmarkError(f"the process of {self.library} has ended") from None
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            raise self._failure("has ended")
+            raise BenchmarkError(f"the process of {self.library} has ended")
         answer = json.loads(line)
         if "error" in answer:
-            raise self._failure(f"failed: {answer['error']}")
+            raise BenchmarkError(f"the process of {self.library} failed: {answer['error']}")
         return answer
-
-    def _failure(self, what: str) -> BenchmarkError:
-        self._errors.seek(0)
-        said = self._errors.read().strip().splitlines()
-        last = f" ({said[-1].strip()})" if said and "failed" not in what else ""
-        return BenchmarkError(f"the process of {self.library} {what}{last}")
-
-    def close(self) -> None:
-        """End the process."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._process.terminate()
-        self._process.wait()
-        self._errors.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.terminate()
+        self._process.wait()

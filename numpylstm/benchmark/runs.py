@@ -1,142 +1,104 @@
-"""Whole runs of ``numpylstm-bench``: each prints as it goes, and returns what `report` saves."""
+"""The measurements of ``numpylstm-bench``; each function prints as it goes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from numpylstm.benchmark import machine as this_machine
 from numpylstm.benchmark import report
-from numpylstm.benchmark.configurations import CONFIGURATIONS, Configuration
-from numpylstm.benchmark.grid import GRID, Row
+from numpylstm.benchmark.configurations import (
+    CENTRE,
+    CONFIGURATIONS,
+    GRID,
+    SCORED,
+    SIZES,
+    Configuration,
+)
 from numpylstm.benchmark.measure import (
-    Comparison,
-    Memory,
+    Figures,
     Settings,
-    Start,
-    as_numbers,
     compare,
+    pause,
     peak_memory,
     product_speed,
+    scaling,
     start_up,
 )
-from numpylstm.benchmark.phases import Phase, phases
 from numpylstm.benchmark.process import OURS, Worker
-from numpylstm.benchmark.scaling import CENTRE, SIZES, Curve, curves
+from numpylstm.host import facts
 
 QUICK = ("tiny", "char", "small", "medium")
 ALL = (*CONFIGURATIONS, "eval", "sample", "start", "memory")
 STANDARD = CONFIGURATIONS["medium"]  # on which eval, sample, start and memory are measured
-BANDWIDTH_SECONDS = 0.5
+
+Results = dict[str, list[Figures]]
+"""The figures of the JSON file: comparisons, start_up, memory, scaling."""
 
 
-@dataclass
-class Results:
-    """What a run has found so far."""
-
-    comparisons: list[Comparison] = field(default_factory=list)
-    starts: list[Start] = field(default_factory=list)
-    memory: list[Memory] = field(default_factory=list)
-    curves: list[Curve] = field(default_factory=list)
-    phases: list[Phase] = field(default_factory=list)
-
-    def as_numbers(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        return {
-            "comparisons": [as_numbers(comparison) for comparison in self.comparisons],
-            "start_up": [asdict(start) | {"total": start.total} for start in self.starts],
-            "memory": [asdict(memory) for memory in self.memory],
-            "scaling": [asdict(curve) | {"exponent": curve.exponent} for curve in self.curves],
-            "profile": [asdict(phase) for phase in self.phases],
-        }
+def show(text: str) -> None:
+    """Print a text at once, unless it is empty."""
+    if text:
+        print(text, flush=True)
 
 
-def describe_machine(settings: Settings, machine: Worker) -> dict[str, str]:
-    """Print what the figures depend on, and a warning if others are at work."""
-    facts = machine.ask("facts") | {"threads": str(settings.threads)}
-    print(report.facts(facts), flush=True)
-    load = this_machine.load()
-    warning = report.busy_warning(load, this_machine.pause())
-    if warning:
-        print(warning, flush=True)
-    return facts
+def describe_machine(settings: Settings) -> dict[str, str]:
+    """Print the facts that the figures depend on, and a warning if others are at work."""
+    found = facts() | {"threads": str(settings.threads)}
+    show("\n".join(f"{name:12}{value}" for name, value in found.items()))
+    show(report.busy_warning(pause()))
+    return found
 
 
-def run_comparisons(names: Sequence[str], settings: Settings) -> tuple[Results, dict[str, str]]:
-    """Measure what is named of `ALL`, one after the other."""
-    results = Results()
-    with Worker(OURS, settings.threads) as machine, settings.workers() as workers:
-        facts = describe_machine(settings, machine)
-        fastest = product_speed(machine, settings)
+def measure_named(names: Sequence[str], settings: Settings) -> Results:
+    """Measure some of `ALL`, one after the other."""
+    results: Results = {"comparisons": [], "start_up": [], "memory": []}
+    best_product = 0.0
+    with settings.workers() as workers:
         for name in names:
             if name == "start":
-                print(report.title("start-up", STANDARD), flush=True)
-                results.starts = start_up(STANDARD, settings)
-                print(report.starts(results.starts), flush=True)
+                show(report.title("start-up", STANDARD))
+                results["start_up"] = start_up(STANDARD, settings)
+                show(report.starts(results["start_up"]))
             elif name == "memory":
-                print(report.title("memory", STANDARD), flush=True)
-                results.memory = peak_memory(STANDARD, settings)
-                print(report.memory(results.memory), flush=True)
+                show(report.title("memory", STANDARD))
+                results["memory"] = peak_memory(STANDARD, settings)
+                show(report.memory(results["memory"]))
             else:
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
                 configuration = CONFIGURATIONS.get(name, STANDARD)
-                print(report.title(task, configuration), flush=True)
-                comparison = compare(task, configuration, settings, fastest, workers, machine)
-                fastest = comparison.product_speed
-                results.comparisons.append(comparison)
-                print(report.comparison(comparison), flush=True)
-    return results, facts
+                show(report.title(task, configuration))
+                best_product = max(best_product, product_speed(workers[0]))
+                found = compare(task, configuration, settings, best_product, workers)
+                results["comparisons"].append(found)
+                show(report.comparison(found))
+    return results
 
 
-def run_grid(
-    names: Sequence[str], settings: Settings, grid: Mapping[str, Sequence[Row]] = GRID
-) -> tuple[Results, dict[str, str]]:
-    """Measure the rows of the named groups of the grid."""
-    results = Results()
+def measure_grid(
+    names: Sequence[str],
+    settings: Settings,
+    grid: Mapping[str, Sequence[Configuration]] = GRID,
+) -> Results:
+    """Measure the shapes of the named groups of the grid."""
+    comparisons: list[Figures] = []
     with settings.workers() as workers:
-        facts = describe_machine(settings, workers[0])
-        speed = product_speed(workers[0], settings)
+        best_product = product_speed(workers[0])
         for name in names:
-            print(report.grid_heading(name, grid[name][0], settings.libraries), flush=True)
-            for row in grid[name]:
-                found = compare(row.task, row.configuration, settings, speed, workers)
-                results.comparisons.append(found)
-                print(report.grid_row(found, settings.libraries), flush=True)
-    print(report.grid_summary(results.comparisons), flush=True)
-    return results, facts
+            task = "evaluate" if name == SCORED else "train"
+            group = [compare(task, c, settings, best_product, workers) for c in grid[name]]
+            comparisons += group
+            show(report.grid(name, group, settings.libraries))
+    show(report.grid_summary(comparisons))
+    return {"comparisons": comparisons}
 
 
-def run_scaling(settings: Settings) -> tuple[Results, dict[str, str]]:
+def measure_scaling(settings: Settings) -> Results:
     """Measure a training step along each dimension."""
-    results = Results()
-    with Worker(OURS, settings.threads) as machine:
-        facts = describe_machine(settings, machine)
-        speed = product_speed(machine, settings)
+    results: Results = {"comparisons": [], "scaling": []}
+    with Worker(OURS, settings.threads) as worker:
+        best_product = product_speed(worker)
     for dimension, along in SIZES.items():
-        heading = f"train, {dimension} from {along[0]:,} to {along[-1]:,}"
-        print(report.title(heading, CENTRE), flush=True)
-        found, comparisons = curves(dimension, along, settings, speed)
-        results.curves += found
-        results.comparisons += comparisons
-        print(report.curves(found), flush=True)
-        warning = report.busy_warning(None, max((c.busy or 0.0) for c in comparisons))
-        if warning:
-            print(warning, flush=True)
-    return results, facts
-
-
-def run_profile(configuration: Configuration, settings: Settings) -> tuple[Results, dict[str, str]]:
-    """Show where the time of our training step goes, next to what bounds it."""
-    with Worker(OURS, settings.threads) as machine, Worker(OURS, settings.threads) as worker:
-        facts = describe_machine(settings, machine)
-        print(report.title("profile of a training step", configuration), flush=True)
-        work = {"task": "train", "settings": asdict(configuration), "own_weights": False}
-        worker.ask("prepare", **work)
-        speed = product_speed(machine, settings)
-        bandwidth = machine.ask("bandwidth", seconds=BANDWIDTH_SECONDS)["bandwidth"]
-        this_machine.pause()
-        answer = worker.ask("watch", seconds=settings.rounds * settings.seconds)
-        this_machine.pause()
-        speed = max(speed, product_speed(machine, settings))
-    found = phases(answer["parts"], answer["watched"], configuration, speed, bandwidth)
-    print(report.profile(found, answer["step"], speed, bandwidth), flush=True)
-    return Results(phases=found), facts
+        show(report.title(f"train, {dimension} from {along[0]:,} to {along[-1]:,}", CENTRE))
+        curves, comparisons = scaling(dimension, along, settings, best_product)
+        results["scaling"] += curves
+        results["comparisons"] += comparisons
+        show(report.curves(curves))
+        show(report.busy_warning(report.busiest(comparisons)))
+    return results

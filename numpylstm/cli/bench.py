@@ -1,11 +1,11 @@
 """``numpylstm-bench``: speed, next to other frameworks on the same machine."""
 
 import argparse
+import json as json_format
 import sys
 from pathlib import Path
 
-from numpylstm.benchmark.configurations import CONFIGURATIONS, BenchmarkError
-from numpylstm.benchmark.grid import GRID
+from numpylstm.benchmark.configurations import CONFIGURATIONS, GRID, BenchmarkError
 from numpylstm.cli.common import (
     EXIT_FAILED,
     CommandError,
@@ -18,24 +18,22 @@ from numpylstm.cli.common import (
 from numpylstm.config import either
 from numpylstm.untrusted import printable
 
-QUICK_ROUNDS, ALL_ROUNDS, SCALING_ROUNDS = 5, 9, 3
-QUICK_SECONDS, ALL_SECONDS, GRID_SECONDS = 0.5, 1.0, 0.2
 PICTURES = (".png", ".pdf", ".svg")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command."""
     sizes = "\n".join(f"  {name:12}{c}" for name, c in CONFIGURATIONS.items())
     parser = Parser(
         prog="numpylstm-bench",
-        description="Training steps per second, next to those of PyTorch, JAX and TensorFlow where "
-        "they are installed. Each library has a process of its own, they take turns, and they must "
-        "compute the same numbers first. Without names: tiny, char, small and medium, in about two "
+        description="Training steps per second, next to those of PyTorch and JAX where they are "
+        "installed. Each library has a process of its own, they take turns, and they must compute "
+        "the same numbers first. Without names: tiny, char, small and medium, in about two "
         "minutes.",
         epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
         "  eval    score a text\n  sample  draw one token at a time\n"
         "  start   fresh processes up to their first training step\n"
-        "  memory  the most memory held while training\n"
+        "  memory  peak memory while training\n"
         f"or, with --grid, groups of shapes (default: all of them):\n"
         f"  {', '.join(GRID)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -50,23 +48,17 @@ def make_parser() -> argparse.ArgumentParser:
         "--grid", action="store_true",
         help="every kind of shape: from 8 to 1024 units, from 1 to 256 sequences, and so on",
     )  # fmt: skip
-    what.add_argument(
-        "--profile", metavar="NAME", choices=CONFIGURATIONS,
-        help="where the time of our training step goes, next to what bounds it",
-    )  # fmt: skip
     parser.add_argument(
         "--peers", metavar="A,B",
-        help="compare with these of torch, jax, tensorflow, or with none (default: the installed)",
+        help="compare with torch or jax or both, or with none (default: those installed)",
     )  # fmt: skip
     parser.add_argument(
-        "--rounds", type=int, metavar="N",
-        help=f"turns of each library (default: {QUICK_ROUNDS}; with --all {ALL_ROUNDS}, with "
-        f"--scaling {SCALING_ROUNDS})",
+        "--rounds", type=int, metavar="N", default=5,
+        help="turns of each library (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seconds", type=float, metavar="S",
-        help=f"length of a turn (default: {QUICK_SECONDS:g}; with --all {ALL_SECONDS:g}, with "
-        f"--grid {GRID_SECONDS:g})",
+        "--seconds", type=float, metavar="S", default=0.5,
+        help="length of a turn (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="save all figures")
     parser.add_argument(
@@ -81,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     try:
@@ -96,10 +88,9 @@ def command(
     all: bool,
     scaling: bool,
     grid: bool,
-    profile: str | None,
     peers: str | None,
-    rounds: int | None,
-    seconds: float | None,
+    rounds: int,
+    seconds: float,
     json: Path | None,
     plot: Path | None,
     threads: int | None,
@@ -108,13 +99,17 @@ def command(
     from numpylstm.benchmark import report, runs
     from numpylstm.benchmark.measure import Settings
     from numpylstm.benchmark.process import OURS
-    from numpylstm.training.provenance import cores
+    from numpylstm.host import cores
 
     known = tuple(GRID) if grid else runs.ALL
-    check_names(names, known, alone=all or scaling or profile is not None)
-    if plot is not None and (grid or profile is not None):
-        what = "the grid" if grid else "a profile"
-        raise CommandError(f"--plot: {what} has no picture; leave one of them out")
+    for name in names:
+        if name not in known:
+            listed = ", ".join(known)
+            raise CommandError(f"{name!r} is not something to measure; the names are {listed}")
+    if names and (all or scaling):
+        raise CommandError("names do not go with --all or --scaling; give one of them")
+    if plot is not None and grid:
+        raise CommandError("--plot: the grid has no picture; leave one of them out")
     if plot is not None:
         if plot.suffix.lower() not in PICTURES:
             raise CommandError(f"--plot must end in {either(PICTURES)}, got {printable(str(plot))}")
@@ -122,10 +117,6 @@ def command(
     for file in filter(None, (json, plot)):
         if not file.parent.is_dir():
             raise CommandError(f"{file}: the folder {file.parent} does not exist")
-    if rounds is None:
-        rounds = ALL_ROUNDS if all else SCALING_ROUNDS if scaling else QUICK_ROUNDS
-    if seconds is None:
-        seconds = ALL_SECONDS if all else GRID_SECONDS if grid else QUICK_SECONDS
     if rounds < 1:
         raise CommandError(f"--rounds must be at least 1, got {rounds}")
     if not 0 < seconds <= 60:
@@ -135,45 +126,33 @@ def command(
     if plot is not None and not scaling and len(libraries) == 1:
         raise CommandError("--plot: a ratio needs another library; install one, or see --peers")
     settings = Settings(libraries, threads or cores(), rounds, seconds)
-    if profile is not None:
-        results, facts = runs.run_profile(CONFIGURATIONS[profile], settings)
-    elif grid:
-        results, facts = runs.run_grid(names or known, settings)
+    machine = runs.describe_machine(settings)
+    if grid:
+        results = runs.measure_grid(names or known, settings)
     elif scaling:
-        results, facts = runs.run_scaling(settings)
+        results = runs.measure_scaling(settings)
     else:
-        results, facts = runs.run_comparisons(runs.ALL if all else names or runs.QUICK, settings)
+        results = runs.measure_named(runs.ALL if all else names or runs.QUICK, settings)
     if json is not None:
-        report.save_json(json, facts, results.as_numbers())
+        text = json_format.dumps({"machine": machine, **results}, indent=2)
+        json.write_text(f"{text}\n", encoding="utf-8")
     if plot is not None:
-        report.save_plot(plot, results.comparisons, results.curves)
-
-
-def check_names(names: list[str], known: tuple[str, ...], *, alone: bool) -> None:
-    """Every name must be known, and none may come with a flag that says it all."""
-    for name in names:
-        if name not in known:
-            raise CommandError(f"{name!r} is not something to measure; the names are "
-                               f"{', '.join(known)}")  # fmt: skip
-    if names and alone:
-        raise CommandError("names do not go with --all, --scaling or --profile; give one of them")
+        report.save_plot(plot, results)
 
 
 def chosen_peers(peers: str | None) -> tuple[str, ...]:
-    """The libraries to compare with."""
+    """Return the libraries to compare with."""
     from numpylstm.benchmark.process import PEERS, installed
 
-    there = installed()
-    if peers is None:
-        return there
-    if peers == "none":
-        return ()
-    chosen = tuple(dict.fromkeys(peers.split(",")))
+    available = installed()
+    if peers in (None, "none"):
+        return () if peers else available
+    chosen = tuple(dict.fromkeys(str(peers).split(",")))
     for name in chosen:
         if name not in PEERS:
-            raise CommandError(f"--peers must name some of {', '.join(PEERS)}, or none; got "
-                               f"{name!r}")  # fmt: skip
-        if name not in there:
+            listed = ", ".join(PEERS)
+            raise CommandError(f"--peers must name some of {listed}, or none; got {name!r}")
+        if name not in available:
             raise CommandError(f"--peers: {name} is not installed in this environment")
     return chosen
 

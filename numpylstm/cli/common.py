@@ -15,8 +15,8 @@ from numpylstm import __version__
 from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
+from numpylstm.training.display import waiting
 from numpylstm.untrusted import printable
-from numpylstm.waiting import waiting
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 LONGEST = 1_000  # characters of a message

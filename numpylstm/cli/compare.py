@@ -15,15 +15,16 @@ MARK = {"Software": "numpylstm-compare"}
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command."""
     parser = Parser(
         prog="numpylstm-compare",
         description="The curves of several runs in one picture; the settings in which they differ, "
-        "and their results; for runs that differ in nothing but the seed, mean and spread.",
+        "and their results; for runs that differ in nothing but the seed, mean and spread. "
+        "Runs without a validation so far, and folders without a run, are left out.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "runs", metavar="RUN", type=Path, nargs="+", help="folder of a run, finished or not"
+        "runs", metavar="RUN", type=Path, nargs="+", help="run folder, finished or not"
     )
     parser.add_argument(
         "--picture", type=Path, metavar="PATH", default=Path("compare.png"),
@@ -33,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     return execute(lambda: command(**arguments), parser.prog)
@@ -41,8 +42,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def command(*, runs: list[Path], picture: Path) -> None:
     """Read, draw, print."""
+    from numpylstm.report import comparison
     from numpylstm.saving import write_atomically
-    from numpylstm.training import comparison
+    from numpylstm.training.run_folder import RunFolderError
 
     check_own(picture)
     check_plots()
@@ -51,10 +53,16 @@ def command(*, runs: list[Path], picture: Path) -> None:
     names = [folder.resolve().name for folder in runs]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in runs]
-    compared = [
-        comparison.read_run(folder, printable(name))
-        for folder, name in zip(runs, names, strict=True)
-    ]
+    compared, errors = [], []
+    for folder, name in zip(runs, names, strict=True):
+        try:
+            compared.append(comparison.read_run(folder, printable(name)))
+        except RunFolderError as error:
+            errors.append(error)
+    if not compared:
+        raise errors[0]
+    for found in errors:
+        warnings.warn(f"left out: {found}", stacklevel=2)
     figure = comparison_curves(
         [(run.name, run.rows) for run in compared], groups=comparison.experiments(compared)
     )
@@ -83,7 +91,7 @@ def check_own(picture: Path) -> None:
 
 
 def fitting(table: list[list[str]]) -> str:
-    """A table with a line for each run, or turned by a right angle where only that fits."""
+    """Format a table with a line for each run, or a column where only that fits."""
     turned = [list(column) for column in zip(*table, strict=True)]
     lines, other = aligned(table), aligned(turned)
     width, other_width = (text.index("\n") for text in (lines, other))
@@ -91,7 +99,7 @@ def fitting(table: list[list[str]]) -> str:
 
 
 def aligned(table: list[list[str]]) -> str:
-    """Columns side by side: names to the left, all else to the right."""
+    """Format columns: names left-aligned, all else right-aligned."""
     cells = [[printable(cell) for cell in row] for row in table]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(

@@ -10,27 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, execute, set_threads
 from numpylstm.config import settings_with
+from numpylstm.training.display import compiling, waiting
 from numpylstm.untrusted import printable
-from numpylstm.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
+    from numpylstm.data import Vocabulary
+    from numpylstm.data.configured import ScoredText
+    from numpylstm.evaluation import Watch
     from numpylstm.models import LanguageModel
     from numpylstm.training.checkpoint import Checkpoint
-    from numpylstm.training.corpora import ScoredText
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command."""
     parser = Parser(
         prog="numpylstm-eval",
-        description="Perplexity and accuracy of a checkpoint, with a ledger of what was counted.",
+        description="Perplexity and accuracy of a checkpoint, with a ledger of what was scored.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "checkpoint", metavar="RUN", type=Path,
-        help="folder of a run, which means its best.npz, or any checkpoint",
+        help="run folder, which means its best.npz, or any checkpoint",
     )  # fmt: skip
-    text = parser.add_argument_group("text (default: that of the training run)")
+    text = parser.add_argument_group("text (default: the text of the training run)")
     text.add_argument(
         "--data", metavar="PATH", default=argparse.SUPPRESS,
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
@@ -48,11 +50,11 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--protocol", choices=("exact", "tutorial"), default="exact",
         help="exact: every token but the first of each stream; tutorial: accuracy over 25 windows "
-        "of 20 x 35 after 5 to warm up, and one window of words",
+        "of 20 x 35 after a warm-up of 5, and one window of words",
     )  # fmt: skip
     how.add_argument(
         "--batch-size", type=int, metavar="N", default=argparse.SUPPRESS,
-        help="streams, B: 20 are several times as fast, and leave out 20 tokens or some more "
+        help="streams, B: 20 are several times as fast, and leave out 20 tokens or a few more "
         "(default: 1)",
     )  # fmt: skip
     how.add_argument(
@@ -70,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     return execute(lambda: command(**arguments), parser.prog)
@@ -91,11 +93,10 @@ def command(
     max_tokens: int | None = None,
 ) -> None:
     """Load, score, print."""
+    from numpylstm.data.configured import scored_text
     from numpylstm.evaluation import evaluate
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
-    from numpylstm.training.corpora import scored_text
-    from numpylstm.training.warm_up import compiling
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
         if value is not None and value < 1:
@@ -113,14 +114,14 @@ def command(
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
     of_its_own = data is None and file is None
-    if of_its_own and (checkpoint / run_folder.CONFIG).exists():  # its text may have moved since
+    if of_its_own and (checkpoint / run_folder.CONFIG).exists():  # the text may have moved since
         now = run_folder.read_config(checkpoint)
         moved = {name: getattr(now, name) for name in settings_with(text=True)}
         saved = replace(saved, config=replace(saved.config, **moved))
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(
-            saved, data=data, file=file, split=split, at_most=max_tokens,
-            watch=shown.share,
+            saved.config, saved.vocabulary, saved.meta["fingerprint"], data=data, file=file,
+            split=split, at_most=max_tokens, watch=shown.share,
         )  # fmt: skip
     if len(text.ids) < 2 * B:
         streams = "one stream" if B == 1 else f"{B} streams"
@@ -131,9 +132,12 @@ def command(
         evaluate(model, text.ids[: B * (T + 1)], B, T)
     with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:
         if protocol == "tutorial":
-            facts, lines = by_tutorial(saved, model, text)
+            more_facts, more_lines = by_tutorial(model, text, saved.vocabulary)
         else:
-            facts, lines = exactly(saved, model, text, B, T, shown)
+            level = saved.config.level
+            more_facts, more_lines = exactly(model, text, level, B, T, shown.share)
+    facts, lines = scored(saved, text)
+    facts, lines = facts | more_facts, lines + more_lines
     if as_json:
         print(json.dumps(facts, allow_nan=False))
         return
@@ -145,23 +149,23 @@ def command(
 CARRIED = "zero at the start of each stream, carried from window to window"
 
 Found = tuple[dict[str, Any], list[tuple[str, str]]]
-"""What was found, for programs and for people."""
+"""The figures as JSON, and as lines of a label and a text."""
 
 
-def what_is_scored(saved: "Checkpoint", text: "ScoredText") -> Found:
-    """The checkpoint and the text."""
+def scored(saved: "Checkpoint", text: "ScoredText") -> Found:
+    """Describe the text and how it was read."""
+    from numpylstm.data.configured import why_unknown
     from numpylstm.data.corpus import unit
-    from numpylstm.training.corpora import why_unknown
 
-    level = saved.config.level
+    level, epoch, step = saved.config.level, saved.meta["epoch"], saved.meta["step"]
     why = why_unknown(text.unknown, text.left_out, level, saved.vocabulary)
     why = f": {why}" if text.unknown else ""
     return {
-        "checkpoint": str(saved.path), "epoch": saved.meta["epoch"], "step": saved.meta["step"],
-        "text": text.name, "level": saved.config.level, "tokens": len(text.ids),
-        "unknown": text.unknown, "unknown_left_out": text.left_out,
+        "checkpoint": str(saved.path), "epoch": epoch, "step": step, "text": text.name,
+        "level": level, "tokens": len(text.ids), "unknown": text.unknown,
+        "unknown_left_out": text.left_out,
     }, [
-        ("checkpoint", f"{saved.path}, epoch {saved.meta['epoch']}, step {saved.meta['step']}"),
+        ("checkpoint", f"{saved.path}, epoch {epoch}, step {step}"),
         ("text", text.name),
         ("tokens", f"{len(text.ids):,}"),
         (f"unknown {unit(level)}s", f"{text.unknown:,}, scored as <unk>{why}"),
@@ -169,26 +173,24 @@ def what_is_scored(saved: "Checkpoint", text: "ScoredText") -> Found:
 
 
 def exactly(
-    saved: "Checkpoint", model: "LanguageModel", text: "ScoredText", B: int, T: int,
-    shown: "Waiting",
-) -> Found:  # fmt: skip
-    """Every token but the first of each stream."""
+    model: "LanguageModel", text: "ScoredText", level: str, B: int, T: int, watch: "Watch"
+) -> Found:
+    """Score every token but the first of each stream."""
     from numpylstm.checks import NotFinite
     from numpylstm.evaluation import evaluate
 
-    facts, lines = what_is_scored(saved, text)
-    result = evaluate(model, text.ids, B, T, watch=shown.share)
+    result = evaluate(model, text.ids, B, T, watch=watch)
     if not math.isfinite(result.perplexity):
         raise NotFinite(
             "the scores of the model are not finite, or its perplexity is beyond all numbers; its "
             "parameters have exploded"
         )
-    facts |= {
+    facts = {
         "scored": result.tokens, "unscored": result.unscored, "batch_size": B, "num_steps": T,
         "state": CARRIED,
         "loss": result.loss, "perplexity": result.perplexity, "accuracy": result.accuracy,
     }  # fmt: skip
-    lines += [
+    lines = [
         ("scored", f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
          "stream and what does not divide by B"),
         ("windows", f"B = {B}, T = {T}"),
@@ -197,32 +199,32 @@ def exactly(
         ("perplexity", f"{result.perplexity:.3f}"),
         ("accuracy", f"{result.accuracy:.4f}"),
     ]  # fmt: skip
-    if saved.config.level == "char":
+    if level == "char":
         facts["bits_per_character"] = result.bits
         lines.insert(-1, ("bits", f"{result.bits:.4f} per character"))
     return facts, lines
 
 
-def by_tutorial(saved: "Checkpoint", model: "LanguageModel", text: "ScoredText") -> Found:
-    """Accuracy as the tutorial measures it."""
+def by_tutorial(model: "LanguageModel", text: "ScoredText", vocabulary: "Vocabulary") -> Found:
+    """Measure the accuracy as the tutorial does."""
     from numpylstm.checks import NotFinite
     from numpylstm.evaluation import tutorial_protocol
 
-    facts, lines = what_is_scored(saved, text)
     try:
         result = tutorial_protocol(model, text.ids)
     except NotFinite:
         raise
     except ValueError as error:
         raise CommandError(f"--protocol tutorial: {error}") from error
-    true, predicted = (saved.vocabulary.decode(ids) for ids in (result.targets, result.predicted))
-    facts |= {"accuracy": result.accuracy, "windows": result.batches}
-    lines += [
+    true, predicted = (vocabulary.decode(ids) for ids in (result.targets, result.predicted))
+    return {
+        "accuracy": result.accuracy, "windows": result.batches, "true": true,
+        "predicted": predicted,
+    }, [
         ("accuracy", f"{result.accuracy:.3f}, the mean of {result.batches} windows of 20 x 35"),
         ("true values", " ".join(true)),
         ("predicted", " ".join(predicted)),
-    ]
-    return facts | {"true": true, "predicted": predicted}, lines
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``numpylstm-sample``: let a checkpoint write."""
+"""``numpylstm-sample``: draw text from a checkpoint."""
 
 import argparse
 import itertools
@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, execute, set_threads
+from numpylstm.training.display import compiling
 from numpylstm.untrusted import printable
 
-SEEDS = 2**32  # of those that nobody chose: short enough to be typed again
+SEEDS = 2**32  # of the seeds drawn here: short enough to be typed again
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
+    """Return the parser of the command."""
     parser = Parser(
         prog="numpylstm-sample",
         description="Text from a checkpoint, which carries its own vocabulary.",
@@ -23,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint", metavar="RUN", type=Path,
-        help="folder of a run, which means its best.npz, or any checkpoint",
+        help="run folder, which means its best.npz, or any checkpoint",
     )  # fmt: skip
     parser.add_argument("--prompt", default="", help="text to continue (default: a new line)")
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
@@ -41,11 +42,11 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--seed", type=int, metavar="N", default=argparse.SUPPRESS,
-        help="of the draws (default: another one each time, and it is printed)",
+        help="seed of the draws (default: a new one each time, which is printed)",
     )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true", dest="as_json",
-        help="print one JSON object, with the text, the seed and the perplexity of the whole under "
+        help="print one JSON object, with the text, the seed and the perplexity of the text under "
         "the model itself",
     )  # fmt: skip
     add_quiet(parser, "the text")
@@ -54,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     return execute(lambda: command(**arguments), parser.prog)
@@ -79,19 +80,19 @@ def command(
     from numpylstm import sampling
     from numpylstm.checks import NotFinite
     from numpylstm.data import EOS, UNK
-    from numpylstm.data.text import written
+    from numpylstm.data.configured import text_like
+    from numpylstm.data.text import tokenize, written
     from numpylstm.evaluation import evaluate
+    from numpylstm.report.result import as_json as without_infinity
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
-    from numpylstm.training.corpora import tokens_like
-    from numpylstm.training.result import as_json as without_infinity
 
     if seed is not None and seed < 0:
         raise CommandError(f"--seed must be at least 0, got {seed}")
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
-    tokens = tokens_like(saved.config, prompt) or [EOS if level == "word" else "\n"]
+    tokens = tokenize(text_like(saved.config, prompt), level) or [EOS if level == "word" else "\n"]
     unknown = vocabulary.unknown(tokens)
     ids, _ = vocabulary.encode(tokens)
     banned = [vocabulary.unk_id] if ban_unk else []
@@ -100,7 +101,8 @@ def command(
         drawn = sampling.stream(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
-        drawn = after_compilation(drawn, quiet=quiet)
+        with compiling(stream=sys.stderr, quiet=quiet):  # at the first token
+            drawn = itertools.chain(list(itertools.islice(drawn, 1)), drawn)
         if not quiet:
             if unknown:
                 names = printable(" ".join(map(repr, unknown)))
@@ -126,17 +128,8 @@ def command(
     print(json.dumps(without_infinity(found), allow_nan=False))
 
 
-def after_compilation(drawn: Iterator[int], *, quiet: bool) -> Iterator[int]:
-    """The same tokens; kernels that are compiled for the first of them do it visibly."""
-    from numpylstm.training.warm_up import compiling
-
-    with compiling(stream=sys.stderr, quiet=quiet):
-        first = list(itertools.islice(drawn, 1))
-    return itertools.chain(first, drawn)
-
-
 def show(prompt: str, pieces: Iterator[str]) -> None:
-    """Print a text as it comes; an interruption leaves what was printed."""
+    """Print a text as it comes; an interruption says how many tokens were drawn."""
     count = 0
     print(printable(prompt, lines=True), end="", flush=True)
     try:

@@ -1,4 +1,4 @@
-"""The streams of a command: what becomes of output that nobody can take."""
+"""The streams of a command: output that is closed or full loses nothing else."""
 
 import contextlib
 import os
@@ -12,14 +12,7 @@ from typing import Any
 
 
 class Unfailing:
-    """A stream to which writing never fails: at the first failure, all that follows is dropped.
-
-    Parameters
-    ----------
-    stream : text stream
-    lost : callable, optional
-        Is then told the error, once.
-    """
+    """A stream whose writes never fail; after a failure, which calls `lost`, all is dropped."""
 
     def __init__(
         self, stream: Any, lost: Callable[[Exception], object] = lambda error: None
@@ -33,7 +26,7 @@ class Unfailing:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered, or drop it."""
+        """Write the buffer, or drop it."""
         self._try(self.stream.flush)
 
     def _try(self, act: Callable[..., object], *arguments: str) -> None:
@@ -52,11 +45,11 @@ class Unfailing:
 
 @contextlib.contextmanager
 def unfailing_output(prog: str) -> Iterator[None]:
-    """For a command that is not there for what it prints: it goes on where nobody can take it."""
+    """Let a command that makes more than output continue when its output is lost."""
 
     def lost(error: Exception) -> None:
         reason = getattr(error, "strerror", None) or error
-        print(f"{prog}: standard output is lost ({reason}); the run goes on", file=sys.stderr)
+        print(f"{prog}: standard output is lost ({reason}); the run continues", file=sys.stderr)
 
     stream = Unfailing(sys.stdout, lost)
     with contextlib.redirect_stdout(stream):
@@ -67,22 +60,14 @@ def unfailing_output(prog: str) -> Iterator[None]:
 
 
 MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""What a terminal obeys."""
+"""ANSI escape sequences."""
 
 
 class Log:
-    """A stream that is written into a file too, as a terminal ends up with it.
+    """A stream that appends a copy of its output to a file, below the line `head`.
 
-    Of a line that was written again and again, the file has the last state. It is made when the
-    first line is whole; what it cannot take is dropped.
-
-    Parameters
-    ----------
-    stream : text stream
-    path : Path
-        What is in the file stays.
-    head : str
-        The first line.
+    A line that was overwritten on the terminal has its last state in the file. The file is made
+    when the first line is complete; if it cannot be written, the copy is dropped.
     """
 
     def __init__(self, stream: Any, path: Path, head: str) -> None:
@@ -91,7 +76,7 @@ class Log:
         self.line = ""
 
     def write(self, text: str) -> int:
-        """Write to the stream; to the file, the lines that are whole."""
+        """Write to the stream; to the file, the complete lines."""
         written = self.stream.write(text)
         *whole, self.line = (self.line + text).split("\n")
         for line in whole:
@@ -110,7 +95,7 @@ class Log:
             self.file = Unfailing(self.file)
             self._keep(self.head)
         self.file.write(line + "\n")
-        self.file.flush()  # it is there to be read if the process is killed
+        self.file.flush()  # so that it survives if the process is killed
 
     def close(self) -> None:
         """Close the file."""
@@ -123,14 +108,14 @@ class Log:
 
 
 def _open_here(name: str, flags: int) -> int:
-    """Where a folder that somebody gave has a link or a pipe of that name, nothing is written."""
+    """Open a file, but no link or pipe of that name in a stranger's folder."""
     plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return os.open(name, flags | plain, 0o666)
 
 
 @contextlib.contextmanager
 def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
-    """Append what is printed to a file, under the time and the command; never fails."""
+    """Append standard output to a file, below the time and the command; never fails."""
     log = Log(sys.stdout, path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}")
     try:
         with contextlib.redirect_stdout(log):
@@ -140,9 +125,9 @@ def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
 
 
 def open_missing_streams() -> None:
-    """Give standard streams that were closed their numbers back: no file of ours may get one.
+    """Reopen standard streams that were closed, so that no file of ours gets their numbers.
 
-    To write to such an output fails, as it would without Python; errors then go nowhere.
+    Writing to such an output fails, as without Python; errors then go nowhere.
     """
     for name, mode, access in (
         ("stdin", "r", os.O_RDONLY),
@@ -154,7 +139,7 @@ def open_missing_streams() -> None:
 
 
 def abandon(stream: Any) -> None:
-    """Send what is still to be written nowhere: at its end, Python would try again and complain."""
+    """Discard buffered output: at exit, Python would try to write it again and complain."""
     with contextlib.suppress(OSError, ValueError):  # no file, as in notebooks, or closed already
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -24,8 +24,8 @@ from numpylstm.cli.common import (
 )
 from numpylstm.cli.streams import logged, unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
+from numpylstm.training.display import waiting
 from numpylstm.untrusted import printable
-from numpylstm.waiting import waiting
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
@@ -151,14 +151,13 @@ def command(
 ) -> None:
     """Start or resume a run; `words` are the command line."""
     started = time.monotonic()
+    from numpylstm.data.configured import load_corpus
     from numpylstm.training import run_folder, session
-    from numpylstm.training.checkpoint import load, restore_model
-    from numpylstm.training.corpora import load_corpus
     from numpylstm.training.loop import check_corpus, new_run
 
     with waiting("loading", then="nothing was begun", quiet=quiet):  # its first time takes longer
         check_plots()
-        from numpylstm.cli import report, results
+        from numpylstm.report import summary
     set_threads(threads)
     again, deadline = ["--quiet"] if quiet else [], None
     if threads is not None:
@@ -176,21 +175,15 @@ def command(
             announce(training_run, corpus)
         then = f"go on with {printable(shlex.join(go_on))}"
         with waiting("counting for the baselines", then=then, quiet=quiet):
-            references = report.baselines(corpus)
+            references = summary.baselines(corpus)
         timing = session.train_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
             resume_command=go_on, quiet=quiet,
-            draw=lambda run, log: report.draw(folder, run, log, references),
+            draw=lambda run, log: summary.draw(folder, run, log, references),
         )  # fmt: skip
-        model = restore_model(load(folder / run_folder.BEST))
-        with waiting("scoring the test text", then=then, quiet=quiet) as shown:
-            test = report.measure_test(model, training_run.config, corpus, shown.share)
-        outcome = report.report(
-            model, corpus, folder, references, test, seed=training_run.config.seed
-        )
-        results.keep(
-            folder, training_run, corpus, outcome,
-            references=references, timing=timing, command=words,
+        summary.conclude(
+            folder, training_run, corpus,
+            references=references, timing=timing, command=words, then=then, quiet=quiet,
         )  # fmt: skip
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
@@ -227,7 +220,9 @@ def command(
             check_corpus(config, corpus)
             training_run = new_run(config, corpus)
     if check_gradients:
-        report.check_gradients(training_run, corpus, quiet=quiet)
+        from numpylstm.training import gradient_check
+
+        gradient_check.check_gradients(training_run, corpus, quiet=quiet)
     name = "tuned" if init_from is not None else preset
     with run_folder.new(out, name) as folder, logged(folder / run_folder.LOG, words):
         finish(folder, training_run, corpus)

@@ -1,16 +1,16 @@
 """Text in, token ids out: vocabularies, corpora and time-major batches.
 
-The way of a text::
+The path of a text::
 
     file --read_text--> str --tokenize--> tokens --Vocabulary.encode--> ids (N,) int32
                                                                            |
                                                 x, y (T, B) <---batches----+
 
-The first two steps live in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`;
-`indexing.py` goes through a long text piece by piece.
-Three loaders go all the way and return a `Corpus`:
-`load_ptb` (Penn Treebank), `load_text` (any UTF-8 text) and `load_embedded` (the language
-reference inside every Python). A file that cannot be used raises `DataError`.
+The first two steps are in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`;
+`indexing.py` processes a long text piece by piece. Three loaders do all of it and return a
+`Corpus`: `load_ptb` (Penn Treebank), `load_text` (any UTF-8 text) and `load_embedded` (the language
+reference inside every Python); `configured.py` chooses among them by the settings of a run. A file
+that cannot be used raises `DataError`.
 """
 
 from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text

@@ -7,13 +7,12 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_kind, check_whole
-from numpylstm.data.indexing import index
+from numpylstm.data.indexing import Watch, index
 from numpylstm.data.text import (
     HELD_OUT,
     SPLITS,
@@ -39,9 +38,9 @@ class Corpus:
     Attributes
     ----------
     source : str
-        Where the text comes from, for people.
+        The origin of the text, for messages.
     level : {"word", "char"}
-        What a token is; see `tokenize`.
+        The kind of a token; see `tokenize`.
     vocabulary : Vocabulary
         Made of the training split alone, unless one was given.
     train, valid, test : (N,) int32 array
@@ -50,10 +49,10 @@ class Corpus:
         For each split, how many of its tokens the vocabulary lacks; in the ids they are `UNK`.
         The training split has some if the vocabulary was cut to a largest size, or given.
     left_out : mapping of str to int
-        How many of these are tokens that the training split has: the vocabulary leaves them out.
-        The others are unknown because the training split lacks them.
+        How many of these are tokens of the training split that the vocabulary leaves out. The
+        training split lacks the others.
     unread : mapping of str to int
-        For each split, how many tokens of the text come after it, if it was cut to a largest size.
+        For each split, how many tokens were cut from its end by a largest size.
     """
 
     source: str
@@ -87,7 +86,7 @@ class Corpus:
 
 
 def unit(level: str) -> str:
-    """What a token is, for people: word or character."""
+    """Return the name of a token in a message: word or character."""
     return "word" if level == "word" else "character"
 
 
@@ -102,7 +101,7 @@ def load_ptb(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
-    watch: Callable[[int, int], Any] | None = None,
+    watch: Watch | None = None,
 ) -> Corpus:
     """Load Penn Treebank as Mikolov prepared it.
 
@@ -115,12 +114,12 @@ def load_ptb(
     max_vocab : int, optional
         The largest size of a vocabulary made here; see `Vocabulary.build`.
     vocabulary : Vocabulary, optional
-        One to read the text with, such as a checkpoint's; `max_vocab` has no part in it. By
-        default it is made of the training split.
+        The vocabulary to use, such as a checkpoint's; `max_vocab` is then ignored. By default it
+        is made of the training split.
     max_eval : int, optional
-        Keep so many tokens of the validation and of the test split, and leave out the rest.
+        Keep so many tokens of the validation and of the test split; the rest is left out.
     watch : callable, optional
-        Is told now and then how many characters are read, of how many.
+        Called now and then with the number of characters read and their total.
 
     Returns
     -------
@@ -133,9 +132,8 @@ def load_ptb(
         If a file is missing, unreadable, damaged, or not text.
     """
     check_level("load_ptb", level)
-    tokens, numbers = index(list(read_ptb(path).values()), level, watch)
-    parts = dict(zip(SPLITS, numbers, strict=True))
-    return _corpus(f"Penn Treebank ({path})", level, tokens, parts, max_vocab, vocabulary, max_eval)
+    source = f"Penn Treebank ({path})"
+    return _corpus(source, read_ptb(path), level, max_vocab, vocabulary, max_eval, watch)
 
 
 def load_text(
@@ -148,7 +146,7 @@ def load_text(
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
     prepare: Callable[[str], str] | None = None,
-    watch: Callable[[int, int], Any] | None = None,
+    watch: Watch | None = None,
 ) -> Corpus:
     """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
 
@@ -160,7 +158,7 @@ def load_text(
     train, valid, test : path, or sequence of paths
         Files, plain or packed by gzip, folders of them, or ``"-"`` for standard input.
     prepare : callable, optional
-        What to do with each text before it is parted into tokens, such as `split_punctuation`.
+        Applied to each text before it is cut into tokens, such as `split_punctuation`.
     level, max_vocab, vocabulary, max_eval, watch
         As for `load_ptb`.
 
@@ -174,31 +172,15 @@ def load_text(
         If a file is missing, unreadable, too short, or not UTF-8 text.
     """
     check_level("load_text", level)
-    files = {"valid": valid, "test": test}
     if not isinstance(train, str | os.PathLike):
         train = list(train)  # it may be a pattern's iterator, and is gone through twice
-    named_texts = {"train": train} | {k: file for k, file in files.items() if file is not None}
-    texts = [read_texts(file) for file in named_texts.values()]
+    files: dict[str, AnyPath | Sequence[AnyPath]] = {"train": train}
+    files |= {k: file for k, file in {"valid": valid, "test": test}.items() if file is not None}
+    texts = {split: read_texts(file) for split, file in files.items()}
     if prepare is not None:
-        texts = [prepare(text) for text in texts]
-    tokens, numbers = index(texts, level, watch)
-    parts = dict(zip(named_texts, numbers, strict=True))
-    whole = parts["train"]
-    to_cut = [split for split, file in files.items() if file is None]
-    share = len(whole) // HELD_OUT
-    if to_cut and share < _MIN_TOKENS:
-        raise DataError(
-            f"{named(train)}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
-            f"{' and '.join(to_cut)} split from it, got {len(whole)} at {level} level; "
-            f"take a longer text, or a file for each split"
-        )
-    end = len(whole) - share * len(to_cut)
-    parts["train"] = whole[:end]
-    for split in to_cut:
-        parts[split] = whole[end : end + share]
-        end += share
-    source = ", ".join(map(named, named_texts.values()))
-    return _corpus(source, level, tokens, parts, max_vocab, vocabulary, max_eval)
+        texts = {split: prepare(text) for split, text in texts.items()}
+    source = ", ".join(map(named, files.values()))
+    return _corpus(source, texts, level, max_vocab, vocabulary, max_eval, watch)
 
 
 def load_embedded(
@@ -207,7 +189,7 @@ def load_embedded(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
-    watch: Callable[[int, int], Any] | None = None,
+    watch: Watch | None = None,
 ) -> Corpus:
     """Load the language reference that ships inside Python; see `read_embedded`.
 
@@ -235,26 +217,40 @@ def load_embedded(
     texts = read_embedded()
     if level == "word":
         texts = {split: split_punctuation(text) for split, text in texts.items()}
-    tokens, numbers = index(list(texts.values()), level, watch)
-    parts = dict(zip(SPLITS, numbers, strict=True))
     source = f"Python {platform.python_version()} language reference"
-    return _corpus(source, level, tokens, parts, max_vocab, vocabulary, max_eval)
+    return _corpus(source, texts, level, max_vocab, vocabulary, max_eval, watch)
 
 
 def _corpus(
     source: str,
+    texts: Mapping[str, str],
     level: str,
-    tokens: list[str],
-    parts: Mapping[str, NDArray[np.int32]],
     max_vocab: int | None,
     vocabulary: Vocabulary | None,
     max_eval: int | None,
+    watch: Watch | None,
 ) -> Corpus:
-    """The corpus of splits whose numbers name `tokens`."""
+    """Make a corpus of the texts of the splits; those missing are cut from the training text."""
     if max_eval is not None:
         check_whole("Corpus", "max_eval", max_eval, _MIN_TOKENS)
     if vocabulary is not None:
         check_kind("Corpus", "vocabulary", vocabulary, Vocabulary)
+    tokens, numbers = index(list(texts.values()), level, watch)
+    parts = dict(zip(texts, numbers, strict=True))
+    to_cut = [split for split in SPLITS if split not in parts]
+    whole = parts["train"]
+    share = len(whole) // HELD_OUT
+    if to_cut and share < _MIN_TOKENS:
+        raise DataError(
+            f"{source}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
+            f"{' and '.join(to_cut)} split from it, got {len(whole)} at {level} level; "
+            f"take a longer text, or a file for each split"
+        )
+    end = len(whole) - share * len(to_cut)
+    parts["train"] = whole[:end]
+    for split in to_cut:
+        parts[split] = whole[end : end + share]
+        end += share
     for split in SPLITS:
         if len(parts[split]) < _MIN_TOKENS:
             raise DataError(

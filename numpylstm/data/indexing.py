@@ -1,22 +1,25 @@
-"""From texts to numbers, in pieces: a long one needs little memory, and shows how far it is."""
+"""Number the tokens of texts, piece by piece: with little memory, and with progress."""
 
 import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.data.text import tokenize
 
+Watch = Callable[[int, int], object]
+"""Called now and then as ``watch(done, total)``."""
+
 PIECE = 1 << 20  # characters, some tenths of a second
 _SPACE = re.compile(r"\s")
 
 
 class Indexed(NamedTuple):
-    """Texts as numbers, which count the distinct tokens in the order of their first appearance."""
+    """Texts as numbers of their distinct tokens, in the order of first appearance."""
 
     tokens: list[str]
     """The token of each number."""
@@ -24,9 +27,7 @@ class Indexed(NamedTuple):
     """Of each text, (N,)."""
 
 
-def index(
-    texts: Sequence[str], level: str, watch: Callable[[int, int], Any] | None = None
-) -> Indexed:
+def index(texts: Sequence[str], level: str, watch: Watch | None = None) -> Indexed:
     """Cut texts into tokens, and number them.
 
     Parameters
@@ -35,7 +36,7 @@ def index(
     level : {"word", "char"}
         See `numpylstm.data.text.tokenize`.
     watch : callable, optional
-        Is told after each piece how many characters are done, of how many.
+        Called after each piece with the number of characters done and their total.
     """
     number: defaultdict[str, int] = defaultdict(itertools.count().__next__)
     done, total = 0, sum(map(len, texts))
@@ -53,7 +54,7 @@ def index(
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Cut a text behind white space, so that no word is cut."""
+    """Cut a text after white space, so that no word is cut."""
     start = 0
     while start < len(text):
         space = _SPACE.search(text, start + PIECE)

@@ -16,9 +16,10 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from numpylstm.untrusted import memory_size, open_regular
+from numpylstm.host import memory_size
+from numpylstm.untrusted import open_regular
 
 AnyPath = str | os.PathLike[str]
 
@@ -32,7 +33,7 @@ UNK = "<unk>"
 """The token for every token that the vocabulary lacks."""
 
 LEVELS = ("word", "char")
-"""What a token can be; see `tokenize`."""
+"""Kinds of tokens; see `tokenize`."""
 
 SPLITS = ("train", "valid", "test")
 """The three parts of a corpus, in order."""
@@ -43,10 +44,7 @@ HELD_OUT = 20
 _BLOCK = 2_000  # characters of the embedded text that go to one split together
 
 _MEBIBYTE = 1 << 20
-_MAX_MEMBER = 64 * _MEBIBYTE  # ptb.train.txt has 5 MiB
-_MAX_UNPACKED = 512 * _MEBIBYTE
-_MAX_HEADER = 32 << 10  # between two members of an archive; a sane header has 0.5 to 2 KiB
-_MAX_MEMBERS = 10_000
+_MAX_UNPACKED = 512 * _MEBIBYTE  # of an archive
 
 # A word (letters, digits, "_"; an English ending such as 's stays on it), a number, a run of one
 # punctuation mark (**, ..., ====), a bracket.
@@ -125,7 +123,7 @@ def read_text(path: AnyPath) -> str:
 
 
 def _all_of(file: BinaryIO | gzip.GzipFile, path: AnyPath) -> bytearray:
-    """What is in a file, up to the first NUL: of a binary file, the rest need not be held."""
+    """Read a file, of a binary one only the beginning, up to a NUL."""
     raw, most = bytearray(), memory_size()
     while piece := file.read(_MEBIBYTE):
         raw += piece
@@ -140,7 +138,7 @@ def read_texts(paths: AnyPath | Sequence[AnyPath]) -> str:
     """Read texts one after the other: files, all that folders hold, or standard input.
 
     Of a folder, its ``.txt`` and ``.txt.gz`` files are read, in the order of their names; ``-``
-    is standard input. A line end is put where a text that another follows has none.
+    is standard input. A text without a line end at its end gets one if another follows.
 
     Raises
     ------
@@ -155,19 +153,16 @@ def read_texts(paths: AnyPath | Sequence[AnyPath]) -> str:
 
 
 def named(paths: AnyPath | Sequence[AnyPath]) -> str:
-    """The names of texts, for people; of many, the first."""
-    names = [str(path) for path in _listed(paths)]
+    """Return the names of texts for a message; of more than three, the first."""
+    names = [str(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _listed(paths: AnyPath | Sequence[AnyPath]) -> Sequence[AnyPath]:
-    return [paths] if isinstance(paths, str | os.PathLike) else paths
-
-
 def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
-    if not isinstance(paths, str | os.PathLike) and not paths:
+    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not paths:
         raise DataError("no file is named; does the pattern match any?")
-    for path in _listed(paths):
+    for path in paths:
         if not os.path.isdir(path):
             yield path
             continue
@@ -197,7 +192,7 @@ def _standard_input() -> str:
 
 
 def split_punctuation(text: str) -> str:
-    r"""Set spaces around words, numbers and punctuation: prose becomes fit for word level.
+    r"""Put spaces between words, numbers and punctuation, as word level needs it.
 
     A run of one punctuation mark (``**``, ``...``) is kept together and cut to three marks;
     brackets stand alone. Case and line ends stay, indentation goes.
@@ -224,8 +219,8 @@ def tokenize(text: str, level: str = "word") -> list[str]:
     text : str
         Lines end with ``\n``.
     level : {"word", "char"}
-        ``word``: what white space separates, and `EOS` for each line end. Penn Treebank comes
-        in this form; `split_punctuation` brings other text into it.
+        ``word``: words between white space, and `EOS` for each line end. Penn Treebank comes
+        in this form; `split_punctuation` converts other text.
         ``char``: every character, the line end included.
 
     Returns
@@ -248,7 +243,7 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
     level : {"word", "char"}
         The level at which the tokens were cut.
     after : str
-        The text that they go on from; it decides whether a space comes first.
+        The text before them; it decides whether a space comes first.
     """
     return "".join(written(tokens, level, after))
 
@@ -395,62 +390,26 @@ def _ptb_file(split: str) -> str:
     return f"ptb.{split}.txt"
 
 
-class _MeteredStream(io.RawIOBase):
-    """Fails when more is read from it than was allowed, so that no archive is a bomb."""
-
-    def __init__(self, stream: io.BufferedIOBase) -> None:
-        self._stream = stream
-        self._count = 0
-        self.allow(_MAX_HEADER)
-
-    def allow(self, size: int) -> None:
-        self._limit = min(self._count + size, _MAX_UNPACKED)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        self._count += len(data)
-        if self._count > self._limit:
-            raise tarfile.ReadError("it unpacks to more bytes than its files need")
-        buffer[: len(data)] = data
-        return len(data)
-
-
 def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
-    """Read the three files out of ``simple-examples.tgz``, in one pass and in memory."""
+    """Read the three files out of ``simple-examples.tgz``, in memory."""
     found: dict[str, bytes] = {}
     try:
-        with open_regular(path) as packed, gzip.open(packed) as unpacked:
-            stream = _MeteredStream(unpacked)
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for i, member in enumerate(archive):
-                    if i >= _MAX_MEMBERS:
-                        raise tarfile.ReadError(f"it holds more than {_MAX_MEMBERS:,} files")
-                    # tarfile skips to the end of a member in steps, however far that is.
-                    if member.size > _MAX_UNPACKED or member.issparse():
-                        raise tarfile.ReadError(f"its {member.name!r} is sparse or too large")
-                    # What follows: the data of this member and the header of the next.
-                    stream.allow((member.size if member.isreg() else 0) + _MAX_HEADER)
-                    for split in SPLITS:
-                        if member.name.split("/")[-2:] != ["data", _ptb_file(split)]:
-                            continue
-                        if split in found:
-                            raise tarfile.ReadError(f"it holds {member.name!r} twice")
-                        data = archive.extractfile(member) if member.isreg() else None
-                        if data is None:
-                            raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
-                        if member.size > _MAX_MEMBER:
-                            raise tarfile.ReadError(
-                                f"its {member.name!r} has {member.size:,} bytes, "
-                                f"over {_MAX_MEMBER:,}"
-                            )
-                        found[split] = data.read()
-            stream.allow(_MEBIBYTE)
-            while stream.read(_MAX_HEADER):  # only padding, but gzip's checksum is at the end
-                pass
-    except (  # what gzip and tarfile raise on hostile bytes
+        with open_regular(path) as packed, gzip.open(packed) as file:
+            unpacked = io.BytesIO(file.read(_MAX_UNPACKED + 1))
+        if unpacked.getbuffer().nbytes > _MAX_UNPACKED:
+            raise tarfile.ReadError(f"it unpacks to more than {_MAX_UNPACKED:,} bytes")
+        with tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            for member in archive:
+                for split in SPLITS:
+                    if member.name.split("/")[-2:] != ["data", _ptb_file(split)]:
+                        continue
+                    if split in found:
+                        raise tarfile.ReadError(f"it holds {member.name!r} twice")
+                    data = archive.extractfile(member) if member.isreg() else None
+                    if data is None or member.issparse():
+                        raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
+                    found[split] = data.read()
+    except (  # the errors of gzip and tarfile for hostile bytes
         gzip.BadGzipFile,
         tarfile.TarError,
         zlib.error,

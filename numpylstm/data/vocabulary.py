@@ -1,4 +1,4 @@
-"""Which tokens there are, and their ids."""
+"""Vocabularies: tokens and their ids."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from numpylstm.data.text import UNK
 class Vocabulary:
     """An immutable list of distinct tokens; the id of a token is its place in the list.
 
-    ``len(v)`` is its size, ``token in v`` asks, ``v[token]`` is the id of a token that it holds
-    (KeyError otherwise) and ``v.tokens[i]`` the token of an id. Two vocabularies are equal if
-    their tokens are.
+    ``len(v)`` is its size, ``token in v`` tests membership, ``v[token]`` is the id of a token
+    (KeyError if it is not there) and ``v.tokens[i]`` the token of an id. Two vocabularies are equal
+    if their tokens are.
 
     Parameters
     ----------
@@ -67,10 +67,10 @@ class Vocabulary:
     def build(cls, tokens: Iterable[str], max_size: int | None = None) -> Vocabulary:
         """Collect the tokens of a training text, by frequency, then alphabetically.
 
-        Alphabetical means by code point. `UNK` is always there, with the count it has in the
-        text (0 if the text lacks it). If the distinct tokens, `UNK` included, are more than
-        `max_size`, the first ``max_size - 1`` others stay; what is cut counts as `UNK`, which
-        takes the rank of that sum: the order is that of the text as the model will see it.
+        Alphabetical means by code point. `UNK` is always included, with its count in the text (0
+        if the text lacks it). If the distinct tokens, `UNK` included, are more than `max_size`,
+        the first ``max_size - 1`` others stay; the rest counts as `UNK`, which takes the rank of
+        that sum: the order is that of the text as the model will see it.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Vocabulary:
 
     @property
     def unk_id(self) -> int:
-        """The id of `UNK`."""
+        """Id of `UNK`."""
         return self._ids[UNK]
 
     def encode(self, tokens: Sequence[str]) -> tuple[NDArray[np.int32], int]:
@@ -93,7 +93,7 @@ class Vocabulary:
         -------
         ids : (N,) int32 array
         oov : int
-            How many tokens were out of vocabulary. An `UNK` written in the text is not one.
+            Number of tokens out of vocabulary. An `UNK` written in the text is not one.
         """
         ids = np.fromiter(map(self._ids.get, tokens, repeat(-1)), np.int32, count=len(tokens))
         missing = ids < 0
@@ -138,7 +138,7 @@ class Vocabulary:
 
 
 def by_frequency(counts: Counter[str], max_size: int | None) -> tuple[str, ...]:
-    """The tokens of `Vocabulary.build`, from how often each occurs."""
+    """Return the tokens of `Vocabulary.build`, from their counts."""
     counts.setdefault(UNK, 0)
     if max_size is not None:
         because = f"since {UNK} and one more token have to fit"

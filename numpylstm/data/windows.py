@@ -1,4 +1,4 @@
-"""Ids cut into parallel streams, and the streams into time-major windows."""
+"""Cut ids into parallel streams, and the streams into time-major windows."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def batches(
 
     N ids are cut into B contiguous streams of ``L = N // B`` (the last ``N % B`` ids are left
     out), one for each column of a batch. Window k holds the steps from ``k * T`` of every stream,
-    and its targets are the same steps one later. So a window goes on where the one before it
-    stopped, and so may the state of the network. There are ``(L - 1) // T`` windows.
+    and its targets are the same steps one later. So each window continues the one before it, and
+    the state of the network can be carried over. There are ``(L - 1) // T`` windows.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def batches(
         Also yield the last, shorter window, so that every id of a stream but its first is a
         target once. Evaluation needs it: with one stream only the first token goes unscored.
     start : int
-        The first window to yield, from 0. A run that stopped after k windows of an epoch goes on
-        with ``start=k``, which costs nothing.
+        The first window to yield, from 0. A run that stopped after k windows of an epoch resumes
+        with ``start=k``, at no cost.
 
     Yields
     ------
@@ -82,7 +82,7 @@ def batches(
     if array.ndim != 1:
         raise ValueError(
             f"batches: ids must have shape (N,), got {array.shape}; "
-            f"they are cut into streams here, not before"
+            f"batches cuts them into streams itself"
         )
     count = _count_windows("batches", len(array), batch_size, num_steps, keep_last)
     check_whole("batches", "start", start, 0, count, "the number of windows")

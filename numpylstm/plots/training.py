@@ -22,7 +22,7 @@ from numpylstm.plots.style import (
     new_figure,
     point,
 )
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 
 
 def training_curves(

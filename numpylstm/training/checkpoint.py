@@ -41,7 +41,8 @@ from numpylstm.saving import (
     within,
     write_arrays,
 )
-from numpylstm.training.loop import Row, Run, Tally, check_parameters
+from numpylstm.training.loop import Run, check_parameters
+from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION = "numpylstm checkpoint", 2
 PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")

@@ -1,12 +1,12 @@
-"""How far back the gradient reaches while a network learns: ``numpylstm-train --log-gradients``.
+"""The gradient by lag while a network learns: ``numpylstm-train --log-gradients``.
 
-One window is looked at again and again, the first of the training text, in a few of its streams and
-from a state of zeros; so what changes from row to row is the network and not the text. Nothing is
-dropped, and no random number is drawn: the numbers of the training stay what they are.
+Every measurement takes the first window of the training text, a few of its streams, and a state of
+zeros; so what changes from row to row is the network. Nothing is dropped and no random number is
+drawn: training is not affected.
 
-The log can be continued like the run. It is written whenever the run has a new row of metrics, and
-so before the checkpoint that knows of that row; a run that goes on from an older checkpoint drops
-what came after it and makes it again. Values have six digits: the same on every number of threads.
+The log is written whenever the run has a new row of metrics, before the checkpoint with that row; a
+run that resumes from an older checkpoint drops later rows and makes them again. Values have six
+digits: the same with any number of threads.
 """
 
 import csv
@@ -28,17 +28,17 @@ from numpylstm.training.run_folder import GRADIENTS, RunFolderError, write_rows
 from numpylstm.untrusted import open_regular
 
 STREAMS = 4
-"""Columns of the window that is looked at; enough for a norm, and cheap."""
+"""Columns of the measured window; enough for a norm, and cheap."""
 
 
 class GradientRow(NamedTuple):
-    """A row of gradients.csv: a kind of unit of one layer, so many steps back from the loss.
+    """A row of gradients.csv: one kind of unit of one layer, `lag` steps before the loss.
 
-    `norm`, of the units that the state is made of, is that of dL_T/dh_t or dL_T/dc_t at
-    t = T - lag, over the streams and the units of the layer. `low` and `high`, of the units with a
-    nonlinearity, are the shares of units, from 0 to 1, at the lower and the upper end of their
-    curve: gates that are shut (below 0.05) or open (above 0.95)
-    (`numpylstm.laboratory.diagnostics.Saturation`). What a kind of unit does not have is empty.
+    `norm`, for units of the state, is the norm of dL_T/dh_t or dL_T/dc_t at t = T - lag, over the
+    streams and the units of the layer. `low` and `high`, for units with a nonlinearity, are the
+    shares of units, from 0 to 1, at the lower and the upper end of their curve: gates that are shut
+    (below 0.05) or open (above 0.95) (`numpylstm.laboratory.diagnostics.Saturation`). Columns that
+    do not apply are empty.
     """
 
     step: int
@@ -51,20 +51,10 @@ class GradientRow(NamedTuple):
 
 
 class GradientLog:
-    """The file gradients.csv of a run.
+    """The file gradients.csv of a run; of its rows, those at the steps of the run's rows are kept.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the run. The rows in it that the run knows of are kept.
-    run : Run
-        Before its first update the first rows are made at once.
-    corpus : Corpus
-
-    Raises
-    ------
-    RunFolderError
-        If the folder holds a file of that name which is not the log of such a run.
+    Before the first update, the first rows are made at once. Another file of that name raises
+    RunFolderError.
     """
 
     def __init__(self, folder: Path, run: Run, corpus: Corpus) -> None:
@@ -86,7 +76,7 @@ class GradientLog:
             self._measure(run)
 
     def norms(self) -> tuple[list[int], NDArray[Any]]:
-        """The steps, and the norms of dL_T/dh_t at each: (layers, steps, lags)."""
+        """Return the steps, and the norms of dL_T/dh_t at each: (layers, steps, lags)."""
         steps = list(dict.fromkeys(row.step for row in self.rows))
         L, T = 1 + self.rows[-1].layer, 1 + self.rows[-1].lag
         shown = [row.norm for row in self.rows if row.unit == "h"]
@@ -95,14 +85,14 @@ class GradientLog:
     def _measure(self, run: Run) -> None:
         rows = self.rows + measure(run.model, run.step, self.x, self.y)
         write_rows(self.folder / GRADIENTS, GradientRow._fields, rows)
-        self.rows = rows  # not before they are written: else nobody would write them again
+        self.rows = rows  # not before they are written, so that a failure is repaired
 
 
 @np.errstate(all="ignore")  # a network about to fail may overflow; the row then says inf or nan
 def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -> list[GradientRow]:
-    """The rows of one moment: layer by layer, and in each lag by lag.
+    """Return the rows of one step, by layer and lag.
 
-    It costs a forward and a backward pass of the textbook over the window, in float64.
+    The cost is a forward and a backward pass of the textbook over the window, in float64.
     """
     flow = gradient_flow(model, x, y)
     L, T = flow.norms["h"].shape
@@ -110,8 +100,8 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
     rows = []
     for layer, lag, unit in product(range(L), range(T), units_of(cell)):
         low, high, *_ = flow.saturation.get(unit, (None, None))
-        cells = (
-            None if array is None else six_digits(array[layer, -1 - lag])
+        cells = (  # rounded, so that the order of summation in a product cannot be seen
+            None if array is None else float(f"{array[layer, -1 - lag]:.6g}")
             for array in (flow.norms.get(unit), low, high)
         )  # fmt: skip
         rows.append(GradientRow(step, layer, lag, unit, *cells))
@@ -119,22 +109,14 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
 
 
 def units_of(cell: Cell) -> list[str]:
-    """The units that have a norm, or ends of a curve."""
+    """Return the units that have a norm, or ends of a curve."""
     return [unit.name for unit in cell.units if unit.curve or unit.name in cell.states]
 
 
-def six_digits(value: float) -> float:
-    """Rounded so far that the order of summation in a matrix product cannot be seen."""
-    return float(f"{value:.6g}")
-
-
 def read(path: Path, config: TrainConfig) -> list[GradientRow]:
-    """The rows of a file; none if it is not there.
+    """Read the rows of a file; none if it is missing.
 
-    Raises
-    ------
-    RunFolderError
-        If it does not hold, for each step, a row for each layer, lag and kind of unit.
+    A file without a row for each step, layer, lag and kind of unit raises RunFolderError.
     """
     if not path.exists():
         return []
@@ -162,6 +144,6 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
         raise RunFolderError(
             f"{path} must hold a row for each of {L} layers, {T} lags and the units "
             f"{', '.join(units)} at each step; it was changed, or an older numpylstm made it: move "
-            "it away to go on without its rows"
+            "it away to continue without its rows"
         )
     return rows

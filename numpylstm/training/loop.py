@@ -1,10 +1,9 @@
 """Training: one update, and the loop over windows and epochs.
 
-A `Run` is everything that a training run is made of at one moment, so saving it saves the run, and
-a run that is loaded goes on as if it had never stopped.
+A `Run` is the complete state of a training run, so saving it saves the run, and a loaded run
+continues as if it had never stopped.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,53 +16,22 @@ from numpylstm.cells import CELLS, State
 from numpylstm.checks import NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
+from numpylstm.data.configured import check_fingerprint, fingerprint
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
+from numpylstm.host import memory_size
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.parameters import parameter_shapes
+from numpylstm.training.metrics import Row, Tally
 from numpylstm.training.pace import Pace
-from numpylstm.untrusted import memory_size
 
 
 class TrainingFailed(RuntimeError):
-    """A loss, a gradient or a parameter stopped being a finite number."""
-
-
-@dataclass
-class Tally:
-    """Sums over the updates since the last row of metrics."""
-
-    steps: int = 0
-    tokens: int = 0
-    correct: int = 0
-    nll: float = 0.0
-    cost: float = 0.0
-    norm: float = 0.0
-    clipped: int = 0
-
-
-class Row(NamedTuple):
-    """A row of metrics.csv: means over the updates since the row before.
-
-    The validation columns are filled in the last row of each epoch. Cost is the loss that is
-    minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
-    the updates that the clip made shorter.
-    """
-
-    epoch: int
-    step: int
-    lr: float
-    cost: float
-    perplexity: float
-    accuracy: float
-    gradient_norm: float
-    valid_perplexity: float | None = None
-    valid_accuracy: float | None = None
-    clipped: float | None = None
+    """A loss, a gradient or a parameter is no longer finite."""
 
 
 class Step(NamedTuple):
-    """One update, as reported to whoever watches. Epochs and steps are counted from 1."""
+    """One update. Epochs and steps are counted from 1."""
 
     epoch: int
     window: int
@@ -79,7 +47,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Run:
-    """A training run at one moment, between two updates.
+    """The state of a training run between two updates.
 
     Attributes
     ----------
@@ -99,9 +67,9 @@ class Run:
     tally : Tally
     closing : Row or None
         The last row of a run that its limit of steps has ended within an epoch. It is not saved: it
-        ends no epoch, and with a larger limit the run goes on as if there had been none.
+        ends no epoch, and with a larger limit the run continues as if there had been none.
     whole : bool
-        False while a change is being written into it, so that it is between two updates no more.
+        False while an update is being applied.
     """
 
     config: TrainConfig
@@ -121,12 +89,12 @@ class Run:
 
     @property
     def out_of_steps(self) -> bool:
-        """The limit on the number of updates is reached."""
+        """True if the limit on the number of updates is reached."""
         return self.config.steps is not None and self.step >= self.config.steps
 
     @property
     def out_of_patience(self) -> bool:
-        """For as many epochs as may be, the validation has not improved."""
+        """True if the validation has not improved for too many epochs."""
         patience, losses = self.config.patience, self.valid_losses
         if patience is None or not losses:
             return False
@@ -134,12 +102,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """No update is left to do."""
+        """True if no update is left to do."""
         return self.epoch >= self.config.epochs or self.out_of_steps or self.out_of_patience
 
     @property
     def last_is_best(self) -> bool:
-        """What was validated last has the lowest loss so far: an epoch, or the end within one."""
+        """True if the last validation, of an epoch or of the end, has the lowest loss so far."""
         losses = self.valid_losses
         if self.closing is not None:
             end = self.closing.valid_perplexity or math.inf
@@ -148,7 +116,7 @@ class Run:
 
     @property
     def history(self) -> list[Row]:
-        """All rows of metrics, that which closes the run included."""
+        """All rows of metrics, with the closing row if there is one."""
         if self.closing is None:
             return self.rows
         return [row for row in self.rows if row.step < self.closing.step] + [self.closing]
@@ -157,42 +125,43 @@ class Run:
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
     """Refuse sizes that this machine cannot hold, before anything is allocated.
 
-    Parameters and their gradients, what the optimiser remembers, the logits of a window and their
-    gradient are counted; the rest is left out, so sizes that just pass may still be too large.
+    Parameters and their gradients, the memory of the optimiser, the logits of a window and their
+    gradient are counted, and nothing else, so sizes that just pass may still be too large.
 
     Raises
     ------
     ConfigError
-        Naming the setting that asks for most.
+        Naming the setting that needs most.
     """
     memory = memory_size()
-    if memory is None:
-        return  # the allocation itself has to fail
     shapes = parameter_shapes(config, vocab_size)
     kept = OPTIMIZERS[config.optimizer].from_config({}, config).memory
-    copies = 2 + len(kept)
     itemsize = np.dtype(config.dtype).itemsize
-    parameters = copies * itemsize * sum(math.prod(shape) for _, shape in shapes)
+    parameters = (2 + len(kept)) * itemsize * sum(math.prod(shape) for _, shape in shapes)
     logits = 2 * itemsize * config.batch_size * config.num_steps * vocab_size
-    if parameters + logits > memory:
-        if logits > parameters:
-            setting = "batch_size" if config.batch_size > config.num_steps else "num_steps"
-        else:
-            wide = config.input_size > config.hidden_size
-            setting = "embedding_size" if wide else "hidden_size"
-        raise ConfigError(
-            setting,
-            f"{getattr(config, setting)} asks for {(parameters + logits) / 2**30:,.0f} GiB of "
-            f"memory, with a vocabulary of {vocab_size:,}; this machine has "
-            f"{memory / 2**30:,.0f} GiB",
-        )
+    if memory is None or parameters + logits <= memory:
+        return
+    pair = ("batch_size", "num_steps") if logits > parameters else ("input_size", "hidden_size")
+    largest = max(pair[::-1], key=lambda name: getattr(config, name))
+    setting = "embedding_size" if largest == "input_size" else largest
+    raise ConfigError(
+        setting,
+        f"{getattr(config, setting)} asks for {(parameters + logits) / 2**30:,.0f} GiB of "
+        f"memory, with a vocabulary of {vocab_size:,}; this machine has "
+        f"{memory / 2**30:,.0f} GiB",
+    )
 
 
 def new_run(config: TrainConfig, corpus: Corpus) -> Run:
-    """A run that has not begun; it fits into memory, or ConfigError.
+    """Return a run that has not begun.
 
-    `level`, `max_vocab`, `max_eval` and `split_punctuation` (``load_text(prepare=...)``) are for
-    whoever loads the corpus: give them to that too. `init_from` is for the command.
+    `level`, `max_vocab`, `max_eval` and `split_punctuation` (``load_text(prepare=...)``) belong to
+    the loading of the corpus: give them to the loader too. `init_from` is for the command.
+
+    Raises
+    ------
+    ConfigError
+        If a setting does not fit the corpus, or the run does not fit into memory.
     """
     check_kind("new_run", "config", config, TrainConfig)
     check_kind("new_run", "corpus", corpus, Corpus)
@@ -214,16 +183,8 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
     )
 
 
-def fingerprint(corpus: Corpus) -> str:
-    """A hash of the vocabulary and of all three texts."""
-    digest = hashlib.sha256("\n".join(corpus.vocabulary.tokens).encode())
-    for ids in (corpus.train, corpus.valid, corpus.test):
-        digest.update(b"|" + np.ascontiguousarray(ids, "<i4").tobytes())
-    return digest.hexdigest()
-
-
 def rate(run: Run) -> float:
-    """The learning rate of the current epoch."""
+    """Return the learning rate of the current epoch."""
     config = run.config
     if config.schedule == "plateau":
         return plateau_rate(config.lr, run.valid_losses, decay=config.decay)
@@ -233,11 +194,11 @@ def rate(run: Run) -> float:
 
 
 def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[Step | Row]:
-    """Advance a run to its end, one update at a time.
+    """Train a run to its end, one update at a time.
 
-    Between two items the run can be saved, inspected or left: whoever iterates decides. Each item
-    is a `Step` after an update, or a `Row` when metrics are due; a `Row` with a validation
-    perplexity ends an epoch, or the run.
+    Between two items you can save the run, inspect it or leave it. Each item is a `Step` after an
+    update, or a `Row` when metrics are due; a `Row` with a validation perplexity ends an epoch, or
+    the run.
 
     Parameters
     ----------
@@ -246,22 +207,25 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     corpus : Corpus
         The text that the run was made for.
     watch : callable, optional
-        Is told in each validation how many tokens are scored, of how many. The run can be saved
-        then, too; what it raises ends the validation, which is made again when the run goes on.
+        Called in each validation as ``watch(scored, total)``, in tokens. The run can be saved
+        then, too; an exception ends the validation, which is made again when the run continues.
 
-    A row that was due at the update where one leaves is in `run.rows`, and not handed out again.
+    Notes
+    -----
+    If you leave at an update where a row was due, the row is in `run.rows`, and is not yielded
+    again.
 
     Raises
     ------
     DataError
-        If it is another text.
+        If the corpus is another text.
     TrainingFailed
-        If the loss, the perplexity or a gradient is not finite, or an update would not be. The
-        parameters are those before the update. Also if the validation perplexity is not finite.
+        If the loss, the perplexity or a gradient is not finite; the parameters are those before the
+        update. Also if a parameter or the validation perplexity is not finite in a validation.
     """
     check_kind("train", "run", run, Run)
     check_kind("train", "corpus", corpus, Corpus)
-    check_fingerprint(corpus, run.fingerprint, "a run goes on with the text that it was made for")
+    check_fingerprint(corpus, run.fingerprint, "a run can only continue with its own text")
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
     pace = Pace()
@@ -273,7 +237,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
             if run.finished:
                 break
             if run.window != window:
-                raise RuntimeError("train: another iterator has moved this run on; go on with that")
+                raise RuntimeError("train: another iterator has moved this run on; use that one")
             drawn = run.model.rng.bit_generator.state
             try:
                 with pace.step():
@@ -283,7 +247,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
                     run.model.rng.bit_generator.state = drawn  # as if this update had not begun
                 raise
             row_is_due = run.tally.steps >= config.log_every and run.window < windows
-            row = close_row(run) if row_is_due else None  # before anyone can save the run
+            row = close_row(run) if row_is_due else None  # before the run can be saved
             run.whole = True
             yield step
             if row is not None:
@@ -298,7 +262,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
         yield finish_within_epoch(run, corpus, watch)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # its result is looked at instead
+@np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
 def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
@@ -330,33 +294,29 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     tally.norm += norm
     tally.clipped += int(norm > config.clip)
     return Step(
-        epoch=run.epoch + 1,
-        window=run.window,
-        windows=windows,
-        step=run.step,
-        lr=optimizer.lr,
-        cost=cost,
-        perplexity=perplexity,
-        accuracy=correct / y.size,
-        gradient_norm=norm,
+        epoch=run.epoch + 1, window=run.window, windows=windows, step=run.step, lr=optimizer.lr,
+        cost=cost, perplexity=perplexity, accuracy=correct / y.size, gradient_norm=norm,
         tokens=y.size,
-    )
+    )  # fmt: skip
 
 
 def describe_failure(run: Run, cost: float) -> str:
-    """Which numbers went bad, where, and what usually does it."""
-    culprits = [
-        path for path, p in run.optimizer.parameters.items() if not np.isfinite(p.grad).all()
-    ]
-    if culprits:
-        problem = f"the loss is {cost} and the gradient is not finite in {', '.join(culprits)}"
+    """Describe the non-finite numbers of an update and the usual causes."""
+    gradients = {path: p.grad for path, p in run.optimizer.parameters.items()}
+    if culprits := not_finite(gradients):
+        problem = f"the loss is {cost} and the gradient is not finite in {culprits}"
     else:
-        problem = f"the loss is {cost:.3g}, and its perplexity or the update is beyond all numbers"
+        problem = f"the loss is {cost:.3g}, a perplexity beyond all numbers,"
     return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
 
 
+def not_finite(arrays: dict[str, NDArray[Any]]) -> str:
+    """Return the names of arrays that are not finite."""
+    return ", ".join(name for name, array in arrays.items() if not np.isfinite(array).all())
+
+
 def usual_causes(run: Run) -> str:
-    """What usually makes numbers go bad, with the values of this run."""
+    """Describe the usual causes of non-finite numbers, with the values of this run."""
     config = run.config
     return (
         "usually the learning rate is too high, the clip too large or the initial values too big "
@@ -365,7 +325,7 @@ def usual_causes(run: Run) -> str:
 
 
 def check_parameters(run: Run) -> None:
-    """Every parameter, and what the optimiser remembers, must be finite.
+    """Check that every parameter and the memory of the optimiser are finite.
 
     Raises
     ------
@@ -375,16 +335,15 @@ def check_parameters(run: Run) -> None:
     arrays = {path: p.data for path, p in run.optimizer.parameters.items()}
     for memory, kept in run.optimizer.memory.items():
         arrays |= {f"the {memory} of {path}": array for path, array in kept.items()}
-    culprits = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-    if culprits:
+    if culprits := not_finite(arrays):
         raise TrainingFailed(
-            f"not finite after epoch {run.epoch + 1}, step {run.step}: {', '.join(culprits)}; "
+            f"not finite after epoch {run.epoch + 1}, step {run.step}: {culprits}; "
             f"{usual_causes(run)}"
         )
 
 
 def close_row(run: Run, valid: Evaluation | None = None) -> Row:
-    """Turn the tally into a row of metrics and start a new one."""
+    """Turn the tally into a row of metrics and start a new tally."""
     row = row_of(run, valid)
     run.tally = Tally()
     run.rows.append(row)
@@ -392,24 +351,20 @@ def close_row(run: Run, valid: Evaluation | None = None) -> Row:
 
 
 def row_of(run: Run, valid: Evaluation | None) -> Row:
-    """The row of metrics that the tally makes, with a validation if there was one."""
+    """Return the row of metrics of the tally, with a validation if there was one."""
     tally = run.tally
     return Row(
-        epoch=run.epoch + 1,
-        step=run.step,
-        lr=run.optimizer.lr,
-        cost=tally.cost / tally.steps,
-        perplexity=safe_exp(tally.nll / tally.tokens),
-        accuracy=tally.correct / tally.tokens,
-        gradient_norm=tally.norm / tally.steps,
+        epoch=run.epoch + 1, step=run.step, lr=run.optimizer.lr,
+        cost=tally.cost / tally.steps, perplexity=safe_exp(tally.nll / tally.tokens),
+        accuracy=tally.correct / tally.tokens, gradient_norm=tally.norm / tally.steps,
         valid_perplexity=None if valid is None else valid.perplexity,
         valid_accuracy=None if valid is None else valid.accuracy,
         clipped=tally.clipped / tally.steps,
-    )
+    )  # fmt: skip
 
 
 def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
-    """Validate, write the last row of the epoch, and get ready for the next."""
+    """Validate, close the last row of the epoch, and prepare the next epoch."""
     valid = validate(run, corpus, watch)
     run.whole = False
     row = close_row(run, valid)
@@ -434,9 +389,10 @@ def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) ->
 
 @np.errstate(over="ignore", invalid="ignore")
 def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
-    """The perplexity of the validation text, which must be finite, as the parameters must."""
+    """Score the validation text; its perplexity and the parameters must be finite."""
     check_parameters(run)
-    valid = evaluate_quickly(run.model, corpus.valid, run.config, watch)
+    streams = validation_streams(len(corpus.valid), run.config)
+    valid = evaluate(run.model, corpus.valid, streams, run.config.num_steps, watch=watch)
     if not math.isfinite(valid.perplexity):
         raise TrainingFailed(
             f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
@@ -445,62 +401,35 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     return valid
 
 
-def evaluate_quickly(
-    model: LanguageModel, ids: NDArray[Any], config: TrainConfig, watch: Watch | None = None
-) -> Evaluation:
-    """Validation in windows like those of training; at batch 1 where the text is short."""
-    streams = validation_streams(len(ids), config)
-    return evaluate(model, ids, streams, config.num_steps, watch=watch)
-
-
 def validation_streams(length: int, config: TrainConfig) -> int:
-    """In how many streams a text of this length is validated."""
+    """Return the number of streams of a validation: one where the text is short."""
     return config.batch_size if length >= config.batch_size * 50 else 1
 
 
 def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
-    """Every text must be long enough for what it is used for, and hold more than `<unk>`.
+    """Check that the training text is long enough, and holds more than `<unk>`.
 
     Raises
     ------
     DataError
-        Naming the text, what it needs and what it has.
+        Naming the text, the number of tokens it needs, and the number it has.
     """
     if len(corpus.vocabulary) == 1:
         raise DataError(
             f"{corpus.source}: the train text must have a token besides {UNK}, got no other; there "
             "is nothing to learn from it"
         )
-    needed = {"train": config.batch_size * (config.num_steps + 1), "valid": 2, "test": 2}
-    for split, count in needed.items():
-        have = len(getattr(corpus, split))
-        if have < count:
-            raise DataError(
-                f"{corpus.source}: the {split} text must have at least {count} tokens"
-                + (f" for {config.batch_size} streams of {config.num_steps} steps, "
-                   if split == "train" else ", ")
-                + f"got {have}; take a longer text"
-                + (", or a smaller batch_size or num_steps" if split == "train" else "")
-            )  # fmt: skip
-
-
-def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
-    """A text must be the one that a run was started with.
-
-    Raises
-    ------
-    DataError
-        With the advice, if it is another.
-    """
-    if fingerprint(corpus) != expected:
+    B, T, have = config.batch_size, config.num_steps, len(corpus.train)
+    if have < B * (T + 1):
         raise DataError(
-            f"{corpus.source}: this text is not the one that the run was started with; it has "
-            f"changed since: {advice}"
+            f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "
+            f"streams of {T} steps, got {have}; take a longer text, or a smaller batch_size or "
+            "num_steps"
         )
 
 
 def check_position(run: Run, corpus: Corpus) -> None:
-    """A run that goes on must go on from a place that its text has.
+    """Check that a resumed run is at a place that its text has.
 
     Raises
     ------
@@ -517,7 +446,7 @@ def check_position(run: Run, corpus: Corpus) -> None:
 
 
 def describe(run: Run) -> str:
-    """The model in a few words."""
+    """Describe the model in a few words."""
     config = run.config
     cell = CELLS[config.cell].describe(config.options)
     return (

@@ -1,7 +1,7 @@
-"""How many threads a training run uses: found by trying it, now and then, as it goes.
+"""The number of threads of a training run, found by trials during the run.
 
-Alone on the machine, all threads are faster; where other programs want the processors too, often
-fewer are. No bit of a result depends on the number, so it may change between two steps.
+On an idle machine all threads are fastest; beside other programs, often fewer are. No bit of a
+result depends on the number, so it may change between two steps.
 """
 
 import time
@@ -11,23 +11,16 @@ from statistics import median
 
 from numpylstm.kernels.threads import PROCESSORS, at_most
 
-ROUNDS = 5  # steps with each number in a trial; the medians count, so one long step does not
-PRICE = 0.02  # of the time may be lost by trying what is slower
+ROUNDS = 5  # steps with each number in a trial; medians are compared
+PRICE = 0.02  # share of the time that trials of slower numbers may cost
 
 
 class Pace:
-    """Times the steps of a run and says how many threads the next one gets.
+    """Time the steps of a run and choose the number of threads of the next one.
 
-    The first step compiles and is not looked at. A trial follows: some steps with the number that
-    is in use, some with half and with twice as many, in turns. The fastest is kept, and the more
-    the others lost, the longer it is until the next trial.
-
-    Parameters
-    ----------
-    processors : int
-        The largest number; to begin with it is used.
-    clock : callable
-        Seconds.
+    The first step may compile and is not timed. A trial follows: some steps with the present
+    number, some with half and with twice as many, in turns. The fastest is kept, and the more time
+    the others lost, the longer it is until the next trial. The first number is the largest.
     """
 
     def __init__(
@@ -40,7 +33,7 @@ class Pace:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Let a training step run in this context."""
+        """Run a training step in this context."""
         began = self.clock()
         number = self.number
         if self.trial:

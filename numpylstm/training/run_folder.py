@@ -40,7 +40,8 @@ from numpylstm.saving import (
     write_atomically,
 )
 from numpylstm.training import checkpoint
-from numpylstm.training.loop import Row, Run
+from numpylstm.training.loop import Run
+from numpylstm.training.metrics import Row
 from numpylstm.untrusted import open_regular
 
 try:

@@ -1,10 +1,8 @@
-"""What a network writes while it learns: a sample before the first update and after each epoch.
+"""Samples of a network while it learns: before the first update and after each epoch.
 
-Each sample has the same prompt and the same random numbers, from a generator of its own; so what
-changes from one to the next is the network, and the numbers of the training stay what they are.
-
-The samples can be continued like the run. They are written before the checkpoint of their epoch; a
-run that goes on from an older one drops what came after it and makes it again.
+All samples have the same prompt and the same random numbers, from a generator of their own; so what
+changes from one to the next is the network, and training is not affected. They are written before
+the checkpoint of their epoch; a run that resumes from an older one makes the later ones again.
 """
 
 import json
@@ -26,7 +24,7 @@ LENGTH = {"word": 40, "char": 160}
 
 
 class Sample(NamedTuple):
-    """What was written after so many epochs and updates."""
+    """A text of the network after so many epochs and updates."""
 
     epoch: int
     step: int
@@ -34,9 +32,9 @@ class Sample(NamedTuple):
 
 
 def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str:
-    """A text that a model writes after the first token of the test text; never ``<unk>``.
+    """Return a text of a model after the first token of the test text; never ``<unk>``.
 
-    Nothing where its scores are not finite.
+    It is empty where the scores of the model are not finite.
     """
     prompt, banned = corpus.test[:1], [corpus.vocabulary[UNK]]
     try:
@@ -47,19 +45,10 @@ def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str
 
 
 class SampleLog:
-    """The file samples.json of a run.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run. The samples in it that the run has come to are kept.
-    run : Run
-    corpus : Corpus
-    """
+    """The file samples.json of a run; samples of later updates than the run's are dropped."""
 
     def __init__(self, folder: Path, run: Run, corpus: Corpus) -> None:
-        self.path = folder / SAMPLES
-        self.corpus = corpus
+        self.path, self.corpus = folder / SAMPLES, corpus
         self.samples = [sample for sample in read_samples(self.path) if sample.step <= run.step]
         if run.step == 0:
             self.samples = []
@@ -76,20 +65,14 @@ class SampleLog:
         samples = [*self.samples, sample]
         listed = [entry._asdict() for entry in samples]
         write_text(self.path, json.dumps(listed, ensure_ascii=False, indent=1) + "\n")
-        self.samples = samples  # not before they are written: else nobody would write them again
+        self.samples = samples  # not before they are written, so that a failure is repaired
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """The samples in a file; none if it is not there, or holds anything else."""
+    """Read the samples in a file; none if it is missing, or holds anything else."""
     try:
         with open_regular(path) as file:
-            listed = json.loads(file.read())
-        samples = [Sample(**entry) for entry in listed]
+            samples = [Sample(**entry) for entry in json.loads(file.read())]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
-    kinds = (int, int, str)
-    return [
-        sample
-        for sample in samples
-        if all(type(v) is k for v, k in zip(sample, kinds, strict=True)) and is_text(sample.text)
-    ]
+    return [s for s in samples if type(s.epoch) is type(s.step) is int and is_text(s.text)]

@@ -12,30 +12,35 @@ from typing import Any
 from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, TrainConfig, settings_of, settings_with
 from numpylstm.data import Corpus, DataError, num_batches
+from numpylstm.data.configured import (
+    check_fingerprint,
+    fingerprint,
+    load_corpus,
+    splits_punctuation,
+)
 from numpylstm.evaluation import Watch
 from numpylstm.saving import SaveError
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.corpora import load_corpus, splits_punctuation
+from numpylstm.training.display import compiling
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
-    Row,
     Run,
     Step,
     TrainingFailed,
     check_corpus,
-    check_fingerprint,
     check_memory,
+    check_parameters,
     check_position,
-    fingerprint,
     new_run,
     train,
 )
+from numpylstm.training.metrics import Row
 from numpylstm.training.progress import Progress
 from numpylstm.training.sample_log import SampleLog
 from numpylstm.training.signals import Stopped, stop_requests
 from numpylstm.training.timing import Timing
-from numpylstm.training.warm_up import compiling, warm_up
+from numpylstm.training.warm_up import warm_up
 from numpylstm.untrusted import printable
 
 
@@ -187,6 +192,7 @@ class Saver:
 
     def write(self) -> None:
         """Write the checkpoint and the metrics into the folder."""
+        check_parameters(self.run)  # what is saved can be loaded
         self.saving = True
         run_folder.save(self.folder, self.run)
         self.saving = False
@@ -262,10 +268,8 @@ def train_to_end(
     then = f"go on with {how_to_go_on}" if how_to_go_on else ""
     if not quiet:
         print("Compiling kernels, or loading them from the cache ...", flush=True)
-    with compiling(then=then, quiet=quiet) as shown:
+    with compiling(then=then, quiet=quiet):
         warm_up(run, corpus)
-    if shown.how_far and not quiet:
-        print(f"Compiled {shown.how_far} in {shown.seconds:.1f} s.", flush=True)
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     logs: list[SampleLog | GradientLog] = [SampleLog(folder, run, corpus)]
     if log is not None:
@@ -282,7 +286,7 @@ def train_to_end(
         raise Stopped(status)
 
     def in_validation(done: int, total: int) -> None:
-        progress.validation(run, done, total)
+        progress.validation(done, total)
         if status := requests.status():
             saver.save()
             stop(status)

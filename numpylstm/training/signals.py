@@ -1,4 +1,4 @@
-"""How a run is asked to stop: by a signal, or because its time is over."""
+"""Requests to stop a run: a signal, or the end of its time."""
 
 import signal
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and is saved; `status` is the exit status of the command."""
+    """The run was stopped and is saved; `status` is the exit status of the command."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"stopped with status {status}")
@@ -16,23 +16,14 @@ class Stopped(Exception):
 
 
 class StopRequests:
-    """What has asked a run to stop so far.
-
-    Parameters
-    ----------
-    deadline : float, optional
-        When its time is over, by `time.monotonic`.
-    """
+    """The signals so far, and a deadline by `time.monotonic`, which counts as Ctrl-C does."""
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
         self.signals: list[int] = []
 
     def status(self) -> int | None:
-        """The exit status that the first of them asks for; None if there is none yet.
-
-        The end of the time counts as Ctrl-C does.
-        """
+        """Return the exit status of the first request; None if there is none yet."""
         if self.signals:
             return 128 + self.signals[0]
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -44,8 +35,8 @@ class StopRequests:
 def stop_requests(deadline: float | None = None) -> Iterator[StopRequests]:
     """Collect the signals that ask to stop; a second SIGINT raises KeyboardInterrupt at once.
 
-    They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed), except what the shell
-    told this process to ignore, as `nohup` does.
+    They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed), except those that the
+    shell told this process to ignore, as `nohup` does.
     """
     requests = StopRequests(deadline)
 

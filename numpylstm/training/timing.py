@@ -1,22 +1,17 @@
-"""How long a run takes."""
+"""The duration of a run."""
 
 import time
 from collections.abc import Iterator
 
-from numpylstm.training.loop import Row, Step
+from numpylstm.training.loop import Step
+from numpylstm.training.metrics import Row
 
 
 class Timing:
-    """How long the updates of one process took.
+    """The updates of this process: their number, their tokens, and the seconds they took.
 
-    Attributes
-    ----------
-    seconds : float
-        From its making to the last item, with validations, saves and pictures.
-    tokens : int
-        Read in all updates but the first, which may be slow.
-    updating : float
-        The seconds of these updates alone.
+    `updating` is the time of the updates alone, `seconds` the time up to the last item, with
+    validations, saves and pictures.
     """
 
     def __init__(self) -> None:
@@ -25,14 +20,13 @@ class Timing:
         self.updates = self.tokens = 0
 
     def of(self, items: Iterator[Step | Row]) -> Iterator[Step | Row]:
-        """The items of `numpylstm.train`, whose times are taken."""
+        """Yield the items of `numpylstm.train`, and time them."""
         start = time.perf_counter()
         for item in items:
             now = time.perf_counter()
             if isinstance(item, Step):
-                if self.updates > 0:
-                    self.updating += now - start
-                    self.tokens += item.tokens
+                self.updating += now - start
+                self.tokens += item.tokens
                 self.updates += 1
             yield item
             start = time.perf_counter()
@@ -40,5 +34,5 @@ class Timing:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """While updates were made; None if there were none."""
+        """Speed of the updates alone; None if there were none."""
         return self.tokens / self.updating if self.updating else None

@@ -33,9 +33,9 @@ import numpylstm as nl
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
+from numpylstm.data.configured import load_corpus
 from numpylstm.saving import checksum
 from numpylstm.training.checkpoint import save
-from numpylstm.training.corpora import load_corpus
 
 from .broken_checkpoints import Parts, nested, npy, take_apart, zipped
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,12 @@ def wait_for(process, text):
         if text in line:
             return seen
     raise AssertionError(f"{text!r} was never printed: {seen}{process.stderr.read()}")
+
+
+def called(line):
+    """Return the words of a command that was printed, without the path of its name."""
+    name, *words = shlex.split(line)
+    return [Path(name).name, *words]
 
 
 def report(out):

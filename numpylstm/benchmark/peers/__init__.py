@@ -1,8 +1,9 @@
-"""The same work in each library, as its own documentation would have it done.
+"""The same work in each library, as its own documentation would write it.
 
-A module here is named after its library and is imported only in that library's process. It has
-some of these functions; each takes a `Configuration` and the weights by path (None: the library's
-own initial values), and returns a function that carries its state from call to call.
+A module here is named after its library and is imported only in that library's process. It names
+the ``CELLS`` and ``DTYPES`` that it computes, and has these functions. Each of the first three
+takes a `Configuration` and the weights by path (None: the library's own initial values), and
+returns a function that carries its state from call to call.
 
 ``trainer``    (x, y) -> (loss, gradient norm): one training step on a window (T, B); it comes with
                a second function that returns the parameters by path, matrices either way round

@@ -19,7 +19,7 @@ CELLS, DTYPES = ("lstm",), ("float32",)
 
 
 def set_threads(threads: int) -> None:
-    """XLA has no such setting; the process is kept to as many processors by its caller."""
+    """Do nothing: XLA has no such setting, and the caller binds the process to processors."""
 
 
 def lstm(x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
@@ -70,7 +70,7 @@ def start(c: Configuration, weights: Weights, B: int) -> tuple[Any, Any, Any]:
 def trainer(
     c: Configuration, weights: Weights
 ) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
-    """One training step, and the parameters."""
+    """Return a training step, and a function that returns the parameters."""
 
     def cost(w: Any, x: Any, y: Any, state: Any, key: Any) -> Any:
         logits, state = logits_of(w, x, state, c, c.dropout, key)

@@ -12,12 +12,12 @@ DTYPES = ("float32", "float64")
 
 
 def set_threads(threads: int) -> None:
-    """Use so many threads."""
+    """Set the number of threads."""
     nl.set_num_threads(threads)
 
 
 def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
-    """The language model."""
+    """Return the language model."""
     model = nl.LanguageModel(
         c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype=c.dtype,
         rng=0,
@@ -30,7 +30,7 @@ def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
 def trainer(
     c: Configuration, weights: Weights
 ) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
-    """One training step, and the parameters."""
+    """Return a training step, and a function that returns the parameters."""
     model = model_of(c, weights)
     parameters = model.parameters()
     optimizer = nl.SGD(parameters, lr=c.lr)

@@ -1,8 +1,8 @@
-"""The benchmark's work in PyTorch: its own layers, its own fused cells, its own optimiser.
+"""The benchmark's work in PyTorch, with its own layers, fused cells and optimiser.
 
-Its recurrent layers have two biases for each sum where one would do. The second stays zero, so that
-both sides train the same model: frozen, which leaves PyTorch less to clip and to update, not more;
-in a GRU, where the candidate has a second bias (`bn`), by a mask of its gradient.
+Its recurrent layers have two biases for each sum. The second stays zero, so that both sides train
+the same model: it is frozen, which leaves PyTorch less to clip and to update; in a GRU, where the
+candidate has a second bias (`bn`), its gradient is masked.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
 
 
 def set_threads(threads: int) -> None:
-    """Use so many threads."""
+    """Set the number of threads."""
     torch.set_num_threads(threads)
 
 
@@ -58,7 +58,7 @@ class Model(nn.Module):
 def trainer(
     c: Configuration, weights: Weights
 ) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
-    """One training step, and the parameters."""
+    """Return a training step, and a function that returns the parameters."""
     model = Model(c, weights).train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=c.lr)

@@ -1,4 +1,4 @@
-"""What is left of a run when it is over, as one object of JSON: ``result.json`` in its folder."""
+"""The result of a finished run as one JSON object: ``result.json`` in its folder."""
 
 import json
 import math
@@ -10,10 +10,10 @@ from typing import Any
 from numpylstm import __version__
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
+from numpylstm.host import facts
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.training.checkpoint import is_number
 from numpylstm.training.loop import Run
-from numpylstm.training.provenance import facts
 from numpylstm.training.run_folder import RESULT, RunFolderError, write_text
 from numpylstm.training.timing import Timing
 from numpylstm.untrusted import open_regular
@@ -21,11 +21,11 @@ from numpylstm.untrusted import open_regular
 FORMAT, VERSION = "numpylstm result", 1
 
 REQUIRED = {
-    "test": ("perplexity", "accuracy"),
-    "validation": ("perplexity", "epoch"),
-    "time": ("updates", "seconds", "tokens_per_second"),
+    "test": {"perplexity", "accuracy"},
+    "validation": {"perplexity", "epoch"},
+    "time": {"updates", "seconds", "tokens_per_second"},
 }
-"""The numbers of a result that others read."""
+"""The numbers of a result that are read again."""
 
 
 def result_of(
@@ -38,60 +38,39 @@ def result_of(
     timing: Timing,
     command: Sequence[str],
 ) -> dict[str, Any]:
-    """Test figures with their ledger, baselines, findings, text, model, times, machine, command.
+    """Return test figures, baselines, findings, text, model, times, machine and command.
 
-    Parameters
-    ----------
-    run : Run
-    corpus : Corpus
-    test : Evaluation
-        Of the best checkpoint.
-    baselines : mapping of str -> float
-        Perplexities of models that only count, on the test text.
-    findings : sequence of str
-    timing : Timing
-        Of this process.
-    command : sequence of str
-        That made it.
+    `test` is of the best checkpoint, `baselines` are perplexities of models that only count,
+    `timing` is of this process, `command` the words that started it.
     """
     validations = [(row.valid_perplexity, row.epoch) for row in run.history]
     best, epoch = min((perplexity, epoch) for perplexity, epoch in validations if perplexity)
+    tokens_per_second = timing.tokens_per_second and round(timing.tokens_per_second)
+    by_epoch = [safe_exp(loss) for loss in run.valid_losses]
     return {
-        "format": FORMAT,
-        "version": VERSION,
+        "format": FORMAT, "version": VERSION,
         "test": {"perplexity": test.perplexity, **asdict(test), "unknown": corpus.oov["test"]},
-        "validation": {
-            "perplexity": best,
-            "epoch": epoch,
-            "by_epoch": [safe_exp(loss) for loss in run.valid_losses],
-        },
+        "validation": {"perplexity": best, "epoch": epoch, "by_epoch": by_epoch},
         "baselines": dict(baselines),
         "findings": list(findings),
         "text": {
-            "source": corpus.source,
-            "level": corpus.level,
-            "fingerprint": run.fingerprint,
-            "vocabulary": len(corpus.vocabulary),
-            "tokens": corpus.num_tokens,
-            "unread": dict(corpus.unread),
-            "unknown": dict(corpus.oov),
+            "source": corpus.source, "level": corpus.level, "fingerprint": run.fingerprint,
+            "vocabulary": len(corpus.vocabulary), "tokens": corpus.num_tokens,
+            "unread": dict(corpus.unread), "unknown": dict(corpus.oov),
             "left_out": dict(corpus.left_out),
         },
-        "parameters": run.model.num_parameters,
-        "epochs": run.epoch,
-        "steps": run.step,
+        "parameters": run.model.num_parameters, "epochs": run.epoch, "steps": run.step,
         "time": {
-            "updates": timing.updates,
-            "seconds": round(timing.seconds, 1),
-            "tokens_per_second": timing.tokens_per_second and round(timing.tokens_per_second),
+            "updates": timing.updates, "seconds": round(timing.seconds, 1),
+            "tokens_per_second": tokens_per_second,
         },
         "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
         "command": list(command),
-    }
+    }  # fmt: skip
 
 
 def as_json(value: Any) -> Any:
-    """The same, but null in place of numbers that JSON lacks: a model may have exploded."""
+    """Replace numbers that JSON lacks by None: a model may have exploded."""
     if isinstance(value, dict):
         return {name: as_json(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -100,18 +79,18 @@ def as_json(value: Any) -> Any:
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
-    """Write what `result_of` made into the folder of its run."""
+    """Write a result into the folder of its run."""
     text = json.dumps(as_json(result), indent=2, allow_nan=False)
     write_text(folder / RESULT, text + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The object in the folder of a run; None if the run is not over, or older than such files.
+    """Read the result in a run folder; None if the run is not over, or older than such files.
 
     Raises
     ------
     RunFolderError
-        If there is something else in its place.
+        If the file holds something else.
     """
     path = folder / RESULT
     if not path.exists():
@@ -119,13 +98,19 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     try:
         with open_regular(path) as file:
             result = json.loads(file.read())
-        if result["format"] != FORMAT or result["version"] != VERSION:
+        parts = result if isinstance(result, dict) else {}
+        if (parts.get("format"), parts.get("version")) != (FORMAT, VERSION):
             raise ValueError("it is of another format")
         for group, names in REQUIRED.items():
+            numbers = parts.get(group)
+            if not isinstance(numbers, dict) or not numbers.keys() >= names:
+                raise ValueError(f"{group} must have {', '.join(sorted(names))}")
             for name in names:
-                value = result[group][name]
-                if value is not None and not is_number(value):
-                    raise ValueError(f"{group}.{name} is no number")
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+                value = numbers[name]
+                if value is not None and not (is_number(value) and value >= 0):
+                    raise ValueError(f"{group}.{name} must be a number from 0")
+        if not isinstance(parts.get("text"), dict):
+            raise ValueError("text must be an object")
+    except (OSError, ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is not the result of a run: {error}") from error
     return result

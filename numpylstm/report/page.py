@@ -1,8 +1,7 @@
-"""The report of a run as one page that needs no other file, and no network."""
+"""The report of a run as one page that needs no other file and no network."""
 
 import html
 import math
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,21 +9,21 @@ from typing import Any, NamedTuple
 
 from numpylstm.config import TrainConfig, settings_of
 from numpylstm.plots import coloured_text, inline_svg, training_curves
-from numpylstm.training.loop import Row
+from numpylstm.training.metrics import Row
 from numpylstm.training.sample_log import Sample
 from numpylstm.untrusted import printable
 
 WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)
-"""Inches of a picture: on a screen, and on that of a telephone."""
+"""Inches of a picture on a screen, and on a phone."""
 
 FULL_COLOUR = 10.0
-"""Bits of surprise that have the full colour."""
+"""Bits of surprise at full colour."""
 
 MOST_SAMPLES = 6
 
 
 class Report(NamedTuple):
-    """What a page shows."""
+    """The contents of a page."""
 
     name: str
     model: str
@@ -35,7 +34,7 @@ class Report(NamedTuple):
     """As in result.json."""
     true: Sequence[str]
     predicted: Sequence[str]
-    """Tokens of the test text, and what was thought most probable in their places."""
+    """Tokens of the test text, and the most probable ones in their places."""
     sentence: Sequence[str]
     bits: Sequence[float]
     """Tokens of the test text, and the surprise at each."""
@@ -44,7 +43,7 @@ class Report(NamedTuple):
 
 
 def page(report: Report) -> str:
-    """The report as HTML; whatever stands in the text or in a name is shown, never obeyed."""
+    """Return the report as HTML; texts and names are escaped."""
     style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     sections = {
         "What stands out": findings(report),
@@ -66,12 +65,12 @@ def page(report: Report) -> str:
 
 
 def text(value: object, *, lines: bool = False) -> str:
-    """Anything as text of a page."""
+    """Escape a value for the page."""
     return html.escape(printable(str(value), lines=lines))
 
 
 def heading(report: Report) -> str:
-    """The name, and the figures that matter."""
+    """Return the name and the main figures."""
     result = report.result
     test, valid = result["test"], result["validation"]
     bits = f"{math.log2(test['perplexity']):.3f}"
@@ -80,7 +79,7 @@ def heading(report: Report) -> str:
         (f"{test['perplexity']:.2f}", "test perplexity"),
         *([(bits, "bits per character")] if per_character else []),
         (f"{valid['perplexity']:.2f}", f"validation perplexity, best in epoch {valid['epoch']}"),
-        (f"{test['accuracy']:.1%}", "of the test text predicted rightly"),
+        (f"{test['accuracy']:.1%}", "of the test text predicted correctly"),
     ]  # fmt: skip
     if speed := result["time"]["tokens_per_second"]:
         cards.append((f"{speed:,}", "tokens per second in training"))
@@ -95,19 +94,19 @@ def heading(report: Report) -> str:
 
 
 def findings(report: Report) -> str:
-    """What `numpylstm.training.findings` found."""
+    """Return the sentences of `numpylstm.report.findings`."""
     found = report.result["findings"]
     if not found:
         return (
             "<p>None of the six things that this page looks for: validation that rises, curves "
             "that part, much &lt;unk&gt;, a clip that acts in most updates, a network no better "
-            "than a bigram model, a rate that is too small.</p>"
+            "than a bigram model, a learning rate that is too small.</p>"
         )
     return f'<ul class="findings">{"".join(f"<li>{text(entry)}</li>" for entry in found)}</ul>'
 
 
 def curves(report: Report) -> str:
-    """Perplexity, gradient norm and rate, once for each width of screen."""
+    """Return perplexity, gradient norm and learning rate, for each width of screen."""
     references = list(report.result["baselines"].items())
     wide, narrow = (
         inline_svg(
@@ -123,7 +122,7 @@ def curves(report: Report) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table whose first column is words and whose others are numbers."""
+    """Return a table whose first column is text and whose others are numbers."""
 
     def cells(tag: str, row: Sequence[object]) -> str:
         return "".join(
@@ -136,7 +135,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def comparison(report: Report) -> str:
-    """Baselines, best last."""
+    """Return the network and the baselines, best last."""
     result = report.result
     levels = {
         "no knowledge at all": float(result["text"]["vocabulary"]),
@@ -149,20 +148,20 @@ def comparison(report: Report) -> str:
 
 
 def pairs(report: Report) -> str:
-    """Tokens of the test text, each above what was predicted in its place."""
+    """Return tokens of the test text, each above the predicted one."""
     shown = "".join(
         f"<span>{text(true)}<i{' class=right' if true == guess else ''}>{text(guess)}</i></span>"
         for true, guess in zip(report.true, report.predicted, strict=True)
     )
     return (
-        '<p class="soft">Above, the test text; below, what the network thought most probable '
-        "there, having read all before it, in blue where it was right.</p>\n"
+        '<p class="soft">Above, the test text; below, the most probable token according to the '
+        "network, which has read all before it, in blue where it is right.</p>\n"
         f'<div class="pairs">{shown}</div>'
     )
 
 
 def surprise(report: Report) -> str:
-    """A sentence of the test text, coloured."""
+    """Return a sentence of the test text, coloured by surprise."""
     separator = "" if report.config.level == "char" else " "
     tokens = [printable(token, lines=True) + separator for token in report.sentence]
     notes = [f"{number:.1f} bits" for number in report.bits]
@@ -176,7 +175,7 @@ def surprise(report: Report) -> str:
 
 
 def samples(report: Report) -> str:
-    """What the network wrote while it learned, and what the best one writes."""
+    """Return samples of the network during training, and one of the best network."""
     written = [
         ("Before training" if sample.epoch == 0 else f"After epoch {sample.epoch}", sample.text)
         for sample in thinned(report.samples)
@@ -184,18 +183,12 @@ def samples(report: Report) -> str:
     ]
     written.append(("The best network", report.sample))
     return "\n".join(
-        f"<h3>{title}</h3>\n<pre>{text(without_gaps(content), lines=True)}</pre>"
-        for title, content in written
+        f"<h3>{title}</h3>\n<pre>{text(content, lines=True)}</pre>" for title, content in written
     )
 
 
-def without_gaps(sample: str) -> str:
-    """A text with at most one empty line in a row."""
-    return re.sub(r"\n{3,}", "\n\n", sample)
-
-
 def thinned(samples: Sequence[Sample]) -> list[Sample]:
-    """Some of them, the first and the last included; close together where the most happens."""
+    """Choose some samples, with the first and the last; closer together at the beginning."""
     count = len(samples)
     if count <= MOST_SAMPLES:
         return list(samples)
@@ -204,12 +197,12 @@ def thinned(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def definitions(entries: Iterable[tuple[str, object]]) -> str:
-    """Names and values."""
+    """Return a list of names and values."""
     return f"<dl>{''.join(f'<dt>{text(k)}</dt><dd>{text(v)}</dd>' for k, v in entries)}</dl>"
 
 
 def settings(config: TrainConfig) -> str:
-    """All settings that are given, by group."""
+    """Return all settings that have a value, by group."""
     groups: dict[str, list[tuple[str, object]]] = {}
     for setting in settings_of(TrainConfig):
         value = getattr(config, setting.name)
@@ -227,7 +220,7 @@ def settings(config: TrainConfig) -> str:
 
 
 def making(result: dict[str, Any]) -> str:
-    """The ledger, the text, times, the machine, the command."""
+    """Return the ledger, the text, times, the machine and the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
     names = ["tokens", "unknown", "left_out"]
     heads = ["text", "tokens", "read as <unk>", "of these, cut from the vocabulary"]

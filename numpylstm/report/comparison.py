@@ -1,4 +1,4 @@
-"""Several runs side by side: in which settings they differ, and what came of it."""
+"""Several runs side by side: the settings in which they differ, and their results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,31 +6,31 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from numpylstm.config import DATA, settings_with
-from numpylstm.training.loop import Row
-from numpylstm.training.result import read_result
+from numpylstm.report.result import read_result
+from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, read_metrics
 
 
 class ComparedRun(NamedTuple):
-    """A run as its folder tells it; what is not known is None."""
+    """A run as its folder describes it; unknown figures are None, such as those of the end."""
 
     name: str
     settings: dict[str, Any]
-    """Options of the cell among them."""
+    """With the options of the cell."""
     rows: list[Row]
     valid: float
     """Lowest validation perplexity."""
     epoch: int
-    """After which it was reached."""
+    """The epoch of that validation."""
     test: float | None
-    """Test perplexity; None where the run is not over, or is older than result.json."""
+    """Test perplexity."""
     tokens_per_second: float | None
     fingerprint: str | None = None
-    """Of its text; None where the run is not over."""
+    """Hash of the text."""
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
-    """Read the folder of a run, finished or not.
+    """Read a run folder, finished or not.
 
     Raises
     ------
@@ -39,42 +39,37 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     """
     settings = read_config(folder).to_dict()
     settings |= settings.pop("options")
-    rows = read_metrics(folder / METRICS)
-    validated = [row for row in rows if row.valid_perplexity is not None]
-    if not validated:
+    rows = read_metrics(folder / METRICS) if (folder / METRICS).exists() else []
+    validations = [(row.valid_perplexity, row.epoch) for row in rows if row.valid_perplexity]
+    if not validations:
         raise RunFolderError(f"{folder}: this run has no validation yet; wait for its first epoch")
-    best = min(validated, key=lambda row: row.valid_perplexity or 0.0)
-    result = read_result(folder)
-    if result is not None and result.get("steps") != rows[-1].step:
-        result = None  # of an earlier end
-    text = None if result is None else result.get("text")
+    valid, epoch = min(validations)
+    result: dict[str, Any] = read_result(folder) or {}
+    if result.get("steps") != rows[-1].step:
+        result = {}  # of an earlier end
     return ComparedRun(
-        name=name,
-        settings=settings,
-        rows=rows,
-        valid=best.valid_perplexity or 0.0,
-        epoch=best.epoch,
-        test=None if result is None else result["test"]["perplexity"],
-        tokens_per_second=None if result is None else result["time"]["tokens_per_second"],
-        fingerprint=text.get("fingerprint") if isinstance(text, dict) else None,
-    )
+        name=name, settings=settings, rows=rows, valid=valid, epoch=epoch,
+        test=result.get("test", {}).get("perplexity"),
+        tokens_per_second=result.get("time", {}).get("tokens_per_second"),
+        fingerprint=result.get("text", {}).get("fingerprint"),
+    )  # fmt: skip
 
 
 def differences(runs: Sequence[ComparedRun]) -> list[str]:
-    """The settings that are not the same in all runs, in their usual order."""
+    """Return the settings that are not the same in all runs, in their usual order."""
     names = dict.fromkeys(name for run in runs for name in run.settings)
     return [name for name in names if len({repr(run.settings.get(name)) for run in runs}) > 1]
 
 
 def texts(runs: Sequence[ComparedRun]) -> list[str]:
-    """What text each run has: its fingerprint, or, unless all are known, the names of its files."""
+    """Return the text of each run: its fingerprint or, unless all are known, its settings."""
     if all(run.fingerprint is not None for run in runs):
         return [str(run.fingerprint) for run in runs]
     return [repr([run.settings.get(name) for name in settings_with(group=DATA)]) for run in runs]
 
 
 def experiments(runs: Sequence[ComparedRun]) -> list[int]:
-    """A number for each run: the same for those that differ in `experiment=False` settings only."""
+    """Return a number for each run, equal for runs that differ in seed and logging only."""
     numbers: dict[str, int] = {}
     apart = {*settings_with(experiment=False), *settings_with(group=DATA)}
     keys = (
@@ -85,7 +80,7 @@ def experiments(runs: Sequence[ComparedRun]) -> list[int]:
 
 
 def mean_and_spread(values: Sequence[float | None]) -> str:
-    """``44.21 ± 0.31``: the mean and the sample standard deviation, of those that are known."""
+    """Format ``44.21 ± 0.31``: mean and sample standard deviation of the known values."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
@@ -98,7 +93,7 @@ Table = list[list[str]]
 
 
 def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
-    """Each run: the settings in which it differs from others, and its results."""
+    """Return each run: the settings in which it differs from others, and its results."""
     different = differences(runs)
     head = ["run", *different, "last epoch", "valid", "best epoch", "test", "tokens/s"]
     rows = [
@@ -117,7 +112,7 @@ def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
 
 
 def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
-    """Each experiment that was made with several seeds; None if there is none."""
+    """Return each experiment that was made with several seeds; None if there is none."""
     groups: dict[int, dict[Any, ComparedRun]] = {}
     for run, number in zip(runs, experiments(runs), strict=True):
         groups.setdefault(number, {}).setdefault(run.settings.get("seed"), run)
@@ -143,5 +138,5 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
 
 
 def shown(value: Any, form: str = "") -> str:
-    """A value in a table; a dash where there is none."""
+    """Format a value in a table; None is a dash."""
     return "-" if value is None else f"{value:{form}}" if form else str(value)

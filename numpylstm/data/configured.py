@@ -1,5 +1,8 @@
-"""The texts that settings name: to train on, and to measure a checkpoint on."""
+"""The texts that settings name: to train on, and to score a checkpoint on."""
 
+from __future__ import annotations
+
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -8,26 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.config import TrainConfig, settings_with
-from numpylstm.data import (
-    Corpus,
+from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text, unit
+from numpylstm.data.indexing import Watch, index
+from numpylstm.data.text import (
+    STANDARD_INPUT,
     DataError,
-    Vocabulary,
-    load_embedded,
-    load_ptb,
-    load_text,
+    named,
+    read_texts,
+    split_punctuation,
 )
-from numpylstm.data.corpus import unit
-from numpylstm.data.indexing import index
-from numpylstm.data.text import STANDARD_INPUT, named, read_texts, split_punctuation, tokenize
-from numpylstm.evaluation import Watch
-from numpylstm.training.checkpoint import Checkpoint
-from numpylstm.training.loop import check_fingerprint
+from numpylstm.data.vocabulary import Vocabulary
 
 
 def load_corpus(
     config: TrainConfig, vocabulary: Vocabulary | None = None, watch: Watch | None = None
 ) -> Corpus:
-    """The text that the settings name; Python's own language reference if they name none.
+    """Load the text that the settings name; Python's own language reference if they name none.
 
     A vocabulary is made from the training text, unless one is given.
     """
@@ -43,24 +42,42 @@ def load_corpus(
     return load_embedded(**options)
 
 
-def tokens_like(config: TrainConfig, text: str) -> list[str]:
-    """The tokens of another text, made as those of the training text were."""
-    return tokenize(text_like(config, text), config.level)
+def fingerprint(corpus: Corpus) -> str:
+    """Return a hash of the vocabulary and of all three texts."""
+    digest = hashlib.sha256("\n".join(corpus.vocabulary.tokens).encode())
+    for ids in (corpus.train, corpus.valid, corpus.test):
+        digest.update(b"|" + np.ascontiguousarray(ids, "<i4").tobytes())
+    return digest.hexdigest()
+
+
+def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
+    """Check that a text is the one that a run was started with.
+
+    Raises
+    ------
+    DataError
+        With the advice, if it is another.
+    """
+    if fingerprint(corpus) != expected:
+        raise DataError(
+            f"{corpus.source}: this text is not the one that the run was started with; it has "
+            f"changed since: {advice}"
+        )
 
 
 def text_like(config: TrainConfig, text: str) -> str:
-    """Another text, brought into the form of the training text."""
+    """Return another text in the form of the training text."""
     return split_punctuation(text) if splits_punctuation(config) else text
 
 
 def splits_punctuation(config: TrainConfig) -> bool:
-    """Whether words are parted from punctuation: in our own text, or where one asks for it."""
+    """Return True if words are separated from punctuation: in our own text, or on request."""
     embedded = config.data is None and config.train is None
     return config.split_punctuation or (embedded and config.level == "word")
 
 
 class ScoredText(NamedTuple):
-    """A text as ids of a checkpoint's vocabulary, with its name and its unknown tokens.
+    """A text as ids of a checkpoint's vocabulary, with its name and its count of unknown tokens.
 
     `left_out` of these are in the training text; None if that cannot be known.
     """
@@ -72,7 +89,9 @@ class ScoredText(NamedTuple):
 
 
 def scored_text(
-    checkpoint: Checkpoint,
+    config: TrainConfig,
+    vocabulary: Vocabulary,
+    expected: str,
     *,
     data: str | None,
     file: Sequence[str] | None,
@@ -80,18 +99,17 @@ def scored_text(
     at_most: int | None = None,
     watch: Watch | None = None,
 ) -> ScoredText:
-    """The text to measure a checkpoint on.
+    """Return the text to score a checkpoint on.
 
     A split of a Treebank folder or archive (`data`), whole files (`file`) or, if neither is named,
-    a split of the text that it was trained on. The first `at_most` tokens of it; by default all, or
-    of a split as many as the run looks at.
+    a split of the training run's text, whose fingerprint must be `expected`. The first `at_most`
+    tokens of it; by default all, or of a split as many as the run uses.
 
     Raises
     ------
     DataError
-        If that text cannot be read, or is no longer what it was.
+        If that text cannot be read, or has changed.
     """
-    vocabulary, config = checkpoint.vocabulary, checkpoint.config
     if file is not None:
         text = text_like(config, read_texts(file))
         tokens, (numbers,) = index([text], config.level, watch)
@@ -114,11 +132,8 @@ def scored_text(
         )
     corpus = load_corpus(config, vocabulary, watch)
     if data is None:
-        check_fingerprint(
-            corpus,
-            checkpoint.meta["fingerprint"],
-            "name the text to score with --file, or --data for a Treebank",
-        )
+        advice = "name the text to score with --file, or --data for a Treebank"
+        check_fingerprint(corpus, expected, advice)
     if at_most is not None:
         corpus = load_corpus(replace(config, max_eval=at_most), vocabulary, watch)
     return ScoredText(
@@ -128,7 +143,7 @@ def scored_text(
 
 
 def why_unknown(unknown: int, left_out: int | None, level: str, vocabulary: Vocabulary) -> str:
-    """Why so many tokens of a text are ``<unk>``: the training text lacks them, or they were cut.
+    """Say why tokens of a text are ``<unk>``: the training text lacks them, or they were cut.
 
     `left_out` as in `ScoredText`.
     """

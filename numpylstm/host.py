@@ -1,0 +1,98 @@
+"""The machine that a program runs on: its name, its memory, its load.
+
+Only the standard library is imported here; `facts` loads NumPy when it is called.
+"""
+
+import os
+import platform
+import sys
+import time
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def cores() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def facts() -> dict[str, str]:
+    """Return the processor, the system, and the versions that matter here."""
+    import numpy as np
+
+    numba = "none"
+    with suppress(PackageNotFoundError):
+        numba = version("numba")
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    return {
+        "processor": processor(),
+        "processors": str(cores()),
+        "system": platform.platform(),
+        "Python": platform.python_version(),
+        "NumPy": f"{np.__version__} with {blas.get('name', 'a BLAS')} {blas.get('version', '')}",
+        "Numba": numba,
+    }
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    model = first_field(Path("/proc/cpuinfo"), "model name")
+    return model or platform.processor() or platform.machine()
+
+
+def first_field(path: Path, name: str) -> str | None:
+    """Return the value of the first line ``name: value`` of a file of the system, if any."""
+    with suppress(OSError):
+        for line in path.read_text().splitlines():
+            if line.startswith(name):
+                return line.partition(":")[2].strip()
+    return None
+
+
+def memory_size() -> int | None:
+    """Return the memory of this machine in bytes; None where the system does not say."""
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_memory() -> int | None:
+    """Return the peak memory of this process in bytes; None where the system does not say."""
+    # Not getrusage: on Linux a process inherits the peak of its parent.
+    if peak := first_field(Path("/proc/self/status"), "VmHWM"):
+        return int(peak.split()[0]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_rss if sys.platform == "darwin" else peak_rss * 1024
+
+
+def busy_share(seconds: float) -> float | None:
+    """Sleep, and return the share of the processors in use meanwhile, between 0 and 1.
+
+    None where the system does not say.
+    """
+    before = _ticks()
+    time.sleep(seconds)
+    after = _ticks()
+    if before is None or after is None or after[1] == before[1]:
+        return None
+    return (after[0] - before[0]) / (after[1] - before[1])
+
+
+def _ticks() -> tuple[int, int] | None:
+    """Return the time spent and the time passed, in ticks over all processors, if known."""
+    try:
+        first = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    except OSError:
+        return None
+    if len(first) < 6 or first[0] != "cpu":
+        return None
+    times = [int(field) for field in first[1:9]]  # guests are counted within user
+    idle = times[3] + times[4]
+    return sum(times) - idle, sum(times)

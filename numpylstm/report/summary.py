@@ -1,0 +1,174 @@
+"""The end of a run: score the test text, print the outcome, write result, sample and page."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpylstm.data import EOS, SPLITS, UNK, Corpus
+from numpylstm.data.configured import why_unknown
+from numpylstm.evaluation import (
+    Evaluation,
+    evaluate,
+    interpolated_bigram_perplexity,
+    surprise,
+    true_and_predicted,
+    unigram_perplexity,
+)
+from numpylstm.models import LanguageModel
+from numpylstm.plots import training_curves, training_lag_heatmap
+from numpylstm.report.findings import findings
+from numpylstm.report.page import Report, page
+from numpylstm.report.result import read_result, result_of, write_result
+from numpylstm.saving import write_atomically
+from numpylstm.training import run_folder
+from numpylstm.training.checkpoint import load, restore_model
+from numpylstm.training.display import waiting
+from numpylstm.training.gradient_log import GradientLog
+from numpylstm.training.loop import Run, describe
+from numpylstm.training.run_folder import RunFolderError, write_text
+from numpylstm.training.sample_log import TEMPERATURE, read_samples, written
+from numpylstm.training.timing import Timing
+from numpylstm.untrusted import printable
+
+SAMPLE_LENGTH = {"word": 100, "char": 400}
+SEARCHED, SHORTEST, LONGEST = 300, {"word": 12, "char": 40}, {"word": 50, "char": 250}
+"""Tokens in which a sentence is searched, and its length."""
+
+
+def baselines(corpus: Corpus) -> dict[str, float]:
+    """Return perplexities on the test text of models that only count, to compare with."""
+    V = len(corpus.vocabulary)
+    bigram, _ = interpolated_bigram_perplexity(corpus.train, corpus.valid, corpus.test, V)
+    return {
+        "unigram": unigram_perplexity(corpus.train, corpus.test, V),
+        "interpolated bigram": bigram,
+    }
+
+
+def draw(folder: Path, run: Run, log: GradientLog | None, references: dict[str, float]) -> None:
+    """Draw the curves of a run, and its gradients by lag. A failure is a warning only."""
+    try:
+        lines = list(references.items())
+        figures = {
+            run_folder.CURVES: training_curves(run.history, clip=run.config.clip, references=lines)
+        }
+        if log is not None and log.rows:
+            figures[run_folder.GRADIENT_MAP] = training_lag_heatmap(*log.norms())
+        for name, figure in figures.items():
+            write_atomically(folder / name, partial(figure.savefig, format="png"))
+    except Exception as error:
+        warnings.warn(f"the pictures could not be drawn: {error}", stacklevel=2)
+
+
+def conclude(
+    folder: Path,
+    run: Run,
+    corpus: Corpus,
+    *,
+    references: dict[str, float],
+    timing: Timing,
+    command: Sequence[str],
+    then: str,
+    quiet: bool,
+) -> None:
+    """Score the best checkpoint, print the outcome, and write the files that a finished run keeps.
+
+    `references` are from `baselines`; `command` made the run; `then` says how to resume it.
+    """
+    model = restore_model(load(folder / run_folder.BEST))
+    with waiting("scoring the test text", then=then, quiet=quiet) as shown:
+        streams = min(run.config.test_streams, len(corpus.test) // 2)
+        test = evaluate(model, corpus.test, streams, watch=shown.share)
+    level = corpus.level
+    print(
+        f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
+        f"{test.accuracy:.3f} ({ledger(corpus, test)})"
+    )
+    for name, perplexity in references.items():
+        print(f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}")
+
+    true, predicted = map(corpus.vocabulary.decode, true_and_predicted(model, corpus.test))
+    print("\nTrue values (1st line) and predicted values (2nd line):")
+    separator = " " if level == "word" else ""
+    for tokens in (true, predicted):
+        print(printable(separator.join(tokens)))
+
+    sample = written(model, corpus, SAMPLE_LENGTH[level], run.config.seed)
+    print(f"\nA sample (temperature {TEMPERATURE:g}):")
+    print(printable(sample, lines=True))
+    names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
+    print(f"\nSaved in {printable(str(folder))}: {names}, {run_folder.REPORT}")
+    try:
+        ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
+        unknown = int((ids == corpus.vocabulary[UNK]).sum())
+        found = findings(
+            run.history, clip=run.config.clip, unknown=unknown, tokens=len(ids),
+            test=test.perplexity, references=references,
+        )  # fmt: skip
+        result = result_of(
+            run, corpus, test,
+            baselines=references, findings=found, timing=timing, command=command,
+        )  # fmt: skip
+        if timing.updates == 0:  # this process has trained nothing: an earlier one has
+            result |= making_of(folder, run)
+        write_result(folder, result)
+        write_text(folder / run_folder.SAMPLE, sample + "\n")
+        sentence, bits = sentence_of(model, corpus)
+        report = Report(
+            name=folder.resolve().name, model=describe(run), config=run.config, rows=run.history,
+            result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
+            samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
+        )  # fmt: skip
+        write_text(folder / run_folder.REPORT, page(report))
+    except Exception as error:
+        warnings.warn(f"the report could not be written: {error}", stacklevel=2)
+
+
+def ledger(corpus: Corpus, test: Evaluation) -> str:
+    """Describe the part of the test text that was scored, and its ``<unk>`` tokens."""
+    unknown, left_out = corpus.oov["test"], corpus.left_out["test"]
+    why = why_unknown(unknown, left_out, corpus.level, corpus.vocabulary)
+    streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
+    unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
+    return (
+        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of "
+        f"{'the text' if streams else 'them'} <unk>"
+        f"{',' if left_out else ''} {why}"
+    )
+
+
+def in_bits(perplexity: float, level: str) -> str:
+    """Format the bits per character where a token is a character; else an empty text."""
+    return f", {math.log2(perplexity):.3f} bits per character" if level == "char" else ""
+
+
+def making_of(folder: Path, run: Run) -> dict[str, Any]:
+    """Return times, machine and command of the present result, if it is of this moment."""
+    before: dict[str, Any] = {}
+    with suppress(RunFolderError):
+        before = read_result(folder) or {}
+    same = before.get("steps") == run.step
+    return {name: before[name] for name in ("time", "machine", "command") if same}
+
+
+def sentence_of(model: LanguageModel, corpus: Corpus) -> tuple[list[str], list[float]]:
+    """Return the tokens of a line of the test text, not too short, and the surprise in bits."""
+    targets, nll = surprise(model, corpus.test, length=SEARCHED)
+    tokens, level = corpus.vocabulary.decode(targets), corpus.level
+    end = EOS if level == "word" else "\n"
+    first = 0
+    for place, token in enumerate([*tokens, end]):
+        if token == end:
+            if place - first >= SHORTEST[level]:
+                break
+            first = place + 1
+    else:  # no line is long enough
+        first, place = 0, len(tokens)
+    chosen = slice(first, min(place, first + LONGEST[level]))
+    return tokens[chosen], [float(nats) / math.log(2) for nats in nll[chosen]]

@@ -1,0 +1,80 @@
+"""Metrics of a training run: sums over updates, the rows of metrics.csv, and whole epochs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+
+@dataclass
+class Tally:
+    """Sums over the updates since the last row of metrics."""
+
+    steps: int = 0
+    tokens: int = 0
+    correct: int = 0
+    nll: float = 0.0
+    cost: float = 0.0
+    norm: float = 0.0
+    clipped: int = 0
+
+
+class Row(NamedTuple):
+    """A row of metrics.csv: means over the updates since the row before.
+
+    The validation columns are filled in the last row of each epoch. Cost is the loss that is
+    minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
+    the updates that were clipped, which rows of older runs lack.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    cost: float
+    perplexity: float
+    accuracy: float
+    gradient_norm: float
+    valid_perplexity: float | None = None
+    valid_accuracy: float | None = None
+    clipped: float | None = None
+
+
+class Epoch(NamedTuple):
+    """One epoch in numbers: means over all its updates, and the validation at its end."""
+
+    number: int
+    lr: float
+    training: float
+    """Perplexity."""
+    validation: float
+    """Perplexity."""
+    clipped: float | None
+    """Share of the updates that were clipped; None where that was not counted."""
+    accuracy: float
+
+
+def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
+    """Return the epochs of a run that have a validation, from its rows of metrics."""
+    found = []
+    before = 0
+    for number, group in groupby(rows, key=lambda row: row.epoch):
+        own = list(group)
+        last, ends = own[-1], [row.step for row in own]
+        steps = [end - start for start, end in pairwise([before, *ends])]
+        before, total = ends[-1], sum(steps)
+
+        def mean(values: Sequence[float], steps: list[int] = steps, total: int = total) -> float:
+            return sum(n * value for n, value in zip(steps, values, strict=True)) / total
+
+        shares = [row.clipped for row in own if row.clipped is not None]
+        if last.valid_perplexity is None:
+            continue
+        epoch = Epoch(
+            number=number, lr=last.lr, validation=last.valid_perplexity,
+            training=math.exp(mean([math.log(row.perplexity) for row in own])),
+            clipped=mean(shares) if len(shares) == len(own) else None,
+            accuracy=mean([row.accuracy for row in own]),
+        )  # fmt: skip
+        found.append(epoch)
+    return found
