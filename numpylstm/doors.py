@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -28,6 +28,7 @@ class Checked(Protocol):
 
     check: Function
     compute: Function
+    by_name: list[str]
     __name__: str
     __doc__: str | None
 
@@ -48,8 +49,9 @@ def door(
     """Put a check of the arguments in front of a function and of its twin in the reference.
 
     The decorated function gets the documentation of its twin, and the checked twin goes into
-    `textbook`. Both have two attributes: ``check(where, arguments, options)`` returns all arguments
-    by name, or raises with `where` in front of the sentence; ``compute(*arguments)`` checks none.
+    `textbook`. Both have ``check(where, arguments, options)``, which returns all arguments in
+    order, or raises with `where` in front of the sentence; ``compute(*arguments)``, which checks
+    none; and the names of the keyword-only arguments, `by_name`.
 
     Parameters
     ----------
@@ -62,8 +64,6 @@ def door(
     """
     floats = tuple(spec for spec in accepted if " in " not in spec and " of " not in spec)
     fields = [spec.split()[0] for spec in floats]
-    in_cache = [name.removeprefix("cache.") for name in fields if name.startswith("cache.")]
-    direct = fields[len(in_cache) :]
     ids = [_ids(spec, fields[0]) for spec in accepted if " in " in spec]
     choices = [spec.split(" of ") for spec in accepted if " of " in spec]
 
@@ -71,46 +71,53 @@ def door(
         plain = getattr(reference, fast.__name__)
         signature = inspect.signature(fast)
         names = list(signature.parameters)
-        optional = {p.name: p.default for p in signature.parameters.values()
-                    if p.default is not p.empty}  # fmt: skip
-        positional = sum(p.kind is not p.KEYWORD_ONLY for p in signature.parameters.values())
-        rest = [set(names[count:]) for count in range(positional + 1)]
-        whole = len(names) if positional == len(names) else -1  # a call without a default
-        kind = signature.parameters["cache"].annotation if "cache" in names else None
+        every = set(names)
+        kind: Any = signature.parameters["cache"].annotation if "cache" in names else None
+        in_cache = [kind._fields.index(name[6:]) for name in fields if name.startswith("cache.")]
+        direct = [names.index(name) for name in fields[len(in_cache) :]]
+        place_of_cache = names.index("cache") if kind else 0
+        parameters = signature.parameters.values()
+        positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
+        whole = positional if positional == len(names) else -1  # arguments of a call without names
+        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
 
-        def check(where: str, given: Arguments, options: Options) -> Options:
-            arguments = dict(zip(names, given, strict=False))
+        def check(where: str, given: Arguments, options: Options) -> Sequence[Any]:
             if options or len(given) != whole:
-                arguments = {**optional, **arguments, **options}
-                known = len(given) <= positional and options.keys() <= rest[len(given)]
-                if len(arguments) != len(names) or not known:
-                    fast(*given, **options)  # raises Python's own TypeError
+                given = bound(given, options)
+            arrays = [given[place] for place in direct]
             cache: Any = None
-            arrays = [arguments[name] for name in direct]
             if kind is not None:
-                cache = arguments["cache"]
+                cache = given[place_of_cache]
                 if not isinstance(cache, kind):
                     raise TypeError(
                         f"{where}: cache must be {kind.__name__}, got {type(cache).__name__}; the "
                         f"forward pass returns it last"
                     )
-                arrays = [*[getattr(cache, field) for field in in_cache], *arrays]
+                arrays = [*[cache[place] for place in in_cache], *arrays]
             sizes = check_arrays(where, floats, *arrays) if floats else {}
+            values = [*given]
             for name, of, field, axes, letter, because in ids:
-                value = getattr(cache, field) if of else arguments[field]
+                place = place_of_cache if of else names.index(field)
+                value = getattr(cache, field) if of else values[place]
                 shape = tuple([sizes[axis] for axis in axes]) if axes else None
                 copy = check_ids(where, name, value, sizes[letter], shape, because)
-                if of:
-                    arguments["cache"] = cache._replace(**{field: copy})
-                else:
-                    arguments[field] = copy
+                values[place] = cache._replace(**{field: copy}) if of else copy
             for name, cell in choices:
                 of, _, field = name.rpartition(".")
-                value = getattr(cache, field) if of else arguments[field]
+                value = getattr(cache, field) if of else values[names.index(field)]
                 check_choice(where, name, value, CELLS[cell].options[field].choices or ())
             if also is not None:
+                arguments = dict(zip(names, values, strict=True))
                 also(where, arguments)
-            return arguments
+                values = [*arguments.values()]
+            return values
+
+        def bound(given: Arguments, options: Options) -> Arguments:
+            by_name = {**defaults, **dict(zip(names, given, strict=False)), **options}
+            once = len(given) <= positional and options.keys().isdisjoint(names[: len(given)])
+            if not once or by_name.keys() != every:
+                fast(*given, **options)  # raises Python's own TypeError
+            return tuple([by_name[name] for name in names])
 
         def compute(*given: Any, **options: Any) -> Any:
             if not _failures:
@@ -120,8 +127,8 @@ def door(
                     do_without_kernels(error.__cause__ or error)
             return plain(*given, **options)
 
-        setattr(textbook, plain.__name__, _checked(plain, check, plain))
-        function = _checked(fast, check, compute)
+        setattr(textbook, plain.__name__, _checked(plain, check, plain, names[positional:]))
+        function = _checked(fast, check, compute, names[positional:])
         sections = (plain.__doc__ or "").partition("\n")[2]
         function.__doc__ = f"{(fast.__doc__ or '').rstrip()}\n{sections}"
         return function
@@ -137,24 +144,30 @@ def _ids(spec: str, first: str) -> tuple[str, str, str, list[str], str, str]:
     return name, of, field, [axis for axis in axes if axis != "*"], letter, because
 
 
-def _checked(like: Function, check: Function, compute: Function) -> Checked:
+def _checked(like: Function, check: Function, compute: Function, by_name: list[str]) -> Checked:
+    """Put the check in front of a function whose last arguments, `by_name`, are keyword-only."""
+
     @functools.wraps(like)
     def function(*given: Any, **options: Any) -> Any:
-        return compute(**check(like.__name__, given, options))
+        return call(like.__name__, function, *given, **options)
 
-    vars(function).update(check=check, compute=compute)
+    vars(function).update(check=check, compute=compute, by_name=by_name)
     return cast(Checked, function)
 
 
-def call(where: str, function: Function, *given: Any, **options: Any) -> Any:
+def call(where: str, function: Any, *given: Any, **options: Any) -> Any:
     """Call a checked function with `where` in place of its name in error sentences.
 
     A function without a `door`, such as one of your own cell, is called directly.
     """
-    check = getattr(function, "check", None)
-    if check is None:
+    if not hasattr(function, "check"):
         return function(*given, **options)
-    return function.compute(**check(where, given, options))  # type: ignore[attr-defined]
+    values, by_name = function.check(where, given, options), function.by_name
+    if not by_name:
+        return function.compute(*values)
+    first = len(values) - len(by_name)
+    options = dict(zip(by_name, values[first:], strict=True))
+    return function.compute(*values[:first], **options)
 
 
 def unchecked(function: Function) -> Function:

@@ -18,6 +18,7 @@ before the backward pass: nothing here is read-only, since a caller holds the ca
 `hs` to change it. (The layers in `numpylstm.layers` keep their caches, and return read-only views.)
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -87,6 +88,7 @@ class Plan(NamedTuple):
         return empty((copies, *machine.panels_shape(W, blocks)), W.dtype)
 
 
+@functools.lru_cache(maxsize=256)  # a model repeats the same few calls at every step
 def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads: int) -> Plan:
     """Return the plan of a pass, which depends on sizes only; no result depends on it.
 
@@ -457,7 +459,8 @@ def sequence_cross_entropy_forward(
     T, B, _ = logits.shape
     if weights is None:
         tokens = (T if average_across_timesteps else 1) * (B if average_across_batch else 1)
-        coefficients = np.full((T, B), 1 / tokens, logits.dtype)
+        coefficients = np.empty((T, B), logits.dtype)
+        coefficients.fill(1 / tokens)
     else:
         coefficients = token_coefficients(
             weights,
@@ -468,7 +471,7 @@ def sequence_cross_entropy_forward(
     log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
     softmax.forward(logits, targets, log_z, nll, predicted, shares_for(EXP * logits.size))
-    loss = (coefficients * nll).sum()
+    loss = np.add.reduce(coefficients * nll, axis=None)
     return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
 
 
@@ -506,31 +509,27 @@ def sum_of_squares(g: Array) -> float:
 
 
 def _numbers(where: str, arguments: dict[str, Any]) -> None:
-    """Check all numbers, and turn them into floats."""
+    """Check that the arrays can be changed in place; turn all numbers into floats."""
+    for name in arguments.keys() & {"w", "m", "v"}:
+        check_in_place(where, name, arguments[name])
     for name in arguments.keys() - {"w", "m", "v", "dw", "t", "decoupled"}:
         check_in(where, name, arguments[name], "[0, 1)" if name.startswith("beta") else "[0, inf)")
         arguments[name] = float(arguments[name])
     check_whole(where, "t", arguments.get("t", 1))
 
 
-def _flat(name: str, array: Array) -> Array:
-    """Return a view of all entries, (N,), through which the array can be written."""
-    check_in_place("update", name, array)
-    return np.asarray(array).reshape(-1)
-
-
 @door("w *", "dw *", also=_numbers)
 def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
     """Gradient descent."""
     gradient = contiguous(dw).reshape(-1)
-    update.descend(_flat("w", w), gradient, factor, lr, shares_for(w.size))
+    update.descend(w.reshape(-1), gradient, factor, lr, shares_for(w.size))
 
 
 @door("w *", "v *", "dw *", also=_numbers)
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum."""
     gradient, shares = contiguous(dw).reshape(-1), shares_for(w.size)
-    update.descend_with_momentum(_flat("w", w), _flat("v", v), gradient, lr, momentum, shares)
+    update.descend_with_momentum(w.reshape(-1), v.reshape(-1), gradient, lr, momentum, shares)
 
 
 @door("w *", "m *", "v *", "dw *", also=_numbers)
@@ -545,6 +544,6 @@ def adam_update(
         lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
     )  # fmt: skip
     update.descend_by_moments(
-        _flat("w", w), _flat("m", m), _flat("v", v), contiguous(dw).reshape(-1),
+        w.reshape(-1), m.reshape(-1), v.reshape(-1), contiguous(dw).reshape(-1),
         tuple(np.array(numbers, w.dtype)), shares_for(w.size),
     )  # fmt: skip

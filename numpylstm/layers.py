@@ -180,9 +180,14 @@ class Dropout(Layer):
         rng: np.random.Generator | int | None = None,
     ) -> None:
         check_in("layer", "dropout", p, "[0, 1)")
-        self.p = float(p)  # comparisons with NumPy's floats may have another precision
+        self._p = float(p)  # comparisons with NumPy's floats may have another precision
         self.rng = generator(rng)
         self.functions = implementation(impl)
+
+    @property
+    def p(self) -> float:
+        """The probability of dropping, fixed when the layer is made."""
+        return self._p
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; otherwise, or if `p` is 0, return a view of x."""
@@ -193,8 +198,8 @@ class Dropout(Layer):
                 self._pending = "nothing dropped"
             return read_only(x)
         uniform = self.rng.random(x.shape, dtype=np.float32)
-        mask = self.functions.dropout_mask(uniform, self.p, x.dtype)
-        y, self._pending = self.functions.dropout_forward(x, mask)
+        mask = unchecked(self.functions.dropout_mask)(uniform, self.p, x.dtype)
+        y, self._pending = unchecked(self.functions.dropout_forward)(x, mask)
         return y
 
     def backward(self, dy: Array) -> Array:
@@ -392,9 +397,11 @@ class RecurrentStack(Layer):
         for layer, weights in enumerate(self.layers):
             if layer > 0:
                 x = self.dropouts[layer - 1].forward(x, training)
-            initial = (part[layer] for part in state)
-            arrays = (x, *initial, *(p.data for p in weights))
-            x, *final, cache = call(where, forward, *map(own_shape, arrays), **arguments)
+            initial = [part[layer] for part in state]
+            parameters = [own_shape(p.data) for p in weights]
+            x, *final, cache = call(
+                where, forward, own_shape(x), *initial, *parameters, **arguments
+            )
             finals.append(final)
             if training:
                 caches.append(cache)

@@ -44,7 +44,10 @@ def sum_of_squares(g, shares):
     """Return sum(g ** 2) of g (N,), as a float64."""
     partial = np.empty((g.size + BLOCK - 1) // BLOCK)
     sums_of_squares(g, partial, shares)
-    return float(np.add.accumulate(partial)[-1]) if g.size else 0.0  # added in order
+    total = 0.0
+    for value in partial.tolist():  # in order, which Python's `sum` does not promise
+        total += value
+    return total
 
 
 @kernel(shared=True)
