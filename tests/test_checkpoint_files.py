@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import re
 import tracemalloc
 from pathlib import Path
@@ -100,21 +99,6 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, plac
         said = one_line(capsys)
         assert "error: last.npz" in said
         assert " ".join(case.says.split()) in said
-
-
-@pytest.mark.parametrize("name", ["", "folder", "absent.npz"])
-def test_what_is_no_file_at_all(name, place, capsys):
-    (place / "folder").mkdir()
-    for command in (eval_command, sample_command):
-        assert command.main([name]) == 2
-        assert name in one_line(capsys)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_not_waited_for(place, capsys):
-    os.mkfifo("pipe.npz")
-    assert eval_command.main(["pipe.npz"]) == 2
-    assert "pipe.npz is not a file" in one_line(capsys)
 
 
 HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]

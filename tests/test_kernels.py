@@ -1,4 +1,4 @@
-"""The kernels by themselves: elementary functions, the tile, products, updates, memory."""
+"""The kernels by themselves: elementary functions, products, updates, memory."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import pytest
 from numba import njit
 
 from numpylstm.kernels import CannotCompile, memory, update
-from numpylstm.kernels.machine import compiling, elementary, matmul, simd, tile, views
+from numpylstm.kernels.machine import compiling, elementary, matmul, simd, tile
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -110,44 +110,13 @@ def test_vectorised(function):
     assert "call <" in text and "x float> @llvm.fma" in text if simd.HAS_FMA else "fmul <" in text
 
 
-# --- the tile ----------------------------------------------------------------------------------
-
-
-@compiling.kernel(calls=(matmul.multiply_share,))
-def run_tile(A, turned, rows, columns, B, D, C):
-    left = views.block(matmul.operand(A, turned), 0, rows, 0, B.shape[0])
-    tile.tile(left, B, views.block(D, 0, rows, 0, columns), views.block(C, 0, rows, 0, columns), B)
-
-
-@DTYPES
-@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
-@pytest.mark.parametrize("rows", range(1, tile.TILE_ROWS + 1))
-def test_tile(rng, rows, turned, dtype):
-    """Any number of rows and terms, whole vectors and parts of them; nothing else is touched.
-
-    A lies row by row, or column by column as `matmul` packs it.
-    """
-    width = simd.VECTOR_BYTES // np.dtype(dtype).itemsize
-    for columns in {1, width - 1, width, width + 1, 2 * width - 1, 2 * width}:
-        for K in (1, 4, 7):
-            A, B = normal(rng, dtype, rows, K), normal(rng, dtype, K, 2 * width)
-            D, C = normal(rng, dtype, rows, 2 * width + 3), normal(rng, dtype, rows, 2 * width + 3)
-            want = C.copy()
-            want[:, :columns] = D[:, :columns] + A @ B[:, :columns]
-            if turned:
-                packed = np.zeros((K, tile.rows_side_by_side(width)), dtype)
-                packed[:, :rows] = A.T
-                A = packed
-            run_tile(A, turned, rows, columns, B, D, C)
-            assert np.allclose(C, want, rtol=0, atol=EPSILON[dtype])
-
-
 # --- products ----------------------------------------------------------------------------------
 
 SIZES = [  # M, K, N
+    *((rows, 4, 30 + rows) for rows in range(1, tile.TILE_ROWS + 1)),
+    *((2 * tile.TILE_ROWS + rows, 7, rows) for rows in range(1, tile.TILE_ROWS + 1)),
     (1, 1, 1),
     (1, 21, 70),
-    (3, 5, 7),
     (2, 40, 33),
     (20, 65, 70),
     pytest.param((14, 300, 31), marks=pytest.mark.big),
@@ -175,22 +144,6 @@ def test_multiply(rng, sizes, dtype):
                 want = D + A.astype(np.float64) @ B
                 assert np.abs(C - want).max() <= EPSILON[dtype] * np.abs(want).max()
                 assert np.array_equal(C, shared), "the same bits, however it is shared"
-
-
-@DTYPES
-def test_multiply_adds_in_order(rng, dtype):
-    """Blocks and tiles do not show: each element is the sum over k, taken from left to right."""
-    K = matmul.DEPTH + 3 if JIT else 3
-    A, B = normal(rng, dtype, 31, K), normal(rng, dtype, K, 37)
-    C, row = np.empty((31, 37), dtype), np.empty((1, 37), dtype)
-    zero = np.zeros((1, 37), dtype)
-    for turned in (False, True):
-        matmul.multiply(A.T.copy() if turned else A, turned, B, False, zero, C, 1)
-        for i in range(31):
-            matmul.multiply(A[i : i + 1].copy(), False, B, False, zero, row, 1)
-            if JIT:
-                assert np.array_equal(C[i], row[0])
-            assert np.allclose(C[i], row[0], rtol=0, atol=EPSILON[dtype] * 10)
 
 
 # --- optimiser ---------------------------------------------------------------------------------
@@ -234,25 +187,6 @@ def test_an_update_by_moments(rng, size, dtype):
         update.descend_by_moments(*got, g, numbers, shares)
         for array, want in zip(got, (want_w, want_m, want_v), strict=True):
             assert np.array_equal(array, want)
-
-
-@njit
-def pack(S, panels):
-    matmul.pack(views.block(S, 0, S.shape[0], 0, S.shape[1]), 1, 0, S.shape[1], panels)
-
-
-@pytest.mark.parametrize("columns", [1, 64, 300])
-def test_columns_are_packed_into_panels(rng, columns):
-    """From rows or from columns: the same panels."""
-    S = normal(rng, np.float32, 40, columns)
-    want = np.zeros(matmul.panels_shape(S), np.float32)
-    width = want.shape[1]
-    for j in range(columns):
-        want[j // width * 40 :, j % width][:40] = S[:, j]
-    for source in (S, np.asfortranarray(S)):
-        packed = np.zeros_like(want)
-        pack(source, packed)
-        assert np.array_equal(packed, want)
 
 
 # --- compilation -------------------------------------------------------------------------------
@@ -306,13 +240,3 @@ def test_memory_is_used_again_only_when_nobody_holds_it():
     assert third.ctypes.data == at
     third[...] = 1
     assert not np.shares_memory(second, third)
-
-
-def test_memory_that_is_kept_has_a_limit(monkeypatch):
-    monkeypatch.setattr(memory, "LIMIT", 1 << 20)
-    for n in range(100_000, 120_000, 500):
-        memory.empty((n,), np.dtype(np.float64))
-        kept = sum(size * len(blocks) for size, blocks in memory._kept.items())
-        assert kept == memory._bytes_kept <= memory.LIMIT
-    memory.empty((memory.LIMIT,), np.dtype(np.float64))  # alone it is more
-    assert memory._bytes_kept <= memory.LIMIT

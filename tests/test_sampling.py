@@ -192,59 +192,9 @@ def test_a_cold_draw_does_not_overflow(model):
     np.testing.assert_array_equal(drawn, nl.generate(model, [3], 20, top_k=1))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"prompt": []}, "prompt must be one id or more in a row"),
-        ({"prompt": [V]}, "prompt"),
-        ({"prompt": [-1]}, "prompt"),
-        ({"length": -1}, "length must be at least 0, got -1"),
-        (
-            {"temperature": -1.0},
-            "temperature must be at least 0 and finite, got -1.0; at 0 ",
-        ),
-        ({"temperature": float("nan")}, "temperature must be at least 0 and finite, got nan"),
-        ({"temperature": float("inf")}, "temperature must be at least 0 and finite, got inf"),
-        ({"top_k": 0}, "top_k must be at least 1, got 0"),
-        ({"banned": range(V)}, "banned must leave a token to draw, got all 9"),
-        ({"banned": [V]}, "banned"),
-    ],
-)
-def test_bad_arguments(model, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        nl.generate(model, **({"prompt": [1], "length": 3} | arguments))
-
-
 def test_a_model_that_changes_after_the_call_is_looked_at_again():
     model = nl.LanguageModel(50, 6, rng=0)
     tokens = nl.sampling.stream(model, [2], 3, banned=[48])
     model.__init__(5, 6)
     with pytest.raises(RuntimeError, match="the vocabulary of the model has changed"):
         next(tokens)
-
-
-def test_a_tied_decoder_whose_matrix_was_replaced_is_refused():
-    model = nl.LanguageModel(50, 6, tied=True, rng=0)
-    model.decoder.W = nl.Parameter(np.zeros((2, 2), np.float32), "W")
-    with pytest.raises(ValueError, match=r"must have shape \(.*2\), got \(1, 1, 6\)"):
-        nl.generate(model, [2], 3)
-
-
-def test_a_state_of_another_size_is_refused():
-    model = nl.LanguageModel(50, 6, rng=0)
-    model.encoder.recurrent.hidden_size = 9
-    with pytest.raises(ValueError, match=r"must have shape \(.*6\), got \(.*9\)"):
-        nl.generate(model, [2], 3)
-
-
-def test_a_layer_of_a_users_own_computes_its_own_scores():
-    class Cold(nl.Linear):
-        def forward(self, x, training=True):
-            return super().forward(x, training) * np.float32(100)
-
-    model = nl.LanguageModel(11, 6, init_scale=1.0, rng=0)
-    cold = Cold(6, 11, rng=0)
-    cold.W, cold.b, model.decoder = model.decoder.W, model.decoder.b, cold
-    logits, _ = model.logits(np.array([[1]]))
-    best = int(logits[0, 0].argmax())
-    assert [int(nl.generate(model, [1], 1, rng=seed)[0]) for seed in range(9)] == [best] * 9
