@@ -96,10 +96,7 @@ def test_saturated_gates(rng, name, scale, sizes):
     prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays, ["complex"])
 
 
-RESETS = pytest.mark.parametrize("reset", ["after", "before"])
-
-
-@RESETS
+@pytest.mark.parametrize("reset", ["after", "before"])
 def test_a_gru_without_bn_has_no_gradient_of_it(rng, reset):
     arrays = recurrent_arrays(rng, (T, B, D, H), "gru")
     u = rng.standard_normal((T, B, H))
