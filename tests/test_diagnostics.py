@@ -1,4 +1,4 @@
-"""What the gradient laboratory says, held against independent ways to the same numbers."""
+"""The gradient laboratory, compared with independent computations of the same numbers."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ ACTIVATIONS = ("tanh", "relu", "sigmoid")
 
 
 def arguments_of(rng, cell, steps=T, wh_scale=1.0):
-    """Random arguments of a layer's forward pass."""
+    """Return random arguments of the forward pass of a layer."""
     blocks, states = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[cell]
     return [
         rng.normal(size=(steps, B, D)), *(rng.normal(size=(B, H)) for _ in range(states)),
@@ -24,19 +24,19 @@ def arguments_of(rng, cell, steps=T, wh_scale=1.0):
 
 
 def rnn(rng, activation="tanh"):
-    """A vanilla layer's forward pass with everything random: (arguments, cache)."""
+    """Return the arguments and the cache of a random forward pass of a vanilla layer."""
     arguments = arguments_of(rng, "rnn")
     return arguments, reference.rnn_forward(*arguments, activation)[-1]
 
 
 def lstm(rng, wh_scale=1.0):
-    """An LSTM layer's forward pass with everything random: (arguments, cache)."""
+    """Return the arguments and the cache of a random forward pass of an LSTM layer."""
     arguments = arguments_of(rng, "lstm", wh_scale=wh_scale)
     return arguments, reference.lstm_forward(*arguments)[-1]
 
 
 def layers(rng):
-    """Name, cache, and a full BPTT of the rest of a window as a function of its first step."""
+    """Yield name, cache, and a function: BPTT from one step of the window to another."""
     kinds = [("rnn", {"activation": activation}) for activation in ACTIVATIONS]
     kinds += [("lstm", {}), *(("gru", {"reset": reset}) for reset in ("after", "before"))]
     for cell, options in kinds:
@@ -59,7 +59,7 @@ def layers(rng):
 
 
 def model(rng, **options):
-    """A language model with random biases, a window of ids and a random state."""
+    """Return a language model with random biases, a window of ids and a random state."""
     options = {"num_layers": L, "dtype": "float64", "init_scale": 0.5, "rng": 7} | options
     model = nl.LanguageModel(V, H, **options)
     x, y = rng.integers(0, V, (2, T, B))
@@ -205,13 +205,13 @@ def test_direct_and_indirect_add_up_to_the_complex_step_jacobian(rng, wh_scale):
     expected = complex_step_jacobian(lambda c: reference.lstm_forward(x, h0, c, *weights)[2], c0)
     split = diagnostics.carousel(cache)
     np.testing.assert_allclose(split.total, expected, rtol=1e-10, atol=1e-12)
-    assert np.abs(split.indirect).max() > 1e-3  # there is something to add up
+    assert np.abs(split.indirect).max() > 1e-3  # the sum has two parts
     forget_gates = cache.f.prod(axis=0)[:, :, None] * np.eye(H)
     np.testing.assert_allclose(split.direct, forget_gates, rtol=1e-13, atol=0)
 
 
 def test_without_recurrent_weights_the_indirect_part_is_exactly_zero(rng):
-    """Then the tutorials are right: the derivative is the product of the forget gates."""
+    """The derivative is then the product of the forget gates, as tutorials have it."""
     (x, h0, c0, *weights), cache = lstm(rng, wh_scale=0.0)
     split = diagnostics.carousel(cache)
     assert (split.indirect == 0).all()
@@ -220,7 +220,7 @@ def test_without_recurrent_weights_the_indirect_part_is_exactly_zero(rng):
 
 
 def test_after_one_step_there_is_no_indirect_part(rng):
-    """h0 is no function of c0: the first detour takes two steps."""
+    """h0 does not depend on c0, so an indirect path has at least two steps."""
     _, cache = lstm(rng)
     norms = diagnostics.carousel_norms(cache)
     assert norms.indirect[0] == 0
@@ -243,7 +243,7 @@ def test_the_indirect_share_grows_with_the_recurrent_weights_and_with_time():
 
 @pytest.mark.parametrize("reset", ["after", "before"])
 def test_the_split_of_a_gru(rng, reset):
-    """Its memory is h, and the straight way is z."""
+    """The memory of a GRU is h, and its direct path is z."""
     x, h0, Wx, Wh, b = arguments_of(rng, "gru")
     *_, cache = reference.gru_forward(x, h0, Wx, Wh, b, reset=reset)
     split = diagnostics.carousel(cache)
@@ -255,16 +255,16 @@ def test_the_split_of_a_gru(rng, reset):
     np.testing.assert_allclose(split.direct, straight, rtol=1e-13, atol=0)
     assert np.abs(split.indirect).max() > 1e-3
     *_, alone = reference.gru_forward(x, h0, Wx, 0 * Wh, b, reset=reset)
-    assert np.abs(diagnostics.carousel(alone).indirect).max() < 1e-15  # without Wh no other way
+    assert np.abs(diagnostics.carousel(alone).indirect).max() < 1e-15  # without Wh, no other path
 
 
 # --- gradient flow -----------------------------------------------------------------------------
 
 
 def last_loss(net, x, y, state, layer, t, what, added):
-    """The last step's loss if something is added to the h or the c of one layer at one step.
+    """Return the loss of the last step if `added` is added to h or c of one layer at one step.
 
-    Written out step by step, in complex numbers; shares no line with what it checks.
+    Step by step, in complex numbers, and without any code of the tested function.
     """
     arrays = {path: p.data.astype(complex) for path, p in net.parameters().items()}
     cell = net.config.cell
@@ -394,7 +394,7 @@ def test_saturation_of_the_vanilla_cell(rng, activation, below, above):
 
 
 def test_cells_side_by_side(rng):
-    """The order that the textbooks tell, measured: the sigmoid network forgets first."""
+    """The sigmoid network forgets first, as in the textbooks."""
     x, y = rng.integers(0, V, (2, 20, 4))
     found = diagnostics.compare_cells(x, y, vocab_size=V, hidden_size=16)
     assert list(found) == [
@@ -415,7 +415,7 @@ def test_cells_side_by_side(rng):
 
 
 def test_looking_changes_nothing(rng):
-    """No parameter, no gradient, no random number, no pending pass."""
+    """Neither parameters, gradients, the random generator nor the pending pass."""
     net, x, y, state = model(rng, dropout=0.5, dtype="float32")
     before, draws = net.state_dict(), net.rng.bit_generator.state
     twin, *_ = model(rng, dropout=0.5, dtype="float32")

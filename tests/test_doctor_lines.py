@@ -1,4 +1,4 @@
-"""The doctor and mistakes of one line: named by their line, or not at all."""
+"""The doctor and mistakes in one line: it names the right line or none."""
 
 import dataclasses
 import re
@@ -94,7 +94,7 @@ def test_what_is_said_is_true_of_all_that_looks_the_same(right, wrong, kind, wor
 
 
 def renamed(f, backward, arrays, fixed):
-    """The same examination with names that say nothing."""
+    """Return the same arguments of `examine`, with meaningless names."""
     names = dict(zip([*arrays, *fixed], "PQRSTUVWXYZ", strict=False))
     back = {new: old for old, new in names.items()}
 
@@ -166,7 +166,7 @@ def test_a_step_alone_is_known_too(rng):
 
 
 def gru_patient(reset, right="", wrong="", function="gru_step_backward"):
-    """A GRU whose backward pass has one line exchanged."""
+    """Return the arguments of `examine` for a GRU with one line of its backward pass replaced."""
     mutant = museum.Mutant("", "", function, ((right, wrong),) if right else (), "", "")
     f = mutant.functions() if right else reference
     layer = lines.Layer("gru", False, (("reset", reset),))
@@ -253,7 +253,7 @@ def test_a_linear_layer_alone(rng):
 
 
 def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):
-    """No Wh, no x: nothing about a name is taken for granted."""
+    """Without Wh and x, the names of arrays mean nothing."""
     arrays = {"P": rng.standard_normal((3, 6)), "Q": rng.standard_normal((6, 18))}
     fixed = {"scale": rng.standard_normal((3, 18))}
 
@@ -276,5 +276,5 @@ def test_the_letters_of_gates_are_those_of_the_cell_in_the_path(monkeypatch):
     found = names.blocks(point)
     assert found["lstm.0.b"] == ("i", "f", "g", "o")
     assert found["other.0.b"] == ("i", "f", "z", "o")
-    assert found["b"] == ("1", "2", "3", "4")  # of which cell, nobody can know
+    assert found["b"] == ("1", "2", "3", "4")  # of an unknown cell
     assert names.blocks(point, "ifgo")["b"] == ("i", "f", "g", "o")

@@ -1,4 +1,4 @@
-"""Perplexity does not depend on the window; the ledger adds up."""
+"""Evaluation: perplexity does not depend on the window, and every token is accounted for."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_every_token_is_scored_or_counted_as_not(model, ids, batch_size, num_ste
 
 
 def test_the_loss_is_the_mean_over_the_tokens(model, ids):
-    """Against one long pass through the textbook's formula."""
+    """Compared with the formula of the textbook over one long pass."""
     logits, _ = model.logits(ids[:-1, None], model.zero_state(1))
     log_p = logits[:, 0] - np.log(np.exp(logits[:, 0]).sum(axis=-1, keepdims=True))
     nll = -log_p[np.arange(len(ids) - 1), ids[1:]]

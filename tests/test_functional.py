@@ -1,4 +1,4 @@
-"""The fast path computes what the textbook computes: results, caches, gradients, in both dtypes.
+"""The fast path agrees with the textbook: results, caches and gradients, in both dtypes.
 
 Errors are relative to the largest entry of each array: 1e-10 in float64, 1e-5 in float32.
 """
@@ -33,7 +33,7 @@ SIZES = [  # T, B, D, H
 
 
 def close(got, want, dtype, scale=None):
-    """Same shape, same dtype, same numbers."""
+    """Assert the same shape, dtype and numbers."""
     got, want = np.asarray(got), np.asarray(want)
     assert got.shape == want.shape
     assert got.dtype == want.dtype
@@ -45,7 +45,7 @@ def close(got, want, dtype, scale=None):
 
 
 def all_close(got, want, dtype):
-    """Tuples (results, gradients, caches) compared entry by entry."""
+    """Compare tuples of results, gradients and caches entry by entry."""
     assert len(got) == len(want)
     for g, w in zip(got, want, strict=True):
         if isinstance(w, tuple) and w and isinstance(w[0], np.ndarray):
@@ -67,7 +67,7 @@ KINDS = pytest.mark.parametrize(
 
 
 def a_pass(rng, kind, sizes, dtype):
-    """The cell, the arguments of its forward pass, and the gradients of its results."""
+    """Return the cell, the arguments of its forward pass, and gradients of its results."""
     cell, _, option = kind.partition(" ")
     T, B, D, H = sizes
     blocks, states = {"lstm": (4, 2), "gru": (3, 1), "rnn": (1, 1)}[cell]
@@ -88,7 +88,7 @@ def a_pass(rng, kind, sizes, dtype):
 
 
 def both_directions(module, cell, arguments, upstream):
-    """Everything the forward and the backward pass return."""
+    """Return all results of the forward and of the backward pass."""
     forward = getattr(module, f"{cell}_forward")(*arguments)
     backward = getattr(module, f"{cell}_backward")(*upstream, forward[-1])
     return *forward, *backward
@@ -112,7 +112,7 @@ def test_recurrent_layers(rng, sizes, kind, dtype):
 
 @pytest.mark.big
 def test_a_gru_step_by_step_has_the_bits_of_the_window(rng):
-    """One step, many at once, a single thread: each number is one chain of sums in one order."""
+    """Each number is one sum in one order, however many steps a call has."""
     _, (x, h, *weights), _ = a_pass(rng, "gru after", (4, 20, 70, 610), "float32")
     hs, _, _ = functional.gru_forward(x, h, *weights)
     for t in range(4):
@@ -143,7 +143,7 @@ def test_saturated(rng, kind, dtype):
 
 
 def test_relu_passes_nan_on(rng):
-    """A NaN must be seen, not turned into a zero."""
+    """A NaN is passed on and does not become zero."""
     for activation in ("tanh", "relu", "sigmoid"):
         _, arguments, _ = a_pass(rng, f"rnn {activation}", (T, B, D, H), "float32")
         arguments[0][0, 0, 0] = np.nan
@@ -159,7 +159,7 @@ def test_relu_passes_nan_on(rng):
 @pytest.mark.parametrize("shape", [(T, B), (B,), (1, 1)])
 def test_embedding(rng, shape, dtype):
     W = normal(rng, dtype, V, D)
-    ids = rng.integers(0, 3, shape)  # three of the rows, again and again
+    ids = rng.integers(0, 3, shape)  # three rows, each many times
     x, cache = functional.embedding_forward(ids, W)
     assert np.array_equal(x, W[ids])
     dx = normal(rng, dtype, *x.shape)
@@ -214,7 +214,7 @@ def test_dropout(rng, dtype):
     "shape", [(T, B, D), pytest.param((7, 100, 131), id="shared", marks=pytest.mark.big)]
 )
 def test_dropout_mask(rng, shape, dtype):
-    """What is exactly p is kept; the array may lie in any way."""
+    """A number of exactly p is kept; the array may have any layout."""
     uniform = rng.random(shape, dtype=np.float32)
     uniform[0, 0, 0] = 0.3
     for numbers in (uniform, uniform.T):
@@ -268,7 +268,7 @@ def test_cross_entropy_of_any_width(rng, V, dtype):
 
 @DTYPES
 def test_cross_entropy_of_extreme_logits(dtype):
-    """Certain, hopeless and impossible: no overflow, and no NaN where there is none."""
+    """Probabilities of 1, near 0 and exactly 0: no overflow and no NaN."""
     logits = np.array([[[1e4, -1e4, 0], [-1e4, 1e4, 0], [-np.inf, 0, 0]]], dtype)
     _, cache = functional.sequence_cross_entropy_forward(logits, np.array([[0, 0, 1]]))
     assert np.allclose(cache.nll, [[0, 2e4, np.log(2)]])
@@ -289,7 +289,7 @@ def test_cross_entropy_keeps_nan(rng):
 
 
 def strange(array):
-    """The same values as no kernel would like them: every second element, backwards."""
+    """Return a view of the same values: every second element, backwards."""
     wide = np.empty([2 * n for n in array.shape], array.dtype)
     view = wide[tuple(slice(None, None, -2) for _ in array.shape)]
     view[...] = array
@@ -333,7 +333,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H, monkeypatch):
     E, ids = normal(rng, "float32", V, D), rng.integers(0, 9, (T, B))
     uniform = rng.random((T, B, 1000), dtype=np.float32)
     results = []
-    for threads in (1, 2, 8, 16):  # as many parts, on however few processors
+    for threads in (1, 2, 8, 16):  # so many shares, on any number of processors
         with monkeypatch.context() as patch:
             patch.setattr(functional, "shares_for", lambda *_, threads=threads: threads)
             found = [both_directions(functional, *one) for one in passes]
@@ -378,7 +378,7 @@ for one, two in zip(got, results):
 @pytest.mark.big
 @pytest.mark.parametrize("bits", [128, 256])
 def test_narrower_vectors(bits):
-    """The tiles of other processors, forced on this one."""
+    """The tiles of other processors, used on this one."""
     environment = {**os.environ, "NUMPYLSTM_VECTOR_BITS": str(bits)}
     root = Path(functional.__file__).parents[1]
     environment["PYTHONPATH"] = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
@@ -390,7 +390,7 @@ def test_narrower_vectors(bits):
 
 
 def test_import_compiles_nothing(tmp_path):
-    """Nor loads it: there is nothing to load."""
+    """Not even with an empty cache."""
     code = (
         "import numba.core.event as event\n"
         "with event.install_recorder('numba:compile') as recorder:\n"
@@ -523,7 +523,7 @@ ERRORS = [
 @pytest.mark.parametrize("fast", [True, False], ids=["functional", "textbook"])
 @pytest.mark.parametrize(("call", "kind", "sentence"), ERRORS, ids=[e[2][:60] for e in ERRORS])
 def test_error(call, kind, sentence, fast, monkeypatch):
-    """One sentence: which argument, what was expected, what came, the likely cause."""
+    """One sentence with four parts: the argument, what was expected, what it got, the cause."""
     for name, function in vars(textbook).items():
         if not fast and not name.startswith("_"):
             monkeypatch.setattr(functional, name, function)
@@ -550,7 +550,7 @@ def test_a_call_with_other_arguments_gets_the_sentence_of_python(module, call, s
 
 
 def test_a_call_in_another_name():
-    """So layers do, and the sentence names the caller."""
+    """Layers call functions in their own name, which the sentence then shows."""
     with pytest.raises(ValueError, match=r"Mine: x must have shape \(T, B, 4\), got \(5, 3, 5\)"):
         call("Mine", functional.linear_forward, ones(5, 3, 5), ones(4, 2), ones(2))
-    assert call("Mine", max, 1, 2) == 2  # a function without a door
+    assert call("Mine", max, 1, 2) == 2  # a function without checks

@@ -1,4 +1,4 @@
-"""The judge of gradients: it passes what is right and fails what is wrong."""
+"""The gradient check: right gradients pass and wrong ones fail."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_the_worst_entry_is_named_with_both_values(arrays, gradients):
 
 
 def test_a_missing_transpose_is_found(rng):
-    """With equal sizes the shapes hide it; the numbers do not."""
+    """With equal sizes, only the numbers show it."""
     T, B, N = 4, 3, 5
     arrays = {
         "x": rng.standard_normal((T, B, N)),
@@ -139,7 +139,7 @@ def test_evaluations(arrays, gradients, method, along, evaluations):
 
 @pytest.mark.parametrize("method", ["central", "complex"])
 def test_one_wrong_entry_among_a_million(rng, method):
-    """Wrong by a tenth of its value: the length of the whole gradient hides it by 10,000 to 1."""
+    """Wrong by a tenth of its value, a 10,000th of the length of the whole gradient."""
     arrays = {"w": rng.standard_normal(1_000_000)}
     gradient = np.cos(arrays["w"])
     gradient[123_456] *= 1.1
@@ -171,7 +171,7 @@ def test_the_relative_error_along_directions_measures_that_of_the_array(rng):
     ]
     # The mean size of a standard normal number is sqrt(2 / pi), here with a deviation of 0.03.
     assert np.mean(measured) / true_error == pytest.approx(np.sqrt(2 / np.pi), abs=0.12)
-    # One in 1000 / 0.8 lies below 1/1000 of the true error; below 1/10 it is one in 12.
+    # About one in 12 lies below a tenth of the true error.
     assert 0.03 < np.mean(np.less(measured, true_error / 10)) < 0.15
 
 
@@ -201,7 +201,7 @@ def test_the_table(arrays, gradients):
 
 
 def test_the_table_in_a_notebook(arrays, gradients):
-    """HTML that stands alone: one cell for each of the text's, names escaped, inline styles."""
+    """Self-contained HTML with the cells of the text, escaped names and inline styles."""
     name = "<script>&W"
     report = gradcheck.check(
         lambda a: cube_of_product({"x": a["x"], "W": a[name]}),

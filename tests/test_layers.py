@@ -134,7 +134,7 @@ def test_backward_needs_one_pending_forward(rng, impl, name):
     with pytest.raises(RuntimeError, match=message):
         layer.backward(*upstream)
     layer.forward(*arguments)
-    layer.forward(*arguments, training=False)  # and disturbs nothing
+    layer.forward(*arguments, training=False)  # and leaves the pending pass alone
     layer.backward(*upstream)
 
 
@@ -179,7 +179,7 @@ RESULTS = {
 
 @pytest.mark.parametrize("make", RESULTS.values(), ids=RESULTS)
 def test_a_result_changed_in_place_raises_or_does_no_harm(make, rng, impl):
-    """It is read-only, or the gradient does not depend on it."""
+    """A result is read-only, or the gradient does not depend on it."""
     x, dy = rng.standard_normal((2, T, B, D))
     if make is RESULTS["Embedding"]:
         x = rng.integers(0, V, (T, B))
@@ -248,7 +248,7 @@ def test_parameter_gradient_must_have_its_shape():
 
 
 def test_a_gradient_kept_as_rows_reads_like_any_other(rng):
-    """Rows, arrays and factors in any order: what `grad` shows is their sum."""
+    """Rows, arrays and factors in any order: `grad` is their sum."""
     array = rng.standard_normal((5, 3))
     rows, values = np.array([4, 1]), rng.standard_normal((2, 3))
     dense = np.zeros((5, 3))
@@ -298,7 +298,7 @@ def test_dropout_keeps_the_expected_value_and_uses_one_mask_for_both_passes(impl
 
 
 def test_both_implementations_draw_the_same_mask_whatever_float_p_is():
-    """0.7 in float32 is less than in float64: a number of exactly that is dropped or kept."""
+    """0.7 is smaller in float32 than in float64: both must treat a number of 0.7 alike."""
     uniform = np.float32([0.7])
     masks = []
     for impl, functions in IMPLS.items():
@@ -332,7 +332,7 @@ def test_dropout_between_layers_only_in_training(rng, impl):
 
 
 def flatten(array):
-    """Give an array another shape, in place; its memory stays what it is."""
+    """Change the shape of an array in place."""
     array.resize((1, array.size), refcheck=False)
 
 

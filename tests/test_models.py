@@ -1,4 +1,4 @@
-"""Whole models: gradients by path, state, tying, frozen embeddings, and what they compute."""
+"""Whole models: gradients by path, state, tied and frozen embeddings, and results."""
 
 import copy
 import inspect
@@ -160,7 +160,7 @@ def test_pretrained_embeddings_frozen_or_trained(rng):
         assert ("embedding.W" in model.parameters()) == trainable
 
 
-# --- what they compute -------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------
 
 
 def test_training_false_is_the_model_without_dropout(rng):
@@ -179,7 +179,7 @@ def test_training_false_is_the_model_without_dropout(rng):
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])
 def test_what_comes_between_forward_and_backward_changes_no_gradient(rng, impl):
-    """Passes with ``training=False``, of another length too; and other ids in the same arrays."""
+    """Passes with ``training=False``, also of another length, and new ids in the same arrays."""
     for make in (
         lambda: language_model(impl=impl),
         lambda: nl.SequenceClassifier(V, 2, H, dtype="float64", impl=impl, rng=0),
@@ -214,7 +214,7 @@ def test_a_refused_forward_pass_leaves_nothing_pending(rng):
 
 @pytest.mark.parametrize("path", ["lstm.0.Wx", "lstm.1.b", "decoder.W", "decoder.b"])
 def test_what_is_frozen_keeps_no_gradient(rng, path):
-    """Else it would have those of all steps on the day when it learns again."""
+    """The gradient would otherwise grow until the parameter is trained again."""
     model = language_model()
     parameter = model.parameters()[path]
     parameter.trainable = False
@@ -266,7 +266,7 @@ SMALL_TASKS = {
 @pytest.mark.big
 @pytest.mark.parametrize("name", SMALL_TASKS)
 def test_a_classifier_learns_at_its_defaults(name):
-    """The answers of these tasks are at their last step, and are certain."""
+    """The answer to each of these tasks is certain, and comes at the last step."""
     task, rng = SMALL_TASKS[name], np.random.default_rng(0)
     model = nl.SequenceClassifier(task.vocab_size, task.vocab_size, 16, rng=0)
     optimizer = nl.SGD(model.parameters(), lr=1.0)
@@ -347,7 +347,7 @@ def test_the_signature_shows_settings_and_options_with_their_defaults():
         nl.SequenceClassifier(V, 3, H, tied=True)
 
 
-# --- what all of them are ----------------------------------------------------------------------
+# --- common to all ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])

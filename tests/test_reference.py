@@ -52,7 +52,7 @@ EVERY_CALL = pytest.mark.parametrize(("cell", "bn", "options"), CALLS.values(), 
 
 
 def recurrent_arrays(rng, sizes, cell, bn=False):
-    """The arguments of a forward pass, by name and in order."""
+    """Return the arguments of a forward pass by name, in order."""
     T, B, D, H = sizes
     blocks = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
     arrays = {"x": rng.standard_normal((T, B, D)), "h0": rng.standard_normal((B, H))}
@@ -126,7 +126,7 @@ def test_a_sequence_is_the_step_repeated(rng, cell, gates):
 
 
 def test_the_two_resets_differ_unless_the_gate_is_open(rng):
-    """With r = 1 the candidate sees all of the past, whichever way it goes."""
+    """With r = 1 both kinds use the whole previous state."""
     arrays = recurrent_arrays(rng, (T, B, D, H), "gru")
     after, before = (reference.gru_forward(*arrays.values(), reset=r)[0]
                      for r in ("after", "before"))  # fmt: skip
@@ -139,7 +139,7 @@ def test_the_two_resets_differ_unless_the_gate_is_open(rng):
 
 
 def test_a_window_split_in_two_gives_the_same_states_and_gradients(rng):
-    """State carried forward and gradients carried back make two windows one."""
+    """The state is carried forward and its gradients are carried back."""
     a = recurrent_arrays(rng, (T, B, D, H), "lstm")
     weights, c0 = (a["Wx"], a["Wh"], a["b"]), a["c0"]
     u = rng.standard_normal((T, B, H))
@@ -227,7 +227,7 @@ def test_cross_entropy(rng, kind, over_time, over_batch):
 def test_averaging_divides_by_the_weights_along_each_axis(rng, over_time, over_batch):
     logits, targets = rng.standard_normal((T, B, V)), rng.integers(0, V, (T, B))
     weights = rng.random((T, B))
-    weights[2] = 0  # a step that counts for nothing
+    weights[2] = 0  # a step of weight 0
     loss, cache = reference.sequence_cross_entropy_forward(
         logits, targets, weights, average_across_timesteps=over_time,
         average_across_batch=over_batch,

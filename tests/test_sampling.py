@@ -31,7 +31,7 @@ def test_top_1_is_the_most_probable_token_after_the_whole_prefix(model):
 
 
 def written_step_by_step(model, prompt, length, seed):
-    """The tokens of `generate`, from its parts."""
+    """Return the tokens of `generate`, computed from its parts."""
     rng, state, drawn = np.random.default_rng(seed), model.zero_state(1), []
     for token in prompt[:-1]:
         _, state = model.logits(np.array([[token]]), state)
@@ -62,7 +62,7 @@ def written_step_by_step(model, prompt, length, seed):
 def test_each_token_is_drawn_from_the_logits_after_the_one_before(options):
     model = nl.LanguageModel(**({"vocab_size": 70, "hidden_size": 24} | options), rng=0)
     for parameter in model.parameters().values():
-        parameter.data *= 8  # so that what was read matters
+        parameter.data *= 8  # so that the prompt matters
     drawn = nl.generate(model, [1, 2, 5], 40, rng=3)
     assert drawn.tolist() == written_step_by_step(model, [1, 2, 5], 40, seed=3)
 
@@ -95,7 +95,7 @@ def test_a_model_that_makes_its_own_logits_is_asked_for_them():
     ("path", "bad"),
     [
         ("embedding.W", np.nan),
-        ("embedding.W", np.inf),  # the gates would hide it
+        ("embedding.W", np.inf),  # the gates would turn it into a finite number
         ("lstm.0.Wx", np.nan),
         ("lstm.1.b", np.nan),
         ("decoder.W", np.nan),
@@ -131,7 +131,7 @@ def test_draws_follow_the_softmax(model):
 
 @pytest.mark.parametrize("temperature", [1e30, 1e46, 1e300])
 def test_any_temperature_draws_what_may_be_drawn(model, temperature):
-    """At the highest all of it alike, and nothing else."""
+    """At the highest, all tokens but the banned ones are equally likely."""
     banned = list(range(V - 5))
     drawn = nl.generate(model, [3], 2000, temperature=temperature, banned=banned, rng=0)
     shares = np.bincount(drawn, minlength=V) / len(drawn)
@@ -183,7 +183,7 @@ def test_a_stream_has_the_tokens_of_generate(model):
     length = 30
     drawn = sampling.stream(model, [1, 2], length, temperature=0.7, rng=4)
     whole = nl.generate(model, [1, 2], length, temperature=0.7, rng=4)
-    assert next(drawn) == whole[0]  # and the rest is not drawn yet
+    assert next(drawn) == whole[0]  # the rest is not drawn yet
     assert list(drawn) == whole[1:].tolist()
 
 

@@ -1,4 +1,4 @@
-"""The workbook: as it is delivered, with its solutions, and with wrong answers; and a class."""
+"""The workbook as delivered, with its solutions and with wrong answers; grading a class."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged(NOTEBOOK, "solution")), st
 
 
 def functions(changed=None, right="", wrong=""):
-    """The solutions, as functions; one of them with a piece exchanged."""
+    """Return the solutions as functions, one of them with a piece of its code replaced."""
     space = {"np": np}
     for name, code in SOLUTIONS.items():
         if name == changed:
@@ -151,7 +151,7 @@ class TestVerdicts:
             grading.grade(softmax)
 
     def test_the_first_wrong_number_and_no_other_is_explained(self):
-        """Answers that are all alike are not limited, and NaN is not always exp's."""
+        """Equal numbers are not taken for clipped ones, nor every NaN for an overflow of exp."""
 
         def sgd(W, dW, lr):
             return np.zeros_like(W)
@@ -232,7 +232,7 @@ class TestTheTeachersDesk:
         return tmp_path
 
     def test_a_line_for_each(self, folder, capsys):
-        assert main(["grade", str(folder), "--csv"]) == 1  # dan's cannot be graded
+        assert main(["grade", str(folder), "--csv"]) == 1  # the file of dan cannot be graded
         rows = {row["student"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
         assert list(rows) == ["ada", "bob", "cyd", "dan", "eve"]
         assert (rows["ada"]["right"], rows["ada"]["of"], rows["ada"]["diagnosis"]) == (
@@ -270,7 +270,7 @@ class TestTheTeachersDesk:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # what Jupyter warns of is not ours; the kernel is apart
+@pytest.mark.filterwarnings("default")  # Jupyter warns, in its own process
 def test_with_all_solutions_the_engine_learns_as_the_library_does():
     pytest.importorskip("ipykernel", reason="ipykernel is in the extra 'notebooks'")
     nbclient = pytest.importorskip("nbclient", reason="nbclient is in the extra 'notebooks'")
