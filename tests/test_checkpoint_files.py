@@ -1,8 +1,7 @@
-"""Files from strangers and from accidents: read whole, or refused in one sentence."""
+"""Hostile and damaged checkpoint files are read whole, or refused in one sentence."""
 
 import contextlib
 import io
-import os
 import re
 import tracemalloc
 from pathlib import Path
@@ -26,7 +25,7 @@ V = 21
 
 
 def make_run(**changes):
-    """A run of a tiny model in the middle of its second epoch."""
+    """Return a run of a tiny model in the middle of its second epoch."""
     ids = np.random.default_rng(0).integers(0, V, 320).astype(np.int32)
     vocabulary = Vocabulary(("<unk>", *(f"w{k}" for k in range(1, V))))
     corpus = Corpus("made up", "word", vocabulary, ids[:240], ids[240:280], ids[280:],
@@ -51,7 +50,7 @@ def good(tmp_path_factory):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """An empty folder to work in; a payload that runs would leave its mark there."""
+    """Work in an empty folder, where a payload that runs would leave a file."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     assert not (tmp_path / "EXECUTED").exists()
@@ -67,7 +66,7 @@ def one_line(capsys):
 
 @contextlib.contextmanager
 def own_error_only(path):
-    """Success, or our own error with the name of the file."""
+    """Allow success, or a CheckpointError that names the file."""
     try:
         yield
     except CheckpointError as refused:
@@ -83,7 +82,7 @@ def test_the_good_one_is_read(good, place):
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.what[:60])
 def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, place, capsys):
-    """By Python and by every command, with the name of the file; and nothing in it is executed."""
+    """In Python and by every command, with the name of the file; nothing in it is executed."""
     path = place / "last.npz"
     path.write_bytes(case.make(good))
     read = restore_run if case.whole_run else restore_model
@@ -102,26 +101,11 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, plac
         assert " ".join(case.says.split()) in said
 
 
-@pytest.mark.parametrize("name", ["", "folder", "absent.npz"])
-def test_what_is_no_file_at_all(name, place, capsys):
-    (place / "folder").mkdir()
-    for command in (eval_command, sample_command):
-        assert command.main([name]) == 2
-        assert name in one_line(capsys)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_not_waited_for(place, capsys):
-    os.mkfifo("pipe.npz")
-    assert eval_command.main(["pipe.npz"]) == 2
-    assert "pipe.npz is not a file" in one_line(capsys)
-
-
 HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]
 
 
 def test_tokens_and_names_are_shown_and_not_obeyed(place, capsys):
-    """By every command, in what it prints and in its errors; the words are those of the text."""
+    """By every command, in its output and in its errors."""
     name = "\x1b[31m\u202e"
     words = np.random.default_rng(0).choice([f"{n}{word}" for n, word in enumerate(HOSTILE)], 2_000)
     (place / f"{name}.txt").write_text(
@@ -157,7 +141,7 @@ def test_a_message_is_not_as_long_as_what_came(good, place, capsys):
 
 
 def test_nothing_is_shown_of_another_text(good, place, capsys):
-    """Not a word, not even under --split train; the sentence says how to name a text on purpose."""
+    """Not a word, not even with --split train; the sentence names the flag for another text."""
     (place / "diary.txt").write_text("w1 w2 w3 w4\n" * 99)
     (place / "last.npz").write_bytes(with_config(train="diary.txt")(good))
     for split in ("train", "valid", "test"):
@@ -194,7 +178,7 @@ ABSURD = [case for case in BROKEN if any(word in case.what for word in GREEDY)]
 
 @pytest.mark.parametrize("case", ABSURD, ids=lambda case: case.what)
 def test_no_file_can_ask_for_more_memory_than_it_has(case, good, tmp_path):
-    """Sizes are held against the file before anything is allocated."""
+    """Sizes are compared with the file before any memory is allocated."""
     path = tmp_path / "c.npz"
     path.write_bytes(case.make(good))
     size = path.stat().st_size
@@ -217,7 +201,7 @@ def test_the_deepest_network_has_no_more_members_than_are_read():
 
 @given(data=st.data())
 def test_fuzz_damage(good, tmp_path_factory, data):
-    """Bytes changed, cut or added: the same run, or one sentence. Zip has bytes without meaning."""
+    """Bytes changed, cut or added: the same run (zip has unused bytes), or one sentence."""
     content = bytearray(good.content)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content)))
@@ -303,7 +287,7 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
 
 
 def test_a_checkpoint_can_be_read_from_a_file_that_other_programs_wrote(good, tmp_path):
-    """Members in another order, and with the dates that a zip program gives them."""
+    """With its members in another order, and with dates."""
     path = tmp_path / "c.npz"
     with np.load(io.BytesIO(good.content)) as file:
         np.savez(path, **{name: file[name] for name in reversed(file.files)})

@@ -1,4 +1,6 @@
-"""What the gradient laboratory says, held against independent ways to the same numbers."""
+"""The gradient laboratory, compared with independent computations of the same numbers."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,64 +8,58 @@ from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
 from numpylstm import diagnostics, reference
-from numpylstm.cells import CELLS
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 
 
-def rnn(rng, activation="tanh", steps=T):
-    """A vanilla layer's forward pass with everything random: (arguments, cache)."""
-    arguments = (
-        rng.normal(size=(steps, B, D)), rng.normal(size=(B, H)),
-        rng.normal(size=(D, H)), rng.normal(size=(H, H)), rng.normal(size=H),
-    )  # fmt: skip
+def arguments_of(rng, cell, steps=T, wh_scale=1.0):
+    """Return random arguments of the forward pass of a layer."""
+    blocks, states = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[cell]
+    return [
+        rng.normal(size=(steps, B, D)), *(rng.normal(size=(B, H)) for _ in range(states)),
+        rng.normal(size=(D, blocks * H)), wh_scale * rng.normal(size=(H, blocks * H)),
+        rng.normal(size=blocks * H),
+    ]  # fmt: skip
+
+
+def rnn(rng, activation="tanh"):
+    """Return the arguments and the cache of a random forward pass of a vanilla layer."""
+    arguments = arguments_of(rng, "rnn")
     return arguments, reference.rnn_forward(*arguments, activation)[-1]
 
 
-def lstm(rng, steps=T, wh_scale=1.0):
-    """An LSTM layer's forward pass with everything random: (arguments, cache)."""
-    arguments = (
-        rng.normal(size=(steps, B, D)), rng.normal(size=(B, H)), rng.normal(size=(B, H)),
-        rng.normal(size=(D, 4 * H)), wh_scale * rng.normal(size=(H, 4 * H)),
-        rng.normal(size=4 * H),
-    )  # fmt: skip
+def lstm(rng, wh_scale=1.0):
+    """Return the arguments and the cache of a random forward pass of an LSTM layer."""
+    arguments = arguments_of(rng, "lstm", wh_scale=wh_scale)
     return arguments, reference.lstm_forward(*arguments)[-1]
 
 
 def layers(rng):
-    """Name, cache, and a full BPTT of the rest of a window as a function of its first step."""
-    for activation in ACTIVATIONS:
-        (x, h0, Wx, Wh, b), cache = rnn(rng, activation)
-        hs = [h0, *cache.h]
+    """Yield name, cache, and a function: BPTT from one step of the window to another."""
+    kinds = [("rnn", {"activation": activation}) for activation in ACTIVATIONS]
+    kinds += [("lstm", {}), *(("gru", {"reset": reset}) for reset in ("after", "before"))]
+    for cell, options in kinds:
+        forward = partial(getattr(reference, f"{cell}_forward"), **options)
+        backward = getattr(reference, f"{cell}_backward")
+        x, *first_state, Wx, Wh, b = arguments_of(rng, cell)
+        *_, cache = forward(x, *first_state, Wx, Wh, b)
+        names = ("h", "c")[: len(first_state)]
+        states = [[s, *getattr(cache, n)] for n, s in zip(names, first_state, strict=True)]
 
-        def window(first, last, dhs, x=x, hs=hs, weights=(Wx, Wh, b), activation=activation):
-            *_, part = reference.rnn_forward(x[first : last + 1], hs[first], *weights, activation)
-            return reference.rnn_backward(dhs, np.zeros((B, H)), part)[-3:]
+        def window(first, last, dhs, x=x, states=states, weights=(Wx, Wh, b), run=forward,
+                   back=backward):  # fmt: skip
+            state = [values[first] for values in states]
+            *_, part = run(x[first : last + 1], *state, *weights)
+            after_dx_and_states = 1 + len(state)
+            gradients = back(dhs, *(np.zeros((B, H)) for _ in state), part)
+            return gradients[after_dx_and_states:][:3]
 
-        yield activation, cache, window
-    (x, h0, c0, Wx, Wh, b), cache = lstm(rng)
-
-    def lstm_window(first, last, dhs, states=([h0, *cache.h], [c0, *cache.c])):
-        state = [values[first] for values in states]
-        *_, part = reference.lstm_forward(x[first : last + 1], *state, Wx, Wh, b)
-        return reference.lstm_backward(dhs, np.zeros((B, H)), np.zeros((B, H)), part)[-3:]
-
-    yield "lstm", cache, lstm_window
-    x, h0 = rng.normal(size=(T, B, D)), rng.normal(size=(B, H))
-    weights = tuple(rng.normal(size=shape) for shape in ((D, 3 * H), (H, 3 * H), (3 * H,)))
-    for reset in CELLS["gru"].options["reset"].choices:
-        _, _, cache = reference.gru_forward(x, h0, *weights, None, reset)
-
-        def gru_window(first, last, dhs, hs=(h0, *cache.h), reset=reset):
-            *_, part = reference.gru_forward(x[first : last + 1], hs[first], *weights, None, reset)
-            return reference.gru_backward(dhs, np.zeros((B, H)), part)[2:5]
-
-        yield f"gru {reset}", cache, gru_window
+        yield f"{cell} {options}", cache, window
 
 
 def model(rng, **options):
-    """A language model with random biases, a window of ids and a random state."""
+    """Return a language model with random biases, a window of ids and a random state."""
     options = {"num_layers": L, "dtype": "float64", "init_scale": 0.5, "rng": 7} | options
     model = nl.LanguageModel(V, H, **options)
     x, y = rng.integers(0, V, (2, T, B))
@@ -87,18 +83,12 @@ def test_the_lag_table_adds_up_to_the_gradient_of_bptt(rng):
     for name, cache, window in layers(rng):
         dhs = rng.normal(size=(T, B, H))
         table = diagnostics.lag_table(dhs, cache)
+        before_the_first_step = np.triu_indices(T, 1)
+        assert (table.norms("Wx")[before_the_first_step] == 0).all()
         for key, gradient in zip(("Wx", "Wh", "b"), window(0, T - 1, dhs), strict=True):
             assert table.parts[key].shape == (T, T, *gradient.shape)
             np.testing.assert_allclose(table.total(key), gradient, **EXACT, err_msg=name)
             np.testing.assert_allclose(table.by_lag(key).sum(axis=0), gradient, **EXACT)
-
-
-def test_there_is_nothing_before_the_first_step(rng):
-    for _, cache, _ in layers(rng):
-        table = diagnostics.lag_table(rng.normal(size=(T, B, H)), cache)
-        norms = table.norms("Wx")
-        assert (norms[np.triu_indices(T, 1)] == 0).all()
-        assert (norms[np.tril_indices(T)] > 0).any()
 
 
 @pytest.mark.parametrize("tau", range(T + 1))
@@ -177,6 +167,8 @@ def test_a_lag_table_refuses_what_does_not_fit(rng):
     net, x, y, state = model(rng)
     with pytest.raises(ValueError, match=r"y must have shape \(5, 3\)"):
         diagnostics.model_lag_table(net, x, y[:-1], state)
+    with pytest.raises(TypeError, match="the vanilla cell has no carousel"):
+        diagnostics.carousel(cache)
     with pytest.raises(TypeError, match=r"state must be LSTMState\(h, c\), got RNNState"):
         diagnostics.gradient_flow(net, x, y, nl.RNNState(state.h))
     single = reference.rnn_step_forward(*(a[0] if a.ndim == 3 else a for a in rnn(rng)[0]))[1]
@@ -213,19 +205,13 @@ def test_direct_and_indirect_add_up_to_the_complex_step_jacobian(rng, wh_scale):
     expected = complex_step_jacobian(lambda c: reference.lstm_forward(x, h0, c, *weights)[2], c0)
     split = diagnostics.carousel(cache)
     np.testing.assert_allclose(split.total, expected, rtol=1e-10, atol=1e-12)
-    assert np.abs(split.indirect).max() > 1e-3  # there is something to add up
-
-
-def test_the_direct_path_is_the_product_of_the_forget_gates(rng):
-    _, cache = lstm(rng)
-    direct = diagnostics.carousel(cache).direct
-    np.testing.assert_allclose(
-        direct, cache.f.prod(axis=0)[:, :, None] * np.eye(H), rtol=1e-13, atol=0
-    )
+    assert np.abs(split.indirect).max() > 1e-3  # the sum has two parts
+    forget_gates = cache.f.prod(axis=0)[:, :, None] * np.eye(H)
+    np.testing.assert_allclose(split.direct, forget_gates, rtol=1e-13, atol=0)
 
 
 def test_without_recurrent_weights_the_indirect_part_is_exactly_zero(rng):
-    """Then the tutorials are right: the derivative is the product of the forget gates."""
+    """The derivative is then the product of the forget gates, as tutorials have it."""
     (x, h0, c0, *weights), cache = lstm(rng, wh_scale=0.0)
     split = diagnostics.carousel(cache)
     assert (split.indirect == 0).all()
@@ -234,7 +220,7 @@ def test_without_recurrent_weights_the_indirect_part_is_exactly_zero(rng):
 
 
 def test_after_one_step_there_is_no_indirect_part(rng):
-    """h0 is no function of c0: the first detour takes two steps."""
+    """h0 does not depend on c0, so an indirect path has at least two steps."""
     _, cache = lstm(rng)
     norms = diagnostics.carousel_norms(cache)
     assert norms.indirect[0] == 0
@@ -257,9 +243,8 @@ def test_the_indirect_share_grows_with_the_recurrent_weights_and_with_time():
 
 @pytest.mark.parametrize("reset", ["after", "before"])
 def test_the_split_of_a_gru(rng, reset):
-    """Its memory is h, and the straight way is z."""
-    Wx, Wh = rng.normal(size=(D, 3 * H)), rng.normal(size=(H, 3 * H))
-    x, h0, b = rng.normal(size=(T, B, D)), rng.normal(size=(B, H)), rng.normal(size=3 * H)
+    """The memory of a GRU is h, and its direct path is z."""
+    x, h0, Wx, Wh, b = arguments_of(rng, "gru")
     *_, cache = reference.gru_forward(x, h0, Wx, Wh, b, reset=reset)
     split = diagnostics.carousel(cache)
     expected = complex_step_jacobian(
@@ -270,22 +255,16 @@ def test_the_split_of_a_gru(rng, reset):
     np.testing.assert_allclose(split.direct, straight, rtol=1e-13, atol=0)
     assert np.abs(split.indirect).max() > 1e-3
     *_, alone = reference.gru_forward(x, h0, Wx, 0 * Wh, b, reset=reset)
-    assert np.abs(diagnostics.carousel(alone).indirect).max() < 1e-15  # without Wh no other way
-
-
-def test_the_carousel_is_not_for_a_vanilla_cell(rng):
-    _, cache = rnn(rng)
-    with pytest.raises(TypeError, match="the vanilla cell has no carousel"):
-        diagnostics.carousel(cache)
+    assert np.abs(diagnostics.carousel(alone).indirect).max() < 1e-15  # without Wh, no other path
 
 
 # --- gradient flow -----------------------------------------------------------------------------
 
 
 def last_loss(net, x, y, state, layer, t, what, added):
-    """The last step's loss if something is added to the h or the c of one layer at one step.
+    """Return the loss of the last step if `added` is added to h or c of one layer at one step.
 
-    Written out step by step, in complex numbers; shares no line with what it checks.
+    Step by step, in complex numbers, and without any code of the tested function.
     """
     arrays = {path: p.data.astype(complex) for path, p in net.parameters().items()}
     cell = net.config.cell
@@ -415,7 +394,7 @@ def test_saturation_of_the_vanilla_cell(rng, activation, below, above):
 
 
 def test_cells_side_by_side(rng):
-    """The order that the textbooks tell, measured: the sigmoid network forgets first."""
+    """The sigmoid network forgets first, as in the textbooks."""
     x, y = rng.integers(0, V, (2, 20, 4))
     found = diagnostics.compare_cells(x, y, vocab_size=V, hidden_size=16)
     assert list(found) == [
@@ -436,18 +415,22 @@ def test_cells_side_by_side(rng):
 
 
 def test_looking_changes_nothing(rng):
-    """No parameter, no gradient, no random number, no pending pass."""
+    """Neither parameters, gradients, the random generator nor the pending pass."""
     net, x, y, state = model(rng, dropout=0.5, dtype="float32")
     before, draws = net.state_dict(), net.rng.bit_generator.state
-    net.forward(x, y, state)
-    pending = net.encoder.recurrent._pending
+    twin, *_ = model(rng, dropout=0.5, dtype="float32")
+    for one in (net, twin):
+        one.forward(x, y, state)
     after_forward = net.rng.bit_generator.state
     diagnostics.gradient_flow(net, x, y, state)
     diagnostics.model_lag_norms(net, x, y, state)
     assert net.rng.bit_generator.state == after_forward != draws
-    assert net.encoder.recurrent._pending is pending
     assert all(np.array_equal(array, before[path]) for path, array in net.state_dict().items())
     assert not any(parameter.grad.any() for parameter in net.parameters().values())
+    for one in (net, twin):
+        one.backward()
+    for path, parameter in net.parameters().items():
+        np.testing.assert_array_equal(parameter.grad, twin.parameters()[path].grad)
 
 
 def test_a_frozen_parameter_has_its_parts_too(rng):

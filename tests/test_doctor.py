@@ -1,4 +1,4 @@
-"""The doctor: right about what it can know, silent about a right gradient, honest otherwise."""
+"""The doctor names known mistakes, passes right gradients, and otherwise says it cannot tell."""
 
 import io
 import re
@@ -14,7 +14,7 @@ T, B, D, H = 5, 3, 4, 6
 
 
 def layer(cell, rng, *, dtype=float):
-    """A recurrent layer under a linear loss, with every array random."""
+    """Return f, backward, arrays and fixed of a random recurrent layer under a linear loss."""
     columns = H if cell == "rnn" else 4 * H
     arrays = {"x": (T, B, D), "h0": (B, H), "c0": (B, H), "Wx": (D, columns), "Wh": (H, columns),
               "b": (columns,)}  # fmt: skip
@@ -61,27 +61,14 @@ class TestTheFunctionIsUnfit:
         assert found.sweep.best_step > 1e-4
         assert found.sweep.smallest_error > 1e-9
 
-    def test_a_mask_redrawn_in_every_evaluation(self, rng):
-        f, backward, arrays, fixed = layer("lstm", rng)
-        masks = np.random.default_rng(0)
-
-        def dropped(a):
-            return f(a | {"dhs": a["dhs"] * (masks.random((T, B, H)) < 0.5)})
-
-        found = doctor.examine(dropped, backward, arrays, fixed)
+    @pytest.mark.parametrize("redrawn", [0, 1], ids=["forward", "backward"])
+    def test_a_mask_redrawn_in_every_pass(self, redrawn, rng):
+        *passes, arrays, fixed = layer("lstm", rng)
+        masks, whole = np.random.default_rng(0), passes[redrawn]
+        passes[redrawn] = lambda a: whole(a | {"dhs": a["dhs"] * (masks.random((T, B, H)) < 0.5)})
+        found = doctor.examine(*passes, arrays, fixed)
         assert [finding.kind for finding in found.findings] == ["randomness"]
         assert "mask" in found.findings[0].sentence
-        assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
-
-    def test_a_mask_redrawn_in_the_backward_pass(self, rng):
-        f, backward, arrays, fixed = layer("lstm", rng)
-        masks = np.random.default_rng(0)
-
-        def dropped(a):
-            return backward(a | {"dhs": a["dhs"] * (masks.random((T, B, H)) < 0.5)})
-
-        found = doctor.examine(f, dropped, arrays, fixed)
-        assert [finding.kind for finding in found.findings] == ["randomness"]
         assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
 
     def test_gradients_that_are_not_set_to_zero(self, rng):
@@ -117,7 +104,7 @@ class TestTheFunctionIsUnfit:
 
 
 class TestWhatIsGiven:
-    """One sentence each, as the checker says it."""
+    """Bad arguments: one sentence each."""
 
     ARRAYS: ClassVar = {"x": np.ones((4, 3)), "W": np.ones((3, 2))}
 
@@ -163,7 +150,7 @@ class TestWhatIsGiven:
             doctor.examine(lambda a: a["x"] @ a["W"], gradients, self.ARRAYS)
 
     def test_ids_that_are_called_x(self, rng):
-        """As the tokens of this package; what x is in a layer is no array of integers."""
+        """In a model, x is an array of ids; in a layer, an array of floats."""
         W, ids = rng.standard_normal((5, 3)), np.array([[0, 3], [4, 4], [1, 0]])
         found = doctor.examine(
             lambda a: np.tanh(a["W"][a["x"]]).sum(), lambda a: {"W": a["W"]}, {"W": W}, {"x": ids}
@@ -242,7 +229,7 @@ def spoilt(backward, change):
 
 
 class TestASingleLayer:
-    """Not the museum's patient: a user's layer, and mistakes made outside the package."""
+    """A layer of your own, with mistakes that are not in the museum."""
 
     @pytest.mark.parametrize("gate", "ifgo")
     def test_a_gate_is_named(self, gate, rng):
@@ -403,16 +390,14 @@ class TestTheCurve:
         assert "step²" in guide.get_label()
         assert axes.get_xlabel() == "step h (log scale)"
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        assert len(v_curve(sweeps["right"]).axes) == 1  # a single sweep needs no name
 
     @pytest.mark.parametrize("errors", [[np.nan] * 3, [0.0, np.inf, np.nan], [1e-3, 1e-2, 1e-1]])
     def test_what_is_no_number_is_not_drawn(self, errors):
-        steps = np.array([1e-1, 1e-2, 1e-3])  # from large to small, the best is the largest
+        steps = np.array([1e-1, 1e-2, 1e-3])  # from large to small; the largest is the best
         sweep = doctor.StepSweep(steps, np.array(errors), np.nan, 1e-1)
         assert sweep.smallest_error == {0.0: 0.0, 1e-3: 1e-3}.get(errors[0], np.inf)
         figure = v_curve({"$gradient$": sweep})
         figure.savefig(io.BytesIO(), format="png")
         (line,) = figure.axes[0].get_lines()  # no guide where there is no falling branch
         assert line.get_label() == r"\$gradient\$"
-
-    def test_one_sweep_needs_no_name(self, rng):
-        assert len(v_curve(self.sweeps(rng)["right"]).axes) == 1

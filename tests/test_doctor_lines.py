@@ -1,4 +1,4 @@
-"""The doctor and mistakes of one line: named by their line, or not at all."""
+"""The doctor and mistakes in one line: it names the right line or none."""
 
 import dataclasses
 import re
@@ -9,7 +9,7 @@ from support.one_line_mistakes import MISTAKES, Mistake, patient
 
 from numpylstm import doctor, museum, reference
 from numpylstm.cells import CELLS
-from numpylstm.laboratory.doctor import lines, names, source, variants
+from numpylstm.laboratory.doctor import lines, names
 
 BY_LINE = {"line", "dh_next", "dc_next"}
 
@@ -94,7 +94,7 @@ def test_what_is_said_is_true_of_all_that_looks_the_same(right, wrong, kind, wor
 
 
 def renamed(f, backward, arrays, fixed):
-    """The same examination with names that say nothing."""
+    """Return the same arguments of `examine`, with meaningless names."""
     names = dict(zip([*arrays, *fixed], "PQRSTUVWXYZ", strict=False))
     back = {new: old for old, new in names.items()}
 
@@ -166,7 +166,7 @@ def test_a_step_alone_is_known_too(rng):
 
 
 def gru_patient(reset, right="", wrong="", function="gru_step_backward"):
-    """A GRU whose backward pass has one line exchanged."""
+    """Return the arguments of `examine` for a GRU with one line of its backward pass replaced."""
     mutant = museum.Mutant("", "", function, ((right, wrong),) if right else (), "", "")
     f = mutant.functions() if right else reference
     layer = lines.Layer("gru", False, (("reset", reset),))
@@ -219,37 +219,6 @@ def test_two_mistakes_are_not_taken_for_one():
     assert finding.kind not in BY_LINE
 
 
-def test_a_function_is_read_as_simple_lines(rng):
-    layer = lines.Layer("lstm", True, ())
-    texts = [str(line) for line in lines.text(layer).lines]
-    assert "da_f = df * f * (1 - f)" in texts
-    of_loop = [str(line) for line in lines.text(lines.Layer("lstm", False, ())).lines]
-    assert "dh = dhs[t] + dh" in of_loop
-    assert "dWx += dWx_t" in of_loop
-    relu = lines.Layer("rnn", True, (("activation", "relu"),))
-    assert "da = dh * np.sign(h.real)" in map(str, lines.text(relu).lines)
-
-
-def test_every_line_of_a_step_is_exchanged_in_many_ways():
-    text = lines.text(lines.Layer("lstm", True, ()))
-    counts = {str(line): len(variants.variants(text, line)) for line in text.lines}
-    assert (
-        min(counts[line] for line in counts if not line.startswith(("i ", "f ", "g ", "o "))) > 40
-    )
-    assert sum(counts.values()) > 1000
-
-
-@pytest.mark.parametrize("layer", list(lines.layers()), ids=str)
-def test_the_text_computes_what_the_function_computes(layer, rng):
-    sample = {name: rng.standard_normal(s) for name, s in layer.shapes(variants.SIZES).items()}
-    _, arguments = layer.run(sample)
-    text = lines.text(layer)
-    line = text.lines[-1]
-    same = text.exchanged((line, f"{line.target} {line.sign} {line.expression}"))
-    for mine, right in zip(same(*arguments), layer.function("backward")(*arguments), strict=True):
-        np.testing.assert_array_equal(mine, right)
-
-
 @pytest.mark.parametrize(
     ("cell", "function", "right", "wrong", "words"),
     [
@@ -284,7 +253,7 @@ def test_a_linear_layer_alone(rng):
 
 
 def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):
-    """No Wh, no x: nothing about a name is taken for granted."""
+    """Without Wh and x, the names of arrays mean nothing."""
     arrays = {"P": rng.standard_normal((3, 6)), "Q": rng.standard_normal((6, 18))}
     fixed = {"scale": rng.standard_normal((3, 18))}
 
@@ -300,24 +269,6 @@ def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):
     assert "does not use scale as f does" in finding.sentence
 
 
-def _with_an_inner_loop(x, n):
-    total = 0 * x
-    for k in range(n):
-        for j in range(2):
-            total += x * (j + k)
-        while k < 0:
-            total = -total
-    return total
-
-
-def test_an_inner_loop_is_read_and_another_statement_is_left_alone(rng):
-    text = source.read(_with_an_inner_loop, [rng.standard_normal((2, 3)), 4])
-    assert "total += x * (j + k)" in map(str, text.lines)
-    assert not any("-total" in str(line) for line in text.lines)
-    x = rng.standard_normal((2, 3))
-    np.testing.assert_array_equal(text.run(x, 4), _with_an_inner_loop(x, 4))
-
-
 def test_the_letters_of_gates_are_those_of_the_cell_in_the_path(monkeypatch):
     other = dataclasses.replace(CELLS["lstm"], name="other", blocks=("i", "f", "z", "o"))
     monkeypatch.setitem(CELLS, "other", other)
@@ -325,5 +276,5 @@ def test_the_letters_of_gates_are_those_of_the_cell_in_the_path(monkeypatch):
     found = names.blocks(point)
     assert found["lstm.0.b"] == ("i", "f", "g", "o")
     assert found["other.0.b"] == ("i", "f", "z", "o")
-    assert found["b"] == ("1", "2", "3", "4")  # of which cell, nobody can know
+    assert found["b"] == ("1", "2", "3", "4")  # of an unknown cell
     assert names.blocks(point, "ifgo")["b"] == ("i", "f", "g", "o")

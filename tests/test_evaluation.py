@@ -1,4 +1,4 @@
-"""Perplexity does not depend on the window; the ledger adds up."""
+"""Evaluation: perplexity does not depend on the window, and every token is accounted for."""
 
 import math
 
@@ -7,7 +7,6 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import evaluation
-from numpylstm.data import configured
 
 V = 13
 
@@ -52,7 +51,7 @@ def test_every_token_is_scored_or_counted_as_not(model, ids, batch_size, num_ste
 
 
 def test_the_loss_is_the_mean_over_the_tokens(model, ids):
-    """Against one long pass through the textbook's formula."""
+    """Compared with the formula of the textbook over one long pass."""
     logits, _ = model.logits(ids[:-1, None], model.zero_state(1))
     log_p = logits[:, 0] - np.log(np.exp(logits[:, 0]).sum(axis=-1, keepdims=True))
     nll = -log_p[np.arange(len(ids) - 1), ids[1:]]
@@ -79,11 +78,6 @@ def test_tutorial_protocol_is_the_mean_over_the_windows_after_the_warm_up(model,
     assert result.batches == 7
 
 
-def test_tutorial_protocol_needs_enough_text(model, ids):
-    with pytest.raises(ValueError, match=r"30 windows of 20 x 35 tokens, 21020 in all, got 212"):
-        nl.tutorial_protocol(model, ids)
-
-
 def test_true_and_predicted_words(model, ids):
     targets, predicted = nl.true_and_predicted(model, ids, length=35, start=100)
     np.testing.assert_array_equal(targets, ids[101:136])
@@ -102,19 +96,6 @@ def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
     whole = nl.surprise(model, ids, length=len(ids), start=0)[1]
     assert nll == pytest.approx(whole[100:120], rel=1e-12)
     assert whole.mean() == pytest.approx(nl.evaluate(model, ids).loss, rel=1e-12)
-
-
-@pytest.mark.parametrize("train", ["-", ("a.txt", "-")])
-def test_standard_input_cannot_be_read_again(train, monkeypatch):
-    """There is nothing left, or another text."""
-    monkeypatch.setattr(configured, "load_corpus", lambda *_: None)
-    monkeypatch.setattr(configured, "check_fingerprint", lambda *_: None)
-    config = nl.TrainConfig(train=train)
-    for at_most in (None, 9):
-        with pytest.raises(nl.data.DataError, match="standard input can be read only once"):
-            configured.scored_text(
-                config, None, "", data=None, file=None, split="test", at_most=at_most
-            )
 
 
 def test_a_bad_id_is_named_by_its_place_in_the_text(model, ids):

@@ -1,4 +1,4 @@
-"""The fast path computes what the textbook computes: results, caches, gradients, in both dtypes.
+"""The fast path agrees with the textbook: results, caches and gradients, in both dtypes.
 
 Errors are relative to the largest entry of each array: 1e-10 in float64, 1e-5 in float32.
 """
@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
-from hypothesis import given
-from hypothesis import strategies as st
 
 from numpylstm import functional, reference
 from numpylstm.doors import call, textbook
@@ -30,11 +28,12 @@ SIZES = [  # T, B, D, H
     pytest.param((4, 19, 40, 130), id="shared by threads", marks=pytest.mark.big),
     pytest.param((3, 30, 300, 70), id="several blocks", marks=pytest.mark.big),
     pytest.param((2, 5, 70, 610), id="larger than a core's cache", marks=pytest.mark.big),
+    pytest.param((1, 20, 70, 610), id="one large step", marks=pytest.mark.big),
 ]
 
 
 def close(got, want, dtype, scale=None):
-    """Same shape, same dtype, same numbers."""
+    """Assert the same shape, dtype and numbers."""
     got, want = np.asarray(got), np.asarray(want)
     assert got.shape == want.shape
     assert got.dtype == want.dtype
@@ -46,7 +45,7 @@ def close(got, want, dtype, scale=None):
 
 
 def all_close(got, want, dtype):
-    """Tuples (results, gradients, caches) compared entry by entry."""
+    """Compare tuples of results, gradients and caches entry by entry."""
     assert len(got) == len(want)
     for g, w in zip(got, want, strict=True):
         if isinstance(w, tuple) and w and isinstance(w[0], np.ndarray):
@@ -61,153 +60,94 @@ def normal(rng, dtype, *shape):
     return rng.standard_normal(shape).astype(dtype)
 
 
-def recurrent_arguments(rng, sizes, dtype, cell):
-    """x, the states, Wx, Wh, b."""
+KINDS = pytest.mark.parametrize(
+    "kind",
+    ["lstm", "rnn tanh", "rnn relu", "rnn sigmoid", "gru after", "gru without-bn", "gru before"],
+)
+
+
+def a_pass(rng, kind, sizes, dtype):
+    """Return the cell, the arguments of its forward pass, and gradients of its results."""
+    cell, _, option = kind.partition(" ")
     T, B, D, H = sizes
     blocks, states = {"lstm": (4, 2), "gru": (3, 1), "rnn": (1, 1)}[cell]
-    return (
+    arguments = [
         normal(rng, dtype, T, B, D),
         *(normal(rng, dtype, B, H) for _ in range(states)),
         normal(rng, dtype, D, blocks * H) / np.sqrt(D, dtype=dtype),
         normal(rng, dtype, H, blocks * H) / np.sqrt(H, dtype=dtype),
         normal(rng, dtype, blocks * H),
-    )
+    ]
+    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), *[(B, H)] * states)]
+    if cell == "rnn":
+        arguments.append(option)
+    if cell == "gru":
+        bn = normal(rng, dtype, H) if option == "after" else None
+        arguments += [bn, "before" if option == "before" else "after"]
+    return cell, arguments, upstream
 
 
-def both_directions(module, cell, arguments, upstream, *options):
-    """Everything the forward and the backward pass return."""
-    forward = getattr(module, f"{cell}_forward")(*arguments, *options)
+def both_directions(module, cell, arguments, upstream):
+    """Return all results of the forward and of the backward pass."""
+    forward = getattr(module, f"{cell}_forward")(*arguments)
     backward = getattr(module, f"{cell}_backward")(*upstream, forward[-1])
     return *forward, *backward
+
+
+def fast_and_textbook(cell, arguments, upstream):
+    return [
+        both_directions(module, cell, arguments, upstream) for module in (functional, reference)
+    ]
 
 
 # --- recurrent layers --------------------------------------------------------------------------
 
 
 @DTYPES
+@KINDS
 @pytest.mark.parametrize("sizes", SIZES)
-def test_lstm(rng, sizes, dtype):
-    T, B, _, H = sizes
-    arguments = recurrent_arguments(rng, sizes, dtype, "lstm")
-    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H), (B, H))]
-    got, want = (
-        both_directions(module, "lstm", arguments, upstream) for module in (functional, reference)
-    )
-    all_close(got, want, dtype)
-
-
-@DTYPES
-@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
-@pytest.mark.parametrize("sizes", SIZES)
-def test_rnn(rng, sizes, activation, dtype):
-    T, B, _, H = sizes
-    arguments = recurrent_arguments(rng, sizes, dtype, "rnn")
-    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H))]
-    got, want = (
-        both_directions(module, "rnn", arguments, upstream, activation)
-        for module in (functional, reference)
-    )
-    all_close(got, want, dtype)
-
-
-def gru_options(rng, kind, H, dtype):
-    """bn and reset."""
-    bn = normal(rng, dtype, H)
-    return {"after": (bn, "after"), "no bn": (None, "after"), "before": (None, "before")}[kind]
-
-
-GRUS = pytest.mark.parametrize("kind", ["after", "no bn", "before"])
-
-
-@DTYPES
-@GRUS
-@pytest.mark.parametrize(
-    "sizes", [*SIZES, pytest.param((1, 20, 70, 610), id="one step", marks=pytest.mark.big)]
-)
-def test_gru(rng, sizes, kind, dtype):
-    T, B, _, H = sizes
-    arguments = recurrent_arguments(rng, sizes, dtype, "gru")
-    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H))]
-    options = gru_options(rng, kind, H, dtype)
-    got, want = (
-        both_directions(module, "gru", arguments, upstream, *options)
-        for module in (functional, reference)
-    )
-    all_close([g for g in got if g is not None], [w for w in want if w is not None], dtype)
-    assert (got[-1] is None) == (options[0] is None)
+def test_recurrent_layers(rng, sizes, kind, dtype):
+    all_close(*fast_and_textbook(*a_pass(rng, kind, sizes, dtype)), dtype)
 
 
 @pytest.mark.big
 def test_a_gru_step_by_step_has_the_bits_of_the_window(rng):
-    """One step, many at once, a single thread: each number is one chain of sums in one order."""
-    x, h0, *weights = recurrent_arguments(rng, (4, 20, 70, 610), "float32", "gru")
-    bn = normal(rng, "float32", 610)
-    hs, _, _ = functional.gru_forward(x, h0, *weights, bn)
-    h = h0
+    """Each number is one sum in one order, however many steps a call has."""
+    _, (x, h, *weights), _ = a_pass(rng, "gru after", (4, 20, 70, 610), "float32")
+    hs, _, _ = functional.gru_forward(x, h, *weights)
     for t in range(4):
-        _, h, _ = functional.gru_forward(x[t : t + 1], h, *weights, bn)
+        _, h, _ = functional.gru_forward(x[t : t + 1], h, *weights)
         assert np.array_equal(h, hs[t])
 
 
 @DTYPES
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
-def test_saturated(rng, cell, dtype):
-    """Weighted sums in the thousands: every gate is 0 or 1, and nothing overflows."""
-    arguments = recurrent_arguments(rng, (T, B, D, H), dtype, cell)
-    arguments = (*arguments[:-3], *(1000 * a for a in arguments[-3:]))
-    shapes = ((T, B, H), (B, H), (B, H))[: 3 if cell == "lstm" else 2]
-    upstream = [normal(rng, dtype, *shape) for shape in shapes]
-    got, want = (
-        both_directions(module, cell, arguments, upstream) for module in (functional, reference)
-    )
-    for g, w in zip(got, want, strict=True):
-        if isinstance(w, np.ndarray):
-            close(g, w, dtype, scale=max(1, np.abs(w).max()))
+@pytest.mark.parametrize("kind", ["lstm", "rnn tanh", "gru without-bn", "gru before"])
+def test_saturated(rng, kind, dtype):
+    """Weighted sums in the thousands: every gate is 0 or 1, and nothing overflows.
 
-
-@DTYPES
-@pytest.mark.parametrize("reset", ["after", "before"])
-def test_a_saturated_gru(rng, reset, dtype):
-    """As `test_saturated`. A candidate of which r takes much away is left with the rounding of sums
-    in the thousands, so in float32 there is nothing to compare but that nothing overflows."""
-    x, h0, *weights = recurrent_arguments(rng, (T, B, D, H), dtype, "gru")
-    arguments = x, h0, *(1000 * a for a in weights), None, reset
-    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H))]
-    got, want = (
-        both_directions(module, "gru", arguments, upstream) for module in (functional, reference)
-    )
+    A GRU in float32 is not compared: where r closes, its candidate is a rounding error of sums in
+    the thousands.
+    """
+    cell, arguments, upstream = a_pass(rng, kind, (T, B, D, H), dtype)
+    Wx = 3 if cell == "lstm" else 2
+    arguments[Wx : Wx + 3] = [1000 * weight for weight in arguments[Wx : Wx + 3]]
+    got, want = fast_and_textbook(cell, arguments, upstream)
     for g, w in zip(got, want, strict=True):
         if isinstance(w, np.ndarray):
             assert np.isfinite(g).all()
-            if dtype == "float64":
+            if cell != "gru" or dtype == "float64":
                 close(g, w, dtype, scale=max(1, np.abs(w).max()))
-    gates = got[2].gates[..., : 2 * H]
-    assert ((gates < 1e-6) | (gates > 1 - 1e-6)).mean() > 0.9
-
-
-@DTYPES
-def test_window_after_window(rng, dtype):
-    """A sequence cut in two: the state goes forward, its gradients go back, and nothing is lost."""
-    arguments = recurrent_arguments(rng, (T, B, D, H), dtype, "lstm")
-    x, h0, c0, *weights = arguments
-    dhs, dhT, dcT = (normal(rng, dtype, *shape) for shape in ((T, B, H), (B, H), (B, H)))
-    whole = both_directions(functional, "lstm", arguments, (dhs, dhT, dcT))
-
-    hs1, h, c, cache1 = functional.lstm_forward(x[:2], h0, c0, *weights)
-    hs2, hT, cT, cache2 = functional.lstm_forward(x[2:], h, c, *weights)
-    dx2, dh, dc, *dweights2 = functional.lstm_backward(dhs[2:], dhT, dcT, cache2)
-    dx1, dh0, dc0, *dweights1 = functional.lstm_backward(dhs[:2], dh, dc, cache1)
-    parts = [np.concatenate([hs1, hs2]), hT, cT, np.concatenate([dx1, dx2]), dh0, dc0]
-    parts += [one + two for one, two in zip(dweights1, dweights2, strict=True)]
-    all_close(parts, [*whole[:3], *whole[4:]], dtype)
+    if cell == "gru":
+        gates = got[2].gates[..., : 2 * H]
+        assert ((gates < 1e-6) | (gates > 1 - 1e-6)).mean() > 0.9
 
 
 def test_relu_passes_nan_on(rng):
-    """A NaN must be seen, not turned into a zero."""
-    x, h0, Wx, Wh, b = recurrent_arguments(rng, (T, B, D, H), "float32", "rnn")
-    x[0, 0, 0] = np.nan
+    """A NaN is passed on and does not become zero."""
     for activation in ("tanh", "relu", "sigmoid"):
-        hs, _, _ = functional.rnn_forward(x, h0, Wx, Wh, b, activation)
+        _, arguments, _ = a_pass(rng, f"rnn {activation}", (T, B, D, H), "float32")
+        arguments[0][0, 0, 0] = np.nan
+        hs, _, _ = functional.rnn_forward(*arguments)
         assert np.isnan(hs[:, 0]).all()
         assert np.isfinite(hs[:, 1:]).all()
 
@@ -219,7 +159,7 @@ def test_relu_passes_nan_on(rng):
 @pytest.mark.parametrize("shape", [(T, B), (B,), (1, 1)])
 def test_embedding(rng, shape, dtype):
     W = normal(rng, dtype, V, D)
-    ids = rng.integers(0, 3, shape)  # three of the rows, again and again
+    ids = rng.integers(0, 3, shape)  # three rows, each many times
     x, cache = functional.embedding_forward(ids, W)
     assert np.array_equal(x, W[ids])
     dx = normal(rng, dtype, *x.shape)
@@ -230,11 +170,12 @@ def test_embedding(rng, shape, dtype):
     assert np.array_equal(drows, dW[rows])
 
 
-@pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64"])
-def test_embedding_takes_any_integers(rng, kind):
-    W = normal(rng, "float32", V, D)
-    ids = rng.integers(0, V, (T, B)).astype(kind)
-    assert np.array_equal(functional.embedding_forward(ids, W)[0], W[ids])
+@pytest.mark.parametrize(
+    "kind", [f"{order}{sign}{width}" for order in "<>" for sign in "iu" for width in (1, 2, 4, 8)]
+)
+def test_ids_of_any_integer_type(rng, kind):
+    ids, W = rng.integers(0, V, (T, B)), normal(rng, "float32", V, D)
+    assert np.array_equal(functional.embedding_forward(ids.astype(kind), W)[0], W[ids])
 
 
 @DTYPES
@@ -254,9 +195,7 @@ def test_linear(rng, shape, tied, dtype):
     *rows, D, V = shape
     W = normal(rng, dtype, V, D).T if tied else normal(rng, dtype, D, V)
     x, b, dy = normal(rng, dtype, *rows, D), normal(rng, dtype, V), normal(rng, dtype, *rows, V)
-    got, want = (
-        both_directions(module, "linear", (x, W, b), (dy,)) for module in (functional, reference)
-    )
+    got, want = fast_and_textbook("linear", (x, W, b), (dy,))
     all_close(got, want, dtype)
     assert got[3].flags.f_contiguous or not tied, "the gradient lies as the matrix does"
 
@@ -275,7 +214,7 @@ def test_dropout(rng, dtype):
     "shape", [(T, B, D), pytest.param((7, 100, 131), id="shared", marks=pytest.mark.big)]
 )
 def test_dropout_mask(rng, shape, dtype):
-    """What is exactly p is kept; the array may lie in any way."""
+    """A number of exactly p is kept; the array may have any layout."""
     uniform = rng.random(shape, dtype=np.float32)
     uniform[0, 0, 0] = 0.3
     for numbers in (uniform, uniform.T):
@@ -329,7 +268,7 @@ def test_cross_entropy_of_any_width(rng, V, dtype):
 
 @DTYPES
 def test_cross_entropy_of_extreme_logits(dtype):
-    """Certain, hopeless and impossible: no overflow, and no NaN where there is none."""
+    """Probabilities of 1, near 0 and exactly 0: no overflow and no NaN."""
     logits = np.array([[[1e4, -1e4, 0], [-1e4, 1e4, 0], [-np.inf, 0, 0]]], dtype)
     _, cache = functional.sequence_cross_entropy_forward(logits, np.array([[0, 0, 1]]))
     assert np.allclose(cache.nll, [[0, 2e4, np.log(2)]])
@@ -346,11 +285,11 @@ def test_cross_entropy_keeps_nan(rng):
     assert np.isnan(functional.sequence_cross_entropy_backward(cache)[1, 2]).any()
 
 
-# --- memory layout, purity, threads ------------------------------------------------------------
+# --- memory layout, threads ----------------------------------------------------------------------
 
 
 def strange(array):
-    """The same values as no kernel would like them: every second element, backwards."""
+    """Return a view of the same values: every second element, backwards."""
     wide = np.empty([2 * n for n in array.shape], array.dtype)
     view = wide[tuple(slice(None, None, -2) for _ in array.shape)]
     view[...] = array
@@ -363,111 +302,50 @@ def read_only(array):
     return array
 
 
-LAYOUTS = pytest.mark.parametrize("layout", [strange, read_only, np.asfortranarray])
-
-
-@LAYOUTS
-@GRUS
-def test_a_gru_in_any_layout(rng, layout, kind):
-    arguments = recurrent_arguments(rng, (T, B, D, H), "float64", "gru")
-    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H))]
-    bn, reset = gru_options(rng, kind, H, "float64")
-    want = both_directions(functional, "gru", arguments, upstream, bn, reset)
-    laid = None if bn is None else layout(bn)
-    got = both_directions(
-        functional, "gru", map(layout, arguments), map(layout, upstream), laid, reset
-    )
-    for g, w in zip([*got[:2], *got[3:]], [*want[:2], *want[3:]], strict=True):
-        assert np.array_equal(g, w)
-
-
-@LAYOUTS
-def test_any_layout(rng, layout):
+@KINDS
+@pytest.mark.parametrize("layout", [strange, read_only, np.asfortranarray])
+def test_any_layout(rng, layout, kind):
     """Views and read-only arrays give the same bits as contiguous ones."""
-    arguments = recurrent_arguments(rng, (T, B, D, H), "float64", "lstm")
-    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H), (B, H))]
-    want = both_directions(functional, "lstm", arguments, upstream)
-    got = both_directions(functional, "lstm", map(layout, arguments), map(layout, upstream))
-    for g, w in zip([*got[:3], *got[4:]], [*want[:3], *want[4:]], strict=True):
-        assert np.array_equal(g, w)
-
-    ids, W = rng.integers(0, V, (T, B)), normal(rng, "float64", V, D)
-    x, cache = functional.embedding_forward(layout(ids), layout(W))
-    assert np.array_equal(x, W[ids])
-    dx = normal(rng, "float64", T, B, D)
-    assert np.array_equal(
-        functional.embedding_backward(layout(dx), cache), functional.embedding_backward(dx, cache)
-    )
-    logits = normal(rng, "float64", T, B, V)
-    loss, cache = functional.sequence_cross_entropy_forward(logits, ids)
-    same, _ = functional.sequence_cross_entropy_forward(layout(logits), layout(ids))
-    assert same == loss
-    x, W, b = normal(rng, "float64", T, B, D), normal(rng, "float64", D, V), np.zeros(V)
-    dy = normal(rng, "float64", T, B, V)
-    want = both_directions(functional, "linear", (x, W, b), (dy,))
-    got = both_directions(functional, "linear", map(layout, (x, W, b)), (layout(dy),))
-    for g, w in zip([got[0], *got[2:]], [want[0], *want[2:]], strict=True):
-        assert np.array_equal(g, w)
+    cell, arguments, upstream = a_pass(rng, kind, (T, B, D, H), "float64")
+    laid = [layout(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    want = both_directions(functional, cell, arguments, upstream)
+    got = both_directions(functional, cell, laid, map(layout, upstream))
+    for g, w in zip(got, want, strict=True):
+        if isinstance(w, np.ndarray):
+            assert np.array_equal(g, w)
 
 
-def test_no_argument_is_changed(rng):
-    x, h0, c0, Wx, Wh, b = recurrent_arguments(rng, (T, B, D, H), "float32", "lstm")
-    dhs, dhT, dcT = (normal(rng, "float32", *s) for s in ((T, B, H), (B, H), (B, H)))
-    W, bias = normal(rng, "float32", H, V), normal(rng, "float32", V)
-    targets = np.zeros((T, B), int)
-    arrays = [x, h0, c0, Wx, Wh, b, dhs, dhT, dcT, W, bias, targets]
-    before = [a.copy() for a in arrays]
-    hs, _, _, cache = functional.lstm_forward(x, h0, c0, Wx, Wh, b)
-    functional.rnn_backward(
-        dhs, dhT, functional.rnn_forward(x, h0, Wx[:, :H], Wh[:, :H], b[:H])[-1]
-    )
-    y, linear = functional.linear_forward(hs, W, bias)
-    _, entropy = functional.sequence_cross_entropy_forward(y, targets)
-    kept = [a.copy() for a in (*cache, *linear, *entropy)]
-    dhs2, _, _ = functional.linear_backward(
-        functional.sequence_cross_entropy_backward(entropy), linear
-    )
-    functional.lstm_backward(dhs2, dhT, dcT, cache)
-    for a, old in zip(arrays, before, strict=True):
-        assert np.array_equal(a, old)
-    for a, old in zip((*cache, *linear, *entropy), kept, strict=True):
-        assert np.array_equal(a, old)
+def arrays_in(nest):
+    for part in nest:
+        if isinstance(part, tuple | list):
+            yield from arrays_in(part)
+        elif not isinstance(part, str):
+            yield part
 
 
 @pytest.mark.big
 @pytest.mark.parametrize("H", [130, 610], ids=["threads share the batch", "or the units"])
 def test_bits_do_not_depend_on_the_number_of_threads(rng, H, monkeypatch):
     T, B, D, V = 6, 23, 71, 301
-    arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "lstm")
-    rnn_arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "rnn")
-    gru_arguments = recurrent_arguments(rng, (T, B, D, H), "float32", "gru")
-    b_n = normal(rng, "float32", H)
-    upstream = [normal(rng, "float32", *shape) for shape in ((T, B, H), (B, H), (B, H))]
+    kinds = ("lstm", "rnn tanh", "gru after", "gru before")
+    passes = [a_pass(rng, kind, (T, B, D, H), "float32") for kind in kinds]
     W, b = normal(rng, "float32", H, V), normal(rng, "float32", V)
     E, ids = normal(rng, "float32", V, D), rng.integers(0, 9, (T, B))
     uniform = rng.random((T, B, 1000), dtype=np.float32)
     results = []
-    for threads in (1, 2, 8, 16):  # as many parts, on however few processors
+    for threads in (1, 2, 8, 16):  # so many shares, on any number of processors
         with monkeypatch.context() as patch:
             patch.setattr(functional, "shares_for", lambda *_, threads=threads: threads)
-            lstm = both_directions(functional, "lstm", arguments, upstream)
-            rnn = both_directions(functional, "rnn", rnn_arguments, upstream[:2])
-            grus = [
-                both_directions(functional, "gru", gru_arguments, upstream[:2], *options)
-                for options in ((b_n, "after"), (None, "before"))
-            ]
-            y, linear = functional.linear_forward(lstm[0], W, b)
+            found = [both_directions(functional, *one) for one in passes]
+            hs, _, _, _, dx, *_ = found[0]
+            y, linear = functional.linear_forward(hs, W, b)
             loss, entropy = functional.sequence_cross_entropy_forward(y, ids)
             dy = functional.sequence_cross_entropy_backward(entropy)
-            dE = functional.embedding_backward(lstm[4], functional.embedding_forward(ids, E)[1])
-            flat = (lstm[:3], lstm[3][3:7], lstm[4:], rnn[:2], rnn[3:], (y, loss, dy, dE))
-            results.append([a for group in flat for a in group])
-            for gru in grus:
-                group = (*gru[:2], *gru[2][2:5], *gru[3:])
-                results[-1] += [a for a in group if a is not None]
-            results[-1] += functional.linear_backward(dy, linear)
+            dE = functional.embedding_backward(dx, functional.embedding_forward(ids, E)[1])
             mask = functional.dropout_mask(uniform, 0.3, np.dtype("float32"))
-            results[-1] += [mask, functional.dropout_forward(uniform, mask)[0]]
+            masked, _ = functional.dropout_forward(uniform, mask)
+            found += [y, loss, dy, dE, functional.linear_backward(dy, linear), mask, masked]
+            results.append(list(arrays_in(found)))
     for one, *others in zip(*results, strict=True):
         assert all(np.array_equal(one, other) for other in others)
 
@@ -500,7 +378,7 @@ for one, two in zip(got, results):
 @pytest.mark.big
 @pytest.mark.parametrize("bits", [128, 256])
 def test_narrower_vectors(bits):
-    """The tiles of other processors, forced on this one."""
+    """The tiles of other processors, used on this one."""
     environment = {**os.environ, "NUMPYLSTM_VECTOR_BITS": str(bits)}
     root = Path(functional.__file__).parents[1]
     environment["PYTHONPATH"] = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
@@ -512,7 +390,7 @@ def test_narrower_vectors(bits):
 
 
 def test_import_compiles_nothing(tmp_path):
-    """Nor loads it: there is nothing to load."""
+    """Not even with an empty cache."""
     code = (
         "import numba.core.event as event\n"
         "with event.install_recorder('numba:compile') as recorder:\n"
@@ -527,40 +405,6 @@ def test_import_compiles_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-ANY = dict(
-    sizes=st.tuples(*(st.integers(1, n) for n in (4, 5, 6, 9))), seed=st.integers(0, 2**32 - 1)
-)
-
-
-@given(**ANY)
-def test_lstm_of_any_size(sizes, seed):
-    rng = np.random.default_rng(seed)
-    T, B, _, H = sizes
-    arguments = recurrent_arguments(rng, sizes, "float64", "lstm")
-    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H), (B, H))]
-    got, want = (
-        both_directions(module, "lstm", arguments, upstream) for module in (functional, reference)
-    )
-    for g, w in zip([*got[:3], *got[4:]], [*want[:3], *want[4:]], strict=True):
-        close(g, w, "float64", scale=max(1, np.abs(w).max()))
-
-
-@given(kind=st.sampled_from(["after", "no bn", "before"]), **ANY)
-def test_gru_of_any_size(sizes, seed, kind):
-    rng = np.random.default_rng(seed)
-    T, B, _, H = sizes
-    arguments = recurrent_arguments(rng, sizes, "float64", "gru")
-    upstream = [normal(rng, "float64", *shape) for shape in ((T, B, H), (B, H))]
-    options = gru_options(rng, kind, H, "float64")
-    got, want = (
-        both_directions(module, "gru", arguments, upstream, *options)
-        for module in (functional, reference)
-    )
-    for g, w in zip([*got[:2], *got[3:]], [*want[:2], *want[3:]], strict=True):
-        if w is not None:
-            close(g, w, "float64", scale=max(1, np.abs(w).max()))
-
-
 # --- errors ------------------------------------------------------------------------------------
 
 
@@ -568,33 +412,23 @@ def ones(*shape, dtype="float32"):
     return np.ones(shape, dtype)
 
 
-def lstm_forward_with(**changes):
+def forward_with(cell, **changes):
+    blocks, c0 = {"rnn": (1, {}), "gru": (3, {}), "lstm": (4, {"c0": ones(B, H)})}[cell]
     arrays = {
-        "x": ones(T, B, D), "h0": ones(B, H), "c0": ones(B, H),
-        "Wx": ones(D, 4 * H), "Wh": ones(H, 4 * H), "b": ones(4 * H), **changes,
+        "x": ones(T, B, D), "h0": ones(B, H), "Wx": ones(D, blocks * H),
+        "Wh": ones(H, blocks * H), "b": ones(blocks * H), **c0, **changes,
     }  # fmt: skip
-    return functional.lstm_forward(**arrays)
+    return getattr(functional, f"{cell}_forward")(**arrays)
 
 
 def lstm_backward_with(**changes):
     arrays = {"dhs": ones(T, B, H), "dhT": ones(B, H), "dcT": ones(B, H), **changes}
-    return functional.lstm_backward(**arrays, cache=lstm_forward_with()[-1])
+    return functional.lstm_backward(**arrays, cache=forward_with("lstm")[-1])
 
 
-def gru_forward_with(**changes):
-    arrays = {
-        "x": ones(T, B, D), "h0": ones(B, H), "Wx": ones(D, 3 * H), "Wh": ones(H, 3 * H),
-        "b": ones(3 * H), "bn": ones(H), **changes,
-    }  # fmt: skip
-    return functional.gru_forward(**arrays)
-
-
-def rnn_forward_with(activation="tanh", **changes):
-    arrays = {
-        "x": ones(T, B, D), "h0": ones(B, H), "Wx": ones(D, H), "Wh": ones(H, H), "b": ones(H),
-        **changes,
-    }  # fmt: skip
-    return functional.rnn_forward(**arrays, activation=activation)
+def embedding_with(ids, *table):
+    ids = np.array(ids, int) if type(ids) is tuple else ids
+    return functional.embedding_forward(ids, ones(*(table or (V, D))))
 
 
 def entropy_with(**changes):
@@ -602,72 +436,62 @@ def entropy_with(**changes):
     return functional.sequence_cross_entropy_forward(**arrays)
 
 
-ids = np.array([[0, V], [1, 2]])
 ERRORS = [
-    (lambda: lstm_forward_with(x=ones(T, B, D + 1)), ValueError,
+    (lambda: forward_with("lstm", x=ones(T, B, D + 1)), ValueError,
      f"lstm_forward: x must have shape (T, B, {D}), got ({T}, {B}, {D + 1}); D is fixed by Wx"),
-    (lambda: lstm_forward_with(x=ones(T, D)), ValueError,
-     f"lstm_forward: x must have shape (T, B, {D}), got ({T}, {D}); D is fixed by Wx"),
-    (lambda: lstm_forward_with(x=ones(0, B, D)), ValueError,
+    (lambda: forward_with("lstm", x=ones(0, B, D)), ValueError,
      f"lstm_forward: x must not be empty, got shape (0, {B}, {D})"),
-    (lambda: lstm_forward_with(x=[[1.0]]), TypeError,
+    (lambda: forward_with("lstm", x=[[1.0]]), TypeError,
      "lstm_forward: x must be a NumPy array, got list"),
-    (lambda: lstm_forward_with(x=ones(T, B, D, dtype="float64")), TypeError,
+    (lambda: forward_with("lstm", x=ones(T, B, D, dtype="float64")), TypeError,
      "lstm_forward: x must have dtype float32, got float64; all arrays of a call have one dtype"),
-    (lambda: lstm_forward_with(Wx=ones(D, 4 * H, dtype="complex128")), TypeError,
+    (lambda: forward_with("lstm", Wx=ones(D, 4 * H, dtype="complex128")), TypeError,
      "lstm_forward: Wx must have dtype float32 or float64, got complex128; other numbers are for"),
-    (lambda: lstm_forward_with(Wx=ones(D, 4 * H + 1)), ValueError,
+    (lambda: forward_with("lstm", Wx=ones(D, 4 * H + 1)), ValueError,
      f"lstm_forward: Wx must have shape (D, 4H), got ({D}, {4 * H + 1}); its columns are 4 blocks"),
-    (lambda: lstm_forward_with(Wh=ones(H, H)), ValueError,
+    (lambda: forward_with("lstm", Wh=ones(H, H)), ValueError,
      f"lstm_forward: Wh must have shape ({H}, {4 * H}), got ({H}, {H}); H is fixed by Wx"),
-    (lambda: lstm_forward_with(b=ones(H)), ValueError,
+    (lambda: forward_with("lstm", b=ones(H)), ValueError,
      f"lstm_forward: b must have shape ({4 * H},), got ({H},); H is fixed by Wx"),
-    (lambda: lstm_forward_with(h0=ones(B + 1, H)), ValueError,
+    (lambda: forward_with("lstm", h0=ones(B + 1, H)), ValueError,
      f"lstm_forward: h0 must have shape ({B}, {H}), got ({B + 1}, {H}); B is fixed by x, H by Wx"),
-    (lambda: lstm_forward_with(c0=ones(H)), ValueError,
-     f"lstm_forward: c0 must have shape ({B}, {H}), got ({H},)"),
     (lambda: lstm_backward_with(dhs=ones(T + 1, B, H)), ValueError,
      f"lstm_backward: dhs must have shape ({T}, {B}, {H}), got ({T + 1}, {B}, {H})"),
     (lambda: lstm_backward_with(dcT=ones(B, H, dtype="float64")), TypeError,
      "lstm_backward: dcT must have dtype float32, got float64"),
     (lambda: lstm_backward_with(dhT=ones(H)), ValueError,
      f"lstm_backward: dhT must have shape ({B}, {H}), got ({H},); it has the shape of hT"),
-    (lambda: rnn_forward_with("elu"), ValueError,
+    (lambda: forward_with("rnn", activation="elu"), ValueError,
      "rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got 'elu'"),
-    (lambda: rnn_forward_with(Wh=ones(H, H + 1)), ValueError,
-     f"rnn_forward: Wh must have shape ({H}, {H}), got ({H}, {H + 1}); H is fixed by Wx"),
-    (lambda: gru_forward_with(reset="never"), ValueError,
+    (lambda: forward_with("gru", reset="never"), ValueError,
      "gru_forward: reset must be 'after' or 'before', got 'never'"),
-    (lambda: gru_forward_with(reset="before"), ValueError,
+    (lambda: forward_with("gru", bn=ones(H), reset="before"), ValueError,
      "gru_forward: bn must be None with reset='before', got an array"),
-    (lambda: gru_forward_with(bn=ones(H + 1)), ValueError,
+    (lambda: forward_with("gru", bn=ones(H + 1)), ValueError,
      f"gru_forward: bn must have shape ({H},), got ({H + 1},); H is fixed by Wh"),
-    (lambda: gru_forward_with(Wh=ones(H, 4 * H)), ValueError,
-     f"gru_forward: Wh must have shape ({H}, {3 * H}), got ({H}, {4 * H}); H is fixed by Wx"),
-    (lambda: functional.gru_backward(ones(1, B, H), ones(B, H), gru_forward_with()[-1]),
-     ValueError, f"gru_backward: dhs must have shape ({T}, {B}, {H}), got (1, {B}, {H})"),
-    (lambda: functional.gru_backward(ones(T, B, H), ones(B, H), rnn_forward_with()[-1]),
+    (lambda: functional.gru_backward(ones(T, B, H), ones(B, H), forward_with("rnn")[-1]),
      TypeError, "gru_backward: cache must be GRUCache, got RNNCache"),
-    (lambda: functional.rnn_backward(ones(1, B, H), ones(B, H), rnn_forward_with()[-1]),
-     ValueError, f"rnn_backward: dhs must have shape ({T}, {B}, {H}), got (1, {B}, {H})"),
-    (lambda: functional.embedding_forward(ids, ones(V, D)), ValueError,
-     f"embedding_forward: ids must lie in [0, {V}), got {V} at [0, 1]; "
+    (lambda: embedding_with((0, V, 1)), ValueError,
+     f"embedding_forward: ids must lie in [0, {V}), got {V} at [1]; "
      "ids and table come from different vocabularies"),
-    (lambda: functional.embedding_forward(-ids, ones(V, D)), ValueError,
-     f"embedding_forward: ids must lie in [0, {V}), got -{V} at [0, 1]"),
-    (lambda: functional.embedding_forward(ids * 1.0, ones(V, D)), TypeError,
-     "embedding_forward: ids must hold integers, got float64"),
-    (lambda: functional.embedding_forward([1], ones(V, D)), TypeError,
-     "embedding_forward: ids must be a NumPy array, got list"),
-    (lambda: functional.embedding_forward(np.array([], int), ones(V, D)), ValueError,
-     "embedding_forward: ids must not be empty"),
-    (lambda: functional.embedding_forward(ids, ones(V)), ValueError,
+    (lambda: embedding_with((0, -1)), ValueError,
+     f"embedding_forward: ids must lie in [0, {V}), got -1 at [1]"),
+    (lambda: embedding_with(np.array([2**24], ">i4")), ValueError,  # its bytes are those of 1
+     f"embedding_forward: ids must lie in [0, {V}), got 16777216 at [0]"),
+    (lambda: embedding_with(np.array([2**64 - 1], np.uint64)), ValueError,
+     f"embedding_forward: ids must lie in [0, {V}), got 18446744073709551615 at [0]"),
+    (lambda: embedding_with(ones(B)), TypeError,
+     "embedding_forward: ids must hold integers, got float32"),
+    (lambda: embedding_with(np.ma.masked_array([0, 1], [True, False])), TypeError,
+     "embedding_forward: ids must"),
+    (lambda: embedding_with(np.zeros(2, int).view(np.recarray)), TypeError,
+     "embedding_forward: ids must"),
+    (lambda: embedding_with(np.array([0, None])), TypeError, "embedding_forward: ids must"),
+    (lambda: embedding_with(()), ValueError, "embedding_forward: ids must not be empty"),
+    (lambda: embedding_with((1, 2), V), ValueError,
      f"embedding_forward: W must have shape (V, D), got ({V},)"),
-    (lambda: functional.embedding_backward(
-        ones(B, D + 1), functional.embedding_forward(np.zeros(B, int), ones(V, D))[1]), ValueError,
+    (lambda: functional.embedding_backward(ones(B, D + 1), embedding_with((0,) * B)[1]), ValueError,
      f"embedding_backward: dx must have shape ({B}, {D}), got ({B}, {D + 1})"),
-    (lambda: functional.linear_forward(ones(T, B, D), ones(H, V), ones(V)), ValueError,
-     f"linear_forward: x must have shape (T, B, {H}), got ({T}, {B}, {D}); D is fixed by W"),
     (lambda: functional.linear_forward(ones(B, D), ones(H, V), ones(V)), ValueError,
      f"linear_forward: x must have shape (B, {H}), got ({B}, {D}); D is fixed by W"),
     (lambda: functional.linear_forward(ones(B, H), ones(H, V), ones(D)), ValueError,
@@ -677,8 +501,6 @@ ERRORS = [
      f"linear_backward: dy must have shape ({T}, {B}, {V}), got ({B}, {V})"),
     (lambda: functional.dropout_forward(ones(T, B, D), ones(T, B)), ValueError,
      f"dropout_forward: mask must have shape ({T}, {B}, {D}), got ({T}, {B})"),
-    (lambda: functional.dropout_forward(ones(T, B, D), ones(T, B, D) > 0), TypeError,
-     "dropout_forward: mask must have dtype float32, got bool"),
     (lambda: functional.dropout_backward(ones(B), functional.dropout_forward(
         ones(T, B), ones(T, B))[1]), ValueError,
      f"dropout_backward: dy must have shape ({T}, {B}), got ({B},)"),
@@ -693,8 +515,6 @@ ERRORS = [
      f"sequence_cross_entropy_forward: weights must have shape ({T}, {B}), got ({T},)"),
     (lambda: entropy_with(weights=-ones(T, B)), ValueError,
      "sequence_cross_entropy_forward: weights must not be negative, got -1.0 at [0, 0]"),
-    (lambda: entropy_with(weights=np.nan * ones(T, B)), ValueError,
-     "sequence_cross_entropy_forward: weights must not be negative, got nan at [0, 0]"),
     (lambda: entropy_with(weights=ones(T, B) > 0), TypeError,
      "sequence_cross_entropy_forward: weights must have dtype float32, got bool"),
 ]  # fmt: skip
@@ -703,7 +523,7 @@ ERRORS = [
 @pytest.mark.parametrize("fast", [True, False], ids=["functional", "textbook"])
 @pytest.mark.parametrize(("call", "kind", "sentence"), ERRORS, ids=[e[2][:60] for e in ERRORS])
 def test_error(call, kind, sentence, fast, monkeypatch):
-    """One sentence: which argument, what was expected, what came, the likely cause."""
+    """One sentence with four parts: the argument, what was expected, what it got, the cause."""
     for name, function in vars(textbook).items():
         if not fast and not name.startswith("_"):
             monkeypatch.setattr(functional, name, function)
@@ -730,29 +550,7 @@ def test_a_call_with_other_arguments_gets_the_sentence_of_python(module, call, s
 
 
 def test_a_call_in_another_name():
-    """So layers do, and the sentence names the caller."""
+    """Layers call functions in their own name, which the sentence then shows."""
     with pytest.raises(ValueError, match=r"Mine: x must have shape \(T, B, 4\), got \(5, 3, 5\)"):
         call("Mine", functional.linear_forward, ones(5, 3, 5), ones(4, 2), ones(2))
-    assert call("Mine", max, 1, 2) == 2  # a function without a door
-
-
-# --- the plan of a recurrent pass --------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sizes", "threads", "expected"),
-    [
-        ((5, 3, 4, 6), 8, functional.Plan(alone=True, by_rows=True, shares=1)),
-        ((20, 20, 200, 200), 1, functional.Plan(alone=False, by_rows=True, shares=1)),
-        ((20, 20, 200, 200), 8, functional.Plan(alone=False, by_rows=True, shares=8)),
-        ((20, 20, 200, 200), 64, functional.Plan(alone=False, by_rows=True, shares=10)),
-        ((35, 20, 650, 650), 2, functional.Plan(alone=False, by_rows=False, shares=2)),
-        ((35, 20, 650, 650), 64, functional.Plan(alone=False, by_rows=False, shares=11)),
-        ((512, 1, 100, 256), 2, functional.Plan(alone=False, by_rows=True, shares=1)),
-        ((2, 2, 9000, 50), 8, functional.Plan(alone=False, by_rows=True, shares=1)),
-    ],
-    ids=["tiny", "one thread", "by rows", "more threads than rows", "large Wh",
-         "more threads than a step is worth", "nothing to share", "short recurrence"],
-)  # fmt: skip
-def test_the_plan_depends_on_sizes_and_threads_only(sizes, threads, expected):
-    assert functional.plan(*sizes, blocks=4, itemsize=4, threads=threads) == expected
+    assert call("Mine", max, 1, 2) == 2  # a function without checks

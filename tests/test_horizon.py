@@ -20,7 +20,7 @@ SHORT = tasks.Recipe(hidden_size=6, steps=30, batch_size=3)
 
 
 class Truth:
-    """A stand-in for a model that knows the true probabilities, or is off by so many nats."""
+    """Model with the true probabilities, or `off` nats worse."""
 
     def __init__(self, task, seed, off=0.0):
         self.task, self.rng, self.off = task, np.random.default_rng(seed), off
@@ -29,7 +29,7 @@ class Truth:
         return None
 
     def score(self, x, y, state):
-        batch = self.task.batch(x.shape[1], self.rng)  # the same draws once more
+        batch = self.task.batch(x.shape[1], self.rng)  # the same draws again
         assert (batch.x == x).all()
         return batch.nll + self.off, None, None
 
@@ -87,11 +87,11 @@ def test_a_probe_needs_a_seed():
 
 
 def assert_at_the_floor(task, seed):
-    """Within 2 %, and not below by more than four standard errors."""
+    """Assert a loss within 2 % of the floor, and at most four standard errors below it."""
     run = probe(task, rng=seed)
     assert run.above_floor <= 0.02, (task, seed, run.loss, run.error)
     assert run.loss >= run.floor - 4 * run.error
-    assert run.error < 0.01 * run.floor  # else the two lines above would say little
+    assert run.error < 0.01 * run.floor  # otherwise the two lines above prove little
     return run
 
 
@@ -150,8 +150,8 @@ def test_the_median_of_the_seeds_decides():
 def test_an_lstm_remembers_further_than_a_vanilla_network():
     """Equal hidden units, batches and steps; the vanilla network has its own best settings.
 
-    Processors round differently and training amplifies it, so the bounds are those that hold for
-    other seeds too: at 80 steps LSTMs made 71 to 97 % of the way, all but one vanilla network in
+    Processors round differently and training amplifies it, so the bounds leave room for
+    other seeds: at 80 steps LSTMs made 71 to 97 % of the way, all but one vanilla network in
     ten less than 42 %.
     """
     seen = []

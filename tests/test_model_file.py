@@ -1,4 +1,4 @@
-"""A model in a file: it comes back as it was, and a stranger's file can do no harm."""
+"""Model files: a model comes back unchanged, and a hostile file does no harm."""
 
 import json
 

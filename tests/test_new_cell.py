@@ -1,7 +1,7 @@
-"""CONTRIBUTING's "To add a cell", held to the code: a cell that nobody has written goes everywhere.
+"""CONTRIBUTING's "To add a cell", followed to the letter: a made-up cell works everywhere.
 
-The record and the functions are entered by the test. It has what no other cell has: a state (h, m)
-of which h is not a gate times a tanh, two blocks, a parameter `s` and an option `leak`::
+The test enters its record and its functions. Unlike any other cell, it has a state (h, m) with an h
+that is not a gate times a tanh, two blocks, a parameter `s` and an option `leak`::
 
     z = sigmoid(a_z),  n = tanh(a_n),  m = z * m_prev + (1 - z) * n,  h = s * tanh(m) + leak * n
 """
@@ -103,7 +103,7 @@ def leaky_backward(dhs, dhT, dmT, cache):
 
 @pytest.fixture(autouse=True)
 def leaky(monkeypatch):
-    """All that a new cell is: its functions in the two modules, and its record."""
+    """Enter the functions of the new cell in both modules, and its record."""
     for module in (reference, functional):
         for function in (leaky_forward, leaky_backward, leaky_step_forward, leaky_step_backward):
             monkeypatch.setattr(module, function.__name__, function, raising=False)
@@ -168,7 +168,7 @@ def test_diagnostics(model, rng):
 
 
 def test_the_carousel_is_the_jacobian_of_the_memory(rng):
-    """Direct plus indirect, against the complex step."""
+    """Direct plus indirect, compared with the complex step."""
     Wx, Wh = rng.normal(size=(D, 2 * H)), rng.normal(size=(H, 2 * H))
     x, h0, m0 = rng.normal(size=(T, B, D)), rng.normal(size=(B, H)), rng.normal(size=(B, H))
     weights = (Wx, Wh, rng.normal(size=2 * H), rng.normal(size=H), 0.3)
@@ -181,7 +181,7 @@ def test_the_carousel_is_the_jacobian_of_the_memory(rng):
 
 
 def test_training_resuming_and_sampling(tmp_path, monkeypatch):
-    """By the command: gradients checked and logged, and the bytes of a run that never stopped."""
+    """The command checks and logs gradients, and resumes to the byte."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
     flags = ["--threads", "1", "--train", "text.txt", "--cell", "leaky", "--leak", "0.25",

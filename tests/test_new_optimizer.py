@@ -1,7 +1,7 @@
-"""CONTRIBUTING's "To add an optimiser", held to the code: one that nobody has written trains.
+"""CONTRIBUTING's "To add an optimiser", followed to the letter: a made-up optimiser trains.
 
-Its class and its settings are entered by the test. It has two memory arrays for each parameter, and
-looks at the count of steps: signs of a decaying mean, with the size of the largest gradient so far.
+The test enters its class and its settings. It has two memory arrays for each parameter and uses the
+number of steps: signs of a decaying mean, with the size of the largest gradient so far.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class Signs(Optimizer):
 
 @pytest.fixture(autouse=True)
 def signs(monkeypatch):
-    """All that a new optimiser is: its class, and its settings with their defaults."""
+    """Enter the class of the new optimiser, and its settings with their defaults."""
     monkeypatch.setitem(optim.OPTIMIZERS, "signs", Signs)
     monkeypatch.setitem(config.RATES, "signs", 0.01)
 

@@ -62,7 +62,7 @@ each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.ste
 
 
 def wrong_answers(path):
-    """For each exercise of a notebook, by the id of its cell: what a reader may well answer."""
+    """Return likely wrong answers to each exercise of a notebook, by the id of its cell."""
     return WRONG_ANSWERS[path.stem.partition("_")[2]]
 
 
@@ -115,7 +115,7 @@ def test_outputs_hold_no_error_no_warning_and_no_path(path):
     for output in outputs(read(path)):
         assert output["output_type"] != "error"
         assert output.get("name") != "stderr"
-    # Paths in sources too: a notebook reads nothing that only one machine has.
+    # Nor in sources: a notebook reads no file of one machine.
     text = "\n".join(text_of(output) for output in outputs(read(path)))
     text += "\n".join(source(cell) for cell in read(path)["cells"])
     assert not re.findall(
@@ -144,7 +144,7 @@ def test_every_picture_has_a_text_of_its_own(path):
     told = [
         cell for cell in code_cells(read(path)) if "image" in cell["metadata"].get("mystnb", {})
     ]
-    assert len(told) == len(texts)  # and none tells of a picture that is not there
+    assert len(told) == len(texts)  # no text without a picture
 
 
 @each_notebook
@@ -224,7 +224,7 @@ def test_wrong_answers_are_known_for_every_exercise(path):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # what Jupyter warns of is not ours; the kernel is apart
+@pytest.mark.filterwarnings("default")  # Jupyter warns, in its own process
 @each_notebook
 def test_checks_accept_the_solution_and_refuse_wrong_answers(path, tmp_path, monkeypatch):
     pytest.importorskip("ipykernel", reason="ipykernel is in the extra 'notebooks'")
@@ -253,4 +253,4 @@ def test_checks_accept_the_solution_and_refuse_wrong_answers(path, tmp_path, mon
         assert nonsense[0] != "accepted"
         for answer, (kind, message) in zip(answers[1:], outcomes, strict=True):
             assert kind == "AssertionError", f"{answer}\n{kind}: {message}"
-            assert message  # a sentence that helps
+            assert message  # the hint

@@ -112,7 +112,7 @@ def test_momentum_adds_a_share_of_the_last_velocity(parameters):
 
 @pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
 def test_adam_is_what_its_authors_wrote(parameters, rng, kind):
-    """Algorithm 1 of Kingma and Ba, and 2 of Loshchilov and Hutter, as they stand there."""
+    """Algorithm 1 of Kingma and Ba, and algorithm 2 of Loshchilov and Hutter, line by line."""
     b1, b2, eps, decay = 0.8, 0.95, 1e-6, 0.1
     optimizer = kind(parameters, lr=0.01, betas=(b1, b2), eps=eps, weight_decay=decay)
     theta, m, v = parameters["c"].data.astype(float), 0.0, 0.0
@@ -141,7 +141,7 @@ UPDATES = {
 
 @pytest.mark.parametrize(("kind", "options"), UPDATES.values(), ids=UPDATES)
 def test_the_kernels_compute_what_the_textbook_says(parameters, rng, kind, options, monkeypatch):
-    """To the bit, clipped or not: both round in the same places."""
+    """To the bit, clipped or not: both round at the same places."""
     copies = {name: Parameter(p.data.copy(), name) for name, p in parameters.items()}
     optimizers = [kind(of, lr=0.01, **options) for of in (parameters, copies)]
     for _ in range(5):
@@ -187,16 +187,6 @@ def test_rows_that_were_not_used_move_by_what_adam_remembers(rng, kind):
     assert (sparse["W"].data[[0, 1, 5]] != before[[0, 1, 5]]).all()
     never = sparse["W"].data[6:8] / data[6:8]
     np.testing.assert_allclose(never, 1 if kind is nl.Adam else (1 - 0.1 * 0.01) ** 3, rtol=1e-14)
-
-
-def test_the_rate_may_change_between_steps(parameters):
-    optimizer = nl.SGD(parameters, lr=1.0)
-    before = parameters["a"].data.copy()
-    optimizer.lr = 0.25
-    optimizer.step()
-    tol = tolerance(parameters)
-    expected = before - 0.25 * parameters["a"].grad
-    np.testing.assert_allclose(parameters["a"].data, expected, rtol=tol, atol=tol)
 
 
 def test_decay_after_some_epochs():
@@ -247,7 +237,7 @@ def test_a_table_that_was_replaced_is_refused(make, shape):
 
 @pytest.mark.parametrize("kind", [nl.SGD, nl.Adam])
 def test_a_parameter_of_another_size_than_what_is_remembered_is_refused(kind):
-    """What is remembered of the small one would be written past its end."""
+    """The memory of the small parameter would be written past its end."""
     small, large = Parameter(np.ones(4), "a"), Parameter(np.ones(40), "b")
     options = {"momentum": 0.9} if kind is nl.SGD else {}
     optimizer = kind({"a": small, "b": large}, 0.5, **options)
@@ -268,23 +258,12 @@ def test_a_memmap_may_be_trained(tmp_path):
     np.testing.assert_array_equal(data, -0.5 - 0.75)
 
 
-def test_a_velocity_of_another_size_is_refused():
-    W = Parameter(np.zeros((7, 4), np.float32), "W")
-    optimizer = nl.SGD({"W": W}, lr=1.0, momentum=0.9)
-    W.data = np.zeros((9, 4), np.float32)
-    W.grad = np.ones((9, 4), np.float32)
-    with pytest.raises(ValueError, match="the velocity of W must have shape"):
-        optimizer.step()
-
-
 @pytest.mark.parametrize(
     ("rows", "values", "says"),
     [
         ([0, 7], (2, 4), r"Rows.rows must lie in \[0, 7\), got 7 at \[1\]"),
         ([-1, 2], (2, 4), r"got -1 at \[0\]"),
-        ([2, 2], (2, 4), "must name each row once"),
         ([3, 1, 3], (3, 4), "must name each row once"),
-        ([0, 1], (2, 3), r"Rows.values must have shape \(2, 4\), got \(2, 3\)"),
         ([0, 1], (3, 4), r"Rows.values must have shape \(2, 4\), got \(3, 4\)"),
     ],
 )
@@ -315,7 +294,7 @@ def test_data_that_is_no_array_any_more_is_refused(data):
 
 @pytest.mark.parametrize("kind", [nl.SGD, nl.Adam, nl.AdamW])
 def test_what_is_frozen_stands_still(kind):
-    """Whatever is remembered of it, and with decay."""
+    """With memory of earlier steps, and with weight decay."""
     options = {"momentum": 0.9} if kind is nl.SGD else {"weight_decay": 0.1}
     parameters = {"W": Parameter(np.ones((4, 3)), "W"), "b": Parameter(np.ones(3), "b")}
     optimizer = kind(parameters, lr=0.1, **options)
@@ -346,7 +325,7 @@ TAKERS = pytest.mark.parametrize(
 
 @TAKERS
 def test_two_layers_with_one_path_are_refused(take):
-    """In one dict, the second would replace the first without a word."""
+    """In one dict, the second would silently replace the first."""
     stacks = nl.LSTM(3, 4), nl.LSTM(3, 4)
     for owners in (stacks, [stack.parameters() for stack in stacks]):
         with pytest.raises(ValueError, match=r"two with the path 'lstm\.0\.Wx'; name=\"encoder\""):
@@ -426,7 +405,7 @@ def test_all_parameters_are_moved_or_none(parameters, spoil):
     optimizer = nl.Adam(parameters)
     before = {path: p.data.copy() for path, p in parameters.items()}
     spoil(optimizer)
-    with pytest.raises(ValueError):  # noqa: PT011 -- the sentences are held elsewhere
+    with pytest.raises(ValueError):  # noqa: PT011 -- other tests check the sentences
         optimizer.step()
     assert optimizer.steps == 0
     for path in before.keys() - {"b"}:

@@ -4,6 +4,8 @@ Each case is a scalar function of named arrays, all random: biases, initial stat
 gradients that arrive from above, from the next window and at the loss.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
@@ -20,153 +22,83 @@ SIZES = [  # T, B, D, H: the usual, then each size one
 ]
 
 
-def prove(loss, arrays, gradients):
-    """The gradient is right: both measures agree with it."""
-    for method in ("complex", "central"):
+def prove(rng, forward, backward, arrays, methods=("complex", "central")):
+    """Check ``backward`` by each method, with random gradients of all that ``forward`` returns."""
+    *results, cache = forward(*arrays.values())
+    upstream = [rng.standard_normal(result.shape) for result in results]
+
+    def loss(a):
+        *results, _ = forward(*a.values())
+        return sum((u * result).sum() for u, result in zip(upstream, results, strict=True))
+
+    gradients = backward(*upstream, cache)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    assert all(gradient is None for gradient in gradients[len(arrays) :])
+    gradients = dict(zip(arrays, gradients, strict=False))
+    for method in methods:
         report = gradcheck.check(loss, arrays, gradients, method=method)
         assert report.passed, f"\n{report}"
 
 
-def gates_and_state(rng, sizes, blocks):
+CALLS = {  # cell, with bn or without, options
+    "tanh": ("rnn", False, {"activation": "tanh"}),
+    "relu": ("rnn", False, {"activation": "relu"}),
+    "sigmoid": ("rnn", False, {"activation": "sigmoid"}),
+    "lstm": ("lstm", False, {}),
+    "gru": ("gru", True, {}),
+    "reset before": ("gru", False, {"reset": "before"}),
+}
+EVERY_CALL = pytest.mark.parametrize(("cell", "bn", "options"), CALLS.values(), ids=CALLS)
+
+
+def recurrent_arrays(rng, sizes, cell, bn=False):
+    """Return the arguments of a forward pass by name, in order."""
     T, B, D, H = sizes
-    return {
-        "x": rng.standard_normal((T, B, D)),
-        "h0": rng.standard_normal((B, H)),
+    blocks = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
+    arrays = {"x": rng.standard_normal((T, B, D)), "h0": rng.standard_normal((B, H))}
+    if cell == "lstm":
+        arrays["c0"] = rng.standard_normal((B, H))
+    arrays |= {
         "Wx": rng.standard_normal((D, blocks * H)),
         "Wh": rng.standard_normal((H, blocks * H)),
         "b": rng.standard_normal(blocks * H),
     }
+    return arrays | ({"bn": rng.standard_normal(H)} if bn else {})
 
 
-# --- one step ----------------------------------------------------------------------------------
+# --- recurrent layers --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_rnn_step(rng, activation):
-    arrays = gates_and_state(rng, (T, B, D, H), 1)
-    arrays["x"], arrays["h_prev"] = arrays["x"][0], arrays.pop("h0")
-    names = ("x", "h_prev", "Wx", "Wh", "b")
-    u = rng.standard_normal((B, H))
-
-    def loss(a):
-        h, _ = reference.rnn_step_forward(*(a[k] for k in names), activation)
-        return (u * h).sum()
-
-    _, cache = reference.rnn_step_forward(*(arrays[k] for k in names), activation)
-    gradients = dict(zip(names, reference.rnn_step_backward(u, cache), strict=True))
-    prove(loss, arrays, gradients)
-
-
-def test_lstm_step(rng):
-    arrays = gates_and_state(rng, (T, B, D, H), 4)
-    arrays["x"], arrays["h_prev"] = arrays["x"][0], arrays.pop("h0")
-    arrays["c_prev"] = rng.standard_normal((B, H))
-    names = ("x", "h_prev", "c_prev", "Wx", "Wh", "b")
-    uh, uc = rng.standard_normal((2, B, H))
-
-    def loss(a):
-        h, c, _ = reference.lstm_step_forward(*(a[k] for k in names))
-        return (uh * h).sum() + (uc * c).sum()
-
-    _, _, cache = reference.lstm_step_forward(*(arrays[k] for k in names))
-    gradients = dict(zip(names, reference.lstm_step_backward(uh, uc, cache), strict=True))
-    prove(loss, arrays, gradients)
-
-
-def gru_arrays(rng, sizes, reset):
-    arrays = gates_and_state(rng, sizes, 3)
-    return arrays | ({"bn": rng.standard_normal(sizes[-1])} if reset == "after" else {})
-
-
-RESETS = pytest.mark.parametrize("reset", ["after", "before"])
-
-
-@RESETS
-def test_gru_step(rng, reset):
-    arrays = gru_arrays(rng, (T, B, D, H), reset)
+@EVERY_CALL
+def test_one_step(rng, cell, bn, options):
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
     arrays["x"] = arrays["x"][0]
-    u = rng.standard_normal((B, H))
-
-    def loss(a):
-        h, _ = reference.gru_step_forward(*a.values(), reset=reset)
-        return (u * h).sum()
-
-    _, cache = reference.gru_step_forward(*arrays.values(), reset=reset)
-    gradients = dict(zip(arrays, reference.gru_step_backward(u, cache), strict=reset == "after"))
-    prove(loss, arrays, gradients)
+    forward = partial(getattr(reference, f"{cell}_step_forward"), **options)
+    prove(rng, forward, getattr(reference, f"{cell}_step_backward"), arrays)
 
 
-# --- through time ------------------------------------------------------------------------------
-
-
+@EVERY_CALL
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_rnn(rng, activation, sizes):
-    arrays = gates_and_state(rng, sizes, 1)
-    hs_shape, h_shape = (*sizes[:2], sizes[3]), arrays["h0"].shape
-    u, uT = rng.standard_normal(hs_shape), rng.standard_normal(h_shape)
-
-    def loss(a):
-        hs, hT, _ = reference.rnn_forward(*a.values(), activation)
-        return (u * hs).sum() + (uT * hT).sum()
-
-    _, _, cache = reference.rnn_forward(*arrays.values(), activation)
-    gradients = dict(zip(arrays, reference.rnn_backward(u, uT, cache), strict=True))
-    prove(loss, arrays, gradients)
+def test_through_time(rng, cell, bn, options, sizes):
+    arrays = recurrent_arrays(rng, sizes, cell, bn)
+    forward = partial(getattr(reference, f"{cell}_forward"), **options)
+    prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays)
 
 
-@pytest.mark.parametrize("scale", [1.0, pytest.param(8.0, id="saturated gates")])
+@pytest.mark.parametrize(("name", "scale"), [("lstm", 8.0), ("gru", 3.0), ("reset before", 3.0)])
 @pytest.mark.parametrize("sizes", SIZES)
-def test_lstm(rng, sizes, scale):
-    arrays = gates_and_state(rng, sizes, 4)
-    arrays = {
-        "x": arrays["x"],
-        "h0": arrays["h0"],
-        "c0": rng.standard_normal(arrays["h0"].shape),
-        "Wx": scale * arrays["Wx"],
-        "Wh": scale * arrays["Wh"],
-        "b": scale * arrays["b"],
-    }
-    u = rng.standard_normal((*sizes[:2], sizes[3]))
-    uh, uc = rng.standard_normal((2, *arrays["h0"].shape))
-
-    def loss(a):
-        hs, hT, cT, _ = reference.lstm_forward(*a.values())
-        return (u * hs).sum() + (uh * hT).sum() + (uc * cT).sum()
-
-    *_, cache = reference.lstm_forward(*arrays.values())
-    gradients = dict(zip(arrays, reference.lstm_backward(u, uh, uc, cache), strict=True))
-    if scale == 1:
-        prove(loss, arrays, gradients)
-    else:  # a flat curve defeats the subtraction of the central difference, not the complex step
-        report = gradcheck.check(loss, arrays, gradients, method="complex")
-        assert report.passed, f"\n{report}"
+def test_saturated_gates(rng, name, scale, sizes):
+    """A flat curve defeats the subtraction of the central difference, not the complex step."""
+    cell, bn, options = CALLS[name]
+    arrays = recurrent_arrays(rng, sizes, cell, bn)
+    arrays = {k: a if k in ("x", "h0", "c0") else scale * a for k, a in arrays.items()}
+    forward = partial(getattr(reference, f"{cell}_forward"), **options)
+    prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays, ["complex"])
 
 
-@RESETS
-@pytest.mark.parametrize("scale", [1.0, pytest.param(3.0, id="saturated gates")])
-@pytest.mark.parametrize("sizes", SIZES)
-def test_gru(rng, sizes, scale, reset):
-    arrays = gru_arrays(rng, sizes, reset)
-    arrays = {k: a if k in ("x", "h0") else scale * a for k, a in arrays.items()}
-    u, uT = rng.standard_normal((*sizes[:2], sizes[3])), rng.standard_normal(arrays["h0"].shape)
-
-    def loss(a):
-        hs, hT, _ = reference.gru_forward(*a.values(), reset=reset)
-        return (u * hs).sum() + (uT * hT).sum()
-
-    *_, cache = reference.gru_forward(*arrays.values(), reset=reset)
-    gradients = dict(zip(arrays, reference.gru_backward(u, uT, cache), strict=reset == "after"))
-    if scale == 1:
-        prove(loss, arrays, gradients)
-    else:
-        report = gradcheck.check(loss, arrays, gradients, method="complex")
-        assert report.passed, f"\n{report}"
-
-
-@RESETS
+@pytest.mark.parametrize("reset", ["after", "before"])
 def test_a_gru_without_bn_has_no_gradient_of_it(rng, reset):
-    arrays = gates_and_state(rng, (T, B, D, H), 3)
+    arrays = recurrent_arrays(rng, (T, B, D, H), "gru")
     u = rng.standard_normal((T, B, H))
     hs, hT, cache = reference.gru_forward(*arrays.values(), reset=reset)
     *gradients, dbn = reference.gru_backward(u, u[0], cache)
@@ -178,20 +110,24 @@ def test_a_gru_without_bn_has_no_gradient_of_it(rng, reset):
             np.testing.assert_array_equal(one, other)
 
 
-def test_gru_sequence_is_the_step_repeated(rng):
-    x, h, *weights = gru_arrays(rng, (T, B, D, H), "after").values()
-    hs, hT, cache = reference.gru_forward(x, h, *weights)
+@pytest.mark.parametrize(("cell", "gates"), [("rnn", "h"), ("lstm", "ifgo"), ("gru", "rzn")])
+def test_a_sequence_is_the_step_repeated(rng, cell, gates):
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn=cell == "gru")
+    x, weights = arrays.pop("x"), {k: v for k, v in arrays.items() if k not in ("h0", "c0")}
+    state = [arrays[name] for name in ("h0", "c0") if name in arrays]
+    hs, *last, cache = getattr(reference, f"{cell}_forward")(x, *state, *weights.values())
     for t in range(T):
-        h, step = reference.gru_step_forward(x[t], h, *weights)
-        np.testing.assert_array_equal(hs[t], h)
-        for gate in ("r", "z", "n"):
-            np.testing.assert_array_equal(getattr(cache, gate)[t], getattr(step, gate))
-    np.testing.assert_array_equal(hT, h)
+        step = getattr(reference, f"{cell}_step_forward")
+        *state, one = step(x[t], *state, *weights.values())
+        np.testing.assert_array_equal(hs[t], state[0])
+        for gate in gates:
+            np.testing.assert_array_equal(getattr(cache, gate)[t], getattr(one, gate))
+    np.testing.assert_array_equal(last, state)
 
 
 def test_the_two_resets_differ_unless_the_gate_is_open(rng):
-    """With r = 1 the candidate sees all of the past, whichever way it goes."""
-    arrays = gates_and_state(rng, (T, B, D, H), 3)
+    """With r = 1 both kinds use the whole previous state."""
+    arrays = recurrent_arrays(rng, (T, B, D, H), "gru")
     after, before = (reference.gru_forward(*arrays.values(), reset=r)[0]
                      for r in ("after", "before"))  # fmt: skip
     assert np.abs(after - before).max() > 0.1
@@ -202,31 +138,10 @@ def test_the_two_resets_differ_unless_the_gate_is_open(rng):
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize(("reset", "bn"), [("never", None), ("before", np.zeros(H))])
-def test_unknown_reset_is_refused(rng, reset, bn):
-    a = gates_and_state(rng, (T, B, D, H), 3)
-    with pytest.raises(ValueError, match=f"'before' without bn, got '{reset}'"):
-        reference.gru_forward(*a.values(), bn, reset)
-
-
-def test_lstm_sequence_is_the_step_repeated(rng):
-    a = gates_and_state(rng, (T, B, D, H), 4)
-    h, c = a["h0"], rng.standard_normal((B, H))
-    hs, hT, cT, cache = reference.lstm_forward(a["x"], h, c, a["Wx"], a["Wh"], a["b"])
-    for t in range(T):
-        h, c, step = reference.lstm_step_forward(a["x"][t], h, c, a["Wx"], a["Wh"], a["b"])
-        np.testing.assert_array_equal(hs[t], h)
-        for gate in ("i", "f", "g", "o"):
-            np.testing.assert_array_equal(getattr(cache, gate)[t], getattr(step, gate))
-    np.testing.assert_array_equal(hT, h)
-    np.testing.assert_array_equal(cT, c)
-
-
 def test_a_window_split_in_two_gives_the_same_states_and_gradients(rng):
-    """State carried forward and gradients carried back make two windows one."""
-    a = gates_and_state(rng, (T, B, D, H), 4)
-    weights = (a["Wx"], a["Wh"], a["b"])
-    c0 = rng.standard_normal((B, H))
+    """The state is carried forward and its gradients are carried back."""
+    a = recurrent_arrays(rng, (T, B, D, H), "lstm")
+    weights, c0 = (a["Wx"], a["Wh"], a["b"]), a["c0"]
     u = rng.standard_normal((T, B, H))
     uh, uc = rng.standard_normal((2, B, H))
     hs, hT, cT, cache = reference.lstm_forward(a["x"], a["h0"], c0, *weights)
@@ -254,16 +169,11 @@ def test_embedding(rng, shape):
     ids = rng.integers(0, 4, shape)  # few words, so that they repeat
     assert len(np.unique(ids)) < ids.size or ids.size < 4
     u = rng.standard_normal((*shape, D))
-
-    def loss(a):
-        x, _ = reference.embedding_forward(ids, a["W"])
-        return (u * x).sum()
-
     arrays = {"W": rng.standard_normal((V, D))}
+    prove(rng, partial(reference.embedding_forward, ids), reference.embedding_backward, arrays)
     _, cache = reference.embedding_forward(ids, arrays["W"])
     dW = reference.embedding_backward(u, cache)
     assert not dW[4:].any()  # words that did not occur
-    prove(loss, arrays, {"W": dW})
     rows, drows = reference.embedding_backward_rows(u, cache)
     assert np.array_equal(rows, np.unique(ids))
     assert np.array_equal(drows, dW[rows])
@@ -271,33 +181,18 @@ def test_embedding(rng, shape):
 
 @pytest.mark.parametrize("shape", [(B,), (T, B)], ids=["step", "sequence"])
 def test_linear(rng, shape):
-    names = ("x", "W", "b")
     arrays = {
         "x": rng.standard_normal((*shape, H)),
         "W": rng.standard_normal((H, V)),
         "b": rng.standard_normal(V),
     }
-    u = rng.standard_normal((*shape, V))
-
-    def loss(a):
-        y, _ = reference.linear_forward(*(a[k] for k in names))
-        return (u * y).sum()
-
-    _, cache = reference.linear_forward(*arrays.values())
-    prove(loss, arrays, dict(zip(names, reference.linear_backward(u, cache), strict=True)))
+    prove(rng, reference.linear_forward, reference.linear_backward, arrays)
 
 
 def test_dropout(rng):
     mask = (rng.random((T, B, H)) < 0.6) / 0.6
-    u = rng.standard_normal((T, B, H))
-
-    def loss(a):
-        y, _ = reference.dropout_forward(a["x"], mask)
-        return (u * y).sum()
-
     arrays = {"x": rng.standard_normal((T, B, H))}
-    _, cache = reference.dropout_forward(arrays["x"], mask)
-    prove(loss, arrays, {"x": reference.dropout_backward(u, cache)})
+    prove(rng, partial(reference.dropout_forward, mask=mask), reference.dropout_backward, arrays)
 
 
 # --- the loss ----------------------------------------------------------------------------------
@@ -314,28 +209,25 @@ def test_cross_entropy(rng, kind, over_time, over_batch):
         "masked": (rng.random((T, B)) < 0.5).astype(float),
         "a masked step": np.where(np.arange(T)[:, None] == 2, 0.0, rng.random((T, B))),
     }[kind]
-    targets = rng.integers(0, V, (T, B))
-    averaging = {"average_across_timesteps": over_time, "average_across_batch": over_batch}
-
-    def loss(a):
-        value, _ = reference.sequence_cross_entropy_forward(
-            a["logits"], targets, weights, **averaging
-        )
-        return 0.7 * value
-
-    arrays = {"logits": 3 * rng.standard_normal((T, B, V))}
-    _, cache = reference.sequence_cross_entropy_forward(
-        arrays["logits"], targets, weights, **averaging
+    forward = partial(
+        reference.sequence_cross_entropy_forward,
+        targets=rng.integers(0, V, (T, B)),
+        weights=weights,
+        average_across_timesteps=over_time,
+        average_across_batch=over_batch,
     )
-    dlogits = reference.sequence_cross_entropy_backward(cache, dloss=0.7)
-    prove(loss, arrays, {"logits": dlogits})
+
+    def backward(dloss, cache):
+        return reference.sequence_cross_entropy_backward(cache, dloss)
+
+    prove(rng, forward, backward, {"logits": 3 * rng.standard_normal((T, B, V))})
 
 
 @pytest.mark.parametrize(("over_time", "over_batch"), FLAGS)
 def test_averaging_divides_by_the_weights_along_each_axis(rng, over_time, over_batch):
     logits, targets = rng.standard_normal((T, B, V)), rng.integers(0, V, (T, B))
     weights = rng.random((T, B))
-    weights[2] = 0  # a step that counts for nothing
+    weights[2] = 0  # a step of weight 0
     loss, cache = reference.sequence_cross_entropy_forward(
         logits, targets, weights, average_across_timesteps=over_time,
         average_across_batch=over_batch,
@@ -354,13 +246,6 @@ def test_averaging_divides_by_the_weights_along_each_axis(rng, over_time, over_b
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
 
 
-def test_default_loss_is_the_sum_over_time_of_the_mean_over_the_batch(rng):
-    logits, targets = rng.standard_normal((T, B, V)), rng.integers(0, V, (T, B))
-    loss, cache = reference.sequence_cross_entropy_forward(logits, targets)
-    np.testing.assert_allclose(loss, cache.nll.mean(axis=1).sum(), rtol=1e-13)
-    np.testing.assert_array_equal(cache.predicted, logits.argmax(axis=-1))
-
-
 def test_cross_entropy_does_not_overflow(rng):
     logits = np.array([[[1000.0, 0.0], [-1000.0, 0.0]]])
     loss, cache = reference.sequence_cross_entropy_forward(logits, np.array([[0, 0]]))
@@ -374,31 +259,25 @@ def test_cross_entropy_does_not_overflow(rng):
 @pytest.mark.parametrize("cell", ["lstm", *ACTIVATIONS])
 def test_two_layer_language_model(rng, cell):
     """Embedding, dropout, two recurrent layers with dropout between, decoder, loss."""
-    blocks = 4 if cell == "lstm" else 1
+    kind, options = ("lstm", ()) if cell == "lstm" else ("rnn", (cell,))
+    run, back = (getattr(reference, f"{kind}_{way}") for way in ("forward", "backward"))
     x, y = rng.integers(0, V, (2, T, B))
     weights = rng.random((T, B))
     masks = [(rng.random(s) < 0.5) * 2.0 for s in [(T, B, D), (T, B, H), (T, B, H)]]
-    first, second = (gates_and_state(rng, (T, B, d, H), blocks) for d in (D, H))
     arrays = {"embedding.W": rng.standard_normal((V, D))}
-    for layer, part in enumerate((first, second)):
-        arrays |= {f"{layer}.h0": part["h0"], f"{layer}.c0": rng.standard_normal((B, H))}
-        arrays |= {f"{layer}.{name}": part[name] for name in ("Wx", "Wh", "b")}
+    for layer, size in enumerate((D, H)):
+        part = recurrent_arrays(rng, (T, B, size, H), kind)
+        names = [name for name in part if name != "x"]
+        arrays |= {f"{layer}.{name}": part[name] for name in names}
     arrays |= {"decoder.W": rng.standard_normal((H, V)), "decoder.b": rng.standard_normal(V)}
-    if cell != "lstm":
-        del arrays["0.c0"], arrays["1.c0"]
 
     def forward(a):
         hidden, embedding = reference.embedding_forward(x, a["embedding.W"])
         hidden, drop = reference.dropout_forward(hidden, masks[0])
         caches = [embedding, drop]
         for layer in range(2):
-            weights_of = [a[f"{layer}.{name}"] for name in ("Wx", "Wh", "b")]
-            if cell == "lstm":
-                state = a[f"{layer}.h0"], a[f"{layer}.c0"]
-                hidden, _, _, cache = reference.lstm_forward(hidden, *state, *weights_of)
-            else:
-                h0 = a[f"{layer}.h0"]
-                hidden, _, cache = reference.rnn_forward(hidden, h0, *weights_of, cell)
+            of_layer = (a[f"{layer}.{name}"] for name in names)
+            hidden, *_, cache = run(hidden, *of_layer, *options)
             hidden, drop = reference.dropout_forward(hidden, masks[1 + layer])
             caches += [cache, drop]
         logits, cache = reference.linear_forward(hidden, a["decoder.W"], a["decoder.b"])
@@ -406,20 +285,14 @@ def test_two_layer_language_model(rng, cell):
         return loss, [*caches, cache, loss_cache]
 
     _, (embedding, drop0, cell0, drop1, cell1, drop2, decoder, loss_cache) = forward(arrays)
-    zero = np.zeros((B, H))
+    zeros = [np.zeros((B, H))] * (2 if kind == "lstm" else 1)
     gradients = {}
     dlogits = reference.sequence_cross_entropy_backward(loss_cache)
     dhs, gradients["decoder.W"], gradients["decoder.b"] = reference.linear_backward(
         dlogits, decoder
     )
     for layer, cache, drop in [(1, cell1, drop2), (0, cell0, drop1)]:
-        dhs = reference.dropout_backward(dhs, drop)
-        if cell == "lstm":
-            dhs, *rest = reference.lstm_backward(dhs, zero, zero, cache)
-            names = ("h0", "c0", "Wx", "Wh", "b")
-        else:
-            dhs, *rest = reference.rnn_backward(dhs, zero, cache)
-            names = ("h0", "Wx", "Wh", "b")
+        dhs, *rest = back(reference.dropout_backward(dhs, drop), *zeros, cache)
         gradients |= {f"{layer}.{n}": g for n, g in zip(names, rest, strict=True)}
     dx = reference.dropout_backward(dhs, drop0)
     gradients["embedding.W"] = reference.embedding_backward(dx, embedding)
@@ -444,21 +317,15 @@ def test_sigmoid_is_exact_on_both_sides():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
 def test_dtype_is_kept(rng, dtype):
-    a = {k: v.astype(dtype) for k, v in gates_and_state(rng, (T, B, D, H), 4).items()}
     real = np.zeros(0, dtype).real.dtype
-    c0 = np.zeros((B, H), dtype)
-    *values, cache = reference.lstm_forward(a["x"], a["h0"], c0, a["Wx"], a["Wh"], a["b"])
-    values += reference.lstm_backward(values[0], values[1], values[2], cache)
-    for activation in ACTIVATIONS:
-        one = slice(0, H)
-        *v, cache = reference.rnn_forward(
-            a["x"], a["h0"], a["Wx"][:, one], a["Wh"][:, one], a["b"][one], activation
+    values = []
+    for cell, bn, options in CALLS.values():
+        arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn).values()
+        *v, cache = getattr(reference, f"{cell}_forward")(
+            *(a.astype(dtype) for a in arrays), **options
         )
-        values += [*v, *reference.rnn_backward(v[0], v[1], cache)]
-    three = {k: v[..., : 3 * H] if k in ("Wx", "Wh", "b") else v for k, v in a.items()}
-    for bn, reset in ((a["b"][:H], "after"), (None, "before")):
-        *v, cache = reference.gru_forward(*three.values(), bn, reset)
-        values += [*v, *(d for d in reference.gru_backward(v[0], v[1], cache) if d is not None)]
+        gradients = getattr(reference, f"{cell}_backward")(*v, cache)
+        values += [*v, *(d for d in gradients if d is not None)]
     loss, cache = reference.sequence_cross_entropy_forward(
         values[0], np.zeros((T, B), np.intp), np.ones((T, B), real)
     )
@@ -469,25 +336,30 @@ def test_dtype_is_kept(rng, dtype):
 
 
 def test_arguments_are_not_changed(rng):
-    a = gates_and_state(rng, (T, B, D, H), 4)
-    a = {"x": a["x"], "h0": a["h0"], "c0": a["h0"] + 1, **{k: a[k] for k in ("Wx", "Wh", "b")}}
     u = rng.standard_normal((T, B, H))
-    for array in (*a.values(), u):
-        array.setflags(write=False)  # a write would raise
-    *_, cache = reference.lstm_forward(*a.values())
-    reference.lstm_backward(u, u[0], u[1], cache)
-    three = [a[k][..., : 3 * H] for k in ("Wx", "Wh", "b")]
-    for bn, reset in ((u[0, 0], "after"), (None, "before")):
-        *_, cache = reference.gru_forward(a["x"], a["h0"], *three, bn, reset)
-        reference.gru_backward(u, u[0], cache)
+    u.setflags(write=False)  # a write would raise
+    for cell, bn, options in CALLS.values():
+        arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn).values()
+        for array in arrays:
+            array.setflags(write=False)
+        *_, cache = getattr(reference, f"{cell}_forward")(*arrays, **options)
+        getattr(reference, f"{cell}_backward")(u, *u[: 1 + (cell == "lstm")], cache)
     *_, cache = reference.sequence_cross_entropy_forward(u, np.zeros((T, B), np.intp))
     reference.sequence_cross_entropy_backward(cache)
 
 
-def test_unknown_activation_is_refused(rng):
-    a = gates_and_state(rng, (T, B, D, H), 1)
-    with pytest.raises(ValueError, match="activation must be 'tanh', 'relu' or 'sigmoid'"):
-        reference.rnn_forward(*a.values(), "gelu")
+@pytest.mark.parametrize(
+    ("cell", "options", "says"),
+    [
+        ("rnn", {"activation": "gelu"}, "activation must be 'tanh', 'relu' or 'sigmoid'"),
+        ("gru", {"reset": "never"}, "'before' without bn, got 'never'"),
+        ("gru", {"reset": "before", "bn": np.zeros(H)}, "'before' without bn, got 'before'"),
+    ],
+)
+def test_unknown_options_are_refused(rng, cell, options, says):
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell)
+    with pytest.raises(ValueError, match=says):
+        getattr(reference, f"{cell}_forward")(*arrays.values(), **options)
 
 
 def test_relu_passes_nan_on():
@@ -500,13 +372,10 @@ def test_relu_passes_nan_on():
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("complex_one", ["x", "Wx", "b"])
 def test_a_real_gradient_may_meet_complex_arrays(rng, cell, complex_one):
-    blocks = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
-    arrays = gates_and_state(rng, (T, B, D, H), blocks)
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell)
     arrays[complex_one] = arrays[complex_one] + 1e-3j
-    state = [arrays["h0"]] + [rng.standard_normal((B, H))] * (cell == "lstm")
-    weights = (arrays[name] for name in ("Wx", "Wh", "b"))
     forward, backward = (getattr(reference, f"{cell}_{way}") for way in ("forward", "backward"))
-    *_, cache = forward(arrays["x"], *state, *weights)
+    _, *state, cache = forward(*arrays.values())
     dhs, dstate = rng.standard_normal((T, B, H)), [rng.standard_normal((B, H)) for _ in state]
     real = backward(dhs, *dstate, cache)
     for one, other in zip(real, backward(dhs + 0j, *dstate, cache), strict=True):

@@ -1,4 +1,4 @@
-"""What can be written to: regular files are replaced, links followed, anything else refused."""
+"""Output paths: regular files are replaced, links are followed, all else is refused."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="files as POSIX has t
 
 
 def a_file(path):
-    path.write_bytes(b"\x89PNG, drawn by numpylstm-compare")  # which that command may replace
+    path.write_bytes(b"\x89PNG, drawn by numpylstm-compare")  # a file that the command may replace
 
 
 def linked_to(target):
@@ -27,7 +27,7 @@ def linked_to(target):
 
 def listening(path):
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path.name)  # relative: the length of an address is limited
+        listener.bind(path.name)  # relative, because the length of an address is limited
 
 
 def in_a_closed_folder(path):
@@ -42,7 +42,7 @@ def with_mode(mode):
     return make
 
 
-TARGETS = {  # how the target is made, and what is said of it; None if it is written
+TARGETS = {  # a function that makes it, and a part of the error; None if it is written
     "a new file": (lambda path: None, None),
     "a file": (a_file, None),
     "a file with mode 600": (with_mode(0o600), None),
@@ -87,7 +87,7 @@ def test_only_regular_files_are_replaced(name, writer, folder, tmp_path, monkeyp
     make, says = TARGETS[name]
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "target"
-    if os.getuid() == 0:  # who may write everything
+    if os.getuid() == 0:  # root may write everything
         if says == "Permission denied":
             pytest.skip("root may write here")
     elif name == "a device":

@@ -1,4 +1,4 @@
-"""The same steps in PyTorch: loss, every gradient by path, and twenty updates, to 1e-10.
+"""Agreement with PyTorch to 1e-10: loss, every gradient by path, and twenty updates.
 
 PyTorch's LSTM has the gate order i, f, g, o too, and its GRU r, z, n. Its weights are the
 transposes of ours, and it has two biases; one is set to zero here and stays so, but for the
@@ -23,7 +23,7 @@ VARIANTS = {
 
 
 class Twin(torch.nn.Module):
-    """The model of `numpylstm.LanguageModel`, in PyTorch's parts."""
+    """PyTorch module that computes what a `numpylstm.LanguageModel` computes."""
 
     def __init__(self, model, *, cell, activation="tanh", embedding_size=H, tied=False):
         super().__init__()
@@ -56,11 +56,11 @@ class Twin(torch.nn.Module):
 
     @staticmethod
     def oriented(path, array):
-        """Ours to theirs, or back: all matrices but the embedding are transposed."""
+        """Convert between our layout and PyTorch's: all but the embedding are transposed."""
         return array if path == "embedding.W" else array.T
 
     def ours(self, path, array):
-        """Theirs to ours; of the second bias, the part that we have."""
+        """Convert to our layout; of the second bias, keep `bn`."""
         return self.oriented(path, array[-H:] if path.endswith(".bn") else array)
 
     def forward(self, x, state):
@@ -91,9 +91,9 @@ def pair(request):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_a_hundred_steps_of_adam(rng, name, weight_decay):
-    """A gradient of all rows and one of some rows: those that are not used move by their memory.
+    """A dense gradient and one of some rows; the other rows move by their memory.
 
-    PyTorch's SparseAdam is another algorithm: it moves no row that the gradient lacks.
+    PyTorch's SparseAdam is another algorithm: it leaves the other rows alone.
     """
     dense, table = rng.standard_normal((H, V)), rng.standard_normal((V, D))
     parameters = {"W": nl.Parameter(dense.copy(), "W"), "E": nl.Parameter(table.copy(), "E")}
@@ -126,7 +126,7 @@ def test_a_hundred_steps_of_adam(rng, name, weight_decay):
 
 
 def torch_loss(logits, y):
-    """Sum over time of the mean over the batch."""
+    """Return the sum over time of the mean over the batch."""
     nll = torch.nn.functional.cross_entropy(
         logits.reshape(-1, V), torch.from_numpy(y.reshape(-1)), reduction="none"
     )
@@ -156,7 +156,7 @@ def test_loss_states_and_every_gradient(rng, pair):
 
 
 def test_twenty_training_steps(rng, pair):
-    """State carried and cut, gradients clipped, rate and momentum 0.5."""
+    """With carried state, clipped gradients, and a rate and momentum of 0.5."""
     model, twin = pair
     optimizer = nl.SGD(model.parameters(), lr=0.5, momentum=0.5)
     trained = [p for p in twin.parameters() if p.requires_grad]
