@@ -80,7 +80,8 @@ def page_of(module: str) -> str:
 def home(module: str, name: str, value: Any) -> str | None:
     """Return the full name that documents an object, or None if it is not of this package."""
     if inspect.ismodule(value):
-        return value.__name__ if value.__name__ in modules() else None
+        pages = (value.__name__, page_of(value.__name__))
+        return next((page for page in pages if page in modules()), None)
     defined_in = page_of(str(getattr(value, "__module__", "")))
     if defined_in in modules() and hasattr(importlib.import_module(defined_in), name):
         return f"{defined_in}.{name}"
