@@ -475,9 +475,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Settings by name. `small`, `medium` and `large` are Table 1 of Zaremba et al. (2014); `tutorial`
 is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `tied` is the recipe of
-PyTorch's word-level example for 2 x 650 units with one table for input and output; `tied-adam` is
-such a model with 2 x 512 units, for Adam and two hours; `demo` is for the embedded corpus; `char` is for characters, with a window, a rate and a clip from the search on
-the page "Train on characters"."""
+PyTorch's word-level example for 2 x 650 units with one table for input and output; `tied-adam` has
+such a table too, 2 x 512 units and Adam, for two hours; `demo` is for the embedded corpus; `char`
+is for characters, with a window, a rate and a clip from the search on the page "Train on
+characters"."""
 
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:
