@@ -316,7 +316,7 @@ def plateau_rate(
     decay : float
         Often 1/4.
     patience : int
-        The count starts again after each decay. For `ReduceLROnPlateau` of PyTorch it is one less.
+        The count starts again after each decay. PyTorch names one epoch less: its 1 is our 2.
     """
     check_number("plateau_rate", "lr", lr)
     check_number("plateau_rate", "decay", decay)
