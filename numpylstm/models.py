@@ -145,7 +145,8 @@ class TokenEncoder(Owner):
             "init_scale": config.init_scale, "dtype": config.dtype, **common
         }  # fmt: skip
         self.embedding = Embedding(vocab_size, config.input_size, **learned)
-        self.input_dropout = Dropout(config.dropout, **common)
+        of_input = config.dropout if config.dropout_input is None else config.dropout_input
+        self.input_dropout = Dropout(of_input, **common)
         self.recurrent = RecurrentStack(
             config.cell, config.input_size, config.hidden_size, config.num_layers,
             dropout=config.dropout, **config.options, **learned,
@@ -261,6 +262,8 @@ class LanguageModel(Model):
     dropout : float
         Probability of dropping, on the non-recurrent connections: after the embedding, between
         the layers and before the decoder (Zaremba et al. 2014).
+    dropout_input : float, optional
+        The probability after the embedding, by default `dropout`.
     tied : bool
         Decode with the transpose of the embedding table (Press and Wolf 2017); needs D = H.
     init_scale : float
@@ -411,7 +414,7 @@ class SequenceClassifier(Model):
         The initial parameters are drawn from U(-init_scale, init_scale), by default with
         ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, so small initial values
         would pass on too little.
-    embedding_size, cell, dropout, dtype, impl, activation, forget_bias, reset, rng
+    embedding_size, cell, dropout, dropout_input, dtype, impl, activation, forget_bias, reset, rng
         As for `LanguageModel`.
 
     Examples

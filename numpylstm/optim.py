@@ -299,8 +299,10 @@ def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -
     return float(lr) * float(decay) ** min(times, 2**63)  # later powers are all at their limit
 
 
-def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float) -> float:
-    """Return `lr` times `decay` for each epoch that did not improve on the best loss before it.
+def plateau_rate(
+    lr: float, validation_losses: Sequence[float], *, decay: float, patience: int = 1
+) -> float:
+    """Return `lr` times `decay` for each `patience` epochs in a row without a new best loss.
 
     Parameters
     ----------
@@ -310,19 +312,22 @@ def plateau_rate(lr: float, validation_losses: Sequence[float], *, decay: float)
         One for each finished epoch.
     decay : float
         Often 1/4.
+    patience : int
+        The count starts again after each decay. PyTorch names one epoch less: its 1 is our 2.
     """
     check_number("plateau_rate", "lr", lr)
     check_number("plateau_rate", "decay", decay)
+    check_whole("plateau_rate", "patience", patience)
     if any_array("plateau_rate", "validation_losses", validation_losses).ndim != 1:
         raise TypeError(
             "plateau_rate: validation_losses must be a sequence, one loss for each epoch, got "
             f"{validation_losses!r}"
         )
-    best = math.inf
+    best, waited = math.inf, 0
     for loss in validation_losses:
         check_number("plateau_rate", "validation_losses", loss)
-        if loss < best:
-            best = loss
-        else:
-            lr *= decay
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited == patience:
+            lr, waited = lr * decay, 0
     return lr

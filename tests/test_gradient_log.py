@@ -29,7 +29,7 @@ SETTINGS = nl.TrainConfig(
 )  # fmt: skip
 KINDS = {
     "lstm": {},
-    "dropout": {"dropout": 0.5, "momentum": 0.5, "dtype": "float64"},
+    "dropout": {"dropout": 0.5, "dropout_input": 0.0, "momentum": 0.5, "dtype": "float64"},
     "rnn": {"cell": "rnn", "options": {"activation": "relu"}, "num_layers": 1},
     "gru": {"cell": "gru", "options": {"reset": "before"}},
     "tied": {"tied": True, "num_layers": 3, "average_across_timesteps": True},

@@ -12,7 +12,9 @@ from numpylstm import saving
 from numpylstm.saving import CheckpointError, DamagedCheckpoint, write_arrays
 
 MODELS = {
-    "lstm": lambda: nl.LanguageModel(V, H, L, embedding_size=D, dropout=0.3, rng=0),
+    "lstm": lambda: nl.LanguageModel(
+        V, H, L, embedding_size=D, dropout=0.3, dropout_input=0.1, rng=0
+    ),
     "tied": lambda: nl.LanguageModel(V, H, tied=True, dtype="float64", forget_bias=2.0, rng=0),
     "relu": lambda: nl.LanguageModel(V, H, cell="rnn", activation="relu", impl="reference", rng=0),
     "averaged": lambda: nl.LanguageModel(V, H, average_across_timesteps=True, rng=0),

@@ -8,7 +8,8 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import gradcheck
+from numpylstm import gradcheck, reference
+from numpylstm.models import Window, language_model_forward
 
 VARIANTS = {
     "lstm": {"embedding_size": D},
@@ -19,6 +20,7 @@ VARIANTS = {
     "reset before": {"embedding_size": D, "cell": "gru", "reset": "before"},
     "tied": {"tied": True},
     "dropout": {"embedding_size": D, "dropout": 0.4},
+    "no dropout of the input": {"embedding_size": D, "dropout": 0.4, "dropout_input": 0.0},
     "averaged": {"embedding_size": D, "average_across_timesteps": True},
 }
 
@@ -293,7 +295,9 @@ def test_only_a_classifier_starts_from_its_size():
 
 def test_probabilities_and_evaluation_of_a_classifier(rng):
     """Against the scores of the textbook, one sequence after the other."""
-    model = nl.SequenceClassifier(V, 3, H, L, dropout=0.4, dtype="float64", init_scale=0.8, rng=0)
+    model = nl.SequenceClassifier(
+        V, 3, H, L, dropout=0.4, dropout_input=0.2, dtype="float64", init_scale=0.8, rng=0
+    )
     twin = nl.SequenceClassifier(V, 3, H, L, dtype="float64", impl="reference")
     twin.load_state_dict(model.state_dict())
     x, y = rng.integers(0, V, (T, 7)), rng.integers(0, 3, 7)
@@ -311,6 +315,22 @@ def test_probabilities_and_evaluation_of_a_classifier(rng):
         assert result.accuracy == (twin.predict(x) == y).mean()
         assert result.sequences == 7
         np.testing.assert_array_equal(result.confusion, confusion)
+
+
+@pytest.mark.parametrize(("dropout", "of_input"), [(0.4, None), (0.4, 0.0), (0.0, 0.4), (0.2, 0.4)])
+def test_dropout_after_the_embedding_apart_from_the_rest(rng, dropout, of_input):
+    """By default as the rest; a probability of 0 draws no mask, and shifts none."""
+    model = language_model(dropout=dropout, dropout_input=of_input)
+    source, masks = copy.deepcopy(model.rng), []
+    for p, size in zip([dropout if of_input is None else of_input, dropout, dropout], [D, H, H],
+                       strict=True):  # fmt: skip
+        uniform = source.random((T, B, size), dtype=np.float32) if p else None
+        masks.append(None if p == 0 else reference.dropout_mask(uniform, p, np.float64))
+    x, y = window(rng)
+    given = Window(x, y, model.zero_state(B), masks)
+    expected = language_model_forward(model.state_dict(), given, reference, model.config)
+    assert model.forward(x, y)[0] == pytest.approx(expected.loss, rel=1e-12)
+    assert model.rng.bit_generator.state == source.bit_generator.state
 
 
 # --- from a configuration ---------------------------------------------------------------------
@@ -336,8 +356,8 @@ def test_the_signature_shows_settings_and_options_with_their_defaults():
     shown = inspect.signature(nl.LanguageModel).parameters
     defaults = {
         "num_layers": 1, "embedding_size": None, "cell": "lstm", "activation": "tanh",
-        "dropout": 0.0, "tied": False, "forget_bias": 1.0, "reset": "after", "init_scale": 0.05,
-        "dtype": "float32", "impl": "fast", "rng": None,
+        "dropout": 0.0, "dropout_input": None, "tied": False, "forget_bias": 1.0, "reset": "after",
+        "init_scale": 0.05, "dtype": "float32", "impl": "fast", "rng": None,
     }  # fmt: skip
     assert defaults.items() <= {name: p.default for name, p in shown.items()}.items()
     made = nl.LanguageModel(V, H, **{k: v for k, v in defaults.items() if k in ("tied", "dtype")})

@@ -209,6 +209,9 @@ def test_decay_on_a_plateau():
     losses = [5.0, 4.0, 4.0, 4.5, 3.9]
     rates = [nl.plateau_rate(20.0, losses[:n], decay=0.25) for n in range(6)]
     assert rates == [20, 20, 20, 5, 1.25, 1.25]
+    losses = [5.0, 4.0, 4.0, 3.9, 4.1, 4.2, 4.3, 3.9]  # the count starts again after each decay
+    rates = [nl.plateau_rate(20.0, losses[:n], decay=0.25, patience=2) for n in range(1, 9)]
+    assert rates == [20, 20, 20, 20, 20, 5, 5, 1.25]
 
 
 @pytest.mark.parametrize("entry", [3e18, 1e-25])

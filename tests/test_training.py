@@ -109,9 +109,29 @@ def test_rates_follow_the_schedule(corpus):
     run = new_run(corpus, schedule="plateau", decay=0.25)
     run.valid_losses = [2.0, 1.9, 1.95]
     assert rate(run) == pytest.approx(0.7 * 0.25)
+    run.config = replace(run.config, decay_patience=2)
+    assert rate(run) == 0.7
+    run.valid_losses += [1.9]
+    assert rate(run) == pytest.approx(0.7 * 0.25)
+    with pytest.raises(nl.ConfigError, match="decay_patience must be left out, got 2; it is a"):
+        replace(run.config, schedule="epoch")
     run = new_run(corpus, schedule="epoch", decay=0.5, constant_epochs=2)
     run.epoch = 3
     assert rate(run) == pytest.approx(0.7 * 0.25)
+
+
+def test_a_preset_for_adam_and_another_optimiser(corpus):
+    """A preset's rate and weight decay are for its optimiser; the rest stays."""
+    own = nl.from_preset("tied-adam")
+    assert nl.from_preset("tied-adam", optimizer="adam") == own
+    assert (own.optimizer, own.weight_decay, own.dropout_input) == ("adam", 5e-5, 0)
+    run = nl.new_run(replace(own, hidden_size=8, batch_size=4, num_steps=5), corpus)
+    rates = [rate(replace(run, epoch=epoch)) for epoch in range(own.epochs)]
+    assert (rates[0], rates[-1]) == (own.lr, pytest.approx(1.8e-4, rel=0.02))
+    sgd = nl.from_preset("tied-adam", optimizer="sgd")
+    assert (sgd.lr, sgd.weight_decay, sgd.hidden_size) == (1, None, own.hidden_size)
+    assert nl.from_preset("tied", optimizer="adam").lr == 0.002
+    assert nl.from_preset("tied", optimizer="adam", lr=0.1).lr == 0.1
 
 
 def test_of_two_equal_epochs_the_first_is_the_best(corpus):
@@ -214,7 +234,7 @@ def test_the_seed_decides_everything(corpus):
     "settings",
     [
         {"momentum": 0.0},
-        {"momentum": 0.6},
+        {"momentum": 0.6, "dropout_input": 0.0},
         {"optimizer": "adam", "lr": 0.01},
         {"optimizer": "adamw", "lr": 0.01},
     ],

@@ -187,7 +187,9 @@ def rate(run: Run) -> float:
     """Return the learning rate of the current epoch."""
     config = run.config
     if config.schedule == "plateau":
-        return plateau_rate(config.lr, run.valid_losses, decay=config.decay)
+        return plateau_rate(
+            config.lr, run.valid_losses, decay=config.decay, patience=config.decay_patience
+        )
     return decayed_rate(
         config.lr, run.epoch, decay=config.decay, constant_epochs=config.constant_epochs
     )

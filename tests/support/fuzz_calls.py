@@ -144,7 +144,7 @@ GOOD = {
     "num_steps": 4, "num_windows": 3, "warm_up": 1, "shown": 2, "length": 5, "start": 2,
     "temperature": 1.0, "top_k": 1, "tau": 1, "epoch": 3, "constant_epochs": 2, "decay": 0.5,
     "lr": 0.5, "tolerance": 1e-3, "num_tokens": 100, "trainable": True, "factor": 0.5,
-    "max_norm": 0.5, "eps": 1e-8, "weight_decay": 0.1, "momentum": 0.5, "name": "W",
+    "max_norm": 0.5, "eps": 1e-8, "weight_decay": 0.1, "momentum": 0.5, "name": "W", "patience": 2,
     "forget_bias": 1.0, "activation": "tanh", "reset": "after",
 }  # fmt: skip
 """Values by the names of arguments."""
