@@ -33,7 +33,6 @@ from support.runs import (
     train,
     wait_for,
     whole_run,
-    write_words,
 )
 
 import numpylstm as nl
@@ -47,11 +46,6 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
     pytest.mark.usefixtures("signals_reach_a_child"),
 ]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_words(tmp_path_factory.mktemp("interruptions"))
 
 
 # --- kill -9 -----------------------------------------------------------------------------------
