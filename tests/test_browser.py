@@ -34,7 +34,7 @@ CLOSE = 1e-12
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The address of the page: a file on disk."""
+    """Return the address of the page, a file on disk."""
     return explore.write_page(tmp_path_factory.mktemp("explore") / "cell.html").as_uri()
 
 
@@ -92,7 +92,7 @@ const out = (A) => Array.isArray(A) ? A.map(out) : A?.data ? Array.from({ length
 
 
 def run(browser, code, *arguments):
-    """Run JavaScript in the page; arrays go there as nested lists and come back as such."""
+    """Run JavaScript in the page; arrays are sent and returned as nested lists."""
     plain = [to_lists(argument) for argument in arguments]
     return browser.execute_script(IN_PAGE + code, *plain)
 
@@ -857,7 +857,7 @@ def test_the_report_of_a_run_fits(browser, tmp_path, size):
 
 
 def test_how_soon_the_page_answers(opened):
-    """The aim is 16 ms on an idle machine; asserted with room, for this one may be busy."""
+    """The aim is 16 ms on an idle machine; the limits are wider, as this one may be busy."""
     times, paints = {}, []
 
     def painted(part):

@@ -76,7 +76,7 @@ def step_in_a_process(folder, *cells):
 
 @pytest.mark.big
 def test_the_cells_kernels_are_loaded_and_never_mixed_up(folder):
-    """One driver makes the kernels of all cells; some are loaded, others compiled after."""
+    """One driver makes the kernels of all cells; some are loaded, others compiled later."""
     alone, compiled = step_in_a_process(folder, "rnn")
     together, _ = step_in_a_process(folder, "rnn", "gru")
     afresh, _ = step_in_a_process(folder / "afresh", "rnn", "gru")

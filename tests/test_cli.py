@@ -27,7 +27,7 @@ SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num
 
 
 def command(name, *arguments, cwd, expect=0, **environment):
-    """Run an installed command; returns (stdout, stderr)."""
+    """Run an installed command and return (stdout, stderr)."""
     done = subprocess.run(
         [BIN / name, *map(str, arguments)],
         cwd=cwd, capture_output=True, text=True, timeout=300, env=os.environ | environment,
@@ -53,7 +53,7 @@ def metrics(run):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a text and a finished run."""
+    """Return a folder with a text and a finished run."""
     folder = tmp_path_factory.mktemp("cli")
     write_text(folder / "text.txt")
     call(folder, "numpylstm-train", "--train", "text.txt", "--out", "run", *SMALL)
@@ -62,7 +62,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def here(folder, monkeypatch):
-    """Run a command in this process, in the folder with the run; it returns (stdout, stderr)."""
+    """Return a function that runs a command in the folder and returns (stdout, stderr)."""
     monkeypatch.chdir(folder)
     return functools.partial(call, folder)
 
@@ -123,7 +123,7 @@ def test_the_reference_trains_to_the_same_curve(folder, here):
 
 
 def test_a_gradient_check_first_does_not_change_the_run(folder, here):
-    """The table comes before the training, and dropout's masks are what they would have been."""
+    """The tables come before the training, and the masks of dropout do not change."""
     arguments = ("--train", "text.txt", *SMALL, "--dropout", "0.3", "--epochs", "1")
     here("numpylstm-train", *arguments, "--out", "unchecked")
     out, err = here("numpylstm-train", *arguments, "--out", "checked", "--check-gradients")
@@ -226,7 +226,7 @@ def test_sample_takes_the_best_with_top_1(here):
 
 @pytest.mark.parametrize("name", ["numpylstm-train", "numpylstm-eval", "numpylstm-sample"])
 def test_help_is_quick_and_says_the_defaults(name, tmp_path):
-    """It loads nothing that is slow to load, and compiles nothing."""
+    """No slow module is loaded, and nothing is compiled."""
     out, loaded = command(
         name, "--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1", NUMBA_CACHE_DIR=str(tmp_path)
     )
@@ -473,7 +473,7 @@ def test_a_command_is_named_as_it_can_be_called(folder, monkeypatch, tmp_path):
 
 
 def test_a_text_is_split_as_that_of_the_run_from_which_it_starts(folder, here):
-    """The embedded text has its punctuation apart, and so has what its model goes on with."""
+    """A model of the embedded text, with its punctuation split, reads other texts split too."""
     (folder / "dotted.txt").write_text("This is a value. It is an (object), or a list.\n" * 60)
     small = ("--hidden-size", "4", "--steps", "2")
     here("numpylstm-train", "--out", "embedded", *small, "--max-eval", "100", "--quiet")

@@ -29,7 +29,7 @@ def compared(name="run", test=50.0, **settings):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with three runs, of which two differ in their seed only."""
+    """Return a folder with three runs, of which two differ only in their seeds."""
     folder = write_words(tmp_path_factory.mktemp("compare"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -142,11 +142,11 @@ def change(path, name, value):
         (lambda path: (path / "config.json").unlink(), "holds no config.json; name the folder"),
         (lambda path: (path / "config.json").write_text("[]"), "the settings of a run"),
         (lambda path: (path / "config.json").write_text('{"lr": -1}'), "cell is missing"),
-        (lambda path: (path / "metrics.csv").unlink(), "does not hold the metrics"),
+        (lambda path: (path / "metrics.csv").unlink(), "no validation yet"),
         (lambda path: (path / "metrics.csv").write_text("a,b\n1,2\n"), "columns are not those"),
         (lambda path: (path / "metrics.csv").write_text(f"{HEADER}\n2,1\n"), "rows are not"),
         (lambda path: (path / "metrics.csv").write_text(f"{HEADER}\nnan,1\n"), "the metrics"),
-        (lambda path: (path / "metrics.csv").write_text(f"{HEADER}\n"), "no validation yet"),
+        (lambda path: (path / "metrics.csv").write_text(""), "does not hold the metrics"),
         (lambda path: (path / "result.json").write_text("{}"), "it is of another format"),
         (lambda path: change(path, "test", {}), "test must have accuracy, perplexity"),
         (lambda path: change(path, "text", None), "text must be an object"),

@@ -121,7 +121,7 @@ def test_the_commands_work_without_numba(tmp_path):
 
 
 def test_a_kernel_without_room_does_not_end_all_kernels(monkeypatch, recwarn):
-    """Only what cannot be compiled does."""
+    """Only a kernel that cannot be compiled does."""
 
     def no_room(*_):
         raise MemoryError

@@ -43,7 +43,7 @@ def text(seed=0):
 
 
 def finished(folder, corpus, **changes):
-    """Train in a folder; the checkpoint at the end."""
+    """Train in a folder; return the checkpoint at the end."""
     folder.mkdir()
     run = nl.new_run(dataclasses.replace(SETTINGS, **changes), corpus)
     session.train_to_end(
@@ -103,7 +103,7 @@ def test_it_changes_no_number_of_the_training(tmp_path, kind):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with a text, and the command run in it."""
+    """Return a function that runs numpylstm-train in a folder with a text."""
     monkeypatch.chdir(tmp_path)
     words = np.random.default_rng(1).integers(0, 30, 600)
     (tmp_path / "text.txt").write_text(" ".join(f"w{k}" for k in words))

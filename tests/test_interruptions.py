@@ -118,7 +118,7 @@ def test_kills_without_end(folder, seed, flags, capsys):
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_saves_and_says_how_to_go_on(folder, name):
-    """The step is finished and saved, and the printed command really goes on."""
+    """The step is finished and saved, and the printed command resumes the run."""
     number = getattr(signal, name)
     out = folder / f"stopped by {name}"  # a name that needs quotes
     process = start(folder, *TINY, "--out", out.name)
@@ -439,7 +439,7 @@ def test_ctrl_c_in_a_validation(folder, monkeypatch, capsys, limit):
 
 
 def without_limit(content):
-    """The arrays of a checkpoint, and its JSON without the limit of steps."""
+    """Return the arrays of a checkpoint, and its JSON without the limit of steps."""
     with np.load(io.BytesIO(content)) as arrays:
         found = {name: arrays[name].tobytes() for name in arrays if name != "checksum"}
     meta = json.loads(found.pop("meta"))
@@ -590,7 +590,7 @@ def test_a_full_disk(folder):
 
 
 def test_a_disk_that_is_full_from_the_start(folder):
-    """The command that failed works once there is room."""
+    """The command works once there is room."""
     arguments = (*TINY, "--steps", "3", "--out", "no-room")
     _, err = run(folder, *arguments, expect=1, preexec_fn=limited(2000))
     assert "no-room/last.npz could not be written: File too large" in err
@@ -694,7 +694,7 @@ def test_early_is_only_said_of_what_ends_early(folder, monkeypatch, capsys):
 
 
 def test_the_number_of_threads_changes_nothing(folder):
-    """One thread all along; two threads, stopped in an epoch and gone on with one."""
+    """One thread; two threads, stopped within an epoch and resumed with one."""
     expected, expected_report = whole_run(folder, WIDE)
     rows = 20 * 8
     assert rows * 72 * 50 < nl.functional.WORTH_WAKING < rows * 72 * 4 * 72  # both kinds of kernel

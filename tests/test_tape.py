@@ -141,7 +141,7 @@ def test_forward_and_backward_agree_layer_by_layer(f, cell):
 
 
 def test_the_reference_agrees_step_by_step():
-    """What no sequence function returns: the gradients on the way through each step."""
+    """The gradients within each step, which no sequence function returns."""
     for layer in range(L):
         h, c, caches = STATE.h[layer], STATE.c[layer], []
         for t in range(T):
@@ -216,7 +216,7 @@ def test_the_model_agrees(impl, cell):
 
 @each_cell
 def test_the_complex_step_agrees_on_every_gradient(cell):
-    """Of the initial states too."""
+    """Also on those of the initial states."""
     config = ModelConfig(cell=cell, hidden_size=H, num_layers=L, embedding_size=D)
     initial = {f"{s}0": part[:, 0] for s, part in STATES[cell]._asdict().items()}
 
@@ -295,7 +295,7 @@ def test_one_wrong_number_is_named_whichever_it_is(name):
 
 
 def test_the_first_wrong_number_is_the_first_in_the_order_of_computation():
-    """Whatever the order in the file: forwards in time, then backwards."""
+    """Forwards in time, then backwards, in any order of the file."""
     sign = -1
     answer = {
         "gradients": {"c0": [[sign * v for v in row] for row in GOLDEN["gradients"]["c0"]]},
@@ -350,7 +350,7 @@ def test_a_cell_that_is_on_no_tape():
 
 @pytest.fixture
 def check(tmp_path, capsys):
-    """Grade a file of this content; returns exit status, stdout and stderr."""
+    """Return a function that grades a file; it returns exit status, stdout and stderr."""
 
     def run(content, *more):
         path = tmp_path / "mine.json"
@@ -452,7 +452,7 @@ def test_it_runs_as_a_module():
 
 
 class TestTemplatesOfThePage:
-    """What the page offers for writing a file of one's own, run as it stands."""
+    """The templates of the page for writing an answer."""
 
     NOTES = (
         'note([0.440286, 0.452642], "forward", "t0", "lstm.0", "i"){end}\n'

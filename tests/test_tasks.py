@@ -36,7 +36,7 @@ def name_of(task):
 
 
 def scored_means(values, batch):
-    """The mean over the scored tokens of each sequence, (B,)."""
+    """Return the mean over the scored tokens of each sequence, (B,)."""
     return (values * batch.weights).sum(axis=0) / batch.weights.sum(axis=0)
 
 
@@ -92,7 +92,7 @@ class TestEveryTask:
 
 
 def conditional_entropy(joint):
-    """H(y | x) in nats of {(x, y): probability}, as H(x, y) - H(x)."""
+    """Return H(y | x) in nats of {(x, y): probability}, as H(x, y) - H(x)."""
     marginal = defaultdict(float)
     for (x, _), p in joint.items():
         marginal[x] += p
@@ -160,7 +160,7 @@ DRAWN = ["0B1", "1T2", "1P3", "2S2", "2X4", "3T3", "3V5", "4X3", "4S6", "5P4", "
 
 
 def reber_texts(T):
-    """Every text of T letters after the first B, with its probability."""
+    """Return every text of T letters after the first B, with its probability."""
 
     def go_on(text, outer, inner, p):
         if len(text) == T:
@@ -242,7 +242,7 @@ KINDS = {kind: words.split() for kind, words in KINDS.items()}
 
 
 def phrases(left):
-    """Each pattern of kinds that fills so many words, with its probability."""
+    """Yield each pattern of kinds that fills a number of words, with its probability."""
     if left < 3:
         yield ["", "A", "DA"][left], 1.0
         return
@@ -299,7 +299,7 @@ def test_words_of_the_pronoun_task_are_a_vocabulary():
 
 @pytest.mark.parametrize("task", [tasks.EmbeddedReber(), tasks.Pronoun(10), tasks.Pronoun(20)])
 def test_two_per_cent_is_finer_than_forgetting(task):
-    """Else a network could come within 2 % of the floor and remember nothing."""
+    """Otherwise a network that remembers nothing could come within 2 % of the floor."""
     assert task.forgetful > 1.02 * task.floor
 
 

@@ -23,13 +23,13 @@ STREAMS, STEPS, V = 8, 6, 300
 
 
 def model_and_text():
-    """Large enough for its products to be shared."""
+    """Return a model and ids, large enough for the products to be shared."""
     ids = np.random.default_rng(1).integers(0, V, (STEPS + 1, STREAMS))
     return nl.LanguageModel(V, 90, 2, rng=0), ids[:-1], ids[1:]
 
 
 def gradients(model, x, y):
-    """Loss and gradients of one window, as bytes."""
+    """Return loss and gradients of one window as bytes."""
     model = copy.deepcopy(model)
     loss, _ = model.forward(x, y, model.zero_state(STREAMS))
     model.backward()

@@ -1,4 +1,4 @@
-"""Broken checkpoint files, each made from a good one, and what is said about them.
+"""Broken checkpoint files, each made from a good one, and their error messages.
 
 Unless a case is about the checksum, it is made anew, so that the checks behind it are reached.
 """
@@ -71,7 +71,7 @@ def members(good: Parts) -> list[tuple[str, bytes]]:
 
 
 def pack(arrays: Arrays, meta: Any) -> bytes:
-    """A checkpoint with a right checksum, whatever is in it."""
+    """Return a checkpoint with a right checksum and any content."""
     text = meta if isinstance(meta, bytes) else json.dumps(meta).encode()
     arrays = {**arrays, "meta": np.frombuffer(text, np.uint8)}
     content = {**arrays, "checksum": np.frombuffer(checksum(arrays), np.uint8)}
@@ -86,7 +86,7 @@ def cut(share: float) -> Callable[[Parts], bytes]:
 
 
 def flip(mark: bytes, offset: int) -> Callable[[Parts], bytes]:
-    """One bit, so far after the first appearance of a mark."""
+    """Flip one bit at an offset from the first appearance of a mark."""
 
     def make(good: Parts) -> bytes:
         content = bytearray(good.content)
@@ -123,12 +123,12 @@ def with_meta_bytes(content: bytes) -> Callable[[Parts], bytes]:
 
 
 def with_entry(key: str, name: Any, value: Any) -> Callable[[Parts], bytes]:
-    """One value inside an object of meta."""
+    """Replace one value inside an object of meta."""
     return lambda good: pack(good.arrays, {**good.meta, key: {**good.meta[key], name: value}})
 
 
 def with_member(name: str, content: bytes) -> Callable[[Parts], bytes]:
-    """One member replaced, or added, under the old checksum."""
+    """Replace or add one member under the old checksum."""
     return lambda good: zipped([*((n, c) for n, c in members(good) if n != name), (name, content)])
 
 
@@ -151,7 +151,7 @@ def bomb(good: Parts) -> bytes:
 
 
 def declared_size(good: Parts) -> bytes:
-    """A stored member that is said to have 2 GB."""
+    """Give a stored member a declared size of 2 GB."""
     content = bytearray(good.content)
     entry = content.index(b"PK\x01\x02")  # the first of the central directory
     content[entry + 20 : entry + 28] = struct.pack("<II", 2**31, 2**31)
@@ -159,7 +159,7 @@ def declared_size(good: Parts) -> bytes:
 
 
 class RunsWhenUnpickled:
-    """Leaves a file behind if anyone unpickles it."""
+    """An object that makes a folder when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return os.mkdir, ("EXECUTED",)
