@@ -4,8 +4,10 @@ import signal
 import numpy as np
 import pytest
 from hypothesis import settings
+from support.runs import SHORT, write_words
 
 import numpylstm as nl
+from numpylstm.cli import train as train_command
 
 # No deadline: a kernel compiles at its first call. --hypothesis-profile long tries more examples,
 # and others in each run.
@@ -35,6 +37,27 @@ def default_threads():
 @pytest.fixture
 def rng():
     return np.random.default_rng(20141)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder with text.txt, for the runs of a module."""
+    return write_words(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def train(folder, monkeypatch):
+    """Return a function that runs numpylstm-train in this process and in the folder."""
+    monkeypatch.chdir(folder)
+    return lambda *arguments: train_command.main(["--threads", "1", *map(str, arguments)])
+
+
+@pytest.fixture
+def whole(folder, train):
+    """Return the folder of an uninterrupted run, trained once for each module."""
+    if not (folder / "whole").exists():
+        assert train(*SHORT, "--out", "whole") == 0
+    return folder / "whole"
 
 
 @pytest.fixture

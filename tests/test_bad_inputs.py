@@ -68,7 +68,6 @@ def workplace(tmp_path_factory):
         "short.txt": words(100).encode(),
         "binary.bin": bytes(range(256)),
         "latin1.txt": "caf\u00e9 ".encode("latin-1") * 100,
-        "utf16.txt": text.encode("utf-16"),
         "cut.txt": text.encode() + b"\xc3",
         "unicode.txt": (text + "\u017ee\u0161t\u0117 \u4e2d\u6587 e\u0301 \U0001f40d\n").encode(),
         "bom.txt": b"\xef\xbb\xbf" + text.encode(),

@@ -1,4 +1,4 @@
-"""The measuring instrument: what it counts, what it refuses, and one short run from end to end."""
+"""The benchmark: its counts, its refusals, and one short run from end to end."""
 
 import json
 import math
@@ -16,7 +16,6 @@ import numpylstm as nl
 from numpylstm import host
 from numpylstm.benchmark import configurations, report, runs
 from numpylstm.benchmark.configurations import (
-    CONFIGURATIONS,
     GRID,
     SCORED,
     BenchmarkError,
@@ -31,11 +30,9 @@ from numpylstm.benchmark.measure import (
     Settings,
     check_agreement,
     compare,
-    fitted_exponent,
     scaling,
 )
 from numpylstm.benchmark.process import OURS, PEERS, Worker, installed
-from numpylstm.plots import ratio_bars, scaling_lines
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
 GRU = replace(SMALL, name="test gru", cell="gru")
@@ -177,35 +174,13 @@ def test_a_comparison(worker):
     assert ours["time_relative_to_ours"] == 1
 
 
-def one(seconds, ratio):
-    return {
-        "version": "2", "seconds_of_turns": [seconds, 2 * seconds], "seconds": seconds,
-        "tokens_per_second": 1000.0, "flops_per_second": 5e11, "share_of_best_product": 0.5,
-        "time_relative_to_ours": ratio,
-    }  # fmt: skip
-
-
-def comparison(theirs=0.5):
-    return {
-        "task": "train", "configuration": asdict(CONFIGURATIONS["char"]),
-        "best_product_flops_per_second": 1e12, "share_used_by_others": 0.4,
-        "libraries": {OURS: one(0.2, 1.0), "torch": one(theirs, theirs / 0.2)},
-    }  # fmt: skip
-
-
-def test_tables():
-    text = report.comparison(comparison())
-    assert "torch 2" in text
-    assert "2.50" in text
-    assert "others used up to 40%" in text
+def test_tables_of_starts_and_memory():
     start = {"imported": 0.25, "built": 0.125, "first_step": 0.5, "total": 0.875}
     starts = report.starts([{"library": OURS, "case": "compiled kernels on disk"} | start])
     assert "numpylstm, compiled kernels on disk" in starts
     assert "0.88" in starts
-    memory = report.memory([
-        {"library": OURS, "imported": 2**20, "peak": 2**28},
-        {"library": "torch", "imported": 2**20, "peak": 2**29},
-    ])  # fmt: skip
+    peaks = {OURS: 2**28, "torch": 2**29}
+    memory = report.memory([{"library": k, "imported": 2**20, "peak": v} for k, v in peaks.items()])
     assert "256" in memory
     assert "2.00" in memory
 
@@ -221,11 +196,6 @@ def test_a_busy_machine_is_noticed():
 # --- scaling -----------------------------------------------------------------------------------
 
 
-def test_a_power_is_found():
-    sizes = [1, 2, 8, 64]
-    assert fitted_exponent(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx(1.5)
-
-
 def test_curves():
     settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
     (curve,), comparisons = scaling("T", (2, 40), settings, 1e9, SMALL)
@@ -237,19 +207,9 @@ def test_curves():
 # --- the grid ----------------------------------------------------------------------------------
 
 
-def test_the_grid_reaches_far_and_has_no_row_twice():
+def test_the_grid_has_48_rows_and_none_twice():
     trained = [c for name, group in GRID.items() if name != SCORED for c in group]
-    assert len(set(trained)) == len(trained)
-    assert len(set(GRID[SCORED])) == len(GRID[SCORED])
-    every = [*trained, *GRID[SCORED]]
-    assert len(every) == 48
-    sizes = {k: [getattr(c, k) for c in every] for k in report.SHAPE}
-    assert (min(sizes["H"]), max(sizes["H"])) == (8, 1024)
-    assert (min(sizes["B"]), max(sizes["B"])) == (1, 256)
-    assert (min(sizes["T"]), max(sizes["T"])) == (1, 512)
-    assert (min(sizes["V"]), max(sizes["V"])) == (10, 30_000)
-    assert {c.cell for c in every} == {"lstm", "gru", "rnn"}
-    assert {c.dtype for c in every} == {"float32", "float64"}
+    assert len(set(trained)) + len(set(GRID[SCORED])) == len(trained) + len(GRID[SCORED]) == 48
 
 
 def test_a_grid_is_measured_and_printed(capsys):
@@ -266,40 +226,25 @@ def test_a_grid_is_measured_and_printed(capsys):
     assert shown == [tuple(map(str, shape)) for shape in (*sizes, sizes[0])]
 
 
-def test_what_remains_of_a_grid():
-    found = [comparison(theirs) for theirs in (0.1, 0.4, 0.8)]
-    assert "in 3 rows: worst 0.50, geometric mean 1.59, below 1.0: 1" in report.grid_summary(found)
-    *_, row = report.grid("a", found, (OURS, "torch", "jax")).splitlines()
-    assert row.endswith("  others at work")
-    assert row.split()[:10] == ["65", "128", "2", "50", "32", "200", "800", "4.00", "-", "-"]
-
-
 # --- pictures and the command ------------------------------------------------------------------
 
 
-def test_pictures():
-    figure = ratio_bars({"tiny": {"torch": 12.0, "jax": 3.0}, "char": {"torch": 2.0}})
-    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["tiny", "char"]
-    assert len(figure.axes[0].patches) == 3
-    figure = scaling_lines([
-        ("H", OURS, (2, 4, 8), (0.1, 0.2, 0.4), 1.0),
-        ("H", "torch", (2, 4, 8), (0.2, 0.4, 0.8), 1.0),
-        ("T", OURS, (5, 10), (0.1, 0.4), 2.0),
-    ])  # fmt: skip
-    assert [axes.get_xlabel() for axes in figure.axes] == ["H", "T"]
-    assert [len(axes.get_lines()) for axes in figure.axes] == [2, 1]
-    assert figure.axes[0].get_xscale() == "log"
-
-
-def test_the_pictures_of_a_run(tmp_path):
-    results = {"comparisons": [comparison()]}
+def test_the_pictures_of_a_comparison(worker, tmp_path):
+    settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
+    found = compare("train", SMALL, settings, 1e9, [worker])
+    with pytest.raises(BenchmarkError, match="no ratio to draw"):
+        report.save_plot(tmp_path / "none.png", {"comparisons": [found]})
+    other = found["libraries"][OURS] | {"version": "2", "time_relative_to_ours": 2.5}
+    found["libraries"]["torch"] = other
+    results = {"comparisons": [found]}
+    assert "torch 2" in report.comparison(found)
+    assert "2.50" in report.comparison(found)
+    assert "in 1 rows: worst 2.50" in report.grid_summary([found])
     report.save_plot(tmp_path / "ratios.png", results)
     curve = {"dimension": "T", "library": OURS, "sizes": [2, 4], "seconds": [1, 2], "exponent": 1.0}
     report.save_plot(tmp_path / "scaling.png", results | {"scaling": [curve]})
     for name in ("ratios.png", "scaling.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(BenchmarkError, match="no ratio to draw"):
-        report.save_plot(tmp_path / "none.png", {"comparisons": []})
 
 
 def bench(*arguments, cwd, expect=0):

@@ -1,4 +1,4 @@
-"""The page in a real browser: its engine, and each of its parts as a reader uses it."""
+"""The page in a real browser: its engine, and each part as a reader uses it."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ CLOSE = 1e-12
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The address of the page: a file on disk."""
+    """Return the address of the page, a file on disk."""
     return explore.write_page(tmp_path_factory.mktemp("explore") / "cell.html").as_uri()
 
 
@@ -53,7 +53,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, page):
-    """Open a part of the page, anew."""
+    """Return a function that opens a part of the page."""
 
     def open_part(part, size="wide", **media):
         width, height = SIZE[size]
@@ -92,7 +92,7 @@ const out = (A) => Array.isArray(A) ? A.map(out) : A?.data ? Array.from({ length
 
 
 def run(browser, code, *arguments):
-    """Run JavaScript in the page; arrays go there as nested lists and come back as such."""
+    """Run JavaScript in the page; arrays are sent and returned as nested lists."""
     plain = [to_lists(argument) for argument in arguments]
     return browser.execute_script(IN_PAGE + code, *plain)
 
@@ -183,7 +183,7 @@ return {
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_every_number_of_the_golden_tape(opened, cell):
-    """All but the inputs and parameters, which the page is given."""
+    """All except the inputs and parameters, which the page is given."""
     golden = tape.load(cell)
     found = opened("step").execute_script(IN_PAGE + TAPE, golden, cell)
     grade = tape.grade(found, CLOSE, cell)
@@ -214,7 +214,7 @@ CASES = (  # the cell, its last argument, and the vectors besides Wx, Wh and b
 
 
 def random_case(seed):
-    """A cell, random arrays of sizes that all differ, and what the textbook makes of them."""
+    """Return a cell, random arrays of sizes that all differ, and the results of the textbook."""
     rng = np.random.default_rng(seed)
     T, B, D, H = (int(n) for n in rng.permutation([3, 4, 5, 6, 7])[:4])
     name, option, vectors = CASES[seed % len(CASES)]
@@ -305,39 +305,6 @@ def test_a_reset_that_does_not_exist_is_refused(opened):
         run(opened("step"), code + "m(1, 9), m(1, 3), 'before')")
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_embedding_decoder_and_loss(opened, seed):
-    rng = np.random.default_rng(seed)
-    T, B, D, V = 5, 3, 4, 11
-    ids, targets = rng.integers(V, size=(2, T, B))
-    E, W, b = rng.normal(size=(V, D)), rng.normal(size=(D, V)), rng.normal(size=V)
-    weights = rng.integers(3, size=(T, B)).astype(float)
-    weights[2] = 0  # a step at which nothing counts
-    x, embedding = reference.embedding_forward(ids, E)
-    logits, decoder = reference.linear_forward(x, W, b)
-    loss, cache = reference.sequence_cross_entropy_forward(logits, targets, weights)
-    dlogits = reference.sequence_cross_entropy_backward(cache)
-    dx, dW, db = reference.linear_backward(dlogits, decoder)
-    expected = [logits, loss, dlogits, dx, dW, db, reference.embedding_backward(dx, embedding)]
-    found = run(
-        opened("step"),
-        """
-        const [ids, targets, weights, E, W, b] = [...arguments].map((a, k) => k < 3 ? a : into(a));
-        const [x, embedding] = engine.embedding_forward(ids, E);
-        const [logits, decoder] = engine.linear_forward(x, W, b);
-        const [loss, cache] = engine.sequence_cross_entropy_forward(logits, targets, weights);
-        const dlogits = engine.sequence_cross_entropy_backward(cache);
-        const [dx, dW, db] = engine.linear_backward(dlogits, decoder);
-        const dE = engine.embedding_backward(dx, embedding);
-        return [logits, loss, dlogits, dx, dW, db, dE].map(out);
-        """,
-        ids, targets, weights, E, W, b,
-    )  # fmt: skip
-    held = Held()
-    for k, (one, other) in enumerate(zip(found, expected, strict=True)):
-        held(f"result {k}", one, other)
-
-
 # --- what a reader does --------------------------------------------------------------------------
 
 
@@ -346,12 +313,12 @@ def find(browser, part, selector):
 
 
 def value(browser, part, name):
-    """A number that the page shows, with all its digits."""
+    """Return a number on the page, with all its digits."""
     return float(find(browser, part, f"[data-name='{name}']").get_attribute("data-value"))
 
 
 def slide(browser, part, name, *keys):
-    """Move a slider by the keyboard; returns where it is then."""
+    """Move a slider by the keyboard; return its value."""
     handle = find(browser, part, f"input[name='{name}']")
     handle.send_keys(*keys)
     return float(handle.get_attribute("value"))
@@ -364,7 +331,7 @@ def choose(browser, part, name, option):
 
 
 def as_shown(number, digits=3):
-    """As the page writes a number."""
+    """Return a number as the page writes it."""
     text = f"{abs(number):.{digits}f}"
     return ("\u2212" if number < 0 and float(text) else "") + text
 
@@ -380,7 +347,7 @@ def sliders(browser, part):
 
 
 def one_step(at, cell):
-    """All numbers of one step from the textbook, by the names that the page gives them."""
+    """Return all numbers of one step from the textbook, by their names on the page."""
     x, h_prev, dh = (np.array([[at[name]]]) for name in ("x", "h_prev", "dh"))
     blocks = "ifgo" if cell == "lstm" else "h"
     Wx, Wh = (np.array([[at[f"{key}_{n}"] for n in blocks]]) for key in ("Wx", "Wh"))
@@ -445,7 +412,7 @@ def test_one_step(opened):
 
 
 def stored_model(name):
-    """The weights as the page holds them, in float64, and the tokens."""
+    """Return the stored weights in float64, and the tokens."""
     path = explore.FOLDER / "models.json"
     model = json.loads(path.read_text(encoding="utf-8"))[name]
     arrays = {
@@ -456,7 +423,7 @@ def stored_model(name):
 
 
 def read_text(parameters, tokens, text, c0=None):
-    """Probabilities of the next character, (T, V), and the cache, from the textbook."""
+    """Return probabilities of the next character, (T, V), and the cache, from the textbook."""
     ids = np.array([[tokens.index(character)] for character in text])
     H = len(parameters["lstm.0.Wh"])
     x, _ = reference.embedding_forward(ids, parameters["embedding.W"])
@@ -469,7 +436,7 @@ def read_text(parameters, tokens, text, c0=None):
 
 
 def clamped(parameters, unit, **gates):
-    """The weights with gates of one cell at 0 or 1 for good."""
+    """Return the weights with gates of one cell fixed at 0 or 1."""
     changed = {path: array.copy() for path, array in parameters.items()}
     H = len(parameters["lstm.0.Wh"])
     for gate, to in gates.items():
@@ -480,7 +447,7 @@ def clamped(parameters, unit, **gates):
 
 
 def hold_bars(browser, held, name, p):
-    """The bars of the page against probabilities, (V,)."""
+    """Compare the bars of the page with probabilities, (V,)."""
     outputs = browser.find_elements("css selector", f"#reading .bars output[data-name={name}]")
     assert len(outputs) >= 7
     for output in outputs:
@@ -564,7 +531,7 @@ def test_a_text_that_no_model_has_seen(opened):
 
 
 def test_the_bracket_counter_is_held(opened):
-    """At the end of each line its model knows that it ends, until the count is taken from it."""
+    """Its model knows the end of each line, until the cell with the count is held."""
     browser, held = opened("reading"), Held()
     parameters, model = stored_model("brackets")
     choose(browser, "reading", "model", "brackets")
@@ -598,7 +565,7 @@ def test_the_bracket_counter_is_held(opened):
 
 
 def hold_reach(browser, held):
-    """Every point of the five curves against the textbook, with the arrays that the page drew."""
+    """Compare every point of the five curves with the textbook, on the arrays of the page."""
     drawn = browser.execute_script(
         IN_PAGE
         + """
@@ -697,7 +664,7 @@ def parameters_of(racer):
 
 
 def learn(cell, parameters, batch):
-    """Loss, gradients and the norms of dL/dh by lag of a batch, from the textbook."""
+    """Return loss, gradients and their norm for a batch, from the textbook."""
     ids, targets, weights = (np.array(batch[key]) for key in ("ids", "targets", "weights"))
     x, embedding = reference.embedding_forward(ids, parameters["embedding.W"])
     names = [f"{cell}.0.{key}" for key in ("Wx", "Wh", "b")]
@@ -718,7 +685,7 @@ def learn(cell, parameters, batch):
 
 
 def test_the_race(opened):
-    """The first updates are those of the textbook; then it runs to its end."""
+    """The first updates are those of the textbook; then the race runs to its end."""
     browser, held = opened("race"), Held()
     assert slide(browser, "race", "delay", Keys.HOME, *2 * [Keys.ARROW_RIGHT]) == 5
     start = browser.execute_script(IN_PAGE + RACE, 10)
@@ -816,7 +783,7 @@ def test_the_race_does_not_run_behind_another_part(opened):
 @pytest.mark.parametrize("part", ["step", "reading", "reach", "race"])
 @pytest.mark.parametrize("size", SIZE)
 def test_every_part_fits_and_is_quiet(opened, part, size):
-    """No sideways scrolling, in the dark too; nothing moves by itself."""
+    """No sideways scrolling, in the dark too; no animation."""
     quiet = {"prefers_color_scheme": "dark", "prefers_reduced_motion": "reduce"}
     browser = opened(part, size, **quiet)
     width = browser.execute_script("return document.documentElement.scrollWidth")
@@ -840,7 +807,7 @@ def test_the_tabs_by_keyboard(opened):
 
 
 def test_inside_the_front_page(browser, page, tmp_path):
-    """It is as high as it needs to be, and as dark as the page around it."""
+    """The frame fits its content and takes the colours of the page."""
     script = Path(__file__).parent.parent / "docs" / "_static" / "cell.js"
     front = tmp_path / "front.html"
     front.write_text(
@@ -875,7 +842,7 @@ return values.map((value) => {
 
 @pytest.mark.parametrize("size", SIZE)
 def test_the_report_of_a_run_fits(browser, tmp_path, size):
-    """Its curves are drawn for the width of the screen, and nothing lies beside it."""
+    """Its curves are drawn for the width of the screen, and nothing overflows it."""
     (tmp_path / "report.html").write_text(report.page(story()), encoding="utf-8")
     width, height = SIZE[size]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -890,7 +857,7 @@ def test_the_report_of_a_run_fits(browser, tmp_path, size):
 
 
 def test_how_soon_the_page_answers(opened):
-    """The aim is 16 ms on an idle machine; asserted with room, for this one may be busy."""
+    """The aim is 16 ms on an idle machine; the limits are wider, as this one may be busy."""
     times, paints = {}, []
 
     def painted(part):

@@ -1,4 +1,4 @@
-"""The kernel cache: what goes wrong with it is never a fault of the program."""
+"""The kernel cache: a fault of it never stops the program."""
 
 import errno
 import os
@@ -24,14 +24,14 @@ def double(x):
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
-    """Where the kernels of a test are kept; nothing was said yet."""
+    """Keep the kernels of a test in a folder of its own, and let the warning come again."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(caching, "_warned", False)
     return tmp_path
 
 
 def compilations():
-    """Start the program anew, so to speak: how many functions the kernel has compiled."""
+    """Make the kernel anew, as a new start does; return how many functions it has compiled."""
     kernel = compiling.kernel(double)
     x = np.array([1.5, 2.0])
     with event.install_recorder("numba:compile") as recorder:
@@ -63,7 +63,7 @@ print(len(recorder.buffer) // 2)
 
 
 def step_in_a_process(folder, *cells):
-    """Run both passes of some cells in a new process; the numbers, and the functions compiled."""
+    """Run both passes of some cells in a new process; return its numbers and compilations."""
     paths = os.pathsep.join(sys.path)
     done = subprocess.run(
         [sys.executable, "-c", STEP, *cells],
@@ -76,7 +76,7 @@ def step_in_a_process(folder, *cells):
 
 @pytest.mark.big
 def test_the_cells_kernels_are_loaded_and_never_mixed_up(folder):
-    """One driver makes the kernels of all cells; some are loaded, others compiled after."""
+    """One driver makes the kernels of all cells; some are loaded, others compiled later."""
     alone, compiled = step_in_a_process(folder, "rnn")
     together, _ = step_in_a_process(folder, "rnn", "gru")
     afresh, _ = step_in_a_process(folder / "afresh", "rnn", "gru")
@@ -87,21 +87,12 @@ def test_the_cells_kernels_are_loaded_and_never_mixed_up(folder):
 
 
 def test_a_form_is_never_taken_for_another(folder):
-    """Whatever other processes save meanwhile: a file has the name of what it holds."""
+    """A file has the name of its content."""
     kernel = compiling.kernel(double)
     for dtype in (np.float32, np.float64, np.int64):
         kernel(np.ones(3, dtype))
     assert len({file.name for file in folder.rglob("*.nb?")}) == 3
     assert compilations() == 0
-
-
-def test_what_an_older_source_left_is_removed(folder, monkeypatch):
-    assert compilations() == 1
-    (old,) = folder.rglob("*.nb?")
-    monkeypatch.setattr(caching, "_SOURCE", "another")
-    assert compilations() == 1
-    (new,) = folder.rglob("*.nb?")
-    assert old.name != new.name
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"x" * 99])
@@ -114,7 +105,7 @@ def test_a_damaged_file_is_replaced(folder, damage):
 
 
 def warned(reason):
-    """Compile twice: it works, and one warning gives the reason."""
+    """Compile twice: both work, and one warning gives the reason."""
     with pytest.warns(RuntimeWarning, match=f"cannot be kept on disk .*{reason}") as seen:
         assert compilations() == 1
     assert len(seen) == 1
@@ -146,8 +137,3 @@ def test_a_home_that_is_not_known(monkeypatch, folder):
     monkeypatch.chdir(folder)
     warned("the home folder is not known")
     assert not Path("~").exists()
-
-
-def test_another_form_of_numbas_cache(monkeypatch):
-    monkeypatch.delattr("numba.core.caching.FunctionCache")
-    warned("FunctionCache")

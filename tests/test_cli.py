@@ -1,4 +1,4 @@
-"""The commands as a person runs them: in this process, and installed where that is the question."""
+"""The commands, in this process and, where it matters, as installed programs."""
 
 import csv
 import functools
@@ -27,7 +27,7 @@ SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num
 
 
 def command(name, *arguments, cwd, expect=0, **environment):
-    """Run an installed command; returns (stdout, stderr)."""
+    """Run an installed command and return (stdout, stderr)."""
     done = subprocess.run(
         [BIN / name, *map(str, arguments)],
         cwd=cwd, capture_output=True, text=True, timeout=300, env=os.environ | environment,
@@ -38,7 +38,7 @@ def command(name, *arguments, cwd, expect=0, **environment):
 
 
 def write_text(path, words=2000, seed=0):
-    """Lines of invented words."""
+    """Write lines of random words; return the path."""
     rng = np.random.default_rng(seed)
     lines = [" ".join(f"w{k}" for k in rng.integers(0, 40, 9)) for _ in range(words // 10)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -46,14 +46,14 @@ def write_text(path, words=2000, seed=0):
 
 
 def metrics(run):
-    """The rows of a run's metrics.csv."""
+    """Return the rows of metrics.csv."""
     with (run / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a text and a finished run."""
+    """Return a folder with a text and a finished run."""
     folder = tmp_path_factory.mktemp("cli")
     write_text(folder / "text.txt")
     call(folder, "numpylstm-train", "--train", "text.txt", "--out", "run", *SMALL)
@@ -62,7 +62,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def here(folder, monkeypatch):
-    """Run a command in this process, in the folder with the run; it returns (stdout, stderr)."""
+    """Return a function that runs a command in the folder and returns (stdout, stderr)."""
     monkeypatch.chdir(folder)
     return functools.partial(call, folder)
 
@@ -123,7 +123,7 @@ def test_the_reference_trains_to_the_same_curve(folder, here):
 
 
 def test_a_gradient_check_first_does_not_change_the_run(folder, here):
-    """The table comes before the training, and dropout's masks are what they would have been."""
+    """The tables come before the training, and the masks of dropout do not change."""
     arguments = ("--train", "text.txt", *SMALL, "--dropout", "0.3", "--epochs", "1")
     here("numpylstm-train", *arguments, "--out", "unchecked")
     out, err = here("numpylstm-train", *arguments, "--out", "checked", "--check-gradients")
@@ -226,7 +226,7 @@ def test_sample_takes_the_best_with_top_1(here):
 
 @pytest.mark.parametrize("name", ["numpylstm-train", "numpylstm-eval", "numpylstm-sample"])
 def test_help_is_quick_and_says_the_defaults(name, tmp_path):
-    """It loads nothing that is slow to load, and compiles nothing."""
+    """No slow module is loaded, and nothing is compiled."""
     out, loaded = command(
         name, "--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1", NUMBA_CACHE_DIR=str(tmp_path)
     )
@@ -240,7 +240,6 @@ def test_help_is_quick_and_says_the_defaults(name, tmp_path):
     ("name", "value", "message"),
     [
         ("NUMBA_NUM_THREADS", "0", "NUMBA_NUM_THREADS in the environment must be a whole number"),
-        ("NUMBA_NUM_THREADS", "-2", "must be a whole number from 1, got '-2'"),
         ("NUMBA_NUM_THREADS", "all", "must be a whole number from 1, got 'all'"),
         ("NUMPYLSTM_VECTOR_BITS", "7", "NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got '7'"),
         ("MPLBACKEND", "bogus", "Matplotlib cannot be loaded: Key backend: 'bogus' is not a valid"),
@@ -259,7 +258,7 @@ def test_a_bad_environment_gets_one_line_and_status_2(folder, name, value, messa
     command("numpylstm-train", "--help", cwd=folder, **{name: value})
 
 
-# --- what everybody looks for ------------------------------------------------------------------
+# --- usual options -----------------------------------------------------------------------------
 
 
 def test_a_run_folder_means_its_best_checkpoint(folder, here):
@@ -362,7 +361,7 @@ def test_a_text_in_pieces_is_the_same_text(folder, here, monkeypatch):
 
 
 def test_a_text_that_has_moved(folder, here):
-    """It is named anew, and must be the same."""
+    """Its new name is given, and it must be the same text."""
     write_text(folder / "here.txt")
     here("numpylstm-train", "--train", "here.txt", "--out", "moved", *SMALL[:-6],
             "--epochs", "1", *SMALL[-4:])  # fmt: skip
@@ -373,10 +372,13 @@ def test_a_text_that_has_moved(folder, here):
     arguments = ("numpylstm-train", "--resume", "moved", "--epochs", "2", "--train")
     _, err = here(*arguments, "run/config.json", expect=2)
     assert "not the one that the run was started with" in err
+    here("numpylstm-eval", "moved", expect=2)
     here(*arguments, "there.txt")
     assert (folder / "moved/metrics.csv").read_bytes() == (folder / "run/metrics.csv").read_bytes()
     config = json.loads((folder / "moved" / "config.json").read_text())
     assert config["train"] == str(folder / "there.txt")
+    moved, run = (here("numpylstm-eval", name, "--json")[0] for name in ("moved", "run"))
+    assert json.loads(moved)["perplexity"] == json.loads(run)["perplexity"]
 
 
 def test_a_run_that_starts_from_another(folder, here):
@@ -423,7 +425,7 @@ def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(f
 
 
 def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(folder, here):
-    """Nothing is shown of a file that has taken the place of the text."""
+    """Nothing is shown of a file that replaced the text."""
     write_text(folder / "other.txt")
     here("numpylstm-train", "--train", "other.txt", "--out", "other", *SMALL)
     here("numpylstm-train", "--init-from", "other", "--out", "again", "--max-eval", "50")
@@ -469,15 +471,9 @@ def test_a_command_is_named_as_it_can_be_called(folder, monkeypatch, tmp_path):
     monkeypatch.chdir(BIN)  # where the bare name would not be found
     assert as_called(name) == str(BIN / name)
 
-    def another_drive(path):
-        raise ValueError
-
-    monkeypatch.setattr("os.path.relpath", another_drive)
-    assert as_called(name) == str(BIN / name)
-
 
 def test_a_text_is_split_as_that_of_the_run_from_which_it_starts(folder, here):
-    """The embedded text has its punctuation apart, and so has what its model goes on with."""
+    """A model of the embedded text, with its punctuation split, reads other texts split too."""
     (folder / "dotted.txt").write_text("This is a value. It is an (object), or a list.\n" * 60)
     small = ("--hidden-size", "4", "--steps", "2")
     here("numpylstm-train", "--out", "embedded", *small, "--max-eval", "100", "--quiet")
@@ -512,19 +508,6 @@ def test_unknown_words_of_a_file_may_be_in_the_text_that_a_tuned_run_learned(fol
         found = json.loads(out)
         assert (found["unknown"], found["unknown_left_out"]) == (200, left_out)
         assert found["state"] == "zero at the start of each stream, carried from window to window"
-
-
-def test_a_text_that_has_moved_can_be_scored(folder, here):
-    write_text(folder / "before.txt")
-    here("numpylstm-train", "--train", "before.txt", "--out", "moves", *SMALL)
-    before, _ = here("numpylstm-eval", "moves", "--json")
-    (folder / "before.txt").rename(folder / "after.txt")
-    here("numpylstm-eval", "moves", expect=2)
-    here("numpylstm-train", "--resume", "moves", "--train", "after.txt")  # it has ended
-    after, _ = here("numpylstm-eval", "moves", "--json")
-    before, after = (json.loads(text) for text in (before, after))
-    assert before.pop("text") != after.pop("text")
-    assert before == after
 
 
 def test_a_run_that_learned_from_standard_input_names_what_to_score(folder, here, monkeypatch):
@@ -590,7 +573,7 @@ def test_characters_are_called_characters_and_have_bits(folder, here):
 
 
 def interrupt_while(doing, monkeypatch):
-    """Let somebody press Ctrl-C when the first part of something is done."""
+    """Raise SIGINT when the first part of an activity is done."""
     share = Display.share
 
     def interrupted(self, done, total):

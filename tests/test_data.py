@@ -1,4 +1,4 @@
-"""Text in, token ids out: what the data functions promise, and how they refuse."""
+"""From text to token ids and windows, and how bad texts are refused."""
 
 import dataclasses
 import gzip
@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +18,6 @@ from numpylstm.data import EOS, UNK, DataError, Vocabulary, batches, num_batches
 from numpylstm.data import text as text_module
 from numpylstm.untrusted import printable
 
-PTB = Path(os.environ.get("NUMPYLSTM_PTB", ""))
-needs_ptb = pytest.mark.skipif(
-    "NUMPYLSTM_PTB" not in os.environ,
-    reason="NUMPYLSTM_PTB names no folder with Penn Treebank",
-)
 PTB_FILES = {
     "ptb.train.txt": b" the cat sat \n the dog <unk> \n" * 4,
     "ptb.valid.txt": b" the cow sat \n",
@@ -64,15 +58,8 @@ def test_tokens_are_written_as_readable_text():
 
 
 @fuzz
-@given(st.text())
+@given(st.text() | st.text(alphabet=".,'’s(<>unkeo \n1a-*[]"))
 def test_fuzz_words_survive_writing(text):
-    tokens = data.tokenize(data.split_punctuation(text))
-    assert data.tokenize(data.split_punctuation(data.detokenize(tokens))) == tokens
-
-
-@fuzz
-@given(st.text(alphabet=".,'’s(<>unkeo \n1a-*[]"))
-def test_fuzz_punctuation_survives_writing(text):
     tokens = data.tokenize(data.split_punctuation(text))
     assert data.tokenize(data.split_punctuation(data.detokenize(tokens))) == tokens
 
@@ -162,11 +149,7 @@ def test_fuzz_bytes_become_text_or_one_sentence(raw):
 @pytest.mark.parametrize(
     ("text", "line", "lines"),
     [
-        (
-            "plain, žemė 中文 \U0001f40d",
-            "plain, žemė 中文 \U0001f40d",
-            "plain, žemė 中文 \U0001f40d",
-        ),
+        ("žemė 中文 \U0001f40d", "žemė 中文 \U0001f40d", "žemė 中文 \U0001f40d"),
         ("a\nb\tc", "a\\nb\\tc", "a\nb\tc"),
         ("\x1b[2J\x1b]0;x\x07", "\\x1b[2J\\x1b]0;x\\x07", "\\x1b[2J\\x1b]0;x\\x07"),
         ("\x9b31m\x85\x7f\r\b", "\\x9b31m\\x85\\x7f\\r\\x08", "\\x9b31m\\x85\\x7f\\r\\x08"),
@@ -391,13 +374,12 @@ def test_texts_that_are_too_short(write):
 # --- Penn Treebank -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def ptb():
-    return data.load_ptb(PTB)
-
-
-@needs_ptb
-def test_penn_treebank_is_that_of_the_tutorial(ptb):
+@pytest.mark.skipif(
+    "NUMPYLSTM_PTB" not in os.environ,
+    reason="NUMPYLSTM_PTB names no folder with Penn Treebank",
+)
+def test_penn_treebank_is_that_of_the_tutorial():
+    ptb = data.load_ptb(os.environ["NUMPYLSTM_PTB"])
     assert ptb.num_tokens == {"train": 929_589, "valid": 73_760, "test": 82_430}
     assert len(ptb.vocabulary) == 10_000
     assert ptb.train[:5].tolist() == [9970, 9971, 9972, 9974, 9975]
@@ -405,27 +387,6 @@ def test_penn_treebank_is_that_of_the_tutorial(ptb):
     assert ptb.vocabulary["ports"] == 8314
     assert ptb.vocabulary.tokens[:4] == ("the", UNK, EOS, "N")
     assert ptb.oov == {"train": 0, "valid": 0, "test": 0}
-
-
-@needs_ptb
-def test_penn_treebank_with_a_smaller_vocabulary(ptb):
-    corpus = data.load_ptb(PTB, max_vocab=2000)
-    assert len(corpus.vocabulary) == 2000
-    assert corpus.vocabulary.unk_id == 0
-    assert corpus.num_tokens == ptb.num_tokens
-    assert corpus.oov["train"] > 0
-
-
-@needs_ptb
-def test_the_archive_gives_the_same_penn_treebank(ptb, tmp_path):
-    with tarfile.open(tmp_path / "simple-examples.tgz", "w:gz", compresslevel=1) as archive:
-        for name in PTB_FILES:
-            archive.add(PTB / name, f"./simple-examples/data/{name}")
-    corpus = data.load_ptb(tmp_path / "simple-examples.tgz")
-    assert corpus.vocabulary == ptb.vocabulary
-    for split in data.SPLITS:
-        np.testing.assert_array_equal(getattr(corpus, split), getattr(ptb, split))
-    assert [path.name for path in tmp_path.iterdir()] == ["simple-examples.tgz"]
 
 
 def check_small_ptb(path):
@@ -512,17 +473,13 @@ TRAIN = "a/data/ptb.train.txt"
         ([], "hold .*, got no data/ptb.train.txt, data/ptb.valid.txt, data/ptb.test.txt;"),
         ([*good_members(), member(TRAIN, b"x")], "it holds 'a/data/ptb.train.txt' twice"),
         ([*good_members(), member("data/ptb.test.txt")], "it holds 'data/ptb.test.txt' twice"),
-        ([member(TRAIN, type=tarfile.SYMTYPE, linkname="/etc/passwd")], "not a regular file"),
-        ([member(TRAIN, type=tarfile.LNKTYPE, linkname="/etc/passwd")], "not a regular file"),
-        ([member(TRAIN, type=tarfile.DIRTYPE)], "not a regular file"),
-        ([member(TRAIN, type=tarfile.FIFOTYPE)], "not a regular file"),
-        ([member(TRAIN, type=tarfile.CHRTYPE)], "not a regular file"),
+        *(
+            ([member(TRAIN, type=kind, linkname="/etc/passwd")], "not a regular file")
+            for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
+        ),
     ],
-    ids=[
-        "one missing", "all missing", "twice", "twice elsewhere", "symbolic link", "hard link",
-        "folder", "pipe", "device",
-    ],
-)  # fmt: skip
+    ids=["one missing", "none", "twice", "twice elsewhere", "link", "hard link", "folder", "pipe"],
+)
 def test_archives_that_are_refused(members, sentence, tgz):
     with pytest.raises(DataError, match=f"simple-examples.tgz: must .*{sentence}"):
         data.load_ptb(tgz(tar_bytes(members)))
@@ -561,28 +518,6 @@ def test_damaged_archives(tgz):
             data.load_ptb(path)
     with pytest.raises(DataError, match=r"nowhere.tgz: must be a readable file, got 'No such file"):
         data.load_ptb(path.with_name("nowhere.tgz"))
-
-
-def accepts_or_refuses(path):
-    """Whether the archive is read; if not, the error must be one sentence that names it."""
-    try:
-        check_small_ptb(path)
-    except DataError as error:
-        assert str(path) in str(error)  # noqa: PT017
-        assert "\n" not in str(error)  # noqa: PT017
-        return False
-    return True
-
-
-def test_a_flipped_bit_is_found_or_harmless(tgz):
-    # Harmless: the flip copies zeros from other zeros.
-    path = tgz(tar_bytes(good_members()))
-    whole = path.read_bytes()
-    refused = 0
-    for place in range(11, len(whole), 5):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        refused += not accepts_or_refuses(path)
-    assert refused > 100
 
 
 SMALL_TAR = tar_bytes([member(f"data/{name}", raw) for name, raw in PTB_FILES.items()])
@@ -633,14 +568,10 @@ def test_the_embedded_corpus_is_the_same_in_every_process(embedded):
         " + repr(c.vocabulary.tokens).encode()).hexdigest())"
     )
     digests = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
+        subprocess.check_output(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": n}
+        )
+        for n in ("1", "2")
     }
     assert len(digests) == 1
 
@@ -679,34 +610,15 @@ def test_the_embedded_corpus_is_split_about_90_5_5(embedded):
     assert embedded.oov["train"] == 0
 
 
-def test_the_embedded_corpus_has_words_numbers_punctuation_and_line_ends(embedded):
-    assert {"the", "None", "TypeError", "1", ",", "(", "**", EOS, UNK} <= set(embedded.vocabulary)
-    assert not any(any(map(str.isspace, token)) for token in embedded.vocabulary)
-
-
-def test_the_embedded_corpus_with_a_largest_vocabulary(embedded):
+def test_the_embedded_corpus_in_other_tokens(embedded):
     corpus = data.load_embedded(max_vocab=3000)
     assert len(corpus.vocabulary) == 3000
     assert corpus.num_tokens == embedded.num_tokens
     assert corpus.oov["train"] > 0
-
-
-def test_the_embedded_corpus_in_characters(embedded):
     corpus = data.load_embedded(level="char")
     assert len(corpus.vocabulary) < 200
     text = data.detokenize(words(corpus, "test"), "char")
     assert text == data.read_embedded()["test"]
-
-
-def test_a_paragraph_counts_where_it_first_appears(monkeypatch):
-    same = "the same text"
-    topics = {"b": f"{same}\n\nsecond", "a": "first\n \n   the same\n   text\n\n\n\nthird\n"}
-    assert list(text_module._paragraphs(topics)) == [
-        "first",
-        "   the same\n   text",
-        "third",
-        "second",
-    ]
 
 
 def test_a_python_without_its_reference(monkeypatch):
@@ -731,14 +643,6 @@ def test_the_last_window_is_shorter():
     *_, (x, y) = batches(np.arange(1, 19), 3, 2, keep_last=True)
     np.testing.assert_array_equal(x, [[5, 11, 17]])
     np.testing.assert_array_equal(y, [[6, 12, 18]])
-
-
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 7, 16, 17, 100])
-def test_every_token_but_the_first_is_scored_once(num_steps):
-    ids = np.arange(18)
-    pairs = list(batches(ids, 1, num_steps, keep_last=True))
-    np.testing.assert_array_equal(np.concatenate([x for x, _ in pairs])[:, 0], ids[:-1])
-    np.testing.assert_array_equal(np.concatenate([y for _, y in pairs])[:, 0], ids[1:])
 
 
 @fuzz
@@ -798,19 +702,11 @@ def test_batches_leave_the_ids_alone():
         (dict(batch_size=True), TypeError, "batch_size must be a whole number, got True"),
         (dict(start=-1), ValueError, "start must be from 0 to 4, the number of windows; got -1"),
         (dict(start=5), ValueError, "start must be from 0 to 4, the number of windows; got 5"),
-        (
-            dict(num_steps=9),
-            ValueError,
-            "2 .* a window of 9 need at least 20 tokens, got",
-        ),
-        (
-            dict(batch_size=10, keep_last=True),
-            ValueError,
-            "10 .* of 1 need at least 20 tokens",
-        ),
+        (dict(num_steps=9), ValueError, "2 .* a window of 9 need at least 20 tokens, got"),
+        (dict(batch_size=10, keep_last=True), ValueError, "10 .* of 1 need at least 20 tokens"),
     ],
 )
 def test_batches_refuse_at_once(arguments, error, sentence):
     good = dict(ids=np.arange(18), batch_size=2, num_steps=2)
     with pytest.raises(error, match=sentence):
-        batches(**(good | arguments))  # before the first window is asked for
+        batches(**(good | arguments))  # before the first window

@@ -1,4 +1,4 @@
-"""Without Numba, or with one that cannot compile, the textbook computes; nothing else changes."""
+"""Without Numba, or where it cannot compile, the textbook computes; nothing else changes."""
 
 import os
 import subprocess
@@ -55,23 +55,11 @@ print(*(warning.message for warning in seen), sep="\\n")
 
 BROKEN = {
     "no Numba": "import sys; sys.modules['numba'] = None",
-    "an intrinsic in its old form": (
-        "import numba.extending\ndef refuse(build): raise TypeError('no longer a decorator')\n"
-        "numba.extending.intrinsic = refuse"
-    ),
-    "no views": "import numba.np.arrayobj; del numba.np.arrayobj.populate_array",
-    "no calls by name": "import numba.core.cgutils as c; del c.get_or_insert_function",
-    "no null for meminfo": "import numba.core.cgutils as c; del c.get_null_value",
-    "no symbols": "import llvmlite.binding as b; del b.add_symbol",
+    "a kernel cannot be compiled": ("import numba.core.cgutils as c; del c.get_or_insert_function"),
     "no features": "import llvmlite.binding as b; del b.get_host_cpu_features",
 }
-
-
-DISPENSABLE = {
-    "no such lowering": "import numba.core.typed_passes as t; del t.NativeLowering",
-    "no such keys": "from numpylstm.kernels.machine import linked; del linked._dynfunc",
-}
-"""Parts of Numba without which functions are compiled as Numba does it, and nothing is said."""
+# Without this part of Numba, Numba compiles the functions in its own way, and nothing is printed.
+DISPENSABLE = "import numba.core.typed_passes as t; del t.NativeLowering"
 
 
 def output_of(damage, **environment):
@@ -91,9 +79,9 @@ def test_numpy_takes_over(damage, tmp_path, monkeypatch):
     assert line.startswith("the compiled kernels do not work here (")
 
 
-@pytest.mark.parametrize("damage", ["", *DISPENSABLE.values()], ids=["none", *DISPENSABLE])
+@pytest.mark.parametrize("damage", ["", DISPENSABLE])
 def test_with_kernels_nothing_is_said(damage, tmp_path):
-    """What is compiled with a damage must not be kept for the others."""
+    """Kernels compiled with a damage are kept in a folder of their own."""
     environment = {"NUMBA_CACHE_DIR": str(tmp_path)} if damage else {}
     assert output_of(damage, **environment) == [""]
 
@@ -133,7 +121,7 @@ def test_the_commands_work_without_numba(tmp_path):
 
 
 def test_a_kernel_without_room_does_not_end_all_kernels(monkeypatch, recwarn):
-    """Only what cannot be compiled does."""
+    """Only a kernel that cannot be compiled does."""
 
     def no_room(*_):
         raise MemoryError

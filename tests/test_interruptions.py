@@ -1,7 +1,6 @@
-"""A run is stopped in every way, by people, by the machine and by the disk, and nothing is lost.
+"""A run loses nothing when a user, the machine or a full disk stops it.
 
-What "nothing" means: the files that a run ends with, and what it prints at its end, are those of a
-run that was never stopped, to the last byte.
+Its files and the report at its end equal those of an uninterrupted run, to the last byte.
 """
 
 import errno
@@ -33,12 +32,11 @@ from support.runs import (
     train,
     wait_for,
     whole_run,
-    write_words,
 )
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
-from numpylstm.training import gradient_log, run_folder, sample_log, signals
+from numpylstm.training import gradient_log, sample_log, signals
 from numpylstm.training import loop as training
 from numpylstm.training.checkpoint import load, restore_run
 from numpylstm.training.progress import Progress
@@ -47,11 +45,6 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
     pytest.mark.usefixtures("signals_reach_a_child"),
 ]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_words(tmp_path_factory.mktemp("interruptions"))
 
 
 # --- kill -9 -----------------------------------------------------------------------------------
@@ -125,7 +118,7 @@ def test_kills_without_end(folder, seed, flags, capsys):
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_saves_and_says_how_to_go_on(folder, name):
-    """The step is finished and saved, and the printed command really goes on."""
+    """The step is finished and saved, and the printed command resumes the run."""
     number = getattr(signal, name)
     out = folder / f"stopped by {name}"  # a name that needs quotes
     process = start(folder, *TINY, "--out", out.name)
@@ -148,33 +141,8 @@ def test_a_signal_saves_and_says_how_to_go_on(folder, name):
     assert files(out) == expected
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [21, 22, 23])
-def test_signals_without_end(folder, seed):
-    """Eight signals in one run, at random moments; it is long, or a quick machine ends it first."""
-    moments = random.Random(seed)
-    out, arguments = folder / f"signals-{seed}", (*TINY, "--dropout", "0.3", "--epochs", "20")
-    expected, expected_report = whole_run(folder, arguments)
-    for k in range(8):
-        again = ("--resume", out.name, "--save-every", "70")
-        process = start(folder, *(again if k else (*arguments, "--out", out.name)))
-        wait_for(process, "step ")
-        for _ in range(moments.randint(0, 2)):
-            wait_for(process, "step ")
-        time.sleep(moments.uniform(0, 0.02))
-        number = moments.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-        process.send_signal(number)
-        printed, err = finish(process, expect=128 + number)
-        stopped = re.search(r"Stopped at epoch \d+, step (\d+); saved", printed)
-        assert restore_run(load(out / "last.npz")).step == int(stopped[1])
-        assert err == ""
-    printed, _ = run(folder, "--resume", out.name)
-    assert report(printed) == expected_report
-    assert files(out) == expected
-
-
 def test_many_signals_at_once_harm_nothing(folder):
-    """Someone leans on Ctrl-C."""
+    """As if Ctrl-C were held down."""
     out = folder / "leaned-on"
     process = start(folder, *TINY, "--out", out.name)
     wait_for(process, "step 20/")
@@ -204,7 +172,7 @@ def test_what_the_shell_ignores_stays_ignored(folder):
 
 
 class Fault:
-    """Stands for a function, and fails at its `at`-th call, after some of its work if so asked."""
+    """A stand-in for a function that fails at its `at`-th call, perhaps after some of its work."""
 
     def __init__(self, function, error, at, partly=None):
         self.function, self.error, self.at, self.partly = function, error, at, partly
@@ -248,7 +216,7 @@ def train_here(folder, monkeypatch, *arguments):
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("at", [1, 12, 61])
 def test_a_save_that_fails_leaves_what_was_saved(folder, monkeypatch, capsys, fault, at):
-    """Status 1 and one sentence; the run can be resumed, and ends as if nothing had been."""
+    """Status 1 and one sentence; the run can be resumed, and loses nothing."""
     out = folder / f"{fault} {at}"
     place, name, error, partly = FAULTS[fault]
     with monkeypatch.context() as patch:
@@ -272,7 +240,7 @@ def test_a_save_that_fails_leaves_what_was_saved(folder, monkeypatch, capsys, fa
 
 
 def test_a_temporary_file_that_cannot_be_removed_is_removed_later(folder, monkeypatch, capsys):
-    """The first error is the one that is told."""
+    """The message is that of the first error."""
     out = folder / "stuck"
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", Fault(np.savez, NO_SPACE, 9, some_bytes))
@@ -397,7 +365,7 @@ def test_a_log_that_cannot_be_written_costs_no_update(folder, monkeypatch, capsy
 
 
 def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypatch, capsys):
-    """Nor of the one before that, when the run is tried again."""
+    """Nor does that of the resumed run."""
     out = folder / "exploded"
     flags = ("--lr", "1e4", "--clip", "1e30")
     for arguments in (*NOT_SAVED_OFTEN, *flags, "--out", out.name), ("--resume", out.name):
@@ -408,7 +376,7 @@ def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypa
 
 
 def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch, capsys):
-    """They show why: as many as a run has that stops before."""
+    """They show why it happened."""
     fails = folder / "explodes late"
     update, calls = training.update, []
 
@@ -429,8 +397,8 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch, capsys):
     capsys.readouterr()
 
 
-def test_an_error_of_ours_saves_first_and_is_shown_whole(folder, monkeypatch):
-    """A traceback that nobody expected, with a note."""
+def test_an_internal_error_saves_first_and_is_shown_whole(folder, monkeypatch):
+    """The traceback has a note."""
     with monkeypatch.context() as patch:
         fail_in(patch, Progress, "show", ZeroDivisionError("a mistake"), 100)
         with pytest.raises(ZeroDivisionError) as raised:
@@ -447,7 +415,7 @@ def test_an_error_of_ours_saves_first_and_is_shown_whole(folder, monkeypatch):
 
 @pytest.mark.parametrize("limit", [(), ("--steps", "120")], ids=["of an epoch", "at a limit"])
 def test_ctrl_c_in_a_validation(folder, monkeypatch, capsys, limit):
-    """It stops there and is saved; the validation is made again."""
+    """The run stops there and is saved; the validation is made again."""
     settings = (*NOT_SAVED_OFTEN, *limit)
     out = folder / f"validating {len(limit)}"
     calls = []
@@ -471,7 +439,7 @@ def test_ctrl_c_in_a_validation(folder, monkeypatch, capsys, limit):
 
 
 def without_limit(content):
-    """The arrays of a checkpoint, and its JSON without the limit of steps."""
+    """Return the arrays of a checkpoint, and its JSON without the limit of steps."""
     with np.load(io.BytesIO(content)) as arrays:
         found = {name: arrays[name].tobytes() for name in arrays if name != "checksum"}
     meta = json.loads(found.pop("meta"))
@@ -504,15 +472,11 @@ def test_a_run_that_a_limit_of_steps_ended_goes_on(folder, monkeypatch, capsys, 
 
 
 def test_the_best_epoch_comes_back_when_a_run_goes_on(folder, monkeypatch):
-    """The end within an epoch was better than all epochs, and is so no more."""
+    """The end within an epoch was better than all epochs until the run went on."""
     out = folder / "best epoch"
     settings = (*TINY, "--steps", "150", "--out", out.name)
     assert train_here(folder, monkeypatch, *settings) == 0
     assert load(out / "best.npz").meta["step"] == 150
-    assert load(out / "best-epoch.npz").meta["step"] == 97
-    ended = restore_run(load(out / "last.npz"))
-    ended.closing = ended.rows[-1]._replace(valid_perplexity=1.0)
-    run_folder.save(out, ended)  # as after an error in a picture
     assert load(out / "best-epoch.npz").meta["step"] == 97
 
     def stop_at_once(*_):
@@ -601,7 +565,7 @@ def test_ctrl_c_while_the_engine_is_loaded(command, module):
 
 
 def limited(size):
-    """No file may grow beyond this size, as on a disk that is full."""
+    """Return a function that limits the size of every file, as a full disk does."""
     import resource
 
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -626,55 +590,12 @@ def test_a_full_disk(folder):
 
 
 def test_a_disk_that_is_full_from_the_start(folder):
-    """The command that failed works once there is room."""
+    """The command works once there is room."""
     arguments = (*TINY, "--steps", "3", "--out", "no-room")
     _, err = run(folder, *arguments, expect=1, preexec_fn=limited(2000))
     assert "no-room/last.npz could not be written: File too large" in err
     assert err.count("\n") == 1
     train(folder, *arguments)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A function that gives a disk of so many KiB, or gives it another size."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-
-    def of_size(size):
-        verb = f"remount,size={size}k" if disk.is_mount() else f"size={size}k"
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", verb, "tmpfs", disk], capture_output=True, check=False
-        )
-        if done.returncode != 0:
-            pytest.skip("may not mount a disk here")
-        return disk
-
-    yield of_size
-    if disk.is_mount():
-        subprocess.run(["umount", disk], check=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [48, 64, 80, 96, 108, 120, 132, 144, 160, 176])
-def test_a_small_disk(folder, small_disk, size):
-    """What was saved is still there, and once there is room the run goes on from it."""
-    expected, expected_report = whole_run(folder, TINY)
-    out = small_disk(size) / "run"
-    process = start(folder, *TINY, "--out", out)
-    printed, err = process.communicate(timeout=300)
-    begun = (out / "last.npz").exists()
-    assert "Traceback" not in err
-    if process.returncode == 0:  # the pictures are made when all is saved
-        assert "the pictures could not be drawn" in err
-    else:
-        assert process.returncode == 1
-        assert err.splitlines()[-1].endswith(
-            "could not be written: No space left on device; what was saved before is still there"
-        )
-    small_disk(4096)
-    printed, _ = run(folder, *(("--resume", out) if begun else (*TINY, "--out", out)))
-    assert report(printed) == expected_report
-    assert files(out) == expected
 
 
 @pytest.mark.parametrize(
@@ -753,7 +674,7 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
 
 
 def test_resumed_at_the_end_of_an_epoch_and_made_longer(folder):
-    """As if it had been planned that long, except in what says how long it was planned."""
+    """All files equal those of a longer run, except where they hold the number of epochs."""
     out = folder / "longer"
     train(folder, *TINY, "--epochs", "2", "--out", out.name)
     printed, _ = train(folder, "--resume", out.name, "--epochs", "3")
@@ -773,7 +694,7 @@ def test_early_is_only_said_of_what_ends_early(folder, monkeypatch, capsys):
 
 
 def test_the_number_of_threads_changes_nothing(folder):
-    """One thread all along; two threads, stopped in an epoch and gone on with one."""
+    """One thread; two threads, stopped within an epoch and resumed with one."""
     expected, expected_report = whole_run(folder, WIDE)
     rows = 20 * 8
     assert rows * 72 * 50 < nl.functional.WORTH_WAKING < rows * 72 * 4 * 72  # both kinds of kernel

@@ -1,4 +1,4 @@
-"""The museum: each exhibit is wrong, is found, and is told from the others."""
+"""The museum: the checker and the doctor find each exhibit, and no two look alike."""
 
 import subprocess
 import sys
@@ -31,12 +31,6 @@ def test_the_checker_kills_every_mutant(name):
     assert report.worst.relative_error > 0.01
 
 
-def test_clipping_by_global_norm_passes_where_clipping_each_array_fails(monkeypatch):
-    each = museum.MUTANTS["per-parameter-clipping"]
-    monkeypatch.setattr(museum.Mutant, "functions", lambda self: self.module)  # without the mistake
-    assert museum.case(each).check().passed
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_doctor_tells_them_apart(name):
     assert museum.MUTANTS[name].finding in museum.diagnosis(name).findings[0].sentence
@@ -57,7 +51,7 @@ def test_the_diagnosis_does_not_hang_on_the_seed(name, seed):
 
 
 def test_that_the_loss_falls_proves_nothing():
-    """Mutants that the checker kills, and with which training goes as well as it should."""
+    """Some mutants that the checker kills train as well as the right code."""
     hidden = [name for name in NAMES if museum.share_of_gain(name) > 0.97]
     assert len(hidden) >= 4
     for name in hidden:

@@ -1,10 +1,9 @@
-"""What a run prints cannot end it: readers leave, disks are full, terminals close.
+"""Output that is closed or full does not end a run.
 
-Training goes on, or stops saved where the terminal was closed; and in the end the files are those
-of a run that nobody disturbed, to the last byte.
+Training goes on, or is saved and stops where the terminal was closed. In the end the files equal
+those of an uninterrupted run, to the last byte.
 """
 
-import errno
 import os
 import random
 import signal
@@ -12,22 +11,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.runs import BIN, TINY, files, run, start, train, whole_run, write_words
+from support.runs import BIN, SHORT, files, run, start, train, whole_run
 
-from numpylstm.cli.streams import Log, Unfailing
+from numpylstm.cli.streams import Log
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
 termios = pytest.importorskip("termios")
 
 pytestmark = pytest.mark.usefixtures("signals_reach_a_child")
-
-SHORT = (*TINY[:-2], "--epochs", "2", "--save-every", "50")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_words(tmp_path_factory.mktemp("output"))
 
 
 def lost(reason):
@@ -38,7 +30,7 @@ def lost(reason):
 
 
 def leave(folder, out, lines):
-    """A reader that takes some lines and leaves, as ``| head`` does; returns what is on stderr."""
+    """Close the pipe after some lines, as ``| head`` does; return the error output."""
     process = start(folder, *SHORT, "--out", out)
     for _ in range(lines):
         process.stdout.readline()
@@ -75,13 +67,13 @@ def test_closed_output(folder):
 
 
 def test_all_streams_closed(folder):
-    """Then no file of the run may get the number of one: libraries write to 2."""
+    """No file of the run may get the number of a stream: libraries write to 2."""
     run(folder, *SHORT, "--out", "silent", preexec_fn=close_streams(0, 1, 2))
     assert files(folder / "silent") == whole_run(folder, SHORT)[0]
 
 
 def test_a_reader_of_both_streams_leaves(folder):
-    """``2>&1 | head -1``: there is nobody to tell."""
+    """``2>&1 | head -1``: nothing can be printed."""
     process = start(folder, *SHORT, "--out", "both", stderr=subprocess.STDOUT)
     process.stdout.readline()
     process.stdout.close()
@@ -118,7 +110,7 @@ class Remembered:
 
 
 def test_the_log_is_what_a_terminal_ends_up_with(tmp_path):
-    """Bars that are drawn again and again, colours, and lines in pieces."""
+    """Redrawn progress bars, colours and lines in pieces."""
     stream, path = Remembered(), tmp_path / "log.txt"
     path.write_text("before\n")
     log = Log(stream, path, "head")
@@ -166,7 +158,7 @@ def test_nothing_is_written_where_a_link_or_a_pipe_has_its_name(tmp_path):
 
 
 def start_in_a_terminal(folder, *arguments, hang_up=signal.SIG_DFL):
-    """A process with a terminal of its own; returns it and our end of the terminal."""
+    """Start a run in its own terminal; return the process and our end of the terminal."""
     ours, theirs = pty.openpty()
 
     def take_terminal():
@@ -182,7 +174,7 @@ def start_in_a_terminal(folder, *arguments, hang_up=signal.SIG_DFL):
 
 
 def close_terminal(folder, out, more, hang_up=signal.SIG_DFL):
-    """Close the terminal of a run after its first step and some more output; its exit status."""
+    """Close the terminal of a run after some output; return the exit status."""
     process, terminal = start_in_a_terminal(folder, *SHORT, "--out", out, hang_up=hang_up)
     seen = b""
     while b"perplexity" not in seen:
@@ -201,7 +193,7 @@ def test_a_closed_terminal_saves_first(folder):
 
 
 def test_a_run_under_nohup_outlives_its_terminal(folder):
-    """It writes to a terminal that is no more, and goes on."""
+    """Writing to a closed terminal does not stop it."""
     assert close_terminal(folder, "nohup", 1, signal.SIG_IGN) == 0
     assert files(folder / "nohup") == whole_run(folder, SHORT)[0]
 
@@ -228,34 +220,3 @@ def test_twenty_terminals_close(folder):
         assert status in ((0,) if k % 2 else (129, *after_the_end))
         train(folder, "--resume", f"closed-{k}")
         assert files(folder / f"closed-{k}") == whole_run(folder, SHORT)[0]
-
-
-# --- the stream itself -------------------------------------------------------------------------
-
-
-class Full:
-    """A stream that takes so many writes."""
-
-    def __init__(self, room):
-        self.room, self.taken = room, []
-
-    def write(self, text):
-        if len(self.taken) == self.room:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self.taken.append(text)
-
-    def flush(self):
-        pass
-
-    def fileno(self):
-        raise OSError("it is no file")
-
-
-def test_a_stream_drops_what_comes_after_the_first_failure():
-    full, said = Full(2), []
-    stream = Unfailing(full, said.append)
-    for text in "abcd":
-        assert stream.write(text) == 1
-    stream.flush()
-    assert full.taken == ["a", "b"]
-    assert [error.strerror for error in said] == ["No space left on device"]

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from numpylstm import plots
 from numpylstm.laboratory.diagnostics.horizon import Horizon
 from numpylstm.plots import comparison_curves, epoch_positions, inline_svg, training_curves
-from numpylstm.plots.style import BLUE, GREEN, ORANGE, as_label, log_ticks
+from numpylstm.plots.style import BLUE, GREEN, ORANGE, as_label
 from numpylstm.training.metrics import Row
 
 ROWS = [
@@ -50,7 +50,7 @@ def test_training_curves():
 
 
 def drawn_pixels(figure, axes, colour):
-    """How many pixels of the picture within these axes have this colour, as good as."""
+    """Return the number of pixels of a colour within the axes."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())[:, :, :3] / 255
@@ -73,25 +73,12 @@ def test_one_row_is_seen():
 
 
 @pytest.mark.parametrize("low", [1.0, 90.0])
-@pytest.mark.parametrize("high", [4e2, 3e5, 1e9, 1e40, math.inf])
+@pytest.mark.parametrize("high", [92.0, 4e2, 3e5, 1e9, 1e40, math.inf])
 def test_every_range_of_perplexities_has_ticks_that_can_be_read(low, high):
     rows = [ROWS[0]._replace(perplexity=high), ROWS[3]._replace(perplexity=low)]
     top = training_curves(rows, clip=5.0).axes[0]
     bottom, end = top.get_ylim()
     assert 3 <= sum(bottom <= tick <= end for tick in top.get_yticks()) <= 20
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (3, 60, [5, 10, 20, 50]),
-        (0.4, 6, [0.5, 1, 2, 5]),
-        (1, 1e7, [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7]),
-        (1, 1e24, [10.0**power for power in range(0, 25, 3)]),
-    ],
-)
-def test_log_ticks(low, high, ticks):
-    assert log_ticks(low, high) == ticks
 
 
 def test_a_name_is_written_as_it_is():
@@ -130,14 +117,6 @@ def test_a_narrow_picture_has_all_of_a_wide_one():
         assert tuple(figure.get_size_inches()) == size
         _, bottom, _ = figure.axes
         assert len(bottom.get_legend().get_texts()) == 3
-
-
-def test_perplexities_that_lie_close_together_have_ticks():
-    """As those of characters do."""
-    rows = [row._replace(perplexity=3.0, valid_perplexity=3.1) for row in ROWS]
-    top = training_curves(rows, clip=5.0).axes[0]
-    low, high = top.get_ylim()
-    assert sum(low < tick < high for tick in top.get_yticks()) >= 3
 
 
 def test_comparison_curves():

@@ -1,4 +1,4 @@
-"""Pictures of the gradient laboratory: labelled, complete, and honest about zeros."""
+"""Pictures of the gradient laboratory: labels, data, and marks for zeros."""
 
 import io
 
@@ -10,7 +10,7 @@ from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
 
 
 def drawn(figure):
-    """The figure as PNG: whatever cannot be drawn raises here."""
+    """Draw the figure as PNG; return its visible axes."""
     file = io.BytesIO()
     figure.savefig(file, format="png")
     assert file.getvalue().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""What a finished run keeps: its result, its samples, its log and its page."""
+"""The result, samples, log and page of a finished run."""
 
 import json
 import math
@@ -6,44 +6,22 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from support.runs import TINY, files, write_words
+from support.runs import SHORT, files
 
 import numpylstm as nl
-from numpylstm.cli import train as train_command
 from numpylstm.report import page as page_module
 from numpylstm.report import summary
 from numpylstm.report.page import Report, page, thinned
 from numpylstm.report.result import read_result, write_result
-from numpylstm.training import run_folder, sample_log
+from numpylstm.training import sample_log
 from numpylstm.training.metrics import Row
-from numpylstm.training.run_folder import RECORDS, RunFolderError
+from numpylstm.training.run_folder import RunFolderError
 from numpylstm.training.sample_log import Sample, read_samples
 from numpylstm.training.timing import Timing
 
-SHORT = (*TINY, "--epochs", "2", "--save-every", "50")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_words(tmp_path_factory.mktemp("report"))
-
-
-@pytest.fixture
-def train(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    return lambda *arguments: train_command.main(["--threads", "1", *map(str, arguments)])
-
-
-@pytest.fixture
-def whole(folder, train):
-    """The folder of a run that nobody disturbed."""
-    if not (folder / "whole").exists():
-        assert train(*SHORT, "--out", "whole") == 0
-    return folder / "whole"
-
 
 class Seen(HTMLParser):
-    """What a browser would see: tags in their order, text, addresses."""
+    """The tags, text and addresses of a page, as a browser sees them."""
 
     def __init__(self, source):
         super().__init__()
@@ -112,7 +90,7 @@ def test_a_result_that_is_made_again_keeps_its_times(whole, train):
 
 
 def test_what_json_lacks_is_null(whole, tmp_path):
-    """The test text may be beyond a model that its validation text was not."""
+    """A perplexity may be infinite."""
     result = read_result(whole)
     result["test"]["perplexity"] = math.inf
     result["validation"]["by_epoch"] = [2.0, math.nan]
@@ -121,20 +99,6 @@ def test_what_json_lacks_is_null(whole, tmp_path):
     assert found["test"]["perplexity"] is None
     assert found["validation"]["by_epoch"] == [2.0, None]
     assert read_result(tmp_path) == found
-    assert "inf" in page(
-        story(
-            result=story().result
-            | {
-                "test": {
-                    "perplexity": math.inf,
-                    "accuracy": 0.3,
-                    "tokens": 9,
-                    "unscored": 1,
-                    "batch_size": 1,
-                }
-            }
-        )
-    )
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "x"}', "[" * 100_000])
@@ -143,18 +107,6 @@ def test_what_is_no_result_is_refused(tmp_path, content):
     (tmp_path / "result.json").write_text(content)
     with pytest.raises(RunFolderError, match=r"result\.json is not the result of a run"):
         read_result(tmp_path)
-
-
-def test_the_folder_of_an_older_version_gets_its_report(folder, train, whole):
-    """One that was made before there were samples, results and pages."""
-    old = folder / "old"
-    old.mkdir()
-    for name, content in files(whole).items():
-        if name not in (*RECORDS, "samples.json", "sample.txt"):
-            (old / name).write_bytes(content)
-    assert train("--resume", "old") == 0
-    assert read_result(old)["test"] == read_result(whole)["test"]
-    assert "The best network" in (old / "report.html").read_text()
 
 
 def test_only_updates_count_as_training():
@@ -177,12 +129,15 @@ def test_there_is_a_sample_before_training_and_after_each_epoch(whole):
     assert len({s.text for s in samples}) > 1
 
 
-def test_samples_change_no_bit_of_the_run(folder, train, whole, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(sample_log.SampleLog, "_add", lambda self, run: None)
-        assert train(*SHORT, "--out", "silent") == 0
-    silent = files(folder / "silent")
-    assert silent == {k: v for k, v in files(whole).items() if k != "samples.json"}
+def test_samples_change_no_bit_of_the_run(whole, tmp_path):
+    """Training in Python draws no samples."""
+    config = nl.load(whole / "last.npz").config
+    corpus = nl.data.load_text(config.train, max_vocab=config.max_vocab)
+    run = nl.new_run(config, corpus)
+    for _ in nl.train(run, corpus):
+        pass
+    nl.save(run, tmp_path / "silent.npz")
+    assert (tmp_path / "silent.npz").read_bytes() == (whole / "last.npz").read_bytes()
 
 
 def test_samples_that_the_run_has_not_come_to_are_made_again(whole, tmp_path):
@@ -301,71 +256,32 @@ def test_what_strangers_wrote_is_shown_and_never_obeyed():
     assert sum("<script>alert(1)</script>" in text for text in seen.text) >= 12
 
 
-def test_a_page_without_findings_says_so():
-    assert "None of the six things" in page(story())
-    result = story().result | {"findings": ["It went wrong."]}
-    source = page(story(result=result))
-    assert "It went wrong." in source
-    assert "None of the six" not in source
-
-
-def test_words_that_were_predicted_are_marked():
-    source = page(story())
-    assert source.count("<i class=right>") == 1
-    assert "<span>b<i>c</i></span>" in source
-
-
-def test_bits_per_character_at_character_level():
-    assert "bits per character" not in page(story())
-    config = nl.TrainConfig(level="char")
-    assert "<b>5.644</b><span>bits per character" in page(story(config=config))
-
-
-def test_a_sentence_is_a_line_that_is_not_too_short(monkeypatch):
-    vocabulary = nl.Vocabulary(("<unk>", "<eos>", "a", "b"))
-    corpus = nl.Corpus("made up", "word", vocabulary, *[[]] * 3, {})
-
-    def of(text):
-        ids = vocabulary.encode(text.split())[0]
-        monkeypatch.setattr(summary, "surprise", lambda *_, **__: (ids, [1.0] * len(ids)))
-        tokens, bits = summary.sentence_of(None, corpus)
-        assert len(bits) == len(tokens)
-        return " ".join(tokens)
-
-    line = " ".join("ab" * 8)
-    assert of(f"a b <eos> {line} <eos> a") == line
-    assert of(f"a b <eos> {line}") == line
-    assert of("a b <eos> a b <eos> a b") == "a b <eos> a b <eos> a b"  # none is long enough
-    assert len(of(" ".join("a" * 300)).split()) == summary.LONGEST["word"]
-
-
 # --- what fails ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("place", "name"),
-    [(page_module, "training_curves"), (summary, "sentence_of"), (summary, "result_of")],
+    ("place", "name", "what"),
+    [
+        (page_module, "training_curves", "report could not be written"),
+        (summary, "result_of", "report could not be written"),
+        (summary, "training_curves", "pictures could not be drawn"),
+    ],
 )
-def test_a_report_that_fails_is_a_warning(folder, train, whole, monkeypatch, capsys, place, name):
+def test_a_report_that_fails_is_a_warning(
+    folder, train, whole, monkeypatch, capsys, place, name, what
+):
+    out = f"no {name} of {place.__name__}"
+
     def fail(*arguments, **options):
         raise RuntimeError("no paper")
 
     with monkeypatch.context() as patch:
         patch.setattr(place, name, fail)
-        assert train(*SHORT, "--out", name) == 0
-    err = capsys.readouterr().err
-    assert err == "numpylstm-train: warning: the report could not be written: no paper\n"
-    kept = files(folder / name)
+        assert train(*SHORT, "--out", out) == 0
+    assert capsys.readouterr().err == f"numpylstm-train: warning: the {what}: no paper\n"
+    kept = files(folder / out)
     assert kept["last.npz"] == files(whole)["last.npz"]
     assert kept["best.npz"] == files(whole)["best.npz"]
-    assert train("--resume", name) == 0  # and makes it up
-    assert files(folder / name) == files(whole)
-    assert (folder / name / "report.html").exists()
-
-
-def test_a_log_that_cannot_be_written_is_left_out(folder, train, whole, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(run_folder, "LOG", "absent/log.txt")
-        assert train(*SHORT, "--out", "unlogged") == 0
-    assert files(folder / "unlogged") == files(whole)
-    assert not (folder / "unlogged" / "log.txt").exists()
+    assert train("--resume", out) == 0  # makes what is missing
+    assert files(folder / out) == files(whole)
+    assert (folder / out / "report.html").exists()

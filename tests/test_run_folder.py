@@ -1,76 +1,36 @@
-"""The folder of a run: whose it is, what is removed from it, and what is taken if it is damaged."""
+"""The folder of a run: who may use it, what is removed from it, and what replaces damaged files."""
 
-import contextlib
 import errno
 import os
 import stat
 import subprocess
 
-import numpy as np
 import pytest
-from support.runs import BIN, TINY, files, start, write_words
+from support.runs import BIN, SHORT, files, start
 
-from numpylstm.cli import train as train_command
 from numpylstm.saving import SaveError, write_atomically
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.checkpoint import load
 from numpylstm.training.run_folder import RunFolderError
 
-SHORT = (*TINY, "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_words(tmp_path_factory.mktemp("run-folder"))
-
 
 @pytest.fixture
-def train(folder, monkeypatch):
-    """The command, in this process and in the folder with the text."""
-    monkeypatch.chdir(folder)
-    return lambda *arguments: train_command.main(["--threads", "1", *map(str, arguments)])
-
-
-@pytest.fixture
-def whole(folder, train):
-    """The files of a run that nobody disturbed."""
-    if not (folder / "whole").exists():
-        assert train(*SHORT, "--out", "whole") == 0
-    return files(folder / "whole")
+def whole(whole):
+    """Return the files of an uninterrupted run by name."""
+    return files(whole)
 
 
 # --- whose it is -------------------------------------------------------------------------------
 
 
-def test_a_rival_gets_no_chance_between_the_look_and_the_first_save(
-    folder, train, whole, monkeypatch, capsys
-):
-    """Whenever the lock is let go, somebody else starts a run in the folder, to its end."""
-    held, rivals = run_folder.held, []
-
-    @contextlib.contextmanager
-    def held_and_let_go(path):
-        with held(path):
-            yield
-        if not rivals:
-            rivals.append(None)
-            rivals[0] = train(*SHORT, "--seed", "7", "--out", "wanted")
-
-    monkeypatch.setattr(run_folder, "held", held_and_let_go)
-    assert train(*SHORT, "--out", "wanted") == 0
-    assert rivals == [2]
-    assert "--out wanted is not empty" in capsys.readouterr().err
-    assert files(folder / "wanted") == whole
-
-
-@pytest.mark.slow
-def test_of_eight_that_start_at_once_one_has_the_folder(folder, whole):
-    for k in range(5):
-        rivals = [start(folder, *SHORT, "--out", f"wanted-{k}") for _ in range(8)]
-        said = [rival.communicate(timeout=300)[1] for rival in rivals]
-        assert sorted(rival.returncode for rival in rivals) == [0] + [2] * 7
+@pytest.mark.parametrize(("tries", "rivals"), [(1, 3), pytest.param(5, 8, marks=pytest.mark.slow)])
+def test_of_several_that_start_at_once_one_has_the_folder(folder, whole, tries, rivals):
+    for k in range(tries):
+        started = [start(folder, *SHORT, "--out", f"wanted-{rivals}-{k}") for _ in range(rivals)]
+        said = [process.communicate(timeout=300)[1] for process in started]
+        assert sorted(process.returncode for process in started) == [0] + [2] * (rivals - 1)
         assert all("is in use" in err or "is not empty" in err for err in said if err)
-        assert files(folder / f"wanted-{k}") == whole
+        assert files(folder / f"wanted-{rivals}-{k}") == whole
 
 
 def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
@@ -83,7 +43,7 @@ def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 def test_a_refused_folder_keeps_all_its_files(tmp_path):
-    """Also those that look like ours, and those that are ours: it is the folder of something."""
+    """Also files with names like those of a run."""
     names = (".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp", "thesis.tex")
     for count in (3, 1):
         for name in names[:count]:
@@ -121,7 +81,7 @@ DAMAGES = {
 
 
 def stop_in_the_second_epoch(train, out):
-    """A run that is killed, as it were, with its last, the previous and the best checkpoint."""
+    """Train until a simulated kill; the last, previous and best checkpoints are there."""
     save = checkpoint.save
 
     class Killed(BaseException):
@@ -201,20 +161,6 @@ def test_a_disk_without_hard_links_has_no_previous_checkpoint(folder, train, who
     assert files(folder / "no links") == whole
 
 
-def test_the_previous_checkpoint_takes_no_room_beyond_that_of_a_save(folder, train, monkeypatch):
-    """While the new one is written, the one before is the last one under a second name."""
-    savez, most = np.savez, []
-
-    def measured(file, **arrays):
-        savez(file, **arrays)
-        inodes = {path.stat().st_ino for path in (folder / "room").glob("*.npz")}
-        most.append(len(inodes) + 1)
-
-    monkeypatch.setattr(np, "savez", measured)
-    assert train(*SHORT, "--out", "room") == 0
-    assert max(most) == 3  # last.npz, best.npz and the file that is being written
-
-
 # --- the folder itself -------------------------------------------------------------------------
 
 
@@ -241,24 +187,7 @@ def test_a_folder_that_fails_to_be_flushed_is_an_error(tmp_path, monkeypatch):
         write_atomically(tmp_path / "a", lambda file: file.write(b"content"))
 
 
-# --- pictures ----------------------------------------------------------------------------------
-
-
-def test_a_picture_that_cannot_be_drawn_is_a_warning(folder, train, whole, monkeypatch, capsys):
-    from numpylstm.report import summary
-
-    def fail(*_, **__):
-        raise RuntimeError("no font was found")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(summary, "training_curves", fail)
-        assert train(*SHORT, "--out", "undrawn") == 0
-    err = capsys.readouterr().err
-    assert err == ("numpylstm-train: warning: the pictures could not be drawn: no font was found\n")
-    expected = {name: content for name, content in whole.items() if name != "curves.png"}
-    assert files(folder / "undrawn") == expected
-    assert train("--resume", "undrawn") == 0  # which draws what is missing
-    assert files(folder / "undrawn") == whole
+# --- other commands ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["eval", "sample"])

@@ -1,4 +1,4 @@
-"""Probe tasks: what they show, what they score, and that their floors are exact.
+"""Probe tasks: their batches, their scores and their exact floors.
 
 Each floor is held against two calculations that share nothing with the package: the entropy over
 all sequences of a small task, listed one by one by the rules as the test understands them, and
@@ -36,7 +36,7 @@ def name_of(task):
 
 
 def scored_means(values, batch):
-    """The mean over the scored tokens of each sequence, (B,)."""
+    """Return the mean over the scored tokens of each sequence, (B,)."""
     return (values * batch.weights).sum(axis=0) / batch.weights.sum(axis=0)
 
 
@@ -92,7 +92,7 @@ class TestEveryTask:
 
 
 def conditional_entropy(joint):
-    """H(y | x) in nats of {(x, y): probability}, as H(x, y) - H(x)."""
+    """Return H(y | x) in nats of {(x, y): probability}, as H(x, y) - H(x)."""
     marginal = defaultdict(float)
     for (x, _), p in joint.items():
         marginal[x] += p
@@ -160,7 +160,7 @@ DRAWN = ["0B1", "1T2", "1P3", "2S2", "2X4", "3T3", "3V5", "4X3", "4S6", "5P4", "
 
 
 def reber_texts(T):
-    """Every text of T letters after the first B, with its probability."""
+    """Return every text of T letters after the first B, with its probability."""
 
     def go_on(text, outer, inner, p):
         if len(text) == T:
@@ -192,24 +192,6 @@ def test_floor_of_the_reber_grammar_over_all_its_texts(T):
     assert task.chance == pytest.approx(-sum(p * log(p) for p in counts.values()), abs=1e-12)
 
 
-def test_the_reber_floor_tends_to_the_entropy_rate():
-    source = tasks.EmbeddedReber().source
-    S = len(source.names)
-    transition = np.zeros((S, S))
-    for s, t, p in zip(
-        np.repeat(np.arange(S), source.targets.shape[1]),
-        source.targets.ravel(),
-        source.probabilities.ravel(),
-        strict=True,
-    ):
-        transition[s, t] += p
-    values, vectors = np.linalg.eig(transition.T)
-    stationary = np.real(vectors[:, np.argmin(abs(values - 1))])
-    stationary /= stationary.sum()
-    rate = sum(w * tasks.entropy(p) for w, p in zip(stationary, source.probabilities, strict=True))
-    assert tasks.EmbeddedReber(20_000).floor == pytest.approx(rate, abs=1e-4)
-
-
 def test_reber_texts_obey_the_grammar():
     possible = {text for text, _ in reber_texts(12)}
     task = tasks.EmbeddedReber(12)
@@ -221,7 +203,7 @@ def test_reber_texts_obey_the_grammar():
 
 
 def returns_in(text):
-    """How often the second letter has returned, by a walk through the drawn grammar."""
+    """Count the returns of the second letter by a walk through the drawn grammar."""
     count, outer, inner = 0, None, "before"
     for letter in text:
         if inner == "before":
@@ -260,7 +242,7 @@ KINDS = {kind: words.split() for kind, words in KINDS.items()}
 
 
 def phrases(left):
-    """Each pattern of kinds that fills so many words, with its probability."""
+    """Yield each pattern of kinds that fills a number of words, with its probability."""
     if left < 3:
         yield ["", "A", "DA"][left], 1.0
         return
@@ -290,11 +272,6 @@ def test_floor_of_the_pronoun_over_all_patterns(k):
     assert task.chance == pytest.approx(chance, abs=1e-12)
 
 
-def test_floor_of_the_shortest_sentences_over_all_of_them():
-    sentences = itertools.product(KINDS["S"], KINDS["V"], KINDS["T"])
-    assert tasks.Pronoun(2).floor == pytest.approx(log(len(list(sentences))) / 6, abs=1e-12)
-
-
 @pytest.mark.parametrize("k", [2, 3, 4, 7, 15])
 def test_the_pronoun_agrees_with_the_subject_k_words_back(k):
     task = tasks.Pronoun(k)
@@ -322,7 +299,7 @@ def test_words_of_the_pronoun_task_are_a_vocabulary():
 
 @pytest.mark.parametrize("task", [tasks.EmbeddedReber(), tasks.Pronoun(10), tasks.Pronoun(20)])
 def test_two_per_cent_is_finer_than_forgetting(task):
-    """Else a network could come within 2 % of the floor and remember nothing."""
+    """Otherwise a network that remembers nothing could come within 2 % of the floor."""
     assert task.forgetful > 1.02 * task.floor
 
 

@@ -1,4 +1,4 @@
-"""Threads: any number may call, any kind of child process works, and no bit depends on it."""
+"""Threads and child processes: any number may call, and no bit depends on it."""
 
 import copy
 import multiprocessing
@@ -23,13 +23,13 @@ STREAMS, STEPS, V = 8, 6, 300
 
 
 def model_and_text():
-    """Large enough for its products to be shared."""
+    """Return a model and ids, large enough for the products to be shared."""
     ids = np.random.default_rng(1).integers(0, V, (STEPS + 1, STREAMS))
     return nl.LanguageModel(V, 90, 2, rng=0), ids[:-1], ids[1:]
 
 
 def gradients(model, x, y):
-    """Loss and gradients of one window, as bytes."""
+    """Return loss and gradients of one window as bytes."""
     model = copy.deepcopy(model)
     loss, _ = model.forward(x, y, model.zero_state(STREAMS))
     model.backward()
@@ -93,35 +93,8 @@ def test_an_interruption_waits_until_nobody_writes():
     assert len(done) == 1
 
 
-def test_an_interruption_between_two_parts_waits_too(monkeypatch):
-    """It may come where no part runs: here, when a result is handed in."""
-    begun, writing = threading.Event(), []
-
-    class Interrupted(threads.SimpleQueue):
-        def put(self, item):
-            super().put(item)
-            if threading.current_thread() is threading.main_thread():
-                raise KeyboardInterrupt
-
-    def part(share):
-        if threading.current_thread() is threading.main_thread():
-            begun.wait(10)
-            return
-        writing.append(share)
-        begun.set()
-        time.sleep(0.2)
-        writing.remove(share)
-
-    share_out(lambda share: None, 2)  # the helper is there
-    monkeypatch.setattr(threads, "SimpleQueue", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        share_out(part, 2)
-    assert begun.is_set()
-    assert writing == []
-
-
 def test_the_limit_of_one_thread_is_not_that_of_another():
-    """Two runs side by side, of which the first to begin is the first to end."""
+    """Two runs overlap in time."""
     if PROCESSORS == 1:
         pytest.skip("one processor has one limit")
     entered, left, limits = threading.Event(), threading.Event(), []
@@ -166,7 +139,7 @@ def test_a_number_that_was_set_is_not_changed():
         nl.set_num_threads(None)
 
 
-# --- whoever calls ------------------------------------------------------------------------------
+# --- callers ------------------------------------------------------------------------------------
 
 
 @pytest.mark.big
@@ -234,14 +207,14 @@ def test_nothing_changes_for_other_libraries():
 
 
 class Machine:
-    """A machine whose steps take as long as it is told, for each number of threads."""
+    """A machine with a given time of a step for each number of threads."""
 
     def __init__(self, processors, seconds):
         self.now, self.seconds, self.used = 0.0, seconds, []
         self.pace = Pace(processors, clock=lambda: self.now)
 
     def run(self, steps):
-        """Make steps; the seconds that they took."""
+        """Make steps; return their seconds."""
         began = self.now
         for _ in range(steps):
             with self.pace.step():

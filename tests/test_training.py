@@ -1,6 +1,5 @@
-"""The loop: schedules, limits, what it reports, and that any moment can be saved and resumed."""
+"""The training loop: schedules, limits, rows of metrics; a run resumes from any step."""
 
-import contextlib
 import math
 from dataclasses import replace
 
@@ -9,7 +8,6 @@ import pytest
 
 import numpylstm as nl
 from numpylstm.data import Corpus, Vocabulary
-from numpylstm.saving import CheckpointError
 from numpylstm.training import loop
 from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Step, TrainingFailed, check_corpus, rate
@@ -22,7 +20,7 @@ SETTINGS = {
 
 
 def make_corpus(length=404, V=11, seed=0, held_out=60):
-    """A text in which every token is decided by the one before, but for one in five."""
+    """Return a text in which the token before decides each token, except for one in five."""
     rng = np.random.default_rng(seed)
     step = np.where(rng.random(length) < 0.2, rng.integers(0, V, length), 3)
     ids = (np.cumsum(step) % V).astype(np.int32)
@@ -42,7 +40,7 @@ def new_run(corpus, **changes):
 
 
 def everything(run):
-    """All that a run is, as comparable bytes."""
+    """Return all of a run as comparable bytes."""
     arrays = run.model.state_dict()
     for name, memory in run.optimizer.memory.items():
         arrays |= {f"{name}/{path}": array for path, array in memory.items()}
@@ -58,7 +56,7 @@ def everything(run):
 
 
 def test_it_learns():
-    """From knowing nothing to near the entropy of the source, and not below it."""
+    """The perplexity falls to near the entropy of the source, and not below it."""
     corpus = make_corpus(length=5000, held_out=500)
     run = new_run(corpus, epochs=6, constant_epochs=4, dropout=0.0)
     rows = [item for item in nl.train(run, corpus) if isinstance(item, Row)]
@@ -156,8 +154,7 @@ def test_a_limit_of_steps_ends_the_run_and_no_epoch(corpus):
 def test_a_run_that_a_limit_ended_goes_on_as_if_there_had_been_none(corpus, tmp_path, limits):
     """Within an epoch, at its end, and where a row of metrics is due at the last step."""
     whole = new_run(corpus, steps=limits[-1])
-    for _ in nl.train(whole, corpus):
-        pass
+    list(nl.train(whole, corpus))
     run = new_run(corpus, steps=limits[0])
     for limit in limits:
         run.config = replace(run.config, steps=limit)
@@ -172,31 +169,24 @@ def test_a_run_that_a_limit_ended_goes_on_as_if_there_had_been_none(corpus, tmp_
     assert run.history == whole.history
 
 
-@pytest.mark.parametrize("steps", [14, 17])
-def test_whoever_watches_can_end_a_validation(corpus, tmp_path, steps):
-    """The run is saved, and the validation is made again when it goes on."""
-    whole = new_run(corpus, steps=steps)
-    rows = [item for item in nl.train(whole, corpus) if isinstance(item, Row)]
-    run, seen = new_run(corpus, steps=steps), []
+def test_a_validation_that_is_interrupted_is_made_again(corpus, tmp_path):
+    whole = new_run(corpus, steps=17)
+    list(nl.train(whole, corpus))
+    run, seen = new_run(corpus, steps=17), []
 
     def leave(done, total):
         seen.append((done, total))
-        if len(seen) % 3 == 0:
-            save(run, tmp_path / "last.npz")
+        if len(seen) == 3:
             raise KeyboardInterrupt
 
-    while not (tmp_path / "last.npz").exists() or run.window == 14:
-        with contextlib.suppress(KeyboardInterrupt):
-            for _ in nl.train(run, corpus, watch=leave):
-                pass
-            break
-        run = restore_run(load(tmp_path / "last.npz"))
-        leave = None
-    assert seen[:3] == [(5, 59), (10, 59), (15, 59)]
-    assert [item for item in nl.train(run, corpus) if isinstance(item, Row)] == (
-        rows[-1:] if steps == 17 else []
-    )
-    assert everything(run) == everything(whole)
+    with pytest.raises(KeyboardInterrupt):
+        list(nl.train(run, corpus, watch=leave))
+    assert seen == [(5, 59), (10, 59), (15, 59)]
+    save(run, tmp_path / "last.npz")
+    again = restore_run(load(tmp_path / "last.npz"))
+    list(nl.train(again, corpus))
+    assert everything(again) == everything(whole)
+    assert again.history == whole.history
 
 
 def test_patience_ends_a_run_that_does_not_improve(corpus):
@@ -224,8 +214,7 @@ def test_what_the_optimiser_remembers_counts_as_memory(corpus, monkeypatch):
 def test_the_seed_decides_everything(corpus):
     runs = [new_run(corpus, seed=seed) for seed in (1, 1, 2)]
     for run in runs:
-        for _ in nl.train(run, corpus):
-            pass
+        list(nl.train(run, corpus))
     assert everything(runs[0]) == everything(runs[1])
     assert everything(runs[0])[0] != everything(runs[2])[0]
 
@@ -245,8 +234,7 @@ def test_the_seed_decides_everything(corpus):
 def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, tmp_path, stop, cell, settings):
     """In the middle of an epoch, at its end, and where a row of metrics is due: equal bytes."""
     whole = new_run(corpus, cell=cell, **settings)
-    for _ in nl.train(whole, corpus):
-        pass
+    list(nl.train(whole, corpus))
     broken = new_run(corpus, cell=cell, **settings)
     for item in nl.train(broken, corpus):
         if isinstance(item, Step) and item.step == stop:
@@ -254,24 +242,8 @@ def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, tmp_path, stop, 
     save(broken, tmp_path / "last.npz")
     resumed = restore_run(load(tmp_path / "last.npz"))
     assert everything(resumed) == everything(broken)
-    for _ in nl.train(resumed, corpus):
-        pass
+    list(nl.train(resumed, corpus))
     assert everything(resumed) == everything(whole)
-
-
-def test_a_finished_run_can_be_made_longer(corpus, tmp_path):
-    whole = new_run(corpus, epochs=3)
-    for _ in nl.train(whole, corpus):
-        pass
-    short = new_run(corpus, epochs=2)
-    for _ in nl.train(short, corpus):
-        pass
-    save(short, tmp_path / "last.npz")
-    longer = restore_run(load(tmp_path / "last.npz"))
-    longer.config = replace(longer.config, epochs=3)
-    for _ in nl.train(longer, corpus):
-        pass
-    assert everything(longer) == everything(whole)
 
 
 def test_saving_twice_gives_the_same_bytes(corpus, tmp_path):
@@ -312,38 +284,6 @@ def test_a_checkpoint_is_an_npz_that_any_program_reads(corpus, tmp_path):
             file["parameters/decoder.W"], run.model.parameters()["decoder.W"].data
         )
     assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]  # nothing temporary is left
-
-
-@pytest.mark.parametrize("at", [0.001, 0.1, 0.5, 0.9, 0.999])
-def test_a_damaged_checkpoint_is_refused(corpus, tmp_path, at):
-    path = tmp_path / "c.npz"
-    save(new_run(corpus), path)
-    content = bytearray(path.read_bytes())
-    place = int(at * len(content))
-    path.write_bytes(content[:place])
-    with pytest.raises(CheckpointError, match=r"c\.npz"):
-        load(path)
-    content[place] ^= 0x10
-    path.write_bytes(content)
-    with contextlib.suppress(CheckpointError):  # unless the bit means nothing to a zip reader:
-        assert everything(restore_run(load(path))) == everything(new_run(corpus))
-
-
-def test_a_failed_write_leaves_the_old_checkpoint(corpus, tmp_path, monkeypatch):
-    path = tmp_path / "c.npz"
-    run = new_run(corpus)
-    save(run, path)
-    before = path.read_bytes()
-    run.step = 99
-
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space left"):
-        save(run, path)
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["c.npz"]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

@@ -1,4 +1,4 @@
-"""All kernels of a run are compiled before it begins, and the run is not changed by it."""
+"""All kernels of a run are compiled before it begins, which does not change the run."""
 
 import subprocess
 import sys
@@ -78,7 +78,7 @@ for kind in KINDS[:3]:
 @pytest.mark.big
 @pytest.mark.skipif(compiling.config.DISABLE_JIT, reason="nothing is compiled")
 def test_nothing_is_left_to_compile():
-    """In the run, its validation, its test, its sample: no kernel is new to the process."""
+    """No kernel of the run, its validation, test and sample is new to the process."""
     done = subprocess.run(
         [sys.executable, "-c", FIRST_CALLS],
         cwd=Path(__file__).parent, capture_output=True, text=True, timeout=300, check=True,

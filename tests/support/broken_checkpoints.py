@@ -1,4 +1,4 @@
-"""Broken checkpoint files, each made from a good one, and what is said about them.
+"""Broken checkpoint files, each made from a good one, and their error messages.
 
 Unless a case is about the checksum, it is made anew, so that the checks behind it are reached.
 """
@@ -71,7 +71,7 @@ def members(good: Parts) -> list[tuple[str, bytes]]:
 
 
 def pack(arrays: Arrays, meta: Any) -> bytes:
-    """A checkpoint with a right checksum, whatever is in it."""
+    """Return a checkpoint with a right checksum and any content."""
     text = meta if isinstance(meta, bytes) else json.dumps(meta).encode()
     arrays = {**arrays, "meta": np.frombuffer(text, np.uint8)}
     content = {**arrays, "checksum": np.frombuffer(checksum(arrays), np.uint8)}
@@ -86,7 +86,7 @@ def cut(share: float) -> Callable[[Parts], bytes]:
 
 
 def flip(mark: bytes, offset: int) -> Callable[[Parts], bytes]:
-    """One bit, so far after the first appearance of a mark."""
+    """Flip one bit at an offset from the first appearance of a mark."""
 
     def make(good: Parts) -> bytes:
         content = bytearray(good.content)
@@ -123,12 +123,12 @@ def with_meta_bytes(content: bytes) -> Callable[[Parts], bytes]:
 
 
 def with_entry(key: str, name: Any, value: Any) -> Callable[[Parts], bytes]:
-    """One value inside an object of meta."""
+    """Replace one value inside an object of meta."""
     return lambda good: pack(good.arrays, {**good.meta, key: {**good.meta[key], name: value}})
 
 
 def with_member(name: str, content: bytes) -> Callable[[Parts], bytes]:
-    """One member replaced, or added, under the old checksum."""
+    """Replace or add one member under the old checksum."""
     return lambda good: zipped([*((n, c) for n, c in members(good) if n != name), (name, content)])
 
 
@@ -151,7 +151,7 @@ def bomb(good: Parts) -> bytes:
 
 
 def declared_size(good: Parts) -> bytes:
-    """A stored member that is said to have 2 GB."""
+    """Give a stored member a declared size of 2 GB."""
     content = bytearray(good.content)
     entry = content.index(b"PK\x01\x02")  # the first of the central directory
     content[entry + 20 : entry + 28] = struct.pack("<II", 2**31, 2**31)
@@ -159,7 +159,7 @@ def declared_size(good: Parts) -> bytes:
 
 
 class RunsWhenUnpickled:
-    """Leaves a file behind if anyone unpickles it."""
+    """An object that makes a folder when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return os.mkdir, ("EXECUTED",)
@@ -202,14 +202,11 @@ NOT_PLAIN = "is not one of plain numbers"
 BROKEN = [
     # the file
     Broken("an empty file", cut(0), NOT_WHOLE),
-    Broken("its first tenth", cut(0.1), NOT_WHOLE),
     Broken("its first half", cut(0.5), NOT_WHOLE),
     Broken("all but its end", cut(0.99), NOT_WHOLE),
-    Broken("all but its last byte", lambda good: good.content[:-1], NOT_WHOLE),
     Broken("a text", lambda good: b"It was a bright cold day in April.\n" * 50, NOT_WHOLE),
     Broken("random bytes", lambda good: np.random.default_rng(0).bytes(5000), NOT_WHOLE),
     Broken("a pickle", lambda good: b"\x80\x04\x8c\x05posix\x8c\x06system\x93.", NOT_WHOLE),
-    Broken("a lone .npy file", lambda good: npy(np.zeros(9)), NOT_WHOLE),
     Broken("a zip of nothing", lambda good: zipped([]), "it has no meta"),
     Broken("another .npz", lambda good: zipped([("a.npy", npy(np.zeros(3)))]), "member 'a.npy'"),
     Broken("its first bytes cut off", lambda good: good.content[100:], NOT_WHOLE),
@@ -228,7 +225,6 @@ BROKEN = [
     Broken("a member that is said to have 2 GB", declared_size, "end beyond the file"),
     Broken("a member that is there twice", twice("meta.npy"), "'meta.npy' appears twice"),
     Broken("a member ../../evil.npy", with_member("../../evil.npy", npy(1.0)), "../../evil.npy"),
-    Broken("a member /etc/passwd", with_member("/etc/passwd", b"x"), "member '/etc/passwd'"),
     Broken("a member that climbs", with_member("state/../x.npy", npy(1.0)), "state/../x.npy"),
     Broken("a member with a line break", with_member("state/h\n.npy", npy(1.0)), "'state/h\\n"),
     Broken("2,001 members", lambda good: zipped(
@@ -257,7 +253,6 @@ BROKEN = [
     Broken("another byte order", with_member("state/h.npy", npy(np.zeros(3, ">f4"))), NOT_PLAIN),
     Broken("an absurd shape", header("(1000000000, 1000000000)"), "needs 4000000000000000000"),
     Broken("an overflowing shape", header("(4294967296, 4294967296, 4)"), "needs "),
-    Broken("a shape of 30 digits", header("(" + "9" * 30 + ",)"), NOT_PLAIN),
     Broken("a negative shape", header("(-16,)"), NOT_PLAIN),
     Broken("a shape of four axes", header("(2, 2, 2, 2)"), NOT_PLAIN),
     Broken("a shape that is code", header("__import__('os').mkdir('EXECUTED')"), NOT_PLAIN),
@@ -270,8 +265,6 @@ BROKEN = [
     Broken("a missing parameter", without_array("parameters/lstm.1.Wh"), "lstm.1.Wh is missing"),
     Broken("an extra parameter", with_array("parameters/lstm.9.b", lambda _: np.zeros(4, "f4")),
            "unknown: lstm.9.b"),
-    Broken("a misshapen parameter", with_array("parameters/lstm.0.Wx", lambda W: W[:-1]),
-           "lstm.0.Wx must have shape (6, 24), got (5, 24)"),
     Broken("a transposed parameter", with_array("parameters/decoder.W", lambda W: W.T.copy()),
            "decoder.W must have shape (6, 21), got (21, 6)"),
     Broken("a parameter in float64", with_array("parameters/decoder.b", np.float64),
@@ -311,8 +304,6 @@ BROKEN = [
     Broken("another format", with_meta(format="a recipe"), "its meta has another format"),
     Broken("a future version", with_meta(version=3), "has checkpoint version 3, this program read"),
     Broken("a past version", with_meta(version=1), "has checkpoint version 1, this program reads"),
-    Broken("version true", with_meta(version=True), "has checkpoint version True"),
-    Broken("version '1'", with_meta(version="1"), "has checkpoint version '1'"),
     *(
         Broken(f"no {key} in meta", without_meta(key), f"meta entry '{key}' must be")
         for key in ("config", "vocabulary", "fingerprint", "epoch", "window", "step",
@@ -321,14 +312,11 @@ BROKEN = [
     Broken("an epoch in words", with_meta(epoch="two"), "'epoch' must be a whole number from 0"),
     Broken("a negative window", with_meta(window=-1), "'window' must be a whole number from 0"),
     Broken("a step of 1.5", with_meta(step=1.5), "'step' must be a whole number from 0"),
-    Broken("a step that is true", with_meta(step=True), "'step' must be a whole number from 0"),
     Broken("a huge step", with_meta(step=10**40), "'step' must be a whole number from 0"),
     Broken("an epoch without its loss", with_meta(epoch=7), "for each of the 7 finished epochs"),
     Broken("losses in words", with_meta(valid_losses=["low"]), "'valid_losses' must be a list"),
     Broken("a short row", with_meta(rows=[[1, 2, 3]]), "'rows' must be a list of rows of 10 cells"),
-    Broken("a row of words", with_meta(rows=[["x"] * 10]), "'rows' must be a list of rows"),
     Broken("a sum too many", with_entry("tally", "extra", 1), "'tally' must be"),
-    Broken("a sum in words", with_entry("tally", "cost", "much"), "'tally' must be"),
     Broken("a negative count", with_entry("tally", "steps", -3), "'tally' must be"),
     Broken("updates without tokens", with_meta(tally=TALLY | {"steps": 2}), "'tally' must be"),
     Broken("more right tokens than tokens",
@@ -351,7 +339,6 @@ BROKEN = [
     Broken("a setting that is a nest", with_config(epochs=nested(200)), "epochs must be a whole"),
     Broken("another generator", with_entry("rng", "bit_generator", "MT19937"), "does not fit"),
     Broken("a generator without a state", with_meta(rng={}), "does not fit together"),
-    Broken("a generator in words", with_entry("rng", "state", "random"), "does not fit together"),
     Broken("a generator with a huge number",
            with_entry("rng", "state", {"state": 2**200, "inc": 1}), "does not fit together"),
     Broken("a generator with a negative number",
@@ -369,9 +356,7 @@ BROKEN = [
     Broken("settings of another dtype", with_config(dtype="float64"), "must have dtype float64"),
     Broken("settings of another size", with_config(hidden_size=7), "embedding.W must have shape"),
     Broken("a hidden size of 10 ** 9", with_config(hidden_size=10**9), "must have shape"),
-    Broken("a hidden size of 10 ** 30", with_config(hidden_size=10**30), "must have shape"),
     Broken("settings with more layers", with_config(num_layers=100), "lstm.2.Wx is missing"),
-    Broken("settings with 10 ** 9 layers", with_config(num_layers=10**9), "at most 100, got"),
     Broken("settings with fewer layers", with_config(num_layers=1), "unknown: lstm.1.Wh"),
     Broken("settings of a tied model", with_config(tied=True), "unknown: decoder.W"),
     Broken("a seed below zero", with_config(seed=-1), "seed must be at least 0"),

@@ -48,7 +48,7 @@ NUMERIC = re.compile(
 
 
 def named(name: str) -> Any:
-    """Return what has this name in `numpylstm`, and of a property the function that sets it."""
+    """Return the object of this name in `numpylstm`; for a property, the function that sets it."""
     thing = functools.reduce(getattr, name.split("."), nl)
     return thing.fset if isinstance(thing, property) else thing
 
@@ -207,7 +207,7 @@ def upstream(case, backward, results):
 
 
 def of_functional(name, case):
-    """A call of a function; of a backward pass with the cache of either telling."""
+    """Return a call of a function; a backward pass gets a cache of either implementation."""
     stem, direction, _ = re.split("_(forward|backward)", name)
     arguments = arguments_of(case, stem)
     if direction == "backward":

@@ -1,4 +1,4 @@
-"""Hostile checkpoints by the thousand: under a right checksum, whatever a stranger can put there.
+"""Hostile checkpoints by the thousand: harmful content under a right checksum.
 
 ``python -m tests.support.hostile_checkpoints 2500`` makes so many of them from seeds, and runs
 `numpylstm-eval`, `numpylstm-sample` and `numpylstm-train --resume` on each, in a child process
@@ -40,16 +40,16 @@ from numpylstm.training.checkpoint import save
 from .broken_checkpoints import Parts, nested, npy, take_apart, zipped
 
 SECONDS = 300
-"""That one command may take, on a busy machine."""
+"""Longest time of one command on a busy machine."""
 
 STOP_AFTER = 5
 """Seconds of work until Ctrl-C: a checkpoint may ask for a very long run."""
 
 MEMORY = 1 << 30
-"""Bytes that the child may take on top of what it has when it begins."""
+"""Bytes that the child may allocate after its start."""
 
 SECRET = "SECRET"
-"""In every word of a file of the victim's."""
+"""Part of every word in a private file of the user."""
 
 # --- one mutant --------------------------------------------------------------------------------
 
@@ -65,7 +65,7 @@ OTHERS = [None, True, False, [], {}, [[]], [None] * 9, {"a": 1}]
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every value inside an object of JSON."""
+    """Yield the path of every value inside an object of JSON."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in items:
         yield (*path, key)
@@ -74,7 +74,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def nasty(old: Any, rng: random.Random) -> Any:
-    """A value in place of another, often of its kind."""
+    """Return a value in place of another, often of its kind."""
     kind = rng.randrange(10)
     if isinstance(old, int | float) and not isinstance(old, bool) and kind < 7:
         change = rng.choice([lambda: old + 1, lambda: old - 1, lambda: -old, lambda: old * 2,
@@ -89,7 +89,7 @@ def nasty(old: Any, rng: random.Random) -> Any:
 
 
 def change_meta(meta: dict[str, Any], rng: random.Random) -> None:
-    """One change somewhere in the object; big groups do not get all of them."""
+    """Make one change in the object; every group is as likely."""
     group = rng.choice([*meta, "config", "config", "rows", "tally", "vocabulary"])
     if group not in meta:
         return
@@ -108,7 +108,7 @@ def change_meta(meta: dict[str, Any], rng: random.Random) -> None:
 
 
 def change_arrays(arrays: dict[str, Any], rng: random.Random) -> None:
-    """One change of a member, or of which members there are."""
+    """Change, add or remove one member."""
     name = rng.choice(sorted(arrays))
     old = arrays[name]
     kind = rng.randrange(11)
@@ -135,7 +135,7 @@ def change_arrays(arrays: dict[str, Any], rng: random.Random) -> None:
 
 
 def change_text(text: bytes, rng: random.Random) -> bytes:
-    """One change of the JSON as text, where no object has one."""
+    """Make one change of the JSON as text that no object can express."""
     numbers = [match.span() for match in re.finditer(rb"-?\d+(?:\.\d+)?", text)]
     start, end = rng.choice(numbers)
     there = rng.choice([b"9" * 401, b"9" * 5_000, b"1e999", b"NaN", b"-Infinity", b"[" * 100_000,
@@ -145,7 +145,7 @@ def change_text(text: bytes, rng: random.Random) -> bytes:
 
 
 def mutant(good: Parts, seed: int) -> bytes:
-    """A checkpoint with a right checksum, and as often as not with a right fingerprint."""
+    """Return a checkpoint with a right checksum, and mostly with a right fingerprint."""
     rng = random.Random(seed)
     arrays, meta = dict(good.arrays), copy.deepcopy(good.meta)
     with np.errstate(all="ignore"):
@@ -175,7 +175,7 @@ def mutant(good: Parts, seed: int) -> bytes:
 
 
 def prepare(folder: Path) -> list[Parts]:
-    """A text and runs on it in a folder, and what a victim may have there besides."""
+    """Make a folder with a text, runs on it and private files; return the good checkpoints."""
     os.chdir(folder)
     words = np.random.default_rng(0).integers(0, 20, 700)
     lines = (" ".join(f"w{k}" for k in words[n : n + 9]) for n in range(0, len(words), 9))
@@ -209,7 +209,7 @@ COMMANDS = {
 
 
 def faults(command: str, content: bytes) -> list[str]:
-    """Run a command on a checkpoint; returns what was wrong with what it did."""
+    """Run a command on a checkpoint and return its faults."""
     shutil.rmtree("run", ignore_errors=True)
     Path("run").mkdir()
     for name in ("last.npz", "best.npz"):
@@ -249,7 +249,7 @@ def faults(command: str, content: bytes) -> list[str]:
 
 
 def child(folder: Path, first: int, last: int) -> None:
-    """Try the mutants of these seeds; a line of JSON for each command before and after it."""
+    """Try the mutants of these seeds; print a line of JSON before and after each command."""
     warnings.simplefilter("always")
     signal.signal(signal.SIGPROF, signal.SIG_IGN)
     goods = prepare(folder)
@@ -267,7 +267,7 @@ def child(folder: Path, first: int, last: int) -> None:
 
 
 def fuzz(folder: Path, first: int, last: int) -> Iterator[tuple[int, str, str]]:
-    """Try the mutants of these seeds in child processes; seed, command and text of every fault."""
+    """Try the mutants in child processes; yield seed, command and text of every fault."""
     seed, command = first, ""
     for attempt in range(last - first + 1):
         place = folder / str(attempt)

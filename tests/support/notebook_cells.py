@@ -1,4 +1,4 @@
-"""A notebook as its file has it: cells, their tags, and what was printed."""
+"""The cells of a notebook file, their tags and their output."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def outputs(notebook):
 
 
 def text_of(output):
-    """What an output shows as text: printed, or the plain form of a result."""
+    """Return an output as text: the print or the plain form of a result."""
     return "".join(output.get("text", [])) + "".join(output.get("data", {}).get("text/plain", []))
 
 
@@ -34,6 +34,6 @@ def printed(cell):
 
 
 def solution_code(cell):
-    """The one python block of a solution."""
+    """Return the one Python block of a solution."""
     (block,) = re.findall(r"^```python\n(.*?)^```", source(cell), re.DOTALL | re.MULTILINE)
     return block

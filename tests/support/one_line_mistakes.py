@@ -1,4 +1,4 @@
-"""Thirty mistakes of one line in recurrent networks that somebody else wrote.
+"""Thirty one-line mistakes in recurrent networks of another author.
 
 The two networks share no line and no name with `numpylstm.reference`: the LSTM keeps weights for
 each gate and a list of steps, the RNN is written around one array of states. The list was made
@@ -292,7 +292,7 @@ MISTAKES = {
 
 
 def patient(cell, mistake=None, seed=2014):
-    """What `nl.doctor.examine` takes: the network with a linear loss, at a random point."""
+    """Return arguments of `nl.doctor.examine`: the network with a linear loss."""
     source = SOURCES[cell]
     if mistake is not None:
         if source.count(mistake.right) != 1:

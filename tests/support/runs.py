@@ -1,4 +1,4 @@
-"""Run the commands, in this process or as processes of their own."""
+"""Run the commands, in this process or in processes of their own."""
 
 import contextlib
 import io
@@ -25,12 +25,13 @@ MAIN = {
 TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
         "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
         "--save-every", "1")  # fmt: skip
+SHORT = (*TINY[:-2], "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
 WIDE = ("--train", "text.txt", "--hidden-size", "72", "--num-layers", "2", "--batch-size", "20",
         "--num-steps", "8", "--epochs", "3", "--log-every", "3", "--save-every", "2")  # fmt: skip
 
 
 def write_words(folder):
-    """Write text.txt, 2,000 words of which each depends on the one before; return the folder."""
+    """Write text.txt, 2,000 words that each depend on the one before; return the folder."""
     rng = np.random.default_rng(0)
     ids = np.cumsum(rng.choice([1, 3, 7], 2000)) % 50
     (folder / "text.txt").write_text(
@@ -101,13 +102,13 @@ def report(out):
 
 
 def files(path):
-    """Return the bytes of every file of a run by name, but those that record times."""
+    """Return the bytes of every file of a run by name, except those that record times."""
     entries = (entry for entry in path.iterdir() if entry.name not in RECORDS)
     return {entry.name: entry.read_bytes() for entry in entries}
 
 
 def whole_run(folder, settings):
-    """Return the files and the report of an uninterrupted run, trained once for each settings."""
+    """Return the files and the report of an uninterrupted run, trained once per settings."""
     path = folder / f"whole-{abs(hash(settings))}"
     kept = path.with_suffix(".txt")
     if not kept.exists():

@@ -1,4 +1,4 @@
-"""Answers that a reader of a notebook may well give, and that its checks have to refuse.
+"""Plausible wrong answers to the exercises of the notebooks, which the checks must refuse.
 
 By the name of the notebook without its number, then by the id of the cell of the exercise: code
 that stands in place of ``answer = None``. Each is to be refused by an assertion with a sentence
