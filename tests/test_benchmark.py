@@ -14,7 +14,7 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import host
-from numpylstm.benchmark import configurations, report, runs
+from numpylstm.benchmark import configurations, runs
 from numpylstm.benchmark.configurations import (
     CONFIGURATIONS,
     GRID,
@@ -28,13 +28,16 @@ from numpylstm.benchmark.configurations import (
     windows,
 )
 from numpylstm.benchmark.measure import (
+    OURS,
+    PEERS,
     Settings,
+    Worker,
     check_agreement,
     compare,
     fitted_exponent,
+    installed,
     scaling,
 )
-from numpylstm.benchmark.process import OURS, PEERS, Worker, installed
 from numpylstm.plots import ratio_bars, scaling_lines
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
@@ -194,15 +197,15 @@ def comparison(theirs=0.5):
 
 
 def test_tables():
-    text = report.comparison(comparison())
+    text = runs.comparison_table(comparison())
     assert "torch 2" in text
     assert "2.50" in text
     assert "others used up to 40%" in text
     start = {"imported": 0.25, "built": 0.125, "first_step": 0.5, "total": 0.875}
-    starts = report.starts([{"library": OURS, "case": "compiled kernels on disk"} | start])
+    starts = runs.start_table([{"library": OURS, "case": "compiled kernels on disk"} | start])
     assert "numpylstm, compiled kernels on disk" in starts
     assert "0.88" in starts
-    memory = report.memory([
+    memory = runs.memory_table([
         {"library": OURS, "imported": 2**20, "peak": 2**28},
         {"library": "torch", "imported": 2**20, "peak": 2**29},
     ])  # fmt: skip
@@ -211,9 +214,9 @@ def test_tables():
 
 
 def test_a_busy_machine_is_noticed():
-    assert report.busy_warning(0.02) == ""
-    assert "50%" in report.busy_warning(0.5)
-    assert report.busy_warning(None) == ""
+    assert runs.busy_warning(0.02) == ""
+    assert "50%" in runs.busy_warning(0.5)
+    assert runs.busy_warning(None) == ""
     share = host.busy_share(0.1)
     assert share is None or 0 <= share <= 1
 
@@ -231,7 +234,7 @@ def test_curves():
     (curve,), comparisons = scaling("T", (2, 40), settings, 1e9, SMALL)
     assert [c["configuration"]["T"] for c in comparisons] == [2, 40]
     assert min(curve["seconds"]) > 0  # which is larger is the machine's to say
-    assert "exponent" in report.curves([curve])
+    assert "exponent" in runs.curves_table([curve])
 
 
 # --- the grid ----------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ def test_the_grid_reaches_far_and_has_no_row_twice():
     assert len(set(GRID[SCORED])) == len(GRID[SCORED])
     every = [*trained, *GRID[SCORED]]
     assert len(every) == 48
-    sizes = {k: [getattr(c, k) for c in every] for k in report.SHAPE}
+    sizes = {k: [getattr(c, k) for c in every] for k in runs.SHAPE}
     assert (min(sizes["H"]), max(sizes["H"])) == (8, 1024)
     assert (min(sizes["B"]), max(sizes["B"])) == (1, 256)
     assert (min(sizes["T"]), max(sizes["T"])) == (1, 512)
@@ -268,8 +271,8 @@ def test_a_grid_is_measured_and_printed(capsys):
 
 def test_what_remains_of_a_grid():
     found = [comparison(theirs) for theirs in (0.1, 0.4, 0.8)]
-    assert "in 3 rows: worst 0.50, geometric mean 1.59, below 1.0: 1" in report.grid_summary(found)
-    *_, row = report.grid("a", found, (OURS, "torch", "jax")).splitlines()
+    assert "in 3 rows: worst 0.50, geometric mean 1.59, below 1.0: 1" in runs.grid_summary(found)
+    *_, row = runs.grid_table("a", found, (OURS, "torch", "jax")).splitlines()
     assert row.endswith("  others at work")
     assert row.split()[:10] == ["65", "128", "2", "50", "32", "200", "800", "4.00", "-", "-"]
 
@@ -293,13 +296,13 @@ def test_pictures():
 
 def test_the_pictures_of_a_run(tmp_path):
     results = {"comparisons": [comparison()]}
-    report.save_plot(tmp_path / "ratios.png", results)
+    runs.save_plot(tmp_path / "ratios.png", results)
     curve = {"dimension": "T", "library": OURS, "sizes": [2, 4], "seconds": [1, 2], "exponent": 1.0}
-    report.save_plot(tmp_path / "scaling.png", results | {"scaling": [curve]})
+    runs.save_plot(tmp_path / "scaling.png", results | {"scaling": [curve]})
     for name in ("ratios.png", "scaling.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     with pytest.raises(BenchmarkError, match="no ratio to draw"):
-        report.save_plot(tmp_path / "none.png", {"comparisons": []})
+        runs.save_plot(tmp_path / "none.png", {"comparisons": []})
 
 
 def bench(*arguments, cwd, expect=0):
