@@ -15,10 +15,10 @@ from numpylstm.report import summary
 from numpylstm.report.page import Report, page, thinned
 from numpylstm.report.result import read_result, write_result
 from numpylstm.training import run_folder, sample_log
+from numpylstm.training.display import Timing
 from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RECORDS, RunFolderError
 from numpylstm.training.sample_log import Sample, read_samples
-from numpylstm.training.timing import Timing
 
 SHORT = (*TINY, "--epochs", "2", "--save-every", "50")
 

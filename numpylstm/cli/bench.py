@@ -2,7 +2,6 @@
 
 import argparse
 import json as json_format
-import sys
 from pathlib import Path
 
 from numpylstm.benchmark.configurations import CONFIGURATIONS, GRID, BenchmarkError
@@ -154,7 +153,3 @@ def chosen_peers(peers: str | None) -> tuple[str, ...]:
         if name not in available:
             raise CommandError(f"--peers: {name} is not installed in this environment")
     return chosen
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
 """``numpylstm-compare``: several runs in one picture and one table."""
 
 import argparse
-import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -109,7 +108,3 @@ def aligned(table: list[list[str]]) -> str:
         )
         for row in cells
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

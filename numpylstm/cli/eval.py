@@ -225,7 +225,3 @@ def by_tutorial(model: "LanguageModel", text: "ScoredText", vocabulary: "Vocabul
         ("true values", " ".join(true)),
         ("predicted", " ".join(predicted)),
     ]  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

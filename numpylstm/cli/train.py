@@ -274,7 +274,3 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
             f"leave out {cut / N:.1%} of the training text",
             flush=True,
         )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,9 +13,9 @@ from numpylstm.evaluation import Evaluation, safe_exp
 from numpylstm.host import facts
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.training.checkpoint import is_number
+from numpylstm.training.display import Timing
 from numpylstm.training.loop import Run
 from numpylstm.training.run_folder import RESULT, RunFolderError, write_text
-from numpylstm.training.timing import Timing
 from numpylstm.untrusted import open_regular
 
 FORMAT, VERSION = "numpylstm result", 1

@@ -28,12 +28,11 @@ from numpylstm.report.result import read_result, result_of, write_result
 from numpylstm.saving import write_atomically
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
-from numpylstm.training.display import waiting
+from numpylstm.training.display import Timing, waiting
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, describe
 from numpylstm.training.run_folder import RunFolderError, write_text
 from numpylstm.training.sample_log import TEMPERATURE, read_samples, written
-from numpylstm.training.timing import Timing
 from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}

@@ -22,7 +22,7 @@ from numpylstm.evaluation import Watch
 from numpylstm.saving import SaveError
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.display import compiling
+from numpylstm.training.display import Progress, Timing, compiling
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
     Run,
@@ -36,10 +36,8 @@ from numpylstm.training.loop import (
     train,
 )
 from numpylstm.training.metrics import Row
-from numpylstm.training.progress import Progress
 from numpylstm.training.sample_log import SampleLog
 from numpylstm.training.signals import Stopped, stop_requests
-from numpylstm.training.timing import Timing
 from numpylstm.training.warm_up import warm_up
 from numpylstm.untrusted import printable
 
