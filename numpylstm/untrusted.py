@@ -42,19 +42,13 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         If the path cannot be the name of a file.
     """
     path = Path(path)
-    check_regular(path, path.stat())  # first: opening a device can set it in motion
-    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
-    try:
-        status = os.fstat(file.fileno())
-        check_regular(path, status)  # the file may have been exchanged since
-        memory, size = memory_size(), status.st_size
-        if memory is not None and size > memory:
-            excess = f"{size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
-            raise OSError(errno.EFBIG, excess, str(path))
-    except OSError:
-        file.close()
-        raise
-    return file
+    status = path.stat()
+    check_regular(path, status)
+    memory, size = memory_size(), status.st_size
+    if memory is not None and size > memory:
+        excess = f"{size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
+        raise OSError(errno.EFBIG, excess, str(path))
+    return path.open("rb")
 
 
 def check_regular(path: Path, status: os.stat_result) -> None:
@@ -64,11 +58,6 @@ def check_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
         raise NotRegular(errno.EINVAL, kind, str(path))
-
-
-def _without_waiting(name: str, flags: int) -> int:
-    """Open a file that a pipe may have replaced."""
-    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def printable(text: str, *, lines: bool = False) -> str:

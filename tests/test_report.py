@@ -141,7 +141,10 @@ def test_what_json_lacks_is_null(whole, tmp_path):
 def test_what_is_no_result_is_refused(tmp_path, content):
     assert read_result(tmp_path) is None
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(RunFolderError, match=r"result\.json is not the result of a run"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"result\.json does not hold the result of a run: it was damaged or changed",
+    ):
         read_result(tmp_path)
 
 

@@ -318,14 +318,13 @@ def read_embedded() -> dict[str, str]:
     return texts
 
 
-def _paragraphs(topics: Mapping[str, str]) -> Iterator[str]:
-    seen = set()
+def _paragraphs(topics: Mapping[str, str]) -> Iterable[str]:
+    first: dict[str, str] = {}  # by their words
     for topic in sorted(topics):
         for paragraph in re.split(r"\n\s*\n", topics[topic]):
-            words = " ".join(paragraph.split())
-            if words and words not in seen:
-                seen.add(words)
-                yield paragraph.strip("\n")
+            first.setdefault(" ".join(paragraph.split()), paragraph.strip("\n"))
+    first.pop("", None)
+    return first.values()
 
 
 def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
@@ -339,6 +338,8 @@ def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
 
 
 # --- Penn Treebank's folder and archive --------------------------------------------------------
+
+_PTB = {split: f"ptb.{split}.txt" for split in SPLITS}
 
 
 def read_ptb(path: AnyPath) -> dict[str, str]:
@@ -364,17 +365,17 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
     root = pathlib.Path(path)
     if not root.is_dir():
         return {
-            split: decode_text(raw, f"{root} (data/{_ptb_file(split)})")
+            split: decode_text(raw, f"{root} (data/{_PTB[split]})")
             for split, raw in _read_archive(root).items()
         }
-    names = [_ptb_file(split) for split in SPLITS]
+    names = list(_PTB.values())
     for folder in (root, root / "simple-examples" / "data", root / "data"):
         try:
             missing = [name for name in names if not (folder / name).exists()]
         except OSError as error:
             raise _unreadable(folder, error) from None
         if not missing:
-            return {split: read_text(folder / _ptb_file(split)) for split in SPLITS}
+            return {split: read_text(folder / name) for split, name in _PTB.items()}
         if len(missing) < len(names):
             raise DataError(
                 f"{folder}: must hold {', '.join(names)}, got no {', '.join(missing)}; "
@@ -386,10 +387,6 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
     )
 
 
-def _ptb_file(split: str) -> str:
-    return f"ptb.{split}.txt"
-
-
 def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
     """Read the three files out of ``simple-examples.tgz``, in memory."""
     found: dict[str, bytes] = {}
@@ -399,16 +396,17 @@ def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
         if unpacked.getbuffer().nbytes > _MAX_UNPACKED:
             raise tarfile.ReadError(f"it unpacks to more than {_MAX_UNPACKED:,} bytes")
         with tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            splits = {f"data/{name}": split for split, name in _PTB.items()}
             for member in archive:
-                for split in SPLITS:
-                    if member.name.split("/")[-2:] != ["data", _ptb_file(split)]:
-                        continue
-                    if split in found:
-                        raise tarfile.ReadError(f"it holds {member.name!r} twice")
-                    data = archive.extractfile(member) if member.isreg() else None
-                    if data is None or member.issparse():
-                        raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
-                    found[split] = data.read()
+                split = splits.get("/".join(member.name.split("/")[-2:]))
+                if split is None:
+                    continue
+                if split in found:
+                    raise tarfile.ReadError(f"it holds {member.name!r} twice")
+                data = archive.extractfile(member) if member.isreg() else None
+                if data is None or member.issparse():
+                    raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
+                found[split] = data.read()
     except (  # the errors of gzip and tarfile for hostile bytes
         gzip.BadGzipFile,
         tarfile.TarError,
@@ -425,7 +423,7 @@ def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
         ) from None
     except OSError as error:
         raise _unreadable(path, error) from None
-    missing = [f"data/{_ptb_file(split)}" for split in SPLITS if split not in found]
+    missing = [f"data/{name}" for split, name in _PTB.items() if split not in found]
     if missing:
         raise DataError(
             f"{path}: must hold data/ptb.train.txt, data/ptb.valid.txt and data/ptb.test.txt, got "

@@ -7,6 +7,7 @@ does not apply; the limits are the constants below.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import mean
 
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
@@ -98,11 +99,11 @@ def much_is_unknown(unknown: int, tokens: int) -> str | None:
 
 def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
     """Finding: most updates were clipped."""
-    shares = [epoch.clipped for epoch in epochs if epoch.clipped is not None]
-    if not shares or sum(shares) / len(shares) <= CLIPPED:
+    share = mean(epoch.clipped for epoch in epochs) if epochs else 0
+    if share <= CLIPPED:
         return None
     return (
-        f"The clip acted in most updates ({sum(shares) / len(shares):.0%}): their gradient was "
+        f"The clip acted in most updates ({share:.0%}): their gradient was "
         f"longer than {clip:g} and was shortened to it; that is usual for SGD with a rate of 1 and "
         "a clip of 5, but where the loss jumps, lower the rate."
     )

@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
     The validation columns are filled in the last row of each epoch. Cost is the loss that is
     minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
-    the updates that were clipped, which rows of older runs lack.
+    the updates that were clipped.
     """
 
     epoch: int
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     gradient_norm: float
     valid_perplexity: float | None = None
     valid_accuracy: float | None = None
-    clipped: float | None = None
+    clipped: float = 0.0
 
 
 class Epoch(NamedTuple):
@@ -49,8 +49,8 @@ class Epoch(NamedTuple):
     """Perplexity."""
     validation: float
     """Perplexity."""
-    clipped: float | None
-    """Share of the updates that were clipped; None where that was not counted."""
+    clipped: float
+    """Share of the updates that were clipped."""
     accuracy: float
 
 
@@ -67,13 +67,12 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
         def mean(values: Sequence[float], steps: list[int] = steps, total: int = total) -> float:
             return sum(n * value for n, value in zip(steps, values, strict=True)) / total
 
-        shares = [row.clipped for row in own if row.clipped is not None]
         if last.valid_perplexity is None:
             continue
         epoch = Epoch(
             number=number, lr=last.lr, validation=last.valid_perplexity,
             training=math.exp(mean([math.log(row.perplexity) for row in own])),
-            clipped=mean(shares) if len(shares) == len(own) else None,
+            clipped=mean([row.clipped for row in own]),
             accuracy=mean([row.accuracy for row in own]),
         )  # fmt: skip
         found.append(epoch)
