@@ -11,8 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.config import TrainConfig, settings_with
-from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text, unit
-from numpylstm.data.indexing import Watch, index
+from numpylstm.data.corpus import (
+    Corpus,
+    Watch,
+    index,
+    load_embedded,
+    load_ptb,
+    load_text,
+    unit,
+)
 from numpylstm.data.text import (
     STANDARD_INPUT,
     DataError,

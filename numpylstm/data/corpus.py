@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_kind, check_whole
-from numpylstm.data.indexing import Watch, index
 from numpylstm.data.text import (
     HELD_OUT,
     SPLITS,
@@ -25,9 +26,15 @@ from numpylstm.data.text import (
     read_ptb,
     read_texts,
     split_punctuation,
+    tokenize,
 )
 from numpylstm.data.vocabulary import Vocabulary, by_frequency
 
+Watch = Callable[[int, int], object]
+"""Progress callback, called now and then with the amount done and the total."""
+
+PIECE = 1 << 20  # characters, some tenths of a second
+_SPACE = re.compile(r"\s")
 _MIN_TOKENS = 2  # one to predict from and one to predict
 
 
@@ -274,3 +281,36 @@ def _corpus(
         left_out=count(lacking & (counts > 0)),
         unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
     )  # fmt: skip
+
+
+def index(
+    texts: Sequence[str], level: str, watch: Watch | None = None
+) -> tuple[list[str], list[NDArray[np.int32]]]:
+    """Number the tokens of texts piece by piece: with little memory, and with progress.
+
+    Returns the distinct tokens in the order of first appearance, and the numbers (N,) of each text.
+    `watch` is called after each piece with the number of characters done and their total.
+    """
+    number: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+    done, total = 0, sum(map(len, texts))
+    numbers = []
+    for text in texts:
+        parts = [np.empty(0, np.int32)]
+        for piece in pieces(text):
+            tokens = tokenize(piece, level)
+            parts.append(np.fromiter(map(number.__getitem__, tokens), np.int32, len(tokens)))
+            done += len(piece)
+            if watch is not None:
+                watch(done, total)
+        numbers.append(np.concatenate(parts))
+    return list(number), numbers
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Cut a text after white space, so that no word is cut."""
+    start = 0
+    while start < len(text):
+        space = _SPACE.search(text, start + PIECE)
+        end = space.end() if space else len(text)
+        yield text[start:end]
+        start = end
