@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.checks import NotFinite, any_array, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
-from numpylstm.data.corpus import Watch
+from numpylstm.data.corpus import Watch as Watch
 from numpylstm.models import LanguageModel, SequenceClassifier, check_language_model
 
 Ids = NDArray[Any]

@@ -8,8 +8,8 @@ The path of a text::
 
 The first two steps are in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`.
 Three loaders do all of it and return a `Corpus`: `load_ptb` (Penn Treebank), `load_text` (any UTF-8
-text) and `load_embedded` (the language reference inside every Python); `configured.py` chooses among
-them by the settings of a run. A file that cannot be used raises `DataError`.
+text) and `load_embedded` (the language reference inside every Python); `configured.py` chooses
+among them by the settings of a run. A file that cannot be used raises `DataError`.
 """
 
 from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text
