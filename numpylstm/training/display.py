@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from numpylstm.training.metrics import Row, epochs_of
 from numpylstm.training.signals import Stopped, stop_requests
 
@@ -36,6 +34,8 @@ class Display:
         self.last_shown = time.monotonic()
         self.bar: Any = None
         if self.stream.isatty() and not quiet:
+            from tqdm import tqdm  # other streams do without
+
             sized = shutil.get_terminal_size((0, 0)).columns > 0
             self.bar = tqdm(
                 desc=doing.capitalize(), total=total, initial=done, file=self.stream,
@@ -155,9 +155,11 @@ class Progress:
     """
 
     def __init__(self, run: "Run", windows: int, timing: Timing, *, quiet: bool = False) -> None:
+        from tqdm import tqdm
+
         total = windows * run.config.epochs
         self.total = total if run.config.steps is None else min(total, run.config.steps)
-        self.run, self.timing = run, timing
+        self.run, self.timing, self.format_interval = run, timing, tqdm.format_interval
         self.nll, self.valid = 0.0, ""
         self.display = Display("training", None, quiet, self.total, run.step)
         self.line, self.close = self.display.line, self.display.close
@@ -168,7 +170,7 @@ class Progress:
             return
         epoch = f"epoch {item.epoch}/{self.run.config.epochs}"
         speed, done = self.timing.tokens_per_second or 0, max(1, self.timing.updates)
-        left = tqdm.format_interval(self.timing.seconds / done * (self.total - item.step))
+        left = self.format_interval(self.timing.seconds / done * (self.total - item.step))
         pace = f"{speed:,.0f} tokens/s  left {left if self.timing.seconds else '?'}"
         if not isinstance(item, Row):
             self.nll += (math.log(item.perplexity) - self.nll) / min(done, RECENT)
