@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import geometric_mean
+from textwrap import indent
 from typing import Any
 
 from numpylstm.benchmark.configurations import (
@@ -28,6 +29,7 @@ from numpylstm.benchmark.measure import (
 )
 from numpylstm.cells import CELLS
 from numpylstm.host import facts
+from numpylstm.untrusted import aligned
 
 QUICK = ("tiny", "char", "small", "medium")
 ALL = (*CONFIGURATIONS, "eval", "sample", "start", "memory")
@@ -115,17 +117,8 @@ def measure_scaling(settings: Settings) -> Results:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format columns as wide as their widest cell: the first left-aligned, the others right."""
-    lines = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            cell.rjust(width) if k else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    """Format a table, indented."""
+    return indent(aligned([header, *rows]), "  ")
 
 
 def title(what: str, c: Configuration) -> str:

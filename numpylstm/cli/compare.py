@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute
-from numpylstm.untrusted import NotRegular, open_regular, printable
+from numpylstm.untrusted import NotRegular, aligned, open_regular, printable
 
 MARK = {"Software": "numpylstm-compare"}
 """Written into a picture, and necessary for replacing it."""
@@ -95,16 +95,3 @@ def fitting(table: list[list[str]]) -> str:
     lines, other = aligned(table), aligned(turned)
     width, other_width = (text.index("\n") for text in (lines, other))
     return lines if width <= max(get_terminal_size().columns, other_width) else other
-
-
-def aligned(table: list[list[str]]) -> str:
-    """Format columns: names left-aligned, all else right-aligned."""
-    cells = [[printable(cell) for cell in row] for row in table]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if k else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    )

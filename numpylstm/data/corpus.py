@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_kind, check_whole
+from numpylstm.checks import check_choice, check_kind, check_whole
 from numpylstm.data.text import (
     HELD_OUT,
+    LEVELS,
     SPLITS,
     UNK,
     AnyPath,
     DataError,
-    check_level,
     named,
     read_embedded,
     read_ptb,
@@ -138,7 +138,7 @@ def load_ptb(
     DataError
         If a file is missing, unreadable, damaged, or not text.
     """
-    check_level("load_ptb", level)
+    check_choice("load_ptb", "level", level, LEVELS)
     source = f"Penn Treebank ({path})"
     return _corpus(source, read_ptb(path), level, max_vocab, vocabulary, max_eval, watch)
 
@@ -178,7 +178,7 @@ def load_text(
     DataError
         If a file is missing, unreadable, too short, or not UTF-8 text.
     """
-    check_level("load_text", level)
+    check_choice("load_text", "level", level, LEVELS)
     if not isinstance(train, str | os.PathLike):
         train = list(train)  # it may be a pattern's iterator, and is gone through twice
     files: dict[str, AnyPath | Sequence[AnyPath]] = {"train": train}
@@ -220,7 +220,7 @@ def load_embedded(
     DataError
         If this Python lacks the reference.
     """
-    check_level("load_embedded", level)
+    check_choice("load_embedded", "level", level, LEVELS)
     texts = read_embedded()
     if level == "word":
         texts = {split: split_punctuation(text) for split, text in texts.items()}

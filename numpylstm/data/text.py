@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
+from numpylstm.checks import check_choice
 from numpylstm.host import memory_size
 from numpylstm.untrusted import open_regular
 
@@ -227,7 +228,7 @@ def tokenize(text: str, level: str = "word") -> list[str]:
     -------
     list of str
     """
-    check_level("tokenize", level)
+    check_choice("tokenize", "level", level, LEVELS)
     return list(text) if level == "char" else text.replace("\n", f" {EOS} ").split()
 
 
@@ -250,7 +251,7 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
 
 def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iterator[str]:
     """Yield the text of each token, with its space, as `detokenize` writes them."""
-    check_level("detokenize", level)
+    check_choice("detokenize", "level", level, LEVELS)
     if level == "char":
         yield from tokens
         return
@@ -273,12 +274,6 @@ def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iter
 def _unreadable(path: AnyPath, error: Exception) -> DataError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return DataError(f"{path}: must be a readable file, got {reason!r}; is the name right?")
-
-
-def check_level(where: str, level: str) -> None:
-    """Raise a ValueError, in the name of the function `where`, unless `level` is in `LEVELS`."""
-    if level not in LEVELS:
-        raise ValueError(f"{where}: level must be one of {', '.join(LEVELS)}, got {level!r}")
 
 
 # --- Python's own language reference -----------------------------------------------------------

@@ -1,17 +1,8 @@
 """Checkpoints: a whole run in one `.npz` file, without pickles, with a checksum.
 
-The file is an uncompressed zip of `.npy` members, so `numpy.load(path, allow_pickle=False)` reads
-it in any program:
-
-======================  ==============================================================
-``parameters/PATH``     the parameters, by path
-``optimizer/.../PATH``  the memory of the optimiser, such as ``velocity``
-``state/h``, ``/c``     the recurrent state, (L, B, H)
-``meta``                UTF-8 bytes of a JSON object with everything else (`META_ENTRIES`)
-``checksum``            the 32 bytes of `checksum` over all other members
-======================  ==============================================================
-
-`numpylstm.saving` writes and reads such files.
+The arrays are ``parameters/PATH``, ``optimizer/velocity/PATH`` and the like, ``state/h`` and
+``state/c``; `META_ENTRIES` lists the rest. `numpylstm.saving` writes and reads such files, and the
+page "The checkpoint file" (``docs/checkpoint-format.md``) describes them for other programs.
 """
 
 import math

@@ -1,23 +1,7 @@
-"""The folder of a run and its files.
+"""The folder of a run: its names, its lock, its files.
 
-===================  ==========================================================
-``config.json``      the settings
-``vocabulary.json``  the tokens in the order of their ids
-``metrics.csv``      a row every ``log_every`` updates; `numpylstm.training.Row`
-``curves.png``       the same as a picture
-``samples.json``     samples from before training and after each epoch
-``gradients.csv``    with ``--log-gradients``; `numpylstm.training.gradient_log.GradientRow`
-``gradients.png``    the same as a picture
-``last.npz``         the checkpoint to resume from
-``previous.npz``     until the run is finished, the checkpoint before `last.npz`
-``best.npz``         the checkpoint of the epoch with the lowest validation loss, or of the end of a
-                     run that ``--steps`` ended within an epoch, if its loss is lower
-``best-epoch.npz``   in that case, the checkpoint of the best epoch, needed to resume
-``sample.txt``       a sample of the finished run's best network
-``result.json``      the scores of a finished run, and how it was made
-``report.html``      the same as a page
-``log.txt``          the output of the command
-===================  ==========================================================
+The page "Read a run folder" (``docs/how-to/run-folder.md``) describes each file. `begin` and `save`
+write the run, `load_last` finds the checkpoint to resume from.
 """
 
 import csv
