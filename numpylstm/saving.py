@@ -96,11 +96,7 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
 
     At every moment the old file or the new one is there, whole. Symbolic links are followed, and an
     existing file keeps its mode. Only a regular file is replaced, and only if it may be written.
-
-    Raises
-    ------
-    SaveError
-        If the file cannot be written; an older file of that name is then unchanged.
+    After a SaveError, an older file of that name is unchanged.
     """
     temporary = None
     try:

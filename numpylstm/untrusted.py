@@ -31,17 +31,7 @@ class NotRegular(OSError):
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file that fits into memory, to read its bytes.
-
-    Raises
-    ------
-    NotRegular
-        If it is anything else.
-    OSError
-        If it cannot be opened, or is larger than the memory of this machine.
-    ValueError
-        If the path cannot be the name of a file.
-    """
+    """Open a file to read its bytes; an OSError unless it is regular and fits into memory."""
     path = Path(path)
     status = path.stat()
     check_regular(path, status)
@@ -78,14 +68,8 @@ def printable(text: str, *, lines: bool = False) -> str:
     r"""Return a text with everything that controls a terminal written as escapes.
 
     These are control characters, which can move the cursor or take over the terminal, separators of
-    lines and paragraphs, changes of the writing direction, and lone surrogates. Print tokens, names
-    and messages through this function.
-
-    Parameters
-    ----------
-    text : str
-    lines : bool
-        Keep line ends and tabs.
+    lines and paragraphs, changes of the writing direction, and lone surrogates. With `lines`, line
+    ends and tabs stay. Print tokens, names and messages through this function.
 
     Examples
     --------

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from statistics import linear_regression, median
 from typing import Any, Self
@@ -72,10 +72,8 @@ class Worker:
 
     def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and return the answer; a worker that failed raises BenchmarkError."""
-        try:
+        with suppress(BrokenPipeError):  # there is no answer then
             print(json.dumps({"do": request, **arguments}), file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            raise BenchmarkError(f"the process of {self.library} has ended") from None
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -91,11 +89,8 @@ class Worker:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
         self._process.terminate()
-        self._process.wait()
+        self._process.__exit__(None, None, None)  # closes the pipes and waits
 
 
 @dataclass(frozen=True)

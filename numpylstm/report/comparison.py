@@ -30,13 +30,7 @@ class ComparedRun(NamedTuple):
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
-    """Read a run folder, finished or not.
-
-    Raises
-    ------
-    RunFolderError
-        If it is none, or its run has not come to the end of an epoch.
-    """
+    """Read the folder of a run that has come to the end of an epoch, finished or not."""
     settings = read_config(folder).to_dict()
     settings |= settings.pop("options")
     rows = read_metrics(folder / METRICS) if (folder / METRICS).exists() else []
@@ -139,4 +133,4 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
 
 def shown(value: Any, form: str = "") -> str:
     """Format a value in a table; None is a dash."""
-    return "-" if value is None else f"{value:{form}}" if form else str(value)
+    return "-" if value is None else format(value, form) if form else str(value)

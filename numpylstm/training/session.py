@@ -197,23 +197,10 @@ def train_to_end(
     is whole at that moment: during the forward and backward passes, the validation, logging,
     display and drawing. It is not whole from the moment the optimiser changes the parameters until
     counters and metrics agree with them. A run with numbers that are not finite is not saved again.
+    After one of `stop_requests`, the run is saved and Stopped raised.
 
-    Parameters
-    ----------
-    run, corpus, folder
-        The run, its text and its folder.
-    save_every : tuple (number, "steps" or "minutes"), optional
-    deadline : float, optional
-        The time to stop, by `time.monotonic`.
-    resume_command : sequence of str
-        Shown when the run stops.
-    draw : callable
-        Draws the pictures, after the save of each epoch.
-
-    Raises
-    ------
-    Stopped
-        After one of `stop_requests`; the run is saved.
+    `save_every` is that of `Saver`, `deadline` the time to stop by `time.monotonic`;
+    `resume_command` is shown when the run stops; `draw` draws the pictures after each epoch.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     how_to_go_on = printable(shlex.join(resume_command))
