@@ -1,7 +1,6 @@
 """The result of a finished run as one JSON object: ``result.json`` in its folder."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -70,11 +69,7 @@ def result_of(
 
 def as_json(value: Any) -> Any:
     """Replace numbers that JSON lacks by None: a model may have exploded."""
-    if isinstance(value, dict):
-        return {name: as_json(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [as_json(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.loads(json.dumps(value), parse_constant=lambda constant: None)
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, pairwise
+from statistics import fmean
 from typing import NamedTuple
 
 
@@ -61,19 +63,13 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
     for number, group in groupby(rows, key=lambda row: row.epoch):
         own = list(group)
         last, ends = own[-1], [row.step for row in own]
-        steps = [end - start for start, end in pairwise([before, *ends])]
-        before, total = ends[-1], sum(steps)
-
-        def mean(values: Sequence[float], steps: list[int] = steps, total: int = total) -> float:
-            return sum(n * value for n, value in zip(steps, values, strict=True)) / total
-
-        if last.valid_perplexity is None:
-            continue
-        epoch = Epoch(
-            number=number, lr=last.lr, validation=last.valid_perplexity,
-            training=math.exp(mean([math.log(row.perplexity) for row in own])),
-            clipped=mean([row.clipped for row in own]),
-            accuracy=mean([row.accuracy for row in own]),
-        )  # fmt: skip
-        found.append(epoch)
+        mean = partial(fmean, weights=[end - start for start, end in pairwise([before, *ends])])
+        before = ends[-1]
+        if last.valid_perplexity is not None:
+            found.append(Epoch(
+                number=number, lr=last.lr, validation=last.valid_perplexity,
+                training=math.exp(mean(math.log(row.perplexity) for row in own)),
+                clipped=mean(row.clipped for row in own),
+                accuracy=mean(row.accuracy for row in own),
+            ))  # fmt: skip
     return found

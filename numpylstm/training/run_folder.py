@@ -87,7 +87,7 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
     parent = Path("runs")
     try:
         if path is None:
-            path = made_free(parent, preset)
+            path = make_next(parent, preset)
         elif path.exists() and not path.is_dir():
             raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
         yield path
 
 
-def made_free(parent: Path, name: str) -> Path:
+def make_next(parent: Path, name: str) -> Path:
     """Make the first of ``NAME-1``, ``NAME-2``, ... that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
