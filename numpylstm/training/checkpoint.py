@@ -59,8 +59,8 @@ def save(run: Run, path: str | Path) -> None:
     ------
     TypeError
         If the optimiser does not agree with the settings.
-    TrainingFailed
-        If a parameter is not finite; the older file is worth more.
+    TrainingFailed, NotFinite
+        If a number is not finite: `load` would refuse the file, and the older one is worth more.
     SaveError
         If the file cannot be written; an older file of that name is then unchanged.
     """
@@ -82,6 +82,8 @@ def save(run: Run, path: str | Path) -> None:
     for memory, kept in run.optimizer.memory.items():
         arrays |= {f"optimizer/{memory}/{k}": v for k, v in kept.items() if parameters[k].trainable}
     arrays |= {f"state/{field}": v for field, v in run.state._asdict().items()}
+    for name, array in arrays.items():  # frozen parameters and the state too
+        check_finite("save", name, array)
     meta = {
         "format": FORMAT,
         "version": VERSION,
