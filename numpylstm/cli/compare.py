@@ -9,8 +9,7 @@ from shutil import get_terminal_size
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute
 from numpylstm.untrusted import NotRegular, aligned, open_regular, printable
 
-MARK = {"Software": "numpylstm-compare"}
-"""Written into a picture, and necessary for replacing it."""
+MARK = {"Software": "numpylstm-compare"}  # written into a picture, and necessary for replacing it
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -59,8 +59,7 @@ def unfailing_output(prog: str) -> Iterator[None]:
             stream.flush()
 
 
-MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""ANSI escape sequences."""
+MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # ANSI escape sequences
 
 
 class Log:

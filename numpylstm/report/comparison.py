@@ -12,21 +12,19 @@ from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, 
 
 
 class ComparedRun(NamedTuple):
-    """A run as its folder describes it; unknown figures are None, such as those of the end."""
+    """A run as its folder describes it: `valid` and `test` are perplexities, None if not known.
+
+    The lowest `valid` is that of `epoch`; the settings include the options of the cell.
+    """
 
     name: str
     settings: dict[str, Any]
-    """With the options of the cell."""
     rows: list[Row]
     valid: float
-    """Lowest validation perplexity."""
     epoch: int
-    """The epoch of that validation."""
     test: float | None
-    """Test perplexity."""
     tokens_per_second: float | None
     fingerprint: str | None = None
-    """Hash of the text."""
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
@@ -82,12 +80,8 @@ def mean_and_spread(values: Sequence[float | None]) -> str:
     return f"{mean(known):.2f}{spread}"
 
 
-Table = list[list[str]]
-"""A row of titles, then a row for each run."""
-
-
-def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
-    """Return each run: the settings in which it differs from others, and its results."""
+def table_of_runs(runs: Sequence[ComparedRun]) -> list[list[str]]:
+    """Return titles, and for each run the settings in which it differs, and its results."""
     different = differences(runs)
     head = ["run", *different, "last epoch", "valid", "best epoch", "test", "tokens/s"]
     rows = [
@@ -105,7 +99,7 @@ def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
     return [head, *rows]
 
 
-def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
+def table_of_seeds(runs: Sequence[ComparedRun]) -> list[list[str]] | None:
     """Return each experiment that was made with several seeds; None if there is none."""
     groups: dict[int, dict[Any, ComparedRun]] = {}
     for run, number in zip(runs, experiments(runs), strict=True):

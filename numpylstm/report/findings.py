@@ -11,16 +11,11 @@ from statistics import mean
 
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
-UNKNOWN = 0.05
-"""Largest share of ``<unk>`` in the text."""
-CLIPPED = 0.5
-"""Largest share of clipped updates."""
-APART = 1.3
-"""Largest ratio of validation to training perplexity."""
-FOLLOWS = 0.5
-"""Share of the fall of the training perplexity that validation has to follow."""
-STILL = 0.005
-"""Largest relative change of a perplexity between epochs that counts as none."""
+UNKNOWN = 0.05  # largest share of <unk> in the text
+CLIPPED = 0.5  # largest share of clipped updates
+APART = 1.3  # largest ratio of validation to training perplexity
+FOLLOWS = 0.5  # share of the fall of the training perplexity that validation has to follow
+STILL = 0.005  # largest relative change of a perplexity between epochs that counts as none
 
 
 def findings(

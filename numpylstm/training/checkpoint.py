@@ -122,8 +122,7 @@ def load(path: str | Path) -> Checkpoint:
     return Checkpoint(path, arrays, meta, config, vocabulary)
 
 
-Check = Callable[[Any], bool]
-"""Returns True for a value from JSON that is accepted."""
+Check = Callable[[Any], bool]  # returns True for a value from JSON that is accepted
 
 
 def is_count(value: Any) -> bool:

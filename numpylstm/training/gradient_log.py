@@ -26,8 +26,7 @@ from numpylstm.models import LanguageModel
 from numpylstm.training.loop import Run
 from numpylstm.training.run_folder import GRADIENTS, RunFolderError, reading, write_rows
 
-STREAMS = 4
-"""Columns of the measured window; enough for a norm, and cheap."""
+STREAMS = 4  # columns of the measured window; enough for a norm, and cheap
 
 
 class GradientRow(NamedTuple):

@@ -43,16 +43,13 @@ class Row(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """One epoch in numbers: means over all its updates, and the validation at its end."""
+    """One epoch in numbers: means over its updates, and the validation perplexity at its end."""
 
     number: int
     lr: float
-    training: float
-    """Perplexity."""
+    training: float  # perplexity
     validation: float
-    """Perplexity."""
-    clipped: float
-    """Share of the updates that were clipped."""
+    clipped: float  # share of the updates
     accuracy: float
 
 

@@ -19,8 +19,7 @@ from numpylstm.training.loop import Run
 from numpylstm.training.run_folder import SAMPLES, RunFolderError, reading, write_text
 
 TEMPERATURE = 0.8
-LENGTH = {"word": 40, "char": 160}
-"""Tokens of a sample."""
+LENGTH = {"word": 40, "char": 160}  # tokens of a sample
 
 
 class Sample(NamedTuple):
