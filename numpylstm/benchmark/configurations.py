@@ -23,7 +23,7 @@ SAMPLE_LENGTH = 20  # tokens drawn in one call
 
 
 class BenchmarkError(Exception):
-    """A measurement that cannot be made, or must not be believed; the sentence says why."""
+    """A measurement that cannot be made, or cannot be trusted; the message says why."""
 
 
 @dataclass(frozen=True)

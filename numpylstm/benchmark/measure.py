@@ -1,4 +1,4 @@
-"""Libraries take turns at the same work, and each turn is timed in that library's own process.
+"""Measurements in turns: each library does the same work, timed in a process of its own.
 
 A turn lasts a second or less; the others sleep meanwhile. So changes of the machine in the course
 of minutes (its clock, its neighbours) affect all of them. Functions return their figures as the
@@ -170,7 +170,7 @@ def compare(
 
 
 def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
-    """Check that all libraries find the numbers, by name, that ours finds; integers exactly."""
+    """Raise a BenchmarkError unless all libraries find our numbers, by name; integers exactly."""
     ours = results[OURS]
     for library, theirs in results.items():
         for name, expected in ours.items():

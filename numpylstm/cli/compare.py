@@ -83,7 +83,7 @@ def check_own(picture: Path) -> None:
     with suppress(FileNotFoundError, NotRegular), open_regular(picture) as file:
         if MARK["Software"].encode() not in file.read(1_000):
             raise CommandError(
-                f"--picture {picture} is there already, and is no picture of numpylstm-compare; "
+                f"--picture {picture} is there already, and was not drawn by numpylstm-compare; "
                 "name another file, or remove it"
             )
 

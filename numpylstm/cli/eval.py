@@ -113,8 +113,9 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
-    of_its_own = data is None and file is None
-    if of_its_own and (checkpoint / run_folder.CONFIG).exists():  # the text may have moved since
+    if (
+        data is file is None and (checkpoint / run_folder.CONFIG).exists()
+    ):  # its text may have moved
         now = run_folder.read_config(checkpoint)
         moved = {name: getattr(now, name) for name in settings_with(text=True)}
         saved = replace(saved, config=replace(saved.config, **moved))

@@ -21,7 +21,7 @@ class Unfailing:
         self.works = True
 
     def write(self, text: str) -> int:
-        """Write, or drop."""
+        """Write the text, or drop it."""
         self._try(self.stream.write, text)
         return len(text)
 

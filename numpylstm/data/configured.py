@@ -58,7 +58,7 @@ def fingerprint(corpus: Corpus) -> str:
 
 
 def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
-    """Raise a DataError, with an advice, unless a run was started with this text."""
+    """Raise a DataError, with advice, unless a run was started with this text."""
     if fingerprint(corpus) != expected:
         raise DataError(
             f"{corpus.source}: this text is not the one that the run was started with; it has "

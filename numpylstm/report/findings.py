@@ -33,13 +33,12 @@ def findings(
     is the perplexity of the test text, `references` those of models that only count.
     """
     epochs = epochs_of(rows)
-    to_beat = ((name, level) for name, level in references.items() if "bigram" in name)
     found = (
         validation_rises(epochs),
         curves_part(epochs),
         much_is_unknown(unknown, tokens),
         clip_acts(epochs, clip),
-        *(no_better_than(test, name, level) for name, level in to_beat),
+        *(no_better_than(test, name, references[name]) for name in references if "bigram" in name),
         rate_is_too_small(epochs),
     )
     return [sentence for sentence in found if sentence is not None]

@@ -37,8 +37,7 @@ from numpylstm.training.loop import Run, check_parameters
 from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION = "numpylstm checkpoint", 2
-PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")
-"""Attributes of a run that are entries of ``meta`` as they are."""
+PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")  # of a run, unchanged in meta
 
 
 @dataclass(frozen=True)
@@ -291,7 +290,7 @@ def restore_run(checkpoint: Checkpoint) -> Run:
 
 
 def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy the memory of an optimiser into it."""
+    """Copy arrays of a checkpoint into the memory of an optimiser."""
     for name in {*optimizer.memory, *(path.partition("/")[0] for path in arrays)}:
         own, found = optimizer.memory.get(name, {}), within(name, arrays)
         check_group(name, found, {path: (array.shape, array.dtype) for path, array in own.items()})

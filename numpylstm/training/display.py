@@ -66,7 +66,7 @@ class Display:
         self.last_shown = time.monotonic()
 
     def close(self) -> None:
-        """Leave the terminal in order."""
+        """Remove the bar, or leave it complete."""
         if self.bar is not None:
             self.bar.close()
 

@@ -139,7 +139,7 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
     if not whole:
         raise RunFolderError(
             f"{path} must hold a row for each of {L} layers, {T} lags and the units "
-            f"{', '.join(units)} at each step; it was changed, or an older numpylstm made it: move "
-            "it away to continue without its rows"
+            f"{', '.join(units)} at each step; it was damaged or changed: move it away to "
+            "continue without its rows"
         )
     return rows

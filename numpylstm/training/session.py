@@ -120,7 +120,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
 
 
 class Saver:
-    """Saves a run when a save is due, and before an error ends it.
+    """The saves of a run: those that are due, and the one before an error ends it.
 
     `every` is (number, "steps" or "minutes"), None for the ends of epochs only. The logs are
     written first, so that a saved run has its samples and gradients if they can be written.
@@ -164,9 +164,8 @@ class Saver:
     def rescue(self, error: BaseException) -> None:
         """Save a run before an error ends it, and add a note about that to the error.
 
-        If the error came during an update or a save, the last save stays. It stays as well if the
-        numbers are no longer finite, since the run would fail again; its rows are written then,
-        which show why. The next start writes whatever a log cannot write now.
+        If the error came during an update or a save, the last save stays. It also stays if numbers
+        are not finite; the rows, which show why, are written then. The next start repairs the logs.
         """
         if self.run.whole and not self.saving:
             with suppress(Exception):  # report the first error
