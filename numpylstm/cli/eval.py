@@ -113,10 +113,8 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
-    if (
-        data is file is None and (checkpoint / run_folder.CONFIG).exists()
-    ):  # its text may have moved
-        now = run_folder.read_config(checkpoint)
+    if data is None and file is None and (checkpoint / run_folder.CONFIG).exists():
+        now = run_folder.read_config(checkpoint)  # the text may have moved since
         moved = {name: getattr(now, name) for name in settings_with(text=True)}
         saved = replace(saved, config=replace(saved.config, **moved))
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
