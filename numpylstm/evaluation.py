@@ -8,7 +8,6 @@ directly with a network's.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -18,12 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.checks import NotFinite, any_array, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
+from numpylstm.data.corpus import Watch as Watch
 from numpylstm.models import LanguageModel, SequenceClassifier, check_language_model
 
 Ids = NDArray[Any]
-
-Watch = Callable[[int, int], object]
-"""Progress callback, called with the amount done and the total."""
 
 
 @dataclass(frozen=True)
@@ -388,12 +385,13 @@ def interpolated_bigram_perplexity(
     V = int(vocab_size)
     p = _unigram(train, V)
     contexts = np.bincount(train[:-1], minlength=V)
-    pairs, counts = np.unique(_pairs(train, V), return_counts=True)
+    # One number for each pair of neighbours; int64 holds it up to V = 3 * 10**9.
+    pairs, counts = np.unique(train[:-1] * V + train[1:], return_counts=True)
 
     def both(ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the bigram's and the unigram's probability of every token but the first."""
         unigram = p[ids[1:]]
-        wanted = _pairs(ids, V)
+        wanted = ids[:-1] * V + ids[1:]
         place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
         joint = np.where(pairs[place] == wanted, counts[place], 0)
         context = contexts[ids[:-1]]
@@ -429,11 +427,6 @@ def _texts(where: str, vocab_size: int, **texts: ArrayLike) -> list[NDArray[np.i
 def _unigram(ids: NDArray[np.int64], vocab_size: int) -> NDArray[np.float64]:
     p: NDArray[np.float64] = (np.bincount(ids, minlength=vocab_size) + 1) / (len(ids) + vocab_size)
     return p
-
-
-def _pairs(ids: NDArray[np.int64], vocab_size: int) -> NDArray[np.int64]:
-    # One number for each pair of neighbours; int64 holds it up to V = 3 * 10**9.
-    return ids[:-1] * vocab_size + ids[1:]
 
 
 def _perplexity(probabilities: NDArray[Any]) -> float:

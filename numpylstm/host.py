@@ -28,19 +28,15 @@ def facts() -> dict[str, str]:
         numba = version("numba")
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
-        "processor": processor(),
+        "processor": first_field(Path("/proc/cpuinfo"), "model name")
+        or platform.processor()
+        or platform.machine(),
         "processors": str(cores()),
         "system": platform.platform(),
         "Python": platform.python_version(),
         "NumPy": f"{np.__version__} with {blas.get('name', 'a BLAS')} {blas.get('version', '')}",
         "Numba": numba,
     }
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    model = first_field(Path("/proc/cpuinfo"), "model name")
-    return model or platform.processor() or platform.machine()
 
 
 def first_field(path: Path, name: str) -> str | None:
@@ -79,20 +75,14 @@ def busy_share(seconds: float) -> float | None:
     """
     before = _ticks()
     time.sleep(seconds)
-    after = _ticks()
-    if before is None or after is None or after[1] == before[1]:
-        return None
-    return (after[0] - before[0]) / (after[1] - before[1])
+    idle, passed = (after - earlier for after, earlier in zip(_ticks(), before, strict=True))
+    return 1 - idle / passed if passed else None
 
 
-def _ticks() -> tuple[int, int] | None:
-    """Return the time spent and the time passed, in ticks over all processors, if known."""
-    try:
-        first = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-    except OSError:
-        return None
-    if len(first) < 6 or first[0] != "cpu":
-        return None
-    times = [int(field) for field in first[1:9]]  # guests are counted within user
-    idle = times[3] + times[4]
-    return sum(times) - idle, sum(times)
+def _ticks() -> tuple[int, int]:
+    """Return the idle time and all time so far, in ticks over all processors; 0 if not known."""
+    with suppress(OSError):
+        first = Path("/proc/stat").read_text().partition("\n")[0]
+        times = [int(field) for field in first.split()[1:9]]  # guests are counted within user
+        return times[3] + times[4], sum(times)
+    return 0, 0

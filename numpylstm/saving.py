@@ -19,6 +19,7 @@ import secrets
 import stat
 import struct
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from reprlib import repr as shortened
@@ -95,11 +96,7 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
 
     At every moment the old file or the new one is there, whole. Symbolic links are followed, and an
     existing file keeps its mode. Only a regular file is replaced, and only if it may be written.
-
-    Raises
-    ------
-    SaveError
-        If the file cannot be written; an older file of that name is then unchanged.
+    After a SaveError, an older file of that name is unchanged.
     """
     temporary = None
     try:
@@ -133,10 +130,7 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
 
 
 def temporary_name(path: Path) -> Path:
-    """Return a name next to `path` for a file that will replace it.
-
-    It is cut, so that it is too long only if the name of `path` is.
-    """
+    """Return a name next to `path` for a file that will replace it, not too long."""
     return path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.tmp")
 
 
@@ -157,8 +151,7 @@ def flush_folder(folder: Path) -> None:
 MEMBER = re.compile(r"(?:(?:parameters|optimizer/\w+|state)/[\w.]+|meta|checksum)\.npy", re.ASCII)
 """Member names. They are never used as paths."""
 
-MOST_MEMBERS = 2_000
-"""More than a GRU of 100 layers needs, with the two moments of Adam."""
+MOST_MEMBERS = 2_000  # more than a GRU of 100 layers needs, with the two moments of Adam
 
 NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(?P<length>..)"
@@ -175,12 +168,7 @@ def read_arrays(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read the arrays of a file by member name, and its object, verified by the checksum.
 
-    Raises
-    ------
-    CheckpointError
-        If the file is not whole, or not of the format `name` in this version.
-    OSError
-        If the file cannot be read.
+    A file that is not whole, or not of the format `name` in this version, raises CheckpointError.
     """
     arrays = read_members(path)
     for member in ("meta", "checksum"):
@@ -240,16 +228,11 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
     except NotRegular:
         raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run") from None
     with file:
-        size = os.fstat(file.fileno()).st_size
         try:
             with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-                check_members(members, size)
-                names = [member.filename.removesuffix(".npy") for member in members]
-                return {
-                    name: read_npy(name, archive.read(member))
-                    for name, member in zip(names, members, strict=True)
-                }
+                check_members(archive.infolist(), os.fstat(file.fileno()).st_size)
+                names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
+                return {name: read_npy(name, archive.read(f"{name}.npy")) for name in names}
         except (  # what zipfile raises on hostile bytes, and ValueError from here
             zipfile.BadZipFile,
             EOFError,
@@ -269,13 +252,12 @@ def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     """Raise a ValueError unless the members are those of a checkpoint and fit into the file."""
     if len(members) > MOST_MEMBERS:
         raise ValueError(f"it has {len(members):,} members, over {MOST_MEMBERS:,}")
-    seen: set[str] = set()
+    counts = Counter(member.filename for member in members)
     for member in members:
         if not MEMBER.fullmatch(member.filename):
             raise ValueError(f"unexpected member {member.filename!r}")
-        if member.filename in seen:
+        if counts[member.filename] > 1:
             raise ValueError(f"member {member.filename!r} appears twice")
-        seen.add(member.filename)
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise ValueError(f"member {member.filename!r} is compressed")
     if sum(member.file_size for member in members) > size:
@@ -283,13 +265,7 @@ def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def read_npy(name: str, content: bytes) -> NDArray[Any]:
-    """Return the array in the bytes of an `.npy` file.
-
-    Raises
-    ------
-    ValueError
-        If the bytes are anything but an array of plain numbers.
-    """
+    """Return the array in the bytes of an `.npy` file; a ValueError unless it has plain numbers."""
     header = NPY_HEADER.match(content)
     if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
         raise ValueError(

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,31 +31,15 @@ class NotRegular(OSError):
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file that fits into memory, to read its bytes.
-
-    Raises
-    ------
-    NotRegular
-        If it is anything else.
-    OSError
-        If it cannot be opened, or is larger than the memory of this machine.
-    ValueError
-        If the path cannot be the name of a file.
-    """
+    """Open a file to read its bytes; an OSError unless it is regular and fits into memory."""
     path = Path(path)
-    check_regular(path, path.stat())  # first: opening a device can set it in motion
-    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
-    try:
-        status = os.fstat(file.fileno())
-        check_regular(path, status)  # the file may have been exchanged since
-        memory, size = memory_size(), status.st_size
-        if memory is not None and size > memory:
-            excess = f"{size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
-            raise OSError(errno.EFBIG, excess, str(path))
-    except OSError:
-        file.close()
-        raise
-    return file
+    status = path.stat()
+    check_regular(path, status)
+    memory, size = memory_size(), status.st_size
+    if memory is not None and size > memory:
+        excess = f"{size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
+        raise OSError(errno.EFBIG, excess, str(path))
+    return path.open("rb")
 
 
 def check_regular(path: Path, status: os.stat_result) -> None:
@@ -66,23 +51,25 @@ def check_regular(path: Path, status: os.stat_result) -> None:
         raise NotRegular(errno.EINVAL, kind, str(path))
 
 
-def _without_waiting(name: str, flags: int) -> int:
-    """Open a file that a pipe may have replaced."""
-    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Format a table to print: the first column left-aligned, the others right."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if k else cell.ljust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )
 
 
 def printable(text: str, *, lines: bool = False) -> str:
     r"""Return a text with everything that controls a terminal written as escapes.
 
     These are control characters, which can move the cursor or take over the terminal, separators of
-    lines and paragraphs, changes of the writing direction, and lone surrogates. Print tokens, names
-    and messages through this function.
-
-    Parameters
-    ----------
-    text : str
-    lines : bool
-        Keep line ends and tabs.
+    lines and paragraphs, changes of the writing direction, and lone surrogates. With `lines`, line
+    ends and tabs stay. Print tokens, names and messages through this function.
 
     Examples
     --------

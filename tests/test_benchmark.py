@@ -14,7 +14,7 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import host
-from numpylstm.benchmark import configurations, report, runs
+from numpylstm.benchmark import configurations, runs
 from numpylstm.benchmark.configurations import (
     GRID,
     SCORED,
@@ -27,12 +27,15 @@ from numpylstm.benchmark.configurations import (
     windows,
 )
 from numpylstm.benchmark.measure import (
+    OURS,
+    PEERS,
     Settings,
+    Worker,
     check_agreement,
     compare,
+    installed,
     scaling,
 )
-from numpylstm.benchmark.process import OURS, PEERS, Worker, installed
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
 GRU = replace(SMALL, name="test gru", cell="gru")
@@ -176,19 +179,21 @@ def test_a_comparison(worker):
 
 def test_tables_of_starts_and_memory():
     start = {"imported": 0.25, "built": 0.125, "first_step": 0.5, "total": 0.875}
-    starts = report.starts([{"library": OURS, "case": "compiled kernels on disk"} | start])
+    starts = runs.start_table([{"library": OURS, "case": "compiled kernels on disk"} | start])
     assert "numpylstm, compiled kernels on disk" in starts
     assert "0.88" in starts
     peaks = {OURS: 2**28, "torch": 2**29}
-    memory = report.memory([{"library": k, "imported": 2**20, "peak": v} for k, v in peaks.items()])
+    memory = runs.memory_table(
+        [{"library": k, "imported": 2**20, "peak": v} for k, v in peaks.items()]
+    )
     assert "256" in memory
     assert "2.00" in memory
 
 
 def test_a_busy_machine_is_noticed():
-    assert report.busy_warning(0.02) == ""
-    assert "50%" in report.busy_warning(0.5)
-    assert report.busy_warning(None) == ""
+    assert runs.busy_warning(0.02) == ""
+    assert "50%" in runs.busy_warning(0.5)
+    assert runs.busy_warning(None) == ""
     share = host.busy_share(0.1)
     assert share is None or 0 <= share <= 1
 
@@ -201,7 +206,7 @@ def test_curves():
     (curve,), comparisons = scaling("T", (2, 40), settings, 1e9, SMALL)
     assert [c["configuration"]["T"] for c in comparisons] == [2, 40]
     assert min(curve["seconds"]) > 0  # which is larger is the machine's to say
-    assert "exponent" in report.curves([curve])
+    assert "exponent" in runs.curves_table([curve])
 
 
 # --- the grid ----------------------------------------------------------------------------------
@@ -233,16 +238,16 @@ def test_the_pictures_of_a_comparison(worker, tmp_path):
     settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
     found = compare("train", SMALL, settings, 1e9, [worker])
     with pytest.raises(BenchmarkError, match="no ratio to draw"):
-        report.save_plot(tmp_path / "none.png", {"comparisons": [found]})
+        runs.save_plot(tmp_path / "none.png", {"comparisons": [found]})
     other = found["libraries"][OURS] | {"version": "2", "time_relative_to_ours": 2.5}
     found["libraries"]["torch"] = other
     results = {"comparisons": [found]}
-    assert "torch 2" in report.comparison(found)
-    assert "2.50" in report.comparison(found)
-    assert "in 1 rows: worst 2.50" in report.grid_summary([found])
-    report.save_plot(tmp_path / "ratios.png", results)
+    assert "torch 2" in runs.comparison_table(found)
+    assert "2.50" in runs.comparison_table(found)
+    assert "in 1 rows: worst 2.50" in runs.grid_summary([found])
+    runs.save_plot(tmp_path / "ratios.png", results)
     curve = {"dimension": "T", "library": OURS, "sizes": [2, 4], "seconds": [1, 2], "exponent": 1.0}
-    report.save_plot(tmp_path / "scaling.png", results | {"scaling": [curve]})
+    runs.save_plot(tmp_path / "scaling.png", results | {"scaling": [curve]})
     for name in ("ratios.png", "scaling.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 

@@ -283,6 +283,10 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
         nl.training.loop.TrainingFailed, match=r"not finite after .* step 16: lstm\.1\.b;"
     ):
         save(run, path)
+    run.model.parameters()["lstm.1.b"].data[3] = 0.0
+    run.state.c[0, 1, 2] = np.inf
+    with pytest.raises(nl.checks.NotFinite, match=r"save: state/c must be finite, got inf at"):
+        save(run, path)
     assert path.read_bytes() == before
 
 

@@ -89,7 +89,7 @@ def test_fuzz_nothing_but_white_space_is_lost(text):
     ],
 )
 def test_unknown_level(call):
-    with pytest.raises(ValueError, match=r"level must be one of word, char, got 'wrod'$"):
+    with pytest.raises(ValueError, match=r"level must be 'word' or 'char', got 'wrod'$"):
         call()
 
 

@@ -39,7 +39,7 @@ from numpylstm.cli import train as train_command
 from numpylstm.training import gradient_log, sample_log, signals
 from numpylstm.training import loop as training
 from numpylstm.training.checkpoint import load, restore_run
-from numpylstm.training.progress import Progress
+from numpylstm.training.display import Progress
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),

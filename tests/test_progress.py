@@ -6,13 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from numpylstm.kernels import compiling
+from numpylstm.kernels.machine import compiling
 from numpylstm.training import display
-from numpylstm.training.display import Display, waiting
+from numpylstm.training.display import Display, Progress, Timing, waiting
 from numpylstm.training.loop import Step
 from numpylstm.training.metrics import Row
-from numpylstm.training.progress import Progress
-from numpylstm.training.timing import Timing
 
 
 class Terminal(io.StringIO):

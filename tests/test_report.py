@@ -14,10 +14,10 @@ from numpylstm.report import summary
 from numpylstm.report.page import Report, page, thinned
 from numpylstm.report.result import read_result, write_result
 from numpylstm.training import sample_log
+from numpylstm.training.display import Timing
 from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RunFolderError
 from numpylstm.training.sample_log import Sample, read_samples
-from numpylstm.training.timing import Timing
 
 
 class Seen(HTMLParser):
@@ -105,7 +105,10 @@ def test_what_json_lacks_is_null(whole, tmp_path):
 def test_what_is_no_result_is_refused(tmp_path, content):
     assert read_result(tmp_path) is None
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(RunFolderError, match=r"result\.json is not the result of a run"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"result\.json does not hold the result of a run: it was damaged or changed",
+    ):
         read_result(tmp_path)
 
 

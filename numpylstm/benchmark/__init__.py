@@ -3,9 +3,8 @@
 `configurations`  the models and shapes that are measured, their weights, data and arithmetic
 `peers`           the same work in each library: a training step, an evaluation, sampling
 `worker`          runs in a process of its own, for one library, and answers requests
-`process`         starts a worker and talks to it
-`measure`         takes turns between workers: training, evaluation, sampling, start-up, memory
-`runs`, `report`  what the command measures, and how it is printed and saved
+`measure`         starts the workers and takes turns: training, scoring, sampling, start-up, memory
+`runs`            what the command measures, and how it is printed and drawn
 
 Nothing is imported here: a worker for another library must not pay for what it does not use.
 """

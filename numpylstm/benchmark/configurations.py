@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from numpylstm.cells import CELLS
 
 Array = NDArray[Any]
-Weights = Mapping[str, Array] | None
-"""Initial parameters by path; None for the library's own."""
+Weights = Mapping[str, Array] | None  # initial parameters by path; None for the library's own
 
 TASKS = {"train": "trainer", "evaluate": "evaluator", "sample": "sampler"}
 """Each task, and the function of a peer that does it."""
@@ -24,7 +23,7 @@ SAMPLE_LENGTH = 20  # tokens drawn in one call
 
 
 class BenchmarkError(Exception):
-    """A measurement that cannot be made, or must not be believed; the sentence says why."""
+    """A measurement that cannot be made, or cannot be trusted; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,7 @@ def shapes(*sizes: tuple[int, int, int, int, int], **others: str) -> tuple[Confi
     return tuple(Configuration("", *size, **others) for size in sizes)  # type: ignore[arg-type]
 
 
-SCORED = "forward"
-"""The group of the grid that is scored; the others are trained."""
+SCORED = "forward"  # the group of the grid that is scored; the others are trained
 
 GRID = {
     # from a toy to a network whose matrices fit into no cache

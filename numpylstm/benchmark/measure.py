@@ -1,18 +1,23 @@
-"""Libraries take turns at the same work, and each turn is timed in that library's own process.
+"""Measurements in turns: each library does the same work, timed in a process of its own.
 
 A turn lasts a second or less; the others sleep meanwhile. So changes of the machine in the course
-of minutes (its clock, its neighbours) affect all of them. Each function returns its figures as the
+of minutes (its clock, its neighbours) affect all of them. Functions return their figures as the
 JSON file has them.
 """
 
+import importlib.util
+import json
 import math
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from statistics import linear_regression, median
-from typing import Any
+from typing import Any, Self
 
 from numpylstm.benchmark.configurations import (
     CENTRE,
@@ -21,9 +26,13 @@ from numpylstm.benchmark.configurations import (
     flops,
     tokens,
 )
-from numpylstm.benchmark.process import OURS, Worker
 from numpylstm.host import busy_share
 
+OURS = "numpylstm"
+PEERS = ("torch", "jax")
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+ONLY_PROCESSOR = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 Figures = dict[str, Any]
 
 PRODUCT_SIZE, PRODUCT_SECONDS = 2048, 0.2
@@ -31,6 +40,57 @@ SETTLE = 0.25  # seconds: the threads of a BLAS and of OpenMP spin so long after
 LOSS_TOLERANCE = 1e-5  # relative, between the float32 results of two libraries
 NORM_TOLERANCE = 5e-3  # of gradients: PyTorch adds up millions of squares in float32
 STEPS_FOR_MEMORY = 0.5  # seconds
+
+
+def installed() -> tuple[str, ...]:
+    """Return the peers that can be imported."""
+    return tuple(name for name in PEERS if importlib.util.find_spec(name) is not None)
+
+
+class Worker:
+    """A process with one library; a context, at whose end the process ends.
+
+    `about` holds the library's ``version``, the ``seconds`` of its import, the ``bytes`` held after
+    that, and the ``cells`` and ``dtypes`` that it can compute.
+    """
+
+    def __init__(
+        self, library: str, threads: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.library = library
+        variables = os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "numpylstm.benchmark.worker", library, str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            env=variables | dict(environment or {}),
+        )  # fmt: skip
+        if threads < (os.cpu_count() or 1) and hasattr(os, "sched_setaffinity"):
+            # Not every library has a setting for its threads; the system has.
+            allowed = sorted(os.sched_getaffinity(0))[:threads]
+            os.sched_setaffinity(self._process.pid, allowed)
+        self.about = self._answer()
+
+    def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
+        """Send a request and return the answer; a worker that failed raises BenchmarkError."""
+        with suppress(BrokenPipeError):  # there is no answer then
+            print(json.dumps({"do": request, **arguments}), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise BenchmarkError(f"the process of {self.library} has ended")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise BenchmarkError(f"the process of {self.library} failed: {answer['error']}")
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.terminate()
+        self._process.__exit__(None, None, None)  # closes the pipes and waits
 
 
 @dataclass(frozen=True)
@@ -110,7 +170,7 @@ def compare(
 
 
 def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
-    """Check that all libraries find the numbers, by name, that ours finds; integers exactly."""
+    """Raise a BenchmarkError unless all libraries find our numbers, by name; integers exactly."""
     ours = results[OURS]
     for library, theirs in results.items():
         for name, expected in ours.items():

@@ -2,7 +2,6 @@
 
 import argparse
 import json as json_format
-import sys
 from pathlib import Path
 
 from numpylstm.benchmark.configurations import CONFIGURATIONS, GRID, BenchmarkError
@@ -96,9 +95,8 @@ def command(
     threads: int | None,
 ) -> None:
     """Measure, print, save."""
-    from numpylstm.benchmark import report, runs
-    from numpylstm.benchmark.measure import Settings
-    from numpylstm.benchmark.process import OURS
+    from numpylstm.benchmark import runs
+    from numpylstm.benchmark.measure import OURS, Settings
     from numpylstm.host import cores
 
     known = tuple(GRID) if grid else runs.ALL
@@ -137,12 +135,12 @@ def command(
         text = json_format.dumps({"machine": machine, **results}, indent=2)
         json.write_text(f"{text}\n", encoding="utf-8")
     if plot is not None:
-        report.save_plot(plot, results)
+        runs.save_plot(plot, results)
 
 
 def chosen_peers(peers: str | None) -> tuple[str, ...]:
     """Return the libraries to compare with."""
-    from numpylstm.benchmark.process import PEERS, installed
+    from numpylstm.benchmark.measure import PEERS, installed
 
     available = installed()
     if peers in (None, "none"):
@@ -155,7 +153,3 @@ def chosen_peers(peers: str | None) -> tuple[str, ...]:
         if name not in available:
             raise CommandError(f"--peers: {name} is not installed in this environment")
     return chosen
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -38,15 +38,13 @@ class Parser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         """Parse all arguments; suggest a known flag for an unknown one."""
         parsed, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._guess(unknown)}")
-        return parsed
-
-    def _guess(self, unknown: list[str]) -> str:
         flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
         known = list(self._option_string_actions)
         close = [guess for word in flags for guess in difflib.get_close_matches(word, known, 1)]
-        return f"; did you mean {', '.join(close)}?" if close else ""
+        if unknown:
+            guess = f"; did you mean {', '.join(close)}?" if close else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         """Print the message in one line and exit with status 2."""
@@ -126,8 +124,8 @@ def check_plots() -> None:
         ) from error
 
 
-def as_text(error: BaseException) -> str:
-    """Return an error as one sentence."""
+def complain(prog: str, error: BaseException, status: int) -> int:
+    """Print an error in one line and return the exit status."""
     text = str(error)
     if isinstance(error, ConfigError):
         text = f"{flag(error.setting)} {error.problem}"
@@ -135,7 +133,9 @@ def as_text(error: BaseException) -> str:
         text = (
             f"not enough memory ({text or 'no size known'}); take smaller sizes or a shorter text"
         )
-    return one_line("; ".join([text, *getattr(error, "__notes__", ())]))
+    text = "; ".join([text, *getattr(error, "__notes__", ())])
+    print(f"{prog}: error: {one_line(text)}", file=sys.stderr)
+    return status
 
 
 def one_line(text: object) -> str:
@@ -209,9 +209,3 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         abandon(sys.stdout)
         return complain(prog, OSError(f"standard output: {error.strerror}"), EXIT_FAILED)
     return 0
-
-
-def complain(prog: str, error: BaseException, status: int) -> int:
-    """Print an error in one line and return the exit status."""
-    print(f"{prog}: error: {as_text(error)}", file=sys.stderr)
-    return status

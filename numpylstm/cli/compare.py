@@ -1,17 +1,15 @@
 """``numpylstm-compare``: several runs in one picture and one table."""
 
 import argparse
-import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
 
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute
-from numpylstm.untrusted import NotRegular, open_regular, printable
+from numpylstm.untrusted import NotRegular, aligned, open_regular, printable
 
-MARK = {"Software": "numpylstm-compare"}
-"""Written into a picture, and necessary for replacing it."""
+MARK = {"Software": "numpylstm-compare"}  # written into a picture, and necessary for replacing it
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -85,7 +83,7 @@ def check_own(picture: Path) -> None:
     with suppress(FileNotFoundError, NotRegular), open_regular(picture) as file:
         if MARK["Software"].encode() not in file.read(1_000):
             raise CommandError(
-                f"--picture {picture} is there already, and is no picture of numpylstm-compare; "
+                f"--picture {picture} is there already, and was not drawn by numpylstm-compare; "
                 "name another file, or remove it"
             )
 
@@ -96,20 +94,3 @@ def fitting(table: list[list[str]]) -> str:
     lines, other = aligned(table), aligned(turned)
     width, other_width = (text.index("\n") for text in (lines, other))
     return lines if width <= max(get_terminal_size().columns, other_width) else other
-
-
-def aligned(table: list[list[str]]) -> str:
-    """Format columns: names left-aligned, all else right-aligned."""
-    cells = [[printable(cell) for cell in row] for row in table]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if k else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

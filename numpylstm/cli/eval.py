@@ -113,9 +113,8 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
-    of_its_own = data is None and file is None
-    if of_its_own and (checkpoint / run_folder.CONFIG).exists():  # the text may have moved since
-        now = run_folder.read_config(checkpoint)
+    if data is None and file is None and (checkpoint / run_folder.CONFIG).exists():
+        now = run_folder.read_config(checkpoint)  # the text may have moved since
         moved = {name: getattr(now, name) for name in settings_with(text=True)}
         saved = replace(saved, config=replace(saved.config, **moved))
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
@@ -225,7 +224,3 @@ def by_tutorial(model: "LanguageModel", text: "ScoredText", vocabulary: "Vocabul
         ("true values", " ".join(true)),
         ("predicted", " ".join(predicted)),
     ]  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())

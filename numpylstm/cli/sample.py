@@ -141,7 +141,3 @@ def show(prompt: str, pieces: Iterator[str]) -> None:
         raise
     finally:
         print(flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -21,7 +21,7 @@ class Unfailing:
         self.works = True
 
     def write(self, text: str) -> int:
-        """Write, or drop."""
+        """Write the text, or drop it."""
         self._try(self.stream.write, text)
         return len(text)
 
@@ -59,8 +59,7 @@ def unfailing_output(prog: str) -> Iterator[None]:
             stream.flush()
 
 
-MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""ANSI escape sequences."""
+MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # ANSI escape sequences
 
 
 class Log:

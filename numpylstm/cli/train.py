@@ -43,8 +43,8 @@ LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 
 def save_interval(text: str) -> tuple[float, str]:
     """Parse ``500`` as updates, ``10m`` as minutes."""
-    match = re.fullmatch(r"(\d+)(m?)", text)
-    if match is None or int(match[1]) == 0:
+    match = re.fullmatch(r"(0*[1-9]\d*)(m?)", text)
+    if match is None:
         raise argparse.ArgumentTypeError(
             f"must be a number of steps such as 500, or of minutes such as 10m; got {text!r}"
         )
@@ -53,8 +53,8 @@ def save_interval(text: str) -> tuple[float, str]:
 
 def duration(text: str) -> float:
     """Parse ``90s``, ``30m`` or ``2h`` into seconds."""
-    match = re.fullmatch(r"(\d+)([smh])", text)
-    if match is None or int(match[1]) == 0:
+    match = re.fullmatch(r"(0*[1-9]\d*)([smh])", text)
+    if match is None:
         raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h; got {text!r}")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
@@ -274,7 +274,3 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
             f"leave out {cut / N:.1%} of the training text",
             flush=True,
         )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

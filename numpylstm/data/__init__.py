@@ -6,11 +6,10 @@ The path of a text::
                                                                            |
                                                 x, y (T, B) <---batches----+
 
-The first two steps are in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`;
-`indexing.py` processes a long text piece by piece. Three loaders do all of it and return a
-`Corpus`: `load_ptb` (Penn Treebank), `load_text` (any UTF-8 text) and `load_embedded` (the language
-reference inside every Python); `configured.py` chooses among them by the settings of a run. A file
-that cannot be used raises `DataError`.
+The first two steps are in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`.
+Three loaders do all of it and return a `Corpus`: `load_ptb` (Penn Treebank), `load_text` (any UTF-8
+text) and `load_embedded` (the language reference inside every Python); `configured.py` chooses
+among them by the settings of a run. A file that cannot be used raises `DataError`.
 """
 
 from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text

@@ -11,8 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.config import TrainConfig, settings_with
-from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text, unit
-from numpylstm.data.indexing import Watch, index
+from numpylstm.data.corpus import (
+    Corpus,
+    Watch,
+    index,
+    load_embedded,
+    load_ptb,
+    load_text,
+    unit,
+)
 from numpylstm.data.text import (
     STANDARD_INPUT,
     DataError,
@@ -51,13 +58,7 @@ def fingerprint(corpus: Corpus) -> str:
 
 
 def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
-    """Check that a text is the one that a run was started with.
-
-    Raises
-    ------
-    DataError
-        With the advice, if it is another.
-    """
+    """Raise a DataError, with advice, unless a run was started with this text."""
     if fingerprint(corpus) != expected:
         raise DataError(
             f"{corpus.source}: this text is not the one that the run was started with; it has "
@@ -104,11 +105,6 @@ def scored_text(
     A split of a Treebank folder or archive (`data`), whole files (`file`) or, if neither is named,
     a split of the training run's text, whose fingerprint must be `expected`. The first `at_most`
     tokens of it; by default all, or of a split as many as the run uses.
-
-    Raises
-    ------
-    DataError
-        If that text cannot be read, or has changed.
     """
     if file is not None:
         text = text_like(config, read_texts(file))
@@ -143,10 +139,7 @@ def scored_text(
 
 
 def why_unknown(unknown: int, left_out: int | None, level: str, vocabulary: Vocabulary) -> str:
-    """Say why tokens of a text are ``<unk>``: the training text lacks them, or they were cut.
-
-    `left_out` as in `ScoredText`.
-    """
+    """Say why tokens of a `ScoredText` are ``<unk>``: training lacks them, or they were cut."""
     tokens = f"{unit(level)}s"
     by_size = f"the vocabulary of {len(vocabulary):,} leaves out"
     if left_out is None:

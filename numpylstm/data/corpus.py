@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_kind, check_whole
-from numpylstm.data.indexing import Watch, index
+from numpylstm.checks import check_choice, check_kind, check_whole
 from numpylstm.data.text import (
     HELD_OUT,
+    LEVELS,
     SPLITS,
     UNK,
     AnyPath,
     DataError,
-    check_level,
     named,
     read_embedded,
     read_ptb,
     read_texts,
     split_punctuation,
+    tokenize,
 )
 from numpylstm.data.vocabulary import Vocabulary, by_frequency
 
+Watch = Callable[[int, int], object]
+"""Progress callback, called now and then with the amount done and the total."""
+
+PIECE = 1 << 20  # characters, some tenths of a second
+_SPACE = re.compile(r"\s")
 _MIN_TOKENS = 2  # one to predict from and one to predict
 
 
@@ -131,7 +138,7 @@ def load_ptb(
     DataError
         If a file is missing, unreadable, damaged, or not text.
     """
-    check_level("load_ptb", level)
+    check_choice("load_ptb", "level", level, LEVELS)
     source = f"Penn Treebank ({path})"
     return _corpus(source, read_ptb(path), level, max_vocab, vocabulary, max_eval, watch)
 
@@ -171,7 +178,7 @@ def load_text(
     DataError
         If a file is missing, unreadable, too short, or not UTF-8 text.
     """
-    check_level("load_text", level)
+    check_choice("load_text", "level", level, LEVELS)
     if not isinstance(train, str | os.PathLike):
         train = list(train)  # it may be a pattern's iterator, and is gone through twice
     files: dict[str, AnyPath | Sequence[AnyPath]] = {"train": train}
@@ -213,7 +220,7 @@ def load_embedded(
     DataError
         If this Python lacks the reference.
     """
-    check_level("load_embedded", level)
+    check_choice("load_embedded", "level", level, LEVELS)
     texts = read_embedded()
     if level == "word":
         texts = {split: split_punctuation(text) for split, text in texts.items()}
@@ -274,3 +281,36 @@ def _corpus(
         left_out=count(lacking & (counts > 0)),
         unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
     )  # fmt: skip
+
+
+def index(
+    texts: Sequence[str], level: str, watch: Watch | None = None
+) -> tuple[list[str], list[NDArray[np.int32]]]:
+    """Number the tokens of texts piece by piece: with little memory, and with progress.
+
+    Returns the distinct tokens in the order of first appearance, and the numbers (N,) of each text.
+    `watch` is called after each piece with the number of characters done and their total.
+    """
+    number: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+    done, total = 0, sum(map(len, texts))
+    numbers = []
+    for text in texts:
+        parts = [np.empty(0, np.int32)]
+        for piece in pieces(text):
+            tokens = tokenize(piece, level)
+            parts.append(np.fromiter(map(number.__getitem__, tokens), np.int32, len(tokens)))
+            done += len(piece)
+            if watch is not None:
+                watch(done, total)
+        numbers.append(np.concatenate(parts))
+    return list(number), numbers
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Cut a text after white space, so that no word is cut."""
+    start = 0
+    while start < len(text):
+        space = _SPACE.search(text, start + PIECE)
+        end = space.end() if space else len(text)
+        yield text[start:end]
+        start = end

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
+from numpylstm.checks import check_choice
 from numpylstm.host import memory_size
 from numpylstm.untrusted import open_regular
 
@@ -227,7 +228,7 @@ def tokenize(text: str, level: str = "word") -> list[str]:
     -------
     list of str
     """
-    check_level("tokenize", level)
+    check_choice("tokenize", "level", level, LEVELS)
     return list(text) if level == "char" else text.replace("\n", f" {EOS} ").split()
 
 
@@ -250,7 +251,7 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
 
 def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iterator[str]:
     """Yield the text of each token, with its space, as `detokenize` writes them."""
-    check_level("detokenize", level)
+    check_choice("detokenize", "level", level, LEVELS)
     if level == "char":
         yield from tokens
         return
@@ -273,12 +274,6 @@ def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iter
 def _unreadable(path: AnyPath, error: Exception) -> DataError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return DataError(f"{path}: must be a readable file, got {reason!r}; is the name right?")
-
-
-def check_level(where: str, level: str) -> None:
-    """Raise a ValueError, in the name of the function `where`, unless `level` is in `LEVELS`."""
-    if level not in LEVELS:
-        raise ValueError(f"{where}: level must be one of {', '.join(LEVELS)}, got {level!r}")
 
 
 # --- Python's own language reference -----------------------------------------------------------
@@ -318,14 +313,13 @@ def read_embedded() -> dict[str, str]:
     return texts
 
 
-def _paragraphs(topics: Mapping[str, str]) -> Iterator[str]:
-    seen = set()
+def _paragraphs(topics: Mapping[str, str]) -> Iterable[str]:
+    first: dict[str, str] = {}  # by their words
     for topic in sorted(topics):
         for paragraph in re.split(r"\n\s*\n", topics[topic]):
-            words = " ".join(paragraph.split())
-            if words and words not in seen:
-                seen.add(words)
-                yield paragraph.strip("\n")
+            first.setdefault(" ".join(paragraph.split()), paragraph.strip("\n"))
+    first.pop("", None)
+    return first.values()
 
 
 def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
@@ -339,6 +333,8 @@ def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
 
 
 # --- Penn Treebank's folder and archive --------------------------------------------------------
+
+_PTB = {split: f"ptb.{split}.txt" for split in SPLITS}
 
 
 def read_ptb(path: AnyPath) -> dict[str, str]:
@@ -364,17 +360,17 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
     root = pathlib.Path(path)
     if not root.is_dir():
         return {
-            split: decode_text(raw, f"{root} (data/{_ptb_file(split)})")
+            split: decode_text(raw, f"{root} (data/{_PTB[split]})")
             for split, raw in _read_archive(root).items()
         }
-    names = [_ptb_file(split) for split in SPLITS]
+    names = list(_PTB.values())
     for folder in (root, root / "simple-examples" / "data", root / "data"):
         try:
             missing = [name for name in names if not (folder / name).exists()]
         except OSError as error:
             raise _unreadable(folder, error) from None
         if not missing:
-            return {split: read_text(folder / _ptb_file(split)) for split in SPLITS}
+            return {split: read_text(folder / name) for split, name in _PTB.items()}
         if len(missing) < len(names):
             raise DataError(
                 f"{folder}: must hold {', '.join(names)}, got no {', '.join(missing)}; "
@@ -386,10 +382,6 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
     )
 
 
-def _ptb_file(split: str) -> str:
-    return f"ptb.{split}.txt"
-
-
 def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
     """Read the three files out of ``simple-examples.tgz``, in memory."""
     found: dict[str, bytes] = {}
@@ -399,16 +391,17 @@ def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
         if unpacked.getbuffer().nbytes > _MAX_UNPACKED:
             raise tarfile.ReadError(f"it unpacks to more than {_MAX_UNPACKED:,} bytes")
         with tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            splits = {f"data/{name}": split for split, name in _PTB.items()}
             for member in archive:
-                for split in SPLITS:
-                    if member.name.split("/")[-2:] != ["data", _ptb_file(split)]:
-                        continue
-                    if split in found:
-                        raise tarfile.ReadError(f"it holds {member.name!r} twice")
-                    data = archive.extractfile(member) if member.isreg() else None
-                    if data is None or member.issparse():
-                        raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
-                    found[split] = data.read()
+                split = splits.get("/".join(member.name.split("/")[-2:]))
+                if split is None:
+                    continue
+                if split in found:
+                    raise tarfile.ReadError(f"it holds {member.name!r} twice")
+                data = archive.extractfile(member) if member.isreg() else None
+                if data is None or member.issparse():
+                    raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
+                found[split] = data.read()
     except (  # the errors of gzip and tarfile for hostile bytes
         gzip.BadGzipFile,
         tarfile.TarError,
@@ -425,7 +418,7 @@ def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
         ) from None
     except OSError as error:
         raise _unreadable(path, error) from None
-    missing = [f"data/{_ptb_file(split)}" for split in SPLITS if split not in found]
+    missing = [f"data/{name}" for split, name in _PTB.items() if split not in found]
     if missing:
         raise DataError(
             f"{path}: must hold data/ptb.train.txt, data/ptb.valid.txt and data/ptb.test.txt, got "

@@ -12,31 +12,23 @@ from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, 
 
 
 class ComparedRun(NamedTuple):
-    """A run as its folder describes it; unknown figures are None, such as those of the end."""
+    """A run as its folder describes it: `valid` and `test` are perplexities, None if not known.
+
+    The lowest `valid` is that of `epoch`; the settings include the options of the cell.
+    """
 
     name: str
     settings: dict[str, Any]
-    """With the options of the cell."""
     rows: list[Row]
     valid: float
-    """Lowest validation perplexity."""
     epoch: int
-    """The epoch of that validation."""
     test: float | None
-    """Test perplexity."""
     tokens_per_second: float | None
     fingerprint: str | None = None
-    """Hash of the text."""
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
-    """Read a run folder, finished or not.
-
-    Raises
-    ------
-    RunFolderError
-        If it is none, or its run has not come to the end of an epoch.
-    """
+    """Read the folder of a run that has come to the end of an epoch, finished or not."""
     settings = read_config(folder).to_dict()
     settings |= settings.pop("options")
     rows = read_metrics(folder / METRICS) if (folder / METRICS).exists() else []
@@ -88,12 +80,8 @@ def mean_and_spread(values: Sequence[float | None]) -> str:
     return f"{mean(known):.2f}{spread}"
 
 
-Table = list[list[str]]
-"""A row of titles, then a row for each run."""
-
-
-def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
-    """Return each run: the settings in which it differs from others, and its results."""
+def table_of_runs(runs: Sequence[ComparedRun]) -> list[list[str]]:
+    """Return titles, and for each run the settings in which it differs, and its results."""
     different = differences(runs)
     head = ["run", *different, "last epoch", "valid", "best epoch", "test", "tokens/s"]
     rows = [
@@ -111,7 +99,7 @@ def table_of_runs(runs: Sequence[ComparedRun]) -> Table:
     return [head, *rows]
 
 
-def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
+def table_of_seeds(runs: Sequence[ComparedRun]) -> list[list[str]] | None:
     """Return each experiment that was made with several seeds; None if there is none."""
     groups: dict[int, dict[Any, ComparedRun]] = {}
     for run, number in zip(runs, experiments(runs), strict=True):
@@ -139,4 +127,4 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> Table | None:
 
 def shown(value: Any, form: str = "") -> str:
     """Format a value in a table; None is a dash."""
-    return "-" if value is None else f"{value:{form}}" if form else str(value)
+    return "-" if value is None else format(value, form) if form else str(value)

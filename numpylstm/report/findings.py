@@ -7,19 +7,15 @@ does not apply; the limits are the constants below.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import mean
 
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
-UNKNOWN = 0.05
-"""Largest share of ``<unk>`` in the text."""
-CLIPPED = 0.5
-"""Largest share of clipped updates."""
-APART = 1.3
-"""Largest ratio of validation to training perplexity."""
-FOLLOWS = 0.5
-"""Share of the fall of the training perplexity that validation has to follow."""
-STILL = 0.005
-"""Largest relative change of a perplexity between epochs that counts as none."""
+UNKNOWN = 0.05  # largest share of <unk> in the text
+CLIPPED = 0.5  # largest share of clipped updates
+APART = 1.3  # largest ratio of validation to training perplexity
+FOLLOWS = 0.5  # share of the fall of the training perplexity that validation has to follow
+STILL = 0.005  # largest relative change of a perplexity between epochs that counts as none
 
 
 def findings(
@@ -37,13 +33,12 @@ def findings(
     is the perplexity of the test text, `references` those of models that only count.
     """
     epochs = epochs_of(rows)
-    to_beat = ((name, level) for name, level in references.items() if "bigram" in name)
     found = (
         validation_rises(epochs),
         curves_part(epochs),
         much_is_unknown(unknown, tokens),
         clip_acts(epochs, clip),
-        *(no_better_than(test, name, level) for name, level in to_beat),
+        *(no_better_than(test, name, references[name]) for name in references if "bigram" in name),
         rate_is_too_small(epochs),
     )
     return [sentence for sentence in found if sentence is not None]
@@ -98,11 +93,11 @@ def much_is_unknown(unknown: int, tokens: int) -> str | None:
 
 def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
     """Finding: most updates were clipped."""
-    shares = [epoch.clipped for epoch in epochs if epoch.clipped is not None]
-    if not shares or sum(shares) / len(shares) <= CLIPPED:
+    share = mean(epoch.clipped for epoch in epochs) if epochs else 0
+    if share <= CLIPPED:
         return None
     return (
-        f"The clip acted in most updates ({sum(shares) / len(shares):.0%}): their gradient was "
+        f"The clip acted in most updates ({share:.0%}): their gradient was "
         f"longer than {clip:g} and was shortened to it; that is usual for SGD with a rate of 1 and "
         "a clip of 5, but where the loss jumps, lower the rate."
     )

@@ -13,11 +13,9 @@ from numpylstm.training.metrics import Row
 from numpylstm.training.sample_log import Sample
 from numpylstm.untrusted import printable
 
-WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)
-"""Inches of a picture on a screen, and on a phone."""
+WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)  # inches of a picture on a screen, and on a phone
 
-FULL_COLOUR = 10.0
-"""Bits of surprise at full colour."""
+FULL_COLOUR = 10.0  # bits of surprise at full colour
 
 MOST_SAMPLES = 6
 
@@ -26,18 +24,14 @@ class Report(NamedTuple):
     """The contents of a page."""
 
     name: str
-    model: str
-    """In a few words."""
+    model: str  # in a few words
     config: TrainConfig
     rows: Sequence[Row]
-    result: dict[str, Any]
-    """As in result.json."""
-    true: Sequence[str]
+    result: dict[str, Any]  # as in result.json
+    true: Sequence[str]  # tokens of the test text, and the most probable ones in their places
     predicted: Sequence[str]
-    """Tokens of the test text, and the most probable ones in their places."""
-    sentence: Sequence[str]
+    sentence: Sequence[str]  # tokens of the test text, and the surprise at each
     bits: Sequence[float]
-    """Tokens of the test text, and the surprise at each."""
     samples: Sequence[Sample]
     sample: str
 

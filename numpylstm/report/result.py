@@ -1,7 +1,6 @@
 """The result of a finished run as one JSON object: ``result.json`` in its folder."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,17 +12,16 @@ from numpylstm.evaluation import Evaluation, safe_exp
 from numpylstm.host import facts
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.training.checkpoint import is_number
+from numpylstm.training.display import Timing
 from numpylstm.training.loop import Run
-from numpylstm.training.run_folder import RESULT, RunFolderError, write_text
-from numpylstm.training.timing import Timing
-from numpylstm.untrusted import open_regular
+from numpylstm.training.run_folder import RESULT, reading, write_text
 
 FORMAT, VERSION = "numpylstm result", 1
 
-REQUIRED = {
-    "test": {"perplexity", "accuracy"},
-    "validation": {"perplexity", "epoch"},
-    "time": {"updates", "seconds", "tokens_per_second"},
+READ_AGAIN = {
+    "test": ("perplexity", "accuracy"),
+    "validation": ("perplexity", "epoch"),
+    "time": ("updates", "seconds", "tokens_per_second"),
 }
 """The numbers of a result that are read again."""
 
@@ -71,11 +69,7 @@ def result_of(
 
 def as_json(value: Any) -> Any:
     """Replace numbers that JSON lacks by None: a model may have exploded."""
-    if isinstance(value, dict):
-        return {name: as_json(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [as_json(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.loads(json.dumps(value), parse_constant=lambda constant: None)
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
@@ -85,32 +79,17 @@ def write_result(folder: Path, result: dict[str, Any]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Read the result in a run folder; None if the run is not over, or older than such files.
-
-    Raises
-    ------
-    RunFolderError
-        If the file holds something else.
-    """
+    """Read the result in a run folder; None if the run is not finished."""
     path = folder / RESULT
     if not path.exists():
         return None
-    try:
-        with open_regular(path) as file:
-            result = json.loads(file.read())
-        parts = result if isinstance(result, dict) else {}
-        if (parts.get("format"), parts.get("version")) != (FORMAT, VERSION):
-            raise ValueError("it is of another format")
-        for group, names in REQUIRED.items():
-            numbers = parts.get(group)
-            if not isinstance(numbers, dict) or not numbers.keys() >= names:
-                raise ValueError(f"{group} must have {', '.join(sorted(names))}")
-            for name in names:
-                value = numbers[name]
-                if value is not None and not (is_number(value) and value >= 0):
-                    raise ValueError(f"{group}.{name} must be a number from 0")
-        if not isinstance(parts.get("text"), dict):
-            raise ValueError("text must be an object")
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunFolderError(f"{path} is not the result of a run: {error}") from error
-    return result
+    with reading(path, "the result of a run") as file:
+        result: dict[str, Any] = json.load(file)
+        numbers = [result[group][name] for group, names in READ_AGAIN.items() for name in names]
+        if not (
+            (result["format"], result["version"]) == (FORMAT, VERSION)
+            and all(number is None or (is_number(number) and number >= 0) for number in numbers)
+            and isinstance(result["text"], dict)
+        ):
+            raise ValueError
+        return result

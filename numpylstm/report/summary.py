@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,11 @@ from numpylstm.report.result import read_result, result_of, write_result
 from numpylstm.saving import write_atomically
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
-from numpylstm.training.display import waiting
+from numpylstm.training.display import Timing, waiting
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, describe
 from numpylstm.training.run_folder import RunFolderError, write_text
 from numpylstm.training.sample_log import TEMPERATURE, read_samples, written
-from numpylstm.training.timing import Timing
 from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
@@ -162,13 +162,9 @@ def sentence_of(model: LanguageModel, corpus: Corpus) -> tuple[list[str], list[f
     targets, nll = surprise(model, corpus.test, length=SEARCHED)
     tokens, level = corpus.vocabulary.decode(targets), corpus.level
     end = EOS if level == "word" else "\n"
-    first = 0
-    for place, token in enumerate([*tokens, end]):
-        if token == end:
-            if place - first >= SHORTEST[level]:
-                break
-            first = place + 1
-    else:  # no line is long enough
-        first, place = 0, len(tokens)
-    chosen = slice(first, min(place, first + LONGEST[level]))
+    ends = [-1, *(place for place, token in enumerate([*tokens, end]) if token == end)]
+    lines = ((before + 1, place) for before, place in pairwise(ends))
+    long = ((first, last) for first, last in lines if last - first >= SHORTEST[level])
+    first, last = next(long, (0, len(tokens)))
+    chosen = slice(first, min(last, first + LONGEST[level]))
     return tokens[chosen], [float(nats) / math.log(2) for nats in nll[chosen]]

@@ -1,17 +1,8 @@
 """Checkpoints: a whole run in one `.npz` file, without pickles, with a checksum.
 
-The file is an uncompressed zip of `.npy` members, so `numpy.load(path, allow_pickle=False)` reads
-it in any program:
-
-======================  ==============================================================
-``parameters/PATH``     the parameters, by path
-``optimizer/.../PATH``  the memory of the optimiser, such as ``velocity``
-``state/h``, ``/c``     the recurrent state, (L, B, H)
-``meta``                UTF-8 bytes of a JSON object with everything else (`META_ENTRIES`)
-``checksum``            the 32 bytes of `checksum` over all other members
-======================  ==============================================================
-
-`numpylstm.saving` writes and reads such files.
+The arrays are ``parameters/PATH``, ``optimizer/velocity/PATH`` and the like, ``state/h`` and
+``state/c``; `META_ENTRIES` lists the rest. `numpylstm.saving` writes and reads such files, and the
+page "The checkpoint file" (``docs/checkpoint-format.md``) describes them for other programs.
 """
 
 import math
@@ -23,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import State
@@ -45,8 +37,7 @@ from numpylstm.training.loop import Run, check_parameters
 from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION = "numpylstm checkpoint", 2
-PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")
-"""Attributes of a run that are entries of ``meta`` as they are."""
+PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")  # of a run, unchanged in meta
 
 
 @dataclass(frozen=True)
@@ -67,8 +58,8 @@ def save(run: Run, path: str | Path) -> None:
     ------
     TypeError
         If the optimiser does not agree with the settings.
-    TrainingFailed
-        If a parameter is not finite; the older file is worth more.
+    TrainingFailed, NotFinite
+        If a number is not finite: `load` would refuse the file, and the older one is worth more.
     SaveError
         If the file cannot be written; an older file of that name is then unchanged.
     """
@@ -90,6 +81,8 @@ def save(run: Run, path: str | Path) -> None:
     for memory, kept in run.optimizer.memory.items():
         arrays |= {f"optimizer/{memory}/{k}": v for k, v in kept.items() if parameters[k].trainable}
     arrays |= {f"state/{field}": v for field, v in run.state._asdict().items()}
+    for name, array in arrays.items():  # frozen parameters and the state too
+        check_finite("save", name, array)
     meta = {
         "format": FORMAT,
         "version": VERSION,
@@ -128,12 +121,11 @@ def load(path: str | Path) -> Checkpoint:
     return Checkpoint(path, arrays, meta, config, vocabulary)
 
 
-Check = Callable[[Any], bool]
-"""Decides whether a value from JSON is accepted."""
+Check = Callable[[Any], bool]  # returns True for a value from JSON that is accepted
 
 
 def is_count(value: Any) -> bool:
-    """Accept a whole number from 0, of a sane size."""
+    """Accept a whole number from 0 that int64 can hold."""
     return type(value) is int and 0 <= value < 2**63
 
 
@@ -174,12 +166,12 @@ TALLY: dict[str, Check] = {
 
 
 def is_row(value: Any) -> bool:
-    """Accept a row of metrics; cells with a default may be empty."""
+    """Accept a row of metrics; the cells of a validation may be empty."""
     return (
         isinstance(value, list)
         and len(value) == len(ROW)
         and all(
-            accepts(cell) or (cell is None and name in Row._field_defaults)
+            accepts(cell) or (cell is None and name.startswith("valid_"))
             for cell, (name, accepts) in zip(value, ROW.items(), strict=True)
         )
     )
@@ -298,29 +290,30 @@ def restore_run(checkpoint: Checkpoint) -> Run:
 
 
 def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy in the memory of an optimiser; names, paths, shapes and dtypes must be its own."""
-    own = {
-        f"{name}/{path}": array
-        for name, kept in optimizer.memory.items()
-        for path, array in kept.items()
-    }
-    for name in [*own, *arrays]:
-        memory, _, path = name.partition("/")
-        if name not in own or name not in arrays:
-            raise ValueError(f"the {memory} arrays are not those of its parameters")
-        check_array(memory, path, arrays[name], own[name].shape, own[name].dtype)
-        check_finite(memory, path, arrays[name])
-    for name, array in arrays.items():
-        own[name][...] = array
+    """Copy arrays of a checkpoint into the memory of an optimiser."""
+    for name in {*optimizer.memory, *(path.partition("/")[0] for path in arrays)}:
+        own, found = optimizer.memory.get(name, {}), within(name, arrays)
+        check_group(name, found, {path: (array.shape, array.dtype) for path, array in own.items()})
+        for path, array in found.items():
+            own[path][...] = array
 
 
 def restore_state(model: LanguageModel, batch_size: int, arrays: Mapping[str, Any]) -> State:
-    """Return the recurrent state; it must have the shape of the model's."""
+    """Return a copy of the recurrent state."""
     one = model.zero_state(1)
     L, _, H = one.h.shape
-    if arrays.keys() != set(one._fields):
-        raise ValueError("the state arrays are not those of its model")
-    for field, array in arrays.items():
-        check_array("state", field, array, (L, batch_size, H), one.h.dtype)
-        check_finite("state", field, array)
+    check_group("state", arrays, dict.fromkeys(one._fields, ((L, batch_size, H), one.h.dtype)))
     return type(one)(**{field: array.copy() for field, array in arrays.items()})
+
+
+def check_group(
+    group: str,
+    arrays: Mapping[str, NDArray[Any]],
+    expected: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+) -> None:
+    """Raise a ValueError unless these are the arrays of a group, by shape and dtype, and finite."""
+    if arrays.keys() != expected.keys():
+        raise ValueError(f"the {group} arrays are not those of its model")
+    for path, array in arrays.items():
+        check_array(group, path, array, *expected[path])
+        check_finite(group, path, array)

@@ -1,16 +1,22 @@
 """The display of a task that takes long: a bar on a terminal, a line now and then elsewhere."""
 
+import math
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from numpylstm.training.metrics import Row, epochs_of
 from numpylstm.training.signals import Stopped, stop_requests
 
+if TYPE_CHECKING:  # the loop is slow to import, and loading it is displayed too
+    from numpylstm.training.loop import Run, Step
+
 EVERY, EVERY_IN_A_FILE = 0.1, 10.0  # seconds from one state of a task to the next
+RECENT = 50  # updates whose mean perplexity is shown, about
 
 
 class Display:
@@ -60,7 +66,7 @@ class Display:
         self.last_shown = time.monotonic()
 
     def close(self) -> None:
-        """Leave the terminal in order."""
+        """Remove the bar, or leave it complete."""
         if self.bar is not None:
             self.bar.close()
 
@@ -106,3 +112,92 @@ def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Ite
             if requests.signals and requests.signals[0] != signal.SIGINT:
                 raise Stopped(128 + requests.signals[0]) from None
             raise
+
+
+# --- a training run ----------------------------------------------------------------------------
+
+
+class Timing:
+    """The updates of this process: their number, their tokens, and the seconds they took.
+
+    `updating` is the time of the updates alone, `seconds` the time up to the last item, with
+    validations, saves and pictures.
+    """
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.seconds = self.updating = 0.0
+        self.updates = self.tokens = 0
+
+    def of(self, items: "Iterator[Step | Row]") -> "Iterator[Step | Row]":
+        """Yield the items of `numpylstm.train`, and time them."""
+        start = time.perf_counter()
+        for item in items:
+            now = time.perf_counter()
+            if not isinstance(item, Row):
+                self.updating += now - start
+                self.tokens += item.tokens
+                self.updates += 1
+            yield item
+            start = time.perf_counter()
+            self.seconds = start - self.began
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Speed of the updates alone; None if there were none."""
+        return self.tokens / self.updating if self.updating else None
+
+
+class Progress:
+    """The display of a training run: a bar on a terminal, the rows of metrics.csv elsewhere.
+
+    `windows` is the number of updates in an epoch, `timing` that of the updates on display.
+    """
+
+    def __init__(self, run: "Run", windows: int, timing: Timing, *, quiet: bool = False) -> None:
+        from tqdm import tqdm
+
+        total = windows * run.config.epochs
+        self.total = total if run.config.steps is None else min(total, run.config.steps)
+        self.run, self.timing, self.format_interval = run, timing, tqdm.format_interval
+        self.nll, self.valid = 0.0, ""
+        self.display = Display("training", None, quiet, self.total, run.step)
+        self.line, self.close = self.display.line, self.display.close
+
+    def show(self, item: "Step | Row") -> None:
+        """Show an update on the bar; print metrics, beside a bar only those that end an epoch."""
+        if self.display.bar is None and (not isinstance(item, Row) or self.display.quiet):
+            return
+        epoch = f"epoch {item.epoch}/{self.run.config.epochs}"
+        speed, done = self.timing.tokens_per_second or 0, max(1, self.timing.updates)
+        left = self.format_interval(self.timing.seconds / done * (self.total - item.step))
+        pace = f"{speed:,.0f} tokens/s  left {left if self.timing.seconds else '?'}"
+        if not isinstance(item, Row):
+            self.nll += (math.log(item.perplexity) - self.nll) / min(done, RECENT)
+            perplexity = f"perplexity {math.exp(self.nll):.1f}{self.valid}"
+            self.display.show(f"{epoch}  {perplexity}  {pace}", item.step)
+            return
+        line = f"epoch {item.epoch:3}  step {item.step}/{self.total}  "
+        if item.valid_perplexity is not None:
+            self.valid = f"  valid {item.valid_perplexity:.1f}"
+            if self.display.bar is not None:
+                self.display.show(f"{epoch}{self.valid}", item.step)
+            whole = epochs_of(self.run.history)[-1]
+            line += (
+                f"lr {item.lr:.3g}  train perplexity {whole.training:.2f}  accuracy "
+                f"{whole.accuracy:.3f}  |  valid perplexity {item.valid_perplexity:.2f}  accuracy "
+                f"{item.valid_accuracy:.3f}"
+            )
+        elif self.display.bar is None:
+            line += (
+                f"cost {item.cost:.2f}  accuracy {item.accuracy:.3f}  perplexity "
+                f"{item.perplexity:.2f}  norm {item.gradient_norm:.2f}  {pace}"
+            )
+        else:
+            return
+        self.line(line)
+
+    def validation(self, done: int, total: int) -> None:
+        """Show how much of a validation is done."""
+        epoch = f"epoch {self.run.epoch + 1}/{self.run.config.epochs}"
+        self.display.show(f"{epoch}  validating {done / total:.0%}", self.run.step)

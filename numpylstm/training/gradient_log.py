@@ -10,7 +10,7 @@ digits: the same with any number of threads.
 """
 
 import csv
-import io
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,11 +24,9 @@ from numpylstm.data import Corpus, batches
 from numpylstm.laboratory.diagnostics import gradient_flow
 from numpylstm.models import LanguageModel
 from numpylstm.training.loop import Run
-from numpylstm.training.run_folder import GRADIENTS, RunFolderError, write_rows
-from numpylstm.untrusted import open_regular
+from numpylstm.training.run_folder import GRADIENTS, RunFolderError, reading, write_rows
 
-STREAMS = 4
-"""Columns of the measured window; enough for a norm, and cheap."""
+STREAMS = 4  # columns of the measured window; enough for a norm, and cheap
 
 
 class GradientRow(NamedTuple):
@@ -122,9 +120,9 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
         return []
     units = units_of(CELLS[config.cell])
     L, T = config.num_layers, config.num_steps
-    try:
-        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
-            header, *lines = csv.reader(text)
+    whole = False
+    with suppress(RunFolderError), reading(path, "gradients") as file:
+        header, *lines = csv.reader(file)
         rows = [
             GradientRow(
                 int(step), int(layer), int(lag), unit, *(float(c) if c else None for c in rest)
@@ -138,12 +136,10 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
             and len(rows) == len(steps) * L * T * len(units)  # else the grid might be endless
             and all(row[:4] == place for row, place in zip(rows, grid, strict=True))
         )
-    except (OSError, ValueError, TypeError, csv.Error):
-        whole = False
     if not whole:
         raise RunFolderError(
             f"{path} must hold a row for each of {L} layers, {T} lags and the units "
-            f"{', '.join(units)} at each step; it was changed, or an older numpylstm made it: move "
-            "it away to continue without its rows"
+            f"{', '.join(units)} at each step; it was damaged or changed: move it away to "
+            "continue without its rows"
         )
     return rows

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, pairwise
+from statistics import fmean
 from typing import NamedTuple
 
 
@@ -25,7 +27,7 @@ class Row(NamedTuple):
 
     The validation columns are filled in the last row of each epoch. Cost is the loss that is
     minimised, perplexity the exponential of the mean -log p of a token, and `clipped` the share of
-    the updates that were clipped, which rows of older runs lack.
+    the updates that were clipped.
     """
 
     epoch: int
@@ -37,20 +39,17 @@ class Row(NamedTuple):
     gradient_norm: float
     valid_perplexity: float | None = None
     valid_accuracy: float | None = None
-    clipped: float | None = None
+    clipped: float = 0.0
 
 
 class Epoch(NamedTuple):
-    """One epoch in numbers: means over all its updates, and the validation at its end."""
+    """One epoch in numbers: means over its updates, and the validation perplexity at its end."""
 
     number: int
     lr: float
-    training: float
-    """Perplexity."""
+    training: float  # perplexity
     validation: float
-    """Perplexity."""
-    clipped: float | None
-    """Share of the updates that were clipped; None where that was not counted."""
+    clipped: float  # share of the updates
     accuracy: float
 
 
@@ -61,20 +60,13 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
     for number, group in groupby(rows, key=lambda row: row.epoch):
         own = list(group)
         last, ends = own[-1], [row.step for row in own]
-        steps = [end - start for start, end in pairwise([before, *ends])]
-        before, total = ends[-1], sum(steps)
-
-        def mean(values: Sequence[float], steps: list[int] = steps, total: int = total) -> float:
-            return sum(n * value for n, value in zip(steps, values, strict=True)) / total
-
-        shares = [row.clipped for row in own if row.clipped is not None]
-        if last.valid_perplexity is None:
-            continue
-        epoch = Epoch(
-            number=number, lr=last.lr, validation=last.valid_perplexity,
-            training=math.exp(mean([math.log(row.perplexity) for row in own])),
-            clipped=mean(shares) if len(shares) == len(own) else None,
-            accuracy=mean([row.accuracy for row in own]),
-        )  # fmt: skip
-        found.append(epoch)
+        mean = partial(fmean, weights=[end - start for start, end in pairwise([before, *ends])])
+        before = ends[-1]
+        if last.valid_perplexity is not None:
+            found.append(Epoch(
+                number=number, lr=last.lr, validation=last.valid_perplexity,
+                training=math.exp(mean(math.log(row.perplexity) for row in own)),
+                clipped=mean(row.clipped for row in own),
+                accuracy=mean(row.accuracy for row in own),
+            ))  # fmt: skip
     return found

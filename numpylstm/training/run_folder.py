@@ -1,23 +1,7 @@
-"""The folder of a run and its files.
+"""The folder of a run: its names, its lock, its files.
 
-===================  ==========================================================
-``config.json``      the settings
-``vocabulary.json``  the tokens in the order of their ids
-``metrics.csv``      a row every ``log_every`` updates; `numpylstm.training.Row`
-``curves.png``       the same as a picture
-``samples.json``     samples from before training and after each epoch
-``gradients.csv``    with ``--log-gradients``; `numpylstm.training.gradient_log.GradientRow`
-``gradients.png``    the same as a picture
-``last.npz``         the checkpoint to resume from
-``previous.npz``     until the run is finished, the checkpoint before `last.npz`
-``best.npz``         the checkpoint of the epoch with the lowest validation loss, or of the end of a
-                     run that ``--steps`` ended within an epoch, if its loss is lower
-``best-epoch.npz``   in that case, the checkpoint of the best epoch, needed to resume
-``sample.txt``       a sample of the finished run's best network
-``result.json``      the scores of a finished run, and how it was made
-``report.html``      the same as a page
-``log.txt``          the output of the command
-===================  ==========================================================
+The page "Read a run folder" (``docs/how-to/run-folder.md``) describes each file. `begin` and `save`
+write the run, `load_last` finds the checkpoint to resume from.
 """
 
 import csv
@@ -30,9 +14,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from numpylstm.config import TrainConfig
+from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.saving import (
     CheckpointError,
     DamagedCheckpoint,
@@ -96,18 +80,14 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def new(path: Path | None, preset: str) -> Iterator[Path]:
-    """Make and lock the folder of a new run; it must be new or empty.
+    """Make and lock the folder of a new run, which must be new or empty.
 
-    Parameters
-    ----------
-    path : Path or None
-        None means the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that does not exist.
-    preset : str
+    Without a path it is the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that does not exist.
     """
     parent = Path("runs")
     try:
         if path is None:
-            path = made_free(parent, preset)
+            path = make_next(parent, preset)
         elif path.exists() and not path.is_dir():
             raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
@@ -118,7 +98,7 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
         yield path
 
 
-def made_free(parent: Path, name: str) -> Path:
+def make_next(parent: Path, name: str) -> Path:
     """Make the first of ``NAME-1``, ``NAME-2``, ... that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
@@ -214,13 +194,7 @@ def give_name(path: Path, name: Path) -> None:
 
 
 def load_last(folder: Path) -> checkpoint.Checkpoint:
-    """Load the checkpoint to resume from, or the newest other one if it is damaged.
-
-    Warns
-    -----
-    UserWarning
-        If `last.npz` is damaged: how, and which file replaces it.
-    """
+    """Load the checkpoint to resume from; if it is damaged, warn and load the newest other one."""
     if not folder.is_dir():
         raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
     if not (folder / LAST).exists():
@@ -255,21 +229,35 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """Read the settings of a run; a text that has moved may make them newer than a checkpoint's.
-
-    Raises
-    ------
-    RunFolderError
-        If the folder holds none.
-    """
+    """Read the settings of a run; a text that has moved may make them newer than a checkpoint's."""
     path = folder / CONFIG
     if not path.exists():
         raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
+    with reading(path, "the settings of a run") as file:
+        return TrainConfig.from_dict(json.load(file))
+
+
+@contextmanager
+def reading(path: Path, content: str) -> Iterator[TextIO]:
+    """Open a file of a run folder; a RunFolderError says that it does not hold its `content`."""
     try:
-        with open_regular(path) as file:
-            return TrainConfig.from_dict(json.loads(file.read()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise RunFolderError(f"{path} does not hold the settings of a run: {error}") from error
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            yield text
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+        csv.Error,
+    ) as error:
+        reason = "it was damaged or changed"
+        if isinstance(error, OSError):
+            reason = error.strerror or reason
+        elif isinstance(error, ConfigError):
+            reason = str(error)
+        raise RunFolderError(f"{path} does not hold {content}: {reason}") from error
 
 
 def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
@@ -291,25 +279,14 @@ def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """Read the rows of a metrics.csv.
-
-    Raises
-    ------
-    RunFolderError
-        If the file is missing, or holds anything else.
-    """
-    try:
-        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
-            header, *lines = csv.reader(text)
-        if tuple(header) != Row._fields:
-            raise ValueError("its columns are not those of a run")
+    """Read the rows of a metrics.csv."""
+    with reading(path, "the metrics of a run") as file:
+        header, *lines = csv.reader(file)
         numbers: list[list[Any]] = [[float(c) if c else None for c in line] for line in lines]
         rows = [[int(epoch), int(step), *rest] for epoch, step, *rest in numbers]
-        if not checkpoint.is_list_of_rows(rows):
-            raise ValueError("its rows are not those of a run")
-    except (OSError, ValueError, TypeError, OverflowError, csv.Error) as error:
-        raise RunFolderError(f"{path} does not hold the metrics of a run: {error}") from error
-    return [Row(*row) for row in rows]
+        if tuple(header) != Row._fields or not checkpoint.is_list_of_rows(rows):
+            raise ValueError
+        return [Row(*row) for row in rows]
 
 
 def write_text(path: Path, text: str) -> None:

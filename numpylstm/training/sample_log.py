@@ -6,6 +6,7 @@ the checkpoint of their epoch; a run that resumes from an older one makes the la
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +16,10 @@ from numpylstm.models import LanguageModel
 from numpylstm.sampling import generate
 from numpylstm.training.checkpoint import is_text
 from numpylstm.training.loop import Run
-from numpylstm.training.run_folder import SAMPLES, write_text
-from numpylstm.untrusted import open_regular
+from numpylstm.training.run_folder import SAMPLES, RunFolderError, reading, write_text
 
 TEMPERATURE = 0.8
-LENGTH = {"word": 40, "char": 160}
-"""Tokens of a sample."""
+LENGTH = {"word": 40, "char": 160}  # tokens of a sample
 
 
 class Sample(NamedTuple):
@@ -70,9 +69,7 @@ class SampleLog:
 
 def read_samples(path: Path) -> list[Sample]:
     """Read the samples in a file; none if it is missing, or holds anything else."""
-    try:
-        with open_regular(path) as file:
-            samples = [Sample(**entry) for entry in json.loads(file.read())]
-    except (OSError, ValueError, TypeError, RecursionError):
-        return []
+    samples: list[Sample] = []
+    with suppress(RunFolderError), reading(path, "samples") as file:
+        samples = [Sample(**entry) for entry in json.load(file)]
     return [s for s in samples if type(s.epoch) is type(s.step) is int and is_text(s.text)]

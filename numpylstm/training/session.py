@@ -22,7 +22,7 @@ from numpylstm.evaluation import Watch
 from numpylstm.saving import SaveError
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.display import compiling
+from numpylstm.training.display import Progress, Timing, compiling
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
     Run,
@@ -36,10 +36,8 @@ from numpylstm.training.loop import (
     train,
 )
 from numpylstm.training.metrics import Row
-from numpylstm.training.progress import Progress
 from numpylstm.training.sample_log import SampleLog
 from numpylstm.training.signals import Stopped, stop_requests
-from numpylstm.training.timing import Timing
 from numpylstm.training.warm_up import warm_up
 from numpylstm.untrusted import printable
 
@@ -49,19 +47,8 @@ def resume(
 ) -> tuple[Run, Corpus]:
     """Return the run in a folder, at the update where it was saved, and its text.
 
-    Parameters
-    ----------
-    folder : Path
-    changes : dict
-        Settings to change: only those that are ``resumable``. A text that has moved must be the
-        same text.
-    watch : callable, optional
-        Called with the share of the text that is read.
-
-    Raises
-    ------
-    ConfigError
-        If a change would make it another run.
+    `changes` are settings that are ``resumable``; another one raises ConfigError. A text that has
+    moved must be the same text. `watch` is called while the text is read.
     """
     run = restore_run(run_folder.load_last(folder))
     free = settings_with(resumable=True)
@@ -98,24 +85,10 @@ def naming_a_moved_text() -> Iterator[None]:
 def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> tuple[Run, Corpus]:
     """Return a new run that starts from the parameters of another, and its text.
 
-    It keeps the vocabulary of the other run, its settings except the changes, and its frozen
-    parameters. If the changes name a text, the other run's text is dropped; the new one is split
-    into tokens in the same way.
-
-    Parameters
-    ----------
-    path : Path
-        The folder of the other run, or a checkpoint.
-    changes : dict
-    watch : callable, optional
-        Called with the share of the text that is read.
-
-    Raises
-    ------
-    ConfigError
-        If a change needs other parameters than those of the other run.
-    DataError
-        If the text cannot be read, or, where none is named, has changed.
+    `path` is the folder of the other run, or a checkpoint. The new run keeps its vocabulary, its
+    settings except the changes, and its frozen parameters; a change that needs other parameters
+    raises ConfigError. If the changes name a text, the other run's text is dropped; the new one is
+    split into tokens in the same way. `watch` is called while the text is read.
     """
     saved = load(run_folder.checkpoint_of(path))
     old = saved.config
@@ -147,15 +120,10 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
 
 
 class Saver:
-    """Saves a run when a save is due, and before an error ends it.
+    """The saves of a run: those that are due, and the one before an error ends it.
 
-    Parameters
-    ----------
-    folder : Path
-    run : Run
-    every : tuple (number, "steps" or "minutes"), or None for the ends of epochs only
-    logs : sequence of SampleLog and GradientLog
-        Written first, so that a saved run has its samples and gradients if they can be written.
+    `every` is (number, "steps" or "minutes"), None for the ends of epochs only. The logs are
+    written first, so that a saved run has its samples and gradients if they can be written.
     """
 
     def __init__(
@@ -180,18 +148,13 @@ class Saver:
         passed = self.updates if unit == "steps" else (time.monotonic() - self.since) / 60
         return passed >= number
 
-    def save(self) -> None:
-        """Save now, and start counting again."""
-        self.follow()
-        self.write()
-
     def follow(self) -> None:
         """Bring the logs up to date."""
         for log in self.logs:
             log.follow(self.run)
 
     def write(self) -> None:
-        """Write the checkpoint and the metrics into the folder."""
+        """Write the checkpoint and the metrics into the folder, and start counting again."""
         check_parameters(self.run)  # what is saved can be loaded
         self.saving = True
         run_folder.save(self.folder, self.run)
@@ -201,9 +164,8 @@ class Saver:
     def rescue(self, error: BaseException) -> None:
         """Save a run before an error ends it, and add a note about that to the error.
 
-        If the error came during an update or a save, the last save stays. It stays as well if the
-        numbers are no longer finite, since the run would fail again; its rows are written then,
-        which show why. The next start writes whatever a log cannot write now.
+        If the error came during an update or a save, the last save stays. It also stays if numbers
+        are not finite; the rows, which show why, are written then. The next start repairs the logs.
         """
         if self.run.whole and not self.saving:
             with suppress(Exception):  # report the first error
@@ -234,34 +196,10 @@ def train_to_end(
     is whole at that moment: during the forward and backward passes, the validation, logging,
     display and drawing. It is not whole from the moment the optimiser changes the parameters until
     counters and metrics agree with them. A run with numbers that are not finite is not saved again.
+    After one of `stop_requests`, the run is saved and Stopped raised.
 
-    Parameters
-    ----------
-    run : Run
-    corpus : Corpus
-    folder : Path
-        The folder of the run.
-    save_every : tuple (number, "steps" or "minutes"), optional
-    deadline : float, optional
-        The time to stop, by `time.monotonic`.
-    resume_command : sequence of str
-        Shown when the run stops.
-    draw : callable
-        Draws the pictures, after the save of each epoch.
-    quiet : bool
-        Show no progress.
-
-    Returns
-    -------
-    Timing
-        Of the training in this call.
-
-    Raises
-    ------
-    Stopped
-        After one of `stop_requests`; the run is saved.
-    TrainingFailed
-        If a number is no longer finite.
+    `save_every` is that of `Saver`, `deadline` the time to stop by `time.monotonic`;
+    `resume_command` is shown when the run stops; `draw` draws the pictures after each epoch.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     how_to_go_on = printable(shlex.join(resume_command))
@@ -288,7 +226,7 @@ def train_to_end(
     def in_validation(done: int, total: int) -> None:
         progress.validation(done, total)
         if status := requests.status():
-            saver.save()
+            saver.write()
             stop(status)
 
     try:
@@ -300,7 +238,7 @@ def train_to_end(
                 saver.follow()
                 due, status = saver.due(item), requests.status()
                 if due or status:
-                    saver.save()
+                    saver.write()
                 progress.show(item)
                 if isinstance(item, Row) and item.valid_perplexity is not None:
                     draw(run, log)

@@ -428,7 +428,7 @@ CALLS = [
     Call("nl.data.detokenize([1, 2])", "tokens must be strings, got int", TypeError),
     Call("nl.save(run, 'absent/last.npz')", "absent/last.npz could not be written", OSError),
     Call("nl.data.load_text('empty.txt')", "empty.txt: must hold at least 40 tokens"),
-    Call("nl.data.load_text('text.txt', level='byte')", "level must be one of word, char"),
+    Call("nl.data.load_text('text.txt', level='byte')", "level must be 'word' or 'char'"),
     Call("nl.Vocabulary(('a',))", "tokens must contain '<unk>'"),
     Call("nl.Vocabulary(('<unk>', 'a', 'a'))", "tokens must be distinct"),
 ]  # fmt: skip

@@ -23,7 +23,7 @@ def set_threads(threads: int) -> None:
 
 
 def lstm(x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
-    """One layer over a window."""
+    """Run one layer over a window."""
 
     def cell(carry: Any, a: Any) -> Any:
         h, c = carry
@@ -37,12 +37,12 @@ def lstm(x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
 
 
 def dropped(x: Any, p: float, key: Any) -> Any:
-    """Inverted dropout."""
+    """Apply inverted dropout."""
     return x if p == 0 else jnp.where(jax.random.bernoulli(key, 1 - p, x.shape), x / (1 - p), 0)
 
 
 def logits_of(w: Any, x: Any, state: Any, c: Configuration, p: float, key: Any) -> Any:
-    """Logits (T, B, V), and the state."""
+    """Return the logits (T, B, V) and the state."""
     keys = jax.random.split(key, c.L + 1)
     hs, finals = w["embedding.W"][x], []
     for k in range(c.L):
@@ -54,13 +54,13 @@ def logits_of(w: Any, x: Any, state: Any, c: Configuration, p: float, key: Any) 
 
 
 def nll_of(logits: Any, y: Any) -> Any:
-    """The -log p of each target."""
+    """Return the -log p of each target."""
     chosen = jnp.take_along_axis(logits, y[..., None], axis=-1)[..., 0]
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 
 
 def start(c: Configuration, weights: Weights, B: int) -> tuple[Any, Any, Any]:
-    """Parameters, state and key."""
+    """Return parameters, state and key."""
     given = initial_weights(c) if weights is None else weights
     zeros = jnp.zeros((c.L, B, c.H))
     w = {path: jnp.array(array) for path, array in given.items()}
@@ -97,7 +97,7 @@ def trainer(
 
 
 def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
-    """Score a text in windows."""
+    """Return a function that scores a text in windows."""
     w, zero, key = start(c, weights, c.B)
 
     @jax.jit
@@ -120,7 +120,7 @@ def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[flo
 
 
 def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
-    """Draw tokens, one at a time."""
+    """Return a function that draws tokens, one at a time."""
     w, zero, key = start(c, weights, 1)
 
     @partial(jax.jit, static_argnames="greedy")

@@ -49,7 +49,7 @@ def trainer(
 
 
 def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
-    """Score a text in windows."""
+    """Return a function that scores a text in windows."""
     model = model_of(c, weights)
 
     def score(ids: Array) -> tuple[float, float]:
@@ -60,7 +60,7 @@ def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[flo
 
 
 def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
-    """Draw tokens, one at a time."""
+    """Return a function that draws tokens, one at a time."""
     model, rng = model_of(c, weights), np.random.default_rng(0)
 
     def draw(length: int, greedy: bool) -> list[int]:

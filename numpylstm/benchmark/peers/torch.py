@@ -50,7 +50,7 @@ class Model(nn.Module):
                 self.by_path[path][-len(theirs) :].copy_(torch.from_numpy(theirs))
 
     def forward(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        """Logits (T, B, V), and the state."""
+        """Return the logits (T, B, V) and the state."""
         hs, state = self.recurrent(self.dropout(self.embedding(x)), state)
         return self.decoder(self.dropout(hs)), state
 
@@ -84,7 +84,7 @@ def trainer(
 
 
 def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
-    """Score a text in windows."""
+    """Return a function that scores a text in windows."""
     model = Model(c, weights).eval()
 
     @torch.inference_mode()
@@ -104,7 +104,7 @@ def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[flo
 
 
 def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
-    """Draw tokens, one at a time."""
+    """Return a function that draws tokens, one at a time."""
     model = Model(c, weights).eval()
 
     @torch.inference_mode()
