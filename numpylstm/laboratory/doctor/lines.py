@@ -21,7 +21,6 @@ from numpylstm.laboratory.doctor.names import Array, enumeration
 from numpylstm.laboratory.doctor.reasoning import Finding
 from numpylstm.laboratory.doctor.source import SIZES, Line, Text, mentions, read, substituted
 from numpylstm.laboratory.doctor.variants import (
-    HELPERS,
     Variant,
     clipped,
     of_own_step,
@@ -167,7 +166,7 @@ def text(layer: Layer | Plain) -> Text:
         function, names = _inner(layer), list(layer.results)
     results = [f"d{name}" for name in names]
     options = {name: value for name, value in layer.options if isinstance(value, str)}
-    return read(function, layer.sample(), layer.gates, results, options, helpers=HELPERS)
+    return read(function, layer.sample(), layer.gates, results, options)
 
 
 def texts(layer: Layer | Plain) -> list[tuple[str, Text]]:

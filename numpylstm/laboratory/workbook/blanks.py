@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from numpylstm import reference
 from numpylstm.laboratory.doctor.lines import Layer, layers
 from numpylstm.laboratory.doctor.source import SIZES, Text, read
-from numpylstm.laboratory.doctor.variants import HELPERS
 from numpylstm.reference import sigmoid
 
 Array = NDArray[Any]
@@ -181,8 +180,7 @@ class Blank:
         with np.errstate(over="ignore"):
             return read(
                 self.textbook, arguments, self.gates, result, {"activation": "tanh"}, returned,
-                HELPERS,
-            )  # fmt: skip
+                        )  # fmt: skip
 
 
 def _backward(cell: str, step: bool) -> dict[str, Any]:
