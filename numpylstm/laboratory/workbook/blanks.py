@@ -78,7 +78,7 @@ def _sgd(W: Array, dW: Array, lr: float) -> Array:
 
 def _layer(cell: str, step: bool) -> Layer:
     """Return a step or a sequence of a cell with its default options."""
-    return next(layer for layer in layers() if (layer.cell, layer.step) == (cell, step))
+    return next(layer for layer in layers() if (layer.kind, layer.step) == (cell, step))
 
 
 def _of_layer(layer: Layer) -> Callable[[Mapping[str, int]], Point]:
