@@ -20,12 +20,7 @@ from numpylstm.cells import State, examples
 from numpylstm.checks import check_array, check_ids, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
-from numpylstm.models import (
-    LanguageModel,
-    Window,
-    check_language_model,
-    language_model_forward,
-)
+from numpylstm.models import LanguageModel, Window, check_language_model, language_model_forward
 
 Array = NDArray[Any]
 

@@ -1,8 +1,8 @@
-"""Which textbook the function is, and which of its lines was copied wrongly.
+"""Chains of textbook layers: find the chain of a function, and the line that was copied wrongly.
 
-A chain is layers one above the other, from the ids or x up to the loss. It is found by its
-numbers: it has the value of the function, at the same point. Then the given gradients are compared
-with those of the chain with one line exchanged, for each of some thousand mistakes; numbers that
+A chain is a stack of layers, from the ids or x up to the loss. It is found by its numbers: it has
+the value of the function at the same point. Then the given gradients are compared with the
+gradients of the chain with one line exchanged, for each of some thousand mistakes; numbers that
 agree in every entry name the line. Of the code under examination, only the names and the shapes of
 its arrays are used.
 """
@@ -13,22 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.lines import (
-    AGREE,
-    DROPOUT,
-    EMBEDDING,
-    LINEAR,
-    LOSSES,
-    UNRUNNABLE,
-    Backward,
-    Layer,
-    calling,
-    clippings,
-    layers,
-    mistakes,
-    named,
-    same,
-)
+from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor.lines import Backward, Layer
 from numpylstm.laboratory.doctor.names import Array, Point, last, timed
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding
 
@@ -95,19 +81,19 @@ def fitting(f: Callable[[Point], Any], point: Point) -> Iterator[Chain]:
         kinds = tuple(link.layer for link in chain)
         try:
             theirs, _ = forward(chain, point)
-        except UNRUNNABLE:
+        except lines.UNRUNNABLE:
             continue
-        close = np.ndim(theirs) == 0 and abs(theirs - value) <= AGREE * max(abs(value), 1e-3)
+        close = np.ndim(theirs) == 0 and abs(theirs - value) <= lines.AGREE * max(abs(value), 1e-3)
         if close and kinds not in seen:
             seen.add(kinds)
             yield chain
 
 
 def _by_names(point: Point) -> Iterator[Chain]:
-    """The chains of layers whose arrays are there, by their names."""
+    """The chains of layers whose arrays the point has, by name."""
     known = {last(path) for path in point}
-    cells = [layer for layer in layers() if not layer.step] if "Wx" in known else [None]
-    losses = LOSSES if "targets" in known else [None]
+    cells = [layer for layer in lines.layers() if not layer.step] if "Wx" in known else [None]
+    losses = lines.LOSSES if "targets" in known else [None]
     most = 2 + sum(last(path) in ("W", "Wx") for path in point)
     for cell, loss, place in product(cells, losses, range(most) if "mask" in known else [None]):
         if chain := stacked(point, cell, loss, place):
@@ -117,7 +103,7 @@ def _by_names(point: Point) -> Iterator[Chain]:
 def stacked(
     point: Mapping[str, Array], cell: Layer | None, loss: Layer | None, place: int | None
 ) -> Chain:
-    """An embedding, cells, linear layers and a loss, as far as their arrays are there.
+    """An embedding, cells, linear layers and a loss, as far as the point has their arrays.
 
     The mask is at a place in this row. A chain without an input is empty.
     """
@@ -125,23 +111,22 @@ def stacked(
     tables = [path.removesuffix("W") for path in point if last(path) == "W"]
     chain: list[tuple[Layer, dict[str, str]]] = []
     if "ids" in single and tables:
-        chain.append((EMBEDDING, {"ids": single["ids"], "W": f"{tables.pop(0)}W"}))
+        chain.append((lines.EMBEDDING, {"ids": single["ids"], "W": f"{tables.pop(0)}W"}))
     if cell is not None:
         for prefix in (path.removesuffix("Wx") for path in point if last(path) == "Wx"):
             names = (*cell.inputs[1:], *cell.upstream[1:])
             chain.append((cell, {n: prefix + n for n in names if prefix + n in point}))
-    chain += [(LINEAR, {"W": f"{prefix}W", "b": f"{prefix}b"})
+    chain += [(lines.LINEAR, {"W": f"{prefix}W", "b": f"{prefix}b"})
               for prefix in tables if f"{prefix}b" in point]  # fmt: skip
     if loss is not None:
         chain.append((loss, {n: single[n] for n in ("targets", "weights") if n in single}))
     if place is not None:
-        chain.insert(place, (DROPOUT, {"mask": single["mask"]}))
-    below = next((single[name] for name in ("x", "logits") if name in single), None)
-    if not chain or (chain[0][0] != EMBEDDING and below is None):
+        chain.insert(place, (lines.DROPOUT, {"mask": single["mask"]}))
+    below = next((single[name] for name in ("x", "logits") if name in single), "")
+    if not chain or not (below or "ids" in chain[0][1]):
         return []
     first, final = chain[0], chain[-1]
-    if first[0] != EMBEDDING and below is not None:
-        first[1][first[0].inputs[0]] = below
+    first[1].setdefault(first[0].inputs[0], below)
     above = [single[name] for name in ("dhs", "dy", "dx", "dlogits") if name in single]
     if final[0].upstream and above:
         final[1][final[0].upstream[0]] = above[0]
@@ -149,27 +134,26 @@ def stacked(
 
 
 def _by_shapes(point: Point) -> Iterator[Chain]:
-    """One cell, or one step of it, its arrays told by their names or else by their shapes."""
+    """One cell or one step of it; its arrays are recognised by name, or else by shape."""
     numbers = {path: array.shape for path, array in point.items() if array.dtype.kind == "f"}
     named = {last(path): path for path in numbers}
     lengths = sorted({n for shape in numbers.values() for n in shape})
-    for layer in layers():
+    for layer in lines.layers():
         axes = 2 if layer.step else 3
         inputs = [named["x"]] if "x" in named else list(numbers)
         for x, H in product([p for p in inputs if len(numbers[p]) == axes], lengths):
             T, B, D = (1, *numbers[x])[-3:]
+            shapes = layer.shapes({"T": T, "B": B, "D": D, "H": H})
             choices: list[list[str | None]] = []
-            for name, shape in layer.shapes({"T": T, "B": B, "D": D, "H": H}).items():
+            for name, shape in shapes.items():
                 alike = [named[name]] if name in named else list(numbers)
                 fit: list[str | None] = [path for path in alike if numbers[path] == shape]
                 absent = name in layer.upstream and name not in named
                 choices.append([x] if name == "x" else fit + [None] * absent)
             for chosen in product(*choices):
-                names = (*layer.inputs, *layer.upstream)
-                paths = {n: path for n, path in zip(names, chosen, strict=True) if path}
-                if len({*paths.values()}) == len(paths) and not paths.keys().isdisjoint(
-                    layer.upstream
-                ):
+                paths = {n: path for n, path in zip(shapes, chosen, strict=True) if path}
+                distinct = len({*paths.values()}) == len(paths)
+                if distinct and not paths.keys().isdisjoint(layer.upstream):
                     yield [Link(layer, paths)]
 
 
@@ -195,11 +179,11 @@ def wrong_line(case: Examination) -> Finding | None:
         for chain in fitting(case.f, case.point):
             claims = list(_claims(chain, case))
             parts = dict.fromkeys(link.layer for link in chain)
-            for tried in (mistakes, lambda layer: clippings(layer, limits)):
+            for tried in (lines.mistakes, lambda layer: lines.clippings(layer, limits)):
                 found = [variant for layer in parts for variant in tried(layer)
                          if _agree(chain, claims, variant.function)]  # fmt: skip
                 if found:
-                    return named(found)
+                    return lines.named(found)
     return None
 
 
@@ -221,12 +205,12 @@ def _agree(chain: Chain, claims: Sequence[Claim], wrong: Backward) -> bool:
     """Return True if this function gives all gradients that were given."""
     try:
         return all(
-            same(gradient, claim.gradients[path])
+            lines.same(gradient, claim.gradients[path])
             for claim in claims
             for path, gradient in backward(
-                chain, claim.run, claim.point, lambda layer: calling(layer, wrong)
+                chain, claim.run, claim.point, lambda layer: lines.calling(layer, wrong)
             )
             if path in claims[-1].gradients
         )
-    except UNRUNNABLE:
+    except lines.UNRUNNABLE:
         return False

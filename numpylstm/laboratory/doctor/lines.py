@@ -1,4 +1,4 @@
-"""The textbook's layers, the mistakes of one line in each, and the sentence that names a line.
+"""Layers of the textbook, their mistakes of one line, and the sentence that names a line.
 
 The only module of the doctor that uses the textbook, `numpylstm.reference`. Everything else about
 a layer comes from its record in `numpylstm.cells` and from the source of its functions.
@@ -19,7 +19,7 @@ from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.names import Array, enumeration
 from numpylstm.laboratory.doctor.reasoning import Finding
-from numpylstm.laboratory.doctor.source import SIZES, Line, Text, mentions, read, substituted
+from numpylstm.laboratory.doctor.source import SIZES, Text, mentions, read, substituted
 from numpylstm.laboratory.doctor.variants import (
     Variant,
     clipped,
@@ -104,13 +104,13 @@ class Layer:
         value = sum((d * y).sum() for d, y in zip(upstream, outputs, strict=False))
         return float(value), [*upstream, kept]
 
-    def sample(self) -> list[Any]:
-        """Arguments of backward at a random point of the sizes `SIZES`."""
+    def sample(self) -> dict[str, Array]:
+        """Inputs and upstream gradients at a random point of the sizes `SIZES`."""
         rng = np.random.default_rng(0)
-        return self.run({
+        return {
             name: rng.integers(0, SIZES["D"], shape) if name in ("ids", "targets")
             else rng.uniform(0.1, 1, shape) for name, shape in self.shapes(SIZES).items()
-        })[1]  # fmt: skip
+        }  # fmt: skip
 
 
 GIVEN = ("ids", "targets", "weights", "mask")
@@ -151,7 +151,7 @@ def text(layer: Layer) -> Text:
     if layer.kind not in CELLS:
         function = _called(layer) or function
     options = {name: value for name, value in layer.options if isinstance(value, str)}
-    return read(function, layer.sample(), layer.gates, results, options)
+    return read(function, layer.run(layer.sample())[1], layer.gates, results, options)
 
 
 def texts(layer: Layer) -> list[Text]:
@@ -179,8 +179,7 @@ def mistakes(layer: Layer) -> Iterator[Variant]:
         yield from (*without_tanh(of_function), *of_own_step(of_function))
     if layer.kind in CELLS:
         yield from _other_options(layer)
-    for line, words, moved in _other_caches(layer):
-        yield Variant(line, words, _on_cache(layer.function("backward"), moved))
+    yield from _other_caches(layer)
 
 
 def clippings(layer: Layer, limits: Sequence[float]) -> Iterator[Variant]:
@@ -198,11 +197,10 @@ def _other_options(layer: Layer) -> Iterator[Variant]:
 
     def forward(of: Layer) -> dict[str, str]:
         """What the step forward computes, by name."""
-        rng, shapes, options = np.random.default_rng(0), of.shapes(SIZES), dict(of.options)
-        arguments = [rng.standard_normal(shapes[name]) if name in shapes else options.get(name)
-                     for name in inspect.signature(of.function("forward")).parameters]  # fmt: skip
-        words = {name: value for name, value in options.items() if isinstance(value, str)}
-        lines = read(of.function("forward"), arguments, options=words).lines
+        given, function = of.sample() | dict(of.options), of.function("forward")
+        arguments = [given.get(name) for name in inspect.signature(function).parameters]
+        words = {name: value for name, value in of.options if isinstance(value, str)}
+        lines = read(function, arguments, options=words).lines
         return {line.target: line.expression for line in lines}
 
     own = replace(layer, step=True)
@@ -219,55 +217,50 @@ def _other_options(layer: Layer) -> Iterator[Variant]:
                 yield Variant(differs[0], words, text(other).exchanged(*changes))
 
 
-def _on_cache(own: Backward, moved: Callable[[Any], Any]) -> Backward:
-    def wrong(*given: Any) -> Any:
-        return own(*given[:-1], moved(given[-1]))
-
-    wrong.__name__ = own.__name__
-    return wrong
-
-
-Moved = tuple[Line, str, Callable[[Any], Any]]  # a line, what is wrong, and the cache that it reads
-
 WAYS: dict[str, Callable[[Array, Array], Array]] = {
-    "that of the step before": lambda a, _: np.roll(a, 1, axis=0),
-    "that of the step after": lambda a, _: np.roll(a, -1, axis=0),
-    "that of the first step, at every step": lambda a, _: np.broadcast_to(a[:1], a.shape),
+    "taken from the step before": lambda a, _: np.roll(a, 1, axis=0),
+    "taken from the step after": lambda a, _: np.roll(a, -1, axis=0),
+    "taken from the first step, at every step": lambda a, _: np.broadcast_to(a[:1], a.shape),
     "zero at the first step": lambda a, _: np.r_[0 * a[:1], a[1:]],
-    "taken at the first step from the last": lambda a, after: np.r_[after[-1:], a[1:]],
+    "taken from the last step, at the first": lambda a, after: np.r_[after[-1:], a[1:]],
 }
 """Mistakes in the step from which an array is taken: h_prev[0] is hs[-1] and not h0, say."""
 
 
-def _other_caches(layer: Layer) -> Iterator[Moved]:
+def _other_caches(layer: Layer) -> Iterator[Variant]:
     """The backward pass with all weights one, or with the array of another step."""
-    lines = texts(layer)[0].lines
+    own, lines = layer.function("backward"), texts(layer)[0].lines
+
+    def on(moved: Callable[[Any], dict[str, Array]]) -> Backward:
+        """The backward pass on a cache with other arrays."""
+
+        def wrong(*given: Any) -> Any:
+            return own(*given[:-1], given[-1]._replace(**moved(given[-1])))
+
+        wrong.__name__ = own.__name__
+        return wrong
+
     if "weights" in layer.inputs:
-
-        def unweighted(kept: Any) -> Any:
-            ones = np.ones_like(kept.coefficients)
-            shares = reference.token_coefficients(ones, **dict(layer.options))
-            return kept._replace(coefficients=shares)
-
-        yield lines[-1], "the weights are ignored", unweighted
-    if layer.kind not in CELLS:
+        yield Variant(lines[-1], "the weights are ignored", on(lambda kept: {
+            "coefficients": reference.token_coefficients(
+                np.ones_like(kept.coefficients), **dict(layer.options))
+        }))  # fmt: skip
+    if layer.kind not in CELLS or layer.step:
         return
     readers = {
         field: [line for line in lines if mentions(line.expression, field)]
-        for field, shape in text(layer).fields.items()
-        if len(shape) == 3 and not layer.step
-    }
-    alone = [(field,) for field in readers if len(readers[field]) == 1]
-    before = tuple(field for field in readers if field.endswith("_prev"))
-    for fields in dict.fromkeys([*alone, before]) if before else alone:
-        for words, way in WAYS.items():
+        for field, shape in text(layer).fields.items() if len(shape) == 3
+    }  # fmt: skip
+    groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
+    groups.append(tuple(field for field in readers if field.endswith("_prev")))
+    for fields, (words, way) in product(dict.fromkeys(filter(None, groups)), WAYS.items()):
 
-            def moved(kept: Any, fields: Any = fields, way: Any = way) -> Any:
-                after = {f: getattr(kept, f.removesuffix("_prev")) for f in fields}
-                return kept._replace(**{f: way(getattr(kept, f), after[f]) for f in fields})
+        def moved(kept: Any, fields: Any = fields, way: Any = way) -> dict[str, Array]:
+            return {field: way(getattr(kept, field), getattr(kept, field.removesuffix("_prev")))
+                    for field in fields}  # fmt: skip
 
-            verb = "is" if len(fields) == 1 else "are"
-            yield readers[fields[0]][0], f"{enumeration(fields)} {verb} {words}", moved
+        verb = "is" if len(fields) == 1 else "are"
+        yield Variant(readers[fields[0]][0], f"{enumeration(fields)} {verb} {words}", on(moved))
 
 
 def recognised(text: Text, arguments: Sequence[Any], claimed: Sequence[Array]) -> Finding | None:
@@ -304,7 +297,7 @@ def named(found: Sequence[Variant]) -> Finding:
         if _rank(variant) == best:
             of_line.setdefault(str(variant.line), variant)
     first, *others = of_line.values()
-    evidence = "with this line exchanged, the textbook gives these numbers in every array, to 1e-9"
+    evidence = "with this mistake, the textbook gives these numbers in every array, to 1e-9"
     if len(others) >= MOST_LINES:
         sentence = (
             f"The gradient is wrong, and the doctor cannot tell in which line: {len(of_line)} "
@@ -315,23 +308,20 @@ def named(found: Sequence[Variant]) -> Finding:
     lost = re.match(r"(?:the term )?(d[hc]) is (?:missing|ignored)", first.words)
     if lost:
         sentence += (
-            f" So {lost[1]}_next, what comes back from the step after, is dropped or overwritten."
+            f" So {lost[1]}_next, the gradient from the step after, is dropped or overwritten."
         )
     return Finding(f"{lost[1]}_next" if lost else "line", sentence, (evidence,))
 
 
 def _rank(variant: Variant) -> int:
     """Of mistakes that give the same numbers: from the ones that people make to the odd ones."""
-    odd = ("it takes d", "it is multiplied", "it is divided")
-    if variant.words.startswith(odd) or "is taken before" in variant.words:
+    if re.match(r"it is (multiplied|divided)|d\w* is used instead", variant.words):
         return 2
-    return int(variant.words.startswith("it takes"))
+    return int(" is used instead of " in variant.words)
 
 
 def _said(variant: Variant) -> str:
     """What is wrong with a line, and the right line, in a sentence."""
-    line = variant.line
-    if str(line) == f"{enumeration(line.names)} = {enumeration(line.names)}":
-        return f"{enumeration(line.names)}: {variant.words}; it must be passed on unchanged."
-    sentence = f"{enumeration(line.names)}: {variant.words}; it must be {line}."
-    return sentence.replace("cache.", "")
+    line, names = variant.line, enumeration(variant.line.names)
+    must = "be passed on unchanged" if str(line) == f"{names} = {names}" else f"be {line}"
+    return f"{names}: {variant.words}; it must {must}.".replace("cache.", "")

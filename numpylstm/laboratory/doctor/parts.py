@@ -1,4 +1,4 @@
-"""What the variants of a line call: the columns of gates, block by block, and clipping."""
+"""Functions that variants of a line call: on the columns of gates, on rows, and for clipping."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -40,7 +40,7 @@ class Line:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the line computes, without the marks of a step: dWx_t is a dWx."""
+        """The names of its results, without the marks of a step: dWx_t is a dWx."""
         if self.carried:
             return self.carried
         nodes = ast.walk(ast.parse(self.target.removeprefix("for ").removesuffix(" in")))

@@ -1,7 +1,7 @@
-"""A function with one line exchanged, hundreds of times: the mistakes that its lines invite.
+"""Variants of a function: likely mistakes, hundreds of them, of one line each.
 
-They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): there is no
-list of mistakes, every line is exchanged in every way that is known here.
+They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): every line
+is exchanged in every way that is known here.
 """
 
 import ast
@@ -35,7 +35,7 @@ class Variant:
 
 @cache
 def variants(text: Text, line: Line) -> tuple[Variant, ...]:
-    """The function with a line exchanged, in all the ways that are known here."""
+    """The function with a line exchanged, in all known ways."""
     seen, found = {f"{line.target} {line.sign} {line.expression}".strip()}, []
     for wrong, words in _line_edits(line, text.shapes, text.gates):
         if wrong not in seen:
@@ -89,7 +89,7 @@ def of_own_step(text: Text) -> tuple[Variant, ...]:
             last = f"t < len({line.target.removesuffix('[t]')}) - 1"
             for new in (again, f"{again} if {last} else {line.expression}"):
                 wrong = text.exchanged((line, f"{line.target} = {new}"))
-                words = "it leaves out what comes back from later steps"
+                words = "it leaves out the gradient from later steps"
                 found.append(Variant(line, words, wrong))
     return tuple(found)
 
@@ -105,7 +105,7 @@ ADDITIONS = (
      f"{TWICE}: += on the rows of a step keeps only the last of them"),
     ("{0}[{1}] = {2}", f"{TWICE}: = keeps only the last of them"),
 )  # fmt: skip
-"""What may stand for ``np.add.at(array, index, value)`` by mistake."""
+"""Mistakes in ``np.add.at(array, index, value)``: the wrong text, and the words."""
 
 
 def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Edit]:
@@ -171,17 +171,17 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
     inside = []
     for holder, key, node in _slots(root):
         for text, words in _edits(node, shapes, n):
-            _set(holder, key, ast.parse(text, mode="eval").body)
+            holder[key] = ast.parse(text, mode="eval").body
             inside.append((ast.unparse(root), words))
-        _set(holder, key, node)
+        holder[key] = node
     yield from inside
     for name, shape in shapes.items():
         if right.count(name) > 1 and mentions(right, name):
             for other in shapes:
                 if other != name and shapes[other] == shape:
-                    yield substituted(right, {name: other}), f"it takes {other} for {name}"
+                    yield substituted(right, {name: other}), f"{other} is used instead of {name}"
             for f in ("sigmoid", "np.tanh"):
-                words = f"the {f.removeprefix('np.')} of {name} stands for {name}"
+                words = f"the {f.removeprefix('np.')} of {name} instead of {name}"
                 yield substituted(right, {name: f"{f}({name})"}), words
     for letter, axes in (("B", 2), ("T", 3)):
         sized = [name for name, s in shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
@@ -210,14 +210,14 @@ def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
     new = {}
     for j, k in permutations(range(n), 2):
         order = [j if block == k else block for block in range(n)]
-        words = f"the columns of {gates[j]} in {name} stand for those of {gates[k]}"
+        words = f"the columns of {gates[j]} in {name} instead of those of {gates[k]}"
         new[words] = f"parts.reordered({name}, {order})"
     for order_text, one, other in _exchanges([str(block) for block in range(n)]):
         words = f"the columns of {gates[int(one)]} and {gates[int(other)]} in {name} are exchanged"
         new[words] = f"parts.reordered({name}, [{order_text}])"
     for k, gate in enumerate(gates):
         without, only = f"parts.without({name}, {n}, {k})", f"parts.only({name}, {n}, {k})"
-        new[f"what comes from gate {gate} is missing"] = without
+        new[f"the part from gate {gate} is missing"] = without
         new[f"the sign of gate {gate} is wrong"] = f"({without} - {only})"
     yield from ((substituted(right, {name: text}), words) for words, text in new.items())
 
@@ -231,7 +231,7 @@ def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterat
             kept, call = argument[:-1], f"{target} = {name}({', '.join(given)})"
             yield (
                 f"{call}; {kept} = {argument}",
-                f"{kept} is not replaced by that of the step before",
+                f"{kept} is not passed on to the step before",
             )
             yield f"later = {kept}; {call}; {kept} = {kept} + later", f"{kept} is added to itself"
 
@@ -239,11 +239,15 @@ def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterat
 EDITS = [
     (ast.parse(right, mode="eval").body, wrong, words)
     for right, wrong, words in (
-        ("1 - a * a", "a * (1 - a)", "the slope of the sigmoid stands for that of tanh"),
+        ("1 - a * a", "a * (1 - a)", "the slope of the sigmoid instead of tanh's"),
         ("1 - a * a", "(1 - a) * (1 - a)", "1 - a is squared where a must be"),
-        ("X * a * (1 - a)", "X * (1 - a * a)", "the slope of tanh stands for that of the sigmoid"),
-        ("a * (1 - a)", "1 - a * a", "the slope of tanh stands for that of the sigmoid"),
-        ("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh stands for the sigmoid"),
+        (
+            "X * a * (1 - a)",
+            "X * (1 - a * a)",
+            "the slope of tanh instead of the sigmoid's",
+        ),
+        ("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's"),
+        ("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid"),
         ("X * Y", "X", "the factor Y is missing"),
         ("X * Y", "Y", "the factor X is missing"),
         ("X * Y", "X + Y", "X and Y are added, not multiplied"),
@@ -261,32 +265,32 @@ EDITS = [
         ("X - Y * Z", "(X - Y) * Z", "Y is in brackets with X"),
         ("X @ Y", "(X @ Y).T", "the product is transposed"),
         ("X.T", "parts.untransposed(X, N)", "X is not transposed"),
-        ("X.sum()", "X.mean()", "a mean stands for the sum"),
-        ("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean stands for the sum"),
-        ("X.mean()", "X.sum()", "a sum stands for the mean"),
+        ("X.sum()", "X.mean()", "a mean instead of the sum"),
+        ("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean instead of the sum"),
+        ("X.mean()", "X.sum()", "a sum instead of the mean"),
         ("np.sqrt(X)", "X", "sqrt is missing"),
         ("np.log(X)", "X", "log is missing"),
         ("np.log(X)", "np.log2(X)", "the logarithm has the base 2"),
         ("np.exp(X)", "X", "exp is missing"),
         ("np.exp(X)", "np.exp(-X)", "the sign in the exponent is wrong"),
-        ("np.minimum(X, Y)", "Y", "the minimum with X is missing, so what is short grows"),
+        ("np.minimum(X, Y)", "Y", "the minimum with X is missing, so short arrays are stretched"),
         ("sigmoid(X)", "X", "sigmoid is missing"),
-        ("sigmoid(X)", "np.tanh(X)", "tanh stands for sigmoid"),
+        ("sigmoid(X)", "np.tanh(X)", "tanh instead of sigmoid"),
         ("np.tanh(X)", "X", "tanh is missing"),
-        ("np.tanh(X)", "sigmoid(X)", "sigmoid stands for tanh"),
+        ("np.tanh(X)", "sigmoid(X)", "sigmoid instead of tanh"),
         ("X[t]", "X[t - 1]", "X is taken one step early"),
         ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
-        ("X[t]", "X[-1]", "X is that of the last step, at every step"),
+        ("X[t]", "X[-1]", "X of the last step is used at every step"),
         ("a", "2 * a", "a is counted twice"),
         ("a", "-a", "the sign of a is wrong"),
         ("a", "0 * a", "a is ignored"),
         ("a", "a * a", "a is squared"),
-        ("a", "1 - a", "1 - a stands for a"),
-        ("a", "sigmoid(a)", "the sigmoid of a stands for a"),
-        ("a", "np.tanh(a)", "the tanh of a stands for a"),
+        ("a", "1 - a", "1 - a instead of a"),
+        ("a", "sigmoid(a)", "the sigmoid of a instead of a"),
+        ("a", "np.tanh(a)", "the tanh of a instead of a"),
     )
 ]
-"""What may stand for a part of a line by mistake: the right text, the wrong one, and the words.
+"""Mistakes in a part of a line: the right text, the wrong text, and the words.
 
 ``X Y Z`` are any expressions, ``a`` is the name of an array, and ``N`` the number of gates.
 """
@@ -300,7 +304,7 @@ def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
     name = ast.unparse(node)
     for other in shapes:
         if other != name and shapes[other] == shapes.get(name):
-            yield other, f"it takes {other} for {name}"
+            yield other, f"{other} is used instead of {name}"
     for right, wrong, words in EDITS:
         found = {"N": str(n)}
         if _matches(right, node, shapes, found):
@@ -335,19 +339,12 @@ def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> 
 
 
 def _slots(root: ast.AST) -> list[tuple[Any, Any, ast.expr]]:
-    """Where the parts of an expression stand: (holder, key, part)."""
+    """Where the parts of an expression stand: ``holder[key]`` is the part."""
     found: list[tuple[Any, Any, ast.expr]] = []
     for node in ast.walk(root):
         for key, value in ast.iter_fields(node):
             if isinstance(value, list):
                 found += [(value, j, v) for j, v in enumerate(value) if isinstance(v, ast.expr)]
             elif isinstance(value, ast.expr) and key != "func":
-                found.append((node, key, value))
+                found.append((vars(node), key, value))
     return found
-
-
-def _set(holder: Any, key: Any, node: ast.AST) -> None:
-    if isinstance(holder, list):
-        holder[key] = node
-    else:
-        setattr(holder, key, node)

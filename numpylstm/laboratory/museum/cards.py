@@ -42,17 +42,7 @@ def share_of_gain(name: str) -> float:
 
 
 def card(name: str) -> str:
-    """Return one exhibit in Markdown: the diff, its story, the check, the doctor, and training.
-
-    Parameters
-    ----------
-    name : str
-        A key of `MUTANTS`.
-
-    Returns
-    -------
-    str
-    """
+    """Return the card of one exhibit in Markdown; `name` is a key of `MUTANTS`."""
     mutant, found = exhibit("card", name), diagnosis(name)
     right, wrong = lesson(name)
     share = share_of_gain(name)

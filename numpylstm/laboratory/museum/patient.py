@@ -81,7 +81,7 @@ def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, Any
 
 @dataclass(frozen=True)
 class Case:
-    """What a gradient check takes: a function, its backward pass, and a point.
+    """The arguments of a gradient check: a function, its backward pass, and a point.
 
     f and backward take `arrays` and `fixed` in one dict.
     """
