@@ -171,8 +171,8 @@ def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[
 
 def _changes(changed_by: Mapping[str, set[str]]) -> tuple[str, ...]:
     return tuple(
-        f"{function} changes its argument {name}: code that uses {name} afterwards has other "
-        "numbers; += and *= write into an array"
+        f"{function} changes its argument {name}, and later code sees the changed numbers; += and "
+        "*= write into an array"
         for function, names in changed_by.items()
         for name in sorted(names)
     )
@@ -183,8 +183,8 @@ def _digits(wrong: list[str], worst: float) -> Finding:
         "digits",
         f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
         "Most likely no line is wrong, but digits are lost: the backward pass computes in float32 "
-        "somewhere, or f is so curved that central differences end there; the complex step tells "
-        "which. A small constant that only one of the passes has looks the same.",
+        "somewhere, or f is too curved for central differences; the complex step tells which. A "
+        "small constant in only one of the two passes looks the same.",
     )
 
 
@@ -212,9 +212,7 @@ def _unfit(case: Examination) -> Finding | None:
         if all(np.allclose(again[path], 2 * case.gradients[path]) for path in twice):
             sentence = "the second call of backward adds to the first; set the gradients to zero."
             return Finding("accumulation", f"{symbols(twice)}: {sentence}", evidence)
-        sentence = (
-            "the backward pass is random, a mask is redrawn in it. Draw it once and pass it in."
-        )
+        sentence = "the backward pass is random; it redraws a mask. Draw it once and pass it in."
         return Finding("randomness", f"{symbols(twice)}: {sentence}", evidence)
     precision = _precision(case)
     if precision > 1e-10:

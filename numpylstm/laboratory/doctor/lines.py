@@ -301,7 +301,7 @@ def named(found: Sequence[Variant]) -> Finding:
     if len(others) >= MOST_LINES:
         sentence = (
             f"The gradient is wrong, and the doctor cannot tell in which line: {len(of_line)} "
-            "mistakes give these numbers. Take T of 3 or more, and let nothing be zero."
+            "mistakes give these numbers. Use T of at least 3, and no zeros."
         )
         return Finding("unknown", sentence, tuple(map(_said, of_line.values())))
     sentence = " Or else: ".join(map(_said, (first, *others)))

@@ -222,9 +222,8 @@ def previous_state(case: Examination) -> Finding | None:
     first |= {path: 0 * a for path, a in first.items() if last(path) == "h0"}
     if any(last(path) != "Wh" for path in case.wrong_paths) or not case.wrong_at(words, first):
         return None
-    evidence = (f"{words} the slope of Wh is zero, its gradient not",)
-    sentence = "dWh is not built from h_prev, as it must be: dWh = h_prev.T @ da."
-    return Finding("dWh", sentence, evidence)
+    sentence = "dWh is not built from h_prev; it must be dWh = h_prev.T @ da."
+    return Finding("dWh", sentence, (f"{words} the slope of Wh is zero, its gradient not",))
 
 
 # --- experiments ---------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
             if shape == shapes[line.target] or (row != name and line.indent > " " * 4):
                 yield f"{line.target} = {right} + {row}", f"{row} is added, and should not be"
             if shape == shapes[line.target]:
-                words = f"it is multiplied with {name}, and should not be"
+                words = f"it is multiplied by {name}, and should not be"
                 yield f"{line.target} = ({right}) * {name}", words
     if line.sign == "+=":
         yield f"{line.target} = {right}", "it is overwritten where it must be added to"
@@ -229,11 +229,10 @@ def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterat
     for argument in given:
         if mentions(target, argument[:-1]):  # dh, and the argument dh_
             kept, call = argument[:-1], f"{target} = {name}({', '.join(given)})"
-            yield (
-                f"{call}; {kept} = {argument}",
-                f"{kept} is not passed on to the step before",
-            )
-            yield f"later = {kept}; {call}; {kept} = {kept} + later", f"{kept} is added to itself"
+            words = f"{kept} is not replaced by the result of the step"
+            yield f"{call}; {kept} = {argument}", words
+            words = f"the new {kept} is added to the old one"
+            yield f"later = {kept}; {call}; {kept} = {kept} + later", words
 
 
 EDITS = [

@@ -1,7 +1,4 @@
-"""The cards beside the exhibits, and the page of all cards.
-
-Every figure about our own code is computed.
-"""
+"""The cards beside the exhibits, and the page of all cards. Every figure is computed."""
 
 from functools import cache
 from typing import Any
