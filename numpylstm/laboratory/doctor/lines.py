@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain, product
 from types import FunctionType
 from typing import Any
@@ -63,7 +63,7 @@ class Layer:
         blocks = CELLS[self.kind].blocks if self.kind in CELLS else ()
         return blocks if len(blocks) > 1 else ()
 
-    @property
+    @cached_property
     def inputs(self) -> list[str]:
         """The arrays that forward takes."""
         options = {"average_across_timesteps", "average_across_batch"}
@@ -73,12 +73,12 @@ class Layer:
         names = inspect.signature(self.function("forward")).parameters
         return [name for name in names if name not in options]
 
-    @property
+    @cached_property
     def judged(self) -> list[str]:
         """The inputs whose gradients backward returns, in this order."""
         return [name for name in self.inputs if name not in GIVEN]
 
-    @property
+    @cached_property
     def upstream(self) -> list[str]:
         """The gradients that backward takes, in the order of what forward returns."""
         parameters = inspect.signature(self.function("backward")).parameters
@@ -307,9 +307,7 @@ def named(found: Sequence[Variant]) -> Finding:
     sentence = " Or else: ".join(map(_said, (first, *others)))
     lost = re.match(r"(?:the term )?(d[hc]) is (?:missing|ignored)", first.words)
     if lost:
-        sentence += (
-            f" So {lost[1]}_next, the gradient from the step after, is dropped or overwritten."
-        )
+        sentence += f" So {lost[1]}_next, the gradient from the next step, is lost or overwritten."
     return Finding(f"{lost[1]}_next" if lost else "line", sentence, (evidence,))
 
 
