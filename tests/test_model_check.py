@@ -57,6 +57,16 @@ def test_the_examples_of_the_module_to_1e_12(impl):
         assert report.worst.relative_error <= 1e-12
 
 
+@pytest.mark.parametrize("place", range(L + 1))
+def test_dropout_at_one_place_only(place, ids):
+    model = make(dropout=0.0)
+    encoder = model.encoder
+    dropouts = [encoder.input_dropout, *encoder.recurrent.dropouts, encoder.output_dropout]
+    dropouts[place].p = 0.5
+    report = check_model(model, *ids)
+    assert report.passed, f"\n{report}"
+
+
 def test_a_float32_model_is_checked_in_float64(ids):
     """The check uses the parameters of the given model."""
     single, double = make(dtype="float32"), make()

@@ -18,7 +18,7 @@ numbers and different sizes everywhere.
 
 import html
 import numbers
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +160,7 @@ def central_slope(
     for path, u in direction.items():
         there[path] = point[path] + step * u
         back[path] = point[path] - step * u
-    difference = _scalar(f(there)) - _scalar(f(back))
+    difference = scalar(f(there)) - scalar(f(back))
     if np.iscomplexobj(difference):
         raise TypeError(
             "central difference: f must return a real number, got a complex one; the complex step "
@@ -192,7 +192,7 @@ def complex_slope(
     moved = dict(point)
     for path, u in direction.items():
         moved[path] = point[path] + 1j * step * u
-    result = _scalar(f(moved))
+    result = scalar(f(moved))
     if not np.iscomplexobj(result):
         raise TypeError(
             f"complex_step: f must return a complex number, got {type(result).__name__}; a "
@@ -201,7 +201,8 @@ def complex_slope(
     return float(result.imag) / step
 
 
-def _scalar(value: Any) -> Any:
+def scalar(value: Any) -> Any:
+    """Return the number that a function gave; raise a TypeError unless it is one."""
     if np.ndim(value) != 0:
         raise TypeError(f"check: f must return one number, got shape {np.shape(value)}")
     number = value[()] if isinstance(value, np.ndarray) else value
@@ -255,11 +256,11 @@ def _check_step(where: str, step: Any) -> None:
 
 def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
     """Copies of the arrays in the dtype of a method."""
-    _check_real("check", "arrays", arrays)
+    check_real("check", "arrays", arrays)
     return {path: np.array(array, method.dtype) for path, array in arrays.items()}
 
 
-def _check_real(where: str, argument: str, arrays: Arrays) -> None:
+def check_real(where: str, argument: str, arrays: Arrays) -> None:
     """Raise a TypeError unless it is a dict of arrays of real numbers."""
     if not isinstance(arrays, Mapping):
         raise TypeError(
@@ -374,23 +375,28 @@ def check(
         usual = METHODS[method]
         tolerance = usual.tolerance if along == "entries" else usual.directions
     check_number("check", "tolerance", tolerance)
-    _check_arguments("check", arrays, gradients)
+    check_arguments("check", arrays, gradients)
     if along == "entries":
         slopes = _along_every_entry(METHODS[method], f, arrays)
-        entries = tuple(
-            compare(path, np.asarray(gradients[path]), slopes[path], tolerance) for path in arrays
-        )
-    else:
-        groups = {"all arrays": tuple(arrays)} if along == "all" else {p: (p,) for p in arrays}
-        entries = tuple(
-            _along_directions(f, arrays, gradients, groups, METHODS[method], tolerance, rng)
-        )
-    return Report(entries, method, tolerance, along)
+        worst = (compare(p, np.asarray(gradients[p]), slopes[p], tolerance) for p in arrays)
+        return Report(tuple(worst), method, tolerance, along)
+    rng, point = generator(rng), _point(arrays, METHODS[method])
+    groups = {"all arrays": tuple(arrays)} if along == "all" else {p: (p,) for p in arrays}
+    entries = []
+    for name, paths in groups.items():
+        u = {path: rng.standard_normal(np.shape(arrays[path])) for path in paths}
+        claimed = sum(float(np.vdot(u[path], gradients[path])) for path in paths)
+        length = np.sqrt(sum(float(np.vdot(gradients[p], gradients[p])) for p in paths))
+        slope = METHODS[method].slope(f, point, u)
+        scale = max(float(length), abs(slope))
+        entries.append(_entry(name, None, claimed, slope, scale, tolerance))
+    return Report(tuple(entries), method, tolerance, along)
 
 
-def _check_arguments(where: str, arrays: Arrays, gradients: Arrays) -> None:
-    _check_real(where, "arrays", arrays)
-    _check_real(where, "gradients", gradients)
+def check_arguments(where: str, arrays: Arrays, gradients: Arrays) -> None:
+    """Raise unless the gradients have the names and the shapes of the arrays."""
+    check_real(where, "arrays", arrays)
+    check_real(where, "gradients", gradients)
     if arrays.keys() != gradients.keys():
         raise ValueError(
             f"{where}: gradients must have the names of arrays, got "
@@ -413,29 +419,7 @@ def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: f
     error = np.abs(gradient - slope)
     worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)
     scale = max(np.max(np.abs(gradient)), np.max(np.abs(slope)))
-    return _entry(
-        path, tuple(int(k) for k in worst), gradient[worst], slope[worst], scale, tolerance
-    )
-
-
-def _along_directions(
-    f: Loss,
-    arrays: Arrays,
-    gradients: Arrays,
-    groups: Mapping[str, tuple[str, ...]],
-    method: Method,
-    tolerance: float,
-    rng: np.random.Generator | int,
-) -> Iterator[Entry]:
-    """An entry for each group of arrays: the claimed and the measured slope along a direction."""
-    rng = generator(rng)
-    point = _point(arrays, method)
-    for name, paths in groups.items():
-        u = {path: rng.standard_normal(np.shape(arrays[path])) for path in paths}
-        claimed = sum(float(np.vdot(u[path], gradients[path])) for path in paths)
-        length = np.sqrt(sum(float(np.vdot(gradients[p], gradients[p])) for p in paths))
-        slope = method.slope(f, point, u)
-        yield _entry(name, None, claimed, slope, max(float(length), abs(slope)), tolerance)
+    return _entry(path, tuple(map(int, worst)), gradient[worst], slope[worst], scale, tolerance)
 
 
 def _entry(

@@ -20,12 +20,7 @@ from numpylstm.cells import State, examples
 from numpylstm.checks import check_array, check_ids, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
-from numpylstm.models import (
-    LanguageModel,
-    Window,
-    check_language_model,
-    language_model_forward,
-)
+from numpylstm.models import LanguageModel, Window, check_language_model, language_model_forward
 
 Array = NDArray[Any]
 
@@ -38,7 +33,7 @@ class Pass(NamedTuple):
 
     arrays: dict[str, Array]
     gradients: dict[str, Array]  # of the parameters that are trained
-    masks: tuple[Array, ...]
+    masks: tuple[Array | None, ...]  # None where nothing is dropped
 
 
 def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike) -> Pass:
@@ -56,7 +51,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     state = type(state)(*(part.astype(dtype) for part in state))
     twin.forward(x, y, state, training=True)
     dropouts = [encoder.input_dropout, *recurrent.dropouts, encoder.output_dropout]
-    masks = tuple(d._pending.mask for d in dropouts if d.p > 0)
+    masks = tuple(d._pending.mask if d.p > 0 else None for d in dropouts)
     twin.backward()
     gradients = {path: parameter.grad for path, parameter in twin.parameters().items()}
     return Pass(twin.state_dict(), gradients, masks)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import generator as any_generator
-from numpylstm.laboratory.gradcheck import _check_real, _scalar
+from numpylstm.laboratory.gradcheck import check_arguments, scalar
 
 Array = NDArray[Any]
 
@@ -79,15 +79,7 @@ def sweep_steps(
     >>> round(sweep.slope, 2), bool(sweep.smallest_error < 1e-9)
     (2.0, True)
     """
-    _check_real("sweep_steps", "arrays", arrays)
-    _check_real("sweep_steps", "gradients", gradients)
-    for path, array in arrays.items():
-        got = np.shape(gradients[path]) if path in gradients else "none"
-        if got != np.shape(array):
-            raise ValueError(
-                f"sweep_steps: the gradient of {path!r} must have its shape {np.shape(array)}, got "
-                f"{got}"
-            )
+    check_arguments("sweep_steps", arrays, gradients)
     generator, steps = any_generator(rng), np.asarray(steps, float)
     direction = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
     length = np.sqrt(sum(np.sum(u * u) for u in direction.values()))
@@ -95,7 +87,7 @@ def sweep_steps(
     claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())
 
     def at(step: float) -> float:
-        return float(_scalar(f({path: a + step * direction[path] for path, a in arrays.items()})))
+        return float(scalar(f({path: a + step * direction[path] for path, a in arrays.items()})))
 
     measured = np.array([(at(step) - at(-step)) / (2 * step) for step in steps])
     scale = abs(claimed) or float(np.abs(measured[np.isfinite(measured)]).max(initial=0.0)) or 1.0

@@ -1,10 +1,10 @@
-"""The doctor: what is likely wrong with a gradient that fails its check, in words.
+"""The doctor: the likely cause, in words, of a gradient check that fails.
 
 `examine` takes a scalar function of named arrays and its backward pass, of any layer. If the
-function is one of the textbook's layers, or several of them one above the other, the line that is
-wrong is named: the gradient is compared with that of some thousand mistakes of one line. For other
-code the doctor reads what it can off the numbers and experiments with the data. A finding is a
-sentence with its evidence; where nothing fits, the doctor says so.
+function is one of the textbook's layers, or a stack of them, the doctor names the wrong line: it
+compares the gradient with the gradients of some thousand mistakes of one line. For other code it
+looks for patterns in the numbers and experiments with the data. A finding is a sentence with its
+evidence; if nothing fits, the doctor says so.
 """
 
 from numpylstm.laboratory.doctor.diagnosis import Diagnosis, examine

@@ -1,59 +1,33 @@
-"""Which textbook the function is, and which of its lines was copied wrongly.
+"""Chains of textbook layers: find the chain of a function, and the line that was copied wrongly.
 
-A chain is layers one above the other, from the ids or x up to the loss. It is found by its
-numbers: it has the value of the function, at the same point. Then the given gradients are compared
-with those of the chain with one line exchanged, for each of some thousand mistakes; numbers that
+A chain is a stack of layers, from the ids or x up to the loss. It is found by its numbers: it has
+the value of the function at the same point. Then the given gradients are compared with the
+gradients of the chain with one line exchanged, for each of some thousand mistakes; numbers that
 agree in every entry name the line. Of the code under examination, only the names and the shapes of
 its arrays are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.lines import (
-    AGREE,
-    DROPOUT,
-    EMBEDDING,
-    LINEAR,
-    LOSSES,
-    UNRUNNABLE,
-    Backward,
-    Layer,
-    Plain,
-    calling,
-    clippings,
-    layers,
-    mistakes,
-    named,
-    same,
-)
+from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor.lines import Backward, Layer
 from numpylstm.laboratory.doctor.names import Array, Point, last, timed
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding
 
 
-@dataclass(frozen=True)
-class Link:
-    """A layer in a chain, and the paths of its arrays.
+class Link(NamedTuple):
+    """A layer in a chain, and the paths of its arrays, by their names in the textbook.
 
-    `arrays` has None for the value from the layer below. `upstream` has None for the gradient from
-    the layer above, and for one that is zero.
+    An input without a path is the value from the layer below; an upstream gradient without one is
+    the gradient from the layer above, or zero.
     """
 
-    layer: Layer | Plain
-    arrays: tuple[str | None, ...]
-    upstream: tuple[str | None, ...]
-
-    @property
-    def judged(self) -> tuple[str | None, ...]:
-        """The paths of the gradients that backward returns, in their order."""
-        if isinstance(self.layer, Layer):
-            return self.arrays
-        roles = zip(self.layer.inputs, self.arrays, strict=False)  # weights may be absent
-        return tuple(path for name, path in roles if name in self.layer.results)
+    layer: Layer
+    paths: Mapping[str, str]
 
 
 Chain = Sequence[Link]
@@ -65,34 +39,36 @@ def forward(chain: Chain, point: Mapping[str, Array]) -> tuple[Any, Run]:
     value: Any = None
     total: Any = 0.0
     run: Run = []
-    for link in chain:
-        given = (value if path is None else point[path] for path in link.arrays)
-        *outputs, kept = link.layer.function("forward")(*given, **dict(link.layer.options))
+    for layer, paths in chain:
+        given = {name: point[paths[name]] for name in layer.inputs if name in paths}
+        if layer.inputs[0] not in paths:
+            given[layer.inputs[0]] = value
+        *outputs, kept = layer.function("forward")(**given, **dict(layer.options))
         run.append((kept, outputs))
         value = outputs[0]
-        for path, output in zip(link.upstream, outputs, strict=False):
-            if path is not None:
-                total = total + np.sum(point[path] * output)
+        for name, output in zip(layer.upstream, outputs, strict=False):
+            if name in paths:
+                total = total + np.sum(point[paths[name]] * output)
     return (total + value if np.ndim(value) == 0 else total), run
 
 
 def backward(
-    chain: Chain, run: Run, point: Mapping[str, Array], function: Callable[[Any], Backward]
+    chain: Chain, run: Run, point: Mapping[str, Array], function: Callable[[Layer], Backward]
 ) -> Iterator[tuple[str, Array]]:
     """The gradients by path, from the loss down; `function` gives the backward pass of a layer."""
     below: Any = None
-    for link, (kept, outputs) in zip(reversed(chain), reversed(run), strict=True):
-        arriving = [np.zeros_like(y) if path is None else point[path]
-                    for path, y in zip(link.upstream, outputs, strict=False)]  # fmt: skip
+    for (layer, paths), (kept, outputs) in zip(reversed(chain), reversed(run), strict=True):
+        arriving = [point[paths[name]] if name in paths else np.zeros_like(output)
+                    for name, output in zip(layer.upstream, outputs, strict=False)]  # fmt: skip
         if below is not None:
             arriving[0] = below
-        results = function(link.layer)(*arriving, kept)
+        results = function(layer)(*arriving, kept)
         results = results if isinstance(results, tuple) else (results,)
-        for path, gradient in zip(link.judged, results, strict=False):  # no bn: a None at the end
-            if path is None:
+        for name, gradient in zip(layer.judged, results, strict=False):  # no bn: a None at the end
+            if name in paths:
+                yield paths[name], gradient
+            elif name == layer.inputs[0]:
                 below = gradient
-            else:
-                yield path, gradient
 
 
 # --- which one -----------------------------------------------------------------------------------
@@ -105,87 +81,80 @@ def fitting(f: Callable[[Point], Any], point: Point) -> Iterator[Chain]:
         kinds = tuple(link.layer for link in chain)
         try:
             theirs, _ = forward(chain, point)
-        except UNRUNNABLE:
+        except lines.UNRUNNABLE:
             continue
-        close = np.ndim(theirs) == 0 and abs(theirs - value) <= AGREE * max(abs(value), 1e-3)
+        close = np.ndim(theirs) == 0 and abs(theirs - value) <= lines.AGREE * max(abs(value), 1e-3)
         if close and kinds not in seen:
             seen.add(kinds)
             yield chain
 
 
 def _by_names(point: Point) -> Iterator[Chain]:
-    """An embedding, cells, a mask, a linear layer and a loss, as far as their arrays are there."""
+    """The chains of layers whose arrays the point has, by name."""
+    known = {last(path) for path in point}
+    cells = [layer for layer in lines.layers() if not layer.step] if "Wx" in known else [None]
+    losses = lines.LOSSES if "targets" in known else [None]
+    most = 2 + sum(last(path) in ("W", "Wx") for path in point)
+    for cell, loss, place in product(cells, losses, range(most) if "mask" in known else [None]):
+        if chain := stacked(point, cell, loss, place):
+            yield chain
+
+
+def stacked(
+    point: Mapping[str, Array], cell: Layer | None, loss: Layer | None, place: int | None
+) -> Chain:
+    """An embedding, cells, linear layers and a loss, as far as the point has their arrays.
+
+    The mask is at a place in this row. A chain without an input is empty.
+    """
     single = {last(path): path for path in point}
-    tables = [path for path in point if last(path) == "W"]
-    prefixes = [path.removesuffix("Wx") for path in point if last(path) == "Wx"]
-    bottom: list[Link] = []
+    tables = [path.removesuffix("W") for path in point if last(path) == "W"]
+    chain: list[tuple[Layer, dict[str, str]]] = []
     if "ids" in single and tables:
-        bottom = [Link(EMBEDDING, (single["ids"], tables.pop(0)), (None,))]
-    top = [Link(LINEAR, (None, path, path.removesuffix("W") + "b"), (None,))
-           for path in tables if path.removesuffix("W") + "b" in point]  # fmt: skip
-    losses: list[list[Link]] = [[]]
-    if "targets" in single:
-        given = (None, *(single[name] for name in ("targets", "weights") if name in single))
-        losses = [[Link(loss, given, ())] for loss in LOSSES]
-    for layer in layers():
-        if layer.step or (not prefixes and layer.cell != next(iter(layers())).cell):
-            continue
-        cells = [_cell(layer, prefix, point) for prefix in prefixes]
-        for loss in losses:
-            chain = [*bottom, *cells, *top, *loss]
-            masks = range(len(chain) + 1) if "mask" in single else [None]
-            for place in masks:
-                whole = list(chain)
-                if place is not None:
-                    whole.insert(place, Link(DROPOUT, (None, single["mask"]), (None,)))
-                if closed := _closed(whole, point, single):
-                    yield closed
-
-
-def _cell(layer: Layer, prefix: str, point: Point) -> Link:
-    arrays = (None, *(prefix + name for name in layer.inputs[1:]))
-    upstream = (None, *(prefix + n if prefix + n in point else None for n in layer.upstream[1:]))
-    return Link(layer, arrays, upstream)
-
-
-def _closed(chain: list[Link], point: Point, single: Mapping[str, str]) -> Chain | None:
-    """The chain with its input below, and the gradient that arrives above; None without one."""
-    if not chain:
-        return None
+        chain.append((lines.EMBEDDING, {"ids": single["ids"], "W": f"{tables.pop(0)}W"}))
+    if cell is not None:
+        for prefix in (path.removesuffix("Wx") for path in point if last(path) == "Wx"):
+            names = (*cell.inputs[1:], *cell.upstream[1:])
+            chain.append((cell, {n: prefix + n for n in names if prefix + n in point}))
+    chain += [(lines.LINEAR, {"W": f"{prefix}W", "b": f"{prefix}b"})
+              for prefix in tables if f"{prefix}b" in point]  # fmt: skip
+    if loss is not None:
+        chain.append((loss, {n: single[n] for n in ("targets", "weights") if n in single}))
+    if place is not None:
+        chain.insert(place, (lines.DROPOUT, {"mask": single["mask"]}))
+    below = next((single[name] for name in ("x", "logits") if name in single), "")
+    if not chain or not (below or "ids" in chain[0][1]):
+        return []
     first, final = chain[0], chain[-1]
-    if None in first.arrays:
-        path = next((single[n] for n in ("x", "logits") if n in single), None)
-        if path is None:
-            return None
-        chain[0] = replace(first, arrays=(path, *first.arrays[1:]))
-    if final.upstream:
-        names = ("dhs", "dy", "dx", "dlogits")
-        path = next((single[n] for n in names if n in single), None)
-        chain[-1] = replace(chain[-1], upstream=(path, *final.upstream[1:]))
-    return chain
+    first[1].setdefault(first[0].inputs[0], below)
+    above = [single[name] for name in ("dhs", "dy", "dx", "dlogits") if name in single]
+    if final[0].upstream and above:
+        final[1][final[0].upstream[0]] = above[0]
+    return [Link(*link) for link in chain]
 
 
 def _by_shapes(point: Point) -> Iterator[Chain]:
-    """One cell, or one step of it, its arrays told by their names or else by their shapes."""
+    """One cell or one step of it; its arrays are recognised by name, or else by shape."""
     numbers = {path: array.shape for path, array in point.items() if array.dtype.kind == "f"}
     named = {last(path): path for path in numbers}
     lengths = sorted({n for shape in numbers.values() for n in shape})
-    for layer in layers():
+    for layer in lines.layers():
         axes = 2 if layer.step else 3
         inputs = [named["x"]] if "x" in named else list(numbers)
         for x, H in product([p for p in inputs if len(numbers[p]) == axes], lengths):
             T, B, D = (1, *numbers[x])[-3:]
+            shapes = layer.shapes({"T": T, "B": B, "D": D, "H": H})
             choices: list[list[str | None]] = []
-            for name, shape in layer.shapes({"T": T, "B": B, "D": D, "H": H}).items():
+            for name, shape in shapes.items():
                 alike = [named[name]] if name in named else list(numbers)
                 fit: list[str | None] = [path for path in alike if numbers[path] == shape]
                 absent = name in layer.upstream and name not in named
                 choices.append([x] if name == "x" else fit + [None] * absent)
-            for paths in product(*choices):
-                taken = [path for path in paths if path is not None]
-                n = len(layer.inputs)
-                if len(set(taken)) == len(taken) and any(paths[n:]):
-                    yield [Link(layer, paths[:n], paths[n:])]
+            for chosen in product(*choices):
+                paths = {n: path for n, path in zip(shapes, chosen, strict=True) if path}
+                distinct = len({*paths.values()}) == len(paths)
+                if distinct and not paths.keys().isdisjoint(layer.upstream):
+                    yield [Link(layer, paths)]
 
 
 # --- which line ----------------------------------------------------------------------------------
@@ -210,11 +179,11 @@ def wrong_line(case: Examination) -> Finding | None:
         for chain in fitting(case.f, case.point):
             claims = list(_claims(chain, case))
             parts = dict.fromkeys(link.layer for link in chain)
-            for tried in (mistakes, lambda layer: clippings(layer, limits)):
-                found = [variant for layer in parts for variant, functions in tried(layer)
-                         if _agree(chain, claims, functions)]  # fmt: skip
+            for tried in (lines.mistakes, lambda layer: lines.clippings(layer, limits)):
+                found = [variant for layer in parts for variant in tried(layer)
+                         if _agree(chain, claims, variant.function)]  # fmt: skip
                 if found:
-                    return named(found)
+                    return lines.named(found)
     return None
 
 
@@ -232,16 +201,16 @@ def _claims(chain: Chain, case: Examination) -> Iterator[Claim]:
     yield Claim(case.point, forward(chain, case.point)[1], case.gradients)
 
 
-def _agree(chain: Chain, claims: Sequence[Claim], functions: Mapping[str, Backward]) -> bool:
-    """Return True if these functions give all gradients that were given."""
+def _agree(chain: Chain, claims: Sequence[Claim], wrong: Backward) -> bool:
+    """Return True if this function gives all gradients that were given."""
     try:
         return all(
-            same(gradient, claim.gradients[path])
+            lines.same(gradient, claim.gradients[path])
             for claim in claims
             for path, gradient in backward(
-                chain, claim.run, claim.point, lambda layer: calling(layer, functions)
+                chain, claim.run, claim.point, lambda layer: lines.calling(layer, wrong)
             )
             if path in claims[-1].gradients
         )
-    except UNRUNNABLE:
+    except lines.UNRUNNABLE:
         return False

@@ -37,7 +37,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """True if no mistake was found; the warnings say how much that is worth."""
+        """True if no mistake was found; `warnings` lists weaknesses of the check."""
         return not self.findings
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ def examine(
     ('gradient / slope is 90 in every entry',)
     """
     generator = any_generator(rng)
-    gradcheck._check_real("examine", "arrays", arrays)
+    gradcheck.check_real("examine", "arrays", arrays)
     if not isinstance(fixed, Mapping | None):
         got = type(fixed).__name__
         raise TypeError(
@@ -114,18 +114,14 @@ def examine(
         )
     fixed = {name: any_array("examine", name, array) for name, array in (fixed or {}).items()}
     point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
-    changed_by: dict[str, set[str]] = {"f": set(), "backward": set()}
-    f = _on_copies(f, changed_by["f"])
+    changed: dict[str, set[str]] = {"f": set(), "backward": set()}
+    f = _on_copies(f, changed["f"])
 
-    def of_arrays(changed: dict[str, Array]) -> float:
-        return float(gradcheck._scalar(f({**point, **changed})))
+    def of_arrays(moved: dict[str, Array]) -> float:
+        return float(gradcheck.scalar(f({**point, **moved})))
 
-    given: Mapping[str, Array]
-    if isinstance(backward, Mapping):
-        given, function = backward, None
-    else:
-        function = _on_copies(backward, changed_by["backward"])
-        given = function(point)
+    function = None if isinstance(backward, Mapping) else _on_copies(backward, changed["backward"])
+    given = backward if function is None else function(point)
     if not isinstance(given, Mapping):
         got = type(given).__name__
         raise TypeError(f"examine: backward must give a dict of name -> array, got {got}")
@@ -134,28 +130,25 @@ def examine(
         names = ", ".join(sorted(missing))
         raise ValueError(f"examine: backward must give a gradient of {names}; it gave {gave}")
     given = {path: given[path] for path in arrays}
-    gradcheck._check_arguments("examine", arrays, given)
+    gradcheck.check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
-    weak = weak_points(point)
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
-
-    unfit = _unfit(f, function, gradients, point, arrays, generator)
-    warnings = (*weak, *_changes(changed_by))
+    case = Examination(f, function, point, gates, gradients, generator)
+    unfit = _unfit(case)
+    warnings = (*weak_points(point), *_changes(changed))
     if unfit is not None:
         return Diagnosis((unfit,), warnings, None, sweep)
 
-    if slopes is None:
-        slopes = gradcheck.central_difference(of_arrays, arrays)
+    case.slopes = gradcheck.central_difference(of_arrays, arrays) if slopes is None else slopes
     tolerance = gradcheck.METHODS["central"].tolerance
     entries = tuple(
-        gradcheck.compare(path, gradients[path], slopes[path], tolerance) for path in arrays
+        gradcheck.compare(path, gradients[path], case.slopes[path], tolerance) for path in arrays
     )
     report = gradcheck.Report(entries, "central", tolerance)
     wrong = [entry.path for entry in entries if not entry.passed]
     worst = max((entry.relative_error for entry in entries), default=0.0)
     if wrong and worst <= FEW_DIGITS:
         return Diagnosis((_digits(wrong, worst),), warnings, report, sweep)
-    case = Examination(f, function, point, gates, gradients, slopes, wrong, generator)
     kinks = {path: kink for path in wrong if (kink := _kink(case, path))}
     case.wrong_paths = [path for path in wrong if path not in kinks]
     findings = list(kinks.values())
@@ -178,8 +171,8 @@ def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[
 
 def _changes(changed_by: Mapping[str, set[str]]) -> tuple[str, ...]:
     return tuple(
-        f"{function} changes its argument {name}: code that uses {name} afterwards has other "
-        "numbers; += and *= write into an array"
+        f"{function} changes its argument {name}, and later code sees the changed numbers; += and "
+        "*= write into an array"
         for function, names in changed_by.items()
         for name in sorted(names)
     )
@@ -190,76 +183,61 @@ def _digits(wrong: list[str], worst: float) -> Finding:
         "digits",
         f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
         "Most likely no line is wrong, but digits are lost: the backward pass computes in float32 "
-        "somewhere, or f is so curved that central differences end there; the complex step tells "
-        "which. A small constant that only one of the passes has looks the same.",
+        "somewhere, or f is too curved for central differences; the complex step tells which. A "
+        "small constant in only one of the two passes looks the same.",
     )
 
 
-def _unfit(
-    f: Callable[[Point], Any],
-    backward: Backward | None,
-    gradients: Mapping[str, Array],
-    point: Point,
-    arrays: Mapping[str, Array],
-    generator: np.random.Generator,
-) -> Finding | None:
-    """A reason why no comparison is worth anything: NaN, randomness, float32."""
-    values = [float(f(point)) for _ in range(3)]
-    bad = [path for path, gradient in gradients.items() if not np.isfinite(gradient).all()]
+def _unfit(case: Examination) -> Finding | None:
+    """A reason why a comparison proves nothing: NaN, randomness, float32."""
+    every = symbols(case.gradients)
+    values = [float(case.f(case.point)) for _ in range(3)]
+    bad = [path for path, gradient in case.gradients.items() if not np.isfinite(gradient).all()]
     if bad or not np.isfinite(values).all():
         where = f"the gradient of {', '.join(bad)}" if bad else "the function itself"
-        return Finding("not finite", f"{symbols(bad or gradients)}: NaN or infinity in {where}.")
+        return Finding(
+            "not finite", f"{symbols(bad or case.gradients)}: NaN or infinity in {where}."
+        )
     if len(set(values)) > 1:
         return Finding(
             "randomness",
-            f"{symbols(gradients)}: the function is random. Something is redrawn between "
-            "evaluations, most likely a dropout mask. Draw it once and pass it in.",
+            f"{every}: the function is random. Something is redrawn between evaluations, most "
+            "likely a dropout mask. Draw it once and pass it in.",
             (f"three evaluations at one point: {', '.join(f'{v:.8g}' for v in values)}",),
         )
-    if backward is not None:
-        again = backward(point)
-        twice = [path for path, g in gradients.items() if not np.array_equal(g, again[path])]
-        if twice:
-            doubled = all(np.allclose(again[path], 2 * gradients[path]) for path in twice)
-            return Finding(
-                "accumulation" if doubled else "randomness",
-                f"{symbols(twice)}: the second call of backward adds to the first, gradients are "
-                "not set to zero."
-                if doubled
-                else f"{symbols(twice)}: the backward pass is random, a mask is redrawn in it. "
-                "Draw it once and pass it in.",
-                (f"two calls at one point differ in {', '.join(twice)}",),
-            )
-    precision = _precision(f, point, arrays, generator)
+    again = case.gradients if case.backward is None else case.backward(case.point)
+    twice = [path for path, g in case.gradients.items() if not np.array_equal(g, again[path])]
+    if twice:
+        evidence = (f"two calls at one point differ in {', '.join(twice)}",)
+        if all(np.allclose(again[path], 2 * case.gradients[path]) for path in twice):
+            sentence = "the second call of backward adds to the first; set the gradients to zero."
+            return Finding("accumulation", f"{symbols(twice)}: {sentence}", evidence)
+        sentence = "the backward pass is random; it redraws a mask. Draw it once and pass it in."
+        return Finding("randomness", f"{symbols(twice)}: {sentence}", evidence)
+    precision = _precision(case)
     if precision > 1e-10:
         return Finding(
             "float32",
-            f"{symbols(gradients)}: the function computes in float32 or lower somewhere, and its "
-            "rounding hides all but gross mistakes. Check in float64.",
+            f"{every}: the function computes in float32 or lower somewhere, and its rounding hides "
+            "all but gross mistakes. Check in float64.",
             (f"its values are exact to {precision:.0e} only; float64 gives about 1e-16",),
         )
     return None
 
 
-def _precision(
-    f: Callable[[Point], Any],
-    point: Point,
-    arrays: Mapping[str, Array],
-    generator: np.random.Generator,
-) -> float:
+def _precision(case: Examination) -> float:
     """Relative rounding error of f: its fourth difference over a short distance.
 
     Curvature cancels in it and rounding does not. Each side has its own, since the point may lie
     at a kink.
     """
-    base = float(f(point))
-    worst = 0.0
+    base, worst = float(case.f(case.point)), 0.0
     for _ in range(4):
-        u = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
+        u = {p: case.generator.standard_normal(np.shape(g)) for p, g in case.gradients.items()}
         length = np.sqrt(sum(np.sum(v * v) for v in u.values()))
         for side in (length, -length):
             one, two, three, four = (
-                float(f(point | {path: point[path] + step / side * u[path] for path in u}))
+                float(case.f(case.point | {p: case.point[p] + step / side * u[p] for p in u}))
                 for step in (2.5e-7, 5e-7, 7.5e-7, 1e-6)
             )
             worst = max(worst, abs(base - 4 * one + 6 * two - 4 * three + four))
@@ -273,12 +251,11 @@ def _kink(case: Examination, path: str) -> Finding | None:
     and the central difference over a longer one does not agree with it.
     """
     gradient, slope = np.asarray(case.gradients[path]), case.slopes[path]
-    error = np.abs(gradient - slope)
-    scale = max(np.abs(gradient).max(), np.abs(slope).max())
-    evidence = []
+    error, evidence = np.abs(gradient - slope), []
+    near = 1e-6 * max(np.abs(gradient).max(), np.abs(slope).max())
     for flat in np.argsort(error, axis=None)[::-1][:5]:
         index = tuple(map(int, np.unravel_index(int(flat), error.shape)))
-        if error[index] <= 1e-7 * scale:
+        if error[index] <= near / 10:
             break
 
         def at(step: float, index: tuple[int, ...] = index) -> float:
@@ -286,22 +263,16 @@ def _kink(case: Examination, path: str) -> Finding | None:
             moved[index] += step
             return float(case.f({**case.point, path: moved}))
 
-        base = at(0.0)
-        left, right = ((at(step) - base) / step for step in (-1e-7, 1e-7))
-        if (
-            not min(left, right) - 1e-6 * scale
-            <= gradient[index]
-            <= max(left, right) + 1e-6 * scale
-        ):
+        left, right = ((at(step) - at(0.0)) / step for step in (-1e-7, 1e-7))
+        if not min(left, right) - near <= gradient[index] <= max(left, right) + near:
             return None
         evidence.append(
             f"at {path}[{', '.join(map(str, index))}] the slope is {left:.4g} to the left and "
             f"{right:.4g} to the right, over 1e-7, and {slope[index]:.4g} over 1e-5; the gradient "
-            f"says {gradient[index]:.4g}"
+            f"is {gradient[index]:.4g}"
         )
-    return Finding(
-        "kink",
+    sentence = (
         f"{path}: a kink (relu, max, abs) lies at or beside the point, where f has no slope to "
-        f"compare {symbols([path])} with. This is no mistake; move the point.",
-        tuple(evidence),
-    ) if evidence else None  # fmt: skip
+        f"compare {symbols([path])} with. This is no mistake; move the point."
+    )
+    return Finding("kink", sentence, tuple(evidence)) if evidence else None

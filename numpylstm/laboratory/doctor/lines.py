@@ -1,4 +1,4 @@
-"""The textbook's layers, the mistakes of one line in each, and the sentence that names a line.
+"""Layers of the textbook, their mistakes of one line, and the sentence that names a line.
 
 The only module of the doctor that uses the textbook, `numpylstm.reference`. Everything else about
 a layer comes from its record in `numpylstm.cells` and from the source of its functions.
@@ -7,8 +7,8 @@ a layer comes from its record in `numpylstm.cells` and from the source of its fu
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import chain, product
 from types import FunctionType
 from typing import Any
@@ -19,9 +19,8 @@ from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.names import Array, enumeration
 from numpylstm.laboratory.doctor.reasoning import Finding
-from numpylstm.laboratory.doctor.source import SIZES, Line, Text, mentions, read, substituted
+from numpylstm.laboratory.doctor.source import SIZES, Text, mentions, read, substituted
 from numpylstm.laboratory.doctor.variants import (
-    HELPERS,
     Variant,
     clipped,
     of_own_step,
@@ -40,64 +39,87 @@ Backward = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Layer:
-    """A forward and a backward function of a cell, for one step or for a sequence."""
+    """A forward and a backward function of the textbook: a cell, a step of one, or another layer.
 
-    cell: str
-    step: bool
-    options: tuple[tuple[str, Any], ...]
+    `options` are arguments of forward, such as an activation.
+    """
+
+    kind: str  # "lstm", "linear"
+    step: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
-        """``lstm``, or ``lstm_step``: what the names of its functions begin with."""
-        return f"{self.cell}_step" if self.step else self.cell
+        """``lstm`` or ``lstm_step``: the beginning of the names of its functions."""
+        return f"{self.kind}_step" if self.step else self.kind
 
     def function(self, way: str) -> Any:
-        """``lstm_forward``, or ``lstm_step_forward``."""
+        """``lstm_forward``, for the way "forward"."""
         return getattr(reference, f"{self.name}_{way}")
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The blocks of columns, where there are several."""
-        blocks = CELLS[self.cell].blocks
+        """The blocks of columns, if there are several."""
+        blocks = CELLS[self.kind].blocks if self.kind in CELLS else ()
         return blocks if len(blocks) > 1 else ()
 
-    @property
+    @cached_property
     def inputs(self) -> list[str]:
-        """The arrays that forward takes; backward returns their gradients in this order."""
-        parameters = inspect.signature(self.function("forward")).parameters
-        settings = CELLS[self.cell].options
-        unused = CELLS[self.cell].vectors.keys() - set(self.parameters)
-        return [name for name in parameters if name not in settings and name not in unused]
+        """The arrays that forward takes."""
+        options = {"average_across_timesteps", "average_across_batch"}
+        if self.kind in CELLS:
+            cell = CELLS[self.kind]
+            options = {*cell.options, *cell.vectors} - {*cell.parameters(dict(self.options))}
+        names = inspect.signature(self.function("forward")).parameters
+        return [name for name in names if name not in options]
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The weights and biases."""
-        return CELLS[self.cell].parameters(dict(self.options))
+    @cached_property
+    def judged(self) -> list[str]:
+        """The inputs whose gradients backward returns, in this order."""
+        return [name for name in self.inputs if name not in GIVEN]
 
-    @property
+    @cached_property
     def upstream(self) -> list[str]:
         """The gradients that backward takes, in the order of what forward returns."""
-        return list(inspect.signature(self.function("backward")).parameters)[:-1]
+        parameters = inspect.signature(self.function("backward")).parameters
+        return [name for name in parameters if name not in ("cache", "dloss")]
 
     def shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-        """Of inputs and upstream gradients."""
-        T, B, D, H = (sizes[letter] for letter in "TBDH")
-        known: dict[str, tuple[int, ...]] = {"x": (B, D) if self.step else (T, B, D)}
-        known |= {"dhs": (T, B, H)} | CELLS[self.cell].shapes(D, H, dict(self.options))
-        return {name: known.get(name, (B, H)) for name in (*self.inputs, *self.upstream)}
+        """The shapes of inputs and upstream gradients."""
+        T, B, D, H, V = (sizes.get(letter, 1) for letter in "TBDHV")
+        usual: tuple[int, ...] = (T, B, D)
+        known: dict[str, tuple[int, ...]] = dict.fromkeys(("ids", "targets", "weights"), (T, B))
+        known |= {"W": (V, D), "b": (D,), "x": (T, B, V if "W" in self.inputs else D)}
+        if self.kind in CELLS:
+            usual = (B, H)
+            known = {"x": (B, D) if self.step else (T, B, D), "dhs": (T, B, H)}
+            known |= CELLS[self.kind].shapes(D, H, dict(self.options))
+        return {name: known.get(name, usual) for name in (*self.inputs, *self.upstream)}
 
     def run(self, given: Mapping[str, Array]) -> tuple[float, list[Any]]:
-        """The value of the linear loss, and the arguments of backward."""
-        arrays = [given[name] for name in self.inputs]
-        *outputs, kept = self.function("forward")(*arrays, **dict(self.options))
+        """The upstream gradients times the outputs, and the arguments of backward."""
+        arrays = {name: given[name] for name in self.inputs}
+        *outputs, kept = self.function("forward")(**arrays, **dict(self.options))
         upstream = [given[name] for name in self.upstream]
-        value = sum(np.sum(d * y) for d, y in zip(upstream, outputs, strict=True))
+        value = sum((d * y).sum() for d, y in zip(upstream, outputs, strict=False))
         return float(value), [*upstream, kept]
 
-    def sample(self) -> list[Any]:
-        """Arguments of backward at a random point of the sizes `SIZES`."""
+    def sample(self) -> dict[str, Array]:
+        """Inputs and upstream gradients at a random point of the sizes `SIZES`."""
         rng = np.random.default_rng(0)
-        return self.run({n: rng.standard_normal(s) for n, s in self.shapes(SIZES).items()})[1]
+        return {
+            name: rng.integers(0, SIZES["D"], shape) if name in ("ids", "targets")
+            else rng.uniform(0.1, 1, shape) for name, shape in self.shapes(SIZES).items()
+        }  # fmt: skip
+
+
+GIVEN = ("ids", "targets", "weights", "mask")
+EMBEDDING, LINEAR, DROPOUT = Layer("embedding"), Layer("linear"), Layer("dropout")
+LOSSES = tuple(
+    Layer("sequence_cross_entropy", False,
+          (("average_across_timesteps", time), ("average_across_batch", batch)))
+    for time in (False, True) for batch in (True, False)
+)  # fmt: skip
 
 
 def layers() -> Iterator[Layer]:
@@ -112,126 +134,78 @@ def layers() -> Iterator[Layer]:
                 yield Layer(cell.name, step, tuple(zip(choices, values, strict=True)))
 
 
-@dataclass(frozen=True)
-class Plain:
-    """A layer without a state: embedding, linear, dropout, or the loss."""
-
-    name: str
-    inputs: tuple[str, ...]  # of forward
-    results: tuple[str, ...]  # the inputs whose gradients backward returns
-    options: tuple[tuple[str, Any], ...] = ()
-    gates: tuple[str, ...] = ()
-
-    def function(self, way: str) -> Any:
-        """``linear_forward``, for the way "forward"."""
-        return getattr(reference, f"{self.name}_{way}")
-
-    def sample(self) -> list[Any]:
-        """Arguments of backward at a random point of the sizes `SIZES`."""
-        T, B, D, V = (SIZES[letter] for letter in "TBDV")
-        rng = np.random.default_rng(0)
-        numbers = {"W": (V, D), "b": (D,), "weights": (T, B), "x": (T, B, V), "mask": (T, B, V)}
-        given = [rng.integers(0, D, (T, B)) if name in ("ids", "targets")
-                 else rng.uniform(0.1, 1, numbers.get(name, (T, B, D))) for name in self.inputs
-                ]  # fmt: skip
-        output, kept = self.function("forward")(*given, **dict(self.options))
-        return [rng.standard_normal(output.shape), kept] if output.ndim else [kept]
-
-
-EMBEDDING = Plain("embedding", ("ids", "W"), ("W",))
-LINEAR = Plain("linear", ("x", "W", "b"), ("x", "W", "b"))
-DROPOUT = Plain("dropout", ("x", "mask"), ("x",))
-LOSSES = tuple(
-    Plain("sequence_cross_entropy", ("logits", "targets", "weights"), ("logits",),
-          (("average_across_timesteps", time), ("average_across_batch", batch)))
-    for time in (False, True) for batch in (True, False)
-)  # fmt: skip
-
-
 # --- their lines, and mistakes -------------------------------------------------------------------
 
 
-def _inner(layer: Layer | Plain) -> Any:
-    """The backward pass that does the work: that of a step, where the layer calls one."""
+def _called(layer: Layer) -> Any:
+    """The backward pass of a step that the backward pass of a layer calls, or None."""
     own = layer.function("backward")
     names = [name for name in own.__code__.co_names if name.endswith("_backward")]
-    return own.__globals__[names[0]] if names else own
+    return own.__globals__[names[0]] if names else None
 
 
 @cache
-def text(layer: Layer | Plain) -> Text:
-    """The backward pass of a layer, as lines."""
-    if isinstance(layer, Layer):
-        function, names = layer.function("backward"), layer.inputs
-    else:
-        function, names = _inner(layer), list(layer.results)
-    results = [f"d{name}" for name in names]
+def text(layer: Layer) -> Text:
+    """The backward pass of a layer, as lines; where it only calls another one, that one."""
+    function, results = layer.function("backward"), [f"d{name}" for name in layer.judged]
+    if layer.kind not in CELLS:
+        function = _called(layer) or function
     options = {name: value for name, value in layer.options if isinstance(value, str)}
-    return read(function, layer.sample(), layer.gates, results, options, helpers=HELPERS)
+    return read(function, layer.run(layer.sample())[1], layer.gates, results, options)
 
 
-def texts(layer: Layer | Plain) -> list[tuple[str, Text]]:
-    """The functions of a backward pass by name, as lines: its step first."""
-    found = [(_inner(layer).__name__, text(layer))]
-    if isinstance(layer, Layer) and _inner(layer) is not layer.function("backward"):
-        step = Layer(layer.cell, True, layer.options)
-        found = [(found[0][0], text(step)), (layer.function("backward").__name__, text(layer))]
-    return found
+def texts(layer: Layer) -> list[Text]:
+    """The functions of a backward pass, as lines: its step first."""
+    steps = [replace(layer, step=True)] if layer.kind in CELLS and _called(layer) else []
+    return [text(part) for part in (*steps, layer)]
 
 
-def calling(layer: Layer | Plain, replaced: Mapping[str, Backward]) -> Backward:
-    """The backward pass of a layer, with other functions in place of its own, by name."""
+def calling(layer: Layer, wrong: Backward) -> Backward:
+    """The backward pass of a layer, with `wrong` in place of the function of its name."""
     own: Backward = layer.function("backward")
-    if own.__name__ in replaced:
-        return replaced[own.__name__]
-    if replaced.keys() & set(own.__code__.co_names):
-        scope = own.__globals__ | dict(replaced)
+    name = wrong.__name__
+    if own.__name__ == name:
+        return wrong
+    if name in own.__code__.co_names:
+        scope = own.__globals__ | {name: wrong}
         return FunctionType(own.__code__, scope, own.__name__, own.__defaults__)
     return own
 
 
-Mistake = tuple[Variant, dict[str, Backward]]
-"""A mistake, and the function by name that has it."""
-
-
-def mistakes(layer: Layer | Plain) -> Iterator[Mistake]:
-    """Mistakes of a layer: in each line, in all of them, and in what they read."""
-    for name, of_function in texts(layer):
-        lines = (variants(of_function, line) for line in of_function.lines)
-        for variant in chain(*lines, without_tanh(of_function), of_own_step(of_function)):
-            yield variant, {name: variant.function}
-    if isinstance(layer, Layer):
+def mistakes(layer: Layer) -> Iterator[Variant]:
+    """Mistakes of a layer: in each line, in all of them, and in the arrays that they read."""
+    for of_function in texts(layer):
+        yield from chain(*(variants(of_function, line) for line in of_function.lines))
+        yield from (*without_tanh(of_function), *of_own_step(of_function))
+    if layer.kind in CELLS:
         yield from _other_options(layer)
-    own = layer.function("backward")
-    for line, words, moved in _other_caches(layer):
-        wrong = _on_cache(own, moved)
-        yield Variant(line, words, wrong), {own.__name__: wrong}
+    yield from _other_caches(layer)
 
 
-def clippings(layer: Layer | Plain, limits: Sequence[float]) -> Iterator[Mistake]:
+def clippings(layer: Layer, limits: Sequence[float]) -> Iterator[Variant]:
     """Lines of the step that are clipped at one of these limits."""
-    name, of_step = texts(layer)[0]
+    of_step = texts(layer)[0]
     for line, limit in product(of_step.lines, limits):
         for variant in clipped(of_step, line):
             f = variant.function
-            yield variant, {name: FunctionType(f.__code__, f.__globals__ | {"limit": limit})}
+            function = FunctionType(f.__code__, f.__globals__ | {"limit": limit})
+            yield replace(variant, function=function)
 
 
-def _other_options(layer: Layer) -> Iterator[Mistake]:
+def _other_options(layer: Layer) -> Iterator[Variant]:
     """The step backward of the cell with another choice: reset "after" for "before"."""
 
     def forward(of: Layer) -> dict[str, str]:
         """What the step forward computes, by name."""
-        rng, shapes, options = np.random.default_rng(0), of.shapes(SIZES), dict(of.options)
-        arguments = [rng.standard_normal(shapes[name]) if name in shapes else options.get(name)
-                     for name in inspect.signature(of.function("forward")).parameters]  # fmt: skip
-        words = {name: value for name, value in options.items() if isinstance(value, str)}
-        lines = read(of.function("forward"), arguments, options=words).lines
+        given, function = of.sample() | dict(of.options), of.function("forward")
+        arguments = [given.get(name) for name in inspect.signature(function).parameters]
+        words = {name: value for name, value in of.options if isinstance(value, str)}
+        lines = read(function, arguments, options=words).lines
         return {line.target: line.expression for line in lines}
 
-    own = Layer(layer.cell, True, layer.options)
+    own = replace(layer, step=True)
     for other in layers():
-        if other.step and other.cell == layer.cell and other != own:
+        if other.step and other.kind == layer.kind and other != own:
             here, there = forward(own), forward(other)
             kept = {name: f"({there[name]})" for name in there.keys() & text(other).fields.keys()
                     if here.get(name) != there[name]}  # fmt: skip
@@ -240,56 +214,53 @@ def _other_options(layer: Layer) -> Iterator[Mistake]:
             for new in ({}, kept):
                 changes = [(line, f"{line.target} {line.sign} {substituted(line.expression, new)}")
                            for line in text(other).lines]  # fmt: skip
-                function = text(other).exchanged(*changes)
-                name = own.function("backward").__name__
-                yield Variant(differs[0], words, function), {name: function}
+                yield Variant(differs[0], words, text(other).exchanged(*changes))
 
-
-def _on_cache(own: Backward, moved: Callable[[Any], Any]) -> Backward:
-    return lambda *given: own(*given[:-1], moved(given[-1]))
-
-
-Moved = tuple[Line, str, Callable[[Any], Any]]  # a line, what is wrong, and the cache that it reads
 
 WAYS: dict[str, Callable[[Array, Array], Array]] = {
-    "that of the step before": lambda a, _: np.roll(a, 1, axis=0),
-    "that of the step after": lambda a, _: np.roll(a, -1, axis=0),
-    "that of the first step, at every step": lambda a, _: np.broadcast_to(a[:1], a.shape),
+    "taken from the step before": lambda a, _: np.roll(a, 1, axis=0),
+    "taken from the step after": lambda a, _: np.roll(a, -1, axis=0),
+    "taken from the first step, at every step": lambda a, _: np.broadcast_to(a[:1], a.shape),
     "zero at the first step": lambda a, _: np.r_[0 * a[:1], a[1:]],
-    "taken at the first step from the last": lambda a, after: np.r_[after[-1:], a[1:]],
+    "taken from the last step, at the first": lambda a, after: np.r_[after[-1:], a[1:]],
 }
 """Mistakes in the step from which an array is taken: h_prev[0] is hs[-1] and not h0, say."""
 
 
-def _other_caches(layer: Layer | Plain) -> Iterator[Moved]:
+def _other_caches(layer: Layer) -> Iterator[Variant]:
     """The backward pass with all weights one, or with the array of another step."""
-    lines = texts(layer)[0][1].lines
+    own, lines = layer.function("backward"), texts(layer)[0].lines
+
+    def on(moved: Callable[[Any], dict[str, Array]]) -> Backward:
+        """The backward pass on a cache with other arrays."""
+
+        def wrong(*given: Any) -> Any:
+            return own(*given[:-1], given[-1]._replace(**moved(given[-1])))
+
+        wrong.__name__ = own.__name__
+        return wrong
+
     if "weights" in layer.inputs:
-
-        def unweighted(kept: Any) -> Any:
-            ones = np.ones_like(kept.coefficients)
-            shares = reference.token_coefficients(ones, **dict(layer.options))
-            return kept._replace(coefficients=shares)
-
-        yield lines[-1], "the weights are ignored", unweighted
-    if isinstance(layer, Plain):
+        yield Variant(lines[-1], "the weights are ignored", on(lambda kept: {
+            "coefficients": reference.token_coefficients(
+                np.ones_like(kept.coefficients), **dict(layer.options))
+        }))  # fmt: skip
+    if layer.kind not in CELLS or layer.step:
         return
     readers = {
         field: [line for line in lines if mentions(line.expression, field)]
-        for field, shape in text(layer).fields.items()
-        if len(shape) == 3 and not layer.step
-    }
-    alone = [(field,) for field in readers if len(readers[field]) == 1]
-    before = tuple(field for field in readers if field.endswith("_prev"))
-    for fields in dict.fromkeys([*alone, before]) if before else alone:
-        for words, way in WAYS.items():
+        for field, shape in text(layer).fields.items() if len(shape) == 3
+    }  # fmt: skip
+    groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
+    groups.append(tuple(field for field in readers if field.endswith("_prev")))
+    for fields, (words, way) in product(dict.fromkeys(filter(None, groups)), WAYS.items()):
 
-            def moved(kept: Any, fields: Any = fields, way: Any = way) -> Any:
-                after = {f: getattr(kept, f.removesuffix("_prev")) for f in fields}
-                return kept._replace(**{f: way(getattr(kept, f), after[f]) for f in fields})
+        def moved(kept: Any, fields: Any = fields, way: Any = way) -> dict[str, Array]:
+            return {field: way(getattr(kept, field), getattr(kept, field.removesuffix("_prev")))
+                    for field in fields}  # fmt: skip
 
-            verb = "is" if len(fields) == 1 else "are"
-            yield readers[fields[0]][0], f"{enumeration(fields)} {verb} {words}", moved
+        verb = "is" if len(fields) == 1 else "are"
+        yield Variant(readers[fields[0]][0], f"{enumeration(fields)} {verb} {words}", on(moved))
 
 
 def recognised(text: Text, arguments: Sequence[Any], claimed: Sequence[Array]) -> Finding | None:
@@ -326,34 +297,29 @@ def named(found: Sequence[Variant]) -> Finding:
         if _rank(variant) == best:
             of_line.setdefault(str(variant.line), variant)
     first, *others = of_line.values()
-    evidence = "with this line exchanged, the textbook gives these numbers in every array, to 1e-9"
+    evidence = "with this mistake, the textbook gives these numbers in every array, to 1e-9"
     if len(others) >= MOST_LINES:
         sentence = (
             f"The gradient is wrong, and the doctor cannot tell in which line: {len(of_line)} "
-            "mistakes give these numbers. Take T of 3 or more, and let nothing be zero."
+            "mistakes give these numbers. Use T of at least 3, and no zeros."
         )
         return Finding("unknown", sentence, tuple(map(_said, of_line.values())))
     sentence = " Or else: ".join(map(_said, (first, *others)))
     lost = re.match(r"(?:the term )?(d[hc]) is (?:missing|ignored)", first.words)
     if lost:
-        sentence += (
-            f" So {lost[1]}_next, what comes back from the step after, is dropped or overwritten."
-        )
+        sentence += f" So {lost[1]}_next, the gradient from the next step, is lost or overwritten."
     return Finding(f"{lost[1]}_next" if lost else "line", sentence, (evidence,))
 
 
 def _rank(variant: Variant) -> int:
     """Of mistakes that give the same numbers: from the ones that people make to the odd ones."""
-    odd = ("it takes d", "it is multiplied", "it is divided")
-    if variant.words.startswith(odd) or "is taken before" in variant.words:
+    if re.match(r"it is (multiplied|divided)|d\w* is used instead", variant.words):
         return 2
-    return int(variant.words.startswith("it takes"))
+    return int(" is used instead of " in variant.words)
 
 
 def _said(variant: Variant) -> str:
     """What is wrong with a line, and the right line, in a sentence."""
-    line = variant.line
-    if str(line) == f"{enumeration(line.names)} = {enumeration(line.names)}":
-        return f"{enumeration(line.names)}: {variant.words}; it must be passed on unchanged."
-    sentence = f"{enumeration(line.names)}: {variant.words}; it must be {line}."
-    return sentence.replace("cache.", "")
+    line, names = variant.line, enumeration(variant.line.names)
+    must = "be passed on unchanged" if str(line) == f"{names} = {names}" else f"be {line}"
+    return f"{names}: {variant.words}; it must {must}.".replace("cache.", "")

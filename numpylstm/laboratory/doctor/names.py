@@ -1,7 +1,7 @@
-"""What the names of arrays say about their axes.
+"""Names of arrays and their axes.
 
-The names of this project have a meaning, wherever they stand after the last dot of a path. Arrays
-with other names are checked like all others and left unchanged in experiments.
+The part of a path after its last dot tells the axes of an array. Arrays with other names are
+checked too, and no experiment shortens them.
 
 ====================================  ==========================================================
 ``x hs dhs mask``                      time first, then batch: (T, B, .)
@@ -58,7 +58,7 @@ def blocks(point: Mapping[str, Array], gates: str | None = None) -> dict[str, tu
 
 
 def sizes(point: Mapping[str, Array]) -> dict[str, int]:
-    """T, B, D and H, as far as the names tell them."""
+    """T, B, D and H, as far as the names tell."""
     known: dict[str, int] = {}
     for path, array in point.items():
         if timed(path, array):
@@ -109,7 +109,7 @@ def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
 
 def enumeration(words: Iterable[str]) -> str:
     """``a, b and c``."""
-    *head, tail = words
+    *head, tail = list(words) or [""]
     return f"{', '.join(head)} and {tail}" if head else tail
 
 

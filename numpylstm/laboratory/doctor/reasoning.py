@@ -1,9 +1,9 @@
-"""The general rule, for code that is no chain of the textbook's layers: what the numbers tell.
+"""Rules for code that is not a chain of textbook layers.
 
-First what can be read off the gradients: one array for two, a factor, the columns of one gate.
-Then experiments: a mistake in a path cannot be seen where the path carries nothing. So one array
-after the other is set to zero or to one, or one time step is left, and the first change with which
-the gradient is right tells where the mistake is. Data are changed, never code.
+Some mistakes show in the gradients themselves: one array for two, a factor, the columns of one
+gate. For the rest there are experiments: a mistake in a path has no effect where the path carries
+nothing. So each array in turn is set to zero or to one, or only one time step is kept; the first
+change that makes the gradient right tells where the mistake is. Data are changed, never code.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,6 @@ from numpylstm.laboratory.doctor.names import (
 TOLERANCE = 1e-5
 """Relative error above which a directional derivative is wrong; a right one is below 1e-7."""
 
-FAINT = 1e-3
 ONE_STEP = "with one time step"
 
 
@@ -49,27 +48,27 @@ class Finding:
 
 @dataclass
 class Examination:
-    """Everything that is known in one examination."""
+    """The function, the gradients, and the results of one examination."""
 
     f: Callable[[Point], Any]
     backward: Callable[[Point], Mapping[str, Array]] | None
     point: Point
     gates: str | None
     gradients: Mapping[str, Array]
-    slopes: Mapping[str, Array]
-    wrong_paths: list[str]
     generator: np.random.Generator
+    slopes: Mapping[str, Array] = field(default_factory=dict)
+    wrong_paths: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
-    """What became of each experiment, in words."""
+    """The result of each experiment, in words."""
 
     @property
     def pieces(self) -> list[Piece]:
-        """Everything that is judged."""
+        """All parts of the gradients that are judged."""
         return pieces(self.gradients, self.point, self.gates)
 
     @property
     def wrong(self) -> list[Piece]:
-        """What is wrong at the point itself, by the slopes along every entry."""
+        """The parts that are wrong at the point itself, by the slopes along every entry."""
         found = []
         for piece in self.pieces:
             if piece.path in self.wrong_paths:
@@ -80,7 +79,7 @@ class Examination:
         return found
 
     def wrong_at(self, words: str, changed: Point) -> list[Piece] | None:
-        """What is wrong at a changed point; None where that cannot be told."""
+        """The parts that are wrong at a changed point; None if that is unknown."""
         if self.backward is None:
             return None
         try:
@@ -91,7 +90,7 @@ class Examination:
         except Exception as error:  # the user's code may have fixed sizes, and say so in any way
             said = f": {error}" if str(error) else ""
             refused = f"the code refused the changed arrays ({type(error).__name__}{said})"
-            self.outcomes.append(f"{words}: not made, {refused}")
+            self.outcomes.append(f"{words}: skipped, {refused}")
             return None
         outcome = f"wrong in {in_words(wrong, self.pieces)}" if wrong else "right"
         self.outcomes.append(f"{words}: {outcome if seen else 'nothing arrives'}")
@@ -109,38 +108,21 @@ class Examination:
         return bool(abs(float(np.sum(gradient * u)) - slope) <= TOLERANCE * scale + noise)
 
 
-# --- what can be read off the gradients ----------------------------------------------------------
+# --- patterns in the gradients -------------------------------------------------------------------
 
 
 def shared_gradient(case: Examination) -> Finding | None:
-    """Two arrays receive the same numbers though their slopes differ."""
+    """Two arrays have the same gradient, but different slopes."""
     for k, one in enumerate(case.wrong_paths):
         a = np.asarray(case.gradients[one])
         for other in case.wrong_paths[k + 1 :]:
             if np.array_equal(a, case.gradients[other]) and a.any():
-                summed = np.allclose(a, case.slopes[one] + case.slopes[other], rtol=1e-6)
-                return Finding(
-                    "shared gradient",
-                    f"{one} and {other} share one gradient array, {symbols([one])}: each must have "
-                    "its own.",
-                    (
-                        "the two gradients are equal in every number, the two slopes are not",
-                        *(["each is the sum of the two slopes"] if summed else []),
-                    ),
-                )
+                evidence = ["the two gradients are equal in every number, the two slopes are not"]
+                if np.allclose(a, case.slopes[one] + case.slopes[other], rtol=1e-6):
+                    evidence.append("each is the sum of the two slopes")
+                sentence = f"{one} and {other} share one gradient array, {symbols([one])}: each "
+                return Finding("shared gradient", f"{sentence}must have its own.", tuple(evidence))
     return None
-
-
-def constant_factors(case: Examination) -> dict[str, float]:
-    """Gradient / slope of the wrong arrays in which it is one number."""
-    factors = {}
-    for path in case.wrong_paths:
-        g, s = np.asarray(case.gradients[path]), case.slopes[path]
-        square = float(np.sum(s * s))
-        factor = float(np.sum(g * s)) / square if square else float("nan")
-        if s.size > 1 and np.linalg.norm(g - factor * s) <= 1e-6 * np.linalg.norm(s):
-            factors[path] = factor
-    return factors
 
 
 def named_factor(factor: float, known: Mapping[str, int]) -> str:
@@ -159,15 +141,18 @@ def named_factor(factor: float, known: Mapping[str, int]) -> str:
 
 def factor(case: Examination) -> Finding | None:
     """The direction is right and the length is not."""
-    factors = constant_factors(case)
-    absent = [path for path, value in factors.items() if value == 0]
-    if absent:
+    factors: dict[str, float] = {}
+    for path in case.wrong_paths:
+        g, s = np.asarray(case.gradients[path]), case.slopes[path]
+        value = float(np.sum(g * s) / np.sum(s * s)) if s.any() else float("nan")
+        if s.size > 1 and np.linalg.norm(g - value * s) <= 1e-6 * np.linalg.norm(s):
+            factors[path] = value
+    judged, values = symbols(factors), list(factors.values())
+    if absent := [path for path, value in factors.items() if value == 0]:
+        zero = f"no gradient arrives, {symbols(absent)} is zero everywhere."
         return Finding(
-            "no gradient",
-            f"{enumeration(absent)}: no gradient arrives, {symbols(absent)} is zero everywhere.",
-            ("the slopes are not zero",),
+            "no gradient", f"{enumeration(absent)}: {zero}", ("the slopes are not zero",)
         )
-    values = list(factors.values())
     if values and np.ptp(values) <= 1e-6 * max(map(abs, values)):
         name = named_factor(values[0], sizes(case.point))
         everything = len(factors) == len(case.gradients)
@@ -177,25 +162,23 @@ def factor(case: Examination) -> Finding | None:
             evidence.append(f"{mixed} other arrays are wrong too, but not by one factor")
         return Finding(
             "factor",
-            f"A factor: {where}, {symbols(factors)}, is the slope times {name}. The loss and its "
-            "gradient disagree on a mean, a sum or a sign, or something is added twice.",
+            f"A factor: {where}, {judged}, is the slope times {name}. The loss and its gradient "
+            "disagree on a mean, a sum or a sign, or something is added twice.",
             tuple(evidence),
         )
     if not factors or len(factors) < len(case.wrong_paths):
         return None
+    evidence = [f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"]
     norms = [float(np.linalg.norm(case.gradients[path])) for path in factors]
     capped = sum(abs(norm - max(norms)) <= 1e-9 * max(norms) for norm in norms)
-    evidence = [f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"]
     if capped == 1:
-        sentence = (
-            f"{symbols(factors)}: each has a factor of its own: averaged or scaled one by one."
-        )
-        return Finding("factor of its own", sentence, tuple(evidence))
+        words = "each has a factor of its own: averaged or scaled one by one."
+        return Finding("factor of its own", f"{judged}: {words}", tuple(evidence))
     norm = f"{capped} arrays have exactly the same norm, {max(norms):.6g}, and none a larger one"
     return Finding(
         "per-parameter clipping",
-        f"{symbols(factors)}: each is clipped by its own norm, and the direction of the step "
-        "changes. Clip by the norm of all arrays together.",
+        f"{judged}: each is clipped by its own norm, and the direction of the step changes. Clip "
+        "by the norm of all arrays together.",
         (*evidence, norm),
     )
 
@@ -205,22 +188,20 @@ def gate(case: Examination) -> Finding | None:
     wrong = case.wrong_at(ONE_STEP, one_step(case.point))
     wrong = case.wrong if wrong is None else wrong
     of_cells = blocks(case.point, case.gates)
-    for prefix in dict.fromkeys(path.rpartition(".")[0] for path in reversed(of_cells)):
-        own = [p for p in wrong if p.part and p.path.rpartition(".")[0] == prefix]
-        letters = next((of_cells[p.path] for p in own), ())
-        bad = [g for g in letters if any(p.part == g for p in own)]
-        parts = ({p.part for p in own if p.path == path} for path in {p.path for p in own})
-        if bad and len(bad) < len(letters) and all(part == set(bad) for part in parts):
+    for cell in dict.fromkeys(path.rpartition(".")[0] for path in reversed(of_cells)):
+        own = [p for p in wrong if p.part and p.path.rpartition(".")[0] == cell]
+        letters = of_cells[own[0].path] if own else ()
+        parts = {frozenset(p.part for p in own if p.path == path) for path in {p.path for p in own}}
+        if len(parts) == 1 and len(*parts) < len(letters):
+            bad = [g for g in letters if g in next(iter(parts))]
             return Finding(
                 "gate " + "".join(bad),
                 f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
                 f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one "
                 "step: look at the derivative of the nonlinearity and at its factors.",
-                (
-                    f"wrong: {in_words(own, case.pieces)}",
-                    f"right: {enumeration(g for g in letters if g not in bad)}",
-                ),
-            )
+                (f"wrong: {in_words(own, case.pieces)}",
+                 f"right: {enumeration(g for g in letters if g not in bad)}"),
+            )  # fmt: skip
     return None
 
 
@@ -237,17 +218,12 @@ def transposed(case: Examination) -> Finding | None:
 
 def previous_state(case: Examination) -> Finding | None:
     """Only Wh is wrong, and its gradient is not even zero where h_prev is."""
-    if any(last(path) != "Wh" for path in case.wrong_paths):
+    first, words = one_step(case.point), f"{ONE_STEP} and h0 zero"
+    first |= {path: 0 * a for path, a in first.items() if last(path) == "h0"}
+    if any(last(path) != "Wh" for path in case.wrong_paths) or not case.wrong_at(words, first):
         return None
-    first = one_step(case.point)
-    words = f"{ONE_STEP} and h0 zero"
-    if not case.wrong_at(words, first | {p: 0 * a for p, a in first.items() if last(p) == "h0"}):
-        return None
-    return Finding(
-        "dWh",
-        "dWh is not built from h_prev, as it must be: dWh = h_prev.T @ da.",
-        (f"{words} the slope of Wh is zero, its gradient not",),
-    )
+    sentence = "dWh is not built from h_prev; it must be dWh = h_prev.T @ da."
+    return Finding("dWh", sentence, (f"{words} the slope of Wh is zero, its gradient not",))
 
 
 # --- experiments ---------------------------------------------------------------------------------
@@ -273,7 +249,7 @@ def _symmetric(W: Array) -> Array:
 
 
 def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
-    """Of each: its words, the changed point, a word and a sentence for a gradient right there."""
+    """Yield words, a changed point, and the kind and sentence if the gradient is right there."""
     point, judged = case.point, symbols(case.wrong_paths)
     names = dict.fromkeys(last(path) for path, a in point.items() if a.dtype.kind == "f")
     fixed = [name for name in names if not any(last(p) == name for p in case.gradients)]
@@ -286,28 +262,27 @@ def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
                f"{judged}: the backward pass does not use {name} as f does.")  # fmt: skip
     if upstream := [name for name in fixed if name.startswith("d")]:
         yield (f"with {', '.join(upstream)} a thousand times smaller",
-               with_(lambda a: FAINT * a, *upstream), "clipped",
+               with_(lambda a: a / 1000, *upstream), "clipped",
                f"{judged}: something is clipped, inside the backward pass or at its end entry by "
-               "entry. Clip the finished gradients by their norm together, and not what travels "
-               "back.")  # fmt: skip
+               "entry. Clip only the finished gradients, all by one norm.")  # fmt: skip
     for name in (name for name in names if name not in {*fixed, *STATES}):
         yield (f"with every square block of {name} symmetric", with_(_symmetric, name), "transpose",
-               f"{judged}: {name} is not transposed on the way back, or is where it must not "
-               "be.")  # fmt: skip
+               f"{judged}: the backward pass does not transpose {name}, or transposes it where it "
+               "must not.")  # fmt: skip
     for name in [*fixed, *(name for name in names if name not in fixed)]:
         yield (f"with {name} zero", with_(np.zeros_like, name), name,
-               f"{judged}: on the way back, what {name} carries is ignored, overwritten or "
-               "miscounted.")  # fmt: skip
+               f"{judged}: the backward pass ignores, overwrites or miscounts what passes through "
+               f"{name}.")  # fmt: skip
     yield (ONE_STEP, one_step(point), "lost time step",
            f"{judged}: something between the time steps is lost, overwritten or miscounted, and "
            "the doctor cannot tell what: within one step all is right.")  # fmt: skip
     yield ("with a batch of one", _one_sequence(point), "batch",
            f"{judged}: something is wrong between the sequences of a batch: a mean for a sum, a "
-           "sum that is not taken, or an axis.")  # fmt: skip
+           "missing sum, or the wrong axis.")  # fmt: skip
 
 
 def explain(case: Examination) -> Finding:
-    """The first rule that fits; or the plain word that none does."""
+    """The first rule that fits, or a finding that none does."""
     for rule in (shared_gradient, factor, transposed, previous_state, gate):
         finding = rule(case)
         if finding is not None:
@@ -318,10 +293,8 @@ def explain(case: Examination) -> Finding:
         if not same and case.wrong_at(words, changed) == []:
             return Finding(kind, sentence, (wrong, f"{words}: right"))
     right = [path for path in case.gradients if path not in case.wrong_paths]
-    advice = "pass the backward pass as a function of the arrays, and the doctor can experiment"
-    return Finding(
-        "unknown",
-        "The gradient is wrong, and the doctor cannot tell why.",
-        (wrong, f"right in {enumeration(right) if right else 'none'}",
-         *(advice for _ in range(case.backward is None))),
-    )  # fmt: skip
+    evidence = [wrong, f"right in {enumeration(right) or 'none'}"]
+    if case.backward is None:
+        evidence.append("pass backward as a function, so that the doctor can experiment")
+    sentence = "The gradient is wrong, and the doctor cannot tell why."
+    return Finding("unknown", sentence, tuple(evidence))

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.laboratory.doctor import parts
+
 Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -38,7 +40,7 @@ class Line:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the line computes, without the marks of a step: dWx_t is a dWx."""
+        """The names of its results, without the marks of a step: dWx_t is a dWx."""
         if self.carried:
             return self.carried
         nodes = ast.walk(ast.parse(self.target.removeprefix("for ").removesuffix(" in")))
@@ -281,17 +283,15 @@ def read(
     result: Sequence[str] = (),
     options: Mapping[str, str] | None = None,
     returns: Sequence[str] = (),
-    helpers: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Text:
     """Read a function of plain NumPy as simple lines.
 
     It is run once with `arguments` of the sizes `SIZES`: the shapes tell what can stand for what.
     `gates` names the blocks of columns, and `result` the results, where the return statement is
     more than names. `options` are arguments that choose between formulas, like an activation: the
-    chosen formula replaces the choice. `returns` names intermediate values to return instead, and
-    `helpers` are functions that a line in place of another may call.
+    chosen formula replaces the choice. `returns` names intermediate values to return instead.
     """
-    known = dict(vars(inspect.getmodule(function))) | dict(helpers or {})
+    known = {**vars(inspect.getmodule(function)), "parts": parts}
     source = _source(function, known, result, options or {})
     if returns:
         source = _returning(source, f"({', '.join(returns)},)")

@@ -1,7 +1,7 @@
-"""A function with one line exchanged, hundreds of times: the mistakes that its lines invite.
+"""Variants of a function: likely mistakes, hundreds of them, of one line each.
 
-They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): there is no
-list of mistakes, every line is exchanged in every way that is known here.
+They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): every line
+is exchanged in every way that is known here.
 """
 
 import ast
@@ -11,11 +11,8 @@ from functools import cache
 from itertools import combinations, permutations
 from typing import Any
 
-import numpy as np
-
 from numpylstm.laboratory.doctor.source import (
     SIZES,
-    Array,
     Line,
     Shapes,
     Text,
@@ -38,7 +35,7 @@ class Variant:
 
 @cache
 def variants(text: Text, line: Line) -> tuple[Variant, ...]:
-    """The function with a line exchanged, in all the ways that are known here."""
+    """The function with a line exchanged, in all known ways."""
     seen, found = {f"{line.target} {line.sign} {line.expression}".strip()}, []
     for wrong, words in _line_edits(line, text.shapes, text.gates):
         if wrong not in seen:
@@ -50,10 +47,10 @@ def variants(text: Text, line: Line) -> tuple[Variant, ...]:
 @cache
 def clipped(text: Text, line: Line) -> tuple[Variant, ...]:
     """The function with a line clipped at its global ``limit``: by entry, and by norm."""
-    ways = {"_clipped": "each entry by itself", "_shortened": "by its own norm"}
+    ways = {"clipped": "each entry by itself", "shortened": "by its own norm"}
     return tuple(
         Variant(line, f"it is clipped here, {words}", text.exchanged(
-            (line, f"{line.target} {line.sign} {way}({line.expression}, limit)")))
+            (line, f"{line.target} {line.sign} parts.{way}({line.expression}, limit)")))
         for way, words in ways.items() if line.sign
     )  # fmt: skip
 
@@ -92,7 +89,7 @@ def of_own_step(text: Text) -> tuple[Variant, ...]:
             last = f"t < len({line.target.removesuffix('[t]')}) - 1"
             for new in (again, f"{again} if {last} else {line.expression}"):
                 wrong = text.exchanged((line, f"{line.target} = {new}"))
-                words = "it leaves out what comes back from later steps"
+                words = "it leaves out the gradient from later steps"
                 found.append(Variant(line, words, wrong))
     return tuple(found)
 
@@ -100,25 +97,34 @@ def of_own_step(text: Text) -> tuple[Variant, ...]:
 # --- edits of a line -----------------------------------------------------------------------------
 
 
+TWICE = "where an index occurs twice, both gradients must be added"
+ADDITIONS = (
+    ("np.add.at({0}, {1}[-1], {2}[-1])", "the last step alone is added"),
+    ("{0}[{1}] += {2}", f"{TWICE}: += on rows keeps only the last of them"),
+    ("for t in range(len({1})): {0}[{1}[t]] += {2}[t]",
+     f"{TWICE}: += on the rows of a step keeps only the last of them"),
+    ("{0}[{1}] = {2}", f"{TWICE}: = keeps only the last of them"),
+)  # fmt: skip
+"""Mistakes in ``np.add.at(array, index, value)``: the wrong text, and the words."""
+
+
 def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Edit]:
     """New texts of a line, with what is wrong with them."""
     right, n = line.expression, max(len(gates), 1)
     if line.target.startswith("for "):
-        yield from ((f"{line.target} {e}:", words) for e, words in _of_steps(right))
+        back = right.startswith("reversed(")
+        order = "forwards, not from the last to the first" if back else "from the last to the first"
+        first, last = ("[:-1]", "[1:]") if back else ("[1:]", "[:-1]")
+        for part, words in (
+            ("[::-1]", f"the steps are taken {order}"),
+            (first, "the first step is left out"),
+            (last, "the last step is left out"),
+        ):
+            yield f"{line.target} list({right}){part}:", words
         return
     if right.startswith("np.add.at("):
-        array, index, value = right.removeprefix("np.add.at(").removesuffix(")").split(", ")
-        for step, which in ((-1, "last"), (0, "first")):
-            one = f"np.add.at({array}, {index}[{step}], {value}[{step}])"
-            yield one, f"the {which} step alone is added"
-        by_step = f"for t in range(len({index})): {array}[{index}[t]] += {value}[t]"
-        for new, sign in (
-            (f"{array}[{index}] += {value}", "+= on rows"),
-            (by_step, "+= on the rows of a step"),
-            (f"{array}[{index}] = {value}", "="),
-        ):
-            words = "where an index occurs twice, both gradients must be added"
-            yield new, f"{words}: {sign} keeps only the last of them"
+        given = right.removeprefix("np.add.at(").removesuffix(")").split(", ")
+        yield from ((wrong.format(*given), words) for wrong, words in ADDITIONS)
         return
     if call := step_call(ast.parse(f"{line.target} = {right}").body[0]):
         yield from _of_call(line.target, *call[1:], shapes)
@@ -131,13 +137,12 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
             if shape == shapes[line.target] or (row != name and line.indent > " " * 4):
                 yield f"{line.target} = {right} + {row}", f"{row} is added, and should not be"
             if shape == shapes[line.target]:
-                words = f"it is multiplied with {name}, and should not be"
+                words = f"it is multiplied by {name}, and should not be"
                 yield f"{line.target} = ({right}) * {name}", words
     if line.sign == "+=":
         yield f"{line.target} = {right}", "it is overwritten where it must be added to"
-        yield f"{line.target} -= {right}", "the sign is wrong"
         for k, gate in enumerate(gates):
-            kept = f"_without({line.target}, {n}, {k})"
+            kept = f"parts.without({line.target}, {n}, {k})"
             words = f"it is overwritten where it must be added to, in gate {gate}"
             yield f"{line.target} = {kept} + {right}", words
     if line.target.endswith("_") and line.indent > " " * 4:  # an argument of a step
@@ -150,9 +155,6 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
     if "[t]" in line.target:
         earlier = line.target.replace("[t]", "[t - 1]")
         yield f"{earlier} {line.sign} {right}", "it is written one step early"
-    if right.startswith("np.split("):
-        for order, one, other in _exchanges(line.target.strip("()").split(", ")):
-            yield f"{order} = {right}", f"the blocks of {one} and {other} are exchanged"
 
 
 def _exchanges(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -169,17 +171,17 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
     inside = []
     for holder, key, node in _slots(root):
         for text, words in _edits(node, shapes, n):
-            _set(holder, key, ast.parse(text, mode="eval").body)
+            holder[key] = ast.parse(text, mode="eval").body
             inside.append((ast.unparse(root), words))
-        _set(holder, key, node)
+        holder[key] = node
     yield from inside
     for name, shape in shapes.items():
         if right.count(name) > 1 and mentions(right, name):
             for other in shapes:
                 if other != name and shapes[other] == shape:
-                    yield substituted(right, {name: other}), f"it takes {other} for {name}"
+                    yield substituted(right, {name: other}), f"{other} is used instead of {name}"
             for f in ("sigmoid", "np.tanh"):
-                words = f"the {f.removeprefix('np.')} of {name} stands for {name}"
+                words = f"the {f.removeprefix('np.')} of {name} instead of {name}"
                 yield substituted(right, {name: f"{f}({name})"}), words
     for letter, axes in (("B", 2), ("T", 3)):
         sized = [name for name, s in shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
@@ -188,7 +190,7 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
             yield f"({right}) * len({sized[0]})", f"it is multiplied by {letter}"
     if n == 1:
         return
-    yield f"_each_transposed({right}, {n})", "each gate's block is transposed"
+    yield f"parts.each_transposed({right}, {n})", "each gate's block is transposed"
     packed = [name for name, shape in shapes.items()
               if shape[-1:] == (n * SIZES["H"],) and mentions(right, name)]  # fmt: skip
     for name in packed:
@@ -197,8 +199,8 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
             for wrong, words in inside:
                 if mentions(wrong, name):  # the mistake is in one gate's columns only
                     for k, gate in enumerate(gates):
-                        bad = substituted(wrong, {name: f"_only({name}, {n}, {k})"})
-                        good = substituted(right, {name: f"_without({name}, {n}, {k})"})
+                        bad = substituted(wrong, {name: f"parts.only({name}, {n}, {k})"})
+                        good = substituted(right, {name: f"parts.without({name}, {n}, {k})"})
                         yield f"{bad} + {good}", f"{words}, in gate {gate}"
 
 
@@ -208,14 +210,14 @@ def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
     new = {}
     for j, k in permutations(range(n), 2):
         order = [j if block == k else block for block in range(n)]
-        words = f"the columns of {gates[j]} in {name} stand for those of {gates[k]}"
-        new[words] = f"_reordered({name}, {order})"
+        words = f"the columns of {gates[j]} in {name} instead of those of {gates[k]}"
+        new[words] = f"parts.reordered({name}, {order})"
     for order_text, one, other in _exchanges([str(block) for block in range(n)]):
         words = f"the columns of {gates[int(one)]} and {gates[int(other)]} in {name} are exchanged"
-        new[words] = f"_reordered({name}, [{order_text}])"
+        new[words] = f"parts.reordered({name}, [{order_text}])"
     for k, gate in enumerate(gates):
-        without, only = f"_without({name}, {n}, {k})", f"_only({name}, {n}, {k})"
-        new[f"what comes from gate {gate} is missing"] = without
+        without, only = f"parts.without({name}, {n}, {k})", f"parts.only({name}, {n}, {k})"
+        new[f"the part from gate {gate} is missing"] = without
         new[f"the sign of gate {gate} is wrong"] = f"({without} - {only})"
     yield from ((substituted(right, {name: text}), words) for words, text in new.items())
 
@@ -227,222 +229,121 @@ def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterat
     for argument in given:
         if mentions(target, argument[:-1]):  # dh, and the argument dh_
             kept, call = argument[:-1], f"{target} = {name}({', '.join(given)})"
-            yield (
-                f"{call}; {kept} = {argument}",
-                f"{kept} is not replaced by that of the step before",
-            )
-            yield f"later = {kept}; {call}; {kept} = {kept} + later", f"{kept} is added to itself"
+            words = f"{kept} is not replaced by the result of the step"
+            yield f"{call}; {kept} = {argument}", words
+            words = f"the new {kept} is added to the old one"
+            yield f"later = {kept}; {call}; {kept} = {kept} + later", words
 
 
-def _of_steps(right: str) -> Iterator[Edit]:
-    if right.startswith("reversed(range("):
-        count = right.removeprefix("reversed(range(").removesuffix("))")
-        yield f"range({count})", "the steps are taken forwards, not from the last to the first"
-        yield f"reversed(range(1, {count}))", "the first step is left out"
-        yield f"reversed(range({count} - 1))", "the last step is left out"
-    else:
-        yield f"{right}[1:]", "the first step is left out"
-        yield f"{right}[::-1]", "the steps are taken from the last to the first"
+EDITS = [
+    (ast.parse(right, mode="eval").body, wrong, words)
+    for right, wrong, words in (
+        ("1 - a * a", "a * (1 - a)", "the slope of the sigmoid instead of tanh's"),
+        ("1 - a * a", "(1 - a) * (1 - a)", "1 - a is squared where a must be"),
+        (
+            "X * a * (1 - a)",
+            "X * (1 - a * a)",
+            "the slope of tanh instead of the sigmoid's",
+        ),
+        ("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's"),
+        ("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid"),
+        ("X * Y", "X", "the factor Y is missing"),
+        ("X * Y", "Y", "the factor X is missing"),
+        ("X * Y", "X + Y", "X and Y are added, not multiplied"),
+        ("X / Y", "X", "the division by Y is missing"),
+        ("X / Y", "Y / X", "the quotient is upside down"),
+        ("X + Y", "X", "the term Y is missing"),
+        ("X + Y", "Y", "the term X is missing"),
+        ("X + Y", "X - Y", "the sign of Y is wrong"),
+        ("X + Y", "Y - X", "the sign of X is wrong"),
+        ("X + Y * Z", "(X + Y) * Z", "Y is in brackets with X"),
+        ("X - Y", "X", "the term Y is missing"),
+        ("X - Y", "Y", "the term X is missing"),
+        ("X - Y", "X + Y", "the sign of Y is wrong"),
+        ("X - Y", "Y - X", "the sign of both terms is wrong"),
+        ("X - Y * Z", "(X - Y) * Z", "Y is in brackets with X"),
+        ("X @ Y", "(X @ Y).T", "the product is transposed"),
+        ("X.T", "parts.untransposed(X, N)", "X is not transposed"),
+        ("X.sum()", "X.mean()", "a mean instead of the sum"),
+        ("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean instead of the sum"),
+        ("X.mean()", "X.sum()", "a sum instead of the mean"),
+        ("np.sqrt(X)", "X", "sqrt is missing"),
+        ("np.log(X)", "X", "log is missing"),
+        ("np.log(X)", "np.log2(X)", "the logarithm has the base 2"),
+        ("np.exp(X)", "X", "exp is missing"),
+        ("np.exp(X)", "np.exp(-X)", "the sign in the exponent is wrong"),
+        ("np.minimum(X, Y)", "Y", "the minimum with X is missing, so short arrays are stretched"),
+        ("sigmoid(X)", "X", "sigmoid is missing"),
+        ("sigmoid(X)", "np.tanh(X)", "tanh instead of sigmoid"),
+        ("np.tanh(X)", "X", "tanh is missing"),
+        ("np.tanh(X)", "sigmoid(X)", "sigmoid instead of tanh"),
+        ("X[t]", "X[t - 1]", "X is taken one step early"),
+        ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
+        ("X[t]", "X[-1]", "X of the last step is used at every step"),
+        ("a", "2 * a", "a is counted twice"),
+        ("a", "-a", "the sign of a is wrong"),
+        ("a", "0 * a", "a is ignored"),
+        ("a", "a * a", "a is squared"),
+        ("a", "1 - a", "1 - a instead of a"),
+        ("a", "sigmoid(a)", "the sigmoid of a instead of a"),
+        ("a", "np.tanh(a)", "the tanh of a instead of a"),
+    )
+]
+"""Mistakes in a part of a line: the right text, the wrong text, and the words.
+
+``X Y Z`` are any expressions, ``a`` is the name of an array, and ``N`` the number of gates.
+"""
 
 
 def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
-    """What may stand for a part of an expression by mistake."""
-    text = ast.unparse(node)
-    match node:
-        case ast.BinOp(left, op, right):
-            yield from _of_slope(node)
-            yield from _of_operation(ast.unparse(left), op, ast.unparse(right))
-        case ast.List(parts):
-            for order, one, other in _exchanges([ast.unparse(part) for part in parts]):
-                yield f"[{order}]", f"{one} and {other} are exchanged"
-        case ast.Attribute(value, "T"):
-            name = ast.unparse(value)
-            yield f"_untransposed({name}, {n})", f"{name} is not transposed"
-        case ast.Call(ast.Attribute(value, "sum"), _, keywords):
-            options = ", ".join(ast.unparse(keyword) for keyword in keywords)
-            yield f"{ast.unparse(value)}.mean({options})", "a mean stands for the sum"
-        case ast.Call(ast.Attribute(value, "mean"), [], []):
-            yield f"{ast.unparse(value)}.sum()", "a sum stands for the mean"
-        case ast.Call(ast.Attribute(ast.Name("np"), "sqrt" | "log" | "exp"), [argument]):
-            name = ast.unparse(node.func).removeprefix("np.")
-            yield ast.unparse(argument), f"{name} is missing"
-            if name == "log":
-                yield f"np.log2({ast.unparse(argument)})", "the logarithm has the base 2"
-                yield f"np.log10({ast.unparse(argument)})", "the logarithm has the base 10"
-            if name == "exp":
-                yield f"np.exp(-({ast.unparse(argument)}))", "the sign in the exponent is wrong"
-        case ast.Call(ast.Attribute(ast.Name("np"), "minimum"), [bound, argument]):
-            words = f"the minimum with {ast.unparse(bound)} is missing, so what is short grows"
-            yield ast.unparse(argument), words
-        case ast.Call(ast.Name("sigmoid") | ast.Attribute(ast.Name("np"), "tanh"), [argument]):
-            name = ast.unparse(node.func).removeprefix("np.")
-            other = "np.tanh" if name == "sigmoid" else "sigmoid"
-            yield ast.unparse(argument), f"{name} is missing"
-            yield f"{other}({ast.unparse(argument)})", f"{other} stands for {name}"
-        case ast.Subscript(value, ast.Name(t)):
-            name = ast.unparse(value)
-            yield f"{name}[{t} - 1]", f"{name} is taken one step early"
-            yield f"{name}[{t} + 1 - len({name})]", f"{name} is taken one step late"
-            yield f"{name}[-1]", f"{name} is that of the last step, at every step"
-            yield f"{name} * 0", f"{name} is ignored"
-    if text in shapes:
-        yield from _of_name(text, shapes)
-
-
-def _of_operation(left: str, op: ast.operator, right: str) -> Iterator[Edit]:
-    match op:
-        case ast.Mult():
-            yield left, f"the factor {right} is missing"
-            yield right, f"the factor {left} is missing"
-            yield f"{left} + {right}", f"{left} and {right} are added, not multiplied"
-        case ast.Div():
-            yield left, f"the division by {right} is missing"
-            yield f"{right} / {left}", "the quotient is upside down"
-        case ast.Add() | ast.Sub():
-            plus = isinstance(op, ast.Add)
-            yield left, f"the term {right} is missing"
-            yield right, f"the term {left} is missing"
-            yield f"{left} {'-' if plus else '+'} ({right})", f"the sign of {right} is wrong"
-            yield f"{right} - ({left})", f"the sign of {left if plus else 'both terms'} is wrong"
-            yield f"({left}) * ({right})", f"{left} and {right} are multiplied, not added"
-            if factors := _first_factor(right):
-                one, rest = factors
-                words = f"{one} is in brackets with {left}"
-                yield f"({left} {'+' if plus else '-'} {one}) * {rest}", words
-        case ast.MatMult():
-            yield f"({left} @ {right}).T", "the product is transposed"
-
-
-def _first_factor(product: str) -> tuple[str, str] | None:
-    """``dh * o`` and ``(1 - y * y)`` for their product; None for what is none."""
-    match ast.parse(product, mode="eval").body:
-        case ast.BinOp(left, ast.Mult(), right):
-            return ast.unparse(left), f"({ast.unparse(right)})"
-    return None
-
-
-def _of_slope(node: ast.BinOp) -> Iterator[Edit]:
-    """The sigmoid's slope ``y * (1 - y)`` for that of tanh, ``1 - y * y``, and the other way."""
-    match node:
-        case ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(ast.Name(y), ast.Mult(), ast.Name(z))):
-            if y == z:
-                yield f"{y} * (1 - {y})", "the slope of the sigmoid stands for that of tanh"
-                yield f"(1 - {y}) * (1 - {y})", f"1 - {y} is squared where {y} must be"
-        case ast.BinOp(
-            ast.BinOp(rest, ast.Mult(), ast.Name(y)),
-            ast.Mult(),
-            ast.BinOp(ast.Constant(1), ast.Sub(), ast.Name(z)),
-        ):
-            if y == z:
-                words = "the slope of tanh stands for that of the sigmoid"
-                yield f"{ast.unparse(rest)} * (1 - {y} * {y})", words
-        case ast.BinOp(ast.Name(y), ast.Mult(), ast.BinOp(ast.Constant(1), ast.Sub(), ast.Name(z))):
-            if y == z:
-                yield f"1 - {y} * {y}", "the slope of tanh stands for that of the sigmoid"
-        case ast.BinOp(ast.Constant(1), ast.Div(), ast.BinOp(right=ast.Call(args=[exponent]))):
-            inner = ast.unparse(exponent).removeprefix("-")
-            yield f"np.tanh({inner})", "tanh stands for the sigmoid"
-
-
-def _of_name(name: str, shapes: Shapes) -> Iterator[Edit]:
-    shape = shapes[name]
+    """New texts of a part of an expression."""
+    if isinstance(node, ast.List):
+        for order, one, other in _exchanges([ast.unparse(part) for part in node.elts]):
+            yield f"[{order}]", f"{one} and {other} are exchanged"
+    name = ast.unparse(node)
     for other in shapes:
-        if other != name and shapes[other] == shape:
-            yield other, f"it takes {other} for {name}"
-    yield f"(2 * {name})", f"{name} is counted twice"
-    yield f"(-{name})", f"the sign of {name} is wrong"
-    yield f"(0 * {name})", f"{name} is ignored"
-    yield f"({name} * {name})", f"{name} is squared"
-    yield f"(1 - {name})", f"1 - {name} stands for {name}"
-    yield f"sigmoid({name})", f"the sigmoid of {name} stands for {name}"
-    yield f"np.tanh({name})", f"the tanh of {name} stands for {name}"
-    yield f"np.arctanh({name})", f"{name} is taken before its tanh"
-    yield f"np.log({name} / (1 - {name}))", f"{name} is taken before its sigmoid"
+        if other != name and shapes[other] == shapes.get(name):
+            yield other, f"{other} is used instead of {name}"
+    for right, wrong, words in EDITS:
+        found = {"N": str(n)}
+        if _matches(right, node, shapes, found):
+            yield substituted(wrong, found), " ".join(found.get(w, w) for w in words.split(" "))
+    shape = shapes.get(name, ())
     if len(shape) == 2 and shape[0] == shape[1]:
         yield f"{name}.T", f"{name} is transposed"
     if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis
         long = next(other for other in shapes if len(shapes[other]) == 3)
-        yield f"_last_step({name}, {long})", "the last step alone is counted"
-        yield f"_first_sequence({name}, {long})", "the first sequence alone is counted"
+        yield f"parts.last_step({name}, {long})", "the last step alone is counted"
+        yield f"parts.first_sequence({name}, {long})", "the first sequence alone is counted"
+
+
+def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> bool:
+    """Compare syntax trees; record in `found` which text each letter of the pattern stands for."""
+    if isinstance(pattern, list):
+        return isinstance(node, list) and len(pattern) == len(node) and all(
+            _matches(p, q, shapes, found) for p, q in zip(pattern, node, strict=True)
+        )  # fmt: skip
+    if isinstance(pattern, ast.Name) and pattern.id in ("X", "Y", "Z", "a"):
+        text = ast.unparse(node)
+        return found.setdefault(pattern.id, text) == text and (pattern.id != "a" or text in shapes)
+    if type(pattern) is not type(node) or not isinstance(pattern, ast.AST):
+        return bool(pattern == node)
+    return all(
+        _matches(value, getattr(node, key), shapes, found)
+        for key, value in ast.iter_fields(pattern)
+    )
 
 
 # --- places in an expression ---------------------------------------------------------------------
 
 
 def _slots(root: ast.AST) -> list[tuple[Any, Any, ast.expr]]:
-    """Where the parts of an expression stand: (holder, key, part)."""
+    """Where the parts of an expression stand: ``holder[key]`` is the part."""
     found: list[tuple[Any, Any, ast.expr]] = []
     for node in ast.walk(root):
         for key, value in ast.iter_fields(node):
             if isinstance(value, list):
                 found += [(value, j, v) for j, v in enumerate(value) if isinstance(v, ast.expr)]
             elif isinstance(value, ast.expr) and key != "func":
-                found.append((node, key, value))
+                found.append((vars(node), key, value))
     return found
-
-
-def _set(holder: Any, key: Any, node: ast.AST) -> None:
-    if isinstance(holder, list):
-        holder[key] = node
-    else:
-        setattr(holder, key, node)
-
-
-# --- what the new lines call: the columns of gates, block by block, and clips --------------------
-
-
-def _without(W: Array, n: int, *left_out: int) -> Array:
-    blocks = [0 * W if k in left_out else W for k, W in enumerate(np.split(W, n, axis=-1))]
-    return np.concatenate(blocks, axis=-1)
-
-
-def _only(W: Array, n: int, kept: int) -> Array:
-    return _without(W, n, *(k for k in range(n) if k != kept))
-
-
-def _reordered(W: Array, order: Sequence[int]) -> Array:
-    blocks = np.split(W, len(order), axis=-1)
-    return np.concatenate([blocks[k] for k in order], axis=-1)
-
-
-def _untransposed(W: Array, n: int) -> Array:
-    """What stands for ``W.T`` where no gate's own matrix is transposed."""
-    if W.shape[0] == W.shape[1]:  # that of one gate
-        return W
-    return np.concatenate(np.split(W, n, axis=1), axis=0)
-
-
-def _each_transposed(W: Array, n: int) -> Array:
-    return np.concatenate([block.T for block in np.split(W, n, axis=1)], axis=1)
-
-
-def _last_step(rows: Array, long: Array) -> Array:
-    return rows * (np.arange(len(rows)) // len(long[0]) == len(long) - 1)[:, None]
-
-
-def _first_sequence(rows: Array, long: Array) -> Array:
-    return rows * (np.arange(len(rows)) % len(long[0]) == 0)[:, None]
-
-
-def _clipped(a: Array, limit: float) -> Array:
-    return np.clip(a, -limit, limit)
-
-
-def _shortened(a: Array, limit: float) -> Array:
-    return a * min(1, limit / np.sqrt(np.sum(a * a)))
-
-
-HELPERS = {
-    f.__name__: f
-    for f in (
-        _without,
-        _only,
-        _reordered,
-        _untransposed,
-        _each_transposed,
-        _last_step,
-        _first_sequence,
-        _clipped,
-        _shortened,
-    )
-}

@@ -7,6 +7,14 @@ import numpy as np
 
 from numpylstm.laboratory.doctor.names import Array, last, sizes
 
+ZERO = dict.fromkeys(("b", "bn"), "a wrong or swapped bias")
+ZERO |= dict.fromkeys(("h0", "c0"), "a factor of the state before the first step")
+CONSTANT = dict.fromkeys(("weights", "mask"), "a mistake in its use cannot be seen")
+CONSTANT |= dict.fromkeys(
+    ("dhs", "dhT", "dcT", "dy"),
+    "an upstream gradient taken from the wrong place cannot be seen; draw it at random",
+)
+
 
 def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
     """List what to change at a point before you believe a passed check.
@@ -32,23 +40,10 @@ def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
     warnings = []
     for path, array in point.items():
         name = last(path)
-        constant = array.size > 1 and np.all(array == array.flat[0])
-        if name in ("b", "bn") and not np.any(array):
-            warnings.append(
-                f"{path} is all zeros: a wrong or swapped bias cannot be seen; draw it at random"
-            )
-        elif name in ("h0", "c0") and not np.any(array):
-            warnings.append(
-                f"{path} is all zeros: a factor of the state before the first step cannot be seen; "
-                "draw it at random"
-            )
-        elif name in ("dhs", "dhT", "dcT", "dy") and constant:
-            warnings.append(
-                f"{path} is constant: an upstream gradient taken from the wrong place cannot be "
-                "seen; draw it at random"
-            )
-        elif name in ("weights", "mask") and constant:
-            warnings.append(f"{path} is constant: a mistake in its use cannot be seen")
+        if name in ZERO and not np.any(array):
+            warnings.append(f"{path} is all zeros: {ZERO[name]} cannot be seen; draw it at random")
+        elif name in CONSTANT and array.size > 1 and np.all(array == array.flat[0]):
+            warnings.append(f"{path} is constant: {CONSTANT[name]}")
         elif name == "ids" and len(np.unique(array)) == array.size > 1:
             warnings.append(f"{path} has no repetition: a row's gradients are never added")
     known = sizes(point)

@@ -1,7 +1,4 @@
-"""The cards beside the exhibits, and the page of all cards.
-
-Every figure about our own code is computed.
-"""
+"""The cards beside the exhibits, and the page of all cards. Every figure is computed."""
 
 from functools import cache
 from typing import Any
@@ -42,17 +39,7 @@ def share_of_gain(name: str) -> float:
 
 
 def card(name: str) -> str:
-    """Return one exhibit in Markdown: the diff, its story, the check, the doctor, and training.
-
-    Parameters
-    ----------
-    name : str
-        A key of `MUTANTS`.
-
-    Returns
-    -------
-    str
-    """
+    """Return the card of one exhibit in Markdown; `name` is a key of `MUTANTS`."""
     mutant, found = exhibit("card", name), diagnosis(name)
     right, wrong = lesson(name)
     share = share_of_gain(name)

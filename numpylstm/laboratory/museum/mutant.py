@@ -1,4 +1,4 @@
-"""A mutant is a change of the source text: the real function, with some lines exchanged.
+"""Mutants: changes of the source text, the real function with some lines exchanged.
 
 Nothing is written twice, so an exhibit stays in step with the code that it changes, and the diff on
 its card is the change itself.

@@ -21,12 +21,7 @@ EXHIBITS = (
         name="dh-next-dropped",
         title="dh_next is dropped",
         function="lstm_backward",
-        changes=(
-            (
-                "lstm_step_backward(dhs[t] + dh, dc, step)",
-                "lstm_step_backward(dhs[t], dc, step)",
-            ),
-        ),
+        changes=(("dhs[t] + dh, dc, step)", "dhs[t], dc, step)"),),
         story="h is used twice, by the layer above and by the next step, and only the first use "
         "is in sight when one step is derived. What `dhnext` is for is a question of the readers "
         "of min-char-rnn, in the comments under the gist.",
@@ -36,12 +31,7 @@ EXHIBITS = (
         name="dc-next-dropped",
         title="dc_next is dropped",
         function="lstm_backward",
-        changes=(
-            (
-                "lstm_step_backward(dhs[t] + dh, dc, step)",
-                "lstm_step_backward(dhs[t] + dh, dc * (t == len(dhs) - 1), step)",
-            ),
-        ),
+        changes=(("dhs[t] + dh, dc, step)", "dhs[t] + dh, dc * (t == len(dhs) - 1), step)"),),
         story="Anyone who comes from the vanilla network carries one gradient back, dh. The second "
         "is easily forgotten, and the carousel, which is the reason for the cell, is then never "
         "trained for more than a step. We know no published case.",
@@ -55,18 +45,18 @@ EXHIBITS = (
         story="c is used by h and by the next step; an equals sign keeps one of the two "
         "gradients. Why `top_diff_s` is added is asked in nicodjimenez/lstm #2, #33 and #39, and "
         "pull request #49 proposed to take it out, because the loss of the example was lower "
-        "without it. Where the next window asks for nothing, this is the same mistake as the "
+        "without it. Where no gradient comes from the next window, this is the same mistake as the "
         "dropped dc_next.",
         finding="the term dc is missing",
     ),
     Mutant(
         name="forget-gate-wrong-c",
-        title="The forget gate's derivative takes c for c_prev",
+        title="The forget gate's derivative uses c instead of c_prev",
         function="lstm_step_backward",
         changes=(("df = dc * c_prev", "df = dc * cache.c"),),
         story="Both arrays have one shape and lie in one cache, and in a steady memory they are "
         "nearly equal. We know no published case.",
-        finding="it takes c for c_prev",
+        finding="c is used instead of c_prev",
     ),
     Mutant(
         name="no-tanh-on-c",
@@ -88,7 +78,7 @@ EXHIBITS = (
         changes=(("da_g = dg * (1 - g * g)", "da_g = dg * g * (1 - g)"),),
         story="Four blocks, three of them sigmoids, and one line copied for all. We know no "
         "published case.",
-        finding="the slope of the sigmoid stands for that of tanh",
+        finding="the slope of the sigmoid instead of tanh's",
     ),
     Mutant(
         name="h-for-h-prev",
@@ -97,7 +87,7 @@ EXHIBITS = (
         changes=(("dWh = h_prev.T @ da", "dWh = cache.h.T @ da"),),
         story="Off by one: h[t] is at hand, and h[t-1] needs the state before the first "
         "step. We know no published case.",
-        finding="it takes h for h_prev",
+        finding="h is used instead of h_prev",
     ),
     Mutant(
         name="gru-reset-mixed",
@@ -142,18 +132,13 @@ EXHIBITS = (
         story="eriklindernoren/ML-From-Scratch (a2806c6): the gradients of its RNN's weights are "
         "right to 5e-11, and dX has errors of .10 to .64 in every step but the last, so a stack "
         "of them trains on wrong gradients. One layer on data never uses dX and shows nothing.",
-        finding="it leaves out what comes back from later steps",
+        finding="it leaves out the gradient from later steps",
     ),
     Mutant(
         name="layers-share-gradient",
         title="All layers share one gradient",
         function="zero_gradients",
-        changes=(
-            (
-                "[{name: np.zeros_like(a) for name, a in layer.items()} for layer in layers]",
-                "[{name: np.zeros_like(a) for name, a in layers[0].items()}] * len(layers)",
-            ),
-        ),
+        changes=(("layer.items()} for layer in layers]", "layers[0].items()}] * len(layers)"),),
         story="`[x] * n` holds one x n times. The same slip makes layers share their weights: "
         "adventuresinML/adventures-in-ml-code (d5219ae) builds them as `[cell for _ in range(n)]`, "
         "one cell, which in some versions of TensorFlow is one set of weights; tensorflow/models "

@@ -16,7 +16,7 @@ from numpylstm.cells import CELLS
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor import chain
-from numpylstm.laboratory.doctor.lines import DROPOUT, EMBEDDING, LINEAR, LOSSES, Layer
+from numpylstm.laboratory.doctor.lines import LOSSES, Layer
 from numpylstm.laboratory.museum import around
 from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
 from numpylstm.models import LanguageModel, check_language_model
@@ -49,32 +49,21 @@ def state_paths(config: ModelConfig) -> list[str]:
     ]
 
 
-def layers(config: ModelConfig) -> list[chain.Link]:
+def layers(arrays: Mapping[str, Array], config: ModelConfig) -> chain.Chain:
     """The layers of the patient, with the paths of their arrays; the mask is before the decoder."""
     cell = Layer(config.cell, False, tuple(CELLS[config.cell].arguments(config.options).items()))
     (loss,) = (loss for loss in LOSSES if dict(loss.options) == config.averaging)
-    links = [chain.Link(EMBEDDING, ("ids", "embedding.W"), (None,))]
-    for layer in range(config.num_layers):
-        prefix = f"{config.cell}.{layer}."
-        arrays = (prefix + name for name in cell.inputs[1:])
-        upstream = (prefix + name for name in cell.upstream[1:])
-        links.append(chain.Link(cell, (None, *arrays), (None, *upstream)))
-    return [
-        *links,
-        chain.Link(DROPOUT, (None, "mask"), (None,)),
-        chain.Link(LINEAR, (None, "decoder.W", "decoder.b"), (None,)),
-        chain.Link(loss, (None, "targets", "weights"), ()),
-    ]
+    return chain.stacked(arrays, cell, loss, config.num_layers + 1)
 
 
 def loss(arrays: Mapping[str, Array], config: ModelConfig) -> Any:
     """The loss, with the gradients from the next window times the final states."""
-    return chain.forward(layers(config), arrays)[0]
+    return chain.forward(layers(arrays, config), arrays)[0]
 
 
 def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, Any]) -> Arrays:
     """The gradient of the loss for every parameter and every initial state."""
-    links, (of_layers, outside) = layers(config), f
+    links, (of_layers, outside) = layers(arrays, config), f
     _, run = chain.forward(links, arrays)
     gradients = dict(chain.backward(
         links, run, arrays, lambda layer: getattr(of_layers, f"{layer.name}_backward")
@@ -92,7 +81,7 @@ def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, Any
 
 @dataclass(frozen=True)
 class Case:
-    """What a gradient check takes: a function, its backward pass, and a point.
+    """The arguments of a gradient check: a function, its backward pass, and a point.
 
     f and backward take `arrays` and `fixed` in one dict.
     """

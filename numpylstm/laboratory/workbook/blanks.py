@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from numpylstm import reference
 from numpylstm.laboratory.doctor.lines import Layer, layers
 from numpylstm.laboratory.doctor.source import SIZES, Text, read
-from numpylstm.laboratory.doctor.variants import HELPERS
 from numpylstm.reference import sigmoid
 
 Array = NDArray[Any]
@@ -79,7 +78,7 @@ def _sgd(W: Array, dW: Array, lr: float) -> Array:
 
 def _layer(cell: str, step: bool) -> Layer:
     """Return a step or a sequence of a cell with its default options."""
-    return next(layer for layer in layers() if (layer.cell, layer.step) == (cell, step))
+    return next(layer for layer in layers() if (layer.kind, layer.step) == (cell, step))
 
 
 def _of_layer(layer: Layer) -> Callable[[Mapping[str, int]], Point]:
@@ -181,8 +180,7 @@ class Blank:
         with np.errstate(over="ignore"):
             return read(
                 self.textbook, arguments, self.gates, result, {"activation": "tanh"}, returned,
-                HELPERS,
-            )  # fmt: skip
+                        )  # fmt: skip
 
 
 def _backward(cell: str, step: bool) -> dict[str, Any]:
