@@ -76,7 +76,7 @@ def shares_for(work: int, threads: int | None = None) -> int:
 
 
 class Plan(NamedTuple):
-    """How the work of a recurrent layer is divided (`kernels.recurrence`)."""
+    """Division of the work of a recurrent layer (`kernels.recurrence`)."""
 
     alone: bool  # one thread does all of it in one call
     by_rows: bool  # each part takes some rows of the batch through all steps, or else some units
@@ -424,7 +424,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
 
 @door("cache.mask *", "dy *")
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
-    """What was dropped receives no gradient."""
+    """Return the gradient of x."""
     return _times(dy, cache.mask)
 
 

@@ -1,4 +1,4 @@
-"""What ``import numpylstm as nl`` offers: the names of the package."""
+"""The names that ``import numpylstm as nl`` offers."""
 
 from numpylstm import data, functional, reference, sampling
 from numpylstm.cells import LSTMState, RNNState

@@ -102,7 +102,7 @@ def activation_derivative(h, activation):
 
 
 class EmbeddingCache(NamedTuple):
-    """What `embedding_backward` needs: the ids, and the shape of the table, (V, D)."""
+    """Cache of `embedding_forward`: the ids, and the shape of the table, (V, D)."""
 
     ids: np.ndarray
     shape: tuple
@@ -165,7 +165,7 @@ def embedding_backward_rows(dx, cache):
 
 
 class RNNCache(NamedTuple):
-    """What the backward pass needs. One step holds (B, .) arrays, a sequence (T, B, .) arrays."""
+    """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays."""
 
     x: np.ndarray  # (T, B, D)
     h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
@@ -279,7 +279,7 @@ def rnn_backward(dhs, dhT, cache):
 
 
 class LSTMCache(NamedTuple):
-    """What the backward pass needs. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
+    """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
 
     ``cache.i``, ``.f``, ``.g`` and ``.o`` are views of ``gates``.
     """
@@ -457,7 +457,7 @@ def lstm_backward(dhs, dhT, dcT, cache):
 
 
 class GRUCache(NamedTuple):
-    """What the backward pass needs. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
+    """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
 
     ``cache.r``, ``.z`` and ``.n`` are views of ``gates``.
     """
@@ -649,7 +649,7 @@ def gru_backward(dhs, dhT, cache):
 
 
 class LinearCache(NamedTuple):
-    """What `linear_backward` needs."""
+    """Cache of `linear_forward`."""
 
     x: np.ndarray  # (T, B, D)
     W: np.ndarray  # (D, V)
@@ -691,7 +691,7 @@ def linear_backward(dy, cache):
 
 
 class DropoutCache(NamedTuple):
-    """What `dropout_backward` needs."""
+    """Cache of `dropout_forward`."""
 
     mask: np.ndarray
 
@@ -735,7 +735,7 @@ def dropout_forward(x, mask):
 
 
 def dropout_backward(dy, cache):
-    """What was dropped receives no gradient.
+    """Return the gradient of x: zero where x was dropped.
 
     Returns
     -------
@@ -750,7 +750,7 @@ def dropout_backward(dy, cache):
 
 
 class CrossEntropyCache(NamedTuple):
-    """What the backward pass needs, and what evaluation reads.
+    """Values for the backward pass and for evaluation.
 
     One step holds (B,) arrays, a sequence (T, B) arrays; logits have one more axis, V.
     """

@@ -196,7 +196,7 @@ def _other_options(layer: Layer) -> Iterator[Variant]:
     """The step backward of the cell with another choice: reset "after" for "before"."""
 
     def forward(of: Layer) -> dict[str, str]:
-        """What the step forward computes, by name."""
+        """Return the results of the forward step, by name."""
         given, function = of.sample() | dict(of.options), of.function("forward")
         arguments = [given.get(name) for name in inspect.signature(function).parameters]
         words = {name: value for name, value in of.options if isinstance(value, str)}
@@ -319,7 +319,7 @@ def _rank(variant: Variant) -> int:
 
 
 def _said(variant: Variant) -> str:
-    """What is wrong with a line, and the right line, in a sentence."""
+    """Describe the mistake in a line, and the right line, in a sentence."""
     line, names = variant.line, enumeration(variant.line.names)
     must = "be passed on unchanged" if str(line) == f"{names} = {names}" else f"be {line}"
     return f"{names}: {variant.words}; it must {must}.".replace("cache.", "")

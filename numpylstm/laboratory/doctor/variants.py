@@ -338,7 +338,7 @@ def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> 
 
 
 def _slots(root: ast.AST) -> list[tuple[Any, Any, ast.expr]]:
-    """Where the parts of an expression stand: ``holder[key]`` is the part."""
+    """Return the places of the parts of an expression: ``holder[key]`` is the part."""
     found: list[tuple[Any, Any, ast.expr]] = []
     for node in ast.walk(root):
         for key, value in ast.iter_fields(node):
