@@ -71,7 +71,6 @@ def door(
         plain = getattr(reference, fast.__name__)
         signature = inspect.signature(fast)
         names = list(signature.parameters)
-        every = set(names)
         kind: Any = signature.parameters["cache"].annotation if "cache" in names else None
         in_cache = [kind._fields.index(name[6:]) for name in fields if name.startswith("cache.")]
         direct = [names.index(name) for name in fields[len(in_cache) :]]
@@ -113,11 +112,13 @@ def door(
             return values
 
         def bound(given: Arguments, options: Options) -> Arguments:
-            by_name = {**defaults, **dict(zip(names, given, strict=False)), **options}
-            once = len(given) <= positional and options.keys().isdisjoint(names[: len(given)])
-            if not once or by_name.keys() != every:
-                fast(*given, **options)  # raises Python's own TypeError
-            return tuple([by_name[name] for name in names])
+            left = names[len(given) :]
+            if left != [*options]:  # not simply the last arguments, in order
+                rest = {**defaults, **options}
+                if len(given) > positional or not options.keys() <= {*left} <= rest.keys():
+                    fast(*given, **options)  # raises Python's own TypeError
+                options = {name: rest[name] for name in left}
+            return (*given, *options.values())
 
         def compute(*given: Any, **options: Any) -> Any:
             if not _failures:

@@ -89,7 +89,7 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)  # a model repeats the same few calls at every step
-def plan(T: int, B: int, D: int, H: int, *, blocks: int, itemsize: int, threads: int) -> Plan:
+def plan(T: int, B: int, D: int, H: int, blocks: int, itemsize: int, threads: int) -> Plan:
     """Return the plan of a pass, which depends on sizes only; no result depends on it.
 
     By rows, no thread waits, and each reads all of Wh at each step, which is slow unless its own
@@ -220,7 +220,7 @@ def _unroll(
     T, B, D = x.shape
     H, columns = Wh.shape
     rows, shape, blocks = x.reshape(T * B, D), (T, B, columns), columns // H
-    how = plan(T, B, D, H, blocks=blocks, itemsize=Wh.itemsize, threads=get_num_threads())
+    how = plan(T, B, D, H, blocks, Wh.itemsize, get_num_threads())
     panels = how.panels(Wh, blocks)
     if how.alone:
         first = empty(shape, x.dtype)
@@ -244,7 +244,7 @@ def _unroll_back(
     (T, B, D), (H, columns) = x.shape, Wh.shape
     rows, states, kept = x.reshape(T * B, D), h_prev.reshape(T * B, H), tuple(others)
     of_sums = tuple(empty((T, B, columns), x.dtype) for _ in range(das))
-    how = plan(T, B, D, H, blocks=columns // H, itemsize=Wh.itemsize, threads=get_num_threads())
+    how = plan(T, B, D, H, columns // H, Wh.itemsize, get_num_threads())
     panels = how.panels(Wh.T)
     if how.alone:
         dx, dWx, dWh = np.empty_like(rows), np.empty_like(Wx), np.empty_like(Wh)
@@ -504,7 +504,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
 @door("g *")
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
-    total: float = update.sum_of_squares(contiguous(g).reshape(-1), shares_for(g.size))
+    total: float = update.sum_of_squares(contiguous(g).ravel(), shares_for(g.size))
     return total
 
 
@@ -521,15 +521,15 @@ def _numbers(where: str, arguments: dict[str, Any]) -> None:
 @door("w *", "dw *", also=_numbers)
 def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
     """Gradient descent."""
-    gradient = contiguous(dw).reshape(-1)
-    update.descend(w.reshape(-1), gradient, factor, lr, shares_for(w.size))
+    gradient = contiguous(dw).ravel()
+    update.descend(w.ravel(), gradient, factor, lr, shares_for(w.size))
 
 
 @door("w *", "v *", "dw *", also=_numbers)
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum."""
-    gradient, shares = contiguous(dw).reshape(-1), shares_for(w.size)
-    update.descend_with_momentum(w.reshape(-1), v.reshape(-1), gradient, lr, momentum, shares)
+    gradient, shares = contiguous(dw).ravel(), shares_for(w.size)
+    update.descend_with_momentum(w.ravel(), v.ravel(), gradient, lr, momentum, shares)
 
 
 @door("w *", "m *", "v *", "dw *", also=_numbers)
@@ -544,6 +544,6 @@ def adam_update(
         lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
     )  # fmt: skip
     update.descend_by_moments(
-        w.reshape(-1), m.reshape(-1), v.reshape(-1), contiguous(dw).reshape(-1),
+        w.ravel(), m.ravel(), v.ravel(), contiguous(dw).ravel(),
         tuple(np.array(numbers, w.dtype)), shares_for(w.size),
     )  # fmt: skip

@@ -77,7 +77,7 @@ def own_shape(array: Any) -> Any:
 def read_only(array: Array) -> Array:
     """Return a view that cannot be written."""
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
@@ -318,6 +318,7 @@ class RecurrentStack(Layer):
     ) -> None:
         self.options = cell_options(cell, options)
         self.cell = CELLS[cell]
+        self.arguments = self.cell.arguments(self.options)
         check_sizes(
             self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
@@ -392,22 +393,22 @@ class RecurrentStack(Layer):
         else:
             self.check_state(where, "state", state, x.shape[1])
         forward = self.cell.function(self.functions, "forward")
-        arguments = self.cell.arguments(self.options)
-        caches, finals = [], []
+        caches, after = [], [np.empty(part.shape, self.dtype) for part in state]
         for layer, weights in enumerate(self.layers):
             if layer > 0:
                 x = self.dropouts[layer - 1].forward(x, training)
             initial = [part[layer] for part in state]
             parameters = [own_shape(p.data) for p in weights]
             x, *final, cache = call(
-                where, forward, own_shape(x), *initial, *parameters, **arguments
+                where, forward, own_shape(x), *initial, *parameters, **self.arguments
             )
-            finals.append(final)
+            for part, last in zip(after, final, strict=True):
+                part[layer] = last
             if training:
                 caches.append(cache)
         if training:
             self._pending = caches
-        return read_only(x), self.cell.State(*map(np.array, zip(*finals, strict=True)))
+        return read_only(x), self.cell.State(*after)
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -435,15 +436,16 @@ class RecurrentStack(Layer):
         else:
             self.check_state(where, "dstate", dstate, batch_size)
         backward = unchecked(self.cell.function(self.functions, "backward"))
-        initials = []
+        before = [np.empty(part.shape, self.dtype) for part in dstate]
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
             dx, *gradients = backward(dhs, *final, caches.pop())  # frees the memory of the cache
-            initials.append(gradients[: len(dstate)])
+            for part, gradient in zip(before, gradients, strict=False):
+                part[layer] = gradient
             for parameter, gradient in zip(self.layers[layer], gradients[len(dstate) :]):  # noqa: B905
                 parameter.accumulate(gradient)  # a gradient without a parameter is None
             dhs = self.dropouts[layer - 1].backward(dx) if layer > 0 else dx
-        return dhs, self.cell.State(*map(np.array, zip(*initials[::-1], strict=True)))
+        return dhs, self.cell.State(*before)
 
     def _own(self) -> Iterable[Parameter]:
         return [parameter for layer in self.layers for parameter in layer]
