@@ -74,8 +74,9 @@ def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> dict[s
         dtypes = [array.dtype for array in arrays]
         same = dtypes.count(dtypes[0]) == len(dtypes)
         facts = (arguments, same, dtypes[0], *map(type, arrays), *[a.shape for a in arrays])
-        if facts in _FITTING:  # a model repeats the same few calls at every step
-            return _FITTING[facts]
+        known = _FITTING.get(facts)  # a model repeats the same few calls at every step
+        if known is not None:
+            return known
     except (AttributeError, TypeError):  # not arrays: the first gets its sentence below
         facts = ()
     for argument, array in zip(arguments, arrays, strict=True):

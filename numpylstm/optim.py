@@ -133,16 +133,17 @@ class Optimizer:
             self.move(path, parameter)
 
     def remembered(self, name: str, path: str, parameter: Parameter) -> Array:
-        """Return the memory of one parameter; raise unless it has the parameter's shape."""
+        """Return the memory of one parameter; raise unless it fits and can be changed in place."""
         where = type(self).__name__
         if path not in self.memory.get(name, {}):
             raise ValueError(
                 f"{where}: there is no {name} of {path}; the parameters and the memory of an "
                 "optimiser are fixed when it is made"
             )
-        memory, data = self.memory[name][path], parameter.data
+        memory, data, kept = self.memory[name][path], parameter.data, f"the {name} of {path}"
         check_plain(where, path, data)
-        check_array(where, f"the {name} of {path}", memory, data.shape, data.dtype, REPLACED)
+        check_array(where, kept, memory, data.shape, data.dtype, REPLACED)
+        check_in_place(where, kept, memory)
         return memory
 
     def zero_grad(self) -> None:

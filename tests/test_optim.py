@@ -399,11 +399,24 @@ def other_data(optimizer):
     optimizer.parameters["b"].data = np.zeros(2, optimizer.parameters["b"].data.dtype)
 
 
+def read_only_memory(optimizer):
+    optimizer.memory["second_moment"]["b"].flags.writeable = False
+
+
+def strided_memory(optimizer):
+    """A flat view of it would be a copy, and what the step stores there would be lost."""
+    memory = optimizer.memory["second_moment"]
+    memory["b"] = np.zeros((*memory["b"].shape, 2), memory["b"].dtype)[..., 0]
+
+
 def no_memory(optimizer):
     del optimizer.memory["first_moment"]["b"]
 
 
-@pytest.mark.parametrize("spoil", [read_only_data, read_only_gradient, other_data, no_memory])
+@pytest.mark.parametrize(
+    "spoil",
+    [read_only_data, read_only_gradient, other_data, no_memory, read_only_memory, strided_memory],
+)
 def test_all_parameters_are_moved_or_none(parameters, spoil):
     optimizer = nl.Adam(parameters)
     before = {path: p.data.copy() for path, p in parameters.items()}
