@@ -159,6 +159,15 @@ def test_the_kernels_compute_what_the_textbook_says(parameters, rng, kind, optio
             p.grad = rng.standard_normal(p.data.shape).astype(p.data.dtype)
 
 
+def test_arrays_that_overlap_are_refused():
+    both = np.ones(8)
+    with pytest.raises(ValueError, match="sgd_update: w must not share memory with dw"):
+        functional.sgd_update(both[1:], both[:-1], 0.1)
+    with pytest.raises(ValueError, match="momentum_update: w must not share memory with v"):
+        functional.momentum_update(both, both, np.ones(8), 0.1, 0.9)
+    np.testing.assert_array_equal(both, 1)
+
+
 @pytest.mark.parametrize("size", [3, 4096, 10_000])
 def test_the_sum_of_squares(rng, size):
     g = rng.standard_normal((2, size)).astype(np.float32)
