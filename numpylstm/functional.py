@@ -4,8 +4,8 @@ The reference explains what is computed and why. Names, order of results and cac
 here, and the tests hold the two together (1e-10 in float64). A function checks its arguments,
 allocates its results and hands both to a kernel (`numpylstm.kernels`), which checks nothing. The
 shapes it accepts stand above it, in `door`. `numpylstm.doors.textbook` has the same functions with
-the reference behind the same checks. Where Numba cannot be imported or cannot compile a kernel, so
-has this module: there is one warning, and from then on the reference computes.
+the reference behind the same checks. If Numba cannot be imported or cannot compile a kernel, this
+module warns once, and from then on the reference computes here too.
 
 Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
 that is not contiguous is copied once, except the matrix of a linear layer, which may be transposed
