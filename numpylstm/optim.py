@@ -23,7 +23,7 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.config import TrainConfig
-from numpylstm.doors import unchecked
+from numpylstm.doors import call, unchecked
 from numpylstm.parameters import Owner, Parameter, Rows, collect
 
 Array = NDArray[Any]
@@ -56,12 +56,13 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     collected = collect(where, parameters).values()
     check_in(where, "max_norm", max_norm, "(0, inf]")
     max_norm = float(max_norm)
-    total, sum_of_squares = 0.0, unchecked(functional.sum_of_squares)
+    total = 0.0
     for parameter in collected:
         gradient, factor = parameter.parts_of_grad()
         if gradient is not None:
             array = gradient.values if isinstance(gradient, Rows) else gradient
-            total += sum_of_squares(array) * (factor * factor)  # which may be infinite
+            squares: float = call(where, functional.sum_of_squares, array)
+            total += squares * (factor * factor)  # which may be infinite
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for parameter in collected:

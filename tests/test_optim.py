@@ -159,6 +159,15 @@ def test_the_kernels_compute_what_the_textbook_says(parameters, rng, kind, optio
             p.grad = rng.standard_normal(p.data.shape).astype(p.data.dtype)
 
 
+def test_the_norm_of_other_numbers_is_refused():
+    """A kernel that does not compile for them would end all kernels."""
+    parameter = Parameter(np.ones(3), "p")
+    parameter.data = np.ones(3, np.float16)
+    parameter.grad = np.ones(3, np.float16)
+    with pytest.raises(TypeError, match="clip_by_global_norm: g must have dtype float32 or"):
+        nl.clip_by_global_norm({"p": parameter}, 1.0)
+
+
 def test_arrays_that_overlap_are_refused():
     both = np.ones(8)
     with pytest.raises(ValueError, match="sgd_update: w must not share memory with dw"):
