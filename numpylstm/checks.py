@@ -153,7 +153,7 @@ def check_whole(
     at_most: int | None = None,
     because: str = "",
 ) -> None:
-    """Raise unless `value` is an integer (TypeError; a bool is none) within bounds (ValueError)."""
+    """Raise unless `value` is an integer (TypeError; a bool is not) within bounds (ValueError)."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} must be a whole number, got {value!r}")
     if value < at_least or (at_most is not None and value > at_most):

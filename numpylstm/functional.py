@@ -4,8 +4,8 @@ The reference explains what is computed and why. Names, order of results and cac
 here, and the tests hold the two together (1e-10 in float64). A function checks its arguments,
 allocates its results and hands both to a kernel (`numpylstm.kernels`), which checks nothing. The
 shapes it accepts stand above it, in `door`. `numpylstm.doors.textbook` has the same functions with
-the reference behind the same checks. Where Numba cannot be imported or cannot compile a kernel, so
-has this module: there is one warning, and from then on the reference computes.
+the reference behind the same checks. If Numba cannot be imported or cannot compile a kernel, this
+module warns once, and from then on the reference computes here too.
 
 Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
 that is not contiguous is copied once, except the matrix of a linear layer, which may be transposed
@@ -19,6 +19,7 @@ before the backward pass: nothing here is read-only, since a caller holds the ca
 """
 
 import functools
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -509,9 +510,13 @@ def sum_of_squares(g: Array) -> float:
 
 
 def _numbers(where: str, arguments: dict[str, Any]) -> None:
-    """Check that the arrays can be changed in place; turn all numbers into floats."""
-    for name in arguments.keys() & {"w", "m", "v"}:
+    """Check that the arrays can be changed in place, each alone; turn all numbers into floats."""
+    changed: list[str] = [name for name in ("w", "m", "v") if name in arguments]
+    for name in changed:
         check_in_place(where, name, arguments[name])
+    for one, other in itertools.combinations([*changed, "dw"], 2):
+        if np.may_share_memory(arguments[one], arguments[other]):  # threads would race
+            raise ValueError(f"{where}: {one} must not share memory with {other}; copy one of them")
     for name in arguments.keys() - {"w", "m", "v", "dw", "t", "decoupled"}:
         check_in(where, name, arguments[name], "[0, 1)" if name.startswith("beta") else "[0, inf)")
         arguments[name] = float(arguments[name])

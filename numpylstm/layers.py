@@ -613,7 +613,7 @@ class SequenceCrossEntropy(Layer):
 
     def _forward(self, where: str, logits: Array, targets: Array, weights: Array | None) -> Any:
         function = self.functions.sequence_cross_entropy_forward
-        return call(where, function, logits, targets, weights, **self.averaging)
+        return call(where, function, own_shape(logits), targets, weights, **self.averaging)
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""

@@ -23,7 +23,7 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.config import TrainConfig
-from numpylstm.doors import unchecked
+from numpylstm.doors import call, unchecked
 from numpylstm.parameters import Owner, Parameter, Rows, collect
 
 Array = NDArray[Any]
@@ -56,12 +56,13 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     collected = collect(where, parameters).values()
     check_in(where, "max_norm", max_norm, "(0, inf]")
     max_norm = float(max_norm)
-    total, sum_of_squares = 0.0, unchecked(functional.sum_of_squares)
+    total = 0.0
     for parameter in collected:
         gradient, factor = parameter.parts_of_grad()
         if gradient is not None:
             array = gradient.values if isinstance(gradient, Rows) else gradient
-            total += sum_of_squares(array) * (factor * factor)  # which may be infinite
+            squares: float = call(where, functional.sum_of_squares, array)
+            total += squares * (factor * factor)  # which may be infinite
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for parameter in collected:
@@ -133,16 +134,17 @@ class Optimizer:
             self.move(path, parameter)
 
     def remembered(self, name: str, path: str, parameter: Parameter) -> Array:
-        """Return the memory of one parameter; raise unless it has the parameter's shape."""
+        """Return the memory of one parameter; raise unless it fits and can be changed in place."""
         where = type(self).__name__
         if path not in self.memory.get(name, {}):
             raise ValueError(
                 f"{where}: there is no {name} of {path}; the parameters and the memory of an "
                 "optimiser are fixed when it is made"
             )
-        memory, data = self.memory[name][path], parameter.data
+        memory, data, kept = self.memory[name][path], parameter.data, f"the {name} of {path}"
         check_plain(where, path, data)
-        check_array(where, f"the {name} of {path}", memory, data.shape, data.dtype, REPLACED)
+        check_array(where, kept, memory, data.shape, data.dtype, REPLACED)
+        check_in_place(where, kept, memory)
         return memory
 
     def zero_grad(self) -> None:

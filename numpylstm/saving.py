@@ -300,7 +300,7 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
     ----------
     model : LanguageModel or SequenceClassifier
     path : str or Path
-        By habit with the ending ``.npz``; none is added.
+        It usually ends in ``.npz``; no ending is added.
 
     Raises
     ------

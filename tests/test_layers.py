@@ -369,6 +369,16 @@ def test_a_table_or_matrix_of_another_shape_is_refused():
         linear.backward(np.zeros((5, 3, 11), np.float32))
 
 
+def test_another_shape_of_the_logits_does_not_reach_the_backward_pass():
+    criterion, logits = SequenceCrossEntropy(), np.linspace(-1, 1, 24).reshape(2, 3, 4)
+    targets, results = np.zeros((2, 3), np.int64), []
+    for change in (lambda array: None, flatten):
+        criterion.forward(logits, targets)
+        change(logits)
+        results.append(criterion.backward())
+    np.testing.assert_array_equal(*results)
+
+
 def test_a_bias_that_was_replaced_does_not_say_how_large_the_scores_are():
     layer = Linear(4, 11, rng=0)
     layer.forward(np.zeros((5, 3, 4), np.float32))

@@ -159,6 +159,24 @@ def test_the_kernels_compute_what_the_textbook_says(parameters, rng, kind, optio
             p.grad = rng.standard_normal(p.data.shape).astype(p.data.dtype)
 
 
+def test_the_norm_of_other_numbers_is_refused():
+    """A kernel that does not compile for them would end all kernels."""
+    parameter = Parameter(np.ones(3), "p")
+    parameter.data = np.ones(3, np.float16)
+    parameter.grad = np.ones(3, np.float16)
+    with pytest.raises(TypeError, match="clip_by_global_norm: g must have dtype float32 or"):
+        nl.clip_by_global_norm({"p": parameter}, 1.0)
+
+
+def test_arrays_that_overlap_are_refused():
+    both = np.ones(8)
+    with pytest.raises(ValueError, match="sgd_update: w must not share memory with dw"):
+        functional.sgd_update(both[1:], both[:-1], 0.1)
+    with pytest.raises(ValueError, match="momentum_update: w must not share memory with v"):
+        functional.momentum_update(both, both, np.ones(8), 0.1, 0.9)
+    np.testing.assert_array_equal(both, 1)
+
+
 @pytest.mark.parametrize("size", [3, 4096, 10_000])
 def test_the_sum_of_squares(rng, size):
     g = rng.standard_normal((2, size)).astype(np.float32)
@@ -399,11 +417,24 @@ def other_data(optimizer):
     optimizer.parameters["b"].data = np.zeros(2, optimizer.parameters["b"].data.dtype)
 
 
+def read_only_memory(optimizer):
+    optimizer.memory["second_moment"]["b"].flags.writeable = False
+
+
+def strided_memory(optimizer):
+    """A flat view of it would be a copy, and what the step stores there would be lost."""
+    memory = optimizer.memory["second_moment"]
+    memory["b"] = np.zeros((*memory["b"].shape, 2), memory["b"].dtype)[..., 0]
+
+
 def no_memory(optimizer):
     del optimizer.memory["first_moment"]["b"]
 
 
-@pytest.mark.parametrize("spoil", [read_only_data, read_only_gradient, other_data, no_memory])
+@pytest.mark.parametrize(
+    "spoil",
+    [read_only_data, read_only_gradient, other_data, no_memory, read_only_memory, strided_memory],
+)
 def test_all_parameters_are_moved_or_none(parameters, spoil):
     optimizer = nl.Adam(parameters)
     before = {path: p.data.copy() for path, p in parameters.items()}

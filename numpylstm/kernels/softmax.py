@@ -72,6 +72,7 @@ def row_backward(row, target, log_z, coefficient, drow):
     """Fill drow (V,) = coefficient * (softmax(row) - onehot(target))."""
     widest_vectors()
     one = row.dtype.type(1)
+    # Not in the kernel: there drow is a view, and the last store would be lost (`machine.views`).
     for k in range(row.size):
         drow[k] = coefficient * exp(row[k] - log_z)
     drow[target] = coefficient * (exp(row[target] - log_z) - one)

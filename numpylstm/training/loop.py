@@ -308,7 +308,7 @@ def describe_failure(run: Run, cost: float) -> str:
     if culprits := not_finite(gradients):
         problem = f"the loss is {cost} and the gradient is not finite in {culprits}"
     else:
-        problem = f"the loss is {cost:.3g}, a perplexity beyond all numbers,"
+        problem = f"the loss is {cost:.3g}; its perplexity or the gradient's norm is infinite"
     return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
 
 

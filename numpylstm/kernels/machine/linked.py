@@ -5,8 +5,8 @@ linked into each caller. For a function that nothing else calls the first time i
 compiler stops at code that can be linked, which saves a fifth of the time to the first step and
 changes no bit.
 
-A function that is inlined loses its attributes, so a kernel itself declares that its loops use
-whole vectors (`simd.widest_vectors`), including those of the functions it calls.
+A function that is `inlined` loses its attributes, so the inner function or the kernel that has a
+loop declares that it uses whole vectors (`simd.widest_vectors`).
 """
 
 from numba import _dynfunc

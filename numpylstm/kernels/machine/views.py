@@ -3,6 +3,11 @@
 Numba's slices check bounds and count references. In kernels that run thousands of times for small
 layers this costs more than the arithmetic, and it doubles the compile time. The views here do
 neither: bounds are trusted, and the array must outlive its views.
+
+Numba does not know that a view shares the memory of its array. Where it inlines `exp`, `sigmoid` or
+`tanh` it also removes dead code, and takes a store for dead if its view is not used again: the last
+one after a loop is lost, without an error. So a function that calls these stores only to its
+arguments, or to views inside a loop.
 """
 
 import numpy as np
