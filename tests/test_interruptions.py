@@ -326,7 +326,7 @@ def test_an_error_saves_first_if_the_run_is_whole(folder, monkeypatch, capsys, w
         fail_in(patch, place, name, error, at)
         status = train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", out.name)
     assert status == (130 if interrupted else 1)
-    says = "interrupted" if interrupted else "error: not enough memory (1 GiB); take smaller sizes"
+    says = "interrupted" if interrupted else "error: not enough memory (1 GiB); use smaller sizes"
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert err.startswith(f"numpylstm-train: {says}")
@@ -497,7 +497,7 @@ def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, err = finish(process, expect=130)
-    said, _, command = err.partition("; go on with ")
+    said, _, command = err.partition("; continue with ")
     assert said == "numpylstm-train: interrupted; compiling kernels was not finished"
     assert called(command) == ["numpylstm-train", "--resume", "compiling", "--save-every", "1"]
     assert restore_run(load(folder / "compiling" / "last.npz")).step == 0

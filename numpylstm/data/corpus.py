@@ -251,7 +251,7 @@ def _corpus(
         raise DataError(
             f"{source}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
             f"{' and '.join(to_cut)} split from it, got {len(whole)} at {level} level; "
-            f"take a longer text, or a file for each split"
+            f"use a longer text, or a file for each split"
         )
     end = len(whole) - share * len(to_cut)
     parts["train"] = whole[:end]

@@ -308,7 +308,7 @@ def describe_failure(run: Run, cost: float) -> str:
     if culprits := not_finite(gradients):
         problem = f"the loss is {cost} and the gradient is not finite in {culprits}"
     else:
-        problem = f"the loss is {cost:.3g}, a perplexity beyond all numbers,"
+        problem = f"the loss is {cost:.3g}, a perplexity that overflows,"
     return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
 
 
@@ -397,7 +397,7 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     valid = evaluate(run.model, corpus.valid, streams, run.config.num_steps, watch=watch)
     if not math.isfinite(valid.perplexity):
         raise TrainingFailed(
-            f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
+            f"the validation loss is {valid.loss:.3g}, a perplexity that overflows, at epoch "
             f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
         )
     return valid
@@ -425,7 +425,7 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
     if have < B * (T + 1):
         raise DataError(
             f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "
-            f"streams of {T} steps, got {have}; take a longer text, or a smaller batch_size or "
+            f"streams of {T} steps, got {have}; use a longer text, or a smaller batch_size or "
             "num_steps"
         )
 

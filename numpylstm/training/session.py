@@ -203,7 +203,7 @@ def train_to_end(
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     how_to_go_on = printable(shlex.join(resume_command))
-    then = f"go on with {how_to_go_on}" if how_to_go_on else ""
+    then = f"continue with {how_to_go_on}" if how_to_go_on else ""
     if not quiet:
         print("Compiling kernels, or loading them from the cache ...", flush=True)
     with compiling(then=then, quiet=quiet):

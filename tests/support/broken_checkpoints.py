@@ -323,7 +323,7 @@ BROKEN = [
            with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "correct": 21}), "'tally' must be"),
     Broken("a sum that is almost too large",
            with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "cost": 1.7e308}), "'tally' must be"),
-    Broken("a perplexity beyond all numbers",
+    Broken("a perplexity that overflows",
            with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "nll": 1e5}), "'tally' must be"),
     Broken("a loss of 1,000 nats", with_meta(valid_losses=[1e3]), "'valid_losses' must be a list"),
     Broken("two rows of one step", with_meta(rows=[ROW, ROW]), "'rows' must be a list of rows"),
