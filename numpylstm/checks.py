@@ -2,7 +2,7 @@
 
 Kernels check nothing: an id out of range would be a wild write, and a short row would be read past
 its end. So every public function checks its arguments first. An error sentence has four parts:
-which argument, what was expected, what came, and the likely cause.
+which argument, what was expected, what was given, and the likely cause.
 
     lstm_forward: x must have shape (T, B, 65), got (35, 20, 64); D is fixed by Wx
 """
@@ -152,7 +152,7 @@ def check_whole(
     at_most: int | None = None,
     because: str = "",
 ) -> None:
-    """Raise unless `value` is an integer (TypeError; a bool is none) within bounds (ValueError)."""
+    """Raise unless `value` is an integer (TypeError; not a bool) within bounds (ValueError)."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} must be a whole number, got {value!r}")
     if value < at_least or (at_most is not None and value > at_most):
@@ -241,7 +241,7 @@ def check_sizes(where: str, **sizes: Any) -> None:
         check_whole(where, name, size)
         if size > LARGEST_SIZE:
             raise ValueError(
-                f"{where}: {name} must be at most {LARGEST_SIZE:,}, got {size}; it fits no memory"
+                f"{where}: {name} must be at most {LARGEST_SIZE:,}, got {size}; it is too large"
             )
 
 
@@ -287,7 +287,7 @@ def _check_one(
         if got not in FLOATS:
             raise TypeError(
                 f"{where}: {name} must have dtype float32 or float64, got {got}; "
-                f"other numbers are for numpylstm.reference"
+                f"numpylstm.reference accepts other numbers"
             )
     elif got != dtype:
         raise TypeError(

@@ -376,8 +376,8 @@ class TrainConfig(ModelConfig):
         if self.split_punctuation and (self.level != "word" or self.train is None):
             raise ConfigError(
                 "split_punctuation",
-                "is for words of a text of your own, named by train; the other texts are split, "
-                "and characters are split anyway",
+                "is for words of your own text, given by train; the other texts are split already, "
+                "and characters need no splitting",
             )
 
     @property

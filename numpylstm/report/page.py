@@ -227,7 +227,7 @@ def making(result: dict[str, Any]) -> str:
     ledger = (
         f"Of the test text that was read, {test['tokens']:,} tokens were scored, in "
         f"{test['batch_size']} stream{several}, and {test['unscored']:,} not: the first of each "
-        "stream, and what does not divide by their number."
+        "stream, and the remainder of the division by their number."
     )
     facts = [
         ("updates", f"{result['steps']:,}"),

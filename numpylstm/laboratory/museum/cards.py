@@ -136,7 +136,7 @@ False
   {SHOWN:.0%} of what the right gradient achieves. One task, one seed: a mistake that hides here may
   show elsewhere, and the other way round.
 
-Of the {len(MUTANTS)}, training does not show {len(hidden)}. That the loss falls proves nothing.
+Of the {len(MUTANTS)}, training does not show {len(hidden)}. A falling loss proves nothing.
 
 | Mistake | Name | The doctor says | Training shows it, and its share of the gain |
 | --- | --- | --- | --- |
@@ -145,7 +145,7 @@ Of the {len(MUTANTS)}, training does not show {len(hidden)}. That the loss falls
 {cards}
 ## Limits
 
-Clipping is no gradient. The check of the clipped gradient takes the loss times one number,
+Clipping is not a gradient. The check of the clipped gradient takes the loss times one number,
 max_norm / norm with the norm of measured slopes: that is what clipping by global norm
 differentiates, and no other clipping is a multiple of it. The repositories are named with the
 commit or the thread that was read; they may have changed since.
