@@ -67,7 +67,7 @@ RATES = {"sgd": 1.0, "adam": 0.002, "adamw": 0.002}
 class ModelConfig:
     """Settings of a language model, except the size of its vocabulary.
 
-    `options` are those of the cell, such as ``{"activation": "relu"}``; missing ones take their
+    `options` are options of the cell, such as ``{"activation": "relu"}``; missing ones take their
     defaults.
 
     Raises

@@ -135,7 +135,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, where the file system can."""
+    """Flush the names in a folder to the disk, if the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -249,7 +249,7 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Raise a ValueError unless the members are those of a checkpoint and fit into the file."""
+    """Raise a ValueError unless the members belong to a checkpoint and fit into the file."""
     if len(members) > MOST_MEMBERS:
         raise ValueError(f"it has {len(members):,} members, over {MOST_MEMBERS:,}")
     counts = Counter(member.filename for member in members)

@@ -157,7 +157,7 @@ def load_text(
 ) -> Corpus:
     """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
 
-    A split without a file of its own is cut from the end of the training text: one token in 20,
+    A split without its own file is cut from the end of the training text: one token in 20,
     the validation split before the test split. So a single file is split 90/5/5.
 
     Parameters

@@ -99,7 +99,7 @@ def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
     return (
         f"The clip acted in most updates ({share:.0%}): their gradient was "
         f"longer than {clip:g} and was shortened to it; that is usual for SGD with a rate of 1 and "
-        "a clip of 5, but where the loss jumps, lower the rate."
+        "a clip of 5, but if the loss jumps, lower the rate."
     )
 
 

@@ -149,7 +149,7 @@ def pairs(report: Report) -> str:
     )
     return (
         '<p class="soft">Above, the test text; below, the most probable token according to the '
-        "network, which has read all before it, in blue where it is right.</p>\n"
+        "network, given all tokens before it, in blue where it is right.</p>\n"
         f'<div class="pairs">{shown}</div>'
     )
 

@@ -33,7 +33,7 @@ def _right_lesson(cell: str, *options: tuple[str, Any]) -> Lesson:
 
 
 def share_of_gain(name: str) -> float:
-    """Return the exhibit's fall in loss as a share of that of the right gradient."""
+    """Return the exhibit's fall in loss as a share of the fall with the right gradient."""
     right, wrong = lesson(name)
     return (wrong.first - wrong.last) / (right.first - right.last)
 
@@ -44,7 +44,7 @@ def card(name: str) -> str:
     right, wrong = lesson(name)
     share = share_of_gain(name)
     verdict = "Training shows it" if share < SHOWN else "**Training does not show it**"
-    if found.report is None:  # a mutant's point is fit to be examined
+    if found.report is None:  # the point of a mutant can be examined
         raise RuntimeError(f"museum: the point of {name} cannot be judged: {found}")
     worst = found.report.worst
     failed, arrays = sum(not e.passed for e in found.report.entries), len(found.report.entries)
