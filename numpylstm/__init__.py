@@ -2,8 +2,8 @@
 
 Read `numpylstm.reference` to learn; `numpylstm.LanguageModel` to use; ``numpylstm-train`` to run.
 
-The names that it offers are listed in `numpylstm.public`, which is loaded when the first of them is
-used. So a command can say in one sentence what goes wrong while the package is loaded.
+The public names are listed in `numpylstm.public`, which is loaded when the first of them is used.
+So a command can report in one sentence what goes wrong while the package is loaded.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""``python -m numpylstm``: the commands, for whom their names are not on the path."""
+"""``python -m numpylstm``: the commands, if their names are not on the path."""
 
 import importlib
 import sys

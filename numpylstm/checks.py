@@ -2,7 +2,7 @@
 
 Kernels check nothing: an id out of range would be a wild write, and a short row would be read past
 its end. So every public function checks its arguments first. An error sentence has four parts:
-which argument, what was expected, what came, and the likely cause.
+which argument, what was expected, what was given, and the likely cause.
 
     lstm_forward: x must have shape (T, B, 65), got (35, 20, 64); D is fixed by Wx
 """
@@ -242,7 +242,7 @@ def check_sizes(where: str, **sizes: Any) -> None:
         check_whole(where, name, size)
         if size > LARGEST_SIZE:
             raise ValueError(
-                f"{where}: {name} must be at most {LARGEST_SIZE:,}, got {size}; it fits no memory"
+                f"{where}: {name} must be at most {LARGEST_SIZE:,}, got {size}; it is too large"
             )
 
 
@@ -288,7 +288,7 @@ def _check_one(
         if got not in FLOATS:
             raise TypeError(
                 f"{where}: {name} must have dtype float32 or float64, got {got}; "
-                f"other numbers are for numpylstm.reference"
+                f"numpylstm.reference accepts other numbers"
             )
     elif got != dtype:
         raise TypeError(

@@ -67,7 +67,7 @@ RATES = {"sgd": 1.0, "adam": 0.002, "adamw": 0.002}
 class ModelConfig:
     """Settings of a language model, except the size of its vocabulary.
 
-    `options` are those of the cell, such as ``{"activation": "relu"}``; missing ones take their
+    `options` are options of the cell, such as ``{"activation": "relu"}``; missing ones take their
     defaults.
 
     Raises
@@ -193,7 +193,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If there is no such cell, or an option is another cell's or has an impossible value.
+        If the cell is unknown, or an option belongs to another cell or has an impossible value.
     TypeError
         If no cell has an option of that name.
     """
@@ -372,12 +372,12 @@ class TrainConfig(ModelConfig):
         if self.data is not None and self.train is not None:
             raise ConfigError("data", "cannot go with train: they name two corpora")
         if self.train is None and (self.valid is not None or self.test is not None):
-            raise ConfigError("train", "must be given where a valid or test text is")
+            raise ConfigError("train", "must be given with a valid or test text")
         if self.split_punctuation and (self.level != "word" or self.train is None):
             raise ConfigError(
                 "split_punctuation",
-                "is for words of a text of your own, named by train; the other texts are split, "
-                "and characters are split anyway",
+                "is for words of your own text, given by train; the other texts are split already, "
+                "and characters need no splitting",
             )
 
     @property
@@ -415,7 +415,7 @@ class TrainConfig(ModelConfig):
 
 
 def check_names(settings: Collection[str]) -> None:
-    """Raise a ConfigError if a name is not that of a setting."""
+    """Raise a ConfigError if a name is not the name of a setting."""
     if unknown := set(settings) - {setting.name for setting in fields(TrainConfig)}:
         raise ConfigError(min(unknown), "is not a setting of TrainConfig")
 
@@ -445,8 +445,8 @@ TIED = MEDIUM | {  # the rate and the clip of a mean over 35 steps, 20 and 1/4, 
     "tied": True, "epochs": 40, "schedule": "plateau", "decay": 1 / 4, "lr": 0.571, "clip": 8.75,
 }  # fmt: skip
 # As in Harvard's course CS 287, whose loss is a sum over the batch, with clip 2 and weight decay
-# 1e-4: where the clip always acts, Adam depends on their ratio only, and on our mean 1 always acts.
-# Clips 1, 2 and 5 gave 76.1, 73.3 and 75.2 there. Here the rate falls by epoch, to 1.8e-4 at last.
+# 1e-4: if every update is clipped, Adam depends on their ratio only, and on our mean a clip of 1
+# always acts. Clips 1, 2 and 5 gave 76.1, 73.3 and 75.2 there. The rate falls by epoch to 1.8e-4.
 TIED_ADAM = SMALL | {
     "tied": True, "hidden_size": 512, "num_steps": 32, "batch_size": 128, "epochs": 20,
     "dropout": 0.5, "dropout_input": 0.0, "init_scale": 0.05, "optimizer": "adam", "lr": 0.01,
@@ -475,8 +475,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Settings by name. `small`, `medium` and `large` are Table 1 of Zaremba et al. (2014); `tutorial`
 is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `tied` is the recipe of
-PyTorch's word-level example for 2 x 650 units with one table for input and output; `tied-adam` has
-such a table too, 2 x 512 units and Adam, after a course at Harvard; `demo` is for the embedded
+PyTorch's word-level example for 2 x 650 units with one table for input and output; `tied-adam` also
+ties the tables, with 2 x 512 units and Adam, after a course at Harvard; `demo` is for the embedded
 corpus; `char` is for characters, with a window, a rate and a clip from the search on the page
 "Train on characters"."""
 

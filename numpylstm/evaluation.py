@@ -259,7 +259,7 @@ def tutorial_protocol(
         raise ValueError(
             f"tutorial_protocol: ids must hold {num_windows} windows of {batch_size} x "
             f"{num_steps} tokens, {needed} in all, got {len(ids)}; the protocol is made for a "
-            "test set like that of Penn Treebank"
+            "test set like Penn Treebank's"
         )
     state = model.zero_state(batch_size)
     accuracies, words = [], []
@@ -300,7 +300,7 @@ def surprise(
 ) -> tuple[Ids, NDArray[Any]]:
     """Return a passage of a text, (length,), and the -log p of its tokens in nats, (length,).
 
-    The arguments are those of `true_and_predicted`.
+    The arguments are as for `true_and_predicted`.
     """
     y, nll, _ = _passage("surprise", model, ids, length, start)
     return y, nll
@@ -333,7 +333,7 @@ class BigramResult(NamedTuple):
 
 
 def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: int) -> float:
-    """Return the perplexity of a model that knows only the frequency of each token.
+    """Return the perplexity of a model that uses only the frequency of each token.
 
     With add-one smoothing, ``P(w) = (count(w) + 1) / (N + V)``, so that no token is impossible.
 
@@ -358,7 +358,7 @@ def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: in
 def interpolated_bigram_perplexity(
     train_ids: ArrayLike, valid_ids: ArrayLike, test_ids: ArrayLike, vocab_size: int
 ) -> BigramResult:
-    """Return the perplexity of a model that knows only which token follows which.
+    """Return the perplexity of a model that uses only which token follows which.
 
     ``P(w|v) = lambda * count(v, w) / count(v) + (1 - lambda) * P(w)``, with the unigram model of
     `unigram_perplexity` for ``P(w)``. Lambda is the weight most likely on the validation text;

@@ -49,14 +49,14 @@ def first_field(path: Path, name: str) -> str | None:
 
 
 def memory_size() -> int | None:
-    """Return the memory of this machine in bytes; None where the system does not say."""
+    """Return the memory of this machine in bytes; None if the system does not report it."""
     if not hasattr(os, "sysconf"):
         return None
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_memory() -> int | None:
-    """Return the peak memory of this process in bytes; None where the system does not say."""
+    """Return the peak memory of this process in bytes; None if the system does not report it."""
     # Not getrusage: on Linux a process inherits the peak of its parent.
     if peak := first_field(Path("/proc/self/status"), "VmHWM"):
         return int(peak.split()[0]) * 1024
@@ -71,7 +71,7 @@ def peak_memory() -> int | None:
 def busy_share(seconds: float) -> float | None:
     """Sleep, and return the share of the processors in use meanwhile, between 0 and 1.
 
-    None where the system does not say.
+    None if the system does not report it.
     """
     before = _ticks()
     time.sleep(seconds)

@@ -11,8 +11,8 @@ backward pass needs, such as the hidden states `hs`, is a read-only view: NumPy 
 ``hs *= mask``. Write ``hs = hs * mask``, or ``hs = hs.copy()`` first; the gradient of what you
 compute from it is yours to pass back.
 
-``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` those of
-`numpylstm.reference` behind the same checks. Nothing else differs. A backward pass checks the
+``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
+`numpylstm.reference`, behind the same checks. Nothing else differs. A backward pass checks the
 gradient that arrives, and not its own cache, which the forward pass has checked.
 """
 
@@ -124,7 +124,7 @@ class Embedding(Layer):
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
         """Replace the table by given vectors, (V, D); frozen if not `trainable`.
 
-        Real numbers of any dtype; they are converted to that of the table.
+        Real numbers of any dtype are converted to the dtype of the table.
 
         Raises
         ------
@@ -225,7 +225,7 @@ class Linear(Layer):
         W is (input_size, output_size).
     tied : Parameter, optional
         A parameter of shape (output_size, input_size) whose transpose serves as W: the embedding
-        table of a tied language model. Its gradient is added to the one it has.
+        table of a tied language model. Gradients are added to its `grad`.
     """
 
     def __init__(
@@ -418,8 +418,8 @@ class RecurrentStack(Layer):
         dhs : (T, B, H)
             The gradient of the states of the top layer.
         dstate : LSTMState or RNNState, optional
-            The gradient of the state after the window; zeros by default, which is what truncated
-            backpropagation takes.
+            The gradient of the state after the window; zeros by default, as in truncated
+            backpropagation.
 
         Returns
         -------
@@ -508,7 +508,7 @@ class LSTM(RecurrentStack):
         D, H and L. Parameters are ``lstm.0.Wx`` (D, 4H), ``lstm.0.Wh`` (H, 4H), ``lstm.0.b`` (4H,).
     forget_bias : float
         Added to the f block of every b at the start, so that a new cell remembers (Gers et al.
-        2000). The equations stay as they are.
+        2000). The equations do not change.
     dropout, init_scale, dtype, impl, rng, name
         As for `RNN`.
     """

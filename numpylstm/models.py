@@ -226,7 +226,7 @@ class Model(Owner):
         missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
         if missing or unknown:
             raise ValueError(
-                f"{where}: the arrays must be those of this model; "
+                f"{where}: the arrays must match this model; "
                 f"missing: {', '.join(sorted(missing)) or 'none'}; "
                 f"unknown: {', '.join(sorted(map(str, unknown))) or 'none'}"
             )
@@ -307,7 +307,7 @@ class LanguageModel(Model):
     def from_config(
         cls, config: ModelConfig, vocab_size: int, *, rng: np.random.Generator | int | None = None
     ) -> Self:
-        """Make the model of a configuration; the settings of a run, `TrainConfig`, are one too."""
+        """Make the model of a configuration: a `ModelConfig`, or the `TrainConfig` of a run."""
         check_kind("LanguageModel.from_config", "config", config, ModelConfig)
         model = cls.__new__(cls)
         Model.__init__(model, config, vocab_size, vocab_size, rng)
@@ -320,7 +320,7 @@ class LanguageModel(Model):
 
     @property
     def embedding(self) -> Embedding:
-        """The embedding layer; `model.embedding.load(vectors)` brings pretrained vectors."""
+        """The embedding layer; `model.embedding.load(vectors)` loads pretrained vectors."""
         return self.encoder.embedding
 
     def zero_state(self, batch_size: int) -> State:
@@ -374,7 +374,7 @@ class LanguageModel(Model):
     def training_scores(self) -> tuple[Array, Array]:
         """Return the nll and the predicted ids, both (T, B), of the pending forward pass.
 
-        They exist between `forward` and `backward`, at no cost.
+        They are available between `forward` and `backward`, at no extra cost.
         """
         if self.criterion._pending is None:
             raise RuntimeError("LanguageModel.training_scores: there is no pending forward pass")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from numpylstm import functional
 from numpylstm.checks import (
+    FLOATS,
     any_array,
     check_array,
     check_in,
@@ -23,7 +24,7 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.config import TrainConfig
-from numpylstm.doors import call, unchecked
+from numpylstm.doors import unchecked
 from numpylstm.parameters import Owner, Parameter, Rows, collect
 
 Array = NDArray[Any]
@@ -56,13 +57,14 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     collected = collect(where, parameters).values()
     check_in(where, "max_norm", max_norm, "(0, inf]")
     max_norm = float(max_norm)
-    total = 0.0
+    total, sum_of_squares = 0.0, unchecked(functional.sum_of_squares)
     for parameter in collected:
         gradient, factor = parameter.parts_of_grad()
         if gradient is not None:
             array = gradient.values if isinstance(gradient, Rows) else gradient
-            squares: float = call(where, functional.sum_of_squares, array)
-            total += squares * (factor * factor)  # which may be infinite
+            if array.dtype not in FLOATS:
+                check_array(where, f"the gradient of {parameter.name}", array, array.shape)
+            total += sum_of_squares(array) * (factor * factor)  # which may be infinite
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for parameter in collected:

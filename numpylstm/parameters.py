@@ -1,7 +1,7 @@
-"""Parameters: arrays to be learned, each with its gradient and its path.
+"""Parameters: learnable arrays, each with its gradient and its path.
 
 Layers and models own them, and optimisers update them. `collect` makes one dict of the parameters
-of several owners; `parameter_shapes` lists those of a model before it exists.
+of several owners; `parameter_shapes` lists the shapes for a model before it is made.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,10 +36,10 @@ class Rows(NamedTuple):
 
 
 class Parameter:
-    """An array to be learned, with its gradient and its path.
+    """A learnable array, with its gradient and its path.
 
-    `grad` reads as an array, which is made when it is first read: until then zeros, the few rows
-    that an embedding changes, and the factor of a clip are stored as such.
+    `grad` is an array that is made when it is first read: until then zeros, the few rows that an
+    embedding changes, and the factor of a clip are stored as such.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def uniform(
     shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     flat = array.reshape(-1)
-    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once would be the peak of memory
+    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once would set the peak memory
         piece = flat[start : start + DRAWN_AT_ONCE]
         piece[...] = rng.uniform(-scale, scale, piece.size)
     return array
@@ -178,8 +178,8 @@ def parameter_shapes(
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield paths and shapes of the parameters of a model, without making one.
 
-    The model is a `SequenceClassifier` if `num_classes` is given, else a `LanguageModel`. Sizes can
-    so be compared with a file or with the memory before anything is allocated.
+    The model is a `SequenceClassifier` if `num_classes` is given, else a `LanguageModel`. So sizes
+    can be compared with a file or with the memory before anything is allocated.
     """
     H, cell = config.hidden_size, CELLS[config.cell]
     yield "embedding.W", (vocab_size, config.input_size)
@@ -207,11 +207,11 @@ class Owner:
         return {parameter.name: parameter for parameter in self._own()}
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return path -> Parameter of what is trained; frozen parameters are left out."""
+        """Return path -> Parameter, without the frozen parameters."""
         return {path: p for path, p in self.all_parameters().items() if p.trainable}
 
     def freeze(self, paths: str | Iterable[str]) -> None:
-        """Exclude parameters from training; an optimiser made afterwards does not have them.
+        """Exclude parameters from training; an optimiser made afterwards leaves them out.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class Owner:
         paths = [paths] if isinstance(paths, str) else list(paths)
         for path in paths:
             if path not in parameters:
-                raise ValueError(f"freeze: paths must be of parameters of this model, got {path!r}")
+                raise ValueError(f"freeze: paths must name parameters of this model, got {path!r}")
         for path in paths:
             parameters[path].trainable = False
 

@@ -17,7 +17,7 @@ from numpylstm.checks import (
 from numpylstm.models import LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000
-NOT_FINITE = "generate: the scores of the model are not finite; its parameters explode"
+NOT_FINITE = "generate: the scores of the model are not finite; its parameters have exploded"
 READ_AT_ONCE = 1000  # tokens of a prompt: the scores of all of them are computed
 
 

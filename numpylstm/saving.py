@@ -94,7 +94,7 @@ def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     """Call ``write(file)`` on a temporary file, flush it to the disk and rename it to `path`.
 
-    At every moment the old file or the new one is there, whole. Symbolic links are followed, and an
+    At every moment either the old or the new file is complete. Symbolic links are followed, and an
     existing file keeps its mode. Only a regular file is replaced, and only if it may be written.
     After a SaveError, an older file of that name is unchanged.
     """
@@ -135,7 +135,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, where the file system can."""
+    """Flush the names in a folder to the disk, if the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -193,17 +193,17 @@ def read_arrays(
 
 @contextlib.contextmanager
 def fitting_together(path: Path) -> Iterator[None]:
-    """Turn any error of content that does not fit into one sentence that names the file."""
+    """Turn any error from inconsistent content into one sentence that names the file."""
     try:
         yield
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise CheckpointError(f"{path} does not fit together: {error}") from error
+        raise CheckpointError(f"{path} is inconsistent: {error}") from error
 
 
 def check_shapes(
     parameters: Mapping[str, NDArray[Any]], shapes: Iterable[tuple[str, tuple[int, ...]]]
 ) -> None:
-    """Raise a ValueError unless the parameters are there, in their shapes."""
+    """Raise a ValueError unless all parameters are there, in the right shapes."""
     for path, shape in shapes:
         if path not in parameters:
             raise ValueError(f"parameter {path} is missing")
@@ -249,7 +249,7 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Raise a ValueError unless the members are those of a checkpoint and fit into the file."""
+    """Raise a ValueError unless the members belong to a checkpoint and fit into the file."""
     if len(members) > MOST_MEMBERS:
         raise ValueError(f"it has {len(members):,} members, over {MOST_MEMBERS:,}")
     counts = Counter(member.filename for member in members)
@@ -269,8 +269,8 @@ def read_npy(name: str, content: bytes) -> NDArray[Any]:
     header = NPY_HEADER.match(content)
     if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
         raise ValueError(
-            f"the header of array {name!r} is not one of plain numbers (pickled objects are never "
-            "read)"
+            f"the header of array {name!r} does not describe plain numbers (pickled objects are "
+            "never read)"
         )
     dtype = np.dtype(header["dtype"].decode())
     shape = tuple(int(number) for number in header["shape"].split(b",") if number.strip())
@@ -294,7 +294,7 @@ MODELS = {kind.__name__: kind for kind in (LanguageModel, SequenceClassifier)}
 def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> None:
     """Write a model to a file: its class, its settings and its arrays.
 
-    The file is replaced at once, by the whole new one; see `write_atomically`.
+    The file is replaced atomically; see `write_atomically`.
 
     Parameters
     ----------
@@ -350,7 +350,7 @@ def load_model(
     Raises
     ------
     CheckpointError
-        If the file is not whole, or does not fit together.
+        If the file is incomplete or inconsistent.
     OSError
         If the file cannot be read.
 

@@ -1,7 +1,7 @@
 """Files and texts from others: opening the files safely, printing the texts safely.
 
-A name or a token may come from a stranger's checkpoint. Reading a pipe might never end, reading a
-device might fill the memory, and a terminal executes the escape sequences printed to it.
+Names and tokens may come from somebody else's checkpoint. Reading a pipe might never end, reading
+a device might fill the memory, and a terminal executes the escape sequences printed to it.
 """
 
 import errno

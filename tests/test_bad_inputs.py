@@ -163,7 +163,7 @@ def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace, monkeyp
     arguments = [*TINY, "--train", "text.txt", "--out", "failed", "--save-every", "1"]
     assert MAIN["numpylstm-train"]([*arguments, "--lr", "1e30", "--clip", "1e30"]) == 1
     said = capsys.readouterr().err
-    assert "failed/last.npz is the run as it was last saved" in said
+    assert "failed/last.npz holds the run as last saved" in said
     run = nl.restore_run(nl.load("failed/last.npz"))
     for parameter in run.model.parameters().values():
         assert np.isfinite(parameter.data).all()

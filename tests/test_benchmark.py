@@ -274,9 +274,9 @@ def test_the_command(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["huge"], "'huge' is not something to measure"),
+        (["huge"], "'huge' cannot be measured"),
         (["tiny", "--all"], "names do not go with --all"),
-        (["tiny", "--grid"], "'tiny' is not something to measure; the names are hidden, batch,"),
+        (["tiny", "--grid"], "'tiny' cannot be measured; the names are hidden, batch,"),
         (["--grid", "--plot", "a.png"], "--plot: the grid has no picture"),
         (["--plot", "a.png", "--peers", "none"], "--plot: a ratio needs another library"),
         (["--plot", "a.jgp"], "--plot must end in '.png', '.pdf' or '.svg', got a.jgp"),

@@ -420,7 +420,7 @@ def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(f
     }
     assert still == {"embedding.W", "lstm.0.b"}
     assert set(restored.model.parameters()) == set(before) - still
-    with pytest.raises(ValueError, match="freeze: paths must be of parameters of this model, got"):
+    with pytest.raises(ValueError, match="freeze: paths must name parameters of this model, got"):
         tuned.model.freeze(["embedding.b"])
 
 
@@ -590,7 +590,7 @@ def test_what_takes_long_can_be_interrupted(folder, here, monkeypatch):
         interrupt_while("reading the text", patch)
         _, err = here("numpylstm-train", "--train", "text.txt", "--out", "never", expect=130)
         assert err == (
-            "numpylstm-train: interrupted; reading the text was not finished; nothing was begun\n"
+            "numpylstm-train: interrupted; reading the text was not finished; nothing was started\n"
         )
         assert not (folder / "never").exists()
         _, err = here("numpylstm-eval", "run", expect=130)
@@ -603,7 +603,7 @@ def test_what_takes_long_can_be_interrupted(folder, here, monkeypatch):
         interrupt_while("scoring the test text", patch)
         arguments = ("--train", "text.txt", "--out", "unscored", *SMALL, "--epochs", "1")
         _, err = here("numpylstm-train", *arguments, expect=130)
-    said, _, command = err.partition("; go on with ")
+    said, _, command = err.partition("; continue with ")
     assert said == "numpylstm-train: interrupted; scoring the test text was not finished"
     assert called(command) == ["numpylstm-train", "--resume", "unscored"]
     assert "Test perplexity" in here("numpylstm-train", "--resume", "unscored")[0]

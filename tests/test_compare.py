@@ -113,8 +113,8 @@ def test_a_table_that_is_too_wide_is_turned(compare, monkeypatch):
 def test_perplexities_of_different_tokens_do_not_compare(compare, copy):
     config = json.loads((other := copy() / "config.json").read_text())
     other.write_text(json.dumps(config | {"max_vocab": 9}))
-    assert "such perplexities do not compare" in compare("one", other.parent)[0]
-    assert "such perplexities do not compare" not in compare("one", "two")[0]
+    assert "their perplexities cannot be compared" in compare("one", other.parent)[0]
+    assert "their perplexities cannot be compared" not in compare("one", "two")[0]
 
 
 def test_runs_of_one_name_are_told_apart(compare, copy):

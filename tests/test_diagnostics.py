@@ -173,12 +173,12 @@ def test_a_lag_table_refuses_what_does_not_fit(rng):
         diagnostics.gradient_flow(net, x, y, nl.RNNState(state.h))
     single = reference.rnn_step_forward(*(a[0] if a.ndim == 3 else a for a in rnn(rng)[0]))[1]
     for function in (diagnostics.step_jacobians, diagnostics.singular_values):
-        with pytest.raises(TypeError, match="cache must be that of a sequence"):
+        with pytest.raises(TypeError, match="cache must come from a sequence"):
             function(single)
     cache = lstm(rng)[1]
     for h in (cache.h[:0], [[1.0], [1.0, 2.0]]):
         for function in (diagnostics.step_jacobians, diagnostics.carousel):
-            with pytest.raises(TypeError, match="cache must be that of a sequence"):
+            with pytest.raises(TypeError, match="cache must come from a sequence"):
                 function(cache._replace(h=h))
     with pytest.raises(ValueError, match="every Jacobian of cache must be finite, got nan"):
         diagnostics.singular_values(cache._replace(Wh=np.nan * cache.Wh))

@@ -57,7 +57,7 @@ def test_validation_rises(validation, so):
     assert (found is not None) == so
     if so:
         assert "from 80 after epoch 2 to 82 after epoch 4" in found
-        assert f"best.npz is that of epoch {5 if validation[-1] == 70 else 2}" in found
+        assert f"best.npz is from epoch {5 if validation[-1] == 70 else 2}" in found
 
 
 @pytest.mark.parametrize(

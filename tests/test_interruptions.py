@@ -264,7 +264,7 @@ def test_a_second_ctrl_c_in_the_middle_of_a_save_stops_at_once(folder, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", Fault(np.savez, AssertionError("not stopped"), 20, interrupt))
         assert train_here(folder, patch, *TINY, "--out", out.name) == 130
-    said = f"interrupted; {out.name}/last.npz is the run as it was last saved"
+    said = f"interrupted; {out.name}/last.npz holds the run as last saved"
     assert capsys.readouterr().err == f"numpylstm-train: {said}\n"
     assert not [entry.name for entry in out.iterdir() if entry.suffix == ".tmp"]
     assert restore_run(load(out / "last.npz")).step == 18  # the first save is before step 1
@@ -326,11 +326,11 @@ def test_an_error_saves_first_if_the_run_is_whole(folder, monkeypatch, capsys, w
         fail_in(patch, place, name, error, at)
         status = train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", out.name)
     assert status == (130 if interrupted else 1)
-    says = "interrupted" if interrupted else "error: not enough memory (1 GiB); take smaller sizes"
+    says = "interrupted" if interrupted else "error: not enough memory (1 GiB); use smaller sizes"
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert err.startswith(f"numpylstm-train: {says}")
-    assert err.endswith(f"; {out.name}/last.npz is the run as it was last saved\n")
+    assert err.endswith(f"; {out.name}/last.npz holds the run as last saved\n")
     assert restore_run(load(out / "last.npz")).step == saved
     assert train_here(folder, monkeypatch, "--resume", out.name) == 0
     assert files(out) == whole_run(folder, NOT_SAVED_OFTEN)[0]
@@ -372,7 +372,7 @@ def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypa
         assert train_here(folder, monkeypatch, *arguments) == 1
         assert {load(path).meta["step"] for path in out.glob("*.npz")} == {0}
     assert not (out / "metrics.csv").exists()  # no row was due
-    assert "last.npz is the run as it was last saved" in capsys.readouterr().err
+    assert "last.npz holds the run as last saved" in capsys.readouterr().err
 
 
 def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch, capsys):
@@ -403,7 +403,7 @@ def test_an_internal_error_saves_first_and_is_shown_whole(folder, monkeypatch):
         fail_in(patch, Progress, "show", ZeroDivisionError("a mistake"), 100)
         with pytest.raises(ZeroDivisionError) as raised:
             train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", "mistake")
-    assert raised.value.__notes__ == ["mistake/last.npz is the run as it was last saved"]
+    assert raised.value.__notes__ == ["mistake/last.npz holds the run as last saved"]
     saved = restore_run(load(folder / "mistake" / "last.npz")).step
     assert 80 < saved < 100  # of a hundred items some were rows
     assert train_here(folder, monkeypatch, "--resume", "mistake") == 0
@@ -497,7 +497,7 @@ def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, err = finish(process, expect=130)
-    said, _, command = err.partition("; go on with ")
+    said, _, command = err.partition("; continue with ")
     assert said == "numpylstm-train: interrupted; compiling kernels was not finished"
     assert called(command) == ["numpylstm-train", "--resume", "compiling", "--save-every", "1"]
     assert restore_run(load(folder / "compiling" / "last.npz")).step == 0

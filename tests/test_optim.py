@@ -164,7 +164,9 @@ def test_the_norm_of_other_numbers_is_refused():
     parameter = Parameter(np.ones(3), "p")
     parameter.data = np.ones(3, np.float16)
     parameter.grad = np.ones(3, np.float16)
-    with pytest.raises(TypeError, match="clip_by_global_norm: g must have dtype float32 or"):
+    with pytest.raises(
+        TypeError, match="clip_by_global_norm: the gradient of p must have dtype float32 or"
+    ):
         nl.clip_by_global_norm({"p": parameter}, 1.0)
 
 

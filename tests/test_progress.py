@@ -64,10 +64,10 @@ def test_quiet_shows_nothing(everything):
 def test_an_interruption_says_what_was_not_finished():
     with (
         pytest.raises(KeyboardInterrupt) as interrupted,
-        waiting("reading my.txt", then="nothing was begun", quiet=True),
+        waiting("reading my.txt", then="nothing was started", quiet=True),
     ):
         raise KeyboardInterrupt
-    assert interrupted.value.__notes__ == ["reading my.txt was not finished; nothing was begun"]
+    assert interrupted.value.__notes__ == ["reading my.txt was not finished; nothing was started"]
 
 
 @pytest.mark.skipif(compiling.config.DISABLE_JIT, reason="nothing is compiled")

@@ -114,7 +114,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(folder, train, whole
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert err.startswith(f"numpylstm-train: warning: {out.name}/last.npz is ")
-    assert f"; going on from {out.name}/previous.npz, saved at step {steps['previous.npz']}" in err
+    assert f"; resuming from {out.name}/previous.npz, saved at step {steps['previous.npz']}" in err
     assert files(out) == whole
 
 
@@ -124,7 +124,7 @@ def test_if_that_is_damaged_too_the_best_one_is_taken(folder, train, whole, caps
     for name in (run_folder.LAST, run_folder.PREVIOUS):
         (out / name).write_bytes(b"PK")
     assert train("--resume", out.name) == 0
-    assert f"going on from {out.name}/best.npz, saved at step" in capsys.readouterr().err
+    assert f"resuming from {out.name}/best.npz, saved at step" in capsys.readouterr().err
     assert files(out) == whole
 
 
@@ -143,7 +143,7 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path, who
     for name in (run_folder.PREVIOUS, run_folder.BEST):
         (tmp_path / name).write_bytes(whole[run_folder.LAST])
     (tmp_path / run_folder.LAST).write_bytes(b"PK")
-    with pytest.warns(UserWarning, match=r"last\.npz is not a whole checkpoint: .* going on from"):
+    with pytest.warns(UserWarning, match=r"last\.npz is not a whole checkpoint: .* resuming from"):
         run_folder.load_last(tmp_path)
     assert (tmp_path / run_folder.LAST).read_bytes() == whole[run_folder.LAST]
     run_folder.load_last(tmp_path)

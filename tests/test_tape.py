@@ -409,7 +409,7 @@ def test_the_tolerance_is_an_option(check):
         ('{"loss": NaN}', "loss must be a finite number, got NaN"),
         (f'{{"loss": 1{"0" * 400}}}', "loss must be a finite number, got 1000"),
         ('{"\\u001b[2J": 1}', "\\x1b[2J is not on the tape"),
-        ('{"loss": 4, "loss": 5}', "'loss' is there twice in one object"),
+        ('{"loss": 4, "loss": 5}', "'loss' appears twice in one object"),
     ],
 )  # fmt: skip
 def test_status_2_and_one_sentence_for_a_file_that_cannot_be_graded(check, content, says):

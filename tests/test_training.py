@@ -207,7 +207,7 @@ def test_what_the_optimiser_remembers_counts_as_memory(corpus, monkeypatch):
     monkeypatch.setattr(loop, "memory_size", lambda: 2.5 * size)
     new_run(corpus, hidden_size=1000)
     for settings in ({"momentum": 0.5}, {"optimizer": "adam"}):
-        with pytest.raises(nl.ConfigError, match="hidden_size 1000 asks for"):
+        with pytest.raises(nl.ConfigError, match="hidden_size 1000 needs"):
             new_run(corpus, hidden_size=1000, **settings)
 
 

@@ -2,7 +2,7 @@
 
 `configurations`  the models and shapes that are measured, their weights, data and arithmetic
 `peers`           the same work in each library: a training step, an evaluation, sampling
-`worker`          runs in a process of its own, for one library, and answers requests
+`worker`          runs in its own process, for one library, and answers requests
 `measure`         starts the workers and takes turns: training, scoring, sampling, start-up, memory
 `runs`            what the command measures, and how it is printed and drawn
 

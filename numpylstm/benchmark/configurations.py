@@ -73,7 +73,7 @@ def shapes(*sizes: tuple[int, int, int, int, int], **others: str) -> tuple[Confi
 SCORED = "forward"  # the group of the grid that is scored; the others are trained
 
 GRID = {
-    # from a toy to a network whose matrices fit into no cache
+    # from a toy to a network whose matrices exceed every cache
     "hidden": shapes(
         (1000, 8, 1, 32, 32), (1000, 32, 2, 32, 32), (1000, 64, 2, 32, 32),
         (1000, 128, 2, 32, 32), (1000, 256, 2, 32, 32), (1000, 512, 2, 32, 32),

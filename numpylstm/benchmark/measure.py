@@ -1,4 +1,4 @@
-"""Measurements in turns: each library does the same work, timed in a process of its own.
+"""Measurements in turns: each library does the same work, timed in its own process.
 
 A turn lasts a second or less; the others sleep meanwhile. So changes of the machine in the course
 of minutes (its clock, its neighbours) affect all of them. Functions return their figures as the
@@ -65,7 +65,7 @@ class Worker:
             env=variables | dict(environment or {}),
         )  # fmt: skip
         if threads < (os.cpu_count() or 1) and hasattr(os, "sched_setaffinity"):
-            # Not every library has a setting for its threads; the system has.
+            # Not every library can limit its threads; the system can.
             allowed = sorted(os.sched_getaffinity(0))[:threads]
             os.sched_setaffinity(self._process.pid, allowed)
         self.about = self._answer()
@@ -170,7 +170,7 @@ def compare(
 
 
 def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
-    """Raise a BenchmarkError unless all libraries find our numbers, by name; integers exactly."""
+    """Raise a BenchmarkError unless all libraries get our numbers, by name; integers exactly."""
     ours = results[OURS]
     for library, theirs in results.items():
         for name, expected in ours.items():
@@ -227,7 +227,7 @@ def peak_memory(configuration: Configuration, settings: Settings) -> list[Figure
             worker.ask("measure", seconds=STEPS_FOR_MEMORY)
             peak = worker.ask("memory")["bytes"]
             if peak is None:
-                raise BenchmarkError("memory: this system does not say how much a process holds")
+                raise BenchmarkError("memory: this system does not report the memory of a process")
             found.append({"library": library, "imported": worker.about["bytes"], "peak": peak})
     return found
 

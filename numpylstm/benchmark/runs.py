@@ -1,4 +1,4 @@
-"""The measurements of ``numpylstm-bench``: each is made, and printed as text as it goes."""
+"""The measurements of ``numpylstm-bench``: each is printed as soon as it is made."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ def show(text: str) -> None:
 
 
 def describe_machine(settings: Settings) -> dict[str, str]:
-    """Print the facts that the figures depend on, and a warning if others are at work."""
+    """Print the facts that the figures depend on, and a warning if other programs are running."""
     found = facts() | {"threads": str(settings.threads)}
     show("\n".join(f"{name:12}{value}" for name, value in found.items()))
     show(busy_warning(pause()))

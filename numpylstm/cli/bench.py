@@ -25,9 +25,9 @@ def make_parser() -> argparse.ArgumentParser:
     sizes = "\n".join(f"  {name:12}{c}" for name, c in CONFIGURATIONS.items())
     parser = Parser(
         prog="numpylstm-bench",
-        description="Training steps per second, next to those of PyTorch and JAX where they are "
-        "installed. Each library has a process of its own, they take turns, and they must compute "
-        "the same numbers first. Without names: tiny, char, small and medium, in about two "
+        description="Training steps per second, compared with PyTorch and JAX if they are "
+        "installed. Each library runs in its own process; they take turns, after a check that they "
+        "compute the same numbers. Without names: tiny, char, small and medium, in about two "
         "minutes.",
         epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
         "  eval    score a text\n  sample  draw one token at a time\n"
@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure; see below")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--all", action="store_true", help="everything that has a name")
+    what.add_argument("--all", action="store_true", help="all of these names")
     what.add_argument(
         "--scaling", action="store_true", help="how a training step grows with H, T, B, L and V"
     )
@@ -103,7 +103,7 @@ def command(
     for name in names:
         if name not in known:
             listed = ", ".join(known)
-            raise CommandError(f"{name!r} is not something to measure; the names are {listed}")
+            raise CommandError(f"{name!r} cannot be measured; the names are {listed}")
     if names and (all or scaling):
         raise CommandError("names do not go with --all or --scaling; give one of them")
     if plot is not None and grid:

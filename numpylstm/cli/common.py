@@ -97,7 +97,7 @@ def add_quiet(parser: argparse.ArgumentParser, shown: str) -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Set the number of threads of all kernels; None means as many as is fastest."""
+    """Set the number of threads of all kernels; None means the fastest number."""
     from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 
     check_threads(threads, PROCESSORS)
@@ -113,7 +113,7 @@ def check_threads(threads: int | None, most: int) -> None:
 
 
 def check_plots() -> None:
-    """Import Matplotlib before hours of training: its setup may be wrong."""
+    """Import Matplotlib early, so that a wrong setup fails before hours of training."""
     try:
         importlib.import_module("numpylstm.plots")
     except (ImportError, ValueError) as error:
@@ -130,9 +130,7 @@ def complain(prog: str, error: BaseException, status: int) -> int:
     if isinstance(error, ConfigError):
         text = f"{flag(error.setting)} {error.problem}"
     elif isinstance(error, MemoryError):
-        text = (
-            f"not enough memory ({text or 'no size known'}); take smaller sizes or a shorter text"
-        )
+        text = f"not enough memory ({text or 'size unknown'}); use smaller sizes or a shorter text"
     text = "; ".join([text, *getattr(error, "__notes__", ())])
     print(f"{prog}: error: {one_line(text)}", file=sys.stderr)
     return status
@@ -199,7 +197,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     except (CommandError, ConfigError, DataError, CheckpointError, RunFolderError) as error:
         return complain(prog, error, EXIT_USAGE)
     except BrokenPipeError:
-        abandon(sys.stdout)  # the reader has gone
+        abandon(sys.stdout)  # the reader has closed the pipe
         return EXIT_FAILED
     except (TrainingFailed, NotFinite, SaveError, MemoryError) as error:
         return complain(prog, error, EXIT_FAILED)

@@ -16,9 +16,9 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = Parser(
         prog="numpylstm-compare",
-        description="The curves of several runs in one picture; the settings in which they differ, "
-        "and their results; for runs that differ in nothing but the seed, mean and spread. "
-        "Runs without a validation so far, and folders without a run, are left out.",
+        description="Draw the curves of several runs in one picture, and print the settings in "
+        "which they differ, their results, and mean and spread of runs that differ only in the "
+        "seed. Runs that have not been validated yet, and folders without a run, are left out.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -72,8 +72,8 @@ def command(*, runs: list[Path], picture: Path) -> None:
         print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
     if len(set(comparison.texts(compared))) > 1:
         print(
-            "\nThese runs have or name different texts, or cut them differently: such perplexities "
-            "do not compare."
+            "\nThese runs use different texts, or split them differently: their perplexities "
+            "cannot be compared."
         )
     print(f"\nCurves: {printable(str(picture))}")
 
@@ -83,7 +83,7 @@ def check_own(picture: Path) -> None:
     with suppress(FileNotFoundError, NotRegular), open_regular(picture) as file:
         if MARK["Software"].encode() not in file.read(1_000):
             raise CommandError(
-                f"--picture {picture} is there already, and was not drawn by numpylstm-compare; "
+                f"--picture {picture} already exists and was not drawn by numpylstm-compare; "
                 "name another file, or remove it"
             )
 

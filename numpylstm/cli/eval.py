@@ -30,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint", metavar="RUN", type=Path,
-        help="run folder, which means its best.npz, or any checkpoint",
+        help="run folder (for its best.npz), or any checkpoint",
     )  # fmt: skip
     text = parser.add_argument_group("text (default: the text of the training run)")
     text.add_argument(
@@ -181,8 +181,8 @@ def exactly(
     result = evaluate(model, text.ids, B, T, watch=watch)
     if not math.isfinite(result.perplexity):
         raise NotFinite(
-            "the scores of the model are not finite, or its perplexity is beyond all numbers; its "
-            "parameters have exploded"
+            "the scores of the model are not finite, or its perplexity overflows; its parameters "
+            "have exploded"
         )
     facts = {
         "scored": result.tokens, "unscored": result.unscored, "batch_size": B, "num_steps": T,
@@ -191,7 +191,7 @@ def exactly(
     }  # fmt: skip
     lines = [
         ("scored", f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
-         "stream and what does not divide by B"),
+         "stream and the remainder of the division by B"),
         ("windows", f"B = {B}, T = {T}"),
         ("state", CARRIED),
         ("loss", f"{result.loss:.4f} nats per token"),

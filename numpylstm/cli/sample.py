@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "checkpoint", metavar="RUN", type=Path,
-        help="run folder, which means its best.npz, or any checkpoint",
+        help="run folder (for its best.npz), or any checkpoint",
     )  # fmt: skip
     parser.add_argument("--prompt", default="", help="text to continue (default: a new line)")
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
@@ -129,7 +129,7 @@ def command(
 
 
 def show(prompt: str, pieces: Iterator[str]) -> None:
-    """Print a text as it comes; an interruption says how many tokens were drawn."""
+    """Print a text token by token; an interruption reports how many were drawn."""
     count = 0
     print(printable(prompt, lines=True), end="", flush=True)
     try:

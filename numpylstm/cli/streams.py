@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Unfailing:
-    """A stream whose writes never fail; after a failure, which calls `lost`, all is dropped."""
+    """A stream whose writes never fail: an error calls `lost`, and later output is dropped."""
 
     def __init__(
         self, stream: Any, lost: Callable[[Exception], object] = lambda error: None
@@ -45,7 +45,7 @@ class Unfailing:
 
 @contextlib.contextmanager
 def unfailing_output(prog: str) -> Iterator[None]:
-    """Let a command that makes more than output continue when its output is lost."""
+    """Let a command that also writes files continue when its output is lost."""
 
     def lost(error: Exception) -> None:
         reason = getattr(error, "strerror", None) or error
@@ -107,7 +107,7 @@ class Log:
 
 
 def _open_here(name: str, flags: int) -> int:
-    """Open a file, but no link or pipe of that name in a stranger's folder."""
+    """Open a file, but not a link or pipe of that name in another user's folder."""
     plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return os.open(name, flags | plain, 0o666)
 
@@ -124,7 +124,7 @@ def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
 
 
 def open_missing_streams() -> None:
-    """Reopen standard streams that were closed, so that no file of ours gets their numbers.
+    """Reopen standard streams that were closed, so that no file of ours gets their descriptors.
 
     Writing to such an output fails, as without Python; errors then go nowhere.
     """

@@ -98,7 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--resume", type=Path, metavar="DIR",
-        help="resume the run in this folder where it was saved; only --epochs, --steps, "
+        help="resume the run in this folder from its last save; only --epochs, --steps, "
         "--patience and --test-streams may change, and the path of a text that has moved",
     )  # fmt: skip
     parser.add_argument(
@@ -116,7 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_quiet(parser, "the report at the end")
     add_threads(
-        parser, "as many as is fastest",
+        parser, "the fastest number",
         but=" (with --impl reference: for a fixed number of BLAS threads)",
     )  # fmt: skip
     add_settings(parser, GROUPS)
@@ -155,7 +155,7 @@ def command(
     from numpylstm.training import run_folder, session
     from numpylstm.training.loop import check_corpus, new_run
 
-    with waiting("loading", then="nothing was begun", quiet=quiet):  # its first time takes longer
+    with waiting("loading", then="nothing was started", quiet=quiet):  # its first time takes longer
         check_plots()
         from numpylstm.report import summary
     set_threads(threads)
@@ -173,7 +173,7 @@ def command(
         run_folder.begin(folder, training_run)
         if not quiet:
             announce(training_run, corpus)
-        then = f"go on with {printable(shlex.join(go_on))}"
+        then = f"continue with {printable(shlex.join(go_on))}"
         with waiting("counting for the baselines", then=then, quiet=quiet):
             references = summary.baselines(corpus)
         timing = session.train_to_end(
@@ -193,7 +193,7 @@ def command(
     init_from = changes.pop("init_from", None)
     paths = changes.keys() & settings_with(text=True)  # whole, to resume from any folder
     changes |= {name: whole_path(changes[name]) for name in paths}
-    reading = waiting("reading the text", then="nothing was begun", quiet=quiet)
+    reading = waiting("reading the text", then="nothing was started", quiet=quiet)
     if resume is not None:
         new_only = {
             "--out": out, "--preset": preset, "--init-from": init_from,
@@ -201,7 +201,7 @@ def command(
         }  # fmt: skip
         for name, value in new_only.items():
             if value is not None:
-                raise CommandError(f"{name} is for a new run; --resume goes on in the old folder")
+                raise CommandError(f"{name} is for a new run; --resume continues in the old folder")
         with run_folder.held(resume):
             with reading as shown:
                 training_run, corpus = session.resume(resume, changes, shown.share)

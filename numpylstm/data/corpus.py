@@ -124,7 +124,7 @@ def load_ptb(
         The vocabulary to use, such as a checkpoint's; `max_vocab` is then ignored. By default it
         is made of the training split.
     max_eval : int, optional
-        Keep so many tokens of the validation and of the test split; the rest is left out.
+        Number of tokens to keep of the validation and of the test split; by default all.
     watch : callable, optional
         Called now and then with the number of characters read and their total.
 
@@ -157,13 +157,13 @@ def load_text(
 ) -> Corpus:
     """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
 
-    A split without a file of its own is cut from the end of the training text: one token in 20,
+    A split without its own file is cut from the end of the training text: one token in 20,
     the validation split before the test split. So a single file is split 90/5/5.
 
     Parameters
     ----------
     train, valid, test : path, or sequence of paths
-        Files, plain or packed by gzip, folders of them, or ``"-"`` for standard input.
+        Files, plain or gzipped, folders of them, or ``"-"`` for standard input.
     prepare : callable, optional
         Applied to each text before it is cut into tokens, such as `split_punctuation`.
     level, max_vocab, vocabulary, max_eval, watch
@@ -180,7 +180,7 @@ def load_text(
     """
     check_choice("load_text", "level", level, LEVELS)
     if not isinstance(train, str | os.PathLike):
-        train = list(train)  # it may be a pattern's iterator, and is gone through twice
+        train = list(train)  # it may be an iterator, and is read twice
     files: dict[str, AnyPath | Sequence[AnyPath]] = {"train": train}
     files |= {k: file for k, file in {"valid": valid, "test": test}.items() if file is not None}
     texts = {split: read_texts(file) for split, file in files.items()}
@@ -206,7 +206,7 @@ def load_embedded(
     Parameters
     ----------
     max_vocab : int, optional
-        The largest size of a vocabulary made here; see `Vocabulary.build`. Some hundred less than
+        The largest size of a vocabulary made here; see `Vocabulary.build`. A few hundred less than
         the 4,100 distinct training tokens lets the model see `UNK` in training.
     level, vocabulary, max_eval, watch
         As for `load_ptb`.
@@ -251,7 +251,7 @@ def _corpus(
         raise DataError(
             f"{source}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
             f"{' and '.join(to_cut)} split from it, got {len(whole)} at {level} level; "
-            f"take a longer text, or a file for each split"
+            f"use a longer text, or a file for each split"
         )
     end = len(whole) - share * len(to_cut)
     parts["train"] = whole[:end]

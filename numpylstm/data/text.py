@@ -101,7 +101,7 @@ def decode_text(raw: bytes | bytearray, name: str) -> str:
 
 
 def read_text(path: AnyPath) -> str:
-    """Read a UTF-8 text file, which gzip may have packed; see `decode_text`.
+    """Read a UTF-8 text file, plain or gzipped; see `decode_text`.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_text(path: AnyPath) -> str:
             raw = _all_of(gzip.GzipFile(fileobj=file) if packed else file, path)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path}: must be a whole file of gzip's, got one that cannot be unpacked ({error}); "
+            f"{path}: must be a complete gzip file, got one that cannot be unpacked ({error}); "
             "was it cut?"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -124,7 +124,7 @@ def read_text(path: AnyPath) -> str:
 
 
 def _all_of(file: BinaryIO | gzip.GzipFile, path: AnyPath) -> bytearray:
-    """Read a file, of a binary one only the beginning, up to a NUL."""
+    """Read a file; a binary one only up to the first NUL."""
     raw, most = bytearray(), memory_size()
     while piece := file.read(_MEBIBYTE):
         raw += piece
@@ -136,9 +136,9 @@ def _all_of(file: BinaryIO | gzip.GzipFile, path: AnyPath) -> bytearray:
 
 
 def read_texts(paths: AnyPath | Sequence[AnyPath]) -> str:
-    """Read texts one after the other: files, all that folders hold, or standard input.
+    """Read texts one after the other: files, the files of folders, or standard input.
 
-    Of a folder, its ``.txt`` and ``.txt.gz`` files are read, in the order of their names; ``-``
+    In a folder, the ``.txt`` and ``.txt.gz`` files are read in the order of their names; ``-``
     is standard input. A text without a line end at its end gets one if another follows.
 
     Raises
@@ -154,7 +154,7 @@ def read_texts(paths: AnyPath | Sequence[AnyPath]) -> str:
 
 
 def named(paths: AnyPath | Sequence[AnyPath]) -> str:
-    """Return the names of texts for a message; of more than three, the first."""
+    """Return the names of texts for a message; if more than three, only the first."""
     names = [str(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"
 

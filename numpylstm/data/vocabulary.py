@@ -70,7 +70,7 @@ class Vocabulary:
         Alphabetical means by code point. `UNK` is always included, with its count in the text (0
         if the text lacks it). If the distinct tokens, `UNK` included, are more than `max_size`,
         the first ``max_size - 1`` others stay; the rest counts as `UNK`, which takes the rank of
-        that sum: the order is that of the text as the model will see it.
+        that sum: the order is as in the text that the model will see.
 
         Parameters
         ----------

@@ -108,7 +108,7 @@ def _count_windows(
     if targets < shortest:
         raise ValueError(
             f"{where}: {batch_size} streams (batch_size) with a window of {shortest} need at "
-            f"least {batch_size * (shortest + 1)} tokens, got {num_tokens}; take a longer text or "
+            f"least {batch_size * (shortest + 1)} tokens, got {num_tokens}; use a longer text or "
             f"fewer streams"
         )
     return (targets + num_steps - 1) // num_steps if keep_last else targets // num_steps

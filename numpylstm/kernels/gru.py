@@ -39,7 +39,7 @@ def forward(t, i, j0, j1, sums, states):
 
 
 def backward(t, i, j0, j1, kept, dstates, das):
-    """From dh of step t to da and du, and the part of dh that reaches h_prev through z."""
+    """Compute da, du and the part of dh that reaches h_prev through z, from dh of step t."""
     widest_vectors()
     (gates, s, h_prev), (dh,), (da, du) = kept, dstates, das
     one = gates.dtype.type(1)

@@ -36,7 +36,7 @@ def forward(t, r, j0, j1, sums, states):
 
 
 def backward(t, r, j0, j1, kept, dstates, das):
-    """From dh and dc of step t to da, and dc of step t-1."""
+    """Compute da, and dc of step t-1, from dh and dc of step t."""
     (gates, c_prev, tanh_c), (dh, dc), (da,) = kept, dstates, das
     one = gates.dtype.type(1)
     H = dh.shape[1]

@@ -1,7 +1,7 @@
 """A recurrent layer over a whole sequence, forward and backward, for any cell.
 
-What has no order in time (``x @ Wx + b`` for all steps, and the products that give dx, dWx and dWh)
-is a few large products before or after the loop. What has is here: at each step a product with Wh,
+Work without an order in time (``x @ Wx + b`` for all steps, and the products for dx, dWx and dWh)
+is a few large products before or after the loop. The rest is here: at each step a product with Wh,
 or with Wh.T on the way back, and the cell's pointwise function.
 
 Threads share the work in one of two ways, with the same bits:
@@ -120,7 +120,7 @@ def recurrence(name, forward, backward, carries_dh=False):
     def forward_by_rows(Wh, panels, sums, states, share, shares):
         """All steps."""
         i0, i1 = part(states[0].shape[1], share, shares, 1)
-        # Each thread packs Wh for itself: to wait would take as long.
+        # Each thread packs Wh for itself: waiting would take as long.
         rows_forward(borrowed(Wh), at_time(panels, share), borrowed(sums), borrowed(states), i0, i1)
 
     @of_cell(shared)

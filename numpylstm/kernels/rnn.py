@@ -19,7 +19,7 @@ def _cell(name, activate, slope):
             h[k] = activate(a[k])
 
     def backward(t, i, j0, j1, kept, dstates, das):
-        """From dh of step t to da."""
+        """Compute da from dh of step t."""
         widest_vectors()
         (h,), (dh,), (da,) = kept, dstates, das
         h, da = run(at_time(h, t), i, j0, j1), run(at_time(da, t), i, j0, j1)

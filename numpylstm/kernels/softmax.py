@@ -80,7 +80,7 @@ def row_backward(row, target, log_z, coefficient, drow):
 
 @kernel(shared=True)
 def forward(logits, targets, log_z, nll, predicted, share, shares):
-    """From logits (T, B, V), targets (T, B), fill log_z, nll and predicted, all (T, B)."""
+    """Fill log_z, nll and predicted, all (T, B), from logits (T, B, V) and targets (T, B)."""
     N, V = targets.size, logits.shape[2]
     logits, targets, predicted = logits.reshape(N, V), targets.reshape(N), predicted.reshape(N)
     log_z, nll = log_z.reshape(N), nll.reshape(N)

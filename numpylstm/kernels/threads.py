@@ -137,7 +137,7 @@ def _help(tasks):
 
 
 def _forget():
-    """Start anew in a child process, where only the thread that called fork lives."""
+    """Reset in a child process, which has only the thread that called fork."""
     global _tasks
     _tasks = SimpleQueue()
     _helpers.clear()

@@ -56,7 +56,7 @@ def sum_of_squares(g, shares):
 
 @kernel(shared=True)
 def descend(w, g, factor, lr, share, shares):
-    """Move w (N,) -= lr * (factor * g), with factor and lr rounded to the dtype of w first."""
+    """Update w (N,) -= lr * (factor * g), with factor and lr rounded to the dtype of w first."""
     widest_vectors()
     factor, lr = w.dtype.type(factor), w.dtype.type(lr)
     first, last = part(w.size, share, shares, GRAIN)
@@ -67,7 +67,7 @@ def descend(w, g, factor, lr, share, shares):
 
 @kernel(shared=True)
 def descend_with_momentum(w, v, g, lr, momentum, share, shares):
-    """Move v (N,) = momentum * v + g, w -= lr * v; lr and momentum have the dtype of w."""
+    """Update v (N,) = momentum * v + g, w -= lr * v; lr and momentum have the dtype of w."""
     widest_vectors()
     lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
     first, last = part(w.size, share, shares, GRAIN)

@@ -2,9 +2,9 @@
 
 - `gradcheck` proves a gradient, and `model_check` the gradients of a whole model.
 - `step_sizes` shows how the error of a finite difference depends on its step.
-- `doctor` diagnoses a wrong backward pass in words.
+- `doctor` names the likely mistake in a wrong backward pass.
 - `museum` shows classic mistakes and how each is found.
-- `tape` holds every number of one small LSTM, to check your own by.
+- `tape` holds every number of one small LSTM, to check yours against.
 - `diagnostics` shows how far gradients reach, and why.
 - `tasks` measure what a network can remember, against an exactly known best loss.
 - `workbook` holds the blanks of the workbook and grades them.

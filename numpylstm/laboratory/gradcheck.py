@@ -5,7 +5,7 @@ There are two ways to measure a slope without calculus:
 * the **central difference**, ``(f(x + h) - f(x - h)) / 2h``, works for any function; in float64 it
   agrees with a right gradient to about 1e-9, since the subtraction loses half of the digits;
 * the **complex step**, ``imag f(x + ih) / h`` with h = 1e-30, subtracts nothing and agrees to about
-  1e-15. It needs a function that lets complex numbers through, such as those of
+  1e-15. It needs a function that accepts complex numbers, such as those of
   `numpylstm.reference` (Squire and Trapp 1998).
 
 A slope is measured along every entry of every array, along one random direction in each array, or
@@ -202,7 +202,7 @@ def complex_slope(
 
 
 def scalar(value: Any) -> Any:
-    """Return the number that a function gave; raise a TypeError unless it is one."""
+    """Return the result of a function; raise a TypeError unless it is one number."""
     if np.ndim(value) != 0:
         raise TypeError(f"check: f must return one number, got shape {np.shape(value)}")
     number = value[()] if isinstance(value, np.ndarray) else value

@@ -22,7 +22,7 @@ class StepSweep:
 
     `errors` are relative to the slope that the gradient claims. `slope` is the exponent p in
     error = constant * step**p on the falling branch: 2 for a right gradient of a smooth function,
-    near 0 where the error does not depend on the step, NaN where the branch has too few points.
+    near 0 where the error does not depend on the step, NaN if the branch has too few points.
     """
 
     steps: Array

@@ -1,4 +1,4 @@
-"""The report of a run: what it prints and keeps at its end, and how several runs compare.
+"""The report of a run: what it prints and saves at its end, and how several runs compare.
 
 `summary` scores the test text, prints the outcome and writes the files. `result` is
 ``result.json``, `page` is ``report.html``, `findings` are its sentences on what stands out.

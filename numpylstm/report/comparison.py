@@ -14,7 +14,7 @@ from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, 
 class ComparedRun(NamedTuple):
     """A run as its folder describes it: `valid` and `test` are perplexities, None if not known.
 
-    The lowest `valid` is that of `epoch`; the settings include the options of the cell.
+    `valid` is the lowest, reached in `epoch`; the settings include the options of the cell.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ComparedRun(NamedTuple):
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
-    """Read the folder of a run that has come to the end of an epoch, finished or not."""
+    """Read the folder of a run, finished or not, with at least one finished epoch."""
     settings = read_config(folder).to_dict()
     settings |= settings.pop("options")
     rows = read_metrics(folder / METRICS) if (folder / METRICS).exists() else []

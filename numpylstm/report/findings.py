@@ -52,7 +52,7 @@ def validation_rises(epochs: Sequence[Epoch]) -> str | None:
             return (
                 f"The validation perplexity rose for two epochs, from {a.validation:.4g} after "
                 f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: the network began "
-                f"to memorise its text, against which dropout helps; best.npz is that of "
+                f"to memorise its text, and dropout helps against that; best.npz is from "
                 f"epoch {best.number}."
             )
     return None
@@ -61,7 +61,7 @@ def validation_rises(epochs: Sequence[Epoch]) -> str | None:
 def curves_part(epochs: Sequence[Epoch]) -> str | None:
     """Finding: the training perplexity fell, and the validation perplexity did not follow.
 
-    The first epoch is left out: its mean includes the updates of a network that knew nothing.
+    The first epoch is left out: its mean includes the updates of an untrained network.
     """
     if len(epochs) < 3:
         return None
@@ -99,7 +99,7 @@ def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
     return (
         f"The clip acted in most updates ({share:.0%}): their gradient was "
         f"longer than {clip:g} and was shortened to it; that is usual for SGD with a rate of 1 and "
-        "a clip of 5, but where the loss jumps, lower the rate."
+        "a clip of 5, but if the loss jumps, lower the rate."
     )
 
 

@@ -149,7 +149,7 @@ def pairs(report: Report) -> str:
     )
     return (
         '<p class="soft">Above, the test text; below, the most probable token according to the '
-        "network, which has read all before it, in blue where it is right.</p>\n"
+        "network, given all tokens before it, in blue where it is right.</p>\n"
         f'<div class="pairs">{shown}</div>'
     )
 
@@ -227,7 +227,7 @@ def making(result: dict[str, Any]) -> str:
     ledger = (
         f"Of the test text that was read, {test['tokens']:,} tokens were scored, in "
         f"{test['batch_size']} stream{several}, and {test['unscored']:,} not: the first of each "
-        "stream, and what does not divide by their number."
+        "stream, and the remainder of the division by their number."
     )
     facts = [
         ("updates", f"{result['steps']:,}"),

@@ -42,7 +42,7 @@ SEARCHED, SHORTEST, LONGEST = 300, {"word": 12, "char": 40}, {"word": 50, "char"
 
 
 def baselines(corpus: Corpus) -> dict[str, float]:
-    """Return perplexities on the test text of models that only count, to compare with."""
+    """Return perplexities of models that only count, on the test text, for comparison."""
     V = len(corpus.vocabulary)
     bigram, _ = interpolated_bigram_perplexity(corpus.train, corpus.valid, corpus.test, V)
     return {
@@ -149,7 +149,7 @@ def in_bits(perplexity: float, level: str) -> str:
 
 
 def making_of(folder: Path, run: Run) -> dict[str, Any]:
-    """Return times, machine and command of the present result, if it is of this moment."""
+    """Return times, machine and command of the saved result, if it is of this step."""
     before: dict[str, Any] = {}
     with suppress(RunFolderError):
         before = read_result(folder) or {}

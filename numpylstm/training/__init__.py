@@ -1,8 +1,8 @@
-"""Training: from a configuration to a run in its folder, saved whatever happens.
+"""Training: from a configuration to a finished run in its folder.
 
 `loop` makes one update after another and `metrics` sums them up. `session` resumes a run in its
 folder and trains it to the end: `run_folder` holds the files (`checkpoint`, `gradient_log`,
 `sample_log`), `display` shows and times the run, `pace` finds the best number of threads, `signals`
-stop it. Before a run, `gradient_check` compares its gradients with slopes, and `warm_up` calls
+stops it. Before a run, `gradient_check` compares its gradients with slopes, and `warm_up` calls
 every kernel once.
 """

@@ -52,14 +52,14 @@ class Checkpoint:
 
 
 def save(run: Run, path: str | Path) -> None:
-    """Write a run to a file, which is replaced at once by the whole new one.
+    """Write a run to a file, which is replaced atomically.
 
     Raises
     ------
     TypeError
         If the optimiser does not agree with the settings.
     TrainingFailed, NotFinite
-        If a number is not finite: `load` would refuse the file, and the older one is worth more.
+        If a number is not finite: `load` would refuse the file, so the older one is kept.
     SaveError
         If the file cannot be written; an older file of that name is then unchanged.
     """
@@ -232,7 +232,7 @@ def check_meta(path: Path, meta: Mapping[str, Any]) -> None:
     epoch, step = meta["rows"][-1][:2] if meta["rows"] else (1, 0)
     if epoch > meta["epoch"] + 1 or max(step, meta["tally"]["steps"]) > meta["step"]:
         raise CheckpointError(
-            f"{path}: meta entry 'step' must be that of the last update, got {meta['step']} in "
+            f"{path}: meta entry 'step' must be the last update, got {meta['step']} in "
             f"epoch {meta['epoch'] + 1}, but other entries are further"
         )
 
@@ -313,7 +313,7 @@ def check_group(
 ) -> None:
     """Raise a ValueError unless these are the arrays of a group, by shape and dtype, and finite."""
     if arrays.keys() != expected.keys():
-        raise ValueError(f"the {group} arrays are not those of its model")
+        raise ValueError(f"the {group} arrays do not match the model")
     for path, array in arrays.items():
         check_array(group, path, array, *expected[path])
         check_finite(group, path, array)

@@ -151,7 +151,7 @@ class Timing:
 class Progress:
     """The display of a training run: a bar on a terminal, the rows of metrics.csv elsewhere.
 
-    `windows` is the number of updates in an epoch, `timing` that of the updates on display.
+    `windows` is the number of updates in an epoch, `timing` the times of the updates shown.
     """
 
     def __init__(self, run: "Run", windows: int, timing: Timing, *, quiet: bool = False) -> None:

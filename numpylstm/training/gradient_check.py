@@ -36,7 +36,7 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
         flush=True,
     )
     along = "entries" if small else "arrays"
-    with waiting("checking the gradients", then="nothing was begun", quiet=quiet):
+    with waiting("checking the gradients", then="nothing was started", quiet=quiet):
         reports = [check_model(model, x, y, along=along, tolerance=TOLERANCE)]
         if config.dtype == "float32":
             reports.append(check_precision(model, x, y))

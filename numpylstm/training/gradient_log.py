@@ -1,11 +1,11 @@
 """The gradient by lag while a network learns: ``numpylstm-train --log-gradients``.
 
 Every measurement takes the first window of the training text, a few of its streams, and a state of
-zeros; so what changes from row to row is the network. Nothing is dropped and no random number is
+zeros; so only the network changes from row to row. Nothing is dropped and no random number is
 drawn: training is not affected.
 
 The log is written whenever the run has a new row of metrics, before the checkpoint with that row; a
-run that resumes from an older checkpoint drops later rows and makes them again. Values have six
+run that resumes from an older checkpoint drops later rows and recomputes them. Values have six
 digits: the same with any number of threads.
 """
 
@@ -49,7 +49,7 @@ class GradientRow(NamedTuple):
 
 
 class GradientLog:
-    """The file gradients.csv of a run; of its rows, those at the steps of the run's rows are kept.
+    """The file gradients.csv of a run; it keeps only rows at the steps of the run's rows.
 
     Before the first update, the first rows are made at once. Another file of that name raises
     RunFolderError.

@@ -146,14 +146,14 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
     setting = "embedding_size" if largest == "input_size" else largest
     raise ConfigError(
         setting,
-        f"{getattr(config, setting)} asks for {(parameters + logits) / 2**30:,.0f} GiB of "
+        f"{getattr(config, setting)} needs {(parameters + logits) / 2**30:,.0f} GiB of "
         f"memory, with a vocabulary of {vocab_size:,}; this machine has "
         f"{memory / 2**30:,.0f} GiB",
     )
 
 
 def new_run(config: TrainConfig, corpus: Corpus) -> Run:
-    """Return a run that has not begun.
+    """Return a new run, before its first update.
 
     `level`, `max_vocab`, `max_eval` and `split_punctuation` (``load_text(prepare=...)``) belong to
     the loading of the corpus: give them to the loader too. `init_from` is for the command.
@@ -210,7 +210,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
         The text that the run was made for.
     watch : callable, optional
         Called in each validation as ``watch(scored, total)``, in tokens. The run can be saved
-        then, too; an exception ends the validation, which is made again when the run continues.
+        then, too; an exception ends the validation, which is repeated when the run continues.
 
     Notes
     -----
@@ -397,14 +397,14 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     valid = evaluate(run.model, corpus.valid, streams, run.config.num_steps, watch=watch)
     if not math.isfinite(valid.perplexity):
         raise TrainingFailed(
-            f"the validation loss is {valid.loss:.3g}, a perplexity beyond all numbers, at epoch "
+            f"the validation loss is {valid.loss:.3g}, a perplexity that overflows, at epoch "
             f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
         )
     return valid
 
 
 def validation_streams(length: int, config: TrainConfig) -> int:
-    """Return the number of streams of a validation: one where the text is short."""
+    """Return the number of streams of a validation: one if the text is short."""
     return config.batch_size if length >= config.batch_size * 50 else 1
 
 
@@ -425,13 +425,13 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
     if have < B * (T + 1):
         raise DataError(
             f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "
-            f"streams of {T} steps, got {have}; take a longer text, or a smaller batch_size or "
+            f"streams of {T} steps, got {have}; use a longer text, or a smaller batch_size or "
             "num_steps"
         )
 
 
 def check_position(run: Run, corpus: Corpus) -> None:
-    """Check that a resumed run is at a place that its text has.
+    """Check that a resumed run is at a position within its text.
 
     Raises
     ------

@@ -130,7 +130,7 @@ def remove_leftovers(folder: Path) -> None:
 def begin(folder: Path, run: Run) -> None:
     """Save the run before its first update here, with its settings and vocabulary."""
     keep_last(folder)
-    with suppress(FileNotFoundError):  # the run goes on, past its end within an epoch
+    with suppress(FileNotFoundError):  # the run continues past its end within an epoch
         (folder / BEST_EPOCH).replace(folder / BEST)
     save_last(folder, run)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
@@ -207,7 +207,7 @@ def load_last(folder: Path) -> checkpoint.Checkpoint:
         if whole is None:
             raise
         warnings.warn(
-            f"{error}; going on from {whole.path}, saved at step {whole.meta['step']}", stacklevel=2
+            f"{error}; resuming from {whole.path}, saved at step {whole.meta['step']}", stacklevel=2
         )
         with suppress(OSError):  # else the next save would keep the damaged one as previous
             give_name(whole.path, folder / LAST)

@@ -1,7 +1,7 @@
 """Samples of a network while it learns: before the first update and after each epoch.
 
-All samples have the same prompt and the same random numbers, from a generator of their own; so what
-changes from one to the next is the network, and training is not affected. They are written before
+All samples have the same prompt and the same random numbers, from their own generator; so only the
+network changes from one to the next, and training is not affected. They are written before
 the checkpoint of their epoch; a run that resumes from an older one makes the later ones again.
 """
 
@@ -23,7 +23,7 @@ LENGTH = {"word": 40, "char": 160}  # tokens of a sample
 
 
 class Sample(NamedTuple):
-    """A text of the network after so many epochs and updates."""
+    """A text drawn from the network, and the epochs and updates before it."""
 
     epoch: int
     step: int
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str:
     """Return a text of a model after the first token of the test text; never ``<unk>``.
 
-    It is empty where the scores of the model are not finite.
+    It is empty if the scores of the model are not finite.
     """
     prompt, banned = corpus.test[:1], [corpus.vocabulary[UNK]]
     try:

@@ -1,4 +1,4 @@
-"""Resume a run in its folder, or tune another, and train it to the end; save it in every case."""
+"""Resume a run in its folder, or fine-tune another; train it to the end and always save it."""
 
 import os
 import shlex
@@ -95,7 +95,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     options = {name for cell in CELLS.values() for name in cell.options}
     for name in sorted(changes.keys() & {*options, *settings_with(shapes=True)}):
         if changes[name] != old.options.get(name, getattr(old, name, None)):
-            raise ConfigError(name, f"cannot change with --init-from: it is that of {path}")
+            raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
     named = {"data", "train"} & changes.keys()
     if named:
         split = "train" in changes and splits_punctuation(old)
@@ -107,7 +107,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     config = replace(old, **{"steps": None, **own, "init_from": None})
     with naming_a_moved_text():
         corpus = load_corpus(config, saved.vocabulary, watch)
-        if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # perhaps only cut anew
+        if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # perhaps only re-split
             cut = {"valid", "test", "max_eval", "split_punctuation"} & changes.keys()
             whole = load_corpus(old, saved.vocabulary, watch) if cut else corpus
             check_fingerprint(whole, saved.meta["fingerprint"], "name the text for this run")
@@ -149,7 +149,7 @@ class Saver:
         return passed >= number
 
     def follow(self) -> None:
-        """Bring the logs up to date."""
+        """Update the logs."""
         for log in self.logs:
             log.follow(self.run)
 
@@ -176,7 +176,7 @@ class Saver:
                 else:
                     self.write()
         if not (self.saving and isinstance(error, SaveError)):  # its message says so already
-            error.add_note(f"{self.folder / run_folder.LAST} is the run as it was last saved")
+            error.add_note(f"{self.folder / run_folder.LAST} holds the run as last saved")
 
 
 def train_to_end(
@@ -198,12 +198,12 @@ def train_to_end(
     counters and metrics agree with them. A run with numbers that are not finite is not saved again.
     After one of `stop_requests`, the run is saved and Stopped raised.
 
-    `save_every` is that of `Saver`, `deadline` the time to stop by `time.monotonic`;
+    `save_every` is as in `Saver`, `deadline` the time to stop by `time.monotonic`;
     `resume_command` is shown when the run stops; `draw` draws the pictures after each epoch.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     how_to_go_on = printable(shlex.join(resume_command))
-    then = f"go on with {how_to_go_on}" if how_to_go_on else ""
+    then = f"continue with {how_to_go_on}" if how_to_go_on else ""
     if not quiet:
         print("Compiling kernels, or loading them from the cache ...", flush=True)
     with compiling(then=then, quiet=quiet):

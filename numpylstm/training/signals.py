@@ -33,7 +33,7 @@ class StopRequests:
 
 @contextmanager
 def stop_requests(deadline: float | None = None) -> Iterator[StopRequests]:
-    """Collect the signals that ask to stop; a second SIGINT raises KeyboardInterrupt at once.
+    """Collect the signals that stop a run; a second SIGINT raises KeyboardInterrupt at once.
 
     They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed), except those that the
     shell told this process to ignore, as `nohup` does.

@@ -19,8 +19,8 @@ from numpylstm.training.loop import Run, validation_streams
 def warm_up(run: Run, corpus: Corpus) -> None:
     """Compute once everything that the run will compute; the run stays the same, to the bit.
 
-    The kernels depend on the sizes, so the sizes are those of the run. Only the step of the
-    optimizer, whose kernels do not depend on them, is made on an array of its own.
+    The kernels depend on the sizes, so the sizes are as in the run. Only the step of the
+    optimizer, whose kernels do not depend on them, is made on a separate array.
     """
     config, model = run.config, run.model
     if config.impl != "fast":

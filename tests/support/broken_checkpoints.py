@@ -197,7 +197,7 @@ ROW = [1, 3, 1.0, 15.0, 20.0, 0.1, 1.0, None, None, 0.0]
 TALLY = {"steps": 0, "tokens": 0, "correct": 0, "nll": 0.0, "cost": 0.0, "norm": 0.0,
          "clipped": 0}  # fmt: skip
 NOT_WHOLE = "is not a whole checkpoint: "
-NOT_PLAIN = "is not one of plain numbers"
+NOT_PLAIN = "does not describe plain numbers"
 
 BROKEN = [
     # the file
@@ -323,7 +323,7 @@ BROKEN = [
            with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "correct": 21}), "'tally' must be"),
     Broken("a sum that is almost too large",
            with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "cost": 1.7e308}), "'tally' must be"),
-    Broken("a perplexity beyond all numbers",
+    Broken("a perplexity that overflows",
            with_meta(tally=TALLY | {"steps": 1, "tokens": 20, "nll": 1e5}), "'tally' must be"),
     Broken("a loss of 1,000 nats", with_meta(valid_losses=[1e3]), "'valid_losses' must be a list"),
     Broken("two rows of one step", with_meta(rows=[ROW, ROW]), "'rows' must be a list of rows"),
@@ -334,15 +334,15 @@ BROKEN = [
            "'rows' must be a list of rows"),
     Broken("a row of a later step", with_meta(rows=[[2, 999, *ROW[2:]]]), "'step' must be that of"),
     Broken("a row of a later epoch", with_meta(rows=[[9, 3, *ROW[2:]]]), "'step' must be that of"),
-    Broken("fewer updates than its rows", with_meta(step=4), "'step' must be that of the last upd"),
+    Broken("fewer updates than its rows", with_meta(step=4), "'step' must be the last update"),
     Broken("epochs of 401 digits", with_config(epochs=10**400), "epochs must have at most 100 dig"),
     Broken("a setting that is a nest", with_config(epochs=nested(200)), "epochs must be a whole"),
     Broken("another generator", with_entry("rng", "bit_generator", "MT19937"), "does not fit"),
-    Broken("a generator without a state", with_meta(rng={}), "does not fit together"),
+    Broken("a generator without a state", with_meta(rng={}), "is inconsistent"),
     Broken("a generator with a huge number",
-           with_entry("rng", "state", {"state": 2**200, "inc": 1}), "does not fit together"),
+           with_entry("rng", "state", {"state": 2**200, "inc": 1}), "is inconsistent"),
     Broken("a generator with a negative number",
-           with_entry("rng", "state", {"state": -1, "inc": 1}), "does not fit together"),
+           with_entry("rng", "state", {"state": -1, "inc": 1}), "is inconsistent"),
     # settings and vocabulary
     Broken("an unknown setting", with_config(colour="red"), "colour is not a setting of"),
     Broken("a missing setting", lambda good: pack(good.arrays, {**good.meta, "config": {

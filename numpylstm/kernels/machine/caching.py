@@ -1,6 +1,6 @@
-"""Compiled kernels on disk, which save every start but the first some seconds.
+"""Compiled kernels on disk, which make every start but the first some seconds faster.
 
-Numba treats a fault of its cache as a fault of the program. Here the kernel is compiled in memory
+Numba treats an error of its cache as an error of the program. Here the kernel is compiled in memory
 instead, with one warning.
 """
 
@@ -63,7 +63,7 @@ def _on_disk(function):
     """Return Numba's cache of a function; each compiled form gets a file named by its content.
 
     Numba numbers the files and keeps the numbers in an index, which it writes before the file and
-    which two processes write regardless of each other: each could then load what the other has
+    which two processes write without coordination: each could then load what the other has
     compiled for another dtype, or an old version. It also hashes what a function made by a function
     refers to, which differs from process to process. Here the qualified name and `_SOURCE` stand
     for it.

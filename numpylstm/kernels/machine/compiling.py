@@ -2,14 +2,14 @@
 
 `kernel` is for functions that Python calls. They are cached on disk (`caching`), release the
 interpreter's lock and divide as NumPy does. `inner` is for functions that kernels call; they are
-linked into each kernel (`linked`). `inlined` is for the smallest of these: to compile a function by
+linked into each kernel (`linked`). `inlined` is for the smallest of these: compiling a function by
 itself takes a twentieth of a second.
 
 All of them switch fast-math off explicitly: its flags assume that there is no NaN, and otherwise
 Numba compiles an inner function with the flags of its first caller.
 
 A shared kernel computes one of several equal parts of its work. Its last two arguments are `share`
-and `shares`; Python passes only the second, and threads compute the parts (`threads`). To wake them
+and `shares`; Python passes only the second, and threads compute the parts (`threads`). Waking them
 costs some 30 us, and far more on a busy machine. With one share no thread is woken.
 """
 
@@ -100,7 +100,7 @@ def _with_calls(compile_kernel, calls):
                 call.bind(as_dtype(signature[0].dtype))
             with _no_collection():
                 return compile_kernel(signature)
-        except (MemoryError, RecursionError):  # the next call may have more room
+        except (MemoryError, RecursionError):  # the next call may have more memory
             raise
         except Exception as error:
             raise CannotCompile(f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""A Numba compiler for functions that only kernels call: they get no machine code of their own.
+"""A Numba compiler for functions that only kernels call: they get no separate machine code.
 
 Numba optimises each function and generates its machine code, then does both again with the copy
 linked into each caller. For a function that nothing else calls the first time is wasted. This

@@ -78,7 +78,7 @@ def panel_of(number, size, K, j, width):
 def pack(W, blocks, j0, j1, panels):
     """Copy columns j0:j1 of each block of W (K, .), in any strides; a panel begins at j0.
 
-    Blocks of columns, such as gates, may have panels of their own: a thread that computes some
+    Blocks of columns, such as gates, may have separate panels: a thread that computes some
     units of every gate then reads whole panels.
     """
     K, width, size = W.shape[0], lanes_of(W), W.shape[1] // blocks
@@ -300,7 +300,7 @@ def gradients_inside(x, W, transposed, dy, dx, dW, db):
 
 @kernel(calls=(multiply_share,))
 def gradients_alone(x, W, transposed, dy, dx, dW, db):
-    """From dy (N, V) of y = x @ W + b to dx (N, D), dW and db (V,), on the calling thread.
+    """Compute dx (N, D), dW and db (V,) from dy (N, V) of y = x @ W + b, on the calling thread.
 
     W is (D, V), or (V, D) if it is stored transposed; dW is stored as W is.
     """

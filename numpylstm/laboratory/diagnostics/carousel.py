@@ -53,7 +53,7 @@ class CarouselNorms(NamedTuple):
     def share(self) -> Array:
         """Indirect / (direct + indirect), (T,): 0 if the derivative is the product of the gates.
 
-        NaN where the norms are infinite or NaN.
+        NaN if the norms are infinite or NaN.
         """
         half = 0.5 * self.indirect
         whole = 0.5 * self.direct + half  # halves, so that the sum does not overflow
@@ -160,7 +160,7 @@ def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
     cell = cell_of(cache)
     if cell.keep is None:
         raise TypeError(
-            f"{where}: cache must be of a cell with a gate on its memory, got that of "
+            f"{where}: cache must come from a cell with a gate on its memory, got "
             f"{cell.title}; the vanilla cell has no carousel"
         )
     kept = getattr(cache, cell.keep)  # (T, B, H)

@@ -77,7 +77,7 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     Returns
     -------
     Flow
-        The norms are those of total derivatives: through all layers and all steps from t to T.
+        The norms are of total derivatives: through all layers and all steps from t to T.
         dL_T/dc_t includes the path through h_t.
 
     Examples

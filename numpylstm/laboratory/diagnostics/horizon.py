@@ -99,7 +99,7 @@ def memory_horizon(
     same number of hidden units, the same batches and at most the same number of steps. The LSTM's
     recurrent layer has four times the weights of the vanilla one; whole models, with embedding
     and decoder, differ less (`Probe.num_parameters`; 9165 against 2925 with the defaults). A run
-    stops once a check finds 95 % of the way from chance to the floor made.
+    stops once a check finds 95 % of the way from chance to the floor covered.
 
     Parameters
     ----------

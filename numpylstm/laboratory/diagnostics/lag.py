@@ -165,7 +165,7 @@ def _names(cache: Cache) -> list[str]:
 def _tables(
     dhs: Array, caches: list[Cache], names: list[str], measure: Callable[[Array], Any]
 ) -> dict[str, Array]:
-    """Measure each part [t, k] of each parameter; `names` are those of all layers, input first."""
+    """Measure each part [t, k] of each parameter; `names` lists all layers, input first."""
     T = len(dhs)
     tables: dict[str, Array] = {}
     sizes = [len(_names(cache)) for cache in caches]

@@ -1,4 +1,4 @@
-"""Training on a probe task, and the distance from the floor that is left."""
+"""Training on a probe task, and the remaining distance from the floor."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The doctor: the likely cause, in words, of a gradient check that fails.
+"""The doctor: the likely cause of a gradient check that fails, as a sentence.
 
 `examine` takes a scalar function of named arrays and its backward pass, of any layer. If the
 function is one of the textbook's layers, or a stack of them, the doctor names the wrong line: it

@@ -172,7 +172,7 @@ class Claim(NamedTuple):
 
 
 def wrong_line(case: Examination) -> Finding | None:
-    """The line whose mistake gives the gradients; None where no chain or no mistake fits."""
+    """The line whose mistake gives the gradients; None if no chain or no mistake fits."""
     norms = [n for g in case.gradients.values() for n in (np.abs(g).max(), np.linalg.norm(g))]
     limits = [*LIMITS, *map(float, norms)]
     with np.errstate(all="ignore"):
@@ -188,7 +188,7 @@ def wrong_line(case: Examination) -> Finding | None:
 
 
 def _claims(chain: Chain, case: Examination) -> Iterator[Claim]:
-    """The first step alone, where the code accepts it: it excludes most mistakes; then all."""
+    """The first step alone, if the code accepts it: it excludes most mistakes; then all."""
     first = {path: array[:1] for path, array in case.point.items() if timed(path, array)}
     if case.backward is not None and first:
         point = case.point | first
@@ -202,7 +202,7 @@ def _claims(chain: Chain, case: Examination) -> Iterator[Claim]:
 
 
 def _agree(chain: Chain, claims: Sequence[Claim], wrong: Backward) -> bool:
-    """Return True if this function gives all gradients that were given."""
+    """Return True if this function reproduces all given gradients."""
     try:
         return all(
             lines.same(gradient, claim.gradients[path])

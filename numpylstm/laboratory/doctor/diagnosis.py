@@ -18,7 +18,7 @@ from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
 Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
 
 FEW_DIGITS = 1e-5
-"""A relative error up to which digits are more likely lost than a line wrong."""
+"""Relative error up to which lost digits are likelier than a wrong line."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def examine(
     slopes: Mapping[str, Array] | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Diagnosis:
-    """Check a gradient and, where it is wrong, say what is likely wrong with the code.
+    """Check a gradient and, if it is wrong, name the likely mistake in the code.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def examine(
     Returns
     -------
     Diagnosis
-        ``print(diagnosis)`` shows it in words.
+        ``print(diagnosis)`` shows it as sentences.
 
     Examples
     --------

@@ -32,7 +32,7 @@ AGREE = 1e-9
 """Relative error up to which two gradients are the same."""
 UNRUNNABLE = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
 MOST_LINES = 3
-"""Where more lines than these explain the numbers, the point cannot tell which it is."""
+"""If more lines than this explain the numbers, the point does not tell which is wrong."""
 
 Backward = Callable[..., Any]
 
@@ -80,7 +80,7 @@ class Layer:
 
     @cached_property
     def upstream(self) -> list[str]:
-        """The gradients that backward takes, in the order of what forward returns."""
+        """The gradients that backward takes, in the order of forward's results."""
         parameters = inspect.signature(self.function("backward")).parameters
         return [name for name in parameters if name not in ("cache", "dloss")]
 
@@ -146,7 +146,7 @@ def _called(layer: Layer) -> Any:
 
 @cache
 def text(layer: Layer) -> Text:
-    """The backward pass of a layer, as lines; where it only calls another one, that one."""
+    """The backward pass of a layer, as lines; if it only calls another one, the lines of that."""
     function, results = layer.function("backward"), [f"d{name}" for name in layer.judged]
     if layer.kind not in CELLS:
         function = _called(layer) or function
@@ -264,7 +264,7 @@ def _other_caches(layer: Layer) -> Iterator[Variant]:
 
 
 def recognised(text: Text, arguments: Sequence[Any], claimed: Sequence[Array]) -> Finding | None:
-    """The line of a function whose mistake gives the claimed results; None where none does."""
+    """The line of a function whose mistake gives the claimed results; None if there is none."""
 
     def agrees(function: Backward) -> bool:
         try:
@@ -286,7 +286,7 @@ def same(one: Any, claim: Any) -> bool:
     return bool(np.abs(one - claim).max() <= AGREE * scale)
 
 
-# --- in words ------------------------------------------------------------------------------------
+# --- sentences ------------------------------------------------------------------------------------
 
 
 def named(found: Sequence[Variant]) -> Finding:
@@ -312,7 +312,7 @@ def named(found: Sequence[Variant]) -> Finding:
 
 
 def _rank(variant: Variant) -> int:
-    """Of mistakes that give the same numbers: from the ones that people make to the odd ones."""
+    """Sort key of mistakes that give the same numbers: common ones first, odd ones last."""
     if re.match(r"it is (multiplied|divided)|d\w* is used instead", variant.words):
         return 2
     return int(" is used instead of " in variant.words)

@@ -84,7 +84,7 @@ class Piece(NamedTuple):
 
 
 def pieces(paths: Iterable[str], point: Mapping[str, Array], gates: str | None) -> list[Piece]:
-    """Weights in gates, everything else whole."""
+    """Weights split into gates, other arrays whole."""
     of_cells = blocks(point, gates)
     return [
         Piece(path, letter, k, len(of_cells.get(path, "1")))

@@ -59,7 +59,7 @@ class Examination:
     slopes: Mapping[str, Array] = field(default_factory=dict)
     wrong_paths: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
-    """The result of each experiment, in words."""
+    """The result of each experiment, as text."""
 
     @property
     def pieces(self) -> list[Piece]:
@@ -241,7 +241,7 @@ def _one_sequence(point: Point) -> Point:
 
 
 def _symmetric(W: Array) -> Array:
-    """The array with every square block of columns symmetric, where it has such blocks."""
+    """The array with every square block of columns symmetric, if it has such blocks."""
     if W.ndim != 2 or len(W) < 2 or W.shape[1] % len(W):
         return W
     blocks = np.split(W, W.shape[1] // len(W), axis=1)

@@ -1,6 +1,6 @@
 """A function as simple lines, one assignment each, read from its syntax tree.
 
-A line knows the names and the shapes of what it computes and can be exchanged for another one, a
+A line holds the names and the shapes of its results and can be exchanged for another one, a
 mistake of `numpylstm.laboratory.doctor.variants`. Statements that are not understood (another
 loop, a `with`) stay as they are and are never exchanged.
 """
@@ -163,7 +163,7 @@ def _source(
     result: Sequence[str],
     options: Mapping[str, str],
 ) -> str:
-    """The function as simple lines, without docstring; ``dc_next`` is dc as it came in."""
+    """The function as simple lines, without docstring; ``dc_next`` is the incoming dc."""
     definition = _definition(function)
     _Inlined(known, options).visit(definition)
     definition.body = _simple(definition.body, known, result)
@@ -254,7 +254,7 @@ class Text:
     source: str
     known: dict[str, Any]
     shapes: Shapes
-    fields: Shapes  # of the cache, the last argument, where there is one
+    fields: Shapes  # of the cache, the last argument, if there is one
     gates: tuple[str, ...]
 
     @cached_property
@@ -265,7 +265,7 @@ class Text:
         return [x for x in lines if any(mentions(x.expression, name) for name in self.shapes)]
 
     def run(self, *arguments: Any) -> Any:
-        """Call the function as it stands."""
+        """Call the unchanged function."""
         return _compiled(self.source, self.known)(*arguments)
 
     def exchanged(self, *new: tuple[Line, str]) -> Callable[..., Any]:
@@ -286,8 +286,8 @@ def read(
 ) -> Text:
     """Read a function of plain NumPy as simple lines.
 
-    It is run once with `arguments` of the sizes `SIZES`: the shapes tell what can stand for what.
-    `gates` names the blocks of columns, and `result` the results, where the return statement is
+    It is run once with `arguments` of the sizes `SIZES`: the shapes tell which arrays are alike.
+    `gates` names the blocks of columns, and `result` the results, if the return statement is
     more than names. `options` are arguments that choose between formulas, like an activation: the
     chosen formula replaces the choice. `returns` names intermediate values to return instead.
     """

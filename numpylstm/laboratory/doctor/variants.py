@@ -1,7 +1,7 @@
 """Variants of a function: likely mistakes, hundreds of them, of one line each.
 
 They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): every line
-is exchanged in every way that is known here.
+is exchanged in every known way.
 """
 
 import ast

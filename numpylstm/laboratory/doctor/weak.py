@@ -49,11 +49,11 @@ def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
     known = sizes(point)
     for letter, what in (("T", "what passes between time steps"), ("B", "a sum over the batch")):
         if known.get(letter) == 1:
-            warnings.append(f"{letter} is 1: {what} cannot be seen; take at least 3")
+            warnings.append(f"{letter} is 1: {what} cannot be seen; use at least 3")
     for (one, size), (other, same) in combinations(known.items(), 2):
         if size == same != 1:
             warnings.append(
                 f"{one} and {other} are both {size}: a swapped axis or a missing transpose has the "
-                "right shape; take different sizes"
+                "right shape; use different sizes"
             )
     return tuple(warnings)

@@ -33,7 +33,7 @@ def _right_lesson(cell: str, *options: tuple[str, Any]) -> Lesson:
 
 
 def share_of_gain(name: str) -> float:
-    """Return the exhibit's fall in loss as a share of that of the right gradient."""
+    """Return the exhibit's fall in loss as a share of the fall with the right gradient."""
     right, wrong = lesson(name)
     return (wrong.first - wrong.last) / (right.first - right.last)
 
@@ -44,7 +44,7 @@ def card(name: str) -> str:
     right, wrong = lesson(name)
     share = share_of_gain(name)
     verdict = "Training shows it" if share < SHOWN else "**Training does not show it**"
-    if found.report is None:  # a mutant's point is fit to be examined
+    if found.report is None:  # the point of a mutant can be examined
         raise RuntimeError(f"museum: the point of {name} cannot be judged: {found}")
     worst = found.report.worst
     failed, arrays = sum(not e.passed for e in found.report.entries), len(found.report.entries)
@@ -136,7 +136,7 @@ False
   {SHOWN:.0%} of what the right gradient achieves. One task, one seed: a mistake that hides here may
   show elsewhere, and the other way round.
 
-Of the {len(MUTANTS)}, training does not show {len(hidden)}. That the loss falls proves nothing.
+Of the {len(MUTANTS)}, training does not show {len(hidden)}. A falling loss proves nothing.
 
 | Mistake | Name | The doctor says | Training shows it, and its share of the gain |
 | --- | --- | --- | --- |
@@ -145,7 +145,7 @@ Of the {len(MUTANTS)}, training does not show {len(hidden)}. That the loss falls
 {cards}
 ## Limits
 
-Clipping is no gradient. The check of the clipped gradient takes the loss times one number,
+Clipping is not a gradient. The check of the clipped gradient takes the loss times one number,
 max_norm / norm with the norm of measured slopes: that is what clipping by global norm
 differentiates, and no other clipping is a multiple of it. The repositories are named with the
 commit or the thread that was read; they may have changed since.

@@ -35,7 +35,7 @@ class Mutant:
     cell : str
         A name in `numpylstm.cells.CELLS`.
     options : dict
-        Those of the cell.
+        Options of the cell.
     equal_layers : bool
         It needs layers of one shape.
     """
@@ -52,7 +52,7 @@ class Mutant:
     equal_layers: bool = False
 
     def sources(self) -> tuple[str, str]:
-        """Return the source of the function, and that with the mistake.
+        """Return the source of the function, without and with the mistake.
 
         Raises
         ------

@@ -142,7 +142,7 @@ EXHIBITS = (
         story="`[x] * n` holds one x n times. The same slip makes layers share their weights: "
         "adventuresinML/adventures-in-ml-code (d5219ae) builds them as `[cell for _ in range(n)]`, "
         "one cell, which in some versions of TensorFlow is one set of weights; tensorflow/models "
-        "mended it in pull request 2868, and martin-gorner/tensorflow-rnn-shakespeare #27 and "
+        "fixed it in pull request 2868, and martin-gorner/tensorflow-rnn-shakespeare #27 and "
         "thunlp/OpenNRE #37 are about it.",
         finding="share one gradient array",
         module=around,

@@ -1,7 +1,7 @@
 """The patient: a language model of pure functions, each of which can be exchanged.
 
 Embedding, recurrent layers, a mask, a linear decoder and a weighted cross-entropy, with a gradient
-from the next window for every final state. All mathematics is that of `numpylstm.reference`.
+from the next window for every final state. All mathematics is in `numpylstm.reference`.
 """
 
 from collections.abc import Callable, Mapping
@@ -103,14 +103,14 @@ class Case:
 
 
 def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141) -> Case:
-    """The patient with a mutant's mistake, or in good health, at a random point.
+    """The patient with a mutant's mistake, or healthy, at a random point.
 
     Parameters
     ----------
     mutant : Mutant, optional
         None for the right backward pass.
     cell : str
-        A name in `numpylstm.cells.CELLS`, where the mutant does not fix it.
+        A name in `numpylstm.cells.CELLS`, if the mutant does not fix it.
     seed : int
 
     Returns
@@ -157,7 +157,7 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
 
 
 def _clipped(f: tuple[Any, Any], arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
-    """Clipping as a gradient: that of the loss times one number, max_norm / norm of its slope.
+    """Clipping as the gradient of the loss times one number, max_norm / norm of its slope.
 
     Clipping by global norm has exactly this gradient; no other clipping is the gradient of a
     multiple of the loss. The norm comes from measured slopes.

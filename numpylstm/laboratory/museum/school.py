@@ -1,7 +1,7 @@
 """The school: train with a mistake and with the right gradient, on a task with a known answer.
 
 Each token repeats the one before the last with probability 0.9, and is drawn at random otherwise.
-A model without memory stays near log(V) nats; the best possible loss is that of the source,
+A model without memory stays near log(V) nats; the best possible loss is the source's
 `entropy`.
 """
 
@@ -79,13 +79,13 @@ def train(
     mutant : Mutant, optional
         None for the right backward pass.
     cell : str
-        A name in `numpylstm.cells.CELLS`, where the mutant does not fix it.
+        A name in `numpylstm.cells.CELLS`, if the mutant does not fix it.
     steps : int
     lr, max_norm : float
         Learning rate, and the norm at which the gradient is clipped.
     seed : int
     options
-        Those of the cell, where the mutant does not fix it.
+        Options of the cell, if the mutant does not fix it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The golden tape: every number of one small LSTM, forwards and backwards, to check your own by.
+"""The golden tape: every number of one small LSTM, forwards and backwards, to check yours against.
 
 Two layers of two units read three tokens; every gate, state, probability, loss and gradient on the
 way is written out in ``golden_tape.json``. If you write an LSTM, in any language, print your
@@ -12,9 +12,9 @@ The numbers are computed from the inputs in decimal arithmetic with 50 digits, b
 nothing else of the package, so agreement with `numpylstm.reference`, the fast path, the complex
 step and PyTorch is evidence. Each number is the double nearest to the exact one.
 
-A GRU that applies its reset gate after the product has a tape of its own: ``--cell gru``.
+A GRU that applies its reset gate after the product has its own tape: ``--cell gru``.
 
-Names are those of `numpylstm.reference`. There is one sequence, so the batch axis is left out: a
+Names are as in `numpylstm.reference`. There is one sequence, so the batch axis is left out: a
 (B, H) array there is a list of H numbers here. Steps are t0, t1, t2; layers are lstm.0, lstm.1.
 The token 1 is never read, so its row of the embedding has no gradient.
 """

@@ -15,8 +15,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m numpylstm.tape",
-        description="Every number of one small LSTM, forwards and backwards, to check your own by; "
-        "with --cell gru, of a GRU.",
+        description="Every number of one small LSTM, forwards and backwards, to check yours "
+        "against; with --cell gru, of a GRU.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     which = argparse.ArgumentParser(add_help=False)

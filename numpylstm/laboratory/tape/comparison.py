@@ -58,7 +58,7 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
     Parameters
     ----------
     answers : dict
-        Any part of the tape, nested alike; lists must be complete.
+        Any part of the tape, nested like it; lists must be complete.
     tolerance : float
         Largest difference that passes. All numbers on the tape but zeros are above 5e-4 in size,
         so the default, 1e-6, tells a wrong one from one rounded to six decimals or more.
@@ -167,7 +167,7 @@ def read(path: Path) -> Any:
         result: dict[str, Any] = {}
         for name, value in pairs:
             if name in result:
-                raise TapeError(f"{path}: {name!r} is there twice in one object")
+                raise TapeError(f"{path}: {name!r} appears twice in one object")
             result[name] = value
         return result
 

@@ -1,6 +1,6 @@
 """Formulas of the numbers on the tapes, in the order of computation.
 
-`working` evaluates them and `comparison` shows them beside a wrong number. Names are those of
+`working` evaluates them and `comparison` shows them beside a wrong number. Names are as in
 `numpylstm.reference`; the text after a semicolon is a note for the reader.
 """
 

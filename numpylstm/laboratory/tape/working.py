@@ -1,6 +1,6 @@
 """Computation of the tapes, number by number as on paper, in decimals of 50 digits.
 
-It uses the standard library only, so the tape is independent of all that is compared with it.
+It uses the standard library only, so the tape is independent of everything compared with it.
 """
 
 import json
@@ -125,7 +125,7 @@ def _compute(name: str, inputs: dict[str, Any], parameters: dict[str, Any]) -> d
 
 
 def _evaluate(formulas: Mapping[str, str], known: dict[str, Any]) -> dict[str, Any]:
-    """Compute each number by its formula, from those that are known before it."""
+    """Compute each number by its formula, from the numbers before it."""
     names = vars(paper) | known
     for name, formula in formulas.items():
         names[name] = eval(formula.split(";")[0], names)

@@ -203,7 +203,7 @@ class TemporalOrder:
 
     Experiment 6a of Hochreiter and Schmidhuber (1997): among random letters a, b, c, d are two
     symbols, each X or Y; at the question mark the answer is Q for X X, R for X Y, S for Y X and U
-    for Y Y. The positions are those of the paper, relative to the length: the first from 10 % to
+    for Y Y. The positions are as in the paper, relative to the length: the first from 10 % to
     20 % and the second from 50 % to 60 %.
 
     * ``chance = log(4)``: the four orders are equally likely, with noise too.

@@ -1,4 +1,4 @@
-"""The workbook: its blanks, and what grades them."""
+"""The workbook: its blanks and their grading."""
 
 from numpylstm.laboratory.workbook.blanks import BLANKS, Blank
 from numpylstm.laboratory.workbook.grading import (

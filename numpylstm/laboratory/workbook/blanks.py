@@ -29,7 +29,7 @@ OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
 
 
 def _sigmoid(a: Array) -> Array:
-    """Logistic sigmoid, without the care that the textbook takes of large numbers."""
+    """Logistic sigmoid, without the textbook's care for large numbers."""
     s = 1 / (1 + np.exp(-a))
     return s
 
@@ -82,7 +82,7 @@ def _layer(cell: str, step: bool) -> Layer:
 
 
 def _of_layer(layer: Layer) -> Callable[[Mapping[str, int]], Point]:
-    """Arrays of a layer, all that its forward pass keeps, and ``kept``, the cache itself.
+    """Arrays of a layer, everything its forward pass keeps, and ``kept``, the cache itself.
 
     Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step.
     """
@@ -147,7 +147,7 @@ class Blank:
     returns: str
     point: Callable[[Mapping[str, int]], Point]
     textbook: Callable[..., Any]
-    reads: str = ""  # the arguments of the textbook, if they are others
+    reads: str = ""  # the arguments of the textbook, if they differ
     values: str = ""  # the results of the textbook, if they have other names
     loss: Callable[[Point], Any] | None = None
     slopes: Mapping[str, str] = field(default_factory=dict)

@@ -43,7 +43,7 @@ NOT_ANSWERED = "not answered yet"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Verdict on a blank; ``print(verdict)`` shows it in words."""
+    """Verdict on a blank; ``print(verdict)`` shows it as sentences."""
 
     name: str
     state: str  # "right", "wrong" or "not answered yet"
@@ -190,7 +190,7 @@ def _first_line(name: str, theirs: Numbers) -> str:
 
 
 def _by_factor(name: str, theirs: Numbers) -> str:
-    """Find factors and limits, where no single line explains the results."""
+    """Find factors and limits, if no single line explains the results."""
     blank, right = BLANKS[name], _right(name)
     limits = [f" at {v:g}" for v in blank.point(AT)[blank.each]] if blank.each else [""]
     parts = {
