@@ -3,8 +3,8 @@
 The reference explains what is computed and why. Names, order of results and caches are the same
 here, and the tests hold the two together (1e-10 in float64). A function checks its arguments,
 allocates its results and hands both to a kernel (`numpylstm.kernels`), which checks nothing. The
-shapes it accepts stand above it, in `door`. `numpylstm.doors.textbook` has the same functions with
-the reference behind the same checks. If Numba cannot be imported or cannot compile a kernel, this
+decorator `accepts` states its shapes; `numpylstm.dispatch.textbook` has the functions of the
+reference behind the same checks. If Numba cannot be imported or cannot compile a kernel, this
 module warns once, and from then on the reference computes here too.
 
 Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
@@ -38,7 +38,7 @@ from numpylstm.checks import (
     check_weights,
     check_whole,
 )
-from numpylstm.doors import do_without_kernels, door
+from numpylstm.dispatch import accepts, do_without_kernels
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
@@ -164,7 +164,7 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
 # ---------------------------------------------------------------------------------------------
 
 
-@door("W V D", "ids * in V")
+@accepts("W V D", "ids * in V")
 def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     """Look up one row of the table for each id."""
     x = empty((*ids.shape, W.shape[1]), W.dtype)
@@ -185,13 +185,13 @@ def _dx_and_cache(where: str, arguments: dict[str, Any]) -> None:
     arguments["cache"] = EmbeddingCache(ids, (V, D))
 
 
-@door(also=_dx_and_cache)
+@accepts(also=_dx_and_cache)
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table."""
     return _scattered(dx, cache.ids, cache.shape[0])
 
 
-@door(also=_dx_and_cache)
+@accepts(also=_dx_and_cache)
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """Return the same gradient without its zeros."""
     rows, place = np.unique(cache.ids, return_inverse=True)
@@ -268,7 +268,7 @@ def _states(start: Array, T: int) -> Array:
     return states
 
 
-@door("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn")
+@accepts("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn")
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
 ) -> tuple[Array, Array, RNNCache]:
@@ -278,7 +278,7 @@ def rnn_forward(
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
 
 
-@door(
+@accepts(
     "cache.Wx D H", "cache.Wh H H", "cache.x T B D", "cache.h_prev T B H", "cache.h T B H",
     "dhs T B H", "dhT B H", "cache.activation of rnn",
 )  # fmt: skip
@@ -292,7 +292,7 @@ def rnn_backward(
     return dx, dh, dWx, dWh, db
 
 
-@door("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H")
+@accepts("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H")
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
 ) -> tuple[Array, Array, Array, LSTMCache]:
@@ -304,7 +304,7 @@ def lstm_forward(
     return h[1:], h[T].copy(), c[T].copy(), cache
 
 
-@door(
+@accepts(
     "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
     "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H",
     "dhs T B H", "dhT B H", "dcT B H",
@@ -335,7 +335,7 @@ def _bn(where: str, arguments: dict[str, Any]) -> None:
         check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")
 
 
-@door("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", also=_bn)
+@accepts("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", also=_bn)
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
     reset: str = "after",
@@ -354,7 +354,7 @@ def gru_forward(
     return h[1:], h[T].copy(), GRUCache(x, h[:T], gates, s, h[1:], Wx, Wh, bn, reset)
 
 
-@door(
+@accepts(
     "cache.Wx D 3H", "cache.Wh H 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H",
     "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H", "cache.reset of gru", also=_bn,
 )  # fmt: skip
@@ -380,7 +380,7 @@ def gru_backward(
 # ---------------------------------------------------------------------------------------------
 
 
-@door("W D V", "b V", "x * D")
+@accepts("W D V", "b V", "x * D")
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
     D, V = W.shape
@@ -389,7 +389,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
-@door("cache.W D V", "cache.x * D", "dy * V")
+@accepts("cache.W D V", "cache.x * D", "dy * V")
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """Return the gradients of a linear layer; dW has the memory layout of W."""
     x, W = cache
@@ -410,20 +410,20 @@ def _p_and_dtype(where: str, arguments: dict[str, Any]) -> None:
     arguments.update(p=float(arguments["p"]), dtype=np.dtype(arguments["dtype"]))
 
 
-@door("uniform *", also=_p_and_dtype)
+@accepts("uniform *", also=_p_and_dtype)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """Turn random numbers into a mask."""
     mask = empty(uniform.shape, dtype)
     return np.multiply(uniform >= p, mask.dtype.type(1 / (1 - p)), out=mask)
 
 
-@door("x *", "mask *")
+@accepts("x *", "mask *")
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``."""
     return _times(x, mask), DropoutCache(mask)
 
 
-@door("cache.mask *", "dy *")
+@accepts("cache.mask *", "dy *")
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """Return the gradient of x."""
     return _times(dy, cache.mask)
@@ -447,7 +447,7 @@ def _weights_and_flags(where: str, arguments: dict[str, Any]) -> None:
         check_flag(where, flag, arguments[flag])
 
 
-@door("logits T B V", "targets T B in V", also=_weights_and_flags)
+@accepts("logits T B V", "targets T B in V", also=_weights_and_flags)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -481,7 +481,7 @@ def _dloss(where: str, arguments: dict[str, Any]) -> None:
     arguments["dloss"] = float(arguments["dloss"])
 
 
-@door(
+@accepts(
     "cache.logits T B V", "cache.log_z T B", "cache.coefficients T B", "cache.targets T B in V",
     also=_dloss,
 )  # fmt: skip
@@ -502,7 +502,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
 # ---------------------------------------------------------------------------------------------
 
 
-@door("g *")
+@accepts("g *")
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
     total: float = update.sum_of_squares(contiguous(g).ravel(), shares_for(g.size))
@@ -523,21 +523,21 @@ def _numbers(where: str, arguments: dict[str, Any]) -> None:
     check_whole(where, "t", arguments.get("t", 1))
 
 
-@door("w *", "dw *", also=_numbers)
+@accepts("w *", "dw *", also=_numbers)
 def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
     """Gradient descent."""
     gradient = contiguous(dw).ravel()
     update.descend(w.ravel(), gradient, factor, lr, shares_for(w.size))
 
 
-@door("w *", "v *", "dw *", also=_numbers)
+@accepts("w *", "v *", "dw *", also=_numbers)
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum."""
     gradient, shares = contiguous(dw).ravel(), shares_for(w.size)
     update.descend_with_momentum(w.ravel(), v.ravel(), gradient, lr, momentum, shares)
 
 
-@door("w *", "m *", "v *", "dw *", also=_numbers)
+@accepts("w *", "m *", "v *", "dw *", also=_numbers)
 def adam_update(
     w: Array, m: Array, v: Array, dw: Array, t: int, lr: float, beta1: float, beta2: float,
     eps: float, weight_decay: float = 0.0, decoupled: bool = False, factor: float = 1.0,

@@ -41,7 +41,7 @@ from numpylstm.checks import (
     real_array,
 )
 from numpylstm.config import cell_options
-from numpylstm.doors import call, textbook, unchecked
+from numpylstm.dispatch import call, textbook, unchecked
 from numpylstm.parameters import Owner, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows

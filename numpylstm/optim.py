@@ -24,7 +24,7 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.config import TrainConfig
-from numpylstm.doors import unchecked
+from numpylstm.dispatch import unchecked
 from numpylstm.parameters import Owner, Parameter, Rows, collect
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ import pytest
 from conftest import B, D, H, T, V
 
 from numpylstm import functional, reference
-from numpylstm.doors import call, textbook
+from numpylstm.dispatch import call, textbook
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)

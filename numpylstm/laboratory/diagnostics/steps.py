@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from numpylstm import reference
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import check_ids
-from numpylstm.doors import textbook
+from numpylstm.dispatch import textbook
 from numpylstm.models import (
     LanguageModel,
     Window,

@@ -1,8 +1,8 @@
 """One check in front of the fast path and of the textbook, and the fallback between them.
 
-`door` decorates a function of `numpylstm.functional` with the shapes that it accepts. The check is
-made once for both tellings: `textbook` holds the functions of `numpylstm.reference` behind it. If
-the kernels cannot be used, the decorated functions compute what the textbook computes.
+`accepts` decorates a function of `numpylstm.functional` with the shapes of its arguments. The same
+check serves both implementations: `textbook` holds the functions of `numpylstm.reference` behind
+it. If the kernels cannot be used, the decorated functions call the reference.
 """
 
 import functools
@@ -24,7 +24,7 @@ Options = dict[str, Any]
 
 
 class Checked(Protocol):
-    """A function behind a `door`."""
+    """A function behind a `accepts`."""
 
     check: Function
     compute: Function
@@ -43,8 +43,8 @@ sys.modules[textbook.__name__] = textbook  # so that layers that hold it can be 
 _failures: list[BaseException] = []  # the first reason to do without kernels
 
 
-def door(
-    *accepted: str, also: Callable[[str, dict[str, Any]], None] | None = None
+def accepts(
+    *specs: str, also: Callable[[str, dict[str, Any]], None] | None = None
 ) -> Callable[[Function], Checked]:
     """Put a check of the arguments in front of a function and of its twin in the reference.
 
@@ -55,17 +55,17 @@ def door(
 
     Parameters
     ----------
-    *accepted : str
+    *specs : str
         ``"Wx D 4H"``: a float array, as in `check_arrays`. ``"cache.x T B D"``: one in the cache;
         these come first. ``"ids T B in V"``: ids, which are copied. ``"reset of gru"``: an option
         of this cell.
     also : callable, optional
         ``also(where, arguments)`` checks the rest, and may replace arguments.
     """
-    floats = tuple(spec for spec in accepted if " in " not in spec and " of " not in spec)
+    floats = tuple(spec for spec in specs if " in " not in spec and " of " not in spec)
     fields = [spec.split()[0] for spec in floats]
-    ids = [_ids(spec, fields[0]) for spec in accepted if " in " in spec]
-    choices = [spec.split(" of ") for spec in accepted if " of " in spec]
+    ids = [_ids(spec, fields[0]) for spec in specs if " in " in spec]
+    choices = [spec.split(" of ") for spec in specs if " of " in spec]
 
     def decorate(fast: Function) -> Checked:
         plain = getattr(reference, fast.__name__)
@@ -159,7 +159,7 @@ def _checked(like: Function, check: Function, compute: Function, by_name: list[s
 def call(where: str, function: Any, *given: Any, **options: Any) -> Any:
     """Call a checked function with `where` in place of its name in error sentences.
 
-    A function without a `door`, such as one of your own cell, is called directly.
+    A function without a `accepts`, such as one of your own cell, is called directly.
     """
     if not hasattr(function, "check"):
         return function(*given, **options)
