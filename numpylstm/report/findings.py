@@ -98,8 +98,8 @@ def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
         return None
     return (
         f"The clip acted in most updates ({share:.0%}): their gradient was "
-        f"longer than {clip:g} and was shortened to it; that is usual for SGD with a rate of 1 and "
-        "a clip of 5, but if the loss jumps, lower the rate."
+        f"longer than {clip:g} and was shortened to it; that is usual for the presets, but if the "
+        "loss jumps, lower the rate."
     )
 
 
