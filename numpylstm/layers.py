@@ -345,6 +345,7 @@ class RecurrentStack(Layer):
             self.layers.append(tuple(parameters.values()))
         every = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers)]
         self.dropouts = every[1:]  # a single layer uses none, but the argument is checked
+        self.dropout = every[0].p
 
     def zero_state(self, batch_size: int) -> Any:
         """Return the initial state: zeros, (L, B, H)."""
@@ -456,6 +457,7 @@ class RecurrentStack(Layer):
             "hidden_size": self.hidden_size,
             "num_layers": len(self.layers),
             **self.options,
+            **({"dropout": self.dropout} if self.dropout else {}),
         }
 
 

@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
-    check_array,
     check_dtype,
-    check_finite,
     check_ids,
     check_kind,
     check_plain,
@@ -202,44 +200,6 @@ class Model(Owner):
     def _own(self) -> Iterable[Parameter]:
         for part in (self.encoder, self.decoder):
             yield from part.all_parameters().values()
-
-    def state_dict(self) -> dict[str, Array]:
-        """A copy of every array, frozen ones included: path -> ndarray."""
-        return {path: p.data.copy() for path, p in self.all_parameters().items()}
-
-    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Copy in the arrays of a model with the same paths, shapes and dtypes: all or none.
-
-        Raises
-        ------
-        ValueError
-            If a path is missing or unknown, an array has another shape or is not finite, or an
-            array of this model is read-only.
-        TypeError
-            If an array has another dtype, or is not an array.
-        """
-        where, parameters = "load_state_dict", self.all_parameters()
-        if not isinstance(arrays, Mapping):
-            raise TypeError(
-                f"{where}: arrays must be a dict of path -> array, got {type(arrays).__name__}"
-            )
-        missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
-        if missing or unknown:
-            raise ValueError(
-                f"{where}: the arrays must match this model; "
-                f"missing: {', '.join(sorted(missing)) or 'none'}; "
-                f"unknown: {', '.join(sorted(map(str, unknown))) or 'none'}"
-            )
-        for path, p in parameters.items():
-            check_array(where, path, arrays[path], p.data.shape, p.data.dtype)
-            check_finite(where, path, arrays[path], "the run that made it had failed")
-            if not p.data.flags.writeable:
-                raise ValueError(f"{where}: {path} of the model must be writeable; copy its data")
-        own = [p.data for p in parameters.values()]
-        if any(np.may_share_memory(array, data) for array in arrays.values() for data in own):
-            arrays = {path: array.copy() for path, array in arrays.items()}  # they may be swapped
-        for path, p in parameters.items():
-            p.data[...] = arrays[path]
 
     def __repr__(self) -> str:
         rows = [

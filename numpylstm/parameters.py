@@ -14,6 +14,7 @@ from numpylstm.cells import CELLS
 from numpylstm.checks import (
     check_array,
     check_dtype,
+    check_finite,
     check_ids,
     check_in,
     check_number,
@@ -225,6 +226,44 @@ class Owner:
                 raise ValueError(f"freeze: paths must name parameters of this model, got {path!r}")
         for path in paths:
             parameters[path].trainable = False
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of every array, frozen ones included: path -> ndarray."""
+        return {path: p.data.copy() for path, p in self.all_parameters().items()}
+
+    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
+        """Copy in arrays with the paths, shapes and dtypes of these parameters: all or none.
+
+        Raises
+        ------
+        ValueError
+            If a path is missing or unknown, an array has another shape or is not finite, or an
+            array to be replaced is read-only.
+        TypeError
+            If an array has another dtype, or is not an array.
+        """
+        where, parameters = "load_state_dict", self.all_parameters()
+        if not isinstance(arrays, Mapping):
+            raise TypeError(
+                f"{where}: arrays must be a dict of path -> array, got {type(arrays).__name__}"
+            )
+        missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
+        if missing or unknown:
+            raise ValueError(
+                f"{where}: the arrays must match the parameters; "
+                f"missing: {', '.join(sorted(missing)) or 'none'}; "
+                f"unknown: {', '.join(sorted(map(str, unknown))) or 'none'}"
+            )
+        for path, p in parameters.items():
+            check_array(where, path, arrays[path], p.data.shape, p.data.dtype)
+            check_finite(where, path, arrays[path], "the run that made it had failed")
+            if not p.data.flags.writeable:
+                raise ValueError(f"{where}: {path} must be writeable; copy its data")
+        own = [p.data for p in parameters.values()]
+        if any(np.may_share_memory(array, data) for array in arrays.values() for data in own):
+            arrays = {path: array.copy() for path, array in arrays.items()}  # they may be swapped
+        for path, p in parameters.items():
+            p.data[...] = arrays[path]
 
     @property
     def num_parameters(self) -> int:

@@ -393,3 +393,16 @@ def test_sizes_of_numpy_do_not_wrap(size):
     assert repr(theirs) == repr(ours)
     for path, parameter in ours.parameters().items():
         np.testing.assert_array_equal(theirs.parameters()[path].data, parameter.data)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_layer_gives_and_takes_its_arrays(dropout):
+    """A layer by itself, without a model; its repr has every setting that it was given."""
+    one, other = (GRU(D, H, L, dropout=dropout, rng=seed) for seed in (0, 1))
+    arrays = one.state_dict()
+    other.load_state_dict(arrays)
+    for path, array in other.state_dict().items():
+        np.testing.assert_array_equal(array, arrays[path])
+    assert ("dropout=0.5" in repr(one)) == (dropout > 0)
+    with pytest.raises(ValueError, match=r"missing: gru\.0\.Wx; unknown: none"):
+        other.load_state_dict({k: v for k, v in arrays.items() if k != "gru.0.Wx"})

@@ -32,6 +32,7 @@ EXEMPT = {
     ),
     r"functional\.\w+_update": "works in place; test_optim compares it with the reference",
     r"\w+\.from_(config|dict)|new_run|from_preset|\w+Config": "takes settings by name",
+    r"\w+\.load_state_dict": "that of the models is here",
     r"data\.load_\w+|Vocabulary\.build": "takes a text; test_data",
     r"train|save|load_model": "takes a run or a file; test_checkpoint_files",
     r"set_num_threads": "a setting of the process; test_threads",
