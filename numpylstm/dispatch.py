@@ -112,11 +112,10 @@ def accepts(
             return values
 
         def bound(given: Arguments, options: Options) -> Arguments:
-            left = names[len(given) :]
-            if left != [*options]:  # not simply the last arguments, in order
-                rest = {**defaults, **options}
-                if len(given) > positional or not options.keys() <= {*left} <= rest.keys():
-                    fast(*given, **options)  # raises Python's own TypeError
+            left, rest = names[len(given) :], {**defaults, **options}
+            if len(given) > positional or not options.keys() <= {*left} <= rest.keys():
+                fast(*given, **options)  # raises Python's own TypeError
+            if left != [*options]:
                 options = {name: rest[name] for name in left}
             return (*given, *options.values())
 
