@@ -446,7 +446,7 @@ ERRORS = [
     (lambda: forward_with("lstm", x=ones(T, B, D, dtype="float64")), TypeError,
      "lstm_forward: x must have dtype float32, got float64; all arrays of a call have one dtype"),
     (lambda: forward_with("lstm", Wx=ones(D, 4 * H, dtype="complex128")), TypeError,
-     "lstm_forward: Wx must have dtype float32 or float64, got complex128; numpylstm.reference accepts"),
+     "lstm_forward: Wx must have dtype float32 or float64, got complex128; numpylstm.reference"),
     (lambda: forward_with("lstm", Wx=ones(D, 4 * H + 1)), ValueError,
      f"lstm_forward: Wx must have shape (D, 4H), got ({D}, {4 * H + 1}); its columns are 4 blocks"),
     (lambda: forward_with("lstm", Wh=ones(H, H)), ValueError,
