@@ -332,7 +332,7 @@ BROKEN = [
            "'rows' must be a list of rows"),
     Broken("a row with a perplexity of 0", with_meta(rows=[[*ROW[:4], 0.0, *ROW[5:]]]),
            "'rows' must be a list of rows"),
-    Broken("a row of a later step", with_meta(rows=[[2, 999, *ROW[2:]]]), "'step' must be the last"),
+    Broken("a row of a later step", with_meta(rows=[[2, 999, *ROW[2:]]]), "'step' must be the"),
     Broken("a row of a later epoch", with_meta(rows=[[9, 3, *ROW[2:]]]), "'step' must be the last"),
     Broken("fewer updates than its rows", with_meta(step=4), "'step' must be the last"),
     Broken("epochs of 401 digits", with_config(epochs=10**400), "epochs must have at most 100 dig"),
