@@ -112,12 +112,13 @@ def accepts(
             return values
 
         def bound(given: Arguments, options: Options) -> Arguments:
-            left, rest = names[len(given) :], {**defaults, **options}
+            left = names[len(given) :]
+            if left == [*options] and len(given) <= positional:
+                return (*given, *options.values())
+            rest = {**defaults, **options}
             if len(given) > positional or not options.keys() <= {*left} <= rest.keys():
                 fast(*given, **options)  # raises Python's own TypeError
-            if left != [*options]:
-                options = {name: rest[name] for name in left}
-            return (*given, *options.values())
+            return (*given, *[rest[name] for name in left])
 
         def compute(*given: Any, **options: Any) -> Any:
             if not _failures:

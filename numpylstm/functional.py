@@ -414,7 +414,9 @@ def _p_and_dtype(where: str, arguments: dict[str, Any]) -> None:
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """Turn random numbers into a mask."""
     mask = empty(uniform.shape, dtype)
-    return np.multiply(uniform >= p, mask.dtype.type(1 / (1 - p)), out=mask)
+    np.greater_equal(uniform, p, out=mask)
+    mask *= 1 / (1 - p)
+    return mask
 
 
 @accepts("x *", "mask *")

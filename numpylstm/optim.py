@@ -125,10 +125,7 @@ class Optimizer:
         moving = {path: p for path, p in self.parameters.items() if p.trainable}
         for path, parameter in moving.items():
             check_in_place(where, path, parameter.data)
-            gradient, _ = parameter.parts_of_grad()
-            if gradient is not None:
-                array = gradient.values if isinstance(gradient, Rows) else gradient
-                check_in_place(where, f"the gradient of {path}", array)
+            parameter.parts_of_grad()  # raises unless they fit
             for name in self.memory:
                 self.remembered(name, path, parameter)
         self.steps += 1

@@ -410,10 +410,6 @@ def read_only_data(optimizer):
     optimizer.parameters["b"].data.flags.writeable = False
 
 
-def read_only_gradient(optimizer):
-    optimizer.parameters["b"].grad.flags.writeable = False
-
-
 def other_data(optimizer):
     optimizer.parameters["b"].zero_grad()
     optimizer.parameters["b"].data = np.zeros(2, optimizer.parameters["b"].data.dtype)
@@ -435,7 +431,7 @@ def no_memory(optimizer):
 
 @pytest.mark.parametrize(
     "spoil",
-    [read_only_data, read_only_gradient, other_data, no_memory, read_only_memory, strided_memory],
+    [read_only_data, other_data, no_memory, read_only_memory, strided_memory],
 )
 def test_all_parameters_are_moved_or_none(parameters, spoil):
     optimizer = nl.Adam(parameters)
