@@ -49,11 +49,12 @@ from numpylstm.reference import (
     LinearCache,
     LSTMCache,
     RNNCache,
+    ScanCache,
     token_coefficients,
 )
 
 try:
-    from numpylstm.kernels import embedding, gru, lstm, machine, rnn, softmax, update
+    from numpylstm.kernels import embedding, gru, lstm, machine, rnn, scan, softmax, update
 except Exception as error:
     do_without_kernels(error)
 
@@ -373,6 +374,34 @@ def gru_backward(
     )
     dbn = None if bn is None else du[:, :, 2 * Wh.shape[0] :].sum(axis=(0, 1))
     return dx, dh, dWx, dWh, db, dbn
+
+
+# ---------------------------------------------------------------------------------------------
+# Linear recurrence
+# ---------------------------------------------------------------------------------------------
+
+
+@accepts("a T B H", "b T B H", "h0 B H")
+def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache]:
+    """Unroll a recurrence without weights."""
+    a, h = contiguous(a), _states(h0, len(a))
+    scan.forward(*map(_by_step, (a, contiguous(b), h)), shares_for(a.size))
+    return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
+
+
+@accepts("cache.a T B H", "cache.h_prev T B H", "dhs T B H", "dhT B H")
+def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Array, Array]:
+    """Backpropagation through time."""
+    a, h_prev, dhs = map(contiguous, (*cache, dhs))
+    da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
+    arrays = map(_by_step, (dhs, a, h_prev, da, db, dh[None]))
+    scan.backward(*arrays, shares_for(a.size))
+    return da, db, dh
+
+
+def _by_step(array: Array) -> Array:
+    """Return a view (T, B * H)."""
+    return array.reshape(len(array), -1)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -152,6 +152,19 @@ def test_relu_passes_nan_on(rng):
         assert np.isfinite(hs[:, 1:]).all()
 
 
+# --- the linear recurrence ---------------------------------------------------------------------
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    "shape", [(T, B, H), (1, B, H), (T, 1, 1), pytest.param((9, 40, 700), marks=pytest.mark.big)]
+)
+def test_scan(rng, shape, dtype):
+    a, b, dhs = (normal(rng, dtype, *shape) for _ in range(3))
+    h0, dhT = (normal(rng, dtype, *shape[1:]) for _ in range(2))
+    all_close(*fast_and_textbook("scan", (a, b, h0), (dhs, dhT)), dtype)
+
+
 # --- embedding, linear, dropout ----------------------------------------------------------------
 
 
@@ -345,6 +358,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng, H, monkeypatch):
             mask = functional.dropout_mask(uniform, 0.3, np.dtype("float32"))
             masked, _ = functional.dropout_forward(uniform, mask)
             found += [y, loss, dy, dE, functional.linear_backward(dy, linear), mask, masked]
+            found += [*both_directions(functional, "scan", (hs, hs, hs[0]), (hs, hs[0]))]
             results.append(list(arrays_in(found)))
     for one, *others in zip(*results, strict=True):
         assert all(np.array_equal(one, other) for other in others)

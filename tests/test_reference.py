@@ -161,6 +161,28 @@ def test_a_window_split_in_two_gives_the_same_states_and_gradients(rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
+# --- the linear recurrence ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_scan(rng, sizes):
+    T, B, _, H = sizes
+    arrays = {
+        "a": rng.standard_normal((T, B, H)),
+        "b": rng.standard_normal((T, B, H)),
+        "h0": rng.standard_normal((B, H)),
+    }
+    prove(rng, reference.scan_forward, reference.scan_backward, arrays)
+
+
+def test_the_cells_of_an_lstm_are_a_scan(rng):
+    arrays = recurrent_arrays(rng, (T, B, D, H), "lstm")
+    *_, cT, cache = reference.lstm_forward(*arrays.values())
+    cs, last, _ = reference.scan_forward(cache.f, cache.i * cache.g, arrays["c0"])
+    np.testing.assert_array_equal(cs, cache.c)
+    np.testing.assert_array_equal(last, cT)
+
+
 # --- around the recurrence ---------------------------------------------------------------------
 
 

@@ -193,6 +193,7 @@ def arguments_of(case, name):
         "lstm": ({"x": "TBD", "h0": "BH", "c0": "BH", "Wx": "D4", "Wh": "H4", "b": "4"}, {}),
         "gru": ({"x": "TBD", "h0": "BH", "Wx": "D3", "Wh": "H3", "b": "3"} |
                 ({"bn": bn} if bn else {}), {"reset": reset}),
+        "scan": ({"a": "TBH", "b": "TBH", "h0": "BH"}, {}),
         "linear": ({"x": "RD", "W": "DV", "b": "V"}, {}),
         "dropout": ({"x": "RD", "mask": "RD"}, {}),
         "embedding": ({"W": "VD"}, {"ids": case.ids()}),
