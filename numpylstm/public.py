@@ -14,6 +14,7 @@ from numpylstm.evaluation import (
     true_and_predicted,
     tutorial_protocol,
 )
+from numpylstm.kernels.memory import release_memory
 from numpylstm.kernels.threads import get_num_threads, set_num_threads
 from numpylstm.laboratory import (
     diagnostics,
@@ -90,6 +91,7 @@ __all__ = [
     "new_run",
     "plateau_rate",
     "reference",
+    "release_memory",
     "restore_model",
     "restore_run",
     "sampling",

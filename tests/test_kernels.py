@@ -221,3 +221,32 @@ def test_memory_is_used_again_only_when_nobody_holds_it():
     assert third.ctypes.data == at
     third[...] = 1
     assert not np.shares_memory(second, third)
+
+
+def kept_bytes():
+    """Return the bytes of the memory that no array uses."""
+    kept = [*memory._kept.items(), *memory._older.items()]
+    return sum(size * len(blocks) for size, blocks in kept)
+
+
+def test_memory_that_is_not_used_again_is_freed():
+    small, dtype = (200, 100), np.dtype(np.float32)
+    for rows in range(200, 3_000, 90):
+        memory.empty((rows, 100), dtype)
+    assert kept_bytes() > 3_000_000
+    for _ in range(2 * memory.TURN):
+        memory.empty(small, dtype)
+    assert 0 < kept_bytes() < 100_000
+    memory.release_memory()
+    assert kept_bytes() == 0
+
+
+def test_little_more_memory_is_kept_than_the_limit(monkeypatch):
+    monkeypatch.setattr(memory, "LIMIT", 1_000_000)
+    memory.release_memory()
+    arrays = [memory.empty((300, 500), np.dtype(np.float32)) for _ in range(9)]
+    assert kept_bytes() == 0
+    del arrays
+    assert 0 < kept_bytes() <= 2 * memory.LIMIT
+    memory.empty((600, 500), np.dtype(np.float32))  # larger than the limit
+    assert kept_bytes() <= 2 * memory.LIMIT

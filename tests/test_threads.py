@@ -157,9 +157,22 @@ def test_many_threads_may_call_at_once():
 def test_child_processes_work_whatever_the_parent_did_before(method):
     model, x, y = model_and_text()
     alone = gradients(model, x, y)
-    with multiprocessing.get_context(method).Pool(2) as pool:
+    context = multiprocessing.get_context(method)
+    with context.Pool(2, nl.set_num_threads, [PROCESSORS]) as pool:  # by default they use one
         children = [pool.apply_async(gradients, (model, x, y)) for _ in range(4)]
         assert {child.get(timeout=300) for child in children} == {alone}
+
+
+@pytest.mark.parametrize("given", [None, PROCESSORS])
+def test_a_worker_process_uses_one_thread_unless_it_is_told_otherwise(given, monkeypatch):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("NUMBA_NUM_THREADS", str(given))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(nl.get_num_threads) == (given or 1)
+        assert (pool.apply(threads.in_words) == "1 thread") == (given in (None, 1))
+        pool.apply(nl.set_num_threads, [PROCESSORS])
+        assert pool.apply(nl.get_num_threads) == PROCESSORS
 
 
 @pytest.mark.big

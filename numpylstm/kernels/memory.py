@@ -4,6 +4,9 @@ A training step needs the same large arrays every time. After each `free` the op
 returns them as pages that are zeroed at first touch, which costs a tenth of a step. So the memory
 of a large array without references is kept for the next one of about its size: sizes are rounded
 up by a quarter at most, and memory that is not touched costs nothing.
+
+Memory that is not used again within `TURN` to twice as many arrays is freed, so that nothing stays of
+sizes that no longer occur.
 """
 
 import math
@@ -13,10 +16,12 @@ import numpy as np
 
 CACHE_LINE = 64  # bytes; a vector across two lines costs twice as much
 POOLED = 1 << 16  # bytes; the allocator itself keeps smaller blocks
-LIMIT = 1 << 30  # bytes kept at most; beyond it all are freed, since sizes have changed
+LIMIT = 1 << 29  # bytes of a generation
+TURN = 1000  # arrays, of some thirty training steps
 
-_kept = {}  # bytes -> list of memory blocks
-_bytes_kept = 0
+# Two generations, bytes -> memory blocks: of this turn, and left over from the one before.
+_kept, _older = {}, {}
+_bytes_kept = _taken = 0
 
 
 def empty(shape, dtype):
@@ -24,14 +29,20 @@ def empty(shape, dtype):
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < POOLED:
         return np.empty(shape, dtype)
-    global _bytes_kept
+    global _bytes_kept, _taken
+    _taken += 1
+    if _taken >= TURN:
+        _turn()
     step = 1 << nbytes.bit_length() - 3  # a quarter of the power of two below
     size = -(-nbytes // step) * step
     try:
         memory = _kept[size].pop()
         _bytes_kept -= size
     except (KeyError, IndexError):
-        memory = np.empty(size + CACHE_LINE, np.uint8)
+        try:
+            memory = _older[size].pop()
+        except (KeyError, IndexError):
+            memory = np.empty(size + CACHE_LINE, np.uint8)
     # All views of the result refer to `whole` (and not past it, as a memoryview lies between), so
     # it lives as long as any of them.
     whole = np.frombuffer(memory.data, np.uint8)
@@ -40,12 +51,27 @@ def empty(shape, dtype):
     return whole[start : start + nbytes].view(dtype).reshape(shape)
 
 
+def release_memory():
+    """Free the memory that is kept for later arrays of the same size.
+
+    Large arrays that are no longer referenced keep their memory for the next ones, at most 1 GiB,
+    until about 2,000 others have been made. Call this when a program goes on to something else.
+    """
+    _turn()
+    _turn()
+
+
+def _turn():
+    global _kept, _older, _bytes_kept, _taken
+    _kept, _older = {}, _kept
+    _bytes_kept = _taken = 0
+
+
 def _keep(size, memory):
     global _bytes_kept
     if size > LIMIT:
         return
     if _bytes_kept + size > LIMIT:
-        _kept.clear()
-        _bytes_kept = 0
+        _turn()
     _kept.setdefault(size, []).append(memory)
     _bytes_kept += size

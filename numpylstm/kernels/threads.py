@@ -9,6 +9,7 @@ because the processors are busy, nothing is left for them to do.
 """
 
 import os
+import sys
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from queue import SimpleQueue
@@ -26,23 +27,35 @@ def _processors():
 
 
 PROCESSORS = _processors()
+_GIVEN = "NUMBA_NUM_THREADS" in os.environ
 
 _asked = None  # the number set by `set_num_threads`
-_limit = ContextVar("limit", default=PROCESSORS)  # if none is set
+_limit: ContextVar[int | None] = ContextVar("limit", default=None)  # if none is set
 _tasks = SimpleQueue()
 _helpers = []
 
 
 def get_num_threads():
     """Return the number of threads that a kernel with enough work uses."""
-    return _asked or _limit.get()
+    return _asked or _limit.get() or default_number()
+
+
+def default_number():
+    """Return the number of processors, but 1 in a worker process of `multiprocessing`.
+
+    Its parent has probably started one for each processor. NUMBA_NUM_THREADS, which joblib sets for
+    its workers, holds in a worker too.
+    """
+    # A worker has loaded the module, which takes 20 ms.
+    parent_process = getattr(sys.modules.get("multiprocessing"), "parent_process", lambda: None)
+    return PROCESSORS if _GIVEN or not parent_process() else 1
 
 
 def set_num_threads(number):
-    """Set the number of threads for every kernel; None for the number of processors.
+    """Set the number of threads for every kernel; None for the default.
 
-    Results do not depend on it, to the last bit. If none is set, `train` uses fewer threads when
-    that is faster.
+    Results do not depend on it, to the last bit. The default is the number of processors, of which
+    `train` uses fewer when that is faster, and 1 in a worker process of `multiprocessing`.
 
     Raises
     ------
@@ -72,7 +85,7 @@ def at_most(number):
 
 def in_words():
     """Return a phrase for the number of threads that a run will use."""
-    if _asked or PROCESSORS == 1:
+    if _asked or default_number() == 1:
         return f"{get_num_threads()} thread{'s' if get_num_threads() > 1 else ''}"
     return f"1 to {PROCESSORS} threads, whichever is faster"
 

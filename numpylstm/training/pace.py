@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from numpylstm.kernels.threads import PROCESSORS, at_most
+from numpylstm.kernels.threads import at_most, default_number
 
 ROUNDS = 5  # steps with each number in a trial; medians are compared
 PRICE = 0.02  # share of the time that trials of slower numbers may cost
@@ -20,13 +20,14 @@ class Pace:
 
     The first step may compile and is not timed. A trial follows: some steps with the present
     number, some with half and with twice as many, in turns. The fastest is kept, and the more time
-    the others lost, the longer it is until the next trial. The first number is the largest.
+    the others lost, the longer it is until the next trial. The first number is the largest,
+    `processors`.
     """
 
     def __init__(
-        self, processors: int = PROCESSORS, clock: Callable[[], float] = time.perf_counter
+        self, processors: int | None = None, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self.number = self.processors = processors
+        self.number = self.processors = processors or default_number()
         self.clock = clock
         self.trial: dict[int, list[float]] = {}  # number -> seconds of each of its steps
         self.next_trial = clock()
