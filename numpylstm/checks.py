@@ -118,9 +118,12 @@ def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
     try:
         return np.asanyarray(value)
     except (TypeError, ValueError, OverflowError) as error:
+        cause: object = error
+        if isinstance(value, tuple) and len(value) == 2:
+            cause = "Vocabulary.encode returns the ids and a count: take the ids, its first result"
         raise TypeError(
             f"{where}: {name} must be an array or a sequence of numbers, got "
-            f"{reprlib.repr(value)}; {error}"
+            f"{reprlib.repr(value)}; {cause}"
         ) from error
 
 

@@ -8,7 +8,7 @@ directly with a network's.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -58,6 +58,11 @@ class Evaluation:
     def bits(self) -> float:
         """``loss / ln 2``: bits per token, which at character level are bits per character."""
         return self.loss / math.log(2)
+
+    def __repr__(self) -> str:
+        figures = {"perplexity": self.perplexity} | asdict(self)
+        shown = (f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in figures.items())
+        return f"Evaluation({', '.join(shown)})"
 
 
 def safe_exp(nats: float) -> float:

@@ -121,7 +121,7 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that is not frozen, or raise before any is changed."""
         where = type(self).__name__
-        check_in(where, "lr", self.lr, "[0, inf)")
+        check_in(where, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
         moving = {path: p for path, p in self.parameters.items() if p.trainable}
         for path, parameter in moving.items():
             check_in_place(where, path, parameter.data)

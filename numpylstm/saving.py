@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from numpylstm.checks import check_array, check_finite, check_sizes, generator
 from numpylstm.models import LanguageModel, SequenceClassifier, model_config
 from numpylstm.parameters import parameter_shapes
-from numpylstm.untrusted import NotRegular, check_regular, open_regular
+from numpylstm.untrusted import NotRegular, check_regular, naming, open_regular
 
 __all__ = ["CheckpointError", "DamagedCheckpoint", "SaveError", "load_model", "save_model"]
 
@@ -48,10 +48,8 @@ class SaveError(OSError):
     """A file that could not be written: `filename`, and the reason as `strerror`."""
 
     def __str__(self) -> str:
-        return (
-            f"{self.filename} could not be written: {self.strerror}; what was saved before is "
-            "still there"
-        )
+        before = "; what was saved before is still there" * (self.errno != errno.ENOENT)
+        return f"{self.filename} could not be written: {self.strerror}{before}"
 
 
 def file_path(where: str, path: Any) -> Path:
@@ -227,7 +225,7 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
         file = open_regular(path)
     except NotRegular:
         raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run") from None
-    with file:
+    with file, naming(path):
         try:
             with zipfile.ZipFile(file) as archive:
                 check_members(archive.infolist(), os.fstat(file.fileno()).st_size)

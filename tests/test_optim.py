@@ -378,11 +378,14 @@ def test_several_owners_are_clipped_and_moved_together(rng):
     assert all((p.data != before[path]).any() for path, p in optimizer.parameters.items())
 
 
-def test_the_rate_is_looked_at_in_every_step(parameters):
+@pytest.mark.parametrize("lr", [math.nan, math.inf, 1e39, -0.1])
+def test_the_rate_is_looked_at_in_every_step(parameters, lr):
     optimizer = nl.SGD(parameters, lr=1.0)
-    optimizer.lr = math.nan
-    with pytest.raises(ValueError, match="SGD: lr must be finite and at least 0, got nan"):
+    optimizer.lr = lr
+    before = {path: p.data.copy() for path, p in parameters.items()}
+    with pytest.raises(ValueError, match=rf"SGD: lr must be in \[0, 3e38\], got {lr}"):
         optimizer.step()
+    assert all((p.data == before[path]).all() for path, p in parameters.items())
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble])

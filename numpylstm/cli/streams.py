@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Log:
     """A stream that appends a copy of its output to a file, below the line `head`.
 
     A line that was overwritten on the terminal has its last state in the file. The file is made
-    when the first line is complete; if it cannot be written, the copy is dropped.
+    when the first line is complete; if it cannot be opened, one warning says so.
     """
 
     def __init__(self, stream: Any, path: Path, head: str) -> None:
@@ -89,7 +90,12 @@ class Log:
                 self.file = open(  # noqa: SIM115 - closed below
                     self.path, "a", encoding="utf-8", errors="backslashreplace", opener=_open_here
                 )
-            except OSError:
+            except OSError as error:
+                warnings.warn(
+                    f"{self.path} gets no copy of the output: it must be new or a regular file "
+                    f"({error.strerror})",
+                    stacklevel=2,
+                )
                 self.file = open(os.devnull, "w")  # noqa: SIM115 - closed below
             self.file = Unfailing(self.file)
             self._keep(self.head)

@@ -271,6 +271,11 @@ def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iter
         left = right
 
 
+def shortened(tokens: Iterable[str]) -> list[str]:
+    """Return tokens to show: of one with more than 100 characters, the first 100 and ``...``."""
+    return [token if len(token) <= 100 else f"{token[:100]}..." for token in tokens]
+
+
 def _unreadable(path: AnyPath, error: Exception) -> DataError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return DataError(f"{path}: must be a readable file, got {reason!r}; is the name right?")

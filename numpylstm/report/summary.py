@@ -13,6 +13,7 @@ import numpy as np
 
 from numpylstm.data import EOS, SPLITS, UNK, Corpus
 from numpylstm.data.configured import why_unknown
+from numpylstm.data.text import shortened
 from numpylstm.evaluation import (
     Evaluation,
     evaluate,
@@ -93,7 +94,9 @@ def conclude(
     for name, perplexity in references.items():
         print(f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}")
 
-    true, predicted = map(corpus.vocabulary.decode, true_and_predicted(model, corpus.test))
+    true, predicted = (
+        shortened(corpus.vocabulary.decode(ids)) for ids in true_and_predicted(model, corpus.test)
+    )
     print("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
     for tokens in (true, predicted):
@@ -167,4 +170,4 @@ def sentence_of(model: LanguageModel, corpus: Corpus) -> tuple[list[str], list[f
     long = ((first, last) for first, last in lines if last - first >= SHORTEST[level])
     first, last = next(long, (0, len(tokens)))
     chosen = slice(first, min(last, first + LONGEST[level]))
-    return tokens[chosen], [float(nats) / math.log(2) for nats in nll[chosen]]
+    return shortened(tokens[chosen]), [float(nats) / math.log(2) for nats in nll[chosen]]

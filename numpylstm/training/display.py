@@ -159,6 +159,7 @@ class Progress:
 
         total = windows * run.config.epochs
         self.total = total if run.config.steps is None else min(total, run.config.steps)
+        self.epochs = math.ceil(self.total / windows)  # the last one perhaps not to its end
         self.run, self.timing, self.format_interval = run, timing, tqdm.format_interval
         self.nll, self.valid = 0.0, ""
         self.display = Display("training", None, quiet, self.total, run.step)
@@ -168,7 +169,7 @@ class Progress:
         """Show an update on the bar; print metrics, beside a bar only those that end an epoch."""
         if self.display.bar is None and (not isinstance(item, Row) or self.display.quiet):
             return
-        epoch = f"epoch {item.epoch}/{self.run.config.epochs}"
+        epoch = f"epoch {item.epoch}/{self.epochs}"
         speed, done = self.timing.tokens_per_second or 0, max(1, self.timing.updates)
         left = self.format_interval(self.timing.seconds / done * (self.total - item.step))
         pace = f"{speed:,.0f} tokens/s  left {left if self.timing.seconds else '?'}"
@@ -199,5 +200,5 @@ class Progress:
 
     def validation(self, done: int, total: int) -> None:
         """Show how much of a validation is done."""
-        epoch = f"epoch {self.run.epoch + 1}/{self.run.config.epochs}"
+        epoch = f"epoch {self.run.epoch + 1}/{self.epochs}"
         self.display.show(f"{epoch}  validating {done / total:.0%}", self.run.step)

@@ -121,6 +121,9 @@ class Run:
             return self.rows
         return [row for row in self.rows if row.step < self.closing.step] + [self.closing]
 
+    def __repr__(self) -> str:
+        return f"Run({describe(self)}): {self.epoch:,} epochs, {self.step:,} updates made"
+
 
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
     """Refuse sizes that this machine cannot hold, before anything is allocated.
@@ -196,9 +199,10 @@ def rate(run: Run) -> float:
 
 
 def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[Step | Row]:
-    """Train a run to its end, one update at a time.
+    """Return an iterator that trains a run to its end: each item is the result of one update.
 
-    Between two items you can save the run, inspect it or leave it. Each item is a `Step` after an
+    Without a loop, ``nl.train(run, corpus)`` trains nothing. Between two items you can save the
+    run, inspect it or leave it. Each item is a `Step` after an
     update, or a `Row` when metrics are due; a `Row` with a validation perplexity ends an epoch, or
     the run.
 

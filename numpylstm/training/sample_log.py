@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from numpylstm.checks import NotFinite
 from numpylstm.data import UNK, Corpus, detokenize
+from numpylstm.data.text import shortened
 from numpylstm.models import LanguageModel
 from numpylstm.sampling import generate
 from numpylstm.training.checkpoint import is_text
@@ -40,7 +41,7 @@ def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str
         ids = generate(model, prompt, length, temperature=TEMPERATURE, banned=banned, rng=seed)
     except NotFinite:
         return ""
-    return detokenize(corpus.vocabulary.decode(ids), corpus.level)
+    return detokenize(shortened(corpus.vocabulary.decode(ids)), corpus.level)
 
 
 class SampleLog:

@@ -4,7 +4,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
         changes = {**dict.fromkeys(settings), **changes}
     own = {name: value for name, value in changes.items() if name not in options}
     config = replace(old, **{"steps": None, **own, "init_from": None})
-    with naming_a_moved_text():
+    with nullcontext() if named else naming_a_moved_text():
         corpus = load_corpus(config, saved.vocabulary, watch)
         if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # perhaps only re-split
             cut = {"valid", "test", "max_eval", "split_punctuation"} & changes.keys()
@@ -175,8 +175,11 @@ class Saver:
                     run_folder.write_metrics(self.folder, self.run)
                 else:
                     self.write()
-        if not (self.saving and isinstance(error, SaveError)):  # its message says so already
-            error.add_note(f"{self.folder / run_folder.LAST} holds the run as last saved")
+        last = self.folder / run_folder.LAST
+        if not last.exists():
+            error.add_note(f"{last} no longer exists")
+        elif not (self.saving and isinstance(error, SaveError)):  # its message says so already
+            error.add_note(f"{last} holds the run as last saved")
 
 
 def train_to_end(
