@@ -435,6 +435,10 @@ def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(fold
     assert "not the one that the run was started with" in err
     assert err.endswith("name a text that has moved with --train or --data\n")
     assert not (folder / "spy").exists()
+    (folder / "empty.txt").write_text("")
+    _, err = here("numpylstm-train", "--init-from", "other", "--train", "empty.txt", expect=2)
+    assert "empty.txt: must hold at least" in err
+    assert "moved" not in err
     words = (folder / "text.txt").read_text().split()
     (folder / "checks.txt").write_text(" ".join(words[:90]))
     fine = ("--train", "text.txt", "--valid", "checks.txt")

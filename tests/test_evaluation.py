@@ -60,6 +60,14 @@ def test_the_loss_is_the_mean_over_the_tokens(model, ids):
     assert result.accuracy == np.mean(log_p.argmax(axis=-1) == ids[1:])
 
 
+def test_the_first_figure_that_is_shown_is_the_perplexity():
+    result = evaluation.Evaluation(math.log(7.5), 0.25, 39, 1, 1, 35)
+    assert repr(result) == (
+        "Evaluation(perplexity=7.5, loss=2.0149, accuracy=0.25, tokens=39, unscored=1, "
+        "batch_size=1, num_steps=35)"
+    )
+
+
 def test_tutorial_protocol_is_the_mean_over_the_windows_after_the_warm_up(model, ids):
     result = nl.tutorial_protocol(
         model, ids, batch_size=4, num_steps=5, num_windows=10, warm_up=3, shown=8

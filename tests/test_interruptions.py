@@ -397,6 +397,18 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch, capsys):
     capsys.readouterr()
 
 
+def test_a_folder_that_is_deleted(folder, monkeypatch, capsys):
+    """Nothing is said of a checkpoint that is gone."""
+    out = folder / "deleted"
+    with monkeypatch.context() as patch:
+        fail_in(patch, Progress, "show", lambda: shutil.rmtree(out), 30)
+        assert train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", out.name) == 1
+    assert capsys.readouterr().err == (
+        "numpylstm-train: error: deleted/samples.json could not be written: No such file or "
+        "directory; deleted/last.npz no longer exists\n"
+    )
+
+
 def test_an_internal_error_saves_first_and_is_shown_whole(folder, monkeypatch):
     """The traceback has a note."""
     with monkeypatch.context() as patch:

@@ -134,12 +134,21 @@ def test_there_is_no_log_before_there_is_a_line(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_log_that_nobody_can_take_is_dropped():
-    for path in ("/dev/full", "/absent/log.txt"):
-        stream = Remembered()
-        log = Log(stream, Path(path), "head")
-        log.write("one\ntwo\n")
-        log.close()
-        assert stream.text == "one\ntwo\n"
+    stream = Remembered()
+    log = Log(stream, Path("/dev/full"), "head")
+    log.write("one\ntwo\n")
+    log.close()
+    assert stream.text == "one\ntwo\n"
+
+
+def test_a_log_without_a_place_is_missed_once(tmp_path):
+    stream = Remembered()
+    log = Log(stream, tmp_path / "absent" / "log.txt", "head")
+    with pytest.warns(UserWarning, match=r"log\.txt gets no copy of the output: .*No such file"):
+        log.write("one\n")
+    log.write("two\n")
+    log.close()
+    assert stream.text == "one\ntwo\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -149,7 +158,8 @@ def test_nothing_is_written_where_a_link_or_a_pipe_has_its_name(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe"):
         log = Log(Remembered(), tmp_path / name, "head")
-        log.write("a line\n")
+        with pytest.warns(UserWarning, match=f"{name} gets no copy of the output: it must be new"):
+            log.write("a line\n")
         log.close()
     assert (tmp_path / "mine").read_text() == "mine\n"
 

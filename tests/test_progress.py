@@ -130,6 +130,15 @@ def test_a_file_gets_every_row_and_the_mean_of_the_epoch(everything, monkeypatch
     assert lines[2] == "epoch 1/2  validating 25%"
 
 
+@pytest.mark.parametrize(("steps", "epochs"), [(3, 1), (4, 1), (5, 2), (None, 2)])
+def test_epochs_that_a_limit_of_steps_excludes_are_not_counted(everything, steps, epochs):
+    run = SimpleNamespace(config=SimpleNamespace(epochs=2, steps=steps), step=0, epoch=0)
+    progress = Progress(run, 4, Timing())
+    progress.display.stream = io.StringIO()
+    progress.validation(1, 4)
+    assert progress.display.stream.getvalue() == f"epoch 1/{epochs}  validating 25%\n"
+
+
 def test_a_line_does_not_tear_the_bar():
     stream = Terminal()
     bar = Display("training", stream, False, total=9)

@@ -169,6 +169,17 @@ def test_some_samples_stand_for_many(count):
         assert (chosen[0], chosen[-1]) == (0, count - 1)
 
 
+def test_one_long_word_does_not_make_a_long_report(folder, train):
+    long = "x" * 1_000_000
+    (folder / "long.txt").write_text(f"{long} and {long} or\n" * 30)
+    arguments = ("--train", "long.txt", "--hidden-size", "4", "--batch-size", "1", "--epochs", "1")
+    assert train(*arguments, "--out", "long") == 0
+    for name in ("report.html", "samples.json", "sample.txt", "log.txt"):
+        assert (folder / "long" / name).stat().st_size < 200_000
+    for name in ("report.html", "log.txt"):  # which quote the test text
+        assert f"{long[:100]}..." in (folder / "long" / name).read_text()
+
+
 # --- the log -------------------------------------------------------------------------------------
 
 

@@ -198,3 +198,10 @@ def test_a_model_that_changes_after_the_call_is_looked_at_again():
     model.__init__(5, 6)
     with pytest.raises(RuntimeError, match="the vocabulary of the model has changed"):
         next(tokens)
+
+
+def test_the_pair_of_encode_is_no_prompt():
+    vocabulary = nl.Vocabulary(("a", "b", "<unk>"))
+    model = nl.LanguageModel(len(vocabulary), 4, rng=0)
+    with pytest.raises(TypeError, match=r"generate: prompt must be .* take the ids, its first"):
+        nl.generate(model, vocabulary.encode(["b", "a", "b"]), 5)

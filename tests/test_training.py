@@ -1,6 +1,7 @@
 """The training loop: schedules, limits, rows of metrics; a run resumes from any step."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -326,3 +327,11 @@ def test_of_two_iterators_one_may_go_on(corpus):
     next(second)
     with pytest.raises(RuntimeError, match="another iterator has moved this run on"):
         next(first)
+
+
+def test_a_run_is_shown_in_a_line(corpus):
+    run = nl.new_run(nl.TrainConfig(hidden_size=6, batch_size=2, num_steps=5, steps=3), corpus)
+    assert len(list(nl.train(run, corpus))) == 4
+    assert re.fullmatch(
+        r"Run\(1 x 6 LSTM, [\d,]+ parameters, float32, seed 0\): 0 epochs, 3 updates done", repr(run)
+    )

@@ -122,7 +122,7 @@ class Run:
         return [row for row in self.rows if row.step < self.closing.step] + [self.closing]
 
     def __repr__(self) -> str:
-        return f"Run({describe(self)}): {self.epoch:,} epochs, {self.step:,} updates made"
+        return f"Run({describe(self)}): {self.epoch:,} epochs, {self.step:,} updates done"
 
 
 def check_memory(config: TrainConfig, vocab_size: int) -> None:
