@@ -1,6 +1,9 @@
 """Run the examples of the documentation."""
 
 import doctest
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,3 +20,19 @@ PAGES = sorted(
 def test_examples_of_a_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # for the files of the examples
     assert doctest.testfile(str(ROOT / page), module_relative=False).failed == 0
+
+
+def test_the_script_of_parallel_experiments(tmp_path):
+    page = (ROOT / "docs/how-to/parallel.md").read_text(encoding="utf-8")
+    script = tmp_path / "experiments.py"
+    script.write_text(page.split("<!-- executed")[1].split("```python\n")[1].split("```")[0])
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_NUM_THREADS"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [(seed, size, threads) for seed, size, _, threads in rows] == [
+        ("0", "8", "1"), ("1", "8", "1"), ("0", "16", "1"), ("1", "16", "1"),
+    ]  # fmt: skip
+    assert len({perplexity for _, _, perplexity, _ in rows}) == 4
