@@ -1,12 +1,17 @@
 """Run the examples of the documentation."""
 
 import doctest
+import functools
 import os
+import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import numpylstm as nl
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -36,3 +41,17 @@ def test_the_script_of_parallel_experiments(tmp_path):
         ("0", "8", "1"), ("1", "8", "1"), ("0", "16", "1"), ("1", "16", "1"),
     ]  # fmt: skip
     assert len({perplexity for _, _, perplexity, _ in rows}) == 4
+
+
+COMING_FROM = (ROOT / "docs/how-to/coming-from.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\bnl\.([A-Za-z_.]+)", COMING_FROM))))
+def test_names_for_those_who_come_from_elsewhere(name):
+    functools.reduce(getattr, name.split("."), nl)
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\btorch\.[A-Za-z_.]+", COMING_FROM))))
+def test_names_of_pytorch(name):
+    pytest.importorskip("torch")
+    assert pkgutil.resolve_name(name) is not None
