@@ -3,8 +3,8 @@
 A layer owns its `Parameter` objects, the random generator for its masks, and the cache of one
 pending forward pass: the last with ``training=True``. The backward pass consumes it; forward passes
 with ``training=False`` keep nothing and disturb nothing. A layer owns no recurrent state: that is a
-value, passed in and returned. Since there is one pending pass, two threads cannot train one layer or
-model: give each its own (`copy.deepcopy` makes one).
+value, passed in and returned. Two threads cannot train one layer or model, which has one pending
+pass: give each its own (`copy.deepcopy` makes one).
 
 The cache holds views, not copies, of the input and of the parameters: do not change them in place
 between a forward pass and its backward pass. (Ids and targets are copied.) A result that the

@@ -333,5 +333,6 @@ def test_a_run_is_shown_in_a_line(corpus):
     run = nl.new_run(nl.TrainConfig(hidden_size=6, batch_size=2, num_steps=5, steps=3), corpus)
     assert len(list(nl.train(run, corpus))) == 4
     assert re.fullmatch(
-        r"Run\(1 x 6 LSTM, [\d,]+ parameters, float32, seed 0\): 0 epochs, 3 updates done", repr(run)
+        r"Run\(1 x 6 LSTM, [\d,]+ parameters, float32, seed 0\): 0 epochs, 3 updates done",
+        repr(run),
     )

@@ -5,8 +5,8 @@ returns them as pages that are zeroed at first touch, which costs a tenth of a s
 of a large array without references is kept for the next one of about its size: sizes are rounded
 up by a quarter at most, and memory that is not touched costs nothing.
 
-Memory that is not used again within `TURN` to twice as many arrays is freed, so that nothing stays of
-sizes that no longer occur.
+Memory that is not used again while `TURN` to twice as many arrays are made is freed, so that nothing
+stays of sizes that no longer occur.
 """
 
 import math
