@@ -60,9 +60,8 @@ class Evaluation:
         return self.loss / math.log(2)
 
     def __repr__(self) -> str:
-        figures = {"perplexity": self.perplexity} | asdict(self)
-        shown = (f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in figures.items())
-        return f"Evaluation({', '.join(shown)})"
+        stored = ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+        return f"Evaluation(perplexity={self.perplexity:.6g}, {stored})"
 
 
 def safe_exp(nats: float) -> float:

@@ -61,10 +61,10 @@ def test_the_loss_is_the_mean_over_the_tokens(model, ids):
 
 
 def test_the_first_figure_that_is_shown_is_the_perplexity():
-    result = evaluation.Evaluation(math.log(7.5), 0.25, 39, 1, 1, 35)
+    result = evaluation.Evaluation(0.0, 0.25, 39, 1, 2, 35)
     assert repr(result) == (
-        "Evaluation(perplexity=7.5, loss=2.0149, accuracy=0.25, tokens=39, unscored=1, "
-        "batch_size=1, num_steps=35)"
+        "Evaluation(perplexity=1, loss=0.0, accuracy=0.25, tokens=39, unscored=1, batch_size=2, "
+        "num_steps=35)"
     )
 
 

@@ -91,11 +91,8 @@ class Log:
                     self.path, "a", encoding="utf-8", errors="backslashreplace", opener=_open_here
                 )
             except OSError as error:
-                warnings.warn(
-                    f"{self.path} gets no copy of the output: it must be new or a regular file "
-                    f"({error.strerror})",
-                    stacklevel=2,
-                )
+                reason = f"it must be new or a regular file ({error.strerror})"
+                warnings.warn(f"{self.path} gets no copy of the output: {reason}", stacklevel=2)
                 self.file = open(os.devnull, "w")  # noqa: SIM115 - closed below
             self.file = Unfailing(self.file)
             self._keep(self.head)

@@ -3,10 +3,8 @@
 A training step needs the same large arrays every time. After each `free` the operating system
 returns them as pages that are zeroed at first touch, which costs a tenth of a step. So the memory
 of a large array without references is kept for the next one of about its size: sizes are rounded
-up by a quarter at most, and memory that is not touched costs nothing.
-
-Memory that is not used again while `TURN` to twice as many arrays are made is freed, so that nothing
-stays of sizes that no longer occur.
+up by a quarter at most, and memory that is not touched costs nothing. What is not used again while
+`TURN` to twice as many arrays are made is freed: sizes have changed.
 """
 
 import math
@@ -16,11 +14,10 @@ import numpy as np
 
 CACHE_LINE = 64  # bytes; a vector across two lines costs twice as much
 POOLED = 1 << 16  # bytes; the allocator itself keeps smaller blocks
-LIMIT = 1 << 29  # bytes of a generation
+LIMIT = 1 << 30  # bytes kept at most; beyond it all are freed
 TURN = 1000  # arrays, of some thirty training steps
 
-# Two generations, bytes -> memory blocks: of this turn, and left over from the one before.
-_kept, _older = {}, {}
+_kept, _older = {}, {}  # bytes -> list of memory blocks; of this turn, and of the one before
 _bytes_kept = _taken = 0
 
 
@@ -36,13 +33,10 @@ def empty(shape, dtype):
     step = 1 << nbytes.bit_length() - 3  # a quarter of the power of two below
     size = -(-nbytes // step) * step
     try:
-        memory = _kept[size].pop()
+        memory = (_kept.get(size) or _older[size]).pop()
         _bytes_kept -= size
     except (KeyError, IndexError):
-        try:
-            memory = _older[size].pop()
-        except (KeyError, IndexError):
-            memory = np.empty(size + CACHE_LINE, np.uint8)
+        memory = np.empty(size + CACHE_LINE, np.uint8)
     # All views of the result refer to `whole` (and not past it, as a memoryview lies between), so
     # it lives as long as any of them.
     whole = np.frombuffer(memory.data, np.uint8)
@@ -52,19 +46,15 @@ def empty(shape, dtype):
 
 
 def release_memory():
-    """Free the memory that is kept for later arrays of the same size.
-
-    Large arrays that are no longer referenced keep their memory for the next ones, at most 1 GiB,
-    until about 2,000 others have been made. Call this when a program goes on to something else.
-    """
+    """Free the memory of large arrays that is kept for new ones, at most 1 GiB."""
     _turn()
     _turn()
 
 
 def _turn():
     global _kept, _older, _bytes_kept, _taken
-    _kept, _older = {}, _kept
-    _bytes_kept = _taken = 0
+    _kept, _older, _taken = {}, _kept, 0
+    _bytes_kept = sum(size * len(blocks) for size, blocks in list(_older.items()))
 
 
 def _keep(size, memory):
@@ -72,6 +62,6 @@ def _keep(size, memory):
     if size > LIMIT:
         return
     if _bytes_kept + size > LIMIT:
-        _turn()
+        release_memory()
     _kept.setdefault(size, []).append(memory)
     _bytes_kept += size

@@ -41,11 +41,7 @@ def get_num_threads():
 
 
 def default_number():
-    """Return the number of processors, but 1 in a worker process of `multiprocessing`.
-
-    Its parent has probably started one for each processor. NUMBA_NUM_THREADS, which joblib sets for
-    its workers, holds in a worker too.
-    """
+    """Return the number of processors; 1 in a worker process of `multiprocessing`, if not given."""
     # A worker has loaded the module, which takes 20 ms.
     parent_process = getattr(sys.modules.get("multiprocessing"), "parent_process", lambda: None)
     return PROCESSORS if _GIVEN or not parent_process() else 1
