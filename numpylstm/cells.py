@@ -46,8 +46,9 @@ class Option(NamedTuple):
 class Unit(NamedTuple):
     """Units for diagnostics: an attribute of the cache, (T, B, H).
 
-    `role` is "gate", "candidate", "cell" or "hidden"; `curve` is their nonlinearity, the name of
-    the option that chooses it, or None; `words` is their name in prose.
+    `role` is "gate", "candidate", "cell" or "hidden"; `curve` is their nonlinearity (one with ends
+    in `numpylstm.laboratory.diagnostics.flow`), the name of the option that chooses it, or None;
+    `words` is their name in prose.
     """
 
     name: str
@@ -64,7 +65,8 @@ class Cell:
     `reference` and `functional`, and ``lstm_step_forward`` and ``lstm_step_backward`` for one step,
     in `reference`. The forward functions take ``(x, *state, *parameters, **arguments)`` and return
     ``(hs, *state, cache)``; the backward functions take ``(dhs, *dstate, cache)`` and return
-    ``(dx, *dstate, *dparameters)``. For one step, h is the first field of the state.
+    ``(dx, *dstate, *dparameters)``. If the state has further fields, `reference` also has
+    ``lstm_through_h(dh, cache)``: their gradients by way of the h of the same step, one array each.
 
     Parameters
     ----------
@@ -75,10 +77,13 @@ class Cell:
     State : class of NamedTuple
         Its fields pass from step to step; the first is h.
     cache : str
-        The class of the cache in `reference`. It holds x, h and the options by these names.
+        The class of the cache in `reference`. It holds x, h, the parameters that `reference` needs
+        to go back, and the options, by these names.
     blocks : tuple of str
-        The blocks of H columns in Wx, Wh and b.
+        The blocks of H columns in the matrices and in b.
     units : tuple of Unit
+    matrices : tuple of str
+        Wx, and Wh unless the cell has none.
     vectors : mapping of name -> (option, value) or None
         Further parameters (H,), and the option on which they depend.
     options : mapping of name -> Option
@@ -86,11 +91,9 @@ class Cell:
         Options that are added to the initial bias of a block. The others are arguments of the
         forward functions.
     keep : str, optional
-        The gate that scales the memory on its direct path from step to step.
-    memory : str, optional
-        The field of the state that remembers; by default the last.
-    show : str, optional
-        The gate in ``h = show * tanh(memory)``, if h is not the memory.
+        The attribute of the cache that scales the memory on its direct path from step to step.
+    memory : str
+        The field of the state that remembers.
     """
 
     name: str
@@ -99,15 +102,12 @@ class Cell:
     cache: str
     blocks: tuple[str, ...]
     units: tuple[Unit, ...]
+    matrices: tuple[str, ...] = ("Wx", "Wh")
     vectors: Mapping[str, tuple[str, Any] | None] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
-    memory: str = ""
-    show: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "memory", self.memory or self.states[-1])
+    memory: str = "h"
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class Cell:
             name for name, needs in self.vectors.items()
             if needs is None or options[needs[0]] == needs[1]
         )  # fmt: skip
-        return ("Wx", "Wh", "b", *extra)
+        return (*self.matrices, "b", *extra)
 
     def shapes(self, D: int, H: int, options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of a layer's parameters, for D inputs and H units."""
@@ -135,7 +135,8 @@ class Cell:
     def function(self, module: Any, way: str) -> Any:
         """Return a function of `reference` or `functional`, such as ``lstm_forward``.
 
-        `way` is "forward" or "backward"; in `reference` also "step_forward" or "step_backward".
+        `way` is "forward" or "backward"; in `reference` also "step_forward", "step_backward" or
+        "through_h".
         """
         return getattr(module, f"{self.name}_{way}")
 
@@ -184,7 +185,7 @@ LSTM = Cell(
     },
     biases={"f": "forget_bias"},
     keep="f",
-    show="o",
+    memory="c",
 )
 
 GRU = Cell(

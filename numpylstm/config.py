@@ -43,7 +43,6 @@ class Metadata(NamedTuple):
     below: float | None = None
     absent: Any = ...  # value in files from before the setting existed
     experiment: bool = True  # False if runs that differ only in it repeat one experiment
-    optimizers: Mapping[str, Any] | None = None  # optimizer -> default; None with any other
     resumable: bool = False  # may change when a run is resumed
     shapes: bool = False  # decides the shapes of the parameters, or what the tokens are
     text: bool = False  # names a text
@@ -59,8 +58,52 @@ LARGEST_OPTION = 1_000
 BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
 KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}
 
-RATES = {"sgd": 1.0, "adam": 0.002, "adamw": 0.002}
-"""The optimisers, with their default learning rates. A preset gives a rate for its optimiser."""
+
+def setting(
+    default: float, help: str = "initial learning rate, if not the preset's", **bounds: Any
+) -> Any:
+    """Setting of an optimiser; by default its learning rate."""
+    return option(default, float, OPTIMISATION, help, **bounds or {"above": 0})
+
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {
+        "lr": setting(1.0),
+        "momentum": setting(0.0, "momentum of SGD", at_least=0, below=1),
+    },
+    "adam": {
+        "lr": setting(0.002),
+        "weight_decay": setting(0.0, "weight decay, added to the gradient by Adam", at_least=0),
+    },
+    "adamw": {
+        "lr": setting(0.002),
+        "weight_decay": setting(0.01, "weight decay, apart from the gradient in AdamW", at_least=0),
+    },
+}
+"""The settings of each optimiser, by the names of the arguments of its class."""
+
+
+def settings_of_optimizers() -> list[str]:
+    """Return the names of all settings in `OPTIMIZERS`."""
+    return list(dict.fromkeys(name for settings in OPTIMIZERS.values() for name in settings))
+
+
+def owners(setting: str) -> dict[str, Any]:
+    """Return the defaults of a setting by the optimisers that have it."""
+    return {of: own[setting].default for of, own in OPTIMIZERS.items() if setting in own}
+
+
+def of_optimizers(config: Any) -> Any:
+    """Add a field for each setting in `OPTIMIZERS`; None stands for the optimiser's default."""
+    for name in settings_of_optimizers():
+        defaults: dict[str, list[str]] = {}  # by help text
+        for of, default in owners(name).items():
+            known = OPTIMIZERS[of][name].metadata
+            defaults.setdefault(known["help"], []).append(f"{default:g} with {of}")
+        text = "; ".join(f"{k} (default: {', '.join(v)})" for k, v in defaults.items())
+        config.__annotations__[name] = float | None
+        setattr(config, name, field(default=None, metadata={**known, "help": text, "absent": None}))
+    return config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +275,7 @@ def either(names: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+@of_optimizers
 class TrainConfig(ModelConfig):
     """Settings of a training run: of its model, its text and its optimisation.
 
@@ -292,10 +336,7 @@ class TrainConfig(ModelConfig):
         None, int, OPTIMISATION, "stop after N updates, however many epochs are left",
         at_least=1, resumable=True,
     )  # fmt: skip
-    lr: float = option(
-        None, float, OPTIMISATION, "initial learning rate (default: the preset's; "
-        f"{RATES['adam']} with Adam or AdamW in place of SGD)", above=0, optimizers=RATES,
-    )  # fmt: skip
+    lr: float  # this and the other settings of optimisers are those in `OPTIMIZERS`
     schedule: str = option(
         "epoch", str, OPTIMISATION, "multiply the learning rate by --decay after each epoch past "
         "--constant-epochs, or on a plateau: after --decay-patience epochs without a better "
@@ -311,16 +352,7 @@ class TrainConfig(ModelConfig):
         1, int, OPTIMISATION, "epochs in a row without a better validation loss before each decay "
         "of --schedule plateau", at_least=1, absent=1,
     )  # fmt: skip
-    optimizer: str = option("sgd", str, OPTIMISATION, "optimiser", choices=RATES, absent="sgd")
-    momentum: float | None = option(
-        None, float, OPTIMISATION, "momentum of SGD (default: 0)", at_least=0, below=1,
-        optimizers={"sgd": 0.0},
-    )  # fmt: skip
-    weight_decay: float | None = option(
-        None, float, OPTIMISATION, "weight decay: added to the gradient by Adam (default: 0), "
-        "decoupled from it in AdamW (default: 0.01)", at_least=0,
-        optimizers={"adam": 0.0, "adamw": 0.01}, absent=None,
-    )  # fmt: skip
+    optimizer: str = option("sgd", str, OPTIMISATION, "optimiser", choices=OPTIMIZERS, absent="sgd")
     clip: float = option(5.0, float, OPTIMISATION, "maximum global norm of the gradient", above=0)
     patience: int | None = option(
         None, int, OPTIMISATION, "stop after N epochs in a row without a better validation loss",
@@ -350,11 +382,8 @@ class TrainConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for setting in settings_of(TrainConfig):
-            defaults, name = setting.metadata["optimizers"], setting.name
-            if defaults is None:
-                continue
-            value = getattr(self, name)
+        for name in settings_of_optimizers():
+            defaults, value = owners(name), getattr(self, name)
             if self.optimizer not in defaults and value not in (None, 0):
                 raise ConfigError(
                     name,
@@ -383,11 +412,7 @@ class TrainConfig(ModelConfig):
     @property
     def optimizer_settings(self) -> dict[str, Any]:
         """The settings of the optimiser, as keywords of its class."""
-        return {
-            setting.name: getattr(self, setting.name)
-            for setting in settings_of(TrainConfig)
-            if self.optimizer in (setting.metadata["optimizers"] or ())
-        }
+        return {name: getattr(self, name) for name in OPTIMIZERS[self.optimizer]}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values."""
@@ -488,8 +513,7 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
     settings = dict(PRESETS[name])
     optimizer = settings.get("optimizer", TrainConfig.optimizer)
     if changes.get("optimizer", optimizer) != optimizer:  # it has its own rate and settings
-        own = [s.name for s in settings_of(TrainConfig) if s.metadata["optimizers"]]
-        settings |= dict.fromkeys(own)
+        settings |= dict.fromkeys(settings_of_optimizers())
     settings |= changes
     other_text = any(changes.get(key) is not None for key in ("data", "train"))
     if other_text and "max_vocab" not in changes:

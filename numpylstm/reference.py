@@ -394,6 +394,11 @@ def lstm_step_backward(dh, dc, cache):
     return dx, dh_prev, dc_prev, dWx, dWh, db
 
 
+def lstm_through_h(dh, cache):
+    """From dh, (B, H), to the part of dc that arrives through h within the step, as a tuple."""
+    return (dh * cache.o * (1 - cache.tanh_c * cache.tanh_c),)
+
+
 def lstm_forward(x, h0, c0, Wx, Wh, b):
     """Unroll the cell over a sequence.
 

@@ -59,6 +59,7 @@ LEAKY = Cell(
     },
     biases={"z": "open_bias"},
     keep="z",
+    memory="m",
 )  # fmt: skip
 
 
@@ -78,6 +79,10 @@ def leaky_step_backward(dh, dm, cache):
     da_z, da_n = dm * (m_prev - n) * z * (1 - z), dn * (1 - n * n)
     da = np.concatenate([da_z, da_n], axis=1)
     return da @ Wx.T, da @ Wh.T, dm * z, x.T @ da, h_prev.T @ da, da.sum(axis=0), ds
+
+
+def leaky_through_h(dh, cache):
+    return (dh * cache.s * (1 - np.tanh(cache.m) ** 2),)
 
 
 def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1):
@@ -105,7 +110,13 @@ def leaky_backward(dhs, dhT, dmT, cache):
 def leaky(monkeypatch):
     """Enter the functions of the new cell in both modules, and its record."""
     for module in (reference, functional):
-        for function in (leaky_forward, leaky_backward, leaky_step_forward, leaky_step_backward):
+        for function in (
+            leaky_forward,
+            leaky_backward,
+            leaky_step_forward,
+            leaky_step_backward,
+            leaky_through_h,
+        ):
             monkeypatch.setattr(module, function.__name__, function, raising=False)
     monkeypatch.setitem(CELLS, "leaky", LEAKY)
 

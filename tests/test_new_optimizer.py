@@ -1,61 +1,117 @@
 """CONTRIBUTING's "To add an optimiser", followed to the letter: a made-up optimiser trains.
 
-The test enters its class and its settings. It has two memory arrays for each parameter and uses the
-number of steps: signs of a decaying mean, with the size of the largest gradient so far.
+A script enters its class and its settings, as the two steps say, and calls the command. The class
+has two memory arrays for each parameter and uses the number of steps: signs of a fading mean, with
+the size of the largest gradient so far.
 """
 
-import dataclasses
+import inspect
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-import numpylstm as nl
 from numpylstm import config, optim
 from numpylstm.cli import train as train_command
 from numpylstm.optim import Optimizer
 
 
 class Signs(Optimizer):
-    """``m = (m + grad) / 2;  s = max(s, |grad|);  data -= lr / steps * s * sign(m)``."""
+    """``m = fading * m + grad;  s = max(s, |grad|);  data -= lr / steps * s * sign(m)``."""
 
-    def __init__(self, parameters, lr):
+    def __init__(self, parameters, lr, fading):
         super().__init__(parameters, lr, ["mean", "largest"])
+        self.fading = fading
 
     def move(self, path, parameter):
         mean, largest = (self.remembered(name, path, parameter) for name in ("mean", "largest"))
-        mean[...] = (mean + parameter.grad) / 2
+        mean[...] = self.fading * mean + parameter.grad
         largest[...] = np.maximum(largest, abs(parameter.grad))
         parameter.data[...] -= self.lr / self.steps * largest * np.sign(mean)
 
 
-@pytest.fixture(autouse=True)
-def signs(monkeypatch):
-    """Enter the class of the new optimiser, and its settings with their defaults."""
-    monkeypatch.setitem(optim.OPTIMIZERS, "signs", Signs)
-    monkeypatch.setitem(config.RATES, "signs", 0.01)
+LINE = "OPTIMIZERS: dict[str, dict[str, Any]] = {\n"
+RECORD = '"signs": {"lr": setting(0.01), "fading": setting(0.5, "fading of Signs", below=1)},'
+COMMAND = f"""
+import sys
+from importlib.util import find_spec, module_from_spec
+
+spec = find_spec("numpylstm.config")
+sys.modules[spec.name] = module_from_spec(spec)
+source = spec.loader.get_source(spec.name)
+exec(source.replace({LINE!r}, {LINE + RECORD!r}), vars(sys.modules[spec.name]))
+
+import numpy as np
+from numpylstm import optim
+from numpylstm.cli import train
+from numpylstm.optim import Optimizer
+
+{inspect.getsource(Signs)}
+optim.OPTIMIZERS["signs"] = Signs
+sys.exit(train.main(sys.argv[1:]))
+"""
+FLAGS = ("--threads", "1", "--train", "text.txt", "--hidden-size", "5", "--batch-size", "4",
+         "--num-steps", "5", "--lr", "0.1")  # fmt: skip
 
 
-def test_training_and_resuming_to_the_byte(tmp_path, monkeypatch):
+@pytest.fixture
+def with_signs(tmp_path, monkeypatch):
+    """Return a function that runs numpylstm-train with the new optimiser."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
-    flags = ["--threads", "1", "--train", "text.txt", "--optimizer", "signs", "--lr", "0.1",
-             "--hidden-size", "5", "--batch-size", "4", "--num-steps", "5"]  # fmt: skip
-    assert train_command.main([*flags, "--out", "whole", "--epochs", "2"]) == 0
-    assert train_command.main([*flags, "--out", "parts", "--epochs", "1"]) == 0
-    assert train_command.main(["--resume", "parts", "--epochs", "2"]) == 0
-    whole, parts = nl.load("whole/last.npz"), nl.load("parts/last.npz")
-    assert "optimizer/largest/lstm.0.Wh" in whole.arrays
-    assert whole.arrays.keys() == parts.arrays.keys()
-    for name, array in whole.arrays.items():
-        assert array.tobytes() == parts.arrays[name].tobytes(), name
-    assert nl.restore_run(whole).optimizer.steps == whole.meta["step"]
+
+    def run(*arguments, expect=0):
+        command = [sys.executable, "-c", COMMAND, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == expect, done.stderr
+        return done.stdout + done.stderr
+
+    return run
 
 
-def test_a_setting_of_another_optimiser_is_refused():
-    settings = nl.from_preset("demo", optimizer="signs")
-    with pytest.raises(nl.ConfigError, match=r"momentum must be left out, got 0\.5; it"):
-        dataclasses.replace(settings, momentum=0.5)
+def arrays(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
 
 
-def test_the_settings_are_those_of_the_classes():
-    assert config.RATES.keys() == optim.OPTIMIZERS.keys()
+def assert_same_parameters(one, other):
+    one, other = arrays(one), arrays(other)
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        if name.startswith(("parameters/", "optimizer/")):
+            assert array.tobytes() == other[name].tobytes(), name
+
+
+def test_training_and_resuming_to_the_byte(with_signs, tmp_path):
+    flags = (*FLAGS, "--optimizer", "signs")
+    with_signs(*flags, "--out", "whole", "--epochs", "2")
+    with_signs(*flags, "--out", "parts", "--epochs", "1")
+    with_signs("--resume", "parts", "--epochs", "2")
+    assert "optimizer/largest/lstm.0.Wh" in arrays("whole/last.npz")
+    assert_same_parameters("whole/last.npz", "parts/last.npz")
+    assert json.loads((tmp_path / "whole" / "config.json").read_text())["fading"] == 0.5
+    assert "--fading X fading of Signs (default: 0.5" in " ".join(with_signs("--help").split())
+
+
+def test_checkpoints_from_before_it_existed_are_read(with_signs):
+    assert train_command.main([*FLAGS, "--out", "whole", "--epochs", "2"]) == 0
+    assert train_command.main([*FLAGS, "--out", "parts", "--epochs", "1"]) == 0
+    with_signs("--resume", "parts", "--epochs", "2")
+    assert_same_parameters("whole/last.npz", "parts/last.npz")
+
+
+def test_a_setting_of_another_optimiser_is_refused(with_signs):
+    said = with_signs(*FLAGS, "--optimizer", "signs", "--momentum", "0.5", expect=2)
+    assert "--momentum must be left out, got 0.5; it is a setting of 'sgd', and the" in said
+    said = with_signs(*FLAGS, "--fading", "0.5", expect=2)
+    assert "--fading must be left out, got 0.5; it is a setting of 'signs', and the" in said
+
+
+def test_the_settings_are_arguments_of_the_classes():
+    assert config.OPTIMIZERS.keys() == optim.OPTIMIZERS.keys()
+    for name, settings in config.OPTIMIZERS.items():
+        arguments = inspect.signature(optim.OPTIMIZERS[name]).parameters
+        assert settings.keys() <= arguments.keys()
+        assert "lr" in settings

@@ -3,6 +3,7 @@
 Workers for other libraries import this module, so of the package it imports only `cells`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -125,15 +126,20 @@ SIZES = {
 """Sizes of each dimension in a measurement of scaling, the others as in `CENTRE`."""
 
 
-def weights(configuration: Configuration) -> dict[str, Array]:
-    """Return initial parameters by path: the same numbers in every process."""
+def parameter_shapes(configuration: Configuration) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters by path."""
     c, kind = configuration, CELLS[configuration.cell]
     options = {name: option.default for name, option in kind.options.items()}
     shape_of: dict[str, tuple[int, ...]] = {"embedding.W": (c.V, c.H)}
     for layer in range(c.L):
         for key, shape in kind.shapes(c.H, c.H, options).items():
             shape_of[f"{kind.name}.{layer}.{key}"] = shape
-    shape_of |= {"decoder.W": (c.H, c.V), "decoder.b": (c.V,)}
+    return shape_of | {"decoder.W": (c.H, c.V), "decoder.b": (c.V,)}
+
+
+def weights(configuration: Configuration) -> dict[str, Array]:
+    """Return initial parameters by path: the same numbers in every process."""
+    c, shape_of = configuration, parameter_shapes(configuration)
     rng, dtype = np.random.default_rng(0), np.dtype(c.dtype)
     scale = dtype.type(c.init_scale)
     return {
@@ -168,10 +174,10 @@ def tokens(task: str, configuration: Configuration) -> int:
 def flops(task: str, configuration: Configuration) -> int:
     """Return the multiplications and additions in the matrix products of one call.
 
-    A token meets Wx and Wh of each layer and the decoder once on the way forward, and each of them
-    twice on the way back: once for the gradient of the input, once for the gradient of the matrix.
+    A token meets the matrices of each layer and the decoder once on the way forward, and each twice
+    on the way back: once for the gradient of the input, once for the gradient of the matrix.
     """
-    H, V, L = configuration.H, configuration.V, configuration.L
-    columns = len(CELLS[configuration.cell].blocks) * H
-    forward = 2 * tokens(task, configuration) * (L * 2 * H * columns + H * V)
+    shape_of = parameter_shapes(configuration)
+    entries = (math.prod(s) for p, s in shape_of.items() if len(s) == 2 and p != "embedding.W")
+    forward = 2 * tokens(task, configuration) * sum(entries)
     return 3 * forward if task == "train" else forward

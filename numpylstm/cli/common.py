@@ -74,13 +74,16 @@ def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> Non
             if setting.metadata["choices"] is None:
                 options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
         sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
-    for cell in CELLS.values():
-        for name, option in cell.options.items():
-            sections[MODEL].add_argument(
-                flag(name), type=type(option.default), choices=option.choices,
-                metavar=None if option.choices else "X", default=argparse.SUPPRESS,
-                help=f"{option.help} (--cell {cell.name})",
-            )  # fmt: skip
+    for name in dict.fromkeys(name for cell in CELLS.values() for name in cell.options):
+        owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
+        option, *_ = owners.values()  # the configuration checks the value
+        choices = dict.fromkeys(choice for o in owners.values() for choice in o.choices or ())
+        sections[MODEL].add_argument(
+            flag(name), type=type(option.default), default=argparse.SUPPRESS,
+            choices=list(choices) or None, metavar=None if choices else "X",
+            help=f"{'; '.join(dict.fromkeys(o.help for o in owners.values()))} "
+            f"(--cell {' or '.join(owners)})",
+        )  # fmt: skip
 
 
 def add_threads(parser: argparse.ArgumentParser, default: str, but: str = "") -> None:

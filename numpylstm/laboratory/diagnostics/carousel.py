@@ -23,7 +23,13 @@ from numpy.typing import NDArray
 
 from numpylstm import reference
 from numpylstm.checks import any_array, check_number, check_sizes, generator
-from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
+from numpylstm.laboratory.diagnostics.steps import (
+    cell_of,
+    check_cache,
+    step_cache,
+    step_jacobian,
+    straight_way,
+)
 
 Array = NDArray[Any]
 
@@ -163,7 +169,6 @@ def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
             f"{where}: cache must come from a cell with a gate on its memory, got "
             f"{cell.title}; the vanilla cell has no carousel"
         )
-    kept = getattr(cache, cell.keep)  # (T, B, H)
     first = cell.states.index(cell.memory) * H
     memory = slice(first, first + H)  # its place in the state, (S,)
     S = len(cell.states) * H
@@ -173,8 +178,8 @@ def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
     direct = np.broadcast_to(np.eye(H), (B, H, H))
     indirect = np.zeros((B, H, H))
     for t in range(T):
-        J = step_jacobian(step_cache(cache, t))  # (B, S, S)
-        keep = kept[t][:, :, None]
+        step = step_cache(cache, t)
+        J, keep = step_jacobian(step), straight_way(step)[:, :, None]  # (B, S, S), (B, H, 1)
         around = J[:, memory].copy()
         around[:, :, memory] -= keep * np.eye(H)  # all but the straight path; for an LSTM, 0
         direct = keep * direct

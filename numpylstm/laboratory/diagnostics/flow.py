@@ -39,6 +39,7 @@ ENDS = {
     "sigmoid": (SATURATED, 1 - SATURATED),
     "tanh": (2 * SATURATED - 1, 1 - 2 * SATURATED),
     "relu": (np.nextafter(0, 1), np.inf),  # dead; it has no upper end
+    "exp": (SATURATED, np.inf),  # as relu; its slope is its value
 }
 """Flat parts of a curve: below the first number and above the second."""
 

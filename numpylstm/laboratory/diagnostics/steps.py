@@ -50,6 +50,13 @@ def cell_of(cache: Cache) -> Cell:
     return next(cell for cell in CELLS.values() if cell.cache == type(cache).__name__)
 
 
+def weights_of(cache: Cache) -> dict[str, Array]:
+    """Return the parameters that the cache holds for the backward pass."""
+    cell, fields = cell_of(cache), cache._asdict()
+    names = (*cell.matrices, "b", *cell.vectors)
+    return {name: fields[name] for name in names if fields.get(name) is not None}
+
+
 def options_of(cache: Cache) -> dict[str, Any]:
     """Return the options of the cell that the cache holds for the backward pass."""
     return {name: getattr(cache, name) for name in cell_of(cache).options if name in cache._fields}
@@ -57,10 +64,11 @@ def options_of(cache: Cache) -> dict[str, Any]:
 
 def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
     """Apply a function to all arrays of the cache but the parameters."""
-    cell = cell_of(cache)
-    kept = {"Wx", "Wh", "b", *cell.vectors, *cell.options}
-    names = [name for name in cache._fields if name not in kept]
-    return cache._replace(**{name: change(getattr(cache, name)) for name in names})
+    values = {
+        name: value for name, value in cache._asdict().items()
+        if np.ndim(value) == cache.h.ndim and name not in weights_of(cache)
+    }  # fmt: skip
+    return cache._replace(**{name: change(value) for name, value in values.items()})
 
 
 def check_cache(where: str, cache: Any) -> None:
@@ -90,10 +98,9 @@ def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
         step = step_cache(cache, t)
         dstate["h"] = dhs[t] + dstate["h"]
         total = dict(dstate)
-        if cell.show is not None:  # the memory was used by step t+1 and, within the step, by h
-            show, memory = getattr(step, cell.show), getattr(step, cell.memory)
-            within = dstate["h"] * show * (1 - np.tanh(memory) ** 2)
-            total[cell.memory] = dstate[cell.memory] + within
+        if others := cell.states[1:]:  # they were used by step t+1 and, within the step, by h
+            within = cell.function(reference, "through_h")(dstate["h"], step)
+            total |= {n: dstate[n] + part for n, part in zip(others, within, strict=True)}
         dx, *rest = backward(*dstate.values(), step)
         dstate = dict(zip(cell.states, rest, strict=False))
         yield StepBack(t, total, dx, tuple(rest[len(cell.states) :]))
@@ -125,6 +132,19 @@ def step_jacobian(step: Cache) -> Array:
         _, *rest = backward(*np.hsplit(np.eye(S), fields), copies)
         J[row] = np.hstack(rest[:fields])
     return J
+
+
+def straight_way(step: Cache) -> Array:
+    """Return the factor of the memory on its direct path through one step, (B, H).
+
+    It is measured: a backward step with all weights zero, so that no path through a gate is left.
+    """
+    cell = cell_of(step)
+    backward = cell.function(reference, "step_backward")
+    zeros = {name: np.zeros_like(array) for name, array in weights_of(step).items()}
+    dstate = [np.full_like(step.h, name == cell.memory) for name in cell.states]
+    straight: Array = backward(*dstate, step._replace(**zeros))[1 + cell.states.index(cell.memory)]
+    return straight
 
 
 def forward_pass(
