@@ -60,17 +60,14 @@ KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True 
 
 
 def setting(
-    default: float, help: str = "initial learning rate, if not the preset's", **bounds: Any
+    default: float, help: str = "initial learning rate (or the preset's)", **of: Any
 ) -> Any:
     """Setting of an optimiser; by default its learning rate."""
-    return option(default, float, OPTIMISATION, help, **bounds or {"above": 0})
+    return option(default, float, OPTIMISATION, help, **of or {"above": 0})
 
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "sgd": {
-        "lr": setting(1.0),
-        "momentum": setting(0.0, "momentum of SGD", at_least=0, below=1),
-    },
+    "sgd": {"lr": setting(1.0), "momentum": setting(0.0, "momentum of SGD", at_least=0, below=1)},
     "adam": {
         "lr": setting(0.002),
         "weight_decay": setting(0.0, "weight decay, added to the gradient by Adam", at_least=0),

@@ -327,6 +327,7 @@ class RecurrentStack(Layer):
         input_size, hidden_size, num_layers = map(int, (input_size, hidden_size, num_layers))
         check_dtype(self.cell.title, dtype)
         rng = generator(rng)
+        self._input = f"(T, B, {input_size})"
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
         self.functions = implementation(impl)
@@ -454,6 +455,7 @@ class RecurrentStack(Layer):
 
     def _sizes(self) -> dict[str, Any]:
         return {
+            **({"cell": self.cell.name} if type(self) is RecurrentStack else {}),
             "input_size": len(self.layers[0][0].data),
             "hidden_size": self.hidden_size,
             "num_layers": len(self.layers),

@@ -172,6 +172,8 @@ class TokenEncoder(Owner):
 class Model(Owner):
     """Base class: an encoder, a decoder and a loss, and copies of their arrays in and out."""
 
+    _input = "(T, B)"
+
     def __init__(self, config: ModelConfig, vocab_size: int, outputs: int, rng: Any) -> None:
         self.config, self.vocab_size, self.rng = config, plain(vocab_size), generator(rng)
         self.encoder = TokenEncoder(config, vocab_size, self.rng)

@@ -197,6 +197,8 @@ def parameter_shapes(
 class Owner:
     """Base class of everything that has parameters: layers and models."""
 
+    _input = ""  # the shape of x, where an exchange of its axes could go unseen
+
     def _own(self) -> Iterable[Parameter]:
         return ()
 
@@ -272,8 +274,9 @@ class Owner:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={value!r}" for name, value in self._sizes().items())
-        count = self.num_parameters
-        return f"{type(self).__name__}({sizes})" + (f": {count:,} parameters" if count else "")
+        text, count = f"{type(self).__name__}({sizes})", self.num_parameters
+        text += f": {count:,} parameters" if count else ""
+        return text + (f"; x is {self._input}, time first" if self._input else "")
 
 
 def collect(where: str, owners: Any) -> dict[str, Parameter]:

@@ -32,6 +32,7 @@ from numpylstm.layers import (
     Dropout,
     Embedding,
     Linear,
+    RecurrentStack,
     SequenceCrossEntropy,
 )
 from numpylstm.models import LanguageModel, SequenceClassifier
@@ -64,6 +65,7 @@ __all__ = [
     "ModelConfig",
     "Parameter",
     "RNNState",
+    "RecurrentStack",
     "Row",
     "Run",
     "SequenceClassifier",

@@ -116,7 +116,7 @@ def test_units_have_their_letters_and_curves(case):
         for bias, end in zip((-50, 50), ends, strict=True):
             b = case.arrays["b"].copy()
             b.reshape(-1, H)[case.cell.blocks.index(name)] = bias
-            *_, cache = case.forward(case.arrays["x"], case.initial, b=b)
+            *_, cache = case.forward(case.arrays["x"][:1], case.initial, b=b)
             if end is not None:
                 np.testing.assert_allclose(getattr(cache, name), end, atol=1e-6)
 

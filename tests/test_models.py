@@ -400,8 +400,11 @@ def test_parameters_are_a_dict_by_path_of_whatever_has_some(rng):
 
 def test_what_they_are_called():
     assert repr(nl.LSTM(D, H, L)) == (
-        "LSTM(input_size=4, hidden_size=6, num_layers=2, forget_bias=1.0): 576 parameters"
+        "LSTM(input_size=4, hidden_size=6, num_layers=2, forget_bias=1.0): 576 parameters; "
+        "x is (T, B, 4), time first"
     )
+    stack = nl.RecurrentStack("gru", D, H)
+    assert repr(stack).startswith("RecurrentStack(cell='gru', input_size=4, hidden_size=6, num_lay")
     assert repr(nl.RNN(D, H)).startswith("RNN(input_size=4, hidden_size=6, num_layers=1, activ")
     assert repr(nl.Embedding(V, D)) == "Embedding(vocab_size=11, embedding_size=4): 44 parameters"
     assert repr(nl.Linear(D, H)).endswith("): 30 parameters")
@@ -410,7 +413,7 @@ def test_what_they_are_called():
     first, *rows = repr(model).splitlines()
     assert first == (
         "SequenceClassifier(vocab_size=11, num_classes=3, cell='rnn', hidden_size=6, "
-        "activation='tanh'): 165 parameters"
+        "activation='tanh'): 165 parameters; x is (T, B), time first"
     )
     assert [row.split()[0] for row in rows] == list(model.parameters())
     assert rows[0].split() == ["embedding.W", "(11,", "6)", "66"]

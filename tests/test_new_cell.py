@@ -102,7 +102,8 @@ def leaky_backward(dhs, dhT, dmT, cache):
     for t in reversed(range(len(dhs))):
         step = LeakyCache(*(values[t] for values in over_time), Wx, Wh, s, leak)
         dx[t], dh, dm, *parts = leaky_step_backward(dhs[t] + dh, dm, step)
-        sums = [total + part for total, part in zip(sums, parts, strict=True)]
+        for total, part in zip(sums, parts, strict=True):
+            total += part
     return dx, dh, dm, *sums
 
 

@@ -296,7 +296,7 @@ CALLS = [
     Call("nl.LSTM(6, 4, dtype=None)", "LSTM: dtype must be float32 or float64, got No", TypeError),
     Call("nl.Linear(4, 11, tied=table)", "Linear: tied must be a Parameter, got ndarra", TypeError),
     Call("nl.set_num_threads(1.5)", "set_num_threads: number must be from 1 to"),
-    Call("nl.layers.RecurrentStack([], 6, 4)", "cell must be 'rnn', 'lstm' or 'gru', got []"),
+    Call("nl.RecurrentStack([], 6, 4)", "cell must be 'rnn', 'lstm'"),
     Call("lstm.forward(v, lstm_state, ones[:0])", "LSTM.forward: training must be", TypeError),
     Call("model.forward(x, y, state, ones[:0])", "training must be True or False", TypeError),
     # what a model keeps

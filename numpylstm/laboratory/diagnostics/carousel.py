@@ -28,7 +28,7 @@ from numpylstm.laboratory.diagnostics.steps import (
     check_cache,
     step_cache,
     step_jacobian,
-    straight_way,
+    without_weights,
 )
 
 Array = NDArray[Any]
@@ -179,11 +179,12 @@ def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
     indirect = np.zeros((B, H, H))
     for t in range(T):
         step = step_cache(cache, t)
-        J, keep = step_jacobian(step), straight_way(step)[:, :, None]  # (B, S, S), (B, H, 1)
+        J = step_jacobian(step)  # (B, S, S)
+        straight = step_jacobian(without_weights(step))[:, memory, memory]  # (B, H, H), diagonal
         around = J[:, memory].copy()
-        around[:, :, memory] -= keep * np.eye(H)  # all but the straight path; for an LSTM, 0
-        direct = keep * direct
-        indirect = keep * indirect + around @ before
+        around[:, :, memory] -= straight  # all but the straight path; for an LSTM, 0
+        direct = straight @ direct
+        indirect = straight @ indirect + around @ before
         before[:, others] = J[:, others] @ before
         before[:, memory] = direct + indirect
         yield direct, indirect

@@ -62,6 +62,11 @@ def options_of(cache: Cache) -> dict[str, Any]:
     return {name: getattr(cache, name) for name in cell_of(cache).options if name in cache._fields}
 
 
+def without_weights(step: Cache) -> Cache:
+    """Return a step with all weights zero, so that no path through a gate is left."""
+    return step._replace(**{name: np.zeros_like(array) for name, array in weights_of(step).items()})
+
+
 def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
     """Apply a function to all arrays of the cache but the parameters."""
     values = {
@@ -132,19 +137,6 @@ def step_jacobian(step: Cache) -> Array:
         _, *rest = backward(*np.hsplit(np.eye(S), fields), copies)
         J[row] = np.hstack(rest[:fields])
     return J
-
-
-def straight_way(step: Cache) -> Array:
-    """Return the factor of the memory on its direct path through one step, (B, H).
-
-    It is measured: a backward step with all weights zero, so that no path through a gate is left.
-    """
-    cell = cell_of(step)
-    backward = cell.function(reference, "step_backward")
-    zeros = {name: np.zeros_like(array) for name, array in weights_of(step).items()}
-    dstate = [np.full_like(step.h, name == cell.memory) for name in cell.states]
-    straight: Array = backward(*dstate, step._replace(**zeros))[1 + cell.states.index(cell.memory)]
-    return straight
 
 
 def forward_pass(

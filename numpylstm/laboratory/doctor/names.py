@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Point = dict[str, Array]
 
 AXES_IF_TIMED = {"x": 3, "hs": 3, "dhs": 3, "mask": 3, "ids": 2, "targets": 2, "weights": 2}
-STATES = {"h0", "c0", "dhT", "dcT"}
+STATES = {name for cell in CELLS.values() for s in cell.states for name in (f"{s}0", f"d{s}T")}
 
 
 def last(path: str) -> str:
@@ -41,15 +41,25 @@ def blocks(point: Mapping[str, Array], gates: str | None = None) -> dict[str, tu
     """The blocks of columns of each Wx, Wh and b of a cell with several, by path.
 
     A block has the letter that `gates` gives it, or that of the cell after which the arrays are
-    named (``lstm.0.Wh``), or of all cells with as many blocks; otherwise its number.
+    named (``lstm.0.Wh``), or of all cells with as many blocks and the initial states of the point,
+    or just as many blocks; otherwise its number.
     """
     found: dict[str, tuple[str, ...]] = {}
+    starts = {last(path) for path in point if last(path).endswith("0")}
     for path, array in point.items():
-        if last(path) != "Wh" or array.ndim != 2 or not len(array) or array.shape[1] % len(array):
+        prefix = path.removesuffix(last(path))
+        named = [cell for cell in CELLS.values() if prefix.startswith(f"{cell.name}.")]
+        if last(path) == "Wh" and array.ndim == 2:
+            n, rest = divmod(array.shape[1], len(array) or 1)
+        elif last(path) == "b" and named and "Wh" not in named[0].matrices:
+            n, rest = len(named[0].blocks), array.size % len(named[0].blocks)
+        else:
             continue
-        n, prefix = array.shape[1] // len(array), path.removesuffix("Wh")
-        known = [cell for cell in CELLS.values() if len(cell.blocks) == n]
-        known = [cell for cell in known if prefix.startswith(f"{cell.name}.")] or known
+        if rest or not array.size:
+            continue
+        alike = [cell for cell in CELLS.values() if len(cell.blocks) == n]
+        fitting = [cell for cell in alike if {f"{s}0" for s in cell.states} == starts]
+        known = [cell for cell in alike if cell in named] or fitting or alike
         letters = list({cell.blocks for cell in known}) if gates is None else [tuple(gates)]
         of_cell = letters[0] if len(letters) == 1 else tuple(map(str, range(1, n + 1)))
         if len(of_cell) == n > 1:

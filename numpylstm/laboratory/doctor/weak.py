@@ -5,13 +5,14 @@ from itertools import combinations
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.names import Array, last, sizes
+from numpylstm.laboratory.doctor.names import STATES, Array, last, sizes
 
 ZERO = dict.fromkeys(("b", "bn"), "a wrong or swapped bias")
-ZERO |= dict.fromkeys(("h0", "c0"), "a factor of the state before the first step")
+INITIAL = {name for name in STATES if name.endswith("0")}
+ZERO |= dict.fromkeys(INITIAL, "a factor of the state before the first step")
 CONSTANT = dict.fromkeys(("weights", "mask"), "a mistake in its use cannot be seen")
 CONSTANT |= dict.fromkeys(
-    ("dhs", "dhT", "dcT", "dy"),
+    ("dhs", "dy", *STATES - INITIAL),
     "an upstream gradient taken from the wrong place cannot be seen; draw it at random",
 )
 
