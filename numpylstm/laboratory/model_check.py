@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import reference
 from numpylstm.cells import State, examples
-from numpylstm.checks import check_array, check_ids, check_number, generator
+from numpylstm.checks import check_array, check_ids, check_kind, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
 from numpylstm.layers import RecurrentStack
@@ -37,7 +37,7 @@ class Pass(NamedTuple):
     masks: tuple[Array | None, ...]  # None where nothing is dropped
 
 
-def copy_of(owner: Any, dtype: DTypeLike) -> Any:
+def _copy_of(owner: Any, dtype: DTypeLike) -> Any:
     """Return a copy of a model or layer in another dtype, with gradients of zero."""
     twin = copy.deepcopy(owner)
     for parameter in twin.all_parameters().values():
@@ -52,7 +52,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     The copy has its own arrays and its own generator, in the same position: the model does not
     change, and copies of either dtype draw the same masks.
     """
-    twin = copy_of(model, dtype)
+    twin = _copy_of(model, dtype)
     encoder, recurrent = twin.encoder, twin.encoder.recurrent
     recurrent.dtype = np.dtype(dtype)
     state = type(state)(*(part.astype(dtype) for part in state))
@@ -81,15 +81,21 @@ def _start(
         raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
     check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
     check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
+    return _initial(where, model.encoder.recurrent, state, x.shape[1], rng)
+
+
+def _initial(
+    where: str, recurrent: RecurrentStack, state: Any, batch_size: int, rng: np.random.Generator
+) -> State:
+    """Check the initial state, or return a random one."""
     if state is None:
-        return random_state(model, x.shape[1], rng)
-    recurrent = model.encoder.recurrent
+        return random_state(recurrent, batch_size, rng)
     own = state
     if isinstance(state, recurrent.cell.State):  # float64 will do, whatever the model has
         for field, array in zip(state._fields, state, strict=True):
             check_array(where, f"state.{field}", array, ("L", "B", "H"))
         own = type(state)(*(array.astype(recurrent.dtype) for array in state))
-    recurrent.check_state(where, "state", own, x.shape[1])
+    recurrent.check_state(where, "state", own, batch_size)
     return state
 
 
@@ -179,10 +185,11 @@ def check_stack(
     Report
         By parameter path; and of ``x``, ``h0``, ...
     """
-    rng, cell = generator(rng), stack.cell
-    check_array("check_stack", "x", x, ("T", "B", "D"), because="time comes first")
-    state = random_state(stack, x.shape[1], rng) if state is None else state
-    twin, names = copy_of(stack, np.float64), [f"{name}0" for name in cell.states]
+    where, rng = "check_stack", generator(rng)
+    check_kind(where, "stack", stack, RecurrentStack)
+    check_array(where, "x", x, ("T", "B", "D"), because="time comes first")
+    state, cell = _initial(where, stack, state, x.shape[1], rng), stack.cell
+    twin, names = _copy_of(stack, np.float64), [f"{name}0" for name in cell.states]
     twin.dtype = np.dtype(np.float64)
     arrays = {"x": x} | dict(zip(names, state, strict=True))
     arrays = {name: np.asarray(array, np.float64) for name, array in arrays.items()}

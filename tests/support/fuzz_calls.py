@@ -36,6 +36,7 @@ EXEMPT = {
     r"data\.load_\w+|Vocabulary\.build": "takes a text; test_data",
     r"train|save|load_model": "takes a run or a file; test_checkpoint_files",
     r"set_num_threads": "a setting of the process; test_threads",
+    r"RecurrentStack(\.(forward|backward|zero_state))?": "LSTM, RNN and GRU are here",
 }
 """Names (regular expressions) and reasons."""
 
@@ -97,7 +98,6 @@ class Case:
         limits = {"T": 5, "B": 4, "D": 7, "H": 7, "V": 11}
         self.sizes = {n: (draw(st.integers(1 + (n == "V"), limit)),) for n, limit in limits.items()}
         (self.B,), (self.D,), (self.H,), (self.V,) = (self.sizes[n] for n in "BDHV")
-        self.sizes |= {"3": (3 * self.H,), "4": (4 * self.H,)}
         self.sizes["R"] = self.pick(self.sizes["T"], ()) + self.sizes["B"]  # rows: (T, B) or (B,)
         self.dtype, seed = np.dtype(self.pick("f4", "f8")), draw(st.integers(0, 999))
         self.rng, self.settings = np.random.default_rng(seed), {"dtype": self.dtype, "rng": seed}
@@ -185,14 +185,17 @@ def numbers_of(result: Any) -> Any:
 
 def arguments_of(case, name):
     """Return the arguments of the forward pass of this name."""
-    reset = case.pick("after", "before")
-    bn = case.pick("H", None) if reset == "after" else None
+    if name in CELLS:
+        cell = CELLS[name]
+        options = {n: case.pick(*o.choices or o.examples) for n, o in cell.options.items()}
+        shapes = {"x": case.shape("TBD")} | {f"{n}0": case.shape("BH") for n in cell.states}
+        shapes |= cell.shapes(case.D, case.H, options)
+        for vector, needs in cell.vectors.items():
+            if needs is not None and case.pick(True, False):  # such as bn, which may be None
+                shapes.pop(vector, None)
+        arrays = {n: case.floats(*shape) for n, shape in shapes.items()}
+        return arrays | cell.arguments(options)
     arrays, others = {
-        "rnn": ({"x": "TBD", "h0": "BH", "Wx": "DH", "Wh": "HH", "b": "H"},
-                {"activation": case.pick("tanh", "relu", "sigmoid")}),
-        "lstm": ({"x": "TBD", "h0": "BH", "c0": "BH", "Wx": "D4", "Wh": "H4", "b": "4"}, {}),
-        "gru": ({"x": "TBD", "h0": "BH", "Wx": "D3", "Wh": "H3", "b": "3"} |
-                ({"bn": bn} if bn else {}), {"reset": reset}),
         "scan": ({"a": "TBH", "b": "TBH", "h0": "BH"}, {}),
         "linear": ({"x": "RD", "W": "DV", "b": "V"}, {}),
         "dropout": ({"x": "RD", "mask": "RD"}, {}),
@@ -347,6 +350,7 @@ of("sampling.", "stream", language_model)
 of("SequenceClassifier.", "forward score predict probabilities load_state_dict", classifier)
 of("", "evaluate_classifier", classifier)
 of("model_check.", "check_model check_precision", in_double_precision)
+of("model_check.", "check_stack", functools.partial(stack, nl.GRU))
 of("diagnostics.", "gradient_flow model_lag_table model_lag_norms", in_double_precision)
 gates = functools.partial(in_double_precision, cells=("lstm", "gru"))
 of("diagnostics.", "cell_activations", gates)
@@ -410,8 +414,8 @@ TASKS = {
     "Pronoun": {"distance": 4},
 }
 COPY, TINY = tasks.DelayedCopy(3), tasks.Recipe(hidden_size=3, batch_size=2, steps=2)
-of_any = functools.partial(after_window, ("lstm", "rnn", "gru"))
-of_gated = functools.partial(after_window, ("lstm", "gru"))
+of_any = functools.partial(after_window, tuple(CELLS))
+of_gated = functools.partial(after_window, [name for name, cell in CELLS.items() if cell.keep])
 free("", "Dropout Embedding GRU LSTM LanguageModel Linear RNN SequenceClassifier decayed_rate", {})
 free("data.", "batches num_batches", {})
 free("evaluation.", "unigram_perplexity interpolated_bigram_perplexity", {})

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import State
-from numpylstm.checks import check_plain, check_whole
+from numpylstm.checks import check_plain, check_whole, real_array
 from numpylstm.laboratory.diagnostics.steps import (
     Cache,
     cell_of,
@@ -190,6 +190,7 @@ def _norm(array: Array, kept: int) -> Array:
 def _check_dhs(where: str, dhs: Array, cache: Cache) -> None:
     check_cache(where, cache)
     check_plain(where, "dhs", dhs)
+    real_array(where, "dhs", dhs)
     if dhs.shape != cache.h.shape:
         raise ValueError(
             f"{where}: dhs must have shape {cache.h.shape}, got {dhs.shape}; it is the "
