@@ -4,6 +4,7 @@ The checks use forward functions only, wherever a number is measured; `CURVES` h
 nonlinearities that a record may name.
 """
 
+import dataclasses
 import inspect
 from itertools import pairwise
 
@@ -12,8 +13,10 @@ import pytest
 from conftest import B, D, H, T
 
 from numpylstm import diagnostics, functional, reference
-from numpylstm.cells import CELLS
-from numpylstm.laboratory.diagnostics import steps
+from numpylstm.cells import CELLS, Option, Unit
+from numpylstm.cli import train
+from numpylstm.config import ConfigError, from_preset
+from numpylstm.laboratory.diagnostics import flow, steps
 from numpylstm.laboratory.doctor import lines
 
 CURVES = {"sigmoid": (0, 1), "tanh": (-1, 1), "relu": (0, None), "exp": (0, None)}
@@ -173,3 +176,56 @@ def test_the_doctor_reads_the_functions(case):
     named = {name for text in lines.texts(layer) for line in text.lines for name in line.names}
     assert {f"d{name}" for name in case.parameters} <= named
     assert next(lines.mistakes(layer))
+
+
+LSTM, GRU = lines.Layer("lstm"), lines.Layer("gru", False, (("reset", "after"),))
+WRONG = [
+    (GRU, {"keep": "r"}, test_keep_is_the_direct_path_of_the_memory),
+    (GRU, {"keep": None}, test_keep_is_the_direct_path_of_the_memory),
+    (LSTM, {"keep": "i"}, test_keep_is_the_direct_path_of_the_memory),
+    (LSTM, {"memory": "h"}, test_keep_is_the_direct_path_of_the_memory),
+    (LSTM, {"blocks": ("f", "i", "g", "o")}, test_units_have_their_letters_and_curves),
+    (GRU, {"units": (Unit("h", ""), Unit("r", ""), Unit("z", "", "tanh"), Unit("n", ""))},
+     test_units_have_their_letters_and_curves),
+    (GRU, {"matrices": ("Wx",)}, test_gradients_have_the_shapes_of_the_record),
+    (LSTM, {"matrices": ("Wh", "Wx")}, test_the_functions_have_the_arguments_of_the_record),
+    (GRU, {"vectors": {"bn": None}, "matrices": ("Wx", "bn", "Wh")},
+     test_the_functions_have_the_arguments_of_the_record),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "changes", "test"), WRONG, ids=str)
+def test_a_wrong_record_is_found(layer, changes, test):
+    case = Case(layer)
+    test(case)
+    case.cell = dataclasses.replace(case.cell, **changes)
+    with pytest.raises(AssertionError):
+        test(case)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda dh, cache: (dh,), lambda dh, cache: (dh * cache.o * (1 - cache.c**2),)]
+)
+def test_a_wrong_path_to_h_is_found(wrong, monkeypatch):
+    monkeypatch.setattr(reference, "lstm_through_h", wrong)
+    with pytest.raises(AssertionError):
+        test_gradients_of_the_state_are_slopes(Case(LSTM))
+
+
+def test_every_curve_has_its_ends_in_the_diagnostics():
+    assert CURVES.keys() == flow.ENDS.keys()
+
+
+def test_two_cells_with_an_option_of_one_name_have_one_flag(monkeypatch):
+    """Its help names both; its choices are those of both, and the cell refuses those of others."""
+    resets = Option("after", "another reset", choices=("after", "never"))
+    options = {**CELLS["lstm"].options, "reset": resets}
+    twin = dataclasses.replace(CELLS["lstm"], name="twin", options=options)
+    monkeypatch.setitem(CELLS, "twin", twin)
+    text = " ".join(train.make_parser().format_help().split())
+    assert text.count("--forget-bias X added to the initial bias") == 1
+    assert "of the forget gates (--cell lstm or twin)" in text
+    assert "--reset {after,before,never} apply the GRU's reset" in text
+    assert "Cho et al. (2014); another reset (--cell gru or twin)" in text
+    with pytest.raises(ConfigError, match="reset must be 'after' or 'before', got 'never'"):
+        from_preset("demo", cell="gru", reset="never")

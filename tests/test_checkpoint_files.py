@@ -16,6 +16,7 @@ import numpylstm as nl
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
+from numpylstm.config import settings_with
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.parameters import parameter_shapes
 from numpylstm.saving import MOST_MEMBERS, CheckpointError
@@ -129,6 +130,17 @@ def test_tokens_and_names_are_shown_and_not_obeyed(place, capsys):
     with pytest.raises(SystemExit):
         eval_command.main([last, name])
     assert "unrecognized arguments: \\x1b[31m" in capsys.readouterr().err
+
+
+def test_every_later_setting_has_a_value_for_files_from_before_it_existed():
+    """Without `absent`, a new setting would make every older checkpoint unreadable."""
+    first = {
+        "cell", "hidden_size", "embedding_size", "num_layers", "dropout", "tied", "init_scale",
+        "dtype", "impl", "average_across_timesteps", "average_across_batch", "data", "train",
+        "valid", "test", "level", "max_vocab", "batch_size", "num_steps", "epochs", "steps",
+        "schedule", "decay", "constant_epochs", "clip", "seed", "log_every",
+    }  # fmt: skip
+    assert set(settings_with(absent=...)) == first
 
 
 def test_a_message_is_not_as_long_as_what_came(good, place, capsys):
