@@ -10,13 +10,13 @@ cell as keywords.
 
 import inspect
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.cells import CELLS, State
+from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import (
     check_dtype,
     check_ids,
@@ -68,6 +68,32 @@ class ForwardPass(NamedTuple):
     criterion: Any
 
 
+def stack_forward(
+    arrays: Mapping[str, Array],
+    x: Array,
+    state: Any,
+    functions: Any,
+    cell: Cell,
+    options: Mapping[str, Any],
+    drop: Callable[[Array], Array] = lambda values: values,
+) -> tuple[Array, Any, list[Any]]:
+    """Compute the forward pass of a `RecurrentStack` as one pure function.
+
+    `drop` is applied to the input of each layer; the rest is as in `language_model_forward`.
+    Returns hs (T, B, H), the state after the window, and the cache of each layer.
+    """
+    finals, caches = [], []
+    for layer in range(len(state[0])):
+        initial = [part[layer] for part in state]  # (B, H)
+        parameters = [arrays[f"{cell.name}.{layer}.{key}"] for key in cell.parameters(options)]
+        x, *final, cache = cell.function(functions, "forward")(
+            drop(x), *initial, *parameters, **cell.arguments(options)
+        )  # (T, B, H)
+        finals.append(final)
+        caches.append(cache)
+    return x, cell.State(*map(np.stack, zip(*finals, strict=True))), caches
+
+
 def language_model_forward(
     arrays: Mapping[str, Array], window: Window, functions: Any, config: ModelConfig
 ) -> ForwardPass:
@@ -87,8 +113,6 @@ def language_model_forward(
     -------
     ForwardPass
     """
-    cell = CELLS[config.cell]
-    forward = cell.function(functions, "forward")
     masks = [*window.masks, *[None] * (config.num_layers + 1 - len(window.masks))]
     mask_caches: list[Any] = []
 
@@ -100,23 +124,14 @@ def language_model_forward(
         return values
 
     values, embedding = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
-    finals, caches = [], []
-    for layer in range(config.num_layers):
-        initial = [part[layer] for part in window.state]  # (B, H)
-        parameters = [
-            arrays[f"{cell.name}.{layer}.{key}"] for key in cell.parameters(config.options)
-        ]
-        values, *final, cache = forward(
-            drop(values), *initial, *parameters, **cell.arguments(config.options)
-        )  # (T, B, H)
-        finals.append(final)
-        caches.append(cache)
+    values, state, caches = stack_forward(
+        arrays, values, window.state, functions, CELLS[config.cell], config.options, drop
+    )
     W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
     logits, decoder = functions.linear_forward(drop(values), W, arrays["decoder.b"])  # (T, B, V)
     loss, criterion = functions.sequence_cross_entropy_forward(
         logits, window.y, window.weights, **config.averaging
     )
-    state = cell.State(*map(np.stack, zip(*finals, strict=True)))
     return ForwardPass(loss, state, embedding, caches, mask_caches, decoder, criterion)
 
 

@@ -12,11 +12,10 @@ from numpylstm.laboratory.model_check import (
     check_examples,
     check_model,
     check_precision,
-    check_stack,
     pass_of_copy,
     random_state,
 )
-from numpylstm.models import Window, language_model_forward
+from numpylstm.models import Window, language_model_forward, stack_forward
 
 MODELS = {
     "2-layer LSTM": {"cell": "lstm", "embedding_size": D},
@@ -52,27 +51,25 @@ def test_every_parameter_of_a_model_to_1e_12(kind, impl, ids):
 @pytest.mark.parametrize("impl", ["fast", "reference"])
 @pytest.mark.parametrize("cell", cells.CELLS)
 def test_every_gradient_of_a_stack_to_1e_12(cell, impl, rng):
-    stack = nl.RecurrentStack(cell, D, H, L, dropout=0.4, init_scale=0.5, impl=impl, rng=0)
-    before, x = stack.state_dict(), rng.normal(size=(T, B, D)).astype("f4")
-    report = check_stack(stack, x, along="entries")
+    stack = nl.RecurrentStack(cell, D, H, L, init_scale=0.5, dtype="float64", impl=impl, rng=0)
+    x, state = rng.normal(size=(T, B, D)), random_state(stack, B, rng)
+    hs, after = stack.forward(x, state)
+    dhs, *dstate = (rng.normal(size=array.shape) for array in (hs, *after))
+    dx, before = stack.backward(dhs, type(after)(*dstate))
+
+    def loss(a):
+        start = [a[f"{name}0"] for name in state._fields]
+        hs, after, _ = stack_forward(a, a["x"], start, reference, stack.cell, stack.options)
+        return sum((d * y).sum() for d, y in zip((dhs, *dstate), (hs, *after), strict=True))
+
+    states = {f"{name}0": getattr(state, name) for name in state._fields}
+    gradients = {path: parameter.grad for path, parameter in stack.parameters().items()}
+    gradients |= {f"{name}0": getattr(before, name) for name in state._fields} | {"x": dx}
+    report = gradcheck.check(
+        loss, stack.state_dict() | states | {"x": x}, gradients, method="complex"
+    )
     assert report.passed, f"\n{report}"
     assert report.tolerance <= 1e-12
-    states = {f"{name}0" for name in stack.cell.states}
-    assert {e.path for e in report.entries} == {"x", *states, *stack.parameters()}
-    for path, array in stack.state_dict().items():
-        np.testing.assert_array_equal(array, before[path])
-
-
-def test_a_wrong_gradient_of_a_stack_is_found(monkeypatch, rng):
-    right = functional.gru_backward.compute
-    monkeypatch.setattr(functional.gru_backward, "compute", lambda *given: wrong(right(*given)))
-
-    def wrong(results):
-        dx, dh0, *rest = results
-        return dx, 1.000001 * dh0, *rest
-
-    report = check_stack(nl.RecurrentStack("gru", D, H, rng=0), rng.normal(size=(T, B, D)))
-    assert [e.path for e in report.entries if not e.passed] == ["h0"]
 
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])

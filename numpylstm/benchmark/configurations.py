@@ -126,20 +126,19 @@ SIZES = {
 """Sizes of each dimension in a measurement of scaling, the others as in `CENTRE`."""
 
 
-def parameter_shapes(configuration: Configuration) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the parameters by path."""
-    c, kind = configuration, CELLS[configuration.cell]
-    options = {name: option.default for name, option in kind.options.items()}
-    shape_of: dict[str, tuple[int, ...]] = {"embedding.W": (c.V, c.H)}
-    for layer in range(c.L):
-        for key, shape in kind.shapes(c.H, c.H, options).items():
-            shape_of[f"{kind.name}.{layer}.{key}"] = shape
-    return shape_of | {"decoder.W": (c.H, c.V), "decoder.b": (c.V,)}
+def layer_shapes(c: Configuration) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters of a recurrent layer, by name."""
+    options = {name: option.default for name, option in CELLS[c.cell].options.items()}
+    return CELLS[c.cell].shapes(c.H, c.H, options)
 
 
 def weights(configuration: Configuration) -> dict[str, Array]:
     """Return initial parameters by path: the same numbers in every process."""
-    c, shape_of = configuration, parameter_shapes(configuration)
+    c = configuration
+    shape_of: dict[str, tuple[int, ...]] = {"embedding.W": (c.V, c.H)}
+    for layer in range(c.L):
+        shape_of |= {f"{c.cell}.{layer}.{key}": shape for key, shape in layer_shapes(c).items()}
+    shape_of |= {"decoder.W": (c.H, c.V), "decoder.b": (c.V,)}
     rng, dtype = np.random.default_rng(0), np.dtype(c.dtype)
     scale = dtype.type(c.init_scale)
     return {
@@ -177,7 +176,7 @@ def flops(task: str, configuration: Configuration) -> int:
     A token meets the matrices of each layer and the decoder once on the way forward, and each twice
     on the way back: once for the gradient of the input, once for the gradient of the matrix.
     """
-    shape_of = parameter_shapes(configuration)
-    entries = (math.prod(s) for p, s in shape_of.items() if len(s) == 2 and p != "embedding.W")
-    forward = 2 * tokens(task, configuration) * sum(entries)
+    c = configuration
+    layer = sum(math.prod(shape) for shape in layer_shapes(c).values() if len(shape) == 2)
+    forward = 2 * tokens(task, c) * (c.L * layer + c.H * c.V)
     return 3 * forward if task == "train" else forward

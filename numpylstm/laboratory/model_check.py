@@ -1,8 +1,8 @@
-"""Gradient checks of whole language models, and of stacks of recurrent layers.
+"""Gradient checks of whole language models.
 
-The loss is computed with the functions of `numpylstm.reference`, which accept complex numbers, so a
-model of any `impl` is checked forward and backward at once. The dropout masks of one forward pass
-of the model are kept for the check.
+The loss is `numpylstm.models.language_model_forward` with the functions of `numpylstm.reference`,
+which accept complex numbers, so a model of any `impl` is checked forward and backward at once. The
+dropout masks of one forward pass of the model are kept for the check.
 
 ``python -m numpylstm.model_check`` measures the error of every parameter of a two-layer model of
 each kind of cell, with dropout, and prints the tables.
@@ -17,10 +17,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import reference
 from numpylstm.cells import State, examples
-from numpylstm.checks import check_array, check_ids, check_kind, check_number, generator
+from numpylstm.checks import check_array, check_ids, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
-from numpylstm.layers import RecurrentStack
 from numpylstm.models import LanguageModel, Window, check_language_model, language_model_forward
 
 Array = NDArray[Any]
@@ -37,24 +36,18 @@ class Pass(NamedTuple):
     masks: tuple[Array | None, ...]  # None where nothing is dropped
 
 
-def _copy_of(owner: Any, dtype: DTypeLike) -> Any:
-    """Return a copy of a model or layer in another dtype, with gradients of zero."""
-    twin = copy.deepcopy(owner)
-    for parameter in twin.all_parameters().values():
-        parameter.data = parameter.data.astype(dtype)
-        parameter.zero_grad()
-    return twin
-
-
 def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike) -> Pass:
     """Run a copy of the model, in the given dtype, forward and backward.
 
     The copy has its own arrays and its own generator, in the same position: the model does not
     change, and copies of either dtype draw the same masks.
     """
-    twin = _copy_of(model, dtype)
+    twin = copy.deepcopy(model)
     encoder, recurrent = twin.encoder, twin.encoder.recurrent
     recurrent.dtype = np.dtype(dtype)
+    for parameter in twin.all_parameters().values():
+        parameter.data = parameter.data.astype(dtype)
+        parameter.zero_grad()
     state = type(state)(*(part.astype(dtype) for part in state))
     twin.forward(x, y, state, training=True)
     dropouts = [encoder.input_dropout, *recurrent.dropouts, encoder.output_dropout]
@@ -64,9 +57,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     return Pass(twin.state_dict(), gradients, masks)
 
 
-def random_state(
-    model: LanguageModel | RecurrentStack, batch_size: int, rng: np.random.Generator
-) -> State:
+def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator) -> State:
     """Draw a state from U(-0.5, 0.5), float64; a state of zeros would hide mistakes."""
     zeros = model.zero_state(batch_size)
     return type(zeros)(*(rng.uniform(-0.5, 0.5, part.shape) for part in zeros))
@@ -81,21 +72,15 @@ def _start(
         raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
     check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
     check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
-    return _initial(where, model.encoder.recurrent, state, x.shape[1], rng)
-
-
-def _initial(
-    where: str, recurrent: RecurrentStack, state: Any, batch_size: int, rng: np.random.Generator
-) -> State:
-    """Check the initial state, or return a random one."""
     if state is None:
-        return random_state(recurrent, batch_size, rng)
+        return random_state(model, x.shape[1], rng)
+    recurrent = model.encoder.recurrent
     own = state
     if isinstance(state, recurrent.cell.State):  # float64 will do, whatever the model has
         for field, array in zip(state._fields, state, strict=True):
             check_array(where, f"state.{field}", array, ("L", "B", "H"))
         own = type(state)(*(array.astype(recurrent.dtype) for array in state))
-    recurrent.check_state(where, "state", own, batch_size)
+    recurrent.check_state(where, "state", own, x.shape[1])
     return state
 
 
@@ -155,65 +140,6 @@ def check_model(
     trained = {path: arrays[path] for path in gradients}
     return gradcheck.check(
         loss, trained, gradients, method="complex", along=along, tolerance=tolerance, rng=rng
-    )
-
-
-def check_stack(
-    stack: RecurrentStack,
-    x: Array,
-    state: State | None = None,
-    *,
-    along: str = "arrays",
-    tolerance: float | None = None,
-    rng: np.random.Generator | int = 0,
-) -> Report:
-    """Compare the backward pass of a stack, in float64, with the slope of the textbook's loss.
-
-    The loss is the sum of the hidden states and of the state after the window, each times a random
-    number. The stack does not change.
-
-    Parameters
-    ----------
-    stack : RecurrentStack
-        An `LSTM`, for example, with any dtype and `impl`.
-    x : (T, B, D)
-    state, along, tolerance, rng
-        As in `check_model`.
-
-    Returns
-    -------
-    Report
-        By parameter path; and of ``x``, ``h0``, ...
-    """
-    where, rng = "check_stack", generator(rng)
-    check_kind(where, "stack", stack, RecurrentStack)
-    check_array(where, "x", x, ("T", "B", "D"), because="time comes first")
-    state, cell = _initial(where, stack, state, x.shape[1], rng), stack.cell
-    twin, names = _copy_of(stack, np.float64), [f"{name}0" for name in cell.states]
-    twin.dtype = np.dtype(np.float64)
-    arrays = {"x": x} | dict(zip(names, state, strict=True))
-    arrays = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
-    hs, after = twin.forward(arrays["x"], cell.State(*(arrays[name] for name in names)))
-    masks = [None, *(d._pending.mask if d.p > 0 else None for d in twin.dropouts)]
-    dhs, *dstate = (rng.normal(size=array.shape) for array in (hs, *after))
-    dx, before = twin.backward(dhs, cell.State(*dstate))
-    gradients = {"x": dx} | dict(zip(names, before, strict=True))
-    gradients |= {path: parameter.grad for path, parameter in twin.all_parameters().items()}
-
-    def loss(point: dict[str, Array]) -> Any:
-        values, total = point["x"], 0
-        for layer, (mask, weights) in enumerate(zip(masks, twin.layers, strict=True)):
-            values = values if mask is None else values * mask
-            given = [*(point[name][layer] for name in names), *(point[p.name] for p in weights)]
-            values, *final, _ = cell.function(reference, "forward")(
-                values, *given, **twin.arguments
-            )
-            total += sum((d[layer] * part).sum() for d, part in zip(dstate, final, strict=True))
-        return total + (dhs * values).sum()
-
-    arrays |= twin.state_dict()
-    return gradcheck.check(
-        loss, arrays, gradients, method="complex", along=along, tolerance=tolerance, rng=rng
     )
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from numpylstm.cells import State
 from numpylstm.checks import check_ids, check_number, real_array
-from numpylstm.models import LanguageModel, SequenceClassifier
+from numpylstm.models import LanguageModel, SequenceClassifier, stack_forward
 
 Array = NDArray[Any]
 
@@ -66,17 +66,11 @@ def cell_activations(
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])
-    forward = cell.function(recurrent.functions, "forward")
+    arrays = {path: parameter.data for path, parameter in recurrent.all_parameters().items()}
+    *_, caches = stack_forward(arrays, x, state, recurrent.functions, cell, recurrent.options)
     names = [unit.name for unit in cell.units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
-    layers = []
-    for layer, parameters in enumerate(recurrent.layers):
-        x, *_, cache = forward(
-            x, *(part[layer] for part in state), *(p.data for p in parameters),
-            **cell.arguments(recurrent.options),
-        )  # fmt: skip
-        layers.append(Activations(*(getattr(cache, name) for name in names)))
-    return layers
+    return [Activations(*(getattr(cache, name) for name in names)) for cache in caches]
 
 
 def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSaturation:
