@@ -46,9 +46,9 @@ class Option(NamedTuple):
 class Unit(NamedTuple):
     """Units for diagnostics: an attribute of the cache, (T, B, H).
 
-    `role` is "gate", "candidate", "cell" or "hidden"; `curve` is their nonlinearity (one with ends
-    in `numpylstm.laboratory.diagnostics.flow`), the name of the option that chooses it, or None;
-    `words` is their name in prose.
+    `role` is "gate", "candidate", "cell" or "hidden"; `curve` is their nonlinearity ("sigmoid",
+    "tanh", "relu" or "exp"), the name of the option that chooses it, or None; `words` is their name
+    in prose.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Cell:
     State : class of NamedTuple
         Its fields pass from step to step; the first is h.
     cache : str
-        The class of the cache in `reference`. It holds x, h, the parameters that `reference` needs
-        to go back, and the options, by these names.
+        The class of the cache in `reference`. It holds x, h, the options, and the parameters that
+        the backward pass needs, by these names.
     blocks : tuple of str
         The blocks of H columns in the matrices and in b.
     units : tuple of Unit

@@ -69,14 +69,9 @@ class ForwardPass(NamedTuple):
 
 
 def stack_forward(
-    arrays: Mapping[str, Array],
-    x: Array,
-    state: Any,
-    functions: Any,
-    cell: Cell,
-    options: Mapping[str, Any],
-    drop: Callable[[Array], Array] = lambda values: values,
-) -> tuple[Array, Any, list[Any]]:
+    arrays: Mapping[str, Array], x: Array, state: Any, functions: Any, cell: Cell,
+    options: Mapping[str, Any], drop: Callable[[Array], Array] = lambda values: values,
+) -> tuple[Array, Any, list[Any]]:  # fmt: skip
     """Compute the forward pass of a `RecurrentStack` as one pure function.
 
     `drop` is applied to the input of each layer; the rest is as in `language_model_forward`.

@@ -69,11 +69,11 @@ def without_weights(step: Cache) -> Cache:
 
 def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
     """Apply a function to all arrays of the cache but the parameters."""
-    values = {
-        name: value for name, value in cache._asdict().items()
-        if np.ndim(value) == cache.h.ndim and name not in weights_of(cache)
-    }  # fmt: skip
-    return cache._replace(**{name: change(value) for name, value in values.items()})
+    weights = weights_of(cache)
+    return cache._replace(**{
+        name: change(value) for name, value in cache._asdict().items()
+        if np.ndim(value) == cache.h.ndim and name not in weights
+    })  # fmt: skip
 
 
 def check_cache(where: str, cache: Any) -> None:
