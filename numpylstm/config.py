@@ -246,7 +246,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         owners = [other for other in CELLS.values() if name in other.options]
         if not owners:
-            raise TypeError(f"{name!r} is not an option of any cell; got {value!r}")
+            raise TypeError(f"{name!r} is not an option of any cell, nor a setting; got {value!r}")
         if name in options:
             default, text, choices, *_ = options[name]
             known = Metadata(
