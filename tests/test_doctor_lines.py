@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -279,3 +280,19 @@ def test_the_letters_of_gates_are_those_of_the_cell_in_the_path(monkeypatch):
     assert found["other.0.b"] == ("i", "f", "z", "o")
     assert found["b"] == ("1", "2", "3", "4")  # of an unknown cell
     assert names.blocks(point, "ifgo")["b"] == ("i", "f", "g", "o")
+
+
+def test_the_letters_of_gates_are_those_of_the_cell_with_the_states_of_the_point(monkeypatch):
+    """Also of a cell without Wh, whose number of units only its b tells."""
+    State = namedtuple("State", "h c n")
+    other = dataclasses.replace(CELLS["lstm"], name="other", State=State, blocks=(*"ifzo",))
+    monkeypatch.setitem(CELLS, "other", other)
+    states = {name: np.ones((3, 6)) for name in ("h0", "c0")}
+    assert names.blocks({"Wh": np.ones((6, 24)), **states})["b"] == ("i", "f", "g", "o")
+    states["n0"] = np.ones((3, 6))
+    assert names.blocks({"Wh": np.ones((6, 24)), **states})["b"] == ("i", "f", "z", "o")
+    narrow = dataclasses.replace(CELLS["gru"], name="narrow", matrices=("Wx",), blocks=("z", "n"))
+    monkeypatch.setitem(CELLS, "narrow", narrow)
+    found = names.blocks({"narrow.0.Wx": np.ones((4, 12)), "narrow.0.b": np.ones(12)})
+    assert found["narrow.0.Wx"] == ("z", "n")
+    assert names.blocks({"Wx": np.ones((4, 12)), "b": np.ones(12)}) == {}
