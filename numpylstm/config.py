@@ -80,26 +80,24 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 """The settings of each optimiser, by the names of the arguments of its class."""
 
 
-def settings_of_optimizers() -> list[str]:
-    """Return the names of all settings in `OPTIMIZERS`."""
-    return list(dict.fromkeys(name for settings in OPTIMIZERS.values() for name in settings))
-
-
-def owners(setting: str) -> dict[str, Any]:
-    """Return the defaults of a setting by the optimisers that have it."""
-    return {of: own[setting].default for of, own in OPTIMIZERS.items() if setting in own}
+def settings_of_optimizers() -> dict[str, dict[str, Any]]:
+    """Return the settings in `OPTIMIZERS` by name: dicts of optimiser -> setting."""
+    names = dict.fromkeys(name for own in OPTIMIZERS.values() for name in own)
+    return {
+        name: {of: own[name] for of, own in OPTIMIZERS.items() if name in own} for name in names
+    }
 
 
 def of_optimizers(config: Any) -> Any:
     """Add a field for each setting in `OPTIMIZERS`; None stands for the optimiser's default."""
-    for name in settings_of_optimizers():
+    for name, owners in settings_of_optimizers().items():
         defaults: dict[str, list[str]] = {}  # by help text
-        for of, default in owners(name).items():
-            known = OPTIMIZERS[of][name].metadata
-            defaults.setdefault(known["help"], []).append(f"{default:g} with {of}")
+        for of, own in owners.items():
+            defaults.setdefault(own.metadata["help"], []).append(f"{own.default:g} with {of}")
         text = "; ".join(f"{k} (default: {', '.join(v)})" for k, v in defaults.items())
         config.__annotations__[name] = float | None
-        setattr(config, name, field(default=None, metadata={**known, "help": text, "absent": None}))
+        known = {**own.metadata, "help": text, "absent": None}
+        setattr(config, name, field(default=None, metadata=known))
     return config
 
 
@@ -379,16 +377,16 @@ class TrainConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in settings_of_optimizers():
-            defaults, value = owners(name), getattr(self, name)
-            if self.optimizer not in defaults and value not in (None, 0):
+        for name, owners in settings_of_optimizers().items():
+            value, own = getattr(self, name), owners.get(self.optimizer)
+            if own is None and value not in (None, 0):
                 raise ConfigError(
                     name,
-                    f"must be left out, got {value!r}; it is a setting of {either(defaults)}, and "
+                    f"must be left out, got {value!r}; it is a setting of {either(owners)}, and "
                     f"the optimizer is {self.optimizer!r}",
                 )
-            if self.optimizer not in defaults or value is None:
-                object.__setattr__(self, name, defaults.get(self.optimizer))
+            if own is None or value is None:
+                object.__setattr__(self, name, None if own is None else own.default)
         if self.decay_patience != 1 and self.schedule != "plateau":
             raise ConfigError(
                 "decay_patience",
