@@ -60,7 +60,7 @@ KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True 
 
 
 def setting(
-    default: float, help: str = "initial learning rate (or the preset's)", **of: Any
+    default: float, help: str = "initial learning rate, unless the preset has one", **of: Any
 ) -> Any:
     """Setting of an optimiser; by default its learning rate."""
     return option(default, float, OPTIMISATION, help, **of or {"above": 0})
