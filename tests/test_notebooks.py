@@ -26,6 +26,7 @@ SERIES = (
     "01_recurrent_networks",
     "02_inside_the_lstm_cell",
     "03_backpropagation_through_time",
+    "03b_is_the_gradient_right",
     "04_vanishing_gradients",
     "05_learning_to_remember",
     "06_layers_and_shapes",
@@ -90,9 +91,9 @@ def test_is_small(path):
 
 
 @each_notebook
-def test_opens_with_what_the_reader_gets_needs_and_spends(path):
+def test_opens_with_what_the_reader_sees_needs_gets_and_spends(path):
     opening = source(read(path)["cells"][0])
-    for promise in ("What you will see", "What you need", "How long"):
+    for promise in ("What you will see", "What you need", "What it gives", "How long"):
         assert promise in opening
 
 
