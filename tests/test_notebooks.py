@@ -20,7 +20,7 @@ from support.notebook_cells import (
     tagged,
     text_of,
 )
-from support.wrong_answers import WRONG_ANSWERS
+from support.wrong_answers import RIGHT_ANSWERS, WRONG_ANSWERS
 
 SERIES = (
     "01_recurrent_networks",
@@ -238,20 +238,24 @@ def test_checks_accept_the_solution_and_refuse_wrong_answers(path, tmp_path, mon
         *(tagged(notebook, tag) for tag in ("exercise", "check", "solution")), strict=True
     ):
         exercise["source"] = solution_code(solution)
-        answers = [NONSENSE, *wrong_answers(path)[exercise["id"]]]
+        right = RIGHT_ANSWERS.get(path.stem.partition("_")[2], {}).get(exercise["id"], ())
+        answers = [NONSENSE, *wrong_answers(path)[exercise["id"]], *right]
         trial = nbformat.v4.new_code_cell(TRIAL.format(answers=answers, check=source(check)))
         notebook["cells"].insert(notebook["cells"].index(check) + 1, trial)
-        tried.append((check, answers, trial))
+        tried.append((check, answers, right, trial))
     nbclient.NotebookClient(
         notebook,
         timeout=SECONDS_FOR_A_CELL,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
-    for check, answers, trial in tried:
+    for check, answers, right, trial in tried:
         assert "Right" in printed(check)
         nonsense, *outcomes = json.loads(printed(trial))
         assert nonsense[0] != "accepted"
         for answer, (kind, message) in zip(answers[1:], outcomes, strict=True):
+            if answer in right:
+                assert kind == "accepted", f"{answer}\n{kind}: {message}"
+                continue
             assert kind == "AssertionError", f"{answer}\n{kind}: {message}"
             assert message  # the hint

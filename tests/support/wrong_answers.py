@@ -1,8 +1,8 @@
-"""Plausible wrong answers to the exercises of the notebooks, which the checks must refuse.
+"""Plausible wrong answers to the exercises of the notebooks, and some unusual right ones.
 
 By the name of the notebook without its number, then by the id of the cell of the exercise: code
-that stands in place of ``answer = None``. Each is to be refused by an assertion with a sentence
-that helps.
+that stands in place of ``answer = None``. Each wrong one is to be refused by an assertion with a
+sentence that helps.
 """
 
 CORRELATIONS_IN_WORDS = """
@@ -529,3 +529,21 @@ def answer(h, Wh, a):
         ),
     },
 }
+
+RIGHT_ANSWERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "from_numpy_to_numba": {
+        "exercise-3": (
+            """
+@njit(error_model="numpy")
+def answer(h, Wh, a):  # rows of rows
+    for row in range(0, len(h), 4):
+        for k in range(len(h[0])):
+            for j in range(len(Wh[0])):
+                w = Wh[k][j]
+                for n in range(4):
+                    a[row + n][j] += h[row + n][k] * w
+""",
+        ),
+    },
+}
+"""Right answers in another form than the solution, for checks that read the code or its steps."""
