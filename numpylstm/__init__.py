@@ -30,4 +30,4 @@ else:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__getattr__("__all__")})
+        return sorted(["__version__", *__getattr__("__all__")])

@@ -93,11 +93,12 @@ def check_ids(
 ) -> NDArray[np.int64]:
     """Return a copy of `ids` for kernels; raise unless it is a non-empty array of ids in [0, size).
 
-    Integers of any width, byte order and memory layout are accepted. The copy is int64 and
-    C-contiguous, and a later change of `ids` has no effect on it. `shape` and `because` are as in
-    `check_array`. The first id out of range is named.
+    Integers of any width, byte order and memory layout are accepted, in an array or in (nested)
+    lists. The copy is int64 and C-contiguous, and a later change of `ids` has no effect on it.
+    `shape` and `because` are as in `check_array`. The first id out of range is named.
     """
     if type(ids) is not np.ndarray:
+        ids = any_array(where, name, ids)
         check_plain(where, name, ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
@@ -350,7 +351,8 @@ def _check_together(
                     f"its columns are {factor} blocks side by side"
                 )
             sizes.setdefault(letter, size // factor)
-            fixed_by.setdefault(letter, name)
+            timed = f"{name} ({', '.join(axes)})"  # says which axis is time
+            fixed_by.setdefault(letter, timed if axes[0] == "T" else name)
     return sizes
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.checks import NotFinite, any_array, check_ids, check_kind, check_sizes, check_whole
+from numpylstm.checks import NotFinite, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
 from numpylstm.data.corpus import Watch as Watch
 from numpylstm.models import LanguageModel, SequenceClassifier, check_language_model
@@ -110,8 +110,7 @@ def evaluate(
     (10.0, 99)
     """
     check_language_model("evaluate", model)
-    ids = any_array("evaluate", "ids", ids)
-    check_ids("evaluate", "ids", ids, model.vocab_size, ("N",))
+    ids = check_ids("evaluate", "ids", ids, model.vocab_size, ("N",))
     check_sizes("evaluate", batch_size=batch_size, num_steps=num_steps)
     batch_size, num_steps = int(batch_size), int(num_steps)
     state = model.zero_state(batch_size)
@@ -195,7 +194,7 @@ def evaluate_classifier(
     batch_size = int(batch_size)
     x = check_ids(where, "x", x, model.vocab_size, ("T", "N"), "time comes first")
     N, C = x.shape[1], model.num_classes
-    y = check_ids(where, "y", y, C, (N,), "an answer for each sequence")
+    y = check_ids(where, "y", y, C, (N,), "an answer for each sequence of x (T, N)")
     nll_sum = 0.0
     confusion = np.zeros((C, C), np.int64)
     for first in range(0, N, batch_size):
@@ -257,7 +256,7 @@ def tutorial_protocol(
     check_whole(where, "warm_up", warm_up, 0, num_windows - 1)
     check_whole(where, "shown", shown, 0, num_windows - 1)
     batch_size, num_steps, num_windows = map(int, (batch_size, num_steps, num_windows))
-    ids = check_ids(where, "ids", any_array(where, "ids", ids), model.vocab_size, ("N",))
+    ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
     needed = batch_size * (num_windows * num_steps + 1)
     if len(ids) < needed:
         raise ValueError(
@@ -314,7 +313,7 @@ def _passage(
     where: str, model: LanguageModel, ids: Ids, length: int, start: int
 ) -> tuple[Ids, NDArray[Any], Ids]:
     check_language_model(where, model)
-    ids = check_ids(where, "ids", any_array(where, "ids", ids), model.vocab_size, ("N",))
+    ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
     check_sizes(where, length=length)
     check_whole(where, "start", start, 0)
     if len(ids) < 2:
@@ -415,10 +414,7 @@ def interpolated_bigram_perplexity(
 
 def _texts(where: str, vocab_size: int, **texts: ArrayLike) -> list[NDArray[np.int64]]:
     check_sizes(where, vocab_size=vocab_size)
-    arrays = [
-        check_ids(where, name, any_array(where, name, ids), int(vocab_size))
-        for name, ids in texts.items()
-    ]
+    arrays = [check_ids(where, name, ids, int(vocab_size)) for name, ids in texts.items()]
     for name, array in zip(texts, arrays, strict=True):
         if array.ndim != 1 or len(array) < 2:
             raise ValueError(

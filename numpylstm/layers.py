@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numpylstm import functional
 from numpylstm.cells import CELLS
@@ -141,7 +141,7 @@ class Embedding(Layer):
         self.W.data = vectors
         self.W.trainable = trainable
 
-    def forward(self, ids: Array, training: bool = True) -> Array:
+    def forward(self, ids: ArrayLike, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); return (T, B, D)."""
         where = "Embedding.forward"
         check_flag(where, "training", training)
@@ -364,9 +364,10 @@ class RecurrentStack(Layer):
                 f"{type(state).__name__}; zero_state(batch_size) makes one"
             )
         shape = (len(self.layers), batch_size, self.hidden_size)
+        because = "(L, B, H); B is fixed by x (T, B, D)"
         for field, array in zip(State._fields, state, strict=True):
             name = f"{argument}.{field}"
-            check_array(where, name, array, shape, self.dtype, "(L, B, H); B is fixed by x")
+            check_array(where, name, array, shape, self.dtype, because)
             check_finite(where, name, array, "it overflowed where the state was computed")
 
     def forward(self, x: Array, state: Any = None, training: bool = True) -> tuple[Array, Any]:
@@ -601,7 +602,7 @@ class SequenceCrossEntropy(Layer):
         self.functions = implementation(impl)
 
     def forward(
-        self, logits: Array, targets: Array, weights: Array | None = None, training: bool = True
+        self, logits: Array, targets: ArrayLike, weights: Array | None = None, training: bool = True
     ) -> float:
         """Return the loss of logits (T, B, V) against targets (T, B), in nats."""
         where = "SequenceCrossEntropy.forward"
@@ -611,12 +612,12 @@ class SequenceCrossEntropy(Layer):
             self._pending = cache
         return float(loss)
 
-    def score(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+    def score(self, logits: Array, targets: ArrayLike) -> tuple[Array, Array]:
         """Return -log p of each target, in nats, and the most probable ids; both (T, B)."""
         _, cache = self._forward("SequenceCrossEntropy.score", logits, targets, None)
         return cache.nll, cache.predicted
 
-    def _forward(self, where: str, logits: Array, targets: Array, weights: Array | None) -> Any:
+    def _forward(self, where: str, logits: Array, targets: ArrayLike, weights: Array | None) -> Any:
         function = self.functions.sequence_cross_entropy_forward
         return call(where, function, own_shape(logits), targets, weights, **self.averaging)
 

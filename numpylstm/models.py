@@ -14,14 +14,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import (
+    any_array,
     check_dtype,
     check_ids,
     check_kind,
-    check_plain,
     check_shape,
     check_sizes,
     generator,
@@ -301,8 +301,8 @@ class LanguageModel(Model):
 
     def forward(
         self,
-        x: Array,
-        y: Array,
+        x: ArrayLike,
+        y: ArrayLike,
         state: State | None = None,
         training: bool = True,
         weights: Array | None = None,
@@ -328,8 +328,7 @@ class LanguageModel(Model):
         """
         if training is True:
             self.criterion._pending = None  # also if an error follows
-        check_plain("LanguageModel.forward", "x", x)
-        check_plain("LanguageModel.forward", "y", y)
+        x, y = (any_array("LanguageModel.forward", *given) for given in (("x", x), ("y", y)))
         if x.shape != y.shape:
             raise ValueError(
                 "LanguageModel.forward: x and y must have one shape (T, B), got "
@@ -352,16 +351,19 @@ class LanguageModel(Model):
             raise RuntimeError("LanguageModel.training_scores: there is no pending forward pass")
         return self.criterion._pending.nll, self.criterion._pending.predicted
 
-    def score(self, x: Array, y: Array, state: State | None = None) -> tuple[Array, Array, State]:
+    def score(
+        self, x: ArrayLike, y: ArrayLike, state: State | None = None
+    ) -> tuple[Array, Array, State]:
         """Return the nll of the targets in nats, the most probable ids, (T, B), and the state."""
         logits, state = self.logits(x, state)
         return *self.criterion.score(logits, y), state
 
-    def logits(self, x: Array, state: State | None = None) -> tuple[Array, State]:
+    def logits(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
         return self._logits(x, state, training=False)
 
-    def _logits(self, x: Array, state: State | None, training: bool) -> tuple[Array, State]:
+    def _logits(self, x: ArrayLike, state: State | None, training: bool) -> tuple[Array, State]:
+        x = any_array("LanguageModel", "x", x)
         check_shape("LanguageModel", "x", x, ("T", "B"), "time comes first")
         hs, state = self.encoder.forward(x, state, training)
         return self.decoder.forward(hs, training), state
@@ -427,12 +429,12 @@ class SequenceClassifier(Model):
         settings = self.config.arguments
         return sizes | {k: v for k, v in settings.items() if k not in LANGUAGE_MODEL_ONLY}
 
-    def forward(self, x: Array, y: Array, training: bool = True) -> float:
+    def forward(self, x: ArrayLike, y: ArrayLike, training: bool = True) -> float:
         """Compute the mean loss over the batch, in nats, of sequences x (T, B), answers y (B,)."""
         if training is True:
             self.criterion._pending = None  # also if an error follows
         logits = self._logits(x, training)
-        return self.criterion.forward(logits, self._answers(x, y), training=training)
+        return self.criterion.forward(logits, self._answers(logits, y), training=training)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
@@ -442,27 +444,28 @@ class SequenceClassifier(Model):
         dhs[-1] = dlast[0]  # gradients reach earlier steps through time only
         self.encoder.backward(dhs)
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: ArrayLike) -> Array:
         """Return the most probable answers (B,) for the sequences x (T, B)."""
         return self._logits(x, training=False)[0].argmax(axis=-1)
 
-    def probabilities(self, x: Array) -> Array:
+    def probabilities(self, x: ArrayLike) -> Array:
         """Return the probabilities (B, C) of all answers for the sequences x (T, B)."""
         logits = self._logits(x, training=False)[0]
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return weights / weights.sum(axis=-1, keepdims=True)
 
-    def score(self, x: Array, y: Array) -> tuple[Array, Array]:
+    def score(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return the nll of the answers y (B,) in nats, and the most probable answers, (B,)."""
         logits = self._logits(x, training=False)
-        nll, predicted = self.criterion.score(logits, self._answers(x, y))
+        nll, predicted = self.criterion.score(logits, self._answers(logits, y))
         return nll[0], predicted[0]
 
-    def _answers(self, x: Array, y: Array) -> Array:
-        where, because = "SequenceClassifier", "an answer for each sequence"
-        return check_ids(where, "y", y, self.num_classes, (x.shape[1],), because)[None]
+    def _answers(self, logits: Array, y: ArrayLike) -> Array:
+        where, because = "SequenceClassifier", "an answer for each sequence of x (T, B)"
+        return check_ids(where, "y", y, self.num_classes, (logits.shape[1],), because)[None]
 
-    def _logits(self, x: Array, training: bool) -> Array:
+    def _logits(self, x: ArrayLike, training: bool) -> Array:
+        x = any_array("SequenceClassifier", "x", x)
         check_shape("SequenceClassifier", "x", x, ("T", "B"), "time comes first")
         hs, _ = self.encoder.forward(x, None, training)
         return self.decoder.forward(hs[-1:], training)

@@ -939,6 +939,7 @@ def sequence_cross_entropy_backward(cache, dloss=1.0):
     -------
     dlogits : (T, B, V)
     """
+    dloss = cache.logits.dtype.type(dloss)  # a float64 would turn float32 gradients into float64
     return cross_entropy_step_backward(cache, dloss)
 
 

@@ -468,7 +468,8 @@ ERRORS = [
     (lambda: forward_with("lstm", b=ones(H)), ValueError,
      f"lstm_forward: b must have shape ({4 * H},), got ({H},); H is fixed by Wx"),
     (lambda: forward_with("lstm", h0=ones(B + 1, H)), ValueError,
-     f"lstm_forward: h0 must have shape ({B}, {H}), got ({B + 1}, {H}); B is fixed by x, H by Wx"),
+     f"lstm_forward: h0 must have shape ({B}, {H}), got ({B + 1}, {H}); "
+     "B is fixed by x (T, B, D), H by Wx"),
     (lambda: lstm_backward_with(dhs=ones(T + 1, B, H)), ValueError,
      f"lstm_backward: dhs must have shape ({T}, {B}, {H}), got ({T + 1}, {B}, {H})"),
     (lambda: lstm_backward_with(dcT=ones(B, H, dtype="float64")), TypeError,

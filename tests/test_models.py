@@ -293,6 +293,22 @@ def test_only_a_classifier_starts_from_its_size():
     assert nl.LanguageModel(V, 64).config.init_scale == 0.05
 
 
+def test_ids_may_be_lists(rng):
+    model, classifier = language_model(), nl.SequenceClassifier(V, 3, H, rng=0)
+    x, y = window(rng)
+    answers = rng.integers(0, 3, B)
+    for call, *ids in (
+        (lambda x, y: model.forward(x, y)[0], x, y),
+        (lambda x: model.logits(x)[0], x),
+        (classifier.forward, x, answers),
+        (classifier.predict, x),
+        (lambda x, y: nl.evaluate_classifier(classifier, x, y).loss, x, answers),
+        (lambda x: nl.diagnostics.cell_activations(model, x)[0].c, x),
+        (lambda ids: nl.functional.embedding_forward(ids, model.embedding.W.data)[0], x),
+    ):
+        np.testing.assert_array_equal(call(*ids), call(*(array.tolist() for array in ids)))
+
+
 def test_probabilities_and_evaluation_of_a_classifier(rng):
     """Against the scores of the textbook, one sequence after the other."""
     model = nl.SequenceClassifier(

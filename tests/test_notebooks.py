@@ -20,12 +20,13 @@ from support.notebook_cells import (
     tagged,
     text_of,
 )
-from support.wrong_answers import WRONG_ANSWERS
+from support.wrong_answers import RIGHT_ANSWERS, WRONG_ANSWERS
 
 SERIES = (
     "01_recurrent_networks",
     "02_inside_the_lstm_cell",
     "03_backpropagation_through_time",
+    "03b_is_the_gradient_right",
     "04_vanishing_gradients",
     "05_learning_to_remember",
     "06_layers_and_shapes",
@@ -90,9 +91,9 @@ def test_is_small(path):
 
 
 @each_notebook
-def test_opens_with_what_the_reader_gets_needs_and_spends(path):
+def test_opens_with_what_the_reader_sees_needs_gets_and_spends(path):
     opening = source(read(path)["cells"][0])
-    for promise in ("What you will see", "What you need", "How long"):
+    for promise in ("What you will see", "What you need", "What it gives", "How long"):
         assert promise in opening
 
 
@@ -237,20 +238,24 @@ def test_checks_accept_the_solution_and_refuse_wrong_answers(path, tmp_path, mon
         *(tagged(notebook, tag) for tag in ("exercise", "check", "solution")), strict=True
     ):
         exercise["source"] = solution_code(solution)
-        answers = [NONSENSE, *wrong_answers(path)[exercise["id"]]]
+        right = RIGHT_ANSWERS.get(path.stem.partition("_")[2], {}).get(exercise["id"], ())
+        answers = [NONSENSE, *wrong_answers(path)[exercise["id"]], *right]
         trial = nbformat.v4.new_code_cell(TRIAL.format(answers=answers, check=source(check)))
         notebook["cells"].insert(notebook["cells"].index(check) + 1, trial)
-        tried.append((check, answers, trial))
+        tried.append((check, answers, right, trial))
     nbclient.NotebookClient(
         notebook,
         timeout=SECONDS_FOR_A_CELL,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
-    for check, answers, trial in tried:
+    for check, answers, right, trial in tried:
         assert "Right" in printed(check)
         nonsense, *outcomes = json.loads(printed(trial))
         assert nonsense[0] != "accepted"
         for answer, (kind, message) in zip(answers[1:], outcomes, strict=True):
+            if answer in right:
+                assert kind == "accepted", f"{answer}\n{kind}: {message}"
+                continue
             assert kind == "AssertionError", f"{answer}\n{kind}: {message}"
             assert message  # the hint

@@ -351,7 +351,7 @@ def test_dtype_is_kept(rng, dtype):
     loss, cache = reference.sequence_cross_entropy_forward(
         values[0], np.zeros((T, B), np.intp), np.ones((T, B), real)
     )
-    values += [loss, reference.sequence_cross_entropy_backward(cache)]
+    values += [loss, reference.sequence_cross_entropy_backward(cache, np.float64(0.5))]
     values.append(reference.embedding_backward(values[0], reference.EmbeddingCache(
         np.zeros((T, B), np.intp), (V, H))))  # fmt: skip
     assert {v.dtype for v in values} == {np.dtype(dtype)}

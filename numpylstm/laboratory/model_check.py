@@ -70,8 +70,8 @@ def _start(
     check_language_model(where, model)
     if not model.parameters():
         raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
-    check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
-    check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
+    x = check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
+    y = check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
     if state is None:
         return random_state(model, x.shape[1], rng)
     recurrent = model.encoder.recurrent

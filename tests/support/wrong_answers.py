@@ -1,8 +1,8 @@
-"""Plausible wrong answers to the exercises of the notebooks, which the checks must refuse.
+"""Plausible wrong answers to the exercises of the notebooks, and some unusual right ones.
 
 By the name of the notebook without its number, then by the id of the cell of the exercise: code
-that stands in place of ``answer = None``. Each is to be refused by an assertion with a sentence
-that helps.
+that stands in place of ``answer = None``. Each wrong one is to be refused by an assertion with a
+sentence that helps.
 """
 
 CORRELATIONS_IN_WORDS = """
@@ -115,12 +115,6 @@ def answer(dh, x, h_prev, h, Wx, Wh):  # the bias is not summed
     return da @ Wx.T, 0.9 * dh + da @ Wh.T, x.T @ da, h_prev.T @ da, da
 """,
         ),
-        "exercise-halved": (
-            "answer = 2",
-            "answer = 1 / 4",
-            "answer = 8",
-            "answer = 3.9",
-        ),
         "exercise-forwards": (
             """
 def answer(x, h0, Wx, Wh, b, dhs):  # the transpose
@@ -172,6 +166,63 @@ def answer(x, h0, Wx, Wh, b, dhs):  # it goes back, by another door
     cache = nl.functional.rnn_forward(x[:, None].copy(), h0[None], Wx, Wh, b)[2]
     return nl.functional.rnn_backward(dhs[:, None].copy(), 0 * h0[None], cache)[3]
 """,
+        ),
+    },
+    "is_the_gradient_right": {
+        "exercise-step": (
+            """
+def answer(f, w):  # the central difference
+    slopes = np.zeros(w.shape)
+    for place in np.ndindex(w.shape):
+        high, low = w.copy(), w.copy()
+        high[place] += 1e-5
+        low[place] -= 1e-5
+        slopes[place] = (f(high) - f(low)) / 2e-5
+    return slopes
+""",
+            """
+def answer(f, w):  # all entries at once
+    return np.full(w.shape, f(w + 1e-30j).imag / 1e-30)
+""",
+            """
+def answer(f, w):  # the loss, not its imaginary part
+    slopes = np.zeros(w.shape, complex)
+    for place in np.ndindex(w.shape):
+        nearby = w.astype(complex)
+        nearby[place] += 1e-30j
+        slopes[place] = f(nearby) / 1e-30
+    return slopes
+""",
+            """
+def answer(f, w):  # moves stay
+    slopes, nearby = np.zeros(w.shape), w.astype(complex)
+    for place in np.ndindex(w.shape):
+        nearby[place] += 1e-30j
+        slopes[place] = f(nearby).imag / 1e-30
+    return slopes
+""",
+            """
+def answer(f, w):  # w itself is moved
+    slopes = np.zeros(w.shape)
+    for place in np.ndindex(w.shape):
+        before = f(w)
+        w[place] += 1e-7
+        slopes[place] = (f(w) - before) / 1e-7
+    return slopes
+""",
+        ),
+        "exercise-halved": (
+            "answer = 2",
+            "answer = 1 / 4",
+            "answer = 8",
+            "answer = 3.9",
+        ),
+        "exercise-blind": (
+            "answer = 5, 1, 4, 6  # one sequence",
+            "answer = 5, 3, 4, 1  # one unit",
+            "answer = 5, 3, 1, 6",
+            "answer = 2, 2, 2, 2",
+            "answer = 0, 3, 4, 6",
         ),
     },
     "vanishing_gradients": {
@@ -478,3 +529,21 @@ def answer(h, Wh, a):
         ),
     },
 }
+
+RIGHT_ANSWERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "from_numpy_to_numba": {
+        "exercise-3": (
+            """
+@njit(error_model="numpy")
+def answer(h, Wh, a):  # rows of rows
+    for row in range(0, len(h), 4):
+        for k in range(len(h[0])):
+            for j in range(len(Wh[0])):
+                w = Wh[k][j]
+                for n in range(4):
+                    a[row + n][j] += h[row + n][k] * w
+""",
+        ),
+    },
+}
+"""Right answers in another form than the solution, for checks that read the code or its steps."""

@@ -151,8 +151,8 @@ def forward_pass(
     """
     where = "diagnostics"
     check_language_model(where, model)
-    check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
-    check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
+    x = check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
+    y = check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
     state = model.zero_state(x.shape[1]) if state is None else state
     model.encoder.recurrent.check_state(where, "state", state, x.shape[1])
     arrays = {path: array.astype(np.float64) for path, array in model.state_dict().items()}
