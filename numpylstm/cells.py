@@ -91,6 +91,8 @@ class Cell:
         The field of the state that remembers; by default the last.
     show : str, optional
         The gate in ``h = show * tanh(memory)``, if h is not the memory.
+    orders : mapping of program -> str
+        The order of the blocks in the programs that have the cell: PyTorch, Keras, ONNX.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Cell:
     keep: str | None = None
     memory: str = ""
     show: str | None = None
+    orders: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", self.memory or self.states[-1])
@@ -161,6 +164,7 @@ RNN = Cell(
             examples=("sigmoid", "tanh", "relu"),
         )
     },
+    orders={"PyTorch": "h", "Keras": "h", "ONNX": "h"},
 )
 
 LSTM = Cell(
@@ -185,6 +189,7 @@ LSTM = Cell(
     biases={"f": "forget_bias"},
     keep="f",
     show="o",
+    orders={"PyTorch": "ifgo", "Keras": "ifgo", "ONNX": "iofg"},
 )
 
 GRU = Cell(
@@ -211,6 +216,7 @@ GRU = Cell(
         )
     },
     keep="z",
+    orders={"PyTorch": "rzn", "Keras": "zrn", "ONNX": "zrn"},
 )
 
 CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU)}
