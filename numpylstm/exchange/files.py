@@ -181,7 +181,8 @@ def write_run(model: LanguageModel, vocabulary: Vocabulary, folder: Path) -> Non
     settings, options = model.config.arguments, model.config.options
     own = {name: value for name, value in settings.items() if name not in options}
     characters = all(len(token) == 1 for token in vocabulary if token != UNK)
-    config = TrainConfig(**own, options=options, level="char" if characters else "word")
+    level, V = "char" if characters else "word", len(vocabulary)
+    config = TrainConfig(**own, options=options, level=level, max_vocab=max(V, 2))
     optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
     run = Run(config, vocabulary, "", model, optimizer, model.zero_state(config.batch_size))
     run_folder.begin(folder, run)
