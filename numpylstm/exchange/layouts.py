@@ -175,6 +175,7 @@ def from_keras(weights: Sequence[Any]) -> dict[str, Array]:
     ``SimpleRNN``, and a ``Dense``, all with biases. A bias of two rows is that of a GRU with
     ``reset_after=True``, the default; a GRU with one row has ``reset="before"``.
     """
+    check_kind("from_keras", "weights", weights, Sequence)
     arrays = [plain_array("from_keras", f"weights[{k}]", a) for k, a in enumerate(weights)]
     if len(arrays) < 6 or len(arrays) % 3:
         raise ValueError(
