@@ -80,7 +80,7 @@ def export_model(
             raise ValueError(f"{where}: vocabulary must be that of the model, got {got}")
         notes["vocabulary"] = json.dumps(list(vocabulary.tokens))
     if to == "torch":
-        torch, state = library("torch"), to_torch(model)
+        state, torch = to_torch(model), library("torch")
         kept = {id(array): torch.from_numpy(array) for array in state.values()}  # tied: one tensor
         tensors = {key: kept[id(array)] for key, array in state.items()}
         write_atomically(path, lambda file: torch.save(tensors, file))
