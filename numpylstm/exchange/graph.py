@@ -16,6 +16,8 @@ def onnx_model(onnx: Any, model: LanguageModel, notes: Mapping[str, str]) -> Any
     `onnx` is the package, and `notes` the texts of the metadata.
     """
     config, arrays, make = model.config, model.state_dict(), onnx.helper
+    if (size := sum(array.nbytes for array in arrays.values())) >= 1 << 31:
+        raise ValueError(f"export_model: model must be below 2 GiB for ONNX, got {size:,} bytes")
     cell, options = CELLS[config.cell], config.options
     V, H, L = model.vocab_size, config.hidden_size, config.num_layers
     attributes: dict[str, Any] = {"hidden_size": H}
