@@ -521,19 +521,21 @@ def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
 @pytest.mark.parametrize(
     ("notes", "says"),
     [
-        ({"vocabulary": "[" * 99_999}, "recursion"),
-        ({"vocabulary": '["<unk>"]'}, f"its vocabulary must be a list of {V} texts"),
-        ({"vocabulary": json.dumps(["<unk>"] * V)}, "tokens must be distinct"),
-        ({"vocabulary": json.dumps([*"abcdefghijk"])}, "tokens must contain '<unk>'"),
-        ({"vocabulary": json.dumps(["<unk>", "\ud800", *"abcdefghi"])}, "must be a list of"),
-        ({"options": '{"activation": "cosine"}'}, "activation must be 'tanh', 'relu' or"),
-        ({"options": "3"}, "'int' object is not a mapping"),
-        ([], "unsupported operand"),
+        ("[" * 99_999, "recursion"),
+        ("{", "Expecting property name"),
+        ("[]", "unsupported operand"),
+        ('{"options": 3}', "'int' object is not a mapping"),
+        ('{"options": {"activation": "cosine"}}', "activation must be 'tanh', 'relu' or"),
+        ('{"vocabulary": 3}', f"its vocabulary must be a list of {V} texts"),
+        ('{"vocabulary": ["<unk>"]}', f"its vocabulary must be a list of {V} texts"),
+        (json.dumps({"vocabulary": ["<unk>"] * V}), "tokens must be distinct"),
+        (json.dumps({"vocabulary": [*"abcdefghijk"]}), "tokens must contain '<unk>'"),
+        (json.dumps({"vocabulary": ["<unk>", "\ud800", *"abcdefghi"]}), "must be a list of"),
     ],
 )
 def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):
     np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
-    (tmp_path / "m.npz.json").write_text(json.dumps(notes))
+    (tmp_path / "m.npz.json").write_text(notes)
     with pytest.raises(CheckpointError, match=f"cannot be imported: .*{says}"):
         exchange.import_model(tmp_path / "m.npz")
 

@@ -1,7 +1,7 @@
 """Files of other programs, and run folders of the models in them.
 
 A file is known by its content, and nothing in it is executed. The vocabulary and the options of the
-cell are texts in the metadata of safetensors and ONNX; for other files they are in a JSON object
+cell are JSON in the metadata of safetensors and ONNX; for other files they are in a JSON object
 beside them, ``FILE.json``.
 """
 
@@ -72,13 +72,15 @@ def export_model(
     check_language_model(where, model)
     path = file_path(where, path)
     check_choice(where, "to", to, ("safetensors", "torch", "onnx"))
-    notes = {"options": json.dumps(CELLS[model.config.cell].arguments(model.config.options))}
+    options = CELLS[model.config.cell].arguments(model.config.options)
+    notes: dict[str, Any] = {"options": options}
     if vocabulary is not None:
         check_kind(where, "vocabulary", vocabulary, Vocabulary)
         if len(vocabulary) != model.vocab_size:
             got = f"{len(vocabulary)} tokens for {model.vocab_size} ids"
             raise ValueError(f"{where}: vocabulary must be that of the model, got {got}")
-        notes["vocabulary"] = json.dumps(list(vocabulary.tokens))
+        notes["vocabulary"] = list(vocabulary.tokens)
+    texts = {key: json.dumps(value) for key, value in notes.items()}
     if to == "torch":
         state, torch = to_torch(model), library("torch")
         kept = {id(array): torch.from_numpy(array) for array in state.values()}  # tied: one tensor
@@ -86,9 +88,9 @@ def export_model(
         write_atomically(path, lambda file: torch.save(tensors, file))
         content, path = json.dumps(notes).encode(), Path(f"{path}.json")
     elif to == "onnx":
-        content = onnx_model(library("onnx"), model, notes).SerializeToString()
+        content = onnx_model(library("onnx"), model, texts).SerializeToString()
     else:
-        content = library("safetensors.numpy").save(model.state_dict(), notes)
+        content = library("safetensors.numpy").save(model.state_dict(), texts)
     write_atomically(path, lambda file: file.write(content))
 
 
@@ -130,14 +132,15 @@ def read(
 ) -> tuple[LanguageModel, Vocabulary]:
     """Return the model in a file with its vocabulary, whatever the name of the file."""
     size, head = os.fstat(file.fileno()).st_size, file.read(9)
-    notes: dict[str, str] = {}
+    notes: dict[str, Any] = {}
     if head[:2] == b"PK":
         state = read_zip(path, file, size)
     elif head[8:] == b"{":
         with library("safetensors").safe_open(path, framework="numpy") as archive:
-            notes = archive.metadata() or {}
+            texts = archive.metadata() or {}
             state = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
-        state |= {key: state[same] for key, same in notes.items() if same in state}  # tied
+        state |= {key: state[same] for key, same in texts.items() if same in state}  # tied
+        notes = {key: json.loads(texts[key]) for key in {"options", "vocabulary"} & texts.keys()}
     else:
         raise ValueError("it is another kind of file")
     if any(array.nbytes > size for array in getattr(state, "values", lambda: state)()):
@@ -147,12 +150,10 @@ def read(
     else:
         arrays = state if "embedding.W" in state else from_torch(state)
     if (beside := Path(f"{path}.json")).exists():
-        with open_regular(beside) as texts:
-            notes = json.load(texts) | notes
-    model = language_model(arrays, **{**json.loads(notes.get("options", "{}")), **settings})
-    tokens = [UNK, *map(str, range(1, model.vocab_size))]
-    if "vocabulary" in notes:
-        tokens = json.loads(notes["vocabulary"])
+        with open_regular(beside) as more:
+            notes = json.load(more) | notes
+    model = language_model(arrays, **{**notes.get("options", {}), **settings})
+    tokens = notes.get("vocabulary", [UNK, *map(str, range(1, model.vocab_size))])
     if not checkpoint.list_of(checkpoint.is_text)(tokens) or len(tokens) != model.vocab_size:
         raise ValueError(f"its vocabulary must be a list of {model.vocab_size} texts")
     return model, Vocabulary(tuple(tokens))
