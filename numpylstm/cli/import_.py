@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cells import RNN
-from numpylstm.cli.common import Parser, execute
+from numpylstm.cli.common import CommandError, Parser, execute
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,6 +43,8 @@ def command(*, file: Path, out: Path, **settings: Any) -> None:
     from numpylstm.exchange import import_model, write_run
     from numpylstm.training import run_folder
 
+    if file.is_dir():
+        raise CommandError(f"{file} is a folder; name a file of another program")
     model, vocabulary = import_model(file, **settings)
     with run_folder.new(out, "") as folder:
         write_run(model, vocabulary, folder)
