@@ -1,6 +1,7 @@
 """``python -m numpylstm``: the commands, if their names are not on the path."""
 
 import importlib
+import keyword
 import sys
 
 COMMANDS = {
@@ -8,6 +9,8 @@ COMMANDS = {
     "eval": "measure a run on a text",
     "sample": "let a run write",
     "compare": "put several runs side by side",
+    "export": "write the model of a run for another program",
+    "import": "make a run of a model of another program",
     "bench": "measure speed, next to other frameworks",
 }
 
@@ -15,7 +18,8 @@ COMMANDS = {
 def main(argv: list[str]) -> int:
     """Entry point; returns the exit status."""
     if argv and argv[0] in COMMANDS:
-        return int(importlib.import_module(f"numpylstm.cli.{argv[0]}").main(argv[1:]))
+        name = argv[0] + "_" * keyword.iskeyword(argv[0])
+        return int(importlib.import_module(f"numpylstm.cli.{name}").main(argv[1:]))
     if argv and argv[0] == "--version":
         from numpylstm import __version__
 

@@ -94,6 +94,8 @@ class Cell:
         The attribute of the cache that scales the memory on its direct path from step to step.
     memory : str
         The field of the state that remembers.
+    orders : mapping of program -> str
+        The order of the blocks in the programs that have the cell: PyTorch, Keras, ONNX.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Cell:
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
     memory: str = "h"
+    orders: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -162,6 +165,7 @@ RNN = Cell(
             examples=("sigmoid", "tanh", "relu"),
         )
     },
+    orders={"PyTorch": "h", "Keras": "h", "ONNX": "h"},
 )
 
 LSTM = Cell(
@@ -186,6 +190,7 @@ LSTM = Cell(
     biases={"f": "forget_bias"},
     keep="f",
     memory="c",
+    orders={"PyTorch": "ifgo", "Keras": "ifgo", "ONNX": "iofg"},
 )
 
 GRU = Cell(
@@ -212,6 +217,7 @@ GRU = Cell(
         )
     },
     keep="z",
+    orders={"PyTorch": "rzn", "Keras": "zrn", "ONNX": "zrn"},
 )
 
 CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU)}

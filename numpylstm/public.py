@@ -1,6 +1,6 @@
 """The names that ``import numpylstm as nl`` offers."""
 
-from numpylstm import data, functional, reference, sampling
+from numpylstm import data, exchange, functional, reference, sampling
 from numpylstm.cells import LSTMState, RNNState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
@@ -81,6 +81,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "evaluate_classifier",
+    "exchange",
     "from_preset",
     "functional",
     "generate",

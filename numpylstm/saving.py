@@ -246,13 +246,15 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
             ) from error
 
 
-def check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Raise a ValueError unless the members belong to a checkpoint and fit into the file."""
+def check_members(
+    members: list[zipfile.ZipInfo], size: int, names: re.Pattern[str] = MEMBER
+) -> None:
+    """Raise a ValueError unless the members have such names, are stored and fit into the file."""
     if len(members) > MOST_MEMBERS:
         raise ValueError(f"it has {len(members):,} members, over {MOST_MEMBERS:,}")
     counts = Counter(member.filename for member in members)
     for member in members:
-        if not MEMBER.fullmatch(member.filename):
+        if not names.fullmatch(member.filename):
             raise ValueError(f"unexpected member {member.filename!r}")
         if counts[member.filename] > 1:
             raise ValueError(f"member {member.filename!r} appears twice")

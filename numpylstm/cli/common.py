@@ -197,7 +197,9 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         return EXIT_INTERRUPTED
     except Stopped as stopped:
         return stopped.status
-    except (CommandError, ConfigError, DataError, CheckpointError, RunFolderError) as error:
+    except (
+        CommandError, ConfigError, DataError, CheckpointError, RunFolderError, ImportError
+    ) as error:  # fmt: skip
         return complain(prog, error, EXIT_USAGE)
     except BrokenPipeError:
         abandon(sys.stdout)  # the reader has closed the pipe

@@ -35,6 +35,9 @@ EXEMPT = {
     r"\w+\.load_state_dict": "that of the models is here",
     r"data\.load_\w+|Vocabulary\.build": "takes a text; test_data",
     r"train|save|load_model": "takes a run or a file; test_checkpoint_files",
+    r"exchange\.(import_model|from_keras|language_model)": (
+        "takes a file, a list, or what is made of them; test_exchange"
+    ),
     r"set_num_threads": "a setting of the process; test_threads",
     r"RecurrentStack(\.(forward|backward|zero_state))?": "LSTM, RNN and GRU are here",
 }
@@ -44,7 +47,7 @@ EXEMPT = {
 # --- what there is -------------------------------------------------------------------------------
 
 MODULES = ("functional", "evaluation", "sampling", "data", "gradcheck", "model_check",
-           "diagnostics", "tasks")  # fmt: skip
+           "diagnostics", "tasks", "exchange")  # fmt: skip
 NUMERIC = re.compile(
     r"\b(int|float|Array|ArrayLike|ndarray|NDArray|\w*_array_like|Any|\w*Cache|State|_empty)\b"
 )
@@ -451,4 +454,8 @@ free("tasks.", "spell", lambda case: {"task": COPY, "ids": case.rng.integers(0, 
 for task, own in TASKS.items():
     free("tasks.", task, own)
     of(f"tasks.{task}.", "batch", twice, getattr(tasks, task)(**own))
+free("exchange.", "from_torch", lambda case: {"state": case.arrays(
+    **{"e.weight": "VD", "g.weight_ih_l0": "3D", "g.weight_hh_l0": "3H", "g.bias_hh_l0": "3"},
+    **{"d.weight": "VH", "d.bias": "V"},
+)})  # fmt: skip
 of("Vocabulary.", "decode", twice, nl.Vocabulary(("<unk>", *"abcdefghij")))

@@ -26,7 +26,7 @@ def blind(number: int) -> Case:
     >>> from numpylstm import museum
     >>> museum.blind(3).check().passed
     False
-    >>> museum.guess(3, "missing-wh-transpose")
+    >>> museum.guess(3, "dc-overwritten")
     False
     """
     return case(MUTANTS[_name(number)])

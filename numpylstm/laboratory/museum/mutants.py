@@ -109,6 +109,18 @@ EXHIBITS = (
         options={"reset": "before"},
     ),
     Mutant(
+        name="gates-swapped",
+        title="Two gates are swapped: the blocks are in the order of another program",
+        function="gru_step_backward",
+        changes=(("[da_r, da_z, da_n]", "[da_z, da_r, da_n]"),),
+        story="PyTorch has the blocks r, z, n, Keras and ONNX z, r, n (and ONNX the gates of an "
+        "LSTM as i, o, f, c). All blocks have one shape, so code written for one order runs with "
+        "the other. keras-team/keras #8720 is about GRU weights that do not fit another program; "
+        "`numpylstm.exchange` has the orders. We know no published case in a backward pass.",
+        finding="da_r and da_z are exchanged",
+        cell="gru",
+    ),
+    Mutant(
         name="bias-one-axis",
         title="The bias is summed over the batch and not over time",
         function="lstm_backward",

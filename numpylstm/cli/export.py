@@ -1,0 +1,49 @@
+"""``numpylstm-export``: the model of a run for another program."""
+
+import argparse
+from pathlib import Path
+
+from numpylstm.cli.common import CommandError, Parser, execute
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog="numpylstm-export",
+        description="Write the model of a checkpoint to a file for another program. Needs the "
+        "extra numpylstm[exchange].",
+    )
+    parser.add_argument(
+        "run", metavar="RUN", type=Path, help="run folder (for its best.npz), or any checkpoint"
+    )
+    parser.add_argument(
+        "--to", choices=("safetensors", "torch", "onnx"), required=True,
+        help="safetensors: the arrays by path; torch: a state dict, with the vocabulary in "
+        "FILE.json; onnx: a whole model, from ids and state to logits and state",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="a new file")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return execute(lambda: command(**arguments), parser.prog)
+
+
+def command(*, run: Path, to: str, out: Path) -> None:
+    """Load, convert, write."""
+    from numpylstm.exchange import export_model
+    from numpylstm.training.checkpoint import load, restore_model
+    from numpylstm.training.run_folder import checkpoint_of
+
+    if out.exists():
+        raise CommandError(f"--out {out} already exists; name a new file, or remove it")
+    saved = load(checkpoint_of(run))
+    model = restore_model(saved)
+    try:
+        export_model(model, out, to, saved.vocabulary)
+    except ValueError as error:  # the other program lacks the cell
+        raise CommandError(str(error)) from error
+    print(f"Exported {model.num_parameters:,} parameters")

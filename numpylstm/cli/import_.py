@@ -1,0 +1,51 @@
+"""``numpylstm-import``: a model of another program as a run folder."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from numpylstm.cells import RNN
+from numpylstm.cli.common import CommandError, Parser, execute
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog="numpylstm-import",
+        description="Make a run folder of a language model of another program, for "
+        "numpylstm-eval, numpylstm-sample and numpylstm-train --init-from. Needs the extra "
+        "numpylstm[exchange].",
+    )
+    parser.add_argument(
+        "file", metavar="FILE", type=Path,
+        help="safetensors, a state dict of PyTorch, or the arrays of a Keras model, known by its "
+        "content; FILE.json beside it may hold the vocabulary",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", metavar="RUN", type=Path, required=True, help="run folder, new or empty"
+    )
+    parser.add_argument(
+        "--activation", choices=RNN.options["activation"].choices, default=argparse.SUPPRESS,
+        help="nonlinearity of a vanilla RNN (default: as the file says, else tanh)",
+    )  # fmt: skip
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return execute(lambda: command(**arguments), parser.prog)
+
+
+def command(*, file: Path, out: Path, **settings: Any) -> None:
+    """Read, convert, write."""
+    from numpylstm.exchange import import_model, write_run
+    from numpylstm.training import run_folder
+
+    if file.is_dir():
+        raise CommandError(f"{file} is a folder; name a file of another program")
+    model, vocabulary = import_model(file, **settings)
+    with run_folder.new(out, "") as folder:
+        write_run(model, vocabulary, folder)
+    print(f"Imported {model!r}")

@@ -1,0 +1,594 @@
+"""Weights to other programs and back: the same numbers there, the same bytes here.
+
+What needs a package of the extra ``exchange`` is skipped without it. Keras is not among them: its
+equations are written out here, in its own order of gates, as its documentation has them.
+"""
+
+import io
+import json
+import pickle
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
+from contextlib import suppress
+from itertools import product
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+from support.runs import call
+
+import numpylstm as nl
+from numpylstm import exchange
+from numpylstm.cli import import_ as import_command
+from numpylstm.saving import CheckpointError
+
+KINDS = {
+    "lstm": {"embedding_size": D},
+    "tied lstm": {"tied": True},
+    "tanh": {"cell": "rnn", "embedding_size": D},
+    "relu": {"cell": "rnn", "activation": "relu", "embedding_size": D},
+    "gru": {"cell": "gru", "embedding_size": D},
+}
+NOT_IN_PYTORCH = {
+    "reset before": {"cell": "gru", "reset": "before", "embedding_size": D},
+    "sigmoid": {"cell": "rnn", "activation": "sigmoid", "embedding_size": D},
+}
+TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
+VOCABULARY = nl.Vocabulary(("<unk>", "été", "\x1b[2J", *"abcdefgh"))
+
+
+def needed(name):
+    return pytest.importorskip(name, reason=f"{name} is not installed (extra: exchange)")
+
+
+def random_model(rng, dtype="float64", **settings):
+    """Return a model whose parameters are all random, biases too."""
+    model = nl.LanguageModel(V, H, L, dtype=dtype, rng=0, **settings)
+    arrays = model.state_dict()
+    model.load_state_dict(
+        {k: 0.5 * rng.standard_normal(a.shape).astype(dtype) for k, a in arrays.items()}
+    )
+    return model
+
+
+def random_window(rng, model):
+    zero = model.zero_state(B)
+    state = type(zero)(*(rng.standard_normal(a.shape).astype(a.dtype) for a in zero))
+    return rng.integers(0, V, (T, B)), state
+
+
+def assert_same_bytes(model, twin):
+    ours, back = model.state_dict(), twin.state_dict()
+    assert ours.keys() == back.keys()
+    for path, array in ours.items():
+        assert (array.dtype, array.shape) == (back[path].dtype, back[path].shape)
+        assert array.tobytes() == back[path].tobytes(), path
+    assert model.config.options == twin.config.options
+    assert model.config.tied == twin.config.tied
+
+
+def torch_module(settings, dtype="float64", bias=True):
+    """Return a user's module, with names of its own and the batch first."""
+    torch = needed("torch")
+    cell, E = settings.get("cell", "lstm"), settings.get("embedding_size", H)
+
+    class Theirs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens = torch.nn.Embedding(V, E)
+            kind = getattr(torch.nn, cell.upper())
+            more = {"nonlinearity": settings.get("activation", "tanh")} if cell == "rnn" else {}
+            self.memory = kind(E, H, L, batch_first=True, bias=bias, **more)
+            self.head = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(H, V))
+            if settings.get("tied"):
+                self.head[1].weight = self.tokens.weight
+
+        def forward(self, ids, state):  # (B, T)
+            hs, state = self.memory(self.tokens(ids), state)
+            return self.head(hs), state
+
+    return Theirs().to(getattr(torch, dtype)).eval()
+
+
+def torch_state(torch, state):
+    parts = tuple(torch.from_numpy(part) for part in state)
+    return parts if len(parts) == 2 else parts[0]
+
+
+# --- PyTorch ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("kind", KINDS)
+class TestPyTorch:
+    def test_a_module_comes_in_with_its_outputs_and_gradients(self, rng, kind, dtype):
+        """Its two biases become one (but for bn), whose gradient is that of either."""
+        torch = needed("torch")
+        torch.manual_seed(3)
+        theirs = torch_module(KINDS[kind], dtype)
+        activation = {k: v for k, v in KINDS[kind].items() if k == "activation"}
+        arrays = exchange.from_torch(theirs.state_dict())
+        ours = exchange.language_model(arrays, **activation)
+        assert (ours.config.dtype, ours.config.tied) == (dtype, "tied" in kind)
+        x, state = random_window(rng, ours)
+        y = rng.integers(0, V, (T, B))
+        logits, (hT, *_) = ours.logits(x, state)
+        their_logits, their_state = theirs(torch.from_numpy(x.T), torch_state(torch, state))
+        tolerance = TOLERANCES[dtype]
+        np.testing.assert_allclose(
+            logits, their_logits.detach().numpy().swapaxes(0, 1), rtol=0, atol=tolerance
+        )
+        their_h = their_state[0] if isinstance(their_state, tuple) else their_state
+        np.testing.assert_allclose(hT, their_h.detach().numpy(), rtol=0, atol=tolerance)
+
+        ours.forward(x, y, state)
+        ours.backward()
+        nll = torch.nn.functional.cross_entropy(
+            their_logits.transpose(1, 2), torch.from_numpy(y.T), reduction="none"
+        )
+        nll.mean(0).sum().backward()
+        slopes = {key: p.grad.numpy() for key, p in theirs.named_parameters()}
+        if "tied" in kind:
+            slopes["head.1.weight"] = slopes["tokens.weight"]
+        second = {key: slopes[key] for key in slopes if "bias_hh" in key}
+        for key in second:  # the gradient of a sum is that of each part
+            slopes[key] = np.zeros_like(slopes[key])
+            if ours.config.cell == "gru":
+                slopes[key][2 * H :] = second[key][2 * H :]
+        expected = exchange.from_torch(slopes)
+        found = {path: p.grad for path, p in ours.parameters().items()}
+        assert expected.keys() == found.keys()
+        for path, array in found.items():
+            scale = np.abs(expected[path]).max()
+            np.testing.assert_allclose(
+                array, expected[path], rtol=0, atol=tolerance * scale, err_msg=path
+            )
+
+    def test_a_file_goes_out_and_back(self, rng, kind, dtype, tmp_path):
+        torch = needed("torch")
+        model = random_model(rng, dtype, **KINDS[kind])
+        exchange.export_model(model, tmp_path / "m.pt", "torch", VOCABULARY)
+        state = torch.load(tmp_path / "m.pt", weights_only=True)
+        theirs = torch_module(KINDS[kind], dtype)
+        names = {"embedding": "tokens", model.config.cell: "memory", "decoder": "head.1"}
+        theirs.load_state_dict(
+            {
+                names[key.partition(".")[0]] + "." + key.partition(".")[2]: state[key]
+                for key in state
+            }
+        )
+        x, before = random_window(rng, model)
+        with torch.no_grad():
+            logits, _ = theirs(torch.from_numpy(x.T), torch_state(torch, before))
+        np.testing.assert_allclose(
+            model.logits(x, before)[0], logits.numpy().swapaxes(0, 1), atol=TOLERANCES[dtype]
+        )
+        one = state["embedding.weight"].data_ptr() == state["decoder.weight"].data_ptr()
+        assert one == model.config.tied
+        twin, vocabulary = exchange.import_model(tmp_path / "m.pt")
+        assert_same_bytes(model, twin)
+        assert vocabulary == VOCABULARY
+
+
+def test_arrays_need_no_pytorch_and_a_negative_zero_stays(rng):
+    model = random_model(rng, **KINDS["gru"])
+    for parameter in model.parameters().values():
+        parameter.data.flat[::3] = -0.0
+    twin = exchange.language_model(exchange.from_torch(exchange.to_torch(model)))
+    assert_same_bytes(model, twin)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "a.b.c."])
+def test_prefixes_of_a_module(rng, prefix):
+    model = random_model(rng, **KINDS["lstm"])
+    state = {prefix + key: array for key, array in exchange.to_torch(model).items()}
+    assert_same_bytes(model, exchange.language_model(exchange.from_torch(state)))
+
+
+def test_a_layer_alone(rng):
+    torch = needed("torch")
+    theirs = torch.nn.LSTM(D, H, dtype=torch.float64)
+    ours = nl.LSTM(D, H, dtype="float64", rng=0)
+    ours.load_state_dict(exchange.from_torch(theirs.state_dict()))
+    x = rng.standard_normal((T, B, D))
+    expected = theirs(torch.from_numpy(x))[0].detach().numpy()
+    np.testing.assert_allclose(ours.forward(x)[0], expected, rtol=0, atol=1e-12)
+
+
+def test_biases_may_be_missing_and_16_bits_become_32(rng):
+    torch = needed("torch")
+    theirs = torch_module({**KINDS["gru"]}, "bfloat16", bias=False)
+    model = exchange.language_model(exchange.from_torch(theirs.state_dict()))
+    assert model.config.dtype == "float32"
+    assert not any(model.parameters()[f"gru.1.{name}"].data.any() for name in ("b", "bn"))
+    expected = theirs.memory.weight_hh_l1.float().detach().numpy().T
+    assert np.array_equal(model.parameters()["gru.1.Wh"].data, expected)
+    assert torch.bfloat16 == theirs.memory.weight_hh_l1.dtype
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s | {"norm.weight": s["decoder.bias"]},
+        lambda s: s | {"lstm.weight_ih_l0_reverse": s["lstm.weight_ih_l0"]},
+        lambda s: s | {"lstm.weight_hr_l0": s["lstm.weight_hh_l1"][:H]},
+        lambda s: s | {"second.weight_ih_l0": s["lstm.weight_ih_l0"]},
+        lambda s: {k: a for k, a in s.items() if "lstm" not in k},
+        lambda s: {k: a for k, a in s.items() if k != "lstm.weight_hh_l0"},
+        lambda s: {k: a for k, a in s.items() if "_l0" not in k},
+        lambda s: {k: a for k, a in s.items() if k != "embedding.weight"},
+        lambda s: s | {"decoder.weight": s["decoder.weight"][:, 1:]},
+        lambda s: {},
+    ],
+)
+def test_other_modules_of_pytorch_are_refused(rng, change):
+    state = change(exchange.to_torch(random_model(rng, **KINDS["lstm"])))
+    with pytest.raises(ValueError, match=r"^from_torch: state must be of one Embedding, one LSTM"):
+        exchange.from_torch(state)
+
+
+def test_an_embedding_and_a_decoder_of_one_shape_need_the_bias(rng):
+    model = random_model(rng)
+    state = exchange.to_torch(model)
+    turned = dict(sorted(state.items(), key=lambda item: "embedding" in item[0]))
+    assert_same_bytes(model, exchange.language_model(exchange.from_torch(turned)))
+    del state["decoder.bias"]
+    with pytest.raises(ValueError, match="with its bias, if its shape is that of the Embedding"):
+        exchange.from_torch(state)
+
+
+@pytest.mark.parametrize("kind", NOT_IN_PYTORCH)
+def test_cells_that_pytorch_lacks_are_refused(rng, kind):
+    says = "model must have a cell that PyTorch has, got a (reset-before GRU|sigmoid RNN)"
+    with pytest.raises(ValueError, match=says):
+        exchange.to_torch(random_model(rng, **NOT_IN_PYTORCH[kind]))
+
+
+# --- safetensors --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("kind", KINDS | NOT_IN_PYTORCH)
+def test_safetensors_out_and_back(rng, kind, dtype, tmp_path):
+    needed("safetensors")
+    model = random_model(rng, dtype, **(KINDS | NOT_IN_PYTORCH)[kind])
+    exchange.export_model(model, tmp_path / "m", "safetensors", VOCABULARY)
+    twin, vocabulary = exchange.import_model(tmp_path / "m")
+    assert_same_bytes(model, twin)
+    assert vocabulary == VOCABULARY
+    from safetensors.numpy import load_file
+
+    assert load_file(tmp_path / "m").keys() == model.parameters().keys()
+
+
+def test_safetensors_of_pytorch(rng, tmp_path):
+    """Tied weights are stored once, and the metadata name the other key."""
+    needed("torch"), needed("safetensors")
+    from safetensors.torch import save_model
+
+    theirs = torch_module(KINDS["tied lstm"])
+    save_model(theirs, str(tmp_path / "m.safetensors"))
+    model, vocabulary = exchange.import_model(tmp_path / "m.safetensors")
+    expected = exchange.language_model(exchange.from_torch(theirs.state_dict()))
+    assert_same_bytes(expected, model)
+    assert vocabulary.tokens == ("<unk>", *map(str, range(1, V)))
+
+
+# --- Keras --------------------------------------------------------------------------------------
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def keras_lstm(x, h, c, kernel, recurrent, bias):
+    for t in range(T):
+        i, f, g, o = np.split(x[t] @ kernel + h @ recurrent + bias, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        yield h
+
+
+def keras_gru(x, h, kernel, recurrent, bias):
+    for t in range(T):
+        inner = np.zeros(3 * H) if bias.ndim == 1 else bias[1]
+        xz, xr, xh = np.split(x[t] @ kernel + (bias if bias.ndim == 1 else bias[0]), 3, axis=1)
+        hz, hr, hh = np.split(h @ recurrent + inner, 3, axis=1)
+        z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+        if bias.ndim == 1:  # reset_after=False
+            hh = (r * h) @ recurrent[:, 2 * H :]
+            h = z * h + (1 - z) * np.tanh(xh + hh)
+        else:
+            h = z * h + (1 - z) * np.tanh(xh + r * hh)
+        yield h
+
+
+def keras_simple_rnn(x, h, kernel, recurrent, bias):
+    for t in range(T):
+        h = np.tanh(x[t] @ kernel + h @ recurrent + bias)
+        yield h
+
+
+KERAS = {
+    "LSTM": (keras_lstm, 4, (4 * H,)),
+    "GRU": (keras_gru, 3, (2, 3 * H)),
+    "GRU, reset before": (keras_gru, 3, (3 * H,)),
+    "SimpleRNN": (keras_simple_rnn, 1, (H,)),
+}
+
+
+def keras_weights(rng, n, bias, dtype="float64"):
+    shapes = [(V, D), (D, n * H), (H, n * H), bias, (H, n * H), (H, n * H), bias, (H, V), (V,)]
+    return [rng.standard_normal(shape).astype(dtype) / 2 for shape in shapes]
+
+
+@pytest.mark.parametrize("kind", KERAS)
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_keras_weights_compute_the_same_here(rng, kind, dtype, tmp_path):
+    equations, n, bias = KERAS[kind]
+    weights = keras_weights(rng, n, bias, dtype)
+    np.savez(tmp_path / "keras", *weights)
+    model, _ = exchange.import_model(tmp_path / "keras.npz")
+    assert model.config.dtype == dtype
+    x, state = random_window(rng, model)
+    embedding, *layers, W, b = (array.astype(np.float64) for array in weights)
+    hs = embedding[x]
+    for layer in range(L):
+        own = (part[layer].astype(np.float64) for part in state)
+        hs = np.stack([*equations(hs, *own, *layers[3 * layer : 3 * layer + 3])])
+    logits, _ = model.logits(x, state)
+    np.testing.assert_allclose(logits, hs @ W + b, rtol=0, atol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda w: w[:-1], "got 8; a layer may lack its bias"),
+        (lambda w: [*w[:2], w[2][:, :-1], *w[3:]], "layer 0 must be one of RNN, LSTM, GRU"),
+        (lambda w: [*w[:3], w[3][1:], *w[4:]], r"biases of layer 0 must have shape \(k, 24\)"),
+        (lambda w: [*w[:4], w[4].astype("f2"), *w[5:]], r"weights\[4\] must have dtype float32 or"),
+        (lambda w: 3, "weights must be a Sequence, got int"),
+        (lambda w: [0.5] * 9, r"weights\[0\] must be a NumPy array, got float"),
+    ],
+)
+def test_other_arrays_than_keras_has_are_refused(rng, change, says):
+    with pytest.raises((ValueError, TypeError), match=f"^from_keras: .*{says}"):
+        exchange.from_keras(change(keras_weights(rng, 4, (4 * H,))))
+
+
+# --- ONNX ---------------------------------------------------------------------------------------
+
+
+NOT_INTERPRETED = {("relu", "float64"), ("sigmoid", "float64")}  # it has tanh only
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    sorted({*product(KINDS | NOT_IN_PYTORCH, TOLERANCES)} - NOT_INTERPRETED),
+)
+def test_onnx_computes_the_same_for_any_window(rng, kind, dtype, tmp_path):
+    """Float32 in onnxruntime, which has no other; float64 in the interpreter of ONNX."""
+    onnx = needed("onnx")
+    model = random_model(rng, dtype, **(KINDS | NOT_IN_PYTORCH)[kind])
+    path = tmp_path / "m.onnx"
+    exchange.export_model(model, path, "onnx", VOCABULARY)
+    graph = onnx.load(path)
+    onnx.checker.check_model(graph, full_check=True)
+    (stored,) = [entry.value for entry in graph.metadata_props if entry.key == "vocabulary"]
+    assert nl.Vocabulary(tuple(json.loads(stored))) == VOCABULARY
+    if dtype == "float32":
+        run = needed("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"]).run
+    else:
+        run = pytest.importorskip("onnx.reference").ReferenceEvaluator(graph).run
+    zero = model.zero_state(1)
+    for steps, streams in ((T, B), (2, 7), (1, 1)):
+        ids = rng.integers(0, V, (steps, streams))
+        shape = (L, streams, H)
+        state = type(zero)(*(rng.standard_normal(shape).astype(dtype) for _ in zero))
+        named = {f"{name}0": part for name, part in state._asdict().items()}
+        logits, after = model.logits(ids, state)
+        theirs = run(None, {"ids": ids, **named})
+        assert [output.name for output in graph.graph.output] == ["logits"] + [
+            f"{name}T" for name in state._fields
+        ]
+        for ours, other in zip((logits, *after), theirs, strict=True):
+            np.testing.assert_allclose(ours, other, rtol=0, atol=TOLERANCES[dtype])
+
+
+# --- hostile and damaged files ------------------------------------------------------------------
+
+
+class Shout:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+class Much:
+    def __reduce__(self):
+        return bytearray, (1 << 40,)
+
+
+def torch_zip(content, **records):
+    """Return the bytes of a file as PyTorch writes it, with a pickle of our own."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("m/data.pkl", content)
+        for name, record in ({"version": "3\n", "byteorder": "little"} | records).items():
+            archive.writestr(f"m/{name}", record)
+    return file.getvalue()
+
+
+def good_files(rng, tmp_path):
+    for to in ("safetensors", "torch"):
+        exchange.export_model(random_model(rng), tmp_path / to, to)
+    np.savez(tmp_path / "keras", *keras_weights(rng, 4, (4 * H,)))
+    return [(tmp_path / name).read_bytes() for name in ("safetensors", "torch", "keras.npz")]
+
+
+def header(entries):
+    text = json.dumps(entries).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+def packed(members, compression=zipfile.ZIP_STORED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+F32 = {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}
+HOSTILE = {
+    "nothing": b"",
+    "a text": b"hello, world",
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(100),
+    "a bare pickle": pickle.dumps(Shout()),
+    "a pickle in a zip": torch_zip(pickle.dumps({"a": Shout()}, 2)),
+    "a pickle of a later protocol": torch_zip(pickle.dumps({"a": Shout()}, 4)),
+    "what takes memory": torch_zip(pickle.dumps(OrderedDict(a=Much()), 2)),
+    "no state dict": torch_zip(pickle.dumps([1, 2], 2)),
+    "numbers for tensors": torch_zip(pickle.dumps(OrderedDict(a=1), 2)),
+    "no pickle": torch_zip(b"\xff" * 50),
+    "a path": packed({"../../data.pkl": b"."}),
+    "a bomb": packed({"m/data.pkl": bytes(1 << 20)}, zipfile.ZIP_DEFLATED),
+    "a keras file": packed({"config.json": b"{}", "model.weights.h5": b"\x89HDF"}),
+    "pickled objects": packed({f"arr_{k}.npy": b"\x93NUMPY\x01\x00" for k in range(9)}),
+    "other numbers": packed({"arr_5.npy": b""}),
+    "a huge array": header({"a": F32}) + bytes(64),
+    "a huge header": struct.pack("<Q", 1 << 60) + b"{" + bytes(64),
+    "no JSON": struct.pack("<Q", 8) + b"{" * 8,
+    "no arrays": header({}),
+    "of another program": header({"a": F32 | {"shape": [2], "data_offsets": [0, 8]}}) + bytes(8),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_in_one_sentence(name, tmp_path, capsys):
+    needed("torch"), needed("safetensors")
+    path = tmp_path / "file"
+    path.write_bytes(HOSTILE[name])
+    with pytest.raises(CheckpointError, match=r"file cannot be imported: .*; it must be safetens"):
+        exchange.import_model(path)
+    assert import_command.main([str(path), "--out", str(tmp_path / "run")]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), len(err) < 1100) == ("", 1, True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_storage_that_ends_beyond_the_file(rng, tmp_path):
+    """Views that repeat one number, and sizes that the record does not have."""
+    torch = needed("torch")
+    state = {key: torch.from_numpy(a) for key, a in exchange.to_torch(random_model(rng)).items()}
+    state["decoder.bias"] = torch.zeros(1, dtype=torch.float64).expand(1 << 40)
+    torch.save(state, tmp_path / "m")
+    with pytest.raises(CheckpointError, match="an array is larger than the file"):
+        exchange.import_model(tmp_path / "m")
+    state["decoder.bias"] = torch.zeros(V, dtype=torch.float64)
+    torch.save(state, tmp_path / "m")
+    with zipfile.ZipFile(tmp_path / "m") as archive:
+        records = {info.filename: archive.read(info) for info in archive.infolist()}
+    (name,) = [name for name in records if name.endswith("data.pkl")]
+    for end in (b"t", b"\x85"):  # the entries of a storage, and of the tensor on it
+        size = struct.pack("<Bbc", ord("K"), V, end)
+        assert size in records[name]
+        records[name] = records[name].replace(size, struct.pack("<Bic", ord("J"), 1 << 30, end))
+    (tmp_path / "m").write_bytes(packed(records))
+    with pytest.raises(CheckpointError, match=r"not resizable|out of bounds"):
+        exchange.import_model(tmp_path / "m")
+
+
+def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
+    """Cut anywhere they are refused; with a changed byte, they are refused or can be computed."""
+    needed("torch"), needed("safetensors")
+    path = tmp_path / "damaged"
+    for content in good_files(rng, tmp_path):
+        for cut in np.linspace(0, len(content) - 1, 40).astype(int):
+            path.write_bytes(content[:cut])
+            with pytest.raises(CheckpointError, match="cannot be imported"):
+                exchange.import_model(path)
+        for place in rng.integers(0, len(content), 60):
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(rng.integers(8))
+            path.write_bytes(changed)
+            with suppress(CheckpointError):
+                model, _ = exchange.import_model(path)
+                assert np.isfinite(model.logits(np.zeros((1, 1), int))[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("notes", "says"),
+    [
+        ("[" * 99_999, "recursion"),
+        ("{", "Expecting property name"),
+        ("[]", "unsupported operand"),
+        ('{"options": 3}', "'int' object is not a mapping"),
+        ('{"options": {"activation": "cosine"}}', "activation must be 'tanh', 'relu' or"),
+        ('{"vocabulary": 3}', f"its vocabulary must be a list of {V} texts"),
+        ('{"vocabulary": ["<unk>"]}', f"its vocabulary must be a list of {V} texts"),
+        (json.dumps({"vocabulary": ["<unk>"] * V}), "tokens must be distinct"),
+        (json.dumps({"vocabulary": [*"abcdefghijk"]}), "tokens must contain '<unk>'"),
+        (json.dumps({"vocabulary": ["<unk>", "\ud800", *"abcdefghi"]}), "must be a list of"),
+    ],
+)
+def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):
+    np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
+    (tmp_path / "m.npz.json").write_text(notes)
+    with pytest.raises(CheckpointError, match=f"cannot be imported: .*{says}"):
+        exchange.import_model(tmp_path / "m.npz")
+
+
+def test_a_file_that_is_none(tmp_path):
+    with pytest.raises(OSError, match="Is a directory"):
+        exchange.import_model(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        exchange.import_model(tmp_path / "absent")
+    for name, says in ((".", ". is a folder; name a file"), ("absent", "absent: No such file")):
+        assert says in call(tmp_path, "numpylstm-import", name, "--out", "run", expect=2)[1]
+
+
+# --- the commands -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to", ["safetensors", "torch"])
+def test_a_run_out_and_back_is_evaluated_and_sampled_alike(whole, to, tmp_path):
+    needed(to)
+    run, file, back = (str(path) for path in (whole, tmp_path / "file", tmp_path / "back"))
+    call(tmp_path, "numpylstm-export", run, "--to", to, "--out", file)
+    out, _ = call(tmp_path, "numpylstm-import", file, "--out", back)
+    assert out.startswith("Imported LanguageModel(")
+    text = ("--file", str(whole.parent / "text.txt"))
+    for command, *flags in (("eval", *text), ("sample", "--seed", "3")):
+        before, after = (call(tmp_path, f"numpylstm-{command}", r, *flags)[0] for r in (run, back))
+        assert before.split("\n")[1:] == after.split("\n")[1:]
+    tuned = ("--init-from", back, "--train", text[1], "--steps", "2", "--out", f"{back}-2")
+    assert "Test perplexity" in call(tmp_path, "numpylstm-train", *tuned)[0]
+
+
+def test_a_model_without_vocabulary_is_sampled(rng, tmp_path):
+    np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,), "float32"))
+    call(tmp_path, "numpylstm-import", "m.npz", "--out", "run", "--activation", "relu")
+    assert nl.load(tmp_path / "run" / "best.npz").config.options == {"activation": "relu"}
+    out, _ = call(tmp_path, "numpylstm-sample", "run", "--seed", "1", "--prompt", "3 1")
+    assert set(out.split()) <= set(map(str, range(1, V)))
+
+
+def test_exports_that_are_refused(whole, rng, tmp_path, monkeypatch, capsys):
+    from numpylstm.cli.export import main
+
+    run, out = str(whole), str(tmp_path / "file")
+    (tmp_path / "there").touch()
+    assert main([run, "--to", "onnx", "--out", str(tmp_path / "there")]) == 2
+    assert "already exists; name a new file, or remove it\n" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main([run, "--to", "onnx", "--out", out]) == 2
+    assert "install it with: pip install 'numpylstm[exchange]'\n" in capsys.readouterr().err
+    before = random_model(rng, "float32", **NOT_IN_PYTORCH["reset before"])
+    exchange.write_run(before, VOCABULARY, tmp_path)
+    assert main([str(tmp_path), "--to", "torch", "--out", out]) == 2
+    says = "got a reset-before GRU; safetensors holds every cell\n"
+    assert capsys.readouterr().err.endswith(says)
+    with pytest.raises(ValueError, match="vocabulary must be that of the model, got 11 tokens for"):
+        exchange.export_model(nl.LanguageModel(12, 6, rng=0), out, "safetensors", VOCABULARY)
