@@ -10,8 +10,20 @@ import numpy as np
 import pytest
 from test_report import story
 
-from numpylstm import LanguageModel, explore, reference, tape, tasks
+from numpylstm import (
+    LanguageModel,
+    TrainConfig,
+    Vocabulary,
+    evaluate,
+    explore,
+    reference,
+    tape,
+    tasks,
+)
 from numpylstm.cells import CELLS
+from numpylstm.data.text import split_punctuation, tokenize
+from numpylstm.explore import own
+from numpylstm.laboratory.diagnostics import cell_activations
 from numpylstm.report import page as report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -457,6 +469,7 @@ def hold_bars(browser, held, name, p):
 
 def test_a_trained_cell_reads_what_is_typed(opened):
     browser, held = opened("reading"), Held()
+    choose(browser, "reading", "model", "python")
     parameters, model = stored_model("python")
     text = 'A "yield" expression'
     textarea = find(browser, "reading", "textarea")
@@ -496,12 +509,13 @@ def test_a_trained_cell_reads_what_is_typed(opened):
 
 def test_a_cell_in_hand_stays_there_until_it_is_let_go(opened):
     browser = opened("reading")
+    choose(browser, "reading", "model", "python")
     held = find(browser, "reading", "input[name=hold]")
     free = held.get_attribute("aria-valuetext")
     choose(browser, "reading", "clamp-o", 1)
     slide(browser, "reading", "hold", Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
     assert (free, held.get_attribute("aria-valuetext")) == ("free", "0.00")  # held at 0 is not free
-    for gate, usable in {"i": False, "f": False, "g": True, "o": True}.items():
+    for gate, usable in {"i": True, "f": False, "g": False, "o": True}.items():
         assert find(browser, "reading", f"input[name=clamp-{gate}]").is_enabled() == usable
     hands = "return explore.parts.reading.hands"
     heat, unit = find(browser, "reading", ".heat"), stored_model("python")[1]["unit"]
@@ -879,3 +893,171 @@ def test_how_soon_the_page_answers(opened):
           f"first paint {first:.1f}")  # fmt: skip
     assert max(times.values()) < 500  # up to 80 beside other jobs on two cores
     assert first < 1500  # 70 to 160 there
+
+
+# --- the explorer of a run -----------------------------------------------------------------------
+
+HOSTILE = (
+    "</script><script>document.title='run'</script>", "<img src=x onerror=document.title='run'>",
+    "<!--<script>", "{{ script }}", "\u202egnal", "\x00\x1b[2J", "\u2028", "__proto__", "constructor",
+    "&lt;b&gt;", '"\'`${x}', "</textarea>", "http://example.org/x.js", "é\u0301", "\U0001f980",
+)  # fmt: skip
+EXPLORED = {
+    "two layers of LSTM": {"cell": "lstm", "num_layers": 2, "embedding_size": 5},
+    "a tied GRU": {"cell": "gru", "tied": True},
+    "a GRU, reset before": {"cell": "gru", "num_layers": 2, "options": {"reset": "before"}},
+    "a relu RNN": {"cell": "rnn", "options": {"activation": "relu"}},
+    "a sigmoid RNN": {"cell": "rnn", "options": {"activation": "sigmoid"}},
+}
+
+
+def untrained(**settings):
+    """Return a model of 7 units on hostile words, its vocabulary, its settings and a text."""
+    config = TrainConfig(train="text.txt", hidden_size=7, **settings)
+    vocabulary = Vocabulary((*HOSTILE, "<unk>", "<eos>", "a", "b"))
+    model = LanguageModel.from_config(config, len(vocabulary))
+    rng = np.random.default_rng(3)
+    for parameter in model.parameters().values():
+        parameter.data[...] = rng.normal(0, 0.7, parameter.data.shape)
+    ids = rng.integers(0, len(vocabulary), 23)
+    text = own.ReadText(HOSTILE[0], ids, ["never seen", *vocabulary.decode(ids)[1:]])
+    ids[0] = vocabulary.unk_id
+    return model, vocabulary, config, text
+
+
+@pytest.fixture
+def explored(opened, browser, tmp_path):
+    """Return a function that opens the explorer of a model."""
+
+    def explore_model(model, vocabulary, config, text, size="wide"):
+        opened("race", size)
+        page = tmp_path / "explorer.html"
+        html = own.explorer_page("<b>run</b>", model, vocabulary, config, text)
+        page.write_text(html, encoding="utf-8")
+        browser.get(page.as_uri())
+        browser.execute_script("explore.parts.reading.listen()")
+        return browser
+
+    return explore_model
+
+
+def data_of(browser, name):
+    """Return a number of each span of the text, None where it has none."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#reading .text span')].map((s) => s.dataset[arguments[0]])",
+        name,
+    )  # fmt: skip
+
+
+def hold_explorer(browser, model, text, held, close):
+    """Compare loss, surprise, probabilities and gradients with the package's."""
+    ids = text.ids
+    score = model.score(ids[:-1, None], ids[1:, None])[0][:, 0]
+    held("loss", value(browser, "reading", "loss"), evaluate(model, ids).loss)
+    held("surprise", [float(nll) for nll in data_of(browser, "nll")[1:]], score)
+    gradients = own.listens(model, ids)
+    logits = model.logits(ids[:, None])[0][:, 0].astype(float)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for at in (0, 8, 21):
+        browser.execute_script("explore.parts.reading.point(arguments[0])", at)
+        browser.execute_script("explore.parts.reading.listen()")
+        hold_bars(browser, held, "p", p[at])
+        shown = data_of(browser, "listens")
+        assert [norm is not None for norm in shown] == [s <= at for s in range(len(ids))]
+        close("gradients", [float(norm) for norm in shown[: at + 1]], gradients[at, : at + 1])
+        came = find(browser, "reading", ".bars .came output")
+        assert int(came.get_attribute("data-token")) == ids[at + 1]
+
+
+@pytest.mark.parametrize("name", EXPLORED)
+def test_the_explorer_of_a_run(explored, name):
+    """Its numbers are the package's, and a held cell has the loss that the ranking gives it."""
+    model, vocabulary, config, text = untrained(**EXPLORED[name])
+    browser = explored(model, vocabulary, config, text)
+    held, close = Held(1e-5), Held(1e-9)
+    hold_explorer(browser, model, text, held, close)
+    part = "return explore.parts.reading"
+    unit = browser.execute_script(f"{part}.unit")
+    slide(browser, "reading", "hold", Keys.END, *3 * [Keys.ARROW_LEFT])
+    at = float(find(browser, "reading", "input[name=hold]").get_attribute("value"))
+    arrays, state = own.held(model, model.state_dict(), config.num_layers - 1, unit, at)
+    before = model.state_dict()
+    model.load_state_dict(arrays)
+    x, y = text.ids[:-1, None], text.ids[1:, None]
+    clamped = model.score(x, y, state)[0].mean(dtype=float)
+    model.load_state_dict(before)
+    held("loss", value(browser, "reading", "loss-held"), clamped)
+    memory = CELLS[config.cell].memory
+    held("the cell", value(browser, "reading", f"value-{memory}"), at)
+    print(f"\nexplorer, {name}: {held}; gradients {close}")
+
+
+def test_the_ranking_is_that_of_the_means(explored):
+    model, vocabulary, config, text = untrained(cell="lstm", num_layers=2)
+    ranking = own.rank_cells(model, text.ids)
+    browser = explored(model, vocabulary, config, text)
+    (unit, rise), *_ = ranking[1]
+    assert [sorted(cell for cell, _ in layer) for layer in ranking] == [[*range(7)], [*range(7)]]
+    assert browser.execute_script("return explore.parts.reading.unit") == unit
+    mean = browser.execute_script("""
+        const { touched, layer, unit, hold } = explore.parts.reading;
+        const c = touched.map(({ steps }) => steps[layer].c.data[unit]);
+        hold({ c: c.reduce((a, b) => a + b) / c.length });""")
+    assert mean is None
+    loss = value(browser, "reading", "loss-held") - value(browser, "reading", "loss")
+    assert loss == pytest.approx(rise, abs=1e-5)
+    assert f"+{rise:.4f}" in find(browser, "reading", ".ranking li").text
+
+
+def test_the_explorer_of_a_model_too_large_for_the_page(explored, monkeypatch):
+    model, vocabulary, config, text = untrained(cell="lstm", num_layers=2)
+    monkeypatch.setattr(own, "MOST_PARAMETERS", 100)
+    monkeypatch.setattr(own, "MOST_ROWS", 3)
+    browser, held, close = explored(model, vocabulary, config, text), Held(1e-5), Held(1e-6)
+    hold_explorer(browser, model, text, held, close)
+    assert "too large for the page" in browser.find_element("id", "recorded").text
+    assert not find(browser, "reading", "textarea").is_displayed()
+    assert not find(browser, "reading", ".clamps").is_displayed()
+    units = cell_activations(model, text.ids[:, None])
+    for layer in (0, 1):
+        choose(browser, "reading", "layer", layer)
+        at, unit = browser.execute_script("const r = explore.parts.reading; return [r.at, r.unit]")
+        for name in "ifgoch":
+            expected = getattr(units[layer], name)[at, 0, unit]
+            held(name, value(browser, "reading", f"value-{name}"), expected)
+    print(f"\nexplorer of a recorded text: {held}; gradients {close}")
+
+
+@pytest.mark.parametrize("size", SIZE)
+def test_what_is_in_a_text_is_never_code(explored, size):
+    browser = explored(*untrained(cell="lstm"), size=size)
+    assert browser.title == "<b>run</b>: numpylstm"
+    assert not browser.find_elements("css selector", "main img, main b > b, .text *:not(span)")
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    assert width <= SIZE[size][0]
+    textarea = find(browser, "reading", "textarea")
+    browser.execute_script("arguments[0].value = arguments[1]", textarea, "\n".join(HOSTILE))
+    textarea.send_keys(" b")
+    words = browser.execute_script("return explore.parts.reading.words")
+    assert words == tokenize("\n".join(HOSTILE) + " b")
+    refused = browser.execute_script("""
+        const script = document.createElement("script");
+        script.textContent = "document.title = 'run'";
+        document.body.append(script);
+        return document.title;""")
+    assert refused == "<b>run</b>: numpylstm"  # by the policy of the page
+    assert "script-src" in browser.get_log("browser")[0]["message"]
+
+
+def test_typed_text_is_cut_as_the_package_cuts_it(explored):
+    model, vocabulary, config, text = untrained(cell="rnn", split_punctuation=True)
+    browser = explored(model, vocabulary, config, text)
+    for typed in (
+        "It's a list, f([1.5])\n----------\n", "2x 3.5e7 __init__ <unk> a<eos>b", "x... ¡é! …… {}",
+        "o’ve don't’s 4's", "½ ² ٣٤ 數 _9 a\u0301b",
+    ):  # fmt: skip
+        textarea = find(browser, "reading", "textarea")
+        code = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+        browser.execute_script(code, textarea, typed)
+        words = browser.execute_script("return explore.parts.reading.words")
+        assert words == tokenize(split_punctuation(typed)), typed

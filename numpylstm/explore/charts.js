@@ -207,13 +207,16 @@ function is_dark() {
   return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-// Colours that depend on the theme: for values from -1 to 1, and for empty places.
+// Colours that depend on the theme: for values from -1 to 1, for the same behind letters, which stay
+// legible in the colour of the theme, and for empty places.
 export function theme_colours() {
   const dark = is_dark();
   const paper = dark ? [20, 23, 31] : [255, 255, 255];
+  const diverging = (share) =>
+    between(paper, share > 0 ? ORANGE : BLUE, Math.min(1, Math.abs(share || 0)));
   return {
-    diverging: (share) =>
-      between(paper, share > 0 ? ORANGE : BLUE, Math.min(1, Math.abs(share || 0))),
+    diverging,
+    behind_text: (share) => diverging(Math.max(-1, Math.min(1, share)) * (dark ? 0.55 : 1)),
     empty: dark ? [28, 32, 41] : [245, 247, 250],
   };
 }
