@@ -24,6 +24,7 @@ from numpylstm.cells import CELLS
 from numpylstm.data.text import split_punctuation, tokenize
 from numpylstm.explore import own
 from numpylstm.laboratory.diagnostics import cell_activations
+from numpylstm.laboratory.diagnostics.steps import forward_pass, layers_back
 from numpylstm.report import page as report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -899,8 +900,8 @@ def test_how_soon_the_page_answers(opened):
 
 HOSTILE = (
     "</script><script>document.title='run'</script>", "<img src=x onerror=document.title='run'>",
-    "<!--<script>", "{{ script }}", "\u202egnal", "\x00\x1b[2J", "\u2028", "__proto__", "constructor",
-    "&lt;b&gt;", '"\'`${x}', "</textarea>", "http://example.org/x.js", "é\u0301", "\U0001f980",
+    "<!--<script>", "{{ script }}", "\u202egnal", "\x00\x1b[2J", "\u2028", "__proto__",
+    "constructor", "&lt;b&gt;", '"\'`${x}', "</textarea>", "http://example.org/x.js", "é\u0301", "\U0001f980",
 )  # fmt: skip
 EXPLORED = {
     "two layers of LSTM": {"cell": "lstm", "num_layers": 2, "embedding_size": 5},
@@ -944,9 +945,22 @@ def explored(opened, browser, tmp_path):
 def data_of(browser, name):
     """Return a number of each span of the text, None where it has none."""
     return browser.execute_script(
-        "return [...document.querySelectorAll('#reading .text span')].map((s) => s.dataset[arguments[0]])",
+        """const [name] = arguments;
+        return [...document.querySelectorAll("#reading .text span")].map((s) => s.dataset[name]);""",
         name,
     )  # fmt: skip
+
+
+def in_textbook(model, ids):
+    """Return the norm of d log p(ids[t + 1]) / d x[s], [t, s], from the steps of the textbook."""
+    norms = np.zeros((len(ids) - 1, len(ids) - 1))
+    caches, dhs = forward_pass(model, ids[:-1, None], ids[1:, None])
+    for t in range(len(norms)):
+        own_loss = np.arange(t + 1)[:, None, None] == t
+        for layer, step in layers_back(dhs[: t + 1] * own_loss, caches):
+            if layer == 0:
+                norms[t, step.t] = np.linalg.norm(step.dx)
+    return norms
 
 
 def hold_explorer(browser, model, text, held, close):
@@ -955,7 +969,7 @@ def hold_explorer(browser, model, text, held, close):
     score = model.score(ids[:-1, None], ids[1:, None])[0][:, 0]
     held("loss", value(browser, "reading", "loss"), evaluate(model, ids).loss)
     held("surprise", [float(nll) for nll in data_of(browser, "nll")[1:]], score)
-    gradients = own.listens(model, ids)
+    gradients = in_textbook(model, ids)
     logits = model.logits(ids[:, None])[0][:, 0].astype(float)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for at in (0, 8, 21):

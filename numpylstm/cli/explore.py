@@ -17,11 +17,11 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = Parser(
         prog="numpylstm-explore",
-        description="Write one HTML page that needs no server and no network: a trained run reads a "
-        "text, with the probabilities of the next token, the surprise at each, gates and cells over "
-        "time, and the earlier tokens that a prediction listens to. You can clamp gates and hold "
-        "cells. A model of up to 2 million parameters is in the page itself, so that you can type "
-        "another text; of a larger one, the page holds what was recorded on this text.",
+        description="Write one HTML page that needs no server and no network: a trained run reads "
+        "a text, with the probabilities of the next token, the surprise at each, gates and cells "
+        "over time, and the earlier tokens that a prediction listens to. You can clamp gates and "
+        "hold cells. A model of up to 2 million parameters is in the page itself, so that you can "
+        "type another text; of a larger one, the page holds what was recorded on this text.",
     )
     parser.add_argument(
         "checkpoint", metavar="RUN", type=Path,
@@ -35,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     text.add_argument("--prompt", metavar="TEXT", help="text to read, given here")
     parser.add_argument(
         "--max-tokens", type=int, metavar="N",
-        help="read the first N tokens only (default: 300, or 100 if the model is too large for the "
+        help="read the first N tokens only (default: 200, or 100 if the model is too large for the "
         "page)",
     )  # fmt: skip
     parser.add_argument(
@@ -82,7 +82,7 @@ def command(
     check_own(out)
     saved = load(path)
     model, vocabulary = restore_model(saved), saved.vocabulary
-    most = max_tokens or (300 if model.num_parameters <= MOST_PARAMETERS else 100)
+    most = max_tokens or (200 if model.num_parameters <= MOST_PARAMETERS else 100)
     if text is None and prompt is None:
         saved = run_folder.where_its_text_is(saved, checkpoint)
         with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
@@ -115,6 +115,6 @@ def check_own(out: Path) -> None:
     with suppress(FileNotFoundError, NotRegular), open_regular(out) as file:
         if MARK not in file.read(1_000):
             raise CommandError(
-                f"--out {out} already exists and was not written by numpylstm-explore; name another "
-                "file, or remove it"
+                f"--out {out} already exists and was not written by numpylstm-explore; name "
+                "another file, or remove it"
             )

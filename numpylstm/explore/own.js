@@ -9,7 +9,7 @@ const { name, about, source, recorded } = models.own;
 document.title = `${name}: numpylstm`;
 document.getElementById("name").textContent = name;
 document.getElementById("about").textContent = `${about}. It reads: ${source}.`;
-document.getElementById("recorded").hidden = !recorded;
+document.getElementById(recorded ? "embedded" : "recorded").hidden = true;
 const reading = reading_part(document.getElementById("reading"), models);
 addEventListener("resize", reading.paint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", reading.paint);

@@ -20,7 +20,6 @@ from numpylstm.data.configured import splits_punctuation
 from numpylstm.evaluation import evaluate
 from numpylstm.explore import assemble, cell_record, cells_of_engine
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.laboratory.diagnostics.steps import forward_pass, layers_back
 from numpylstm.models import LanguageModel, Window, language_model_forward
 
 Array = NDArray[Any]
@@ -191,9 +190,7 @@ def record(
     model: LanguageModel, ids: Array, rows: Sequence[Sequence[int]], best: int = 12
 ) -> dict[str, Any]:
     """Return what the page shows of a text: probabilities, units of some cells, gradients."""
-    logits = model.logits(ids[:, None])[0][:, 0].astype(np.float64)  # (T, V)
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
+    p = probabilities(model, ids)
     shown = [
         {*np.argsort(-row)[:best].tolist(), *ids[t + 1 : t + 2].tolist()} for t, row in enumerate(p)
     ]
@@ -208,24 +205,41 @@ def record(
     }
 
 
-def listens(model: LanguageModel, ids: Array, at_once: int = 8) -> Array:
+def probabilities(model: LanguageModel, ids: Array) -> Array:
+    """Return the probabilities of the next token after each of a text, (T, V), in float64."""
+    logits = model.logits(ids[:, None])[0][:, 0].astype(np.float64)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:
     """Return norms of the gradient of each prediction with respect to each input.
 
     Entry [t, s] of the result (T - 1, T - 1) is the norm of d log p(ids[t + 1]) / d x[s], of the
-    embedded token s. Computed in float64, by the textbook.
+    embedded token s.
     """
-    N, averaging = len(ids) - 1, model.config.averaging
+    recurrent, arrays, N = model.encoder.recurrent, model.state_dict(), len(ids) - 1
+    forward, backward = (
+        recurrent.cell.function(recurrent.functions, way) for way in ("forward", "backward")
+    )
+    options = recurrent.cell.arguments(recurrent.options)
+    dlogits = probabilities(model, ids[:-1])
+    dlogits[np.arange(N), ids[1:]] -= 1
+    W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
+    dlast = (dlogits @ W.T).astype(W.dtype)  # (N, H)
     norms = np.zeros((N, N))
     for first in range(0, N, at_once):  # a column of the batch for each prediction
         places = np.arange(first, min(first + at_once, N))
         T, B = int(places[-1]) + 1, len(places)
-        x, y = (np.repeat(ids[k : k + T, None], B, axis=1) for k in (0, 1))
-        caches, dhs = forward_pass(model, x, y)
-        scale = (B if averaging["average_across_batch"] else 1) * (
-            T if averaging["average_across_timesteps"] else 1
-        )
-        own = np.arange(T)[:, None] == places  # the loss of one step in each column
-        for layer, step in layers_back(scale * dhs * own[:, :, None], caches):
-            if layer == 0:
-                norms[places, step.t] = np.linalg.norm(step.dx, axis=-1)
+        x = model.encoder.embedding.forward(np.repeat(ids[:T, None], B, axis=1), training=False)
+        zeros = [part[0] for part in recurrent.zero_state(B)]
+        caches = []
+        for parameters in recurrent.layers:
+            x, *_, cache = forward(x, *zeros, *(p.data for p in parameters), **options)
+            caches.append(cache)
+        dhs = np.zeros_like(x)
+        dhs[places, np.arange(B)] = dlast[places]
+        for cache in reversed(caches):
+            dhs = backward(dhs, *zeros, cache)[0]
+        norms[places, :T] = np.linalg.norm(dhs, axis=-1).T
     return norms

@@ -419,8 +419,8 @@ export function reading_part(root, stored) {
   function build_hands() {
     const { hands, model, layer, unit } = part;
     const { cell } = model;
-    $(".clamps").parentNode.classList.toggle("recorded", Boolean(model.recorded));
-    if (model.recorded) return $(".clamps").replaceChildren();
+    $(".clamping").hidden = Boolean(model.recorded);
+    if (model.recorded) return;
     const change = (name) => (value) => {
       hands[name] = value;
       mark_held();
@@ -510,7 +510,7 @@ export function reading_part(root, stored) {
       }),
       choice({
         name: "quantity",
-        label: "Of the cell",
+        label: "Quantity of the cells",
         options: names,
         value: part.quantity,
         change: set("quantity"),
