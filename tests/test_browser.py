@@ -362,7 +362,7 @@ def sliders(browser, part):
 def one_step(at, cell):
     """Return all numbers of one step from the textbook, by their names on the page."""
     x, h_prev, dh = (np.array([[at[name]]]) for name in ("x", "h_prev", "dh"))
-    blocks = "ifgo" if cell == "lstm" else "h"
+    blocks = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[cell]
     Wx, Wh = (np.array([[at[f"{key}_{n}"] for n in blocks]]) for key in ("Wx", "Wh"))
     b = np.array([at[f"b_{n}"] for n in blocks])
     a = (x @ Wx + h_prev @ Wh + b)[0]
@@ -371,6 +371,16 @@ def one_step(at, cell):
         h, cache = reference.rnn_step_forward(x, h_prev, Wx, Wh, b)
         dx, dh_prev, dWx, dWh, db = reference.rnn_step_backward(dh, cache)
         values |= {"h": h, "slope_h": 1 - h * h, "da_h": db}
+    elif cell == "gru":
+        h, cache = reference.gru_step_forward(x, h_prev, Wx, Wh, b)
+        dx, dh_prev, dWx, dWh, db, _ = reference.gru_step_backward(dh, cache)
+        r, z, n = cache.r, cache.z, cache.n
+        values["a_n"] = (x * Wx[0, 2] + b[2] + r * (h_prev * Wh[0, 2])).item()
+        da_n = dh * (1 - z) * (1 - n * n)
+        values |= {"r": r, "z": z, "n": n, "h": h, "dn": dh * (1 - z), "dz": dh * (h_prev - n)}
+        values |= {"dr": da_n * h_prev * Wh[0, 2], "slope_n": 1 - n * n}
+        values |= {f"slope_{k}": y * (1 - y) for k, y in (("r", r), ("z", z))}
+        values |= {f"da_{k}": db[j] for j, k in enumerate(blocks)}
     else:
         c_prev, dc = np.array([[at["c_prev"]]]), np.array([[at["dc"]]])
         h, c, cache = reference.lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b)
@@ -411,6 +421,9 @@ def test_one_step(opened):
     for name, keys in (("x", 4 * [Keys.ARROW_LEFT]), ("c_prev", [Keys.HOME]), ("Wh_g", [Keys.END])):
         slide(browser, "step", name, *keys)
     hold_step(browser, "lstm", held)
+    choose(browser, "step", "cell", "gru")
+    slide(browser, "step", "b_z", *4 * [Keys.ARROW_LEFT])
+    hold_step(browser, "gru", held)
     choose(browser, "step", "cell", "rnn")
     slide(browser, "step", "Wh_h", *3 * [Keys.ARROW_RIGHT])
     slide(browser, "step", "dh", Keys.HOME)
@@ -622,16 +635,16 @@ def hold_reach(browser, held):
 def test_how_far_the_gradient_reaches(opened):
     browser, held = opened("reach"), Held(1e-11)
     verdict = find(browser, "reach", "[data-name=verdict]")
-    fresh, drawn = hold_reach(browser, held)
-    assert fresh["tanh"][30] > 100 * fresh["lstm"][30]  # with bias 0 the LSTM forgets faster
-    assert verdict.text.startswith("The RNN")
+    biased, drawn = hold_reach(browser, held)
+    assert biased["lstm"][30] > biased["tanh"][30]  # it opens at the bias at which it carries
+    assert verdict.text.startswith("The LSTM")
     radius = np.abs(np.linalg.eigvals(drawn["rnn"][1])).max()
     assert radius == pytest.approx(0.9, rel=1e-3)
 
-    assert slide(browser, "reach", "forget_bias", *60 * [Keys.ARROW_RIGHT]) == 3
-    biased, _ = hold_reach(browser, held)
-    assert biased["lstm"][30] > biased["tanh"][30]  # the bias at which it carries
-    assert verdict.text.startswith("The LSTM")
+    assert slide(browser, "reach", "forget_bias", *60 * [Keys.ARROW_LEFT]) == 0
+    unbiased, _ = hold_reach(browser, held)
+    assert unbiased["tanh"][30] > 100 * unbiased["lstm"][30]  # with bias 0 the LSTM forgets faster
+    assert verdict.text.startswith("The RNN")
 
     choose(browser, "reach", "kind", "orthogonal")
     slide(browser, "reach", "forget_bias", Keys.HOME, *20 * [Keys.ARROW_RIGHT])
@@ -901,7 +914,8 @@ def test_how_soon_the_page_answers(opened):
 HOSTILE = (
     "</script><script>document.title='run'</script>", "<img src=x onerror=document.title='run'>",
     "<!--<script>", "{{ script }}", "\u202egnal", "\x00\x1b[2J", "\u2028", "__proto__",
-    "constructor", "&lt;b&gt;", '"\'`${x}', "</textarea>", "http://example.org/x.js", "é\u0301", "\U0001f980",
+    "constructor", "&lt;b&gt;", '"\'`${x}', "</textarea>", "http://example.org/x.js",
+    "é\u0301", "\U0001f980",
 )  # fmt: skip
 EXPLORED = {
     "two layers of LSTM": {"cell": "lstm", "num_layers": 2, "embedding_size": 5},
@@ -945,8 +959,8 @@ def explored(opened, browser, tmp_path):
 def data_of(browser, name):
     """Return a number of each span of the text, None where it has none."""
     return browser.execute_script(
-        """const [name] = arguments;
-        return [...document.querySelectorAll("#reading .text span")].map((s) => s.dataset[name]);""",
+        """const spans = document.querySelectorAll("#reading .text span");
+        return [...spans].map((span) => span.dataset[arguments[0]]);""",
         name,
     )  # fmt: skip
 

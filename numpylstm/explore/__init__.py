@@ -25,10 +25,11 @@ FOLDER = Path(__file__).parent
 """Folder of the parts of the page: modules, style, models."""
 
 # Each imports only from those before it.
-SHARED = ("arrays", "engine", "lag", "charts", "models", "reading")
+SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
 MODULES = (*SHARED, "draws", "step", "reach", "race", "page")
 TEXTBOOK = (
     "rnn_step_forward", "rnn_step_backward", "lstm_step_forward", "lstm_step_backward",
+    "gru_step_forward", "gru_step_backward",
 )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ const FRAME = { left: 46, right: 18, top: 10, bottom: 38 };
 // names: true writes each name at the end of its line. Returns a function from a pointer event to x.
 export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) {
   const [width, height] = [Math.max(svg.clientWidth, 300), Math.max(svg.clientHeight, 160)];
-  const right = width - FRAME.right - (names && width > 560 ? 92 : 0);
+  const right = width - FRAME.right - (names ? 80 : 0);
   const bottom = height - FRAME.bottom;
   const place = (axis, value, from, to) => {
     const share =
@@ -137,6 +137,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   }
   for (const [value, label] of x.ticks) text(X(value), bottom + 17, label, 'text-anchor="middle"');
   text((FRAME.left + right) / 2, height - 4, x.label, 'text-anchor="middle"');
+  if (y.label) text(FRAME.left + 6, FRAME.top + 12, y.label);
   for (const mark of marks) {
     rule(FRAME.left, Y(mark.y), right, Y(mark.y), "mark");
     text(right - 4, Y(mark.y) + (mark.above ? -4 : 15), mark.text, 'text-anchor="end"');
@@ -155,7 +156,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
       out.push(`<circle class="${style}" r="4" cx="${X(at)}" cy="${Y(near[1])}"/>`);
     if (beyond < 0) ends.push({ name, style, y: Y(drawn[drawn.length - 1][1]) });
   }
-  if (names && width > 560) {
+  if (names) {
     ends.sort((a, b) => a.y - b.y);
     ends.forEach((end, k) => {
       end.y = Math.max(end.y, k ? ends[k - 1].y + 14 : FRAME.top);

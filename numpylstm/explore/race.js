@@ -30,6 +30,7 @@ const RACERS = {
   rnn: { name: "RNN", init_scale: 0.4, clip: 1 },
   lstm: { name: "LSTM", init_scale: 0.4, forget_bias: 5, clip: 0.2 },
 };
+const [CHANCE_SAID, FLOOR_SAID] = [fixed(CHANCE), fixed(FLOOR)];
 const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
@@ -165,10 +166,16 @@ export function race_part(root) {
           .map((k) => (k * high) / 4)
           .map((v) => [v, v < 1e5 ? v : scientific(v)]),
       },
-      marks: [
-        { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: best possible` },
-        { y: CHANCE, text: `chance ${fixed(CHANCE, 3)}: without memory` },
-      ].map((mark) => ({ ...mark, above: high > 2 })), // there is no room below
+      marks:
+        high > 4 // there is no room for two
+          ? [
+              { y: FLOOR, text: "" },
+              { y: CHANCE, text: `chance ${CHANCE_SAID}, floor ${FLOOR_SAID}`, above: true },
+            ]
+          : [
+              { y: FLOOR, text: `floor ${FLOOR_SAID}: best possible` },
+              { y: CHANCE, text: `chance ${CHANCE_SAID}: without memory`, above: high > 2 },
+            ],
       lines: racers.map(({ cell, history, loss }) => ({
         name: RACERS[cell].name,
         style: cell,

@@ -15,6 +15,7 @@ import {
   slider,
   theme_colours,
 } from "./charts.js";
+import { draw_cell } from "./drawing.js";
 import { zero_state } from "./engine.js";
 import { norms_by_input } from "./lag.js";
 import {
@@ -327,6 +328,13 @@ export function reading_part(root, stored) {
     for (const { name } of model.cell.units) {
       show($(`[data-name=value-${name}]`), here.steps[layer][name].data[unit]);
     }
+    const values = Object.entries(here.steps[layer])
+      .filter(
+        ([name, A]) =>
+          A?.columns === model.H && name !== "x" && !(name === "h_prev" && model.cell.keep === "f"),
+      )
+      .map(([name, A]) => [name, A.data[unit]]);
+    draw_cell($(".drawing"), model.cell.name, Object.fromEntries(values));
     clearTimeout(part.later);
     part.later = setTimeout(listen, part.slow ? 150 : 0); // a large model cannot follow the pointer
   }
