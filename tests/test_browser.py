@@ -12,6 +12,7 @@ from test_report import story
 
 from numpylstm import (
     LanguageModel,
+    ModelConfig,
     TrainConfig,
     Vocabulary,
     evaluate,
@@ -803,6 +804,102 @@ def test_the_race_does_not_run_behind_another_part(opened):
     )
     browser.find_element("id", "tab-race").click()
     assert run_button.text == "Run"
+
+
+def test_the_answers_in_the_race(opened):
+    """What each network says of the sequence that is shown, which neither learns from."""
+    browser, held = opened("race"), Held()
+    browser.execute_script("explore.parts.race.step(3)")
+    for _ in range(2):
+        racers = browser.execute_script(IN_PAGE + RACE, 0)["racers"]
+        shown = browser.execute_script("return explore.parts.race.shown")
+        for cell, racer in racers.items():
+            arrays = parameters_of(racer)
+            config = ModelConfig(hidden_size=16, cell=cell, dtype="float64", impl="reference")
+            model = LanguageModel.from_config(config, 7)
+            model.load_state_dict(arrays)
+            logits = model.logits(np.array(shown["ids"]))[0][-1, 0]
+            p = np.exp(logits) / np.exp(logits).sum()
+            for k, letter in enumerate("ABCD"):
+                held(letter, value(browser, "race", f"p-{cell}-{letter}"), p[k])
+        letter = "ABCD"[shown["ids"][0][0]]
+        assert find(browser, "race", ".sequence").text.startswith(f"{letter} ")
+        find(browser, "race", ".buttons button:nth-child(4)").click()  # another sequence
+
+
+def test_the_drawing_moves_with_the_sliders(opened):
+    browser = opened("step")
+
+    def widths():
+        pipes = browser.find_elements("css selector", "#step .drawing .pipe")
+        return [float(pipe.get_attribute("stroke-width")) for pipe in pipes]
+
+    before = widths()
+    assert before[0] == max(before)
+    slide(browser, "step", "b_f", Keys.HOME)
+    closed = value(browser, "step", "f")
+    assert widths()[1] == pytest.approx(max(1.5, 16 * closed))
+    assert widths()[2:] == before[2:]
+    choose(browser, "step", "way", "backward")
+    assert widths()[0] == pytest.approx(max(1.5, 16 * closed))  # of dc_prev
+    said = find(browser, "step", ".drawing").text
+    assert f"dc_prev {as_shown(value(browser, 'step', 'dc_prev'), 2)}" in said
+
+
+VIEW = """
+const root = document.querySelector("section:not([hidden])");
+return [...root.querySelectorAll("input, textarea")]
+  .filter((input) => input.type !== "radio" || input.checked)
+  .map((input) => [input.name, input.value, input.ariaValueText]);
+"""
+
+
+VIEWS = {
+    "a GRU": (
+        "step",
+        lambda b: (choose(b, "step", "cell", "gru"), slide(b, "step", "b_z", Keys.END)),
+    ),
+    "a lag": (
+        "reach",
+        lambda b: (
+            slide(b, "reach", "T", Keys.END),
+            find(b, "reach", "svg.chart").send_keys(Keys.HOME, Keys.ARROW_RIGHT),
+        ),
+    ),
+    "a race": (
+        "race",
+        lambda b: (slide(b, "race", "delay", Keys.HOME), choose(b, "race", "clip", "off")),
+    ),
+    "a held cell": (
+        "reading",
+        lambda b: (
+            choose(b, "reading", "model", "python"),
+            find(b, "reading", ".heat").send_keys(Keys.ARROW_UP),
+            find(b, "reading", "textarea").send_keys(" & é?\n"),
+            slide(b, "reading", "hold", Keys.HOME),
+            choose(b, "reading", "clamp-o", 1),
+            find(b, "reading", ".text").send_keys(Keys.HOME),
+        ),
+    ),
+    "a released cell": ("reading", lambda b: find(b, "reading", ".clamps button").click()),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_shared_view_is_reopened(opened, name):
+    part, change = VIEWS[name]
+    browser = opened(part)
+    change(browser)
+    before = browser.execute_script(VIEW)
+    chosen = "const p = explore.parts; return [p.reading?.unit, p.reading?.at, p.reach?.lag]"
+    place = browser.execute_script(chosen)
+    browser.find_element("id", "share").click()
+    assert "address" in browser.find_element("id", "shared").text
+    address = browser.current_url.split("#")[1]
+    assert address.startswith(f"{part}?")
+    opened(address)
+    assert browser.execute_script(VIEW) == before
+    assert browser.execute_script(chosen) == place
 
 
 # --- the page as a whole -------------------------------------------------------------------------

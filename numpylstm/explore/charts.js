@@ -155,6 +155,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
     if (near && near[1] >= y.min)
       out.push(`<circle class="${style}" r="4" cx="${X(at)}" cy="${Y(near[1])}"/>`);
     if (beyond < 0) ends.push({ name, style, y: Y(drawn[drawn.length - 1][1]) });
+    else if (names) text(X(drawn[beyond][0]) + 6, bottom - 8, name, `class="name ${style}"`);
   }
   if (names) {
     ends.sort((a, b) => a.y - b.y);

@@ -184,6 +184,13 @@ export function reach_part(root) {
     drawn = draw_networks(settings.seed);
     update();
   });
+  part.extra = () => ({ draw: settings.seed, lag: part.lag });
+  part.restore = ({ draw, lag }) => {
+    settings.seed = Number(draw) || settings.seed;
+    drawn = draw_networks(settings.seed);
+    update();
+    point(Number(lag) || 0);
+  };
   update();
   return part;
 }

@@ -592,6 +592,11 @@ export function reading_part(root, stored) {
   on_keys(heat, { ArrowUp: -1, ArrowDown: 1 }, (move) =>
     choose_unit(rows()[rows().indexOf(part.unit) + move]),
   );
+  part.extra = () => ({ unit: part.unit, at: part.at });
+  part.restore = ({ unit, at }) => {
+    if (rows().includes(Number(unit))) choose_unit(Number(unit));
+    if (at !== undefined) point(Number(at) || 0);
+  };
   Object.assign(part, { paint, point, hold, listen });
   choose_model(Object.keys(PRESETS).find((name) => name in models) ?? Object.keys(models)[0]);
   return part;
