@@ -510,6 +510,7 @@ def test_a_trained_cell_reads_what_is_typed(opened):
     hold_bars(browser, held, "q", touched[5])
     assert value(browser, "reading", "value-f") == 0
     held("c", value(browser, "reading", "value-c"), cache.c[5, 0, unit])
+    choose(browser, "reading", "colour", "unit")
     textarea.send_keys("\u2603")  # a snowman: not in Python's language reference
     assert "\u2603" in find(browser, "reading", "[data-name=unknown]").text
     textarea.send_keys(Keys.CONTROL, "a", Keys.DELETE)
@@ -536,6 +537,7 @@ def test_a_cell_in_hand_stays_there_until_it_is_let_go(opened):
     heat, unit = find(browser, "reading", ".heat"), stored_model("python")[1]["unit"]
     box, H = heat.size, len(stored_model("python")[0]["lstm.0.Wh"])
     row = round((unit + 0.5) / H * box["height"] - box["height"] / 2)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", heat)
     ActionChains(browser).move_to_element_with_offset(heat, -50, row).click().perform()
     assert browser.execute_script(hands)["o"] == 1  # another column of its own row
     place = browser.execute_script("return explore.parts.reading.at")
