@@ -896,7 +896,7 @@ def test_a_shared_view_is_reopened(opened, name):
     chosen = "const p = explore.parts; return [p.reading?.unit, p.reading?.at, p.reach?.lag]"
     place = browser.execute_script(chosen)
     browser.find_element("id", "share").click()
-    assert "address" in browser.find_element("id", "shared").text
+    assert "This link reopens this view." in browser.find_element("id", "shared").text
     address = browser.current_url.split("#")[1]
     assert address.startswith(f"{part}?")
     opened(address)

@@ -1,6 +1,7 @@
 // The page: its four parts, one at a time.
 
 import * as arrays from "./arrays.js";
+import { element } from "./charts.js";
 import * as draws from "./draws.js";
 import * as engine from "./engine.js";
 import { look, race_part } from "./race.js";
@@ -65,12 +66,13 @@ function share() {
   }
   history.replaceState(null, "", `#${shown()}?${view}`);
   const said = document.getElementById("shared");
-  said.textContent = "The address of this page now reopens this view.";
+  const link = element("a", { href: location.href, target: "_top" }, "This link");
+  said.replaceChildren(link, " reopens this view.");
   navigator.clipboard?.writeText(location.href).then(
     () => {
-      said.textContent = "The address of this view has been copied.";
+      said.append(" It has been copied.");
     },
-    () => {}, // not allowed: the address line has it
+    () => {}, // not allowed
   );
 }
 

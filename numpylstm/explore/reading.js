@@ -525,7 +525,7 @@ export function reading_part(root, stored) {
       }),
     ];
     if (Object.keys(models).length > 1) {
-      const options = Object.keys(models).map((key) => [key, PRESETS[key].title]);
+      const options = Object.entries(PRESETS).map(([key, { title }]) => [key, title]);
       controls.unshift(
         choice({
           name: "model",
