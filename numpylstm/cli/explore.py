@@ -2,12 +2,19 @@
 
 import argparse
 import sys
-from contextlib import suppress
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, execute, set_threads
+from numpylstm.cli.common import (
+    CommandError,
+    Parser,
+    add_quiet,
+    add_threads,
+    check_own,
+    execute,
+    set_threads,
+)
 from numpylstm.training.display import compiling, waiting
-from numpylstm.untrusted import NotRegular, open_regular, printable
+from numpylstm.untrusted import printable
 
 MARK = b'content="numpylstm-explore"'  # in a page, and necessary for replacing it
 NAME = "explorer.html"
@@ -79,7 +86,7 @@ def command(
     set_threads(threads)
     path = run_folder.checkpoint_of(checkpoint)
     out = path.with_name(NAME) if out is None else out
-    check_own(out)
+    check_own("--out", out, MARK, "numpylstm-explore")
     saved = load(path)
     model, vocabulary = restore_model(saved), saved.vocabulary
     most = max_tokens or (200 if model.num_parameters <= MOST_PARAMETERS else 100)
@@ -108,13 +115,3 @@ def command(
         raise CommandError(str(error)) from error
     write_atomically(out, lambda file: file.write(page.encode()))
     print(f"{printable(str(out))}: {len(page) / 1e6:.1f} MB; open it in a browser")
-
-
-def check_own(out: Path) -> None:
-    """Refuse to replace a file that this command did not write."""
-    with suppress(FileNotFoundError, NotRegular), open_regular(out) as file:
-        if MARK not in file.read(1_000):
-            raise CommandError(
-                f"--out {out} already exists and was not written by numpylstm-explore; name "
-                "another file, or remove it"
-            )

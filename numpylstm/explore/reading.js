@@ -593,7 +593,8 @@ export function reading_part(root, stored) {
     choose_unit(rows()[rows().indexOf(part.unit) + move]),
   );
   part.extra = () => ({ unit: part.unit, at: part.at });
-  part.restore = ({ unit, at }) => {
+  part.restore = ({ unit, at, hold: held }) => {
+    if (held === undefined) hold({ ...part.hands, [part.model.cell.memory]: null });
     if (rows().includes(Number(unit))) choose_unit(Number(unit));
     if (at !== undefined) point(Number(at) || 0);
   };
