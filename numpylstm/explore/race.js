@@ -293,7 +293,7 @@ export function race_part(root) {
     element(
       "p",
       { class: "note" },
-      "At the end, the LSTM's is darker in the middle: there the gradient travels along c, which the forget gate keeps, and the filler's h has ceased to matter. An RNN has only h for both.",
+      "A trained LSTM is dark in the middle, darker than the RNN: its answer hardly depends on the h of the filler. But what comes back along c does not fade, because its forget gates are at 0.99, and it is brighter again at the letter. The RNN's fades at every step.",
     ),
   );
   const set = (name, again) => (value) => {
