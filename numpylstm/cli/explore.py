@@ -73,6 +73,7 @@ def command(
     threads: int | None = None,
 ) -> None:
     """Load, read, rank, write."""
+    from numpylstm.checks import NotFinite
     from numpylstm.data.configured import scored_text, text_like
     from numpylstm.data.text import read_texts, tokenize
     from numpylstm.evaluation import evaluate
@@ -111,6 +112,8 @@ def command(
         with waiting("holding each cell at its mean", stream=sys.stderr, quiet=quiet) as shown:
             name = path.resolve().parent.name
             page = explorer_page(name, model, vocabulary, saved.config, read, shown.share)
+    except NotFinite:
+        raise
     except ValueError as error:
         raise CommandError(str(error)) from error
     write_atomically(out, lambda file: file.write(page.encode()))

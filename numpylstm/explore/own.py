@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
+from numpylstm.checks import NotFinite
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import splits_punctuation
@@ -74,6 +75,8 @@ def explorer_page(
     ------
     ValueError
         If the engine of the page lacks the cell of the model.
+    NotFinite
+        If the loss of the text is not finite.
     """
     cell = CELLS[config.cell]
     if cell.name not in cells_of_engine():
@@ -81,7 +84,9 @@ def explorer_page(
             f"explorer_page: model must have a cell of the page's engine, "
             f"{', '.join(cells_of_engine())}, got {cell.name}"
         )
-    ids = text.ids
+    ids, loss = text.ids, evaluate(model, text.ids).loss
+    if not np.isfinite(loss):
+        raise NotFinite("explorer_page: the loss of the text under the model is not finite")
     ranking = rank_cells(model, ids, watch)
     whole = model.num_parameters <= MOST_PARAMETERS
     layers, H = config.num_layers, config.hidden_size
@@ -97,7 +102,7 @@ def explorer_page(
         "tokens": vocabulary.tokens,
         "ids": ids.tolist(),
         "words": list(text.tokens),
-        "loss": evaluate(model, ids).loss,
+        "loss": loss,
         "ranking": ranking,
         "H": H,
         "rows": [[unit for unit, _ in ranked[:MOST_ROWS]] for ranked in ranking],
