@@ -96,8 +96,8 @@ export function reading_part(root, stored) {
 
   function hold(hands) {
     part.hands = hands;
-    build_hands();
     update();
+    build_hands();
   }
 
   // --- reading ------------------------------------------------------------------------------------
@@ -328,15 +328,21 @@ export function reading_part(root, stored) {
     for (const { name } of model.cell.units) {
       show($(`[data-name=value-${name}]`), here.steps[layer][name].data[unit]);
     }
-    const values = Object.entries(here.steps[layer])
-      .filter(
-        ([name, A]) =>
-          A?.columns === model.H && name !== "x" && !(name === "h_prev" && model.cell.keep === "f"),
-      )
-      .map(([name, A]) => [name, A.data[unit]]);
-    draw_cell($(".drawing"), model.cell.name, Object.fromEntries(values));
+    draw_cell($(".drawing"), model.cell.name, numbers_of_cell());
     clearTimeout(part.later);
     part.later = setTimeout(listen, part.slow ? 150 : 0); // a large model cannot follow the pointer
+  }
+
+  // The numbers of the chosen cell at the chosen place; x, and h_prev beside a cell c, are vectors.
+  function numbers_of_cell() {
+    const { touched, at, model, layer, unit } = part;
+    const { memory } = model.cell;
+    const vectors = memory === "h" ? ["x"] : ["x", "h_prev"];
+    const numbers = { [`${memory}_prev`]: touched[at - 1]?.steps[layer][memory].data[unit] ?? 0 };
+    for (const [name, A] of Object.entries(touched[at].steps[layer])) {
+      if (A?.columns === model.H && !vectors.includes(name)) numbers[name] = A.data[unit];
+    }
+    return numbers;
   }
 
   // The true next token, or the most probable one at the end of the text.
