@@ -6,8 +6,8 @@ const TOP = 52; // of the straight way
 const LOW = 178; // of x and h_prev
 const WIDE = 16; // of a pipe that is fully open
 
-// The pipes of a cell in the order of the data: path, the value that flows, and how open it is. Back
-// through a pipe flows the gradient of the value at its start; `open` is then the local derivative.
+// Pipes: path, the value that flows and how open it is; for the way back, the gradient that flows and the
+// local derivative. Valves are gates, boxes operations, wires thin lines without numbers.
 const CELLS = {
   lstm: {
     pipes: (v) => [
@@ -33,8 +33,13 @@ const CELLS = {
       { x: 330, y: TOP, name: "+" },
       { x: 470, y: 88, name: "tanh" },
     ],
-    ends: { from: "c_prev", to: "c" },
-    buses: [170, 330, 470],
+    wires: `M16 ${LOW}H314M16 212H470V142M170 212V66M356 212V122H346`,
+    inputs: ["x", "h_prev"],
+    ends: [
+      ["c_prev", 16, TOP - 16],
+      ["c", 624, TOP - 16],
+      ["h", 624, LOW - 14],
+    ],
   },
   gru: {
     pipes: (v) => [
@@ -52,14 +57,18 @@ const CELLS = {
     valves: (v) => [
       { x: 170, y: TOP, name: "z", open: v.z },
       { x: 330, y: 108, name: "1 − z", open: 1 - v.z },
-      { x: 232, y: LOW, name: "r", open: v.r },
+      { x: 110, y: 112, name: "r", open: v.r },
     ],
     boxes: (v) => [
       { x: 330, y: LOW, name: "n", value: v.n, back: v.dn },
       { x: 330, y: TOP, name: "+" },
     ],
-    ends: { from: "h_prev", to: "h" },
-    buses: [170],
+    wires: `M16 ${LOW}H314M110 ${TOP}V${LOW}M16 212H170V66M84 212V112H97`,
+    inputs: ["x"],
+    ends: [
+      ["h_prev", 16, TOP - 16],
+      ["h", 624, TOP - 16],
+    ],
   },
   rnn: {
     pipes: (v) => [
@@ -77,31 +86,22 @@ const CELLS = {
       { x: 170, y: TOP, name: "· Wh" },
       { x: 330, y: TOP, name: "tanh" },
     ],
-    ends: { from: "h_prev", to: "h" },
-    buses: [],
+    wires: `M16 ${LOW}H330V66`,
+    inputs: ["x"],
+    ends: [
+      ["h_prev", 16, TOP - 16],
+      ["h", 624, TOP - 16],
+    ],
   },
 };
 
 // Draw a cell into an svg. values: the numbers of one step, by name; back: draw the gradients.
 export function draw_cell(svg, cell, values, back = false) {
-  const { pipes, valves, boxes, ends, buses } = CELLS[cell];
+  const { pipes, valves, boxes, wires, inputs, ends } = CELLS[cell];
   const { diverging } = theme_colours();
-  const out = [];
+  const out = [`<path class="wire" d="${wires}"/>`]; // x and h_prev, to the candidate and the gates
   const text = (x, y, content, more = "") =>
     out.push(`<text x="${x}" y="${y}" ${more}>${content}</text>`);
-  // x and h_prev, to the candidate and to every gate
-  const far = Math.max(...buses, 330);
-  if (cell !== "rnn") out.push(`<path class="wire" d="M16 ${LOW}H314M16 ${LOW + 34}H${far}"/>`);
-  else out.push(`<path class="wire" d="M16 ${LOW}H330V${TOP + 14}"/>`);
-  for (const x of buses) {
-    const [y] = valves(values)
-      .filter((valve) => valve.x === x)
-      .map((valve) => valve.y);
-    if (y !== undefined)
-      out.push(
-        `<path class="wire" d="M${x === 330 ? 356 : x} ${LOW + 34}V${y + 14}${x === 330 ? "H346" : ""}"/>`,
-      );
-  }
   for (const pipe of pipes(values)) {
     const [value, open] = back ? [pipe.back, pipe.slope] : [pipe.value, pipe.open];
     const size = Math.max(1.5, WIDE * Math.min(1, Math.abs(open)));
@@ -127,15 +127,16 @@ export function draw_cell(svg, cell, values, back = false) {
     if (value !== undefined) text(x + 20, y + 4, fixed(back ? gradient : value, 2));
   }
   const at = (name) => (name in values ? `${name} ${fixed(values[name], 2)}` : name);
-  const end = (x, y, name, anchor) =>
-    text(x, y, at(back ? `d${name}` : name), `text-anchor="${anchor}" class="strong"`);
-  end(16, TOP - 16, ends.from, "start");
-  end(624, TOP - 16, ends.to, "end");
-  if (cell === "lstm") end(624, LOW - 14, "h", "end");
-  if (cell === "lstm")
-    text(16, LOW - 8, back ? `${at("dx")}, ${at("dh_prev")}` : `${at("x")}, ${at("h_prev")}`);
-  else text(16, LOW - 8, at(back ? "dx" : "x"));
-  if (cell !== "rnn") text(16, LOW + 28, "to the gates");
+  for (const [name, x, y] of ends) {
+    text(
+      x,
+      y,
+      at(back ? `d${name}` : name),
+      `text-anchor="${x < 320 ? "start" : "end"}" class="strong"`,
+    );
+  }
+  text(16, LOW - 8, inputs.map((name) => at(back ? `d${name}` : name)).join(", "));
+  if (valves(values).length) text(180, LOW + 28, "to the gates");
   out.push(
     back
       ? `<path class="arrow" d="M300 16H230l8 -5m-8 5l8 5"/>`
