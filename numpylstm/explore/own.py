@@ -32,7 +32,7 @@ WORK = 1.5e11
 """Multiplications to spend on the ranking of the cells: seconds."""
 
 MOST_ROWS = 24
-"""Cells of a layer that a page shows, if all were ranked, or records."""
+"""Cells of each layer that the page shows."""
 
 FAR = 1000.0  # sigmoid and tanh are exactly 0, 1 or -1 there
 INVERSE: dict[str, Callable[[float], float]] = {
