@@ -102,7 +102,7 @@ def command(
     else:
         raw = read_texts([text]) if text is not None else str(prompt)
         tokens = tokenize(text_like(saved.config, raw), saved.config.level)[:most]
-        name = text if text is not None else "--prompt"
+        name = text if text is not None else "the text of --prompt"
         read = ReadText(name, vocabulary.encode(tokens)[0], tokens)
     if len(read.ids) < 2:
         raise CommandError(f"{read.name}: must hold at least 2 tokens, got {len(read.ids)}")
