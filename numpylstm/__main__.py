@@ -8,6 +8,7 @@ COMMANDS = {
     "train": "train a language model on a text",
     "eval": "measure a run on a text",
     "sample": "let a run write",
+    "explore": "write a page in which a run reads a text",
     "compare": "put several runs side by side",
     "export": "write the model of a run for another program",
     "import": "make a run of a model of another program",

@@ -10,8 +10,22 @@ import numpy as np
 import pytest
 from test_report import story
 
-from numpylstm import LanguageModel, explore, reference, tape, tasks
+from numpylstm import (
+    LanguageModel,
+    ModelConfig,
+    TrainConfig,
+    Vocabulary,
+    evaluate,
+    explore,
+    reference,
+    tape,
+    tasks,
+)
 from numpylstm.cells import CELLS
+from numpylstm.data.text import split_punctuation, tokenize
+from numpylstm.explore import own
+from numpylstm.laboratory.diagnostics import cell_activations
+from numpylstm.laboratory.diagnostics.steps import forward_pass, layers_back
 from numpylstm.report import page as report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -349,7 +363,7 @@ def sliders(browser, part):
 def one_step(at, cell):
     """Return all numbers of one step from the textbook, by their names on the page."""
     x, h_prev, dh = (np.array([[at[name]]]) for name in ("x", "h_prev", "dh"))
-    blocks = "ifgo" if cell == "lstm" else "h"
+    blocks = {"lstm": "ifgo", "gru": "rzn", "rnn": "h"}[cell]
     Wx, Wh = (np.array([[at[f"{key}_{n}"] for n in blocks]]) for key in ("Wx", "Wh"))
     b = np.array([at[f"b_{n}"] for n in blocks])
     a = (x @ Wx + h_prev @ Wh + b)[0]
@@ -358,6 +372,16 @@ def one_step(at, cell):
         h, cache = reference.rnn_step_forward(x, h_prev, Wx, Wh, b)
         dx, dh_prev, dWx, dWh, db = reference.rnn_step_backward(dh, cache)
         values |= {"h": h, "slope_h": 1 - h * h, "da_h": db}
+    elif cell == "gru":
+        h, cache = reference.gru_step_forward(x, h_prev, Wx, Wh, b)
+        dx, dh_prev, dWx, dWh, db, _ = reference.gru_step_backward(dh, cache)
+        r, z, n = cache.r, cache.z, cache.n
+        values["a_n"] = (x * Wx[0, 2] + b[2] + r * (h_prev * Wh[0, 2])).item()
+        da_n = dh * (1 - z) * (1 - n * n)
+        values |= {"r": r, "z": z, "n": n, "h": h, "dn": dh * (1 - z), "dz": dh * (h_prev - n)}
+        values |= {"dr": da_n * h_prev * Wh[0, 2], "slope_n": 1 - n * n}
+        values |= {f"slope_{k}": y * (1 - y) for k, y in (("r", r), ("z", z))}
+        values |= {f"da_{k}": db[j] for j, k in enumerate(blocks)}
     else:
         c_prev, dc = np.array([[at["c_prev"]]]), np.array([[at["dc"]]])
         h, c, cache = reference.lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b)
@@ -398,6 +422,9 @@ def test_one_step(opened):
     for name, keys in (("x", 4 * [Keys.ARROW_LEFT]), ("c_prev", [Keys.HOME]), ("Wh_g", [Keys.END])):
         slide(browser, "step", name, *keys)
     hold_step(browser, "lstm", held)
+    choose(browser, "step", "cell", "gru")
+    slide(browser, "step", "b_z", *4 * [Keys.ARROW_LEFT])
+    hold_step(browser, "gru", held)
     choose(browser, "step", "cell", "rnn")
     slide(browser, "step", "Wh_h", *3 * [Keys.ARROW_RIGHT])
     slide(browser, "step", "dh", Keys.HOME)
@@ -457,6 +484,7 @@ def hold_bars(browser, held, name, p):
 
 def test_a_trained_cell_reads_what_is_typed(opened):
     browser, held = opened("reading"), Held()
+    choose(browser, "reading", "model", "python")
     parameters, model = stored_model("python")
     text = 'A "yield" expression'
     textarea = find(browser, "reading", "textarea")
@@ -482,6 +510,7 @@ def test_a_trained_cell_reads_what_is_typed(opened):
     hold_bars(browser, held, "q", touched[5])
     assert value(browser, "reading", "value-f") == 0
     held("c", value(browser, "reading", "value-c"), cache.c[5, 0, unit])
+    choose(browser, "reading", "colour", "unit")
     textarea.send_keys("\u2603")  # a snowman: not in Python's language reference
     assert "\u2603" in find(browser, "reading", "[data-name=unknown]").text
     textarea.send_keys(Keys.CONTROL, "a", Keys.DELETE)
@@ -496,24 +525,26 @@ def test_a_trained_cell_reads_what_is_typed(opened):
 
 def test_a_cell_in_hand_stays_there_until_it_is_let_go(opened):
     browser = opened("reading")
+    choose(browser, "reading", "model", "python")
     held = find(browser, "reading", "input[name=hold]")
     free = held.get_attribute("aria-valuetext")
     choose(browser, "reading", "clamp-o", 1)
     slide(browser, "reading", "hold", Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
     assert (free, held.get_attribute("aria-valuetext")) == ("free", "0.00")  # held at 0 is not free
-    for gate, usable in {"i": False, "f": False, "g": True, "o": True}.items():
+    for gate, usable in {"i": True, "f": False, "g": False, "o": True}.items():
         assert find(browser, "reading", f"input[name=clamp-{gate}]").is_enabled() == usable
     hands = "return explore.parts.reading.hands"
     heat, unit = find(browser, "reading", ".heat"), stored_model("python")[1]["unit"]
     box, H = heat.size, len(stored_model("python")[0]["lstm.0.Wh"])
     row = round((unit + 0.5) / H * box["height"] - box["height"] / 2)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", heat)
     ActionChains(browser).move_to_element_with_offset(heat, -50, row).click().perform()
     assert browser.execute_script(hands)["o"] == 1  # another column of its own row
     place = browser.execute_script("return explore.parts.reading.at")
     assert 0 < place < 98
     release = find(browser, "reading", ".clamps button")
     release.send_keys(Keys.ENTER)
-    assert set(browser.execute_script(hands).values()) == {None}
+    assert browser.execute_script(hands) == {}
     assert browser.switch_to.active_element.text == "Release"
 
 
@@ -607,16 +638,16 @@ def hold_reach(browser, held):
 def test_how_far_the_gradient_reaches(opened):
     browser, held = opened("reach"), Held(1e-11)
     verdict = find(browser, "reach", "[data-name=verdict]")
-    fresh, drawn = hold_reach(browser, held)
-    assert fresh["tanh"][30] > 100 * fresh["lstm"][30]  # with bias 0 the LSTM forgets faster
-    assert verdict.text.startswith("The RNN")
+    biased, drawn = hold_reach(browser, held)
+    assert biased["lstm"][30] > biased["tanh"][30]  # it opens at the bias at which it carries
+    assert verdict.text.startswith("The LSTM")
     radius = np.abs(np.linalg.eigvals(drawn["rnn"][1])).max()
     assert radius == pytest.approx(0.9, rel=1e-3)
 
-    assert slide(browser, "reach", "forget_bias", *60 * [Keys.ARROW_RIGHT]) == 3
-    biased, _ = hold_reach(browser, held)
-    assert biased["lstm"][30] > biased["tanh"][30]  # the bias at which it carries
-    assert verdict.text.startswith("The LSTM")
+    assert slide(browser, "reach", "forget_bias", *60 * [Keys.ARROW_LEFT]) == 0
+    unbiased, _ = hold_reach(browser, held)
+    assert unbiased["tanh"][30] > 100 * unbiased["lstm"][30]  # with bias 0 the LSTM forgets faster
+    assert verdict.text.startswith("The RNN")
 
     choose(browser, "reach", "kind", "orthogonal")
     slide(browser, "reach", "forget_bias", Keys.HOME, *20 * [Keys.ARROW_RIGHT])
@@ -777,6 +808,102 @@ def test_the_race_does_not_run_behind_another_part(opened):
     assert run_button.text == "Run"
 
 
+def test_the_answers_in_the_race(opened):
+    """What each network says of the sequence that is shown, which neither learns from."""
+    browser, held = opened("race"), Held()
+    browser.execute_script("explore.parts.race.step(3)")
+    for _ in range(2):
+        racers = browser.execute_script(IN_PAGE + RACE, 0)["racers"]
+        shown = browser.execute_script("return explore.parts.race.shown")
+        for cell, racer in racers.items():
+            arrays = parameters_of(racer)
+            config = ModelConfig(hidden_size=16, cell=cell, dtype="float64", impl="reference")
+            model = LanguageModel.from_config(config, 7)
+            model.load_state_dict(arrays)
+            logits = model.logits(np.array(shown["ids"]))[0][-1, 0]
+            p = np.exp(logits) / np.exp(logits).sum()
+            for k, letter in enumerate("ABCD"):
+                held(letter, value(browser, "race", f"p-{cell}-{letter}"), p[k])
+        letter = "ABCD"[shown["ids"][0][0]]
+        assert find(browser, "race", ".sequence").text.startswith(f"{letter} ")
+        find(browser, "race", ".buttons button:nth-child(4)").click()  # another sequence
+
+
+def test_the_drawing_moves_with_the_sliders(opened):
+    browser = opened("step")
+
+    def widths():
+        pipes = browser.find_elements("css selector", "#step .drawing .pipe")
+        return [float(pipe.get_attribute("stroke-width")) for pipe in pipes]
+
+    before = widths()
+    assert before[0] == max(before)
+    slide(browser, "step", "b_f", Keys.HOME)
+    closed = value(browser, "step", "f")
+    assert widths()[1] == pytest.approx(max(1.5, 16 * closed))
+    assert widths()[2:] == before[2:]
+    choose(browser, "step", "way", "backward")
+    assert widths()[0] == pytest.approx(max(1.5, 16 * closed))  # of dc_prev
+    said = find(browser, "step", ".drawing").text
+    assert f"dc_prev {as_shown(value(browser, 'step', 'dc_prev'), 2)}" in said
+
+
+VIEW = """
+const root = document.querySelector("section:not([hidden])");
+return [...root.querySelectorAll("input, textarea")]
+  .filter((input) => input.type !== "radio" || input.checked)
+  .map((input) => [input.name, input.value, input.ariaValueText]);
+"""
+
+
+VIEWS = {
+    "a GRU": (
+        "step",
+        lambda b: (choose(b, "step", "cell", "gru"), slide(b, "step", "b_z", Keys.END)),
+    ),
+    "a lag": (
+        "reach",
+        lambda b: (
+            slide(b, "reach", "T", Keys.END),
+            find(b, "reach", "svg.chart").send_keys(Keys.HOME, Keys.ARROW_RIGHT),
+        ),
+    ),
+    "a race": (
+        "race",
+        lambda b: (slide(b, "race", "delay", Keys.HOME), choose(b, "race", "clip", "off")),
+    ),
+    "a held cell": (
+        "reading",
+        lambda b: (
+            choose(b, "reading", "model", "python"),
+            find(b, "reading", ".heat").send_keys(Keys.ARROW_UP),
+            find(b, "reading", "textarea").send_keys(" & é?\n"),
+            slide(b, "reading", "hold", Keys.HOME),
+            choose(b, "reading", "clamp-o", 1),
+            find(b, "reading", ".text").send_keys(Keys.HOME),
+        ),
+    ),
+    "a released cell": ("reading", lambda b: find(b, "reading", ".clamps button").click()),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_shared_view_is_reopened(opened, name):
+    part, change = VIEWS[name]
+    browser = opened(part)
+    change(browser)
+    before = browser.execute_script(VIEW)
+    chosen = "const p = explore.parts; return [p.reading?.unit, p.reading?.at, p.reach?.lag]"
+    place = browser.execute_script(chosen)
+    browser.find_element("id", "share").click()
+    assert "This link reopens this view." in browser.find_element("id", "shared").text
+    address = browser.current_url.split("#")[1]
+    assert address.startswith(f"{part}?")
+    opened(address)
+    assert browser.execute_script(VIEW) == before
+    assert browser.execute_script(chosen) == place
+
+
 # --- the page as a whole -------------------------------------------------------------------------
 
 
@@ -879,3 +1006,185 @@ def test_how_soon_the_page_answers(opened):
           f"first paint {first:.1f}")  # fmt: skip
     assert max(times.values()) < 500  # up to 80 beside other jobs on two cores
     assert first < 1500  # 70 to 160 there
+
+
+# --- the explorer of a run -----------------------------------------------------------------------
+
+HOSTILE = (
+    "</script><script>document.title='run'</script>", "<img src=x onerror=document.title='run'>",
+    "<!--<script>", "{{ script }}", "\u202egnal", "\x00\x1b[2J", "\u2028", "__proto__",
+    "constructor", "&lt;b&gt;", '"\'`${x}', "</textarea>", "http://example.org/x.js",
+    "é\u0301", "\U0001f980",
+)  # fmt: skip
+EXPLORED = {
+    "two layers of LSTM": {"cell": "lstm", "num_layers": 2, "embedding_size": 5},
+    "a tied GRU": {"cell": "gru", "tied": True},
+    "a GRU, reset before": {"cell": "gru", "num_layers": 2, "options": {"reset": "before"}},
+    "a relu RNN": {"cell": "rnn", "options": {"activation": "relu"}},
+    "a sigmoid RNN": {"cell": "rnn", "options": {"activation": "sigmoid"}},
+}
+
+
+def untrained(**settings):
+    """Return a model of 7 units on hostile words, its vocabulary, its settings and a text."""
+    config = TrainConfig(train="text.txt", hidden_size=7, **settings)
+    vocabulary = Vocabulary((*HOSTILE, "<unk>", "<eos>", "a", "b"))
+    model = LanguageModel.from_config(config, len(vocabulary))
+    rng = np.random.default_rng(3)
+    for parameter in model.parameters().values():
+        parameter.data[...] = rng.normal(0, 0.7, parameter.data.shape)
+    ids = rng.integers(0, len(vocabulary), 23)
+    text = own.ReadText(HOSTILE[0], ids, ["never seen", *vocabulary.decode(ids)[1:]])
+    ids[0] = vocabulary.unk_id
+    return model, vocabulary, config, text
+
+
+@pytest.fixture
+def explored(opened, browser, tmp_path):
+    """Return a function that opens the explorer of a model."""
+
+    def explore_model(model, vocabulary, config, text, size="wide"):
+        opened("race", size)
+        page = tmp_path / "explorer.html"
+        html = own.explorer_page("<b>run</b>", model, vocabulary, config, text)
+        page.write_text(html, encoding="utf-8")
+        browser.get(page.as_uri())
+        browser.execute_script("explore.parts.reading.listen()")
+        return browser
+
+    return explore_model
+
+
+def data_of(browser, name):
+    """Return a number of each span of the text, None where it has none."""
+    return browser.execute_script(
+        """const spans = document.querySelectorAll("#reading .text span");
+        return [...spans].map((span) => span.dataset[arguments[0]]);""",
+        name,
+    )  # fmt: skip
+
+
+def in_textbook(model, ids):
+    """Return the norm of d log p(ids[t + 1]) / d x[s], [t, s], from the steps of the textbook."""
+    norms = np.zeros((len(ids) - 1, len(ids) - 1))
+    caches, dhs = forward_pass(model, ids[:-1, None], ids[1:, None])
+    for t in range(len(norms)):
+        own_loss = np.arange(t + 1)[:, None, None] == t
+        for layer, step in layers_back(dhs[: t + 1] * own_loss, caches):
+            if layer == 0:
+                norms[t, step.t] = np.linalg.norm(step.dx)
+    return norms
+
+
+def hold_explorer(browser, model, text, held, close):
+    """Compare loss, surprise, probabilities and gradients with the package's."""
+    ids = text.ids
+    score = model.score(ids[:-1, None], ids[1:, None])[0][:, 0]
+    held("loss", value(browser, "reading", "loss"), evaluate(model, ids).loss)
+    held("surprise", [float(nll) for nll in data_of(browser, "nll")[1:]], score)
+    gradients = in_textbook(model, ids)
+    logits = model.logits(ids[:, None])[0][:, 0].astype(float)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for at in (0, 8, 21):
+        browser.execute_script("explore.parts.reading.point(arguments[0])", at)
+        browser.execute_script("explore.parts.reading.listen()")
+        hold_bars(browser, held, "p", p[at])
+        shown = data_of(browser, "listens")
+        assert [norm is not None for norm in shown] == [s <= at for s in range(len(ids))]
+        close("gradients", [float(norm) for norm in shown[: at + 1]], gradients[at, : at + 1])
+        came = find(browser, "reading", ".bars .came output")
+        assert int(came.get_attribute("data-token")) == ids[at + 1]
+
+
+@pytest.mark.parametrize("name", EXPLORED)
+def test_the_explorer_of_a_run(explored, name):
+    """Its numbers are the package's, and a held cell has the loss that the ranking gives it."""
+    model, vocabulary, config, text = untrained(**EXPLORED[name])
+    browser = explored(model, vocabulary, config, text)
+    held, close = Held(1e-5), Held(1e-9)
+    hold_explorer(browser, model, text, held, close)
+    part = "return explore.parts.reading"
+    unit = browser.execute_script(f"{part}.unit")
+    slide(browser, "reading", "hold", Keys.END, *3 * [Keys.ARROW_LEFT])
+    at = float(find(browser, "reading", "input[name=hold]").get_attribute("value"))
+    arrays, state = own.held(model, model.state_dict(), config.num_layers - 1, unit, at)
+    before = model.state_dict()
+    model.load_state_dict(arrays)
+    x, y = text.ids[:-1, None], text.ids[1:, None]
+    clamped = model.score(x, y, state)[0].mean(dtype=float)
+    model.load_state_dict(before)
+    held("loss", value(browser, "reading", "loss-held"), clamped)
+    memory = CELLS[config.cell].memory
+    held("the cell", value(browser, "reading", f"value-{memory}"), at)
+    print(f"\nexplorer, {name}: {held}; gradients {close}")
+
+
+def test_the_ranking_is_that_of_the_means(explored):
+    model, vocabulary, config, text = untrained(cell="lstm", num_layers=2)
+    ranking = own.rank_cells(model, text.ids)
+    browser = explored(model, vocabulary, config, text)
+    (unit, rise), *_ = ranking[1]
+    assert [sorted(cell for cell, _ in layer) for layer in ranking] == [[*range(7)], [*range(7)]]
+    assert browser.execute_script("return explore.parts.reading.unit") == unit
+    mean = browser.execute_script("""
+        const { touched, layer, unit, hold } = explore.parts.reading;
+        const c = touched.map(({ steps }) => steps[layer].c.data[unit]);
+        hold({ c: c.reduce((a, b) => a + b) / c.length });""")
+    assert mean is None
+    loss = value(browser, "reading", "loss-held") - value(browser, "reading", "loss")
+    assert loss == pytest.approx(rise, abs=1e-5)
+    assert f"+{rise:.4f}" in find(browser, "reading", ".ranking li").text
+
+
+def test_the_explorer_of_a_model_too_large_for_the_page(explored, monkeypatch):
+    model, vocabulary, config, text = untrained(cell="lstm", num_layers=2)
+    monkeypatch.setattr(own, "MOST_PARAMETERS", 100)
+    monkeypatch.setattr(own, "MOST_ROWS", 3)
+    browser, held, close = explored(model, vocabulary, config, text), Held(1e-5), Held(1e-6)
+    hold_explorer(browser, model, text, held, close)
+    assert "too large for the page" in browser.find_element("id", "recorded").text
+    assert not find(browser, "reading", "textarea").is_displayed()
+    assert not find(browser, "reading", ".clamps").is_displayed()
+    units = cell_activations(model, text.ids[:, None])
+    for layer in (0, 1):
+        choose(browser, "reading", "layer", layer)
+        at, unit = browser.execute_script("const r = explore.parts.reading; return [r.at, r.unit]")
+        for name in "ifgoch":
+            expected = getattr(units[layer], name)[at, 0, unit]
+            held(name, value(browser, "reading", f"value-{name}"), expected)
+    print(f"\nexplorer of a recorded text: {held}; gradients {close}")
+
+
+@pytest.mark.parametrize("size", SIZE)
+def test_what_is_in_a_text_is_never_code(explored, size):
+    browser = explored(*untrained(cell="lstm"), size=size)
+    assert browser.title == "<b>run</b>: numpylstm"
+    assert not browser.find_elements("css selector", "main img, main b > b, .text *:not(span)")
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    assert width <= SIZE[size][0]
+    textarea = find(browser, "reading", "textarea")
+    browser.execute_script("arguments[0].value = arguments[1]", textarea, "\n".join(HOSTILE))
+    textarea.send_keys(" b")
+    words = browser.execute_script("return explore.parts.reading.words")
+    assert words == tokenize("\n".join(HOSTILE) + " b")
+    refused = browser.execute_script("""
+        const script = document.createElement("script");
+        script.textContent = "document.title = 'run'";
+        document.body.append(script);
+        return document.title;""")
+    assert refused == "<b>run</b>: numpylstm"  # by the policy of the page
+    assert "script-src" in browser.get_log("browser")[0]["message"]
+
+
+def test_typed_text_is_cut_as_the_package_cuts_it(explored):
+    model, vocabulary, config, text = untrained(cell="rnn", split_punctuation=True)
+    browser = explored(model, vocabulary, config, text)
+    for typed in (
+        "It's a list, f([1.5])\n----------\n", "2x 3.5e7 __init__ <unk> a<eos>b", "x... ¡é! …… {}",
+        "o’ve don't’s 4's", "½ ² ٣٤ 數 _9 a\u0301b",
+    ):  # fmt: skip
+        textarea = find(browser, "reading", "textarea")
+        code = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+        browser.execute_script(code, textarea, typed)
+        words = browser.execute_script("return explore.parts.reading.words")
+        assert words == tokenize(split_punctuation(typed)), typed

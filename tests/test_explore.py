@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.runs import TINY, call, write_words
 
 from numpylstm import explore
+from numpylstm.explore import own
 from numpylstm.explore.__main__ import main
 from numpylstm.plots import style
 
@@ -23,8 +25,8 @@ def test_nothing_is_loaded_from_anywhere():
 
 def test_every_module_is_in_the_page():
     modules = {path.stem for path in explore.FOLDER.glob("*.js")}
-    assert modules == set(explore.MODULES)
-    for name in modules:
+    assert modules == {*explore.MODULES, "own"}
+    for name in explore.MODULES:
         assert f"const {name}_module = (" in PAGE
 
 
@@ -81,3 +83,78 @@ def test_the_command(tmp_path, capsys):
     assert path.read_text(encoding="utf-8") == PAGE
     assert main([str(tmp_path / "missing" / "cell.html")]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+# --- the explorer of a run -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder with a text and a finished run."""
+    folder = write_words(tmp_path_factory.mktemp("explorer"))
+    call(folder, "numpylstm-train", "--threads", "1", *TINY, "--epochs", "1", "--out", "run")
+    return folder
+
+
+def data_in(path):
+    page = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["models"]["own"]
+
+
+def test_the_explorer_has_the_loss_that_eval_prints(folder):
+    out, _ = call(folder, "numpylstm-explore", "run", "--max-tokens", "50")
+    assert re.fullmatch(r"run/explorer\.html: 0\.\d MB; open it in a browser\n", out)
+    found = data_in(folder / "run" / "explorer.html")
+    out, _ = call(folder, "numpylstm-eval", "run", "--max-tokens", "50", "--json")
+    assert found["loss"] == pytest.approx(json.loads(out)["loss"], abs=1e-5)
+    assert len(found["ids"]) == len(found["words"]) == 50
+    assert [len(layer) for layer in found["ranking"]] == [8, 8]
+    assert "recorded" not in found
+    assert "numpylstm-explore run" in (folder / "run" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("flag", ["--text", "--prompt"])
+def test_a_text_of_ones_own(folder, flag):
+    """Its words are shown as they are, and read as the vocabulary has them."""
+    (folder / "own.txt").write_text("w1 w2\nnever")
+    text = {"--text": "own.txt", "--prompt": "w1 w2\nnever"}[flag]
+    call(folder, "numpylstm-explore", "run", flag, text, "--out", "own.html", "--quiet")
+    found = data_in(folder / "own.html")
+    assert found["words"] == ["w1", "w2", "<eos>", "never"]
+    assert found["tokens"][found["ids"][3]] == "<unk>"
+
+
+def test_a_larger_model_is_recorded(folder, monkeypatch):
+    monkeypatch.setattr(own, "MOST_PARAMETERS", 100)
+    monkeypatch.setattr(own, "WORK", 1)
+    call(folder, "numpylstm-explore", "run", "--out", "large.html")
+    found = data_in(folder / "large.html")
+    assert "parameters" not in found
+    assert len(found["recorded"]["p"]) == len(found["ids"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--prompt", "w1"], "the text of --prompt: must hold at least 2 tokens, got 1"),
+        (["run", "--max-tokens", "1"], "--max-tokens must be at least 2, got 1"),
+        (["run", "--text", "none.txt"], "none.txt: must be a readable file"),
+        (["run", "--out", "text.txt"], "text.txt already exists and was not written by numpy"),
+        (["text.txt"], "text.txt"),
+    ],
+)
+def test_what_the_command_refuses(folder, arguments, says):
+    before = (folder / "text.txt").read_bytes()
+    _, err = call(folder, "numpylstm-explore", *arguments, expect=2)
+    assert says in err
+    assert (folder / "text.txt").read_bytes() == before
+
+
+def test_a_cell_that_the_page_lacks_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(own, "cells_of_engine", lambda: ["rnn", "gru"])
+    _, err = call(folder, "numpylstm-explore", "run", expect=2)
+    assert "model must have a cell of the page's engine, rnn, gru, got lstm" in err
+
+
+def test_the_engine_has_the_cells_of_the_textbook():
+    assert explore.cells_of_engine() == ["rnn", "lstm", "gru"]

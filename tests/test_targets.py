@@ -119,4 +119,4 @@ def test_a_picture_is_drawn_over_pictures_of_comparisons_only(folder, tmp_path, 
     path.write_bytes((folder / "run/curves.png").read_bytes())
     assert compare_command.main(arguments) == 2
     assert path.read_bytes() != first
-    assert "thesis.png already exists and was not drawn by num" in capsys.readouterr().err
+    assert "thesis.png already exists and was not written by num" in capsys.readouterr().err

@@ -1,15 +1,25 @@
-"""Write the interactive page of `numpylstm.explore`, which the front page embeds, to the site."""
+"""Write the interactive page of `numpylstm.explore`, and the explorer of the demo run, to the site.
+
+The demo run is trained once and kept in the folder of the build; it takes a minute or two.
+"""
 
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 from numpylstm import explore
+from numpylstm.cli import explore as explore_command
+from numpylstm.cli import train
 
 
 def write(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
-        explore.write_page(Path(app.outdir) / "cell.html")
+        site = Path(app.outdir)
+        explore.write_page(site / "cell.html")
+        run = site.parent / "demo"
+        if not (run / "report.html").exists():
+            train.main(["--resume" if run.exists() else "--out", str(run), "--quiet"])
+        explore_command.main([str(run), "--out", str(site / "explorer.html"), "--quiet"])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

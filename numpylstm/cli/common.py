@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from numpylstm import __version__
@@ -16,7 +17,7 @@ from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
 from numpylstm.training.display import waiting
-from numpylstm.untrusted import printable
+from numpylstm.untrusted import NotRegular, open_regular, printable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 LONGEST = 1_000  # characters of a message
@@ -113,6 +114,16 @@ def check_threads(threads: int | None, most: int) -> None:
         raise CommandError(
             f"--threads must be from 1 to {most}, the cores of this machine; got {threads}"
         )
+
+
+def check_own(flag: str, path: Path, mark: bytes, prog: str) -> None:
+    """Refuse to replace a file that a command did not write: one without its mark."""
+    with contextlib.suppress(FileNotFoundError, NotRegular), open_regular(path) as file:
+        if mark not in file.read(1_000):
+            raise CommandError(
+                f"{flag} {path} already exists and was not written by {prog}; name another file, "
+                "or remove it"
+            )
 
 
 def check_plots() -> None:

@@ -2,12 +2,11 @@
 
 import argparse
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
 
-from numpylstm.cli.common import CommandError, Parser, check_plots, execute
-from numpylstm.untrusted import NotRegular, aligned, open_regular, printable
+from numpylstm.cli.common import Parser, check_own, check_plots, execute
+from numpylstm.untrusted import aligned, printable
 
 MARK = {"Software": "numpylstm-compare"}  # written into a picture, and necessary for replacing it
 
@@ -44,7 +43,7 @@ def command(*, runs: list[Path], picture: Path) -> None:
     from numpylstm.saving import write_atomically
     from numpylstm.training.run_folder import RunFolderError
 
-    check_own(picture)
+    check_own("--picture", picture, MARK["Software"].encode(), MARK["Software"])
     check_plots()
     from numpylstm.plots import comparison_curves
 
@@ -76,16 +75,6 @@ def command(*, runs: list[Path], picture: Path) -> None:
             "cannot be compared."
         )
     print(f"\nCurves: {printable(str(picture))}")
-
-
-def check_own(picture: Path) -> None:
-    """Refuse to replace a file that this command did not draw."""
-    with suppress(FileNotFoundError, NotRegular), open_regular(picture) as file:
-        if MARK["Software"].encode() not in file.read(1_000):
-            raise CommandError(
-                f"--picture {picture} already exists and was not drawn by numpylstm-compare; "
-                "name another file, or remove it"
-            )
 
 
 def fitting(table: list[list[str]]) -> str:

@@ -4,12 +4,10 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, execute, set_threads
-from numpylstm.config import settings_with
 from numpylstm.training.display import compiling, waiting
 from numpylstm.untrusted import printable
 
@@ -113,10 +111,8 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
-    if data is None and file is None and (checkpoint / run_folder.CONFIG).exists():
-        now = run_folder.read_config(checkpoint)  # the text may have moved since
-        moved = {name: getattr(now, name) for name in settings_with(text=True)}
-        saved = replace(saved, config=replace(saved.config, **moved))
+    if data is None and file is None:
+        saved = run_folder.where_its_text_is(saved, checkpoint)
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(
             saved.config, saved.vocabulary, saved.meta["fingerprint"], data=data, file=file,

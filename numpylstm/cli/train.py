@@ -188,7 +188,11 @@ def command(
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")
-        print(f"Next: {printable(shlex.join([as_called('numpylstm-sample'), str(folder)]))}")
+        commands = [
+            shlex.join([as_called(name), str(folder)])
+            for name in ("numpylstm-sample", "numpylstm-explore")
+        ]
+        print(f"Next: {printable(', '.join(commands))}")
 
     init_from = changes.pop("init_from", None)
     paths = changes.keys() & settings_with(text=True)  # whole, to resume from any folder

@@ -8,12 +8,16 @@ tests compare it with the golden tapes and the gradients of the reference, to 1e
 browser.
 """
 
+import base64
+import hashlib
 import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from numpylstm import reference
+from numpylstm.cells import CELLS, Cell
 
 __all__ = ["FOLDER", "page", "write_page"]
 
@@ -21,24 +25,53 @@ FOLDER = Path(__file__).parent
 """Folder of the parts of the page: modules, style, models."""
 
 # Each imports only from those before it.
-MODULES = (
-    "arrays", "engine", "draws", "lag", "charts", "step", "reading", "reach", "race", "page",
-)  # fmt: skip
+SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
+MODULES = (*SHARED, "draws", "step", "reach", "race", "page")
 TEXTBOOK = (
     "rnn_step_forward", "rnn_step_backward", "lstm_step_forward", "lstm_step_backward",
+    "gru_step_forward", "gru_step_backward",
 )  # fmt: skip
 
 
 def page() -> str:
     """Return the page as one self-contained HTML document."""
     models = json.loads(_read("models.json"))
+    for model in models.values():
+        model |= {"level": "char", "cell": cell_record(CELLS["lstm"]), "options": []}
     data = {"models": models, "reference": {name: _source(name) for name in TEXTBOOK}}
+    return assemble("page.html", data, *MODULES[len(SHARED) :])
+
+
+def assemble(template: str, data: Any, *own: str) -> str:
+    """Return a page: a template, its data, and the shared modules with its own.
+
+    Data are never code: they cannot end their element, and the browser runs one script only, by its
+    hash, and requests nothing.
+    """
+    modules = (*SHARED, *own)
+    script = "\n".join(_as_function(name, _read(f"{name}.js")) for name in modules)
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
     parts = {
         "style": _read("page.css"),
-        "data": json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
-        "script": "\n".join(_as_function(name, _read(f"{name}.js")) for name in MODULES),
+        "policy": f"default-src 'none'; script-src 'sha256-{digest}'; "
+        "style-src 'unsafe-inline'; img-src data:",
+        "reading": _read("reading.html"),
+        "data": json.dumps(data).replace("<", "\\u003c"),
+        "script": script,
     }
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], _read("page.html"))
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], _read(template))
+
+
+def cells_of_engine() -> list[str]:
+    """Return the names of the cells that the engine of the page has."""
+    return re.findall(r"^export function (\w+)_step_forward", _read("engine.js"), re.M)
+
+
+def cell_record(cell: Cell) -> dict[str, Any]:
+    """Return the description of a cell that the page needs."""
+    units = [unit._asdict() for unit in cell.units]
+    names = ("name", "title", "blocks", "keep", "memory")
+    return {name: getattr(cell, name) for name in names} | {"units": units}
 
 
 def write_page(path: str | Path) -> Path:

@@ -114,7 +114,7 @@ const FRAME = { left: 46, right: 18, top: 10, bottom: 38 };
 // names: true writes each name at the end of its line. Returns a function from a pointer event to x.
 export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) {
   const [width, height] = [Math.max(svg.clientWidth, 300), Math.max(svg.clientHeight, 160)];
-  const right = width - FRAME.right - (names && width > 560 ? 92 : 0);
+  const right = width - FRAME.right - (names ? 80 : 0);
   const bottom = height - FRAME.bottom;
   const place = (axis, value, from, to) => {
     const share =
@@ -137,6 +137,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   }
   for (const [value, label] of x.ticks) text(X(value), bottom + 17, label, 'text-anchor="middle"');
   text((FRAME.left + right) / 2, height - 4, x.label, 'text-anchor="middle"');
+  if (y.label) text(FRAME.left + 6, FRAME.top + 12, y.label);
   for (const mark of marks) {
     rule(FRAME.left, Y(mark.y), right, Y(mark.y), "mark");
     text(right - 4, Y(mark.y) + (mark.above ? -4 : 15), mark.text, 'text-anchor="end"');
@@ -154,8 +155,9 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
     if (near && near[1] >= y.min)
       out.push(`<circle class="${style}" r="4" cx="${X(at)}" cy="${Y(near[1])}"/>`);
     if (beyond < 0) ends.push({ name, style, y: Y(drawn[drawn.length - 1][1]) });
+    else if (names) text(X(drawn[beyond][0]) + 6, bottom - 8, name, `class="name ${style}"`);
   }
-  if (names && width > 560) {
+  if (names) {
     ends.sort((a, b) => a.y - b.y);
     ends.forEach((end, k) => {
       end.y = Math.max(end.y, k ? ends[k - 1].y + 14 : FRAME.top);
@@ -207,13 +209,16 @@ function is_dark() {
   return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-// Colours that depend on the theme: for values from -1 to 1, and for empty places.
+// Colours that depend on the theme: for values from -1 to 1, for the same behind letters, which stay
+// legible in the colour of the theme, and for empty places.
 export function theme_colours() {
   const dark = is_dark();
   const paper = dark ? [20, 23, 31] : [255, 255, 255];
+  const diverging = (share) =>
+    between(paper, share > 0 ? ORANGE : BLUE, Math.min(1, Math.abs(share || 0)));
   return {
-    diverging: (share) =>
-      between(paper, share > 0 ? ORANGE : BLUE, Math.min(1, Math.abs(share || 0))),
+    diverging,
+    behind_text: (share) => diverging(Math.max(-1, Math.min(1, share)) * (dark ? 0.55 : 1)),
     empty: dark ? [28, 32, 41] : [245, 247, 250],
   };
 }

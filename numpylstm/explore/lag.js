@@ -1,6 +1,6 @@
 // Norms of a gradient by the number of steps back.
 
-import { zeros_like } from "./arrays.js";
+import { add, matrix, zeros_like } from "./arrays.js";
 import { CELLS } from "./engine.js";
 
 const norm = (A) => Math.sqrt(A.data.reduce((sum, value) => sum + value * value, 0));
@@ -19,4 +19,23 @@ export function norms_by_lag(cell, dhT, cache) {
     });
   }
   return norms;
+}
+
+// |d log p / dx_s| for s = 0 .. t: how much the prediction after step t listens to each input. steps[s]
+// are the caches of step s by layer; dh is the gradient of the last hidden state of the top layer.
+export function norms_by_input(cell, dh, steps) {
+  const { state, step_backward } = CELLS[cell];
+  const x = matrix(1, 0); // in place of the input, so that dWx, which is not used, costs nothing
+  const above = steps.map(() => null); // gradients of the layer's outputs
+  above[steps.length - 1] = dh;
+  for (let layer = steps[0].length - 1; layer >= 0; layer--) {
+    let dstate = state.map(() => zeros_like(steps[0][layer].h));
+    for (let s = steps.length - 1; s >= 0; s--) {
+      const [from_later, ...rest] = dstate;
+      const upstream = above[s] ? add(above[s], from_later) : from_later;
+      const [dx, ...before] = step_backward(upstream, ...rest, { ...steps[s][layer], x });
+      [above[s], dstate] = [dx, before.slice(0, state.length)];
+    }
+  }
+  return above.map(norm);
 }

@@ -1,6 +1,7 @@
 // The page: its four parts, one at a time.
 
 import * as arrays from "./arrays.js";
+import { element } from "./charts.js";
 import * as draws from "./draws.js";
 import * as engine from "./engine.js";
 import { look, race_part } from "./race.js";
@@ -31,7 +32,10 @@ function open(name) {
   tell_height();
 }
 
-const asked = () => (names.includes(location.hash.slice(1)) ? location.hash.slice(1) : names[0]);
+const asked = () => {
+  const [name] = location.hash.slice(1).split("?");
+  return names.includes(name) ? name : names[0];
+};
 const shown = () => names.find((name) => !document.getElementById(name).hidden);
 
 names.forEach((name, k) => {
@@ -48,7 +52,58 @@ names.forEach((name, k) => {
     next.click();
   });
 });
-addEventListener("hashchange", () => open(asked()));
+
+// --- a view as an address: #part?name=value&... ---------------------------------------------------
+
+const inputs = () => document.getElementById(shown()).querySelectorAll("input, textarea");
+const key = (input) => input.name || input.type;
+
+function share() {
+  const view = new URLSearchParams(parts[shown()].extra?.());
+  for (const input of inputs()) {
+    const unused = input.type === "radio" ? !input.checked : input.ariaValueText === "free";
+    if (!unused) view.set(key(input), input.value);
+  }
+  history.replaceState(null, "", `#${shown()}?${view}`);
+  const said = document.getElementById("shared");
+  const link = element("a", { href: location.href, target: "_top" }, "This link");
+  said.replaceChildren(link, " reopens this view.");
+  navigator.clipboard?.writeText(location.href).then(
+    () => {
+      said.append(" It has been copied.");
+    },
+    () => {}, // not allowed
+  );
+}
+
+// Set every control that differs; setting one may make others anew.
+function set_controls(view) {
+  for (const [name, value] of view) {
+    const input = [...inputs()].find(
+      (input) => key(input) === name && (input.type !== "radio" || input.value === value),
+    );
+    if (!input) continue;
+    if (input.type === "radio") {
+      if (!input.checked) input.click();
+    } else if (input.value !== value || input.ariaValueText === "free") {
+      input.value = value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  }
+}
+
+function reopen() {
+  open(asked());
+  const view = new URLSearchParams(location.hash.split("?").slice(1).join("?"));
+  set_controls(view);
+  if (view.size && parts[shown()].restore) {
+    parts[shown()].restore(Object.fromEntries(view));
+    set_controls(view); // another cell has been chosen, and is not held yet
+    parts[shown()].restore(Object.fromEntries(view));
+  }
+}
+document.getElementById("share").addEventListener("click", share);
+addEventListener("hashchange", reopen);
 addEventListener("resize", () => parts[shown()].paint());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => parts[shown()].paint());
 
@@ -64,7 +119,7 @@ function tell_height() {
 if (parent !== window) document.documentElement.classList.add("embedded");
 new ResizeObserver(tell_height).observe(document.body);
 
-open(asked());
+reopen();
 
 // For the console: the engine, and the state of each part.
 globalThis.explore = { arrays, engine, draws, look, parts };

@@ -30,7 +30,9 @@ const RACERS = {
   rnn: { name: "RNN", init_scale: 0.4, clip: 1 },
   lstm: { name: "LSTM", init_scale: 0.4, forget_bias: 5, clip: 0.2 },
 };
+const [CHANCE_SAID, FLOOR_SAID] = [fixed(CHANCE), fixed(FLOOR)];
 const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
+const LETTERS = "ABCD";
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
 function new_race({ seed, delay }) {
@@ -109,6 +111,8 @@ export function race_part(root) {
     part.running = false;
     part.busy = 0;
     part.race = new_race(settings);
+    part.random = random_numbers(settings.seed + 2e6);
+    part.shown = delayed_copy(part.random, settings.delay, 1);
     paint();
   }
 
@@ -165,10 +169,16 @@ export function race_part(root) {
           .map((k) => (k * high) / 4)
           .map((v) => [v, v < 1e5 ? v : scientific(v)]),
       },
-      marks: [
-        { y: FLOOR, text: `floor ${fixed(FLOOR, 3)}: best possible` },
-        { y: CHANCE, text: `chance ${fixed(CHANCE, 3)}: without memory` },
-      ].map((mark) => ({ ...mark, above: high > 2 })), // there is no room below
+      marks:
+        high > 4 // there is no room for two
+          ? [
+              { y: FLOOR, text: "" },
+              { y: CHANCE, text: `chance ${CHANCE_SAID}, floor ${FLOOR_SAID}`, above: true },
+            ]
+          : [
+              { y: FLOOR, text: `floor ${FLOOR_SAID}: best possible` },
+              { y: CHANCE, text: `chance ${CHANCE_SAID}: without memory`, above: high > 2 },
+            ],
       lines: racers.map(({ cell, history, loss }) => ({
         name: RACERS[cell].name,
         style: cell,
@@ -176,6 +186,7 @@ export function race_part(root) {
       })),
     });
     for (const racer of racers) strip(racer);
+    answer();
     buttons.run.textContent = part.running ? "Pause" : finished() ? "Run again" : "Run";
     show(
       $("[data-name=updates]"),
@@ -203,22 +214,67 @@ export function race_part(root) {
     );
   }
 
+  // A sequence that is not learnt from, and what each network answers.
+  function answer() {
+    const { ids, targets } = part.shown;
+    const [letter] = ids[0];
+    const fillers = ids.slice(1, -1).map(([id]) => "·–"[id - LETTERS.length]);
+    const said =
+      fillers.length > 24 ? [...fillers.slice(0, 12), "…", ...fillers.slice(-8)] : fillers;
+    $(".sequence p").replaceChildren(
+      element("b", {}, LETTERS[letter]),
+      ` ${said.join(" ")} ? The answer is ${LETTERS[letter]}.`,
+    );
+    const rows = Object.values(part.race.racers).map(({ cell, parameters }) => {
+      const [logits] = language_model_forward(
+        cell,
+        parameters,
+        ids,
+        zero_state(cell, parameters, 1),
+      );
+      const [, losses] = sequence_cross_entropy_forward(logits, targets);
+      const p = losses[losses.length - 1].p.data;
+      const best = [...LETTERS].reduce((most, _, k) => (p[k] > p[most] ? k : most), 0);
+      const chances = [...LETTERS].map((_, k) => {
+        const output = element("output", { "data-name": `p-${cell}-${LETTERS[k]}` });
+        show(output, p[k], (v) => fixed(v, 2));
+        return element("td", { class: k === letter ? "came" : "" }, output);
+      });
+      return element(
+        "tr",
+        {},
+        element("td", { class: cell }, RACERS[cell].name),
+        ...chances,
+        element("td", {}, `says ${LETTERS[best]}${best === letter ? "" : ", wrong"}`),
+      );
+    });
+    $(".sequence tbody").replaceChildren(...rows);
+  }
+
+  function another() {
+    part.shown = delayed_copy(part.random, part.race.delay, 1);
+    answer();
+  }
+
   const button = (text, act) => element("button", { type: "button", onclick: act }, text);
   const buttons = {
     run: button("Run", run),
     step: button("One step", () => step(1)),
     reset: button("Reset", reset),
+    another: button("Another sequence", another),
   };
   $(".buttons").append(...Object.values(buttons));
   const said = (name) => element("output", { "data-name": name, "aria-live": "off" });
   $(".buttons").append(said("updates"), said("speed"));
-  $(".race thead").innerHTML =
+  $(".sequence thead").innerHTML =
+    `<tr><th></th>${[...LETTERS].map((letter) => `<th>p(${letter})</th>`).join("")}<th></th></tr>`;
+  $(".losses thead").innerHTML =
     "<tr><th></th><th>loss, smoothed</th><th>gradient norm</th><th>share at the letter</th></tr>";
   for (const [cell, { name }] of Object.entries(RACERS)) {
     const values = ["loss", "norm", "arrives"].map(
       (key) => `<td><output data-name="${key}-${cell}"></output></td>`,
     );
-    $(".race tbody").innerHTML += `<tr><td class="${cell}">${name}</td>${values.join("")}</tr>`;
+    $(".losses tbody").innerHTML += `<tr><td class="${cell}">${name}</td>${values.join("")}</tr>`;
     $(".strips").append(
       element("h2", {}, `${name}: the gradient, by lag`),
       element("canvas", {
@@ -232,7 +288,12 @@ export function race_part(root) {
     element(
       "p",
       { class: "note" },
-      "From left to right: steps back from the answer to the letter. From bottom to top: updates. Bright: the whole gradient; dark: a ten-thousandth or less.",
+      "The gradient of h: from left to right, steps back from the answer to the letter; from bottom to top, updates. Bright: the whole gradient; dark: a ten-thousandth or less.",
+    ),
+    element(
+      "p",
+      { class: "note" },
+      "A trained LSTM is dark in the middle, darker than the RNN: its answer hardly depends on the h of the filler. But what comes back along c does not fade, because its forget gates are at 0.99, and it is brighter again at the letter. The RNN's fades at every step.",
     ),
   );
   const set = (name, again) => (value) => {

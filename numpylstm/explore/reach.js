@@ -80,7 +80,7 @@ function reach(drawn, settings) {
 // --- the part of the page -------------------------------------------------------------------------
 
 export function reach_part(root) {
-  const settings = { kind: "random", radius: 0.9, forget_bias: 0, T: 60, seed: 1 };
+  const settings = { kind: "random", radius: 0.9, forget_bias: 3, T: 60, seed: 1 };
   const $ = (selector) => root.querySelector(selector);
   const [svg, rows] = [$("svg"), $("tbody")];
   let drawn = draw_networks(settings.seed);
@@ -108,7 +108,7 @@ export function reach_part(root) {
     for (let k = 0; k <= T; k += step) ticks.push([k, k]);
     lag_at = draw_lines(svg, {
       x: { min: 0, max: T, ticks, label: "steps back from the loss" },
-      y: log_axis(-9, 6, 3),
+      y: { ...log_axis(-9, 6, 3), label: "|∂L/∂state| k steps back, relative to h at k = 0" },
       lines: LINES.map(({ key, name, style }) => ({
         name,
         style,
@@ -165,7 +165,7 @@ export function reach_part(root) {
       min: -1,
       max: 5,
       step: 0.05,
-      value: 0,
+      value: settings.forget_bias,
       change: set("forget_bias"),
     }),
     slider({
@@ -184,6 +184,13 @@ export function reach_part(root) {
     drawn = draw_networks(settings.seed);
     update();
   });
+  part.extra = () => ({ draw: settings.seed, lag: part.lag });
+  part.restore = ({ draw, lag }) => {
+    settings.seed = Number(draw) || settings.seed;
+    drawn = draw_networks(settings.seed);
+    update();
+    point(Number(lag) || 0);
+  };
   update();
   return part;
 }

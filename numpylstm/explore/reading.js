@@ -1,11 +1,13 @@
-// Part 2: a trained model reads typed text, and its cells can be clamped.
+// Part 2, and the explorer: a trained model reads a text, and its cells can be clamped.
 
-import { map, matrix } from "./arrays.js";
+import { matmul_T_right, matrix } from "./arrays.js";
 import {
   choice,
   cividis,
+  draw_lines,
   element,
   fixed,
+  log_axis,
   on_keys,
   paint_pixels,
   STEPS,
@@ -13,328 +15,570 @@ import {
   slider,
   theme_colours,
 } from "./charts.js";
-import { language_model_forward, sequence_cross_entropy_forward, zero_state } from "./engine.js";
+import { draw_cell } from "./drawing.js";
+import { zero_state } from "./engine.js";
+import { norms_by_input } from "./lag.js";
+import {
+  candidate_of,
+  in_hand,
+  load_model,
+  read,
+  recorded,
+  recorded_norms,
+  tokenize,
+} from "./models.js";
 
-const QUANTITIES = {
-  i: "input gate",
-  f: "forget gate",
-  g: "candidate",
-  o: "output gate",
-  c: "cell",
-  h: "output",
-};
-const GATES = ["i", "f", "g", "o"];
 const PRESETS = {
+  brackets: {
+    title: "brackets",
+    text: '\n(()(("a(b"))())\n((("))a"())))',
+    hands: { c: -2 },
+  },
   python: {
-    name: "Python's language reference",
+    title: "Python's language reference",
     text: 'The value of the expression is a "string" (or None). A class definition is an executable statement.',
   },
-  brackets: { name: "brackets", text: '\n(()(("a(b"))())\n((("))a"())))' },
 };
-const FREE = { i: null, f: null, g: null, o: null, c: null };
-const FAR = 1000; // sigmoid and tanh are exactly 0, 1 or -1 there
-
-// --- models ---------------------------------------------------------------------------------------
-
-// float16: a sign, 5 bits of exponent, 10 bits of fraction.
-function from_float16(bits) {
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-  const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction;
-  return bits >> 15 ? -size : size;
-}
-
-function load_model({ tokens, parameters, unit }) {
-  const arrays = {};
-  for (const [path, { shape, float16 }] of Object.entries(parameters)) {
-    const bytes = Uint8Array.from(atob(float16), (character) => character.charCodeAt(0));
-    const data = Float64Array.from({ length: bytes.length / 2 }, (_, k) =>
-      from_float16(bytes[2 * k] | (bytes[2 * k + 1] << 8)),
-    );
-    const [rows, columns] = shape.length === 1 ? [1, shape[0]] : shape;
-    arrays[path] = matrix(rows, columns, data);
-  }
-  return { tokens, parameters: arrays, unit, units: arrays["lstm.0.Wh"].rows };
-}
-
-// A clamp only changes weights. A gate is clamped by a column of zeros and a large bias; c is held at a
-// value by f = 1, i = 0 and that value as its start.
-function in_hand(model, unit, hands) {
-  const H = model.units;
-  const changed = { ...model.parameters };
-  const state = zero_state("lstm", model.parameters, 1);
-  const gates = hands.c === null ? hands : { ...hands, f: 1, i: 0 };
-  for (const path of ["lstm.0.Wx", "lstm.0.Wh", "lstm.0.b"]) {
-    changed[path] = map((value) => value, changed[path]);
-  }
-  GATES.forEach((gate, block) => {
-    if (gates[gate] === null) return;
-    const column = block * H + unit;
-    for (const path of ["lstm.0.Wx", "lstm.0.Wh"]) {
-      const { rows, columns, data } = changed[path];
-      for (let r = 0; r < rows; r++) data[r * columns + column] = 0;
-    }
-    const zero = gate === "g" ? 0 : -FAR;
-    changed["lstm.0.b"].data[column] = gates[gate] === 1 ? FAR : zero;
-  });
-  if (hands.c !== null) state[0][1].data[unit] = hands.c;
-  return [changed, state];
-}
-
-// Continue an earlier reading that begins with the same characters. A reading has, for each character,
-// its id, the state after it, the cache of its step and the probabilities of the next one.
-function read(parameters, state, ids, earlier = []) {
-  let same = 0;
-  while (same < earlier.length && same < ids.length && earlier[same].id === ids[same]) same += 1;
-  const reading = earlier.slice(0, same);
-  for (const id of ids.slice(same)) {
-    const before = reading.length ? reading[reading.length - 1].state : state;
-    const [logits, after, { caches }] = language_model_forward("lstm", parameters, [[id]], before);
-    const [, [{ p }]] = sequence_cross_entropy_forward(logits, [[0]]);
-    reading.push({ id, state: after, step: caches[0][0], p: p.data });
-  }
-  return reading;
-}
-
-// --- the part of the page -------------------------------------------------------------------------
+const FULL = 7; // nats of surprise at full colour: a probability of a thousandth
+const ROLES = { cell: "cell", hidden: "output" };
 
 export function reading_part(root, stored) {
   const $ = (selector) => root.querySelector(selector);
+  const say = (name, text) => {
+    for (const place of root.querySelectorAll(`[data-name="${name}"]`)) place.textContent = text;
+  };
   const models = Object.fromEntries(
     Object.entries(stored).map(([name, model]) => [name, load_model(model)]),
   );
-  const part = { models, quantity: "c", at: 0, hands: { ...FREE }, in_hand: false };
+  const part = { models, colour: "surprise", at: 0, hands: {}, in_hand: false };
   const textarea = $("textarea");
   const [text, heat] = [$(".text"), $(".heat")];
+  const rows = () => part.model.rows[part.layer];
+
+  // --- what is chosen -----------------------------------------------------------------------------
 
   function choose_model(name) {
-    Object.assign(part, { name, model: models[name], unit: models[name].unit });
+    const model = models[name];
+    const preset = PRESETS[name] ?? {};
+    const layer = model.rows.length - 1;
+    Object.assign(part, { name, model, layer, unit: model.unit ?? model.rows[layer][0] });
+    part.quantity = model.cell.memory;
     part.untouched = part.touched = [];
-    textarea.value = PRESETS[name].text;
+    part.norms = model.recorded ? recorded_norms(model) : null;
+    part.words = model.words ?? [...preset.text];
+    textarea.value =
+      preset.text ??
+      model.words
+        .map((word) => typed(word))
+        .join("")
+        .trimEnd();
+    textarea.parentNode.hidden = Boolean(model.recorded);
+    textarea.maxLength = Math.max(1000, 2 * textarea.value.length);
+    say("kind", model.level === "char" ? "character" : "word");
+    $(".ranking").hidden = !model.ranking;
     part.at = Number.POSITIVE_INFINITY;
-    let_go();
+    build();
+    hold({ ...preset.hands });
+    if (model.words) point(order_of_surprise()[0] - 1);
+  }
+
+  function choose_layer(layer) {
+    Object.assign(part, { layer, unit: part.model.rows[layer][0] });
+    build();
+    hold({});
   }
 
   function choose_unit(unit) {
-    const chosen = Math.max(0, Math.min(part.model.units - 1, unit));
-    if (chosen === part.unit) return point(part.at); // keep its clamps
-    part.unit = chosen;
-    let_go();
+    if (unit === undefined || unit === part.unit) return point(part.at); // keep its clamps
+    part.unit = unit;
+    hold({});
   }
 
-  function let_go() {
-    part.hands = { ...FREE };
-    build_hands();
+  function hold(hands) {
+    part.hands = hands;
     update();
+    build_hands();
   }
+
+  // --- reading ------------------------------------------------------------------------------------
 
   // The text, the model or the clamps have changed: read, then paint.
   function update() {
-    const { model, hands } = part;
-    const ids = [...textarea.value].map((c) => model.tokens.indexOf(c));
-    const unknown = [...new Set([...textarea.value].filter((_, k) => ids[k] < 0))];
+    const { model, hands, words } = part;
+    const known = new Map(model.tokens.map((token, id) => [token, id]));
+    part.ids = words.map((word) => known.get(word) ?? known.get("<unk>"));
+    const unknown = [...new Set(words.filter((word) => !known.has(word)))];
     const more = unknown.length > 20 ? ` and ${unknown.length - 20} more` : "";
-    $("[data-name=unknown]").textContent = unknown.length
-      ? `Skipped, because the model has never seen it: ${unknown.slice(0, 20).map(visible).join(" ")}${more}`
-      : "";
-    part.ids = ids.filter((id) => id >= 0);
-    part.untouched = read(
-      model.parameters,
-      zero_state("lstm", model.parameters, 1),
-      part.ids,
-      part.untouched,
+    say(
+      "unknown",
+      unknown.length
+        ? `Read as <unk>, because the model does not know it: ${unknown.slice(0, 20).map(visible).join(" ")}${more}`
+        : "",
     );
     part.in_hand = Object.values(hands).some((value) => value !== null);
-    for (const gate of ["i", "f"]) {
-      $(`[name=clamp-${gate}]`).closest("fieldset").disabled = hands.c !== null;
+    if (model.recorded) part.untouched = part.touched = recorded(model);
+    else {
+      const zeros = zero_state(model.cell.name, model.parameters, 1);
+      part.untouched = read(model, model.parameters, zeros, part.ids, part.untouched);
+      const [parameters, state] = in_hand(model, part.layer, part.unit, hands);
+      part.touched = part.in_hand ? read(model, parameters, state, part.ids) : part.untouched;
     }
-    const [parameters, state] = in_hand(model, part.unit, hands);
-    part.touched = part.in_hand ? read(parameters, state, part.ids) : part.untouched;
+    part.nll = nll(part.touched);
     text.replaceChildren(
-      ...part.ids.map((id, t) => {
-        const token = model.tokens[id];
-        return element("span", { "data-t": t }, token === "\n" ? "⏎\n" : token);
+      ...words.map((word, t) => {
+        const said = t
+          ? `p ${fixed(Math.exp(-part.nll[t]), 4)}, surprise ${fixed(part.nll[t], 2)} nats`
+          : "";
+        const span = element("span", { "data-t": t, title: said }, shown(word));
+        if (t) span.dataset.nll = part.nll[t];
+        return span;
       }),
     );
-    text.setAttribute("aria-valuemax", part.ids.length);
+    text.setAttribute("aria-valuemax", words.length);
+    tell_loss();
+    list_places();
     paint();
   }
 
+  // A token as it is typed, and as it is shown.
+  const typed = (word) => {
+    if (part.model.level === "char") return word;
+    return word === "<eos>" ? "\n" : `${word} `;
+  };
+  const shown = (word) => {
+    if (word === "\n" || word === "<eos>") return "⏎\n";
+    return word === " " ? word : typed(visible(word));
+  };
+
+  // -log p of each token but the first.
+  const nll = (reading) =>
+    reading.map(({ id }, t) => (t ? -Math.log(reading[t - 1].p[id]) : Number.NaN));
+  const mean = (values) => values.slice(1).reduce((sum, v) => sum + v, 0) / (values.length - 1);
+  const order_of_surprise = () =>
+    part.nll
+      .map((_, t) => t)
+      .slice(1)
+      .sort((a, b) => part.nll[b] - part.nll[a]);
+
+  function tell_loss() {
+    const line = $("[data-name=loss-said]");
+    line.replaceChildren();
+    if (part.ids.length < 2) return;
+    const number = (name, value) => {
+      const output = element("output", { "data-name": name });
+      show(output, value, (v) => fixed(v, 4));
+      return output;
+    };
+    const free = mean(nll(part.untouched));
+    line.append("Loss of this text: ", number("loss", free), " nats per token");
+    line.append(` (perplexity ${fixed(Math.exp(free), 2)}; ${part.ids.length - 1} tokens scored)`);
+    if (part.in_hand) line.append("; with the clamp ", number("loss-held", mean(part.nll)));
+    line.append(".");
+    const { loss, ids } = part.model;
+    if (
+      loss !== undefined &&
+      String(ids) === String(part.ids) &&
+      !(Math.abs(free - loss) < 1e-5 * Math.max(1, loss))
+    )
+      line.append(` numpylstm computes ${loss}: do not trust this page, and report it.`);
+  }
+
+  function list_places() {
+    const places = order_of_surprise();
+    const few = part.model.level === "char" ? 8 : 2;
+    const before = (t) =>
+      part.words.slice(Math.max(0, t - few), t).map((word) => shown(word).replace("⏎\n", "⏎"));
+    const entry = (t) =>
+      element(
+        "li",
+        {},
+        element(
+          "button",
+          { type: "button", onclick: () => point(t - 1) },
+          ...before(t),
+          element("mark", {}, visible(part.words[t])),
+        ),
+        ` ${share(Math.exp(-part.nll[t]))}`,
+      );
+    $("[data-name=worst]").replaceChildren(...places.slice(0, 5).map(entry));
+    $("[data-name=best]").replaceChildren(...places.toReversed().slice(0, 5).map(entry));
+  }
+
+  // --- drawing ------------------------------------------------------------------------------------
+
+  const role_of = (name) => part.model.cell.units.find((unit) => unit.name === name);
+  const is_gate = (name) => role_of(name).role === "gate";
+  const in_words = (name) => role_of(name).words || ROLES[role_of(name).role];
+
   function paint() {
-    const { diverging } = theme_colours();
-    const { touched, unit, quantity } = part;
-    const H = part.model.units;
-    const gate = quantity === "i" || quantity === "f" || quantity === "o";
-    const value = (t, k) => touched[t].step[quantity].data[k];
-    const sizes = gate
-      ? [1]
-      : touched.flatMap(({ step }) => [...step[quantity].data]).map(Math.abs);
-    const largest = sizes.reduce((a, b) => Math.max(a, b), 0.5);
+    const { diverging, behind_text } = theme_colours();
+    const { touched, layer, unit, quantity, colour } = part;
+    const drawn = rows();
+    const gate = is_gate(quantity);
+    const value = (t, k) => touched[t].steps[layer][quantity].data[k];
+    const largest = gate
+      ? 1
+      : touched.reduce(
+          (most, _, t) => drawn.reduce((a, k) => Math.max(a, Math.abs(value(t, k))), most),
+          0.5,
+        );
     const own = touched.map((_, t) => value(t, unit));
-    const [low, high] = [Math.min(...own, 0), Math.max(...own, 0)];
-    const limit = Math.max(Math.abs(low), high, 1e-9);
+    const limit = own.reduce((a, v) => Math.max(a, Math.abs(v)), 1e-9);
     part.spans = [...text.children];
     part.spans.forEach((span, t) => {
-      const shade = gate ? 2 * own[t] - 1 : own[t] / limit;
-      const [red, green, blue] = diverging(shade);
-      span.style.background = `rgb(${red} ${green} ${blue})`;
-      span.style.color = 0.3 * red + 0.6 * green + 0.1 * blue > 110 ? "#000" : "#fff";
+      const of_unit = gate ? 2 * own[t] - 1 : own[t] / limit;
+      const tint = behind_text(colour === "unit" ? of_unit : (part.nll[t] || 0) / FULL);
+      span.style.backgroundColor = `rgb(${tint.join(" ")})`;
     });
     if (touched.length) {
-      paint_pixels(heat, H, touched.length, (k, t) =>
-        gate ? cividis(value(t, k)) : diverging(value(t, k) / largest),
+      paint_pixels(heat, drawn.length, touched.length, (row, t) =>
+        gate ? cividis(value(t, drawn[row])) : diverging(value(t, drawn[row]) / largest),
       );
     }
-    heat.style.height = `${Math.max(120, Math.min(256, 12 * H))}px`;
-    $(".row-mark").style.top = `${(100 * (unit + 0.5)) / H}%`;
+    heat.style.height = `${Math.max(120, Math.min(256, 12 * drawn.length))}px`;
+    $(".row-mark").style.top = `${(100 * (drawn.indexOf(unit) + 0.5)) / drawn.length}%`;
     strips();
-    $("[data-name=coloured]").textContent =
-      `${quantity} of cell ${unit}` +
-      (own.length ? `, from ${fixed(Math.min(...own), 2)} to ${fixed(Math.max(...own), 2)}` : "");
+    say(
+      "coloured",
+      colour === "surprise"
+        ? `surprise, −log p: orange is ${FULL} nats, p = 0.001, or more`
+        : `${quantity} of cell ${unit}` +
+            (own.length
+              ? `, from ${fixed(Math.min(...own), 2)} to ${fixed(Math.max(...own), 2)}`
+              : ""),
+    );
     root.classList.toggle("nothing-read", own.length === 0);
-    $("[data-name=heat-title]").textContent =
-      `${quantity}, the ${QUANTITIES[quantity]}, of all ${H} cells` +
-      (gate ? ": dark 0, bright 1" : `: blue −${fixed(largest, 1)}, orange ${fixed(largest, 1)}`);
+    const { H, ranking } = part.model;
+    say(
+      "heat-title",
+      `${quantity}, the ${in_words(quantity)}, of ` +
+        (ranking ? `the ${drawn.length} cells that matter most` : `all ${H} cells`) +
+        (gate ? ": dark 0, bright 1" : `: blue −${fixed(largest, 1)}, orange ${fixed(largest, 1)}`),
+    );
     heat.setAttribute("aria-valuemax", H - 1);
     heat.setAttribute("aria-valuenow", unit);
     heat.setAttribute("aria-valuetext", `cell ${unit}`);
+    rank();
     point(part.at);
   }
 
   // All quantities of the chosen cell, one above the other.
   function strips() {
     const { diverging } = theme_colours();
-    const { touched, unit } = part;
-    for (const name of Object.keys(QUANTITIES)) {
-      const values = touched.map(({ step }) => step[name].data[unit]);
+    const { touched, layer, unit } = part;
+    for (const { name } of part.model.cell.units) {
+      const values = touched.map(({ steps }) => steps[layer][name].data[unit]);
       const largest = values.reduce((a, b) => Math.max(a, Math.abs(b)), 1);
-      const gate = name === "i" || name === "f" || name === "o";
-      const colour = (_, t) => (gate ? cividis(values[t]) : diverging(values[t] / largest));
+      const colour = (_, t) =>
+        is_gate(name) ? cividis(values[t]) : diverging(values[t] / largest);
       if (values.length) paint_pixels($(`[data-strip=${name}]`), 1, values.length, colour);
     }
   }
 
+  function rank() {
+    const { ranking, H, cell } = part.model;
+    if (!ranking) return;
+    const ranked = ranking[part.layer];
+    const all =
+      ranked.length === H ? "all" : `the ${ranked.length} of ${H} that vary most were measured`;
+    say(
+      "ranking-note",
+      `By how much the loss per token rises if ${cell.memory} of the cell is held at its mean (${all}).`,
+    );
+    $(".ranking ol").replaceChildren(
+      ...ranked.slice(0, 10).map(([unit, rise]) =>
+        element(
+          "li",
+          {},
+          element(
+            "button",
+            {
+              type: "button",
+              "aria-pressed": String(unit === part.unit),
+              onclick: () => choose_unit(unit),
+            },
+            `cell ${unit}`,
+          ),
+          ` ${rise < 0 ? "" : "+"}${fixed(rise, 4)}`,
+        ),
+      ),
+    );
+  }
+
   function point(at) {
-    const { touched, untouched, model, unit, spans } = part;
+    const { touched, untouched, model, layer, unit, spans, words } = part;
     part.at = Math.max(0, Math.min(touched.length - 1, at));
-    for (const span of spans) span.classList.toggle("here", Number(span.dataset.t) === part.at);
+    for (const span of spans) {
+      span.classList.toggle("here", Number(span.dataset.t) === part.at);
+      span.classList.toggle("next", Number(span.dataset.t) === part.at + 1);
+    }
     const here = touched[part.at];
     for (const mark of root.querySelectorAll(".column-mark")) {
       mark.style.left = `${(100 * (part.at + 0.5)) / touched.length}%`;
     }
-    $("[data-name=place]").textContent = here ? visible(model.tokens[here.id]) : "";
-    $("[data-name=unit]").textContent = unit;
+    say("place", here ? visible(words[part.at]) : "");
+    say("unit", unit);
     text.setAttribute("aria-valuenow", here ? part.at + 1 : 0);
     if (!here) {
       text.removeAttribute("aria-valuetext");
       return;
     }
-    text.setAttribute(
-      "aria-valuetext",
-      `character ${part.at + 1}, ${visible(model.tokens[here.id])}`,
-    );
-    bars(untouched[part.at].p, here.p);
-    for (const name of Object.keys(QUANTITIES)) {
-      show($(`[data-name=value-${name}]`), here.step[name].data[unit]);
+    text.setAttribute("aria-valuetext", `${part.at + 1}, ${visible(words[part.at])}`);
+    bars(untouched[part.at].p, here.p, part.ids[part.at + 1]);
+    for (const { name } of model.cell.units) {
+      show($(`[data-name=value-${name}]`), here.steps[layer][name].data[unit]);
     }
+    draw_cell($(".drawing"), model.cell.name, numbers_of_cell());
+    clearTimeout(part.later);
+    part.later = setTimeout(listen, part.slow ? 150 : 0); // a large model cannot follow the pointer
   }
 
-  // The most probable next characters; the second bar is with the cell clamped.
-  function bars(p, q) {
+  // The numbers of the chosen cell at the chosen place; x, and h_prev beside a cell c, are vectors.
+  function numbers_of_cell() {
+    const { touched, at, model, layer, unit } = part;
+    const { memory } = model.cell;
+    const vectors = memory === "h" ? ["x"] : ["x", "h_prev"];
+    const numbers = { [`${memory}_prev`]: touched[at - 1]?.steps[layer][memory].data[unit] ?? 0 };
+    for (const [name, A] of Object.entries(touched[at].steps[layer])) {
+      if (A?.columns === model.H && !vectors.includes(name)) numbers[name] = A.data[unit];
+    }
+    return numbers;
+  }
+
+  // The true next token, or the most probable one at the end of the text.
+  const target_at = (at) =>
+    part.ids[at + 1] ??
+    part.touched[at].p.reduce((best, p, v, all) => (p > all[best] ? v : best), 0);
+
+  function listen() {
+    const { touched, at, model, spans } = part;
+    if (!touched[at]) return;
+    const began = performance.now();
+    const target = target_at(at);
+    if (model.recorded) part.listens = at < part.ids.length - 1 ? part.norms(at) : [];
+    else {
+      const dlogits = touched[at].p.map((p, v) => (v === target ? 1 : 0) - p);
+      const row = matrix(1, dlogits.length, dlogits);
+      const dh = matmul_T_right(row, model.parameters["decoder.W"]);
+      const steps = touched.slice(0, at + 1).map((place) => place.steps);
+      part.listens = norms_by_input(model.cell.name, dh, steps);
+    }
+    part.slow = performance.now() - began > 30;
+    say("target", visible(model.tokens[target]));
+    const most = part.listens.reduce((a, b) => Math.max(a, b), 0);
+    spans.forEach((span, s) => {
+      const norm = part.listens[s];
+      span.style.boxShadow = norm > 0.02 * most ? `inset 0 ${(-6 * norm) / most}px var(--rnn)` : "";
+      if (norm === undefined) delete span.dataset.listens;
+      else span.dataset.listens = norm;
+    });
+    draw_listening(most);
+  }
+
+  function draw_listening(most) {
+    const high = Math.ceil(Math.log10(most || 1));
+    const points = part.listens
+      .toReversed()
+      .slice(0, 61)
+      .map((norm, lag) => [lag, Math.log10(norm)]);
+    const last = Math.max(10, points.length - 1);
+    draw_lines($("svg.low"), {
+      x: {
+        min: 0,
+        max: last,
+        ticks: [0, 1, 2, 3, 4, 5].map((k) => Math.round((k * last) / 5)).map((k) => [k, k]),
+        label: "",
+      },
+      y: log_axis(high - 6, high, 2),
+      lines: [{ name: "", style: "rnn", points }],
+    });
+  }
+
+  const share = (p) => (p < 0.0005 ? "<\u202f0.001" : fixed(p, 3));
+
+  // The most probable next tokens, and the one that came; the second bar is with the clamps.
+  function bars(p, q, came) {
     const { tokens } = part.model;
     const order = [...p.keys()].sort((a, b) => Math.max(p[b], q[b]) - Math.max(p[a], q[a]));
-    const bar = (kind, share) =>
-      `<i class="${kind}" style="width:${(100 * share).toFixed(1)}%"></i>`;
-    const percent = (share) => (share < 0.0005 ? "<\u202f0.001" : fixed(share, 3));
-    $(".bars tbody").innerHTML = order
-      .slice(0, 8)
-      .map((v) => {
-        const second = part.in_hand ? bar("hand", q[v]) : "";
-        const number = (name, share) =>
-          `<output data-name="${name}" data-token="${v}" data-value="${share}">${percent(share)}</output>`;
-        const numbers = number("p", p[v]) + (part.in_hand ? number("q", q[v]) : "");
-        return `<tr><th><code>${escaped(visible(tokens[v]))}</code></th><td class="bar">${bar("free", p[v])}${second}</td><td class="numbers">${numbers}</td></tr>`;
-      })
-      .join("");
+    const listed = order.slice(0, 8);
+    if (came !== undefined && !listed.includes(came)) listed[7] = came;
+    const bar = (kind, size) =>
+      element("i", { class: kind, style: `width:${(100 * size).toFixed(1)}%` });
+    const number = (name, size, v) => {
+      const output = element("output", { "data-name": name, "data-token": v });
+      show(output, size, share);
+      return output;
+    };
+    const both = (make) => [make("p", p), ...(part.in_hand ? [make("q", q)] : [])];
+    $("[data-name=held-head]").hidden = !part.in_hand;
+    $(".bars tbody").replaceChildren(
+      ...listed.map((v) =>
+        element(
+          "tr",
+          { class: v === came ? "came" : "" },
+          element("th", {}, element("code", {}, visible(tokens[v]))),
+          element(
+            "td",
+            { class: "bar" },
+            ...both((name, from) => bar(name === "p" ? "free" : "hand", from[v])),
+          ),
+          element("td", { class: "numbers" }, ...both((name, from) => number(name, from[v], v))),
+        ),
+      ),
+    );
   }
 
+  // --- controls -----------------------------------------------------------------------------------
+
   function build_hands() {
-    const { hands } = part;
-    const clamps = GATES.map((gate) =>
-      choice({
-        name: `clamp-${gate}`,
-        label: `${gate}, ${QUANTITIES[gate]}`,
-        options: [
-          ["free", "free"],
-          ["0", "0"],
-          ["1", "1"],
-        ],
-        value: "free",
-        change: (value) => {
-          hands[gate] = value === "free" ? null : Number(value);
-          update();
-        },
-      }),
+    const { hands, model, layer, unit } = part;
+    const { cell } = model;
+    $(".clamping").hidden = Boolean(model.recorded);
+    if (model.recorded) return;
+    const change = (name) => (value) => {
+      hands[name] = value;
+      mark_held();
+      update();
+    };
+    const clamps = cell.units
+      .filter(
+        ({ name, role }) =>
+          role === "gate" || role === "candidate" || (name !== cell.memory && !cell.keep),
+      )
+      .map(({ name }) =>
+        choice({
+          name: `clamp-${name}`,
+          label: `${name}, ${in_words(name)}`,
+          options: [
+            ["free", "free"],
+            ["0", "0"],
+            ["1", "1"],
+          ],
+          value: hands[name] ?? "free",
+          change: (value) => change(name)(value === "free" ? null : Number(value)),
+        }),
+      );
+    const natural = part.untouched.map(({ steps }) => steps[layer][cell.memory].data[unit]);
+    const range = Math.max(
+      role_of(cell.memory).role === "cell" ? 3 : 1,
+      ...natural.map((v) => Math.ceil(Math.abs(v))),
     );
-    const range = part.name === "brackets" ? 6 : 3;
     const held = slider({
       name: "hold",
-      label: `c, held at`,
-      min: -range,
+      label: `${cell.memory}, held at`,
+      min: model.options[0] === "sigmoid" || model.options[0] === "relu" ? 0 : -range,
       max: range,
       step: 0.05,
-      value: 0,
-      format: (value) => (hands.c === null ? "free" : fixed(value, 2)),
-      change: (value) => {
-        hands.c = value;
-        update();
-      },
+      value: hands[cell.memory] ?? 0,
+      format: (value) => ((hands[cell.memory] ?? null) === null ? "free" : fixed(value, 2)),
+      change: change(cell.memory),
     });
     const release = element(
       "button",
       {
         type: "button",
         onclick: () => {
-          let_go();
+          hold({});
           $(".clamps button").focus(); // this one has been replaced
         },
       },
       "Release",
     );
     $(".clamps").replaceChildren(...clamps, held, release);
+    mark_held();
+    const how = cell.keep
+      ? `${cell.memory} is held by ${cell.keep} = 1, ${candidate_of(cell)} = 0 and this value at the start`
+      : "a constant bias holds it";
+    say(
+      "clamp-note",
+      `A clamp only changes weights: the gate's column becomes zero, its bias ±1000 (0 for a candidate of 0); ${how}. It acts from the first ${model.level === "char" ? "character" : "word"} on.`,
+    );
   }
 
-  $(".controls").append(
-    choice({
-      name: "model",
-      label: "Model trained on",
-      options: Object.entries(PRESETS).map(([key, { name }]) => [key, name]),
-      value: "python",
-      change: choose_model,
-    }),
-    choice({
-      name: "quantity",
-      label: "Show",
-      options: Object.keys(QUANTITIES).map((key) => [key, key]),
-      value: part.quantity,
-      change: (value) => {
-        part.quantity = value;
-        paint();
-      },
-    }),
-  );
-  $(".values tbody").innerHTML = Object.entries(QUANTITIES)
-    .map(
-      ([key, name]) =>
-        `<tr><th>${key}</th><td><output data-name="value-${key}"></output></td><td>${name}</td></tr>`,
-    )
-    .join("");
-  $(".own-strips").append(
-    ...Object.keys(QUANTITIES).flatMap((name) => [
-      element("span", {}, name),
-      element("canvas", { "data-strip": name, role: "img", "aria-label": `${name} over time` }),
-    ]),
-  );
+  function mark_held() {
+    const { cell } = part.model;
+    const held = (part.hands[cell.memory] ?? null) !== null;
+    for (const name of cell.keep ? [cell.keep, candidate_of(cell)] : []) {
+      $(`[name=clamp-${name}]`).closest("fieldset").disabled = held;
+    }
+  }
+
+  // The controls, tables and strips of a model.
+  function build() {
+    const { units } = part.model.cell;
+    const names = units.map(({ name }) => [name, name]);
+    const set = (key) => (value) => {
+      part[key] = value;
+      paint();
+    };
+    const controls = [
+      choice({
+        name: "colour",
+        label: "Colour of the text",
+        options: [
+          ["surprise", "surprise"],
+          ["unit", "the chosen cell"],
+        ],
+        value: part.colour,
+        change: set("colour"),
+      }),
+      choice({
+        name: "quantity",
+        label: "Quantity of the cells",
+        options: names,
+        value: part.quantity,
+        change: set("quantity"),
+      }),
+    ];
+    if (Object.keys(models).length > 1) {
+      const options = Object.entries(PRESETS).map(([key, { title }]) => [key, title]);
+      controls.unshift(
+        choice({
+          name: "model",
+          label: "Model trained on",
+          options,
+          value: part.name,
+          change: choose_model,
+        }),
+      );
+    }
+    if (part.model.rows.length > 1) {
+      const options = part.model.rows.map((_, layer) => [layer, `${layer}`]);
+      const change = (layer) => choose_layer(Number(layer));
+      controls.push(
+        choice({
+          name: "layer",
+          label: "Layer, from the input",
+          options,
+          value: part.layer,
+          change,
+        }),
+      );
+    }
+    const focus = document.activeElement?.name;
+    $(".controls").replaceChildren(...controls);
+    if (focus) $(`.controls [name=${focus}]:checked`)?.focus();
+    $(".values tbody").replaceChildren(
+      ...units.map(({ name }) =>
+        element(
+          "tr",
+          {},
+          element("th", {}, name),
+          element("td", {}, element("output", { "data-name": `value-${name}` })),
+          element("td", {}, in_words(name)),
+        ),
+      ),
+    );
+    $(".own-strips").replaceChildren(
+      ...units.flatMap(({ name }) => [
+        element("span", {}, name),
+        element("canvas", { "data-strip": name, role: "img", "aria-label": `${name} over time` }),
+      ]),
+    );
+  }
+
   textarea.addEventListener("input", () => {
+    part.words = tokenize(textarea.value, part.model);
     part.at = Number.POSITIVE_INFINITY;
     update();
   });
@@ -349,14 +593,32 @@ export function reading_part(root, stored) {
   heat.addEventListener("click", (event) => {
     const box = heat.getBoundingClientRect();
     part.at = Math.floor(((event.clientX - box.left) / box.width) * part.touched.length);
-    choose_unit(Math.floor(((event.clientY - box.top) / box.height) * part.model.units));
+    choose_unit(rows()[Math.floor(((event.clientY - box.top) / box.height) * rows().length)]);
   });
-  on_keys(heat, { ArrowUp: -1, ArrowDown: 1 }, (move) => choose_unit(part.unit + move));
-  part.paint = paint;
-  choose_model("python");
+  on_keys(heat, { ArrowUp: -1, ArrowDown: 1 }, (move) =>
+    choose_unit(rows()[rows().indexOf(part.unit) + move]),
+  );
+  part.extra = () => ({ unit: part.unit, at: part.at });
+  part.restore = ({ unit, at, hold: held }) => {
+    if (held === undefined) hold({ ...part.hands, [part.model.cell.memory]: null });
+    if (rows().includes(Number(unit))) choose_unit(Number(unit));
+    if (at !== undefined) point(Number(at) || 0);
+  };
+  Object.assign(part, { paint, point, hold, listen });
+  choose_model(Object.keys(PRESETS).find((name) => name in models) ?? Object.keys(models)[0]);
   return part;
 }
 
-const SIGNS = { "\n": "⏎", "\t": "tab", " ": "␣", "\u200d": "joiner", "<unk>": "unk" };
-const visible = (token) => SIGNS[token] ?? token;
-const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+const SIGNS = {
+  "\n": "⏎",
+  "\t": "tab",
+  " ": "␣",
+  "\u200d": "joiner",
+  "<unk>": "unknown",
+  "<eos>": "⏎",
+};
+// Characters that control, and those that turn the direction of writing, by their numbers.
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
+const visible = (token) =>
+  SIGNS[token] ??
+  token.replace(CONTROL, (c) => `U+${c.codePointAt(0).toString(16).padStart(4, "0")}`);

@@ -2,8 +2,11 @@
 
 import { matrix } from "./arrays.js";
 import { choice, element, fixed, show, slider } from "./charts.js";
+import { draw_cell } from "./drawing.js";
 import {
   activation_derivative,
+  gru_step_backward,
+  gru_step_forward,
   lstm_step_backward,
   lstm_step_forward,
   rnn_step_backward,
@@ -23,10 +26,26 @@ const BLOCKS = {
     { name: "g", asks: "what to write", curve: "tanh" },
     { name: "o", asks: "show?", curve: "sigmoid" },
   ],
+  gru: [
+    { name: "r", asks: "see the past?", curve: "sigmoid" },
+    { name: "z", asks: "keep?", curve: "sigmoid" },
+    { name: "n", asks: "what to write", curve: "tanh" },
+  ],
   rnn: [{ name: "h", asks: "the new state", curve: "tanh" }],
+};
+const TITLES = [
+  ["lstm", "LSTM"],
+  ["gru", "GRU"],
+  ["rnn", "vanilla RNN"],
+];
+const TRY = {
+  lstm: "move the forget gate's bias b<sub>f</sub> from −4 to 4: the straight way at the top, the carousel, opens. Then choose Backwards, and see how much of <i>dc</i>, which comes from later steps, reaches <i>dc_prev</i>.",
+  gru: "move the update gate's bias b<sub>z</sub> from −4 to 4: one gate keeps the old state and closes the way of the new. Then choose Backwards, and see how much of <i>dh</i> reaches <i>dh_prev</i>.",
+  rnn: "choose Backwards, and move W<sub>h</sub>: there is no straight way here. What reaches <i>dh_prev</i> has been multiplied by W<sub>h</sub> and by the slope of tanh, at every step again.",
 };
 const START = {
   lstm: { Wx: [0.8, -0.4, 1.2, 0.6], Wh: [0.5, 0.3, -0.7, -0.4], b: [0, 1, 0, 0.2] },
+  gru: { Wx: [0.5, -0.4, 1.2], Wh: [0.4, 0.3, -0.7], b: [0, 1, 0] },
   rnn: { Wx: [0.8], Wh: [0.9], b: [0.1] },
 };
 // Inputs of the step: from below, from the past, and from the future.
@@ -54,6 +73,22 @@ const EQUATIONS = {
       ["dx", () => "da @ Wx.T"],
     ],
   },
+  gru: {
+    forward: [
+      [
+        "h",
+        (v) =>
+          `(1 − z) · n + z · h_prev = (1 − ${v("z")}) · ${v("n")} + ${v("z")} · ${v("h_prev")}`,
+      ],
+    ],
+    backward: [
+      [
+        "dh_prev",
+        (v) => `dh · z = ${v("dh")} · ${v("z")}, and what comes through gates and candidate`,
+      ],
+      ["dx", () => "da @ Wx.T"],
+    ],
+  },
   rnn: {
     forward: [["h", (v) => `tanh a = tanh ${v("a_h")}`]],
     backward: [
@@ -76,6 +111,11 @@ function compute(cell, outside, weights) {
     const inside = rest.pop();
     numbers = { ...cache, ...inside, dx, dh_prev, dc_prev, dc_total: inside.dc };
     gradients = rest;
+  } else if (cell === "gru") {
+    const [h, cache] = gru_step_forward(x, h_prev, Wx, Wh, b);
+    const [dx, dh_prev, ...rest] = gru_step_backward(dh, cache);
+    numbers = { ...cache, ...rest.pop(), h, dx, dh_prev };
+    gradients = rest;
   } else {
     const [h, cache] = rnn_step_forward(x, h_prev, Wx, Wh, b);
     const [dx, dh_prev, ...rest] = rnn_step_backward(dh, cache);
@@ -83,7 +123,7 @@ function compute(cell, outside, weights) {
     gradients = rest;
   }
   const values = {};
-  for (const [name, { data }] of Object.entries(numbers)) values[name] = data[0];
+  for (const [name, A] of Object.entries(numbers)) if (A?.data) values[name] = A.data[0];
   Object.assign(values, outside);
   BLOCKS[cell].forEach(({ name, curve }, block) => {
     ["Wx", "Wh", "b"].forEach((key, k) => {
@@ -100,7 +140,13 @@ function compute(cell, outside, weights) {
 
 export function step_part(root, reference) {
   const $ = (selector) => root.querySelector(selector);
-  const part = { cell: "lstm", outside: {}, weights: structuredClone(START), values: {} };
+  const part = {
+    cell: "lstm",
+    outside: {},
+    way: "forward",
+    weights: structuredClone(START),
+    values: {},
+  };
   for (const [name, [, value]] of Object.entries(OUTSIDE)) part.outside[name] = value;
   part.paint = () => update(part, root);
 
@@ -120,10 +166,7 @@ export function step_part(root, reference) {
       choice({
         name: "cell",
         label: "Cell",
-        options: [
-          ["lstm", "LSTM"],
-          ["rnn", "vanilla RNN"],
-        ],
+        options: TITLES,
         value: cell,
         change: (value) => {
           part.cell = value;
@@ -131,8 +174,22 @@ export function step_part(root, reference) {
           $(`input[value=${value}]`).focus();
         },
       }),
+      choice({
+        name: "way",
+        label: "Drawing",
+        options: [
+          ["forward", "Forwards"],
+          ["backward", "Backwards"],
+        ],
+        value: part.way,
+        change: (value) => {
+          part.way = value;
+          part.paint();
+        },
+      }),
       ...controls,
     );
+    $(".try span").innerHTML = TRY[cell];
     $(".gates").replaceChildren(...BLOCKS[cell].map((block, k) => gate(part, block, k)));
     $(".equations").replaceChildren(...["forward", "backward"].map((way) => lines(cell, way)));
     for (const [language, text] of Object.entries(sources(cell, reference))) {
@@ -152,14 +209,14 @@ function gate(part, { name, asks, curve }, k) {
   const f = curve === "tanh" ? "tanh" : "σ";
   const slope = curve === "tanh" ? `1 − ${name}²` : `${name} (1 − ${name})`;
   box.innerHTML = `
-    <h2><b>${name}</b> = ${f}(a${part.cell === "lstm" ? `<sub>${name}</sub>` : ""}) <span>${asks}</span></h2>
+    <h2><b>${name}</b> = ${f}(a${part.cell !== "rnn" ? `<sub>${name}</sub>` : ""}) <span>${asks}</span></h2>
     <svg viewBox="-5 ${curve === "tanh" ? "-1.15 10 2.3" : "-1.08 10 1.16"}" preserveAspectRatio="none" aria-hidden="true"></svg>
     <dl><dt>a<span>, weighted sum</span></dt><dd>${output(`a_${name}`)}</dd>
     <dt>${name}</dt><dd class="big">${output(name)}</dd><dt>slope<span>, ${slope}</span></dt><dd>${output(`slope_${name}`)}</dd></dl>
-    <dl class="back">${part.cell === "lstm" ? `<dt>d${name}</dt><dd>${output(`d${name}`)}</dd>` : ""}
-    <dt>da${part.cell === "lstm" ? `<sub>${name}</sub>` : ""}</dt><dd>${output(`da_${name}`)}</dd>
+    <dl class="back">${part.cell !== "rnn" ? `<dt>d${name}</dt><dd>${output(`d${name}`)}</dd>` : ""}
+    <dt>da${part.cell !== "rnn" ? `<sub>${name}</sub>` : ""}</dt><dd>${output(`da_${name}`)}</dd>
     ${["dWx", "dWh", "db"].map((key) => `<dt>${key}</dt><dd>${output(`${key}_${name}`)}</dd>`).join("")}</dl>`;
-  const index = part.cell === "lstm" ? name : "";
+  const index = part.cell !== "rnn" ? name : "";
   const sliders = ["Wx", "Wh", "b"].map((key) => {
     const change = (value) => {
       part.weights[part.cell][key][k] = value;
@@ -207,6 +264,7 @@ function update(part, root) {
   for (const [name, write] of [...EQUATIONS[cell].forward, ...EQUATIONS[cell].backward]) {
     root.querySelector(`[data-equation=${name}]`).textContent = write(value);
   }
+  draw_cell(root.querySelector(".drawing"), cell, part.values, part.way === "backward");
   const pictures = root.querySelectorAll(".gate svg");
   BLOCKS[cell].forEach(({ name, curve }, k) => {
     const [a, y, slope] = [`a_${name}`, name, `slope_${name}`].map((key) => part.values[key]);
@@ -230,6 +288,7 @@ function curve_with_tangent(curve, a, y, slope) {
 function sources(cell, reference) {
   const ways = {
     lstm: { lstm_step_forward, lstm_step_backward },
+    gru: { gru_step_forward, gru_step_backward },
     rnn: { rnn_step_forward, rnn_step_backward },
   };
   return {

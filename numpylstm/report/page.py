@@ -164,7 +164,9 @@ def surprise(report: Report) -> str:
     return (
         '<p class="soft">-log<sub>2</sub> p of each token of a sentence of the test text, from '
         f"white (expected) to orange ({FULL_COLOUR:.0f} bits or more); the mean of these is "
-        f"{mean:.1f} bits.</p>\n{shown}"
+        f"{mean:.1f} bits.</p>\n{shown}\n<p>To point at the tokens of a longer text, and to hold "
+        f"cells: <code>numpylstm-explore {text(report.name)}</code>, in the folder that holds this "
+        "run.</p>"
     )
 
 

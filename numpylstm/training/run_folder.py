@@ -13,10 +13,11 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from numpylstm.config import ConfigError, TrainConfig
+from numpylstm.config import ConfigError, TrainConfig, settings_with
 from numpylstm.saving import (
     CheckpointError,
     DamagedCheckpoint,
@@ -226,6 +227,15 @@ def checkpoint_of(path: Path) -> Path:
             else "name the folder of a run, or a checkpoint in it"
         )
     )
+
+
+def where_its_text_is(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Checkpoint:
+    """Return the checkpoint of a run with the paths of the text as in the run's folder now."""
+    if not (path / CONFIG).exists():
+        return saved
+    now = read_config(path)  # the text may have moved since
+    moved = {name: getattr(now, name) for name in settings_with(text=True)}
+    return replace(saved, config=replace(saved.config, **moved))
 
 
 def read_config(folder: Path) -> TrainConfig:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from numpylstm.cli import eval as eval_command
+from numpylstm.cli import explore as explore_command
 from numpylstm.cli import export as export_command
 from numpylstm.cli import import_ as import_command
 from numpylstm.cli import sample as sample_command
@@ -25,6 +26,7 @@ MAIN = {
     "numpylstm-sample": sample_command.main,
     "numpylstm-export": export_command.main,
     "numpylstm-import": import_command.main,
+    "numpylstm-explore": explore_command.main,
 }
 TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
         "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",

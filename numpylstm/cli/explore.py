@@ -1,0 +1,120 @@
+"""``numpylstm-explore``: one HTML page in which a trained run reads a text."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from numpylstm.cli.common import (
+    CommandError,
+    Parser,
+    add_quiet,
+    add_threads,
+    check_own,
+    execute,
+    set_threads,
+)
+from numpylstm.training.display import compiling, waiting
+from numpylstm.untrusted import printable
+
+MARK = b'content="numpylstm-explore"'  # in a page, and necessary for replacing it
+NAME = "explorer.html"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog="numpylstm-explore",
+        description="Write one HTML page that needs no server and no network: a trained run reads "
+        "a text, with the probabilities of the next token, the surprise at each, gates and cells "
+        "over time, and the earlier tokens that a prediction listens to. You can clamp gates and "
+        "hold cells. A model of up to 2 million parameters is in the page itself, so that you can "
+        "type another text; of a larger one, the page holds what was recorded on this text.",
+    )
+    parser.add_argument(
+        "checkpoint", metavar="RUN", type=Path,
+        help="run folder (for its best.npz), or any checkpoint",
+    )  # fmt: skip
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument(
+        "--text", metavar="FILE",
+        help="UTF-8 text to read, plain or .gz (default: the test split of the training run)",
+    )  # fmt: skip
+    text.add_argument("--prompt", metavar="TEXT", help="text to read, given here")
+    parser.add_argument(
+        "--max-tokens", type=int, metavar="N",
+        help="read the first N tokens only (default: 200, or 100 if the model is too large for the "
+        "page)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="PATH",
+        help=f"the page to write (default: {NAME} beside the checkpoint); only a page of this "
+        "command is replaced",
+    )  # fmt: skip
+    add_quiet(parser, "the name of the page")
+    add_threads(parser, "all")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = make_parser()
+    arguments = vars(parser.parse_args(argv))
+    return execute(lambda: command(**arguments), parser.prog)
+
+
+def command(
+    *,
+    checkpoint: Path,
+    text: str | None,
+    prompt: str | None,
+    max_tokens: int | None,
+    out: Path | None,
+    quiet: bool,
+    threads: int | None = None,
+) -> None:
+    """Load, read, rank, write."""
+    from numpylstm.checks import NotFinite
+    from numpylstm.data.configured import scored_text, text_like
+    from numpylstm.data.text import read_texts, tokenize
+    from numpylstm.evaluation import evaluate
+    from numpylstm.explore.own import MOST_PARAMETERS, ReadText, explorer_page
+    from numpylstm.saving import write_atomically
+    from numpylstm.training import run_folder
+    from numpylstm.training.checkpoint import load, restore_model
+
+    if max_tokens is not None and max_tokens < 2:
+        raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
+    set_threads(threads)
+    path = run_folder.checkpoint_of(checkpoint)
+    out = path.with_name(NAME) if out is None else out
+    check_own("--out", out, MARK, "numpylstm-explore")
+    saved = load(path)
+    model, vocabulary = restore_model(saved), saved.vocabulary
+    most = max_tokens or (200 if model.num_parameters <= MOST_PARAMETERS else 100)
+    if text is None and prompt is None:
+        saved = run_folder.where_its_text_is(saved, checkpoint)
+        with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
+            found = scored_text(
+                saved.config, vocabulary, saved.meta["fingerprint"], data=None, file=None,
+                split="test", at_most=most, watch=shown.share,
+            )  # fmt: skip
+        read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
+    else:
+        raw = read_texts([text]) if text is not None else str(prompt)
+        tokens = tokenize(text_like(saved.config, raw), saved.config.level)[:most]
+        name = text if text is not None else "the text of --prompt"
+        read = ReadText(name, vocabulary.encode(tokens)[0], tokens)
+    if len(read.ids) < 2:
+        raise CommandError(f"{read.name}: must hold at least 2 tokens, got {len(read.ids)}")
+    try:
+        with compiling(stream=sys.stderr, quiet=quiet):
+            evaluate(model, read.ids[:2])
+        with waiting("holding each cell at its mean", stream=sys.stderr, quiet=quiet) as shown:
+            name = path.resolve().parent.name
+            page = explorer_page(name, model, vocabulary, saved.config, read, shown.share)
+    except NotFinite:
+        raise
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    write_atomically(out, lambda file: file.write(page.encode()))
+    print(f"{printable(str(out))}: {len(page) / 1e6:.1f} MB; open it in a browser")

@@ -1,0 +1,160 @@
+// Trained models: from the data of the page, reading a text, with gates clamped and cells held.
+
+import { map, matrix } from "./arrays.js";
+import {
+  CELLS,
+  language_model_forward,
+  sequence_cross_entropy_forward,
+  zero_state,
+} from "./engine.js";
+
+const FAR = 1000; // sigmoid and tanh are exactly 0, 1 or -1 there
+const INVERSE = { tanh: Math.atanh, sigmoid: (h) => Math.log(h / (1 - h)), relu: (h) => h };
+
+// --- from base64 ----------------------------------------------------------------------------------
+
+// float16: a sign, 5 bits of exponent, 10 bits of fraction.
+function from_float16(bits) {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction;
+  return bits >> 15 ? -size : size;
+}
+
+function unpacked({ shape, float16, float32 }) {
+  const text = atob(float16 ?? float32);
+  const view = new DataView(new ArrayBuffer(text.length));
+  for (let k = 0; k < text.length; k++) view.setUint8(k, text.charCodeAt(k));
+  const number = float16
+    ? (k) => from_float16(view.getUint16(2 * k, true))
+    : (k) => view.getFloat32(4 * k, true);
+  const [rows, columns] = shape.length === 1 ? [1, shape[0]] : shape;
+  return matrix(
+    rows,
+    columns,
+    Float64Array.from({ length: rows * columns }, (_, k) => number(k)),
+  );
+}
+
+function transposed(A) {
+  const out = matrix(A.columns, A.rows);
+  for (let r = 0; r < A.rows; r++)
+    for (let k = 0; k < A.columns; k++) out.data[k * A.rows + r] = A.data[r * A.columns + k];
+  return out;
+}
+
+// A model as the page stores it, with its arrays. `rows` are the cells of each layer that are shown,
+// the most interesting first; without a ranking, all in order.
+export function load_model(stored) {
+  if (stored.recorded) return stored;
+  const parameters = {};
+  for (const [path, packed] of Object.entries(stored.parameters))
+    parameters[path] = unpacked(packed);
+  parameters["decoder.W"] ??= transposed(parameters["embedding.W"]); // tied
+  const { name } = stored.cell;
+  const H = parameters[`${name}.0.Wh`].rows;
+  const layers = zero_state(name, parameters, 1).length;
+  const rows = stored.rows ?? Array.from({ length: layers }, () => [...Array(H).keys()]);
+  return { ...stored, parameters, H, rows };
+}
+
+// --- clamps ---------------------------------------------------------------------------------------
+
+export const candidate_of = ({ units }) => units.find(({ role }) => role === "candidate")?.name;
+
+// A clamp only changes weights and the first state. A gate or candidate is clamped by a column of zeros
+// and a large bias. The memory is held at a value by keeping everything and writing nothing, and that
+// value as its start; a cell without such a gate gets a constant pre-activation.
+export function in_hand(model, layer, unit, hands) {
+  const { cell, H } = model;
+  const changed = { ...model.parameters };
+  const state = zero_state(cell.name, model.parameters, 1);
+  const held = hands[cell.memory] ?? null;
+  const biases = {};
+  for (const { name, role } of cell.units) {
+    if ((hands[name] ?? null) === null || name === cell.memory) continue;
+    biases[name] = hands[name] === 1 ? FAR : role === "candidate" ? 0 : -FAR;
+  }
+  if (held !== null && cell.keep)
+    Object.assign(biases, { [cell.keep]: FAR, [candidate_of(cell)]: 0 });
+  else if (held !== null) biases[cell.memory] = INVERSE[model.options[0]](held);
+  for (const key of ["Wx", "Wh", "b", "bn"]) {
+    const path = `${cell.name}.${layer}.${key}`;
+    if (!changed[path]) continue;
+    const A = map((value) => value, changed[path]);
+    changed[path] = A;
+    for (const [name, bias] of Object.entries(biases)) {
+      if (key === "bn" && name !== candidate_of(cell)) continue; // it has the candidate's columns only
+      const column = (key === "bn" ? 0 : cell.blocks.indexOf(name) * H) + unit;
+      for (let r = 0; r < A.rows; r++) A.data[r * A.columns + column] = key === "b" ? bias : 0;
+    }
+  }
+  if (held !== null) state[layer][CELLS[cell.name].state.indexOf(cell.memory)].data[unit] = held;
+  return [changed, state];
+}
+
+// --- reading --------------------------------------------------------------------------------------
+
+// Continue an earlier reading that begins with the same tokens. A reading has, for each token, its id,
+// the state after it, the caches of its step by layer, and the probabilities of the next token.
+export function read(model, parameters, state, ids, earlier = []) {
+  let same = 0;
+  while (same < earlier.length && same < ids.length && earlier[same].id === ids[same]) same += 1;
+  const reading = earlier.slice(0, same);
+  for (const id of ids.slice(same)) {
+    const before = reading.length ? reading[reading.length - 1].state : state;
+    const [logits, after, { caches }] = language_model_forward(
+      model.cell.name,
+      parameters,
+      [[id]],
+      before,
+      ...model.options,
+    );
+    const [, [{ p }]] = sequence_cross_entropy_forward(logits, [[0]]);
+    reading.push({ id, state: after, steps: caches.map(([step]) => step), p: p.data });
+  }
+  return reading;
+}
+
+// The reading that was recorded of a model too large for the page; cells that were not are zero.
+export function recorded({ tokens, ids, recorded: { p, units }, rows, H }) {
+  const layers = units.map((layer) =>
+    Object.entries(layer).map(([name, packed]) => [name, unpacked(packed)]),
+  );
+  return ids.map((id, t) => ({
+    id,
+    steps: layers.map((layer, l) =>
+      Object.fromEntries(
+        layer.map(([name, values]) => {
+          const full = matrix(1, H);
+          rows[l].forEach((unit, k) => {
+            full.data[unit] = values.data[t * values.columns + k];
+          });
+          return [name, full];
+        }),
+      ),
+    ),
+    p: p[t].reduce((all, [v, share]) => all.fill(share, v, v + 1), new Float64Array(tokens.length)),
+  }));
+}
+
+export function recorded_norms({ recorded: { listens } }) {
+  const { columns, data } = unpacked(listens);
+  return (t) => [...data.subarray(t * columns, t * columns + t + 1)];
+}
+
+// --- typed text -----------------------------------------------------------------------------------
+
+// As numpylstm.data.text: words, numbers, runs of one mark, brackets; letters are those of Unicode.
+const PUNCTUATED =
+  /<unk>|<eos>|(?!\p{Nd})[\p{L}\p{N}_][\p{L}\p{N}_]*(?:['’](?:d|ll|m|re|s|t|ve)(?![\p{L}\p{N}_]))?|\p{Nd}[\p{L}\p{N}_]*(?:\.\p{Nd}[\p{L}\p{N}_]*)*|([^\p{L}\p{N}_\s()[\]{}])\1*|[()[\]{}]/gu;
+
+export function tokenize(text, { level, splits_punctuation }) {
+  if (level === "char") return [...text];
+  const cut = (line) =>
+    splits_punctuation
+      ? [...line.matchAll(PUNCTUATED)].map(([word, mark]) =>
+          mark ? word.slice(0, 3 * mark.length) : word,
+        )
+      : (line.match(/\S+/g) ?? []);
+  return text.split("\n").flatMap((line, k) => (k ? ["<eos>", ...cut(line)] : cut(line)));
+}

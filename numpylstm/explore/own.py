@@ -1,0 +1,250 @@
+"""The explorer: a page in which a trained language model of yours reads a text.
+
+The page carries the weights of a model of up to 2 million parameters, and computes everything in
+the browser. For a larger model it holds what was recorded on one text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.cells import CELLS
+from numpylstm.checks import NotFinite
+from numpylstm.config import TrainConfig
+from numpylstm.data import Vocabulary
+from numpylstm.data.configured import splits_punctuation
+from numpylstm.evaluation import evaluate
+from numpylstm.explore import assemble, cell_record, cells_of_engine
+from numpylstm.laboratory.diagnostics import cell_activations
+from numpylstm.models import LanguageModel, Window, language_model_forward
+
+Array = NDArray[Any]
+
+MOST_PARAMETERS = 2_000_000
+"""Parameters of a model that the page carries whole, as float32."""
+
+WORK = 1.5e11
+"""Multiplications to spend on the ranking of the cells: seconds."""
+
+MOST_ROWS = 24
+"""Cells of each layer that the page shows."""
+
+FAR = 1000.0  # sigmoid and tanh are exactly 0, 1 or -1 there
+INVERSE: dict[str, Callable[[float], float]] = {
+    "tanh": np.arctanh, "sigmoid": lambda h: np.log(h / (1 - h)), "relu": float,
+}  # fmt: skip
+
+
+class ReadText(NamedTuple):
+    """A text to read: its name, its ids, and the tokens before unknown ones became ``<unk>``."""
+
+    name: str
+    ids: Array
+    tokens: Sequence[str]
+
+
+def explorer_page(
+    name: str,
+    model: LanguageModel,
+    vocabulary: Vocabulary,
+    config: TrainConfig,
+    text: ReadText,
+    watch: Callable[[int, int], None] | None = None,
+) -> str:
+    """Return the explorer of a trained model as one self-contained HTML document.
+
+    Parameters
+    ----------
+    name : str
+        The name of the run.
+    model : LanguageModel
+    vocabulary : Vocabulary
+    config : TrainConfig
+        The settings of the run.
+    text : ReadText
+        At least two tokens.
+    watch : callable, optional
+        Called with the number of cells ranked and their total.
+
+    Raises
+    ------
+    ValueError
+        If the engine of the page lacks the cell of the model.
+    NotFinite
+        If the loss of the text is not finite.
+    """
+    cell = CELLS[config.cell]
+    if cell.name not in cells_of_engine():
+        raise ValueError(
+            f"explorer_page: model must have a cell of the page's engine, "
+            f"{', '.join(cells_of_engine())}, got {cell.name}"
+        )
+    ids, loss = text.ids, evaluate(model, text.ids).loss
+    if not np.isfinite(loss):
+        raise NotFinite("explorer_page: the loss of the text under the model is not finite")
+    ranking = rank_cells(model, ids, watch)
+    whole = model.num_parameters <= MOST_PARAMETERS
+    layers, H = config.num_layers, config.hidden_size
+    facts = {
+        "name": name,
+        "about": f"{layers} x {H} {cell.describe(config.options)}, {config.level} level, "
+        f"{model.num_parameters:,} parameters",
+        "source": text.name,
+        "level": config.level,
+        "splits_punctuation": splits_punctuation(config),
+        "cell": cell_record(cell),
+        "options": [*cell.arguments(config.options).values()],
+        "tokens": vocabulary.tokens,
+        "ids": ids.tolist(),
+        "words": list(text.tokens),
+        "loss": loss,
+        "ranking": ranking,
+        "H": H,
+        "rows": [[unit for unit, _ in ranked[:MOST_ROWS]] for ranked in ranking],
+    }
+    if whole:
+        facts["parameters"] = {path: packed(array) for path, array in model.state_dict().items()}
+    else:
+        facts["recorded"] = record(model, ids, facts["rows"])
+    return assemble("own.html", {"models": {"own": facts}}, "own")
+
+
+def packed(array: Array) -> dict[str, Any]:
+    """Return an array as JSON: its shape, and its float32 values in base64."""
+    data = base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode("ascii")
+    return {"shape": array.shape, "float32": data}
+
+
+# --- the most interesting cells ------------------------------------------------------------------
+
+
+def rank_cells(
+    model: LanguageModel, ids: Array, watch: Callable[[int, int], None] | None = None
+) -> list[list[tuple[int, float]]]:
+    """Rank the cells of each layer by how much holding one at its mean raises the loss.
+
+    The mean is over the text; the loss is per token, in nats. Of a large model, only the cells that
+    vary most are measured.
+
+    Returns
+    -------
+    list of list of (cell, rise)
+        For each layer, the cells with the largest rise first.
+    """
+    config, (x, y) = model.config, (ids[:-1, None], ids[1:, None])
+    functions, arrays = model.encoder.recurrent.functions, model.state_dict()
+
+    def loss(arrays: Mapping[str, Array], state: Any) -> float:
+        passed = language_model_forward(arrays, Window(x, y, state), functions, config)
+        return float(passed.criterion.nll.mean(dtype=np.float64))
+
+    base = loss(arrays, model.zero_state(1))
+    memory = CELLS[config.cell].memory
+    layers = [getattr(units, memory)[:, 0] for units in cell_activations(model, ids[:, None])]
+    affordable = int(WORK / (model.num_parameters * len(ids) * len(layers)))
+    count = min(config.hidden_size, max(affordable, 8))
+    ranking: list[list[tuple[int, float]]] = []
+    for layer, values in enumerate(layers):  # (T, H)
+        means, rises = values.mean(axis=0, dtype=np.float64), []
+        for unit in np.argsort(-values.std(axis=0), kind="stable")[:count].tolist():
+            rises.append((unit, loss(*held(model, arrays, layer, unit, means[unit])) - base))
+            if watch is not None:
+                watch(layer * count + len(rises), count * len(layers))
+        ranking.append(sorted(rises, key=lambda entry: -entry[1]))
+    return ranking
+
+
+def held(
+    model: LanguageModel, arrays: Mapping[str, Array], layer: int, unit: int, value: float
+) -> tuple[dict[str, Array], Any]:
+    """Return weights and initial state that hold one cell at a value from the first step on.
+
+    The gate that keeps the memory is 1 and the candidate 0. A cell without such a gate gets a
+    constant pre-activation.
+    """
+    cell, options = CELLS[model.config.cell], model.config.options
+    candidate = next((unit.name for unit in cell.units if unit.role == "candidate"), None)
+    fixed: dict[str | None, float] = {cell.keep: FAR, candidate: 0.0}
+    if cell.keep is None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = INVERSE[options[cell.units[-1].curve or ""]](value)
+        fixed = {cell.memory: float(np.clip(inverse, -FAR, FAR))}
+    changed = dict(arrays)
+    for key in cell.parameters(options):
+        path = f"{cell.name}.{layer}.{key}"
+        changed[path] = arrays[path].copy()
+        blocks = changed[path].reshape(-1, *([1] if key in cell.vectors else [len(cell.blocks)]),
+                                       model.config.hidden_size)  # fmt: skip
+        for block, bias in fixed.items():
+            column = 0 if key in cell.vectors else cell.blocks.index(str(block))
+            blocks[:, column, unit] = bias if key == "b" else 0
+    state = model.zero_state(1)
+    getattr(state, cell.memory)[layer, 0, unit] = value
+    return changed, state
+
+
+# --- for a model that is too large ---------------------------------------------------------------
+
+
+def record(
+    model: LanguageModel, ids: Array, rows: Sequence[Sequence[int]], best: int = 12
+) -> dict[str, Any]:
+    """Return what the page shows of a text: probabilities, units of some cells, gradients."""
+    p = probabilities(model, ids)
+    shown = [
+        {*np.argsort(-row)[:best].tolist(), *ids[t + 1 : t + 2].tolist()} for t, row in enumerate(p)
+    ]
+    units = [
+        {name: packed(array[:, 0, row]) for name, array in layer._asdict().items()}
+        for layer, row in zip(cell_activations(model, ids[:, None]), rows, strict=True)
+    ]
+    return {
+        "p": [[(v, p[t, v]) for v in sorted(tokens)] for t, tokens in enumerate(shown)],
+        "units": units,
+        "listens": packed(listens(model, ids)),
+    }
+
+
+def probabilities(model: LanguageModel, ids: Array) -> Array:
+    """Return the probabilities of the next token after each of a text, (T, V), in float64."""
+    logits = model.logits(ids[:, None])[0][:, 0].astype(np.float64)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:
+    """Return norms of the gradient of each prediction with respect to each input.
+
+    Entry [t, s] of the result (T - 1, T - 1) is the norm of d log p(ids[t + 1]) / d x[s], of the
+    embedded token s.
+    """
+    recurrent, arrays, N = model.encoder.recurrent, model.state_dict(), len(ids) - 1
+    forward, backward = (
+        recurrent.cell.function(recurrent.functions, way) for way in ("forward", "backward")
+    )
+    options = recurrent.cell.arguments(recurrent.options)
+    dlogits = probabilities(model, ids[:-1])
+    dlogits[np.arange(N), ids[1:]] -= 1
+    W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
+    dlast = (dlogits @ W.T).astype(W.dtype)  # (N, H)
+    norms = np.zeros((N, N))
+    for first in range(0, N, at_once):  # a column of the batch for each prediction
+        places = np.arange(first, min(first + at_once, N))
+        T, B = int(places[-1]) + 1, len(places)
+        x = model.encoder.embedding.forward(np.repeat(ids[:T, None], B, axis=1), training=False)
+        zeros = [part[0] for part in recurrent.zero_state(B)]
+        caches = []
+        for parameters in recurrent.layers:
+            x, *_, cache = forward(x, *zeros, *(p.data for p in parameters), **options)
+            caches.append(cache)
+        dhs = np.zeros_like(x)
+        dhs[places, np.arange(B)] = dlast[places]
+        for cache in reversed(caches):
+            dhs = backward(dhs, *zeros, cache)[0]
+        norms[places, :T] = np.linalg.norm(dhs, axis=-1).T
+    return norms
