@@ -63,7 +63,7 @@ def setting(
     default: float, help: str = "initial learning rate, unless the preset has one", **of: Any
 ) -> Any:
     """Setting of an optimiser; by default its learning rate."""
-    return option(default, float, OPTIMISATION, help, **of or {"above": 0})
+    return option(default, float, OPTIMISATION, help, **of or {"above": 0, "at_most": 3e38})
 
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -222,7 +222,7 @@ def check_value(name: str, value: Any, known: Mapping[str, Any]) -> None:
         expected = [f"{words.replace('_', ' ')} {bound}" for words, bound in bounds.items()]
         if not finite and len(bounds) < 2:
             expected.append("finite")
-        raise ConfigError(name, f"must be {' and '.join(expected)}, got {value}")
+        raise ConfigError(name, f"must be {' and '.join(expected)}, got {shortened(value)}")
 
 
 def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
