@@ -114,6 +114,35 @@ def check_ids(
     return native
 
 
+def check_lengths(
+    where: str, name: str, lengths: Any, T: int, B: int, N: int | None = None
+) -> NDArray[np.int64]:
+    """Return a copy of `lengths` as int64; raise unless it is (B,) integers in [0, T].
+
+    They must sum to `N`, if given.
+    """
+    check_plain(where, name, lengths)
+    if lengths.dtype.kind not in "iu":
+        raise TypeError(
+            f"{where}: {name} must hold integers, got {lengths.dtype}; those of a mask (T, B) are "
+            f"mask.sum(axis=0)"
+        )
+    if lengths.shape != (B,):  # a padded batch may be of any size, but not without a sequence
+        _check_shape(where, name, lengths.shape, (B,), "one for each sequence")
+    native = np.array(lengths, np.int64, order="C")
+    wrong = native.view(np.uint64) > T  # a negative length is a very large one there
+    if wrong.any():
+        raise ValueError(
+            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, wrong)}; T is fixed by x"
+        )
+    if N is not None and native.sum() != N:
+        raise ValueError(
+            f"{where}: {name} must sum to {N}, got {native.sum()}; the arrays of the cache have "
+            f"{N} rows"
+        )
+    return native
+
+
 def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
     """Return a sequence as an array; for arguments that may be lists."""
     try:
@@ -307,7 +336,7 @@ def _check_shape(
     where: str, name: str, got: tuple[int, ...], shape: Shape, because: str = ""
 ) -> None:
     if len(got) == len(shape):
-        if 0 in got:
+        if 0 in got and shape[0] not in ("N", 0):  # a padded batch may be all padding
             raise ValueError(f"{where}: {name} must not be empty, got shape {got}")
         if all(isinstance(want, str) or want == n for want, n in zip(shape, got, strict=True)):
             return

@@ -48,6 +48,7 @@ from numpylstm.reference import (
     GRUCache,
     LinearCache,
     LSTMCache,
+    PaddedCache,
     RNNCache,
     ScanCache,
     token_coefficients,
@@ -269,11 +270,16 @@ def _states(start: Array, T: int) -> Array:
     return states
 
 
-@accepts("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn")
+@accepts(
+    "Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn", "lengths B to T"
+)  # fmt: skip
 def rnn_forward(
-    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
-) -> tuple[Array, Array, RNNCache]:
+    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh",
+    lengths: Array | None = None,
+) -> tuple[Array, Array, RNNCache | PaddedCache]:  # fmt: skip
     """Unroll the vanilla network over a sequence."""
+    if lengths is not None:
+        return reference.rnn_forward(x, h0, Wx, Wh, b, activation, lengths)
     x, T, h = contiguous(x), len(x), _states(h0, len(x))
     _unroll(rnn.CELLS[activation], x, Wx, Wh, b, (h,))
     return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
@@ -281,23 +287,27 @@ def rnn_forward(
 
 @accepts(
     "cache.Wx D H", "cache.Wh H H", "cache.x T B D", "cache.h_prev T B H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "cache.activation of rnn",
+    "dhs T B H", "dhT B H", "cache.activation of rnn", "cache.lengths B to T",
 )  # fmt: skip
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
+    if isinstance(cache, PaddedCache):
+        return reference.rnn_backward(dhs, dhT, cache)
     x, h_prev, h, Wx, Wh, activation = cache
     dh = np.array(dhT, order="C")
     dx, dWx, dWh, db, _ = _unroll_back(rnn.CELLS[activation], x, Wx, Wh, h_prev, (h,), dhs, (dh,))
     return dx, dh, dWx, dWh, db
 
 
-@accepts("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H")
+@accepts("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "lengths B to T")
 def lstm_forward(
-    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
-) -> tuple[Array, Array, Array, LSTMCache]:
+    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
+) -> tuple[Array, Array, Array, LSTMCache | PaddedCache]:
     """Unroll the memory cell over a sequence."""
+    if lengths is not None:
+        return reference.lstm_forward(x, h0, c0, Wx, Wh, b, lengths)
     x, T, h, c = contiguous(x), len(x), _states(h0, len(x)), _states(c0, len(x))
     tanh_c = empty((T, *c0.shape), x.dtype)
     gates = _unroll(lstm.LSTM, x, Wx, Wh, b, (h, c, tanh_c))
@@ -308,12 +318,14 @@ def lstm_forward(
 @accepts(
     "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
     "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "dcT B H",
+    "dhs T B H", "dhT B H", "dcT B H", "cache.lengths B to T",
 )  # fmt: skip
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
+    if isinstance(cache, PaddedCache):
+        return reference.lstm_backward(dhs, dhT, dcT, cache)
     x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = cache
     dh, dc = np.array(dhT, order="C"), np.array(dcT, order="C")
     dx, dWx, dWh, db, _ = _unroll_back(
@@ -325,6 +337,7 @@ def lstm_backward(
 def _bn(where: str, arguments: dict[str, Any]) -> None:
     """Check the bias that only one kind of reset has."""
     cache = arguments.get("cache")
+    cache = getattr(cache, "packed", cache)
     of, given = ("", arguments) if cache is None else ("cache.", cache._asdict())
     bn, Wh = given["bn"], given["Wh"]
     if bn is not None and given["reset"] == "before":
@@ -336,18 +349,20 @@ def _bn(where: str, arguments: dict[str, Any]) -> None:
         check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")
 
 
-@accepts("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", also=_bn)
+@accepts(
+    "Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", "lengths B to T", also=_bn
+)
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
-    reset: str = "after",
-) -> tuple[Array, Array, GRUCache]:  # fmt: skip
+    reset: str = "after", lengths: Array | None = None,
+) -> tuple[Array, Array, GRUCache | PaddedCache]:  # fmt: skip
     """Unroll the gated unit over a sequence.
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
     """
     x, h0, Wx, Wh, b = map(contiguous, (x, h0, Wx, Wh, b))
-    if reset == "before":
-        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset)
+    if reset == "before" or lengths is not None:
+        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
     T, h = len(x), _states(h0, len(x))
     s = empty((T, *h0.shape), x.dtype)
     s[...] = 0 if bn is None else bn
@@ -357,12 +372,15 @@ def gru_forward(
 
 @accepts(
     "cache.Wx D 3H", "cache.Wh H 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H",
-    "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H", "cache.reset of gru", also=_bn,
+    "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H", "cache.reset of gru",
+    "cache.lengths B to T", also=_bn,
 )  # fmt: skip
 def gru_backward(
     dhs: Array, dhT: Array, cache: GRUCache
 ) -> tuple[Array, Array, Array, Array, Array, Array | None]:
     """Backpropagation through time."""
+    if isinstance(cache, PaddedCache):
+        return reference.gru_backward(dhs, dhT, cache)
     *arrays, bn, reset = cache
     x, h_prev, gates, s, h, Wx, Wh = map(contiguous, arrays)
     if reset == "before":
