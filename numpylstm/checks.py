@@ -127,8 +127,7 @@ def check_lengths(
             f"{where}: {name} must hold integers, got {lengths.dtype}; those of a mask (T, B) are "
             f"mask.sum(axis=0)"
         )
-    if lengths.shape != (B,):  # a padded batch may be of any size, but not without a sequence
-        _check_shape(where, name, lengths.shape, (B,), "one for each sequence")
+    _check_shape(where, name, lengths.shape, (B,), "one for each sequence")
     native = np.array(lengths, np.int64, order="C")
     wrong = native.view(np.uint64) > T  # a negative length is a very large one there
     if wrong.any():
@@ -336,7 +335,7 @@ def _check_shape(
     where: str, name: str, got: tuple[int, ...], shape: Shape, because: str = ""
 ) -> None:
     if len(got) == len(shape):
-        if 0 in got and shape[0] not in ("N", 0):  # a padded batch may be all padding
+        if 0 in got:
             raise ValueError(f"{where}: {name} must not be empty, got shape {got}")
         if all(isinstance(want, str) or want == n for want, n in zip(shape, got, strict=True)):
             return
@@ -364,6 +363,8 @@ def _check_together(
                 count = max(len(got) + 1 - len(axes), 0)
                 leading = "TB"[2 - count :] if count <= 2 else ascii_lowercase[:count]
             axes[:1] = leading
+        if axes[0] == "N" and got[:1] == (0,) and not sizes.get("N"):  # a batch of padding only
+            sizes["N"], axes, got = 0, axes[1:], got[1:]
         factors = [int(axis[:-1] or 1) for axis in axes]
         letters = [axis[-1] for axis in axes]
         shape = tuple(
