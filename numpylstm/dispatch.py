@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
@@ -77,6 +77,7 @@ def accepts(
         signature = inspect.signature(fast)
         names = list(signature.parameters)
         kind: Any = signature.parameters["cache"].annotation if "cache" in names else None
+        kind = next(iter(get_args(kind)), kind)  # its own class of cache, before PaddedCache
         in_cache = [kind._fields.index(name[6:]) for name in fields if name.startswith("cache.")]
         direct = [names.index(name) for name in fields[len(in_cache) :]]
         place_of_cache = names.index("cache") if kind else 0
