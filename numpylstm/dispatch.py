@@ -86,6 +86,7 @@ def accepts(
         positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
         whole = positional if positional == len(names) else -1  # arguments of a call without names
         defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        required, optional = len(names) - len(defaults), tuple(defaults.values())
 
         def check(where: str, given: Arguments, options: Options) -> Sequence[Any]:
             if options or len(given) != whole:
@@ -132,6 +133,8 @@ def accepts(
             return values
 
         def bound(given: Arguments, options: Options) -> Arguments:
+            if not options and required <= len(given) <= positional:
+                return (*given, *optional[len(given) - required :])
             left = names[len(given) :]
             if left == [*options] and len(given) <= positional:
                 return (*given, *options.values())

@@ -255,9 +255,10 @@ def _unroll_back(
     panels = how.panels(Wh.T)
     arguments: tuple[Any, ...] = (panels, batch.at, kept, dhs, dstates, of_sums)
     if how.alone:
-        dx, dWx, dWh = np.empty_like(rows), np.empty_like(Wx), np.empty_like(Wh)
-        db = np.empty(columns, x.dtype)
-        cell.backward_alone(rows, Wx, Wh, *arguments[:2], h_prev, *arguments[2:], dx, dWx, dWh, db)
+        shapes = (rows.shape, Wx.shape, Wh.shape, (columns,))
+        dx, dWx, dWh, db = gradients = [np.zeros(shape, x.dtype) for shape in shapes]
+        if N:  # a padded batch may be all padding
+            cell.backward_alone(rows, Wx, Wh, *arguments[:2], h_prev, *arguments[2:], *gradients)
     else:
         if how.by_rows:
             cell.backward_by_rows(Wh, *arguments, batch.cuts(how.shares), how.shares)
@@ -331,8 +332,8 @@ def lstm_forward(
     x, h, c = batch.packed(contiguous(x)), batch.states(h0), batch.states(c0)
     tanh_c = empty(c.shape, c.dtype)
     gates = _unroll(lstm.LSTM, batch, x, Wx, Wh, b, (h, c, tanh_c))
-    before, (hs, *after) = map(batch.before, (h, c)), map(batch.after, (h, c, tanh_c))
-    cache = LSTMCache(x, *before, gates, *after, hs, Wx, Wh)
+    h_prev, c_prev, hs, cs, tanh_cs = *map(batch.before, (h, c)), *map(batch.after, (h, c, tanh_c))
+    cache = LSTMCache(x, h_prev, c_prev, gates, cs, tanh_cs, hs, Wx, Wh)
     return batch.padded(hs), batch.last(h), batch.last(c), _cache(cache, lengths)
 
 

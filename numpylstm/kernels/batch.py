@@ -17,10 +17,12 @@ class Batch:
     def __init__(self, T, B):
         self.T, self.B, self.N = T, B, T * B
         self.at = np.append(np.arange(0, (T + 2) * B, B), (T + 1) * B)
+        self.steps_done = np.arange(B + 1)
 
     def cuts(self, shares):
-        """Return where the rows of each share begin, and B."""
-        return self.B * np.arange(shares + 1) // shares
+        """Return where the rows of each share begin, and B: about the same work for each."""
+        done = self.steps_done
+        return done.searchsorted(done[-1] * np.arange(shares + 1) // shares)
 
     def packed(self, values):
         """Return (T, B, .) as an array over time."""
@@ -63,47 +65,44 @@ class PaddedBatch(Batch):
     def __init__(self, T, lengths):
         self.T, self.B, self.N = T, len(lengths), int(lengths.sum())
         self.order = np.argsort(T - lengths, kind="stable")
-        self.lengths = lengths[self.order]
-        t, row = np.nonzero(np.arange(T)[:, None] < self.lengths)
+        lengths_in_order = lengths[self.order]
+        self.steps_done = np.append(0, lengths_in_order.cumsum())
+        t, row = np.nonzero(np.arange(T)[:, None] < lengths_in_order)
         ends = self.B + np.append(0, np.bincount(t, minlength=T).cumsum())
         self.at = np.concatenate([[0], ends, ends[-1:]])
         self.place = t * self.B + self.order[row]  # of each row in (T*B, .)
         self.place_before = self.at[t] + row
         self.past = np.flatnonzero(np.arange(T)[:, None] >= lengths)
         self.rank = np.argsort(self.order)
-        self.place_last = (self.at[self.lengths] + np.arange(self.B))[self.rank]
+        self.place_last = (self.at[lengths_in_order] + np.arange(self.B))[self.rank]
 
-    def cuts(self, shares):
-        done = np.append(0, self.lengths.cumsum())
-        return np.searchsorted(done, done[-1] * np.arange(shares + 1) / shares)
-
-    def packed(self, values):
+    def packed(self, values):  # noqa: D102
         return _rows(values, self.place)
 
-    def padded(self, values):
+    def padded(self, values):  # noqa: D102
         whole = empty((self.T * self.B, values.shape[-1]), values.dtype)
         whole[self.past] = 0
         whole[self.place] = values[0]
         return whole.reshape(self.T, self.B, -1)
 
-    def ordered(self, values):
+    def ordered(self, values):  # noqa: D102
         return values[self.order]
 
-    def given(self, values):
+    def given(self, values):  # noqa: D102
         return values[self.rank]
 
-    def states(self, start):
+    def states(self, start):  # noqa: D102
         states = empty((1, self.B + self.N, start.shape[1]), start.dtype)
         states[0, : self.B] = start[self.order]
         return states
 
-    def before(self, states):
+    def before(self, states):  # noqa: D102
         return _rows(states, self.place_before)
 
-    def after(self, states):
+    def after(self, states):  # noqa: D102
         return states[:, self.B :]
 
-    def last(self, states):
+    def last(self, states):  # noqa: D102
         return states[0, self.place_last]
 
 

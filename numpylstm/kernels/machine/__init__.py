@@ -41,7 +41,7 @@ from .views import at_time, block, borrowed, from_row, run, turned
 
 __all__ = [
     "GRAIN", "at_time", "block", "borrowed", "exp", "from_row", "gradients_alone",
-    "gradients_inside", "inlined", "inner", "kernel", "lanes_of", "multiply", "multiply_inside", "multiply_panels",
-    "multiply_share", "pack", "panels_shape", "part", "run", "sigmoid", "tanh",
+    "gradients_inside", "inlined", "inner", "kernel", "lanes_of", "multiply", "multiply_inside",
+    "multiply_panels", "multiply_share", "pack", "panels_shape", "part", "run", "sigmoid", "tanh",
     "turned", "widest_vectors",
 ]  # fmt: skip

@@ -61,6 +61,10 @@ def _view(ndim, layout, where):
 
         def view_of(context, builder, part, kind, value, integers):
             x, shape, strides = unpacked(context, builder, part, value, part.ndim)
+            if part.layout == "C":  # NumPy leaves the stride of an axis of length one undefined
+                strides = [INT(kind.dtype.bitwidth // 8)]
+                for size in reversed(shape[1:]):
+                    strides.insert(0, builder.mul(strides[0], size))
             at, shape, strides = where(builder, shape, strides, *integers)
             view = context.make_array(kind)(context, builder)
             populate_array(
