@@ -113,7 +113,7 @@ def _rows(values, places):
     return rows[None]
 
 
-@functools.lru_cache(maxsize=64)  # a model repeats the same few calls at every step
+@functools.lru_cache(maxsize=8)  # every layer of a stack has the same, forward and backward
 def batch_of(T, B, lengths=None):
     """Return the batch for this T and B, with the lengths in the bytes of an int64 array if any."""
     return Batch(T, B) if lengths is None else PaddedBatch(T, np.frombuffer(lengths, np.int64))
