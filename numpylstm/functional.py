@@ -424,7 +424,7 @@ def gru_backward(
 @accepts("a T B H", "b T B H", "h0 B H")
 def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache]:
     """Unroll a recurrence without weights."""
-    a, h = contiguous(a), _states(h0, len(a))
+    a, h = contiguous(a), _batch(a, None).states(h0)
     scan.forward(*map(_by_step, (a, contiguous(b), h)), shares_for(a.size))
     return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
 
