@@ -17,12 +17,15 @@ class Batch:
     def __init__(self, T, B):
         self.T, self.B, self.N = T, B, T * B
         self.at = np.append(np.arange(0, (T + 2) * B, B), (T + 1) * B)
-        self.steps_done = np.arange(B + 1)
+        self.steps_done, self.known_cuts = np.arange(B + 1), {}
 
     def cuts(self, shares):
         """Return where the rows of each share begin, and B: about the same work for each."""
-        done = self.steps_done
-        return done.searchsorted(done[-1] * np.arange(shares + 1) // shares)
+        if shares not in self.known_cuts:
+            done = self.steps_done
+            cuts = done.searchsorted(done[-1] * np.arange(shares + 1) // shares)
+            self.known_cuts[shares] = cuts
+        return self.known_cuts[shares]
 
     def packed(self, values):
         """Return (T, B, .) as an array over time."""
@@ -66,7 +69,7 @@ class PaddedBatch(Batch):
         self.T, self.B, self.N = T, len(lengths), int(lengths.sum())
         self.order = np.argsort(T - lengths, kind="stable")
         lengths_in_order = lengths[self.order]
-        self.steps_done = np.append(0, lengths_in_order.cumsum())
+        self.steps_done, self.known_cuts = np.append(0, lengths_in_order.cumsum()), {}
         t, row = np.nonzero(np.arange(T)[:, None] < lengths_in_order)
         ends = self.B + np.append(0, np.bincount(t, minlength=T).cumsum())
         self.at = np.concatenate([[0], ends, ends[-1:]])
@@ -82,7 +85,7 @@ class PaddedBatch(Batch):
     def padded(self, values):  # noqa: D102
         whole = empty((self.T * self.B, values.shape[-1]), values.dtype)
         whole[self.past] = 0
-        whole[self.place] = values[0]
+        _as_elements(whole)[self.place] = _as_elements(values[0])
         return whole.reshape(self.T, self.B, -1)
 
     def ordered(self, values):  # noqa: D102
@@ -111,6 +114,11 @@ def _rows(values, places):
     rows = empty((len(places), values.shape[-1]), values.dtype)
     values.reshape(-1, values.shape[-1]).take(places, axis=0, out=rows, mode="clip")
     return rows[None]
+
+
+def _as_elements(rows):
+    """Return rows (N, .) as an array (N,), whose elements NumPy moves in half the time."""
+    return rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))[:, 0]
 
 
 @functools.lru_cache(maxsize=8)  # every layer of a stack has the same, forward and backward
