@@ -114,6 +114,34 @@ def check_ids(
     return native
 
 
+def check_lengths(
+    where: str, name: str, lengths: Any, T: int, B: int, N: int | None = None
+) -> NDArray[np.int64]:
+    """Return a copy of `lengths` as int64; raise unless it is (B,) integers in [0, T].
+
+    They must sum to `N`, if given.
+    """
+    check_plain(where, name, lengths)
+    if lengths.dtype.kind not in "iu":
+        raise TypeError(
+            f"{where}: {name} must hold integers, got {lengths.dtype}; those of a mask (T, B) are "
+            f"mask.sum(axis=0)"
+        )
+    _check_shape(where, name, lengths.shape, (B,), "one for each sequence")
+    native = np.array(lengths, np.int64, order="C")
+    wrong = native.view(np.uint64) > T  # a negative length is a very large one there
+    if wrong.any():
+        raise ValueError(
+            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, wrong)}; T is fixed by x"
+        )
+    if N is not None and native.sum() != N:
+        raise ValueError(
+            f"{where}: {name} must sum to {N}, got {native.sum()}; the arrays of the cache have "
+            f"{N} rows"
+        )
+    return native
+
+
 def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
     """Return a sequence as an array; for arguments that may be lists."""
     try:
@@ -335,6 +363,8 @@ def _check_together(
                 count = max(len(got) + 1 - len(axes), 0)
                 leading = "TB"[2 - count :] if count <= 2 else ascii_lowercase[:count]
             axes[:1] = leading
+        if axes[0] == "N" and got[:1] == (0,) and not sizes.get("N"):  # a batch of padding only
+            sizes["N"], axes, got = 0, axes[1:], got[1:]
         factors = [int(axis[:-1] or 1) for axis in axes]
         letters = [axis[-1] for axis in axes]
         shape = tuple(

@@ -7,16 +7,18 @@ it. If the kernels cannot be used, the decorated functions call the reference.
 
 import functools
 import inspect
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_arrays, check_choice, check_ids
+from numpylstm.checks import check_arrays, check_choice, check_ids, check_lengths
 from numpylstm.kernels import CannotCompile
+from numpylstm.reference import PaddedCache
 
 Function = Callable[..., Any]
 Arguments = tuple[Any, ...]
@@ -58,11 +60,14 @@ def accepts(
     *specs : str
         ``"Wx D 4H"``: a float array, as in `check_arrays`. ``"cache.x T B D"``: one in the cache;
         these come first. ``"ids T B in V"``: ids, which are copied. ``"reset of gru"``: an option
-        of this cell.
+        of this cell. ``"lengths B to T"``: where sequences end, or None. ``"cache.lengths B to T"``
+        admits a `PaddedCache` too, whose arrays are (N, .) in place of (T, B, .).
     also : callable, optional
         ``also(where, arguments)`` checks the rest, and may replace arguments.
     """
-    floats = tuple(spec for spec in specs if " in " not in spec and " of " not in spec)
+    floats = tuple(spec for spec in specs if not re.search(" (in|of|to) ", spec))
+    packed = tuple(re.sub(r"^(cache\.\w+) T B ", r"\1 N ", spec) for spec in floats)
+    ends = [spec.replace(" to ", " ").split() for spec in specs if " to " in spec]
     fields = [spec.split()[0] for spec in floats]
     ids = [_ids(spec, fields[0]) for spec in specs if " in " in spec]
     choices = [spec.split(" of ") for spec in specs if " of " in spec]
@@ -72,29 +77,45 @@ def accepts(
         signature = inspect.signature(fast)
         names = list(signature.parameters)
         kind: Any = signature.parameters["cache"].annotation if "cache" in names else None
+        kind = next(iter(get_args(kind)), kind)  # its own class of cache, before PaddedCache
         in_cache = [kind._fields.index(name[6:]) for name in fields if name.startswith("cache.")]
         direct = [names.index(name) for name in fields[len(in_cache) :]]
         place_of_cache = names.index("cache") if kind else 0
+        place_of_lengths = names.index("lengths") if "lengths" in names else 0
         parameters = signature.parameters.values()
         positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
         whole = positional if positional == len(names) else -1  # arguments of a call without names
         defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        required, optional = len(names) - len(defaults), tuple(defaults.values())
 
         def check(where: str, given: Arguments, options: Options) -> Sequence[Any]:
             if options or len(given) != whole:
                 given = bound(given, options)
             arrays = [given[place] for place in direct]
             cache: Any = None
+            lengths: Any = None
+            fitting = floats
             if kind is not None:
                 cache = given[place_of_cache]
+                if ends and isinstance(cache, PaddedCache):
+                    (cache, lengths), fitting = cache, packed
                 if not isinstance(cache, kind):
                     raise TypeError(
                         f"{where}: cache must be {kind.__name__}, got {type(cache).__name__}; the "
                         f"forward pass returns it last"
                     )
                 arrays = [*[cache[place] for place in in_cache], *arrays]
-            sizes = check_arrays(where, floats, *arrays) if floats else {}
+            elif ends:
+                lengths = given[place_of_lengths]
+            sizes = check_arrays(where, fitting, *arrays) if floats else {}
             values = [*given]
+            if ends and (lengths is not None or fitting is packed):
+                (name, axis, letter), N = ends[0], sizes.get("N")
+                lengths = check_lengths(where, name, lengths, sizes[letter], sizes[axis], N)
+                if cache is None:
+                    values[place_of_lengths] = lengths
+                else:
+                    values[place_of_cache] = PaddedCache(cache, lengths)
             for name, of, field, axes, letter, because in ids:
                 place = place_of_cache if of else names.index(field)
                 value = getattr(cache, field) if of else values[place]
@@ -112,6 +133,8 @@ def accepts(
             return values
 
         def bound(given: Arguments, options: Options) -> Arguments:
+            if not options and required <= len(given) <= positional:
+                return (*given, *optional[len(given) - required :])
             left = names[len(given) :]
             if left == [*options] and len(given) <= positional:
                 return (*given, *options.values())

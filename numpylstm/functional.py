@@ -39,6 +39,7 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.dispatch import accepts, do_without_kernels
+from numpylstm.kernels.batch import Batch, batch_of
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
@@ -48,6 +49,7 @@ from numpylstm.reference import (
     GRUCache,
     LinearCache,
     LSTMCache,
+    PaddedCache,
     RNNCache,
     ScanCache,
     token_coefficients,
@@ -212,119 +214,150 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 
 
 def _unroll(
-    cell: Any, x: Array, Wx: Array, Wh: Array, b: Array, states: tuple[Array, ...], *sums: Array
-) -> Array:
-    """Run a cell over a sequence; fill the states and sums, and return its first sum (T, B, .).
+    cell: Any, batch: Batch, x: Array, Wx: Array, Wh: Array, b: Array, states: tuple[Array, ...],
+    *sums: Array,
+) -> Array:  # fmt: skip
+    """Run a cell over a sequence; fill the states and sums, and return its first sum.
 
     The arguments are those of `kernels.recurrence`.
     """
     x, Wx, Wh, b = map(contiguous, (x, Wx, Wh, b))
-    T, B, D = x.shape
     H, columns = Wh.shape
-    rows, shape, blocks = x.reshape(T * B, D), (T, B, columns), columns // H
-    how = plan(T, B, D, H, blocks, Wh.itemsize, get_num_threads())
+    rows, shape, blocks = x.reshape(batch.N, len(Wx)), (*x.shape[:2], columns), columns // H
+    how = plan(batch.T, -(-batch.N // batch.T), len(Wx), H, blocks, Wh.itemsize, get_num_threads())
     panels = how.panels(Wh, blocks)
     if how.alone:
         first = empty(shape, x.dtype)
-        cell.forward_alone(rows, Wx, Wh, b, panels, (first, *sums), states)
+        cell.forward_alone(rows, Wx, Wh, b, panels, batch.at, (first, *sums), states)
     else:
         first = _product(rows, Wx, b).reshape(shape)
-        kernel = cell.forward_by_rows if how.by_rows else cell.forward_by_units
-        kernel(Wh, panels, (first, *sums), states, how.shares)
+        arguments = (Wh, panels, batch.at, (first, *sums), states)
+        if how.by_rows:
+            cell.forward_by_rows(*arguments, batch.cuts(how.shares), how.shares)
+        else:
+            cell.forward_by_units(*arguments, how.shares)
     return first
 
 
 def _unroll_back(
-    cell: Any, x: Array, Wx: Array, Wh: Array, h_prev: Array, kept: tuple[Array, ...], dhs: Array,
-    dstates: tuple[Array, ...], das: int = 1,
+    cell: Any, batch: Batch, x: Array, Wx: Array, Wh: Array, h_prev: Array,
+    kept: tuple[Array, ...], dhs: Array, dstates: tuple[Array, ...], das: int = 1,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Go back through a sequence; change dstates, and return dx, dWx, dWh, db and the last da.
 
     The arguments are those of `kernels.recurrence`.
     """
     x, Wx, Wh, h_prev, dhs, *others = map(contiguous, (x, Wx, Wh, h_prev, dhs, *kept))
-    (T, B, D), (H, columns) = x.shape, Wh.shape
-    rows, states, kept = x.reshape(T * B, D), h_prev.reshape(T * B, H), tuple(others)
-    of_sums = tuple(empty((T, B, columns), x.dtype) for _ in range(das))
-    how = plan(T, B, D, H, columns // H, Wh.itemsize, get_num_threads())
+    N, D, (H, columns) = batch.N, len(Wx), Wh.shape
+    rows, states, kept = x.reshape(N, D), h_prev.reshape(N, H), tuple(others)
+    of_sums = tuple(empty((*x.shape[:2], columns), x.dtype) for _ in range(das))
+    how = plan(batch.T, -(-N // batch.T), D, H, columns // H, Wh.itemsize, get_num_threads())
     panels = how.panels(Wh.T)
+    arguments: tuple[Any, ...] = (panels, batch.at, kept, dhs, dstates, of_sums)
     if how.alone:
-        dx, dWx, dWh = np.empty_like(rows), np.empty_like(Wx), np.empty_like(Wh)
-        db = np.empty(columns, x.dtype)
-        cell.backward_alone(
-            rows, Wx, Wh, panels, h_prev, kept, dhs, dstates, of_sums, dx, dWx, dWh, db
-        )
+        shapes = (rows.shape, Wx.shape, Wh.shape, (columns,))
+        dx, dWx, dWh, db = gradients = [np.zeros(shape, x.dtype) for shape in shapes]
+        if N:  # a padded batch may be all padding
+            cell.backward_alone(rows, Wx, Wh, *arguments[:2], h_prev, *arguments[2:], *gradients)
     else:
-        kernel = cell.backward_by_rows if how.by_rows else cell.backward_by_units
-        kernel(Wh, panels, kept, dhs, dstates, of_sums, how.shares)
-        dx, dWx, db = _gradients(of_sums[0].reshape(T * B, columns), rows, Wx)
-        dWh = _product(states.T, of_sums[-1].reshape(T * B, columns))
-    return dx.reshape(x.shape), dWx, dWh, db, of_sums[-1]
+        if how.by_rows:
+            cell.backward_by_rows(Wh, *arguments, batch.cuts(how.shares), how.shares)
+        else:
+            cell.backward_by_units(Wh, *arguments, how.shares)
+        dx, dWx, db = _gradients(of_sums[0].reshape(N, columns), rows, Wx)
+        dWh = _product(states.T, of_sums[-1].reshape(N, columns))
+    return batch.padded(dx.reshape(x.shape)), dWx, dWh, db, of_sums[-1]
 
 
-def _states(start: Array, T: int) -> Array:
-    """Return room for a state (T+1, B, H), with that of step 0 filled in."""
-    states = empty((T + 1, *start.shape), start.dtype)
-    states[0] = start
-    return states
+def _batch(x: Array, lengths: Array | None) -> Batch:
+    """Return the batch of x (T, B, .)."""
+    return batch_of(*x.shape[:2], None if lengths is None else lengths.tobytes())
 
 
-@accepts("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn")
+def _cache(cache: Any, lengths: Array | None) -> Any:
+    """Return the cache of a batch, where arrays over time may be those of a `PaddedBatch`."""
+    if lengths is None:
+        return cache
+    n = cache._fields.index("Wx")
+    return PaddedCache(cache._make([*(array[0] for array in cache[:n]), *cache[n:]]), lengths)
+
+
+def _opened(cache: Any, dhs: Array) -> tuple[Batch, Any]:
+    """Return the batch of a cache, and the cache for `_unroll_back`."""
+    if not isinstance(cache, PaddedCache):
+        return _batch(dhs, None), cache
+    (cache, lengths), n = cache, cache.packed._fields.index("Wx")
+    cache = cache._make([*(array[None] for array in cache[:n]), *cache[n:]])
+    return _batch(dhs, lengths), cache
+
+
+@accepts(
+    "Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn", "lengths B to T"
+)  # fmt: skip
 def rnn_forward(
-    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh"
-) -> tuple[Array, Array, RNNCache]:
+    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh",
+    lengths: Array | None = None,
+) -> tuple[Array, Array, RNNCache | PaddedCache]:  # fmt: skip
     """Unroll the vanilla network over a sequence."""
-    x, T, h = contiguous(x), len(x), _states(h0, len(x))
-    _unroll(rnn.CELLS[activation], x, Wx, Wh, b, (h,))
-    return h[1:], h[T].copy(), RNNCache(x, h[:T], h[1:], Wx, Wh, activation)
+    batch = _batch(x, lengths)
+    x, h = batch.packed(contiguous(x)), batch.states(h0)
+    _unroll(rnn.CELLS[activation], batch, x, Wx, Wh, b, (h,))
+    hs = batch.after(h)
+    cache = RNNCache(x, batch.before(h), hs, Wx, Wh, activation)
+    return batch.padded(hs), batch.last(h), _cache(cache, lengths)
 
 
 @accepts(
     "cache.Wx D H", "cache.Wh H H", "cache.x T B D", "cache.h_prev T B H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "cache.activation of rnn",
+    "dhs T B H", "dhT B H", "cache.activation of rnn", "cache.lengths B to T",
 )  # fmt: skip
 def rnn_backward(
-    dhs: Array, dhT: Array, cache: RNNCache
+    dhs: Array, dhT: Array, cache: RNNCache | PaddedCache
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
-    x, h_prev, h, Wx, Wh, activation = cache
-    dh = np.array(dhT, order="C")
-    dx, dWx, dWh, db, _ = _unroll_back(rnn.CELLS[activation], x, Wx, Wh, h_prev, (h,), dhs, (dh,))
-    return dx, dh, dWx, dWh, db
+    batch, (x, h_prev, h, Wx, Wh, activation) = _opened(cache, dhs)
+    dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
+    dx, dWx, dWh, db, _ = _unroll_back(
+        rnn.CELLS[activation], batch, x, Wx, Wh, h_prev, (h,), dhs, (dh,)
+    )
+    return dx, batch.given(dh), dWx, dWh, db
 
 
-@accepts("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H")
+@accepts("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "lengths B to T")
 def lstm_forward(
-    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array
-) -> tuple[Array, Array, Array, LSTMCache]:
+    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
+) -> tuple[Array, Array, Array, LSTMCache | PaddedCache]:
     """Unroll the memory cell over a sequence."""
-    x, T, h, c = contiguous(x), len(x), _states(h0, len(x)), _states(c0, len(x))
-    tanh_c = empty((T, *c0.shape), x.dtype)
-    gates = _unroll(lstm.LSTM, x, Wx, Wh, b, (h, c, tanh_c))
-    cache = LSTMCache(x, h[:T], c[:T], gates, c[1:], tanh_c, h[1:], Wx, Wh)
-    return h[1:], h[T].copy(), c[T].copy(), cache
+    batch = _batch(x, lengths)
+    x, h, c = batch.packed(contiguous(x)), batch.states(h0), batch.states(c0)
+    tanh_c = empty(c.shape, c.dtype)
+    gates = _unroll(lstm.LSTM, batch, x, Wx, Wh, b, (h, c, tanh_c))
+    h_prev, c_prev, hs, cs, tanh_cs = *map(batch.before, (h, c)), *map(batch.after, (h, c, tanh_c))
+    cache = LSTMCache(x, h_prev, c_prev, gates, cs, tanh_cs, hs, Wx, Wh)
+    return batch.padded(hs), batch.last(h), batch.last(c), _cache(cache, lengths)
 
 
 @accepts(
     "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
     "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "dcT B H",
+    "dhs T B H", "dhT B H", "dcT B H", "cache.lengths B to T",
 )  # fmt: skip
 def lstm_backward(
-    dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache
+    dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
-    x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = cache
-    dh, dc = np.array(dhT, order="C"), np.array(dcT, order="C")
+    batch, (x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh) = _opened(cache, dhs)
+    dhs, dh, dc = batch.packed(contiguous(dhs)), batch.ordered(dhT), batch.ordered(dcT)
     dx, dWx, dWh, db, _ = _unroll_back(
-        lstm.LSTM, x, Wx, Wh, h_prev, (gates, c_prev, tanh_c), dhs, (dh, dc)
+        lstm.LSTM, batch, x, Wx, Wh, h_prev, (gates, c_prev, tanh_c), dhs, (dh, dc)
     )
-    return dx, dh, dc, dWx, dWh, db
+    return dx, batch.given(dh), batch.given(dc), dWx, dWh, db
 
 
 def _bn(where: str, arguments: dict[str, Any]) -> None:
     """Check the bias that only one kind of reset has."""
     cache = arguments.get("cache")
+    cache = getattr(cache, "packed", cache)
     of, given = ("", arguments) if cache is None else ("cache.", cache._asdict())
     bn, Wh = given["bn"], given["Wh"]
     if bn is not None and given["reset"] == "before":
@@ -336,44 +369,51 @@ def _bn(where: str, arguments: dict[str, Any]) -> None:
         check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")
 
 
-@accepts("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", also=_bn)
+@accepts(
+    "Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", "lengths B to T", also=_bn
+)
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
-    reset: str = "after",
-) -> tuple[Array, Array, GRUCache]:  # fmt: skip
+    reset: str = "after", lengths: Array | None = None,
+) -> tuple[Array, Array, GRUCache | PaddedCache]:  # fmt: skip
     """Unroll the gated unit over a sequence.
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
     """
     x, h0, Wx, Wh, b = map(contiguous, (x, h0, Wx, Wh, b))
     if reset == "before":
-        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset)
-    T, h = len(x), _states(h0, len(x))
-    s = empty((T, *h0.shape), x.dtype)
+        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
+    batch = _batch(x, lengths)
+    x, h = batch.packed(x), batch.states(h0)
+    s = empty((*x.shape[:2], len(Wh)), x.dtype)
     s[...] = 0 if bn is None else bn
-    gates = _unroll(gru.GRU, x, Wx, Wh, b, (h,), s)
-    return h[1:], h[T].copy(), GRUCache(x, h[:T], gates, s, h[1:], Wx, Wh, bn, reset)
+    gates = _unroll(gru.GRU, batch, x, Wx, Wh, b, (h,), s)
+    hs = batch.after(h)
+    cache = GRUCache(x, batch.before(h), gates, s, hs, Wx, Wh, bn, reset)
+    return batch.padded(hs), batch.last(h), _cache(cache, lengths)
 
 
 @accepts(
     "cache.Wx D 3H", "cache.Wh H 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H",
-    "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H", "cache.reset of gru", also=_bn,
+    "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H", "cache.reset of gru",
+    "cache.lengths B to T", also=_bn,
 )  # fmt: skip
 def gru_backward(
-    dhs: Array, dhT: Array, cache: GRUCache
+    dhs: Array, dhT: Array, cache: GRUCache | PaddedCache
 ) -> tuple[Array, Array, Array, Array, Array, Array | None]:
     """Backpropagation through time."""
-    *arrays, bn, reset = cache
+    batch, (*arrays, bn, reset) = _opened(cache, dhs)
     x, h_prev, gates, s, h, Wx, Wh = map(contiguous, arrays)
     if reset == "before":
-        cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
+        if not isinstance(cache, PaddedCache):
+            cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
         return reference.gru_backward(contiguous(dhs), contiguous(dhT), cache)
-    dh = np.array(dhT, order="C")
+    dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
     dx, dWx, dWh, db, du = _unroll_back(
-        gru.GRU, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), das=2
+        gru.GRU, batch, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), das=2
     )
     dbn = None if bn is None else du[:, :, 2 * Wh.shape[0] :].sum(axis=(0, 1))
-    return dx, dh, dWx, dWh, db, dbn
+    return dx, batch.given(dh), dWx, dWh, db, dbn
 
 
 # ---------------------------------------------------------------------------------------------
@@ -384,7 +424,7 @@ def gru_backward(
 @accepts("a T B H", "b T B H", "h0 B H")
 def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache]:
     """Unroll a recurrence without weights."""
-    a, h = contiguous(a), _states(h0, len(a))
+    a, h = contiguous(a), _batch(a, None).states(h0)
     scan.forward(*map(_by_step, (a, contiguous(b), h)), shares_for(a.size))
     return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
 

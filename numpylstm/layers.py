@@ -37,6 +37,7 @@ from numpylstm.checks import (
     check_finite,
     check_flag,
     check_in,
+    check_lengths,
     check_sizes,
     generator,
     real_array,
@@ -80,6 +81,11 @@ def read_only(array: Array) -> Array:
     view = array.view()
     view.setflags(write=False)
     return view
+
+
+def before_end(lengths: Array, T: int) -> Array:
+    """Return a mask (T, B): the steps before the end of each sequence."""
+    return np.arange(T)[:, None] < lengths
 
 
 class Layer(Owner):
@@ -370,7 +376,13 @@ class RecurrentStack(Layer):
             check_array(where, name, array, shape, self.dtype, because)
             check_finite(where, name, array, "it overflowed where the state was computed")
 
-    def forward(self, x: Array, state: Any = None, training: bool = True) -> tuple[Array, Any]:
+    def forward(
+        self,
+        x: Array,
+        state: Any = None,
+        training: bool = True,
+        lengths: Array | None = None,
+    ) -> tuple[Array, Any]:
         """Run the stack over a window.
 
         Parameters
@@ -380,18 +392,26 @@ class RecurrentStack(Layer):
             The state after the last window; `zero_state` by default.
         training : bool
             Keep the cache for `backward`, and apply dropout.
+        lengths : (B,) integers from 0 to T, optional
+            Where each sequence ends, if the batch is padded. The rest of x is not read.
 
         Returns
         -------
         hs : (T, B, H), read-only
-            The hidden states of the top layer. Copy them to change them in place.
+            The hidden states of the top layer, zero from the end of a sequence. Copy them to
+            change them in place.
         state : LSTMState or RNNState
-            The state after the window.
+            The state after the window, or at the end of each sequence.
         """
         where = f"{self.cell.title}.forward"
         check_flag(where, "training", training)
         check_array(where, "x", x, ("T", "B", "D"), because="time comes first")
-        check_finite(where, "x", x)
+        arguments, read = self.arguments, x
+        if lengths is not None:
+            lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
+            arguments = {**arguments, "lengths": lengths}
+            read = np.where(before_end(lengths, len(x))[..., None], x, 0)
+        check_finite(where, "x", read)
         if state is None:
             state = self.zero_state(x.shape[1])
         else:
@@ -404,14 +424,14 @@ class RecurrentStack(Layer):
             initial = [part[layer] for part in state]
             parameters = [own_shape(p.data) for p in weights]
             x, *final, cache = call(
-                where, forward, own_shape(x), *initial, *parameters, **self.arguments
+                where, forward, own_shape(x), *initial, *parameters, **arguments
             )
             for part, last in zip(after, final, strict=True):
                 part[layer] = last
             if training:
                 caches.append(cache)
         if training:
-            self._pending = caches
+            self._pending = x.shape, caches
         return read_only(x), self.cell.State(*after)
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
@@ -420,7 +440,7 @@ class RecurrentStack(Layer):
         Parameters
         ----------
         dhs : (T, B, H)
-            The gradient of the states of the top layer.
+            The gradient of the states of the top layer; not read from the end of a sequence.
         dstate : LSTMState or RNNState, optional
             The gradient of the state after the window; zeros by default, as in truncated
             backpropagation.
@@ -431,10 +451,9 @@ class RecurrentStack(Layer):
         dstate : LSTMState or RNNState
             The gradient of the state before the window.
         """
-        where, caches = f"{self.cell.title}.backward", consume(self)
-        hs = caches[-1].h
-        check_array(where, "dhs", dhs, hs.shape, hs.dtype, "it has the shape of hs")
-        batch_size = hs.shape[1]
+        where, (shape, caches) = f"{self.cell.title}.backward", consume(self)
+        check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
+        batch_size = shape[1]
         if dstate is None:
             dstate = self.zero_state(batch_size)
         else:

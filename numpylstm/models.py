@@ -439,7 +439,7 @@ class SequenceClassifier(Model):
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
         dlast = self.decoder.backward(self.criterion.backward())  # (1, B, H)
-        T = len(self.encoder.recurrent._pending[-1].x)
+        T = self.encoder.recurrent._pending[0][0]
         dhs = np.zeros((T, *dlast.shape[1:]), dlast.dtype)
         dhs[-1] = dlast[0]  # gradients reach earlier steps through time only
         self.encoder.backward(dhs)

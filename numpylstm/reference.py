@@ -49,6 +49,7 @@ goes; Pascanu, Mikolov and Bengio (2013) for clipping; Kingma and Ba (2015) for 
 Hutter (2019) for AdamW; Squire and Trapp (1998) for the complex step.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -215,7 +216,7 @@ def rnn_step_backward(dh, cache):
     return dx, dh_prev, dWx, dWh, db
 
 
-def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
+def rnn_forward(x, h0, Wx, Wh, b, activation="tanh", lengths=None):
     """Unroll the step over a sequence: the same weights at every time step.
 
     Parameters
@@ -225,6 +226,8 @@ def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
         The state before the first step: zeros, or where the previous window ended.
     Wx, Wh, b : (D, H), (H, H), (H,)
     activation : "tanh", "relu" or "sigmoid"
+    lengths : (B,) integers from 0 to T, optional
+        Where each sequence ends, if the batch is padded; see `padded_forward`.
 
     Returns
     -------
@@ -232,8 +235,10 @@ def rnn_forward(x, h0, Wx, Wh, b, activation="tanh"):
         The state after each step, for the layer above.
     hT : (B, H)
         The state after the last step, for the next window.
-    cache : RNNCache
+    cache : RNNCache, or PaddedCache with lengths
     """
+    if lengths is not None:
+        return padded_forward(rnn_forward, lengths, x, [h0], Wx, Wh, b, activation)
     h, hs = h0, []
     for x_t in x:
         h, _ = rnn_step_forward(x_t, h, Wx, Wh, b, activation)
@@ -252,13 +257,15 @@ def rnn_backward(dhs, dhT, cache):
         What the layer above asks of each step.
     dhT : (B, H)
         What the next window asks of the last state; zeros when backpropagation is truncated here.
-    cache : RNNCache
+    cache : RNNCache or PaddedCache
 
     Returns
     -------
     dx, dh0, dWx, dWh, db
         With the shapes of x, h0, Wx, Wh and b.
     """
+    if isinstance(cache, PaddedCache):
+        return padded_backward(rnn_backward, dhs, [dhT], cache)
     x, h_prev, h, Wx, Wh, activation = cache
     dtype = np.result_type(dhs, h)
     dx, dWx, dWh = (np.zeros(like.shape, dtype) for like in (x, Wx, Wh))
@@ -399,7 +406,7 @@ def lstm_through_h(dh, cache):
     return (dh * cache.o * (1 - cache.tanh_c * cache.tanh_c),)
 
 
-def lstm_forward(x, h0, c0, Wx, Wh, b):
+def lstm_forward(x, h0, c0, Wx, Wh, b, lengths=None):
     """Unroll the cell over a sequence.
 
     Parameters
@@ -409,13 +416,17 @@ def lstm_forward(x, h0, c0, Wx, Wh, b):
         The state before the first step: zeros, or where the previous window ended.
     Wx, Wh, b : (D, 4H), (H, 4H), (4H,)
         Four blocks of columns, in the order i, f, g, o.
+    lengths : (B,) integers from 0 to T, optional
+        Where each sequence ends, if the batch is padded; see `padded_forward`.
 
     Returns
     -------
     hs : (T, B, H)
     hT, cT : (B, H)
-    cache : LSTMCache
+    cache : LSTMCache, or PaddedCache with lengths
     """
+    if lengths is not None:
+        return padded_forward(lstm_forward, lengths, x, [h0, c0], Wx, Wh, b)
     h, c, steps = h0, c0, []
     for x_t in x:
         h, c, step = lstm_step_forward(x_t, h, c, Wx, Wh, b)
@@ -435,13 +446,15 @@ def lstm_backward(dhs, dhT, dcT, cache):
         What the layer above asks of each step.
     dhT, dcT : (B, H)
         What the next window asks of the last state; zeros when backpropagation is truncated here.
-    cache : LSTMCache
+    cache : LSTMCache or PaddedCache
 
     Returns
     -------
     dx, dh0, dc0, dWx, dWh, db
         With the shapes of x, h0, c0, Wx, Wh and b.
     """
+    if isinstance(cache, PaddedCache):
+        return padded_backward(lstm_backward, dhs, [dhT, dcT], cache)
     *over_time, Wx, Wh = cache
     dtype = np.result_type(dhs, cache.h)
     dx, dWx, dWh = (np.zeros(like.shape, dtype) for like in (cache.x, Wx, Wh))
@@ -585,7 +598,7 @@ def gru_step_backward(dh, cache):
     return dx, dh_prev, dWx, dWh, db, dbn
 
 
-def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after"):
+def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after", lengths=None):
     """Unroll the unit over a sequence.
 
     Parameters
@@ -598,13 +611,17 @@ def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after"):
     bn : (H,), optional
         For the reset "after" only.
     reset : "after" or "before"
+    lengths : (B,) integers from 0 to T, optional
+        Where each sequence ends, if the batch is padded; see `padded_forward`.
 
     Returns
     -------
     hs : (T, B, H)
     hT : (B, H)
-    cache : GRUCache
+    cache : GRUCache, or PaddedCache with lengths
     """
+    if lengths is not None:
+        return padded_forward(gru_forward, lengths, x, [h0], Wx, Wh, b, bn, reset)
     h, steps = h0, []
     for x_t in x:
         h, step = gru_step_forward(x_t, h, Wx, Wh, b, bn, reset)
@@ -624,13 +641,15 @@ def gru_backward(dhs, dhT, cache):
         What the layer above asks of each step.
     dhT : (B, H)
         What the next window asks of the last state; zeros when backpropagation is truncated here.
-    cache : GRUCache
+    cache : GRUCache or PaddedCache
 
     Returns
     -------
     dx, dh0, dWx, dWh, db, dbn
         With the shapes of x, h0, Wx, Wh, b and bn; dbn is None if bn was.
     """
+    if isinstance(cache, PaddedCache):
+        return padded_backward(gru_backward, dhs, [dhT], cache)
     *over_time, Wx, Wh, bn, reset = cache
     dtype = np.result_type(dhs, cache.h)
     dx, dWx, dWh = (np.zeros(like.shape, dtype) for like in (cache.x, Wx, Wh))
@@ -646,6 +665,120 @@ def gru_backward(dhs, dhT, cache):
         if bn is not None:
             dbn += dbn_t
     return dx, dh, dWx, dWh, db, dbn
+
+
+# ---------------------------------------------------------------------------------------------
+# Sequences of different lengths in one batch, filled up with anything ("padded") to T steps
+# ---------------------------------------------------------------------------------------------
+
+
+class PaddedCache(NamedTuple):
+    """Cache of a forward pass with `lengths`: of the steps before the end of their sequence only.
+
+    The arrays over time of `packed` are (N, .) with ``N = lengths.sum()``: the rows of step 0, then
+    those of step 1, and so on, each time the longest sequence first.
+    """
+
+    packed: RNNCache | LSTMCache | GRUCache
+    lengths: np.ndarray  # (B,)
+
+
+def padded_windows(lengths, T):
+    """Cut time wherever a sequence ends: in between, the same rows of the batch take part.
+
+    Yields
+    ------
+    steps : slice
+        From one cut to the next.
+    rows : (n,)
+        The rows of the batch that have not ended, the longest sequence first.
+    packed : slice
+        Where these steps of these rows stand in a `PaddedCache`.
+    """
+    longest_first, N = np.argsort(T - lengths, kind="stable"), 0
+    for start, stop in pairwise(np.unique([0, *lengths, T])):
+        rows = longest_first[: np.count_nonzero(lengths >= stop)]
+        yield slice(start, stop), rows, slice(N, N := N + (stop - start) * len(rows))
+
+
+def padded_forward(forward, lengths, x, state, *arguments):
+    """Run a recurrent layer over sequences of different lengths: what has ended drops out.
+
+    A row that has ended takes part no more: its state stays as it is, and nothing of x is read.
+    Between two ends the rest is an ordinary batch, so this is a text read in windows: the state
+    after one is the state before the next.
+
+    Parameters
+    ----------
+    forward : function
+        Such as `lstm_forward`.
+    lengths : (B,) integers from 0 to T
+    x : (T, B, D)
+        ``x[lengths[b]:, b]`` may be anything, even NaN.
+    state : list of (B, H)
+        The arguments of `forward` that follow x: h0 and, for the LSTM, c0.
+    *arguments
+        The arguments of `forward` after these.
+
+    Returns
+    -------
+    hs : (T, B, H)
+        Zero from the end of each sequence.
+    *state : (B, H)
+        After the last step of each sequence.
+    cache : PaddedCache
+    """
+    arrays = [value for value in (x, *state, *arguments) if isinstance(value, np.ndarray)]
+    dtype = np.result_type(*arrays)
+    state, windows = [np.array(part, dtype) for part in state], []
+    hs = np.zeros((len(x), *state[0].shape), dtype)
+    for steps, rows, _ in padded_windows(lengths, len(x)):
+        before = [part[rows] for part in state]
+        hs[steps, rows], *after, cache = forward(x[steps, rows], *before, *arguments)
+        for part, new in zip(state, after, strict=True):
+            part[rows] = new
+        windows.append(cache)
+    n = cache._fields.index("Wx")  # what stands before it has one entry for each step
+    packed = [np.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
+              for arrays in zip(*(cache[:n] for cache in windows), strict=True)]  # fmt: skip
+    return hs, *state, PaddedCache(type(cache)(*packed, *cache[n:]), lengths)
+
+
+def padded_backward(backward, dhs, dstate, cache):
+    """Go back through the windows of `padded_forward`, from the last to the first.
+
+    Parameters
+    ----------
+    backward : function
+        Such as `lstm_backward`.
+    dhs : (T, B, H)
+        From the end of each sequence anything, even NaN.
+    dstate : list of (B, H)
+        dhT and, for the LSTM, dcT.
+    cache : PaddedCache
+
+    Returns
+    -------
+    dx, *dstate, *dweights
+        The results of `backward`; dx is zero from the end of each sequence.
+    """
+    whole, lengths = cache
+    n = whole._fields.index("Wx")
+    dtype = np.result_type(dhs, whole.h)
+    dx = np.zeros((*dhs.shape[:2], whole.x.shape[1]), dtype)
+    dstate, sums = [np.array(part, dtype) for part in dstate], None
+    for steps, rows, packed in reversed([*padded_windows(lengths, len(dhs))]):
+        shape = (steps.stop - steps.start, len(rows))
+        arrays = [array[packed].reshape(*shape, array.shape[1]) for array in whole[:n]]
+        after = [part[rows] for part in dstate]
+        dx[steps, rows], *gradients = backward(
+            dhs[steps, rows], *after, type(whole)(*arrays, *whole[n:])
+        )
+        for part in dstate:
+            part[rows] = gradients.pop(0)
+        sums = sums or [0] * len(gradients)
+        sums = [d if d is None else s + d for s, d in zip(sums, gradients, strict=True)]  # rule 3
+    return dx, *dstate, *sums
 
 
 # ---------------------------------------------------------------------------------------------

@@ -155,6 +155,45 @@ def test_loss_states_and_every_gradient(rng, pair):
     assert_close({path: p.grad for path, p in model.parameters().items()}, twin.gradients())
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_packed_sequences(rng, cell):
+    """Sequences of different lengths, unsorted: every result and every gradient, those of the
+    states included.
+    """
+    lengths, blocks = np.array([2, T, 1]), {"rnn": 1, "lstm": 4, "gru": 3}[cell]
+    twin = getattr(torch.nn, cell.upper())(D, H, dtype=torch.float64)
+    weights = [
+        rng.standard_normal(shape) for shape in ((D, blocks * H), (H, blocks * H), blocks * H)
+    ]
+    with torch.no_grad():
+        for parameter, array in zip(twin.parameters(), weights, strict=False):
+            parameter.copy_(torch.from_numpy(array.T))
+        twin.bias_hh_l0.zero_()
+    states, ups = rng.standard_normal((2, 1 + (cell == "lstm"), B, H))
+    x, dhs = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
+    hs, *after, cache = getattr(nl.functional, f"{cell}_forward")(
+        x, *states, *weights, lengths=lengths
+    )
+    ours = getattr(nl.functional, f"{cell}_backward")(dhs, *ups, cache)
+
+    given = [torch.tensor(array, requires_grad=True) for array in (x, *states[:, None])]
+    pack = torch.nn.utils.rnn
+    packed = pack.pack_padded_sequence(given[0], lengths, enforce_sorted=False)
+    packed, state = twin(packed, tuple(given[1:]) if cell == "lstm" else given[1])
+    want, _ = pack.pad_packed_sequence(packed, total_length=T)
+    state = state if cell == "lstm" else (state,)
+    loss = (torch.tensor(dhs) * want).sum()
+    (loss + sum((torch.tensor(u) * s).sum() for u, s in zip(ups, state, strict=True))).backward()
+    pairs = [(hs, want), *zip(after, state, strict=True)]
+    pairs += [(d, tensor.grad) for d, tensor in zip(ours, given, strict=False)]
+    weights = [p for p in twin.parameters() if p is not twin.bias_hh_l0]
+    gradients = ours[len(given) : len(given) + 3]
+    pairs += [(d.T, p.grad) for d, p in zip(gradients, weights, strict=True)]
+    for one, other in pairs:
+        other = other.detach().numpy().reshape(one.shape)
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 * max(1, np.abs(other).max()))
+
+
 def test_twenty_training_steps(rng, pair):
     """With carried state, clipped gradients, and a rate and momentum of 0.5."""
     model, twin = pair

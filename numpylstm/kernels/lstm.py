@@ -1,7 +1,7 @@
 """The LSTM's pointwise functions; `recurrence` does the rest.
 
-states: h and c (T+1, B, H), tanh_c (T, B, H). sums: gates (T, B, 4H), which end as the activated
-gates. kept: gates, c_prev, tanh_c. dstates: dh, dc. das: da (T, B, 4H).
+states: h, c and tanh_c (T+1, B, H), the last without a step 0. sums: gates (T, B, 4H), which end as
+the activated gates. kept: gates, c_prev, tanh_c. dstates: dh, dc. das: da (T, B, 4H).
 """
 
 from .machine import at_time, inlined, run, sigmoid, tanh, widest_vectors
@@ -26,7 +26,7 @@ def forward(t, r, j0, j1, sums, states):
     (gates,), (h, c, tanh_c) = sums, states
     i, f, g, o = columns(gates, t, r, h.shape[2], j0, j1)
     c_prev, c = run(at_time(c, t), r, j0, j1), run(at_time(c, t + 1), r, j0, j1)
-    tanh_c, h = run(at_time(tanh_c, t), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
+    tanh_c, h = run(at_time(tanh_c, t + 1), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
     for k in range(j1 - j0):
         i_k, f_k, g_k, o_k = sigmoid(i[k]), sigmoid(f[k]), tanh(g[k]), sigmoid(o[k])
         c_k = f_k * c_prev[k] + i_k * g_k

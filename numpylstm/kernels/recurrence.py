@@ -11,9 +11,17 @@ by rows   The sequences of a batch are independent, so each thread runs some of 
 by units  All threads compute a step together, each some units, and meet after it. Each reads only
           its part of Wh, which pays if Wh is larger than a core's own cache.
 
+A sequence that has ended takes part no more. The rows of a batch are ordered by their lengths, the
+longest first, so that the first rows of a step are those of the step before, and an array over time
+holds the rows of one step after those of another, (1, N, .) in all. Without lengths that is the
+same as (T, B, .).
+
+at (T+3,)
+    Step t finds its states in rows at[t]:at[t+1] of `states`, and leaves them in the following
+    rows up to at[t+2]; in an array without states of step 0, all rows stand at[1] earlier. The last
+    number stands twice, as no row is left after the last step.
 Forward arrays
-    states: tuple of (T, B, H) or (T+1, B, H), where step t reads [t] and writes [t+1]. The first
-    is h.
+    states: tuple of (T+1, B, H), where step t reads [t] and writes [t+1]. The first is h.
     sums: tuple of (T, B, .). The first arrives as x @ Wx + b and receives the product h @ Wh. A
     second receives the product with the last block of Wh instead.
 Backward arrays
@@ -21,7 +29,8 @@ Backward arrays
     dstates: tuple of (B, H), which arrive as dhT, ... and leave as dh0, .... The first is dh.
     das: tuple of (T, B, .), filled. The first is the gradient of x @ Wx + b, the last that of
     h @ Wh.
-panels (shares or 1, ., .) is room for copies of Wh.
+panels (shares or 1, ., .) is room for copies of Wh. By rows, each share has rows
+cuts[share]:cuts[share+1].
 """
 
 from typing import Any, NamedTuple
@@ -32,6 +41,7 @@ from .machine import (
     at_time,
     block,
     borrowed,
+    from_row,
     gradients_inside,
     inner,
     kernel,
@@ -63,10 +73,10 @@ def recurrence(name, forward, backward, carries_dh=False):
     """Make the kernels of a cell from its two pointwise functions, which are compiled here.
 
     ``forward(t, i, j0, j1, sums, states)`` and ``backward(t, i, j0, j1, kept, dstates, das)``
-    compute units j0:j1 of row i at step t. `forward` reads the weighted sums in `sums`. `backward`
-    reads the whole gradient of h in dh and fills das[.][t]; it leaves the gradients of the other
-    states of step t-1 in `dstates`, and with `carries_dh` also the part of dh that reaches h of
-    step t-1 without Wh.
+    compute units j0:j1 of row i at step t, which is 0 since the arrays begin there. `forward` reads
+    the weighted sums in `sums`. `backward` reads the whole gradient of h in dh and fills das[.][t];
+    it leaves the gradients of the other states of step t-1 in `dstates`, and with `carries_dh` also
+    the part of dh that reaches h of step t-1 without Wh.
     """
 
     def of_cell(decorate):
@@ -80,13 +90,18 @@ def recurrence(name, forward, backward, carries_dh=False):
     forward, backward = map(of_cell(inner), (forward, backward))
 
     @of_cell(inner)
-    def step_forward(Wh, panels, blocks, t, sums, states, i0, i1, j0, j1):
+    def step_forward(Wh, panels, blocks, t, at, sums, states, i0, i1, j0, j1):
         H, columns = Wh.shape
-        h, size, gates = at_time(states[0], t), columns // blocks, columns // H // blocks
+        i1 = min(i1, at[t + 2] - at[t + 1])
+        if i1 <= i0:
+            return
+        sums = from_row(sums, at[t + 1] - at[1], at[t + 2] - at[t + 1])
+        states = from_row(states, at[t], at[t + 1] - at[t])
+        h, size, gates = at_time(states[0], 0), columns // blocks, columns // H // blocks
         for number in range(blocks):
-            into = at_time(sums[0] if number < blocks - 1 else sums[-1], t)
+            into = at_time(sums[0] if number < blocks - 1 else sums[-1], 0)
             first = min(number * size, into.shape[1] - size)
-            if len(sums[0]) > 1:
+            if len(at) > 4:
                 multiply_panels(
                     panels, number, size, h, i0, i1, into, into, first, gates * j0, gates * j1
                 )
@@ -95,36 +110,38 @@ def recurrence(name, forward, backward, carries_dh=False):
                 C = block(into, i0, i1, first + gates * j0, first + gates * j1)
                 multiply_share(block(h, i0, i1, 0, H), block(Wh, 0, H, j, j_stop), C, C, 0, 1)
         for i in range(i0, i1):
-            forward(t, i, j0, j1, sums, states)
+            forward(0, i, j0, j1, sums, states)
 
     @of_cell(inner)
-    def rows_forward(Wh, panels, sums, states, i0, i1):
+    def rows_forward(Wh, panels, at, sums, states, i0, i1):
         H, columns = Wh.shape
         blocks = 1 if len(sums) == 1 else columns // H
-        if len(sums[0]) > 1:
+        if len(at) > 4:
             pack(Wh, blocks, 0, columns // blocks, panels)
-        for t in range(len(sums[0])):
-            step_forward(Wh, panels, blocks, t, sums, states, i0, i1, 0, H)
+        for t in range(len(at) - 3):
+            step_forward(Wh, panels, blocks, t, at, sums, states, i0, i1, 0, H)
 
     @of_cell(alone)
-    def forward_alone(x, Wx, Wh, b, panels, sums, states):
-        """All of the forward pass on the calling thread; x is (T*B, D)."""
+    def forward_alone(x, Wx, Wh, b, panels, at, sums, states):
+        """All of the forward pass on the calling thread; x is (N, D)."""
         sums, states = borrowed(sums), borrowed(states)
         N, columns = len(x), len(b)
         multiply_inside(
             x, False, Wx, False, b.reshape(1, columns), sums[0].reshape(N, columns), 0, 1
         )
-        rows_forward(borrowed(Wh), at_time(panels, 0), sums, states, 0, states[0].shape[1])
+        rows_forward(borrowed(Wh), at_time(panels, 0), borrowed(at), sums, states, 0, at[1])
 
     @of_cell(shared)
-    def forward_by_rows(Wh, panels, sums, states, share, shares):
+    def forward_by_rows(Wh, panels, at, sums, states, cuts, share, shares):
         """All steps."""
-        i0, i1 = part(states[0].shape[1], share, shares, 1)
         # Each thread packs Wh for itself: waiting would take as long.
-        rows_forward(borrowed(Wh), at_time(panels, share), borrowed(sums), borrowed(states), i0, i1)
+        rows_forward(
+            borrowed(Wh), at_time(panels, share), borrowed(at), borrowed(sums), borrowed(states),
+            cuts[share], cuts[share + 1],
+        )  # fmt: skip
 
     @of_cell(shared)
-    def forward_step_by_units(Wh, panels, t, sums, states, share, shares):
+    def forward_step_by_units(Wh, panels, t, at, sums, states, share, shares):
         """Step t."""
         Wh, sums, states, panels = (
             borrowed(Wh),
@@ -134,49 +151,53 @@ def recurrence(name, forward, backward, carries_dh=False):
         )
         H, columns = Wh.shape
         j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
-        if t == 0 and len(sums[0]) > 1:
+        if t == 0 and len(at) > 4:
             pack(Wh, columns // H, j0, j1, panels)
-        step_forward(Wh, panels, columns // H, t, sums, states, 0, states[0].shape[1], j0, j1)
+        step_forward(Wh, panels, columns // H, t, borrowed(at), sums, states, 0, at[1], j0, j1)
 
-    def forward_by_units(Wh, panels, sums, states, shares):
+    def forward_by_units(Wh, panels, at, sums, states, shares):
         """All steps, with panels for all threads together."""
-        for t in range(len(sums[0])):
-            forward_step_by_units(Wh, panels, t, sums, states, shares)
+        for t in range(np.searchsorted(at, at[-1]) - 1):  # as long as rows are left
+            forward_step_by_units(Wh, panels, t, at, sums, states, shares)
 
     @of_cell(inner)
-    def step_backward(t, panels, kept, dhs, dstates, das, i0, i1, j0, j1):
+    def step_backward(t, panels, at, kept, dhs, dstates, das, i0, i1, j0, j1):
         # From the last step, where dh is dhT, to t = -1, which makes dh that of h0.
-        T, _, H = dhs.shape
-        dh = dstates[0]
-        if t < T - 1:
+        n, rows, rows_after = at[t + 1] - at[1], at[t + 2] - at[t + 1], at[t + 3] - at[t + 2]
+        dh_t = at_time(from_row((dhs,), n, rows)[0], 0)
+        dh, going_on = dstates[0], min(i1, rows_after)
+        if i0 < going_on:
             if t < 0 and not carries_dh:
-                for i in range(i0, i1):
+                for i in range(i0, going_on):
                     for j in range(j0, j1):
                         dh[i, j] = 0
-            start = dh if t < 0 or carries_dh else at_time(dhs, t)
-            multiply_panels(panels, 0, H, at_time(das[-1], t + 1), i0, i1, start, dh, 0, j0, j1)
+            start = dh if t < 0 or carries_dh else dh_t
+            da = at_time(from_row(das, at[t + 2] - at[1], rows_after)[-1], 0)
+            multiply_panels(panels, 0, dh.shape[1], da, i0, going_on, start, dh, 0, j0, j1)
         if t >= 0:
-            for i in range(i0, i1):
-                if t == T - 1 or carries_dh:
+            kept, das = from_row(kept, n, rows), from_row(das, n, rows)
+            for i in range(i0, min(i1, rows)):
+                if i >= going_on or carries_dh:  # the last step of a sequence begins with dhT
                     for j in range(j0, j1):
-                        dh[i, j] += dhs[t, i, j]
-                backward(t, i, j0, j1, kept, dstates, das)
+                        dh[i, j] += dh_t[i, j]
+                backward(0, i, j0, j1, kept, dstates, das)
 
     @of_cell(inner)
-    def rows_backward(Wh, panels, kept, dhs, dstates, das, i0, i1):
-        T, _, H = dhs.shape
+    def rows_backward(Wh, panels, at, kept, dhs, dstates, das, i0, i1):
+        T, H = len(at) - 3, len(Wh)
         pack(turned(Wh), 1, 0, H, panels)
         for step in range(T + 1):
-            step_backward(T - 1 - step, panels, kept, dhs, dstates, das, i0, i1, 0, H)
+            step_backward(T - 1 - step, panels, at, kept, dhs, dstates, das, i0, i1, 0, H)
 
     @of_cell(alone)
-    def backward_alone(x, Wx, Wh, panels, h_prev, kept, dhs, dstates, das, dx, dWx, dWh, db):
-        """All of the backward pass on the calling thread; x and dx are (T*B, D)."""
+    def backward_alone(x, Wx, Wh, panels, at, h_prev, kept, dhs, dstates, das, dx, dWx, dWh, db):
+        """All of the backward pass on the calling thread; x and dx are (N, D)."""
         kept, dstates, das = borrowed(kept), borrowed(dstates), borrowed(das)
         N, (H, columns) = len(x), Wh.shape
         rows_backward(
-            borrowed(Wh), at_time(panels, 0), kept, borrowed(dhs), dstates, das, 0, dhs.shape[1]
-        )
+            borrowed(Wh), at_time(panels, 0), borrowed(at), kept, borrowed(dhs), dstates, das,
+            0, at[1],
+        )  # fmt: skip
         gradients_inside(x, Wx, False, das[0].reshape(N, columns), dx, dWx, db)
         none = np.zeros((1, columns), x.dtype)
         multiply_inside(
@@ -184,30 +205,29 @@ def recurrence(name, forward, backward, carries_dh=False):
         )
 
     @of_cell(shared)
-    def backward_by_rows(Wh, panels, kept, dhs, dstates, das, share, shares):
+    def backward_by_rows(Wh, panels, at, kept, dhs, dstates, das, cuts, share, shares):
         """All steps, last to first."""
-        i0, i1 = part(dhs.shape[1], share, shares, 1)
         rows_backward(
-            borrowed(Wh), at_time(panels, share), borrowed(kept), borrowed(dhs), borrowed(dstates),
-            borrowed(das), i0, i1,
+            borrowed(Wh), at_time(panels, share), borrowed(at), borrowed(kept), borrowed(dhs),
+            borrowed(dstates), borrowed(das), cuts[share], cuts[share + 1],
         )  # fmt: skip
 
     @of_cell(shared)
-    def backward_step_by_units(Wh, panels, t, kept, dhs, dstates, das, share, shares):
+    def backward_step_by_units(Wh, panels, t, at, kept, dhs, dstates, das, share, shares):
         """Step t."""
-        Wh, panels, dhs = borrowed(Wh), at_time(panels, 0), borrowed(dhs)
-        T, B, H = dhs.shape
-        j0, j1 = part(H, share, shares, 2 * lanes_of(Wh))
-        if t == T - 1:
+        Wh, panels = borrowed(Wh), at_time(panels, 0)
+        j0, j1 = part(len(Wh), share, shares, 2 * lanes_of(Wh))
+        if at[t + 2] == at[-1]:  # no row is left after this step
             pack(turned(Wh), 1, j0, j1, panels)
         step_backward(
-            t, panels, borrowed(kept), dhs, borrowed(dstates), borrowed(das), 0, B, j0, j1
-        )
+            t, panels, borrowed(at), borrowed(kept), borrowed(dhs), borrowed(dstates),
+            borrowed(das), 0, at[1], j0, j1,
+        )  # fmt: skip
 
-    def backward_by_units(Wh, panels, kept, dhs, dstates, das, shares):
+    def backward_by_units(Wh, panels, at, kept, dhs, dstates, das, shares):
         """All steps, last to first, with panels for all threads together."""
-        for t in reversed(range(-1, len(dhs))):
-            backward_step_by_units(Wh, panels, t, kept, dhs, dstates, das, shares)
+        for t in reversed(range(-1, np.searchsorted(at, at[-1]) - 1)):
+            backward_step_by_units(Wh, panels, t, at, kept, dhs, dstates, das, shares)
 
     return Recurrence(
         forward_alone, forward_by_rows, forward_by_units,

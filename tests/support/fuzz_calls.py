@@ -123,6 +123,10 @@ class Case:
     def weights(self):
         return {"weights": self.pick(None, np.abs(self.floats(*self.shape("TB"))))}
 
+    def lengths(self, letter="T"):
+        (longest,) = self.sizes[letter]
+        return {"lengths": self.pick(None, self.rng.integers(0, longest + 1, self.B))}
+
     def averages(self):
         flags = ("average_across_timesteps", "average_across_batch")
         return {flag: self.pick(True, False) for flag in flags}
@@ -206,7 +210,7 @@ def arguments_of(case, name):
         "sequence_cross_entropy": ({"logits": "TBV"},
                                    {"targets": case.ids("TB")} | case.weights() | case.averages()),
     }[name]  # fmt: skip
-    return case.arrays(**arrays) | others
+    return case.arrays(**arrays) | others | (case.lengths() if name in CELLS else {})
 
 
 def upstream(case, backward, results):
@@ -303,7 +307,8 @@ def entropy(case):
 def stack(kind, case):
     pair = twins(case, kind, case.D, case.H, case.pick(1, 2), dropout=case.pick(0.0, 0.5),
                  **case.settings, **case.options(kind.__name__.lower()))  # fmt: skip
-    return pair, case.arrays(x="TBD") | {"state": case.like(pair[0].zero_state(case.B))}
+    own = case.arrays(x="TBD") | {"state": case.like(pair[0].zero_state(case.B))}
+    return pair, own | case.lengths()
 
 
 def model_twins(case, kind, *sizes, cells=tuple(CELLS), **options):

@@ -11,9 +11,9 @@ A pack
 A share-out
     `part` gives each thread its range; `GRAIN` keeps threads out of each other's cache lines.
 Elements and views
-    `exp`, `sigmoid` and `tanh` vectorise; `at_time`, `run`, `turned`, `block` and `borrowed` are
-    views without bounds checks or reference counts; `lanes_of` and `widest_vectors` concern the
-    vector registers.
+    `exp`, `sigmoid` and `tanh` vectorise; `at_time`, `from_row`, `run`, `turned`, `block` and
+    `borrowed` are views without bounds checks or reference counts; `lanes_of` and
+    `widest_vectors` concern the vector registers.
 
 Why not NumPy's product? The bits of a BLAS may depend on the number of threads and on the layout,
 and its threads keep spinning on the processors that the next kernel needs: medium then takes 1.11
@@ -37,11 +37,11 @@ from .matmul import (
     panels_shape,
 )
 from .simd import lanes_of, widest_vectors
-from .views import at_time, block, borrowed, run, turned
+from .views import at_time, block, borrowed, from_row, run, turned
 
 __all__ = [
-    "GRAIN", "at_time", "block", "borrowed", "exp", "gradients_alone", "gradients_inside",
-    "inlined", "inner", "kernel", "lanes_of", "multiply", "multiply_inside", "multiply_panels",
-    "multiply_share", "pack", "panels_shape", "part", "run", "sigmoid", "tanh",
+    "GRAIN", "at_time", "block", "borrowed", "exp", "from_row", "gradients_alone",
+    "gradients_inside", "inlined", "inner", "kernel", "lanes_of", "multiply", "multiply_inside",
+    "multiply_panels", "multiply_share", "pack", "panels_shape", "part", "run", "sigmoid", "tanh",
     "turned", "widest_vectors",
 ]  # fmt: skip

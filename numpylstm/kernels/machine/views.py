@@ -51,15 +51,21 @@ def borrowed(X):
 def _view(ndim, layout, where):
     """Decorator: a function of an array and integers returns a view (`ndim` axes) of the array.
 
-    ``where(builder, shape, strides, *integers)`` gives its offset in bytes, shape and strides.
+    ``where(builder, shape, strides, *integers)`` gives its offset in bytes, shape and strides. Of a
+    tuple of arrays, the function returns a tuple of views.
     """
 
     def build(typingctx, X, *integers):
-        kind = types.Array(X.dtype, ndim, layout)
+        several = isinstance(X, types.BaseTuple)
+        kinds = [types.Array(part.dtype, ndim, layout) for part in (X if several else [X])]
 
-        def codegen(context, builder, signature, args):
-            x, shape, strides = unpacked(context, builder, X, args[0], X.ndim)
-            at, shape, strides = where(builder, shape, strides, *args[1:])
+        def view_of(context, builder, part, kind, value, integers):
+            x, shape, strides = unpacked(context, builder, part, value, part.ndim)
+            if part.layout == "C":  # NumPy leaves the stride of an axis of length one undefined
+                strides = [INT(kind.dtype.bitwidth // 8)]
+                for size in reversed(shape[1:]):
+                    strides.insert(0, builder.mul(strides[0], size))
+            at, shape, strides = where(builder, shape, strides, *integers)
             view = context.make_array(kind)(context, builder)
             populate_array(
                 view,
@@ -71,7 +77,15 @@ def _view(ndim, layout, where):
             )
             return view._getvalue()
 
-        return kind(X, *(types.intp for _ in integers)), codegen
+        def codegen(context, builder, signature, args):
+            if not several:
+                return view_of(context, builder, X, kinds[0], args[0], args[1:])
+            parts = zip(X, kinds, cgutils.unpack_tuple(builder, args[0]), strict=True)
+            views = [view_of(context, builder, *part, args[1:]) for part in parts]
+            return context.make_tuple(builder, signature.return_type, views)
+
+        result = types.BaseTuple.from_types(kinds) if several else kinds[0]
+        return result(X, *(types.intp for _ in integers)), codegen
 
     return emits(build)
 
@@ -114,6 +128,23 @@ def equal_rows(D, rows):
 def run(X, i, j0, j1):
     """Return X[i, j0:j1], whose elements are contiguous."""
     return X[i, j0:j1]
+
+
+@_view(3, "C", lambda b, shape, strides, n, rows: (
+    _place(b, strides[1:], n), [INT(2), rows, shape[2]], [b.mul(rows, strides[1]), *strides[1:]]
+))  # fmt: skip
+def from_row(arrays, n, rows):
+    """Return two steps of so many rows (2, rows, .), from row n of contiguous arrays (., ., .).
+
+    The second step may lie past the end of an array, if it is not used.
+    """
+    steps = []
+    for X in arrays:
+        flat = X.reshape(-1, X.shape[2])[n : n + 2 * rows]
+        steps.append(np.lib.stride_tricks.as_strided(
+            flat, (2, rows, X.shape[2]), (rows * flat.strides[0], *flat.strides)
+        ))  # fmt: skip
+    return tuple(steps)
 
 
 @_view(2, "C", lambda b, shape, strides, t: (_place(b, strides, t), shape[1:], strides[1:]))

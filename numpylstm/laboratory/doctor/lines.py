@@ -69,7 +69,8 @@ class Layer:
         options = {"average_across_timesteps", "average_across_batch"}
         if self.kind in CELLS:
             cell = CELLS[self.kind]
-            options = {*cell.options, *cell.vectors} - {*cell.parameters(dict(self.options))}
+            known = {*cell.options, *cell.vectors, "lengths"}
+            options = known - {*cell.parameters(dict(self.options))}
         names = inspect.signature(self.function("forward")).parameters
         return [name for name in names if name not in options]
 

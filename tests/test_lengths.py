@@ -1,0 +1,220 @@
+"""A padded batch gives the numbers of each sequence alone, in every cell and implementation.
+
+Past the end of a sequence all that is passed in is NaN, so nothing there can have been read.
+"""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T
+from test_reference import EVERY_CALL, prove, recurrent_arrays
+
+import numpylstm as nl
+from numpylstm import functional, reference
+from numpylstm.dispatch import textbook
+
+LENGTHS = {
+    "unsorted": (2, T, 1),
+    "sorted": (T, 3, 2),
+    "all equal": (T, T, T),
+    "T longer than the longest": (1, 3, 3),
+    "one is empty": (4, 0, 2),
+    "all are empty": (0, 0, 0),
+}
+EVERY_LENGTHS = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+MODULES = {"reference": reference, "textbook": textbook, "fast": functional}
+EVERY_MODULE = pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
+
+
+def past(lengths, steps=T):
+    """Return a mask (T, B): the steps past the end of each sequence."""
+    return np.arange(steps)[:, None] >= lengths
+
+
+def with_nan(values, lengths):
+    return np.where(past(lengths, len(values))[..., None], np.nan, values)
+
+
+def both_ways(module, cell, arrays, options, upstream, **lengths):
+    """Return hs, the states, dx, the gradients of the states, and those of the parameters."""
+    states = sum(name in arrays for name in ("h0", "c0"))
+    hs, *after, cache = getattr(module, f"{cell}_forward")(**arrays, **options, **lengths)
+    dx, *gradients = getattr(module, f"{cell}_backward")(*upstream[: 1 + states], cache)
+    return hs, after, dx, gradients[:states], [d for d in gradients[states:] if d is not None]
+
+
+def largest(*arrays):
+    return max(1.0, *(np.abs(array).max() for array in arrays))
+
+
+def assert_close(ours, theirs, scale=1.0):
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 * scale)
+
+
+@EVERY_MODULE
+@EVERY_LENGTHS
+@EVERY_CALL
+def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
+    lengths = np.array(lengths)
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
+    upstream = [rng.standard_normal((T, B, H)), *rng.standard_normal((2, B, H))]
+    padded = arrays | {"x": with_nan(arrays["x"], lengths)}
+    hs, after, dx, before, weights = both_ways(
+        module, cell, padded, options, [with_nan(upstream[0], lengths), *upstream[1:]],
+        lengths=lengths,
+    )  # fmt: skip
+    assert not hs[past(lengths)].any()
+    assert not dx[past(lengths)].any()
+    expected = [np.zeros_like(d) for d in weights]
+    states = [name for name in ("h0", "c0") if name in arrays]
+    for b, n in enumerate(lengths):
+        if not n:
+            for k, name in enumerate(states):
+                np.testing.assert_array_equal(after[k][b], arrays[name][b])
+                np.testing.assert_array_equal(before[k][b], upstream[1 + k][b])
+            continue
+        own = {"x": arrays["x"][:n, [b]]} | {name: arrays[name][[b]] for name in states}
+        above = [upstream[0][:n, [b]], *(u[[b]] for u in upstream[1:])]
+        alone = both_ways(reference, cell, arrays | own, options, above)
+        hs_1, after_1, dx_1, before_1, weights_1 = alone
+        assert_close([hs[:n, b], *(a[b] for a in after)], [hs_1[:, 0], *(a[0] for a in after_1)])
+        ours = [dx[:n, b], *(d[b] for d in before)]
+        assert_close(ours, [dx_1[:, 0], *(d[0] for d in before_1)], largest(dx_1, *before_1))
+        expected = [total + d for total, d in zip(expected, weights_1, strict=True)]
+    assert_close(weights, expected, largest(*expected))
+
+
+@EVERY_LENGTHS
+@EVERY_CALL
+def test_every_gradient_of_the_reference(rng, lengths, cell, bn, options):
+    """By the complex step, which is complex128 all the way, and by central differences."""
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
+    forward = partial(getattr(reference, f"{cell}_forward"), **options, lengths=np.array(lengths))
+    prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays)
+
+
+@EVERY_CALL
+def test_either_cache_serves_either_backward_pass(rng, cell, bn, options):
+    lengths = np.array(LENGTHS["one is empty"])
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
+    states = 1 + (cell == "lstm")
+    upstream = [rng.standard_normal((T, B, H)), *rng.standard_normal((states, B, H))]
+    results = []
+    for forward in (reference, functional):
+        *_, cache = getattr(forward, f"{cell}_forward")(**arrays, **options, lengths=lengths)
+        assert len(cache.packed.x) == len(cache.packed.h) == lengths.sum()
+        for backward in (reference, functional):
+            gradients = getattr(backward, f"{cell}_backward")(*upstream, cache)
+            results.append([d for d in gradients if d is not None])
+    for result in results[1:]:
+        assert_close(result, results[0], largest(*results[0]))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(9, 13, 40, 48), (6, 7, 20, 200)], ids=["by rows", "by units"])
+def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, cell, dtype, sizes):
+    """Nor do equal lengths: a full batch is the batch without lengths."""
+    steps, rows, *_ = sizes
+    arrays = recurrent_arrays(rng, sizes, cell, cell == "gru")
+    arrays = {name: array.astype(dtype) for name, array in arrays.items()}
+    upstream = rng.standard_normal((steps + 2, rows, sizes[3])).astype(dtype)
+    upstream = [upstream[:steps], *upstream[steps:]]
+    lengths = {"lengths": rng.integers(0, steps + 1, rows)}
+
+    def run(**lengths):
+        results = both_ways(functional, cell, arrays, {}, upstream, **lengths)
+        return [array for part in results for array in (part if type(part) is list else [part])]
+
+    one, full = run(**lengths), run()
+    for threads in (1, 2, 3, 5):
+        monkeypatch.setattr(functional, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(functional, "WORTH_WAKING", 1000)
+        functional.plan.cache_clear()
+        monkeypatch.setattr(functional, "OWN_CACHE", 10**6 if sizes[3] < 100 else 0)
+        for got, want in ((run(**lengths), one), (run(lengths=np.full(rows, steps)), full)):
+            assert all(np.array_equal(a, b) for a, b in zip(got, want, strict=True))
+    functional.plan.cache_clear()
+
+
+REFUSED = {  # lengths, error, sentence
+    "too long": (np.array([2, T + 1, 0]), ValueError, rf"must lie in \[0, {T}\], got 6 at \[1\]"),
+    "negative": (np.array([2, 1, -1]), ValueError, rf"must lie in \[0, {T}\], got -1 at \[2\]"),
+    "floats": (np.array([2.0, 1.0, 3.0]), TypeError, "must hold integers, got float64"),
+    "bools": (np.array([True, True, False]), TypeError, "must hold integers, got bool"),
+    "one for each step": (np.full(T, 2), ValueError, rf"must have shape \({B},\), got \({T},\)"),
+    "a column": (np.full((B, 1), 2), ValueError, rf"must have shape \({B},\), got \({B}, 1\)"),
+    "a list": ([2, 1, 3], TypeError, "must be a NumPy array, got list"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lengths", "error", "sentence"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_refused(rng, cell, lengths, error, sentence):
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell)
+    for module in (functional, textbook):
+        with pytest.raises(error, match=f"^{cell}_forward: lengths {sentence}"):
+            getattr(module, f"{cell}_forward")(**arrays, lengths=lengths)
+    layer = getattr(nl, cell.upper())(D, H, dtype="float64", rng=0)
+    with pytest.raises(error, match=f"^{cell.upper()}.forward: lengths {sentence}"):
+        layer.forward(arrays["x"], lengths=lengths)
+
+
+def test_a_changed_cache_is_refused(rng):
+    arrays = recurrent_arrays(rng, (T, B, D, H), "gru")
+    u, lengths = rng.standard_normal((T, B, H)), np.array([2, 0, 4])
+    *_, cache = functional.gru_forward(**arrays, lengths=lengths)
+    for wrong, sentence in {
+        (2, 1, 4): r"cache\.lengths must sum to 6, got 7",
+        (0, 0, 6): rf"cache\.lengths must lie in \[0, {T}\], got 6 at \[2\]",
+    }.items():
+        with pytest.raises(ValueError, match=f"^gru_backward: {sentence}"):
+            functional.gru_backward(u, u[0], cache._replace(lengths=np.array(wrong)))
+    fewer = cache.packed._replace(gates=cache.packed.gates[1:])
+    with pytest.raises(ValueError, match=r"^gru_backward: cache\.gates must have shape"):
+        functional.gru_backward(u, u[0], cache._replace(packed=fewer))
+
+
+@pytest.mark.parametrize("integer", ["uint8", ">i4"])
+def test_lengths_of_any_integers_are_copied(rng, integer):
+    arrays = recurrent_arrays(rng, (T, B, D, H), "rnn")
+    u, lengths = rng.standard_normal((T, B, H)), np.array([2, 0, 4])
+    want = functional.rnn_backward(u, u[0], functional.rnn_forward(**arrays, lengths=lengths)[2])
+    given = lengths.astype(integer)
+    *_, cache = functional.rnn_forward(**arrays, lengths=given)
+    given[:] = 1
+    for one, other in zip(functional.rnn_backward(u, u[0], cache), want, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_stack(rng, cell, impl):
+    """Several layers and a state, against each sequence alone; what lies past the ends is NaN."""
+    stack = getattr(nl, cell.upper())(D, H, L, dtype="float64", init_scale=0.5, impl=impl, rng=0)
+    zero, lengths = stack.zero_state(B), np.array([2, 0, 4])
+    state, dstate = (zero._make(rng.standard_normal(p.shape) for p in zero) for _ in range(2))
+    x, dhs = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
+    hs, after = stack.forward(with_nan(x, lengths), state, lengths=lengths)
+    dx, before = stack.backward(with_nan(dhs, lengths), dstate)
+    gradients = {path: p.grad.copy() for path, p in stack.parameters().items()}
+    assert not hs[past(lengths)].any()
+    assert not dx[past(lengths)].any()
+    for p in stack.parameters().values():
+        p.grad[...] = 0
+    for b, n in enumerate(lengths):
+        own = [s._make(part[:, [b]] for part in s) for s in (state, dstate)]
+        if not n:
+            assert_close([part[:, b] for part in after], [part[:, 0] for part in own[0]])
+            assert_close([part[:, b] for part in before], [part[:, 0] for part in own[1]])
+            continue
+        hs_1, after_1 = stack.forward(x[:n, [b]], own[0])
+        dx_1, before_1 = stack.backward(dhs[:n, [b]], own[1])
+        assert_close([hs[:n, b], dx[:n, b]], [hs_1[:, 0], dx_1[:, 0]], 10)
+        assert_close([part[:, [b]] for part in (*after, *before)], [*after_1, *before_1], 10)
+    for path, parameter in stack.parameters().items():
+        assert_close([gradients[path]], [parameter.grad], 10)
+    with pytest.raises(ValueError, match=r"\.forward: x must be finite, got nan at \[1, 2, 0\]"):
+        stack.forward(with_nan(x, np.array([2, 0, 1])), state, lengths=lengths)
