@@ -43,6 +43,7 @@ from numpylstm.kernels.batch import Batch, batch_of
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
+    AttentionCache,
     CrossEntropyCache,
     DropoutCache,
     EmbeddingCache,
@@ -52,6 +53,7 @@ from numpylstm.reference import (
     PaddedCache,
     RNNCache,
     ScanCache,
+    SquaredErrorCache,
     token_coefficients,
 )
 
@@ -566,6 +568,53 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
         shares_for(EXP * logits.size),
     )  # fmt: skip
     return dlogits
+
+
+# ---------------------------------------------------------------------------------------------
+# Squared error
+# ---------------------------------------------------------------------------------------------
+
+
+def _weights_of_answers(where: str, arguments: dict[str, Any]) -> None:
+    y, weights = arguments["y"], arguments["weights"]
+    if weights is not None:
+        check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
+
+
+@accepts("y * K", "targets * K", also=_weights_of_answers)
+def squared_error_forward(
+    y: Array, targets: Array, weights: Array | None = None
+) -> tuple[Any, SquaredErrorCache]:
+    """Return the mean of the squared differences."""
+    return reference.squared_error_forward(y, targets, weights)
+
+
+@accepts("cache.coefficients *", "cache.difference * K", also=_dloss)
+def squared_error_backward(cache: SquaredErrorCache, dloss: float = 1.0) -> Array:
+    """Return the gradient of y."""
+    return reference.squared_error_backward(cache, dloss)
+
+
+# ---------------------------------------------------------------------------------------------
+# Attention: NumPy's products, one for each sequence, as in the reference
+# ---------------------------------------------------------------------------------------------
+
+
+@accepts("queries T B H", "keys S B H", "values S B K", "lengths B to S")
+def attention_forward(
+    queries: Array, keys: Array, values: Array, lengths: Array | None = None
+) -> tuple[Array, AttentionCache]:
+    """Return a weighted mean of the values for each step."""
+    return reference.attention_forward(queries, keys, values, lengths)
+
+
+@accepts(
+    "cache.queries T B H", "cache.keys S B H", "cache.values S B K", "cache.weights T B S",
+    "dcontext T B K",
+)  # fmt: skip
+def attention_backward(dcontext: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
+    """Return the gradients of queries, keys and values."""
+    return reference.attention_backward(dcontext, cache)
 
 
 # ---------------------------------------------------------------------------------------------

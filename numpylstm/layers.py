@@ -645,3 +645,31 @@ class SequenceCrossEntropy(Layer):
         backward = unchecked(self.functions.sequence_cross_entropy_backward)
         dlogits: Array = backward(consume(self))
         return dlogits
+
+
+class SquaredError(Layer):
+    """Mean squared error of real numbers; see `numpylstm.reference.squared_error_forward`."""
+
+    def __init__(self, *, impl: str = "fast") -> None:
+        self.functions = implementation(impl)
+
+    def forward(
+        self, y: Array, targets: Array, weights: Array | None = None, training: bool = True
+    ) -> float:
+        """Return the loss of y (T, B, K) or (B, K) against targets of the same shape."""
+        where = "SquaredError.forward"
+        check_flag(where, "training", training)
+        loss, cache = call(where, self.functions.squared_error_forward, y, targets, weights)
+        if training:
+            self._pending = cache
+        return float(loss)
+
+    def score(self, y: Array, targets: Array) -> tuple[Array, Array]:
+        """Return the mean over K of the squared errors, (T, B) or (B,), and y."""
+        call("SquaredError.score", self.functions.squared_error_forward, y, targets)
+        return np.square(y - targets).mean(axis=-1), y
+
+    def backward(self) -> Array:
+        """Return the gradient of the loss with respect to y."""
+        dy: Array = unchecked(self.functions.squared_error_backward)(consume(self))
+        return dy

@@ -45,8 +45,9 @@ depend on it.
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
 forget gate; Cho et al. (2014) for the GRU; Zaremba, Sutskever and Vinyals (2014) for where dropout
-goes; Pascanu, Mikolov and Bengio (2013) for clipping; Kingma and Ba (2015) for Adam; Loshchilov and
-Hutter (2019) for AdamW; Squire and Trapp (1998) for the complex step.
+goes; Luong, Pham and Manning (2015) for attention; Pascanu, Mikolov and Bengio (2013) for clipping;
+Kingma and Ba (2015) for Adam; Loshchilov and Hutter (2019) for AdamW; Squire and Trapp (1998) for
+the complex step.
 """
 
 from itertools import pairwise
@@ -1074,6 +1075,124 @@ def sequence_cross_entropy_backward(cache, dloss=1.0):
     """
     dloss = cache.logits.dtype.type(dloss)  # a float64 would turn float32 gradients into float64
     return cross_entropy_step_backward(cache, dloss)
+
+
+# ---------------------------------------------------------------------------------------------
+# Squared error, the loss of real numbers. For one answer, y (B, K), and for a sequence, y (T, B, K)
+# ---------------------------------------------------------------------------------------------
+
+
+class SquaredErrorCache(NamedTuple):
+    """Cache of `squared_error_forward`."""
+
+    difference: np.ndarray  # (T, B, K): y - targets, and 0 where the weight is 0
+    coefficients: np.ndarray  # (T, B): the factor of each square in the loss
+
+
+def squared_error_forward(y, targets, weights=None):
+    """The mean of the squared differences: over the K numbers, and by weight over time and batch.
+
+    ``loss = sum(weights * mean((y - targets)**2 over K)) / sum(weights)``, without a factor of 1/2.
+    With all weights one this is the mean over all T B K numbers, as in PyTorch and Keras.
+
+    Parameters
+    ----------
+    y, targets : (T, B, K) or (B, K)
+    weights : (T, B) or (B,), optional
+        How much each answer counts; where it is 0, y and targets are not read. If all are 0, the
+        loss is 0.
+
+    Returns
+    -------
+    loss : scalar
+    cache : SquaredErrorCache
+    """
+    if weights is None:
+        weights = np.ones(y.shape[:-1], y.real.dtype)
+    total = weights.sum()
+    coefficients = weights / np.where(total > 0, total, 1) / y.shape[-1]
+    difference = np.where(weights[..., None] > 0, y - targets, 0)
+    loss = (coefficients[..., None] * difference * difference).sum()
+    return loss, SquaredErrorCache(difference, coefficients)
+
+
+def squared_error_backward(cache, dloss=1.0):
+    """Rule 1: the derivative of a square is twice its root.
+
+    Returns
+    -------
+    dy : the shape of y
+    """
+    return 2 * dloss * cache.coefficients[..., None] * cache.difference
+
+
+# ---------------------------------------------------------------------------------------------
+# Attention: each step of one sequence reads a weighted mean of all steps of another
+# ---------------------------------------------------------------------------------------------
+
+
+class AttentionCache(NamedTuple):
+    """Cache of `attention_forward`. Past the end of a sequence, keys, values and weights are 0."""
+
+    queries: np.ndarray  # (T, B, H)
+    keys: np.ndarray  # (S, B, H)
+    values: np.ndarray  # (S, B, K)
+    weights: np.ndarray  # (T, B, S): how much step t reads of each place; they sum to 1
+
+
+def attention_forward(queries, keys, values, lengths=None):
+    """Dot-product attention (Luong et al. 2015): a softmax over places in place of a last state.
+
+    Step t asks with a query. Each place s of the other sequence has a key, and their dot product
+    scores how well the two fit; the softmax of the scores says how much of the value of each place
+    the step receives. So a decoder need not find a whole sequence in one state, and the gradient
+    goes from each step straight to the places that it read.
+
+    Parameters
+    ----------
+    queries : (T, B, H)
+        The hidden states of the decoder.
+    keys : (S, B, H)
+    values : (S, B, K)
+        Both are often the hidden states of the encoder.
+    lengths : (B,) integers in [0, S], optional
+        Places at and past the length of a sequence are not read. If it is 0, the context is 0.
+
+    Returns
+    -------
+    context : (T, B, K)
+    cache : AttentionCache
+    """
+    S = len(keys)
+    inside = np.arange(S)[:, None] < (S if lengths is None else lengths)  # (S, B)
+    if lengths is not None:
+        keys, values = (np.where(inside[..., None], array, 0) for array in (keys, values))
+    q, k, v = (array.swapaxes(0, 1) for array in (queries, keys, values))  # a product per sequence
+    scores = np.where(inside.T[:, None], q @ k.swapaxes(1, 2), -np.inf)  # (B, T, S)
+    peak = scores.real.max(axis=-1, keepdims=True)
+    e = np.exp(scores - np.where(peak > -np.inf, peak, 0))  # at most 1: no overflow
+    total = e.sum(axis=-1, keepdims=True)
+    weights = e / np.where(total == 0, 1, total)
+    context = (weights @ v).swapaxes(0, 1)
+    return context, AttentionCache(queries, keys, values, weights.swapaxes(0, 1))
+
+
+def attention_backward(dcontext, cache):
+    """Rules 2 and 3 for each sequence of the batch.
+
+    The softmax: ``dscores = weights * (dweights - sum(weights * dweights))``. To raise one weight
+    lowers all others, so only what exceeds the mean of the gradients, by weight, has an effect.
+
+    Returns
+    -------
+    dqueries, dkeys, dvalues
+        With the shapes of queries, keys and values; 0 at places that were not read.
+    """
+    q, k, v, weights, dc = (array.swapaxes(0, 1) for array in (*cache, dcontext))  # (B, ., .)
+    dweights = dc @ v.swapaxes(1, 2)  # (B, T, S)
+    dscores = weights * (dweights - (weights * dweights).sum(axis=-1, keepdims=True))
+    gradients = dscores @ k, dscores.swapaxes(1, 2) @ q, weights.swapaxes(1, 2) @ dc
+    return tuple(gradient.swapaxes(0, 1) for gradient in gradients)
 
 
 # ---------------------------------------------------------------------------------------------

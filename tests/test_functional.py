@@ -298,6 +298,31 @@ def test_cross_entropy_keeps_nan(rng):
     assert np.isnan(functional.sequence_cross_entropy_backward(cache)[1, 2]).any()
 
 
+# --- squared error and attention ---------------------------------------------------------------
+
+
+@DTYPES
+def test_squared_error(rng, dtype):
+    y, targets = normal(rng, dtype, 2, T, B, D)
+    for weights in (None, rng.random((T, B)).astype(dtype)):
+        results = []
+        for module in (functional, reference):
+            loss, cache = module.squared_error_forward(y, targets, weights)
+            results.append((loss, cache, module.squared_error_backward(cache, 0.7)))
+        all_close(*results, dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("lengths", [None, np.array([4, 1, 3], np.uint8)], ids=["all", "padded"])
+def test_attention(rng, lengths, dtype):
+    arguments = [normal(rng, dtype, *shape) for shape in ((T, B, H), (4, B, H), (4, B, D))]
+    results = []
+    for module in (functional, reference):
+        context, cache = module.attention_forward(*arguments, lengths)
+        results.append((context, *cache, *module.attention_backward(context, cache)))
+    all_close(*results, dtype)
+
+
 # --- memory layout, threads ----------------------------------------------------------------------
 
 
@@ -450,6 +475,11 @@ def entropy_with(**changes):
     return functional.sequence_cross_entropy_forward(**arrays)
 
 
+def attention_with(**changes):
+    arrays = {"queries": ones(2, B, H), "keys": ones(T, B, H), "values": ones(T, B, D)}
+    return functional.attention_forward(**arrays | changes)
+
+
 ERRORS = [
     (lambda: forward_with("lstm", x=ones(T, B, D + 1)), ValueError,
      f"lstm_forward: x must have shape (T, B, {D}), got ({T}, {B}, {D + 1}); D is fixed by Wx"),
@@ -532,6 +562,22 @@ ERRORS = [
      "sequence_cross_entropy_forward: weights must not be negative, got -1.0 at [0, 0]"),
     (lambda: entropy_with(weights=ones(T, B) > 0), TypeError,
      "sequence_cross_entropy_forward: weights must have dtype float32, got bool"),
+    (lambda: functional.squared_error_forward(ones(T, B, D), ones(T, B)), ValueError,
+     f"squared_error_forward: targets must have shape ({T}, {B}, {D}), got ({T}, {B}); "),
+    (lambda: functional.squared_error_forward(ones(T, B, D), ones(T, B, D), ones(T, B, D)),
+     ValueError, f"squared_error_forward: weights must have shape ({T}, {B}), got"),
+    (lambda: attention_with(keys=ones(T, B, D)), ValueError,
+     f"attention_forward: keys must have shape (S, {B}, {H}), got ({T}, {B}, {D}); "),
+    (lambda: attention_with(values=ones(T + 1, B, D)), ValueError,
+     f"attention_forward: values must have shape ({T}, {B}, K), got ({T + 1}, {B}, {D}); "),
+    (lambda: attention_with(lengths=np.array([1, T + 1, 2])), ValueError,
+     f"attention_forward: lengths must lie in [0, {T}], got {T + 1} at [1]"),
+    (lambda: attention_with(lengths=np.array([1, 2, -1])), ValueError,
+     f"attention_forward: lengths must lie in [0, {T}], got -1 at [2]"),
+    (lambda: attention_with(lengths=ones(B)), TypeError,
+     "attention_forward: lengths must hold integers, got float32"),
+    (lambda: attention_with(lengths=np.array([1, 2])), ValueError,
+     f"attention_forward: lengths must have shape ({B},), got (2,); one for each sequence"),
 ]  # fmt: skip
 
 

@@ -275,6 +275,107 @@ def test_cross_entropy_does_not_overflow(rng):
     assert np.isfinite(reference.sequence_cross_entropy_backward(cache)).all()
 
 
+# --- squared error -----------------------------------------------------------------------------
+
+K, S = 7, 4  # outputs, or the width of the values; places of the other sequence
+
+
+@pytest.mark.parametrize("shape", [(T, B, K), (B, K), (T, B, 1)])
+@pytest.mark.parametrize("kind", ["none", "random", "masked"])
+def test_squared_error(rng, shape, kind):
+    weights = {"none": None, "random": rng.random(shape[:-1]),
+               "masked": (rng.random(shape[:-1]) < 0.5).astype(float)}[kind]  # fmt: skip
+    targets = rng.standard_normal(shape)
+    forward = partial(reference.squared_error_forward, targets=targets, weights=weights)
+
+    def backward(dloss, cache):
+        return reference.squared_error_backward(cache, dloss)
+
+    y = rng.standard_normal(shape)
+    prove(rng, forward, backward, {"y": y})
+    squares = ((y - targets) ** 2).mean(axis=-1)
+    mean = np.average(squares, weights=weights) if kind != "masked" or weights.any() else 0
+    np.testing.assert_allclose(forward(y)[0], mean, rtol=1e-13)
+
+
+def test_squared_error_reads_nothing_of_weight_0(rng):
+    y, targets = rng.standard_normal((2, T, B, K))
+    weights = (np.arange(T)[:, None] < [5, 1, 3]).astype(float)
+    for spoiled in (y, targets):
+        spoiled[weights == 0] = np.nan
+    loss, cache = reference.squared_error_forward(y, targets, weights)
+    inside = weights > 0
+    np.testing.assert_allclose(loss, ((y - targets)[inside] ** 2).mean(), rtol=1e-14)
+    dy = reference.squared_error_backward(cache)
+    assert not dy[~inside].any()
+    assert dy[inside].all()
+    loss, cache = reference.squared_error_forward(y, targets, 0 * weights)
+    assert loss == 0
+    assert not reference.squared_error_backward(cache).any()
+
+
+# --- attention ---------------------------------------------------------------------------------
+
+
+def attention_arrays(rng, T=T, S=S, B=B, H=H, K=K):
+    shapes = {"queries": (T, B, H), "keys": (S, B, H), "values": (S, B, K)}
+    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("sizes", [{}, {"T": 1}, {"S": 1}, {"B": 1}, {"H": 1}, {"K": 1}], ids=str)
+@pytest.mark.parametrize("lengths", [None, [4, 1, 3], [0, 2, 4]], ids=str)
+def test_attention(rng, sizes, lengths):
+    arrays = attention_arrays(rng, **sizes)
+    S, B, _ = arrays["keys"].shape
+    if lengths is not None:
+        lengths = np.minimum(lengths[:B], S)
+    forward = partial(reference.attention_forward, lengths=lengths)
+    prove(rng, forward, reference.attention_backward, arrays)
+
+
+def test_attention_is_a_mean_by_the_softmax_of_dot_products(rng):
+    arrays = attention_arrays(rng)
+    context, cache = reference.attention_forward(**arrays)
+    for t in range(T):
+        for b in range(B):
+            scores = [arrays["queries"][t, b] @ arrays["keys"][s, b] for s in range(S)]
+            weights = np.exp(scores) / np.exp(scores).sum()
+            np.testing.assert_allclose(cache.weights[t, b], weights, rtol=1e-12)
+            mean = sum(w * v for w, v in zip(weights, arrays["values"][:, b], strict=True))
+            np.testing.assert_allclose(context[t, b], mean, rtol=1e-11)
+
+
+def test_attention_to_a_padded_batch_is_that_to_each_sequence_alone(rng):
+    """What lies past an end is not read, and has no gradient; length 0 gives a context of 0."""
+    arrays, lengths = attention_arrays(rng), np.array([3, 0, 4])
+    for name in ("keys", "values"):
+        arrays[name][np.arange(S)[:, None] >= lengths] = np.nan
+    context, cache = reference.attention_forward(**arrays, lengths=lengths)
+    u = rng.standard_normal(context.shape)
+    gradients = reference.attention_backward(u, cache)
+    for b, length in enumerate(lengths):
+        if length == 0:
+            assert not any(array[:, b].any() for array in (context, *gradients))
+            continue
+        alone = [array[:length, [b]] for array in list(arrays.values())[1:]]
+        one, cache_of_one = reference.attention_forward(arrays["queries"][:, [b]], *alone)
+        np.testing.assert_allclose(context[:, [b]], one, rtol=0, atol=1e-14)
+        want = reference.attention_backward(u[:, [b]], cache_of_one)
+        for gradient, wanted in zip(gradients, want, strict=True):
+            size = len(wanted)
+            np.testing.assert_allclose(gradient[:size, [b]], wanted, rtol=0, atol=1e-13)
+            assert not gradient[size:, b].any()
+
+
+def test_attention_does_not_overflow(rng):
+    arrays = attention_arrays(rng)
+    arrays["queries"] *= 1e5
+    context, cache = reference.attention_forward(**arrays)
+    best = np.einsum("tbh,sbh->tbs", arrays["queries"], arrays["keys"]).argmax(axis=-1)
+    np.testing.assert_allclose(context, arrays["values"][best, np.arange(B)], rtol=1e-12)
+    assert all(np.isfinite(g).all() for g in reference.attention_backward(context, cache))
+
+
 # --- a whole model -----------------------------------------------------------------------------
 
 
@@ -354,6 +455,10 @@ def test_dtype_is_kept(rng, dtype):
     values += [loss, reference.sequence_cross_entropy_backward(cache, np.float64(0.5))]
     values.append(reference.embedding_backward(values[0], reference.EmbeddingCache(
         np.zeros((T, B), np.intp), (V, H))))  # fmt: skip
+    context, cache = reference.attention_forward(*values[:1] * 3, lengths=np.array([0, 3, 5]))
+    values += [context, cache.weights, *reference.attention_backward(context, cache)]
+    loss, cache = reference.squared_error_forward(context, values[0])
+    values += [loss, reference.squared_error_backward(cache)]
     assert {v.dtype for v in values} == {np.dtype(dtype)}
 
 
@@ -368,6 +473,8 @@ def test_arguments_are_not_changed(rng):
         getattr(reference, f"{cell}_backward")(u, *u[: 1 + (cell == "lstm")], cache)
     *_, cache = reference.sequence_cross_entropy_forward(u, np.zeros((T, B), np.intp))
     reference.sequence_cross_entropy_backward(cache)
+    reference.attention_backward(*reference.attention_forward(u, u, u, np.array([0, 3, 5])))
+    reference.squared_error_backward(reference.squared_error_forward(u, u, u[..., 0])[1])
 
 
 @pytest.mark.parametrize(
