@@ -8,6 +8,7 @@ directly with a network's.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -18,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from numpylstm.checks import NotFinite, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
 from numpylstm.data.corpus import Watch as Watch
-from numpylstm.models import LanguageModel, SequenceClassifier, check_language_model
+from numpylstm.models import LanguageModel, check_language_model
+from numpylstm.sequence_models import SequenceClassifier, SequenceModel, SequenceRegressor
 
 Ids = NDArray[Any]
 
@@ -147,7 +149,7 @@ class ClassifierEvaluation:
     loss : float
         Mean -log p of the right answers, in nats.
     accuracy : float
-        Share of the sequences with a right answer.
+        Share of the answers that are right.
     sequences : int
         Number of sequences.
     confusion : (C, C) array of int
@@ -161,19 +163,25 @@ class ClassifierEvaluation:
 
 
 def evaluate_classifier(
-    model: SequenceClassifier, x: Ids, y: Ids, batch_size: int = 100
+    model: SequenceClassifier,
+    x: NDArray[Any],
+    y: Ids,
+    batch_size: int = 100,
+    lengths: Ids | None = None,
 ) -> ClassifierEvaluation:
-    """Score a classifier on sequences with known answers.
+    """Score a classifier or a tagger on sequences with known answers.
 
     Parameters
     ----------
-    model : SequenceClassifier
-    x : (T, N) integers in [0, V)
+    model : SequenceClassifier or SequenceTagger
+    x : (T, N) integers in [0, V), or (T, N, D)
         Sequences, one in a column.
-    y : (N,) integers in [0, C)
+    y : (N,) integers in [0, C); for a tagger (T, N)
         Their answers.
     batch_size : int
         Sequences per pass; it changes the result by rounding only.
+    lengths : (N,) integers, optional
+        Nothing is read or scored at and past the end of a sequence.
 
     Returns
     -------
@@ -190,26 +198,64 @@ def evaluate_classifier(
     """
     where = "evaluate_classifier"
     check_kind(where, "model", model, SequenceClassifier)
-    check_sizes(where, batch_size=batch_size)
-    batch_size = int(batch_size)
-    x = check_ids(where, "x", x, model.vocab_size, ("T", "N"), "time comes first")
-    N, C = x.shape[1], model.num_classes
-    y = check_ids(where, "y", y, C, (N,), "an answer for each sequence of x (T, N)")
-    nll_sum = 0.0
-    confusion = np.zeros((C, C), np.int64)
-    for first in range(0, N, batch_size):
-        batch = slice(first, first + batch_size)
-        nll, predicted = model.score(x[:, batch], y[batch])
-        if not np.isfinite(nll).all():
-            raise NotFinite(f"{where}: the scores of the model are not finite")
+    nll_sum, sequences = 0.0, 0
+    confusion = np.zeros((model.num_classes, model.num_classes), np.int64)
+    for answers, nll, predicted, inside in _scores(where, model, x, y, batch_size, lengths):
         nll_sum += float(nll.sum(dtype=np.float64))
-        np.add.at(confusion, (y[batch], predicted), 1)
+        np.add.at(confusion, (answers[inside], predicted[inside]), 1)
+        sequences += answers.shape[-1]
+    total = max(int(confusion.sum()), 1)
     return ClassifierEvaluation(
-        loss=nll_sum / N,
-        accuracy=int(confusion.trace()) / N,
-        sequences=N,
+        loss=nll_sum / total,
+        accuracy=int(confusion.trace()) / total,
+        sequences=sequences,
         confusion=confusion,
     )
+
+
+def evaluate_regressor(
+    model: SequenceRegressor,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    batch_size: int = 100,
+    lengths: Ids | None = None,
+) -> float:
+    """Return the mean squared error of a regressor on sequences with known answers.
+
+    Parameters
+    ----------
+    model : SequenceRegressor
+    x : (T, N, D), or (T, N) integers
+    y : (T, N, K), or (N, K) for one answer after each sequence
+    batch_size, lengths
+        As for `evaluate_classifier`.
+    """
+    check_kind("evaluate_regressor", "model", model, SequenceRegressor)
+    squares, answers = 0.0, 0
+    for _, errors, _, inside in _scores("evaluate_regressor", model, x, y, batch_size, lengths):
+        squares += float(errors.sum(dtype=np.float64))
+        answers += int(inside.sum())
+    return squares / max(answers, 1)
+
+
+def _scores(
+    where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any
+) -> Iterator[tuple[Any, Any, Any, NDArray[np.bool_]]]:
+    """Yield the answers, their losses, what is predicted, and which answers count, by batches."""
+    check_sizes(where, batch_size=batch_size)
+    x, y, inside = model.check_arguments(where, x, y, lengths)
+    if inside is None or not model.every_step:
+        inside = np.ones(y.shape[:2], bool)
+    if not model.every_step:
+        y, inside = y[0], inside[0]
+    for first in range(0, x.shape[1], int(batch_size)):
+        batch = slice(first, first + int(batch_size))
+        answers = y[:, batch] if model.every_step else y[batch]
+        ends = None if lengths is None else lengths[batch]
+        losses, predicted = model.score(x[:, batch], answers, ends)
+        if not np.isfinite(losses).all():
+            raise NotFinite(f"{where}: the scores of the model are not finite")
+        yield answers, losses, predicted, inside[..., batch]
 
 
 @dataclass(frozen=True, eq=False)

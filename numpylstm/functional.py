@@ -11,7 +11,8 @@ Arrays are float32 or float64, all of one dtype in a call. Any memory layout is 
 that is not contiguous is copied once, except the matrix of a linear layer, which may be transposed
 (a table of embeddings used as decoder: ``W = table.T``). No argument is changed, and results do not
 depend on the number of threads, to the last bit. (The updates of the optimisers change parameters
-in place, and a GRU with ``reset="before"`` is computed by the reference, with NumPy's products.)
+in place. Attention, and a GRU with ``reset="before"``, are computed by the reference, with NumPy's
+products.)
 
 A cache holds arguments without copying them where it can, and `hs` is a view of it. Change neither
 before the backward pass: nothing here is read-only, since a caller holds the cache as well. Copy

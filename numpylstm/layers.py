@@ -666,8 +666,8 @@ class SquaredError(Layer):
 
     def score(self, y: Array, targets: Array) -> tuple[Array, Array]:
         """Return the mean over K of the squared errors, (T, B) or (B,), and y."""
-        call("SquaredError.score", self.functions.squared_error_forward, y, targets)
-        return np.square(y - targets).mean(axis=-1), y
+        _, cache = call("SquaredError.score", self.functions.squared_error_forward, y, targets)
+        return np.square(cache.difference).mean(axis=-1), y
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to y."""

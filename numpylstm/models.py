@@ -1,26 +1,25 @@
 """Models: layers in a row, one loss at the end, and parameters by path.
 
-`LanguageModel` predicts the next token at every step (many-to-many); `SequenceClassifier` gives
-one answer after the last step (many-to-one). Text generation (one-to-many) is
-`numpylstm.sampling.generate`, which feeds a language model its own output.
+`LanguageModel` predicts the next token at every step (many-to-many). The models of whole sequences
+are in `numpylstm.sequence_models`. Text generation (one-to-many) is `numpylstm.sampling.generate`,
+which feeds a language model its own output.
 
 A model is made from a `ModelConfig`. The constructors take its settings and the options of the
 cell as keywords.
 """
 
 import inspect
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import (
     any_array,
     check_dtype,
-    check_ids,
     check_kind,
     check_shape,
     check_sizes,
@@ -37,9 +36,6 @@ from numpylstm.layers import (
 from numpylstm.parameters import Owner, Parameter
 
 Array = NDArray[Any]
-
-LANGUAGE_MODEL_ONLY = frozenset({"tied", "average_across_timesteps", "average_across_batch"})
-"""Settings that a classifier lacks."""
 
 
 class Window(NamedTuple):
@@ -140,43 +136,99 @@ def model_config(**keywords: Any) -> ModelConfig:
     return ModelConfig(**settings, options=keywords)
 
 
-class TokenEncoder(Owner):
-    """Ids (T, B) to hidden states (T, B, H): embedding, dropout, recurrent layers, dropout.
+class Encoder(Owner):
+    """Inputs to hidden states: embedding of ids, dropout, recurrent layers, dropout.
 
-    Language models and classifiers share it.
+    All models share it. Without `vocab_size`, the inputs are vectors and there is no embedding.
     """
 
-    def __init__(self, config: ModelConfig, vocab_size: int, rng: np.random.Generator) -> None:
-        check_sizes("model", vocab_size=vocab_size)
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocab_size: int | None,
+        rng: np.random.Generator,
+        bidirectional: bool = False,
+    ) -> None:
         common: dict[str, Any] = {"impl": config.impl, "rng": rng}
         learned: dict[str, Any] = {
             "init_scale": config.init_scale, "dtype": config.dtype, **common
         }  # fmt: skip
-        self.embedding = Embedding(vocab_size, config.input_size, **learned)
+        self.embedding: Any = None
+        if vocab_size is not None:
+            check_sizes("model", vocab_size=vocab_size)
+            self.embedding = Embedding(vocab_size, config.input_size, **learned)
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
         self.input_dropout = Dropout(of_input, **common)
-        self.recurrent = RecurrentStack(
+        kind: Any = Bidirectional if bidirectional else RecurrentStack
+        self.recurrent = kind(
             config.cell, config.input_size, config.hidden_size, config.num_layers,
             dropout=config.dropout, **config.options, **learned,
         )  # fmt: skip
         self.output_dropout = Dropout(config.dropout, **common)
+        self._shape: tuple[int, ...] = ()  # of the hidden states of the pending forward pass
 
-    def forward(self, ids: Array, state: State | None, training: bool) -> tuple[Array, State]:
+    def forward(
+        self, x: Array, state: State | None, training: bool, lengths: Array | None = None
+    ) -> tuple[Array, State]:
         """Hidden states of the top layer, (T, B, H), and the state after the window."""
-        x = self.embedding.forward(ids, training)
-        x = self.input_dropout.forward(x, training)
-        hs, state = self.recurrent.forward(x, state, training)
+        hs, state = self._run(x, state, training, lengths)
         return self.output_dropout.forward(hs, training), state
 
     def backward(self, dhs: Array) -> None:
         """Backpropagate the gradient of the hidden states, (T, B, H), to every parameter."""
-        dhs = self.output_dropout.backward(dhs)
-        dx, _ = self.recurrent.backward(dhs)  # truncated: nothing arrives from the next window
-        self.embedding.backward(self.input_dropout.backward(dx))
+        self._run_back(self.output_dropout.backward(dhs))
+
+    def forward_last(self, x: Array, training: bool, lengths: Array | None) -> Array:
+        """Hidden state of the top layer at the end of each sequence, (1, B, H).
+
+        For two directions, (1, B, 2H): each at the end of its own way.
+        """
+        hs, state = self._run(x, None, training, lengths)
+        if training:
+            self._shape = hs.shape
+        last = np.concatenate([h[-1:] for h, *_ in self._states(state)], axis=-1)
+        return self.output_dropout.forward(last, training)
+
+    def backward_last(self, dlast: Array) -> None:
+        """Backpropagate the gradient of the last hidden states, (1, B, H)."""
+        dlast = self.output_dropout.backward(dlast)
+        dstate = self.recurrent.zero_state(dlast.shape[1])
+        states = self._states(dstate)
+        for (dh, *_), part in zip(states, np.split(dlast, len(states), axis=-1), strict=True):
+            dh[-1] = part[0]
+        dhs = np.zeros(self._shape, dlast.dtype)  # gradients reach earlier steps through time only
+        self._run_back(dhs, dstate)
+
+    def _states(self, state: Any) -> tuple[Any, ...]:
+        return state if isinstance(self.recurrent, Bidirectional) else (state,)
+
+    def _run(
+        self, x: Array, state: State | None, training: bool, lengths: Array | None
+    ) -> tuple[Array, Any]:
+        if self.embedding is not None:
+            x = self.embedding.forward(x, training)
+        x = self.input_dropout.forward(x, training)
+        return self.recurrent.forward(x, state, training, lengths)
+
+    def _run_back(self, dhs: Array, dstate: Any = None) -> None:
+        dx, _ = self.recurrent.backward(dhs, dstate)  # truncated: no gradient of the first state
+        dx = self.input_dropout.backward(dx)
+        if self.embedding is not None:
+            self.embedding.backward(dx)
 
     def _own(self) -> Iterable[Parameter]:
         for layer in (self.embedding, self.recurrent):
-            yield from layer.all_parameters().values()
+            if layer is not None:
+                yield from layer.all_parameters().values()
+
+
+class Plan(NamedTuple):
+    """Everything that fixes the parameters of a model: the arguments of `parameter_shapes`."""
+
+    config: ModelConfig
+    vocab_size: int | None
+    outputs: int
+    bidirectional: bool = False
 
 
 class Model(Owner):
@@ -184,15 +236,21 @@ class Model(Owner):
 
     _input = "(T, B)"
 
-    def __init__(self, config: ModelConfig, vocab_size: int, outputs: int, rng: Any) -> None:
+    def __init__(self, plan: Plan, criterion: Any, rng: Any) -> None:
+        config, vocab_size, outputs, bidirectional = plan
         self.config, self.vocab_size, self.rng = config, plain(vocab_size), generator(rng)
-        self.encoder = TokenEncoder(config, vocab_size, self.rng)
+        self.encoder = Encoder(config, vocab_size, self.rng, bidirectional)
         self.decoder = Linear(
-            config.hidden_size, outputs, init_scale=config.init_scale, dtype=config.dtype,
-            impl=config.impl, rng=self.rng, name="decoder",
+            config.hidden_size * (1 + bidirectional), outputs, init_scale=config.init_scale,
+            dtype=config.dtype, impl=config.impl, rng=self.rng, name="decoder",
             tied=self.encoder.embedding.W if config.tied else None,
         )  # fmt: skip
-        self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
+        self.criterion = criterion
+
+    @classmethod
+    def plan(cls, **arguments: Any) -> Plan:
+        """Return the plan of a model from the keywords of its constructor, without generator."""
+        raise NotImplementedError
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -272,8 +330,21 @@ class LanguageModel(Model):
         rng: np.random.Generator | int | None = None,
         **settings: Any,
     ) -> None:
-        config = model_config(hidden_size=hidden_size, num_layers=num_layers, **settings)
-        super().__init__(config, vocab_size, vocab_size, rng)
+        plan = self.plan(
+            vocab_size=vocab_size, hidden_size=hidden_size, num_layers=num_layers, **settings
+        )
+        self._make(plan, rng)
+
+    @classmethod
+    def plan(cls, **arguments: Any) -> Plan:
+        """Return the plan of a model from the keywords of its constructor, without generator."""
+        vocab_size = arguments.pop("vocab_size")
+        if "bidirectional" in arguments:
+            raise TypeError(
+                "LanguageModel: bidirectional must be left out; a stack that reads backward would "
+                "read the token to predict"
+            )
+        return Plan(model_config(**arguments), vocab_size, vocab_size)
 
     @classmethod
     def from_config(
@@ -282,8 +353,12 @@ class LanguageModel(Model):
         """Make the model of a configuration: a `ModelConfig`, or the `TrainConfig` of a run."""
         check_kind("LanguageModel.from_config", "config", config, ModelConfig)
         model = cls.__new__(cls)
-        Model.__init__(model, config, vocab_size, vocab_size, rng)
+        model._make(Plan(config, vocab_size, vocab_size), rng)
         return model
+
+    def _make(self, plan: Plan, rng: Any) -> None:
+        averaging, impl = plan.config.averaging, plan.config.impl
+        super().__init__(plan, SequenceCrossEntropy(**averaging, impl=impl), rng)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -374,104 +449,7 @@ def check_language_model(where: str, model: Any) -> None:
     check_kind(where, "model", model, LanguageModel)
 
 
-class SequenceClassifier(Model):
-    """A recurrent classifier: one answer after a whole sequence (many-to-one).
-
-    Embedding, recurrent layers, and a linear layer on the last hidden state. All sequences of a
-    batch have one length.
-
-    Parameters
-    ----------
-    vocab_size, num_classes, hidden_size, num_layers : int
-        V, the number of answers C, H and L.
-    init_scale : float, optional
-        The initial parameters are drawn from U(-init_scale, init_scale), by default with
-        ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, so small initial values
-        would pass on too little.
-    embedding_size, cell, dropout, dropout_input, dtype, impl, activation, forget_bias, reset, rng
-        As for `LanguageModel`.
-
-    Examples
-    --------
-    >>> import numpy as np, numpylstm as nl
-    >>> model = nl.SequenceClassifier(11, 2, 6, rng=0)
-    >>> ids = np.arange(12).reshape(4, 3) % 11  # (T, B)
-    >>> loss = model.forward(ids, np.array([0, 1, 0]))
-    >>> model.backward()
-    """
-
-    def __init__(
-        self,
-        vocab_size: int,
-        num_classes: int,
-        hidden_size: int,
-        num_layers: int = ModelConfig.num_layers,
-        *,
-        init_scale: float | None = None,
-        rng: np.random.Generator | int | None = None,
-        **settings: Any,
-    ) -> None:
-        check_sizes("SequenceClassifier", num_classes=num_classes, hidden_size=hidden_size)
-        for name in LANGUAGE_MODEL_ONLY & settings.keys():
-            raise TypeError(f"SequenceClassifier: {name} is a setting of LanguageModel only")
-        if init_scale is None:
-            init_scale = 1 / math.sqrt(hidden_size)
-        config = model_config(
-            hidden_size=hidden_size, num_layers=num_layers, init_scale=init_scale, **settings
-        )
-        super().__init__(config, vocab_size, num_classes, rng)  # the loss is over one step
-        self.num_classes = plain(num_classes)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keywords of a model like this one: ``SequenceClassifier(**arguments)``."""
-        sizes = {"vocab_size": self.vocab_size, "num_classes": self.num_classes}
-        settings = self.config.arguments
-        return sizes | {k: v for k, v in settings.items() if k not in LANGUAGE_MODEL_ONLY}
-
-    def forward(self, x: ArrayLike, y: ArrayLike, training: bool = True) -> float:
-        """Compute the mean loss over the batch, in nats, of sequences x (T, B), answers y (B,)."""
-        if training is True:
-            self.criterion._pending = None  # also if an error follows
-        logits = self._logits(x, training)
-        return self.criterion.forward(logits, self._answers(logits, y), training=training)
-
-    def backward(self) -> None:
-        """Add the gradient of the pending loss to the `grad` of every parameter."""
-        dlast = self.decoder.backward(self.criterion.backward())  # (1, B, H)
-        T = self.encoder.recurrent._pending[0][0]
-        dhs = np.zeros((T, *dlast.shape[1:]), dlast.dtype)
-        dhs[-1] = dlast[0]  # gradients reach earlier steps through time only
-        self.encoder.backward(dhs)
-
-    def predict(self, x: ArrayLike) -> Array:
-        """Return the most probable answers (B,) for the sequences x (T, B)."""
-        return self._logits(x, training=False)[0].argmax(axis=-1)
-
-    def probabilities(self, x: ArrayLike) -> Array:
-        """Return the probabilities (B, C) of all answers for the sequences x (T, B)."""
-        logits = self._logits(x, training=False)[0]
-        weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return weights / weights.sum(axis=-1, keepdims=True)
-
-    def score(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        """Return the nll of the answers y (B,) in nats, and the most probable answers, (B,)."""
-        logits = self._logits(x, training=False)
-        nll, predicted = self.criterion.score(logits, self._answers(logits, y))
-        return nll[0], predicted[0]
-
-    def _answers(self, logits: Array, y: ArrayLike) -> Array:
-        where, because = "SequenceClassifier", "an answer for each sequence of x (T, B)"
-        return check_ids(where, "y", y, self.num_classes, (logits.shape[1],), because)[None]
-
-    def _logits(self, x: ArrayLike, training: bool) -> Array:
-        x = any_array("SequenceClassifier", "x", x)
-        check_shape("SequenceClassifier", "x", x, ("T", "B"), "time comes first")
-        hs, _ = self.encoder.forward(x, None, training)
-        return self.decoder.forward(hs[-1:], training)
-
-
-def _show_settings(constructor: Any, left_out: Collection[str] = ()) -> None:
+def show_settings(constructor: Any, left_out: Collection[str] = ()) -> None:
     """Let `help` show the settings behind the ``**settings`` of a constructor."""
     own = inspect.signature(constructor)
     *given, rng, _ = own.parameters.values()
@@ -487,5 +465,4 @@ def _show_settings(constructor: Any, left_out: Collection[str] = ()) -> None:
     constructor.__signature__ = signature
 
 
-_show_settings(LanguageModel.__init__)
-_show_settings(SequenceClassifier.__init__, LANGUAGE_MODEL_ONLY)
+show_settings(LanguageModel.__init__)

@@ -27,6 +27,7 @@ Array = NDArray[Any]
 
 MAX_INIT_SCALE = 1_000
 DRAWN_AT_ONCE = 1 << 16  # random numbers
+DIRECTIONS = ("forward", "backward")  # names of the two stacks of a bidirectional model
 
 
 class Rows(NamedTuple):
@@ -175,23 +176,29 @@ def uniform(
 
 
 def parameter_shapes(
-    config: ModelConfig, vocab_size: int, num_classes: int | None = None
+    config: ModelConfig,
+    vocab_size: int | None,
+    outputs: int | None = None,
+    bidirectional: bool = False,
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield paths and shapes of the parameters of a model, without making one.
 
-    The model is a `SequenceClassifier` if `num_classes` is given, else a `LanguageModel`. So sizes
-    can be compared with a file or with the memory before anything is allocated.
+    Without `outputs` it is a `LanguageModel`, and without `vocab_size` it has no embedding. So
+    sizes can be compared with a file or with the memory before anything is allocated.
     """
     H, cell = config.hidden_size, CELLS[config.cell]
-    yield "embedding.W", (vocab_size, config.input_size)
-    for layer in range(config.num_layers):
-        D = config.input_size if layer == 0 else H
-        for key, shape in cell.shapes(D, H, config.options).items():
-            yield f"{cell.name}.{layer}.{key}", shape
-    outputs = vocab_size if num_classes is None else num_classes
+    if vocab_size is not None:
+        yield "embedding.W", (vocab_size, config.input_size)
+    stacks = DIRECTIONS if bidirectional else (cell.name,)
+    for stack in stacks:
+        for layer in range(config.num_layers):
+            D = config.input_size if layer == 0 else H
+            for key, shape in cell.shapes(D, H, config.options).items():
+                yield f"{stack}.{layer}.{key}", shape
+    columns: Any = vocab_size if outputs is None else outputs
     if not config.tied:
-        yield "decoder.W", (H, outputs)
-    yield "decoder.b", (outputs,)
+        yield "decoder.W", (H * len(stacks), columns)
+    yield "decoder.b", (columns,)
 
 
 class Owner:

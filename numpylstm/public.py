@@ -1,6 +1,7 @@
 """The names that ``import numpylstm as nl`` offers."""
 
 from numpylstm import data, exchange, functional, reference, sampling
+from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
@@ -10,6 +11,7 @@ from numpylstm.evaluation import (
     TutorialResult,
     evaluate,
     evaluate_classifier,
+    evaluate_regressor,
     surprise,
     true_and_predicted,
     tutorial_protocol,
@@ -34,13 +36,16 @@ from numpylstm.layers import (
     Linear,
     RecurrentStack,
     SequenceCrossEntropy,
+    SquaredError,
 )
-from numpylstm.models import LanguageModel, SequenceClassifier
+from numpylstm.models import LanguageModel
 from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.parameters import Parameter
 from numpylstm.sampling import generate
 from numpylstm.saving import load_model, save_model
+from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
+from numpylstm.training.fit import FitEpoch, fit
 from numpylstm.training.loop import Run, Step, new_run, train
 from numpylstm.training.metrics import Row
 
@@ -52,6 +57,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Bidirectional",
     "ClassifierEvaluation",
     "ConfigError",
     "Corpus",
@@ -59,6 +65,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Evaluation",
+    "FitEpoch",
     "LSTMState",
     "LanguageModel",
     "Linear",
@@ -70,6 +77,9 @@ __all__ = [
     "Run",
     "SequenceClassifier",
     "SequenceCrossEntropy",
+    "SequenceRegressor",
+    "SequenceTagger",
+    "SquaredError",
     "Step",
     "TrainConfig",
     "TutorialResult",
@@ -81,7 +91,9 @@ __all__ = [
     "doctor",
     "evaluate",
     "evaluate_classifier",
+    "evaluate_regressor",
     "exchange",
+    "fit",
     "from_preset",
     "functional",
     "generate",

@@ -29,8 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_finite, check_sizes, generator
-from numpylstm.models import LanguageModel, SequenceClassifier, model_config
+from numpylstm.config import either
+from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import parameter_shapes
+from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
 from numpylstm.untrusted import NotRegular, check_regular, naming, open_regular
 
 __all__ = ["CheckpointError", "DamagedCheckpoint", "SaveError", "load_model", "save_model"]
@@ -287,18 +289,20 @@ def read_npy(name: str, content: bytes) -> NDArray[Any]:
 # --- models ------------------------------------------------------------------------------------
 
 FORMAT, VERSION = "numpylstm model", 1
-SIZES = ("vocab_size", "num_classes")
-MODELS = {kind.__name__: kind for kind in (LanguageModel, SequenceClassifier)}
+KINDS: tuple[type[Model], ...] = (
+    LanguageModel, SequenceClassifier, SequenceTagger, SequenceRegressor
+)  # fmt: skip
+MODELS = {kind.__name__: kind for kind in KINDS}
 
 
-def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> None:
+def save_model(model: Model, path: str | Path) -> None:
     """Write a model to a file: its class, its settings and its arrays.
 
     The file is replaced atomically; see `write_atomically`.
 
     Parameters
     ----------
-    model : LanguageModel or SequenceClassifier
+    model : LanguageModel, SequenceClassifier, SequenceTagger or SequenceRegressor
     path : str or Path
         It usually ends in ``.npz``; no ending is added.
 
@@ -313,13 +317,12 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
     """
     if type(model) not in MODELS.values():
         raise TypeError(
-            f"save_model: model must be a {' or a '.join(MODELS)}, got {type(model).__name__}; "
+            f"save_model: model must be a {either(MODELS)}, got {type(model).__name__}; "
             "save the model.state_dict() of a class of your own with numpy.savez"
         )
     path = file_path("save_model", path)
     state, arguments = model.state_dict(), model.arguments
-    sizes = [arguments[name] for name in SIZES if name in arguments]
-    for name, shape in parameter_shapes(model.config, *sizes):
+    for name, shape in parameter_shapes(*model.plan(**arguments)):
         dtype = np.dtype(model.config.dtype)
         check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
         check_finite("save_model", name, state[name], "the training that made it had failed")
@@ -333,9 +336,7 @@ def save_model(model: LanguageModel | SequenceClassifier, path: str | Path) -> N
     write_arrays(path, {f"parameters/{name}": array for name, array in state.items()}, meta)
 
 
-def load_model(
-    path: str | Path, *, rng: np.random.Generator | int | None = None
-) -> LanguageModel | SequenceClassifier:
+def load_model(path: str | Path, *, rng: np.random.Generator | int | None = None) -> Any:
     """Read a model from a file of `save_model`. Nothing in the file is executed.
 
     The checkpoints of a run hold more: `numpylstm.load` reads them, and `numpylstm.restore_model`
@@ -375,12 +376,12 @@ def load_model(
         )
     parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
-        settings = dict(meta["arguments"])
-        sizes = {name: settings.pop(name) for name in SIZES if name in settings}
-        check_sizes("load_model", **sizes)
-        shapes = parameter_shapes(model_config(**settings), **sizes)
-        check_shapes(parameters, shapes)  # before any memory is taken
-        model = kind(**sizes, **settings, rng=rng)
+        arguments = dict(meta["arguments"])
+        plan = kind.plan(**arguments)
+        sizes = {"vocab_size": plan.vocab_size, "outputs": plan.outputs}
+        check_sizes("load_model", **{k: n for k, n in sizes.items() if n is not None})
+        check_shapes(parameters, parameter_shapes(*plan))  # before any memory is taken
+        model = kind(**arguments, rng=rng)
         model.load_state_dict(parameters)
         model.freeze(meta["frozen"])
     return model

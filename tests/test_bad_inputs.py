@@ -196,6 +196,8 @@ def names(workplace):
         "read_only": read_only, "read_only_state": type(state)(*map(read_only, state)),
         "x": np.arange(15).reshape(5, 3) % 11, "y": np.arange(1, 16).reshape(5, 3) % 11,
         "classifier": nl.SequenceClassifier(11, 2, 4, rng=0),
+        "t": nl.SequenceTagger(11, 2, 4, rng=0), "y3": np.array([0, 1, 1]),
+        "r": nl.SequenceRegressor(input_size=6, num_outputs=2, hidden_size=4, rng=0),
         "nan": np.float32(np.nan), "inf": np.float32(np.inf), "ones": np.ones((5, 3), np.float32),
         "v": np.ones((5, 3, 6), np.float32), "hs": np.ones((5, 3, 4), np.float32),
         "lstm": lstm, "lstm_state": lstm_state, "rnn": nl.RNN(6, 4, rng=0),

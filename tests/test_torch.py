@@ -230,3 +230,57 @@ def test_twenty_training_steps(rng, pair):
         assert norm == pytest.approx(twin_norm.item(), rel=1e-10)
     assert clipped > 0
     assert_close(model.state_dict(), twin.parameters_by_path())
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 1, 5]], ids=["all", "packed"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_both_directions(rng, cell, lengths):
+    """Two layers that meet after each, as PyTorch's do, and packed sequences: all that comes out.
+
+    Of a GRU the second bias is zero but for the candidate.
+    """
+    settings = {"dtype": "float64", "init_scale": 0.8, "rng": 0}
+    low = nl.Bidirectional(cell, D, H, name="low", **settings)
+    high = nl.Bidirectional(cell, 2 * H, H, name="high", **settings)
+    kind = getattr(torch.nn, cell.upper())
+    twin = kind(D, H, L, bidirectional=True, dtype=torch.float64)
+    by_path = {}
+    for layer, both in enumerate((low, high)):
+        for stack, suffix in zip(both.stacks, ("", "_reverse"), strict=True):
+            Wx, Wh, b, *bn = (
+                getattr(twin, f"{name}_l{layer}{suffix}")
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            theirs = dict(zip(stack.all_parameters(), (Wx, Wh, b, *bn), strict=False))
+            by_path |= theirs
+            with torch.no_grad():
+                bn[0].zero_()
+                for path, tensor in theirs.items():
+                    array = torch.from_numpy(stack.all_parameters()[path].data.T)
+                    tensor[-len(array) :].copy_(array)
+    x = rng.standard_normal((T, B, D))
+    dhs, dh = rng.standard_normal((T, B, 2 * H)), rng.standard_normal((2, B, H))
+
+    ends = None if lengths is None else np.array(lengths)
+    middle, _ = low.forward(x, lengths=ends)
+    hs, states = high.forward(middle, lengths=ends)
+    dstate = tuple(s._replace(h=d[None]) for s, d in zip(high.zero_state(B), dh, strict=True))
+    dx, _ = low.backward(high.backward(dhs, dstate)[0])
+
+    given = torch.tensor(x, requires_grad=True)
+    if lengths is None:
+        want, state = twin(given)
+    else:
+        pack = torch.nn.utils.rnn
+        packed, state = twin(pack.pack_padded_sequence(given, lengths, enforce_sorted=False))
+        want, _ = pack.pad_packed_sequence(packed, total_length=T)
+    final = state[0] if cell == "lstm" else state  # (2 L, B, H): the top layer comes last
+    ((torch.tensor(dhs) * want).sum() + (torch.tensor(dh) * final[-2:]).sum()).backward()
+    np.testing.assert_allclose(hs, want.detach().numpy(), rtol=0, atol=1e-12)
+    for one, other in zip(states, final[-2:].detach().numpy(), strict=True):
+        np.testing.assert_allclose(one.h[0], other, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(dx, given.grad.numpy(), rtol=0, atol=1e-12 * np.abs(dx).max())
+    ours = {path: p.grad for both in (low, high) for path, p in both.parameters().items()}
+    theirs = {path: tensor.grad.numpy().T for path, tensor in by_path.items()}
+    assert_close(ours, {path: grad[-len(ours[path]) :] if path.endswith(".bn") else grad
+                        for path, grad in theirs.items() if path in ours})  # fmt: skip

@@ -17,7 +17,12 @@ from numpylstm.plots.gradients import (
 )
 from numpylstm.plots.inline import inline_svg
 from numpylstm.plots.memory import horizon_curve
-from numpylstm.plots.training import comparison_curves, epoch_positions, training_curves
+from numpylstm.plots.training import (
+    comparison_curves,
+    epoch_positions,
+    loss_curves,
+    training_curves,
+)
 
 __all__ = [
     "carousel_lines",
@@ -29,6 +34,7 @@ __all__ = [
     "horizon_curve",
     "inline_svg",
     "lag_heatmap",
+    "loss_curves",
     "ratio_bars",
     "scaling_lines",
     "singular_value_spread",

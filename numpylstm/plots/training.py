@@ -20,8 +20,10 @@ from numpylstm.plots.style import (
     check_some,
     log_ticks,
     new_figure,
+    one_panel,
     point,
 )
+from numpylstm.training.fit import FitEpoch
 from numpylstm.training.metrics import Row
 
 
@@ -88,6 +90,27 @@ def training_curves(
         frameon=False, loc="upper center", ncols=columns,
     )  # fmt: skip
     bottom.grid(alpha=0.3)
+    return figure
+
+
+def loss_curves(history: Sequence[FitEpoch]) -> Figure:
+    """Draw the loss of training and validation over the epochs of `numpylstm.fit`.
+
+    Parameters
+    ----------
+    history : sequence of FitEpoch
+    """
+    check_some("loss_curves", "history", history)
+    figure, axes = one_panel(6, 3.5)
+    for name, colour in (("loss", BLUE), ("validation", ORANGE)):
+        drawn = [row for row in history if getattr(row, name) is not None]
+        losses = np.clip([getattr(row, name) for row in drawn], *DRAWN)
+        label = "training" if name == "loss" else name
+        if drawn:
+            axes.plot([row.epoch for row in drawn], losses, "o-", color=colour, ms=3, label=label)
+    axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
     return figure
 
 

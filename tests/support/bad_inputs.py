@@ -259,7 +259,7 @@ CALLS = [
     Call("classifier.probabilities(x + 11)", "ids must lie in [0, 11), got"),
     Call("nl.evaluate_classifier(classifier, x, y[0] + 11)", "y must lie in [0, 2), got"),
     Call("nl.evaluate_classifier(classifier, x, y[0] * 0, 0)", "batch_size must be at least 1"),
-    Call("nl.save_model(model.encoder, 'model.npz')", "must be a LanguageModel or a", TypeError),
+    Call("nl.save_model(model.encoder, 'model.npz')", "must be a 'LanguageModel', 'Seq", TypeError),
     # states, weights and floats
     Call("model.forward(x, y, 0)", "state must be LSTMState(h, c), got int", TypeError),
     Call("model.forward(x, y, state.h)", "state must be LSTMState(h, c), got ndarray", TypeError),
@@ -336,6 +336,23 @@ CALLS = [
     Call("nl.new_run(nl.TrainConfig(init_from='run'), corpus)", "init_from is for numpylstm-"),
     Call("nl.new_run(nl.TrainConfig(), ids)", "corpus must be a Corpus, got ndarray", TypeError),
     Call("next(nl.train(model, ids))", "train: run must be a Run, got LanguageModel", TypeError),
+    # habits from other frameworks
+    Call("classifier.forward(np.eye(11)[x], y3)", "the ids of one-hot vectors are x.argmax(axis"),
+    Call("classifier.forward(x.T, y3)", "the x of batch-first data is x.swapaxes(0, 1)"),
+    Call("classifier.forward(x, np.eye(2)[y3])", "the ids of one-hot answers are y.argmax(axis"),
+    Call("classifier.forward(x, y3, lengths=x > 3)", "of a mask (T, B) are mask.sum", TypeError),
+    Call("classifier.predict(x, [5, 3, 2])", "lengths must be a NumPy array, got", TypeError),
+    Call("classifier.predict(x[:, 0])", "x must have shape (T, B), got (5,); time comes first"),
+    Call("t.forward(x, y3)", "SequenceClassifier gives an answer for each sequence"),
+    Call("t.forward(x.T, y % 2)", "the x of batch-first data is x.swapaxes(0, 1)"),
+    Call("r.forward(v[..., 0], v[..., :2])", "one number at each step is x[..., None]"),
+    Call("r.forward(v, v[:, :, 0])", "y must have shape (5, 3, 2), got (5, 3); an answer at each"),
+    Call("r.forward(v, v[-1, :, :2])", "every_step=False gives an answer for each seq"),
+    Call("r.forward(v.astype(float), v[..., :2])", "x must have dtype float32, got", TypeError),
+    Call("nl.LanguageModel(11, 4, bidirectional=True)", "would read the token to predict",
+         TypeError),
+    Call("nl.SequenceTagger(num_classes=2, hidden_size=4)", "vocab_size or input_size", TypeError),
+    Call("nl.fit(t, zip([x], [y]))", "batches must be a list or a function", TypeError),
     # evaluation and sampling
     Call("nl.evaluate(model, ids[:1])", "need at least 2 tokens, got 1"),
     Call("nl.evaluate(classifier, ids)", "model must be a LanguageModel, got Seq", TypeError),
@@ -520,8 +537,8 @@ The folder holds a text, a finished run `run`, and the files that the names desc
 
 ## Functions ({len(calls)})
 
-`model` is `LanguageModel(11, 4, 2)`; `x` and `y` are ids (5, 3), `v` is an input (5, 3, 6), and
-`table` has shape (11, 4).
+`model` is `LanguageModel(11, 4, 2)`, `t` a tagger and `r` a regressor; `x` and `y` are ids (5, 3),
+`y3` are answers (3,), `v` is an input (5, 3, 6), and `table` has shape (11, 4).
 
 {table(("Call", "Error", "Message"), calls)}
 

@@ -27,13 +27,14 @@ CALLS: dict[str, Callable[["Case"], Call]] = {}
 EXEMPT = {
     r"functional\.(contiguous|plan|shares_for|\w*check\w*)|evaluation\.safe_exp|"
     r"sampling\.(best|draw)|model_check\.(pass_of_copy|random_state)|"
-    r"gradcheck\.(compare|scalar|check_\w+|\w+_slope)|\w+\.check_state": (
+    r"gradcheck\.(compare|scalar|check_\w+|\w+_slope)|\w+\.check_(state|arguments)": (
         "part of what is here, after its checks"
     ),
     r"functional\.\w+_update": "works in place; test_optim compares it with the reference",
-    r"\w+\.from_(config|dict)|new_run|from_preset|\w+Config": "takes settings by name",
+    r"\w+\.(plan|from_(config|dict))|new_run|from_preset|\w+Config": "takes settings by name",
     r"\w+\.load_state_dict": "that of the models is here",
     r"data\.load_\w+|Vocabulary\.build": "takes a text; test_data",
+    "fit": "takes a model and batches; test_fit",
     r"train|save|load_model": "takes a run or a file; test_checkpoint_files",
     r"exchange\.(import_model|from_keras|language_model)": (
         "takes a file, a list, or what is made of them; test_exchange"
@@ -98,7 +99,7 @@ class Case:
 
     def __init__(self, draw: Any) -> None:
         self.draw = draw
-        limits = {"T": 5, "B": 4, "D": 7, "H": 7, "V": 11}
+        limits = {"T": 5, "B": 4, "D": 7, "H": 7, "V": 11, "S": 5}
         self.sizes = {n: (draw(st.integers(1 + (n == "V"), limit)),) for n, limit in limits.items()}
         (self.B,), (self.D,), (self.H,), (self.V,) = (self.sizes[n] for n in "BDHV")
         self.sizes["R"] = self.pick(self.sizes["T"], ()) + self.sizes["B"]  # rows: (T, B) or (B,)
@@ -148,8 +149,9 @@ class Case:
 
 GOOD = {
     "p": 0.5, "input_size": 3, "hidden_size": 4, "embedding_size": 4, "output_size": 5,
-    "vocab_size": 11, "num_classes": 3, "num_layers": 2, "dropout": 0.1, "init_scale": 0.1,
-    "dtype": "f4", "impl": "fast", "rng": 3, "seed": 3, "training": True, "batch_size": 3,
+    "vocab_size": 11, "num_classes": 3, "num_outputs": 3, "num_layers": 2, "dropout": 0.1,
+    "init_scale": 0.1, "dtype": "f4", "impl": "fast", "rng": 3, "seed": 3, "training": True,
+    "batch_size": 3,
     "num_steps": 4, "num_windows": 3, "warm_up": 1, "shown": 2, "length": 5, "start": 2,
     "temperature": 1.0, "top_k": 1, "tau": 1, "epoch": 3, "constant_epochs": 2, "decay": 0.5,
     "lr": 0.5, "tolerance": 1e-3, "num_tokens": 100, "trainable": True, "factor": 0.5,
@@ -209,6 +211,8 @@ def arguments_of(case, name):
         "embedding": ({"W": "VD"}, {"ids": case.ids()}),
         "sequence_cross_entropy": ({"logits": "TBV"},
                                    {"targets": case.ids("TB")} | case.weights() | case.averages()),
+        "squared_error": ({"y": "TBD", "targets": "TBD"}, case.weights()),
+        "attention": ({"queries": "TBH", "keys": "SBH", "values": "SBD"}, case.lengths("S")),
     }[name]  # fmt: skip
     return case.arrays(**arrays) | others | (case.lengths() if name in CELLS else {})
 
@@ -312,27 +316,49 @@ def stack(kind, case):
 
 
 def model_twins(case, kind, *sizes, cells=tuple(CELLS), **options):
-    cell, layers = case.pick(*cells), case.pick(1, 2)
-    options = case.settings | {"dropout": case.pick(0.0, 0.5)} | case.options(cell) | options
-    return twins(case, kind, *sizes, case.H, layers, cell=cell, **options)
+    options = {"num_layers": case.pick(1, 2), "dropout": case.pick(0.0, 0.5)} | options
+    options |= {"cell": (cell := case.pick(*cells))} | case.settings | case.options(cell) | options
+    return twins(case, kind, *sizes, **options)
 
 
 def language_model(case):
     sizes = case.pick({"embedding_size": case.D}, {"embedding_size": case.D}, {"tied": True})
-    pair = model_twins(case, nl.LanguageModel, case.V, **sizes)
+    pair = model_twins(case, nl.LanguageModel, case.V, case.H, **sizes)
     states = {"state": case.like(pair[0].zero_state(case.B))} | case.weights()
     return pair, states | {"arrays": case.like(pair[0].state_dict())}
 
 
 def in_double_precision(case, cells=tuple(CELLS)):
-    pair = model_twins(case, nl.LanguageModel, case.V, cells=cells, dtype="f8")
+    pair = model_twins(case, nl.LanguageModel, case.V, case.H, cells=cells, dtype="f8")
     return pair, {"ids": case.ids("TB"), "state": case.like(pair[0].zero_state(case.B))}
 
 
-def classifier(case):
-    pair = model_twins(case, nl.SequenceClassifier, case.V, 3)
-    y = case.rng.integers(0, 3, case.B)
-    return pair, {"y": y, "arrays": case.like(pair[0].state_dict())}
+def sequence_model(kind, case):
+    """Return a model of ids or of vectors, and answers, classes or numbers."""
+    ids, both_ways = case.pick(True, False), case.pick(False, True)
+    size = {"vocab_size": case.V} if ids else {"input_size": case.D}
+    size |= {kind.outputs: 3, "hidden_size": case.H, "bidirectional": both_ways}
+    if kind is nl.SequenceRegressor:
+        size["every_step"] = case.pick(True, False)
+    pair = model_twins(case, kind, **size)
+    shape = case.shape("TB" if pair[0].every_step else "B")
+    y = case.rng.integers(0, 3, shape)
+    if kind is nl.SequenceRegressor:
+        y = case.floats(*shape, 3)
+    x = {"x": case.ids("TB") if ids else case.floats(*case.shape("TBD"))}
+    return pair, x | {"y": y, "arrays": case.like(pair[0].state_dict())} | case.lengths()
+
+
+def both_directions(case):
+    options = {"dropout": case.pick(0.0, 0.5), **case.settings}
+    cell = case.pick(*CELLS)
+    pair = twins(case, nl.Bidirectional, cell, case.D, case.H, case.pick(1, 2), **options)
+    own = case.arrays(x="TBD") | {"state": case.like(pair[0].zero_state(case.B))}
+    return pair, own | case.lengths()
+
+
+def squared_error(case):
+    return twins(case, nl.SquaredError), arguments_of(case, "squared_error")
 
 
 def after_forward(make, case):
@@ -344,19 +370,26 @@ def after_forward(make, case):
 
 
 LAYERS = {"Embedding": embedding, "Dropout": dropout, "Linear": linear}
+LAYERS["Bidirectional"] = both_directions
 LAYERS |= {kind.__name__: functools.partial(stack, kind) for kind in (nl.LSTM, nl.RNN, nl.GRU)}
 for name, make in LAYERS.items():
     of(f"{name}.", "forward", make)
     of(f"{name}.", "backward", after_forward, make)
-for name in ("LSTM", "RNN", "GRU"):
+for name in ("LSTM", "RNN", "GRU", "Bidirectional"):
     of(f"{name}.", "zero_state", LAYERS[name])
 of("Embedding.", "load", embedding)
 of("SequenceCrossEntropy.", "forward score", entropy)
+of("SquaredError.", "forward score", squared_error)
 of("LanguageModel.", "forward score logits zero_state load_state_dict", language_model)
 of("", "evaluate tutorial_protocol true_and_predicted surprise generate", language_model)
 of("sampling.", "stream", language_model)
-of("SequenceClassifier.", "forward score predict probabilities load_state_dict", classifier)
-of("", "evaluate_classifier", classifier)
+for kind in (nl.SequenceClassifier, nl.SequenceTagger, nl.SequenceRegressor):
+    make = functools.partial(sequence_model, kind)
+    probabilities = "" if kind is nl.SequenceRegressor else " probabilities"
+    of(f"{kind.__name__}.", f"forward score predict load_state_dict{probabilities}", make)
+of("", "evaluate_regressor", make)
+make = functools.partial(sequence_model, nl.SequenceTagger)
+of("", "evaluate_classifier", make)
 of("model_check.", "check_model check_precision", in_double_precision)
 of("diagnostics.", "gradient_flow model_lag_table model_lag_norms", in_double_precision)
 gates = functools.partial(in_double_precision, cells=("lstm", "gru"))
@@ -423,7 +456,13 @@ TASKS = {
 COPY, TINY = tasks.DelayedCopy(3), tasks.Recipe(hidden_size=3, batch_size=2, steps=2)
 of_any = functools.partial(after_window, tuple(CELLS))
 of_gated = functools.partial(after_window, [name for name, cell in CELLS.items() if cell.keep])
-free("", "Dropout Embedding GRU LSTM LanguageModel Linear RNN SequenceClassifier decayed_rate", {})
+free("", "Dropout Embedding GRU LSTM LanguageModel Linear RNN decayed_rate", {})
+free("", "SequenceClassifier SequenceTagger SequenceRegressor", lambda case: {
+    "bidirectional": True, "every_step": False, **case.pick(
+        {"input_size": None}, {"vocab_size": None, "embedding_size": None}
+    )
+})  # fmt: skip
+free("", "Bidirectional", lambda case: {"cell": case.pick(*CELLS)})
 free("data.", "batches num_batches", {})
 free("evaluation.", "unigram_perplexity interpolated_bigram_perplexity", {})
 of("Parameter.", "accumulate scale_grad grad", parameter)

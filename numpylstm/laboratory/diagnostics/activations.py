@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from numpylstm.cells import State
 from numpylstm.checks import check_ids, check_number, real_array
-from numpylstm.models import LanguageModel, SequenceClassifier, stack_forward
+from numpylstm.layers import RecurrentStack
+from numpylstm.models import LanguageModel, stack_forward
+from numpylstm.sequence_models import SequenceClassifier
 
 Array = NDArray[Any]
 
@@ -61,6 +63,8 @@ def cell_activations(
     """
     where = "cell_activations"
     recurrent = model.encoder.recurrent
+    if model.encoder.embedding is None or not isinstance(recurrent, RecurrentStack):
+        raise ValueError(f"{where}: model must read ids, in one direction, got {model!r:.200}")
     cell = recurrent.cell
     ids = check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
     x = model.encoder.embedding.forward(ids, training=False)

@@ -1,0 +1,133 @@
+"""Two recurrent stacks over one sequence: one from its start, one from its end.
+
+At each step the result depends on the whole sequence, future included. So a language model cannot
+be bidirectional: the token that it should predict at step t is the input of step t+1, and the
+backward stack would read it there. Taggers, classifiers and regressors may be.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.checks import check_array, generator
+from numpylstm.layers import RecurrentStack, consume
+from numpylstm.parameters import DIRECTIONS, Owner, Parameter
+
+Array = NDArray[Any]
+
+
+def reverse(x: Array, lengths: Array | None) -> Array:
+    """Reverse each sequence of x (T, B, .) in time; what lies past its end stays in its place."""
+    if lengths is None:
+        return x[::-1]
+    t, ends = np.arange(len(x))[:, None], lengths.astype(np.int64)
+    return x[np.where(t < ends, ends - 1 - t, t), np.arange(len(ends))]
+
+
+class Bidirectional(Owner):
+    """A stack that reads forward and one that reads backward, their hidden states side by side.
+
+    Of several layers, each direction has its own, and the two meet at the top. PyTorch's layers
+    meet after each layer: for that, put one `Bidirectional` of one layer on another.
+
+    Parameters
+    ----------
+    cell, input_size, hidden_size, num_layers
+        As for `numpylstm.layers.RecurrentStack`; H is the size of each direction.
+    rng : Generator or int, optional
+    name : str, optional
+        Begins the paths: ``name="low"`` gives ``low.forward.0.Wx`` in place of ``forward.0.Wx``.
+    settings
+        As for `numpylstm.layers.RecurrentStack`: dropout, init_scale, dtype, impl, and options of
+        the cell.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> both = nl.Bidirectional("lstm", 4, 6, rng=0)
+    >>> x = np.ones((5, 3, 4), np.float32)  # (T, B, D)
+    >>> hs, (forward, backward) = both.forward(x)
+    >>> hs.shape, backward.h.shape
+    ((5, 3, 12), (1, 3, 6))
+    """
+
+    _pending: Any = None  # the shape of hs, and the lengths
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
+        **settings: Any,
+    ) -> None:
+        rng, start = generator(rng), f"{name}." if name else ""
+        self.stacks = [
+            RecurrentStack(
+                cell, input_size, hidden_size, num_layers, rng=rng, name=start + way, **settings
+            )
+            for way in DIRECTIONS
+        ]
+
+    def zero_state(self, batch_size: int) -> tuple[Any, Any]:
+        """Return the initial states of both stacks: zeros, (L, B, H)."""
+        first, second = (stack.zero_state(batch_size) for stack in self.stacks)
+        return first, second
+
+    def forward(
+        self, x: Array, state: Any = None, training: bool = True, lengths: Array | None = None
+    ) -> tuple[Array, tuple[Any, Any]]:
+        """Run both stacks over whole sequences.
+
+        The arguments are those of `RecurrentStack.forward`, but for two states in place of one.
+
+        Returns
+        -------
+        hs : (T, B, 2H)
+            At each step, what the first stack has read up to it, and the second from the end to it.
+        state : pair of LSTMState or RNNState
+            After the last step of each sequence, and after its first.
+        """
+        first, second = self._pair("forward", "state", state)
+        ahead, after = self.stacks[0].forward(x, first, training, lengths)
+        back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths)
+        hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
+        if training:
+            self._pending = hs.shape, None if lengths is None else lengths.copy()
+        return hs, (after, before)
+
+    def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, tuple[Any, Any]]:
+        """Return dx (T, B, D) and the gradients of both initial states.
+
+        They come from dhs (T, B, 2H) and from the gradients of both final states, by default zeros.
+        """
+        shape, lengths = consume(self)
+        check_array("Bidirectional.backward", "dhs", dhs, shape, because="it has the shape of hs")
+        first, second = self._pair("backward", "dstate", dstate)
+        ahead, back = np.split(dhs, 2, axis=-1)
+        dx, dfirst = self.stacks[0].backward(ahead, first)
+        dback, dsecond = self.stacks[1].backward(reverse(back, lengths), second)
+        return dx + reverse(dback, lengths), (dfirst, dsecond)
+
+    @staticmethod
+    def _pair(way: str, name: str, state: Any) -> tuple[Any, Any]:
+        if state is None:
+            return None, None
+        if not (type(state) is tuple and len(state) == 2):
+            raise TypeError(
+                f"Bidirectional.{way}: {name} must be a pair of states, got "
+                f"{type(state).__name__}; one for each direction"
+            )
+        return state
+
+    def _own(self) -> Iterable[Parameter]:
+        for stack in self.stacks:
+            yield from stack.all_parameters().values()
+
+    def _sizes(self) -> dict[str, Any]:
+        return {"cell": self.stacks[0].cell.name, **self.stacks[0]._sizes()}

@@ -1,0 +1,158 @@
+"""The loop of `nl.fit`: what it updates, keeps, returns and refuses."""
+
+import numpy as np
+import pytest
+from conftest import B, D, H, T, V
+
+import numpylstm as nl
+from numpylstm.parameters import Owner
+from numpylstm.training.fit import updates
+from numpylstm.training.loop import TrainingFailed
+
+
+def tagger(**settings):
+    return nl.SequenceTagger(V, 2, H, rng=0, **settings)
+
+
+def batches_of(rng, count=3):
+    return [(x, x % 2) for x in rng.integers(0, V, (count, T, B))]
+
+
+def test_it_is_the_loop_that_one_would_write(rng):
+    """Clip, rate by epoch, lengths; the history has the means over the updates."""
+    model, twin = tagger(), tagger()
+    batches = [(*batch, rng.integers(0, T + 1, B)) for batch in batches_of(rng)]
+    rates = [0.5, 0.25]
+    history = nl.fit(
+        model, batches, epochs=2, optimizer=nl.SGD(model.parameters(), lr=1.0), clip=0.02,
+        rate=rates.__getitem__, validation=batches[:2], quiet=True,
+    )  # fmt: skip
+    optimizer = nl.SGD(twin.parameters(), lr=1.0)
+    for epoch, rate in enumerate(rates):
+        optimizer.lr, losses, norms = rate, [], []
+        for x, y, lengths in batches:
+            optimizer.zero_grad()
+            losses.append(twin.forward(x, y, lengths=lengths))
+            twin.backward()
+            norms.append(nl.clip_by_global_norm(twin.parameters(), 0.02))
+            optimizer.step()
+        assert max(norms) > 0.02
+        valid = np.mean([twin.forward(x, y, False, lengths) for x, y, lengths in batches[:2]])
+        want = (epoch + 1, rate, np.mean(losses), np.mean(norms), valid)
+        np.testing.assert_allclose(history[epoch], want, rtol=1e-12)
+    for path, array in twin.state_dict().items():
+        np.testing.assert_array_equal(array, model.state_dict()[path])
+
+
+def test_the_best_parameters_are_kept(rng):
+    """A rate that is far too high ruins the last epochs; an error does not lose the best ones."""
+    model, batches = tagger(), batches_of(rng)
+
+    def rate(epoch):
+        if epoch == 5:
+            raise KeyboardInterrupt
+        return 0.3 if epoch < 3 else 30.0
+
+    optimizer = nl.SGD(model.parameters(), lr=1.0)
+    valid, best = [], {}
+
+    def validation():
+        valid.append(np.mean([model.forward(x, y, training=False) for x, y in batches]))
+        if valid[-1] == min(valid):
+            best.update(model.state_dict())
+        return batches
+
+    with pytest.raises(KeyboardInterrupt):
+        nl.fit(model, batches, epochs=9, optimizer=optimizer, rate=rate, validation=validation,
+               quiet=True)  # fmt: skip
+    assert 0 < valid.index(min(valid)) < len(valid) - 1 == 4
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, best[path])
+
+
+def test_a_language_model_passes_its_state_on(rng):
+    ids = rng.integers(0, V, 60)
+    model, twin = (nl.LanguageModel(V, H, rng=0) for _ in range(2))
+    windows = lambda: nl.data.batches(ids, B, T)  # noqa: E731
+    history = nl.fit(model, windows, epochs=1, optimizer=nl.SGD(model, lr=1e-30), quiet=True)
+    state, losses = None, []
+    for x, y in windows():
+        loss, state = twin.forward(x, y, state)
+        losses.append(loss)
+    assert history[0].loss == pytest.approx(np.mean(losses), rel=1e-6)
+    assert history[0].validation is None
+
+
+def test_a_model_of_your_own(rng):
+    class Mine(Owner):
+        def __init__(self):
+            self.linear, self.error = nl.Linear(D, 2, rng=0), nl.SquaredError()
+
+        def forward(self, x, y, training=True):
+            return self.error.forward(self.linear.forward(x, training), y, None, training)
+
+        def backward(self):
+            self.linear.backward(self.error.backward())
+
+        def _own(self):
+            return self.linear.all_parameters().values()
+
+    x = rng.standard_normal((T, 20, D)).astype("f4")
+    y = x[..., :2] - 2 * x[..., 1:3]
+    model = Mine()
+    history = nl.fit(model, [(x, y)], epochs=200, optimizer=nl.Adam(model, lr=0.05), quiet=True)
+    assert history[-1].loss < 1e-3 * history[0].loss
+
+
+def test_it_tells_each_epoch(rng, capsys):
+    batches = batches_of(rng)
+    nl.fit(tagger(), batches, epochs=2, validation=batches)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [["epoch", "1", "loss"], ["epoch", "2", "loss"]]
+    assert all("validation" in line for line in lines)
+    nl.fit(tagger(), batches, epochs=1, quiet=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_loss_that_is_not_finite_changes_nothing(rng):
+    model = nl.SequenceRegressor(input_size=D, num_outputs=1, hidden_size=H, rng=0)
+    before, x = model.state_dict(), rng.standard_normal((T, B, D)).astype("f4")
+    y = np.full((T, B, 1), 1e30, "f4")
+    with pytest.raises(TrainingFailed, match=r"the loss is inf .*the data are not scaled"):
+        next(updates(model, [(x, y)], nl.SGD(model, lr=1.0)))
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[path])
+
+
+@pytest.mark.parametrize(
+    ("batches", "changes", "error", "says"),
+    [
+        (iter([]), {}, TypeError, "batches must be a list or a function .* got list_iterator"),
+        ([], {}, ValueError, "batches must hold at least one batch"),
+        (list, {}, ValueError, "batches must hold at least one batch"),
+        (None, {"validation": []}, ValueError, "validation must hold at least one batch"),
+        (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
+        (None, {"optimizer": 0.1}, TypeError, "optimizer must be a Optimizer, got float"),
+        (None, {"clip": 0}, ValueError, "max_norm must be positive, got 0"),
+        (None, {"quiet": None}, TypeError, "quiet must be True or False"),
+        (None, {"model": None}, TypeError, "parameters must be a layer, a model, .* got NoneType"),
+    ],
+)
+def test_a_sentence_says_what_is_wrong(rng, batches, changes, error, says):
+    batches = batches_of(rng) if batches is None else batches
+    with pytest.raises(error, match=says):
+        nl.fit(**{"model": tagger(), "batches": batches, "quiet": True} | changes)
+
+
+def test_the_history_is_drawn(rng):
+    batches = batches_of(rng)
+    history = nl.fit(tagger(), batches, epochs=3, validation=batches, quiet=True)
+    axes = nl.plots.loss_curves(history).axes[0]
+    training, validation = axes.get_lines()
+    np.testing.assert_array_equal(training.get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(training.get_ydata(), [row.loss for row in history])
+    np.testing.assert_array_equal(validation.get_ydata(), [row.validation for row in history])
+    alone = nl.plots.loss_curves([row._replace(validation=None) for row in history]).axes[0]
+    assert len(alone.get_lines()) == 1
+    with pytest.raises(ValueError, match="history must hold at least one"):
+        nl.plots.loss_curves([])

@@ -1,0 +1,264 @@
+"""Models of whole sequences: gradients, padding, both directions, sentences of bad calls."""
+
+import numpy as np
+import pytest
+from conftest import B, D, H, L, T, V
+from test_models import check_gradients
+
+import numpylstm as nl
+
+C, K = 7, 2  # classes, numbers of an answer
+LENGTHS = np.array([3, 0, 5])
+KINDS = {
+    "classifier": (nl.SequenceClassifier, {"num_classes": C}),
+    "tagger": (nl.SequenceTagger, {"num_classes": C}),
+    "regressor": (nl.SequenceRegressor, {"num_outputs": K}),
+    "last regressor": (nl.SequenceRegressor, {"num_outputs": K, "every_step": False}),
+}
+EVERY = pytest.mark.parametrize("kind", KINDS)
+BOTH_WAYS = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+INPUTS = pytest.mark.parametrize("inputs", ["ids", "vectors"])
+
+
+def make(kind, inputs="ids", **settings):
+    cls, own = KINDS[kind]
+    size = {"vocab_size": V} if inputs == "ids" else {"input_size": D}
+    usual = {"num_layers": L, "dtype": "float64", "init_scale": 0.8, "rng": 0}
+    return cls(**size, hidden_size=H, **own, **usual | settings)
+
+
+def data(rng, kind, inputs="ids", B=B):
+    x = rng.integers(0, V, (T, B)) if inputs == "ids" else rng.standard_normal((T, B, D))
+    shape = (T, B) if kind in ("tagger", "regressor") else (B,)
+    if "regressor" in kind:
+        return x, rng.standard_normal((*shape, K))
+    return x, rng.integers(0, C, shape)
+
+
+def spoil(array, lengths):
+    """Return a copy with nonsense past the ends: NaN, or an id that is none."""
+    nonsense = np.nan if array.dtype.kind == "f" else -100
+    inside = np.arange(T)[:, None] < lengths
+    return np.where(inside[(...,) + (None,) * (array.ndim - 2)], array, nonsense).astype(
+        array.dtype
+    )
+
+
+# --- gradients -----------------------------------------------------------------------------------
+
+
+@EVERY
+@BOTH_WAYS
+@INPUTS
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["all", "padded"])
+def test_gradients(rng, kind, inputs, bidirectional, lengths):
+    model = make(kind, inputs, bidirectional=bidirectional, dropout=0.3)
+    x, y = data(rng, kind, inputs)
+    check_gradients(model, lambda: model.forward(x, y, lengths=lengths), along="arrays")
+
+
+@EVERY
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+def test_gradients_of_every_cell(rng, kind, cell, impl):
+    model = make(kind, cell=cell, embedding_size=D, impl=impl)
+    x, y = data(rng, kind)
+    check_gradients(model, lambda: model.forward(x, y, lengths=LENGTHS), along="arrays")
+
+
+# --- padding -------------------------------------------------------------------------------------
+
+
+@EVERY
+@BOTH_WAYS
+@INPUTS
+def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional):
+    """The loss, the predictions and every gradient, with nonsense past the ends."""
+    model = make(kind, inputs, bidirectional=bidirectional)
+    x, y = data(rng, kind, inputs)
+    lengths = np.array([3, 1, 5])
+    padded = spoil(x, lengths), spoil(y, lengths) if model.every_step else y
+    loss = model.forward(*padded, lengths=lengths)
+    model.backward()
+    gradients = {path: p.grad.copy() for path, p in model.parameters().items()}
+    predicted = model.predict(padded[0], lengths)
+    losses, _ = model.score(*padded, lengths)
+
+    sums, alone = 0.0, dict.fromkeys(gradients, 0)
+    answers = lengths if model.every_step else np.ones(B, int)
+    for b, length in enumerate(lengths):
+        one = x[:length, [b]], y[:length, [b]] if model.every_step else y[[b]]
+        for p in model.parameters().values():
+            p.zero_grad()
+        of_one = model.forward(*one) * answers[b] / answers.sum()
+        model.backward()
+        sums += of_one
+        for path, p in model.parameters().items():
+            alone[path] = alone[path] + p.grad * (answers[b] / answers.sum())
+        own = predicted[:length, b] if model.every_step else predicted[b]
+        np.testing.assert_allclose(own, model.predict(one[0]).reshape(own.shape), atol=1e-12)
+        own = losses[:, b] if model.every_step else losses[b]
+        np.testing.assert_allclose(own.sum(), model.score(*one)[0].sum(), rtol=1e-12)
+    assert loss == pytest.approx(sums, rel=1e-12)
+    for path, gradient in gradients.items():
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose(gradient, alone[path], rtol=0, atol=1e-12 * scale, err_msg=path)
+
+
+def test_an_answer_after_nothing(rng):
+    """A sequence of length 0 ends in the initial state, and the answer is the bias."""
+    model = make("last regressor", "vectors", bidirectional=True)
+    x = np.full((T, B, D), np.nan)
+    answer = model.predict(x, np.zeros(B, int))
+    np.testing.assert_array_equal(answer, np.tile(model.decoder.b.data, (B, 1)))
+
+
+# --- two directions ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_the_backward_stack_reads_each_sequence_from_its_end(rng, cell):
+    """It is a stack over the reversed sequence, and padding, NaN here, stays where it is."""
+    both = nl.Bidirectional(cell, D, H, L, dtype="float64", init_scale=0.8, rng=0)
+    x, lengths = rng.standard_normal((T, B, D)), np.array([3, 1, 5])
+    hs, states = both.forward(spoil(x, lengths), lengths=lengths)
+    assert hs.shape == (T, B, 2 * H)
+    for b, length in enumerate(lengths):
+        alone = x[:length, [b]]
+        for stack, way, own, state in zip(both.stacks, (1, -1), np.split(hs, 2, -1), states,
+                                          strict=True):  # fmt: skip
+            want, final = stack.forward(alone[::way], training=False)
+            np.testing.assert_allclose(own[:length, [b]], want[::way], rtol=0, atol=1e-12)
+            np.testing.assert_allclose(state[0][:, [b]], final[0], rtol=0, atol=1e-12)
+        assert not hs[length:, b].any()
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["all", "padded"])
+def test_gradients_of_both_directions(rng, lengths):
+    """Of the input, of both initial states and of every parameter."""
+    both = nl.Bidirectional("gru", D, H, L, dtype="float64", init_scale=0.8, rng=0, name="low")
+    assert list(both.parameters())[::8] == ["low.forward.0.Wx", "low.backward.0.Wx"]
+    zero = both.zero_state(B)
+    arrays = {"x": rng.standard_normal((T, B, D))}
+    arrays |= {f"h{way}": rng.standard_normal((L, B, H)) for way in (0, 1)}
+    dhs = rng.standard_normal((T, B, 2 * H))
+    dstate = tuple(type(s)(rng.standard_normal((L, B, H))) for s in zero)
+
+    def loss(a):
+        both.load_state_dict({path: a[path] for path in both.parameters()})
+        hs, after = both.forward(a["x"], tuple(type(zero[0])(a[f"h{w}"]) for w in (0, 1)), True,
+                                 lengths)  # fmt: skip
+        return (dhs * hs).sum() + sum((d.h * s.h).sum() for d, s in zip(dstate, after, strict=True))
+
+    arrays |= both.state_dict()
+    loss(arrays)
+    dx, (first, second) = both.backward(dhs, dstate)
+    gradients = {"x": dx, "h0": first.h, "h1": second.h}
+    gradients |= {path: p.grad for path, p in both.parameters().items()}
+    report = nl.gradcheck.check(loss, arrays, gradients, method="central", along="arrays")
+    assert report.passed, f"\n{report}"
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+@EVERY
+@INPUTS
+def test_evaluation(rng, kind, inputs):
+    """Against the losses of the textbook, whatever the size of the batches."""
+    model, twin = make(kind, inputs, dropout=0.4), make(kind, inputs, impl="reference")
+    twin.load_state_dict(model.state_dict())
+    x, y = data(rng, kind, inputs, B=7)
+    lengths = np.array([3, 0, 5, 1, 2, 5, 4])
+    evaluate = nl.evaluate_regressor if "regressor" in kind else nl.evaluate_classifier
+    for ends in (None, lengths):
+        loss, predicted = twin.forward(x, y, False, ends), twin.predict(x, ends)
+        inside = np.ones(predicted.shape[: 2 if model.every_step else 1], bool)
+        if ends is not None and model.every_step:
+            inside = np.arange(T)[:, None] < ends
+        for batch_size in (1, 3, 100):
+            result = evaluate(model, x, y, batch_size, ends)
+            of_all = result if "regressor" in kind else result.loss
+            assert of_all == pytest.approx(loss, rel=1e-12)
+            if "regressor" not in kind:
+                assert result.sequences == 7
+                assert result.accuracy == (predicted == y)[inside].mean()
+                assert result.confusion.sum() == inside.sum()
+
+
+def test_probabilities_of_a_tagger(rng):
+    model = make("tagger")
+    x, y = data(rng, "tagger")
+    p = model.probabilities(x)
+    nll, predicted = model.score(x, y)
+    np.testing.assert_allclose(np.take_along_axis(p, y[..., None], -1)[..., 0], np.exp(-nll))
+    np.testing.assert_array_equal(p.argmax(axis=-1), predicted)
+
+
+# --- sentences -----------------------------------------------------------------------------------
+
+BAD = [
+    ("classifier", "ids", lambda x, y: (np.eye(V)[x], y),
+     f"x must have shape (T, B), got ({T}, {B}, {V}); the ids of one-hot vectors are x.argmax("),
+    ("classifier", "ids", lambda x, y: (x[:, 0], y),
+     f"x must have shape (T, B), got ({T},); time comes first"),
+    ("classifier", "ids", lambda x, y: (x.T, y),
+     f"y must have shape ({T},), got ({B},); an answer for each sequence; time comes first, and "
+     "the x of batch-first data is x.swapaxes(0, 1)"),
+    ("classifier", "ids", lambda x, y: (x, np.eye(C)[y]),
+     f"y must have shape ({B},), got ({B}, {C}); an answer for each sequence; the ids of one-hot"),
+    ("classifier", "ids", lambda x, y: (x, np.stack([y] * T)),
+     f"y must have shape ({B},), got ({T}, {B}); an answer for each sequence; SequenceTagger "),
+    ("tagger", "ids", lambda x, y: (x.T, y),
+     f"y must have shape ({B}, {T}), got ({T}, {B}); an answer at each step; time comes first"),
+    ("tagger", "ids", lambda x, y: (x, np.eye(C)[y]),
+     f"y must have shape ({T}, {B}), got ({T}, {B}, {C}); an answer at each step; the ids of one-"),
+    ("tagger", "ids", lambda x, y: (x, y[0]),
+     f"y must have shape ({T}, {B}), got ({B},); an answer at each step; SequenceClassifier gives"),
+    ("tagger", "ids", lambda x, y: (x, y + C), f"y must lie in [0, {C}), got"),
+    ("regressor", "vectors", lambda x, y: (x[..., 0], y),
+     f"x must have shape (T, B, {D}), got ({T}, {B}); one number at each step is x[..., None]"),
+    ("regressor", "vectors", lambda x, y: (x.swapaxes(0, 1), y),
+     f"y must have shape ({B}, {T}, {K}), got ({T}, {B}, {K}); an answer at each step; time comes"),
+    ("regressor", "vectors", lambda x, y: (x, y[..., 0]),
+     f"y must have shape ({T}, {B}, {K}), got ({T}, {B}); an answer at each step; one number is "),
+    ("regressor", "vectors", lambda x, y: (x, y[-1]),
+     f"y must have shape ({T}, {B}, {K}), got ({B}, {K}); an answer at each step; one number is "
+     "y[..., None], and every_step=False gives an answer for each sequence"),
+    ("last regressor", "vectors", lambda x, y: (x, np.stack([y] * T)),
+     f"y must have shape ({B}, {K}), got ({T}, {B}, {K}); an answer for each sequence; one number "
+     "is y[..., None], and every_step=True gives an answer at each step"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "inputs", "change", "says"), BAD, ids=[b[3][:70] for b in BAD])
+def test_a_sentence_says_what_is_wrong(rng, kind, inputs, change, says):
+    model = make(kind, inputs)
+    x, y = data(rng, kind, inputs)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        model.forward(*change(x, y))
+    assert str(caught.value).startswith(f"{type(model).__name__}.forward: {says}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"num_classes": C}, "vocab_size or input_size must be given, got neither"),
+        ({"vocab_size": V, "input_size": D, "num_classes": C}, "must be given, got both"),
+        ({"vocab_size": V}, "num_classes must be a whole number, got None"),
+        ({"input_size": D, "num_classes": C, "embedding_size": D}, "embedding_size must be left"),
+        ({"vocab_size": V, "num_classes": C, "every_step": True}, "'every_step' is not an option"),
+        ({"vocab_size": V, "num_classes": C, "bidirectional": 1}, "bidirectional must be True or"),
+    ],
+)
+def test_a_model_that_cannot_be(arguments, says):
+    with pytest.raises(TypeError, match=says):
+        nl.SequenceTagger(hidden_size=H, **arguments)
+
+
+def test_states_of_two_directions_come_in_pairs(rng):
+    both, x = nl.Bidirectional("lstm", D, H, dtype="float64", rng=0), rng.random((T, B, D))
+    with pytest.raises(TypeError, match="state must be a pair of states, got LSTMState"):
+        both.forward(x, both.zero_state(B)[0])
+    with pytest.raises(RuntimeError, match="no pending forward pass"):
+        both.backward(rng.random((T, B, 2 * H)))
