@@ -148,7 +148,7 @@ WRONG = {
         ("max_norm / norm", "max_norm / (norm + 1e-6)", "a small constant is added"),
         ("np.sqrt(sum((g * g).sum() for g in gradients))",
          "sum(np.sqrt((g * g).sum()) for g in gradients)",
-         "one factor at each limit, but the norm is not the norm of all arrays together"),
+         "one factor in common: the norm is the norm of all together"),
         ("return [min(1, max_norm / norm) * g for g in gradients]",
          "for g in gradients:\n        g *= min(1, max_norm / norm)\n    return gradients",
          "changes its argument gradients"),
@@ -179,7 +179,7 @@ TWO_MISTAKES = [
         ("dh, dc = dhT", "dh, dc = 0 * dhT"),
         "^Two mistakes. dh: dhT is ignored. dWx: it is overwritten",
     ),
-    ("lstm_backward", ("dx[t], dh, dc,", "dx[t], _, _,"), ("", ""), "^Two mistakes. d[hc].* d[hc]"),
+    ("lstm_backward", ("dx[t], dh, dc,", "dx[t], _, _,"), ("", ""), "d[hc] is not replaced"),
     (
         "lstm_backward",
         ("steps[t - 1][4]", "steps[t][4]"),

@@ -7,15 +7,13 @@ the first wrong part counts most; parts that are right clear the lines that they
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.chain import LIMITS
-from numpylstm.laboratory.doctor.names import enumeration
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.doctor.source import mentions
 from numpylstm.laboratory.doctor.variants import Variant, variants, without_tanh
@@ -23,19 +21,12 @@ from numpylstm.laboratory.workbook.blanks import ELSEWHERE, Array, Blank
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
 Parts = dict[Part, Array]
+Cause = tuple[str, str]  # what is probably wrong, and what must stand there instead
 
 TOLERANCE = 1e-9
 MOST_PAIRS = 3000
 ODD = re.compile("squared|1 - |sigmoid|tanh of|in gate|columns|block|multiplied|divided|twice")
 """Words of mistakes that are too rare to be looked for beside another one."""
-
-
-@dataclass(frozen=True)
-class Cause:
-    """What is probably wrong, and what must stand there instead."""
-
-    sentence: str
-    correction: str = ""
 
 
 def parts(blank: Blank, results: Mapping[str, Any]) -> Parts:
@@ -85,26 +76,24 @@ class Case:
 
     def cause(self, step_is_right: bool) -> Cause:
         """Return the likeliest cause; `step_is_right` if the step that a loop calls is right."""
-        bad = [n for n, array in self.results.items() if not np.isfinite(array).all()]
-        if bad and bad[0] in ("s", "loss", "dlogits"):
-            return Cause(
-                f"{bad[0]} is not finite: exp of a large number is infinite, and infinite / "
-                "infinite is not a number; call exp with numbers up to 0 only."
-            )
+        bad = next((n for n, array in self.results.items() if not np.isfinite(array).all()), "")
+        if bad in ("s", "loss", "dlogits"):
+            return (
+                f"{bad} is not finite: exp of a large number is infinite, and infinite / infinite "
+                "is not a number; call exp with numbers up to 0 only."
+            ), ""
         if bad:
-            return Cause(
-                f"{bad[0]} is not finite: look for a division by zero, or an array never filled."
-            )
+            said = "look for a division by zero, or an array never filled."
+            return f"{bad} is not finite: {said}", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
-            return Cause(
+            return (
                 "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32), "
                 "or a small constant is added, such as 1e-6."
-            )
+            ), ""
         with np.errstate(all="ignore"):
             if self.sizes is ELSEWHERE:
-                return self.by_clipping() or Cause(
-                    "A size or another argument is written as a number, or something is clipped."
-                )
+                said = "A size or another argument is written as a number, or something is clipped."
+                return self.by_clipping() or (said, "")
             cause, complete = self.by_lines(step_is_right)
             if cause and complete:
                 return cause
@@ -117,9 +106,7 @@ class Case:
         layer, p = self.blank.layer, self.p
         for variant in tried:
             f, arguments = variant.function, self.blank.arguments(p)
-            if layer and f.__name__ == layer.function("backward").__name__.replace(
-                "_", "_step_", 1
-            ):
+            if layer and f.__name__ == f"{layer.kind}_step_backward":
                 f = lines.calling(layer, f)
                 arguments = [*(p[n] for n in layer.upstream), p["kept"]]
             try:
@@ -143,8 +130,7 @@ class Case:
         found = [(v, explained) for v, run in possible if (explained := self._explained(run))]
         most = max((len(explained) for _, explained in found), default=0)
         if blank.order and most < len(self.wrong) and (pair := self._pair(possible, found, most)):
-            must = " ".join(f"It must {lines.correction(v)}." for v in pair)
-            return Cause(f"Two mistakes. {_said(pair[0])}. {_said(pair[1])}.", must), True
+            return _cause(pair, "Two mistakes. "), True
         first = [(v, e) for v, e in found if e[0] == self.wrong[0]] or found
         if not first or (blank.each and most < len(self.wrong)):
             return None, False
@@ -152,8 +138,7 @@ class Case:
         best = lines.best([v for v, e in first if (-len(e), self.wrong.index(e[0])) == key])
         if len(best) > lines.MOST_LINES:
             return None, False
-        must = " Or else: ".join(f"It must {lines.correction(v)}." for v in best)
-        return Cause(". Or else: ".join(map(_said, best)) + ".", must), most == len(self.wrong)
+        return _cause(best, "", "Or else: "), most == len(self.wrong)
 
     def _pair(
         self,
@@ -165,7 +150,7 @@ class Case:
         usual = {
             b"".join(np.round(a, 9).tobytes() for a in run.values()): v
             for v, run in reversed(possible)
-            if v.text and lines.rank(v) < 2 and not ODD.search(v.words)
+            if v.text and not ODD.search(v.words)
         }
         first = {v.text for v, explained in found if explained[0] == self.wrong[0]}
         pairs = [
@@ -190,39 +175,35 @@ class Case:
         texts += lines.texts(self.blank.layer)[:1] if self.blank.layer else []
         tried = [v for text in texts for v in lines.clippings(text, LIMITS)]
         found = [v for v, run in self._runs(tried) if len(self._explained(run)) == len(self.wrong)]
-        if not found:
-            return None
-        return Cause(f"{_said(found[0])}.", f"It must {lines.correction(found[0])}.")
+        return _cause(found[:1]) if found else None
 
     def suspects(self) -> Cause:
-        """Name the lines that may be wrong: that of the first wrong result, and what it uses."""
-        (name, step), blank, got = self.wrong[0], self.blank, self.theirs[self.wrong[0]]
-        for other, array in {**self.p, **self.right_results}.items() if got.ndim else ():
-            at = (
-                array[step] if isinstance(array, np.ndarray) and array.ndim > len(step) else got[:0]
-            )
-            alike = other != name and at.shape == got.shape
-            if alike and distance(got, at) < TOLERANCE:
-                return Cause(f"{name}: it is {other}.", self._corrections([name]))
-        if blank.order:
-            return Cause(self._through_time(name, step))
-        cleared = {n for n, _ in self.clear}
-        hidden = {n for line in blank.text.lines for n in line.names} - {*blank.results}
-        used, new = [name], [name]
-        while new:
-            reading = [line for line in blank.text.lines if new[0] in line.names]
-            read = [n for n in hidden if any(mentions(line.expression, n) for line in reading)]
-            new = new[1:] + [n for n in read if n not in used and not any(
-                mentions(line.expression, n) and cleared & {*line.names}
-                for line in blank.text.lines)]  # fmt: skip
-            used += [n for n in new if n not in used]
-        order = [n for line in blank.text.lines for n in line.names]
-        used.sort(key=order.index)
-        where = used[0] if len(used) == 1 else f"{', '.join(used[:-1])} or {used[-1]}"
-        return Cause(
-            f"{where}: the numbers do not tell what is wrong there; all lines before are right.",
-            self._corrections(used),
-        )
+        """Name the lines that may be wrong: that of the first wrong result, and those before it."""
+        (name, step), text, got = self.wrong[0], self.blank.text.lines, self.theirs[self.wrong[0]]
+        known = {
+            n: a
+            for n, a in {**self.p, **self.right_results}.items()
+            if n != name and got.ndim and isinstance(a, np.ndarray) and a.ndim > len(step)
+        }
+        same = [n for n, a in known.items()
+                if a[step].shape == got.shape and distance(got, a[step]) < TOLERANCE]  # fmt: skip
+        if not same and self.blank.order:
+            return self._through_time(name, step), ""
+        clear = {n for n, _ in self.clear}
+        hidden = {n for line in text for n in line.names} - {*self.blank.results}
+        for line in reversed(text):  # what a right result uses is right
+            if clear & {*line.names}:
+                clear |= {n for n in hidden if mentions(line.expression, n)}
+        last = max((k for k, line in enumerate(text) if name in line.names), default=-1)
+        used = [(n, line) for line in text[: last + 1] for n in line.names
+                if n == name or (n in hidden - clear and not same)]  # fmt: skip
+        names = list(dict.fromkeys([n for n, _ in used])) or [name]
+        where = f"{', '.join(names[:-1])} or {name}" if names[1:] else name
+        what = f"it is {same[0]}" if same else (
+            "the numbers do not tell what is wrong there; all lines before are right"
+        )  # fmt: skip
+        must = dict.fromkeys(f"It must be {line}." for _, line in used)
+        return f"{where}: {what}.", " ".join(must)
 
     def _through_time(self, name: str, step: tuple[int, ...]) -> str:
         """Name suspects in a loop: what a step gets, what it hands on, or what is made of it."""
@@ -233,57 +214,43 @@ class Case:
         if not back and name != first[0] and step == first[1]:
             return f"{name}: the results before it are right; look at what is kept of a step."
         if first in self.wrong:
-            given = [n for n in self.blank.takes.split() if n in ("dhs", "dhT", "dcT", "h0", "c0")]
-            given = [n for n in given if (n[0] == "d") == back]
-            return (
-                "The step that is computed first is wrong already: look at what it gets, "
-                f"{enumeration(given)}, and at the order of its arguments."
-            )
-        carried = [n for n in ("dh", "dc", "h", "c") if (n[0] == "d") == back]
+            given = "dhs, dhT (and dcT)" if back else "x, h0 and c0"
+            return f"The first step computed is wrong already: look at what it gets, {given}."
         return (
-            "The step that is computed first is right and a later one is wrong: look at what a "
-            f"step hands on ({' or '.join(carried)}), and from which step each array is taken."
+            "The first step computed is right and a later one is wrong: look at what a step hands "
+            f"on ({'dh or dc' if back else 'h or c'}), and from which step each array is taken."
         )
-
-    def _corrections(self, names: Sequence[str]) -> str:
-        found = [line for line in self.blank.text.lines if {*names} & {*line.names}]
-        return " ".join(f"It must be {line}." for line in found)
 
     def by_factor(self) -> Cause | None:
-        """Find factors and limits, if no single line explains the results."""
-        blank = self.blank
-        limits = [f" at {v:.3g}" for v in self.p[blank.each]] if blank.each else [""]
+        """Find a factor of each result, of clipped ones at each limit."""
+        limits = [f" at {v:.3g}" for v in self.p[self.blank.each]] if self.blank.each else [""]
         pairs = {
-            result + limit: (theirs[k], self.right_results[result][k]) if limit else (
-                theirs, self.right_results[result])
-            for result, theirs in self.results.items() for k, limit in enumerate(limits)
-        }  # fmt: skip
-        tops = [np.abs(a) == np.abs(a).max() for a, _ in pairs.values()]
-        if blank.each and any(top.sum() > 1 for top in tops):
-            return Cause(
-                f"{blank.results[0]}: its largest entries are all equal, it is limited entry by "
-                "entry."
-            )
-        factors = {part: float((a * b).sum() / (b * b).sum()) for part, (a, b) in pairs.items()}
-        named = {part: named_factor(factor, self.sizes) for part, factor in factors.items()}
-        for part, (a, b) in pairs.items():  # any one number is another one times a factor
-            unknown = a.size == 1 and named[part] == f"{factors[part]:.6g}"
-            if unknown or distance(a, factors[part] * b) > TOLERANCE:
+            n + at: (a[k], self.right_results[n][k]) if at else (a, self.right_results[n])
+            for (k, at), (n, a) in product(enumerate(limits), self.results.items())
+        }
+        tops = [(np.abs(a) == np.abs(a).max()).sum() for a, _ in pairs.values()]
+        if self.blank.each and max(tops) > 1:
+            name = self.blank.results[0]
+            return f"{name}: its largest entries are all equal, it is limited entry by entry.", ""
+        found = []
+        for name, (a, b) in pairs.items():
+            factor = float((a * b).sum() / (b * b).sum())
+            named = named_factor(factor, self.sizes)
+            found.append(f"{name} {named}")
+            unknown = (
+                a.size == 1 and named == f"{factor:.6g}"
+            )  # one number is any other one times it
+            if unknown or distance(a, factor * b) > TOLERANCE:
                 return None
-        words = ", ".join(f"{result} {factor}" for result, factor in named.items())
-        sentence = f"Each result is the right one times a number: {words}."
-        if not blank.each or len({round(factor, 9) for factor in factors.values()}) == 1:
-            return Cause(sentence)
-        values = np.round(list(factors.values()), 9).reshape(len(blank.results), -1)
-        if (values == values[0]).all():
-            return Cause(
-                f"{sentence} It is one factor at each limit, but the norm is not the norm of all "
-                "arrays together."
-            )
-        return Cause(
-            f"{sentence} The arrays must have one factor in common: the norm is the norm of all "
-            "arrays together."
-        )
+        more = " The arrays must have one factor in common: the norm is the norm of all together."
+        said = f"Each result is the right one times a number: {', '.join(found)}."
+        return said + more * bool(self.blank.each), ""
+
+
+def _cause(found: Sequence[Variant], before: str = "", between: str = "") -> Cause:
+    """Describe mistakes, and the right lines."""
+    said = f" {between}".join(f"{_said(v)}." for v in found)
+    return before + said, f" {between}".join(f"It must {lines.correction(v)}." for v in found)
 
 
 def _said(variant: Variant) -> str:

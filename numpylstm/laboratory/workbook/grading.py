@@ -102,7 +102,7 @@ def judge(
     if verdict.state != "wrong" or numbers is None:
         return verdict
     cause = _cause(case, numbers, states or {})
-    return replace(verdict, diagnosis=cause.sentence, correction=cause.correction)
+    return replace(verdict, diagnosis=cause[0], correction=cause[1])
 
 
 def _judged(
@@ -169,14 +169,13 @@ def _cause(case: Case | None, numbers: Mapping[str, Any], states: Mapping[str, s
     for state, advice in ((NOT_ANSWERED, "answer"), ("wrong", "correct")):
         for called in calls:
             if states[called] == state:
-                return Cause(f"It calls {called}, which is {state}: {advice} that one first.")
+                return f"It calls {called}, which is {state}: {advice} that one first.", ""
     if case is None or not case.wrong:
-        return Cause("")
-    cause = case.cause(any(called.endswith("step_backward") for called in calls))
+        return "", ""
+    said, must = case.cause(any(called.endswith("step_backward") for called in calls))
     words = case.blank.words.items()
-    said = f"{cause.sentence} {cause.correction}"
-    known = (f"({word} is {what}.)" for word, what in words if mentions(said, word))
-    return replace(cause, sentence=" ".join([cause.sentence, *known]))
+    known = (f"({word} is {what}.)" for word, what in words if mentions(said + must, word))
+    return " ".join([said, *known]), must
 
 
 # --- the golden tape -----------------------------------------------------------------------------
