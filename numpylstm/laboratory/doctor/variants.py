@@ -229,6 +229,9 @@ def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
 
 
 def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterator[Edit]:
+    for order, one, other in _exchanges(target.strip("()").split(", ")):
+        if one in shapes and shapes[one] == shapes.get(other):
+            yield f"{order} = {name}({', '.join(given)})", f"{one} and {other} are exchanged"
     for order, one, other in _exchanges(given):
         if shapes.get(one) == shapes.get(other):
             yield f"{target} = {name}({order})", f"{one[:-1]} and {other[:-1]} are exchanged"

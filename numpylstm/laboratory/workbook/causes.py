@@ -180,13 +180,10 @@ class Case:
     def suspects(self) -> Cause:
         """Name the lines that may be wrong: that of the first wrong result, and those before it."""
         (name, step), text, got = self.wrong[0], self.blank.text.lines, self.theirs[self.wrong[0]]
-        known = {
-            n: a
-            for n, a in {**self.p, **self.right_results}.items()
-            if n != name and got.ndim and isinstance(a, np.ndarray) and a.ndim > len(step)
-        }
-        same = [n for n, a in known.items()
-                if a[step].shape == got.shape and distance(got, a[step]) < TOLERANCE]  # fmt: skip
+        arrays = {n: a for n, a in {**self.p, **self.right_results}.items()
+                  if n != name and isinstance(a, np.ndarray)}  # fmt: skip
+        same = [n for n, a in arrays.items() if () != a.shape == self.results[name].shape
+                and distance(got, a[step]) < TOLERANCE]  # fmt: skip
         if not same and self.blank.order:
             return self._through_time(name, step), ""
         clear = {n for n, _ in self.clear}
@@ -214,7 +211,7 @@ class Case:
         if not back and name != first[0] and step == first[1]:
             return f"{name}: the results before it are right; look at what is kept of a step."
         if first in self.wrong:
-            given = "dhs, dhT (and dcT)" if back else "x, h0 and c0"
+            given = "dhs, dhT (and dcT), and the arrays of that step" if back else "x, h0 and c0"
             return f"The first step computed is wrong already: look at what it gets, {given}."
         return (
             "The first step computed is right and a later one is wrong: look at what a step hands "
