@@ -100,4 +100,4 @@ def strip(workbook: Path) -> str:
             if cell["cell_type"] == "code":
                 cell |= {"outputs": [], "execution_count": None}
             kept.append(cell)
-    return json.dumps(notebook | {"cells": kept}, indent=1, ensure_ascii=False)
+    return json.dumps(notebook | {"cells": kept}, indent=1)
