@@ -9,26 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.notebook_cells import printed, read, solution_code, source, tagged
-from support.workbook_answers import WRONG
+from support.workbook_answers import TWO_MISTAKES, WRONG
 
 from numpylstm import grading
+from numpylstm.laboratory import workbook
 from numpylstm.laboratory.tape.__main__ import main
 
 PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
 NOTEBOOK = read(PATH)
 NAMES = list(grading.BLANKS)
 ANSWERS = [(name, *answer) for name in WRONG for answer in WRONG[name]]
-BOBS = ("rnn_step_backward", *WRONG["rnn_step_backward"][0][:2])
+BOBS = ("rnn_step_backward", "(1 - h * h)", "(1 - h)")
 
 
 SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged(NOTEBOOK, "solution")), strict=True))
 
 
-def functions(changed=None, right="", wrong=""):
-    """Return the solutions as functions, one of them with a piece of its code replaced."""
+def functions(changed=None, *pieces):
+    """Return the solutions as functions, one of them with pieces of its code replaced."""
     space = {"np": np}
     for name, code in SOLUTIONS.items():
-        if name == changed:
+        for k in range(0, len(pieces) if name == changed else 0, 2):
+            right, wrong = pieces[k : k + 2]
             assert code.count(right) == 1, f"{right!r} must be in the solution of {name} once"
             code = code.replace(right, wrong)
         exec(code, space)
@@ -52,8 +54,8 @@ class TestAsItIsDelivered:
 
     def test_each_has_three_hints_and_a_folded_solution(self):
         kinds = [tag for cell in NOTEBOOK["cells"] for tag in cell["metadata"].get("tags", [])]
-        assert kinds == ["blank", "grade", "hints", "solution"] * len(NAMES)
-        for cell in tagged(NOTEBOOK, "hints"):
+        assert kinds == ["hints", *["blank", "grade", "hints", "solution"] * len(NAMES)]
+        for cell in tagged(NOTEBOOK, "hints")[1:]:
             assert re.findall(r"<summary>(.*?)</summary>", source(cell)) == [
                 "Hint 1", "Hint 2", "Hint 3",
             ]  # fmt: skip
@@ -100,7 +102,14 @@ def test_there_are_enough_wrong_answers():
 def test_a_wrong_answer_is_named(name, right, wrong, words):
     verdict = grading.grade(functions(name, right, wrong)[NAMES.index(name)])
     assert verdict.state == "wrong"
-    assert re.search(words, str(verdict)), verdict
+    assert re.search(words, str(verdict), re.DOTALL), verdict
+
+
+@pytest.mark.parametrize(("name", "one", "other", "words"), TWO_MISTAKES)
+def test_of_two_mistakes_one_is_named(name, one, other, words):
+    changed = functions(name, *one, *(other if other[0] else ()))
+    verdict = grading.grade(changed[NAMES.index(name)])
+    assert re.search(words, verdict.diagnosis), verdict
 
 
 class TestVerdicts:
@@ -110,7 +119,8 @@ class TestVerdicts:
 
         verdict = grading.grade(sgd)
         assert verdict.state == "wrong"
-        assert "It stopped: ValueError" in str(verdict)
+        assert "It stopped: ValueError: matmul" in verdict.first_wrong
+        assert "of sgd: return W @ dW)" in verdict.first_wrong
 
     def test_a_wrong_shape_is_said(self):
         def sgd(W, dW, lr):
@@ -134,7 +144,7 @@ class TestVerdicts:
         assert "1 of 24 numbers of new_W is wrong." in str(grading.grade(sgd))
 
     def test_no_sentence_of_clipping_for_what_is_not_clipped(self):
-        changed = functions("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 3, 2 * h_prev.T")
+        changed = functions("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T")
         verdict = grading.grade(changed[NAMES.index("rnn_step_backward")])
         assert verdict.diagnosis.startswith("Each result is the right one times a number: dx 1,")
         assert "norm" not in verdict.diagnosis
@@ -144,7 +154,7 @@ class TestVerdicts:
             return dh, dh
 
         verdict = str(grading.grade(rnn_step_backward))
-        assert "it must return dx, dh_prev, dWx, dWh, db" in verdict
+        assert "It must return dx, dh_prev, dWx, dWh, db" in verdict
 
     def test_a_function_of_another_name_is_refused(self):
         with pytest.raises(ValueError, match=r"must be one of sigmoid, .*; got 'softmax'"):
@@ -188,13 +198,13 @@ class TestVerdicts:
             return ...
 
         assert "new_W must have the shape (4, 6), got no numbers" in str(grading.grade(sgd))
-        assert json.loads(grading.submission([sgd]))["answers"]["sgd"] == {"new_W": None}
+        assert json.loads(grading.submission([sgd]))["answers"]["sgd"]["new_W"] == "no numbers"
         assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
 
         def sgd(W, dW, lr):
             return np.array([10**400], dtype=object)
 
-        assert json.loads(grading.submission([sgd]))["answers"]["sgd"] == {"new_W": None}
+        assert json.loads(grading.submission([sgd]))["answers"]["sgd"]["new_W"] == "no numbers"
 
     def test_a_part_of_the_tape_that_cannot_be_graded_is_not_right(self):
         step = functions()[NAMES.index("lstm_step_forward")]
@@ -208,8 +218,7 @@ class TestVerdicts:
         changed = functions("lstm_step_backward", "dc = dc + dh * o", "dc = dc * f + dh * o")
         verdict = grading.grade(changed[NAMES.index("lstm_step_backward")])
         assert verdict.diagnosis == (
-            "dc: the doctor cannot tell what is wrong with it; it must be dc = dc + dh * o * "
-            "(1 - tanh_c * tanh_c)."
+            "dc: the numbers do not tell what is wrong there; all lines before are right."
         )
 
 
@@ -228,32 +237,73 @@ class TestTheTeachersDesk:
         hand_in("bob", functions(*BOBS))
         hand_in("cyd", functions()[:3])
         (tmp_path / "dan.json").write_text("__import__('os').abort()", encoding="utf-8")
-        (tmp_path / "eve.json").write_text('{"answers": {"sgd": {"new_W": "print(1)"}}}')
+        (tmp_path / "group").mkdir()
+        (tmp_path / "group" / "eve.JSON").write_text('{"answers": {"sgd": {"new_W": "print(1)"}}}')
         return tmp_path
 
     def test_a_line_for_each(self, folder, capsys):
         assert main(["grade", str(folder), "--csv"]) == 1  # the file of dan cannot be graded
-        rows = {row["student"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
-        assert list(rows) == ["ada", "bob", "cyd", "dan", "eve"]
-        assert (rows["ada"]["right"], rows["ada"]["of"], rows["ada"]["diagnosis"]) == (
-            "14", "14", "",
+        rows = {row["file"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+        assert list(rows) == ["ada.json", "bob.json", "cyd.json", "dan.json", "group/eve.JSON"]
+        ada, bob, cyd, dan, eve = rows.values()
+        assert (ada["student"], ada["right"], ada["of"], ada["diagnosis"]) == (
+            "ada", "15", "15", "",
         )  # fmt: skip
-        assert rows["bob"]["right"] == "12"  # his loop uses his step
-        assert rows["bob"]["first wrong"].startswith("rnn_step_backward: The first wrong number")
-        assert rows["bob"]["diagnosis"].startswith("da: the factor h is missing")
-        assert (rows["cyd"]["right"], rows["cyd"]["answered"]) == ("3", "3")
-        assert "must be JSON" in rows["dan"]["diagnosis"]
-        assert (rows["eve"]["right"], rows["eve"]["answered"]) == ("0", "1")
+        assert all(ada[name] == "right" for name in NAMES)
+        assert bob["right"] == "13"  # his loop uses his step
+        assert [name for name in NAMES if bob[name] == "wrong"] == [
+            "rnn_step_backward", "rnn_backward",
+        ]  # fmt: skip
+        assert bob["first wrong"].startswith("rnn_step_backward: The first wrong number")
+        assert bob["diagnosis"].startswith("da: the factor h is missing. It must be da =")
+        assert (cyd["right"], cyd["answered"], cyd["sgd"]) == ("3", "3", "not answered yet")
+        assert "must be JSON" in dan["diagnosis"]
+        assert (eve["student"], eve["right"], eve["answered"]) == ("eve", "0", "1")
         main(["grade", str(folder)])  # without --csv, for people
-        assert "student: ada  right: 14  of: 14" in capsys.readouterr().out
+        assert "student: ada  right: 15  of: 15" in capsys.readouterr().out
 
     def test_names_in_a_submission_are_shown_and_not_obeyed(self, tmp_path, capsys):
-        (tmp_path / "eve.json").write_text('{"student": "\\u001b[2Jx\\ny", "answers": {}}')
-        assert main(["grade", str(tmp_path)]) == 0
-        assert r"student: \x1b[2Jx\ny  right: 0" in capsys.readouterr().out
-        (tmp_path / "eve.json").write_text('{"student": "\\ud800", "answers": {}}')
-        assert main(["grade", str(tmp_path), "--csv"]) == 0
-        assert capsys.readouterr().out.splitlines()[1].startswith(r"\ud800,0,14,")
+        def line_of(student, *options):
+            text = json.dumps({"student": student, "answers": {}})
+            (tmp_path / "eve.json").write_text(text)
+            assert main(["grade", str(tmp_path), *options]) == 0
+            return capsys.readouterr().out.splitlines()[-1]
+
+        assert r"student: \x1b[2Jx\ny  right: 0" in line_of("\u001b[2Jx\ny")
+        assert line_of("\ud800", "--csv").startswith(r"eve.json,\ud800,0,15,")
+        assert line_of("=HYPERLINK(1)", "--csv").startswith("eve.json,'=HYPERLINK(1),0,")
+        assert line_of("@a", "--csv").startswith("eve.json,'@a,0,")
+        assert line_of("x" * 5000, "--csv").startswith(f"eve.json,{'x' * 80}...,0,")
+
+    def test_numbers_of_a_neighbour_are_wrong(self, folder):
+        """The name of a student seeds the numbers, at both points."""
+        copied = json.loads((folder / "ada.json").read_text()) | {"student": "abe"}
+        (folder / "abe.json").write_text(json.dumps(copied))
+        _, verdicts = workbook.grade_file(folder / "abe.json")
+        assert all(verdict.state == "wrong" for verdict in verdicts)
+        _, verdicts = workbook.grade_file(folder / "ada.json")
+        assert all(verdict.state == "right" for verdict in verdicts)
+
+    def test_a_submission_of_one_point_is_not_right(self, folder):
+        ada = json.loads((folder / "ada.json").read_text())
+        for numbers in ada["answers"].values():
+            del numbers["second"]
+        (folder / "ada.json").write_text(json.dumps(ada))
+        _, verdicts = workbook.grade_file(folder / "ada.json")
+        assert all(verdict.state == "wrong" for verdict in verdicts)
+
+    def test_the_exam_has_no_solutions_and_no_hints(self, capsys, tmp_path):
+        assert main(["strip", str(PATH)]) == 0
+        exam = json.loads(capsys.readouterr().out)
+        kinds = [tag for cell in exam["cells"] for tag in cell["metadata"].get("tags", [])]
+        assert kinds == ["blank", "grade"] * len(NAMES)
+        assert not any("Hint" in source(cell) or "Solution" in source(cell)
+                       for cell in exam["cells"])  # fmt: skip
+        assert not any(cell.get("outputs") for cell in exam["cells"])
+        assert any("grade = grading.Grader(exam=True)" in source(cell) for cell in exam["cells"])
+        (tmp_path / "x.ipynb").write_text("{}")
+        assert main(["strip", str(tmp_path / "x.ipynb")]) == 2
+        assert "x.ipynb: must be the workbook" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("name", "got"), [("", "none"), ("nodir", "no such"), ("ada.txt", "a file")]
@@ -265,8 +315,54 @@ class TestTheTeachersDesk:
         assert f"{name} must be a folder of .json submissions, got {got}" in said
 
     def test_the_verdict_of_a_file_is_that_of_the_functions(self, folder):
-        _, verdicts = grading.grade_file(folder / "bob.json")
+        text = grading.submission(functions(*BOBS))  # no name: the points of the workbook
+        (folder / "bob.json").write_text(text, encoding="utf-8")
+        _, verdicts = workbook.grade_file(folder / "bob.json")
         assert verdicts == [grading.grade(f) for f in functions(*BOBS)]
+
+
+class TestTheGrader:
+    def test_what_must_stand_there_comes_after_the_third_wrong_answer(self):
+        grade, slopes = grading.Grader(), []
+        for wrong in ("1 - s", "1 - s", "s", "2 * s * (1 - s)"):
+            (slope,) = (f for f in functions("sigmoid_slope", "s * (1 - s)", wrong)
+                        if f.__name__ == "sigmoid_slope")  # fmt: skip
+            slopes.append(str(grade(slope)))
+        assert "ds: the factor s is missing." in slopes[0]
+        assert ["It must be" in verdict for verdict in slopes] == [False, False, False, True]
+
+    def test_an_exam_says_right_or_wrong(self):
+        slope = functions("sigmoid_slope", "s * (1 - s)", "1 - s")[1]
+        assert str(grading.Grader(exam=True)(slope)) == "sigmoid_slope: wrong."
+
+
+class TestBlanksThatCallOthers:
+    """`grade` finds them among the global names of the function."""
+
+    @staticmethod
+    def loop(step):
+        space = {"np": np}
+        exec(SOLUTIONS["rnn_backward"], space)
+        exec(step, space)
+        return grading.grade(space["rnn_backward"])
+
+    def test_the_open_one_is_named(self):
+        verdict = self.loop("def rnn_step_backward(dh, x, h_prev, h, Wx, Wh):\n    return None")
+        assert "It stopped: TypeError" in verdict.first_wrong
+        assert verdict.diagnosis == (
+            "It calls rnn_step_backward, which is not answered yet: answer that one first."
+        )
+
+    def test_the_wrong_one_is_named(self):
+        verdict = self.loop(SOLUTIONS["rnn_step_backward"].replace("da @ Wh.T", "da @ Wh"))
+        assert verdict.diagnosis == (
+            "It calls rnn_step_backward, which is wrong: correct that one first."
+        )
+
+    def test_a_function_of_numpy_with_the_name_of_a_blank_is_none(self):
+        changed = functions("sgd", "lr * dW", "np.clip(lr * dW, -1e9, 1e9)")
+        changed[0].__globals__["clip"] = None
+        assert grading.numbers_of(changed[NAMES.index("sgd")])["calls"] == []
 
 
 @pytest.mark.slow

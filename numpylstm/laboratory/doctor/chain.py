@@ -179,7 +179,7 @@ def wrong_line(case: Examination) -> Finding | None:
         for chain in fitting(case.f, case.point):
             claims = list(_claims(chain, case))
             parts = dict.fromkeys(link.layer for link in chain)
-            for tried in (lines.mistakes, lambda layer: lines.clippings(layer, limits)):
+            for tried in (lines.mistakes, lambda of: lines.clippings(lines.texts(of)[0], limits)):
                 found = [variant for layer in parts for variant in tried(layer)
                          if _agree(chain, claims, variant.function)]  # fmt: skip
                 if found:

@@ -183,11 +183,10 @@ def mistakes(layer: Layer) -> Iterator[Variant]:
     yield from _other_caches(layer)
 
 
-def clippings(layer: Layer, limits: Sequence[float]) -> Iterator[Variant]:
-    """Lines of the step that are clipped at one of these limits."""
-    of_step = texts(layer)[0]
-    for line, limit in product(of_step.lines, limits):
-        for variant in clipped(of_step, line):
+def clippings(of_function: Text, limits: Sequence[float]) -> Iterator[Variant]:
+    """Lines of a function that are clipped at one of these limits."""
+    for line, limit in product(of_function.lines, limits):
+        for variant in clipped(of_function, line):
             f = variant.function
             function = FunctionType(f.__code__, f.__globals__ | {"limit": limit})
             yield replace(variant, function=function)
@@ -264,21 +263,6 @@ def _other_caches(layer: Layer) -> Iterator[Variant]:
         yield Variant(readers[fields[0]][0], f"{enumeration(fields)} {verb} {words}", on(moved))
 
 
-def recognised(text: Text, arguments: Sequence[Any], claimed: Sequence[Array]) -> Finding | None:
-    """The line of a function whose mistake gives the claimed results; None if there is none."""
-
-    def agrees(function: Backward) -> bool:
-        try:
-            results = function(*arguments)
-        except UNRUNNABLE:
-            return False
-        return all(map(same, results, claimed))
-
-    with np.errstate(all="ignore"):
-        found = [v for line in text.lines for v in variants(text, line) if agrees(v.function)]
-    return named(found) if found else None
-
-
 def same(one: Any, claim: Any) -> bool:
     """Return True if two arrays agree in every entry, to `AGREE` of the largest."""
     if np.shape(one) != np.shape(claim):
@@ -290,37 +274,48 @@ def same(one: Any, claim: Any) -> bool:
 # --- sentences ------------------------------------------------------------------------------------
 
 
-def named(found: Sequence[Variant]) -> Finding:
-    """Name the line; or the lines, where several give the same numbers."""
-    best = min(map(_rank, found))
+def best(found: Sequence[Variant]) -> list[Variant]:
+    """Return the most common of mistakes that give the same numbers, one for each line."""
+    least = min(map(rank, found))
     of_line: dict[str, Variant] = {}
     for variant in found:
-        if _rank(variant) == best:
+        if rank(variant) == least:
             of_line.setdefault(str(variant.line), variant)
-    first, *others = of_line.values()
+    return list(of_line.values())
+
+
+def named(found: Sequence[Variant]) -> Finding:
+    """Name the line; or the lines, where several give the same numbers."""
+    first, *others = best(found)
     evidence = "with this mistake, the textbook gives these numbers in every array, to 1e-9"
+    said = [f"{mistake(v)}; it must {correction(v)}." for v in (first, *others)]
     if len(others) >= MOST_LINES:
         sentence = (
-            f"The gradient is wrong, and the doctor cannot tell in which line: {len(of_line)} "
+            f"The gradient is wrong, and the doctor cannot tell in which line: {len(said)} "
             "mistakes give these numbers. Use T of at least 3, and no zeros."
         )
-        return Finding("unknown", sentence, tuple(map(_said, of_line.values())))
-    sentence = " Or else: ".join(map(_said, (first, *others)))
+        return Finding("unknown", sentence, tuple(said))
+    sentence = " Or else: ".join(said)
     lost = re.match(r"(?:the term )?(d[hc]) is (?:missing|ignored)", first.words)
     if lost:
         sentence += f" So {lost[1]}_next, the gradient from the next step, is lost or overwritten."
     return Finding(f"{lost[1]}_next" if lost else "line", sentence, (evidence,))
 
 
-def _rank(variant: Variant) -> int:
+def rank(variant: Variant) -> int:
     """Sort key of mistakes that give the same numbers: common ones first, odd ones last."""
     if re.match(r"it is (multiplied|divided)|d\w* is used instead", variant.words):
         return 2
     return int(" is used instead of " in variant.words)
 
 
-def _said(variant: Variant) -> str:
-    """Describe the mistake in a line, and the right line, in a sentence."""
+def mistake(variant: Variant) -> str:
+    """Describe the mistake in a line."""
+    return f"{enumeration(variant.line.names)}: {variant.words}".replace("cache.", "")
+
+
+def correction(variant: Variant) -> str:
+    """Describe the right line: ``be dx = da @ Wx.T``."""
     line, names = variant.line, enumeration(variant.line.names)
     must = "be passed on unchanged" if str(line) == f"{names} = {names}" else f"be {line}"
-    return f"{names}: {variant.words}; it must {must}.".replace("cache.", "")
+    return must.replace("cache.", "")

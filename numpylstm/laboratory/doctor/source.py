@@ -224,10 +224,11 @@ def _lines(body: Sequence[ast.stmt]) -> Iterator[Line]:
 
 
 def _computes(statement: ast.stmt, target: ast.expr, value: ast.expr) -> bool:
-    """Return False for an assignment that unpacks, makes room or keeps, and computes nothing."""
+    """Return False for an assignment that makes room, keeps or renames, and computes nothing."""
     made = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
     if isinstance(target, ast.Tuple):
-        return made == "np.split" or step_call(statement) is not None
+        unpacked = made == "np.split" or isinstance(value, ast.Subscript)
+        return unpacked or step_call(statement) is not None
     room = made.endswith("Cache") or (made.startswith("np.") and made.endswith("_like"))
     return not room and not ast.unparse(target).endswith("_next")
 

@@ -31,6 +31,7 @@ class Variant:
     line: Line
     words: str
     function: Callable[..., Any]
+    text: str = ""  # that stands in place of the line
 
 
 @cache
@@ -40,7 +41,7 @@ def variants(text: Text, line: Line) -> tuple[Variant, ...]:
     for wrong, words in _line_edits(line, text.shapes, text.gates):
         if wrong not in seen:
             seen.add(wrong)
-            found.append(Variant(line, words, text.exchanged((line, wrong))))
+            found.append(Variant(line, words, text.exchanged((line, wrong)), wrong))
     return tuple(found)
 
 
@@ -129,6 +130,9 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
     if call := step_call(ast.parse(f"{line.target} = {right}").body[0]):
         yield from _of_call(line.target, *call[1:], shapes)
         return
+    if line.target.startswith("(") and right.endswith("[t]"):
+        for order, one, other in _exchanges(line.target.strip("()").split(", ")):
+            yield f"{order} = {right}", f"{one} and {other} are exchanged"
     for expression, words in _expression_edits(right, shapes, gates):
         yield f"{line.target} {line.sign} {expression}", words
     if line.sign == "=" and line.target in shapes:
@@ -155,6 +159,8 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
     if "[t]" in line.target:
         earlier = line.target.replace("[t]", "[t - 1]")
         yield f"{earlier} {line.sign} {right}", "it is written one step early"
+        reverse = line.target.replace("[t]", "[-1 - t]")
+        yield f"{reverse} {line.sign} {right}", "it is written in the reverse order"
 
 
 def _exchanges(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -223,6 +229,9 @@ def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
 
 
 def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterator[Edit]:
+    for order, one, other in _exchanges(target.strip("()").split(", ")):
+        if one in shapes and shapes[one] == shapes.get(other):
+            yield f"{order} = {name}({', '.join(given)})", f"{one} and {other} are exchanged"
     for order, one, other in _exchanges(given):
         if shapes.get(one) == shapes.get(other):
             yield f"{target} = {name}({order})", f"{one[:-1]} and {other[:-1]} are exchanged"
@@ -280,6 +289,13 @@ EDITS = [
         ("X[t]", "X[t - 1]", "X is taken one step early"),
         ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
         ("X[t]", "X[-1]", "X of the last step is used at every step"),
+        ("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", "X is taken one step late"),
+        ("X[t - 1]", "X[t]", "X is taken one step late"),
+        ("X if t else Y", "X", "Y is not used at the first step"),
+        ("X[t - 1][Y] if t else Z", "X[t][Y]", "it is taken from this step, not the one before"),
+        ("X[t - 1][4]", "X[t - 1][6]", "it is h of the step before, not c"),
+        ("X[t - 1][6]", "X[t - 1][4]", "it is c of the step before, not h"),
+        ("X[t - 1][4]", "X[t - 1][5]", "it is tanh_c of the step before, not c"),
         ("a", "2 * a", "a is counted twice"),
         ("a", "-a", "the sign of a is wrong"),
         ("a", "0 * a", "a is ignored"),
@@ -309,6 +325,9 @@ def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
         if _matches(right, node, shapes, found):
             yield substituted(wrong, found), " ".join(found.get(w, w) for w in words.split(" "))
     shape = shapes.get(name, ())
+    for other in shapes:
+        if len(shapes[other]) == 3 and shapes[other][1:] == shape:
+            yield f"{other}[-1]", f"{other} of the last step is used instead of {name}"
     if len(shape) == 2 and shape[0] == shape[1]:
         yield f"{name}.T", f"{name} is transposed"
     if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis

@@ -45,6 +45,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     folder.add_argument("folder", type=Path, metavar="FOLDER", help="folder of .json files")
     folder.add_argument("--csv", action="store_true", help="print a table with a header")
+    exam = commands.add_parser(
+        "strip", help="print the workbook as an exam, without solutions and hints"
+    )
+    exam.add_argument("file", type=Path, metavar="WORKBOOK", help="notebooks/workbook.ipynb")
     commands.add_parser(
         "write", help="compute the tape afresh, in decimals, and print it", parents=[which]
     )
@@ -59,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(as_json(compute(arguments.cell)), end="")
         return 0
     if arguments.command == "grade":
-        from numpylstm.laboratory.workbook.grading import grade_folder  # needs NumPy
+        from numpylstm.laboratory.workbook.desk import grade_folder  # needs NumPy
 
         return grade_folder(arguments.folder, as_csv=arguments.csv)
     if arguments.command == "show":
@@ -68,6 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(as_json({name: tape[name] for name in parts}), end="")
         return 0
     try:
+        if arguments.command == "strip":
+            from numpylstm.laboratory.workbook.desk import strip  # needs NumPy
+
+            print(strip(arguments.file))
+            return 0
         result = grade(read(arguments.file), arguments.tolerance, arguments.cell)
     except TapeError as error:
         print(f"{parser.prog}: error: {printable(str(error))}", file=sys.stderr)

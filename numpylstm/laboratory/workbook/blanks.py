@@ -1,9 +1,10 @@
 """Blanks of the workbook: functions that the student writes.
 
-Each has its arguments and results, the fixed point at which it is called, and the lines of its
+Each has its arguments and results, the points at which it is called, and the lines of its
 solution. `numpylstm.laboratory.workbook.grading` judges what a student's function returns.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,12 @@ Array = NDArray[Any]
 Point = dict[str, Any]
 
 AT = {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
-"""Sizes of the point at which blanks are called, all different."""
+"""Sizes of the first point at which blanks are called, all different."""
+ELSEWHERE = {"T": 9, "B": 5, "D": 7, "H": 8, "V": 11}
+"""Sizes of the second point, all larger."""
+LARGE = 1000.0
+"""Factor of the upstream gradients at the second point: clipping inside a blank shows there."""
+OPTIONS = {"activation": "tanh", "reset": "before"}
 OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
 
 
@@ -73,60 +79,119 @@ def _sgd(W: Array, dW: Array, lr: float) -> Array:
     return new_W
 
 
+def lstm_step_backward(
+    dh: Array, dc: Array, x: Array, h_prev: Array, c_prev: Array,
+    i: Array, f: Array, g: Array, o: Array, tanh_c: Array, Wx: Array, Wh: Array,
+) -> tuple[Array, ...]:  # fmt: skip
+    """Backward pass of a step, with the workbook's arguments."""
+    gates = np.concatenate([i, f, g, o], axis=1)
+    kept = reference.LSTMCache(x, h_prev, c_prev, gates, tanh_c, tanh_c, tanh_c, Wx, Wh)
+    return reference.lstm_step_backward(dh, dc, kept)
+
+
+def _lstm_backward(
+    dhs: Array, dhT: Array, dcT: Array, x: Array, h0: Array, c0: Array, steps: Array, Wx: Array,
+    Wh: Array,
+) -> tuple[Array, ...]:  # fmt: skip
+    """Backpropagation through time; the steps are one array, (T, 7, B, H)."""
+    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
+    dh, dc = dhT, dcT
+    for t in reversed(range(len(x))):
+        i, f, g, o, c, tanh_c, h = steps[t]  # noqa: RUF059
+        c_prev = steps[t - 1][4] if t else c0
+        h_prev = steps[t - 1][6] if t else h0
+        dx[t], dh, dc, dWx_t, dWh_t, db_t = lstm_step_backward(
+            dhs[t] + dh, dc, x[t], h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh
+        )
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dc, dWx, dWh, db
+
+
+def rnn_step_backward(
+    dh: Array, x: Array, h_prev: Array, h: Array, Wx: Array, Wh: Array
+) -> tuple[Array, ...]:
+    """Backward pass of a step, with the workbook's arguments."""
+    return reference.rnn_step_backward(dh, reference.RNNCache(x, h_prev, h, Wx, Wh, "tanh"))
+
+
+def _rnn_backward(
+    dhs: Array, dhT: Array, x: Array, h_prev: Array, h: Array, Wx: Array, Wh: Array
+) -> tuple[Array, ...]:
+    """Backpropagation through time."""
+    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
+    dh = dhT
+    for t in reversed(range(len(x))):
+        dx[t], dh, dWx_t, dWh_t, db_t = rnn_step_backward(
+            dhs[t] + dh, x[t], h_prev[t], h[t], Wx, Wh
+        )
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dWx, dWh, db
+
+
 # --- points --------------------------------------------------------------------------------------
 
 
+MakePoint = Callable[[Mapping[str, int], np.random.Generator, float], Point]
+
+
 def _layer(cell: str, step: bool) -> Layer:
-    """Return a step or a sequence of a cell with its default options."""
-    return next(layer for layer in layers() if (layer.kind, layer.step) == (cell, step))
+    """Return a step or a sequence of a cell; of a GRU, the one that resets before the product."""
+    of_cell = [layer for layer in layers() if (layer.kind, layer.step) == (cell, step)]
+    return next((layer for layer in of_cell if ("reset", "before") in layer.options), of_cell[0])
 
 
-def _of_layer(layer: Layer) -> Callable[[Mapping[str, int]], Point]:
+def _of_layer(layer: Layer) -> MakePoint:
     """Arrays of a layer, everything its forward pass keeps, and ``kept``, the cache itself.
 
-    Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step.
+    Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step, and the same as one
+    array, ``stacked``.
     """
 
-    def point(sizes: Mapping[str, int]) -> Point:
-        rng = np.random.default_rng(21)
+    def point(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
         p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(sizes).items()}
+        p |= {n: large * p[n] for n in layer.upstream}
         kept = layer.run(p)[1][-1]
         p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
         p |= {gate: getattr(kept, gate) for gate in layer.gates}
         if layer == _layer("lstm", False):
             p["steps"] = list(zip(*(p[n] for n in OF_STEP), strict=True))
+            p["stacked"] = np.array(p["steps"])
         return p
 
     return point
 
 
-def _of_embedding(sizes: Mapping[str, int]) -> Point:
+def _of_embedding(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
     T, B, D, V = (sizes[letter] for letter in "TBDV")
-    rng = np.random.default_rng(21)
     ids = rng.integers(0, V - 2, (T, B))
     ids[0] = ids[0, 0]
-    p = {"dx": rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
+    p = {"dx": large * rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
     return p | {"kept": reference.EmbeddingCache(ids, (V, D))}
 
 
-def _of_scores(sizes: Mapping[str, int]) -> Point:
+def _of_scores(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
     B, V = sizes["B"], sizes["V"]
-    rng = np.random.default_rng(21)
     logits = rng.standard_normal((B, V))
     logits[1] += 800  # exp(800) is infinite
     return {"logits": logits, "targets": rng.integers(0, V, B), "share": np.full(B, 1 / B)}
 
 
-def _of_update(sizes: Mapping[str, int]) -> Point:
+def _of_update(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
     D, H = sizes["D"], sizes["H"]
-    rng = np.random.default_rng(21)
     p = {name: rng.standard_normal((D, H)) for name in ("W", "dW", "dWx")}
     p["dWh"] = rng.standard_normal((H, H))
-    return p | {"gradients": [p["dWx"], p["dWh"]], "max_norm": np.array([1.0, 99.0]), "lr": 0.1}
+    p["dW"] *= large
+    limits = np.array([rng.uniform(1.2, 2), 99.0])  # 1 would hide its square and its root
+    return p | {
+        "gradients": [p["dWx"], p["dWh"]], "max_norm": limits, "lr": rng.uniform(0.1, 0.9)
+    }  # fmt: skip
 
 
-def _of_gate(sizes: Mapping[str, int]) -> Point:
-    rng = np.random.default_rng(21)
+def _of_gate(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
     a = 2 * rng.standard_normal((sizes["B"], sizes["H"]))
     a[0, :2] = 800.0, -800.0
     return {"a": a, "s": sigmoid(rng.standard_normal((sizes["B"], sizes["H"])))}
@@ -145,7 +210,7 @@ class Blank:
 
     takes: str
     returns: str
-    point: Callable[[Mapping[str, int]], Point]
+    make_point: MakePoint
     textbook: Callable[..., Any]
     reads: str = ""  # the arguments of the textbook, if they differ
     values: str = ""  # the results of the textbook, if they have other names
@@ -153,6 +218,7 @@ class Blank:
     slopes: Mapping[str, str] = field(default_factory=dict)
     layer: Layer | None = None
     gates: tuple[str, ...] = ()  # the blocks of columns, if there are several
+    order: int = 0  # 1 for a loop through time, -1 for one back
     each: str = ""  # an argument of which several values are tried
     words: Mapping[str, str] = field(default_factory=dict)  # meaning of names in `textbook`
 
@@ -161,13 +227,19 @@ class Blank:
         """Names of the results."""
         return self.returns.split()
 
+    def point(self, sizes: Mapping[str, int] = AT, student: str = "") -> Point:
+        """Return the arrays at a point; the name of a student seeds them."""
+        seed = zlib.crc32(student.encode("utf-8", "surrogatepass"))
+        rng = np.random.default_rng([21, seed])
+        return self.make_point(sizes, rng, LARGE if sizes is ELSEWHERE else 1.0)
+
     def arguments(self, p: Point) -> list[Any]:
         """Return the arguments of the textbook at a point."""
         return [p[n] for n in (self.reads or self.takes).split()]
 
-    def given(self) -> list[list[Any]]:
+    def given(self, sizes: Mapping[str, int] = AT, student: str = "") -> list[list[Any]]:
         """Return the arguments of each call of the student's function."""
-        p = self.point(AT)
+        p = self.point(sizes, student)
         values = p[self.each] if self.each else [None]
         return [[v if n == self.each else p[n] for n in self.takes.split()] for v in values]
 
@@ -178,49 +250,45 @@ class Blank:
         result = self.results if len(self.results) == 1 else ()
         arguments = self.arguments(self.point(SIZES))
         with np.errstate(over="ignore"):
-            return read(
-                self.textbook, arguments, self.gates, result, {"activation": "tanh"}, returned,
-                        )  # fmt: skip
+            return read(self.textbook, arguments, self.gates, result, OPTIONS, returned)
 
 
 def _backward(cell: str, step: bool) -> dict[str, Any]:
     layer = _layer(cell, step)
 
     def loss(p: Point) -> Any:
-        *outputs, _ = layer.function("forward")(*(p[n] for n in layer.inputs))
+        given = {n: p[n] for n in layer.inputs} | dict(layer.options)
+        *outputs, _ = layer.function("forward")(**given)
         return sum((p[d] * y).sum() for d, y in zip(layer.upstream, outputs, strict=True))
 
     blank: dict[str, Any] = {
-        "point": _of_layer(layer),
+        "make_point": _of_layer(layer),
         "textbook": layer.function("backward"),
         "reads": " ".join([*layer.upstream, "kept"]),
         "loss": loss,
         "slopes": {f"d{n}": n for n in layer.inputs},
         "gates": layer.gates,
     }
-    return blank if step else blank | {"layer": layer, "values": " ".join(blank["slopes"])}
+    return blank if step else blank | {"layer": layer, "reads": "", "order": -1}
 
 
 def _forward(cell: str, step: bool) -> dict[str, Any]:
     layer = _layer(cell, step)
     return {
-        "point": _of_layer(layer), "textbook": layer.function("forward"), "gates": layer.gates,
+        "make_point": _of_layer(layer), "textbook": layer.function("forward"), "gates": layer.gates,
     }  # fmt: skip
 
 
 BLANKS = {
     "sigmoid": Blank("a", "s", _of_gate, _sigmoid),
     "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
-    "embedding_backward": Blank(
-        "dx ids V", "dW", _of_embedding, reference.embedding_backward, "dx kept",
-        loss=lambda p: (p["dx"] * p["W"][p["ids"]]).sum(), slopes={"dW": "W"},
-    ),
     "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_forward("rnn", step=True)),
     "rnn_step_backward": Blank(
         "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", **_backward("rnn", step=True)
     ),
     "rnn_backward": Blank(
-        "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", **_backward("rnn", step=False)
+        "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", values="dx dh dWx dWh db",
+        **_backward("rnn", step=False) | {"textbook": _rnn_backward},
     ),
     "lstm_step_forward": Blank(
         "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), **_forward("lstm", step=True)
@@ -232,12 +300,15 @@ BLANKS = {
     ),
     "lstm_forward": Blank(
         "x h0 c0 Wx Wh b", " ".join([*OF_STEP, "hT", "cT"]),
-        values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]),
+        values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]), order=1,
         **_forward("lstm", step=False),
     ),
     "lstm_backward": Blank(
-        "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db",
-        **_backward("lstm", step=False),
+        "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", values="dx dh dc dWx dWh db",
+        **_backward("lstm", step=False) | {
+            "textbook": _lstm_backward,
+            "reads": "dhs dhT dcT x h0 c0 stacked Wx Wh",
+        },
     ),
     "cross_entropy": Blank(
         "logits targets", "loss", _of_scores, _cross_entropy,
@@ -250,10 +321,18 @@ BLANKS = {
         slopes={"dlogits": "logits"},
         words={"onehot": "1 at the target of each row, 0 elsewhere"},
     ),
+    "embedding_backward": Blank(
+        "dx ids V", "dW", _of_embedding, reference.embedding_backward, "dx kept",
+        loss=lambda p: (p["dx"] * p["W"][p["ids"]]).sum(), slopes={"dW": "W"},
+    ),
     "clip": Blank(
         "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip, "dWx dWh max_norm",
         each="max_norm",
     ),
     "sgd": Blank("W dW lr", "new_W", _of_update, _sgd),
+    "gru_step_backward": Blank(
+        "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",
+        **_backward("gru", step=True),
+    ),
 }  # fmt: skip
 """Blanks by the name of their function, in the order of the workbook."""

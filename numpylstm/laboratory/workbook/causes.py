@@ -1,0 +1,255 @@
+"""Likely causes of wrong results: the mistake in one line, or in two, that gives the same numbers.
+
+The results of a student are compared, part by part, with those of the textbook with one line
+exchanged (`numpylstm.laboratory.doctor`). With two mistakes a part may show only one of them, so
+the first wrong part counts most; parts that are right clear the lines that they use.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+
+from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor.chain import LIMITS
+from numpylstm.laboratory.doctor.reasoning import named_factor
+from numpylstm.laboratory.doctor.source import mentions
+from numpylstm.laboratory.doctor.variants import Variant, variants, without_tanh
+from numpylstm.laboratory.workbook.blanks import ELSEWHERE, Array, Blank
+
+Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
+Parts = dict[Part, Array]
+Cause = tuple[str, str]  # what is probably wrong, and what must stand there instead
+
+TOLERANCE = 1e-9
+MOST_PAIRS = 3000
+ODD = re.compile("squared|1 - |sigmoid|tanh of|in gate|columns|block|multiplied|divided|twice")
+"""Words of mistakes that are too rare to be looked for beside another one."""
+
+
+def parts(blank: Blank, results: Mapping[str, Any]) -> Parts:
+    """Return the results in the order of computation, those of a loop step by step."""
+    long = {n: a for n, a in results.items() if blank.order and np.ndim(a) == 3}
+    steps = range(len(next(iter(long.values()), ())))[:: blank.order or 1]
+    return {(n, (t,)): a[t] for t in steps for n, a in long.items() if t < len(a)} | {
+        (n, ()): np.asarray(a) for n, a in results.items() if n not in long
+    }
+
+
+def wrong(theirs: Array, right: Array) -> Any:
+    """Return True for each number that is wrong."""
+    return ~(np.abs(theirs - right) <= TOLERANCE * max(float(np.abs(right).max()), 1e-3))
+
+
+def distance(a: Array, b: Array) -> float:
+    """Return the largest difference, relative to the largest number of b."""
+    return float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-12))
+
+
+class Case:
+    """A wrong answer at a point."""
+
+    def __init__(
+        self, blank: Blank, sizes: Mapping[str, int], student: str,
+        theirs: Mapping[str, Array], right: Mapping[str, Array],
+    ) -> None:  # fmt: skip
+        self.blank, self.sizes, self.p = blank, sizes, blank.point(sizes, student)
+        self.results, self.right_results = theirs, right
+        self.theirs, self.right = parts(blank, theirs), parts(blank, right)
+        self.wrong = [n for n, a in self.theirs.items() if wrong(a, self.right[n]).any()]
+        self.clear = [n for n in self.theirs if n not in self.wrong]
+
+    def first_number(self) -> str:
+        """Name the first wrong number."""
+        (name, step), a, b = self.wrong[0], *(x[self.wrong[0]] for x in (self.theirs, self.right))
+        index = np.unravel_index(int(np.argmax(wrong(a, b))), a.shape)
+        place = ", ".join(map(str, (*step, *index)))
+        bad = [wrong(self.theirs[n], self.right[n]) for n in self.theirs if n[0] == name]
+        count, size = sum(int(part.sum()) for part in bad), sum(part.size for part in bad)
+        verb = "is" if count == 1 else "are"
+        few = f"; {count} of {size} numbers of {name} {verb} wrong" if size > 1 else ""
+        digits = 12 if f"{b[index]:.6g}" == f"{a[index]:.6g}" else 6
+        must = f"must be {b[index]:.{digits}g}, got {a[index]:.{digits}g}"
+        return f"The first wrong number: {name}{f'[{place}]' if place else ''} {must}{few}."
+
+    def cause(self, step_is_right: bool) -> Cause:
+        """Return the likeliest cause; `step_is_right` if the step that a loop calls is right."""
+        bad = next((n for n, array in self.results.items() if not np.isfinite(array).all()), "")
+        if bad in ("s", "loss", "dlogits"):
+            return (
+                f"{bad} is not finite: exp of a large number is infinite, and infinite / infinite "
+                "is not a number; call exp with numbers up to 0 only."
+            ), ""
+        if bad:
+            said = "look for a division by zero, or an array never filled."
+            return f"{bad} is not finite: {said}", ""
+        if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
+            return (
+                "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32), "
+                "or a small constant is added, such as 1e-6."
+            ), ""
+        with np.errstate(all="ignore"):
+            if self.sizes is ELSEWHERE:
+                said = "A size or another argument is written as a number, or something is clipped."
+                return self.by_clipping() or (said, "")
+            cause, complete = self.by_lines(step_is_right)
+            if cause and complete:
+                return cause
+            return self.by_clipping() or self.by_factor() or cause or self.suspects()
+
+    # --- mistakes of one line, and of two ---
+
+    def _runs(self, tried: Sequence[Variant]) -> Iterator[tuple[Variant, Parts]]:
+        """Yield the mistakes that change no right part, with their results."""
+        layer, p = self.blank.layer, self.p
+        for variant in tried:
+            f, arguments = variant.function, self.blank.arguments(p)
+            if layer and f.__name__ == f"{layer.kind}_step_backward":
+                f = lines.calling(layer, f)
+                arguments = [*(p[n] for n in layer.upstream), p["kept"]]
+            try:
+                run = parts(self.blank, dict(zip(self.blank.results, f(*arguments), strict=False)))
+            except lines.UNRUNNABLE:
+                continue
+            if all(n in run and lines.same(run[n], self.theirs[n]) for n in self.clear):
+                yield variant, run
+
+    def _explained(self, run: Parts) -> list[Part]:
+        return [n for n in self.wrong if n in run and lines.same(run[n], self.theirs[n])]
+
+    def by_lines(self, step_is_right: bool) -> tuple[Cause | None, bool]:
+        """Name the lines whose mistakes give the numbers; return True if they give all of them."""
+        blank, text = self.blank, self.blank.text
+        tried = [v for line in text.lines for v in variants(text, line)] + [*without_tanh(text)]
+        if blank.layer and not step_is_right:
+            step = lines.texts(blank.layer)[0]
+            tried += [v for line in step.lines for v in variants(step, line)]
+        possible = list(self._runs(tried))
+        found = [(v, explained) for v, run in possible if (explained := self._explained(run))]
+        most = max((len(explained) for _, explained in found), default=0)
+        if blank.order and most < len(self.wrong) and (pair := self._pair(possible, found, most)):
+            return _cause(pair, "Two mistakes. "), True
+        first = [(v, e) for v, e in found if e[0] == self.wrong[0]] or found
+        if not first or (blank.each and most < len(self.wrong)):
+            return None, False
+        key = min((-len(e), self.wrong.index(e[0])) for _, e in first)
+        best = lines.best([v for v, e in first if (-len(e), self.wrong.index(e[0])) == key])
+        if len(best) > lines.MOST_LINES:
+            return None, False
+        return _cause(best, "", "Or else: "), most == len(self.wrong)
+
+    def _pair(
+        self,
+        possible: Sequence[tuple[Variant, Parts]],
+        found: Sequence[tuple[Variant, list[Part]]],
+        most: int,
+    ) -> list[Variant] | None:
+        """Return two mistakes of a loop that together give more of the numbers than one does."""
+        usual = {
+            b"".join(np.round(a, 9).tobytes() for a in run.values()): v
+            for v, run in reversed(possible)
+            if v.text and not ODD.search(v.words)
+        }
+        first = {v.text for v, explained in found if explained[0] == self.wrong[0]}
+        pairs = [
+            sorted(pair, key=lambda v: v.line.number)
+            for pair in combinations(usual.values(), 2)
+            if pair[0].line != pair[1].line and (not first or first & {v.text for v in pair})
+        ]
+        pairs.sort(key=lambda pair: sum(map(lines.rank, pair)))
+        both = {
+            Variant(pair[0].line, "", self.blank.text.exchanged(*((v.line, v.text) for v in pair))):
+            pair for pair in pairs[:MOST_PAIRS]
+        }  # fmt: skip
+        hits = [(-len(self._explained(run)), v) for v, run in self._runs([*both])]
+        best = min(hits, key=lambda hit: hit[0], default=(0, None))
+        return both[best[1]] if best[1] and -best[0] > most else None
+
+    # --- other causes ---
+
+    def by_clipping(self) -> Cause | None:
+        """Name a line that is clipped at a usual limit."""
+        texts = [self.blank.text]
+        texts += lines.texts(self.blank.layer)[:1] if self.blank.layer else []
+        tried = [v for text in texts for v in lines.clippings(text, LIMITS)]
+        found = [v for v, run in self._runs(tried) if len(self._explained(run)) == len(self.wrong)]
+        return _cause(found[:1]) if found else None
+
+    def suspects(self) -> Cause:
+        """Name the lines that may be wrong: that of the first wrong result, and those before it."""
+        (name, step), text, got = self.wrong[0], self.blank.text.lines, self.theirs[self.wrong[0]]
+        arrays = {n: a for n, a in {**self.p, **self.right_results}.items()
+                  if n != name and isinstance(a, np.ndarray)}  # fmt: skip
+        same = [n for n, a in arrays.items() if () != a.shape == self.results[name].shape
+                and distance(got, a[step]) < TOLERANCE]  # fmt: skip
+        if not same and self.blank.order:
+            return self._through_time(name, step), ""
+        clear = {n for n, _ in self.clear}
+        hidden = {n for line in text for n in line.names} - {*self.blank.results}
+        for line in reversed(text):  # what a right result uses is right
+            if clear & {*line.names}:
+                clear |= {n for n in hidden if mentions(line.expression, n)}
+        last = max((k for k, line in enumerate(text) if name in line.names), default=-1)
+        used = [(n, line) for line in text[: last + 1] for n in line.names
+                if n == name or (n in hidden - clear and not same)]  # fmt: skip
+        names = list(dict.fromkeys([n for n, _ in used])) or [name]
+        where = f"{', '.join(names[:-1])} or {name}" if names[1:] else name
+        what = f"it is {same[0]}" if same else (
+            "the numbers do not tell what is wrong there; all lines before are right"
+        )  # fmt: skip
+        must = dict.fromkeys(f"It must be {line}." for _, line in used)
+        return f"{where}: {what}.", " ".join(must)
+
+    def _through_time(self, name: str, step: tuple[int, ...]) -> str:
+        """Name suspects in a loop: what a step gets, what it hands on, or what is made of it."""
+        back, first = self.blank.order < 0, next(iter(self.right))
+        if not step:
+            alone = {"dWx": ", and at x", "dWh": ", and at h_prev"}.get(name, "")
+            return f"{name}: the steps are right; look at how it is made of their parts{alone}."
+        if not back and name != first[0] and step == first[1]:
+            return f"{name}: the results before it are right; look at what is kept of a step."
+        if first in self.wrong:
+            given = "dhs, dhT (and dcT), and the arrays of that step" if back else "x, h0 and c0"
+            return f"The first step computed is wrong already: look at what it gets, {given}."
+        return (
+            "The first step computed is right and a later one is wrong: look at what a step hands "
+            f"on ({'dh or dc' if back else 'h or c'}), and from which step each array is taken."
+        )
+
+    def by_factor(self) -> Cause | None:
+        """Find a factor of each result, of clipped ones at each limit."""
+        limits = [f" at {v:.3g}" for v in self.p[self.blank.each]] if self.blank.each else [""]
+        pairs = {
+            n + at: (a[k], self.right_results[n][k]) if at else (a, self.right_results[n])
+            for (k, at), (n, a) in product(enumerate(limits), self.results.items())
+        }
+        tops = [(np.abs(a) == np.abs(a).max()).sum() for a, _ in pairs.values()]
+        if self.blank.each and max(tops) > 1:
+            name = self.blank.results[0]
+            return f"{name}: its largest entries are all equal, it is limited entry by entry.", ""
+        found = []
+        for name, (a, b) in pairs.items():
+            factor = float((a * b).sum() / (b * b).sum())
+            named = named_factor(factor, self.sizes)
+            found.append(f"{name} {named}")
+            unknown = (
+                a.size == 1 and named == f"{factor:.6g}"
+            )  # one number is any other one times it
+            if unknown or distance(a, factor * b) > TOLERANCE:
+                return None
+        more = " The arrays must have one factor in common: the norm is the norm of all together."
+        said = f"Each result is the right one times a number: {', '.join(found)}."
+        return said + more * bool(self.blank.each), ""
+
+
+def _cause(found: Sequence[Variant], before: str = "", between: str = "") -> Cause:
+    """Describe mistakes, and the right lines."""
+    said = f" {between}".join(f"{_said(v)}." for v in found)
+    return before + said, f" {between}".join(f"It must {lines.correction(v)}." for v in found)
+
+
+def _said(variant: Variant) -> str:
+    """Describe a mistake; the call of a step has too many results to name them."""
+    return f"the step: {variant.words}" if len(variant.line.names) > 4 else lines.mistake(variant)

@@ -1,0 +1,103 @@
+"""The teacher's desk: a folder of submissions graded, and the workbook as an exam.
+
+A submission is a file of numbers, and grading it executes nothing.
+
+    python -m numpylstm.tape grade FOLDER --csv
+    python -m numpylstm.tape strip notebooks/workbook.ipynb > exam.ipynb
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from numpylstm.laboratory import tape
+from numpylstm.laboratory.workbook.blanks import BLANKS
+from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict, judge
+from numpylstm.untrusted import printable
+
+LONGEST = 80
+"""Longest name in a table; of a longer one, the beginning is shown."""
+GRADER = "grading.Grader()"
+"""Code of the workbook that an exam changes."""
+
+
+def grade_file(path: Path) -> tuple[str, list[Verdict]]:
+    """Return the student's name and the verdicts of one submission; nothing in it is executed.
+
+    Raises
+    ------
+    tape.TapeError
+        If the file is not a submission.
+    """
+    content = tape.read(path)
+    if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
+        raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")
+    student, states, verdicts = str(content.get("student", "")), dict[str, str](), []
+    for name in BLANKS:
+        numbers = content["answers"].get(name)
+        given = numbers if isinstance(numbers, dict) else None
+        verdicts.append(judge(name, given, student, states))
+        states[name] = verdicts[-1].state
+    return student or path.stem, verdicts
+
+
+def grade_folder(folder: Path, *, as_csv: bool) -> int:
+    """Print a line for each ``.json`` file in and below a folder; return the exit status."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".json")
+    if not paths:
+        got = "a file" if folder.is_file() else "none" if folder.exists() else "no such folder"
+        print(f"grade: {folder} must be a folder of .json submissions, got {got}", file=sys.stderr)
+        return 2
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    titles = ["file", "student", "right", "of", "answered", *BLANKS, "first wrong", "diagnosis"]
+    if as_csv:
+        writer.writerow(titles)
+    status = 0
+    for path in paths:
+        row: list[Any] = [_short(str(path.relative_to(folder)))]
+        try:
+            student, verdicts = grade_file(path)
+        except tape.TapeError as error:
+            status = 1
+            row += ["", "", len(BLANKS), "", *("" for _ in BLANKS), "cannot be graded", error]
+        else:
+            states = [v.state for v in verdicts]
+            wrong = [v for v in verdicts if v.state == "wrong"][:1]
+            answered = len(BLANKS) - states.count(NOT_ANSWERED)
+            row += [_short(student), states.count("right"), len(BLANKS), answered, *states]
+            row += [f"{v.name}: {v.first_wrong}" for v in wrong] or [""]
+            row += [f"{v.diagnosis} {v.correction}" for v in wrong] or [""]
+        if as_csv:
+            writer.writerow([_harmless(printable(str(entry))) for entry in row])
+        else:
+            entries = (f"{title}: {value}" for title, value in zip(titles, row, strict=True)
+                       if title not in BLANKS)  # fmt: skip
+            print(printable("  ".join(entries)))
+    return status
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
+
+
+def _harmless(entry: str) -> str:
+    """Return an entry that no spreadsheet takes for a formula."""
+    return f"'{entry}" if entry.startswith(("=", "+", "-", "@")) else entry
+
+
+def strip(workbook: Path) -> str:
+    """Return the workbook as an exam: no hints, no solutions, no outputs, no diagnoses."""
+    notebook = tape.read(workbook)
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list) or GRADER not in json.dumps(cells):
+        raise tape.TapeError(f"{workbook}: must be the workbook, a notebook with {GRADER}")
+    kept = []
+    for cell in cells:
+        if not {"hints", "solution"} & {*cell["metadata"].get("tags", [])}:
+            cell["source"] = "".join(cell["source"]).replace(GRADER, "grading.Grader(exam=True)")
+            if cell["cell_type"] == "code":
+                cell |= {"outputs": [], "execution_count": None}
+            kept.append(cell)
+    return json.dumps(notebook | {"cells": kept}, indent=1)
