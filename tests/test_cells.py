@@ -195,7 +195,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("layer", "changes", "test"), WRONG, ids=str)
+@pytest.mark.parametrize(("layer", "changes", "test"), WRONG)
 def test_a_wrong_record_is_found(layer, changes, test):
     case = Case(layer)
     test(case)
