@@ -363,7 +363,7 @@ def _check_together(
                 count = max(len(got) + 1 - len(axes), 0)
                 leading = "TB"[2 - count :] if count <= 2 else ascii_lowercase[:count]
             axes[:1] = leading
-        if axes[0] == "N" and got[:1] == (0,) and not sizes.get("N"):  # a batch of padding only
+        if axes[:1] == ["N"] and got[:1] == (0,) and not sizes.get("N"):  # a batch of padding only
             sizes["N"], axes, got = 0, axes[1:], got[1:]
         factors = [int(axis[:-1] or 1) for axis in axes]
         letters = [axis[-1] for axis in axes]

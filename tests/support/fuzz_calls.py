@@ -498,8 +498,7 @@ free("tasks.", "spell", lambda case: {"task": COPY, "ids": case.rng.integers(0, 
 for task, own in TASKS.items():
     free("tasks.", task, own)
     of(f"tasks.{task}.", "batch", twice, getattr(tasks, task)(**own))
-free("exchange.", "from_torch", lambda case: {"state": case.arrays(
-    **{"e.weight": "VD", "g.weight_ih_l0": "3D", "g.weight_hh_l0": "3H", "g.bias_hh_l0": "3"},
-    **{"d.weight": "VH", "d.bias": "V"},
-)})  # fmt: skip
+free("exchange.", "from_torch", lambda case: {"state": nl.exchange.to_torch(nl.LanguageModel(
+    case.V, case.H, embedding_size=case.D, cell="gru", **case.settings
+))})  # fmt: skip
 of("Vocabulary.", "decode", twice, nl.Vocabulary(("<unk>", *"abcdefghij")))
