@@ -60,6 +60,8 @@ def check_array(
     """
     if type(array) is not np.ndarray:
         check_plain(where, name, array)
+    elif array.dtype is dtype and array.shape == shape and 0 not in shape:
+        return  # the usual case, without a look into the cache
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
 
 
@@ -144,6 +146,8 @@ def check_lengths(
 
 def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
     """Return a sequence as an array; for arguments that may be lists."""
+    if type(value) is np.ndarray:
+        return value
     try:
         return np.asanyarray(value)
     except (TypeError, ValueError, OverflowError) as error:
