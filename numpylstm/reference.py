@@ -760,8 +760,10 @@ def padded_backward(backward, dhs, dstate, cache):
 
     Returns
     -------
-    dx, *dstate, *dweights
-        The results of `backward`; dx is zero from the end of each sequence.
+    dx : (T, B, D)
+        Zero from the end of each sequence.
+    dh0, ..., dWx, ...
+        The other results of `backward`.
     """
     whole, lengths = cache
     n = whole._fields.index("Wx")
