@@ -26,7 +26,7 @@ Options = dict[str, Any]
 
 
 class Checked(Protocol):
-    """A function behind a `accepts`."""
+    """A function behind an `accepts`."""
 
     check: Function
     compute: Function
@@ -182,7 +182,7 @@ def _checked(like: Function, check: Function, compute: Function, by_name: list[s
 def call(where: str, function: Any, *given: Any, **options: Any) -> Any:
     """Call a checked function with `where` in place of its name in error sentences.
 
-    A function without a `accepts`, such as one of your own cell, is called directly.
+    A function without an `accepts`, such as one of your own cell, is called directly.
     """
     if not hasattr(function, "check"):
         return function(*given, **options)

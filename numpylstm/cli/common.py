@@ -168,6 +168,14 @@ def check_environment() -> None:
         raise CommandError(f"NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got {bits!r}")
 
 
+def run(
+    parser: argparse.ArgumentParser, command: Callable[..., None], argv: Sequence[str] | None
+) -> int:
+    """Call a command with its parsed arguments by name, and return its exit status."""
+    arguments = vars(parser.parse_args(argv))
+    return execute(lambda: command(**arguments), parser.prog)
+
+
 def execute(command: Callable[[], None], prog: str) -> int:
     """Call a command and return its exit status; a user's error is one line on stderr."""
     open_missing_streams()

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from shutil import get_terminal_size
 
-from numpylstm.cli.common import Parser, check_own, check_plots, execute
+from numpylstm.cli.common import Parser, check_own, check_plots, run
 from numpylstm.untrusted import aligned, printable
 
 MARK = {"Software": "numpylstm-compare"}  # written into a picture, and necessary for replacing it
@@ -32,9 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
-    return execute(lambda: command(**arguments), parser.prog)
+    return run(make_parser(), command, argv)
 
 
 def command(*, runs: list[Path], picture: Path) -> None:

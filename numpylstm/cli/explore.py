@@ -10,7 +10,7 @@ from numpylstm.cli.common import (
     add_quiet,
     add_threads,
     check_own,
-    execute,
+    run,
     set_threads,
 )
 from numpylstm.training.display import compiling, waiting
@@ -57,9 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
-    return execute(lambda: command(**arguments), parser.prog)
+    return run(make_parser(), command, argv)
 
 
 def command(

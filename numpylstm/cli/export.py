@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, execute
+from numpylstm.cli.common import CommandError, Parser, run
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -27,9 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
-    return execute(lambda: command(**arguments), parser.prog)
+    return run(make_parser(), command, argv)
 
 
 def command(*, run: Path, to: str, out: Path) -> None:

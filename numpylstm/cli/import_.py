@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cells import RNN
-from numpylstm.cli.common import CommandError, Parser, execute
+from numpylstm.cli.common import CommandError, Parser, run
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -33,9 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
-    return execute(lambda: command(**arguments), parser.prog)
+    return run(make_parser(), command, argv)
 
 
 def command(*, file: Path, out: Path, **settings: Any) -> None:

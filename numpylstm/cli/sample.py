@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, execute, set_threads
+from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
 from numpylstm.training.display import compiling
 from numpylstm.untrusted import printable
 
@@ -56,9 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
-    return execute(lambda: command(**arguments), parser.prog)
+    return run(make_parser(), command, argv)
 
 
 def command(
