@@ -232,6 +232,7 @@ def test_decay_on_a_plateau():
     losses = [5.0, 4.0, 4.0, 3.9, 4.1, 4.2, 4.3, 3.9]  # the count starts again after each decay
     rates = [nl.plateau_rate(20.0, losses[:n], decay=0.25, patience=2) for n in range(1, 9)]
     assert rates == [20, 20, 20, 20, 20, 5, 5, 1.25]
+    assert nl.plateau_rate(20.0, [math.inf], decay=0.25) == 5  # a first loss, but no best one
 
 
 @pytest.mark.parametrize("entry", [3e18, 1e-25])
