@@ -52,11 +52,6 @@ def npy(array: Any) -> bytes:
     return file.getvalue()
 
 
-def npy_with_header(header: str, data: bytes = b"\0" * 64) -> bytes:
-    header = header.ljust(117) + "\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
-
-
 def zipped(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
@@ -169,9 +164,10 @@ def pickled_array() -> bytes:
     return npy(np.array([RunsWhenUnpickled()], object))
 
 
-def header(shape: str, descr: str = "'<f4'", order: str = "False") -> Callable[[Parts], bytes]:
-    text = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}"
-    return with_member("parameters/decoder.b.npy", npy_with_header(text))
+def header(shape: str) -> Callable[[Parts], bytes]:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text))
+    return with_member("parameters/decoder.b.npy", start + text.encode() + b"\0" * 64)
 
 
 def with_nan(array: Any) -> Any:
