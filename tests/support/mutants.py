@@ -81,15 +81,16 @@ def tests_of(module):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("modules", nargs="*", help=f"of {', '.join(MODULES)}; default: all")
+    parser.add_argument("--modules", nargs="+", choices=MODULES, default=MODULES)
     parser.add_argument("--number", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     left_out = shutil.ignore_patterns(".*", "_build", "build", "dist", "runs")
     with use_db(SESSION) as session, tempfile.TemporaryDirectory() as scratch:
         if not session.num_work_items:
-            drawn = draw(options.modules or MODULES, options.number, options.seed)
+            drawn = draw(options.modules, options.number, options.seed)
             session.add_work_items(WorkItem.single(uuid.uuid4().hex, mutant) for mutant in drawn)
+        print(f"{SESSION}: {session.num_results} of {session.num_work_items} done", flush=True)
         os.environ["PYTHONPATH"] = copy = shutil.copytree(".", f"{scratch}/copy", ignore=left_out)
         with contextlib.chdir(copy):
             for item in session.pending_work_items:
