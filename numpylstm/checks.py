@@ -104,7 +104,7 @@ def check_ids(
         check_plain(where, name, ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
-    if shape is not None or not ids.size:
+    if not ids.size or (shape is not None and ids.shape != shape):
         _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
     native = np.array(ids, np.int64, order="C")
     unsigned = native.view(np.uint64)  # a negative id is a very large one there
