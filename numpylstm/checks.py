@@ -104,7 +104,7 @@ def check_ids(
         check_plain(where, name, ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
-    if shape is not None or not ids.size:
+    if not ids.size or (shape is not None and ids.shape != shape):
         _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
     native = np.array(ids, np.int64, order="C")
     unsigned = native.view(np.uint64)  # a negative id is a very large one there
@@ -169,13 +169,23 @@ def real_array(where: str, name: str, value: Any) -> NDArray[Any]:
     return array
 
 
-def check_finite(where: str, name: str, array: NDArray[Any], because: str = "") -> None:
+def check_finite(
+    where: str,
+    name: str,
+    array: NDArray[Any],
+    because: str = "",
+    read: NDArray[np.bool_] | None = None,
+) -> None:
     """Raise NotFinite unless every number in `array` is finite; the first one that is not is named.
+
+    `read` is a mask of the rows (the last axis) that count, by default all.
 
     For arrays that are kept or passed on (parameters, tables, states). Inside a model only the
     input of the recurrent layers is checked; numbers that overflow later show in the loss.
     """
     finite = np.isfinite(array)
+    if read is not None:
+        finite |= ~read[..., None]
     if np.count_nonzero(finite) < finite.size:
         because = f"; {because}" if because else ""
         raise NotFinite(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")

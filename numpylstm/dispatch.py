@@ -184,9 +184,10 @@ def call(where: str, function: Any, *given: Any, **options: Any) -> Any:
 
     A function without an `accepts`, such as one of your own cell, is called directly.
     """
-    if not hasattr(function, "check"):
+    check = getattr(function, "check", None)
+    if check is None:
         return function(*given, **options)
-    values, by_name = function.check(where, given, options), function.by_name
+    values, by_name = check(where, given, options), function.by_name
     if not by_name:
         return function.compute(*values)
     first = len(values) - len(by_name)

@@ -224,17 +224,16 @@ def _unroll(
 
     The arguments are those of `kernels.recurrence`.
     """
-    x, Wx, Wh, b = map(contiguous, (x, Wx, Wh, b))
+    Wx, Wh, b = map(contiguous, (Wx, Wh, b))
     H, columns = Wh.shape
     rows, shape, blocks = x.reshape(batch.N, len(Wx)), (*x.shape[:2], columns), columns // H
     how = plan(batch.T, -(-batch.N // batch.T), len(Wx), H, blocks, Wh.itemsize, get_num_threads())
-    panels = how.panels(Wh, blocks)
     if how.alone:
         first = empty(shape, x.dtype)
-        cell.forward_alone(rows, Wx, Wh, b, panels, batch.at, (first, *sums), states)
+        cell.forward_alone(rows, Wx, Wh, b, batch.at, (first, *sums), states)
     else:
         first = _product(rows, Wx, b).reshape(shape)
-        arguments = (Wh, panels, batch.at, (first, *sums), states)
+        arguments = (Wh, how.panels(Wh, blocks), batch.at, (first, *sums), states)
         if how.by_rows:
             cell.forward_by_rows(*arguments, batch.cuts(how.shares), how.shares)
         else:
@@ -250,19 +249,19 @@ def _unroll_back(
 
     The arguments are those of `kernels.recurrence`.
     """
-    x, Wx, Wh, h_prev, dhs, *others = map(contiguous, (x, Wx, Wh, h_prev, dhs, *kept))
+    x, Wx, Wh, h_prev, *others = map(contiguous, (x, Wx, Wh, h_prev, *kept))
     N, D, (H, columns) = batch.N, len(Wx), Wh.shape
     rows, states, kept = x.reshape(N, D), h_prev.reshape(N, H), tuple(others)
     of_sums = tuple(empty((*x.shape[:2], columns), x.dtype) for _ in range(das))
     how = plan(batch.T, -(-N // batch.T), D, H, columns // H, Wh.itemsize, get_num_threads())
-    panels = how.panels(Wh.T)
-    arguments: tuple[Any, ...] = (panels, batch.at, kept, dhs, dstates, of_sums)
+    arguments: tuple[Any, ...] = (batch.at, kept, dhs, dstates, of_sums)
     if how.alone:
         shapes = (rows.shape, Wx.shape, Wh.shape, (columns,))
         dx, dWx, dWh, db = gradients = [np.zeros(shape, x.dtype) for shape in shapes]
         if N:  # a padded batch may be all padding
-            cell.backward_alone(rows, Wx, Wh, *arguments[:2], h_prev, *arguments[2:], *gradients)
+            cell.backward_alone(rows, Wx, Wh, batch.at, h_prev, *arguments[1:], *gradients)
     else:
+        arguments = (how.panels(Wh.T), *arguments)
         if how.by_rows:
             cell.backward_by_rows(Wh, *arguments, batch.cuts(how.shares), how.shares)
         else:

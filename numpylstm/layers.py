@@ -406,12 +406,11 @@ class RecurrentStack(Layer):
         where = f"{self.cell.title}.forward"
         check_flag(where, "training", training)
         check_array(where, "x", x, ("T", "B", "D"), because="time comes first")
-        arguments, read = self.arguments, x
+        arguments, read = self.arguments, None
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
-            arguments = {**arguments, "lengths": lengths}
-            read = np.where(before_end(lengths, len(x))[..., None], x, 0)
-        check_finite(where, "x", read)
+            arguments, read = {**arguments, "lengths": lengths}, before_end(lengths, len(x))
+        check_finite(where, "x", x, read=read)
         if state is None:
             state = self.zero_state(x.shape[1])
         else:

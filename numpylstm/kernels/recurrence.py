@@ -29,8 +29,8 @@ Backward arrays
     dstates: tuple of (B, H), which arrive as dhT, ... and leave as dh0, .... The first is dh.
     das: tuple of (T, B, .), filled. The first is the gradient of x @ Wx + b, the last that of
     h @ Wh.
-panels (shares or 1, ., .) is room for copies of Wh. By rows, each share has rows
-cuts[share]:cuts[share+1].
+panels (shares or 1, ., .) is room for copies of Wh, except where one thread does all and makes its
+own. By rows, each share has rows cuts[share]:cuts[share+1].
 """
 
 from typing import Any, NamedTuple
@@ -51,6 +51,7 @@ from .machine import (
     multiply_share,
     pack,
     part,
+    room,
     turned,
 )
 
@@ -122,14 +123,15 @@ def recurrence(name, forward, backward, carries_dh=False):
             step_forward(Wh, panels, blocks, t, at, sums, states, i0, i1, 0, H)
 
     @of_cell(alone)
-    def forward_alone(x, Wx, Wh, b, panels, at, sums, states):
+    def forward_alone(x, Wx, Wh, b, at, sums, states):
         """All of the forward pass on the calling thread; x is (N, D)."""
         sums, states = borrowed(sums), borrowed(states)
+        panels = room(Wh, len(Wh), 1 if len(sums) == 1 else len(b) // len(Wh))
         N, columns = len(x), len(b)
         multiply_inside(
             x, False, Wx, False, b.reshape(1, columns), sums[0].reshape(N, columns), 0, 1
         )
-        rows_forward(borrowed(Wh), at_time(panels, 0), borrowed(at), sums, states, 0, at[1])
+        rows_forward(borrowed(Wh), borrowed(panels), borrowed(at), sums, states, 0, at[1])
 
     @of_cell(shared)
     def forward_by_rows(Wh, panels, at, sums, states, cuts, share, shares):
@@ -190,12 +192,13 @@ def recurrence(name, forward, backward, carries_dh=False):
             step_backward(T - 1 - step, panels, at, kept, dhs, dstates, das, i0, i1, 0, H)
 
     @of_cell(alone)
-    def backward_alone(x, Wx, Wh, panels, at, h_prev, kept, dhs, dstates, das, dx, dWx, dWh, db):
+    def backward_alone(x, Wx, Wh, at, h_prev, kept, dhs, dstates, das, dx, dWx, dWh, db):
         """All of the backward pass on the calling thread; x and dx are (N, D)."""
         kept, dstates, das = borrowed(kept), borrowed(dstates), borrowed(das)
         N, (H, columns) = len(x), Wh.shape
+        panels = room(Wh, columns, 1)
         rows_backward(
-            borrowed(Wh), at_time(panels, 0), borrowed(at), kept, borrowed(dhs), dstates, das,
+            borrowed(Wh), borrowed(panels), borrowed(at), kept, borrowed(dhs), dstates, das,
             0, at[1],
         )  # fmt: skip
         gradients_inside(x, Wx, False, das[0].reshape(N, columns), dx, dWx, db)

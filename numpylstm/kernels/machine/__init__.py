@@ -7,7 +7,7 @@ Products
     `multiply_share` do the same inside a kernel, declared with ``calls=(multiply_share,)``.
 A pack
     `pack` copies a matrix that many products share, `multiply_panels` multiplies by the copy, and
-    `panels_shape` says how much room it needs.
+    `panels_shape` says how much room it needs, which `room` makes inside a kernel.
 A share-out
     `part` gives each thread its range; `GRAIN` keeps threads out of each other's cache lines.
 Elements and views
@@ -35,6 +35,7 @@ from .matmul import (
     multiply_share,
     pack,
     panels_shape,
+    room,
 )
 from .simd import lanes_of, widest_vectors
 from .views import at_time, block, borrowed, from_row, run, turned
@@ -42,6 +43,6 @@ from .views import at_time, block, borrowed, from_row, run, turned
 __all__ = [
     "GRAIN", "at_time", "block", "borrowed", "exp", "from_row", "gradients_alone",
     "gradients_inside", "inlined", "inner", "kernel", "lanes_of", "multiply", "multiply_inside",
-    "multiply_panels", "multiply_share", "pack", "panels_shape", "part", "run", "sigmoid", "tanh",
-    "turned", "widest_vectors",
+    "multiply_panels", "multiply_share", "pack", "panels_shape", "part", "room", "run", "sigmoid",
+    "tanh", "turned", "widest_vectors",
 ]  # fmt: skip

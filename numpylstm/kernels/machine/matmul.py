@@ -69,6 +69,14 @@ def panels_shape(W, blocks=1):
 
 
 @inner
+def room(W, K, blocks):
+    """Return room for `pack` of W, or of W.T, with K rows; it begins at a cache line."""
+    columns, width = W.size // K // blocks, 2 * lanes_of(W)
+    rows = blocks * ((columns + width - 1) // width) * K
+    return aligned_empty(rows * width, W).reshape(rows, width)
+
+
+@inner
 def panel_of(number, size, K, j, width):
     """Return the row where the panel with column j of block `number` begins."""
     return (number * ((size + 2 * width - 1) // (2 * width)) + j // (2 * width)) * K
