@@ -17,22 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import CELLS, Cell, State
-from numpylstm.checks import (
-    any_array,
-    check_dtype,
-    check_kind,
-    check_shape,
-    check_sizes,
-    generator,
-)
+from numpylstm.checks import any_array, check_dtype, check_kind, check_shape, check_sizes, generator
 from numpylstm.config import ModelConfig, plain, settings_of
-from numpylstm.layers import (
-    Dropout,
-    Embedding,
-    Linear,
-    RecurrentStack,
-    SequenceCrossEntropy,
-)
+from numpylstm.layers import Dropout, Embedding, Linear, RecurrentStack, SequenceCrossEntropy
 from numpylstm.parameters import Owner, Parameter
 
 Array = NDArray[Any]
@@ -53,13 +40,11 @@ class Window(NamedTuple):
 
 
 class ForwardPass(NamedTuple):
-    """Result of `language_model_forward`, with the caches of all functions, in their order."""
+    """Result of `language_model_forward`, with the caches from the recurrent layers up."""
 
     loss: Any
     state: Any  # after the window; (L, B, H) arrays
-    embedding: Any
     cells: list[Any]  # one cache for each layer, from the input up
-    masks: list[Any]  # one for each mask, None where nothing was dropped
     decoder: Any
     criterion: Any
 
@@ -104,17 +89,13 @@ def language_model_forward(
     -------
     ForwardPass
     """
-    masks = [*window.masks, *[None] * (config.num_layers + 1 - len(window.masks))]
-    mask_caches: list[Any] = []
+    masks = iter(window.masks)
 
-    def drop(values: Array) -> Array:
-        mask, cache = masks[len(mask_caches)], None
-        if mask is not None:
-            values, cache = functions.dropout_forward(values, mask)
-        mask_caches.append(cache)
-        return values
+    def drop(values: Array) -> Any:
+        mask = next(masks, None)
+        return values if mask is None else functions.dropout_forward(values, mask)[0]
 
-    values, embedding = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
+    values, _ = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
     values, state, caches = stack_forward(
         arrays, values, window.state, functions, CELLS[config.cell], config.options, drop
     )
@@ -123,7 +104,7 @@ def language_model_forward(
     loss, criterion = functions.sequence_cross_entropy_forward(
         logits, window.y, window.weights, **config.averaging
     )
-    return ForwardPass(loss, state, embedding, caches, mask_caches, decoder, criterion)
+    return ForwardPass(loss, state, caches, decoder, criterion)
 
 
 def model_config(**keywords: Any) -> ModelConfig:
@@ -136,82 +117,74 @@ def model_config(**keywords: Any) -> ModelConfig:
     return ModelConfig(**settings, options=keywords)
 
 
+class Plan(NamedTuple):
+    """Everything that fixes the parameters of a model: the arguments of `parameter_shapes`."""
+
+    config: ModelConfig
+    vocab_size: int | None
+    outputs: int
+    bidirectional: bool = False
+
+
 class Encoder(Owner):
     """Inputs to hidden states: embedding of ids, dropout, recurrent layers, dropout.
 
     All models share it. Without `vocab_size`, the inputs are vectors and there is no embedding.
     """
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        vocab_size: int | None,
-        rng: np.random.Generator,
-        bidirectional: bool = False,
-    ) -> None:
-        common: dict[str, Any] = {"impl": config.impl, "rng": rng}
-        learned: dict[str, Any] = {
-            "init_scale": config.init_scale, "dtype": config.dtype, **common
-        }  # fmt: skip
+    _pending: Any = None  # the shape of hs, and where the last hidden states are in it
+
+    def __init__(self, plan: Plan, rng: np.random.Generator) -> None:
+        config = plan.config
+        common: Any = {"impl": config.impl, "rng": rng}
+        learned: Any = {"init_scale": config.init_scale, "dtype": config.dtype, **common}
+        self.hidden_size = config.hidden_size
         self.embedding: Any = None
-        if vocab_size is not None:
-            check_sizes("model", vocab_size=vocab_size)
-            self.embedding = Embedding(vocab_size, config.input_size, **learned)
+        if plan.vocab_size is not None:
+            self.embedding = Embedding(plan.vocab_size, config.input_size, **learned)
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
         self.input_dropout = Dropout(of_input, **common)
-        kind: Any = Bidirectional if bidirectional else RecurrentStack
+        kind: Any = Bidirectional if plan.bidirectional else RecurrentStack
         self.recurrent = kind(
             config.cell, config.input_size, config.hidden_size, config.num_layers,
             dropout=config.dropout, **config.options, **learned,
         )  # fmt: skip
         self.output_dropout = Dropout(config.dropout, **common)
-        self._shape: tuple[int, ...] = ()  # of the hidden states of the pending forward pass
 
     def forward(
-        self, x: Array, state: State | None, training: bool, lengths: Array | None = None
+        self,
+        x: Array,
+        state: State | None,
+        training: bool,
+        lengths: Array | None = None,
+        every_step: bool = True,
     ) -> tuple[Array, State]:
-        """Hidden states of the top layer, (T, B, H), and the state after the window."""
-        hs, state = self._run(x, state, training, lengths)
-        return self.output_dropout.forward(hs, training), state
+        """Hidden states of the top layer, (T, B, H), and the state after the window.
 
-    def backward(self, dhs: Array) -> None:
-        """Backpropagate the gradient of the hidden states, (T, B, H), to every parameter."""
-        self._run_back(self.output_dropout.backward(dhs))
-
-    def forward_last(self, x: Array, training: bool, lengths: Array | None) -> Array:
-        """Hidden state of the top layer at the end of each sequence, (1, B, H).
-
-        For two directions, (1, B, 2H): each at the end of its own way.
+        Without `every_step` only those at the end of each sequence, (1, B, H): of two directions,
+        (1, B, 2H), each at the end of its own way.
         """
-        hs, state = self._run(x, None, training, lengths)
-        if training:
-            self._shape = hs.shape
-        last = np.concatenate([h[-1:] for h, *_ in self._states(state)], axis=-1)
-        return self.output_dropout.forward(last, training)
-
-    def backward_last(self, dlast: Array) -> None:
-        """Backpropagate the gradient of the last hidden states, (1, B, H)."""
-        dlast = self.output_dropout.backward(dlast)
-        dstate = self.recurrent.zero_state(dlast.shape[1])
-        states = self._states(dstate)
-        for (dh, *_), part in zip(states, np.split(dlast, len(states), axis=-1), strict=True):
-            dh[-1] = part[0]
-        dhs = np.zeros(self._shape, dlast.dtype)  # gradients reach earlier steps through time only
-        self._run_back(dhs, dstate)
-
-    def _states(self, state: Any) -> tuple[Any, ...]:
-        return state if isinstance(self.recurrent, Bidirectional) else (state,)
-
-    def _run(
-        self, x: Array, state: State | None, training: bool, lengths: Array | None
-    ) -> tuple[Array, Any]:
         if self.embedding is not None:
             x = self.embedding.forward(x, training)
         x = self.input_dropout.forward(x, training)
-        return self.recurrent.forward(x, state, training, lengths)
+        hs, state = self.recurrent.forward(x, state, training, lengths)
+        (T, B, width), last = hs.shape, None
+        if not every_step:
+            ends = np.full(B, T) if lengths is None else lengths.astype(np.int64)
+            unit = np.arange(width)
+            t = np.where(unit < self.hidden_size, ends[:, None] - 1, 0)  # if it ends at 0, hs is 0
+            last = t[None], np.arange(B)[:, None], unit
+        if training:
+            self._pending = hs.shape, last
+        return self.output_dropout.forward(hs if last is None else hs[last], training), state
 
-    def _run_back(self, dhs: Array, dstate: Any = None) -> None:
-        dx, _ = self.recurrent.backward(dhs, dstate)  # truncated: no gradient of the first state
+    def backward(self, dhs: Array) -> None:
+        """Backpropagate the gradient of what `forward` returned to every parameter."""
+        dhs, (shape, last) = self.output_dropout.backward(dhs), self._pending
+        if last is not None:  # gradients reach earlier steps through time only
+            dhs, dlast = np.zeros(shape, dhs.dtype), dhs
+            dhs[last] = dlast
+        dx, _ = self.recurrent.backward(dhs)  # truncated: no gradient of the first state
         dx = self.input_dropout.backward(dx)
         if self.embedding is not None:
             self.embedding.backward(dx)
@@ -222,30 +195,21 @@ class Encoder(Owner):
                 yield from layer.all_parameters().values()
 
 
-class Plan(NamedTuple):
-    """Everything that fixes the parameters of a model: the arguments of `parameter_shapes`."""
-
-    config: ModelConfig
-    vocab_size: int | None
-    outputs: int
-    bidirectional: bool = False
-
-
 class Model(Owner):
     """Base class: an encoder, a decoder and a loss, and copies of their arrays in and out."""
 
-    _input = "(T, B)"
-
-    def __init__(self, plan: Plan, criterion: Any, rng: Any) -> None:
-        config, vocab_size, outputs, bidirectional = plan
-        self.config, self.vocab_size, self.rng = config, plain(vocab_size), generator(rng)
-        self.encoder = Encoder(config, vocab_size, self.rng, bidirectional)
+    def __init__(self, rng: Any, **arguments: Any) -> None:
+        plan = self.plan(**arguments)
+        self.config, self.vocab_size, self.answer_size, self.bidirectional = plan
+        config, self.rng = plan.config, generator(rng)
+        self._input = "(T, B)" if plan.vocab_size else f"(T, B, {config.input_size})"
+        self.encoder = Encoder(plan, self.rng)
         self.decoder = Linear(
-            config.hidden_size * (1 + bidirectional), outputs, init_scale=config.init_scale,
-            dtype=config.dtype, impl=config.impl, rng=self.rng, name="decoder",
+            config.hidden_size * (1 + plan.bidirectional), plan.outputs, name="decoder",
+            init_scale=config.init_scale, dtype=config.dtype, impl=config.impl, rng=self.rng,
             tied=self.encoder.embedding.W if config.tied else None,
         )  # fmt: skip
-        self.criterion = criterion
+        self.criterion: Any = SequenceCrossEntropy(**config.averaging, impl=config.impl)
 
     @classmethod
     def plan(cls, **arguments: Any) -> Plan:
@@ -255,11 +219,14 @@ class Model(Owner):
     @property
     def arguments(self) -> dict[str, Any]:
         """The keywords that construct a model like this one, without generator and arrays."""
-        raise NotImplementedError
+        return {"vocab_size": self.vocab_size, **self.config.arguments}
+
+    def backward(self) -> None:
+        """Add the gradient of the pending loss to the `grad` of every parameter."""
+        self.encoder.backward(self.decoder.backward(self.criterion.backward()))
 
     def _sizes(self) -> dict[str, Any]:
-        parameters = inspect.signature(type(self)).parameters
-        usual = {name: parameter.default for name, parameter in parameters.items()}
+        usual = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         return {
             name: value
             for name, value in self.arguments.items()
@@ -330,21 +297,20 @@ class LanguageModel(Model):
         rng: np.random.Generator | int | None = None,
         **settings: Any,
     ) -> None:
-        plan = self.plan(
-            vocab_size=vocab_size, hidden_size=hidden_size, num_layers=num_layers, **settings
+        super().__init__(
+            rng, vocab_size=vocab_size, hidden_size=hidden_size, num_layers=num_layers, **settings
         )
-        self._make(plan, rng)
 
     @classmethod
-    def plan(cls, **arguments: Any) -> Plan:
+    def plan(cls, *, vocab_size: Any = None, **settings: Any) -> Plan:
         """Return the plan of a model from the keywords of its constructor, without generator."""
-        vocab_size = arguments.pop("vocab_size")
-        if "bidirectional" in arguments:
+        check_sizes("LanguageModel", vocab_size=vocab_size)
+        if "bidirectional" in settings:
             raise TypeError(
                 "LanguageModel: bidirectional must be left out; a stack that reads backward would "
                 "read the token to predict"
             )
-        return Plan(model_config(**arguments), vocab_size, vocab_size)
+        return Plan(model_config(**settings), plain(vocab_size), plain(vocab_size))
 
     @classmethod
     def from_config(
@@ -352,18 +318,7 @@ class LanguageModel(Model):
     ) -> Self:
         """Make the model of a configuration: a `ModelConfig`, or the `TrainConfig` of a run."""
         check_kind("LanguageModel.from_config", "config", config, ModelConfig)
-        model = cls.__new__(cls)
-        model._make(Plan(config, vocab_size, vocab_size), rng)
-        return model
-
-    def _make(self, plan: Plan, rng: Any) -> None:
-        averaging, impl = plan.config.averaging, plan.config.impl
-        super().__init__(plan, SequenceCrossEntropy(**averaging, impl=impl), rng)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keywords of a model like this one: ``LanguageModel(**arguments)``."""
-        return {"vocab_size": self.vocab_size, **self.config.arguments}
+        return cls(vocab_size, **config.arguments, rng=rng)
 
     @property
     def embedding(self) -> Embedding:
@@ -412,11 +367,6 @@ class LanguageModel(Model):
         logits, state = self._logits(x, state, training)
         return self.criterion.forward(logits, y, weights, training), state
 
-    def backward(self) -> None:
-        """Add the gradient of the pending loss to the `grad` of every parameter."""
-        dlogits = self.criterion.backward()
-        self.encoder.backward(self.decoder.backward(dlogits))
-
     def training_scores(self) -> tuple[Array, Array]:
         """Return the nll and the predicted ids, both (T, B), of the pending forward pass.
 
@@ -449,20 +399,21 @@ def check_language_model(where: str, model: Any) -> None:
     check_kind(where, "model", model, LanguageModel)
 
 
-def show_settings(constructor: Any, left_out: Collection[str] = ()) -> None:
+def show_settings(constructor: Any, plan: Any, left_out: Collection[str] = ()) -> None:
     """Let `help` show the settings behind the ``**settings`` of a constructor."""
     own = inspect.signature(constructor)
     *given, rng, _ = own.parameters.values()
     settings = {setting.name: setting.default for setting in settings_of(ModelConfig)}
     for cell in CELLS.values():
         settings |= {name: option.default for name, option in cell.options.items()}
+    planned = inspect.signature(plan).parameters.values()
+    settings |= {p.name: p.default for p in planned if p.kind is p.KEYWORD_ONLY}
     keywords = [
         inspect.Parameter(name, rng.kind, default=default)
         for name, default in settings.items()
         if name not in {*left_out, *own.parameters}
     ]
-    signature = own.replace(parameters=[*given, *keywords, rng])
-    constructor.__signature__ = signature
+    constructor.__signature__ = own.replace(parameters=[*given, *keywords, rng])
 
 
-show_settings(LanguageModel.__init__)
+show_settings(LanguageModel.__init__, LanguageModel.plan)

@@ -28,7 +28,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_array, check_finite, check_sizes, generator
+from numpylstm.checks import check_array, check_finite, generator
 from numpylstm.config import either
 from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import parameter_shapes
@@ -289,10 +289,10 @@ def read_npy(name: str, content: bytes) -> NDArray[Any]:
 # --- models ------------------------------------------------------------------------------------
 
 FORMAT, VERSION = "numpylstm model", 1
-KINDS: tuple[type[Model], ...] = (
-    LanguageModel, SequenceClassifier, SequenceTagger, SequenceRegressor
-)  # fmt: skip
-MODELS = {kind.__name__: kind for kind in KINDS}
+MODELS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (LanguageModel, SequenceClassifier, SequenceTagger, SequenceRegressor)
+}
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -377,10 +377,7 @@ def load_model(path: str | Path, *, rng: np.random.Generator | int | None = None
     parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
         arguments = dict(meta["arguments"])
-        plan = kind.plan(**arguments)
-        sizes = {"vocab_size": plan.vocab_size, "outputs": plan.outputs}
-        check_sizes("load_model", **{k: n for k, n in sizes.items() if n is not None})
-        check_shapes(parameters, parameter_shapes(*plan))  # before any memory is taken
+        check_shapes(parameters, parameter_shapes(*kind.plan(**arguments)))  # takes no memory
         model = kind(**arguments, rng=rng)
         model.load_state_dict(parameters)
         model.freeze(meta["frozen"])

@@ -18,25 +18,17 @@ from numpylstm.checks import (
     check_flag,
     check_ids,
     check_lengths,
-    check_plain,
     check_shape,
     check_sizes,
 )
 from numpylstm.config import ModelConfig, plain
-from numpylstm.layers import SequenceCrossEntropy, SquaredError, before_end
+from numpylstm.layers import SquaredError, before_end
 from numpylstm.models import Model, Plan, model_config, show_settings
 
 Array = NDArray[Any]
 
 LANGUAGE_MODEL_ONLY = frozenset({"tied", "average_across_timesteps", "average_across_batch"})
 """Settings that models of whole sequences lack."""
-
-
-def cleared(array: Array, inside: Array) -> Array:
-    """Return a copy of an array (T, B, ...) that is 0 outside of a mask (T, B)."""
-    array = array.copy()
-    array[~inside] = 0
-    return array
 
 
 class SequenceModel(Model):
@@ -64,25 +56,21 @@ class SequenceModel(Model):
                 f"{'neither' if vocab_size is None else 'both'}; ids need a vocab_size, vectors an "
                 "input_size"
             )
-        check_sizes(where, **{cls.outputs: outputs}, hidden_size=settings.get("hidden_size"))
+        size = {"vocab_size": vocab_size} if input_size is None else {"input_size": input_size}
+        check_sizes(
+            where, **size, **{cls.outputs: outputs}, hidden_size=settings.get("hidden_size")
+        )
         check_flag(where, "bidirectional", bidirectional)
         for name in LANGUAGE_MODEL_ONLY & settings.keys():
             raise TypeError(f"{where}: {name} is a setting of LanguageModel only")
         if input_size is not None:
-            check_sizes(where, input_size=input_size)
             if settings.get("embedding_size") is not None:
                 raise TypeError(f"{where}: embedding_size must be left out with input_size")
             settings["embedding_size"] = input_size
         if init_scale is None:
             init_scale = 1 / math.sqrt(settings["hidden_size"])
-        config = model_config(init_scale=init_scale, **settings)
+        config = model_config(init_scale=init_scale, average_across_timesteps=True, **settings)
         return Plan(config, plain(vocab_size), plain(outputs), bidirectional)
-
-    def __init__(self, plan: Plan, criterion: Any, rng: Any) -> None:
-        super().__init__(plan, criterion, rng)
-        self.bidirectional, self.answer_size = plan.bidirectional, plan.outputs
-        if plan.vocab_size is None:
-            self._input = f"(T, B, {plan.config.input_size})"
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -110,21 +98,12 @@ class SequenceModel(Model):
         """
         if training is True:
             self.criterion._pending = None  # also if an error follows
-        x, y, inside = self.check_arguments(f"{type(self).__name__}.forward", x, y, lengths)
-        weights = None
-        if self.every_step and inside is not None:
-            weights = inside.astype(self.config.dtype)
-        outputs = self._outputs(x, training, lengths)
+        where = f"{type(self).__name__}.forward"
+        x, y, inside = self.check_arguments(where, x, y, lengths)
+        weights = None if inside is None else inside.astype(self.config.dtype)
+        outputs = self._outputs(x, lengths, training)
         loss: float = self.criterion.forward(outputs, y, weights, training)
         return loss
-
-    def backward(self) -> None:
-        """Add the gradient of the pending loss to the `grad` of every parameter."""
-        dhs = self.decoder.backward(self.criterion.backward())
-        if self.every_step:
-            self.encoder.backward(dhs)
-        else:
-            self.encoder.backward_last(dhs)
 
     def score(self, x: Array, y: Array, lengths: Array | None = None) -> tuple[Array, Array]:
         """Return the loss of each answer, in the shape (B,) or (T, B), and the predicted answers.
@@ -132,7 +111,7 @@ class SequenceModel(Model):
         At and past the end of a sequence the loss is 0.
         """
         x, y, inside = self.check_arguments(f"{type(self).__name__}.score", x, y, lengths)
-        losses, predicted = self.criterion.score(self._outputs(x, False, lengths), y)
+        losses, predicted = self.criterion.score(self._outputs(x, lengths), y)
         if not self.every_step:
             return losses[0], predicted[0]
         return (losses if inside is None else losses * inside), predicted
@@ -140,14 +119,11 @@ class SequenceModel(Model):
     def _predictions(self, x: Array, lengths: Array | None) -> Array:
         """Return the outputs of the decoder, (B, .) or (T, B, .)."""
         x, _ = self._inputs(f"{type(self).__name__}.predict", x, lengths)
-        outputs = self._outputs(x, False, lengths)
+        outputs = self._outputs(x, lengths)
         return outputs if self.every_step else outputs[0]
 
-    def _outputs(self, x: Array, training: bool, lengths: Array | None) -> Array:
-        if self.every_step:
-            hs, _ = self.encoder.forward(x, None, training, lengths)
-        else:
-            hs = self.encoder.forward_last(x, training, lengths)
+    def _outputs(self, x: Array, lengths: Array | None, training: bool = False) -> Array:
+        hs, _ = self.encoder.forward(x, None, training, lengths, self.every_step)
         return self.decoder.forward(hs, training)
 
     def check_arguments(
@@ -155,67 +131,57 @@ class SequenceModel(Model):
     ) -> tuple[Array, Array, Array | None]:
         """Raise unless sequences and their answers fit this model and each other.
 
-        Return them with 0 past the ends, answers with an axis of time, and the steps before the
-        ends, (T, B), if there are lengths.
+        Return them with 0 past the ends, answers with an axis of time, and a mask (T, B) of the
+        answers that count, or None if all do.
         """
         x, inside = self._inputs(where, x, lengths)
-        return x, self._answers(where, x, y, inside), inside
-
-    def _inputs(self, where: str, x: Array, lengths: Array | None) -> tuple[Array, Array | None]:
-        """Return the inputs, with id 0 past the ends, and the steps (T, B) before the ends."""
-        because = "time comes first"
-        if self.vocab_size is None:
-            if getattr(x, "ndim", 0) == 2:
-                because = "one number at each step is x[..., None], and ids need a vocab_size"
-            size, dtype = self.config.input_size, np.dtype(self.config.dtype)
-            check_array(where, "x", x, ("T", "B", size), dtype, because)
+        y, (T, B) = any_array(where, "y", y), x.shape[:2]
+        ways = ("at each step", "for each sequence")
+        at, other = ways if self.every_step else ways[::-1]
+        shape = ((T, B) if self.every_step else (B,)) + (
+            () if self.classes else (self.answer_size,)
+        )
+        because = f"an answer {at}"
+        if y.ndim == len(shape):
+            if y.shape[0] == (B if self.every_step else T) != shape[0]:
+                because += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
+        elif not self.classes:
+            because += "; one number is y[..., None], and "
+            because += f"every_step={not self.every_step} gives an answer {other}"
+        elif y.ndim > 1 and y.shape[-1] == self.answer_size:
+            because += "; the ids of one-hot answers are y.argmax(axis=-1)"
         else:
-            x = any_array(where, "x", x)
-            if x.ndim == 3:
-                because = (
-                    "the ids of one-hot vectors are x.argmax(axis=-1), and a model of other "
-                    "vectors is made with input_size"
-                )
-            check_shape(where, "x", x, ("T", "B"), because)
-        if lengths is None:
-            return x, None
-        lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
-        inside = before_end(lengths, len(x))
-        return (x if self.vocab_size is None else cleared(x, inside)), inside
-
-    def _answers(self, where: str, x: Array, y: Array, inside: Array | None) -> Array:
-        """Return the answers with an axis of time."""
-        T, B = x.shape[:2]
-        shape = (T, B) if self.every_step else (B,)
-        shape += () if self.classes else (self.answer_size,)
-        if self.classes:
-            y = any_array(where, "y", y)
-        check_plain(where, "y", y)
-        because = "an answer at each step" if self.every_step else "an answer for each sequence"
-        turned = (B, T) if self.every_step else (T,)
-        if y.ndim != len(shape):
-            because += f"; {self._cause(y)}"
-        elif T != B and y.shape[: len(turned)] == turned:
-            because += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
+            kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
+            because += f"; {kind} gives an answer {other}"
         check_shape(where, "y", y, shape, because)
-        if self.every_step and inside is not None:
-            y = cleared(y, inside)
+        if not self.every_step:
+            y, inside = y[None], None
+        elif inside is not None:
+            y = np.where(inside if self.classes else inside[..., None], y, 0)
         if self.classes:
             y = check_ids(where, "y", y, self.answer_size)
         else:
-            check_array(where, "y", y, shape, np.dtype(self.config.dtype))
-        return y if self.every_step else y[None]
+            check_array(where, "y", y, y.shape, np.dtype(self.config.dtype))
+        return x, y, inside
 
-    def _cause(self, y: Array) -> str:
-        """Return the likely cause of answers with too many axes, or too few."""
-        other = "for each sequence" if self.every_step else "at each step"
-        if not self.classes:
-            setting = f"every_step={not self.every_step}"
-            return f"one number is y[..., None], and {setting} gives an answer {other}"
-        if y.ndim > 1 and y.shape[-1] == self.answer_size:
-            return "the ids of one-hot answers are y.argmax(axis=-1)"
-        kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
-        return f"{kind} gives an answer {other}"
+    def _inputs(self, where: str, x: Array, lengths: Array | None) -> tuple[Array, Array | None]:
+        """Return the inputs, with id 0 past the ends, and a mask (T, B) of what is before them."""
+        x, ids, because = any_array(where, "x", x), self.vocab_size is not None, "time comes first"
+        if ids and x.ndim == 3:
+            because = (
+                "the ids of one-hot vectors are x.argmax(axis=-1), and a model of other vectors is "
+                "made with input_size"
+            )
+        elif not ids and x.ndim == 2:
+            because = "one number at each step is x[..., None], and ids need a vocab_size"
+        shape = ("T", "B") if ids else ("T", "B", self.config.input_size)
+        check_shape(where, "x", x, shape, because)
+        if not ids:
+            check_array(where, "x", x, x.shape, np.dtype(self.config.dtype))
+        if lengths is None:
+            return x, None
+        inside = before_end(check_lengths(where, "lengths", lengths, *x.shape[:2]), len(x))
+        return (np.where(inside, x, 0) if ids else x), inside
 
 
 class SequenceClassifier(SequenceModel):
@@ -257,19 +223,13 @@ class SequenceClassifier(SequenceModel):
         hidden_size: int | None = None,
         num_layers: int = ModelConfig.num_layers,
         *,
-        input_size: int | None = None,
-        bidirectional: bool = False,
-        init_scale: float | None = None,
         rng: np.random.Generator | int | None = None,
         **settings: Any,
     ) -> None:
-        plan = self.plan(
-            vocab_size=vocab_size, num_classes=num_classes, hidden_size=hidden_size,
-            num_layers=num_layers, input_size=input_size, bidirectional=bidirectional,
-            init_scale=init_scale, **settings,
+        super().__init__(
+            rng, vocab_size=vocab_size, num_classes=num_classes, hidden_size=hidden_size,
+            num_layers=num_layers, **settings,
         )  # fmt: skip
-        criterion = SequenceCrossEntropy(average_across_timesteps=True, impl=plan.config.impl)
-        super().__init__(plan, criterion, rng)
 
     @property
     def num_classes(self) -> int:
@@ -290,13 +250,8 @@ class SequenceClassifier(SequenceModel):
 class SequenceTagger(SequenceClassifier):
     """A recurrent tagger: one answer at each step of a sequence (many-to-many).
 
-    Parameters
-    ----------
-    vocab_size, num_classes, hidden_size, num_layers, input_size, bidirectional, init_scale
-        As for `SequenceClassifier`. With ``bidirectional=True`` an answer may depend on what
-        follows.
-    embedding_size, cell, dropout, dropout_input, dtype, impl, activation, forget_bias, reset, rng
-        As for `LanguageModel`.
+    The parameters are those of `SequenceClassifier`. With ``bidirectional=True`` an answer may
+    depend on what follows.
 
     Examples
     --------
@@ -304,7 +259,6 @@ class SequenceTagger(SequenceClassifier):
     >>> model = nl.SequenceTagger(11, 2, 6, bidirectional=True, rng=0)
     >>> ids = np.arange(12).reshape(4, 3) % 11  # (T, B)
     >>> loss = model.forward(ids, ids % 2, lengths=np.array([4, 2, 3]))
-    >>> model.backward()
     >>> model.predict(ids).shape
     (4, 3)
     """
@@ -321,14 +275,10 @@ class SequenceRegressor(SequenceModel):
     ----------
     vocab_size, num_outputs, hidden_size, num_layers : int
         V, the numbers of an answer K, H and L.
-    input_size : int
-        D, in place of `vocab_size`: the inputs are vectors (T, B, D), and there is no embedding.
     every_step : bool
         Answer at each step, (T, B, K); if False, after the end of each sequence, (B, K).
-    bidirectional, init_scale
+    input_size, bidirectional, init_scale and other settings
         As for `SequenceClassifier`.
-    embedding_size, cell, dropout, dropout_input, dtype, impl, activation, forget_bias, reset, rng
-        As for `LanguageModel`.
 
     Examples
     --------
@@ -336,7 +286,6 @@ class SequenceRegressor(SequenceModel):
     >>> model = nl.SequenceRegressor(input_size=1, num_outputs=1, hidden_size=6, rng=0)
     >>> series = np.sin(np.arange(15, dtype="float32")).reshape(5, 3, 1)  # (T, B, D)
     >>> loss = model.forward(series[:-1], series[1:])
-    >>> model.backward()
     >>> model.predict(series).shape
     (5, 3, 1)
     """
@@ -350,20 +299,15 @@ class SequenceRegressor(SequenceModel):
         hidden_size: int | None = None,
         num_layers: int = ModelConfig.num_layers,
         *,
-        input_size: int | None = None,
         every_step: bool = True,
-        bidirectional: bool = False,
-        init_scale: float | None = None,
         rng: np.random.Generator | int | None = None,
         **settings: Any,
     ) -> None:
-        plan = self.plan(
-            vocab_size=vocab_size, num_outputs=num_outputs, hidden_size=hidden_size,
-            num_layers=num_layers, input_size=input_size, every_step=every_step,
-            bidirectional=bidirectional, init_scale=init_scale, **settings,
+        super().__init__(
+            rng, vocab_size=vocab_size, num_outputs=num_outputs, hidden_size=hidden_size,
+            num_layers=num_layers, every_step=every_step, **settings,
         )  # fmt: skip
-        super().__init__(plan, SquaredError(impl=plan.config.impl), rng)
-        self.every_step = every_step
+        self.every_step, self.criterion = every_step, SquaredError(impl=self.config.impl)
 
     @classmethod
     def plan(cls, *, every_step: bool = True, **settings: Any) -> Plan:
@@ -381,5 +325,5 @@ class SequenceRegressor(SequenceModel):
         return self._predictions(x, lengths)
 
 
-show_settings(SequenceClassifier.__init__, LANGUAGE_MODEL_ONLY)
-show_settings(SequenceRegressor.__init__, LANGUAGE_MODEL_ONLY)
+show_settings(SequenceClassifier.__init__, SequenceModel.plan, LANGUAGE_MODEL_ONLY)
+show_settings(SequenceRegressor.__init__, SequenceModel.plan, LANGUAGE_MODEL_ONLY)

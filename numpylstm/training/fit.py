@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import check_flag, check_kind, check_whole
+from numpylstm.checks import check_kind, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed
 
 Batches = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
-QUIET: Any = {"over": "ignore", "invalid": "ignore"}  # an overflow shows in the loss
 
 
 class FitEpoch(NamedTuple):
@@ -30,20 +29,22 @@ class FitEpoch(NamedTuple):
     validation: float | None = None
 
 
-def losses(model: Any, batches: Iterable[tuple[Any, ...]], training: bool) -> Iterator[float]:
+def losses(model: Any, batches: Batches, training: bool) -> Iterator[float]:
     """Yield the loss of each batch; a language model passes its state on from batch to batch."""
-    state = None
-    for x, y, *rest in batches:
-        with np.errstate(**QUIET):
-            if isinstance(model, LanguageModel):
-                loss, state = model.forward(x, y, state, training, *rest)
-            else:
-                loss = model.forward(x, y, training, *rest)
+    state: Any = None
+    loss: Any = None
+    for x, y, *rest in batches() if callable(batches) else batches:
+        if isinstance(model, LanguageModel):
+            loss, state = model.forward(x, y, state, training, *rest)
+        else:
+            loss = model.forward(x, y, training, *rest)
         yield loss
+    if loss is None:
+        raise ValueError("fit: batches and validation must hold at least one batch, got none")
 
 
 def updates(
-    model: Any, batches: Iterable[tuple[Any, ...]], optimizer: Optimizer, *, clip: float = 1.0
+    model: Any, batches: Batches, optimizer: Optimizer, *, clip: float = 1.0
 ) -> Iterator[tuple[float, float]]:
     """Make one update for each batch; yield its loss and the norm of the gradient before clipping.
 
@@ -51,10 +52,9 @@ def updates(
     """
     for loss in losses(model, batches, training=True):
         optimizer.zero_grad()
-        with np.errstate(**QUIET):
-            model.backward()
+        model.backward()
         norm = clip_by_global_norm(optimizer.parameters, clip)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not math.isfinite(loss + norm):
             raise TrainingFailed(
                 f"fit: the loss is {loss:.3g} and the norm of the gradient {norm:.3g}; usually the "
                 f"learning rate is too high (here {optimizer.lr:g}) or the data are not scaled"
@@ -63,6 +63,7 @@ def updates(
         yield loss, norm
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss
 def fit(
     model: Any,
     batches: Batches,
@@ -112,9 +113,13 @@ def fit(
     True
     """
     check_whole("fit", "epochs", epochs)
-    check_flag("fit", "quiet", quiet)
-    if optimizer is None:
-        optimizer = Adam(model, lr=0.01)
+    for name, given in {"batches": batches, "validation": validation}.items():
+        if isinstance(given, Iterator):
+            raise TypeError(
+                f"fit: {name} must be a list or a function that returns the batches of an epoch, "
+                f"got {type(given).__name__}; it would be empty after the first epoch"
+            )
+    optimizer = Adam(model, lr=0.01) if optimizer is None else optimizer
     check_kind("fit", "optimizer", optimizer, Optimizer)
     history: list[FitEpoch] = []
     best, lowest, display = None, math.inf, Display("training", None, quiet, epochs)
@@ -122,37 +127,21 @@ def fit(
         for epoch in range(1, epochs + 1):
             if rate is not None:
                 optimizer.lr = rate(epoch - 1)
-            done, valid = [], None
-            for loss, norm in updates(model, _batches("batches", batches), optimizer, clip=clip):
+            done, valid, told = [], None, ""
+            for loss, norm in updates(model, batches, optimizer, clip=clip):
                 done.append((loss, norm))
                 display.show(f"epoch {epoch}/{epochs}  loss {loss:.4g}", epoch - 1)
             loss, norm = map(fmean, zip(*done, strict=True))
             if validation is not None:
-                valid = fmean(losses(model, _batches("validation", validation), training=False))
+                valid = fmean(losses(model, validation, training=False))
+                told = f"  validation {valid:.4g}"
                 if valid < lowest:
                     best, lowest = model.state_dict(), valid
             history.append(FitEpoch(epoch, float(optimizer.lr), loss, norm, valid))
             if not quiet:
-                told = "" if valid is None else f"  validation {valid:.4g}"
                 display.line(f"epoch {epoch:3}  loss {loss:.4g}{told}  gradient norm {norm:.3g}")
     finally:
         display.close()
         if best is not None:
             model.load_state_dict(best)
     return history
-
-
-def _batches(name: str, batches: Any) -> Iterable[tuple[Any, ...]]:
-    """Return the batches of an epoch; raise if there are none, or could be none in the next."""
-    if isinstance(batches, Iterator):
-        raise TypeError(
-            f"fit: {name} must be a list or a function that returns the batches of an epoch, got "
-            f"{type(batches).__name__}; it would be empty after the first epoch"
-        )
-    found = batches() if callable(batches) else batches
-    empty = True
-    for batch in found:
-        empty = False
-        yield batch
-    if empty:
-        raise ValueError(f"fit: {name} must hold at least one batch, got none")
