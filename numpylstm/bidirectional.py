@@ -26,6 +26,16 @@ def reverse(x: Array, lengths: Array | None) -> Array:
     return x[np.where(t < ends, ends - 1 - t, t), np.arange(len(ends))]
 
 
+def pair(argument: str, state: Any) -> tuple[Any, Any]:
+    """Return the states of both directions; they are None if `state` is."""
+    if state is None:
+        return None, None
+    if type(state) is tuple and len(state) == 2:
+        return state
+    got = type(state).__name__
+    raise TypeError(f"{argument} must be a pair of states, got {got}; one for each direction")
+
+
 class Bidirectional(Owner):
     """A stack that reads forward and one that reads backward, their hidden states side by side.
 
@@ -34,14 +44,10 @@ class Bidirectional(Owner):
 
     Parameters
     ----------
-    cell, input_size, hidden_size, num_layers
+    cell, input_size, hidden_size, num_layers, rng, settings
         As for `numpylstm.layers.RecurrentStack`; H is the size of each direction.
-    rng : Generator or int, optional
     name : str, optional
         Begins the paths: ``name="low"`` gives ``low.forward.0.Wx`` in place of ``forward.0.Wx``.
-    settings
-        As for `numpylstm.layers.RecurrentStack`: dropout, init_scale, dtype, impl, and options of
-        the cell.
 
     Examples
     --------
@@ -76,8 +82,7 @@ class Bidirectional(Owner):
 
     def zero_state(self, batch_size: int) -> tuple[Any, Any]:
         """Return the initial states of both stacks: zeros, (L, B, H)."""
-        first, second = (stack.zero_state(batch_size) for stack in self.stacks)
-        return first, second
+        return self.stacks[0].zero_state(batch_size), self.stacks[1].zero_state(batch_size)
 
     def forward(
         self, x: Array, state: Any = None, training: bool = True, lengths: Array | None = None
@@ -93,7 +98,7 @@ class Bidirectional(Owner):
         state : pair of LSTMState or RNNState
             After the last step of each sequence, and after its first.
         """
-        first, second = self._pair("forward", "state", state)
+        first, second = pair("Bidirectional.forward: state", state)
         ahead, after = self.stacks[0].forward(x, first, training, lengths)
         back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
@@ -108,22 +113,11 @@ class Bidirectional(Owner):
         """
         shape, lengths = consume(self)
         check_array("Bidirectional.backward", "dhs", dhs, shape, because="it has the shape of hs")
-        first, second = self._pair("backward", "dstate", dstate)
+        first, second = pair("Bidirectional.backward: dstate", dstate)
         ahead, back = np.split(dhs, 2, axis=-1)
         dx, dfirst = self.stacks[0].backward(ahead, first)
         dback, dsecond = self.stacks[1].backward(reverse(back, lengths), second)
         return dx + reverse(dback, lengths), (dfirst, dsecond)
-
-    @staticmethod
-    def _pair(way: str, name: str, state: Any) -> tuple[Any, Any]:
-        if state is None:
-            return None, None
-        if not (type(state) is tuple and len(state) == 2):
-            raise TypeError(
-                f"Bidirectional.{way}: {name} must be a pair of states, got "
-                f"{type(state).__name__}; one for each direction"
-            )
-        return state
 
     def _own(self) -> Iterable[Parameter]:
         for stack in self.stacks:

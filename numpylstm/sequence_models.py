@@ -52,9 +52,8 @@ class SequenceModel(Model):
         where, outputs = cls.__name__, settings.pop(cls.outputs, None)
         if (vocab_size is None) == (input_size is None):
             raise TypeError(
-                f"{where}: vocab_size or input_size must be given, got "
-                f"{'neither' if vocab_size is None else 'both'}; ids need a vocab_size, vectors an "
-                "input_size"
+                f"{where}: vocab_size or input_size must be given, and not both; ids need a "
+                "vocab_size, vectors an input_size"
             )
         size = {"vocab_size": vocab_size} if input_size is None else {"input_size": input_size}
         check_sizes(
@@ -116,8 +115,8 @@ class SequenceModel(Model):
             return losses[0], predicted[0]
         return (losses if inside is None else losses * inside), predicted
 
-    def _predictions(self, x: Array, lengths: Array | None) -> Array:
-        """Return the outputs of the decoder, (B, .) or (T, B, .)."""
+    def predict(self, x: Array, lengths: Array | None = None) -> Array:
+        """Return the answers (T, B, K), or (B, K) without `every_step`."""
         x, _ = self._inputs(f"{type(self).__name__}.predict", x, lengths)
         outputs = self._outputs(x, lengths)
         return outputs if self.every_step else outputs[0]
@@ -238,11 +237,11 @@ class SequenceClassifier(SequenceModel):
 
     def predict(self, x: Array, lengths: Array | None = None) -> Array:
         """Return the most probable answers, (B,), or (T, B); past an end they mean nothing."""
-        return self._predictions(x, lengths).argmax(axis=-1)
+        return super().predict(x, lengths).argmax(axis=-1)
 
     def probabilities(self, x: Array, lengths: Array | None = None) -> Array:
         """Return the probabilities of all answers, (B, C) or (T, B, C)."""
-        scores = self._predictions(x, lengths)
+        scores = super().predict(x, lengths)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return weights / weights.sum(axis=-1, keepdims=True)
 
@@ -319,10 +318,6 @@ class SequenceRegressor(SequenceModel):
     def arguments(self) -> dict[str, Any]:
         """The keywords that construct a model like this one, without generator and arrays."""
         return super().arguments | {"every_step": self.every_step}
-
-    def predict(self, x: Array, lengths: Array | None = None) -> Array:
-        """Return the answers (T, B, K), or (B, K) without `every_step`."""
-        return self._predictions(x, lengths)
 
 
 show_settings(SequenceClassifier.__init__, SequenceModel.plan, LANGUAGE_MODEL_ONLY)

@@ -6,7 +6,6 @@ from conftest import B, D, H, T, V
 
 import numpylstm as nl
 from numpylstm.parameters import Owner
-from numpylstm.training.fit import updates
 from numpylstm.training.loop import TrainingFailed
 
 
@@ -119,7 +118,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(rng):
     before, x = model.state_dict(), rng.standard_normal((T, B, D)).astype("f4")
     y = np.full((T, B, 1), 1e30, "f4")
     with pytest.raises(TrainingFailed, match=r"the loss is inf .*the data are not scaled"):
-        next(updates(model, [(x, y)], nl.SGD(model, lr=1.0)))
+        nl.fit(model, [(x, y)], optimizer=nl.SGD(model, lr=1.0), quiet=True)
     for path, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[path])
 
@@ -128,13 +127,12 @@ def test_a_loss_that_is_not_finite_changes_nothing(rng):
     ("batches", "changes", "error", "says"),
     [
         (iter([]), {}, TypeError, "batches must be a list or a function .* got list_iterator"),
-        ([], {}, ValueError, "batches must hold at least one batch"),
-        (list, {}, ValueError, "batches must hold at least one batch"),
-        (None, {"validation": []}, ValueError, "validation must hold at least one batch"),
+        (list, {}, ValueError, "batches and validation must hold at least one batch, got none"),
+        (None, {"validation": iter([])}, TypeError, "validation must be a list or a function"),
+        (None, {"validation": []}, ValueError, "and validation must hold at least one batch"),
         (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be a Optimizer, got float"),
         (None, {"clip": 0}, ValueError, "max_norm must be positive, got 0"),
-        (None, {"quiet": None}, TypeError, "quiet must be True or False"),
         (None, {"model": None}, TypeError, "parameters must be a layer, a model, .* got NoneType"),
     ],
 )
