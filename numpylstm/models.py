@@ -9,7 +9,7 @@ cell as keywords.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -196,13 +196,24 @@ class Encoder(Owner):
 
 
 class Model(Owner):
-    """Base class: an encoder, a decoder and a loss, and copies of their arrays in and out."""
+    """Base class: an encoder, a decoder and a loss.
+
+    `arguments` are the keywords that construct a model like this one, without generator and arrays.
+    """
+
+    lacks: frozenset[str] = frozenset()  # settings of `ModelConfig` that are no arguments
 
     def __init__(self, rng: Any, **arguments: Any) -> None:
         plan = self.plan(**arguments)
         self.config, self.vocab_size, self.answer_size, self.bidirectional = plan
         config, self.rng = plan.config, generator(rng)
-        self._input = "(T, B)" if plan.vocab_size else f"(T, B, {config.input_size})"
+        settings = {k: v for k, v in config.arguments.items() if k not in self.lacks}
+        self._input = "(T, B)"
+        if plan.vocab_size is None:
+            del settings["embedding_size"]  # the argument was input_size
+            self._input = f"(T, B, {config.input_size})"
+        own = {k: plain(v) for k, v in arguments.items() if k not in settings}
+        self.arguments = own | settings
         self.encoder = Encoder(plan, self.rng)
         self.decoder = Linear(
             config.hidden_size * (1 + plan.bidirectional), plan.outputs, name="decoder",
@@ -215,11 +226,6 @@ class Model(Owner):
     def plan(cls, **arguments: Any) -> Plan:
         """Return the plan of a model from the keywords of its constructor, without generator."""
         raise NotImplementedError
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keywords that construct a model like this one, without generator and arrays."""
-        return {"vocab_size": self.vocab_size, **self.config.arguments}
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
@@ -399,21 +405,22 @@ def check_language_model(where: str, model: Any) -> None:
     check_kind(where, "model", model, LanguageModel)
 
 
-def show_settings(constructor: Any, plan: Any, left_out: Collection[str] = ()) -> None:
+def show_settings(kind: type[Model]) -> None:
     """Let `help` show the settings behind the ``**settings`` of a constructor."""
+    constructor: Any = kind.__init__
     own = inspect.signature(constructor)
     *given, rng, _ = own.parameters.values()
     settings = {setting.name: setting.default for setting in settings_of(ModelConfig)}
     for cell in CELLS.values():
         settings |= {name: option.default for name, option in cell.options.items()}
-    planned = inspect.signature(plan).parameters.values()
+    planned = inspect.signature(kind.plan).parameters.values()
     settings |= {p.name: p.default for p in planned if p.kind is p.KEYWORD_ONLY}
     keywords = [
         inspect.Parameter(name, rng.kind, default=default)
         for name, default in settings.items()
-        if name not in {*left_out, *own.parameters}
+        if name not in {*kind.lacks, *own.parameters}
     ]
     constructor.__signature__ = own.replace(parameters=[*given, *keywords, rng])
 
 
-show_settings(LanguageModel.__init__, LanguageModel.plan)
+show_settings(LanguageModel)

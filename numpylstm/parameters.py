@@ -117,13 +117,10 @@ class Parameter:
         rows = check_ids(self.name, "Rows.rows", gradient.rows, V, ("n",))
         values, shape = gradient.values, (len(rows), D)
         check_array(self.name, "Rows.values", values, shape, self.data.dtype, "one for each row")
-        steps = np.diff(rows)
-        if np.count_nonzero(steps > 0) < steps.size:
-            order = np.argsort(rows)
-            rows, values = rows[order], values[order]
-            if not np.diff(rows).all():
-                raise ValueError(f"{self.name}: Rows.rows must name each row once")
-        return Rows(rows, _owned(values))
+        order = np.argsort(rows)
+        if not np.diff(rows[order]).all():
+            raise ValueError(f"{self.name}: Rows.rows must name each row once")
+        return Rows(rows[order], _owned(values[order]))
 
     def scale_grad(self, factor: float) -> None:
         """``grad *= factor``."""
@@ -134,11 +131,9 @@ class Parameter:
         """Return the gradient as it is stored (None for zeros) and its factor; for optimisers."""
         gradient, data = self._gradient, self.data
         because = "data was replaced after the gradient was computed"
-        if type(data) is not np.ndarray:
-            check_plain(self.name, "data", data)
-        if type(gradient) is np.ndarray:
-            if gradient.shape != data.shape or gradient.dtype is not data.dtype:
-                check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
+        check_plain(self.name, "data", data)
+        if isinstance(gradient, np.ndarray):
+            check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
         elif gradient is not None:
             rows, values = gradient
             shape = (len(rows), *data.shape[1:])

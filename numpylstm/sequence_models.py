@@ -27,13 +27,11 @@ from numpylstm.models import Model, Plan, model_config, show_settings
 
 Array = NDArray[Any]
 
-LANGUAGE_MODEL_ONLY = frozenset({"tied", "average_across_timesteps", "average_across_batch"})
-"""Settings that models of whole sequences lack."""
-
 
 class SequenceModel(Model):
     """Base class: the inputs, the lengths and the two passes."""
 
+    lacks = frozenset({"tied", "average_across_timesteps", "average_across_batch"})
     outputs: str  # name of the argument that is the size of an answer
     classes = True  # answers are ids, and not numbers
     every_step = False
@@ -60,7 +58,9 @@ class SequenceModel(Model):
             where, **size, **{cls.outputs: outputs}, hidden_size=settings.get("hidden_size")
         )
         check_flag(where, "bidirectional", bidirectional)
-        for name in LANGUAGE_MODEL_ONLY & settings.keys():
+        if not cls.classes:
+            check_flag(where, "every_step", settings.pop("every_step", True))
+        for name in cls.lacks & settings.keys():
             raise TypeError(f"{where}: {name} is a setting of LanguageModel only")
         if input_size is not None:
             if settings.get("embedding_size") is not None:
@@ -70,15 +70,6 @@ class SequenceModel(Model):
             init_scale = 1 / math.sqrt(settings["hidden_size"])
         config = model_config(init_scale=init_scale, average_across_timesteps=True, **settings)
         return Plan(config, plain(vocab_size), plain(outputs), bidirectional)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keywords that construct a model like this one, without generator and arrays."""
-        sizes, settings = {"vocab_size": self.vocab_size}, self.config.arguments
-        if self.vocab_size is None:
-            sizes = {"input_size": settings.pop("embedding_size")}
-        own = {self.outputs: self.answer_size, "bidirectional": self.bidirectional}
-        return sizes | own | {k: v for k, v in settings.items() if k not in LANGUAGE_MODEL_ONLY}
 
     def forward(
         self, x: Array, y: Array, training: bool = True, lengths: Array | None = None
@@ -308,17 +299,6 @@ class SequenceRegressor(SequenceModel):
         )  # fmt: skip
         self.every_step, self.criterion = every_step, SquaredError(impl=self.config.impl)
 
-    @classmethod
-    def plan(cls, *, every_step: bool = True, **settings: Any) -> Plan:
-        """Return the plan of a model from the keywords of its constructor, without generator."""
-        check_flag(cls.__name__, "every_step", every_step)
-        return super().plan(**settings)
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keywords that construct a model like this one, without generator and arrays."""
-        return super().arguments | {"every_step": self.every_step}
-
-
-show_settings(SequenceClassifier.__init__, SequenceModel.plan, LANGUAGE_MODEL_ONLY)
-show_settings(SequenceRegressor.__init__, SequenceModel.plan, LANGUAGE_MODEL_ONLY)
+show_settings(SequenceClassifier)
+show_settings(SequenceRegressor)
