@@ -84,10 +84,6 @@ def language_model_forward(
     functions : module
         `numpylstm.reference`, or any object with functions of the same names.
     config : ModelConfig
-
-    Returns
-    -------
-    ForwardPass
     """
     masks = iter(window.masks)
 

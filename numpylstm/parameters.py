@@ -282,20 +282,9 @@ class Owner:
 
 
 def collect(where: str, owners: Any) -> dict[str, Parameter]:
-    """Return the parameters of one or several owners: path -> Parameter.
+    """Return path -> Parameter of a layer, a model, a dict of parameters, or a list of these.
 
-    Parameters
-    ----------
-    where : str
-        The function that was called, for the message.
-    owners : layer, model, dict of path -> Parameter, or a list of these
-
-    Raises
-    ------
-    TypeError
-        If it is none of these.
-    ValueError
-        If two parameters have one path, or one parameter has two.
+    Raise a ValueError if two parameters have one path, or one parameter has two.
     """
     found: dict[str, Parameter] = {}
     for owner in owners if isinstance(owners, list | tuple) else [owners]:

@@ -125,15 +125,15 @@ class SequenceModel(Model):
         answers that count, or None if all do.
         """
         x, inside = self._inputs(where, x, lengths)
-        y, (T, B) = any_array(where, "y", y), x.shape[:2]
-        ways = ("at each step", "for each sequence")
-        at, other = ways if self.every_step else ways[::-1]
-        shape = ((T, B) if self.every_step else (B,)) + (
-            () if self.classes else (self.answer_size,)
-        )
+        y, (T, B), shape = any_array(where, "y", y), x.shape[:2], x.shape[1:2]
+        at, other, turned = "for each sequence", "at each step", T
+        if self.every_step:
+            at, other, turned, shape = other, at, B, (T, B)
+        if not self.classes:
+            shape += (self.answer_size,)
         because = f"an answer {at}"
         if y.ndim == len(shape):
-            if y.shape[0] == (B if self.every_step else T) != shape[0]:
+            if y.shape[0] == turned != shape[0]:
                 because += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
         elif not self.classes:
             because += "; one number is y[..., None], and "

@@ -37,11 +37,17 @@ def data(rng, kind, inputs="ids", B=B):
 
 def spoil(array, lengths):
     """Return a copy with nonsense past the ends: NaN, or an id that is none."""
-    nonsense = np.nan if array.dtype.kind == "f" else -100
-    inside = np.arange(T)[:, None] < lengths
-    return np.where(inside[(...,) + (None,) * (array.ndim - 2)], array, nonsense).astype(
-        array.dtype
-    )
+    array = array.copy()
+    array[np.arange(T)[:, None] >= lengths] = np.nan if array.dtype.kind == "f" else -100
+    return array
+
+
+def loss_and_gradients(model, x, y, lengths=None):
+    for p in model.parameters().values():
+        p.zero_grad()
+    loss = model.forward(x, y, lengths=lengths)
+    model.backward()
+    return loss, {path: p.grad for path, p in model.parameters().items()}
 
 
 # --- gradients -----------------------------------------------------------------------------------
@@ -78,27 +84,19 @@ def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional)
     x, y = data(rng, kind, inputs)
     lengths = np.array([3, 1, 5])
     padded = spoil(x, lengths), spoil(y, lengths) if model.every_step else y
-    loss = model.forward(*padded, lengths=lengths)
-    model.backward()
-    gradients = {path: p.grad.copy() for path, p in model.parameters().items()}
-    predicted = model.predict(padded[0], lengths)
-    losses, _ = model.score(*padded, lengths)
+    loss, gradients = loss_and_gradients(model, *padded, lengths)
+    predicted, (losses, _) = model.predict(padded[0], lengths), model.score(*padded, lengths)
 
     sums, alone = 0.0, dict.fromkeys(gradients, 0)
     answers = lengths if model.every_step else np.ones(B, int)
     for b, length in enumerate(lengths):
-        one = x[:length, [b]], y[:length, [b]] if model.every_step else y[[b]]
-        for p in model.parameters().values():
-            p.zero_grad()
-        of_one = model.forward(*one) * answers[b] / answers.sum()
-        model.backward()
-        sums += of_one
-        for path, p in model.parameters().items():
-            alone[path] = alone[path] + p.grad * (answers[b] / answers.sum())
-        own = predicted[:length, b] if model.every_step else predicted[b]
-        np.testing.assert_allclose(own, model.predict(one[0]).reshape(own.shape), atol=1e-12)
-        own = losses[:, b] if model.every_step else losses[b]
-        np.testing.assert_allclose(own.sum(), model.score(*one)[0].sum(), rtol=1e-12)
+        own = np.s_[:length, [b]] if model.every_step else [b]
+        one, share = (x[:length, [b]], y[own]), answers[b] / answers.sum()
+        np.testing.assert_allclose(predicted[own], model.predict(one[0]), atol=1e-12)
+        np.testing.assert_allclose(losses[own], model.score(*one)[0], rtol=1e-12)
+        loss_of_one, gradients_of_one = loss_and_gradients(model, *one)
+        sums += share * loss_of_one
+        alone = {path: alone[path] + share * g for path, g in gradients_of_one.items()}
     assert loss == pytest.approx(sums, rel=1e-12)
     for path, gradient in gradients.items():
         scale = np.abs(gradient).max()
@@ -135,26 +133,22 @@ def test_the_backward_stack_reads_each_sequence_from_its_end(rng, cell):
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["all", "padded"])
 def test_gradients_of_both_directions(rng, lengths):
-    """Of the input, of both initial states and of every parameter."""
+    """Of the input and of both initial states; those of the parameters are checked in models."""
     both = nl.Bidirectional("gru", D, H, L, dtype="float64", init_scale=0.8, rng=0, name="low")
     assert list(both.parameters())[::8] == ["low.forward.0.Wx", "low.backward.0.Wx"]
-    zero = both.zero_state(B)
     arrays = {"x": rng.standard_normal((T, B, D))}
-    arrays |= {f"h{way}": rng.standard_normal((L, B, H)) for way in (0, 1)}
+    arrays |= {h0: rng.standard_normal((L, B, H)) for h0 in ("first", "second")}
     dhs = rng.standard_normal((T, B, 2 * H))
-    dstate = tuple(type(s)(rng.standard_normal((L, B, H))) for s in zero)
+    dstate = tuple(nl.RNNState(rng.standard_normal((L, B, H))) for _ in range(2))
 
     def loss(a):
-        both.load_state_dict({path: a[path] for path in both.parameters()})
-        hs, after = both.forward(a["x"], tuple(type(zero[0])(a[f"h{w}"]) for w in (0, 1)), True,
-                                 lengths)  # fmt: skip
+        state = nl.RNNState(a["first"]), nl.RNNState(a["second"])
+        hs, after = both.forward(a["x"], state, lengths=lengths)
         return (dhs * hs).sum() + sum((d.h * s.h).sum() for d, s in zip(dstate, after, strict=True))
 
-    arrays |= both.state_dict()
     loss(arrays)
     dx, (first, second) = both.backward(dhs, dstate)
-    gradients = {"x": dx, "h0": first.h, "h1": second.h}
-    gradients |= {path: p.grad for path, p in both.parameters().items()}
+    gradients = {"x": dx, "first": first.h, "second": second.h}
     report = nl.gradcheck.check(loss, arrays, gradients, method="central", along="arrays")
     assert report.passed, f"\n{report}"
 
