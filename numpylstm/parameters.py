@@ -131,9 +131,11 @@ class Parameter:
         """Return the gradient as it is stored (None for zeros) and its factor; for optimisers."""
         gradient, data = self._gradient, self.data
         because = "data was replaced after the gradient was computed"
-        check_plain(self.name, "data", data)
-        if isinstance(gradient, np.ndarray):
-            check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
+        if type(data) is not np.ndarray:
+            check_plain(self.name, "data", data)
+        if type(gradient) is np.ndarray:
+            if gradient.shape != data.shape or gradient.dtype is not data.dtype:
+                check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
         elif gradient is not None:
             rows, values = gradient
             shape = (len(rows), *data.shape[1:])
