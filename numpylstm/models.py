@@ -117,7 +117,7 @@ class Plan(NamedTuple):
     """Everything that fixes the parameters of a model: the arguments of `parameter_shapes`."""
 
     config: ModelConfig
-    vocab_size: int | None
+    vocab_size: Any  # None: there is no embedding
     outputs: int
     bidirectional: bool = False
 
