@@ -147,7 +147,8 @@ class SequenceModel(Model):
         if not self.every_step:
             y, inside = y[None], None
         elif inside is not None:
-            y = np.where(inside if self.classes else inside[..., None], y, 0)
+            y = y.copy()
+            y[~inside] = 0
         if self.classes:
             y = check_ids(where, "y", y, self.answer_size)
         else:
@@ -171,7 +172,10 @@ class SequenceModel(Model):
         if lengths is None:
             return x, None
         inside = before_end(check_lengths(where, "lengths", lengths, *x.shape[:2]), len(x))
-        return (np.where(inside, x, 0) if ids else x), inside
+        if ids:
+            x = x.copy()
+            x[~inside] = 0
+        return x, inside
 
 
 class SequenceClassifier(SequenceModel):
