@@ -91,9 +91,7 @@ class SequenceModel(Model):
         where = f"{type(self).__name__}.forward"
         x, y, inside = self.check_arguments(where, x, y, lengths)
         weights = None if inside is None else inside.astype(self.config.dtype)
-        outputs = self._outputs(x, lengths, training)
-        loss: float = self.criterion.forward(outputs, y, weights, training)
-        return loss
+        return self.criterion.forward(self._outputs(x, lengths, training), y, weights, training)
 
     def score(self, x: Array, y: Array, lengths: Array | None = None) -> tuple[Array, Array]:
         """Return the loss of each answer, in the shape (B,) or (T, B), and the predicted answers.
