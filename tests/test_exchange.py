@@ -397,6 +397,14 @@ def test_onnx_computes_the_same_for_any_window(rng, kind, dtype, tmp_path):
             np.testing.assert_allclose(ours, other, rtol=0, atol=TOLERANCES[dtype])
 
 
+def test_a_model_that_onnx_cannot_hold_is_refused(rng, tmp_path, monkeypatch):
+    needed("onnx")
+    model = random_model(rng)
+    monkeypatch.setattr(nl.LanguageModel, "num_parameters", 1 << 28)
+    with pytest.raises(ValueError, match="model must be below 2 GiB for ONNX, got 2,147,483,648 b"):
+        exchange.export_model(model, tmp_path / "m.onnx", "onnx")
+
+
 # --- hostile and damaged files ------------------------------------------------------------------
 
 
@@ -441,6 +449,7 @@ def packed(members, compression=zipfile.ZIP_STORED):
 
 
 F32 = {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}
+MUCH, PLAIN = (pickle.dumps(OrderedDict(a=a), 2) for a in (Much(), None))
 HOSTILE = {
     "nothing": b"",
     "a text": b"hello, world",
@@ -448,7 +457,8 @@ HOSTILE = {
     "a bare pickle": pickle.dumps(Shout()),
     "a pickle in a zip": torch_zip(pickle.dumps({"a": Shout()}, 2)),
     "a pickle of a later protocol": torch_zip(pickle.dumps({"a": Shout()}, 4)),
-    "what takes memory": torch_zip(pickle.dumps(OrderedDict(a=Much()), 2)),
+    "what takes memory": torch_zip(MUCH),
+    "a second pickle": packed({"m/version": "3", "n/data.pkl": PLAIN, "m/data.pkl": MUCH}),
     "no state dict": torch_zip(pickle.dumps([1, 2], 2)),
     "numbers for tensors": torch_zip(pickle.dumps(OrderedDict(a=1), 2)),
     "no pickle": torch_zip(b"\xff" * 50),

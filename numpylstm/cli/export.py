@@ -8,18 +8,14 @@ from numpylstm.cli.common import CommandError, Parser, run
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = Parser(
-        prog="numpylstm-export",
-        description="Write the model of a checkpoint to a file for another program. Needs the "
-        "extra numpylstm[exchange].",
-    )
+    parser = Parser(prog="numpylstm-export", description="Write a model for another program.")
     parser.add_argument(
         "run", metavar="RUN", type=Path, help="run folder (for its best.npz), or any checkpoint"
     )
     parser.add_argument(
         "--to", choices=("safetensors", "torch", "onnx"), required=True,
         help="safetensors: the arrays by path; torch: a state dict, with the vocabulary in "
-        "FILE.json; onnx: a whole model, from ids and state to logits and state",
+        "FILE.json; onnx: a whole model (packages: the extra numpylstm[exchange])",
     )  # fmt: skip
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="a new file")
     return parser

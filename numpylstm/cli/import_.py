@@ -10,20 +10,16 @@ from numpylstm.cli.common import CommandError, Parser, run
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = Parser(
-        prog="numpylstm-import",
-        description="Make a run folder of a language model of another program, for "
-        "numpylstm-eval, numpylstm-sample and numpylstm-train --init-from. Needs the extra "
-        "numpylstm[exchange].",
-    )
+    parser = Parser(prog="numpylstm-import", description="Make a run of another program's model.")
     parser.add_argument(
         "file", metavar="FILE", type=Path,
-        help="safetensors, a state dict of PyTorch, or the arrays of a Keras model, known by its "
-        "content; FILE.json beside it may hold the vocabulary",
+        help="safetensors, a state dict of PyTorch, or the arrays of a Keras model; FILE.json may "
+        "hold the vocabulary (packages: the extra numpylstm[exchange])",
     )  # fmt: skip
     parser.add_argument(
-        "--out", metavar="RUN", type=Path, required=True, help="run folder, new or empty"
-    )
+        "--out", metavar="RUN", type=Path, required=True,
+        help="run folder, new or empty, for numpylstm-eval, -sample and -train --init-from",
+    )  # fmt: skip
     parser.add_argument(
         "--activation", choices=RNN.options["activation"].choices, default=argparse.SUPPRESS,
         help="nonlinearity of a vanilla RNN (default: as the file says, else tanh)",
