@@ -109,6 +109,7 @@ def test_an_lstm_comes_within_two_per_cent_of_the_floor(task):
         tasks.DelayedCopy(20, num_fillers=4),
         tasks.Adding(),
         tasks.TemporalOrder(),
+        tasks.Parity(),
         tasks.EmbeddedReber(),
         tasks.Pronoun(),
     ],

@@ -20,10 +20,14 @@ EXAMPLES = [
     tasks.DelayedCopy(7),
     tasks.DelayedCopy(9, num_symbols=3, num_fillers=4, length=2, noise=0.3),
     tasks.DelayedCopy(7, noise=0.0),
+    tasks.SelectiveCopy(),
+    tasks.SelectiveCopy(9, num_symbols=3, num_fillers=4, length=2, noise=0.3),
     tasks.Adding(),
     tasks.Adding(7, num_digits=3, noise=0.25),
     tasks.TemporalOrder(),
     tasks.TemporalOrder(23, noise=0.0),
+    tasks.Parity(),
+    tasks.Parity(19, shortest=7, noise=0.25),
     tasks.EmbeddedReber(17),
     tasks.EmbeddedReber(),
     tasks.Pronoun(),
@@ -153,6 +157,32 @@ def test_floor_of_the_order(noise):
     task = tasks.TemporalOrder(noise=noise)
     assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
     assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
+def test_floor_of_the_selective_copy_per_letter(noise):
+    """Over all places and letters of a small task: floor and chance are those of one letter."""
+    joint, places = defaultdict(float), list(itertools.combinations(range(4), 2))
+    for (first, second), shown in itertools.product(places, itertools.product("abc", repeat=2)):
+        x = "".join(dict(zip((first, second), shown, strict=True)).get(t, ".") for t in range(4))
+        for one, p in with_noise(shown[0], "abc", noise).items():
+            for two, q in with_noise(shown[1], "abc", noise).items():
+                joint[x, (one, two)] += p * q / len(places) / 9
+    task = tasks.SelectiveCopy(4, num_symbols=3, length=2, noise=noise)
+    assert task.floor == pytest.approx(conditional_entropy(joint) / 2, abs=1e-12)
+    assert task.chance == pytest.approx(entropy_of_targets(joint) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
+def test_floor_of_the_parity_at_every_length(noise):
+    task = tasks.Parity(5, noise=noise)
+    for length in range(1, 6):
+        joint = {}
+        for bits in itertools.product("01", repeat=length):
+            for target, p in with_noise(bits.count("1") % 2, (0, 1), noise).items():
+                joint[bits, target] = p / 2**length
+        assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
+        assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
 
 
 # Reber's grammar once more, as the pictures in the papers show it: (from, letter, to).
@@ -317,6 +347,37 @@ def test_the_copy_comes_distance_steps_later():
     assert (batch.nll == 0).all()
 
 
+def test_the_scattered_letters_come_back_in_their_order():
+    task = tasks.SelectiveCopy(12, num_fillers=2, length=3, noise=0.0)
+    batch = task.batch(200, 6)
+    read_at = set()
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        shown, wanted = tasks.spell(task, x).split(), tasks.spell(task, y).split()
+        places = [t for t, token in enumerate(shown[:12]) if token.isalpha()]
+        assert [shown[t] for t in places] == wanted[12:]
+        assert shown[12:] == ["?"] * 3
+        assert {shown[t] for t in range(12) if t not in places} <= {".", ":"}
+        read_at.update(places)
+    assert read_at == set(range(12))
+    assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 12 + [True] * 3
+
+
+def test_the_parity_of_every_prefix():
+    task = tasks.Parity(30, shortest=8, noise=0.0)
+    batch = task.batch(200, 7)
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        bits, told = tasks.spell(task, x).split(), tasks.spell(task, y).split()
+        for t in range(7, 30):
+            assert told[t] == ("even", "odd")[bits[: t + 1].count("1") % 2]
+    assert (batch.weights[:7] == 0).all()
+    assert (batch.weights[7:] == 1).all()
+
+
+def test_longer_parities_have_the_same_ids_and_floor():
+    short, long = tasks.Parity(), tasks.Parity(256, shortest=40)
+    assert (short.tokens, short.floor, short.chance) == (long.tokens, long.floor, long.chance)
+
+
 def test_the_sum_of_the_marked_digits():
     task = tasks.Adding(9, noise=0.0)
     batch = task.batch(200, 7)
@@ -341,7 +402,11 @@ def test_the_order_of_the_rare_symbols():
         assert task.tokens[y[-1]] == right
 
 
-@pytest.mark.parametrize("task", [tasks.DelayedCopy(3), tasks.Adding(5), tasks.TemporalOrder(10)])
+@pytest.mark.parametrize(
+    "task",
+    [tasks.DelayedCopy(3), tasks.SelectiveCopy(8, length=3), tasks.Adding(5),
+     tasks.TemporalOrder(10), tasks.Parity(6)],
+)  # fmt: skip
 def test_a_tenth_of_the_answers_is_wrong(task):
     quiet = type(task)(**{**vars(task), "noise": 0.0})
     right, noisy = quiet.batch(20_000, 9), task.batch(20_000, 9)
@@ -368,6 +433,9 @@ def test_entropy_in_nats():
         (lambda: tasks.DelayedCopy(5, num_symbols=1), "num_symbols must be from 2 to 26"),
         (lambda: tasks.DelayedCopy(5, num_fillers=9), "num_fillers must be from 1 to 8"),
         (lambda: tasks.DelayedCopy(5, noise=1.0), r"noise must be in \[0, 1\), got 1.0"),
+        (lambda: tasks.SelectiveCopy(7), "SelectiveCopy: distance must be at least 8, the length"),
+        (lambda: tasks.Parity(5, shortest=6), "num_steps must be at least 6, the shortest; got 5"),
+        (lambda: tasks.Parity(shortest=0), "shortest must be at least 1"),
         (lambda: tasks.Adding(2), "num_steps must be at least 3"),
         (lambda: tasks.Adding(noise=-0.1), "noise must be in"),
         (lambda: tasks.TemporalOrder(4), "num_steps must be at least 5"),
@@ -383,7 +451,8 @@ def test_parameters_that_make_no_task(make, sentence):
 @pytest.mark.parametrize(
     ("task", "given"),
     [(tasks.Adding, (5, 200)), (tasks.DelayedCopy, (100,)), (tasks.TemporalOrder, (100,)),
-     (tasks.EmbeddedReber, (9,)), (tasks.Pronoun, (9,))],
+     (tasks.SelectiveCopy, (100,)), (tasks.Parity, (200, 100)), (tasks.EmbeddedReber, (9,)),
+     (tasks.Pronoun, (9,))],
 )  # fmt: skip
 def test_numbers_of_numpy_do_not_wrap(task, given):
     theirs, ours = task(*map(np.int16, given)), task(*given)

@@ -449,7 +449,9 @@ def after_window(cells, case):
 TASKS = {
     "DelayedCopy": {"distance": 5, "num_symbols": 4, "num_fillers": 2, "length": 2, "noise": 0.1},
     "Adding": {"num_steps": 8, "num_digits": 4, "noise": 0.1},
+    "SelectiveCopy": {"distance": 7, "num_symbols": 4, "num_fillers": 3, "length": 2, "noise": 0.1},
     "TemporalOrder": {"num_steps": 9, "noise": 0.1},
+    "Parity": {"num_steps": 9, "shortest": 4, "noise": 0.1},
     "EmbeddedReber": {"num_steps": 12},
     "Pronoun": {"distance": 4},
 }

@@ -7,14 +7,16 @@ learns to remember moves from the one to the other.
 
 =============== ==============================================================================
 `DelayedCopy`   Repeat, `distance` steps later, the letters that were shown.
+`SelectiveCopy` Repeat, in their order, the letters scattered among filler.
 `Adding`        Add two marked digits among many others.
 `TemporalOrder` Name two rare symbols, far apart, in their order.
+`Parity`        Tell at each step if the number of ones so far is even or odd.
 `EmbeddedReber` A stream of strings in which the last letter but one repeats the second.
 `Pronoun`       English sentences in which *his* or *her* agrees with a subject k words back.
 =============== ==============================================================================
 
-The floors are above zero: in the first three tasks a known share of the answers is wrong at random
-(`noise`), in the last two the text is random. So "within 2 % of the floor" is meaningful, and a
+The floors are above zero: in the last two tasks the text is random, in the others a known share of
+the answers is wrong at random (`noise`). So "within 2 % of the floor" is meaningful, and a
 loss below the floor reveals a model that sees its answers.
 
 All tasks are frozen dataclasses with `vocab_size`, `tokens` (the token of each id), `num_steps`,
@@ -37,7 +39,13 @@ chance 2.0794, floor 0.5197
 """
 
 from numpylstm.laboratory.tasks.grammars import EmbeddedReber, Pronoun
-from numpylstm.laboratory.tasks.recall import Adding, DelayedCopy, TemporalOrder
+from numpylstm.laboratory.tasks.recall import (
+    Adding,
+    DelayedCopy,
+    Parity,
+    SelectiveCopy,
+    TemporalOrder,
+)
 from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy, spell
 
 __all__ = [
@@ -45,13 +53,15 @@ __all__ = [
     "Batch",
     "DelayedCopy",
     "EmbeddedReber",
+    "Parity",
     "Pronoun",
     "Recipe",
+    "SelectiveCopy",
     "Task",
     "TemporalOrder",
     "entropy",
     "spell",
 ]
 
-Task = DelayedCopy | Adding | TemporalOrder | EmbeddedReber | Pronoun
+Task = DelayedCopy | SelectiveCopy | Adding | TemporalOrder | Parity | EmbeddedReber | Pronoun
 """Any of the tasks."""

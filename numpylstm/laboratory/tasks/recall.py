@@ -1,4 +1,4 @@
-"""Tasks with a question at the end about something seen long before; answers may be noisy.
+"""Tasks that ask about something seen long before; answers may be noisy.
 
 The right answer is a function of the sequence. With probability `noise` the target is one of the
 other n - 1 answers instead, all equally likely. So the entropy of the target, given the sequence,
@@ -81,10 +81,11 @@ class DelayedCopy:
     recipe: ClassVar[Recipe] = Recipe(lr=0.02, init_scale=0.4, forget_bias=5.0, steps=2000)
 
     def __post_init__(self) -> None:
-        check_whole("DelayedCopy", "num_symbols", self.num_symbols, 2, len(LETTERS))
-        check_whole("DelayedCopy", "num_fillers", self.num_fillers, 1, len(FILLERS))
-        check_sizes("DelayedCopy", length=self.length)
-        check_whole("DelayedCopy", "distance", self.distance, self.length, because="the length")
+        where = type(self).__name__
+        check_whole(where, "num_symbols", self.num_symbols, 2, len(LETTERS))
+        check_whole(where, "num_fillers", self.num_fillers, 1, len(FILLERS))
+        check_sizes(where, length=self.length)
+        check_whole(where, "distance", self.distance, self.length, because="the length")
         check_settings(self, distance=1)
 
     @property
@@ -122,6 +123,42 @@ class DelayedCopy:
         x[: self.length] = shown
         x[self.distance] = n + self.num_fillers
         return noisy_batch(x, shown, n, self.noise, n, rng)
+
+
+@dataclass(frozen=True)
+class SelectiveCopy(DelayedCopy):
+    """Repeat, in their order, the letters scattered among filler (Gu and Dao 2023, in small).
+
+    The letters stand at random places in the first `distance` steps. Then come as many question
+    marks as letters, and the answer to the j-th is the j-th letter. The steps between a letter and
+    its use vary, so a network has to select by what it reads, not by when.
+
+    `chance` and `floor` are those of `DelayedCopy`.
+
+    Parameters
+    ----------
+    distance : int
+        Steps before the first question mark; at least `length`.
+    num_symbols, num_fillers, length, noise
+        As for `DelayedCopy`.
+    """
+
+    distance: int = 64
+    length: int = 8
+
+    recipe: ClassVar[Recipe] = Recipe(lr=0.1, init_scale=0.4, forget_bias=3.0, steps=2000)
+
+    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("SelectiveCopy.batch", batch_size=batch_size)
+        rng = generator(rng)
+        n, size = self.num_symbols, (self.num_steps, batch_size)
+        x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
+        letters = rng.integers(n, size=(self.length, batch_size))
+        places = rng.random((self.distance, batch_size)).argsort(axis=0)[: self.length]
+        x[np.sort(places, axis=0), np.arange(batch_size)] = letters
+        x[self.distance :] = n + self.num_fillers
+        return noisy_batch(x, letters, n, self.noise, n, rng)
 
 
 @dataclass(frozen=True)
@@ -249,3 +286,56 @@ class TemporalOrder:
         x[first, columns], x[second, columns] = 8 + kinds
         x[-1] = 10
         return noisy_batch(x, 2 * kinds[:1] + kinds[1:], 4, self.noise, 10, rng)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Tell at each step if the number of ones so far is even or odd.
+
+    A batch has sequences of every length up to `num_steps`: its prefixes. The usual experiment
+    trains on ``Parity(40)`` and tests on ``Parity(256, shortest=40)``, longer sequences with the
+    same ids.
+
+    * ``chance = log(2)``: both answers are equally likely, with noise too.
+    * ``floor``: see `numpylstm.laboratory.tasks.recall`, with 2 answers.
+
+    Parameters
+    ----------
+    num_steps : int
+        T.
+    shortest : int
+        Shortest prefix that is scored; at most `num_steps`.
+    noise : float
+        Probability of a wrong answer, in [0, 1).
+    """
+
+    num_steps: int = 40
+    shortest: int = 1
+    noise: float = 0.1
+
+    recipe: ClassVar[Recipe] = Recipe(lr=0.3, init_scale=0.4, steps=1000)
+    tokens: ClassVar[tuple[str, ...]] = ("even", "odd", "0", "1")
+    vocab_size: ClassVar[int] = len(tokens)
+
+    def __post_init__(self) -> None:
+        check_sizes("Parity", shortest=self.shortest)
+        check_whole("Parity", "num_steps", self.num_steps, self.shortest, because="the shortest")
+        check_settings(self, num_steps=1)
+
+    @property
+    def chance(self) -> float:
+        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
+        return float(np.log(2))
+
+    @property
+    def floor(self) -> float:
+        """Smallest possible expected loss, in nats per scored token."""
+        return noisy_floor(self.noise, 2)
+
+    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw sequences; the same seed gives the same bytes."""
+        check_sizes("Parity.batch", batch_size=batch_size)
+        rng = generator(rng)
+        bits = rng.integers(2, size=(self.num_steps, batch_size), dtype=np.int32)
+        answers = bits.cumsum(axis=0)[self.shortest - 1 :] % 2
+        return noisy_batch(bits + 2, answers, 2, self.noise, 2, rng)
