@@ -33,6 +33,7 @@ SERIES = (
     "07_language_model",
     "08_what_the_cells_learned",
     "09_from_numpy_to_numba",
+    "10_after_the_lstm",
 )
 FOLDER = Path(__file__).parent.parent / "notebooks"
 PATHS = sorted(p for p in FOLDER.glob("*.ipynb") if "workbook" not in p.stem)  # test_workbook.py

@@ -528,6 +528,130 @@ def answer(h, Wh, a):
 """,
         ),
     },
+    "after_the_lstm": {
+        "exercise-backward": (
+            """
+def answer(dhs, dhT, a, h_prev):
+    db = scan_forward(a[::-1], dhs[::-1], dhT)[0][::-1]  # a_t, not a_(t+1)
+    return db * h_prev, db, a[0] * db[0]
+""",
+            """
+def answer(dhs, dhT, a, h_prev):
+    factors = np.concatenate([a[1:], np.ones_like(a[:1])])
+    db = scan_forward(factors[::-1], dhs[::-1], dhT)[0]  # still in reverse
+    return db * h_prev, db, a[0] * db[0]
+""",
+            """
+def answer(dhs, dhT, a, h_prev):
+    factors = np.concatenate([a[1:], np.zeros_like(a[:1])])  # dhT is lost
+    db = scan_forward(factors[::-1], dhs[::-1], dhT)[0][::-1]
+    return db * h_prev, db, a[0] * db[0]
+""",
+            """
+def answer(dhs, dhT, a, h_prev):
+    factors = np.concatenate([a[1:], np.ones_like(a[:1])])
+    db = scan_forward(factors[::-1], dhs[::-1], dhT)[0][::-1]
+    return db * a, db, a[0] * db[0]
+""",
+            """
+def answer(dhs, dhT, a, h_prev):
+    factors = np.concatenate([a[1:], np.ones_like(a[:1])])
+    db = scan_forward(factors[::-1], dhs[::-1], dhT)[0][::-1]
+    return db * h_prev, db, db[0]  # not through a_1
+""",
+            """
+def answer(dhs, dhT, a, h_prev):
+    factors = np.concatenate([a[1:], np.ones_like(a[:1])])
+    return scan_forward(factors[::-1], dhs[::-1], dhT)[0][::-1]  # db only
+""",
+        ),
+        "exercise-count": (
+            "answer = 9, sum(1000 - 2**k for k in range(9))",
+            "answer = 10, 10 * 1000",
+            "answer = 10, 1000",
+            "answer = np.log2(1000), 1000 * np.log2(1000)",
+            "answer = 10, 2 * (10 * 1000 - 1023)",
+            "answer = 8977",
+        ),
+        "exercise-sign": (
+            "v = np.arctanh(0.5 ** (1 / 256)); answer = -v, v  # a one gives 0",
+            "v = np.arctanh(0.5 ** (1 / 256)); answer = 2 * v, v  # no flip",
+            "v = np.arctanh(0.5 ** (1 / 256)); answer = 2 * v, -v  # flips at zeros",
+            "r = 0.5 ** (1 / 256); v = np.log(r / (1 - r)); answer = -2 * v, v  # of a sigmoid",
+            "v = np.arctanh(0.5); answer = -2 * v, v  # after one step",
+            "v = np.arctanh(0.5 ** (1 / 128)); answer = -2 * v, v",
+            "v = np.arctanh(0.5 ** (1 / 256)); answer = -3 * v, v",
+        ),
+        "exercise-stabilise": (
+            """
+def answer(a_i, a_f, g, c, n, m):
+    i, f = np.exp(a_i), np.exp(a_f)  # no stabiliser
+    return f * c + i * g, f * n + i, m
+""",
+            """
+def answer(a_i, a_f, g, c, n, m):
+    m_new = np.maximum(a_f + m, a_i)
+    i, f = np.exp(a_i - m_new), np.exp(a_f - m_new)  # without the old scale
+    return f * c + i * g, f * n + i, m_new
+""",
+            """
+def answer(a_i, a_f, g, c, n, m):
+    i, f = np.ones_like(a_i), np.exp(a_f + m - a_i)  # m follows a_i only
+    return f * c + i * g, f * n + i, a_i
+""",
+            """
+def answer(a_i, a_f, g, c, n, m):
+    m_new = np.maximum(m, a_i)  # f is left out
+    i, f = np.exp(a_i - m_new), np.exp(a_f + m - m_new)
+    return f * c + i * g, f * n + i, m_new
+""",
+            """
+def answer(a_i, a_f, g, c, n, m):
+    i, f = np.exp(np.minimum(a_i, 80)), np.exp(np.minimum(a_f, 80))  # clipped
+    return f * c + i * g, f * n + i, m
+""",
+            """
+def answer(a_i, a_f, g, c, n, m):
+    m_new = np.maximum(a_f + m, a_i)
+    i, f = np.exp(a_i - m_new), np.exp(a_f + m - m_new)
+    return f * c + i * g, f * n + i  # and m?
+""",
+        ),
+        "exercise-newton": (
+            """
+def answer(hs, x, h0, w):
+    h_prev = np.concatenate([h0[None], hs[:-1]])
+    new = np.tanh(x + w * h_prev)
+    return scan_forward((1 - new**2) * w, new, h0)[0]  # a * h_prev is not subtracted
+""",
+            """
+def answer(hs, x, h0, w):
+    new = np.tanh(x + w * hs)  # the state itself, not the one before
+    a = (1 - new**2) * w
+    return scan_forward(a, new - a * hs, h0)[0]
+""",
+            """
+def answer(hs, x, h0, w):
+    h_prev = np.concatenate([h0[None], hs[:-1]])
+    new = np.tanh(x + w * h_prev)
+    a = 1 - new**2  # without w
+    return scan_forward(a, new - a * h_prev, h0)[0]
+""",
+            """
+def answer(hs, x, h0, w):
+    h_prev = np.concatenate([h0[None], hs[:-1]])
+    return np.tanh(x + w * h_prev)  # no tangent at all
+""",
+            """
+def answer(hs, x, h0, w):
+    h_prev = np.concatenate([h0[None], hs[:-1]])
+    new = np.tanh(x + w * h_prev)
+    a = np.broadcast_to(w, x.shape).copy()  # without the slope
+    return scan_forward(a, new - a * h_prev, h0)[0]
+""",
+            "answer = lambda hs, x, h0, w: scan_forward(w + 0 * x, x, h0)[0][-1]  # one state",
+        ),
+    },
 }
 
 RIGHT_ANSWERS: dict[str, dict[str, tuple[str, ...]]] = {
