@@ -131,8 +131,12 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
         yield from _of_call(line.target, *call[1:], shapes)
         return
     if line.target.startswith("(") and right.endswith("[t]"):
-        for order, one, other in _exchanges(line.target.strip("()").split(", ")):
+        names = line.target.strip("()").split(", ")
+        for order, one, other in _exchanges(names):
             yield f"{order} = {right}", f"{one} and {other} are exchanged"
+        for first in [*permutations(names[: len(gates)])][1:]:
+            order = ", ".join([*first, *names[len(gates) :]])
+            yield f"{order} = {right}", f"the gates are in the order {', '.join(first)}"
     for expression, words in _expression_edits(right, shapes, gates):
         yield f"{line.target} {line.sign} {expression}", words
     if line.sign == "=" and line.target in shapes:
@@ -289,6 +293,7 @@ EDITS = [
         ("X[t]", "X[t - 1]", "X is taken one step early"),
         ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
         ("X[t]", "X[-1]", "X of the last step is used at every step"),
+        ("X[t]", "X[0]", "X of the first step is used at every step"),
         ("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", "X is taken one step late"),
         ("X[t - 1]", "X[t]", "X is taken one step late"),
         ("X if t else Y", "X", "Y is not used at the first step"),

@@ -7,7 +7,7 @@ the first wrong part counts most; parts that are right clear the lines that they
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ Cause = tuple[str, str]  # what is probably wrong, and what must stand there ins
 
 TOLERANCE = 1e-9
 MOST_PAIRS = 3000
-ODD = re.compile("squared|1 - |sigmoid|tanh of|in gate|columns|block|multiplied|divided|twice")
+ODD = re.compile("squared|1 - |sigmoid|tanh of|gate [ifgo]|columns|block|multiplied|divided")
 """Words of mistakes that are too rare to be looked for beside another one."""
 
 
@@ -129,7 +129,7 @@ class Case:
         possible = list(self._runs(tried))
         found = [(v, explained) for v, run in possible if (explained := self._explained(run))]
         most = max((len(explained) for _, explained in found), default=0)
-        if blank.order and most < len(self.wrong) and (pair := self._pair(possible, found, most)):
+        if blank.order and most < len(self.wrong) and (pair := self._pair(possible, most)):
             return _cause(pair, "Two mistakes. "), True
         first = [(v, e) for v, e in found if e[0] == self.wrong[0]] or found
         if not first or (blank.each and most < len(self.wrong)):
@@ -140,32 +140,39 @@ class Case:
             return None, False
         return _cause(best, "", "Or else: "), most == len(self.wrong)
 
-    def _pair(
-        self,
-        possible: Sequence[tuple[Variant, Parts]],
-        found: Sequence[tuple[Variant, list[Part]]],
-        most: int,
-    ) -> list[Variant] | None:
-        """Return two mistakes of a loop that together give more of the numbers than one does."""
+    def _pair(self, possible: Sequence[tuple[Variant, Parts]], most: int) -> list[Variant] | None:
+        """Return two mistakes of a loop that together give more of the numbers than one does.
+
+        On the first wrong part the effects of two mistakes nearly add up, unless one hides the
+        other, so the pairs that come nearest are tried.
+        """
+        part = self.wrong[0]
+        right, got = self.right[part], self.theirs[part]
         usual = {
-            b"".join(np.round(a, 9).tobytes() for a in run.values()): v
+            b"".join(np.round(a, 9).tobytes() for a in run.values()): (v, run.get(part))
             for v, run in reversed(possible)
             if v.text and not ODD.search(v.words)
         }
-        first = {v.text for v, explained in found if explained[0] == self.wrong[0]}
-        pairs = [
-            sorted(pair, key=lambda v: v.line.number)
-            for pair in combinations(usual.values(), 2)
-            if pair[0].line != pair[1].line and (not first or first & {v.text for v in pair})
-        ]
-        pairs.sort(key=lambda pair: sum(map(lines.rank, pair)))
-        both = {
-            Variant(pair[0].line, "", self.blank.text.exchanged(*((v.line, v.text) for v in pair))):
-            pair for pair in pairs[:MOST_PAIRS]
-        }  # fmt: skip
-        hits = [(-len(self._explained(run)), v) for v, run in self._runs([*both])]
-        best = min(hits, key=lambda hit: hit[0], default=(0, None))
-        return both[best[1]] if best[1] and -best[0] > most else None
+        tried = [v for v, _ in usual.values()]
+        effects = np.array([np.ravel(a - right if np.shape(a) == right.shape else 0 * right)
+                            for _, a in usual.values()])  # fmt: skip
+        rest = np.ravel(got - right) - effects
+        alone = np.abs(rest).max(axis=1, initial=0.0)
+        together = np.array([np.abs(r - effects).max(axis=1) for r in rest])
+        misfit = np.minimum(together, np.minimum(alone[:, None], alone))
+        ranks, at = (np.array([of(v) for v in tried])
+                     for of in (lines.rank, lambda v: v.line.number))  # fmt: skip
+        j, k = np.nonzero(at[:, None] < at)
+        best = None
+        for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
+            pair = [tried[j[n]], tried[k[n]]]
+            both = self.blank.text.exchanged(*((v.line, v.text) for v in pair))
+            for _, run in self._runs([Variant(pair[0].line, "", both)]):
+                if len(self._explained(run)) > most:
+                    best, most = pair, len(self._explained(run))
+            if most == len(self.wrong):
+                break
+        return best
 
     # --- other causes ---
 
