@@ -12,8 +12,8 @@ from support.notebook_cells import printed, read, solution_code, source, tagged
 from support.workbook_answers import TWO_MISTAKES, WRONG
 
 from numpylstm import grading
-from numpylstm.laboratory import workbook
 from numpylstm.laboratory.tape.__main__ import main
+from numpylstm.laboratory.workbook import desk
 
 PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
 NOTEBOOK = read(PATH)
@@ -279,9 +279,9 @@ class TestTheTeachersDesk:
         """The name of a student seeds the numbers, at both points."""
         copied = json.loads((folder / "ada.json").read_text()) | {"student": "abe"}
         (folder / "abe.json").write_text(json.dumps(copied))
-        _, verdicts = workbook.grade_file(folder / "abe.json")
+        _, verdicts = desk.grade_file(folder / "abe.json")
         assert all(verdict.state == "wrong" for verdict in verdicts)
-        _, verdicts = workbook.grade_file(folder / "ada.json")
+        _, verdicts = desk.grade_file(folder / "ada.json")
         assert all(verdict.state == "right" for verdict in verdicts)
 
     def test_a_submission_of_one_point_is_not_right(self, folder):
@@ -289,7 +289,7 @@ class TestTheTeachersDesk:
         for numbers in ada["answers"].values():
             del numbers["second"]
         (folder / "ada.json").write_text(json.dumps(ada))
-        _, verdicts = workbook.grade_file(folder / "ada.json")
+        _, verdicts = desk.grade_file(folder / "ada.json")
         assert all(verdict.state == "wrong" for verdict in verdicts)
 
     def test_the_exam_has_no_solutions_and_no_hints(self, capsys, tmp_path):
@@ -317,7 +317,7 @@ class TestTheTeachersDesk:
     def test_the_verdict_of_a_file_is_that_of_the_functions(self, folder):
         text = grading.submission(functions(*BOBS))  # no name: the points of the workbook
         (folder / "bob.json").write_text(text, encoding="utf-8")
-        _, verdicts = workbook.grade_file(folder / "bob.json")
+        _, verdicts = desk.grade_file(folder / "bob.json")
         assert verdicts == [grading.grade(f) for f in functions(*BOBS)]
 
 

@@ -9,7 +9,7 @@ its arrays are used.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,20 +17,14 @@ from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.lines import Backward, Layer
 from numpylstm.laboratory.doctor.names import Array, Point, last, timed
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding
+from numpylstm.laboratory.doctor.variants import clippings
 
+Chain = Sequence[tuple[Layer, Mapping[str, str]]]
+"""Layers, and the paths of their arrays, by their names in the textbook.
 
-class Link(NamedTuple):
-    """A layer in a chain, and the paths of its arrays, by their names in the textbook.
-
-    An input without a path is the value from the layer below; an upstream gradient without one is
-    the gradient from the layer above, or zero.
-    """
-
-    layer: Layer
-    paths: Mapping[str, str]
-
-
-Chain = Sequence[Link]
+An input without a path is the value from the layer below; an upstream gradient without one is the
+gradient from the layer above, or zero.
+"""
 Run = list[tuple[Any, list[Any]]]  # the cache and the outputs of each layer
 
 
@@ -78,7 +72,7 @@ def fitting(f: Callable[[Point], Any], point: Point) -> Iterator[Chain]:
     """The chains that have the value of the function at a point."""
     value, seen = float(f(point)), set()
     for chain in (*_by_names(point), *_by_shapes(point)):
-        kinds = tuple(link.layer for link in chain)
+        kinds = tuple(layer for layer, _ in chain)
         try:
             theirs, _ = forward(chain, point)
         except lines.UNRUNNABLE:
@@ -130,7 +124,7 @@ def stacked(
     above = [single[name] for name in ("dhs", "dy", "dx", "dlogits") if name in single]
     if final[0].upstream and above:
         final[1][final[0].upstream[0]] = above[0]
-    return [Link(*link) for link in chain]
+    return chain
 
 
 def _by_shapes(point: Point) -> Iterator[Chain]:
@@ -154,7 +148,7 @@ def _by_shapes(point: Point) -> Iterator[Chain]:
                 paths = {n: path for n, path in zip(shapes, chosen, strict=True) if path}
                 distinct = len({*paths.values()}) == len(paths)
                 if distinct and not paths.keys().isdisjoint(layer.upstream):
-                    yield [Link(layer, paths)]
+                    yield [(layer, paths)]
 
 
 # --- which line ----------------------------------------------------------------------------------
@@ -163,54 +157,44 @@ LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 """Usual limits of clipping; the largest entry and the norm of each gradient are tried too."""
 
 
-class Claim(NamedTuple):
-    """A point, the textbook's forward pass there, and the gradients that were given."""
-
-    point: Point
-    run: Run
-    gradients: Mapping[str, Any]
-
-
 def wrong_line(case: Examination) -> Finding | None:
     """The line whose mistake gives the gradients; None if no chain or no mistake fits."""
     norms = [n for g in case.gradients.values() for n in (np.abs(g).max(), np.linalg.norm(g))]
     limits = [*LIMITS, *map(float, norms)]
+    claims = [(case.point, case.gradients)]
+    first = {path: array[:1] for path, array in case.point.items() if timed(path, array)}
+    if case.backward is not None and first:  # one step alone excludes most mistakes
+        point = case.point | first
+        try:
+            gradients = case.backward(point)
+            if all(np.shape(gradients[path]) == point[path].shape for path in case.gradients):
+                claims.insert(0, (point, {path: gradients[path] for path in case.gradients}))
+        except Exception:  # the user's code may refuse in any way
+            pass
     with np.errstate(all="ignore"):
         for chain in fitting(case.f, case.point):
-            claims = list(_claims(chain, case))
-            parts = dict.fromkeys(link.layer for link in chain)
-            for tried in (lines.mistakes, lambda of: lines.clippings(lines.texts(of)[0], limits)):
+            runs = [(point, forward(chain, point)[1], gradients) for point, gradients in claims]
+            parts = dict.fromkeys(layer for layer, _ in chain)
+            for tried in (lines.mistakes, lambda of: clippings(lines.texts(of)[0], limits)):
                 found = [variant for layer in parts for variant in tried(layer)
-                         if _agree(chain, claims, variant.function)]  # fmt: skip
+                         if _agrees(chain, runs, variant.function)]  # fmt: skip
                 if found:
                     return lines.named(found)
     return None
 
 
-def _claims(chain: Chain, case: Examination) -> Iterator[Claim]:
-    """The first step alone, if the code accepts it: it excludes most mistakes; then all."""
-    first = {path: array[:1] for path, array in case.point.items() if timed(path, array)}
-    if case.backward is not None and first:
-        point = case.point | first
-        try:
-            gradients = case.backward(point)
-            if all(np.shape(gradients[path]) == point[path].shape for path in case.gradients):
-                yield Claim(point, forward(chain, point)[1], gradients)
-        except Exception:  # the user's code may refuse in any way
-            pass
-    yield Claim(case.point, forward(chain, case.point)[1], case.gradients)
-
-
-def _agree(chain: Chain, claims: Sequence[Claim], wrong: Backward) -> bool:
-    """Return True if this function reproduces all given gradients."""
+def _agrees(
+    chain: Chain, runs: Sequence[tuple[Point, Run, Mapping[str, Any]]], wrong: Backward
+) -> bool:
+    """Return True if the chain with this function has all gradients, at each point."""
     try:
         return all(
-            lines.same(gradient, claim.gradients[path])
-            for claim in claims
+            lines.same(gradient, claimed[path])
+            for point, run, claimed in runs
             for path, gradient in backward(
-                chain, claim.run, claim.point, lambda layer: lines.calling(layer, wrong)
+                chain, run, point, lambda layer: lines.calling(layer, wrong)
             )
-            if path in claims[-1].gradients
+            if path in claimed
         )
     except lines.UNRUNNABLE:
         return False

@@ -135,7 +135,11 @@ def examine(
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
     case = Examination(f, function, point, gates, gradients, generator)
     unfit = _unfit(case)
-    warnings = (*weak_points(point), *_changes(changed))
+    warnings = (*weak_points(point), *(
+        f"{function} changes its argument {name}, and later code sees the changed numbers; += and "
+        "*= write into an array"
+        for function, names in changed.items() for name in sorted(names)
+    ))  # fmt: skip
     if unfit is not None:
         return Diagnosis((unfit,), warnings, None, sweep)
 
@@ -148,7 +152,13 @@ def examine(
     wrong = [entry.path for entry in entries if not entry.passed]
     worst = max((entry.relative_error for entry in entries), default=0.0)
     if wrong and worst <= FEW_DIGITS:
-        return Diagnosis((_digits(wrong, worst),), warnings, report, sweep)
+        sentence = (
+            f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
+            "Most likely no line is wrong, but digits are lost: the backward pass computes in "
+            "float32 somewhere, or f is too curved for central differences; the complex step tells "
+            "which. A small constant in only one of the two passes looks the same."
+        )
+        return Diagnosis((Finding("digits", sentence),), warnings, report, sweep)
     kinks = {path: kink for path in wrong if (kink := _kink(case, path))}
     case.wrong_paths = [path for path in wrong if path not in kinks]
     findings = list(kinks.values())
@@ -167,25 +177,6 @@ def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[
         return result
 
     return called
-
-
-def _changes(changed_by: Mapping[str, set[str]]) -> tuple[str, ...]:
-    return tuple(
-        f"{function} changes its argument {name}, and later code sees the changed numbers; += and "
-        "*= write into an array"
-        for function, names in changed_by.items()
-        for name in sorted(names)
-    )
-
-
-def _digits(wrong: list[str], worst: float) -> Finding:
-    return Finding(
-        "digits",
-        f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
-        "Most likely no line is wrong, but digits are lost: the backward pass computes in float32 "
-        "somewhere, or f is too curved for central differences; the complex step tells which. A "
-        "small constant in only one of the two passes looks the same.",
-    )
 
 
 def _unfit(case: Examination) -> Finding | None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import chain, product
+from itertools import product
 from types import FunctionType
 from typing import Any
 
@@ -20,13 +20,7 @@ from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.names import Array, enumeration
 from numpylstm.laboratory.doctor.reasoning import Finding
 from numpylstm.laboratory.doctor.source import SIZES, Text, mentions, read, substituted
-from numpylstm.laboratory.doctor.variants import (
-    Variant,
-    clipped,
-    of_own_step,
-    variants,
-    without_tanh,
-)
+from numpylstm.laboratory.doctor.variants import Variant, of_own_step, variants, without_tanh
 
 AGREE = 1e-9
 """Relative error up to which two gradients are the same."""
@@ -97,13 +91,13 @@ class Layer:
             known |= CELLS[self.kind].shapes(D, H, dict(self.options))
         return {name: known.get(name, usual) for name in (*self.inputs, *self.upstream)}
 
-    def run(self, given: Mapping[str, Array]) -> tuple[float, list[Any]]:
+    def run(self, given: Mapping[str, Array]) -> tuple[Any, list[Any]]:
         """The upstream gradients times the outputs, and the arguments of backward."""
         arrays = {name: given[name] for name in self.inputs}
         *outputs, kept = self.function("forward")(**arrays, **dict(self.options))
         upstream = [given[name] for name in self.upstream]
         value = sum((d * y).sum() for d, y in zip(upstream, outputs, strict=False))
-        return float(value), [*upstream, kept]
+        return value, [*upstream, kept]
 
     def sample(self) -> dict[str, Array]:
         """Inputs and upstream gradients at a random point of the sizes `SIZES`."""
@@ -176,20 +170,11 @@ def calling(layer: Layer, wrong: Backward) -> Backward:
 def mistakes(layer: Layer) -> Iterator[Variant]:
     """Mistakes of a layer: in each line, in all of them, and in the arrays that they read."""
     for of_function in texts(layer):
-        yield from chain(*(variants(of_function, line) for line in of_function.lines))
+        yield from variants(of_function)
         yield from (*without_tanh(of_function), *of_own_step(of_function))
     if layer.kind in CELLS:
         yield from _other_options(layer)
     yield from _other_caches(layer)
-
-
-def clippings(of_function: Text, limits: Sequence[float]) -> Iterator[Variant]:
-    """Lines of a function that are clipped at one of these limits."""
-    for line, limit in product(of_function.lines, limits):
-        for variant in clipped(of_function, line):
-            f = variant.function
-            function = FunctionType(f.__code__, f.__globals__ | {"limit": limit})
-            yield replace(variant, function=function)
 
 
 def _other_options(layer: Layer) -> Iterator[Variant]:
@@ -207,7 +192,8 @@ def _other_options(layer: Layer) -> Iterator[Variant]:
     for other in layers():
         if other.step and other.kind == layer.kind and other != own:
             here, there = forward(own), forward(other)
-            kept = {name: f"({there[name]})" for name in there.keys() & text(other).fields.keys()
+            fields = other.run(other.sample())[1][-1]._fields
+            kept = {name: f"({there[name]})" for name in there.keys() & {*fields}
                     if here.get(name) != there[name]}  # fmt: skip
             differs = [line for line in text(own).lines if line not in text(other).lines]
             words = f"the lines are those of {', '.join(f'{k} {v!r}' for k, v in other.options)}"
@@ -249,7 +235,7 @@ def _other_caches(layer: Layer) -> Iterator[Variant]:
         return
     readers = {
         field: [line for line in lines if mentions(line.expression, field)]
-        for field, shape in text(layer).fields.items() if len(shape) == 3
+        for field, a in layer.run(layer.sample())[1][-1]._asdict().items() if np.ndim(a) == 3
     }  # fmt: skip
     groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
     groups.append(tuple(field for field in readers if field.endswith("_prev")))

@@ -1,12 +1,10 @@
 """Functions that variants of a line call: on the columns of gates, on rows, and for clipping."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from numpylstm.laboratory.doctor.names import Array
 
 
 def without(W: Array, n: int, *left_out: int) -> Array:

@@ -16,11 +16,9 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.laboratory.doctor import parts
 
-Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
 SIZES = {"T": 2, "B": 3, "D": 4, "H": 5, "V": 7}
@@ -127,8 +125,8 @@ class _Inlined(ast.NodeTransformer):
         if not chosen or not inspect.isfunction(self.known.get(name)):
             return node
         called = _definition(self.known[name])
-        given = zip((a.arg for a in called.args.args), map(ast.unparse, node.args), strict=True)
-        new = dict(given)
+        parameters = (a.arg for a in called.args.args)
+        new = dict(zip(parameters, map(ast.unparse, node.args), strict=True))
         for branch in called.body:
             match branch:
                 case ast.If(ast.Compare(comparators=[ast.Constant(value)]), [ast.Return(result)]):
@@ -155,25 +153,6 @@ def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
     if ast.get_docstring(definition) is not None:
         del definition.body[0]
     return definition
-
-
-def _source(
-    function: Callable[..., Any],
-    known: Mapping[str, Any],
-    result: Sequence[str],
-    options: Mapping[str, str],
-) -> str:
-    """The function as simple lines, without docstring; ``dc_next`` is the incoming dc."""
-    definition = _definition(function)
-    _Inlined(known, options).visit(definition)
-    definition.body = _simple(definition.body, known, result)
-    stored = {node.id for node in ast.walk(definition)
-              if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
-    for parameter in definition.args.args:
-        if parameter.arg in stored:
-            kept = _assigned(f"{parameter.arg}_next", ast.Name(parameter.arg, ast.Load()))
-            definition.body.insert(0, kept)
-    return ast.unparse(ast.fix_missing_locations(definition))
 
 
 def _returning(source: str, expression: str) -> str:
@@ -240,14 +219,6 @@ def _compiled(source: str, known: Mapping[str, Any]) -> FunctionType:
     return function
 
 
-def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of caches, as ``cache.h``, besides the values themselves."""
-    return {**values} | {
-        f"{name}.{field}": part for name, cache in values.items() if hasattr(cache, "_asdict")
-        for field, part in cache._asdict().items() if field not in values
-    }  # fmt: skip
-
-
 @dataclass(frozen=True, eq=False)
 class Text:
     """A function as simple lines, with the shapes of its arrays."""
@@ -255,7 +226,6 @@ class Text:
     source: str
     known: dict[str, Any]
     shapes: Shapes
-    fields: Shapes  # of the cache, the last argument, if there is one
     gates: tuple[str, ...]
 
     @cached_property
@@ -293,11 +263,22 @@ def read(
     chosen formula replaces the choice. `returns` names intermediate values to return instead.
     """
     known = {**vars(inspect.getmodule(function)), "parts": parts}
-    source = _source(function, known, result, options or {})
+    definition = _definition(function)
+    _Inlined(known, options or {}).visit(definition)
+    definition.body = _simple(definition.body, known, result)
+    stored = {node.id for node in ast.walk(definition)
+              if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+    for parameter in definition.args.args:
+        if parameter.arg in stored:  # dc_next is the incoming dc
+            kept = _assigned(f"{parameter.arg}_next", ast.Name(parameter.arg, ast.Load()))
+            definition.body.insert(0, kept)
+    source = ast.unparse(ast.fix_missing_locations(definition))
     if returns:
         source = _returning(source, f"({', '.join(returns)},)")
-    values = _fields(_compiled(_returning(source, "locals()"), known)(*arguments))
+    values = _compiled(_returning(source, "locals()"), known)(*arguments)
+    values |= {
+        f"{name}.{field}": part for name, cache in values.items() if hasattr(cache, "_asdict")
+        for field, part in cache._asdict().items() if field not in values
+    }  # fmt: skip
     shapes = {n: v.shape for n, v in values.items() if isinstance(v, np.ndarray) and n != "_"}
-    kept = arguments[-1]._asdict() if hasattr(arguments[-1], "_asdict") else {}
-    fields = {field: value.shape for field, value in kept.items() if hasattr(value, "shape")}
-    return Text(source, known, shapes, fields, tuple(gates))
+    return Text(source, known, shapes, tuple(gates))

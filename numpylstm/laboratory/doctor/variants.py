@@ -8,7 +8,8 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
+from types import FunctionType
 from typing import Any
 
 from numpylstm.laboratory.doctor.source import (
@@ -35,25 +36,28 @@ class Variant:
 
 
 @cache
-def variants(text: Text, line: Line) -> tuple[Variant, ...]:
-    """The function with a line exchanged, in all known ways."""
-    seen, found = {f"{line.target} {line.sign} {line.expression}".strip()}, []
-    for wrong, words in _line_edits(line, text.shapes, text.gates):
-        if wrong not in seen:
-            seen.add(wrong)
-            found.append(Variant(line, words, text.exchanged((line, wrong)), wrong))
+def variants(text: Text) -> tuple[Variant, ...]:
+    """The function with each line exchanged, in all known ways."""
+    found = []
+    for line in text.lines:
+        seen = {f"{line.target} {line.sign} {line.expression}".strip()}
+        for wrong, words in _line_edits(line, text.shapes, text.gates):
+            if wrong not in seen:
+                seen.add(wrong)
+                found.append(Variant(line, words, text.exchanged((line, wrong)), wrong))
     return tuple(found)
 
 
-@cache
-def clipped(text: Text, line: Line) -> tuple[Variant, ...]:
-    """The function with a line clipped at its global ``limit``: by entry, and by norm."""
-    ways = {"clipped": "each entry by itself", "shortened": "by its own norm"}
-    return tuple(
-        Variant(line, f"it is clipped here, {words}", text.exchanged(
-            (line, f"{line.target} {line.sign} parts.{way}({line.expression}, limit)")))
-        for way, words in ways.items() if line.sign
-    )  # fmt: skip
+def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:
+    """The function with a line clipped at one of these limits: by entry, and by norm."""
+    ways = (("clipped", "each entry by itself"), ("shortened", "by its own norm"))
+    for line, (way, words) in product(text.lines, ways):
+        if line.sign:
+            new = f"{line.target} {line.sign} parts.{way}({line.expression}, limit)"
+            f = text.exchanged((line, new))
+            for limit in limits:
+                function = FunctionType(f.__code__, f.__globals__ | {"limit": limit})
+                yield Variant(line, f"it is clipped here, {words}", function)
 
 
 @cache
@@ -253,11 +257,7 @@ EDITS = [
     for right, wrong, words in (
         ("1 - a * a", "a * (1 - a)", "the slope of the sigmoid instead of tanh's"),
         ("1 - a * a", "(1 - a) * (1 - a)", "1 - a is squared where a must be"),
-        (
-            "X * a * (1 - a)",
-            "X * (1 - a * a)",
-            "the slope of tanh instead of the sigmoid's",
-        ),
+        ("X * a * (1 - a)", "X * (1 - a * a)", "the slope of tanh instead of the sigmoid's"),
         ("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's"),
         ("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid"),
         ("X * Y", "X", "the factor Y is missing"),

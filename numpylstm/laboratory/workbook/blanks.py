@@ -7,18 +7,17 @@ solution. `numpylstm.laboratory.workbook.grading` judges what a student's functi
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.laboratory.doctor.lines import Layer, layers
+from numpylstm.cells import CELLS
+from numpylstm.laboratory.doctor.lines import Layer
+from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.source import SIZES, Text, read
-from numpylstm.reference import sigmoid
 
-Array = NDArray[Any]
 Point = dict[str, Any]
 
 AT = {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
@@ -35,19 +34,16 @@ OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
 
 
 def _sigmoid(a: Array) -> Array:
-    """Logistic sigmoid, without the textbook's care for large numbers."""
     s = 1 / (1 + np.exp(-a))
     return s
 
 
 def _sigmoid_slope(s: Array) -> Array:
-    """Derivative of the sigmoid, in terms of its output."""
     ds = s * (1 - s)
     return ds
 
 
 def _cross_entropy(logits: Array, targets: Array) -> Any:
-    """Mean over the batch, without weights."""
     z = logits - logits.max(axis=1, keepdims=True)
     nll = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]
     loss = nll.mean()
@@ -55,7 +51,6 @@ def _cross_entropy(logits: Array, targets: Array) -> Any:
 
 
 def _cross_entropy_slope(logits: Array, targets: Array) -> Array:
-    """Predicted minus true, divided by B."""
     B, V = logits.shape
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
@@ -65,7 +60,6 @@ def _cross_entropy_slope(logits: Array, targets: Array) -> Array:
 
 
 def _clip(dWx: Array, dWh: Array, max_norm: float) -> tuple[Array, Array]:
-    """Scale all gradients by one factor."""
     norm = np.sqrt((dWx * dWx).sum() + (dWh * dWh).sum())
     factor = np.minimum(1, max_norm / norm)  # (2,): one for each limit
     clipped_dWx = factor[:, None, None] * dWx
@@ -74,7 +68,6 @@ def _clip(dWx: Array, dWh: Array, max_norm: float) -> tuple[Array, Array]:
 
 
 def _sgd(W: Array, dW: Array, lr: float) -> Array:
-    """Step of gradient descent."""
     new_W = W - lr * dW
     return new_W
 
@@ -93,11 +86,10 @@ def _lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, x: Array, h0: Array, c0: Array, steps: Array, Wx: Array,
     Wh: Array,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """Backpropagation through time; the steps are one array, (T, 7, B, H)."""
     dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
     dh, dc = dhT, dcT
     for t in reversed(range(len(x))):
-        i, f, g, o, c, tanh_c, h = steps[t]  # noqa: RUF059
+        i, f, g, o, c, tanh_c, h = steps[t]  # (7, B, H)  # noqa: RUF059
         c_prev = steps[t - 1][4] if t else c0
         h_prev = steps[t - 1][6] if t else h0
         dx[t], dh, dc, dWx_t, dWh_t, db_t = lstm_step_backward(
@@ -119,7 +111,6 @@ def rnn_step_backward(
 def _rnn_backward(
     dhs: Array, dhT: Array, x: Array, h_prev: Array, h: Array, Wx: Array, Wh: Array
 ) -> tuple[Array, ...]:
-    """Backpropagation through time."""
     dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
     dh = dhT
     for t in reversed(range(len(x))):
@@ -138,31 +129,23 @@ def _rnn_backward(
 MakePoint = Callable[[Mapping[str, int], np.random.Generator, float], Point]
 
 
-def _layer(cell: str, step: bool) -> Layer:
-    """Return a step or a sequence of a cell; of a GRU, the one that resets before the product."""
-    of_cell = [layer for layer in layers() if (layer.kind, layer.step) == (cell, step)]
-    return next((layer for layer in of_cell if ("reset", "before") in layer.options), of_cell[0])
-
-
-def _of_layer(layer: Layer) -> MakePoint:
+def _of_layer(
+    layer: Layer, sizes: Mapping[str, int], rng: np.random.Generator, large: float
+) -> Point:
     """Arrays of a layer, everything its forward pass keeps, and ``kept``, the cache itself.
 
     Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step, and the same as one
     array, ``stacked``.
     """
-
-    def point(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
-        p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(sizes).items()}
-        p |= {n: large * p[n] for n in layer.upstream}
-        kept = layer.run(p)[1][-1]
-        p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
-        p |= {gate: getattr(kept, gate) for gate in layer.gates}
-        if layer == _layer("lstm", False):
-            p["steps"] = list(zip(*(p[n] for n in OF_STEP), strict=True))
-            p["stacked"] = np.array(p["steps"])
-        return p
-
-    return point
+    p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(sizes).items()}
+    p |= {n: large * p[n] for n in layer.upstream}
+    kept = layer.run(p)[1][-1]
+    p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
+    p |= {gate: getattr(kept, gate) for gate in layer.gates}
+    if layer.name == "lstm":
+        p["steps"] = list(zip(*(p[n] for n in OF_STEP), strict=True))
+        p["stacked"] = np.array(p["steps"])
+    return p
 
 
 def _of_embedding(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
@@ -194,7 +177,7 @@ def _of_update(sizes: Mapping[str, int], rng: np.random.Generator, large: float)
 def _of_gate(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
     a = 2 * rng.standard_normal((sizes["B"], sizes["H"]))
     a[0, :2] = 800.0, -800.0
-    return {"a": a, "s": sigmoid(rng.standard_normal((sizes["B"], sizes["H"])))}
+    return {"a": a, "s": reference.sigmoid(rng.standard_normal((sizes["B"], sizes["H"])))}
 
 
 # --- the blanks ----------------------------------------------------------------------------------
@@ -253,59 +236,53 @@ class Blank:
             return read(self.textbook, arguments, self.gates, result, OPTIONS, returned)
 
 
-def _backward(cell: str, step: bool) -> dict[str, Any]:
-    layer = _layer(cell, step)
-
-    def loss(p: Point) -> Any:
-        given = {n: p[n] for n in layer.inputs} | dict(layer.options)
-        *outputs, _ = layer.function("forward")(**given)
-        return sum((p[d] * y).sum() for d, y in zip(layer.upstream, outputs, strict=True))
-
+def _of(cell: str, way: str, *, step: bool) -> dict[str, Any]:
+    """Return what a blank has of a layer, of a GRU the one that resets before the product."""
+    options = tuple((n, v) for n, v in OPTIONS.items() if n in CELLS[cell].options)
+    layer = Layer(cell, step, options)
     blank: dict[str, Any] = {
-        "make_point": _of_layer(layer),
-        "textbook": layer.function("backward"),
-        "reads": " ".join([*layer.upstream, "kept"]),
-        "loss": loss,
-        "slopes": {f"d{n}": n for n in layer.inputs},
+        "make_point": partial(_of_layer, layer),
+        "textbook": layer.function(way),
         "gates": layer.gates,
     }
-    return blank if step else blank | {"layer": layer, "reads": "", "order": -1}
-
-
-def _forward(cell: str, step: bool) -> dict[str, Any]:
-    layer = _layer(cell, step)
-    return {
-        "make_point": _of_layer(layer), "textbook": layer.function("forward"), "gates": layer.gates,
-    }  # fmt: skip
+    if way == "backward":
+        blank |= {
+            "reads": " ".join([*layer.upstream, "kept"]),
+            "loss": lambda p: layer.run(p)[0],
+            "slopes": {f"d{n}": n for n in layer.inputs},
+        }
+        if not step:
+            blank |= {"layer": layer, "reads": "", "order": -1}
+    return blank
 
 
 BLANKS = {
     "sigmoid": Blank("a", "s", _of_gate, _sigmoid),
     "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
-    "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_forward("rnn", step=True)),
+    "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_of("rnn", "forward", step=True)),
     "rnn_step_backward": Blank(
-        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", **_backward("rnn", step=True)
+        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", **_of("rnn", "backward", step=True)
     ),
     "rnn_backward": Blank(
         "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", values="dx dh dWx dWh db",
-        **_backward("rnn", step=False) | {"textbook": _rnn_backward},
+        **_of("rnn", "backward", step=False) | {"textbook": _rnn_backward},
     ),
     "lstm_step_forward": Blank(
-        "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), **_forward("lstm", step=True)
+        "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), **_of("lstm", "forward", step=True)
     ),
     "lstm_step_backward": Blank(
         "dh dc x h_prev c_prev i f g o tanh_c Wx Wh",
         "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db",
-        **_backward("lstm", step=True),
+        **_of("lstm", "backward", step=True),
     ),
     "lstm_forward": Blank(
         "x h0 c0 Wx Wh b", " ".join([*OF_STEP, "hT", "cT"]),
         values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]), order=1,
-        **_forward("lstm", step=False),
+        **_of("lstm", "forward", step=False),
     ),
     "lstm_backward": Blank(
         "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", values="dx dh dc dWx dWh db",
-        **_backward("lstm", step=False) | {
+        **_of("lstm", "backward", step=False) | {
             "textbook": _lstm_backward,
             "reads": "dhs dhT dcT x h0 c0 stacked Wx Wh",
         },
@@ -332,7 +309,7 @@ BLANKS = {
     "sgd": Blank("W dW lr", "new_W", _of_update, _sgd),
     "gru_step_backward": Blank(
         "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",
-        **_backward("gru", step=True),
+        **_of("gru", "backward", step=True),
     ),
 }  # fmt: skip
 """Blanks by the name of their function, in the order of the workbook."""

@@ -14,10 +14,11 @@ import numpy as np
 
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.chain import LIMITS
+from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.doctor.source import mentions
-from numpylstm.laboratory.doctor.variants import Variant, variants, without_tanh
-from numpylstm.laboratory.workbook.blanks import ELSEWHERE, Array, Blank
+from numpylstm.laboratory.doctor.variants import Variant, clippings, variants, without_tanh
+from numpylstm.laboratory.workbook.blanks import ELSEWHERE, Blank
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
 Parts = dict[Part, Array]
@@ -77,13 +78,12 @@ class Case:
     def cause(self, step_is_right: bool) -> Cause:
         """Return the likeliest cause; `step_is_right` if the step that a loop calls is right."""
         bad = next((n for n, array in self.results.items() if not np.isfinite(array).all()), "")
-        if bad in ("s", "loss", "dlogits"):
-            return (
-                f"{bad} is not finite: exp of a large number is infinite, and infinite / infinite "
-                "is not a number; call exp with numbers up to 0 only."
-            ), ""
         if bad:
-            said = "look for a division by zero, or an array never filled."
+            said = (
+                "exp of a large number is infinite, and infinite / infinite is not a number; call "
+                "exp with numbers up to 0 only." if bad in ("s", "loss", "dlogits") else
+                "look for a division by zero, or an array never filled."
+            )  # fmt: skip
             return f"{bad} is not finite: {said}", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
             return (
@@ -121,11 +121,10 @@ class Case:
 
     def by_lines(self, step_is_right: bool) -> tuple[Cause | None, bool]:
         """Name the lines whose mistakes give the numbers; return True if they give all of them."""
-        blank, text = self.blank, self.blank.text
-        tried = [v for line in text.lines for v in variants(text, line)] + [*without_tanh(text)]
+        blank = self.blank
+        tried = [*variants(blank.text), *without_tanh(blank.text)]
         if blank.layer and not step_is_right:
-            step = lines.texts(blank.layer)[0]
-            tried += [v for line in step.lines for v in variants(step, line)]
+            tried += variants(lines.texts(blank.layer)[0])
         possible = list(self._runs(tried))
         found = [(v, explained) for v, run in possible if (explained := self._explained(run))]
         most = max((len(explained) for _, explained in found), default=0)
@@ -180,7 +179,7 @@ class Case:
         """Name a line that is clipped at a usual limit."""
         texts = [self.blank.text]
         texts += lines.texts(self.blank.layer)[:1] if self.blank.layer else []
-        tried = [v for text in texts for v in lines.clippings(text, LIMITS)]
+        tried = [v for text in texts for v in clippings(text, LIMITS)]
         found = [v for v, run in self._runs(tried) if len(self._explained(run)) == len(self.wrong)]
         return _cause(found[:1]) if found else None
 
@@ -241,10 +240,8 @@ class Case:
             factor = float((a * b).sum() / (b * b).sum())
             named = named_factor(factor, self.sizes)
             found.append(f"{name} {named}")
-            unknown = (
-                a.size == 1 and named == f"{factor:.6g}"
-            )  # one number is any other one times it
-            if unknown or distance(a, factor * b) > TOLERANCE:
+            odd = a.size == 1 and named == f"{factor:.6g}"  # one number is any other one times it
+            if odd or distance(a, factor * b) > TOLERANCE:
                 return None
         more = " The arrays must have one factor in common: the norm is the norm of all together."
         said = f"Each result is the right one times a number: {', '.join(found)}."

@@ -9,6 +9,7 @@ the line that is probably wrong. `numpylstm.laboratory.workbook.desk` grades a c
 
 import copy
 import dis
+import inspect
 import json
 import linecache
 import traceback
@@ -21,15 +22,16 @@ from typing import Any
 import numpy as np
 
 from numpylstm.laboratory import gradcheck, tape
+from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.source import mentions
 from numpylstm.laboratory.tape.comparison import how_many
-from numpylstm.laboratory.workbook.blanks import AT, BLANKS, ELSEWHERE, OF_STEP, Array, Blank
+from numpylstm.laboratory.workbook.blanks import AT, BLANKS, ELSEWHERE, OF_STEP, Blank
 from numpylstm.laboratory.workbook.causes import Case, Cause, distance
-from numpylstm.reference import sigmoid
 
 Numbers = dict[str, Any]  # name of a result -> array, or what the student returned for it
 
 NOT_ANSWERED = "not answered yet"
+NO_NUMBERS = "no numbers"
 TRIES = 3
 """Number of different wrong answers after which a `Grader` shows what must stand there."""
 
@@ -61,8 +63,7 @@ def _right(name: str, second: bool, student: str) -> Numbers:
     p = blank.point(ELSEWHERE if second else AT, student)
     with np.errstate(over="ignore"):
         values = blank.text.run(*blank.arguments(p))
-    right = {r: np.asarray(v) for r, v in zip(blank.results, values, strict=True)}
-    return right | {"s": sigmoid(p["a"])} if name == "sigmoid" else right
+    return {r: np.asarray(v) for r, v in zip(blank.results, values, strict=True)}
 
 
 @cache
@@ -145,21 +146,26 @@ def _first_wrong(
     theirs: dict[str, Array] = {}
     for result in BLANKS[name].results:
         shape, value = right[result].shape, numbers.get(result)
-        try:
-            array = np.asarray(value, dtype=float)
-            got = str(array.shape)
-        except (TypeError, ValueError, OverflowError):
-            got = "no numbers"
+        array = _array(value)
         if value is None:
             before = "; the results before it are right" if theirs else ""
             problem = f"{result} is None: it is not answered yet{before}."
-        elif got != str(shape):
+        elif array is None or array.shape != shape:
+            got = NO_NUMBERS if array is None else array.shape
             problem = f"{result} must have the shape {shape}, got {got}."
-        if problem:
+        if array is None or problem:
             break
         theirs[result] = array
     case = Case(BLANKS[name], sizes, student, theirs, {n: right[n] for n in theirs})
     return (case.first_number() if case.wrong else problem), case
+
+
+def _array(value: Any) -> Array | None:
+    """Return an array of floats, or None if the value is no such array."""
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _cause(case: Case | None, numbers: Mapping[str, Any], states: Mapping[str, str]) -> Cause:
@@ -223,8 +229,8 @@ def numbers_of(function: Callable[..., Any], student: str = "") -> Numbers | Non
     """
     name = function.__name__
     blank = _blank("grade", name)
-    if _code(function) == _code(lambda: None):
-        return None
+    if function.__code__.co_code == (lambda: None).__code__.co_code:
+        return None  # the compiled body of every function that only returns None
     numbers = _numbers_at(blank, function, blank.given(AT, student))
     if "error" not in numbers:
         numbers["second"] = _numbers_at(blank, function, blank.given(ELSEWHERE, student))
@@ -242,30 +248,22 @@ def _blank(where: str, name: str) -> Blank:
     return BLANKS[name]
 
 
-def _code(function: Callable[..., Any]) -> bytes:
-    """Return the compiled body, which is the same for every function that only returns None."""
-    code = getattr(function, "__code__", None)
-    return code.co_code if code else b""
-
-
 def _called(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """Return the blanks that a function calls, and those that they call."""
     found: dict[str, Callable[..., Any]] = {}
     new = [function]
     while new:
         caller = new.pop()
-        scope = getattr(caller, "__globals__", {})
-        for name in _globals_of(getattr(caller, "__code__", None)) & BLANKS.keys() - found.keys():
-            if callable(scope.get(name)) and scope[name] is not function:
+        scope = caller.__globals__
+        for name in _globals_of(caller.__code__) & BLANKS.keys() - found.keys():
+            if inspect.isfunction(scope.get(name)) and scope[name] is not function:
                 found[name] = scope[name]
                 new.append(scope[name])
     return {name: found[name] for name in BLANKS if name in found}
 
 
-def _globals_of(code: CodeType | None) -> set[str]:
+def _globals_of(code: CodeType) -> set[str]:
     """Return the global names that a function reads; ``np.clip`` is not ``clip``."""
-    if code is None:
-        return set()
     read = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
     return read.union(*(_globals_of(c) for c in code.co_consts if isinstance(c, CodeType)))
 
@@ -285,9 +283,8 @@ def _numbers_at(blank: Blank, function: Callable[..., Any], given: list[list[Any
         except _NotGradable as error:
             return {"error": str(error)}
         except Exception as error:  # whatever a student's code does is an answer
-            scope = getattr(function, "__globals__", {})
             steps = traceback.walk_tb(error.__traceback__)
-            own = [(frame, n) for frame, n in steps if frame.f_globals is scope]
+            own = [(frame, n) for frame, n in steps if frame.f_globals is function.__globals__]
             where = ""
             if own:
                 frame, n = own[-1]
@@ -354,9 +351,9 @@ def grade(function: Callable[..., Any]) -> Verdict:
     The first wrong number: ds[0, 0] must be ...
     ds: the factor s is missing. It must be ds = s * (1 - s).
     """
-    called = _called(function).items()
+    numbers, called = numbers_of(function), _called(function).items()
     states = {name: _judged(name, numbers_of(f), "")[0].state for name, f in called}
-    return judge(function.__name__, numbers_of(function), "", states)
+    return judge(function.__name__, numbers, "", states)
 
 
 class Grader:
@@ -388,11 +385,9 @@ def submission(functions: Sequence[Callable[..., Any]], student: str = "") -> st
     The name of the student seeds the points, so nobody else has the same numbers.
     """
     answers = {f.__name__: numbers_of(f, student) for f in functions}
-    return json.dumps({"student": student, "answers": answers}, default=_as_list)
 
+    def as_list(value: Any) -> Any:
+        array = _array(value)
+        return NO_NUMBERS if array is None else array.tolist()
 
-def _as_list(value: Any) -> Any:
-    try:
-        return np.asarray(value, dtype=float).tolist()
-    except (TypeError, ValueError, OverflowError):
-        return "no numbers"
+    return json.dumps({"student": student, "answers": answers}, default=as_list)
