@@ -1,15 +1,6 @@
-"""Names of arrays and their axes.
+"""Names of arrays and their axes: the part of a path after its last dot tells them.
 
-The part of a path after its last dot tells the axes of an array. Arrays with other names are
-checked too, and no experiment shortens them.
-
-====================================  ==========================================================
-``x hs dhs mask``                      time first, then batch: (T, B, .)
-``ids targets weights``                (T, B)
-``h0 c0 dhT dcT``                      a state or its gradient, batch before last: (B, H), (L, B, H)
-``Wx Wh b``                            weights of a recurrent cell: (D, n H), (H, n H), (n H,), with
-                                       one block of columns for each gate and for the candidate
-====================================  ==========================================================
+Arrays with other names are checked too, and no experiment shortens them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +15,9 @@ Array = NDArray[Any]
 Point = dict[str, Array]
 
 AXES_IF_TIMED = {"x": 3, "hs": 3, "dhs": 3, "mask": 3, "ids": 2, "targets": 2, "weights": 2}
+"""Number of axes of the arrays (T, B, ...)."""
 STATES = {name for cell in CELLS.values() for s in cell.states for name in (f"{s}0", f"d{s}T")}
+"""States and their gradients, (..., B, H)."""
 
 
 def last(path: str) -> str:

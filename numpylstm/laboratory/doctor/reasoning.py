@@ -8,6 +8,7 @@ change that makes the gradient right tells where the mistake is. Data are change
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,11 @@ class Examination:
     def wrong(self) -> list[Piece]:
         """The parts that are wrong at the point itself, by the slopes along every entry."""
         found = []
-        for piece in self.pieces:
-            if piece.path in self.wrong_paths:
-                slope, gradient = self.slopes[piece.path], np.asarray(self.gradients[piece.path])
-                error = piece.of(np.abs(gradient - slope)).max()
-                if not error <= 1e-6 * max(np.abs(slope).max(), np.abs(gradient).max()):
-                    found.append(piece)
+        for piece in pieces(self.wrong_paths, self.point, self.gates):
+            slope, gradient = self.slopes[piece.path], np.asarray(self.gradients[piece.path])
+            error = piece.of(np.abs(gradient - slope)).max()
+            if not error <= 1e-6 * max(np.abs(slope).max(), np.abs(gradient).max()):
+                found.append(piece)
         return found
 
     def wrong_at(self, words: str, changed: Point) -> list[Piece] | None:
@@ -113,30 +113,26 @@ class Examination:
 
 def shared_gradient(case: Examination) -> Finding | None:
     """Two arrays have the same gradient, but different slopes."""
-    for k, one in enumerate(case.wrong_paths):
+    for one, other in combinations(case.wrong_paths, 2):
         a = np.asarray(case.gradients[one])
-        for other in case.wrong_paths[k + 1 :]:
-            if np.array_equal(a, case.gradients[other]) and a.any():
-                evidence = ["the two gradients are equal in every number, the two slopes are not"]
-                if np.allclose(a, case.slopes[one] + case.slopes[other], rtol=1e-6):
-                    evidence.append("each is the sum of the two slopes")
-                sentence = f"{one} and {other} share one gradient array, {symbols([one])}: each "
-                return Finding("shared gradient", f"{sentence}must have its own.", tuple(evidence))
+        if np.array_equal(a, case.gradients[other]) and a.any():
+            evidence = ["the two gradients are equal in every number, the two slopes are not"]
+            if np.allclose(a, case.slopes[one] + case.slopes[other], rtol=1e-6):
+                evidence.append("each is the sum of the two slopes")
+            sentence = f"{one} and {other} share one gradient array, {symbols([one])}: each "
+            return Finding("shared gradient", f"{sentence}must have its own.", tuple(evidence))
     return None
 
 
 def named_factor(factor: float, known: Mapping[str, int]) -> str:
     """``2``, or ``0.2 = 1/T`` where a size or a product of sizes explains the number."""
     names = {"-1 (the sign)": -1.0, "2 (counted twice)": 2.0, "1/2": 0.5}
-    products = {**known, "T B": known.get("T", 0) * known.get("B", 0)}
-    for name, size in products.items():
+    for name, size in {**known, "T B": known.get("T", 0) * known.get("B", 0)}.items():
         if size > 1:
             bracketed = f"({name})" if " " in name else name
             names |= {f"{size} = {name}": size, f"1/{size} = 1/{bracketed}": 1 / size}
-    for name, value in names.items():
-        if abs(factor - value) <= 1e-6 * abs(value):
-            return name
-    return f"{factor:.6g}"
+    same = (name for name, value in names.items() if abs(factor - value) <= 1e-6 * abs(value))
+    return next(same, f"{factor:.6g}")
 
 
 def factor(case: Examination) -> Finding | None:
@@ -150,13 +146,11 @@ def factor(case: Examination) -> Finding | None:
     judged, values = symbols(factors), list(factors.values())
     if absent := [path for path, value in factors.items() if value == 0]:
         zero = f"no gradient arrives, {symbols(absent)} is zero everywhere."
-        return Finding(
-            "no gradient", f"{enumeration(absent)}: {zero}", ("the slopes are not zero",)
-        )
+        sentence = f"{enumeration(absent)}: {zero}"
+        return Finding("no gradient", sentence, ("the slopes are not zero",))
     if values and np.ptp(values) <= 1e-6 * max(map(abs, values)):
-        name = named_factor(values[0], sizes(case.point))
-        everything = len(factors) == len(case.gradients)
-        where = "every gradient" if everything else f"the gradient of {enumeration(factors)}"
+        name, few = named_factor(values[0], sizes(case.point)), len(factors) < len(case.gradients)
+        where = f"the gradient of {enumeration(factors)}" if few else "every gradient"
         evidence = [f"gradient / slope is {values[0]:.6g} in every entry"]
         if mixed := len(case.wrong_paths) - len(factors):
             evidence.append(f"{mixed} other arrays are wrong too, but not by one factor")
@@ -168,19 +162,19 @@ def factor(case: Examination) -> Finding | None:
         )
     if not factors or len(factors) < len(case.wrong_paths):
         return None
-    evidence = [f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"]
+    ratios = f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"
     norms = [float(np.linalg.norm(case.gradients[path])) for path in factors]
     capped = sum(abs(norm - max(norms)) <= 1e-9 * max(norms) for norm in norms)
     if capped == 1:
-        words = "each has a factor of its own: averaged or scaled one by one."
-        return Finding("factor of its own", f"{judged}: {words}", tuple(evidence))
-    norm = f"{capped} arrays have exactly the same norm, {max(norms):.6g}, and none a larger one"
+        sentence = f"{judged}: each has a factor of its own: averaged or scaled one by one."
+        return Finding("factor of its own", sentence, (ratios,))
     return Finding(
         "per-parameter clipping",
         f"{judged}: each is clipped by its own norm, and the direction of the step changes. Clip "
         "by the norm of all arrays together.",
-        (*evidence, norm),
-    )
+        (ratios, f"{capped} arrays have exactly the same norm, {max(norms):.6g}, and none a larger "
+         "one"),
+    )  # fmt: skip
 
 
 def gate(case: Examination) -> Finding | None:
@@ -208,9 +202,9 @@ def gate(case: Examination) -> Finding | None:
 def transposed(case: Examination) -> Finding | None:
     """A square gradient is the transpose of the slope."""
     for path in case.wrong_paths:
-        gradient, slope = np.asarray(case.gradients[path]), case.slopes[path]
-        square = slope.ndim == 2 and gradient.shape == slope.T.shape
-        if square and np.linalg.norm(gradient - slope.T) <= 1e-6 * np.linalg.norm(slope):
+        slope = case.slopes[path]
+        square = slope.ndim == 2 and slope.shape == slope.T.shape
+        if square and np.allclose(case.gradients[path], slope.T, 1e-6, 1e-6 * np.abs(slope).max()):
             sentence = f"{symbols([path])}, the gradient of {path}, is transposed."
             return Finding("transpose", sentence, ("gradient and slope.T agree in every entry",))
     return None
@@ -233,11 +227,6 @@ def one_step(point: Point) -> Point:
     """The first step alone, with nothing from the next window."""
     none = {path: 0 * a for path, a in point.items() if last(path) in ("dhT", "dcT")}
     return point | none | {path: a[:1] for path, a in point.items() if timed(path, a)}
-
-
-def _one_sequence(point: Point) -> Point:
-    states = {path: a[..., :1, :] for path, a in point.items() if last(path) in STATES}
-    return point | states | {path: a[:, :1] for path, a in point.items() if timed(path, a)}
 
 
 def _symmetric(W: Array) -> Array:
@@ -276,7 +265,9 @@ def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
     yield (ONE_STEP, one_step(point), "lost time step",
            f"{judged}: something between the time steps is lost, overwritten or miscounted, and "
            "the doctor cannot tell what: within one step all is right.")  # fmt: skip
-    yield ("with a batch of one", _one_sequence(point), "batch",
+    states = {path: a[..., :1, :] for path, a in point.items() if last(path) in STATES}
+    single = point | states | {path: a[:, :1] for path, a in point.items() if timed(path, a)}
+    yield ("with a batch of one", single, "batch",
            f"{judged}: something is wrong between the sequences of a batch: a mean for a sum, a "
            "missing sum, or the wrong axis.")  # fmt: skip
 
@@ -284,8 +275,7 @@ def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
 def explain(case: Examination) -> Finding:
     """The first rule that fits, or a finding that none does."""
     for rule in (shared_gradient, factor, transposed, previous_state, gate):
-        finding = rule(case)
-        if finding is not None:
+        if finding := rule(case):
             return finding
     wrong = f"wrong in {in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)}"
     for words, changed, kind, sentence in experiments(case):

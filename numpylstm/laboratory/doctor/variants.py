@@ -358,9 +358,6 @@ def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> 
     )
 
 
-# --- places in an expression ---------------------------------------------------------------------
-
-
 def _slots(root: ast.AST) -> list[tuple[Any, Any, ast.expr]]:
     """Return the places of the parts of an expression: ``holder[key]`` is the part."""
     found: list[tuple[Any, Any, ast.expr]] = []

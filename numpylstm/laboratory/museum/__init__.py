@@ -6,8 +6,15 @@ puts it into a real model, and `card` describes it. ``python -m numpylstm.museum
 rooms.
 """
 
-from numpylstm.laboratory.museum.cards import card, diagnosis, lesson, page, share_of_gain
-from numpylstm.laboratory.museum.hunt import blind, guess
+from numpylstm.laboratory.museum.cards import (
+    blind,
+    card,
+    diagnosis,
+    guess,
+    lesson,
+    page,
+    share_of_gain,
+)
 from numpylstm.laboratory.museum.mutant import Mutant
 from numpylstm.laboratory.museum.mutants import MUTANTS
 from numpylstm.laboratory.museum.patient import Case, case, infect

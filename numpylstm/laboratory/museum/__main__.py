@@ -14,15 +14,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="?", help="an exhibit")
     parser.add_argument("--page", action="store_true", help="the page of all cards, in Markdown")
     options = parser.parse_args(arguments)
-    if options.name not in (None, *MUTANTS):
-        print(
-            f"museum: the name must be one of {', '.join(MUTANTS)}; got {options.name!r}",
-            file=sys.stderr,
-        )
-        return 2
     width = max(map(len, MUTANTS))
     rooms = "".join(f"{name:{width}}  {mutant.title}\n" for name, mutant in MUTANTS.items())
-    text = page() if options.page else card(options.name) if options.name else rooms
+    try:
+        text = page() if options.page else card(options.name) if options.name else rooms
+    except ValueError as error:
+        print(f"museum: {error}", file=sys.stderr)
+        return 2
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:  # `| head -1` has read enough; Python must not flush again at exit

@@ -1,11 +1,16 @@
-"""The cards beside the exhibits, and the page of all cards. Every figure is computed."""
+"""The cards beside the exhibits, the page of all cards, and the hunt for exhibits without a card.
+
+Every figure is computed.
+"""
 
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from numpylstm.laboratory import doctor, gradcheck
 from numpylstm.laboratory.museum.mutants import MUTANTS, exhibit
-from numpylstm.laboratory.museum.patient import case
+from numpylstm.laboratory.museum.patient import Case, case
 from numpylstm.laboratory.museum.school import Lesson, train
 
 SHOWN = 0.9
@@ -83,6 +88,8 @@ def page() -> str:
         for name, mutant in MUTANTS.items()
     )
     cards = "\n".join(card(name) for name in MUTANTS)
+    diff = MUTANTS["dc-overwritten"].diff().splitlines()
+    printed = "\n".join(line.rstrip() or "<BLANKLINE>" for line in diff)  # as a doctest has it
     return f"""# The bug museum
 
 {len(MUTANTS)} classic mistakes in backward passes: each is the real function with a line or a few
@@ -95,7 +102,7 @@ computed, except those of other people's code in the stories.
 >>> from numpylstm import museum
 >>> mutant = museum.MUTANTS["dc-overwritten"]
 >>> print(mutant.diff())
-{_indented(MUTANTS["dc-overwritten"].diff())}
+{printed}
 >>> patient = museum.case(mutant)
 >>> patient.check().passed
 False
@@ -152,6 +159,36 @@ commit or the thread that was read; they may have changed since.
 """
 
 
-def _indented(text: str) -> str:
-    """Return the text as doctest output: <BLANKLINE> for an empty line, no trailing blanks."""
-    return "\n".join(line.rstrip() or "<BLANKLINE>" for line in text.splitlines())
+# --- the blind hunt ------------------------------------------------------------------------------
+
+_ORDER = np.random.default_rng(21).permutation(list(MUTANTS)).tolist()
+
+
+def blind(number: int) -> Case:
+    """Return the patient with the mistake of one exhibit, without its name.
+
+    Parameters
+    ----------
+    number : int
+        From 1 to the number of exhibits; the order is not that of the rooms.
+
+    Examples
+    --------
+    >>> from numpylstm import museum
+    >>> museum.blind(3).check().passed
+    False
+    >>> museum.guess(3, "dc-overwritten")
+    False
+    """
+    return case(MUTANTS[_name(number)])
+
+
+def guess(number: int, name: str) -> bool:
+    """Return True if the exhibit behind a number has this name."""
+    return _name(number) == exhibit("guess", name).name
+
+
+def _name(number: int) -> str:
+    if number not in range(1, len(_ORDER) + 1):
+        raise ValueError(f"museum: number must be between 1 and {len(_ORDER)}, got {number!r}")
+    return str(_ORDER[number - 1])

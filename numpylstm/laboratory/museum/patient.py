@@ -69,13 +69,13 @@ def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, Any
         links, run, arrays, lambda layer: getattr(of_layers, f"{layer.name}_backward")
     ))  # fmt: skip
     keys = CELLS[config.cell].parameters(config.options)
-    prefixes = [f"{config.cell}.{layer}" for layer in range(config.num_layers)]
-    room = outside.zero_gradients([{key: arrays[f"{p}.{key}"] for key in keys} for p in prefixes])
-    for prefix, own in zip(prefixes, room, strict=True):
-        for key in keys:
-            own[key] += gradients[f"{prefix}.{key}"]
-    for prefix, own in zip(prefixes, room, strict=True):
-        gradients |= {f"{prefix}.{key}": gradient for key, gradient in own.items()}
+    paths = [{k: f"{config.cell}.{n}.{k}" for k in keys} for n in range(config.num_layers)]
+    room = outside.zero_gradients([{k: arrays[path] for k, path in of.items()} for of in paths])
+    for of, own in zip(paths, room, strict=True):
+        for key, path in of.items():
+            own[key] += gradients[path]
+    for of, own in zip(paths, room, strict=True):  # after all sums: layers may share an array
+        gradients |= {path: own[key] for key, path in of.items()}
     return gradients
 
 
@@ -93,12 +93,10 @@ class Case:
 
     def check(self, method: str = "complex") -> gradcheck.Report:
         """`numpylstm.laboratory.gradcheck.check` of the case."""
-        claimed = self.backward({**self.fixed, **self.arrays})
+        claimed = self.backward(self.fixed | self.arrays)
+        gradients = {path: claimed[path] for path in self.arrays}
         return gradcheck.check(
-            lambda arrays: self.f({**self.fixed, **arrays}),
-            self.arrays,
-            {path: claimed[path] for path in self.arrays},
-            method=method,
+            lambda a: self.f({**self.fixed, **a}), self.arrays, gradients, method=method
         )
 
 
@@ -204,14 +202,12 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
         )
     own = {"cell": model.config.cell, **model.config.options}
     needed = {"cell": mutant.cell, **mutant.options}
-    of_a_cell = mutant.function.split("_")[0] in CELLS
-    if of_a_cell and not needed.items() <= own.items():
+    if mutant.function.split("_")[0] in CELLS and not needed.items() <= own.items():
         words = [", ".join(f"{k} {v!r}" for k, v in d.items()) for d in (needed, own)]
         raise ValueError(
             f"infect: {mutant.name!r} is a mistake of {words[0]}, got a model with {words[1]}"
         )
-    encoder = model.encoder
-    spoilt = mutant.functions()
+    encoder, spoilt = model.encoder, mutant.functions()
     parts: tuple[Any, ...] = (
         encoder.embedding, encoder.input_dropout, encoder.recurrent, *encoder.recurrent.dropouts,
         encoder.output_dropout, model.decoder, model.criterion,

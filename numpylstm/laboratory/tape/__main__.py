@@ -59,30 +59,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
-    if arguments.command == "write":
-        print(as_json(compute(arguments.cell)), end="")
-        return 0
-    if arguments.command == "grade":
-        from numpylstm.laboratory.workbook.desk import grade_folder  # needs NumPy
-
-        return grade_folder(arguments.folder, as_csv=arguments.csv)
-    if arguments.command == "show":
-        tape = load(arguments.cell)
-        parts = ("inputs", "parameters") if arguments.inputs else tape.keys()
-        print(as_json({name: tape[name] for name in parts}), end="")
-        return 0
     try:
-        if arguments.command == "strip":
-            from numpylstm.laboratory.workbook.desk import strip  # needs NumPy
+        match arguments.command:
+            case "grade" | "strip":
+                from numpylstm.laboratory.workbook import desk  # needs NumPy
 
-            print(strip(arguments.file))
-            return 0
-        result = grade(read(arguments.file), arguments.tolerance, arguments.cell)
+                if arguments.command == "grade":
+                    return desk.grade_folder(arguments.folder, as_csv=arguments.csv)
+                print(desk.strip(arguments.file))
+            case "check":
+                result = grade(read(arguments.file), arguments.tolerance, arguments.cell)
+                print(result)
+                return 1 if result.wrong else 0
+            case "write":
+                print(as_json(compute(arguments.cell)), end="")
+            case "show":
+                tape = load(arguments.cell)
+                parts = ("inputs", "parameters") if arguments.inputs else tape
+                print(as_json({name: tape[name] for name in parts}), end="")
     except TapeError as error:
         print(f"{parser.prog}: error: {printable(str(error))}", file=sys.stderr)
         return 2
-    print(result)
-    return 1 if result.wrong else 0
+    return 0
 
 
 if __name__ == "__main__":

@@ -117,25 +117,23 @@ def _pairs(
     if hasattr(given, "tolist"):  # NumPy's arrays and numbers
         given = given.tolist()
     if isinstance(golden, dict):
+        whole, start, names = name or "the file", f"{name}." if name else "", ", ".join(golden)
         if not isinstance(given, dict):
-            raise TapeError(f"{name or 'the file'} must be an object of {', '.join(golden)}")
+            raise TapeError(f"{whole} must be an object of {names}")
         for unknown in given:
             if unknown not in golden:
-                raise TapeError(
-                    f"{_join(name, unknown)} is not on the tape; {name or 'the file'} has "
-                    f"{', '.join(golden)}"
-                )
+                raise TapeError(f"{start}{unknown} is not on the tape; {whole} has {names}")
         for key, value in golden.items():
             if key in given:
-                yield from _pairs(value, given[key], _join(name, key), not_given)
+                yield from _pairs(value, given[key], f"{start}{key}", not_given)
             else:
-                not_given.append(_join(name, key))
+                not_given.append(f"{start}{key}")
     elif isinstance(golden, list):
-        what = "lists" if isinstance(golden[0], list) else "numbers"
-        if not isinstance(given, list | tuple):
-            raise TapeError(f"{name} must be a list of {len(golden)} {what}, got {_short(given)}")
-        if len(given) != len(golden):
-            raise TapeError(f"{name} must be a list of {len(golden)} {what}, got {len(given)}")
+        listed = isinstance(given, list | tuple)
+        if not listed or len(given) != len(golden):
+            what = "lists" if isinstance(golden[0], list) else "numbers"
+            got = len(given) if listed else _short(given)
+            raise TapeError(f"{name} must be a list of {len(golden)} {what}, got {got}")
         for k, (value, other) in enumerate(zip(golden, given, strict=True)):
             yield from _pairs(value, other, f"{name}[{k}]", not_given)
     else:
@@ -143,10 +141,6 @@ def _pairs(
         if not number or not abs(given) <= sys.float_info.max:
             raise TapeError(f"{name} must be a finite number, got {_short(given)}")
         yield name, golden, float(given)
-
-
-def _join(name: str, key: str) -> str:
-    return f"{name}.{key}" if name else key
 
 
 def _short(value: Any) -> str:

@@ -295,7 +295,6 @@ def _numbers_at(blank: Blank, function: Callable[..., Any], given: list[list[Any
 
 
 def _call(blank: Blank, function: Callable[..., Any], given: list[Any]) -> Numbers:
-    """Return the results of a call by name."""
     own = copy.deepcopy(given)
     returned = function(*own)
     if returned is None:
