@@ -198,7 +198,7 @@ def _other_options(layer: Layer) -> Iterator[Variant]:
             differs = [line for line in text(own).lines if line not in text(other).lines]
             words = f"the lines are those of {', '.join(f'{k} {v!r}' for k, v in other.options)}"
             for new in ({}, kept):
-                changes = [(line, f"{line.target} {line.sign} {substituted(line.expression, new)}")
+                changes = [(line, line.row(substituted(line.expression, new)))
                            for line in text(other).lines]  # fmt: skip
                 yield Variant(differs[0], words, text(other).exchanged(*changes))
 

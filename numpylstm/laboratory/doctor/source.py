@@ -45,9 +45,12 @@ class Line:
         parts = [node.id for node in nodes if isinstance(node, ast.Name)]
         return tuple(dict.fromkeys(re.sub(r"_t?$", "", part) for part in parts if part != "t"))
 
+    def row(self, expression: str) -> str:
+        """The text of the line with another expression."""
+        return f"{self.target} {self.sign} {expression}" if self.sign else expression
+
     def __str__(self) -> str:
-        text = f"{self.target} {self.sign} {self.expression}" if self.sign else self.expression
-        return re.sub(r"(?<=\w)_(?!\w)", "", text)
+        return re.sub(r"(?<=\w)_(?!\w)", "", self.row(self.expression))
 
 
 def mentions(text: str, name: str) -> bool:
@@ -120,19 +123,14 @@ class _Inlined(ast.NodeTransformer):
         self.known, self.options = known, options
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        chosen = [a for a in node.args if isinstance(a, ast.Name) and a.id in self.options]
-        name = node.func.id if isinstance(node.func, ast.Name) else ""
-        if not chosen or not inspect.isfunction(self.known.get(name)):
+        function, given = self.known.get(ast.unparse(node.func)), [*map(ast.unparse, node.args)]
+        if not inspect.isfunction(function) or self.options.keys().isdisjoint(given):
             return node
-        called = _definition(self.known[name])
-        parameters = (a.arg for a in called.args.args)
-        new = dict(zip(parameters, map(ast.unparse, node.args), strict=True))
-        for branch in called.body:
-            match branch:
-                case ast.If(ast.Compare(comparators=[ast.Constant(value)]), [ast.Return(result)]):
-                    if value == self.options[chosen[0].id] and result is not None:
-                        return ast.parse(substituted(ast.unparse(result), new), mode="eval").body
-        return node
+        called = _definition(function)
+        self.visit(called)
+        new = dict(zip((a.arg for a in called.args.args), given, strict=True))
+        result = next(s.value for s in called.body if isinstance(s, ast.Return) and s.value)
+        return ast.parse(substituted(ast.unparse(result), new), mode="eval").body
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         """Keep the branch that an option chooses."""
@@ -182,15 +180,12 @@ def _lines(body: Sequence[ast.stmt]) -> Iterator[Line]:
         number, indent = statement.lineno - 1, " " * statement.col_offset
         match statement:
             case ast.For(target, steps, inner):
-                at = next((k for k, s in enumerate(inner) if step_call(s)), None)
-                carried: list[str] = []
-                if at is not None:
-                    given = " ".join(ast.unparse(s.value) for s in inner[:at]
-                                     if isinstance(s, ast.Assign))  # fmt: skip
-                    targets, _, _ = step_call(inner[at]) or ([], "", [])
-                    carried = [name for name in targets if mentions(given, name)]
+                targets, _, given = next(filter(None, map(step_call, inner)), ([], "", []))
+                read = " ".join(ast.unparse(s.value) for s in inner if isinstance(s, ast.Assign)
+                                and ast.unparse(s.targets[0]) in given)  # fmt: skip
+                carried = tuple(name for name in targets if mentions(read, name))
                 head = f"for {ast.unparse(target)} in"
-                yield Line(number, indent, head, "", ast.unparse(steps), tuple(carried))
+                yield Line(number, indent, head, "", ast.unparse(steps), carried)
                 yield from _lines(inner)
             case ast.If(_, inner, other):
                 yield from _lines([*inner, *other])
@@ -234,10 +229,6 @@ class Text:
         (definition,) = ast.parse(self.source).body
         lines = _lines(definition.body) if isinstance(definition, ast.FunctionDef) else ()
         return [x for x in lines if any(mentions(x.expression, name) for name in self.shapes)]
-
-    def run(self, *arguments: Any) -> Any:
-        """Call the unchanged function."""
-        return _compiled(self.source, self.known)(*arguments)
 
     def exchanged(self, *new: tuple[Line, str]) -> Callable[..., Any]:
         """The function with other texts in place of lines."""

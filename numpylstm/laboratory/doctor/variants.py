@@ -40,7 +40,7 @@ def variants(text: Text) -> tuple[Variant, ...]:
     """The function with each line exchanged, in all known ways."""
     found = []
     for line in text.lines:
-        seen = {f"{line.target} {line.sign} {line.expression}".strip()}
+        seen = {line.row(line.expression)}
         for wrong, words in _line_edits(line, text.shapes, text.gates):
             if wrong not in seen:
                 seen.add(wrong)
@@ -53,8 +53,7 @@ def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:
     ways = (("clipped", "each entry by itself"), ("shortened", "by its own norm"))
     for line, (way, words) in product(text.lines, ways):
         if line.sign:
-            new = f"{line.target} {line.sign} parts.{way}({line.expression}, limit)"
-            f = text.exchanged((line, new))
+            f = text.exchanged((line, line.row(f"parts.{way}({line.expression}, limit)")))
             for limit in limits:
                 function = FunctionType(f.__code__, f.__globals__ | {"limit": limit})
                 yield Variant(line, f"it is clipped here, {words}", function)
@@ -68,9 +67,8 @@ def without_tanh(text: Text) -> tuple[Variant, ...]:
         inner, slope = f"cache.{name.removeprefix('tanh_')}", f" * (1 - {name} * {name})"
         readers = [line for line in text.lines if mentions(line.expression, name)]
         if name.startswith("tanh_") and inner in text.shapes and readers:
-            new = [(line, f"{line.target} {line.sign} "
-                    + substituted(line.expression.replace(slope, ""), {name: inner}))
-                   for line in readers]  # fmt: skip
+            new = [(x, x.row(substituted(x.expression.replace(slope, ""), {name: inner})))
+                   for x in readers]  # fmt: skip
             words = f"the tanh of {name.removeprefix('tanh_')} is forgotten, and its derivative"
             found.append(Variant(readers[0], words, text.exchanged(*new)))
     return tuple(found)
@@ -93,9 +91,8 @@ def of_own_step(text: Text) -> tuple[Variant, ...]:
             again = f"{name}({given})[{targets.index(line.expression)}]"
             last = f"t < len({line.target.removesuffix('[t]')}) - 1"
             for new in (again, f"{again} if {last} else {line.expression}"):
-                wrong = text.exchanged((line, f"{line.target} = {new}"))
                 words = "it leaves out the gradient from later steps"
-                found.append(Variant(line, words, wrong))
+                found.append(Variant(line, words, text.exchanged((line, line.row(new)))))
     return tuple(found)
 
 
@@ -114,7 +111,6 @@ ADDITIONS = (
 
 
 def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Edit]:
-    """New texts of a line, with what is wrong with them."""
     right, n = line.expression, max(len(gates), 1)
     if line.target.startswith("for "):
         back = right.startswith("reversed(")
@@ -142,7 +138,7 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
             order = ", ".join([*first, *names[len(gates) :]])
             yield f"{order} = {right}", f"the gates are in the order {', '.join(first)}"
     for expression, words in _expression_edits(right, shapes, gates):
-        yield f"{line.target} {line.sign} {expression}", words
+        yield line.row(expression), words
     if line.sign == "=" and line.target in shapes:
         for name, shape in shapes.items():
             row = f"{name}[t]" if shape[1:] == shapes[line.target] else name
@@ -164,11 +160,10 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
                 wrong = substituted(right, {name: f"({name} * (t == len({long}) - 1))"})
                 words = f"{name} is ignored at every step but the last"
                 yield f"{line.target} = {wrong}", words
-    if "[t]" in line.target:
-        earlier = line.target.replace("[t]", "[t - 1]")
-        yield f"{earlier} {line.sign} {right}", "it is written one step early"
-        reverse = line.target.replace("[t]", "[-1 - t]")
-        yield f"{reverse} {line.sign} {right}", "it is written in the reverse order"
+    for place, words in (("[t - 1]", "one step early"), ("[-1 - t]", "in the reverse order")):
+        if "[t]" in line.target:
+            target = line.target.replace("[t]", place)
+            yield f"{target} {line.sign} {right}", f"it is written {words}"
 
 
 def _exchanges(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -317,7 +312,6 @@ EDITS = [
 
 
 def _edits(node: ast.expr, shapes: Shapes, n: int) -> Iterator[Edit]:
-    """New texts of a part of an expression."""
     if isinstance(node, ast.List):
         for order, one, other in _exchanges([ast.unparse(part) for part in node.elts]):
             yield f"[{order}]", f"{one} and {other} are exchanged"

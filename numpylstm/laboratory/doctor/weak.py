@@ -18,18 +18,13 @@ CONSTANT |= dict.fromkeys(
 
 
 def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
-    """List what to change at a point before you believe a passed check.
+    """List what to change at a point before you believe a passed check; empty if nothing.
 
     Parameters
     ----------
     point : dict of name -> array
         All arguments of the function, also those that are not checked. Names as in
         `numpylstm.laboratory.doctor.names`.
-
-    Returns
-    -------
-    warnings : tuple of str
-        Empty if the point is a good one.
 
     Examples
     --------

@@ -111,10 +111,6 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
         A name in `numpylstm.cells.CELLS`, if the mutant does not fix it.
     seed : int
 
-    Returns
-    -------
-    Case
-
     Examples
     --------
     >>> from numpylstm import museum
@@ -182,10 +178,6 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
         It is changed, and returned.
     mutant : Mutant
         One of `numpylstm.reference`; those around the layers have no place in a layer.
-
-    Returns
-    -------
-    LanguageModel
 
     Examples
     --------

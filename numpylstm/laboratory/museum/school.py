@@ -86,10 +86,6 @@ def train(
     seed : int
     options
         Options of the cell, if the mutant does not fix it.
-
-    Returns
-    -------
-    Lesson
     """
     rng = np.random.default_rng(seed)
     if mutant is not None:

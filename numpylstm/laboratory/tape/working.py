@@ -41,17 +41,7 @@ def load(cell: str = "lstm", number: Callable[[str], Any] = float) -> dict[str, 
 
 
 def compute(cell: str = "lstm") -> dict[str, Any]:
-    """Compute the whole tape of a cell from its inputs and parameters.
-
-    Parameters
-    ----------
-    cell : "lstm" or "gru"
-
-    Returns
-    -------
-    dict
-        As from `load`; each number is the double nearest to the exact one.
-    """
+    """Compute the whole tape of a cell, as `load` gives it, from its inputs and parameters."""
     given = load(cell, Decimal)
     with localcontext(prec=50):
         exact = _compute(cell, given["inputs"], given["parameters"])

@@ -62,7 +62,7 @@ def _right(name: str, second: bool, student: str) -> Numbers:
     blank = BLANKS[name]
     p = blank.point(ELSEWHERE if second else AT, student)
     with np.errstate(over="ignore"):
-        values = blank.text.run(*blank.arguments(p))
+        values = blank.text.exchanged()(*blank.arguments(p))
     return {r: np.asarray(v) for r, v in zip(blank.results, values, strict=True)}
 
 
@@ -92,8 +92,7 @@ def judge(
     name : str
         A key of `BLANKS`.
     numbers : dict of name -> array or nested list, or None
-        What `numbers_of` returns: the results of the student's function at the first point, those
-        at the second one under "second"; None for a blank that is empty.
+        What `numbers_of` returns.
     student : str
         The name that seeds the points.
     states : dict of name -> str, optional
@@ -194,9 +193,10 @@ def _tape_arguments(name: str) -> list[Array]:
     """Return the arguments for a step of the tape: a batch of one."""
     golden = tape.load()
     now, before = golden["forward"]["t2"], golden["forward"]["t1"]["lstm.1"]
-    rows = now["lstm.1"] | {"x": now["lstm.0"]["h"], "dc": [0.0, 0.0]}
-    rows |= {"h_prev": before["h"], "c_prev": before["c"]}
-    rows["dh"] = golden["backward"]["t2"]["lstm.1"]["dh"]
+    rows = now["lstm.1"] | {
+        "x": now["lstm.0"]["h"], "h_prev": before["h"], "c_prev": before["c"],
+        "dh": golden["backward"]["t2"]["lstm.1"]["dh"], "dc": [0.0, 0.0],
+    }  # fmt: skip
     p = {n: [row] for n, row in rows.items()}
     p |= {w: golden["parameters"][f"lstm.1.{w}"] for w in ("Wx", "Wh", "b")}
     return [np.array(p[n]) for n in BLANKS[name].takes.split()]
@@ -286,11 +286,9 @@ def _numbers_at(blank: Blank, function: Callable[..., Any], given: list[list[Any
             steps = traceback.walk_tb(error.__traceback__)
             own = [(frame, n) for frame, n in steps if frame.f_globals is function.__globals__]
             where = ""
-            if own:
-                frame, n = own[-1]
-                where = f" (line {n} of {frame.f_code.co_name})"
-                if text := linecache.getline(frame.f_code.co_filename, n).strip():
-                    where = f"{where[:-1]}: {text})"
+            for frame, n in own[-1:]:
+                text = linecache.getline(frame.f_code.co_filename, n).strip()
+                where = f" (line {n} of {frame.f_code.co_name}{f': {text}' if text else ''})"
             return {"error": f"It stopped: {type(error).__name__}: {error}{where}"}
 
 
