@@ -91,7 +91,7 @@ WRONG = {
     "lstm_backward": [
         ("steps[t - 1][4]", "steps[t][4]", "c_prev: steps is taken one step late"),
         ("if t else (c0, h0)", "if t else (h0, c0)", "h0 is used instead of c0"),
-        ("dx[t], dh, dc, dWx_t", "dx[t], _, dc, dWx_t", "dhT is used instead of dh"),
+        ("dx[t], dh, dc, dWx_t", "dx[t], _, dc, dWx_t", "dh is not replaced"),
         ("dx[t], dh, dc, dWx_t", "dx[t], dh, _, dWx_t", "dc is not replaced by|dcT is used"),
         ("i, f, g, o, _,", "i, f, o, g, _,", "g and o are exchanged"),
         ("dhs[t] + dh, dc,", "np.clip(dhs[t] + dh, -5, 5), dc,", "dh: it is clipped here"),

@@ -60,13 +60,12 @@ class Layer:
     @cached_property
     def inputs(self) -> list[str]:
         """The arrays that forward takes."""
-        options = {"average_across_timesteps", "average_across_batch"}
         if self.kind in CELLS:
-            cell = CELLS[self.kind]
-            known = {*cell.options, *cell.vectors, "lengths"}
-            options = known - {*cell.parameters(dict(self.options))}
+            cell, before = CELLS[self.kind], "_prev" if self.step else "0"
+            parameters = cell.parameters(dict(self.options))
+            return ["x", *(f"{state}{before}" for state in cell.states), *parameters]
         names = inspect.signature(self.function("forward")).parameters
-        return [name for name in names if name not in options]
+        return [name for name in names if not name.startswith("average")]
 
     @cached_property
     def judged(self) -> list[str]:

@@ -242,6 +242,7 @@ def _of_call(target: str, name: str, given: list[str], shapes: Shapes) -> Iterat
         if mentions(target, argument[:-1]):  # dh, and the argument dh_
             kept, call = argument[:-1], f"{target} = {name}({', '.join(given)})"
             words = f"{kept} is not replaced by the result of the step"
+            yield f"later = {kept}; {call}; {kept} = later", words
             yield f"{call}; {kept} = {argument}", words
             words = f"the new {kept} is added to the old one"
             yield f"later = {kept}; {call}; {kept} = {kept} + later", words

@@ -17,6 +17,7 @@ from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.source import SIZES, Text, read
+from numpylstm.reference import sigmoid  # mistakes call it too
 
 Point = dict[str, Any]
 
@@ -177,7 +178,7 @@ def _of_update(sizes: Mapping[str, int], rng: np.random.Generator, large: float)
 def _of_gate(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
     a = 2 * rng.standard_normal((sizes["B"], sizes["H"]))
     a[0, :2] = 800.0, -800.0
-    return {"a": a, "s": reference.sigmoid(rng.standard_normal((sizes["B"], sizes["H"])))}
+    return {"a": a, "s": sigmoid(rng.standard_normal((sizes["B"], sizes["H"])))}
 
 
 # --- the blanks ----------------------------------------------------------------------------------

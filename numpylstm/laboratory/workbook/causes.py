@@ -152,11 +152,13 @@ class Case:
             for v, run in reversed(possible)
             if v.text and not ODD.search(v.words)
         }
+        if not usual:
+            return None
         tried = [v for v, _ in usual.values()]
         effects = np.array([np.ravel(a - right if np.shape(a) == right.shape else 0 * right)
                             for _, a in usual.values()])  # fmt: skip
         rest = np.ravel(got - right) - effects
-        alone = np.abs(rest).max(axis=1, initial=0.0)
+        alone = np.abs(rest).max(axis=1)
         together = np.array([np.abs(r - effects).max(axis=1) for r in rest])
         misfit = np.minimum(together, np.minimum(alone[:, None], alone))
         ranks, at = (np.array([of(v) for v in tried])
