@@ -138,12 +138,12 @@ def _by_shapes(point: Point) -> Iterator[Chain]:
         for x, H in product([p for p in inputs if len(numbers[p]) == axes], lengths):
             T, B, D = (1, *numbers[x])[-3:]
             shapes = layer.shapes({"T": T, "B": B, "D": D, "H": H})
-            choices: list[list[str | None]] = []
+            choices = []
             for name, shape in shapes.items():
-                alike = [named[name]] if name in named else list(numbers)
-                fit: list[str | None] = [path for path in alike if numbers[path] == shape]
-                absent = name in layer.upstream and name not in named
-                choices.append([x] if name == "x" else fit + [None] * absent)
+                absent = [""] * (name in layer.upstream)
+                alike = [named[name]] if name in named else [*numbers, *absent]
+                fit = [path for path in alike if not path or numbers[path] == shape]
+                choices.append([x] if name == "x" else fit)
             for chosen in product(*choices):
                 paths = {n: path for n, path in zip(shapes, chosen, strict=True) if path}
                 distinct = len({*paths.values()}) == len(paths)

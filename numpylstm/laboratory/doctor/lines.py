@@ -119,13 +119,9 @@ LOSSES = tuple(
 def layers() -> Iterator[Layer]:
     """Every cell with every choice of its options, for a sequence and for a step."""
     for cell in CELLS.values():
-        choices = {
-            name: cell.options[name].choices or (cell.options[name].default,)
-            for name in cell.arguments(dict.fromkeys(cell.options))
-        }
-        for values in product(*choices.values()):
-            for step in (False, True):
-                yield Layer(cell.name, step, tuple(zip(choices, values, strict=True)))
+        choices = {n: o.choices or (o.default,) for n, o in cell.arguments(cell.options).items()}
+        for values, step in product(product(*choices.values()), (False, True)):
+            yield Layer(cell.name, step, tuple(zip(choices, values, strict=True)))
 
 
 # --- their lines, and mistakes -------------------------------------------------------------------

@@ -44,11 +44,6 @@ def first_sequence(rows: Array, long: Array) -> Array:
     return rows * (np.arange(len(rows)) % len(long[0]) == 0)[:, None]
 
 
-def clipped(a: Array, limit: float) -> Array:
-    """Every entry clipped by itself."""
-    return np.clip(a, -limit, limit)
-
-
 def shortened(a: Array, limit: float) -> Array:
     """An array clipped by its own norm."""
     return a * min(1, limit / np.sqrt(np.sum(a * a)))

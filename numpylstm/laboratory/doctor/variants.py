@@ -50,10 +50,11 @@ def variants(text: Text) -> tuple[Variant, ...]:
 
 def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:
     """The function with a line clipped at one of these limits: by entry, and by norm."""
-    ways = (("clipped", "each entry by itself"), ("shortened", "by its own norm"))
-    for line, (way, words) in product(text.lines, ways):
+    ways = {"np.clip({0}, -limit, limit)": "each entry by itself",
+            "parts.shortened({0}, limit)": "by its own norm"}  # fmt: skip
+    for line, (way, words) in product(text.lines, ways.items()):
         if line.sign:
-            f = text.exchanged((line, line.row(f"parts.{way}({line.expression}, limit)")))
+            f = text.exchanged((line, line.row(way.format(line.expression))))
             for limit in limits:
                 function = FunctionType(f.__code__, f.__globals__ | {"limit": limit})
                 yield Variant(line, f"it is clipped here, {words}", function)

@@ -25,13 +25,6 @@ def weak_points(point: Mapping[str, Array]) -> tuple[str, ...]:
     point : dict of name -> array
         All arguments of the function, also those that are not checked. Names as in
         `numpylstm.laboratory.doctor.names`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from numpylstm.laboratory.doctor import weak_points
-    >>> weak_points({"b": np.zeros(6), "x": np.ones((5, 3, 4))})
-    ('b is all zeros: a wrong or swapped bias cannot be seen; draw it at random',)
     """
     warnings = []
     for path, array in point.items():

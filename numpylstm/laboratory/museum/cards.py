@@ -171,14 +171,6 @@ def blind(number: int) -> Case:
     ----------
     number : int
         From 1 to the number of exhibits; the order is not that of the rooms.
-
-    Examples
-    --------
-    >>> from numpylstm import museum
-    >>> museum.blind(3).check().passed
-    False
-    >>> museum.guess(3, "dc-overwritten")
-    False
     """
     return case(MUTANTS[_name(number)])
 

@@ -17,48 +17,21 @@ from numpylstm import reference
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake.
-
-    Attributes
-    ----------
-    name, title : str
-    function : str
-        The function of `module` that is changed.
-    changes : tuple of (right, wrong)
-        Pieces of its source, each of which occurs in it once.
-    story : str
-        Who gets it wrong, and why.
-    finding : str
-        Words by which the doctor names it.
-    module : module
-        `numpylstm.reference`, or `numpylstm.laboratory.museum.around`.
-    cell : str
-        A name in `numpylstm.cells.CELLS`.
-    options : dict
-        Options of the cell.
-    equal_layers : bool
-        It needs layers of one shape.
-    """
+    """One mistake: pieces of a function exchanged, with the story of who gets it wrong, and why."""
 
     name: str
     title: str
-    function: str
-    changes: tuple[tuple[str, str], ...]
+    function: str  # of `module`
+    changes: tuple[tuple[str, str], ...]  # right and wrong pieces of its source, each there once
     story: str
-    finding: str
-    module: ModuleType = reference
+    finding: str  # the words by which the doctor names it
+    module: ModuleType = reference  # or `numpylstm.laboratory.museum.around`
     cell: str = "lstm"
     options: Mapping[str, Any] = field(default_factory=dict)
-    equal_layers: bool = False
+    equal_layers: bool = False  # whether it needs layers of one shape
 
     def sources(self) -> tuple[str, str]:
-        """Return the source of the function, without and with the mistake.
-
-        Raises
-        ------
-        ValueError
-            If a piece is not in the function exactly once: the function has changed.
-        """
+        """Return the source of the function, without and with the mistake."""
         source = inspect.getsource(getattr(self.module, self.function))
         spoilt = source
         for right, wrong in self.changes:

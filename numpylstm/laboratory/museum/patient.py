@@ -110,14 +110,6 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     cell : str
         A name in `numpylstm.cells.CELLS`, if the mutant does not fix it.
     seed : int
-
-    Examples
-    --------
-    >>> from numpylstm import museum
-    >>> museum.case().check().passed
-    True
-    >>> museum.case(museum.MUTANTS["dh-next-dropped"]).check().passed
-    False
     """
     if mutant is not None:
         check_mutant("case", mutant)

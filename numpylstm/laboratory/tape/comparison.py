@@ -149,13 +149,7 @@ def _short(value: Any) -> str:
 
 
 def read(path: Path) -> Any:
-    """Read a JSON file of answers.
-
-    Raises
-    ------
-    TapeError
-        If it cannot be read, is not JSON, or repeats a name.
-    """
+    """Read a JSON file of answers; a TapeError if that is impossible, or a name is repeated."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result: dict[str, Any] = {}

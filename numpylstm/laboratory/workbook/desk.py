@@ -24,13 +24,7 @@ GRADER = "grading.Grader()"
 
 
 def grade_file(path: Path) -> tuple[str, list[Verdict]]:
-    """Return the student's name and the verdicts of one submission; nothing in it is executed.
-
-    Raises
-    ------
-    tape.TapeError
-        If the file is not a submission.
-    """
+    """Return the student's name and the verdicts of one submission; nothing in it is executed."""
     content = tape.read(path)
     if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
         raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")

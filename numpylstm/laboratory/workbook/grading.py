@@ -99,25 +99,25 @@ def judge(
         The states of the blanks that the function calls.
     """
     verdict, case = _judged(name, numbers, student)
-    if verdict.state != "wrong" or numbers is None:
+    if case is None or numbers is None:
         return verdict
-    cause = _cause(case, numbers, states or {})
-    return replace(verdict, diagnosis=cause[0], correction=cause[1])
+    said, must = _cause(case, numbers, states or {})
+    return replace(verdict, diagnosis=said, correction=must)
 
 
 def _judged(
     name: str, numbers: Mapping[str, Any] | None, student: str
 ) -> tuple[Verdict, Case | None]:
-    """Return the verdict, without a diagnosis, and the wrong numbers."""
+    """Return the verdict, without a diagnosis, and what is wrong in it."""
     blank = _blank("judge", name)
     if numbers is None:
         return Verdict(name, NOT_ANSWERED), None
     said, case = _first_wrong(name, numbers, AT, student)
     if said:
         return Verdict(name, "wrong", said), case
-    n = sum(array.size for array in case.results.values()) if case else 0
+    n = sum(array.size for array in case.results.values())
     checks = [f"{n} number{' agrees' if n == 1 else 's agree'} with the textbook's."]
-    if case and blank.slopes and not student:
+    if blank.slopes and not student:
         exact, central = (max(distance(case.results[d], measured[d]) for d in blank.slopes)
                           for measured in _measured(name))  # fmt: skip
         checks.append(
@@ -137,14 +137,14 @@ def _judged(
 
 def _first_wrong(
     name: str, numbers: Mapping[str, Any], sizes: Mapping[str, int], student: str
-) -> tuple[str, Case | None]:
+) -> tuple[str, Case]:
     """Describe the first result that is wrong, in the order of computation."""
-    if "error" in numbers:
-        return str(numbers["error"]), None
-    right, problem = _right(name, sizes is ELSEWHERE, student), ""
+    right, problem = _right(name, sizes is ELSEWHERE, student), str(numbers.get("error", ""))
     theirs: dict[str, Array] = {}
-    for result in BLANKS[name].results:
-        shape, value = right[result].shape, numbers.get(result)
+    for result, answer in right.items():
+        if problem:
+            break
+        shape, value = answer.shape, numbers.get(result)
         array = _array(value)
         if value is None:
             before = "; the results before it are right" if theirs else ""
@@ -152,9 +152,8 @@ def _first_wrong(
         elif array is None or array.shape != shape:
             got = NO_NUMBERS if array is None else array.shape
             problem = f"{result} must have the shape {shape}, got {got}."
-        if array is None or problem:
-            break
-        theirs[result] = array
+        else:
+            theirs[result] = array
     case = Case(BLANKS[name], sizes, student, theirs, {n: right[n] for n in theirs})
     return (case.first_number() if case.wrong else problem), case
 
@@ -167,7 +166,7 @@ def _array(value: Any) -> Array | None:
         return None
 
 
-def _cause(case: Case | None, numbers: Mapping[str, Any], states: Mapping[str, str]) -> Cause:
+def _cause(case: Case, numbers: Mapping[str, Any], states: Mapping[str, str]) -> Cause:
     """Name the blank, or the line, that is wrong, as far as the numbers tell."""
     given = numbers.get("calls")
     calls = [n for n in BLANKS if n in states and isinstance(given, list) and n in given]
@@ -175,7 +174,7 @@ def _cause(case: Case | None, numbers: Mapping[str, Any], states: Mapping[str, s
         for called in calls:
             if states[called] == state:
                 return f"It calls {called}, which is {state}: {advice} that one first.", ""
-    if case is None or not case.wrong:
+    if not case.wrong:
         return "", ""
     said, must = case.cause(any(called.endswith("step_backward") for called in calls))
     words = case.blank.words.items()
