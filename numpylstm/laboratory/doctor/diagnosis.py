@@ -17,9 +17,6 @@ from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
 
 Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
 
-FEW_DIGITS = 1e-5
-"""Relative error up to which lost digits are likelier than a wrong line."""
-
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -151,7 +148,7 @@ def examine(
     report = gradcheck.Report(entries, "central", tolerance)
     wrong = [entry.path for entry in entries if not entry.passed]
     worst = max((entry.relative_error for entry in entries), default=0.0)
-    if wrong and worst <= FEW_DIGITS:
+    if wrong and worst <= 1e-5:  # no usual mistake is as small
         sentence = (
             f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
             "Most likely no line is wrong, but digits are lost: the backward pass computes in "

@@ -29,9 +29,6 @@ from numpylstm.laboratory.doctor.names import (
     timed,
 )
 
-TOLERANCE = 1e-5
-"""Relative error above which a directional derivative is wrong; a right one is below 1e-7."""
-
 ONE_STEP = "with one time step"
 
 
@@ -105,7 +102,8 @@ class Examination:
         part = piece.of(np.asarray(gradient))
         scale = max(float(np.linalg.norm(part)) / np.sqrt(part.size), abs(slope))
         noise = 1e-10 * max(1.0, abs(float(self.f(point))))
-        return bool(abs(float(np.sum(gradient * u)) - slope) <= TOLERANCE * scale + noise)
+        error = abs(float(np.sum(gradient * u)) - slope)
+        return bool(error <= 1e-5 * scale + noise)  # relative, that of a right one is below 1e-7
 
 
 # --- patterns in the gradients -------------------------------------------------------------------

@@ -277,16 +277,15 @@ EDITS = [
         ("X.sum()", "X.mean()", "a mean instead of the sum"),
         ("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean instead of the sum"),
         ("X.mean()", "X.sum()", "a sum instead of the mean"),
-        ("np.sqrt(X)", "X", "sqrt is missing"),
-        ("np.log(X)", "X", "log is missing"),
         ("np.log(X)", "np.log2(X)", "the logarithm has the base 2"),
-        ("np.exp(X)", "X", "exp is missing"),
         ("np.exp(X)", "np.exp(-X)", "the sign in the exponent is wrong"),
         ("np.minimum(X, Y)", "Y", "the minimum with X is missing, so short arrays are stretched"),
-        ("sigmoid(X)", "X", "sigmoid is missing"),
         ("sigmoid(X)", "np.tanh(X)", "tanh instead of sigmoid"),
-        ("np.tanh(X)", "X", "tanh is missing"),
         ("np.tanh(X)", "sigmoid(X)", "sigmoid instead of tanh"),
+        *(
+            (f"{f}(X)", "X", f"{f.removeprefix('np.')} is missing")
+            for f in ("np.sqrt", "np.log", "np.exp", "np.tanh", "sigmoid")
+        ),
         ("X[t]", "X[t - 1]", "X is taken one step early"),
         ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
         ("X[t]", "X[-1]", "X of the last step is used at every step"),

@@ -24,7 +24,6 @@ Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time ax
 Parts = dict[Part, Array]
 Cause = tuple[str, str]  # what is probably wrong, and what must stand there instead
 
-TOLERANCE = 1e-9
 MOST_PAIRS = 3000
 ODD = re.compile("squared|1 - |sigmoid|tanh of|gate [ifgo]|columns|block|multiplied|divided")
 """Words of mistakes that are too rare to be looked for beside another one."""
@@ -41,7 +40,7 @@ def parts(blank: Blank, results: Mapping[str, Any]) -> Parts:
 
 def wrong(theirs: Array, right: Array) -> Any:
     """Return True for each number that is wrong."""
-    return ~(np.abs(theirs - right) <= TOLERANCE * max(float(np.abs(right).max()), 1e-3))
+    return ~(np.abs(theirs - right) <= lines.AGREE * max(float(np.abs(right).max()), 1e-3))
 
 
 def distance(a: Array, b: Array) -> float:
@@ -191,7 +190,7 @@ class Case:
         arrays = {n: a for n, a in {**self.p, **self.right_results}.items()
                   if n != name and isinstance(a, np.ndarray)}  # fmt: skip
         same = [n for n, a in arrays.items() if () != a.shape == self.results[name].shape
-                and distance(got, a[step]) < TOLERANCE]  # fmt: skip
+                and distance(got, a[step]) < lines.AGREE]  # fmt: skip
         if not same and self.blank.order:
             return self._through_time(name, step), ""
         clear = {n for n, _ in self.clear}
@@ -243,7 +242,7 @@ class Case:
             named = named_factor(factor, self.sizes)
             found.append(f"{name} {named}")
             odd = a.size == 1 and named == f"{factor:.6g}"  # one number is any other one times it
-            if odd or distance(a, factor * b) > TOLERANCE:
+            if odd or distance(a, factor * b) > lines.AGREE:
                 return None
         more = " The arrays must have one factor in common: the norm is the norm of all together."
         said = f"Each result is the right one times a number: {', '.join(found)}."
