@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from numpylstm import doctor, reference
+from numpylstm import doctor, museum, reference
 from numpylstm.plots import v_curve
 
 T, B, D, H = 5, 3, 4, 6
@@ -310,19 +310,13 @@ class TestASingleLayer:
     def test_dropped_and_overwritten_dc_are_one_mistake_where_dcT_is_zero(self, rng):
         f, _, arrays, fixed = layer("lstm", rng)
         fixed["dcT"] = np.zeros((B, H))
+        lost = (("dhs[t] + dh, dc, step)", "dhs[t] + dh, 0 * dc, step)"),)
+        backward = museum.Mutant("", "", "lstm_backward", lost, "", "").functions().lstm_backward
 
-        def wrong(a):  # the reference's loop, with dc zero at every step
+        def wrong(a):
             *_, cache = reference.lstm_forward(*(a[name] for name in arrays))
-            *over_time, Wx, Wh = cache
-            dh, sums, dx = a["dhT"], 0, []
-            for t in reversed(range(len(a["x"]))):
-                step = reference.LSTMCache(*(v[t] for v in over_time), Wx, Wh)
-                dx_t, dh, dc, *weights = reference.lstm_step_backward(
-                    a["dhs"][t] + dh, np.zeros((dh.shape[0], H)), step
-                )
-                dx.append(dx_t)
-                sums = [w + s for w, s in zip(weights, sums or [0, 0, 0], strict=True)]
-            return dict(zip(arrays, [np.stack(dx[::-1]), dh, dc, *sums], strict=True))
+            gradients = backward(*(a[name] for name in fixed), cache)
+            return dict(zip(arrays, gradients, strict=True))
 
         finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
         assert finding.kind == "dc_next"

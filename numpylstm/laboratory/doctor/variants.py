@@ -135,9 +135,9 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
         names = line.target.strip("()").split(", ")
         for order, one, other in _exchanges(names):
             yield f"{order} = {right}", f"{one} and {other} are exchanged"
-        for first in [*permutations(names[: len(gates)])][1:]:
-            order = ", ".join([*first, *names[len(gates) :]])
-            yield f"{order} = {right}", f"the gates are in the order {', '.join(first)}"
+        for blocks in [*permutations(names[: len(gates)])][1:]:
+            order = ", ".join([*blocks, *names[len(gates) :]])
+            yield f"{order} = {right}", f"the gates are in the order {', '.join(blocks)}"
     for expression, words in _expression_edits(right, shapes, gates):
         yield line.row(expression), words
     if line.sign == "=" and line.target in shapes:

@@ -147,7 +147,7 @@ class Case:
         part = self.wrong[0]
         right, got = self.right[part], self.theirs[part]
         usual = {
-            b"".join(np.round(a, 9).tobytes() for a in run.values()): (v, run.get(part))
+            b"".join(np.round(a, 9).tobytes() for a in run.values()): (v, run.get(part, right))
             for v, run in reversed(possible)
             if v.text and not ODD.search(v.words)
         }
