@@ -348,6 +348,11 @@ class TrainConfig(ModelConfig):
         "of --schedule plateau", at_least=1, absent=1,
     )  # fmt: skip
     optimizer: str = option("sgd", str, OPTIMISATION, "optimiser", choices=OPTIMIZERS, absent="sgd")
+    shards: int = option(
+        1, int, OPTIMISATION, "cut each batch into N shards, whose gradients are computed one "
+        "after the other, or side by side: mpiexec -n N numpylstm-train --shards N", at_least=1,
+        absent=1, experiment=False,
+    )  # fmt: skip
     clip: float = option(5.0, float, OPTIMISATION, "maximum global norm of the gradient", above=0)
     patience: int | None = option(
         None, int, OPTIMISATION, "stop after N epochs in a row without a better validation loss",
@@ -392,6 +397,11 @@ class TrainConfig(ModelConfig):
                 "decay_patience",
                 f"must be left out, got {self.decay_patience}; it is a setting of the schedule "
                 f"'plateau', and the schedule is {self.schedule!r}",
+            )
+        if self.batch_size % self.shards:
+            raise ConfigError(
+                "shards",
+                f"must divide the batch_size of {self.batch_size} evenly, got {self.shards}",
             )
         if self.data is not None and self.train is not None:
             raise ConfigError("data", "cannot go with train: they name two corpora")

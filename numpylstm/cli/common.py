@@ -200,6 +200,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         from numpylstm.data import DataError
         from numpylstm.saving import CheckpointError, SaveError
         from numpylstm.training.loop import TrainingFailed
+        from numpylstm.training.parallel import RankFailed
         from numpylstm.training.run_folder import RunFolderError
         from numpylstm.training.signals import Stopped
     except (CommandError, ImportError, ValueError) as error:
@@ -223,7 +224,7 @@ def status_of(command: Callable[[], None], prog: str) -> int:
     except BrokenPipeError:
         abandon(sys.stdout)  # the reader has closed the pipe
         return EXIT_FAILED
-    except (TrainingFailed, NotFinite, SaveError, MemoryError) as error:
+    except (TrainingFailed, RankFailed, NotFinite, SaveError, MemoryError) as error:
         return complain(prog, error, EXIT_FAILED)
     except OSError as error:
         if error.filename is not None:  # an input file

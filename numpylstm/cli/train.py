@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from numpylstm.cli.common import (
     flag,
     set_threads,
 )
-from numpylstm.cli.streams import logged, unfailing_output
+from numpylstm.cli.streams import abandon, logged, unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
 from numpylstm.training.display import waiting
 from numpylstm.untrusted import printable
@@ -30,6 +30,7 @@ from numpylstm.untrusted import printable
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
     from numpylstm.training.loop import Run
+    from numpylstm.training.parallel import Ranks
 
 GROUPS = {
     "data": "text (default: Python's language reference)",
@@ -126,14 +127,36 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
+    ranks = ranks_of_this_run()
     arguments = vars(parser.parse_args(argv))
     words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
 
     def guarded() -> None:
-        with unfailing_output(parser.prog):
-            command(words, **arguments)
+        with nullcontext() if ranks is None else ranks.joined() as requests:
+            if ranks is not None and requests is not None:
+                from numpylstm.training.session import assist
 
-    return execute(guarded, parser.prog)
+                set_threads(arguments.get("threads", ranks.threads))
+                assist(ranks, requests)
+                return
+            with unfailing_output(parser.prog):
+                command(words, ranks=ranks, **arguments)
+
+    status = execute(guarded, parser.prog)
+    return status if ranks is None else ranks.end(status)
+
+
+def ranks_of_this_run() -> "Ranks | None":
+    """Return the MPI ranks, if mpiexec or srun started this process; no other process loads MPI."""
+    if not os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:
+        return None
+    from numpylstm.training.parallel import connect
+
+    ranks = connect()
+    if ranks.rank > 0:  # the terminal belongs to rank 0
+        abandon(sys.stdout)
+        abandon(sys.stderr)
+    return ranks
 
 
 def command(
@@ -147,6 +170,7 @@ def command(
     check_gradients: bool,
     quiet: bool,
     threads: int | None = None,
+    ranks: "Ranks | None" = None,
     **changes: Any,
 ) -> None:
     """Start or resume a run; `words` are the command line."""
@@ -154,11 +178,13 @@ def command(
     from numpylstm.data.configured import load_corpus
     from numpylstm.training import run_folder, session
     from numpylstm.training.loop import check_corpus, new_run
+    from numpylstm.training.parallel import ALONE
 
+    ranks = ranks or ALONE
     with waiting("loading", then="nothing was started", quiet=quiet):  # its first time takes longer
         check_plots()
         from numpylstm.report import summary
-    set_threads(threads)
+    set_threads(ranks.threads if threads is None else threads)
     again, deadline = ["--quiet"] if quiet else [], None
     if threads is not None:
         again += ["--threads", str(threads)]
@@ -172,13 +198,13 @@ def command(
         go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         run_folder.begin(folder, training_run)
         if not quiet:
-            announce(training_run, corpus)
+            announce(training_run, corpus, ranks.size)
         then = f"continue with {printable(shlex.join(go_on))}"
         with waiting("counting for the baselines", then=then, quiet=quiet):
             references = summary.baselines(corpus)
         timing = session.train_to_end(
             training_run, corpus, folder, save_every=save_every, deadline=deadline,
-            resume_command=go_on, quiet=quiet,
+            resume_command=go_on, quiet=quiet, ranks=ranks,
             draw=lambda run, log: summary.draw(folder, run, log, references),
         )  # fmt: skip
         summary.conclude(
@@ -209,6 +235,7 @@ def command(
         with run_folder.held(resume):
             with reading as shown:
                 training_run, corpus = session.resume(resume, changes, shown.share)
+            ranks.check(training_run.config.shards)
             with logged(resume / run_folder.LOG, words):
                 finish(resume, training_run, corpus)
         return
@@ -223,6 +250,7 @@ def command(
             corpus = load_corpus(config, watch=shown.share)
             check_corpus(config, corpus)
             training_run = new_run(config, corpus)
+    ranks.check(training_run.config.shards)
     if check_gradients:
         from numpylstm.training import gradient_check
 
@@ -252,7 +280,7 @@ def whole_path(path: str | list[str]) -> str | list[str]:
     return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
 
 
-def announce(training_run: "Run", corpus: "Corpus") -> None:
+def announce(training_run: "Run", corpus: "Corpus", ranks: int) -> None:
     """Print the model and the text of a run."""
     from numpylstm import __version__
     from numpylstm.data.corpus import unit
@@ -260,7 +288,8 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
     from numpylstm.training.loop import describe
 
     print(
-        f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}\n"
+        f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}"
+        f"{f' on each of {ranks} ranks' * (ranks > 1)}\n"
         f"{printable(str(corpus))}",
         flush=True,
     )

@@ -7,6 +7,7 @@ continues as if it had never stopped.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training.metrics import Row, Tally
 from numpylstm.training.pace import Pace
+from numpylstm.training.parallel import ALONE, Ranks, backpropagate, backpropagate_shards
 
 
 class TrainingFailed(RuntimeError):
@@ -198,7 +200,9 @@ def rate(run: Run) -> float:
     )
 
 
-def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[Step | Row]:
+def train(
+    run: Run, corpus: Corpus, *, watch: Watch | None = None, ranks: Ranks = ALONE
+) -> Iterator[Step | Row]:
     """Return an iterator that trains a run to its end: each item is the result of one update.
 
     Without a loop, ``nl.train(run, corpus)`` trains nothing. Between two items you can save the
@@ -215,6 +219,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     watch : callable, optional
         Called in each validation as ``watch(scored, total)``, in tokens. The run can be saved
         then, too; an exception ends the validation, which is repeated when the run continues.
+    ranks : numpylstm.training.parallel.Ranks, optional
+        The processes that share the run. All of them call `train`, and `watch` or none.
 
     Notes
     -----
@@ -247,7 +253,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
             drawn = run.model.rng.bit_generator.state
             try:
                 with pace.step():
-                    step = update(run, x, y, windows)
+                    step = update(run, x, y, windows, ranks)
             except BaseException:
                 if run.whole:
                     run.model.rng.bit_generator.state = drawn  # as if this update had not begun
@@ -260,29 +266,30 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
                 yield row
         if run.window < windows:
             break  # the limit of steps
-        last_row = finish_epoch(run, corpus, watch)
+        last_row = finish_epoch(run, corpus, watch, ranks)
         run.whole = True
         yield last_row
     if run.window > 0:
         run.optimizer.lr = rate(run)
-        yield finish_within_epoch(run, corpus, watch)
+        yield finish_within_epoch(run, corpus, watch, ranks)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
-def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
+def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int, ranks: Ranks = ALONE) -> Step:
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
-    optimizer.zero_grad()
     try:
-        cost, state = model.forward(x, y, run.state, training=True)
+        if config.shards == 1:
+            cost, nll, correct, state = backpropagate(model, x, y, run.state)
+        else:
+            cost, nll, correct, state = backpropagate_shards(
+                model, x, y, run.state, config.shards, ranks
+            )
     except NotFinite as error:
         place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
         raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
-    nll, predicted = model.training_scores()
-    model.backward()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
-    nll_sum, correct = float(nll.sum(dtype=np.float64)), int((predicted == y).sum())
-    perplexity = safe_exp(nll_sum / y.size)
+    perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
         raise TrainingFailed(describe_failure(run, cost))
     run.whole = False
@@ -295,7 +302,7 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     tally.steps += 1
     tally.tokens += y.size
     tally.correct += correct
-    tally.nll += nll_sum
+    tally.nll += nll
     tally.cost += cost
     tally.norm += norm
     tally.clipped += int(norm > config.clip)
@@ -369,9 +376,9 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
     )  # fmt: skip
 
 
-def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
+def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None, ranks: Ranks = ALONE) -> Row:
     """Validate, close the last row of the epoch, and prepare the next epoch."""
-    valid = validate(run, corpus, watch)
+    valid = validate(run, corpus, watch, ranks)
     run.whole = False
     row = close_row(run, valid)
     run.valid_losses.append(valid.loss)
@@ -381,9 +388,11 @@ def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
     return row
 
 
-def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) -> Row:
+def finish_within_epoch(
+    run: Run, corpus: Corpus, watch: Watch | None = None, ranks: Ranks = ALONE
+) -> Row:
     """Validate a run whose limit of steps lies within an epoch, and make the row that closes it."""
-    valid = validate(run, corpus, watch)
+    valid = validate(run, corpus, watch, ranks)
     if run.tally.steps:
         run.closing = row_of(run, valid)
     else:  # a row was due at the last step
@@ -394,17 +403,28 @@ def finish_within_epoch(run: Run, corpus: Corpus, watch: Watch | None = None) ->
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
-    """Score the validation text; its perplexity and the parameters must be finite."""
+def validate(run: Run, corpus: Corpus, watch: Watch | None, ranks: Ranks = ALONE) -> Evaluation:
+    """Score the validation text, by shards; its perplexity and the parameters must be finite."""
     check_parameters(run)
-    streams = validation_streams(len(corpus.valid), run.config)
-    valid = evaluate(run.model, corpus.valid, streams, run.config.num_steps, watch=watch)
-    if not math.isfinite(valid.perplexity):
-        raise TrainingFailed(
-            f"the validation loss is {valid.loss:.3g}, a perplexity that overflows, at epoch "
-            f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
-        )
-    return valid
+    config, ids = run.config, corpus.valid
+    streams = validation_streams(len(ids), config)
+    width = max(streams // config.shards, 1)
+    shards, length = streams // width, len(ids) // streams * width  # tokens of a shard
+    scores: list[Evaluation] = []
+    for shard in ranks.own(shards):
+        part = ids[shard * length : (shard + 1) * length]
+        valid = evaluate(run.model, part, width, config.num_steps, watch=watch)
+        if not math.isfinite(valid.perplexity):
+            raise TrainingFailed(
+                f"the validation loss is {valid.loss:.3g}, a perplexity that overflows, at epoch "
+                f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
+            )
+        scores.append(valid)
+    if shards > 1:
+        scores = [valid for shared in ranks.share(scores) for valid in shared]
+    tokens = sum(valid.tokens for valid in scores)
+    loss, accuracy = (sum(map(attrgetter(k), scores)) / shards for k in ("loss", "accuracy"))
+    return Evaluation(loss, accuracy, tokens, len(ids) - tokens, streams, config.num_steps)
 
 
 def validation_streams(length: int, config: TrainConfig) -> int:

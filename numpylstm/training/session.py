@@ -36,8 +36,9 @@ from numpylstm.training.loop import (
     train,
 )
 from numpylstm.training.metrics import Row
+from numpylstm.training.parallel import ALONE, Ranks
 from numpylstm.training.sample_log import SampleLog
-from numpylstm.training.signals import Stopped, stop_requests
+from numpylstm.training.signals import Stopped, StopRequests, stop_requests
 from numpylstm.training.warm_up import warm_up
 from numpylstm.untrusted import printable
 
@@ -191,6 +192,7 @@ def train_to_end(
     resume_command: Sequence[str] = (),
     draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
     quiet: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Timing:
     """Train until the run is finished or a stop is requested; save it regularly.
 
@@ -201,7 +203,8 @@ def train_to_end(
     After one of `stop_requests`, the run is saved and Stopped raised.
 
     `save_every` is as in `Saver`, `deadline` the time to stop by `time.monotonic`;
-    `resume_command` is shown when the run stops; `draw` draws the pictures after each epoch.
+    `resume_command` is shown when the run stops; `draw` draws the pictures after each epoch. The
+    other `ranks` have called `assist`.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     how_to_go_on = printable(shlex.join(resume_command))
@@ -210,6 +213,7 @@ def train_to_end(
         print("Compiling kernels, or loading them from the cache ...", flush=True)
     with compiling(then=then, quiet=quiet):
         warm_up(run, corpus)
+    ranks.share((run, corpus))
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     logs: list[SampleLog | GradientLog] = [SampleLog(folder, run, corpus)]
     if log is not None:
@@ -227,18 +231,19 @@ def train_to_end(
 
     def in_validation(done: int, total: int) -> None:
         progress.validation(done, total)
-        if status := requests.status():
+        if status := ranks.agree(requests.status()):
             saver.write()
             stop(status)
 
     try:
         with stop_requests(deadline) as requests:
+            ranks.requests = requests
             saver.follow()  # an error may have prevented it before
             if run.finished and run.window == 0:
                 draw(run, log)  # the process may have been killed after its last save
-            for item in timing.of(train(run, corpus, watch=in_validation)):
+            for item in timing.of(train(run, corpus, watch=in_validation, ranks=ranks)):
                 saver.follow()
-                due, status = saver.due(item), requests.status()
+                due, status = saver.due(item), ranks.agree(requests.status())
                 if due or status:
                     saver.write()
                 progress.show(item)
@@ -258,3 +263,17 @@ def train_to_end(
             f"Stopped early: the validation has not improved for {run.config.patience} epochs."
         )
     return timing
+
+
+def assist(ranks: Ranks, requests: StopRequests) -> None:
+    """Take part in the run that `train_to_end` trains at rank 0."""
+    run, corpus = ranks.share(None)[0]
+    warm_up(run, corpus)
+
+    def in_validation(done: int, total: int) -> None:
+        if status := ranks.agree(requests.status()):
+            raise Stopped(status)
+
+    for _ in train(run, corpus, watch=in_validation, ranks=ranks):
+        if (status := ranks.agree(requests.status())) and not run.finished:
+            raise Stopped(status)

@@ -26,9 +26,11 @@ def warm_up(run: Run, corpus: Corpus) -> None:
     if config.impl != "fast":
         return
     drawn = model.rng.bit_generator.state
+    validated = max(validation_streams(len(corpus.valid), config) // config.shards, 1)
+    width = config.batch_size // config.shards
     x, y = next(batches(corpus.train, config.batch_size, config.num_steps))
     try:
-        model.forward(x, y, run.state)
+        model.forward(x[:, :width], y[:, :width], model.zero_state(width))
         model.backward()
         clip_by_global_norm(run.optimizer.parameters, config.clip)
         dtype = np.dtype(config.dtype)
@@ -39,7 +41,7 @@ def warm_up(run: Run, corpus: Corpus) -> None:
             optimizer.step()
             optimizer.zero_grad()
         for streams, T, text in (
-            (validation_streams(len(corpus.valid), config), config.num_steps, corpus.valid),
+            (validated, config.num_steps, corpus.valid),
             (min(config.test_streams, len(corpus.test) // 2), 35, corpus.test),
         ):
             evaluate(model, text[: streams * (T + 1)], streams, T)
