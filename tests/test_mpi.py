@@ -18,7 +18,7 @@ from support.runs import TINY, files, wait_for, whole_run
 import numpylstm as nl
 from numpylstm.layers import Rows
 from numpylstm.training.checkpoint import load
-from numpylstm.training.parallel import ALONE, Ranks, add, add_in_tree, backpropagate_shards
+from numpylstm.training.parallel import ALONE, Ranks, add, add_in_tree, backpropagate
 
 MPIEXEC = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -156,7 +156,7 @@ def test_shards_add_up_to_the_gradient_of_the_batch(rng):
     model.backward()
     expected = {path: p.grad for path, p in model.parameters().items()}
     for shards in (2, 3, 6):
-        done = backpropagate_shards(model, x, y, state, shards, ALONE)
+        done = backpropagate(model, x, y, state, shards, ALONE)
         assert done.cost == pytest.approx(loss, rel=1e-13)
         assert done.nll == pytest.approx(loss * 6, rel=1e-13)
         for whole, part in zip(after, done.state, strict=True):
@@ -174,18 +174,17 @@ def test_a_batch_is_not_cut_into_unequal_shards():
 def test_the_tree_of_a_sum_does_not_depend_on_blocks(parts):
     """A block of 1, 2 or 4 parts may be added by another rank first."""
 
-    def plus(a, b):
-        return f"({a}+{b})"
+    class Term(str):
+        def __iadd__(self, other):
+            return Term(f"({self}+{other})")
 
-    tree = add_in_tree(map(str, range(parts)), plus)
+    terms = [Term(part) for part in range(parts)]
+    tree = add_in_tree(terms)
     assert tree.count("+") == parts - 1
     for block in (2, 4):
         if parts % block == 0:
-            blocks = [
-                add_in_tree(map(str, range(first, first + block)), plus)
-                for first in range(0, parts, block)
-            ]
-            assert add_in_tree(blocks, plus) == tree
+            firsts = range(0, parts, block)
+            assert add_in_tree(add_in_tree(terms[n : n + block]) for n in firsts) == tree
 
 
 def test_rows_are_added_as_rows():

@@ -127,7 +127,13 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = make_parser()
-    ranks = ranks_of_this_run()
+    ranks = None
+    if os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:  # mpiexec or srun has started this process
+        from numpylstm.training.parallel import connect
+
+        ranks = connect()
+        for stream in (sys.stdout, sys.stderr) if ranks.rank else ():
+            abandon(stream)  # the terminal belongs to rank 0
     arguments = vars(parser.parse_args(argv))
     words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
 
@@ -138,25 +144,11 @@ def main(argv: list[str] | None = None) -> int:
 
                 set_threads(arguments.get("threads", ranks.threads))
                 assist(ranks, requests)
-                return
-            with unfailing_output(parser.prog):
-                command(words, ranks=ranks, **arguments)
+            else:
+                with unfailing_output(parser.prog):
+                    command(words, ranks=ranks, **arguments)
 
-    status = execute(guarded, parser.prog)
-    return status if ranks is None else ranks.end(status)
-
-
-def ranks_of_this_run() -> "Ranks | None":
-    """Return the MPI ranks, if mpiexec or srun started this process; no other process loads MPI."""
-    if not os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:
-        return None
-    from numpylstm.training.parallel import connect
-
-    ranks = connect()
-    if ranks.rank > 0:  # the terminal belongs to rank 0
-        abandon(sys.stdout)
-        abandon(sys.stderr)
-    return ranks
+    return execute(guarded, parser.prog)
 
 
 def command(

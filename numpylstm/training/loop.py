@@ -25,7 +25,7 @@ from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training.metrics import Row, Tally
 from numpylstm.training.pace import Pace
-from numpylstm.training.parallel import ALONE, Ranks, backpropagate, backpropagate_shards
+from numpylstm.training.parallel import ALONE, Ranks, backpropagate
 
 
 class TrainingFailed(RuntimeError):
@@ -266,12 +266,12 @@ def train(
                 yield row
         if run.window < windows:
             break  # the limit of steps
-        last_row = finish_epoch(run, corpus, watch, ranks)
+        last_row = finish_epoch(run, validate(run, corpus, watch, ranks))
         run.whole = True
         yield last_row
     if run.window > 0:
         run.optimizer.lr = rate(run)
-        yield finish_within_epoch(run, corpus, watch, ranks)
+        yield finish_within_epoch(run, validate(run, corpus, watch, ranks))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
@@ -279,15 +279,11 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int, ranks: Rank
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
     try:
-        if config.shards == 1:
-            cost, nll, correct, state = backpropagate(model, x, y, run.state)
-        else:
-            cost, nll, correct, state = backpropagate_shards(
-                model, x, y, run.state, config.shards, ranks
-            )
+        shared = backpropagate(model, x, y, run.state, config.shards, ranks)
     except NotFinite as error:
         place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
         raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
+    cost, nll, correct, state = shared
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
@@ -376,9 +372,8 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
     )  # fmt: skip
 
 
-def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None, ranks: Ranks = ALONE) -> Row:
-    """Validate, close the last row of the epoch, and prepare the next epoch."""
-    valid = validate(run, corpus, watch, ranks)
+def finish_epoch(run: Run, valid: Evaluation) -> Row:
+    """Close the last row of the epoch with its validation, and prepare the next epoch."""
     run.whole = False
     row = close_row(run, valid)
     run.valid_losses.append(valid.loss)
@@ -388,11 +383,8 @@ def finish_epoch(run: Run, corpus: Corpus, watch: Watch | None = None, ranks: Ra
     return row
 
 
-def finish_within_epoch(
-    run: Run, corpus: Corpus, watch: Watch | None = None, ranks: Ranks = ALONE
-) -> Row:
-    """Validate a run whose limit of steps lies within an epoch, and make the row that closes it."""
-    valid = validate(run, corpus, watch, ranks)
+def finish_within_epoch(run: Run, valid: Evaluation) -> Row:
+    """Return the row that closes a run whose limit of steps lies within an epoch."""
     if run.tally.steps:
         run.closing = row_of(run, valid)
     else:  # a row was due at the last step
@@ -408,8 +400,8 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None, ranks: Ranks = ALONE
     check_parameters(run)
     config, ids = run.config, corpus.valid
     streams = validation_streams(len(ids), config)
-    width = max(streams // config.shards, 1)
-    shards, length = streams // width, len(ids) // streams * width  # tokens of a shard
+    width = max(streams // config.shards, 1)  # streams of a shard
+    shards, length = streams // width, len(ids) // streams * width
     scores: list[Evaluation] = []
     for shard in ranks.own(shards):
         part = ids[shard * length : (shard + 1) * length]
