@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.runs import BIN, TINY
 
 import numpylstm as nl
 
@@ -32,7 +33,8 @@ def test_examples_of_a_page(page, tmp_path, monkeypatch):
 def test_the_script_of_parallel_experiments(tmp_path):
     page = (ROOT / "docs/how-to/parallel.md").read_text(encoding="utf-8")
     script = tmp_path / "experiments.py"
-    script.write_text(page.split("<!-- executed")[1].split("```python\n")[1].split("```")[0])
+    section = page.split("## With multiprocessing")[1]
+    script.write_text(section.split("```python\n")[1].split("```")[0])
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_NUM_THREADS"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
@@ -43,6 +45,19 @@ def test_the_script_of_parallel_experiments(tmp_path):
         ("0", "8", "1"), ("1", "8", "1"), ("0", "16", "1"), ("1", "16", "1"),
     ]  # fmt: skip
     assert len({perplexity for _, _, perplexity, _ in rows}) == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell as on clusters")
+def test_a_job_of_the_slurm_array(folder):
+    page = (ROOT / "docs/how-to/parallel.md").read_text(encoding="utf-8")
+    script = folder / "array.sh"
+    script.write_text(page.split("## With SLURM")[1].split("```sh\n")[1].split("```")[0])
+    path = os.pathsep.join([str(BIN), os.environ["PATH"]])
+    environment = os.environ | {"SLURM_ARRAY_TASK_ID": "3", "PATH": path}
+    command = ["sh", script, *TINY[:-2], "--steps", "2"]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    saved = nl.load(folder / "runs/seed-3/last.npz")
+    assert (saved.config.seed, saved.meta["step"]) == (3, 2)
 
 
 COMING_FROM = (ROOT / "docs/how-to/coming-from.md").read_text(encoding="utf-8")
