@@ -400,8 +400,7 @@ class TrainConfig(ModelConfig):
             )
         if self.batch_size % self.shards:
             raise ConfigError(
-                "shards",
-                f"must divide the batch_size of {self.batch_size} evenly, got {self.shards}",
+                "shards", f"must divide batch_size {self.batch_size}, got {self.shards}"
             )
         if self.data is not None and self.train is not None:
             raise ConfigError("data", "cannot go with train: they name two corpora")

@@ -18,7 +18,7 @@ from support.runs import TINY, files, wait_for, whole_run
 import numpylstm as nl
 from numpylstm.layers import Rows
 from numpylstm.training.checkpoint import load
-from numpylstm.training.parallel import ALONE, Ranks, add, add_in_tree, backpropagate
+from numpylstm.training.parallel import ALONE, Ranks, add, add_in_tree, backpropagate, connect
 
 MPIEXEC = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -156,17 +156,17 @@ def test_shards_add_up_to_the_gradient_of_the_batch(rng):
     model.backward()
     expected = {path: p.grad for path, p in model.parameters().items()}
     for shards in (2, 3, 6):
-        done = backpropagate(model, x, y, state, shards, ALONE)
-        assert done.cost == pytest.approx(loss, rel=1e-13)
-        assert done.nll == pytest.approx(loss * 6, rel=1e-13)
-        for whole, part in zip(after, done.state, strict=True):
+        cost, nll, _, state_after = backpropagate(model, x, y, state, shards, ALONE)
+        assert cost == pytest.approx(loss, rel=1e-13)
+        assert nll == pytest.approx(loss * 6, rel=1e-13)
+        for whole, part in zip(after, state_after, strict=True):
             np.testing.assert_allclose(part, whole, rtol=1e-12, atol=1e-15)
         for path, p in model.parameters().items():
             np.testing.assert_allclose(p.grad, expected[path], rtol=1e-10, atol=1e-14)
 
 
 def test_a_batch_is_not_cut_into_unequal_shards():
-    with pytest.raises(nl.ConfigError, match="shards must divide the batch_size of 20 evenly"):
+    with pytest.raises(nl.ConfigError, match="shards must divide batch_size 20"):
         nl.TrainConfig(batch_size=20, shards=3)
 
 
@@ -211,6 +211,15 @@ def test_blocks_of_shards(ranks, shards, fits):
     else:
         with pytest.raises(nl.ConfigError, match="shards must be the number of MPI ranks"):
             places[0].check(shards)
+
+
+def test_ranks_without_mpi_are_refused_a_common_run(monkeypatch):
+    """Else each would start the same run."""
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    alone = connect()
+    alone.check(1)
+    with pytest.raises(nl.ConfigError, match=r"shards cannot be shared by MPI ranks: .*mpi4py"):
+        alone.check(2)
 
 
 def test_mpi_is_imported_by_the_ranks_of_mpiexec_only(folder):

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -279,11 +280,10 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int, ranks: Rank
     """Forward, backward, clip, step."""
     config, model, optimizer = run.config, run.model, run.optimizer
     try:
-        shared = backpropagate(model, x, y, run.state, config.shards, ranks)
+        cost, nll, correct, state = backpropagate(model, x, y, run.state, config.shards, ranks)
     except NotFinite as error:
         place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
         raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
-    cost, nll, correct, state = shared
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
@@ -415,7 +415,7 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None, ranks: Ranks = ALONE
     if shards > 1:
         scores = [valid for shared in ranks.share(scores) for valid in shared]
     tokens = sum(valid.tokens for valid in scores)
-    loss, accuracy = (sum(map(attrgetter(k), scores)) / shards for k in ("loss", "accuracy"))
+    loss, accuracy = (fmean(map(attrgetter(key), scores)) for key in ("loss", "accuracy"))
     return Evaluation(loss, accuracy, tokens, len(ids) - tokens, streams, config.num_steps)
 
 

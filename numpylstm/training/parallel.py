@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from operator import iadd
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from numpylstm.parameters import Rows
 from numpylstm.training.signals import Stopped, StopRequests, stop_requests
 
 Array = NDArray[Any]
+Pass = tuple[float, float, int, State]
 
 # Seconds that rank 0 waits for the others once it should stop. Open MPI sends SIGTERM to all if a
 # rank has died, and kills them 0.25 s later.
@@ -57,7 +58,7 @@ class Ranks:
         """Raise a ConfigError unless this number of shards can be computed here."""
         each, rest = divmod(shards, self.size)
         if self.missing and shards > 1:
-            raise ConfigError("shards", f"under mpiexec needs mpi4py and MPI: {self.missing}")
+            raise ConfigError("shards", f"cannot be shared by MPI ranks: {self.missing}")
         if self.size > 1 and (rest or each & (each - 1)):
             raise ConfigError(
                 "shards",
@@ -96,10 +97,6 @@ class Ranks:
         if left and not isinstance(value, RankFailed):
             raise RankFailed(left[0])
         return values
-
-    def agree(self, status: int | None) -> int | None:
-        """Return the first status of a rank that is not None."""
-        return next(filter(None, self.share(status)), None)
 
     def _wait(self, request: Any, pause: float = 0.0) -> None:
         """Wait with pauses, so that signals arrive and others can use the processor."""
@@ -146,9 +143,14 @@ def connect() -> Ranks:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is no library of MPI
         return Ranks(missing=str(error))
-    neighbours = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED).size  # on this machine
-    threads = None if "NUMBA_NUM_THREADS" in os.environ else max(cores() // neighbours, 1)
-    return Ranks(MPI.COMM_WORLD, threads)
+    comm, threads = MPI.COMM_WORLD, None
+    started = os.environ.get("OMPI_COMM_WORLD_SIZE") or os.environ.get("PMI_SIZE") or "1"
+    if comm.size < int(started):
+        return Ranks(missing="mpi4py has loaded the library of another MPI than mpiexec's")
+    neighbours = comm.Split_type(MPI.COMM_TYPE_SHARED).size  # on this machine
+    if neighbours > 1 and "NUMBA_NUM_THREADS" not in os.environ:
+        threads = max(cores() // neighbours, 1)
+    return Ranks(comm, threads)
 
 
 def add_in_tree(parts: Iterable[Any]) -> Any:
@@ -180,29 +182,20 @@ def add(a: Any, b: Any) -> Any:
     return Rows(rows, values)
 
 
-class Pass(NamedTuple):
-    """Result of a forward and a backward pass; the gradients are in the parameters."""
-
-    cost: float
-    nll: float  # sum over the tokens
-    correct: int
-    state: State
-
-
 def one_pass(model: LanguageModel, x: Array, y: Array, state: State) -> Pass:
-    """Make a forward and a backward pass over a batch or a shard, (T, B)."""
+    """Make a forward and a backward pass; return cost, summed nll, right predictions and state."""
     for parameter in model.parameters().values():
         parameter.zero_grad()
     cost, state = model.forward(x, y, state, training=True)
     nll, predicted = model.training_scores()
     model.backward()
-    return Pass(cost, float(nll.sum(dtype=np.float64)), int((predicted == y).sum()), state)
+    return cost, float(nll.sum(dtype=np.float64)), int((predicted == y).sum()), state
 
 
 def backpropagate(
     model: LanguageModel, x: Array, y: Array, state: State, shards: int, ranks: Ranks
 ) -> Pass:
-    """Make the passes of all shards of a batch, each on its rank.
+    """Make the passes of all shards of a batch, each on its rank; return what `one_pass` does.
 
     The dropout masks of a shard come from a generator of its own, seeded with a number from the
     model's generator and the number of the shard. So no rank draws the masks of others.
@@ -233,14 +226,14 @@ def backpropagate(
         shared = ranks.share((passes, rows), flat)
         passes = [one for theirs, _ in shared for one in theirs]
         sums, arrays = iter(add_in_tree(theirs for _, theirs in shared)), iter(np.split(flat, ends))
-        total = [next(sums if isinstance(g, Rows) else arrays) for g in total]
-    mean = model.config.average_across_batch
+        total = [
+            next(sums) if isinstance(g, Rows) else next(arrays).reshape(g.shape) for g in total
+        ]
+    divisor = shards if model.config.average_across_batch else 1
     for parameter, gradient in zip(parameters, total, strict=True):
         parameter.zero_grad()
-        shape = parameter.data.shape
-        parameter.accumulate(gradient if isinstance(gradient, Rows) else gradient.reshape(shape))
-        parameter.scale_grad(1 / shards if mean else 1)
+        parameter.accumulate(gradient)
+        parameter.scale_grad(1 / divisor)
     costs, nll, correct, states = zip(*passes, strict=True)
     whole = (np.concatenate(parts, axis=1) for parts in zip(*states, strict=True))
-    cost = sum(costs) / (shards if mean else 1)
-    return Pass(cost, sum(nll), sum(correct), type(state)(*whole))
+    return sum(costs) / divisor, sum(nll), sum(correct), type(state)(*whole)

@@ -231,7 +231,7 @@ def train_to_end(
 
     def in_validation(done: int, total: int) -> None:
         progress.validation(done, total)
-        if status := ranks.agree(requests.status()):
+        if status := max(ranks.share(requests.status() or 0)):
             saver.write()
             stop(status)
 
@@ -243,7 +243,7 @@ def train_to_end(
                 draw(run, log)  # the process may have been killed after its last save
             for item in timing.of(train(run, corpus, watch=in_validation, ranks=ranks)):
                 saver.follow()
-                due, status = saver.due(item), ranks.agree(requests.status())
+                due, status = saver.due(item), max(ranks.share(requests.status() or 0))
                 if due or status:
                     saver.write()
                 progress.show(item)
@@ -271,9 +271,9 @@ def assist(ranks: Ranks, requests: StopRequests) -> None:
     warm_up(run, corpus)
 
     def in_validation(done: int, total: int) -> None:
-        if status := ranks.agree(requests.status()):
+        if status := max(ranks.share(requests.status() or 0)):
             raise Stopped(status)
 
     for _ in train(run, corpus, watch=in_validation, ranks=ranks):
-        if (status := ranks.agree(requests.status())) and not run.finished:
+        if (status := max(ranks.share(requests.status() or 0))) and not run.finished:
             raise Stopped(status)

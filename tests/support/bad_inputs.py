@@ -76,7 +76,7 @@ TRAIN = [
     Command("--num-steps -1", "--num-steps must be at least 1, got -1"),
     Command("--steps 0", "--steps must be at least 1, got 0"),
     Command("--patience 0", "--patience must be at least 1, got 0"),
-    Command("--shards 3", "--shards must divide the batch_size of 20 evenly, got 3"),
+    Command("--shards 3", "--shards must divide batch_size 20, got 3"),
     Command("--max-eval 1", "--max-eval must be at least 2, got 1"),
     Command("--test-streams 0", "--test-streams must be at least 1, got 0"),
     Command("--max-vocab 1", "--max-vocab must be at least 2, got 1"),
