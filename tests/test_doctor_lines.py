@@ -9,7 +9,7 @@ import pytest
 from support.one_line_mistakes import MISTAKES, Mistake, patient
 
 from numpylstm import doctor, museum, reference
-from numpylstm.cells import CELLS
+from numpylstm.cells import CELLS, Option
 from numpylstm.laboratory.doctor import lines, names
 
 BY_LINE = {"line", "dh_next", "dc_next"}
@@ -296,3 +296,20 @@ def test_the_letters_of_gates_are_those_of_the_cell_with_the_states_of_the_point
     found = names.blocks({"narrow.0.Wx": np.ones((4, 12)), "narrow.0.b": np.ones(12)})
     assert found["narrow.0.Wx"] == ("z", "n")
     assert names.blocks({"Wx": np.ones((4, 12)), "b": np.ones(12)}) == {}
+
+
+def with_option(x, h_prev, c_prev, Wx, Wh, b, name="one"):
+    a = x @ Wx + h_prev @ Wh + b
+    return one_step(x, h_prev, c_prev, Wx, Wh, b) if len(a) else name
+
+
+one_step = reference.lstm_step_forward
+
+
+def test_an_option_may_change_no_line_of_the_backward_pass(monkeypatch):
+    options = {"name": Option("one", "another name", choices=("one", "two"))}
+    cell = dataclasses.replace(CELLS["lstm"], options=options, biases={})
+    monkeypatch.setitem(CELLS, "lstm", cell)
+    monkeypatch.setattr(reference, "lstm_step_forward", with_option)
+    layer = lines.Layer("lstm", True, (("name", "one"),))
+    assert not any("the lines are those of" in variant.words for variant in lines.mistakes(layer))

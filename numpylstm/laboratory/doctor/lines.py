@@ -191,6 +191,8 @@ def _other_options(layer: Layer) -> Iterator[Variant]:
             kept = {name: f"({there[name]})" for name in there.keys() & {*fields}
                     if here.get(name) != there[name]}  # fmt: skip
             differs = [line for line in text(own).lines if line not in text(other).lines]
+            if not differs:  # the option is for the forward pass alone
+                continue
             words = f"the lines are those of {', '.join(f'{k} {v!r}' for k, v in other.options)}"
             for new in ({}, kept):
                 changes = [(line, line.row(substituted(line.expression, new)))
