@@ -4,6 +4,8 @@ Work without an order in time (``x @ Wx + b`` for all steps, and the products fo
 is a few large products before or after the loop. The rest is here: at each step a product with Wh,
 or with Wh.T on the way back, and the cell's pointwise function.
 
+A cell without Wh has one of no columns, (H, 0): its products are empty.
+
 Threads share the work in one of two ways, with the same bits:
 
 by rows   The sequences of a batch are independent, so each thread runs some of them from the first
@@ -201,7 +203,7 @@ def recurrence(name, forward, backward, carries_dh=False):
             borrowed(Wh), borrowed(panels), borrowed(at), kept, borrowed(dhs), dstates, das,
             0, at[1],
         )  # fmt: skip
-        gradients_inside(x, Wx, False, das[0].reshape(N, columns), dx, dWx, db)
+        gradients_inside(x, Wx, False, das[0].reshape(N, len(db)), dx, dWx, db)
         none = np.zeros((1, columns), x.dtype)
         multiply_inside(
             h_prev.reshape(N, H), True, das[-1].reshape(N, columns), False, none, dWh, 0, 1

@@ -11,8 +11,8 @@ A pack
 A share-out
     `part` gives each thread its range; `GRAIN` keeps threads out of each other's cache lines.
 Elements and views
-    `exp`, `sigmoid` and `tanh` vectorise; `at_time`, `from_row`, `run`, `turned`, `block` and
-    `borrowed` are views without bounds checks or reference counts; `lanes_of` and
+    `exp`, `sigmoid`, `tanh` and `log_sigmoid` vectorise; `at_time`, `from_row`, `run`, `turned`,
+    `block` and `borrowed` are views without bounds checks or reference counts; `lanes_of` and
     `widest_vectors` concern the vector registers.
 
 Why not NumPy's product? The bits of a BLAS may depend on the number of threads and on the layout,
@@ -25,7 +25,7 @@ No result depends on the number of threads, the vector width or the sizes of blo
 """
 
 from .compiling import GRAIN, inlined, inner, kernel, part
-from .elementary import exp, sigmoid, tanh
+from .elementary import exp, log_sigmoid, sigmoid, tanh
 from .matmul import (
     gradients_alone,
     gradients_inside,
@@ -42,7 +42,7 @@ from .views import at_time, block, borrowed, from_row, run, turned
 
 __all__ = [
     "GRAIN", "at_time", "block", "borrowed", "exp", "from_row", "gradients_alone",
-    "gradients_inside", "inlined", "inner", "kernel", "lanes_of", "multiply", "multiply_inside",
-    "multiply_panels", "multiply_share", "pack", "panels_shape", "part", "room", "run", "sigmoid",
-    "tanh", "turned", "widest_vectors",
+    "gradients_inside", "inlined", "inner", "kernel", "lanes_of", "log_sigmoid", "multiply",
+    "multiply_inside", "multiply_panels", "multiply_share", "pack", "panels_shape", "part", "room",
+    "run", "sigmoid", "tanh", "turned", "widest_vectors",
 ]  # fmt: skip

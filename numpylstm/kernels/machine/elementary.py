@@ -1,4 +1,4 @@
-"""exp, sigmoid and tanh in straight-line arithmetic, so that loops over them vectorise.
+"""exp, sigmoid, tanh and log(sigmoid) in straight-line arithmetic, so that loops vectorise.
 
 A loop that calls the C library for each number cannot be vectorised. Here
 
@@ -25,8 +25,9 @@ from .simd import fma, power_of_two
 
 
 def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit):
-    """Return the three functions for a dtype, with all constants in that dtype."""
+    """Return the functions for a dtype, with all constants in that dtype."""
     inverse_factorials = tuple(real(1 / factorial(k)) for k in range(degree, 1, -1))
+    inverse_odds = tuple(real(1 / k) for k in range(5 * degree // 2, 1, -1) if k % 2)
     one_over_ln2 = real(1.4426950408889634)
     shift = real(1.5 * 2**mantissa)
     ln2_high, ln2_low = real(ln2_high), real(ln2_low)
@@ -81,7 +82,17 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
         y = abs(divide_by_sum(e, two, e))
         return -y if x < zero else y
 
-    return exp, sigmoid, tanh
+    @inner
+    def log_sigmoid(x):
+        """min(x, 0) - log(1 + e) for e = exp(-|x|), where log(1 + e) = 2 atanh(e / (2 + e))."""
+        e = exp(-abs(x))
+        y = e / (two + e)  # at most 1/3
+        square, series = y * y, zero
+        for c in inverse_odds:
+            series = fma(series, square, c)
+        return (x if x < zero else zero) - two * fma(series * square, y, y)
+
+    return exp, sigmoid, tanh, log_sigmoid
 
 
 _FLOAT32 = _make(np.float32, 7, 23, 0.693359375, -2.12194440e-4, -104.0, 89.0, 10.0)
@@ -111,3 +122,4 @@ def _generic(index, name, doc):
 exp = _generic(0, "exp", "e ** x.")
 sigmoid = _generic(1, "sigmoid", "1 / (1 + exp(-x)).")
 tanh = _generic(2, "tanh", "The hyperbolic tangent.")
+log_sigmoid = _generic(3, "log_sigmoid", "-log(1 + exp(-x)).")

@@ -71,7 +71,7 @@ def panels_shape(W, blocks=1):
 @inner
 def room(W, K, blocks):
     """Return room for `pack` of W, or of W.T, with K rows; it begins at a cache line."""
-    columns, width = W.size // K // blocks, 2 * lanes_of(W)
+    columns, width = W.size // max(1, K) // blocks, 2 * lanes_of(W)
     rows = blocks * ((columns + width - 1) // width) * K
     return aligned_empty(rows * width, W).reshape(rows, width)
 

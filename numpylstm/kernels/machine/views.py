@@ -140,7 +140,7 @@ def from_row(arrays, n, rows):
     """
     steps = []
     for X in arrays:
-        flat = X.reshape(-1, X.shape[2])[n : n + 2 * rows]
+        flat = X.reshape(X.shape[0] * X.shape[1], X.shape[2])[n : n + 2 * rows]
         steps.append(np.lib.stride_tricks.as_strided(
             flat, (2, rows, X.shape[2]), (rows * flat.strides[0], *flat.strides)
         ))  # fmt: skip
