@@ -1,4 +1,4 @@
-"""Descriptions of the cells: everything about RNN, LSTM and GRU except their equations.
+"""Descriptions of the cells: everything about RNN, LSTM, GRU and the others but their equations.
 
 The equations are functions of `numpylstm.reference` and `numpylstm.functional`; a record here
 describes their arguments, their results and the meaning of their arrays, for layers, models,
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 
 class RNNState(NamedTuple):
-    """The state of a vanilla RNN or a GRU between two windows; h is (L, B, H)."""
+    """The state of an RNN, GRU, minGRU or minLSTM between two windows; h is (L, B, H)."""
 
     h: Any
 
@@ -26,7 +26,16 @@ class LSTMState(NamedTuple):
     c: Any
 
 
-State = RNNState | LSTMState
+class SLSTMState(NamedTuple):
+    """The state of an sLSTM between two windows; all four arrays are (L, B, H)."""
+
+    h: Any
+    c: Any
+    n: Any
+    m: Any
+
+
+State = RNNState | LSTMState | SLSTMState
 
 
 class Option(NamedTuple):
@@ -168,6 +177,8 @@ RNN = Cell(
     orders={"PyTorch": "h", "Keras": "h", "ONNX": "h"},
 )
 
+FORGET_BIAS = Option(1.0, "added to the initial bias of the forget gates", examples=(0.0, 1.0, 3.0))
+
 LSTM = Cell(
     name="lstm",
     title="LSTM",
@@ -182,11 +193,7 @@ LSTM = Cell(
         Unit("c", "cell"),
         Unit("h", "hidden"),
     ),
-    options={
-        "forget_bias": Option(
-            1.0, "added to the initial bias of the forget gates", examples=(0.0, 1.0, 3.0)
-        )
-    },
+    options={"forget_bias": FORGET_BIAS},
     biases={"f": "forget_bias"},
     keep="f",
     memory="c",
@@ -220,7 +227,76 @@ GRU = Cell(
     orders={"PyTorch": "rzn", "Keras": "zrn", "ONNX": "zrn"},
 )
 
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU)}
+MINGRU = Cell(
+    name="mingru",
+    title="minGRU",
+    State=RNNState,
+    cache="MinGRUCache",
+    blocks=("z", "n"),
+    units=(
+        Unit("z", "gate", "sigmoid", "update gate"),
+        Unit("n", "candidate"),
+        Unit("h", "hidden"),
+    ),
+    matrices=("Wx",),
+    options={
+        "factors": Option(
+            "positive",
+            "factors of the state of a minGRU: 1 - z, between 0 and 1, or 1 - 2 z, between -1 and "
+            "1, with which it can count modulo two",
+            choices=("positive", "signed"),
+            examples=("positive", "signed"),
+            called="{}-factor",
+        )
+    },
+    keep="a",
+)
+
+MINLSTM = Cell(
+    name="minlstm",
+    title="minLSTM",
+    State=RNNState,
+    cache="MinLSTMCache",
+    blocks=("i", "f", "g"),
+    units=(
+        Unit("i", "gate", "sigmoid", "input gate"), Unit("f", "gate", "sigmoid", "forget gate"),
+        Unit("g", "candidate"), Unit("h", "hidden"),
+    ),
+    matrices=("Wx",),
+    options={"forget_bias": FORGET_BIAS._replace(examples=(1.0,))},
+    biases={"f": "forget_bias"},
+    keep="a",
+)  # fmt: skip
+
+SLSTM = Cell(
+    name="slstm",
+    title="sLSTM",
+    State=SLSTMState,
+    cache="SLSTMCache",
+    blocks=("i", "f", "z", "o"),
+    units=(
+        Unit("i", "gate", "exp", "input gate"),
+        Unit("f", "gate", "forget_gate", "forget gate"),
+        Unit("z", "candidate", "tanh", "candidate"),
+        Unit("o", "gate", "sigmoid", "output gate"),
+        Unit("c", "cell"), Unit("n", "cell"), Unit("m", "cell"), Unit("h", "hidden"),
+    ),
+    options={
+        "forget_gate": Option(
+            "sigmoid",
+            "nonlinearity of the sLSTM's forget gate",
+            choices=("sigmoid", "exp"),
+            examples=("sigmoid", "exp"),
+            called="{}-forget",
+        ),
+        "forget_bias": FORGET_BIAS._replace(examples=(1.0,)),
+    },
+    biases={"f": "forget_bias"},
+    keep="f_scaled",
+    memory="c",
+)  # fmt: skip
+
+CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU, MINGRU, MINLSTM, SLSTM)}
 """The cells by name."""
 
 

@@ -22,6 +22,7 @@ before the backward pass: nothing here is read-only, since a caller holds the ca
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,9 +52,12 @@ from numpylstm.reference import (
     GRUCache,
     LinearCache,
     LSTMCache,
+    MinGRUCache,
+    MinLSTMCache,
     PaddedCache,
     RNNCache,
     ScanCache,
+    SLSTMCache,
     SquaredErrorCache,
     token_coefficients,
 )
@@ -96,16 +100,18 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)  # a model repeats the same few calls at every step
-def plan(T: int, B: int, D: int, H: int, blocks: int, itemsize: int, threads: int) -> Plan:
+def plan(
+    T: int, B: int, D: int, H: int, gates: int, columns: int, itemsize: int, threads: int
+) -> Plan:  # fmt: skip
     """Return the plan of a pass, which depends on sizes only; no result depends on it.
 
     By rows, no thread waits, and each reads all of Wh at each step, which is slow unless its own
-    cache holds Wh. By units, all wait for all at each step and together read Wh once.
+    cache holds Wh. By units, all wait for all at each step and together read Wh once. Wx has as
+    many columns as there are gates, and Wh as many or none.
     """
-    columns = blocks * H
-    if T * B * columns * (D + H) < WORTH_WAKING:
+    if T * B * (D * gates + H * columns) < WORTH_WAKING:
         return Plan(alone=True, by_rows=True, shares=1)
-    step = B * H * columns
+    step = B * H * max(columns, EXP)
     rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
     units = shares_for(step, threads)
     by_rows = H * columns * itemsize <= OWN_CACHE and rows >= units
@@ -225,15 +231,15 @@ def _unroll(
     The arguments are those of `kernels.recurrence`.
     """
     Wx, Wh, b = map(contiguous, (Wx, Wh, b))
-    H, columns = Wh.shape
-    rows, shape, blocks = x.reshape(batch.N, len(Wx)), (*x.shape[:2], columns), columns // H
-    how = plan(batch.T, -(-batch.N // batch.T), len(Wx), H, blocks, Wh.itemsize, get_num_threads())
+    (D, gates), (H, columns) = Wx.shape, Wh.shape
+    rows, shape, B = x.reshape(batch.N, D), (*x.shape[:2], gates), -(-batch.N // batch.T)
+    how = plan(batch.T, B, D, H, gates, columns, Wh.itemsize, get_num_threads())
     if how.alone:
         first = empty(shape, x.dtype)
         cell.forward_alone(rows, Wx, Wh, b, batch.at, (first, *sums), states)
     else:
         first = _product(rows, Wx, b).reshape(shape)
-        arguments = (Wh, how.panels(Wh, blocks), batch.at, (first, *sums), states)
+        arguments = (Wh, how.panels(Wh, max(1, columns // H)), batch.at, (first, *sums), states)
         if how.by_rows:
             cell.forward_by_rows(*arguments, batch.cuts(how.shares), how.shares)
         else:
@@ -243,20 +249,20 @@ def _unroll(
 
 def _unroll_back(
     cell: Any, batch: Batch, x: Array, Wx: Array, Wh: Array, h_prev: Array,
-    kept: tuple[Array, ...], dhs: Array, dstates: tuple[Array, ...], das: int = 1,
+    kept: Sequence[Array], dhs: Array, dstates: tuple[Array, ...], das: int = 1,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Go back through a sequence; change dstates, and return dx, dWx, dWh, db and the last da.
 
     The arguments are those of `kernels.recurrence`.
     """
     x, Wx, Wh, h_prev, *others = map(contiguous, (x, Wx, Wh, h_prev, *kept))
-    N, D, (H, columns) = batch.N, len(Wx), Wh.shape
+    N, (D, gates), (H, columns) = batch.N, Wx.shape, Wh.shape
     rows, states, kept = x.reshape(N, D), h_prev.reshape(N, H), tuple(others)
-    of_sums = tuple(empty((*x.shape[:2], columns), x.dtype) for _ in range(das))
-    how = plan(batch.T, -(-N // batch.T), D, H, columns // H, Wh.itemsize, get_num_threads())
+    of_sums = tuple(empty((*x.shape[:2], size), x.dtype) for size in (gates, columns)[:das])
+    how = plan(batch.T, -(-N // batch.T), D, H, gates, columns, Wh.itemsize, get_num_threads())
     arguments: tuple[Any, ...] = (batch.at, kept, dhs, dstates, of_sums)
     if how.alone:
-        shapes = (rows.shape, Wx.shape, Wh.shape, (columns,))
+        shapes = (rows.shape, Wx.shape, Wh.shape, (gates,))
         dx, dWx, dWh, db = gradients = [np.zeros(shape, x.dtype) for shape in shapes]
         if N:  # a padded batch may be all padding
             cell.backward_alone(rows, Wx, Wh, batch.at, h_prev, *arguments[1:], *gradients)
@@ -266,7 +272,7 @@ def _unroll_back(
             cell.backward_by_rows(Wh, *arguments, batch.cuts(how.shares), how.shares)
         else:
             cell.backward_by_units(Wh, *arguments, how.shares)
-        dx, dWx, db = _gradients(of_sums[0].reshape(N, columns), rows, Wx)
+        dx, dWx, db = _gradients(of_sums[0].reshape(N, gates), rows, Wx)
         dWh = _product(states.T, of_sums[-1].reshape(N, columns))
     return batch.padded(dx.reshape(x.shape)), dWx, dWh, db, of_sums[-1]
 
@@ -416,6 +422,113 @@ def gru_backward(
     )
     dbn = None if bn is None else du[:, :, 2 * Wh.shape[0] :].sum(axis=(0, 1))
     return dx, batch.given(dh), dWx, dWh, db, dbn
+
+
+def _forward(
+    cell: Any, kind: Any, x: Array, state: list[Array], weights: list[Array], b: Array,
+    lengths: Array | None, *options: Any, more: int = 0,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Run a cell over a sequence; return hs, the last state and the cache, which is a `kind`.
+
+    Its fields are x, the state before each step, the gates, the state and `more` arrays after each
+    step, the weights (Wx, and Wh if there is one), and the options.
+    """
+    batch = _batch(x, lengths)
+    x, states = batch.packed(contiguous(x)), [batch.states(part) for part in state]
+    filled = (*states, *(empty(states[0].shape, x.dtype) for _ in range(more)))
+    Wx, Wh = (*weights, _no_columns(state[0]))[:2]
+    gates = _unroll(cell, batch, x, Wx, Wh, b, filled)
+    hs, *after = map(batch.after, filled)
+    cache = kind(x, *map(batch.before, states), gates, hs, *after, *weights, *options)
+    return batch.padded(hs), *map(batch.last, states), _cache(cache, lengths)
+
+
+def _backward(cell: Any, dhs: Array, dstate: list[Array], cache: Any) -> tuple[Any, ...]:
+    """Go back through a sequence after `_forward`: return the gradients of its arguments.
+
+    `cell` is one, or several by the option that a cache holds last.
+    """
+    batch, cache = _opened(cache, dhs)
+    cell = cell[cache[-1]] if isinstance(cell, dict) else cell
+    x, *kept = cache[: cache._fields.index("Wx")]
+    Wh = getattr(cache, "Wh", None)
+    dhs, dstates = batch.packed(contiguous(dhs)), tuple(map(batch.ordered, dstate))
+    dx, dWx, dWh, db, _ = _unroll_back(
+        cell, batch, x, cache.Wx, _no_columns(dhs) if Wh is None else Wh, cache.h_prev, kept, dhs,
+        dstates, das=2 if Wh is None else 1,
+    )  # fmt: skip
+    return dx, *map(batch.given, dstates), *((dWx,) if Wh is None else (dWx, dWh)), db
+
+
+def _no_columns(h: Array) -> Array:
+    """Return the Wh, (H, 0), of a cell without one."""
+    return np.empty((h.shape[-1], 0), h.dtype)
+
+
+@accepts("Wx D 2H", "b 2H", "x T B D", "h0 B H", "factors of mingru", "lengths B to T")
+def mingru_forward(
+    x: Array, h0: Array, Wx: Array, b: Array, factors: str = "positive",
+    lengths: Array | None = None,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Compute all gates at once, and then the states."""
+    return _forward(scan.MINGRU[factors], MinGRUCache, x, [h0], [Wx], b, lengths, factors)
+
+
+@accepts(
+    "cache.Wx D 2H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 2H", "cache.h T B H",
+    "dhs T B H", "dhT B H", "cache.factors of mingru", "cache.lengths B to T",
+)  # fmt: skip
+def mingru_backward(
+    dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache
+) -> tuple[Any, ...]:  # fmt: skip
+    """Backpropagation through time."""
+    return _backward(scan.MINGRU, dhs, [dhT], cache)
+
+
+@accepts("Wx D 3H", "b 3H", "x T B D", "h0 B H", "lengths B to T")
+def minlstm_forward(
+    x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None
+) -> tuple[Any, ...]:
+    """Compute all gates at once, and then the states."""
+    return _forward(scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths)
+
+
+@accepts(
+    "cache.Wx D 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.h T B H",
+    "dhs T B H", "dhT B H", "cache.lengths B to T",
+)  # fmt: skip
+def minlstm_backward(
+    dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache
+) -> tuple[Any, ...]:  # fmt: skip
+    """Backpropagation through time."""
+    return _backward(scan.MINLSTM, dhs, [dhT], cache)
+
+
+@accepts(
+    "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "n0 B H", "m0 B H",
+    "forget_gate of slstm", "lengths B to T",
+)  # fmt: skip
+def slstm_forward(
+    x: Array, h0: Array, c0: Array, n0: Array, m0: Array, Wx: Array, Wh: Array, b: Array,
+    forget_gate: str = "sigmoid", lengths: Array | None = None,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Unroll the cell over a sequence."""
+    cell, state = lstm.SLSTM[forget_gate], [h0, c0, n0, m0]
+    return _forward(cell, SLSTMCache, x, state, [Wx, Wh], b, lengths, forget_gate, more=1)
+
+
+@accepts(
+    "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
+    "cache.n_prev T B H", "cache.m_prev T B H", "cache.gates T B 4H", "cache.h T B H",
+    "cache.c T B H", "cache.n T B H", "cache.m T B H", "cache.log_f T B H", "dhs T B H",
+    "dhT B H", "dcT B H", "dnT B H", "dmT B H", "cache.forget_gate of slstm",
+    "cache.lengths B to T",
+)  # fmt: skip
+def slstm_backward(
+    dhs: Array, dhT: Array, dcT: Array, dnT: Array, dmT: Array, cache: SLSTMCache | PaddedCache
+) -> tuple[Any, ...]:
+    """Backpropagation through time."""
+    return _backward(lstm.SLSTM, dhs, [dhT, dcT, dnT, dmT], cache)
 
 
 # ---------------------------------------------------------------------------------------------

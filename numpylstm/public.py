@@ -2,7 +2,7 @@
 
 from numpylstm import data, exchange, functional, reference, sampling
 from numpylstm.bidirectional import Bidirectional
-from numpylstm.cells import LSTMState, RNNState
+from numpylstm.cells import LSTMState, RNNState, SLSTMState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
 from numpylstm.evaluation import (
@@ -75,6 +75,7 @@ __all__ = [
     "RecurrentStack",
     "Row",
     "Run",
+    "SLSTMState",
     "SequenceClassifier",
     "SequenceCrossEntropy",
     "SequenceRegressor",

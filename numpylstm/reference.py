@@ -44,12 +44,13 @@ depend on it.
 
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
-forget gate; Cho et al. (2014) for the GRU; Zaremba, Sutskever and Vinyals (2014) for where dropout
-goes; Luong, Pham and Manning (2015) for attention; Pascanu, Mikolov and Bengio (2013) for clipping;
-Kingma and Ba (2015) for Adam; Loshchilov and Hutter (2019) for AdamW; Squire and Trapp (1998) for
-the complex step.
+forget gate; Cho et al. (2014) for the GRU; Feng et al. (2024) for minGRU and minLSTM; Beck et al.
+(2024) for the sLSTM; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Luong, Pham and
+Manning (2015) for attention; Pascanu, Mikolov and Bengio (2013) for clipping; Kingma and Ba (2015)
+for Adam; Loshchilov and Hutter (2019) for AdamW; Squire and Trapp (1998) for the complex step.
 """
 
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -65,6 +66,12 @@ def sigmoid(a):
     positive = a.real >= 0
     e = np.exp(np.where(positive, -a, a))  # the exponent is never positive
     return np.where(positive, 1, e) / (1 + e)  # for a < 0 the same, times exp(a) / exp(a)
+
+
+def log_sigmoid(a):
+    """log(sigmoid(a)), which is a where sigmoid(a) underflows."""
+    positive = a.real >= 0
+    return np.where(positive, 0, a) - np.log1p(np.exp(np.where(positive, -a, a)))
 
 
 def relu(a):
@@ -286,6 +293,27 @@ def rnn_backward(dhs, dhT, cache):
 # ---------------------------------------------------------------------------------------------
 
 
+def _gates(**meanings):
+    """Decorator: give a cache its gates, blocks of `gates` in this order, by name, as views."""
+
+    def named(kind):
+        for k, (name, meaning) in enumerate(meanings.items()):
+            setattr(kind, name, property(partial(block, k), doc=meaning))
+        return kind
+
+    def block(k, cache):
+        H = cache.h.shape[-1]
+        return cache.gates[..., k * H : (k + 1) * H]
+
+    return named
+
+
+@_gates(
+    i="Input gate: how much of the candidate is written.",
+    f="Forget gate: how much of the old cell is kept.",
+    g="Candidate: what would be written.",
+    o="Output gate: how much of the cell is shown.",
+)
 class LSTMCache(NamedTuple):
     """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
 
@@ -301,30 +329,6 @@ class LSTMCache(NamedTuple):
     h: np.ndarray  # (T, B, H)
     Wx: np.ndarray  # (D, 4H)
     Wh: np.ndarray  # (H, 4H)
-
-    @property
-    def i(self):
-        """Input gate: how much of the candidate is written."""
-        return self._block(0)
-
-    @property
-    def f(self):
-        """Forget gate: how much of the old cell is kept."""
-        return self._block(1)
-
-    @property
-    def g(self):
-        """Candidate: what would be written."""
-        return self._block(2)
-
-    @property
-    def o(self):
-        """Output gate: how much of the cell is shown."""
-        return self._block(3)
-
-    def _block(self, k):
-        H = self.Wh.shape[0]
-        return self.gates[..., k * H : (k + 1) * H]
 
 
 def lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b):
@@ -475,6 +479,11 @@ def lstm_backward(dhs, dhT, dcT, cache):
 # ---------------------------------------------------------------------------------------------
 
 
+@_gates(
+    r="Reset gate: how much of the past the candidate sees.",
+    z="Update gate: how much of the old state is kept.",
+    n="Candidate: the new state, as far as the old one is not kept.",
+)
 class GRUCache(NamedTuple):
     """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays.
 
@@ -490,25 +499,6 @@ class GRUCache(NamedTuple):
     Wh: np.ndarray  # (H, 3H)
     bn: np.ndarray | None  # (H,)
     reset: str
-
-    @property
-    def r(self):
-        """Reset gate: how much of the past the candidate sees."""
-        return self._block(0)
-
-    @property
-    def z(self):
-        """Update gate: how much of the old state is kept."""
-        return self._block(1)
-
-    @property
-    def n(self):
-        """Candidate: the new state, as far as the old one is not kept."""
-        return self._block(2)
-
-    def _block(self, k):
-        H = self.Wh.shape[0]
-        return self.gates[..., k * H : (k + 1) * H]
 
 
 def gru_step_forward(x, h_prev, Wx, Wh, b, bn=None, reset="after"):
@@ -680,7 +670,7 @@ class PaddedCache(NamedTuple):
     those of step 1, and so on, each time the longest sequence first.
     """
 
-    packed: RNNCache | LSTMCache | GRUCache
+    packed: "RNNCache | LSTMCache | GRUCache | MinGRUCache | MinLSTMCache | SLSTMCache"
     lengths: np.ndarray  # (B,)
 
 
@@ -844,6 +834,343 @@ def scan_backward(dhs, dhT, cache):
         da[t] = db[t] * h_prev[t]
         dh = db[t] * a[t]
     return da, db, dh
+
+
+# ---------------------------------------------------------------------------------------------
+# minGRU and minLSTM (Feng et al. 2024): no gate looks at h, so a layer is a scan
+# ---------------------------------------------------------------------------------------------
+
+
+@_gates(z="Update gate: how much of the candidate is written.", n="Candidate.")
+class MinGRUCache(NamedTuple):
+    """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays."""
+
+    x: np.ndarray  # (T, B, D)
+    h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
+    gates: np.ndarray  # (T, B, 2H): z after its sigmoid, and n, side by side
+    h: np.ndarray  # (T, B, H)
+    Wx: np.ndarray  # (D, 2H)
+    factors: str
+
+    @property
+    def a(self):
+        """Factor of the old state."""
+        return mingru_factor(self.z, self.factors)
+
+
+def mingru_factor(z, factors):
+    """The factor of the old state in a minGRU: ``1 - z``, or ``1 - 2 * z`` if "signed".
+
+    In (0, 1) it lets the state fade, and however many such states cannot count modulo two over a
+    sequence of any length. Doubled, less 1, it lies in (-1, 1): where it is near -1 the state turns
+    its sign, and one that turns at every 1 counts (Grazzi et al. 2024).
+    """
+    if factors == "positive":
+        return 1 - z
+    if factors == "signed":
+        return 1 - 2 * z
+    raise ValueError(f"factors must be 'positive' or 'signed', got {factors!r}")
+
+
+def mingru_step_forward(x, h_prev, Wx, b, factors="positive"):
+    """One step of a GRU whose gate and candidate depend on x, (B, D), alone: there is no Wh.
+
+    The other arguments are those of `mingru_forward`; returns h, (B, H), and a `MinGRUCache`.
+    """
+    a_z, n = np.split(x @ Wx + b, 2, axis=1)  # twice (B, H); n has no nonlinearity
+    z = sigmoid(a_z)
+    h = mingru_factor(z, factors) * h_prev + z * n
+    return h, MinGRUCache(x, h_prev, np.concatenate([z, n], axis=1), h, Wx, factors)
+
+
+def mingru_step_backward(dh, cache):
+    """From dh, summed over everything that used h, to dx, dh_prev, dWx and db."""
+    x, h_prev, _, _, Wx, factors = cache
+    z, n = cache.z, cache.n
+
+    # h = a * h_prev + z * n,  a = 1 - z or 1 - 2 * z
+    if factors == "positive":
+        a, dz = 1 - z, dh * (n - h_prev)
+    else:
+        a, dz = 1 - 2 * z, dh * (n - 2 * h_prev)
+    dh_prev = dh * a  # the only way back in time
+    dn = dh * z
+
+    # z = sigmoid(a_z)
+    da = np.concatenate([dz * z * (1 - z), dn], axis=-1)
+    dx, dWx, db = linear_backward(da, LinearCache(x, Wx))
+    return dx, dh_prev, dWx, db
+
+
+def mingru_forward(x, h0, Wx, b, factors="positive", lengths=None):
+    """Compute all gates at once, and then the states, by a scan.
+
+    Feng et al. have a form in logarithms too: it is for scans in parallel, whose products of all
+    factors so far underflow. Here a state is multiplied by one factor at a time.
+
+    Parameters
+    ----------
+    x, h0 : (T, B, D), (B, H)
+    Wx, b : (D, 2H), (2H,)
+        Two blocks of columns, in the order z, n.
+    factors : "positive" or "signed"
+    lengths : (B,) integers from 0 to T, optional
+
+    Returns
+    -------
+    hs, hT : (T, B, H), (B, H)
+    cache : MinGRUCache, or PaddedCache with lengths
+    """
+    if lengths is not None:
+        return padded_forward(mingru_forward, lengths, x, [h0], Wx, b, factors)
+    a_z, n = np.split(x @ Wx + b, 2, axis=2)
+    z = sigmoid(a_z)
+    hs, hT, scan = scan_forward(mingru_factor(z, factors), z * n, h0)
+    return hs, hT, MinGRUCache(x, scan.h_prev, np.concatenate([z, n], axis=2), hs, Wx, factors)
+
+
+def mingru_backward(dhs, dhT, cache):
+    """Backpropagation through time: a scan, and then one step for all steps at once.
+
+    Returns
+    -------
+    dx, dh0, dWx, db
+        With the shapes of x, h0, Wx and b.
+    """
+    if isinstance(cache, PaddedCache):
+        return padded_backward(mingru_backward, dhs, [dhT], cache)
+    _, dh, dh0 = scan_backward(dhs, dhT, ScanCache(cache.a, cache.h_prev))
+    dx, _, dWx, db = mingru_step_backward(dh, cache)  # in dh is what comes from the future
+    return dx, dh0, dWx, db
+
+
+@_gates(i="Input gate.", f="Forget gate.", g="Candidate.")
+class MinLSTMCache(NamedTuple):
+    """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays."""
+
+    x: np.ndarray  # (T, B, D)
+    h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
+    gates: np.ndarray  # (T, B, 3H): i and f after their sigmoids, and g, side by side
+    h: np.ndarray  # (T, B, H)
+    Wx: np.ndarray  # (D, 3H)
+
+    @property
+    def a(self):
+        """Factor of the old state."""
+        return self.f / (self.f + self.i)
+
+
+def minlstm_step_forward(x, h_prev, Wx, b):
+    """One step of an LSTM whose gates depend on x alone; h is a mean, weighted by f and i.
+
+    As `mingru_step_forward`, with three blocks of H columns, in the order i, f, g.
+    """
+    a_i, a_f, g = np.split(x @ Wx + b, 3, axis=1)  # three times (B, H); g has no nonlinearity
+    i, f = sigmoid(a_i), sigmoid(a_f)
+    h = f / (f + i) * h_prev + i / (f + i) * g
+    return h, MinLSTMCache(x, h_prev, np.concatenate([i, f, g], axis=1), h, Wx)
+
+
+def minlstm_step_backward(dh, cache):
+    """From dh, summed over everything that used h, to dx, dh_prev, dWx and db."""
+    x, h_prev, _, _, Wx = cache
+    i, f, g, a = cache.i, cache.f, cache.g, cache.a
+
+    # h = a * h_prev + w * g,  a = f / (f + i),  w = i / (f + i) = 1 - a
+    w = i / (f + i)
+    dh_prev = dh * a  # the only way back in time
+    dg = dh * w
+    da = dh * (h_prev - g)
+
+    # f and i = sigmoid(.);  the slope of a is a * w / f along f, and -a * w / i along i
+    da_f = da * a * w * (1 - f)
+    da_i = -da * a * w * (1 - i)
+    dx, dWx, db = linear_backward(np.concatenate([da_i, da_f, dg], axis=-1), LinearCache(x, Wx))
+    return dx, dh_prev, dWx, db
+
+
+def minlstm_forward(x, h0, Wx, b, lengths=None):
+    """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
+    if lengths is not None:
+        return padded_forward(minlstm_forward, lengths, x, [h0], Wx, b)
+    a_i, a_f, g = np.split(x @ Wx + b, 3, axis=2)
+    i, f = sigmoid(a_i), sigmoid(a_f)
+    hs, hT, scan = scan_forward(f / (f + i), i / (f + i) * g, h0)
+    return hs, hT, MinLSTMCache(x, scan.h_prev, np.concatenate([i, f, g], axis=2), hs, Wx)
+
+
+def minlstm_backward(dhs, dhT, cache):
+    """As `mingru_backward`; return dx, dh0, dWx and db."""
+    if isinstance(cache, PaddedCache):
+        return padded_backward(minlstm_backward, dhs, [dhT], cache)
+    _, dh, dh0 = scan_backward(dhs, dhT, ScanCache(cache.a, cache.h_prev))
+    dx, _, dWx, db = minlstm_step_backward(dh, cache)
+    return dx, dh0, dWx, db
+
+
+# ---------------------------------------------------------------------------------------------
+# sLSTM (Beck et al. 2024, equations 8 to 17, one head): exponential gates, and a mean as cell
+# ---------------------------------------------------------------------------------------------
+
+
+@_gates(i="Input gate, scaled.", f_scaled="Forget gate, scaled.", z="Candidate.", o="Output gate.")
+class SLSTMCache(NamedTuple):
+    """Values for the backward pass. One step holds (B, .) arrays, a sequence (T, B, .) arrays."""
+
+    x: np.ndarray  # (T, B, D)
+    h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
+    c_prev: np.ndarray  # (T, B, H)
+    n_prev: np.ndarray  # (T, B, H)
+    m_prev: np.ndarray  # (T, B, H)
+    gates: np.ndarray  # (T, B, 4H): i and f scaled by exp(-m), z and o, side by side
+    h: np.ndarray  # (T, B, H)
+    c: np.ndarray  # (T, B, H)
+    n: np.ndarray  # (T, B, H)
+    m: np.ndarray  # (T, B, H)
+    log_f: np.ndarray  # (T, B, H)
+    Wx: np.ndarray  # (D, 4H)
+    Wh: np.ndarray  # (H, 4H)
+    forget_gate: str
+
+    @property
+    def f(self):
+        """Forget gate, before it is scaled."""
+        return np.exp(self.log_f)
+
+
+def slstm_step_forward(x, h_prev, c_prev, n_prev, m_prev, Wx, Wh, b, forget_gate="sigmoid"):
+    """One step of an LSTM whose input gate is an exponential, so that it can outweigh all before.
+
+    c is a sum of weighted candidates and n the sum of their weights, so c / n is a mean. Both are
+    divided by exp(m), where m is the logarithm of the larger of the two gates, lest they overflow.
+
+    Parameters
+    ----------
+    x : (B, D)
+    h_prev, c_prev, n_prev, m_prev : (B, H)
+    Wx, Wh, b : (D, 4H), (H, 4H), (4H,)
+        Four blocks of columns, in the order i, f, z, o.
+    forget_gate : "sigmoid" or "exp"
+
+    Returns
+    -------
+    h, c, n, m : (B, H)
+    cache : SLSTMCache
+    """
+    a = x @ Wx + h_prev @ Wh + b  # (B, 4H)
+    a_i, a_f, a_z, a_o = np.split(a, 4, axis=1)  # four times (B, H)
+    if forget_gate not in ("sigmoid", "exp"):
+        raise ValueError(f"forget_gate must be 'sigmoid' or 'exp', got {forget_gate!r}")
+    log_f = log_sigmoid(a_f) if forget_gate == "sigmoid" else a_f
+    m = np.maximum(log_f.real + m_prev.real, a_i.real).astype(a.dtype)
+    i = np.exp(a_i - m)
+    f = np.exp(log_f + m_prev - m)
+    z = np.tanh(a_z)
+    o = sigmoid(a_o)
+    c = f * c_prev + i * z
+    n = f * n_prev + i
+    h = o * (c / n)  # exp(m) cancels
+    before, gates = (h_prev, c_prev, n_prev, m_prev), np.concatenate([i, f, z, o], axis=1)
+    return h, c, n, m, SLSTMCache(x, *before, gates, h, c, n, m, log_f, Wx, Wh, forget_gate)
+
+
+def slstm_step_backward(dh, dc, dn, dm, cache):
+    """From dh, dc and dn, (B, H), to dx, dh_prev, dc_prev, dn_prev, dm_prev, dWx, dWh and db.
+
+    Nothing flows back through m, and dm is not read: with another m, c and n would be larger by
+    one factor, and every h the same. So m is a constant here, like the maximum in a softmax, and dc
+    and dn are the gradients of c and n at this m.
+    """
+    x, h_prev, c_prev, n_prev, _, _, _, c, n, _, _, Wx, Wh, forget_gate = cache
+    i, f, z, o = cache.i, cache.f_scaled, cache.z, cache.o
+
+    # h = o * (c / n)
+    do = dh * (c / n)
+    dc = dc + dh * o / n  # c and n were used twice: by step t+1 and by h
+    dn = dn - dh * o * c / (n * n)
+
+    # c = f * c_prev + i * z,  n = f * n_prev + i
+    di = dc * z + dn
+    df = dc * c_prev + dn * n_prev
+    dz = dc * i
+    dc_prev = dc * f
+    dn_prev = dn * f
+
+    # i = exp(a_i - m),  f = exp(log_f + m_prev - m),  log_f = log(sigmoid(a_f)) or a_f
+    da_i = di * i
+    if forget_gate == "sigmoid":
+        dm_prev, da_f = df * f, df * f * (1 - cache.f)
+    else:
+        dm_prev, da_f = df * f, df * f
+
+    # z = tanh(a_z),  o = sigmoid(a_o),  a = x @ Wx + h_prev @ Wh + b
+    da_z = dz * (1 - z * z)
+    da_o = do * o * (1 - o)
+    da = np.concatenate([da_i, da_f, da_z, da_o], axis=1)  # (B, 4H)
+    dx = da @ Wx.T
+    dh_prev = da @ Wh.T
+    dWx = x.T @ da
+    dWh = h_prev.T @ da
+    db = da.sum(axis=0)
+    return dx, dh_prev, dc_prev, dn_prev, dm_prev, dWx, dWh, db
+
+
+def slstm_through_h(dh, cache):
+    """From dh, (B, H), to the parts of dc, dn and dm that arrive through h within the step."""
+    dc = dh * cache.o / cache.n
+    return dc, -dc * cache.c / cache.n, np.zeros_like(dc)
+
+
+def slstm_forward(x, h0, c0, n0, m0, Wx, Wh, b, forget_gate="sigmoid", lengths=None):
+    """Unroll the cell over a sequence, as `lstm_forward` does.
+
+    Parameters
+    ----------
+    x : (T, B, D)
+    h0, c0, n0, m0 : (B, H)
+    Wx, Wh, b, forget_gate, lengths
+        As for one step, and for an LSTM.
+
+    Returns
+    -------
+    hs : (T, B, H)
+    hT, cT, nT, mT : (B, H)
+    cache : SLSTMCache, or PaddedCache with lengths
+    """
+    state, steps = [h0, c0, n0, m0], []
+    if lengths is not None:
+        return padded_forward(slstm_forward, lengths, x, state, Wx, Wh, b, forget_gate)
+    for x_t in x:
+        *state, step = slstm_step_forward(x_t, *state, Wx, Wh, b, forget_gate)
+        steps.append(step)
+    over_time = [np.stack(values) for values in list(zip(*steps, strict=True))[:-3]]
+    cache = SLSTMCache(*over_time, Wx, Wh, forget_gate)
+    return cache.h, *state, cache
+
+
+def slstm_backward(dhs, dhT, dcT, dnT, dmT, cache):
+    """Backpropagation through time, as in `lstm_backward`; dmT is not read.
+
+    Returns
+    -------
+    dx, dh0, dc0, dn0, dm0, dWx, dWh, db
+        With the shapes of x, h0, c0, n0, m0, Wx, Wh and b.
+    """
+    if isinstance(cache, PaddedCache):
+        return padded_backward(slstm_backward, dhs, [dhT, dcT, dnT, dmT], cache)
+    *over_time, Wx, Wh, forget_gate = cache
+    dtype = np.result_type(dhs, cache.h)
+    dx, dWx, dWh, db = (np.zeros(like.shape, dtype) for like in (cache.x, Wx, Wh, Wh[0]))
+    dh, dc, dn, dm = dhT, dcT, dnT, dmT  # from the future
+    for t in reversed(range(len(dhs))):
+        step = SLSTMCache(*(values[t] for values in over_time), Wx, Wh, forget_gate)
+        dx[t], dh, dc, dn, dm, dWx_t, dWh_t, db_t = slstm_step_backward(
+            dhs[t] + dh, dc, dn, dm, step
+        )
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dc, dn, dm, dWx, dWh, db
 
 
 # ---------------------------------------------------------------------------------------------

@@ -3,15 +3,14 @@
 Past the end of a sequence all that is passed in is NaN, so nothing there can have been read.
 """
 
-from functools import partial
-
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T
-from test_reference import EVERY_CALL, prove, recurrent_arrays
+from test_reference import EVERY_CALL, prove_cell, recurrent_arrays
 
 import numpylstm as nl
 from numpylstm import functional, reference
+from numpylstm.cells import CELLS
 from numpylstm.dispatch import textbook
 
 LENGTHS = {
@@ -38,7 +37,7 @@ def with_nan(values, lengths):
 
 def both_ways(module, cell, arrays, options, upstream, **lengths):
     """Return hs, the states, dx, the gradients of the states, and those of the parameters."""
-    states = sum(name in arrays for name in ("h0", "c0"))
+    states = len(CELLS[cell].states)
     hs, *after, cache = getattr(module, f"{cell}_forward")(**arrays, **options, **lengths)
     dx, *gradients = getattr(module, f"{cell}_backward")(*upstream[: 1 + states], cache)
     return hs, after, dx, gradients[:states], [d for d in gradients[states:] if d is not None]
@@ -59,7 +58,8 @@ def assert_close(ours, theirs, scale=1.0):
 def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
     lengths = np.array(lengths)
     arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
-    upstream = [rng.standard_normal((T, B, H)), *rng.standard_normal((2, B, H))]
+    states = [f"{name}0" for name in CELLS[cell].states]
+    upstream = [rng.standard_normal((T, B, H)), *rng.standard_normal((len(states), B, H))]
     padded = arrays | {"x": with_nan(arrays["x"], lengths)}
     hs, after, dx, before, weights = both_ways(
         module, cell, padded, options, [with_nan(upstream[0], lengths), *upstream[1:]],
@@ -68,7 +68,6 @@ def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
     assert not hs[past(lengths)].any()
     assert not dx[past(lengths)].any()
     expected = [np.zeros_like(d) for d in weights]
-    states = [name for name in ("h0", "c0") if name in arrays]
     for b, n in enumerate(lengths):
         if not n:
             for k, name in enumerate(states):
@@ -91,15 +90,14 @@ def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
 def test_every_gradient_of_the_reference(rng, lengths, cell, bn, options):
     """By the complex step, which is complex128 all the way, and by central differences."""
     arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
-    forward = partial(getattr(reference, f"{cell}_forward"), **options, lengths=np.array(lengths))
-    prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays)
+    prove_cell(rng, cell, arrays, **options, lengths=np.array(lengths))
 
 
 @EVERY_CALL
 def test_either_cache_serves_either_backward_pass(rng, cell, bn, options):
     lengths = np.array(LENGTHS["one is empty"])
     arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
-    states = 1 + (cell == "lstm")
+    states = len(CELLS[cell].states)
     upstream = [rng.standard_normal((T, B, H)), *rng.standard_normal((states, B, H))]
     results = []
     for forward in (reference, functional):
@@ -112,7 +110,7 @@ def test_either_cache_serves_either_backward_pass(rng, cell, bn, options):
         assert_close(result, results[0], largest(*results[0]))
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", [(9, 13, 40, 48), (6, 7, 20, 200)], ids=["by rows", "by units"])
 def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, cell, dtype, sizes):
@@ -120,7 +118,8 @@ def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, cell, dtype, siz
     steps, rows, *_ = sizes
     arrays = recurrent_arrays(rng, sizes, cell, cell == "gru")
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
-    upstream = rng.standard_normal((steps + 2, rows, sizes[3])).astype(dtype)
+    states = len(CELLS[cell].states)
+    upstream = rng.standard_normal((steps + states, rows, sizes[3])).astype(dtype)
     upstream = [upstream[:steps], *upstream[steps:]]
     lengths = {"lengths": rng.integers(0, steps + 1, rows)}
 
@@ -151,14 +150,14 @@ REFUSED = {  # lengths, error, sentence
 
 
 @pytest.mark.parametrize(("lengths", "error", "sentence"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_refused(rng, cell, lengths, error, sentence):
     arrays = recurrent_arrays(rng, (T, B, D, H), cell)
     for module in (functional, textbook):
         with pytest.raises(error, match=f"^{cell}_forward: lengths {sentence}"):
             getattr(module, f"{cell}_forward")(**arrays, lengths=lengths)
-    layer = getattr(nl, cell.upper())(D, H, dtype="float64", rng=0)
-    with pytest.raises(error, match=f"^{cell.upper()}.forward: lengths {sentence}"):
+    layer = nl.RecurrentStack(cell, D, H, dtype="float64", rng=0)
+    with pytest.raises(error, match=f"^{CELLS[cell].title}.forward: lengths {sentence}"):
         layer.forward(arrays["x"], lengths=lengths)
 
 
@@ -190,12 +189,13 @@ def test_lengths_of_any_integers_are_copied(rng, integer):
 
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_stack(rng, cell, impl):
     """Several layers and a state, against each sequence alone; what lies past the ends is NaN."""
-    stack = getattr(nl, cell.upper())(D, H, L, dtype="float64", init_scale=0.5, impl=impl, rng=0)
+    settings = {"dtype": "float64", "init_scale": 0.5, "impl": impl, "rng": 0}
+    stack = nl.RecurrentStack(cell, D, H, L, **settings)
     zero, lengths = stack.zero_state(B), np.array([2, 0, 4])
-    state, dstate = (zero._make(rng.standard_normal(p.shape) for p in zero) for _ in range(2))
+    state, dstate = (zero._make(rng.uniform(0.5, 1, p.shape) for p in zero) for _ in range(2))
     x, dhs = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
     hs, after = stack.forward(with_nan(x, lengths), state, lengths=lengths)
     dx, before = stack.backward(with_nan(dhs, lengths), dstate)

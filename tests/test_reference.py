@@ -11,6 +11,7 @@ import pytest
 from conftest import B, D, H, T, V
 
 from numpylstm import gradcheck, reference
+from numpylstm.cells import CELLS
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 SIZES = [  # T, B, D, H: the usual, then each size one
@@ -22,10 +23,15 @@ SIZES = [  # T, B, D, H: the usual, then each size one
 ]
 
 
-def prove(rng, forward, backward, arrays, methods=("complex", "central")):
-    """Check ``backward`` by each method, with random gradients of all that ``forward`` returns."""
+def prove(rng, forward, backward, arrays, methods=("complex", "central"), read=None):
+    """Check ``backward`` by each method, with random gradients of all that ``forward`` returns.
+
+    If `read` is given, the loss reads only so many of the results.
+    """
     *results, cache = forward(*arrays.values())
     upstream = [rng.standard_normal(result.shape) for result in results]
+    for unread in upstream[read:] if read else ():
+        unread[...] = 0
 
     def loss(a):
         *results, _ = forward(*a.values())
@@ -47,23 +53,39 @@ CALLS = {  # cell, with bn or without, options
     "lstm": ("lstm", False, {}),
     "gru": ("gru", True, {}),
     "reset before": ("gru", False, {"reset": "before"}),
+    "mingru": ("mingru", False, {}),
+    "signed factors": ("mingru", False, {"factors": "signed"}),
+    "minlstm": ("minlstm", False, {}),
+    "slstm": ("slstm", False, {}),
+    "exponential forget gate": ("slstm", False, {"forget_gate": "exp"}),
 }
 EVERY_CALL = pytest.mark.parametrize(("cell", "bn", "options"), CALLS.values(), ids=CALLS)
 
 
 def recurrent_arrays(rng, sizes, cell, bn=False):
-    """Return the arguments of a forward pass by name, in order."""
+    """Return the arguments of a forward pass by name, in order; a normaliser is positive."""
     T, B, D, H = sizes
-    blocks = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
-    arrays = {"x": rng.standard_normal((T, B, D)), "h0": rng.standard_normal((B, H))}
-    if cell == "lstm":
-        arrays["c0"] = rng.standard_normal((B, H))
-    arrays |= {
-        "Wx": rng.standard_normal((D, blocks * H)),
-        "Wh": rng.standard_normal((H, blocks * H)),
-        "b": rng.standard_normal(blocks * H),
-    }
-    return arrays | ({"bn": rng.standard_normal(H)} if bn else {})
+    arrays = {"x": rng.standard_normal((T, B, D))}
+    arrays |= {f"{name}0": rng.standard_normal((B, H)) for name in CELLS[cell].states}
+    if "n0" in arrays:
+        arrays["n0"] = 0.5 + np.abs(arrays["n0"])
+    shapes = CELLS[cell].shapes(D, H, {"reset": "after" if bn else "before"})
+    return arrays | {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+def prove_cell(rng, cell, arrays, way="", **options):
+    """Check a cell; `way` is "step_" for one step.
+
+    A difference sees that the m of an sLSTM follows its arguments, and moves c and n. So it has a
+    loss that reads h only, where that cancels.
+    """
+    forward = partial(getattr(reference, f"{cell}_{way}forward"), **options)
+    backward = getattr(reference, f"{cell}_{way}backward")
+    if cell == "slstm":
+        prove(rng, forward, backward, arrays, ["complex"])
+        prove(rng, forward, backward, arrays, read=1 if way else 2)
+    else:
+        prove(rng, forward, backward, arrays)
 
 
 # --- recurrent layers --------------------------------------------------------------------------
@@ -73,25 +95,26 @@ def recurrent_arrays(rng, sizes, cell, bn=False):
 def test_one_step(rng, cell, bn, options):
     arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
     arrays["x"] = arrays["x"][0]
-    forward = partial(getattr(reference, f"{cell}_step_forward"), **options)
-    prove(rng, forward, getattr(reference, f"{cell}_step_backward"), arrays)
+    prove_cell(rng, cell, arrays, "step_", **options)
 
 
 @EVERY_CALL
 @pytest.mark.parametrize("sizes", SIZES)
 def test_through_time(rng, cell, bn, options, sizes):
-    arrays = recurrent_arrays(rng, sizes, cell, bn)
-    forward = partial(getattr(reference, f"{cell}_forward"), **options)
-    prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays)
+    prove_cell(rng, cell, recurrent_arrays(rng, sizes, cell, bn), **options)
 
 
-@pytest.mark.parametrize(("name", "scale"), [("lstm", 8.0), ("gru", 3.0), ("reset before", 3.0)])
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("lstm", 8.0), ("gru", 3.0), ("reset before", 3.0), ("mingru", 8.0), ("minlstm", 8.0),
+     ("slstm", 3.0)],
+)  # fmt: skip
 @pytest.mark.parametrize("sizes", SIZES)
 def test_saturated_gates(rng, name, scale, sizes):
     """A flat curve defeats the subtraction of the central difference, not the complex step."""
     cell, bn, options = CALLS[name]
     arrays = recurrent_arrays(rng, sizes, cell, bn)
-    arrays = {k: a if k in ("x", "h0", "c0") else scale * a for k, a in arrays.items()}
+    arrays = {k: scale * a if k in ("Wx", "Wh", "b", "bn") else a for k, a in arrays.items()}
     forward = partial(getattr(reference, f"{cell}_forward"), **options)
     prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays, ["complex"])
 
@@ -110,18 +133,19 @@ def test_a_gru_without_bn_has_no_gradient_of_it(rng, reset):
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(("cell", "gates"), [("rnn", "h"), ("lstm", "ifgo"), ("gru", "rzn")])
-def test_a_sequence_is_the_step_repeated(rng, cell, gates):
-    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn=cell == "gru")
-    x, weights = arrays.pop("x"), {k: v for k, v in arrays.items() if k not in ("h0", "c0")}
-    state = [arrays[name] for name in ("h0", "c0") if name in arrays]
-    hs, *last, cache = getattr(reference, f"{cell}_forward")(x, *state, *weights.values())
+@EVERY_CALL
+def test_a_sequence_is_the_step_repeated(rng, cell, bn, options):
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
+    states = len(CELLS[cell].states)
+    x, *rest = arrays.values()
+    state, weights = rest[:states], rest[states:]
+    hs, *last, cache = getattr(reference, f"{cell}_forward")(x, *state, *weights, **options)
     for t in range(T):
         step = getattr(reference, f"{cell}_step_forward")
-        *state, one = step(x[t], *state, *weights.values())
+        *state, one = step(x[t], *state, *weights, **options)
         np.testing.assert_array_equal(hs[t], state[0])
-        for gate in gates:
-            np.testing.assert_array_equal(getattr(cache, gate)[t], getattr(one, gate))
+        for unit in CELLS[cell].units:
+            np.testing.assert_array_equal(getattr(cache, unit.name)[t], getattr(one, unit.name))
     np.testing.assert_array_equal(last, state)
 
 
@@ -138,27 +162,65 @@ def test_the_two_resets_differ_unless_the_gate_is_open(rng):
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-14)
 
 
-def test_a_window_split_in_two_gives_the_same_states_and_gradients(rng):
+@EVERY_CALL
+def test_a_window_split_in_two_gives_the_same_states_and_gradients(rng, cell, bn, options):
     """The state is carried forward and its gradients are carried back."""
-    a = recurrent_arrays(rng, (T, B, D, H), "lstm")
-    weights, c0 = (a["Wx"], a["Wh"], a["b"]), a["c0"]
-    u = rng.standard_normal((T, B, H))
-    uh, uc = rng.standard_normal((2, B, H))
-    hs, hT, cT, cache = reference.lstm_forward(a["x"], a["h0"], c0, *weights)
-    whole = reference.lstm_backward(u, uh, uc, cache)
+    x, *rest = recurrent_arrays(rng, (T, B, D, H), cell, bn).values()
+    states = len(CELLS[cell].states)
+    state, weights = rest[:states], rest[states:]
+    forward = partial(getattr(reference, f"{cell}_forward"), **options)
+    backward = getattr(reference, f"{cell}_backward")
+    u, ends = rng.standard_normal((T, B, H)), rng.standard_normal((states, B, H))
+    hs, *last, cache = forward(x, *state, *weights)
+    whole = backward(u, *ends, cache)
 
     k = 2
-    hs1, h, c, cache1 = reference.lstm_forward(a["x"][:k], a["h0"], c0, *weights)
-    hs2, h, c, cache2 = reference.lstm_forward(a["x"][k:], h, c, *weights)
-    dx2, dh, dc, *dweights2 = reference.lstm_backward(u[k:], uh, uc, cache2)
-    dx1, dh, dc, *dweights1 = reference.lstm_backward(u[:k], dh, dc, cache1)
+    hs1, *middle, cache1 = forward(x[:k], *state, *weights)
+    hs2, *split, cache2 = forward(x[k:], *middle, *weights)
+    dx2, *gradients2 = backward(u[k:], *ends, cache2)
+    dx1, *gradients1 = backward(u[:k], *gradients2[:states], cache1)
     np.testing.assert_allclose(np.concatenate([hs1, hs2]), hs, rtol=1e-13)
-    np.testing.assert_allclose(h, hT, rtol=1e-13)
-    np.testing.assert_allclose(c, cT, rtol=1e-13)
-    split = [np.concatenate([dx1, dx2]), dh, dc]
-    split += [one + two for one, two in zip(dweights1, dweights2, strict=True)]
+    np.testing.assert_allclose(split, last, rtol=1e-13)
+    split = [np.concatenate([dx1, dx2]), *gradients1[:states]]
+    for one, two in zip(gradients1[states:], gradients2[states:], strict=True):
+        split.append(one if one is None else one + two)
     for ours, theirs in zip(split, whole, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
+        if ours is not None:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("forget_gate", ["sigmoid", "exp"])
+def test_the_stabiliser_changes_neither_output_nor_gradient(rng, forget_gate):
+    """As long as nothing overflows; with weighted sums in the thousands it is needed."""
+
+    def without(a):
+        """The equations 8 to 14 of Beck et al. (2024), and the loss."""
+        h, loss = a["h0"], 0
+        c, n = a["c0"] * np.exp(a["m0"]), a["n0"] * np.exp(a["m0"])
+        for x, u in zip(a["x"], dhs, strict=True):
+            a_i, a_f, a_z, a_o = np.split(x @ a["Wx"] + h @ a["Wh"] + a["b"], 4, axis=1)
+            f = np.exp(a_f) if forget_gate == "exp" else 1 / (1 + np.exp(-a_f))
+            c, n = f * c + np.exp(a_i) * np.tanh(a_z), f * n + np.exp(a_i)
+            h = c / n / (1 + np.exp(-a_o))
+            loss = loss + (u * h).sum()
+        return loss
+
+    arrays = recurrent_arrays(rng, (T, B, D, H), "slstm")
+    dhs, zero = rng.standard_normal((T, B, H)), np.zeros((B, H))
+    hs, *_, cache = reference.slstm_forward(**arrays, forget_gate=forget_gate)
+    assert (dhs * hs).sum() == pytest.approx(without(arrays), rel=1e-13)
+    gradients = reference.slstm_backward(dhs, zero, zero, zero, zero, cache)
+    gradients = dict(zip(arrays, gradients, strict=True))
+    report = gradcheck.check(without, arrays, gradients, method="complex")
+    assert report.passed, f"\n{report}"
+
+    less = {"m0": arrays["m0"] - 3, **{n: arrays[n] * np.exp(3) for n in ("c0", "n0")}}
+    same, *_ = reference.slstm_forward(**arrays | less, forget_gate=forget_gate)
+    np.testing.assert_allclose(same, hs, rtol=1e-12)
+    huge = {name: 1000 * arrays[name] for name in ("Wx", "Wh", "b")}
+    with np.errstate(over="raise", invalid="raise"):
+        hs, *_ = reference.slstm_forward(**arrays | huge, forget_gate=forget_gate)
+    assert np.isfinite(hs).all()
 
 
 # --- the linear recurrence ---------------------------------------------------------------------
@@ -434,8 +496,9 @@ def test_two_layer_language_model(rng, cell):
 def test_sigmoid_is_exact_on_both_sides():
     a = np.array([-800.0, -30.0, 0.0, 30.0, 800.0])
     with np.errstate(all="raise", under="ignore"):
-        s = reference.sigmoid(a)
+        s, log_s = reference.sigmoid(a), reference.log_sigmoid(a)
     np.testing.assert_allclose(s, [0, np.exp(-30.0), 0.5, 1, 1], rtol=1e-12)
+    np.testing.assert_allclose(log_s, [-800, -30, -np.log(2), -np.exp(-30.0), 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
@@ -470,7 +533,7 @@ def test_arguments_are_not_changed(rng):
         for array in arrays:
             array.setflags(write=False)
         *_, cache = getattr(reference, f"{cell}_forward")(*arrays, **options)
-        getattr(reference, f"{cell}_backward")(u, *u[: 1 + (cell == "lstm")], cache)
+        getattr(reference, f"{cell}_backward")(u, *u[: len(CELLS[cell].states)], cache)
     *_, cache = reference.sequence_cross_entropy_forward(u, np.zeros((T, B), np.intp))
     reference.sequence_cross_entropy_backward(cache)
     reference.attention_backward(*reference.attention_forward(u, u, u, np.array([0, 3, 5])))
@@ -483,6 +546,8 @@ def test_arguments_are_not_changed(rng):
         ("rnn", {"activation": "gelu"}, "activation must be 'tanh', 'relu' or 'sigmoid'"),
         ("gru", {"reset": "never"}, "'before' without bn, got 'never'"),
         ("gru", {"reset": "before", "bn": np.zeros(H)}, "'before' without bn, got 'before'"),
+        ("mingru", {"factors": "any"}, "factors must be 'positive' or 'signed', got 'any'"),
+        ("slstm", {"forget_gate": "tanh"}, "forget_gate must be 'sigmoid' or 'exp', got 'tanh'"),
     ],
 )
 def test_unknown_options_are_refused(rng, cell, options, says):
@@ -498,7 +563,7 @@ def test_relu_passes_nan_on():
     np.testing.assert_array_equal(reference.activation_derivative(h, "relu"), [0, 0, 1, np.nan])
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("complex_one", ["x", "Wx", "b"])
 def test_a_real_gradient_may_meet_complex_arrays(rng, cell, complex_one):
     arrays = recurrent_arrays(rng, (T, B, D, H), cell)

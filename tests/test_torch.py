@@ -1,5 +1,7 @@
 """Agreement with PyTorch to 1e-10: loss, every gradient by path, and twenty updates.
 
+The cells that PyTorch lacks are written here, and differentiated by it.
+
 PyTorch's LSTM has the gate order i, f, g, o too, and its GRU r, z, n. Its weights are the
 transposes of ours, and it has two biases; one is set to zero here and stays so, but for the
 candidate of a GRU, where it is our bn.
@@ -8,6 +10,7 @@ candidate of a GRU, where it is our bn.
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from test_reference import recurrent_arrays
 
 import numpylstm as nl
 
@@ -284,3 +287,60 @@ def test_both_directions(rng, cell, lengths):
     theirs = {path: tensor.grad.numpy().T for path, tensor in by_path.items()}
     assert_close(ours, {path: grad[-len(ours[path]) :] if path.endswith(".bn") else grad
                         for path, grad in theirs.items() if path in ours})  # fmt: skip
+
+
+@pytest.mark.parametrize("factors", ["positive", "signed"])
+def test_mingru(rng, factors):
+    def step(x, state, Wx, b):
+        a_z, n = (x @ Wx + b).chunk(2, dim=1)
+        z = torch.sigmoid(a_z)
+        return [(1 - (1 if factors == "positive" else 2) * z) * state[0] + z * n]
+
+    against_autograd(rng, "mingru", step, factors=factors)
+
+
+def test_minlstm(rng):
+    def step(x, state, Wx, b):
+        a_i, a_f, g = (x @ Wx + b).chunk(3, dim=1)
+        i, f = torch.sigmoid(a_i), torch.sigmoid(a_f)
+        return [f / (f + i) * state[0] + i / (f + i) * g]
+
+    against_autograd(rng, "minlstm", step)
+
+
+@pytest.mark.parametrize("forget_gate", ["sigmoid", "exp"])
+def test_slstm(rng, forget_gate):
+    """Autograd goes back through the maximum, where all cancels."""
+
+    def step(x, state, Wx, Wh, b):
+        h, c, n, m_prev = state
+        a_i, a_f, a_z, a_o = (x @ Wx + h @ Wh + b).chunk(4, dim=1)
+        log_f = a_f if forget_gate == "exp" else torch.nn.functional.logsigmoid(a_f)
+        m = torch.maximum(log_f + m_prev, a_i)
+        i, f = torch.exp(a_i - m), torch.exp(log_f + m_prev - m)
+        c, n = f * c + i * torch.tanh(a_z), f * n + i
+        return [torch.sigmoid(a_o) * c / n, c, n, m]
+
+    against_autograd(rng, "slstm", step, forget_gate=forget_gate)
+
+
+def against_autograd(rng, cell, step, **options):
+    """Compare hs, hT and every gradient of a loss that reads both with a cell in PyTorch."""
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell)
+    dhs, dhT = rng.standard_normal((T, B, H)), rng.standard_normal((B, H))
+    states = len(nl.cells.CELLS[cell].states)
+    given = {name: torch.tensor(array, requires_grad=True) for name, array in arrays.items()}
+    x, *rest = given.values()
+    state, want = rest[:states], []
+    for x_t in x:
+        state = step(x_t, state, *rest[states:])
+        want.append(state[0])
+    want = torch.stack(want)
+    ((torch.tensor(dhs) * want).sum() + (torch.tensor(dhT) * state[0]).sum()).backward()
+    for module in (nl.reference, nl.functional):
+        forward, backward = (getattr(module, f"{cell}_{way}") for way in ("forward", "backward"))
+        hs, hT, *others, cache = forward(**arrays, **options)
+        gradients = backward(dhs, dhT, *map(np.zeros_like, others), cache)
+        assert_close({"hs": hs, "hT": hT} | dict(zip(arrays, gradients, strict=True)),
+                     {"hs": want.detach().numpy(), "hT": state[0].detach().numpy()}
+                     | {name: tensor.grad.numpy() for name, tensor in given.items()})  # fmt: skip

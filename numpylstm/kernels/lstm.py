@@ -1,10 +1,13 @@
-"""The LSTM's pointwise functions; `recurrence` does the rest.
+"""The pointwise functions of the LSTM, and of the sLSTM; `recurrence` does the rest.
 
 states: h, c and tanh_c (T+1, B, H), the last without a step 0. sums: gates (T, B, 4H), which end as
 the activated gates. kept: gates, c_prev, tanh_c. dstates: dh, dc. das: da (T, B, 4H).
+
+sLSTM: states: h, c, n, m and log_f, the last without a step 0. kept: h_prev, c_prev, n_prev,
+m_prev, gates, h, c, n, m, log_f. dstates: dh, dc, dn, dm.
 """
 
-from .machine import at_time, inlined, run, sigmoid, tanh, widest_vectors
+from .machine import at_time, exp, inlined, log_sigmoid, run, sigmoid, tanh, widest_vectors
 from .recurrence import recurrence
 
 
@@ -56,3 +59,57 @@ def backward(t, r, j0, j1, kept, dstates, das):
 
 
 LSTM = recurrence("lstm", forward, backward)
+
+
+def _slstm(name, exponential):
+    """Make the kernels of the sLSTM with one forget gate."""
+
+    def forward(t, r, j0, j1, sums, states):
+        """Activate the gates and fill the states of step t."""
+        widest_vectors()
+        (gates,), (h, c, n, m, log_f) = sums, states
+        i, f, z, o = columns(gates, t, r, h.shape[2], j0, j1)
+        c_prev, c = run(at_time(c, t), r, j0, j1), run(at_time(c, t + 1), r, j0, j1)
+        n_prev, n = run(at_time(n, t), r, j0, j1), run(at_time(n, t + 1), r, j0, j1)
+        m_prev, m = run(at_time(m, t), r, j0, j1), run(at_time(m, t + 1), r, j0, j1)
+        log_f, h = run(at_time(log_f, t + 1), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
+        for k in range(j1 - j0):
+            log_f_k = f[k] if exponential else log_sigmoid(f[k])
+            past, now = log_f_k + m_prev[k], i[k]
+            m_k = past if past > now else now
+            i_k, f_k, z_k, o_k = exp(now - m_k), exp(past - m_k), tanh(z[k]), sigmoid(o[k])
+            c_k, n_k = f_k * c_prev[k] + i_k * z_k, f_k * n_prev[k] + i_k
+            i[k], f[k], z[k], o[k] = i_k, f_k, z_k, o_k
+            c[k], n[k], m[k], log_f[k], h[k] = c_k, n_k, m_k, log_f_k, o_k * (c_k / n_k)
+
+    def backward(t, r, j0, j1, kept, dstates, das):
+        """Compute da, and dc, dn and dm of step t-1, from dh, dc and dn of step t."""
+        widest_vectors()
+        (_, c_prev, n_prev, _, gates, _, c, n, _, log_f), (dh, dc, dn, dm) = kept, dstates
+        (da,) = das
+        one = gates.dtype.type(1)
+        H = dh.shape[1]
+        i, f, z, o = columns(gates, t, r, H, j0, j1)
+        da_i, da_f, da_z, da_o = columns(da, t, r, H, j0, j1)
+        dh, dc = run(dh, r, j0, j1), run(dc, r, j0, j1)
+        dn, dm = run(dn, r, j0, j1), run(dm, r, j0, j1)
+        c, n = run(at_time(c, t), r, j0, j1), run(at_time(n, t), r, j0, j1)
+        log_f = run(at_time(log_f, t), r, j0, j1)
+        c_prev, n_prev = run(at_time(c_prev, t), r, j0, j1), run(at_time(n_prev, t), r, j0, j1)
+        for k in range(j1 - j0):
+            i_k, f_k, z_k, o_k = i[k], f[k], z[k], o[k]
+            mean = c[k] / n[k]
+            of_mean = dh[k] * o_k / n[k]
+            do = dh[k] * mean
+            dc_k, dn_k = dc[k] + of_mean, dn[k] - of_mean * mean
+            dlog_f = (dc_k * c_prev[k] + dn_k * n_prev[k]) * f_k
+            da_i[k] = (dc_k * z_k + dn_k) * i_k
+            da_f[k] = dlog_f if exponential else dlog_f * (one - exp(log_f[k]))
+            da_z[k] = dc_k * i_k * (one - z_k * z_k)
+            da_o[k] = do * o_k * (one - o_k)
+            dc[k], dn[k], dm[k] = dc_k * f_k, dn_k * f_k, dlog_f
+
+    return recurrence(f"slstm_{name}", forward, backward)
+
+
+SLSTM = {"sigmoid": _slstm("sigmoid", False), "exp": _slstm("exp", True)}

@@ -1,9 +1,15 @@
-"""The linear recurrence; all arrays are (T, N), and each of the N entries is a chain of its own.
+"""The linear recurrence by itself, and as the layer of a minGRU or minLSTM.
 
-Every number is read once and used once, so the time is that of the memory.
+By itself, all arrays are (T, N), and each of the N entries is a chain of its own. Every number is
+read once and used once, so the time is that of the memory.
+
+For a layer, `recurrence` does the rest, with a Wh of no columns. states: h (T+1, B, H). sums: gates
+(T, B, 2H) or (T, B, 3H), which end as the activated gates. kept: h_prev, gates, h. dstates: dh.
+das: da, as gates, and that of Wh, (T, B, 0).
 """
 
-from .machine import GRAIN, kernel, part, widest_vectors
+from .machine import GRAIN, at_time, kernel, part, run, sigmoid, widest_vectors
+from .recurrence import recurrence
 
 
 @kernel(shared=True)
@@ -32,3 +38,81 @@ def backward(dhs, a, h_prev, da, db, dh, share, shares):
             db_t[k] = dhs_t[k] + dh_t[k]
             da_t[k] = db_t[k] * h_t[k]
             dh_t[k] = db_t[k] * a_t[k]
+
+
+def _mingru(name, times):
+    """Make the kernels of the minGRU whose factor is 1 - times * z."""
+
+    def forward(t, i, j0, j1, sums, states):
+        """Activate z and fill h of step t."""
+        widest_vectors()
+        (gates,), (h,) = sums, states
+        one, scale = gates.dtype.type(1), gates.dtype.type(times)
+        H = h.shape[2]
+        gates = at_time(gates, t)
+        z, n = run(gates, i, j0, j1), run(gates, i, H + j0, H + j1)
+        h_prev, h = run(at_time(h, t), i, j0, j1), run(at_time(h, t + 1), i, j0, j1)
+        for k in range(j1 - j0):
+            z_k = sigmoid(z[k])
+            z[k] = z_k
+            h[k] = (one - scale * z_k) * h_prev[k] + z_k * n[k]
+
+    def backward(t, i, j0, j1, kept, dstates, das):
+        """Compute da of step t, and dh of step t-1 from that of step t."""
+        widest_vectors()
+        (h_prev, gates, _), (dh,), (da, _) = kept, dstates, das
+        one, scale = gates.dtype.type(1), gates.dtype.type(times)
+        H = dh.shape[1]
+        gates, da = at_time(gates, t), at_time(da, t)
+        z, n = run(gates, i, j0, j1), run(gates, i, H + j0, H + j1)
+        da_z, da_n = run(da, i, j0, j1), run(da, i, H + j0, H + j1)
+        h_prev, dh = run(at_time(h_prev, t), i, j0, j1), run(dh, i, j0, j1)
+        for k in range(j1 - j0):
+            z_k, dh_k = z[k], dh[k]
+            da_z[k] = dh_k * (n[k] - scale * h_prev[k]) * z_k * (one - z_k)
+            da_n[k] = dh_k * z_k
+            dh[k] = dh_k * (one - scale * z_k)
+
+    return recurrence(f"mingru_{name}", forward, backward, carries_dh=True)
+
+
+MINGRU = {"positive": _mingru("positive", 1), "signed": _mingru("signed", 2)}
+
+
+def _forward(t, r, j0, j1, sums, states):
+    """Activate i and f and fill h of step t."""
+    widest_vectors()
+    (gates,), (h,) = sums, states
+    H = h.shape[2]
+    gates = at_time(gates, t)
+    i, f = run(gates, r, j0, j1), run(gates, r, H + j0, H + j1)
+    g = run(gates, r, 2 * H + j0, 2 * H + j1)
+    h_prev, h = run(at_time(h, t), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
+    for k in range(j1 - j0):
+        i_k, f_k = sigmoid(i[k]), sigmoid(f[k])
+        i[k], f[k] = i_k, f_k
+        h[k] = (f_k * h_prev[k] + i_k * g[k]) / (f_k + i_k)
+
+
+def _backward(t, r, j0, j1, kept, dstates, das):
+    """Compute da of step t, and dh of step t-1 from that of step t."""
+    widest_vectors()
+    (h_prev, gates, _), (dh,), (da, _) = kept, dstates, das
+    one = gates.dtype.type(1)
+    H = dh.shape[1]
+    gates, da = at_time(gates, t), at_time(da, t)
+    i, f = run(gates, r, j0, j1), run(gates, r, H + j0, H + j1)
+    da_i, da_f = run(da, r, j0, j1), run(da, r, H + j0, H + j1)
+    g, da_g = run(gates, r, 2 * H + j0, 2 * H + j1), run(da, r, 2 * H + j0, 2 * H + j1)
+    h_prev, dh = run(at_time(h_prev, t), r, j0, j1), run(dh, r, j0, j1)
+    for k in range(j1 - j0):
+        i_k, f_k, g_k, dh_k = i[k], f[k], g[k], dh[k]
+        a, w = f_k / (f_k + i_k), i_k / (f_k + i_k)
+        of_a = dh_k * (h_prev[k] - g_k) * a * w
+        da_i[k] = of_a * (i_k - one)
+        da_f[k] = of_a * (one - f_k)
+        da_g[k] = dh_k * w
+        dh[k] = dh_k * a
+
+
+MINLSTM = recurrence("minlstm", _forward, _backward, carries_dh=True)
