@@ -257,7 +257,7 @@ class LanguageModel(Model):
         V, H and L.
     embedding_size : int, optional
         D, by default H.
-    cell : "lstm", "gru" or "rnn"
+    cell : "lstm", "gru", "rnn", "mingru", "minlstm" or "slstm"
     dropout : float
         Probability of dropping, on the non-recurrent connections: after the embedding, between
         the layers and before the decoder (Zaremba et al. 2014).
@@ -271,10 +271,11 @@ class LanguageModel(Model):
     impl : "fast" or "reference"
     average_across_timesteps, average_across_batch : bool
         As in `numpylstm.reference.sequence_cross_entropy_forward`.
-    activation, forget_bias, reset
+    activation, forget_bias, reset, factors, forget_gate
         Options of the cells: ``activation`` of the vanilla RNN is "tanh", "relu" or "sigmoid";
-        ``forget_bias`` is added to the initial bias of the LSTM's forget gates; ``reset`` of the
-        GRU is "after" or "before" the product with Wh.
+        ``forget_bias`` is added to the initial bias of the forget gates; ``reset`` of the GRU is
+        "after" or "before" the product with Wh; ``factors`` of the minGRU are "positive" or
+        "signed"; ``forget_gate`` of the sLSTM is "sigmoid" or "exp".
     rng : Generator or int, optional
         Source of the initial values and of the dropout masks.
 

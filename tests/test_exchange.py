@@ -35,6 +35,11 @@ NOT_IN_PYTORCH = {
     "reset before": {"cell": "gru", "reset": "before", "embedding_size": D},
     "sigmoid": {"cell": "rnn", "activation": "sigmoid", "embedding_size": D},
 }
+ONLY_HERE = {
+    "mingru": {"cell": "mingru", "factors": "signed", "embedding_size": D},
+    "minlstm": {"cell": "minlstm", "embedding_size": D},
+    "slstm": {"cell": "slstm", "forget_gate": "exp", "embedding_size": D},
+}
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 VOCABULARY = nl.Vocabulary(("<unk>", "été", "\x1b[2J", *"abcdefgh"))
 
@@ -239,11 +244,12 @@ def test_an_embedding_and_a_decoder_of_one_shape_need_the_bias(rng):
         exchange.from_torch(state)
 
 
-@pytest.mark.parametrize("kind", NOT_IN_PYTORCH)
+@pytest.mark.parametrize("kind", NOT_IN_PYTORCH | ONLY_HERE)
 def test_cells_that_pytorch_lacks_are_refused(rng, kind):
-    says = "model must have a cell that PyTorch has, got a (reset-before GRU|sigmoid RNN)"
+    cells = "reset-before GRU|sigmoid RNN|signed-factor minGRU|minLSTM|exp-forget sLSTM"
+    says = f"model must have a cell that PyTorch has, got a ({cells})"
     with pytest.raises(ValueError, match=says):
-        exchange.to_torch(random_model(rng, **NOT_IN_PYTORCH[kind]))
+        exchange.to_torch(random_model(rng, **(NOT_IN_PYTORCH | ONLY_HERE)[kind]))
 
 
 def test_models_for_which_a_state_dict_has_no_keys_are_refused():
@@ -258,10 +264,10 @@ def test_models_for_which_a_state_dict_has_no_keys_are_refused():
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("kind", KINDS | NOT_IN_PYTORCH)
+@pytest.mark.parametrize("kind", KINDS | NOT_IN_PYTORCH | ONLY_HERE)
 def test_safetensors_out_and_back(rng, kind, dtype, tmp_path):
     needed("safetensors")
-    model = random_model(rng, dtype, **(KINDS | NOT_IN_PYTORCH)[kind])
+    model = random_model(rng, dtype, **(KINDS | NOT_IN_PYTORCH | ONLY_HERE)[kind])
     exchange.export_model(model, tmp_path / "m", "safetensors", VOCABULARY)
     twin, vocabulary = exchange.import_model(tmp_path / "m")
     assert_same_bytes(model, twin)

@@ -192,11 +192,17 @@ def test_the_carousel_is_the_jacobian_of_the_memory(rng):
         np.testing.assert_allclose(split.total[:, :, k], slope, rtol=0, atol=1e-12)
 
 
-def test_training_resuming_and_sampling(tmp_path, monkeypatch):
-    """The command checks and logs gradients, and resumes to the byte."""
+@pytest.mark.parametrize(
+    ("cell", "option", "value"),
+    [("leaky", "leak", 0.25), ("mingru", "factors", "signed"), ("minlstm", "forget_bias", 2.0),
+     ("slstm", "forget_gate", "exp")],
+)  # fmt: skip
+def test_training_resuming_and_sampling(tmp_path, monkeypatch, cell, option, value):
+    """The command checks and logs gradients, and resumes to the byte; so do the newest cells."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
-    flags = ["--threads", "1", "--train", "text.txt", "--cell", "leaky", "--leak", "0.25",
+    flags = ["--threads", "1", "--train", "text.txt", "--cell", cell,
+             "--" + option.replace("_", "-"), str(value),
              "--hidden-size", "5", "--num-layers", "2", "--batch-size", "4", "--num-steps", "5",
              "--log-every", "7", "--log-gradients", "--momentum", "0.5", "--lr", "0.1"]  # fmt: skip
     assert train_command.main([*flags, "--out", "whole", "--epochs", "2", "--check-gradients"]) == 0
@@ -205,34 +211,51 @@ def test_training_resuming_and_sampling(tmp_path, monkeypatch):
     for name in ("metrics.csv", "gradients.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
     whole, parts = nl.load("whole/last.npz"), nl.load("parts/last.npz")
-    assert whole.config.options == {"leak": 0.25, "open_bias": 0.0}
-    assert "state/m" in whole.arrays
+    defaults = {name: option.default for name, option in CELLS[cell].options.items()}
+    assert whole.config.options == defaults | {option: value}
+    assert {f"state/{name}" for name in CELLS[cell].states} <= whole.arrays.keys()
     assert whole.arrays.keys() == parts.arrays.keys()
     for name, array in whole.arrays.items():
         assert array.tobytes() == parts.arrays[name].tobytes(), name
     assert len(nl.generate(nl.restore_model(whole), [1], 8, rng=0)) == 8
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "words"),
-    [
-        ("dm * z,", "dm,", "dm_prev: the factor z is missing; it must be dm_prev = dm * z"),
-        ("dn * (1 - n * n)", "dn * (1 - n)", "da_n: the factor n is missing"),
-        ("leak * dh + dm", "dm", "dn: the term leak * dh is missing"),
-        ("da @ Wh.T", "da @ np.r_[Wh[:, :H], Wh[:, H:]]", "dh_prev: Wh is not transposed"),
-    ],
-)
-def test_the_doctor_names_its_lines(right, wrong, words, rng):
-    layer = lines.Layer("leaky", False, (("leak", 0.1),))
+MISTAKES = [  # cell, options, right, wrong, words
+    ("leaky", {"leak": 0.1}, "dm * z,", "dm,",
+     "dm_prev: the factor z is missing; it must be dm_prev = dm * z"),
+    ("leaky", {"leak": 0.1}, "dn * (1 - n * n)", "dn * (1 - n)", "da_n: the factor n is missing"),
+    ("leaky", {"leak": 0.1}, "leak * dh + dm", "dm", "dn: the term leak * dh is missing"),
+    ("leaky", {"leak": 0.1}, "da @ Wh.T", "da @ np.r_[Wh[:, :6], Wh[:, 6:]]",
+     "dh_prev: Wh is not transposed"),
+    ("mingru", {"factors": "positive"}, "dn = dh * z", "dn = dh", "dn: the factor z is missing"),
+    ("mingru", {"factors": "signed"}, "n - 2 * h_prev", "n - h_prev", "dz: "),
+    ("minlstm", {}, "dg = dh * w", "dg = dh", "dg: the factor w is missing"),
+    ("slstm", {"forget_gate": "sigmoid"}, "dn - dh * o * c / (n * n)", "dn",
+     "dn: the term dh * o * c / (n * n) is missing"),
+    ("slstm", {"forget_gate": "exp"}, "dc_prev = dc * f", "dc_prev = dc",
+     "dc_prev: the factor f is missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cell", "options", "right", "wrong", "words"), MISTAKES)
+def test_the_doctor_names_its_lines(cell, options, right, wrong, words, rng):
+    layer = lines.Layer(cell, False, tuple(options.items()))
     arrays = {n: 0.5 * rng.standard_normal(s)
               for n, s in layer.shapes({"T": T, "B": B, "D": D, "H": H}).items()}  # fmt: skip
+    if cell == "slstm":
+        arrays["n0"] = np.abs(arrays["n0"])
+        arrays |= {name: 0 * arrays[name] for name in ("dcT", "dnT", "dmT")}
     fixed = {name: arrays.pop(name) for name in layer.upstream}
-    spoilt = {**globals(), "H": H}
-    exec(inspect.getsource(leaky_step_backward).replace(right, wrong), spoilt)
-    loop = FunctionType(leaky_backward.__code__, spoilt)
+    step, loop = (getattr(reference, f"{cell}_{way}") for way in ("step_backward", "backward"))
+    spoilt = dict(step.__globals__)
+    source = inspect.getsource(step)
+    assert source.count(right) == 1
+    exec(source.replace(right, wrong), spoilt)
+    loop = FunctionType(loop.__code__, spoilt)
 
     def backward(a):
-        *_, cache = leaky_forward(*(a[name] for name in arrays))
+        given = (a[name] for name in arrays)
+        *_, cache = layer.function("forward")(*given, **options)
         return dict(zip(arrays, loop(*(a[name] for name in fixed), cache), strict=True))
 
     (finding,) = doctor.examine(lambda a: layer.run(a)[0], backward, arrays, fixed).findings
