@@ -95,7 +95,7 @@ class Bidirectional(Owner):
         -------
         hs : (T, B, 2H)
             At each step, what the first stack has read up to it, and the second from the end to it.
-        state : pair of LSTMState or RNNState
+        state : pair of states of the cell
             After the last step of each sequence, and after its first.
         """
         first, second = pair("Bidirectional.forward: state", state)

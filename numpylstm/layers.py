@@ -19,6 +19,7 @@ gradient that arrives, and not its own cache, which the forward pass has checked
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
+import inspect
 from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
@@ -302,6 +303,10 @@ class RecurrentStack(Layer):
         Probability of dropping, between layers.
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
+    dtype : "float32" or "float64"
+    impl : "fast" or "reference"
+    rng : Generator or int, optional
+        Source of the initial values and of the dropout masks.
     name : str, optional
         Replaces the cell's name in the paths: ``name="encoder"`` gives ``encoder.0.Wx``.
     options
@@ -388,7 +393,7 @@ class RecurrentStack(Layer):
         Parameters
         ----------
         x : (T, B, D)
-        state : LSTMState or RNNState, optional
+        state : state of the cell, optional
             The state after the last window; `zero_state` by default.
         training : bool
             Keep the cache for `backward`, and apply dropout.
@@ -400,7 +405,7 @@ class RecurrentStack(Layer):
         hs : (T, B, H), read-only
             The hidden states of the top layer, zero from the end of a sequence. Copy them to
             change them in place.
-        state : LSTMState or RNNState
+        state : state of the cell
             The state after the window, or at the end of each sequence.
         """
         where = f"{self.cell.title}.forward"
@@ -440,14 +445,14 @@ class RecurrentStack(Layer):
         ----------
         dhs : (T, B, H)
             The gradient of the states of the top layer; not read from the end of a sequence.
-        dstate : LSTMState or RNNState, optional
+        dstate : state of the cell, optional
             The gradient of the state after the window; zeros by default, as in truncated
             backpropagation.
 
         Returns
         -------
         dx : (T, B, D)
-        dstate : LSTMState or RNNState
+        dstate : state of the cell
             The gradient of the state before the window.
         """
         where, (shape, caches) = f"{self.cell.title}.backward", consume(self)
@@ -491,36 +496,14 @@ class RNN(RecurrentStack):
     input_size, hidden_size, num_layers : int
         D, H and L. Parameters are ``rnn.0.Wx`` (D, H), ``rnn.0.Wh`` (H, H), ``rnn.0.b`` (H,), ...
     activation : "tanh", "relu" or "sigmoid"
-    dropout : float
-        Probability of dropping, between layers.
-    init_scale : float
-        All parameters start as U(-init_scale, init_scale).
-    dtype : "float32" or "float64"
-    impl : "fast" or "reference"
-    rng : Generator or int, optional
-        Source of the initial values and of the dropout masks.
-    name : str, optional
-        Replaces the cell's name in the paths: ``name="encoder"`` gives ``encoder.0.Wx``.
+    dropout, init_scale, dtype, impl, rng, name
+        As for `RecurrentStack`.
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        activation: str = "tanh",
-        dropout: float = 0.0,
-        init_scale: float = 0.05,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
-        name: str | None = None,
+        self, input_size: int, hidden_size: int, num_layers: int = 1, **settings: Any
     ) -> None:
-        super().__init__(
-            "rnn", input_size, hidden_size, num_layers, activation=activation, dropout=dropout,
-            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
-        )  # fmt: skip
+        super().__init__("rnn", input_size, hidden_size, num_layers, **settings)
 
 
 class LSTM(RecurrentStack):
@@ -534,27 +517,13 @@ class LSTM(RecurrentStack):
         Added to the f block of every b at the start, so that a new cell remembers (Gers et al.
         2000). The equations do not change.
     dropout, init_scale, dtype, impl, rng, name
-        As for `RNN`.
+        As for `RecurrentStack`.
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        forget_bias: float = 1.0,
-        dropout: float = 0.0,
-        init_scale: float = 0.05,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
-        name: str | None = None,
+        self, input_size: int, hidden_size: int, num_layers: int = 1, **settings: Any
     ) -> None:
-        super().__init__(
-            "lstm", input_size, hidden_size, num_layers, forget_bias=forget_bias, dropout=dropout,
-            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
-        )  # fmt: skip
+        super().__init__("lstm", input_size, hidden_size, num_layers, **settings)
 
 
 class GRU(RecurrentStack):
@@ -570,27 +539,30 @@ class GRU(RecurrentStack):
         or before it, as in Cho et al. (2014): weights that were trained with one do not fit the
         other.
     dropout, init_scale, dtype, impl, rng, name
-        As for `RNN`.
+        As for `RecurrentStack`.
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        reset: str = "after",
-        dropout: float = 0.0,
-        init_scale: float = 0.05,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
-        name: str | None = None,
+        self, input_size: int, hidden_size: int, num_layers: int = 1, **settings: Any
     ) -> None:
-        super().__init__(
-            "gru", input_size, hidden_size, num_layers, reset=reset, dropout=dropout,
-            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
-        )  # fmt: skip
+        super().__init__("gru", input_size, hidden_size, num_layers, **settings)
+
+
+def _show_settings(kind: type[RecurrentStack]) -> None:
+    """Let `help` show the settings behind the ``**settings`` of a constructor."""
+    constructor: Any = kind.__init__
+    own, common = map(inspect.signature, (constructor, RecurrentStack.__init__))
+    *given, _ = own.parameters.values()
+    settings = [p for p in common.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    options = [
+        settings[0].replace(name=name, default=o.default, annotation=type(o.default).__name__)
+        for name, o in CELLS[kind.__name__.lower()].options.items()
+    ]
+    constructor.__signature__ = own.replace(parameters=[*given, *options, *settings])
+
+
+for _kind in (RNN, LSTM, GRU):
+    _show_settings(_kind)
 
 
 class SequenceCrossEntropy(Layer):

@@ -346,7 +346,7 @@ class LanguageModel(Model):
         ----------
         x, y : (T, B) integers in [0, V)
             Tokens, and the tokens that follow them.
-        state : LSTMState or RNNState, optional
+        state : state of the cell, optional
             The state after the previous window; `zero_state` by default.
         training : bool
             Apply dropout, and keep the caches for `backward`.
@@ -356,7 +356,7 @@ class LanguageModel(Model):
         Returns
         -------
         loss : float, in nats
-        state : LSTMState or RNNState
+        state : state of the cell
             Pass it to the next window: truncated backpropagation through time.
         """
         if training is True:

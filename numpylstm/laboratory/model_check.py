@@ -105,7 +105,7 @@ def check_model(
         With any cell, dtype and `impl`.
     x, y : (T, B) integers in [0, V)
         Tokens and their successors; a few steps and streams are enough.
-    state : LSTMState or RNNState, optional
+    state : state of the cell, optional
         The state before the window; by default a random one.
     along : "arrays", "entries" or "all"
         As in `numpylstm.laboratory.gradcheck.check`.

@@ -35,7 +35,7 @@ def cell_activations(
     model : LanguageModel or SequenceClassifier
     ids : (T, B) integers in [0, V)
         The text; ``ids[:, None]`` makes one stream of a sequence (T,).
-    state : LSTMState or RNNState, optional
+    state : state of the cell, optional
         The state before the text; `zero_state` by default.
 
     Returns

@@ -137,7 +137,7 @@ def model_lag_table(
     model : LanguageModel
         With any cell, number of layers and dtype. No dropout; computed in float64.
     x, y : (T, B) integers in [0, V)
-    state : LSTMState or RNNState, optional
+    state : state of the cell, optional
         The state before the window; by default zeros.
 
     Returns
