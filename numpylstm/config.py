@@ -53,7 +53,7 @@ def option(default: Any, kind: type, group: str, help: str, **others: Any) -> An
     return field(default=default, metadata=Metadata(kind, group, help, **others)._asdict())
 
 
-DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
+GROUPS = DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
 LARGEST_OPTION = 1_000
 BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
 KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from numpylstm import __version__
 from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
-from numpylstm.config import MODEL, ConfigError, TrainConfig, settings_of
+from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, settings_of
 from numpylstm.training.display import waiting
 from numpylstm.untrusted import NotRegular, open_regular, printable
 
@@ -28,7 +28,7 @@ class CommandError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with ``--version``, safe error messages and suggestions for misspelt flags."""
+    """A parser with safe error messages and the arguments that several commands have."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -51,53 +51,55 @@ class Parser(argparse.ArgumentParser):
         """Print the message in one line and exit with status 2."""
         self.exit(EXIT_USAGE, f"{self.prog}: error: {printable(message)}\n")
 
+    def add_run(self) -> None:
+        """Add the argument RUN; the result has it as `checkpoint`."""
+        self.add_argument(
+            "checkpoint", metavar="RUN", type=Path,
+            help="run folder (for its best.npz), or any checkpoint",
+        )  # fmt: skip
+
+    def add_settings(self) -> None:
+        """Add a flag for each setting of a run; the result has only those that are given."""
+        titles = {DATA: "text (default: Python's language reference)"}
+        sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
+        for setting in settings_of(TrainConfig):
+            kind, text = setting.metadata["kind"], setting.metadata["help"].replace("%", "%%")
+            options: dict = {"dest": setting.name, "default": argparse.SUPPRESS, "help": text}
+            if kind is bool:
+                options["action"] = argparse.BooleanOptionalAction
+            else:
+                options |= {"type": kind, "choices": setting.metadata["choices"]}
+                if setting.metadata["several"]:
+                    options["nargs"] = "+"
+                if setting.metadata["choices"] is None:
+                    options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
+            sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
+        for name in dict.fromkeys(name for cell in CELLS.values() for name in cell.options):
+            owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
+            option, *_ = owners.values()  # the configuration checks the value
+            choices = dict.fromkeys(choice for o in owners.values() for choice in o.choices or ())
+            sections[MODEL].add_argument(
+                flag(name), type=type(option.default), default=argparse.SUPPRESS,
+                choices=list(choices) or None, metavar=None if choices else "X",
+                help=f"{'; '.join(dict.fromkeys(o.help for o in owners.values()))} "
+                f"(--cell {' or '.join(owners)})",
+            )  # fmt: skip
+
+    def add_threads(self, default: str, but: str = "") -> None:
+        """Add ``--threads``; `but` names the case in which results depend on it."""
+        self.add_argument(
+            "--threads", type=int, metavar="N", default=argparse.SUPPRESS,
+            help=f"number of threads (default: {default}); the results do not depend on it{but}",
+        )  # fmt: skip
+
+    def add_quiet(self, shown: str) -> None:
+        """Add ``--quiet``; `shown` is what it still prints."""
+        self.add_argument("--quiet", action="store_true", help=f"print only {shown}, and errors")
+
 
 def flag(setting: str) -> str:
     """Return the flag of a setting: ``--num-steps`` for ``num_steps``."""
     return "--" + setting.replace("_", "-")
-
-
-def add_settings(parser: argparse.ArgumentParser, groups: dict[str, str]) -> None:
-    """Add a flag for each setting of a run; the result has only those that are given.
-
-    `groups` holds the title of each group of settings, in the order of the help text.
-    """
-    sections = {name: parser.add_argument_group(title) for name, title in groups.items()}
-    for setting in settings_of(TrainConfig):
-        kind, text = setting.metadata["kind"], setting.metadata["help"].replace("%", "%%")
-        options: dict = {"dest": setting.name, "default": argparse.SUPPRESS, "help": text}
-        if kind is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options |= {"type": kind, "choices": setting.metadata["choices"]}
-            if setting.metadata["several"]:
-                options["nargs"] = "+"
-            if setting.metadata["choices"] is None:
-                options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
-        sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
-    for name in dict.fromkeys(name for cell in CELLS.values() for name in cell.options):
-        owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
-        option, *_ = owners.values()  # the configuration checks the value
-        choices = dict.fromkeys(choice for o in owners.values() for choice in o.choices or ())
-        sections[MODEL].add_argument(
-            flag(name), type=type(option.default), default=argparse.SUPPRESS,
-            choices=list(choices) or None, metavar=None if choices else "X",
-            help=f"{'; '.join(dict.fromkeys(o.help for o in owners.values()))} "
-            f"(--cell {' or '.join(owners)})",
-        )  # fmt: skip
-
-
-def add_threads(parser: argparse.ArgumentParser, default: str, but: str = "") -> None:
-    """Add ``--threads``; `but` names the case in which results depend on it."""
-    parser.add_argument(
-        "--threads", type=int, metavar="N", default=argparse.SUPPRESS,
-        help=f"number of threads (default: {default}); the results do not depend on it{but}",
-    )  # fmt: skip
-
-
-def add_quiet(parser: argparse.ArgumentParser, shown: str) -> None:
-    """Add ``--quiet``; `shown` is what it still prints."""
-    parser.add_argument("--quiet", action="store_true", help=f"print only {shown}, and errors")
 
 
 def set_threads(threads: int | None) -> None:

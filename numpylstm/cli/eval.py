@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, run, set_threads
 from numpylstm.training.display import compiling, waiting
 from numpylstm.untrusted import printable
 
@@ -26,10 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Perplexity and accuracy of a checkpoint, with a ledger of what was scored.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "checkpoint", metavar="RUN", type=Path,
-        help="run folder (for its best.npz), or any checkpoint",
-    )  # fmt: skip
+    parser.add_run()
     text = parser.add_argument_group("text (default: the text of the training run)")
     text.add_argument(
         "--data", metavar="PATH", default=argparse.SUPPRESS,
@@ -64,8 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="score the first N tokens only (default: all, or as many as in the run)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
-    add_quiet(parser, "the figures")
-    add_threads(parser, "all")
+    parser.add_quiet("the figures")
+    parser.add_threads("all")
     return parser
 
 

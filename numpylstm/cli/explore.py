@@ -4,15 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.cli.common import (
-    CommandError,
-    Parser,
-    add_quiet,
-    add_threads,
-    check_own,
-    run,
-    set_threads,
-)
+from numpylstm.cli.common import CommandError, Parser, check_own, run, set_threads
 from numpylstm.training.display import compiling, waiting
 from numpylstm.untrusted import printable
 
@@ -30,10 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
         "hold cells. A model of up to 2 million parameters is in the page itself, so that you can "
         "type another text; of a larger one, the page holds what was recorded on this text.",
     )
-    parser.add_argument(
-        "checkpoint", metavar="RUN", type=Path,
-        help="run folder (for its best.npz), or any checkpoint",
-    )  # fmt: skip
+    parser.add_run()
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
         "--text", metavar="FILE",
@@ -50,8 +39,8 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"the page to write (default: {NAME} beside the checkpoint); only a page of this "
         "command is replaced",
     )  # fmt: skip
-    add_quiet(parser, "the name of the page")
-    add_threads(parser, "all")
+    parser.add_quiet("the name of the page")
+    parser.add_threads("all")
     return parser
 
 

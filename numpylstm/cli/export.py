@@ -9,9 +9,7 @@ from numpylstm.cli.common import CommandError, Parser, run
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = Parser(prog="numpylstm-export", description="Write a model for another program.")
-    parser.add_argument(
-        "run", metavar="RUN", type=Path, help="run folder (for its best.npz), or any checkpoint"
-    )
+    parser.add_run()
     parser.add_argument(
         "--to", choices=("safetensors", "torch", "onnx"), required=True,
         help="safetensors: the arrays by path; torch: a state dict, with the vocabulary in "
@@ -26,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     return run(make_parser(), command, argv)
 
 
-def command(*, run: Path, to: str, out: Path) -> None:
+def command(*, checkpoint: Path, to: str, out: Path) -> None:
     """Load, convert, write."""
     from numpylstm.exchange import export_model
     from numpylstm.training.checkpoint import load, restore_model
@@ -34,7 +32,7 @@ def command(*, run: Path, to: str, out: Path) -> None:
 
     if out.exists():
         raise CommandError(f"--out {out} already exists; name a new file, or remove it")
-    saved = load(checkpoint_of(run))
+    saved = load(checkpoint_of(checkpoint))
     model = restore_model(saved)
     try:
         export_model(model, out, to, saved.vocabulary)

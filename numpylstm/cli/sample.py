@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, add_quiet, add_threads, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, run, set_threads
 from numpylstm.training.display import compiling
 from numpylstm.untrusted import printable
 
@@ -22,10 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Text from a checkpoint, which carries its own vocabulary.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "checkpoint", metavar="RUN", type=Path,
-        help="run folder (for its best.npz), or any checkpoint",
-    )  # fmt: skip
+    parser.add_run()
     parser.add_argument("--prompt", default="", help="text to continue (default: a new line)")
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
     parser.add_argument(
@@ -49,8 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="print one JSON object, with the text, the seed and the perplexity of the text under "
         "the model itself",
     )  # fmt: skip
-    add_quiet(parser, "the text")
-    add_threads(parser, "all")
+    parser.add_quiet("the text")
+    parser.add_threads("all")
     return parser
 
 

@@ -11,17 +11,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import (
-    CommandError,
-    Parser,
-    add_quiet,
-    add_settings,
-    add_threads,
-    check_plots,
-    execute,
-    flag,
-    set_threads,
-)
+from numpylstm.cli.common import CommandError, Parser, check_plots, execute, flag, set_threads
 from numpylstm.cli.streams import abandon, logged, unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
 from numpylstm.training.display import waiting
@@ -31,13 +21,6 @@ if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
     from numpylstm.training.loop import Run
     from numpylstm.training.parallel import Ranks
-
-GROUPS = {
-    "data": "text (default: Python's language reference)",
-    "model": "model",
-    "optimisation": "optimisation",
-    "run": "run",
-}
 
 LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 
@@ -115,12 +98,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="first compare the gradients of this model with finite differences, print the tables, "
         "and stop if they differ; this does not change the run",
     )  # fmt: skip
-    add_quiet(parser, "the report at the end")
-    add_threads(
-        parser, "the fastest number",
+    parser.add_quiet("the report at the end")
+    parser.add_threads("the fastest number",
         but=" (with --impl reference: for a fixed number of BLAS threads)",
     )  # fmt: skip
-    add_settings(parser, GROUPS)
+    parser.add_settings()
     return parser
 
 
