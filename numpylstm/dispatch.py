@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, Protocol, cast, get_args
+from typing import Any, TypeVar, get_args
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
@@ -21,21 +21,9 @@ from numpylstm.kernels import CannotCompile
 from numpylstm.reference import PaddedCache
 
 Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
 Arguments = tuple[Any, ...]
 Options = dict[str, Any]
-
-
-class Checked(Protocol):
-    """A function behind an `accepts`."""
-
-    check: Function
-    compute: Function
-    by_name: list[str]
-    __name__: str
-    __doc__: str | None
-
-    def __call__(self, *given: Any, **options: Any) -> Any:
-        """Compute, after the check."""
 
 
 textbook = ModuleType(f"{__name__}.textbook", "`numpylstm.reference` behind the same checks.")
@@ -47,7 +35,7 @@ _failures: list[BaseException] = []  # the first reason to do without kernels
 
 def accepts(
     *specs: str, also: Callable[[str, dict[str, Any]], None] | None = None
-) -> Callable[[Function], Checked]:
+) -> Callable[[F], F]:
     """Put a check of the arguments in front of a function and of its twin in the reference.
 
     The decorated function gets the documentation of its twin, and the checked twin goes into
@@ -72,7 +60,7 @@ def accepts(
     ids = [_ids(spec, fields[0]) for spec in specs if " in " in spec]
     choices = [spec.split(" of ") for spec in specs if " of " in spec]
 
-    def decorate(fast: Function) -> Checked:
+    def decorate(fast: F) -> F:
         plain = getattr(reference, fast.__name__)
         signature = inspect.signature(fast)
         names = list(signature.parameters)
@@ -168,7 +156,7 @@ def _ids(spec: str, first: str) -> tuple[str, str, str, list[str], str, str]:
     return name, of, field, [axis for axis in axes if axis != "*"], letter, because
 
 
-def _checked(like: Function, check: Function, compute: Function, by_name: list[str]) -> Checked:
+def _checked(like: Function, check: Function, compute: Function, by_name: list[str]) -> Any:
     """Put the check in front of a function whose last arguments, `by_name`, are keyword-only."""
 
     @functools.wraps(like)
@@ -176,7 +164,7 @@ def _checked(like: Function, check: Function, compute: Function, by_name: list[s
         return call(like.__name__, function, *given, **options)
 
     vars(function).update(check=check, compute=compute, by_name=by_name)
-    return cast(Checked, function)
+    return function
 
 
 def call(where: str, function: Any, *given: Any, **options: Any) -> Any:

@@ -171,9 +171,7 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
     return _product(dy, W.T), dW, _product(np.ones((1, len(dy)), dy.dtype), dy)[0]
 
 
-# ---------------------------------------------------------------------------------------------
-# Embedding
-# ---------------------------------------------------------------------------------------------
+# --- Embedding ---------------------------------------------------------------------------------
 
 
 @accepts("W V D", "ids * in V")
@@ -217,9 +215,7 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
     return dW
 
 
-# ---------------------------------------------------------------------------------------------
-# Recurrent layers
-# ---------------------------------------------------------------------------------------------
+# --- Recurrent layers --------------------------------------------------------------------------
 
 
 def _unroll(
@@ -531,9 +527,7 @@ def slstm_backward(
     return _backward(lstm.SLSTM, dhs, [dhT, dcT, dnT, dmT], cache)
 
 
-# ---------------------------------------------------------------------------------------------
-# Linear recurrence
-# ---------------------------------------------------------------------------------------------
+# --- Linear recurrence -------------------------------------------------------------------------
 
 
 @accepts("a T B H", "b T B H", "h0 B H")
@@ -559,9 +553,7 @@ def _by_step(array: Array) -> Array:
     return array.reshape(len(array), -1)
 
 
-# ---------------------------------------------------------------------------------------------
-# Linear layer
-# ---------------------------------------------------------------------------------------------
+# --- Linear layer ------------------------------------------------------------------------------
 
 
 @accepts("W D V", "b V", "x * D")
@@ -583,9 +575,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     return dx.reshape(x.shape), dW, db
 
 
-# ---------------------------------------------------------------------------------------------
-# Dropout with a given mask
-# ---------------------------------------------------------------------------------------------
+# --- Dropout with a given mask -----------------------------------------------------------------
 
 
 def _p_and_dtype(where: str, arguments: dict[str, Any]) -> None:
@@ -620,17 +610,17 @@ def _times(x: Array, mask: Array) -> Array:
     return np.multiply(x, mask, out=empty(x.shape, x.dtype))
 
 
-# ---------------------------------------------------------------------------------------------
-# Softmax and cross-entropy
-# ---------------------------------------------------------------------------------------------
+# --- Softmax and cross-entropy -----------------------------------------------------------------
 
 
 def _weights_and_flags(where: str, arguments: dict[str, Any]) -> None:
-    logits, weights = arguments["logits"], arguments["weights"]
+    """Check the weights for what comes first, logits or y, and the flags if there are any."""
+    weights = arguments["weights"]
     if weights is not None:
-        check_weights(where, "weights", weights, logits.shape[:2], logits.dtype)
+        scores = next(iter(arguments.values()))
+        check_weights(where, "weights", weights, scores.shape[:-1], scores.dtype)
     for flag in ("average_across_timesteps", "average_across_batch"):
-        check_flag(where, flag, arguments[flag])
+        check_flag(where, flag, arguments.get(flag, False))
 
 
 @accepts("logits T B V", "targets T B in V", also=_weights_and_flags)
@@ -683,18 +673,10 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     return dlogits
 
 
-# ---------------------------------------------------------------------------------------------
-# Squared error
-# ---------------------------------------------------------------------------------------------
+# --- Squared error -----------------------------------------------------------------------------
 
 
-def _weights_of_answers(where: str, arguments: dict[str, Any]) -> None:
-    y, weights = arguments["y"], arguments["weights"]
-    if weights is not None:
-        check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
-
-
-@accepts("y * K", "targets * K", also=_weights_of_answers)
+@accepts("y * K", "targets * K", also=_weights_and_flags)
 def squared_error_forward(
     y: Array, targets: Array, weights: Array | None = None
 ) -> tuple[Any, SquaredErrorCache]:
@@ -708,9 +690,7 @@ def squared_error_backward(cache: SquaredErrorCache, dloss: float = 1.0) -> Arra
     return reference.squared_error_backward(cache, dloss)
 
 
-# ---------------------------------------------------------------------------------------------
-# Attention: NumPy's products, one for each sequence, as in the reference
-# ---------------------------------------------------------------------------------------------
+# --- Attention: NumPy's products, one for each sequence, as in the reference -------------------
 
 
 @accepts("queries T B H", "keys S B H", "values S B K", "lengths B to S")
@@ -730,9 +710,7 @@ def attention_backward(dcontext: Array, cache: AttentionCache) -> tuple[Array, A
     return reference.attention_backward(dcontext, cache)
 
 
-# ---------------------------------------------------------------------------------------------
-# Optimisers: updates in place
-# ---------------------------------------------------------------------------------------------
+# --- Optimisers: updates in place --------------------------------------------------------------
 
 
 @accepts("g *")
