@@ -30,24 +30,7 @@ from numpylstm.data.text import (
 from numpylstm.data.vocabulary import Vocabulary
 from numpylstm.data.windows import batches, num_batches
 
-__all__ = [
-    "EOS",
-    "LEVELS",
-    "SPLITS",
-    "UNK",
-    "Corpus",
-    "DataError",
-    "Vocabulary",
-    "batches",
-    "decode_text",
-    "detokenize",
-    "load_embedded",
-    "load_ptb",
-    "load_text",
-    "num_batches",
-    "read_embedded",
-    "read_ptb",
-    "read_text",
-    "split_punctuation",
-    "tokenize",
-]
+__all__ = ["EOS", "LEVELS", "SPLITS", "UNK", "Corpus", "DataError", "Vocabulary", "batches",
+           "decode_text", "detokenize", "load_embedded", "load_ptb", "load_text", "num_batches",
+           "read_embedded", "read_ptb", "read_text", "split_punctuation",
+           "tokenize"]  # fmt: skip

@@ -169,10 +169,6 @@ def load_text(
     level, max_vocab, vocabulary, max_eval, watch
         As for `load_ptb`.
 
-    Returns
-    -------
-    Corpus
-
     Raises
     ------
     DataError
@@ -210,10 +206,6 @@ def load_embedded(
         the 4,100 distinct training tokens lets the model see `UNK` in training.
     level, vocabulary, max_eval, watch
         As for `load_ptb`.
-
-    Returns
-    -------
-    Corpus
 
     Raises
     ------

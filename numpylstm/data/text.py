@@ -15,7 +15,7 @@ import re
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from numpylstm.checks import check_choice
@@ -69,16 +69,9 @@ class DataError(ValueError):
 
 
 def decode_text(raw: bytes | bytearray, name: str) -> str:
-    r"""Decode the bytes of a text file.
+    r"""Decode the bytes of a whole text file; `name` is for the message of an error.
 
     A UTF-8 byte order mark is dropped, and every line end (``\r\n``, ``\r``) becomes ``\n``.
-
-    Parameters
-    ----------
-    raw : bytes
-        The whole file.
-    name : str
-        The name of the file, for the message of the error.
 
     Raises
     ------
@@ -223,10 +216,6 @@ def tokenize(text: str, level: str = "word") -> list[str]:
         ``word``: words between white space, and `EOS` for each line end. Penn Treebank comes
         in this form; `split_punctuation` converts other text.
         ``char``: every character, the line end included.
-
-    Returns
-    -------
-    list of str
     """
     check_choice("tokenize", "level", level, LEVELS)
     return list(text) if level == "char" else text.replace("\n", f" {EOS} ").split()
@@ -237,14 +226,8 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
 
     At word level `EOS` becomes a line end, and no space is left before closing punctuation or
     after an opening bracket, so ``tokenize(split_punctuation(...))`` finds the same tokens again.
-
-    Parameters
-    ----------
-    tokens : iterable of str
-    level : {"word", "char"}
-        The level at which the tokens were cut.
-    after : str
-        The text before them; it decides whether a space comes first.
+    `level` is that of `tokenize`. `after` is the text before the tokens: it decides whether a space
+    comes first.
     """
     return "".join(written(tokens, level, after))
 
@@ -285,7 +268,7 @@ def _unreadable(path: AnyPath, error: Exception) -> DataError:
 
 
 def read_embedded() -> dict[str, str]:
-    """Read Python's own language reference (``pydoc_data.topics``), in three splits.
+    """Return the text of each split of Python's own language reference (``pydoc_data.topics``).
 
     The topics, in alphabetical order, are cut at blank lines. They quote each other at length, so
     a paragraph is kept only where it first appears, whatever its line breaks and indentation: no
@@ -293,11 +276,6 @@ def read_embedded() -> dict[str, str]:
     2,000 characters; of every 20 blocks the 10th goes to the validation text and the 20th to the
     test text. So each split samples the whole book (whole topics would not do: three of the 79
     hold a third of the text), and the result depends on the version of Python alone.
-
-    Returns
-    -------
-    dict of str to str
-        The text of each split.
 
     Raises
     ------
@@ -311,30 +289,21 @@ def read_embedded() -> dict[str, str]:
             "pydoc_data.topics: must hold Python's language reference, got no such module; "
             "this Python was stripped of it, so name a text of your own with --train FILE"
         ) from None
+    paragraphs: dict[str, str] = {}  # by their words
+    for topic in sorted(topics):
+        for paragraph in re.split(r"\n\s*\n", topics[topic]):
+            paragraphs.setdefault(" ".join(paragraph.split()), paragraph.strip("\n"))
+    paragraphs.pop("", None)
+    blocks = [""]
+    for paragraph in paragraphs.values():
+        blocks[-1] += f"{paragraph}\n\n"
+        if len(blocks[-1]) >= _BLOCK:
+            blocks.append("")
     texts = dict.fromkeys(SPLITS, "")
-    for i, block in enumerate(_blocks(_paragraphs(topics))):
+    for i, block in enumerate(blocks):
         split = {HELD_OUT // 2 - 1: "valid", HELD_OUT - 1: "test"}.get(i % HELD_OUT, "train")
         texts[split] += block
     return texts
-
-
-def _paragraphs(topics: Mapping[str, str]) -> Iterable[str]:
-    first: dict[str, str] = {}  # by their words
-    for topic in sorted(topics):
-        for paragraph in re.split(r"\n\s*\n", topics[topic]):
-            first.setdefault(" ".join(paragraph.split()), paragraph.strip("\n"))
-    first.pop("", None)
-    return first.values()
-
-
-def _blocks(paragraphs: Iterable[str]) -> Iterator[str]:
-    block = ""
-    for paragraph in paragraphs:
-        block += f"{paragraph}\n\n"
-        if len(block) >= _BLOCK:
-            yield block
-            block = ""
-    yield block
 
 
 # --- Penn Treebank's folder and archive --------------------------------------------------------
@@ -343,7 +312,7 @@ _PTB = {split: f"ptb.{split}.txt" for split in SPLITS}
 
 
 def read_ptb(path: AnyPath) -> dict[str, str]:
-    """Read the three texts of Penn Treebank as Mikolov prepared it.
+    """Return the text of each split of Penn Treebank as Mikolov prepared it.
 
     Parameters
     ----------
@@ -351,11 +320,6 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
         A folder that holds ``ptb.train.txt``, ``ptb.valid.txt`` and ``ptb.test.txt``, or that
         holds ``simple-examples/data`` or ``data`` with them; or the archive
         ``simple-examples.tgz``, which is read in place: nothing is unpacked to the disk.
-
-    Returns
-    -------
-    dict of str to str
-        The text of each split.
 
     Raises
     ------
