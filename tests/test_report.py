@@ -146,9 +146,10 @@ def test_samples_change_no_bit_of_the_run(whole, tmp_path):
 def test_samples_that_the_run_has_not_come_to_are_made_again(whole, tmp_path):
     (tmp_path / "samples.json").write_bytes((whole / "samples.json").read_bytes())
     run = nl.restore_run(nl.load(whole / "last.npz"))
-    run.step = 97
-    log = sample_log.SampleLog(tmp_path, run, None)
-    assert [sample.epoch for sample in log.samples] == [0, 1]
+    run.epoch, run.step = 1, 97
+    corpus = nl.data.load_text(run.config.train, max_vocab=run.config.max_vocab)
+    sample_log.follow(tmp_path, run, corpus)
+    assert [sample.epoch for sample in read_samples(tmp_path / "samples.json")] == [0, 1]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"epoch": 1}]', "[" * 100_000, "[null]"])

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.cells import State
 from numpylstm.checks import check_array, check_finite
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.models import LanguageModel
-from numpylstm.optim import OPTIMIZERS, Optimizer
+from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
 from numpylstm.saving import (
     CheckpointError,
@@ -273,37 +272,29 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     """
     model = restore_model(checkpoint)
     config, meta = checkpoint.config, checkpoint.meta
+    arrays = within("optimizer", checkpoint.arrays)
+    kept, one = within("state", checkpoint.arrays), model.zero_state(1)
+    L, _, H = one.h.shape
     with fitting_together(checkpoint.path):
         optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
-        restore_memory(optimizer, within("optimizer", checkpoint.arrays))
+        for name in {*optimizer.memory, *(path.partition("/")[0] for path in arrays)}:
+            own, found = optimizer.memory.get(name, {}), within(name, arrays)
+            check_group(name, found, {path: (a.shape, a.dtype) for path, a in own.items()})
+            for path, array in found.items():
+                own[path][...] = array
         optimizer.steps = meta["step"]
+        of_state = (L, config.batch_size, H), one.h.dtype
+        check_group("state", kept, dict.fromkeys(one._fields, of_state))
         return Run(
             config=config,
             vocabulary=checkpoint.vocabulary,
             model=model,
             optimizer=optimizer,
-            state=restore_state(model, config.batch_size, within("state", checkpoint.arrays)),
+            state=type(one)(**{field: array.copy() for field, array in kept.items()}),
             rows=[Row(*row) for row in meta["rows"]],
             tally=Tally(**meta["tally"]),
             **{name: copy(meta[name]) for name in PLAIN},
         )
-
-
-def restore_memory(optimizer: Optimizer, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy arrays of a checkpoint into the memory of an optimiser."""
-    for name in {*optimizer.memory, *(path.partition("/")[0] for path in arrays)}:
-        own, found = optimizer.memory.get(name, {}), within(name, arrays)
-        check_group(name, found, {path: (array.shape, array.dtype) for path, array in own.items()})
-        for path, array in found.items():
-            own[path][...] = array
-
-
-def restore_state(model: LanguageModel, batch_size: int, arrays: Mapping[str, Any]) -> State:
-    """Return a copy of the recurrent state."""
-    one = model.zero_state(1)
-    L, _, H = one.h.shape
-    check_group("state", arrays, dict.fromkeys(one._fields, ((L, batch_size, H), one.h.dtype)))
-    return type(one)(**{field: array.copy() for field, array in arrays.items()})
 
 
 def check_group(

@@ -12,10 +12,6 @@ EVERY_ENTRY_UP_TO = 2_000  # parameters: one evaluation each, a few seconds in a
 TOLERANCE = 1e-9  # a thousand times the usual: initial values may be large, units saturated
 
 
-class WrongGradient(TrainingFailed):
-    """The gradients of the configured model are not the slopes of its loss."""
-
-
 @np.errstate(over="ignore", invalid="ignore")  # non-finite values fail the check
 def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
     """Compare the gradients of a run's model with slopes, on the start of its text; print tables.
@@ -23,8 +19,8 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
     The backward pass of the run is compared, in float64 and with dropout, with the complex step
     through the textbook: along every entry of a small model, along one random direction in each
     array of a larger one. If the run is in float32, its gradient is then compared with the one in
-    float64. Copies are checked: the run stays the same, to the bit. WrongGradient names the arrays
-    that fail.
+    float64. Copies are checked: the run stays the same, to the bit. TrainingFailed names the
+    arrays that fail.
     """
     config, model = run.config, run.model
     num_steps = min(config.num_steps, STEPS)
@@ -44,7 +40,7 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
         print(f"{report}\n", flush=True)
     wrong = [entry.path for report in reports for entry in report.entries if not entry.passed]
     if wrong:
-        raise WrongGradient(
+        raise TrainingFailed(
             f"the gradient check failed for {', '.join(dict.fromkeys(wrong))}: the backward pass "
             "does not give the slope of the loss, so nothing was trained; unless its code was "
             "changed, slopes are lost in rounding with these initial values "

@@ -60,7 +60,7 @@ class Run:
         A hash of the corpus, so that a run cannot be resumed on another text.
     model, optimizer
         The model's generator holds the position in the stream of dropout masks.
-    state : LSTMState or RNNState
+    state : state of the cell
         The recurrent state between two windows.
     epoch, window, step : int
         Epochs finished, windows of the current epoch done, updates made in all.
@@ -91,11 +91,6 @@ class Run:
     whole: bool = True
 
     @property
-    def out_of_steps(self) -> bool:
-        """True if the limit on the number of updates is reached."""
-        return self.config.steps is not None and self.step >= self.config.steps
-
-    @property
     def out_of_patience(self) -> bool:
         """True if the validation has not improved for too many epochs."""
         patience, losses = self.config.patience, self.valid_losses
@@ -106,7 +101,8 @@ class Run:
     @property
     def finished(self) -> bool:
         """True if no update is left to do."""
-        return self.epoch >= self.config.epochs or self.out_of_steps or self.out_of_patience
+        epochs, steps = self.config.epochs, self.config.steps or math.inf
+        return self.epoch >= epochs or self.step >= steps or self.out_of_patience
 
     @property
     def last_is_best(self) -> bool:
@@ -207,9 +203,8 @@ def train(
     """Return an iterator that trains a run to its end: each item is the result of one update.
 
     Without a loop, ``nl.train(run, corpus)`` trains nothing. Between two items you can save the
-    run, inspect it or leave it. Each item is a `Step` after an
-    update, or a `Row` when metrics are due; a `Row` with a validation perplexity ends an epoch, or
-    the run.
+    run, inspect it or leave it. Each item is a `Step` after an update, or a `Row` when metrics are
+    due; a `Row` with a validation perplexity ends an epoch, or the run.
 
     Parameters
     ----------
@@ -267,12 +262,24 @@ def train(
                 yield row
         if run.window < windows:
             break  # the limit of steps
-        last_row = finish_epoch(run, validate(run, corpus, watch, ranks))
+        valid = validate(run, corpus, watch, ranks)
+        run.whole = False
+        last_row = close_row(run, valid)
+        run.valid_losses.append(valid.loss)
+        run.epoch, run.window = run.epoch + 1, 0
+        run.state = run.model.zero_state(config.batch_size)
         run.whole = True
         yield last_row
-    if run.window > 0:
+    if run.window > 0:  # the limit of steps lies within an epoch
         run.optimizer.lr = rate(run)
-        yield finish_within_epoch(run, validate(run, corpus, watch, ranks))
+        valid = validate(run, corpus, watch, ranks)
+        if run.tally.steps:
+            run.closing = row_of(run, valid)
+        else:  # a row was due at the last step
+            run.closing = run.rows[-1]._replace(
+                valid_perplexity=valid.perplexity, valid_accuracy=valid.accuracy
+            )
+        yield run.closing
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
@@ -287,7 +294,12 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int, ranks: Rank
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
-        raise TrainingFailed(describe_failure(run, cost))
+        problem = f"the loss is {cost:.3g}; its perplexity or the gradient's norm is infinite"
+        if culprits := not_finite({path: p.grad for path, p in optimizer.parameters.items()}):
+            problem = f"the loss is {cost} and the gradient is not finite in {culprits}"
+        raise TrainingFailed(
+            f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
+        )
     run.whole = False
     optimizer.step()
 
@@ -307,16 +319,6 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int, ranks: Rank
         cost=cost, perplexity=perplexity, accuracy=correct / y.size, gradient_norm=norm,
         tokens=y.size,
     )  # fmt: skip
-
-
-def describe_failure(run: Run, cost: float) -> str:
-    """Describe the non-finite numbers of an update and the usual causes."""
-    gradients = {path: p.grad for path, p in run.optimizer.parameters.items()}
-    if culprits := not_finite(gradients):
-        problem = f"the loss is {cost} and the gradient is not finite in {culprits}"
-    else:
-        problem = f"the loss is {cost:.3g}; its perplexity or the gradient's norm is infinite"
-    return f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
 
 
 def not_finite(arrays: dict[str, NDArray[Any]]) -> str:
@@ -370,28 +372,6 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
         valid_accuracy=None if valid is None else valid.accuracy,
         clipped=tally.clipped / tally.steps,
     )  # fmt: skip
-
-
-def finish_epoch(run: Run, valid: Evaluation) -> Row:
-    """Close the last row of the epoch with its validation, and prepare the next epoch."""
-    run.whole = False
-    row = close_row(run, valid)
-    run.valid_losses.append(valid.loss)
-    run.epoch += 1
-    run.window = 0
-    run.state = run.model.zero_state(run.config.batch_size)
-    return row
-
-
-def finish_within_epoch(run: Run, valid: Evaluation) -> Row:
-    """Return the row that closes a run whose limit of steps lies within an epoch."""
-    if run.tally.steps:
-        run.closing = row_of(run, valid)
-    else:  # a row was due at the last step
-        run.closing = run.rows[-1]._replace(
-            valid_perplexity=valid.perplexity, valid_accuracy=valid.accuracy
-        )
-    return run.closing
 
 
 @np.errstate(over="ignore", invalid="ignore")

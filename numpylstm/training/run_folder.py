@@ -87,9 +87,13 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
     """
     parent = Path("runs")
     try:
-        if path is None:
-            path = make_next(parent, preset)
-        elif path.exists() and not path.is_dir():
+        numbers = itertools.count(1)
+        while path is None:
+            parent.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                (found := parent / f"{preset}-{next(numbers)}").mkdir()
+                path = found
+        if path.exists() and not path.is_dir():
             raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,16 +101,6 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
     with held(path):  # until after the first save
         check_free(path)
         yield path
-
-
-def make_next(parent: Path, name: str) -> Path:
-    """Make the first of ``NAME-1``, ``NAME-2``, ... that does not exist."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        with suppress(FileExistsError):
-            (parent / f"{name}-{number}").mkdir()
-            break
-    return parent / f"{name}-{number}"
 
 
 def check_free(path: Path) -> None:

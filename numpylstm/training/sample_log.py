@@ -44,28 +44,17 @@ def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str
     return detokenize(shortened(corpus.vocabulary.decode(ids)), corpus.level)
 
 
-class SampleLog:
-    """The file samples.json of a run; samples of later updates than the run's are dropped."""
-
-    def __init__(self, folder: Path, run: Run, corpus: Corpus) -> None:
-        self.path, self.corpus = folder / SAMPLES, corpus
-        self.samples = [sample for sample in read_samples(self.path) if sample.step <= run.step]
-        if run.step == 0:
-            self.samples = []
-            self._add(run)
-
-    def follow(self, run: Run) -> None:
-        """Draw and write, if the run has just finished an epoch."""
-        if run.window == 0 and run.step > max((s.step for s in self.samples), default=0):
-            self._add(run)
-
-    def _add(self, run: Run) -> None:
-        length, seed = LENGTH[self.corpus.level], run.config.seed
-        sample = Sample(run.epoch, run.step, written(run.model, self.corpus, length, seed))
-        samples = [*self.samples, sample]
-        listed = [entry._asdict() for entry in samples]
-        write_text(self.path, json.dumps(listed, ensure_ascii=False, indent=1) + "\n")
-        self.samples = samples  # not before they are written, so that a failure is repaired
+def follow(folder: Path, run: Run, corpus: Corpus) -> None:
+    """Draw and write, if the run begins or has just finished an epoch; drop later samples."""
+    if run.window > 0:
+        return
+    samples = read_samples(folder / SAMPLES)
+    if samples and samples[-1].step == run.step:
+        return
+    text = written(run.model, corpus, LENGTH[corpus.level], run.config.seed)
+    samples = [*(s for s in samples if s.step < run.step), Sample(run.epoch, run.step, text)]
+    listed = json.dumps([s._asdict() for s in samples], ensure_ascii=False, indent=1)
+    write_text(folder / SAMPLES, listed + "\n")
 
 
 def read_samples(path: Path) -> list[Sample]:

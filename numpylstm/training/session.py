@@ -20,7 +20,7 @@ from numpylstm.data.configured import (
 )
 from numpylstm.evaluation import Watch
 from numpylstm.saving import SaveError
-from numpylstm.training import run_folder
+from numpylstm.training import run_folder, sample_log
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.display import Progress, Timing, compiling
 from numpylstm.training.gradient_log import GradientLog
@@ -37,7 +37,6 @@ from numpylstm.training.loop import (
 )
 from numpylstm.training.metrics import Row
 from numpylstm.training.parallel import ALONE, Ranks
-from numpylstm.training.sample_log import SampleLog
 from numpylstm.training.signals import Stopped, StopRequests, stop_requests
 from numpylstm.training.warm_up import warm_up
 from numpylstm.untrusted import printable
@@ -130,10 +129,11 @@ class Saver:
         self,
         folder: Path,
         run: Run,
+        corpus: Corpus,
         every: tuple[float, str] | None,
-        logs: Sequence[SampleLog | GradientLog],
+        log: GradientLog | None,
     ) -> None:
-        self.folder, self.run, self.every, self.logs = folder, run, every, logs
+        self.folder, self.run, self.corpus, self.every, self.log = folder, run, corpus, every, log
         self.saving = False
         self.updates, self.since = 0, time.monotonic()
 
@@ -150,8 +150,9 @@ class Saver:
 
     def follow(self) -> None:
         """Update the logs."""
-        for log in self.logs:
-            log.follow(self.run)
+        sample_log.follow(self.folder, self.run, self.corpus)
+        if self.log is not None:
+            self.log.follow(self.run)
 
     def write(self) -> None:
         """Write the checkpoint and the metrics into the folder, and start counting again."""
@@ -215,12 +216,9 @@ def train_to_end(
         warm_up(run, corpus)
     ranks.share((run, corpus))
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
-    logs: list[SampleLog | GradientLog] = [SampleLog(folder, run, corpus)]
-    if log is not None:
-        logs.append(log)
     timing = Timing()
     progress = Progress(run, windows, timing, quiet=quiet)
-    saver = Saver(folder, run, save_every, logs)
+    saver = Saver(folder, run, corpus, save_every, log)
 
     def stop(status: int) -> None:
         progress.line(
@@ -238,7 +236,7 @@ def train_to_end(
     try:
         with stop_requests(deadline) as requests:
             ranks.requests = requests
-            saver.follow()  # an error may have prevented it before
+            saver.follow()  # at the start, or where an error has prevented it before
             if run.finished and run.window == 0:
                 draw(run, log)  # the process may have been killed after its last save
             for item in timing.of(train(run, corpus, watch=in_validation, ranks=ranks)):
