@@ -19,7 +19,6 @@ gradient that arrives, and not its own cache, which the forward pass has checked
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
-import inspect
 from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
@@ -501,9 +500,23 @@ class RNN(RecurrentStack):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, **settings: Any
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        activation: str = "tanh",
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__("rnn", input_size, hidden_size, num_layers, **settings)
+        super().__init__(
+            "rnn", input_size, hidden_size, num_layers, activation=activation, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
 
 
 class LSTM(RecurrentStack):
@@ -521,9 +534,23 @@ class LSTM(RecurrentStack):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, **settings: Any
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        forget_bias: float = 1.0,
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__("lstm", input_size, hidden_size, num_layers, **settings)
+        super().__init__(
+            "lstm", input_size, hidden_size, num_layers, forget_bias=forget_bias, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
 
 
 class GRU(RecurrentStack):
@@ -543,26 +570,23 @@ class GRU(RecurrentStack):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, **settings: Any
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        reset: str = "after",
+        dropout: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__("gru", input_size, hidden_size, num_layers, **settings)
-
-
-def _show_settings(kind: type[RecurrentStack]) -> None:
-    """Let `help` show the settings behind the ``**settings`` of a constructor."""
-    constructor: Any = kind.__init__
-    own, common = map(inspect.signature, (constructor, RecurrentStack.__init__))
-    *given, _ = own.parameters.values()
-    settings = [p for p in common.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    options = [
-        settings[0].replace(name=name, default=o.default, annotation=type(o.default).__name__)
-        for name, o in CELLS[kind.__name__.lower()].options.items()
-    ]
-    constructor.__signature__ = own.replace(parameters=[*given, *options, *settings])
-
-
-for _kind in (RNN, LSTM, GRU):
-    _show_settings(_kind)
+        super().__init__(
+            "gru", input_size, hidden_size, num_layers, reset=reset, dropout=dropout,
+            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
+        )  # fmt: skip
 
 
 class SequenceCrossEntropy(Layer):
