@@ -86,8 +86,8 @@ class Cell:
     State : class of NamedTuple
         Its fields pass from step to step; the first is h.
     cache : str
-        The class of the cache in `reference`. It holds x, h, the options, and the parameters that
-        the backward pass needs, by these names.
+        The class of the cache in `reference`. It holds x, h and what else has a value for each
+        step, then Wx, the other parameters that the backward pass needs, and the options.
     blocks : tuple of str
         The blocks of H columns in the matrices and in b.
     units : tuple of Unit

@@ -106,9 +106,9 @@ def test_a_gate_held_open_by_its_bias_is_saturated(model, ids):
 @pytest.mark.parametrize(
     ("gate", "bounds", "sentence"),
     [
-        (np.zeros((2, 3)), (), r"gate must have shape \(T, B, H\) with a step in it, got \(2, 3\)"),
-        (np.zeros((0, 2, 3)), (), r"with a step in it, got \(0, 2, 3\)"),
-        (np.zeros((1, 2, 3)), (0.9, 0.1), r"0 < low <= high < 1, got 0.9 and 0.1"),
+        (np.zeros((2, 3)), (), r"gate must have shape \(T, B, H\), got \(2, 3\); cell_activations"),
+        (np.zeros((0, 2, 3)), (), r"gate must not be empty, got shape \(0, 2, 3\)"),
+        (np.zeros((1, 2, 3)), (0.9, 0.1), r"high must be in \[0.9, 1\), got 0.1"),
     ],
 )
 def test_saturation_of_what_is_no_gate(gate, bounds, sentence):

@@ -201,9 +201,9 @@ def test_a_gru_of_either_kind():
     [
         ({"cells": ["elman"]}, "got 'elman'"),
         ({"cells": ["lstm-relu"]}, "got 'lstm-relu'"),
-        ({"distances": [0]}, "every distance must be at least 1"),
+        ({"distances": [0]}, "distance must be at least 1"),
         ({"steps": 0}, "steps must be at least 1"),
-        ({"seeds": []}, "seeds must not be empty"),
+        ({"seeds": []}, "seeds must not be empty, got shape"),
     ],
 )
 def test_mistakes(arguments, sentence):

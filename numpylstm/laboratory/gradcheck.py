@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_number, generator, real_array
+from numpylstm.checks import check_choice, check_in, check_number, generator, real_array
 
 Arrays = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], Any]
@@ -36,21 +36,35 @@ class Entry:
     """One line of a report: a gradient beside a measured slope.
 
     Along entries it is the worst entry of one array, where the two differ most, and
-    `relative_error` is the difference over the largest entry, in size, of both gradients.
+    `scale` is the largest entry, in size, of both gradients.
 
     Along a random direction u (independent standard normal numbers) `index` is None, `gradient` is
-    the sum of u times the claimed gradient, `slope` is the slope along u, and `relative_error` is
-    their difference over the length of the claimed gradient, or over the slope if that is larger:
-    the relative error of the array times the size of one standard normal number.
+    the sum of u times the claimed gradient, `slope` is the slope along u, and `scale` is the length
+    of the claimed gradient, or the slope if that is larger, so `relative_error` is the relative
+    error of the array times the size of one standard normal number.
     """
 
     path: str
     index: tuple[int, ...] | None
     gradient: float
     slope: float
-    absolute_error: float
-    relative_error: float
-    passed: bool
+    scale: float
+    tolerance: float
+
+    @property
+    def absolute_error(self) -> float:
+        """The difference of gradient and slope, in size."""
+        return abs(self.gradient - self.slope)
+
+    @property
+    def relative_error(self) -> float:
+        """The absolute error over the scale; 0 if the scale is 0."""
+        return self.absolute_error / self.scale if self.scale else 0.0
+
+    @property
+    def passed(self) -> bool:
+        """True if the relative error is at most the tolerance; NaN fails."""
+        return self.relative_error <= self.tolerance
 
     def cells(self) -> tuple[str, ...]:
         """The row of the table, in the order of `COLUMNS`."""
@@ -179,10 +193,8 @@ def complex_slope(
     f : callable
         Takes a dict of complex128 arrays and returns a complex scalar. It must be analytic where
         it is evaluated, and compare or take maxima of real parts only.
-    point : dict of name -> complex128 array
-    direction : dict of name -> array of the same shape
-        Arrays that are not named do not move.
-    step : float
+    point, direction, step
+        As in `central_slope`, but the point is complex128.
 
     Raises
     ------
@@ -226,32 +238,17 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
     -------
     slopes : dict of name -> array of the same shape
     """
-    _check_step("central_difference", step)
+    check_in("central_difference", "step", step, "(0, inf)")
     return _along_every_entry(METHODS["central"], f, arrays, step=step)
 
 
 def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDArray[Any]]:
     """Return the slope along every entry of every array, by `complex_slope`.
 
-    Parameters
-    ----------
-    f : callable
-        Takes a dict like `arrays`, complex128, and returns a complex scalar.
-    arrays : dict of name -> float64 array
-    step : float
-
-    Returns
-    -------
-    slopes : dict of name -> array of the same shape
+    As `central_difference`, but f takes complex128 arrays and returns a complex scalar.
     """
-    _check_step("complex_step", step)
+    check_in("complex_step", "step", step, "(0, inf)")
     return _along_every_entry(METHODS["complex"], f, arrays, step=step)
-
-
-def _check_step(where: str, step: Any) -> None:
-    check_number(where, "step", step)
-    if not 0 < step < np.inf:
-        raise ValueError(f"{where}: step must be positive and finite, got {step}")
 
 
 def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
@@ -366,11 +363,8 @@ def check(
     >>> gradcheck.check(cube, x, {"x": 3 * x["x"] ** 2}, along="all").passed
     True
     """
-    for argument, value, choices in (("method", method, METHODS), ("along", along, ALONG)):
-        if not (isinstance(value, str) and value in choices):
-            raise ValueError(
-                f"check: {argument} must be one of {', '.join(choices)}; got {value!r}"
-            )
+    check_choice("check", "method", method, METHODS)
+    check_choice("check", "along", along, ALONG)
     if tolerance is None:
         usual = METHODS[method]
         tolerance = usual.tolerance if along == "entries" else usual.directions
@@ -389,7 +383,7 @@ def check(
         length = np.sqrt(sum(float(np.vdot(gradients[p], gradients[p])) for p in paths))
         slope = METHODS[method].slope(f, point, u)
         scale = max(float(length), abs(slope))
-        entries.append(_entry(name, None, claimed, slope, scale, tolerance))
+        entries.append(Entry(name, None, claimed, slope, scale, tolerance))
     return Report(tuple(entries), method, tolerance, along)
 
 
@@ -418,26 +412,6 @@ def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: f
     """The worst entry of a gradient beside its measured slope."""
     error = np.abs(gradient - slope)
     worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)
-    scale = max(np.max(np.abs(gradient)), np.max(np.abs(slope)))
-    return _entry(path, tuple(map(int, worst)), gradient[worst], slope[worst], scale, tolerance)
-
-
-def _entry(
-    path: str,
-    index: tuple[int, ...] | None,
-    gradient: float,
-    slope: float,
-    scale: float,
-    tolerance: float,
-) -> Entry:
-    error = abs(gradient - slope)
-    relative = 0.0 if scale == 0 else float(error / scale)  # NaN stays NaN, and fails
-    return Entry(
-        path=path,
-        index=index,
-        gradient=float(gradient),
-        slope=float(slope),
-        absolute_error=float(error),
-        relative_error=relative,
-        passed=relative <= tolerance,
-    )
+    scale = float(max(np.max(np.abs(gradient)), np.max(np.abs(slope))))
+    values = float(gradient[worst]), float(slope[worst])
+    return Entry(path, tuple(map(int, worst)), *values, scale, tolerance)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import generator as any_generator
-from numpylstm.laboratory.gradcheck import check_arguments, scalar
+from numpylstm.laboratory.gradcheck import central_slope, check_arguments
 
 Array = NDArray[Any]
 
@@ -86,10 +86,7 @@ def sweep_steps(
     direction = {path: u / length for path, u in direction.items()}
     claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())
 
-    def at(step: float) -> float:
-        return float(scalar(f({path: a + step * direction[path] for path, a in arrays.items()})))
-
-    measured = np.array([(at(step) - at(-step)) / (2 * step) for step in steps])
+    measured = np.array([central_slope(f, dict(arrays), direction, step) for step in steps])
     scale = abs(claimed) or float(np.abs(measured[np.isfinite(measured)]).max(initial=0.0)) or 1.0
     errors = np.abs(measured - claimed) / scale
     best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))

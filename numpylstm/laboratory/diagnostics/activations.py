@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from numpylstm.cells import State
-from numpylstm.checks import check_ids, check_number, real_array
+from numpylstm.checks import check_ids, check_in, check_shape, real_array
 from numpylstm.layers import RecurrentStack
 from numpylstm.models import LanguageModel, stack_forward
 from numpylstm.sequence_models import SequenceClassifier
@@ -99,7 +99,7 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     Raises
     ------
     ValueError
-        If the gate does not have shape (T, B, H) or has no step, or the bounds are not in order.
+        If the gate does not have shape (T, B, H) or is empty, or the bounds are not in order.
 
     References
     ----------
@@ -116,15 +116,8 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     ([0.5, 0.0], [0.0, 1.0])
     """
     gate = real_array("gate_saturation", "gate", gate)
-    check_number("gate_saturation", "low", low)
-    check_number("gate_saturation", "high", high)
-    if gate.ndim != 3 or gate.shape[0] * gate.shape[1] == 0:
-        raise ValueError(
-            f"gate_saturation: gate must have shape (T, B, H) with a step in it, got {gate.shape}; "
-            "cell_activations returns such gates"
-        )
-    if not 0 < low <= high < 1:
-        raise ValueError(
-            f"gate_saturation: the bounds must be 0 < low <= high < 1, got {low} and {high}"
-        )
+    because = "cell_activations returns such gates"
+    check_shape("gate_saturation", "gate", gate, ("T", "B", "H"), because)
+    check_in("gate_saturation", "low", low, "(0, 1)")
+    check_in("gate_saturation", "high", high, f"[{float(low)}, 1)")
     return GateSaturation((gate < low).mean(axis=(0, 1)), (gate > high).mean(axis=(0, 1)))

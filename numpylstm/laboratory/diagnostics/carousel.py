@@ -22,13 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm import reference
-from numpylstm.checks import any_array, check_number, check_sizes, generator
+from numpylstm.checks import check_shape, check_sizes, generator, real_array
 from numpylstm.laboratory.diagnostics.steps import (
     cell_of,
     check_cache,
     step_cache,
     step_jacobian,
-    without_weights,
 )
 
 Array = NDArray[Any]
@@ -140,10 +139,8 @@ def carousel_share(
         "carousel_share", num_steps=num_steps, batch_size=batch_size, hidden_size=hidden_size
     )
     for name, values in (("wh_scales", wh_scales), ("forget_biases", forget_biases)):
-        if any_array("carousel_share", name, values).ndim != 1:
-            raise TypeError(f"carousel_share: {name} must be a sequence, got {values!r}")
-        for value in values:
-            check_number("carousel_share", f"every one of {name}", value)
+        numbers = real_array("carousel_share", name, values)
+        check_shape("carousel_share", name, numbers, ("N",), "it is a sequence")
     rng = generator(rng)
     T, B, H = num_steps, batch_size, hidden_size
     x = rng.normal(size=(T, B, H))
@@ -180,7 +177,7 @@ def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
     for t in range(T):
         step = step_cache(cache, t)
         J = step_jacobian(step)  # (B, S, S)
-        straight = step_jacobian(without_weights(step))[:, memory, memory]  # (B, H, H), diagonal
+        straight = getattr(step, cell.keep)[:, :, None] * np.eye(H)  # (B, H, H)
         around = J[:, memory].copy()
         around[:, :, memory] -= straight  # all but the straight path; for an LSTM, 0
         direct = straight @ direct

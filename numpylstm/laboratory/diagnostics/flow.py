@@ -183,16 +183,12 @@ def compare_cells(
 
 def _saturation(caches: list[Cache]) -> dict[str, Saturation]:
     """Return the shares of each kind of unit with a curve."""
-    options = options_of(caches[0])
-    shares = {}
+    options, shares = options_of(caches[0]), {}
     for unit in cell_of(caches[0]).units:
-        if unit.curve is None:
-            continue
-        low, high = ENDS[options.get(unit.curve, unit.curve)]
-        values = [getattr(cache, unit.name) for cache in caches]  # L times (T, B, H)
-        shares[unit.name] = Saturation(
-            np.stack([(value < low).mean(axis=(1, 2)) for value in values]),
-            np.stack([(value > high).mean(axis=(1, 2)) for value in values]),
-            unit.words,
-        )
+        if unit.curve is not None:
+            low, high = ENDS[options.get(unit.curve, unit.curve)]
+            values = np.stack([getattr(cache, unit.name) for cache in caches])  # (L, T, B, H)
+            shares[unit.name] = Saturation(
+                (values < low).mean(axis=(2, 3)), (values > high).mean(axis=(2, 3)), unit.words
+            )
     return shares

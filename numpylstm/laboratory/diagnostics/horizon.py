@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import any_array, check_sizes, check_whole
+from numpylstm.checks import any_array, check_shape, check_sizes
 from numpylstm.config import either
 from numpylstm.laboratory.diagnostics.probe import Probe, probe
 from numpylstm.laboratory.tasks import DelayedCopy, Recipe, Task
@@ -127,17 +127,13 @@ def memory_horizon(
     if steps is not None:
         check_sizes("memory_horizon", steps=steps)
     for name, values in (("distances", distances), ("cells", cells), ("seeds", seeds)):
-        if any_array("memory_horizon", name, values).ndim != 1:
-            raise TypeError(f"memory_horizon: {name} must be a sequence, got {values!r}")
-        if not len(values):
-            raise ValueError(f"memory_horizon: {name} must not be empty, got {values!r}")
-    for distance in distances:
-        check_whole("memory_horizon", "every distance", distance)
+        listed = any_array("memory_horizon", name, values)
+        check_shape("memory_horizon", name, listed, ("N",), "it is a sequence")
+    tasks = [(distance, task_at(distance)) for distance in sorted(distances)]
     kinds = [split_cell(cell) for cell in cells]  # all are checked before the first is trained
     points = []
     for cell, (kind, options) in zip(cells, kinds, strict=True):
-        for distance in sorted(distances):
-            task = task_at(distance)
+        for distance, task in tasks:
             recipe = recipes.get(cell, recipes.get(kind, task.recipe))
             recipe = recipe if steps is None else replace(recipe, steps=steps)
             enough = task.floor + 0.05 * (task.chance - task.floor)

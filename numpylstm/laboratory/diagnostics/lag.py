@@ -13,7 +13,7 @@ Sources: Williams and Peng (1990) for truncated backpropagation through time; Pa
 Bengio (2013), equation 4, for the sum over steps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import State
-from numpylstm.checks import check_plain, check_whole, real_array
+from numpylstm.checks import check_shape, check_whole, real_array
 from numpylstm.laboratory.diagnostics.steps import (
     Cache,
     cell_of,
@@ -33,6 +33,7 @@ from numpylstm.laboratory.diagnostics.steps import (
 from numpylstm.models import LanguageModel
 
 Array = NDArray[Any]
+Measure = Callable[[Array], Any]
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class LagTable:
 
         Norms do not add up: parts may cancel, so the norm of the total is at most their sum.
         """
-        return _norm(self.parts[name], 2)
+        part = self.parts[name]
+        return np.linalg.norm(part.reshape(*part.shape[:2], -1), axis=-1)
 
     def norms_by_lag(self, name: str) -> Array:
         """Return the Euclidean norm of `by_lag`, (T,)."""
-        return _norm(self.by_lag(name), 1)
+        part = self.by_lag(name)
+        return np.linalg.norm(part.reshape(len(part), -1), axis=-1)
 
 
 def lag_table(dhs: Array, cache: Cache) -> LagTable:
@@ -109,14 +112,12 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
     >>> np.allclose(table.total("Wh"), dWh, rtol=0, atol=1e-12)
     True
     """
-    _check_dhs("lag_table", dhs, cache)
-    return LagTable(_tables(dhs, [cache], _names(cache), np.asarray))
+    return LagTable(_of_layer("lag_table", dhs, cache, np.asarray))
 
 
 def lag_norms(dhs: Array, cache: Cache) -> dict[str, Array]:
     """Compute the Euclidean norm of each part of `lag_table`: name -> (T, T)."""
-    _check_dhs("lag_norms", dhs, cache)
-    return _tables(dhs, [cache], _names(cache), np.linalg.norm)
+    return _of_layer("lag_norms", dhs, cache, np.linalg.norm)
 
 
 def model_lag_table(
@@ -134,65 +135,54 @@ def model_lag_table(
 
     Parameters
     ----------
-    model : LanguageModel
-        With any cell, number of layers and dtype. No dropout; computed in float64.
-    x, y : (T, B) integers in [0, V)
-    state : state of the cell, optional
-        The state before the window; by default zeros.
+    model, x, y, state
+        As in `gradient_flow`.
 
     Returns
     -------
     LagTable
         By parameter path: ``lstm.0.Wx``, ...
     """
-    caches, dhs = forward_pass(model, x, y, state)
-    return LagTable(_tables(dhs, caches, [*model.encoder.recurrent.all_parameters()], np.asarray))
+    return LagTable(_of_model(model, x, y, state, np.asarray))
 
 
 def model_lag_norms(
     model: LanguageModel, x: Array, y: Array, state: State | None = None
 ) -> dict[str, Array]:
     """Compute the Euclidean norm of each part of `model_lag_table`: path -> (T, T)."""
+    return _of_model(model, x, y, state, np.linalg.norm)
+
+
+def _of_layer(where: str, dhs: Array, cache: Cache, measure: Measure) -> dict[str, Array]:
+    check_cache(where, cache)
+    check_shape(where, "dhs", dhs, cache.h.shape, "it is the gradient of every h of the cache")
+    real_array(where, "dhs", dhs)
+    return _tables(dhs, [cache], [cell_of(cache).parameters(options_of(cache))], measure)
+
+
+def _of_model(
+    model: LanguageModel, x: Array, y: Array, state: State | None, measure: Measure
+) -> dict[str, Array]:
     caches, dhs = forward_pass(model, x, y, state)
-    return _tables(dhs, caches, [*model.encoder.recurrent.all_parameters()], np.linalg.norm)
-
-
-def _names(cache: Cache) -> list[str]:
-    names = cell_of(cache).parameters(options_of(cache))
-    return [name for name in names if getattr(cache, name, ...) is not None]  # `bn` may be None
+    names = [[p.name for p in layer] for layer in model.encoder.recurrent.layers]
+    return _tables(dhs, caches, names, measure)
 
 
 def _tables(
-    dhs: Array, caches: list[Cache], names: list[str], measure: Callable[[Array], Any]
+    dhs: Array, caches: list[Cache], names: Sequence[Sequence[str]], measure: Measure
 ) -> dict[str, Array]:
-    """Measure each part [t, k] of each parameter; `names` lists all layers, input first."""
+    """Measure each part [t, k] of each parameter; `names` has those of each layer."""
     T = len(dhs)
     tables: dict[str, Array] = {}
-    sizes = [len(_names(cache)) for cache in caches]
     for t in range(T):
         upstream = np.zeros_like(dhs[: t + 1])
         upstream[t] = dhs[t]  # the loss at t and no other
         for layer, step in layers_back(upstream, caches):
-            own = names[sum(sizes[:layer]) :][: sizes[layer]]
-            for name, part in zip(own, step.dparameters, strict=False):
+            for name, part in zip(names[layer], step.dparameters, strict=False):
+                if part is None:  # of a GRU without bn
+                    continue
                 measured = measure(part)
                 if name not in tables:
                     tables[name] = np.zeros((T, T, *np.shape(measured)))
                 tables[name][t, t - step.t] = measured
-    return {name: tables[name] for name in names}
-
-
-def _norm(array: Array, kept: int) -> Array:
-    """Euclidean norm over all axes but the first ones."""
-    return np.linalg.norm(array.reshape(*array.shape[:kept], -1), axis=-1)
-
-
-def _check_dhs(where: str, dhs: Array, cache: Cache) -> None:
-    check_cache(where, cache)
-    check_plain(where, "dhs", dhs)
-    real_array(where, "dhs", dhs)
-    if dhs.shape != cache.h.shape:
-        raise ValueError(
-            f"{where}: dhs must have shape {cache.h.shape}, got {dhs.shape}; it is the "
-            "gradient of every h of the cache"
-        )
+    return {name: tables[name] for layer in names for name in layer if name in tables}

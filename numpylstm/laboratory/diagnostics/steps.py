@@ -50,30 +50,15 @@ def cell_of(cache: Cache) -> Cell:
     return next(cell for cell in CELLS.values() if cell.cache == type(cache).__name__)
 
 
-def weights_of(cache: Cache) -> dict[str, Array]:
-    """Return the parameters that the cache holds for the backward pass."""
-    cell, fields = cell_of(cache), cache._asdict()
-    names = (*cell.matrices, "b", *cell.vectors)
-    return {name: fields[name] for name in names if fields.get(name) is not None}
-
-
 def options_of(cache: Cache) -> dict[str, Any]:
     """Return the options of the cell that the cache holds for the backward pass."""
     return {name: getattr(cache, name) for name in cell_of(cache).options if name in cache._fields}
 
 
-def without_weights(step: Cache) -> Cache:
-    """Return a step with all weights zero, so that no path through a gate is left."""
-    return step._replace(**{name: np.zeros_like(array) for name, array in weights_of(step).items()})
-
-
 def _replace_values(cache: Cache, change: Callable[[Array], Array]) -> Cache:
     """Apply a function to all arrays of the cache but the parameters."""
-    weights = weights_of(cache)
-    return cache._replace(**{
-        name: change(value) for name, value in cache._asdict().items()
-        if np.ndim(value) == cache.h.ndim and name not in weights
-    })  # fmt: skip
+    n = cache._fields.index("Wx")  # what stands before it has one entry for each step
+    return type(cache)(*map(change, cache[:n]), *cache[n:])
 
 
 def check_cache(where: str, cache: Any) -> None:

@@ -18,7 +18,6 @@ Arc = tuple[int, float, Hashable]
 RECIPE = Recipe(lr=0.3, init_scale=0.2, forget_bias=2.0, steps=2000)
 
 
-@dataclass(frozen=True, eq=False)
 class Source:
     """Finite-state source: it emits a symbol at each step and moves on (Shannon 1948).
 
@@ -32,39 +31,20 @@ class Source:
 
     Parameters
     ----------
-    symbols : (S, A) integers
-        The symbol of each arc of each state; rows are padded with arcs of probability 0.
-    probabilities : (S, A)
-        Rows sum to one.
-    targets : (S, A) integers
-        The state that each arc leads to.
+    arcs : dict of state -> list of (symbol, probability, next state)
+        Texts begin in the first state. The probabilities of a state sum to one.
     vocab_size : int
-    names : tuple
-        Names of the states; texts begin in state 0.
     """
 
-    symbols: Array
-    probabilities: Array
-    targets: Array
-    vocab_size: int
-    names: tuple[Hashable, ...]
-
-    @classmethod
-    def from_arcs(cls, arcs: Mapping[Hashable, Sequence[Arc]], vocab_size: int) -> "Source":
-        """Build a source from ``{state: [(symbol, probability, next state), ...]}``.
-
-        Texts begin in the first state of the dict.
-        """
-        size = len(arcs), max(map(len, arcs.values()))
-        symbols, probabilities = np.zeros(size, np.int32), np.zeros(size)
-        targets = np.zeros(size, np.int64)
-        names = tuple(arcs)
-        number = {name: k for k, name in enumerate(names)}
+    def __init__(self, arcs: Mapping[Hashable, Sequence[Arc]], vocab_size: int) -> None:
+        self.names, self.vocab_size = tuple(arcs), vocab_size
+        size = len(arcs), max(map(len, arcs.values()))  # rows end in arcs of probability 0
+        self.symbols, self.targets = np.zeros(size, np.int32), np.zeros(size, np.int64)
+        self.probabilities = np.zeros(size)
         for k, row in enumerate(arcs.values()):
             for a, (symbol, probability, target) in enumerate(row):
-                symbols[k, a], probabilities[k, a] = symbol, probability
-                targets[k, a] = number[target]
-        return cls(symbols, probabilities, targets, vocab_size, names)
+                self.symbols[k, a], self.probabilities[k, a] = symbol, probability
+                self.targets[k, a] = self.names.index(target)
 
     def visits(self, num_steps: int) -> Array:
         """Return the mean number of visits to each state in the first `num_steps` steps, (S,)."""
@@ -180,7 +160,7 @@ class EmbeddedReber:
             arcs[letter, 7] = equally({letter: "ended"})
         arcs["ended"] = equally({"E": "next"})
         arcs["next"] = equally({"B": "begun"})
-        return Source.from_arcs(arcs, self.vocab_size)
+        return Source(arcs, self.vocab_size)
 
     chance, floor = property(_chance), property(_floor)
 
@@ -276,12 +256,8 @@ class Pronoun:
         for pronoun, subjects in SUBJECTS.items():
             arcs["subject"] += words(subjects, 1 / 2, phrase(pronoun, self.distance - 2))
             for left in range(self.distance - 1):
-                here = phrase(pronoun, left)
-                the, noun, adverb = (
-                    (pronoun, left, "the"),
-                    (pronoun, left, "noun"),
-                    (pronoun, "adverb"),
-                )
+                here, adverb = phrase(pronoun, left), (pronoun, "adverb")
+                the, noun = (pronoun, left, "the"), (pronoun, left, "noun")
                 if left >= 3:
                     long = 0.5 if left >= 4 else 0
                     arcs[here] = words(PREPOSITIONS, 1, the)
@@ -301,7 +277,7 @@ class Pronoun:
             arcs[pronoun, "pronoun"] = words([pronoun], 1, "thing")
         arcs["thing"] = words(THINGS, 1, "stop")
         arcs["stop"] = words(["."], 1, "start")
-        return Source.from_arcs(arcs, len(WORDS))
+        return Source(arcs, len(WORDS))
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -17,33 +17,53 @@ from numpylstm.checks import check_sizes, check_whole, generator
 from numpylstm.laboratory.tasks.task import Batch, Recipe, check_settings, entropy
 
 Array = NDArray[Any]
+Draw = tuple[Array, Array, int]
 
 
-def noisy_floor(noise: float, num_answers: int) -> float:
-    """Return the entropy of a target, in nats, from the noise and the number of answers."""
-    return entropy([1 - noise, noise]) + noise * float(np.log(num_answers - 1))
+class Recall:
+    """Base class: the last steps of a sequence have answers, wrong with probability `noise`.
 
+    A subclass has `tokens`, `num_answers`, and `_draw`, which returns the tokens (T, B), the right
+    answers of the last k steps, (k, B), and the target of all other steps.
+    """
 
-def noisy_batch(
-    x: Array, answers: Array, num_answers: int, noise: float, filler: int, rng: np.random.Generator
-) -> Batch:
-    """Return a batch with targets in its last steps only, from the right answers, (n, B)."""
-    wrong = rng.random(answers.shape) < noise
-    step = rng.integers(1, num_answers, answers.shape)  # never back to the right answer
-    with np.errstate(divide="ignore"):  # without noise, no answer is wrong
-        nll = np.where(wrong, -np.log(noise / (num_answers - 1)), -np.log1p(-noise))
-    batch = Batch(x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape))
-    last = slice(len(x) - len(answers), None)
-    batch.y[last] = np.where(wrong, (answers + step) % num_answers, answers)
-    batch.weights[last], batch.nll[last] = 1, nll
-    return batch
+    @property
+    def vocab_size(self: Any) -> int:
+        """V."""
+        return len(self.tokens)
+
+    @property
+    def chance(self: Any) -> float:
+        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
+        return float(np.log(self.num_answers))
+
+    @property
+    def floor(self: Any) -> float:
+        """Smallest possible expected loss, in nats per scored token."""
+        which = self.noise * float(np.log(self.num_answers - 1))
+        return entropy([1 - self.noise, self.noise]) + which
+
+    def batch(self: Any, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw sequences; the same seed gives the same bytes."""
+        check_sizes(f"{type(self).__name__}.batch", batch_size=batch_size)
+        rng, n = generator(rng), self.num_answers
+        x, answers, filler = self._draw(batch_size, rng)
+        wrong = rng.random(answers.shape) < self.noise
+        step = rng.integers(1, n, answers.shape)  # never back to the right answer
+        with np.errstate(divide="ignore"):  # without noise, no answer is wrong
+            nll = np.where(wrong, -np.log(self.noise / (n - 1)), -np.log1p(-self.noise))
+        batch = Batch(x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape))
+        last = slice(len(x) - len(answers), None)
+        batch.y[last] = np.where(wrong, (answers + step) % n, answers)
+        batch.weights[last], batch.nll[last] = 1, nll
+        return batch
 
 
 LETTERS, FILLERS = "abcdefghijklmnopqrstuvwxyz", ".:,;-+*/"
 
 
 @dataclass(frozen=True)
-class DelayedCopy:
+class DelayedCopy(Recall):
     """Repeat, `distance` steps later, the letters that were shown (Hochreiter & Schmidhuber 1997).
 
     A sequence is ``length`` random letters, then random filler, then a question mark at step
@@ -84,9 +104,8 @@ class DelayedCopy:
         where = type(self).__name__
         check_whole(where, "num_symbols", self.num_symbols, 2, len(LETTERS))
         check_whole(where, "num_fillers", self.num_fillers, 1, len(FILLERS))
-        check_sizes(where, length=self.length)
+        check_settings(self, length=1, distance=1)
         check_whole(where, "distance", self.distance, self.length, because="the length")
-        check_settings(self, distance=1)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -94,35 +113,22 @@ class DelayedCopy:
         return (*LETTERS[: self.num_symbols], *FILLERS[: self.num_fillers], "?")
 
     @property
-    def vocab_size(self) -> int:
-        """V."""
-        return self.num_symbols + self.num_fillers + 1
+    def num_answers(self) -> int:
+        """The answer is one of the letters."""
+        return self.num_symbols
 
     @property
     def num_steps(self) -> int:
         """T."""
         return self.distance + self.length
 
-    @property
-    def chance(self) -> float:
-        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
-        return float(np.log(self.num_symbols))
-
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats per scored token."""
-        return noisy_floor(self.noise, self.num_symbols)
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sequences; the same seed gives the same bytes."""
-        check_sizes("DelayedCopy.batch", batch_size=batch_size)
-        rng = generator(rng)
+    def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
         n, size = self.num_symbols, (self.num_steps, batch_size)
         x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
-        shown = rng.integers(n, size=(self.length, batch_size))
-        x[: self.length] = shown
+        letters = rng.integers(n, size=(self.length, batch_size))
+        x[: self.length] = letters
         x[self.distance] = n + self.num_fillers
-        return noisy_batch(x, shown, n, self.noise, n, rng)
+        return x, letters, n
 
 
 @dataclass(frozen=True)
@@ -148,21 +154,18 @@ class SelectiveCopy(DelayedCopy):
 
     recipe: ClassVar[Recipe] = Recipe(lr=0.1, init_scale=0.4, forget_bias=3.0, steps=2000)
 
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sequences; the same seed gives the same bytes."""
-        check_sizes("SelectiveCopy.batch", batch_size=batch_size)
-        rng = generator(rng)
+    def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
         n, size = self.num_symbols, (self.num_steps, batch_size)
         x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
         letters = rng.integers(n, size=(self.length, batch_size))
         places = rng.random((self.distance, batch_size)).argsort(axis=0)[: self.length]
         x[np.sort(places, axis=0), np.arange(batch_size)] = letters
         x[self.distance :] = n + self.num_fillers
-        return noisy_batch(x, letters, n, self.noise, n, rng)
+        return x, letters, n
 
 
 @dataclass(frozen=True)
-class Adding:
+class Adding(Recall):
     """Add two marked digits among many others.
 
     The adding problem of Hochreiter and Schmidhuber (1997) asks for the sum of two real numbers,
@@ -201,9 +204,9 @@ class Adding:
         return (*sums, *(f"{digit}*" for digit in range(self.num_digits)), "=")
 
     @property
-    def vocab_size(self) -> int:
-        """V, three times the number of digits."""
-        return 3 * self.num_digits
+    def num_answers(self) -> int:
+        """The answer is one of the sums."""
+        return 2 * self.num_digits - 1
 
     @property
     def chance(self) -> float:
@@ -212,15 +215,7 @@ class Adding:
         p = (n - np.abs(np.arange(2 * n - 1) - n + 1)) / n**2  # of the right answers
         return entropy((1 - self.noise) * p + self.noise * (1 - p) / (len(p) - 1))
 
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats per scored token."""
-        return noisy_floor(self.noise, 2 * self.num_digits - 1)
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sequences; the same seed gives the same bytes."""
-        check_sizes("Adding.batch", batch_size=batch_size)
-        rng = generator(rng)
+    def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
         T, n, columns = self.num_steps, self.num_digits, np.arange(batch_size)
         digits = rng.integers(n, size=(T - 1, batch_size))
         half = (T - 1) // 2
@@ -231,11 +226,11 @@ class Adding:
         x[:-1] = digits
         for marked in (first, second):
             x[marked, columns] += 2 * n - 1
-        return noisy_batch(x, answers[None], 2 * n - 1, self.noise, 3 * n - 1, rng)
+        return x, answers[None], 3 * n - 1
 
 
 @dataclass(frozen=True)
-class TemporalOrder:
+class TemporalOrder(Recall):
     """Name two rare symbols, far apart, in their order.
 
     Experiment 6a of Hochreiter and Schmidhuber (1997): among random letters a, b, c, d are two
@@ -259,25 +254,12 @@ class TemporalOrder:
 
     recipe: ClassVar[Recipe] = Recipe(lr=0.02, init_scale=0.4, forget_bias=5.0, steps=2000)
     tokens: ClassVar[tuple[str, ...]] = (*"QRSU", *"abcd", *"XY", "?")
-    vocab_size: ClassVar[int] = len(tokens)
+    num_answers: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         check_settings(self, num_steps=5)
 
-    @property
-    def chance(self) -> float:
-        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
-        return float(np.log(4))
-
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats per scored token."""
-        return noisy_floor(self.noise, 4)
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sequences; the same seed gives the same bytes."""
-        check_sizes("TemporalOrder.batch", batch_size=batch_size)
-        rng = generator(rng)
+    def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
         T, columns = self.num_steps, np.arange(batch_size)
         x = rng.integers(4, 8, size=(T, batch_size), dtype=np.int32)
         first = rng.integers(T // 10, T // 5 + 1, size=batch_size)
@@ -285,11 +267,11 @@ class TemporalOrder:
         kinds = rng.integers(2, size=(2, batch_size))  # 0 for X, 1 for Y
         x[first, columns], x[second, columns] = 8 + kinds
         x[-1] = 10
-        return noisy_batch(x, 2 * kinds[:1] + kinds[1:], 4, self.noise, 10, rng)
+        return x, 2 * kinds[:1] + kinds[1:], 10
 
 
 @dataclass(frozen=True)
-class Parity:
+class Parity(Recall):
     """Tell at each step if the number of ones so far is even or odd.
 
     A batch has sequences of every length up to `num_steps`: its prefixes. The usual experiment
@@ -315,27 +297,13 @@ class Parity:
 
     recipe: ClassVar[Recipe] = Recipe(lr=0.3, init_scale=0.4, steps=1000)
     tokens: ClassVar[tuple[str, ...]] = ("even", "odd", "0", "1")
-    vocab_size: ClassVar[int] = len(tokens)
+    num_answers: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        check_sizes("Parity", shortest=self.shortest)
+        check_settings(self, shortest=1, num_steps=1)
         check_whole("Parity", "num_steps", self.num_steps, self.shortest, because="the shortest")
-        check_settings(self, num_steps=1)
 
-    @property
-    def chance(self) -> float:
-        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
-        return float(np.log(2))
-
-    @property
-    def floor(self) -> float:
-        """Smallest possible expected loss, in nats per scored token."""
-        return noisy_floor(self.noise, 2)
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sequences; the same seed gives the same bytes."""
-        check_sizes("Parity.batch", batch_size=batch_size)
-        rng = generator(rng)
+    def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
         bits = rng.integers(2, size=(self.num_steps, batch_size), dtype=np.int32)
         answers = bits.cumsum(axis=0)[self.shortest - 1 :] % 2
-        return noisy_batch(bits + 2, answers, 2, self.noise, 2, rng)
+        return bits + 2, answers, 2

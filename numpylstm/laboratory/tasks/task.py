@@ -8,14 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import (
-    any_array,
-    check_ids,
-    check_number,
-    check_sizes,
-    check_whole,
-    real_array,
-)
+from numpylstm.checks import any_array, check_ids, check_in, check_sizes, check_whole, real_array
 from numpylstm.config import plain
 
 Array = NDArray[Any]
@@ -74,8 +67,7 @@ def entropy(p: ArrayLike) -> float:
         raise ValueError(
             "entropy: p must be probabilities that sum to 1; divide counts by their sum"
         )
-    positive = array.astype(np.float64)
-    positive = positive[positive > 0]
+    positive = array[array > 0].astype(np.float64)
     return abs(float((positive * np.log(positive)).sum()))
 
 
@@ -89,11 +81,7 @@ def check_settings(task: Any, **at_least: int) -> None:
         check_whole(where, name, getattr(task, name), smallest)
         check_sizes(where, **{name: getattr(task, name)})
     if hasattr(task, "noise"):
-        check_number(where, "noise", task.noise)
-        if not 0 <= task.noise < 1:
-            raise ValueError(
-                f"{where}: noise must be in [0, 1), got {task.noise}; it is a probability"
-            )
+        check_in(where, "noise", task.noise, "[0, 1)")
     for setting in fields(task):
         object.__setattr__(task, setting.name, plain(getattr(task, setting.name)))
 
