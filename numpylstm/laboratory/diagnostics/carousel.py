@@ -126,10 +126,8 @@ def carousel_share(
 
     Parameters
     ----------
-    wh_scales, forget_biases : sequence of float
     num_steps, batch_size, hidden_size : int
         T, B and H (D is H too).
-    rng : Generator or int, optional
 
     Returns
     -------

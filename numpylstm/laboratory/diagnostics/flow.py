@@ -105,8 +105,8 @@ def step_jacobians(cache: Cache) -> Array:
 
     Parameters
     ----------
-    cache : RNNCache, LSTMCache or GRUCache
-        Of `rnn_forward`, `lstm_forward` or `gru_forward`, in the textbook or on the fast path.
+    cache : cache of any cell
+        Of `rnn_forward` or `lstm_forward`, say, in the textbook or on the fast path.
 
     Returns
     -------

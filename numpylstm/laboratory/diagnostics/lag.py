@@ -89,8 +89,8 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
     dhs : (T, B, H)
         The gradient of the loss with respect to each hidden state, without the recurrent paths, as
         passed to `reference.lstm_backward`. ``dhs[t]`` is the loss "at t".
-    cache : RNNCache, LSTMCache or GRUCache
-        Of `rnn_forward`, `lstm_forward` or `gru_forward`, in the textbook or on the fast path.
+    cache : cache of any cell
+        Of `rnn_forward` or `lstm_forward`, say, in the textbook or on the fast path.
 
     Returns
     -------

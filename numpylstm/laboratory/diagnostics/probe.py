@@ -74,7 +74,8 @@ def probe(
     ----------
     task : Task
         One of `numpylstm.laboratory.tasks`.
-    cell : "lstm", "gru" or "rnn"
+    cell : str
+        A name in `numpylstm.cells.CELLS`.
     recipe : Recipe, optional
         By default ``task.recipe``.
     rng : int
@@ -137,7 +138,7 @@ def probe(
 def expected_loss(
     model: LanguageModel, task: Task, num_sequences: int, rng: np.random.Generator | int
 ) -> tuple[float, float]:
-    """Estimate the expected loss of a model on a task, and its standard error.
+    """Estimate the expected loss of a model on a task, and its standard error, in nats per token.
 
     The plain mean of the model's nll varies with the sample: improbable targets cost every model.
     The task provides the true probability of each target, and the mean of that nll is known
@@ -149,18 +150,6 @@ def expected_loss(
     The error is the standard deviation of that difference over the sequences, divided by the root
     of their number. Since the expected difference is a Kullback-Leibler divergence, a loss below
     the floor by more than about three errors means that the model or the task is wrong.
-
-    Parameters
-    ----------
-    model : LanguageModel
-    task : Task
-    num_sequences : int
-        From 2.
-    rng : Generator or int
-
-    Returns
-    -------
-    loss, error : float, in nats for each scored token
     """
     rng = np.random.default_rng(rng)
     differences = []  # (B,) for each chunk
