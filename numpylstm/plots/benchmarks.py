@@ -4,16 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from numpylstm.plots.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    check_some,
-    log_ticks,
-    new_figure,
-    one_panel,
-)
+from numpylstm.plots.style import GREY, SERIES, check_some, log_ticks, new_figure, one_panel
 
 
 def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
@@ -34,7 +25,7 @@ def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
         positions = [x + (k - (len(peers) - 1) / 2) * width for x, _ in heights]
         bars = axes.bar(
             positions, [ratio for _, ratio in heights], 0.92 * width,
-            color=(ORANGE, GREEN, BLUE)[k % 3], label=peer,
+            color=SERIES[(k + 1) % len(SERIES)], label=peer,  # the first is ours
         )  # fmt: skip
         axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=9)
     axes.axhline(1, color=GREY, lw=1, ls="--", label="numpylstm")
@@ -43,9 +34,8 @@ def ratio_bars(ratios: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.set_title("Above the line numpylstm is faster", fontsize=11)
     highest = max(all_ratios)
     if highest > 5:  # one ratio would flatten all others
-        axes.set_yscale("log")
         low = min(*all_ratios, 1) / 2
-        axes.set_ylim(low, highest * 1.5)
+        axes.set(yscale="log", ylim=(low, highest * 1.5))
         ticks = log_ticks(low, highest)
         axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_yticks([], minor=True)
@@ -75,15 +65,13 @@ def scaling_lines(
             if drawn == dimension:
                 axes.plot(
                     sizes, [1000 * s for s in seconds], marker="o", ms=4, lw=1.4,
-                    color=(BLUE, ORANGE, GREEN, GREY)[libraries.index(library) % 4],
+                    color=SERIES[libraries.index(library) % len(SERIES)],
                     label=f"{library}: {dimension}$^{{{exponent:.2f}}}$",
                 )  # fmt: skip
                 ticks = list(sizes)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        axes.set(xscale="log", yscale="log", xlabel=dimension)
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
         axes.set_xticks([], minor=True)
-        axes.set_xlabel(dimension)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     panels[0].set_ylabel("ms a training step")

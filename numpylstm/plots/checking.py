@@ -39,8 +39,7 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
             guide, 3 * best.errors[largest] * (guide / guide[1]) ** 2, color=GREY, lw=1, ls="--",
             label="guide: error = constant · step²",
         )  # fmt: skip
-    axes.set_xlabel("step h (log scale)")
-    axes.set_ylabel("relative error (log scale)")
+    axes.set(xlabel="step h (log scale)", ylabel="relative error (log scale)")
     axes.set_ylim(lowest / 10, None)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)

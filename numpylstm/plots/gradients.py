@@ -57,8 +57,8 @@ def gradient_by_lag(
     check_some("gradient_by_lag", "lines", lines)
     figure, axes = one_panel(8, 4.5)
     everything = np.concatenate([np.asarray(line, float) for line in lines.values()])
-    floor = _floor(everything)
-    top = _log_axis(axes, floor, _highest(everything))
+    floor, highest = _limits(everything)
+    top = _log_axis(axes, floor, highest)
     used = {}  # triangle -> label
     for k, (name, line) in enumerate(lines.items()):
         values, lags, style = np.asarray(line, float), np.arange(len(line)), line_style(k)
@@ -76,8 +76,7 @@ def gradient_by_lag(
     for triangle, words in used.items():
         axes.plot([], [], color=GREY, marker=triangle, ms=5, ls="none", label=words)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(f"{quantity} (log scale)")
+    axes.set(xlabel=xlabel, ylabel=f"{quantity} (log scale)")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False)
     return figure
@@ -95,15 +94,13 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     T = len(norms)
     if norms.shape != (T, T) or not T:
         raise ValueError(f"lag_heatmap: norms must have shape (T, T), got {norms.shape}")
-    figure = new_figure(6.4, 5)
-    axes = figure.subplots()
+    figure, axes = one_panel(6.4, 5)
     used = np.tril(np.ones((T, T), bool))
     mesh = _heatmap(axes, np.arange(T + 1) - 0.5, np.where(used, norms, np.nan))
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("lag k (steps): the weight was used at t - k")
-    axes.set_ylabel("step t of the loss")
+    axes.set(xlabel="lag k (steps): the weight was used at t - k", ylabel="step t of the loss")
     axes.set_title(as_label(title), fontsize=11)
     figure.colorbar(mesh, ax=axes, label="gradient norm (log scale)", extend="min")
     return figure
@@ -135,7 +132,7 @@ def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
     between = (np.asarray(steps[1:], float) + steps[:-1]) / 2
     edges = np.concatenate([[steps[0]], between, [max(steps[-1], steps[0] + 1)]])
-    limits = _floor(norms), _highest(norms)
+    limits = _limits(norms)
     for layer, axes in enumerate(panels):
         mesh = _heatmap(axes, edges, norms[layer], limits)
         axes.set_xlabel("lag (steps back from the loss)")
@@ -166,7 +163,8 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
     figure = new_figure(width, 2.5 * rows + 0.4)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     everything = np.concatenate([values.ravel() for values in cells.values()])
-    floor, highest = max(_floor(everything), 1e-4), _highest(everything)
+    floor, highest = _limits(everything)
+    floor = max(floor, 1e-4)
     for k, (axes, (name, values)) in enumerate(zip(panels, cells.items(), strict=False)):
         colour = SERIES[k % len(SERIES)]
         together = np.clip(values.reshape(len(values), -1), floor / 10, DRAWN[1])  # (T, B*S)
@@ -177,8 +175,7 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
         axes.plot(steps, median, color=colour, lw=1.6, marker=point(len(steps)), label="median")
         axes.axhline(1, color=GREY, lw=1, ls="--")
         axes.set_title(as_label(name), fontsize=10)
-        axes.set_yscale("log")
-        axes.set_ylim(floor, max(2 * highest, 3))  # room above 1, to show growth
+        axes.set(yscale="log", ylim=(floor, max(2 * highest, 3)))  # room above 1, to show growth
         axes.grid(alpha=0.3)
     for axes in panels[len(cells) :]:
         axes.set_visible(False)
@@ -212,8 +209,7 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
         axes.plot(steps, 100 * shares.low[layer], color=SERIES[1], lw=1.6, ls="--", marker=marker,
                   label="lower end")  # fmt: skip
         axes.set_title(as_label(f"{shares.words} {name}".lstrip()), fontsize=10)
-        axes.set_ylim(-2, 102)
-        axes.set_xlabel("step t")
+        axes.set(xlabel="step t", ylim=(-2, 102))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("share of units (%)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
@@ -240,7 +236,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     panels = above.subplots(1, columns, sharey=True, squeeze=False)[0]
     share_axes = below.subplots()
     everything = np.concatenate([part for norms in named.values() for part in norms])
-    floor = _floor(everything)
+    floor, highest = _limits(everything)
     for k, (axes, (name, norms)) in enumerate(zip(panels, named.items(), strict=True)):
         steps = np.arange(1, len(norms.direct) + 1)
         for part, label, colour, dash in (
@@ -250,7 +246,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
             inside = (part >= floor) & (part <= DRAWN[1])
             axes.plot(steps, np.where(inside, part, np.nan), color=colour, ls=dash, lw=1.6,
                       marker=point(len(steps)), label=label)  # fmt: skip
-        _log_axis(axes, floor, _highest(everything))
+        _log_axis(axes, floor, highest)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("t (steps)")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -260,32 +256,25 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     panels[0].set_ylabel("norm of its part of the Jacobian")
     above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
                  frameon=False)  # fmt: skip
-    share_axes.set_xlabel("t (steps)")
+    share_axes.set(xlabel="t (steps)", ylabel="indirect share (%)", ylim=(-2, 102))
     share_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    share_axes.set_ylabel("indirect share (%)")
-    share_axes.set_ylim(-2, 102)
     share_axes.grid(alpha=0.3)
     below.legend(loc="outside right upper", frameon=False)
     return figure
 
 
-def _floor(values: Array) -> float:
-    """Return the smallest value to draw: the smallest there is, unless it is negligible."""
+def _limits(values: Array) -> tuple[float, float]:
+    """Return the smallest value to draw, unless it is negligible, and the largest."""
     values = values[(values > 0) & (values <= DRAWN[1])]
     if not values.size:
-        return SMALLEST
-    return float(max(values.min(), values.max() * SMALLEST))
-
-
-def _highest(values: Array) -> float:
-    return float(np.max(values, initial=0, where=values <= DRAWN[1]))
+        return SMALLEST, 0.0
+    return float(max(values.min(), values.max() * SMALLEST)), float(values.max())
 
 
 def _log_axis(axes: Axes, floor: float, highest: float) -> float:
     """Set up a logarithmic axis and return its upper end."""
     top = 3 * max(highest, floor)
-    axes.set_yscale("log")
-    axes.set_ylim(floor / 1.5, top)
+    axes.set(yscale="log", ylim=(floor / 1.5, top))
     return top
 
 
@@ -293,7 +282,7 @@ def _heatmap(
     axes: Axes, y_edges: Array, values: Array, limits: tuple[float, float] | None = None
 ) -> QuadMesh:
     """Colour by the logarithm: too small values get the darkest colour, NaN none."""
-    floor, highest = limits or (_floor(values), _highest(values))
+    floor, highest = limits or _limits(values)
     raised = np.where(values < floor, floor / 2, values)
     return axes.pcolormesh(
         np.arange(values.shape[1] + 1) - 0.5, y_edges,

@@ -47,11 +47,10 @@ def horizon_curve(horizon: Horizon) -> Figure:
                 [point.distance] * len(point.probes), [run.share for run in point.probes],
                 ls="", marker=marker, ms=4, mfc="none", color=colour, alpha=0.6,
             )  # fmt: skip
-    axes.set_xscale("log")
+    lowest = min(run.share for point in horizon.points for run in point.probes)
+    axes.set(xscale="log", ylim=(min(-0.08, lowest - 0.05), 1.12))
     axes.set_xticks(distances, [str(distance) for distance in distances])
     axes.set_xticks([], minor=True)
-    lowest = min(run.share for point in horizon.points for run in point.probes)
-    axes.set_ylim(min(-0.08, lowest - 0.05), 1.12)
     axes.set_yticks(
         [0, 0.25, 0.5, 0.75, SOLVED, 1], ["0 %", "25 %", "50 %", "75 %", "90 %", "100 %"]
     )

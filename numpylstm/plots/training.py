@@ -74,16 +74,12 @@ def training_curves(
     )
     if clip < 3 * max(norms):
         bottom.axhline(clip, color=GREY, lw=1, ls="--", label=f"clip at {clip:g}")
-    bottom.set_ylabel("gradient norm")
-    bottom.set_xlabel("epoch")
-    columns = 3 if size[0] > 6 else 1
-    room = 1.5 if columns > 1 else 2.2  # for the legend
-    bottom.set_ylim(0, room * max(norms))
+    columns, room = (3, 1.5) if size[0] > 6 else (1, 2.2)  # of the legend
+    bottom.set(xlabel="epoch", ylabel="gradient norm", ylim=(0, room * max(norms)))
     rates = bottom.twinx()
     rates.step(epochs, lr, color=ORANGE, lw=1.2, where="post", ls=":",
                marker=alone, ms=10, mfc="none", label="learning rate")  # fmt: skip
-    rates.set_ylabel("learning rate")
-    rates.set_ylim(0, room * max(lr))
+    rates.set(ylabel="learning rate", ylim=(0, room * max(lr)))
     lines = [*bottom.get_lines(), *rates.get_lines()]
     bottom.legend(
         lines, [str(line.get_label()) for line in lines],
@@ -102,12 +98,11 @@ def loss_curves(history: Sequence[FitEpoch]) -> Figure:
     """
     check_some("loss_curves", "history", history)
     figure, axes = one_panel(6, 3.5)
-    for name, colour in (("loss", BLUE), ("validation", ORANGE)):
-        drawn = [row for row in history if getattr(row, name) is not None]
-        losses = np.clip([getattr(row, name) for row in drawn], *DRAWN)
-        label = "training" if name == "loss" else name
+    for name, label, colour in (("loss", "training", BLUE), ("validation", "validation", ORANGE)):
+        drawn = [(row.epoch, getattr(row, name)) for row in history]
+        drawn = [(epoch, np.clip(loss, *DRAWN)) for epoch, loss in drawn if loss is not None]
         if drawn:
-            axes.plot([row.epoch for row in drawn], losses, "o-", color=colour, ms=3, label=label)
+            axes.plot(*zip(*drawn, strict=True), "o-", color=colour, ms=3, label=label)
     axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
@@ -120,8 +115,7 @@ def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
     ticks = log_ticks(low, high)
     if high < 10 * low:  # the perplexities of characters lie close together
         ticks = list(MaxNLocator(6).tick_values(low, high))
-    axes.set_yscale("log")
-    axes.set_ylabel("perplexity (log scale)")
+    axes.set(yscale="log", ylabel="perplexity (log scale)")
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.set_yticks([], minor=True)
     axes.set_ylim(low, high)
@@ -143,8 +137,7 @@ def comparison_curves(
     """
     check_some("comparison_curves", "runs", runs)
     groups = list(range(len(runs)) if groups is None else groups)
-    figure = new_figure(8, 5)
-    axes = figure.subplots()
+    figure, axes = one_panel(8, 5)
     levels: list[float] = []
     named: set[int] = set()
     for (name, rows), group in zip(runs, groups, strict=True):
@@ -179,7 +172,5 @@ def epoch_positions(rows: Sequence[Row]) -> list[float]:
     """Return the end of each row in epochs; the last row of a complete epoch is a whole number."""
     ends = {row.epoch: row.step for row in rows}  # the last row of an epoch has its last step
     starts = dict(zip(ends, [0, *ends.values()], strict=False))
-    windows = max(
-        (ends[k] - starts[k] for k in ends), default=1
-    )  # the last epoch may be incomplete
+    windows = max((ends[k] - starts[k] for k in ends), default=1)  # the last may be incomplete
     return [row.epoch - 1 + (row.step - starts[row.epoch]) / windows for row in rows]
