@@ -359,11 +359,9 @@ def _passage(
     where: str, model: LanguageModel, ids: Ids, length: int, start: int
 ) -> tuple[Ids, NDArray[Any], Ids]:
     check_language_model(where, model)
-    ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
+    (ids,) = _texts(where, model.vocab_size, ids=ids)
     check_sizes(where, length=length)
     check_whole(where, "start", start, 0)
-    if len(ids) < 2:
-        raise ValueError(f"{where}: ids must hold at least 2 tokens, got {len(ids)}")
     length = min(int(length), len(ids) - 1)
     start = min(int(start), len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
@@ -460,12 +458,12 @@ def interpolated_bigram_perplexity(
 
 def _texts(where: str, vocab_size: int, **texts: ArrayLike) -> list[NDArray[np.int64]]:
     check_sizes(where, vocab_size=vocab_size)
-    arrays = [check_ids(where, name, ids, int(vocab_size)) for name, ids in texts.items()]
-    for name, array in zip(texts, arrays, strict=True):
-        if array.ndim != 1 or len(array) < 2:
+    arrays = []
+    for name, text in texts.items():
+        arrays.append(check_ids(where, name, text, int(vocab_size), ("N",)))
+        if len(arrays[-1]) < 2:
             raise ValueError(
-                f"{where}: {name} must have shape (N,) with N at least 2, got {array.shape}; "
-                f"the first token is not scored"
+                f"{where}: {name} must hold at least 2 tokens, got 1; the first is not scored"
             )
     return arrays
 

@@ -6,14 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import (
-    NotFinite,
-    any_array,
-    check_ids,
-    check_number,
-    check_whole,
-    generator,
-)
+from numpylstm.checks import NotFinite, any_array, check_ids, check_number, check_whole, generator
 from numpylstm.models import LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000
@@ -105,33 +98,23 @@ def stream(
     k = min(int(k), choices)
     if temperature == 0:
         temperature, k = 1.0, 1
-    return _drawn(model, V, prompt, int(length), float(temperature), k, never, generator(rng))
+    source = generator(rng)
 
+    def drawn() -> Iterator[int]:
+        state = model.zero_state(1)
+        read = prompt[:-1, None]  # (T, 1)
+        try:
+            for first in range(0, len(read), READ_AT_ONCE):
+                _, state = model.logits(read[first : first + READ_AT_ONCE], state)
+            token = prompt[-1]
+            for _ in range(length):
+                logits, state = model.logits(np.array([[token]]), state)
+                token = draw(logits[0, 0], float(temperature), k, never, source)
+                yield token  # and read it next
+        except NotFinite as error:  # found by a layer or in the scores
+            raise NotFinite(NOT_FINITE) from error
 
-def _drawn(
-    model: LanguageModel,
-    V: int,
-    prompt: NDArray[Any],
-    length: int,
-    temperature: float,
-    k: int,
-    banned: NDArray[np.intp],
-    rng: np.random.Generator,
-) -> Iterator[int]:
-    if model.vocab_size != V:
-        raise RuntimeError("generate: the vocabulary of the model has changed since the call")
-    state = model.zero_state(1)
-    read = prompt[:-1, None]  # (T, 1)
-    try:
-        for first in range(0, len(read), READ_AT_ONCE):
-            _, state = model.logits(read[first : first + READ_AT_ONCE], state)
-        token = prompt[-1]
-        for _ in range(length):
-            logits, state = model.logits(np.array([[token]]), state)
-            token = draw(logits[0, 0], temperature, k, banned, rng)
-            yield token  # and read it next
-    except NotFinite as error:  # found by a layer or in the scores
-        raise NotFinite(NOT_FINITE) from error
+    return drawn()  # the arguments are checked by the call, not by the first token
 
 
 def draw(

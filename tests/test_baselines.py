@@ -114,8 +114,8 @@ def test_a_vocabulary_too_large_for_a_square_table():
             ValueError,
             rf"must lie in \[0, {V}\), got {V} at \[1\]",
         ),
-        ([[0, 1]], ValueError, r"train_ids must have shape \(N,\) with N at least 2, got \(1, 2\)"),
-        ([0], ValueError, r"N at least 2, got \(1,\)"),
+        ([[0, 1]], ValueError, r"train_ids must have shape \(N,\), got \(1, 2\)"),
+        ([0], ValueError, "train_ids must hold at least 2 tokens, got 1"),
     ],
 )
 def test_ids_that_do_not_fit(train, error, sentence):

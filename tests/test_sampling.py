@@ -192,14 +192,6 @@ def test_a_cold_draw_does_not_overflow(model):
     np.testing.assert_array_equal(drawn, nl.generate(model, [3], 20, top_k=1))
 
 
-def test_a_model_that_changes_after_the_call_is_looked_at_again():
-    model = nl.LanguageModel(50, 6, rng=0)
-    tokens = nl.sampling.stream(model, [2], 3, banned=[48])
-    model.__init__(5, 6)
-    with pytest.raises(RuntimeError, match="the vocabulary of the model has changed"):
-        next(tokens)
-
-
 def test_the_pair_of_encode_is_no_prompt():
     vocabulary = nl.Vocabulary(("a", "b", "<unk>"))
     model = nl.LanguageModel(len(vocabulary), 4, rng=0)
