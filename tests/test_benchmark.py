@@ -34,7 +34,6 @@ from numpylstm.benchmark.measure import (
     check_agreement,
     compare,
     installed,
-    scaling,
 )
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
@@ -201,12 +200,15 @@ def test_a_busy_machine_is_noticed():
 # --- scaling -----------------------------------------------------------------------------------
 
 
-def test_curves():
+def test_curves(capsys):
     settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
-    (curve,), comparisons = scaling("T", (2, 40), settings, 1e9, SMALL)
-    assert [c["configuration"]["T"] for c in comparisons] == [2, 40]
-    assert min(curve["seconds"]) > 0  # which is larger is the machine's to say
-    assert "exponent" in runs.curves_table([curve])
+    found = runs.measure_scaling(settings, {"T": (2, 40)}, SMALL)
+    assert [c["configuration"]["T"] for c in found["comparisons"]] == [2, 40]
+    (curve,) = found["scaling"]
+    times = [c["libraries"][OURS]["seconds"] for c in found["comparisons"]]
+    assert curve["seconds"] == times  # which is larger is the machine's to say
+    assert 20 ** curve["exponent"] == pytest.approx(times[1] / times[0])
+    assert "exponent" in capsys.readouterr().out
 
 
 # --- the grid ----------------------------------------------------------------------------------

@@ -15,17 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from statistics import linear_regression, median
+from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any, Self
 
-from numpylstm.benchmark.configurations import (
-    CENTRE,
-    BenchmarkError,
-    Configuration,
-    flops,
-    tokens,
-)
+from numpylstm.benchmark.configurations import BenchmarkError, Configuration, flops, tokens
 from numpylstm.host import busy_share
 
 OURS = "numpylstm"
@@ -54,18 +48,16 @@ class Worker:
     that, and the ``cells`` and ``dtypes`` that it can compute.
     """
 
-    def __init__(
-        self, library: str, threads: int, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, library: str, threads: int, **environment: str) -> None:
         self.library = library
         variables = os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "numpylstm.benchmark.worker", library, str(threads)],
+            [sys.executable, "-P", "-m", "numpylstm.benchmark.worker", library],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
-            env=variables | dict(environment or {}),
+            env=variables | environment,
         )  # fmt: skip
         if threads < (os.cpu_count() or 1) and hasattr(os, "sched_setaffinity"):
-            # Not every library can limit its threads; the system can.
+            # The threads of JAX follow no variable; the system can limit them.
             allowed = sorted(os.sched_getaffinity(0))[:threads]
             os.sched_setaffinity(self._process.pid, allowed)
         self.about = self._answer()
@@ -75,6 +67,10 @@ class Worker:
         with suppress(BrokenPipeError):  # there is no answer then
             print(json.dumps({"do": request, **arguments}), file=self._process.stdin, flush=True)
         return self._answer()
+
+    def product_speed(self) -> float:
+        """Return the speed of a large matrix product now, in FLOP/s."""
+        return float(self.ask("product", size=PRODUCT_SIZE, seconds=PRODUCT_SECONDS)["speed"])
 
     def _answer(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
@@ -113,11 +109,6 @@ def pause() -> float | None:
     """Wait until the threads of the last turn sleep; return the share that others use then."""
     time.sleep(SETTLE)
     return busy_share(SETTLE)
-
-
-def product_speed(worker: Worker) -> float:
-    """Return the speed of a large matrix product now, in FLOP/s."""
-    return float(worker.ask("product", size=PRODUCT_SIZE, seconds=PRODUCT_SECONDS)["speed"])
 
 
 def compare(
@@ -191,17 +182,10 @@ def start_up(configuration: Configuration, settings: Settings) -> list[Figures]:
     """
     warm, cold = "compiled kernels on disk", "nothing compiled yet"
 
-    def first_step(
-        library: str, case: str = "", environment: Mapping[str, str] | None = None
-    ) -> Figures:
-        with Worker(library, settings.threads, environment) as worker:
-            work = {"task": "train", "settings": asdict(configuration)}
-            answer = worker.ask("prepare", **work, own_weights=True)
-            parts = {
-                "imported": worker.about["seconds"],
-                "built": answer["build"],
-                "first_step": answer["first"],
-            }
+    def first_step(library: str, case: str = "", **environment: str) -> Figures:
+        with Worker(library, settings.threads, **environment) as worker:
+            work = {"task": "train", "settings": asdict(configuration), "own_weights": True}
+            parts = {"imported": worker.about["seconds"], **worker.ask("prepare", **work)}
         return {"library": library, "case": case, **parts, "total": sum(parts.values())}
 
     first_step(OURS)  # so that the kernels are on disk
@@ -211,7 +195,7 @@ def start_up(configuration: Configuration, settings: Settings) -> list[Figures]:
             pause()
             starts[library].append(first_step(library, warm if library == OURS else ""))
     with tempfile.TemporaryDirectory() as empty:
-        without = first_step(OURS, cold, {"NUMBA_CACHE_DIR": empty})
+        without = first_step(OURS, cold, NUMBA_CACHE_DIR=empty)
     typical = [
         sorted(found, key=lambda s: s["total"])[len(found) // 2] for found in starts.values()
     ]
@@ -230,29 +214,3 @@ def peak_memory(configuration: Configuration, settings: Settings) -> list[Figure
                 raise BenchmarkError("memory: this system does not report the memory of a process")
             found.append({"library": library, "imported": worker.about["bytes"], "peak": peak})
     return found
-
-
-def scaling(
-    dimension: str,
-    sizes: Sequence[int],
-    settings: Settings,
-    best_product: float,
-    centre: Configuration = CENTRE,
-) -> tuple[list[Figures], list[Figures]]:
-    """Time a training step along one dimension; return a curve of each library, and comparisons."""
-    changes = ({dimension: size, "name": f"{dimension} = {size}"} for size in sizes)
-    along = [replace(centre, **change) for change in changes]  # type: ignore[arg-type]
-    with settings.workers() as workers:
-        found = [compare("train", c, settings, best_product, workers) for c in along]
-    curves = []
-    for library in settings.libraries:
-        seconds = [c["libraries"][library]["seconds"] for c in found]
-        exponent = fitted_exponent(sizes, seconds)
-        curves.append({"dimension": dimension, "library": library, "sizes": list(sizes),
-                       "seconds": seconds, "exponent": exponent})  # fmt: skip
-    return curves, found
-
-
-def fitted_exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
-    """Return the p of ``time = a * size ** p``, by least squares on the logarithms."""
-    return linear_regression([*map(math.log, sizes)], [*map(math.log, times)]).slope

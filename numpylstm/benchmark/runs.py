@@ -1,8 +1,10 @@
 """The measurements of ``numpylstm-bench``: each is printed as soon as it is made."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import geometric_mean, linear_regression
 from textwrap import indent
 from typing import Any
 
@@ -15,18 +17,7 @@ from numpylstm.benchmark.configurations import (
     BenchmarkError,
     Configuration,
 )
-from numpylstm.benchmark.measure import (
-    OURS,
-    Figures,
-    Settings,
-    Worker,
-    compare,
-    pause,
-    peak_memory,
-    product_speed,
-    scaling,
-    start_up,
-)
+from numpylstm.benchmark.measure import Figures, Settings, compare, pause, peak_memory, start_up
 from numpylstm.cells import CELLS
 from numpylstm.host import facts
 from numpylstm.untrusted import aligned
@@ -73,7 +64,7 @@ def measure_named(names: Sequence[str], settings: Settings) -> Results:
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
                 configuration = CONFIGURATIONS.get(name, STANDARD)
                 show(title(task, configuration))
-                best_product = max(best_product, product_speed(workers[0]))
+                best_product = max(best_product, workers[0].product_speed())
                 found = compare(task, configuration, settings, best_product, workers)
                 results["comparisons"].append(found)
                 show(comparison_table(found))
@@ -81,14 +72,12 @@ def measure_named(names: Sequence[str], settings: Settings) -> Results:
 
 
 def measure_grid(
-    names: Sequence[str],
-    settings: Settings,
-    grid: Mapping[str, Sequence[Configuration]] = GRID,
+    names: Sequence[str], settings: Settings, grid: Mapping[str, Sequence[Configuration]] = GRID
 ) -> Results:
     """Measure the shapes of the named groups of the grid."""
     comparisons: list[Figures] = []
     with settings.workers() as workers:
-        best_product = product_speed(workers[0])
+        best_product = workers[0].product_speed()
         for name in names:
             task = "evaluate" if name == SCORED else "train"
             group = [compare(task, c, settings, best_product, workers) for c in grid[name]]
@@ -98,18 +87,29 @@ def measure_grid(
     return {"comparisons": comparisons}
 
 
-def measure_scaling(settings: Settings) -> Results:
-    """Measure a training step along each dimension."""
+def measure_scaling(
+    settings: Settings, sizes: Mapping[str, Sequence[int]] = SIZES, centre: Configuration = CENTRE
+) -> Results:
+    """Measure a training step along each dimension, and fit ``time = a * size ** exponent``."""
     results: Results = {"comparisons": [], "scaling": []}
-    with Worker(OURS, settings.threads) as worker:
-        best_product = product_speed(worker)
-    for dimension, along in SIZES.items():
-        show(title(f"train, {dimension} from {along[0]:,} to {along[-1]:,}", CENTRE))
-        curves, comparisons = scaling(dimension, along, settings, best_product)
-        results["scaling"] += curves
-        results["comparisons"] += comparisons
-        show(curves_table(curves))
-        show(busy_warning(busiest(comparisons)))
+    with settings.workers() as workers:
+        best_product = workers[0].product_speed()
+        for dimension, along in sizes.items():
+            show(title(f"train, {dimension} from {along[0]:,} to {along[-1]:,}", centre))
+            found, curves = [], []
+            for size in along:
+                change: dict[str, Any] = {dimension: size, "name": f"{dimension} = {size}"}
+                c = replace(centre, **change)
+                found.append(compare("train", c, settings, best_product, workers))
+            for library in settings.libraries:
+                seconds = [one["libraries"][library]["seconds"] for one in found]
+                fit = linear_regression([*map(math.log, along)], [*map(math.log, seconds)])
+                curves.append({"dimension": dimension, "library": library, "sizes": list(along),
+                               "seconds": seconds, "exponent": fit.slope})  # fmt: skip
+            results["scaling"] += curves
+            results["comparisons"] += found
+            show(curves_table(curves))
+            show(busy_warning(*(one["share_used_by_others"] for one in found)))
     return results
 
 
@@ -126,9 +126,10 @@ def title(what: str, c: Configuration) -> str:
     return f"\n{what}, {c.name}: {c}, dropout {c.dropout:g}, {c.dtype}"
 
 
-def busy_warning(share: float | None) -> str:
-    """Format a warning if others use the machine; else an empty text."""
-    if share is None or share <= BUSY:
+def busy_warning(*shares: float | None) -> str:
+    """Format a warning if others use much of the machine; else an empty text."""
+    share = max(filter(None, shares), default=0.0)
+    if share <= BUSY:
         return ""
     return (
         f"warning: others used up to {share:.0%} of the processors meanwhile; figures from a "
@@ -197,13 +198,8 @@ def grid_summary(comparisons: Sequence[Figures]) -> str:
         f"{geometric_mean(these):.2f}, below 1.0: {sum(ratio < 1 for ratio in these)}"
         for library, these in ratios.items()
     ]
-    return "\n".join(["", *lines, *filter(None, [busy_warning(busiest(comparisons))])])
-
-
-def busiest(comparisons: Sequence[Figures]) -> float | None:
-    """Return the largest share of the processors that others used."""
-    shares = (found["share_used_by_others"] for found in comparisons)
-    return max((share for share in shares if share is not None), default=None)
+    warning = busy_warning(*(found["share_used_by_others"] for found in comparisons))
+    return "\n".join(["", *lines, *filter(None, [warning])])
 
 
 def start_table(found: Sequence[Figures]) -> str:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 from numpylstm.host import peak_memory
@@ -45,17 +46,8 @@ def calls(peer: Any, task: str, settings: dict[str, Any], own_weights: bool) -> 
     weights = None if own_weights else c.weights(configuration)
     work = getattr(peer, c.TASKS[task])(configuration, weights)
     if task == "train":
-        take_step, _ = work
-        batches = c.windows(configuration, 8)
-        count = 0
-
-        def step() -> Any:
-            nonlocal count
-            x, y = batches[count % len(batches)]
-            count += 1
-            return take_step(x, y)
-
-        return step
+        step, batches = work[0], cycle(c.windows(configuration, 8))
+        return lambda: step(*next(batches))
     if task == "evaluate":
         ids = c.evaluation_text(configuration)
         return lambda: work(ids)
@@ -120,10 +112,9 @@ def product_speed(size: int, seconds: float) -> float:
     return 2 * size**3 / min(best)
 
 
-def answers(library: str, threads: int, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+def answers(library: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     """Yield an answer to each request, after one that describes the library."""
     peer, about = load(library)
-    peer.set_threads(threads)
     yield about
     call: Callable[[], Any] | None = None
     for line in lines:
@@ -136,7 +127,7 @@ def answers(library: str, threads: int, lines: Iterator[str]) -> Iterator[dict[s
                 call = calls(peer, **request)
                 built = time.perf_counter()
                 call()
-                yield {"build": built - start, "first": time.perf_counter() - built}
+                yield {"built": built - start, "first_step": time.perf_counter() - built}
             case "measure" if call is not None:
                 seconds = request["seconds"]
                 yield {"times": timed(call, seconds, WARM_UP * seconds)}
@@ -153,9 +144,8 @@ def main() -> None:
     # The output of libraries goes to stderr: stdout is for answers.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    library, threads = sys.argv[1], int(sys.argv[2])
     try:
-        for answer in answers(library, threads, iter(sys.stdin.readline, "")):
+        for answer in answers(sys.argv[1], iter(sys.stdin.readline, "")):
             print(json.dumps(answer), file=replies, flush=True)
     except Exception as error:
         sentence = " ".join(f"{type(error).__name__}: {error}".split())

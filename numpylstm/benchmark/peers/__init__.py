@@ -1,13 +1,12 @@
 """The same work in each library, as its own documentation would write it.
 
 A module here is named after its library and is imported only in that library's process. It names
-the ``CELLS`` and ``DTYPES`` that it computes, and has these functions. Each of the first three
-takes a `Configuration` and the weights by path (None: the library's own initial values), and
-returns a function that carries its state from call to call.
+the ``CELLS`` and ``DTYPES`` that it computes, and has these functions. Each takes a `Configuration`
+and the weights by path (None: the library's own initial values), and returns a function that
+carries its state from call to call.
 
 ``trainer``    (x, y) -> (loss, gradient norm): one training step on a window (T, B); it comes with
                a second function that returns the parameters by path, matrices either way round
 ``evaluator``  (ids) -> (mean nll, accuracy): a text (N,), in windows
 ``sampler``    (length, greedy) -> ids: that many tokens, one at a time
-``set_threads``  (n), called before anything else
 """

@@ -12,14 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpylstm.benchmark.configurations import Array, Configuration, Weights
+from numpylstm.benchmark.configurations import Array, Configuration, Trainer, Weights
 from numpylstm.benchmark.configurations import weights as initial_weights
 
 CELLS, DTYPES = ("lstm",), ("float32",)
-
-
-def set_threads(threads: int) -> None:
-    """Do nothing: XLA has no such setting, and the caller binds the process to processors."""
 
 
 def lstm(x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
@@ -67,9 +63,7 @@ def start(c: Configuration, weights: Weights, B: int) -> tuple[Any, Any, Any]:
     return w, (zeros, zeros), jax.random.key(0)
 
 
-def trainer(
-    c: Configuration, weights: Weights
-) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
+def trainer(c: Configuration, weights: Weights) -> Trainer:
     """Return a training step, and a function that returns the parameters."""
 
     def cost(w: Any, x: Any, y: Any, state: Any, key: Any) -> Any:
@@ -109,12 +103,10 @@ def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[flo
         streams = ids.reshape(c.B, -1).T
         state, nll, correct = zero, 0.0, 0
         for first in range(0, len(streams) - 1, c.T):
-            y = streams[first + 1 : first + 1 + c.T]
-            x = streams[first : first + len(y)]
+            x, y = streams[first : first + c.T], streams[first + 1 : first + 1 + c.T]
             window_nll, window_correct, state = window(w, x, y, state)
             nll, correct = nll + float(window_nll), correct + int(window_correct)
-        count = streams[1:].size
-        return nll / count, correct / count
+        return nll / streams[1:].size, correct / streams[1:].size
 
     return score
 

@@ -5,15 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 import numpylstm as nl
-from numpylstm.benchmark.configurations import Array, Configuration, Weights
+from numpylstm.benchmark.configurations import Array, Configuration, Trainer, Weights
 from numpylstm.cells import CELLS as CELLS
 
 DTYPES = ("float32", "float64")
-
-
-def set_threads(threads: int) -> None:
-    """Set the number of threads."""
-    nl.set_num_threads(threads)
 
 
 def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
@@ -27,9 +22,7 @@ def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
     return model
 
 
-def trainer(
-    c: Configuration, weights: Weights
-) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
+def trainer(c: Configuration, weights: Weights) -> Trainer:
     """Return a training step, and a function that returns the parameters."""
     model = model_of(c, weights)
     parameters = model.parameters()

@@ -11,14 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from numpylstm.benchmark.configurations import Array, Configuration, Weights
+from numpylstm.benchmark.configurations import Array, Configuration, Trainer, Weights
 
 CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
-
-
-def set_threads(threads: int) -> None:
-    """Set the number of threads."""
-    torch.set_num_threads(threads)
 
 
 class Model(nn.Module):
@@ -55,9 +50,7 @@ class Model(nn.Module):
         return self.decoder(self.dropout(hs)), state
 
 
-def trainer(
-    c: Configuration, weights: Weights
-) -> tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]:
+def trainer(c: Configuration, weights: Weights) -> Trainer:
     """Return a training step, and a function that returns the parameters."""
     model = Model(c, weights).train()
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -90,14 +83,13 @@ def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[flo
     @torch.inference_mode()
     def score(ids: Array) -> tuple[float, float]:
         streams = torch.from_numpy(ids).reshape(c.B, -1).T.contiguous()
-        state, nll, correct, count = None, 0.0, 0, 0
+        state, nll, correct, count = None, 0.0, 0, len(ids) - c.B
         for start in range(0, len(streams) - 1, c.T):
             y = streams[start + 1 : start + 1 + c.T].reshape(-1)
-            logits, state = model(streams[start : start + c.T][: len(y) // c.B], state)
+            logits, state = model(streams[start : start + c.T], state)
             logits = logits.reshape(-1, c.V)
             nll += nn.functional.cross_entropy(logits, y, reduction="sum").item()
             correct += int((logits.argmax(dim=1) == y).sum())
-            count += len(y)
         return nll / count, correct / count
 
     return score
