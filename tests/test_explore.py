@@ -151,9 +151,9 @@ def test_what_the_command_refuses(folder, arguments, says):
 
 
 def test_a_cell_that_the_page_lacks_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(own, "cells_of_engine", lambda: ["rnn", "gru"])
+    monkeypatch.setattr(explore, "cells_of_engine", lambda: ["rnn", "gru"])
     _, err = call(folder, "numpylstm-explore", "run", expect=2)
-    assert "model must have a cell of the page's engine, rnn, gru, got lstm" in err
+    assert "run/best.npz: the page has the cells rnn, gru; got lstm" in err
 
 
 def test_the_engine_has_the_cells_of_the_textbook():

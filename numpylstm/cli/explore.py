@@ -60,10 +60,10 @@ def command(
     threads: int | None = None,
 ) -> None:
     """Load, read, rank, write."""
-    from numpylstm.checks import NotFinite
     from numpylstm.data.configured import scored_text, text_like
     from numpylstm.data.text import read_texts, tokenize
     from numpylstm.evaluation import evaluate
+    from numpylstm.explore import cells_of_engine
     from numpylstm.explore.own import MOST_PARAMETERS, ReadText, explorer_page
     from numpylstm.saving import write_atomically
     from numpylstm.training import run_folder
@@ -77,6 +77,9 @@ def command(
     check_own("--out", out, MARK, "numpylstm-explore")
     saved = load(path)
     model, vocabulary = restore_model(saved), saved.vocabulary
+    if saved.config.cell not in cells_of_engine():
+        known = ", ".join(cells_of_engine())
+        raise CommandError(f"{path}: the page has the cells {known}; got {saved.config.cell}")
     most = max_tokens or (200 if model.num_parameters <= MOST_PARAMETERS else 100)
     if text is None and prompt is None:
         saved = run_folder.where_its_text_is(saved, checkpoint)
@@ -93,15 +96,10 @@ def command(
         read = ReadText(name, vocabulary.encode(tokens)[0], tokens)
     if len(read.ids) < 2:
         raise CommandError(f"{read.name}: must hold at least 2 tokens, got {len(read.ids)}")
-    try:
-        with compiling(stream=sys.stderr, quiet=quiet):
-            evaluate(model, read.ids[:2])
-        with waiting("holding each cell at its mean", stream=sys.stderr, quiet=quiet) as shown:
-            name = path.resolve().parent.name
-            page = explorer_page(name, model, vocabulary, saved.config, read, shown.share)
-    except NotFinite:
-        raise
-    except ValueError as error:
-        raise CommandError(str(error)) from error
+    with compiling(stream=sys.stderr, quiet=quiet):
+        evaluate(model, read.ids[:2])
+    with waiting("holding each cell at its mean", stream=sys.stderr, quiet=quiet) as shown:
+        name = path.resolve().parent.name
+        page = explorer_page(name, model, vocabulary, saved.config, read, shown.share)
     write_atomically(out, lambda file: file.write(page.encode()))
     print(f"{printable(str(out))}: {len(page) / 1e6:.1f} MB; open it in a browser")

@@ -4,8 +4,6 @@ The page carries the weights of a model of up to 2 million parameters, and compu
 the browser. For a larger model it holds what was recorded on one text.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +17,7 @@ from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import splits_punctuation
 from numpylstm.evaluation import evaluate
-from numpylstm.explore import assemble, cell_record, cells_of_engine
+from numpylstm.explore import assemble, cell_record
 from numpylstm.laboratory.diagnostics import cell_activations
 from numpylstm.models import LanguageModel, Window, language_model_forward
 
@@ -56,39 +54,16 @@ def explorer_page(
     text: ReadText,
     watch: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Return the explorer of a trained model as one self-contained HTML document.
+    """Return the explorer of the run `name` as one self-contained HTML document.
 
-    Parameters
-    ----------
-    name : str
-        The name of the run.
-    model : LanguageModel
-    vocabulary : Vocabulary
-    config : TrainConfig
-        The settings of the run.
-    text : ReadText
-        At least two tokens.
-    watch : callable, optional
-        Called with the number of cells ranked and their total.
-
-    Raises
-    ------
-    ValueError
-        If the engine of the page lacks the cell of the model.
-    NotFinite
-        If the loss of the text is not finite.
+    The engine of the page must have the cell; `text` has at least two tokens; `watch` is called
+    with the number of cells ranked and their total. Raises NotFinite if the loss is not finite.
     """
     cell = CELLS[config.cell]
-    if cell.name not in cells_of_engine():
-        raise ValueError(
-            f"explorer_page: model must have a cell of the page's engine, "
-            f"{', '.join(cells_of_engine())}, got {cell.name}"
-        )
     ids, loss = text.ids, evaluate(model, text.ids).loss
     if not np.isfinite(loss):
         raise NotFinite("explorer_page: the loss of the text under the model is not finite")
     ranking = rank_cells(model, ids, watch)
-    whole = model.num_parameters <= MOST_PARAMETERS
     layers, H = config.num_layers, config.hidden_size
     facts = {
         "name": name,
@@ -107,7 +82,7 @@ def explorer_page(
         "H": H,
         "rows": [[unit for unit, _ in ranked[:MOST_ROWS]] for ranked in ranking],
     }
-    if whole:
+    if model.num_parameters <= MOST_PARAMETERS:
         facts["parameters"] = {path: packed(array) for path, array in model.state_dict().items()}
     else:
         facts["recorded"] = record(model, ids, facts["rows"])
@@ -129,12 +104,7 @@ def rank_cells(
     """Rank the cells of each layer by how much holding one at its mean raises the loss.
 
     The mean is over the text; the loss is per token, in nats. Of a large model, only the cells that
-    vary most are measured.
-
-    Returns
-    -------
-    list of list of (cell, rise)
-        For each layer, the cells with the largest rise first.
+    vary most are measured. Each layer has a list of (cell, rise), the largest rise first.
     """
     config, (x, y) = model.config, (ids[:-1, None], ids[1:, None])
     functions, arrays = model.encoder.recurrent.functions, model.state_dict()
