@@ -5,6 +5,7 @@ the same model: it is frozen, which leaves PyTorch less to clip and to update; i
 candidate has a second bias (`bn`), its gradient is masked.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 from numpylstm.benchmark.configurations import Array, Configuration, Trainer, Weights
 
 CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # so that MKL keeps its threads, too
 
 
 class Model(nn.Module):
