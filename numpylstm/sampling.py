@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import NotFinite, any_array, check_ids, check_number, check_whole, generator
+from numpylstm.checks import NotFinite, any_array, check_ids, check_in, check_whole, generator
 from numpylstm.models import LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000
@@ -81,12 +81,7 @@ def stream(
     prompt = check_ids("generate", "prompt", prompt, V)
     never = any_array("generate", "banned", banned)
     never = np.unique(check_ids("generate", "banned", never, V) if never.size else np.intp(never))
-    check_number("generate", "temperature", temperature)
-    if not 0 <= temperature < np.inf:
-        raise ValueError(
-            f"generate: temperature must be at least 0 and finite, got {temperature}; "
-            "at 0 the most probable token is taken at every step"
-        )
+    check_in("generate", "temperature", temperature, "[0, inf)")
     check_whole("generate", "length", length, 0)
     if length > LONGEST:
         raise ValueError(f"generate: length must be at most {LONGEST:,}, got {length}")

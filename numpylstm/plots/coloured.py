@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numpylstm.checks import check_finite, check_in
 from numpylstm.plots.style import SKY, YELLOW
 
 
@@ -53,14 +54,10 @@ def coloured_text(
             f"coloured_text: values must have shape ({len(tokens)},), got {numbers.shape}; "
             "each token needs one"
         )
-    if not np.isfinite(numbers).all():
-        raise ValueError(
-            "coloured_text: values must be finite; the model that made them may have diverged"
-        )
+    check_finite("coloured_text", "values", numbers, "the model that made them may have diverged")
     if limit is None:
         limit = float(np.abs(numbers).max(initial=0.0)) or 1.0
-    if not limit > 0:
-        raise ValueError(f"coloured_text: limit must be positive, got {limit}")
+    check_in("coloured_text", "limit", limit, "(0, inf]")
     if notes is not None and len(notes) != len(tokens):
         raise ValueError(
             f"coloured_text: notes must hold {len(tokens)} texts, got {len(notes)}; each token "

@@ -81,10 +81,7 @@ def training_curves(
                marker=alone, ms=10, mfc="none", label="learning rate")  # fmt: skip
     rates.set(ylabel="learning rate", ylim=(0, room * max(lr)))
     lines = [*bottom.get_lines(), *rates.get_lines()]
-    bottom.legend(
-        lines, [str(line.get_label()) for line in lines],
-        frameon=False, loc="upper center", ncols=columns,
-    )  # fmt: skip
+    bottom.legend(handles=lines, frameon=False, loc="upper center", ncols=columns)
     bottom.grid(alpha=0.3)
     return figure
 

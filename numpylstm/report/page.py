@@ -67,19 +67,14 @@ def heading(report: Report) -> str:
     """Return the name and the main figures."""
     result = report.result
     test, valid = result["test"], result["validation"]
-    bits = f"{math.log2(test['perplexity']):.3f}"
-    per_character = report.config.level == "char"
-    cards = [
-        (f"{test['perplexity']:.2f}", "test perplexity"),
-        *([(bits, "bits per character")] if per_character else []),
-        (f"{valid['perplexity']:.2f}", f"validation perplexity, best in epoch {valid['epoch']}"),
-        (f"{test['accuracy']:.1%}", "of the test text predicted correctly"),
-    ]  # fmt: skip
+    cards = {"test perplexity": f"{test['perplexity']:.2f}"}
+    if report.config.level == "char":
+        cards["bits per character"] = f"{math.log2(test['perplexity']):.3f}"
+    cards[f"validation perplexity, best in epoch {valid['epoch']}"] = f"{valid['perplexity']:.2f}"
+    cards["of the test text predicted correctly"] = f"{test['accuracy']:.1%}"
     if speed := result["time"]["tokens_per_second"]:
-        cards.append((f"{speed:,}", "tokens per second in training"))
-    shown = "".join(
-        f"<div><b>{number}</b><span>{text(what)}</span></div>" for number, what in cards
-    )
+        cards["tokens per second in training"] = f"{speed:,}"
+    shown = "".join(f"<div><b>{n}</b><span>{text(what)}</span></div>" for what, n in cards.items())
     return (
         f"<h1>{text(report.name)}</h1>\n"
         f'<p class="soft">{text(report.model)}; {text(result["text"]["source"])}</p>\n'
@@ -205,26 +200,18 @@ def settings(config: TrainConfig) -> str:
         if value is not None:
             groups.setdefault(setting.metadata["group"], []).append((setting.name, value))
     groups["model"] += config.options.items()
-    return (
-        '<div class="columns">'
-        + "".join(
-            f"<div><h3>{text(group)}</h3>{definitions(entries)}</div>"
-            for group, entries in groups.items()
-        )
-        + "</div>"
-    )
+    columns = (f"<div><h3>{text(k)}</h3>{definitions(v)}</div>" for k, v in groups.items())
+    return f'<div class="columns">{"".join(columns)}</div>'
 
 
 def making(result: dict[str, Any]) -> str:
     """Return the ledger, the text, times, the machine and the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
-    names = ["tokens", "unknown", "left_out"]
-    heads = ["text", "tokens", "read as <unk>", "of these, cut from the vocabulary"]
+    heads = {"tokens": "tokens", "unknown": "read as <unk>",
+             "left_out": "of these, cut from the vocabulary"}  # fmt: skip
     if any(corpus["unread"].values()):
-        names.append("unread")
-        heads.append("more of it, not read")
-    counts = [corpus[name] for name in names]
-    rows = [(split, *(f"{count[split]:,}" for count in counts)) for split in corpus["tokens"]]
+        heads["unread"] = "more of it, not read"
+    rows = [(split, *(f"{corpus[name][split]:,}" for name in heads)) for split in corpus["tokens"]]
     several = "s" if test["batch_size"] > 1 else ""
     ledger = (
         f"Of the test text that was read, {test['tokens']:,} tokens were scored, in "
@@ -237,4 +224,4 @@ def making(result: dict[str, Any]) -> str:
         *result["machine"].items(),
         ("command", shlex.join(result["command"])),
     ]  # fmt: skip
-    return f"{table(heads, rows)}\n<p>{text(ledger)}</p>\n{definitions(facts)}"
+    return f"{table(['text', *heads.values()], rows)}\n<p>{text(ledger)}</p>\n{definitions(facts)}"
