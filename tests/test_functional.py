@@ -75,11 +75,11 @@ def a_pass(rng, kind, sizes, dtype):
     x, states = normal(rng, dtype, T, B, D), CELLS[cell].states
     states = [normal(rng, dtype, B, H) for _ in states]
     states[2:3] = [0.5 + np.abs(n) for n in states[2:3]]  # a normaliser is positive
+    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), *[(B, H)] * len(states))]
     shapes = CELLS[cell].shapes(D, H, {"reset": option})
     weights = [normal(rng, dtype, *shape) for shape in shapes.values()]
     weights = [w / np.sqrt(len(w), dtype=dtype) if w.ndim == 2 else w for w in weights]
     arguments = [x, *states, *weights]
-    upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), *[(B, H)] * len(states))]
     if cell == "gru":
         arguments += [] if option == "after" else [None]
         arguments += ["before" if option == "before" else "after"]
