@@ -107,16 +107,12 @@ def to_torch(model: Model) -> dict[str, Array]:
     """Return the arrays of a model as a state dict of PyTorch, without importing PyTorch.
 
     The modules are "embedding", "decoder" and, between them, "lstm", "gru" or "rnn". A tied model
-    has one array under two keys. A ValueError refuses a cell that PyTorch lacks, and a model with
-    two directions or without an embedding.
+    has one array under two keys. A ValueError refuses a cell that PyTorch lacks and other models.
     """
     check_kind("to_torch", "model", model, Model)
     if model.vocab_size is None or model.bidirectional:
-        raise ValueError(
-            "to_torch: model must have an embedding and one direction, got one of "
-            f"{'two directions' if model.bidirectional else 'vectors'}; safetensors.numpy.save("
-            "model.state_dict()) saves any"
-        )
+        got = "two directions" if model.bidirectional else "vectors"
+        raise ValueError(f"to_torch: model must have an embedding and one direction, got {got}")
     arrays = model.state_dict()
     found = {"embedding.weight": arrays["embedding.W"]}
     for layer, parts in enumerate(layers_for("to_torch", model, "PyTorch")):
