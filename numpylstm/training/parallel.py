@@ -9,6 +9,7 @@ the run folder and the terminal, so it can save the run at any moment.
 """
 
 import atexit
+import itertools
 import os
 import pickle
 import time
@@ -219,7 +220,7 @@ def backpropagate(
     if ranks.size > 1:  # dense gradients travel as one array, those of an embedding as rows
         rows = [g for g in total if isinstance(g, Rows)]
         dense = [g.ravel() for g in total if not isinstance(g, Rows)]
-        ends = np.cumsum([g.size for g in dense])
+        ends = list(itertools.accumulate(g.size for g in dense))
         flat = empty((-(-ends[-1] // ranks.size) * ranks.size,), dense[0].dtype)
         np.concatenate(dense, out=flat[: ends[-1]])
         flat[ends[-1] :] = 0
