@@ -127,9 +127,9 @@ def test_a_loss_that_is_not_finite_changes_nothing(rng):
     ("batches", "changes", "error", "says"),
     [
         (iter([]), {}, TypeError, "batches must be a list or a function .* got list_iterator"),
-        (list, {}, ValueError, "batches and validation must hold at least one batch, got none"),
+        (list, {}, ValueError, "fit: batches must hold at least one batch, got none"),
         (None, {"validation": iter([])}, TypeError, "validation must be a list or a function"),
-        (None, {"validation": []}, ValueError, "and validation must hold at least one batch"),
+        (None, {"validation": []}, ValueError, "fit: validation must hold at least one batch"),
         (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be a Optimizer, got float"),
         (None, {"clip": 0}, ValueError, "max_norm must be positive, got 0"),

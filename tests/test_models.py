@@ -66,6 +66,16 @@ def test_language_model_gradients(rng, variant, impl):
     check_gradients(model, lambda: model.forward(x, y, state, weights=weights)[0])
 
 
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
+def test_sequence_classifier_gradients(rng, cell, impl):
+    model = nl.SequenceClassifier(
+        V, 3, H, L, embedding_size=D, cell=cell, dtype="float64", init_scale=0.8, rng=0, impl=impl
+    )
+    x, y = rng.integers(0, V, (T, B)), rng.integers(0, 3, B)
+    check_gradients(model, lambda: model.forward(x, y))
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_both_implementations_train_alike(rng, variant, dtype, tolerance):
@@ -297,6 +307,30 @@ def test_ids_may_be_lists(rng):
         (lambda ids: nl.functional.embedding_forward(ids, model.embedding.W.data)[0], x),
     ):
         np.testing.assert_array_equal(call(*ids), call(*(array.tolist() for array in ids)))
+
+
+def test_probabilities_and_evaluation_of_a_classifier(rng):
+    """Against the scores of the textbook, one sequence after the other."""
+    model = nl.SequenceClassifier(
+        V, 3, H, L, dropout=0.4, dropout_input=0.2, dtype="float64", init_scale=0.8, rng=0
+    )
+    twin = nl.SequenceClassifier(V, 3, H, L, dtype="float64", impl="reference")
+    twin.load_state_dict(model.state_dict())
+    x, y = rng.integers(0, V, (T, 7)), rng.integers(0, 3, 7)
+    p = model.probabilities(x)
+    np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=1e-14)
+    np.testing.assert_array_equal(p.argmax(axis=-1), model.predict(x))
+    one_by_one = [twin.forward(x[:, [n]], y[[n]], training=False) for n in range(7)]
+    np.testing.assert_allclose(-np.log(p[np.arange(7), y]), one_by_one, rtol=1e-12)
+    confusion = np.zeros((3, 3), int)
+    for right, answer in zip(y, twin.predict(x), strict=True):
+        confusion[right, answer] += 1
+    for batch_size in (1, 3, 100):
+        result = nl.evaluate_classifier(model, x, y, batch_size)
+        assert result.loss == pytest.approx(np.mean(one_by_one), rel=1e-12)
+        assert result.accuracy == (twin.predict(x) == y).mean()
+        assert result.sequences == 7
+        np.testing.assert_array_equal(result.confusion, confusion)
 
 
 @pytest.mark.parametrize(("dropout", "of_input"), [(0.4, None), (0.4, 0.0), (0.0, 0.4), (0.2, 0.4)])

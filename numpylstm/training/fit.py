@@ -40,7 +40,8 @@ def losses(model: Any, batches: Batches, training: bool) -> Iterator[float]:
             loss = model.forward(x, y, training, *rest)
         yield loss
     if loss is None:
-        raise ValueError("fit: batches and validation must hold at least one batch, got none")
+        name = "batches" if training else "validation"
+        raise ValueError(f"fit: {name} must hold at least one batch, got none")
 
 
 def updates(
