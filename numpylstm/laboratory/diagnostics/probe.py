@@ -1,7 +1,7 @@
 """Training on a probe task, and the remaining distance from the floor."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +37,8 @@ class Probe:
     """Expected loss, estimated on fresh sequences; see `expected_loss`."""
     error: float
     """Standard error of `loss`."""
+    model: LanguageModel | None = field(default=None, repr=False, compare=False)
+    """The network that was trained."""
 
     @property
     def share(self) -> float:
@@ -131,7 +133,7 @@ def probe(
                 break
     loss, error = expected_loss(model, task, num_sequences, for_scoring)
     return Probe(
-        cell, model.num_parameters, step, tuple(curve), task.chance, task.floor, loss, error
+        cell, model.num_parameters, step, tuple(curve), task.chance, task.floor, loss, error, model
     )
 
 

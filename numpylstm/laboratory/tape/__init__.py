@@ -10,7 +10,8 @@ numbers under the same names and have them graded:
 
 Each number is the double nearest to the exact one, which is computed in decimal arithmetic by code
 that uses nothing else of the package. A GRU that applies its reset gate after the product has its
-own tape: ``--cell gru``. Names are as in `numpylstm.reference`, without the batch axis.
+own tape, ``--cell gru``, and so have minGRU, minLSTM and sLSTM. Names are as in
+`numpylstm.reference`, without the batch axis.
 """
 
 from numpylstm.laboratory.tape.comparison import TOLERANCE, Grade, Wrong, grade, read

@@ -16,7 +16,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m numpylstm.tape",
         description="Every number of one small LSTM, forwards and backwards, to check yours "
-        "against; with --cell gru, of a GRU.",
+        "against; with --cell, of another cell.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     which = argparse.ArgumentParser(add_help=False)

@@ -62,8 +62,8 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
     tolerance : float
         Largest difference that passes. All numbers on the tape but zeros are above 5e-4 in size,
         so the default, 1e-6, tells a wrong one from one rounded to six decimals or more.
-    cell : "lstm" or "gru"
-        Which tape.
+    cell : str
+        Which tape, as for `load`.
 
     Raises
     ------

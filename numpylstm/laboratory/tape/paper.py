@@ -53,6 +53,21 @@ def sigmoid(a: Row) -> Row:
     return Row(1 / (1 + (-value).exp()) for value in a)
 
 
+def exp(a: Row) -> Row:
+    """Powers of e."""
+    return Row(value.exp() for value in a)
+
+
+def log(a: Row) -> Row:
+    """Natural logarithms."""
+    return Row(value.ln() for value in a)
+
+
+def maximum(left: Row, right: Row) -> Row:
+    """The larger of two entries."""
+    return Row(map(max, left, right))
+
+
 def tanh(a: Row) -> Row:
     """(exp(2a) - 1) / (exp(2a) + 1)."""
     return Row(((2 * value).exp() - 1) / ((2 * value).exp() + 1) for value in a)

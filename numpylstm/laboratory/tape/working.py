@@ -17,6 +17,7 @@ from numpylstm.laboratory.tape.formulas import CELLS
 from numpylstm.laboratory.tape.paper import Matrix, Row, outer
 
 T, D, H, V, L = 3, 3, 2, 4, 2
+GRADIENTS = {"Wx": "outer(x, da)", "Wh": "outer(h_prev, du)", "b": "da", "bn": "ds"}  # of a step
 
 
 class TapeError(Exception):
@@ -28,7 +29,8 @@ def load(cell: str = "lstm", number: Callable[[str], Any] = float) -> dict[str, 
 
     Parameters
     ----------
-    cell : "lstm" or "gru"
+    cell : str
+        One of "lstm", "gru", "mingru", "minlstm" and "slstm".
     number : callable
         Converts the digits of a number.
     """
@@ -89,15 +91,13 @@ def _compute(name: str, inputs: dict[str, Any], parameters: dict[str, Any]) -> d
         from_above = dlogits @ p["decoder.W"].T
         for k, prefix in reversed(list(enumerate(prefixes))):
             now, dh = known[t][k], from_above + after[k]["dh_next"]
-            d = back[prefix] = {"dh": dh} | _evaluate(cell.backward, now | after[k] | {"dh": dh})
-            da, du = d.pop("da"), d.pop("du")
+            d = {"dh": dh} | _evaluate(cell.backward, now | after[k] | {"dh": dh})
             after[k] = {f"d{s}_next": d[f"d{s}_prev"] for s in cell.states}
             from_above = d["dx"]
-            parts[f"{prefix}.Wx"].append(outer(now["x"], da))
-            parts[f"{prefix}.Wh"].append(outer(now["h_prev"], du))
-            parts[f"{prefix}.b"].append(da)
-            if "bn" in now:
-                parts[f"{prefix}.bn"].append(d["ds"])
+            for name in weights[k].keys() & GRADIENTS:
+                part = _evaluate({name: GRADIENTS[name]}, now | d)[name]
+                parts[f"{prefix}.{name}"].append(part)
+            back[prefix] = {name: value for name, value in d.items() if name not in ("da", "du")}
         parts["embedding.W"].append(
             Matrix(from_above if v == ids[t] else Row([Decimal(0)] * D) for v in range(V))
         )
@@ -130,7 +130,7 @@ def _weights(p: Mapping[str, Any], prefix: str, blocks: str) -> dict[str, Any]:
     }  # fmt: skip
     for k, name in enumerate(blocks):
         block = slice(H * k, H * (k + 1))
-        for key in ("Wx", "Wh"):
+        for key in own.keys() & {"Wx", "Wh"}:
             own[f"{key}_{name}"] = Matrix(Row(row[block]) for row in own[key])
         own[f"b_{name}"] = Row(own["b"][block])
     return own
