@@ -9,12 +9,12 @@ the run folder and the terminal, so it can save the run at any moment.
 """
 
 import atexit
-import itertools
 import os
 import pickle
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import reduce
 from operator import iadd
 from typing import Any
 
@@ -165,9 +165,7 @@ def add_in_tree(parts: Iterable[Any]) -> Any:
         while number % 2 == 0:
             sums[-2:] = [add(*sums[-2:])]
             number //= 2
-    while len(sums) > 1:
-        sums[-2:] = [add(*sums[-2:])]
-    return sums[0]
+    return reduce(lambda later, earlier: add(earlier, later), reversed(sums))
 
 
 def add(a: Any, b: Any) -> Any:
@@ -220,16 +218,14 @@ def backpropagate(
     if ranks.size > 1:  # dense gradients travel as one array, those of an embedding as rows
         rows = [g for g in total if isinstance(g, Rows)]
         dense = [g.ravel() for g in total if not isinstance(g, Rows)]
-        ends = list(itertools.accumulate(g.size for g in dense))
+        ends = np.cumsum([g.size for g in dense])
         flat = empty((-(-ends[-1] // ranks.size) * ranks.size,), dense[0].dtype)
         np.concatenate(dense, out=flat[: ends[-1]])
         flat[ends[-1] :] = 0
         shared = ranks.share((passes, rows), flat)
         passes = [one for theirs, _ in shared for one in theirs]
-        sums, arrays = iter(add_in_tree(theirs for _, theirs in shared)), iter(np.split(flat, ends))
-        total = [
-            next(sums) if isinstance(g, Rows) else next(arrays).reshape(g.shape) for g in total
-        ]
+        sums, parts = iter(add_in_tree(theirs for _, theirs in shared)), iter(np.split(flat, ends))
+        total = [next(sums) if isinstance(g, Rows) else next(parts).reshape(g.shape) for g in total]
     divisor = shards if model.config.average_across_batch else 1
     for parameter, gradient in zip(parameters, total, strict=True):
         parameter.zero_grad()
