@@ -9,13 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, generator
 from numpylstm.layers import RecurrentStack, consume
-from numpylstm.parameters import DIRECTIONS, Owner, Parameter
-
-Array = NDArray[Any]
+from numpylstm.parameters import DIRECTIONS, Array, Owner, Parameter
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:

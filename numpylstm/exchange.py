@@ -18,14 +18,13 @@ from reprlib import repr as shortened
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import saving
 from numpylstm.cells import CELLS
 from numpylstm.checks import check_array, check_arrays, check_choice, check_kind
 from numpylstm.config import TrainConfig
 from numpylstm.data import UNK, Vocabulary
-from numpylstm.models import LanguageModel, Model, check_language_model, model_config
+from numpylstm.models import Array, LanguageModel, Model, check_language_model, model_config
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training import checkpoint, run_folder
@@ -34,8 +33,6 @@ from numpylstm.untrusted import open_regular
 
 __all__ = ["export_model", "from_keras", "from_torch", "import_model", "language_model",
            "to_torch", "write_run"]  # fmt: skip
-
-Array = NDArray[Any]
 
 # --- arrays: order of the gates, transposes, one bias or two -------------------------------------
 

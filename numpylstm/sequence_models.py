@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.checks import (
     any_array,
@@ -23,9 +22,7 @@ from numpylstm.checks import (
 )
 from numpylstm.config import ModelConfig, plain
 from numpylstm.layers import SquaredError, before_end
-from numpylstm.models import Model, Plan, model_config, show_settings
-
-Array = NDArray[Any]
+from numpylstm.models import Array, Model, Plan, model_config, show_settings
 
 
 class SequenceModel(Model):

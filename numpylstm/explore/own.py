@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
 from numpylstm.checks import NotFinite
@@ -19,9 +18,7 @@ from numpylstm.data.configured import splits_punctuation
 from numpylstm.evaluation import evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.models import LanguageModel, Window, language_model_forward
-
-Array = NDArray[Any]
+from numpylstm.models import Array, LanguageModel, Window, language_model_forward
 
 MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""

@@ -6,7 +6,6 @@ marked in the legend.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,9 +13,9 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
+from numpylstm.models import Array
 from numpylstm.plots.style import (
     DRAWN,
     GREY,
@@ -28,8 +27,6 @@ from numpylstm.plots.style import (
     one_panel,
     point,
 )
-
-Array = NDArray[Any]
 
 SMALLEST = float(np.finfo(np.float64).eps)
 """Relative to the largest value; a smaller part does not change a sum in float64."""

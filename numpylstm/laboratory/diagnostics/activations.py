@@ -3,15 +3,11 @@
 from collections import namedtuple
 from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
-
 from numpylstm.cells import State
 from numpylstm.checks import check_ids, check_in, check_shape, real_array
 from numpylstm.layers import RecurrentStack
-from numpylstm.models import LanguageModel, stack_forward
+from numpylstm.models import Array, LanguageModel, stack_forward
 from numpylstm.sequence_models import SequenceClassifier
-
-Array = NDArray[Any]
 
 
 class GateSaturation(NamedTuple):

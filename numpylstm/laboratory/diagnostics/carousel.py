@@ -19,18 +19,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import reference
 from numpylstm.checks import check_shape, check_sizes, generator, real_array
-from numpylstm.laboratory.diagnostics.steps import (
-    cell_of,
-    check_cache,
-    step_cache,
-    step_jacobian,
-)
-
-Array = NDArray[Any]
+from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
+from numpylstm.models import Array
 
 
 class CarouselSplit(NamedTuple):

@@ -10,10 +10,9 @@ Karpathy, Johnson and Fei-Fei (2015), section 4.2, for the share of saturated ga
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.cells import State, examples
 from numpylstm.checks import check_finite, check_sizes, check_whole
@@ -27,9 +26,7 @@ from numpylstm.laboratory.diagnostics.steps import (
     step_cache,
     step_jacobian,
 )
-from numpylstm.models import LanguageModel
-
-Array = NDArray[Any]
+from numpylstm.models import Array, LanguageModel
 
 SATURATED = 0.05
 """A sigmoid below this is shut, above 1 minus this open; its slope there is a fifth of the

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.cells import State
 from numpylstm.checks import check_shape, check_whole, real_array
@@ -30,9 +29,8 @@ from numpylstm.laboratory.diagnostics.steps import (
     layers_back,
     options_of,
 )
-from numpylstm.models import LanguageModel
+from numpylstm.models import Array, LanguageModel
 
-Array = NDArray[Any]
 Measure = Callable[[Array], Any]
 
 

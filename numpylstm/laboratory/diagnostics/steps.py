@@ -9,20 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import reference
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import check_ids
 from numpylstm.dispatch import textbook
 from numpylstm.models import (
+    Array,
     LanguageModel,
     Window,
     check_language_model,
     language_model_forward,
 )
 
-Array = NDArray[Any]
 Cache = Any
 """The cache of a cell's forward pass, such as `numpylstm.reference.LSTMCache`."""
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
@@ -19,10 +18,9 @@ from numpylstm.laboratory.doctor import chain
 from numpylstm.laboratory.doctor.lines import LOSSES, Layer
 from numpylstm.laboratory.museum import around
 from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
-from numpylstm.models import LanguageModel, check_language_model
+from numpylstm.models import Array, LanguageModel, check_language_model
 from numpylstm.parameters import parameter_shapes
 
-Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
