@@ -12,7 +12,7 @@ from numpylstm.cli.common import (
     check_plots,
     check_threads,
     complain,
-    execute,
+    run,
 )
 from numpylstm.config import either
 from numpylstm.untrusted import printable
@@ -74,9 +74,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
     try:
-        return execute(lambda: command(**arguments), parser.prog)
+        return run(parser, command, argv)
     except BenchmarkError as error:
         return complain(parser.prog, error, EXIT_FAILED)
 

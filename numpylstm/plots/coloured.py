@@ -4,6 +4,7 @@ import html
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 from numpy.typing import ArrayLike
 
 from numpylstm.checks import check_finite, check_in
@@ -76,6 +77,5 @@ def coloured_text(
 
 def _background(share: float) -> str:
     """Mix white with SKY for a share down to -1, with YELLOW for a share up to 1."""
-    end = np.array([int((YELLOW if share > 0 else SKY)[k : k + 2], 16) for k in (1, 3, 5)])
-    red, green, blue = np.rint(255 + abs(share) * (end - 255)).astype(int)
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    end = np.array(to_rgb(YELLOW if share > 0 else SKY))
+    return to_hex(1 + abs(share) * (end - 1))

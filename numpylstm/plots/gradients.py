@@ -30,6 +30,7 @@ from numpylstm.plots.style import (
 
 SMALLEST = float(np.finfo(np.float64).eps)
 """Relative to the largest value; a smaller part does not change a sum in float64."""
+PARTS = "direct: product of the gates", "indirect: through h"  # of `CarouselNorms`
 COLOURS = "cividis"  # even steps of lightness, the same for every kind of colour vision
 
 
@@ -199,12 +200,9 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
     figure = new_figure(2.4 * len(saturation) + 1.5, 3)
     panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
     for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
-        steps = np.arange(shares.low.shape[1])
-        marker = point(len(steps))
-        axes.plot(steps, 100 * shares.high[layer], color=SERIES[0], lw=1.6, marker=marker,
-                  label="upper end")  # fmt: skip
-        axes.plot(steps, 100 * shares.low[layer], color=SERIES[1], lw=1.6, ls="--", marker=marker,
-                  label="lower end")  # fmt: skip
+        for k, (label, share) in enumerate((("upper end", shares.high), ("lower end", shares.low))):
+            axes.plot(100 * share[layer], **line_style(k), lw=1.6, marker=point(share.shape[1]),
+                      label=label)  # fmt: skip
         axes.set_title(as_label(f"{shares.words} {name}".lstrip()), fontsize=10)
         axes.set(xlabel="step t", ylim=(-2, 102))
         axes.grid(alpha=0.3)
@@ -236,12 +234,9 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     floor, highest = _limits(everything)
     for k, (axes, (name, norms)) in enumerate(zip(panels, named.items(), strict=True)):
         steps = np.arange(1, len(norms.direct) + 1)
-        for part, label, colour, dash in (
-            (norms.direct, "direct: product of the gates", SERIES[0], "-"),
-            (norms.indirect, "indirect: through h", SERIES[1], "--"),
-        ):
+        for j, (part, label) in enumerate(zip(norms, PARTS, strict=True)):
             inside = (part >= floor) & (part <= DRAWN[1])
-            axes.plot(steps, np.where(inside, part, np.nan), color=colour, ls=dash, lw=1.6,
+            axes.plot(steps, np.where(inside, part, np.nan), **line_style(j), lw=1.6,
                       marker=point(len(steps)), label=label)  # fmt: skip
         _log_axis(axes, floor, highest)
         axes.set_title(name, fontsize=9)

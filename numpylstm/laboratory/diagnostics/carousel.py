@@ -16,6 +16,7 @@ this package computes.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,12 +139,10 @@ def carousel_share(
     Wx, Wh = rng.normal(size=(2, H, 4 * H)) / np.sqrt(H)
     zeros = np.zeros((B, H))
     results = {}
-    for scale in wh_scales:
-        for forget_bias in forget_biases:
-            b = np.zeros(4 * H)
-            b[H : 2 * H] = forget_bias
-            *_, cache = reference.lstm_forward(x, zeros, zeros, Wx, scale * Wh, b)
-            results[scale, forget_bias] = carousel_norms(cache)
+    for scale, forget_bias in product(wh_scales, forget_biases):
+        b = np.repeat([0.0, forget_bias, 0.0, 0.0], H)
+        *_, cache = reference.lstm_forward(x, zeros, zeros, Wx, scale * Wh, b)
+        results[scale, forget_bias] = carousel_norms(cache)
     return results
 
 
