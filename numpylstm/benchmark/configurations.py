@@ -133,9 +133,8 @@ def layer_shapes(c: Configuration) -> dict[str, tuple[int, ...]]:
     return CELLS[c.cell].shapes(c.H, c.H, options)
 
 
-def weights(configuration: Configuration) -> dict[str, Array]:
+def weights(c: Configuration) -> dict[str, Array]:
     """Return initial parameters by path: the same numbers in every process."""
-    c = configuration
     shape_of: dict[str, tuple[int, ...]] = {"embedding.W": (c.V, c.H)}
     for layer in range(c.L):
         shape_of |= {f"{c.cell}.{layer}.{key}": shape for key, shape in layer_shapes(c).items()}
@@ -147,37 +146,31 @@ def weights(configuration: Configuration) -> dict[str, Array]:
     }
 
 
-def windows(configuration: Configuration, count: int) -> list[tuple[Array, Array]]:
+def windows(c: Configuration, count: int) -> list[tuple[Array, Array]]:
     """Return consecutive windows (x, y), each (T, B), of random text."""
-    c = configuration
     ids = np.random.default_rng(1).integers(0, c.V, (count * c.T + 1, c.B))
-    return [
-        (ids[k * c.T : (k + 1) * c.T], ids[k * c.T + 1 : (k + 1) * c.T + 1]) for k in range(count)
-    ]
+    return [*zip(np.split(ids[:-1], count), np.split(ids[1:], count), strict=True)]
 
 
-def evaluation_text(configuration: Configuration) -> Array:
+def evaluation_text(c: Configuration) -> Array:
     """Return random text (N,) of `EVALUATION_WINDOWS` full windows."""
-    c = configuration
-    length = c.B * (EVALUATION_WINDOWS * c.T + 1)
-    return np.random.default_rng(1).integers(0, c.V, length)
+    return np.random.default_rng(1).integers(0, c.V, c.B * (EVALUATION_WINDOWS * c.T + 1))
 
 
-def tokens(task: str, configuration: Configuration) -> int:
+def tokens(task: str, c: Configuration) -> int:
     """Return the number of tokens that one call of a task processes."""
     if task == "sample":
         return SAMPLE_LENGTH
     windows_in_call = EVALUATION_WINDOWS if task == "evaluate" else 1
-    return windows_in_call * configuration.T * configuration.B
+    return windows_in_call * c.T * c.B
 
 
-def flops(task: str, configuration: Configuration) -> int:
+def flops(task: str, c: Configuration) -> int:
     """Return the multiplications and additions in the matrix products of one call.
 
     A token meets the matrices of each layer and the decoder once on the way forward, and each twice
     on the way back: once for the gradient of the input, once for the gradient of the matrix.
     """
-    c = configuration
     layer = sum(math.prod(shape) for shape in layer_shapes(c).values() if len(shape) == 2)
     forward = 2 * tokens(task, c) * (c.L * layer + c.H * c.V)
     return 3 * forward if task == "train" else forward

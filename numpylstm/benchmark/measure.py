@@ -14,10 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any, Self
+from typing import Any
 
 from numpylstm.benchmark.configurations import BenchmarkError, Configuration, flops, tokens
 from numpylstm.host import busy_share
@@ -41,7 +41,7 @@ def installed() -> tuple[str, ...]:
     return tuple(name for name in PEERS if importlib.util.find_spec(name) is not None)
 
 
-class Worker:
+class Worker(AbstractContextManager["Worker"]):
     """A process with one library; a context, at whose end the process ends.
 
     `about` holds the library's ``version``, the ``seconds`` of its import, the ``bytes`` held after
@@ -81,9 +81,6 @@ class Worker:
             raise BenchmarkError(f"the process of {self.library} failed: {answer['error']}")
         return answer
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *exception: object) -> None:
         self._process.terminate()
         self._process.__exit__(None, None, None)  # closes the pipes and waits
@@ -113,7 +110,7 @@ def pause() -> float | None:
 
 def compare(
     task: str,
-    configuration: Configuration,
+    c: Configuration,
     settings: Settings,
     best_product: float,
     workers: Sequence[Worker],
@@ -124,7 +121,6 @@ def compare(
     `best_product` is the best speed of a matrix product so far, in FLOP/s. The figures of a library
     are the median seconds of each turn, their median, and what follows from it.
     """
-    c = configuration
     workers = [w for w in workers if c.cell in w.about["cells"] and c.dtype in w.about["dtypes"]]
     work = {"task": task, "settings": asdict(c)}
     check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})

@@ -160,12 +160,9 @@ def comparison_table(found: Figures) -> str:
             f"{one['time_relative_to_ours']:.2f}" if rows else "",
         ])  # fmt: skip
     best = found["best_product_flops_per_second"] / 1e9
-    lines = [
-        table(header, rows),
-        f"  best matrix product until now: {best:.0f} GFLOP/s",
-        busy_warning(found["share_used_by_others"]),
-    ]
-    return "\n".join(line for line in lines if line)
+    below = f"  best matrix product until now: {best:.0f} GFLOP/s"
+    warning = busy_warning(found["share_used_by_others"])
+    return "\n".join(filter(None, [table(header, rows), below, warning]))
 
 
 def grid_table(group: str, comparisons: Sequence[Figures], libraries: Sequence[str]) -> str:

@@ -14,9 +14,8 @@ DTYPES = ("float32", "float64")
 def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
     """Return the language model."""
     model = nl.LanguageModel(
-        c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype=c.dtype,
-        rng=0,
-    )  # fmt: skip
+        c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype=c.dtype, rng=0
+    )
     if weights is not None:
         model.load_state_dict(weights)
     return model
