@@ -16,16 +16,7 @@ import numpy as np
 
 from numpylstm.cells import State, examples
 from numpylstm.checks import check_finite, check_sizes, check_whole
-from numpylstm.laboratory.diagnostics.steps import (
-    Cache,
-    cell_of,
-    check_cache,
-    forward_pass,
-    layers_back,
-    options_of,
-    step_cache,
-    step_jacobian,
-)
+from numpylstm.laboratory.diagnostics import steps
 from numpylstm.models import Array, LanguageModel
 
 SATURATED = 0.05
@@ -58,7 +49,7 @@ class Flow(NamedTuple):
 
     norms: Mapping[str, Array]  # field of the state -> (L, T)
     saturation: Mapping[str, Saturation]  # of i, f, g, o; of r, z, n; or of h
-    caches: list[Cache]  # one for each layer, for `step_jacobians` and `carousel`
+    caches: list[steps.Cache]  # one for each layer, for `step_jacobians` and `carousel`
 
 
 def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None = None) -> Flow:
@@ -88,16 +79,16 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     >>> flow.norms["h"].shape, flow.norms["c"].shape, sorted(flow.saturation)
     ((2, 5), (2, 5), ['f', 'g', 'i', 'o'])
     """
-    caches, dhs = forward_pass(model, x, y, state)
-    norms = {name: np.empty((len(caches), len(dhs))) for name in cell_of(caches[0]).states}
+    caches, dhs = steps.forward_pass(model, x, y, state)
+    norms = {name: np.empty((len(caches), len(dhs))) for name in steps.cell_of(caches[0]).states}
     dhs[:-1] = 0  # the loss of the last step and no other
-    for layer, step in layers_back(dhs, caches):
+    for layer, step in steps.layers_back(dhs, caches):
         for name, gradient in step.dstate.items():
             norms[name][layer, step.t] = np.linalg.norm(gradient)
     return Flow(norms, _saturation(caches), caches)
 
 
-def step_jacobians(cache: Cache) -> Array:
+def step_jacobians(cache: steps.Cache) -> Array:
     """Return the Jacobian of every step's state with respect to the state before it.
 
     Parameters
@@ -112,11 +103,11 @@ def step_jacobians(cache: Cache) -> Array:
         vanilla cell and the GRU, and h followed by c, S = 2H, for the LSTM. The product of the
         Jacobians, latest first, is the Jacobian of the whole window.
     """
-    check_cache("step_jacobians", cache)
-    return np.stack([step_jacobian(step_cache(cache, t)) for t in range(len(cache.h))])
+    steps.check_cache("step_jacobians", cache)
+    return np.stack([steps.step_jacobian(steps.step_cache(cache, t)) for t in range(len(cache.h))])
 
 
-def singular_values(cache: Cache) -> Array:
+def singular_values(cache: steps.Cache) -> Array:
     """Return the singular values of the step Jacobians, (T, B, S), largest first.
 
     A step multiplies the norm of a gradient by a factor between the smallest and the largest. If
@@ -178,10 +169,10 @@ def compare_cells(
     return results
 
 
-def _saturation(caches: list[Cache]) -> dict[str, Saturation]:
+def _saturation(caches: list[steps.Cache]) -> dict[str, Saturation]:
     """Return the shares of each kind of unit with a curve."""
-    options, shares = options_of(caches[0]), {}
-    for unit in cell_of(caches[0]).units:
+    options, shares = steps.options_of(caches[0]), {}
+    for unit in steps.cell_of(caches[0]).units:
         if unit.curve is not None:
             low, high = ENDS[options.get(unit.curve, unit.curve)]
             values = np.stack([getattr(cache, unit.name) for cache in caches])  # (L, T, B, H)

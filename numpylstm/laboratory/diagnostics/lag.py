@@ -21,14 +21,7 @@ import numpy as np
 
 from numpylstm.cells import State
 from numpylstm.checks import check_shape, check_whole, real_array
-from numpylstm.laboratory.diagnostics.steps import (
-    Cache,
-    cell_of,
-    check_cache,
-    forward_pass,
-    layers_back,
-    options_of,
-)
+from numpylstm.laboratory.diagnostics import steps
 from numpylstm.models import Array, LanguageModel
 
 Measure = Callable[[Array], Any]
@@ -79,7 +72,7 @@ class LagTable:
         return np.linalg.norm(part.reshape(len(part), -1), axis=-1)
 
 
-def lag_table(dhs: Array, cache: Cache) -> LagTable:
+def lag_table(dhs: Array, cache: steps.Cache) -> LagTable:
     """Split the gradient of one layer by the step of the loss and by the lag.
 
     Parameters
@@ -113,7 +106,7 @@ def lag_table(dhs: Array, cache: Cache) -> LagTable:
     return LagTable(_of_layer("lag_table", dhs, cache, np.asarray))
 
 
-def lag_norms(dhs: Array, cache: Cache) -> dict[str, Array]:
+def lag_norms(dhs: Array, cache: steps.Cache) -> dict[str, Array]:
     """Compute the Euclidean norm of each part of `lag_table`: name -> (T, T)."""
     return _of_layer("lag_norms", dhs, cache, np.linalg.norm)
 
@@ -151,23 +144,24 @@ def model_lag_norms(
     return _of_model(model, x, y, state, np.linalg.norm)
 
 
-def _of_layer(where: str, dhs: Array, cache: Cache, measure: Measure) -> dict[str, Array]:
-    check_cache(where, cache)
+def _of_layer(where: str, dhs: Array, cache: steps.Cache, measure: Measure) -> dict[str, Array]:
+    steps.check_cache(where, cache)
     check_shape(where, "dhs", dhs, cache.h.shape, "it is the gradient of every h of the cache")
     real_array(where, "dhs", dhs)
-    return _tables(dhs, [cache], [cell_of(cache).parameters(options_of(cache))], measure)
+    names = steps.cell_of(cache).parameters(steps.options_of(cache))
+    return _tables(dhs, [cache], [names], measure)
 
 
 def _of_model(
     model: LanguageModel, x: Array, y: Array, state: State | None, measure: Measure
 ) -> dict[str, Array]:
-    caches, dhs = forward_pass(model, x, y, state)
+    caches, dhs = steps.forward_pass(model, x, y, state)
     names = [[p.name for p in layer] for layer in model.encoder.recurrent.layers]
     return _tables(dhs, caches, names, measure)
 
 
 def _tables(
-    dhs: Array, caches: list[Cache], names: Sequence[Sequence[str]], measure: Measure
+    dhs: Array, caches: list[steps.Cache], names: Sequence[Sequence[str]], measure: Measure
 ) -> dict[str, Array]:
     """Measure each part [t, k] of each parameter; `names` has those of each layer."""
     T = len(dhs)
@@ -175,7 +169,7 @@ def _tables(
     for t in range(T):
         upstream = np.zeros_like(dhs[: t + 1])
         upstream[t] = dhs[t]  # the loss at t and no other
-        for layer, step in layers_back(upstream, caches):
+        for layer, step in steps.layers_back(upstream, caches):
             for name, part in zip(names[layer], step.dparameters, strict=False):
                 measured = measure(part)
                 if name not in tables:
