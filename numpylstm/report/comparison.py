@@ -101,17 +101,15 @@ def table_of_runs(runs: Sequence[ComparedRun]) -> list[list[str]]:
 
 def table_of_seeds(runs: Sequence[ComparedRun]) -> list[list[str]] | None:
     """Return each experiment that was made with several seeds; None if there is none."""
-    groups: dict[int, dict[Any, ComparedRun]] = {}
+    by_seed: dict[int, dict[Any, ComparedRun]] = {}
     for run, number in zip(runs, experiments(runs), strict=True):
-        groups.setdefault(number, {}).setdefault(run.settings.get("seed"), run)
-    if max(map(len, groups.values())) == 1:
+        by_seed.setdefault(number, {}).setdefault(run.settings.get("seed"), run)
+    groups = [list(found.values()) for found in by_seed.values()]
+    if max(map(len, groups)) == 1:
         return None
-    different = [
-        name
-        for name in differences(runs)
-        if name not in settings_with(experiment=False)
-        and all(len({repr(r.settings.get(name)) for r in g.values()}) == 1 for g in groups.values())
-    ]  # one text may have several names
+    left_out = {*settings_with(experiment=False)}
+    left_out |= {name for group in groups for name in differences(group)}  # a text may have several
+    different = [name for name in differences(runs) if name not in left_out]
     rows = [
         [
             ", ".join(run.name for run in group),
@@ -120,7 +118,7 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> list[list[str]] | None:
             mean_and_spread([run.valid for run in group]),
             mean_and_spread([run.test for run in group]),
         ]
-        for group in (list(by_seed.values()) for by_seed in groups.values())
+        for group in groups
     ]
     return [["runs", *different, "seeds", "valid", "test"], *rows]
 
