@@ -34,9 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="draw from the K most probable tokens only; 1 takes the best",
     )  # fmt: skip
     parser.add_argument(
-        "--ban-unk", action=argparse.BooleanOptionalAction, default=True,
-        help="never draw <unk>",
-    )  # fmt: skip
+        "--ban-unk", action=argparse.BooleanOptionalAction, default=True, help="never draw <unk>"
+    )
     parser.add_argument(
         "--seed", type=int, metavar="N", default=argparse.SUPPRESS,
         help="seed of the draws (default: a new one each time, which is printed)",

@@ -115,9 +115,8 @@ def conclude(
             test=test.perplexity, references=references,
         )  # fmt: skip
         result = result_of(
-            run, corpus, test,
-            baselines=references, findings=found, timing=timing, command=command,
-        )  # fmt: skip
+            run, corpus, test, baselines=references, findings=found, timing=timing, command=command
+        )
         if timing.updates == 0:  # this process has trained nothing: an earlier one has
             result |= making_of(folder, run)
         write_result(folder, result)
