@@ -78,4 +78,4 @@ def coloured_text(
 def _background(share: float) -> str:
     """Mix white with SKY for a share down to -1, with YELLOW for a share up to 1."""
     end = np.array(to_rgb(YELLOW if share > 0 else SKY))
-    return to_hex(1 + abs(share) * (end - 1))
+    return to_hex(tuple(1 + abs(share) * (end - 1)))

@@ -54,8 +54,7 @@ def gradient_by_lag(
     """
     check_some("gradient_by_lag", "lines", lines)
     figure, axes = one_panel(8, 4.5)
-    everything = np.concatenate([np.asarray(line, float) for line in lines.values()])
-    floor, highest = _limits(everything)
+    floor, highest = _limits(np.concatenate([np.asarray(line, float) for line in lines.values()]))
     top = _log_axis(axes, floor, highest)
     used = {}  # triangle -> label
     for k, (name, line) in enumerate(lines.items()):
@@ -160,8 +159,7 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
     width = max(2.9 * columns, 4.2)  # the legend has room beside one panel
     figure = new_figure(width, 2.5 * rows + 0.4)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    everything = np.concatenate([values.ravel() for values in cells.values()])
-    floor, highest = _limits(everything)
+    floor, highest = _limits(np.concatenate([values.ravel() for values in cells.values()]))
     floor = max(floor, 1e-4)
     for k, (axes, (name, values)) in enumerate(zip(panels, cells.items(), strict=False)):
         colour = SERIES[k % len(SERIES)]
@@ -230,8 +228,7 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.15, 1)).ravel()
     panels = above.subplots(1, columns, sharey=True, squeeze=False)[0]
     share_axes = below.subplots()
-    everything = np.concatenate([part for norms in named.values() for part in norms])
-    floor, highest = _limits(everything)
+    floor, highest = _limits(np.concatenate([part for norms in named.values() for part in norms]))
     for k, (axes, (name, norms)) in enumerate(zip(panels, named.items(), strict=True)):
         steps = np.arange(1, len(norms.direct) + 1)
         for j, (part, label) in enumerate(zip(norms, PARTS, strict=True)):

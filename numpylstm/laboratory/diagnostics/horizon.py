@@ -6,8 +6,7 @@ from statistics import median
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import any_array, check_shape, check_sizes
-from numpylstm.config import either
+from numpylstm.checks import any_array, check_choice, check_shape, check_sizes
 from numpylstm.laboratory.diagnostics.probe import Probe, probe
 from numpylstm.laboratory.tasks import DelayedCopy, Recipe, Task
 
@@ -155,6 +154,5 @@ def split_cell(cell: str) -> tuple[str, dict[str, Any]]:
         for name, option in kind.options.items():
             for choice in option.choices or ():
                 known[f"{kind.name}-{choice}"] = kind.name, {name: choice}
-    if not (isinstance(cell, str) and cell in known):
-        raise ValueError(f"memory_horizon: cells must be {either(known)}, got {cell!r}")
+    check_choice("memory_horizon", "cells", cell, known)
     return known[cell]
