@@ -101,16 +101,17 @@ class Plan(NamedTuple):
 
 @functools.lru_cache(maxsize=256)  # a model repeats the same few calls at every step
 def plan(
-    T: int, B: int, D: int, H: int, gates: int, columns: int, itemsize: int, threads: int
+    T: int, N: int, D: int, H: int, gates: int, columns: int, itemsize: int, threads: int
 ) -> Plan:  # fmt: skip
-    """Return the plan of a pass, which depends on sizes only; no result depends on it.
+    """Return the plan of a pass of N rows in T steps, from sizes only; no result depends on it.
 
     By rows, no thread waits, and each reads all of Wh at each step, which is slow unless its own
     cache holds Wh. By units, all wait for all at each step and together read Wh once. Wx has as
     many columns as there are gates, and Wh as many or none.
     """
-    if T * B * (D * gates + H * columns) < WORTH_WAKING:
+    if N * (D * gates + H * columns) < WORTH_WAKING:
         return Plan(alone=True, by_rows=True, shares=1)
+    B = -(-N // T)
     step = B * H * max(columns, EXP)
     rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
     units = shares_for(step, threads)
@@ -142,14 +143,11 @@ def _matrix(array: Array) -> tuple[Array, bool]:
 
 
 def _product(A: Array, B: Array, start: Array | None = None) -> Array:
-    """Compute start + A @ B for 2-D arrays, each C-contiguous or the transpose of one that is.
-
-    To start from a vector (N,) is to start from a matrix of equal rows.
-    """
+    """Compute start (N,) + A @ B; each matrix is C-contiguous, or the transpose of one that is."""
     (A_base, A_turned), (B_base, B_turned) = _matrix(A), _matrix(B)
     M, N = A.shape[0], B.shape[1]
     C = empty((M, N), A.dtype)
-    D = np.zeros((1, N), A.dtype) if start is None else start.reshape(-1, N)
+    D = np.zeros((1, N), A.dtype) if start is None else start.reshape(1, N)
     shares = shares_for(C.size * A.shape[1] // PRODUCT)
     machine.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
     return C
@@ -228,8 +226,8 @@ def _unroll(
     """
     Wx, Wh, b = map(contiguous, (Wx, Wh, b))
     (D, gates), (H, columns) = Wx.shape, Wh.shape
-    rows, shape, B = x.reshape(batch.N, D), (*x.shape[:2], gates), -(-batch.N // batch.T)
-    how = plan(batch.T, B, D, H, gates, columns, Wh.itemsize, get_num_threads())
+    rows, shape = x.reshape(batch.N, D), (*x.shape[:2], gates)
+    how = plan(batch.T, batch.N, D, H, gates, columns, Wh.itemsize, get_num_threads())
     if how.alone:
         first = empty(shape, x.dtype)
         cell.forward_alone(rows, Wx, Wh, b, batch.at, (first, *sums), states)
@@ -255,7 +253,7 @@ def _unroll_back(
     N, (D, gates), (H, columns) = batch.N, Wx.shape, Wh.shape
     rows, states, kept = x.reshape(N, D), h_prev.reshape(N, H), tuple(others)
     of_sums = tuple(empty((*x.shape[:2], size), x.dtype) for size in (gates, columns)[:das])
-    how = plan(batch.T, -(-N // batch.T), D, H, gates, columns, Wh.itemsize, get_num_threads())
+    how = plan(batch.T, N, D, H, gates, columns, Wh.itemsize, get_num_threads())
     arguments: tuple[Any, ...] = (batch.at, kept, dhs, dstates, of_sums)
     if how.alone:
         shapes = (rows.shape, Wx.shape, Wh.shape, (gates,))

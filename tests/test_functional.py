@@ -326,6 +326,35 @@ def test_attention(rng, lengths, dtype):
     all_close(*results, dtype)
 
 
+# --- who does how much ---------------------------------------------------------------------------
+
+
+def test_twice_the_threads_for_four_times_the_work(monkeypatch):
+    enough = functional.WORTH_WAKING
+    monkeypatch.setattr(functional, "get_num_threads", lambda: 5)
+    work = (0, enough - 1, enough, 4 * enough - 1, 4 * enough, 99 * enough)
+    assert [functional.shares_for(n, 9) for n in work] == [1, 1, 2, 3, 4, 9]
+    assert functional.shares_for(99 * enough) == 5
+
+
+PLANS = [  # T, N, D, H, gates, columns; changes; alone, by rows, shares
+    ((2, 10, 10, 6, 4, 10), {"WORTH_WAKING": 1001}, (True, True, 1)),  # too little work
+    ((2, 10, 10, 6, 4, 10), {}, (False, True, 1)),
+    ((4, 61, 3, 4, 4, 4), {}, (False, True, 4)),  # as many as all steps together pay for
+    ((4, 27, 5, 10, 40, 40), {}, (False, True, 3)),  # no more than one for two rows
+    ((4, 27, 5, 10, 40, 40), {"OWN_CACHE": 1599}, (False, False, 3)),  # Wh does not fit in
+    ((4, 8, 10, 40, 10, 10), {}, (False, False, 2)),  # few rows, many units
+    ((99, 99, 10, 6, 10, 10), {}, (False, True, 1)),  # a single row
+]
+
+
+@pytest.mark.parametrize(("sizes", "changes", "plan"), PLANS)
+def test_the_plan_of_a_pass(sizes, changes, plan, monkeypatch):
+    for name, value in ({"WORTH_WAKING": 1000, "OWN_CACHE": 1600} | changes).items():
+        monkeypatch.setattr(functional, name, value)
+    assert functional.plan.__wrapped__(*sizes, itemsize=4, threads=99) == plan
+
+
 # --- memory layout, threads ----------------------------------------------------------------------
 
 
