@@ -33,6 +33,7 @@ from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
     check_array,
+    check_choice,
     check_dtype,
     check_finite,
     check_flag,
@@ -54,10 +55,8 @@ Array = NDArray[Any]
 def implementation(impl: str) -> ModuleType:
     """Return the module that holds the mathematics: "fast" or "reference"."""
     modules = {"fast": functional, "reference": textbook}
-    if isinstance(impl, str) and impl in modules:
-        return modules[impl]
-    kind = ValueError if isinstance(impl, str) else TypeError
-    raise kind(f"impl must be 'fast' or 'reference', got {impl!r}")
+    check_choice("layer", "impl", impl, modules)
+    return modules[impl]
 
 
 def consume(layer: Any) -> Any:

@@ -1,9 +1,12 @@
 """Layers: owners of parameters, with a strict protocol of forward and backward."""
 
+import inspect
+
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
 
+import numpylstm as nl
 from numpylstm import functional, gradcheck, reference
 from numpylstm.layers import (
     GRU,
@@ -14,8 +17,10 @@ from numpylstm.layers import (
     Linear,
     LSTMState,
     Parameter,
+    RecurrentStack,
     Rows,
     SequenceCrossEntropy,
+    SquaredError,
 )
 
 IMPLS = {"fast": functional, "reference": reference}
@@ -117,10 +122,11 @@ def layers_with_input(rng, impl):
                       (np.ones((T, B), int),), (x,)),
         "Dropout": (Dropout(0.5, impl=impl, rng=0), (x,), (x,)),
         "SequenceCrossEntropy": (loss, (x, np.ones((T, B), int)), ()),
+        "SquaredError": (SquaredError(impl=impl), (x, x), ()),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["Linear", "LSTM", "Embedding", "Dropout", "SequenceCrossEntropy"])
+@pytest.mark.parametrize("name", layers_with_input(np.random.default_rng(0), "fast"))
 def test_backward_needs_one_pending_forward(rng, impl, name):
     layer, arguments, upstream = layers_with_input(rng, impl)[name]
     message = rf"{name}\.backward: there is no pending forward pass"
@@ -265,16 +271,26 @@ def test_a_gradient_kept_as_rows_reads_like_any_other(rng):
 
 
 def test_the_embedding_of_a_large_vocabulary_keeps_rows(rng):
-    ids = np.array([[3, 1], [3, 0]])
-    for vocab_size in (4, 50):  # one kept as an array, one as rows
+    ids = np.array([[3, 1, 2], [3, 0, 1]])
+    for vocab_size in (4, 6, 50):  # the last one's is kept as rows, the others' as an array
         layer = Embedding(vocab_size, 6, dtype="float64", rng=0)
-        dx = rng.standard_normal((2, 2, 6))
+        dx = rng.standard_normal((2, 3, 6))
         layer.forward(ids)
         layer.backward(dx)
         assert isinstance(layer.W.parts_of_grad()[0], Rows) == (vocab_size == 50)
         want = np.zeros((vocab_size, 6))
         np.add.at(want, ids, dx)
         np.testing.assert_allclose(layer.W.grad, want, rtol=1e-14)
+
+
+def test_the_defaults_of_a_layer_are_those_of_a_model():
+    of_model = dict(inspect.signature(nl.LanguageModel).parameters)
+    del of_model["tied"]  # a flag, and not a parameter
+    kinds = Embedding, Dropout, Linear, RecurrentStack, RNN, LSTM, GRU, SequenceCrossEntropy
+    for kind in kinds:
+        for name, own in inspect.signature(kind).parameters.items():
+            if name in of_model and own.default is not own.empty:
+                assert own.default == of_model[name].default, (kind, name)
 
 
 # --- dropout -----------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def loss_and_gradients(model, x, y, lengths=None):
 @INPUTS
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["all", "padded"])
 def test_gradients(rng, kind, inputs, bidirectional, lengths):
-    model = make(kind, inputs, bidirectional=bidirectional, dropout=0.3)
+    model = make(kind, inputs, bidirectional=bidirectional, dropout=0.3, num_layers=3)
     x, y = data(rng, kind, inputs)
     check_gradients(model, lambda: model.forward(x, y, lengths=lengths), along="arrays")
 
@@ -101,6 +101,15 @@ def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional)
     for path, gradient in gradients.items():
         scale = np.abs(gradient).max()
         np.testing.assert_allclose(gradient, alone[path], rtol=0, atol=1e-12 * scale, err_msg=path)
+
+
+def test_an_answer_comes_from_the_final_states_of_both_directions(rng):
+    model = make("last regressor", "vectors", bidirectional=True)
+    x, _ = data(rng, "last regressor", "vectors")
+    _, states = model.encoder.recurrent.forward(x, training=False, lengths=LENGTHS)
+    ends = np.concatenate([state.h[-1] for state in states], axis=-1)
+    want = ends @ model.decoder.W.data + model.decoder.b.data
+    np.testing.assert_allclose(model.predict(x, LENGTHS), want, rtol=1e-12)
 
 
 def test_an_answer_after_nothing(rng):
