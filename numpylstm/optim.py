@@ -105,7 +105,7 @@ class Optimizer:
         self.lr = lr
         self.steps = 0
         self.memory: dict[str, dict[str, Array]] = {
-            name: {path: np.zeros_like(p.data, subok=False) for path, p in self.parameters.items()}
+            name: {k: np.zeros(p.data.shape, p.data.dtype) for k, p in self.parameters.items()}
             for name in memories
         }
 

@@ -187,6 +187,13 @@ def test_the_sum_of_squares(rng, size):
     assert functional.sum_of_squares(g.T) == pytest.approx(want, rel=1e-13)
 
 
+def test_adam_has_the_defaults_of_pytorch(parameters):
+    for kind, decay in ((nl.Adam, 0.0), (nl.AdamW, 0.01)):
+        made = kind(parameters)
+        found = made.lr, *made.betas, made.eps, made.weight_decay
+        assert found == (1e-3, 0.9, 0.999, 1e-8, decay)
+
+
 @pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
 def test_rows_that_were_not_used_move_by_what_adam_remembers(rng, kind):
     data, n = rng.standard_normal((9, 4)), 3
@@ -213,6 +220,7 @@ def test_decay_after_some_epochs():
     """Zaremba's small model: rate 1 for four epochs, then halved at each."""
     rates = [nl.decayed_rate(1.0, epoch, decay=0.5, constant_epochs=4) for epoch in range(7)]
     assert rates == [1, 1, 1, 1, 0.5, 0.25, 0.125]
+    assert nl.decayed_rate(1.0, 0, decay=0.5, constant_epochs=0) == 0.5
 
 
 @pytest.mark.parametrize(("decay", "limit"), [(0.5, 0), (math.nextafter(1, 0), 0), (1, 0.3)])
