@@ -172,7 +172,7 @@ def read_arrays(
     """
     arrays = read_members(path)
     for member in ("meta", "checksum"):
-        if member not in arrays or arrays[member].dtype != np.uint8 or arrays[member].ndim != 1:
+        if member not in arrays or arrays[member].dtype != np.uint8:
             raise CheckpointError(f"{path} is not a {name}: it has no {member}")
     stored = arrays.pop("checksum").tobytes()
     if checksum(arrays) != stored:

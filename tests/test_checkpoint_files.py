@@ -303,8 +303,8 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
 
 
 def test_a_checkpoint_can_be_read_from_a_file_that_other_programs_wrote(good, tmp_path):
-    """With its members in another order, and with dates."""
+    """With its members in another order, column by column, and with dates."""
     path = tmp_path / "c.npz"
     with np.load(io.BytesIO(good.content)) as file:
-        np.savez(path, **{name: file[name] for name in reversed(file.files)})
+        np.savez(path, **{name: np.asfortranarray(file[name]) for name in reversed(file.files)})
     restore_run(load(path))

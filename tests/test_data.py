@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,6 +58,7 @@ def test_tokens_are_written_as_readable_text():
     assert data.detokenize([",", "b"], after="The") == ", b"
     assert data.detokenize(["a"], after="f (") == "a"
     assert data.detokenize(["a"], "char", after="The") == "a"
+    assert data.detokenize(["a", "mr.", "", ".5", "."]) == "a mr. .5."
 
 
 @fuzz
@@ -174,6 +176,12 @@ def test_a_file_that_cannot_be_read(name, tmp_path):
             load(f"{tmp_path}/{name}")
 
 
+def test_what_is_too_long_for_a_message():
+    assert text_module.named([*"abc"]) == "a, b, c"
+    assert text_module.named([*"abcd"]) == "a and 3 more"
+    assert text_module.shortened(["a" * 100, "b" * 101]) == ["a" * 100, "b" * 100 + "..."]
+
+
 # --- vocabulary --------------------------------------------------------------------------------
 
 
@@ -248,7 +256,7 @@ def test_a_vocabulary_is_a_value():
     assert vocabulary == Vocabulary(["a", UNK])
     assert hash(vocabulary) == hash(Vocabulary(["a", UNK]))
     assert vocabulary != Vocabulary((UNK, "a"))
-    assert repr(vocabulary) == "<Vocabulary of 2: 'a', '<unk>'>"
+    assert repr(vocabulary) == "<Vocabulary of 2: ('a', '<unk>')>"
     with pytest.raises(dataclasses.FrozenInstanceError):
         vocabulary.tokens = ()
 
@@ -329,7 +337,7 @@ def test_a_largest_vocabulary_is_trained_with_unk(write):
     corpus = data.load_text(*files, max_vocab=3)
     assert corpus.vocabulary.tokens == ("a", UNK, "b")
     assert words(corpus, "train")[-3:] == [UNK, UNK, UNK]
-    assert corpus.oov == {"train": 3, "valid": 3, "test": 3}
+    assert corpus.oov == corpus.left_out == {"train": 3, "valid": 3, "test": 3}
 
 
 def test_a_text_read_with_the_vocabulary_of_another(write):
@@ -357,6 +365,15 @@ def test_a_corpus_describes_itself_in_a_line(write):
         f"{file}: words train 900, valid 50, test 50; vocabulary 901; "
         "out of it, read as <unk>: train 0, valid 50, test 50"
     )
+
+
+def test_a_corpus_made_of_ids_stays_as_it_is():
+    ids, none = np.arange(4), dict.fromkeys(data.SPLITS, 0)
+    corpus = data.Corpus("made up", "char", Vocabulary([*"abc", UNK]), ids, ids, ids, none)
+    assert corpus.left_out == corpus.unread == none
+    assert corpus != dataclasses.replace(corpus)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        corpus.source = "another"
 
 
 def test_texts_that_are_too_short(write):
@@ -592,6 +609,17 @@ def test_no_paragraph_of_one_split_is_in_another(embedded):
     assert not valid & test
 
 
+def test_of_20_blocks_of_2000_characters_two_are_held_out(monkeypatch):
+    """Blocks of two paragraphs here; the topics come in the order of the alphabet."""
+    paragraphs = [f"{n:998}\n\n" for n in range(80)]
+    topics = {"b": "".join(paragraphs[50:]), "a": "".join(paragraphs[:50])}
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", SimpleNamespace(topics=topics))
+    texts = data.read_embedded()
+    assert texts["valid"] == "".join(paragraphs[18:20] + paragraphs[58:60])
+    assert texts["test"] == "".join(paragraphs[38:40] + paragraphs[78:80])
+    assert sum(map(len, texts.values())) == 80_000
+
+
 def test_long_passages_of_the_test_text_are_new(embedded):
     def passages(split, length=25):
         tokens = [token for token in words(embedded, split) if token != EOS]
@@ -639,6 +667,7 @@ def test_the_table_of_the_tutorial():
     np.testing.assert_array_equal(first[1], np.array([[2, 3], [8, 9], [14, 15]]).T)
     np.testing.assert_array_equal(second[0], np.array([[3, 4], [9, 10], [15, 16]]).T)
     np.testing.assert_array_equal(second[1], np.array([[4, 5], [10, 11], [16, 17]]).T)
+    assert num_batches(18, batch_size=3, num_steps=2) == 2
 
 
 def test_the_last_window_is_shorter():

@@ -38,7 +38,7 @@ _SPACE = re.compile(r"\s")
 _MIN_TOKENS = 2  # one to predict from and one to predict
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Corpus:
     """A text in three splits, as ids of one vocabulary; ``str(corpus)`` describes it in a line.
 

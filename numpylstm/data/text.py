@@ -45,7 +45,7 @@ HELD_OUT = 20
 _BLOCK = 2_000  # characters of the embedded text that go to one split together
 
 _MEBIBYTE = 1 << 20
-_MAX_UNPACKED = 512 * _MEBIBYTE  # of an archive
+_MAX_UNPACKED = 1 << 29  # bytes of an archive
 
 # A word (letters, digits, "_"; an English ending such as 's stays on it), a number, a run of one
 # punctuation mark (**, ..., ====), a bracket.

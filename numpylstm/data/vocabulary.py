@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from reprlib import repr as shortened
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from numpylstm.checks import any_array, check_ids, check_whole
 from numpylstm.data.text import UNK
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Vocabulary:
     """An immutable list of distinct tokens; the id of a token is its place in the list.
 
@@ -133,8 +134,7 @@ class Vocabulary:
         return iter(self.tokens)
 
     def __repr__(self) -> str:
-        shown = ", ".join(map(repr, self.tokens[:4]))
-        return f"<Vocabulary of {len(self):,}: {shown}{', ...' if len(self) > 4 else ''}>"
+        return f"<Vocabulary of {len(self):,}: {shortened(self.tokens)}>"
 
 
 def by_frequency(counts: Counter[str], max_size: int | None) -> tuple[str, ...]:
