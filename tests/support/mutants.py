@@ -30,13 +30,13 @@ from cosmic_ray.work_item import MutationSpec, WorkItem
 SESSION = Path("mutants.sqlite").resolve()  # runs work in another folder
 MODULES = {  # and their tests, the nearest first; those of bad and of random calls come last
     "reference": "reference lengths functional cells",
-    "functional": "functional lengths kernels optim",
+    "functional": "functional lengths kernels optim fallback",
     "layers": "layers lengths models sequence_models sampling",
     "optim": "optim new_optimizer training",
     "models": "models model_check sequence_models sampling evaluation training",
     "training": "training fit run_folder checkpoint_files gradient_log progress report output "
     "interruptions",
-    "saving": "model_file checkpoint_files run_folder",
+    "saving": "model_file checkpoint_files run_folder targets",
     "evaluation": "evaluation baselines sequence_models targets cli",
     "data": "data evaluation targets cli",
 }
