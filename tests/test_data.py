@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from numpylstm import data
 from numpylstm.config import TrainConfig
 from numpylstm.data import EOS, UNK, DataError, Vocabulary, batches, num_batches
 from numpylstm.data import text as text_module
-from numpylstm.data.configured import load_corpus
+from numpylstm.data.configured import load_corpus, text_like, why_unknown
+from numpylstm.data.corpus import index, pieces
 from numpylstm.untrusted import printable
 
 PTB_FILES = {
@@ -174,6 +176,34 @@ def test_a_file_that_cannot_be_read(name, tmp_path):
     for load in (data.read_text, data.load_text):
         with pytest.raises(DataError, match=f"{tmp_path.name}.*: must be a readable file, got "):
             load(f"{tmp_path}/{name}")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    refused = Mock(side_effect=PermissionError(13, "Permission denied"))
+    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setattr("pathlib.Path.exists", refused)
+    for load in (data.load_text, data.load_ptb):
+        with pytest.raises(DataError, match="must be a readable file, got 'Permission denied'"):
+            load(tmp_path)
+
+
+def test_a_text_is_read_up_to_the_memory_and_a_binary_file_up_to_its_nul(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_module, "_MEBIBYTE", 4)
+    monkeypatch.setattr(text_module, "memory_size", lambda: 10)
+    path = tmp_path / "a.txt"
+    for text, says in [("0123456789a", "fit into the memory"), ("ab\0" + "c" * 9, "NUL at byte 2")]:
+        path.write_text(text)
+        with pytest.raises(DataError, match=f"a.txt: must .*{says}"):
+            data.read_text(path)
+    path.write_text(text := "0123456789")
+    assert data.read_text(path) == text
+
+
+@pytest.mark.parametrize("stdin", [None, Mock(isatty=lambda: True)], ids=["none", "a terminal"])
+def test_standard_input_without_a_text(stdin, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", stdin)
+    with pytest.raises(DataError, match="-: standard input must be a text, got a terminal"):
+        data.load_text("-")
 
 
 def test_what_is_too_long_for_a_message():
@@ -365,6 +395,8 @@ def test_a_corpus_describes_itself_in_a_line(write):
         f"{file}: words train 900, valid 50, test 50; vocabulary 901; "
         "out of it, read as <unk>: train 0, valid 50, test 50"
     )
+    cut = str(data.load_text(file, max_eval=2))
+    assert cut.endswith("; left out at the end: train 0, valid 48, test 48")
 
 
 def test_a_corpus_made_of_ids_stays_as_it_is():
@@ -374,6 +406,30 @@ def test_a_corpus_made_of_ids_stays_as_it_is():
     assert corpus != dataclasses.replace(corpus)
     with pytest.raises(dataclasses.FrozenInstanceError):
         corpus.source = "another"
+
+
+def test_a_long_text_is_cut_between_words(write, monkeypatch):
+    monkeypatch.setattr("numpylstm.data.corpus.PIECE", 4)
+    seen, text = [], "ab cd ef\ngh"
+    assert list(pieces(text)) == ["ab cd ", "ef\ngh"]
+    tokens, (numbers,) = index([text], "word", lambda *progress: seen.append(progress))
+    assert [tokens[n] for n in numbers] == data.tokenize(text)
+    assert seen == [(6, 11), (11, 11)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, "a ."), ({"level": "char"}, "a."), ({"train": "x"}, "a."), ({"data": "x"}, "a."),
+     ({"train": "x", "split_punctuation": True}, "a .")],
+)  # fmt: skip
+def test_another_text_is_split_as_that_of_the_run(settings, expected):
+    assert text_like(TrainConfig(**settings), "a.") == expected
+
+
+def test_a_reason_for_every_unknown_word():
+    lacking, cut = "for words that the training text lacks", "that the vocabulary of 2 leaves out"
+    reasons = [why_unknown(5, n, "word", Vocabulary(["a", UNK])) for n in (None, 0, 2)]
+    assert reasons == [f"{lacking}, or {cut}", lacking, f"3 {lacking}, 2 for words {cut}"]
 
 
 def test_texts_that_are_too_short(write):
@@ -513,9 +569,12 @@ def test_a_size_that_a_header_only_claims(tgz):
 
 
 def test_an_archive_is_not_unpacked_beyond_a_bound(tgz, monkeypatch):
+    raw = tar_bytes(good_members())
+    monkeypatch.setattr(text_module, "_MAX_UNPACKED", len(raw))
+    check_small_ptb(tgz(raw))
     monkeypatch.setattr(text_module, "_MAX_UNPACKED", 200_100)
     with pytest.raises(DataError, match="it unpacks to more than 200,100 bytes"):
-        data.load_ptb(tgz(tar_bytes(good_members())))  # models/big alone has 200,000 bytes
+        data.load_ptb(tgz(raw))  # models/big alone has 200,000 bytes
 
 
 def test_text_inside_an_archive_is_named(tgz):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import B, D, H, T, V
 
-from numpylstm import functional, reference
+from numpylstm import functional, layers, reference
 from numpylstm.cells import CELLS
 from numpylstm.dispatch import call, textbook
 
@@ -355,6 +355,12 @@ def test_the_plan_of_a_pass(sizes, changes, plan, monkeypatch):
     assert functional.plan.__wrapped__(*sizes, itemsize=4, threads=99) == plan
 
 
+def test_by_rows_each_part_has_a_copy_of_the_matrix():
+    Wh = np.ones((34, 136), np.float32)
+    plans = [functional.Plan(alone=False, by_rows=by_rows, shares=3) for by_rows in (True, False)]
+    assert [plan.panels(Wh, 4).shape[0] for plan in plans] == [3, 1]
+
+
 # --- memory layout, threads ----------------------------------------------------------------------
 
 
@@ -383,6 +389,17 @@ def test_any_layout(rng, layout, kind):
     for g, w in zip(got, want, strict=True):
         if isinstance(w, np.ndarray):
             assert np.array_equal(g, w)
+
+
+def test_what_kernels_can_read_is_not_copied(rng):
+    x = rng.random((T, B, D))
+    assert functional.contiguous(x) is x
+    locked = layers.read_only(x)
+    for array in (locked, x.T, x[:, ::2], np.frombuffer(bytes(8 * D))):
+        got = functional.contiguous(array)
+        assert got.flags.carray
+        assert np.array_equal(got, array)
+        assert np.shares_memory(got, array) == (array is locked)
 
 
 def arrays_in(nest):
@@ -569,6 +586,13 @@ ERRORS = [
      f"embedding_forward: W must have shape (V, D), got ({V},)"),
     (lambda: functional.embedding_backward(ones(B, D + 1), embedding_with((0,) * B)[1]), ValueError,
      f"embedding_backward: dx must have shape ({B}, {D}), got ({B}, {D + 1})"),
+    *((lambda shape=shape: functional.embedding_backward(
+        ones(B, D), embedding_with((0,) * B)[1]._replace(shape=shape)), TypeError,
+       f"embedding_backward: cache.shape{says}") for shape, says in (
+           ((V,), " must be the (V, D) of a table, got (11,)"),
+           ((V, D, 1), " must be the (V, D) of a table, got (11, 4, 1)"),
+           ([V, D], " must be the (V, D) of a table, got [11, 4]"),
+           ((V, 4.0), "[1] must be a whole number, got 4.0"))),
     (lambda: functional.linear_forward(ones(B, D), ones(H, V), ones(V)), ValueError,
      f"linear_forward: x must have shape (B, {H}), got ({B}, {D}); D is fixed by W"),
     (lambda: functional.linear_forward(ones(B, H), ones(H, V), ones(D)), ValueError,
@@ -594,6 +618,8 @@ ERRORS = [
      "sequence_cross_entropy_forward: weights must not be negative, got -1.0 at [0, 0]"),
     (lambda: entropy_with(weights=ones(T, B) > 0), TypeError,
      "sequence_cross_entropy_forward: weights must have dtype float32, got bool"),
+    (lambda: entropy_with(average_across_batch=1), TypeError,
+     "sequence_cross_entropy_forward: average_across_batch must be True or False, got 1"),
     (lambda: functional.squared_error_forward(ones(T, B, D), ones(T, B)), ValueError,
      f"squared_error_forward: targets must have shape ({T}, {B}, {D}), got ({T}, {B}); "),
     (lambda: functional.squared_error_forward(ones(T, B, D), ones(T, B, D), ones(T, B, D)),

@@ -142,6 +142,11 @@ def test_what_does_not_fit_is_one_sentence(change, message, tmp_path):
         nl.load_model(path)
 
 
+def test_meta_is_json_for_every_program(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_arrays(tmp_path / "model.npz", {}, {"loss": np.nan})
+
+
 def test_bytes_that_are_damaged_are_refused(tmp_path):
     path = tmp_path / "model.npz"
     nl.save_model(MODELS["lstm"](), path)

@@ -193,7 +193,9 @@ def test_what_comes_between_forward_and_backward_changes_no_gradient(rng, impl):
             m.forward(x, y)
         twin.backward()
         longer = np.vstack([x, x])
-        model.score(longer, np.vstack([y, y]) if y.ndim == 2 else y)
+        answers = np.vstack([y, y]) if y.ndim == 2 else y
+        model.score(longer, answers)
+        model.forward(longer, answers, training=False)
         x[...], y[...] = 0, 1
         model.backward()
         for path, p in model.parameters().items():
@@ -378,7 +380,10 @@ def test_the_signature_shows_settings_and_options_with_their_defaults():
     assert defaults.items() <= {name: p.default for name, p in shown.items()}.items()
     made = nl.LanguageModel(V, H, **{k: v for k, v in defaults.items() if k in ("tied", "dtype")})
     assert made.config == nl.LanguageModel(V, H).config
-    assert "tied" not in inspect.signature(nl.SequenceClassifier).parameters
+    assert "settings" not in shown
+    shown = inspect.signature(nl.SequenceClassifier).parameters
+    assert "tied" not in shown
+    assert shown["bidirectional"].default is False
     with pytest.raises(TypeError, match="tied is a setting of LanguageModel only"):
         nl.SequenceClassifier(V, 3, H, tied=True)
 
@@ -408,6 +413,8 @@ def test_parameters_are_a_dict_by_path_of_whatever_has_some(rng):
     assert together == model.parameters()
     assert [p.name for p in together.values()] == list(together)
     assert nl.Dropout(0.5).parameters() == nl.SequenceCrossEntropy().parameters() == {}
+    model.embedding.load(rng.random((V, D)))
+    assert model.embedding.parameters().keys() == {"embedding.W"}
     model.embedding.load(rng.random((V, D)), trainable=False)
     assert model.embedding.parameters() == {}
     assert model.all_parameters().keys() == together.keys()
@@ -423,7 +430,9 @@ def test_what_they_are_called():
     assert repr(stack).startswith("RecurrentStack(cell='gru', input_size=4, hidden_size=6, num_lay")
     assert repr(nl.RNN(D, H)).startswith("RNN(input_size=4, hidden_size=6, num_layers=1, activ")
     assert repr(nl.Embedding(V, D)) == "Embedding(vocab_size=11, embedding_size=4): 44 parameters"
-    assert repr(nl.Linear(D, H)).endswith("): 30 parameters")
+    assert repr(nl.Linear(D, H)) == (
+        "Linear(input_size=4, output_size=6, tied=False): 30 parameters"
+    )
     assert repr(nl.Dropout(0.5)) == "Dropout(p=0.5)"
     model = nl.SequenceClassifier(V, 3, H, cell="rnn", rng=0)
     first, *rows = repr(model).splitlines()

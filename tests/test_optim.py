@@ -179,6 +179,17 @@ def test_arrays_that_overlap_are_refused():
     np.testing.assert_array_equal(both, 1)
 
 
+def test_an_update_by_itself_has_the_defaults_of_the_textbook(rng):
+    arrays, results = rng.random((4, 8)), []
+    for module in (functional, reference):
+        w, *others = arrays.copy()
+        module.sgd_update(w, others[-1], 0.1)
+        for decay in ({}, {"weight_decay": 0.1}):
+            module.adam_update(w, *others, 2, 0.1, 0.8, 0.9, 1e-3, **decay)
+        results.append(w)
+    np.testing.assert_allclose(*results, rtol=1e-14)
+
+
 @pytest.mark.parametrize("size", [3, 4096, 10_000])
 def test_the_sum_of_squares(rng, size):
     g = rng.standard_normal((2, size)).astype(np.float32)

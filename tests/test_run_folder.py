@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from support.runs import BIN, SHORT, files, start
 
-from numpylstm.saving import SaveError, write_atomically
+from numpylstm.saving import SaveError, temporary_name, write_atomically
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.checkpoint import load
 from numpylstm.training.run_folder import RunFolderError
@@ -62,7 +62,7 @@ def test_a_refused_folder_keeps_all_its_files(tmp_path):
 def test_resuming_removes_leftovers_of_the_run_only(tmp_path, folder, whole):
     for name, content in whole.items():
         (tmp_path / name).write_bytes(content)
-    leftovers = {f".{name}.0123abcd.tmp" for name in run_folder.FILES}
+    leftovers = {temporary_name(tmp_path / name).name for name in run_folder.FILES}
     others = {".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp.txt", ".last.npz.xyz.tmp"}
     for name in leftovers | others:
         (tmp_path / name).write_text("mine")
@@ -181,10 +181,17 @@ def test_a_file_system_that_cannot_flush_folders_is_good_enough(tmp_path, monkey
     assert (tmp_path / "a").read_bytes() == b"content"
 
 
-def test_a_folder_that_fails_to_be_flushed_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "fsync", fsync_that_refuses_folders(errno.EIO))
-    with pytest.raises(SaveError, match="Input/output error"):
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_folder_that_fails_to_be_flushed_is_an_error(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", fsync_that_refuses_folders(number))
+    says = f"a could not be written: {os.strerror(number)}; what was saved before is still there"
+    with pytest.raises(SaveError, match=f"{says}$"):
         write_atomically(tmp_path / "a", lambda file: file.write(b"content"))
+
+
+def test_in_a_folder_that_is_not_there_no_older_file_was(tmp_path):
+    with pytest.raises(SaveError, match=r"written: No such file or directory$"):
+        write_atomically(tmp_path / "absent" / "a", lambda file: None)
 
 
 # --- other commands ----------------------------------------------------------------------------

@@ -145,12 +145,16 @@ def bomb(good: Parts) -> bytes:
     return zipped([("parameters/decoder.b.npy", bytes(100_000_000))], zipfile.ZIP_DEFLATED)
 
 
-def declared_size(good: Parts) -> bytes:
-    """Give a stored member a declared size of 2 GB."""
-    content = bytearray(good.content)
-    entry = content.index(b"PK\x01\x02")  # the first of the central directory
-    content[entry + 20 : entry + 28] = struct.pack("<II", 2**31, 2**31)
-    return bytes(content)
+def declared(kind: str, value: int, *places: int) -> Callable[[Parts], bytes]:
+    """Put a number in places of the first entry of the central directory."""
+
+    def make(good: Parts) -> bytes:
+        content = bytearray(good.content)
+        for place in places:
+            struct.pack_into(kind, content, content.index(b"PK\x01\x02") + place, value)
+        return bytes(content)
+
+    return make
 
 
 class RunsWhenUnpickled:
@@ -164,9 +168,9 @@ def pickled_array() -> bytes:
     return npy(np.array([RunsWhenUnpickled()], object))
 
 
-def header(shape: str) -> Callable[[Parts], bytes]:
+def header(shape: str, more: int = 0) -> Callable[[Parts], bytes]:
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
-    start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text))
+    start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text) + more)
     return with_member("parameters/decoder.b.npy", start + text.encode() + b"\0" * 64)
 
 
@@ -218,7 +222,9 @@ BROKEN = [
     # the members
     Broken("compressed members", compressed, "is compressed"),
     Broken("a zip bomb", bomb, "is compressed"),
-    Broken("a member that is said to have 2 GB", declared_size, "end beyond the file"),
+    Broken("a member that is said to have 2 GB", declared("<I", 2**31, 20, 24), "end beyond the"),
+    Broken("a member that is said to take 2 GB", declared("<I", 2**31, 20), "is compressed"),
+    Broken("a member that is said to be packed", declared("<H", 14, 10), "is compressed"),
     Broken("a member that is there twice", twice("meta.npy"), "'meta.npy' appears twice"),
     Broken("a member ../../evil.npy", with_member("../../evil.npy", npy(1.0)), "../../evil.npy"),
     Broken("a member that climbs", with_member("state/../x.npy", npy(1.0)), "state/../x.npy"),
@@ -231,6 +237,8 @@ BROKEN = [
     Broken("no checksum", lambda good: zipped(
         [(n, c) for n, c in members(good) if n != "checksum.npy"]), "it has no checksum"),
     Broken("a wrong checksum", with_member("checksum.npy", npy(np.zeros(32, np.uint8))),
+           "its checksum does not match"),
+    Broken("a checksum of 255s", with_member("checksum.npy", npy(np.full(32, 255, np.uint8))),
            "its checksum does not match"),
     Broken("a checksum of numbers", with_member("checksum.npy", npy(np.zeros(32))),
            "it has no checksum"),
@@ -249,6 +257,8 @@ BROKEN = [
     Broken("another byte order", with_member("state/h.npy", npy(np.zeros(3, ">f4"))), NOT_PLAIN),
     Broken("an absurd shape", header("(1000000000, 1000000000)"), "needs 4000000000000000000"),
     Broken("an overflowing shape", header("(4294967296, 4294967296, 4)"), "needs "),
+    Broken("a header that is shorter than it says", header("(16,)", 1), NOT_PLAIN),
+    Broken("a header that is longer than it says", header("(16,)", -1), NOT_PLAIN),
     Broken("a negative shape", header("(-16,)"), NOT_PLAIN),
     Broken("a shape of four axes", header("(2, 2, 2, 2)"), NOT_PLAIN),
     Broken("a shape that is code", header("__import__('os').mkdir('EXECUTED')"), NOT_PLAIN),
