@@ -374,7 +374,6 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
     )  # fmt: skip
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def validate(run: Run, corpus: Corpus, watch: Watch | None, ranks: Ranks = ALONE) -> Evaluation:
     """Score the validation text, by shards; its perplexity and the parameters must be finite."""
     check_parameters(run)

@@ -105,21 +105,17 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
 
 def check_free(path: Path) -> None:
     """Remove leftovers from a folder, and raise a RunFolderError if it holds anything else."""
-    try:
-        found = list(path.iterdir())
-        if not all(LEFTOVER.fullmatch(entry.name) for entry in found):
-            advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
-            raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
-        remove_leftovers(path)
-    except OSError as error:
-        raise RunFolderError(f"--out {path} cannot be used: {error.strerror}") from error
+    if not all(LEFTOVER.fullmatch(entry.name) for entry in path.iterdir()):
+        advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
+        raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
+    remove_leftovers(path)
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed processes, and nothing else."""
     for path in folder.iterdir():
         if LEFTOVER.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+            path.unlink()
 
 
 def begin(folder: Path, run: Run) -> None:
