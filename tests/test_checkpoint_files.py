@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import math
 import re
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import broken_checkpoints
 from support.broken_checkpoints import BROKEN, Broken, pack, take_apart, with_config, zipped
 
 import numpylstm as nl
@@ -20,6 +23,7 @@ from numpylstm.config import settings_with
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.parameters import parameter_shapes
 from numpylstm.saving import MOST_MEMBERS, CheckpointError
+from numpylstm.training import checkpoint
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
 V = 21
@@ -100,6 +104,26 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, plac
         said = one_line(capsys)
         assert "error: last.npz" in said
         assert " ".join(case.says.split()) in said
+
+
+ROW, TALLY = broken_checkpoints.ROW, broken_checkpoints.TALLY
+ONE = TALLY | {"steps": 1, "tokens": 20}
+
+
+@pytest.mark.parametrize(("kind", "last", "first"), [
+    ("count", 0, -1), ("count", 2**63 - 1, 2**63), ("text", "z", "\ud800\U0001f40d"),
+    ("number", -sys.float_info.max, -math.inf), ("sum", -1e300, -1.1e300), ("share", 0, -0.1),
+    ("share", 1, 1.1), ("perplexity", math.exp(-0.1), 0.9), ("loss", -0.1, -0.2),
+    ("loss", math.nextafter(709, 0), 709), ("row", ROW, [*ROW, 0]), ("row", ROW, [None, *ROW[1:]]),
+    ("list_of_rows", [ROW], [ROW, [1, 2, *ROW[2:]]]), ("tally", TALLY, {}),
+    ("list_of_rows", [[1, 1, *ROW[2:]]], [[0, 1, *ROW[2:]]]),
+    ("tally", ONE | {"correct": 20}, ONE | {"nll": 709.0 * 20}),
+    ("tally", ONE | {"nll": 700.0 * 20}, ONE | {"clipped": 2}),
+    ("tally", ONE | {"nll": -1.0, "clipped": 1}, ONE | {"nll": -3.0}),
+])  # fmt: skip
+def test_the_last_value_that_is_accepted_and_the_first_that_is_not(kind, last, first):
+    accepts = getattr(checkpoint, f"is_{kind}")
+    assert (accepts(last), accepts(first)) == (True, False)
 
 
 HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]
@@ -290,12 +314,12 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
     path = tmp_path / "last.npz"
     save(run, path)
     before = path.read_bytes()
-    run.model.parameters()["lstm.1.b"].data[3] = np.inf
-    with pytest.raises(
-        nl.training.loop.TrainingFailed, match=r"not finite after .* step 16: lstm\.1\.b;"
-    ):
+    bias, velocity = run.model.parameters()["lstm.1.b"].data, run.optimizer.memory["velocity"]
+    bias[3] = velocity["lstm.1.b"][3] = np.inf
+    says = r"not finite after epoch 2, step 16: lstm\.1\.b, the velocity of lstm\.1\.b;"
+    with pytest.raises(nl.training.loop.TrainingFailed, match=says):
         save(run, path)
-    run.model.parameters()["lstm.1.b"].data[3] = 0.0
+    bias[3] = velocity["lstm.1.b"][3] = 0.0
     run.state.c[0, 1, 2] = np.inf
     with pytest.raises(nl.checks.NotFinite, match=r"save: state/c must be finite, got inf at"):
         save(run, path)

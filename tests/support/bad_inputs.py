@@ -126,7 +126,7 @@ TRAIN = [
     # going on
     Command("--resume absent", "--resume absent is not a folder"),
     Command("--resume folder", "--resume folder holds no last.npz"),
-    Command("--resume run --lr 2", "--lr cannot change in a resumed run"),
+    Command("--resume run --seed 1 --lr 2", "--lr cannot change in a resumed run"),
     Command("--resume run --log-gradients", "--log-gradients cannot change in a resumed run"),
     Command("--resume run --train other.txt", "this text is not the one that the run was started"),
     Command("--resume run --epochs 1", "--epochs must be at least 2, which are done; got 1"),
