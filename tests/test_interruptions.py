@@ -39,7 +39,7 @@ from numpylstm.cli import train as train_command
 from numpylstm.training import gradient_log, sample_log, signals
 from numpylstm.training import loop as training
 from numpylstm.training.checkpoint import load, restore_run
-from numpylstm.training.display import Progress
+from numpylstm.training.display import Progress, compiling
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
@@ -313,6 +313,7 @@ ERRORS = {
     "a backward pass": (nl.LanguageModel, "backward", MemoryError("1 GiB"), 62, 60),
     "two Ctrl-C in a backward pass": (nl.LanguageModel, "backward", two_ctrl_c, 62, 60),
     "a validation": (training, "evaluate", MemoryError("1 GiB"), 2, 194),
+    "the end of an epoch": (training, "close_row", MemoryError("1 GiB"), 20, 97),
     "the step of the optimizer": (nl.SGD, "step", MemoryError("1 GiB"), 123, 97),
 }
 
@@ -515,6 +516,15 @@ def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
     assert restore_run(load(folder / "compiling" / "last.npz")).step == 0
 
 
+@pytest.mark.parametrize("names", [("SIGTERM", "SIGHUP"), ("SIGHUP", "SIGTERM")])
+def test_the_first_signal_while_kernels_are_compiled_decides(names):
+    """It waits for the kernel, and so do all later ones but a second Ctrl-C."""
+    (first, second), seen = (getattr(signal, name) for name in names), []
+    with pytest.raises(signals.Stopped) as stopped, compiling(quiet=True):
+        seen.extend(map(signal.raise_signal, (first, signal.SIGINT, second, second)))
+    assert (stopped.value.status, len(seen)) == (128 + first, 4)
+
+
 # --- the end of the time -----------------------------------------------------------------------
 
 
@@ -540,6 +550,7 @@ def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch, capsys):
     ]  # fmt: skip
     assert printed["Ctrl-C"] == printed["time"].replace("--resume time", "--resume Ctrl-C")
     assert files(folder / "time") == files(folder / "Ctrl-C")
+    assert load(folder / "time" / "previous.npz").meta["step"] == 0  # it was saved only once
     assert train_here(folder, monkeypatch, "--resume", "time", "--stop-after", "2h") == 0
     assert files(folder / "time") == whole_run(folder, NOT_SAVED_OFTEN)[0]
 

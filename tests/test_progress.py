@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -42,9 +43,9 @@ def test_a_terminal_shows_one_line_that_moves_and_goes(everything):
 def test_elsewhere_there_are_lines(everything):
     stream = io.StringIO()
     with waiting("reading my.txt", stream=stream) as shown:
-        shown.share(45, 100)
-        shown.share(0, 0)
-    assert stream.getvalue() == "Reading my.txt: 45%\nReading my.txt: 0%\n"
+        for done, total in (45, 100), (0, 0), (1, 1):
+            shown.share(done, total)
+    assert stream.getvalue().split("Reading my.txt: ") == ["", "45%\n", "0%\n", "100%\n"]
 
 
 def test_now_and_then_only():
@@ -87,19 +88,31 @@ def test_compiled_functions_are_counted(everything, monkeypatch, tmp_path):
 
 # --- a run -------------------------------------------------------------------------------------
 
-STEPS = [Step(1, k, 4, k, 1.0, 12.34, math.exp(2), 0.125, 8.7654, 700) for k in range(1, 5)]
+STEPS = [Step(1, k, 4, k, 1.0, 12.34, math.exp(k), 0.125, 8.7654, 700) for k in range(1, 5)]
 HALF = Row(1, 2, 1.0, 12.0, 100.0, 0.1, 8.0)
 LAST = Row(1, 4, 1.0, 12.0, 25.0, 0.3, 8.0, 140.04, 0.2)
+SECOND = [HALF._replace(epoch=2, step=6, perplexity=16.0), LAST._replace(epoch=2, step=8)]
 
 
 def shown(stream, monkeypatch, *items):
-    """Show a run of 2 epochs of 4 updates; return all that the stream got."""
+    """Show a run of 2 epochs of 4 updates of 2.5 seconds; return all that the stream got."""
+    clock = SimpleNamespace(now=50.0)
+    monkeypatch.setattr("time.perf_counter", lambda: clock.now)
     monkeypatch.setattr("sys.stdout", stream)
-    rows = [item for item in items if isinstance(item, Row)]
     config = SimpleNamespace(epochs=2, steps=None)
+    run = SimpleNamespace(config=config, step=0, epoch=0, history=[])
     timing = Timing()
-    progress = Progress(SimpleNamespace(config=config, step=0, epoch=0, history=rows), 4, timing)
-    for item in timing.of(iter(items)):
+    progress = Progress(run, 4, timing)
+
+    def ticking():
+        for item in items:
+            if isinstance(item, Row):
+                run.history.append(item)
+            else:
+                clock.now += 2.5
+            yield item
+
+    for item in timing.of(ticking()):
         progress.show(item)
     progress.validation(1, 4)
     progress.close()
@@ -108,9 +121,8 @@ def shown(stream, monkeypatch, *items):
 
 def test_a_terminal_shows_a_bar_and_epochs(everything, monkeypatch):
     states = shown(Terminal(), monkeypatch, *STEPS[:2], HALF, *STEPS[2:], LAST).split("\r")
-    bars = [state for state in states if state.startswith("epoch 1/2  perplexity 7.4  ")]
-    assert len(bars) == 4
-    assert "left 00:00" in bars[-1]
+    bars = [state for state in states if state.startswith("epoch 1/2  perplexity ")]
+    assert [bar.split()[3] for bar in bars] == ["2.7", "4.5", "7.4", "12.2"]  # means of nats
     assert all(len(bar) <= 79 for bar in bars)
     assert any(state.startswith("epoch 1/2  valid 140.0") for state in states)
     assert any(state.startswith("epoch 1/2  validating 25%") for state in states)
@@ -119,15 +131,18 @@ def test_a_terminal_shows_a_bar_and_epochs(everything, monkeypatch):
 
 def test_a_file_gets_every_row_and_the_mean_of_the_epoch(everything, monkeypatch):
     """However many rows the epoch has."""
-    lines = shown(io.StringIO(), monkeypatch, *STEPS[:2], HALF, *STEPS[2:], LAST).splitlines()
-    assert lines[0].startswith(
+    items = *STEPS[:2], HALF, STEPS[2], HALF._replace(step=3), STEPS[3], LAST, *SECOND
+    lines = shown(io.StringIO(), monkeypatch, *items).splitlines()
+    assert lines[0] == (
         "epoch   1  step 2/8  cost 12.00  accuracy 0.100  perplexity 100.00  norm 8.00  "
+        "280 tokens/s  left 00:15"
     )
-    assert lines[1] == (
-        "epoch   1  step 4/8  lr 1  train perplexity 50.00  accuracy 0.200  |  "
+    assert lines[2] == (
+        "epoch   1  step 4/8  lr 1  train perplexity 70.71  accuracy 0.150  |  "
         "valid perplexity 140.04  accuracy 0.200"
     )
-    assert lines[2] == "epoch 1/2  validating 25%"
+    assert lines[4].startswith("epoch   2  step 8/8  lr 1  train perplexity 20.00  ")
+    assert lines[5] == "epoch 1/2  validating 25%"
 
 
 @pytest.mark.parametrize(("steps", "epochs"), [(3, 1), (4, 1), (5, 2), (None, 2)])
@@ -139,25 +154,30 @@ def test_epochs_that_a_limit_of_steps_excludes_are_not_counted(everything, steps
     assert progress.display.stream.getvalue() == f"epoch 1/{epochs}  validating 25%\n"
 
 
-def test_a_line_does_not_tear_the_bar():
+def test_a_line_does_not_tear_the_bar(monkeypatch):
+    """An empty bar of 80 columns, where the terminal does not say how many it has."""
+    monkeypatch.setattr("shutil.get_terminal_size", os.terminal_size)
+    monkeypatch.delenv("COLUMNS", raising=False)
     stream = Terminal()
     bar = Display("training", stream, False, total=9)
     bar.line("a line")
     bar.close()
+    assert f"Training  |{' ' * 68}|" in stream.getvalue()
     assert any(line.split("\r")[-1].strip() == "a line" for line in stream.getvalue().split("\n"))
 
 
 def test_the_speed_is_that_of_the_updates_alone(monkeypatch):
-    """As in result.json: validations, saves and pictures do not count."""
-    clock = SimpleNamespace(now=0.0)
+    """As in result.json: rows, validations, saves and pictures do not count."""
+    clock = SimpleNamespace(now=50.0)
     monkeypatch.setattr("time.perf_counter", lambda: clock.now)
     timing = Timing()
 
     def items():
-        for step in STEPS:
-            clock.now += 2
-            yield step
+        for item in (*STEPS, LAST):
+            clock.now += 3
+            yield item
 
+    assert timing.tokens_per_second is None
     for _ in timing.of(items()):
         clock.now += 100
-    assert timing.tokens_per_second == 350
+    assert (timing.updates, timing.tokens_per_second, timing.seconds) == (4, 2800 / 12, 515)
