@@ -3,16 +3,18 @@
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import numpylstm as nl
 from numpylstm.data import Corpus, Vocabulary
-from numpylstm.training import loop
+from numpylstm.training import loop, session
 from numpylstm.training.checkpoint import load, restore_run, save
-from numpylstm.training.loop import Step, TrainingFailed, check_corpus, rate
-from numpylstm.training.metrics import Row
+from numpylstm.training.loop import Step, TrainingFailed, check_corpus, check_position, rate
+from numpylstm.training.metrics import Row, Tally
+from numpylstm.training.parallel import ALONE, Ranks
 
 SETTINGS = {
     "hidden_size": 8, "num_layers": 2, "batch_size": 4, "num_steps": 5, "epochs": 3, "lr": 0.7,
@@ -88,6 +90,7 @@ def test_what_is_reported(corpus):
         math.exp(np.mean([math.log(s.perplexity) for s in first])), rel=1e-12
     )
     assert rows[0].gradient_norm == pytest.approx(np.mean([s.gradient_norm for s in first]))
+    assert rows[0].accuracy == pytest.approx(np.mean([s.accuracy for s in first]))
     # cost is the sum over 5 steps of the mean over the batch
     assert first[0].cost == pytest.approx(5 * math.log(first[0].perplexity), rel=1e-12)
     assert [r.lr for r in rows] == pytest.approx([0.7, 0.7, 0.35, 0.35, 0.175, 0.175])
@@ -139,6 +142,9 @@ def test_of_two_equal_epochs_the_first_is_the_best(corpus):
     for losses, best in [([2.0], True), ([2.0, 1.9], True), ([2.0, 2.0], False)]:
         run.valid_losses = losses
         assert run.last_is_best is best
+    for loss, best in [(1.9, True), (2.0, False), (2.1, False)]:  # of an end within an epoch
+        run.closing = Row(3, 31, 0.7, 10.0, 7.4, 0.1, 1.0, math.exp(loss), 0.2)
+        assert run.last_is_best is best
 
 
 def test_a_limit_of_steps_ends_the_run_and_no_epoch(corpus):
@@ -170,10 +176,11 @@ def test_a_run_that_a_limit_ended_goes_on_as_if_there_had_been_none(corpus, tmp_
     assert run.history == whole.history
 
 
-def test_a_validation_that_is_interrupted_is_made_again(corpus, tmp_path):
-    whole = new_run(corpus, steps=17)
+@pytest.mark.parametrize("limit", [14, 17], ids=["of an epoch", "within an epoch"])
+def test_a_validation_that_is_interrupted_is_made_again(corpus, tmp_path, limit):
+    whole = new_run(corpus, steps=limit)
     list(nl.train(whole, corpus))
-    run, seen = new_run(corpus, steps=17), []
+    run, seen = new_run(corpus, steps=limit), []
 
     def leave(done, total):
         seen.append((done, total))
@@ -192,8 +199,9 @@ def test_a_validation_that_is_interrupted_is_made_again(corpus, tmp_path):
 
 def test_patience_ends_a_run_that_does_not_improve(corpus):
     run = new_run(corpus, patience=2, epochs=9)
-    run.valid_losses, run.epoch = [2.0, 1.5, 1.6], 3
-    assert not run.finished
+    for losses in ([2.0], [2.0, 1.5, 1.6]):
+        run.valid_losses, run.epoch = losses, len(losses)
+        assert not run.finished
     run.valid_losses, run.epoch = [2.0, 1.5, 1.6, 1.5], 4  # not better
     assert run.finished
     assert list(nl.train(run, corpus)) == []
@@ -201,15 +209,20 @@ def test_patience_ends_a_run_that_does_not_improve(corpus):
     assert next(nl.train(run, corpus)).epoch == 5
 
 
-def test_what_the_optimiser_remembers_counts_as_memory(corpus, monkeypatch):
-    """Adam keeps two arrays for each parameter, plain SGD none."""
-    model = new_run(corpus, hidden_size=1000).model
-    size = sum(p.data.nbytes for p in model.parameters().values())
-    monkeypatch.setattr(loop, "memory_size", lambda: 2.5 * size)
-    new_run(corpus, hidden_size=1000)
-    for settings in ({"momentum": 0.5}, {"optimizer": "adam"}):
-        with pytest.raises(nl.ConfigError, match="hidden_size 1000 needs"):
-            new_run(corpus, hidden_size=1000, **settings)
+def test_what_a_run_needs_is_counted_to_the_byte(corpus, monkeypatch):
+    """Parameters and logits, each with its gradient, and what the optimiser remembers."""
+    size = sum(p.data.nbytes for p in new_run(corpus).model.parameters().values())
+    for arrays, settings in (2, {}), (3, {"momentum": 0.5}), (4, {"optimizer": "adam"}):
+        memory = arrays * size + 2 * (5 * 4 * 11) * 8
+        monkeypatch.setattr(loop, "memory_size", lambda memory=memory: memory)
+        new_run(corpus, **settings)
+        monkeypatch.setattr(loop, "memory_size", lambda memory=memory: memory - 1)
+        with pytest.raises(nl.ConfigError, match="hidden_size 8 needs 0 GiB"):
+            new_run(corpus, **settings)
+    monkeypatch.setattr(loop, "memory_size", lambda: 7 * 2**30)
+    says = "hidden_size 10000 needs 30 GiB of memory, with a vocabulary of 11; this machine has 7 G"
+    with pytest.raises(nl.ConfigError, match=says):
+        new_run(corpus, hidden_size=10_000, num_steps=10**7)
 
 
 def test_the_seed_decides_everything(corpus):
@@ -247,20 +260,16 @@ def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, tmp_path, stop, 
     assert everything(resumed) == everything(whole)
 
 
-def test_saving_twice_gives_the_same_bytes(corpus, tmp_path):
-    run = new_run(corpus)
-    save(run, tmp_path / "a.npz")
-    save(run, tmp_path / "b.npz")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-
-
-def test_numbers_that_go_bad_stop_the_run_before_the_update(corpus):
+@pytest.mark.parametrize(
+    ("path", "says"), [("lstm.1.b", "loss is nan "), ("embedding.W", "must be finite, got nan")]
+)
+def test_numbers_that_go_bad_stop_the_run_before_the_update(corpus, path, says):
     run = new_run(corpus)
     steps = nl.train(run, corpus)
     next(steps)
-    run.model.parameters()["lstm.1.b"].data[3] = np.nan
+    run.model.parameters()[path].data[3] = np.nan
     before = run.model.state_dict()
-    with pytest.raises(TrainingFailed, match=r"loss is nan .* at epoch 1, step 2; usually"):
+    with pytest.raises(TrainingFailed, match=rf"{says}.* at epoch 1, step 2; usually"):
         next(steps)
     for path, array in run.model.state_dict().items():
         np.testing.assert_array_equal(array, before[path])
@@ -268,23 +277,50 @@ def test_numbers_that_go_bad_stop_the_run_before_the_update(corpus):
 
 
 def test_a_text_that_is_too_short_is_named(corpus):
-    config = nl.TrainConfig(**(SETTINGS | {"batch_size": 60}))
-    with pytest.raises(nl.DataError, match="made up: the train text must have at least 360 tokens"):
+    config = nl.TrainConfig(**(SETTINGS | {"batch_size": 71, "num_steps": 4}))
+    with pytest.raises(nl.DataError, match="made up: the train text must have at least 355 tokens"):
         check_corpus(config, corpus)
+    check_corpus(replace(config, num_steps=3), corpus)  # 284 tokens, as it has
+
+
+@pytest.mark.parametrize(("held_out", "streams"), [(199, 1), (200, 4), (211, 4)])
+@pytest.mark.parametrize("shards", [1, 2, 4])
+def test_a_validation_is_an_evaluation_whatever_the_shards(held_out, streams, shards):
+    """A text that is short for the batch is one stream, and not shared between ranks."""
+    corpus = make_corpus(1000, held_out)
+    run = new_run(corpus, shards=shards)
+    ranks = ALONE if streams > 1 else Ranks(SimpleNamespace(rank=1, size=2))
+    found = loop.validate(run, corpus, None, ranks)
+    want = nl.evaluate(run.model, corpus.valid, streams, 5)
+    assert (found.loss, found.accuracy) == pytest.approx((want.loss, want.accuracy), rel=1e-12)
+    assert replace(found, loss=0, accuracy=0) == replace(want, loss=0, accuracy=0)
+
+
+def test_within_an_epoch_a_row_has_just_been_made_or_updates_since(corpus):
+    run = new_run(corpus)
+    run.rows = [Row(1, step, 0.7, 10.0, 7.4, 0.1, 1.0) for step in (5, 7)]
+    for step, window, since in (14, 0, 0), (7, 7, 0), (8, 14, 1):
+        check_position(replace(run, step=step, window=window, tally=Tally(since)), corpus)
+    for step, window, since in (7, 14, 0), (8, 1, 0), (8, 15, 1):
+        with pytest.raises(nl.DataError, match=f"cannot be at window {window} of 14 and"):
+            check_position(replace(run, step=step, window=window, tally=Tally(since)), corpus)
+
+
+@pytest.mark.parametrize("every", [(3, "steps"), (1.32, "minutes"), None])
+def test_when_a_save_is_due(corpus, tmp_path, monkeypatch, every):
+    """After three updates or so many minutes, and at the end of an epoch."""
+    clock, due, run = SimpleNamespace(now=50.0), [], new_run(corpus, steps=6)
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    saver = session.Saver(tmp_path, run, corpus, every, None)
+    for item in nl.train(run, corpus):
+        clock.now += 39.3  # 1.31 minutes after two updates
+        due.append(saver.due(item))
+        if due[-1]:
+            saver.write()
+    assert due == [*[False, False, every is not None] * 2, True]
 
 
 # --- checkpoints -------------------------------------------------------------------------------
-
-
-def test_a_checkpoint_is_an_npz_that_any_program_reads(corpus, tmp_path):
-    run = new_run(corpus)
-    save(run, tmp_path / "c.npz")
-    with np.load(tmp_path / "c.npz", allow_pickle=False) as file:
-        assert {"meta", "checksum", "state/h", "state/c", "parameters/lstm.0.Wx"} <= set(file.files)
-        np.testing.assert_array_equal(
-            file["parameters/decoder.W"], run.model.parameters()["decoder.W"].data
-        )
-    assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]  # nothing temporary is left
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
