@@ -65,12 +65,6 @@ def test_lambda_is_the_best_one_for_the_validation_text(texts):
         assert best < slow_bigram_perplexity(train, valid, other)
 
 
-def test_a_uniform_text_scores_the_size_of_the_vocabulary():
-    train = np.tile(np.arange(V), 30)
-    test = np.random.default_rng(1).integers(0, V, 500)
-    assert unigram_perplexity(train, test, V) == pytest.approx(V, rel=1e-12)
-
-
 def test_an_unpredictable_text_takes_nothing_from_the_bigram():
     # Training repeats one order, validation is the reverse of it: no bigram helps.
     train = np.tile(np.arange(V), 30)
@@ -86,17 +80,14 @@ def test_a_text_that_repeats_itself_is_certain_to_the_bigram():
     assert perplexity == pytest.approx(1)
 
 
-def test_the_first_token_is_not_scored(texts):
-    train, _, test = texts
-    other = test.copy()
-    other[0] = (other[0] + 1) % V
-    assert unigram_perplexity(train, test, V) == unigram_perplexity(train, other, V)
-
-
 def test_a_token_that_training_lacks_is_possible():
     train, test = [1, 2, 1, 2], [0, 0, 0]
     assert unigram_perplexity(train, test, 3) == pytest.approx(4 + 3)
     assert interpolated_bigram_perplexity(train, [1, 2], test, 3).perplexity == pytest.approx(7)
+
+
+def test_what_follows_a_token_that_training_has_once_is_certain():
+    assert interpolated_bigram_perplexity([1, 2, 1], [1, 2], [2, 1], 3) == pytest.approx((1, 1))
 
 
 def test_a_vocabulary_too_large_for_a_square_table():
@@ -123,3 +114,5 @@ def test_ids_that_do_not_fit(train, error, sentence):
         unigram_perplexity(train, [0, 1], V)
     with pytest.raises(error, match=f"interpolated_bigram_perplexity: .*{sentence}"):
         interpolated_bigram_perplexity(train, [0, 1], [0, 1], V)
+    with pytest.raises(error, match=sentence.replace("train", "test")):
+        unigram_perplexity([0, 1], train, V)

@@ -1,6 +1,9 @@
 """Evaluation: perplexity does not depend on the window, and every token is accounted for."""
 
 import math
+from dataclasses import replace
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -29,14 +32,7 @@ def test_the_window_does_not_matter(model, ids):
     assert one.perplexity == pytest.approx(more.perplexity, rel=1e-9)
     assert one.perplexity == pytest.approx(all_at_once.perplexity, rel=1e-9)
     assert one.accuracy == more.accuracy == all_at_once.accuracy
-
-
-def test_a_uniform_model_scores_exactly_v(ids):
-    model = nl.LanguageModel(V, 6, dtype="float64", rng=0)
-    model.load_state_dict({path: 0 * array for path, array in model.state_dict().items()})
-    result = nl.evaluate(model, ids)
-    assert result.perplexity == pytest.approx(V, rel=1e-14)
-    assert result.loss == pytest.approx(math.log(V), rel=1e-14)
+    assert more == nl.evaluate(model, ids)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +40,9 @@ def test_a_uniform_model_scores_exactly_v(ids):
     [(1, 35, 211), (1, 300, 211), (4, 10, 4 * 52), (5, 7, 5 * 41)],
 )
 def test_every_token_is_scored_or_counted_as_not(model, ids, batch_size, num_steps, tokens):
-    result = nl.evaluate(model, ids, batch_size, num_steps)
-    assert result.tokens == tokens
+    seen = []
+    result = nl.evaluate(model, ids, batch_size, num_steps, watch=lambda *done: seen.append(done))
+    assert (result.tokens, seen[-1]) == (tokens, (tokens, tokens))
     assert result.tokens + result.unscored == len(ids)
     assert (result.batch_size, result.num_steps) == (batch_size, num_steps)
 
@@ -60,12 +57,22 @@ def test_the_loss_is_the_mean_over_the_tokens(model, ids):
     assert result.accuracy == np.mean(log_p.argmax(axis=-1) == ids[1:])
 
 
+def test_results_cannot_be_changed_and_those_with_arrays_are_never_equal():
+    array, one = np.zeros(2), evaluation.Evaluation(0.0, 0.25, 39, 1, 2, 35)
+    classified = evaluation.ClassifierEvaluation(0.0, 0.25, 2, array)
+    for result in (one, classified, evaluation.TutorialResult(0.25, 2, array, array)):
+        with pytest.raises(AttributeError, match="cannot assign"):
+            result.accuracy = 1.0
+        assert (result == replace(result)) is (result is one)
+
+
 def test_the_first_figure_that_is_shown_is_the_perplexity():
     result = evaluation.Evaluation(0.0, 0.25, 39, 1, 2, 35)
     assert repr(result) == (
         "Evaluation(perplexity=1, loss=0.0, accuracy=0.25, tokens=39, unscored=1, batch_size=2, "
         "num_steps=35)"
     )
+    assert evaluation.safe_exp(math.nextafter(709, 0)) < math.inf == evaluation.safe_exp(709)
 
 
 def test_tutorial_protocol_is_the_mean_over_the_windows_after_the_warm_up(model, ids):
@@ -86,6 +93,27 @@ def test_tutorial_protocol_is_the_mean_over_the_windows_after_the_warm_up(model,
     assert result.batches == 7
 
 
+def test_the_protocol_needs_a_window_after_the_warm_up_and_one_to_show(ids):
+    model = nl.LanguageModel(V, 6, rng=0)
+    call = partial(nl.tutorial_protocol, model, batch_size=4, num_steps=5, num_windows=10)
+    for good in {"warm_up": 0, "shown": 9}, {"warm_up": 9, "shown": 0}:
+        call(ids[:204], **good)
+        with pytest.raises(ValueError, match="204 in all, got 203"):
+            call(ids[:203], **good)
+        for name, value in product(good, (-1, 10)):
+            with pytest.raises(ValueError, match=f"{name} must be from 0 to 9"):
+                call(ids, **good | {name: value})
+
+
+def test_the_defaults_are_those_of_the_tutorial(rng):
+    model, ids = nl.LanguageModel(V, 6, rng=0), rng.integers(0, V, 20 * (30 * 35 + 1))
+    result = nl.tutorial_protocol(model, ids)
+    np.testing.assert_array_equal(result.targets, ids[25 * 35 + 1 : 26 * 35 + 1])
+    assert result.batches == 25
+    for passage in (nl.true_and_predicted, nl.surprise):
+        np.testing.assert_array_equal(passage(model, ids)[0], ids[351:386])
+
+
 def test_true_and_predicted_words(model, ids):
     targets, predicted = nl.true_and_predicted(model, ids, length=35, start=100)
     np.testing.assert_array_equal(targets, ids[101:136])
@@ -98,9 +126,8 @@ def test_true_and_predicted_words(model, ids):
 def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
     targets, nll = nl.surprise(model, ids, length=20, start=100)
     np.testing.assert_array_equal(targets, ids[101:121])
-    np.testing.assert_array_equal(
-        targets, nl.true_and_predicted(model, ids, length=20, start=100)[0]
-    )
+    with pytest.raises(ValueError, match="surprise: start must be at least 0, got -1"):
+        nl.surprise(model, ids, start=-1)
     whole = nl.surprise(model, ids, length=len(ids), start=0)[1]
     assert nll == pytest.approx(whole[100:120], rel=1e-12)
     assert whole.mean() == pytest.approx(nl.evaluate(model, ids).loss, rel=1e-12)

@@ -174,7 +174,7 @@ def test_evaluation(rng, kind, inputs):
     x, y = data(rng, kind, inputs, B=7)
     lengths = np.array([3, 0, 5, 1, 2, 5, 4])
     evaluate = nl.evaluate_regressor if "regressor" in kind else nl.evaluate_classifier
-    for ends in (None, lengths):
+    for ends in (None, lengths, lengths // 5 * [1, 1, 1, 0, 1, 0, 1]):
         loss, predicted = twin.forward(x, y, False, ends), twin.predict(x, ends)
         inside = np.ones(predicted.shape[: 2 if model.every_step else 1], bool)
         if ends is not None and model.every_step:
