@@ -400,6 +400,7 @@ def test_a_run_that_starts_from_another(folder, here):
     assert vocabularies[0] == vocabularies[1]
     config = json.loads((folder / "runs" / "tuned-1" / "config.json").read_text())
     assert (config["lr"], config["hidden_size"], config["epochs"]) == (0.5, 12, 1)
+    assert not config["split_punctuation"]
     saved = nl.load("run/best.npz")
     run, corpus = session.tune(Path("run"), {"train": "tune.txt"})
     for path, array in nl.restore_model(saved).state_dict().items():
@@ -440,8 +441,10 @@ def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(fold
     assert "not the one that the run was started with" in err
     assert err.endswith("name a text that has moved with --train or --data\n")
     assert not (folder / "spy").exists()
+    named = ("numpylstm-train", "--init-from", "other", "--train")
+    here(*named, "text.txt", "--steps", "1", "--out", "elsewhere")
     (folder / "empty.txt").write_text("")
-    _, err = here("numpylstm-train", "--init-from", "other", "--train", "empty.txt", expect=2)
+    _, err = here(*named, "empty.txt", expect=2)
     assert "empty.txt: must hold at least" in err
     assert "moved" not in err
     words = (folder / "text.txt").read_text().split()

@@ -6,6 +6,7 @@ from conftest import B, D, H, T, V
 
 import numpylstm as nl
 from numpylstm.parameters import Owner
+from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed
 
 
@@ -103,9 +104,11 @@ def test_a_model_of_your_own(rng):
     assert history[-1].loss < 1e-3 * history[0].loss
 
 
-def test_it_tells_each_epoch(rng, capsys):
-    batches = batches_of(rng)
+def test_it_tells_each_epoch(rng, capsys, monkeypatch):
+    batches, shown = batches_of(rng), []
+    monkeypatch.setattr(Display, "show", lambda self, text, done: shown.append((text[:9], done)))
     nl.fit(tagger(), batches, epochs=2, validation=batches)
+    assert shown == [("epoch 1/2", 0)] * 3 + [("epoch 2/2", 1)] * 3
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines] == [["epoch", "1", "loss"], ["epoch", "2", "loss"]]
     assert all("validation" in line for line in lines)

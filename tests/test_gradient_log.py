@@ -17,7 +17,7 @@ from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus
 from numpylstm.report import summary
 from numpylstm.training import gradient_log, session
-from numpylstm.training.checkpoint import load, restore_model
+from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.run_folder import RunFolderError
 
 VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
@@ -83,13 +83,18 @@ def test_the_log_and_its_picture(tmp_path, kind):
         else:
             assert row["low"] == row["high"] == ""
     assert flow.saturation.keys() | norms.keys() >= set(units)
+    shown, reach = gradient_log.GradientLog(folder, restore_run(last), corpus).norms()
+    assert (shown, reach.shape) == (steps, (depth, len(steps), 5))
+    expected = [norms["h"][layer, ::-1] for layer in range(depth)]
+    np.testing.assert_allclose(reach[:, -1], expected, rtol=1e-5)
     assert (folder / "gradients.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("kind", ["lstm", "dropout"])
-def test_it_changes_no_number_of_the_training(tmp_path, kind):
+def test_it_changes_no_number_of_the_training(tmp_path, kind, capsys):
     corpus = text()
     watched = finished(tmp_path / "watched", corpus, **KINDS[kind])
+    assert capsys.readouterr().out.startswith("Compiling kernels")
     alone = finished(tmp_path / "alone", corpus, **KINDS[kind], log_gradients=False)
     assert watched.arrays.keys() == alone.arrays.keys()
     for name, array in watched.arrays.items():
@@ -142,9 +147,11 @@ def test_a_log_that_was_lost_does_not_stop_the_run(here, tmp_path):
     "change",
     [
         lambda text: text.replace("lag", "log"),
+        lambda text: text.replace("high", "above"),
         lambda text: text + "1,2\n",
         lambda text: text + "x" * 10,
         lambda text: text.replace("0,0,1,", "0,0,3,"),
+        lambda text: text.replace("0,0,3,", "0,0,1,"),
         lambda text: re.sub(r"^0,0,1,", "77,0,1,", text, flags=re.MULTILINE),
         lambda text: "",
         lambda text: "\udcff",  # a byte that is no UTF-8
@@ -166,12 +173,6 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "gradients.csv")
     with pytest.raises(RunFolderError, match="must hold a row for each of 2 layers, 5 lags"):
         gradient_log.read(tmp_path / "gradients.csv", SETTINGS)
-
-
-def test_settings_of_an_earlier_version_have_no_log():
-    saved = nl.TrainConfig().to_dict()
-    del saved["log_gradients"]
-    assert nl.TrainConfig.from_dict(saved) == nl.TrainConfig()
 
 
 def test_norms_beyond_all_numbers_are_measured():

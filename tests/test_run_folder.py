@@ -143,8 +143,10 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path, who
     for name in (run_folder.PREVIOUS, run_folder.BEST):
         (tmp_path / name).write_bytes(whole[run_folder.LAST])
     (tmp_path / run_folder.LAST).write_bytes(b"PK")
-    with pytest.warns(UserWarning, match=r"last\.npz is not a whole checkpoint: .* resuming from"):
+    says = r"last\.npz is not a whole checkpoint: .* resuming from"
+    with pytest.warns(UserWarning, match=says) as warned:
         run_folder.load_last(tmp_path)
+    assert warned[0].filename == __file__
     assert (tmp_path / run_folder.LAST).read_bytes() == whole[run_folder.LAST]
     run_folder.load_last(tmp_path)
 
@@ -159,6 +161,8 @@ def test_a_disk_without_hard_links_has_no_previous_checkpoint(folder, train, who
     (folder / "no links" / run_folder.LAST).write_bytes(b"PK")
     assert train("--resume", "no links") == 0  # from best.npz
     assert files(folder / "no links") == whole
+    assert train(*SHORT, "--steps", "150", "--out", "no links, within an epoch") == 0
+    assert load(folder / "no links, within an epoch" / run_folder.BEST_EPOCH).meta["step"] == 97
 
 
 # --- the folder itself -------------------------------------------------------------------------
