@@ -8,6 +8,7 @@ run that was interrupted continues there, and ``cr-report`` and ``cr-html`` read
 import argparse
 import contextlib
 import functools
+import itertools
 import os
 import random
 import re
@@ -22,14 +23,15 @@ from pathlib import Path
 
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
-from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.mutating import mutate_and_test, mutate_code
 from cosmic_ray.testing import TestOutcome, run_tests
+from cosmic_ray.util import read_python_source
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
 SESSION = Path("mutants.sqlite").resolve()  # runs work in another folder
 MODULES = {  # and their tests, the nearest first; those of bad and of random calls come last
-    "reference": "reference lengths functional cells",
+    "reference": "reference lengths functional cells optim",
     "functional": "functional lengths kernels optim fallback",
     "layers": "layers lengths models sequence_models sampling",
     "optim": "optim new_optimizer training",
@@ -40,22 +42,36 @@ MODULES = {  # and their tests, the nearest first; those of bad and of random ca
     "evaluation": "evaluation baselines sequence_models targets cli",
     "data": "data evaluation targets cli",
 }
-# Any test notices `int & None` or the bits of a float, and none that `is` stands for `==`.
-POINTLESS = re.compile("Bit|Shift|Is_Eq|IsNot_NotEq|Eq_Is")
+# Any test notices `int & None` or the bits of a float, and none that `is` stands for `==`, which is
+# all that `is` or `is not` can stand for in place of `<`.
+POINTLESS = re.compile("Bit|Shift|Is_Eq|IsNot_NotEq|(Eq|[LG]tE?)_Is")
 
 
 def mutants_of(path):
     """Yield every change of one file that Cosmic Ray knows, without the pointless ones."""
     nodes = list(ast_nodes(get_ast_from_path(path)))
+    # Cosmic Ray takes the star before keyword-only arguments for a product.
+    markers = {n.start_pos for n in nodes if n.type == "operator" and n.parent.type == "parameters"}
     for name in sorted(plugins.operator_names()):
         operator = plugins.get_operator(name)
         if not (operator.arguments() or POINTLESS.search(name)):
             positions = (p for node in nodes for p in operator().mutation_positions(node))
             for occurrence, (start, end) in enumerate(positions):
-                yield MutationSpec(path, name, occurrence, start, end)
+                if start not in markers:
+                    yield MutationSpec(path, name, occurrence, start, end)
 
 
-def draw(modules, number, seed):
+def parses(mutant):
+    """Return False if the change is a syntax error, such as ``x > not y`` or ``{+defaults}``."""
+    operator = plugins.get_operator(mutant.operator_name)()
+    code = mutate_code(read_python_source(mutant.module_path), operator, mutant.occurrence)
+    with contextlib.suppress(SyntaxError):
+        compile(code, mutant.module_path, "exec")
+        return True
+    return False
+
+
+def draw(modules, seed):
     """Draw places, and one change at each: an operator with ten changes counts as one place."""
     places = {}
     for module in modules:
@@ -63,8 +79,10 @@ def draw(modules, number, seed):
         for path in [file] if file.exists() else sorted(file.with_suffix("").glob("*.py")):
             for mutant in mutants_of(path):
                 places.setdefault((path, mutant.start_pos, mutant.end_pos), []).append(mutant)
-    rng, number = random.Random(seed), min(number, len(places))
-    return [rng.choice(places[place]) for place in rng.sample(sorted(places), number)]
+    rng = random.Random(seed)
+    for place in rng.sample(sorted(places), len(places)):
+        changes = rng.sample(places[place], len(places[place]))
+        yield from itertools.islice(filter(parses, changes), 1)
 
 
 @functools.cache
@@ -88,7 +106,7 @@ def main():
     left_out = shutil.ignore_patterns(".*", "_build", "build", "dist", "runs")
     with use_db(SESSION) as session, tempfile.TemporaryDirectory() as scratch:
         if not session.num_work_items:
-            drawn = draw(options.modules, options.number, options.seed)
+            drawn = itertools.islice(draw(options.modules, options.seed), options.number)
             session.add_work_items(WorkItem.single(uuid.uuid4().hex, mutant) for mutant in drawn)
         print(f"{SESSION}: {session.num_results} of {session.num_work_items} done", flush=True)
         os.environ["PYTHONPATH"] = copy = shutil.copytree(".", f"{scratch}/copy", ignore=left_out)
