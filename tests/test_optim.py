@@ -185,7 +185,7 @@ def test_an_update_by_itself_has_the_defaults_of_the_textbook(rng):
         w, *others = arrays.copy()
         module.sgd_update(w, others[-1], 0.1)
         for decay in ({}, {"weight_decay": 0.1}):
-            module.adam_update(w, *others, 2, 0.1, 0.8, 0.9, 1e-3, **decay)
+            module.adam_update(w, *others, 2, 0.1, 0.4, 0.3, 1e-3, **decay)
         results.append(w)
     np.testing.assert_allclose(*results, rtol=1e-14)
 

@@ -237,6 +237,12 @@ def test_scan(rng, sizes):
     prove(rng, reference.scan_forward, reference.scan_backward, arrays)
 
 
+def test_a_scan_has_a_factor_for_each_term(rng):
+    a, b = rng.standard_normal((2, T, B, H))
+    with pytest.raises(ValueError, match="longer"):
+        reference.scan_forward(a[1:], b, a[0])
+
+
 def test_the_cells_of_an_lstm_are_a_scan(rng):
     arrays = recurrent_arrays(rng, (T, B, D, H), "lstm")
     *_, cT, cache = reference.lstm_forward(*arrays.values())
@@ -310,7 +316,7 @@ def test_cross_entropy(rng, kind, over_time, over_batch):
 @pytest.mark.parametrize(("over_time", "over_batch"), FLAGS)
 def test_averaging_divides_by_the_weights_along_each_axis(rng, over_time, over_batch):
     logits, targets = rng.standard_normal((T, B, V)), rng.integers(0, V, (T, B))
-    weights = rng.random((T, B))
+    weights = rng.random((T, B)) / T  # some of their sums are less than 1
     weights[2] = 0  # a step of weight 0
     loss, cache = reference.sequence_cross_entropy_forward(
         logits, targets, weights, average_across_timesteps=over_time,
@@ -337,6 +343,15 @@ def test_cross_entropy_does_not_overflow(rng):
     assert np.isfinite(reference.sequence_cross_entropy_backward(cache)).all()
 
 
+def test_the_gradient_that_arrives_at_a_loss_is_1_by_default(rng):
+    y, targets = rng.standard_normal((B, V)), rng.integers(0, V, B)
+    _, entropy = reference.cross_entropy_step_forward(y, targets, rng.random(B))
+    _, squares = reference.squared_error_forward(y, 0 * y)
+    for loss, cache in {"cross_entropy_step": entropy, "squared_error": squares}.items():
+        backward = getattr(reference, f"{loss}_backward")
+        np.testing.assert_array_equal(backward(cache), backward(cache, 1.0))
+
+
 # --- squared error -----------------------------------------------------------------------------
 
 K, S = 7, 4  # outputs, or the width of the values; places of the other sequence
@@ -345,7 +360,7 @@ K, S = 7, 4  # outputs, or the width of the values; places of the other sequence
 @pytest.mark.parametrize("shape", [(T, B, K), (B, K), (T, B, 1)])
 @pytest.mark.parametrize("kind", ["none", "random", "masked"])
 def test_squared_error(rng, shape, kind):
-    weights = {"none": None, "random": rng.random(shape[:-1]),
+    weights = {"none": None, "random": rng.random(shape[:-1]) / T,
                "masked": (rng.random(shape[:-1]) < 0.5).astype(float)}[kind]  # fmt: skip
     targets = rng.standard_normal(shape)
     forward = partial(reference.squared_error_forward, targets=targets, weights=weights)
@@ -371,6 +386,7 @@ def test_squared_error_reads_nothing_of_weight_0(rng):
     dy = reference.squared_error_backward(cache)
     assert not dy[~inside].any()
     assert dy[inside].all()
+    assert not cache.difference[~inside].any()
     loss, cache = reference.squared_error_forward(y, targets, 0 * weights)
     assert loss == 0
     assert not reference.squared_error_backward(cache).any()
@@ -410,9 +426,11 @@ def test_attention_is_a_mean_by_the_softmax_of_dot_products(rng):
 def test_attention_to_a_padded_batch_is_that_to_each_sequence_alone(rng):
     """What lies past an end is not read, and has no gradient; length 0 gives a context of 0."""
     arrays, lengths = attention_arrays(rng), np.array([3, 0, 4])
+    unread = np.arange(S)[:, None] >= lengths
     for name in ("keys", "values"):
-        arrays[name][np.arange(S)[:, None] >= lengths] = np.nan
+        arrays[name][unread] = np.nan
     context, cache = reference.attention_forward(**arrays, lengths=lengths)
+    assert not any(array[unread].any() for array in (cache.keys, cache.values))
     u = rng.standard_normal(context.shape)
     gradients = reference.attention_backward(u, cache)
     for b, length in enumerate(lengths):
@@ -544,9 +562,12 @@ def test_arguments_are_not_changed(rng):
     ("cell", "options", "says"),
     [
         ("rnn", {"activation": "gelu"}, "activation must be 'tanh', 'relu' or 'sigmoid'"),
+        ("rnn", {"activation": "tanhshrink"}, "or 'sigmoid', got 'tanhshrink'"),
+        ("gru", {"reset": "After"}, "'before' without bn, got 'After'"),
         ("gru", {"reset": "never"}, "'before' without bn, got 'never'"),
         ("gru", {"reset": "before", "bn": np.zeros(H)}, "'before' without bn, got 'before'"),
         ("mingru", {"factors": "any"}, "factors must be 'positive' or 'signed', got 'any'"),
+        ("mingru", {"factors": "unsigned"}, "or 'signed', got 'unsigned'"),
         ("slstm", {"forget_gate": "tanh"}, "forget_gate must be 'sigmoid' or 'exp', got 'tanh'"),
     ],
 )
@@ -556,11 +577,18 @@ def test_unknown_options_are_refused(rng, cell, options, says):
         getattr(reference, f"{cell}_forward")(*arrays.values(), **options)
 
 
-def test_relu_passes_nan_on():
+@pytest.mark.parametrize("name", ["gelu", "tanhshrink"])
+def test_an_unknown_activation_has_no_derivative(name):
+    with pytest.raises(ValueError, match=f"or 'sigmoid', got '{name}'"):
+        reference.activation_derivative(np.ones(3), name)
+
+
+def test_relu_passes_nan_on_and_is_flat_at_0():
     a = np.array([-1.0, 0.0, 2.0, np.nan])
     h = reference.relu(a)
     np.testing.assert_array_equal(h, [0, 0, 2, np.nan])
     np.testing.assert_array_equal(reference.activation_derivative(h, "relu"), [0, 0, 1, np.nan])
+    np.testing.assert_array_equal(reference.relu(a[:3] + 1e-30j).imag, [0, 0, 1e-30])
 
 
 @pytest.mark.parametrize("cell", CELLS)
