@@ -138,6 +138,10 @@ class ModelConfig:
         0.05, float, MODEL, "draw the initial parameters from U(-s, s) with this s",
         at_least=0, at_most=1_000,
     )  # fmt: skip
+    init_scale_embedding: float | None = option(
+        None, float, MODEL, "s for the embedding, apart from the rest (default: as --init-scale)",
+        at_least=0, at_most=1_000, absent=None,
+    )  # fmt: skip
     dtype: str = option(
         "float32", str, MODEL, "precision", choices=("float32", "float64"), shapes=True
     )

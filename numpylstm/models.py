@@ -137,7 +137,9 @@ class Encoder(Owner):
         self.hidden_size = config.hidden_size
         self.embedding: Any = None
         if plan.vocab_size is not None:
-            self.embedding = Embedding(plan.vocab_size, config.input_size, **learned)
+            scale = config.init_scale_embedding
+            own = learned if scale is None else learned | {"init_scale": scale}
+            self.embedding = Embedding(plan.vocab_size, config.input_size, **own)
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
         self.input_dropout = Dropout(of_input, **common)
         kind: Any = Bidirectional if plan.bidirectional else RecurrentStack
@@ -267,6 +269,8 @@ class LanguageModel(Model):
         Decode with the transpose of the embedding table (Press and Wolf 2017); needs D = H.
     init_scale : float
         The initial parameters are drawn from U(-init_scale, init_scale).
+    init_scale_embedding : float, optional
+        The same for the embedding, by default `init_scale`.
     dtype : "float32" or "float64"
     impl : "fast" or "reference"
     average_across_timesteps, average_across_batch : bool

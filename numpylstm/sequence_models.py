@@ -191,7 +191,8 @@ class SequenceClassifier(SequenceModel):
         The initial parameters are drawn from U(-init_scale, init_scale), by default with
         ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, so small initial values
         would pass on too little.
-    embedding_size, cell, dropout, dropout_input, dtype, impl, activation, forget_bias, reset, rng
+    embedding_size, cell, dropout, dropout_input, init_scale_embedding, dtype, impl, activation,
+    forget_bias, reset, rng
         As for `LanguageModel`.
 
     Examples

@@ -295,6 +295,14 @@ def test_only_a_classifier_starts_from_its_size():
     assert nl.LanguageModel(V, 64).config.init_scale == 0.05
 
 
+def test_an_embedding_may_start_from_another_scale():
+    """The draws are the same, and nothing else changes."""
+    own, usual = (nl.LanguageModel(V, H, init_scale_embedding=s, rng=0) for s in (1.5, None))
+    arrays, others = own.state_dict(), usual.state_dict()
+    np.testing.assert_allclose(arrays.pop("embedding.W"), 30 * others.pop("embedding.W"), rtol=1e-6)
+    assert all(np.array_equal(array, others[path]) for path, array in arrays.items())
+
+
 def test_ids_may_be_lists(rng):
     model, classifier = language_model(), nl.SequenceClassifier(V, 3, H, rng=0)
     x, y = window(rng)
@@ -375,7 +383,8 @@ def test_the_signature_shows_settings_and_options_with_their_defaults():
     defaults = {
         "num_layers": 1, "embedding_size": None, "cell": "lstm", "activation": "tanh",
         "dropout": 0.0, "dropout_input": None, "tied": False, "forget_bias": 1.0, "reset": "after",
-        "init_scale": 0.05, "dtype": "float32", "impl": "fast", "rng": None,
+        "init_scale": 0.05, "init_scale_embedding": None, "dtype": "float32", "impl": "fast",
+        "rng": None,
     }  # fmt: skip
     assert defaults.items() <= {name: p.default for name, p in shown.items()}.items()
     made = nl.LanguageModel(V, H, **{k: v for k, v in defaults.items() if k in ("tied", "dtype")})
