@@ -186,7 +186,12 @@ def numbers_of(result: Any) -> Any:
         return [numbers_of(part) for part in result]
     if isinstance(result, np.ndarray) or not hasattr(result, "__dict__"):
         return result
-    return result.passed if hasattr(result, "passed") else numbers_of(vars(result))
+    if hasattr(result, "passed"):
+        return result.passed
+    compared = getattr(result, "__dataclass_fields__", {})
+    return numbers_of(
+        {k: v for k, v in vars(result).items() if k not in compared or compared[k].compare}
+    )
 
 
 # --- functional ----------------------------------------------------------------------------------

@@ -171,8 +171,10 @@ def _tables(
         upstream[t] = dhs[t]  # the loss at t and no other
         for layer, step in steps.layers_back(upstream, caches):
             for name, part in zip(names[layer], step.dparameters, strict=False):
+                if part is None:  # of a GRU without bn
+                    continue
                 measured = measure(part)
                 if name not in tables:
                     tables[name] = np.zeros((T, T, *np.shape(measured)))
                 tables[name][t, t - step.t] = measured
-    return {name: tables[name] for layer in names for name in layer}
+    return {name: tables[name] for layer in names for name in layer if name in tables}
