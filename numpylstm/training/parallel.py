@@ -218,7 +218,7 @@ def backpropagate(
     if ranks.size > 1:  # dense gradients travel as one array, those of an embedding as rows
         rows = [g for g in total if isinstance(g, Rows)]
         dense = [g.ravel() for g in total if not isinstance(g, Rows)]
-        ends = np.cumsum([g.size for g in dense])
+        ends = np.cumsum([g.size for g in dense]).tolist()
         flat = empty((-(-ends[-1] // ranks.size) * ranks.size,), dense[0].dtype)
         np.concatenate(dense, out=flat[: ends[-1]])
         flat[ends[-1] :] = 0
