@@ -1,8 +1,8 @@
-"""Measurements of docs/laboratory/after-the-lstm.md: ``python docs/after_the_lstm.py``.
+"""Measurements of the cells after the LSTM: ``python docs/after_the_lstm.py``.
 
 Trains six cells on two probe tasks, with three seeds, and then measures what a training step and a
-layer cost; prints the tables of the page and draws its picture, in half an hour. With PyTorch
-installed, its layers are measured beside ours.
+layer cost; prints the tables and draws a picture, in an hour. With PyTorch installed, its layers
+are measured beside ours.
 """
 
 import importlib.util

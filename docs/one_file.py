@@ -48,7 +48,7 @@ def backward(p, x, y, record):
     dh_next = dc_next = 0
     for t in reversed(range(len(x))):
         e, h_prev, c_prev, i, f, g, o, c, h, probability = record[t]
-        dz = probability.copy()  # softmax and logarithm together: p, minus 1 at the target
+        dz = probability.copy()  # softmax and logarithm together: probability - (1 if right)
         dz[np.arange(len(h)), y[t]] -= 1
         dz /= len(h)
         d["Wy"] += h.T @ dz

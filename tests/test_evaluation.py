@@ -57,6 +57,14 @@ def test_the_loss_is_the_mean_over_the_tokens(model, ids):
     assert result.accuracy == np.mean(log_p.argmax(axis=-1) == ids[1:])
 
 
+def test_a_uniform_model_scores_exactly_v(ids):
+    model = nl.LanguageModel(V, 6, dtype="float64", rng=0)
+    model.load_state_dict({path: 0 * array for path, array in model.state_dict().items()})
+    result = nl.evaluate(model, ids)
+    assert result.perplexity == pytest.approx(V, rel=1e-14)
+    assert result.loss == pytest.approx(math.log(V), rel=1e-14)
+
+
 def test_results_cannot_be_changed_and_those_with_arrays_are_never_equal():
     array, one = np.zeros(2), evaluation.Evaluation(0.0, 0.25, 39, 1, 2, 35)
     classified = evaluation.ClassifierEvaluation(0.0, 0.25, 2, array)
@@ -126,6 +134,9 @@ def test_true_and_predicted_words(model, ids):
 def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
     targets, nll = nl.surprise(model, ids, length=20, start=100)
     np.testing.assert_array_equal(targets, ids[101:121])
+    np.testing.assert_array_equal(
+        targets, nl.true_and_predicted(model, ids, length=20, start=100)[0]
+    )
     with pytest.raises(ValueError, match="surprise: start must be at least 0, got -1"):
         nl.surprise(model, ids, start=-1)
     whole = nl.surprise(model, ids, length=len(ids), start=0)[1]

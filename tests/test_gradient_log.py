@@ -175,6 +175,12 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
         gradient_log.read(tmp_path / "gradients.csv", SETTINGS)
 
 
+def test_settings_of_an_earlier_version_have_no_log():
+    saved = nl.TrainConfig().to_dict()
+    del saved["log_gradients"]
+    assert nl.TrainConfig.from_dict(saved) == nl.TrainConfig()
+
+
 def test_norms_beyond_all_numbers_are_measured():
     model = nl.LanguageModel(11, 6, cell="rnn", activation="relu", dtype="float64", rng=0)
     for parameter in model.parameters().values():

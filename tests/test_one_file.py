@@ -62,12 +62,12 @@ def test_its_loss_and_gradients_are_those_of_the_engine(program, impl):
 
 def test_it_learns_from_its_own_source(program, capsys):
     program["main"].__globals__.update(T=20, B=8, H=32)  # a fifth of the time
-    program["main"](updates=200)
-    checked, _, found = capsys.readouterr().out.partition("\n")
+    program["main"](updates=100)
+    checked, _, found, written = capsys.readouterr().out.split("\n", 3)
     assert float(checked.split(":")[1]) < 1e-6
-    loss, _, written = found.partition("--- update 200, loss ")[2].partition(" nats a character\n")
+    loss = float(found.removeprefix("--- update 100, loss ").split()[0])
     characters = len(set(ONE_FILE.read_text(encoding="utf-8")))
-    assert float(loss) < 0.75 * np.log(characters)  # chance
+    assert loss < 0.75 * np.log(characters)  # chance
     assert len(written) >= 200
 
 

@@ -14,6 +14,7 @@ from numpylstm.report import summary
 from numpylstm.report.page import Report, page, thinned
 from numpylstm.report.result import read_result, write_result
 from numpylstm.training import sample_log
+from numpylstm.training.display import Timing
 from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RunFolderError
 from numpylstm.training.sample_log import Sample, read_samples
@@ -114,10 +115,21 @@ def test_what_is_no_result_is_refused(tmp_path, content):
 # --- samples -------------------------------------------------------------------------------------
 
 
+def test_only_updates_count_as_training():
+    step = nl.training.loop.Step(1, 1, 9, 1, 1.0, 1.0, 1.0, 0.1, 1.0, tokens=20)
+    row = Row(1, 1, 1.0, 1.0, 1.0, 0.1, 1.0)
+    timing = Timing()
+    assert list(timing.of(iter([step, step, row, step]))) == [step, step, row, step]
+    assert (timing.updates, timing.tokens) == (3, 60)
+    assert 0 < timing.updating <= timing.seconds
+    assert Timing().tokens_per_second is None
+
+
 def test_there_is_a_sample_before_training_and_after_each_epoch(whole):
     samples = read_samples(whole / "samples.json")
     assert [(s.epoch, s.step) for s in samples] == [(0, 0), (1, 97), (2, 194)]
     assert all(0 < len(s.text.split()) <= 40 and "<unk>" not in s.text for s in samples)
+    assert len({s.text for s in samples}) > 1
     last = nl.restore_run(nl.load(whole / "last.npz"))
     words, unk = last.vocabulary, last.vocabulary.unk_id
     prompt = nl.data.load_text(last.config.train, vocabulary=words).test[:1]

@@ -296,6 +296,24 @@ def test_a_validation_is_an_evaluation_whatever_the_shards(held_out, streams, sh
     assert replace(found, loss=0, accuracy=0) == replace(want, loss=0, accuracy=0)
 
 
+def test_saving_twice_gives_the_same_bytes(corpus, tmp_path):
+    run = new_run(corpus)
+    save(run, tmp_path / "a.npz")
+    save(run, tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_checkpoint_is_an_npz_that_any_program_reads(corpus, tmp_path):
+    run = new_run(corpus)
+    save(run, tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz", allow_pickle=False) as file:
+        assert {"meta", "checksum", "state/h", "state/c", "parameters/lstm.0.Wx"} <= set(file.files)
+        np.testing.assert_array_equal(
+            file["parameters/decoder.W"], run.model.parameters()["decoder.W"].data
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]  # nothing temporary is left
+
+
 def test_within_an_epoch_a_row_has_just_been_made_or_updates_since(corpus):
     run = new_run(corpus)
     run.rows = [Row(1, step, 0.7, 10.0, 7.4, 0.1, 1.0) for step in (5, 7)]
