@@ -73,20 +73,20 @@ def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> dict[s
     that does not fit is named.
     """
     try:
-        dtypes = [array.dtype for array in arrays]
-        same = dtypes.count(dtypes[0]) == len(dtypes)
-        facts = (arguments, same, dtypes[0], *map(type, arrays), *[a.shape for a in arrays])
-        known = _FITTING.get(facts)  # a model repeats the same few calls at every step
+        facts: list[Any] = [arguments]
+        for array in arrays:
+            facts += (type(array), array.dtype, array.shape)
+        known = _FITTING.get(tuple(facts))  # a model repeats the same few calls at every step
         if known is not None:
             return known
     except (AttributeError, TypeError):  # not arrays: the first gets its sentence below
-        facts = ()
+        pass
     for argument, array in zip(arguments, arrays, strict=True):
         check_plain(where, argument.split()[0], array)
     sizes = _check_together(where, arguments, arrays)
     if len(_FITTING) >= 1024:
         _FITTING.clear()
-    _FITTING[facts] = sizes
+    _FITTING[tuple(facts)] = sizes
     return sizes
 
 
@@ -200,7 +200,9 @@ def check_whole(
     because: str = "",
 ) -> None:
     """Raise unless `value` is an integer (TypeError; a bool is not) within bounds (ValueError)."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+    if type(value) is not int and (
+        not isinstance(value, int | np.integer) or isinstance(value, bool)
+    ):
         raise TypeError(f"{where}: {name} must be a whole number, got {value!r}")
     if value < at_least or (at_most is not None and value > at_most):
         expected = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"

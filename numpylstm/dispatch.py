@@ -70,6 +70,7 @@ def accepts(
         direct = [names.index(name) for name in fields[len(in_cache) :]]
         place_of_cache = names.index("cache") if kind else 0
         place_of_lengths = names.index("lengths") if "lengths" in names else 0
+        placed_ids = [(one, place_of_cache if one[1] else names.index(one[2])) for one in ids]
         parameters = signature.parameters.values()
         positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
         whole = positional if positional == len(names) else -1  # arguments of a call without names
@@ -104,8 +105,7 @@ def accepts(
                     values[place_of_lengths] = lengths
                 else:
                     values[place_of_cache] = PaddedCache(cache, lengths)
-            for name, of, field, axes, letter, because in ids:
-                place = place_of_cache if of else names.index(field)
+            for (name, of, field, axes, letter, because), place in placed_ids:
                 value = getattr(cache, field) if of else values[place]
                 shape = tuple([sizes[axis] for axis in axes]) if axes else None
                 copy = check_ids(where, name, value, sizes[letter], shape, because)

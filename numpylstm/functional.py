@@ -586,7 +586,7 @@ def _p_and_dtype(where: str, arguments: dict[str, Any]) -> None:
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """Turn random numbers into a mask."""
     mask = empty(uniform.shape, dtype)
-    np.greater_equal(uniform, p, out=mask)
+    mask[...] = uniform >= p
     mask *= 1 / (1 - p)
     return mask
 
