@@ -315,7 +315,7 @@ def import_model(path: str | Path, **settings: Any) -> tuple[LanguageModel, Voca
     with open_regular(path) as file:
         try:
             return read(path, file, **settings)
-        except (ImportError, MemoryError):
+        except (ImportError, MemoryError, saving.CheckpointError):
             raise
         except Exception as error:  # the readers raise whatever the bytes lead to
             reason = str(error).partition("\n")[0] or type(error).__name__
@@ -346,8 +346,13 @@ def read(path: Path, file: BinaryIO, **settings: Any) -> tuple[LanguageModel, Vo
     elif "embedding.W" not in arrays:
         arrays = from_torch(arrays)
     if (beside := Path(f"{path}.json")).exists():
-        with open_regular(beside) as more:
-            notes = json.load(more) | notes
+        try:
+            with open_regular(beside) as more:
+                notes = {**json.load(more), **notes}
+        except (ValueError, TypeError, RecursionError) as error:
+            raise saving.CheckpointError(
+                f'{beside} must be a JSON object such as {{"vocabulary": ["<unk>", "a"]}}: {error}'
+            ) from error
     model = language_model(arrays, **{**notes.get("options", {}), **settings})
     tokens = notes.get("vocabulary", [UNK, *map(str, range(1, model.vocab_size))])
     if not checkpoint.list_of(checkpoint.is_text)(tokens) or len(tokens) != model.vocab_size:

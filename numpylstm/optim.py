@@ -122,6 +122,7 @@ class Optimizer:
         """Update every parameter that is not frozen, or raise before any is changed."""
         where = type(self).__name__
         check_in(where, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
+        self.lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
         moving = {path: p for path, p in self.parameters.items() if p.trainable}
         for path, parameter in moving.items():
             check_in_place(where, path, parameter.data)

@@ -14,6 +14,7 @@ import numpy as np
 from numpylstm.checks import (
     any_array,
     check_array,
+    check_finite,
     check_flag,
     check_ids,
     check_lengths,
@@ -148,6 +149,7 @@ class SequenceModel(Model):
             y = check_ids(where, "y", y, self.answer_size)
         else:
             check_array(where, "y", y, y.shape, np.dtype(self.config.dtype))
+            check_finite(where, "y", y if self.every_step else y[0])
         return x, y, inside
 
     def _inputs(self, where: str, x: Array, lengths: Array | None) -> tuple[Array, Array | None]:

@@ -418,12 +418,15 @@ def test_a_long_text_is_cut_between_words(write, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
-    [({}, "a ."), ({"level": "char"}, "a."), ({"train": "x"}, "a."), ({"data": "x"}, "a."),
-     ({"train": "x", "split_punctuation": True}, "a .")],
+    ("settings", "tokens", "expected"),
+    [({}, "a .", "a ."), ({}, "a mr.", "a."), ({"level": "char"}, "a .", "a."),
+     ({"train": "x"}, "a .", "a."), ({"data": "x"}, "a .", "a."),
+     ({"train": "x", "split_punctuation": True}, "a mr.", "a .")],
 )  # fmt: skip
-def test_another_text_is_split_as_that_of_the_run(settings, expected):
-    assert text_like(TrainConfig(**settings), "a.") == expected
+def test_another_text_is_split_as_that_of_the_run(settings, tokens, expected):
+    """Without the name of a text, the run is of the demo, or of a model whose words tell."""
+    vocabulary = data.Vocabulary.build(tokens.split())
+    assert text_like(TrainConfig(**settings), vocabulary, "a.") == expected
 
 
 def test_a_reason_for_every_unknown_word():
@@ -637,6 +640,11 @@ def test_fuzz_headers_of_an_archive(tmp_path_factory, changes):
 def embedded():
     pytest.importorskip("pydoc_data.topics", reason="this Python was stripped of its reference")
     return data.load_embedded()
+
+
+def test_every_word_of_the_embedded_text_is_split_already(embedded):
+    words = " ".join(embedded.vocabulary)
+    assert data.split_punctuation(words) == words
 
 
 def test_the_embedded_corpus_is_the_same_in_every_process(embedded):

@@ -545,9 +545,6 @@ def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
 @pytest.mark.parametrize(
     ("notes", "says"),
     [
-        ("[" * 99_999, "recursion"),
-        ("{", "Expecting property name"),
-        ("[]", "unsupported operand"),
         ('{"options": 3}', "'int' object is not a mapping"),
         ('{"options": {"activation": "cosine"}}', "activation must be 'tanh', 'relu' or"),
         ('{"vocabulary": 3}', f"its vocabulary must be a list of {V} texts"),
@@ -561,6 +558,14 @@ def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):
     np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
     (tmp_path / "m.npz.json").write_text(notes)
     with pytest.raises(CheckpointError, match=f"cannot be imported: .*{says}"):
+        exchange.import_model(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("notes", ["[" * 99_999, "{", '["<unk>", "the"]'])
+def test_a_text_beside_a_file_that_is_no_object_is_named_itself(rng, notes, tmp_path):
+    np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
+    (tmp_path / "m.npz.json").write_text(notes)
+    with pytest.raises(CheckpointError, match=r"m\.npz\.json must be a JSON object such as [^;]*$"):
         exchange.import_model(tmp_path / "m.npz")
 
 
@@ -597,6 +602,25 @@ def test_a_model_without_vocabulary_is_sampled(rng, tmp_path):
     assert nl.load(tmp_path / "run" / "best.npz").config.options == {"activation": "relu"}
     out, _ = call(tmp_path, "numpylstm-sample", "run", "--seed", "1", "--prompt", "3 1")
     assert set(out.split()) <= set(map(str, range(1, V)))
+
+
+TREEBANK = "mr. smith did n't own <unk> 's u.s. firm\n"
+SPLIT = "Mr . Smith didn't own <unk> ' s firm\n"
+
+
+@pytest.mark.parametrize("text", [TREEBANK, SPLIT])
+def test_a_text_is_cut_into_the_words_of_an_imported_model(rng, text, tmp_path):
+    """Not at the punctuation in them, as that of the demo would be."""
+    vocabulary = nl.Vocabulary.build(nl.data.tokenize(text))
+    model = nl.LanguageModel(len(vocabulary), H, rng=0)
+    exchange.write_run(model, vocabulary, tmp_path)
+    (tmp_path / "text.txt").write_text(text.replace(" . ", ". ") * 3)
+    evaluated = json.loads(call(tmp_path, "numpylstm-eval", ".", "--file", "text.txt", "--json")[0])
+    ids, _ = vocabulary.encode(nl.data.tokenize(text * 3))
+    assert (evaluated["tokens"], evaluated["unknown"]) == (30, 0)
+    assert evaluated["perplexity"] == nl.evaluate(model, ids).perplexity
+    sampled = call(tmp_path, "numpylstm-sample", ".", "--prompt", text.split("\n")[0], "--json")
+    assert json.loads(sampled[0])["unknown"] == []
 
 
 def test_exports_that_are_refused(whole, rng, tmp_path, monkeypatch, capsys):

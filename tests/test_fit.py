@@ -126,15 +126,21 @@ def test_a_loss_that_is_not_finite_changes_nothing(rng):
         np.testing.assert_array_equal(array, before[path])
 
 
+NOT_IDS = np.zeros((T, B))
+
+
 @pytest.mark.parametrize(
     ("batches", "changes", "error", "says"),
     [
         (iter([]), {}, TypeError, "batches must be a list or a function .* got list_iterator"),
-        (list, {}, ValueError, "fit: batches must hold at least one batch, got none"),
+        (list, {}, ValueError, "fit: batches must hold at least one batch, got none; a function"),
+        ((NOT_IDS, NOT_IDS), {}, TypeError, r"hold tuples \(x, y, ...\), got ndarray; a single "),
+        (None, {"validation": [NOT_IDS]}, TypeError, "fit: validation must hold tuples"),
         (None, {"validation": iter([])}, TypeError, "validation must be a list or a function"),
         (None, {"validation": []}, ValueError, "fit: validation must hold at least one batch"),
         (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be a Optimizer, got float"),
+        (None, {"rate": 0.1}, TypeError, "rate must be a Callable, got float"),
         (None, {"clip": 0}, ValueError, "max_norm must be positive, got 0"),
         (None, {"model": None}, TypeError, "parameters must be a layer, a model, .* got NoneType"),
     ],
@@ -143,6 +149,25 @@ def test_a_sentence_says_what_is_wrong(rng, batches, changes, error, says):
     batches = batches_of(rng) if batches is None else batches
     with pytest.raises(error, match=says):
         nl.fit(**{"model": tagger(), "batches": batches, "quiet": True} | changes)
+
+
+def test_a_missing_number_is_named_before_it_is_in_the_loss(rng):
+    model = nl.SequenceRegressor(input_size=D, num_outputs=2, hidden_size=H, rng=0)
+    x, y = rng.standard_normal((T, B, D)).astype("f4"), np.zeros((T, B, 2), "f4")
+    y[3, 1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"forward: y must be finite, got nan at \[3, 1, 0\]"):
+        nl.fit(model, [(x, y)], quiet=True)
+    assert model.score(x, y, np.array([5, 3, 5]))[0].shape == (T, B)  # past an end
+
+
+def test_a_model_of_your_own_must_return_its_loss(rng):
+    class Mine(nl.SequenceTagger):
+        def forward(self, *arguments):
+            super().forward(*arguments)
+
+    model = Mine(V, 2, H, rng=0)
+    with pytest.raises(TypeError, match=r"the result of model\.forward must be a number, got None"):
+        nl.fit(model, batches_of(rng), quiet=True)
 
 
 def test_the_history_is_drawn(rng):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from test_models import check_gradients
 
 import numpylstm as nl
 from numpylstm import diagnostics, doctor, functional, museum, reference
@@ -20,6 +21,7 @@ from numpylstm.cells import CELLS, Cell, Option, Unit
 from numpylstm.cli import train as train_command
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.model_check import check_model
+from numpylstm.reference import PaddedCache, padded_backward, padded_forward
 from numpylstm.training import gradient_log
 
 
@@ -85,7 +87,9 @@ def leaky_through_h(dh, cache):
     return (dh * cache.s * (1 - np.tanh(cache.m) ** 2),)
 
 
-def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1):
+def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1, lengths=None):
+    if lengths is not None:
+        return padded_forward(leaky_forward, lengths, x, [h0, m0], Wx, Wh, b, s, leak)
     h, m, steps = h0, m0, []
     for x_t in x:
         h, m, step = leaky_step_forward(x_t, h, m, Wx, Wh, b, s, leak)
@@ -96,6 +100,8 @@ def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1):
 
 
 def leaky_backward(dhs, dhT, dmT, cache):
+    if isinstance(cache, PaddedCache):
+        return padded_backward(leaky_backward, dhs, [dhT, dmT], cache)
     *over_time, Wx, Wh, s, leak = cache
     dx, dh, dm = np.empty_like(cache.x), dhT, dmT
     sums = [np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(Wh[0]), np.zeros_like(s)]
@@ -141,6 +147,20 @@ def test_the_model_and_its_gradients(model, rng):
     biased = nl.LanguageModel(V, H, cell="leaky", open_bias=7.0, rng=0).state_dict()["leaky.0.b"]
     assert (biased[:H] > 6).all()
     assert (abs(biased[H:]) < 1).all()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_padded_batch(rng, bidirectional):
+    model = nl.SequenceRegressor(
+        input_size=D, num_outputs=2, hidden_size=H, num_layers=L, cell="leaky", every_step=False,
+        bidirectional=bidirectional, init_scale=0.5, dtype="float64", rng=0,
+    )  # fmt: skip
+    x, y, lengths = rng.normal(size=(T, B, D)), rng.normal(size=(B, 2)), np.array([3, 0, 5])
+    x[np.arange(T)[:, None] >= lengths] = np.nan
+    for b in (0, 2):
+        alone = model.predict(x[: lengths[b], [b]])
+        np.testing.assert_allclose(model.predict(x, lengths)[[b]], alone, rtol=1e-12)
+    check_gradients(model, lambda: model.forward(x, y, lengths=lengths), along="arrays")
 
 
 def test_its_options_belong_to_it_alone():

@@ -9,6 +9,7 @@ from conftest import H, V
 import numpylstm as nl
 from numpylstm import functional, reference
 from numpylstm.layers import Parameter, Rows
+from numpylstm.optim import Optimizer
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -287,6 +288,18 @@ def test_a_parameter_of_another_size_than_what_is_remembered_is_refused(kind):
     optimizer.step()
     with pytest.raises(ValueError, match=r"of a must have shape \(40,\), got \(4,\)"):
         optimizer.move("a", large)
+
+
+def test_a_rate_of_numpy_leaves_an_optimiser_of_your_own_in_float32():
+    class Mine(Optimizer):
+        def move(self, path, parameter):
+            parameter.data = parameter.data - self.lr * parameter.grad
+
+    parameter = Parameter(np.ones(3, np.float32), "W")
+    optimizer = Mine({"W": parameter}, lr=0.5)
+    optimizer.lr = np.cos(0.25)
+    optimizer.step()
+    assert parameter.data.dtype == np.float32
 
 
 def test_a_memmap_may_be_trained(tmp_path):

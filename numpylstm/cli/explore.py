@@ -91,7 +91,7 @@ def command(
         read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
     else:
         raw = read_texts([text]) if text is not None else str(prompt)
-        tokens = tokenize(text_like(saved.config, raw), saved.config.level)[:most]
+        tokens = tokenize(text_like(saved.config, vocabulary, raw), saved.config.level)[:most]
         name = text if text is not None else "the text of --prompt"
         read = ReadText(name, vocabulary.encode(tokens)[0], tokens)
     if len(read.ids) < 2:

@@ -86,7 +86,8 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
-    tokens = tokenize(text_like(saved.config, prompt), level) or [EOS if level == "word" else "\n"]
+    text = text_like(saved.config, vocabulary, prompt)
+    tokens = tokenize(text, level) or [EOS if level == "word" else "\n"]
     unknown = vocabulary.unknown(tokens)
     ids, _ = vocabulary.encode(tokens)
     banned = [vocabulary.unk_id] if ban_unk else []

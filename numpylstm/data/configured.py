@@ -68,15 +68,19 @@ def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
         )
 
 
-def text_like(config: TrainConfig, text: str) -> str:
+def text_like(config: TrainConfig, vocabulary: Vocabulary, text: str) -> str:
     """Return another text in the form of the training text."""
-    return split_punctuation(text) if splits_punctuation(config) else text
+    return split_punctuation(text) if splits_punctuation(config, vocabulary) else text
 
 
-def splits_punctuation(config: TrainConfig) -> bool:
-    """Return True if words are separated from punctuation: in our own text, or on request."""
-    embedded = config.data is None and config.train is None
-    return config.split_punctuation or (embedded and config.level == "word")
+def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
+    """Return True if words are separated from punctuation: in our own text, or on request.
+
+    An imported model names no text either: the words of its vocabulary must be separated, too.
+    """
+    unnamed, words = config.data is None and config.train is None, " ".join(vocabulary)
+    embedded = unnamed and config.level == "word" and split_punctuation(words) == words
+    return config.split_punctuation or embedded
 
 
 class ScoredText(NamedTuple):
@@ -110,7 +114,7 @@ def scored_text(
     """
     if file is not None:
         with naming(named(file)):
-            text = text_like(config, read_texts(file))
+            text = text_like(config, vocabulary, read_texts(file))
             tokens, (numbers,) = index([text], config.level, watch)
         numbers = numbers[:at_most]
         ids, _ = vocabulary.encode(tokens)

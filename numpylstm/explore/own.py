@@ -68,7 +68,7 @@ def explorer_page(
         f"{model.num_parameters:,} parameters",
         "source": text.name,
         "level": config.level,
-        "splits_punctuation": splits_punctuation(config),
+        "splits_punctuation": splits_punctuation(config, vocabulary),
         "cell": cell_record(cell),
         "options": [*cell.arguments(config.options).values()],
         "tokens": vocabulary.tokens,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import check_kind, check_whole
+from numpylstm.checks import check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.training.display import Display
@@ -31,17 +31,27 @@ class FitEpoch(NamedTuple):
 
 def losses(model: Any, batches: Batches, training: bool) -> Iterator[float]:
     """Yield the loss of each batch; a language model passes its state on from batch to batch."""
+    name = "batches" if training else "validation"
     state: Any = None
     loss: Any = None
-    for x, y, *rest in batches() if callable(batches) else batches:
+    for batch in batches() if callable(batches) else batches:
+        if not isinstance(batch, tuple | list):
+            raise TypeError(
+                f"fit: {name} must hold tuples (x, y, ...), got {type(batch).__name__}; a single "
+                "batch is [(x, y)]"
+            )
+        x, y, *rest = batch
         if isinstance(model, LanguageModel):
             loss, state = model.forward(x, y, state, training, *rest)
         else:
             loss = model.forward(x, y, training, *rest)
+        check_number("fit", "the result of model.forward", loss)
         yield loss
     if loss is None:
-        name = "batches" if training else "validation"
-        raise ValueError(f"fit: {name} must hold at least one batch, got none")
+        raise ValueError(
+            f"fit: {name} must hold at least one batch, got none; a function must return all "
+            "batches of an epoch each time"
+        )
 
 
 def updates(
@@ -122,6 +132,8 @@ def fit(
             )
     optimizer = Adam(model, lr=0.01) if optimizer is None else optimizer
     check_kind("fit", "optimizer", optimizer, Optimizer)
+    if rate is not None:
+        check_kind("fit", "rate", rate, Callable)
     history: list[FitEpoch] = []
     best, lowest, display = None, math.inf, Display("training", None, quiet, epochs)
     try:

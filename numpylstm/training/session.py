@@ -98,7 +98,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
             raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
     named = {"data", "train"} & changes.keys()
     if named:
-        split = "train" in changes and splits_punctuation(old)
+        split = "train" in changes and splits_punctuation(old, saved.vocabulary)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
     if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has its own settings
         changes = {**dict.fromkeys(settings_of_optimizers()), **changes}

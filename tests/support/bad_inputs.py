@@ -359,11 +359,13 @@ CALLS = [
     Call("r.forward(v[..., 0], v[..., :2])", "one number at each step is x[..., None]"),
     Call("r.forward(v, v[:, :, 0])", "y must have shape (5, 3, 2), got (5, 3); an answer at each"),
     Call("r.forward(v, v[-1, :, :2])", "every_step=False gives an answer for each seq"),
+    Call("r.forward(v, nan * v[..., :2])", "r.forward: y must be finite, got nan at [0, 0, 0]"),
     Call("r.forward(v.astype(float), v[..., :2])", "x must have dtype float32, got", TypeError),
     Call("nl.LanguageModel(11, 4, bidirectional=True)", "would read the token to predict",
          TypeError),
     Call("nl.SequenceTagger(num_classes=2, hidden_size=4)", "vocab_size or input_size", TypeError),
     Call("nl.fit(t, zip([x], [y]))", "batches must be a list or a function", TypeError),
+    Call("nl.fit(t, (x, y))", "batches must hold tuples (x, y, ...), got ndarray", TypeError),
     # evaluation and sampling
     Call("nl.evaluate(model, ids[:1])", "need at least 2 tokens, got 1"),
     Call("nl.evaluate(classifier, ids)", "model must be a LanguageModel, got Seq", TypeError),
@@ -538,9 +540,10 @@ A command that fails prints one line to the error stream, never a traceback, and
 below is a test; the message is a part of the sentence.
 
 Arrays that a model stores or passes on must be finite: parameters, tables of vectors, states, and
-the inputs of a recurrent layer. NaN and infinity in them are refused, with their place. Inside a
-model nothing is checked: a bad number shows in the loss, and training stops before the update. A
-run with parameters that are not finite is not saved over one with finite parameters.
+the inputs of a recurrent layer; so must the answers for a regressor. NaN and infinity in them are
+refused, with their place. Inside a model nothing is checked: a bad number shows in the loss, and
+training stops before the update. A run with parameters that are not finite is not saved over one
+with finite parameters.
 
 ## Commands ({len(commands)})
 
