@@ -181,7 +181,8 @@ def check_finite(
     `read` is a mask of the rows (the last axis) that count, by default all.
 
     For arrays that are kept or passed on (parameters, tables, states). Inside a model only the
-    input of the recurrent layers is checked; numbers that overflow later show in the loss.
+    input of the recurrent layers, and the answers for a regressor, are checked; numbers that
+    overflow later show in the loss.
     """
     finite = np.isfinite(array)
     if read is not None:

@@ -140,7 +140,7 @@ NOT_IDS = np.zeros((T, B))
         (None, {"validation": []}, ValueError, "fit: validation must hold at least one batch"),
         (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be a Optimizer, got float"),
-        (None, {"rate": 0.1}, TypeError, "rate must be a Callable, got float"),
+        (None, {"rate": 0.1}, TypeError, "rate must be a function of the epoch, got 0.1; a const"),
         (None, {"clip": 0}, ValueError, "max_norm must be positive, got 0"),
         (None, {"model": None}, TypeError, "parameters must be a layer, a model, .* got NoneType"),
     ],

@@ -132,8 +132,9 @@ def fit(
             )
     optimizer = Adam(model, lr=0.01) if optimizer is None else optimizer
     check_kind("fit", "optimizer", optimizer, Optimizer)
-    if rate is not None:
-        check_kind("fit", "rate", rate, Callable)
+    if rate is not None and not callable(rate):
+        got = f"got {rate!r}; a constant rate is that of the optimizer"
+        raise TypeError(f"fit: rate must be a function of the epoch, {got}")
     history: list[FitEpoch] = []
     best, lowest, display = None, math.inf, Display("training", None, quiet, epochs)
     try:
