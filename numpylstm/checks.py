@@ -109,9 +109,11 @@ def check_ids(
     native = np.array(ids, np.int64, order="C")
     unsigned = native.view(np.uint64)  # a negative id is a very large one there
     if unsigned.item(unsigned.argmax()) >= size:  # argmax is faster than max
+        cause = "ids and table come from different vocabularies, or ids count from 1"
+        if native.min() < 0:
+            cause = "padding takes lengths, or weights of 0 and any id"
         raise ValueError(
-            f"{where}: {name} must lie in [0, {size}), got {_first(ids, unsigned >= size)}; "
-            f"ids and table come from different vocabularies"
+            f"{where}: {name} must lie in [0, {size}), got {_first(ids, unsigned >= size)}; {cause}"
         )
     return native
 

@@ -569,7 +569,8 @@ ERRORS = [
      f"embedding_forward: ids must lie in [0, {V}), got {V} at [1]; "
      "ids and table come from different vocabularies"),
     (lambda: embedding_with((0, -1)), ValueError,
-     f"embedding_forward: ids must lie in [0, {V}), got -1 at [1]"),
+     f"embedding_forward: ids must lie in [0, {V}), got -1 at [1]; padding takes lengths, or "
+     "weights of 0 and any id"),
     (lambda: embedding_with(np.array([2**24], ">i4")), ValueError,  # its bytes are those of 1
      f"embedding_forward: ids must lie in [0, {V}), got 16777216 at [0]"),
     (lambda: embedding_with(np.array([2**64 - 1], np.uint64)), ValueError,

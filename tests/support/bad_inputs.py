@@ -354,6 +354,8 @@ CALLS = [
     Call("classifier.forward(x, y3, lengths=x > 3)", "of a mask (T, B) are mask.sum", TypeError),
     Call("classifier.predict(x, [5, 3, 2])", "lengths must be a NumPy array, got", TypeError),
     Call("classifier.predict(x[:, 0])", "x must have shape (T, B), got (5,); time comes first"),
+    Call("t.forward(x, -100 + 0 * y)", "y must lie in [0, 2), got -100 at [0, 0]; padding takes"),
+    Call("t.forward(x, 1 + y % 2)", "come from different vocabularies, or ids count from 1"),
     Call("t.forward(x, y3)", "SequenceClassifier gives an answer for each sequence"),
     Call("t.forward(x.T, y % 2)", "the x of batch-first data is x.swapaxes(0, 1)"),
     Call("r.forward(v[..., 0], v[..., :2])", "one number at each step is x[..., None]"),
