@@ -225,6 +225,11 @@ class Model(Owner):
         """Return the plan of a model from the keywords of its constructor, without generator."""
         raise NotImplementedError
 
+    @property
+    def embedding(self) -> Embedding:
+        """The embedding of ids; `model.embedding.load(vectors)` loads pretrained vectors."""
+        return self.encoder.embedding
+
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
         self.encoder.backward(self.decoder.backward(self.criterion.backward()))
@@ -326,11 +331,6 @@ class LanguageModel(Model):
         """Make the model of a configuration: a `ModelConfig`, or the `TrainConfig` of a run."""
         check_kind("LanguageModel.from_config", "config", config, ModelConfig)
         return cls(vocab_size, **config.arguments, rng=rng)
-
-    @property
-    def embedding(self) -> Embedding:
-        """The embedding layer; `model.embedding.load(vectors)` loads pretrained vectors."""
-        return self.encoder.embedding
 
     def zero_state(self, batch_size: int) -> State:
         """Return the initial state: zeros, (L, B, H)."""

@@ -205,6 +205,14 @@ def test_probabilities(rng, kind):
     np.testing.assert_array_equal(model.predict(x), predicted)
 
 
+@EVERY
+def test_pretrained_embeddings(rng, kind):
+    model, vectors = make(kind, embedding_size=D), rng.standard_normal((V, D))
+    model.embedding.load(vectors, trainable=False)
+    np.testing.assert_array_equal(model.state_dict()["embedding.W"], vectors)
+    assert "embedding.W" not in model.parameters()
+
+
 # --- sentences -----------------------------------------------------------------------------------
 
 BAD = [  # with what follows, those of bad_inputs
