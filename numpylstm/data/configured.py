@@ -61,6 +61,8 @@ def fingerprint(corpus: Corpus) -> str:
 
 def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
     """Raise a DataError, with advice, unless a run was started with this text."""
+    if not expected:
+        raise DataError(f"the run was imported, without a text: {advice}")
     if fingerprint(corpus) != expected:
         raise DataError(
             f"{corpus.source}: this text is not the one that the run was started with; it has "
