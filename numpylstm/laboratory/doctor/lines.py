@@ -20,7 +20,7 @@ from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.names import Array, enumeration
 from numpylstm.laboratory.doctor.reasoning import Finding
 from numpylstm.laboratory.doctor.source import SIZES, Text, mentions, read, substituted
-from numpylstm.laboratory.doctor.variants import Variant, of_own_step, variants, without_tanh
+from numpylstm.laboratory.doctor.variants import Variant, variants
 
 AGREE = 1e-9
 """Relative error up to which two gradients are the same."""
@@ -166,9 +166,7 @@ def mistakes(layer: Layer) -> Iterator[Variant]:
     """Mistakes of a layer: in each line, in all of them, and in the arrays that they read."""
     for of_function in texts(layer):
         yield from variants(of_function)
-        yield from (*without_tanh(of_function), *of_own_step(of_function))
-    if layer.kind in CELLS:
-        yield from _other_options(layer)
+    yield from _other_options(layer)
     yield from _other_caches(layer)
 
 

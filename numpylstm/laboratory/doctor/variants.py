@@ -1,4 +1,4 @@
-"""Variants of a function: likely mistakes, hundreds of them, of one line each.
+"""Variants of a function: likely mistakes, hundreds of them, nearly all of one line.
 
 They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): every line
 is exchanged in every known way.
@@ -37,15 +37,17 @@ class Variant:
 
 @cache
 def variants(text: Text) -> tuple[Variant, ...]:
-    """The function with each line exchanged, in all known ways."""
-    found = []
+    """The function with each line exchanged in all known ways, and with mistakes of several."""
+    return (*_of_one_line(text), *_without_tanh(text), *_of_own_step(text))
+
+
+def _of_one_line(text: Text) -> Iterator[Variant]:
     for line in text.lines:
         seen = {line.row(line.expression)}
         for wrong, words in _line_edits(line, text.shapes, text.gates):
             if wrong not in seen:
                 seen.add(wrong)
-                found.append(Variant(line, words, text.exchanged((line, wrong)), wrong))
-    return tuple(found)
+                yield Variant(line, words, text.exchanged((line, wrong)), wrong)
 
 
 def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:
@@ -60,10 +62,8 @@ def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:
                 yield Variant(line, f"it is clipped here, {words}", function)
 
 
-@cache
-def without_tanh(text: Text) -> tuple[Variant, ...]:
+def _without_tanh(text: Text) -> Iterator[Variant]:
     """The function with the cell for its tanh, and a slope of 1, in every line."""
-    found = []
     for name in text.shapes:
         inner, slope = f"cache.{name.removeprefix('tanh_')}", f" * (1 - {name} * {name})"
         readers = [line for line in text.lines if mentions(line.expression, name)]
@@ -71,30 +71,26 @@ def without_tanh(text: Text) -> tuple[Variant, ...]:
             new = [(x, x.row(substituted(x.expression.replace(slope, ""), {name: inner})))
                    for x in readers]  # fmt: skip
             words = f"the tanh of {name.removeprefix('tanh_')} is forgotten, and its derivative"
-            found.append(Variant(readers[0], words, text.exchanged(*new)))
-    return tuple(found)
+            yield Variant(readers[0], words, text.exchanged(*new))
 
 
-@cache
-def of_own_step(text: Text) -> tuple[Variant, ...]:
+def _of_own_step(text: Text) -> Iterator[Variant]:
     """A loop that computes a result again, without what comes back from later steps."""
     loops = [line for line in text.lines if line.carried]
     call = next(filter(None, map(step_call, ast.walk(ast.parse(text.source)))), None)
     if not loops or call is None:
-        return ()
+        return
     targets, name, arguments = call
     alone = {carried: f"0 * {carried}" for carried in loops[0].carried}
     own = {line.target: substituted(line.expression, alone) for line in text.lines}
     given = ", ".join(own.get(argument, argument) for argument in arguments)
-    found = []
     for line in text.lines:
         if line.target.endswith("[t]") and line.expression in targets:
             again = f"{name}({given})[{targets.index(line.expression)}]"
             last = f"t < len({line.target.removesuffix('[t]')}) - 1"
             for new in (again, f"{again} if {last} else {line.expression}"):
                 words = "it leaves out the gradient from later steps"
-                found.append(Variant(line, words, text.exchanged((line, line.row(new)))))
-    return tuple(found)
+                yield Variant(line, words, text.exchanged((line, line.row(new))))
 
 
 # --- edits of a line -----------------------------------------------------------------------------

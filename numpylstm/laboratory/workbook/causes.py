@@ -17,7 +17,7 @@ from numpylstm.laboratory.doctor.chain import LIMITS
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.doctor.source import mentions
-from numpylstm.laboratory.doctor.variants import Variant, clippings, variants, without_tanh
+from numpylstm.laboratory.doctor.variants import Variant, clippings, variants
 from numpylstm.laboratory.workbook.blanks import ELSEWHERE, Blank
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
@@ -121,7 +121,7 @@ class Case:
     def by_lines(self, step_is_right: bool) -> tuple[Cause | None, bool]:
         """Name the lines whose mistakes give the numbers; return True if they give all of them."""
         blank = self.blank
-        tried = [*variants(blank.text), *without_tanh(blank.text)]
+        tried = list(variants(blank.text))
         if blank.layer and not step_is_right:
             tried += variants(lines.texts(blank.layer)[0])
         possible = list(self._runs(tried))
