@@ -140,8 +140,7 @@ def text(layer: Layer) -> Text:
     function, results = layer.function("backward"), [f"d{name}" for name in layer.judged]
     if layer.kind not in CELLS:
         function = _called(layer) or function
-    options = {name: value for name, value in layer.options if isinstance(value, str)}
-    return read(function, layer.run(layer.sample())[1], layer.gates, results, options)
+    return read(function, layer.run(layer.sample())[1], layer.gates, results, dict(layer.options))
 
 
 def texts(layer: Layer) -> list[Text]:
@@ -177,8 +176,7 @@ def _other_options(layer: Layer) -> Iterator[Variant]:
         """Return the results of the forward step, by name."""
         given, function = of.sample() | dict(of.options), of.function("forward")
         arguments = [given.get(name) for name in inspect.signature(function).parameters]
-        words = {name: value for name, value in of.options if isinstance(value, str)}
-        lines = read(function, arguments, options=words).lines
+        lines = read(function, arguments, options=dict(of.options)).lines
         return {line.target: line.expression for line in lines}
 
     own = replace(layer, step=True)

@@ -8,7 +8,6 @@ loop, a `with`) stay as they are and are never exchanged.
 import ast
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,7 +118,7 @@ def _assigned(name: str, value: ast.expr) -> ast.Assign:
 class _Inlined(ast.NodeTransformer):
     """``activation_derivative(h, activation)`` becomes ``1 - h * h`` where activation is "tanh"."""
 
-    def __init__(self, known: Mapping[str, Any], options: Mapping[str, str]) -> None:
+    def __init__(self, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self.known, self.options = known, options
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
@@ -143,11 +142,9 @@ class _Inlined(ast.NodeTransformer):
         return node
 
 
-def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
-    """The syntax tree of a function, without docstring."""
-    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    if not isinstance(definition, ast.FunctionDef):
-        raise TypeError(f"variants: {function} must be a plain function")
+def _definition(function: Callable[..., Any]) -> Any:
+    """The syntax tree of a function of a module, without docstring."""
+    definition: Any = ast.parse(inspect.getsource(function)).body[0]
     if ast.get_docstring(definition) is not None:
         del definition.body[0]
     return definition
@@ -226,8 +223,8 @@ class Text:
     @cached_property
     def lines(self) -> list[Line]:
         """The lines that compute with arrays."""
-        (definition,) = ast.parse(self.source).body
-        lines = _lines(definition.body) if isinstance(definition, ast.FunctionDef) else ()
+        definition: Any = ast.parse(self.source).body[0]
+        lines = _lines(definition.body)
         return [x for x in lines if any(mentions(x.expression, name) for name in self.shapes)]
 
     def exchanged(self, *new: tuple[Line, str]) -> Callable[..., Any]:
@@ -243,7 +240,7 @@ def read(
     arguments: Sequence[Any],
     gates: Sequence[str] = (),
     result: Sequence[str] = (),
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
     returns: Sequence[str] = (),
 ) -> Text:
     """Read a function of plain NumPy as simple lines.
