@@ -127,25 +127,18 @@ def layers() -> Iterator[Layer]:
 # --- their lines, and mistakes -------------------------------------------------------------------
 
 
-def _called(layer: Layer) -> Any:
-    """The backward pass of a step that the backward pass of a layer calls, or None."""
-    own = layer.function("backward")
-    names = [name for name in own.__code__.co_names if name.endswith("_backward")]
-    return own.__globals__[names[0]] if names else None
-
-
 @cache
 def text(layer: Layer) -> Text:
-    """The backward pass of a layer, as lines; if it only calls another one, the lines of that."""
+    """The backward pass of a layer, as lines; of a loss, that of a step, which it only calls."""
     function, results = layer.function("backward"), [f"d{name}" for name in layer.judged]
-    if layer.kind not in CELLS:
-        function = _called(layer) or function
+    if layer in LOSSES:
+        function = reference.cross_entropy_step_backward
     return read(function, layer.run(layer.sample())[1], layer.gates, results, dict(layer.options))
 
 
 def texts(layer: Layer) -> list[Text]:
     """The functions of a backward pass, as lines: its step first."""
-    steps = [replace(layer, step=True)] if layer.kind in CELLS and _called(layer) else []
+    steps = [replace(layer, step=True)] if layer.kind in CELLS and not layer.step else []
     return [text(part) for part in (*steps, layer)]
 
 
