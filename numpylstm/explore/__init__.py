@@ -27,10 +27,6 @@ FOLDER = Path(__file__).parent
 # Each imports only from those before it.
 SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
 MODULES = (*SHARED, "draws", "step", "reach", "race", "page")
-TEXTBOOK = (
-    "rnn_step_forward", "rnn_step_backward", "lstm_step_forward", "lstm_step_backward",
-    "gru_step_forward", "gru_step_backward",
-)  # fmt: skip
 
 
 def page() -> str:
@@ -38,7 +34,8 @@ def page() -> str:
     models = json.loads(_read("models.json"))
     for model in models.values():
         model |= {"level": "char", "cell": cell_record(CELLS["lstm"]), "options": []}
-    data = {"models": models, "reference": {name: _source(name) for name in TEXTBOOK}}
+    steps = [f"{cell}_step_{way}" for cell in cells_of_engine() for way in ("forward", "backward")]
+    data = {"models": models, "reference": {name: _source(name) for name in steps}}
     return assemble("page.html", data, *MODULES[len(SHARED) :])
 
 

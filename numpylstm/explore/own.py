@@ -18,7 +18,13 @@ from numpylstm.data.configured import splits_punctuation
 from numpylstm.evaluation import evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.models import Array, LanguageModel, Window, language_model_forward
+from numpylstm.models import (
+    Array,
+    LanguageModel,
+    Window,
+    language_model_forward,
+    stack_forward,
+)
 
 MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""
@@ -191,10 +197,7 @@ def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:
     embedded token s.
     """
     recurrent, arrays, N = model.encoder.recurrent, model.state_dict(), len(ids) - 1
-    forward, backward = (
-        recurrent.cell.function(recurrent.functions, way) for way in ("forward", "backward")
-    )
-    options = recurrent.cell.arguments(recurrent.options)
+    cell, functions = recurrent.cell, recurrent.functions
     dlogits = probabilities(model, ids[:-1])
     dlogits[np.arange(N), ids[1:]] -= 1
     W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
@@ -204,14 +207,11 @@ def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:
         places = np.arange(first, min(first + at_once, N))
         T, B = int(places[-1]) + 1, len(places)
         x = model.encoder.embedding.forward(np.repeat(ids[:T, None], B, axis=1), training=False)
-        zeros = [part[0] for part in recurrent.zero_state(B)]
-        caches = []
-        for parameters in recurrent.layers:
-            x, *_, cache = forward(x, *zeros, *(p.data for p in parameters), **options)
-            caches.append(cache)
-        dhs = np.zeros_like(x)
+        zeros = recurrent.zero_state(B)
+        hs, _, caches = stack_forward(arrays, x, zeros, functions, cell, recurrent.options)
+        dhs = np.zeros_like(hs)
         dhs[places, np.arange(B)] = dlast[places]
         for cache in reversed(caches):
-            dhs = backward(dhs, *zeros, cache)[0]
+            dhs = cell.function(functions, "backward")(dhs, *(part[0] for part in zeros), cache)[0]
         norms[places, :T] = np.linalg.norm(dhs, axis=-1).T
     return norms
