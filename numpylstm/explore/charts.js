@@ -52,7 +52,7 @@ export function slider({
   max,
   step,
   value,
-  format = (v) => fixed(v, 2),
+  format = (v) => fixed(v, Number.isInteger(step) ? 0 : 2),
   change,
 }) {
   const said = element("span", { class: "value" }); // a label would attach to an <output>
@@ -71,10 +71,11 @@ export function slider({
   return element("label", { class: "slider" }, span, said, input);
 }
 
-// One of several, as radio buttons; options: [[value, text], ...].
+// One of several, as radio buttons. An option is its value, or [value, text] where the text differs.
 export function choice({ name, label, options, value, change }) {
   const box = element("fieldset", { class: "choice" }, element("legend", {}, label));
-  for (const [key, text] of options) {
+  for (const option of options) {
+    const [key, text] = Array.isArray(option) ? option : [option, option];
     const input = element("input", {
       type: "radio",
       name,

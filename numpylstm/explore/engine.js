@@ -347,6 +347,7 @@ export const CELLS = {
     parameters: ["Wx", "Wh", "b"],
     forward: rnn_forward,
     backward: rnn_backward,
+    step_forward: rnn_step_forward,
     step_backward: rnn_step_backward,
   },
   lstm: {
@@ -355,6 +356,7 @@ export const CELLS = {
     parameters: ["Wx", "Wh", "b"],
     forward: lstm_forward,
     backward: lstm_backward,
+    step_forward: lstm_step_forward,
     step_backward: lstm_step_backward,
   },
   gru: {
@@ -363,6 +365,7 @@ export const CELLS = {
     parameters: ["Wx", "Wh", "b", "bn"],
     forward: gru_forward,
     backward: gru_backward,
+    step_forward: gru_step_forward,
     step_backward: gru_step_backward,
   },
 };

@@ -309,7 +309,6 @@ export function race_part(root) {
       max: 60,
       step: 1,
       value: settings.delay,
-      format: (v) => fixed(v, 0),
       change: set("delay", true),
     }),
     slider({
@@ -329,16 +328,12 @@ export function race_part(root) {
       max: 20,
       step: 1,
       value: settings.seed,
-      format: (v) => fixed(v, 0),
       change: set("seed", true),
     }),
     choice({
       name: "clip",
       label: `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`,
-      options: [
-        ["on", "on"],
-        ["off", "off"],
-      ],
+      options: ["on", "off"],
       value: "on",
       change: (v) => set("clip")(v === "on"),
     }),

@@ -4,7 +4,6 @@ import { concatenate, map, matrix } from "./arrays.js";
 import {
   choice,
   draw_lines,
-  fixed,
   log_axis,
   on_keys,
   STEPS,
@@ -143,10 +142,7 @@ export function reach_part(root) {
     choice({
       name: "kind",
       label: "Wh of both networks",
-      options: [
-        ["random", "random"],
-        ["orthogonal", "orthogonal"],
-      ],
+      options: ["random", "orthogonal"],
       value: settings.kind,
       change: set("kind"),
     }),
@@ -175,7 +171,6 @@ export function reach_part(root) {
       max: SIZES.T,
       step: 1,
       value: 60,
-      format: (v) => fixed(v, 0),
       change: set("T"),
     }),
   );

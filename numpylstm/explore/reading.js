@@ -449,11 +449,7 @@ export function reading_part(root, stored) {
         choice({
           name: `clamp-${name}`,
           label: `${name}, ${in_words(name)}`,
-          options: [
-            ["free", "free"],
-            ["0", "0"],
-            ["1", "1"],
-          ],
+          options: ["free", "0", "1"],
           value: hands[name] ?? "free",
           change: (value) => change(name)(value === "free" ? null : Number(value)),
         }),
@@ -506,7 +502,6 @@ export function reading_part(root, stored) {
   // The controls, tables and strips of a model.
   function build() {
     const { units } = part.model.cell;
-    const names = units.map(({ name }) => [name, name]);
     const set = (key) => (value) => {
       part[key] = value;
       paint();
@@ -515,17 +510,14 @@ export function reading_part(root, stored) {
       choice({
         name: "colour",
         label: "Colour of the text",
-        options: [
-          ["surprise", "surprise"],
-          ["unit", "the chosen cell"],
-        ],
+        options: ["surprise", ["unit", "the chosen cell"]],
         value: part.colour,
         change: set("colour"),
       }),
       choice({
         name: "quantity",
         label: "Quantity of the cells",
-        options: names,
+        options: units.map(({ name }) => name),
         value: part.quantity,
         change: set("quantity"),
       }),
@@ -543,7 +535,7 @@ export function reading_part(root, stored) {
       );
     }
     if (part.model.rows.length > 1) {
-      const options = part.model.rows.map((_, layer) => [layer, `${layer}`]);
+      const options = part.model.rows.map((_, layer) => `${layer}`);
       const change = (layer) => choose_layer(Number(layer));
       controls.push(
         choice({

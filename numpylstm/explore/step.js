@@ -3,16 +3,7 @@
 import { matrix } from "./arrays.js";
 import { choice, element, fixed, show, slider } from "./charts.js";
 import { draw_cell } from "./drawing.js";
-import {
-  activation_derivative,
-  gru_step_backward,
-  gru_step_forward,
-  lstm_step_backward,
-  lstm_step_forward,
-  rnn_step_backward,
-  rnn_step_forward,
-  sigmoid,
-} from "./engine.js";
+import { activation_derivative, CELLS, sigmoid } from "./engine.js";
 
 const scalar = (value) => matrix(1, 1, Float64Array.of(value));
 const row = (values) => matrix(1, values.length, Float64Array.from(values));
@@ -102,34 +93,24 @@ const EQUATIONS = {
 // All numbers of one step by their names in reference.py; names of weights end in the block: Wx_i,
 // dWx_i. dc_total is the whole gradient of c; dc is the part from the next step.
 function compute(cell, outside, weights) {
-  const [x, h_prev, c_prev, dh, dc] = Object.keys(OUTSIDE).map((name) => scalar(outside[name]));
-  const [Wx, Wh, b] = ["Wx", "Wh", "b"].map((name) => row(weights[name]));
-  let [numbers, gradients] = [{}, []];
-  if (cell === "lstm") {
-    const [, , cache] = lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b);
-    const [dx, dh_prev, dc_prev, ...rest] = lstm_step_backward(dh, dc, cache);
-    const inside = rest.pop();
-    numbers = { ...cache, ...inside, dx, dh_prev, dc_prev, dc_total: inside.dc };
-    gradients = rest;
-  } else if (cell === "gru") {
-    const [h, cache] = gru_step_forward(x, h_prev, Wx, Wh, b);
-    const [dx, dh_prev, ...rest] = gru_step_backward(dh, cache);
-    numbers = { ...cache, ...rest.pop(), h, dx, dh_prev };
-    gradients = rest;
-  } else {
-    const [h, cache] = rnn_step_forward(x, h_prev, Wx, Wh, b);
-    const [dx, dh_prev, ...rest] = rnn_step_backward(dh, cache);
-    numbers = { h, a_h: cache.a, da_h: rest.pop().da, dx, dh_prev };
-    gradients = rest;
-  }
+  const { state, step_forward, step_backward } = CELLS[cell];
+  const given = (name) => scalar(outside[name]);
+  const before = state.map((name) => given(`${name}_prev`));
+  const parameters = ["Wx", "Wh", "b"].map((name) => row(weights[name]));
+  const cache = step_forward(given("x"), ...before, ...parameters).pop();
+  const [dx, ...rest] = step_backward(...state.map((name) => given(`d${name}`)), cache);
+  const inside = rest.pop();
+  const numbers = { ...cache, ...inside, dx, dc_total: inside.dc };
+  for (const name of state) numbers[`d${name}_prev`] = rest.shift();
   const values = {};
   for (const [name, A] of Object.entries(numbers)) if (A?.data) values[name] = A.data[0];
   Object.assign(values, outside);
   BLOCKS[cell].forEach(({ name, curve }, block) => {
     ["Wx", "Wh", "b"].forEach((key, k) => {
       values[`${key}_${name}`] = weights[key][block];
-      values[`d${key}_${name}`] = gradients[k].data[block];
+      values[`d${key}_${name}`] = rest[k].data[block];
     });
+    for (const sum of ["a", "da"]) values[`${sum}_${name}`] ??= values[sum]; // of the only block
     values[`slope_${name}`] = activation_derivative(scalar(values[name]), curve).data[0];
   });
   if (cell === "lstm") values.slope = 1 - values.tanh_c ** 2;
@@ -286,15 +267,9 @@ function curve_with_tangent(curve, a, y, slope) {
 }
 
 function sources(cell, reference) {
-  const ways = {
-    lstm: { lstm_step_forward, lstm_step_backward },
-    gru: { gru_step_forward, gru_step_backward },
-    rnn: { rnn_step_forward, rnn_step_backward },
-  };
+  const steps = [CELLS[cell].step_forward, CELLS[cell].step_backward];
   return {
-    python: Object.keys(ways[cell])
-      .map((name) => reference[name])
-      .join("\n\n\n"),
-    javascript: Object.values(ways[cell]).join("\n\n"), // the text of a function is its source
+    python: steps.map(({ name }) => reference[name]).join("\n\n\n"),
+    javascript: steps.join("\n\n"), // the text of a function is its source
   };
 }
