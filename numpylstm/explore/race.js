@@ -263,39 +263,7 @@ export function race_part(root) {
     reset: button("Reset", reset),
     another: button("Another sequence", another),
   };
-  $(".buttons").append(...Object.values(buttons));
-  const said = (name) => element("output", { "data-name": name, "aria-live": "off" });
-  $(".buttons").append(said("updates"), said("speed"));
-  $(".sequence thead").innerHTML =
-    `<tr><th></th>${[...LETTERS].map((letter) => `<th>p(${letter})</th>`).join("")}<th></th></tr>`;
-  $(".losses thead").innerHTML =
-    "<tr><th></th><th>loss, smoothed</th><th>gradient norm</th><th>share at the letter</th></tr>";
-  for (const [cell, { name }] of Object.entries(RACERS)) {
-    const values = ["loss", "norm", "arrives"].map(
-      (key) => `<td><output data-name="${key}-${cell}"></output></td>`,
-    );
-    $(".losses tbody").innerHTML += `<tr><td class="${cell}">${name}</td>${values.join("")}</tr>`;
-    $(".strips").append(
-      element("h2", {}, `${name}: the gradient, by lag`),
-      element("canvas", {
-        "data-strip": cell,
-        role: "img",
-        "aria-label": `Gradient by lag of the ${name} as it learns`,
-      }),
-    );
-  }
-  $(".strips").append(
-    element(
-      "p",
-      { class: "note" },
-      "The gradient of h: from left to right, steps back from the answer to the letter; from bottom to top, updates. Bright: the whole gradient; dark: a ten-thousandth or less.",
-    ),
-    element(
-      "p",
-      { class: "note" },
-      "A trained LSTM is dark in the middle, darker than the RNN: its answer hardly depends on the h of the filler. But what comes back along c does not fade, because its forget gates are at 0.99, and it is brighter again at the letter. The RNN's fades at every step.",
-    ),
-  );
+  $(".buttons").prepend(...Object.values(buttons));
   const set = (name, again) => (value) => {
     settings[name] = value;
     if (again) reset();
