@@ -43,6 +43,13 @@ export function show(output, value, format = fixed) {
   output.dataset.value = value;
 }
 
+// A value as a new output; more: further attributes.
+export function number(name, value, format = fixed, more = {}) {
+  const output = element("output", { "data-name": name, ...more });
+  show(output, value, format);
+  return output;
+}
+
 // --- controls -------------------------------------------------------------------------------------
 
 export function slider({
@@ -86,6 +93,10 @@ export function choice({ name, label, options, value, change }) {
     box.append(element("label", {}, input, element("span", {}, text)));
   }
   return box;
+}
+
+export function button(act, ...children) {
+  return element("button", { type: "button", onclick: act }, ...children);
 }
 
 export const STEPS = {
@@ -174,6 +185,13 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
     const share = (event.clientX - box.left - FRAME.left) / (right - FRAME.left);
     return x.min + Math.max(0, Math.min(1, share)) * (x.max - x.min);
   };
+}
+
+// An axis from 0 to max, divided into equal parts.
+export function even_axis(max, parts, said) {
+  const ticks = [];
+  for (let k = 0; k <= parts; k++) ticks.push([(k * max) / parts, said((k * max) / parts)]);
+  return { min: 0, max, ticks };
 }
 
 // A logarithmic axis from 10^low to 10^high, for logarithms of values.

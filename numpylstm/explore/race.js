@@ -1,11 +1,14 @@
 // Part 4: the race. An RNN and an LSTM learn the delayed copy from the same sequences.
 
 import {
+  button,
   choice,
   cividis,
   draw_lines,
   element,
+  even_axis,
   fixed,
+  number,
   paint_pixels,
   scientific,
   show,
@@ -156,19 +159,8 @@ export function race_part(root) {
     const largest = losses.filter(Number.isFinite).reduce((a, b) => Math.max(a, b));
     const high = 2 ** Math.max(1, Math.ceil(Math.log2(largest)));
     draw_lines($("svg.chart"), {
-      x: {
-        min: 0,
-        max: end,
-        ticks: [0, 1, 2, 3, 4].map((k) => [(k * end) / 4, Math.round((k * end) / 4)]),
-        label: "updates",
-      },
-      y: {
-        min: 0,
-        max: high,
-        ticks: [0, 1, 2, 3, 4]
-          .map((k) => (k * high) / 4)
-          .map((v) => [v, v < 1e5 ? v : scientific(v)]),
-      },
+      x: { ...even_axis(end, 4, Math.round), label: "updates" },
+      y: even_axis(high, 4, (v) => (v < 1e5 ? v : scientific(v))),
       marks:
         high > 4 // there is no room for two
           ? [
@@ -235,10 +227,9 @@ export function race_part(root) {
       const [, losses] = sequence_cross_entropy_forward(logits, targets);
       const p = losses[losses.length - 1].p.data;
       const best = [...LETTERS].reduce((most, _, k) => (p[k] > p[most] ? k : most), 0);
-      const chances = [...LETTERS].map((_, k) => {
-        const output = element("output", { "data-name": `p-${cell}-${LETTERS[k]}` });
-        show(output, p[k], (v) => fixed(v, 2));
-        return element("td", { class: k === letter ? "came" : "" }, output);
+      const chances = [...LETTERS].map((name, k) => {
+        const chance = number(`p-${cell}-${name}`, p[k], (v) => fixed(v, 2));
+        return element("td", { class: k === letter ? "came" : "" }, chance);
       });
       return element(
         "tr",
@@ -256,12 +247,11 @@ export function race_part(root) {
     answer();
   }
 
-  const button = (text, act) => element("button", { type: "button", onclick: act }, text);
   const buttons = {
-    run: button("Run", run),
-    step: button("One step", () => step(1)),
-    reset: button("Reset", reset),
-    another: button("Another sequence", another),
+    run: button(run, "Run"),
+    step: button(() => step(1), "One step"),
+    reset: button(reset, "Reset"),
+    another: button(another, "Another sequence"),
   };
   $(".buttons").prepend(...Object.values(buttons));
   const set = (name, again) => (value) => {

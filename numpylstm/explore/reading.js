@@ -2,12 +2,14 @@
 
 import { matmul_T_right, matrix } from "./arrays.js";
 import {
+  button,
   choice,
   cividis,
   draw_lines,
   element,
   fixed,
   log_axis,
+  number,
   on_keys,
   paint_pixels,
   STEPS,
@@ -164,15 +166,11 @@ export function reading_part(root, stored) {
     const line = $("[data-name=loss-said]");
     line.replaceChildren();
     if (part.ids.length < 2) return;
-    const number = (name, value) => {
-      const output = element("output", { "data-name": name });
-      show(output, value, (v) => fixed(v, 4));
-      return output;
-    };
+    const digits = (v) => fixed(v, 4);
     const free = mean(nll(part.untouched));
-    line.append("Loss of this text: ", number("loss", free), " nats per token");
+    line.append("Loss of this text: ", number("loss", free, digits), " nats per token");
     line.append(` (perplexity ${fixed(Math.exp(free), 2)}; ${part.ids.length - 1} tokens scored)`);
-    if (part.in_hand) line.append("; with the clamp ", number("loss-held", mean(part.nll)));
+    if (part.in_hand) line.append("; with the clamp ", number("loss-held", mean(part.nll), digits));
     line.append(".");
     const { loss, ids } = part.model;
     if (
@@ -192,12 +190,7 @@ export function reading_part(root, stored) {
       element(
         "li",
         {},
-        element(
-          "button",
-          { type: "button", onclick: () => point(t - 1) },
-          ...before(t),
-          element("mark", {}, visible(part.words[t])),
-        ),
+        button(() => point(t - 1), ...before(t), element("mark", {}, visible(part.words[t]))),
         ` ${share(Math.exp(-part.nll[t]))}`,
       );
     $("[data-name=worst]").replaceChildren(...places.slice(0, 5).map(entry));
@@ -404,11 +397,6 @@ export function reading_part(root, stored) {
     if (came !== undefined && !listed.includes(came)) listed[7] = came;
     const bar = (kind, size) =>
       element("i", { class: kind, style: `width:${(100 * size).toFixed(1)}%` });
-    const number = (name, size, v) => {
-      const output = element("output", { "data-name": name, "data-token": v });
-      show(output, size, share);
-      return output;
-    };
     const both = (make) => [make("p", p), ...(part.in_hand ? [make("q", q)] : [])];
     $("[data-name=held-head]").hidden = !part.in_hand;
     $(".bars tbody").replaceChildren(
@@ -422,7 +410,11 @@ export function reading_part(root, stored) {
             { class: "bar" },
             ...both((name, from) => bar(name === "p" ? "free" : "hand", from[v])),
           ),
-          element("td", { class: "numbers" }, ...both((name, from) => number(name, from[v], v))),
+          element(
+            "td",
+            { class: "numbers" },
+            ...both((name, from) => number(name, from[v], share, { "data-token": v })),
+          ),
         ),
       ),
     );
@@ -469,17 +461,10 @@ export function reading_part(root, stored) {
       format: (value) => ((hands[cell.memory] ?? null) === null ? "free" : fixed(value, 2)),
       change: change(cell.memory),
     });
-    const release = element(
-      "button",
-      {
-        type: "button",
-        onclick: () => {
-          hold({});
-          $(".clamps button").focus(); // this one has been replaced
-        },
-      },
-      "Release",
-    );
+    const release = button(() => {
+      hold({});
+      $(".clamps button").focus(); // this one has been replaced
+    }, "Release");
     $(".clamps").replaceChildren(...clamps, held, release);
     mark_held();
     const how = cell.keep

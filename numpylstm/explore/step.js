@@ -189,26 +189,25 @@ function gate(part, { name, asks, curve }, k) {
   const box = element("section", { class: "gate", "aria-label": name });
   const f = curve === "tanh" ? "tanh" : "σ";
   const slope = curve === "tanh" ? `1 − ${name}²` : `${name} (1 − ${name})`;
+  const index = part.cell !== "rnn" ? name : "";
   box.innerHTML = `
-    <h2><b>${name}</b> = ${f}(a${part.cell !== "rnn" ? `<sub>${name}</sub>` : ""}) <span>${asks}</span></h2>
+    <h2><b>${name}</b> = ${f}(${sub("a", index)}) <span>${asks}</span></h2>
     <svg viewBox="-5 ${curve === "tanh" ? "-1.15 10 2.3" : "-1.08 10 1.16"}" preserveAspectRatio="none" aria-hidden="true"></svg>
     <dl><dt>a<span>, weighted sum</span></dt><dd>${output(`a_${name}`)}</dd>
     <dt>${name}</dt><dd class="big">${output(name)}</dd><dt>slope<span>, ${slope}</span></dt><dd>${output(`slope_${name}`)}</dd></dl>
-    <dl class="back">${part.cell !== "rnn" ? `<dt>d${name}</dt><dd>${output(`d${name}`)}</dd>` : ""}
-    <dt>da${part.cell !== "rnn" ? `<sub>${name}</sub>` : ""}</dt><dd>${output(`da_${name}`)}</dd>
+    <dl class="back">${index ? `<dt>d${name}</dt><dd>${output(`d${name}`)}</dd>` : ""}
+    <dt>${sub("da", index)}</dt><dd>${output(`da_${name}`)}</dd>
     ${["dWx", "dWh", "db"].map((key) => `<dt>${key}</dt><dd>${output(`${key}_${name}`)}</dd>`).join("")}</dl>`;
-  const index = part.cell !== "rnn" ? name : "";
   const sliders = ["Wx", "Wh", "b"].map((key) => {
     const change = (value) => {
       part.weights[part.cell][key][k] = value;
       part.paint();
     };
-    const label = key === "b" ? sub("b", index) : sub(`W${key[1]}`, index);
     const value = part.weights[part.cell][key][k];
     const range = key === "b" ? 6 : 3;
     return slider({
       name: `${key}_${name}`,
-      label,
+      label: sub(key, index),
       min: -range,
       max: range,
       step: 0.05,
