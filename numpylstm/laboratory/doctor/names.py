@@ -86,16 +86,6 @@ class Piece(NamedTuple):
         return array if self.n == 1 else np.split(array, self.n, axis=-1)[self.k]
 
 
-def pieces(paths: Iterable[str], point: Mapping[str, Array], gates: str | None) -> list[Piece]:
-    """Weights split into gates, other arrays whole."""
-    of_cells = blocks(point, gates)
-    return [
-        Piece(path, letter, k, len(of_cells.get(path, "1")))
-        for path in paths
-        for k, letter in enumerate(of_cells.get(path, ("",)))
-    ]
-
-
 def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
     """``lstm.0.Wx and lstm.1.b (f)``: parts are named where others of the array are right."""
     wrong, every = set(wrong), list(all_pieces)

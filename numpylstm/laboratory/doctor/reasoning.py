@@ -8,6 +8,7 @@ change that makes the gradient right tells where the mistake is. Data are change
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -23,7 +24,6 @@ from numpylstm.laboratory.doctor.names import (
     enumeration,
     in_words,
     last,
-    pieces,
     sizes,
     symbols,
     timed,
@@ -59,16 +59,23 @@ class Examination:
     outcomes: list[str] = field(default_factory=list)
     """The result of each experiment, as text."""
 
-    @property
+    @cached_property
     def pieces(self) -> list[Piece]:
-        """All parts of the gradients that are judged."""
-        return pieces(self.gradients, self.point, self.gates)
+        """All parts of the gradients that are judged: weights split into gates, others whole."""
+        of_cells = blocks(self.point, self.gates)
+        return [
+            Piece(path, letter, k, len(of_cells.get(path, "1")))
+            for path in self.gradients
+            for k, letter in enumerate(of_cells.get(path, ("",)))
+        ]
 
     @property
     def wrong(self) -> list[Piece]:
         """The parts that are wrong at the point itself, by the slopes along every entry."""
         found = []
-        for piece in pieces(self.wrong_paths, self.point, self.gates):
+        for piece in self.pieces:
+            if piece.path not in self.wrong_paths:
+                continue
             slope, gradient = self.slopes[piece.path], np.asarray(self.gradients[piece.path])
             error = piece.of(np.abs(gradient - slope)).max()
             if not error <= 1e-6 * max(np.abs(slope).max(), np.abs(gradient).max()):
@@ -81,8 +88,7 @@ class Examination:
             return None
         try:
             gradients = self.backward(changed)
-            wrong = [p for p in pieces(self.gradients, changed, self.gates)
-                     if not self._agrees(p, gradients[p.path], changed)]  # fmt: skip
+            wrong = [p for p in self.pieces if not self._agrees(p, gradients[p.path], changed)]
             seen = any(np.any(gradients[path]) for path in self.wrong_paths)
         except Exception as error:  # the user's code may have fixed sizes, and say so in any way
             said = f": {error}" if str(error) else ""
