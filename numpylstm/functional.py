@@ -107,7 +107,7 @@ def plan(
 
     By rows, no thread waits, and each reads all of Wh at each step, which is slow unless its own
     cache holds Wh. By units, all wait for all at each step and together read Wh once. Wx has as
-    many columns as there are gates, and Wh as many or none.
+    many columns as there are gates, and Wh as many or none, which is never read by units.
     """
     if N * (D * gates + H * columns) < WORTH_WAKING:
         return Plan(alone=True, by_rows=True, shares=1)
@@ -115,7 +115,7 @@ def plan(
     step = B * H * max(columns, EXP)
     rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
     units = shares_for(step, threads)
-    by_rows = H * columns * itemsize <= OWN_CACHE and rows >= units
+    by_rows = not columns or (H * columns * itemsize <= OWN_CACHE and rows >= units)
     return Plan(alone=False, by_rows=by_rows, shares=rows if by_rows else units)
 
 

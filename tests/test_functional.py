@@ -344,6 +344,7 @@ PLANS = [  # T, N, D, H, gates, columns; changes; alone, by rows, shares
     ((4, 27, 5, 10, 40, 40), {}, (False, True, 3)),  # no more than one for two rows
     ((4, 27, 5, 10, 40, 40), {"OWN_CACHE": 1599}, (False, False, 3)),  # Wh does not fit in
     ((4, 8, 10, 40, 10, 10), {}, (False, False, 2)),  # few rows, many units
+    ((4, 8, 10, 40, 20, 0), {}, (False, True, 1)),  # there is no Wh to share
     ((99, 99, 10, 6, 10, 10), {}, (False, True, 1)),  # a single row
 ]
 
