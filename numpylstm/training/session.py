@@ -90,13 +90,14 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     raises ConfigError. If the changes name a text, the other run's text is dropped; the new one is
     split into tokens in the same way. `watch` is called while the text is read.
     """
-    saved = load(run_folder.checkpoint_of(path))
+    saved, named = load(run_folder.checkpoint_of(path)), {"data", "train"} & changes.keys()
+    if not named:
+        saved = run_folder.where_its_text_is(saved, path)
     old = saved.config
     options = {name for cell in CELLS.values() for name in cell.options}
     for name in sorted(changes.keys() & {*options, *settings_with(shapes=True)}):
         if changes[name] != old.options.get(name, getattr(old, name, None)):
             raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
-    named = {"data", "train"} & changes.keys()
     if named:
         split = "train" in changes and splits_punctuation(old, saved.vocabulary)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
