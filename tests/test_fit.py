@@ -108,7 +108,8 @@ def test_it_tells_each_epoch(rng, capsys, monkeypatch):
     batches, shown = batches_of(rng), []
     monkeypatch.setattr(Display, "show", lambda self, text, done: shown.append((text[:9], done)))
     nl.fit(tagger(), batches, epochs=2, validation=batches)
-    assert shown == [("epoch 1/2", 0)] * 3 + [("epoch 2/2", 1)] * 3
+    first, second = ([(f"epoch {n}/2", n - 1)] * 3 + [(f"epoch {n}/2", n)] for n in (1, 2))
+    assert shown == first + second
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines] == [["epoch", "1", "loss"], ["epoch", "2", "loss"]]
     assert all("validation" in line for line in lines)

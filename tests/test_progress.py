@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +54,17 @@ def test_now_and_then_only():
     with waiting("reading my.txt", stream=stream) as shown:
         shown.share(45, 100)
     assert stream.getvalue() == ""
+
+
+def test_a_bar_that_stays_has_the_last_state():
+    """Also if the steps come faster than it is drawn."""
+    stream = Terminal()
+    bar = Display("training", stream, False, total=9)
+    for done in range(1, 10):
+        bar.show(f"step {done}", done)
+    bar.close()
+    *_, last = stream.getvalue().rstrip().split("\r")
+    assert re.fullmatch(r"step 9  \|[█#]+\|", last)
 
 
 def test_quiet_shows_nothing(everything):

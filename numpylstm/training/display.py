@@ -44,13 +44,14 @@ class Display:
             )  # fmt: skip
 
     def show(self, text: str, done: int = 0) -> None:
-        """Show a state and the steps made so far, unless another was shown a moment ago."""
+        """Show a state and the steps made so far now and then; a bar that stays has the last."""
         since = time.monotonic() - self.last_shown
-        if self.bar is not None and since >= EVERY:
+        if self.bar is not None:
             self.bar.n = done
-            self.bar.set_description_str(text)
-            self.last_shown = time.monotonic()
-        elif self.bar is None and not self.quiet and since >= EVERY_IN_A_FILE:
+            self.bar.set_description_str(text, refresh=since >= EVERY)
+            if since >= EVERY:
+                self.last_shown = time.monotonic()
+        elif not self.quiet and since >= EVERY_IN_A_FILE:
             self.line(text)
 
     def share(self, done: int, total: int) -> None:

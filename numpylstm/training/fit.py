@@ -152,10 +152,9 @@ def fit(
                 if valid < lowest:
                     best, lowest = model.state_dict(), valid
             history.append(FitEpoch(epoch, float(optimizer.lr), loss, norm, valid))
-            if display.bar is not None:
-                display.bar.n = epoch
             if not quiet:
                 display.line(f"epoch {epoch:3}  loss {loss:.4g}{told}  gradient norm {norm:.3g}")
+            display.show(f"epoch {epoch}/{epochs}{told}", epoch)
     finally:
         display.close()
         if best is not None:
