@@ -17,7 +17,7 @@ from numpylstm.training.metrics import Epoch, Row, epochs_of
 def epochs(training, validation, lr=1.0, clipped=0.1):
     rates = lr if isinstance(lr, list) else [lr] * len(training)
     return [
-        Epoch(k, rate, t, v, clipped, 0.5)
+        Epoch(k, rate, t, v, clipped, 0.5, 100)
         for k, (rate, t, v) in enumerate(zip(rates, training, validation, strict=True), 1)
     ]
 
@@ -38,6 +38,7 @@ def test_epochs_are_weighted_by_their_updates():
     assert one.clipped == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
     assert two.training == pytest.approx(95 ** (1 / 4) * 80 ** (3 / 4))
     assert (two.number, two.lr, two.validation) == (2, 0.5, 90.0)
+    assert (one.updates, two.updates) == (40, 40)
     assert two.clipped == pytest.approx((10 * 1.0 + 30 * 0.2) / 40)
 
 
@@ -89,6 +90,14 @@ def test_clip_acts(clipped, so):
     assert (found is not None) == so
     if so:
         assert "in most updates (60%): their gradient was longer than 5" in found
+
+
+def test_a_short_last_epoch_counts_by_its_updates():
+    """A limit of steps ended it: 40 of 100 updates were clipped before it, and 10 of 10 in it."""
+    first, last = epochs([50, 40], [60, 50])
+    run = [first._replace(clipped=0.4), last._replace(clipped=1.0, updates=10)]
+    assert clip_acts(run, 5.0) is None
+    assert "(55%)" in clip_acts([run[0]._replace(clipped=0.5), run[1]], 5.0)
 
 
 def test_no_better_than():

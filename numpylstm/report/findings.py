@@ -7,7 +7,7 @@ does not apply; the limits are the constants below.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from statistics import mean
+from statistics import fmean
 
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
@@ -93,7 +93,8 @@ def much_is_unknown(unknown: int, tokens: int) -> str | None:
 
 def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
     """Finding: most updates were clipped."""
-    share = mean(epoch.clipped for epoch in epochs) if epochs else 0
+    shares, updates = [epoch.clipped for epoch in epochs], [epoch.updates for epoch in epochs]
+    share = fmean(shares, updates) if epochs else 0
     if share <= CLIPPED:
         return None
     return (

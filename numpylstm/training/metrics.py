@@ -51,6 +51,7 @@ class Epoch(NamedTuple):
     validation: float
     clipped: float  # share of the updates
     accuracy: float
+    updates: int
 
 
 def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
@@ -61,12 +62,13 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
         own = list(group)
         last, ends = own[-1], [row.step for row in own]
         mean = partial(fmean, weights=[end - start for start, end in pairwise([before, *ends])])
-        before = ends[-1]
         if last.valid_perplexity is not None:
             found.append(Epoch(
                 number=number, lr=last.lr, validation=last.valid_perplexity,
                 training=math.exp(mean(math.log(row.perplexity) for row in own)),
                 clipped=mean(row.clipped for row in own),
                 accuracy=mean(row.accuracy for row in own),
+                updates=last.step - before,
             ))  # fmt: skip
+        before = last.step
     return found
