@@ -276,6 +276,11 @@ def test_what_strangers_wrote_is_shown_and_never_obeyed():
     assert sum("<script>alert(1)</script>" in text for text in seen.text) >= 12
 
 
+def test_the_explorer_is_named_for_the_cells_that_it_has():
+    for cell, named in (("gru", True), ("mingru", False)):
+        assert ("numpylstm-explore run<" in page(story(config=nl.TrainConfig(cell=cell)))) == named
+
+
 # --- what fails ----------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpylstm.config import TrainConfig, settings_of
+from numpylstm.explore import cells_of_engine
 from numpylstm.plots import coloured_text, inline_svg, training_curves
 from numpylstm.training.metrics import Row
 from numpylstm.training.sample_log import Sample
@@ -155,13 +156,17 @@ def surprise(report: Report) -> str:
     tokens = [printable(token, lines=True) + separator for token in report.sentence]
     notes = [f"{number:.1f} bits" for number in report.bits]
     shown = coloured_text(tokens, report.bits, limit=FULL_COLOUR, notes=notes)
-    mean = sum(report.bits) / len(report.bits)
+    mean, more = sum(report.bits) / len(report.bits), ""
+    if report.config.cell in cells_of_engine():
+        more = (
+            "\n<p>To point at the tokens of a longer text, and to hold cells: "
+            f"<code>numpylstm-explore {text(report.name)}</code>, in the folder that holds this "
+            "run.</p>"
+        )
     return (
         '<p class="soft">-log<sub>2</sub> p of each token of a sentence of the test text, from '
         f"white (expected) to orange ({FULL_COLOUR:.0f} bits or more); the mean of these is "
-        f"{mean:.1f} bits.</p>\n{shown}\n<p>To point at the tokens of a longer text, and to hold "
-        f"cells: <code>numpylstm-explore {text(report.name)}</code>, in the folder that holds this "
-        "run.</p>"
+        f"{mean:.1f} bits.</p>\n{shown}{more}"
     )
 
 
