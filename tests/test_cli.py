@@ -17,7 +17,7 @@ import pytest
 from support.runs import BIN, call, called
 
 import numpylstm as nl
-from numpylstm.cli.train import as_called
+from numpylstm.cli.train import announce, as_called
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.training import session
 from numpylstm.training.display import Display
@@ -170,6 +170,7 @@ def test_every_kind_of_run(tmp_path, flags):
         tmp_path, "numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "20", *flags
     )
     assert "Test perplexity" in out
+    assert ("numpylstm-explore" in out) == (flags[1] not in {"mingru", "minlstm", "slstm"})
 
 
 # --- eval and sample ---------------------------------------------------------------------------
@@ -382,6 +383,7 @@ def test_a_text_that_has_moved(folder, here):
     assert (folder / "moved/metrics.csv").read_bytes() == (folder / "run/metrics.csv").read_bytes()
     config = json.loads((folder / "moved" / "config.json").read_text())
     assert config["train"] == str(folder / "there.txt")
+    here("numpylstm-train", "--init-from", "moved", "--steps", "1", "--out", "tuned")
     moved, run = (here("numpylstm-eval", name, "--json")[0] for name in ("moved", "run"))
     assert json.loads(moved)["perplexity"] == json.loads(run)["perplexity"]
 
@@ -531,7 +533,9 @@ def test_a_run_that_learned_from_standard_input_names_what_to_score(folder, here
     monkeypatch.setattr(sys, "stdin", unread)
     _, err = here("numpylstm-eval", "piped", expect=2)
     assert unread.buffer.tell() == 0
-    assert "standard input can be read only once; put the text into a file" in err
+    assert "cannot be read again: it came from standard input" in err
+    _, err = here("numpylstm-explore", "piped", expect=2)
+    assert err.endswith("name one (numpylstm-eval: --file or --data, numpylstm-explore: --text)\n")
     here("numpylstm-eval", "piped", "--file", "text.txt")
 
 
@@ -564,11 +568,24 @@ def test_own_text_is_not_cut_and_a_cut_is_said(folder, here):
     left_out = sum(word not in known for word in (folder / "text.txt").read_text().split())
     assert 0 < left_out < words
     assert (
-        f"{left_out + 90:,} of them <unk>, 90 for words that the training text lacks, "
+        f"{left_out + 90:,} of the text <unk>, 90 for words that the training text lacks, "
         f"{left_out:,} for words that the vocabulary of 30 leaves out" in out
     )
     out, _ = here("numpylstm-eval", "cut")
     assert "scored as <unk>: 90 for words that the training text lacks" in out
+
+
+def test_a_size_is_advised_where_a_vocabulary_is_made(folder, here, monkeypatch, capsys):
+    """A run that starts from another keeps its vocabulary."""
+    monkeypatch.setattr("numpylstm.cli.train.LARGE_VOCABULARY", 40)
+    monkeypatch.setattr("numpylstm.cli.train.SMALLER_VOCABULARY", 30)
+    corpus = nl.data.load_text("text.txt")
+    config = nl.TrainConfig(train="text.txt", hidden_size=8)
+    announce(nl.new_run(config, corpus), corpus, 1)
+    left_out = nl.data.load_text("text.txt", max_vocab=30).oov["train"] / len(corpus.train)
+    assert f"--max-vocab 30 would leave out {left_out:.1%} of" in capsys.readouterr().out
+    announce(*session.tune(folder / "run", {}), 1)
+    assert "--max-vocab" not in capsys.readouterr().out
 
 
 def test_characters_are_called_characters_and_have_bits(folder, here):

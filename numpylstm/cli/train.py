@@ -150,6 +150,7 @@ def command(
     """Start or resume a run; `words` are the command line."""
     started = time.monotonic()
     from numpylstm.data.configured import load_corpus
+    from numpylstm.explore import cells_of_engine
     from numpylstm.training import run_folder, session
     from numpylstm.training.loop import check_corpus, new_run
     from numpylstm.training.parallel import ALONE
@@ -188,10 +189,10 @@ def command(
         if training_run.config.log_gradients:
             names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
             print(f"How far the gradients reach: {names}")
-        commands = [
-            shlex.join([as_called(name), str(folder)])
-            for name in ("numpylstm-sample", "numpylstm-explore")
-        ]
+        offered = ["numpylstm-sample"]
+        if training_run.config.cell in cells_of_engine():
+            offered.append("numpylstm-explore")
+        commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
         print(f"Next: {printable(', '.join(commands))}")
 
     init_from = changes.pop("init_from", None)
@@ -274,7 +275,7 @@ def announce(training_run: "Run", corpus: "Corpus", ranks: int) -> None:
             f"({unknown / N:.1%}) are <unk>: the vocabulary of {V:,} leaves them out",
             flush=True,
         )
-    elif V > LARGE_VOCABULARY and training_run.step == 0:
+    elif V > LARGE_VOCABULARY and training_run.step == 0 and training_run.config.init_from is None:
         cut = int((corpus.train >= SMALLER_VOCABULARY - 1).sum())  # ids are in order of frequency
         print(
             f"A vocabulary of {V:,} makes every step slow; --max-vocab {SMALLER_VOCABULARY} would "

@@ -139,8 +139,7 @@ def ledger(corpus: Corpus, test: Evaluation) -> str:
     streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
     unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
     return (
-        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of "
-        f"{'the text' if streams else 'them'} <unk>"
+        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of the text <unk>"
         f"{',' if left_out else ''} {why}"
     )
 
