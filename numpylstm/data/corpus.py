@@ -175,10 +175,11 @@ def load_text(
         If a file is missing, unreadable, too short, or not UTF-8 text.
     """
     check_choice("load_text", "level", level, LEVELS)
-    if not isinstance(train, str | os.PathLike):
-        train = list(train)  # it may be an iterator, and is read twice
-    files: dict[str, AnyPath | Sequence[AnyPath]] = {"train": train}
-    files |= {k: file for k, file in {"valid": valid, "test": test}.items() if file is not None}
+    files = {
+        split: file if isinstance(file, str | os.PathLike) else list(file)  # it is read twice
+        for split, file in zip(SPLITS, (train, valid, test), strict=True)
+        if file is not None
+    }
     texts = {split: read_texts(file) for split, file in files.items()}
     if prepare is not None:
         texts = {split: prepare(text) for split, text in texts.items()}
