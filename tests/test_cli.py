@@ -535,7 +535,7 @@ def test_a_run_that_learned_from_standard_input_names_what_to_score(folder, here
     assert unread.buffer.tell() == 0
     assert "cannot be read again: it came from standard input" in err
     _, err = here("numpylstm-explore", "piped", expect=2)
-    assert err.endswith("name one (numpylstm-eval: --file or --data, numpylstm-explore: --text)\n")
+    assert err.endswith("name a text (numpylstm-eval: --file or --data, numpylstm-explore: --text)\n")
     here("numpylstm-eval", "piped", "--file", "text.txt")
 
 

@@ -360,6 +360,7 @@ def test_three_files_are_taken_as_they_are(write):
     for array in (corpus.train, corpus.valid, corpus.test):
         assert array.dtype == np.int32
         assert array.ndim == 1
+    assert str(data.load_text(*(iter([file]) for file in files))) == str(corpus)
 
 
 def test_a_largest_vocabulary_is_trained_with_unk(write):
