@@ -106,6 +106,19 @@ def test_it_changes_no_number_of_the_training(tmp_path, kind, capsys):
     assert not (tmp_path / "alone" / "gradients.csv").exists()
 
 
+def test_the_row_of_a_limit_of_steps_is_measured_until_the_run_goes_on(tmp_path):
+    """An epoch has 8 updates."""
+    corpus, log = text(), tmp_path / "limited" / "gradients.csv"
+    last = finished(log.parent, corpus, steps=10)
+    rows = gradient_log.read(log, last.config)
+    assert list(dict.fromkeys(row.step for row in rows)) == [0, 3, 6, 8, 10]
+    run = restore_run(last)
+    run.config = dataclasses.replace(run.config, steps=None)
+    session.train_to_end(run, corpus, log.parent)
+    finished(tmp_path / "whole", corpus)
+    assert log.read_bytes() == (tmp_path / "whole" / "gradients.csv").read_bytes()
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """Return a function that runs numpylstm-train in a folder with a text."""

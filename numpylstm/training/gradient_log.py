@@ -69,7 +69,7 @@ class GradientLog:
 
     def follow(self, run: Run) -> None:
         """Measure and write, if the run has just made a row of metrics."""
-        has_row = bool(run.rows) and run.rows[-1].step == run.step
+        has_row = bool(run.history) and run.history[-1].step == run.step
         if has_row and (not self.rows or self.rows[-1].step < run.step):
             self._measure(run)
 
