@@ -533,9 +533,9 @@ def test_a_run_that_learned_from_standard_input_names_what_to_score(folder, here
     monkeypatch.setattr(sys, "stdin", unread)
     _, err = here("numpylstm-eval", "piped", expect=2)
     assert unread.buffer.tell() == 0
-    assert "cannot be read again: it came from standard input" in err
+    assert "standard input can be read only once; put the text into a file" in err
     _, err = here("numpylstm-explore", "piped", expect=2)
-    assert err.endswith("name a text (numpylstm-eval: --file or --data, numpylstm-explore: --text)\n")
+    assert "numpylstm-explore: --text)" in err
     here("numpylstm-eval", "piped", "--file", "text.txt")
 
 

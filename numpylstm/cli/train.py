@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
-        help="folder of the run; it must be new or empty (default: runs/PRESET-N)",
+        help="folder of the run; it must be new or empty (default: runs/PRESET-N, or runs/tuned-N)",
     )  # fmt: skip
     parser.add_argument(
         "--resume", type=Path, metavar="DIR",

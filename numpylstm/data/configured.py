@@ -126,15 +126,14 @@ def scored_text(
         left_out = 0 if of_its_own else None  # the vocabulary has all words of the training text
         return ScoredText(named(file), ids[numbers], unknown, left_out)
     paths = (config.train, config.valid, config.test)
-    advice = "name a text (numpylstm-eval: --file or --data, numpylstm-explore: --text)"
+    advice = "name the text (numpylstm-eval: --file or --data, numpylstm-explore: --text)"
     if data is not None:
         other: dict[str, Any] = dict.fromkeys(settings_with(text=True))
         other |= {"data": data, "split_punctuation": False}
         config = replace(config, **other)
     elif any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
         raise DataError(
-            "-: the text of this run cannot be read again: it came from standard input, or the "
-            f"model from another program; {advice}"
+            f"-: standard input can be read only once; put the text into a file, and {advice}"
         )
     corpus = load_corpus(config, vocabulary, watch)
     if data is None:

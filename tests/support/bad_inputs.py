@@ -192,7 +192,7 @@ EVAL = [
     Command("vast.txt", "vast.txt: 9,313 GiB, which the memory of this machine cannot hold"),
     Command("run/best.npz --file pipe", "pipe: must be a readable file, got 'a named pipe'"),
     Command("changed-text/last.npz",
-            "the run was started with; it has changed since: name a text (numpylstm-eval: --file"),
+            "the run was started with; it has changed since: name the text (numpylstm-eval: --"),
     Command("device-text/last.npz", "/dev/zero: must be a readable file, got 'a device'"),
     Command("pipe-text/last.npz", "pipe: must be a readable file, got 'a named pipe'"),
     Command("secret-text/last.npz", "this text is not the one that the run was started with"),
