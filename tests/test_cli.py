@@ -18,6 +18,7 @@ from support.runs import BIN, call, called
 
 import numpylstm as nl
 from numpylstm.cli.train import announce, as_called
+from numpylstm.exchange import write_run
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.training import session
 from numpylstm.training.display import Display
@@ -217,6 +218,9 @@ def test_sample_reports_unknown_prompt_words(here):
     arguments = ("run/best.npz", "--prompt", "w1 nobody w2 nobody", "--seed", "0")
     _, err = here("numpylstm-sample", *arguments)
     assert err == "not in the vocabulary, read as <unk>: 'nobody'\n"
+    Path("one-line").mkdir()
+    write_run(nl.LanguageModel(2, 3, rng=0), nl.Vocabulary(["<unk>", "a"]), Path("one-line"))
+    assert "vocabulary" not in here("numpylstm-sample", "one-line", "--seed", "0")[1]
 
 
 def test_sample_takes_the_best_with_top_1(here):

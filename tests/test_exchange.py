@@ -630,8 +630,10 @@ def test_exports_that_are_refused(whole, rng, tmp_path, monkeypatch, capsys):
 
     run, out = str(whole), str(tmp_path / "file")
     (tmp_path / "there").touch()
-    assert main([run, "--to", "onnx", "--out", str(tmp_path / "there")]) == 2
-    assert "already exists; name a new file, or remove it\n" in capsys.readouterr().err
+    (tmp_path / "other.json").touch()
+    for name, found in (("there", "there"), ("other", "other.json")):
+        assert main([run, "--to", "onnx", "--out", str(tmp_path / name)]) == 2
+        assert f"{found} already exists; name a new file, or remove it\n" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main([run, "--to", "onnx", "--out", out]) == 2
     assert "install it with: pip install 'numpylstm[exchange]'\n" in capsys.readouterr().err

@@ -38,8 +38,8 @@ def make_parser() -> argparse.ArgumentParser:
         "files, or - for standard input",
     )  # fmt: skip
     text.add_argument(
-        "--split", choices=("train", "valid", "test"), default="test",
-        help="which part of a corpus to score",
+        "--split", choices=("train", "valid", "test"), default=argparse.SUPPRESS,
+        help="which part of a corpus to score (default: test)",
     )  # fmt: skip
     how = parser.add_argument_group("how to score")
     how.add_argument(
@@ -74,7 +74,6 @@ def main(argv: list[str] | None = None) -> int:
 def command(
     *,
     checkpoint: Path,
-    split: str,
     protocol: str,
     as_json: bool,
     quiet: bool,
@@ -83,6 +82,7 @@ def command(
     threads: int | None = None,
     data: str | None = None,
     file: list[str] | None = None,
+    split: str | None = None,
     max_tokens: int | None = None,
 ) -> None:
     """Load, score, print."""
@@ -99,7 +99,9 @@ def command(
     B, T = (20, 35) if protocol == "tutorial" else (batch_size or 1, num_steps or 35)
     if max_tokens is not None and max_tokens < 2:
         raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
-    if max_tokens is not None and split == "train" and file is None:
+    if split is not None and file is not None:
+        raise CommandError("--split is for a corpus; --file is scored as a whole")
+    if max_tokens is not None and split == "train":
         raise CommandError("--max-tokens is for --file and the splits valid and test, not train")
     if data is not None and file is not None:
         raise CommandError("--data and --file name two texts; give one of them")
@@ -111,7 +113,7 @@ def command(
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(
             saved.config, saved.vocabulary, saved.meta["fingerprint"], data=data, file=file,
-            split=split, at_most=max_tokens, watch=shown.share,
+            split=split or "test", at_most=max_tokens, watch=shown.share,
         )  # fmt: skip
     if len(text.ids) < 2 * B:
         streams = "one stream" if B == 1 else f"{B} streams"

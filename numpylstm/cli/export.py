@@ -30,8 +30,9 @@ def command(*, checkpoint: Path, to: str, out: Path) -> None:
     from numpylstm.training.checkpoint import load, restore_model
     from numpylstm.training.run_folder import checkpoint_of
 
-    if out.exists():
-        raise CommandError(f"--out {out} already exists; name a new file, or remove it")
+    for path in (out, Path(f"{out}.json")):
+        if path.exists():
+            raise CommandError(f"--out: {path} already exists; name a new file, or remove it")
     saved = load(checkpoint_of(checkpoint))
     model = restore_model(saved)
     try:

@@ -87,9 +87,9 @@ def command(
     saved = load(run_folder.checkpoint_of(checkpoint))
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
     text = text_like(saved.config, vocabulary, prompt)
-    tokens = tokenize(text, level) or [EOS if level == "word" else "\n"]
+    tokens = tokenize(text, level)
     unknown = vocabulary.unknown(tokens)
-    ids, _ = vocabulary.encode(tokens)
+    ids, _ = vocabulary.encode(tokens or [EOS if level == "word" else "\n"])
     banned = [vocabulary.unk_id] if ban_unk else []
     used_seed = secrets.randbelow(SEEDS) if seed is None else seed
     try:

@@ -63,6 +63,9 @@ def resume(
         if changes.get(name, done) < done:
             raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
     run.config = replace(run.config, **changes)
+    if run.finished and run.epoch < changes.get("epochs", 0):
+        limit = "patience" if run.out_of_patience else "steps"
+        raise ConfigError("epochs", f"cannot continue a run that {limit} ended; raise that too")
     check_memory(run.config, len(run.vocabulary))
     with naming_a_moved_text():
         corpus = load_corpus(run.config, run.vocabulary, watch)
