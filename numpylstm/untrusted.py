@@ -1,7 +1,8 @@
 """Files and texts from others: opening the files safely, printing the texts safely.
 
 Names and tokens may come from somebody else's checkpoint. Reading a pipe might never end, reading
-a device might fill the memory, and a terminal executes the escape sequences printed to it.
+a device might fill the memory, and a terminal executes the escape sequences printed to it. The
+bytes of a checkpoint are read in `numpylstm.saving`.
 """
 
 import errno

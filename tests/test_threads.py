@@ -17,7 +17,7 @@ import pytest
 import numpylstm as nl
 from numpylstm.kernels import threads
 from numpylstm.kernels.threads import PROCESSORS, share_out
-from numpylstm.training.pace import PRICE, ROUNDS, Pace
+from numpylstm.training.thread_trials import PRICE, ROUNDS, ThreadTrials
 
 STREAMS, STEPS, V = 8, 6, 300
 
@@ -224,13 +224,13 @@ class Machine:
 
     def __init__(self, processors, seconds):
         self.now, self.seconds, self.used = 0.0, seconds, []
-        self.pace = Pace(processors, clock=lambda: self.now)
+        self.trials = ThreadTrials(processors, clock=lambda: self.now)
 
     def run(self, steps):
         """Make steps; return their seconds."""
         began = self.now
         for _ in range(steps):
-            with self.pace.step():
+            with self.trials.step():
                 self.used.append(nl.get_num_threads())
                 self.now += self.seconds[self.used[-1]]
         return self.now - began
@@ -240,19 +240,19 @@ def test_a_run_finds_the_fastest_number_and_follows_the_machine():
     machine = Machine(2, {1: 1.0, 2: 0.5})
     machine.run(1 + 2 * ROUNDS)
     assert machine.used.count(1) == ROUNDS
-    assert machine.pace.number == 2
+    assert machine.trials.number == 2
     machine.seconds = {1: 1.0, 2: 1.5}  # another program begins
     machine.run(round(ROUNDS / PRICE))
-    assert machine.pace.number == 1
+    assert machine.trials.number == 1
     machine.seconds = {1: 1.0, 2: 0.5}
     machine.run(round(ROUNDS / PRICE))
-    assert machine.pace.number == 2
+    assert machine.trials.number == 2
 
 
 def test_many_processors_are_reached_by_halves():
     machine = Machine(12, {12: 9.0, 6: 5.0, 3: 2.0, 1: 4.0, 2: 3.0})
     machine.run(5_000)
-    assert machine.pace.number == 3
+    assert machine.trials.number == 3
 
 
 @pytest.mark.parametrize("slow", [1, 2])
@@ -265,10 +265,10 @@ def test_trials_cost_two_per_cent(slow):
 def test_one_long_step_decides_nothing():
     machine = Machine(2, {1: 1.0, 2: 0.9})
     machine.run(2)
-    with machine.pace.step():
+    with machine.trials.step():
         machine.now += 100  # the machine slept
     machine.run(2 * ROUNDS)
-    assert machine.pace.number == 2
+    assert machine.trials.number == 2
 
 
 def test_one_processor_leaves_no_choice():

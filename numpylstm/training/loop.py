@@ -25,8 +25,8 @@ from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training.metrics import Row, Tally
-from numpylstm.training.pace import Pace
 from numpylstm.training.parallel import ALONE, Ranks, backpropagate
+from numpylstm.training.thread_trials import ThreadTrials
 
 
 class TrainingFailed(RuntimeError):
@@ -236,7 +236,7 @@ def train(
     check_fingerprint(corpus, run.fingerprint, "a run can only continue with its own text")
     config = run.config
     windows = num_batches(len(corpus.train), config.batch_size, config.num_steps)
-    pace = Pace()
+    trials = ThreadTrials()
     run.closing = None
     while not run.finished or run.window == windows:
         run.optimizer.lr = rate(run)
@@ -248,7 +248,7 @@ def train(
                 raise RuntimeError("train: another iterator has moved this run on; use that one")
             drawn = run.model.rng.bit_generator.state
             try:
-                with pace.step():
+                with trials.step():
                     step = update(run, x, y, windows, ranks)
             except BaseException:
                 if run.whole:

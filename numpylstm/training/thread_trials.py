@@ -15,7 +15,7 @@ ROUNDS = 5  # steps with each number in a trial; medians are compared
 PRICE = 0.02  # share of the time that trials of slower numbers may cost
 
 
-class Pace:
+class ThreadTrials:
     """Time the steps of a run and choose the number of threads of the next one.
 
     The first step may compile and is not timed. A trial follows: some steps with the present
