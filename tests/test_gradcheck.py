@@ -53,6 +53,15 @@ class TestBothMethods:
         assert report.worst.path == named
         assert f"FAIL {named}" in str(report)
 
+    def test_fail_where_the_function_is_no_number(self, arrays, method, along):
+        """A gradient of zeros agrees with no slope at all: NaN fails."""
+        nothing = {path: np.zeros_like(array) for path, array in arrays.items()}
+        report = gradcheck.check(
+            lambda a: np.nan * a["x"].sum(), arrays, nothing, method=method, along=along
+        )
+        assert not report.passed
+        assert np.isnan(report.worst.relative_error)
+
     def test_leave_the_arrays_alone(self, arrays, gradients, method, along):
         for array in arrays.values():
             array.setflags(write=False)

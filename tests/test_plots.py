@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cbook import STEP_LOOKUP_MAP
 from matplotlib.colors import to_rgb
 
 from numpylstm import plots
@@ -47,6 +48,15 @@ def test_training_curves():
     file = io.BytesIO()
     figure.savefig(file, format="png")
     assert file.getvalue().startswith(b"\x89PNG")
+
+
+def test_the_learning_rate_changes_where_an_epoch_begins():
+    """A row ends at its place, so its rate is drawn up to there."""
+    (line,) = training_curves(ROWS, clip=5.0).axes[2].get_lines()
+    x, y = STEP_LOOKUP_MAP[line.get_drawstyle()](line.get_xdata(), line.get_ydata())
+    assert set(y[x < 1.0]) == {1.0}
+    assert list(y[x == 1.0]) == [1.0, 0.5]
+    assert set(y[x > 1.0]) == {0.5}
 
 
 def drawn_pixels(figure, axes, colour):

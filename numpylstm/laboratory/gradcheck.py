@@ -58,8 +58,8 @@ class Entry:
 
     @property
     def relative_error(self) -> float:
-        """The absolute error over the scale; 0 if the scale is 0."""
-        return self.absolute_error / self.scale if self.scale else 0.0
+        """The absolute error over the scale; if the scale is 0, the absolute error: 0 or NaN."""
+        return self.absolute_error / (self.scale or 1.0)
 
     @property
     def passed(self) -> bool:

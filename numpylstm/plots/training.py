@@ -77,7 +77,7 @@ def training_curves(
     columns, room = (3, 1.5) if size[0] > 6 else (1, 2.2)  # of the legend
     bottom.set(xlabel="epoch", ylabel="gradient norm", ylim=(0, room * max(norms)))
     rates = bottom.twinx()
-    rates.step(epochs, lr, color=ORANGE, lw=1.2, where="post", ls=":",
+    rates.step(epochs, lr, color=ORANGE, lw=1.2, where="pre", ls=":",  # up to the end of a row
                marker=alone, ms=10, mfc="none", label="learning rate")  # fmt: skip
     rates.set(ylabel="learning rate", ylim=(0, room * max(lr)))
     lines = [*bottom.get_lines(), *rates.get_lines()]
