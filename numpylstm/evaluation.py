@@ -334,7 +334,8 @@ def true_and_predicted(
     length : int
         Tokens to return.
     start : int
-        Tokens to read first; fewer if the text is shorter.
+        The token before the passage, counted from 0; all up to it are read first. Less if the text
+        is too short for it.
 
     Returns
     -------

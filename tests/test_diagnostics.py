@@ -176,6 +176,9 @@ def test_a_lag_table_refuses_what_does_not_fit(rng):
     for function in (diagnostics.step_jacobians, diagnostics.singular_values):
         with pytest.raises(TypeError, match="cache must come from a sequence"):
             function(single)
+    *_, padded = reference.rnn_forward(*rnn(rng)[0], lengths=np.array([5, 2, 1]))
+    with pytest.raises(TypeError, match=r"without lengths, got numpylstm\.reference\.PaddedCache"):
+        diagnostics.lag_norms(np.zeros((T, B, H)), padded)
     cache = lstm(rng)[1]
     for h in (cache.h[:0], [[1.0], [1.0, 2.0]]):
         for function in (diagnostics.step_jacobians, diagnostics.carousel):

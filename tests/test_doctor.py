@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from numpylstm import doctor, museum, reference
+from numpylstm.laboratory.doctor.reasoning import one_step
 from numpylstm.plots import v_curve
 
 T, B, D, H = 5, 3, 4, 6
@@ -229,6 +230,14 @@ def test_a_factor_is_named(factor, words, rng):
 
 def spoilt(backward, change):
     return lambda a: (g := backward(a)) | change(g)
+
+
+def test_the_first_step_alone_gets_nothing_from_the_next_window():
+    """An sLSTM passes four states on."""
+    point = {name: np.ones((B, H)) for state in "hcnm" for name in (f"{state}0", f"d{state}T")}
+    alone = one_step(point | {"x": np.ones((T, B, D))})
+    assert alone["x"].shape == (1, B, D)
+    assert sorted(name for name in point if alone[name].any()) == ["c0", "h0", "m0", "n0"]
 
 
 class TestASingleLayer:

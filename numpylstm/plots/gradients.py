@@ -1,8 +1,8 @@
 """Pictures of the results of `numpylstm.laboratory.diagnostics`.
 
 Gradients shrink by many powers of ten, so axes and colours are logarithmic. Zeros, and values
-below the rounding error of a float64 relative to the largest, are drawn at the lower end and
-marked in the legend.
+below the rounding error of a float64 relative to the largest, have no place there: they are marked
+at the lower edge, have the darkest colour, or are left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,7 +151,7 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
     -------
     Figure
         The line is the median over units and batch; the dark band holds the middle half, the light
-        band all values. A dashed line marks 1, which keeps a length.
+        band all values; the axis ends at 1e-4. A dashed line marks 1, which keeps a length.
     """
     check_some("singular_value_spread", "cells", cells)
     columns = min(3, len(cells))

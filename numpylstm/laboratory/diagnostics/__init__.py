@@ -1,7 +1,7 @@
 """Diagnostics of recurrent networks: how far gradients reach, and why.
 
-Every number is computed by the step functions of `numpylstm.reference`, in float64, and is proved
-in the tests by finite differences, the complex step or an exact identity.
+Every gradient is computed by the step functions of `numpylstm.reference`, that of a model in
+float64, and is proved in the tests by finite differences, the complex step or an exact identity.
 """
 
 from numpylstm.laboratory.diagnostics.activations import (

@@ -101,7 +101,8 @@ def step_jacobians(cache: steps.Cache) -> Array:
     J : (T, B, S, S)
         ``J[t, b, j, k]`` is d state_t[b, j] / d state_{t-1}[b, k]. The state is h, S = H, for the
         vanilla cell and the GRU, and h followed by c, S = 2H, for the LSTM. The product of the
-        Jacobians, latest first, is the Jacobian of the whole window.
+        Jacobians, latest first, is the Jacobian of the whole window. Of an sLSTM (h, c, n, m) it is
+        the Jacobian at fixed m, as in `numpylstm.reference.slstm_step_backward`.
     """
     steps.check_cache("step_jacobians", cache)
     return np.stack([steps.step_jacobian(steps.step_cache(cache, t)) for t in range(len(cache.h))])

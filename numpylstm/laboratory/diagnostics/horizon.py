@@ -105,7 +105,7 @@ def memory_horizon(
     distances : sequence of int
         Steps between a symbol and its use.
     cells : sequence of str
-        "rnn", "rnn-relu", "rnn-sigmoid", "lstm", "gru" and "gru-before".
+        Names in `numpylstm.cells.CELLS`, alone or with a choice: "lstm", "rnn-relu", "gru-before".
     seeds : sequence of int
         One run each; the median counts.
     task_at : callable

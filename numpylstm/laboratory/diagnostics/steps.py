@@ -65,7 +65,7 @@ def check_cache(where: str, cache: Any) -> None:
     known = {cell.cache for cell in CELLS.values()}
     if type(cache).__name__ not in known or getattr(cache.h, "ndim", 0) != 3 or not len(cache.h):
         raise TypeError(
-            f"{where}: cache must come from a sequence of numpylstm.reference, got "
+            f"{where}: cache must come from a sequence of numpylstm.reference without lengths, got "
             f"{type(cache).__module__}.{type(cache).__name__}"
         )
     cell = cell_of(cache)

@@ -229,7 +229,8 @@ def previous_state(case: Examination) -> Finding | None:
 
 def one_step(point: Point) -> Point:
     """The first step alone, with nothing from the next window."""
-    none = {path: 0 * a for path, a in point.items() if last(path) in ("dhT", "dcT")}
+    finals = {name for name in STATES if name.endswith("T")}
+    none = {path: 0 * a for path, a in point.items() if last(path) in finals}
     return point | none | {path: a[:1] for path, a in point.items() if timed(path, a)}
 
 
