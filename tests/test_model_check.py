@@ -183,6 +183,15 @@ def test_the_model_is_left_as_it_is(check, dtype, ids):
         assert parameter.grad.dtype == dtype
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_random_state_of_an_slstm_divides_by_no_number_near_zero(seed):
+    """Its n is a sum of positive weights; of 1024 random ones some would cancel them."""
+    model = nl.LanguageModel(V, 64, 2, cell="slstm", forget_gate="exp", impl="reference", rng=seed)
+    x, y = np.random.default_rng(seed).integers(0, V, (2, 1, 8))
+    report = check_model(model, x, y, rng=seed)
+    assert report.worst.relative_error < 1e-14, f"\n{report}"
+
+
 def test_a_frozen_embedding_is_left_out(ids, rng):
     model = make()
     model.embedding.load(rng.standard_normal((V, D)), trainable=False)

@@ -54,9 +54,12 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
 
 
 def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator) -> State:
-    """Draw a state from U(-0.5, 0.5), float64; a state of zeros would hide mistakes."""
+    """Draw a state from U(0.25, 0.75), float64.
+
+    Zeros would hide mistakes, and an sLSTM divides by n, which is a sum of positive weights.
+    """
     zeros = model.zero_state(batch_size)
-    return type(zeros)(*(rng.uniform(-0.5, 0.5, part.shape) for part in zeros))
+    return type(zeros)(*(rng.uniform(0.25, 0.75, part.shape) for part in zeros))
 
 
 def _start(
