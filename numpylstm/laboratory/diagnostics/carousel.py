@@ -65,9 +65,9 @@ def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
 
     Parameters
     ----------
-    cache : LSTMCache or GRUCache
-        Of `lstm_forward` or `gru_forward`, in the textbook or on the fast path. For a GRU, read
-        h for c and z for f.
+    cache : cache of any cell but the vanilla one
+        Of `lstm_forward` or `gru_forward`, say, in the textbook or on the fast path. For a cell
+        without c, read h for c and the factor of h_prev, such as z, for f. Of an sLSTM m is fixed.
 
     Notes
     -----

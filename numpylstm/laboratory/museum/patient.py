@@ -106,7 +106,8 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     mutant : Mutant, optional
         None for the right backward pass.
     cell : str
-        A name in `numpylstm.cells.CELLS`, if the mutant does not fix it.
+        A name in `numpylstm.cells.CELLS`, if the mutant does not fix it. The m of an sLSTM is
+        fixed for the complex step and not for central differences, which therefore disagree.
     seed : int
     """
     if mutant is not None:
