@@ -276,6 +276,10 @@ def test_what_strangers_wrote_is_shown_and_never_obeyed():
     assert sum("<script>alert(1)</script>" in text for text in seen.text) >= 12
 
 
+def test_the_command_of_the_explorer_can_be_copied():
+    assert "numpylstm-explore &#x27;my run&#x27;<" in page(story(name="my run"))
+
+
 def test_the_explorer_is_named_for_the_cells_that_it_has():
     for cell, named in (("gru", True), ("mingru", False)):
         assert ("numpylstm-explore run<" in page(story(config=nl.TrainConfig(cell=cell)))) == named

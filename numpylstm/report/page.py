@@ -160,8 +160,8 @@ def surprise(report: Report) -> str:
     if report.config.cell in cells_of_engine():
         more = (
             "\n<p>To point at the tokens of a longer text, and to hold cells: "
-            f"<code>numpylstm-explore {text(report.name)}</code>, in the folder that holds this "
-            "run.</p>"
+            f"<code>numpylstm-explore {text(shlex.quote(report.name))}</code>, in the folder that "
+            "holds this run.</p>"
         )
     return (
         '<p class="soft">-log<sub>2</sub> p of each token of a sentence of the test text, from '
