@@ -42,7 +42,7 @@ DRIVER = shutil.which("chromedriver")
 if not (CHROME and DRIVER):
     pytest.skip("no Chromium with its chromedriver is installed", allow_module_level=True)
 
-SIZE = {"wide": (1400, 1000), "narrow": (390, 844)}
+SIZE = {"wide": (1400, 1000), "narrow": (320, 568)}
 CLOSE = 1e-12
 
 
@@ -899,6 +899,8 @@ def test_a_shared_view_is_reopened(opened, name):
     assert "This link reopens this view." in browser.find_element("id", "shared").text
     address = browser.current_url.split("#")[1]
     assert address.startswith(f"{part}?")
+    browser.find_element("id", f"tab-{'race' if part == 'step' else 'step'}").click()
+    assert browser.find_element("id", "shared").text == ""  # it was of another view
     opened(address)
     assert browser.execute_script(VIEW) == before
     assert browser.execute_script(chosen) == place
@@ -915,6 +917,11 @@ def test_every_part_fits_and_is_quiet(opened, part, size):
     browser = opened(part, size, **quiet)
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= SIZE[size][0]
+    cut = browser.execute_script("""
+        const right = (e) => e.getBoundingClientRect().right;
+        return [...document.querySelectorAll("section:not([hidden]) svg text")]
+          .filter((e) => right(e) > right(e.closest("svg"))).map((e) => e.textContent)""")
+    assert cut == []
     assert browser.execute_script("return document.getAnimations().length") == 0
     dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert dark == "rgb(20, 23, 31)"
@@ -970,12 +977,15 @@ return values.map((value) => {
 @pytest.mark.parametrize("size", SIZE)
 def test_the_report_of_a_run_fits(browser, tmp_path, size):
     """Its curves are drawn for the width of the screen, and nothing overflows it."""
-    (tmp_path / "report.html").write_text(report.page(story()), encoding="utf-8")
+    html = report.page(story(true=["a", " ", "b"], predicted=["a", "c", " "]))
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
     width, height = SIZE[size]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get((tmp_path / "report.html").as_uri())
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    places = [i.location["y"] for i in browser.find_elements("css selector", ".pairs i")]
+    assert len(set(places)) == 1  # below the true token, be that a space
     shape = browser.execute_script(
         "const i = document.querySelector('img'); return [i.naturalWidth, i.naturalHeight]"
     )
@@ -1116,6 +1126,8 @@ def test_the_explorer_of_a_run(explored, name):
     held("loss", value(browser, "reading", "loss-held"), clamped)
     memory = CELLS[config.cell].memory
     held("the cell", value(browser, "reading", f"value-{memory}"), at)
+    if config.cell == "rnn":
+        assert config.options["activation"] in find(browser, "reading", ".drawing").text
     print(f"\nexplorer, {name}: {held}; gradients {close}")
 
 
@@ -1134,6 +1146,24 @@ def test_the_ranking_is_that_of_the_means(explored):
     loss = value(browser, "reading", "loss-held") - value(browser, "reading", "loss")
     assert loss == pytest.approx(rise, abs=1e-5)
     assert f"+{rise:.4f}" in find(browser, "reading", ".ranking li").text
+    find(browser, "reading", ".ranking li:last-child button").send_keys(Keys.ENTER)
+    assert browser.switch_to.active_element.text == f"cell {ranking[1][-1][0]}"
+    pressed = find(browser, "reading", ".ranking [aria-pressed=true]")
+    assert pressed == browser.switch_to.active_element
+
+
+def test_a_cell_without_which_the_network_explodes_ranks_first(explored):
+    """Each of two equal cells cancels the growth of the other; JSON has no such number."""
+    model, vocabulary, config, text = untrained(cell="rnn", options={"activation": "relu"})
+    for parameter in model.parameters().values():
+        parameter.data[...] = 0
+    model.parameters()["embedding.W"].data[0] = 1
+    model.parameters()["rnn.0.Wx"].data[0, :2] = 4
+    model.parameters()["rnn.0.Wh"].data[:2, :2] = [[9, 9], [-9, -9]]
+    model.parameters()["decoder.W"].data[0, 0] = 1
+    ids = np.array(5 * [0, *19 * [1]])
+    browser = explored(model, vocabulary, config, text._replace(ids=ids))
+    assert find(browser, "reading", ".ranking li").text == "cell 1 not finite"
 
 
 def test_the_explorer_of_a_model_too_large_for_the_page(explored, monkeypatch):
@@ -1157,16 +1187,18 @@ def test_the_explorer_of_a_model_too_large_for_the_page(explored, monkeypatch):
 
 @pytest.mark.parametrize("size", SIZE)
 def test_what_is_in_a_text_is_never_code(explored, size):
-    browser = explored(*untrained(cell="lstm"), size=size)
+    *model, text = untrained(cell="lstm")
+    long = 200 * "b"
+    browser = explored(*model, text._replace(name=HOSTILE[0] + long), size=size)
     assert browser.title == "<b>run</b>: numpylstm"
     assert not browser.find_elements("css selector", "main img, main b > b, .text *:not(span)")
-    width = browser.execute_script("return document.documentElement.scrollWidth")
-    assert width <= SIZE[size][0]
     textarea = find(browser, "reading", "textarea")
     browser.execute_script("arguments[0].value = arguments[1]", textarea, "\n".join(HOSTILE))
-    textarea.send_keys(" b")
+    textarea.send_keys(" " + long)
     words = browser.execute_script("return explore.parts.reading.words")
-    assert words == tokenize("\n".join(HOSTILE) + " b")
+    assert words == tokenize(f"{chr(10).join(HOSTILE)} {long}")
+    assert {"__proto__", "constructor"} <= {*find(browser, "reading", ".text").text.split()}
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= SIZE[size][0]
     refused = browser.execute_script("""
         const script = document.createElement("script");
         script.textContent = "document.title = 'run'";

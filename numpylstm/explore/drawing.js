@@ -82,9 +82,9 @@ const CELLS = {
       { d: `M330 ${TOP}H624`, value: v.h, open: 1, back: v.dh, slope: 1 },
     ],
     valves: () => [],
-    boxes: () => [
+    boxes: (v) => [
       { x: 170, y: TOP, name: "· Wh" },
-      { x: 330, y: TOP, name: "tanh" },
+      { x: 330, y: TOP, name: v.activation ?? "tanh" },
     ],
     wires: `M16 ${LOW}H330V66`,
     inputs: ["x"],
@@ -119,7 +119,7 @@ export function draw_cell(svg, cell, values, back = false) {
     text(x + 18, y - 12, `${name} ${fixed(open, 2)}`, 'class="strong"');
   }
   for (const { x, y, name, value, back: gradient } of boxes(values)) {
-    const half = name.length > 1 ? 22 : 14;
+    const half = Math.max(14, 8 + 3.5 * name.length);
     out.push(
       `<rect class="box" x="${x - half}" y="${y - 14}" width="${2 * half}" height="28" rx="6"/>`,
     );

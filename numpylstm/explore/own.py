@@ -103,11 +103,12 @@ def packed(array: Array) -> dict[str, Any]:
 
 def rank_cells(
     model: LanguageModel, ids: Array, watch: Callable[[int, int], None] | None = None
-) -> list[list[tuple[int, float]]]:
+) -> list[list[tuple[int, float | None]]]:
     """Rank the cells of each layer by how much holding one at its mean raises the loss.
 
     The mean is over the text; the loss is per token, in nats. Of a large model, only the cells that
-    vary most are measured. Each layer has a list of (cell, rise), the largest rise first.
+    vary most are measured. Each layer has a list of (cell, rise), the largest rise first; a rise is
+    None, which is larger than any, if the loss is then not finite.
     """
     config, (x, y) = model.config, (ids[:-1, None], ids[1:, None])
     functions, arrays = model.encoder.recurrent.functions, model.state_dict()
@@ -121,14 +122,15 @@ def rank_cells(
     layers = [getattr(units, memory)[:, 0] for units in cell_activations(model, ids[:, None])]
     affordable = int(WORK / (model.num_parameters * len(ids) * len(layers)))
     count = min(config.hidden_size, max(affordable, 8))
-    ranking: list[list[tuple[int, float]]] = []
+    ranking: list[list[tuple[int, float | None]]] = []
     for layer, values in enumerate(layers):  # (T, H)
         means, rises = values.mean(axis=0, dtype=np.float64), []
         for unit in np.argsort(-values.std(axis=0), kind="stable")[:count].tolist():
-            rises.append((unit, loss(*held(model, arrays, layer, unit, means[unit])) - base))
+            rise = loss(*held(model, arrays, layer, unit, means[unit])) - base
+            rises.append((unit, rise if np.isfinite(rise) else None))
             if watch is not None:
                 watch(layer * count + len(rises), count * len(layers))
-        ranking.append(sorted(rises, key=lambda entry: -entry[1]))
+        ranking.append(sorted(rises, key=lambda e: -np.inf if e[1] is None else -e[1]))
     return ranking
 
 

@@ -27,6 +27,7 @@ function open(name) {
     tab.setAttribute("aria-selected", other === name);
     tab.tabIndex = other === name ? 0 : -1;
   }
+  document.getElementById("shared").replaceChildren(); // it links to another view
   if (parts[name]) parts[name].paint();
   else parts[name] = MAKERS[name](document.getElementById(name));
   tell_height();

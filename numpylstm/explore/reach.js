@@ -107,7 +107,7 @@ export function reach_part(root) {
     for (let k = 0; k <= T; k += step) ticks.push([k, k]);
     lag_at = draw_lines(svg, {
       x: { min: 0, max: T, ticks, label: "steps back from the loss" },
-      y: { ...log_axis(-9, 6, 3), label: "|∂L/∂state| k steps back, relative to h at k = 0" },
+      y: { ...log_axis(-9, 6, 3), label: "|∂L/∂state|, relative to h at k = 0" },
       lines: LINES.map(({ key, name, style }) => ({
         name,
         style,

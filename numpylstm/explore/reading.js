@@ -251,7 +251,9 @@ export function reading_part(root, stored) {
     heat.setAttribute("aria-valuemax", H - 1);
     heat.setAttribute("aria-valuenow", unit);
     heat.setAttribute("aria-valuetext", `cell ${unit}`);
-    rank();
+    for (const made of root.querySelectorAll(".ranking button")) {
+      made.setAttribute("aria-pressed", Number(made.value) === unit);
+    }
     point(part.at);
   }
 
@@ -285,14 +287,10 @@ export function reading_part(root, stored) {
           {},
           element(
             "button",
-            {
-              type: "button",
-              "aria-pressed": String(unit === part.unit),
-              onclick: () => choose_unit(unit),
-            },
+            { type: "button", value: unit, onclick: () => choose_unit(unit) },
             `cell ${unit}`,
           ),
-          ` ${rise < 0 ? "" : "+"}${fixed(rise, 4)}`,
+          ` ${fixed(rise, 4).replace(/^\d/, "+$&")}`,
         ),
       ),
     );
@@ -331,7 +329,8 @@ export function reading_part(root, stored) {
     const { touched, at, model, layer, unit } = part;
     const { memory } = model.cell;
     const vectors = memory === "h" ? ["x"] : ["x", "h_prev"];
-    const numbers = { [`${memory}_prev`]: touched[at - 1]?.steps[layer][memory].data[unit] ?? 0 };
+    const before = touched[at - 1]?.steps[layer][memory].data[unit] ?? 0;
+    const numbers = { activation: model.options[0], [`${memory}_prev`]: before };
     for (const [name, A] of Object.entries(touched[at].steps[layer])) {
       if (A?.columns === model.H && !vectors.includes(name)) numbers[name] = A.data[unit];
     }
@@ -484,8 +483,9 @@ export function reading_part(root, stored) {
     }
   }
 
-  // The controls, tables and strips of a model.
+  // The controls, tables, strips and ranking of a model.
   function build() {
+    rank();
     const { units } = part.model.cell;
     const set = (key) => (value) => {
       part[key] = value;
@@ -586,16 +586,16 @@ export function reading_part(root, stored) {
   return part;
 }
 
-const SIGNS = {
-  "\n": "⏎",
-  "\t": "tab",
-  " ": "␣",
-  "\u200d": "joiner",
-  "<unk>": "unknown",
-  "<eos>": "⏎",
-};
+const SIGNS = new Map([
+  ["\n", "⏎"],
+  ["\t", "tab"],
+  [" ", "␣"],
+  ["\u200d", "joiner"],
+  ["<unk>", "unknown"],
+  ["<eos>", "⏎"],
+]);
 // Characters that control, and those that turn the direction of writing, by their numbers.
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
 const visible = (token) =>
-  SIGNS[token] ??
+  SIGNS.get(token) ??
   token.replace(CONTROL, (c) => `U+${c.codePointAt(0).toString(16).padStart(4, "0")}`);
