@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 from pathlib import Path
 from statistics import median
@@ -521,6 +522,21 @@ def test_a_trained_cell_reads_what_is_typed(opened):
     textarea.send_keys("def")
     assert find(browser, "reading", ".bars").is_displayed()
     print(f"\npart 2: {held}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_letters_are_legible_on_every_colour(opened, scheme):
+    """The contrast is at least 4.5, that of WCAG 2 AA, where the colour is full."""
+    browser = opened("reading", prefers_color_scheme=scheme)
+    choose(browser, "reading", "colour", "unit")
+    slide(browser, "reading", "hold", Keys.END)
+    code = """
+        const [text, ...spans] = document.querySelectorAll("#reading .text, #reading .text span");
+        return [getComputedStyle(text).color, ...spans.map((e) => e.style.backgroundColor)]"""
+    colours = [re.findall(r"\d+", colour) for colour in browser.execute_script(code)]
+    linear = ((np.array(colours, float) / 255 + 0.055) / 1.055) ** 2.4
+    letters, *behind = linear @ [0.2126, 0.7152, 0.0722] + 0.05
+    assert all(max(letters, b) / min(letters, b) >= 4.5 for b in behind)
 
 
 def test_a_cell_in_hand_stays_there_until_it_is_let_go(opened):
@@ -1206,6 +1222,15 @@ def test_what_is_in_a_text_is_never_code(explored, size):
         return document.title;""")
     assert refused == "<b>run</b>: numpylstm"  # by the policy of the page
     assert "script-src" in browser.get_log("browser")[0]["message"]
+
+
+def test_an_unknown_character_is_typed_as_one(explored):
+    model, vocabulary, config, text = untrained(cell="lstm", level="char")
+    ids = vocabulary.encode(["a", "<unk>", "b"])[0]
+    text = text._replace(ids=ids, tokens=vocabulary.decode(ids))
+    browser = explored(model, vocabulary, config, text)
+    find(browser, "reading", "textarea").send_keys("a")
+    assert browser.execute_script("return explore.parts.reading.ids") == [*ids, ids[0]]
 
 
 def test_typed_text_is_cut_as_the_package_cuts_it(explored):

@@ -237,7 +237,7 @@ export function theme_colours() {
     between(paper, share > 0 ? ORANGE : BLUE, Math.min(1, Math.abs(share || 0)));
   return {
     diverging,
-    behind_text: (share) => diverging(Math.max(-1, Math.min(1, share)) * (dark ? 0.55 : 1)),
+    behind_text: (share) => diverging(Math.max(-1, Math.min(1, share)) * (dark ? 0.5 : 1)),
     empty: dark ? [28, 32, 41] : [245, 247, 250],
   };
 }

@@ -144,7 +144,7 @@ export function reading_part(root, stored) {
 
   // A token as it is typed, and as it is shown.
   const typed = (word) => {
-    if (part.model.level === "char") return word;
+    if (part.model.level === "char") return word.replace("<unk>", "\ufffd"); // one character, too
     return word === "<eos>" ? "\n" : `${word} `;
   };
   const shown = (word) => {
