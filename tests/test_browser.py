@@ -1177,9 +1177,13 @@ def test_a_cell_without_which_the_network_explodes_ranks_first(explored):
     model.parameters()["rnn.0.Wx"].data[0, :2] = 4
     model.parameters()["rnn.0.Wh"].data[:2, :2] = [[9, 9], [-9, -9]]
     model.parameters()["decoder.W"].data[0, 0] = 1
-    ids = np.array(5 * [0, *19 * [1]])
-    browser = explored(model, vocabulary, config, text._replace(ids=ids))
+    ids = np.array(10 * [0, *19 * [1]])
+    text = text._replace(ids=ids, tokens=vocabulary.decode(ids))
+    browser = explored(model, vocabulary, config, text)
     assert find(browser, "reading", ".ranking li").text == "cell 1 not finite"
+    slide(browser, "reading", "hold", Keys.ARROW_RIGHT)
+    browser.execute_script("explore.parts.reading.point(180); explore.parts.reading.listen()")
+    assert "Infinity" in data_of(browser, "listens")  # and the chart has an end
 
 
 def test_the_explorer_of_a_model_too_large_for_the_page(explored, monkeypatch):

@@ -368,7 +368,7 @@ export function reading_part(root, stored) {
   }
 
   function draw_listening(most) {
-    const high = Math.ceil(Math.log10(most || 1));
+    const high = Math.ceil(Math.log10(Math.min(most || 1, Number.MAX_VALUE)));
     const points = part.listens
       .toReversed()
       .slice(0, 61)
