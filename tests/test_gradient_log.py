@@ -175,7 +175,7 @@ def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
     log = tmp_path / "run" / "gradients.csv"
     log.write_text(change(log.read_text()), errors="surrogateescape")
     capsys.readouterr()
-    assert here("--resume", "run", "--epochs", "2") == 2
+    assert here("--resume", "run", "--steps", "2") == 2
     err = capsys.readouterr().err
     assert "run/gradients.csv must hold a row for each of 2 layers, 5 lags" in err
     assert err.count("\n") == 1
