@@ -281,18 +281,20 @@ export function reading_part(root, stored) {
       `By how much the loss per token rises if ${cell.memory} of the cell is held at its mean (${all}).`,
     );
     $(".ranking ol").replaceChildren(
-      ...ranked.slice(0, 10).map(([unit, rise]) =>
-        element(
-          "li",
-          {},
+      ...ranked
+        .slice(0, 10)
+        .map(([unit, rise]) =>
           element(
-            "button",
-            { type: "button", value: unit, onclick: () => choose_unit(unit) },
-            `cell ${unit}`,
+            "li",
+            {},
+            element(
+              "button",
+              { type: "button", value: unit, onclick: () => choose_unit(unit) },
+              `cell ${unit}`,
+            ),
+            ` ${fixed(rise, 4).replace(/^\d/, "+$&")}`,
           ),
-          ` ${fixed(rise, 4).replace(/^\d/, "+$&")}`,
         ),
-      ),
     );
   }
 
