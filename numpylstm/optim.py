@@ -179,7 +179,7 @@ class SGD(Optimizer):
 
     def move(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient."""
-        data, (gradient, factor), lr = parameter.data, parameter.parts_of_grad(), float(self.lr)
+        data, (gradient, factor), lr = parameter.data, parameter.parts_of_grad(), self.lr
         if self.momentum:
             velocity = self.remembered("velocity", path, parameter)
             move = unchecked(functional.momentum_update)
@@ -261,7 +261,7 @@ class Adam(Optimizer):
         if not isinstance(gradient, np.ndarray):  # rows, or zeros
             gradient, factor = parameter.grad, 1.0
         unchecked(functional.adam_update)(
-            parameter.data, m, v, gradient, self.steps, float(self.lr), *self.betas, self.eps,
+            parameter.data, m, v, gradient, self.steps, self.lr, *self.betas, self.eps,
             self.weight_decay, self.decoupled, factor,
         )  # fmt: skip
 

@@ -80,9 +80,12 @@ def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
 
     An imported model names no text either: the words of its vocabulary must be separated, too.
     """
-    unnamed, words = config.data is None and config.train is None, " ".join(vocabulary)
-    embedded = unnamed and config.level == "word" and split_punctuation(words) == words
-    return config.split_punctuation or embedded
+    if config.split_punctuation:
+        return True
+    if config.level == "char" or config.data is not None or config.train is not None:
+        return False
+    words = " ".join(vocabulary)
+    return split_punctuation(words) == words
 
 
 class ScoredText(NamedTuple):
