@@ -64,8 +64,9 @@ def mutants_of(path):
 def parses(mutant):
     """Return False if the change is a syntax error, such as ``x > not y`` or ``{+defaults}``."""
     operator = plugins.get_operator(mutant.operator_name)()
-    code = mutate_code(read_python_source(mutant.module_path), operator, mutant.occurrence)
-    with contextlib.suppress(SyntaxError):
+    # The AttributeError is Cosmic Ray's own, at `except (zipfile.BadZipFile, ...)`.
+    with contextlib.suppress(SyntaxError, AttributeError):
+        code = mutate_code(read_python_source(mutant.module_path), operator, mutant.occurrence)
         compile(code, mutant.module_path, "exec")
         return True
     return False
