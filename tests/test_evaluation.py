@@ -62,6 +62,7 @@ def test_a_uniform_model_scores_exactly_v(ids):
     model.load_state_dict({path: 0 * array for path, array in model.state_dict().items()})
     result = nl.evaluate(model, ids)
     assert result.perplexity == pytest.approx(V, rel=1e-14)
+    assert result.bits == pytest.approx(np.log2(V), rel=1e-14)
     assert result.loss == pytest.approx(math.log(V), rel=1e-14)
 
 

@@ -708,6 +708,19 @@ def test_resumed_at_the_end_of_an_epoch_and_made_longer(folder):
         assert found[name] == expected[name]
 
 
+@pytest.mark.parametrize("limit", [(), ("--steps", "30")], ids=["epochs", "steps"])
+def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, monkeypatch, capsys, limit):
+    """It may have been killed between its last save and its last picture."""
+    expected, expected_report = whole_run(folder, (*TINY, *limit))
+    out = folder / f"ended {len(limit)}"
+    assert train_here(folder, monkeypatch, *TINY, *limit, "--out", out.name) == 0
+    (out / "curves.png").unlink()
+    capsys.readouterr()
+    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
+    assert report(capsys.readouterr().out) == expected_report
+    assert files(out) == expected
+
+
 def test_early_is_only_said_of_what_ends_early(folder, monkeypatch, capsys):
     settings = (*TINY, "--lr", "1e-30", "--patience", "1")  # nothing improves
     for epochs, early in (("2", False), ("3", True)):

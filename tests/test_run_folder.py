@@ -42,6 +42,17 @@ def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
 # --- what is removed ---------------------------------------------------------------------------
 
 
+def test_a_system_without_locks_leaves_the_folder_unlocked(tmp_path):
+    """As Windows, which has no fcntl."""
+    program = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "from numpylstm.training import run_folder\n"
+        "with run_folder.new(None, 'demo') as path: print(path.as_posix())"
+    )
+    printed = subprocess.check_output([BIN / "python", "-c", program], cwd=tmp_path, text=True)
+    assert printed == "runs/demo-1\n"
+
+
 def test_a_refused_folder_keeps_all_its_files(tmp_path):
     """Also files with names like those of a run."""
     names = (".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp", "thesis.tex")
