@@ -182,7 +182,10 @@ def read_arrays(
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: its meta entry is not JSON: {error}") from error
     if not (isinstance(meta, dict) and meta.get("format") == name):
-        raise CheckpointError(f"{path} is not a {name}: its meta has another format")
+        raise CheckpointError(
+            f"{path} is not a {name}: its meta has another format; nl.load reads a checkpoint of a "
+            "run, nl.load_model a model"
+        )
     if type(meta.get("version")) is not int or meta["version"] != version:
         raise CheckpointError(
             f"{path} has {name.split()[-1]} version {meta.get('version')!r}, this program reads "

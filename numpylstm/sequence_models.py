@@ -194,7 +194,7 @@ class SequenceClassifier(SequenceModel):
         ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, so small initial values
         would pass on too little.
     embedding_size, cell, dropout, dropout_input, init_scale_embedding, dtype, impl, activation,
-    forget_bias, reset, rng
+    forget_bias, reset, factors, forget_gate, rng
         As for `LanguageModel`.
 
     Examples

@@ -17,7 +17,7 @@ import pytest
 from support.runs import BIN, call, called
 
 import numpylstm as nl
-from numpylstm.cli.train import announce, as_called
+from numpylstm.cli.train import announce, as_called, make_parser, table_of_presets
 from numpylstm.exchange import write_run
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.training import session
@@ -241,7 +241,19 @@ def test_help_is_quick_and_says_the_defaults(name, tmp_path):
     assert "numpylstm.cli.common" in loaded
     assert not [slow for slow in ("numpy", "numba", "matplotlib") if f" {slow}\n" in loaded]
     assert "default" in out
+    assert "default: )" not in out
     assert not list(tmp_path.rglob("*.nb?"))
+
+
+def test_the_columns_of_the_presets_are_aligned():
+    _, presets, *rows, _ = table_of_presets().splitlines()
+    assert {len(row) for row in rows} == {len(presets)}
+
+
+def test_two_dashes_are_no_likeness_of_flags(capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["--gpu"])
+    assert capsys.readouterr().err == "numpylstm-train: error: unrecognized arguments: --gpu\n"
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,10 @@ def test_a_model_of_another_class_is_refused(tmp_path):
 def test_a_checkpoint_of_a_run_is_not_a_model_and_the_reverse(tmp_path):
     text = nl.data.load_text(write_words(tmp_path) / "text.txt")
     nl.save(nl.new_run(nl.TrainConfig(hidden_size=4), text), tmp_path / "last.npz")
-    with pytest.raises(CheckpointError, match="is not a numpylstm model"):
+    with pytest.raises(CheckpointError, match=r"is not a numpylstm model: .* nl.load reads"):
         nl.load_model(tmp_path / "last.npz")
     nl.save_model(MODELS["lstm"](), tmp_path / "model.npz")
-    with pytest.raises(CheckpointError, match="is not a numpylstm checkpoint"):
+    with pytest.raises(CheckpointError, match=r"is not a .* checkpoint: .* nl.load_model a model"):
         nl.load(tmp_path / "model.npz")
 
 

@@ -39,11 +39,11 @@ class Parser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         """Parse all arguments; suggest a known flag for an unknown one."""
         parsed, unknown = self.parse_known_args(args, namespace)
-        flags = [word.partition("=")[0] for word in unknown if word.startswith("--")]
-        known = list(self._option_string_actions)
-        close = [guess for word in flags for guess in difflib.get_close_matches(word, known, 1)]
+        names = [word[2:].partition("=")[0] for word in unknown if word.startswith("--")]
+        known = [flag[2:] for flag in self._option_string_actions]  # the dashes are no likeness
+        close = [guess for name in names for guess in difflib.get_close_matches(name, known, 1)]
         if unknown:
-            guess = f"; did you mean {', '.join(close)}?" if close else ""
+            guess = f"; did you mean {', '.join(f'--{name}' for name in close)}?" if close else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
         return parsed
 

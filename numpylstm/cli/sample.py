@@ -23,7 +23,9 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_run()
-    parser.add_argument("--prompt", default="", help="text to continue (default: a new line)")
+    parser.add_argument(
+        "--prompt", default=argparse.SUPPRESS, help="text to continue (default: a new line)"
+    )
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
     parser.add_argument(
         "--temperature", type=float, metavar="X", default=1.0,
@@ -58,12 +60,12 @@ def main(argv: list[str] | None = None) -> int:
 def command(
     *,
     checkpoint: Path,
-    prompt: str,
     length: int,
     temperature: float,
     ban_unk: bool,
     as_json: bool,
     quiet: bool,
+    prompt: str = "",
     threads: int | None = None,
     top_k: int | None = None,
     seed: int | None = None,

@@ -9,13 +9,14 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute, flag, set_threads
 from numpylstm.cli.streams import abandon, logged, unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
 from numpylstm.training.display import waiting
-from numpylstm.untrusted import printable
+from numpylstm.untrusted import aligned, printable
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
@@ -47,19 +48,18 @@ def table_of_presets() -> str:
     """Return the table of the presets' settings, for the help text."""
     defaults = {setting.name: setting.default for setting in settings_of(TrainConfig)}
     names = dict.fromkeys(name for preset in PRESETS.values() for name in preset)
-    lines = ["presets:", " " * 18 + "".join(f"{preset:>10}" for preset in PRESETS)]
+    rows = [["", *PRESETS]]
     for name in names:
         values = (preset.get(name, defaults[name]) for preset in PRESETS.values())
         cells = ("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)
                  for v in values)  # fmt: skip
-        lines.append(f"  {name.replace('_', '-'):16}" + "".join(f"{cell:>10}" for cell in cells))
-    shared = [
+        rows.append([name.replace("_", "-"), *cells])
+    shared = ", ".join(
         f"{flag(name)} {value}"
         for name, value in defaults.items()
         if name not in names and value is not None and not isinstance(value, bool)
-    ]
-    lines.append("  and in all of them: " + ", ".join(shared))
-    return "\n".join(lines)
+    )
+    return f"presets:\n{indent(aligned(rows), '  ')}\n  and in all of them: {shared}"
 
 
 def make_parser() -> argparse.ArgumentParser:

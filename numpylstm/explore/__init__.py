@@ -3,9 +3,9 @@
     python -m numpylstm.explore cell.html
 
 writes one HTML file that needs no server, no network and no other file. Its engine, ``engine.js``,
-is `numpylstm.reference` (all but dropout) in JavaScript, function by function and name by name; the
-tests compare it with the golden tapes and the gradients of the reference, to 1e-12, in a real
-browser.
+is the part of `numpylstm.reference` that a language model of RNN, LSTM or GRU layers needs, without
+dropout, in JavaScript, function by function and name by name; the tests compare it with the golden
+tapes and the gradients of the reference, to 1e-12, in a real browser.
 """
 
 import base64

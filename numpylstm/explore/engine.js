@@ -1,5 +1,5 @@
-// The textbook in JavaScript: every forward pass with its backward pass. Dropout, which the page does
-// not use, is left out.
+// The textbook in JavaScript: every forward pass with its backward pass that a language model of RNN,
+// LSTM or GRU layers needs, without dropout.
 //
 // Read numpylstm/reference.py beside it: functions, letters and names are the same, in the same order.
 // Expressions such as `f * c_prev + i * g` are a `map` over entries here; everything else is line for

@@ -98,7 +98,7 @@ def fit(
         ``(x, y)`` or ``(x, y, weights)``, and each batch continues the one before it.
     epochs : int
     optimizer : Optimizer, optional
-        By default ``Adam(model, lr=0.01)``.
+        By default ``Adam(model, lr=0.01)``. An object of your own needs one, made of its layers.
     clip : float
         Maximum global norm of the gradient.
     rate : callable, optional
