@@ -146,7 +146,7 @@ class TestVerdicts:
     def test_no_sentence_of_clipping_for_what_is_not_clipped(self):
         changed = functions("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T")
         verdict = grading.grade(changed[NAMES.index("rnn_step_backward")])
-        assert verdict.diagnosis.startswith("Each result is the right one times a number: dx 1,")
+        assert verdict.diagnosis.startswith("Each result is the right one times a number: dx: 1,")
         assert "norm" not in verdict.diagnosis
 
     def test_too_few_results(self):
