@@ -191,7 +191,7 @@ class TestVerdicts:
         assert verdict.state == "wrong"
         must, got = re.findall(r"(?:must be|got) ([\d.e-]+)[,;]", verdict.first_wrong)
         assert must != got
-        assert "digits are lost (float32)" in verdict.diagnosis
+        assert "digits are lost (float32, a central difference)" in verdict.diagnosis
 
     def test_what_is_no_number_is_judged_and_handed_in(self):
         def sgd(W, dW, lr):

@@ -86,8 +86,8 @@ class Case:
             return f"{bad} is not finite: {said}", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
             return (
-                "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32), "
-                "or a small constant is added, such as 1e-6."
+                "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32, "
+                "a central difference), or a small constant is added, such as 1e-6."
             ), ""
         with np.errstate(all="ignore"):
             if self.sizes is ELSEWHERE:
