@@ -146,7 +146,7 @@ class TestVerdicts:
     def test_no_sentence_of_clipping_for_what_is_not_clipped(self):
         changed = functions("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T")
         verdict = grading.grade(changed[NAMES.index("rnn_step_backward")])
-        assert verdict.diagnosis.startswith("Each result is the right one times a number: dx 1,")
+        assert verdict.diagnosis.startswith("Each result is the right one times a number: dx: 1,")
         assert "norm" not in verdict.diagnosis
 
     def test_too_few_results(self):
@@ -191,7 +191,7 @@ class TestVerdicts:
         assert verdict.state == "wrong"
         must, got = re.findall(r"(?:must be|got) ([\d.e-]+)[,;]", verdict.first_wrong)
         assert must != got
-        assert "digits are lost (float32)" in verdict.diagnosis
+        assert "digits are lost (float32, a central difference)" in verdict.diagnosis
 
     def test_what_is_no_number_is_judged_and_handed_in(self):
         def sgd(W, dW, lr):

@@ -126,7 +126,7 @@ WRONG = {
         ("(V, dx.shape[-1])", "(V, 4)", "not with T=9"),
         ("np.add.at(dW, ids, dx)", "dW[ids] += dx", r"\+= on rows keeps only the last"),
         ("np.add.at(dW, ids, dx)", "dW[ids] = dx", "both gradients must be added"),
-        ("np.add.at(dW, ids, dx)", "np.add.at(dW, ids, dx / len(dx))", "dW 1/5 = 1/T"),
+        ("np.add.at(dW, ids, dx)", "np.add.at(dW, ids, dx / len(dx))", "dW: 1/5 = 1/T"),
         ("np.add.at(dW, ids, dx)", "np.add.at(dW, ids[-1], dx[-1])", "the last step alone"),
         ("    np.add.at(dW, ids, dx)",
          "    for t in range(len(ids)):\n        dW[ids[t]] += dx[t]",
@@ -139,7 +139,7 @@ WRONG = {
         ("min(1, max_norm / norm)", "(1 / norm if norm > max_norm else 1)", "clipped_dWx"),
         ("max_norm / norm", "np.sqrt(max_norm) / norm", "clipped_dWx"),
         ("min(1, max_norm / norm) * g for", "max_norm / np.sqrt((g * g).sum()) * g for",
-         "one factor in common"),
+         r"clipped_dWx at max_norm [\d.]+: .* one factor in common"),
         ("np.sqrt(sum((g * g).sum() for g in gradients))", "sum((g * g).sum() for g in gradients)",
          "sqrt is missing"),
         ("min(1, max_norm / norm) * g", "np.clip(g, -max_norm, max_norm)", "entry by entry"),
@@ -180,6 +180,12 @@ TWO_MISTAKES = [
         "^Two mistakes. dh: dhT is ignored. dWx: it is overwritten",
     ),
     ("lstm_backward", ("dx[t], dh, dc,", "dx[t], _, _,"), ("", ""), "d[hc] is not replaced"),
+    (
+        "rnn_backward",  # all three: the step's results under the names of the sums
+        ("dWx_t, dWh_t, db_t = rnn", "dWx, dWh, db = rnn"),
+        ("        dWx += dWx_t\n        dWh += dWh_t\n        db += db_t\n", ""),
+        "^At least two mistakes. dWx: it is overwritten",
+    ),
     (
         "lstm_backward",
         ("steps[t - 1][4]", "steps[t][4]"),

@@ -86,8 +86,8 @@ class Case:
             return f"{bad} is not finite: {said}", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
             return (
-                "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32), "
-                "or a small constant is added, such as 1e-6."
+                "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32, "
+                "a central difference), or a small constant is added, such as 1e-6."
             ), ""
         with np.errstate(all="ignore"):
             if self.sizes is ELSEWHERE:
@@ -128,7 +128,7 @@ class Case:
         found = [(v, explained) for v, run in possible if (explained := self._explained(run))]
         most = max((len(explained) for _, explained in found), default=0)
         if blank.order and most < len(self.wrong) and (pair := self._pair(possible, most)):
-            return _cause(pair, "Two mistakes. "), True
+            return pair, True
         first = [(v, e) for v, e in found if e[0] == self.wrong[0]] or found
         if not first or (blank.each and most < len(self.wrong)):
             return None, False
@@ -138,8 +138,8 @@ class Case:
             return None, False
         return _cause(best, "", "Or else: "), most == len(self.wrong)
 
-    def _pair(self, possible: Sequence[tuple[Variant, Parts]], most: int) -> list[Variant] | None:
-        """Return two mistakes of a loop that together give more of the numbers than one does.
+    def _pair(self, possible: Sequence[tuple[Variant, Parts]], most: int) -> Cause | None:
+        """Name two mistakes of a loop that together give more of the numbers than one does.
 
         On the first wrong part the effects of two mistakes nearly add up, unless one hides the
         other, so the pairs that come nearest are tried.
@@ -172,7 +172,8 @@ class Case:
                     best, most = pair, len(self._explained(run))
             if most == len(self.wrong):
                 break
-        return best
+        count = "Two" if most == len(self.wrong) else "At least two"
+        return _cause(best, f"{count} mistakes. ") if best else None
 
     # --- other causes ---
 
@@ -227,26 +228,27 @@ class Case:
 
     def by_factor(self) -> Cause | None:
         """Find a factor of each result, of clipped ones at each limit."""
-        limits = [f" at {v:.3g}" for v in self.p[self.blank.each]] if self.blank.each else [""]
+        each = self.blank.each
+        limits = [f" at {each} {v:.3g}" for v in self.p[each]] if each else [""]
         pairs = {
             n + at: (a[k], self.right_results[n][k]) if at else (a, self.right_results[n])
             for (k, at), (n, a) in product(enumerate(limits), self.results.items())
         }
         tops = [(np.abs(a) == np.abs(a).max()).sum() for a, _ in pairs.values()]
-        if self.blank.each and max(tops) > 1:
+        if each and max(tops) > 1:
             name = self.blank.results[0]
             return f"{name}: its largest entries are all equal, it is limited entry by entry.", ""
         found = []
         for name, (a, b) in pairs.items():
             factor = float((a * b).sum() / (b * b).sum())
             named = named_factor(factor, self.sizes)
-            found.append(f"{name} {named}")
+            found.append(f"{name}: {named}")
             odd = a.size == 1 and named == f"{factor:.6g}"  # one number is any other one times it
             if odd or distance(a, factor * b) > lines.AGREE:
                 return None
         more = " The arrays must have one factor in common: the norm is the norm of all together."
         said = f"Each result is the right one times a number: {', '.join(found)}."
-        return said + more * bool(self.blank.each), ""
+        return said + more * bool(each), ""
 
 
 def _cause(found: Sequence[Variant], before: str = "", between: str = "") -> Cause:
