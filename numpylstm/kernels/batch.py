@@ -75,7 +75,6 @@ class PaddedBatch(Batch):
         self.at = np.concatenate([[0], ends, ends[-1:]])
         self.place = t * self.B + self.order[row]  # of each row in (T*B, .)
         self.place_before = self.at[t] + row
-        self.past = np.flatnonzero(np.arange(T)[:, None] >= lengths)
         self.rank = np.argsort(self.order)
         self.place_last = (self.at[lengths_in_order] + np.arange(self.B))[self.rank]
 
@@ -83,8 +82,7 @@ class PaddedBatch(Batch):
         return _rows(values, self.place)
 
     def padded(self, values):  # noqa: D102
-        whole = empty((self.T * self.B, values.shape[-1]), values.dtype)
-        whole[self.past] = 0
+        whole = np.zeros((self.T * self.B, values.shape[-1]), values.dtype)
         _as_elements(whole)[self.place] = _as_elements(values[0])
         return whole.reshape(self.T, self.B, -1)
 
