@@ -584,6 +584,7 @@ ERRORS = [
      "embedding_forward: ids must"),
     (lambda: embedding_with(np.array([0, None])), TypeError, "embedding_forward: ids must"),
     (lambda: embedding_with(()), ValueError, "embedding_forward: ids must not be empty"),
+    (lambda: embedding_with([]), ValueError, "embedding_forward: ids must not be empty"),
     (lambda: embedding_with((1, 2), V), ValueError,
      f"embedding_forward: W must have shape (V, D), got ({V},)"),
     (lambda: functional.embedding_backward(ones(B, D + 1), embedding_with((0,) * B)[1]), ValueError,
@@ -631,7 +632,8 @@ ERRORS = [
     (lambda: attention_with(values=ones(T + 1, B, D)), ValueError,
      f"attention_forward: values must have shape ({T}, {B}, K), got ({T + 1}, {B}, {D}); "),
     (lambda: attention_with(lengths=np.array([1, T + 1, 2])), ValueError,
-     f"attention_forward: lengths must lie in [0, {T}], got {T + 1} at [1]"),
+     f"attention_forward: lengths must lie in [0, {T}], got {T + 1} at [1]; the padded arrays "
+     f"have {T} steps"),
     (lambda: attention_with(lengths=np.array([1, 2, -1])), ValueError,
      f"attention_forward: lengths must lie in [0, {T}], got -1 at [2]"),
     (lambda: attention_with(lengths=ones(B)), TypeError,
