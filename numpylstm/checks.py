@@ -136,8 +136,8 @@ def check_lengths(
     wrong = native.view(np.uint64) > T  # a negative length is a very large one there
     if wrong.any():
         raise ValueError(
-            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, wrong)}; the padded arrays "
-            f"have {T} steps"
+            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, wrong)}; the "
+            f"padded arrays have {T} steps"
         )
     if N is not None and native.sum() != N:
         raise ValueError(
