@@ -305,7 +305,7 @@ def check_weights(
     check_array(where, name, weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
         raise ValueError(
-            f"{where}: {name} must not be negative, got {_first(weights, ~(weights >= 0))}; "
+            f"{where}: {name} must be at least 0, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
     with np.errstate(over="ignore"):

@@ -618,7 +618,7 @@ ERRORS = [
     (lambda: entropy_with(weights=ones(T)), ValueError,
      f"sequence_cross_entropy_forward: weights must have shape ({T}, {B}), got ({T},)"),
     (lambda: entropy_with(weights=-ones(T, B)), ValueError,
-     "sequence_cross_entropy_forward: weights must not be negative, got -1.0 at [0, 0]"),
+     "sequence_cross_entropy_forward: weights must be at least 0, got -1.0 at [0, 0]"),
     (lambda: entropy_with(weights=ones(T, B) > 0), TypeError,
      "sequence_cross_entropy_forward: weights must have dtype float32, got bool"),
     (lambda: entropy_with(average_across_batch=1), TypeError,
