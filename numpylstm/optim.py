@@ -44,6 +44,7 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     Parameters
     ----------
     parameters : layer, model, dict of path -> Parameter, or a list of these
+        Frozen ones are left out.
     max_norm : float
         Positive; infinity only measures.
 
