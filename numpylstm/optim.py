@@ -317,7 +317,7 @@ def plateau_rate(
     validation_losses : sequence of float
         One for each finished epoch.
     decay : float
-        Often 1/4.
+        In [0, 1], often 1/4.
     patience : int
         The count starts again after each decay. PyTorch names one epoch less: its 1 is our 2.
     """
