@@ -137,8 +137,8 @@ def contiguous(array: Array) -> Array:
 
 def _matrix(array: Array) -> tuple[Array, bool]:
     """Return a matrix for `machine.multiply`: the array and False, or its transpose and True."""
-    if not array.flags.carray and array.T.flags.carray:
-        return array.T, True
+    if not array.flags.c_contiguous and array.T.flags.c_contiguous:
+        return contiguous(array.T), True
     return contiguous(array), False
 
 

@@ -401,6 +401,9 @@ def test_what_kernels_can_read_is_not_copied(rng):
         assert got.flags.carray
         assert np.array_equal(got, array)
         assert np.shares_memory(got, array) == (array is locked)
+    table, turned = functional._matrix(locked[0].T)  # of a tied model whose table is read-only
+    assert turned
+    assert np.shares_memory(table, x)
 
 
 def arrays_in(nest):
