@@ -102,7 +102,7 @@ def check_ids(
     if type(ids) is not np.ndarray:
         ids = any_array(where, name, ids)
         check_plain(where, name, ids)
-    if ids.dtype.kind not in "iu":
+    if ids.dtype.kind not in "iu" and ids.size:  # NumPy makes floats of an empty list
         raise TypeError(f"{where}: {name} must hold integers, got {ids.dtype}")
     if not ids.size or (shape is not None and ids.shape != shape):
         _check_shape(where, name, ids.shape, ids.shape if shape is None else shape, because)
@@ -136,7 +136,8 @@ def check_lengths(
     wrong = native.view(np.uint64) > T  # a negative length is a very large one there
     if wrong.any():
         raise ValueError(
-            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, wrong)}; T is fixed by x"
+            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, wrong)}; the "
+            f"padded arrays have {T} steps"
         )
     if N is not None and native.sum() != N:
         raise ValueError(
@@ -304,7 +305,7 @@ def check_weights(
     check_array(where, name, weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
         raise ValueError(
-            f"{where}: {name} must not be negative, got {_first(weights, ~(weights >= 0))}; "
+            f"{where}: {name} must be at least 0, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
     with np.errstate(over="ignore"):

@@ -137,8 +137,8 @@ def contiguous(array: Array) -> Array:
 
 def _matrix(array: Array) -> tuple[Array, bool]:
     """Return a matrix for `machine.multiply`: the array and False, or its transpose and True."""
-    if not array.flags.carray and array.T.flags.carray:
-        return array.T, True
+    if not array.flags.c_contiguous and array.T.flags.c_contiguous:
+        return contiguous(array.T), True
     return contiguous(array), False
 
 
@@ -483,7 +483,7 @@ def mingru_backward(
 def minlstm_forward(
     x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Any, ...]:
-    """Compute all gates at once, and then the states."""
+    """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
     return _forward(scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths)
 
 
@@ -494,7 +494,7 @@ def minlstm_forward(
 def minlstm_backward(
     dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Backpropagation through time."""
+    """As `mingru_backward`; return dx, dh0, dWx and db."""
     return _backward(scan.MINLSTM, dhs, [dhT], cache)
 
 
@@ -521,7 +521,7 @@ def slstm_forward(
 def slstm_backward(
     dhs: Array, dhT: Array, dcT: Array, dnT: Array, dmT: Array, cache: SLSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
-    """Backpropagation through time."""
+    """Backpropagation through time; dmT is not read."""
     return _backward(lstm.SLSTM, dhs, [dhT, dcT, dnT, dmT], cache)
 
 
@@ -584,7 +584,7 @@ def _p_and_dtype(where: str, arguments: dict[str, Any]) -> None:
 
 @accepts("uniform *", also=_p_and_dtype)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
-    """Turn random numbers into a mask."""
+    """Turn random numbers into a mask: 1 / (1 - p) where one is at least p, else 0."""
     mask = empty(uniform.shape, dtype)
     mask[...] = uniform >= p
     mask *= 1 / (1 - p)
@@ -660,7 +660,7 @@ def _dloss(where: str, arguments: dict[str, Any]) -> None:
     also=_dloss,
 )  # fmt: skip
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
-    """Return the gradient of the loss."""
+    """Return the gradient of the loss with respect to the logits, times dloss."""
     logits, log_z, targets, coefficients, _, _ = cache
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
@@ -684,7 +684,7 @@ def squared_error_forward(
 
 @accepts("cache.coefficients *", "cache.difference * K", also=_dloss)
 def squared_error_backward(cache: SquaredErrorCache, dloss: float = 1.0) -> Array:
-    """Return the gradient of y."""
+    """Return the gradient of y, times dloss."""
     return reference.squared_error_backward(cache, dloss)
 
 
@@ -741,7 +741,7 @@ def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
 
 @accepts("w *", "v *", "dw *", also=_numbers)
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
-    """Gradient descent with momentum."""
+    """Gradient descent with momentum: w and the velocity v change."""
     gradient, shares = contiguous(dw).ravel(), shares_for(w.size)
     update.descend_with_momentum(w.ravel(), v.ravel(), gradient, lr, momentum, shares)
 

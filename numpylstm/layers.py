@@ -196,7 +196,7 @@ class Dropout(Layer):
         return self._p
 
     def forward(self, x: Array, training: bool = True) -> Array:
-        """Drop entries of x if `training`; otherwise, or if `p` is 0, return a view of x."""
+        """Drop entries of x if `training`; otherwise, or if `p` is 0, return a read-only view."""
         check_flag("Dropout.forward", "training", training)
         check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
         if not training or self.p == 0:

@@ -44,6 +44,7 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     Parameters
     ----------
     parameters : layer, model, dict of path -> Parameter, or a list of these
+        Frozen ones are left out.
     max_norm : float
         Positive; infinity only measures.
 
@@ -54,7 +55,7 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
         caller decides what to do.
     """
     where = "clip_by_global_norm"
-    collected = collect(where, parameters).values()
+    collected = [p for p in collect(where, parameters).values() if p.trainable]
     check_in(where, "max_norm", max_norm, "(0, inf]")
     max_norm = float(max_norm)
     total, sum_of_squares = 0.0, unchecked(functional.sum_of_squares)
@@ -316,12 +317,12 @@ def plateau_rate(
     validation_losses : sequence of float
         One for each finished epoch.
     decay : float
-        Often 1/4.
+        In [0, 1], often 1/4.
     patience : int
         The count starts again after each decay. PyTorch names one epoch less: its 1 is our 2.
     """
     check_number("plateau_rate", "lr", lr)
-    check_number("plateau_rate", "decay", decay)
+    check_in("plateau_rate", "decay", decay, "[0, 1]")
     check_whole("plateau_rate", "patience", patience)
     if any_array("plateau_rate", "validation_losses", validation_losses).ndim != 1:
         raise TypeError(

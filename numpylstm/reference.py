@@ -1087,7 +1087,7 @@ def slstm_step_backward(dh, dc, dn, dm, cache):
     # h = o * (c / n)
     do = dh * (c / n)
     dc = dc + dh * o / n  # c and n were used twice: by step t+1 and by h
-    dn = dn - dh * o * c / (n * n)
+    dn = dn - dh * o * (c / n) / n  # n * n might underflow
 
     # c = f * c_prev + i * z,  n = f * n_prev + i
     di = dc * z + dn
@@ -1452,6 +1452,7 @@ def squared_error_backward(cache, dloss=1.0):
     -------
     dy : the shape of y
     """
+    dloss = cache.difference.dtype.type(dloss)  # as for the cross-entropy
     return 2 * dloss * cache.coefficients[..., None] * cache.difference
 
 

@@ -401,6 +401,9 @@ def test_what_kernels_can_read_is_not_copied(rng):
         assert got.flags.carray
         assert np.array_equal(got, array)
         assert np.shares_memory(got, array) == (array is locked)
+    table, turned = functional._matrix(locked[0].T)  # of a tied model whose table is read-only
+    assert turned
+    assert np.shares_memory(table, x)
 
 
 def arrays_in(nest):
@@ -584,6 +587,7 @@ ERRORS = [
      "embedding_forward: ids must"),
     (lambda: embedding_with(np.array([0, None])), TypeError, "embedding_forward: ids must"),
     (lambda: embedding_with(()), ValueError, "embedding_forward: ids must not be empty"),
+    (lambda: embedding_with([]), ValueError, "embedding_forward: ids must not be empty"),
     (lambda: embedding_with((1, 2), V), ValueError,
      f"embedding_forward: W must have shape (V, D), got ({V},)"),
     (lambda: functional.embedding_backward(ones(B, D + 1), embedding_with((0,) * B)[1]), ValueError,
@@ -617,7 +621,7 @@ ERRORS = [
     (lambda: entropy_with(weights=ones(T)), ValueError,
      f"sequence_cross_entropy_forward: weights must have shape ({T}, {B}), got ({T},)"),
     (lambda: entropy_with(weights=-ones(T, B)), ValueError,
-     "sequence_cross_entropy_forward: weights must not be negative, got -1.0 at [0, 0]"),
+     "sequence_cross_entropy_forward: weights must be at least 0, got -1.0 at [0, 0]"),
     (lambda: entropy_with(weights=ones(T, B) > 0), TypeError,
      "sequence_cross_entropy_forward: weights must have dtype float32, got bool"),
     (lambda: entropy_with(average_across_batch=1), TypeError,
@@ -631,7 +635,8 @@ ERRORS = [
     (lambda: attention_with(values=ones(T + 1, B, D)), ValueError,
      f"attention_forward: values must have shape ({T}, {B}, K), got ({T + 1}, {B}, {D}); "),
     (lambda: attention_with(lengths=np.array([1, T + 1, 2])), ValueError,
-     f"attention_forward: lengths must lie in [0, {T}], got {T + 1} at [1]"),
+     f"attention_forward: lengths must lie in [0, {T}], got {T + 1} at [1]; the padded arrays "
+     f"have {T} steps"),
     (lambda: attention_with(lengths=np.array([1, 2, -1])), ValueError,
      f"attention_forward: lengths must lie in [0, {T}], got -1 at [2]"),
     (lambda: attention_with(lengths=ones(B)), TypeError,

@@ -250,8 +250,8 @@ MISTAKES = [  # cell, options, right, wrong, words
     ("mingru", {"factors": "positive"}, "dn = dh * z", "dn = dh", "dn: the factor z is missing"),
     ("mingru", {"factors": "signed"}, "n - 2 * h_prev", "n - h_prev", "dz: "),
     ("minlstm", {}, "dg = dh * w", "dg = dh", "dg: the factor w is missing"),
-    ("slstm", {"forget_gate": "sigmoid"}, "dn - dh * o * c / (n * n)", "dn",
-     "dn: the term dh * o * c / (n * n) is missing"),
+    ("slstm", {"forget_gate": "sigmoid"}, "dn - dh * o * (c / n) / n", "dn",
+     "dn: the term dh * o * (c / n) / n is missing"),
     ("slstm", {"forget_gate": "exp"}, "dc_prev = dc * f", "dc_prev = dc",
      "dc_prev: the factor f is missing"),
 ]  # fmt: skip

@@ -56,6 +56,16 @@ def test_a_gradient_that_comes_after_the_clip_is_not_scaled(parameters):
     np.testing.assert_array_equal(parameters["b"].grad, 1)
 
 
+def test_a_gradient_from_before_a_freeze_is_not_clipped(parameters):
+    parameters["a"].trainable = False
+    before = parameters["a"].grad.copy()
+    moving = {name: parameters[name] for name in ("b", "c")}
+    expected = global_norm(moving)
+    assert nl.clip_by_global_norm(parameters, 2.0) == pytest.approx(expected, rel=1e-5)
+    assert global_norm(moving) == pytest.approx(2.0, rel=1e-5)
+    np.testing.assert_array_equal(parameters["a"].grad, before)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_norm_that_is_not_finite_is_returned_and_nothing_is_scaled(parameters, bad):
     parameters["b"].grad[3] = bad
@@ -243,6 +253,8 @@ def test_decay_after_epochs_without_end(decay, limit):
 def test_a_rate_that_grows_is_refused():
     with pytest.raises(ValueError, match=r"decayed_rate: decay must be in \[0, 1\], got 1.5"):
         nl.decayed_rate(0.3, 7, decay=1.5, constant_epochs=2)
+    with pytest.raises(ValueError, match=r"plateau_rate: decay must be in \[0, 1\], got 4"):
+        nl.plateau_rate(20.0, [3.0], decay=4)
 
 
 def test_decay_on_a_plateau():

@@ -223,6 +223,21 @@ def test_the_stabiliser_changes_neither_output_nor_gradient(rng, forget_gate):
     assert np.isfinite(hs).all()
 
 
+def test_a_mean_by_tiny_weights_has_its_gradient(rng):
+    """exp(-60), a weight after a state of zeros, is a float32; its square is none."""
+    arrays = recurrent_arrays(rng, (T, B, D, H), "slstm")
+    arrays |= {name: 0 * arrays[name] for name in ("h0", "c0", "n0", "m0")}
+    arrays["b"][:H] -= 60
+    dhs, zero = rng.standard_normal((T, B, H)), np.zeros((B, H))
+    found = []
+    for real in ("float32", "float64"):
+        *_, cache = reference.slstm_forward(*(a.astype(real) for a in arrays.values()))
+        ends = [zero.astype(real)] * 4
+        found.append(reference.slstm_backward(dhs.astype(real), *ends, cache)[-3:])  # dWx, dWh, db
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+
+
 # --- the linear recurrence ---------------------------------------------------------------------
 
 
@@ -539,7 +554,7 @@ def test_dtype_is_kept(rng, dtype):
     context, cache = reference.attention_forward(*values[:1] * 3, lengths=np.array([0, 3, 5]))
     values += [context, cache.weights, *reference.attention_backward(context, cache)]
     loss, cache = reference.squared_error_forward(context, values[0])
-    values += [loss, reference.squared_error_backward(cache)]
+    values += [loss, reference.squared_error_backward(cache, np.float64(0.5))]
     assert {v.dtype for v in values} == {np.dtype(dtype)}
 
 

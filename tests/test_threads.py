@@ -171,6 +171,9 @@ def test_a_worker_process_uses_one_thread_unless_it_is_told_otherwise(given, mon
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(nl.get_num_threads) == (given or 1)
         assert (pool.apply(threads.in_words) == "1 thread") == (given in (None, 1))
+        limit = "NUMBA_NUM_THREADS; got" if given else "the processors that this process may use"
+        with pytest.raises(ValueError, match=f"from 1 to {PROCESSORS}, {limit}"):
+            pool.apply(nl.set_num_threads, [PROCESSORS + 1])
         pool.apply(nl.set_num_threads, [PROCESSORS])
         assert pool.apply(nl.get_num_threads) == PROCESSORS
 

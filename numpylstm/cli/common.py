@@ -104,18 +104,16 @@ def flag(setting: str) -> str:
 
 def set_threads(threads: int | None) -> None:
     """Set the number of threads of all kernels; None means the fastest number."""
-    from numpylstm.kernels.threads import PROCESSORS, set_num_threads
+    from numpylstm.kernels.threads import CAP, PROCESSORS, set_num_threads
 
-    check_threads(threads, PROCESSORS)
+    check_threads(threads, PROCESSORS, CAP)
     set_num_threads(threads)
 
 
-def check_threads(threads: int | None, most: int) -> None:
-    """Raise a CommandError unless the machine has this number of threads."""
+def check_threads(threads: int | None, most: int, limit: str = "the processors here") -> None:
+    """Raise a CommandError unless this number of threads is allowed."""
     if threads is not None and not 1 <= threads <= most:
-        raise CommandError(
-            f"--threads must be from 1 to {most}, the cores of this machine; got {threads}"
-        )
+        raise CommandError(f"--threads must be from 1 to {most}, {limit}; got {threads}")
 
 
 def check_own(flag: str, path: Path, mark: bytes, prog: str) -> None:

@@ -28,6 +28,7 @@ def _processors():
 
 PROCESSORS = _processors()
 _GIVEN = "NUMBA_NUM_THREADS" in os.environ
+CAP = "NUMBA_NUM_THREADS" if _GIVEN else "the processors that this process may use"
 
 _asked = None  # the number set by `set_num_threads`
 _limit: ContextVar[int | None] = ContextVar("limit", default=None)  # if none is set
@@ -50,20 +51,20 @@ def default_number():
 def set_num_threads(number):
     """Set the number of threads for every kernel; None for the default.
 
-    Results do not depend on it, to the last bit. The default is the number of processors, of which
-    `train` uses fewer when that is faster, and 1 in a worker process of `multiprocessing`.
+    Results do not depend on it, to the last bit. The default is ``NUMBA_NUM_THREADS`` in the
+    environment, or else the number of processors, and 1 in a worker process of `multiprocessing`;
+    `train` uses fewer when that is faster.
 
     Raises
     ------
     ValueError
-        If the number is not from 1 to the number of processors.
+        If the number is not from 1 to ``NUMBA_NUM_THREADS``, or else the number of processors.
     """
     global _asked
     whole = hasattr(number, "__index__") and not isinstance(number, bool)
     if number is not None and not (whole and 1 <= number <= PROCESSORS):
         raise ValueError(
-            f"set_num_threads: number must be from 1 to {PROCESSORS}, the processors that this "
-            f"process may use; got {number!r}"
+            f"set_num_threads: number must be from 1 to {PROCESSORS}, {CAP}; got {number!r}"
         )
     _asked = None if number is None else int(number)  # a narrow NumPy integer would overflow
 
