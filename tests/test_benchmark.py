@@ -124,6 +124,14 @@ def test_a_worker_that_fails_says_why():
         worker.ask("measure", seconds=1)
 
 
+def test_a_worker_that_was_killed_is_named():
+    worker = Worker(OURS, 1)
+    worker._process.kill()
+    worker._process.wait()
+    with pytest.raises(BenchmarkError, match="process of numpylstm has ended"), worker:
+        worker.ask("memory")
+
+
 def test_a_worker_for_another_library_does_not_load_ours():
     """Neither its memory nor its start may include Numba; `json` stands for the other library."""
     code = (
