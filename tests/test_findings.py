@@ -70,6 +70,7 @@ def test_validation_rises(validation, so):
         ([300, 100, 60, 30], [300, 170, 105, 53], False),  # another kind of text, but it follows
         ([300, 150, 130, 125], [200, 130, 129, 129], False),  # still close
         ([300, 40], [200, 118], False),  # too early to tell
+        ([300, 50, 60], [200, 55, 80], False),  # both rise: the rate is too high
     ],
 )
 def test_curves_part(training, validation, so):

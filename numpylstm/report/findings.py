@@ -69,7 +69,7 @@ def curves_part(epochs: Sequence[Epoch]) -> str | None:
     last = epochs[-1]
     fall = math.log(closest.training / last.training)
     followed = math.log(closest.validation / last.validation)
-    if last.validation <= APART * last.training or followed >= FOLLOWS * fall:
+    if fall <= 0 or last.validation <= APART * last.training or followed >= FOLLOWS * fall:
         return None
     return (
         f"The curves part: from epoch {closest.number} to {last.number} the training perplexity "
