@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -122,6 +123,13 @@ def test_what_a_worker_computes_is_what_the_model_computes(worker):
 def test_a_worker_that_fails_says_why():
     with Worker(OURS, 1) as worker, pytest.raises(BenchmarkError, match="comes too early"):
         worker.ask("measure", seconds=1)
+
+
+def test_an_interrupted_worker_leaves_the_message_to_the_command(capfd):
+    with Worker(OURS, 1) as worker:
+        worker._process.send_signal(signal.SIGINT)
+        worker._process.wait()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_worker_that_was_killed_is_named():

@@ -147,6 +147,8 @@ def main() -> None:
     try:
         for answer in answers(sys.argv[1], iter(sys.stdin.readline, "")):
             print(json.dumps(answer), file=replies, flush=True)
+    except KeyboardInterrupt:
+        pass  # Ctrl-C reaches all processes; the one that asks reports it
     except Exception as error:
         sentence = " ".join(f"{type(error).__name__}: {error}".split())
         print(json.dumps({"error": sentence}), file=replies, flush=True)
