@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ from numpylstm.benchmark.measure import (
     compare,
     installed,
 )
+from numpylstm.benchmark.worker import calls
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
 GRU = replace(SMALL, name="test gru", cell="gru")
@@ -118,6 +120,13 @@ def test_what_a_worker_computes_is_what_the_model_computes(worker):
     found = worker.ask("check", **WORK)["results"]
     assert found["the loss of step 1"] == pytest.approx(loss)
     assert found["the loss of step 2"] != found["the loss of step 1"]
+
+
+def test_the_turns_have_all_settings_of_the_configuration():
+    seen = []
+    peer = SimpleNamespace(trainer=lambda c, weights: seen.append(c) or [None])
+    calls(peer, "train", asdict(SMALL), own_weights=True)
+    assert seen == [SMALL]
 
 
 def test_a_worker_that_fails_says_why():
