@@ -188,7 +188,7 @@ def test_one_long_word_does_not_make_a_long_report(folder, train):
         assert f"{long[:100]}..." in (folder / "long" / name).read_text()
 
 
-def test_the_sentence_of_the_page_is_a_whole_line():
+def test_the_sentence_of_the_page_begins_where_a_line_begins():
     words = [f"w{k}" for k in range(30)]
     vocabulary = nl.Vocabulary([*words, nl.data.EOS, nl.data.UNK])
     lines = np.tile(np.arange(31), 40)
@@ -198,8 +198,9 @@ def test_the_sentence_of_the_page_is_a_whole_line():
     sentence, bits = summary.sentence_of(model, corpus)  # its passage begins with the word w10
     assert sentence == words
     assert len(bits) == 30
-    short = dataclasses.replace(corpus, test=lines[:20])
-    assert summary.sentence_of(model, short)[0] == words[1:20]
+    for test, expected in ((lines[5:55], words[:24]), (lines[:20], words[1:20])):
+        other = dataclasses.replace(corpus, test=test)
+        assert summary.sentence_of(model, other)[0] == expected
 
 
 # --- the log -------------------------------------------------------------------------------------
