@@ -61,6 +61,12 @@ def test_validation_rises(validation, so):
         assert f"best.npz is from epoch {5 if validation[-1] == 70 else 2}" in found
 
 
+def test_a_validation_that_rises_with_the_training_is_not_of_memory():
+    validation = [90, 80, 81, 82]
+    assert "to memorise its text" in validation_rises(epochs([90, 60, 58, 60], validation))
+    assert "a lower --lr" in validation_rises(epochs([90, 60, 58, 61], validation))
+
+
 @pytest.mark.parametrize(
     ("training", "validation", "so"),
     [
