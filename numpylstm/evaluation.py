@@ -332,7 +332,7 @@ def true_and_predicted(
     model : LanguageModel
     ids : (N,) integers
     length : int
-        Tokens to return.
+        Tokens to return; of a shorter text, all but the first.
     start : int
         The token before the passage, counted from 0; all up to it are read first. Less if the text
         is too short for it.

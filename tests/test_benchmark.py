@@ -4,10 +4,12 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,6 +37,7 @@ from numpylstm.benchmark.measure import (
     compare,
     installed,
 )
+from numpylstm.benchmark.worker import calls
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
 GRU = replace(SMALL, name="test gru", cell="gru")
@@ -119,9 +122,31 @@ def test_what_a_worker_computes_is_what_the_model_computes(worker):
     assert found["the loss of step 2"] != found["the loss of step 1"]
 
 
+def test_the_turns_have_all_settings_of_the_configuration():
+    seen = []
+    peer = SimpleNamespace(trainer=lambda c, weights: seen.append(c) or [None])
+    calls(peer, "train", asdict(SMALL), own_weights=True)
+    assert seen == [SMALL]
+
+
 def test_a_worker_that_fails_says_why():
     with Worker(OURS, 1) as worker, pytest.raises(BenchmarkError, match="comes too early"):
         worker.ask("measure", seconds=1)
+
+
+def test_an_interrupted_worker_leaves_the_message_to_the_command(capfd):
+    with Worker(OURS, 1) as worker:
+        worker._process.send_signal(signal.SIGINT)
+        worker._process.wait()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_worker_that_was_killed_is_named():
+    worker = Worker(OURS, 1)
+    worker._process.kill()
+    worker._process.wait()
+    with pytest.raises(BenchmarkError, match="process of numpylstm has ended"), worker:
+        worker.ask("memory")
 
 
 def test_a_worker_for_another_library_does_not_load_ours():

@@ -1242,7 +1242,7 @@ def test_typed_text_is_cut_as_the_package_cuts_it(explored):
     browser = explored(model, vocabulary, config, text)
     for typed in (
         "It's a list, f([1.5])\n----------\n", "2x 3.5e7 __init__ <unk> a<eos>b", "x... ¡é! …… {}",
-        "o’ve don't’s 4's", "½ ² ٣٤ 數 _9 a\u0301b",
+        "o’ve don't’s 4's", "½ ² ٣٤ 數 _9 a\u0301b हिन्दी",
     ):  # fmt: skip
         textarea = find(browser, "reading", "textarea")
         code = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"

@@ -49,6 +49,11 @@ def test_punctuation_is_set_apart():
     )
 
 
+@pytest.mark.parametrize("word", ["cafe\u0301", "na\u0131\u0308ve's", "हिन्दी", "שָׁלוֹם"])
+def test_a_combining_character_belongs_to_its_word(word):
+    assert data.split_punctuation(f"({word}, {word}.)") == f"( {word} , {word} . )"
+
+
 def test_tokens_are_written_as_readable_text():
     text = "A call, f(x[0])..., ends here.\n\nDone: yes."
     tokens = data.tokenize(data.split_punctuation(text))
@@ -58,9 +63,10 @@ def test_tokens_are_written_as_readable_text():
     assert data.detokenize(["a", "b"], after="The") == " a b"
     assert data.detokenize(["a", "b"], after="The ") == "a b"
     assert data.detokenize([",", "b"], after="The") == ", b"
-    assert data.detokenize(["a"], after="f (") == "a"
+    assert data.detokenize(["a"], after="f (") == data.detokenize(["a"], after="f(") == "a"
     assert data.detokenize(["a"], "char", after="The") == "a"
     assert data.detokenize(["a", "mr.", "", ".5", "."]) == "a mr. .5."
+    assert data.detokenize(["at", ".5", "?!"]) == "at .5?!"
 
 
 @fuzz

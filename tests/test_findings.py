@@ -61,6 +61,12 @@ def test_validation_rises(validation, so):
         assert f"best.npz is from epoch {5 if validation[-1] == 70 else 2}" in found
 
 
+def test_a_validation_that_rises_with_the_training_is_not_of_memory():
+    validation = [90, 80, 81, 82]
+    assert "to memorise its text" in validation_rises(epochs([90, 60, 58, 60], validation))
+    assert "a lower --lr" in validation_rises(epochs([90, 60, 58, 61], validation))
+
+
 @pytest.mark.parametrize(
     ("training", "validation", "so"),
     [
@@ -70,6 +76,7 @@ def test_validation_rises(validation, so):
         ([300, 100, 60, 30], [300, 170, 105, 53], False),  # another kind of text, but it follows
         ([300, 150, 130, 125], [200, 130, 129, 129], False),  # still close
         ([300, 40], [200, 118], False),  # too early to tell
+        ([300, 50, 60], [200, 55, 80], False),  # both rise: the rate is too high
     ],
 )
 def test_curves_part(training, validation, so):

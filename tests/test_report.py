@@ -1,10 +1,12 @@
 """The result, samples, log and page of a finished run."""
 
+import dataclasses
 import json
 import math
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from support.runs import SHORT, files
 
@@ -184,6 +186,21 @@ def test_one_long_word_does_not_make_a_long_report(folder, train):
         assert (folder / "long" / name).stat().st_size < 200_000
     for name in ("report.html", "log.txt"):  # which quote the test text
         assert f"{long[:100]}..." in (folder / "long" / name).read_text()
+
+
+def test_the_sentence_of_the_page_begins_where_a_line_begins():
+    words = [f"w{k}" for k in range(30)]
+    vocabulary = nl.Vocabulary([*words, nl.data.EOS, nl.data.UNK])
+    lines = np.tile(np.arange(31), 40)
+    none = dict.fromkeys(nl.data.SPLITS, 0)
+    corpus = nl.data.Corpus("lines", "word", vocabulary, lines, lines, lines, none)
+    model = nl.LanguageModel(len(vocabulary), 3, impl="reference", rng=0)
+    sentence, bits = summary.sentence_of(model, corpus)  # its passage begins with the word w10
+    assert sentence == words
+    assert len(bits) == 30
+    for test, expected in ((lines[5:55], words[:24]), (lines[:20], words[1:20])):
+        other = dataclasses.replace(corpus, test=test)
+        assert summary.sentence_of(model, other)[0] == expected
 
 
 # --- the log -------------------------------------------------------------------------------------

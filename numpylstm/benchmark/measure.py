@@ -83,7 +83,8 @@ class Worker(AbstractContextManager["Worker"]):
 
     def __exit__(self, *exception: object) -> None:
         self._process.terminate()
-        self._process.__exit__(None, None, None)  # closes the pipes and waits
+        with suppress(BrokenPipeError):  # of a request that the process did not live to read
+            self._process.__exit__(None, None, None)  # closes the pipes and waits
 
 
 @dataclass(frozen=True)

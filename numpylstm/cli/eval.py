@@ -120,6 +120,7 @@ def command(
         raise CommandError(
             f"{text.name}: must hold at least {2 * B} tokens for {streams}, got {len(text.ids)}"
         )
+    T = min(T, len(text.ids))  # a longer window is the whole text
     with compiling(stream=sys.stderr, quiet=quiet):
         evaluate(model, text.ids[: B * (T + 1)], B, T)
     with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:

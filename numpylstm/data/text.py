@@ -14,6 +14,7 @@ import pathlib
 import re
 import sys
 import tarfile
+import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
@@ -47,11 +48,14 @@ _BLOCK = 2_000  # characters of the embedded text that go to one split together
 _MEBIBYTE = 1 << 20
 _MAX_UNPACKED = 1 << 29  # bytes of an archive
 
+# Combining characters, such as accents and vowel signs, which \w does not match.
+_MARKS = "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c)[0] == "M")
+
 # A word (letters, digits, "_"; an English ending such as 's stays on it), a number, a run of one
 # punctuation mark (**, ..., ====), a bracket.
 _PUNCTUATED = re.compile(
     rf"{UNK}|{EOS}"
-    r"|[^\W\d]\w*(?:['’](?:d|ll|m|re|s|t|ve)\b)?"
+    rf"|[^\W\d][\w{_MARKS}]*(?:['’](?:d|ll|m|re|s|t|ve)\b)?"
     r"|\d\w*(?:\.\d\w*)*"
     r"|([^\w\s()\[\]{}])\1*"
     r"|[()\[\]{}]"
@@ -238,7 +242,7 @@ def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iter
     if level == "char":
         yield from tokens
         return
-    left = "\n" if after[-1:].isspace() or not after else after.split()[-1]
+    left = "\n" if after[-1:].isspace() or not after else after[-1]
     for token in tokens:
         if not isinstance(token, str):
             got = type(token).__name__
@@ -249,7 +253,7 @@ def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iter
             continue
         right = "\n" if token == EOS else token
         # Equal marks side by side ("." and "...") would look like one longer run.
-        glued = (right[0] in _CLOSING or left in _OPENING) and left[-1] != right[0]
+        glued = (_CLOSING.issuperset(right) or left in _OPENING) and left[-1] != right[0]
         yield right if glued or "\n" in (left, right) else f" {right}"
         left = right
 

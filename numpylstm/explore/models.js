@@ -146,7 +146,7 @@ export function recorded_norms({ recorded: { listens } }) {
 
 // As numpylstm.data.text: words, numbers, runs of one mark, brackets; letters are those of Unicode.
 const PUNCTUATED =
-  /<unk>|<eos>|(?!\p{Nd})[\p{L}\p{N}_][\p{L}\p{N}_]*(?:['’](?:d|ll|m|re|s|t|ve)(?![\p{L}\p{N}_]))?|\p{Nd}[\p{L}\p{N}_]*(?:\.\p{Nd}[\p{L}\p{N}_]*)*|([^\p{L}\p{N}_\s()[\]{}])\1*|[()[\]{}]/gu;
+  /<unk>|<eos>|(?!\p{Nd})[\p{L}\p{N}_][\p{L}\p{M}\p{N}_]*(?:['’](?:d|ll|m|re|s|t|ve)(?![\p{L}\p{N}_]))?|\p{Nd}[\p{L}\p{N}_]*(?:\.\p{Nd}[\p{L}\p{N}_]*)*|([^\p{L}\p{N}_\s()[\]{}])\1*|[()[\]{}]/gu;
 
 export function tokenize(text, { level, splits_punctuation }) {
   if (level === "char") return [...text];

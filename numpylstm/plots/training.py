@@ -41,7 +41,7 @@ def training_curves(
     rows : sequence of Row
         As in metrics.csv.
     clip : float
-        Largest global norm, drawn as a line.
+        Largest global norm, drawn as a line unless all norms are far below it.
     references : sequence of (name, perplexity)
         Levels for comparison, such as the perplexity of a unigram model.
     size : (width, height)

@@ -49,11 +49,13 @@ def validation_rises(epochs: Sequence[Epoch]) -> str | None:
     for (a, b), (_, c) in reversed(list(pairwise(pairwise(epochs)))):
         if a.validation < b.validation < c.validation:
             best = min(epochs, key=lambda epoch: epoch.validation)
+            cause = "the network began to memorise its text, and dropout helps against that"
+            if c.training > a.training:
+                cause = "the training perplexity rose too, and a lower --lr helps against that"
             return (
                 f"The validation perplexity rose for two epochs, from {a.validation:.4g} after "
-                f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: the network began "
-                f"to memorise its text, and dropout helps against that; best.npz is from "
-                f"epoch {best.number}."
+                f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: {cause}; best.npz "
+                f"is from epoch {best.number}."
             )
     return None
 
@@ -69,7 +71,7 @@ def curves_part(epochs: Sequence[Epoch]) -> str | None:
     last = epochs[-1]
     fall = math.log(closest.training / last.training)
     followed = math.log(closest.validation / last.validation)
-    if last.validation <= APART * last.training or followed >= FOLLOWS * fall:
+    if fall <= 0 or last.validation <= APART * last.training or followed >= FOLLOWS * fall:
         return None
     return (
         f"The curves part: from epoch {closest.number} to {last.number} the training perplexity "

@@ -163,8 +163,8 @@ def sentence_of(model: LanguageModel, corpus: Corpus) -> tuple[list[str], list[f
     targets, nll = surprise(model, corpus.test, length=SEARCHED)
     tokens, level = corpus.vocabulary.decode(targets), corpus.level
     end = EOS if level == "word" else "\n"
-    ends = [-1, *(place for place, token in enumerate([*tokens, end]) if token == end)]
-    lines = ((before + 1, place) for before, place in pairwise(ends))
+    ends = [place for place, token in enumerate([*tokens, end]) if token == end]
+    lines = ((before + 1, place) for before, place in pairwise(ends))  # from their first tokens on
     long = ((first, last) for first, last in lines if last - first >= SHORTEST[level])
     first, last = next(long, (0, len(tokens)))
     chosen = slice(first, min(last, first + LONGEST[level]))
