@@ -10,6 +10,7 @@ import pytest
 
 import numpylstm as nl
 from numpylstm.data import Corpus, Vocabulary
+from numpylstm.evaluation import Evaluation
 from numpylstm.training import loop, session
 from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Step, TrainingFailed, check_corpus, check_position, rate
@@ -274,6 +275,14 @@ def test_numbers_that_go_bad_stop_the_run_before_the_update(corpus, path, says):
     for path, array in run.model.state_dict().items():
         np.testing.assert_array_equal(array, before[path])
     assert run.step == 1
+
+
+def test_a_validation_whose_perplexity_overflows_stops_the_run(corpus, monkeypatch):
+    of_800 = Evaluation(800.0, 0.1, tokens=9, unscored=1, batch_size=2, num_steps=3)
+    monkeypatch.setattr(loop, "evaluate", lambda *_, **__: of_800)
+    says = "^the validation loss is 800, a perplexity that overflows, at epoch 1, step 14; usually"
+    with pytest.raises(TrainingFailed, match=says):
+        list(nl.train(new_run(corpus), corpus))
 
 
 def test_a_text_that_is_too_short_is_named(corpus):
