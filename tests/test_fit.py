@@ -6,6 +6,7 @@ from conftest import B, D, H, T, V
 
 import numpylstm as nl
 from numpylstm.parameters import Owner
+from numpylstm.training import fit
 from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed
 
@@ -117,12 +118,25 @@ def test_it_tells_each_epoch(rng, capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-def test_a_loss_that_is_not_finite_changes_nothing(rng):
+def test_the_defaults(rng):
+    x, y = rng.standard_normal((2, T, B, 1)).astype("f4")
+    model, twin = (nl.SequenceRegressor(None, 1, H, input_size=1, rng=0) for _ in range(2))
+    batches = [(x, 9 * y), (y, 9 * x)]
+    history = nl.fit(model, batches, quiet=True)
+    optimizer = nl.Adam(twin, lr=0.01)
+    assert history == nl.fit(twin, batches, epochs=10, optimizer=optimizer, clip=1.0, quiet=True)
+    assert history[0].gradient_norm > 2
+
+
+def test_a_loss_or_a_gradient_that_is_not_finite_changes_nothing(rng, monkeypatch):
     model = nl.SequenceRegressor(input_size=D, num_outputs=1, hidden_size=H, rng=0)
     before, x = model.state_dict(), rng.standard_normal((T, B, D)).astype("f4")
     y = np.full((T, B, 1), 1e30, "f4")
     with pytest.raises(TrainingFailed, match=r"the loss is inf .*the data are not scaled"):
         nl.fit(model, [(x, y)], optimizer=nl.SGD(model, lr=1.0), quiet=True)
+    monkeypatch.setattr(fit, "clip_by_global_norm", lambda *_: np.inf)
+    with pytest.raises(TrainingFailed, match=r"the norm of the gradient inf; usually"):
+        nl.fit(model, [(x, 0 * y)], quiet=True)
     for path, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[path])
 

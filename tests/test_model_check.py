@@ -279,7 +279,7 @@ def test_a_float64_run_has_no_other_precision_to_compare(arguments, capsys):
 
 def test_the_command_stops_at_a_wrong_gradient(arguments, monkeypatch, capsys, tmp_path):
     right = functional.lstm_backward
-    monkeypatch.setattr(functional, "lstm_backward", broken(right, 4, lambda dWh: -dWh))
+    monkeypatch.setattr(functional, "lstm_backward", broken(right, 4, lambda dWh: dWh * 1.000001))
     assert train_command.main(arguments) == 1
     out, err = capsys.readouterr()
     assert "FAIL lstm.0.Wh" in out

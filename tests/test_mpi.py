@@ -165,6 +165,13 @@ def test_shards_add_up_to_the_gradient_of_the_batch(rng):
             np.testing.assert_allclose(p.grad, expected[path], rtol=1e-10, atol=1e-14)
 
 
+def test_one_shard_has_the_masks_of_a_model_without_shards(rng):
+    one, other = (nl.LanguageModel(31, 6, 2, dropout=0.5, rng=0) for _ in range(2))
+    x, y = rng.integers(31, size=(2, 5, 6))
+    cost, *_ = backpropagate(one, x, y, one.zero_state(6), 1, ALONE)
+    assert cost == other.forward(x, y)[0]
+
+
 def test_a_batch_is_not_cut_into_unequal_shards():
     with pytest.raises(nl.ConfigError, match="shards must divide batch_size 20"):
         nl.TrainConfig(batch_size=20, shards=3)
