@@ -180,7 +180,7 @@ def test_a_line_does_not_tear_the_bar(monkeypatch):
 
 def test_the_speed_is_that_of_the_updates_alone(monkeypatch):
     """As in result.json: rows, validations, saves and pictures do not count."""
-    clock = SimpleNamespace(now=50.0)
+    clock = SimpleNamespace(now=2.0)
     monkeypatch.setattr("time.perf_counter", lambda: clock.now)
     timing = Timing()
 
