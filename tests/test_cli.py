@@ -401,6 +401,8 @@ def test_a_text_that_has_moved(folder, here):
     assert (folder / "moved/metrics.csv").read_bytes() == (folder / "run/metrics.csv").read_bytes()
     config = json.loads((folder / "moved" / "config.json").read_text())
     assert config["train"] == str(folder / "there.txt")
+    (folder / "there.txt").rename(folder / "elsewhere.txt")
+    here("numpylstm-train", "--resume", "moved", "--train", "elsewhere.txt")
     here("numpylstm-train", "--init-from", "moved", "--steps", "1", "--out", "tuned")
     moved, run = (here("numpylstm-eval", name, "--json")[0] for name in ("moved", "run"))
     assert json.loads(moved)["perplexity"] == json.loads(run)["perplexity"]
