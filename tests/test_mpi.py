@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,15 @@ from support.runs import TINY, files, wait_for, whole_run
 import numpylstm as nl
 from numpylstm.layers import Rows
 from numpylstm.training.checkpoint import load
-from numpylstm.training.parallel import ALONE, Ranks, add, add_in_tree, backpropagate, connect
+from numpylstm.training.parallel import (
+    ALONE,
+    RankFailed,
+    Ranks,
+    add,
+    add_in_tree,
+    backpropagate,
+    connect,
+)
 
 MPIEXEC = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -227,6 +236,15 @@ def test_ranks_without_mpi_are_refused_a_common_run(monkeypatch):
     alone.check(1)
     with pytest.raises(nl.ConfigError, match=r"shards cannot be shared by MPI ranks: .*mpi4py"):
         alone.check(2)
+
+
+def test_an_error_of_mpi_is_a_rank_that_failed():
+    def test():
+        raise RuntimeError("the connection is lost")  # as the errors of mpi4py are
+
+    comm = SimpleNamespace(rank=0, size=2, Iallgather=lambda *_: SimpleNamespace(Test=test))
+    with pytest.raises(RankFailed, match="the connection is lost"):
+        Ranks(comm).share(None)
 
 
 def test_mpi_is_imported_by_the_ranks_of_mpiexec_only(folder):

@@ -55,7 +55,7 @@ TARGETS = {  # a function that makes it, and a part of the error; None if it is 
     "a link to a device": (linked_to("/dev/null"), "a device, not a regular file"),
     "a pipe": (os.mkfifo, "a named pipe, not a regular file"),
     "a socket": (listening, "a socket, not a regular file"),
-    "a folder": (lambda path: path.mkdir(), "Is a directory"),
+    "a folder": (lambda path: path.mkdir(), "written: Is a directory"),
     "a file that may not be written": (with_mode(0o444), "Permission denied"),
     "a file in a closed folder": (in_a_closed_folder, "Permission denied"),
 }
