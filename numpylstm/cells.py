@@ -103,6 +103,8 @@ class Cell:
         The attribute of the cache that scales the memory on its direct path from step to step.
     memory : str
         The field of the state that remembers.
+    start : mapping of field -> float
+        The fields of the state that do not start at 0.
     orders : mapping of program -> str
         The order of the blocks in the programs that have the cell: PyTorch, Keras, ONNX.
     """
@@ -119,6 +121,7 @@ class Cell:
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
     memory: str = "h"
+    start: Mapping[str, float] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -294,6 +297,7 @@ SLSTM = Cell(
     biases={"f": "forget_bias"},
     keep="f_scaled",
     memory="c",
+    start={"m": -1e30},  # with 0, the first weight, exp(a_i - m), could underflow, and n be 0
 )  # fmt: skip
 
 CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU, MINGRU, MINLSTM, SLSTM)}

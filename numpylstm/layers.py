@@ -359,10 +359,12 @@ class RecurrentStack(Layer):
         self.dropout = every[0].p
 
     def zero_state(self, batch_size: int) -> Any:
-        """Return the initial state: zeros, (L, B, H)."""
+        """Return the initial state: zeros, (L, B, H), but for the m of an sLSTM, which is -1e30."""
         check_sizes(self.cell.title, batch_size=batch_size)
-        shape = (len(self.layers), batch_size, self.hidden_size)
-        return self.cell.State(*(np.zeros(shape, self.dtype) for _ in self.cell.states))
+        shape, start = (len(self.layers), batch_size, self.hidden_size), self.cell.start
+        return self.cell.State(
+            *(np.full(shape, start.get(name, 0), self.dtype) for name in self.cell.states)
+        )
 
     def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
         """Raise unless `state` is a finite state of this stack for `batch_size` sequences."""
@@ -457,7 +459,7 @@ class RecurrentStack(Layer):
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         batch_size = shape[1]
         if dstate is None:
-            dstate = self.zero_state(batch_size)
+            dstate = self.cell.State(*map(np.zeros_like, self.zero_state(batch_size)))
         else:
             self.check_state(where, "dstate", dstate, batch_size)
         backward = unchecked(self.cell.function(self.functions, "backward"))

@@ -293,6 +293,18 @@ def test_the_defaults_of_a_layer_are_those_of_a_model():
                 assert own.default == of_model[name].default, (kind, name)
 
 
+@pytest.mark.parametrize("forget_gate", ["sigmoid", "exp"])
+def test_the_inputs_of_an_slstm_may_have_any_weight(rng, impl, forget_gate):
+    """Its h is a weighted mean, so a factor of all weights, here exp(-800), changes nothing."""
+    options = {"dtype": "float64", "impl": impl, "forget_gate": forget_gate, "rng": 0}
+    one, other = (RecurrentStack("slstm", D, H, L, **options) for _ in range(2))
+    for layer in range(L):
+        other.parameters()[f"slstm.{layer}.b"].data[:H] -= 800
+    x, dhs = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
+    np.testing.assert_allclose(other.forward(x)[0], one.forward(x)[0], rtol=1e-10)
+    np.testing.assert_allclose(other.backward(dhs)[0], one.backward(dhs)[0], rtol=1e-9)
+
+
 # --- dropout -----------------------------------------------------------------------------------
 
 
