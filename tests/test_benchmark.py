@@ -134,10 +134,11 @@ def test_a_worker_that_fails_says_why():
         worker.ask("measure", seconds=1)
 
 
+@pytest.mark.usefixtures("signals_reach_a_child")
 def test_an_interrupted_worker_leaves_the_message_to_the_command(capfd):
     with Worker(OURS, 1) as worker:
         worker._process.send_signal(signal.SIGINT)
-        worker._process.wait()
+        worker._process.wait(timeout=60)
     assert capfd.readouterr().err == ""
 
 
