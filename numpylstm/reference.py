@@ -1128,6 +1128,8 @@ def slstm_forward(x, h0, c0, n0, m0, Wx, Wh, b, forget_gate="sigmoid", lengths=N
     ----------
     x : (T, B, D)
     h0, c0, n0, m0 : (B, H)
+        At the start of a text zeros, but -1e30 for m0: with 0, exp(a_i - m) may underflow, and n
+        be 0.
     Wx, Wh, b, forget_gate, lengths
         As for one step, and for an LSTM.
 
