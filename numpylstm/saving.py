@@ -73,8 +73,15 @@ def write_arrays(
     text = json.dumps(meta, allow_nan=False).encode()
     members = {**arrays, "meta": np.frombuffer(text, np.uint8)}
     members["checksum"] = np.frombuffer(checksum(members), np.uint8)
-    # Member names hold slashes and dots, which savez takes as they are.
-    write_atomically(path, lambda file: np.savez(file, **members))  # type: ignore[arg-type]
+    write_atomically(path, lambda file: write_members(file, members))
+
+
+def write_members(file: Any, members: Mapping[str, NDArray[Any]]) -> None:
+    """Write the bytes of ``numpy.savez``, which in NumPy 2.0 leaves an archive open that fails."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def checksum(arrays: Mapping[str, NDArray[Any]]) -> bytes:

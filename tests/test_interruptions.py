@@ -35,6 +35,7 @@ from support.runs import (
 )
 
 import numpylstm as nl
+from numpylstm import saving
 from numpylstm.cli import train as train_command
 from numpylstm.training import gradient_log, sample_log, signals
 from numpylstm.training import loop as training
@@ -201,7 +202,7 @@ NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
 IO_ERROR = OSError(errno.EIO, "Input/output error")
 
 FAULTS = {
-    "writing fails": (np, "savez", NO_SPACE, some_bytes),
+    "writing fails": (saving, "write_members", NO_SPACE, some_bytes),
     "flushing to the disk fails": (os, "fsync", IO_ERROR, None),
     "renaming fails": (Path, "replace", OSError(errno.EACCES, "Permission denied"), None),
     "no file can be made": (Path, "open", OSError(errno.EROFS, "Read-only file system"), None),
@@ -243,7 +244,7 @@ def test_a_temporary_file_that_cannot_be_removed_is_removed_later(folder, monkey
     """The message is that of the first error."""
     out = folder / "stuck"
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", Fault(np.savez, NO_SPACE, 9, some_bytes))
+        patch.setattr(saving, "write_members", Fault(saving.write_members, NO_SPACE, 9, some_bytes))
         stuck = OSError(errno.EPERM, "Operation not permitted")
         patch.setattr(Path, "unlink", lambda *a, **o: (_ for _ in ()).throw(stuck))
         assert train_here(folder, patch, *TINY, "--out", out.name) == 1
@@ -262,7 +263,11 @@ def test_a_second_ctrl_c_in_the_middle_of_a_save_stops_at_once(folder, monkeypat
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", Fault(np.savez, AssertionError("not stopped"), 20, interrupt))
+        patch.setattr(
+            saving,
+            "write_members",
+            Fault(saving.write_members, AssertionError("not stopped"), 20, interrupt),
+        )
         assert train_here(folder, patch, *TINY, "--out", out.name) == 130
     said = f"interrupted; {out.name}/last.npz holds the run as last saved"
     assert capsys.readouterr().err == f"numpylstm-train: {said}\n"
@@ -275,8 +280,8 @@ def test_a_second_ctrl_c_in_the_middle_of_a_save_stops_at_once(folder, monkeypat
 def test_a_folder_that_disappears(folder, monkeypatch, capsys):
     out = folder / "disappears"
     with monkeypatch.context() as patch:
-        remove = Fault(np.savez, NO_SPACE, 9, lambda *_: shutil.rmtree(out))
-        patch.setattr(np, "savez", remove)
+        remove = Fault(saving.write_members, NO_SPACE, 9, lambda *_: shutil.rmtree(out))
+        patch.setattr(saving, "write_members", remove)
         assert train_here(folder, patch, *TINY, "--out", out.name) == 1
     assert "disappears/last.npz could not be written" in capsys.readouterr().err
 
@@ -625,7 +630,10 @@ def test_a_disk_that_is_full_from_the_start(folder):
     ("place", "crash"),
     [
         ("before the rename", "pathlib.Path.replace = crash"),
-        ("in the middle of writing", "np.savez = lambda file, **_: (file.write(b'PK'), crash())"),
+        (
+            "in the middle of writing",
+            "saving.write_members = lambda file, _: (file.write(b'PK'), crash())",
+        ),
     ],
 )
 def test_a_crash_in_a_save(folder, place, crash):
@@ -633,7 +641,7 @@ def test_a_crash_in_a_save(folder, place, crash):
     out = folder / place
     script = f"""
 import os, pathlib, sys
-import numpy as np
+from numpylstm import saving
 from numpylstm.cli import train
 from numpylstm.training import run_folder
 
