@@ -459,7 +459,8 @@ class RecurrentStack(Layer):
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         batch_size = shape[1]
         if dstate is None:
-            dstate = self.cell.State(*map(np.zeros_like, self.zero_state(batch_size)))
+            of_state = (len(self.layers), batch_size, self.hidden_size)
+            dstate = self.cell.State(*(np.zeros(of_state, self.dtype) for _ in self.cell.states))
         else:
             self.check_state(where, "dstate", dstate, batch_size)
         backward = unchecked(self.cell.function(self.functions, "backward"))
