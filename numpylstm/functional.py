@@ -158,15 +158,11 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
 
     x and dy are C-contiguous, W or its transpose is.
     """
-    if dy.size * x.shape[1] < WORTH_WAKING:
-        base, turned = _matrix(W)
-        dx, dW, db = (np.empty(shape, W.dtype) for shape in (x.shape, base.shape, W.shape[1]))
-        machine.gradients_alone(x, base, turned, dy, dx, dW, db)
-        return dx, dW.T if turned else dW, db
-    # C = A B is also C' = B' A'
-    dW = _product(dy.T, x).T if _matrix(W)[1] else _product(x.T, dy)
-    # As a product, column sums run on all threads, and each sum is taken in order.
-    return _product(dy, W.T), dW, _product(np.ones((1, len(dy)), dy.dtype), dy)[0]
+    base, turned = _matrix(W)
+    dx, dW, db = (empty(shape, W.dtype) for shape in (x.shape, base.shape, W.shape[1:]))
+    shares = shares_for(2 * dy.size * x.shape[1] // PRODUCT)
+    machine.gradients(x, base, turned, dy, dx, dW, db, shares)
+    return dx, dW.T if turned else dW, db
 
 
 # --- Embedding ---------------------------------------------------------------------------------
@@ -255,19 +251,22 @@ def _unroll_back(
     of_sums = tuple(empty((*x.shape[:2], size), x.dtype) for size in (gates, columns)[:das])
     how = plan(batch.T, N, D, H, gates, columns, Wh.itemsize, get_num_threads())
     arguments: tuple[Any, ...] = (batch.at, kept, dhs, dstates, of_sums)
-    if how.alone:
-        shapes = (rows.shape, Wx.shape, Wh.shape, (gates,))
-        dx, dWx, dWh, db = gradients = [np.zeros(shape, x.dtype) for shape in shapes]
-        if N:  # a padded batch may be all padding
-            cell.backward_alone(rows, Wx, Wh, batch.at, h_prev, *arguments[1:], *gradients)
+    shapes = (rows.shape, Wx.shape, Wh.shape, (gates,))
+    dx, dWx, dWh, db = gradients = [empty(shape, x.dtype) for shape in shapes]
+    if not N:  # a padded batch may be all padding
+        for gradient in gradients:
+            gradient.fill(0)
+    elif how.alone:
+        cell.backward_alone(rows, Wx, Wh, batch.at, h_prev, *arguments[1:], *gradients)
     else:
         arguments = (how.panels(Wh.T), *arguments)
         if how.by_rows:
             cell.backward_by_rows(Wh, *arguments, batch.cuts(how.shares), how.shares)
         else:
             cell.backward_by_units(Wh, *arguments, how.shares)
-        dx, dWx, db = _gradients(of_sums[0].reshape(N, gates), rows, Wx)
-        dWh = _product(states.T, of_sums[-1].reshape(N, columns))
+        dax, dah = of_sums[0].reshape(N, gates), of_sums[-1].reshape(N, columns)
+        shares = shares_for(N * (2 * D * gates + H * columns) // PRODUCT)
+        cell.products(rows, Wx, states, dax, dah, *gradients, shares)
     return batch.padded(dx.reshape(x.shape)), dWx, dWh, db, of_sums[-1]
 
 

@@ -8,7 +8,6 @@ up by a quarter at most, and memory that is not touched costs nothing. What is n
 """
 
 import math
-import weakref
 
 import numpy as np
 
@@ -21,28 +20,28 @@ _kept, _older = {}, {}  # bytes -> list of memory blocks; of this turn, and of t
 _bytes_kept = _taken = 0
 
 
+class _Loan:
+    """The owner of an array's memory, to which all views of the array refer."""
+
+    __slots__ = ("__array_interface__", "memory", "size")
+
+    def __init__(self, size, memory, shape, dtype):
+        self.size, self.memory = size, memory
+        at = {"data": (memory[1], False), "shape": shape, "typestr": dtype.str, "version": 3}
+        self.__array_interface__ = at
+
+    def __del__(self):
+        _keep(self.size, self.memory)
+
+
 def empty(shape, dtype):
     """Return an uninitialised array, as `numpy.empty` does."""
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < POOLED:
         return np.empty(shape, dtype)
-    global _bytes_kept, _taken
-    _taken += 1
-    if _taken >= TURN:
-        _turn()
     step = 1 << nbytes.bit_length() - 3  # a quarter of the power of two below
     size = -(-nbytes // step) * step
-    try:
-        memory = (_kept.get(size) or _older[size]).pop()
-        _bytes_kept -= size
-    except (KeyError, IndexError):
-        memory = np.empty(size + CACHE_LINE, np.uint8)
-    # All views of the result refer to `whole` (and not past it, as a memoryview lies between), so
-    # it lives as long as any of them.
-    whole = np.frombuffer(memory.data, np.uint8)
-    weakref.finalize(whole, _keep, size, memory).atexit = False
-    start = -memory.__array_interface__["data"][0] % CACHE_LINE
-    return whole[start : start + nbytes].view(dtype).reshape(shape)
+    return np.asarray(_Loan(size, _take(size), shape, dtype))
 
 
 def release_memory():
@@ -55,6 +54,21 @@ def _turn():
     global _kept, _older, _bytes_kept, _taken
     _kept, _older, _taken = {}, _kept, 0
     _bytes_kept = sum(size * len(blocks) for size, blocks in list(_older.items()))
+
+
+def _take(size):
+    """Return this many bytes and the address of their first cache line."""
+    global _bytes_kept, _taken
+    _taken += 1
+    if _taken >= TURN:
+        _turn()
+    try:
+        memory = (_kept.get(size) or _older[size]).pop()
+        _bytes_kept -= size
+    except (KeyError, IndexError):
+        block = np.empty(size + CACHE_LINE, np.uint8)
+        memory = block, block.ctypes.data + -block.ctypes.data % CACHE_LINE
+    return memory
 
 
 def _keep(size, memory):

@@ -61,6 +61,20 @@ alone = kernel(calls=(multiply_share,))
 shared = kernel(shared=True, calls=(multiply_share,))
 
 
+@inner
+def products_inside(x, Wx, h_prev, dax, dah, dx, dWx, dWh, db, share, shares):
+    """`products` for use inside kernels."""
+    gradients_inside(x, Wx, False, dax, dx, dWx, db, share, shares)
+    none = np.zeros((1, dah.shape[1]), x.dtype)
+    multiply_inside(h_prev, True, dah, False, none, dWh, share, shares)
+
+
+@shared
+def products(x, Wx, h_prev, dax, dah, dx, dWx, dWh, db, share, shares):
+    """Fill dx (N, D), dWx, dWh and db from the first and the last of `das`, as matrices (N, .)."""
+    products_inside(x, Wx, h_prev, dax, dah, dx, dWx, dWh, db, share, shares)
+
+
 class Recurrence(NamedTuple):
     """The kernels of a cell."""
 
@@ -70,6 +84,7 @@ class Recurrence(NamedTuple):
     backward_alone: Any
     backward_by_rows: Any
     backward_by_units: Any
+    products: Any  # the same for every cell
 
 
 def recurrence(name, forward, backward, carries_dh=False):
@@ -203,11 +218,10 @@ def recurrence(name, forward, backward, carries_dh=False):
             borrowed(Wh), borrowed(panels), borrowed(at), kept, borrowed(dhs), dstates, das,
             0, at[1],
         )  # fmt: skip
-        gradients_inside(x, Wx, False, das[0].reshape(N, len(db)), dx, dWx, db)
-        none = np.zeros((1, columns), x.dtype)
-        multiply_inside(
-            h_prev.reshape(N, H), True, das[-1].reshape(N, columns), False, none, dWh, 0, 1
-        )
+        products_inside(
+            x, Wx, h_prev.reshape(N, H), das[0].reshape(N, len(db)), das[-1].reshape(N, columns),
+            dx, dWx, dWh, db, 0, 1,
+        )  # fmt: skip
 
     @of_cell(shared)
     def backward_by_rows(Wh, panels, at, kept, dhs, dstates, das, cuts, share, shares):
@@ -236,5 +250,5 @@ def recurrence(name, forward, backward, carries_dh=False):
 
     return Recurrence(
         forward_alone, forward_by_rows, forward_by_units,
-        backward_alone, backward_by_rows, backward_by_units,
+        backward_alone, backward_by_rows, backward_by_units, products,
     )  # fmt: skip

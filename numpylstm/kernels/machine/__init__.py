@@ -3,7 +3,7 @@
 Decorators
     `kernel` compiles a function that Python calls, `inner` and `inlined` one that kernels call.
 Products
-    `multiply` and `gradients_alone` are kernels; `multiply_inside`, `gradients_inside` and
+    `multiply` and `gradients` are kernels; `multiply_inside`, `gradients_inside` and
     `multiply_share` do the same inside a kernel, declared with ``calls=(multiply_share,)``.
 A pack
     `pack` copies a matrix that many products share, `multiply_panels` multiplies by the copy, and
@@ -27,7 +27,7 @@ No result depends on the number of threads, the vector width or the sizes of blo
 from .compiling import GRAIN, inlined, inner, kernel, part
 from .elementary import exp, log_sigmoid, sigmoid, tanh
 from .matmul import (
-    gradients_alone,
+    gradients,
     gradients_inside,
     multiply,
     multiply_inside,
@@ -41,8 +41,8 @@ from .simd import lanes_of, widest_vectors
 from .views import at_time, block, borrowed, from_row, run, turned
 
 __all__ = [
-    "GRAIN", "at_time", "block", "borrowed", "exp", "from_row", "gradients_alone",
-    "gradients_inside", "inlined", "inner", "kernel", "lanes_of", "log_sigmoid", "multiply",
+    "GRAIN", "at_time", "block", "borrowed", "exp", "from_row", "gradients", "gradients_inside",
+    "inlined", "inner", "kernel", "lanes_of", "log_sigmoid", "multiply",
     "multiply_inside", "multiply_panels", "multiply_share", "pack", "panels_shape", "part", "room",
     "run", "sigmoid", "tanh", "turned", "widest_vectors",
 ]  # fmt: skip

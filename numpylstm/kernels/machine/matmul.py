@@ -294,25 +294,26 @@ def multiply_inside(A, a_transposed, B, b_transposed, D, C, share, shares):
 
 
 @inner
-def gradients_inside(x, W, transposed, dy, dx, dW, db):
-    """`gradients_alone` for use inside kernels."""
+def gradients_inside(x, W, transposed, dy, dx, dW, db, share, shares):
+    """`gradients` for use inside kernels."""
     none = np.zeros((1, max(W.shape)), x.dtype)
-    multiply_inside(dy, False, W, not transposed, none, dx, 0, 1)
+    multiply_inside(dy, False, W, not transposed, none, dx, share, shares)
     if transposed:  # C = A B is also C' = B' A'
-        multiply_inside(dy, True, x, False, none, dW, 0, 1)
+        multiply_inside(dy, True, x, False, none, dW, share, shares)
     else:
-        multiply_inside(x, True, dy, False, none, dW, 0, 1)
+        multiply_inside(x, True, dy, False, none, dW, share, shares)
+    # As a product, column sums run on all threads, and each sum is taken in order.
     ones = np.ones((1, len(dy)), x.dtype)
-    multiply_inside(ones, False, dy, False, none, db.reshape(1, db.size), 0, 1)
+    multiply_inside(ones, False, dy, False, none, db.reshape(1, db.size), share, shares)
 
 
-@kernel(calls=(multiply_share,))
-def gradients_alone(x, W, transposed, dy, dx, dW, db):
-    """Compute dx (N, D), dW and db (V,) from dy (N, V) of y = x @ W + b, on the calling thread.
+@kernel(shared=True, calls=(multiply_share,))
+def gradients(x, W, transposed, dy, dx, dW, db, share, shares):
+    """Compute dx (N, D), dW and db (V,) from dy (N, V) of y = x @ W + b.
 
     W is (D, V), or (V, D) if it is stored transposed; dW is stored as W is.
     """
-    gradients_inside(x, W, transposed, dy, dx, dW, db)
+    gradients_inside(x, W, transposed, dy, dx, dW, db, share, shares)
 
 
 @kernel(shared=True, calls=(multiply_share,))
