@@ -1,5 +1,7 @@
 """The kernels by themselves: elementary functions, products, updates, memory."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numba
@@ -242,8 +244,23 @@ def test_memory_is_used_again_only_when_nobody_holds_it():
 
 def kept_bytes():
     """Return the bytes of the memory that no array uses."""
-    kept = [*memory._kept.items(), *memory._older.items()]
+    kept = [*memory.POOL.kept.items(), *memory.POOL.older.items()]
     return sum(size * len(blocks) for size, blocks in kept)
+
+
+def test_memory_is_kept_in_silence_when_python_ends_and_has_emptied_its_modules():
+    ending = """
+import numpy as np
+from numpylstm.kernels import memory
+array = memory.empty((300, 500), np.dtype("float32"))
+pool = memory.POOL
+for name in set(vars(memory)) - {"__builtins__"}:
+    vars(memory)[name] = None
+del array
+assert pool.bytes_kept >= 4 * 300 * 500
+"""
+    ended = subprocess.run([sys.executable, "-c", ending], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_memory_that_is_not_used_again_is_freed():
@@ -259,11 +276,11 @@ def test_memory_that_is_not_used_again_is_freed():
 
 
 def test_no_more_memory_is_kept_than_the_limit(monkeypatch):
-    monkeypatch.setattr(memory, "LIMIT", 1_000_000)
+    monkeypatch.setattr(memory.POOL, "limit", 1_000_000)
     memory.release_memory()
     arrays = [memory.empty((300, 500), np.dtype(np.float32)) for _ in range(9)]
     assert kept_bytes() == 0
     del arrays
-    assert 0 < kept_bytes() <= memory.LIMIT
+    assert 0 < kept_bytes() <= memory.POOL.limit
     memory.empty((600, 500), np.dtype(np.float32))  # larger than the limit
-    assert kept_bytes() <= memory.LIMIT
+    assert kept_bytes() <= memory.POOL.limit
