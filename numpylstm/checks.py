@@ -147,6 +147,11 @@ def check_lengths(
     return native
 
 
+def before_end(lengths: NDArray[np.int64], T: int) -> NDArray[np.bool_]:
+    """Return a mask (T, B): the steps before the end of each sequence."""
+    return np.arange(T)[:, None] < lengths
+
+
 def any_array(where: str, name: str, value: Any) -> NDArray[Any]:
     """Return a sequence as an array; for arguments that may be lists."""
     if type(value) is np.ndarray:
@@ -177,20 +182,22 @@ def check_finite(
     name: str,
     array: NDArray[Any],
     because: str = "",
-    read: NDArray[np.bool_] | None = None,
+    lengths: NDArray[np.int64] | None = None,
 ) -> None:
     """Raise NotFinite unless every number in `array` is finite; the first one that is not is named.
 
-    `read` is a mask of the rows (the last axis) that count, by default all.
+    With `lengths`, the array is (T, B, .), and the steps past the end of a sequence do not count.
 
     For arrays that are kept or passed on (parameters, tables, states). Inside a model only the
     input of the recurrent layers, and the answers for a regressor, are checked; numbers that
     overflow later show in the loss.
     """
     finite = np.isfinite(array)
-    if read is not None:
-        finite |= ~read[..., None]
-    if np.count_nonzero(finite) < finite.size:
+    if np.count_nonzero(finite) == finite.size:
+        return
+    if lengths is not None:
+        finite |= ~before_end(lengths, len(array))[..., None]
+    if not finite.all():
         because = f"; {because}" if because else ""
         raise NotFinite(f"{where}: {name} must be finite, got {_first(array, ~finite)}{because}")
 

@@ -82,11 +82,6 @@ def read_only(array: Array) -> Array:
     return view
 
 
-def before_end(lengths: Array, T: int) -> Array:
-    """Return a mask (T, B): the steps before the end of each sequence."""
-    return np.arange(T)[:, None] < lengths
-
-
 class Layer(Owner):
     """Base class of the layers; picklable although it holds a module."""
 
@@ -411,11 +406,11 @@ class RecurrentStack(Layer):
         where = f"{self.cell.title}.forward"
         check_flag(where, "training", training)
         check_array(where, "x", x, ("T", "B", "D"), because="time comes first")
-        arguments, read = self.arguments, None
+        arguments = self.arguments
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
-            arguments, read = {**arguments, "lengths": lengths}, before_end(lengths, len(x))
-        check_finite(where, "x", x, read=read)
+            arguments = {**arguments, "lengths": lengths}
+        check_finite(where, "x", x, lengths=lengths)
         if state is None:
             state = self.zero_state(x.shape[1])
         else:

@@ -13,6 +13,7 @@ import numpy as np
 
 from numpylstm.checks import (
     any_array,
+    before_end,
     check_array,
     check_finite,
     check_flag,
@@ -22,7 +23,7 @@ from numpylstm.checks import (
     check_sizes,
 )
 from numpylstm.config import ModelConfig, plain
-from numpylstm.layers import SquaredError, before_end
+from numpylstm.layers import SquaredError
 from numpylstm.models import Array, Model, Plan, model_config, show_settings
 
 
