@@ -133,10 +133,10 @@ def check_lengths(
         )
     _check_shape(where, name, lengths.shape, (B,), "one for each sequence")
     native = np.array(lengths, np.int64, order="C")
-    wrong = native.view(np.uint64) > T  # a negative length is a very large one there
-    if wrong.any():
+    unsigned = native.view(np.uint64)  # a negative length is a very large one there
+    if unsigned.item(unsigned.argmax()) > T:  # argmax is faster than max
         raise ValueError(
-            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, wrong)}; the "
+            f"{where}: {name} must lie in [0, {T}], got {_first(lengths, unsigned > T)}; the "
             f"padded arrays have {T} steps"
         )
     if N is not None and native.sum() != N:
