@@ -270,11 +270,12 @@ def generator(rng: Any) -> np.random.Generator:
         ) from error
 
 
-def check_kind(where: str, name: str, value: Any, kind: type) -> None:
-    """Raise a TypeError unless `value` is of this class."""
+def check_kind(where: str, name: str, value: Any, kind: type, because: str = "") -> None:
+    """Raise a TypeError unless `value` is of this class; `because` is the likely cause."""
     if not isinstance(value, kind):
-        got = type(value).__name__
-        raise TypeError(f"{where}: {name} must be a {kind.__name__}, got {got}")
+        a, got = "an" if kind.__name__[0] in "AEIO" else "a", type(value).__name__
+        because = f"; {because}" if because else ""
+        raise TypeError(f"{where}: {name} must be {a} {kind.__name__}, got {got}{because}")
 
 
 def check_flag(where: str, name: str, value: Any) -> None:

@@ -128,7 +128,7 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     the model is tied. A ValueError refuses other modules, bidirectional layers and projections.
     """
     where = "from_torch"
-    check_kind(where, "state", state, Mapping)
+    check_kind(where, "state", state, Mapping, "that of a module is module.state_dict()")
     rest = {str(key): copied(where, str(key), value) for key, value in state.items()}
     prefix = next((k.removesuffix("weight_hh_l0") for k in rest if k.endswith("weight_hh_l0")), "")
     layers: list[Sequence[Array]] = []

@@ -416,6 +416,8 @@ class RecurrentStack(Layer):
         else:
             self.check_state(where, "state", state, x.shape[1])
         forward = self.cell.function(self.functions, "forward")
+        if training:
+            self._pending = None  # the masks of an earlier pass are replaced below
         caches, after = [], [np.empty(part.shape, self.dtype) for part in state]
         for layer, weights in enumerate(self.layers):
             if layer > 0:

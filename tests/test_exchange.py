@@ -234,6 +234,11 @@ def test_other_modules_of_pytorch_are_refused(rng, change):
         exchange.from_torch(state)
 
 
+def test_a_module_is_told_to_give_its_state_dict():
+    with pytest.raises(TypeError, match=r"got LSTM; that of a module is module\.state_dict\(\)$"):
+        exchange.from_torch(nl.LSTM(D, H))  # as a module of PyTorch
+
+
 def test_an_embedding_and_a_decoder_of_one_shape_need_the_bias(rng):
     model = random_model(rng)
     state = exchange.to_torch(model)

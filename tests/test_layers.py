@@ -144,6 +144,18 @@ def test_backward_needs_one_pending_forward(rng, impl, name):
     layer.backward(*upstream)
 
 
+def test_no_pass_is_pending_after_one_that_failed_between_two_layers(rng, impl):
+    lstm = LSTM(D, H, 2, dropout=0.5, dtype="float64", impl=impl, rng=0)
+    x = rng.standard_normal((T, B, D))
+    hs, _ = lstm.forward(x)
+    Wh = lstm.parameters()["lstm.1.Wh"]
+    Wh.data = Wh.data[:, 1:]
+    with pytest.raises(ValueError, match="Wh must have shape"):
+        lstm.forward(x)  # with new masks
+    with pytest.raises(RuntimeError, match="there is no pending forward pass"):
+        lstm.backward(np.ones_like(hs))
+
+
 def test_a_layer_remembers_nothing_between_calls(rng, impl):
     """The same state gives the same result; the batch size is free at every call."""
     lstm = LSTM(D, H, L, dtype="float64", impl=impl, rng=0)

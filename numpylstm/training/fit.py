@@ -13,6 +13,7 @@ import numpy as np
 from numpylstm.checks import check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
+from numpylstm.parameters import Owner
 from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed
 
@@ -132,6 +133,13 @@ def fit(
             )
     optimizer = Adam(model, lr=0.01) if optimizer is None else optimizer
     check_kind("fit", "optimizer", optimizer, Optimizer)
+    if isinstance(model, Owner):
+        moved = {id(parameter) for parameter in optimizer.parameters.values()}
+        if moved.isdisjoint(map(id, model.parameters().values())):
+            raise ValueError(
+                "fit: optimizer must hold parameters of the model, got those of another model; "
+                "an optimizer belongs to the model that it was made with"
+            )
     if rate is not None and not callable(rate):
         got = f"got {rate!r}; a constant rate is that of the optimizer"
         raise TypeError(f"fit: rate must be a function of the epoch, {got}")
