@@ -34,7 +34,9 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     rows = read_metrics(folder / METRICS) if (folder / METRICS).exists() else []
     validations = [(row.valid_perplexity, row.epoch) for row in rows if row.valid_perplexity]
     if not validations:
-        raise RunFolderError(f"{folder}: this run has no validation yet; it has one after its first epoch")
+        raise RunFolderError(
+            f"{folder}: this run has no validation yet; it has one after its first epoch"
+        )
     valid, epoch = min(validations)
     result: dict[str, Any] = read_result(folder) or {}
     if result.get("steps") != rows[-1].step:
