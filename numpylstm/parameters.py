@@ -229,7 +229,10 @@ class Owner:
         paths = [paths] if isinstance(paths, str) else list(paths)
         for path in paths:
             if path not in parameters:
-                raise ValueError(f"freeze: paths must name parameters of this model, got {path!r}")
+                raise ValueError(
+                    f"freeze: paths must name parameters of this model, got {path!r}; they are "
+                    f"{', '.join(parameters)}"
+                )
         for path in paths:
             parameters[path].trainable = False
 

@@ -157,7 +157,7 @@ NOT_IDS = np.zeros((T, B))
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be an Optimizer, got float"),
         (None, {"optimizer": nl.SGD(nl.LSTM(2, 3), 1.0)}, ValueError, "got those of another model"),
         (None, {"rate": 0.1}, TypeError, "rate must be a function of the epoch, got 0.1; a const"),
-        (None, {"clip": 0}, ValueError, "max_norm must be positive, got 0"),
+        (None, {"clip": 0}, ValueError, "fit: clip must be positive, got 0"),
         (None, {"model": None}, TypeError, "parameters must be a layer, a model, .* got NoneType"),
     ],
 )
