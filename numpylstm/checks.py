@@ -129,7 +129,7 @@ def check_lengths(
     if lengths.dtype.kind not in "iu":
         raise TypeError(
             f"{where}: {name} must hold integers, got {lengths.dtype}; those of a mask (T, B) are "
-            f"mask.sum(axis=0)"
+            "mask.sum(axis=0) if the padding is at the end"
         )
     turned = "; time comes first" if lengths.shape == (T,) else ""
     _check_shape(where, name, lengths.shape, (B,), "one for each sequence" + turned)
