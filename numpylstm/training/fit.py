@@ -138,8 +138,8 @@ def fit(
         moved = {id(parameter) for parameter in optimizer.parameters.values()}
         if moved.isdisjoint(map(id, model.parameters().values())):
             raise ValueError(
-                "fit: optimizer must hold parameters of the model, got those of another model; "
-                "an optimizer belongs to the model that it was made with"
+                "fit: optimizer must hold trainable parameters of the model, got none; it was made "
+                "with another model, or all parameters are frozen"
             )
     if rate is not None and not callable(rate):
         got = f"got {rate!r}; a constant rate is that of the optimizer"
