@@ -129,9 +129,10 @@ def check_lengths(
     if lengths.dtype.kind not in "iu":
         raise TypeError(
             f"{where}: {name} must hold integers, got {lengths.dtype}; those of a mask (T, B) are "
-            f"mask.sum(axis=0)"
+            "mask.sum(axis=0) if the padding is at the end"
         )
-    _check_shape(where, name, lengths.shape, (B,), "one for each sequence")
+    turned = "; time comes first" if lengths.shape == (T,) else ""
+    _check_shape(where, name, lengths.shape, (B,), "one for each sequence" + turned)
     native = np.array(lengths, np.int64, order="C")
     unsigned = native.view(np.uint64)  # a negative length is a very large one there
     if unsigned.item(unsigned.argmax()) > T:  # argmax is faster than max
@@ -281,7 +282,10 @@ def check_kind(where: str, name: str, value: Any, kind: type, because: str = "")
 def check_flag(where: str, name: str, value: Any) -> None:
     """Raise a TypeError unless `value` is True or False."""
     if not isinstance(value, bool):
-        raise TypeError(f"{where}: {name} must be True or False, got {reprlib.repr(value)}")
+        because = "; pass lengths or weights by name" if isinstance(value, np.ndarray) else ""
+        raise TypeError(
+            f"{where}: {name} must be True or False, got {reprlib.repr(value)}{because}"
+        )
 
 
 def check_dtype(where: str, dtype: Any) -> None:

@@ -129,6 +129,11 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     """
     where = "from_torch"
     check_kind(where, "state", state, Mapping, "that of a module is module.state_dict()")
+    if nested := [key for key, value in state.items() if isinstance(value, Mapping)]:
+        raise TypeError(
+            f"{where}: state must hold arrays or tensors, got dicts under {shortened(nested)}; "
+            "of a checkpoint, take the state dict in it"
+        )
     rest = {str(key): copied(where, str(key), value) for key, value in state.items()}
     prefix = next((k.removesuffix("weight_hh_l0") for k in rest if k.endswith("weight_hh_l0")), "")
     layers: list[Sequence[Array]] = []
@@ -206,7 +211,8 @@ def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageMode
         num_layers=sum(path.endswith(".Wx") for path in arrays),
         tied="decoder.W" not in arrays, dtype=arrays["embedding.W"].dtype,
     )  # fmt: skip
-    saving.check_shapes(arrays, parameter_shapes(config, sizes["V"]))  # before any memory is taken
+    because = "they are not those of a language model; other models have load_state_dict"
+    saving.check_shapes(arrays, parameter_shapes(config, sizes["V"]), because)  # takes no memory
     model = LanguageModel.from_config(config, sizes["V"], rng=0)
     model.load_state_dict(arrays)
     return model

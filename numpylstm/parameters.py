@@ -229,7 +229,7 @@ class Owner:
         paths = [paths] if isinstance(paths, str) else list(paths)
         for path in paths:
             if path not in parameters:
-                raise ValueError(f"freeze: paths must name parameters of this model, got {path!r}")
+                raise ValueError(f"freeze: paths must be of {', '.join(parameters)}; got {path!r}")
         for path in paths:
             parameters[path].trainable = False
 

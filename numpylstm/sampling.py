@@ -73,12 +73,7 @@ def stream(
     """Yield the tokens of `generate`, with the same arguments, as they are drawn."""
     check_language_model("generate", model)
     V = model.vocab_size
-    prompt = any_array("generate", "prompt", prompt)
-    if prompt.ndim != 1 or len(prompt) == 0:
-        raise ValueError(
-            f"generate: prompt must be one id or more in a row, (N,), got shape {prompt.shape}"
-        )
-    prompt = check_ids("generate", "prompt", prompt, V)
+    prompt = check_ids("generate", "prompt", prompt, V, ("N",), "one id or more in a row")
     never = any_array("generate", "banned", banned)
     never = np.unique(check_ids("generate", "banned", never, V) if never.size else np.intp(never))
     check_in("generate", "temperature", temperature, "[0, inf)")

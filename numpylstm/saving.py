@@ -211,15 +211,15 @@ def fitting_together(path: Path) -> Iterator[None]:
 
 
 def check_shapes(
-    parameters: Mapping[str, NDArray[Any]], shapes: Iterable[tuple[str, tuple[int, ...]]]
+    parameters: Mapping[str, NDArray[Any]],
+    shapes: Iterable[tuple[str, tuple[int, ...]]],
+    because: str = "the settings give the sizes",
 ) -> None:
     """Raise a ValueError unless all parameters are there, in the right shapes."""
     for path, shape in shapes:
         if path not in parameters:
             raise ValueError(f"parameter {path} is missing")
-        check_array(
-            "parameters", path, parameters[path], shape, because="the settings give the sizes"
-        )
+        check_array("parameters", path, parameters[path], shape, because=because)
 
 
 def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

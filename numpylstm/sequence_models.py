@@ -88,6 +88,7 @@ class SequenceModel(Model):
         if training is True:
             self.criterion._pending = None  # also if an error follows
         where = f"{type(self).__name__}.forward"
+        check_flag(where, "training", training)
         x, y, inside = self.check_arguments(where, x, y, lengths)
         weights = None if inside is None else inside.astype(self.config.dtype)
         return self.criterion.forward(self._outputs(x, lengths, training), y, weights, training)
@@ -141,17 +142,15 @@ class SequenceModel(Model):
             kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
             because += f"; {kind} gives an answer {other}"
         check_shape(where, "y", y, shape, because)
-        if not self.every_step:
-            y, inside = y[None], None
-        elif inside is not None:
+        if self.every_step and inside is not None:
             y = y.copy()
             y[~inside] = 0
         if self.classes:
             y = check_ids(where, "y", y, self.answer_size)
         else:
             check_array(where, "y", y, y.shape, np.dtype(self.config.dtype))
-            check_finite(where, "y", y if self.every_step else y[0])
-        return x, y, inside
+            check_finite(where, "y", y)
+        return (x, y, inside) if self.every_step else (x, y[None], None)
 
     def _inputs(self, where: str, x: Array, lengths: Array | None) -> tuple[Array, Array | None]:
         """Return the inputs, with id 0 past the ends, and a mask (T, B) of what is before them."""
@@ -163,6 +162,8 @@ class SequenceModel(Model):
             )
         elif not ids and x.ndim == 2:
             because = "one number at each step is x[..., None], and ids need a vocab_size"
+            if x.shape[1] == self.config.input_size:
+                because = "a single sequence is x[:, None]"
         shape = ("T", "B") if ids else ("T", "B", self.config.input_size)
         check_shape(where, "x", x, shape, because)
         if not ids:

@@ -448,7 +448,7 @@ def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(f
     }
     assert still == {"embedding.W", "lstm.0.b"}
     assert set(restored.model.parameters()) == set(before) - still
-    with pytest.raises(ValueError, match="freeze: paths must name parameters of this model, got"):
+    with pytest.raises(ValueError, match=r"paths must be of embedding.* got 'embedding\.b'"):
         tuned.model.freeze(["embedding.b"])
 
 

@@ -234,6 +234,20 @@ def test_other_modules_of_pytorch_are_refused(rng, change):
         exchange.from_torch(state)
 
 
+def test_a_checkpoint_is_no_state_dict(rng):
+    state = exchange.to_torch(random_model(rng))
+    with pytest.raises(TypeError, match=r"got dicts under \['model'\]; of a checkpoint, take the"):
+        exchange.from_torch({"epoch": 3, "model": state})
+
+
+def test_a_classifier_is_no_language_model(rng):
+    state = exchange.to_torch(random_model(rng))
+    arrays = exchange.from_torch({key: a[:3] if "decod" in key else a for key, a in state.items()})
+    with pytest.raises(ValueError, match=r"decoder\.W .*; they are not those of a language m"):
+        exchange.language_model(arrays)
+    nl.SequenceClassifier(V, 3, H, L, dtype="float64").load_state_dict(arrays)
+
+
 def test_a_module_is_told_to_give_its_state_dict():
     with pytest.raises(TypeError, match=r"got LSTM; that of a module is module\.state_dict\(\)$"):
         exchange.from_torch(nl.LSTM(D, H))  # as a module of PyTorch

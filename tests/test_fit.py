@@ -155,9 +155,9 @@ NOT_IDS = np.zeros((T, B))
         (None, {"validation": []}, ValueError, "fit: validation must hold at least one batch"),
         (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be an Optimizer, got float"),
-        (None, {"optimizer": nl.SGD(nl.LSTM(2, 3), 1.0)}, ValueError, "got those of another model"),
+        (None, {"optimizer": nl.SGD(nl.LSTM(2, 3), 1.0)}, ValueError, "none; it was made with"),
         (None, {"rate": 0.1}, TypeError, "rate must be a function of the epoch, got 0.1; a const"),
-        (None, {"clip": 0}, ValueError, "max_norm must be positive, got 0"),
+        (None, {"clip": 0}, ValueError, "fit: clip must be positive, got 0"),
         (None, {"model": None}, TypeError, "parameters must be a layer, a model, .* got NoneType"),
     ],
 )
@@ -165,6 +165,13 @@ def test_a_sentence_says_what_is_wrong(rng, batches, changes, error, says):
     batches = batches_of(rng) if batches is None else batches
     with pytest.raises(error, match=says):
         nl.fit(**{"model": tagger(), "batches": batches, "quiet": True} | changes)
+
+
+def test_a_frozen_model_is_not_trained_in_vain(rng):
+    model = tagger()
+    model.freeze(model.parameters())
+    with pytest.raises(ValueError, match=r"trainable .* got none; .* or all parameters are frozen"):
+        nl.fit(model, batches_of(rng), quiet=True)
 
 
 def test_a_missing_number_is_named_before_it_is_in_the_loss(rng):

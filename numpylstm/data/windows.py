@@ -56,8 +56,8 @@ def batches(
     Yields
     ------
     x, y : (T, B) arrays
-        Inputs and targets, time-major, C-contiguous, with the dtype of `ids`: views of one
-        (L, B) copy of `ids`, in which ``y[:-1]`` is ``x[1:]``.
+        Inputs and targets, time-major, C-contiguous, with the dtype of `ids`. They are copies:
+        words of x may be replaced (word dropout), and y and the next window stay as they are.
 
     Raises
     ------
@@ -88,9 +88,10 @@ def batches(
     check_whole("batches", "start", start, 0, count, "the number of windows")
     batch_size, num_steps, start = int(batch_size), int(num_steps), int(start)
     length = len(array) // batch_size
-    streams = array[: length * batch_size].reshape(batch_size, length).T.copy()  # (L, B)
+    streams = array[: length * batch_size].reshape(batch_size, length).T
+    x, y = streams[:-1], streams[1:]  # (L - 1, B)
     return (
-        (streams[i : min(i + num_steps, length - 1)], streams[i + 1 : i + 1 + num_steps])
+        (x[i : i + num_steps].copy(), y[i : i + num_steps].copy())
         for i in range(start * num_steps, count * num_steps, num_steps)
     )
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import check_kind, check_number, check_whole
+from numpylstm.checks import check_in, check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Owner
@@ -96,12 +96,12 @@ def fit(
         ``backward()``; for `validation`, also with `state_dict` and `load_state_dict`.
     batches : list of tuples, or a function that returns the batches of one epoch
         ``(x, y)`` or ``(x, y, lengths)``: the arguments of ``model.forward``. For a language model
-        ``(x, y)`` or ``(x, y, weights)``, and each batch continues the one before it.
+        ``(x, y)`` or ``(x, y, weights)``, and each batch continues the one before it, with its B.
     epochs : int
     optimizer : Optimizer, optional
         By default ``Adam(model, lr=0.01)``. An object of your own needs one, made of its layers.
     clip : float
-        Maximum global norm of the gradient.
+        Maximum global norm of the gradient; infinity for no clipping.
     rate : callable, optional
         The learning rate of each epoch, from 0: ``lambda epoch: 0.01 * 0.8**epoch``.
     validation : as batches, optional
@@ -125,6 +125,7 @@ def fit(
     True
     """
     check_whole("fit", "epochs", epochs)
+    check_in("fit", "clip", clip, "(0, inf]")
     for name, given in {"batches": batches, "validation": validation}.items():
         if isinstance(given, Iterator):
             raise TypeError(
@@ -137,8 +138,8 @@ def fit(
         moved = {id(parameter) for parameter in optimizer.parameters.values()}
         if moved.isdisjoint(map(id, model.parameters().values())):
             raise ValueError(
-                "fit: optimizer must hold parameters of the model, got those of another model; "
-                "an optimizer belongs to the model that it was made with"
+                "fit: optimizer must hold trainable parameters of the model, got none; it was made "
+                "with another model, or all parameters are frozen"
             )
     if rate is not None and not callable(rate):
         got = f"got {rate!r}; a constant rate is that of the optimizer"
