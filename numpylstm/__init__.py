@@ -2,8 +2,8 @@
 
 Read `numpylstm.reference` to learn; `numpylstm.LanguageModel` to use; ``numpylstm-train`` to run.
 
-The public names are listed in `numpylstm.public`, which is loaded when the first of them is used.
-So a command can report in one sentence what goes wrong while the package is loaded.
+The public names are listed in `numpylstm.public`, which is loaded when the first of them is used,
+so that a command can report an error during loading in one sentence.
 """
 
 import importlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """A module of the package, or one of its public names."""
+        """Return a module of the package, or one of its public names."""
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if importlib.util.find_spec(f"{__name__}.{name}"):
@@ -26,7 +26,7 @@ else:
         if not hasattr(public, name):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(public, name)
-        globals()[name] = value  # so that it is looked for once
+        globals()[name] = value  # found without this function from now on
         return value
 
     def __dir__() -> list[str]:

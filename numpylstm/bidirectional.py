@@ -16,7 +16,7 @@ from numpylstm.parameters import DIRECTIONS, Array, Owner, Parameter
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:
-    """Reverse each sequence of x (T, B, .) in time; what lies past its end stays in its place."""
+    """Reverse each sequence of x (T, B, .) in time; what lies past its end stays in place."""
     if lengths is None:
         return x[::-1]
     t, ends = np.arange(len(x))[:, None], lengths.astype(np.int64)
@@ -36,15 +36,16 @@ def pair(argument: str, state: Any) -> tuple[Any, Any]:
 class Bidirectional(Owner):
     """A stack that reads forward and one that reads backward, their hidden states side by side.
 
-    Of several layers, each direction has its own, and the two meet at the top. PyTorch's layers
-    meet after each layer: for that, put one `Bidirectional` of one layer on another.
+    With several layers, each direction has its own stack, and the two are joined at the top only.
+    PyTorch joins them after each layer; for that, stack `Bidirectional` layers of one layer each.
 
     Parameters
     ----------
     cell, input_size, hidden_size, num_layers, rng, settings
         As for `numpylstm.layers.RecurrentStack`; H is the size of each direction.
     name : str, optional
-        Begins the paths: ``name="low"`` gives ``low.forward.0.Wx`` in place of ``forward.0.Wx``.
+        Prefix of the paths: ``name="low"`` gives ``low.forward.0.Wx`` instead of
+        ``forward.0.Wx``.
 
     Examples
     --------
@@ -86,12 +87,13 @@ class Bidirectional(Owner):
     ) -> tuple[Array, tuple[Any, Any]]:
         """Run both stacks over whole sequences.
 
-        The arguments are those of `RecurrentStack.forward`, but for two states in place of one.
+        The arguments are those of `RecurrentStack.forward`, except that `state` is a pair.
 
         Returns
         -------
         hs : (T, B, 2H)
-            At each step, what the first stack has read up to it, and the second from the end to it.
+            At each step, the hidden states of the stack that has read up to it from the start, and
+            of the one that has read back to it from the end.
         state : pair of states of the cell
             After the last step of each sequence, and after its first.
         """

@@ -1,9 +1,9 @@
-"""Descriptions of the cells: everything about RNN, LSTM, GRU and the others but their equations.
+"""Descriptions of the cells (RNN, LSTM, GRU and others): everything except their equations.
 
 The equations are functions of `numpylstm.reference` and `numpylstm.functional`; a record here
 describes their arguments, their results and the meaning of their arrays, for layers, models,
-checkpoints and diagnostics. A new cell is its functions and one more record; no other file
-depends on which cell it has.
+checkpoints and diagnostics. To add a cell, write its functions and one more record; no other file
+depends on which cells there are.
 
 Only the standard library is imported: ``--help`` reads the records too.
 """
@@ -86,8 +86,8 @@ class Cell:
     State : class of NamedTuple
         Its fields pass from step to step; the first is h.
     cache : str
-        The class of the cache in `reference`. It holds x, h and what else has a value for each
-        step, then Wx, the other parameters that the backward pass needs, and the options.
+        The class of the cache in `reference`. It holds x, h and the other values of each step,
+        then Wx, the other parameters that the backward pass needs, and the options.
     blocks : tuple of str
         The blocks of H columns in the matrices and in b.
     units : tuple of Unit
@@ -102,7 +102,7 @@ class Cell:
     keep : str, optional
         The attribute of the cache that scales the memory on its direct path from step to step.
     memory : str
-        The field of the state that remembers.
+        The field of the state that is the long-term memory.
     start : mapping of field -> float
         The fields of the state that do not start at 0.
     orders : mapping of program -> str
@@ -305,7 +305,7 @@ CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU, MINGRU, M
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    """Return the settings of the cells in a comparison, by a name in prose.
+    """Return the settings of the cells to compare, by a readable name.
 
     >>> list(examples())[2:4], examples()["RNN relu"]
     (['RNN relu', 'LSTM, forget bias 0'], {'cell': 'rnn', 'activation': 'relu'})

@@ -17,7 +17,7 @@ from numpylstm.cells import CELLS
 
 
 class ConfigError(ValueError):
-    """An impossible setting; `setting` is its name, `problem` the rest of the sentence."""
+    """An invalid setting: its name, `setting`, and the rest of the message, `problem`."""
 
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting} {problem}")
@@ -74,7 +74,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     },
     "adamw": {
         "lr": setting(0.002),
-        "weight_decay": setting(0.01, "weight decay, apart from the gradient in AdamW", at_least=0),
+        "weight_decay": setting(0.01, "decoupled weight decay of AdamW", at_least=0),
     },
 }
 """The settings of each optimiser, by the names of the arguments of its class."""
@@ -128,8 +128,8 @@ class ModelConfig:
         at_least=0, below=1,
     )  # fmt: skip
     dropout_input: float | None = option(
-        None, float, MODEL, "dropout after the embedding, apart from the rest (default: as "
-        "--dropout)", at_least=0, below=1, absent=None,
+        None, float, MODEL, "dropout after the embedding (default: as --dropout)",
+        at_least=0, below=1, absent=None,
     )  # fmt: skip
     tied: bool = option(
         False, bool, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
@@ -139,19 +139,19 @@ class ModelConfig:
         at_least=0, at_most=1_000,
     )  # fmt: skip
     init_scale_embedding: float | None = option(
-        None, float, MODEL, "s for the embedding, apart from the rest (default: as --init-scale)",
+        None, float, MODEL, "s for the embedding (default: as --init-scale)",
         at_least=0, at_most=1_000, absent=None,
     )  # fmt: skip
     dtype: str = option(
         "float32", str, MODEL, "precision", choices=("float32", "float64"), shapes=True
     )
     impl: str = option(
-        "fast", str, MODEL, "compiled kernels, or the textbook in plain NumPy: the same numbers, "
-        "slowly", choices=("fast", "reference"),
+        "fast", str, MODEL, "compiled kernels, or the textbook in plain NumPy, which gives the "
+        "same numbers slowly", choices=("fast", "reference"),
     )  # fmt: skip
     average_across_timesteps: bool = option(
-        False, bool, OPTIMISATION, "divide the loss by T; to train alike, multiply SGD's learning "
-        "rate by T and divide the clip by T",
+        False, bool, OPTIMISATION, "divide the loss by T; for the same training, multiply SGD's "
+        "learning rate by T and divide the clip by T",
     )  # fmt: skip
     average_across_batch: bool = option(True, bool, OPTIMISATION, "divide the loss by B")
 
@@ -268,7 +268,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def either(names: Iterable[str]) -> str:
-    """``'tanh', 'relu' or 'sigmoid'``."""
+    """Join names for a message: ``'tanh', 'relu' or 'sigmoid'``."""
     *others, last = map(repr, names)
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -375,7 +375,7 @@ class TrainConfig(ModelConfig):
         100, int, RUN, "updates between two rows of metrics.csv", at_least=1, experiment=False
     )
     test_streams: int = option(
-        1, int, RUN, "parallel streams for the test at the end: 20 are several times as fast, and "
+        1, int, RUN, "parallel streams for the test at the end: 20 are several times faster, but "
         "leave about 20 tokens unscored", at_least=1, resumable=True, absent=1,
     )  # fmt: skip
     log_gradients: bool = option(
@@ -474,13 +474,13 @@ LARGE = MEDIUM | {
     "hidden_size": 1500, "epochs": 55, "dropout": 0.65, "init_scale": 0.04,
     "decay": 1 / 1.15, "constant_epochs": 14, "clip": 10.0,
 }  # fmt: skip
-TIED = MEDIUM | {  # the rate and the clip of a mean over 35 steps, 20 and 1/4, for our sum
+TIED = MEDIUM | {  # a rate of 20 and a clip of 1/4 for a mean over 35 steps, converted to our sum
     "tied": True, "epochs": 40, "schedule": "plateau", "decay": 1 / 4, "lr": 0.571, "clip": 8.75,
 }  # fmt: skip
 # As in Harvard's course CS 287, whose loss is a sum over the batch, with clip 2 and weight decay
-# 1e-4: if every update is clipped, Adam depends on their ratio only, and on our mean a clip of 1
-# always acts. Clips 1, 2 and 5 gave 76.1, 73.3 and 75.2 there. The rate falls by epoch to 6.8e-5.
-# The table starts with a standard deviation of 0.98, as N(0, 1) there.
+# 1e-4: if every update is clipped, Adam depends on their ratio only, and with our mean a clip of 1
+# clips every update. Clips 1, 2 and 5 gave 76.1, 73.3 and 75.2 there. The rate falls by epoch to
+# 6.8e-5. The table starts with a standard deviation of 0.98; there it is drawn from N(0, 1).
 TIED_ADAM = SMALL | {
     "tied": True, "hidden_size": 512, "num_steps": 32, "batch_size": 128, "epochs": 24,
     "dropout": 0.5, "dropout_input": 0.0, "init_scale": 0.05, "init_scale_embedding": 1.7,

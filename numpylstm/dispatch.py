@@ -1,8 +1,8 @@
-"""One check in front of the fast path and of the textbook, and the fallback between them.
+"""Argument checks shared by the fast path and the textbook, and the fallback from one to the other.
 
 `accepts` decorates a function of `numpylstm.functional` with the shapes of its arguments. The same
-check serves both implementations: `textbook` holds the functions of `numpylstm.reference` behind
-it. If the kernels cannot be used, the decorated functions call the reference.
+check serves both implementations: `textbook` holds the functions of `numpylstm.reference` with it.
+If the kernels cannot be used, the decorated functions call the reference.
 """
 
 import functools
@@ -30,28 +30,29 @@ textbook = ModuleType(f"{__name__}.textbook", "`numpylstm.reference` behind the 
 textbook.__getattr__ = lambda name: getattr(reference, name)  # type: ignore[method-assign]
 sys.modules[textbook.__name__] = textbook  # so that layers that hold it can be pickled
 
-_failures: list[BaseException] = []  # the first reason to do without kernels
+_failures: list[BaseException] = []  # the first error that ruled out the kernels
 
 
 def accepts(
     *specs: str, also: Callable[[str, dict[str, Any]], None] | None = None
 ) -> Callable[[F], F]:
-    """Put a check of the arguments in front of a function and of its twin in the reference.
+    """Decorator: check the arguments of a function and of its twin in the reference.
 
     The decorated function gets the documentation of its twin, and the checked twin goes into
     `textbook`. Both have ``check(where, arguments, options)``, which returns all arguments in
-    order, or raises with `where` in front of the sentence; ``compute(*arguments)``, which checks
-    none; and the names of the keyword-only arguments, `by_name`.
+    order, or raises with `where` at the start of the message; ``compute(*arguments)``, which
+    checks nothing; and the names of the keyword-only arguments, `by_name`.
 
     Parameters
     ----------
     *specs : str
-        ``"Wx D 4H"``: a float array, as in `check_arrays`. ``"cache.x T B D"``: one in the cache;
-        these come first. ``"ids T B in V"``: ids, which are copied. ``"reset of gru"``: an option
-        of this cell. ``"lengths B to T"``: where sequences end, or None. ``"cache.lengths B to T"``
-        admits a `PaddedCache` too, whose arrays are (N, .) in place of (T, B, .).
+        ``"Wx D 4H"``: a float array, as in `check_arrays`. ``"cache.x T B D"``: an array of the
+        cache; list these first. ``"ids T B in V"``: ids, which are copied. ``"reset of gru"``: an
+        option of this cell. ``"lengths B to T"``: the lengths of the sequences, or None.
+        ``"cache.lengths B to T"`` also admits a `PaddedCache`, whose arrays are (N, .) instead of
+        (T, B, .).
     also : callable, optional
-        ``also(where, arguments)`` checks the rest, and may replace arguments.
+        ``also(where, arguments)`` checks everything else, and may replace arguments.
     """
     floats = tuple(spec for spec in specs if not re.search(" (in|of|to) ", spec))
     packed = tuple(re.sub(r"^(cache\.\w+) T B ", r"\1 N ", spec) for spec in floats)
@@ -65,7 +66,7 @@ def accepts(
         signature = inspect.signature(fast)
         names = list(signature.parameters)
         kind: Any = signature.parameters["cache"].annotation if "cache" in names else None
-        kind = next(iter(get_args(kind)), kind)  # its own class of cache, before PaddedCache
+        kind = next(iter(get_args(kind)), kind)  # the first of `OwnCache | PaddedCache`
         in_cache = [kind._fields.index(name[6:]) for name in fields if name.startswith("cache.")]
         direct = [names.index(name) for name in fields[len(in_cache) :]]
         place_of_cache = names.index("cache") if kind else 0
@@ -157,7 +158,7 @@ def _ids(spec: str, first: str) -> tuple[str, str, str, list[str], str, str]:
 
 
 def _checked(like: Function, check: Function, compute: Function, by_name: list[str]) -> Any:
-    """Put the check in front of a function whose last arguments, `by_name`, are keyword-only."""
+    """Return a function that checks and computes; its last arguments are keyword-only."""
 
     @functools.wraps(like)
     def function(*given: Any, **options: Any) -> Any:
@@ -168,9 +169,9 @@ def _checked(like: Function, check: Function, compute: Function, by_name: list[s
 
 
 def call(where: str, function: Any, *given: Any, **options: Any) -> Any:
-    """Call a checked function with `where` in place of its name in error sentences.
+    """Call a checked function, with `where` instead of its name in error messages.
 
-    A function without an `accepts`, such as one of your own cell, is called directly.
+    A function that `accepts` does not decorate, such as one of your own cell, is called directly.
     """
     check = getattr(function, "check", None)
     if check is None:
@@ -190,7 +191,7 @@ def unchecked(function: Function) -> Function:
 
 
 def do_without_kernels(error: BaseException) -> None:
-    """Let the reference compute from now on; warn once."""
+    """Use the reference from now on, and warn once."""
     if _failures:
         return
     _failures.append(error)
@@ -199,8 +200,8 @@ def do_without_kernels(error: BaseException) -> None:
     if isinstance(error, ModuleNotFoundError | ValueError):  # not installed; a wrong variable
         hint = ""
     warnings.warn(
-        f"the compiled kernels do not work here ({reason:.200}), so plain NumPy computes the same, "
-        f"slowly{hint}",
+        f"the compiled kernels do not work here ({reason:.200}); plain NumPy takes their place, "
+        f"with the same results but slowly{hint}",
         RuntimeWarning,
         stacklevel=2,
     )

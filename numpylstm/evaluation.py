@@ -2,9 +2,9 @@
 
 Perplexity is ``exp(total nll / tokens scored)``. At batch size 1 every token but the first is
 scored, with all tokens before it in the state, so the result depends on the model and the text but
-not on the window. Larger batches are faster and leave a few tokens unscored, which are counted. Two
-baselines that only count also score every token but the first, so their perplexities compare
-directly with a network's.
+not on the window. Larger batches are faster and leave a few tokens unscored, which are counted. The
+unigram and bigram baselines also score every token but the first, so their perplexities can be
+compared directly with a network's.
 """
 
 import math
@@ -34,7 +34,7 @@ class Evaluation:
     loss : float
         Mean -log p of the scored tokens, in nats.
     accuracy : float
-        Share of the scored tokens that the model predicted as most probable.
+        Share of the scored tokens to which the model gave the highest probability.
     tokens : int
         Tokens scored.
     unscored : int
@@ -90,8 +90,8 @@ def evaluate(
     batch_size, num_steps : int
         B and T of the windows; the last window may be shorter.
     watch : callable, optional
-        Called after each window with the number of tokens scored and the total. Its exceptions end
-        the scoring.
+        Called after each window with the number of tokens scored and the total. If it raises, the
+        scoring stops.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True, eq=False)  # arrays are not compared by one ==
+@dataclass(frozen=True, eq=False)  # == of arrays is not one truth value
 class ClassifierEvaluation:
     """Result of `evaluate_classifier`.
 
@@ -181,7 +181,7 @@ def evaluate_classifier(
     batch_size : int
         Sequences per pass; it changes the result by rounding only.
     lengths : (N,) integers, optional
-        Nothing is read or scored at and past the end of a sequence.
+        Steps at and past the end of a sequence are neither read nor scored.
 
     Returns
     -------
@@ -241,7 +241,7 @@ def evaluate_regressor(
 def _scores(
     where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any
 ) -> Iterator[tuple[Any, Any, Any, NDArray[np.bool_]]]:
-    """Yield the answers, their losses, what is predicted, and which answers count, by batches."""
+    """Yield answers, losses, predictions and a mask of the answers that count, batch by batch."""
     check_sizes(where, batch_size=batch_size)
     x, y, inside = model.check_arguments(where, x, y, lengths)
     if inside is None or not model.every_step:
@@ -325,17 +325,17 @@ def tutorial_protocol(
 def true_and_predicted(
     model: LanguageModel, ids: Ids, *, length: int = 35, start: int = 350
 ) -> tuple[Ids, Ids]:
-    """Return a passage of a text, and the most probable token in each place.
+    """Return a passage of a text, and the most probable token at each position.
 
     Parameters
     ----------
     model : LanguageModel
     ids : (N,) integers
     length : int
-        Tokens to return; of a shorter text, all but the first.
+        Number of tokens to return; for a shorter text, all but the first.
     start : int
-        The token before the passage, counted from 0; all up to it are read first. Less if the text
-        is too short for it.
+        Position of the token before the passage, from 0; the model first reads all tokens up to it.
+        If the text is too short, the passage starts earlier.
 
     Returns
     -------
@@ -370,7 +370,7 @@ def _passage(
     return y[start:, 0].copy(), nll[start:, 0], predicted[start:, 0]
 
 
-# --- Baselines: models that only count ---------------------------------------------------------
+# --- Baselines: unigram and bigram counts ------------------------------------------------------
 
 
 class BigramResult(NamedTuple):
@@ -406,12 +406,12 @@ def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: in
 def interpolated_bigram_perplexity(
     train_ids: ArrayLike, valid_ids: ArrayLike, test_ids: ArrayLike, vocab_size: int
 ) -> BigramResult:
-    """Return the perplexity of a model that uses only which token follows which.
+    """Return the perplexity of a bigram model interpolated with a unigram model.
 
     ``P(w|v) = lambda * count(v, w) / count(v) + (1 - lambda) * P(w)``, with the unigram model of
-    `unigram_perplexity` for ``P(w)``. Lambda is the weight most likely on the validation text;
-    that likelihood is concave in lambda, so halving an interval by the sign of its slope finds
-    the one maximum. After a v that training never continued, ``P(w|v) = P(w)``.
+    `unigram_perplexity` for ``P(w)``. Lambda maximises the likelihood of the validation text,
+    which is concave in lambda, so bisection on the sign of its slope finds the maximum. If nothing
+    follows v in the training text, ``P(w|v) = P(w)``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Models: layers in a row, one loss at the end, and parameters by path.
+"""Models: a stack of layers with a loss on top, and parameters by path.
 
 `LanguageModel` predicts the next token at every step (many-to-many). The models of whole sequences
 are in `numpylstm.sequence_models`. Text generation (one-to-many) is `numpylstm.sampling.generate`,
@@ -159,8 +159,8 @@ class Encoder(Owner):
     ) -> tuple[Array, State]:
         """Hidden states of the top layer, (T, B, H), and the state after the window.
 
-        Without `every_step` only those at the end of each sequence, (1, B, H): of two directions,
-        (1, B, 2H), each at the end of its own way.
+        Without `every_step` only those at the end of each sequence, (1, B, H); with two directions,
+        (1, B, 2H), each direction where it has read the whole sequence.
         """
         if self.embedding is not None:
             x = self.embedding.forward(x, training)
@@ -196,10 +196,10 @@ class Encoder(Owner):
 class Model(Owner):
     """Base class: an encoder, a decoder and a loss.
 
-    `arguments` are the keywords that construct a model like this one, without generator and arrays.
+    `arguments` are the keywords, except `rng`, that construct a model of the same form.
     """
 
-    lacks: frozenset[str] = frozenset()  # settings of `ModelConfig` that are no arguments
+    lacks: frozenset[str] = frozenset()  # settings of `ModelConfig` that are not arguments
 
     def __init__(self, rng: Any, **arguments: Any) -> None:
         plan = self.plan(**arguments)
@@ -222,7 +222,7 @@ class Model(Owner):
 
     @classmethod
     def plan(cls, **arguments: Any) -> Plan:
-        """Return the plan of a model from the keywords of its constructor, without generator."""
+        """Return the plan of a model from the keywords of its constructor, except `rng`."""
         raise NotImplementedError
 
     @property
@@ -315,7 +315,7 @@ class LanguageModel(Model):
 
     @classmethod
     def plan(cls, *, vocab_size: Any = None, **settings: Any) -> Plan:
-        """Return the plan of a model from the keywords of its constructor, without generator."""
+        """Return the plan of a model from the keywords of its constructor, except `rng`."""
         check_sizes("LanguageModel", vocab_size=vocab_size)
         if "bidirectional" in settings:
             raise TypeError(

@@ -37,16 +37,16 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     """Scale all gradients by ``min(1, max_norm / norm)``.
 
     The norm is that of all gradients together, so the direction of the step is kept; clipping each
-    parameter by itself would bend it (Pascanu, Mikolov and Bengio 2013). No epsilon is added.
+    parameter by itself would change it (Pascanu, Mikolov and Bengio 2013). No epsilon is added.
     The factor is stored and applied when a gradient is next used: read `Parameter.grad` after the
-    call, not an array that was taken from it before.
+    call, not an array that you took from it before.
 
     Parameters
     ----------
     parameters : layer, model, dict of path -> Parameter, or a list of these
         Frozen ones are left out.
     max_norm : float
-        Positive; infinity only measures.
+        Positive; with infinity the norm is measured and nothing is clipped.
 
     Returns
     -------
@@ -194,7 +194,7 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps of about `lr` in every number, whatever the size of its gradient.
+    """Adam: steps of about `lr` in every entry, whatever the size of its gradient.
 
     The update uses a decaying mean of the gradients, m, and one of their squares, v. Both begin at
     zero, so after t steps their weights add up to ``1 - beta ** t``, by which they are divided::
@@ -204,10 +204,10 @@ class Adam(Optimizer):
         v = beta2 * v + (1 - beta2) * grad**2
         data -= lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
-    A number with a gradient of zero moves too, because of m: for example, the rows of an embedding
+    An entry whose gradient is zero still moves, because of m: for example, the rows of an embedding
     whose words are not in the window. This is `torch.optim.Adam` on dense gradients. PyTorch's
     SparseAdam is another algorithm: it leaves such rows and their memory unchanged until their
-    word comes again.
+    word occurs again.
 
     Parameters
     ----------
@@ -215,18 +215,18 @@ class Adam(Optimizer):
     lr : float
         The learning rate; may be changed between steps.
     betas : tuple of two floats
-        In [0, 1): how much of both means is kept at each step.
+        Decay of the two means at each step, in [0, 1).
     eps : float
-        Positive; outside of the root, as in PyTorch.
+        Positive; added outside the square root, as in PyTorch.
     weight_decay : float
-        From 0. It becomes a part of the gradient; see `AdamW`.
+        At least 0; ``weight_decay * data`` is added to the gradient. Compare `AdamW`.
 
     References
     ----------
     Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
     """
 
-    decoupled = False  # True shrinks the data by weight decay, apart from the gradient
+    decoupled = False  # True: weight decay shrinks the data and does not enter the gradient
 
     def __init__(
         self,
@@ -256,7 +256,7 @@ class Adam(Optimizer):
     def move(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient and its memory."""
         if self.steps == 0:
-            raise RuntimeError(f"{type(self).__name__}.move: step() counts, and calls it")
+            raise RuntimeError(f"{type(self).__name__}.move: call step(), which counts the steps")
         m, v = (self.remembered(name, path, parameter) for name in self.memory)
         gradient, factor = parameter.parts_of_grad()
         if not isinstance(gradient, np.ndarray):  # rows, or zeros
@@ -268,10 +268,10 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay is apart from the gradient: ``data -= lr * weight_decay * data``.
+    """Adam with decoupled weight decay: ``data -= lr * weight_decay * data``.
 
-    As a part of the gradient it would be divided by the size of the gradients, and be weakest
-    where these are large. The parameters are those of `Adam`.
+    Added to the gradient, the decay would be divided by the size of the gradients, and so be
+    weakest where they are large. The parameters are those of `Adam`.
 
     References
     ----------
@@ -319,7 +319,8 @@ def plateau_rate(
     decay : float
         In [0, 1], often 1/4.
     patience : int
-        The count starts again after each decay. PyTorch names one epoch less: its 1 is our 2.
+        The count restarts after each decay. PyTorch counts one epoch less: its patience of 1 is 2
+        here.
     """
     check_number("plateau_rate", "lr", lr)
     check_in("plateau_rate", "decay", decay, "[0, 1]")

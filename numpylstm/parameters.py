@@ -65,7 +65,7 @@ class Parameter:
     def grad(self) -> Array:
         """The gradient accumulated since `zero_grad`, with the shape of `data`.
 
-        An assigned array is taken over, as by `accumulate`.
+        An assigned array is not copied, so the caller must not use it again.
         """
         gradient, factor = self.parts_of_grad()
         if gradient is None or isinstance(gradient, Rows):
@@ -84,7 +84,7 @@ class Parameter:
         self._gradient, self._factor = _owned(value), 1.0
 
     def accumulate(self, gradient: Array | Rows) -> None:
-        """``grad += gradient``. The arrays are taken over, so the caller must not use them again.
+        """``grad += gradient``. The arrays are not copied: the caller must not use them again.
 
         Raises
         ------
@@ -166,7 +166,7 @@ def uniform(
     shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
     flat = array.reshape(-1)
-    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once would set the peak memory
+    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once would need a second array
         piece = flat[start : start + DRAWN_AT_ONCE]
         piece[...] = rng.uniform(-scale, scale, piece.size)
     return array
@@ -201,7 +201,7 @@ def parameter_shapes(
 class Owner:
     """Base class of everything that has parameters: layers and models."""
 
-    _input = ""  # the shape of x, where an exchange of its axes could go unseen
+    _input = ""  # the shape of x, shown where swapped axes could go unnoticed
 
     def _own(self) -> Iterable[Parameter]:
         return ()
@@ -234,7 +234,7 @@ class Owner:
             parameters[path].trainable = False
 
     def state_dict(self) -> dict[str, Array]:
-        """A copy of every array, frozen ones included: path -> ndarray."""
+        """Return a copy of every array, frozen ones included: path -> ndarray."""
         return {path: p.data.copy() for path, p in self.all_parameters().items()}
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:

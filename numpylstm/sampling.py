@@ -11,7 +11,7 @@ from numpylstm.models import LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters have exploded"
-READ_AT_ONCE = 1000  # tokens of a prompt: the scores of all of them are computed
+READ_AT_ONCE = 1000  # tokens of a prompt; the logits of all of them are held in memory
 
 
 def generate(
@@ -37,7 +37,7 @@ def generate(
         The logits are divided by it: below 1, probable tokens become more probable, above 1 less.
         At 0 the most probable token is taken at every step, as with ``top_k=1``.
     top_k : int, optional
-        Draw only from the `top_k` most probable tokens; a number above that of all tokens means
+        Draw only from the `top_k` most probable tokens; a number above the vocabulary size means
         all.
     banned : sequence of ids
         Tokens that are never drawn, such as ``<unk>``.
@@ -114,7 +114,7 @@ def draw(
     banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> int:
-    """Draw an id from the softmax of ``logits / temperature`` over the k best not banned."""
+    """Draw an id from the softmax of ``logits / temperature`` over the k best allowed ids."""
     if not np.isfinite(logits).all():
         raise NotFinite(NOT_FINITE)
     scores = logits.copy()

@@ -43,7 +43,7 @@ class CheckpointError(ValueError):
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A file with other bytes than were written, or not all of them."""
+    """A file that was truncated, or whose bytes have changed since it was written."""
 
 
 class SaveError(OSError):
@@ -77,7 +77,7 @@ def write_arrays(
 
 
 def write_members(file: Any, members: Mapping[str, NDArray[Any]]) -> None:
-    """Write the bytes of ``numpy.savez``, which in NumPy 2.0 leaves an archive open that fails."""
+    """Write an archive as ``numpy.savez`` does, but close it on errors, as NumPy 2.0 does not."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in members.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -137,12 +137,12 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
 
 
 def temporary_name(path: Path) -> Path:
-    """Return a name next to `path` for a file that will replace it, not too long."""
+    """Return a short name next to `path` for a file that will replace it."""
     return path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.tmp")
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, if the file system can."""
+    """Flush the entries of a folder to the disk, if the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -173,7 +173,7 @@ else is accepted, so there is no syntax to evaluate."""
 def read_arrays(
     path: Path, name: str, version: int
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read the arrays of a file by member name, and its object, verified by the checksum.
+    """Read the arrays of a file by member name, and its JSON object; verify the checksum.
 
     A file that is not whole, or not of the format `name` in this version, raises CheckpointError.
     """
@@ -231,7 +231,7 @@ def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[
 def read_members(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays of an `.npz` file.
 
-    Members must be uncompressed, and their sizes fit into the file, before memory is taken.
+    No memory is allocated before members are known to be uncompressed and to fit into the file.
     """
     try:
         file = open_regular(path)
@@ -277,7 +277,7 @@ def check_members(
 
 
 def read_npy(name: str, content: bytes) -> NDArray[Any]:
-    """Return the array in the bytes of an `.npy` file; a ValueError unless it has plain numbers."""
+    """Return the array in the bytes of an `.npy` file; raise unless it holds plain numbers."""
     header = NPY_HEADER.match(content)
     if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
         raise ValueError(
@@ -387,7 +387,7 @@ def load_model(path: str | Path, *, rng: np.random.Generator | int | None = None
     parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
         arguments = dict(meta["arguments"])
-        check_shapes(parameters, parameter_shapes(*kind.plan(**arguments)))  # takes no memory
+        check_shapes(parameters, parameter_shapes(*kind.plan(**arguments)))  # before allocating
         model = kind(**arguments, rng=rng)
         model.load_state_dict(parameters)
         model.freeze(meta["frozen"])

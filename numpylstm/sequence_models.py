@@ -28,11 +28,11 @@ from numpylstm.models import Array, Model, Plan, model_config, show_settings
 
 
 class SequenceModel(Model):
-    """Base class: the inputs, the lengths and the two passes."""
+    """Base class: inputs with lengths, forward pass, scores and predictions."""
 
     lacks = frozenset({"tied", "average_across_timesteps", "average_across_batch"})
     outputs: str  # name of the argument that is the size of an answer
-    classes = True  # answers are ids, and not numbers
+    classes = True  # answers are ids of classes, not real numbers
     every_step = False
 
     @classmethod
@@ -45,7 +45,7 @@ class SequenceModel(Model):
         init_scale: float | None = None,
         **settings: Any,
     ) -> Plan:
-        """Return the plan of a model from the keywords of its constructor, without generator."""
+        """Return the plan of a model from the keywords of its constructor, except `rng`."""
         where, outputs = cls.__name__, settings.pop(cls.outputs, None)
         if (vocab_size is None) == (input_size is None):
             raise TypeError(
@@ -83,7 +83,7 @@ class SequenceModel(Model):
         training : bool
             Apply dropout, and keep the caches for `backward`.
         lengths : (B,) integers in [0, T], optional
-            Nothing is read at and past the end of a sequence. All of T by default.
+            Steps at and past the end of a sequence are not read. By default all have T steps.
         """
         if training is True:
             self.criterion._pending = None  # also if an error follows
@@ -180,8 +180,8 @@ class SequenceModel(Model):
 class SequenceClassifier(SequenceModel):
     """A recurrent classifier: one answer after a whole sequence (many-to-one).
 
-    Embedding, recurrent layers, and a linear layer on the last hidden state of each sequence; of
-    two directions, each at the end of its own way.
+    Embedding, recurrent layers, and a linear layer on the last hidden state of each sequence; with
+    two directions, on the last one of each.
 
     Parameters
     ----------
@@ -193,8 +193,8 @@ class SequenceClassifier(SequenceModel):
         Read the sequence in both directions; see `numpylstm.Bidirectional`.
     init_scale : float, optional
         The initial parameters are drawn from U(-init_scale, init_scale), by default with
-        ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, so small initial values
-        would pass on too little.
+        ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, and with small initial
+        values too little of the sequence would reach it.
     embedding_size, cell, dropout, dropout_input, init_scale_embedding, dtype, impl, activation,
     forget_bias, reset, factors, forget_gate, rng
         As for `LanguageModel`.
@@ -231,7 +231,7 @@ class SequenceClassifier(SequenceModel):
         return self.answer_size
 
     def predict(self, x: Array, lengths: Array | None = None) -> Array:
-        """Return the most probable answers, (B,), or (T, B); past an end they mean nothing."""
+        """Return the most probable answers, (B,), or (T, B), meaningless past an end."""
         return super().predict(x, lengths).argmax(axis=-1)
 
     def probabilities(self, x: Array, lengths: Array | None = None) -> Array:
@@ -245,7 +245,7 @@ class SequenceTagger(SequenceClassifier):
     """A recurrent tagger: one answer at each step of a sequence (many-to-many).
 
     The parameters are those of `SequenceClassifier`. With ``bidirectional=True`` an answer may
-    depend on what follows.
+    depend on later steps.
 
     Examples
     --------
@@ -268,7 +268,7 @@ class SequenceRegressor(SequenceModel):
     Parameters
     ----------
     vocab_size, num_outputs, hidden_size, num_layers : int
-        V, the numbers of an answer K, H and L.
+        V, the size of an answer K, H and L.
     every_step : bool
         Answer at each step, (T, B, K); if False, after the end of each sequence, (B, K).
     input_size, bidirectional, init_scale and other settings

@@ -1,4 +1,4 @@
-"""Files and texts from others: opening the files safely, printing the texts safely.
+"""Untrusted files and text: open files safely, and print text safely.
 
 Names and tokens may come from somebody else's checkpoint. Reading a pipe might never end, reading
 a device might fill the memory, and a terminal executes the escape sequences printed to it. The
@@ -23,7 +23,8 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 
-# C0 and C1 except the line end and the tab; separators; embeddings, overrides and isolates.
+# C0 and C1 controls except the line end and the tab; line and paragraph separators; bidirectional
+# embeddings, overrides and isolates; lone surrogates.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_IN_A_LINE = re.compile(rf"[\t\n]|{_CONTROL.pattern}")
 
@@ -46,7 +47,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 @contextmanager
 def naming(name: str | os.PathLike[str]) -> Iterator[None]:
-    """Name a file or a text in the note of a MemoryError."""
+    """Add a note to a MemoryError: the file or text that was being read."""
     try:
         yield
     except MemoryError as error:
@@ -79,9 +80,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def printable(text: str, *, lines: bool = False) -> str:
     r"""Return a text with everything that controls a terminal written as escapes.
 
-    These are control characters, which can move the cursor or take over the terminal, separators of
-    lines and paragraphs, changes of the writing direction, and lone surrogates. With `lines`, line
-    ends and tabs stay. Print tokens, names and messages through this function.
+    These are control characters, which can move the cursor or take over the terminal, line and
+    paragraph separators, bidirectional controls, and lone surrogates. With `lines`, line ends and
+    tabs stay. Print tokens, names and messages through this function.
 
     Examples
     --------

@@ -337,7 +337,7 @@ CALLS = [
          "beta2 must be in [0, 1), got 1.0"),
     Call("nl.AdamW(model.parameters(), weight_decay=-1)", "AdamW: weight_decay must be finite and"),
     Call("nl.AdamW(model.parameters()).move('decoder.b', model.decoder.b)",
-         "AdamW.move: step() counts, and calls it", RuntimeError),
+         "AdamW.move: call step(), which counts the steps", RuntimeError),
     Call("nl.clip_by_global_norm(model.parameters(), 0)", "max_norm must be positive, got 0"),
     Call("nl.clip_by_global_norm(model.parameters(), float('nan'))", "max_norm must be positive"),
     Call("nl.SGD(model.parameters(), 1.0, ones[:0])", "momentum must be a number", TypeError),
