@@ -36,12 +36,12 @@ from numpylstm.training.loop import Run, check_parameters
 from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION = "numpylstm checkpoint", 2
-PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")  # of a run, unchanged in meta
+PLAIN = ("fingerprint", "epoch", "window", "step", "valid_losses")  # of a run, stored as they are
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The verified content of a checkpoint: arrays by member name, `meta`, and the rest from it."""
+    """The verified content of a checkpoint: arrays by member name, and `meta` with its objects."""
 
     path: Path
     arrays: Mapping[str, NDArray[Any]]

@@ -1,4 +1,4 @@
-"""The display of a task that takes long: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long tasks: a bar on a terminal, a line from time to time elsewhere."""
 
 import math
 import shutil
@@ -15,14 +15,14 @@ from numpylstm.training.signals import Stopped, stop_requests
 if TYPE_CHECKING:  # the loop is slow to import, and loading it is displayed too
     from numpylstm.training.loop import Run, Step
 
-EVERY, EVERY_IN_A_FILE = 0.1, 10.0  # seconds from one state of a task to the next
-RECENT = 50  # updates whose mean perplexity is shown, about
+EVERY, EVERY_IN_A_FILE = 0.1, 10.0  # seconds between two updates of the display
+RECENT = 50  # the perplexity shown is a mean over about so many updates
 
 
 class Display:
     """The display of a task such as "reading the text"; the stream is standard output if None.
 
-    With a total, a bar is drawn and stays; `done` steps were made before. If `quiet`, only the
+    With a total, a bar is drawn and stays at the end; it starts at `done`. If `quiet`, only the
     texts given to `line` are shown.
     """
 
@@ -44,7 +44,7 @@ class Display:
             )  # fmt: skip
 
     def show(self, text: str, done: int = 0) -> None:
-        """Show a state and the steps made so far now and then; a bar that stays has the last."""
+        """Show a text and the number of steps done, but not too often; `close` shows the last."""
         since = time.monotonic() - self.last_shown
         if self.bar is not None:
             self.bar.n = done
@@ -76,7 +76,7 @@ class Display:
 def waiting(
     doing: str, *, stream: Any = None, then: str = "", quiet: bool = False
 ) -> Iterator[Display]:
-    """Show a task in this context; an interruption says that it was not finished, and `then`."""
+    """Show a task in this context; an interruption gets a note that it was not finished."""
     shown = Display(doing, stream, quiet)
     try:
         yield shown
@@ -89,7 +89,7 @@ def waiting(
 
 @contextmanager
 def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Iterator[None]:
-    """Show the number of functions compiled in this context, which a signal can stop."""
+    """Show the number of functions compiled in this context; a signal stops it."""
     watched: Any = nullcontext
     with suppress(Exception):  # without Numba, nothing is compiled
         from numpylstm.kernels.machine.compiling import watched
@@ -121,8 +121,8 @@ def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Ite
 class Timing:
     """The updates of this process: their number, their tokens, and the seconds they took.
 
-    `updating` is the time of the updates alone, `seconds` the time up to the last item, with
-    validations, saves and pictures.
+    `updating` is the time of the updates alone; `seconds` is the time up to the last item,
+    including validations, saves and pictures.
     """
 
     def __init__(self) -> None:
@@ -160,14 +160,14 @@ class Progress:
 
         total = windows * run.config.epochs
         self.total = total if run.config.steps is None else min(total, run.config.steps)
-        self.epochs = math.ceil(self.total / windows)  # the last one perhaps not to its end
+        self.epochs = math.ceil(self.total / windows)  # the last one may be incomplete
         self.run, self.timing, self.format_interval = run, timing, tqdm.format_interval
         self.nll, self.valid = 0.0, ""
         self.display = Display("training", None, quiet, self.total, run.step)
         self.line, self.close = self.display.line, self.display.close
 
     def show(self, item: "Step | Row") -> None:
-        """Show an update on the bar; print metrics, beside a bar only those that end an epoch."""
+        """Show an update on the bar; print metrics, with a bar only at the end of an epoch."""
         if self.display.bar is None and (not isinstance(item, Row) or self.display.quiet):
             return
         epoch = f"epoch {item.epoch}/{self.epochs}"

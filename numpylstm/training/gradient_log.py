@@ -5,8 +5,8 @@ zeros; so only the network changes from row to row. Nothing is dropped and no ra
 drawn: training is not affected.
 
 The log is written whenever the run has a new row of metrics, before the checkpoint with that row; a
-run that resumes from an older checkpoint drops later rows and recomputes them. Values have six
-digits: the same with any number of threads.
+run that resumes from an older checkpoint drops later rows and recomputes them. Values are rounded
+to six digits, which are the same with any number of threads.
 """
 
 import csv
@@ -68,7 +68,7 @@ class GradientLog:
             self._measure(run)
 
     def follow(self, run: Run) -> None:
-        """Measure and write, if the run has just made a row of metrics."""
+        """Add a measurement if the run has just made a row of metrics."""
         has_row = bool(run.history) and run.history[-1].step == run.step
         if has_row and (not self.rows or self.rows[-1].step < run.step):
             self._measure(run)

@@ -69,8 +69,8 @@ class Run:
     rows : list of Row
     tally : Tally
     closing : Row or None
-        The last row of a run that its limit of steps has ended within an epoch. It is not saved: it
-        ends no epoch, and with a larger limit the run continues as if there had been none.
+        The last row of a run whose limit of steps ended it within an epoch. It is not saved, since
+        with a larger limit the run continues as if there had been none.
     whole : bool
         False while an update is being applied.
     """
@@ -202,9 +202,9 @@ def train(
 ) -> Iterator[Step | Row]:
     """Return an iterator that trains a run to its end: each item is the result of one update.
 
-    Without a loop, ``nl.train(run, corpus)`` trains nothing. Between two items you can save the
-    run, inspect it or leave it. Each item is a `Step` after an update, or a `Row` when metrics are
-    due; a `Row` with a validation perplexity ends an epoch, or the run.
+    Nothing is trained until you iterate. Between two items you can save the run, inspect it or
+    stop. Each item is a `Step` after an update, or a `Row` when metrics are due; a `Row` with a
+    validation perplexity ends an epoch, or the run.
 
     Parameters
     ----------
@@ -216,11 +216,12 @@ def train(
         Called in each validation as ``watch(scored, total)``, in tokens. The run can be saved
         then, too; an exception ends the validation, which is repeated when the run continues.
     ranks : numpylstm.training.parallel.Ranks, optional
-        The processes that share the run. All of them call `train`, and `watch` or none.
+        The processes that share the run. All of them call `train`, and either all or none pass
+        `watch`.
 
     Notes
     -----
-    If you leave at an update where a row was due, the row is in `run.rows`, and is not yielded
+    If you stop at an update where a row was due, the row is in `run.rows`, and is not yielded
     again.
 
     Raises
@@ -284,7 +285,7 @@ def train(
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
 def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int, ranks: Ranks = ALONE) -> Step:
-    """Forward, backward, clip, step."""
+    """Make one update: forward and backward pass, clipping, optimiser step."""
     config, model, optimizer = run.config, run.model, run.optimizer
     try:
         cost, nll, correct, state = backpropagate(model, x, y, run.state, config.shards, ranks)

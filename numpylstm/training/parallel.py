@@ -2,7 +2,7 @@
 
 A batch is cut into shards, blocks of columns. The gradient of each shard is computed by itself, and
 the gradients are added in a fixed binary tree. So the number of ranks cannot change a bit of the
-result. MPI moves arrays and adds none, since it promises no order.
+result. MPI only moves arrays and never adds them, since it guarantees no order of summation.
 
 Every rank holds the whole run and makes the same updates. Rank 0 alone reads the text and writes
 the run folder and the terminal, so it can save the run at any moment.
@@ -42,7 +42,7 @@ class RankFailed(RuntimeError):
 
 
 class Ranks:
-    """The processes that train a run together; by default this one is alone.
+    """The processes that train a run together; by default only this one.
 
     All ranks call `share` in the same order, each with its own value.
     """
@@ -155,7 +155,7 @@ def connect() -> Ranks:
 
 
 def add_in_tree(parts: Iterable[Any]) -> Any:
-    """Return ((0 + 1) + (2 + 3)) + ... of any number of parts, which are lost.
+    """Return ((0 + 1) + (2 + 3)) + ... of any number of parts, which are overwritten.
 
     A block of 2**k parts that begins at a multiple of 2**k may be added by another rank first.
     """
@@ -169,7 +169,7 @@ def add_in_tree(parts: Iterable[Any]) -> Any:
 
 
 def add(a: Any, b: Any) -> Any:
-    """Return the sum of two gradients, arrays or `Rows`, or of two lists of them; `a` is lost."""
+    """Return the sum of two gradients (arrays or `Rows`) or of two lists; `a` may change."""
     if isinstance(a, list):
         return list(map(add, a, b))
     if not isinstance(a, Rows):
@@ -182,7 +182,7 @@ def add(a: Any, b: Any) -> Any:
 
 
 def one_pass(model: LanguageModel, x: Array, y: Array, state: State) -> Pass:
-    """Make a forward and a backward pass; return cost, summed nll, right predictions and state."""
+    """Run forward and backward; return cost, summed nll, number of right predictions and state."""
     for parameter in model.parameters().values():
         parameter.zero_grad()
     cost, state = model.forward(x, y, state, training=True)
@@ -194,7 +194,7 @@ def one_pass(model: LanguageModel, x: Array, y: Array, state: State) -> Pass:
 def backpropagate(
     model: LanguageModel, x: Array, y: Array, state: State, shards: int, ranks: Ranks
 ) -> Pass:
-    """Make the passes of all shards of a batch, each on its rank; return what `one_pass` does.
+    """Run `one_pass` on each shard of a batch, on its rank; return the results for the whole batch.
 
     The dropout masks of a shard come from a generator of its own, seeded with a number from the
     model's generator and the number of the shard. So no rank draws the masks of others.

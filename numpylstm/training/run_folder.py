@@ -40,7 +40,7 @@ SAMPLES, SAMPLE = "samples.json", "sample.txt"
 LAST, PREVIOUS, BEST, BEST_EPOCH = "last.npz", "previous.npz", "best.npz", "best-epoch.npz"
 RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
 RECORDS = (RESULT, REPORT, LOG)
-"""Files with times of day. All others have the same bytes whenever the run is made."""
+"""Files that contain dates and times. All others are the same bytes if a run is repeated."""
 FILES = (
     CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP,
     LAST, PREVIOUS, BEST, BEST_EPOCH, SAMPLE, *RECORDS,
@@ -56,9 +56,9 @@ class RunFolderError(ValueError):
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Lock a folder against other processes, which would mix their files with these.
+    """Lock a folder, so that no other process trains there at the same time.
 
-    The lock ends with the process in every case and leaves no file behind. Some systems and disks
+    The lock always ends with the process and leaves no file behind. Some systems and file systems
     have no locks; there is no protection then.
     """
     if fcntl is None or not folder.is_dir():
@@ -121,7 +121,7 @@ def remove_leftovers(folder: Path) -> None:
 def begin(folder: Path, run: Run) -> None:
     """Save the run before its first update here, with its settings and vocabulary."""
     keep_last(folder)
-    with suppress(FileNotFoundError):  # the run continues past its end within an epoch
+    with suppress(FileNotFoundError):  # `--steps` had ended the run within this epoch
         (folder / BEST_EPOCH).replace(folder / BEST)
     save_last(folder, run)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
@@ -147,9 +147,9 @@ def save(folder: Path, run: Run) -> None:
 
 
 def keep_last(folder: Path) -> None:
-    """Make the last checkpoint the previous one too.
+    """Link the last checkpoint as the previous one too.
 
-    This comes before any write, so that no save needs room for an even older one.
+    This comes before any write, so that a save never needs room for an even older one.
     """
     with suppress(OSError):  # there is no checkpoint yet, or the disk has no hard links
         give_name(folder / LAST, folder / PREVIOUS)
@@ -158,7 +158,7 @@ def keep_last(folder: Path) -> None:
 def save_last(folder: Path, run: Run) -> None:
     """Write the metrics so far, and the checkpoint to resume from.
 
-    A finished run keeps no previous one.
+    When the run is finished, the previous checkpoint is removed.
     """
     write_metrics(folder, run)
     checkpoint.save(run, folder / LAST)
@@ -174,13 +174,13 @@ def write_metrics(folder: Path, run: Run) -> None:
 
 
 def give_name(path: Path, name: Path) -> None:
-    """Give a file a second name, atomically and without a copy, in place of any other file."""
+    """Make a hard link to a file, atomically replacing any other file of that name."""
     temporary = temporary_name(name)
     os.link(path, temporary)
     try:
         os.replace(temporary, name)
     finally:
-        with suppress(FileNotFoundError):  # it remains if both names were of one file already
+        with suppress(FileNotFoundError):  # it remains if both names already were the same file
             os.unlink(temporary)
 
 
@@ -220,7 +220,7 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def where_its_text_is(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Checkpoint:
-    """Return the checkpoint of a run with the paths of the text as in the run's folder now."""
+    """Return the checkpoint of a run, with the current paths of its text from the run's folder."""
     if not (path / CONFIG).exists():
         return saved
     now = read_config(path)  # the text may have moved since
@@ -229,7 +229,7 @@ def where_its_text_is(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Ch
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """Read the settings of a run; a text that has moved may make them newer than a checkpoint's."""
+    """Read the settings of a run. If its text was moved, they may be newer than a checkpoint's."""
     path = folder / CONFIG
     if not path.exists():
         raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
@@ -239,7 +239,7 @@ def read_config(folder: Path) -> TrainConfig:
 
 @contextmanager
 def reading(path: Path, content: str) -> Iterator[TextIO]:
-    """Open a file of a run folder; a RunFolderError says that it does not hold its `content`."""
+    """Open a file of a run folder; raise a RunFolderError if it does not hold its `content`."""
     try:
         with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
             yield text

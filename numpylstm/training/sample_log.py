@@ -2,7 +2,7 @@
 
 All samples have the same prompt and the same random numbers, from their own generator; so only the
 network changes from one to the next, and training is not affected. They are written before
-the checkpoint of their epoch; a run that resumes from an older one makes the later ones again.
+the checkpoint of their epoch; a run that resumes from an older one draws the later ones again.
 """
 
 import json
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 
 
 def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str:
-    """Return a text of a model after the first token of the test text; never ``<unk>``.
+    """Let a model continue the first token of the test text, without ``<unk>``; return the text.
 
     It is empty if the scores of the model are not finite.
     """
@@ -45,7 +45,7 @@ def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str
 
 
 def follow(folder: Path, run: Run, corpus: Corpus) -> None:
-    """Draw and write, if the run begins or has just finished an epoch; drop later samples."""
+    """Add a sample if the run begins or has just finished an epoch; drop samples of later steps."""
     if run.window > 0:
         return
     samples = read_samples(folder / SAMPLES)

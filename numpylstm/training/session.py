@@ -170,7 +170,8 @@ class Saver:
         """Save a run before an error ends it, and add a note about that to the error.
 
         If the error came during an update or a save, the last save stays. It also stays if numbers
-        are not finite; the rows, which show why, are written then. The next start repairs the logs.
+        are not finite; then only the rows, which show why, are written. The next start repairs the
+        logs.
         """
         if self.run.whole and not self.saving:
             with suppress(Exception):  # report the first error

@@ -1,4 +1,4 @@
-"""Requests to stop a run, which `session` saves then: a signal, or the end of its time."""
+"""Requests to stop a run, a signal or a deadline; `session` then saves the run."""
 
 import signal
 import time

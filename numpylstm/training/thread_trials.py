@@ -18,10 +18,9 @@ PRICE = 0.02  # share of the time that trials of slower numbers may cost
 class ThreadTrials:
     """Time the steps of a run and choose the number of threads of the next one.
 
-    The first step may compile and is not timed. A trial follows: some steps with the present
-    number, some with half and with twice as many, in turns. The fastest is kept, and the more time
-    the others lost, the longer it is until the next trial. The first number is the largest,
-    `processors`.
+    The first step may compile and is not timed. A trial follows: steps with the current number of
+    threads, half as many and twice as many, in turn. The fastest is kept, and the more time the
+    others cost, the later the next trial. The first number is the largest, `processors`.
     """
 
     def __init__(

@@ -17,10 +17,10 @@ from numpylstm.training.loop import Run, validation_streams
 
 @np.errstate(over="ignore", invalid="ignore")
 def warm_up(run: Run, corpus: Corpus) -> None:
-    """Compute once everything that the run will compute; the run stays the same, to the bit.
+    """Call once everything that the run will call; the run itself does not change by a bit.
 
-    The kernels depend on the sizes, so the sizes are as in the run. Only the step of the
-    optimizer, whose kernels do not depend on them, is made on a separate array.
+    The kernels depend on the sizes, so the sizes are those of the run. Only the optimiser, whose
+    kernels do not depend on them, takes its step on a separate small array.
     """
     config, model = run.config, run.model
     if config.impl != "fast":
