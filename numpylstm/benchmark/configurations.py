@@ -116,7 +116,7 @@ GRID = {
         (1000, 512, 2, 8, 256), (1000, 1024, 1, 32, 1), (30_000, 256, 1, 35, 20),
     ),
 }  # fmt: skip
-"""Shapes far apart, each with its own reason, in groups."""
+"""Groups of widely different shapes; the comments say what each group is for."""
 
 CENTRE = Configuration("centre", V=1000, H=256, L=2, T=32, B=32)
 SIZES = {
@@ -170,8 +170,8 @@ def tokens(task: str, c: Configuration) -> int:
 def flops(task: str, c: Configuration) -> int:
     """Return the multiplications and additions in the matrix products of one call.
 
-    A token meets the matrices of each layer and the decoder once on the way forward, and each twice
-    on the way back: once for the gradient of the input, once for the gradient of the matrix.
+    Each token is multiplied by every matrix of the layers and the decoder once in the forward pass,
+    and twice in the backward pass: for the gradient of the input and for that of the matrix.
     """
     layer = sum(math.prod(shape) for shape in layer_shapes(c).values() if len(shape) == 2)
     forward = 2 * tokens(task, c) * (c.L * layer + c.H * c.V)

@@ -1,8 +1,8 @@
 """Measurements in turns: each library does the same work, timed in its own process.
 
-A turn lasts a second or less; the others sleep meanwhile. So changes of the machine in the course
-of minutes (its clock, its neighbours) affect all of them. Functions return their figures as the
-JSON file has them.
+A turn lasts a second or less; the others sleep meanwhile. So changes of the machine over minutes
+(clock frequency, other programs) affect all libraries alike. Functions return their figures in the
+form of the JSON file.
 """
 
 import importlib.util
@@ -42,7 +42,7 @@ def installed() -> tuple[str, ...]:
 
 
 class Worker(AbstractContextManager["Worker"]):
-    """A process with one library; a context, at whose end the process ends.
+    """A process with one library; as a context manager it ends the process.
 
     `about` holds the library's ``version``, the ``seconds`` of its import, the ``bytes`` held after
     that, and the ``cells`` and ``dtypes`` that it can compute.
@@ -57,7 +57,7 @@ class Worker(AbstractContextManager["Worker"]):
             env=variables | environment,
         )  # fmt: skip
         if threads < (os.cpu_count() or 1) and hasattr(os, "sched_setaffinity"):
-            # The threads of JAX follow no variable; the system can limit them.
+            # JAX has no variable for its number of threads, so its processors are limited.
             allowed = sorted(os.sched_getaffinity(0))[:threads]
             os.sched_setaffinity(self._process.pid, allowed)
         self.about = self._answer()
@@ -83,7 +83,7 @@ class Worker(AbstractContextManager["Worker"]):
 
     def __exit__(self, *exception: object) -> None:
         self._process.terminate()
-        with suppress(BrokenPipeError):  # of a request that the process did not live to read
+        with suppress(BrokenPipeError):  # a request that the process did not read
             self._process.__exit__(None, None, None)  # closes the pipes and waits
 
 
@@ -104,7 +104,7 @@ class Settings:
 
 
 def pause() -> float | None:
-    """Wait until the threads of the last turn sleep; return the share that others use then."""
+    """Wait until the threads of the last turn sleep; return the share other programs then use."""
     time.sleep(SETTLE)
     return busy_share(SETTLE)
 

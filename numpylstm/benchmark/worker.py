@@ -72,7 +72,7 @@ def results(peer: Any, task: str, settings: dict[str, Any]) -> dict[str, float]:
         found |= {f"the loss of step {number}": loss, f"the gradient norm of step {number}": norm}
     for path, array in parameters().items():
         moved = np.subtract(array, before[path], dtype=np.float64)
-        found[f"the way of {path}"] = float(np.linalg.norm(moved))
+        found[f"the change of {path}"] = float(np.linalg.norm(moved))
     return found
 
 
@@ -94,7 +94,7 @@ def timed(call: Callable[[], Any], seconds: float, warm_up: float, least: int = 
 def product_speed(size: int, seconds: float) -> float:
     """Return the best speed of a product of two square float32 matrices here, in FLOP/s.
 
-    It is taken with NumPy and with our own product, and the faster counts.
+    NumPy's product and our own are both timed, and the faster counts.
     """
     import numpy as np
 
@@ -137,7 +137,7 @@ def answers(library: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Answer until stdin ends; an error is the last answer."""
+    """Answer requests until stdin ends; an error is the last answer."""
     # The output of libraries goes to stderr: stdout is for answers.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -145,7 +145,7 @@ def main() -> None:
         for answer in answers(sys.argv[1], iter(sys.stdin.readline, "")):
             print(json.dumps(answer), file=replies, flush=True)
     except KeyboardInterrupt:
-        pass  # Ctrl-C reaches all processes; the one that asks reports it
+        pass  # Ctrl-C reaches all processes; the parent reports it
     except Exception as error:
         sentence = " ".join(f"{type(error).__name__}: {error}".split())
         print(json.dumps({"error": sentence}), file=replies, flush=True)

@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
         """Parse all arguments; suggest a known flag for an unknown one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         names = [word[2:].partition("=")[0] for word in unknown if word.startswith("--")]
-        known = [flag[2:] for flag in self._option_string_actions]  # the dashes are no likeness
+        known = [flag[2:] for flag in self._option_string_actions]  # dashes would look similar
         close = [guess for name in names for guess in difflib.get_close_matches(name, known, 1)]
         if unknown:
             guess = f"; did you mean {', '.join(f'--{name}' for name in close)}?" if close else ""
@@ -52,14 +52,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_USAGE, f"{self.prog}: error: {printable(message)}\n")
 
     def add_run(self) -> None:
-        """Add the argument RUN; the result has it as `checkpoint`."""
+        """Add the argument RUN; it is parsed as `checkpoint`."""
         self.add_argument(
             "checkpoint", metavar="RUN", type=Path,
             help="run folder (for its best.npz), or any checkpoint",
         )  # fmt: skip
 
     def add_settings(self) -> None:
-        """Add a flag for each setting of a run; the result has only those that are given."""
+        """Add a flag for each setting of a run; only those that are given appear in the result."""
         titles = {DATA: "text (default: Python's language reference)"}
         sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
         for setting in settings_of(TrainConfig):

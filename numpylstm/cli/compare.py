@@ -8,7 +8,7 @@ from shutil import get_terminal_size
 from numpylstm.cli.common import Parser, check_own, check_plots, run
 from numpylstm.untrusted import aligned, printable
 
-MARK = {"Software": "numpylstm-compare"}  # written into a picture, and necessary for replacing it
+MARK = {"Software": "numpylstm-compare"}  # in every picture; a file without it is not replaced
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = Parser(
         prog="numpylstm-eval",
-        description="Perplexity and accuracy of a checkpoint, with a ledger of what was scored.",
+        description="Perplexity and accuracy of a checkpoint, with the numbers of tokens scored.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_run()
@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     how.add_argument(
         "--batch-size", type=int, metavar="N", default=argparse.SUPPRESS,
-        help="streams, B: 20 are several times as fast, and leave out 20 tokens or a few more "
+        help="streams, B: 20 are several times faster, but leave 20 tokens or a few more unscored "
         "(default: 1)",
     )  # fmt: skip
     how.add_argument(

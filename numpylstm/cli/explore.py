@@ -8,7 +8,7 @@ from numpylstm.cli.common import CommandError, Parser, check_own, run, set_threa
 from numpylstm.training.display import compiling, waiting
 from numpylstm.untrusted import printable
 
-MARK = b'content="numpylstm-explore"'  # in a page, and necessary for replacing it
+MARK = b'content="numpylstm-explore"'  # in every page; a file without it is not replaced
 NAME = "explorer.html"
 
 
@@ -18,9 +18,9 @@ def make_parser() -> argparse.ArgumentParser:
         prog="numpylstm-explore",
         description="Write one HTML page that needs no server and no network: a trained run reads "
         "a text, with the probabilities of the next token, the surprise at each, gates and cells "
-        "over time, and the earlier tokens that a prediction listens to. You can clamp gates and "
-        "hold cells. A model of up to 2 million parameters is in the page itself, so that you can "
-        "type another text; of a larger one, the page holds what was recorded on this text.",
+        "over time, and the earlier tokens that a prediction depends on. You can clamp gates and "
+        "cells. A model of up to 2 million parameters is in the page itself, so that you can type "
+        "another text; for a larger one, the page holds what was recorded on this text.",
     )
     parser.add_run()
     text = parser.add_mutually_exclusive_group()

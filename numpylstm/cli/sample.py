@@ -12,7 +12,7 @@ from numpylstm.cli.common import CommandError, Parser, run, set_threads
 from numpylstm.training.display import compiling
 from numpylstm.untrusted import printable
 
-SEEDS = 2**32  # of the seeds drawn here: short enough to be typed again
+SEEDS = 2**32  # number of possible seeds: they are short enough to retype
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The streams of a command: output that is closed or full loses nothing else."""
+"""Standard streams that may fail: a closed pipe or a full disk loses output and nothing else."""
 
 import contextlib
 import os
@@ -66,7 +66,7 @@ MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # ANSI escape sequences
 class Log:
     """A stream that appends a copy of its output to a file, below the line `head`.
 
-    A line that was overwritten on the terminal has its last state in the file. The file is made
+    Of a line that is overwritten on the terminal, the file holds the last state. The file is made
     when the first line is complete; if it cannot be opened, one warning says so.
     """
 
@@ -76,7 +76,7 @@ class Log:
         self.line = ""
 
     def write(self, text: str) -> int:
-        """Write to the stream; to the file, the complete lines."""
+        """Write to the stream, and complete lines to the file."""
         written = self.stream.write(text)
         *whole, self.line = (self.line + text).split("\n")
         for line in whole:
@@ -129,7 +129,7 @@ def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
 def open_missing_streams() -> None:
     """Reopen standard streams that were closed, so that no file of ours gets their descriptors.
 
-    Writing to such an output fails, as without Python; errors then go nowhere.
+    Writing to such an output fails, as in other programs; errors are then not shown.
     """
     for name, mode, access in (
         ("stdin", "r", os.O_RDONLY),

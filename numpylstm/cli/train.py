@@ -156,7 +156,7 @@ def command(
     from numpylstm.training.parallel import ALONE
 
     ranks = ranks or ALONE
-    with waiting("loading", then="nothing was started", quiet=quiet):  # its first time takes longer
+    with waiting("loading", then="nothing was started", quiet=quiet):  # slow the first time
         check_plots()
         from numpylstm.report import summary
     set_threads(ranks.threads if threads is None else threads)

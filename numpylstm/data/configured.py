@@ -1,4 +1,4 @@
-"""The texts that settings name: to train on, and to score a checkpoint on."""
+"""Loading of the texts that settings name: to train on, or to score a checkpoint on."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
 
 
 def text_like(config: TrainConfig, vocabulary: Vocabulary, text: str) -> str:
-    """Return another text in the form of the training text."""
+    """Return a text with its punctuation separated from words, if the training text had it so."""
     return split_punctuation(text) if splits_punctuation(config, vocabulary) else text
 
 
 def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
     """Return True if words are separated from punctuation: in our own text, or on request.
 
-    An imported model names no text either: the words of its vocabulary must be separated, too.
+    An imported model names no text either; then its vocabulary decides.
     """
     if config.split_punctuation:
         return True
@@ -91,7 +91,7 @@ def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
 class ScoredText(NamedTuple):
     """A text as ids of a checkpoint's vocabulary, with its name and its count of unknown tokens.
 
-    `left_out` of these are in the training text; None if that cannot be known.
+    `left_out` of these occur in the training text; None if that cannot be known.
     """
 
     name: str
@@ -150,7 +150,7 @@ def scored_text(
 
 
 def why_unknown(unknown: int, left_out: int | None, level: str, vocabulary: Vocabulary) -> str:
-    """Say why tokens of a `ScoredText` are ``<unk>``: training lacks them, or they were cut."""
+    """Explain why tokens are ``<unk>``: the training text lacks them, or the vocabulary does."""
     tokens = f"{unit(level)}s"
     by_size = f"the vocabulary of {len(vocabulary):,} leaves out"
     if left_out is None:

@@ -40,7 +40,7 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     valid, epoch = min(validations)
     result: dict[str, Any] = read_result(folder) or {}
     if result.get("steps") != rows[-1].step:
-        result = {}  # of an earlier end
+        result = {}  # it is older: the run has continued since
     return ComparedRun(
         name=name, settings=settings, rows=rows, valid=valid, epoch=epoch,
         test=result.get("test", {}).get("perplexity"),

@@ -1,7 +1,7 @@
-"""Findings on a finished run: six things that often go wrong, each in one sentence.
+"""Findings on a finished run: six common problems, each in one sentence.
 
-They come from the metrics alone. Each is a function that returns its sentence, or None where it
-does not apply; the limits are the constants below.
+They come from the metrics alone. Each is a function that returns its sentence, or None if it does
+not apply; the limits are the constants below.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpylstm.training.metrics import Epoch, Row, epochs_of
 UNKNOWN = 0.05  # largest share of <unk> in the text
 CLIPPED = 0.5  # largest share of clipped updates
 APART = 1.3  # largest ratio of validation to training perplexity
-FOLLOWS = 0.5  # share of the fall of the training perplexity that validation has to follow
+FOLLOWS = 0.5  # smallest fall of the validation perplexity, as a share of that of training
 STILL = 0.005  # largest relative change of a perplexity between epochs that counts as none
 
 
@@ -30,7 +30,7 @@ def findings(
     """Return the sentences of all findings that apply.
 
     `clip` is the largest global norm; `unknown` of `tokens` of the whole text are ``<unk>``; `test`
-    is the perplexity of the test text, `references` those of models that only count.
+    is the perplexity of the test text, `references` those of the baselines.
     """
     epochs = epochs_of(rows)
     found = (
@@ -49,9 +49,9 @@ def validation_rises(epochs: Sequence[Epoch]) -> str | None:
     for (a, b), (_, c) in reversed(list(pairwise(pairwise(epochs)))):
         if a.validation < b.validation < c.validation:
             best = min(epochs, key=lambda epoch: epoch.validation)
-            cause = "the network began to memorise its text, and dropout helps against that"
+            cause = "the network began to memorise its text; dropout helps against that"
             if c.training > a.training:
-                cause = "the training perplexity rose too, and a lower --lr helps against that"
+                cause = "the training perplexity rose too; a lower --lr helps against that"
             return (
                 f"The validation perplexity rose for two epochs, from {a.validation:.4g} after "
                 f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: {cause}; best.npz "
@@ -74,7 +74,7 @@ def curves_part(epochs: Sequence[Epoch]) -> str | None:
     if fall <= 0 or last.validation <= APART * last.training or followed >= FOLLOWS * fall:
         return None
     return (
-        f"The curves part: from epoch {closest.number} to {last.number} the training perplexity "
+        f"The curves diverge: from epoch {closest.number} to {last.number} the training perplexity "
         f"went from {closest.training:.4g} to {last.training:.4g}, the validation perplexity from "
         f"{closest.validation:.4g} to {last.validation:.4g}; more dropout, fewer units or more "
         "text bring them together."
@@ -100,14 +100,13 @@ def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
     if share <= CLIPPED:
         return None
     return (
-        f"The clip acted in most updates ({share:.0%}): their gradient was "
-        f"longer than {clip:g} and was shortened to it; that is usual for the presets, but if the "
-        "loss jumps, lower the rate."
+        f"Most updates were clipped ({share:.0%}): the norm of their gradient was above {clip:g}; "
+        "that is usual for the presets, but if the loss jumps, lower the learning rate."
     )
 
 
 def no_better_than(test: float, name: str, level: float) -> str | None:
-    """Finding: the network is no better than a model that only counts."""
+    """Finding: the network is no better than a bigram model."""
     if test < level:
         return None
     return (
@@ -118,7 +117,7 @@ def no_better_than(test: float, name: str, level: float) -> str | None:
 
 
 def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
-    """Finding: the last epoch changed hardly anything, at a rate that is too small."""
+    """Finding: the last epoch changed hardly anything, since the learning rate is too small."""
     if len(epochs) < 2:
         return None
     first, before, last = epochs[0], epochs[-2], epochs[-1]
@@ -130,8 +129,8 @@ def rate_is_too_small(epochs: Sequence[Epoch]) -> str | None:
     if max(changes) > STILL or (moved_once and last.lr == first.lr):
         return None
     return (
-        f"The learning rate is too small to move anything: at {last.lr:.3g} the last epoch changed "
-        f"the training perplexity by {changes[0]:.2%}, the validation perplexity by "
+        f"The learning rate is too small to have an effect: at {last.lr:.3g} the last epoch "
+        f"changed the training perplexity by {changes[0]:.2%}, the validation perplexity by "
         f"{changes[1]:.2%}; fewer epochs give the same, a larger --lr or a slower decay may give "
         "more."
     )

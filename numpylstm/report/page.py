@@ -43,7 +43,7 @@ def page(report: Report) -> str:
     sections = {
         "What stands out": findings(report),
         "Curves": curves(report),
-        "Compared with models that only count": comparison(report),
+        "Compared with n-gram models": comparison(report),
         "True and predicted": pairs(report),
         "Surprise": surprise(report),
         "What it writes": samples(report),
@@ -88,8 +88,8 @@ def findings(report: Report) -> str:
     found = report.result["findings"]
     if not found:
         return (
-            "<p>None of the six things that this page looks for: validation that rises, curves "
-            "that part, much &lt;unk&gt;, a clip that acts in most updates, a network no better "
+            "<p>None of the six problems that this page looks for: rising validation perplexity, "
+            "diverging curves, much &lt;unk&gt;, clipping in most updates, a network no better "
             "than a bigram model, a learning rate that is too small.</p>"
         )
     return f'<ul class="findings">{"".join(f"<li>{text(entry)}</li>" for entry in found)}</ul>'
@@ -125,10 +125,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def comparison(report: Report) -> str:
-    """Return the network and the baselines, best last."""
+    """Return the network and the baselines, the best last."""
     result = report.result
     levels = {
-        "no knowledge at all": float(result["text"]["vocabulary"]),
+        "all tokens equally probable": float(result["text"]["vocabulary"]),
         **{f"{name} model": level for name, level in result["baselines"].items()},
         "this network": result["test"]["perplexity"],
     }
@@ -159,8 +159,8 @@ def surprise(report: Report) -> str:
     mean, more = sum(report.bits) / len(report.bits), ""
     if report.config.cell in cells_of_engine():
         more = (
-            "\n<p>To point at the tokens of a longer text, and to hold cells: "
-            f"<code>numpylstm-explore {text(shlex.quote(report.name))}</code>, in the folder that "
+            "\n<p>To explore a longer text token by token, and to clamp cells, run "
+            f"<code>numpylstm-explore {text(shlex.quote(report.name))}</code> in the folder that "
             "holds this run.</p>"
         )
     return (
@@ -184,7 +184,7 @@ def samples(report: Report) -> str:
 
 
 def thinned(samples: Sequence[Sample]) -> list[Sample]:
-    """Choose some samples, with the first and the last; closer together at the beginning."""
+    """Choose some samples, the first and the last among them, more of them near the beginning."""
     count = len(samples)
     if count <= MOST_SAMPLES:
         return list(samples)
@@ -210,7 +210,7 @@ def settings(config: TrainConfig) -> str:
 
 
 def making(result: dict[str, Any]) -> str:
-    """Return the ledger, the text, times, the machine and the command."""
+    """Return the tokens read and scored, times, the machine and the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
     heads = {"tokens": "tokens", "unknown": "read as <unk>",
              "left_out": "of these, cut from the vocabulary"}  # fmt: skip
@@ -218,7 +218,7 @@ def making(result: dict[str, Any]) -> str:
         heads["unread"] = "more of it, not read"
     rows = [(split, *(f"{corpus[name][split]:,}" for name in heads)) for split in corpus["tokens"]]
     several = "s" if test["batch_size"] > 1 else ""
-    ledger = (
+    scored = (
         f"Of the test text that was read, {test['tokens']:,} tokens were scored, in "
         f"{test['batch_size']} stream{several}, and {test['unscored']:,} not: the first of each "
         "stream, and the remainder of the division by their number."
@@ -229,4 +229,4 @@ def making(result: dict[str, Any]) -> str:
         *result["machine"].items(),
         ("command", shlex.join(result["command"])),
     ]  # fmt: skip
-    return f"{table(['text', *heads.values()], rows)}\n<p>{text(ledger)}</p>\n{definitions(facts)}"
+    return f"{table(['text', *heads.values()], rows)}\n<p>{text(scored)}</p>\n{definitions(facts)}"

@@ -18,12 +18,12 @@ from numpylstm.training.run_folder import RESULT, reading, write_text
 
 FORMAT, VERSION = "numpylstm result", 1
 
-READ_AGAIN = {
+READ_BACK = {
     "test": ("perplexity", "accuracy"),
     "validation": ("perplexity", "epoch"),
     "time": ("updates", "seconds", "tokens_per_second"),
 }
-"""The numbers of a result that are read again."""
+"""The numbers that are used when a result is read back."""
 
 
 def result_of(
@@ -38,7 +38,7 @@ def result_of(
 ) -> dict[str, Any]:
     """Return test figures, baselines, findings, text, model, times, machine and command.
 
-    `test` is of the best checkpoint, `baselines` are perplexities of models that only count,
+    `test` is of the best checkpoint, `baselines` are perplexities by the name of the model,
     `timing` is of this process, `command` the words that started it.
     """
     validations = [(row.valid_perplexity, row.epoch) for row in run.history]
@@ -68,7 +68,7 @@ def result_of(
 
 
 def as_json(value: Any) -> Any:
-    """Replace numbers that JSON lacks by None: a model may have exploded."""
+    """Replace infinities and NaN, which JSON lacks, by None: a model may have exploded."""
     return json.loads(json.dumps(value), parse_constant=lambda constant: None)
 
 
@@ -85,7 +85,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
     with reading(path, "the result of a run") as file:
         result: dict[str, Any] = json.load(file)
-        numbers = [result[group][name] for group, names in READ_AGAIN.items() for name in names]
+        numbers = [result[group][name] for group, names in READ_BACK.items() for name in names]
         if not (
             (result["format"], result["version"]) == (FORMAT, VERSION)
             and all(number is None or (is_number(number) and number >= 0) for number in numbers)

@@ -39,11 +39,11 @@ from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 SEARCHED, SHORTEST, LONGEST = 300, {"word": 12, "char": 40}, {"word": 50, "char": 250}
-"""Tokens in which a sentence is searched, and its length."""
+"""Tokens of the test text that are searched for a sentence, and the limits of its length."""
 
 
 def baselines(corpus: Corpus) -> dict[str, float]:
-    """Return perplexities of models that only count, on the test text, for comparison."""
+    """Return the perplexities of the unigram and the bigram model on the test text."""
     V = len(corpus.vocabulary)
     bigram, _ = interpolated_bigram_perplexity(corpus.train, corpus.valid, corpus.test, V)
     return {
@@ -53,7 +53,7 @@ def baselines(corpus: Corpus) -> dict[str, float]:
 
 
 def draw(folder: Path, run: Run, log: GradientLog | None, references: dict[str, float]) -> None:
-    """Draw the curves of a run, and its gradients by lag. A failure is a warning only."""
+    """Draw the curves of a run, and its gradients by lag. A failure only gives a warning."""
     try:
         lines = list(references.items())
         figures = {
@@ -78,7 +78,7 @@ def conclude(
     then: str,
     quiet: bool,
 ) -> None:
-    """Score the best checkpoint, print the outcome, and write the files that a finished run keeps.
+    """Score the best checkpoint, print the outcome, and write the files of a finished run.
 
     `references` are from `baselines`; `command` made the run; `then` says how to resume it.
     """
@@ -117,7 +117,7 @@ def conclude(
         result = result_of(
             run, corpus, test, baselines=references, findings=found, timing=timing, command=command
         )
-        if timing.updates == 0:  # this process has trained nothing: an earlier one has
+        if timing.updates == 0:  # an earlier process did the training
             result |= making_of(folder, run)
         write_result(folder, result)
         write_text(folder / run_folder.SAMPLE, sample + "\n")
@@ -145,12 +145,12 @@ def ledger(corpus: Corpus, test: Evaluation) -> str:
 
 
 def in_bits(perplexity: float, level: str) -> str:
-    """Format the bits per character where a token is a character; else an empty text."""
+    """Format the bits per character if tokens are characters; else return an empty text."""
     return f", {math.log2(perplexity):.3f} bits per character" if level == "char" else ""
 
 
 def making_of(folder: Path, run: Run) -> dict[str, Any]:
-    """Return times, machine and command of the saved result, if it is of this step."""
+    """Return times, machine and command of the saved result, if it belongs to this step."""
     before: dict[str, Any] = {}
     with suppress(RunFolderError):
         before = read_result(folder) or {}

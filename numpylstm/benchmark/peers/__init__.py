@@ -1,4 +1,4 @@
-"""The same work in each library, as its own documentation would write it.
+"""The same work in each library, written as its own documentation recommends.
 
 A module here is named after its library and is imported only in that library's process. It names
 the ``CELLS`` and ``DTYPES`` that it computes, and has these functions. Each takes a `Configuration`

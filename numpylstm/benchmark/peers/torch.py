@@ -15,7 +15,7 @@ from torch import nn
 from numpylstm.benchmark.configurations import Array, Configuration, Trainer, Weights
 
 CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
-torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # so that MKL keeps its threads, too
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # fixes those of MKL too
 
 
 class Model(nn.Module):
