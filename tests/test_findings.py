@@ -3,9 +3,9 @@
 import pytest
 
 from numpylstm.report.findings import (
-    clip_acts,
-    curves_part,
+    curves_diverge,
     findings,
+    most_updates_are_clipped,
     much_is_unknown,
     no_better_than,
     rate_is_too_small,
@@ -79,8 +79,8 @@ def test_a_validation_that_rises_with_the_training_is_not_of_memory():
         ([300, 50, 60], [200, 55, 80], False),  # both rise: the rate is too high
     ],
 )
-def test_curves_part(training, validation, so):
-    found = curves_part(epochs(training, validation))
+def test_curves_diverge(training, validation, so):
+    found = curves_diverge(epochs(training, validation))
     assert (found is not None) == so
     if so:
         assert "went from 150 to 40, the validation perplexity from 130 to" in found
@@ -92,19 +92,19 @@ def test_much_is_unknown():
 
 
 @pytest.mark.parametrize(("clipped", "so"), [(0.4, False), (0.5, False), (0.6, True)])
-def test_clip_acts(clipped, so):
-    found = clip_acts(epochs([50, 40], [60, 50], clipped=clipped), 5.0)
+def test_most_updates_are_clipped(clipped, so):
+    found = most_updates_are_clipped(epochs([50, 40], [60, 50], clipped=clipped), 5.0)
     assert (found is not None) == so
     if so:
-        assert "in most updates (60%): their gradient was longer than 5" in found
+        assert "clipped (60%): the norm of their gradient was above 5" in found
 
 
 def test_a_short_last_epoch_counts_by_its_updates():
     """A limit of steps ended it: 40 of 100 updates were clipped before it, and 10 of 10 in it."""
     first, last = epochs([50, 40], [60, 50])
     run = [first._replace(clipped=0.4), last._replace(clipped=1.0, updates=10)]
-    assert clip_acts(run, 5.0) is None
-    assert "(55%)" in clip_acts([run[0]._replace(clipped=0.5), run[1]], 5.0)
+    assert most_updates_are_clipped(run, 5.0) is None
+    assert "(55%)" in most_updates_are_clipped([run[0]._replace(clipped=0.5), run[1]], 5.0)
 
 
 def test_no_better_than():

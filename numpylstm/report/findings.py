@@ -35,9 +35,9 @@ def findings(
     epochs = epochs_of(rows)
     found = (
         validation_rises(epochs),
-        curves_part(epochs),
+        curves_diverge(epochs),
         much_is_unknown(unknown, tokens),
-        clip_acts(epochs, clip),
+        most_updates_are_clipped(epochs, clip),
         *(no_better_than(test, name, references[name]) for name in references if "bigram" in name),
         rate_is_too_small(epochs),
     )
@@ -60,7 +60,7 @@ def validation_rises(epochs: Sequence[Epoch]) -> str | None:
     return None
 
 
-def curves_part(epochs: Sequence[Epoch]) -> str | None:
+def curves_diverge(epochs: Sequence[Epoch]) -> str | None:
     """Finding: the training perplexity fell, and the validation perplexity did not follow.
 
     The first epoch is left out: its mean includes the updates of an untrained network.
@@ -93,7 +93,7 @@ def much_is_unknown(unknown: int, tokens: int) -> str | None:
     )
 
 
-def clip_acts(epochs: Sequence[Epoch], clip: float) -> str | None:
+def most_updates_are_clipped(epochs: Sequence[Epoch], clip: float) -> str | None:
     """Finding: most updates were clipped."""
     shares, updates = [epoch.clipped for epoch in epochs], [epoch.updates for epoch in epochs]
     share = fmean(shares, updates) if epochs else 0
