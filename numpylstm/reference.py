@@ -12,7 +12,7 @@ Letters
     what the network sees at time t.
 Names
     ``a`` is a weighted sum before its nonlinearity. ``dh`` is the gradient of the loss with respect
-    to ``h`` and has the shape of ``h``; so for every name. ``h_prev`` is the ``h`` of step t-1.
+    to ``h`` and has its shape, and likewise for every name. ``h_prev`` is the ``h`` of step t-1.
 Pairs
     ``y, cache = NAME_forward(x, ...)`` computes a value and keeps what its derivative will need.
     ``dx, ... = NAME_backward(dy, cache)`` turns the gradient of the result into the gradients of
@@ -152,8 +152,8 @@ def embedding_backward(dx, cache):
 def embedding_backward_rows(dx, cache):
     """The same gradient without its zeros.
 
-    A window of text holds some hundred words, a vocabulary thousands. To fill, clip and subtract
-    the gradient of all the words that did not occur would cost more than all else in this file.
+    A window of text holds some hundred words, a vocabulary thousands. Filling, clipping and
+    subtracting zeros for all the words that did not occur would cost more than everything else.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def rnn_step_forward(x, h_prev, Wx, Wh, b, activation="tanh"):
 
 
 def rnn_step_backward(dh, cache):
-    """From dh, (B, H), summed over everything that used h, to the gradients of the arguments.
+    """Turn dh, (B, H), summed over every use of h, into the gradients of the arguments.
 
     Returns
     -------
@@ -262,9 +262,9 @@ def rnn_backward(dhs, dhT, cache):
     Parameters
     ----------
     dhs : (T, B, H)
-        What the layer above asks of each step.
+        The gradient from the layer above, at each step.
     dhT : (B, H)
-        What the next window asks of the last state; zeros when backpropagation is truncated here.
+        The gradient from the next window; zeros when backpropagation is truncated here.
     cache : RNNCache or PaddedCache
 
     Returns
@@ -362,7 +362,7 @@ def lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b):
 
 
 def lstm_step_backward(dh, dc, cache):
-    """From the gradients of everything that used h and c to the gradients of the arguments.
+    """Turn the gradients from every use of h and c into the gradients of the arguments.
 
     Parameters
     ----------
@@ -407,7 +407,7 @@ def lstm_step_backward(dh, dc, cache):
 
 
 def lstm_through_h(dh, cache):
-    """From dh, (B, H), to the part of dc that arrives through h within the step, as a tuple."""
+    """Turn dh, (B, H), into the part of dc that arrives through h within the step, as a tuple."""
     return (dh * cache.o * (1 - cache.tanh_c * cache.tanh_c),)
 
 
@@ -448,9 +448,9 @@ def lstm_backward(dhs, dhT, dcT, cache):
     Parameters
     ----------
     dhs : (T, B, H)
-        What the layer above asks of each step.
+        The gradient from the layer above, at each step.
     dhT, dcT : (B, H)
-        What the next window asks of the last state; zeros when backpropagation is truncated here.
+        The gradient from the next window; zeros when backpropagation is truncated here.
     cache : LSTMCache or PaddedCache
 
     Returns
@@ -502,7 +502,7 @@ class GRUCache(NamedTuple):
 
 
 def gru_step_forward(x, h_prev, Wx, Wh, b, bn=None, reset="after"):
-    """One step: the new state lies between the candidate and the old state, where z says.
+    """One step: the new state lies between the candidate and the old state, and z sets where.
 
     The reset gate scales the past **after** it went through Wh_n, or **before**. Cho et al. (2014)
     scale it before; after, as PyTorch and Keras do, all of ``h_prev @ Wh`` is one product that
@@ -544,7 +544,7 @@ def gru_step_forward(x, h_prev, Wx, Wh, b, bn=None, reset="after"):
 
 
 def gru_step_backward(dh, cache):
-    """From dh, (B, H), summed over everything that used h, to the gradients of the arguments.
+    """Turn dh, (B, H), summed over every use of h, into the gradients of the arguments.
 
     Returns
     -------
@@ -579,7 +579,7 @@ def gru_step_backward(dh, cache):
     da_r = dr * r * (1 - r)
     da_z = dz * z * (1 - z)
 
-    # a_r = x @ Wx_r + h_prev @ Wh_r + b_r, and so for z; x and b enter all three
+    # a_r = x @ Wx_r + h_prev @ Wh_r + b_r, and likewise for z; x and b enter all three
     dh_prev = dh_prev + da_r @ Wh_r.T + da_z @ Wh_z.T
     dWh = np.concatenate([h_prev.T @ da_r, h_prev.T @ da_z, dWh_n], axis=1)
     da = np.concatenate([da_r, da_z, da_n], axis=1)  # (B, 3H)
@@ -629,9 +629,9 @@ def gru_backward(dhs, dhT, cache):
     Parameters
     ----------
     dhs : (T, B, H)
-        What the layer above asks of each step.
+        The gradient from the layer above, at each step.
     dhT : (B, H)
-        What the next window asks of the last state; zeros when backpropagation is truncated here.
+        The gradient from the next window; zeros when backpropagation is truncated here.
     cache : GRUCache or PaddedCache
 
     Returns
@@ -695,7 +695,7 @@ def padded_windows(lengths, T):
 def padded_forward(forward, lengths, x, state, *arguments):
     """Run a recurrent layer over sequences of different lengths: what has ended drops out.
 
-    A row that has ended takes part no more: its state stays as it is, and nothing of x is read.
+    A row that has ended no longer takes part: its state stays as it is, and nothing of x is read.
     Between two ends the rest is an ordinary batch, so this is a text read in windows: the state
     after one is the state before the next.
 
@@ -743,7 +743,7 @@ def padded_backward(backward, dhs, dstate, cache):
     backward : function
         Such as `lstm_backward`.
     dhs : (T, B, H)
-        From the end of each sequence anything, even NaN.
+        Past the end of each sequence it may hold anything, even NaN.
     dstate : list of (B, H)
         dhT and, for the LSTM, dcT.
     cache : PaddedCache
@@ -861,9 +861,9 @@ class MinGRUCache(NamedTuple):
 def mingru_factor(z, factors):
     """The factor of the old state in a minGRU: ``1 - z``, or ``1 - 2 * z`` if "signed".
 
-    In (0, 1) it lets the state fade, and however many such states cannot count modulo two over a
-    sequence of any length. Doubled, less 1, it lies in (-1, 1): where it is near -1 the state turns
-    its sign, and one that turns at every 1 counts (Grazzi et al. 2024).
+    In (0, 1) it lets the state fade, and no number of such states can count modulo two over a
+    sequence of any length. In (-1, 1) it can also flip the sign of the state, where it is near -1,
+    and a state that flips at every 1 counts modulo two (Grazzi et al. 2024).
     """
     if factors == "positive":
         return 1 - z
@@ -884,7 +884,7 @@ def mingru_step_forward(x, h_prev, Wx, b, factors="positive"):
 
 
 def mingru_step_backward(dh, cache):
-    """From dh, summed over everything that used h, to dx, dh_prev, dWx and db."""
+    """Turn dh, summed over every use of h, into dx, dh_prev, dWx and db."""
     x, h_prev, _, _, Wx, factors = cache
     z, n = cache.z, cache.n
 
@@ -972,7 +972,7 @@ def minlstm_step_forward(x, h_prev, Wx, b):
 
 
 def minlstm_step_backward(dh, cache):
-    """From dh, summed over everything that used h, to dx, dh_prev, dWx and db."""
+    """Turn dh, summed over every use of h, into dx, dh_prev, dWx and db."""
     x, h_prev, _, _, Wx = cache
     i, f, g, a = cache.i, cache.f, cache.g, cache.a
 
@@ -1075,7 +1075,7 @@ def slstm_step_forward(x, h_prev, c_prev, n_prev, m_prev, Wx, Wh, b, forget_gate
 
 
 def slstm_step_backward(dh, dc, dn, dm, cache):
-    """From dh, dc and dn, (B, H), to dx, dh_prev, dc_prev, dn_prev, dm_prev, dWx, dWh and db.
+    """Turn dh, dc and dn, (B, H), into dx, dh_prev, dc_prev, dn_prev, dm_prev, dWx, dWh and db.
 
     Nothing flows back through m, and dm is not read: with another m, c and n would be larger by
     one factor, and every h the same. So m is a constant here, like the maximum in a softmax, and dc
@@ -1116,7 +1116,7 @@ def slstm_step_backward(dh, dc, dn, dm, cache):
 
 
 def slstm_through_h(dh, cache):
-    """From dh, (B, H), to the parts of dc, dn and dm that arrive through h within the step."""
+    """Turn dh, (B, H), into the parts of dc, dn and dm that arrive through h within the step."""
     dc = dh * cache.o / cache.n
     return dc, -dc * cache.c / cache.n, np.zeros_like(dc)
 
@@ -1229,7 +1229,7 @@ class DropoutCache(NamedTuple):
 
 
 def dropout_mask(uniform, p, dtype):
-    """From random numbers to a mask: 1 / (1 - p) where a number is at least p (kept), else 0.
+    """Turn random numbers into a mask: 1 / (1 - p) where a number is at least p (kept), else 0.
 
     Parameters
     ----------
@@ -1475,10 +1475,10 @@ class AttentionCache(NamedTuple):
 def attention_forward(queries, keys, values, lengths=None):
     """Dot-product attention (Luong et al. 2015): a softmax over places in place of a last state.
 
-    Step t asks with a query. Each place s of the other sequence has a key, and their dot product
-    scores how well the two fit; the softmax of the scores says how much of the value of each place
-    the step receives. So a decoder need not find a whole sequence in one state, and the gradient
-    goes from each step straight to the places that it read.
+    Step t has a query and each place s of the other sequence a key, and their dot product scores
+    how well the two fit; the softmax of the scores says how much of the value of each place the
+    step receives. So a decoder need not find a whole sequence in one state, and the gradient goes
+    from each step straight to the places that it read.
 
     Parameters
     ----------
@@ -1512,8 +1512,8 @@ def attention_forward(queries, keys, values, lengths=None):
 def attention_backward(dcontext, cache):
     """Rules 2 and 3 for each sequence of the batch.
 
-    The softmax: ``dscores = weights * (dweights - sum(weights * dweights))``. To raise one weight
-    lowers all others, so only what exceeds the mean of the gradients, by weight, has an effect.
+    The softmax: ``dscores = weights * (dweights - sum(weights * dweights))``. Raising one weight
+    lowers all others, so only what exceeds the weighted mean of the gradients has an effect.
 
     Returns
     -------
@@ -1550,7 +1550,7 @@ def sgd_update(w, dw, lr, factor=1.0):
         A parameter, which changes, and its gradient.
     lr : float
     factor : float
-        By which dw is multiplied first, where it was clipped.
+        Multiplied into dw first, such as the factor of a clip.
     """
     w -= lr * (factor * dw)
 
