@@ -42,8 +42,8 @@ def page() -> str:
 def assemble(template: str, data: Any, *own: str) -> str:
     """Return a page: a template, its data, and the shared modules with its own.
 
-    Data are never code: they cannot end their element, and the browser runs one script only, by its
-    hash, and requests nothing.
+    Data are never run as code: they cannot close their element, and the content security policy
+    allows one script only, by its hash, and no requests.
     """
     modules = (*SHARED, *own)
     script = "\n".join(_as_function(name, _read(f"{name}.js")) for name in modules)

@@ -30,7 +30,7 @@ MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""
 
 WORK = 1.5e11
-"""Multiplications to spend on the ranking of the cells: seconds."""
+"""Multiplications to spend on the ranking of the cells: a few seconds."""
 
 MOST_ROWS = 24
 """Cells of each layer that the page shows."""
@@ -193,7 +193,7 @@ def probabilities(model: LanguageModel, ids: Array) -> Array:
 
 
 def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:
-    """Return norms of the gradient of each prediction with respect to each input.
+    """Return the norm of the gradient of each prediction with respect to each input.
 
     Entry [t, s] of the result (T - 1, T - 1) is the norm of d log p(ids[t + 1]) / d x[s], of the
     embedded token s.

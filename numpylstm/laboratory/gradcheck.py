@@ -36,7 +36,7 @@ class Entry:
     """One line of a report: a gradient beside a measured slope.
 
     Along entries it is the worst entry of one array, where the two differ most, and
-    `scale` is the largest entry, in size, of both gradients.
+    `scale` is the largest absolute value in either of them.
 
     Along a random direction u (independent standard normal numbers) `index` is None, `gradient` is
     the sum of u times the claimed gradient, `slope` is the slope along u, and `scale` is the length
@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def absolute_error(self) -> float:
-        """The difference of gradient and slope, in size."""
+        """The absolute difference of gradient and slope."""
         return abs(self.gradient - self.slope)
 
     @property
@@ -252,7 +252,7 @@ def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDAr
 
 
 def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
-    """Copies of the arrays in the dtype of a method."""
+    """Return copies of the arrays in the dtype of a method."""
     check_real("check", "arrays", arrays)
     return {path: np.array(array, method.dtype) for path, array in arrays.items()}
 
@@ -409,7 +409,7 @@ def check_arguments(where: str, arrays: Arrays, gradients: Arrays) -> None:
 
 
 def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: float) -> Entry:
-    """The worst entry of a gradient beside its measured slope."""
+    """Return the worst entry of a gradient beside its measured slope."""
     error = np.abs(gradient - slope)
     worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)
     scale = float(max(np.max(np.abs(gradient)), np.max(np.abs(slope))))

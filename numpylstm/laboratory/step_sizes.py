@@ -94,7 +94,7 @@ def sweep_steps(
 
 
 def _exponent(steps: Array, errors: Array, best: int) -> float:
-    """The slope of the falling branch, well above the floor, on logarithmic axes."""
+    """Return the slope of the falling branch, well above the floor, on logarithmic axes."""
     falling = (steps > steps[best]) & (errors > 100 * errors[best]) & (errors > 0)
     if falling.sum() < 4:
         falling = (steps >= 1e-4) & (errors > 0)

@@ -3,7 +3,7 @@
 Three views of one window. The norms of dL_T/dh_t and dL_T/dc_t show how much of the gradient is
 left after each step back. The singular values of the step Jacobians show how much one step
 stretches or shrinks a gradient. The share of saturated units shows why: where a gate is shut, or a
-unit is on the flat part of its curve, nothing passes.
+unit is on the flat part of its curve, hardly any gradient passes.
 
 Sources: Bengio, Simard and Frasconi (1994); Pascanu, Mikolov and Bengio (2013), section 2;
 Karpathy, Johnson and Fei-Fei (2015), section 4.2, for the share of saturated gates.

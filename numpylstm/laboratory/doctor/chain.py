@@ -29,7 +29,7 @@ Run = list[tuple[Any, list[Any]]]  # the cache and the outputs of each layer
 
 
 def forward(chain: Chain, point: Mapping[str, Array]) -> tuple[Any, Run]:
-    """The value of the loss: its own, and the upstream gradients times the outputs."""
+    """Return the loss plus the upstream gradients times the outputs, and the run of the chain."""
     value: Any = None
     total: Any = 0.0
     run: Run = []
@@ -49,7 +49,7 @@ def forward(chain: Chain, point: Mapping[str, Array]) -> tuple[Any, Run]:
 def backward(
     chain: Chain, run: Run, point: Mapping[str, Array], function: Callable[[Layer], Backward]
 ) -> Iterator[tuple[str, Array]]:
-    """The gradients by path, from the loss down; `function` gives the backward pass of a layer."""
+    """Yield gradients by path, from the loss down; `function` returns a backward pass."""
     below: Any = None
     for (layer, paths), (kept, outputs) in zip(reversed(chain), reversed(run), strict=True):
         arriving = [point[paths[name]] if name in paths else np.zeros_like(output)
@@ -65,11 +65,11 @@ def backward(
                 below = gradient
 
 
-# --- which one -----------------------------------------------------------------------------------
+# --- which chain ---------------------------------------------------------------------------------
 
 
 def fitting(f: Callable[[Point], Any], point: Point) -> Iterator[Chain]:
-    """The chains that have the value of the function at a point."""
+    """Yield the chains that have the value of the function at a point."""
     value, seen = float(f(point)), set()
     for chain in (*_by_names(point), *_by_shapes(point)):
         kinds = tuple(layer for layer, _ in chain)
@@ -84,7 +84,7 @@ def fitting(f: Callable[[Point], Any], point: Point) -> Iterator[Chain]:
 
 
 def _by_names(point: Point) -> Iterator[Chain]:
-    """The chains of layers whose arrays the point has, by name."""
+    """Yield the chains of layers whose arrays the point has, by name."""
     known = {last(path) for path in point}
     cells = [layer for layer in lines.layers() if not layer.step] if "Wx" in known else [None]
     losses = lines.LOSSES if "targets" in known else [None]
@@ -97,9 +97,9 @@ def _by_names(point: Point) -> Iterator[Chain]:
 def stacked(
     point: Mapping[str, Array], cell: Layer | None, loss: Layer | None, place: int | None
 ) -> Chain:
-    """An embedding, cells, linear layers and a loss, as far as the point has their arrays.
+    """Return an embedding, cells, linear layers and a loss, as far as the point has their arrays.
 
-    The mask is at a place in this row. A chain without an input is empty.
+    The dropout layer is inserted at `place`. A chain without an input is empty.
     """
     single = {last(path): path for path in point}
     tables = [path.removesuffix("W") for path in point if last(path) == "W"]
@@ -128,7 +128,7 @@ def stacked(
 
 
 def _by_shapes(point: Point) -> Iterator[Chain]:
-    """One cell or one step of it; its arrays are recognised by name, or else by shape."""
+    """Yield chains of one cell or one step of it; arrays are recognised by name, else by shape."""
     numbers = {path: array.shape for path, array in point.items() if array.dtype.kind == "f"}
     named = {last(path): path for path in numbers}
     lengths = sorted({n for shape in numbers.values() for n in shape})
@@ -158,7 +158,7 @@ LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 
 
 def wrong_line(case: Examination) -> Finding | None:
-    """The line whose mistake gives the gradients; None if no chain or no mistake fits."""
+    """Return the line whose mistake gives the gradients; None if no chain or no mistake fits."""
     norms = [n for g in case.gradients.values() for n in (np.abs(g).max(), np.linalg.norm(g))]
     limits = [*LIMITS, *map(float, norms)]
     claims = [(case.point, case.gradients)]

@@ -148,7 +148,7 @@ def examine(
     report = gradcheck.Report(entries, "central", tolerance)
     wrong = [entry.path for entry in entries if not entry.passed]
     worst = max((entry.relative_error for entry in entries), default=0.0)
-    if wrong and worst <= 1e-5:  # no usual mistake is as small
+    if wrong and worst <= 1e-5:  # no usual mistake is so small
         sentence = (
             f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
             "Most likely no line is wrong, but digits are lost: the backward pass computes in "
@@ -165,7 +165,7 @@ def examine(
 
 
 def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[[Point], Any]:
-    """The function, called with copies of the arrays; records which of them it writes into."""
+    """Wrap a function: it gets copies of the arrays, and those it writes into are recorded."""
 
     def called(given: Point) -> Any:
         own = {name: array.copy() for name, array in given.items()}
@@ -177,7 +177,7 @@ def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[
 
 
 def _unfit(case: Examination) -> Finding | None:
-    """A reason why a comparison proves nothing: NaN, randomness, float32."""
+    """Return a reason why a comparison would prove nothing: NaN, randomness, float32."""
     every = symbols(case.gradients)
     values = [float(case.f(case.point)) for _ in range(3)]
     bad = [path for path, gradient in case.gradients.items() if not np.isfinite(gradient).all()]
@@ -233,7 +233,7 @@ def _precision(case: Examination) -> float:
 
 
 def _kink(case: Examination, path: str) -> Finding | None:
-    """A kink of f, if all wrong entries of an array (at most five are tried) lie beside one.
+    """Return a kink of f, if all wrong entries of an array (at most five are tried) lie at one.
 
     There the gradient lies between the slopes to the left and to the right over a short distance,
     and the central difference over a longer one does not agree with it.

@@ -117,7 +117,7 @@ LOSSES = tuple(
 
 
 def layers() -> Iterator[Layer]:
-    """Every cell with every choice of its options, for a sequence and for a step."""
+    """Yield every cell with every choice of its options, for a sequence and for a step."""
     for cell in CELLS.values():
         choices = {n: o.choices or (o.default,) for n, o in cell.arguments(cell.options).items()}
         for values, step in product(product(*choices.values()), (False, True)):
@@ -129,7 +129,7 @@ def layers() -> Iterator[Layer]:
 
 @cache
 def text(layer: Layer) -> Text:
-    """The backward pass of a layer, as lines; of a loss, that of a step, which it only calls."""
+    """Return the backward pass of a layer as lines; for a loss, that of the step that it calls."""
     function, results = layer.function("backward"), [f"d{name}" for name in layer.judged]
     if layer in LOSSES:
         function = reference.cross_entropy_step_backward
@@ -137,13 +137,13 @@ def text(layer: Layer) -> Text:
 
 
 def texts(layer: Layer) -> list[Text]:
-    """The functions of a backward pass, as lines: its step first."""
+    """Return the functions of a backward pass as lines, that of the step first."""
     steps = [replace(layer, step=True)] if layer.kind in CELLS and not layer.step else []
     return [text(part) for part in (*steps, layer)]
 
 
 def calling(layer: Layer, wrong: Backward) -> Backward:
-    """The backward pass of a layer, with `wrong` in place of the function of its name."""
+    """Return the backward pass of a layer, with `wrong` in place of the function of that name."""
     own: Backward = layer.function("backward")
     name = wrong.__name__
     if own.__name__ == name:
@@ -155,7 +155,7 @@ def calling(layer: Layer, wrong: Backward) -> Backward:
 
 
 def mistakes(layer: Layer) -> Iterator[Variant]:
-    """Mistakes of a layer: in each line, in all of them, and in the arrays that they read."""
+    """Yield mistakes of a layer: in each line, in all of them, and in the arrays that they read."""
     for of_function in texts(layer):
         yield from variants(of_function)
     yield from _other_options(layer)
@@ -163,7 +163,7 @@ def mistakes(layer: Layer) -> Iterator[Variant]:
 
 
 def _other_options(layer: Layer) -> Iterator[Variant]:
-    """The step backward of the cell with another choice: reset "after" for "before"."""
+    """Yield the backward step of the cell with another option: reset "after" for "before"."""
 
     def forward(of: Layer) -> dict[str, str]:
         """Return the results of the forward step, by name."""
@@ -196,15 +196,15 @@ WAYS: dict[str, Callable[[Array, Array], Array]] = {
     "zero at the first step": lambda a, _: np.r_[0 * a[:1], a[1:]],
     "taken from the last step, at the first": lambda a, after: np.r_[after[-1:], a[1:]],
 }
-"""Mistakes in the step from which an array is taken: h_prev[0] is hs[-1] and not h0, say."""
+"""Mistakes in the step from which an array is taken, such as hs[-1] for h_prev[0]."""
 
 
 def _other_caches(layer: Layer) -> Iterator[Variant]:
-    """The backward pass with all weights one, or with the array of another step."""
+    """Yield the backward pass with all weights one, or with the array of another step."""
     own, lines = layer.function("backward"), texts(layer)[0].lines
 
     def on(moved: Callable[[Any], dict[str, Array]]) -> Backward:
-        """The backward pass on a cache with other arrays."""
+        """Return the backward pass on a cache with other arrays."""
 
         def wrong(*given: Any) -> Any:
             return own(*given[:-1], given[-1]._replace(**moved(given[-1])))

@@ -1,6 +1,6 @@
-"""Names of arrays and their axes: the part of a path after its last dot tells them.
+"""Names of arrays, which tell their axes: the part of a path after its last dot counts.
 
-Arrays with other names are checked too, and no experiment shortens them.
+Arrays with other names are checked too, but no experiment shortens them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ STATES = {name for cell in CELLS.values() for s in cell.states for name in (f"{s
 
 
 def last(path: str) -> str:
-    """``lstm.0.Wx`` is a ``Wx``."""
+    """Return the last part of a path: ``Wx`` for ``lstm.0.Wx``."""
     return path.rpartition(".")[2]
 
 
@@ -31,7 +31,7 @@ def timed(path: str, array: Array) -> bool:
 
 
 def blocks(point: Mapping[str, Array], gates: str | None = None) -> dict[str, tuple[str, ...]]:
-    """The blocks of columns of each Wx, Wh and b of a cell with several, by path.
+    """Return the blocks of columns of each Wx, Wh and b of a cell with several, by path.
 
     A block has the letter that `gates` gives it, or that of the cell after which the arrays are
     named (``lstm.0.Wh``), or of all cells with as many blocks and the initial states of the point,
@@ -61,7 +61,7 @@ def blocks(point: Mapping[str, Array], gates: str | None = None) -> dict[str, tu
 
 
 def sizes(point: Mapping[str, Array]) -> dict[str, int]:
-    """T, B, D and H, as far as the names tell."""
+    """Return T, B, D and H, as far as the names tell them."""
     known: dict[str, int] = {}
     for path, array in point.items():
         if timed(path, array):
@@ -82,12 +82,12 @@ class Piece(NamedTuple):
     n: int = 1  # of so many
 
     def of(self, array: Array) -> Array:
-        """A view of this part of an array."""
+        """Return a view of this part of an array."""
         return array if self.n == 1 else np.split(array, self.n, axis=-1)[self.k]
 
 
 def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
-    """``lstm.0.Wx and lstm.1.b (f)``: parts are named where others of the array are right."""
+    """List pieces, as in ``lstm.0.Wx and lstm.1.b (f)``; whole arrays without their parts."""
     wrong, every = set(wrong), list(all_pieces)
     if wrong == set(every):
         return "every array"
@@ -101,11 +101,11 @@ def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
 
 
 def enumeration(words: Iterable[str]) -> str:
-    """``a, b and c``."""
+    """Join words: ``a, b and c``."""
     *head, tail = list(words) or [""]
     return f"{', '.join(head)} and {tail}" if head else tail
 
 
 def symbols(paths: Iterable[str]) -> str:
-    """The gradients of arrays, in symbols: ``dWx and db`` for lstm.0.Wx, lstm.0.b and lstm.1.b."""
+    """List gradients in symbols: ``dWx and db`` for lstm.0.Wx, lstm.0.b and lstm.1.b."""
     return enumeration(dict.fromkeys(f"d{last(path)}" for path in paths))

@@ -1,4 +1,4 @@
-"""Functions that variants of a line call: on the columns of gates, on rows, and for clipping."""
+"""Functions called by variants of a line: on the columns of gates, on rows, and for clipping."""
 
 from collections.abc import Sequence
 
@@ -8,42 +8,42 @@ from numpylstm.laboratory.doctor.names import Array
 
 
 def without(W: Array, n: int, *left_out: int) -> Array:
-    """The columns of some gates zero."""
+    """Return W with the columns of some gates zero."""
     blocks = [0 * W if k in left_out else W for k, W in enumerate(np.split(W, n, axis=-1))]
     return np.concatenate(blocks, axis=-1)
 
 
 def only(W: Array, n: int, kept: int) -> Array:
-    """The columns of all gates but one zero."""
+    """Return W with the columns of all gates but one zero."""
     return without(W, n, *(k for k in range(n) if k != kept))
 
 
 def reordered(W: Array, order: Sequence[int]) -> Array:
-    """The columns of the gates in another order."""
+    """Return W with the columns of the gates in another order."""
     blocks = np.split(W, len(order), axis=-1)
     return np.concatenate([blocks[k] for k in order], axis=-1)
 
 
 def untransposed(W: Array, n: int) -> Array:
-    """``W.T``, but with no gate's own matrix transposed."""
+    """Return ``W.T``, but with no gate's own matrix transposed."""
     return W if W.shape[0] == W.shape[1] else np.concatenate(np.split(W, n, axis=1), axis=0)
 
 
 def each_transposed(W: Array, n: int) -> Array:
-    """The square block of each gate transposed."""
+    """Return W with the square block of each gate transposed."""
     return np.concatenate([block.T for block in np.split(W, n, axis=1)], axis=1)
 
 
 def last_step(rows: Array, long: Array) -> Array:
-    """Rows (T B, .), zero at every step but the last of `long`, (T, B, .)."""
+    """Return rows (T B, .), zero at every step but the last of `long`, (T, B, .)."""
     return rows * (np.arange(len(rows)) // len(long[0]) == len(long) - 1)[:, None]
 
 
 def first_sequence(rows: Array, long: Array) -> Array:
-    """Rows (T B, .), zero for every sequence but the first of `long`, (T, B, .)."""
+    """Return rows (T B, .), zero for every sequence but the first of `long`, (T, B, .)."""
     return rows * (np.arange(len(rows)) % len(long[0]) == 0)[:, None]
 
 
 def shortened(a: Array, limit: float) -> Array:
-    """An array clipped by its own norm."""
+    """Return an array clipped by its own norm."""
     return a * min(1, limit / np.sqrt(np.sum(a * a)))

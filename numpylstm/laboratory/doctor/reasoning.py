@@ -83,7 +83,7 @@ class Examination:
         return found
 
     def wrong_at(self, words: str, changed: Point) -> list[Piece] | None:
-        """The parts that are wrong at a changed point; None if that is unknown."""
+        """Return the parts that are wrong at a changed point; None if that is unknown."""
         if self.backward is None:
             return None
         try:
@@ -116,7 +116,7 @@ class Examination:
 
 
 def shared_gradient(case: Examination) -> Finding | None:
-    """Two arrays have the same gradient, but different slopes."""
+    """Finding: two arrays have the same gradient, but different slopes."""
     for one, other in combinations(case.wrong_paths, 2):
         a = np.asarray(case.gradients[one])
         if np.array_equal(a, case.gradients[other]) and a.any():
@@ -129,7 +129,7 @@ def shared_gradient(case: Examination) -> Finding | None:
 
 
 def named_factor(factor: float, known: Mapping[str, int]) -> str:
-    """``2``, or ``0.2 = 1/T`` where a size or a product of sizes explains the number."""
+    """Format ``2``, or ``0.2 = 1/T`` where a size or a product of sizes explains the number."""
     names = {"-1 (the sign)": -1.0, "2 (counted twice)": 2.0, "1/2": 0.5}
     for name, size in {**known, "T B": known.get("T", 0) * known.get("B", 0)}.items():
         if size > 1:
@@ -140,7 +140,7 @@ def named_factor(factor: float, known: Mapping[str, int]) -> str:
 
 
 def factor(case: Examination) -> Finding | None:
-    """The direction is right and the length is not."""
+    """Finding: the direction of a gradient is right, its length is not."""
     factors: dict[str, float] = {}
     for path in case.wrong_paths:
         g, s = np.asarray(case.gradients[path]), case.slopes[path]
@@ -182,7 +182,7 @@ def factor(case: Examination) -> Finding | None:
 
 
 def gate(case: Examination) -> Finding | None:
-    """Within one step, the same gates are wrong in Wx, Wh and b, and others are right."""
+    """Finding: within one step, the same gates are wrong in Wx, Wh and b, and others are right."""
     wrong = case.wrong_at(ONE_STEP, one_step(case.point))
     wrong = case.wrong if wrong is None else wrong
     of_cells = blocks(case.point, case.gates)
@@ -204,7 +204,7 @@ def gate(case: Examination) -> Finding | None:
 
 
 def transposed(case: Examination) -> Finding | None:
-    """A square gradient is the transpose of the slope."""
+    """Finding: a square gradient is the transpose of the slope."""
     for path in case.wrong_paths:
         slope = case.slopes[path]
         square = slope.ndim == 2 and slope.shape == slope.T.shape
@@ -215,7 +215,7 @@ def transposed(case: Examination) -> Finding | None:
 
 
 def previous_state(case: Examination) -> Finding | None:
-    """Only Wh is wrong, and its gradient is not even zero where h_prev is."""
+    """Finding: only Wh is wrong, and its gradient is not zero even where h_prev is zero."""
     first, words = one_step(case.point), f"{ONE_STEP} and h0 zero"
     first |= {path: 0 * a for path, a in first.items() if last(path) == "h0"}
     if any(last(path) != "Wh" for path in case.wrong_paths) or not case.wrong_at(words, first):
@@ -228,14 +228,14 @@ def previous_state(case: Examination) -> Finding | None:
 
 
 def one_step(point: Point) -> Point:
-    """The first step alone, with nothing from the next window."""
+    """Return the first step alone, with nothing from the next window."""
     finals = {name for name in STATES if name.endswith("T")}
     none = {path: 0 * a for path, a in point.items() if last(path) in finals}
     return point | none | {path: a[:1] for path, a in point.items() if timed(path, a)}
 
 
 def _symmetric(W: Array) -> Array:
-    """The array with every square block of columns symmetric, if it has such blocks."""
+    """Return the array with every square block of columns symmetric, if it has such blocks."""
     if W.ndim != 2 or len(W) < 2 or W.shape[1] % len(W):
         return W
     blocks = np.split(W, W.shape[1] // len(W), axis=1)
@@ -278,7 +278,7 @@ def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
 
 
 def explain(case: Examination) -> Finding:
-    """The first rule that fits, or a finding that none does."""
+    """Return the finding of the first rule that fits, or a finding that none does."""
     for rule in (shared_gradient, factor, transposed, previous_state, gate):
         if finding := rule(case):
             return finding

@@ -37,7 +37,7 @@ class Line:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of its results, without the marks of a step: dWx_t is a dWx."""
+        """The names of its results, without the suffix of a step: dWx for dWx_t."""
         if self.carried:
             return self.carried
         nodes = ast.walk(ast.parse(self.target.removeprefix("for ").removesuffix(" in")))
@@ -45,7 +45,7 @@ class Line:
         return tuple(dict.fromkeys(re.sub(r"_t?$", "", part) for part in parts if part != "t"))
 
     def row(self, expression: str) -> str:
-        """The text of the line with another expression."""
+        """Return the text of the line with another expression."""
         return f"{self.target} {self.sign} {expression}" if self.sign else expression
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ def mentions(text: str, name: str) -> bool:
 
 
 def substituted(text: str, new: Mapping[str, str]) -> str:
-    """An expression with other expressions in place of names, such as ``h`` or ``cache.h``."""
+    """Return an expression with names, such as ``h`` or ``cache.h``, replaced by expressions."""
 
     class Substitution(ast.NodeTransformer):
         def visit(self, node: ast.AST) -> ast.AST:
@@ -75,7 +75,7 @@ def substituted(text: str, new: Mapping[str, str]) -> str:
 def _simple(
     body: list[ast.stmt], known: Mapping[str, Any], result: Sequence[str]
 ) -> list[ast.stmt]:
-    """Statements of one assignment each: an argument of a step, or a result, has its own."""
+    """Return statements of one assignment each, one for each argument of a step and each result."""
     simple: list[ast.stmt] = []
     for statement in body:
         match statement:
@@ -116,7 +116,7 @@ def _assigned(name: str, value: ast.expr) -> ast.Assign:
 
 
 class _Inlined(ast.NodeTransformer):
-    """``activation_derivative(h, activation)`` becomes ``1 - h * h`` where activation is "tanh"."""
+    """Inliner: ``activation_derivative(h, activation)`` becomes ``1 - h * h`` for "tanh"."""
 
     def __init__(self, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self.known, self.options = known, options
@@ -143,7 +143,7 @@ class _Inlined(ast.NodeTransformer):
 
 
 def _definition(function: Callable[..., Any]) -> Any:
-    """The syntax tree of a function of a module, without docstring."""
+    """Return the syntax tree of a function of a module, without docstring."""
     definition: Any = ast.parse(inspect.getsource(function)).body[0]
     if ast.get_docstring(definition) is not None:
         del definition.body[0]
@@ -151,7 +151,7 @@ def _definition(function: Callable[..., Any]) -> Any:
 
 
 def _returning(source: str, expression: str) -> str:
-    """The function with another expression to return."""
+    """Return the function with another expression in its return statements."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Return):
@@ -163,7 +163,7 @@ def _returning(source: str, expression: str) -> str:
 
 
 def step_call(statement: ast.AST) -> tuple[list[str], str, list[str]] | None:
-    """Targets, name and arguments of a call of a step function whose arguments have own lines."""
+    """Return targets, name and arguments of a call whose arguments are all names ending in "_"."""
     match statement:
         case ast.Assign([ast.Tuple(targets)], ast.Call(ast.Name(name), arguments)):
             given = [ast.unparse(argument) for argument in arguments]
@@ -228,7 +228,7 @@ class Text:
         return [x for x in lines if any(mentions(x.expression, name) for name in self.shapes)]
 
     def exchanged(self, *new: tuple[Line, str]) -> Callable[..., Any]:
-        """The function with other texts in place of lines."""
+        """Return the function with other texts in place of lines."""
         rows = self.source.splitlines()
         for line, text in new:
             rows[line.number] = line.indent + text

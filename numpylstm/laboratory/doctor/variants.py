@@ -1,7 +1,7 @@
 """Variants of a function: likely mistakes, hundreds of them, nearly all of one line.
 
 They are derived from the lines of the function (`numpylstm.laboratory.doctor.source`): every line
-is exchanged in every known way.
+is replaced in every known way.
 """
 
 import ast
@@ -27,17 +27,17 @@ Edit = tuple[str, str]  # a new text, and what is wrong with it
 
 @dataclass(frozen=True)
 class Variant:
-    """A function with one line exchanged; `words` say what is wrong with it."""
+    """A function with one line replaced; `words` say what is wrong with it."""
 
     line: Line
     words: str
     function: Callable[..., Any]
-    text: str = ""  # that stands in place of the line
+    text: str = ""  # the text in place of the line
 
 
 @cache
 def variants(text: Text) -> tuple[Variant, ...]:
-    """The function with each line exchanged in all known ways, and with mistakes of several."""
+    """Return the function with each line replaced in all known ways, and with longer mistakes."""
     return (*_of_one_line(text), *_without_tanh(text), *_of_own_step(text))
 
 
@@ -51,7 +51,7 @@ def _of_one_line(text: Text) -> Iterator[Variant]:
 
 
 def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:
-    """The function with a line clipped at one of these limits: by entry, and by norm."""
+    """Yield the function with a line clipped at one of these limits: by entry, and by norm."""
     ways = {"np.clip({0}, -limit, limit)": "each entry by itself",
             "parts.shortened({0}, limit)": "by its own norm"}  # fmt: skip
     for line, (way, words) in product(text.lines, ways.items()):
@@ -63,7 +63,7 @@ def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:
 
 
 def _without_tanh(text: Text) -> Iterator[Variant]:
-    """The function with the cell for its tanh, and a slope of 1, in every line."""
+    """Yield the function with the cell in place of its tanh, and a slope of 1, in every line."""
     for name in text.shapes:
         inner, slope = f"cache.{name.removeprefix('tanh_')}", f" * (1 - {name} * {name})"
         readers = [line for line in text.lines if mentions(line.expression, name)]
@@ -75,7 +75,7 @@ def _without_tanh(text: Text) -> Iterator[Variant]:
 
 
 def _of_own_step(text: Text) -> Iterator[Variant]:
-    """A loop that computes a result again, without what comes back from later steps."""
+    """Yield loops that compute a result again, without what comes back from later steps."""
     loops = [line for line in text.lines if line.carried]
     call = next(filter(None, map(step_call, ast.walk(ast.parse(text.source)))), None)
     if not loops or call is None:
@@ -164,7 +164,7 @@ def _line_edits(line: Line, shapes: Shapes, gates: Sequence[str]) -> Iterator[Ed
 
 
 def _exchanges(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """The names with two of them exchanged, and which two."""
+    """Yield the names with two of them exchanged, and these two."""
     for j, k in combinations(range(len(names)), 2):
         order = list(names)
         order[j], order[k] = names[k], names[j]
@@ -211,7 +211,7 @@ def _expression_edits(right: str, shapes: Shapes, gates: Sequence[str]) -> Itera
 
 
 def _gate_edits(name: str, right: str, gates: Sequence[str]) -> Iterator[Edit]:
-    """Columns of one gate left out, or taken for those of another."""
+    """Yield edits in which the columns of one gate are left out, or taken from another gate."""
     n = len(gates)
     new = {}
     for j, k in permutations(range(n), 2):

@@ -19,7 +19,7 @@ SHOWN = 0.9
 
 @cache
 def diagnosis(name: str) -> doctor.Diagnosis:
-    """The doctor's diagnosis of an exhibit, from functions and arrays without its name."""
+    """Return the doctor's diagnosis of an exhibit, from functions and arrays without its name."""
     patient = case(exhibit("diagnosis", name))
     slopes = gradcheck.complex_step(lambda a: patient.f({**patient.fixed, **a}), patient.arrays)
     return doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed, slopes=slopes)
@@ -27,7 +27,7 @@ def diagnosis(name: str) -> doctor.Diagnosis:
 
 @cache
 def lesson(name: str) -> tuple[Lesson, Lesson]:
-    """Training with the right gradient, and with the exhibit's."""
+    """Train with the right gradient, and with the exhibit's."""
     mutant = exhibit("lesson", name)
     return _right_lesson(mutant.cell, *mutant.options.items()), train(mutant)
 

@@ -28,7 +28,7 @@ class Mutant:
     module: ModuleType = reference  # or `numpylstm.laboratory.museum.around`
     cell: str = "lstm"
     options: Mapping[str, Any] = field(default_factory=dict)
-    equal_layers: bool = False  # whether it needs layers of one shape
+    equal_layers: bool = False  # True if it needs layers of one shape
 
     def sources(self) -> tuple[str, str]:
         """Return the source of the function, without and with the mistake."""
@@ -62,7 +62,7 @@ class Mutant:
 
 
 def check_mutant(where: str, mutant: Any) -> None:
-    """Raise a TypeError unless it is one."""
+    """Raise a TypeError unless `mutant` is a Mutant."""
     if not isinstance(mutant, Mutant):
         raise TypeError(
             f"{where}: mutant must be a Mutant, such as museum.MUTANTS['dc-overwritten'], got "

@@ -223,7 +223,7 @@ MUTANTS = {mutant.name: mutant for mutant in EXHIBITS}
 
 
 def exhibit(where: str, name: str) -> Mutant:
-    """The exhibit of a name."""
+    """Return the exhibit of this name, or raise a ValueError."""
     if name not in MUTANTS:
         raise ValueError(f"{where}: name must be one of {', '.join(MUTANTS)}; got {name!r}")
     return MUTANTS[name]

@@ -1,4 +1,4 @@
-"""The patient: a language model of pure functions, each of which can be exchanged.
+"""The patient: a language model of pure functions, each of which can be replaced.
 
 Embedding, recurrent layers, a mask, a linear decoder and a weighted cross-entropy, with a gradient
 from the next window for every final state. All mathematics is in `numpylstm.reference`.
@@ -27,18 +27,18 @@ T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
 
 
 def functions(mutant: Mutant | None) -> tuple[Any, Any]:
-    """`reference` and `around`, one of them with the mistake."""
+    """Return `reference` and `around`, one of them with the mistake."""
     spoilt = {} if mutant is None else {mutant.module: mutant.functions()}
     return spoilt.get(reference, reference), spoilt.get(around, around)
 
 
 def parameters(rng: np.random.Generator, config: ModelConfig, V: int, scale: float) -> Arrays:
-    """Parameters by path, all random, biases too."""
+    """Draw parameters by path, all random, biases too."""
     return {path: scale * rng.standard_normal(shape) for path, shape in parameter_shapes(config, V)}
 
 
 def state_paths(config: ModelConfig) -> list[str]:
-    """For each layer, its initial states and the gradients that the next window sends back."""
+    """List the paths of the initial states and of the gradients from the next window, by layer."""
     return [
         f"{config.cell}.{layer}.{name}"
         for layer in range(config.num_layers)
@@ -48,19 +48,19 @@ def state_paths(config: ModelConfig) -> list[str]:
 
 
 def layers(arrays: Mapping[str, Array], config: ModelConfig) -> chain.Chain:
-    """The layers of the patient, with the paths of their arrays; the mask is before the decoder."""
+    """Return the layers of the patient, dropout before the decoder, and the paths of their arrays."""
     cell = Layer(config.cell, False, tuple(CELLS[config.cell].arguments(config.options).items()))
     (loss,) = (loss for loss in LOSSES if dict(loss.options) == config.averaging)
     return chain.stacked(arrays, cell, loss, config.num_layers + 1)
 
 
 def loss(arrays: Mapping[str, Array], config: ModelConfig) -> Any:
-    """The loss, with the gradients from the next window times the final states."""
+    """Return the loss, plus the gradients from the next window times the final states."""
     return chain.forward(layers(arrays, config), arrays)[0]
 
 
 def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, Any]) -> Arrays:
-    """The gradient of the loss for every parameter and every initial state."""
+    """Return the gradient of the loss for every parameter and every initial state."""
     links, (of_layers, outside) = layers(arrays, config), f
     _, run = chain.forward(links, arrays)
     gradients = dict(chain.backward(
@@ -90,7 +90,7 @@ class Case:
     fixed: Arrays
 
     def check(self, method: str = "complex") -> gradcheck.Report:
-        """`numpylstm.laboratory.gradcheck.check` of the case."""
+        """Run `numpylstm.laboratory.gradcheck.check` on the case."""
         claimed = self.backward(self.fixed | self.arrays)
         gradients = {path: claimed[path] for path in self.arrays}
         return gradcheck.check(
@@ -99,7 +99,7 @@ class Case:
 
 
 def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141) -> Case:
-    """The patient with a mutant's mistake, or healthy, at a random point.
+    """Return the patient with a mutant's mistake, or healthy, at a random point.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
 
 
 def _clipped(f: tuple[Any, Any], arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
-    """Clipping as the gradient of the loss times one number, max_norm / norm of its slope.
+    """Return clipping as the gradient of the loss times one number, max_norm / norm of its slope.
 
     Clipping by global norm has exactly this gradient; no other clipping is the gradient of a
     multiple of the loss. The norm comes from measured slopes.

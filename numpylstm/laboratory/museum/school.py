@@ -1,4 +1,4 @@
-"""The school: train with a mistake and with the right gradient, on a task with a known answer.
+"""The school: train with a mistake and with the right gradient, on a task with a known best loss.
 
 Each token repeats the one before the last with probability 0.9, and is drawn at random otherwise.
 A model without memory stays near log(V) nats; the best possible loss is the source's
@@ -29,7 +29,7 @@ class Lesson:
 
     @property
     def first(self) -> float:
-        """Before anything was learned."""
+        """The mean of the first five steps, before anything was learned."""
         return float(self.losses[:5].mean())
 
     @property
@@ -39,7 +39,7 @@ class Lesson:
 
 
 def source(rng: np.random.Generator, length: int) -> NDArray[np.int64]:
-    """Tokens (length, B) of the source."""
+    """Draw tokens (length, B) from the source."""
     ids = rng.integers(0, V, (length, B))
     repeats = rng.random((length, B)) < REPEATED
     for t in range(LAG, length):
@@ -48,7 +48,7 @@ def source(rng: np.random.Generator, length: int) -> NDArray[np.int64]:
 
 
 def entropy() -> float:
-    """The loss if the source is known, in nats per token: in the long run no model does better.
+    """Return the loss of a model that knows the source, in nats per token: the best possible.
 
     The first LAG - 1 targets of a window repeat nothing that the window shows.
     """

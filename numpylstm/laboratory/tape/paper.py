@@ -49,25 +49,25 @@ def join(*rows: Row) -> Row:
 
 
 def sigmoid(a: Row) -> Row:
-    """1 / (1 + exp(-a))."""
+    """Return 1 / (1 + exp(-a))."""
     return Row(1 / (1 + (-value).exp()) for value in a)
 
 
 def exp(a: Row) -> Row:
-    """Powers of e."""
+    """Return powers of e."""
     return Row(value.exp() for value in a)
 
 
 def log(a: Row) -> Row:
-    """Natural logarithms."""
+    """Return natural logarithms."""
     return Row(value.ln() for value in a)
 
 
 def maximum(left: Row, right: Row) -> Row:
-    """The larger of two entries."""
+    """Return the larger of two entries."""
     return Row(map(max, left, right))
 
 
 def tanh(a: Row) -> Row:
-    """(exp(2a) - 1) / (exp(2a) + 1)."""
+    """Return (exp(2a) - 1) / (exp(2a) + 1)."""
     return Row(((2 * value).exp() - 1) / ((2 * value).exp() + 1) for value in a)

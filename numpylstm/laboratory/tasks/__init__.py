@@ -10,7 +10,7 @@ learns to remember moves from the one to the other.
 `SelectiveCopy` Repeat, in their order, the letters scattered among filler.
 `Adding`        Add two marked digits among many others.
 `TemporalOrder` Name two rare symbols, far apart, in their order.
-`Parity`        Tell at each step if the number of ones so far is even or odd.
+`Parity`        Tell at each step whether the number of ones so far is even or odd.
 `EmbeddedReber` A stream of strings in which the last letter but one repeats the second.
 `Pronoun`       English sentences in which *his* or *her* agrees with a subject k words back.
 =============== ==============================================================================

@@ -1,4 +1,4 @@
-"""Tasks whose text comes from a grammar, and the machine that writes it."""
+"""Tasks whose text comes from a grammar, and the automaton that writes it."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class Source:
     ) -> Batch:
         """Draw texts to predict; x begins with the symbol `first`."""
         cumulative = self.probabilities.cumsum(axis=1)
-        cumulative[cumulative > 1 - 1e-12] = 1  # rounding opens no gap
+        cumulative[cumulative > 1 - 1e-12] = 1  # not slightly less, by rounding
         y = np.empty((num_steps, batch_size), np.int32)
         nll = np.empty((num_steps, batch_size))
         state = np.zeros(batch_size, np.int64)

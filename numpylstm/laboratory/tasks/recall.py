@@ -272,7 +272,7 @@ class TemporalOrder(Recall):
 
 @dataclass(frozen=True)
 class Parity(Recall):
-    """Tell at each step if the number of ones so far is even or odd.
+    """Tell at each step whether the number of ones so far is even or odd.
 
     A batch has sequences of every length up to `num_steps`: its prefixes. The usual experiment
     trains on ``Parity(40)`` and tests on ``Parity(256, shortest=40)``, longer sequences with the

@@ -22,7 +22,7 @@ from numpylstm.laboratory.workbook.blanks import ELSEWHERE, Blank
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
 Parts = dict[Part, Array]
-Cause = tuple[str, str]  # what is probably wrong, and what must stand there instead
+Cause = tuple[str, str]  # what is probably wrong, and the right line
 
 MOST_PAIRS = 3000
 ODD = re.compile("squared|1 - |sigmoid|tanh of|gate [ifgo]|columns|block|multiplied|divided")
@@ -211,7 +211,7 @@ class Case:
         return f"{where}: {what}.", " ".join(must)
 
     def _through_time(self, name: str, step: tuple[int, ...]) -> str:
-        """Name suspects in a loop: what a step gets, what it hands on, or what is made of it."""
+        """Name suspects in a loop: the inputs of a step, what it passes on, or how they are combined."""
         back, first = self.blank.order < 0, next(iter(self.right))
         if not step:
             alone = {"dWx": ", and at x", "dWh": ", and at h_prev"}.get(name, "")
@@ -227,7 +227,7 @@ class Case:
         )
 
     def by_factor(self) -> Cause | None:
-        """Find a factor of each result, of clipped ones at each limit."""
+        """Find the factor by which each result is wrong, at each limit if there are several."""
         each = self.blank.each
         limits = [f" at {each} {v:.3g}" for v in self.p[each]] if each else [""]
         pairs = {

@@ -33,7 +33,7 @@ Numbers = dict[str, Any]  # name of a result -> array, or what the student retur
 NOT_ANSWERED = "not answered yet"
 NO_NUMBERS = "no numbers"
 TRIES = 3
-"""Number of different wrong answers after which a `Grader` shows what must stand there."""
+"""Number of different wrong answers after which a `Grader` shows the right line."""
 
 
 # --- judging -------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def _globals_of(code: CodeType) -> set[str]:
 
 
 class _NotGradable(Exception):
-    """The function returns something else than its results, or changes an argument."""
+    """A function that does not return its results, or changes an argument."""
 
 
 def _numbers_at(blank: Blank, function: Callable[..., Any], given: list[list[Any]]) -> Numbers:
@@ -353,7 +353,7 @@ def grade(function: Callable[..., Any]) -> Verdict:
 
 
 class Grader:
-    """Grades blanks as `grade` does, with what must stand there from the third wrong answer on.
+    """Grader like `grade` that shows the right line only from the third wrong answer on.
 
     With ``exam=True`` it says which blanks are right and nothing else.
     """
