@@ -17,7 +17,7 @@ COMMANDS = {
 
 
 def main(argv: list[str]) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     if argv and argv[0] in COMMANDS:
         name = argv[0] + "_" * keyword.iskeyword(argv[0])
         return int(importlib.import_module(f"numpylstm.cli.{name}").main(argv[1:]))

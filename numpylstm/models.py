@@ -157,7 +157,7 @@ class Encoder(Owner):
         lengths: Array | None = None,
         every_step: bool = True,
     ) -> tuple[Array, State]:
-        """Hidden states of the top layer, (T, B, H), and the state after the window.
+        """Return the hidden states of the top layer, (T, B, H), and the state after the window.
 
         Without `every_step` only those at the end of each sequence, (1, B, H); with two directions,
         (1, B, 2H), each direction where it has read the whole sequence.

@@ -296,7 +296,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": Ada
 
 
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:
-    """``lr * decay ** max(epoch + 1 - constant_epochs, 0)``, with epochs counted from 0."""
+    """Return ``lr * decay ** max(epoch + 1 - constant_epochs, 0)``; epochs are counted from 0."""
     check_number("decayed_rate", "lr", lr)
     check_in("decayed_rate", "decay", decay, "[0, 1]")
     check_whole("decayed_rate", "epoch", epoch, 0)

@@ -9,7 +9,7 @@ from numpylstm.untrusted import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m numpylstm.explore",
         description="Write the interactive page: an RNN and an LSTM that run in the browser. It is "

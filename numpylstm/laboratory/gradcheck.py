@@ -67,7 +67,7 @@ class Entry:
         return self.relative_error <= self.tolerance
 
     def cells(self) -> tuple[str, ...]:
-        """The row of the table, in the order of `COLUMNS`."""
+        """Return the row of the table, in the order of `COLUMNS`."""
         index = "" if self.index is None else f"[{', '.join(map(str, self.index))}]"
         return (
             "ok" if self.passed else "FAIL",

@@ -43,7 +43,7 @@ def line_style(k: int) -> dict[str, Any]:
 
 
 def as_label(name: object) -> str:
-    """Escape a label: a dollar starts no formula, a leading underscore does not hide it."""
+    """Escape a label, so that a dollar starts no formula and an underscore does not hide it."""
     text = str(name).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 

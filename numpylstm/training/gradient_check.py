@@ -19,8 +19,8 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
     The backward pass of the run is compared, in float64 and with dropout, with the complex step
     through the textbook: along every entry of a small model, along one random direction in each
     array of a larger one. If the run is in float32, its gradient is then compared with the one in
-    float64. Copies are checked: the run does not change by a bit. TrainingFailed names the arrays
-    that fail.
+    float64. Copies are checked: the run itself stays the same, bit for bit. TrainingFailed names
+    the arrays that fail.
     """
     config, model = run.config, run.model
     num_steps = min(config.num_steps, STEPS)

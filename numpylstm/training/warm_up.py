@@ -17,7 +17,7 @@ from numpylstm.training.loop import Run, validation_streams
 
 @np.errstate(over="ignore", invalid="ignore")
 def warm_up(run: Run, corpus: Corpus) -> None:
-    """Call once everything that the run will call; the run itself does not change by a bit.
+    """Call everything that the run will call once; the run itself stays the same, bit for bit.
 
     The kernels depend on the sizes, so the sizes are those of the run. Only the optimiser, whose
     kernels do not depend on them, takes its step on a separate small array.

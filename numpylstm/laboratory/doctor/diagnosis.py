@@ -214,7 +214,7 @@ def _unfit(case: Examination) -> Finding | None:
 
 
 def _precision(case: Examination) -> float:
-    """Relative rounding error of f: its fourth difference over a short distance.
+    """Return the relative rounding error of f: its fourth difference over a short distance.
 
     Curvature cancels in it and rounding does not. Each side has its own, since the point may lie
     at a kink.

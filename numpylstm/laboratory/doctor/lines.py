@@ -48,7 +48,7 @@ class Layer:
         return f"{self.kind}_step" if self.step else self.kind
 
     def function(self, way: str) -> Any:
-        """``lstm_forward``, for the way "forward"."""
+        """Return a function of the layer: ``lstm_forward`` for the way "forward"."""
         return getattr(reference, f"{self.name}_{way}")
 
     @property
@@ -79,7 +79,7 @@ class Layer:
         return [name for name in parameters if name not in ("cache", "dloss")]
 
     def shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-        """The shapes of inputs and upstream gradients."""
+        """Return the shapes of inputs and upstream gradients."""
         T, B, D, H, V = (sizes.get(letter, 1) for letter in "TBDHV")
         usual: tuple[int, ...] = (T, B, D)
         known: dict[str, tuple[int, ...]] = dict.fromkeys(("ids", "targets", "weights"), (T, B))
@@ -91,7 +91,7 @@ class Layer:
         return {name: known.get(name, usual) for name in (*self.inputs, *self.upstream)}
 
     def run(self, given: Mapping[str, Array]) -> tuple[Any, list[Any]]:
-        """The upstream gradients times the outputs, and the arguments of backward."""
+        """Return the upstream gradients times the outputs, and the arguments of backward."""
         arrays = {name: given[name] for name in self.inputs}
         *outputs, kept = self.function("forward")(**arrays, **dict(self.options))
         upstream = [given[name] for name in self.upstream]
@@ -99,7 +99,7 @@ class Layer:
         return value, [*upstream, kept]
 
     def sample(self) -> dict[str, Array]:
-        """Inputs and upstream gradients at a random point of the sizes `SIZES`."""
+        """Draw inputs and upstream gradients of the sizes `SIZES`."""
         rng = np.random.default_rng(0)
         return {
             name: rng.integers(0, SIZES["D"], shape) if name in ("ids", "targets")

@@ -48,7 +48,7 @@ def state_paths(config: ModelConfig) -> list[str]:
 
 
 def layers(arrays: Mapping[str, Array], config: ModelConfig) -> chain.Chain:
-    """Return the layers of the patient, dropout before the decoder, and the paths of their arrays."""
+    """Return the layers of the patient (dropout only before the decoder) with their paths."""
     cell = Layer(config.cell, False, tuple(CELLS[config.cell].arguments(config.options).items()))
     (loss,) = (loss for loss in LOSSES if dict(loss.options) == config.averaging)
     return chain.stacked(arrays, cell, loss, config.num_layers + 1)

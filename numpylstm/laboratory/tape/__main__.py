@@ -56,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Run the command and return its exit status."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
     try:

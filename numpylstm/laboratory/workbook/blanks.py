@@ -133,7 +133,7 @@ MakePoint = Callable[[Mapping[str, int], np.random.Generator, float], Point]
 def _of_layer(
     layer: Layer, sizes: Mapping[str, int], rng: np.random.Generator, large: float
 ) -> Point:
-    """Arrays of a layer, everything its forward pass keeps, and ``kept``, the cache itself.
+    """Return arrays of a layer, everything its forward pass keeps, and the cache itself, ``kept``.
 
     Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step, and the same as one
     array, ``stacked``.

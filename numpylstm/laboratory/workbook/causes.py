@@ -211,7 +211,7 @@ class Case:
         return f"{where}: {what}.", " ".join(must)
 
     def _through_time(self, name: str, step: tuple[int, ...]) -> str:
-        """Name suspects in a loop: the inputs of a step, what it passes on, or how they are combined."""
+        """Name suspects in a loop: the inputs of a step, what it passes on, or its results."""
         back, first = self.blank.order < 0, next(iter(self.right))
         if not step:
             alone = {"dWx": ", and at x", "dWh": ", and at h_prev"}.get(name, "")
