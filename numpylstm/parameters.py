@@ -25,7 +25,7 @@ from numpylstm.kernels.memory import empty
 
 Array = NDArray[Any]
 
-MAX_INIT_SCALE = 1_000
+
 DRAWN_AT_ONCE = 1 << 16  # random numbers
 DIRECTIONS = ("forward", "backward")  # names of the two stacks of a bidirectional model
 
@@ -161,7 +161,7 @@ def uniform(
     rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
 ) -> Array:
     """Draw from U(-scale, scale), in float64, so that every dtype starts from the same numbers."""
-    check_in("layer", "init_scale", scale, f"[0, {MAX_INIT_SCALE}]")
+    check_in("layer", "init_scale", scale, "[0, 1000]")
     check_dtype("layer", dtype)
     shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster

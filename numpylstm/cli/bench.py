@@ -142,9 +142,11 @@ def chosen_peers(peers: str | None) -> tuple[str, ...]:
     from numpylstm.benchmark.measure import PEERS, installed
 
     available = installed()
-    if peers in (None, "none"):
-        return () if peers else available
-    chosen = tuple(dict.fromkeys(str(peers).split(",")))
+    if peers is None:
+        return available
+    if peers == "none":
+        return ()
+    chosen = tuple(dict.fromkeys(peers.split(",")))
     for name in chosen:
         if name not in PEERS:
             listed = ", ".join(PEERS)

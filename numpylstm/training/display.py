@@ -93,10 +93,9 @@ def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Ite
     watched: Any = nullcontext
     with suppress(Exception):  # without Numba, nothing is compiled
         from numpylstm.kernels.machine.compiling import watched
-    doing = "compiling kernels"
     with (
         stop_requests() as requests,
-        waiting(doing, stream=stream, then=then, quiet=quiet) as shown,
+        waiting("compiling kernels", stream=stream, then=then, quiet=quiet) as shown,
     ):
 
         def look(count: int) -> None:

@@ -57,7 +57,7 @@ class GradientLog:
 
     def __init__(self, folder: Path, run: Run, corpus: Corpus) -> None:
         config = run.config
-        x, y = next(iter(batches(corpus.train, config.batch_size, config.num_steps)))
+        x, y = next(batches(corpus.train, config.batch_size, config.num_steps))
         self.x, self.y = x[:, :STREAMS], y[:, :STREAMS]
         self.folder = folder
         known = {0} | {row.step for row in run.rows}

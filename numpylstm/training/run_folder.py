@@ -207,16 +207,14 @@ def load_last(folder: Path) -> checkpoint.Checkpoint:
 
 def checkpoint_of(path: Path) -> Path:
     """Return `best.npz` of a run's folder, or the path of a checkpoint itself."""
-    if not path.is_dir() or (path / BEST).exists():
-        return path / BEST if path.is_dir() else path
-    raise RunFolderError(
-        f"{path} holds no {BEST}; "
-        + (
-            f"no epoch of its run has ended yet, so name {path / LAST}"
-            if (path / LAST).exists()
-            else "name the folder of a run, or a checkpoint in it"
-        )
-    )
+    if not path.is_dir():
+        return path
+    if (path / BEST).exists():
+        return path / BEST
+    advice = "name the folder of a run, or a checkpoint in it"
+    if (path / LAST).exists():
+        advice = f"no epoch of its run has ended yet, so name {path / LAST}"
+    raise RunFolderError(f"{path} holds no {BEST}; {advice}")
 
 
 def where_its_text_is(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Checkpoint:
