@@ -59,46 +59,20 @@ BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
 KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}
 
 
-def setting(
-    default: float, help: str = "initial learning rate, unless the preset has one", **of: Any
-) -> Any:
-    """Setting of an optimiser; by default its learning rate."""
-    return option(default, float, OPTIMISATION, help, **of or {"above": 0, "at_most": 3e38})
-
-
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "sgd": {"lr": setting(1.0), "momentum": setting(0.0, "momentum of SGD", at_least=0, below=1)},
-    "adam": {
-        "lr": setting(0.002),
-        "weight_decay": setting(0.0, "weight decay, added to the gradient by Adam", at_least=0),
-    },
-    "adamw": {
-        "lr": setting(0.002),
-        "weight_decay": setting(0.01, "decoupled weight decay of AdamW", at_least=0),
-    },
+OPTIMIZERS = {
+    "sgd": {"lr": 1.0, "momentum": 0.0},
+    "adam": {"lr": 0.002, "weight_decay": 0.0},
+    "adamw": {"lr": 0.002, "weight_decay": 0.01},
 }
-"""The settings of each optimiser, by the names of the arguments of its class."""
+"""The settings of each optimiser, arguments of its class, and their defaults."""
+OPTIMIZER_SETTINGS = tuple(dict.fromkeys(name for own in OPTIMIZERS.values() for name in own))
 
 
-def settings_of_optimizers() -> dict[str, dict[str, Any]]:
-    """Return the settings in `OPTIMIZERS` by name: dicts of optimiser -> setting."""
-    names = dict.fromkeys(name for own in OPTIMIZERS.values() for name in own)
-    return {
-        name: {of: own[name] for of, own in OPTIMIZERS.items() if name in own} for name in names
-    }
-
-
-def of_optimizers(config: Any) -> Any:
-    """Add a field for each setting in `OPTIMIZERS`; None stands for the optimiser's default."""
-    for name, owners in settings_of_optimizers().items():
-        defaults: dict[str, list[str]] = {}  # by help text
-        for of, own in owners.items():
-            defaults.setdefault(own.metadata["help"], []).append(f"{own.default:g} with {of}")
-        text = "; ".join(f"{k} (default: {', '.join(v)})" for k, v in defaults.items())
-        config.__annotations__[name] = float | None
-        known = {**own.metadata, "help": text, "absent": None}
-        setattr(config, name, field(default=None, metadata=known))
-    return config
+def of_optimizer(name: str, help: str, **others: Any) -> Any:
+    """Dataclass field of a setting in `OPTIMIZERS`; None stands for the optimiser's default."""
+    defaults = [f"{own[name]:g} with {of}" for of, own in OPTIMIZERS.items() if name in own]
+    text = f"{help} (default: {', '.join(defaults)})"
+    return option(None, float, OPTIMISATION, text, absent=None, **others)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +248,6 @@ def either(names: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-@of_optimizers
 class TrainConfig(ModelConfig):
     """Settings of a training run: of its model, its text and its optimisation.
 
@@ -335,7 +308,9 @@ class TrainConfig(ModelConfig):
         None, int, OPTIMISATION, "stop after N updates, however many epochs are left",
         at_least=1, resumable=True,
     )  # fmt: skip
-    lr: float  # this and the other settings of optimisers are those in `OPTIMIZERS`
+    lr: float = of_optimizer(
+        "lr", "initial learning rate, unless the preset has one", above=0, at_most=3e38
+    )
     schedule: str = option(
         "epoch", str, OPTIMISATION, "multiply the learning rate by --decay after each epoch past "
         "--constant-epochs, or on a plateau: after --decay-patience epochs without a better "
@@ -352,6 +327,11 @@ class TrainConfig(ModelConfig):
         "of --schedule plateau", at_least=1, absent=1,
     )  # fmt: skip
     optimizer: str = option("sgd", str, OPTIMISATION, "optimiser", choices=OPTIMIZERS, absent="sgd")
+    momentum: float | None = of_optimizer("momentum", "momentum of SGD", at_least=0, below=1)
+    weight_decay: float | None = of_optimizer(
+        "weight_decay", "weight decay, added to the gradient by Adam and decoupled in AdamW",
+        at_least=0,
+    )  # fmt: skip
     shards: int = option(
         1, int, OPTIMISATION, "cut each batch into N shards, whose gradients are computed one "
         "after the other, or side by side: mpiexec -n N numpylstm-train --shards N", at_least=1,
@@ -386,16 +366,18 @@ class TrainConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, owners in settings_of_optimizers().items():
-            value, own = getattr(self, name), owners.get(self.optimizer)
-            if own is None and value not in (None, 0):
+        defaults = OPTIMIZERS[self.optimizer]
+        for name in OPTIMIZER_SETTINGS:
+            value = getattr(self, name)
+            if name not in defaults and value not in (None, 0):
+                owners = [of for of, own in OPTIMIZERS.items() if name in own]
                 raise ConfigError(
                     name,
                     f"must be left out, got {value!r}; it is a setting of {either(owners)}, and "
                     f"the optimizer is {self.optimizer!r}",
                 )
-            if own is None or value is None:
-                object.__setattr__(self, name, None if own is None else own.default)
+            if name not in defaults or value is None:
+                object.__setattr__(self, name, defaults.get(name))
         if self.decay_patience != 1 and self.schedule != "plateau":
             raise ConfigError(
                 "decay_patience",
@@ -523,7 +505,7 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
     settings = dict(PRESETS[name])
     optimizer = settings.get("optimizer", TrainConfig.optimizer)
     if changes.get("optimizer", optimizer) != optimizer:  # it has its own rate and settings
-        settings |= dict.fromkeys(settings_of_optimizers())
+        settings |= dict.fromkeys(OPTIMIZER_SETTINGS)
     settings |= changes
     other_text = any(changes.get(key) is not None for key in ("data", "train"))
     if other_text and "max_vocab" not in changes:

@@ -32,8 +32,11 @@ class Signs(Optimizer):
         parameter.data[...] -= self.lr / self.steps * largest * np.sign(mean)
 
 
-LINE = "OPTIMIZERS: dict[str, dict[str, Any]] = {\n"
-RECORD = '"signs": {"lr": setting(0.01), "fading": setting(0.5, "fading of Signs", below=1)},'
+EDITS = {
+    "OPTIMIZERS = {\n": "OPTIMIZERS = {'signs': {'lr': 0.01, 'fading': 0.5},\n",
+    "    momentum: float": "    fading: float | None = of_optimizer('fading', 'fading of Signs', "
+    "below=1)\n    momentum: float",
+}
 COMMAND = f"""
 import sys
 from importlib.util import find_spec, module_from_spec
@@ -41,7 +44,9 @@ from importlib.util import find_spec, module_from_spec
 spec = find_spec("numpylstm.config")
 sys.modules[spec.name] = module_from_spec(spec)
 source = spec.loader.get_source(spec.name)
-exec(source.replace({LINE!r}, {LINE + RECORD!r}), vars(sys.modules[spec.name]))
+for old, new in {EDITS!r}.items():
+    source = source.replace(old, new)
+exec(source, vars(sys.modules[spec.name]))
 
 import numpy as np
 from numpylstm import optim

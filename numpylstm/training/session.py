@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.config import ConfigError, settings_of_optimizers, settings_with
+from numpylstm.config import OPTIMIZER_SETTINGS, ConfigError, settings_with
 from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.data.configured import (
     check_fingerprint,
@@ -105,7 +105,7 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
         split = "train" in changes and splits_punctuation(old, saved.vocabulary)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
     if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has its own settings
-        changes = {**dict.fromkeys(settings_of_optimizers()), **changes}
+        changes = {**dict.fromkeys(OPTIMIZER_SETTINGS), **changes}
     own = {name: value for name, value in changes.items() if name not in options}
     config = replace(old, **{"steps": None, **own, "init_from": None})
     with nullcontext() if named else naming_a_moved_text():
