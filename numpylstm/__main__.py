@@ -6,12 +6,12 @@ import sys
 
 COMMANDS = {
     "train": "train a language model on a text",
-    "eval": "measure a run on a text",
-    "sample": "let a run write",
-    "explore": "write a page in which a run reads a text",
-    "compare": "put several runs side by side",
+    "eval": "score a run on a text",
+    "sample": "draw text from a run",
+    "explore": "write a page that shows how a run reads a text",
+    "compare": "compare several runs",
     "export": "write the model of a run for another program",
-    "import": "make a run of a model of another program",
+    "import": "make a run from another program's model",
     "bench": "measure speed, next to other frameworks",
 }
 

@@ -389,7 +389,7 @@ class TrainConfig(ModelConfig):
                 "shards", f"must divide batch_size {self.batch_size}, got {self.shards}"
             )
         if self.data is not None and self.train is not None:
-            raise ConfigError("data", "cannot go with train: they name two corpora")
+            raise ConfigError("data", "cannot be combined with train: they name two corpora")
         if self.train is None and (self.valid is not None or self.test is not None):
             raise ConfigError("train", "must be given with a valid or test text")
         if self.split_punctuation and (self.level != "word" or self.train is None):

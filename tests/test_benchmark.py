@@ -303,7 +303,7 @@ def test_the_command(tmp_path):
     ("arguments", "expected"),
     [
         (["huge"], "'huge' cannot be measured"),
-        (["tiny", "--all"], "names do not go with --all"),
+        (["tiny", "--all"], "names cannot be combined with --all"),
         (["tiny", "--grid"], "'tiny' cannot be measured; the names are hidden, batch,"),
         (["--grid", "--plot", "a.png"], "--plot: the grid has no picture"),
         (["--plot", "a.png", "--peers", "none"], "--plot: a ratio needs another library"),

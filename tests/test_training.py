@@ -388,7 +388,7 @@ def test_of_two_iterators_one_may_go_on(corpus):
     first, second = nl.train(run, corpus), nl.train(run, corpus)
     next(first)
     next(second)
-    with pytest.raises(RuntimeError, match="another iterator has moved this run on"):
+    with pytest.raises(RuntimeError, match="another iterator has advanced this run"):
         next(first)
 
 

@@ -104,7 +104,7 @@ def command(
             listed = ", ".join(known)
             raise CommandError(f"{name!r} cannot be measured; the names are {listed}")
     if names and (all or scaling):
-        raise CommandError("names do not go with --all or --scaling; give one of them")
+        raise CommandError("names cannot be combined with --all or --scaling; give one of them")
     if plot is not None and grid:
         raise CommandError("--plot: the grid has no picture; leave one of them out")
     if plot is not None:

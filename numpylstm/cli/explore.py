@@ -1,4 +1,4 @@
-"""``numpylstm-explore``: one HTML page in which a trained run reads a text."""
+"""``numpylstm-explore``: one HTML page that shows how a trained run reads a text."""
 
 import argparse
 import sys

@@ -10,7 +10,7 @@ from numpylstm.cli.common import CommandError, Parser, run
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = Parser(prog="numpylstm-import", description="Make a run of another program's model.")
+    parser = Parser(prog="numpylstm-import", description="Make a run from another program's model.")
     parser.add_argument(
         "file", metavar="FILE", type=Path,
         help="safetensors, a state dict of PyTorch, or the arrays of a Keras model; FILE.json may "

@@ -215,7 +215,7 @@ def command(
                 finish(resume, training_run, corpus)
         return
     if init_from is not None and preset is not None:
-        raise CommandError("--preset cannot go with --init-from, whose settings are kept")
+        raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
     preset = preset or ("char" if changes.get("level") == "char" else "demo")
     with reading as shown:
         if init_from is not None:

@@ -113,7 +113,7 @@ def read_text(path: AnyPath) -> str:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"{path}: must be a complete gzip file, got one that cannot be unpacked ({error}); "
-            "was it cut?"
+            "is it truncated?"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise error if isinstance(error, DataError) else _unreadable(path, error) from None
@@ -347,7 +347,7 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
         if len(missing) < len(names):
             raise DataError(
                 f"{folder}: must hold {', '.join(names)}, got no {', '.join(missing)}; "
-                f"was the folder copied whole?"
+                f"was it copied completely?"
             )
     raise DataError(
         f"{root}: must hold {', '.join(names)} (or simple-examples/data with them), got a folder "
@@ -387,7 +387,7 @@ def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
     ) as error:
         raise DataError(
             f"{path}: must be a folder or the archive simple-examples.tgz, got a file that cannot "
-            f"be read as one ({error}); is it damaged, or was the download cut?"
+            f"be read as one ({error}); is it damaged or truncated?"
         ) from None
     except OSError as error:
         raise _unreadable(path, error) from None

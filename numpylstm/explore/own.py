@@ -1,4 +1,4 @@
-"""The explorer: a page in which a trained language model of yours reads a text.
+"""The explorer: a page that shows how your trained language model reads a text.
 
 The page carries the weights of a model of up to 2 million parameters, and computes everything in
 the browser. For a larger model it holds what was recorded on one text.

@@ -246,7 +246,7 @@ def train(
             if run.finished:
                 break
             if run.window != window:
-                raise RuntimeError("train: another iterator has moved this run on; use that one")
+                raise RuntimeError("train: another iterator has advanced this run; use that one")
             drawn = run.model.rng.bit_generator.state
             try:
                 with trials.step():

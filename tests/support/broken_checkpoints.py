@@ -371,7 +371,7 @@ BROKEN = [
     Broken("settings with fewer layers", with_config(num_layers=1), "unknown: lstm.1.Wh"),
     Broken("settings of a tied model", with_config(tied=True), "unknown: decoder.W"),
     Broken("a seed below zero", with_config(seed=-1), "seed must be at least 0"),
-    Broken("two corpora", with_config(data="elsewhere"), "data cannot go with train: they name"),
+    Broken("two corpora", with_config(data="elsewhere"), "data cannot be combined with train"),
     Broken("a shorter vocabulary", lambda good: pack(good.arrays, {
         **good.meta, "vocabulary": good.meta["vocabulary"][:-1]}), "embedding.W must have shape"),
     Broken("an empty vocabulary", with_meta(vocabulary=[]), "tokens must contain '<unk>'"),
