@@ -77,9 +77,7 @@ def stream(
     never = any_array("generate", "banned", banned)
     never = np.unique(check_ids("generate", "banned", never, V) if never.size else np.intp(never))
     check_in("generate", "temperature", temperature, "[0, inf)")
-    check_whole("generate", "length", length, 0)
-    if length > LONGEST:
-        raise ValueError(f"generate: length must be at most {LONGEST:,}, got {length}")
+    check_whole("generate", "length", length, 0, LONGEST)
     choices = V - len(never)
     if choices == 0:
         raise ValueError(f"generate: banned must leave a token to draw, got all {V} of them")

@@ -33,7 +33,7 @@ from numpylstm.config import either
 from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import parameter_shapes
 from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
-from numpylstm.untrusted import NotRegular, check_regular, naming, open_regular
+from numpylstm.untrusted import NotRegular, check_regular, open_regular
 
 __all__ = ["CheckpointError", "DamagedCheckpoint", "SaveError", "load_model", "save_model"]
 
@@ -237,7 +237,7 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
         file = open_regular(path)
     except NotRegular:
         raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run") from None
-    with file, naming(path):
+    with file:
         try:
             with zipfile.ZipFile(file) as archive:
                 check_members(archive.infolist(), os.fstat(file.fileno()).st_size)

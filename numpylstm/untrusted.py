@@ -9,8 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,16 +42,6 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         excess = f"{size / 2**30:,.0f} GiB, which the memory of this machine cannot hold"
         raise OSError(errno.EFBIG, excess, str(path))
     return path.open("rb")
-
-
-@contextmanager
-def naming(name: str | os.PathLike[str]) -> Iterator[None]:
-    """Add a note to a MemoryError: the file or text that was being read."""
-    try:
-        yield
-    except MemoryError as error:
-        error.add_note(f"this was while reading {name}")
-        raise
 
 
 def check_regular(path: Path, status: os.stat_result) -> None:

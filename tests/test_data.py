@@ -19,7 +19,7 @@ from numpylstm import data
 from numpylstm.config import TrainConfig
 from numpylstm.data import EOS, UNK, DataError, Vocabulary, batches, num_batches
 from numpylstm.data import text as text_module
-from numpylstm.data.configured import load_corpus, text_like, why_unknown
+from numpylstm.data.configured import text_like, why_unknown
 from numpylstm.data.corpus import index, pieces
 from numpylstm.untrusted import printable
 
@@ -817,13 +817,3 @@ def test_batches_refuse_at_once(arguments, error, sentence):
     good = dict(ids=np.arange(18), batch_size=2, num_steps=2)
     with pytest.raises(error, match=sentence):
         batches(**(good | arguments))  # before the first window
-
-
-def test_a_lack_of_memory_names_the_text(monkeypatch):
-    def read(paths):
-        raise MemoryError
-
-    monkeypatch.setattr("numpylstm.data.corpus.read_texts", read)
-    with pytest.raises(MemoryError) as raised:
-        load_corpus(TrainConfig(train="vast.txt"))
-    assert raised.value.__notes__ == ["this was while reading vast.txt"]

@@ -28,7 +28,6 @@ from numpylstm.data.text import (
     split_punctuation,
 )
 from numpylstm.data.vocabulary import Vocabulary
-from numpylstm.untrusted import naming
 
 
 def load_corpus(
@@ -42,13 +41,12 @@ def load_corpus(
         "level": config.level, "max_vocab": config.max_vocab, "vocabulary": vocabulary,
         "max_eval": config.max_eval, "watch": watch,
     }  # fmt: skip
-    with naming(config.data or named(config.train or "Python's language reference")):
-        if config.data is not None:
-            return load_ptb(config.data, **options)
-        if config.train is not None:
-            prepare = split_punctuation if config.split_punctuation else None
-            return load_text(config.train, config.valid, config.test, prepare=prepare, **options)
-        return load_embedded(**options)
+    if config.data is not None:
+        return load_ptb(config.data, **options)
+    if config.train is not None:
+        prepare = split_punctuation if config.split_punctuation else None
+        return load_text(config.train, config.valid, config.test, prepare=prepare, **options)
+    return load_embedded(**options)
 
 
 def fingerprint(corpus: Corpus) -> str:
@@ -118,9 +116,8 @@ def scored_text(
     tokens of it; by default all, or of a split as many as the run uses.
     """
     if file is not None:
-        with naming(named(file)):
-            text = text_like(config, vocabulary, read_texts(file))
-            tokens, (numbers,) = index([text], config.level, watch)
+        text = text_like(config, vocabulary, read_texts(file))
+        tokens, (numbers,) = index([text], config.level, watch)
         numbers = numbers[:at_most]
         ids, _ = vocabulary.encode(tokens)
         lacking = np.array([token not in vocabulary for token in tokens], bool)

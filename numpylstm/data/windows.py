@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.checks import any_array, check_flag, check_plain, check_whole
+from numpylstm.checks import any_array, check_flag, check_shape, check_whole
 
 
 def num_batches(
@@ -73,17 +73,13 @@ def batches(
     ([[1, 2], [7, 8], [13, 14]], [[2, 3], [8, 9], [14, 15]])
     """
     array = any_array("batches", "ids", ids)
-    check_plain("batches", "ids", array)
+    check_shape("batches", "ids", array, ("N",), "batches cuts them into streams itself")
     if array.dtype.kind not in "iu":
         raise TypeError(
             f"batches: ids must have an integer dtype, got {array.dtype}; "
             f"token ids come from Vocabulary.encode"
         )
-    if array.ndim != 1:
-        raise ValueError(
-            f"batches: ids must have shape (N,), got {array.shape}; "
-            f"batches cuts them into streams itself"
-        )
+
     count = _count_windows("batches", len(array), batch_size, num_steps, keep_last)
     check_whole("batches", "start", start, 0, count, "the number of windows")
     batch_size, num_steps, start = int(batch_size), int(num_steps), int(start)

@@ -14,6 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from numpylstm.checks import check_shape
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
 from numpylstm.models import Array
 from numpylstm.plots.style import (
@@ -119,11 +120,8 @@ def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
         A panel for each layer, all with the same colour scale.
     """
     check_some("training_lag_heatmap", "steps", steps)
-    if norms.ndim != 3 or norms.shape[1] != len(steps) or not norms.size:
-        raise ValueError(
-            f"training_lag_heatmap: norms must have shape (L, {len(steps)}, T), got {norms.shape}; "
-            "the middle is fixed by steps"
-        )
+    shape = ("L", len(steps), "T")
+    check_shape("training_lag_heatmap", "norms", norms, shape, "the middle is fixed by steps")
     L = len(norms)
     figure = new_figure(1.4 + 3.4 * L, 4.5)
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]

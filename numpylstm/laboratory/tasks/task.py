@@ -1,6 +1,5 @@
 """Batches, recipes and checks of all probe tasks."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import any_array, check_ids, check_in, check_sizes, check_whole, real_array
+from numpylstm.checks import check_ids, check_in, check_sizes, check_whole, real_array
 from numpylstm.config import plain
 
 Array = NDArray[Any]
@@ -86,11 +85,7 @@ def check_settings(task: Any, **at_least: int) -> None:
         object.__setattr__(task, setting.name, plain(getattr(task, setting.name)))
 
 
-def spell(task: Any, ids: Iterable[int]) -> str:
+def spell(task: Any, ids: ArrayLike) -> str:
     """Write a sequence of ids (T,) as the tokens of a task, separated by spaces."""
-    iterable = isinstance(ids, Iterable) and not isinstance(ids, np.ndarray)
-    listed = any_array("spell", "ids", list(ids) if iterable else ids)
-    listed = listed if listed.size else listed.astype(np.int64)  # an empty list is of floats
-    return " ".join(
-        task.tokens[i] for i in check_ids("spell", "ids", listed, task.vocab_size, ("T",)).tolist()
-    )
+    checked = check_ids("spell", "ids", ids, task.vocab_size, ("T",))
+    return " ".join(task.tokens[i] for i in checked.tolist())
