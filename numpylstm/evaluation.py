@@ -278,9 +278,10 @@ def tutorial_protocol(
     warm_up: int = 5,
     shown: int = 25,
 ) -> TutorialResult:
-    """Measure accuracy as the tutorial does: on 30 windows of 20 x 35, without the first 5.
+    """Measure accuracy on 30 windows of 20 x 35 tokens, without the first 5.
 
-    These are 17,500 tokens of the test set; `evaluate` scores all of them.
+    A well-known tutorial reports it (adventuresinmachinelearning.com, 2017). These are 17,500
+    tokens of the test set; `evaluate` scores all of them.
 
     Parameters
     ----------

@@ -199,7 +199,7 @@ def exactly(
 
 
 def by_tutorial(model: "LanguageModel", text: "ScoredText", vocabulary: "Vocabulary") -> Found:
-    """Measure the accuracy as the tutorial does."""
+    """Measure the accuracy by `tutorial_protocol`."""
     from numpylstm.checks import NotFinite
     from numpylstm.evaluation import tutorial_protocol
 

@@ -23,8 +23,8 @@ EXHIBITS = (
         function="lstm_backward",
         changes=(("dhs[t] + dh, dc, step)", "dhs[t], dc, step)"),),
         story="h is used twice, by the layer above and by the next step, and only the first use "
-        "is in sight when one step is derived. What `dhnext` is for is a question of the readers "
-        "of min-char-rnn, in the comments under the gist.",
+        "is in sight when one step is derived. Readers of min-char-rnn ask what `dhnext` is for in "
+        "the comments under the gist.",
         finding="the term dh is missing",
     ),
     Mutant(
@@ -85,7 +85,7 @@ EXHIBITS = (
         title="dWh is built from the state after the step",
         function="lstm_step_backward",
         changes=(("dWh = h_prev.T @ da", "dWh = cache.h.T @ da"),),
-        story="Off by one: h[t] is at hand, and h[t-1] needs the state before the first "
+        story="Off by one: h[t] is available, and h[t-1] needs the state before the first "
         "step. We know no published case.",
         finding="h is used instead of h_prev",
     ),
@@ -171,9 +171,9 @@ EXHIBITS = (
             ),
             ("max_norm / norm)", "max_norm / norm[path])"),
         ),
-        story="ddbourgin/numpy-ml (b0359af) clips so, and keras-team/keras #13575 asks which of "
-        "the two norms is meant. It is a method of its own; it is a mistake where the recipe says "
-        "global norm.",
+        story="ddbourgin/numpy-ml (b0359af) clips in this way, and keras-team/keras #13575 asks "
+        "which of the two norms is meant. It is another method, and a mistake where the recipe "
+        "says global norm.",
         finding="clipped by its own norm",
         module=around,
     ),
@@ -184,8 +184,9 @@ EXHIBITS = (
         changes=(
             ("cache.coefficients[..., None] * (p - onehot)", "(p - onehot) / cache.targets.size"),
         ),
-        story="`p - onehot` is learned by heart, and belongs to the loss without weights. With "
-        "padding, the padded places then pull at the parameters. We know no published case.",
+        story="`p - onehot` is what everyone remembers, but it belongs to the loss without "
+        "weights. With padding, the padded places then contribute to the gradient. We know no "
+        "published case.",
         finding="the weights are ignored",
     ),
     Mutant(
@@ -209,7 +210,7 @@ EXHIBITS = (
     ),
     Mutant(
         name="mask-forgotten",
-        title="Dropout goes without its mask on the way back",
+        title="The backward pass of dropout forgets the mask",
         function="dropout_backward",
         changes=(("dy * cache.mask", "dy"),),
         story="The mask is a local variable of the forward pass, and everything runs without it. "
