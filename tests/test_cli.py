@@ -263,7 +263,6 @@ def test_two_dashes_are_no_likeness_of_flags(capsys):
     [
         ("NUMBA_NUM_THREADS", "0", "NUMBA_NUM_THREADS in the environment must be a whole number"),
         ("NUMBA_NUM_THREADS", "all", "must be a whole number from 1, got 'all'"),
-        ("NUMPYLSTM_VECTOR_BITS", "7", "NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got '7'"),
         ("MPLBACKEND", "bogus", "Matplotlib cannot be loaded: Key backend: 'bogus' is not a valid"),
     ],
 )

@@ -157,15 +157,12 @@ def one_line(text: object) -> str:
 
 
 def check_environment() -> None:
-    """Raise a CommandError for environment variables that would break Numba or the kernels."""
+    """Raise a CommandError if NUMBA_NUM_THREADS would break Numba."""
     threads = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not (threads.isdecimal() and int(threads) > 0):
         raise CommandError(
             f"NUMBA_NUM_THREADS in the environment must be a whole number from 1, got {threads!r}"
         )
-    bits = os.environ.get("NUMPYLSTM_VECTOR_BITS", "512")
-    if bits not in ("128", "256", "512"):
-        raise CommandError(f"NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got {bits!r}")
 
 
 def run(
