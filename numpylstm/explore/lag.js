@@ -21,7 +21,7 @@ export function norms_by_lag(cell, dhT, cache) {
   return norms;
 }
 
-// |d log p / dx_s| for s = 0 .. t: how much the prediction after step t listens to each input. steps[s]
+// |d log p / dx_s| for s = 0 .. t: how much the prediction after step t depends on each input. steps[s]
 // are the caches of step s by layer; dh is the gradient of the last hidden state of the top layer.
 export function norms_by_input(cell, dh, steps) {
   const { state, step_backward } = CELLS[cell];
