@@ -25,7 +25,6 @@ from numpylstm.kernels.memory import empty
 
 Array = NDArray[Any]
 
-
 DRAWN_AT_ONCE = 1 << 16  # random numbers
 DIRECTIONS = ("forward", "backward")  # names of the two stacks of a bidirectional model
 

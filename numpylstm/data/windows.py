@@ -79,7 +79,6 @@ def batches(
             f"batches: ids must have an integer dtype, got {array.dtype}; "
             f"token ids come from Vocabulary.encode"
         )
-
     count = _count_windows("batches", len(array), batch_size, num_steps, keep_last)
     check_whole("batches", "start", start, 0, count, "the number of windows")
     batch_size, num_steps, start = int(batch_size), int(num_steps), int(start)
