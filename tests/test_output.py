@@ -144,11 +144,24 @@ def test_a_log_that_nobody_can_take_is_dropped():
 def test_a_log_without_a_place_is_missed_once(tmp_path):
     stream = Remembered()
     log = Log(stream, tmp_path / "absent" / "log.txt", "head")
-    with pytest.warns(UserWarning, match=r"is not copied to .*log\.txt: No such file"):
+    with pytest.warns(UserWarning, match=r"log\.txt gets no copy of the output: .*No such file"):
         log.write("one\n")
     log.write("two\n")
     log.close()
     assert stream.text == "one\ntwo\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_nothing_is_written_where_a_link_or_a_pipe_has_its_name(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine").write_text("mine\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        log = Log(Remembered(), tmp_path / name, "head")
+        with pytest.warns(UserWarning, match=f"{name} gets no copy of the output: it must be new"):
+            log.write("a line\n")
+        log.close()
+    assert (tmp_path / "mine").read_text() == "mine\n"
 
 
 # --- terminals ---------------------------------------------------------------------------------

@@ -88,12 +88,11 @@ class Log:
         if self.file is None:
             try:
                 self.file = open(  # noqa: SIM115 - closed below
-                    self.path, "a", encoding="utf-8", errors="backslashreplace"
+                    self.path, "a", encoding="utf-8", errors="backslashreplace", opener=_open_here
                 )
             except OSError as error:
-                warnings.warn(
-                    f"the output is not copied to {self.path}: {error.strerror}", stacklevel=2
-                )
+                reason = f"it must be new or a regular file ({error.strerror})"
+                warnings.warn(f"{self.path} gets no copy of the output: {reason}", stacklevel=2)
                 self.file = open(os.devnull, "w")  # noqa: SIM115 - closed below
             self.file = Unfailing(self.file)
             self._keep(self.head)
@@ -108,6 +107,12 @@ class Log:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
+
+
+def _open_here(name: str, flags: int) -> int:
+    """Open a file, but not a link or pipe of that name in another user's folder."""
+    plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(name, flags | plain, 0o666)
 
 
 @contextlib.contextmanager
