@@ -92,8 +92,8 @@ def page() -> str:
     printed = "\n".join(line.rstrip() or "<BLANKLINE>" for line in diff)  # as a doctest has it
     return f"""# The bug museum
 
-{len(MUTANTS)} classic mistakes in backward passes: each is the real function with a line or a few
-exchanged, so that you can check it, train with it, and see what it looks like.
+{len(MUTANTS)} classic mistakes in backward passes. Each is the real function with one line or a few
+changed, so that you can check it, train with it, and see what it looks like.
 
 `python -m numpylstm.museum --page` writes this page, and a test keeps it current. Every figure is
 computed, except those of other people's code in the stories.
@@ -111,15 +111,15 @@ True
 
 ```
 
-`museum.case` puts the mistake into a small language model of pure functions; `patient.f` and
-`patient.backward` are what a check takes, and `patient.arrays` is the point. `museum.infect(model,
-mutant)` puts it into the layers of a real `LanguageModel`, and `museum.train(mutant)` trains with
-it. `python -m numpylstm.museum` lists the rooms; with a name it prints that card.
+`museum.case` puts the mistake into a small language model of pure functions; a check
+takes `patient.f`, `patient.backward` and `patient.arrays`. `museum.infect(model, mutant)` puts it
+into the layers of a real `LanguageModel`, and `museum.train(mutant)` trains with it.
+`python -m numpylstm.museum` lists all exhibits; with a name it prints that card.
 
 ## A blind hunt
 
-`museum.blind(number)`, from 1 to {len(MUTANTS)}, is a patient whose mistake is not named.
-Look at the check, at the arrays that fail, at one time step, at a batch of one, at Wh symmetric;
+`museum.blind(number)`, from 1 to {len(MUTANTS)}, returns a patient without naming its mistake.
+Look at the check, the arrays that fail, one time step, a batch of one, and a symmetric Wh;
 ask the doctor last. `museum.guess(number, name)` says whether you have found it.
 
 ```python
@@ -133,17 +133,19 @@ False
 
 ## How to read a card
 
-- **The check**: arrays whose gradient is not the measured slope. It finds every exhibit.
+- **The check**: the arrays whose gradient differs from the measured slope. It detects every
+  exhibit.
 - **The doctor**: the first finding of `numpylstm.laboratory.doctor.examine`. It is given the
-  function, the backward pass and the arrays, and no name.
-- **Training**: {len(right.losses)} windows of a source in which each token repeats the one before
-  the last nine times in ten, with the right gradient and with the wrong one, from the same weights
-  and on the same data. It begins near log 7 = 1.95 nats per token; without dropout, no model can do
-  better than {right.entropy:.2f}. "Training shows it" means that the loss falls by less than
-  {SHOWN:.0%} of what the right gradient achieves. One task, one seed: a mistake that hides here may
-  show elsewhere, and the other way round.
+  function, the backward pass and the arrays, but no name.
+- **Training**: {len(right.losses)} windows of a source in which each token repeats the one two
+  places back nine times in ten, with the right gradient and with the wrong one, from the same
+  weights and on the same data. The loss begins near log 7 = 1.95 nats per token; without dropout,
+  no model can do better than {right.entropy:.2f}. "Training shows it" means that the loss falls by
+  less than {SHOWN:.0%} of what the right gradient achieves.
+  This is one task and one seed: a mistake that stays hidden here may show elsewhere, and vice
+  versa.
 
-Of the {len(MUTANTS)}, training does not show {len(hidden)}. A falling loss proves nothing.
+Training does not show {len(hidden)} of the {len(MUTANTS)} mistakes. A falling loss proves nothing.
 
 | Mistake | Name | The doctor says | Training shows it, and its share of the gain |
 | --- | --- | --- | --- |
@@ -152,9 +154,9 @@ Of the {len(MUTANTS)}, training does not show {len(hidden)}. A falling loss prov
 {cards}
 ## Limits
 
-Clipping is not a gradient. The check of the clipped gradient takes the loss times one number,
-max_norm / norm with the norm of measured slopes: that is what clipping by global norm
-differentiates, and no other clipping is a multiple of it. The repositories are named with the
+A clipped gradient is not the gradient of the loss. Its check multiplies the loss by
+max_norm / norm, with the norm of the measured slopes: clipping by the global norm gives the
+gradient of this product, and other kinds of clipping do not. The repositories are named with the
 commit or the thread that was read; they may have changed since.
 """
 

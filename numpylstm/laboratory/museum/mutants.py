@@ -12,8 +12,8 @@ EXHIBITS = (
         story="Wh is square, so the shapes accept both products. vzhou842/rnn-from-scratch "
         "(68b10bb) has `d_h = self.Whh @ temp` in column convention, where it needs `Whh.T`: the "
         "relative errors of its gradients are .84 (Whh), .62 (Wxh) and .92 (bh), and on its own "
-        "task it still reaches a training accuracy of 1.00. The same mistake is the question of "
-        "datascience.stackexchange.com/questions/10545.",
+        "task it still reaches a training accuracy of 1.00. "
+        "datascience.stackexchange.com/questions/10545 asks about the same mistake.",
         finding="Wh is not transposed",
         cell="rnn",
     ),
@@ -22,9 +22,9 @@ EXHIBITS = (
         title="dh_next is dropped",
         function="lstm_backward",
         changes=(("dhs[t] + dh, dc, step)", "dhs[t], dc, step)"),),
-        story="h is used twice, by the layer above and by the next step, and only the first use "
-        "is in sight when one step is derived. Readers of min-char-rnn ask what `dhnext` is for in "
-        "the comments under the gist.",
+        story="h is used twice, by the layer above and by the next step, but only the first use "
+        "is visible when one step is derived. Readers of min-char-rnn ask what `dhnext` is for, "
+        "in the comments under the gist.",
         finding="the term dh is missing",
     ),
     Mutant(
@@ -32,9 +32,9 @@ EXHIBITS = (
         title="dc_next is dropped",
         function="lstm_backward",
         changes=(("dhs[t] + dh, dc, step)", "dhs[t] + dh, dc * (t == len(dhs) - 1), step)"),),
-        story="Anyone who comes from the vanilla network carries one gradient back, dh. The second "
-        "is easily forgotten, and the carousel, which is the reason for the cell, is then never "
-        "trained for more than a step. We know no published case.",
+        story="In a vanilla network only one gradient, dh, goes back in time, so the second is "
+        "easily forgotten. The carousel, which is the reason for the cell, is then never trained "
+        "over more than one step. We know no published case.",
         finding="dc is ignored at every step but the last",
     ),
     Mutant(
@@ -43,10 +43,10 @@ EXHIBITS = (
         function="lstm_step_backward",
         changes=(("dc = dc + dh * o", "dc = dh * o"),),
         story="c is used by h and by the next step; an equals sign keeps one of the two "
-        "gradients. Why `top_diff_s` is added is asked in nicodjimenez/lstm #2, #33 and #39, and "
-        "pull request #49 proposed to take it out, because the loss of the example was lower "
-        "without it. Where no gradient comes from the next window, this is the same mistake as the "
-        "dropped dc_next.",
+        "gradients. Readers of nicodjimenez/lstm ask why `top_diff_s` is added (#2, #33 and #39), "
+        "and pull request #49 proposed to remove it, because the loss of the example was lower "
+        "without it. Where no gradient comes from the next window, this is the same mistake as "
+        "the dropped dc_next.",
         finding="the term dc is missing",
     ),
     Mutant(
@@ -54,8 +54,8 @@ EXHIBITS = (
         title="The forget gate's derivative uses c instead of c_prev",
         function="lstm_step_backward",
         changes=(("df = dc * c_prev", "df = dc * cache.c"),),
-        story="Both arrays have one shape and lie in one cache, and in a steady memory they are "
-        "nearly equal. We know no published case.",
+        story="Both arrays have the same shape and are in the same cache, and while the cell "
+        "holds its memory they are nearly equal. We know no published case.",
         finding="c is used instead of c_prev",
     ),
     Mutant(
@@ -67,8 +67,8 @@ EXHIBITS = (
             ("dc + dh * o * (1 - tanh_c * tanh_c)", "dc + dh * o"),
         ),
         story="nicodjimenez/lstm (a2f2e99) has a cell with h = o * c, forward and backward "
-        "(readers ask about it in #47), so its gradients are right for its own cell. Its backward "
-        "pass beside the usual forward pass is this mistake.",
+        "(readers ask about it in #47), so its gradients are right for its own cell. Combined "
+        "with the usual forward pass, its backward pass is this mistake.",
         finding="the tanh of c is forgotten",
     ),
     Mutant(
@@ -76,8 +76,8 @@ EXHIBITS = (
         title="The candidate has the sigmoid's derivative",
         function="lstm_step_backward",
         changes=(("da_g = dg * (1 - g * g)", "da_g = dg * g * (1 - g)"),),
-        story="Four blocks, three of them sigmoids, and one line copied for all. We know no "
-        "published case.",
+        story="Three of the four blocks are sigmoids, and their line is copied for all four. We "
+        "know no published case.",
         finding="the slope of the sigmoid instead of tanh's",
     ),
     Mutant(
@@ -85,8 +85,8 @@ EXHIBITS = (
         title="dWh is built from the state after the step",
         function="lstm_step_backward",
         changes=(("dWh = h_prev.T @ da", "dWh = cache.h.T @ da"),),
-        story="Off by one: h[t] is available, and h[t-1] needs the state before the first "
-        "step. We know no published case.",
+        story="This is an off-by-one mistake: h[t] is at hand, while h[t-1] also needs the state "
+        "before the first step. We know no published case.",
         finding="h is used instead of h_prev",
     ),
     Mutant(
@@ -114,9 +114,10 @@ EXHIBITS = (
         function="gru_step_backward",
         changes=(("[da_r, da_z, da_n]", "[da_z, da_r, da_n]"),),
         story="PyTorch has the blocks r, z, n, Keras and ONNX z, r, n (and ONNX the gates of an "
-        "LSTM as i, o, f, c). All blocks have one shape, so code written for one order runs with "
-        "the other. keras-team/keras #8720 is about GRU weights that do not fit another program; "
-        "`numpylstm.exchange` has the orders. We know no published case in a backward pass.",
+        "LSTM as i, o, f, c). All blocks have the same shape, so code written for one order runs "
+        "with the other. keras-team/keras #8720 is about GRU weights that do not fit another "
+        "program; `numpylstm.exchange` converts between the orders. We know no published case in "
+        "a backward pass.",
         finding="da_r and da_z are exchanged",
         cell="gru",
     ),
@@ -143,7 +144,8 @@ EXHIBITS = (
         ),
         story="eriklindernoren/ML-From-Scratch (a2806c6): the gradients of its RNN's weights are "
         "right to 5e-11, and dX has errors of .10 to .64 in every step but the last, so a stack "
-        "of them trains on wrong gradients. One layer on data never uses dX and shows nothing.",
+        "of them trains on wrong gradients. A single layer that reads data never uses dX, so it "
+        "shows nothing.",
         finding="it leaves out the gradient from later steps",
     ),
     Mutant(
@@ -171,8 +173,8 @@ EXHIBITS = (
             ),
             ("max_norm / norm)", "max_norm / norm[path])"),
         ),
-        story="ddbourgin/numpy-ml (b0359af) clips in this way, and keras-team/keras #13575 asks "
-        "which of the two norms is meant. It is another method, and a mistake where the recipe "
+        story="ddbourgin/numpy-ml (b0359af) clips this way, and keras-team/keras #13575 asks "
+        "which of the two norms is meant. This is a valid method, but a mistake where the recipe "
         "says global norm.",
         finding="clipped by its own norm",
         module=around,
@@ -184,8 +186,8 @@ EXHIBITS = (
         changes=(
             ("cache.coefficients[..., None] * (p - onehot)", "(p - onehot) / cache.targets.size"),
         ),
-        story="`p - onehot` is what everyone remembers, but it belongs to the loss without "
-        "weights. With padding, the padded places then contribute to the gradient. We know no "
+        story="`p - onehot` is what people remember, but it is the gradient of the loss without "
+        "weights. In a padded batch, the padding then contributes to the gradients. We know no "
         "published case.",
         finding="the weights are ignored",
     ),
@@ -194,8 +196,8 @@ EXHIBITS = (
         title="Embedding rows are overwritten where ids repeat",
         function="embedding_backward",
         changes=(("np.add.at(dW, ids, dx)", "dW[ids] += dx"),),
-        story="NumPy reads dW[ids], adds, and writes it back once, so of several gradients for "
-        "one row the last remains. We know no published case.",
+        story="NumPy reads dW[ids], adds, and writes it back once, so only the last of several "
+        "gradients for one row remains. We know no published case.",
         finding="+= on rows keeps only the last of them",
     ),
     Mutant(
