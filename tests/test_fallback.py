@@ -134,3 +134,8 @@ def test_a_kernel_without_room_does_not_end_all_kernels(monkeypatch, recwarn):
             functional.sequence_cross_entropy_forward(*arguments)
     assert functional.sequence_cross_entropy_forward(*arguments)[0] == want
     assert not recwarn.list
+
+
+def test_a_wrong_number_of_vector_bits_is_named(tmp_path):
+    (line,) = output_of("", NUMPYLSTM_VECTOR_BITS="7", NUMBA_CACHE_DIR=str(tmp_path))
+    assert "(ValueError: NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got '7')" in line
