@@ -142,15 +142,13 @@ def _matrix(array: Array) -> tuple[Array, bool]:
     return contiguous(array), False
 
 
-def _product(A: Array, B: Array, start: Array | None = None) -> Array:
-    """Compute start (N,) + A @ B; each matrix is C-contiguous, or the transpose of one that is."""
-    (A_base, A_turned), (B_base, B_turned) = _matrix(A), _matrix(B)
-    M, N = A.shape[0], B.shape[1]
-    C = empty((M, N), A.dtype)
-    D = np.zeros((1, N), A.dtype) if start is None else start.reshape(1, N)
-    shares = shares_for(C.size * A.shape[1] // PRODUCT)
-    machine.multiply(A_base, A_turned, B_base, B_turned, D, C, shares)
-    return C
+def _affine(x: Array, W: Array, b: Array) -> Array:
+    """Compute x @ W + b; x (N, D) and b are C-contiguous, W or its transpose is."""
+    base, turned = _matrix(W)
+    y = empty((len(x), len(b)), x.dtype)
+    shares = shares_for(y.size * x.shape[1] // PRODUCT)
+    machine.multiply(x, False, base, turned, b.reshape(1, -1), y, shares)
+    return y
 
 
 def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
@@ -228,7 +226,7 @@ def _unroll(
         first = empty(shape, x.dtype)
         cell.forward_alone(rows, Wx, Wh, b, batch.at, (first, *sums), states)
     else:
-        first = _product(rows, Wx, b).reshape(shape)
+        first = _affine(rows, Wx, b).reshape(shape)
         arguments = (Wh, how.panels(Wh, max(1, columns // H)), batch.at, (first, *sums), states)
         if how.by_rows:
             cell.forward_by_rows(*arguments, batch.cuts(how.shares), how.shares)
@@ -558,7 +556,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
     D, V = W.shape
     x = contiguous(x)
-    y = _product(x.reshape(-1, D), W, contiguous(b))
+    y = _affine(x.reshape(-1, D), W, contiguous(b))
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
