@@ -14,9 +14,10 @@ from reprlib import repr as shortened
 from typing import Any, NamedTuple, Self
 
 from numpylstm.cells import CELLS
+from numpylstm.errors import NumpylstmError
 
 
-class ConfigError(ValueError):
+class ConfigError(NumpylstmError, ValueError):
     """An invalid setting: its name, `setting`, and the rest of the message, `problem`."""
 
     def __init__(self, setting: str, problem: str) -> None:

@@ -24,12 +24,12 @@ from numpylstm.cells import CELLS
 from numpylstm.checks import check_array, check_arrays, check_choice, check_kind
 from numpylstm.config import TrainConfig
 from numpylstm.data import UNK, Vocabulary
+from numpylstm.files import open_regular
 from numpylstm.models import Array, LanguageModel, Model, check_language_model, model_config
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.loop import Run
-from numpylstm.untrusted import open_regular
 
 __all__ = ["export_model", "from_keras", "from_torch", "import_model", "language_model",
            "to_torch", "write_run"]  # fmt: skip

@@ -5,6 +5,7 @@ from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState, SLSTMState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
 from numpylstm.data import Corpus, DataError, Vocabulary
+from numpylstm.errors import NumpylstmError
 from numpylstm.evaluation import (
     ClassifierEvaluation,
     Evaluation,
@@ -70,6 +71,7 @@ __all__ = [
     "LanguageModel",
     "Linear",
     "ModelConfig",
+    "NumpylstmError",
     "Parameter",
     "RNNState",
     "RecurrentStack",

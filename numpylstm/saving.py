@@ -30,15 +30,16 @@ from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_finite, generator
 from numpylstm.config import either
+from numpylstm.errors import NumpylstmError
+from numpylstm.files import NotRegular, check_regular, open_regular
 from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import parameter_shapes
 from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
-from numpylstm.untrusted import NotRegular, check_regular, open_regular
 
 __all__ = ["CheckpointError", "DamagedCheckpoint", "SaveError", "load_model", "save_model"]
 
 
-class CheckpointError(ValueError):
+class CheckpointError(NumpylstmError, ValueError):
     """A file that is not a whole checkpoint of this program; the message names the file."""
 
 
@@ -46,8 +47,10 @@ class DamagedCheckpoint(CheckpointError):
     """A file that was truncated, or whose bytes have changed since it was written."""
 
 
-class SaveError(OSError):
+class SaveError(NumpylstmError, OSError):
     """A file that could not be written: `filename`, and the reason as `strerror`."""
+
+    exit_status = 1
 
     def __str__(self) -> str:
         before = "; what was saved before is still there" * (self.errno != errno.ENOENT)

@@ -21,7 +21,7 @@ from numpylstm.data import EOS, UNK, DataError, Vocabulary, batches, num_batches
 from numpylstm.data import text as text_module
 from numpylstm.data.configured import text_like, why_unknown
 from numpylstm.data.corpus import index, pieces
-from numpylstm.untrusted import printable
+from numpylstm.printing import printable
 
 PTB_FILES = {
     "ptb.train.txt": b" the cat sat \n the dog <unk> \n" * 4,

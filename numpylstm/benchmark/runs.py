@@ -20,7 +20,7 @@ from numpylstm.benchmark.configurations import (
 from numpylstm.benchmark.measure import Figures, Settings, compare, pause, peak_memory, start_up
 from numpylstm.cells import CELLS
 from numpylstm.host import facts
-from numpylstm.untrusted import aligned
+from numpylstm.printing import aligned
 
 QUICK = ("tiny", "char", "small", "medium")
 ALL = (*CONFIGURATIONS, "eval", "sample", "start", "memory")

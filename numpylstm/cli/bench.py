@@ -15,7 +15,7 @@ from numpylstm.cli.common import (
     run,
 )
 from numpylstm.config import either
-from numpylstm.untrusted import printable
+from numpylstm.printing import printable
 
 PICTURES = (".png", ".pdf", ".svg")
 

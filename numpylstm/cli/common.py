@@ -16,14 +16,17 @@ from numpylstm import __version__
 from numpylstm.cells import CELLS
 from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
 from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, settings_of
+from numpylstm.errors import NumpylstmError
+from numpylstm.files import NotRegular, open_regular
+from numpylstm.printing import printable
 from numpylstm.training.display import waiting
-from numpylstm.untrusted import NotRegular, open_regular, printable
+from numpylstm.training.signals import Stopped
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 LONGEST = 1_000  # characters of a message
 
 
-class CommandError(Exception):
+class CommandError(NumpylstmError):
     """A mistake in the arguments, as a sentence for the terminal."""
 
 
@@ -193,13 +196,6 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         check_environment()
         with waiting("loading", stream=sys.stderr):  # a second or two
             importlib.import_module("numpylstm.training.loop")
-        from numpylstm.checks import NotFinite
-        from numpylstm.data import DataError
-        from numpylstm.saving import CheckpointError, SaveError
-        from numpylstm.training.loop import TrainingFailed
-        from numpylstm.training.parallel import RankFailed
-        from numpylstm.training.run_folder import RunFolderError
-        from numpylstm.training.signals import Stopped
     except (CommandError, ImportError, ValueError) as error:
         return complain(prog, error, EXIT_USAGE)
     except KeyboardInterrupt:
@@ -214,14 +210,14 @@ def status_of(command: Callable[[], None], prog: str) -> int:
         return EXIT_INTERRUPTED
     except Stopped as stopped:
         return stopped.status
-    except (
-        CommandError, ConfigError, DataError, CheckpointError, RunFolderError, ImportError
-    ) as error:  # fmt: skip
+    except NumpylstmError as error:
+        return complain(prog, error, error.exit_status)
+    except ImportError as error:
         return complain(prog, error, EXIT_USAGE)
     except BrokenPipeError:
         abandon(sys.stdout)  # the reader has closed the pipe
         return EXIT_FAILED
-    except (TrainingFailed, RankFailed, NotFinite, SaveError, MemoryError) as error:
+    except MemoryError as error:
         return complain(prog, error, EXIT_FAILED)
     except OSError as error:
         if error.filename is not None:  # an input file

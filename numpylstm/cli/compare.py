@@ -6,7 +6,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from numpylstm.cli.common import Parser, check_own, check_plots, run
-from numpylstm.untrusted import aligned, printable
+from numpylstm.printing import aligned, printable
 
 MARK = {"Software": "numpylstm-compare"}  # in every picture; a file without it is not replaced
 

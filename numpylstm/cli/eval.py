@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, run, set_threads
+from numpylstm.printing import printable
 from numpylstm.training.display import compiling, waiting
-from numpylstm.untrusted import printable
 
 if TYPE_CHECKING:
     from numpylstm.data import Vocabulary

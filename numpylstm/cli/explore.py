@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, check_own, run, set_threads
+from numpylstm.printing import printable
 from numpylstm.training.display import compiling, waiting
-from numpylstm.untrusted import printable
 
 MARK = b'content="numpylstm-explore"'  # in every page; a file without it is not replaced
 NAME = "explorer.html"

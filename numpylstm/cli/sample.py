@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, run, set_threads
+from numpylstm.printing import printable
 from numpylstm.training.display import compiling
-from numpylstm.untrusted import printable
 
 SEEDS = 2**32  # number of possible seeds: they are short enough to retype
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute, flag, set_threads
 from numpylstm.cli.streams import abandon, logged, unfailing_output
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
+from numpylstm.printing import aligned, printable
 from numpylstm.training.display import waiting
-from numpylstm.untrusted import aligned, printable
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus

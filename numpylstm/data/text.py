@@ -20,8 +20,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from numpylstm.checks import check_choice
+from numpylstm.errors import NumpylstmError
+from numpylstm.files import open_regular
 from numpylstm.host import memory_size
-from numpylstm.untrusted import open_regular
 
 AnyPath = str | os.PathLike[str]
 
@@ -65,7 +66,7 @@ _CLOSING = frozenset(".,;:!?)]}")
 _OPENING = frozenset("([{")
 
 
-class DataError(ValueError):
+class DataError(NumpylstmError, ValueError):
     """A file or a text that cannot be used; the message is one sentence that names it."""
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from numpylstm.explore import write_page
-from numpylstm.untrusted import printable
+from numpylstm.printing import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from numpylstm.config import TrainConfig, settings_of
 from numpylstm.explore import cells_of_engine
 from numpylstm.plots import coloured_text, inline_svg, training_curves
+from numpylstm.printing import printable
 from numpylstm.training.metrics import Row
 from numpylstm.training.sample_log import Sample
-from numpylstm.untrusted import printable
 
 WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)  # inches of a picture on a screen, and on a phone
 

@@ -24,6 +24,7 @@ from numpylstm.evaluation import (
 )
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_curves, training_lag_heatmap
+from numpylstm.printing import printable
 from numpylstm.report.findings import findings
 from numpylstm.report.page import Report, page
 from numpylstm.report.result import read_result, result_of, write_result
@@ -35,7 +36,6 @@ from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, describe
 from numpylstm.training.run_folder import RunFolderError, write_text
 from numpylstm.training.sample_log import TEMPERATURE, read_samples, written
-from numpylstm.untrusted import printable
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 SEARCHED, SHORTEST, LONGEST = 300, {"word": 12, "char": 40}, {"word": 50, "char": 250}

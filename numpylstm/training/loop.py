@@ -19,6 +19,7 @@ from numpylstm.checks import NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.data.configured import check_fingerprint, fingerprint
+from numpylstm.errors import NumpylstmError
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.host import memory_size
 from numpylstm.models import LanguageModel
@@ -29,8 +30,10 @@ from numpylstm.training.parallel import ALONE, Ranks, backpropagate
 from numpylstm.training.thread_trials import ThreadTrials
 
 
-class TrainingFailed(RuntimeError):
+class TrainingFailed(NumpylstmError, RuntimeError):
     """A loss, a gradient or a parameter is no longer finite."""
+
+    exit_status = 1
 
 
 class Step(NamedTuple):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from numpylstm.cells import State
 from numpylstm.config import ConfigError
+from numpylstm.errors import NumpylstmError
 from numpylstm.host import cores
 from numpylstm.kernels.memory import empty
 from numpylstm.models import LanguageModel
@@ -37,8 +38,10 @@ Pass = tuple[float, float, int, State]
 GRACE = 0.1 if "OMPI_COMM_WORLD_RANK" in os.environ else 10.0
 
 
-class RankFailed(RuntimeError):
+class RankFailed(NumpylstmError, RuntimeError):
     """Another rank has failed, or does not answer."""
+
+    exit_status = 1
 
 
 class Ranks:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from numpylstm.config import ConfigError, TrainConfig, settings_with
+from numpylstm.errors import NumpylstmError
+from numpylstm.files import open_regular
 from numpylstm.saving import (
     CheckpointError,
     DamagedCheckpoint,
@@ -27,7 +29,6 @@ from numpylstm.saving import (
 from numpylstm.training import checkpoint
 from numpylstm.training.loop import Run
 from numpylstm.training.metrics import Row
-from numpylstm.untrusted import open_regular
 
 try:
     import fcntl
@@ -50,7 +51,7 @@ LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.t
 """Temporary files that remain if the process is killed while it writes."""
 
 
-class RunFolderError(ValueError):
+class RunFolderError(NumpylstmError, ValueError):
     """A folder that cannot hold a new run, or holds none."""
 
 

@@ -19,6 +19,7 @@ from numpylstm.data.configured import (
     splits_punctuation,
 )
 from numpylstm.evaluation import Watch
+from numpylstm.printing import printable
 from numpylstm.saving import SaveError
 from numpylstm.training import run_folder, sample_log
 from numpylstm.training.checkpoint import load, restore_model, restore_run
@@ -39,7 +40,6 @@ from numpylstm.training.metrics import Row
 from numpylstm.training.parallel import ALONE, Ranks
 from numpylstm.training.signals import Stopped, StopRequests, stop_requests
 from numpylstm.training.warm_up import warm_up
-from numpylstm.untrusted import printable
 
 
 def resume(

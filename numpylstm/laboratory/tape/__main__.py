@@ -8,7 +8,7 @@ from pathlib import Path
 from numpylstm.laboratory.tape.comparison import TOLERANCE, grade, read
 from numpylstm.laboratory.tape.formulas import CELLS
 from numpylstm.laboratory.tape.working import TapeError, as_json, compute, load
-from numpylstm.untrusted import printable
+from numpylstm.printing import printable
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from numpylstm.files import open_regular
 from numpylstm.laboratory.tape.formulas import AROUND, CELLS
 from numpylstm.laboratory.tape.working import TapeError, load
-from numpylstm.untrusted import open_regular
 
 TOLERANCE = 1e-6
 

@@ -15,7 +15,7 @@ from typing import Any
 from numpylstm.laboratory import tape
 from numpylstm.laboratory.workbook.blanks import BLANKS
 from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict, judge
-from numpylstm.untrusted import printable
+from numpylstm.printing import printable
 
 LONGEST = 80
 """Longest name in a table; of a longer one, the beginning is shown."""

@@ -1,0 +1,11 @@
+"""The base class of the errors that a user can cause."""
+
+
+class NumpylstmError(Exception):
+    """A wrong argument, setting, file or text, or a run that failed; the message says which.
+
+    A command prints the message in one line and ends with `exit_status`: 2 for arguments and input,
+    1 for a run that failed.
+    """
+
+    exit_status = 2
