@@ -1,6 +1,6 @@
 """Simulate a training step on many cores: the table of "Many cores".
 
-    python docs/many_cores.py
+    python -m docs.many_cores
 
 The threads are real, the cores are not. Each part of a kernel runs by itself, on this thread, and
 is timed; then the simulated number of threads is woken, and each sleeps as long as its part took.
@@ -15,8 +15,8 @@ from statistics import median
 from unittest.mock import patch
 
 import numpylstm as nl
-from numpylstm.benchmark.configurations import CONFIGURATIONS, Configuration, windows
 from numpylstm.kernels import threads
+from tests.benchmarks.configurations import CONFIGURATIONS, Configuration, windows
 
 CORES = (1, 2, 4, 8, 16, 32, 64)
 NAMES = ("char", "small", "medium", "large")

@@ -12,7 +12,6 @@ COMMANDS = {
     "compare": "compare several runs",
     "export": "write the model of a run for another program",
     "import": "make a run from another program's model",
-    "bench": "measure speed, next to other frameworks",
 }
 
 

@@ -2,22 +2,18 @@
 
 import json
 import math
-import os
 import re
 import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-import numpylstm as nl
-from numpylstm import host
-from numpylstm.benchmark import configurations, runs
-from numpylstm.benchmark.configurations import (
+from benchmarks import configurations, tables
+from benchmarks.__main__ import main, measure_named
+from benchmarks.configurations import (
     GRID,
     SCORED,
     BenchmarkError,
@@ -28,23 +24,17 @@ from numpylstm.benchmark.configurations import (
     weights,
     windows,
 )
-from numpylstm.benchmark.measure import (
-    OURS,
-    PEERS,
-    Settings,
-    Worker,
-    check_agreement,
-    compare,
-    installed,
-)
-from numpylstm.benchmark.worker import calls
+from benchmarks.machine import busy_share
+from benchmarks.measure import OURS, PEER, ROOT, Settings, Worker, check_agreement, compare
+from benchmarks.worker import calls
+
+import numpylstm as nl
 
 SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
 GRU = replace(SMALL, name="test gru", cell="gru")
 RNN = replace(SMALL, name="test rnn", cell="rnn")
 WIDE = replace(SMALL, name="test float64", dtype="float64")
 WORK = {"task": "train", "settings": asdict(SMALL)}
-COMMAND = Path(sys.executable).parent / "numpylstm-bench"
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +43,10 @@ def worker():
         yield worker
 
 
-@pytest.fixture(scope="module", params=PEERS)
-def other(request):
-    if request.param not in installed():
-        pytest.skip(f"{request.param} is not installed")
-    with Worker(request.param, 1) as worker:
+@pytest.fixture(scope="module")
+def other():
+    pytest.importorskip(PEER)
+    with Worker(PEER, 1) as worker:
         yield worker
 
 
@@ -154,13 +143,15 @@ def test_a_worker_for_another_library_does_not_load_ours():
     """Neither its memory nor its start may include Numba; `json` stands for the other library."""
     code = (
         "import sys\n"
-        "from numpylstm.benchmark.worker import load\n"
+        "from tests.benchmarks.worker import load\n"
         "try: load('json')\n"
         "except ModuleNotFoundError as e: print(e.name)\n"
         "print([m for m in ('numpy', 'numba', 'numpylstm.functional') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["numpylstm.benchmark.peers.json", "[]"]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["tests.benchmarks.peers.json", "[]"]
 
 
 # --- comparisons -------------------------------------------------------------------------------
@@ -170,7 +161,7 @@ def test_libraries_that_disagree_are_not_compared():
     ours = {"the loss": 3.0, "token 1": 7}
     check_agreement({OURS: ours, "torch": {"the loss": 3.00001, "token 1": 7}})
     with pytest.raises(BenchmarkError, match=r"the gradient norm is 2\.02 and 2"):
-        check_agreement({OURS: {"the gradient norm": 2.0}, "jax": {"the gradient norm": 2.02}})
+        check_agreement({OURS: {"the gradient norm": 2.0}, "torch": {"the gradient norm": 2.02}})
     with pytest.raises(BenchmarkError, match=r"torch and numpylstm .* the loss is 3\.01 and 3"):
         check_agreement({OURS: ours, "torch": {"the loss": 3.01, "token 1": 7}})
     with pytest.raises(BenchmarkError, match="token 1 is 8 and 7"):
@@ -202,39 +193,43 @@ def test_a_comparison(worker):
     assert ours["time_relative_to_ours"] == 1
 
 
-def test_tables_of_starts_and_memory():
+def test_tables():
+    figures = {
+        "version": "2",
+        "seconds_of_turns": [0.001, 0.003],
+        "seconds": 0.002,
+        "tokens_per_second": 1e6,
+        "flops_per_second": 1e9,
+        "share_of_best_product": 0.5,
+    }
+    found = {
+        "task": "train", "configuration": asdict(SMALL), "best_product_flops_per_second": 2e9,
+        "share_used_by_others": 0.5,
+        "libraries": {
+            OURS: figures | {"time_relative_to_ours": 1.0},
+            PEER: figures | {"time_relative_to_ours": 2.5},
+        },
+    }  # fmt: skip
+    shown = tables.comparison_table(found)
+    assert "1.000 - 3.000" in shown
+    assert "2.50" in shown
+    assert "others used up to 50%" in shown
+    assert "in 1 rows: worst 2.50" in tables.grid_summary([found])
     start = {"imported": 0.25, "built": 0.125, "first_step": 0.5, "total": 0.875}
-    starts = runs.start_table([{"library": OURS, "case": "compiled kernels on disk"} | start])
+    starts = tables.start_table([{"library": OURS, "case": "compiled kernels on disk"} | start])
     assert "numpylstm, compiled kernels on disk" in starts
     assert "0.88" in starts
-    peaks = {OURS: 2**28, "torch": 2**29}
-    memory = runs.memory_table(
-        [{"library": k, "imported": 2**20, "peak": v} for k, v in peaks.items()]
-    )
-    assert "256" in memory
-    assert "2.00" in memory
+    peaks = [{"library": OURS, "imported": 2**20, "peak": 2**28},
+             {"library": PEER, "imported": 2**20, "peak": 2**29}]  # fmt: skip
+    assert re.search(r"256\n.* 512 +2\.00", tables.memory_table(peaks))
 
 
 def test_a_busy_machine_is_noticed():
-    assert runs.busy_warning(0.02) == ""
-    assert "50%" in runs.busy_warning(0.5)
-    assert runs.busy_warning(None) == ""
-    share = host.busy_share(0.1)
+    assert tables.busy_warning(0.02) == ""
+    assert "50%" in tables.busy_warning(0.5)
+    assert tables.busy_warning(None) == ""
+    share = busy_share(0.1)
     assert share is None or 0 <= share <= 1
-
-
-# --- scaling -----------------------------------------------------------------------------------
-
-
-def test_curves(capsys):
-    settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
-    found = runs.measure_scaling(settings, {"T": (2, 40)}, SMALL)
-    assert [c["configuration"]["T"] for c in found["comparisons"]] == [2, 40]
-    (curve,) = found["scaling"]
-    times = [c["libraries"][OURS]["seconds"] for c in found["comparisons"]]
-    assert curve["seconds"] == times  # which is larger is the machine's to say
-    assert 20 ** curve["exponent"] == pytest.approx(times[1] / times[0])
-    assert "exponent" in capsys.readouterr().out
 
 
 # --- the grid ----------------------------------------------------------------------------------
@@ -249,7 +244,7 @@ def test_a_grid_is_measured_and_printed(capsys):
     settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
     sizes = (11, 6, 2, 5, 3), (7, 4, 1, 1, 1)
     small = {"a": shapes(*sizes), SCORED: shapes(*sizes[:1], dtype="float64")}
-    comparisons = runs.measure_grid(["a", SCORED], settings, small)["comparisons"]
+    comparisons = measure_named(["a", SCORED], settings, small)["comparisons"]
     assert [(c["task"], c["configuration"]["dtype"]) for c in comparisons] == [
         ("train", "float32"), ("train", "float32"), ("evaluate", "float64"),
     ]  # fmt: skip
@@ -259,68 +254,19 @@ def test_a_grid_is_measured_and_printed(capsys):
     assert shown == [tuple(map(str, shape)) for shape in (*sizes, sizes[0])]
 
 
-# --- pictures and the command ------------------------------------------------------------------
+# --- the command -------------------------------------------------------------------------------
 
 
-def test_the_pictures_of_a_comparison(worker, tmp_path):
-    settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
-    found = compare("train", SMALL, settings, 1e9, [worker])
-    with pytest.raises(BenchmarkError, match="no ratio to draw"):
-        runs.save_plot(tmp_path / "none.png", {"comparisons": [found]})
-    other = found["libraries"][OURS] | {"version": "2", "time_relative_to_ours": 2.5}
-    found["libraries"]["torch"] = other
-    results = {"comparisons": [found]}
-    assert "torch 2" in runs.comparison_table(found)
-    assert "2.50" in runs.comparison_table(found)
-    assert "in 1 rows: worst 2.50" in runs.grid_summary([found])
-    runs.save_plot(tmp_path / "ratios.png", results)
-    curve = {"dimension": "T", "library": OURS, "sizes": [2, 4], "seconds": [1, 2], "exponent": 1.0}
-    runs.save_plot(tmp_path / "scaling.png", results | {"scaling": [curve]})
-    for name in ("ratios.png", "scaling.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-
-
-def bench(*arguments, cwd):
-    done = subprocess.run(
-        [COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False,
-        timeout=300, env=os.environ | {"MPLBACKEND": "agg"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, done.stderr
-
-
-def test_the_command(tmp_path):
-    out, err = bench("tiny", "--peers", "none", "--rounds", 1, "--seconds", 0.01,
-                     "--json", "found.json", cwd=tmp_path)  # fmt: skip
-    assert err == ""
-    assert "train, tiny: V 20, H 16, L 1, T 100, B 1" in out
-    found = json.loads((tmp_path / "found.json").read_text())
+def test_the_command(tmp_path, capsys):
+    found = tmp_path / "found.json"
+    main(["tiny", "--alone", "--rounds", "1", "--seconds", "0.01", "--json", str(found)])
+    assert "train, tiny: V 20, H 16, L 1, T 100, B 1" in capsys.readouterr().out
+    found = json.loads(found.read_text())
     assert found["comparisons"][0]["configuration"]["H"] == 16
     assert found["machine"]["NumPy"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["huge"], "'huge' cannot be measured"),
-        (["tiny", "--all"], "names cannot be combined with --all"),
-        (["tiny", "--grid"], "'tiny' cannot be measured; the names are hidden, batch,"),
-        (["--grid", "--plot", "a.png"], "--plot: the grid has no picture"),
-        (["--plot", "a.png", "--peers", "none"], "--plot: a ratio needs another library"),
-        (["--plot", "a.jgp"], "--plot must end in '.png', '.pdf' or '.svg', got a.jgp"),
-        (["--threads", "0"], "--threads must be from 1 to"),
-        (["--rounds", "0"], "--rounds must be at least 1, got 0"),
-        (["--seconds", "nan"], "--seconds must be above 0"),
-        (["--peers", "theano"], "--peers must name some of torch, jax, or none"),
-        (["--json", "no/where.json"], "no/where.json: the folder no does not exist"),
-    ],
-)
-def test_errors_are_one_sentence(tmp_path, capsys, monkeypatch, arguments, expected):
-    from numpylstm.cli.bench import main
-
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith(f"numpylstm-bench: error: {expected}")
-    assert captured.err.count("\n") == 1
+def test_an_unknown_name(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["huge"])
+    assert "'huge' cannot be measured; the names are tiny," in capsys.readouterr().err

@@ -51,11 +51,7 @@ def test_every_public_name_is_there_and_offered():
         assert hasattr(numpylstm, name)
 
 
-MODULES = [
-    module.name
-    for module in pkgutil.walk_packages(numpylstm.__path__, "numpylstm.")
-    if not module.name.startswith("numpylstm.benchmark")  # its peers need other libraries
-]
+MODULES = [module.name for module in pkgutil.walk_packages(numpylstm.__path__, "numpylstm.")]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -111,9 +111,6 @@ def test_a_name_is_written_as_it_is():
         lambda: plots.carousel_lines({}),
         lambda: plots.v_curve({}),
         lambda: plots.horizon_curve(Horizon(())),
-        lambda: plots.ratio_bars({}),
-        lambda: plots.ratio_bars({"medium": {}}),
-        lambda: plots.scaling_lines([]),
     ],
 )
 def test_nothing_is_no_picture(draw):

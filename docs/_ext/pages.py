@@ -24,9 +24,9 @@ import numpylstm
 
 DOCS = Path(__file__).parent.parent
 # Not for callers: the explanation has a page about the kernels, the reference one for each command,
-# docs/benchmarks.md describes numpylstm-bench, and numpylstm.public lists the names of the package.
+# and numpylstm.public lists the names of the package.
 NOT_FOR_CALLERS = (
-    "numpylstm.kernels", "numpylstm.cli", "numpylstm.benchmark", "numpylstm.public",
+    "numpylstm.kernels", "numpylstm.cli", "numpylstm.public",
     "numpylstm.tape", "numpylstm.museum", "numpylstm.model_check",  # shortcuts to the laboratory
 )  # fmt: skip
 CHAPTERS = ("numpylstm.laboratory", "numpylstm.training", "numpylstm.report")

@@ -4,7 +4,6 @@ A function raises ValueError if there is nothing to draw. Nothing is shown or sa
 are made without pyplot, so no window system is needed and no figure is kept alive.
 """
 
-from numpylstm.plots.benchmarks import ratio_bars, scaling_lines
 from numpylstm.plots.checking import v_curve
 from numpylstm.plots.coloured import coloured_text
 from numpylstm.plots.gradients import (
@@ -35,8 +34,6 @@ __all__ = [
     "inline_svg",
     "lag_heatmap",
     "loss_curves",
-    "ratio_bars",
-    "scaling_lines",
     "singular_value_spread",
     "training_curves",
     "training_lag_heatmap",

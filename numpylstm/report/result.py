@@ -1,16 +1,20 @@
 """The result of a finished run as one JSON object: ``result.json`` in its folder."""
 
 import json
+import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from numpylstm import __version__
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
-from numpylstm.host import facts
-from numpylstm.kernels.threads import get_num_threads
+from numpylstm.kernels.threads import PROCESSORS, get_num_threads
 from numpylstm.training.checkpoint import is_number
 from numpylstm.training.display import Timing
 from numpylstm.training.loop import Run
@@ -65,6 +69,31 @@ def result_of(
         "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
         "command": list(command),
     }  # fmt: skip
+
+
+def facts() -> dict[str, str]:
+    """Return the processor, the system, and the versions that matter here."""
+    numba = "none"
+    with suppress(PackageNotFoundError):
+        numba = version("numba")
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    return {
+        "processor": model_name() or platform.processor() or platform.machine(),
+        "processors": str(PROCESSORS),
+        "system": platform.platform(),
+        "Python": platform.python_version(),
+        "NumPy": f"{np.__version__} with {blas.get('name', 'a BLAS')} {blas.get('version', '')}",
+        "Numba": numba,
+    }
+
+
+def model_name() -> str | None:
+    """Return the name of the processor from ``/proc/cpuinfo``, if the system has one."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return None
 
 
 def as_json(value: Any) -> Any:

@@ -13,21 +13,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
-from typing import Any
 
-from numpylstm.benchmark.configurations import BenchmarkError, Configuration, flops, tokens
-from numpylstm.host import busy_share
+from .configurations import BenchmarkError, flops, tokens
+from .machine import busy_share
 
-OURS = "numpylstm"
-PEERS = ("torch", "jax")
+OURS, PEER = "numpylstm", "torch"
+ROOT = Path(__file__).parents[2]
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-ONLY_PROCESSOR = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-Figures = dict[str, Any]
+ONLY_PROCESSOR = {"CUDA_VISIBLE_DEVICES": ""}
 
 PRODUCT_SIZE, PRODUCT_SECONDS = 2048, 0.2
 SETTLE = 0.25  # seconds: the threads of a BLAS and of OpenMP spin so long after their work
@@ -36,9 +34,9 @@ NORM_TOLERANCE = 5e-3  # of gradients: PyTorch adds up millions of squares in fl
 STEPS_FOR_MEMORY = 0.5  # seconds
 
 
-def installed() -> tuple[str, ...]:
-    """Return the peers that can be imported."""
-    return tuple(name for name in PEERS if importlib.util.find_spec(name) is not None)
+def installed():
+    """Return the libraries that can be measured here, ours first."""
+    return (OURS, PEER) if importlib.util.find_spec(PEER) else (OURS,)
 
 
 class Worker(AbstractContextManager["Worker"]):
@@ -48,31 +46,27 @@ class Worker(AbstractContextManager["Worker"]):
     that, and the ``cells`` and ``dtypes`` that it can compute.
     """
 
-    def __init__(self, library: str, threads: int, **environment: str) -> None:
+    def __init__(self, library, threads, **environment):
         self.library = library
         variables = os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "numpylstm.benchmark.worker", library],
+            [sys.executable, "-m", "tests.benchmarks.worker", library], cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
             env=variables | environment,
         )  # fmt: skip
-        if threads < (os.cpu_count() or 1) and hasattr(os, "sched_setaffinity"):
-            # JAX has no variable for its number of threads, so its processors are limited.
-            allowed = sorted(os.sched_getaffinity(0))[:threads]
-            os.sched_setaffinity(self._process.pid, allowed)
         self.about = self._answer()
 
-    def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, request, **arguments):
         """Send a request and return the answer; a worker that failed raises BenchmarkError."""
         with suppress(BrokenPipeError):  # there is no answer then
             print(json.dumps({"do": request, **arguments}), file=self._process.stdin, flush=True)
         return self._answer()
 
-    def product_speed(self) -> float:
+    def product_speed(self):
         """Return the speed of a large matrix product now, in FLOP/s."""
         return float(self.ask("product", size=PRODUCT_SIZE, seconds=PRODUCT_SECONDS)["speed"])
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self):
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise BenchmarkError(f"the process of {self.library} has ended")
@@ -81,7 +75,7 @@ class Worker(AbstractContextManager["Worker"]):
             raise BenchmarkError(f"the process of {self.library} failed: {answer['error']}")
         return answer
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *exception):
         self._process.terminate()
         with suppress(BrokenPipeError):  # a request that the process did not read
             self._process.__exit__(None, None, None)  # closes the pipes and waits
@@ -97,25 +91,19 @@ class Settings:
     seconds: float
 
     @contextmanager
-    def workers(self) -> Iterator[list[Worker]]:
+    def workers(self):
         """Start a process for each library, ours first."""
         with ExitStack() as stack:
             yield [stack.enter_context(Worker(x, self.threads)) for x in self.libraries]
 
 
-def pause() -> float | None:
+def pause():
     """Wait until the threads of the last turn sleep; return the share other programs then use."""
     time.sleep(SETTLE)
     return busy_share(SETTLE)
 
 
-def compare(
-    task: str,
-    c: Configuration,
-    settings: Settings,
-    best_product: float,
-    workers: Sequence[Worker],
-) -> Figures:
+def compare(task, c, settings, best_product, workers):
     """Check that the libraries agree, then time them in turns.
 
     The first of the workers is ours; those that lack the cell or the dtype are left out.
@@ -127,7 +115,7 @@ def compare(
     check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
     for worker in workers:
         worker.ask("prepare", **work, own_weights=False)
-    turns: dict[str, list[float]] = {worker.library: [] for worker in workers}
+    turns = {worker.library: [] for worker in workers}
     shares = []
     for _ in range(settings.rounds):
         for worker in workers:
@@ -157,7 +145,7 @@ def compare(
     }
 
 
-def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
+def check_agreement(results):
     """Raise a BenchmarkError unless all libraries get our numbers, by name; integers exactly."""
     ours = results[OURS]
     for library, theirs in results.items():
@@ -172,21 +160,21 @@ def check_agreement(results: Mapping[str, Mapping[str, float]]) -> None:
                 )
 
 
-def start_up(configuration: Configuration, settings: Settings) -> list[Figures]:
+def start_up(configuration, settings):
     """Time fresh processes up to their first training step, with their own initial weights.
 
     Ours is measured with the compiled kernels on disk, and once without.
     """
     warm, cold = "compiled kernels on disk", "nothing compiled yet"
 
-    def first_step(library: str, case: str = "", **environment: str) -> Figures:
+    def first_step(library, case="", **environment):
         with Worker(library, settings.threads, **environment) as worker:
             work = {"task": "train", "settings": asdict(configuration), "own_weights": True}
             parts = {"imported": worker.about["seconds"], **worker.ask("prepare", **work)}
         return {"library": library, "case": case, **parts, "total": sum(parts.values())}
 
     first_step(OURS)  # so that the kernels are on disk
-    starts: dict[str, list[Figures]] = {library: [] for library in settings.libraries}
+    starts = {library: [] for library in settings.libraries}
     for _ in range(settings.rounds):
         for library in settings.libraries:
             pause()
@@ -199,7 +187,7 @@ def start_up(configuration: Configuration, settings: Settings) -> list[Figures]:
     return [typical[0], without, *typical[1:]]
 
 
-def peak_memory(configuration: Configuration, settings: Settings) -> list[Figures]:
+def peak_memory(configuration, settings):
     """Measure the peak memory in bytes of fresh processes: after the import, and after training."""
     found = []
     for library in settings.libraries:

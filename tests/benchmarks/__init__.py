@@ -1,10 +1,10 @@
-"""The speed of numpylstm and of other frameworks on the same machine: ``numpylstm-bench``.
+"""The speed of numpylstm beside PyTorch, from a clone: ``python -m tests.benchmarks``.
 
 `configurations`  the models and shapes that are measured, their weights, data and arithmetic
 `peers`           the same work in each library: a training step, an evaluation, sampling
 `worker`          runs in its own process, for one library, and answers requests
 `measure`         starts the workers and takes turns: training, scoring, sampling, start-up, memory
-`runs`            what the command measures, and how it is printed and drawn
+`tables`          the figures as text
 
-Nothing is imported here: a worker for another library must not pay for what it does not use.
+`bench_kernels.py` and `bench_ranks.py` time single kernels and MPI ranks.
 """

@@ -6,13 +6,9 @@ candidate has a second bias (`bn`), its gradient is masked.
 """
 
 import os
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
-
-from numpylstm.benchmark.configurations import Array, Configuration, Trainer, Weights
 
 CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # fixes those of MKL too
@@ -21,11 +17,11 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # fixes those of MKL 
 class Model(nn.Module):
     """Embedding, dropout, recurrent layers with dropout between them, dropout, decoder."""
 
-    def __init__(self, c: Configuration, weights: Weights) -> None:
+    def __init__(self, c, weights):
         super().__init__()
         self.embedding = nn.Embedding(c.V, c.H)
         self.dropout = nn.Dropout(c.dropout)
-        kind: Any = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[c.cell]
+        kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[c.cell]
         self.recurrent = kind(c.H, c.H, c.L, dropout=c.dropout if c.L > 1 else 0.0)
         self.decoder = nn.Linear(c.H, c.V)
         self.by_path = {"embedding.W": self.embedding.weight}
@@ -46,20 +42,20 @@ class Model(nn.Module):
                 theirs = array if path == "embedding.W" else array.T
                 self.by_path[path][-len(theirs) :].copy_(torch.from_numpy(theirs))
 
-    def forward(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+    def forward(self, x, state):
         """Return the logits (T, B, V) and the state."""
         hs, state = self.recurrent(self.dropout(self.embedding(x)), state)
         return self.decoder(self.dropout(hs)), state
 
 
-def trainer(c: Configuration, weights: Weights) -> Trainer:
+def trainer(c, weights):
     """Return a training step, and a function that returns the parameters."""
     model = Model(c, weights).train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=c.lr)
-    state: Any = None  # zeros
+    state = None  # zeros
 
-    def step(x: Array, y: Array) -> tuple[float, float]:
+    def step(x, y):
         nonlocal state
         optimizer.zero_grad(set_to_none=True)
         logits, after = model(torch.from_numpy(x), state)
@@ -72,18 +68,18 @@ def trainer(c: Configuration, weights: Weights) -> Trainer:
         optimizer.step()
         return loss.item(), norm.item()
 
-    def parameters() -> dict[str, Array]:
+    def parameters():
         return {path: p.detach().numpy().copy() for path, p in model.by_path.items()}
 
     return step, parameters
 
 
-def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
+def evaluator(c, weights):
     """Return a function that scores a text in windows."""
     model = Model(c, weights).eval()
 
     @torch.inference_mode()
-    def score(ids: Array) -> tuple[float, float]:
+    def score(ids):
         streams = torch.from_numpy(ids).reshape(c.B, -1).T.contiguous()
         state, nll, correct, count = None, 0.0, 0, len(ids) - c.B
         for start in range(0, len(streams) - 1, c.T):
@@ -97,12 +93,12 @@ def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[flo
     return score
 
 
-def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
+def sampler(c, weights):
     """Return a function that draws tokens, one at a time."""
     model = Model(c, weights).eval()
 
     @torch.inference_mode()
-    def draw(length: int, greedy: bool) -> list[int]:
+    def draw(length, greedy):
         x, state, drawn = torch.zeros(1, 1, dtype=torch.int64), None, []
         for _ in range(length):
             logits, state = model(x, state)

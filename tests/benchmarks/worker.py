@@ -9,18 +9,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
 from itertools import cycle
-from typing import Any
 
-from numpylstm.host import peak_memory
+from .machine import peak_memory
 
 WARM_UP = 0.2  # of the time measured
 GREEDY_LENGTH = 5  # tokens that all libraries must agree on
 IN_CHECK = {"dropout": 0.0, "lr": 1.0, "clip": 0.5}  # the clip is so small that it acts
 
 
-def load(library: str) -> tuple[Any, dict[str, Any]]:
+def load(library):
     """Import a library; return its peer and what importing it cost."""
     start = time.perf_counter()
     module = importlib.import_module(library)
@@ -28,16 +26,16 @@ def load(library: str) -> tuple[Any, dict[str, Any]]:
         importlib.import_module("numpylstm.public")  # as the first name that is used does
     seconds = time.perf_counter() - start
     memory = peak_memory()
-    peer = importlib.import_module(f"numpylstm.benchmark.peers.{library}")
+    peer = importlib.import_module(f".peers.{library}", __package__)
     return peer, {
         "version": module.__version__, "seconds": seconds, "bytes": memory,
         "cells": list(peer.CELLS), "dtypes": list(peer.DTYPES),
     }  # fmt: skip
 
 
-def calls(peer: Any, task: str, settings: dict[str, Any], own_weights: bool) -> Callable[[], Any]:
+def calls(peer, task, settings, own_weights):
     """Return a function that makes one call of a task: a training step, or what `tokens` says."""
-    from numpylstm.benchmark import configurations as c
+    from . import configurations as c
 
     configuration = c.Configuration(**settings)
     weights = None if own_weights else c.weights(configuration)
@@ -51,9 +49,9 @@ def calls(peer: Any, task: str, settings: dict[str, Any], own_weights: bool) -> 
     return lambda: work(c.SAMPLE_LENGTH, False)
 
 
-def results(peer: Any, task: str, settings: dict[str, Any]) -> dict[str, float]:
+def results(peer, task, settings):
     """Return numbers that every library must find from the same weights and data; no dropout."""
-    from numpylstm.benchmark import configurations as c
+    from . import configurations as c
 
     configuration = c.Configuration(**(settings | IN_CHECK))
     work = getattr(peer, c.TASKS[task])(configuration, c.weights(configuration))
@@ -65,7 +63,7 @@ def results(peer: Any, task: str, settings: dict[str, Any]) -> dict[str, float]:
 
     step, parameters = work
     before = parameters()
-    found: dict[str, float] = {}
+    found = {}
     # The second step sees the update and the state of the first.
     for number, (x, y) in enumerate(c.windows(configuration, 2), 1):
         loss, norm = step(x, y)
@@ -76,13 +74,13 @@ def results(peer: Any, task: str, settings: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def timed(call: Callable[[], Any], seconds: float, warm_up: float, least: int = 2) -> list[float]:
+def timed(call, seconds, warm_up, least=2):
     """Return the seconds of each call, for about so many seconds after a warm-up."""
     began = time.perf_counter()
     call()  # the caches still hold the data of another process
     while time.perf_counter() - began < warm_up:
         call()
-    times: list[float] = []
+    times = []
     began = time.perf_counter()
     while len(times) < least or time.perf_counter() - began < seconds:
         start = time.perf_counter()
@@ -91,7 +89,7 @@ def timed(call: Callable[[], Any], seconds: float, warm_up: float, least: int = 
     return times
 
 
-def product_speed(size: int, seconds: float) -> float:
+def product_speed(size, seconds):
     """Return the best speed of a product of two square float32 matrices here, in FLOP/s.
 
     NumPy's product and our own are both timed, and the faster counts.
@@ -109,11 +107,11 @@ def product_speed(size: int, seconds: float) -> float:
     return 2 * size**3 / min(best)
 
 
-def answers(library: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+def answers(library, lines):
     """Yield an answer to each request, after one that describes the library."""
     peer, about = load(library)
     yield about
-    call: Callable[[], Any] | None = None
+    call = None
     for line in lines:
         request = json.loads(line)
         match request.pop("do"):
@@ -136,7 +134,7 @@ def answers(library: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
                 raise ValueError(f"the request {unknown!r} does not exist or comes too early")
 
 
-def main() -> None:
+def main():
     """Answer requests until stdin ends; an error is the last answer."""
     # The output of libraries goes to stderr: stdout is for answers.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")

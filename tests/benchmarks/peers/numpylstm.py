@@ -1,17 +1,14 @@
 """The benchmark's work in numpylstm."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 import numpylstm as nl
-from numpylstm.benchmark.configurations import Array, Configuration, Trainer, Weights
 from numpylstm.cells import CELLS as CELLS
 
 DTYPES = ("float32", "float64")
 
 
-def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
+def model_of(c, weights):
     """Return the language model."""
     model = nl.LanguageModel(
         c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype=c.dtype, rng=0
@@ -21,14 +18,14 @@ def model_of(c: Configuration, weights: Weights) -> nl.LanguageModel:
     return model
 
 
-def trainer(c: Configuration, weights: Weights) -> Trainer:
+def trainer(c, weights):
     """Return a training step, and a function that returns the parameters."""
     model = model_of(c, weights)
     parameters = model.parameters()
     optimizer = nl.SGD(parameters, lr=c.lr)
     state = model.zero_state(c.B)
 
-    def step(x: Array, y: Array) -> tuple[float, float]:
+    def step(x, y):
         nonlocal state
         optimizer.zero_grad()
         loss, state = model.forward(x, y, state)
@@ -40,22 +37,22 @@ def trainer(c: Configuration, weights: Weights) -> Trainer:
     return step, model.state_dict
 
 
-def evaluator(c: Configuration, weights: Weights) -> Callable[[Array], tuple[float, float]]:
+def evaluator(c, weights):
     """Return a function that scores a text in windows."""
     model = model_of(c, weights)
 
-    def score(ids: Array) -> tuple[float, float]:
+    def score(ids):
         result = nl.evaluate(model, ids, c.B, c.T)
         return result.loss, result.accuracy
 
     return score
 
 
-def sampler(c: Configuration, weights: Weights) -> Callable[[int, bool], list[int]]:
+def sampler(c, weights):
     """Return a function that draws tokens, one at a time."""
     model, rng = model_of(c, weights), np.random.default_rng(0)
 
-    def draw(length: int, greedy: bool) -> list[int]:
+    def draw(length, greedy):
         return nl.generate(model, [0], length, top_k=1 if greedy else None, rng=rng).tolist()
 
     return draw

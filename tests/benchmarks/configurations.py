@@ -1,6 +1,6 @@
 """The models and shapes that are measured: their weights, their data and their arithmetic.
 
-Workers for other libraries import this module, so of the package it imports only `cells`.
+Workers for other libraries import this module, so of numpylstm it imports only `cells`.
 """
 
 import math
@@ -51,7 +51,7 @@ class Configuration:
     cell: str = "lstm"
     dtype: str = "float32"
 
-    def __str__(self) -> str:
+    def __str__(self):
         return f"V {self.V:,}, H {self.H}, L {self.L}, T {self.T}, B {self.B}"
 
 
@@ -69,7 +69,7 @@ CONFIGURATIONS = {
 }
 
 
-def shapes(*sizes: tuple[int, int, int, int, int], **others: str) -> tuple[Configuration, ...]:
+def shapes(*sizes, **others):
     """Return a configuration for each (V, H, L, T, B)."""
     return tuple(Configuration("", *size, **others) for size in sizes)  # type: ignore[arg-type]
 
@@ -118,26 +118,16 @@ GRID = {
 }  # fmt: skip
 """Groups of widely different shapes; the comments say what each group is for."""
 
-CENTRE = Configuration("centre", V=1000, H=256, L=2, T=32, B=32)
-SIZES = {
-    "H": (64, 128, 256, 512, 1024),
-    "T": (8, 16, 32, 64, 128),
-    "B": (4, 8, 16, 32, 64, 128),
-    "L": (1, 2, 4, 8),
-    "V": (1000, 2000, 5000, 10_000, 20_000),
-}
-"""Sizes of each dimension in a measurement of scaling, the others as in `CENTRE`."""
 
-
-def layer_shapes(c: Configuration) -> dict[str, tuple[int, ...]]:
+def layer_shapes(c):
     """Return the shapes of the parameters of a recurrent layer, by name."""
     options = {name: option.default for name, option in CELLS[c.cell].options.items()}
     return CELLS[c.cell].shapes(c.H, c.H, options)
 
 
-def weights(c: Configuration) -> dict[str, Array]:
+def weights(c):
     """Return initial parameters by path: the same numbers in every process."""
-    shape_of: dict[str, tuple[int, ...]] = {"embedding.W": (c.V, c.H)}
+    shape_of = {"embedding.W": (c.V, c.H)}
     for layer in range(c.L):
         shape_of |= {f"{c.cell}.{layer}.{key}": shape for key, shape in layer_shapes(c).items()}
     shape_of |= {"decoder.W": (c.H, c.V), "decoder.b": (c.V,)}
@@ -148,18 +138,18 @@ def weights(c: Configuration) -> dict[str, Array]:
     }
 
 
-def windows(c: Configuration, count: int) -> list[tuple[Array, Array]]:
+def windows(c, count):
     """Return consecutive windows (x, y), each (T, B), of random text."""
     ids = np.random.default_rng(1).integers(0, c.V, (count * c.T + 1, c.B))
     return [*zip(np.split(ids[:-1], count), np.split(ids[1:], count), strict=True)]
 
 
-def evaluation_text(c: Configuration) -> Array:
+def evaluation_text(c):
     """Return random text (N,) of `EVALUATION_WINDOWS` full windows."""
     return np.random.default_rng(1).integers(0, c.V, c.B * (EVALUATION_WINDOWS * c.T + 1))
 
 
-def tokens(task: str, c: Configuration) -> int:
+def tokens(task, c):
     """Return the number of tokens that one call of a task processes."""
     if task == "sample":
         return SAMPLE_LENGTH
@@ -167,7 +157,7 @@ def tokens(task: str, c: Configuration) -> int:
     return windows_in_call * c.T * c.B
 
 
-def flops(task: str, c: Configuration) -> int:
+def flops(task, c):
     """Return the multiplications and additions in the matrix products of one call.
 
     Each token is multiplied by every matrix of the layers and the decoder once in the forward pass,

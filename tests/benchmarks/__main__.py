@@ -1,0 +1,103 @@
+"""The command ``python -m tests.benchmarks``: measure, print, save."""
+
+import argparse
+import json
+from pathlib import Path
+
+from numpylstm.kernels.threads import PROCESSORS
+from numpylstm.report.result import facts
+
+from .configurations import CONFIGURATIONS, GRID, SCORED
+from .measure import Settings, compare, installed, pause, peak_memory, start_up
+from .tables import (
+    busy_warning,
+    comparison_table,
+    grid_summary,
+    grid_table,
+    memory_table,
+    start_table,
+    title,
+)  # fmt: skip
+
+QUICK = ("tiny", "char", "small", "medium")
+ALL = (*CONFIGURATIONS, "eval", "sample", "start", "memory")
+STANDARD = CONFIGURATIONS["medium"]  # on which eval, sample, start and memory are measured
+
+
+def make_parser():
+    """Return the parser of the command."""
+    sizes = "\n".join(f"  {name:12}{c}" for name, c in CONFIGURATIONS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Training steps per second, compared with PyTorch if it is installed. Each "
+        "library runs in its own process; they take turns, after a check that they compute the "
+        "same numbers. Without names: tiny, char, small and medium, in about two minutes.",
+        epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
+        "  eval    score a text\n  sample  draw one token at a time\n"
+        "  start   fresh processes up to their first training step\n"
+        "  memory  peak memory while training\n"
+        f"or groups of shapes of the grid:\n  {', '.join(GRID)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure; see below")
+    parser.add_argument("--grid", action="store_true", help="all groups of the grid")
+    parser.add_argument("--alone", action="store_true", help="without PyTorch")
+    parser.add_argument("--rounds", type=int, metavar="N", default=5, help="turns of each library")
+    parser.add_argument("--seconds", type=float, metavar="S", default=0.5, help="length of a turn")
+    parser.add_argument("--threads", type=int, metavar="N", default=PROCESSORS)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="save all figures")
+    return parser
+
+
+def main(argv=None):
+    """Run the command."""
+    parser = make_parser()
+    options = parser.parse_args(argv)
+    names = [*options.names, *(GRID if options.grid else ())] or QUICK
+    for name in names:
+        if name not in (*ALL, *GRID):
+            parser.error(f"{name!r} cannot be measured; the names are {', '.join((*ALL, *GRID))}")
+    libraries = ("numpylstm",) if options.alone else installed()
+    settings = Settings(libraries, options.threads, options.rounds, options.seconds)
+    machine = facts() | {"threads": str(settings.threads)}
+    print("\n".join(f"{name:12}{value}" for name, value in machine.items()))
+    print(busy_warning(pause()), flush=True)
+    results = measure_named(names, settings)
+    if options.json is not None:
+        text = json.dumps({"machine": machine, **results}, indent=2)
+        options.json.write_text(f"{text}\n", encoding="utf-8")
+
+
+def measure_named(names, settings, grid=GRID):
+    """Measure what the names say, one after the other; print each table as soon as it is made."""
+    results = {"comparisons": [], "start_up": [], "memory": []}
+    in_grid = []
+    with settings.workers() as workers:
+        best_product = workers[0].product_speed()
+        for name in names:
+            if name in grid:
+                task = "evaluate" if name == SCORED else "train"
+                found = [compare(task, c, settings, best_product, workers) for c in grid[name]]
+                in_grid += found
+                print(grid_table(name, found, settings.libraries), flush=True)
+            elif name == "start":
+                results["start_up"] = start_up(STANDARD, settings)
+                print(f"{title(name, STANDARD)}\n{start_table(results['start_up'])}", flush=True)
+            elif name == "memory":
+                results["memory"] = peak_memory(STANDARD, settings)
+                print(f"{title(name, STANDARD)}\n{memory_table(results['memory'])}", flush=True)
+            else:
+                task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
+                c = CONFIGURATIONS.get(name, STANDARD)
+                best_product = max(best_product, workers[0].product_speed())
+                found = compare(task, c, settings, best_product, workers)
+                results["comparisons"].append(found)
+                print(f"{title(task, c)}\n{comparison_table(found)}", flush=True)
+    if in_grid:
+        print(grid_summary(in_grid))
+    results["comparisons"] += in_grid
+    return results
+
+
+if __name__ == "__main__":
+    main()
