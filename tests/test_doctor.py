@@ -203,6 +203,19 @@ class TestKinks:
         )
         assert [finding.kind for finding in found.findings] == ["factor", "kink"]
 
+    def test_a_small_error_in_a_smooth_function_is_no_kink(self, rng):
+        """Beside a large error elsewhere, which keeps it from being called lost digits."""
+        arrays = {"x": rng.standard_normal(4), "y": rng.standard_normal(5)}
+
+        def wrong(a):
+            dx = 2 * a["x"]
+            dx[0] += 5e-7 * abs(dx).max()
+            return {"x": dx, "y": a["y"]}
+
+        found = doctor.examine(lambda a: (a["x"] ** 2).sum() + (a["y"] ** 2).sum(), wrong, arrays)
+        assert "kink" not in [finding.kind for finding in found.findings]
+        assert "x" in [entry.path for entry in found.report.entries if not entry.passed]
+
     def test_a_gradient_outside_the_two_slopes_is_a_mistake(self):
         found = doctor.examine(
             lambda a: np.abs(a["x"]).sum(),

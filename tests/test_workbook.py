@@ -112,6 +112,52 @@ def test_of_two_mistakes_one_is_named(name, one, other, words):
     assert re.search(words, verdict.diagnosis), verdict
 
 
+INLINED = {
+    "rnn_backward": """
+def rnn_backward(dhs, dhT, x, h_prev, h, Wx, Wh):
+    dx, dh = np.zeros_like(x), dhT
+    dWx, dWh, db = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(len(Wh))
+    for t in reversed(range(len(x))):
+        da = (dhs[t] + dh) * (1 - h[t] * h[t]) * 0.9
+        dx[t], dh = da @ Wx.T, da @ Wh.T
+        dWx += x[t].T @ da
+        dWh += h_prev[t].T @ da
+        db += da.sum(axis=0)
+    return dx, dh, dWx, dWh, db
+""",
+    "lstm_backward": """
+def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
+    dx, dh, dc = np.zeros_like(x), dhT, dcT
+    dWx, dWh, db = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(Wh.shape[1])
+    for t in reversed(range(len(x))):
+        i, f, g, o, _, tanh_c, _ = steps[t]
+        c_prev, h_prev = (steps[t - 1][4], steps[t - 1][6]) if t else (c0, h0)
+        dh = dhs[t] + dh
+        dc = dc + dh * o * (1 - tanh_c * tanh_c) * 0.9
+        da_i, da_f = dc * g * i * (1 - i), dc * c_prev * f * (1 - f)
+        da_g, da_o = dc * i * (1 - g * g), dh * tanh_c * o * (1 - o)
+        da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
+        dx[t], dh, dc = da @ Wx.T, da @ Wh.T, dc * f
+        dWx += x[t].T @ da
+        dWh += h_prev.T @ da
+        db += da.sum(axis=0)
+    return dx, dh, dc, dWx, dWh, db
+""",
+}
+"""Loops that write the step out, with a mistake that no line of the textbook explains."""
+
+
+@pytest.mark.parametrize("name", INLINED)
+@pytest.mark.parametrize("student", ["", "ada"])
+def test_a_loop_that_writes_the_step_out_is_judged(name, student):
+    """Mistakes of the step and of the loop are lines of two functions."""
+    space = {"np": np}
+    exec(INLINED[name], space)
+    verdict = grading.judge(name, grading.numbers_of(space[name], student), student)
+    assert verdict.state == "wrong"
+    assert verdict.diagnosis.startswith("The first step computed is wrong already")
+
+
 class TestVerdicts:
     def test_code_that_stops_is_an_answer(self):
         def sgd(W, dW, lr):

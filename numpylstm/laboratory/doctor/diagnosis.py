@@ -252,6 +252,9 @@ def _kink(case: Examination, path: str) -> Finding | None:
             return float(case.f({**case.point, path: moved}))
 
         left, right = ((at(step) - at(0.0)) / step for step in (-1e-7, 1e-7))
+        bend = max(abs(left - right), abs((left + right) / 2 - slope[index]))
+        if bend < error[index] / 2:  # f is smooth here
+            return None
         if not min(left, right) - near <= gradient[index] <= max(left, right) + near:
             return None
         evidence.append(

@@ -127,9 +127,11 @@ class _Inlined(ast.NodeTransformer):
             return node
         called = _definition(function)
         self.visit(called)
-        new = dict(zip((a.arg for a in called.args.args), given, strict=True))
-        result = next(s.value for s in called.body if isinstance(s, ast.Return) and s.value)
-        return ast.parse(substituted(ast.unparse(result), new), mode="eval").body
+        match called.body:
+            case [ast.Return(value), *_] if value is not None:
+                new = dict(zip((a.arg for a in called.args.args), given, strict=True))
+                return ast.parse(substituted(ast.unparse(value), new), mode="eval").body
+        return node
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         """Keep the branch that an option chooses."""

@@ -33,6 +33,7 @@ class Variant:
     words: str
     function: Callable[..., Any]
     text: str = ""  # the text in place of the line
+    within: Text | None = None  # the function whose line it is
 
 
 @cache
@@ -47,7 +48,7 @@ def _of_one_line(text: Text) -> Iterator[Variant]:
         for wrong, words in _line_edits(line, text.shapes, text.gates):
             if wrong not in seen:
                 seen.add(wrong)
-                yield Variant(line, words, text.exchanged((line, wrong)), wrong)
+                yield Variant(line, words, text.exchanged((line, wrong)), wrong, text)
 
 
 def clippings(text: Text, limits: Sequence[float]) -> Iterator[Variant]:

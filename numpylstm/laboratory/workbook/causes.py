@@ -149,7 +149,7 @@ class Case:
         usual = {
             b"".join(np.round(a, 9).tobytes() for a in run.values()): (v, run.get(part, right))
             for v, run in reversed(possible)
-            if v.text and not ODD.search(v.words)
+            if v.within is self.blank.text and not ODD.search(v.words)
         }
         if not usual:
             return None
