@@ -9,7 +9,7 @@ Only the standard library is imported: ``--help`` reads the records too.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 
@@ -38,11 +38,12 @@ class SLSTMState(NamedTuple):
 State = RNNState | LSTMState | SLSTMState
 
 
-class Option(NamedTuple):
+@dataclass(frozen=True)
+class Option:
     """A setting of some cells: one of `choices`, or a number.
 
-    `examples` are the values in comparisons of cells; `called` is the form of a choice in the name
-    of a cell, such as "reset-after" GRU.
+    `examples` are the values in comparisons of cells, by default all choices; `called` is the form
+    of a choice in the name of a cell, such as "reset-after" GRU.
     """
 
     default: Any
@@ -50,6 +51,10 @@ class Option(NamedTuple):
     choices: tuple[str, ...] | None = None
     examples: tuple[Any, ...] = ()
     called: str = "{}"
+
+    def __post_init__(self) -> None:
+        values = self.examples or self.choices or (self.default,)
+        object.__setattr__(self, "examples", values)
 
 
 class Unit(NamedTuple):
@@ -180,7 +185,7 @@ RNN = Cell(
     orders={"PyTorch": "h", "Keras": "h", "ONNX": "h"},
 )
 
-FORGET_BIAS = Option(1.0, "added to the initial bias of the forget gates", examples=(0.0, 1.0, 3.0))
+FORGET_BIAS = Option(1.0, "added to the initial bias of the forget gates")
 
 LSTM = Cell(
     name="lstm",
@@ -196,7 +201,7 @@ LSTM = Cell(
         Unit("c", "cell"),
         Unit("h", "hidden"),
     ),
-    options={"forget_bias": FORGET_BIAS},
+    options={"forget_bias": replace(FORGET_BIAS, examples=(0.0, 1.0, 3.0))},
     biases={"f": "forget_bias"},
     keep="f",
     memory="c",
@@ -222,7 +227,6 @@ GRU = Cell(
             "apply the GRU's reset gate after the product with Wh, as in PyTorch and Keras, or "
             "before it, as in Cho et al. (2014)",
             choices=("after", "before"),
-            examples=("after", "before"),
             called="reset-{}",
         )
     },
@@ -248,7 +252,6 @@ MINGRU = Cell(
             "factors of the state of a minGRU: 1 - z, between 0 and 1, or 1 - 2 z, between -1 and "
             "1, with which it can count modulo two",
             choices=("positive", "signed"),
-            examples=("positive", "signed"),
             called="{}-factor",
         )
     },
@@ -266,7 +269,7 @@ MINLSTM = Cell(
         Unit("g", "candidate"), Unit("h", "hidden"),
     ),
     matrices=("Wx",),
-    options={"forget_bias": FORGET_BIAS._replace(examples=(1.0,))},
+    options={"forget_bias": FORGET_BIAS},
     biases={"f": "forget_bias"},
     keep="a",
 )  # fmt: skip
@@ -289,10 +292,9 @@ SLSTM = Cell(
             "sigmoid",
             "nonlinearity of the sLSTM's forget gate",
             choices=("sigmoid", "exp"),
-            examples=("sigmoid", "exp"),
             called="{}-forget",
         ),
-        "forget_bias": FORGET_BIAS._replace(examples=(1.0,)),
+        "forget_bias": FORGET_BIAS,
     },
     biases={"f": "forget_bias"},
     keep="f_scaled",
@@ -305,10 +307,10 @@ CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU, MINGRU, M
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    """Return the settings of the cells to compare, by a readable name.
+    """Return the cells to compare, with their options, by a readable name.
 
     >>> list(examples())[2:4], examples()["RNN relu"]
-    (['RNN relu', 'LSTM, forget bias 0'], {'cell': 'rnn', 'activation': 'relu'})
+    (['RNN relu', 'LSTM, forget bias 0'], {'cell': 'rnn', 'options': {'activation': 'relu'}})
     """
     named: dict[str, dict[str, Any]] = {}
     for cell in CELLS.values():
@@ -318,7 +320,7 @@ def examples() -> dict[str, dict[str, Any]]:
                     f" {option.called.format(value)}" if option.choices
                     else f", {name.replace('_', ' ')} {value:g}"
                 )  # fmt: skip
-                named[cell.title + words] = {"cell": cell.name, name: value}
+                named[cell.title + words] = {"cell": cell.name, "options": {name: value}}
         if not cell.options:
             named[cell.title] = {"cell": cell.name}
     return named

@@ -1,17 +1,16 @@
 """Settings of a model, `ModelConfig`, and of a training run, `TrainConfig`; and the presets.
 
-The metadata of a field hold its help text, its bounds and its roles, for the command line, the
-checks and the documentation. Only the standard library is imported here: ``numpylstm-train --help``
-must be fast.
+Everything to be known about a setting stands at its field: type, default, bounds, help and roles.
+The command line, the reports and the documentation read it there, and the constructor checks it.
+Only the standard library is imported here: ``numpylstm-train --help`` must be fast.
 """
 
-import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from numbers import Integral, Real
 from operator import ge, gt, le, lt
 from reprlib import repr as shortened
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from numpylstm.cells import CELLS
 from numpylstm.errors import NumpylstmError
@@ -42,38 +41,39 @@ class Metadata(NamedTuple):
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    absent: Any = ...  # value in files from before the setting existed
+    owner: str | None = None  # the setting to some of whose choices this one belongs
+    defaults: Mapping[str, Any] = {}  # those choices, and the default with each
     experiment: bool = True  # False if runs that differ only in it repeat one experiment
     resumable: bool = False  # may change when a run is resumed
     shapes: bool = False  # decides the shapes of the parameters, or what the tokens are
     text: bool = False  # names a text
 
 
-def option(default: Any, kind: type, group: str, help: str, **others: Any) -> Any:
+def setting(default: Any, kind: type, group: str, help: str, **others: Any) -> Any:
     """Dataclass field with `Metadata`."""
     return field(default=default, metadata=Metadata(kind, group, help, **others)._asdict())
 
 
+def setting_of(
+    owner: str, defaults: Mapping[str, Any], kind: type, group: str, help: str, **others: Any
+) -> Any:
+    """Dataclass field of a setting that belongs to some choices of another one, its `owner`.
+
+    `defaults` are these choices, each with its default. With another choice the setting is None.
+    """
+    shown = ", ".join(f"{default:g} with {choice}" for choice, default in defaults.items())
+    text = f"{help} (default: {shown})"
+    return setting(None, kind, group, text, owner=owner, defaults=defaults, **others)
+
+
 GROUPS = DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
+OPTIMIZERS = {"sgd": 1.0, "adam": 0.001, "adamw": 0.001}
+"""The optimisers, each with its default learning rate."""
+SCHEDULES = "epoch", "plateau"
 LARGEST_OPTION = 1_000
+LARGEST = 3e38  # which float32 can hold
 BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
 KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}
-
-
-OPTIMIZERS = {
-    "sgd": {"lr": 1.0, "momentum": 0.0},
-    "adam": {"lr": 0.002, "weight_decay": 0.0},
-    "adamw": {"lr": 0.002, "weight_decay": 0.01},
-}
-"""The settings of each optimiser, arguments of its class, and their defaults."""
-OPTIMIZER_SETTINGS = tuple(dict.fromkeys(name for own in OPTIMIZERS.values() for name in own))
-
-
-def of_optimizer(name: str, help: str, **others: Any) -> Any:
-    """Dataclass field of a setting in `OPTIMIZERS`; None stands for the optimiser's default."""
-    defaults = [f"{own[name]:g} with {of}" for of, own in OPTIMIZERS.items() if name in own]
-    text = f"{help} (default: {', '.join(defaults)})"
-    return option(None, float, OPTIMISATION, text, absent=None, **others)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,58 +89,55 @@ class ModelConfig:
         If a value has the wrong type, is out of bounds, or conflicts with another.
     """
 
-    cell: str = option("lstm", str, MODEL, "recurrent cell", choices=CELLS, shapes=True)
+    cell: str = setting("lstm", str, MODEL, "recurrent cell", choices=CELLS, shapes=True)
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    hidden_size: int = option(200, int, MODEL, "hidden units per layer, H", at_least=1, shapes=True)
-    embedding_size: int | None = option(
+    hidden_size: int = setting(
+        200, int, MODEL, "hidden units per layer, H", at_least=1, shapes=True
+    )
+    embedding_size: int | None = setting(
         None, int, MODEL, "size of the word vectors, D (default: H)", at_least=1, shapes=True
     )
-    num_layers: int = option(
+    num_layers: int = setting(
         1, int, MODEL, "recurrent layers, L", at_least=1, at_most=100, shapes=True
     )
-    dropout: float = option(
+    dropout: float = setting(
         0.0, float, MODEL, "probability of dropping a non-recurrent connection",
         at_least=0, below=1,
     )  # fmt: skip
-    dropout_input: float | None = option(
+    dropout_input: float | None = setting(
         None, float, MODEL, "dropout after the embedding (default: as --dropout)",
-        at_least=0, below=1, absent=None,
+        at_least=0, below=1,
     )  # fmt: skip
-    tied: bool = option(
+    tied: bool = setting(
         False, bool, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
     )
-    init_scale: float = option(
+    init_scale: float = setting(
         0.05, float, MODEL, "draw the initial parameters from U(-s, s) with this s",
         at_least=0, at_most=1_000,
     )  # fmt: skip
-    init_scale_embedding: float | None = option(
+    init_scale_embedding: float | None = setting(
         None, float, MODEL, "s for the embedding (default: as --init-scale)",
-        at_least=0, at_most=1_000, absent=None,
+        at_least=0, at_most=1_000,
     )  # fmt: skip
-    dtype: str = option(
+    dtype: str = setting(
         "float32", str, MODEL, "precision", choices=("float32", "float64"), shapes=True
     )
-    impl: str = option(
+    impl: str = setting(
         "fast", str, MODEL, "compiled kernels, or the textbook in plain NumPy, which gives the "
         "same numbers slowly", choices=("fast", "reference"),
     )  # fmt: skip
-    average_across_timesteps: bool = option(
+    average_across_timesteps: bool = setting(
         False, bool, OPTIMISATION, "divide the loss by T; for the same training, multiply SGD's "
         "learning rate by T and divide the clip by T",
     )  # fmt: skip
-    average_across_batch: bool = option(True, bool, OPTIMISATION, "divide the loss by B")
+    average_across_batch: bool = setting(True, bool, OPTIMISATION, "divide the loss by B")
 
     def __post_init__(self) -> None:
-        for setting in settings_of(type(self)):
-            name, known = setting.name, setting.metadata
-            value = plain(getattr(self, name))
-            if known["several"] and isinstance(value, list | tuple):
-                value = value[0] if len(value) == 1 else tuple(value)
-            if value is not None or setting.default is not None:
-                several = known["several"] and isinstance(value, tuple) and value
-                for one in value if several else [value]:
-                    check_value(name, one, known)
-            object.__setattr__(self, name, value)
+        for each in settings_of(type(self)):
+            object.__setattr__(self, each.name, checked(each, getattr(self, each.name)))
+        for each in settings_of(type(self)):
+            if each.metadata["owner"] is not None:
+                self._settle(each)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
         if self.tied and self.embedding_size not in (None, self.hidden_size):
             raise ConfigError(
@@ -149,16 +146,27 @@ class ModelConfig:
                 f"{self.hidden_size}; the decoder is the embedding transposed",
             )
 
+    def _settle(self, each: "Field[Any]") -> None:
+        """Give a setting the default that its owner's choice has; refuse it with other choices."""
+        name, value = each.name, getattr(self, each.name)
+        owner, defaults = each.metadata["owner"], each.metadata["defaults"]
+        choice = getattr(self, owner)
+        if choice in defaults:
+            value = defaults[choice] if value is None else value
+        elif value in (None, next(iter(defaults.values()))):
+            value = None
+        else:
+            raise ConfigError(
+                name,
+                f"must be left out, got {value!r}; it is a setting of {either(defaults)}, and the "
+                f"{owner} is {choice!r}",
+            )
+        object.__setattr__(self, name, value)
+
     @property
     def input_size(self) -> int:
         """The size of the word vectors, D."""
         return self.hidden_size if self.embedding_size is None else self.embedding_size
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The settings of the model alone, as keywords of `LanguageModel`."""
-        names = (setting.name for setting in settings_of(ModelConfig))
-        return {name: getattr(self, name) for name in names} | dict(self.options)
 
     @property
     def averaging(self) -> dict[str, bool]:
@@ -166,10 +174,19 @@ class ModelConfig:
         names = ("average_across_timesteps", "average_across_batch")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def model(self) -> "ModelConfig":
+        """The settings of the model alone."""
+        return ModelConfig(**{each.name: getattr(self, each.name) for each in fields(ModelConfig)})
 
-def settings_of(kind: type) -> list[Field]:
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values: the keywords of the class."""
+        return asdict(self)
+
+
+def settings_of(kind: type) -> "list[Field[Any]]":
     """Return the fields of a configuration, except the options of the cell."""
-    return [setting for setting in fields(kind) if setting.name != "options"]
+    return [each for each in fields(kind) if each.name != "options"]
 
 
 def plain(value: Any) -> Any:
@@ -181,8 +198,21 @@ def plain(value: Any) -> Any:
     return value
 
 
+def checked(each: "Field[Any]", value: Any) -> Any:
+    """Return the value of a setting in its plain form; raise a ConfigError unless it is allowed."""
+    value, known = plain(value), each.metadata
+    if value is None and each.default is None:
+        return None
+    if known["several"] and isinstance(value, list | tuple) and value:
+        for one in value:
+            check_value(each.name, one, known)
+        return value[0] if len(value) == 1 else tuple(value)
+    check_value(each.name, value, known)
+    return value
+
+
 def check_value(name: str, value: Any, known: Mapping[str, Any]) -> None:
-    """Raise a ConfigError unless a value agrees with the metadata of its setting."""
+    """Raise a ConfigError unless one value agrees with the metadata of its setting."""
     kind, choices = known["kind"], known["choices"]
     if choices is not None:
         if not (isinstance(value, str) and value in choices):
@@ -191,21 +221,18 @@ def check_value(name: str, value: Any, known: Mapping[str, Any]) -> None:
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ConfigTypeError(name, f"must be {KINDS[kind]}, got {shortened(value)}")
-    if kind not in (int, float):
-        return
     if kind is int and abs(value) > 1e100:
         raise ConfigError(name, "must have at most 100 digits, got a longer number")
     bounds = {words: known[words] for words in BOUNDS if known[words] is not None}
-    finite = kind is int or abs(value) <= sys.float_info.max
-    if not finite or not all(BOUNDS[words](value, bound) for words, bound in bounds.items()):
-        expected = [f"{words.replace('_', ' ')} {bound}" for words, bound in bounds.items()]
-        if not finite and len(bounds) < 2:
-            expected.append("finite")
-        raise ConfigError(name, f"must be {' and '.join(expected)}, got {shortened(value)}")
+    if not all(BOUNDS[words](value, bound) for words, bound in bounds.items()):
+        expected = " and ".join(f"{words.replace('_', ' ')} {b}" for words, b in bounds.items())
+        raise ConfigError(name, f"must be {expected}, got {shortened(value)}")
 
 
 def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return all options of a cell: the given ones, and the defaults of the others.
+
+    The default of an option of another cell is accepted and left out.
 
     Raises
     ------
@@ -218,28 +245,26 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError("cell", f"must be {either(CELLS)}, got {cell!r}")
     if not isinstance(given, Mapping):
         raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
-    options = CELLS[cell].options
-    given = {name: plain(value) for name, value in given.items()}
+    own = {name: option.default for name, option in CELLS[cell].options.items()}
     for name, value in given.items():
-        owners = [other for other in CELLS.values() if name in other.options]
+        owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
         if not owners:
-            raise TypeError(f"{name!r} is not an option of any cell, nor a setting; got {value!r}")
-        if name in options:
-            default, text, choices, *_ = options[name]
+            raise TypeError(f"{name!r} is not an argument, nor an option of a cell; got {value!r}")
+        if name in own:
+            option = owners[cell]
             known = Metadata(
-                type(default), MODEL, text, choices,
+                type(option.default), MODEL, option.help, option.choices,
                 at_least=-LARGEST_OPTION, at_most=LARGEST_OPTION,
             )  # fmt: skip
-            check_value(name, value, known._asdict())
-        elif not (
-            isinstance(value, str | int | float) and value == owners[0].options[name].default
-        ):
+            own[name] = plain(value)
+            check_value(name, own[name], known._asdict())
+        elif value not in [option.default for option in owners.values()]:
             raise ConfigError(
                 name,
-                f"must be left out, got {value!r}; it is a setting of "
-                f"{either(owner.name for owner in owners)}, and the cell is {cell!r}",
+                f"must be left out, got {value!r}; it is a setting of {either(owners)}, and the "
+                f"cell is {cell!r}",
             )
-    return {name: given.get(name, option.default) for name, option in options.items()}
+    return own
 
 
 def either(names: Iterable[str]) -> str:
@@ -262,129 +287,117 @@ class TrainConfig(ModelConfig):
         If a value has the wrong type, is out of bounds, or conflicts with another.
     """
 
-    data: str | None = option(
+    data: str | None = setting(
         None, str, DATA, "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
         "ptb.test.txt, or simple-examples.tgz, which is read in place",
         resumable=True, text=True,
     )  # fmt: skip
-    train: str | tuple[str, ...] | None = option(
+    train: str | tuple[str, ...] | None = setting(
         None, str, DATA, "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
         "files, or - for standard input; several are read one after the other", several=True,
         resumable=True, text=True,
     )  # fmt: skip
-    valid: str | tuple[str, ...] | None = option(
+    valid: str | tuple[str, ...] | None = setting(
         None, str, DATA, "validation text (default: a part of --train)", several=True,
         resumable=True, text=True,
     )  # fmt: skip
-    test: str | tuple[str, ...] | None = option(
+    test: str | tuple[str, ...] | None = setting(
         None, str, DATA, "test text (default: a part of --train)", several=True,
         resumable=True, text=True,
     )  # fmt: skip
-    level: str = option(
+    level: str = setting(
         "word", str, DATA, "split the text into words or characters", choices=("word", "char"),
         shapes=True,
     )  # fmt: skip
-    split_punctuation: bool = option(
+    split_punctuation: bool = setting(
         False, bool, DATA, "separate punctuation from the words of --train, as the demo does with "
-        "its own text: 'end.' becomes 'end .'", absent=False,
+        "its own text: 'end.' becomes 'end .'",
     )  # fmt: skip
-    max_vocab: int | None = option(
+    max_vocab: int | None = setting(
         None, int, DATA, "size of the vocabulary, <unk> included; rarer tokens become <unk> "
         "(the demo preset limits the vocabulary of its own text only)", at_least=2, shapes=True,
     )  # fmt: skip
 
-    max_eval: int | None = option(
+    max_eval: int | None = setting(
         None, int, DATA, "use only the first N tokens of the validation and the test text",
-        at_least=2, absent=None,
+        at_least=2,
     )  # fmt: skip
 
-    batch_size: int = option(20, int, OPTIMISATION, "parallel streams of text, B", at_least=1)
-    num_steps: int = option(
+    batch_size: int = setting(20, int, OPTIMISATION, "parallel streams of text, B", at_least=1)
+    num_steps: int = setting(
         20, int, OPTIMISATION, "steps of truncated backpropagation through time, T", at_least=1
     )
-    epochs: int = option(
+    epochs: int = setting(
         13, int, OPTIMISATION, "passes over the training text", at_least=1, resumable=True
     )
-    steps: int | None = option(
+    steps: int | None = setting(
         None, int, OPTIMISATION, "stop after N updates, however many epochs are left",
         at_least=1, resumable=True,
     )  # fmt: skip
-    lr: float = of_optimizer(
-        "lr", "initial learning rate, unless the preset has one", above=0, at_most=3e38
-    )
-    schedule: str = option(
+    lr: float = setting_of(
+        "optimizer", OPTIMIZERS, float, OPTIMISATION,
+        "initial learning rate, unless the preset has one", above=0, at_most=LARGEST,
+    )  # fmt: skip
+    schedule: str = setting(
         "epoch", str, OPTIMISATION, "multiply the learning rate by --decay after each epoch past "
         "--constant-epochs, or on a plateau: after --decay-patience epochs without a better "
-        "validation loss", choices=("epoch", "plateau"),
+        "validation loss", choices=SCHEDULES,
     )  # fmt: skip
-    decay: float = option(
+    decay: float = setting(
         0.5, float, OPTIMISATION, "decay factor of the learning rate", above=0, at_most=1
     )
-    constant_epochs: int = option(
+    constant_epochs: int = setting(
         4, int, OPTIMISATION, "epochs at the initial learning rate", at_least=0
     )
-    decay_patience: int = option(
-        1, int, OPTIMISATION, "epochs in a row without a better validation loss before each decay "
-        "of --schedule plateau", at_least=1, absent=1,
+    decay_patience: int = setting_of(
+        "schedule", {"plateau": 1}, int, OPTIMISATION, "epochs in a row without a better "
+        "validation loss before each decay", at_least=1,
     )  # fmt: skip
-    optimizer: str = option("sgd", str, OPTIMISATION, "optimiser", choices=OPTIMIZERS, absent="sgd")
-    momentum: float | None = of_optimizer("momentum", "momentum of SGD", at_least=0, below=1)
-    weight_decay: float | None = of_optimizer(
-        "weight_decay", "weight decay, added to the gradient by Adam and decoupled in AdamW",
-        at_least=0,
+    optimizer: str = setting("sgd", str, OPTIMISATION, "optimiser", choices=OPTIMIZERS)
+    momentum: float | None = setting_of(
+        "optimizer", {"sgd": 0.0}, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1
+    )
+    weight_decay: float | None = setting_of(
+        "optimizer", {"adam": 0.0, "adamw": 0.01}, float, OPTIMISATION,
+        "weight decay, added to the gradient by Adam and decoupled in AdamW",
+        at_least=0, at_most=LARGEST,
     )  # fmt: skip
-    shards: int = option(
+    shards: int = setting(
         1, int, OPTIMISATION, "cut each batch into N shards, whose gradients are computed one "
         "after the other, or side by side: mpiexec -n N numpylstm-train --shards N", at_least=1,
-        absent=1, experiment=False,
+        experiment=False,
     )  # fmt: skip
-    clip: float = option(5.0, float, OPTIMISATION, "maximum global norm of the gradient", above=0)
-    patience: int | None = option(
+    clip: float = setting(
+        5.0, float, OPTIMISATION, "maximum global norm of the gradient", above=0, at_most=LARGEST
+    )
+    patience: int | None = setting(
         None, int, OPTIMISATION, "stop after N epochs in a row without a better validation loss",
-        at_least=1, resumable=True, absent=None,
+        at_least=1, resumable=True,
     )  # fmt: skip
 
-    seed: int = option(
+    seed: int = setting(
         0, int, RUN, "seed of the initial parameters, the dropout masks and the samples",
         at_least=0, experiment=False,
     )  # fmt: skip
-    init_from: str | None = option(
+    init_from: str | None = setting(
         None, str, RUN, "start a new run from the parameters, vocabulary and settings of this run "
-        "(a folder or a checkpoint); the other flags change its text or settings", absent=None,
+        "(a folder or a checkpoint); the other flags change its text or settings",
     )  # fmt: skip
-    log_every: int = option(
+    log_every: int = setting(
         100, int, RUN, "updates between two rows of metrics.csv", at_least=1, experiment=False
     )
-    test_streams: int = option(
+    test_streams: int = setting(
         1, int, RUN, "parallel streams for the test at the end: 20 are several times faster, but "
-        "leave about 20 tokens unscored", at_least=1, resumable=True, absent=1,
+        "leave about 20 tokens unscored", at_least=1, resumable=True,
     )  # fmt: skip
-    log_gradients: bool = option(
+    log_gradients: bool = setting(
         False, bool, RUN, "write gradients.csv and gradients.png: how far back the gradient of one "
         "fixed window reaches, at the start and at each row of metrics.csv; changes no result",
-        absent=False, experiment=False,
+        experiment=False,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        defaults = OPTIMIZERS[self.optimizer]
-        for name in OPTIMIZER_SETTINGS:
-            value = getattr(self, name)
-            if name not in defaults and value not in (None, 0):
-                owners = [of for of, own in OPTIMIZERS.items() if name in own]
-                raise ConfigError(
-                    name,
-                    f"must be left out, got {value!r}; it is a setting of {either(owners)}, and "
-                    f"the optimizer is {self.optimizer!r}",
-                )
-            if name not in defaults or value is None:
-                object.__setattr__(self, name, defaults.get(name))
-        if self.decay_patience != 1 and self.schedule != "plateau":
-            raise ConfigError(
-                "decay_patience",
-                f"must be left out, got {self.decay_patience}; it is a setting of the schedule "
-                f"'plateau', and the schedule is {self.schedule!r}",
-            )
         if self.batch_size % self.shards:
             raise ConfigError(
                 "shards", f"must divide batch_size {self.batch_size}, got {self.shards}"
@@ -403,46 +416,32 @@ class TrainConfig(ModelConfig):
     @property
     def optimizer_settings(self) -> dict[str, Any]:
         """The settings of the optimiser, as keywords of its class."""
-        return {name: getattr(self, name) for name in OPTIMIZERS[self.optimizer]}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all settings as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the settings from `to_dict`, of this version or an earlier one.
-
-        Raises
-        ------
-        ConfigError
-            If a setting is missing that every version has, or is unknown.
-        """
-        known = {setting.name: setting.metadata for setting in settings_of(cls)}
-        saved = {
-            **{name: of["absent"] for name, of in known.items() if of["absent"] is not ...},
-            **saved,
-        }
-        for name in [*known, "options"]:
-            if name not in saved:
-                raise ConfigError(name, "is missing")
-        check_names(saved)
-        return cls(**saved)
-
-
-def check_names(settings: Collection[str]) -> None:
-    """Raise a ConfigError if a name is not the name of a setting."""
-    if unknown := set(settings) - {setting.name for setting in fields(TrainConfig)}:
-        raise ConfigError(min(unknown), "is not a setting of TrainConfig")
+        names = settings_with(owner="optimizer")
+        return {k: v for k in names if (v := getattr(self, k)) is not None}
 
 
 def settings_with(**metadata: Any) -> list[str]:
     """Return the names of the settings with this metadata, such as ``text=True``."""
     return [
-        setting.name
-        for setting in settings_of(TrainConfig)
-        if all(setting.metadata[key] == value for key, value in metadata.items())
+        each.name
+        for each in settings_of(TrainConfig)
+        if all(each.metadata[key] == value for key, value in metadata.items())
     ]
+
+
+def updated(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run with some changed.
+
+    If another optimiser or schedule is chosen, the settings that belong to the choice are left out,
+    so that they take the defaults of the new one.
+    """
+    kept = dict(settings)
+    for owner in ("optimizer", "schedule"):
+        before = settings.get(owner, getattr(TrainConfig, owner))
+        if changes.get(owner, before) != before:
+            for name in settings_with(owner=owner):
+                kept.pop(name, None)
+    return {**kept, **changes}
 
 
 SMALL = {
@@ -503,18 +502,9 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
     """Return the settings of a preset with some changed; options of the cell are keywords too."""
     if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
-    settings = dict(PRESETS[name])
-    optimizer = settings.get("optimizer", TrainConfig.optimizer)
-    if changes.get("optimizer", optimizer) != optimizer:  # it has its own rate and settings
-        settings |= dict.fromkeys(OPTIMIZER_SETTINGS)
-    settings |= changes
+    settings = updated(PRESETS[name], changes)
     other_text = any(changes.get(key) is not None for key in ("data", "train"))
     if other_text and "max_vocab" not in changes:
         settings.pop("max_vocab", None)  # a preset's is for the embedded corpus
-    options = settings.pop("options", {})
-    if not isinstance(options, Mapping):
-        raise ConfigError("options", f"must be a dict of name -> value, got {shortened(options)}")
-    named = {option for cell in CELLS.values() for option in cell.options} & settings.keys()
-    options = {**options, **{option: settings.pop(option) for option in named}}
-    check_names(settings)
+    options = {n: settings.pop(n) for c in CELLS.values() for n in c.options if n in settings}
     return TrainConfig(**settings, options=options)

@@ -22,10 +22,10 @@ import numpy as np
 from numpylstm import saving
 from numpylstm.cells import CELLS
 from numpylstm.checks import check_array, check_arrays, check_choice, check_kind
-from numpylstm.config import TrainConfig
+from numpylstm.config import ModelConfig, TrainConfig
 from numpylstm.data import UNK, Vocabulary
 from numpylstm.files import open_regular
-from numpylstm.models import Array, LanguageModel, Model, check_language_model, model_config
+from numpylstm.models import Array, LanguageModel, Model, check_language_model, dtype_name
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training import checkpoint, run_folder
@@ -202,14 +202,15 @@ def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageMode
         )
     axes = "embedding.W V D", f"{cell.name}.0.Wx D {len(cell.blocks)}H"
     sizes = check_arrays(where, axes, *(arrays[name.split()[0]] for name in axes))
+    options = {n: settings.pop(n) for n in cell.options if n in settings}
     for name, needs in cell.vectors.items():
         if needs and f"{cell.name}.0.{name}" not in arrays:  # the option has its other choice
             choices = cell.options[needs[0]].choices or ()
-            settings[needs[0]] = next(choice for choice in choices if choice != needs[1])
-    config = model_config(
-        **settings, cell=cell.name, hidden_size=sizes["H"], embedding_size=sizes["D"],
-        num_layers=sum(path.endswith(".Wx") for path in arrays),
-        tied="decoder.W" not in arrays, dtype=arrays["embedding.W"].dtype,
+            options[needs[0]] = next(choice for choice in choices if choice != needs[1])
+    config = ModelConfig(
+        **settings, cell=cell.name, options=options, hidden_size=sizes["H"],
+        embedding_size=sizes["D"], num_layers=sum(path.endswith(".Wx") for path in arrays),
+        tied="decoder.W" not in arrays, dtype=dtype_name(arrays["embedding.W"].dtype),
     )  # fmt: skip
     because = "they are not those of a language model; other models have load_state_dict"
     saving.check_shapes(arrays, parameter_shapes(config, sizes["V"]), because)  # takes no memory
@@ -385,10 +386,9 @@ def write_run(model: LanguageModel, vocabulary: Vocabulary, folder: Path) -> Non
 
     It has no text: name one with ``numpylstm-eval --file`` or ``numpylstm-train --init-from``.
     """
-    options, V = model.config.options, len(vocabulary)
-    own = {name: value for name, value in model.config.arguments.items() if name not in options}
+    V = len(vocabulary)
     level = "char" if all(len(token) == 1 for token in vocabulary if token != UNK) else "word"
-    config = TrainConfig(**own, options=options, level=level, max_vocab=max(V, 2))
+    config = TrainConfig(**model.config.to_dict(), level=level, max_vocab=max(V, 2))
     optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
     run = Run(config, vocabulary, "", model, optimizer, model.zero_state(config.batch_size))
     run_folder.begin(folder, run)

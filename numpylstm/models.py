@@ -4,8 +4,7 @@
 are in `numpylstm.sequence_models`. Text generation (one-to-many) is `numpylstm.sampling.generate`,
 which feeds a language model its own output.
 
-A model is made from a `ModelConfig`. The constructors take its settings and the options of the
-cell as keywords.
+A model is made from a `ModelConfig`, whose settings are the keywords of the constructors.
 """
 
 import inspect
@@ -13,13 +12,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import CELLS, Cell, State
-from numpylstm.checks import any_array, check_dtype, check_kind, check_shape, check_sizes, generator
-from numpylstm.config import ModelConfig, plain, settings_of
-from numpylstm.layers import Dropout, Embedding, Linear, RecurrentStack, SequenceCrossEntropy
+from numpylstm.checks import (
+    any_array,
+    check_dtype,
+    check_flag,
+    check_kind,
+    check_shape,
+    check_sizes,
+    generator,
+)
+from numpylstm.config import ConfigError, ModelConfig, plain
+from numpylstm.layers import (
+    Dropout,
+    Embedding,
+    Linear,
+    RecurrentStack,
+    SequenceCrossEntropy,
+    SquaredError,
+)
 from numpylstm.parameters import Owner, Parameter
 
 Array = NDArray[Any]
@@ -103,23 +117,10 @@ def language_model_forward(
     return ForwardPass(loss, state, caches, decoder, criterion)
 
 
-def model_config(**keywords: Any) -> ModelConfig:
-    """Return the configuration of a model from the keywords of its constructor."""
-    if "dtype" in keywords:
-        check_dtype("model", keywords["dtype"])
-        keywords["dtype"] = np.dtype(keywords["dtype"]).name
-    names = {setting.name for setting in settings_of(ModelConfig)} & keywords.keys()
-    settings = {name: keywords.pop(name) for name in names}
-    return ModelConfig(**settings, options=keywords)
-
-
-class Plan(NamedTuple):
-    """Everything that fixes the parameters of a model: the arguments of `parameter_shapes`."""
-
-    config: ModelConfig
-    vocab_size: Any  # None: there is no embedding
-    outputs: int
-    bidirectional: bool = False
+def dtype_name(dtype: DTypeLike) -> str:
+    """Return "float32" or "float64" for any way to write these."""
+    check_dtype("model", dtype)
+    return np.dtype(dtype).name
 
 
 class Encoder(Owner):
@@ -130,19 +131,24 @@ class Encoder(Owner):
 
     _pending: Any = None  # the shape of hs, and where the last hidden states are in it
 
-    def __init__(self, plan: Plan, rng: np.random.Generator) -> None:
-        config = plan.config
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocab_size: int | None,
+        bidirectional: bool,
+        rng: np.random.Generator,
+    ) -> None:
         common: Any = {"impl": config.impl, "rng": rng}
         learned: Any = {"init_scale": config.init_scale, "dtype": config.dtype, **common}
         self.hidden_size = config.hidden_size
         self.embedding: Any = None
-        if plan.vocab_size is not None:
+        if vocab_size is not None:
             scale = config.init_scale_embedding
             own = learned if scale is None else learned | {"init_scale": scale}
-            self.embedding = Embedding(plan.vocab_size, config.input_size, **own)
+            self.embedding = Embedding(vocab_size, config.input_size, **own)
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
         self.input_dropout = Dropout(of_input, **common)
-        kind: Any = Bidirectional if plan.bidirectional else RecurrentStack
+        kind: Any = Bidirectional if bidirectional else RecurrentStack
         self.recurrent = kind(
             config.cell, config.input_size, config.hidden_size, config.num_layers,
             dropout=config.dropout, **config.options, **learned,
@@ -194,36 +200,71 @@ class Encoder(Owner):
 
 
 class Model(Owner):
-    """Base class: an encoder, a decoder and a loss.
+    """Base class: an encoder, a decoder and a loss, made from a `ModelConfig`.
 
-    `arguments` are the keywords, except `rng`, that construct a model of the same form.
+    The constructors of the models name the settings, and the options of the cells, one by one.
     """
 
-    lacks: frozenset[str] = frozenset()  # settings of `ModelConfig` that are not arguments
+    answer = "vocab_size"  # argument of the constructor that is the size of an answer
+    every_step = True  # answer at each step, not once for a sequence
+    classes = True  # answers are ids of classes, not real numbers
 
-    def __init__(self, rng: Any, **arguments: Any) -> None:
-        plan = self.plan(**arguments)
-        self.config, self.vocab_size, self.answer_size, self.bidirectional = plan
-        config, self.rng = plan.config, generator(rng)
-        settings = {k: v for k, v in config.arguments.items() if k not in self.lacks}
-        self._input = "(T, B)"
-        if plan.vocab_size is None:
-            del settings["embedding_size"]  # the argument was input_size
-            self._input = f"(T, B, {config.input_size})"
-        own = {k: plain(v) for k, v in arguments.items() if k not in settings}
-        self.arguments = own | settings
-        self.encoder = Encoder(plan, self.rng)
+    @classmethod
+    def from_config(
+        cls,
+        config: ModelConfig,
+        vocab_size: int | None,
+        answer_size: int | None = None,
+        *,
+        bidirectional: bool = False,
+        every_step: bool | None = None,
+        rng: np.random.Generator | int | None = None,
+    ) -> Self:
+        """Make the model of a configuration, which may be the `TrainConfig` of a run.
+
+        Parameters
+        ----------
+        config : ModelConfig
+        vocab_size : int or None
+            None for a model of vectors, whose size is the `embedding_size` of the configuration.
+        answer_size : int, optional
+            The number of classes, or of numbers in an answer; by default V.
+        bidirectional, every_step, rng
+            As in the constructor of the class.
+        """
+        check_kind(f"{cls.__name__}.from_config", "config", config, ModelConfig)
+        model = cls.__new__(cls)
+        if every_step is not None:
+            model.every_step = every_step
+        size = vocab_size if answer_size is None else answer_size
+        model._make(config.model, vocab_size, size, bidirectional, rng)
+        return model
+
+    def _make(
+        self, config: ModelConfig, vocab_size: Any, answer_size: Any, bidirectional: bool, rng: Any
+    ) -> None:
+        """Make the layers; every constructor ends here."""
+        where = type(self).__name__
+        if vocab_size is not None:
+            check_sizes(where, vocab_size=vocab_size)
+        check_sizes(where, **{self.answer: answer_size})
+        check_flag(where, "bidirectional", bidirectional)
+        check_flag(where, "every_step", self.every_step)
+        if config.tied and answer_size != vocab_size:
+            raise ConfigError("tied", f"needs {self.answer} = vocab_size, got {answer_size}")
+        self.config, self.bidirectional = config, bidirectional
+        self.vocab_size, self.answer_size = plain(vocab_size), plain(answer_size)
+        self.rng = generator(rng)
+        self._input = "(T, B)" if vocab_size is not None else f"(T, B, {config.input_size})"
+        self.encoder = Encoder(config, vocab_size, bidirectional, self.rng)
         self.decoder = Linear(
-            config.hidden_size * (1 + plan.bidirectional), plan.outputs, name="decoder",
+            config.hidden_size * (1 + bidirectional), answer_size, name="decoder",
             init_scale=config.init_scale, dtype=config.dtype, impl=config.impl, rng=self.rng,
             tied=self.encoder.embedding.W if config.tied else None,
         )  # fmt: skip
-        self.criterion: Any = SequenceCrossEntropy(**config.averaging, impl=config.impl)
-
-    @classmethod
-    def plan(cls, **arguments: Any) -> Plan:
-        """Return the plan of a model from the keywords of its constructor, except `rng`."""
-        raise NotImplementedError
+        self.criterion: Any = SquaredError(impl=config.impl)
+        if self.classes:
+            self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
 
     @property
     def embedding(self) -> Embedding:
@@ -235,13 +276,16 @@ class Model(Owner):
         self.encoder.backward(self.decoder.backward(self.criterion.backward()))
 
     def _sizes(self) -> dict[str, Any]:
-        usual = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
-        return {
-            name: value
-            for name, value in self.arguments.items()
-            if name in self.config.options  # always shown
-            or (name != "init_scale" and value != usual.get(name, inspect.Parameter.empty))
-        }
+        named = self.config.to_dict()
+        options = named.pop("options")
+        if self.vocab_size is None:
+            named["input_size"] = named.pop("embedding_size")
+        named |= {"bidirectional": self.bidirectional, "every_step": self.every_step}
+        shown = {"vocab_size": self.vocab_size, self.answer: self.answer_size}
+        for name, argument in inspect.signature(type(self)).parameters.items():
+            if name in named and name != "init_scale" and named[name] != argument.default:
+                shown[name] = named[name]
+        return {k: v for k, v in shown.items() if v is not None} | options
 
     def _own(self) -> Iterable[Parameter]:
         for part in (self.encoder, self.decoder):
@@ -285,6 +329,8 @@ class LanguageModel(Model):
         ``forget_bias`` is added to the initial bias of the forget gates; ``reset`` of the GRU is
         "after" or "before" the product with Wh; ``factors`` of the minGRU are "positive" or
         "signed"; ``forget_gate`` of the sLSTM is "sigmoid" or "exp".
+    options : dict, optional
+        Other options by name, of a cell that you have added to `numpylstm.cells.CELLS`.
     rng : Generator or int, optional
         Source of the initial values and of the dropout masks.
 
@@ -304,33 +350,40 @@ class LanguageModel(Model):
         self,
         vocab_size: int,
         hidden_size: int,
-        num_layers: int = ModelConfig.num_layers,
+        num_layers: int = 1,
         *,
+        embedding_size: int | None = None,
+        cell: str = "lstm",
+        activation: str = "tanh",
+        forget_bias: float = 1.0,
+        reset: str = "after",
+        factors: str = "positive",
+        forget_gate: str = "sigmoid",
+        dropout: float = 0.0,
+        dropout_input: float | None = None,
+        tied: bool = False,
+        init_scale: float = 0.05,
+        init_scale_embedding: float | None = None,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        average_across_timesteps: bool = False,
+        average_across_batch: bool = True,
+        options: Mapping[str, Any] | None = None,
         rng: np.random.Generator | int | None = None,
-        **settings: Any,
     ) -> None:
-        super().__init__(
-            rng, vocab_size=vocab_size, hidden_size=hidden_size, num_layers=num_layers, **settings
-        )
-
-    @classmethod
-    def plan(cls, *, vocab_size: Any = None, **settings: Any) -> Plan:
-        """Return the plan of a model from the keywords of its constructor, except `rng`."""
-        check_sizes("LanguageModel", vocab_size=vocab_size)
-        if "bidirectional" in settings:
-            raise TypeError(
-                "LanguageModel: bidirectional must be left out; a stack that reads backward would "
-                "read the token to predict"
-            )
-        return Plan(model_config(**settings), plain(vocab_size), plain(vocab_size))
-
-    @classmethod
-    def from_config(
-        cls, config: ModelConfig, vocab_size: int, *, rng: np.random.Generator | int | None = None
-    ) -> Self:
-        """Make the model of a configuration: a `ModelConfig`, or the `TrainConfig` of a run."""
-        check_kind("LanguageModel.from_config", "config", config, ModelConfig)
-        return cls(vocab_size, **config.arguments, rng=rng)
+        named = {
+            "activation": activation, "forget_bias": forget_bias, "reset": reset,
+            "factors": factors, "forget_gate": forget_gate,
+        }  # fmt: skip
+        config = ModelConfig(
+            cell=cell, options={**named, **(options or {})}, hidden_size=hidden_size,
+            embedding_size=embedding_size, num_layers=num_layers, dropout=dropout,
+            dropout_input=dropout_input, tied=tied, init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding, dtype=dtype_name(dtype), impl=impl,
+            average_across_timesteps=average_across_timesteps,
+            average_across_batch=average_across_batch,
+        )  # fmt: skip
+        self._make(config, vocab_size, vocab_size, False, rng)
 
     def zero_state(self, batch_size: int) -> State:
         """Return the initial state: zeros, (L, B, H)."""
@@ -404,24 +457,3 @@ class LanguageModel(Model):
 def check_language_model(where: str, model: Any) -> None:
     """Raise a TypeError unless `model` is a LanguageModel."""
     check_kind(where, "model", model, LanguageModel)
-
-
-def show_settings(kind: type[Model]) -> None:
-    """Let `help` show the settings behind the ``**settings`` of a constructor."""
-    constructor: Any = kind.__init__
-    own = inspect.signature(constructor)
-    *given, rng, _ = own.parameters.values()
-    settings = {setting.name: setting.default for setting in settings_of(ModelConfig)}
-    for cell in CELLS.values():
-        settings |= {name: option.default for name, option in cell.options.items()}
-    planned = inspect.signature(kind.plan).parameters.values()
-    settings |= {p.name: p.default for p in planned if p.kind is p.KEYWORD_ONLY}
-    keywords = [
-        inspect.Parameter(name, rng.kind, default=default)
-        for name, default in settings.items()
-        if name not in {*kind.lacks, *own.parameters}
-    ]
-    constructor.__signature__ = own.replace(parameters=[*given, *keywords, rng])
-
-
-show_settings(LanguageModel)

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_finite, generator
-from numpylstm.config import either
+from numpylstm.config import ModelConfig, either
 from numpylstm.errors import NumpylstmError
 from numpylstm.files import NotRegular, check_regular, open_regular
 from numpylstm.models import LanguageModel, Model
@@ -301,7 +301,7 @@ def read_npy(name: str, content: bytes) -> NDArray[Any]:
 
 # --- models ------------------------------------------------------------------------------------
 
-FORMAT, VERSION = "numpylstm model", 1
+FORMAT, VERSION = "numpylstm model", 2
 MODELS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (LanguageModel, SequenceClassifier, SequenceTagger, SequenceRegressor)
@@ -334,16 +334,22 @@ def save_model(model: Model, path: str | Path) -> None:
             "save the model.state_dict() of a class of your own with numpy.savez"
         )
     path = file_path("save_model", path)
-    state, arguments = model.state_dict(), model.arguments
-    for name, shape in parameter_shapes(*model.plan(**arguments)):
-        dtype = np.dtype(model.config.dtype)
+    state, dtype = model.state_dict(), np.dtype(model.config.dtype)
+    form = {
+        "vocab_size": model.vocab_size,
+        "answer_size": model.answer_size,
+        "bidirectional": model.bidirectional,
+    }
+    for name, shape in parameter_shapes(model.config, *form.values()):
         check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
         check_finite("save_model", name, state[name], "the training that made it had failed")
     meta = {
         "format": FORMAT,
         "version": VERSION,
         "model": type(model).__name__,
-        "arguments": arguments,
+        "config": model.config.to_dict(),
+        "form": form,
+        "every_step": model.every_step,
         "frozen": [name for name, p in model.all_parameters().items() if not p.trainable],
     }
     write_arrays(path, {f"parameters/{name}": array for name, array in state.items()}, meta)
@@ -389,9 +395,9 @@ def load_model(path: str | Path, *, rng: np.random.Generator | int | None = None
         )
     parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
-        arguments = dict(meta["arguments"])
-        check_shapes(parameters, parameter_shapes(*kind.plan(**arguments)))  # before allocating
-        model = kind(**arguments, rng=rng)
+        config, form = ModelConfig(**meta["config"]), meta["form"]
+        check_shapes(parameters, parameter_shapes(config, *form.values()))  # before allocating
+        model = kind.from_config(config, **form, every_step=meta["every_step"], rng=rng)
         model.load_state_dict(parameters)
         model.freeze(meta["frozen"])
     return model

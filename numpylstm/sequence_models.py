@@ -7,9 +7,11 @@ is not read. The loss is the mean over all answers.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from numpylstm.checks import (
     any_array,
@@ -22,53 +24,45 @@ from numpylstm.checks import (
     check_shape,
     check_sizes,
 )
-from numpylstm.config import ModelConfig, plain
-from numpylstm.layers import SquaredError
-from numpylstm.models import Array, Model, Plan, model_config, show_settings
+from numpylstm.config import ModelConfig
+from numpylstm.models import Array, Model, dtype_name
 
 
 class SequenceModel(Model):
     """Base class: inputs with lengths, forward pass, scores and predictions."""
 
-    lacks = frozenset({"tied", "average_across_timesteps", "average_across_batch"})
-    outputs: str  # name of the argument that is the size of an answer
-    classes = True  # answers are ids of classes, not real numbers
-    every_step = False
-
-    @classmethod
-    def plan(
-        cls,
+    def __init__(
+        self,
+        vocab_size: int | None,
+        input_size: int | None,
+        answer_size: int | None,
         *,
-        vocab_size: int | None = None,
-        input_size: int | None = None,
-        bidirectional: bool = False,
-        init_scale: float | None = None,
+        bidirectional: bool,
+        embedding_size: int | None,
+        init_scale: float | None,
+        dtype: DTypeLike,
+        rng: np.random.Generator | int | None,
         **settings: Any,
-    ) -> Plan:
-        """Return the plan of a model from the keywords of its constructor, except `rng`."""
-        where, outputs = cls.__name__, settings.pop(cls.outputs, None)
+    ) -> None:
+        where = type(self).__name__
         if (vocab_size is None) == (input_size is None):
             raise TypeError(
                 f"{where}: vocab_size or input_size must be given, and not both; ids need a "
                 "vocab_size, vectors an input_size"
             )
-        size = {"vocab_size": vocab_size} if input_size is None else {"input_size": input_size}
-        check_sizes(
-            where, **size, **{cls.outputs: outputs}, hidden_size=settings.get("hidden_size")
-        )
-        check_flag(where, "bidirectional", bidirectional)
-        if not cls.classes:
-            check_flag(where, "every_step", settings.pop("every_step", True))
-        for name in cls.lacks & settings.keys():
-            raise TypeError(f"{where}: {name} is a setting of LanguageModel only")
         if input_size is not None:
-            if settings.get("embedding_size") is not None:
+            check_sizes(where, input_size=input_size)
+            if embedding_size is not None:
                 raise TypeError(f"{where}: embedding_size must be left out with input_size")
-            settings["embedding_size"] = input_size
+            embedding_size = input_size
+        check_sizes(where, hidden_size=settings["hidden_size"])
         if init_scale is None:
             init_scale = 1 / math.sqrt(settings["hidden_size"])
-        config = model_config(init_scale=init_scale, average_across_timesteps=True, **settings)
-        return Plan(config, plain(vocab_size), plain(outputs), bidirectional)
+        config = ModelConfig(
+            embedding_size=embedding_size, init_scale=init_scale, dtype=dtype_name(dtype),
+            average_across_timesteps=True, **settings,
+        )  # fmt: skip
+        self._make(config, vocab_size, answer_size, bidirectional, rng)
 
     def forward(
         self, x: Array, y: Array, training: bool = True, lengths: Array | None = None
@@ -196,7 +190,7 @@ class SequenceClassifier(SequenceModel):
         ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, and with small initial
         values too little of the sequence would reach it.
     embedding_size, cell, dropout, dropout_input, init_scale_embedding, dtype, impl, activation,
-    forget_bias, reset, factors, forget_gate, rng
+    forget_bias, reset, factors, forget_gate, options, rng
         As for `LanguageModel`.
 
     Examples
@@ -208,21 +202,43 @@ class SequenceClassifier(SequenceModel):
     >>> model.backward()
     """
 
-    outputs = "num_classes"
+    answer, every_step = "num_classes", False
 
     def __init__(
         self,
         vocab_size: int | None = None,
         num_classes: int | None = None,
         hidden_size: int | None = None,
-        num_layers: int = ModelConfig.num_layers,
+        num_layers: int = 1,
         *,
+        input_size: int | None = None,
+        bidirectional: bool = False,
+        embedding_size: int | None = None,
+        cell: str = "lstm",
+        activation: str = "tanh",
+        forget_bias: float = 1.0,
+        reset: str = "after",
+        factors: str = "positive",
+        forget_gate: str = "sigmoid",
+        dropout: float = 0.0,
+        dropout_input: float | None = None,
+        init_scale: float | None = None,
+        init_scale_embedding: float | None = None,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        options: Mapping[str, Any] | None = None,
         rng: np.random.Generator | int | None = None,
-        **settings: Any,
     ) -> None:
+        named = {
+            "activation": activation, "forget_bias": forget_bias, "reset": reset,
+            "factors": factors, "forget_gate": forget_gate,
+        }  # fmt: skip
         super().__init__(
-            rng, vocab_size=vocab_size, num_classes=num_classes, hidden_size=hidden_size,
-            num_layers=num_layers, **settings,
+            vocab_size, input_size, num_classes, bidirectional=bidirectional,
+            hidden_size=hidden_size, num_layers=num_layers, embedding_size=embedding_size,
+            cell=cell, options={**named, **(options or {})},
+            dropout=dropout, dropout_input=dropout_input, init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding, dtype=dtype, impl=impl, rng=rng,
         )  # fmt: skip
 
     @property
@@ -284,25 +300,43 @@ class SequenceRegressor(SequenceModel):
     (5, 3, 1)
     """
 
-    outputs, classes = "num_outputs", False
+    answer, classes = "num_outputs", False
 
     def __init__(
         self,
         vocab_size: int | None = None,
         num_outputs: int | None = None,
         hidden_size: int | None = None,
-        num_layers: int = ModelConfig.num_layers,
+        num_layers: int = 1,
         *,
+        input_size: int | None = None,
+        bidirectional: bool = False,
         every_step: bool = True,
+        embedding_size: int | None = None,
+        cell: str = "lstm",
+        activation: str = "tanh",
+        forget_bias: float = 1.0,
+        reset: str = "after",
+        factors: str = "positive",
+        forget_gate: str = "sigmoid",
+        dropout: float = 0.0,
+        dropout_input: float | None = None,
+        init_scale: float | None = None,
+        init_scale_embedding: float | None = None,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        options: Mapping[str, Any] | None = None,
         rng: np.random.Generator | int | None = None,
-        **settings: Any,
     ) -> None:
+        self.every_step = every_step
+        named = {
+            "activation": activation, "forget_bias": forget_bias, "reset": reset,
+            "factors": factors, "forget_gate": forget_gate,
+        }  # fmt: skip
         super().__init__(
-            rng, vocab_size=vocab_size, num_outputs=num_outputs, hidden_size=hidden_size,
-            num_layers=num_layers, every_step=every_step, **settings,
+            vocab_size, input_size, num_outputs, bidirectional=bidirectional,
+            hidden_size=hidden_size, num_layers=num_layers, embedding_size=embedding_size,
+            cell=cell, options={**named, **(options or {})},
+            dropout=dropout, dropout_input=dropout_input, init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding, dtype=dtype, impl=impl, rng=rng,
         )  # fmt: skip
-        self.every_step, self.criterion = every_step, SquaredError(impl=self.config.impl)
-
-
-show_settings(SequenceClassifier)
-show_settings(SequenceRegressor)

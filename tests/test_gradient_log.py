@@ -191,7 +191,7 @@ def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
 def test_settings_of_an_earlier_version_have_no_log():
     saved = nl.TrainConfig().to_dict()
     del saved["log_gradients"]
-    assert nl.TrainConfig.from_dict(saved) == nl.TrainConfig()
+    assert nl.TrainConfig(**saved) == nl.TrainConfig()
 
 
 def test_norms_beyond_all_numbers_are_measured():

@@ -113,7 +113,7 @@ def load(path: str | Path) -> Checkpoint:
     arrays, meta = read_arrays(path, FORMAT, VERSION)
     check_meta(path, meta)
     try:
-        config = TrainConfig.from_dict(meta["config"])
+        config = TrainConfig(**meta["config"])
         vocabulary = Vocabulary(tuple(meta["vocabulary"]))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path} holds impossible settings: {error}") from error

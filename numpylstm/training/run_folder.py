@@ -233,7 +233,7 @@ def read_config(folder: Path) -> TrainConfig:
     if not path.exists():
         raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
     with reading(path, "the settings of a run") as file:
-        return TrainConfig.from_dict(json.load(file))
+        return TrainConfig(**json.load(file))
 
 
 @contextmanager

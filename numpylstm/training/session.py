@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.config import OPTIMIZER_SETTINGS, ConfigError, settings_with
+from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
 from numpylstm.data import Corpus, DataError, num_batches
 from numpylstm.data.configured import (
     check_fingerprint,
@@ -104,10 +104,8 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     if named:
         split = "train" in changes and splits_punctuation(old, saved.vocabulary)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
-    if changes.get("optimizer", old.optimizer) != old.optimizer:  # it has its own settings
-        changes = {**dict.fromkeys(OPTIMIZER_SETTINGS), **changes}
     own = {name: value for name, value in changes.items() if name not in options}
-    config = replace(old, **{"steps": None, **own, "init_from": None})
+    config = TrainConfig(**updated(old.to_dict(), {"steps": None, **own, "init_from": None}))
     with nullcontext() if named else naming_a_moved_text():
         corpus = load_corpus(config, saved.vocabulary, watch)
         if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # perhaps only re-split

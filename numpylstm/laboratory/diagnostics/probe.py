@@ -112,7 +112,7 @@ def probe(
     for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
     model = LanguageModel(
         task.vocab_size, recipe.hidden_size, cell=cell, init_scale=recipe.init_scale, rng=for_model,
-        average_across_timesteps=True, **recipe.options_for(cell) | options,
+        average_across_timesteps=True, options=recipe.options_for(cell) | options,
     )  # fmt: skip
     parameters = model.parameters()
     optimizer = SGD(parameters, recipe.lr, recipe.momentum)
