@@ -249,7 +249,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
         if not owners:
-            raise TypeError(f"{name!r} is not an argument, nor an option of a cell; got {value!r}")
+            raise TypeError(f"{name!r} is not an option of any cell; got {value!r}")
         if name in own:
             option = owners[cell]
             known = Metadata(

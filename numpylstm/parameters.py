@@ -174,12 +174,12 @@ def uniform(
 def parameter_shapes(
     config: ModelConfig,
     vocab_size: int | None,
-    outputs: int | None = None,
+    answer_size: int | None = None,
     bidirectional: bool = False,
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield paths and shapes of the parameters of a model, without making one.
 
-    Without `outputs` it is a `LanguageModel`, and without `vocab_size` it has no embedding. So
+    Without `answer_size` it is a `LanguageModel`, and without `vocab_size` it has no embedding. So
     sizes can be compared with a file or with the memory before anything is allocated.
     """
     H, cell = config.hidden_size, CELLS[config.cell]
@@ -191,7 +191,7 @@ def parameter_shapes(
             D = config.input_size if layer == 0 else H
             for key, shape in cell.shapes(D, H, config.options).items():
                 yield f"{stack}.{layer}.{key}", shape
-    columns: Any = vocab_size if outputs is None else outputs
+    columns: Any = vocab_size if answer_size is None else answer_size
     if not config.tied:
         yield "decoder.W", (H * len(stacks), columns)
     yield "decoder.b", (columns,)

@@ -340,7 +340,7 @@ def save_model(model: Model, path: str | Path) -> None:
         "answer_size": model.answer_size,
         "bidirectional": model.bidirectional,
     }
-    for name, shape in parameter_shapes(model.config, *form.values()):
+    for name, shape in parameter_shapes(model.config, **form):
         check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
         check_finite("save_model", name, state[name], "the training that made it had failed")
     meta = {
@@ -396,7 +396,7 @@ def load_model(path: str | Path, *, rng: np.random.Generator | int | None = None
     parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
         config, form = ModelConfig(**meta["config"]), meta["form"]
-        check_shapes(parameters, parameter_shapes(config, *form.values()))  # before allocating
+        check_shapes(parameters, parameter_shapes(config, **form))  # before allocating
         model = kind.from_config(config, **form, every_step=meta["every_step"], rng=rng)
         model.load_state_dict(parameters)
         model.freeze(meta["frozen"])

@@ -9,6 +9,8 @@ from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
 from numpylstm import gradcheck, reference
+from numpylstm.cells import CELLS
+from numpylstm.config import settings_of
 from numpylstm.models import Window, language_model_forward
 
 VARIANTS = {
@@ -389,12 +391,40 @@ def test_the_signature_shows_settings_and_options_with_their_defaults():
     assert defaults.items() <= {name: p.default for name, p in shown.items()}.items()
     made = nl.LanguageModel(V, H, **{k: v for k, v in defaults.items() if k in ("tied", "dtype")})
     assert made.config == nl.LanguageModel(V, H).config
-    assert "settings" not in shown
-    shown = inspect.signature(nl.SequenceClassifier).parameters
-    assert "tied" not in shown
-    assert shown["bidirectional"].default is False
-    with pytest.raises(TypeError, match="tied is a setting of LanguageModel only"):
+    for kind in (nl.LanguageModel, nl.SequenceClassifier, nl.SequenceRegressor):
+        shown = inspect.signature(kind).parameters
+        for cell in CELLS.values():
+            assert {n: o.default for n, o in cell.options.items()}.items() <= {
+                name: argument.default for name, argument in shown.items()
+            }.items()
+        for each in settings_of(nl.ModelConfig):
+            if each.name in shown and each.name not in ("hidden_size", "init_scale"):
+                assert shown[each.name].default == each.default
+
+
+def test_a_wrong_keyword_is_named_before_a_missing_one():
+    for kind in (nl.LanguageModel, nl.SequenceClassifier, nl.SequenceRegressor):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'num_hidden'"):
+            kind(V, num_hidden=3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tied'"):
         nl.SequenceClassifier(V, 3, H, tied=True)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_sequence_model_of_a_configuration(bidirectional):
+    twin = nl.SequenceRegressor(
+        input_size=D, num_outputs=2, hidden_size=H, every_step=False, rng=3, cell="gru",
+        bidirectional=bidirectional,
+    )  # fmt: skip
+    model = nl.SequenceRegressor.from_config(
+        twin.config, None, 2, bidirectional=bidirectional, every_step=False, rng=3
+    )
+    assert repr(model) == repr(twin)
+    x = np.ones((T, B, D), np.float32)
+    np.testing.assert_array_equal(model.predict(x), twin.predict(x))
+    tied = nl.ModelConfig(hidden_size=H, tied=True)
+    with pytest.raises(nl.ConfigError, match="tied needs num_classes = vocab_size, got 2"):
+        nl.SequenceTagger.from_config(tied, V, 2)
 
 
 # --- common to all ----------------------------------------------------------------------
@@ -446,7 +476,7 @@ def test_what_they_are_called():
     model = nl.SequenceClassifier(V, 3, H, cell="rnn", rng=0)
     first, *rows = repr(model).splitlines()
     assert first == (
-        "SequenceClassifier(vocab_size=11, num_classes=3, cell='rnn', hidden_size=6, "
+        "SequenceClassifier(vocab_size=11, num_classes=3, hidden_size=6, cell='rnn', "
         "activation='tanh'): 165 parameters; x is (T, B), time first"
     )
     assert [row.split()[0] for row in rows] == list(model.parameters())

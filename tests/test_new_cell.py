@@ -131,7 +131,7 @@ def leaky(monkeypatch):
 @pytest.fixture
 def model():
     return nl.LanguageModel(
-        V, H, L, embedding_size=D, cell="leaky", leak=0.3, dropout=0.2, init_scale=0.5,
+        V, H, L, embedding_size=D, cell="leaky", options={"leak": 0.3}, dropout=0.2, init_scale=0.5,
         dtype="float64", rng=0,
     )  # fmt: skip
 
@@ -144,7 +144,9 @@ def test_the_model_and_its_gradients(model, rng):
     assert report.passed, f"\n{report}"
     assert report.tolerance <= 1e-12
     assert museum.case(cell="leaky").check().passed
-    biased = nl.LanguageModel(V, H, cell="leaky", open_bias=7.0, rng=0).state_dict()["leaky.0.b"]
+    biased = nl.LanguageModel(V, H, cell="leaky", options={"open_bias": 7.0}, rng=0).state_dict()[
+        "leaky.0.b"
+    ]
     assert (biased[:H] > 6).all()
     assert (abs(biased[H:]) < 1).all()
 
@@ -165,11 +167,11 @@ def test_a_padded_batch(rng, bidirectional):
 
 def test_its_options_belong_to_it_alone():
     with pytest.raises(ValueError, match=r"leak must be left out, got 0\.3; it is a setting of"):
-        nl.LanguageModel(V, H, cell="lstm", leak=0.3)
+        nl.LanguageModel(V, H, cell="lstm", options={"leak": 0.3})
     with pytest.raises(ValueError, match=r"forget_bias must be left out, got 2\.0"):
         nl.LanguageModel(V, H, cell="leaky", forget_bias=2.0)
     with pytest.raises(TypeError, match="'leek' is not an option of any cell"):
-        nl.LanguageModel(V, H, cell="leaky", leek=0.3)
+        nl.LanguageModel(V, H, cell="leaky", options={"leek": 0.3})
 
 
 def test_diagnostics(model, rng):
@@ -180,7 +182,14 @@ def test_diagnostics(model, rng):
     assert flow.saturation.keys() == {"z", "n"}
     table = diagnostics.model_lag_table(model, x, y)
     quiet = nl.LanguageModel(
-        V, H, L, embedding_size=D, cell="leaky", leak=0.3, dtype="float64", impl="reference"
+        V,
+        H,
+        L,
+        embedding_size=D,
+        cell="leaky",
+        options={"leak": 0.3},
+        dtype="float64",
+        impl="reference",
     )
     quiet.load_state_dict(model.state_dict())
     quiet.forward(x, y, quiet.zero_state(B))

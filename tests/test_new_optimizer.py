@@ -33,9 +33,9 @@ class Signs(Optimizer):
 
 
 EDITS = {
-    "OPTIMIZERS = {\n": "OPTIMIZERS = {'signs': {'lr': 0.01, 'fading': 0.5},\n",
-    "    momentum: float": "    fading: float | None = of_optimizer('fading', 'fading of Signs', "
-    "below=1)\n    momentum: float",
+    "OPTIMIZERS = {": "OPTIMIZERS = {'signs': 0.01, ",
+    "    momentum: float": "    fading: float | None = setting_of('optimizer', {'signs': 0.5}, "
+    "float, OPTIMISATION, 'fading of Signs', below=1)\n    momentum: float",
 }
 COMMAND = f"""
 import sys
@@ -110,13 +110,16 @@ def test_checkpoints_from_before_it_existed_are_read(with_signs):
 def test_a_setting_of_another_optimiser_is_refused(with_signs):
     said = with_signs(*FLAGS, "--optimizer", "signs", "--momentum", "0.5", expect=2)
     assert "--momentum must be left out, got 0.5; it is a setting of 'sgd', and the" in said
-    said = with_signs(*FLAGS, "--fading", "0.5", expect=2)
-    assert "--fading must be left out, got 0.5; it is a setting of 'signs', and the" in said
+    said = with_signs(*FLAGS, "--fading", "0.4", expect=2)
+    assert "--fading must be left out, got 0.4; it is a setting of 'signs', and the" in said
 
 
 def test_the_settings_are_arguments_of_the_classes():
     assert config.OPTIMIZERS.keys() == optim.OPTIMIZERS.keys()
-    for name, settings in config.OPTIMIZERS.items():
-        arguments = inspect.signature(optim.OPTIMIZERS[name]).parameters
-        assert settings.keys() <= arguments.keys()
+    for name, kind in optim.OPTIMIZERS.items():
+        arguments = inspect.signature(kind).parameters
+        settings = config.TrainConfig(optimizer=name).optimizer_settings
         assert "lr" in settings
+        for setting, default in settings.items():
+            if name != "sgd" or setting != "lr":  # the class has none
+                assert arguments[setting].default == default

@@ -252,7 +252,10 @@ def test_a_sentence_says_what_is_wrong(rng, kind, inputs, change, says):
         ({"vocab_size": V, "input_size": D, "num_classes": C}, "must be given, and not both"),
         ({"vocab_size": V}, "num_classes must be a whole number, got None"),
         ({"input_size": D, "num_classes": C, "embedding_size": D}, "embedding_size must be left"),
-        ({"vocab_size": V, "num_classes": C, "every_step": True}, "'every_step' is not an option"),
+        (
+            {"vocab_size": V, "num_classes": C, "every_step": True},
+            "unexpected keyword argument 'every_step'",
+        ),
         ({"vocab_size": V, "num_classes": C, "bidirectional": 1}, "bidirectional must be True or"),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_preset_for_adam_and_another_optimiser(corpus):
     assert (rates[0], rates[-1]) == (own.lr, pytest.approx(6.8e-5, rel=0.02))
     sgd = nl.from_preset("tied-adam", optimizer="sgd")
     assert (sgd.lr, sgd.weight_decay, sgd.hidden_size) == (1, None, own.hidden_size)
-    assert nl.from_preset("tied", optimizer="adam").lr == 0.002
+    assert nl.from_preset("tied", optimizer="adam").lr == 0.001
     assert nl.from_preset("tied", optimizer="adam", lr=0.1).lr == 0.1
 
 

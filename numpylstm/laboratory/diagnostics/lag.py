@@ -71,6 +71,10 @@ class LagTable:
         part = self.by_lag(name)
         return np.linalg.norm(part.reshape(len(part), -1), axis=-1)
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {part.shape}" for name, part in self.parts.items())
+        return f"LagTable({shapes})"
+
 
 def lag_table(dhs: Array, cache: steps.Cache) -> LagTable:
     """Split the gradient of one layer by the step of the loss and by the lag.
