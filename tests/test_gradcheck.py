@@ -121,6 +121,41 @@ def test_names_and_shapes_must_agree(arrays, gradients):
         gradcheck.check(cube_of_product, arrays, gradients, method="forward")
 
 
+@pytest.mark.parametrize("along", ["entries", "arrays", "all"])
+@pytest.mark.parametrize("method", ["central", "complex"])
+@pytest.mark.parametrize(
+    ("gradient", "right"),
+    [
+        (np.full(400, 20, np.int8), True),
+        (np.full(400, -13, np.float16), False),  # the squares of these overflow in their own dtype,
+        (np.full(400, 3e20, np.float32), False),
+        (np.full(400, 3e160), False),  # or even in float64
+        (np.full(400, np.inf), False),
+    ],
+)
+def test_large_gradients_and_small_dtypes(gradient, right, method, along):
+    report = gradcheck.check(
+        lambda a: (20 * a["x"]).sum(),
+        {"x": np.ones(400)},
+        {"x": gradient},
+        method=method,
+        along=along,
+    )
+    assert report.passed == right, f"\n{report}"
+
+
+@pytest.mark.parametrize("along", ["entries", "arrays", "all"])
+def test_a_right_gradient_whose_squares_overflow_passes(along):
+    report = gradcheck.check(
+        lambda a: (3e160 * a["x"]).sum(),
+        {"x": np.ones(7)},
+        {"x": np.full(7, 3e160)},
+        method="complex",
+        along=along,
+    )
+    assert report.passed, f"\n{report}"
+
+
 # --- random directions -------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ numbers and different sizes everywhere.
 """
 
 import html
+import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,8 +64,8 @@ class Entry:
 
     @property
     def passed(self) -> bool:
-        """True if the relative error is at most the tolerance; NaN fails."""
-        return self.relative_error <= self.tolerance
+        """True if the relative error is at most the tolerance; NaN and an infinite scale fail."""
+        return math.isfinite(self.scale) and self.relative_error <= self.tolerance
 
     def cells(self) -> tuple[str, ...]:
         """Return the row of the table, in the order of `COLUMNS`."""
@@ -370,9 +371,10 @@ def check(
         tolerance = usual.tolerance if along == "entries" else usual.directions
     check_number("check", "tolerance", tolerance)
     check_arguments("check", arrays, gradients)
+    gradients = {path: np.asarray(gradients[path], np.float64) for path in arrays}
     if along == "entries":
         slopes = _along_every_entry(METHODS[method], f, arrays)
-        worst = (compare(p, np.asarray(gradients[p]), slopes[p], tolerance) for p in arrays)
+        worst = (compare(p, gradients[p], slopes[p], tolerance) for p in arrays)
         return Report(tuple(worst), method, tolerance, along)
     rng, point = generator(rng), _point(arrays, METHODS[method])
     groups = {"all arrays": tuple(arrays)} if along == "all" else {p: (p,) for p in arrays}
@@ -380,9 +382,8 @@ def check(
     for name, paths in groups.items():
         u = {path: rng.standard_normal(np.shape(arrays[path])) for path in paths}
         claimed = sum(float(np.vdot(u[path], gradients[path])) for path in paths)
-        length = np.sqrt(sum(float(np.vdot(gradients[p], gradients[p])) for p in paths))
         slope = METHODS[method].slope(f, point, u)
-        scale = max(float(length), abs(slope))
+        scale = max(length([gradients[path] for path in paths]), abs(slope))
         entries.append(Entry(name, None, claimed, slope, scale, tolerance))
     return Report(tuple(entries), method, tolerance, along)
 
@@ -408,8 +409,17 @@ def check_arguments(where: str, arrays: Arrays, gradients: Arrays) -> None:
             raise ValueError(f"{where}: {path!r} must not be empty, got shape {np.shape(array)}")
 
 
+def length(arrays: list[NDArray[Any]]) -> float:
+    """Return the root of the sum of all squares, none of which overflows: they are scaled first."""
+    peak = max(float(np.abs(array).max()) for array in arrays)
+    if peak == 0 or not math.isfinite(peak):
+        return peak
+    return peak * math.sqrt(sum(float(np.square(array / peak).sum()) for array in arrays))
+
+
 def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: float) -> Entry:
     """Return the worst entry of a gradient beside its measured slope."""
+    gradient = np.asarray(gradient, np.float64)
     error = np.abs(gradient - slope)
     worst = np.unravel_index(np.argmax(np.nan_to_num(error, nan=np.inf)), error.shape)
     scale = float(max(np.max(np.abs(gradient)), np.max(np.abs(slope))))
