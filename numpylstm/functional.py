@@ -481,12 +481,12 @@ def minlstm_forward(
     x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Any, ...]:
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
-    return _forward(scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths)
+    return _forward(scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths, more=1)
 
 
 @accepts(
     "cache.Wx D 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "cache.lengths B to T",
+    "cache.log_odds T B H", "dhs T B H", "dhT B H", "cache.lengths B to T",
 )  # fmt: skip
 def minlstm_backward(
     dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache
@@ -640,11 +640,11 @@ def sequence_cross_entropy_forward(
             average_across_batch=average_across_batch,
         )
     logits = contiguous(logits)
-    log_z, nll = empty((T, B), logits.dtype), empty((T, B), logits.dtype)
+    peak, total, nll = (empty((T, B), logits.dtype) for _ in range(3))
     predicted = np.empty((T, B), np.intp)
-    softmax.forward(logits, targets, log_z, nll, predicted, shares_for(EXP * logits.size))
+    softmax.forward(logits, targets, peak, total, nll, predicted, shares_for(EXP * logits.size))
     loss = np.add.reduce(coefficients * nll, axis=None)
-    return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
+    return loss, CrossEntropyCache(logits, peak, total, targets, coefficients, nll, predicted)
 
 
 def _dloss(where: str, arguments: dict[str, Any]) -> None:
@@ -653,15 +653,15 @@ def _dloss(where: str, arguments: dict[str, Any]) -> None:
 
 
 @accepts(
-    "cache.logits T B V", "cache.log_z T B", "cache.coefficients T B", "cache.targets T B in V",
-    also=_dloss,
+    "cache.logits T B V", "cache.peak T B", "cache.total T B", "cache.coefficients T B",
+    "cache.targets T B in V", also=_dloss,
 )  # fmt: skip
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """Return the gradient of the loss with respect to the logits, times dloss."""
-    logits, log_z, targets, coefficients, _, _ = cache
+    logits, peak, total, targets, coefficients, _, _ = cache
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
-        contiguous(logits), targets, contiguous(log_z),
+        contiguous(logits), targets, contiguous(peak), contiguous(total),
         np.ascontiguousarray(coefficients * logits.dtype.type(dloss)), dlogits,
         shares_for(EXP * logits.size),
     )  # fmt: skip

@@ -952,32 +952,40 @@ class MinLSTMCache(NamedTuple):
     h_prev: np.ndarray  # (T, B, H): h at t-1; h_prev[0] is h0
     gates: np.ndarray  # (T, B, 3H): i and f after their sigmoids, and g, side by side
     h: np.ndarray  # (T, B, H)
+    log_odds: np.ndarray  # (T, B, H): log(f / i)
     Wx: np.ndarray  # (D, 3H)
 
     @property
     def a(self):
-        """Factor of the old state."""
-        return self.f / (self.f + self.i)
+        """Factor of the old state: f / (f + i)."""
+        return sigmoid(self.log_odds)
+
+    @property
+    def w(self):
+        """Factor of the candidate: i / (f + i)."""
+        return sigmoid(-self.log_odds)
 
 
 def minlstm_step_forward(x, h_prev, Wx, b):
     """One step of an LSTM whose gates depend on x alone; h is a mean, weighted by f and i.
 
-    As `mingru_step_forward`, with three blocks of H columns, in the order i, f, g.
+    As `mingru_step_forward`, with three blocks of H columns, in the order i, f, g. The weights,
+    f / (f + i) and i / (f + i), depend on f / i only. Its logarithm is known even where both gates
+    are too small for a float.
     """
     a_i, a_f, g = np.split(x @ Wx + b, 3, axis=1)  # three times (B, H); g has no nonlinearity
-    i, f = sigmoid(a_i), sigmoid(a_f)
-    h = f / (f + i) * h_prev + i / (f + i) * g
-    return h, MinLSTMCache(x, h_prev, np.concatenate([i, f, g], axis=1), h, Wx)
+    log_odds = log_sigmoid(a_f) - log_sigmoid(a_i)
+    h = sigmoid(log_odds) * h_prev + sigmoid(-log_odds) * g
+    gates = np.concatenate([sigmoid(a_i), sigmoid(a_f), g], axis=1)
+    return h, MinLSTMCache(x, h_prev, gates, h, log_odds, Wx)
 
 
 def minlstm_step_backward(dh, cache):
     """Turn dh, summed over every use of h, into dx, dh_prev, dWx and db."""
-    x, h_prev, _, _, Wx = cache
-    i, f, g, a = cache.i, cache.f, cache.g, cache.a
+    x, h_prev, _, _, _, Wx = cache
+    i, f, g, a, w = cache.i, cache.f, cache.g, cache.a, cache.w
 
     # h = a * h_prev + w * g,  a = f / (f + i),  w = i / (f + i) = 1 - a
-    w = i / (f + i)
     dh_prev = dh * a  # the only way back in time
     dg = dh * w
     da = dh * (h_prev - g)
@@ -994,9 +1002,10 @@ def minlstm_forward(x, h0, Wx, b, lengths=None):
     if lengths is not None:
         return padded_forward(minlstm_forward, lengths, x, [h0], Wx, b)
     a_i, a_f, g = np.split(x @ Wx + b, 3, axis=2)
-    i, f = sigmoid(a_i), sigmoid(a_f)
-    hs, hT, scan = scan_forward(f / (f + i), i / (f + i) * g, h0)
-    return hs, hT, MinLSTMCache(x, scan.h_prev, np.concatenate([i, f, g], axis=2), hs, Wx)
+    log_odds = log_sigmoid(a_f) - log_sigmoid(a_i)
+    hs, hT, scan = scan_forward(sigmoid(log_odds), sigmoid(-log_odds) * g, h0)
+    gates = np.concatenate([sigmoid(a_i), sigmoid(a_f), g], axis=2)
+    return hs, hT, MinLSTMCache(x, scan.h_prev, gates, hs, log_odds, Wx)
 
 
 def minlstm_backward(dhs, dhT, cache):
@@ -1288,7 +1297,8 @@ class CrossEntropyCache(NamedTuple):
     """
 
     logits: np.ndarray  # (T, B, V)
-    log_z: np.ndarray  # (T, B): log(sum(exp(logits)))
+    peak: np.ndarray  # (T, B): the largest logit
+    total: np.ndarray  # (T, B): sum(exp(logits - peak)), from 1 to V
     targets: np.ndarray  # (T, B)
     coefficients: np.ndarray  # (T, B): the share of each token in the loss
     nll: np.ndarray  # (T, B): -log p(target), in nats, before any weighting
@@ -1335,25 +1345,25 @@ def cross_entropy_step_forward(logits, targets, coefficients):
     """
     peak = logits.real.max(axis=-1)  # exp(logits - peak) is at most 1: no overflow
     total = np.exp(logits - peak[..., None]).sum(axis=-1)
-    log_z = peak + np.log(total)  # the peak put back: log(sum(exp(logits)))
     target_logits = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    nll = log_z - target_logits
+    nll = np.log(total) + (peak - target_logits)  # peak + log(total) would round log(total) away
     predicted = logits.real.argmax(axis=-1)
     loss = (coefficients * nll).sum()
-    return loss, CrossEntropyCache(logits, log_z, targets, coefficients, nll, predicted)
+    return loss, CrossEntropyCache(logits, peak, total, targets, coefficients, nll, predicted)
 
 
 def cross_entropy_step_backward(cache, dloss=1.0):
     """``dlogits = coefficient * (p - onehot(target))``: predicted minus true.
 
-    ``nll = log_z - logits[target]``: the derivative of log_z is p, that of the rest is -onehot.
+    ``nll = log(sum(exp(logits))) - logits[target]``: the derivative of the first term is p, that
+    of the second is -onehot.
     ``dloss`` is the gradient that arrives at the loss: 1 if nothing follows it.
 
     Returns
     -------
     dlogits : (B, V)
     """
-    p = np.exp(cache.logits - cache.log_z[..., None])  # (B, V): the softmax
+    p = np.exp(cache.logits - cache.peak[..., None]) / cache.total[..., None]  # (B, V): softmax
     onehot = cache.targets[..., None] == np.arange(p.shape[-1])
     return dloss * cache.coefficients[..., None] * (p - onehot)
 

@@ -100,8 +100,10 @@ class SequenceModel(Model):
 
     def predict(self, x: Array, lengths: Array | None = None) -> Array:
         """Return the answers (T, B, K), or (B, K) without `every_step`."""
-        x, _ = self._inputs(f"{type(self).__name__}.predict", x, lengths)
+        where = f"{type(self).__name__}.predict"
+        x, _ = self._inputs(where, x, lengths)
         outputs = self._outputs(x, lengths)
+        check_finite(where, "the answer", outputs, "a parameter may be NaN, or a product overflow")
         return outputs if self.every_step else outputs[0]
 
     def _outputs(self, x: Array, lengths: Array | None, training: bool = False) -> Array:

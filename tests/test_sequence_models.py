@@ -206,6 +206,15 @@ def test_probabilities(rng, kind):
 
 
 @EVERY
+def test_an_answer_that_is_no_number_is_refused(rng, kind):
+    """The largest of scores that are NaN would be the first class."""
+    model = make(kind)
+    model.parameters()["decoder.W"].data[...] = np.nan
+    with pytest.raises(ValueError, match=r"predict: the answer must be finite, got nan at \[0, 0"):
+        model.predict(data(rng, kind)[0])
+
+
+@EVERY
 def test_pretrained_embeddings(rng, kind):
     model, vectors = make(kind, embedding_size=D), rng.standard_normal((V, D))
     model.embedding.load(vectors, trainable=False)

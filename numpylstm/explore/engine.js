@@ -306,18 +306,17 @@ export function linear_backward(dy, { x, W }) {
 export function sequence_cross_entropy_forward(logits, targets, weights) {
   let loss = 0;
   const cache = logits.map(({ rows, columns: V, data }, t) => {
-    const total = weights ? weights[t].reduce((sum, w) => sum + w, 0) : rows;
+    const counted = weights ? weights[t].reduce((sum, w) => sum + w, 0) : rows;
     const p = matrix(rows, V);
     const [nll, coefficients] = [[], []];
     for (let r = 0; r < rows; r++) {
       const row = data.subarray(r * V, (r + 1) * V);
-      let [peak, z] = [-Infinity, 0];
+      let [peak, total] = [-Infinity, 0];
       for (const score of row) peak = Math.max(peak, score); // exp(score - peak) is at most 1
-      for (const score of row) z += Math.exp(score - peak);
-      const log_z = peak + Math.log(z);
-      for (let v = 0; v < V; v++) p.data[r * V + v] = Math.exp(row[v] - log_z);
-      nll.push(log_z - row[targets[t][r]]);
-      coefficients.push((weights ? weights[t][r] : 1) / (total || 1));
+      for (const score of row) total += Math.exp(score - peak);
+      for (let v = 0; v < V; v++) p.data[r * V + v] = Math.exp(row[v] - peak) / total;
+      nll.push(Math.log(total) + (peak - row[targets[t][r]]));
+      coefficients.push((weights ? weights[t][r] : 1) / (counted || 1));
       loss += coefficients[r] * nll[r];
     }
     return { p, nll, targets: targets[t], coefficients };

@@ -3,12 +3,13 @@
 By itself, all arrays are (T, N), and each of the N entries is a chain of its own. Every number is
 read once and used once, so the time is that of the memory.
 
-For a layer, `recurrence` does the rest, with a Wh of no columns. states: h (T+1, B, H). sums: gates
-(T, B, 2H) or (T, B, 3H), which end as the activated gates. kept: h_prev, gates, h. dstates: dh.
-das: da, as gates, and that of Wh, (T, B, 0).
+For a layer, `recurrence` does the rest, with a Wh of no columns. states: h (T+1, B, H), and for the
+minLSTM log_odds, without a step 0. sums: gates (T, B, 2H) or (T, B, 3H), which end as the activated
+gates. kept: h_prev, gates, h, and log_odds. dstates: dh. das: da, as gates, and that of Wh, (T, B,
+0).
 """
 
-from .machine import GRAIN, at_time, kernel, part, run, sigmoid, widest_vectors
+from .machine import GRAIN, at_time, kernel, log_sigmoid, part, run, sigmoid, widest_vectors
 from .recurrence import recurrence
 
 
@@ -82,22 +83,23 @@ MINGRU = {"positive": _mingru("positive", 1), "signed": _mingru("signed", 2)}
 def _forward(t, r, j0, j1, sums, states):
     """Activate i and f and fill h of step t."""
     widest_vectors()
-    (gates,), (h,) = sums, states
+    (gates,), (h, log_odds) = sums, states
     H = h.shape[2]
     gates = at_time(gates, t)
     i, f = run(gates, r, j0, j1), run(gates, r, H + j0, H + j1)
     g = run(gates, r, 2 * H + j0, 2 * H + j1)
     h_prev, h = run(at_time(h, t), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
+    log_odds = run(at_time(log_odds, t + 1), r, j0, j1)
     for k in range(j1 - j0):
-        i_k, f_k = sigmoid(i[k]), sigmoid(f[k])
-        i[k], f[k] = i_k, f_k
-        h[k] = (f_k * h_prev[k] + i_k * g[k]) / (f_k + i_k)
+        log_odds_k = log_sigmoid(f[k]) - log_sigmoid(i[k])
+        i[k], f[k], log_odds[k] = sigmoid(i[k]), sigmoid(f[k]), log_odds_k
+        h[k] = sigmoid(log_odds_k) * h_prev[k] + sigmoid(-log_odds_k) * g[k]
 
 
 def _backward(t, r, j0, j1, kept, dstates, das):
     """Compute da of step t, and dh of step t-1 from that of step t."""
     widest_vectors()
-    (h_prev, gates, _), (dh,), (da, _) = kept, dstates, das
+    (h_prev, gates, _, log_odds), (dh,), (da, _) = kept, dstates, das
     one = gates.dtype.type(1)
     H = dh.shape[1]
     gates, da = at_time(gates, t), at_time(da, t)
@@ -105,12 +107,12 @@ def _backward(t, r, j0, j1, kept, dstates, das):
     da_i, da_f = run(da, r, j0, j1), run(da, r, H + j0, H + j1)
     g, da_g = run(gates, r, 2 * H + j0, 2 * H + j1), run(da, r, 2 * H + j0, 2 * H + j1)
     h_prev, dh = run(at_time(h_prev, t), r, j0, j1), run(dh, r, j0, j1)
+    log_odds = run(at_time(log_odds, t), r, j0, j1)
     for k in range(j1 - j0):
-        i_k, f_k, g_k, dh_k = i[k], f[k], g[k], dh[k]
-        a, w = f_k / (f_k + i_k), i_k / (f_k + i_k)
-        of_a = dh_k * (h_prev[k] - g_k) * a * w
-        da_i[k] = of_a * (i_k - one)
-        da_f[k] = of_a * (one - f_k)
+        dh_k, a, w = dh[k], sigmoid(log_odds[k]), sigmoid(-log_odds[k])
+        of_a = dh_k * (h_prev[k] - g[k]) * a * w
+        da_i[k] = of_a * (i[k] - one)
+        da_f[k] = of_a * (one - f[k])
         da_g[k] = dh_k * w
         dh[k] = dh_k * a
 

@@ -68,38 +68,39 @@ def first_equal(row, value):
 
 
 @inner
-def row_backward(row, target, log_z, coefficient, drow):
+def row_backward(row, target, peak, total, coefficient, drow):
     """Fill drow (V,) = coefficient * (softmax(row) - onehot(target))."""
     widest_vectors()
-    one = row.dtype.type(1)
     # Not in the kernel: there drow is a view, and the last store would be lost (`machine.views`).
+    scale = coefficient / total
     for k in range(row.size):
-        drow[k] = coefficient * exp(row[k] - log_z)
-    drow[target] = coefficient * (exp(row[target] - log_z) - one)
+        drow[k] = scale * exp(row[k] - peak)
+    drow[target] = scale * (exp(row[target] - peak) - total)
 
 
 @kernel(shared=True)
-def forward(logits, targets, log_z, nll, predicted, share, shares):
-    """Fill log_z, nll and predicted, all (T, B), from logits (T, B, V) and targets (T, B)."""
+def forward(logits, targets, peak, total, nll, predicted, share, shares):
+    """Fill peak, total, nll and predicted, all (T, B), from logits (T, B, V) and targets (T, B)."""
     N, V = targets.size, logits.shape[2]
     logits, targets, predicted = logits.reshape(N, V), targets.reshape(N), predicted.reshape(N)
-    log_z, nll = log_z.reshape(N), nll.reshape(N)
+    peak, total, nll = peak.reshape(N), total.reshape(N), nll.reshape(N)
     first, last = part(N, share, shares, 1)
     scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
         row = run(logits, r, 0, V)
-        peak = largest(row, scratch)
-        log_z[r] = peak + np.log(sum_of_exponentials(row, peak, scratch))
-        nll[r], predicted[r] = log_z[r] - row[targets[r]], first_equal(row, peak)
+        peak[r] = largest(row, scratch)
+        total[r] = sum_of_exponentials(row, peak[r], scratch)
+        nll[r] = np.log(total[r]) + (peak[r] - row[targets[r]])
+        predicted[r] = first_equal(row, peak[r])
 
 
 @kernel(shared=True)
-def backward(logits, targets, log_z, coefficients, dlogits, share, shares):
+def backward(logits, targets, peak, total, coefficients, dlogits, share, shares):
     """Fill dlogits (T, B, V) = coefficients (T, B) * (softmax(logits) - onehot(targets))."""
     N, V = targets.size, logits.shape[2]
     logits, dlogits, targets = logits.reshape(N, V), dlogits.reshape(N, V), targets.reshape(N)
-    log_z, coefficients = log_z.reshape(N), coefficients.reshape(N)
+    peak, total, coefficients = peak.reshape(N), total.reshape(N), coefficients.reshape(N)
     first, last = part(N, share, shares, 1)
     for r in range(first, last):
         row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)
-        row_backward(row, targets[r], log_z[r], coefficients[r], drow)
+        row_backward(row, targets[r], peak[r], total[r], coefficients[r], drow)

@@ -1,0 +1,308 @@
+"""The engine beside exact arithmetic, at extreme gates and offsets.
+
+The reference, the kernels and the interactive page share their algebra, so their agreement cannot
+show that it is unstable. Here mpmath computes every nonlinearity, loss and cell from its
+definition, and their gradients as differences, with so many digits that neither has an error to
+speak of. An error is given in units of the rounding error of the largest number that enters.
+"""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from conftest import D, H, T, V
+from hypothesis import given
+from hypothesis import strategies as st
+from mpmath import mp, mpf
+from test_functional import KINDS, a_pass, both_directions
+from test_kernels import FUNCTIONS, NAMES, apply
+
+from numpylstm import functional, reference
+from numpylstm.cells import CELLS
+
+mp.dps = 120
+STEP = mpf(10) ** -40  # of a difference
+EXTREME = [-1e8, -1e4, -710, -104, -95, -88.5, -20, -5, -1, 0.375, 3, 17, 90, 710, 1e4, 1e8]
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+MODULES = pytest.mark.parametrize("module", [reference, functional], ids=["reference", "fast"])
+
+
+def exactly(numbers):
+    """Turn an array of floats into one of numbers of mpmath."""
+    return np.vectorize(mpf, otypes=[object])(np.asarray(numbers, np.float64))
+
+
+def worst(got, want, scale):
+    """Return the largest error in rounding errors of `scale`; NaN counts as infinite."""
+    info = np.finfo(got.dtype)
+    unit = np.maximum(exactly(scale) * mpf(float(info.eps)), mpf(float(info.smallest_subnormal)))
+    errors = np.asarray(np.abs(exactly(got) - want) / unit, np.float64)
+    return np.nan_to_num(errors, nan=np.inf).max()
+
+
+def slopes(function, arrays, upstream):
+    """Return the gradients of sum(upstream * results), each row by itself, as differences."""
+
+    def loss(moved):
+        return sum(u * y for u, y in zip(upstream, function(*moved), strict=True))
+
+    return [
+        (loss([*arrays[:k], array + STEP, *arrays[k + 1 :]])
+         - loss([*arrays[:k], array - STEP, *arrays[k + 1 :]])) / (2 * STEP)
+        for k, array in enumerate(arrays)
+    ]  # fmt: skip
+
+
+# --- nonlinearities ----------------------------------------------------------------------------
+
+exp, log, tanh, log1p = (
+    np.vectorize(f, otypes=[object]) for f in (mp.exp, mp.log, mp.tanh, mp.log1p)
+)
+
+
+def sigmoid(a):
+    return 1 / (1 + exp(-a))
+
+
+def log_sigmoid(a):
+    return -log1p(exp(-a))
+
+
+EXACT = {"exp": exp, "sigmoid": sigmoid, "tanh": tanh, "log_sigmoid": log_sigmoid}
+ENGINE = {f"fast {name}": partial(apply, f) for name, (f, _) in zip(NAMES, FUNCTIONS, strict=True)}
+ENGINE |= {f"reference {name}": getattr(reference, name) for name in ("sigmoid", "log_sigmoid")}
+
+
+@pytest.mark.parametrize("function", ENGINE)
+@DTYPES
+def test_nonlinearities(rng, function, dtype):
+    sizes = np.concatenate([np.geomspace(1e-8, 100, 100), rng.uniform(0, 3, 200), np.abs(EXTREME)])
+    x = np.concatenate([sizes, -sizes]).astype(dtype)
+    want = EXACT[function.split()[1]](exactly(x))
+    inside = np.abs(want) < np.finfo(dtype).max
+    got = ENGINE[function](x)
+    assert np.isfinite(got[inside]).all()
+    assert worst(got[inside], want[inside], np.abs(want[inside])) < 2
+
+
+# --- cells -------------------------------------------------------------------------------------
+
+
+def rnn(activation):
+    return lambda a, h: (activation(a),)
+
+
+def lstm(i, f, g, o, h, c):
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+def gru(r, z, n, h):  # with Wh_n = 1, the same for both kinds of reset
+    z, n = sigmoid(z), tanh(n + sigmoid(r) * h)
+    return ((1 - z) * n + z * h,)
+
+
+def mingru(times):
+    return lambda z, n, h: ((1 - times * sigmoid(z)) * h + sigmoid(z) * n,)
+
+
+def minlstm(i, f, g, h):
+    i, f = sigmoid(i), sigmoid(f)
+    return ((f * h + i * g) / (f + i),)
+
+
+def slstm(forget_gate):
+    def step(i, f, z, o, h, c, n, m):
+        log_f = log(forget_gate(f))
+        top = np.maximum(log_f + m, i)
+        i, f = exp(i - top), exp(log_f + m - top)
+        c, n = f * c + i * tanh(z), f * n + i
+        return sigmoid(o) * c / n, c, n, top
+
+    return step
+
+
+STEPS = {
+    "rnn tanh": rnn(tanh), "rnn relu": rnn(lambda a: np.maximum(a, 0)), "rnn sigmoid": rnn(sigmoid),
+    "lstm": lstm, "gru after": gru, "gru before": gru,
+    "mingru positive": mingru(1), "mingru signed": mingru(2), "minlstm": minlstm,
+    "slstm sigmoid": slstm(sigmoid), "slstm exp": slstm(exp),
+}  # fmt: skip
+
+
+def one_step(rng, kind, rows=120):
+    """Return weighted sums, states and upstream gradients, (., rows), of a step of one unit.
+
+    All are float32. The sums of the gates are extreme, and in half of the rows all alike.
+    """
+    cell = CELLS[kind.split()[0]]
+    gates = len(cell.blocks)
+    sums = rng.choice(EXTREME, (rows, gates))
+    half = rows // 2
+    sums[half:] = sums[half:, :1] + rng.integers(-16, 16, (half, gates)) / 8
+    for k, unit in enumerate(cell.units[:gates]):
+        if unit.role == "candidate":
+            sums[:, k] = rng.standard_normal(rows)
+    states = rng.standard_normal((len(cell.states), rows))
+    upstream = rng.standard_normal(states.shape)
+    if cell.name == "slstm":
+        states[2:] = 0.5 + rng.random(rows), rng.choice([-1e4, -95, 0.5, 200], rows)
+        upstream[1:] = 0  # m is a constant only where it cancels, as in h
+    return (array.astype(np.float32) for array in (sums.T, states, upstream))
+
+
+def step_of_engine(module, kind, sums, states, upstream):
+    """Return the states after a step, and the gradients of the sums and states, (., rows).
+
+    Each sum is an input of its own, Wx is the identity, and Wh is 0 except for the candidate of a
+    GRU, whose reset needs it.
+    """
+    name, _, option = kind.partition(" ")
+    G, dtype = len(sums), sums.dtype
+    weights = {
+        path: np.zeros(shape, dtype)
+        for path, shape in CELLS[name].shapes(G, 1, {"reset": option}).items()
+    }
+    weights["Wx"][...] = np.eye(G)
+    if name == "gru":
+        weights["Wh"][0, 2] = 1
+    options = [None] * (kind == "gru before") + [option] * bool(option)
+    _, *after, cache = getattr(module, f"{name}_forward")(
+        sums.T[None].copy(), *states[..., None], *weights.values(), *options
+    )
+    gradients = getattr(module, f"{name}_backward")(
+        np.zeros((1, len(sums.T), 1), dtype), *upstream[..., None], cache
+    )
+    of_states = [array[:, 0] for array in gradients[1 : 1 + len(states)]]
+    return [state[:, 0] for state in after], [*gradients[0][0].T, *of_states]
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_cells(rng, kind):
+    """One step. (A relu is unbounded, and an exponent of the sLSTM is a sum of large numbers.)"""
+    sums, states, upstream = one_step(rng, kind)
+    inputs = list(exactly([*sums, *states]))
+    want = STEPS[kind](*inputs)
+    want_slopes = slopes(STEPS[kind], inputs, exactly(upstream))
+    scale = np.maximum(1, np.abs(states[:3]).max(axis=0))
+    if kind == "rnn relu":
+        scale = np.maximum(scale, np.abs(sums[0]))
+    if "slstm" in kind:
+        scale *= np.maximum(1, np.abs([*sums[:2], states[3]]).max(axis=0))
+    slope_scale = scale * np.abs(upstream).max(axis=0)
+    for module in (reference, functional):
+        for dtype in (np.float32, np.float64):
+            with np.errstate(all="raise", under="ignore"):
+                got, got_slopes = step_of_engine(
+                    module, kind, *(array.astype(dtype) for array in (sums, states, upstream))
+                )
+            for ours, exact in zip(got, want, strict=True):
+                assert worst(ours, exact, scale) < 4
+            for ours, exact in zip(got_slopes, want_slopes, strict=True):
+                assert worst(ours, exact, slope_scale) < 4
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def logits_and_targets(rng):
+    """Return rows of logits far from zero, or far apart, (1, rows, V), and their targets."""
+    offsets = np.repeat([0, 1e4, -1e4, 1e6, 1e8, -1e8, 1e30, -1e38], 6)
+    spreads = np.tile([0, 1, 30, 100, 1e3, 1e4], 8)
+    logits = offsets[:, None] + spreads[:, None] * rng.standard_normal((len(offsets), V))
+    return logits.astype(np.float32)[None], rng.integers(0, V, (1, len(offsets)))
+
+
+@MODULES
+@DTYPES
+def test_cross_entropy(rng, module, dtype):
+    logits, targets = logits_and_targets(rng)
+    exact = exactly(logits)
+    p = exp(exact - exact.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    onehot = targets[..., None] == np.arange(V)
+    want = -log(p[onehot])
+    _, cache = module.sequence_cross_entropy_forward(
+        logits.astype(dtype), targets, average_across_batch=False
+    )
+    dlogits = module.sequence_cross_entropy_backward(cache)
+    assert worst(cache.nll[0], want, np.maximum(1, want)) < 2
+    assert worst(dlogits, p - onehot, 1) < 2
+
+
+@MODULES
+@DTYPES
+def test_squared_error(rng, module, dtype):
+    y = np.float32([1e-12, 1, 1e15])[:, None] * rng.standard_normal((2, 3, D)).astype(np.float32)
+    targets = (y + rng.standard_normal(y.shape)).astype(np.float32)
+    loss, cache = module.squared_error_forward(y.astype(dtype), targets.astype(dtype))
+    difference = exactly(y) - exactly(targets)
+    want = (difference * difference).sum() / y.size
+    assert worst(loss, want, want) < 4
+    want = 2 * difference / y.size
+    assert worst(module.squared_error_backward(cache), want, np.abs(want)) < 4
+
+
+@MODULES
+@DTYPES
+def test_attention(rng, module, dtype):
+    """With keys of one number and a query of one, the scores are the keys."""
+    scores, _ = logits_and_targets(rng)
+    keys = scores.T.copy()  # (S, B, 1)
+    values = rng.standard_normal((*keys.shape[:2], D)).astype(np.float32)
+    query = np.ones((1, keys.shape[1], 1), dtype)
+    p = exp(exactly(keys) - exactly(keys).max(axis=0))
+    p /= p.sum(axis=0)
+    context, cache = module.attention_forward(query, keys.astype(dtype), values.astype(dtype))
+    scale = np.abs(values).max(axis=0)
+    assert worst(context[0], (p * exactly(values)).sum(axis=0), scale) < 4
+    u = rng.standard_normal(context.shape).astype(np.float32)
+    _, dkeys, dvalues = module.attention_backward(u.astype(dtype), cache)
+    of_weights = (exactly(u) * exactly(values)).sum(axis=-1, keepdims=True)
+    want = p * (of_weights - (p * of_weights).sum(axis=0))
+    assert worst(dkeys, want, np.abs(u).max() * D * scale.max()) < 4
+    assert worst(dvalues, p * exactly(u), np.abs(u)) < 4
+
+
+# --- invariances -------------------------------------------------------------------------------
+
+
+@MODULES
+@given(shift=st.integers(-(2**40), 2**40), seed=st.integers(0, 99))
+def test_a_shift_of_the_logits_changes_nothing(module, shift, seed):
+    """Logits of eighths can be shifted exactly, so that not a bit changes."""
+    rng = np.random.default_rng(seed)
+    logits, targets = rng.integers(-99, 99, (T, H, V)) / 8, rng.integers(0, V, (T, H))
+    found = []
+    for moved in (logits, logits + shift):
+        loss, cache = module.sequence_cross_entropy_forward(moved, targets)
+        found.append((loss, module.sequence_cross_entropy_backward(cache)))
+    np.testing.assert_equal(found[1], found[0])
+
+
+@MODULES
+@KINDS
+def test_a_batch_in_another_order_and_in_two_parts(rng, module, kind):
+    """A sequence knows nothing of the others, and the gradients of the weights are sums."""
+    cell, arguments, upstream = a_pass(rng, kind, (T, 7, D, H), "float64")
+    states = len(CELLS[cell].states)
+    whole = both_directions(module, cell, arguments, upstream)
+    order = rng.permutation(7)
+    found = []
+    for part in (order[:3], order[3:]):
+        x, *rest = arguments
+        chosen = [x[:, part], *(state[part] for state in rest[:states]), *rest[states:]]
+        dhs, *ends = upstream
+        found.append(
+            both_directions(module, cell, chosen, [dhs[:, part], *(end[part] for end in ends)])
+        )
+    of_sequences = 1 + states
+    for k, (one, other, want) in enumerate(zip(*found, whole, strict=True)):
+        if not isinstance(want, np.ndarray):
+            continue
+        if k < of_sequences or of_sequences < k <= 2 * of_sequences:
+            axis = want.ndim - 2
+            got, want = np.concatenate([one, other], axis), want.take(order, axis)
+        else:
+            got = one + other
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
