@@ -93,9 +93,11 @@ def layers_from(where: str, program: str, layers: Iterable[Sequence[Array]]) -> 
 
 
 def copied(where: str, name: str, value: Any) -> Array:
-    """Return a checked copy of an array, or of a tensor of PyTorch, from 16 bits without loss."""
+    """Return a checked copy of an array, or of a tensor of PyTorch; 16 bits become 32, exactly."""
     if hasattr(value, "detach"):
         value = (value.float() if value.dtype.itemsize == 2 else value).detach().cpu().numpy()
+    if getattr(value, "dtype", None) == np.float16:
+        value = value.astype(np.float32)
     check_array(where, name, value, getattr(value, "shape", ()))
     return np.array(value)
 
@@ -315,7 +317,8 @@ def import_model(path: str | Path, **settings: Any) -> tuple[LanguageModel, Voca
 
     It is a safetensors file, with paths as of `LanguageModel` or keys as of PyTorch; a state dict
     saved by ``torch.save``; or ``numpy.savez(path, *keras_model.get_weights())``. `settings` are as
-    for `language_model`. Without a vocabulary, the tokens are ``<unk>``, "1", "2", ...
+    for `language_model`. Without a vocabulary, the tokens are ``<unk>``, "1", "2", ... Numbers of
+    16 bits, float16 and bfloat16, become float32, which holds each of them exactly.
     A CheckpointError refuses a damaged file, or one of another kind.
     """
     path = saving.file_path("import_model", path)
@@ -339,18 +342,18 @@ def read(path: Path, file: BinaryIO, **settings: Any) -> tuple[LanguageModel, Vo
     if head[:2] == b"PK":
         arrays = read_zip(path, file, size)
     elif head[8:] == b"{":
-        with library("safetensors").safe_open(path, framework="numpy") as archive:
-            texts = archive.metadata() or {}
-            arrays = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
+        arrays, texts = read_safetensors(path)
         arrays |= {key: arrays[same] for key, same in texts.items() if same in arrays}  # tied
         notes = {key: json.loads(texts[key]) for key in {"options", "vocabulary"} & texts.keys()}
     else:
         raise ValueError("it is another kind of file")
-    if any(getattr(array, "nbytes", 0) > size for array in arrays.values()):
-        raise ValueError("an array is larger than the file")
+    if sum(getattr(array, "nbytes", 0) for array in arrays.values()) > 2 * size:
+        raise ValueError("its arrays are larger than the file")  # a tied one stands there twice
     if "arr_0.npy" in arrays:
         arrays = from_keras([arrays[f"arr_{k}.npy"] for k in range(len(arrays))])
-    elif "embedding.W" not in arrays:
+    elif "embedding.W" in arrays:
+        arrays = {key: copied("import_model", key, array) for key, array in arrays.items()}
+    else:
         arrays = from_torch(arrays)
     if (beside := Path(f"{path}.json")).exists():
         try:
@@ -365,6 +368,17 @@ def read(path: Path, file: BinaryIO, **settings: Any) -> tuple[LanguageModel, Vo
     if not checkpoint.list_of(checkpoint.is_text)(tokens) or len(tokens) != model.vocab_size:
         raise ValueError(f"its vocabulary must be a list of {model.vocab_size} texts")
     return model, Vocabulary(tuple(tokens))
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the arrays of a safetensors file, or tensors if it holds bfloat16, and its texts."""
+    open_as = library("safetensors").safe_open
+    with open_as(path, framework="numpy") as archive:
+        names, texts = list(archive.keys()), archive.metadata() or {}
+        kinds = {archive.get_slice(name).get_dtype() for name in names}
+    framework = "pt" if "BF16" in kinds else "numpy"  # NumPy has no bfloat16
+    with open_as(path, framework=framework) as archive:
+        return {name: archive.get_tensor(name) for name in names}, texts
 
 
 def read_zip(path: Path, file: BinaryIO, size: int) -> Any:

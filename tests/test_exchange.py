@@ -309,6 +309,23 @@ def test_safetensors_of_pytorch(rng, tmp_path):
     assert vocabulary.tokens == ("<unk>", *map(str, range(1, V)))
 
 
+@pytest.mark.parametrize("sixteen", ["float16", "bfloat16"])
+@pytest.mark.parametrize("keys", ["ours", "PyTorch's"])
+def test_sixteen_bits_in_safetensors_become_32(rng, sixteen, keys, tmp_path):
+    torch = needed("torch")
+    from safetensors.torch import save_file
+
+    model = random_model(rng)
+    arrays = model.state_dict() if keys == "ours" else exchange.to_torch(model)
+    short = {k: torch.from_numpy(a).to(getattr(torch, sixteen)) for k, a in arrays.items()}
+    save_file(short, str(tmp_path / "m"))
+    twin, _ = exchange.import_model(tmp_path / "m")
+    assert twin.config.dtype == "float32"
+    expected = torch.from_numpy(arrays["decoder.b" if keys == "ours" else "decoder.bias"])
+    expected = expected.to(getattr(torch, sixteen)).float().numpy()
+    np.testing.assert_array_equal(twin.parameters()["decoder.b"].data, expected)
+
+
 # --- Keras --------------------------------------------------------------------------------------
 
 
@@ -521,13 +538,21 @@ def test_hostile_files_are_refused_in_one_sentence(name, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_tensors_that_share_a_storage_are_counted_together(rng, tmp_path):
+    torch = needed("torch")
+    one = torch.zeros(1000)
+    torch.save({f"layer.{k}": one for k in range(2000)}, tmp_path / "m")
+    with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
+        exchange.import_model(tmp_path / "m")
+
+
 def test_a_storage_that_ends_beyond_the_file(rng, tmp_path):
     """Views that repeat one number, and sizes that the record does not have."""
     torch = needed("torch")
     state = {key: torch.from_numpy(a) for key, a in exchange.to_torch(random_model(rng)).items()}
     state["decoder.bias"] = torch.zeros(1, dtype=torch.float64).expand(1 << 40)
     torch.save(state, tmp_path / "m")
-    with pytest.raises(CheckpointError, match="an array is larger than the file"):
+    with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
         exchange.import_model(tmp_path / "m")
     state["decoder.bias"] = torch.zeros(V, dtype=torch.float64)
     torch.save(state, tmp_path / "m")
