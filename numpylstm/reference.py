@@ -558,20 +558,19 @@ def gru_step_backward(dh, cache):
     # h = (1 - z) * n + z * h_prev
     dz = dh * (h_prev - n)
     dn = dh * (1 - z)
-    dh_prev = dh * z  # straight back, scaled only by the update gate
 
     # n = tanh(a_n); below, b_n is the block n of b, and bn the argument
     da_n = dn * (1 - n * n)
     if reset == "after":  # a_n = x @ Wx_n + b_n + r * s,  s = h_prev @ Wh_n + bn
         dr = da_n * s
         ds = da_n * r
-        dh_prev = dh_prev + ds @ Wh_n.T
+        dh_prev_n = ds @ Wh_n.T
         dWh_n = h_prev.T @ ds
         dbn = None if bn is None else ds.sum(axis=0)
     else:  # a_n = x @ Wx_n + b_n + s @ Wh_n,  s = r * h_prev
         ds = da_n @ Wh_n.T
         dr = ds * h_prev
-        dh_prev = dh_prev + ds * r
+        dh_prev_n = ds * r
         dWh_n = s.T @ da_n
         dbn = None
 
@@ -580,7 +579,8 @@ def gru_step_backward(dh, cache):
     da_z = dz * z * (1 - z)
 
     # a_r = x @ Wx_r + h_prev @ Wh_r + b_r, and likewise for z; x and b enter all three
-    dh_prev = dh_prev + da_r @ Wh_r.T + da_z @ Wh_z.T
+    # h_prev is used by h, scaled only by the update gate, by n, by r and by z
+    dh_prev = dh * z + dh_prev_n + da_r @ Wh_r.T + da_z @ Wh_z.T
     dWh = np.concatenate([h_prev.T @ da_r, h_prev.T @ da_z, dWh_n], axis=1)
     da = np.concatenate([da_r, da_z, da_n], axis=1)  # (B, 3H)
     dx = da @ Wx.T

@@ -96,7 +96,7 @@ EXHIBITS = (
         changes=(
             ("        ds = da_n @ Wh_n.T\n", "        ds = da_n * r\n"),
             ("        dr = ds * h_prev\n", "        dr = da_n * (h_prev @ Wh_n)\n"),
-            ("        dh_prev = dh_prev + ds * r\n", "        dh_prev = dh_prev + ds @ Wh_n.T\n"),
+            ("        dh_prev_n = ds * r\n", "        dh_prev_n = ds @ Wh_n.T\n"),
             ("        dWh_n = s.T @ da_n\n", "        dWh_n = h_prev.T @ ds\n"),
         ),
         story="There are two GRUs: the first version of Cho et al. (2014) scales the past after "
