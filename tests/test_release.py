@@ -30,11 +30,6 @@ def test_the_package_page_has_no_relative_link():
     assert [target for target in targets if not target.startswith("https://")] == []
 
 
-def test_the_package_page_is_the_readme():
-    page = str(metadata("numpylstm").get_payload())
-    assert LINK.sub("", page).strip() == LINK.sub("", read("README.md")).strip()
-
-
 def test_the_citation_has_the_version_and_date_of_the_changelog():
     version, date = re.search(r"^## \[([\d.]+)\] - ([\d-]+)$", read("CHANGELOG.md"), re.M).groups()
     citation = read("CITATION.cff")
