@@ -1,6 +1,7 @@
 """The page as a file: it is whole by itself, in the colours of the figures, and light."""
 
 import base64
+import html
 import json
 import re
 import runpy
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from support.runs import TINY, call, write_words
 
-from numpylstm import explore
+from numpylstm import explore, reference
 from numpylstm.explore import own
 from numpylstm.explore.__main__ import main
 from numpylstm.plots import style
@@ -19,8 +20,26 @@ PAGE = explore.page()
 
 
 def test_nothing_is_loaded_from_anywhere():
-    assert not re.search(r"https?://|\bimport\b.*\bfrom\b|\bsrc=|url\(|@import|fetch\(", PAGE)
+    """Links are followed by the reader alone."""
+    script = PAGE[PAGE.index('<script type="module">') :]
+    assert not re.search(r"\bimport\b.*\bfrom\b|@import|fetch\(|XMLHttpRequest|https?://", script)
+    before_data = PAGE[: PAGE.index('id="data"')]
+    assert not re.search(r"\bsrc=|url\(|@import|https?://", before_data)
     assert re.findall(r"<link [^>]*>", PAGE) == ['<link rel="icon" href="data:,">']
+
+
+def test_on_the_site_it_links_to_the_notebooks_and_the_textbook():
+    """Offline it names them, with the line of each equation."""
+    site, notebooks = explore.page(site="."), explore.FOLDER.parents[1] / "notebooks"
+    names = re.findall(r'href="\./tutorials/generated/(\w+)\.html"', site)
+    assert len(names) >= 8
+    assert all((notebooks / f"{name}.ipynb").is_file() for name in names)
+    lines = Path(reference.__file__).read_text(encoding="utf-8").splitlines()
+    quoted = re.findall(r"<code>([^<]+)</code><br>reference.py, line (\d+)", PAGE)
+    assert len(quoted) >= 8
+    for code, line in quoted:
+        assert lines[int(line) - 1].strip().startswith(html.unescape(code))
+    assert "tutorials/" not in PAGE
 
 
 def test_every_module_is_in_the_page():

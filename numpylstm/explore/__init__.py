@@ -1,49 +1,83 @@
-"""Interactive page: an RNN and an LSTM that run in the browser.
+"""The interactive page: an article on the LSTM, with figures that run in the browser.
 
     python -m numpylstm.explore cell.html
 
 writes one HTML file that needs no server, no network and no other file. Its engine, ``engine.js``,
 is the part of `numpylstm.reference` that a language model of RNN, LSTM or GRU layers needs, without
 dropout, in JavaScript, function by function and name by name; the tests compare it with the golden
-tapes and the gradients of the reference, to 1e-12, in a real browser.
+tapes and the gradients of the reference, to 1e-12.
 """
 
 import base64
 import hashlib
+import html
 import inspect
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
 
 from numpylstm import reference
 from numpylstm.cells import CELLS, Cell
+from numpylstm.data.text import read_embedded
 
 __all__ = ["FOLDER", "page", "write_page"]
 
 FOLDER = Path(__file__).parent
 """Folder of the parts of the page: modules, style, models."""
 
+PREVIEW = """<meta property="og:title" content="How an LSTM really works">
+<meta property="og:image" content="{site}/_static/preview.png">
+"""  # the picture of a link
+
 # Each imports only from those before it.
 SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
-MODULES = (*SHARED, "draws", "step", "reach", "race", "page")
+MODULES = (*SHARED, "draws", "step", "reach", "race", "staircase", "pulse", "trainer", "learner",
+           "safetensors", "your_text", "page")  # fmt: skip
+
+OWN_TEXT = 60_000  # characters of the texts that the page offers to learn
 
 
-def page() -> str:
-    """Return the page as one self-contained HTML document."""
+def page(site: str | None = None) -> str:
+    """Return the page as one self-contained HTML document.
+
+    `site` is the address of the documentation, to which the page then links.
+    """
     models = json.loads(_read("models.json"))
     for model in models.values():
         model |= {"level": "char", "cell": cell_record(CELLS["lstm"]), "options": []}
     steps = [f"{cell}_step_{way}" for cell in cells_of_engine() for way in ("forward", "backward")]
-    data = {"models": models, "reference": {name: _source(name) for name in steps}}
-    return assemble("page.html", data, *MODULES[len(SHARED) :])
+    data = {
+        "models": models,
+        "reference": {name: _source(name) for name in steps},
+        "own_text": {
+            "texts": {
+                "Python's language reference": read_embedded()["train"][:OWN_TEXT],
+                "The textbook of this project": inspect.getsource(reference)[:OWN_TEXT],
+                "Brackets": brackets(20_000),
+            },
+            "cells": {name: CELLS[name].title for name in ("lstm", "rnn")},
+        },
+    }
+    return assemble("page.html", data, *MODULES[len(SHARED) :], site=site)
 
 
-def assemble(template: str, data: Any, *own: str) -> str:
+def brackets(length: int) -> str:
+    """Return lines of brackets, four deep at most; a line ends when all of them are closed."""
+    rng, out, depth = random.Random(0), "", 0
+    while len(out) < length or depth:
+        opens = depth == 0 or (depth < 4 and rng.random() < 0.5)
+        depth += 1 if opens else -1
+        out += ("(" if opens else ")") + ("" if depth else "\n")
+    return out
+
+
+def assemble(template: str, data: Any, *own: str, site: str | None = None) -> str:
     """Return a page: a template, its data, and the shared modules with its own.
 
     Data are never run as code: they cannot close their element, and the content security policy
-    allows one script only, by its hash, and no requests.
+    allows one script only, by its hash, a worker made of it, and no requests.
     """
     modules = (*SHARED, *own)
     script = "\n".join(_as_function(name, _read(f"{name}.js")) for name in modules)
@@ -51,12 +85,36 @@ def assemble(template: str, data: Any, *own: str) -> str:
     parts = {
         "style": _read("page.css"),
         "policy": f"default-src 'none'; script-src 'sha256-{digest}'; "
-        "style-src 'unsafe-inline'; img-src data:",
+        "style-src 'unsafe-inline'; img-src data:; worker-src blob:",
+        "preview": "" if site is None else PREVIEW.format(site=site),
         "reading": _read("reading.html"),
         "data": json.dumps(data).replace("<", "\\u003c"),
         "script": script,
     }
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], _read(template))
+    text = _with_links(_read(template), site)
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], text)
+
+
+def _with_links(text: str, site: str | None) -> str:
+    """Fill in the lines of the textbook and the notebooks that a template names."""
+
+    def line(match: re.Match[str]) -> str:
+        function, code = match.groups()
+        lines, first = inspect.getsourcelines(getattr(reference, function))
+        place = next(k for k, each in enumerate(lines) if each.strip().startswith(code))
+        where = f"reference.py, line {first + place}"
+        if site is not None:
+            where = f'<a href="{site}/_modules/numpylstm/reference.html#{function}">{where}</a>'
+        return f"<code>{html.escape(code)}</code><br>{where}"
+
+    def notebook(match: re.Match[str]) -> str:
+        name, said = match.groups()
+        if site is None:
+            return said
+        return f'<a href="{site}/tutorials/generated/{name}.html">{said}</a>'
+
+    text = re.sub(r"\{\{ line (\w+): (.*?) \}\}", line, text)
+    return re.sub(r"\{\{ notebook (\w+)\.ipynb \}\}(.*?)\{\{ end \}\}", notebook, text)
 
 
 def cells_of_engine() -> list[str]:
@@ -71,10 +129,10 @@ def cell_record(cell: Cell) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in names} | {"units": units}
 
 
-def write_page(path: str | Path) -> Path:
+def write_page(path: str | Path, site: str | None = None) -> Path:
     """Write the page to an HTML file, replacing what is there, and return the path."""
     path = Path(path)
-    path.write_text(page(), encoding="utf-8")
+    path.write_text(page(site), encoding="utf-8")
     return path
 
 

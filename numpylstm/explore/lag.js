@@ -1,6 +1,6 @@
 // Norms of a gradient by the number of steps back.
 
-import { add, matrix, zeros_like } from "./arrays.js";
+import { add, matmul_T_right, matrix, zeros_like } from "./arrays.js";
 import { CELLS } from "./engine.js";
 
 const norm = (A) => Math.sqrt(A.data.reduce((sum, value) => sum + value * value, 0));
@@ -21,9 +21,25 @@ export function norms_by_lag(cell, dhT, cache) {
   return norms;
 }
 
-// |d log p / dx_s| for s = 0 .. t: how much the prediction after step t depends on each input. steps[s]
-// are the caches of step s by layer; dh is the gradient of the last hidden state of the top layer.
-export function norms_by_input(cell, dh, steps) {
+// |d log p(target) / dx_s| for each place s of a reading: how much the prediction after its last place
+// depends on each input.
+export function norms_by_input({ cell, parameters }, reading, target) {
+  const { p } = reading[reading.length - 1];
+  const dlogits = matrix(
+    1,
+    p.length,
+    p.map((share, v) => (v === target ? 1 : 0) - share),
+  );
+  const dh = matmul_T_right(dlogits, parameters["decoder.W"]);
+  return back_to_inputs(
+    cell.name,
+    dh,
+    reading.map(({ steps }) => steps),
+  );
+}
+
+// steps[s] are the caches of step s by layer; dh is the gradient of the last h of the top layer.
+function back_to_inputs(cell, dh, steps) {
   const { state, step_backward } = CELLS[cell];
   const x = matrix(1, 0); // in place of the input, so that dWx, which is not used, costs nothing
   const above = steps.map(() => null); // gradients of the layer's outputs

@@ -115,6 +115,8 @@ export function read(model, parameters, state, ids, earlier = []) {
   return reading;
 }
 
+export const most_probable = (p) => p.reduce((best, share, v) => (share > p[best] ? v : best), 0);
+
 // The reading that was recorded of a model too large for the page; cells that were not are zero.
 export function recorded({ tokens, ids, recorded: { p, units }, rows, H }) {
   const layers = units.map((layer) =>
@@ -144,9 +146,22 @@ export function recorded_norms({ recorded: { listens } }) {
 
 // --- typed text -----------------------------------------------------------------------------------
 
-// As numpylstm.data.text: words, numbers, runs of one mark, brackets; letters are those of Unicode.
-const PUNCTUATED =
-  /<unk>|<eos>|(?!\p{Nd})[\p{L}\p{N}_][\p{L}\p{M}\p{N}_]*(?:['’](?:d|ll|m|re|s|t|ve)(?![\p{L}\p{N}_]))?|\p{Nd}[\p{L}\p{N}_]*(?:\.\p{Nd}[\p{L}\p{N}_]*)*|([^\p{L}\p{N}_\s()[\]{}])\1*|[()[\]{}]/gu;
+// As numpylstm.data.text: words, numbers, runs of one mark, brackets. White space is Python's, which
+// differs from \s in U+001C to U+001F, U+0085 and U+FEFF; an accent or a vowel sign stays in its word.
+const SPACE = String.raw`\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000`;
+const LETTER = String.raw`\p{L}\p{N}_`;
+const IN_WORD = String.raw`(?:[${LETTER}]|(?![\u{10000}-\u{10ffff}])\p{M})*`;
+const WORD = new RegExp(`[^${SPACE}]+`, "gu");
+const PUNCTUATED = new RegExp(
+  [
+    "<unk>|<eos>",
+    String.raw`(?!\p{Nd})[${LETTER}]${IN_WORD}(?:['’](?:d|ll|m|re|s|t|ve)(?![${LETTER}]))?`,
+    String.raw`\p{Nd}[${LETTER}]*(?:\.\p{Nd}[${LETTER}]*)*`,
+    String.raw`([^${LETTER}${SPACE}()[\]{}])\1*`,
+    String.raw`[()[\]{}]`,
+  ].join("|"),
+  "gu",
+);
 
 export function tokenize(text, { level, splits_punctuation }) {
   if (level === "char") return [...text];
@@ -155,6 +170,23 @@ export function tokenize(text, { level, splits_punctuation }) {
       ? [...line.matchAll(PUNCTUATED)].map(([word, mark]) =>
           mark ? word.slice(0, 3 * mark.length) : word,
         )
-      : (line.match(/\S+/g) ?? []);
+      : (line.match(WORD) ?? []);
   return text.split("\n").flatMap((line, k) => (k ? ["<eos>", ...cut(line)] : cut(line)));
 }
+
+// --- tokens to look at ----------------------------------------------------------------------------
+
+// A token as it is shown.
+const SIGNS = new Map([
+  ["\n", "⏎"],
+  ["\t", "tab"],
+  [" ", "␣"],
+  ["\u200d", "joiner"],
+  ["<unk>", "unknown"],
+  ["<eos>", "⏎"],
+]);
+// Characters that control, and those that turn the direction of writing, by their numbers.
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
+export const visible = (token) =>
+  SIGNS.get(token) ??
+  token.replace(CONTROL, (c) => `U+${c.codePointAt(0).toString(16).padStart(4, "0")}`);

@@ -1,126 +1,148 @@
-// The page: its four parts, one at a time.
+// The page: an article with instruments, each made when it comes near the screen.
 
 import * as arrays from "./arrays.js";
-import { element } from "./charts.js";
+import { button, element } from "./charts.js";
 import * as draws from "./draws.js";
 import * as engine from "./engine.js";
+import { serve } from "./learner.js";
+import { load_model } from "./models.js";
+import { pulse_part } from "./pulse.js";
 import { look, race_part } from "./race.js";
 import { reach_part } from "./reach.js";
 import { reading_part } from "./reading.js";
+import { staircase_part } from "./staircase.js";
 import { step_part } from "./step.js";
+import { your_text_part } from "./your_text.js";
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const MAKERS = {
-  step: (root) => step_part(root, data.reference),
-  reading: (root) => reading_part(root, data.models),
-  reach: reach_part,
-  race: race_part,
-};
-const names = Object.keys(MAKERS);
-const parts = {};
+const SHARED = ["step", "reading", "reach", "race"]; // whose view a link can reopen
 
-// A part is made when it is first shown.
-function open(name) {
-  for (const other of names) {
-    document.getElementById(other).hidden = other !== name;
-    const tab = document.getElementById(`tab-${other}`);
-    tab.setAttribute("aria-selected", other === name);
-    tab.tabIndex = other === name ? 0 : -1;
+function open_page() {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const brackets = load_model(data.models.brackets);
+  const makers = {
+    counts: (root) => staircase_part(root, brackets),
+    pulse: (root) => pulse_part(root, "vanilla"),
+    fade: (root) => reach_part(root, { shown: ["tanh"], controls: ["radius"], radius: 0.7 }),
+    carousel: (root) => pulse_part(root, "carried"),
+    back: (root) =>
+      reach_part(root, {
+        shown: ["tanh", "cell"],
+        controls: ["forget_bias"],
+        radius: 0.7,
+        forget_bias: 0,
+      }),
+    gates: (root) => staircase_part(root, brackets, { gates: true }),
+    own: (root) => your_text_part(root, data.own_text),
+    step: (root) => step_part(root, data.reference),
+    reading: (root) => reading_part(root, data.models),
+    reach: (root) => reach_part(root),
+    race: race_part,
+  };
+  const parts = {};
+  const root_of = (name) => document.getElementById(name);
+
+  function make(name) {
+    if (parts[name]) return;
+    parts[name] = makers[name](root_of(name));
+    if (SHARED.includes(name)) root_of(name).append(share_button(name));
   }
-  document.getElementById("shared").replaceChildren(); // it links to another view
-  if (parts[name]) parts[name].paint();
-  else parts[name] = MAKERS[name](document.getElementById(name));
-  tell_height();
-}
-
-const asked = () => {
-  const [name] = location.hash.slice(1).split("?");
-  return names.includes(name) ? name : names[0];
-};
-const shown = () => names.find((name) => !document.getElementById(name).hidden);
-
-names.forEach((name, k) => {
-  const tab = document.getElementById(`tab-${name}`);
-  tab.addEventListener("click", () => {
-    history.replaceState(null, "", `#${name}`);
-    open(name);
-  });
-  tab.addEventListener("keydown", (event) => {
-    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!move) return;
-    const next = document.getElementById(`tab-${names[(k + move + names.length) % names.length]}`);
-    next.focus();
-    next.click();
-  });
-});
-
-// --- a view as an address: #part?name=value&... ---------------------------------------------------
-
-const inputs = () => document.getElementById(shown()).querySelectorAll("input, textarea");
-const key = (input) => input.name || input.type;
-
-function share() {
-  const view = new URLSearchParams(parts[shown()].extra?.());
-  for (const input of inputs()) {
-    const unused = input.type === "radio" ? !input.checked : input.ariaValueText === "free";
-    if (!unused) view.set(key(input), input.value);
-  }
-  history.replaceState(null, "", `#${shown()}?${view}`);
-  const said = document.getElementById("shared");
-  const link = element("a", { href: location.href, target: "_top" }, "This link");
-  said.replaceChildren(link, " reopens this view.");
-  navigator.clipboard?.writeText(location.href).then(
-    () => {
-      said.append(" It has been copied.");
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) if (isIntersecting) make(target.id);
     },
-    () => {}, // not allowed
+    { rootMargin: "600px" },
   );
-}
+  const paint = () => {
+    for (const [name, part] of Object.entries(parts)) if (root_of(name).offsetParent) part.paint();
+  };
 
-// Set every control that differs; setting one may make others anew.
-function set_controls(view) {
-  for (const [name, value] of view) {
-    const input = [...inputs()].find(
-      (input) => key(input) === name && (input.type !== "radio" || input.value === value),
-    );
-    if (!input) continue;
-    if (input.type === "radio") {
-      if (!input.checked) input.click();
-    } else if (input.value !== value || input.ariaValueText === "free") {
-      input.value = value;
-      input.dispatchEvent(new Event("input", { bubbles: true }));
+  // --- a view as an address: #part?name=value&... -------------------------------------------------
+
+  const inputs = (name) => [...root_of(name).querySelectorAll("input, textarea")];
+  const key = (input) => input.name || input.type;
+
+  function share_button(name) {
+    const said = element("output");
+    const act = button(() => {
+      const view = new URLSearchParams(parts[name].extra?.());
+      for (const input of inputs(name)) {
+        const unused = input.type === "radio" ? !input.checked : input.ariaValueText === "free";
+        if (!unused) view.set(key(input), input.value);
+      }
+      history.replaceState(null, "", `#${name}?${view}`);
+      const link = element("a", { href: location.href, target: "_top" }, "This link");
+      said.replaceChildren(link, " reopens this view.");
+      navigator.clipboard?.writeText(location.href).then(
+        () => {
+          said.append(" It has been copied.");
+        },
+        () => {}, // not allowed
+      );
+    }, "Share this");
+    return element("p", { class: "share" }, act, " ", said);
+  }
+
+  // Set every control that differs; setting one may make others anew.
+  function set_controls(name, view) {
+    for (const [control, value] of view) {
+      const input = inputs(name).find(
+        (input) => key(input) === control && (input.type !== "radio" || input.value === value),
+      );
+      if (!input) continue;
+      if (input.type === "radio") {
+        if (!input.checked) input.click();
+      } else if (input.value !== value || input.ariaValueText === "free") {
+        input.value = value;
+        input.dispatchEvent(new Event("input", { bubbles: true }));
+      }
     }
   }
-}
 
-function reopen() {
-  open(asked());
-  const view = new URLSearchParams(location.hash.split("?").slice(1).join("?"));
-  set_controls(view);
-  if (view.size && parts[shown()].restore) {
-    parts[shown()].restore(Object.fromEntries(view));
-    set_controls(view); // another cell has been chosen, and is not held yet
-    parts[shown()].restore(Object.fromEntries(view));
+  function reopen() {
+    const [name, ...rest] = location.hash.slice(1).split("?");
+    if (!(name in makers)) return;
+    const view = new URLSearchParams(rest.join("?"));
+    const more = root_of(name).closest("details");
+    if (more) more.open = true;
+    make(name);
+    set_controls(name, view);
+    if (view.size && parts[name].restore) {
+      parts[name].restore(Object.fromEntries(view));
+      set_controls(name, view); // another cell has been chosen, and is not held yet
+      parts[name].restore(Object.fromEntries(view));
+    }
+    root_of(name).scrollIntoView();
   }
+  addEventListener("hashchange", reopen);
+  addEventListener("resize", paint);
+  addEventListener("beforeprint", () => Object.keys(makers).forEach(make));
+  document.addEventListener("submit", (event) => event.preventDefault());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+
+  // Inside another page: the first figure, or the one asked for, alone; the colours of that page; and the
+  // height of this one.
+  addEventListener("message", (event) => {
+    if (!["light", "dark"].includes(event.data?.theme)) return;
+    document.documentElement.dataset.theme = event.data.theme;
+    paint();
+  });
+  if (parent !== window) {
+    document.documentElement.classList.add("embedded");
+    const [name] = location.hash.slice(1).split("?");
+    root_of(name in makers ? name : "counts").classList.add("shown");
+    const tell_height = () => parent.postMessage({ height: document.body.offsetHeight }, "*");
+    new ResizeObserver(tell_height).observe(document.body);
+  }
+  for (const name of Object.keys(makers)) near.observe(root_of(name));
+  reopen();
+
+  // For the console: the engine, and the state of each part.
+  globalThis.explore = { arrays, engine, draws, look, parts, make };
 }
-document.getElementById("share").addEventListener("click", share);
-addEventListener("hashchange", reopen);
-addEventListener("resize", () => parts[shown()].paint());
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => parts[shown()].paint());
 
-// Inside another page: take its colours, and report the height of this one.
-addEventListener("message", (event) => {
-  if (!["light", "dark"].includes(event.data?.theme)) return;
-  document.documentElement.dataset.theme = event.data.theme;
-  parts[shown()].paint();
-});
-function tell_height() {
-  if (parent !== window) parent.postMessage({ height: document.body.offsetHeight }, "*");
-}
-if (parent !== window) document.documentElement.classList.add("embedded");
-new ResizeObserver(tell_height).observe(document.body);
-
-reopen();
-
-// For the console: the engine, and the state of each part.
-globalThis.explore = { arrays, engine, draws, look, parts };
+if (globalThis.document) open_page();
+else
+  globalThis.onmessage = (
+    (receive) => (event) =>
+      receive(event.data)
+  )(serve(postMessage)); // a worker

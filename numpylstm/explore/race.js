@@ -1,4 +1,4 @@
-// Part 4: the race. An RNN and an LSTM learn the delayed copy from the same sequences.
+// The race. An RNN and an LSTM learn the delayed copy from the same sequences.
 
 import {
   button,
@@ -38,7 +38,7 @@ const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
 const LETTERS = "ABCD";
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
-function new_race({ seed, delay }) {
+export function new_race({ seed, delay }) {
   const racers = {};
   for (const [cell, { init_scale, forget_bias }] of Object.entries(RACERS)) {
     const { D, H } = RECIPE;
@@ -57,19 +57,23 @@ function new_race({ seed, delay }) {
   return { updates: 0, every: 1, delay, random: random_numbers(seed + 1e6), racers };
 }
 
-// The loss of a batch, its gradients, and the norms of dL/dh_t by lag.
+// The loss of a batch, its gradients, and how much of |dL/dh_T| arrives at each lag: at h of the RNN, at c
+// of the LSTM.
 export function look({ cell, parameters }, { ids, targets, weights }) {
   const state = zero_state(cell, parameters, ids[0].length);
   const [logits, , cache] = language_model_forward(cell, parameters, ids, state);
   const [loss, losses] = sequence_cross_entropy_forward(logits, targets, weights);
   const dlogits = sequence_cross_entropy_backward(losses);
   const [gradients, , dhs] = language_model_backward(dlogits, cache);
-  const by_lag = () => norms_by_lag(cell, dhs[dhs.length - 1], cache.caches[0])[0];
+  const by_lag = () => {
+    const norms = norms_by_lag(cell, dhs[dhs.length - 1], cache.caches[0]);
+    return norms[norms.length - 1].map((norm) => norm / norms[0][0]);
+  };
   return { loss, gradients, by_lag };
 }
 
 // One update of both, on the same sequences.
-function update(race, { rate, clip }) {
+export function update(race, { rate, clip }) {
   const batch = delayed_copy(race.random, race.delay, RECIPE.B);
   const kept = race.updates % race.every === 0;
   race.updates += 1;
@@ -131,14 +135,15 @@ export function race_part(root) {
 
   // As many updates as fit between two frames; fewer frames with reduced motion.
   function frame() {
-    if (root.hidden) part.running = false; // another part is shown
     if (!part.running) return;
+    part.next = requestAnimationFrame(frame);
+    const { top, bottom } = root.getBoundingClientRect();
+    if (bottom < 0 || top > innerHeight) return; // wait until it is in view again
     const began = performance.now();
     while (!finished() && performance.now() - began < 12) update(part.race, settings);
     part.busy += performance.now() - began;
     if (finished()) part.running = false;
     if (!part.running || !calm || began - part.painted > 500) paint();
-    part.next = requestAnimationFrame(frame);
   }
 
   function run() {
@@ -187,7 +192,6 @@ export function race_part(root) {
     );
     const speed = part.busy ? `${Math.round((1000 * race.updates) / part.busy)} a second` : "";
     $("[data-name=speed]").textContent = speed;
-    $("[data-name=delay-said]").textContent = race.delay;
   }
 
   function strip({ cell, loss, norm, strip, by_lag }) {
@@ -196,12 +200,12 @@ export function race_part(root) {
     const T = part.race.delay + 1;
     paint_pixels(canvas, ROWS, T, (row, lag) => {
       const norms = strip[ROWS - 1 - row];
-      return norms ? cividis(1 + Math.log10(norms[lag] / norms[0]) / 4) : empty;
+      return norms ? cividis(1 + Math.log10(norms[lag]) / 4) : empty;
     });
     const last = by_lag?.();
     show($(`[data-name=loss-${cell}]`), loss);
     show($(`[data-name=norm-${cell}]`), norm, scientific);
-    show($(`[data-name=arrives-${cell}]`), last ? last[part.race.delay] / last[0] : NaN, (value) =>
+    show($(`[data-name=arrives-${cell}]`), last ? last[part.race.delay] : NaN, (value) =>
       last ? scientific(value) : "",
     );
   }

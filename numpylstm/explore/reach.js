@@ -1,14 +1,16 @@
-// Part 3: how far does the gradient reach? Untrained networks, on one scale.
+// How far does the gradient reach? Untrained networks, on one scale.
 
 import { concatenate, map, matrix } from "./arrays.js";
 import {
+  button,
   choice,
   draw_lines,
+  element,
   log_axis,
+  number,
   on_keys,
   STEPS,
   scientific,
-  show,
   slider,
 } from "./charts.js";
 import { normal, orthogonal, random_numbers, spectral_radius, uniform } from "./draws.js";
@@ -26,7 +28,7 @@ const LINES = [
 
 // All random numbers, drawn once: inputs, weights as in the package, square blocks with a spectral
 // radius of 1 (one for the RNN, four for the LSTM), and the gradient of the last state.
-function draw_networks(seed) {
+export function draw_networks(seed) {
   const random = random_numbers(seed);
   const { T, B, D, H, init_scale } = SIZES;
   const weights = (columns) => uniform(random, D, columns, init_scale);
@@ -47,7 +49,7 @@ function draw_networks(seed) {
 }
 
 // The weights of both networks with their recurrent blocks scaled, and the forget bias in b.
-function networks(drawn, { kind, radius, forget_bias }) {
+export function networks(drawn, { kind, radius, forget_bias }) {
   const [first, ...four] = drawn.Wh[kind].map((W) => map((value) => radius * value, W));
   const b = map((value) => value, drawn.lstm.b);
   for (let k = SIZES.H; k < 2 * SIZES.H; k++) b.data[k] += forget_bias;
@@ -57,46 +59,55 @@ function networks(drawn, { kind, radius, forget_bias }) {
   };
 }
 
-// |dL/dh_T-k| / |dL/dh_T| for k = 0 .. T; "cell" is the same of c.
-function reach(drawn, settings) {
+// |dL/dh_T-k| / |dL/dh_T| for k = 0 .. T, for each of `keys`; "cell" is the same of c.
+export function reach(drawn, settings, keys = LINES.map(({ key }) => key)) {
   const { rnn, lstm } = networks(drawn, settings);
   const x = drawn.x.slice(0, settings.T);
   const zeros = matrix(SIZES.B, SIZES.H);
   const curves = {};
-  const relative = (norms) => norms.map((value) => value / curves.unit);
-  for (const activation of ["tanh", "relu", "sigmoid"]) {
-    const [, , cache] = rnn_forward(x, zeros, ...rnn, activation);
-    const [dh] = norms_by_lag("rnn", drawn.dhT, cache);
-    curves.unit = dh[0];
-    curves[activation] = relative(dh);
+  const relative = ([dh, dc]) => [dh, dc].map((norms) => norms?.map((value) => value / dh[0]));
+  for (const key of keys) {
+    if (key === "lstm" || key === "cell") continue;
+    const [, , cache] = rnn_forward(x, zeros, ...rnn, key);
+    [curves[key]] = relative(norms_by_lag("rnn", drawn.dhT, cache));
   }
-  const [, , , cache] = lstm_forward(x, zeros, zeros, ...lstm);
-  const [dh, dc] = norms_by_lag("lstm", drawn.dhT, cache);
-  [curves.lstm, curves.cell] = [relative(dh), relative(dc)];
+  if (keys.includes("cell")) {
+    const [, , , cache] = lstm_forward(x, zeros, zeros, ...lstm);
+    [curves.lstm, curves.cell] = relative(norms_by_lag("lstm", drawn.dhT, cache));
+  }
   return curves;
 }
 
-// --- the part of the page -------------------------------------------------------------------------
+// --- a figure -------------------------------------------------------------------------------------
 
-export function reach_part(root) {
-  const settings = { kind: "random", radius: 0.9, forget_bias: 3, T: 60, seed: 1 };
-  const $ = (selector) => root.querySelector(selector);
-  const [svg, rows] = [$("svg"), $("tbody")];
-  let drawn = draw_networks(settings.seed);
-  const part = { settings, lag: 30, curves: {}, networks: () => networks(drawn, settings) };
-  part.drawn = () => drawn;
-  part.paint = paint;
+const CONTROLS = {
+  kind: { label: "Wh of both networks", options: ["random", "orthogonal"] },
+  radius: { label: "spectral radius of W<sub>h</sub>", min: 0.3, max: 1.5, step: 0.01 },
+  forget_bias: { label: "forget bias of the LSTM", min: -1, max: 5, step: 0.05 },
+  T: { label: "steps T", min: 10, max: SIZES.T, step: 1 },
+};
+const START = { kind: "random", radius: 0.9, forget_bias: 3, T: 60, seed: 1 };
+
+// shown: the lines and the controls of this figure; all of both, and other weights, if it names none.
+export function reach_part(root, { shown, controls, ...start } = {}) {
+  const settings = { ...START, ...start };
+  const lines = LINES.filter(({ key }) => !shown || shown.includes(key));
+  const part = { settings, lag: 30, curves: {}, networks: () => networks(part.drawn, settings) };
+  const svg = root.querySelector("svg");
+  const rows = element("tbody");
+  const caption = element("caption");
+  const verdict_line = element("p");
   let lag_at = () => 0;
 
-  rows.innerHTML = LINES.map(
-    ({ key, name, style }) =>
-      `<tr><td><svg class="sample" viewBox="0 0 30 10" aria-hidden="true"><path class="line ${style}" d="M0 5H30"/></svg> ${name}</td>` +
-      `<td><output data-name="${key}"></output></td></tr>`,
-  ).join("");
-
   function update() {
-    part.curves = reach(drawn, settings);
+    part.curves = reach(part.drawn, settings, shown);
     paint();
+  }
+
+  function draw(seed) {
+    settings.seed = seed;
+    part.drawn = draw_networks(seed);
+    update();
   }
 
   function paint() {
@@ -108,7 +119,7 @@ export function reach_part(root) {
     lag_at = draw_lines(svg, {
       x: { min: 0, max: T, ticks, label: "steps back from the loss" },
       y: { ...log_axis(-9, 6, 3), label: "|∂L/∂state|, relative to h at k = 0" },
-      lines: LINES.map(({ key, name, style }) => ({
+      lines: lines.map(({ key, name, style }) => ({
         name,
         style,
         points: part.curves[key].map((value, k) => [k, Math.log10(value)]),
@@ -116,14 +127,15 @@ export function reach_part(root) {
       at: part.lag,
       names: true,
     });
-    for (const { key } of LINES) {
-      show($(`[data-name="${key}"]`), part.curves[key][part.lag], scientific);
-    }
-    $("[data-name=lag]").textContent = part.lag;
-    $("[data-name=verdict]").textContent = verdict(part.curves, part.lag);
+    caption.textContent = `${part.lag} steps back`;
+    rows.replaceChildren(...lines.map((line) => row(line, part.curves[line.key][part.lag])));
+    verdict_line.textContent = shown ? "" : verdict(part.curves, part.lag);
+    const values = lines.map(
+      ({ key, name }) => `${name} ${scientific(part.curves[key][part.lag])}`,
+    );
     svg.setAttribute("aria-valuemax", T);
     svg.setAttribute("aria-valuenow", part.lag);
-    svg.setAttribute("aria-valuetext", `${part.lag} steps back: ${verdict(part.curves, part.lag)}`);
+    svg.setAttribute("aria-valuetext", `${part.lag} steps back: ${values.join(", ")}`);
   }
 
   function point(lag) {
@@ -134,60 +146,37 @@ export function reach_part(root) {
   svg.addEventListener("pointerdown", (event) => point(Math.round(lag_at(event))));
   on_keys(svg, { ...STEPS, PageDown: -10, PageUp: 10 }, (move) => point(part.lag + move));
 
-  const set = (name) => (value) => {
+  const change = (name) => (value) => {
     settings[name] = value;
     update();
   };
-  $(".controls").append(
-    choice({
-      name: "kind",
-      label: "Wh of both networks",
-      options: ["random", "orthogonal"],
-      value: settings.kind,
-      change: set("kind"),
-    }),
-    slider({
-      name: "radius",
-      label: "spectral radius of W<sub>h</sub>",
-      min: 0.3,
-      max: 1.5,
-      step: 0.01,
-      value: 0.9,
-      change: set("radius"),
-    }),
-    slider({
-      name: "forget_bias",
-      label: "forget bias of the LSTM",
-      min: -1,
-      max: 5,
-      step: 0.05,
-      value: settings.forget_bias,
-      change: set("forget_bias"),
-    }),
-    slider({
-      name: "T",
-      label: "steps T",
-      min: 10,
-      max: SIZES.T,
-      step: 1,
-      value: 60,
-      change: set("T"),
-    }),
+  const made = Object.entries(CONTROLS)
+    .filter(([name]) => !controls || controls.includes(name))
+    .map(([name, control]) => {
+      const given = { ...control, name, value: settings[name], change: change(name) };
+      return control.options ? choice(given) : slider(given);
+    });
+  const again = button(() => draw(settings.seed + 1), "Draw other weights");
+  svg.after(
+    element("div", { class: "controls" }, ...made),
+    element("table", { class: "values" }, caption, rows),
+    verdict_line,
+    ...(shown ? [] : [again]),
   );
-  $("button").addEventListener("click", () => {
-    settings.seed += 1;
-    drawn = draw_networks(settings.seed);
-    update();
-  });
   part.extra = () => ({ draw: settings.seed, lag: part.lag });
-  part.restore = ({ draw, lag }) => {
-    settings.seed = Number(draw) || settings.seed;
-    drawn = draw_networks(settings.seed);
-    update();
+  part.restore = ({ draw: seed, lag }) => {
+    draw(Number(seed) || settings.seed);
     point(Number(lag) || 0);
   };
-  update();
+  part.paint = paint;
+  draw(settings.seed);
   return part;
+}
+
+function row({ key, name, style }, value) {
+  const sample = element("td");
+  sample.innerHTML = `<svg class="sample" viewBox="0 0 30 10" aria-hidden="true"><path class="line ${style}" d="M0 5H30"/></svg> ${name}`;
+  return element("tr", {}, sample, element("td", {}, number(key, value, scientific)));
 }
 
 function verdict({ tanh, lstm }, lag) {

@@ -1,6 +1,5 @@
-// Part 2, and the explorer: a trained model reads a text, and its cells can be clamped.
+// A trained model reads a text, and its cells can be clamped.
 
-import { matmul_T_right, matrix } from "./arrays.js";
 import {
   button,
   choice,
@@ -24,10 +23,12 @@ import {
   candidate_of,
   in_hand,
   load_model,
+  most_probable,
   read,
   recorded,
   recorded_norms,
   tokenize,
+  visible,
 } from "./models.js";
 
 const PRESETS = {
@@ -340,9 +341,7 @@ export function reading_part(root, stored) {
   }
 
   // The true next token, or the most probable one at the end of the text.
-  const target_at = (at) =>
-    part.ids[at + 1] ??
-    part.touched[at].p.reduce((best, p, v, all) => (p > all[best] ? v : best), 0);
+  const target_at = (at) => part.ids[at + 1] ?? most_probable(part.touched[at].p);
 
   function listen() {
     const { touched, at, model, spans } = part;
@@ -350,13 +349,7 @@ export function reading_part(root, stored) {
     const began = performance.now();
     const target = target_at(at);
     if (model.recorded) part.listens = at < part.ids.length - 1 ? part.norms(at) : [];
-    else {
-      const dlogits = touched[at].p.map((p, v) => (v === target ? 1 : 0) - p);
-      const row = matrix(1, dlogits.length, dlogits);
-      const dh = matmul_T_right(row, model.parameters["decoder.W"]);
-      const steps = touched.slice(0, at + 1).map((place) => place.steps);
-      part.listens = norms_by_input(model.cell.name, dh, steps);
-    }
+    else part.listens = norms_by_input(model, touched.slice(0, at + 1), target);
     part.slow = performance.now() - began > 30;
     say("target", visible(model.tokens[target]));
     const most = part.listens.reduce((a, b) => Math.max(a, b), 0);
@@ -587,17 +580,3 @@ export function reading_part(root, stored) {
   choose_model(Object.keys(PRESETS).find((name) => name in models) ?? Object.keys(models)[0]);
   return part;
 }
-
-const SIGNS = new Map([
-  ["\n", "⏎"],
-  ["\t", "tab"],
-  [" ", "␣"],
-  ["\u200d", "joiner"],
-  ["<unk>", "unknown"],
-  ["<eos>", "⏎"],
-]);
-// Characters that control, and those that turn the direction of writing, by their numbers.
-const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
-const visible = (token) =>
-  SIGNS.get(token) ??
-  token.replace(CONTROL, (c) => `U+${c.codePointAt(0).toString(16).padStart(4, "0")}`);

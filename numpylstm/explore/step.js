@@ -1,4 +1,4 @@
-// Part 1: one step of one cell with one unit, forwards and backwards.
+// One step of one cell with one unit, forwards and backwards.
 
 import { matrix } from "./arrays.js";
 import { choice, element, fixed, show, slider } from "./charts.js";
@@ -92,7 +92,7 @@ const EQUATIONS = {
 
 // All numbers of one step by their names in reference.py; names of weights end in the block: Wx_i,
 // dWx_i. dc_total is the whole gradient of c; dc is the part from the next step.
-function compute(cell, outside, weights) {
+export function compute(cell, outside, weights) {
   const { state, step_forward, step_backward } = CELLS[cell];
   const given = (name) => scalar(outside[name]);
   const before = state.map((name) => given(`${name}_prev`));

@@ -1,0 +1,213 @@
+// A model that learns a text: what happens in the worker of "Your own text", and in a test without one.
+
+import { matrix } from "./arrays.js";
+import { new_model, random_numbers } from "./draws.js";
+import { language_model_forward, sequence_cross_entropy_forward, zero_state } from "./engine.js";
+import { make_trainer } from "./trainer.js";
+
+export const LONGEST = 200_000; // bytes of a text, as UTF-8
+export const SHORTEST = 500; // characters
+const MOST_SYMBOLS = 255; // the others are read as <unk>
+const RECIPE = { T: 25, B: 8, momentum: 0.9, clip: 5, init_scale: 0.1, forget_bias: 1 };
+const HELD_OUT = 2000; // characters of the end that are scored, at most
+const FAR = 1000; // a gate with this bias is exactly 0 or 1
+
+// --- text to ids ----------------------------------------------------------------------------------
+
+// The text as the package reads it: one kind of line end, and no halves of characters.
+export const cleaned = (text) =>
+  text
+    .replace(/^\ufeff/, "")
+    .replace(/\r\n?/g, "\n")
+    .replace(/\p{Surrogate}/gu, "\ufffd");
+
+// One sentence on a text that cannot be learnt as it is, or null.
+export function objection(text) {
+  const bytes = new TextEncoder().encode(text).length;
+  if (text.includes("\0")) return "This is not a text: it has a NUL character.";
+  if ([...text].length < SHORTEST)
+    return `This text has ${[...text].length} characters; learning needs at least ${SHORTEST}.`;
+  if (bytes > LONGEST)
+    return `This text has ${Math.ceil(bytes / 1000)} kB; the page learns from at most ${LONGEST / 1000} kB.`;
+  return null;
+}
+
+// The longest beginning that is short enough, of whole characters.
+export function beginning(text) {
+  const bytes = new TextEncoder().encode(text).subarray(0, LONGEST);
+  return new TextDecoder().decode(bytes, { stream: true });
+}
+
+// <unk> first, then the characters by how often they occur.
+export function vocabulary(text) {
+  const counts = new Map();
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
+  const order = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+  return {
+    tokens: ["<unk>", ...order.slice(0, MOST_SYMBOLS).map(([c]) => c)],
+    distinct: order.length,
+  };
+}
+
+export function encode(text, tokens) {
+  const known = new Map(tokens.map((token, id) => [token, id]));
+  return Int32Array.from([...text], (character) => known.get(character) ?? 0);
+}
+
+// --- text from a model ----------------------------------------------------------------------------
+
+// Continue ids by `length` more, never with <unk>. At temperature 0, the most probable each time.
+export function continuation(cell, parameters, ids, length, temperature, random) {
+  let state = zero_state(cell, parameters, 1);
+  let scores;
+  const read = (id) => {
+    let logits;
+    [logits, state] = language_model_forward(cell, parameters, [[id]], state);
+    scores = logits[0].data;
+  };
+  ids.forEach(read);
+  const drawn = [];
+  while (drawn.length < length) {
+    let best = 1;
+    for (let v = 2; v < scores.length; v++) if (scores[v] > scores[best]) best = v;
+    let id = best;
+    if (temperature > 0) {
+      const shares = scores.map((s, v) => (v ? Math.exp((s - scores[best]) / temperature) : 0));
+      let place = random() * shares.reduce((sum, share) => sum + share, 0);
+      for (id = 1; id < shares.length - 1 && place >= shares[id]; id++) place -= shares[id];
+    }
+    drawn.push(id);
+    read(id);
+  }
+  return drawn;
+}
+
+// --- learning -------------------------------------------------------------------------------------
+
+export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
+  const { T, B, init_scale, forget_bias, ...settings } = RECIPE;
+  const random = random_numbers(seed);
+  const parameters = new_model(cell, random, { V, D: H, H, init_scale, forget_bias });
+  const trainer = make_trainer(cell, parameters, { T, B });
+  const share = Math.floor(0.9 * ids.length); // learnt; the rest is kept aside
+  const stream = Math.floor((share - 1) / B); // characters of each of the B sequences
+  const held_out = ids.slice(share, share + HELD_OUT);
+  const [window, targets] = [new Int32Array(T * B), new Int32Array(T * B)];
+  const learner = { parameters, rate, updates: 0, characters: 0, loss: Math.log(V) };
+  let at = 0;
+  let hold = null; // {unit, gate, value}
+  let kept = null; // the columns of a held gate as they were
+  let good = copied(parameters);
+
+  function update() {
+    if (at + T > stream) at = 0;
+    for (let t = 0; t < T; t++) {
+      for (let r = 0; r < B; r++) {
+        window[t * B + r] = ids[r * stream + at + t];
+        targets[t * B + r] = ids[r * stream + at + t + 1];
+      }
+    }
+    at += T;
+    const { loss } = trainer.update(window, targets, { ...settings, rate: learner.rate });
+    learner.updates += 1;
+    learner.characters += T * B;
+    learner.loss += Math.max(0.02, 1 / learner.updates) * (loss - learner.loss); // smoothed
+    if (hold) set_columns(held_column);
+  }
+
+  // The loss per character of the text kept aside.
+  function score() {
+    const each = (values) => Array.from(values, (id) => [id]);
+    const state = zero_state(cell, parameters, 1);
+    const inputs = each(held_out.subarray(0, -1));
+    const [logits] = language_model_forward(cell, parameters, inputs, state);
+    const [loss] = sequence_cross_entropy_forward(logits, each(held_out.subarray(1)));
+    return loss / inputs.length;
+  }
+
+  // A held gate has zero weights and a bias of 1000 or -1000, which no gradient changes; its momentum would.
+  const held_column = (path) => (path.endsWith(".b") ? (hold.value ? FAR : -FAR) : 0);
+  function set_columns(value) {
+    const block = ["i", "f", "g", "o"].indexOf(hold.gate);
+    for (const key of ["Wx", "Wh", "b"]) {
+      const path = `${cell}.0.${key}`;
+      const { rows, columns, data } = parameters[path];
+      for (let r = 0; r < rows; r++) {
+        const k = r * columns + block * H + hold.unit;
+        data[k] = value(path, k);
+      }
+    }
+  }
+  learner.hold = (next) => {
+    if (hold) set_columns((path, k) => kept[path].data[k]);
+    kept = copied(parameters);
+    hold = next;
+    if (hold) set_columns(held_column);
+  };
+
+  learner.train = (milliseconds) => {
+    const began = performance.now();
+    while (performance.now() - began < milliseconds && Number.isFinite(learner.loss)) update();
+    return performance.now() - began;
+  };
+  learner.lost = () => !Number.isFinite(learner.loss);
+  // What is shown: losses, a sample that continues `prompt`, and the parameters. A good place to return to.
+  learner.report = (prompt, temperature, length = 120) => {
+    good = copied(parameters);
+    const sample = continuation(cell, parameters, prompt, length, temperature, random);
+    const { updates, characters, loss } = learner;
+    return { updates, characters, loss, held_out: score(), sample, parameters: good };
+  };
+  learner.rewind = () => {
+    for (const [path, { data }] of Object.entries(good)) parameters[path].data.set(data);
+    trainer.forget();
+    learner.loss = score();
+  };
+  learner.update = update;
+  return learner;
+}
+
+const copied = (parameters) =>
+  Object.fromEntries(
+    Object.entries(parameters).map(([path, { rows, columns, data }]) => [
+      path,
+      matrix(rows, columns, Float64Array.from(data)),
+    ]),
+  );
+
+// --- in a worker ----------------------------------------------------------------------------------
+
+// Answer the messages of the page: {start}, {running}, {rate}, {hold}, {rewind}. Reports come once a
+// second; `slice` is how long, in milliseconds, no message is read.
+export function serve(post, slice = 80) {
+  let learner = null;
+  let prompt = [];
+  let running = false;
+  let [busy, next] = [0, 0];
+
+  function loop() {
+    if (!running) return;
+    busy += learner.train(slice);
+    if (learner.lost()) {
+      running = false;
+      post({ lost: true });
+    } else if (busy >= next) {
+      next = busy + Math.min(1000, 200 + busy);
+      post({ ...learner.report(prompt, 0.8), speed: learner.characters / (busy / 1000) });
+    }
+    setTimeout(loop, 0);
+  }
+  return ({ start, hold, rate, rewind, running: go }) => {
+    if (start) {
+      learner = make_learner(start);
+      [prompt, busy, next] = [start.prompt, 0, 200];
+    }
+    if (rate !== undefined) learner.rate = rate;
+    if (hold !== undefined) learner.hold(hold);
+    if (rewind) learner.rewind();
+    if (go !== undefined && go !== running) {
+      running = go;
+      if (running) setTimeout(loop, 0);
+    }
+  };
+}

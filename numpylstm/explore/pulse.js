@@ -1,0 +1,98 @@
+// One number that remembers a pulse: rewritten at every step by a vanilla cell, or carried by the cell
+// state of an LSTM.
+
+import { matrix } from "./arrays.js";
+import { draw_lines, even_axis, fixed, number, slider } from "./charts.js";
+import { lstm_forward, rnn_forward } from "./engine.js";
+
+const T = 30;
+const PULSES = [1, 0.5, 0.25]; // three sequences, side by side
+const STYLES = ["", " dashed", " dotted"];
+const SAID = [1, 5, 10, 20]; // steps after the pulse
+const FAR = 1000; // opens or shuts a gate
+
+const row = (...values) => matrix(1, values.length, Float64Array.from(values));
+const pulses = () =>
+  Array.from({ length: T + 1 }, (_, t) =>
+    matrix(
+      PULSES.length,
+      1,
+      Float64Array.from(PULSES, (size) => (t ? 0 : size)),
+    ),
+  );
+const zeros = matrix(PULSES.length, 1);
+
+// h of a vanilla cell without bias: h = tanh(w h_prev + x), for each step the three sequences.
+export function rewritten(w) {
+  const [hs] = rnn_forward(pulses(), zeros, row(1), row(w), row(0));
+  return hs.map(({ data }) => [...data]);
+}
+
+// c of an LSTM cell that writes tanh x when the pulse comes (i = 1), and nothing later (i = 0).
+export function carried(forget_bias) {
+  const Wx = row(8 * FAR, 0, 1, 0); // of i, f, g, o
+  const b = row(-FAR, forget_bias, 0, FAR);
+  const [, , , cache] = lstm_forward(pulses(), zeros, zeros, Wx, row(0, 0, 0, 0), b);
+  return cache.map(({ c }) => [...c.data]);
+}
+
+export const PULSE_KINDS = {
+  vanilla: {
+    compute: rewritten,
+    style: "rnn",
+    control: { name: "w", label: "weight w", min: 0, max: 1.5, step: 0.01, value: 0.9 },
+    beside: null,
+  },
+  carried: {
+    compute: carried,
+    style: "lstm",
+    control: {
+      name: "bias",
+      label: "bias of the forget gate",
+      min: -2,
+      max: 6,
+      step: 0.05,
+      value: 3,
+    },
+    beside: () => rewritten(0.9),
+  },
+};
+
+export function pulse_part(root, kind) {
+  const $ = (selector) => root.querySelector(selector);
+  const { compute, style, control, beside } = PULSE_KINDS[kind];
+  const part = { value: control.value, values: [] };
+
+  function paint() {
+    const line = (values, k, name, drawn) => ({
+      name,
+      style: drawn,
+      points: values.map((each, t) => [t, each[k]]),
+    });
+    const lines = PULSES.map((size, k) => line(part.values, k, `x = ${size}`, style + STYLES[k]));
+    if (beside) lines.push(line(beside(), 0, "vanilla", "beside"));
+    draw_lines($("svg"), {
+      x: { ...even_axis(T, 6, Math.round), label: "steps after the pulse x" },
+      y: { ...even_axis(1, 4, (v) => v), label: kind === "vanilla" ? "h" : "c" },
+      lines,
+      names: true,
+    });
+    $(".said").replaceChildren(
+      `After the pulse 1, ${SAID.join(", ")} steps later: `,
+      ...SAID.flatMap((t, k) => [
+        k ? ", " : "",
+        number(`after-${t}`, part.values[t][0], (v) => fixed(v, 2)),
+      ]),
+      ".",
+    );
+  }
+  function update(value) {
+    part.value = value;
+    part.values = compute(value);
+    paint();
+  }
+  $(".controls").append(slider({ ...control, change: update }));
+  Object.assign(part, { paint });
+  update(control.value);
+  return part;
+}

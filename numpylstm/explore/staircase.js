@@ -1,0 +1,134 @@
+// A staircase: one number of a trained network while it reads a text, with its gates as strips of colour.
+
+import { button, choice, cividis, element, fixed, number } from "./charts.js";
+import { zero_state } from "./engine.js";
+import { in_hand, read, visible } from "./models.js";
+
+const TEXT = '\n(()(("a(b"))())\n((("))a"())))';
+const HANDS = {
+  free: [{}, "free"],
+  i: [{ i: 1 }, "i = 1"],
+  f0: [{ f: 0 }, "f = 0"],
+  f1: [{ f: 1 }, "f = 1"],
+};
+const [HIGH, BELOW, STRIP] = [120, 24, 18]; // of the staircase, of the letters, of a strip
+
+// Draw `values`, one for each of `words`, as a staircase with the words below it, then the strips:
+// [[name, values between 0 and 1], ...]. Only the end that fits is drawn; `shaded` are places in grey.
+export function draw_staircase(svg, { words, values, strips = [], shaded = [] }) {
+  const width = Math.max(svg.clientWidth, 300);
+  const left = 34;
+  const first = Math.max(0, words.length - Math.floor((width - left) / 9));
+  const count = words.length - first;
+  const wide = Math.min(26, (width - left) / Math.max(count, 1));
+  const high = HIGH + BELOW + STRIP * strips.length;
+  const limit = values.slice(first).reduce((most, v) => Math.max(most, Math.abs(v)), 1) * 1.1;
+  const X = (k) => (left + k * wide).toFixed(1);
+  const Y = (value) => ((HIGH / 2) * (1 - value / limit)).toFixed(1);
+  const out = [`<path class="grid" d="M${left} ${Y(0)}H${width}"/>`];
+  const text = (x, y, said, more) => out.push(`<text x="${x}" y="${y}" ${more}>${said}</text>`);
+  const escaped = (word) => word.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+  const box = (k, y, height, fill) =>
+    out.push(`<rect x="${X(k)}" y="${y}" width="${wide + 0.3}" height="${height}" ${fill}/>`);
+  for (const t of shaded) if (t >= first) box(t - first, 0, HIGH, 'class="shade"');
+  const top = Math.floor(limit);
+  for (const value of [top, 0, -top])
+    text(left - 6, Number(Y(value)) + 4, fixed(value, 0), 'text-anchor="end"');
+  let path = "";
+  for (let k = 0; k < count; k++) {
+    const word = visible(words[first + k]);
+    path += `${k ? "L" : "M"}${X(k)} ${Y(values[first + k])}H${X(k + 1)}`;
+    const middle = (left + (k + 0.5) * wide).toFixed(1);
+    text(middle, HIGH + 16, escaped(word), 'text-anchor="middle" class="letter"');
+    strips.forEach(([, shares], row) => {
+      const fill = `fill="rgb(${cividis(shares[first + k]).join(" ")})"`;
+      box(k, HIGH + BELOW + STRIP * row, STRIP - 3, fill);
+    });
+  }
+  strips.forEach(([name], row) => {
+    text(left - 6, HIGH + BELOW + STRIP * row + 12, name, 'text-anchor="end" class="strong"');
+  });
+  out.push(`<path class="line lstm" d="${path}"/>`);
+  svg.style.height = `${high}px`;
+  svg.setAttribute("viewBox", `0 0 ${width} ${high}`);
+  svg.innerHTML = out.join("");
+}
+
+// The places between quotation marks, closing one included.
+export function quoted(words) {
+  let inside = false;
+  return [...words.keys()].filter((t) => {
+    const before = inside;
+    if (words[t] === '"') inside = !inside;
+    return before || inside;
+  });
+}
+
+// The cell that counts brackets. gates: with strips of f and i, and a choice of what is held.
+export function staircase_part(root, model, { gates = false } = {}) {
+  const $ = (selector) => root.querySelector(selector);
+  const text = [...(gates ? TEXT : TEXT.slice(0, -2))]; // two brackets are for the reader to close
+  const part = { words: text, hand: "free", model, reading: [] };
+  const { unit, tokens } = model;
+
+  function update() {
+    const zeros = zero_state("lstm", model.parameters, 1);
+    const ids = part.words.map((word) => tokens.indexOf(word));
+    const [hands] = HANDS[part.hand];
+    const [parameters, state] = gates ? in_hand(model, 0, unit, hands) : [model.parameters, zeros];
+    part.reading = read(model, parameters, state, ids);
+    paint();
+  }
+
+  function paint() {
+    const of_unit = (name) => part.reading.map(({ steps }) => steps[0][name].data[unit]);
+    const ends = part.reading.map(({ p }) => p[tokens.indexOf("\n")]);
+    const strips = (gates ? ["f", "i"] : []).map((name) => [name, of_unit(name)]);
+    strips.push(["⏎", ends]);
+    const shaded = quoted(part.words);
+    draw_staircase($("svg"), { words: part.words, values: of_unit("c"), strips, shaded });
+    const { c } = part.reading[part.reading.length - 1].steps[0];
+    $(".said").replaceChildren(
+      "Now c = ",
+      number("c", c.data[unit], (v) => fixed(v, 2)),
+      ". Probability that the line ends here: ",
+      number("p", ends[ends.length - 1]),
+      ".",
+    );
+  }
+
+  const type = (word) =>
+    button(
+      () => {
+        part.words = [...part.words, word];
+        update();
+      },
+      word === "\n" ? "⏎" : word,
+    );
+  const erase = button(() => {
+    if (part.words.length > 1) part.words = part.words.slice(0, -1);
+    update();
+  }, "⌫");
+  erase.setAttribute("aria-label", "delete the last character");
+  const again = button(() => {
+    part.words = text;
+    update();
+  }, "Start again");
+  $(".buttons").append(...["(", ")", '"', "a", "\n"].map(type), erase, again);
+  if (gates) {
+    const hands = choice({
+      name: "hand",
+      label: "Gates of this cell",
+      options: Object.entries(HANDS).map(([key, [, said]]) => [key, said]),
+      value: part.hand,
+      change: (hand) => {
+        part.hand = hand;
+        update();
+      },
+    });
+    $(".buttons").before(element("div", { class: "controls" }, hands));
+  }
+  Object.assign(part, { paint, update });
+  update();
+  return part;
+}

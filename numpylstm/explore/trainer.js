@@ -1,0 +1,202 @@
+// A training step in plain typed arrays: the equations of engine.js for one layer of an LSTM or a
+// vanilla RNN, in buffers that are used again, four times as fast. Letters as there; arrays are flat.
+
+// The pointwise part of a step, for the row of pre-activations or their gradients at `a` and the row of
+// states at `s`; `later` is the row of h and c at the next step.
+const POINTWISE = {
+  lstm: {
+    blocks: 4,
+    forward({ A, h, c, tanh_c }, H, a, s, later) {
+      for (let j = 0; j < H; j++) {
+        const i = 1 / (1 + Math.exp(-A[a + j]));
+        const f = 1 / (1 + Math.exp(-A[a + H + j]));
+        const g = Math.tanh(A[a + 2 * H + j]);
+        const o = 1 / (1 + Math.exp(-A[a + 3 * H + j]));
+        const c_j = f * c[s + j] + i * g;
+        const t = Math.tanh(c_j);
+        [A[a + j], A[a + H + j], A[a + 2 * H + j], A[a + 3 * H + j]] = [i, f, g, o];
+        tanh_c[s + j] = t;
+        c[later + j] = c_j;
+        h[later + j] = o * t;
+      }
+    },
+    // d: dh and dc from the next step, one row for each sequence, here at `row`
+    backward({ A, c, tanh_c, dA, dhs, dh, dc }, H, a, s, _, row) {
+      for (let j = 0; j < H; j++) {
+        const [i, f, g, o] = [A[a + j], A[a + H + j], A[a + 2 * H + j], A[a + 3 * H + j]];
+        const t = tanh_c[s + j];
+        const dh_j = dhs[s + j] + dh[row + j];
+        const dc_j = dc[row + j] + dh_j * o * (1 - t * t);
+        dA[a + j] = dc_j * g * i * (1 - i);
+        dA[a + H + j] = dc_j * c[s + j] * f * (1 - f);
+        dA[a + 2 * H + j] = dc_j * i * (1 - g * g);
+        dA[a + 3 * H + j] = dh_j * t * o * (1 - o);
+        dc[row + j] = dc_j * f;
+      }
+    },
+  },
+  rnn: {
+    blocks: 1,
+    forward({ A, h }, H, a, _, later) {
+      for (let j = 0; j < H; j++) h[later + j] = Math.tanh(A[a + j]);
+    },
+    backward({ h, dA, dhs, dh }, H, a, s, later, row) {
+      for (let j = 0; j < H; j++) {
+        const h_j = h[later + j];
+        dA[a + j] = (dhs[s + j] + dh[row + j]) * (1 - h_j * h_j);
+      }
+    },
+  },
+};
+
+// out (m, n) += a (m, k) @ w (k, n). Entry (r, p) of a is at a[at + r * row + p * column]: a transpose
+// is a stride. Two rows of a and four of w at a time.
+function add_product(out, o0, a, at, row, column, w, m, k, n) {
+  const [even, fours] = [m - (m % 2), k - (k % 4)];
+  for (let r = 0; r < even; r += 2) {
+    const o = o0 + r * n;
+    let b = 0;
+    let x = at + r * row;
+    for (let p = 0; p < fours; p += 4, x += 4 * column, b += 4 * n) {
+      const y = x + row;
+      const x0 = a[x];
+      const x1 = a[x + column];
+      const x2 = a[x + 2 * column];
+      const x3 = a[x + 3 * column];
+      const y0 = a[y];
+      const y1 = a[y + column];
+      const y2 = a[y + 2 * column];
+      const y3 = a[y + 3 * column];
+      for (let j = 0; j < n; j++) {
+        const w0 = w[b + j];
+        const w1 = w[b + n + j];
+        const w2 = w[b + 2 * n + j];
+        const w3 = w[b + 3 * n + j];
+        out[o + j] += x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3;
+        out[o + n + j] += y0 * w0 + y1 * w1 + y2 * w2 + y3 * w3;
+      }
+    }
+    for (let p = fours; p < k; p++, x += column, b += n) {
+      for (let j = 0; j < n; j++) {
+        out[o + j] += a[x] * w[b + j];
+        out[o + n + j] += a[x + row] * w[b + j];
+      }
+    }
+  }
+  for (let r = even; r < m; r++) {
+    for (let p = 0, x = at + r * row, b = 0; p < k; p++, x += column, b += n) {
+      for (let j = 0; j < n; j++) out[o0 + r * n + j] += a[x] * w[b + j];
+    }
+  }
+}
+
+function transposed(w, rows, columns) {
+  const out = new Float64Array(w.length);
+  for (let r = 0; r < rows; r++)
+    for (let k = 0; k < columns; k++) out[k * rows + r] = w[r * columns + k];
+  return out;
+}
+
+// A trainer of a model {path: matrix}, which it changes, by SGD with momentum on windows of T steps of B
+// sequences. The state goes on from one window to the next.
+export function make_trainer(cell, parameters, { T, B }) {
+  const { blocks, forward, backward } = POINTWISE[cell];
+  const paths = ["embedding.W", ...["Wx", "Wh", "b"].map((key) => `${cell}.0.${key}`)];
+  const [E, Wx, Wh, b, W, bias] = [...paths, "decoder.W", "decoder.b"].map(
+    (path) => parameters[path].data,
+  );
+  const weights = [E, Wx, Wh, b, W, bias];
+  const gradients = weights.map((w) => new Float64Array(w.length));
+  const velocity = weights.map((w) => new Float64Array(w.length));
+  const [dE, dWx, dWh, db, dW, dbias] = gradients;
+  const { rows: V, columns: D } = parameters["embedding.W"];
+  const H = parameters["decoder.W"].rows;
+  const [G, N] = [blocks * H, T * B];
+  const zeros = (n) => new Float64Array(n);
+  const states = { h: zeros((T + 1) * B * H), c: zeros((T + 1) * B * H) }; // with the one before
+  const cache = { ...states, A: zeros(N * G), tanh_c: zeros(N * H) };
+  const back = { dA: zeros(N * G), dhs: zeros(N * H), dh: zeros(B * H), dc: zeros(B * H) };
+  const all = { ...cache, ...back };
+  const { A, h } = cache;
+  const { dA, dhs, dh, dc } = back;
+  const [logits, by_symbol, d_symbol] = [zeros(N * V), zeros(V * G), zeros(V * G)];
+
+  // The loss per character of a window, after which logits holds the gradient of its sum over time.
+  function forward_pass(ids, targets) {
+    by_symbol.fill(0); // embedding @ Wx + b once for each symbol, not for each place
+    for (let v = 0; v < V; v++) by_symbol.set(b, v * G);
+    add_product(by_symbol, 0, E, 0, D, 1, Wx, V, D, G);
+    for (const state of Object.values(states)) state.copyWithin(0, N * H);
+    for (let t = 0; t < T; t++) {
+      for (let n = t * B; n < (t + 1) * B; n++) {
+        A.set(by_symbol.subarray(ids[n] * G, (ids[n] + 1) * G), n * G);
+      }
+      add_product(A, t * B * G, h, t * B * H, H, 1, Wh, B, H, G);
+      for (let n = t * B; n < (t + 1) * B; n++) forward(all, H, n * G, n * H, (n + B) * H);
+    }
+    for (let n = 0; n < N; n++) logits.set(bias, n * V);
+    add_product(logits, 0, h, B * H, H, 1, W, N, H, V);
+    let loss = 0;
+    for (let n = 0; n < N; n++) {
+      const at = n * V;
+      let [peak, z] = [-Infinity, 0];
+      for (let v = at; v < at + V; v++) if (logits[v] > peak) peak = logits[v];
+      loss += peak - logits[at + targets[n]];
+      for (let v = at; v < at + V; v++) {
+        logits[v] = Math.exp(logits[v] - peak);
+        z += logits[v];
+      }
+      loss += Math.log(z);
+      for (let v = at; v < at + V; v++) logits[v] /= z * B;
+      logits[at + targets[n]] -= 1 / B;
+    }
+    return loss / N;
+  }
+
+  function backward_pass(ids) {
+    for (const gradient of gradients) gradient.fill(0);
+    for (const values of [dhs, dh, dc, d_symbol]) values.fill(0);
+    add_product(dhs, 0, logits, 0, V, 1, transposed(W, H, V), N, V, H);
+    add_product(dW, 0, h, B * H, 1, H, logits, H, N, V);
+    for (let n = 0; n < N * V; n++) dbias[n % V] += logits[n];
+    const WhT = transposed(Wh, H, G);
+    for (let t = T - 1; t >= 0; t--) {
+      for (let r = 0; r < B; r++) {
+        const n = t * B + r;
+        backward(all, H, n * G, n * H, (n + B) * H, r * H);
+      }
+      dh.fill(0);
+      add_product(dh, 0, dA, t * B * G, G, 1, WhT, B, G, H);
+    }
+    add_product(dWh, 0, h, 0, 1, H, dA, H, N, G);
+    for (let n = 0; n < N; n++) {
+      for (let j = 0, to = ids[n] * G, from = n * G; j < G; j++) d_symbol[to + j] += dA[from + j];
+    }
+    for (let k = 0; k < V * G; k++) db[k % G] += d_symbol[k];
+    add_product(dWx, 0, E, 0, 1, D, d_symbol, D, V, G);
+    add_product(dE, 0, d_symbol, 0, G, 1, transposed(Wx, D, G), V, G, D);
+  }
+
+  // The gradients of the sum over time of the mean over the batch, clipped by their norm.
+  function update(ids, targets, { rate, momentum, clip }) {
+    const loss = forward_pass(ids, targets);
+    backward_pass(ids);
+    let squares = 0;
+    for (const gradient of gradients) for (const value of gradient) squares += value * value;
+    const norm = Math.sqrt(squares);
+    const factor = norm > clip ? clip / norm : 1;
+    gradients.forEach((gradient, k) => {
+      const [v, w] = [velocity[k], weights[k]];
+      for (let j = 0; j < w.length; j++) {
+        v[j] = momentum * v[j] + factor * gradient[j];
+        w[j] -= rate * v[j];
+      }
+    });
+    return { loss, norm };
+  }
+
+  function forget() {
+    for (const values of [...velocity, ...Object.values(states)]) values.fill(0);
+  }
+  return { update, forget };
+}

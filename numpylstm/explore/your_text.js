@@ -1,0 +1,312 @@
+// "Your own text": a model that learns it in a worker, while the page draws what it has learnt so far.
+
+import {
+  button,
+  choice,
+  draw_lines,
+  element,
+  even_axis,
+  log_axis,
+  number,
+  scientific,
+  slider,
+} from "./charts.js";
+import { zero_state } from "./engine.js";
+import { norms_by_input } from "./lag.js";
+import { beginning, cleaned, encode, LONGEST, objection, serve, vocabulary } from "./learner.js";
+import { most_probable, read, visible } from "./models.js";
+import { safetensors } from "./safetensors.js";
+import { draw_staircase } from "./staircase.js";
+
+const SAMPLES = 6; // of the latest that are shown
+const PROMPT = 8; // characters
+
+// A worker made of the page's own script, or, where the browser has none, the same on this thread.
+function open_learner(receive) {
+  try {
+    const source = document.querySelector("script[type=module]").textContent;
+    const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+    worker.onmessage = ({ data }) => receive(data);
+    return { send: (message) => worker.postMessage(message), close: () => worker.terminate() };
+  } catch {
+    const send = serve(receive, 12);
+    return { send, close: () => send({ running: false }), slow: true };
+  }
+}
+
+export function your_text_part(root, { texts, cells }) {
+  const $ = (selector) => root.querySelector(selector);
+  const [textarea, said] = [$("textarea"), $("[data-name=said]")];
+  const part = {
+    cell: "lstm",
+    H: 64,
+    unit: 0,
+    hold: "free",
+    rate: 0.05,
+    state: "empty",
+    losses: [],
+    samples: [],
+  };
+
+  // --- learning -----------------------------------------------------------------------------------
+
+  function start() {
+    const text = cleaned(textarea.value);
+    const wrong = objection(text);
+    said.textContent = wrong ?? "";
+    if (wrong) {
+      if (text.length > LONGEST / 4 && !text.includes("\0")) offer_beginning(text);
+      return;
+    }
+    part.learner?.close();
+    const { tokens, distinct } = vocabulary(text);
+    if (distinct >= tokens.length)
+      said.textContent = `${distinct} different characters: the ${tokens.length - 1} most frequent are learnt, the others are read as one sign.`;
+    const ids = encode(text, tokens);
+    const place = Math.max(0, text.indexOf("\n", text.length / 2) + 1);
+    const prompt = [...encode([...text].slice(place, place + PROMPT).join(""), tokens)];
+    Object.assign(part, {
+      tokens,
+      prompt,
+      losses: [],
+      samples: [],
+      report: null,
+      unit: 0,
+      hold: "free",
+    });
+    part.learner = open_learner(receive);
+    if (part.learner.slow)
+      said.textContent = "This browser has no background thread here: training is slower.";
+    const { cell, H, rate } = part;
+    part.learner.send({ start: { ids, V: tokens.length, cell, H, rate, prompt } });
+    build_unit();
+    run(true);
+  }
+
+  function offer_beginning(text) {
+    const use = button(() => {
+      textarea.value = beginning(text);
+      start();
+    }, "Use the beginning");
+    said.append(" ", use);
+  }
+
+  function run(on) {
+    part.state = on ? "running" : "paused";
+    part.learner.send({ running: on });
+    paint();
+  }
+
+  function receive(report) {
+    if (report.lost) return lost();
+    const { loss, held_out, sample, characters } = report;
+    part.report = report;
+    part.losses.push([characters, loss, held_out]);
+    part.samples.push(sample.map((id) => part.tokens[id]));
+    part.words = [...part.prompt, ...sample].map((id) => part.tokens[id]);
+    part.reading = null;
+    paint();
+  }
+
+  function lost() {
+    part.state = "paused";
+    said.textContent = "The loss is no longer a number: the rate is too high. ";
+    const back = button(() => {
+      part.rate /= 2;
+      $("input[name=rate]").value = Math.log10(part.rate);
+      part.learner.send({ rate: part.rate, rewind: true });
+      said.textContent = `The rate is ${scientific(part.rate)} now.`;
+      run(true);
+    }, "Return to the last sample, at half the rate");
+    said.append(back);
+    paint();
+  }
+
+  // --- drawing ------------------------------------------------------------------------------------
+
+  function paint() {
+    const { state, report, losses } = part;
+    buttons.train.textContent = { empty: "Train", running: "Pause", paused: "Continue" }[state];
+    buttons.again.hidden = state === "empty";
+    $(".learning").hidden = !report;
+    if (!report) return;
+    $(".progress").replaceChildren(
+      number("loss", report.loss),
+      " nats per character on the text, ",
+      number("held-out", report.held_out),
+      " on the tenth kept aside; ",
+      number("characters", report.characters, (v) => v.toLocaleString("en")),
+      " characters read, ",
+      number("speed", report.speed, (v) => Math.round(v).toLocaleString("en")),
+      " a second.",
+    );
+    draw_losses(losses);
+    $(".samples").replaceChildren(
+      ...part.samples
+        .slice(-SAMPLES)
+        .map((sample) =>
+          element("p", {}, element("b", {}, shown(part.prompt)), shown_words(sample)),
+        ),
+    );
+    paint_unit();
+  }
+
+  const shown_words = (words) =>
+    words.map((w) => (w === "\n" || w === " " ? w : visible(w))).join("");
+  const shown = (ids) => shown_words(ids.map((id) => part.tokens[id]));
+
+  function draw_losses(losses) {
+    const most = losses[losses.length - 1][0];
+    const high = Math.ceil(losses.reduce((a, [, loss, held]) => Math.max(a, loss, held), 1));
+    const line = (name, style, k) => ({
+      name,
+      style,
+      points: losses.map((point) => [point[0], point[k]]),
+    });
+    draw_lines($("svg.losses"), {
+      x: {
+        ...even_axis(most, 2, (v) => Math.round(v).toLocaleString("en")),
+        label: "characters read",
+      },
+      y: { ...even_axis(high, 4, (v) => v), label: "nats" },
+      lines: [line("learnt", part.cell, 1), line("aside", `${part.cell} dashed`, 2)],
+      names: true,
+    });
+  }
+
+  // One unit while the network reads the newest sample, and how far back the next character depends.
+  function paint_unit() {
+    const { cell, report, words, unit, tokens } = part;
+    const { parameters } = report;
+    const model = { cell: { name: cell }, parameters, options: [] };
+    const ids = words.map((word) => tokens.indexOf(word));
+    part.reading ??= read(model, parameters, zero_state(cell, parameters, 1), ids);
+    const of_unit = (name) => part.reading.map(({ steps }) => steps[0][name].data[unit]);
+    const [memory, gates] = cell === "lstm" ? ["c", ["f", "i", "o"]] : ["h", []];
+    const strips = gates.map((name) => [name, of_unit(name)]);
+    draw_staircase($("svg.staircase"), { words, values: of_unit(memory), strips });
+    const best = most_probable(part.reading[part.reading.length - 1].p);
+    const norms = norms_by_input(model, part.reading, best).toReversed();
+    const high = Math.ceil(Math.log10(Math.max(...norms, 1e-9)));
+    draw_lines($("svg.low"), {
+      x: {
+        ...even_axis(40, 4, Math.round),
+        label: `steps back from “${visible(tokens[best])}”, the most probable next`,
+      },
+      y: log_axis(high - 6, high, 2),
+      lines: [
+        { name: "", style: cell, points: norms.slice(0, 41).map((v, k) => [k, Math.log10(v)]) },
+      ],
+    });
+  }
+
+  // --- controls -----------------------------------------------------------------------------------
+
+  function build_unit() {
+    const hold = (value) => {
+      part.hold = value;
+      const [gate, to] = value.split(" = ");
+      part.learner.send({
+        hold: value === "free" ? null : { unit: part.unit, gate, value: Number(to) },
+      });
+    };
+    const pick = slider({
+      name: "unit",
+      label: "unit",
+      min: 0,
+      max: part.H - 1,
+      step: 1,
+      value: part.unit,
+      change: (unit) => {
+        part.unit = unit;
+        hold(part.hold);
+        if (part.report) paint_unit();
+      },
+    });
+    const hands = choice({
+      name: "own-hold",
+      label: "Hold a gate of it while it learns",
+      options: ["free", "f = 0", "f = 1", "i = 0", "o = 0"],
+      value: part.hold,
+      change: hold,
+    });
+    $(".unit").replaceChildren(pick, ...(part.cell === "lstm" ? [hands] : []));
+  }
+
+  function download() {
+    const file = safetensors(part.report.parameters, part.tokens);
+    const href = URL.createObjectURL(new Blob([file], { type: "application/octet-stream" }));
+    element("a", { href, download: "model.safetensors" }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  }
+
+  async function take(file) {
+    if (!file) return;
+    const text = await file.slice(0, 4 * LONGEST).text();
+    textarea.value = text;
+    said.textContent = objection(cleaned(text)) ?? `${file.name}: ${[...text].length} characters.`;
+  }
+
+  const buttons = {
+    train: button(() => (part.state === "empty" ? start() : run(part.state === "paused")), "Train"),
+    again: button(() => {
+      part.learner.close();
+      part.state = "empty";
+      start();
+    }, "Start again"),
+  };
+  const set = (name) => (value) => {
+    part[name] = name === "H" ? Number(value) : value;
+    if (part.state !== "empty") said.textContent = "Press “Start again” to train with this.";
+  };
+  $(".texts").append(
+    ...Object.entries(texts).map(([name, text]) =>
+      button(() => {
+        textarea.value = text;
+        if (part.state !== "empty") buttons.again.click();
+      }, name),
+    ),
+  );
+  $(".controls").append(
+    choice({
+      name: "own-cell",
+      label: "Cell",
+      options: Object.entries(cells),
+      value: part.cell,
+      change: set("cell"),
+    }),
+    choice({
+      name: "own-size",
+      label: "Units",
+      options: ["32", "64", "128"],
+      value: part.H,
+      change: set("H"),
+    }),
+    slider({
+      name: "rate",
+      label: "learning rate",
+      min: -3,
+      max: 0,
+      step: 0.05,
+      value: Math.log10(part.rate),
+      format: (v) => scientific(10 ** v),
+      change: (v) => {
+        part.rate = 10 ** v;
+        part.learner?.send({ rate: part.rate });
+      },
+    }),
+  );
+  $(".buttons").append(...Object.values(buttons));
+  $(".download").append(button(download, "Download the model"));
+  $("input[type=file]").addEventListener("change", (event) => take(event.target.files[0]));
+  textarea.addEventListener("dragover", (event) => event.preventDefault());
+  textarea.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    take(event.dataTransfer.files[0]);
+  });
+  textarea.value = Object.values(texts)[0];
+  Object.assign(part, { paint });
+  paint();
+  return part;
+}
