@@ -248,12 +248,10 @@ def test_it_learns_a_text(opened, tmp_path):
     press(browser, "own", "Pause")
     choose(browser, "own", "own-hold", "f = 0")
     press(browser, "own", "Continue")
+    bias_of_f = "return explore.parts.own.report.parameters['lstm.0.b'].data[32]"  # of unit 0
+    wait(browser, lambda: browser.execute_script(bias_of_f) == -1000)
     wait(browser, lambda: value(browser, "own", "loss") < first - 0.3)
     assert value(browser, "own", "speed") > 0
-    weights = browser.execute_script(
-        "return explore.parts.own.report.parameters['lstm.0.b'].data[32]"
-    )
-    assert weights == -1000  # unit 0 of f
     press(browser, "own", "Pause")
     allow = {"behavior": "allow", "downloadPath": str(tmp_path)}
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", allow)

@@ -52,16 +52,9 @@ export function number(name, value, format = fixed, more = {}) {
 
 // --- controls -------------------------------------------------------------------------------------
 
-export function slider({
-  name,
-  label,
-  min,
-  max,
-  step,
-  value,
-  format = (v) => fixed(v, Number.isInteger(step) ? 0 : 2),
-  change,
-}) {
+const plain = (step) => (value) => fixed(value, Number.isInteger(step) ? 0 : 2);
+
+export function slider(name, label, [min, max, step], value, change, format = plain(step)) {
   const said = element("span", { class: "value" }); // a label would attach to an <output>
   const input = element("input", { type: "range", name, min, max, step, value });
   const tell = () => {
@@ -79,7 +72,7 @@ export function slider({
 }
 
 // One of several, as radio buttons. An option is its value, or [value, text] where the text differs.
-export function choice({ name, label, options, value, change }) {
+export function choice(name, label, options, value, change) {
   const box = element("fieldset", { class: "choice" }, element("legend", {}, label));
   for (const option of options) {
     const [key, text] = Array.isArray(option) ? option : [option, option];

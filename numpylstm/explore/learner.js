@@ -21,14 +21,15 @@ export const cleaned = (text) =>
     .replace(/\r\n?/g, "\n")
     .replace(/\p{Surrogate}/gu, "\ufffd");
 
+export const size = (text) => new TextEncoder().encode(text).length;
+
 // One sentence on a text that cannot be learnt as it is, or null.
 export function objection(text) {
-  const bytes = new TextEncoder().encode(text).length;
   if (text.includes("\0")) return "This is not a text: it has a NUL character.";
   if ([...text].length < SHORTEST)
     return `This text has ${[...text].length} characters; learning needs at least ${SHORTEST}.`;
-  if (bytes > LONGEST)
-    return `This text has ${Math.ceil(bytes / 1000)} kB; the page learns from at most ${LONGEST / 1000} kB.`;
+  if (size(text) > LONGEST)
+    return `This text has ${Math.ceil(size(text) / 1000)} kB; the page learns from at most ${LONGEST / 1000} kB.`;
   return null;
 }
 

@@ -36,32 +36,25 @@ export function carried(forget_bias) {
   return cache.map(({ c }) => [...c.data]);
 }
 
-export const PULSE_KINDS = {
+// What is computed, how it is drawn, its slider, and the line beside it.
+const KINDS = {
   vanilla: {
     compute: rewritten,
     style: "rnn",
-    control: { name: "w", label: "weight w", min: 0, max: 1.5, step: 0.01, value: 0.9 },
-    beside: null,
+    control: ["w", "weight w", [0, 1.5, 0.01], 0.9],
   },
   carried: {
     compute: carried,
     style: "lstm",
-    control: {
-      name: "bias",
-      label: "bias of the forget gate",
-      min: -2,
-      max: 6,
-      step: 0.05,
-      value: 3,
-    },
+    control: ["bias", "bias of the forget gate", [-2, 6, 0.05], 3],
     beside: () => rewritten(0.9),
   },
 };
 
 export function pulse_part(root, kind) {
   const $ = (selector) => root.querySelector(selector);
-  const { compute, style, control, beside } = PULSE_KINDS[kind];
-  const part = { value: control.value, values: [] };
+  const { compute, style, control, beside } = KINDS[kind];
+  const part = { values: [] };
 
   function paint() {
     const line = (values, k, name, drawn) => ({
@@ -87,12 +80,11 @@ export function pulse_part(root, kind) {
     );
   }
   function update(value) {
-    part.value = value;
     part.values = compute(value);
     paint();
   }
-  $(".controls").append(slider({ ...control, change: update }));
+  $(".controls").append(slider(...control, update));
   Object.assign(part, { paint });
-  update(control.value);
+  update(control[3]);
   return part;
 }

@@ -264,41 +264,23 @@ export function race_part(root) {
     else paint();
   };
   $(".controls").append(
-    slider({
-      name: "delay",
-      label: "delay, in steps",
-      min: 3,
-      max: 60,
-      step: 1,
-      value: settings.delay,
-      change: set("delay", true),
-    }),
-    slider({
-      name: "rate",
-      label: "learning rate",
-      min: -2.5,
-      max: 0,
-      step: 0.05,
-      value: Math.log10(settings.rate),
-      format: (v) => scientific(10 ** v),
-      change: (v) => set("rate")(Number((10 ** v).toPrecision(2))),
-    }),
-    slider({
-      name: "seed",
-      label: "seed",
-      min: 1,
-      max: 20,
-      step: 1,
-      value: settings.seed,
-      change: set("seed", true),
-    }),
-    choice({
-      name: "clip",
-      label: `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`,
-      options: ["on", "off"],
-      value: "on",
-      change: (v) => set("clip")(v === "on"),
-    }),
+    slider("delay", "delay, in steps", [3, 60, 1], settings.delay, set("delay", true)),
+    slider(
+      "rate",
+      "learning rate",
+      [-2.5, 0, 0.05],
+      Math.log10(settings.rate),
+      (v) => set("rate")(Number((10 ** v).toPrecision(2))),
+      (v) => scientific(10 ** v),
+    ),
+    slider("seed", "seed", [1, 20, 1], settings.seed, set("seed", true)),
+    choice(
+      "clip",
+      `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`,
+      ["on", "off"],
+      "on",
+      (v) => set("clip")(v === "on"),
+    ),
   );
   Object.assign(part, { paint, step, reset });
   reset();

@@ -81,10 +81,10 @@ export function reach(drawn, settings, keys = LINES.map(({ key }) => key)) {
 // --- a figure -------------------------------------------------------------------------------------
 
 const CONTROLS = {
-  kind: { label: "Wh of both networks", options: ["random", "orthogonal"] },
-  radius: { label: "spectral radius of W<sub>h</sub>", min: 0.3, max: 1.5, step: 0.01 },
-  forget_bias: { label: "forget bias of the LSTM", min: -1, max: 5, step: 0.05 },
-  T: { label: "steps T", min: 10, max: SIZES.T, step: 1 },
+  kind: ["Wh of both networks", ["random", "orthogonal"]],
+  radius: ["spectral radius of W<sub>h</sub>", [0.3, 1.5, 0.01]],
+  forget_bias: ["forget bias of the LSTM", [-1, 5, 0.05]],
+  T: ["steps T", [10, SIZES.T, 1]],
 };
 const START = { kind: "random", radius: 0.9, forget_bias: 3, T: 60, seed: 1 };
 
@@ -96,7 +96,6 @@ export function reach_part(root, { shown, controls, ...start } = {}) {
   const svg = root.querySelector("svg");
   const rows = element("tbody");
   const caption = element("caption");
-  const verdict_line = element("p");
   let lag_at = () => 0;
 
   function update() {
@@ -129,7 +128,6 @@ export function reach_part(root, { shown, controls, ...start } = {}) {
     });
     caption.textContent = `${part.lag} steps back`;
     rows.replaceChildren(...lines.map((line) => row(line, part.curves[line.key][part.lag])));
-    verdict_line.textContent = shown ? "" : verdict(part.curves, part.lag);
     const values = lines.map(
       ({ key, name }) => `${name} ${scientific(part.curves[key][part.lag])}`,
     );
@@ -152,15 +150,13 @@ export function reach_part(root, { shown, controls, ...start } = {}) {
   };
   const made = Object.entries(CONTROLS)
     .filter(([name]) => !controls || controls.includes(name))
-    .map(([name, control]) => {
-      const given = { ...control, name, value: settings[name], change: change(name) };
-      return control.options ? choice(given) : slider(given);
-    });
+    .map(([name, [label, values]]) =>
+      (name === "kind" ? choice : slider)(name, label, values, settings[name], change(name)),
+    );
   const again = button(() => draw(settings.seed + 1), "Draw other weights");
   svg.after(
     element("div", { class: "controls" }, ...made),
     element("table", { class: "values" }, caption, rows),
-    verdict_line,
     ...(shown ? [] : [again]),
   );
   part.extra = () => ({ draw: settings.seed, lag: part.lag });
@@ -177,14 +173,4 @@ function row({ key, name, style }, value) {
   const sample = element("td");
   sample.innerHTML = `<svg class="sample" viewBox="0 0 30 10" aria-hidden="true"><path class="line ${style}" d="M0 5H30"/></svg> ${name}`;
   return element("tr", {}, sample, element("td", {}, number(key, value, scientific)));
-}
-
-function verdict({ tanh, lstm }, lag) {
-  const ratio = lstm[lag] / tanh[lag];
-  if (lag === 0) return "At k = 0 every h has 1, and c has 0, because the loss depends on h only.";
-  if (ratio > 1.5)
-    return `The LSTM's h receives ${scientific(ratio)} times as much as the RNN's (tanh).`;
-  if (ratio < 1 / 1.5)
-    return `The RNN's h (tanh) receives ${scientific(1 / ratio)} times as much as the LSTM's.`;
-  return "RNN (tanh) and LSTM receive about the same.";
 }

@@ -432,29 +432,27 @@ export function reading_part(root, stored) {
           role === "gate" || role === "candidate" || (name !== cell.memory && !cell.keep),
       )
       .map(({ name }) =>
-        choice({
-          name: `clamp-${name}`,
-          label: `${name}, ${in_words(name)}`,
-          options: ["free", "0", "1"],
-          value: hands[name] ?? "free",
-          change: (value) => change(name)(value === "free" ? null : Number(value)),
-        }),
+        choice(
+          `clamp-${name}`,
+          `${name}, ${in_words(name)}`,
+          ["free", "0", "1"],
+          hands[name] ?? "free",
+          (value) => change(name)(value === "free" ? null : Number(value)),
+        ),
       );
     const natural = part.untouched.map(({ steps }) => steps[layer][cell.memory].data[unit]);
     const range = Math.max(
       role_of(cell.memory).role === "cell" ? 3 : 1,
       ...natural.map((v) => Math.ceil(Math.abs(v))),
     );
-    const held = slider({
-      name: "hold",
-      label: `${cell.memory}, held at`,
-      min: model.options[0] === "sigmoid" || model.options[0] === "relu" ? 0 : -range,
-      max: range,
-      step: 0.05,
-      value: hands[cell.memory] ?? 0,
-      format: (value) => ((hands[cell.memory] ?? null) === null ? "free" : fixed(value, 2)),
-      change: change(cell.memory),
-    });
+    const held = slider(
+      "hold",
+      `${cell.memory}, held at`,
+      [model.options[0] === "sigmoid" || model.options[0] === "relu" ? 0 : -range, range, 0.05],
+      hands[cell.memory] ?? 0,
+      change(cell.memory),
+      (value) => ((hands[cell.memory] ?? null) === null ? "free" : fixed(value, 2)),
+    );
     const release = button(() => {
       hold({});
       $(".clamps button").focus(); // this one has been replaced
@@ -487,45 +485,29 @@ export function reading_part(root, stored) {
       paint();
     };
     const controls = [
-      choice({
-        name: "colour",
-        label: "Colour of the text",
-        options: ["surprise", ["unit", "the chosen cell"]],
-        value: part.colour,
-        change: set("colour"),
-      }),
-      choice({
-        name: "quantity",
-        label: "Quantity of the cells",
-        options: units.map(({ name }) => name),
-        value: part.quantity,
-        change: set("quantity"),
-      }),
+      choice(
+        "colour",
+        "Colour of the text",
+        ["surprise", ["unit", "the chosen cell"]],
+        part.colour,
+        set("colour"),
+      ),
+      choice(
+        "quantity",
+        "Quantity of the cells",
+        units.map(({ name }) => name),
+        part.quantity,
+        set("quantity"),
+      ),
     ];
     if (Object.keys(models).length > 1) {
       const options = Object.entries(PRESETS).map(([key, { title }]) => [key, title]);
-      controls.unshift(
-        choice({
-          name: "model",
-          label: "Model trained on",
-          options,
-          value: part.name,
-          change: choose_model,
-        }),
-      );
+      controls.unshift(choice("model", "Model trained on", options, part.name, choose_model));
     }
     if (part.model.rows.length > 1) {
       const options = part.model.rows.map((_, layer) => `${layer}`);
       const change = (layer) => choose_layer(Number(layer));
-      controls.push(
-        choice({
-          name: "layer",
-          label: "Layer, from the input",
-          options,
-          value: part.layer,
-          change,
-        }),
-      );
+      controls.push(choice("layer", "Layer, from the input", options, part.layer, change));
     }
     const focus = document.activeElement?.name;
     $(".controls").replaceChildren(...controls);

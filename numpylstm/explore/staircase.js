@@ -116,16 +116,16 @@ export function staircase_part(root, model, { gates = false } = {}) {
   }, "Start again");
   $(".buttons").append(...["(", ")", '"', "a", "\n"].map(type), erase, again);
   if (gates) {
-    const hands = choice({
-      name: "hand",
-      label: "Gates of this cell",
-      options: Object.entries(HANDS).map(([key, [, said]]) => [key, said]),
-      value: part.hand,
-      change: (hand) => {
+    const hands = choice(
+      "hand",
+      "Gates of this cell",
+      Object.entries(HANDS).map(([key, [, said]]) => [key, said]),
+      part.hand,
+      (hand) => {
         part.hand = hand;
         update();
       },
-    });
+    );
     $(".buttons").before(element("div", { class: "controls" }, hands));
   }
   Object.assign(part, { paint, update });

@@ -141,33 +141,27 @@ export function step_part(root, reference) {
           part.paint();
         };
         const value = part.outside[name];
-        return slider({ name, label, min: -2, max: 2, step: 0.05, value, change });
+        return slider(name, label, [-2, 2, 0.05], value, change);
       });
     $(".controls").replaceChildren(
-      choice({
-        name: "cell",
-        label: "Cell",
-        options: TITLES,
-        value: cell,
-        change: (value) => {
-          part.cell = value;
-          build();
-          $(`input[value=${value}]`).focus();
-        },
+      choice("cell", "Cell", TITLES, cell, (value) => {
+        part.cell = value;
+        build();
+        $(`input[value=${value}]`).focus();
       }),
-      choice({
-        name: "way",
-        label: "Drawing",
-        options: [
+      choice(
+        "way",
+        "Drawing",
+        [
           ["forward", "Forwards"],
           ["backward", "Backwards"],
         ],
-        value: part.way,
-        change: (value) => {
+        part.way,
+        (value) => {
           part.way = value;
           part.paint();
         },
-      }),
+      ),
       ...controls,
     );
     $(".try span").innerHTML = TRY[cell];
@@ -205,15 +199,7 @@ function gate(part, { name, asks, curve }, k) {
     };
     const value = part.weights[part.cell][key][k];
     const range = key === "b" ? 6 : 3;
-    return slider({
-      name: `${key}_${name}`,
-      label: sub(key, index),
-      min: -range,
-      max: range,
-      step: 0.05,
-      value,
-      change,
-    });
+    return slider(`${key}_${name}`, sub(key, index), [-range, range, 0.05], value, change);
   });
   box.querySelector("h2").after(...sliders);
   return box;

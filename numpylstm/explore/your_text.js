@@ -13,7 +13,16 @@ import {
 } from "./charts.js";
 import { zero_state } from "./engine.js";
 import { norms_by_input } from "./lag.js";
-import { beginning, cleaned, encode, LONGEST, objection, serve, vocabulary } from "./learner.js";
+import {
+  beginning,
+  cleaned,
+  encode,
+  LONGEST,
+  objection,
+  serve,
+  size,
+  vocabulary,
+} from "./learner.js";
 import { most_probable, read, visible } from "./models.js";
 import { safetensors } from "./safetensors.js";
 import { draw_staircase } from "./staircase.js";
@@ -37,16 +46,8 @@ function open_learner(receive) {
 export function your_text_part(root, { texts, cells }) {
   const $ = (selector) => root.querySelector(selector);
   const [textarea, said] = [$("textarea"), $("[data-name=said]")];
-  const part = {
-    cell: "lstm",
-    H: 64,
-    unit: 0,
-    hold: "free",
-    rate: 0.05,
-    state: "empty",
-    losses: [],
-    samples: [],
-  };
+  const chosen = { cell: "lstm", H: 64, rate: 0.05 }; // for the next start; the rate acts at once
+  const part = { state: "empty", unit: 0, hold: "free", losses: [], samples: [], chosen };
 
   // --- learning -----------------------------------------------------------------------------------
 
@@ -54,10 +55,8 @@ export function your_text_part(root, { texts, cells }) {
     const text = cleaned(textarea.value);
     const wrong = objection(text);
     said.textContent = wrong ?? "";
-    if (wrong) {
-      if (text.length > LONGEST / 4 && !text.includes("\0")) offer_beginning(text);
-      return;
-    }
+    if (wrong && size(text) > LONGEST) said.append(" ", use_beginning(text));
+    if (wrong) return;
     part.learner?.close();
     const { tokens, distinct } = vocabulary(text);
     if (distinct >= tokens.length)
@@ -65,31 +64,21 @@ export function your_text_part(root, { texts, cells }) {
     const ids = encode(text, tokens);
     const place = Math.max(0, text.indexOf("\n", text.length / 2) + 1);
     const prompt = [...encode([...text].slice(place, place + PROMPT).join(""), tokens)];
-    Object.assign(part, {
-      tokens,
-      prompt,
-      losses: [],
-      samples: [],
-      report: null,
-      unit: 0,
-      hold: "free",
-    });
+    Object.assign(part, { ...chosen, tokens, prompt, report: null });
+    Object.assign(part, { losses: [], samples: [], unit: 0, hold: "free" });
     part.learner = open_learner(receive);
     if (part.learner.slow)
       said.textContent = "This browser has no background thread here: training is slower.";
-    const { cell, H, rate } = part;
-    part.learner.send({ start: { ids, V: tokens.length, cell, H, rate, prompt } });
+    part.learner.send({ start: { ids, V: tokens.length, prompt, ...chosen } });
     build_unit();
     run(true);
   }
 
-  function offer_beginning(text) {
-    const use = button(() => {
+  const use_beginning = (text) =>
+    button(() => {
       textarea.value = beginning(text);
       start();
     }, "Use the beginning");
-    said.append(" ", use);
-  }
 
   function run(on) {
     part.state = on ? "running" : "paused";
@@ -112,10 +101,11 @@ export function your_text_part(root, { texts, cells }) {
     part.state = "paused";
     said.textContent = "The loss is no longer a number: the rate is too high. ";
     const back = button(() => {
-      part.rate /= 2;
-      $("input[name=rate]").value = Math.log10(part.rate);
-      part.learner.send({ rate: part.rate, rewind: true });
-      said.textContent = `The rate is ${scientific(part.rate)} now.`;
+      const input = $("input[name=own-rate]");
+      input.value = Math.log10(chosen.rate / 2);
+      input.dispatchEvent(new Event("input")); // sends the rate
+      part.learner.send({ rewind: true });
+      said.textContent = "";
       run(true);
     }, "Return to the last sample, at half the rate");
     said.append(back);
@@ -210,26 +200,18 @@ export function your_text_part(root, { texts, cells }) {
         hold: value === "free" ? null : { unit: part.unit, gate, value: Number(to) },
       });
     };
-    const pick = slider({
-      name: "unit",
-      label: "unit",
-      min: 0,
-      max: part.H - 1,
-      step: 1,
-      value: part.unit,
-      change: (unit) => {
-        part.unit = unit;
-        hold(part.hold);
-        if (part.report) paint_unit();
-      },
+    const pick = slider("unit", "unit", [0, part.H - 1, 1], part.unit, (unit) => {
+      part.unit = unit;
+      hold(part.hold);
+      if (part.report) paint_unit();
     });
-    const hands = choice({
-      name: "own-hold",
-      label: "Hold a gate of it while it learns",
-      options: ["free", "f = 0", "f = 1", "i = 0", "o = 0"],
-      value: part.hold,
-      change: hold,
-    });
+    const hands = choice(
+      "own-hold",
+      "Hold a gate of it while it learns",
+      ["free", "f = 0", "f = 1", "i = 0", "o = 0"],
+      part.hold,
+      hold,
+    );
     $(".unit").replaceChildren(pick, ...(part.cell === "lstm" ? [hands] : []));
   }
 
@@ -242,59 +224,42 @@ export function your_text_part(root, { texts, cells }) {
 
   async function take(file) {
     if (!file) return;
-    const text = await file.slice(0, 4 * LONGEST).text();
-    textarea.value = text;
-    said.textContent = objection(cleaned(text)) ?? `${file.name}: ${[...text].length} characters.`;
+    textarea.value = beginning(await file.slice(0, LONGEST).text());
+    const kB = Math.ceil(file.size / 1000);
+    const cut = file.size > LONGEST ? `, of which the first ${LONGEST / 1000} kB are here` : "";
+    said.textContent = `${file.name}: ${kB} kB${cut}.`;
   }
 
   const buttons = {
     train: button(() => (part.state === "empty" ? start() : run(part.state === "paused")), "Train"),
-    again: button(() => {
-      part.learner.close();
-      part.state = "empty";
-      start();
-    }, "Start again"),
+    again: button(start, "Start again"),
   };
-  const set = (name) => (value) => {
-    part[name] = name === "H" ? Number(value) : value;
+  const set = (name, read) => (value) => {
+    chosen[name] = read(value);
     if (part.state !== "empty") said.textContent = "Press “Start again” to train with this.";
   };
   $(".texts").append(
     ...Object.entries(texts).map(([name, text]) =>
       button(() => {
         textarea.value = text;
-        if (part.state !== "empty") buttons.again.click();
+        if (part.state !== "empty") start();
       }, name),
     ),
   );
   $(".controls").append(
-    choice({
-      name: "own-cell",
-      label: "Cell",
-      options: Object.entries(cells),
-      value: part.cell,
-      change: set("cell"),
-    }),
-    choice({
-      name: "own-size",
-      label: "Units",
-      options: ["32", "64", "128"],
-      value: part.H,
-      change: set("H"),
-    }),
-    slider({
-      name: "rate",
-      label: "learning rate",
-      min: -3,
-      max: 0,
-      step: 0.05,
-      value: Math.log10(part.rate),
-      format: (v) => scientific(10 ** v),
-      change: (v) => {
-        part.rate = 10 ** v;
-        part.learner?.send({ rate: part.rate });
+    choice("own-cell", "Cell", Object.entries(cells), chosen.cell, set("cell", String)),
+    choice("own-size", "Units", ["32", "64", "128"], chosen.H, set("H", Number)),
+    slider(
+      "own-rate",
+      "learning rate",
+      [-3, 0, 0.05],
+      Math.log10(chosen.rate),
+      (v) => {
+        chosen.rate = 10 ** v;
+        part.learner?.send({ rate: chosen.rate });
       },
-    }),
+      (v) => scientific(10 ** v),
+    ),
   );
   $(".buttons").append(...Object.values(buttons));
   $(".download").append(button(download, "Download the model"));
