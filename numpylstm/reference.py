@@ -46,8 +46,10 @@ Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
 forget gate; Cho et al. (2014) for the GRU; Feng et al. (2024) for minGRU and minLSTM; Beck et al.
 (2024) for the sLSTM; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Luong, Pham and
-Manning (2015) for attention; Pascanu, Mikolov and Bengio (2013) for clipping; Kingma and Ba (2015)
-for Adam; Loshchilov and Hutter (2019) for AdamW; Squire and Trapp (1998) for the complex step.
+Manning (2015) for attention; Schmidhuber (1992), Katharopoulos et al. (2020), Schlag, Irie and
+Schmidhuber (2021) and Yang et al. (2024) for states that are matrices; Pascanu, Mikolov and Bengio
+(2013) for clipping; Kingma and Ba (2015) for Adam; Loshchilov and Hutter (2019) for AdamW; Squire
+and Trapp (1998) for the complex step.
 """
 
 from functools import partial
@@ -1535,6 +1537,315 @@ def attention_backward(dcontext, cache):
     dscores = weights * (dweights - (weights * dweights).sum(axis=-1, keepdims=True))
     gradients = dscores @ k, dscores.swapaxes(1, 2) @ q, weights.swapaxes(1, 2) @ dc
     return tuple(gradient.swapaxes(0, 1) for gradient in gradients)
+
+
+# ---------------------------------------------------------------------------------------------
+# A state that is a matrix: values are written at keys and read by queries. K entries of a key, and
+# here V entries of a value
+# ---------------------------------------------------------------------------------------------
+
+
+class LinearAttentionCache(NamedTuple):
+    """Cache of `linear_attention_forward`. One step holds (B, .) arrays, a sequence (T, B, .)."""
+
+    q: np.ndarray  # (T, B, K)
+    k: np.ndarray  # (T, B, K)
+    v: np.ndarray  # (T, B, V)
+    S: np.ndarray  # (T, B, K, V): the state after each write
+
+
+class DeltaRuleCache(NamedTuple):
+    """Cache of the delta rules. One step holds (B, .) arrays, a sequence (T, B, .) arrays."""
+
+    q: np.ndarray  # (T, B, K)
+    k: np.ndarray  # (T, B, K)
+    error: np.ndarray  # (T, B, V): the value minus what was stored at its key
+    beta: np.ndarray  # (T, B)
+    S_prev: np.ndarray  # (T, B, K, V): the state before each write; with a decay, after the decay
+    S: np.ndarray  # (T, B, K, V): the state after each write
+
+
+class GatedDeltaRuleCache(NamedTuple):
+    """Cache of `gated_delta_rule_forward`: the decay, and the cache of the delta rule after it."""
+
+    decay: np.ndarray  # (T, B)
+    S_prev: np.ndarray  # (T, B, K, V): the state before each decay
+    write: DeltaRuleCache
+
+
+def outer(k, v):
+    """The matrix (B, K, V) that stores the value v, (B, V), at the key k, (B, K)."""
+    return k[:, :, None] * v[:, None, :]
+
+
+def read(q, S):
+    """The row (B, V) that the query q, (B, K), reads from the matrix S, (B, K, V): q @ S."""
+    return (q[:, None, :] @ S)[:, 0, :]
+
+
+def linear_attention_step_forward(q, k, v, S_prev):
+    """One step: store a value at a key, then read.
+
+    If the keys are orthogonal and have length 1, a query equal to one of them reads its value
+    alone: ``k @ outer(k, v) = v``. In general each value arrives with the dot product of its key
+    and the query as its weight, so a query near two keys reads a mixture, and a second value
+    stored at one key is added to the first.
+
+    Parameters
+    ----------
+    q, k : (B, K)
+    v : (B, V)
+    S_prev : (B, K, V)
+
+    Returns
+    -------
+    o : (B, V)
+    S : (B, K, V)
+    cache : LinearAttentionCache
+    """
+    S = S_prev + outer(k, v)
+    o = read(q, S)
+    return o, S, LinearAttentionCache(q, k, v, S)
+
+
+def linear_attention_step_backward(do, dS, cache):
+    """Turn do, (B, V), and the dS of step t+1, (B, K, V), into the gradients of the arguments.
+
+    Returns
+    -------
+    dq, dk, dv, dS_prev
+        With the shapes of q, k, v and S_prev.
+    """
+    q, k, v, S = cache
+
+    # o = q @ S
+    dq = read(do, S.swapaxes(1, 2))
+    dS = dS + outer(q, do)  # S was used twice: by step t+1 and by the query
+
+    # S = S_prev + outer(k, v)
+    dk = read(v, dS.swapaxes(1, 2))
+    dv = read(k, dS)
+    return dq, dk, dv, dS  # a sum: dS goes back unchanged
+
+
+def linear_attention_forward(q, k, v, S0):
+    """Unroll ``S_t = S_(t-1) + outer(k_t, v_t)`` and read ``o_t = q_t @ S_t``.
+
+    This is attention without its softmax (Katharopoulos et al. 2020): ``o_t`` is the sum of the
+    values so far, each times ``q_t @ k_s``. Attention keeps all keys and values and grows with the
+    text; here their sum is kept, whose size is fixed. As fast weights it is older than the LSTM
+    (Schmidhuber 1992). Nothing is scaled or normalised: that is up to the caller.
+
+    Parameters
+    ----------
+    q, k : (T, B, K)
+    v : (T, B, V)
+    S0 : (B, K, V)
+        The state before the first step: zeros, or where the previous window ended.
+
+    Returns
+    -------
+    o : (T, B, V)
+    S : (B, K, V)
+        The state after the last step, for the next window.
+    cache : LinearAttentionCache
+    """
+    S, os, steps = S0, [], []
+    for q_t, k_t, v_t in zip(q, k, v, strict=True):
+        o_t, S, step = linear_attention_step_forward(q_t, k_t, v_t, S)
+        os.append(o_t)
+        steps.append(step)
+    return np.stack(os), S, LinearAttentionCache(*map(np.stack, zip(*steps, strict=True)))
+
+
+def linear_attention_backward(do, dS, cache):
+    """Backpropagation through time.
+
+    Parameters
+    ----------
+    do : (T, B, V)
+    dS : (B, K, V)
+        The gradient from the next window; zeros when backpropagation is truncated here.
+    cache : LinearAttentionCache
+
+    Returns
+    -------
+    dq, dk, dv, dS0
+        With the shapes of q, k, v and S0.
+    """
+    steps = []
+    for t in reversed(range(len(do))):
+        step = LinearAttentionCache(*(array[t] for array in cache))
+        *gradients, dS = linear_attention_step_backward(do[t], dS, step)
+        steps.append(gradients)
+    dq, dk, dv = (np.stack(arrays) for arrays in zip(*reversed(steps), strict=True))
+    return dq, dk, dv, dS
+
+
+def delta_rule_step_forward(q, k, v, beta, S_prev):
+    """One step: correct what is stored at a key, then read.
+
+    The new value is not added to the old one, it replaces it, as far as beta says. For a key of
+    length 1, ``k @ S = (1 - beta) * (k @ S_prev) + beta * v``: beta = 0 writes nothing, beta = 1
+    replaces. It is also one step of gradient descent, with the rate beta, on the recall loss
+    ``sum((v - k @ S) ** 2) / 2``: the state is a linear network that learns while it reads (Widrow
+    and Hoff 1960; Schlag, Irie and Schmidhuber 2021).
+
+    Parameters
+    ----------
+    q, k : (B, K)
+    v : (B, V)
+    beta : (B,)
+    S_prev : (B, K, V)
+
+    Returns
+    -------
+    o : (B, V)
+    S : (B, K, V)
+    cache : DeltaRuleCache
+    """
+    error = v - read(k, S_prev)  # the value minus what is stored at its key
+    S = S_prev + outer(beta[:, None] * k, error)
+    o = read(q, S)
+    return o, S, DeltaRuleCache(q, k, error, beta, S_prev, S)
+
+
+def delta_rule_step_backward(do, dS, cache):
+    """Turn do, (B, V), and the dS of step t+1, (B, K, V), into the gradients of the arguments.
+
+    Returns
+    -------
+    dq, dk, dv, dbeta, dS_prev
+        With the shapes of q, k, v, beta and S_prev.
+    """
+    q, k, error, beta, S_prev, S = cache
+
+    # o = q @ S
+    dq = read(do, S.swapaxes(1, 2))
+    dS = dS + outer(q, do)  # S was used twice: by step t+1 and by the query
+
+    # S = S_prev + outer(beta * k, error)
+    dbeta_k = read(error, dS.swapaxes(1, 2))  # the gradient of the product beta * k
+    dbeta = (dbeta_k * k).sum(axis=1)
+    dk = dbeta_k * beta[:, None]
+    derror = read(beta[:, None] * k, dS)
+
+    # error = v - k @ S_prev
+    dv = derror
+    dk = dk - read(derror, S_prev.swapaxes(1, 2))  # k was used twice: to write and to look
+    dS_prev = dS - outer(k, derror)  # what was overwritten has no effect on the future
+    return dq, dk, dv, dbeta, dS_prev
+
+
+def delta_rule_forward(q, k, v, beta, S0):
+    """Unroll ``S_t = S_(t-1) + beta_t outer(k_t, v_t - k_t @ S_(t-1))``; read ``o_t = q_t @ S_t``.
+
+    Written out, ``S_t = (I - beta_t outer(k_t, k_t)) @ S_(t-1) + beta_t outer(k_t, v_t)``: for keys
+    of length 1, the matrix in front has the eigenvalue ``1 - beta_t`` along the key and 1 across
+    it. With beta in [0, 2] it stays within [-1, 1]; above 1 it is negative, and the state can
+    count parity (Grazzi et al. 2025). Yang et al. (2024) compute windows of steps at a time.
+
+    Parameters
+    ----------
+    q, k : (T, B, K)
+        Keys of length 1, usually: longer ones can make the state grow without bound.
+    v : (T, B, V)
+    beta : (T, B)
+    S0 : (B, K, V)
+        The state before the first step: zeros, or where the previous window ended.
+
+    Returns
+    -------
+    o : (T, B, V)
+    S : (B, K, V)
+        The state after the last step, for the next window.
+    cache : DeltaRuleCache
+    """
+    S, os, steps = S0, [], []
+    for q_t, k_t, v_t, beta_t in zip(q, k, v, beta, strict=True):
+        o_t, S, step = delta_rule_step_forward(q_t, k_t, v_t, beta_t, S)
+        os.append(o_t)
+        steps.append(step)
+    return np.stack(os), S, DeltaRuleCache(*map(np.stack, zip(*steps, strict=True)))
+
+
+def delta_rule_backward(do, dS, cache):
+    """Backpropagation through time.
+
+    Parameters
+    ----------
+    do : (T, B, V)
+    dS : (B, K, V)
+        The gradient from the next window; zeros when backpropagation is truncated here.
+    cache : DeltaRuleCache
+
+    Returns
+    -------
+    dq, dk, dv, dbeta, dS0
+        With the shapes of q, k, v, beta and S0.
+    """
+    steps = []
+    for t in reversed(range(len(do))):
+        step = DeltaRuleCache(*(array[t] for array in cache))
+        *gradients, dS = delta_rule_step_backward(do[t], dS, step)
+        steps.append(gradients)
+    dq, dk, dv, dbeta = (np.stack(arrays) for arrays in zip(*reversed(steps), strict=True))
+    return dq, dk, dv, dbeta, dS
+
+
+def gated_delta_rule_forward(q, k, v, beta, decay, S0):
+    """The delta rule on a state that fades: ``decay_t * S_(t-1)`` stands for ``S_(t-1)``.
+
+    The decay is a forget gate for all of the matrix at once, and the delta rule forgets at one key
+    (Yang, Kautz and Hatamizadeh 2025). With beta = 0 the state only fades.
+
+    Parameters
+    ----------
+    q, k, v, beta, S0
+        As in `delta_rule_forward`.
+    decay : (T, B)
+        From 0 (forget) to 1 (keep).
+
+    Returns
+    -------
+    o : (T, B, V)
+    S : (B, K, V)
+    cache : GatedDeltaRuleCache
+    """
+    S, os, before, steps = S0, [], [], []
+    for q_t, k_t, v_t, beta_t, decay_t in zip(q, k, v, beta, decay, strict=True):
+        before.append(S)
+        o_t, S, step = delta_rule_step_forward(q_t, k_t, v_t, beta_t, decay_t[:, None, None] * S)
+        os.append(o_t)
+        steps.append(step)
+    write = DeltaRuleCache(*map(np.stack, zip(*steps, strict=True)))
+    return np.stack(os), S, GatedDeltaRuleCache(decay, np.stack(before), write)
+
+
+def gated_delta_rule_backward(do, dS, cache):
+    """Backpropagation through time.
+
+    Parameters
+    ----------
+    do, dS
+        As in `delta_rule_backward`.
+    cache : GatedDeltaRuleCache
+
+    Returns
+    -------
+    dq, dk, dv, dbeta, ddecay, dS0
+        With the shapes of q, k, v, beta, decay and S0.
+    """
+    decay, S_prev, write = cache
+    steps = []
+    for t in reversed(range(len(do))):
+        step = DeltaRuleCache(*(array[t] for array in write))
+        *gradients, dfaded = delta_rule_step_backward(do[t], dS, step)
+        ddecay = (dfaded * S_prev[t]).sum(axis=(1, 2))  # faded = decay * S_prev
+        dS = dfaded * decay[t][:, None, None]
+        steps.append([*gradients, ddecay])
+    gradients = (np.stack(arrays) for arrays in zip(*reversed(steps), strict=True))
+    return *gradients, dS
 
 
 # ---------------------------------------------------------------------------------------------

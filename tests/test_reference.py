@@ -471,6 +471,105 @@ def test_attention_does_not_overflow(rng):
     assert all(np.isfinite(g).all() for g in reference.attention_backward(context, cache))
 
 
+# --- a state that is a matrix --------------------------------------------------------------------
+
+MATRIX_SIZES = [{}, {"T": 1}, {"B": 1}, {"K": 1}, {"M": 1}]
+
+
+def matrix_arrays(rng, kind, T=T, B=B, K=K, M=7):
+    """Return the arguments of a forward pass by name, in order; values have M entries."""
+    arrays = {name: rng.standard_normal((T, B, K)) for name in "qk"}
+    arrays["v"] = rng.standard_normal((T, B, M))
+    if kind != "linear_attention":
+        arrays["beta"] = rng.uniform(0, 2, (T, B))
+    if kind == "gated_delta_rule":
+        arrays["decay"] = rng.uniform(0, 1, (T, B))
+    return arrays | {"S0": rng.standard_normal((B, K, M))}
+
+
+@pytest.mark.parametrize("sizes", MATRIX_SIZES, ids=str)
+@pytest.mark.parametrize("kind", ["linear_attention", "delta_rule", "gated_delta_rule"])
+def test_matrix_state(rng, kind, sizes):
+    forward, backward = (getattr(reference, f"{kind}_{way}") for way in ("forward", "backward"))
+    prove(rng, forward, backward, matrix_arrays(rng, kind, **sizes))
+
+
+@pytest.mark.parametrize("kind", ["linear_attention", "delta_rule"])
+def test_one_step_of_a_matrix_state(rng, kind):
+    arrays = {name: a if name == "S0" else a[0] for name, a in matrix_arrays(rng, kind).items()}
+    forward, backward = (
+        getattr(reference, f"{kind}_step_{way}") for way in ("forward", "backward")
+    )
+    prove(rng, forward, backward, arrays)
+
+
+@pytest.mark.parametrize("kind", ["linear_attention", "delta_rule", "gated_delta_rule"])
+def test_a_matrix_state_is_passed_on_from_window_to_window(rng, kind):
+    forward, backward = (getattr(reference, f"{kind}_{way}") for way in ("forward", "backward"))
+    *whole, S0 = matrix_arrays(rng, kind).values()
+    o, S, cache = forward(*whole, S0)
+    first, S_between, cache_1 = forward(*(array[:2] for array in whole), S0)
+    second, S_end, cache_2 = forward(*(array[2:] for array in whole), S_between)
+    np.testing.assert_array_equal(np.concatenate([first, second]), o)
+    np.testing.assert_array_equal(S_end, S)
+
+    do, dS = rng.standard_normal(o.shape), rng.standard_normal(S.shape)
+    *want, dS0 = backward(do, dS, cache)
+    *late, dS_between = backward(do[2:], dS, cache_2)
+    *early, dS_start = backward(do[:2], dS_between, cache_1)
+    np.testing.assert_array_equal(dS_start, dS0)
+    for a, b, both in zip(early, late, want, strict=True):
+        np.testing.assert_array_equal(np.concatenate([a, b]), both)
+
+
+def test_linear_attention_is_attention_without_the_softmax(rng):
+    q, k, v, S0 = matrix_arrays(rng, "linear_attention").values()
+    o, _, _ = reference.linear_attention_forward(q, k, v, 0 * S0)
+    scores = np.einsum("tbk,sbk->bts", q, k)
+    want = np.einsum("bts,sbm->tbm", np.tril(scores), v)  # each step reads the steps up to it
+    np.testing.assert_allclose(o, want, rtol=1e-12, atol=1e-12)
+
+
+def test_orthogonal_keys_are_recalled_exactly(rng):
+    """A second value at one key adds in linear attention, and replaces by the delta rule."""
+    k = np.eye(K)[[0, 1, 2, 1]][:, None]  # (T, 1, K): the key 1 occurs twice
+    v = rng.standard_normal((4, 1, 7))
+    q, S0 = np.repeat(k[1:2], 4, axis=0), np.zeros((1, K, 7))  # always asks for the key 1
+    added, _, _ = reference.linear_attention_forward(q, k, v, S0)
+    replaced, _, _ = reference.delta_rule_forward(q, k, v, np.ones((4, 1)), S0)
+    np.testing.assert_array_equal(added[3], v[1] + v[3])
+    np.testing.assert_array_equal(replaced[2], v[1])
+    np.testing.assert_allclose(replaced[3], v[3], rtol=1e-14)
+
+
+def test_the_delta_rule_is_a_step_of_gradient_descent_on_the_recall_loss(rng):
+    q, k, v, beta, S_prev = (
+        a if name == "S0" else a[0] for name, a in matrix_arrays(rng, "delta_rule").items()
+    )
+    _, S, _ = reference.delta_rule_step_forward(q, k, v, beta, S_prev)
+
+    def recall_loss(arrays):
+        return ((v - reference.read(k, arrays["S"])) ** 2).sum() / 2
+
+    descent = {"S": (S_prev - S) / beta[:, None, None]}  # the gradient, if the claim holds
+    report = gradcheck.check(recall_loss, {"S": S_prev}, descent, method="complex")
+    assert report.passed, f"\n{report}"
+
+
+def test_a_decay_of_one_gives_the_delta_rule_and_of_zero_forgets(rng):
+    q, k, v, beta, decay, S0 = matrix_arrays(rng, "gated_delta_rule").values()
+    o, S, _ = reference.gated_delta_rule_forward(q, k, v, beta, np.ones_like(decay), S0)
+    want, S_want, _ = reference.delta_rule_forward(q, k, v, beta, S0)
+    np.testing.assert_array_equal(o, want)
+    np.testing.assert_array_equal(S, S_want)
+    decay[2] = 0
+    forgotten, _, _ = reference.gated_delta_rule_forward(q, k, v, beta, decay, S0)
+    fresh, _, _ = reference.gated_delta_rule_forward(
+        *(array[2:] for array in (q, k, v, beta, decay)), 0 * S0
+    )
+    np.testing.assert_array_equal(forgotten[2:], fresh)
+
+
 # --- a whole model -----------------------------------------------------------------------------
 
 
