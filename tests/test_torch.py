@@ -10,9 +10,10 @@ candidate of a GRU, where it is our bn.
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
-from test_reference import recurrent_arrays
+from test_reference import matrix_arrays, recurrent_arrays
 
 import numpylstm as nl
+from numpylstm import reference
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
 
@@ -344,3 +345,39 @@ def against_autograd(rng, cell, step, **options):
         assert_close({"hs": hs, "hT": hT} | dict(zip(arrays, gradients, strict=True)),
                      {"hs": want.detach().numpy(), "hT": state[0].detach().numpy()}
                      | {name: tensor.grad.numpy() for name, tensor in given.items()})  # fmt: skip
+
+
+def matrix_state(q, k, v, beta, decay, S):
+    """Return the outputs and the last state of the gated delta rule, by PyTorch's products."""
+    outputs = []
+    for t in range(len(q)):
+        S = decay[t, :, None, None] * S
+        error = v[t] - torch.einsum("bk,bkv->bv", k[t], S)
+        S = S + torch.einsum("b,bk,bv->bkv", beta[t], k[t], error)
+        outputs.append(torch.einsum("bk,bkv->bv", q[t], S))
+    return torch.stack(outputs), S
+
+
+@pytest.mark.parametrize("kind", ["linear_attention", "delta_rule", "gated_delta_rule"])
+def test_gradients_of_a_matrix_state(rng, kind):
+    arrays = matrix_arrays(rng, kind)
+    forward, backward = (getattr(reference, f"{kind}_{way}") for way in ("forward", "backward"))
+    o, S, cache = forward(*arrays.values())
+    do, dS = rng.standard_normal(o.shape), rng.standard_normal(S.shape)
+
+    theirs = {name: torch.from_numpy(a).requires_grad_() for name, a in arrays.items()}
+    if kind == "linear_attention":
+        q, k, v, S_t = theirs.values()
+        scores = torch.einsum("tbk,sbk->bts", q, k).tril()
+        their_o = torch.einsum("bts,sbv->tbv", scores, v) + torch.einsum("tbk,bkv->tbv", q, S_t)
+        their_S = S_t + torch.einsum("tbk,tbv->bkv", k, v)
+    else:
+        ones = torch.ones(theirs["beta"].shape, dtype=torch.float64)
+        decay = theirs.get("decay", ones)
+        their_o, their_S = matrix_state(*list(theirs.values())[:4], decay, theirs["S0"])
+    torch.autograd.backward((their_o, their_S), (torch.from_numpy(do), torch.from_numpy(dS)))
+
+    np.testing.assert_allclose(their_o.detach(), o, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(their_S.detach(), S, rtol=0, atol=1e-12)
+    for (name, their), ours in zip(theirs.items(), backward(do, dS, cache), strict=True):
+        np.testing.assert_allclose(their.grad, ours, rtol=1e-12, atol=1e-12, err_msg=name)
