@@ -22,6 +22,8 @@ EXAMPLES = [
     tasks.DelayedCopy(7, noise=0.0),
     tasks.SelectiveCopy(),
     tasks.SelectiveCopy(9, num_symbols=3, num_fillers=4, length=2, noise=0.3),
+    tasks.AssociativeRecall(),
+    tasks.AssociativeRecall(3, rewrites=2, num_keys=3, num_values=5, noise=0.3),
     tasks.Adding(),
     tasks.Adding(7, num_digits=3, noise=0.25),
     tasks.TemporalOrder(),
@@ -169,6 +171,23 @@ def test_floor_of_the_selective_copy_per_letter(noise):
             for two, q in with_noise(shown[1], "abc", noise).items():
                 joint[x, (one, two)] += p * q / len(places) / 9
     task = tasks.SelectiveCopy(4, num_symbols=3, length=2, noise=noise)
+    assert task.floor == pytest.approx(conditional_entropy(joint) / 2, abs=1e-12)
+    assert task.chance == pytest.approx(entropy_of_targets(joint) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
+def test_floor_of_the_associative_recall_per_question(noise):
+    """Two keys, one of which is written again: all orders, values and questions."""
+    joint = defaultdict(float)
+    for first, again, asked in itertools.product((0, 1), repeat=3):
+        for one, two, new in itertools.product("abc", repeat=3):
+            last = [one, two]
+            last[again] = new
+            x = (first, one, two, again, new, asked)
+            answers = (last[asked], last[1 - asked])
+            for y in itertools.product(*(with_noise(a, "abc", noise).items() for a in answers)):
+                joint[x, (y[0][0], y[1][0])] += y[0][1] * y[1][1] / 8 / 27
+    task = tasks.AssociativeRecall(2, rewrites=1, num_keys=2, num_values=3, noise=noise)
     assert task.floor == pytest.approx(conditional_entropy(joint) / 2, abs=1e-12)
     assert task.chance == pytest.approx(entropy_of_targets(joint) / 2, abs=1e-12)
 
@@ -362,6 +381,21 @@ def test_the_scattered_letters_come_back_in_their_order():
     assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 12 + [True] * 3
 
 
+def test_each_key_has_the_value_that_it_was_given_last():
+    task = tasks.AssociativeRecall(3, rewrites=4, num_keys=5, noise=0.0)
+    batch = task.batch(200, 6)
+    keys_seen = set()
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        shown, answers = tasks.spell(task, x).split(), tasks.spell(task, y).split()
+        stored = dict(pair.split("=") for pair in shown[:7])
+        questions = [question.rstrip("?") for question in shown[7:]]
+        assert sorted(questions) == sorted(stored)
+        assert [stored[key] for key in questions] == answers[7:]
+        keys_seen |= set(stored)
+    assert keys_seen == {"k0", "k1", "k2", "k3", "k4"}
+    assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 7 + [True] * 3
+
+
 def test_the_parity_of_every_prefix():
     task = tasks.Parity(30, shortest=8, noise=0.0)
     batch = task.batch(200, 7)
@@ -404,7 +438,8 @@ def test_the_order_of_the_rare_symbols():
 
 @pytest.mark.parametrize(
     "task",
-    [tasks.DelayedCopy(3), tasks.SelectiveCopy(8, length=3), tasks.Adding(5),
+    [tasks.DelayedCopy(3), tasks.SelectiveCopy(8, length=3), tasks.AssociativeRecall(),
+     tasks.Adding(5),
      tasks.TemporalOrder(10), tasks.Parity(6)],
 )  # fmt: skip
 def test_a_tenth_of_the_answers_is_wrong(task):
@@ -434,6 +469,11 @@ def test_entropy_in_nats():
         (lambda: tasks.DelayedCopy(5, num_fillers=9), "num_fillers must be from 1 to 8"),
         (lambda: tasks.DelayedCopy(5, noise=1.0), r"noise must be in \[0, 1\), got 1.0"),
         (lambda: tasks.SelectiveCopy(7), "SelectiveCopy: distance must be at least 8, the length"),
+        (
+            lambda: tasks.AssociativeRecall(5, num_keys=4),
+            "num_keys must be at least 5, the number of pairs; got 4",
+        ),
+        (lambda: tasks.AssociativeRecall(rewrites=-1), "rewrites must be at least 0"),
         (lambda: tasks.Parity(5, shortest=6), "num_steps must be at least 6, the shortest; got 5"),
         (lambda: tasks.Parity(shortest=0), "shortest must be at least 1"),
         (lambda: tasks.Adding(2), "num_steps must be at least 3"),
@@ -451,7 +491,8 @@ def test_parameters_that_make_no_task(make, sentence):
 @pytest.mark.parametrize(
     ("task", "given"),
     [(tasks.Adding, (5, 200)), (tasks.DelayedCopy, (100,)), (tasks.TemporalOrder, (100,)),
-     (tasks.SelectiveCopy, (100,)), (tasks.Parity, (200, 100)), (tasks.EmbeddedReber, (9,)),
+     (tasks.SelectiveCopy, (100,)), (tasks.Parity, (200, 100)),
+     (tasks.AssociativeRecall, (100, 50, 120)), (tasks.EmbeddedReber, (9,)),
      (tasks.Pronoun, (9,))],
 )  # fmt: skip
 def test_numbers_of_numpy_do_not_wrap(task, given):

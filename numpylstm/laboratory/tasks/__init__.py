@@ -5,15 +5,16 @@ the entropy of its targets given all that came before, which no model can beat, 
 loss of a model that knows the frequencies of the targets and remembers nothing. A network that
 learns to remember moves from the one to the other.
 
-=============== ==============================================================================
-`DelayedCopy`   Repeat, `distance` steps later, the letters that were shown.
-`SelectiveCopy` Repeat, in their order, the letters scattered among filler.
-`Adding`        Add two marked digits among many others.
-`TemporalOrder` Name two rare symbols, far apart, in their order.
-`Parity`        Tell at each step whether the number of ones so far is even or odd.
-`EmbeddedReber` A stream of strings in which the last letter but one repeats the second.
-`Pronoun`       English sentences in which *his* or *her* agrees with a subject k words back.
-=============== ==============================================================================
+=================== ==========================================================================
+`DelayedCopy`       Repeat, `distance` steps later, the letters that were shown.
+`SelectiveCopy`     Repeat, in their order, the letters scattered among filler.
+`AssociativeRecall` Recall the value that was stored under a key.
+`Adding`            Add two marked digits among many others.
+`TemporalOrder`     Name two rare symbols, far apart, in their order.
+`Parity`            Tell at each step whether the number of ones so far is even or odd.
+`EmbeddedReber`     A stream of strings in which the last letter but one repeats the second.
+`Pronoun`           English sentences in which *his* or *her* agrees with a subject k words back.
+=================== ==========================================================================
 
 The floors are above zero: in the last two tasks the text is random, in the others a known share of
 the answers is wrong at random (`noise`). So "within 2 % of the floor" is meaningful, and a
@@ -41,6 +42,7 @@ chance 2.0794, floor 0.5197
 from numpylstm.laboratory.tasks.grammars import EmbeddedReber, Pronoun
 from numpylstm.laboratory.tasks.recall import (
     Adding,
+    AssociativeRecall,
     DelayedCopy,
     Parity,
     SelectiveCopy,
@@ -50,6 +52,7 @@ from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy, spell
 
 __all__ = [
     "Adding",
+    "AssociativeRecall",
     "Batch",
     "DelayedCopy",
     "EmbeddedReber",
@@ -63,5 +66,14 @@ __all__ = [
     "spell",
 ]
 
-Task = DelayedCopy | SelectiveCopy | Adding | TemporalOrder | Parity | EmbeddedReber | Pronoun
+Task = (
+    DelayedCopy
+    | SelectiveCopy
+    | AssociativeRecall
+    | Adding
+    | TemporalOrder
+    | Parity
+    | EmbeddedReber
+    | Pronoun
+)
 """Any of the tasks."""

@@ -307,3 +307,78 @@ class Parity(Recall):
         bits = rng.integers(2, size=(self.num_steps, batch_size), dtype=np.int32)
         answers = bits.cumsum(axis=0)[self.shortest - 1 :] % 2
         return bits + 2, answers, 2
+
+
+@dataclass(frozen=True)
+class AssociativeRecall(Recall):
+    """Store pairs of a key and a value; then recall the value of each key that is named.
+
+    Each step of the first part shows a pair, such as ``k3=5``. The steps of the second part name
+    the keys in another order, ``k3?``, and the answer is the value of that key. With `rewrites`,
+    further pairs give keys that have occurred a new value, and only the last value of a key counts
+    (Ba et al. 2016; Arora et al. 2023). Nothing else has to be learned, so the task measures how
+    many pairs a state can hold.
+
+    * ``chance = log(num_values)``: values are equally likely, with noise too.
+    * ``floor``: see `numpylstm.laboratory.tasks.recall`, with n = num_values.
+
+    Parameters
+    ----------
+    num_pairs : int
+        Different keys in a sequence, all of which are asked for.
+    rewrites : int
+        Pairs that replace the value of a random one of these keys.
+    num_keys : int
+        Keys to choose from, at least `num_pairs`.
+    num_values : int
+        At least 2.
+    noise : float
+        Probability of a wrong answer, in [0, 1).
+    """
+
+    num_pairs: int = 4
+    rewrites: int = 0
+    num_keys: int = 16
+    num_values: int = 8
+    noise: float = 0.1
+
+    recipe: ClassVar[Recipe] = Recipe(hidden_size=64, lr=0.1, init_scale=0.3, forget_bias=3.0)
+
+    def __post_init__(self) -> None:
+        check_whole("AssociativeRecall", "rewrites", self.rewrites, 0)
+        check_settings(self, num_pairs=1, num_keys=1, num_values=2)
+        check_whole("AssociativeRecall", "num_keys", self.num_keys, self.num_pairs,
+                    because="the number of pairs")  # fmt: skip
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The values, which are the answers; the pairs; the keys as questions; a dot."""
+        keys, values = range(self.num_keys), range(self.num_values)
+        pairs = [f"k{key}={value}" for key in keys for value in values]
+        return (*map(str, values), *pairs, *(f"k{key}?" for key in keys), ".")
+
+    @property
+    def num_answers(self) -> int:
+        """The answer is one of the values."""
+        return self.num_values
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return 2 * self.num_pairs + self.rewrites
+
+    def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
+        n, written = self.num_values, self.num_pairs + self.rewrites
+        columns = np.arange(batch_size)
+        keys = rng.random((self.num_keys, batch_size)).argsort(axis=0)[: self.num_pairs]
+        again = rng.integers(self.num_pairs, size=(self.rewrites, batch_size))
+        stored = np.concatenate([keys, keys[again, columns]])
+        values = rng.integers(n, size=stored.shape)
+        memory = np.zeros((self.num_keys, batch_size), int)
+        for key, value in zip(stored, values, strict=True):
+            memory[key, columns] = value
+        asked = rng.permuted(keys, axis=0)
+        x = np.empty((self.num_steps, batch_size), np.int32)
+        x[:written] = n + n * stored + values
+        x[written:] = n + n * self.num_keys + asked
+        return x, memory[asked, columns], self.vocab_size - 1
