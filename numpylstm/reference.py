@@ -1743,7 +1743,7 @@ def delta_rule_forward(q, k, v, beta, S0):
     Written out, ``S_t = (I - beta_t outer(k_t, k_t)) @ S_(t-1) + beta_t outer(k_t, v_t)``: for keys
     of length 1, the matrix in front has the eigenvalue ``1 - beta_t`` along the key and 1 across
     it. With beta in [0, 2] it stays within [-1, 1]; above 1 it is negative, and the state can
-    count parity (Grazzi et al. 2025). Yang et al. (2024) compute windows of steps at a time.
+    count parity (Grazzi et al. 2024). Yang et al. (2024) compute windows of steps at a time.
 
     Parameters
     ----------
