@@ -69,29 +69,35 @@ def check_array(
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
 
 
-def check_arrays(where: str, arguments: tuple[str, ...], *arrays: Any) -> dict[str, int]:
-    """Return the size of each letter; raise unless the shapes of float arrays of one dtype agree.
+def check_shapes(where: str, needed: tuple[str, ...], *arrays: Any) -> dict[str, int]:
+    """Return the size of each letter; raise unless float arrays of one dtype fit together.
 
-    `arguments` are the name and the shape of each array, such as ``"Wx D 4H"``: the first array
-    with a letter fixes its size. A first axis ``*`` stands for any number of axes. The first array
-    that does not fit is named.
+    `needed` are the name and the shape of each array, such as ``"Wx D 4H"``: the first array with a
+    letter fixes its size. A first axis ``*`` stands for any number of axes, and N may be 0. The
+    first array that does not fit is named.
     """
-    try:
-        facts: list[Any] = [arguments]
-        for array in arrays:
-            facts += (type(array), array.dtype, array.shape)
-        known = _FITTING.get(tuple(facts))  # a model repeats the same few calls at every step
-        if known is not None:
-            return known
-    except (AttributeError, TypeError):  # not arrays: the first gets its sentence below
-        pass
-    for argument, array in zip(arguments, arrays, strict=True):
-        check_plain(where, argument.split()[0], array)
-    sizes = _check_together(where, arguments, arrays)
-    if len(_FITTING) >= 1024:
-        _FITTING.clear()
-    _FITTING[tuple(facts)] = sizes
+    facts: list[Any] = [where, needed]
+    for array in arrays:
+        if type(array) is not np.ndarray:
+            name = needed[len(facts) // 2 - 1].partition(" ")[0]
+            check_plain(where, name, array)
+        facts += array.dtype, array.shape
+    sizes = _FITTING.get(tuple(facts))  # a model repeats the same few calls at every step
+    if sizes is None:
+        sizes = _check_together(where, needed, arrays)
+        if len(_FITTING) >= 1024:
+            _FITTING.clear()
+        _FITTING[tuple(facts)] = sizes
     return sizes
+
+
+def check_cache(where: str, cache: Any, kind: type) -> None:
+    """Raise a TypeError unless `cache` is of the class that the forward pass returns."""
+    if not isinstance(cache, kind):
+        raise TypeError(
+            f"{where}: cache must be {kind.__name__}, got {type(cache).__name__}; the forward pass "
+            "returns it last"
+        )
 
 
 def check_ids(
@@ -381,7 +387,7 @@ def _check_shape(
 
 
 _FITTING: dict[tuple[Any, ...], dict[str, int]] = {}
-"""Past calls of `check_arrays` without an error: arguments, types, dtypes, shapes -> sizes."""
+"""Past calls of `check_shapes` without an error: function, needed, dtypes, shapes -> sizes."""
 
 
 def _check_together(

@@ -21,7 +21,7 @@ import numpy as np
 
 from numpylstm import saving
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_array, check_arrays, check_choice, check_kind
+from numpylstm.checks import check_array, check_choice, check_kind, check_shapes
 from numpylstm.config import ModelConfig, TrainConfig
 from numpylstm.data import UNK, Vocabulary
 from numpylstm.files import open_regular
@@ -203,7 +203,7 @@ def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageMode
             f"{shortened(sorted(map(str, arrays)))}"
         )
     axes = "embedding.W V D", f"{cell.name}.0.Wx D {len(cell.blocks)}H"
-    sizes = check_arrays(where, axes, *(arrays[name.split()[0]] for name in axes))
+    sizes = check_shapes(where, axes, *(arrays[name.split()[0]] for name in axes))
     options = {n: settings.pop(n) for n in cell.options if n in settings}
     for name, needs in cell.vectors.items():
         if needs and f"{cell.name}.0.{name}" not in arrays:  # the option has its other choice

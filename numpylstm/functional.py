@@ -2,26 +2,27 @@
 
 The reference explains what is computed and why. Names, order of results and caches are the same
 here, and the tests hold the two together (1e-10 in float64). A function checks its arguments,
-allocates its results and hands both to a kernel (`numpylstm.kernels`), which checks nothing. The
-decorator `accepts` states its shapes; `numpylstm.dispatch.textbook` has the functions of the
-reference behind the same checks. If Numba cannot be imported or cannot compile a kernel, this
-module warns once, and from then on the reference computes here too.
+allocates its results and hands both to a kernel (`numpylstm.kernels`), which checks nothing. A
+backward pass checks its cache too, whoever made it: no kernel reads or writes outside an array.
 
 Arrays are float32 or float64, all of one dtype in a call. Any memory layout is accepted: an array
 that is not contiguous is copied once, except the matrix of a linear layer, which may be transposed
 (a table of embeddings used as decoder: ``W = table.T``). No argument is changed, and results do not
 depend on the number of threads, to the last bit. (The updates of the optimisers change parameters
-in place. Attention, and a GRU with ``reset="before"``, are computed by the reference, with NumPy's
-products.)
+in place. A GRU with ``reset="before"`` is computed by the reference, with NumPy's products.)
 
 A cache holds arguments without copying them where it can, and `hs` is a view of it. Change neither
 before the backward pass: nothing here is read-only, since a caller holds the cache as well. Copy
 `hs` to change it. (The layers in `numpylstm.layers` keep their caches, and return read-only views.)
+
+If the kernels cannot be used, because Numba cannot be imported or cannot compile them, one warning
+says so, and all functions of this module are those of the reference.
 """
 
 import functools
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,21 +32,23 @@ from numpy.typing import NDArray
 from numpylstm import reference
 from numpylstm.checks import (
     check_array,
+    check_cache,
+    check_choice,
     check_dtype,
     check_flag,
     check_ids,
     check_in,
     check_in_place,
+    check_lengths,
     check_number,
+    check_shapes,
     check_weights,
     check_whole,
 )
-from numpylstm.dispatch import accepts, do_without_kernels
 from numpylstm.kernels.batch import Batch, batch_of
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads
 from numpylstm.reference import (
-    AttentionCache,
     CrossEntropyCache,
     DropoutCache,
     EmbeddingCache,
@@ -58,14 +61,21 @@ from numpylstm.reference import (
     RNNCache,
     ScanCache,
     SLSTMCache,
-    SquaredErrorCache,
     token_coefficients,
 )
+from numpylstm.reference import attention_backward as attention_backward
+from numpylstm.reference import attention_forward as attention_forward
+from numpylstm.reference import squared_error_backward as squared_error_backward
+from numpylstm.reference import squared_error_forward as squared_error_forward
 
 try:
     from numpylstm.kernels import embedding, gru, lstm, machine, rnn, scan, softmax, update
+
+    _row = np.zeros((1, 1), np.float32)
+    embedding.scatter_add(_row, np.zeros(1, np.int64), _row)  # Numba compiles or loads it
+    _failure: Exception | None = None
 except Exception as error:
-    do_without_kernels(error)
+    _failure = error
 
 Array = NDArray[Any]
 
@@ -166,38 +176,40 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
 # --- Embedding ---------------------------------------------------------------------------------
 
 
-@accepts("W V D", "ids * in V")
 def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     """Look up one row of the table for each id."""
+    check_shapes("embedding_forward", ("W V D",), W)
+    ids = check_ids("embedding_forward", "ids", ids, len(W))
     x = empty((*ids.shape, W.shape[1]), W.dtype)
     W.take(ids, axis=0, out=x, mode="clip")  # the ids are checked; mode="raise" would copy x
     return x, EmbeddingCache(ids, W.shape)
 
 
-def _dx_and_cache(where: str, arguments: dict[str, Any]) -> None:
-    """Check what fixes no size by itself: a shape of a table, ids and dx."""
-    ids, shape = arguments["cache"]
+def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
+    """Add up the gradients of each row of the table."""
+    ids = _check_embedding("embedding_backward", dx, cache)
+    return _scattered(dx, ids, cache.shape[0])
+
+
+def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
+    """Return the same gradient without its zeros: the rows that are used, and their gradients."""
+    ids = _check_embedding("embedding_backward_rows", dx, cache)
+    rows, place = np.unique(ids, return_inverse=True)
+    return rows, _scattered(dx, place, len(rows))
+
+
+def _check_embedding(where: str, dx: Array, cache: EmbeddingCache) -> Array:
+    """Return a copy of the ids of a cache; raise unless they and dx fit its table."""
+    check_cache(where, cache, EmbeddingCache)
+    shape = cache.shape
     if not (isinstance(shape, tuple) and len(shape) == 2):
         raise TypeError(f"{where}: cache.shape must be the (V, D) of a table, got {shape!r}")
     for axis, size in enumerate(shape):
         check_whole(where, f"cache.shape[{axis}]", size)
     V, D = map(int, shape)
-    ids = check_ids(where, "cache.ids", ids, V)
-    check_array(where, "dx", arguments["dx"], (*ids.shape, D), because="it has the shape of x")
-    arguments["cache"] = EmbeddingCache(ids, (V, D))
-
-
-@accepts(also=_dx_and_cache)
-def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
-    """Add up the gradients of each row of the table."""
-    return _scattered(dx, cache.ids, cache.shape[0])
-
-
-@accepts(also=_dx_and_cache)
-def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
-    """Return the same gradient without its zeros."""
-    rows, place = np.unique(cache.ids, return_inverse=True)
-    return rows, _scattered(dx, place, len(rows))
+    ids = check_ids(where, "cache.ids", cache.ids, V)
+    check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
+    return ids
 
 
 def _scattered(dx: Array, ids: Array, V: int) -> Array:
@@ -268,6 +280,11 @@ def _unroll_back(
     return batch.padded(dx.reshape(x.shape)), dWx, dWh, db, of_sums[-1]
 
 
+def _lengths(where: str, lengths: Any, x: Array) -> Array | None:
+    """Return a checked copy of the lengths of x (T, B, .), if any."""
+    return None if lengths is None else check_lengths(where, "lengths", lengths, *x.shape[:2])
+
+
 def _batch(x: Array, lengths: Array | None) -> Batch:
     """Return the batch of x (T, B, .)."""
     return batch_of(*x.shape[:2], None if lengths is None else lengths.tobytes())
@@ -281,23 +298,43 @@ def _cache(cache: Any, lengths: Array | None) -> Any:
     return PaddedCache(cache._make([*(array[0] for array in cache[:n]), *cache[n:]]), lengths)
 
 
-def _opened(cache: Any, dhs: Array) -> tuple[Batch, Any]:
-    """Return the batch of a cache, and the cache for `_unroll_back`."""
-    if not isinstance(cache, PaddedCache):
+def _opened(
+    where: str, kind: Any, needed: tuple[str, ...], cache: Any, dhs: Array, *dstate: Array
+) -> tuple[Batch, Any]:
+    """Check a backward pass; return the batch of its cache, and the cache for `_unroll_back`.
+
+    `needed` are the shapes of the arrays of the cache, in its order, of dhs and of the dstate.
+    """
+    own: Any = cache.packed if isinstance(cache, PaddedCache) else cache
+    check_cache(where, own, kind)
+    arrays = own[: len(needed) - 1 - len(dstate)]
+    if own is cache:
+        check_shapes(where, needed, *arrays, dhs, *dstate)
         return _batch(dhs, None), cache
-    (cache, lengths), n = cache, cache.packed._fields.index("Wx")
-    cache = cache._make([*(array[None] for array in cache[:n]), *cache[n:]])
-    return _batch(dhs, lengths), cache
+    sizes = check_shapes(where, _packed(needed), *arrays, dhs, *dstate)
+    T, B, N = (sizes[letter] for letter in "TBN")
+    lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, N)
+    n = own._fields.index("Wx")
+    return _batch(dhs, lengths), own._make([*(array[None] for array in own[:n]), *own[n:]])
 
 
-@accepts(
-    "Wx D H", "Wh H H", "b H", "x T B D", "h0 B H", "activation of rnn", "lengths B to T"
-)  # fmt: skip
+@functools.cache
+def _packed(needed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the shapes for a `PaddedCache`, whose arrays over time are (N, .)."""
+    return tuple(
+        spec.replace(" T B ", " N ") if spec.startswith("cache.") else spec for spec in needed
+    )
+
+
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh",
     lengths: Array | None = None,
 ) -> tuple[Array, Array, RNNCache | PaddedCache]:  # fmt: skip
     """Unroll the vanilla network over a sequence."""
+    where, needed = "rnn_forward", ("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H")
+    check_shapes(where, needed, Wx, Wh, b, x, h0)
+    check_choice(where, "activation", activation, rnn.CELLS)
+    lengths = _lengths(where, lengths, x)
     batch = _batch(x, lengths)
     x, h = batch.packed(contiguous(x)), batch.states(h0)
     _unroll(rnn.CELLS[activation], batch, x, Wx, Wh, b, (h,))
@@ -306,15 +343,16 @@ def rnn_forward(
     return batch.padded(hs), batch.last(h), _cache(cache, lengths)
 
 
-@accepts(
-    "cache.Wx D H", "cache.Wh H H", "cache.x T B D", "cache.h_prev T B H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "cache.activation of rnn", "cache.lengths B to T",
-)  # fmt: skip
 def rnn_backward(
     dhs: Array, dhT: Array, cache: RNNCache | PaddedCache
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
-    batch, (x, h_prev, h, Wx, Wh, activation) = _opened(cache, dhs)
+    where, needed = "rnn_backward", (
+        "cache.x T B D", "cache.h_prev T B H", "cache.h T B H", "cache.Wx D H", "cache.Wh H H",
+        "dhs T B H", "dhT B H",
+    )  # fmt: skip
+    batch, (x, h_prev, h, Wx, Wh, activation) = _opened(where, RNNCache, needed, cache, dhs, dhT)
+    check_choice(where, "cache.activation", activation, rnn.CELLS)
     dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
     dx, dWx, dWh, db, _ = _unroll_back(
         rnn.CELLS[activation], batch, x, Wx, Wh, h_prev, (h,), dhs, (dh,)
@@ -322,11 +360,13 @@ def rnn_backward(
     return dx, batch.given(dh), dWx, dWh, db
 
 
-@accepts("Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "lengths B to T")
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Array, Array, Array, LSTMCache | PaddedCache]:
     """Unroll the memory cell over a sequence."""
+    needed = "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H"
+    check_shapes("lstm_forward", needed, Wx, Wh, b, x, h0, c0)
+    lengths = _lengths("lstm_forward", lengths, x)
     batch = _batch(x, lengths)
     x, h, c = batch.packed(contiguous(x)), batch.states(h0), batch.states(c0)
     tanh_c = empty(c.shape, c.dtype)
@@ -336,16 +376,17 @@ def lstm_forward(
     return batch.padded(hs), batch.last(h), batch.last(c), _cache(cache, lengths)
 
 
-@accepts(
-    "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
-    "cache.gates T B 4H", "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "dcT B H", "cache.lengths B to T",
-)  # fmt: skip
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Backpropagation through time."""
-    batch, (x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh) = _opened(cache, dhs)
+    where, needed = "lstm_backward", (
+        "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H", "cache.gates T B 4H",
+        "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H", "cache.Wx D 4H", "cache.Wh H 4H",
+        "dhs T B H", "dhT B H", "dcT B H",
+    )  # fmt: skip
+    batch, opened = _opened(where, LSTMCache, needed, cache, dhs, dhT, dcT)
+    x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = opened
     dhs, dh, dc = batch.packed(contiguous(dhs)), batch.ordered(dhT), batch.ordered(dcT)
     dx, dWx, dWh, db, _ = _unroll_back(
         lstm.LSTM, batch, x, Wx, Wh, h_prev, (gates, c_prev, tanh_c), dhs, (dh, dc)
@@ -353,24 +394,6 @@ def lstm_backward(
     return dx, batch.given(dh), batch.given(dc), dWx, dWh, db
 
 
-def _bn(where: str, arguments: dict[str, Any]) -> None:
-    """Check the bias that only one kind of reset has."""
-    cache = arguments.get("cache")
-    cache = getattr(cache, "packed", cache)
-    of, given = ("", arguments) if cache is None else ("cache.", cache._asdict())
-    bn, Wh = given["bn"], given["Wh"]
-    if bn is not None and given["reset"] == "before":
-        raise ValueError(
-            f"{where}: {of}bn must be None with reset='before', got an array; there r scales no "
-            "sum that a bias could be added to"
-        )
-    if bn is not None:
-        check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")
-
-
-@accepts(
-    "Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H", "reset of gru", "lengths B to T", also=_bn
-)
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
     reset: str = "after", lengths: Array | None = None,
@@ -379,6 +402,10 @@ def gru_forward(
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
     """
+    where, needed = "gru_forward", ("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H")
+    check_shapes(where, needed, Wx, Wh, b, x, h0)
+    _check_reset(where, "", bn, reset, Wh)
+    lengths = _lengths(where, lengths, x)
     x, h0, Wx, Wh, b = map(contiguous, (x, h0, Wx, Wh, b))
     if reset == "before":
         return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
@@ -392,17 +419,17 @@ def gru_forward(
     return batch.padded(hs), batch.last(h), _cache(cache, lengths)
 
 
-@accepts(
-    "cache.Wx D 3H", "cache.Wh H 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H",
-    "cache.s T B H", "cache.h T B H", "dhs T B H", "dhT B H", "cache.reset of gru",
-    "cache.lengths B to T", also=_bn,
-)  # fmt: skip
 def gru_backward(
     dhs: Array, dhT: Array, cache: GRUCache | PaddedCache
 ) -> tuple[Array, Array, Array, Array, Array, Array | None]:
     """Backpropagation through time."""
-    batch, (*arrays, bn, reset) = _opened(cache, dhs)
+    where, needed = "gru_backward", (
+        "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.s T B H",
+        "cache.h T B H", "cache.Wx D 3H", "cache.Wh H 3H", "dhs T B H", "dhT B H",
+    )  # fmt: skip
+    batch, (*arrays, bn, reset) = _opened(where, GRUCache, needed, cache, dhs, dhT)
     x, h_prev, gates, s, h, Wx, Wh = map(contiguous, arrays)
+    _check_reset(where, "cache.", bn, reset, Wh)
     if reset == "before":
         if not isinstance(cache, PaddedCache):
             cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
@@ -413,6 +440,19 @@ def gru_backward(
     )
     dbn = None if bn is None else du[:, :, 2 * Wh.shape[0] :].sum(axis=(0, 1))
     return dx, batch.given(dh), dWx, dWh, db, dbn
+
+
+def _check_reset(where: str, of: str, bn: Array | None, reset: str, Wh: Array) -> None:
+    """Check the kind of reset, and the bias that only one of them has."""
+    check_choice(where, f"{of}reset", reset, ("after", "before"))
+    if bn is None:
+        return
+    if reset == "before":
+        raise ValueError(
+            f"{where}: {of}bn must be None with reset='before', got an array; there r scales no "
+            "sum that a bias could be added to"
+        )
+    check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")
 
 
 def _forward(
@@ -434,13 +474,8 @@ def _forward(
     return batch.padded(hs), *map(batch.last, states), _cache(cache, lengths)
 
 
-def _backward(cell: Any, dhs: Array, dstate: list[Array], cache: Any) -> tuple[Any, ...]:
-    """Go back through a sequence after `_forward`: return the gradients of its arguments.
-
-    `cell` is one, or several by the option that a cache holds last.
-    """
-    batch, cache = _opened(cache, dhs)
-    cell = cell[cache[-1]] if isinstance(cell, dict) else cell
+def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
+    """Go back through a sequence after `_forward`: return the gradients of its arguments."""
     x, *kept = cache[: cache._fields.index("Wx")]
     Wh = getattr(cache, "Wh", None)
     dhs, dstates = batch.packed(contiguous(dhs)), tuple(map(batch.ordered, dstate))
@@ -456,86 +491,96 @@ def _no_columns(h: Array) -> Array:
     return np.empty((h.shape[-1], 0), h.dtype)
 
 
-@accepts("Wx D 2H", "b 2H", "x T B D", "h0 B H", "factors of mingru", "lengths B to T")
 def mingru_forward(
     x: Array, h0: Array, Wx: Array, b: Array, factors: str = "positive",
     lengths: Array | None = None,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Compute all gates at once, and then the states."""
+    where = "mingru_forward"
+    check_shapes(where, ("Wx D 2H", "b 2H", "x T B D", "h0 B H"), Wx, b, x, h0)
+    check_choice(where, "factors", factors, scan.MINGRU)
+    lengths = _lengths(where, lengths, x)
     return _forward(scan.MINGRU[factors], MinGRUCache, x, [h0], [Wx], b, lengths, factors)
 
 
-@accepts(
-    "cache.Wx D 2H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 2H", "cache.h T B H",
-    "dhs T B H", "dhT B H", "cache.factors of mingru", "cache.lengths B to T",
-)  # fmt: skip
-def mingru_backward(
-    dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache
-) -> tuple[Any, ...]:  # fmt: skip
+def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagation through time."""
-    return _backward(scan.MINGRU, dhs, [dhT], cache)
+    where, needed = "mingru_backward", (
+        "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 2H", "cache.h T B H",
+        "cache.Wx D 2H", "dhs T B H", "dhT B H",
+    )  # fmt: skip
+    batch, opened = _opened(where, MinGRUCache, needed, cache, dhs, dhT)
+    check_choice(where, "cache.factors", opened.factors, scan.MINGRU)
+    return _backward(scan.MINGRU[opened.factors], batch, opened, dhs, dhT)
 
 
-@accepts("Wx D 3H", "b 3H", "x T B D", "h0 B H", "lengths B to T")
 def minlstm_forward(
     x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Any, ...]:
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
+    where = "minlstm_forward"
+    check_shapes(where, ("Wx D 3H", "b 3H", "x T B D", "h0 B H"), Wx, b, x, h0)
+    lengths = _lengths(where, lengths, x)
     return _forward(scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths, more=1)
 
 
-@accepts(
-    "cache.Wx D 3H", "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.h T B H",
-    "cache.log_odds T B H", "dhs T B H", "dhT B H", "cache.lengths B to T",
-)  # fmt: skip
-def minlstm_backward(
-    dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache
-) -> tuple[Any, ...]:  # fmt: skip
+def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
     """As `mingru_backward`; return dx, dh0, dWx and db."""
-    return _backward(scan.MINLSTM, dhs, [dhT], cache)
+    where, needed = "minlstm_backward", (
+        "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.h T B H",
+        "cache.log_odds T B H", "cache.Wx D 3H", "dhs T B H", "dhT B H",
+    )  # fmt: skip
+    batch, opened = _opened(where, MinLSTMCache, needed, cache, dhs, dhT)
+    return _backward(scan.MINLSTM, batch, opened, dhs, dhT)
 
 
-@accepts(
-    "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "n0 B H", "m0 B H",
-    "forget_gate of slstm", "lengths B to T",
-)  # fmt: skip
 def slstm_forward(
     x: Array, h0: Array, c0: Array, n0: Array, m0: Array, Wx: Array, Wh: Array, b: Array,
     forget_gate: str = "sigmoid", lengths: Array | None = None,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Unroll the cell over a sequence."""
-    cell, state = lstm.SLSTM[forget_gate], [h0, c0, n0, m0]
+    where, needed = "slstm_forward", (
+        "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "n0 B H", "m0 B H",
+    )  # fmt: skip
+    state = [h0, c0, n0, m0]
+    check_shapes(where, needed, Wx, Wh, b, x, *state)
+    check_choice(where, "forget_gate", forget_gate, lstm.SLSTM)
+    cell, lengths = lstm.SLSTM[forget_gate], _lengths(where, lengths, x)
     return _forward(cell, SLSTMCache, x, state, [Wx, Wh], b, lengths, forget_gate, more=1)
 
 
-@accepts(
-    "cache.Wx D 4H", "cache.Wh H 4H", "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H",
-    "cache.n_prev T B H", "cache.m_prev T B H", "cache.gates T B 4H", "cache.h T B H",
-    "cache.c T B H", "cache.n T B H", "cache.m T B H", "cache.log_f T B H", "dhs T B H",
-    "dhT B H", "dcT B H", "dnT B H", "dmT B H", "cache.forget_gate of slstm",
-    "cache.lengths B to T",
-)  # fmt: skip
 def slstm_backward(
     dhs: Array, dhT: Array, dcT: Array, dnT: Array, dmT: Array, cache: SLSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
     """Backpropagation through time; dmT is not read."""
-    return _backward(lstm.SLSTM, dhs, [dhT, dcT, dnT, dmT], cache)
+    where, needed = "slstm_backward", (
+        "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H", "cache.n_prev T B H",
+        "cache.m_prev T B H", "cache.gates T B 4H", "cache.h T B H", "cache.c T B H",
+        "cache.n T B H", "cache.m T B H", "cache.log_f T B H", "cache.Wx D 4H", "cache.Wh H 4H",
+        "dhs T B H", "dhT B H", "dcT B H", "dnT B H", "dmT B H",
+    )  # fmt: skip
+    dstate = dhT, dcT, dnT, dmT
+    batch, opened = _opened(where, SLSTMCache, needed, cache, dhs, *dstate)
+    check_choice(where, "cache.forget_gate", opened.forget_gate, lstm.SLSTM)
+    return _backward(lstm.SLSTM[opened.forget_gate], batch, opened, dhs, *dstate)
 
 
 # --- Linear recurrence -------------------------------------------------------------------------
 
 
-@accepts("a T B H", "b T B H", "h0 B H")
 def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache]:
     """Unroll a recurrence without weights."""
+    check_shapes("scan_forward", ("a T B H", "b T B H", "h0 B H"), a, b, h0)
     a, h = contiguous(a), _batch(a, None).states(h0)
     scan.forward(*map(_by_step, (a, contiguous(b), h)), shares_for(a.size))
     return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
 
 
-@accepts("cache.a T B H", "cache.h_prev T B H", "dhs T B H", "dhT B H")
 def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Array, Array]:
     """Backpropagation through time."""
+    check_cache("scan_backward", cache, ScanCache)
+    needed = "cache.a T B H", "cache.h_prev T B H", "dhs T B H", "dhT B H"
+    check_shapes("scan_backward", needed, *cache, dhs, dhT)
     a, h_prev, dhs = map(contiguous, (*cache, dhs))
     da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
     arrays = map(_by_step, (dhs, a, h_prev, da, db, dh[None]))
@@ -551,18 +596,20 @@ def _by_step(array: Array) -> Array:
 # --- Linear layer ------------------------------------------------------------------------------
 
 
-@accepts("W D V", "b V", "x * D")
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
+    check_shapes("linear_forward", ("W D V", "b V", "x * D"), W, b, x)
     D, V = W.shape
     x = contiguous(x)
     y = _affine(x.reshape(-1, D), W, contiguous(b))
     return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
 
 
-@accepts("cache.W D V", "cache.x * D", "dy * V")
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """Return the gradients of a linear layer; dW has the memory layout of W."""
+    check_cache("linear_backward", cache, LinearCache)
+    needed = "cache.x * D", "cache.W D V", "dy * V"
+    check_shapes("linear_backward", needed, *cache, dy)
     x, W = cache
     rows = contiguous(x).reshape(-1, len(W))
     drows = contiguous(dy).reshape(len(rows), W.shape[1])
@@ -573,52 +620,33 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 # --- Dropout with a given mask -----------------------------------------------------------------
 
 
-def _p_and_dtype(where: str, arguments: dict[str, Any]) -> None:
-    check_in(where, "p", arguments["p"], "[0, 1)")
-    check_dtype(where, arguments["dtype"])
-    arguments.update(p=float(arguments["p"]), dtype=np.dtype(arguments["dtype"]))
-
-
-@accepts("uniform *", also=_p_and_dtype)
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """Turn random numbers into a mask: 1 / (1 - p) where one is at least p, else 0."""
-    mask = empty(uniform.shape, dtype)
-    mask[...] = uniform >= p
-    mask *= 1 / (1 - p)
+    check_shapes("dropout_mask", ("uniform *",), uniform)
+    check_in("dropout_mask", "p", p, "[0, 1)")
+    check_dtype("dropout_mask", dtype)
+    mask = empty(uniform.shape, np.dtype(dtype))
+    mask[...] = uniform >= float(p)
+    mask *= 1 / (1 - float(p))
     return mask
 
 
-@accepts("x *", "mask *")
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``."""
-    return _times(x, mask), DropoutCache(mask)
+    check_shapes("dropout_forward", ("x *", "mask *"), x, mask)
+    return np.multiply(x, mask, out=empty(x.shape, x.dtype)), DropoutCache(mask)
 
 
-@accepts("cache.mask *", "dy *")
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """Return the gradient of x."""
-    return _times(dy, cache.mask)
-
-
-def _times(x: Array, mask: Array) -> Array:
-    """Return the elementwise product of two arrays of one shape."""
-    return np.multiply(x, mask, out=empty(x.shape, x.dtype))
+    check_cache("dropout_backward", cache, DropoutCache)
+    check_shapes("dropout_backward", ("cache.mask *", "dy *"), cache.mask, dy)
+    return np.multiply(dy, cache.mask, out=empty(dy.shape, dy.dtype))
 
 
 # --- Softmax and cross-entropy -----------------------------------------------------------------
 
 
-def _weights_and_flags(where: str, arguments: dict[str, Any]) -> None:
-    """Check the weights for what comes first, logits or y, and the flags if there are any."""
-    weights = arguments["weights"]
-    if weights is not None:
-        scores = next(iter(arguments.values()))
-        check_weights(where, "weights", weights, scores.shape[:-1], scores.dtype)
-    for flag in ("average_across_timesteps", "average_across_batch"):
-        check_flag(where, flag, arguments.get(flag, False))
-
-
-@accepts("logits T B V", "targets T B in V", also=_weights_and_flags)
 def sequence_cross_entropy_forward(
     logits: Array,
     targets: Array,
@@ -628,12 +656,18 @@ def sequence_cross_entropy_forward(
     average_across_batch: bool = True,
 ) -> tuple[Any, CrossEntropyCache]:
     """Return the loss of a sequence."""
-    T, B, _ = logits.shape
+    where = "sequence_cross_entropy_forward"
+    check_shapes(where, ("logits T B V",), logits)
+    T, B, V = logits.shape
+    targets = check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
+    check_flag(where, "average_across_timesteps", average_across_timesteps)
+    check_flag(where, "average_across_batch", average_across_batch)
     if weights is None:
         tokens = (T if average_across_timesteps else 1) * (B if average_across_batch else 1)
         coefficients = np.empty((T, B), logits.dtype)
         coefficients.fill(1 / tokens)
     else:
+        check_weights(where, "weights", weights, (T, B), logits.dtype)
         coefficients = token_coefficients(
             weights,
             average_across_timesteps=average_across_timesteps,
@@ -647,18 +681,16 @@ def sequence_cross_entropy_forward(
     return loss, CrossEntropyCache(logits, peak, total, targets, coefficients, nll, predicted)
 
 
-def _dloss(where: str, arguments: dict[str, Any]) -> None:
-    check_number(where, "dloss", arguments["dloss"])
-    arguments["dloss"] = float(arguments["dloss"])
-
-
-@accepts(
-    "cache.logits T B V", "cache.peak T B", "cache.total T B", "cache.coefficients T B",
-    "cache.targets T B in V", also=_dloss,
-)  # fmt: skip
 def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0) -> Array:
     """Return the gradient of the loss with respect to the logits, times dloss."""
+    where = "sequence_cross_entropy_backward"
+    check_cache(where, cache, CrossEntropyCache)
     logits, peak, total, targets, coefficients, _, _ = cache
+    needed = "cache.logits T B V", "cache.peak T B", "cache.total T B", "cache.coefficients T B"
+    check_shapes(where, needed, logits, peak, total, coefficients)
+    because = "T and B are fixed by cache.logits"
+    targets = check_ids(where, "cache.targets", targets, logits.shape[2], peak.shape, because)
+    check_number(where, "dloss", dloss)
     dlogits = empty(logits.shape, logits.dtype)
     softmax.backward(
         contiguous(logits), targets, contiguous(peak), contiguous(total),
@@ -668,87 +700,63 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     return dlogits
 
 
-# --- Squared error -----------------------------------------------------------------------------
-
-
-@accepts("y * K", "targets * K", also=_weights_and_flags)
-def squared_error_forward(
-    y: Array, targets: Array, weights: Array | None = None
-) -> tuple[Any, SquaredErrorCache]:
-    """Return the mean of the squared differences."""
-    return reference.squared_error_forward(y, targets, weights)
-
-
-@accepts("cache.coefficients *", "cache.difference * K", also=_dloss)
-def squared_error_backward(cache: SquaredErrorCache, dloss: float = 1.0) -> Array:
-    """Return the gradient of y, times dloss."""
-    return reference.squared_error_backward(cache, dloss)
-
-
-# --- Attention: NumPy's products, one for each sequence, as in the reference -------------------
-
-
-@accepts("queries T B H", "keys S B H", "values S B K", "lengths B to S")
-def attention_forward(
-    queries: Array, keys: Array, values: Array, lengths: Array | None = None
-) -> tuple[Array, AttentionCache]:
-    """Return a weighted mean of the values for each step."""
-    return reference.attention_forward(queries, keys, values, lengths)
-
-
-@accepts(
-    "cache.queries T B H", "cache.keys S B H", "cache.values S B K", "cache.weights T B S",
-    "dcontext T B K",
-)  # fmt: skip
-def attention_backward(dcontext: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
-    """Return the gradients of queries, keys and values."""
-    return reference.attention_backward(dcontext, cache)
-
-
 # --- Optimisers: updates in place --------------------------------------------------------------
 
 
-@accepts("g *")
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
+    check_shapes("sum_of_squares", ("g *",), g)
     total: float = update.sum_of_squares(contiguous(g).ravel(), shares_for(g.size))
     return total
 
 
-def _numbers(where: str, arguments: dict[str, Any]) -> None:
-    """Check that the arrays can be changed in place, each alone; turn all numbers into floats."""
-    changed: list[str] = [name for name in ("w", "m", "v") if name in arguments]
-    for name in changed:
-        check_in_place(where, name, arguments[name])
-    for one, other in itertools.combinations([*changed, "dw"], 2):
-        if np.may_share_memory(arguments[one], arguments[other]):  # threads would race
+def _check_update(where: str, dw: Array, **changed: Array) -> None:
+    """Raise unless arrays of one shape can be changed in place, each alone, by a gradient dw."""
+    check_shapes(where, (*(f"{name} *" for name in changed), "dw *"), *changed.values(), dw)
+    for name, array in changed.items():
+        check_in_place(where, name, array)
+    arrays = changed | {"dw": dw}
+    for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
+        if np.may_share_memory(a, b):  # threads would race
             raise ValueError(f"{where}: {one} must not share memory with {other}; copy one of them")
-    for name in arguments.keys() - {"w", "m", "v", "dw", "t", "decoupled"}:
-        check_in(where, name, arguments[name], "[0, 1)" if name.startswith("beta") else "[0, inf)")
-        arguments[name] = float(arguments[name])
-    check_whole(where, "t", arguments.get("t", 1))
 
 
-@accepts("w *", "dw *", also=_numbers)
 def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
     """Gradient descent."""
+    _check_update("sgd_update", dw, w=w)
+    check_in("sgd_update", "lr", lr, "[0, inf)")
+    check_in("sgd_update", "factor", factor, "[0, inf)")
     gradient = contiguous(dw).ravel()
-    update.descend(w.ravel(), gradient, factor, lr, shares_for(w.size))
+    update.descend(w.ravel(), gradient, float(factor), float(lr), shares_for(w.size))
 
 
-@accepts("w *", "v *", "dw *", also=_numbers)
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum: w and the velocity v change."""
-    gradient, shares = contiguous(dw).ravel(), shares_for(w.size)
-    update.descend_with_momentum(w.ravel(), v.ravel(), gradient, lr, momentum, shares)
+    _check_update("momentum_update", dw, w=w, v=v)
+    check_in("momentum_update", "lr", lr, "[0, inf)")
+    check_in("momentum_update", "momentum", momentum, "[0, inf)")
+    update.descend_with_momentum(
+        w.ravel(), v.ravel(), contiguous(dw).ravel(), float(lr), float(momentum),
+        shares_for(w.size),
+    )  # fmt: skip
 
 
-@accepts("w *", "m *", "v *", "dw *", also=_numbers)
 def adam_update(
     w: Array, m: Array, v: Array, dw: Array, t: int, lr: float, beta1: float, beta2: float,
     eps: float, weight_decay: float = 0.0, decoupled: bool = False, factor: float = 1.0,
 ) -> None:  # fmt: skip
     """Adam, and AdamW if `decoupled`."""
+    where = "adam_update"
+    _check_update(where, dw, w=w, m=m, v=v)
+    check_whole(where, "t", t)
+    for name, beta in (("beta1", beta1), ("beta2", beta2)):
+        check_in(where, name, beta, "[0, 1)")
+    settings = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "factor": factor}
+    for name, value in settings.items():
+        check_in(where, name, value, "[0, inf)")
+    lr, beta1, beta2, eps, weight_decay, factor = map(
+        float, (lr, beta1, beta2, eps, weight_decay, factor)
+    )
     added, kept = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     numbers = (
         factor, added, kept, 1 - beta1, beta2, 1 - beta2,
@@ -758,3 +766,19 @@ def adam_update(
         w.ravel(), m.ravel(), v.ravel(), contiguous(dw).ravel(),
         tuple(np.array(numbers, w.dtype)), shares_for(w.size),
     )  # fmt: skip
+
+
+# --- Without kernels ---------------------------------------------------------------------------
+
+if _failure is not None:
+    reason = " ".join(f"{type(_failure).__name__}: {_failure}".split())
+    hint = "; this version of Numba may be too new or too old"
+    if isinstance(_failure, ModuleNotFoundError | ValueError):  # not installed; a wrong variable
+        hint = ""
+    warnings.warn(
+        f"the compiled kernels do not work here ({reason:.200}); plain NumPy takes their place, "
+        f"with the same results but slowly{hint}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    from numpylstm.reference import *  # noqa: F403

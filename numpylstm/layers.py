@@ -13,21 +13,20 @@ backward pass needs, such as the hidden states `hs`, is a read-only view: NumPy 
 compute from it is yours to pass back.
 
 ``impl="fast"`` takes the functions from `numpylstm.functional`, ``impl="reference"`` from
-`numpylstm.reference`, behind the same checks. Nothing else differs. A backward pass checks the
-gradient that arrives, and not its own cache, which the forward pass has checked.
+`numpylstm.reference`. Nothing else differs: a layer checks what comes in, since the reference
+checks nothing.
 """
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
 from collections.abc import Iterable
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from numpylstm import functional
+from numpylstm import functional, reference
 from numpylstm.cells import CELLS
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
@@ -37,14 +36,16 @@ from numpylstm.checks import (
     check_dtype,
     check_finite,
     check_flag,
+    check_ids,
     check_in,
     check_lengths,
+    check_shapes,
     check_sizes,
+    check_weights,
     generator,
     real_array,
 )
 from numpylstm.config import cell_options
-from numpylstm.dispatch import call, textbook, unchecked
 from numpylstm.parameters import Owner, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
@@ -52,11 +53,8 @@ from numpylstm.parameters import Rows as Rows
 Array = NDArray[Any]
 
 
-def implementation(impl: str) -> ModuleType:
-    """Return the module that holds the mathematics: "fast" or "reference"."""
-    modules = {"fast": functional, "reference": textbook}
-    check_choice("layer", "impl", impl, modules)
-    return modules[impl]
+IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": functional, "reference": reference}
+"""The modules with the mathematics, by the words that choose one."""
 
 
 def consume(layer: Any) -> Any:
@@ -70,11 +68,6 @@ def consume(layer: Any) -> Any:
     return pending
 
 
-def own_shape(array: Any) -> Any:
-    """Return a view, whose shape does not change with that of the array."""
-    return array.view() if isinstance(array, np.ndarray) else array
-
-
 def read_only(array: Array) -> Array:
     """Return a view that cannot be written."""
     view = array.view()
@@ -83,16 +76,18 @@ def read_only(array: Array) -> Array:
 
 
 class Layer(Owner):
-    """Base class of the layers; picklable although it holds a module."""
+    """Base class of the layers: `impl` names the module with the mathematics."""
 
-    functions: ModuleType
     _pending: Any = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"functions": self.functions.__name__}
+    def __init__(self, impl: str) -> None:
+        check_choice("layer", "impl", impl, IMPLEMENTATIONS)
+        self.impl = impl
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"functions": import_module(state["functions"])}
+    @property
+    def functions(self) -> ModuleType:
+        """`numpylstm.functional` or `numpylstm.reference`."""
+        return IMPLEMENTATIONS[self.impl]
 
 
 class Embedding(Layer):
@@ -120,7 +115,7 @@ class Embedding(Layer):
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
         shape = (vocab_size, embedding_size)
         self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
-        self.functions = implementation(impl)
+        super().__init__(impl)
 
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
         """Replace the table by given vectors, (V, D); frozen if not `trainable`.
@@ -143,25 +138,25 @@ class Embedding(Layer):
 
     def forward(self, ids: ArrayLike, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); return (T, B, D)."""
-        where = "Embedding.forward"
-        check_flag(where, "training", training)
-        x, cache = call(where, self.functions.embedding_forward, ids, self.W.data)
+        check_flag("Embedding.forward", "training", training)
+        W = self.W.data
+        ids = check_ids("Embedding.forward", "ids", ids, len(W))
+        x, cache = self.functions.embedding_forward(ids, W)
         if training:
             self._pending = cache
         return x
 
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
-        where, cache, W = "Embedding.backward", consume(self), self.W.data
-        check_array(where, "W", W, cache.shape, because="as in the forward pass")
+        cache, W = consume(self), self.W.data
         shape, because = (*cache.ids.shape, cache.shape[1]), "it has the shape of x"
-        check_array(where, "dx", dx, shape, W.dtype, because)
+        check_array("Embedding.backward", "dx", dx, shape, W.dtype, because)
         if not self.W.trainable:
             return
         if cache.ids.size < len(W):  # some rows were certainly not used
-            self.W._add(Rows(*unchecked(self.functions.embedding_backward_rows)(dx, cache)))
+            self.W.accumulate(Rows(*self.functions.embedding_backward_rows(dx, cache)))
         else:
-            self.W.accumulate(unchecked(self.functions.embedding_backward)(dx, cache))
+            self.W.accumulate(self.functions.embedding_backward(dx, cache))
 
     def _own(self) -> Iterable[Parameter]:
         return [self.W]
@@ -183,7 +178,7 @@ class Dropout(Layer):
         check_in("layer", "dropout", p, "[0, 1)")
         self._p = float(p)  # comparisons with NumPy's floats may have another precision
         self.rng = generator(rng)
-        self.functions = implementation(impl)
+        super().__init__(impl)
 
     @property
     def p(self) -> float:
@@ -199,8 +194,8 @@ class Dropout(Layer):
                 self._pending = "nothing dropped"
             return read_only(x)
         uniform = self.rng.random(x.shape, dtype=np.float32)
-        mask = unchecked(self.functions.dropout_mask)(uniform, self.p, x.dtype)
-        y, self._pending = unchecked(self.functions.dropout_forward)(x, mask)
+        mask = self.functions.dropout_mask(uniform, self.p, x.dtype)
+        y, self._pending = self.functions.dropout_forward(x, mask)
         return y
 
     def backward(self, dy: Array) -> Array:
@@ -210,7 +205,7 @@ class Dropout(Layer):
             return dy
         mask, because = cache.mask, "it has the shape of y"
         check_array("Dropout.backward", "dy", dy, mask.shape, mask.dtype, because)
-        dx: Array = unchecked(self.functions.dropout_backward)(dy, cache)
+        dx: Array = self.functions.dropout_backward(dy, cache)
         return dx
 
     def _sizes(self) -> dict[str, Any]:
@@ -252,15 +247,14 @@ class Linear(Layer):
             raise TypeError(f"Linear: tied must be a Parameter, got {type(tied).__name__}")
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         self.tied = tied is not None
-        self.functions = implementation(impl)
+        super().__init__(impl)
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Return scores (T, B, output_size) for x (T, B, input_size)."""
-        where = "Linear.forward"
-        check_flag(where, "training", training)
-        W = own_shape(self.W.data)
-        function = self.functions.linear_forward
-        y, cache = call(where, function, own_shape(x), W.T if self.tied else W, self.b.data)
+        check_flag("Linear.forward", "training", training)
+        W = self.W.data.T if self.tied else self.W.data.view()
+        check_shapes("Linear.forward", ("W D V", "x * D"), W, x)
+        y, cache = self.functions.linear_forward(x.view(), W, self.b.data)
         if training:
             self._pending = cache
         return y
@@ -270,7 +264,7 @@ class Linear(Layer):
         cache = consume(self)
         shape = (*cache.x.shape[:-1], cache.W.shape[1])
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
-        dx, dW, db = unchecked(self.functions.linear_backward)(dy, cache)
+        dx, dW, db = self.functions.linear_backward(dy, cache)
         self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
         self.b.accumulate(db)
         return dx
@@ -334,7 +328,7 @@ class RecurrentStack(Layer):
         self._input = f"(T, B, {input_size})"
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
-        self.functions = implementation(impl)
+        super().__init__(impl)
         self.layers: list[tuple[Parameter, ...]] = []
         for layer in range(num_layers):
             rows = input_size if layer == 0 else hidden_size
@@ -405,7 +399,9 @@ class RecurrentStack(Layer):
         """
         where = f"{self.cell.title}.forward"
         check_flag(where, "training", training)
-        check_array(where, "x", x, ("T", "B", "D"), because="time comes first")
+        D = len(self.layers[0][0].data)
+        because = "time comes first, and D is fixed by Wx"
+        check_array(where, "x", x, ("T", "B", D), self.dtype, because)
         arguments = self.arguments
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
@@ -423,10 +419,8 @@ class RecurrentStack(Layer):
             if layer > 0:
                 x = self.dropouts[layer - 1].forward(x, training)
             initial = [part[layer] for part in state]
-            parameters = [own_shape(p.data) for p in weights]
-            x, *final, cache = call(
-                where, forward, own_shape(x), *initial, *parameters, **arguments
-            )
+            parameters = [p.data.view() for p in weights]  # whose shapes nobody changes
+            x, *final, cache = forward(x.view(), *initial, *parameters, **arguments)
             for part, last in zip(after, final, strict=True):
                 part[layer] = last
             if training:
@@ -460,7 +454,7 @@ class RecurrentStack(Layer):
             dstate = self.cell.State(*(np.zeros(of_state, self.dtype) for _ in self.cell.states))
         else:
             self.check_state(where, "dstate", dstate, batch_size)
-        backward = unchecked(self.cell.function(self.functions, "backward"))
+        backward = self.cell.function(self.functions, "backward")
         before = [np.empty(part.shape, self.dtype) for part in dstate]
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
@@ -612,7 +606,7 @@ class SequenceCrossEntropy(Layer):
             "average_across_timesteps": average_across_timesteps,
             "average_across_batch": average_across_batch,
         }
-        self.functions = implementation(impl)
+        super().__init__(impl)
 
     def forward(
         self, logits: Array, targets: ArrayLike, weights: Array | None = None, training: bool = True
@@ -620,24 +614,33 @@ class SequenceCrossEntropy(Layer):
         """Return the loss of logits (T, B, V) against targets (T, B), in nats."""
         where = "SequenceCrossEntropy.forward"
         check_flag(where, "training", training)
-        loss, cache = self._forward(where, logits, targets, weights)
+        check_shapes(where, ("logits T B V",), logits)
+        targets = self._targets(where, logits, targets)
+        if weights is not None:
+            check_weights(where, "weights", weights, targets.shape, logits.dtype)
+        loss, cache = self.functions.sequence_cross_entropy_forward(
+            logits.view(), targets, weights, **self.averaging
+        )
         if training:
             self._pending = cache
         return float(loss)
 
     def score(self, logits: Array, targets: ArrayLike) -> tuple[Array, Array]:
         """Return -log p of each target, in nats, and the most probable ids; both (T, B)."""
-        _, cache = self._forward("SequenceCrossEntropy.score", logits, targets, None)
+        where = "SequenceCrossEntropy.score"
+        check_shapes(where, ("logits T B V",), logits)
+        targets = self._targets(where, logits, targets)
+        _, cache = self.functions.sequence_cross_entropy_forward(logits, targets)
         return cache.nll, cache.predicted
 
-    def _forward(self, where: str, logits: Array, targets: ArrayLike, weights: Array | None) -> Any:
-        function = self.functions.sequence_cross_entropy_forward
-        return call(where, function, own_shape(logits), targets, weights, **self.averaging)
+    def _targets(self, where: str, logits: Array, targets: ArrayLike) -> Array:
+        """Return a copy of the targets, checked against the logits."""
+        *shape, V = logits.shape
+        return check_ids(where, "targets", targets, V, tuple(shape), "T and B are fixed by logits")
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""
-        backward = unchecked(self.functions.sequence_cross_entropy_backward)
-        dlogits: Array = backward(consume(self))
+        dlogits: Array = self.functions.sequence_cross_entropy_backward(consume(self))
         return dlogits
 
 
@@ -645,7 +648,7 @@ class SquaredError(Layer):
     """Mean squared error of real numbers; see `numpylstm.reference.squared_error_forward`."""
 
     def __init__(self, *, impl: str = "fast") -> None:
-        self.functions = implementation(impl)
+        super().__init__(impl)
 
     def forward(
         self, y: Array, targets: Array, weights: Array | None = None, training: bool = True
@@ -653,17 +656,21 @@ class SquaredError(Layer):
         """Return the loss of y (T, B, K) or (B, K) against targets of the same shape."""
         where = "SquaredError.forward"
         check_flag(where, "training", training)
-        loss, cache = call(where, self.functions.squared_error_forward, y, targets, weights)
+        check_shapes(where, ("y * K", "targets * K"), y, targets)
+        if weights is not None:
+            check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
+        loss, cache = self.functions.squared_error_forward(y, targets, weights)
         if training:
             self._pending = cache
         return float(loss)
 
     def score(self, y: Array, targets: Array) -> tuple[Array, Array]:
         """Return the mean over K of the squared errors, (T, B) or (B,), and y."""
-        _, cache = call("SquaredError.score", self.functions.squared_error_forward, y, targets)
+        check_shapes("SquaredError.score", ("y * K", "targets * K"), y, targets)
+        _, cache = self.functions.squared_error_forward(y, targets)
         return np.square(cache.difference).mean(axis=-1), y
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to y."""
-        dy: Array = unchecked(self.functions.squared_error_backward)(consume(self))
+        dy: Array = self.functions.squared_error_backward(consume(self))
         return dy

@@ -24,7 +24,6 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.config import TrainConfig
-from numpylstm.dispatch import unchecked
 from numpylstm.parameters import Owner, Parameter, Rows, collect
 
 Array = NDArray[Any]
@@ -58,14 +57,14 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     collected = [p for p in collect(where, parameters).values() if p.trainable]
     check_in(where, "max_norm", max_norm, "(0, inf]")
     max_norm = float(max_norm)
-    total, sum_of_squares = 0.0, unchecked(functional.sum_of_squares)
+    total = 0.0
     for parameter in collected:
         gradient, factor = parameter.parts_of_grad()
         if gradient is not None:
             array = gradient.values if isinstance(gradient, Rows) else gradient
             if array.dtype not in FLOATS:
                 check_array(where, f"the gradient of {parameter.name}", array, array.shape)
-            total += sum_of_squares(array) * (factor * factor)  # which may be infinite
+            total += functional.sum_of_squares(array) * (factor * factor)  # which may be infinite
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for parameter in collected:
@@ -183,14 +182,13 @@ class SGD(Optimizer):
         data, (gradient, factor), lr = parameter.data, parameter.parts_of_grad(), self.lr
         if self.momentum:
             velocity = self.remembered("velocity", path, parameter)
-            move = unchecked(functional.momentum_update)
-            move(data, velocity, parameter.grad, lr, float(self.momentum))
+            functional.momentum_update(data, velocity, parameter.grad, lr, self.momentum)
         elif isinstance(gradient, Rows):
             rows = data[gradient.rows]
-            unchecked(functional.sgd_update)(rows, gradient.values, lr, factor)
+            functional.sgd_update(rows, gradient.values, lr, factor)
             data[gradient.rows] = rows
         elif gradient is not None:
-            unchecked(functional.sgd_update)(data, gradient, lr, factor)
+            functional.sgd_update(data, gradient, lr, factor)
 
 
 class Adam(Optimizer):
@@ -261,7 +259,7 @@ class Adam(Optimizer):
         gradient, factor = parameter.parts_of_grad()
         if not isinstance(gradient, np.ndarray):  # rows, or zeros
             gradient, factor = parameter.grad, 1.0
-        unchecked(functional.adam_update)(
+        functional.adam_update(
             parameter.data, m, v, gradient, self.steps, self.lr, *self.betas, self.eps,
             self.weight_decay, self.decoupled, factor,
         )  # fmt: skip

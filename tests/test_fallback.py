@@ -5,10 +5,7 @@ import subprocess
 import sys
 
 import numba
-import numpy as np
 import pytest
-
-from numpylstm import functional
 
 pytestmark = [
     pytest.mark.big,
@@ -118,22 +115,6 @@ def test_the_commands_work_without_numba(tmp_path):
     fast, plain = (tmp_path / run / "metrics.csv" for run in ("fast", "plain"))
     assert fast.read_text().count("\n") == 4  # the header and three rows
     assert fast.read_bytes() == plain.read_bytes()
-
-
-def test_a_kernel_without_room_does_not_end_all_kernels(monkeypatch, recwarn):
-    """Only a kernel that cannot be compiled does."""
-
-    def no_room(*_):
-        raise MemoryError
-
-    arguments = np.zeros((2, 3, 4)), np.zeros((2, 3), int)
-    want, _ = functional.sequence_cross_entropy_forward(*arguments)
-    with monkeypatch.context() as patch:
-        patch.setattr(functional.softmax, "forward", no_room)
-        with pytest.raises(MemoryError):
-            functional.sequence_cross_entropy_forward(*arguments)
-    assert functional.sequence_cross_entropy_forward(*arguments)[0] == want
-    assert not recwarn.list
 
 
 def test_a_wrong_number_of_vector_bits_is_named(tmp_path):

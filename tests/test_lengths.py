@@ -11,7 +11,6 @@ from test_reference import EVERY_CALL, prove_cell, recurrent_arrays
 import numpylstm as nl
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS
-from numpylstm.dispatch import textbook
 
 LENGTHS = {
     "unsorted": (2, T, 1),
@@ -22,7 +21,7 @@ LENGTHS = {
     "all are empty": (0, 0, 0),
 }
 EVERY_LENGTHS = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-MODULES = {"reference": reference, "textbook": textbook, "fast": functional}
+MODULES = {"reference": reference, "fast": functional}
 EVERY_MODULE = pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 
 
@@ -153,9 +152,8 @@ REFUSED = {  # lengths, error, sentence
 @pytest.mark.parametrize("cell", CELLS)
 def test_refused(rng, cell, lengths, error, sentence):
     arrays = recurrent_arrays(rng, (T, B, D, H), cell)
-    for module in (functional, textbook):
-        with pytest.raises(error, match=f"^{cell}_forward: lengths {sentence}"):
-            getattr(module, f"{cell}_forward")(**arrays, lengths=lengths)
+    with pytest.raises(error, match=f"^{cell}_forward: lengths {sentence}"):
+        getattr(functional, f"{cell}_forward")(**arrays, lengths=lengths)
     layer = nl.RecurrentStack(cell, D, H, dtype="float64", rng=0)
     with pytest.raises(error, match=f"^{CELLS[cell].title}.forward: lengths {sentence}"):
         layer.forward(arrays["x"], lengths=lengths)

@@ -12,8 +12,7 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.cells import CELLS, Cell, State
-from numpylstm.checks import check_ids
-from numpylstm.dispatch import textbook
+from numpylstm.checks import check_array, check_ids
 from numpylstm.models import (
     Array,
     LanguageModel,
@@ -68,10 +67,9 @@ def check_cache(where: str, cache: Any) -> None:
             f"{where}: cache must come from a sequence of numpylstm.reference without lengths, got "
             f"{type(cache).__module__}.{type(cache).__name__}"
         )
-    cell = cell_of(cache)
-    backward = cell.function(textbook, "backward")
-    if hasattr(backward, "check"):
-        backward.check(where, (cache.h, *[cache.h[-1]] * len(cell.states), cache), {})
+    T, B, _ = cache.h.shape
+    for name, values in zip(cache._fields[: cache._fields.index("Wx")], cache, strict=False):
+        check_array(where, f"cache.{name}", values, (T, B, "H"), cache.h.dtype)
 
 
 def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:

@@ -18,6 +18,7 @@ from numpylstm.laboratory.doctor import chain
 from numpylstm.laboratory.doctor.lines import LOSSES, Layer
 from numpylstm.laboratory.museum import around
 from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
+from numpylstm.layers import IMPLEMENTATIONS
 from numpylstm.models import Array, LanguageModel, check_language_model
 from numpylstm.parameters import parameter_shapes
 
@@ -195,6 +196,8 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
         encoder.embedding, encoder.input_dropout, encoder.recurrent, *encoder.recurrent.dropouts,
         encoder.output_dropout, model.decoder, model.criterion,
     )  # fmt: skip
+    impl = f"museum: {mutant.name}"
+    IMPLEMENTATIONS[impl] = spoilt
     for part in parts:
-        part.functions = spoilt
+        part.impl = impl
     return model
