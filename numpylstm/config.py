@@ -294,7 +294,7 @@ class TrainConfig(ModelConfig):
     )  # fmt: skip
     train: str | tuple[str, ...] | None = setting(
         None, str, DATA, "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
-        "files, or - for standard input; several are read one after the other", several=True,
+        "files, or - for standard input; of several, each is split", several=True,
         resumable=True, text=True,
     )  # fmt: skip
     valid: str | tuple[str, ...] | None = setting(

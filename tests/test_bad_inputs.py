@@ -98,8 +98,6 @@ def workplace(tmp_path_factory):
     (folder / "cut.tgz").write_bytes((folder / "other.tgz").read_bytes()[:60])
     np.savez("other.npz", a=np.zeros(3))
     os.mkfifo("pipe")
-    with open("vast.txt", "wb") as vast:
-        vast.truncate(10**13)
 
     train("--train", "text.txt", "--out", "run", "--epochs", "2")
     train("--train", "text.txt", "--out", "limited", "--steps", "5")

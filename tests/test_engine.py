@@ -98,7 +98,9 @@ def test_typed_text_is_cut_as_the_package_cuts_it():
     assigned = [c for c in characters if unicodedata.category(c) != "Cn"]
     texts = [
         "It's a list, f([1.5])\n----------\n", "2x 3.5e7 __init__ <unk> a<eos>b", "x... ¡é! …… {}",
-        "o’ve don't’s 4's", "½ ² ٣٤ 數 _9 a\u0301b हिन्दी", *(f"a{c}b" for c in assigned),
+        "o’ve don't’s 4's", "½ ² ٣٤ 數 _9 a\u0301b हिन्दी",
+        "👩🏽\u200d💻! ❤\ufe0f 🇩🇪🇫🇷 1\ufe0f\u20e3 می\u200cخواهم 👍👍",
+        *(f"a{c}b" for c in assigned),
     ]  # fmt: skip
     found = node("tokenize", texts=texts)
     assert sum(words is not False for words in found) > 0.9 * len(texts)

@@ -90,7 +90,7 @@ def command(
             )  # fmt: skip
         read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
     else:
-        raw = read_texts([text]) if text is not None else str(prompt)
+        raw = "".join(read_texts(text)) if text is not None else str(prompt)
         tokens = tokenize(text_like(saved.config, vocabulary, raw), saved.config.level)[:most]
         name = text if text is not None else "the text of --prompt"
         read = ReadText(name, vocabulary.encode(tokens)[0], tokens)

@@ -265,7 +265,7 @@ def announce(training_run: "Run", corpus: "Corpus", ranks: int) -> None:
     print(
         f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}"
         f"{f' on each of {ranks} ranks' * (ranks > 1)}\n"
-        f"{printable(str(corpus))}",
+        f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}",
         flush=True,
     )
     V, N = len(corpus.vocabulary), len(corpus.train)

@@ -116,7 +116,7 @@ def scored_text(
     tokens of it; by default all, or of a split as many as the run uses.
     """
     if file is not None:
-        text = text_like(config, vocabulary, read_texts(file))
+        text = text_like(config, vocabulary, "".join(read_texts(file)))
         tokens, (numbers,) = index([text], config.level, watch)
         numbers = numbers[:at_most]
         ids, _ = vocabulary.encode(tokens)

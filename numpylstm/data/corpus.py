@@ -60,6 +60,8 @@ class Corpus:
         training split lacks the others.
     unread : mapping of str to int
         For each split, how many tokens were cut from its end by a largest size.
+    held_out : str
+        The parts of the files that are the validation and the test split.
     """
 
     source: str
@@ -71,6 +73,7 @@ class Corpus:
     oov: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     unread: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    held_out: str = ""
 
     @property
     def num_tokens(self) -> dict[str, int]:
@@ -140,7 +143,9 @@ def load_ptb(
     """
     check_choice("load_ptb", "level", level, LEVELS)
     source = f"Penn Treebank ({path})"
-    return _corpus(source, read_ptb(path), level, max_vocab, vocabulary, max_eval, watch)
+    texts = {split: [text] for split, text in read_ptb(path).items()}
+    held_out = "its files for validation and test"
+    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval, watch)
 
 
 def load_text(
@@ -157,8 +162,9 @@ def load_text(
 ) -> Corpus:
     """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
 
-    A split without its own file is cut from the end of the training text: one token in 20,
-    the validation split before the test split. So a single file is split 90/5/5.
+    A split without its own file is cut from the end of each training file: one token in 20,
+    the validation split before the test split. So each file is split 90/5/5. Join the files of one
+    long text, such as the chapters of a book, if you want to hold out its end instead.
 
     Parameters
     ----------
@@ -182,9 +188,26 @@ def load_text(
     }
     texts = {split: read_texts(file) for split, file in files.items()}
     if prepare is not None:
-        texts = {split: prepare(text) for split, text in texts.items()}
+        texts = {split: [prepare(text) for text in several] for split, several in texts.items()}
     source = ", ".join(map(named, files.values()))
-    return _corpus(source, texts, level, max_vocab, vocabulary, max_eval, watch)
+    held_out = _held_out(files, len(texts["train"]))
+    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval, watch)
+
+
+def _held_out(files: Mapping[str, AnyPath | Sequence[AnyPath]], count: int) -> str:
+    """Describe the validation and the test split; `count` is the number of training files."""
+    parts = [f"{split}: {named(files[split])}" for split in SPLITS[1:] if split in files]
+    to_cut = [split for split in SPLITS[1:] if split not in files]
+    if to_cut:
+        share = 100 // HELD_OUT
+        first = 100 - share * len(to_cut)
+        each = "" if count == 1 else f"each of the {count:,} files "
+        shares = [
+            f"{split} {start} % to {start + share} %"
+            for split, start in zip(to_cut, range(first, 100, share), strict=True)
+        ]
+        parts.append(f"{', '.join(shares)} of {each}{named(files['train'])}")
+    return "; ".join(parts)
 
 
 def load_embedded(
@@ -214,48 +237,48 @@ def load_embedded(
         If this Python lacks the reference.
     """
     check_choice("load_embedded", "level", level, LEVELS)
-    texts = read_embedded()
+    texts = {split: [text] for split, text in read_embedded().items()}
     if level == "word":
-        texts = {split: split_punctuation(text) for split, text in texts.items()}
+        texts = {split: [split_punctuation(text)] for split, (text,) in texts.items()}
     source = f"Python {platform.python_version()} language reference"
-    return _corpus(source, texts, level, max_vocab, vocabulary, max_eval, watch)
+    held_out = f"of every {HELD_OUT} blocks, one for validation and one for test"
+    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval, watch)
 
 
 def _corpus(
     source: str,
-    texts: Mapping[str, str],
+    texts: Mapping[str, Sequence[str]],
+    held_out: str,
     level: str,
     max_vocab: int | None,
     vocabulary: Vocabulary | None,
     max_eval: int | None,
     watch: Watch | None,
 ) -> Corpus:
-    """Make a corpus of the texts of the splits; those missing are cut from the training text."""
+    """Make a corpus of the texts of each split; missing splits are cut from the training texts."""
     if max_eval is not None:
         check_whole("Corpus", "max_eval", max_eval, _MIN_TOKENS)
     if vocabulary is not None:
         check_kind("Corpus", "vocabulary", vocabulary, Vocabulary)
-    tokens, numbers = index(list(texts.values()), level, watch)
-    parts = dict(zip(texts, numbers, strict=True))
-    to_cut = [split for split in SPLITS if split not in parts]
-    whole = parts["train"]
-    share = len(whole) // HELD_OUT
-    if to_cut and share < _MIN_TOKENS:
-        raise DataError(
-            f"{source}: must hold at least {_MIN_TOKENS * HELD_OUT} tokens, to cut the "
-            f"{' and '.join(to_cut)} split from it, got {len(whole)} at {level} level; "
-            f"use a longer text, or a file for each split"
-        )
-    end = len(whole) - share * len(to_cut)
-    parts["train"] = whole[:end]
-    for split in to_cut:
-        parts[split] = whole[end : end + share]
-        end += share
+    tokens, numbers = index([text for several in texts.values() for text in several], level, watch)
+    rest = iter(numbers)
+    pieces_of = {split: list(itertools.islice(rest, len(texts[split]))) for split in texts}
+    to_cut = [split for split in SPLITS if split not in texts]
+    for k, whole in enumerate(pieces_of["train"]):
+        share = len(whole) // HELD_OUT
+        ends = [len(whole) - share * n for n in range(len(to_cut), 0, -1)]
+        pieces_of["train"][k], *held = np.split(whole, ends)
+        for split, piece in zip(to_cut, held, strict=True):
+            pieces_of.setdefault(split, []).append(piece)
+    parts = {split: np.concatenate(pieces_of[split]) for split in SPLITS}
     for split in SPLITS:
         if len(parts[split]) < _MIN_TOKENS:
+            advice = "is the file empty?"
+            if split in to_cut:
+                advice = f"it is one token in {HELD_OUT} of each file: use longer files, or name it"
             raise DataError(
                 f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
-                f"{len(parts[split])} at {level} level; is the file empty?"
+                f"{len(parts[split])} at {level} level; {advice}"
             )
     counts = np.bincount(parts["train"], minlength=len(tokens))
     if vocabulary is None:
@@ -273,6 +296,7 @@ def _corpus(
         source, level, vocabulary, **encoded, oov=count(lacking),
         left_out=count(lacking & (counts > 0)),
         unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
+        held_out=held_out,
     )  # fmt: skip
 
 

@@ -146,18 +146,23 @@ export function recorded_norms({ recorded: { listens } }) {
 
 // --- typed text -----------------------------------------------------------------------------------
 
-// As numpylstm.data.text: words, numbers, runs of one mark, brackets. White space is Python's, which
-// differs from \s in U+001C to U+001F, U+0085 and U+FEFF; an accent or a vowel sign stays in its word.
+// As numpylstm.data.text: words, numbers, emoji, flags, runs of one mark, brackets. White space is
+// Python's, which differs from \s in U+001C to U+001F, U+0085 and U+FEFF; an accent or a vowel sign
+// stays in its word.
 const SPACE = String.raw`\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000`;
 const LETTER = String.raw`\p{L}\p{N}_`;
-const IN_WORD = String.raw`(?:[${LETTER}]|(?![\u{10000}-\u{10ffff}])\p{M})*`;
+const JOINERS = String.raw`\u200c\u200d`;
+const MARK = String.raw`[^${LETTER}${SPACE}()[\]{}]`;
+const SYMBOL = String.raw`[^${LETTER}${SPACE}()[\]{}${JOINERS}]`;
 const WORD = new RegExp(`[^${SPACE}]+`, "gu");
 const PUNCTUATED = new RegExp(
   [
     "<unk>|<eos>",
-    String.raw`(?!\p{Nd})[${LETTER}]${IN_WORD}(?:['’](?:d|ll|m|re|s|t|ve)(?![${LETTER}]))?`,
-    String.raw`\p{Nd}[${LETTER}]*(?:\.\p{Nd}[${LETTER}]*)*`,
-    String.raw`([^${LETTER}${SPACE}()[\]{}])\1*`,
+    String.raw`(?!\p{Nd})[${LETTER}][${LETTER}\p{M}${JOINERS}]*(?:['’](?:d|ll|m|re|s|t|ve)(?![${LETTER}]))?`,
+    String.raw`\p{Nd}[${LETTER}\p{M}]*(?:\.\p{Nd}[${LETTER}]*)*`,
+    String.raw`${SYMBOL}(?:[\p{M}\u{1f3fb}-\u{1f3ff}]|\u200d${SYMBOL})+`,
+    String.raw`[\u{1f1e6}-\u{1f1ff}]{2}`,
+    String.raw`(${MARK})\1*`,
     String.raw`[()[\]{}]`,
   ].join("|"),
   "gu",

@@ -224,6 +224,7 @@ def making(result: dict[str, Any]) -> str:
         "stream, and the remainder of the division by their number."
     )
     facts = [
+        ("held out", corpus["held_out"]),
         ("updates", f"{result['steps']:,}"),
         ("seconds", f"{times['seconds']:,} for {times['updates']:,} of them, with validations"),
         *result["machine"].items(),

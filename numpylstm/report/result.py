@@ -56,7 +56,8 @@ def result_of(
         "baselines": dict(baselines),
         "findings": list(findings),
         "text": {
-            "source": corpus.source, "level": corpus.level, "fingerprint": run.fingerprint,
+            "source": corpus.source, "held_out": corpus.held_out, "level": corpus.level,
+            "fingerprint": run.fingerprint,
             "vocabulary": len(corpus.vocabulary), "tokens": corpus.num_tokens,
             "unread": dict(corpus.unread), "unknown": dict(corpus.oov),
             "left_out": dict(corpus.left_out),
