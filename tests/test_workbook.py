@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 from support.notebook_cells import printed, read, solution_code, source, tagged
-from support.workbook_answers import TWO_MISTAKES, WRONG
+from support.workbook_answers import EVERYWHERE, TWO_MISTAKES, UNUSUAL, WRONG
 
 from numpylstm import grading
 from numpylstm.laboratory.tape.__main__ import main
@@ -112,6 +113,13 @@ def test_of_two_mistakes_one_is_named(name, one, other, words):
     assert re.search(words, verdict.diagnosis), verdict
 
 
+def written(code):
+    """Run an answer beside the solutions and return all functions by name."""
+    space = {"np": np, "njit": njit} | {f.__name__: f for f in functions()}
+    exec(code, space)
+    return space
+
+
 INLINED = {
     "rnn_backward": """
 def rnn_backward(dhs, dhT, x, h_prev, h, Wx, Wh):
@@ -156,6 +164,29 @@ def test_a_loop_that_writes_the_step_out_is_judged(name, student):
     verdict = grading.judge(name, grading.numbers_of(space[name], student), student)
     assert verdict.state == "wrong"
     assert verdict.diagnosis.startswith("The first step computed is wrong already")
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_an_answer_that_is_right_almost_everywhere(name):
+    """The rare places: ids at the ends, targets far below, long and short sequences, one row."""
+    blank, code, words = EVERYWHERE[name]
+    verdict = grading.grade(written(code)[blank])
+    assert verdict.state == "wrong"
+    assert re.search(words, str(verdict)), verdict
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_right_answer_in_unusual_style(name):
+    blank, code = UNUSUAL[name]
+    verdict = grading.grade(written(code)[blank])
+    assert verdict.state == "right", verdict
+
+
+def test_a_lambda_is_told_to_have_a_name():
+    with pytest.raises(ValueError, match=r"got '<lambda>'; write def sigmoid\(a\):"):
+        grading.grade(lambda a: 1 / (1 + np.exp(-a)))
+    with pytest.raises(TypeError, match="the answer must be a function, got ufunc"):
+        grading.grade(np.tanh)
 
 
 class TestVerdicts:
@@ -325,17 +356,41 @@ class TestTheTeachersDesk:
         """The name of a student seeds the numbers, at both points."""
         copied = json.loads((folder / "ada.json").read_text()) | {"student": "abe"}
         (folder / "abe.json").write_text(json.dumps(copied))
-        _, verdicts = desk.grade_file(folder / "abe.json")
+        verdicts = desk.verdicts_of(*desk.read_submission(folder / "abe.json"))
         assert all(verdict.state == "wrong" for verdict in verdicts)
-        _, verdicts = desk.grade_file(folder / "ada.json")
+        verdicts = desk.verdicts_of(*desk.read_submission(folder / "ada.json"))
         assert all(verdict.state == "right" for verdict in verdicts)
 
-    def test_a_submission_of_one_point_is_not_right(self, folder):
+    def test_copied_numbers_and_a_missing_name_are_marked(self, folder, capsys):
+        (folder / "copy.json").write_text((folder / "ada.json").read_text())
+        (folder / "new.json").write_text(json.dumps({"student": "your name", "answers": {}}))
+        main(["grade", str(folder), "--csv"])
+        rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        notes = {row["file"]: row["note"] for row in rows if row["note"]}
+        assert notes == {
+            "copy.json": "the same numbers as ada.json",
+            "new.json": "the name is still 'your name'",
+        }
+
+    def test_one_file_never_stops_a_class(self, folder, capsys, monkeypatch):
+        def judge(name, numbers, student, states):
+            if student == "bob":
+                raise IndentationError("unexpected indent")
+            return grading.Verdict(name, "right")
+
+        monkeypatch.setattr(desk, "judge", judge)
+        assert main(["grade", str(folder), "--csv"]) == 1
+        rows = {row["file"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+        assert rows["bob.json"]["diagnosis"] == "IndentationError: unexpected indent"
+        assert rows["cyd.json"]["right"] == "15"
+
+    @pytest.mark.parametrize("place", grading.OTHERS)
+    def test_a_submission_that_lacks_a_place_is_not_right(self, folder, place):
         ada = json.loads((folder / "ada.json").read_text())
         for numbers in ada["answers"].values():
-            del numbers["second"]
+            del numbers[place]
         (folder / "ada.json").write_text(json.dumps(ada))
-        _, verdicts = desk.grade_file(folder / "ada.json")
+        verdicts = desk.verdicts_of(*desk.read_submission(folder / "ada.json"))
         assert all(verdict.state == "wrong" for verdict in verdicts)
 
     def test_the_exam_has_no_solutions_and_no_hints(self, capsys, tmp_path):
@@ -347,6 +402,11 @@ class TestTheTeachersDesk:
                        for cell in exam["cells"])  # fmt: skip
         assert not any(cell.get("outputs") for cell in exam["cells"])
         assert any("grade = grading.Grader(exam=True)" in source(cell) for cell in exam["cells"])
+        bare = exam["cells"] + [{"cell_type": "markdown"}]  # a cell without metadata
+        bare[0]["source"] = grading_line = "grade = grading.Grader()"
+        (tmp_path / "bare.ipynb").write_text(json.dumps({"cells": bare}))
+        assert main(["strip", str(tmp_path / "bare.ipynb")]) == 0
+        assert grading_line not in capsys.readouterr().out
         (tmp_path / "x.ipynb").write_text("{}")
         assert main(["strip", str(tmp_path / "x.ipynb")]) == 2
         assert "x.ipynb: must be the workbook" in capsys.readouterr().err
@@ -363,7 +423,7 @@ class TestTheTeachersDesk:
     def test_the_verdict_of_a_file_is_that_of_the_functions(self, folder):
         text = grading.submission(functions(*BOBS))  # no name: the points of the workbook
         (folder / "bob.json").write_text(text, encoding="utf-8")
-        _, verdicts = desk.grade_file(folder / "bob.json")
+        verdicts = desk.verdicts_of(*desk.read_submission(folder / "bob.json"))
         assert verdicts == [grading.grade(f) for f in functions(*BOBS)]
 
 

@@ -113,6 +113,7 @@ WRONG = {
         ("np.log(np.exp", "np.log2(np.exp", "base 2"),
         ("return nll.mean()", "return -nll.mean()", "sign"),
         ("z = logits - logits.max(axis=1, keepdims=True)", "z = logits", "not finite"),
+        ("logits.max(axis=1, keepdims=True)", "logits.max()", "subtract the maximum of each row"),
     ],
     "cross_entropy_backward": [
         ("/ len(logits)", "/ 3", "not with T=9"),
@@ -164,7 +165,10 @@ WRONG = {
     "gru_step_backward": [
         ("dh * (h_prev - n)", "dh * (n - h_prev)", "dz: the sign"),
         ("s.T @ da_n", "h_prev.T @ da_n", "dWh"),
-        ("dh * z + ds * r", "ds * r", "dh_prev"),
+        ("dh * z + ds * r", "ds * r", r"dh_prev: the term dh \* z is missing\."),
+        ("s, ds = r * h_prev, da_n @ Wh_n.T\n    dr = ds * h_prev",
+         "s, ds = r * h_prev, da_n * r\n    dr = da_n * (h_prev @ Wh_n)",
+         "dr: it is that of a GRU that resets after the product, as PyTorch's"),
         ("dr = ds * h_prev", "dr = ds * r", "dr: r is used instead of h_prev"),
     ],
 }  # fmt: skip
@@ -173,6 +177,12 @@ TWO_MISTAKES = [
     ("rnn_step_backward", ("(1 - h * h)", "(1 - h)"), ("da @ Wh.T", "da @ Wh"), "^da: "),
     ("rnn_step_backward", ("(1 - h * h)", "(1 + h)"), ("x.T @ da", "2 * x.T @ da"), "^da[: ]"),
     ("rnn_step_backward", ("da @ Wh.T", "da @ Wh"), ("h_prev.T @", "h.T @"), "^dh_prev: "),
+    (
+        "rnn_step_backward",
+        ("da @ Wh.T", "(da @ Wh.T)[::-1]"),
+        ("da.sum(axis=0)", "da.mean(axis=0)"),
+        "^dh_prev: ",
+    ),
     (
         "lstm_backward",
         ("dWx += dWx_t", "dWx = dWx_t"),
@@ -194,3 +204,131 @@ TWO_MISTAKES = [
     ),
 ]
 """Two mistakes at once: a verdict names one of them, or both."""
+
+LOG_OF_P = """
+def cross_entropy(logits, targets):
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = (e / e.sum(axis=1, keepdims=True))[np.arange(len(e)), targets]
+    return -np.log({}).mean()
+"""
+
+BUFFER = """
+buffers = {}
+
+def in_place(a):
+    s = buffers.setdefault(a.shape, np.empty(a.shape))
+    s[...] = 1 / (1 + np.exp(-a))
+    return s
+
+def lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b):
+    a_i, a_f, a_g, a_o = np.split(x @ Wx + h_prev @ Wh + b, 4, axis=1)
+    i, f, g, o = in_place(a_i), in_place(a_f), np.tanh(a_g), in_place(a_o)
+    c = f * c_prev + i * g
+    return i, f, g, o, c, np.tanh(c), o * np.tanh(c)
+"""
+
+ACCUMULATOR = """
+sums = {}
+
+def rnn_step_backward(dh, x, h_prev, h, Wx, Wh):
+    da = dh * (1 - h * h)
+    sums[Wx.shape] = sums.get(Wx.shape, 0) + x.T @ da
+    return da @ Wx.T, da @ Wh.T, sums[Wx.shape], h_prev.T @ da, da.sum(axis=0)
+"""
+
+STEP_OF_LSTM = """
+def lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b):
+    a_i, a_f, a_g, a_o = np.split(x @ Wx + h_prev @ Wh + b, 4, axis=1)
+    i, f, g, o = {}
+    c = f * c_prev + i * g
+    return {}
+"""
+
+LOOP_OF_RNN = """
+def rnn_backward(dhs, dhT, x, h_prev, h, Wx, Wh):
+    dx, dWx, dWh, db = np.zeros_like(x), np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(len(Wh))
+    dh = {}
+    for t in {}:
+        dx[t], dh, *parts = rnn_step_backward(dhs[t] + dh, x[t], h_prev[t], h[t], Wx, Wh)
+        dWx, dWh, db = dWx + parts[0], dWh + parts[1], db + parts[2]
+    return dx, dh, dWx, dWh, db
+"""
+
+GATES = "sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)"
+BACK = "reversed(range(len(x)))"
+
+EVERYWHERE: dict[str, tuple[str, str, str]] = {
+    "the last id is forgotten": (
+        "embedding_backward",
+        "def embedding_backward(dx, ids, V):\n"
+        "    rows = [dx[ids == v].sum(axis=0) for v in range(V - 1)]\n"
+        "    return np.stack([*rows, np.zeros(dx.shape[-1])])",
+        "not with .* and the ids 0 and V - 1",
+    ),
+    "a constant in the logarithm": (
+        "cross_entropy", LOG_OF_P.format("p + 1e-12"), "and a target whose logit is 600 below",
+    ),
+    "a smallest probability": (
+        "cross_entropy", LOG_OF_P.format("np.maximum(p, 1e-4)"), "whose logit is 600 below",
+    ),
+    "32 steps back": (
+        "rnn_backward", LOOP_OF_RNN.format("dhT", f"list({BACK})[:32]"), "not with T=40",
+    ),
+    "another window for one step": (
+        "rnn_backward", LOOP_OF_RNN.format("dhT * (len(x) > 1)", BACK), "not with T=1, ",
+    ),
+    "squeezed": (
+        "rnn_step_forward",
+        "def rnn_step_forward(x, h_prev, Wx, Wh, b):\n"
+        "    return np.squeeze(np.tanh(x @ Wx + h_prev @ Wh + b))",
+        r"not with T=40, B=1.*\nh must have the shape \(1, 6\), got \(6,\)",
+    ),
+    "0 at 0": (
+        "sigmoid",
+        "def sigmoid(a):\n    return np.where(a == 0, 0, 1 / (1 + np.exp(-a)))",
+        "not with .* and an a of 0",
+    ),
+    "a tanh that ends at 8": (
+        "lstm_step_forward",
+        STEP_OF_LSTM.format(
+            "sigmoid(a_i), sigmoid(a_f), np.tanh(np.clip(a_g, -8, 8)), sigmoid(a_o)",
+            "i, f, g, o, c, np.tanh(c), o * np.tanh(c)",
+        ),
+        "and weighted sums above 10",
+    ),
+    "a largest rate": (
+        "sgd", "def sgd(W, dW, lr):\n    return W - min(lr, 1.0) * dW", "and a rate above 2",
+    ),
+    "an accumulator that lives on": (
+        "rnn_step_backward", ACCUMULATOR, "returns other numbers: something lives between",
+    ),
+    "a buffer of two sigmoids": (
+        "lstm_step_forward", BUFFER, "changes later: the next call overwrites it",
+    ),
+}  # fmt: skip
+"""Answers that are right in most places: the blank, the code and words of the verdict."""
+
+UNUSUAL: dict[str, tuple[str, str]] = {
+    "np.vectorize": (
+        "sigmoid",
+        "@np.vectorize\ndef sigmoid(a):\n"
+        "    return 1 / (1 + np.exp(-a)) if a > 0 else np.exp(a) / (1 + np.exp(a))",
+    ),
+    "njit": ("sigmoid_slope", "@njit\ndef sigmoid_slope(s):\n    return s * (1 - s)"),
+    "the logarithm of a probability": ("cross_entropy", LOG_OF_P.format("p")),
+    "gates stacked": (
+        "lstm_step_forward",
+        STEP_OF_LSTM.format(GATES, "np.stack([i, f, g, o, c, np.tanh(c), o * np.tanh(c)])"),
+    ),
+    "steps stacked": (
+        "lstm_forward",
+        "def lstm_forward(x, h0, c0, Wx, Wh, b):\n"
+        "    steps, h, c = [], h0, c0\n"
+        "    for x_t in x:\n"
+        "        steps.append(np.stack(lstm_step_forward(x_t, h, c, Wx, Wh, b)))\n"
+        "        c, h = steps[-1][4], steps[-1][6]\n"
+        "    return np.stack(steps), h, c",
+    ),
+    "sums not in place": ("rnn_backward", LOOP_OF_RNN.format("dhT", BACK)),
+}
+"""Right answers in unusual style: the blank and the code."""

@@ -21,12 +21,26 @@ from numpylstm.reference import sigmoid  # mistakes call it too
 
 Point = dict[str, Any]
 
-AT = {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
-"""Sizes of the first point at which blanks are called, all different."""
-ELSEWHERE = {"T": 9, "B": 5, "D": 7, "H": 8, "V": 11}
-"""Sizes of the second point, all larger."""
-LARGE = 1000.0
-"""Factor of the upstream gradients at the second point: clipping inside a blank shows there."""
+
+@dataclass(frozen=True)
+class Place:
+    """Where blanks are called: the sizes, and how large the numbers are."""
+
+    sizes: Mapping[str, int]
+    large: float = 1.0  # factor of upstream gradients: clipping inside a blank shows
+    edge: bool = False  # with the rare numbers that `Blank.edge` names
+
+    def __str__(self) -> str:
+        return ", ".join(f"{letter}={size}" for letter, size in self.sizes.items())
+
+
+FIRST = Place({"T": 5, "B": 3, "D": 4, "H": 6, "V": 7})
+OTHERS = {
+    "second": Place({"T": 9, "B": 5, "D": 7, "H": 8, "V": 11}, large=1000.0),
+    "third": Place({"T": 40, "B": 1, "D": 4, "H": 6, "V": 7}, edge=True),
+    "fourth": Place({"T": 1, "B": 2, "D": 3, "H": 4, "V": 5}),
+}
+"""The other places, by their names among the numbers of a submission."""
 OPTIONS = {"activation": "tanh", "reset": "before"}
 OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
 
@@ -127,19 +141,19 @@ def _rnn_backward(
 # --- points --------------------------------------------------------------------------------------
 
 
-MakePoint = Callable[[Mapping[str, int], np.random.Generator, float], Point]
+MakePoint = Callable[[Place, np.random.Generator], Point]
 
 
-def _of_layer(
-    layer: Layer, sizes: Mapping[str, int], rng: np.random.Generator, large: float
-) -> Point:
+def _of_layer(layer: Layer, place: Place, rng: np.random.Generator) -> Point:
     """Return arrays of a layer, everything its forward pass keeps, and the cache itself, ``kept``.
 
     Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step, and the same as one
     array, ``stacked``.
     """
-    p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(sizes).items()}
-    p |= {n: large * p[n] for n in layer.upstream}
+    p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(place.sizes).items()}
+    p |= {n: place.large * p[n] for n in layer.upstream}
+    if place.edge:
+        p["x"] *= 10
     kept = layer.run(p)[1][-1]
     p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
     p |= {gate: getattr(kept, gate) for gate in layer.gates}
@@ -149,36 +163,49 @@ def _of_layer(
     return p
 
 
-def _of_embedding(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
-    T, B, D, V = (sizes[letter] for letter in "TBDV")
+def _of_embedding(place: Place, rng: np.random.Generator) -> Point:
+    T, B, D, V = (place.sizes[letter] for letter in "TBDV")
     ids = rng.integers(0, V - 2, (T, B))
     ids[0] = ids[0, 0]
-    p = {"dx": large * rng.standard_normal((T, B, D)), "ids": ids, "V": V, "W": rng.random((V, D))}
+    if place.edge:
+        ids[:4, 0] = 0, V - 1, V - 1, 0
+    p = {
+        "dx": place.large * rng.standard_normal((T, B, D)),
+        "ids": ids,
+        "V": V,
+        "W": rng.random((V, D)),
+    }
     return p | {"kept": reference.EmbeddingCache(ids, (V, D))}
 
 
-def _of_scores(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
-    B, V = sizes["B"], sizes["V"]
-    logits = rng.standard_normal((B, V))
-    logits[1] += 800  # exp(800) is infinite
-    return {"logits": logits, "targets": rng.integers(0, V, B), "share": np.full(B, 1 / B)}
+def _of_scores(place: Place, rng: np.random.Generator) -> Point:
+    B, V = place.sizes["B"], place.sizes["V"]
+    logits, targets = rng.standard_normal((B, V)), rng.integers(0, V, B)
+    if place.edge:
+        logits[0, targets[0]] -= 600  # its probability is the float 1e-261
+    else:
+        logits[1] += 800  # exp(800) is infinite
+    return {"logits": logits, "targets": targets, "share": np.full(B, 1 / B)}
 
 
-def _of_update(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
-    D, H = sizes["D"], sizes["H"]
+def _of_update(place: Place, rng: np.random.Generator) -> Point:
+    D, H = place.sizes["D"], place.sizes["H"]
     p = {name: rng.standard_normal((D, H)) for name in ("W", "dW", "dWx")}
     p["dWh"] = rng.standard_normal((H, H))
-    p["dW"] *= large
+    p["dW"] *= place.large
     limits = np.array([rng.uniform(1.2, 2), 99.0])  # 1 would hide its square and its root
     return p | {
-        "gradients": [p["dWx"], p["dWh"]], "max_norm": limits, "lr": rng.uniform(0.1, 0.9)
-    }  # fmt: skip
+        "gradients": [p["dWx"], p["dWh"]],
+        "max_norm": limits,
+        "lr": rng.uniform(0.1, 0.9) + 2 * place.edge,
+    }
 
 
-def _of_gate(sizes: Mapping[str, int], rng: np.random.Generator, large: float) -> Point:
-    a = 2 * rng.standard_normal((sizes["B"], sizes["H"]))
-    a[0, :2] = 800.0, -800.0
-    return {"a": a, "s": sigmoid(rng.standard_normal((sizes["B"], sizes["H"])))}
+def _of_gate(place: Place, rng: np.random.Generator) -> Point:
+    shape = place.sizes["B"], place.sizes["H"]
+    a = 2 * rng.standard_normal(shape)
+    a[0, :2] = (0.0, -1e-9) if place.edge else (800.0, -800.0)
+    return {"a": a, "s": sigmoid(rng.standard_normal(shape))}
 
 
 # --- the blanks ----------------------------------------------------------------------------------
@@ -205,25 +232,27 @@ class Blank:
     order: int = 0  # 1 for a loop through time, -1 for one back
     each: str = ""  # an argument of which several values are tried
     words: Mapping[str, str] = field(default_factory=dict)  # meaning of names in `textbook`
+    edge: str = ""  # what is rare at the place `edge`
+    confused: Mapping[str, tuple[Callable[[Point], Array], str]] = field(default_factory=dict)
+    # a result -> what it is by another definition, and a sentence about that
 
     @property
     def results(self) -> list[str]:
         """Names of the results."""
         return self.returns.split()
 
-    def point(self, sizes: Mapping[str, int] = AT, student: str = "") -> Point:
-        """Return the arrays at a point; the name of a student seeds them."""
+    def point(self, place: Place = FIRST, student: str = "") -> Point:
+        """Return the arrays at a place; the name of a student seeds them."""
         seed = zlib.crc32(student.encode("utf-8", "surrogatepass"))
-        rng = np.random.default_rng([21, seed])
-        return self.make_point(sizes, rng, LARGE if sizes is ELSEWHERE else 1.0)
+        return self.make_point(place, np.random.default_rng([21, seed]))
 
     def arguments(self, p: Point) -> list[Any]:
         """Return the arguments of the textbook at a point."""
         return [p[n] for n in (self.reads or self.takes).split()]
 
-    def given(self, sizes: Mapping[str, int] = AT, student: str = "") -> list[list[Any]]:
+    def given(self, place: Place = FIRST, student: str = "") -> list[list[Any]]:
         """Return the arguments of each call of the student's function."""
-        p = self.point(sizes, student)
+        p = self.point(place, student)
         values = p[self.each] if self.each else [None]
         return [[v if n == self.each else p[n] for n in self.takes.split()] for v in values]
 
@@ -232,7 +261,7 @@ class Blank:
         """Lines of the textbook."""
         returned = (self.values or self.returns).split()
         result = self.results if len(self.results) == 1 else ()
-        arguments = self.arguments(self.point(SIZES))
+        arguments = self.arguments(self.point(Place(SIZES)))
         with np.errstate(over="ignore"):
             return read(self.textbook, arguments, self.gates, result, OPTIONS, returned)
 
@@ -245,6 +274,7 @@ def _of(cell: str, way: str, *, step: bool) -> dict[str, Any]:
         "make_point": partial(_of_layer, layer),
         "textbook": layer.function(way),
         "gates": layer.gates,
+        "edge": "weighted sums above 10",
     }
     if way == "backward":
         blank |= {
@@ -257,8 +287,20 @@ def _of(cell: str, way: str, *, step: bool) -> dict[str, Any]:
     return blank
 
 
+FAR = "a target whose logit is 600 below the largest"
+RESET = (
+    "it is that of a GRU that resets after the product, as PyTorch's, where n = tanh(x @ Wx_n + "
+    "r * (h_prev @ Wh_n)); here it resets before, and n = tanh(x @ Wx_n + (r * h_prev) @ Wh_n)"
+)
+
+
+def _dr_of_reset_after(p: Point) -> Array:
+    da_n = p["dh"] * (1 - p["z"]) * (1 - p["n"] * p["n"])
+    return da_n * (p["h_prev"] @ np.split(p["Wh"], 3, axis=1)[2])
+
+
 BLANKS = {
-    "sigmoid": Blank("a", "s", _of_gate, _sigmoid),
+    "sigmoid": Blank("a", "s", _of_gate, _sigmoid, edge="an a of 0"),
     "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
     "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_of("rnn", "forward", step=True)),
     "rnn_step_backward": Blank(
@@ -290,26 +332,28 @@ BLANKS = {
     ),
     "cross_entropy": Blank(
         "logits targets", "loss", _of_scores, _cross_entropy,
-        words={"nll": "-log p[target] of each row"},
+        words={"nll": "-log p[target] of each row"}, edge=FAR,
     ),
     "cross_entropy_backward": Blank(
         "logits targets", "dlogits", _of_scores, _cross_entropy_slope,
         loss=lambda p: reference.cross_entropy_step_forward(
             p["logits"], p["targets"], p["share"])[0],
         slopes={"dlogits": "logits"},
-        words={"onehot": "1 at the target of each row, 0 elsewhere"},
+        words={"onehot": "1 at the target of each row, 0 elsewhere"}, edge=FAR,
     ),
     "embedding_backward": Blank(
         "dx ids V", "dW", _of_embedding, reference.embedding_backward, "dx kept",
         loss=lambda p: (p["dx"] * p["W"][p["ids"]]).sum(), slopes={"dW": "W"},
+        edge="the ids 0 and V - 1",
     ),
     "clip": Blank(
         "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip, "dWx dWh max_norm",
         each="max_norm",
     ),
-    "sgd": Blank("W dW lr", "new_W", _of_update, _sgd),
+    "sgd": Blank("W dW lr", "new_W", _of_update, _sgd, edge="a rate above 2"),
     "gru_step_backward": Blank(
         "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",
+        words={"dh_prev_n": "ds * r"}, confused={"dr": (_dr_of_reset_after, RESET)},
         **_of("gru", "backward", step=True),
     ),
 }  # fmt: skip

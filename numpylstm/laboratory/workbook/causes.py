@@ -18,13 +18,21 @@ from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.doctor.source import mentions
 from numpylstm.laboratory.doctor.variants import Variant, clippings, variants
-from numpylstm.laboratory.workbook.blanks import ELSEWHERE, Blank
+from numpylstm.laboratory.workbook.blanks import Blank, Place
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
 Parts = dict[Part, Array]
 Cause = tuple[str, str]  # what is probably wrong, and the right line
 
 MOST_PAIRS = 3000
+EXP = (
+    "exp of a large number is infinite, and infinite / infinite is not a number; call exp with "
+    "numbers up to 0 only."
+)
+EXP_OF_ROWS = (
+    "exp of a large number is infinite, and a whole row of exp of very negative numbers is 0; "
+    "subtract the maximum of each row from that row first."
+)
 ODD = re.compile("squared|1 - |sigmoid|tanh of|gate [ifgo]|columns|block|multiplied|divided")
 """Words of mistakes that are too rare to be looked for beside another one."""
 
@@ -52,10 +60,10 @@ class Case:
     """A wrong answer at a point."""
 
     def __init__(
-        self, blank: Blank, sizes: Mapping[str, int], student: str,
+        self, blank: Blank, place: Place, student: str,
         theirs: Mapping[str, Array], right: Mapping[str, Array],
     ) -> None:  # fmt: skip
-        self.blank, self.sizes, self.p = blank, sizes, blank.point(sizes, student)
+        self.blank, self.place, self.p = blank, place, blank.point(place, student)
         self.results, self.right_results = theirs, right
         self.theirs, self.right = parts(blank, theirs), parts(blank, right)
         self.wrong = [n for n, a in self.theirs.items() if wrong(a, self.right[n]).any()]
@@ -79,8 +87,7 @@ class Case:
         bad = next((n for n, array in self.results.items() if not np.isfinite(array).all()), "")
         if bad:
             said = (
-                "exp of a large number is infinite, and infinite / infinite is not a number; call "
-                "exp with numbers up to 0 only." if bad in ("s", "loss", "dlogits") else
+                EXP if bad == "s" else EXP_OF_ROWS if bad in ("loss", "dlogits") else
                 "look for a division by zero, or an array never filled."
             )  # fmt: skip
             return f"{bad} is not finite: {said}", ""
@@ -90,9 +97,6 @@ class Case:
                 "a central difference), or a small constant is added, such as 1e-6."
             ), ""
         with np.errstate(all="ignore"):
-            if self.sizes is ELSEWHERE:
-                said = "A size or another argument is written as a number, or something is clipped."
-                return self.by_clipping() or (said, "")
             cause, complete = self.by_lines(step_is_right)
             if cause and complete:
                 return cause
@@ -129,7 +133,7 @@ class Case:
         most = max((len(explained) for _, explained in found), default=0)
         if blank.order and most < len(self.wrong) and (pair := self._pair(possible, most)):
             return pair, True
-        first = [(v, e) for v, e in found if e[0] == self.wrong[0]] or found
+        first = [(v, e) for v, e in found if e[0] == self.wrong[0]]
         if not first or (blank.each and most < len(self.wrong)):
             return None, False
         key = min((-len(e), self.wrong.index(e[0])) for _, e in first)
@@ -241,7 +245,7 @@ class Case:
         found = []
         for name, (a, b) in pairs.items():
             factor = float((a * b).sum() / (b * b).sum())
-            named = named_factor(factor, self.sizes)
+            named = named_factor(factor, self.place.sizes)
             found.append(f"{name}: {named}")
             odd = a.size == 1 and named == f"{factor:.6g}"  # one number is any other one times it
             if odd or distance(a, factor * b) > lines.AGREE:

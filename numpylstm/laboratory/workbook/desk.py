@@ -21,20 +21,27 @@ LONGEST = 80
 """Longest name in a table; of a longer one, the beginning is shown."""
 GRADER = "grading.Grader()"
 """Code of the workbook that an exam changes."""
+YOUR_NAME = "your name"
+"""Name in the workbook as it is delivered."""
 
 
-def grade_file(path: Path) -> tuple[str, list[Verdict]]:
-    """Return the student's name and the verdicts of one submission; nothing in it is executed."""
+def read_submission(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the student's name and the answers by blank."""
     content = tape.read(path)
     if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
         raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")
-    student, states, verdicts = str(content.get("student", "")), dict[str, str](), []
+    return str(content.get("student", "")), content["answers"]
+
+
+def verdicts_of(student: str, answers: dict[str, Any]) -> list[Verdict]:
+    """Return a verdict for each blank; nothing in the answers is executed."""
+    states, verdicts = dict[str, str](), []
     for name in BLANKS:
-        numbers = content["answers"].get(name)
+        numbers = answers.get(name)
         given = numbers if isinstance(numbers, dict) else None
         verdicts.append(judge(name, given, student, states))
         states[name] = verdicts[-1].state
-    return student or path.stem, verdicts
+    return verdicts
 
 
 def grade_folder(folder: Path, *, as_csv: bool) -> int:
@@ -46,23 +53,35 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
         return 2
     writer = csv.writer(sys.stdout, lineterminator="\n")
     titles = ["file", "student", "right", "of", "answered", *BLANKS, "first wrong", "diagnosis"]
+    titles.append("note")
     if as_csv:
         writer.writerow(titles)
-    status = 0
+    status, seen = 0, dict[str, str]()
     for path in paths:
         row: list[Any] = [_short(str(path.relative_to(folder)))]
         try:
-            student, verdicts = grade_file(path)
-        except tape.TapeError as error:
+            student, answers = read_submission(path)
+            verdicts = verdicts_of(student, answers)
+        except Exception as error:  # one file never stops a class
             status = 1
-            row += ["", "", len(BLANKS), "", *("" for _ in BLANKS), "cannot be graded", error]
+            said = (
+                error if isinstance(error, tape.TapeError) else f"{type(error).__name__}: {error}"
+            )
+            row += ["", "", len(BLANKS), "", *("" for _ in BLANKS), "cannot be graded", said, ""]
         else:
             states = [v.state for v in verdicts]
             wrong = [v for v in verdicts if v.state == "wrong"][:1]
             answered = len(BLANKS) - states.count(NOT_ANSWERED)
-            row += [_short(student), states.count("right"), len(BLANKS), answered, *states]
+            row += [
+                _short(student or path.stem),
+                states.count("right"),
+                len(BLANKS),
+                answered,
+                *states,
+            ]
             row += [f"{v.name}: {v.first_wrong}" for v in wrong] or [""]
             row += [f"{v.diagnosis} {v.correction}" for v in wrong] or [""]
+            row.append(_note(row[0], student, answers, seen))
         if as_csv:
             writer.writerow([_harmless(printable(str(entry))) for entry in row])
         else:
@@ -70,6 +89,15 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
                        if title not in BLANKS)  # fmt: skip
             print(printable("  ".join(entries)))
     return status
+
+
+def _note(file: str, student: str, answers: dict[str, Any], seen: dict[str, str]) -> str:
+    """Mark a submission with the numbers of an earlier one, or without the student's name."""
+    notes = [f"the name is still {YOUR_NAME!r}"] if student == YOUR_NAME else []
+    same = seen.setdefault(json.dumps(answers, sort_keys=True), file)
+    if same != file and any(answers.values()):
+        notes.append(f"the same numbers as {same}")
+    return "; ".join(notes)
 
 
 def _short(name: str) -> str:
@@ -89,9 +117,11 @@ def strip(workbook: Path) -> str:
         raise tape.TapeError(f"{workbook}: must be the workbook, a notebook with {GRADER}")
     kept = []
     for cell in cells:
-        if not {"hints", "solution"} & {*cell["metadata"].get("tags", [])}:
-            cell["source"] = "".join(cell["source"]).replace(GRADER, "grading.Grader(exam=True)")
-            if cell["cell_type"] == "code":
+        if not {"hints", "solution"} & {*cell.get("metadata", {}).get("tags", [])}:
+            cell["source"] = "".join(cell.get("source", "")).replace(
+                GRADER, "grading.Grader(exam=True)"
+            )
+            if cell.get("cell_type") == "code":
                 cell |= {"outputs": [], "execution_count": None}
             kept.append(cell)
     return json.dumps(notebook | {"cells": kept}, indent=1)

@@ -1,37 +1,42 @@
 """Grading of the workbook: blanks judged by their numbers.
 
-A student's function is called at two points (`numpylstm.laboratory.workbook.blanks`), the second of
-other sizes and with large upstream gradients; after that only its numbers count. They are compared
-with the textbook's, gradients also with the complex step and with central differences, one step of
-the LSTM with the golden tape too. For a wrong answer, `numpylstm.laboratory.workbook.causes` names
-the line that is probably wrong. `numpylstm.laboratory.workbook.desk` grades a class.
+A student's function is called at four places (`numpylstm.laboratory.workbook.blanks`), of other
+sizes, with large upstream gradients, with forty steps and with one; after that only its numbers
+count. They are compared with the textbook's, gradients also with the complex step and with central
+differences, one step of the LSTM with the golden tape too. For a wrong answer,
+`numpylstm.laboratory.workbook.causes` names the line that is probably wrong.
+`numpylstm.laboratory.workbook.desk` grades a class.
 """
 
 import copy
 import dis
-import inspect
 import json
 import linecache
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 
 from numpylstm.laboratory import gradcheck, tape
+from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.source import mentions
 from numpylstm.laboratory.tape.comparison import how_many
-from numpylstm.laboratory.workbook.blanks import AT, BLANKS, ELSEWHERE, OF_STEP, Blank
+from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank
 from numpylstm.laboratory.workbook.causes import Case, Cause, distance
 
 Numbers = dict[str, Any]  # name of a result -> array, or what the student returned for it
 
 NOT_ANSWERED = "not answered yet"
 NO_NUMBERS = "no numbers"
+AT_ONE_PLACE = (
+    "Look for a size or another argument that is written as a number, and for something that is "
+    "clipped, cut off, squeezed or kept from 0 by a constant."
+)
 TRIES = 3
 """Number of different wrong answers after which a `Grader` shows the right line."""
 
@@ -57,10 +62,10 @@ class Verdict:
 
 
 @lru_cache(maxsize=64)
-def _right(name: str, second: bool, student: str) -> Numbers:
-    """Return the right results at a point."""
+def _right(name: str, where: str, student: str) -> Numbers:
+    """Return the right results at a place, named as in `OTHERS`."""
     blank = BLANKS[name]
-    p = blank.point(ELSEWHERE if second else AT, student)
+    p = blank.point(OTHERS.get(where, FIRST), student)
     with np.errstate(over="ignore"):
         values = blank.text.exchanged()(*blank.arguments(p))
     return {r: np.asarray(v) for r, v in zip(blank.results, values, strict=True)}
@@ -102,17 +107,17 @@ def judge(
     if case is None or numbers is None:
         return verdict
     said, must = _cause(case, numbers, states or {})
-    return replace(verdict, diagnosis=said, correction=must)
+    return replace(verdict, diagnosis=verdict.diagnosis or said, correction=must)
 
 
 def _judged(
     name: str, numbers: Mapping[str, Any] | None, student: str
 ) -> tuple[Verdict, Case | None]:
-    """Return the verdict, without a diagnosis, and what is wrong in it."""
+    """Return the verdict, without a diagnosis of its lines, and what is wrong in it."""
     blank = _blank("judge", name)
     if numbers is None:
         return Verdict(name, NOT_ANSWERED), None
-    said, case = _first_wrong(name, numbers, AT, student)
+    said, case = _first_wrong(name, numbers, "", student)
     if said:
         return Verdict(name, "wrong", said), case
     n = sum(array.size for array in case.results.values())
@@ -124,22 +129,23 @@ def _judged(
             f"complex step: largest error {exact:.0e}; central differences: largest error "
             f"{central:.0e}."
         )
-    second = numbers.get("second")
-    given = second if isinstance(second, Mapping) else {}
-    said, case = _first_wrong(name, given, ELSEWHERE, student)
-    if said:
-        at = ", ".join(f"{letter}={size}" for letter, size in ELSEWHERE.items())
-        said = f"It is right at one point, but not with {at} and larger gradients.\n{said}"
-        return Verdict(name, "wrong", said), case
+    for where, place in OTHERS.items():
+        given = numbers.get(where)
+        said, case = _first_wrong(name, given if isinstance(given, Mapping) else {}, where, student)
+        if said:
+            edge = blank.edge if place.edge else "larger gradients" if place.large > 1 else ""
+            at = f"{place} and {edge}" if edge else place
+            said = f"It is right at one point, but not with {at}.\n{said}"
+            return Verdict(name, "wrong", said), case
     tape_is_right, of_tape = _of_tape(numbers)
     return Verdict(name, "right" if tape_is_right else "wrong", checks=(*checks, *of_tape)), None
 
 
 def _first_wrong(
-    name: str, numbers: Mapping[str, Any], sizes: Mapping[str, int], student: str
+    name: str, numbers: Mapping[str, Any], where: str, student: str
 ) -> tuple[str, Case]:
-    """Describe the first result that is wrong, in the order of computation."""
-    right, problem = _right(name, sizes is ELSEWHERE, student), str(numbers.get("error", ""))
+    """Describe the first result that is wrong at a place, in the order of computation."""
+    right, problem = _right(name, where, student), str(numbers.get("error", ""))
     theirs: dict[str, Array] = {}
     for result, answer in right.items():
         if problem:
@@ -154,7 +160,8 @@ def _first_wrong(
             problem = f"{result} must have the shape {shape}, got {got}."
         else:
             theirs[result] = array
-    case = Case(BLANKS[name], sizes, student, theirs, {n: right[n] for n in theirs})
+    place = OTHERS.get(where, FIRST)
+    case = Case(BLANKS[name], place, student, theirs, {n: right[n] for n in theirs})
     return (case.first_number() if case.wrong else problem), case
 
 
@@ -176,10 +183,24 @@ def _cause(case: Case, numbers: Mapping[str, Any], states: Mapping[str, str]) ->
                 return f"It calls {called}, which is {state}: {advice} that one first.", ""
     if not case.wrong:
         return "", ""
+    with np.errstate(all="ignore"):
+        if confused := _confused(case):
+            return confused, ""
+        if case.place is not FIRST:
+            return case.by_clipping() or (AT_ONE_PLACE, "")
     said, must = case.cause(any(called.endswith("step_backward") for called in calls))
     words = case.blank.words.items()
     known = (f"({word} is {what}.)" for word, what in words if mentions(said + must, word))
     return " ".join([said, *known]), must
+
+
+def _confused(case: Case) -> str:
+    """Explain a result that is that of another definition."""
+    name, _ = case.wrong[0]
+    function, words = case.blank.confused.get(name, (None, ""))
+    if function and distance(case.results[name], function(case.p)) < lines.AGREE:
+        return f"{name}: {words}."
+    return ""
 
 
 # --- the golden tape -----------------------------------------------------------------------------
@@ -223,27 +244,62 @@ def numbers_of(function: Callable[..., Any], student: str = "") -> Numbers | Non
     """Call a student's function at the points of its blank and return its results by name.
 
     None if the blank is still empty; ``{"error": ...}`` if the function raises, returns something
-    else, or changes its arguments. "second" holds the results at the second point, "tape" those for
-    the golden tape, and "calls" the blanks that the function calls.
+    else, changes its arguments, or has other results when it is called again. Under the names of
+    `OTHERS` are the results there, "tape" holds those for the golden tape, and "calls" the blanks
+    that the function calls.
     """
-    name = function.__name__
+    own = written(function)
+    if not isinstance(own, FunctionType):
+        raise TypeError(f"grade: the answer must be a function, got {type(own).__name__}")
+    name = own.__name__
     blank = _blank("grade", name)
-    if function.__code__.co_code == (lambda: None).__code__.co_code:
+    if own.__code__.co_code == (lambda: None).__code__.co_code:
         return None  # the compiled body of every function that only returns None
-    numbers = _numbers_at(blank, function, blank.given(AT, student))
+    numbers = _numbers_twice(blank, function, student)
     if "error" not in numbers:
-        numbers["second"] = _numbers_at(blank, function, blank.given(ELSEWHERE, student))
+        for where, place in OTHERS.items():
+            numbers[where] = _numbers_at(blank, function, blank.given(place, student))
         if name in ON_TAPE:
             results = _numbers_at(blank, function, [_tape_arguments(name)])
             known = tape.load()[ON_TAPE[name]]["t2"]["lstm.1"]
             rows = {n: np.ravel(v).tolist() for n, v in results.items() if n in known}
             numbers["tape"] = {ON_TAPE[name]: {"t2": {"lstm.1": rows}}}
-    return numbers | {"calls": list(_called(function))}
+    return numbers | {"calls": list(_called(own))}
+
+
+def written(function: Any) -> Any:
+    """Return the function that a student wrote, under ``@njit`` or ``@np.vectorize``."""
+    return getattr(function, "py_func", getattr(function, "pyfunc", function))
+
+
+def _numbers_twice(blank: Blank, function: Callable[..., Any], student: str) -> Numbers:
+    """Return the results at the first point, if further calls there and elsewhere keep them."""
+    given = blank.given(FIRST, student)
+    first = _numbers_at(blank, function, given)
+    kept = copy.deepcopy(first)
+    _numbers_at(blank, function, blank.given(FIRST, f"{student} again"))
+    if not _alike(first, kept):
+        said = "the next call overwrites it; make a new array in each call."
+        return {"error": f"What it returned changes later: {said}"}
+    if "error" not in kept and not _alike(_numbers_at(blank, function, given), kept):
+        said = "something lives between two calls, such as a global array or a default argument."
+        return {"error": f"Called again with the same arguments it returns other numbers: {said}"}
+    return kept
+
+
+def _alike(some: Numbers, others: Numbers) -> bool:
+    """Return True if the results that are numbers are the same; NaN equals NaN."""
+    pairs = ((_array(a), _array(others.get(n))) for n, a in some.items())
+    return all(a is None or (b is not None and np.array_equal(a, b, equal_nan=True))
+               for a, b in pairs)  # fmt: skip
 
 
 def _blank(where: str, name: str) -> Blank:
     if name not in BLANKS:
-        raise ValueError(f"{where}: the function must be one of {', '.join(BLANKS)}; got {name!r}")
+        hint = "; write def sigmoid(a):" if name == "<lambda>" else ""
+        raise ValueError(
+            f"{where}: the function must be one of {', '.join(BLANKS)}; got {name!r}{hint}"
+        )
     return BLANKS[name]
 
 
@@ -255,9 +311,10 @@ def _called(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
         caller = new.pop()
         scope = caller.__globals__
         for name in _globals_of(caller.__code__) & BLANKS.keys() - found.keys():
-            if inspect.isfunction(scope.get(name)) and scope[name] is not function:
+            own = written(scope.get(name))
+            if isinstance(own, FunctionType) and own is not function:
                 found[name] = scope[name]
-                new.append(scope[name])
+                new.append(own)
     return {name: found[name] for name in BLANKS if name in found}
 
 
@@ -314,13 +371,21 @@ def _same(before: Any, after: Any) -> bool:
 
 def _named(blank: Blank, returned: Any) -> Numbers:
     values = returned if len(blank.results) > 1 else [returned]
+    if isinstance(values, np.ndarray) and values.ndim:  # results of one shape, stacked
+        values = list(values)
     if blank.order > 0 and isinstance(values, list | tuple):  # steps, of seven results each
         if len(values) != 3:
             raise _NotGradable("It must return steps, hT, cT.")
         steps, *last = values
-        if not isinstance(steps, list | tuple) or not steps or any(
-            not isinstance(step, list | tuple) or len(step) != len(OF_STEP) for step in steps
-        ):  # fmt: skip
+        steps = list(steps) if isinstance(steps, np.ndarray) and steps.ndim else steps
+        if (
+            not isinstance(steps, list | tuple)
+            or not steps
+            or any(
+                not isinstance(step, list | tuple | np.ndarray) or len(step) != len(OF_STEP)
+                for step in steps
+            )
+        ):
             raise _NotGradable(f"Each of the steps must hold {', '.join(OF_STEP)}.")
         values = [*(np.stack(values) for values in zip(*steps, strict=True)), *last]
     if not isinstance(values, list | tuple) or len(values) != len(blank.results):
@@ -347,9 +412,10 @@ def grade(function: Callable[..., Any]) -> Verdict:
     The first wrong number: ds[0, 0] must be ...
     ds: the factor s is missing. It must be ds = s * (1 - s).
     """
-    numbers, called = numbers_of(function), _called(function).items()
+    numbers, own = numbers_of(function), written(function)
+    called = _called(own).items()
     states = {name: _judged(name, numbers_of(f), "")[0].state for name, f in called}
-    return judge(function.__name__, numbers, "", states)
+    return judge(own.__name__, numbers, "", states)
 
 
 class Grader:
@@ -380,7 +446,7 @@ def submission(functions: Sequence[Callable[..., Any]], student: str = "") -> st
 
     The name of the student seeds the points, so nobody else has the same numbers.
     """
-    answers = {f.__name__: numbers_of(f, student) for f in functions}
+    answers = {written(f).__name__: numbers_of(f, student) for f in functions}
 
     def as_list(value: Any) -> Any:
         array = _array(value)
