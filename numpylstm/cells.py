@@ -57,6 +57,17 @@ class Option:
         object.__setattr__(self, "examples", values)
 
 
+class Vector(NamedTuple):
+    """A parameter (H,) of a cell, besides its matrices and b.
+
+    `needs` is an option and the value of it without which the cell has no such parameter; `initial`
+    are the limits between which it is drawn, by default those of the other parameters.
+    """
+
+    needs: tuple[str, Any] | None = None
+    initial: tuple[float, float] | None = None
+
+
 class Unit(NamedTuple):
     """Units for diagnostics: an attribute of the cache, (T, B, H).
 
@@ -98,8 +109,8 @@ class Cell:
     units : tuple of Unit
     matrices : tuple of str
         Wx, and Wh unless the cell has none.
-    vectors : mapping of name -> (option, value) or None
-        Further parameters (H,), and the option on which they depend.
+    vectors : mapping of name -> Vector
+        Further parameters (H,), such as the weights of a peephole.
     options : mapping of name -> Option
     biases : mapping of block -> option
         Options that are added to the initial bias of a block. The others are arguments of the
@@ -121,7 +132,7 @@ class Cell:
     blocks: tuple[str, ...]
     units: tuple[Unit, ...]
     matrices: tuple[str, ...] = ("Wx", "Wh")
-    vectors: Mapping[str, tuple[str, Any] | None] = field(default_factory=dict)
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
@@ -136,10 +147,11 @@ class Cell:
 
     def parameters(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names of a layer's parameters, in the order of the arguments."""
-        extra = (
-            name for name, needs in self.vectors.items()
-            if needs is None or options[needs[0]] == needs[1]
-        )  # fmt: skip
+        extra = [
+            name
+            for name, vector in self.vectors.items()
+            if vector.needs is None or options[vector.needs[0]] == vector.needs[1]
+        ]
         return (*self.matrices, "b", *extra)
 
     def shapes(self, D: int, H: int, options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -220,7 +232,7 @@ GRU = Cell(
         Unit("n", "candidate", "tanh", "candidate"),
         Unit("h", "hidden"),
     ),
-    vectors={"bn": ("reset", "after")},
+    vectors={"bn": Vector(needs=("reset", "after"))},
     options={
         "reset": Option(
             "after",

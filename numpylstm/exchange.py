@@ -205,10 +205,11 @@ def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageMode
     axes = "embedding.W V D", f"{cell.name}.0.Wx D {len(cell.blocks)}H"
     sizes = check_shapes(where, axes, *(arrays[name.split()[0]] for name in axes))
     options = {n: settings.pop(n) for n in cell.options if n in settings}
-    for name, needs in cell.vectors.items():
-        if needs and f"{cell.name}.0.{name}" not in arrays:  # the option has its other choice
-            choices = cell.options[needs[0]].choices or ()
-            options[needs[0]] = next(choice for choice in choices if choice != needs[1])
+    for name, vector in cell.vectors.items():
+        if vector.needs and f"{cell.name}.0.{name}" not in arrays:
+            option, value = vector.needs  # it has its other choice
+            choices = cell.options[option].choices or ()
+            options[option] = next(choice for choice in choices if choice != value)
     config = ModelConfig(
         **settings, cell=cell.name, options=options, hidden_size=sizes["H"],
         embedding_size=sizes["D"], num_layers=sum(path.endswith(".Wx") for path in arrays),

@@ -339,6 +339,9 @@ class RecurrentStack(Layer):
                 )
                 for key, shape in shapes.items()
             }
+            for key, vector in self.cell.vectors.items():
+                if vector.initial is not None and key in parameters:
+                    parameters[key].data[...] = rng.uniform(*vector.initial, hidden_size)
             for block, option in self.cell.biases.items():
                 start = self.cell.blocks.index(block) * hidden_size
                 parameters["b"].data[start : start + hidden_size] += self.options[option]

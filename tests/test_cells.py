@@ -14,7 +14,7 @@ import pytest
 from conftest import B, D, H, T
 
 from numpylstm import diagnostics, functional, reference
-from numpylstm.cells import CELLS, Option, Unit
+from numpylstm.cells import CELLS, Option, Unit, Vector
 from numpylstm.cli import train
 from numpylstm.config import ConfigError, from_preset
 from numpylstm.laboratory.diagnostics import flow, steps
@@ -190,7 +190,7 @@ WRONG = [
      test_units_have_their_letters_and_curves),
     (GRU, {"matrices": ("Wx",)}, test_gradients_have_the_shapes_of_the_record),
     (LSTM, {"matrices": ("Wh", "Wx")}, test_the_functions_have_the_arguments_of_the_record),
-    (GRU, {"vectors": {"bn": None}, "matrices": ("Wx", "bn", "Wh")},
+    (GRU, {"vectors": {"bn": Vector()}, "matrices": ("Wx", "bn", "Wh")},
      test_the_functions_have_the_arguments_of_the_record),
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from test_models import check_gradients
 
 import numpylstm as nl
 from numpylstm import diagnostics, doctor, functional, museum, reference
-from numpylstm.cells import CELLS, Cell, Option, Unit
+from numpylstm.cells import CELLS, Cell, Option, Unit, Vector
 from numpylstm.cli import train as train_command
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.model_check import check_model
@@ -54,7 +54,7 @@ LEAKY = Cell(
         Unit("z", "gate", "sigmoid"), Unit("n", "candidate", "tanh"),
         Unit("m", "cell"), Unit("h", "hidden"),
     ),
-    vectors={"s": None},
+    vectors={"s": Vector(initial=(0.5, 2.0))},
     options={
         "leak": Option(0.1, "how much of the candidate is shown at once", examples=(0.0, 0.5)),
         "open_bias": Option(0.0, "added to the bias of the gates"),
@@ -149,6 +149,7 @@ def test_the_model_and_its_gradients(model, rng):
     ]
     assert (biased[:H] > 6).all()
     assert (abs(biased[H:]) < 1).all()
+    assert all((model.parameters()[f"leaky.{k}.s"].data >= 0.5).all() for k in range(L))
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
