@@ -5,7 +5,7 @@ be bidirectional: the token that it should predict at step t is the input of ste
 backward stack would read it there. Taggers, classifiers and regressors may be.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,26 @@ class Bidirectional(Owner):
         """Return the initial states of both stacks: zeros, (L, B, H)."""
         return self.stacks[0].zero_state(batch_size), self.stacks[1].zero_state(batch_size)
 
+    def draw_masks(self, T: int, B: int) -> dict[str, Array]:
+        """Draw the dropout masks of both stacks: ``"forward.1.x"``, ``"backward.1.x"``, ..."""
+        return {
+            f"{way}.{name}": mask
+            for way, stack in zip(DIRECTIONS, self.stacks, strict=True)
+            for name, mask in stack.draw_masks(T, B).items()
+        }
+
     def forward(
-        self, x: Array, state: Any = None, training: bool = True, lengths: Array | None = None
+        self,
+        x: Array,
+        state: Any = None,
+        training: bool = True,
+        lengths: Array | None = None,
+        masks: Mapping[str, Array] | None = None,
     ) -> tuple[Array, tuple[Any, Any]]:
         """Run both stacks over whole sequences.
 
-        The arguments are those of `RecurrentStack.forward`, except that `state` is a pair.
+        The arguments are those of `RecurrentStack.forward`, except that `state` is a pair and
+        `masks` are named as in `draw_masks`.
 
         Returns
         -------
@@ -98,8 +112,14 @@ class Bidirectional(Owner):
             After the last step of each sequence, and after its first.
         """
         first, second = pair("Bidirectional.forward: state", state)
-        ahead, after = self.stacks[0].forward(x, first, training, lengths)
-        back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths)
+        if masks is None:
+            masks = self.draw_masks(*x.shape[:2]) if training else {}
+        low, high = (
+            {name.removeprefix(f"{way}."): mask for name, mask in masks.items() if way in name}
+            for way in DIRECTIONS
+        )
+        ahead, after = self.stacks[0].forward(x, first, training, lengths, low)
+        back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths, high)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
         if training:
             self._pending = hs.shape, None if lengths is None else lengths.copy()

@@ -19,15 +19,15 @@ checks nothing.
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numpylstm import functional, reference
-from numpylstm.cells import CELLS
+from numpylstm.cells import CELLS, Cell
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
@@ -193,8 +193,7 @@ class Dropout(Layer):
             if training:
                 self._pending = "nothing dropped"
             return read_only(x)
-        uniform = self.rng.random(x.shape, dtype=np.float32)
-        mask = self.functions.dropout_mask(uniform, self.p, x.dtype)
+        mask = draw_mask(self.functions, self.rng, self.p, x.shape, x.dtype)
         y, self._pending = self.functions.dropout_forward(x, mask)
         return y
 
@@ -210,6 +209,18 @@ class Dropout(Layer):
 
     def _sizes(self) -> dict[str, Any]:
         return {"p": self.p}
+
+
+def draw_mask(
+    functions: ModuleType,
+    rng: np.random.Generator,
+    p: float,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+) -> Array:
+    """Draw a dropout mask: 0 with probability p, else 1 / (1 - p)."""
+    mask: Array = functions.dropout_mask(rng.random(shape, dtype=np.float32), p, np.dtype(dtype))
+    return mask
 
 
 class Linear(Layer):
@@ -275,6 +286,57 @@ class Linear(Layer):
     def _sizes(self) -> dict[str, Any]:
         W = self.W.data.T if self.tied else self.W.data
         return {"input_size": W.shape[0], "output_size": W.shape[1], "tied": self.tied}
+
+
+class StackPass(NamedTuple):
+    """Result of `stack_forward`."""
+
+    hs: Array  # (T, B, H), of the top layer
+    state: Any  # after the window; (L, B, H) arrays
+    caches: list[Any]  # of each layer, from the input up
+    dropped: list[dict[str, Any]]  # of each layer: caches of the dropout of its arrays, by name
+
+
+def stack_forward(
+    functions: ModuleType,
+    cell: Cell,
+    layers: Sequence[Mapping[str, Array]],
+    x: Array,
+    state: Any,
+    masks: Mapping[str, Array],
+    **arguments: Any,
+) -> StackPass:
+    """Compute the forward pass of recurrent layers, as one pure function.
+
+    Parameters
+    ----------
+    functions : module
+        `numpylstm.functional`, or `numpylstm.reference`, with which all arrays may be complex.
+    cell : Cell
+    layers : sequence of dict of name -> array
+        The parameters of each layer, in the order of the cell's record.
+    x : (T, B, D)
+    state : state of the cell, (L, B, H)
+    masks : dict of name -> array
+        What is dropped: ``masks["1.x"]`` from the input of layer 1, ``masks["0.Wh"]`` from the Wh
+        of layer 0.
+    arguments
+        Options of the cell, and lengths.
+    """
+    forward = cell.function(functions, "forward")
+    finals, caches, every = [], [], []
+    for k, parameters in enumerate(layers):
+        given, dropped = {"x": x, **parameters}, {}
+        for name in given if masks else ():
+            if (mask := masks.get(f"{k}.{name}")) is not None:
+                given[name], dropped[name] = functions.dropout_forward(given[name], mask)
+        x, *weights = given.values()
+        x, *final, cache = forward(x, *(part[k] for part in state), *weights, **arguments)
+        finals.append(final)
+        caches.append(cache)
+        every.append(dropped)
+    after = cell.State(*(np.array(parts) for parts in zip(*finals, strict=True)))
+    return StackPass(x, after, caches, every)
 
 
 class RecurrentStack(Layer):
@@ -346,9 +408,8 @@ class RecurrentStack(Layer):
                 start = self.cell.blocks.index(block) * hidden_size
                 parameters["b"].data[start : start + hidden_size] += self.options[option]
             self.layers.append(tuple(parameters.values()))
-        every = [Dropout(dropout, impl=impl, rng=rng) for _ in range(num_layers)]
-        self.dropouts = every[1:]  # a single layer uses none, but the argument is checked
-        self.dropout = every[0].p
+        check_in("layer", "dropout", dropout, "[0, 1)")
+        self.dropout, self.rng = float(dropout), rng
 
     def zero_state(self, batch_size: int) -> Any:
         """Return the initial state: zeros, (L, B, H), but for the m of an sLSTM, which is -1e30."""
@@ -373,12 +434,27 @@ class RecurrentStack(Layer):
             check_array(where, name, array, shape, self.dtype, because)
             check_finite(where, name, array, "it overflowed where the state was computed")
 
+    def arrays(self) -> list[dict[str, Array]]:
+        """Return the parameters of each layer by name, as `stack_forward` takes them."""
+        names = self.cell.parameters(self.options)
+        return [
+            {name: p.data.view() for name, p in zip(names, layer, strict=True)}  # views keep shapes
+            for layer in self.layers
+        ]
+
+    def draw_masks(self, T: int, B: int) -> dict[str, Array]:
+        """Draw the dropout masks of a window, as `stack_forward` takes them."""
+        shape, given = (T, B, self.hidden_size), (self.functions, self.rng, self.dropout)
+        places = range(1, len(self.layers)) if self.dropout else ()
+        return {f"{k}.x": draw_mask(*given, shape, self.dtype) for k in places}
+
     def forward(
         self,
         x: Array,
         state: Any = None,
         training: bool = True,
         lengths: Array | None = None,
+        masks: Mapping[str, Array] | None = None,
     ) -> tuple[Array, Any]:
         """Run the stack over a window.
 
@@ -391,6 +467,9 @@ class RecurrentStack(Layer):
             Keep the cache for `backward`, and apply dropout.
         lengths : (B,) integers from 0 to T, optional
             Where each sequence ends, if the batch is padded. The rest of x is not read.
+        masks : dict of name -> array, optional
+            What is dropped, as in `stack_forward`; by default what `draw_masks` returns. Not used
+            without `training`.
 
         Returns
         -------
@@ -414,23 +493,18 @@ class RecurrentStack(Layer):
             state = self.zero_state(x.shape[1])
         else:
             self.check_state(where, "state", state, x.shape[1])
-        forward = self.cell.function(self.functions, "forward")
+        if not training:
+            masks = {}
+        elif masks is None:
+            masks = self.draw_masks(*x.shape[:2])
         if training:
-            self._pending = None  # the masks of an earlier pass are replaced below
-        caches, after = [], [np.empty(part.shape, self.dtype) for part in state]
-        for layer, weights in enumerate(self.layers):
-            if layer > 0:
-                x = self.dropouts[layer - 1].forward(x, training)
-            initial = [part[layer] for part in state]
-            parameters = [p.data.view() for p in weights]  # whose shapes nobody changes
-            x, *final, cache = forward(x.view(), *initial, *parameters, **arguments)
-            for part, last in zip(after, final, strict=True):
-                part[layer] = last
-            if training:
-                caches.append(cache)
+            self._pending = None  # also if an error follows
+        run = stack_forward(
+            self.functions, self.cell, self.arrays(), x.view(), state, masks, **arguments
+        )
         if training:
-            self._pending = x.shape, caches
-        return read_only(x), self.cell.State(*after)
+            self._pending = run.hs.shape, run.caches, run.dropped
+        return read_only(run.hs), run.state
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -449,7 +523,7 @@ class RecurrentStack(Layer):
         dstate : state of the cell
             The gradient of the state before the window.
         """
-        where, (shape, caches) = f"{self.cell.title}.backward", consume(self)
+        where, (shape, caches, every) = f"{self.cell.title}.backward", consume(self)
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         batch_size = shape[1]
         if dstate is None:
@@ -461,12 +535,16 @@ class RecurrentStack(Layer):
         before = [np.empty(part.shape, self.dtype) for part in dstate]
         for layer in reversed(range(len(self.layers))):
             final = (part[layer] for part in dstate)
-            dx, *gradients = backward(dhs, *final, caches.pop())  # frees the memory of the cache
-            for part, gradient in zip(before, gradients, strict=False):
+            dx, *rest = backward(dhs, *final, caches.pop())  # frees the memory of the cache
+            for part, gradient in zip(before, rest, strict=False):
                 part[layer] = gradient
-            for parameter, gradient in zip(self.layers[layer], gradients[len(dstate) :]):  # noqa: B905
-                parameter.accumulate(gradient)  # a gradient without a parameter is None
-            dhs = self.dropouts[layer - 1].backward(dx) if layer > 0 else dx
+            names = ("x", *self.cell.parameters(self.options))
+            gradients = dict(zip(names, (dx, *rest[len(dstate) :]), strict=False))
+            for name, dropped in every[layer].items():
+                gradients[name] = self.functions.dropout_backward(gradients[name], dropped)
+            dhs = gradients.pop("x")
+            for parameter, gradient in zip(self.layers[layer], gradients.values(), strict=True):
+                parameter.accumulate(gradient)
         return dhs, self.cell.State(*before)
 
     def _own(self) -> Iterable[Parameter]:

@@ -8,14 +8,14 @@ A model is made from a `ModelConfig`, whose settings are the keywords of the con
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numpylstm.bidirectional import Bidirectional
-from numpylstm.cells import CELLS, Cell, State
+from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
     any_array,
     check_dtype,
@@ -27,12 +27,14 @@ from numpylstm.checks import (
 )
 from numpylstm.config import ConfigError, ModelConfig, plain
 from numpylstm.layers import (
-    Dropout,
     Embedding,
+    Layer,
     Linear,
     RecurrentStack,
     SequenceCrossEntropy,
     SquaredError,
+    draw_mask,
+    stack_forward,
 )
 from numpylstm.parameters import Owner, Parameter
 
@@ -42,14 +44,14 @@ Array = NDArray[Any]
 class Window(NamedTuple):
     """Input of a language model: everything its loss depends on besides the parameters.
 
-    `masks` are the dropout masks from the input up: after the embedding, between the layers, before
-    the decoder. Without a mask nothing is dropped.
+    `masks` are dropout masks by name: ``"input"`` after the embedding, ``"output"`` before the
+    decoder, and those of `numpylstm.layers.stack_forward`. Without a mask nothing is dropped.
     """
 
     x: Array  # (T, B) ids
     y: Array  # (T, B) ids
     state: Any  # of the cell; (L, B, H) arrays
-    masks: Sequence[Array | None] = ()
+    masks: Mapping[str, Array] = {}
     weights: Array | None = None  # (T, B)
 
 
@@ -61,27 +63,6 @@ class ForwardPass(NamedTuple):
     cells: list[Any]  # one cache for each layer, from the input up
     decoder: Any
     criterion: Any
-
-
-def stack_forward(
-    arrays: Mapping[str, Array], x: Array, state: Any, functions: Any, cell: Cell,
-    options: Mapping[str, Any], drop: Callable[[Array], Array] = lambda values: values,
-) -> tuple[Array, Any, list[Any]]:  # fmt: skip
-    """Compute the forward pass of a `RecurrentStack` as one pure function.
-
-    `drop` is applied to the input of each layer; the rest is as in `language_model_forward`.
-    Returns hs (T, B, H), the state after the window, and the cache of each layer.
-    """
-    finals, caches = [], []
-    for layer in range(len(state[0])):
-        initial = [part[layer] for part in state]  # (B, H)
-        parameters = [arrays[f"{cell.name}.{layer}.{key}"] for key in cell.parameters(options)]
-        x, *final, cache = cell.function(functions, "forward")(
-            drop(x), *initial, *parameters, **cell.arguments(options)
-        )  # (T, B, H)
-        finals.append(final)
-        caches.append(cache)
-    return x, cell.State(*map(np.stack, zip(*finals, strict=True))), caches
 
 
 def language_model_forward(
@@ -99,18 +80,24 @@ def language_model_forward(
         `numpylstm.reference`, or any object with functions of the same names.
     config : ModelConfig
     """
-    masks = iter(window.masks)
+    cell, masks = CELLS[config.cell], window.masks
 
-    def drop(values: Array) -> Any:
-        mask = next(masks, None)
-        return values if mask is None else functions.dropout_forward(values, mask)[0]
+    def drop(name: str, values: Array) -> Any:
+        return functions.dropout_forward(values, masks[name])[0] if name in masks else values
 
-    values, _ = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
-    values, state, caches = stack_forward(
-        arrays, values, window.state, functions, CELLS[config.cell], config.options, drop
-    )
+    layers = [
+        {key: arrays[f"{cell.name}.{k}.{key}"] for key in cell.parameters(config.options)}
+        for k in range(config.num_layers)
+    ]
+    x, _ = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
+    hs, state, caches, _ = stack_forward(
+        functions, cell, layers, drop("input", x), window.state, masks,
+        **cell.arguments(config.options),
+    )  # fmt: skip
     W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
-    logits, decoder = functions.linear_forward(drop(values), W, arrays["decoder.b"])  # (T, B, V)
+    logits, decoder = functions.linear_forward(
+        drop("output", hs), W, arrays["decoder.b"]
+    )  # (T, B, V)
     loss, criterion = functions.sequence_cross_entropy_forward(
         logits, window.y, window.weights, **config.averaging
     )
@@ -123,13 +110,13 @@ def dtype_name(dtype: DTypeLike) -> str:
     return np.dtype(dtype).name
 
 
-class Encoder(Owner):
+class Encoder(Layer):
     """Inputs to hidden states: embedding of ids, dropout, recurrent layers, dropout.
 
     All models share it. Without `vocab_size`, the inputs are vectors and there is no embedding.
     """
 
-    _pending: Any = None  # the shape of hs, and where the last hidden states are in it
+    _pending: Any = None  # caches of dropout, shape of hs, where the last hidden states are in it
 
     def __init__(
         self,
@@ -138,22 +125,34 @@ class Encoder(Owner):
         bidirectional: bool,
         rng: np.random.Generator,
     ) -> None:
-        common: Any = {"impl": config.impl, "rng": rng}
-        learned: Any = {"init_scale": config.init_scale, "dtype": config.dtype, **common}
-        self.hidden_size = config.hidden_size
+        learned: Any = {
+            "init_scale": config.init_scale, "dtype": config.dtype, "impl": config.impl, "rng": rng,
+        }  # fmt: skip
+        super().__init__(config.impl)
+        self.config, self.rng = config, rng
+        self.width = config.hidden_size * (1 + bidirectional)
         self.embedding: Any = None
         if vocab_size is not None:
             scale = config.init_scale_embedding
             own = learned if scale is None else learned | {"init_scale": scale}
             self.embedding = Embedding(vocab_size, config.input_size, **own)
-        of_input = config.dropout if config.dropout_input is None else config.dropout_input
-        self.input_dropout = Dropout(of_input, **common)
         kind: Any = Bidirectional if bidirectional else RecurrentStack
         self.recurrent = kind(
             config.cell, config.input_size, config.hidden_size, config.num_layers,
             dropout=config.dropout, **config.options, **learned,
         )  # fmt: skip
-        self.output_dropout = Dropout(config.dropout, **common)
+
+    def draw_masks(self, T: int, B: int, every_step: bool = True) -> dict[str, Array]:
+        """Draw the dropout masks of a window, by name, as in a `Window`."""
+        config, draw, masks = self.config, (self.functions, self.rng), {}
+        of_input = config.dropout if config.dropout_input is None else config.dropout_input
+        if of_input > 0:
+            masks["input"] = draw_mask(*draw, of_input, (T, B, config.input_size), config.dtype)
+        masks |= self.recurrent.draw_masks(T, B)
+        if config.dropout > 0:
+            shape = (T if every_step else 1, B, self.width)
+            masks["output"] = draw_mask(*draw, config.dropout, shape, config.dtype)
+        return masks
 
     def forward(
         self,
@@ -162,34 +161,48 @@ class Encoder(Owner):
         training: bool,
         lengths: Array | None = None,
         every_step: bool = True,
+        masks: Mapping[str, Array] | None = None,
     ) -> tuple[Array, State]:
         """Return the hidden states of the top layer, (T, B, H), and the state after the window.
 
         Without `every_step` only those at the end of each sequence, (1, B, H); with two directions,
         (1, B, 2H), each direction where it has read the whole sequence.
         """
+        T, B = x.shape[:2]
+        if not training:
+            masks = {}
+        elif masks is None:
+            masks = self.draw_masks(T, B, every_step)
+        dropped: dict[str, Any] = {}
         if self.embedding is not None:
             x = self.embedding.forward(x, training)
-        x = self.input_dropout.forward(x, training)
-        hs, state = self.recurrent.forward(x, state, training, lengths)
-        (T, B, width), last = hs.shape, None
+        if "input" in masks:
+            x, dropped["input"] = self.functions.dropout_forward(x, masks["input"])
+        hs, state = self.recurrent.forward(x, state, training, lengths, masks)
+        shape, last = hs.shape, None
         if not every_step:
             ends = np.full(B, T) if lengths is None else lengths.astype(np.int64)
-            unit = np.arange(width)
-            t = np.where(unit < self.hidden_size, ends[:, None] - 1, 0)  # if it ends at 0, hs is 0
+            unit, H = np.arange(self.width), self.config.hidden_size
+            t = np.where(unit < H, ends[:, None] - 1, 0)  # if it ends at 0, hs is 0
             last = t[None], np.arange(B)[:, None], unit
+            hs = hs[last]
+        if "output" in masks:
+            hs, dropped["output"] = self.functions.dropout_forward(hs, masks["output"])
         if training:
-            self._pending = hs.shape, last
-        return self.output_dropout.forward(hs if last is None else hs[last], training), state
+            self._pending = dropped, shape, last
+        return hs, state
 
     def backward(self, dhs: Array) -> None:
         """Backpropagate the gradient of what `forward` returned to every parameter."""
-        dhs, (shape, last) = self.output_dropout.backward(dhs), self._pending
+        dropped, shape, last = self._pending
+        if "output" in dropped:
+            dhs = self.functions.dropout_backward(dhs, dropped["output"])
         if last is not None:  # gradients reach earlier steps through time only
             dhs, dlast = np.zeros(shape, dhs.dtype), dhs
             dhs[last] = dlast
         dx, _ = self.recurrent.backward(dhs)  # truncated: no gradient of the first state
-        dx = self.input_dropout.backward(dx)
+        if "input" in dropped:
+            dx = self.functions.dropout_backward(dx, dropped["input"])
         if self.embedding is not None:
             self.embedding.backward(dx)
 
@@ -258,7 +271,7 @@ class Model(Owner):
         self._input = "(T, B)" if vocab_size is not None else f"(T, B, {config.input_size})"
         self.encoder = Encoder(config, vocab_size, bidirectional, self.rng)
         self.decoder = Linear(
-            config.hidden_size * (1 + bidirectional), answer_size, name="decoder",
+            self.encoder.width, answer_size, name="decoder",
             init_scale=config.init_scale, dtype=config.dtype, impl=config.impl, rng=self.rng,
             tied=self.encoder.embedding.W if config.tied else None,
         )  # fmt: skip
@@ -270,6 +283,10 @@ class Model(Owner):
     def embedding(self) -> Embedding:
         """The embedding of ids; `model.embedding.load(vectors)` loads pretrained vectors."""
         return self.encoder.embedding
+
+    def draw_masks(self, T: int, B: int) -> dict[str, Array]:
+        """Draw the dropout masks of a window by name: what `forward` drops if it is given none."""
+        return self.encoder.draw_masks(T, B, self.every_step)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
@@ -396,6 +413,7 @@ class LanguageModel(Model):
         state: State | None = None,
         training: bool = True,
         weights: Array | None = None,
+        masks: Mapping[str, Array] | None = None,
     ) -> tuple[float, State]:
         """Compute the loss of one window.
 
@@ -409,6 +427,8 @@ class LanguageModel(Model):
             Apply dropout, and keep the caches for `backward`.
         weights : (T, B), optional
             Weight of each token in the loss; 0 for padding.
+        masks : dict of name -> array, optional
+            Dropout masks to use in place of new ones; `draw_masks` makes them.
 
         Returns
         -------
@@ -424,7 +444,7 @@ class LanguageModel(Model):
                 "LanguageModel.forward: x and y must have one shape (T, B), got "
                 f"{x.shape} and {y.shape}"
             )
-        logits, state = self._logits(x, state, training)
+        logits, state = self._logits(x, state, training, masks)
         return self.criterion.forward(logits, y, weights, training), state
 
     def training_scores(self) -> tuple[Array, Array]:
@@ -447,10 +467,16 @@ class LanguageModel(Model):
         """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
         return self._logits(x, state, training=False)
 
-    def _logits(self, x: ArrayLike, state: State | None, training: bool) -> tuple[Array, State]:
+    def _logits(
+        self,
+        x: ArrayLike,
+        state: State | None,
+        training: bool,
+        masks: Mapping[str, Array] | None = None,
+    ) -> tuple[Array, State]:
         x = any_array("LanguageModel", "x", x)
         check_shape("LanguageModel", "x", x, ("T", "B"), "time comes first")
-        hs, state = self.encoder.forward(x, state, training)
+        hs, state = self.encoder.forward(x, state, training, masks=masks)
         return self.decoder.forward(hs, training), state
 
 

@@ -15,7 +15,8 @@ from numpylstm.laboratory.model_check import (
     pass_of_copy,
     random_state,
 )
-from numpylstm.models import Window, language_model_forward, stack_forward
+from numpylstm.layers import stack_forward
+from numpylstm.models import Window, language_model_forward
 
 MODELS = {
     "2-layer LSTM": {"cell": "lstm", "embedding_size": D},
@@ -51,15 +52,29 @@ def test_every_parameter_of_a_model_to_1e_12(kind, impl, ids):
 @pytest.mark.parametrize("impl", ["fast", "reference"])
 @pytest.mark.parametrize("cell", cells.CELLS)
 def test_every_gradient_of_a_stack_to_1e_12(cell, impl, rng):
-    stack = nl.RecurrentStack(cell, D, H, L, init_scale=0.5, dtype="float64", impl=impl, rng=0)
+    """With dropout between the layers, and of the entries of every matrix."""
+    stack = nl.RecurrentStack(
+        cell, D, H, L, dropout=0.4, init_scale=0.5, dtype="float64", impl=impl, rng=0
+    )
     x, state = rng.normal(size=(T, B, D)), random_state(stack, B, rng)
-    hs, after = stack.forward(x, state)
+    masks = stack.draw_masks(T, B) | {
+        f"{k}.{name}": reference.dropout_mask(rng.random(p.data.shape), 0.3, np.float64)
+        for k, layer in enumerate(stack.layers)
+        for name, p in zip(("Wx", "Wh", "b"), layer, strict=False)
+        if name in stack.cell.matrices
+    }
+    hs, after = stack.forward(x, state, masks=masks)
     dhs, *dstate = (rng.normal(size=array.shape) for array in (hs, *after))
     dx, before = stack.backward(dhs, type(after)(*dstate))
 
+    names = stack.cell.parameters(stack.options)
+
     def loss(a):
         start = [a[f"{name}0"] for name in state._fields]
-        hs, after, _ = stack_forward(a, a["x"], start, reference, stack.cell, stack.options)
+        layers = [{name: a[f"{cell}.{k}.{name}"] for name in names} for k in range(L)]
+        hs, after, *_ = stack_forward(
+            reference, stack.cell, layers, a["x"], start, masks, **stack.arguments
+        )
         return sum((d * y).sum() for d, y in zip((dhs, *dstate), (hs, *after), strict=True))
 
     states = {f"{name}0": getattr(state, name) for name in state._fields}
@@ -81,16 +96,11 @@ def test_the_examples_of_the_module_to_1e_12(impl):
         assert report.worst.relative_error <= 1e-12
 
 
-@pytest.mark.parametrize("place", range(L + 1))
-def test_dropout_at_one_place_only(place, ids):
-    model, some = make(dropout=0.0), nl.Dropout(0.5, rng=0)
-    encoder = model.encoder
-    if place == 0:
-        encoder.input_dropout = some
-    elif place == L:
-        encoder.output_dropout = some
-    else:
-        encoder.recurrent.dropouts[place - 1] = some
+@pytest.mark.parametrize("place", ["input", "1.x", "output"])
+def test_dropout_at_one_place_only(place, ids, monkeypatch):
+    model = make()
+    masks = {place: model.draw_masks(T, B)[place]}
+    monkeypatch.setattr(nl.LanguageModel, "draw_masks", lambda self, T, B: masks)
     report = check_model(model, *ids)
     assert report.passed, f"\n{report}"
 

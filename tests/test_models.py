@@ -349,11 +349,12 @@ def test_probabilities_and_evaluation_of_a_classifier(rng):
 def test_dropout_after_the_embedding_apart_from_the_rest(rng, dropout, of_input):
     """By default as the rest; a probability of 0 draws no mask, and shifts none."""
     model = language_model(dropout=dropout, dropout_input=of_input)
-    source, masks = copy.deepcopy(model.rng), []
-    for p, size in zip([dropout if of_input is None else of_input, dropout, dropout], [D, H, H],
-                       strict=True):  # fmt: skip
-        uniform = source.random((T, B, size), dtype=np.float32) if p else None
-        masks.append(None if p == 0 else reference.dropout_mask(uniform, p, np.float64))
+    source, masks = copy.deepcopy(model.rng), {}
+    of_input = dropout if of_input is None else of_input
+    for name, p, size in [("input", of_input, D), ("1.x", dropout, H), ("output", dropout, H)]:
+        if p:
+            uniform = source.random((T, B, size), dtype=np.float32)
+            masks[name] = reference.dropout_mask(uniform, p, np.float64)
     x, y = window(rng)
     given = Window(x, y, model.zero_state(B), masks)
     expected = language_model_forward(model.state_dict(), given, reference, model.config)

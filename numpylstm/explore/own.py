@@ -18,13 +18,8 @@ from numpylstm.data.configured import splits_punctuation
 from numpylstm.evaluation import evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.models import (
-    Array,
-    LanguageModel,
-    Window,
-    language_model_forward,
-    stack_forward,
-)
+from numpylstm.layers import stack_forward
+from numpylstm.models import Array, LanguageModel, Window, language_model_forward
 
 MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""
@@ -210,7 +205,9 @@ def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:
         T, B = int(places[-1]) + 1, len(places)
         x = model.encoder.embedding.forward(np.repeat(ids[:T, None], B, axis=1), training=False)
         zeros = recurrent.zero_state(B)
-        hs, _, caches = stack_forward(arrays, x, zeros, functions, cell, recurrent.options)
+        hs, _, caches, _ = stack_forward(
+            functions, cell, recurrent.arrays(), x, zeros, {}, **recurrent.arguments
+        )
         dhs = np.zeros_like(hs)
         dhs[places, np.arange(B)] = dlast[places]
         for cache in reversed(caches):

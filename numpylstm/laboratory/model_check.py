@@ -29,7 +29,7 @@ class Pass(NamedTuple):
 
     arrays: dict[str, Array]
     gradients: dict[str, Array]  # of the parameters that are trained
-    masks: tuple[Array | None, ...]  # None where nothing is dropped
+    masks: dict[str, Array]
 
 
 def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike) -> Pass:
@@ -39,15 +39,13 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     change, and copies of either dtype draw the same masks.
     """
     twin = copy.deepcopy(model)
-    encoder, recurrent = twin.encoder, twin.encoder.recurrent
-    recurrent.dtype = np.dtype(dtype)
+    twin.encoder.recurrent.dtype = np.dtype(dtype)
     for parameter in twin.all_parameters().values():
         parameter.data = parameter.data.astype(dtype)
         parameter.zero_grad()
     state = type(state)(*(part.astype(dtype) for part in state))
-    twin.forward(x, y, state, training=True)
-    dropouts = [encoder.input_dropout, *recurrent.dropouts, encoder.output_dropout]
-    masks = tuple(d._pending.mask if d.p > 0 else None for d in dropouts)
+    masks = {name: mask.astype(dtype) for name, mask in twin.draw_masks(*x.shape).items()}
+    twin.forward(x, y, state, masks=masks)
     twin.backward()
     gradients = {path: parameter.grad for path, parameter in twin.parameters().items()}
     return Pass(twin.state_dict(), gradients, masks)

@@ -204,9 +204,9 @@ def arguments_of(case, name):
         options = {n: case.pick(*o.choices or o.examples) for n, o in cell.options.items()}
         shapes = {"x": case.shape("TBD")} | {f"{n}0": case.shape("BH") for n in cell.states}
         shapes |= cell.shapes(case.D, case.H, options)
-        for name, vector in cell.vectors.items():
+        for key, vector in cell.vectors.items():
             if vector.needs and case.pick(True, False):  # such as bn, which may be None
-                shapes.pop(name, None)
+                shapes.pop(key, None)
         arrays = {n: case.floats(*shape) for n, shape in shapes.items()}
         return arrays | cell.arguments(options)
     arrays, others = {

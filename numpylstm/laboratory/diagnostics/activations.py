@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from numpylstm.cells import State
 from numpylstm.checks import check_ids, check_in, check_shape, real_array
-from numpylstm.layers import RecurrentStack
-from numpylstm.models import Array, LanguageModel, stack_forward
+from numpylstm.layers import RecurrentStack, stack_forward
+from numpylstm.models import Array, LanguageModel
 from numpylstm.sequence_models import SequenceClassifier
 
 
@@ -66,8 +66,9 @@ def cell_activations(
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])
-    arrays = {path: parameter.data for path, parameter in recurrent.all_parameters().items()}
-    *_, caches = stack_forward(arrays, x, state, recurrent.functions, cell, recurrent.options)
+    caches = stack_forward(
+        recurrent.functions, cell, recurrent.arrays(), x, state, {}, **recurrent.arguments
+    ).caches
     names = [unit.name for unit in cell.units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
     return [Activations(*(getattr(cache, name) for name in names)) for cache in caches]

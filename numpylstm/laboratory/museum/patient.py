@@ -193,8 +193,7 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
         )
     encoder, spoilt = model.encoder, mutant.functions()
     parts: tuple[Any, ...] = (
-        encoder.embedding, encoder.input_dropout, encoder.recurrent, *encoder.recurrent.dropouts,
-        encoder.output_dropout, model.decoder, model.criterion,
+        encoder, encoder.embedding, encoder.recurrent, model.decoder, model.criterion,
     )  # fmt: skip
     impl = f"museum: {mutant.name}"
     IMPLEMENTATIONS[impl] = spoilt
