@@ -11,6 +11,7 @@ from numpylstm.laboratory import model_check
 from numpylstm.laboratory.model_check import (
     check_examples,
     check_model,
+    check_module,
     check_precision,
     pass_of_copy,
     random_state,
@@ -208,6 +209,38 @@ def test_a_frozen_embedding_is_left_out(ids, rng):
     report = check_model(model, *ids)
     assert report.passed
     assert "embedding.W" not in {e.path for e in report.entries}
+
+
+class Scaled:
+    """A layer of one's own: ``y = tanh(x) * s``, with a loss that is the mean square."""
+
+    def __init__(self):
+        self.s = nl.Parameter(np.array([0.5, -1.5, 2.0]), "s")
+
+    def parameters(self):
+        return {"s": self.s}
+
+    all_parameters = parameters
+
+    def forward(self, x):
+        self.x, self.y = np.tanh(x), np.tanh(x) * self.s.data
+        return (self.y**2).mean()
+
+    def backward(self, factor=1.0):
+        self.s.accumulate(factor * (2 * self.y * self.x).sum(axis=0) / self.y.size)
+
+
+@pytest.mark.parametrize("method", ["central", "complex"])
+def test_a_layer_of_ones_own(method, rng):
+    layer, x = Scaled(), rng.normal(size=(4, 3))
+    report = check_module(layer, lambda m: m.forward(x), method=method)
+    assert report.passed, f"\n{report}"
+    assert not hasattr(layer, "x")  # a copy was checked
+    wrong = lambda m: m.backward(1.001)  # noqa: E731
+    assert not check_module(layer, lambda m: m.forward(x), wrong, method=method).passed
+    layer.s.data = layer.s.data.astype(np.float32)
+    with pytest.raises(TypeError, match="s must have dtype float64, got float32"):
+        check_module(layer, lambda m: m.forward(x))
 
 
 @pytest.mark.parametrize("kind", MODELS)

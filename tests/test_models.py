@@ -8,9 +8,10 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import gradcheck, reference
+from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.config import settings_of
+from numpylstm.laboratory.model_check import check_module
 from numpylstm.models import Window, language_model_forward
 
 VARIANTS = {
@@ -43,19 +44,8 @@ def window(rng):
 
 
 def check_gradients(model, forward, along="entries"):
-    """Check every parameter by central differences of the loss that ``forward()`` returns."""
-    mask_source = model.rng.bit_generator.state
-
-    def loss(a):
-        model.load_state_dict(a)
-        model.rng.bit_generator.state = copy.deepcopy(mask_source)  # the same masks every time
-        return forward()
-
-    arrays = model.state_dict()
-    loss(arrays)
-    model.backward()
-    gradients = {path: p.grad for path, p in model.parameters().items()}
-    report = gradcheck.check(loss, arrays, gradients, method="central", along=along)
+    """Check every parameter by central differences of the loss that ``forward(model)`` returns."""
+    report = check_module(model, forward, along=along)
     assert report.passed, f"\n{report}"
 
 
@@ -65,7 +55,7 @@ def test_language_model_gradients(rng, variant, impl):
     model = language_model(variant, impl)
     x, y = window(rng)
     state, weights = random_state(rng, model), rng.random((T, B))
-    check_gradients(model, lambda: model.forward(x, y, state, weights=weights)[0])
+    check_gradients(model, lambda m: m.forward(x, y, state, weights=weights))
 
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])
@@ -75,7 +65,7 @@ def test_sequence_classifier_gradients(rng, cell, impl):
         V, 3, H, L, embedding_size=D, cell=cell, dtype="float64", init_scale=0.8, rng=0, impl=impl
     )
     x, y = rng.integers(0, V, (T, B)), rng.integers(0, 3, B)
-    check_gradients(model, lambda: model.forward(x, y))
+    check_gradients(model, lambda m: m.forward(x, y))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])

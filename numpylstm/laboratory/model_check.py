@@ -1,14 +1,16 @@
-"""Gradient checks of whole language models.
+"""Gradient checks of whole models.
 
-The loss is `numpylstm.models.language_model_forward` with the functions of `numpylstm.reference`,
-which accept complex numbers, so a model of any `impl` is checked forward and backward at once. The
-dropout masks of one forward pass of the model are kept for the check.
+`check_model` is for language models: the loss is `numpylstm.models.language_model_forward` with the
+functions of `numpylstm.reference`, which accept complex numbers, so a model of any `impl` is
+checked forward and backward at once. `check_module` compares any layer or model, also of a class of
+your own, with the slope of its own forward pass.
 
 ``python -m numpylstm.model_check`` measures the error of every parameter of a two-layer model of
 each kind of cell, with dropout, and prints the tables.
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numpylstm import reference
 from numpylstm.cells import State, examples
-from numpylstm.checks import check_ids, check_number, generator
+from numpylstm.checks import check_array, check_ids, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
 from numpylstm.models import LanguageModel, Window, check_language_model, language_model_forward
@@ -132,6 +134,69 @@ def check_model(
     return gradcheck.check(
         loss, trained, gradients, method="complex", along=along, tolerance=tolerance, rng=rng
     )
+
+
+def check_module(
+    module: Any,
+    forward: Callable[[Any], Any],
+    backward: Callable[[Any], Any] | None = None,
+    *,
+    method: str = "central",
+    along: str = "entries",
+    tolerance: float | None = None,
+    rng: np.random.Generator | int = 0,
+) -> Report:
+    """Compare the backward pass of any layer or model with the slope of its forward pass.
+
+    Every evaluation is that of a copy, whose generator stands where that of the module stands: all
+    draw the same dropout masks, and the module does not change.
+
+    Parameters
+    ----------
+    module : layer or model
+        With float64 parameters.
+    forward : callable
+        Takes the module, runs a forward pass and returns the loss, alone or first in a tuple.
+    backward : callable, optional
+        Takes the module and runs the backward pass; by default ``module.backward()``.
+    method : "central" or "complex"
+        With the complex step the parameters are complex: the forward pass must be plain NumPy.
+    along, tolerance, rng
+        As in `numpylstm.laboratory.gradcheck.check`.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> from numpylstm.laboratory.model_check import check_module
+    >>> model = nl.SequenceTagger(11, 2, 6, dtype="float64", dropout=0.3, rng=0)
+    >>> ids = np.arange(12).reshape(4, 3) % 11  # (T, B)
+    >>> check_module(model, lambda m: m.forward(ids, ids % 2), along="arrays").passed
+    True
+    """
+
+    def loss(point: dict[str, Array]) -> Any:
+        twin = copy.deepcopy(module)
+        for path, parameter in twin.parameters().items():
+            parameter.data = point[path]
+        result = forward(twin)
+        return result[0] if isinstance(result, tuple) else result
+
+    parameters = module.parameters()
+    if not parameters:
+        raise ValueError("check_module: the module must have a parameter that is trained, got none")
+    for path, parameter in parameters.items():
+        check_array("check_module", path, parameter.data, parameter.data.shape, np.dtype("f8"))
+    twin = copy.deepcopy(module)
+    for parameter in twin.all_parameters().values():
+        parameter.zero_grad()
+    forward(twin)
+    twin.backward() if backward is None else backward(twin)
+    return gradcheck.check(
+        loss,
+        {path: parameter.data for path, parameter in parameters.items()},
+        {path: parameter.grad for path, parameter in twin.parameters().items()},
+        method=method, along=along, tolerance=tolerance, rng=rng,
+    )  # fmt: skip
 
 
 def check_precision(
