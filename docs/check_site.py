@@ -85,6 +85,7 @@ def broken_links() -> tuple[int, int, list[str]]:
                 continue
             links += 1
             name, _, place = unquote(target).partition("#")
+            place = place.partition("?")[0]  # a view of the interactive page
             file = (path.parent / name.partition("?")[0]).resolve() if name else path
             if not file.exists():
                 wrong.append(f"{where}: no such file: {target}")

@@ -261,6 +261,14 @@ def test_it_learns_a_text(opened, tmp_path):
     assert b"lstm.0.Wx" in file.read_bytes()
 
 
+def test_without_a_worker_it_learns_as_well(opened):
+    browser = opened("own")
+    browser.execute_script("delete globalThis.Worker")
+    press(browser, "own", "Train")
+    assert "no background thread" in find(browser, "own", "[data-name=said]").text
+    wait(browser, lambda: browser.find_elements("css selector", "#own .samples p"))
+
+
 def test_one_step_and_its_code(opened):
     browser = opened("step")
 

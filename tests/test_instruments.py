@@ -457,13 +457,6 @@ def test_a_gate_is_held_while_the_model_learns():
         assert (after[path][..., column - 1] != before[path][..., column - 1]).any()
 
 
-def test_a_rate_that_is_too_high():
-    found = node("own_text", task="lost", text=TEXT)
-    assert found["lost"]
-    assert found["back"] == found["good"]
-    assert np.isfinite(found["loss"])
-
-
 def test_the_texts_that_can_be_learnt():
     many = "".join(chr(0x4E00 + k % 300) for k in range(1000))
     texts = ["ab" * 70, "a\0b" * 500, "é" * 100_001, "\ufeffab\r\nc\r" * 200, many]

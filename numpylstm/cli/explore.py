@@ -18,7 +18,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="numpylstm-explore",
         description="Write one HTML page that needs no server and no network: a trained run reads "
         "a text, with the probabilities of the next token, the surprise at each, gates and cells "
-        "over time, and the earlier tokens that a prediction depends on. You can clamp gates and "
+        "over time, and the earlier tokens that a prediction depends on. You can hold gates and "
         "cells. A model of up to 2 million parameters is in the page itself, so that you can type "
         "another text; for a larger one, the page holds what was recorded on this text.",
     )

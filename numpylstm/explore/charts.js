@@ -149,6 +149,7 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   }
   if (at !== undefined) rule(X(at), FRAME.top, X(at), bottom, "at");
   const ends = [];
+  const below = []; // lines that leave at the lower edge
   for (const { name, points, style } of lines) {
     const drawn = points.filter(([, v]) => v > -Infinity);
     const beyond = drawn.findIndex(([, v], k) => v < y.min && drawn[k + 1]?.[1] < y.min);
@@ -160,8 +161,13 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
     if (near && near[1] >= y.min)
       out.push(`<circle class="${style}" r="4" cx="${X(at)}" cy="${Y(near[1])}"/>`);
     if (beyond < 0) ends.push({ name, style, y: Y(drawn[drawn.length - 1][1]) });
-    else if (names) text(X(drawn[beyond][0]) + 6, bottom - 8, name, `class="name ${style}"`);
+    else if (names) below.push({ name, style, x: X(drawn[beyond][0]) + 6 });
   }
+  below.sort((a, b) => a.x - b.x);
+  below.forEach(({ name, style, x }, k) => {
+    const close = k > 0 && x - below[k - 1].x < 90 && k % 2 === 1;
+    text(x, bottom - (close ? 24 : 8), name, `class="name ${style}"`);
+  });
   if (names) {
     ends.sort((a, b) => a.y - b.y);
     ends.forEach((end, k) => {

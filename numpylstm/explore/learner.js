@@ -98,7 +98,6 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
   let at = 0;
   let hold = null; // {unit, gate, value}
   let kept = null; // the columns of a held gate as they were
-  let good = copied(parameters);
 
   function update() {
     if (at + T > stream) at = 0;
@@ -148,21 +147,14 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
 
   learner.train = (milliseconds) => {
     const began = performance.now();
-    while (performance.now() - began < milliseconds && Number.isFinite(learner.loss)) update();
+    while (performance.now() - began < milliseconds) update();
     return performance.now() - began;
   };
-  learner.lost = () => !Number.isFinite(learner.loss);
-  // What is shown: losses, a sample that continues `prompt`, and the parameters. A good place to return to.
+  // What is shown: losses, a sample that continues `prompt`, and the parameters.
   learner.report = (prompt, temperature, length = 120) => {
-    good = copied(parameters);
     const sample = continuation(cell, parameters, prompt, length, temperature, random);
     const { updates, characters, loss } = learner;
-    return { updates, characters, loss, held_out: score(), sample, parameters: good };
-  };
-  learner.rewind = () => {
-    for (const [path, { data }] of Object.entries(good)) parameters[path].data.set(data);
-    trainer.forget();
-    learner.loss = score();
+    return { updates, characters, loss, held_out: score(), sample, parameters: copied(parameters) };
   };
   learner.update = update;
   return learner;
@@ -178,7 +170,7 @@ const copied = (parameters) =>
 
 // --- in a worker ----------------------------------------------------------------------------------
 
-// Answer the messages of the page: {start}, {running}, {rate}, {hold}, {rewind}. Reports come once a
+// Answer the messages of the page: {start}, {running}, {rate}, {hold}. Reports come once a
 // second; `slice` is how long, in milliseconds, no message is read.
 export function serve(post, slice = 80) {
   let learner = null;
@@ -189,23 +181,19 @@ export function serve(post, slice = 80) {
   function loop() {
     if (!running) return;
     busy += learner.train(slice);
-    if (learner.lost()) {
-      running = false;
-      post({ lost: true });
-    } else if (busy >= next) {
+    if (busy >= next) {
       next = busy + Math.min(1000, 200 + busy);
       post({ ...learner.report(prompt, 0.8), speed: learner.characters / (busy / 1000) });
     }
     setTimeout(loop, 0);
   }
-  return ({ start, hold, rate, rewind, running: go }) => {
+  return ({ start, hold, rate, running: go }) => {
     if (start) {
       learner = make_learner(start);
       [prompt, busy, next] = [start.prompt, 0, 200];
     }
     if (rate !== undefined) learner.rate = rate;
     if (hold !== undefined) learner.hold(hold);
-    if (rewind) learner.rewind();
     if (go !== undefined && go !== running) {
       running = go;
       if (running) setTimeout(loop, 0);

@@ -35,7 +35,6 @@ const PRESETS = {
   brackets: {
     title: "brackets",
     text: '\n(()(("a(b"))())\n((("))a"())))',
-    hands: { c: -2 },
   },
   python: {
     title: "Python's language reference",
@@ -81,7 +80,7 @@ export function reading_part(root, stored) {
     $(".ranking").hidden = !model.ranking;
     part.at = Number.POSITIVE_INFINITY;
     build();
-    hold({ ...preset.hands });
+    hold({});
     if (model.words) point(order_of_surprise()[0] - 1);
   }
 
@@ -171,7 +170,8 @@ export function reading_part(root, stored) {
     const free = mean(nll(part.untouched));
     line.append("Loss of this text: ", number("loss", free, digits), " nats per token");
     line.append(` (perplexity ${fixed(Math.exp(free), 2)}; ${part.ids.length - 1} tokens scored)`);
-    if (part.in_hand) line.append("; with the clamp ", number("loss-held", mean(part.nll), digits));
+    if (part.in_hand)
+      line.append("; with the cell held ", number("loss-held", mean(part.nll), digits));
     line.append(".");
     const { loss, ids } = part.model;
     if (
@@ -464,7 +464,7 @@ export function reading_part(root, stored) {
       : "a constant bias holds it";
     say(
       "clamp-note",
-      `A clamp only changes weights: the gate's column becomes zero, its bias ±1000 (0 for a candidate of 0); ${how}. It acts from the first ${model.level === "char" ? "character" : "word"} on.`,
+      `Holding only changes weights: the gate's column becomes zero, its bias ±1000 (0 for a candidate of 0); ${how}. It acts from the first ${model.level === "char" ? "character" : "word"} on.`,
     );
   }
 

@@ -195,8 +195,5 @@ export function make_trainer(cell, parameters, { T, B }) {
     return { loss, norm };
   }
 
-  function forget() {
-    for (const values of [...velocity, ...Object.values(states)]) values.fill(0);
-  }
-  return { update, forget };
+  return { update };
 }

@@ -87,28 +87,12 @@ export function your_text_part(root, { texts, cells }) {
   }
 
   function receive(report) {
-    if (report.lost) return lost();
     const { loss, held_out, sample, characters } = report;
     part.report = report;
     part.losses.push([characters, loss, held_out]);
     part.samples.push(sample.map((id) => part.tokens[id]));
     part.words = [...part.prompt, ...sample].map((id) => part.tokens[id]);
     part.reading = null;
-    paint();
-  }
-
-  function lost() {
-    part.state = "paused";
-    said.textContent = "The loss is no longer a number: the rate is too high. ";
-    const back = button(() => {
-      const input = $("input[name=own-rate]");
-      input.value = Math.log10(chosen.rate / 2);
-      input.dispatchEvent(new Event("input")); // sends the rate
-      part.learner.send({ rewind: true });
-      said.textContent = "";
-      run(true);
-    }, "Return to the last sample, at half the rate");
-    said.append(back);
     paint();
   }
 

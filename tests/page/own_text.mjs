@@ -61,19 +61,6 @@ const TASKS = {
     };
   },
 
-  lost({ text }) {
-    const { tokens } = vocabulary(text);
-    const ids = encode(text, tokens);
-    const learner = make_learner({ ids, V: tokens.length, cell: "rnn", H: 8 });
-    learner.train(20);
-    const { parameters } = learner.report([1], 0.8, 1);
-    learner.rate = 1e200;
-    learner.train(200);
-    const lost = learner.lost();
-    learner.rewind();
-    return { lost, good: parameters, back: learner.parameters, loss: learner.loss };
-  },
-
   texts: ({ texts }) =>
     texts.map((text) => ({
       said: objection(cleaned(text)),
