@@ -5,14 +5,14 @@ be bidirectional: the token that it should predict at step t is the input of ste
 backward stack would read it there. Taggers, classifiers and regressors may be.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from numpylstm.checks import check_array, generator
-from numpylstm.layers import RecurrentStack, consume
-from numpylstm.parameters import DIRECTIONS, Array, Owner, Parameter
+from numpylstm.layers import RecurrentStack
+from numpylstm.parameters import DIRECTIONS, Array, Module
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:
@@ -33,7 +33,7 @@ def pair(argument: str, state: Any) -> tuple[Any, Any]:
     raise TypeError(f"{argument} must be a pair of states, got {got}; one for each direction")
 
 
-class Bidirectional(Owner):
+class Bidirectional(Module):
     """A stack that reads forward and one that reads backward, their hidden states side by side.
 
     With several layers, each direction has its own stack, and the two are joined at the top only.
@@ -57,8 +57,6 @@ class Bidirectional(Owner):
     ((5, 3, 12), (1, 3, 6))
     """
 
-    _pending: Any = None  # the shape of hs, and the lengths
-
     def __init__(
         self,
         cell: str,
@@ -70,11 +68,9 @@ class Bidirectional(Owner):
         name: str | None = None,
         **settings: Any,
     ) -> None:
-        rng, start = generator(rng), f"{name}." if name else ""
+        rng, self.prefix = generator(rng), name or ""
         self.stacks = [
-            RecurrentStack(
-                cell, input_size, hidden_size, num_layers, rng=rng, name=start + way, **settings
-            )
+            RecurrentStack(cell, input_size, hidden_size, num_layers, rng=rng, name=way, **settings)
             for way in DIRECTIONS
         ]
 
@@ -111,6 +107,7 @@ class Bidirectional(Owner):
         state : pair of states of the cell
             After the last step of each sequence, and after its first.
         """
+        self.begin_pass(training)  # if a stack refuses, the other must not mix two passes
         first, second = pair("Bidirectional.forward: state", state)
         if masks is None:
             masks = self.draw_masks(*x.shape[:2]) if training else {}
@@ -122,7 +119,7 @@ class Bidirectional(Owner):
         back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths, high)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
         if training:
-            self._pending = hs.shape, None if lengths is None else lengths.copy()
+            self.pending = hs.shape, None if lengths is None else lengths.copy()
         return hs, (after, before)
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, tuple[Any, Any]]:
@@ -130,7 +127,7 @@ class Bidirectional(Owner):
 
         They come from dhs (T, B, 2H) and from the gradients of both final states, by default zeros.
         """
-        shape, lengths = consume(self)
+        shape, lengths = self.take_pending()
         check_array("Bidirectional.backward", "dhs", dhs, shape, because="it has the shape of hs")
         first, second = pair("Bidirectional.backward: dstate", dstate)
         ahead, back = np.split(dhs, 2, axis=-1)
@@ -138,9 +135,10 @@ class Bidirectional(Owner):
         dback, dsecond = self.stacks[1].backward(reverse(back, lengths), second)
         return dx + reverse(dback, lengths), (dfirst, dsecond)
 
-    def _own(self) -> Iterable[Parameter]:
-        for stack in self.stacks:
-            yield from stack.all_parameters().values()
+    def parts(self) -> dict[str, Any]:
+        """Return the stacks by direction."""
+        return dict(zip(DIRECTIONS, self.stacks, strict=True))
 
-    def _sizes(self) -> dict[str, Any]:
-        return {"cell": self.stacks[0].cell.name, **self.stacks[0]._sizes()}
+    def sizes(self) -> dict[str, Any]:
+        """Return the settings that `repr` shows."""
+        return {"cell": self.stacks[0].cell.name, **self.stacks[0].sizes()}

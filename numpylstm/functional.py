@@ -721,13 +721,11 @@ def _check_update(where: str, dw: Array, **changed: Array) -> None:
             raise ValueError(f"{where}: {one} must not share memory with {other}; copy one of them")
 
 
-def sgd_update(w: Array, dw: Array, lr: float, factor: float = 1.0) -> None:
+def sgd_update(w: Array, dw: Array, lr: float) -> None:
     """Gradient descent."""
     _check_update("sgd_update", dw, w=w)
     check_in("sgd_update", "lr", lr, "[0, inf)")
-    check_in("sgd_update", "factor", factor, "[0, inf)")
-    gradient = contiguous(dw).ravel()
-    update.descend(w.ravel(), gradient, float(factor), float(lr), shares_for(w.size))
+    update.descend(w.ravel(), contiguous(dw).ravel(), float(lr), shares_for(w.size))
 
 
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
@@ -743,7 +741,7 @@ def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -
 
 def adam_update(
     w: Array, m: Array, v: Array, dw: Array, t: int, lr: float, beta1: float, beta2: float,
-    eps: float, weight_decay: float = 0.0, decoupled: bool = False, factor: float = 1.0,
+    eps: float, weight_decay: float = 0.0, decoupled: bool = False,
 ) -> None:  # fmt: skip
     """Adam, and AdamW if `decoupled`."""
     where = "adam_update"
@@ -751,15 +749,12 @@ def adam_update(
     check_whole(where, "t", t)
     for name, beta in (("beta1", beta1), ("beta2", beta2)):
         check_in(where, name, beta, "[0, 1)")
-    settings = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "factor": factor}
-    for name, value in settings.items():
+    for name, value in {"lr": lr, "eps": eps, "weight_decay": weight_decay}.items():
         check_in(where, name, value, "[0, inf)")
-    lr, beta1, beta2, eps, weight_decay, factor = map(
-        float, (lr, beta1, beta2, eps, weight_decay, factor)
-    )
+    lr, beta1, beta2, eps, weight_decay = map(float, (lr, beta1, beta2, eps, weight_decay))
     added, kept = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     numbers = (
-        factor, added, kept, 1 - beta1, beta2, 1 - beta2,
+        added, kept, 1 - beta1, beta2, 1 - beta2,
         lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
     )  # fmt: skip
     update.descend_by_moments(

@@ -19,7 +19,7 @@ checks nothing.
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ from numpylstm.checks import (
     real_array,
 )
 from numpylstm.config import cell_options
-from numpylstm.parameters import Owner, uniform
+from numpylstm.parameters import Module, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
 
@@ -57,17 +57,6 @@ IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": functional, "reference": refer
 """The modules with the mathematics, by the words that choose one."""
 
 
-def consume(layer: Any) -> Any:
-    """Take the cache of the pending forward pass, which serves one backward pass."""
-    pending, layer._pending = layer._pending, None
-    if pending is None:
-        raise RuntimeError(
-            f"{type(layer).__name__}.backward: there is no pending forward pass; each backward "
-            "needs one forward(..., training=True) before it"
-        )
-    return pending
-
-
 def read_only(array: Array) -> Array:
     """Return a view that cannot be written."""
     view = array.view()
@@ -75,10 +64,8 @@ def read_only(array: Array) -> Array:
     return view
 
 
-class Layer(Owner):
+class Layer(Module):
     """Base class of the layers: `impl` names the module with the mathematics."""
-
-    _pending: Any = None
 
     def __init__(self, impl: str) -> None:
         check_choice("layer", "impl", impl, IMPLEMENTATIONS)
@@ -113,7 +100,7 @@ class Embedding(Layer):
         name: str = "embedding",
     ) -> None:
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
-        shape = (vocab_size, embedding_size)
+        shape, self.prefix = (vocab_size, embedding_size), name
         self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
         super().__init__(impl)
 
@@ -138,17 +125,17 @@ class Embedding(Layer):
 
     def forward(self, ids: ArrayLike, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); return (T, B, D)."""
-        check_flag("Embedding.forward", "training", training)
+        self.begin_pass(training)
         W = self.W.data
         ids = check_ids("Embedding.forward", "ids", ids, len(W))
         x, cache = self.functions.embedding_forward(ids, W)
         if training:
-            self._pending = cache
+            self.pending = cache
         return x
 
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
-        cache, W = consume(self), self.W.data
+        cache, W = self.take_pending(), self.W.data
         shape, because = (*cache.ids.shape, cache.shape[1]), "it has the shape of x"
         check_array("Embedding.backward", "dx", dx, shape, W.dtype, because)
         if not self.W.trainable:
@@ -158,10 +145,8 @@ class Embedding(Layer):
         else:
             self.W.accumulate(self.functions.embedding_backward(dx, cache))
 
-    def _own(self) -> Iterable[Parameter]:
-        return [self.W]
-
-    def _sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, Any]:
+        """Return the settings that `repr` shows."""
         return dict(zip(("vocab_size", "embedding_size"), self.W.data.shape, strict=True))
 
 
@@ -187,19 +172,19 @@ class Dropout(Layer):
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; otherwise, or if `p` is 0, return a read-only view."""
-        check_flag("Dropout.forward", "training", training)
+        self.begin_pass(training)
         check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
         if not training or self.p == 0:
             if training:
-                self._pending = "nothing dropped"
+                self.pending = "nothing dropped"
             return read_only(x)
         mask = draw_mask(self.functions, self.rng, self.p, x.shape, x.dtype)
-        y, self._pending = self.functions.dropout_forward(x, mask)
+        y, self.pending = self.functions.dropout_forward(x, mask)
         return y
 
     def backward(self, dy: Array) -> Array:
         """Return the gradient of x."""
-        cache = consume(self)
+        cache = self.take_pending()
         if self.p == 0:
             return dy
         mask, because = cache.mask, "it has the shape of y"
@@ -207,7 +192,8 @@ class Dropout(Layer):
         dx: Array = self.functions.dropout_backward(dy, cache)
         return dx
 
-    def _sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, Any]:
+        """Return the settings that `repr` shows."""
         return {"p": self.p}
 
 
@@ -248,7 +234,7 @@ class Linear(Layer):
         tied: Parameter | None = None,
     ) -> None:
         check_sizes("Linear", input_size=input_size, output_size=output_size)
-        rng = generator(rng)
+        rng, self.prefix = generator(rng), name
         if tied is None:
             shape = (input_size, output_size)
             self.W = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
@@ -262,17 +248,17 @@ class Linear(Layer):
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Return scores (T, B, output_size) for x (T, B, input_size)."""
-        check_flag("Linear.forward", "training", training)
+        self.begin_pass(training)
         W = self.W.data.T if self.tied else self.W.data.view()
         check_shapes("Linear.forward", ("W D V", "x * D"), W, x)
         y, cache = self.functions.linear_forward(x.view(), W, self.b.data)
         if training:
-            self._pending = cache
+            self.pending = cache
         return y
 
     def backward(self, dy: Array) -> Array:
         """Add to the gradients of W and b; return dx."""
-        cache = consume(self)
+        cache = self.take_pending()
         shape = (*cache.x.shape[:-1], cache.W.shape[1])
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
         dx, dW, db = self.functions.linear_backward(dy, cache)
@@ -280,10 +266,12 @@ class Linear(Layer):
         self.b.accumulate(db)
         return dx
 
-    def _own(self) -> Iterable[Parameter]:
-        return [self.b] if self.tied else [self.W, self.b]
+    def parts(self) -> dict[str, Any]:
+        """Return the parameters; a tied W is another module's."""
+        return {"b": self.b} if self.tied else {"W": self.W, "b": self.b}
 
-    def _sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, Any]:
+        """Return the settings that `repr` shows."""
         W = self.W.data.T if self.tied else self.W.data
         return {"input_size": W.shape[0], "output_size": W.shape[1], "tied": self.tied}
 
@@ -357,7 +345,8 @@ class RecurrentStack(Layer):
     rng : Generator or int, optional
         Source of the initial values and of the dropout masks.
     name : str, optional
-        Replaces the cell's name in the paths: ``name="encoder"`` gives ``encoder.0.Wx``.
+        Replaces the cell's name in the paths: ``name="encoder"`` gives ``encoder.0.Wx``. In a
+        Module of yours, the name of the attribute does.
     options
         Options of the cell.
     """
@@ -387,7 +376,8 @@ class RecurrentStack(Layer):
         input_size, hidden_size, num_layers = map(int, (input_size, hidden_size, num_layers))
         check_dtype(self.cell.title, dtype)
         rng = generator(rng)
-        self._input = f"(T, B, {input_size})"
+        self.input_shape = f"(T, B, {input_size})"
+        self.prefix = name or cell
         self.hidden_size = hidden_size
         self.dtype = np.dtype(dtype)
         super().__init__(impl)
@@ -397,7 +387,7 @@ class RecurrentStack(Layer):
             shapes = self.cell.shapes(rows, hidden_size, self.options)
             parameters = {
                 key: Parameter(
-                    uniform(rng, shape, init_scale, dtype), f"{name or cell}.{layer}.{key}"
+                    uniform(rng, shape, init_scale, dtype), f"{self.prefix}.{layer}.{key}"
                 )
                 for key, shape in shapes.items()
             }
@@ -480,7 +470,7 @@ class RecurrentStack(Layer):
             The state after the window, or at the end of each sequence.
         """
         where = f"{self.cell.title}.forward"
-        check_flag(where, "training", training)
+        self.begin_pass(training)
         D = len(self.layers[0][0].data)
         because = "time comes first, and D is fixed by Wx"
         check_array(where, "x", x, ("T", "B", D), self.dtype, because)
@@ -497,13 +487,11 @@ class RecurrentStack(Layer):
             masks = {}
         elif masks is None:
             masks = self.draw_masks(*x.shape[:2])
-        if training:
-            self._pending = None  # also if an error follows
         run = stack_forward(
             self.functions, self.cell, self.arrays(), x.view(), state, masks, **arguments
         )
         if training:
-            self._pending = run.hs.shape, run.caches, run.dropped
+            self.pending = run.hs.shape, run.caches, run.dropped
         return read_only(run.hs), run.state
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
@@ -523,7 +511,7 @@ class RecurrentStack(Layer):
         dstate : state of the cell
             The gradient of the state before the window.
         """
-        where, (shape, caches, every) = f"{self.cell.title}.backward", consume(self)
+        where, (shape, caches, every) = f"{self.cell.title}.backward", self.take_pending()
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
         batch_size = shape[1]
         if dstate is None:
@@ -547,10 +535,13 @@ class RecurrentStack(Layer):
                 parameter.accumulate(gradient)
         return dhs, self.cell.State(*before)
 
-    def _own(self) -> Iterable[Parameter]:
-        return [parameter for layer in self.layers for parameter in layer]
+    def parts(self) -> dict[str, Any]:
+        """Return the parameters of each layer."""
+        names = self.cell.parameters(self.options)
+        return {str(k): dict(zip(names, layer, strict=True)) for k, layer in enumerate(self.layers)}
 
-    def _sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, Any]:
+        """Return the settings that `repr` shows."""
         return {
             **({"cell": self.cell.name} if type(self) is RecurrentStack else {}),
             "input_size": len(self.layers[0][0].data),
@@ -694,7 +685,7 @@ class SequenceCrossEntropy(Layer):
     ) -> float:
         """Return the loss of logits (T, B, V) against targets (T, B), in nats."""
         where = "SequenceCrossEntropy.forward"
-        check_flag(where, "training", training)
+        self.begin_pass(training)
         check_shapes(where, ("logits T B V",), logits)
         targets = self._targets(where, logits, targets)
         if weights is not None:
@@ -703,7 +694,7 @@ class SequenceCrossEntropy(Layer):
             logits.view(), targets, weights, **self.averaging
         )
         if training:
-            self._pending = cache
+            self.pending = cache
         return float(loss)
 
     def score(self, logits: Array, targets: ArrayLike) -> tuple[Array, Array]:
@@ -721,7 +712,7 @@ class SequenceCrossEntropy(Layer):
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""
-        dlogits: Array = self.functions.sequence_cross_entropy_backward(consume(self))
+        dlogits: Array = self.functions.sequence_cross_entropy_backward(self.take_pending())
         return dlogits
 
 
@@ -736,13 +727,13 @@ class SquaredError(Layer):
     ) -> float:
         """Return the loss of y (T, B, K) or (B, K) against targets of the same shape."""
         where = "SquaredError.forward"
-        check_flag(where, "training", training)
+        self.begin_pass(training)
         check_shapes(where, ("y * K", "targets * K"), y, targets)
         if weights is not None:
             check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
         loss, cache = self.functions.squared_error_forward(y, targets, weights)
         if training:
-            self._pending = cache
+            self.pending = cache
         return float(loss)
 
     def score(self, y: Array, targets: Array) -> tuple[Array, Array]:
@@ -753,5 +744,5 @@ class SquaredError(Layer):
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to y."""
-        dy: Array = self.functions.squared_error_backward(consume(self))
+        dy: Array = self.functions.squared_error_backward(self.take_pending())
         return dy

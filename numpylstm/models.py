@@ -8,7 +8,7 @@ A model is made from a `ModelConfig`, whose settings are the keywords of the con
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -36,7 +36,7 @@ from numpylstm.layers import (
     draw_mask,
     stack_forward,
 )
-from numpylstm.parameters import Owner, Parameter
+from numpylstm.parameters import Module
 
 Array = NDArray[Any]
 
@@ -116,8 +116,6 @@ class Encoder(Layer):
     All models share it. Without `vocab_size`, the inputs are vectors and there is no embedding.
     """
 
-    _pending: Any = None  # caches of dropout, shape of hs, where the last hidden states are in it
-
     def __init__(
         self,
         config: ModelConfig,
@@ -168,6 +166,7 @@ class Encoder(Layer):
         Without `every_step` only those at the end of each sequence, (1, B, H); with two directions,
         (1, B, 2H), each direction where it has read the whole sequence.
         """
+        self.begin_pass(training)
         T, B = x.shape[:2]
         if not training:
             masks = {}
@@ -189,12 +188,12 @@ class Encoder(Layer):
         if "output" in masks:
             hs, dropped["output"] = self.functions.dropout_forward(hs, masks["output"])
         if training:
-            self._pending = dropped, shape, last
+            self.pending = dropped, shape, last  # where the last hidden states are in hs
         return hs, state
 
     def backward(self, dhs: Array) -> None:
         """Backpropagate the gradient of what `forward` returned to every parameter."""
-        dropped, shape, last = self._pending
+        dropped, shape, last = self.take_pending()
         if "output" in dropped:
             dhs = self.functions.dropout_backward(dhs, dropped["output"])
         if last is not None:  # gradients reach earlier steps through time only
@@ -206,13 +205,12 @@ class Encoder(Layer):
         if self.embedding is not None:
             self.embedding.backward(dx)
 
-    def _own(self) -> Iterable[Parameter]:
-        for layer in (self.embedding, self.recurrent):
-            if layer is not None:
-                yield from layer.all_parameters().values()
+    def parts(self) -> dict[str, Any]:
+        """Return the parts with parameters."""
+        return {"embedding": self.embedding, self.recurrent.prefix: self.recurrent}
 
 
-class Model(Owner):
+class Model(Module):
     """Base class: an encoder, a decoder and a loss, made from a `ModelConfig`.
 
     The constructors of the models name the settings, and the options of the cells, one by one.
@@ -268,7 +266,7 @@ class Model(Owner):
         self.config, self.bidirectional = config, bidirectional
         self.vocab_size, self.answer_size = plain(vocab_size), plain(answer_size)
         self.rng = generator(rng)
-        self._input = "(T, B)" if vocab_size is not None else f"(T, B, {config.input_size})"
+        self.input_shape = "(T, B)" if vocab_size is not None else f"(T, B, {config.input_size})"
         self.encoder = Encoder(config, vocab_size, bidirectional, self.rng)
         self.decoder = Linear(
             self.encoder.width, answer_size, name="decoder",
@@ -292,7 +290,8 @@ class Model(Owner):
         """Add the gradient of the pending loss to the `grad` of every parameter."""
         self.encoder.backward(self.decoder.backward(self.criterion.backward()))
 
-    def _sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, Any]:
+        """Return the settings that `repr` shows."""
         named = self.config.to_dict()
         options = named.pop("options")
         if self.vocab_size is None:
@@ -304,9 +303,9 @@ class Model(Owner):
                 shown[name] = named[name]
         return {k: v for k, v in shown.items() if v is not None} | options
 
-    def _own(self) -> Iterable[Parameter]:
-        for part in (self.encoder, self.decoder):
-            yield from part.all_parameters().values()
+    def parts(self) -> dict[str, Any]:
+        """Return the parts with parameters; those of the encoder have paths without its name."""
+        return {"": self.encoder, "decoder": self.decoder}
 
     def __repr__(self) -> str:
         rows = [
@@ -436,8 +435,7 @@ class LanguageModel(Model):
         state : state of the cell
             Pass it to the next window: truncated backpropagation through time.
         """
-        if training is True:
-            self.criterion._pending = None  # also if an error follows
+        self.criterion.begin_pass(training)  # also if an error follows
         x, y = (any_array("LanguageModel.forward", *given) for given in (("x", x), ("y", y)))
         if x.shape != y.shape:
             raise ValueError(
@@ -452,9 +450,9 @@ class LanguageModel(Model):
 
         They are available between `forward` and `backward`, at no extra cost.
         """
-        if self.criterion._pending is None:
+        if self.criterion.pending is None:
             raise RuntimeError("LanguageModel.training_scores: there is no pending forward pass")
-        return self.criterion._pending.nll, self.criterion._pending.predicted
+        return self.criterion.pending.nll, self.criterion.pending.predicted
 
     def score(
         self, x: ArrayLike, y: ArrayLike, state: State | None = None

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from numpylstm import functional
 from numpylstm.checks import (
-    FLOATS,
     any_array,
     check_array,
+    check_ids,
     check_in,
     check_in_place,
     check_number,
@@ -24,10 +24,10 @@ from numpylstm.checks import (
     check_whole,
 )
 from numpylstm.config import TrainConfig
-from numpylstm.parameters import Owner, Parameter, Rows, collect
+from numpylstm.parameters import Module, Parameter, Rows, parameters_of
 
 Array = NDArray[Any]
-Owners = Owner | Mapping[str, Parameter] | Sequence[Owner | Mapping[str, Parameter]]
+Owners = Module | Mapping[str, Parameter] | Sequence[Module | Mapping[str, Parameter]]
 
 REPLACED = "data was replaced after the optimiser was made"
 
@@ -37,8 +37,6 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
 
     The norm is that of all gradients together, so the direction of the step is kept; clipping each
     parameter by itself would change it (Pascanu, Mikolov and Bengio 2013). No epsilon is added.
-    The factor is stored and applied when a gradient is next used: read `Parameter.grad` after the
-    call, not an array that you took from it before.
 
     Parameters
     ----------
@@ -54,29 +52,25 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
         caller decides what to do.
     """
     where = "clip_by_global_norm"
-    collected = [p for p in collect(where, parameters).values() if p.trainable]
+    trained = [p for p in parameters_of(where, parameters).values() if p.trainable]
     check_in(where, "max_norm", max_norm, "(0, inf]")
-    max_norm = float(max_norm)
     total = 0.0
-    for parameter in collected:
-        gradient, factor = parameter.parts_of_grad()
-        if gradient is not None:
-            array = gradient.values if isinstance(gradient, Rows) else gradient
-            if array.dtype not in FLOATS:
-                check_array(where, f"the gradient of {parameter.name}", array, array.shape)
-            total += functional.sum_of_squares(array) * (factor * factor)  # which may be infinite
+    for p in trained:
+        if p.gradient is not None:
+            values = p.gradient.values if isinstance(p.gradient, Rows) else p.gradient
+            total += functional.sum_of_squares(values)
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
-        for parameter in collected:
-            parameter.scale_grad(max_norm / norm)
+        for p in trained:
+            p.scale_grad(float(max_norm) / norm)
     return norm
 
 
 class Optimizer:
     """Base class: parameters, learning rate, per-parameter state and step count.
 
-    A subclass defines `move`, which updates one parameter; its constructor arguments are settings
-    with the same names. Loops, checks and checkpoints are common to all optimisers.
+    A subclass defines `update_parameter`, which updates one parameter; its constructor arguments
+    are settings with the same names. Loops, checks and checkpoints are common to all optimisers.
 
     Parameters
     ----------
@@ -98,7 +92,12 @@ class Optimizer:
 
     def __init__(self, parameters: Owners, lr: float, memories: Sequence[str] = ()) -> None:
         where = type(self).__name__
-        self.parameters = collect(where, parameters)
+        self.parameters = parameters_of(where, parameters)
+        if not self.parameters:
+            raise ValueError(
+                f"{where}: parameters must hold one to train, got {type(parameters).__name__} with "
+                "none that is not frozen; a Module finds its parameters in its attributes"
+            )
         check_in(where, "lr", lr, "(0, inf)")
         for path, p in self.parameters.items():
             check_array(where, path, p.data, getattr(p.data, "shape", ()))
@@ -114,38 +113,38 @@ class Optimizer:
         """Return an optimiser of this class with the settings of a run."""
         return cls(parameters, **config.optimizer_settings)
 
-    def move(self, path: str, parameter: Parameter) -> None:
+    def update_parameter(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient."""
         raise NotImplementedError
 
     def step(self) -> None:
         """Update every parameter that is not frozen, or raise before any is changed."""
-        where = type(self).__name__
-        check_in(where, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
+        check_in(type(self).__name__, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
         self.lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
-        moving = {path: p for path, p in self.parameters.items() if p.trainable}
-        for path, parameter in moving.items():
-            check_in_place(where, path, parameter.data)
-            parameter.parts_of_grad()  # raises unless they fit
-            for name in self.memory:
-                self.remembered(name, path, parameter)
+        trained = {path: p for path, p in self.parameters.items() if p.trainable}
+        for path, parameter in trained.items():
+            self.check(path, parameter)
         self.steps += 1
-        for path, parameter in moving.items():
-            self.move(path, parameter)
+        for path, parameter in trained.items():
+            self.update_parameter(path, parameter)
 
-    def remembered(self, name: str, path: str, parameter: Parameter) -> Array:
-        """Return the memory of one parameter; raise unless it fits and can be changed in place."""
-        where = type(self).__name__
-        if path not in self.memory.get(name, {}):
-            raise ValueError(
-                f"{where}: there is no {name} of {path}; the parameters and the memory of an "
-                "optimiser are fixed when it is made"
-            )
-        memory, data, kept = self.memory[name][path], parameter.data, f"the {name} of {path}"
+    def check(self, path: str, parameter: Parameter) -> None:
+        """Raise unless a parameter, its gradient and its memory fit together."""
+        where, data, gradient = type(self).__name__, parameter.data, parameter.gradient
         check_plain(where, path, data)
-        check_array(where, kept, memory, data.shape, data.dtype, REPLACED)
-        check_in_place(where, kept, memory)
-        return memory
+        check_in_place(where, path, data)
+        if isinstance(gradient, Rows):
+            rows, values = gradient
+            shape = (len(rows), *data.shape[1:])
+            check_array(where, f"the gradient of {path}", values, shape, data.dtype, REPLACED)
+            check_ids(where, f"rows in the gradient of {path}", rows, len(data), because=REPLACED)
+        elif gradient is not None:
+            name = f"the gradient of {path}"
+            check_array(where, name, gradient, data.shape, data.dtype, REPLACED)
+        for name, memory in self.memory.items():
+            kept = f"the {name} of {path}"
+            check_array(where, kept, memory.get(path), data.shape, data.dtype, REPLACED)
+            check_in_place(where, kept, memory[path])
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -177,18 +176,18 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, ["velocity"] if momentum else [])
         self.momentum = momentum
 
-    def move(self, path: str, parameter: Parameter) -> None:
+    def update_parameter(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient."""
-        data, (gradient, factor), lr = parameter.data, parameter.parts_of_grad(), self.lr
+        data, gradient = parameter.data, parameter.gradient
         if self.momentum:
-            velocity = self.remembered("velocity", path, parameter)
-            functional.momentum_update(data, velocity, parameter.grad, lr, self.momentum)
+            velocity = self.memory["velocity"][path]
+            functional.momentum_update(data, velocity, parameter.grad, self.lr, self.momentum)
         elif isinstance(gradient, Rows):
             rows = data[gradient.rows]
-            functional.sgd_update(rows, gradient.values, lr, factor)
+            functional.sgd_update(rows, gradient.values, self.lr)
             data[gradient.rows] = rows
         elif gradient is not None:
-            functional.sgd_update(data, gradient, lr, factor)
+            functional.sgd_update(data, gradient, self.lr)
 
 
 class Adam(Optimizer):
@@ -251,17 +250,12 @@ class Adam(Optimizer):
         self.eps = float(eps)
         self.weight_decay = float(weight_decay)
 
-    def move(self, path: str, parameter: Parameter) -> None:
+    def update_parameter(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient and its memory."""
-        if self.steps == 0:
-            raise RuntimeError(f"{type(self).__name__}.move: call step(), which counts the steps")
-        m, v = (self.remembered(name, path, parameter) for name in self.memory)
-        gradient, factor = parameter.parts_of_grad()
-        if not isinstance(gradient, np.ndarray):  # rows, or zeros
-            gradient, factor = parameter.grad, 1.0
+        m, v = self.memory["first_moment"][path], self.memory["second_moment"][path]
         functional.adam_update(
-            parameter.data, m, v, gradient, self.steps, self.lr, *self.betas, self.eps,
-            self.weight_decay, self.decoupled, factor,
+            parameter.data, m, v, parameter.grad, self.steps, self.lr, *self.betas, self.eps,
+            self.weight_decay, self.decoupled,
         )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Parameters: learnable arrays, each with its gradient and its path.
 
-Layers and models own them, and optimisers update them. `collect` makes one dict of the parameters
-of several owners; `parameter_shapes` lists the shapes for a model before it is made.
+Layers and models are Modules, which have parameters, and optimisers update these. `parameters_of`
+makes one dict of the parameters of several modules; `parameter_shapes` lists the shapes for a model
+before it is made.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,10 +16,10 @@ from numpylstm.checks import (
     check_array,
     check_dtype,
     check_finite,
+    check_flag,
     check_ids,
     check_in,
     check_number,
-    check_plain,
 )
 from numpylstm.config import ModelConfig
 from numpylstm.kernels.memory import empty
@@ -37,50 +38,49 @@ class Rows(NamedTuple):
 
 
 class Parameter:
-    """A learnable array, with its gradient and its path.
-
-    `grad` is an array that is made when it is first read: until then zeros, the few rows that an
-    embedding changes, and the factor of a clip are stored as such.
+    """A learnable array and its gradient.
 
     Parameters
     ----------
     data : ndarray
     name : str
-        The path, such as ``"lstm.0.Wx"``.
+        Shown in error messages.
     trainable : bool
         False freezes the parameter: no gradient is kept for it, and `parameters()` of a model
         leaves it out.
+
+    Attributes
+    ----------
+    gradient : ndarray, Rows or None
+        The sum of the gradients since `zero_grad`. None stands for zeros, and an embedding with a
+        large table leaves `Rows`; `grad` is the same as an array.
     """
 
-    def __init__(self, data: Array, name: str, trainable: bool = True) -> None:
+    def __init__(self, data: Array, name: str = "parameter", trainable: bool = True) -> None:
         check_array("Parameter", "data", data, getattr(data, "shape", ()))
         self.data = data
         self.name = name
         self.trainable = trainable
-        self._gradient: Array | Rows | None = None  # None stands for zeros
-        self._factor = 1.0  # not yet multiplied into it
+        self.gradient: Array | Rows | None = None
 
     @property
     def grad(self) -> Array:
-        """The gradient accumulated since `zero_grad`, with the shape of `data`.
+        """The gradient as an array with the shape of `data`.
 
         An assigned array is not copied, so the caller must not use it again.
         """
-        gradient, factor = self.parts_of_grad()
-        if gradient is None or isinstance(gradient, Rows):
+        gradient = self.gradient
+        if not isinstance(gradient, np.ndarray):
             dense = np.zeros_like(self.data, subok=False)  # the data may be a memmap
             if gradient is not None:
                 dense[gradient.rows] = gradient.values
-            self._gradient = gradient = dense
-        if factor != 1:
-            gradient *= gradient.dtype.type(factor)
-            self._factor = 1.0
+            self.gradient = gradient = dense
         return gradient
 
     @grad.setter
     def grad(self, value: Array) -> None:
         check_array(self.name, "grad", value, self.data.shape, self.data.dtype)
-        self._gradient, self._factor = _owned(value), 1.0
+        self.gradient = _owned(value)
 
     def accumulate(self, gradient: Array | Rows) -> None:
         """``grad += gradient``. The arrays are not copied: the caller must not use them again.
@@ -91,61 +91,41 @@ class Parameter:
             If an array differs from `data` in shape or dtype, or rows are repeated or out of range.
         """
         if isinstance(gradient, Rows):
-            gradient = self._in_order(gradient)
+            self._check_rows(gradient)
+            gradient = Rows(gradient.rows, _owned(gradient.values))
         else:
             check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
             gradient = _owned(gradient)
-        self._add(gradient)
-
-    def _add(self, gradient: Array | Rows) -> None:
-        """Accumulate a gradient that is known to fit, with its rows in order."""
         if not self.trainable:
             return
-        if self._gradient is None:
-            self._gradient, self._factor = gradient, 1.0
+        if self.gradient is None:
+            self.gradient = gradient
         elif isinstance(gradient, Rows):
             self.grad[gradient.rows] += gradient.values
         else:
-            dense = self.grad
-            dense += gradient
+            self.grad += gradient
 
-    def _in_order(self, gradient: Rows) -> Rows:
-        """Return the same rows, checked and in increasing order."""
+    def _check_rows(self, gradient: Rows) -> None:
         check_array(self.name, "data", self.data, ("V", "D"), because="Rows belong to a matrix")
         V, D = self.data.shape
         rows = check_ids(self.name, "Rows.rows", gradient.rows, V, ("n",))
-        values, shape = gradient.values, (len(rows), D)
-        check_array(self.name, "Rows.values", values, shape, self.data.dtype, "one for each row")
-        order = np.argsort(rows)
-        if not np.diff(rows[order]).all():
+        shape = len(rows), D
+        check_array(
+            self.name, "Rows.values", gradient.values, shape, self.data.dtype, "one for each row"
+        )
+        if (np.diff(rows) <= 0).any() and len(np.unique(rows)) < len(rows):
             raise ValueError(f"{self.name}: Rows.rows must name each row once")
-        return Rows(rows[order], _owned(values[order]))
 
     def scale_grad(self, factor: float) -> None:
         """``grad *= factor``."""
         check_number(self.name, "factor", factor)
-        self._factor *= float(factor)
-
-    def parts_of_grad(self) -> tuple[Array | Rows | None, float]:
-        """Return the gradient as it is stored (None for zeros) and its factor; for optimisers."""
-        gradient, data = self._gradient, self.data
-        because = "data was replaced after the gradient was computed"
-        if type(data) is not np.ndarray:
-            check_plain(self.name, "data", data)
-        if type(gradient) is np.ndarray:
-            if gradient.shape != data.shape or gradient.dtype is not data.dtype:
-                check_array(self.name, "grad", gradient, data.shape, data.dtype, because)
-        elif gradient is not None:
-            rows, values = gradient
-            shape = (len(rows), *data.shape[1:])
-            check_array(self.name, "grad", values, shape, data.dtype, because)
-            if rows[-1] >= len(data):  # the largest
-                check_ids(self.name, "rows of grad", rows, len(data), because=because)
-        return gradient, self._factor
+        values = self.gradient.values if isinstance(self.gradient, Rows) else self.gradient
+        if values is not None:
+            values *= values.dtype.type(factor)
 
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
-        self._gradient, self._factor = None, 1.0
+        self.gradient = None
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
@@ -197,20 +177,72 @@ def parameter_shapes(
     yield "decoder.b", (columns,)
 
 
-class Owner:
-    """Base class of everything that has parameters: layers and models."""
+class Module:
+    """Base class of layers and models, and of your own.
 
-    _input = ""  # the shape of x, shown where swapped axes could go unnoticed
+    Its parameters are found by its attributes, in the order in which they were assigned: each
+    `Parameter`, each other Module, and lists and dicts of these. The names of the attributes make
+    the paths, as in ``encoder.0.Wx``.
 
-    def _own(self) -> Iterable[Parameter]:
-        return ()
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> class Scale(nl.Module):
+    ...     def __init__(self, size):
+    ...         self.g = nl.Parameter(np.ones(size, np.float32))
+    ...
+    ...     def forward(self, x, training=True):
+    ...         self.begin_pass(training)
+    ...         if training:
+    ...             self.pending = x
+    ...         return x * self.g.data
+    ...
+    ...     def backward(self, dy):
+    ...         x = self.take_pending()
+    ...         self.g.accumulate((dy * x).sum(axis=(0, 1)))
+    ...         return dy * self.g.data
+    >>> model = Scale(4)
+    >>> model.parameters()
+    {'g': Parameter('parameter', shape=(4,), dtype=float32)}
+    """
 
-    def _sizes(self) -> dict[str, Any]:
+    prefix = ""  # of the paths, where no attribute of another Module gives a name
+    input_shape = ""  # of x, shown where swapped axes could go unnoticed
+    pending: Any = None  # what the backward pass needs of the last forward pass with training
+
+    def parts(self) -> Mapping[str, Any]:
+        """Return what may hold parameters, by name: all attributes. Override it for other names."""
+        return vars(self)
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the settings that `repr` shows."""
         return {}
 
+    def begin_pass(self, training: bool) -> None:
+        """Begin a forward pass: one with `training` ends the pending one, even if it then fails."""
+        check_flag(f"{type(self).__name__}.forward", "training", training)
+        if training:
+            self.pending = None
+
+    def take_pending(self) -> Any:
+        """Return what the last forward pass kept, which serves one backward pass."""
+        pending, self.pending = self.pending, None
+        if pending is None:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward: there is no pending forward pass; each backward "
+                "needs one forward(..., training=True) before it"
+            )
+        return pending
+
     def all_parameters(self) -> dict[str, Parameter]:
-        """Return path -> Parameter, from the input up, frozen parameters included."""
-        return {parameter.name: parameter for parameter in self._own()}
+        """Return path -> Parameter, frozen parameters included.
+
+        A parameter or module that is met twice, such as the table of a tied model, has its first
+        path.
+        """
+        found: dict[str, Parameter] = {}
+        _find(self.prefix, self, found, set())
+        return found
 
     def parameters(self) -> dict[str, Parameter]:
         """Return path -> Parameter, without the frozen parameters."""
@@ -273,23 +305,42 @@ class Owner:
     @property
     def num_parameters(self) -> int:
         """Number of entries of all parameters, frozen ones included."""
-        return sum(parameter.data.size for parameter in self._own())
+        return sum(p.data.size for p in self.all_parameters().values())
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{name}={value!r}" for name, value in self._sizes().items())
+        sizes = ", ".join(f"{name}={value!r}" for name, value in self.sizes().items())
         text, count = f"{type(self).__name__}({sizes})", self.num_parameters
         text += f": {count:,} parameters" if count else ""
-        return text + (f"; x is {self._input}, time first" if self._input else "")
+        return text + (f"; x is {self.input_shape}, time first" if self.input_shape else "")
 
 
-def collect(where: str, owners: Any) -> dict[str, Parameter]:
-    """Return path -> Parameter of a layer, a model, a dict of parameters, or a list of these.
+def _find(path: str, value: Any, found: dict[str, Parameter], seen: set[int]) -> None:
+    """Add all parameters in `value` to `found`, by path; `seen` are the ids of what was met."""
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Parameter | Module):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        if isinstance(value, Parameter):
+            found[path] = value
+        else:
+            parts = value.parts().items()
+    elif isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for name, part in parts:
+        _find(f"{path}.{name}" if path and name != "" else path or str(name), part, found, seen)
+
+
+def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:
+    """Return path -> Parameter of a module, a dict of parameters, or a list of these.
 
     Raise a ValueError if two parameters have one path, or one parameter has two.
     """
     found: dict[str, Parameter] = {}
     for owner in owners if isinstance(owners, list | tuple) else [owners]:
-        parameters = owner.parameters() if isinstance(owner, Owner) else owner
+        parameters = owner.parameters() if isinstance(owner, Module) else owner
         if not isinstance(parameters, Mapping) or not all(
             isinstance(parameter, Parameter) for parameter in parameters.values()
         ):
@@ -297,13 +348,12 @@ def collect(where: str, owners: Any) -> dict[str, Parameter]:
                 f"{where}: parameters must be a layer, a model, a dict of path -> Parameter or a "
                 f"list of these, got {type(owner).__name__}"
             )
-        for path, parameter in parameters.items() if found else ():
-            if found.get(path, parameter) is not parameter:
+        for path, parameter in parameters.items():
+            if found.setdefault(path, parameter) is not parameter:
                 raise ValueError(
                     f"{where}: parameters must have one path each, got two with the path {path!r}; "
                     'name="encoder" gives a layer paths of its own'
                 )
-        found |= parameters
     if len(set(map(id, found.values()))) < len(found):
         raise ValueError(
             f"{where}: parameters must name each Parameter once, got one under two paths"

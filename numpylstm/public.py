@@ -41,7 +41,7 @@ from numpylstm.layers import (
 )
 from numpylstm.models import LanguageModel
 from numpylstm.optim import SGD, Adam, AdamW, clip_by_global_norm, decayed_rate, plateau_rate
-from numpylstm.parameters import Parameter
+from numpylstm.parameters import Module, Parameter
 from numpylstm.sampling import generate
 from numpylstm.saving import load_model, save_model
 from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
@@ -71,6 +71,7 @@ __all__ = [
     "LanguageModel",
     "Linear",
     "ModelConfig",
+    "Module",
     "NumpylstmError",
     "Parameter",
     "RNNState",

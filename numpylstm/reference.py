@@ -1862,7 +1862,7 @@ def sum_of_squares(g):
     return float(np.square(g, dtype=np.float64).sum())
 
 
-def sgd_update(w, dw, lr, factor=1.0):
+def sgd_update(w, dw, lr):
     """Gradient descent: ``w -= lr * dw``.
 
     Parameters
@@ -1870,10 +1870,8 @@ def sgd_update(w, dw, lr, factor=1.0):
     w, dw : arrays of one shape
         A parameter, which changes, and its gradient.
     lr : float
-    factor : float
-        Multiplied into dw first, such as the factor of a clip.
     """
-    w -= lr * (factor * dw)
+    w -= lr * dw
 
 
 def momentum_update(w, v, dw, lr, momentum):
@@ -1883,9 +1881,7 @@ def momentum_update(w, v, dw, lr, momentum):
     w -= lr * v
 
 
-def adam_update(
-    w, m, v, dw, t, lr, beta1, beta2, eps, weight_decay=0.0, decoupled=False, factor=1.0
-):
+def adam_update(w, m, v, dw, t, lr, beta1, beta2, eps, weight_decay=0.0, decoupled=False):
     """A step of about `lr` in every entry, whatever the size of its gradient: w, m and v change.
 
     Parameters
@@ -1899,14 +1895,11 @@ def adam_update(
     weight_decay : float
         Adam adds ``weight_decay * w`` to the gradient. AdamW (`decoupled`) shrinks w by itself, so
         that the decay is not divided by the size of the gradients.
-    factor : float
-        As in `sgd_update`.
     """
-    dw = factor * dw
     if decoupled:
         w *= 1 - lr * weight_decay
     else:
-        dw += weight_decay * w
+        dw = dw + weight_decay * w
     m += (1 - beta1) * (dw - m)  # beta1 * m + (1 - beta1) * dw
     v *= beta2
     v += (1 - beta2) * dw * dw

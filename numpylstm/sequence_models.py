@@ -79,8 +79,7 @@ class SequenceModel(Model):
         lengths : (B,) integers in [0, T], optional
             Steps at and past the end of a sequence are not read. By default all have T steps.
         """
-        if training is True:
-            self.criterion._pending = None  # also if an error follows
+        self.criterion.begin_pass(training)  # also if an error follows
         where = f"{type(self).__name__}.forward"
         check_flag(where, "training", training)
         x, y, inside = self.check_arguments(where, x, y, lengths)

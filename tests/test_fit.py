@@ -5,7 +5,6 @@ import pytest
 from conftest import B, D, H, T, V
 
 import numpylstm as nl
-from numpylstm.parameters import Owner
 from numpylstm.training import fit
 from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed
@@ -85,7 +84,7 @@ def test_a_language_model_passes_its_state_on(rng):
 
 
 def test_a_model_of_your_own(rng):
-    class Mine(Owner):
+    class Mine(nl.Module):
         def __init__(self):
             self.linear, self.error = nl.Linear(D, 2, rng=0), nl.SquaredError()
 
@@ -94,9 +93,6 @@ def test_a_model_of_your_own(rng):
 
         def backward(self):
             self.linear.backward(self.error.backward())
-
-        def _own(self):
-            return self.linear.all_parameters().values()
 
     x = rng.standard_normal((T, 20, D)).astype("f4")
     y = x[..., :2] - 2 * x[..., 1:3]

@@ -180,7 +180,7 @@ def test_updates_do_not_depend_on_the_threads(rng, size, dtype):
     results = []
     for shares in (1, 2, 16):
         arrays = plain, moved, velocity, adam, mean, square = [a.copy() for a in (w, w, m, w, m, v)]
-        update.descend(plain, g, 0.7, 0.3, shares)
+        update.descend(plain, g, 0.3, shares)
         update.descend_with_momentum(moved, velocity, g, 0.3, 0.9, shares)
         update.descend_by_moments(adam, mean, square, g, numbers, shares)
         results.append([update.sum_of_squares(g, shares), *arrays])

@@ -260,7 +260,7 @@ def test_parameter_gradient_must_have_its_shape():
 
 
 def test_a_gradient_kept_as_rows_reads_like_any_other(rng):
-    """Rows, arrays and factors in any order: `grad` is their sum."""
+    """Rows and arrays in any order: `grad` is their sum."""
     array = rng.standard_normal((5, 3))
     rows, values = np.array([4, 1]), rng.standard_normal((2, 3))
     dense = np.zeros((5, 3))
@@ -290,7 +290,7 @@ def test_the_embedding_of_a_large_vocabulary_keeps_rows(rng):
         dx = rng.standard_normal((2, 3, 6))
         layer.forward(ids)
         layer.backward(dx)
-        assert isinstance(layer.W.parts_of_grad()[0], Rows) == (vocab_size == 50)
+        assert isinstance(layer.W.gradient, Rows) == (vocab_size == 50)
         want = np.zeros((vocab_size, 6))
         np.add.at(want, ids, dx)
         np.testing.assert_allclose(layer.W.grad, want, rtol=1e-14)
@@ -447,3 +447,74 @@ def test_a_layer_gives_and_takes_its_arrays(dropout):
     assert ("dropout=0.5" in repr(one)) == (dropout > 0)
     with pytest.raises(ValueError, match=r"missing: gru\.0\.Wx; unknown: none"):
         other.load_state_dict({k: v for k, v in arrays.items() if k != "gru.0.Wx"})
+
+
+# --- modules of your own -----------------------------------------------------------------------
+
+
+class Scale(nl.Module):
+    def __init__(self, size):
+        self.g = Parameter(np.ones(size))
+
+
+class Net(nl.Module):
+    """All that may hold parameters: modules, lists and dicts of them, and one that is shared."""
+
+    def __init__(self):
+        self.reader = LSTM(D, H, 2, dtype="float64", rng=0)
+        self.both = nl.Bidirectional("rnn", D, H, rng=0)
+        self.scales = [Scale(2), Scale(3)]
+        self.heads = {"left": Linear(H, V, rng=0), "right": Parameter(np.ones(1))}
+        self.size, self.note, self.again, self.me = 7, "x", self.scales[0], self
+
+
+def test_parameters_are_found_by_the_names_of_attributes():
+    net = Net()
+    paths = [f"reader.{k}.{name}" for k in range(2) for name in ("Wx", "Wh", "b")]
+    paths += [
+        f"both.{way}.0.{name}" for way in ("forward", "backward") for name in ("Wx", "Wh", "b")
+    ]
+    paths += ["scales.0.g", "scales.1.g", "heads.left.W", "heads.left.b", "heads.right"]
+    assert list(net.parameters()) == paths
+    assert net.num_parameters == sum(p.data.size for p in net.parameters().values())
+    net.freeze("scales.0.g")
+    assert list(net.parameters()) == [path for path in paths if path != "scales.0.g"]
+    net.last = Scale(5)  # also what is assigned, or put into a list, after the first question
+    net.scales.append(Scale(4))
+    assert {"last.g", "scales.2.g"} <= net.parameters().keys()
+    other = Net()
+    arrays = {path: np.full_like(array, 0.5) for path, array in other.state_dict().items()}
+    other.load_state_dict(arrays)
+    assert all((p.data == 0.5).all() for p in other.parameters().values())
+
+
+def test_an_optimiser_moves_a_module_of_your_own(rng):
+    net = Net()
+    for p in net.parameters().values():
+        p.accumulate(np.ones_like(p.data))
+    count = net.num_parameters
+    assert nl.clip_by_global_norm(net, 1.0) == pytest.approx(np.sqrt(count))
+    before = net.state_dict()
+    nl.SGD(net, lr=1.0).step()
+    for path, array in net.state_dict().items():
+        np.testing.assert_allclose(array, before[path] - 1 / np.sqrt(count), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [nl.SGD, nl.Adam])
+def test_an_optimiser_without_parameters_says_so(kind):
+    frozen = Scale(3)
+    frozen.freeze("g")
+    for owner in (Dropout(0.5), frozen, [], {}):
+        with pytest.raises(ValueError, match="parameters must hold one to train, got "):
+            kind(owner, lr=1.0)
+
+
+def test_a_refused_pass_of_two_directions_leaves_nothing_pending(rng):
+    both = nl.Bidirectional("lstm", D, H, dtype="float64", rng=0)
+    x, state = rng.standard_normal((T, B, D)), both.zero_state(B)
+    hs, _ = both.forward(x)
+    wrong = LSTMState(np.full((1, B, H), np.nan), state[1].c)
+    with pytest.raises(ValueError, match="must be finite"):
+        both.forward(2 * x, (state[0], wrong))  # the first stack has read it
+    with pytest.raises(RuntimeError, match=r"Bidirectional\.backward: there is no pending forward"):
+        both.backward(np.ones_like(hs))

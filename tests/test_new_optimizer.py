@@ -25,8 +25,8 @@ class Signs(Optimizer):
         super().__init__(parameters, lr, ["mean", "largest"])
         self.fading = fading
 
-    def move(self, path, parameter):
-        mean, largest = (self.remembered(name, path, parameter) for name in ("mean", "largest"))
+    def update_parameter(self, path, parameter):
+        mean, largest = (self.memory[name][path] for name in ("mean", "largest"))
         mean[...] = self.fading * mean + parameter.grad
         largest[...] = np.maximum(largest, abs(parameter.grad))
         parameter.data[...] -= self.lr / self.steps * largest * np.sign(mean)

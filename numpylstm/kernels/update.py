@@ -55,14 +55,14 @@ def sum_of_squares(g, shares):
 
 
 @kernel(shared=True)
-def descend(w, g, factor, lr, share, shares):
-    """Update w (N,) -= lr * (factor * g), with factor and lr rounded to the dtype of w first."""
+def descend(w, g, lr, share, shares):
+    """Update w (N,) -= lr * g, with lr rounded to the dtype of w first."""
     widest_vectors()
-    factor, lr = w.dtype.type(factor), w.dtype.type(lr)
+    lr = w.dtype.type(lr)
     first, last = part(w.size, share, shares, GRAIN)
     w, g = w[first:last], g[first:last]
     for k in range(w.size):
-        w[k] -= lr * (factor * g[k])
+        w[k] -= lr * g[k]
 
 
 @kernel(shared=True)
@@ -81,11 +81,11 @@ def descend_with_momentum(w, v, g, lr, momentum, share, shares):
 def descend_by_moments(w, m, v, g, numbers, share, shares):
     """Update w, m and v (N,) by a step of Adam; `numbers` are scalars of their dtype."""
     widest_vectors()
-    factor, added, left, share_m, kept_v, share_v, rate, root, eps = numbers
+    added, left, share_m, kept_v, share_v, rate, root, eps = numbers
     first, last = part(w.size, share, shares, GRAIN)
     w, m, v, g = w[first:last], m[first:last], v[first:last], g[first:last]
     for k in range(w.size):
-        slope = factor * g[k] + added * w[k]
+        slope = g[k] + added * w[k]
         m[k] += share_m * (slope - m[k])
         v[k] = kept_v * v[k] + share_v * slope * slope
         w[k] = left * w[k] - rate * m[k] / (np.sqrt(v[k]) / root + eps)

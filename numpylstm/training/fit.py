@@ -13,7 +13,7 @@ import numpy as np
 from numpylstm.checks import check_in, check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
-from numpylstm.parameters import Owner
+from numpylstm.parameters import Module
 from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed
 
@@ -134,7 +134,7 @@ def fit(
             )
     optimizer = Adam(model, lr=0.01) if optimizer is None else optimizer
     check_kind("fit", "optimizer", optimizer, Optimizer)
-    if isinstance(model, Owner):
+    if isinstance(model, Module):
         moved = {id(parameter) for parameter in optimizer.parameters.values()}
         if moved.isdisjoint(map(id, model.parameters().values())):
             raise ValueError(

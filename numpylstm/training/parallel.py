@@ -214,7 +214,7 @@ def backpropagate(
             generator.state = type(generator)([seed, shard]).state
             own = type(state)(*(np.ascontiguousarray(part[:, columns]) for part in state))
             passes.append(one_pass(model, x[:, columns], y[:, columns], own))
-            yield [parameter.parts_of_grad()[0] for parameter in parameters]
+            yield [parameter.gradient for parameter in parameters]
 
     total = add_in_tree(gradients())
     generator.state = after
