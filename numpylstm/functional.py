@@ -96,37 +96,27 @@ def shares_for(work: int, threads: int | None = None) -> int:
     return min(math.isqrt(4 * work // WORTH_WAKING), threads or get_num_threads())
 
 
-class Plan(NamedTuple):
-    """Division of the work of a recurrent layer (`kernels.recurrence`)."""
+class WorkSplit(NamedTuple):
+    """Division of the work of a recurrent layer among threads (`kernels.recurrence`)."""
 
-    alone: bool  # one thread does all of it in one call
-    by_rows: bool  # each part takes some rows of the batch through all steps, or else some units
+    split_batch: bool  # each share takes some rows of the batch through all steps, or else units
     shares: int
-
-    def panels(self, W: Array, blocks: int = 1) -> Array:
-        """Return room for copies of a matrix: by rows, each part has one of its own."""
-        copies = self.shares if self.by_rows else 1
-        return empty((copies, *machine.panels_shape(W, blocks)), W.dtype)
 
 
 @functools.lru_cache(maxsize=256)  # a model repeats the same few calls at every step
-def plan(
-    T: int, N: int, D: int, H: int, gates: int, columns: int, itemsize: int, threads: int
-) -> Plan:  # fmt: skip
-    """Return the plan of a pass of N rows in T steps, from sizes only; no result depends on it.
+def split_work(T: int, N: int, H: int, columns: int, itemsize: int, threads: int) -> WorkSplit:
+    """Return the division of a pass of N rows in T steps, from sizes only; no result depends on it.
 
-    By rows, no thread waits, and each reads all of Wh at each step, which is slow unless its own
-    cache holds Wh. By units, all wait for all at each step and together read Wh once. Wx has as
-    many columns as there are gates, and Wh as many or none, which is never read by units.
+    If they split the batch, no thread waits, and each reads all of Wh at each step, which is slow
+    unless its own cache holds Wh. If they split the hidden units, all wait for all at each step and
+    together read Wh once. Wh has as many columns as there are gates, or none.
     """
-    if N * (D * gates + H * columns) < WORTH_WAKING:
-        return Plan(alone=True, by_rows=True, shares=1)
     B = -(-N // T)
     step = B * H * max(columns, EXP)
     rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
     units = shares_for(step, threads)
-    by_rows = not columns or (H * columns * itemsize <= OWN_CACHE and rows >= units)
-    return Plan(alone=False, by_rows=by_rows, shares=rows if by_rows else units)
+    split_batch = not columns or (H * columns * itemsize <= OWN_CACHE and rows >= units)
+    return WorkSplit(split_batch, rows if split_batch else units)
 
 
 def contiguous(array: Array) -> Array:
@@ -154,10 +144,10 @@ def _matrix(array: Array) -> tuple[Array, bool]:
 
 def _affine(x: Array, W: Array, b: Array) -> Array:
     """Compute x @ W + b; x (N, D) and b are C-contiguous, W or its transpose is."""
-    base, turned = _matrix(W)
+    base, transposed = _matrix(W)
     y = empty((len(x), len(b)), x.dtype)
     shares = shares_for(y.size * x.shape[1] // PRODUCT)
-    machine.multiply(x, False, base, turned, b.reshape(1, -1), y, shares)
+    machine.multiply(x, False, base, transposed, b.reshape(1, -1), y, shares)
     return y
 
 
@@ -166,11 +156,11 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
 
     x and dy are C-contiguous, W or its transpose is.
     """
-    base, turned = _matrix(W)
-    dx, dW, db = (empty(shape, W.dtype) for shape in (x.shape, base.shape, W.shape[1:]))
+    base, transposed = _matrix(W)
+    dx, dW, db = (empty(shape, W.dtype) for shape in (x.shape, base.shape, (1, W.shape[1])))
     shares = shares_for(2 * dy.size * x.shape[1] // PRODUCT)
-    machine.gradients(x, base, turned, dy, dx, dW, db, shares)
-    return dx, dW.T if turned else dW, db
+    machine.gradients(dy, x, base, transposed, (dx, dW, db), shares)
+    return dx, dW.T if transposed else dW, db[0]
 
 
 # --- Embedding ---------------------------------------------------------------------------------
@@ -228,56 +218,47 @@ def _unroll(
 ) -> Array:  # fmt: skip
     """Run a cell over a sequence; fill the states and sums, and return its first sum.
 
-    The arguments are those of `kernels.recurrence`.
+    The arguments are those of `kernels.recurrence`, but for arrays over time, (T, B, .).
     """
     Wx, Wh, b = map(contiguous, (Wx, Wh, b))
-    (D, gates), (H, columns) = Wx.shape, Wh.shape
-    rows, shape = x.reshape(batch.N, D), (*x.shape[:2], gates)
-    how = plan(batch.T, batch.N, D, H, gates, columns, Wh.itemsize, get_num_threads())
-    if how.alone:
-        first = empty(shape, x.dtype)
-        cell.forward_alone(rows, Wx, Wh, b, batch.at, (first, *sums), states)
+    N, (D, gates), (H, columns) = batch.N, Wx.shape, Wh.shape
+    first, shape = _affine(x.reshape(N, D), Wx, b), (*x.shape[:2], gates)
+    sums = first, *[array.reshape(N, H) for array in sums]
+    arrays = batch.offsets, sums, tuple([array.reshape(-1, H) for array in states])
+    split = split_work(batch.T, N, H, columns, Wh.itemsize, get_num_threads())
+    if split.split_batch:
+        cell.forward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
-        first = _affine(rows, Wx, b).reshape(shape)
-        arguments = (Wh, how.panels(Wh, max(1, columns // H)), batch.at, (first, *sums), states)
-        if how.by_rows:
-            cell.forward_by_rows(*arguments, batch.cuts(how.shares), how.shares)
-        else:
-            cell.forward_by_units(*arguments, how.shares)
-    return first
+        panels = empty(machine.panels_shape(Wh, columns // H), Wh.dtype)
+        cell.forward_split_hidden(Wh, panels, arrays, split.shares)
+    return first.reshape(shape)
 
 
 def _unroll_back(
     cell: Any, batch: Batch, x: Array, Wx: Array, Wh: Array, h_prev: Array,
-    kept: Sequence[Array], dhs: Array, dstates: tuple[Array, ...], das: int = 1,
+    kept: Sequence[Array], dhs: Array, dstates: tuple[Array, ...], number_of_da: int = 1,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Go back through a sequence; change dstates, and return dx, dWx, dWh, db and the last da.
 
-    The arguments are those of `kernels.recurrence`.
+    The arguments are those of `kernels.recurrence`, but for arrays over time, (T, B, .).
     """
-    x, Wx, Wh, h_prev, *others = map(contiguous, (x, Wx, Wh, h_prev, *kept))
-    N, (D, gates), (H, columns) = batch.N, Wx.shape, Wh.shape
-    rows, states, kept = x.reshape(N, D), h_prev.reshape(N, H), tuple(others)
-    of_sums = tuple(empty((*x.shape[:2], size), x.dtype) for size in (gates, columns)[:das])
-    how = plan(batch.T, N, D, H, gates, columns, Wh.itemsize, get_num_threads())
-    arguments: tuple[Any, ...] = (batch.at, kept, dhs, dstates, of_sums)
-    shapes = (rows.shape, Wx.shape, Wh.shape, (gates,))
-    dx, dWx, dWh, db = gradients = [empty(shape, x.dtype) for shape in shapes]
-    if not N:  # a padded batch may be all padding
-        for gradient in gradients:
-            gradient.fill(0)
-    elif how.alone:
-        cell.backward_alone(rows, Wx, Wh, batch.at, h_prev, *arguments[1:], *gradients)
+    x, Wx, Wh, h_prev, *kept = map(contiguous, (x, Wx, Wh, h_prev, *kept))
+    N, (D, gates), (H, columns), shape = batch.N, Wx.shape, Wh.shape, x.shape
+    x, h_prev = x.reshape(N, D), h_prev.reshape(N, H)
+    da = tuple([empty((N, size), x.dtype) for size in (gates, columns)[:number_of_da]])
+    kept = tuple([array.reshape(N, array.shape[-1]) for array in kept])
+    arrays = batch.offsets, kept, dhs.reshape(N, H), dstates, da
+    split = split_work(batch.T, N, H, columns, Wh.itemsize, get_num_threads())
+    if split.split_batch:
+        cell.backward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
-        arguments = (how.panels(Wh.T), *arguments)
-        if how.by_rows:
-            cell.backward_by_rows(Wh, *arguments, batch.cuts(how.shares), how.shares)
-        else:
-            cell.backward_by_units(Wh, *arguments, how.shares)
-        dax, dah = of_sums[0].reshape(N, gates), of_sums[-1].reshape(N, columns)
-        shares = shares_for(N * (2 * D * gates + H * columns) // PRODUCT)
-        cell.products(rows, Wx, states, dax, dah, *gradients, shares)
-    return batch.padded(dx.reshape(x.shape)), dWx, dWh, db, of_sums[-1]
+        panels = empty(machine.panels_shape(Wh.T, 1), Wh.dtype)
+        cell.backward_split_hidden(Wh, panels, arrays, split.shares)
+    dx, dWx, db = _gradients(da[0], x, Wx)
+    dWh, zeros = empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
+    shares = shares_for(Wh.size * N // PRODUCT)
+    machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares)
+    return batch.padded(dx.reshape(shape)), dWx, dWh, db, da[-1]
 
 
 def _lengths(where: str, lengths: Any, x: Array) -> Array | None:
@@ -436,9 +417,9 @@ def gru_backward(
         return reference.gru_backward(contiguous(dhs), contiguous(dhT), cache)
     dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
     dx, dWx, dWh, db, du = _unroll_back(
-        gru.GRU, batch, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), das=2
+        gru.GRU, batch, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), number_of_da=2
     )
-    dbn = None if bn is None else du[:, :, 2 * Wh.shape[0] :].sum(axis=(0, 1))
+    dbn = None if bn is None else du[:, 2 * Wh.shape[0] :].sum(axis=0)
     return dx, batch.given(dh), dWx, dWh, db, dbn
 
 
@@ -481,7 +462,7 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
     dhs, dstates = batch.packed(contiguous(dhs)), tuple(map(batch.ordered, dstate))
     dx, dWx, dWh, db, _ = _unroll_back(
         cell, batch, x, cache.Wx, _no_columns(dhs) if Wh is None else Wh, cache.h_prev, kept, dhs,
-        dstates, das=2 if Wh is None else 1,
+        dstates, number_of_da=2 if Wh is None else 1,
     )  # fmt: skip
     return dx, *map(batch.given, dstates), *((dWx,) if Wh is None else (dWx, dWh)), db
 

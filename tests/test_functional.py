@@ -337,29 +337,22 @@ def test_twice_the_threads_for_four_times_the_work(monkeypatch):
     assert functional.shares_for(99 * enough) == 5
 
 
-PLANS = [  # T, N, D, H, gates, columns; changes; alone, by rows, shares
-    ((2, 10, 10, 6, 4, 10), {"WORTH_WAKING": 1001}, (True, True, 1)),  # too little work
-    ((2, 10, 10, 6, 4, 10), {}, (False, True, 1)),
-    ((4, 61, 3, 4, 4, 4), {}, (False, True, 4)),  # as many as all steps together pay for
-    ((4, 27, 5, 10, 40, 40), {}, (False, True, 3)),  # no more than one for two rows
-    ((4, 27, 5, 10, 40, 40), {"OWN_CACHE": 1599}, (False, False, 3)),  # Wh does not fit in
-    ((4, 8, 10, 40, 10, 10), {}, (False, False, 2)),  # few rows, many units
-    ((4, 8, 10, 40, 20, 0), {}, (False, True, 1)),  # there is no Wh to share
-    ((99, 99, 10, 6, 10, 10), {}, (False, True, 1)),  # a single row
+SPLITS = [  # T, N, H, columns; changes; split batch, shares
+    ((2, 10, 6, 10), {"WORTH_WAKING": 3001}, (True, 1)),  # too little work
+    ((4, 61, 4, 4), {}, (True, 4)),  # as many as all steps together pay for
+    ((4, 27, 10, 40), {}, (True, 3)),  # no more than one for two rows
+    ((4, 27, 10, 40), {"OWN_CACHE": 1599}, (False, 3)),  # Wh does not fit in
+    ((4, 8, 40, 10), {}, (False, 2)),  # few rows, many units
+    ((4, 8, 40, 0), {}, (True, 1)),  # there is no Wh to share
+    ((99, 99, 6, 10), {}, (True, 1)),  # a single row
 ]
 
 
-@pytest.mark.parametrize(("sizes", "changes", "plan"), PLANS)
-def test_the_plan_of_a_pass(sizes, changes, plan, monkeypatch):
+@pytest.mark.parametrize(("sizes", "changes", "split"), SPLITS)
+def test_the_split_of_a_pass(sizes, changes, split, monkeypatch):
     for name, value in ({"WORTH_WAKING": 1000, "OWN_CACHE": 1600} | changes).items():
         monkeypatch.setattr(functional, name, value)
-    assert functional.plan.__wrapped__(*sizes, itemsize=4, threads=99) == plan
-
-
-def test_by_rows_each_part_has_a_copy_of_the_matrix():
-    Wh = np.ones((34, 136), np.float32)
-    plans = [functional.Plan(alone=False, by_rows=by_rows, shares=3) for by_rows in (True, False)]
-    assert [plan.panels(Wh, 4).shape[0] for plan in plans] == [3, 1]
+    assert functional.split_work.__wrapped__(*sizes, itemsize=4, threads=99) == split
 
 
 # --- memory layout, threads ----------------------------------------------------------------------

@@ -2,15 +2,14 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
 from numba import njit
 
-from numpylstm.kernels import CannotCompile, memory, update
-from numpylstm.kernels.machine import compiling, elementary, matmul, simd, tile
+from numpylstm.kernels import memory, update
+from numpylstm.kernels.machine import elementary, kernel, matmul, run, simd, tile
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -189,36 +188,26 @@ def test_updates_do_not_depend_on_the_threads(rng, size, dtype):
         assert all(np.array_equal(one, other) for other in others)
 
 
-# --- compilation -------------------------------------------------------------------------------
+# --- views -------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not JIT, reason="nothing is compiled")
-def test_a_kernel_that_cannot_be_compiled_says_why():
-    @compiling.kernel
-    def unknown(x):
-        return x.no_such_attribute
+@pytest.mark.parametrize("function", ["exp", "sigmoid", "tanh", "log_sigmoid"])
+def test_a_store_to_a_view_is_kept(function):
+    """Numba deletes it as dead code if it inlines one of these functions by itself."""
+    function = getattr(elementary, function)
 
-    with pytest.raises(CannotCompile, match="no_such_attribute"):
-        unknown(np.ones(3))
+    @kernel
+    def fill(x, rows):
+        for i in range(len(rows)):
+            row = run(rows, i, 0, rows.shape[1])
+            for k in range(row.size):
+                row[k] = function(x[k])
+            row[0] = 7
 
-
-@pytest.mark.skipif(not JIT, reason="nothing is compiled")
-@pytest.mark.parametrize("error", [MemoryError, RecursionError])
-def test_a_compilation_without_room_is_tried_again(error):
-    """Such an error is not the fault of the kernel."""
-    faults = [error]
-
-    def bind(dtype):
-        if faults:
-            raise faults.pop()
-
-    def first(x):
-        return x[0]
-
-    kernel = compiling.kernel(first, calls=(SimpleNamespace(bind=bind),))
-    with pytest.raises(error):
-        kernel(np.ones(3))
-    assert kernel(np.ones(3)) == 1
+    rows = np.zeros((2, 3))
+    fill(np.ones(3), rows)
+    assert np.array_equal(rows[:, 0], [7, 7])
+    assert rows[:, 1:].all()
 
 
 # --- memory ------------------------------------------------------------------------------------

@@ -130,11 +130,11 @@ def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, cell, dtype, siz
     for threads in (1, 2, 3, 5):
         monkeypatch.setattr(functional, "get_num_threads", lambda threads=threads: threads)
         monkeypatch.setattr(functional, "WORTH_WAKING", 1000)
-        functional.plan.cache_clear()
+        functional.split_work.cache_clear()
         monkeypatch.setattr(functional, "OWN_CACHE", 10**6 if sizes[3] < 100 else 0)
         for got, want in ((run(**lengths), one), (run(lengths=np.full(rows, steps)), full)):
             assert all(np.array_equal(a, b) for a, b in zip(got, want, strict=True))
-    functional.plan.cache_clear()
+    functional.split_work.cache_clear()
 
 
 REFUSED = {  # lengths, error, sentence

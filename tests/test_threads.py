@@ -16,7 +16,7 @@ import pytest
 
 import numpylstm as nl
 from numpylstm.kernels import threads
-from numpylstm.kernels.threads import PROCESSORS, share_out
+from numpylstm.kernels.threads import PROCESSORS, run_parallel
 from numpylstm.training.thread_trials import PRICE, ROUNDS, ThreadTrials
 
 STREAMS, STEPS, V = 8, 6, 300
@@ -38,14 +38,14 @@ def gradients(model, x, y):
     )
 
 
-# --- sharing out -------------------------------------------------------------------------------
+# --- in parallel --------------------------------------------------------------------------------
 
 
 def test_every_part_is_done_once():
     done = []
     for shares in range(1, 9):
         done.clear()
-        share_out(done.append, shares)
+        run_parallel(done.append, shares)
         assert sorted(done) == list(range(shares))
 
 
@@ -58,7 +58,7 @@ def test_an_error_in_a_part_arrives_when_all_parts_have_ended():
         done.append(share)
 
     with pytest.raises(KeyError, match="part 1"):
-        share_out(part, 4)
+        run_parallel(part, 4)
     assert sorted(done) == [0, 2, 3]
 
 
@@ -69,7 +69,7 @@ def test_without_threads_the_caller_does_everything(monkeypatch):
     monkeypatch.setattr(threads, "_helpers", [])
     monkeypatch.setattr(threads.Thread, "start", refused)
     done = []
-    share_out(done.append, 5)
+    run_parallel(done.append, 5)
     assert sorted(done) == list(range(5))
 
 
@@ -89,7 +89,7 @@ def test_an_interruption_waits_until_nobody_writes():
         done.append(share)
 
     with pytest.raises(KeyboardInterrupt):
-        share_out(part, 2)
+        run_parallel(part, 2)
     assert len(done) == 1
 
 

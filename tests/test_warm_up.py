@@ -53,13 +53,13 @@ from numpylstm.training.warm_up import warm_up
 from test_training import make_corpus, new_run
 from test_warm_up import KINDS
 
-load, loaded = caching.KernelCache.load_overload, []
+load, loaded = caching.DiskCache.load_overload, []
 
 def load_overload(cache, *signature):
     loaded.append(signature)
     return load(cache, *signature)
 
-caching.KernelCache.load_overload = load_overload
+caching.DiskCache.load_overload = load_overload
 corpus = make_corpus()
 for kind in KINDS[:3]:
     run = new_run(corpus, **kind)

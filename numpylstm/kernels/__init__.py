@@ -3,7 +3,3 @@
 A file here computes one layer or one kind of update. `machine` holds the tools they are built from.
 `threads` and `memory` also work without Numba.
 """
-
-
-class CannotCompile(Exception):
-    """Numba failed to compile a kernel; the message gives its reason."""

@@ -16,7 +16,7 @@ class Batch:
 
     def __init__(self, T, B):
         self.T, self.B, self.N = T, B, T * B
-        self.at = np.append(np.arange(0, (T + 2) * B, B), (T + 1) * B)
+        self.offsets = np.append(np.arange(0, (T + 2) * B, B), (T + 1) * B)
         self.steps_done, self.known_cuts = np.arange(B + 1), {}
 
     def cuts(self, shares):
@@ -72,11 +72,11 @@ class PaddedBatch(Batch):
         self.steps_done, self.known_cuts = np.append(0, lengths_in_order.cumsum()), {}
         t, row = np.nonzero(np.arange(T)[:, None] < lengths_in_order)
         ends = self.B + np.append(0, np.bincount(t, minlength=T).cumsum())
-        self.at = np.concatenate([[0], ends, ends[-1:]])
+        self.offsets = np.concatenate([[0], ends, ends[-1:]])
         self.place = t * self.B + self.order[row]  # of each row in (T*B, .)
-        self.place_before = self.at[t] + row
+        self.place_before = self.offsets[t] + row
         self.rank = np.argsort(self.order)
-        self.place_last = (self.at[lengths_in_order] + np.arange(self.B))[self.rank]
+        self.place_last = (self.offsets[lengths_in_order] + np.arange(self.B))[self.rank]
 
     def packed(self, values):  # noqa: D102
         return _rows(values, self.place)

@@ -1,35 +1,34 @@
 """The pointwise functions of the LSTM, and of the sLSTM; `recurrence` does the rest.
 
-states: h, c and tanh_c (T+1, B, H), the last without a step 0. sums: gates (T, B, 4H), which end as
-the activated gates. kept: gates, c_prev, tanh_c. dstates: dh, dc. das: da (T, B, 4H).
+sums: gates (N, 4H), which end as the activated gates. states: h, c and tanh_c, the last without a
+step 0. kept: gates, c_prev, tanh_c. dstates: dh, dc. da: that of the gates.
 
 sLSTM: states: h, c, n, m and log_f, the last without a step 0. kept: h_prev, c_prev, n_prev,
 m_prev, gates, h, c, n, m, log_f. dstates: dh, dc, dn, dm.
 """
 
-from .machine import at_time, exp, inlined, log_sigmoid, run, sigmoid, tanh, widest_vectors
+from .machine import exp, inlined, log_sigmoid, run, sigmoid, tanh, widest_vectors
 from .recurrence import recurrence
 
 
 @inlined
-def columns(gates, t, r, H, j0, j1):
-    """Return columns i, f, g and o of units j0:j1 in row r of gates (T, B, 4H) at step t."""
-    gates = at_time(gates, t)
+def gates_of(gates, n, H, j0, j1):
+    """Return i, f, g and o of units j0:j1 in row n of gates (N, 4H)."""
     return (
-        run(gates, r, j0, j1),
-        run(gates, r, H + j0, H + j1),
-        run(gates, r, 2 * H + j0, 2 * H + j1),
-        run(gates, r, 3 * H + j0, 3 * H + j1),
+        run(gates, n, j0, j1),
+        run(gates, n, H + j0, H + j1),
+        run(gates, n, 2 * H + j0, 2 * H + j1),
+        run(gates, n, 3 * H + j0, 3 * H + j1),
     )
 
 
-def forward(t, r, j0, j1, sums, states):
-    """Activate the gates and fill c and h of step t."""
+def forward(n, before, after, j0, j1, sums, states):
+    """Activate the gates and fill c and h."""
     widest_vectors()
     (gates,), (h, c, tanh_c) = sums, states
-    i, f, g, o = columns(gates, t, r, h.shape[2], j0, j1)
-    c_prev, c = run(at_time(c, t), r, j0, j1), run(at_time(c, t + 1), r, j0, j1)
-    tanh_c, h = run(at_time(tanh_c, t + 1), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
+    i, f, g, o = gates_of(gates, n, h.shape[1], j0, j1)
+    c_prev, c = run(c, before, j0, j1), run(c, after, j0, j1)
+    tanh_c, h = run(tanh_c, after, j0, j1), run(h, after, j0, j1)
     for k in range(j1 - j0):
         i_k, f_k, g_k, o_k = sigmoid(i[k]), sigmoid(f[k]), tanh(g[k]), sigmoid(o[k])
         c_k = f_k * c_prev[k] + i_k * g_k
@@ -38,15 +37,15 @@ def forward(t, r, j0, j1, sums, states):
         c[k], tanh_c[k], h[k] = c_k, tanh_c_k, o_k * tanh_c_k
 
 
-def backward(t, r, j0, j1, kept, dstates, das):
-    """Compute da, and dc of step t-1, from dh and dc of step t."""
-    (gates, c_prev, tanh_c), (dh, dc), (da,) = kept, dstates, das
+def backward(n, r, j0, j1, kept, dstates, da):
+    """Compute da, and dc of the step before, from dh and dc."""
+    (gates, c_prev, tanh_c), (dh, dc) = kept, dstates
     one = gates.dtype.type(1)
     H = dh.shape[1]
-    i, f, g, o = columns(gates, t, r, H, j0, j1)
-    da_i, da_f, da_g, da_o = columns(da, t, r, H, j0, j1)
+    i, f, g, o = gates_of(gates, n, H, j0, j1)
+    da_i, da_f, da_g, da_o = gates_of(da[0], n, H, j0, j1)
     dh, dc = run(dh, r, j0, j1), run(dc, r, j0, j1)
-    c_prev, tanh_c = run(at_time(c_prev, t), r, j0, j1), run(at_time(tanh_c, t), r, j0, j1)
+    c_prev, tanh_c = run(c_prev, n, j0, j1), run(tanh_c, n, j0, j1)
     for k in range(j1 - j0):
         i_k, f_k, g_k, o_k, tanh_c_k = i[k], f[k], g[k], o[k], tanh_c[k]
         do = dh[k] * tanh_c_k
@@ -64,15 +63,15 @@ LSTM = recurrence("lstm", forward, backward)
 def _slstm(name, exponential):
     """Make the kernels of the sLSTM with one forget gate."""
 
-    def forward(t, r, j0, j1, sums, states):
-        """Activate the gates and fill the states of step t."""
+    def forward(row, before, after, j0, j1, sums, states):
+        """Activate the gates and fill the states."""
         widest_vectors()
         (gates,), (h, c, n, m, log_f) = sums, states
-        i, f, z, o = columns(gates, t, r, h.shape[2], j0, j1)
-        c_prev, c = run(at_time(c, t), r, j0, j1), run(at_time(c, t + 1), r, j0, j1)
-        n_prev, n = run(at_time(n, t), r, j0, j1), run(at_time(n, t + 1), r, j0, j1)
-        m_prev, m = run(at_time(m, t), r, j0, j1), run(at_time(m, t + 1), r, j0, j1)
-        log_f, h = run(at_time(log_f, t + 1), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
+        i, f, z, o = gates_of(gates, row, h.shape[1], j0, j1)
+        c_prev, c = run(c, before, j0, j1), run(c, after, j0, j1)
+        n_prev, n = run(n, before, j0, j1), run(n, after, j0, j1)
+        m_prev, m = run(m, before, j0, j1), run(m, after, j0, j1)
+        log_f, h = run(log_f, after, j0, j1), run(h, after, j0, j1)
         for k in range(j1 - j0):
             log_f_k = f[k] if exponential else log_sigmoid(f[k])
             past, now = log_f_k + m_prev[k], i[k]
@@ -82,20 +81,19 @@ def _slstm(name, exponential):
             i[k], f[k], z[k], o[k] = i_k, f_k, z_k, o_k
             c[k], n[k], m[k], log_f[k], h[k] = c_k, n_k, m_k, log_f_k, o_k * (c_k / n_k)
 
-    def backward(t, r, j0, j1, kept, dstates, das):
-        """Compute da, and dc, dn and dm of step t-1, from dh, dc and dn of step t."""
+    def backward(row, r, j0, j1, kept, dstates, da):
+        """Compute da, and dc, dn and dm of the step before, from dh, dc and dn."""
         widest_vectors()
         (_, c_prev, n_prev, _, gates, _, c, n, _, log_f), (dh, dc, dn, dm) = kept, dstates
-        (da,) = das
         one = gates.dtype.type(1)
         H = dh.shape[1]
-        i, f, z, o = columns(gates, t, r, H, j0, j1)
-        da_i, da_f, da_z, da_o = columns(da, t, r, H, j0, j1)
+        i, f, z, o = gates_of(gates, row, H, j0, j1)
+        da_i, da_f, da_z, da_o = gates_of(da[0], row, H, j0, j1)
         dh, dc = run(dh, r, j0, j1), run(dc, r, j0, j1)
         dn, dm = run(dn, r, j0, j1), run(dm, r, j0, j1)
-        c, n = run(at_time(c, t), r, j0, j1), run(at_time(n, t), r, j0, j1)
-        log_f = run(at_time(log_f, t), r, j0, j1)
-        c_prev, n_prev = run(at_time(c_prev, t), r, j0, j1), run(at_time(n_prev, t), r, j0, j1)
+        c, n = run(c, row, j0, j1), run(n, row, j0, j1)
+        c_prev, n_prev = run(c_prev, row, j0, j1), run(n_prev, row, j0, j1)
+        log_f = run(log_f, row, j0, j1)
         for k in range(j1 - j0):
             i_k, f_k, z_k, o_k = i[k], f[k], z[k], o[k]
             mean = c[k] / n[k]

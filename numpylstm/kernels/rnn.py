@@ -1,29 +1,28 @@
 """The pointwise functions of the vanilla network, for each activation; `recurrence` does the rest.
 
-states: h (T+1, B, H). sums: a (T, B, H). kept: h (T, B, H). dstates: dh. das: da (T, B, H).
+sums: a (N, H). states: h. kept: h. dstates: dh. da: that of a.
 """
 
-from .machine import at_time, inlined, run, sigmoid, tanh, widest_vectors
+from .machine import inlined, run, sigmoid, tanh, widest_vectors
 from .recurrence import recurrence
 
 
 def _cell(name, activate, slope):
     """Make the kernels of one activation; `slope` is its derivative as a function of h."""
 
-    def forward(t, i, j0, j1, sums, states):
-        """Fill h of step t."""
+    def forward(n, before, after, j0, j1, sums, states):
+        """Fill h."""
         widest_vectors()
         (a,), (h,) = sums, states
-        a, h = run(at_time(a, t), i, j0, j1), run(at_time(h, t + 1), i, j0, j1)
+        a, h = run(a, n, j0, j1), run(h, after, j0, j1)
         for k in range(j1 - j0):
             h[k] = activate(a[k])
 
-    def backward(t, i, j0, j1, kept, dstates, das):
-        """Compute da from dh of step t."""
+    def backward(n, i, j0, j1, kept, dstates, da):
+        """Compute da from dh."""
         widest_vectors()
-        (h,), (dh,), (da,) = kept, dstates, das
-        h, da = run(at_time(h, t), i, j0, j1), run(at_time(da, t), i, j0, j1)
-        dh = run(dh, i, j0, j1)
+        (h,), (dh,), (da,) = kept, dstates, da
+        h, dh, da = run(h, n, j0, j1), run(dh, i, j0, j1), run(da, n, j0, j1)
         for k in range(j1 - j0):
             da[k] = dh[k] * slope(h[k])
 

@@ -3,13 +3,12 @@
 By itself, all arrays are (T, N), and each of the N entries is a chain of its own. Every number is
 read once and used once, so the time is that of the memory.
 
-For a layer, `recurrence` does the rest, with a Wh of no columns. states: h (T+1, B, H), and for the
-minLSTM log_odds, without a step 0. sums: gates (T, B, 2H) or (T, B, 3H), which end as the activated
-gates. kept: h_prev, gates, h, and log_odds. dstates: dh. das: da, as gates, and that of Wh, (T, B,
-0).
+For a layer, `recurrence` does the rest, with a Wh of no columns. sums: gates (N, 2H) or (N, 3H),
+which end as the activated gates. states: h, and for the minLSTM log_odds, without a step 0. kept:
+h_prev, gates, h, and log_odds. dstates: dh. da: that of the gates, and that of h @ Wh, (N, 0).
 """
 
-from .machine import GRAIN, at_time, kernel, log_sigmoid, part, run, sigmoid, widest_vectors
+from .machine import GRAIN, kernel, log_sigmoid, part, run, sigmoid, widest_vectors
 from .recurrence import recurrence
 
 
@@ -44,30 +43,28 @@ def backward(dhs, a, h_prev, da, db, dh, share, shares):
 def _mingru(name, times):
     """Make the kernels of the minGRU whose factor is 1 - times * z."""
 
-    def forward(t, i, j0, j1, sums, states):
-        """Activate z and fill h of step t."""
+    def forward(row, before, after, j0, j1, sums, states):
+        """Activate z and fill h."""
         widest_vectors()
         (gates,), (h,) = sums, states
         one, scale = gates.dtype.type(1), gates.dtype.type(times)
-        H = h.shape[2]
-        gates = at_time(gates, t)
-        z, n = run(gates, i, j0, j1), run(gates, i, H + j0, H + j1)
-        h_prev, h = run(at_time(h, t), i, j0, j1), run(at_time(h, t + 1), i, j0, j1)
+        H = h.shape[1]
+        z, n = run(gates, row, j0, j1), run(gates, row, H + j0, H + j1)
+        h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
         for k in range(j1 - j0):
             z_k = sigmoid(z[k])
             z[k] = z_k
             h[k] = (one - scale * z_k) * h_prev[k] + z_k * n[k]
 
-    def backward(t, i, j0, j1, kept, dstates, das):
-        """Compute da of step t, and dh of step t-1 from that of step t."""
+    def backward(row, i, j0, j1, kept, dstates, da):
+        """Compute da, and dh of the step before, from dh."""
         widest_vectors()
-        (h_prev, gates, _), (dh,), (da, _) = kept, dstates, das
+        (h_prev, gates, _), (dh,), (da, _) = kept, dstates, da
         one, scale = gates.dtype.type(1), gates.dtype.type(times)
         H = dh.shape[1]
-        gates, da = at_time(gates, t), at_time(da, t)
-        z, n = run(gates, i, j0, j1), run(gates, i, H + j0, H + j1)
-        da_z, da_n = run(da, i, j0, j1), run(da, i, H + j0, H + j1)
-        h_prev, dh = run(at_time(h_prev, t), i, j0, j1), run(dh, i, j0, j1)
+        z, n = run(gates, row, j0, j1), run(gates, row, H + j0, H + j1)
+        da_z, da_n = run(da, row, j0, j1), run(da, row, H + j0, H + j1)
+        h_prev, dh = run(h_prev, row, j0, j1), run(dh, i, j0, j1)
         for k in range(j1 - j0):
             z_k, dh_k = z[k], dh[k]
             da_z[k] = dh_k * (n[k] - scale * h_prev[k]) * z_k * (one - z_k)
@@ -80,34 +77,32 @@ def _mingru(name, times):
 MINGRU = {"positive": _mingru("positive", 1), "signed": _mingru("signed", 2)}
 
 
-def _forward(t, r, j0, j1, sums, states):
-    """Activate i and f and fill h of step t."""
+def _forward(n, before, after, j0, j1, sums, states):
+    """Activate i and f and fill h."""
     widest_vectors()
     (gates,), (h, log_odds) = sums, states
-    H = h.shape[2]
-    gates = at_time(gates, t)
-    i, f = run(gates, r, j0, j1), run(gates, r, H + j0, H + j1)
-    g = run(gates, r, 2 * H + j0, 2 * H + j1)
-    h_prev, h = run(at_time(h, t), r, j0, j1), run(at_time(h, t + 1), r, j0, j1)
-    log_odds = run(at_time(log_odds, t + 1), r, j0, j1)
+    H = h.shape[1]
+    i, f = run(gates, n, j0, j1), run(gates, n, H + j0, H + j1)
+    g = run(gates, n, 2 * H + j0, 2 * H + j1)
+    h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
+    log_odds = run(log_odds, after, j0, j1)
     for k in range(j1 - j0):
         log_odds_k = log_sigmoid(f[k]) - log_sigmoid(i[k])
         i[k], f[k], log_odds[k] = sigmoid(i[k]), sigmoid(f[k]), log_odds_k
         h[k] = sigmoid(log_odds_k) * h_prev[k] + sigmoid(-log_odds_k) * g[k]
 
 
-def _backward(t, r, j0, j1, kept, dstates, das):
-    """Compute da of step t, and dh of step t-1 from that of step t."""
+def _backward(n, r, j0, j1, kept, dstates, da):
+    """Compute da, and dh of the step before, from dh."""
     widest_vectors()
-    (h_prev, gates, _, log_odds), (dh,), (da, _) = kept, dstates, das
+    (h_prev, gates, _, log_odds), (dh,), (da, _) = kept, dstates, da
     one = gates.dtype.type(1)
     H = dh.shape[1]
-    gates, da = at_time(gates, t), at_time(da, t)
-    i, f = run(gates, r, j0, j1), run(gates, r, H + j0, H + j1)
-    da_i, da_f = run(da, r, j0, j1), run(da, r, H + j0, H + j1)
-    g, da_g = run(gates, r, 2 * H + j0, 2 * H + j1), run(da, r, 2 * H + j0, 2 * H + j1)
-    h_prev, dh = run(at_time(h_prev, t), r, j0, j1), run(dh, r, j0, j1)
-    log_odds = run(at_time(log_odds, t), r, j0, j1)
+    i, f = run(gates, n, j0, j1), run(gates, n, H + j0, H + j1)
+    da_i, da_f = run(da, n, j0, j1), run(da, n, H + j0, H + j1)
+    g, da_g = run(gates, n, 2 * H + j0, 2 * H + j1), run(da, n, 2 * H + j0, 2 * H + j1)
+    h_prev, dh = run(h_prev, n, j0, j1), run(dh, r, j0, j1)
+    log_odds = run(log_odds, n, j0, j1)
     for k in range(j1 - j0):
         dh_k, a, w = dh[k], sigmoid(log_odds[k]), sigmoid(-log_odds[k])
         of_a = dh_k * (h_prev[k] - g[k]) * a * w

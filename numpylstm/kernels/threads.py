@@ -87,20 +87,20 @@ def in_words():
     return f"1 to {PROCESSORS} threads, whichever is faster"
 
 
-def share_out(part, shares):
-    """Call part(0), ..., part(shares - 1) on as many threads; return when all have returned."""
-    left, results, finished = list(range(shares)), [], SimpleQueue()
+def run_parallel(task, count):
+    """Call task(0), ..., task(count - 1) on as many threads; return when all have returned."""
+    left, results, finished = list(range(count)), [], SimpleQueue()
     came, gone = [], []  # helpers
 
     def work():
         while True:
             try:
-                share = left.pop()
+                k = left.pop()
             except IndexError:
                 return
             error = None
             try:
-                part(share)
+                task(k)
             except BaseException as mistake:
                 error = mistake
             results.append(error)
@@ -113,10 +113,10 @@ def share_out(part, shares):
         finished.put(None)
 
     try:
-        for _ in range(min(shares - 1, _helpers_for(shares))):
+        for _ in range(min(count - 1, _helpers_for(count))):
             _tasks.put(help_with_it)
         work()
-        while len(results) < shares:
+        while len(results) < count:
             finished.get()
     except BaseException:  # an interruption, which may come anywhere
         left.clear()  # late helpers find nothing to do
@@ -129,9 +129,9 @@ def share_out(part, shares):
             raise error
 
 
-def _helpers_for(shares):
-    """Start threads until there is one less than shares, if the system allows; return how many."""
-    while len(_helpers) < shares - 1:
+def _helpers_for(count):
+    """Start threads until there are count - 1, if the system allows; return how many there are."""
+    while len(_helpers) < count - 1:
         helper = Thread(target=_help, args=(_tasks,), name="numpylstm", daemon=True)
         try:
             helper.start()

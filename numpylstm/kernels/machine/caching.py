@@ -1,94 +1,91 @@
 """Compiled kernels on disk, which make every start but the first some seconds faster.
 
-Numba treats an error of its cache as an error of the program. Here the kernel is compiled in memory
-instead, with one warning.
+Numba's own cache does not fit. It compares the source file of a kernel only, not those of the
+functions that the kernel calls; it cannot find a kernel that another function made; two processes
+may overwrite its index; and a damaged file ends the process. Here the name of a file is a hash of
+all that its content depends on, and its first bytes are a checksum of the rest.
 """
 
 import hashlib
 import os
+import pickle
+import sys
+import tempfile
 import warnings
 from pathlib import Path
 
+import numba
 from numba import config
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from .simd import VECTOR_BYTES
 
 _KERNELS = Path(__file__).parents[1]
+_CHECKSUM = hashlib.sha256().digest_size
+_warned = False
 
 
 def _digest(*parts):
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-# Numba compares the file of a kernel only, and would reuse old copies of inner functions from other
-# files. So all files of kernels are compared.
-_SOURCE = _digest(*(path.read_bytes() for path in sorted(_KERNELS.rglob("*.py"))))
-# Numba's key of a compiled kernel has the processor, but not a vector width that a test sets.
-_WANTED = not (os.environ.get("NUMPYLSTM_VECTOR_BITS") or config.DISABLE_JIT)
-_warned = False
+_SOURCE = _digest(
+    numba.__version__, sys.version, VECTOR_BYTES, config.BOUNDSCHECK,
+    *(path.read_bytes() for path in sorted(_KERNELS.rglob("*.py"))),
+)  # fmt: skip
 
 
-def keep_on_disk(compiled):
-    """Cache what a dispatcher compiles until a source file of the kernels changes."""
-    if _WANTED:
-        compiled._cache = KernelCache(compiled.py_func)
+def _folder():
+    """Return the folder of the files: of NUMBA_CACHE_DIR, of the package, or of the user."""
+    if config.CACHE_DIR:
+        return Path(config.CACHE_DIR, "numpylstm")
+    if os.access(_KERNELS, os.W_OK):
+        return _KERNELS / "__pycache__"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not os.path.isabs(home):
+        raise OSError("the home folder is not known")
+    return Path(home, "numpylstm")
 
 
-class KernelCache:
-    """The compiled forms of one function: Numba's cache, if there is one and it works."""
+class DiskCache:
+    """The compiled forms of one function; a fault of the disk is one warning, not an error.
+
+    It takes the place of a dispatcher's cache, and so has the methods of Numba's.
+    """
 
     def __init__(self, function):
-        self.disk, self.fault = None, None
-        try:
-            self.disk = _on_disk(function)
-        except Exception as error:
-            self.fault = error
+        self.name = f"{function.__name__}-{_digest(function.__module__, function.__qualname__)}."
+
+    def _file(self, signature, codegen):
+        return f"{self.name}{_SOURCE}.{_digest(signature, codegen.magic_tuple())}.nbc"
 
     def load_overload(self, signature, target_context):
-        """Return the compiled form for a signature, or None."""
+        """Return the compiled form for a signature; None if there is none or it is damaged."""
         try:
-            return self.disk.load_overload(signature, target_context)
-        except Exception:  # no cache, no such file or a damaged one, which will be replaced
+            file = _folder() / self._file(signature, target_context.codegen())
+            content = file.read_bytes()
+            checksum, compiled = content[:_CHECKSUM], content[_CHECKSUM:]
+            if hashlib.sha256(compiled).digest() != checksum:
+                return None
+            target_context.refresh()
+            return CompileResult._rebuild(target_context, *pickle.loads(compiled))  # noqa: S301
+        except Exception:  # it is compiled again
             return None
 
     def save_overload(self, signature, compiled):
-        """Save a compiled form, or warn."""
+        """Save a compiled form in the place of those of older sources, or warn."""
         try:
-            if self.disk is None:
-                raise self.fault
-            self.disk.save_overload(signature, compiled)
+            folder, content = _folder(), dumps(compiled._reduce())
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
+                file.write(hashlib.sha256(content).digest() + content)
+            os.replace(file.name, folder / self._file(signature, compiled.codegen))
+            for old in folder.glob(f"{self.name}*.nbc"):
+                if not old.name.startswith(self.name + _SOURCE):
+                    old.unlink(missing_ok=True)
         except Exception as error:
             _warn(error)
-
-
-def _on_disk(function):
-    """Return Numba's cache of a function; each compiled form gets a file named by its content.
-
-    Numba numbers the files and keeps the numbers in an index, which it writes before the file and
-    which two processes write without coordination: each could then load what the other has
-    compiled for another dtype, or an old version. It also hashes what a function made by a function
-    refers to, which differs from process to process. Here the qualified name and `_SOURCE` stand
-    for it.
-    """
-    from numba.core.caching import FunctionCache
-
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")
-    if not (config.CACHE_DIR or os.path.isabs(home) or os.access(_KERNELS, os.W_OK)):
-        raise OSError("the home folder is not known")  # Numba would create a folder "~" here
-    cache = FunctionCache(function)
-    file = cache._cache_file
-    folder, base = Path(file._cache_path), file._index_name.removesuffix(".nbi")
-    source = f"{base}.{_digest(file._version, _SOURCE)}."
-
-    def save(name, data):
-        file._save_data(name, data)
-        for path in folder.glob(f"{base}.*.nb?"):
-            if not path.name.startswith(source):  # of an older source
-                path.unlink(missing_ok=True)
-
-    cache._index_key = lambda signature, codegen: (
-        f"{source}{_digest(signature, codegen.magic_tuple())}.nbc"
-    )
-    cache._cache_file.load, cache._cache_file.save = file._load_data, save
-    return cache
 
 
 def _warn(error):

@@ -111,10 +111,10 @@ def _generic(index, name, doc):
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
 
-    @overload(function, inline="always")
+    # Not inlined by Numba, which would then delete stores to views that are not read again.
+    @overload(function, jit_options={"error_model": "numpy", "fastmath": False})
     def overload_function(x):
-        chosen = (_FLOAT32 if x == types.float32 else _FLOAT64)[index]
-        return lambda x: chosen(x)
+        return (_FLOAT32 if x == types.float32 else _FLOAT64)[index].py_func
 
     return function
 

@@ -11,99 +11,130 @@ together what is read repeatedly (Goto and van de Geijn 2008):
 The copies ("packing") also transpose operands, so ``x.T @ dy`` and ``dy @ W.T`` run like ``x @ W``.
 For a few rows, a copy of B would cost more than it saves, and B is read in place: by tiles, or, for
 a single row, in long runs at the speed of memory. A matrix that many products share, such as Wh of
-a recurrent layer, is copied once for all of them (`pack`, `multiply_panels`).
+a recurrent layer, is copied once for all of them (`pack`, `multiply_packed`).
 
 The tiles are numbered panel by panel, and each thread takes an equal run of them. Each element of C
 is one chain of multiply-adds along k, in order, whatever the blocks and the thread.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from .compiling import inlined, inner, kernel, outside
-from .simd import VECTOR_BYTES, address, copy_columns, fma, lanes_of, widest_vectors
-from .tile import AHEAD, TILE_ROWS, rows_side_by_side, tile
-from .views import block, equal_rows, run, turned
+from .compiling import inlined, inner, kernel
+from .simd import VECTOR_BYTES, copy_vector, fma, lanes_of, widest_vectors
+from .tile import TILE_ROWS, tile
+from .views import block, equal_rows, run, transposed
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
 SIDE_BY_SIDE = 32  # rows of a matrix that are copied at a time, each from left to right
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read together, each from left to right
+FEW_ROWS = 2 * TILE_ROWS  # of A, for which B is not copied
 PAGE = 4096  # bytes; addresses this far apart share a set of the first cache
 RUNS = 8  # rows of B read together for a single row of A: a core prefetches that many streams
 
-side_by_side = inlined(rows_side_by_side)
+
+class Packed(NamedTuple):
+    """A matrix (K, blocks * size) copied into panels; no panel crosses two blocks of columns."""
+
+    panels: Any  # (blocks * panels of a block * K, two vectors)
+    blocks: int
+    size: int
 
 
 @inlined
-def operand(X, transposed):
+def operand(X, is_transposed):
     """Return X or X.T as an array of any strides."""
-    if transposed:
-        return turned(X)
+    if is_transposed:
+        return transposed(X)
     return block(X, 0, X.shape[0], 0, X.shape[1])
 
 
 @inlined
-def aligned_empty(size, like):
-    """Return an uninitialised array (size,) that starts at a cache line."""
+def aligned_empty(rows, columns, like):
+    """Return an uninitialised array (rows, columns) that starts at a cache line."""
     line = 64 // like.itemsize
-    flat = np.empty(size + line, like.dtype)
-    start = -(address(flat) // like.itemsize) % line
-    return flat[start : start + size]
+    flat = np.empty(rows * columns + line, like.dtype)
+    start = -(flat.ctypes.data // like.itemsize) % line
+    return flat[start : start + rows * columns].reshape(rows, columns)
 
 
-@inner
-def pack_vector(S, lanes, P):
-    """P[:, :lanes] = S[:, :lanes]: one vector of columns of S (K, .), in any strides."""
-    if S.strides[1] == S.itemsize:
-        copy_columns(lanes, S, P)
-        return
-    for k in range(S.shape[0]):
-        for j in range(lanes):
-            P[k, j] = S[k, j]
-
-
-def panels_shape(W, blocks=1):
-    """Return the shape of the array that `pack` fills."""
+def panels_shape(W, blocks):
+    """Return the shape of the panels of W (K, blocks * size)."""
     (K, N), width = W.shape, 2 * VECTOR_BYTES // W.itemsize
     return blocks * -(-N // blocks // width) * K, width
 
 
 @inner
-def room(W, K, blocks):
-    """Return room for `pack` of W, or of W.T, with K rows; it begins at a cache line."""
-    columns, width = W.size // max(1, K) // blocks, 2 * lanes_of(W)
-    rows = blocks * ((columns + width - 1) // width) * K
-    return aligned_empty(rows * width, W).reshape(rows, width)
+def packed(W, blocks):
+    """Return a packed copy of W (K, blocks * size), in any strides."""
+    (K, N), width = W.shape, 2 * lanes_of(W)
+    size = N // blocks
+    panels = aligned_empty(blocks * ((size + width - 1) // width) * K, width, W)
+    copy = Packed(panels, blocks, size)
+    pack(W, copy, (0, size))
+    return copy
 
 
 @inner
-def panel_of(number, size, K, j, width):
+def first_row(copy, K, number, j):
     """Return the row where the panel with column j of block `number` begins."""
-    return (number * ((size + 2 * width - 1) // (2 * width)) + j // (2 * width)) * K
+    width = copy.panels.shape[1]
+    return (number * ((copy.size + width - 1) // width) + j // width) * K
 
 
 @inner
-def pack(W, blocks, j0, j1, panels):
-    """Copy columns j0:j1 of each block of W (K, .), in any strides; a panel begins at j0.
-
-    Blocks of columns, such as gates, may have separate panels: a thread that computes some
-    units of every gate then reads whole panels.
-    """
-    K, width, size = W.shape[0], lanes_of(W), W.shape[1] // blocks
+def pack(W, copy, columns):
+    """Copy a range of columns of each block of W (K, .), in any strides; a panel begins there."""
+    K, width = W.shape[0], lanes_of(W)
     for k in range(0, K, SIDE_BY_SIDE):
         k_stop = min(K, k + SIDE_BY_SIDE)
-        for number in range(blocks):
-            for j in range(j0, j1, width):
-                lanes = min(width, size - j)
-                at, column = panel_of(number, size, K, j, width) + k, j // width % 2 * width
-                source = block(W, k, k_stop, number * size + j, number * size + j + lanes)
-                pack_vector(
-                    source, lanes, block(panels, at, at + k_stop - k, column, column + width)
+        for number in range(copy.blocks):
+            for j in range(columns[0], columns[1], width):
+                row, column = first_row(copy, K, number, j), j // width % 2 * width
+                first, lanes = number * copy.size + j, min(width, copy.size - j)
+                copy_columns(
+                    block(W, k, k_stop, first, first + lanes),
+                    block(copy.panels, row + k, row + k_stop, column, column + width),
                 )
 
 
+@inner
+def copy_columns(S, P):
+    """P[:, :lanes] = S for a vector of columns S (K, lanes), in any strides."""
+    K, lanes = S.shape
+    if S.strides[1] == S.itemsize:
+        for k in range(K):
+            copy_vector(lanes, S, P, k)
+    else:
+        for k in range(K):
+            for j in range(lanes):
+                P[k, j] = S[k, j]
+
+
+@inner
+def pack_rows(S, flat):
+    """Copy S (rows, K), at most a tile high, into `flat`; the contiguous axis stays contiguous."""
+    width = lanes_of(S)
+    if S.strides[1] == S.itemsize:
+        return copy_of(S, flat[: TILE_ROWS * (DEPTH + width)].reshape(TILE_ROWS, DEPTH + width))
+    step = (TILE_ROWS + width - 1) // width * width
+    return transposed(copy_of(transposed(S), flat[: DEPTH * step].reshape(DEPTH, step)))
+
+
+@inner
+def copy_of(S, room):
+    """Copy S, whose rows are contiguous, into a corner of `room`, and return it."""
+    (rows, columns), width = S.shape, lanes_of(S)
+    for j in range(0, columns, width):
+        stop = min(columns, j + width)
+        copy_columns(block(S, 0, rows, j, stop), block(room, 0, rows, j, stop))
+    return block(room, 0, rows, 0, columns)
+
+
 @inlined
-def rows_of_next_tile(rows):
+def height(rows):
     """Return the height of the next tile if `rows` are cut into nearly equal tiles.
 
     A high tile uses each number of B more often; a low one waits for its own sums.
@@ -113,49 +144,73 @@ def rows_of_next_tile(rows):
 
 
 @inner
-def pack_rows(S, flat):
-    """Copy S (rows, K), at most a tile high, into `flat`; the contiguous axis stays contiguous."""
-    rows, depth = S.shape
-    width = lanes_of(S)
-    if S.strides[1] == S.itemsize:
-        step = DEPTH + width
-        packed = block(flat[: TILE_ROWS * step].reshape(TILE_ROWS, step), 0, rows, 0, depth)
-        for k in range(0, depth, width):
-            lanes = min(width, depth - k)
-            copy_columns(lanes, block(S, 0, rows, k, depth), block(packed, 0, rows, k, depth))
-        return packed
-    step = side_by_side(width)
-    packed = block(flat[: DEPTH * step].reshape(DEPTH, step), 0, depth, 0, rows)
-    source = turned(S)
-    for i in range(0, rows, width):
-        lanes = min(width, rows - i)
-        copy_columns(lanes, block(source, 0, depth, i, rows), block(packed, 0, depth, i, rows))
-    return turned(packed)
+def multiply_panel(A, panel, D, C, j):
+    """C = D + A @ panel for the columns of C from j, at most two vectors of them."""
+    M, stop, i = A.shape[0], min(C.shape[1], j + 2 * lanes_of(C)), 0
+    while i < M:
+        i_stop = i + height(M - i)
+        tile(
+            block(A, i, i_stop, 0, A.shape[1]), panel, block(D, i, i_stop, j, stop),
+            block(C, i, i_stop, j, stop),
+        )  # fmt: skip
+        i = i_stop
 
 
 @inner
-def multiply_tile(A, panel, D, C, i, j):
-    """C = D + A @ panel for at most a tile of rows, rows i... of C from column j."""
-    i_stop, j_stop = i + A.shape[0], min(C.shape[1], j + 2 * lanes_of(C))
-    tile(
-        A, panel, block(D, i, i_stop, j, j_stop), block(C, i, i_stop, j, j_stop),
-        block(panel, AHEAD, AHEAD + A.shape[1], 0, panel.shape[1]),
-    )  # fmt: skip
+def multiply_packed(A, W, number, D, C, columns):
+    """C = D + A @ W for a range of columns of block `number` of a packed matrix W.
+
+    D and C have the columns of that block.
+    """
+    K, width = A.shape[1], W.panels.shape[1]
+    depths = (K + DEPTH - 1) // DEPTH
+    for j in range(columns[0], columns[1], width):
+        row = first_row(W, K, number, j)
+        for depth in range(depths):
+            k, k_stop = K * depth // depths, K * (depth + 1) // depths
+            panel = block(W.panels, row + k, row + k_stop, 0, width)
+            multiply_panel(block(A, 0, A.shape[0], k, k_stop), panel, C if depth else D, C, j)
 
 
 @inner
-def multiply_in_place(A, B, D, C, i0, i1, j0, j1):
-    """C = D + A @ B for a rectangle of C with few rows; the rows of B are contiguous."""
-    K, N = B.shape
+def multiply_in_place(A, B, D, C, columns):
+    """C = D + A @ B for a range of columns and few rows; the rows of B are contiguous."""
+    (K, N), (j0, j1) = B.shape, columns
+    if len(A) == 1 and A.strides[1] == A.itemsize:
+        multiply_one_row(run(A, 0, 0, K), B, run(D, 0, 0, N), run(C, 0, 0, N), j0, j1)
+        return
     for k in range(0, K, DEPTH_IN_PLACE):
         k_stop = min(K, k + DEPTH_IN_PLACE)
-        start = D if k == 0 else C
         for j in range(j0, j1, 2 * lanes_of(C)):
             panel = block(B, k, k_stop, j, N)
-            i = i0
-            while i < i1:
-                i_stop = i + rows_of_next_tile(i1 - i)
-                multiply_tile(block(A, i, i_stop, k, k_stop), panel, start, C, i, j)
+            multiply_panel(block(A, 0, A.shape[0], k, k_stop), panel, C if k else D, C, j)
+
+
+@inner
+def multiply_in_blocks(A, B, D, C, columns, rows_copied, panels):
+    """C = D + A @ B for a range of columns; A and B have any strides; the last two are scratch."""
+    (K, N), (j0, j1), M, width = B.shape, columns, A.shape[0], panels.shape[1]
+    depths = (K + DEPTH - 1) // DEPTH
+    # Rows are read in place, unless all of them would fall into one set of the cache.
+    in_place = A.strides[1] == A.itemsize and A.strides[0] % PAGE != 0
+    for jj in range(j0, j1, width * WIDTH):
+        j_stop = min(j1, jj + width * WIDTH)
+        for depth in range(depths):
+            k, k_stop = K * depth // depths, K * (depth + 1) // depths
+            start = C if depth else D
+            pack(block(B, k, k_stop, jj, j_stop), Packed(panels, 1, j_stop - jj), (0, j_stop - jj))
+            i = 0
+            while i < M:
+                i_stop = i + height(M - i)
+                tile_rows = block(A, i, i_stop, k, k_stop)
+                if not in_place:
+                    tile_rows = pack_rows(tile_rows, rows_copied)
+                for j in range(jj, j_stop, width):
+                    row, stop = (j - jj) // width * (k_stop - k), min(N, j + width)
+                    tile(
+                        tile_rows, block(panels, row, row + k_stop - k, 0, width),
+                        block(start, i, i_stop, j, stop), block(C, i, i_stop, j, stop),
+                    )  # fmt: skip
                 i = i_stop
 
 
@@ -200,123 +255,58 @@ def multiply_one_row(a, B, d, c, j0, j1):
 
 
 @inner
-def multiply_packed(A, B, D, C, i0, i1, j0, j1, packed_a, packed_b):
-    """C = D + A @ B for a rectangle of C; A and B have any strides."""
-    width = lanes_of(C)
-    K = B.shape[0]
-    depths = (K + DEPTH - 1) // DEPTH
-    # Rows are read in place, unless all of them would fall into one set of the cache.
-    in_runs = A.strides[1] == A.itemsize and A.strides[0] % PAGE != 0
-    for jj in range(j0, j1, 2 * width * WIDTH):
-        j_stop = min(j1, jj + 2 * width * WIDTH)
-        for depth in range(depths):
-            k, k_stop = K * depth // depths, K * (depth + 1) // depths
-            start = D if k == 0 else C
-            pack(block(B, k, k_stop, jj, j_stop), 1, 0, j_stop - jj, packed_b)
-            i = i0
-            while i < i1:
-                i_stop = i + rows_of_next_tile(i1 - i)
-                rows = block(A, i, i_stop, k, k_stop)
-                if not in_runs:
-                    rows = pack_rows(rows, packed_a)
-                for j in range(jj, j_stop, 2 * width):
-                    at = (j - jj) // (2 * width) * (k_stop - k)
-                    panel = block(packed_b, at, at + k_stop - k, 0, 2 * width)
-                    multiply_tile(rows, panel, start, C, i, j)
-                i = i_stop
-
-
-@inner
-def multiply_panels(panels, number, size, A, i0, i1, D, C, first, j0, j1):
-    """C = D + A @ W for rows i0:i1 and columns j0:j1 of one block of W, from its panels.
-
-    The block has `size` columns and begins at column `first` of D and C.
-    """
-    K, width = A.shape[1], lanes_of(A)
-    depths = (K + DEPTH - 1) // DEPTH
-    for j in range(j0, j1, 2 * width):
-        at, column = panel_of(number, size, K, j, width), first + j
-        stop = first + min(size, j + 2 * width)
-        for depth in range(depths):
-            k0, k1 = K * depth // depths, K * (depth + 1) // depths
-            panel = block(panels, at + k0, at + k1, 0, 2 * width)
-            ahead = block(panels, at + k0 + AHEAD, at + k1 + AHEAD, 0, 2 * width)
-            start = D if depth == 0 else C
-            i = i0
-            while i < i1:
-                i_stop = i + rows_of_next_tile(i1 - i)
-                tile(
-                    block(A, i, i_stop, k0, k1), panel, block(start, i, i_stop, column, stop),
-                    block(C, i, i_stop, column, stop), ahead,
-                )  # fmt: skip
-                i = i_stop
-
-
-@outside
-def multiply_share(A, B, D, C, share, shares):
-    """Compute the `share`-th of `shares` equal parts of C = D + A @ B; arrays have any strides."""
-    width = 2 * lanes_of(C)
-    M, N = C.shape
-    row_blocks = (M + TILE_ROWS - 1) // TILE_ROWS
-    blocks = row_blocks * ((N + width - 1) // width)
-    block, stop = blocks * share // shares, blocks * (share + 1) // shares
-    in_place = M <= 2 * TILE_ROWS and B.strides[1] == B.itemsize
-    if in_place and M == 1 and A.strides[1] == A.itemsize:
-        j0, j1 = block * width, min(N, stop * width)
-        multiply_one_row(run(A, 0, 0, A.shape[1]), B, run(D, 0, 0, N), run(C, 0, 0, N), j0, j1)
+def multiply_share(A, a_transposed, B, b_transposed, D, C, share, shares):
+    """Compute the `share`-th of `shares` equal parts of `multiply`."""
+    A, B, C = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
+    (M, N), K, width = C.shape, A.shape[1], 2 * lanes_of(C)
+    D = equal_rows(D, M)
+    if K == 0:  # an empty sum: a padded batch may be all padding
+        for i in range(M):
+            for j in range(N):
+                C[i, j] = D[i, j]
         return
+    row_blocks = (M + TILE_ROWS - 1) // TILE_ROWS
+    tiles = row_blocks * ((N + width - 1) // width)
+    first, stop = tiles * share // shares, tiles * (share + 1) // shares
+    in_place = M <= FEW_ROWS and B.strides[1] == B.itemsize
     if not in_place:
-        packed_a = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
-        packed_b = aligned_empty(WIDTH * DEPTH * width, C).reshape(WIDTH * DEPTH, width)
+        rows_copied = aligned_empty(TILE_ROWS + width, DEPTH + width, C).reshape(-1)
+        rows_of_panels = min(WIDTH, (N + width - 1) // width) * min(DEPTH, K)
+        panels = aligned_empty(rows_of_panels, width, C)
     # A run of tiles: the end of one panel, whole panels, the beginning of another.
-    while block < stop:
-        panel = block // row_blocks
-        first = block - panel * row_blocks
-        panels = 1
-        last = min(row_blocks, first + stop - block)
-        if first == 0 and last == row_blocks:
-            panels = (stop - block) // row_blocks
-        rows, more = M // row_blocks, M % row_blocks  # M * last might be too large
-        i0, i1 = rows * first + more * first // row_blocks, rows * last + more * last // row_blocks
-        j0, j1 = panel * width, (panel + panels) * width
+    while first < stop:
+        panel = first // row_blocks
+        top = first - panel * row_blocks
+        bottom = min(row_blocks, top + stop - first)
+        whole = (stop - first) // row_blocks if top == 0 and bottom == row_blocks else 1
+        rows, more = M // row_blocks, M % row_blocks  # M * bottom might be too large
+        i0 = rows * top + more * top // row_blocks
+        i1 = rows * bottom + more * bottom // row_blocks
+        columns = panel * width, min(N, (panel + whole) * width)
+        a, d, c = block(A, i0, i1, 0, K), block(D, i0, i1, 0, N), block(C, i0, i1, 0, N)
         if in_place:
-            multiply_in_place(A, B, D, C, i0, i1, j0, min(N, j1))
+            multiply_in_place(a, B, d, c, columns)
         else:
-            multiply_packed(A, B, D, C, i0, i1, j0, min(N, j1), packed_a, packed_b)
-        block += (last - first) * panels
+            multiply_in_blocks(a, B, d, c, columns, rows_copied, panels)
+        first += (bottom - top) * whole
 
 
-@inner
-def multiply_inside(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """`multiply` for use inside kernels; with share 0 of 1 the calling thread does all of it."""
-    a, b, c = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
-    multiply_share(a, b, equal_rows(D, C.shape[0]), c, share, shares)
+@kernel(shared=True)
+def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
+    """C (M, N) = D (M or 1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
+    multiply_share(A, a_transposed, B, b_transposed, D, C, share, shares)
 
 
-@inner
-def gradients_inside(x, W, transposed, dy, dx, dW, db, share, shares):
-    """`gradients` for use inside kernels."""
-    none = np.zeros((1, max(W.shape)), x.dtype)
-    multiply_inside(dy, False, W, not transposed, none, dx, share, shares)
-    if transposed:  # C = A B is also C' = B' A'
-        multiply_inside(dy, True, x, False, none, dW, share, shares)
-    else:
-        multiply_inside(x, True, dy, False, none, dW, share, shares)
-    # As a product, column sums run on all threads, and each sum is taken in order.
-    ones = np.ones((1, len(dy)), x.dtype)
-    multiply_inside(ones, False, dy, False, none, db.reshape(1, db.size), share, shares)
-
-
-@kernel(shared=True, calls=(multiply_share,))
-def gradients(x, W, transposed, dy, dx, dW, db, share, shares):
-    """Compute dx (N, D), dW and db (V,) from dy (N, V) of y = x @ W + b.
+@kernel(shared=True)
+def gradients(dy, x, W, transposed, arrays, share, shares):
+    """Fill dx (N, D), dW and db (1, V) from dy (N, V) of y = x @ W + b.
 
     W is (D, V), or (V, D) if it is stored transposed; dW is stored as W is.
     """
-    gradients_inside(x, W, transposed, dy, dx, dW, db, share, shares)
-
-
-@kernel(shared=True, calls=(multiply_share,))
-def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """C (M, N) = D (M or 1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
-    multiply_inside(A, a_transposed, B, b_transposed, D, C, share, shares)
+    dx, dW, db = arrays
+    zeros, ones = np.zeros((1, max(W.shape)), x.dtype), np.ones((1, len(dy)), x.dtype)
+    multiply_share(dy, False, W, not transposed, zeros, dx, share, shares)
+    first, second = (dy, x) if transposed else (x, dy)  # C = A B is also C' = B' A'
+    multiply_share(first, True, second, False, zeros, dW, share, shares)
+    # As a product, column sums run on all threads, and each sum is taken in order.
+    multiply_share(ones, False, dy, False, zeros, db, share, shares)

@@ -7,7 +7,6 @@ NUMBA_DISABLE_JIT=1. Compiled code gets LLVM instructions in its place (`emits`)
 result depends on either.
 """
 
-import inspect
 import os
 import platform
 
@@ -51,10 +50,6 @@ def emits(build):
     def decorate(plain):
         if config.DISABLE_JIT:
             return plain
-        # Numba reads the names of the arguments.
-        context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        arguments = inspect.signature(plain).parameters.values()
-        build.__signature__ = inspect.Signature([context, *arguments])
         return intrinsic(build)
 
     return decorate
@@ -124,9 +119,10 @@ INT = ir.IntType(64)
 BYTE_POINTER = ir.IntType(8).as_pointer()
 
 
-def _pointer_name(target):
-    """The name of a pointer type in LLVM's intrinsics; before LLVM 17 it includes the target."""
-    return "p0" if llvmlite.binding.llvm_version_info[0] >= 17 else f"p0{target}"
+def declared(builder, name, kind):
+    """Return the function of this name and LLVM type, declared in the module if it is new there."""
+    known = builder.module.globals.get(name)
+    return ir.Function(builder.module, kind, name) if known is None else known
 
 
 class Vectors:
@@ -138,7 +134,9 @@ class Vectors:
         self.size = real.bitwidth // 8
         self.lanes = VECTOR_BYTES // self.size
         self.type = ir.VectorType(self.real, self.lanes)
+        # In the names of LLVM's intrinsics; before LLVM 17 a pointer's includes its target.
         self.name = f"v{self.lanes}f{real.bitwidth}"
+        self.pointer = "p0" if llvmlite.binding.llvm_version_info[0] >= 17 else f"p0{self.name}"
         self.undefined = ir.Constant(self.type, ir.Undefined)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
 
@@ -156,8 +154,7 @@ class Vectors:
             value.align = self.size
             return value
         kind = ir.FunctionType(self.type, [pointer.type, ir.IntType(32), mask.type, self.type])
-        name = f"llvm.masked.load.{self.name}.{_pointer_name(self.name)}"
-        function = cgutils.get_or_insert_function(self.b.module, kind, name)
+        function = declared(self.b, f"llvm.masked.load.{self.name}.{self.pointer}", kind)
         return self.b.call(function, [pointer, ir.IntType(32)(self.size), mask, self.zero])
 
     def store(self, value, pointer, mask=None):
@@ -167,17 +164,8 @@ class Vectors:
             self.b.store(value, pointer).align = self.size
             return
         kind = ir.FunctionType(ir.VoidType(), [self.type, pointer.type, ir.IntType(32), mask.type])
-        name = f"llvm.masked.store.{self.name}.{_pointer_name(self.name)}"
-        function = cgutils.get_or_insert_function(self.b.module, kind, name)
+        function = declared(self.b, f"llvm.masked.store.{self.name}.{self.pointer}", kind)
         self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
-
-    def prefetch(self, pointer):
-        """Prefetch the cache line at `pointer` into the first-level cache."""
-        i32 = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
-        name = f"llvm.prefetch.{_pointer_name('i8')}"
-        function = cgutils.get_or_insert_function(self.b.module, kind, name)
-        self.b.call(function, [pointer, i32(0), i32(3), i32(1)])
 
     def broadcast(self, pointer):
         """Load the scalar at `pointer` into every lane."""
@@ -200,15 +188,16 @@ class Vectors:
         if not HAS_FMA:
             return self.b.fadd(self.b.fmul(a, b), c)
         kind = ir.FunctionType(self.type, [self.type] * 3)
-        function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.fma.{self.name}")
-        return self.b.call(function, [a, b, c])
+        return self.b.call(declared(self.b, f"llvm.fma.{self.name}", kind), [a, b, c])
 
 
-def unpacked(context, builder, kind, value, dimensions):
+def unpacked(context, builder, kind, value):
     """Return the base address, shape and strides (bytes) of an array argument."""
-    array = context.make_array(kind)(context, builder, value)
-    shape = cgutils.unpack_tuple(builder, array.shape, dimensions)
-    strides = cgutils.unpack_tuple(builder, array.strides, dimensions)
+    array = cgutils.create_struct_proxy(kind)(context, builder, value=value)
+    shape, strides = (
+        [builder.extract_value(part, axis) for axis in range(kind.ndim)]
+        for part in (array.shape, array.strides)
+    )
     return builder.bitcast(array.data, BYTE_POINTER), shape, strides
 
 
@@ -217,44 +206,26 @@ def unpacked(context, builder, kind, value, dimensions):
 # ---------------------------------------------------------------------------------------------
 
 
-def _copy_columns(typingctx, lanes, S, P):
-    signature = types.void(types.intp, S, P)
-
-    def codegen(context, builder, sig, args):
-        s, (depth, _), (s_k, _) = unpacked(context, builder, sig.args[1], args[1], 2)
-        p, _, (p_k, _) = unpacked(context, builder, sig.args[2], args[2], 2)
-        v = Vectors(builder, sig.args[1].dtype)
-        mask = v.mask(args[0])
-        with cgutils.for_range(builder, depth) as loop:
-            value = v.load(v.at(s, builder.mul(loop.index, s_k)), mask)
-            v.store(value, v.at(p, builder.mul(loop.index, p_k)))
+def _copy_vector(typingctx, lanes, S, P, k):
+    def codegen(context, builder, signature, args):
+        s, _, (s_k, _) = unpacked(context, builder, S, args[1])
+        p, _, (p_k, _) = unpacked(context, builder, P, args[2])
+        v = Vectors(builder, S.dtype)
+        value = v.load(v.at(s, builder.mul(args[3], s_k)), v.mask(args[0]))
+        v.store(value, v.at(p, builder.mul(args[3], p_k)))
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(types.intp, S, P, types.intp), codegen
 
 
-@emits(_copy_columns)
-def copy_columns(lanes, S, P):
-    """Copy at most one vector of columns, contiguous in S (K, .) and in P (K or more, .).
+@emits(_copy_vector)
+def copy_vector(lanes, S, P, k):
+    """Copy at most one vector, contiguous in row k of S (K, .) and in row k of P (K or more, .).
 
     A row of P has room for a whole vector, and all of it is written: on AMD processors a masked
     store takes many times as long.
     """
-    P[: len(S), :lanes] = S[:, :lanes]
-
-
-def _address(typingctx, array):
-    def codegen(context, builder, signature, args):
-        data = context.make_array(array)(context, builder, args[0]).data
-        return builder.ptrtoint(data, INT)
-
-    return types.intp(array), codegen
-
-
-@emits(_address)
-def address(array):
-    """Return the address of the first element."""
-    return array.ctypes.data
+    P[k, :lanes] = S[k, :lanes]
 
 
 def _lanes_of(typingctx, array):
