@@ -24,11 +24,11 @@ STEPS = 5
 OVERSLEEPS = 22e-6  # seconds by which a sleeping thread wakes too late on this machine
 PR_SET_TIMERSLACK = 29  # without it, Linux lets a thread sleep 50 microseconds longer
 
-share_out = threads.share_out
+run_parallel = threads.run_parallel
 
 
 class Cores:
-    """Replacement for `share_out`.
+    """Replacement for `run_parallel`.
 
     `done` is the time of the slowest part of each kernel, `met` the time added by waking and
     waiting, and `imagined` the time that only the simulation needs.
@@ -37,7 +37,7 @@ class Cores:
     def __init__(self) -> None:
         self.done = self.met = self.imagined = 0.0
 
-    def share_out(self, part, shares):
+    def run_parallel(self, part, shares):
         began = time.perf_counter()
         seconds = []
         for share in range(shares):
@@ -46,7 +46,7 @@ class Cores:
             seconds.append(time.perf_counter() - start)
         asleep = time.perf_counter()
         self.imagined += asleep - began
-        share_out(lambda share: time.sleep(max(0.0, seconds[share] - OVERSLEEPS)), shares)
+        run_parallel(lambda share: time.sleep(max(0.0, seconds[share] - OVERSLEEPS)), shares)
         self.done += max(seconds)
         self.met += time.perf_counter() - asleep - max(seconds)
 
@@ -73,7 +73,7 @@ def on_cores(step, number: int) -> tuple[float, ...]:
     found = []
     for _ in range(1 + STEPS):
         cores = Cores()
-        with threads.at_most(number), patch.object(threads, "share_out", cores.share_out):
+        with threads.at_most(number), patch.object(threads, "run_parallel", cores.run_parallel):
             began = time.perf_counter()
             step()
             took = time.perf_counter() - began - cores.imagined
