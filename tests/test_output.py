@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.runs import BIN, SHORT, files, run, start, train, whole_run
 
-from numpylstm.cli.streams import Log
+from numpylstm.cli.output import LINES, logged
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
@@ -97,71 +97,25 @@ def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
 # --- the log -----------------------------------------------------------------------------------
 
 
-class Remembered:
-    def __init__(self):
-        self.text = ""
-
-    def write(self, text):
-        self.text += text
-        return len(text)
-
-    def flush(self):
-        pass
-
-
-def test_the_log_is_what_a_terminal_ends_up_with(tmp_path):
-    """Redrawn progress bars, colours and lines in pieces."""
-    stream, path = Remembered(), tmp_path / "log.txt"
+def test_the_log_gets_the_lines_below_the_command(tmp_path):
+    path = tmp_path / "log.txt"
     path.write_text("before\n")
-    log = Log(stream, path, "head")
-    pieces = ["one", "\n", "\r 10 %", "\r 20 %", "\r      \r", "a line\n", "\r 30 %",
-              "\x1b[1mtwo\n", "\n", "\x1b[2K\rthree  \nfour\nleft over"]  # fmt: skip
-    for piece in pieces:
-        assert log.write(piece) == len(piece)
-    log.close()
-    assert stream.text == "".join(pieces)
-    assert path.read_text().splitlines() == [
-        "before", "head", "one", "a line", " 30 %two", "", "three", "four",
-    ]  # fmt: skip
-
-
-def test_there_is_no_log_before_there_is_a_line(tmp_path):
-    log = Log(Remembered(), tmp_path / "log.txt", "head")
-    log.write("half a line")
-    log.close()
-    assert not (tmp_path / "log.txt").exists()
+    LINES.setLevel("INFO")
+    with logged(path, ["numpylstm-train", "--out", "a b"]):
+        LINES.info("50 %\n\udcff")
+    LINES.info("later")
+    before, head, *lines = path.read_text().splitlines()
+    assert before == "before"
+    assert head.endswith("  numpylstm-train --out 'a b'")
+    assert lines == ["50 %", "\\udcff"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_log_that_nobody_can_take_is_dropped():
-    stream = Remembered()
-    log = Log(stream, Path("/dev/full"), "head")
-    log.write("one\ntwo\n")
-    log.close()
-    assert stream.text == "one\ntwo\n"
-
-
-def test_a_log_without_a_place_is_missed_once(tmp_path):
-    stream = Remembered()
-    log = Log(stream, tmp_path / "absent" / "log.txt", "head")
-    with pytest.warns(UserWarning, match=r"log\.txt gets no copy of the output: .*No such file"):
-        log.write("one\n")
-    log.write("two\n")
-    log.close()
-    assert stream.text == "one\ntwo\n"
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_nothing_is_written_where_a_link_or_a_pipe_has_its_name(tmp_path):
-    (tmp_path / "link").symlink_to(tmp_path / "mine")
-    (tmp_path / "mine").write_text("mine\n")
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("link", "pipe"):
-        log = Log(Remembered(), tmp_path / name, "head")
-        with pytest.warns(UserWarning, match=f"{name} gets no copy of the output: it must be new"):
-            log.write("a line\n")
-        log.close()
-    assert (tmp_path / "mine").read_text() == "mine\n"
+def test_a_log_on_a_full_disk_is_dropped(capsys):
+    LINES.setLevel("INFO")
+    with logged(Path("/dev/full"), ["numpylstm-train"]):
+        LINES.info("a line")
+    assert capsys.readouterr().err == ""
 
 
 # --- terminals ---------------------------------------------------------------------------------

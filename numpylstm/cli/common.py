@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from numpylstm import __version__
 from numpylstm.cells import CELLS
-from numpylstm.cli.streams import Unfailing, abandon, open_missing_streams
+from numpylstm.cli.output import complain, discard, one_line, open_closed_streams
 from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, settings_of
 from numpylstm.errors import NumpylstmError
 from numpylstm.files import NotRegular, open_regular
@@ -22,8 +22,8 @@ from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 from numpylstm.training.signals import Stopped
 
+ALIASES = {"train": ("--text", "--file")}  # a text is named by the same flag in each command
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-LONGEST = 1_000  # characters of a message
 
 
 class CommandError(NumpylstmError):
@@ -76,7 +76,8 @@ class Parser(argparse.ArgumentParser):
                     options["nargs"] = "+"
                 if setting.metadata["choices"] is None:
                     options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
-            sections[setting.metadata["group"]].add_argument(flag(setting.name), **options)
+            flags = [flag(setting.name), *ALIASES.get(setting.name, ())]
+            sections[setting.metadata["group"]].add_argument(*flags, **options)
         for name in dict.fromkeys(name for cell in CELLS.values() for name in cell.options):
             owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
             option, *_ = owners.values()  # the configuration checks the value
@@ -109,14 +110,9 @@ def set_threads(threads: int | None) -> None:
     """Set the number of threads of all kernels; None means the fastest number."""
     from numpylstm.kernels.threads import CAP, PROCESSORS, set_num_threads
 
-    check_threads(threads, PROCESSORS, CAP)
+    if threads is not None and not 1 <= threads <= PROCESSORS:
+        raise CommandError(f"--threads must be from 1 to {PROCESSORS}, {CAP}; got {threads}")
     set_num_threads(threads)
-
-
-def check_threads(threads: int | None, most: int, limit: str = "the processors here") -> None:
-    """Raise a CommandError unless this number of threads is allowed."""
-    if threads is not None and not 1 <= threads <= most:
-        raise CommandError(f"--threads must be from 1 to {most}, {limit}; got {threads}")
 
 
 def check_own(flag: str, path: Path, mark: bytes, prog: str) -> None:
@@ -141,33 +137,6 @@ def check_plots() -> None:
         ) from error
 
 
-def complain(prog: str, error: BaseException, status: int) -> int:
-    """Print an error in one line and return the exit status."""
-    text = str(error)
-    if isinstance(error, ConfigError):
-        text = f"{flag(error.setting)} {error.problem}"
-    elif isinstance(error, MemoryError):
-        text = f"not enough memory ({text or 'size unknown'}); use smaller sizes or a shorter text"
-    text = "; ".join([text, *getattr(error, "__notes__", ())])
-    print(f"{prog}: error: {one_line(text)}", file=sys.stderr)
-    return status
-
-
-def one_line(text: object) -> str:
-    """Return a text in one line, safe to print and not too long."""
-    line = printable(" ".join(str(text).split()))
-    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-
-
-def check_environment() -> None:
-    """Raise a CommandError if NUMBA_NUM_THREADS would break Numba."""
-    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
-    if not (threads.isdecimal() and int(threads) > 0):
-        raise CommandError(
-            f"NUMBA_NUM_THREADS in the environment must be a whole number from 1, got {threads!r}"
-        )
-
-
 def run(
     parser: argparse.ArgumentParser, command: Callable[..., None], argv: Sequence[str] | None
 ) -> int:
@@ -177,51 +146,62 @@ def run(
 
 
 def execute(command: Callable[[], None], prog: str) -> int:
-    """Call a command and return its exit status; a user's error is one line on stderr."""
-    open_missing_streams()
+    """Call a command and return its exit status; an error of the user is one line on stderr."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for characters outside its encoding
             stream.reconfigure(errors="backslashreplace")
-    with contextlib.redirect_stderr(Unfailing(sys.stderr)), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
-        warnings.showwarning = lambda message, *_: print(
-            f"{prog}: warning: {one_line(message)}", file=sys.stderr
+        warnings.showwarning = lambda message, *_: complain(f"{prog}: warning: {one_line(message)}")
+        try:
+            load()
+            command()
+            sys.stdout.flush()
+            return 0
+        except Stopped as stopped:
+            return stopped.status
+        except BrokenPipeError:  # its reader has closed it
+            discard(sys.stdout)
+            return EXIT_FAILED
+        except (KeyboardInterrupt, NumpylstmError, ImportError, MemoryError, OSError) as error:
+            text, status = described(error)
+            notes = getattr(error, "__notes__", ())
+        complain(f"{prog}: {one_line('; '.join([text, *notes]))}")
+        return status
+
+
+def load() -> None:
+    """Import what all commands need; this takes a second or two."""
+    threads = os.environ.get("NUMBA_NUM_THREADS", "1")  # Numba would end in a traceback
+    if not (threads.isdecimal() and int(threads) > 0):
+        raise CommandError(
+            f"NUMBA_NUM_THREADS in the environment must be a whole number from 1, got {threads!r}"
         )
-        return status_of(command, prog)
-
-
-def status_of(command: Callable[[], None], prog: str) -> int:
-    """Call a command and return its exit status, with the reason on stderr if it is not 0."""
-    try:
-        check_environment()
-        with waiting("loading", stream=sys.stderr):  # a second or two
+    with waiting("loading", stream=sys.stderr, then="nothing was started"):
+        try:
             importlib.import_module("numpylstm.training.loop")
-    except (CommandError, ImportError, ValueError) as error:
-        return complain(prog, error, EXIT_USAGE)
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted before it began", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    try:
-        command()
-        sys.stdout.flush()
-    except KeyboardInterrupt as interrupt:
-        notes = ["interrupted", *getattr(interrupt, "__notes__", ())]
-        print(f"{prog}: {one_line('; '.join(notes))}", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except Stopped as stopped:
-        return stopped.status
-    except NumpylstmError as error:
-        return complain(prog, error, error.exit_status)
-    except ImportError as error:
-        return complain(prog, error, EXIT_USAGE)
-    except BrokenPipeError:
-        abandon(sys.stdout)  # the reader has closed the pipe
-        return EXIT_FAILED
-    except MemoryError as error:
-        return complain(prog, error, EXIT_FAILED)
-    except OSError as error:
-        if error.filename is not None:  # an input file
-            return complain(prog, OSError(f"{error.filename}: {error.strerror}"), EXIT_USAGE)
-        abandon(sys.stdout)
-        return complain(prog, OSError(f"standard output: {error.strerror}"), EXIT_FAILED)
-    return 0
+        except ValueError as error:  # another variable of the environment
+            raise CommandError(str(error)) from error
+
+
+def described(error: BaseException) -> tuple[str, int]:
+    """Return the message and the exit status for an error that a user can cause."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", EXIT_INTERRUPTED
+    if isinstance(error, ConfigError):
+        return f"error: {flag(error.setting)} {error.problem}", error.exit_status
+    if isinstance(error, NumpylstmError):
+        return f"error: {error}", error.exit_status
+    if isinstance(error, MemoryError):
+        size = str(error) or "size unknown"
+        return (
+            f"error: not enough memory ({size}); use smaller sizes or a shorter text",
+            EXIT_FAILED,
+        )
+    if isinstance(error, OSError) and error.filename is None:
+        discard(sys.stdout)
+        return f"error: standard output: {error.strerror}", EXIT_FAILED
+    if isinstance(error, OSError):  # an input file
+        return f"error: {error.filename}: {error.strerror}", EXIT_USAGE
+    return f"error: {error}", EXIT_USAGE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, run, set_threads
 from numpylstm.printing import printable
-from numpylstm.training.display import compiling, waiting
+from numpylstm.training.display import waiting
 
 if TYPE_CHECKING:
     from numpylstm.data import Vocabulary
@@ -33,7 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
     )  # fmt: skip
     text.add_argument(
-        "--file", metavar="PATH", nargs="+", default=argparse.SUPPRESS,
+        "--text", "--file", dest="file", metavar="PATH", nargs="+", default=argparse.SUPPRESS,
         help="any UTF-8 text, scored as a whole: files, plain or .gz, folders with .txt or .txt.gz "
         "files, or - for standard input",
     )  # fmt: skip
@@ -87,7 +87,6 @@ def command(
 ) -> None:
     """Load, score, print."""
     from numpylstm.data.configured import scored_text
-    from numpylstm.evaluation import evaluate
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
 
@@ -100,11 +99,11 @@ def command(
     if max_tokens is not None and max_tokens < 2:
         raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
     if split is not None and file is not None:
-        raise CommandError("--split is for a corpus; --file is scored as a whole")
+        raise CommandError("--split is for a corpus; --text is scored as a whole")
     if max_tokens is not None and split == "train":
-        raise CommandError("--max-tokens is for --file and the splits valid and test, not train")
+        raise CommandError("--max-tokens is for --text and the splits valid and test, not train")
     if data is not None and file is not None:
-        raise CommandError("--data and --file name two texts; give one of them")
+        raise CommandError("--data and --text name two texts; give one of them")
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
@@ -121,8 +120,6 @@ def command(
             f"{text.name}: must hold at least {2 * B} tokens for {streams}, got {len(text.ids)}"
         )
     T = min(T, len(text.ids))  # a longer window is the whole text
-    with compiling(stream=sys.stderr, quiet=quiet):
-        evaluate(model, text.ids[: B * (T + 1)], B, T)
     with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:
         if protocol == "tutorial":
             more_facts, more_lines = by_tutorial(model, text, saved.vocabulary)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, check_own, run, set_threads
 from numpylstm.printing import printable
-from numpylstm.training.display import compiling, waiting
+from numpylstm.training.display import waiting
 
 MARK = b'content="numpylstm-explore"'  # in every page; a file without it is not replaced
 NAME = "explorer.html"
@@ -25,7 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_run()
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
-        "--text", metavar="FILE",
+        "--text", "--file", metavar="FILE",
         help="UTF-8 text to read, plain or .gz (default: the test split of the training run)",
     )  # fmt: skip
     text.add_argument("--prompt", metavar="TEXT", help="text to read, given here")
@@ -61,8 +61,7 @@ def command(
 ) -> None:
     """Load, read, rank, write."""
     from numpylstm.data.configured import scored_text, text_like
-    from numpylstm.data.text import read_texts, tokenize
-    from numpylstm.evaluation import evaluate
+    from numpylstm.data.text import read_texts, tokenize, with_plain_line_ends
     from numpylstm.explore import cells_of_engine
     from numpylstm.explore.own import MOST_PARAMETERS, ReadText, explorer_page
     from numpylstm.saving import write_atomically
@@ -90,14 +89,12 @@ def command(
             )  # fmt: skip
         read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
     else:
-        raw = "".join(read_texts(text)) if text is not None else str(prompt)
+        raw = "".join(read_texts(text)) if text is not None else with_plain_line_ends(str(prompt))
         tokens = tokenize(text_like(saved.config, vocabulary, raw), saved.config.level)[:most]
         name = text if text is not None else "the text of --prompt"
         read = ReadText(name, vocabulary.encode(tokens)[0], tokens)
     if len(read.ids) < 2:
         raise CommandError(f"{read.name}: must hold at least 2 tokens, got {len(read.ids)}")
-    with compiling(stream=sys.stderr, quiet=quiet):
-        evaluate(model, read.ids[:2])
     with waiting("holding each cell at its mean", stream=sys.stderr, quiet=quiet) as shown:
         name = path.resolve().parent.name
         page = explorer_page(name, model, vocabulary, saved.config, read, shown.share)

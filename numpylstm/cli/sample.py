@@ -10,7 +10,7 @@ from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, run, set_threads
 from numpylstm.printing import printable
-from numpylstm.training.display import compiling
+from numpylstm.training.display import waiting
 
 SEEDS = 2**32  # number of possible seeds: they are short enough to retype
 
@@ -77,7 +77,7 @@ def command(
     from numpylstm.checks import NotFinite
     from numpylstm.data import EOS, UNK
     from numpylstm.data.configured import text_like
-    from numpylstm.data.text import tokenize, written
+    from numpylstm.data.text import tokenize, with_plain_line_ends, written
     from numpylstm.evaluation import evaluate
     from numpylstm.report.result import as_json as without_infinity
     from numpylstm.training import run_folder
@@ -88,6 +88,7 @@ def command(
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
+    prompt = with_plain_line_ends(prompt)
     text = text_like(saved.config, vocabulary, prompt)
     tokens = tokenize(text, level)
     unknown = vocabulary.unknown(tokens)
@@ -98,7 +99,8 @@ def command(
         drawn = sampling.stream(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
-        with compiling(stream=sys.stderr, quiet=quiet):  # at the first token
+        # Kernels are compiled, or loaded, at the first token.
+        with waiting("compiling kernels", stream=sys.stderr, quiet=quiet):
             drawn = itertools.chain(list(itertools.islice(drawn, 1)), drawn)
         if not quiet:
             if unknown:

@@ -13,10 +13,10 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute, flag, set_threads
-from numpylstm.cli.streams import abandon, logged, unfailing_output
+from numpylstm.cli.output import discard, logged, on_terminal
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
 from numpylstm.printing import aligned, printable
-from numpylstm.training.display import waiting
+from numpylstm.training.display import LINES, waiting
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
 
         ranks = connect()
         for stream in (sys.stdout, sys.stderr) if ranks.rank else ():
-            abandon(stream)  # the terminal belongs to rank 0
+            discard(stream)  # the terminal belongs to rank 0
     arguments = vars(parser.parse_args(argv))
     words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
 
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
                 set_threads(arguments.get("threads", ranks.threads))
                 assist(ranks, requests)
             else:
-                with unfailing_output(parser.prog):
+                with on_terminal(parser.prog):
                     command(words, ranks=ranks, **arguments)
 
     return execute(guarded, parser.prog)
@@ -172,28 +172,29 @@ def command(
     def finish(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
         go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         run_folder.begin(folder, training_run)
-        if not quiet:
-            announce(training_run, corpus, ranks.size)
-        then = f"continue with {printable(shlex.join(go_on))}"
-        with waiting("counting for the baselines", then=then, quiet=quiet):
-            references = summary.baselines(corpus)
-        timing = session.train_to_end(
-            training_run, corpus, folder, save_every=save_every, deadline=deadline,
-            resume_command=go_on, quiet=quiet, ranks=ranks,
-            draw=lambda run, log: summary.draw(folder, run, log, references),
-        )  # fmt: skip
-        summary.conclude(
-            folder, training_run, corpus,
-            references=references, timing=timing, command=words, then=then, quiet=quiet,
-        )  # fmt: skip
-        if training_run.config.log_gradients:
-            names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
-            print(f"How far the gradients reach: {names}")
-        offered = ["numpylstm-sample"]
-        if training_run.config.cell in cells_of_engine():
-            offered.append("numpylstm-explore")
-        commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
-        print(f"Next: {printable(', '.join(commands))}")
+        with logged(folder / run_folder.LOG, words):
+            if not quiet:
+                announce(training_run, corpus, ranks.size)
+            then = f"continue with {printable(shlex.join(go_on))}"
+            with waiting("counting for the baselines", then=then, quiet=quiet):
+                references = summary.baselines(corpus)
+            timing = session.train_to_end(
+                training_run, corpus, folder, save_every=save_every, deadline=deadline,
+                resume_command=go_on, quiet=quiet, ranks=ranks,
+                draw=lambda run, log: summary.draw(folder, run, log, references),
+            )  # fmt: skip
+            summary.conclude(
+                folder, training_run, corpus,
+                references=references, timing=timing, command=words, then=then, quiet=quiet,
+            )  # fmt: skip
+            if training_run.config.log_gradients:
+                names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
+                LINES.info(f"How far the gradients reach: {names}")
+            offered = ["numpylstm-sample"]
+            if training_run.config.cell in cells_of_engine():
+                offered.append("numpylstm-explore")
+            commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
+            LINES.info(f"Next: {printable(', '.join(commands))}")
 
     init_from = changes.pop("init_from", None)
     paths = changes.keys() & settings_with(text=True)  # whole, to resume from any folder
@@ -211,8 +212,7 @@ def command(
             with reading as shown:
                 training_run, corpus = session.resume(resume, changes, shown.share)
             ranks.check(training_run.config.shards)
-            with logged(resume / run_folder.LOG, words):
-                finish(resume, training_run, corpus)
+            finish(resume, training_run, corpus)
         return
     if init_from is not None and preset is not None:
         raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
@@ -231,7 +231,7 @@ def command(
 
         gradient_check.check_gradients(training_run, corpus, quiet=quiet)
     name = "tuned" if init_from is not None else preset
-    with run_folder.new(out, name) as folder, logged(folder / run_folder.LOG, words):
+    with run_folder.new(out, name) as folder:
         finish(folder, training_run, corpus)
 
 
@@ -262,23 +262,20 @@ def announce(training_run: "Run", corpus: "Corpus", ranks: int) -> None:
     from numpylstm.kernels import threads
     from numpylstm.training.loop import describe
 
-    print(
+    LINES.info(
         f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}"
         f"{f' on each of {ranks} ranks' * (ranks > 1)}\n"
-        f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}",
-        flush=True,
+        f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
     V, N = len(corpus.vocabulary), len(corpus.train)
     if unknown := corpus.oov["train"]:
-        print(
+        LINES.info(
             f"{unknown:,} of the {N:,} {unit(corpus.level)}s of the training text "
-            f"({unknown / N:.1%}) are <unk>: the vocabulary of {V:,} leaves them out",
-            flush=True,
+            f"({unknown / N:.1%}) are <unk>: the vocabulary of {V:,} leaves them out"
         )
     elif V > LARGE_VOCABULARY and training_run.step == 0 and training_run.config.init_from is None:
         cut = int((corpus.train >= SMALLER_VOCABULARY - 1).sum())  # ids are in order of frequency
-        print(
+        LINES.info(
             f"A vocabulary of {V:,} makes every step slow; --max-vocab {SMALLER_VOCABULARY} would "
-            f"leave out {cut / N:.1%} of the training text",
-            flush=True,
+            f"leave out {cut / N:.1%} of the training text"
         )

@@ -31,7 +31,7 @@ from numpylstm.report.result import read_result, result_of, write_result
 from numpylstm.saving import write_atomically
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
-from numpylstm.training.display import Timing, waiting
+from numpylstm.training.display import LINES, Timing, waiting
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import Run, describe
 from numpylstm.training.run_folder import RunFolderError, write_text
@@ -87,49 +87,73 @@ def conclude(
         streams = min(run.config.test_streams, len(corpus.test) // 2)
         test = evaluate(model, corpus.test, streams, watch=shown.share)
     level = corpus.level
-    print(
+    LINES.info(
         f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
         f"{test.accuracy:.3f} ({ledger(corpus, test)})"
     )
     for name, perplexity in references.items():
-        print(f"     for comparison, {name} model: {perplexity:.2f}{in_bits(perplexity, level)}")
+        bits = in_bits(perplexity, level)
+        LINES.info(f"     for comparison, {name} model: {perplexity:.2f}{bits}")
 
     true, predicted = (
         shortened(corpus.vocabulary.decode(ids)) for ids in true_and_predicted(model, corpus.test)
     )
-    print("\nTrue values (1st line) and predicted values (2nd line):")
+    LINES.info("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
     for tokens in (true, predicted):
-        print(printable(separator.join(tokens)))
+        LINES.info(printable(separator.join(tokens)))
 
     sample = written(model, corpus, SAMPLE_LENGTH[level], run.config.seed)
-    print(f"\nA sample (temperature {TEMPERATURE:g}):")
-    print(printable(sample, lines=True))
-    names = f"{run_folder.BEST}, {run_folder.LAST}, {run_folder.METRICS}, {run_folder.CURVES}"
-    print(f"\nSaved in {printable(str(folder))}: {names}, {run_folder.REPORT}")
+    LINES.info(f"\nA sample (temperature {TEMPERATURE:g}):")
+    LINES.info(printable(sample, lines=True))
     try:
-        ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
-        unknown = int((ids == corpus.vocabulary[UNK]).sum())
-        found = findings(
-            run.history, clip=run.config.clip, unknown=unknown, tokens=len(ids),
-            test=test.perplexity, references=references,
+        write_report(
+            folder, run, corpus, model, test, true=true, predicted=predicted, sample=sample,
+            references=references, timing=timing, command=command,
         )  # fmt: skip
-        result = result_of(
-            run, corpus, test, baselines=references, findings=found, timing=timing, command=command
-        )
-        if timing.updates == 0:  # an earlier process did the training
-            result |= making_of(folder, run)
-        write_result(folder, result)
-        write_text(folder / run_folder.SAMPLE, sample + "\n")
-        sentence, bits = sentence_of(model, corpus)
-        report = Report(
-            name=folder.resolve().name, model=describe(run), config=run.config, rows=run.history,
-            result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
-            samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
-        )  # fmt: skip
-        write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
+    files = (run_folder.BEST, run_folder.LAST, run_folder.METRICS, run_folder.CURVES,
+             run_folder.REPORT)  # fmt: skip
+    there = ", ".join(name for name in files if (folder / name).exists())
+    LINES.info(f"\nSaved in {printable(str(folder))}: {there}")
+
+
+def write_report(
+    folder: Path,
+    run: Run,
+    corpus: Corpus,
+    model: LanguageModel,
+    test: Evaluation,
+    *,
+    true: Sequence[str],
+    predicted: Sequence[str],
+    sample: str,
+    references: dict[str, float],
+    timing: Timing,
+    command: Sequence[str],
+) -> None:
+    """Write the result, the sample and the page of a finished run."""
+    ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
+    unknown = int((ids == corpus.vocabulary[UNK]).sum())
+    found = findings(
+        run.history, clip=run.config.clip, unknown=unknown, tokens=len(ids),
+        test=test.perplexity, references=references,
+    )  # fmt: skip
+    result = result_of(
+        run, corpus, test, baselines=references, findings=found, timing=timing, command=command
+    )
+    if timing.updates == 0:  # an earlier process did the training
+        result |= making_of(folder, run)
+    write_result(folder, result)
+    write_text(folder / run_folder.SAMPLE, sample + "\n")
+    sentence, bits = sentence_of(model, corpus)
+    report = Report(
+        name=folder.resolve().name, model=describe(run), config=run.config, rows=run.history,
+        result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
+        samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
+    )  # fmt: skip
+    write_text(folder / run_folder.REPORT, page(report))
 
 
 def ledger(corpus: Corpus, test: Evaluation) -> str:

@@ -1,58 +1,51 @@
-"""Progress of long tasks: a bar on a terminal, a line from time to time elsewhere."""
+"""Progress of long tasks, on a terminal, and the lines of a run."""
 
+import logging
 import math
-import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.training.metrics import Row, epochs_of
-from numpylstm.training.signals import Stopped, stop_requests
 
 if TYPE_CHECKING:  # the loop is slow to import, and loading it is displayed too
     from numpylstm.training.loop import Run, Step
 
-EVERY, EVERY_IN_A_FILE = 0.1, 10.0  # seconds between two updates of the display
+LINES = logging.getLogger("numpylstm.lines")
+"""What a run prints; the command sends it to the terminal and to log.txt."""
+
+EVERY = 0.1  # seconds between two updates of the display
 RECENT = 50  # the perplexity shown is a mean over about so many updates
 
 
 class Display:
-    """The display of a task such as "reading the text"; the stream is standard output if None.
+    """A progress bar, or a changing text, for a task: on a terminal only, and not if `quiet`.
 
-    With a total, a bar is drawn and stays at the end; it starts at `done`. If `quiet`, only the
-    texts given to `line` are shown.
+    The stream is standard output if None. With a total, a bar is drawn and stays at the end; it
+    starts at `done`.
     """
 
     def __init__(
         self, doing: str, stream: Any, quiet: bool, total: int | None = None, done: int = 0
     ) -> None:
+        from tqdm import tqdm
+
         self.doing, self.quiet = doing, quiet
         self.stream = sys.stdout if stream is None else stream
-        self.last_shown = time.monotonic()
-        self.bar: Any = None
-        if self.stream.isatty() and not quiet:
-            from tqdm import tqdm  # other streams do without
-
-            sized = shutil.get_terminal_size((0, 0)).columns > 0
-            self.bar = tqdm(
-                desc=doing.capitalize(), total=total, initial=done, file=self.stream,
-                bar_format="{desc}  |{bar}|" if total else "{desc}", leave=total is not None,
-                dynamic_ncols=sized, ncols=None if sized else 80,
-            )  # fmt: skip
+        self.bar = tqdm(
+            desc=doing.capitalize(), total=total, initial=done, file=self.stream,
+            mininterval=EVERY, miniters=0,
+            bar_format="{desc}  |{bar}|" if total else "{desc}", leave=total is not None,
+            dynamic_ncols=True, disable=quiet or not self.stream.isatty(),
+        )  # fmt: skip
 
     def show(self, text: str, done: int = 0) -> None:
         """Show a text and the number of steps done, but not too often; `close` shows the last."""
-        since = time.monotonic() - self.last_shown
-        if self.bar is not None:
-            self.bar.n = done
-            self.bar.set_description_str(text, refresh=since >= EVERY)
-            if since >= EVERY:
-                self.last_shown = time.monotonic()
-        elif not self.quiet and since >= EVERY_IN_A_FILE:
-            self.line(text)
+        if not self.bar.disable:
+            self.bar.set_description_str(text, refresh=False)
+            self.bar.update(done - self.bar.n)
 
     def share(self, done: int, total: int) -> None:
         """Show how much of the task is done."""
@@ -60,16 +53,12 @@ class Display:
 
     def line(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
-        if self.bar is not None:
-            self.bar.write(text, file=self.stream)
-        else:
-            print(text, file=self.stream, flush=True)
-        self.last_shown = time.monotonic()
+        self.bar.write(text, file=self.stream)
+        self.stream.flush()
 
     def close(self) -> None:
         """Remove the bar, or leave it complete."""
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()
 
 
 @contextmanager
@@ -85,33 +74,6 @@ def waiting(
         raise
     finally:
         shown.close()
-
-
-@contextmanager
-def compiling(*, stream: Any = None, then: str = "", quiet: bool = False) -> Iterator[None]:
-    """Show the number of functions compiled in this context; a signal stops it."""
-    watched: Any = nullcontext
-    with suppress(Exception):  # without Numba, nothing is compiled
-        from numpylstm.kernels.machine.compiling import watched
-    with (
-        stop_requests() as requests,
-        waiting("compiling kernels", stream=stream, then=then, quiet=quiet) as shown,
-    ):
-
-        def look(count: int) -> None:
-            if requests.signals:
-                raise KeyboardInterrupt
-            shown.show(f"Compiling kernels: {count} functions")
-
-        try:
-            with watched(look):
-                yield
-            if requests.signals:
-                raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            if requests.signals and requests.signals[0] != signal.SIGINT:
-                raise Stopped(128 + requests.signals[0]) from None
-            raise
 
 
 # --- a training run ----------------------------------------------------------------------------
@@ -163,40 +125,47 @@ class Progress:
         self.run, self.timing, self.format_interval = run, timing, tqdm.format_interval
         self.nll, self.valid = 0.0, ""
         self.display = Display("training", None, quiet, self.total, run.step)
-        self.line, self.close = self.display.line, self.display.close
+        self.line, self.close = LINES.info, self.display.close
 
     def show(self, item: "Step | Row") -> None:
         """Show an update on the bar; print metrics, with a bar only at the end of an epoch."""
-        if self.display.bar is None and (not isinstance(item, Row) or self.display.quiet):
-            return
-        epoch = f"epoch {item.epoch}/{self.epochs}"
-        speed, done = self.timing.tokens_per_second or 0, max(1, self.timing.updates)
-        left = self.format_interval(self.timing.seconds / done * (self.total - item.step))
-        pace = f"{speed:,.0f} tokens/s  left {left if self.timing.seconds else '?'}"
-        if not isinstance(item, Row):
+        if isinstance(item, Row):
+            self.show_row(item)
+        elif not self.display.bar.disable:
+            done = max(1, self.timing.updates)
             self.nll += (math.log(item.perplexity) - self.nll) / min(done, RECENT)
             perplexity = f"perplexity {math.exp(self.nll):.1f}{self.valid}"
-            self.display.show(f"{epoch}  {perplexity}  {pace}", item.step)
-            return
-        line = f"epoch {item.epoch:3}  step {item.step}/{self.total}  "
-        if item.valid_perplexity is not None:
-            self.valid = f"  valid {item.valid_perplexity:.1f}"
-            if self.display.bar is not None:
-                self.display.show(f"{epoch}{self.valid}", item.step)
-            whole = epochs_of(self.run.history)[-1]
-            line += (
-                f"lr {item.lr:.3g}  train perplexity {whole.training:.2f}  accuracy "
-                f"{whole.accuracy:.3f}  |  valid perplexity {item.valid_perplexity:.2f}  accuracy "
-                f"{item.valid_accuracy:.3f}"
+            self.display.show(
+                f"epoch {item.epoch}/{self.epochs}  {perplexity}  {self.pace(item.step)}", item.step
             )
-        elif self.display.bar is None:
+
+    def show_row(self, row: Row) -> None:
+        """Print the end of an epoch; without a bar, the rows within it too."""
+        line = f"epoch {row.epoch:3}  step {row.step}/{self.total}  "
+        if row.valid_perplexity is not None:
+            self.valid = f"  valid {row.valid_perplexity:.1f}"
+            self.display.show(f"epoch {row.epoch}/{self.epochs}{self.valid}", row.step)
+            epoch = epochs_of(self.run.history)[-1]
             line += (
-                f"cost {item.cost:.2f}  accuracy {item.accuracy:.3f}  perplexity "
-                f"{item.perplexity:.2f}  norm {item.gradient_norm:.2f}  {pace}"
+                f"lr {row.lr:.3g}  train perplexity {epoch.training:.2f}  accuracy "
+                f"{epoch.accuracy:.3f}  |  valid perplexity {row.valid_perplexity:.2f}  accuracy "
+                f"{row.valid_accuracy:.3f}"
+            )
+        elif self.display.bar.disable:
+            line += (
+                f"cost {row.cost:.2f}  accuracy {row.accuracy:.3f}  perplexity "
+                f"{row.perplexity:.2f}  norm {row.gradient_norm:.2f}  {self.pace(row.step)}"
             )
         else:
             return
-        self.line(line)
+        if not self.display.quiet:
+            self.line(line)
+
+    def pace(self, step: int) -> str:
+        """Format the speed and the time left."""
+        seconds, done = self.timing.seconds, max(1, self.timing.updates)
+        left = self.format_interval(seconds / done * (self.total - step)) if seconds else "?"
+        return f"{self.timing.tokens_per_second or 0:,.0f} tokens/s  left {left}"
 
     def validation(self, done: int, total: int) -> None:
         """Show how much of a validation is done."""

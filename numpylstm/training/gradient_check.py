@@ -4,7 +4,7 @@ import numpy as np
 
 from numpylstm.data import Corpus, batches
 from numpylstm.laboratory.model_check import check_model, check_precision
-from numpylstm.training.display import waiting
+from numpylstm.training.display import LINES, waiting
 from numpylstm.training.loop import Run, TrainingFailed
 
 STREAMS, STEPS = 4, 8  # enough for every path that a gradient takes
@@ -26,10 +26,9 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
     num_steps = min(config.num_steps, STEPS)
     x, y = next(batches(corpus.train, min(config.batch_size, STREAMS), num_steps))
     small = sum(p.data.size for p in model.parameters().values()) <= EVERY_ENTRY_UP_TO
-    print(
+    LINES.info(
         f"Checking the gradients ({config.impl}, {num_steps} steps of {x.shape[1]} streams); "
-        "training is not affected ...",
-        flush=True,
+        "training is not affected ..."
     )
     along = "entries" if small else "arrays"
     with waiting("checking the gradients", then="nothing was started", quiet=quiet):
@@ -37,7 +36,7 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
         if config.dtype == "float32":
             reports.append(check_precision(model, x, y))
     for report in reports:
-        print(f"{report}\n", flush=True)
+        LINES.info(f"{report}\n")
     wrong = [entry.path for report in reports for entry in report.entries if not entry.passed]
     if wrong:
         raise TrainingFailed(

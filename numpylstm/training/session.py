@@ -23,7 +23,7 @@ from numpylstm.printing import printable
 from numpylstm.saving import SaveError
 from numpylstm.training import run_folder, sample_log
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.display import Progress, Timing, compiling
+from numpylstm.training.display import LINES, Progress, Timing, waiting
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
     Run,
@@ -214,8 +214,8 @@ def train_to_end(
     how_to_go_on = printable(shlex.join(resume_command))
     then = f"continue with {how_to_go_on}" if how_to_go_on else ""
     if not quiet:
-        print("Compiling kernels, or loading them from the cache ...", flush=True)
-    with compiling(then=then, quiet=quiet):
+        LINES.info("Compiling kernels, or loading them from the cache ...")
+    with waiting("compiling kernels", then=then, quiet=quiet):
         warm_up(run, corpus)
     ranks.share((run, corpus))
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
