@@ -184,7 +184,7 @@ def test_nothing_is_shown_of_another_text(good, place, capsys):
         assert eval_command.main(["last.npz", "--split", split]) == 2
         said = one_line(capsys)
         assert "diary.txt: this text is not the one that the run was started with" in said
-        assert "--file" in said
+        assert "--text" in said
         assert "w1" not in said
     assert eval_command.main(["last.npz", "--file", "diary.txt"]) == 0
 

@@ -40,7 +40,7 @@ from numpylstm.cli import train as train_command
 from numpylstm.training import gradient_log, sample_log, signals
 from numpylstm.training import loop as training
 from numpylstm.training.checkpoint import load, restore_run
-from numpylstm.training.display import Progress, compiling
+from numpylstm.training.display import Progress
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
@@ -521,15 +521,6 @@ def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
     assert restore_run(load(folder / "compiling" / "last.npz")).step == 0
 
 
-@pytest.mark.parametrize("names", [("SIGTERM", "SIGHUP"), ("SIGHUP", "SIGTERM")])
-def test_the_first_signal_while_kernels_are_compiled_decides(names):
-    """It waits for the kernel, and so do all later ones but a second Ctrl-C."""
-    (first, second), seen = (getattr(signal, name) for name in names), []
-    with pytest.raises(signals.Stopped) as stopped, compiling(quiet=True):
-        seen.extend(map(signal.raise_signal, (first, signal.SIGINT, second, second)))
-    assert (stopped.value.status, len(seen)) == (128 + first, 4)
-
-
 # --- the end of the time -----------------------------------------------------------------------
 
 
@@ -586,7 +577,9 @@ def test_ctrl_c_while_the_engine_is_loaded(command, module):
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 130
-    assert done.stderr == f"numpylstm-{command}: interrupted before it began\n"
+    assert done.stderr == (
+        f"numpylstm-{command}: interrupted; loading was not finished; nothing was started\n"
+    )
 
 
 # --- the disk, from outside --------------------------------------------------------------------

@@ -126,7 +126,7 @@ def scored_text(
         left_out = 0 if of_its_own else None  # the vocabulary has all words of the training text
         return ScoredText(named(file), ids[numbers], unknown, left_out)
     paths = (config.train, config.valid, config.test)
-    advice = "name the text (numpylstm-eval: --file or --data, numpylstm-explore: --text)"
+    advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
         other: dict[str, Any] = dict.fromkeys(settings_with(text=True))
         other |= {"data": data, "split_punctuation": False}
