@@ -365,8 +365,8 @@ def test_quiet_leaves_the_report(folder, here):
         assert (folder / "quiet" / name).read_bytes() == (folder / "run" / name).read_bytes()
 
 
-def test_a_text_in_pieces_is_the_same_text(folder, here, monkeypatch):
-    """Two files, a folder, packed, from standard input: the same run."""
+def test_a_text_from_other_places_is_the_same_text(folder, here, monkeypatch):
+    """Standard input is the same run as a file; a folder, the same as its files, packed or not."""
     text = (folder / "text.txt").read_bytes()
     half = text.index(b"\n", len(text) // 2) + 1
     texts = folder / "texts"
@@ -374,12 +374,16 @@ def test_a_text_in_pieces_is_the_same_text(folder, here, monkeypatch):
     (texts / "1.txt").write_bytes(text[:half].rstrip(b"\n"))  # a line end comes between them
     (texts / "2.txt.gz").write_bytes(gzip.compress(text[half:]))
     (texts / "notes.md").write_text("not a text")
-    expected = (folder / "run" / "metrics.csv").read_bytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
-    for n, named in enumerate((["texts/1.txt", "texts/2.txt.gz"], ["texts"], ["-"])):
-        here("numpylstm-train", "--train", *named, "--out", f"pieces-{n}", *SMALL)
-        assert (folder / f"pieces-{n}" / "metrics.csv").read_bytes() == expected
-    out, _ = here("numpylstm-eval", "pieces-0")
+    metrics = {"text.txt": (folder / "run" / "metrics.csv").read_bytes()}
+    for name, named in {"-": ["-"], "files": ["texts/1.txt", "texts/2.txt.gz"],
+                        "folder": ["texts"]}.items():  # fmt: skip
+        out, _ = here("numpylstm-train", "--text", *named, "--out", f"from-{name}", *SMALL)
+        metrics[name] = (folder / f"from-{name}" / "metrics.csv").read_bytes()
+    assert metrics["-"] == metrics["text.txt"]
+    assert metrics["files"] == metrics["folder"]
+    assert "Held out: valid 90 % to 95 %, test 95 % to 100 % of each of the 2 files" in out
+    out, _ = here("numpylstm-eval", "from-files")
     assert "text           test split of" in out
 
 
