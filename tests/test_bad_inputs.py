@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, page
+from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS
 from support.broken_checkpoints import take_apart, with_config, with_meta
 from support.runs import BIN, MAIN
 
@@ -284,10 +284,3 @@ def test_fuzz_a_file_becomes_a_corpus_or_one_sentence(raw, level, tmp_path_facto
         said = f"{path}" if 0 <= ids.min() <= ids.max() < len(corpus.vocabulary) else "ids!"
     assert str(path) in said
     assert "\n" not in said
-
-
-def test_the_page_is_current():
-    path = Path(__file__).parents[1] / "docs" / "bad-inputs.md"
-    assert path.read_text(encoding="utf-8") == page(), (
-        "python -m tests.support.bad_inputs > docs/..."
-    )
