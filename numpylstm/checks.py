@@ -247,7 +247,8 @@ def check_number(where: str, name: str, value: Any) -> None:
 
 def check_in(where: str, name: str, value: Any, interval: str) -> None:
     """Raise unless `value` is one real number in an interval, such as ``"[0, 1)"``."""
-    check_number(where, name, value)
+    if type(value) is not float:
+        check_number(where, name, value)
     low, high = _bounds(interval)
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high

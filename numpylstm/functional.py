@@ -691,27 +691,27 @@ def sum_of_squares(g: Array) -> float:
     return total
 
 
-def _check_update(where: str, dw: Array, **changed: Array) -> None:
-    """Raise unless arrays of one shape can be changed in place, each alone, by a gradient dw."""
-    check_shapes(where, (*(f"{name} *" for name in changed), "dw *"), *changed.values(), dw)
-    for name, array in changed.items():
+def _check_update(where: str, needed: tuple[str, ...], *arrays: Array) -> None:
+    """Raise unless all arrays but the last, the gradient, can be changed in place, each alone."""
+    check_shapes(where, needed, *arrays)
+    names = [spec.partition(" ")[0] for spec in needed]
+    for name, array in zip(names[:-1], arrays, strict=False):
         check_in_place(where, name, array)
-    arrays = changed | {"dw": dw}
-    for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
+    for (one, a), (other, b) in itertools.combinations(zip(names, arrays, strict=True), 2):
         if np.may_share_memory(a, b):  # threads would race
             raise ValueError(f"{where}: {one} must not share memory with {other}; copy one of them")
 
 
 def sgd_update(w: Array, dw: Array, lr: float) -> None:
     """Gradient descent."""
-    _check_update("sgd_update", dw, w=w)
+    _check_update("sgd_update", ("w *", "dw *"), w, dw)
     check_in("sgd_update", "lr", lr, "[0, inf)")
     update.descend(w.ravel(), contiguous(dw).ravel(), float(lr), shares_for(w.size))
 
 
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum: w and the velocity v change."""
-    _check_update("momentum_update", dw, w=w, v=v)
+    _check_update("momentum_update", ("w *", "v *", "dw *"), w, v, dw)
     check_in("momentum_update", "lr", lr, "[0, inf)")
     check_in("momentum_update", "momentum", momentum, "[0, inf)")
     update.descend_with_momentum(
@@ -726,7 +726,7 @@ def adam_update(
 ) -> None:  # fmt: skip
     """Adam, and AdamW if `decoupled`."""
     where = "adam_update"
-    _check_update(where, dw, w=w, m=m, v=v)
+    _check_update(where, ("w *", "m *", "v *", "dw *"), w, m, v, dw)
     check_whole(where, "t", t)
     for name, beta in (("beta1", beta1), ("beta2", beta2)):
         check_in(where, name, beta, "[0, 1)")

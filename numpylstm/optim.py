@@ -20,7 +20,6 @@ from numpylstm.checks import (
     check_in,
     check_in_place,
     check_number,
-    check_plain,
     check_whole,
 )
 from numpylstm.config import TrainConfig
@@ -131,7 +130,6 @@ class Optimizer:
     def check(self, path: str, parameter: Parameter) -> None:
         """Raise unless a parameter, its gradient and its memory fit together."""
         where, data, gradient = type(self).__name__, parameter.data, parameter.gradient
-        check_plain(where, path, data)
         check_in_place(where, path, data)
         if isinstance(gradient, Rows):
             rows, values = gradient

@@ -341,9 +341,8 @@ def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for owner in owners if isinstance(owners, list | tuple) else [owners]:
         parameters = owner.parameters() if isinstance(owner, Module) else owner
-        if not isinstance(parameters, Mapping) or not all(
-            isinstance(parameter, Parameter) for parameter in parameters.values()
-        ):
+        kinds = set(map(type, parameters.values())) if isinstance(parameters, Mapping) else {object}
+        if not all(issubclass(kind, Parameter) for kind in kinds):
             raise TypeError(
                 f"{where}: parameters must be a layer, a model, a dict of path -> Parameter or a "
                 f"list of these, got {type(owner).__name__}"
