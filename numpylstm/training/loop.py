@@ -24,7 +24,7 @@ from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.host import memory_size
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm, decayed_rate, plateau_rate
-from numpylstm.parameters import parameter_shapes
+from numpylstm.parameters import Parameter, parameter_shapes
 from numpylstm.training.metrics import Row, Tally
 from numpylstm.training.parallel import ALONE, Ranks, backpropagate
 from numpylstm.training.thread_trials import ThreadTrials
@@ -140,7 +140,8 @@ def check_memory(config: TrainConfig, vocab_size: int) -> None:
     """
     memory = memory_size()
     shapes = parameter_shapes(config, vocab_size)
-    kept = OPTIMIZERS[config.optimizer].from_config({}, config).memory
+    one = {"any": Parameter(np.zeros(1, np.float32))}
+    kept = OPTIMIZERS[config.optimizer].from_config(one, config).memory
     itemsize = np.dtype(config.dtype).itemsize
     parameters = (2 + len(kept)) * itemsize * sum(math.prod(shape) for _, shape in shapes)
     logits = 2 * itemsize * config.batch_size * config.num_steps * vocab_size
