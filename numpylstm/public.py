@@ -1,6 +1,6 @@
 """The names that ``import numpylstm as nl`` offers."""
 
-from numpylstm import data, exchange, functional, reference, sampling
+from numpylstm import data, exchange, functional, reference, sampling, tape
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState, SLSTMState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
@@ -24,7 +24,6 @@ from numpylstm.laboratory import (
     doctor,
     gradcheck,
     museum,
-    tape,
     tasks,
 )
 from numpylstm.laboratory.workbook import grading

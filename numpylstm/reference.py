@@ -530,16 +530,19 @@ def gru_step_forward(x, h_prev, Wx, Wh, b, bn=None, reset="after"):
     """
     x_r, x_z, x_n = np.split(x @ Wx + b, 3, axis=1)  # what the input adds: three times (B, H)
     Wh_r, Wh_z, Wh_n = np.split(Wh, 3, axis=1)  # three times (H, H)
-    r = sigmoid(x_r + h_prev @ Wh_r)  # how much of the past to see?
-    z = sigmoid(x_z + h_prev @ Wh_z)  # keep?
+    a_r = x_r + h_prev @ Wh_r
+    a_z = x_z + h_prev @ Wh_z
+    r = sigmoid(a_r)  # how much of the past to see?
+    z = sigmoid(a_z)  # keep?
     if reset == "after":
         s = h_prev @ Wh_n + (0 if bn is None else bn)
-        n = np.tanh(x_n + r * s)
+        a_n = x_n + r * s
     elif reset == "before" and bn is None:
         s = r * h_prev
-        n = np.tanh(x_n + s @ Wh_n)
+        a_n = x_n + s @ Wh_n
     else:
         raise ValueError(f"reset must be 'after', or 'before' without bn, got {reset!r}")
+    n = np.tanh(a_n)
     h = (1 - z) * n + z * h_prev  # the straight way: no matrix and no squashing to h from h_prev
     gates = np.concatenate([r, z, n], axis=1)
     return h, GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
@@ -899,7 +902,8 @@ def mingru_step_backward(dh, cache):
     dn = dh * z
 
     # z = sigmoid(a_z)
-    da = np.concatenate([dz * z * (1 - z), dn], axis=-1)
+    da_z = dz * z * (1 - z)
+    da = np.concatenate([da_z, dn], axis=-1)
     dx, dWx, db = linear_backward(da, LinearCache(x, Wx))
     return dx, dh_prev, dWx, db
 
@@ -962,11 +966,6 @@ class MinLSTMCache(NamedTuple):
         """Factor of the old state: f / (f + i)."""
         return sigmoid(self.log_odds)
 
-    @property
-    def w(self):
-        """Factor of the candidate: i / (f + i)."""
-        return sigmoid(-self.log_odds)
-
 
 def minlstm_step_forward(x, h_prev, Wx, b):
     """One step of an LSTM whose gates depend on x alone; h is a mean, weighted by f and i.
@@ -976,18 +975,20 @@ def minlstm_step_forward(x, h_prev, Wx, b):
     are too small for a float.
     """
     a_i, a_f, g = np.split(x @ Wx + b, 3, axis=1)  # three times (B, H); g has no nonlinearity
+    i, f = sigmoid(a_i), sigmoid(a_f)
     log_odds = log_sigmoid(a_f) - log_sigmoid(a_i)
     h = sigmoid(log_odds) * h_prev + sigmoid(-log_odds) * g
-    gates = np.concatenate([sigmoid(a_i), sigmoid(a_f), g], axis=1)
+    gates = np.concatenate([i, f, g], axis=1)
     return h, MinLSTMCache(x, h_prev, gates, h, log_odds, Wx)
 
 
 def minlstm_step_backward(dh, cache):
     """Turn dh, summed over every use of h, into dx, dh_prev, dWx and db."""
     x, h_prev, _, _, _, Wx = cache
-    i, f, g, a, w = cache.i, cache.f, cache.g, cache.a, cache.w
+    i, f, g = cache.i, cache.f, cache.g
 
     # h = a * h_prev + w * g,  a = f / (f + i),  w = i / (f + i) = 1 - a
+    a, w = sigmoid(cache.log_odds), sigmoid(-cache.log_odds)
     dh_prev = dh * a  # the only way back in time
     dg = dh * w
     da = dh * (h_prev - g)

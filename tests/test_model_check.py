@@ -5,10 +5,9 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import cells, functional, gradcheck, reference
+from numpylstm import cells, functional, gradcheck, model_check, reference
 from numpylstm.cli import train as train_command
-from numpylstm.laboratory import model_check
-from numpylstm.laboratory.model_check import (
+from numpylstm.model_check import (
     check_examples,
     check_model,
     check_module,

@@ -11,7 +11,7 @@ import numpylstm as nl
 from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.config import settings_of
-from numpylstm.laboratory.model_check import check_module
+from numpylstm.model_check import check_module
 from numpylstm.models import Window, language_model_forward
 
 VARIANTS = {

@@ -20,7 +20,7 @@ from numpylstm import diagnostics, doctor, functional, museum, reference
 from numpylstm.cells import CELLS, Cell, Option, Unit, Vector
 from numpylstm.cli import train as train_command
 from numpylstm.laboratory.doctor import lines
-from numpylstm.laboratory.model_check import check_model
+from numpylstm.model_check import check_model
 from numpylstm.reference import PaddedCache, padded_backward, padded_forward
 from numpylstm.training import gradient_log
 

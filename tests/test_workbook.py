@@ -13,8 +13,8 @@ from support.notebook_cells import printed, read, solution_code, source, tagged
 from support.workbook_answers import EVERYWHERE, TWO_MISTAKES, UNUSUAL, WRONG
 
 from numpylstm import grading
-from numpylstm.laboratory.tape.__main__ import main
 from numpylstm.laboratory.workbook import desk
+from numpylstm.tape.__main__ import main
 
 PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
 NOTEBOOK = read(PATH)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from numpylstm.data import Corpus, batches
-from numpylstm.laboratory.model_check import check_model, check_precision
+from numpylstm.model_check import check_model, check_precision
 from numpylstm.training.display import LINES, waiting
 from numpylstm.training.loop import Run, TrainingFailed
 

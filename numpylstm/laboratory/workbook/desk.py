@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from numpylstm.laboratory import tape
+from numpylstm import tape
 from numpylstm.laboratory.workbook.blanks import BLANKS
 from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict, judge
 from numpylstm.printing import printable

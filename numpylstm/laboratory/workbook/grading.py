@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.laboratory import gradcheck, tape
+from numpylstm import tape
+from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.source import mentions
-from numpylstm.laboratory.tape.comparison import how_many
 from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank
 from numpylstm.laboratory.workbook.causes import Case, Cause, distance
+from numpylstm.tape.comparison import how_many
 
 Numbers = dict[str, Any]  # name of a result -> array, or what the student returned for it
 

@@ -5,10 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from numpylstm.laboratory.tape.comparison import TOLERANCE, grade, read
-from numpylstm.laboratory.tape.formulas import CELLS
-from numpylstm.laboratory.tape.working import TapeError, as_json, compute, load
 from numpylstm.printing import printable
+from numpylstm.tape.comparison import TOLERANCE, grade, read
+from numpylstm.tape.golden import CELLS, TapeError, as_json, load
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -50,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     exam.add_argument("file", type=Path, metavar="WORKBOOK", help="notebooks/workbook.ipynb")
     commands.add_parser(
-        "write", help="compute the tape afresh, in decimals, and print it", parents=[which]
+        "write", help="compute the tape afresh, by the textbook, and print it", parents=[which]
     )
     return parser
 
@@ -72,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(result)
                 return 1 if result.wrong else 0
             case "write":
+                from numpylstm.tape.working import compute  # needs NumPy
+
                 print(as_json(compute(arguments.cell)), end="")
             case "show":
                 tape = load(arguments.cell)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpylstm.files import open_regular
-from numpylstm.laboratory.tape.formulas import AROUND, CELLS
-from numpylstm.laboratory.tape.working import TapeError, load
+from numpylstm.tape.formulas import made_of
+from numpylstm.tape.golden import TapeError, load
 
 TOLERANCE = 1e-6
 
@@ -79,7 +79,7 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
     1 of 2 numbers is right, within 1e-06.
     The first wrong one, in the order of computation:
       forward.t0.lstm.0.a_i[1]: expected -0.19, got 0.19
-      it is x @ Wx_i + h_prev @ Wh_i + b_i; _i means columns 0 and 1 (block i of the order...
+      its line: a_i, a_f, a_g, a_o = np.split(a, 4, axis=1), where a = x @ Wx +...
     Not given: inputs, parameters, forward.t0.x, ...
     """
     if not isinstance(tolerance, numbers.Real):  # NumPy's floats are such
@@ -97,17 +97,6 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
         if abs(expected - got) > tolerance
     )
     return Grade(len(pairs) - len(wrong), wrong, tuple(not_given), float(tolerance))
-
-
-def made_of(name: str, cell: str = "lstm") -> str:
-    """Return how a number of the tape is computed, as a sentence."""
-    path = name.split("[")[0]
-    if path.startswith(("inputs", "parameters")):
-        which = "" if cell == "lstm" else f" --cell {cell}"
-        return f"it is given: python -m numpylstm.tape show --inputs{which}"
-    known = AROUND | CELLS[cell].forward | CELLS[cell].backward
-    name = path.removeprefix("gradients.")
-    return f"it is {known.get(name) or known[path.rsplit('.', 1)[-1]]}"
 
 
 def _pairs(

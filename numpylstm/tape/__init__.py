@@ -8,14 +8,14 @@ numbers under the same names and have them graded:
     python -m numpylstm.tape check mine.json   # the first wrong number and its formula
     python -m numpylstm.tape show              # all of it
 
-Each number is the double nearest to the exact one, which is computed in decimal arithmetic by code
-that uses nothing else of the package. A GRU that applies its reset gate after the product has its
-own tape, ``--cell gru``, and so have minGRU, minLSTM and sLSTM. Names are as in
+The numbers are those of the textbook, computed in longer floats (`numpylstm.tape.working`), and the
+formula beside a wrong one is the textbook's line. A GRU that applies its reset gate after the
+product has its own tape, ``--cell gru``, and so have minGRU, minLSTM and sLSTM. Names are as in
 `numpylstm.reference`, without the batch axis.
 """
 
-from numpylstm.laboratory.tape.comparison import TOLERANCE, Grade, Wrong, grade, read
-from numpylstm.laboratory.tape.working import TapeError, as_json, compute, load
+from numpylstm.tape.comparison import TOLERANCE, Grade, Wrong, grade, read
+from numpylstm.tape.golden import TapeError, as_json, load
 
 __all__ = [
     "TOLERANCE",
@@ -23,7 +23,6 @@ __all__ = [
     "TapeError",
     "Wrong",
     "as_json",
-    "compute",
     "grade",
     "load",
     "read",
