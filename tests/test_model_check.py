@@ -7,6 +7,7 @@ from conftest import B, D, H, L, T, V
 import numpylstm as nl
 from numpylstm import cells, functional, gradcheck, model_check, reference
 from numpylstm.cli import train as train_command
+from numpylstm.layers import stack_forward
 from numpylstm.model_check import (
     check_examples,
     check_model,
@@ -15,7 +16,6 @@ from numpylstm.model_check import (
     pass_of_copy,
     random_state,
 )
-from numpylstm.layers import stack_forward
 from numpylstm.models import Window, language_model_forward
 
 MODELS = {
