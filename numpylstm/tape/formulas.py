@@ -47,10 +47,9 @@ def _lines(cell: str, way: str, name: str) -> str:
     on_tape = load(cell)[way]["t0"][f"{cell}.0"].keys()
     lines, read, needed = [], set[str](), [name]
     while needed:
-        line = assignments[needed.pop(0)]
-        if ast.unparse(line) not in lines:
-            lines.append(ast.unparse(line))
-            used = {node.id for node in ast.walk(line.value) if isinstance(node, ast.Name)}
+        line, used = assignments[needed.pop(0)]
+        if line not in lines:
+            lines.append(line)
             needed += sorted(used & assignments.keys() - on_tape - {name})
             read |= used
     notes = {f"{s}_prev": f"{s}_prev is {s} of step t-1, or {s}0" for s in CELLS[cell].states}
@@ -61,20 +60,24 @@ def _lines(cell: str, way: str, name: str) -> str:
 
 
 @cache
-def _assignments(function: str) -> dict[str, ast.Assign]:
-    """Return the assignments of a function of the textbook by the names of their results.
+def _assignments(function: str) -> dict[str, tuple[str, set[str]]]:
+    """Return by its name the line for each result in a function of the textbook, and what it uses.
 
     Of several choices the first is taken. What is only taken from the cache is left out.
     """
     text = files("numpylstm").joinpath("reference.py").read_text("utf-8")
     (code,) = (node for node in ast.parse(text).body if getattr(node, "name", "") == function)
-    found: dict[str, ast.Assign] = {}
+    found: dict[str, tuple[str, set[str]]] = {}
     for node in ast.walk(code):
         if isinstance(node, ast.Assign) and not _from_cache(node.value):
-            for target in ast.walk(node.targets[0]):
-                if isinstance(target, ast.Name):
-                    found.setdefault(target.id, node)
+            line = " ".join((ast.get_source_segment(text, node) or "").split())
+            for target in _names(node.targets[0]):
+                found.setdefault(target, (line, _names(node.value)))
     return found
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def _from_cache(value: ast.expr) -> bool:
