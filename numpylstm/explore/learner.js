@@ -9,7 +9,7 @@ export const LONGEST = 200_000; // bytes of a text, as UTF-8
 export const SHORTEST = 500; // characters
 const MOST_SYMBOLS = 255; // the others are read as <unk>
 const RECIPE = { T: 25, B: 8, momentum: 0.9, clip: 5, init_scale: 0.1, forget_bias: 1 };
-const HELD_OUT = 2000; // characters of the end that are scored, at most
+const HELD_OUT = 1000; // characters of the end that are scored, at most
 const FAR = 1000; // a gate with this bias is exactly 0 or 1
 
 // --- text to ids ----------------------------------------------------------------------------------
