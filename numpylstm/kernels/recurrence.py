@@ -38,6 +38,8 @@ from .machine import (
     uncounted,
 )
 
+SECOND_CACHE = 1 << 20  # bytes
+
 
 class Forward(NamedTuple):
     """Arrays of the forward pass.
@@ -74,8 +76,14 @@ class Recurrence(NamedTuple):
 
 
 @inlined
-def pays_to_pack(offsets):
-    """Return False for a single step of few rows, in which a copy of Wh would be used once."""
+def pays_to_pack(offsets, Wh):
+    """Return False if Wh is better read in place.
+
+    A copy would be used once in a single step of few rows. For a single row it is read no faster
+    than Wh, unless it stays in the second cache.
+    """
+    if offsets[1] == 1 and Wh.size * Wh.itemsize > SECOND_CACHE:
+        return False
     return len(offsets) > 4 or offsets[1] > FEW_ROWS
 
 
@@ -119,7 +127,7 @@ def recurrence(name, forward, backward, carries_dh=False):
             into = sums[0] if number < copy.blocks - 1 else sums[-1]
             first = min(number * size, into.shape[1] - size)
             total = block(into, n + i0, n + i1, first, first + size)
-            if pays_to_pack(offsets):
+            if pays_to_pack(offsets, Wh):
                 multiply_packed(h, copy, number, total, total, columns_of_units)
             else:
                 W = block(Wh, 0, H, number * size, (number + 1) * size)
@@ -132,7 +140,9 @@ def recurrence(name, forward, backward, carries_dh=False):
         """All steps for some sequences."""
         H, columns = Wh.shape
         blocks = 1 if len(arrays.sums) == 1 else columns // H
-        copy = packed(block(Wh, 0, H if pays_to_pack(arrays.offsets) else 0, 0, columns), blocks)
+        copy = packed(
+            block(Wh, 0, H if pays_to_pack(arrays.offsets, Wh) else 0, 0, columns), blocks
+        )
         for t in range(len(arrays.offsets) - 3):
             step_forward(Wh, uncounted(copy), t, arrays, rows, (0, H))
 
@@ -148,7 +158,7 @@ def recurrence(name, forward, backward, carries_dh=False):
         arrays, (H, columns) = Forward(*uncounted(arrays)), Wh.shape
         units = part(H, share, shares, 2 * lanes_of(Wh))
         copy = Packed(panels, columns // H, H)
-        if t == 0 and pays_to_pack(arrays.offsets):
+        if t == 0 and pays_to_pack(arrays.offsets, Wh):
             pack(block(Wh, 0, H, 0, columns), copy, units)
         step_forward(uncounted(Wh), copy, t, arrays, (0, arrays.offsets[1]), units)
 

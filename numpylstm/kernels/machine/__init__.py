@@ -1,4 +1,42 @@
-"""A small BLAS in Numba: what the kernels of the layers are built from."""
+"""A small BLAS in Numba: what the kernels of the layers are built from.
+
+If you know Numba, this page and ten minutes are enough to read the rest. From the bottom up:
+
+`simd`: instructions
+    Numba vectorises a simple loop, and nothing else. What it does not generate is written as an
+    *intrinsic*, a function that emits LLVM instructions in place of a call. The decorator `emits`
+    pairs it with a line of NumPy that means the same; with NUMBA_DISABLE_JIT=1 that line runs.
+    An array is a struct to an intrinsic: `unpacked` reads its address, shape and strides.
+`views`: slices
+    `block`, `run` and `transposed` are ``X[i0:i1, j0:j1]``, ``X[i, j0:j1]`` and ``X.T`` without
+    bounds checks and reference counts, as intrinsics that fill in the struct of an array.
+`tile`: the inner loop of a product
+    At most 14 rows (6 with 16 registers) times two vectors of C stay in registers for all of K. It
+    is LLVM code, a loop for each number of rows. Compiling it takes a second, so it is compiled
+    once and kernels call it by its name, a symbol that `compiling` defines first.
+`caching`: kernels on disk
+    A file is named by a hash of all it depends on: source, types, processor. It carries a checksum.
+`compiling`: three decorators
+    `kernel` for a function that Python calls, `inner` for one that kernels call, `inlined` for the
+    smallest. ``kernel(shared=True)`` adds the arguments `share` and `shares`: Python passes the
+    second only, and threads compute the shares. `part` gives the range of a share.
+`elementary`: exp, sigmoid, tanh, log_sigmoid
+    Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
+`matmul`: products
+    `multiply` computes D + A @ B, and `gradients` the three products of a linear layer's backward
+    pass. Both copy A and B in blocks to where the tile reads them in order ("packing"). Inside the
+    loop over time, `multiply_packed` multiplies by a matrix that `packed` copied once.
+
+To follow one product with a finger: ``functional._affine`` calls `multiply`, which gives each
+thread a run of tiles; `multiply_in_blocks` packs a block of B and calls `tile` for each.
+
+The rules: no result depends on the number of threads, the vector width or the sizes of blocks, as
+each element of a product is one chain of multiply-adds in order. Kernels check nothing. Constants
+are taken from the dtype. A view must not outlive its array. Numba must not inline a function that
+is overloaded (`elementary`): it would then delete the last store to a view as dead code.
+
+Why not NumPy's product, or Numba's loops alone? See docs/explanation/decisions.md.
+"""
 
 from .compiling import GRAIN, inlined, inner, kernel, part
 from .elementary import exp, log_sigmoid, sigmoid, tanh

@@ -167,6 +167,13 @@ class Vectors:
         function = declared(self.b, f"llvm.masked.store.{self.name}.{self.pointer}", kind)
         self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
 
+    def prefetch(self, pointer):
+        """Prefetch the cache line at `pointer` into the first-level cache."""
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+        name = "llvm.prefetch.p0" + ("" if self.pointer == "p0" else "i8")
+        self.b.call(declared(self.b, name, kind), [pointer, i32(0), i32(3), i32(1)])
+
     def broadcast(self, pointer):
         """Load the scalar at `pointer` into every lane."""
         scalar = self.b.load(self.b.bitcast(pointer, self.real.as_pointer()))

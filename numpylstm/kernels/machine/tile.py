@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 from .simd import BYTE_POINTER, INT, REGISTERS, VECTOR_BYTES, Vectors, declared, emits, unpacked
 
 TILE_ROWS = (REGISTERS - 4) // 2  # two vectors of results in each row; four registers stay free
+AHEAD = 16  # rows of B that are prefetched
 SHARING = 3  # rows of A whose addresses are one pointer plus 0, 1 or 2 strides
 
 _TYPE = ir.FunctionType(
@@ -109,6 +110,7 @@ def _write_rows(v, rows, masks, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row
     results = [(r, n, mask) for r in range(rows) for n, mask in enumerate(masks)]
     sums = [v.load(address(d, r, d_row, n), mask) for r, n, mask in results]
     a_starts = [address(a, r, a_row) for r in range(0, rows, SHARING)]
+    ahead = builder.mul(b_k, INT(AHEAD))
     before, loop = builder.block, builder.append_basic_block("along_k")
     done = builder.append_basic_block("store")
     builder.branch(loop)
@@ -118,6 +120,8 @@ def _write_rows(v, rows, masks, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row
     left, b_at, *others = now = [builder.phi(value.type) for value in at_start]
     a_at, sums = others[: len(a_starts)], others[len(a_starts) :]
     b_vectors = [v.load(v.at(b_at, INT(n * VECTOR_BYTES)), mask) for n, mask in enumerate(masks)]
+    for n in range(2):
+        v.prefetch(v.at(b_at, ahead, INT(n * VECTOR_BYTES)))
     for r in range(rows):
         x = v.broadcast(v.at(a_at[r // SHARING], *[a_row] * (r % SHARING)))
         for n in range(2):
