@@ -2,20 +2,19 @@
 
 Perplexity is ``exp(total nll / tokens scored)``. At batch size 1 every token but the first is
 scored, with all tokens before it in the state, so the result depends on the model and the text but
-not on the window. Larger batches are faster and leave a few tokens unscored, which are counted. The
-unigram and bigram baselines also score every token but the first, so their perplexities can be
-compared directly with a network's.
+not on the window. Larger batches are faster and leave a few tokens unscored, which are counted.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from numpylstm.baselines import check_text
 from numpylstm.checks import NotFinite, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
 from numpylstm.data.corpus import Watch as Watch
@@ -361,7 +360,7 @@ def _passage(
     where: str, model: LanguageModel, ids: Ids, length: int, start: int
 ) -> tuple[Ids, NDArray[Any], Ids]:
     check_language_model(where, model)
-    (ids,) = _texts(where, model.vocab_size, ids=ids)
+    ids = check_text(where, "ids", ids, model.vocab_size)
     check_sizes(where, length=length)
     check_whole(where, "start", start, 0)
     length = min(int(length), len(ids) - 1)
@@ -369,111 +368,3 @@ def _passage(
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
     nll, predicted, _ = model.score(x, y, model.zero_state(1))
     return y[start:, 0].copy(), nll[start:, 0], predicted[start:, 0]
-
-
-# --- Baselines: unigram and bigram counts ------------------------------------------------------
-
-
-class BigramResult(NamedTuple):
-    """Perplexity of the test text, and lambda, the weight of the bigram."""
-
-    perplexity: float
-    lam: float
-
-
-def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: int) -> float:
-    """Return the perplexity of a model that uses only the frequency of each token.
-
-    With add-one smoothing, ``P(w) = (count(w) + 1) / (N + V)``, so that no token is impossible.
-
-    Parameters
-    ----------
-    train_ids : (N,) array_like of int
-        The text to count.
-    test_ids : (M,) array_like of int
-        The text to score, at least two tokens; the first one is not scored.
-    vocab_size : int
-        V; ids are below it.
-
-    Returns
-    -------
-    float
-        ``exp(-mean(log P(w)))`` over the scored tokens.
-    """
-    train, test = _texts("unigram_perplexity", vocab_size, train_ids=train_ids, test_ids=test_ids)
-    return _perplexity(_unigram(train, int(vocab_size))[test[1:]])
-
-
-def interpolated_bigram_perplexity(
-    train_ids: ArrayLike, valid_ids: ArrayLike, test_ids: ArrayLike, vocab_size: int
-) -> BigramResult:
-    """Return the perplexity of a bigram model interpolated with a unigram model.
-
-    ``P(w|v) = lambda * count(v, w) / count(v) + (1 - lambda) * P(w)``, with the unigram model of
-    `unigram_perplexity` for ``P(w)``. Lambda maximises the likelihood of the validation text,
-    which is concave in lambda, so bisection on the sign of its slope finds the maximum. If nothing
-    follows v in the training text, ``P(w|v) = P(w)``.
-
-    Parameters
-    ----------
-    train_ids, valid_ids, test_ids : (N,) array_like of int
-        The texts to count, to choose lambda on, and to score; at least two tokens each. The first
-        token of a text is not scored.
-    vocab_size : int
-        V; ids are below it. No V x V table is made.
-
-    References
-    ----------
-    F. Jelinek and R. L. Mercer, "Interpolated estimation of Markov source parameters from sparse
-    data", in Pattern Recognition in Practice, North-Holland, 1980, pp. 381-397.
-    """
-    where = "interpolated_bigram_perplexity"
-    train, valid, test = _texts(
-        where, vocab_size, train_ids=train_ids, valid_ids=valid_ids, test_ids=test_ids
-    )
-    V = int(vocab_size)
-    p = _unigram(train, V)
-    contexts = np.bincount(train[:-1], minlength=V)
-    # One number for each pair of neighbours; int64 holds it up to V = 3 * 10**9.
-    pairs, counts = np.unique(train[:-1] * V + train[1:], return_counts=True)
-
-    def both(ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the bigram's and the unigram's probability of every token but the first."""
-        unigram = p[ids[1:]]
-        wanted = ids[:-1] * V + ids[1:]
-        place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-        joint = np.where(pairs[place] == wanted, counts[place], 0)
-        context = contexts[ids[:-1]]
-        return np.where(context > 0, joint / np.maximum(context, 1), unigram), unigram
-
-    bigram, unigram = both(valid)
-    low, high = 0.0, 1.0
-    for _ in range(50):  # lambda to 1e-15
-        lam = (low + high) / 2
-        slope = np.sum((bigram - unigram) / (lam * bigram + (1 - lam) * unigram))
-        low, high = (lam, high) if slope > 0 else (low, lam)
-    lam = (low + high) / 2
-
-    bigram, unigram = both(test)
-    return BigramResult(_perplexity(lam * bigram + (1 - lam) * unigram), lam)
-
-
-def _texts(where: str, vocab_size: int, **texts: ArrayLike) -> list[NDArray[np.int64]]:
-    check_sizes(where, vocab_size=vocab_size)
-    arrays = []
-    for name, text in texts.items():
-        arrays.append(check_ids(where, name, text, int(vocab_size), ("N",)))
-        if len(arrays[-1]) < 2:
-            raise ValueError(
-                f"{where}: {name} must hold at least 2 tokens, got 1; the first is not scored"
-            )
-    return arrays
-
-
-def _unigram(ids: NDArray[np.int64], vocab_size: int) -> NDArray[np.float64]:
-    p: NDArray[np.float64] = (np.bincount(ids, minlength=vocab_size) + 1) / (len(ids) + vocab_size)
-    return p
-
-
-def _perplexity(probabilities: NDArray[Any]) -> float:
-    return float(np.exp(-np.mean(np.log(probabilities))))

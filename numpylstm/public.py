@@ -1,6 +1,6 @@
 """The names that ``import numpylstm as nl`` offers."""
 
-from numpylstm import data, exchange, functional, reference, sampling, tape
+from numpylstm import baselines, data, exchange, functional, reference, sampling, tape
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState, SLSTMState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
@@ -87,6 +87,7 @@ __all__ = [
     "TrainConfig",
     "TutorialResult",
     "Vocabulary",
+    "baselines",
     "clip_by_global_norm",
     "data",
     "decayed_rate",

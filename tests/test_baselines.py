@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from numpylstm.evaluation import interpolated_bigram_perplexity, unigram_perplexity
+from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
 
 V = 11
 

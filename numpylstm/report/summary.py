@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.data import EOS, SPLITS, UNK, Corpus
 from numpylstm.data.configured import why_unknown
 from numpylstm.data.text import shortened
 from numpylstm.evaluation import (
     Evaluation,
     evaluate,
-    interpolated_bigram_perplexity,
     surprise,
     true_and_predicted,
-    unigram_perplexity,
 )
 from numpylstm.models import LanguageModel
 from numpylstm.plots import training_curves, training_lag_heatmap

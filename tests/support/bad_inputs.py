@@ -398,7 +398,7 @@ CALLS = [
     Call("nl.generate(model, [1], 5, banned=range(11))", "banned must leave a token to draw"),
     Call("nl.generate(model, [1], 5, banned=[-1])", "banned must lie in [0, 11), got -1 at [0]"),
     Call("nl.tutorial_protocol(model, np.array(3))", "ids must have shape (N,), got ()"),
-    Call("nl.evaluation.interpolated_bigram_perplexity(ids, ids, ids, 2**70)",
+    Call("nl.baselines.interpolated_bigram_perplexity(ids, ids, ids, 2**70)",
          "vocab_size must be at most 500,000,000"),
     # looking inside
     Call("nl.diagnostics.gate_saturation('x')", "gate must hold real numbers, got", TypeError),

@@ -471,7 +471,7 @@ free("", "SequenceClassifier SequenceTagger SequenceRegressor", lambda case: {
 })  # fmt: skip
 free("", "Bidirectional", lambda case: {"cell": case.pick(*CELLS)})
 free("data.", "batches num_batches", {})
-free("evaluation.", "unigram_perplexity interpolated_bigram_perplexity", {})
+free("baselines.", "unigram_perplexity interpolated_bigram_perplexity", {})
 of("Parameter.", "accumulate scale_grad grad", parameter)
 ADAM = {"betas": ((0.9, 0.999), (0.0, 0.5)), "eps": (1e-8, 0.1), "weight_decay": (0.0, 0.1)}
 of("SGD.", "step", optimizer, nl.SGD, {"momentum": (0.0, 0.9)}, function=step)
