@@ -9,9 +9,10 @@ exponent bits, without a branch, a table or a call. Adding 1.5 * 2**mantissa rou
 since a float of that size has no bits left for a fraction. ln 2 is subtracted in two parts, the
 first of which has so few bits that n times it is exact (Cody and Waite 1980).
 
-The error is at most 2 ulp in float32 and 2.2 ulp in float64, down to the subnormal numbers;
-exp(-inf) = 0, exp(inf) = inf, NaN stays NaN. The functions take and return a scalar. Each
-multiply-add is explicit (`fma`), so the result is the same wherever a function is inlined.
+The error is at most 2 ulp in float32 and 2.2 ulp in float64, down to the subnormal numbers, and
+twice that for the logarithm of the sigmoid, an exponential, a quotient and a series. exp(-inf) = 0,
+exp(inf) = inf, NaN stays NaN. The functions take and return a scalar. Each multiply-add is explicit
+(`fma`), so the result is the same wherever a function is inlined.
 """
 
 from math import factorial
