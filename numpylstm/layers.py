@@ -313,17 +313,17 @@ def stack_forward(
     """
     forward = cell.function(functions, "forward")
     finals, caches, every = [], [], []
-    for k, parameters in enumerate(layers):
+    for k, (parameters, *initial) in enumerate(zip(layers, *state, strict=True)):
         given, dropped = {"x": x, **parameters}, {}
         for name in given if masks else ():
             if (mask := masks.get(f"{k}.{name}")) is not None:
                 given[name], dropped[name] = functions.dropout_forward(given[name], mask)
         x, *weights = given.values()
-        x, *final, cache = forward(x, *(part[k] for part in state), *weights, **arguments)
+        x, *final, cache = forward(x, *initial, *weights, **arguments)
         finals.append(final)
         caches.append(cache)
         every.append(dropped)
-    after = cell.State(*(np.array(parts) for parts in zip(*finals, strict=True)))
+    after = cell.State(*map(np.array, zip(*finals, strict=True)))
     return StackPass(x, after, caches, every)
 
 
@@ -369,6 +369,7 @@ class RecurrentStack(Layer):
         self.options = cell_options(cell, options)
         self.cell = CELLS[cell]
         self.arguments = self.cell.arguments(self.options)
+        self.names = self.cell.parameters(self.options)
         check_sizes(
             self.cell.title,
             input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
@@ -426,17 +427,18 @@ class RecurrentStack(Layer):
 
     def arrays(self) -> list[dict[str, Array]]:
         """Return the parameters of each layer by name, as `stack_forward` takes them."""
-        names = self.cell.parameters(self.options)
         return [
-            {name: p.data.view() for name, p in zip(names, layer, strict=True)}  # views keep shapes
+            {name: p.data.view() for name, p in zip(self.names, layer, strict=True)}
             for layer in self.layers
         ]
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of a window, as `stack_forward` takes them."""
-        shape, given = (T, B, self.hidden_size), (self.functions, self.rng, self.dropout)
-        places = range(1, len(self.layers)) if self.dropout else ()
-        return {f"{k}.x": draw_mask(*given, shape, self.dtype) for k in places}
+        shape, masks = (T, B, self.hidden_size), {}
+        for k in range(1, len(self.layers)) if self.dropout else ():
+            mask = draw_mask(self.functions, self.rng, self.dropout, shape, self.dtype)
+            masks[f"{k}.x"] = mask
+        return masks
 
     def forward(
         self,
@@ -516,29 +518,27 @@ class RecurrentStack(Layer):
         batch_size = shape[1]
         if dstate is None:
             of_state = (len(self.layers), batch_size, self.hidden_size)
-            dstate = self.cell.State(*(np.zeros(of_state, self.dtype) for _ in self.cell.states))
+            dstate = self.cell.State(*[np.zeros(of_state, self.dtype)] * len(self.cell.states))
         else:
             self.check_state(where, "dstate", dstate, batch_size)
         backward = self.cell.function(self.functions, "backward")
-        before = [np.empty(part.shape, self.dtype) for part in dstate]
-        for layer in reversed(range(len(self.layers))):
-            final = (part[layer] for part in dstate)
+        finals, before = list(zip(*dstate, strict=True)), []  # of each layer
+        for parameters, final in zip(reversed(self.layers), reversed(finals), strict=True):
             dx, *rest = backward(dhs, *final, caches.pop())  # frees the memory of the cache
-            for part, gradient in zip(before, rest, strict=False):
-                part[layer] = gradient
-            names = ("x", *self.cell.parameters(self.options))
-            gradients = dict(zip(names, (dx, *rest[len(dstate) :]), strict=False))
-            for name, dropped in every[layer].items():
+            before.append(rest[: len(final)])
+            gradients = dict(zip(self.names, rest[len(final) :], strict=False))  # or None, of bn
+            gradients["x"] = dx
+            for name, dropped in every.pop().items():
                 gradients[name] = self.functions.dropout_backward(gradients[name], dropped)
-            dhs = gradients.pop("x")
-            for parameter, gradient in zip(self.layers[layer], gradients.values(), strict=True):
-                parameter.accumulate(gradient)
-        return dhs, self.cell.State(*before)
+            for name, parameter in zip(self.names, parameters, strict=True):
+                parameter.accumulate(gradients[name])
+            dhs = gradients["x"]
+        return dhs, self.cell.State(*map(np.array, zip(*reversed(before), strict=True)))
 
     def parts(self) -> dict[str, Any]:
         """Return the parameters of each layer."""
-        names = self.cell.parameters(self.options)
-        return {str(k): dict(zip(names, layer, strict=True)) for k, layer in enumerate(self.layers)}
+        named = [dict(zip(self.names, layer, strict=True)) for layer in self.layers]
+        return {str(k): layer for k, layer in enumerate(named)}
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
