@@ -69,10 +69,17 @@ from numpylstm.reference import squared_error_backward as squared_error_backward
 from numpylstm.reference import squared_error_forward as squared_error_forward
 
 try:
-    from numpylstm.kernels import embedding, gru, lstm, machine, rnn, scan, softmax, update
+    from numpylstm.kernels import embedding as _embedding
+    from numpylstm.kernels import gru as _gru
+    from numpylstm.kernels import lstm as _lstm
+    from numpylstm.kernels import machine as _machine
+    from numpylstm.kernels import rnn as _rnn
+    from numpylstm.kernels import scan as _scan
+    from numpylstm.kernels import softmax as _softmax
+    from numpylstm.kernels import update as _update
 
     _row = np.zeros((1, 1), np.float32)
-    embedding.scatter_add(_row, np.zeros(1, np.int64), _row)  # Numba compiles or loads it
+    _embedding.scatter_add(_row, np.zeros(1, np.int64), _row)  # Numba compiles or loads it
     _failure: Exception | None = None
 except Exception as error:
     _failure = error
@@ -147,7 +154,7 @@ def _affine(x: Array, W: Array, b: Array) -> Array:
     base, transposed = _matrix(W)
     y = empty((len(x), len(b)), x.dtype)
     shares = shares_for(y.size * x.shape[1] // PRODUCT)
-    machine.multiply(x, False, base, transposed, b.reshape(1, -1), y, shares)
+    _machine.multiply(x, False, base, transposed, b.reshape(1, -1), y, shares)
     return y
 
 
@@ -159,7 +166,7 @@ def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
     base, transposed = _matrix(W)
     dx, dW, db = (empty(shape, W.dtype) for shape in (x.shape, base.shape, (1, W.shape[1])))
     shares = shares_for(2 * dy.size * x.shape[1] // PRODUCT)
-    machine.gradients(dy, x, base, transposed, (dx, dW, db), shares)
+    _machine.gradients(dy, x, base, transposed, (dx, dW, db), shares)
     return dx, dW.T if transposed else dW, db[0]
 
 
@@ -205,7 +212,7 @@ def _check_embedding(where: str, dx: Array, cache: EmbeddingCache) -> Array:
 def _scattered(dx: Array, ids: Array, V: int) -> Array:
     """Return a table (V, D): the sums of the rows of dx (., D) that have the same id."""
     dW = empty((V, dx.shape[-1]), dx.dtype)
-    embedding.scatter_add(contiguous(dx).reshape(-1, dx.shape[-1]), ids.reshape(-1), dW)
+    _embedding.scatter_add(contiguous(dx).reshape(-1, dx.shape[-1]), ids.reshape(-1), dW)
     return dW
 
 
@@ -229,7 +236,7 @@ def _unroll(
     if split.split_batch:
         cell.forward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
-        panels = empty(machine.panels_shape(Wh, columns // H), Wh.dtype)
+        panels = empty(_machine.panels_shape(Wh, columns // H), Wh.dtype)
         cell.forward_split_hidden(Wh, panels, arrays, split.shares)
     return first.reshape(shape)
 
@@ -252,12 +259,12 @@ def _unroll_back(
     if split.split_batch:
         cell.backward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
-        panels = empty(machine.panels_shape(Wh.T, 1), Wh.dtype)
+        panels = empty(_machine.panels_shape(Wh.T, 1), Wh.dtype)
         cell.backward_split_hidden(Wh, panels, arrays, split.shares)
     dx, dWx, db = _gradients(da[0], x, Wx)
     dWh, zeros = empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
     shares = shares_for(Wh.size * N // PRODUCT)
-    machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares)
+    _machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares)
     return batch.padded(dx.reshape(shape)), dWx, dWh, db, da[-1]
 
 
@@ -314,11 +321,11 @@ def rnn_forward(
     """Unroll the vanilla network over a sequence."""
     where, needed = "rnn_forward", ("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H")
     check_shapes(where, needed, Wx, Wh, b, x, h0)
-    check_choice(where, "activation", activation, rnn.CELLS)
+    check_choice(where, "activation", activation, _rnn.CELLS)
     lengths = _lengths(where, lengths, x)
     batch = _batch(x, lengths)
     x, h = batch.packed(contiguous(x)), batch.states(h0)
-    _unroll(rnn.CELLS[activation], batch, x, Wx, Wh, b, (h,))
+    _unroll(_rnn.CELLS[activation], batch, x, Wx, Wh, b, (h,))
     hs = batch.after(h)
     cache = RNNCache(x, batch.before(h), hs, Wx, Wh, activation)
     return batch.padded(hs), batch.last(h), _cache(cache, lengths)
@@ -333,10 +340,10 @@ def rnn_backward(
         "dhs T B H", "dhT B H",
     )  # fmt: skip
     batch, (x, h_prev, h, Wx, Wh, activation) = _opened(where, RNNCache, needed, cache, dhs, dhT)
-    check_choice(where, "cache.activation", activation, rnn.CELLS)
+    check_choice(where, "cache.activation", activation, _rnn.CELLS)
     dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
     dx, dWx, dWh, db, _ = _unroll_back(
-        rnn.CELLS[activation], batch, x, Wx, Wh, h_prev, (h,), dhs, (dh,)
+        _rnn.CELLS[activation], batch, x, Wx, Wh, h_prev, (h,), dhs, (dh,)
     )
     return dx, batch.given(dh), dWx, dWh, db
 
@@ -351,7 +358,7 @@ def lstm_forward(
     batch = _batch(x, lengths)
     x, h, c = batch.packed(contiguous(x)), batch.states(h0), batch.states(c0)
     tanh_c = empty(c.shape, c.dtype)
-    gates = _unroll(lstm.LSTM, batch, x, Wx, Wh, b, (h, c, tanh_c))
+    gates = _unroll(_lstm.LSTM, batch, x, Wx, Wh, b, (h, c, tanh_c))
     h_prev, c_prev, hs, cs, tanh_cs = *map(batch.before, (h, c)), *map(batch.after, (h, c, tanh_c))
     cache = LSTMCache(x, h_prev, c_prev, gates, cs, tanh_cs, hs, Wx, Wh)
     return batch.padded(hs), batch.last(h), batch.last(c), _cache(cache, lengths)
@@ -370,7 +377,7 @@ def lstm_backward(
     x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = opened
     dhs, dh, dc = batch.packed(contiguous(dhs)), batch.ordered(dhT), batch.ordered(dcT)
     dx, dWx, dWh, db, _ = _unroll_back(
-        lstm.LSTM, batch, x, Wx, Wh, h_prev, (gates, c_prev, tanh_c), dhs, (dh, dc)
+        _lstm.LSTM, batch, x, Wx, Wh, h_prev, (gates, c_prev, tanh_c), dhs, (dh, dc)
     )
     return dx, batch.given(dh), batch.given(dc), dWx, dWh, db
 
@@ -394,7 +401,7 @@ def gru_forward(
     x, h = batch.packed(x), batch.states(h0)
     s = empty((*x.shape[:2], len(Wh)), x.dtype)
     s[...] = 0 if bn is None else bn
-    gates = _unroll(gru.GRU, batch, x, Wx, Wh, b, (h,), s)
+    gates = _unroll(_gru.GRU, batch, x, Wx, Wh, b, (h,), s)
     hs = batch.after(h)
     cache = GRUCache(x, batch.before(h), gates, s, hs, Wx, Wh, bn, reset)
     return batch.padded(hs), batch.last(h), _cache(cache, lengths)
@@ -417,7 +424,7 @@ def gru_backward(
         return reference.gru_backward(contiguous(dhs), contiguous(dhT), cache)
     dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
     dx, dWx, dWh, db, du = _unroll_back(
-        gru.GRU, batch, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), number_of_da=2
+        _gru.GRU, batch, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), number_of_da=2
     )
     dbn = None if bn is None else du[:, 2 * Wh.shape[0] :].sum(axis=0)
     return dx, batch.given(dh), dWx, dWh, db, dbn
@@ -479,9 +486,9 @@ def mingru_forward(
     """Compute all gates at once, and then the states."""
     where = "mingru_forward"
     check_shapes(where, ("Wx D 2H", "b 2H", "x T B D", "h0 B H"), Wx, b, x, h0)
-    check_choice(where, "factors", factors, scan.MINGRU)
+    check_choice(where, "factors", factors, _scan.MINGRU)
     lengths = _lengths(where, lengths, x)
-    return _forward(scan.MINGRU[factors], MinGRUCache, x, [h0], [Wx], b, lengths, factors)
+    return _forward(_scan.MINGRU[factors], MinGRUCache, x, [h0], [Wx], b, lengths, factors)
 
 
 def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
@@ -491,8 +498,8 @@ def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) ->
         "cache.Wx D 2H", "dhs T B H", "dhT B H",
     )  # fmt: skip
     batch, opened = _opened(where, MinGRUCache, needed, cache, dhs, dhT)
-    check_choice(where, "cache.factors", opened.factors, scan.MINGRU)
-    return _backward(scan.MINGRU[opened.factors], batch, opened, dhs, dhT)
+    check_choice(where, "cache.factors", opened.factors, _scan.MINGRU)
+    return _backward(_scan.MINGRU[opened.factors], batch, opened, dhs, dhT)
 
 
 def minlstm_forward(
@@ -502,7 +509,7 @@ def minlstm_forward(
     where = "minlstm_forward"
     check_shapes(where, ("Wx D 3H", "b 3H", "x T B D", "h0 B H"), Wx, b, x, h0)
     lengths = _lengths(where, lengths, x)
-    return _forward(scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths, more=1)
+    return _forward(_scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths, more=1)
 
 
 def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
@@ -512,7 +519,7 @@ def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) 
         "cache.log_odds T B H", "cache.Wx D 3H", "dhs T B H", "dhT B H",
     )  # fmt: skip
     batch, opened = _opened(where, MinLSTMCache, needed, cache, dhs, dhT)
-    return _backward(scan.MINLSTM, batch, opened, dhs, dhT)
+    return _backward(_scan.MINLSTM, batch, opened, dhs, dhT)
 
 
 def slstm_forward(
@@ -525,8 +532,8 @@ def slstm_forward(
     )  # fmt: skip
     state = [h0, c0, n0, m0]
     check_shapes(where, needed, Wx, Wh, b, x, *state)
-    check_choice(where, "forget_gate", forget_gate, lstm.SLSTM)
-    cell, lengths = lstm.SLSTM[forget_gate], _lengths(where, lengths, x)
+    check_choice(where, "forget_gate", forget_gate, _lstm.SLSTM)
+    cell, lengths = _lstm.SLSTM[forget_gate], _lengths(where, lengths, x)
     return _forward(cell, SLSTMCache, x, state, [Wx, Wh], b, lengths, forget_gate, more=1)
 
 
@@ -542,8 +549,8 @@ def slstm_backward(
     )  # fmt: skip
     dstate = dhT, dcT, dnT, dmT
     batch, opened = _opened(where, SLSTMCache, needed, cache, dhs, *dstate)
-    check_choice(where, "cache.forget_gate", opened.forget_gate, lstm.SLSTM)
-    return _backward(lstm.SLSTM[opened.forget_gate], batch, opened, dhs, *dstate)
+    check_choice(where, "cache.forget_gate", opened.forget_gate, _lstm.SLSTM)
+    return _backward(_lstm.SLSTM[opened.forget_gate], batch, opened, dhs, *dstate)
 
 
 # --- Linear recurrence -------------------------------------------------------------------------
@@ -553,7 +560,7 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache
     """Unroll a recurrence without weights."""
     check_shapes("scan_forward", ("a T B H", "b T B H", "h0 B H"), a, b, h0)
     a, h = contiguous(a), _batch(a, None).states(h0)
-    scan.forward(*map(_by_step, (a, contiguous(b), h)), shares_for(a.size))
+    _scan.forward(*map(_by_step, (a, contiguous(b), h)), shares_for(a.size))
     return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
 
 
@@ -565,7 +572,7 @@ def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Arra
     a, h_prev, dhs = map(contiguous, (*cache, dhs))
     da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
     arrays = map(_by_step, (dhs, a, h_prev, da, db, dh[None]))
-    scan.backward(*arrays, shares_for(a.size))
+    _scan.backward(*arrays, shares_for(a.size))
     return da, db, dh
 
 
@@ -657,7 +664,7 @@ def sequence_cross_entropy_forward(
     logits = contiguous(logits)
     peak, total, nll = (empty((T, B), logits.dtype) for _ in range(3))
     predicted = np.empty((T, B), np.intp)
-    softmax.forward(logits, targets, peak, total, nll, predicted, shares_for(EXP * logits.size))
+    _softmax.forward(logits, targets, peak, total, nll, predicted, shares_for(EXP * logits.size))
     loss = np.add.reduce(coefficients * nll, axis=None)
     return loss, CrossEntropyCache(logits, peak, total, targets, coefficients, nll, predicted)
 
@@ -673,7 +680,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     targets = check_ids(where, "cache.targets", targets, logits.shape[2], peak.shape, because)
     check_number(where, "dloss", dloss)
     dlogits = empty(logits.shape, logits.dtype)
-    softmax.backward(
+    _softmax.backward(
         contiguous(logits), targets, contiguous(peak), contiguous(total),
         np.ascontiguousarray(coefficients * logits.dtype.type(dloss)), dlogits,
         shares_for(EXP * logits.size),
@@ -687,7 +694,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
     check_shapes("sum_of_squares", ("g *",), g)
-    total: float = update.sum_of_squares(contiguous(g).ravel(), shares_for(g.size))
+    total: float = _update.sum_of_squares(contiguous(g).ravel(), shares_for(g.size))
     return total
 
 
@@ -706,7 +713,7 @@ def sgd_update(w: Array, dw: Array, lr: float) -> None:
     """Gradient descent."""
     _check_update("sgd_update", ("w *", "dw *"), w, dw)
     check_in("sgd_update", "lr", lr, "[0, inf)")
-    update.descend(w.ravel(), contiguous(dw).ravel(), float(lr), shares_for(w.size))
+    _update.descend(w.ravel(), contiguous(dw).ravel(), float(lr), shares_for(w.size))
 
 
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
@@ -714,7 +721,7 @@ def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -
     _check_update("momentum_update", ("w *", "v *", "dw *"), w, v, dw)
     check_in("momentum_update", "lr", lr, "[0, inf)")
     check_in("momentum_update", "momentum", momentum, "[0, inf)")
-    update.descend_with_momentum(
+    _update.descend_with_momentum(
         w.ravel(), v.ravel(), contiguous(dw).ravel(), float(lr), float(momentum),
         shares_for(w.size),
     )  # fmt: skip
@@ -738,7 +745,7 @@ def adam_update(
         added, kept, 1 - beta1, beta2, 1 - beta2,
         lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
     )  # fmt: skip
-    update.descend_by_moments(
+    _update.descend_by_moments(
         w.ravel(), m.ravel(), v.ravel(), contiguous(dw).ravel(),
         tuple(np.array(numbers, w.dtype)), shares_for(w.size),
     )  # fmt: skip
