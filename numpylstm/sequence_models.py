@@ -79,9 +79,9 @@ class SequenceModel(Model):
         lengths : (B,) integers in [0, T], optional
             Steps at and past the end of a sequence are not read. By default all have T steps.
         """
-        self.criterion.begin_pass(training)  # also if an error follows
         where = f"{type(self).__name__}.forward"
         check_flag(where, "training", training)
+        self.criterion.begin_pass(training)  # also if an error follows
         x, y, inside = self.check_arguments(where, x, y, lengths)
         weights = None if inside is None else inside.astype(self.config.dtype)
         return self.criterion.forward(self._outputs(x, lengths, training), y, weights, training)

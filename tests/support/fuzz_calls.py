@@ -30,6 +30,7 @@ EXEMPT = {
     r"gradcheck\.(compare|scalar|check_\w+|\w+_slope)|\w+\.check_(state|arguments)": (
         "part of what is here, after its checks"
     ),
+    r"\w+\.draw_masks|model_check\.check_module": "takes functions, or draws; test_model_check",
     r"functional\.\w+_update": "works in place; test_optim compares it with the reference",
     r"\w+\.(plan|from_(config|dict))|new_run|from_preset|\w+Config": "takes settings by name",
     r"\w+\.load_state_dict": "that of the models is here",
