@@ -461,6 +461,13 @@ TASKS = {
     "Parity": {"num_steps": 9, "shortest": 4, "noise": 0.1},
     "EmbeddedReber": {"num_steps": 12},
     "Pronoun": {"distance": 4},
+    "AssociativeRecall": {
+        "num_pairs": 3,
+        "rewrites": 1,
+        "num_keys": 5,
+        "num_values": 4,
+        "noise": 0.1,
+    },
 }
 COPY, TINY = tasks.DelayedCopy(3), tasks.Recipe(hidden_size=3, batch_size=2, steps=2)
 of_any = functools.partial(after_window, tuple(CELLS))
