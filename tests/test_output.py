@@ -4,16 +4,18 @@ Training goes on, or is saved and stops where the terminal was closed. In the en
 those of an uninterrupted run, to the last byte.
 """
 
+import logging
 import os
 import random
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.runs import BIN, SHORT, files, run, start, train, whole_run
 
-from numpylstm.cli.output import LINES, logged
+from numpylstm.cli.output import LINES, Log, logged
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
@@ -112,10 +114,22 @@ def test_the_log_gets_the_lines_below_the_command(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_log_on_a_full_disk_is_dropped(capsys):
-    LINES.setLevel("INFO")
-    with logged(Path("/dev/full"), ["numpylstm-train"]):
-        LINES.info("a line")
+    log = Log("/dev/full")
+    log.handle(logging.makeLogRecord({"msg": "a line"}))
+    with suppress(OSError):
+        log.close()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_log_is_not_written_through_a_link_or_a_pipe(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine").write_text("mine\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name, kind in {"link": "a link", "pipe": "a named pipe"}.items():
+        with pytest.raises(OSError, match=kind), logged(tmp_path / name, ["numpylstm-train"]):
+            pass
+    assert (tmp_path / "mine").read_text() == "mine\n"
 
 
 # --- terminals ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from numpylstm.files import check_regular
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES
 
@@ -58,6 +59,8 @@ class Log(logging.FileHandler):
 @contextmanager
 def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
     """Append the lines of a run to a file, below the time and the command."""
+    if path.exists() or path.is_symlink():
+        check_regular(path, path.lstat())  # a link could lead out of somebody else's run folder
     log = Log(path, encoding="utf-8", errors="backslashreplace")
     head = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}"
     log.handle(logging.makeLogRecord({"msg": head}))
