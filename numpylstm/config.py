@@ -69,7 +69,7 @@ def setting_of(
 GROUPS = DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
 OPTIMIZERS = {"sgd": 1.0, "adam": 0.001, "adamw": 0.001}
 """The optimisers, each with its default learning rate."""
-SCHEDULES = "epoch", "plateau"
+SCHEDULES = "epoch", "plateau", "one-cycle", "cosine"
 LARGEST_OPTION = 1_000
 LARGEST = 3e38  # which float32 can hold
 BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
@@ -341,15 +341,22 @@ class TrainConfig(ModelConfig):
     schedule: str = setting(
         "epoch", str, OPTIMISATION, "multiply the learning rate by --decay after each epoch past "
         "--constant-epochs, or on a plateau: after --decay-patience epochs without a better "
-        "validation loss", choices=SCHEDULES,
+        "validation loss; or change it with each update: one cycle up and down, or down by a "
+        "cosine", choices=SCHEDULES,
     )  # fmt: skip
-    decay: float = setting(
-        0.5, float, OPTIMISATION, "decay factor of the learning rate", above=0, at_most=1
-    )
-    constant_epochs: int = setting(
-        4, int, OPTIMISATION, "epochs at the initial learning rate", at_least=0
-    )
-    decay_patience: int = setting_of(
+    decay: float | None = setting_of(
+        "schedule", {"epoch": 0.5, "plateau": 0.5}, float, OPTIMISATION,
+        "decay factor of the learning rate", above=0, at_most=1,
+    )  # fmt: skip
+    constant_epochs: int | None = setting_of(
+        "schedule", {"epoch": 4}, int, OPTIMISATION, "epochs at the initial learning rate",
+        at_least=0,
+    )  # fmt: skip
+    warmup: float | None = setting_of(
+        "schedule", {"one-cycle": 0.3, "cosine": 0.0}, float, OPTIMISATION, "share of all updates "
+        "in which the learning rate rises", at_least=0, below=1,
+    )  # fmt: skip
+    decay_patience: int | None = setting_of(
         "schedule", {"plateau": 1}, int, OPTIMISATION, "epochs in a row without a better "
         "validation loss before each decay", at_least=1,
     )  # fmt: skip
@@ -370,6 +377,11 @@ class TrainConfig(ModelConfig):
     clip: float = setting(
         5.0, float, OPTIMISATION, "maximum global norm of the gradient", above=0, at_most=LARGEST
     )
+    average_after: int | None = setting(
+        None, int, OPTIMISATION, "average the parameters over all updates after N epochs; at the "
+        "end of each epoch the mean is validated too, and best.npz holds the better of the two",
+        at_least=0,
+    )  # fmt: skip
     patience: int | None = setting(
         None, int, OPTIMISATION, "stop after N epochs in a row without a better validation loss",
         at_least=1, resumable=True,
@@ -457,7 +469,8 @@ LARGE = MEDIUM | {
     "decay": 1 / 1.15, "constant_epochs": 14, "clip": 10.0,
 }  # fmt: skip
 TIED = MEDIUM | {  # a rate of 20 and a clip of 1/4 for a mean over 35 steps, converted to our sum
-    "tied": True, "epochs": 40, "schedule": "plateau", "decay": 1 / 4, "lr": 0.571, "clip": 8.75,
+    "tied": True, "epochs": 40, "schedule": "plateau", "decay": 1 / 4, "constant_epochs": None,
+    "lr": 0.571, "clip": 8.75,
 }  # fmt: skip
 # As in Harvard's course CS 287, whose loss is a sum over the batch, with clip 2 and weight decay
 # 1e-4: if every update is clipped, Adam depends on their ratio only, and with our mean a clip of 1

@@ -26,7 +26,6 @@ from numpylstm.config import ModelConfig, TrainConfig
 from numpylstm.data import UNK, Vocabulary
 from numpylstm.files import open_regular
 from numpylstm.models import Array, LanguageModel, Model, check_language_model, dtype_name
-from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.loop import Run
@@ -224,7 +223,6 @@ def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageMode
 
 # --- files ---------------------------------------------------------------------------------------
 
-MEMBERS = re.compile(r"[^/]+/.+|arr_\d{1,3}\.npy")  # of torch.save; of numpy.savez without names
 PLAIN = re.compile(
     r"collections OrderedDict|torch \w+Storage|torch\._utils _rebuild_(tensor_v2|parameter)"
 )
@@ -350,8 +348,8 @@ def read(path: Path, file: BinaryIO, **settings: Any) -> tuple[LanguageModel, Vo
         raise ValueError("it is another kind of file")
     if sum(getattr(array, "nbytes", 0) for array in arrays.values()) > 2 * size:
         raise ValueError("its arrays are larger than the file")  # a tied one stands there twice
-    if "arr_0.npy" in arrays:
-        arrays = from_keras([arrays[f"arr_{k}.npy"] for k in range(len(arrays))])
+    if "arr_0" in arrays:
+        arrays = from_keras([arrays[f"arr_{k}"] for k in range(len(arrays))])
     elif "embedding.W" in arrays:
         arrays = {key: copied("import_model", key, array) for key, array in arrays.items()}
     else:
@@ -366,7 +364,7 @@ def read(path: Path, file: BinaryIO, **settings: Any) -> tuple[LanguageModel, Vo
             ) from error
     model = language_model(arrays, **{**notes.get("options", {}), **settings})
     tokens = notes.get("vocabulary", [UNK, *map(str, range(1, model.vocab_size))])
-    if not checkpoint.list_of(checkpoint.is_text)(tokens) or len(tokens) != model.vocab_size:
+    if not isinstance(tokens, list) or len(tokens) != model.vocab_size:
         raise ValueError(f"its vocabulary must be a list of {model.vocab_size} texts")
     return model, Vocabulary(tuple(tokens))
 
@@ -385,10 +383,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 def read_zip(path: Path, file: BinaryIO, size: int) -> Any:
     """Return the state dict that PyTorch saved, or by member the arrays that NumPy saved."""
     with zipfile.ZipFile(file) as archive:
-        saving.check_members(archive.infolist(), size, MEMBERS)
+        saving.check_members(archive.infolist(), size)
         pickles = [archive.read(k) for k in archive.namelist() if k.endswith("/data.pkl")]
-        if not pickles:
-            return {k: saving.read_npy(k, archive.read(k)) for k in archive.namelist()}
+    if not pickles:
+        return saving.members(file)
     for operation, argument, _ in chain.from_iterable(map(pickletools.genops, pickles)):
         if "GLOBAL" in operation.name and not PLAIN.fullmatch(str(argument)):
             raise ValueError(f"it holds {argument!r}, which is no plain tensor")
@@ -404,7 +402,6 @@ def write_run(model: LanguageModel, vocabulary: Vocabulary, folder: Path) -> Non
     V = len(vocabulary)
     level = "char" if all(len(token) == 1 for token in vocabulary if token != UNK) else "word"
     config = TrainConfig(**model.config.to_dict(), level=level, max_vocab=max(V, 2))
-    optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
-    run = Run(config, vocabulary, "", model, optimizer, model.zero_state(config.batch_size))
+    run = Run.begin(config, vocabulary, "", model)
     run_folder.begin(folder, run)
     checkpoint.save(run, folder / run_folder.BEST)

@@ -44,6 +44,7 @@ from numpylstm.parameters import Module, Parameter
 from numpylstm.sampling import generate
 from numpylstm.saving import load_model, save_model
 from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
+from numpylstm.training import schedules
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.fit import FitEpoch, fit
 from numpylstm.training.loop import Run, Step, new_run, train
@@ -116,6 +117,7 @@ __all__ = [
     "sampling",
     "save",
     "save_model",
+    "schedules",
     "set_num_threads",
     "surprise",
     "tape",

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS
-from support.broken_checkpoints import take_apart, with_config, with_meta
+from support.broken_checkpoints import take_apart, with_config
 from support.runs import BIN, MAIN
 
 import numpylstm as nl
@@ -108,7 +108,6 @@ def workplace(tmp_path_factory):
     train("--train", "text.txt", "--out", "whole", "--epochs", "1")
     good = take_apart((folder / "whole" / "last.npz").read_bytes())
     with_last("begun", (folder / "run" / "last.npz").read_bytes())
-    with_last("moved-window", with_meta(window=999, epoch=0, valid_losses=[])(good))
     for name, changes in {
         "device-text": {"train": "/dev/zero"},
         "pipe-text": {"train": str(folder / "pipe")},
@@ -160,8 +159,7 @@ def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace, monkeyp
     monkeypatch.chdir(workplace)
     arguments = [*TINY, "--train", "text.txt", "--out", "failed", "--save-every", "1"]
     assert MAIN["numpylstm-train"]([*arguments, "--lr", "1e30", "--clip", "1e30"]) == 1
-    said = capsys.readouterr().err
-    assert "failed/last.npz holds the run as last saved" in said
+    assert "; usually the learning rate is too high" in capsys.readouterr().err
     run = nl.restore_run(nl.load("failed/last.npz"))
     for parameter in run.model.parameters().values():
         assert np.isfinite(parameter.data).all()

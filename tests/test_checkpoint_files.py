@@ -2,18 +2,20 @@
 
 import contextlib
 import io
-import math
 import re
-import sys
-import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import broken_checkpoints
-from support.broken_checkpoints import BROKEN, Broken, pack, take_apart, with_config, zipped
+from support.broken_checkpoints import (
+    BROKEN,
+    Broken,
+    of_any_shape,
+    pack,
+    take_apart,
+    with_config,
+)
 
 import numpylstm as nl
 from numpylstm.cli import eval as eval_command
@@ -22,8 +24,7 @@ from numpylstm.cli import train as train_command
 from numpylstm.config import settings_with
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.parameters import parameter_shapes
-from numpylstm.saving import MOST_MEMBERS, CheckpointError
-from numpylstm.training import checkpoint
+from numpylstm.saving import CheckpointError
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
 V = 21
@@ -106,26 +107,6 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, plac
         assert " ".join(case.says.split()) in said
 
 
-ROW, TALLY = broken_checkpoints.ROW, broken_checkpoints.TALLY
-ONE = TALLY | {"steps": 1, "tokens": 20}
-
-
-@pytest.mark.parametrize(("kind", "last", "first"), [
-    ("count", 0, -1), ("count", 2**63 - 1, 2**63), ("text", "z", "\ud800\U0001f40d"),
-    ("number", -sys.float_info.max, -math.inf), ("sum", -1e300, -1.1e300), ("share", 0, -0.1),
-    ("share", 1, 1.1), ("perplexity", math.exp(-0.1), 0.9), ("loss", -0.1, -0.2),
-    ("loss", math.nextafter(709, 0), 709), ("row", ROW, [*ROW, 0]), ("row", ROW, [None, *ROW[1:]]),
-    ("list_of_rows", [ROW], [ROW, [1, 2, *ROW[2:]]]), ("tally", TALLY, {}),
-    ("list_of_rows", [[1, 1, *ROW[2:]]], [[0, 1, *ROW[2:]]]),
-    ("tally", ONE | {"correct": 20}, ONE | {"nll": 709.0 * 20}),
-    ("tally", ONE | {"nll": 700.0 * 20}, ONE | {"clipped": 2}),
-    ("tally", ONE | {"nll": -1.0, "clipped": 1}, ONE | {"nll": -3.0}),
-])  # fmt: skip
-def test_the_last_value_that_is_accepted_and_the_first_that_is_not(kind, last, first):
-    accepts = getattr(checkpoint, f"is_{kind}")
-    assert (accepts(last), accepts(first)) == (True, False)
-
-
 HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]
 
 
@@ -200,39 +181,16 @@ def test_a_run_goes_on_with_the_vocabulary_of_its_checkpoint(good, place, capsys
     assert "this text is not the one" in one_line(capsys)
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
-def test_hostile_content_under_a_right_checksum_does_no_harm(tmp_path):
-    """Mutants by seed; `python -m tests.support.hostile_checkpoints 2500` tries more."""
-    from support import hostile_checkpoints  # whose module `resource` is POSIX only
-
-    assert list(hostile_checkpoints.fuzz(tmp_path, 0, 40)) == []
-
-
-GREEDY = ("bomb", "GB", "absurd", "10 **", "overflowing", "nested")
-ABSURD = [case for case in BROKEN if any(word in case.what for word in GREEDY)]
-
-
-@pytest.mark.parametrize("case", ABSURD, ids=lambda case: case.what)
-def test_no_file_can_ask_for_more_memory_than_it_has(case, good, tmp_path):
-    """Sizes are compared with the file before any memory is allocated."""
+@pytest.mark.parametrize("share", [0.5, 1, 1000])
+def test_a_small_file_takes_no_memory(tmp_path, share):
+    """Its arrays may claim any shape."""
+    resource = pytest.importorskip("resource")
     path = tmp_path / "c.npz"
-    path.write_bytes(case.make(good))
-    size = path.stat().st_size
-    tracemalloc.start()
-    try:
-        with pytest.raises(CheckpointError):
-            restore_run(load(path))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 4 * size + 2_000_000
-
-
-def test_the_deepest_network_has_no_more_members_than_are_read():
-    config = nl.TrainConfig(cell="gru", num_layers=100, optimizer="adam")
-    parameters = len(list(parameter_shapes(config, V)))
-    others = 3  # state/h, meta, checksum
-    assert 3 * parameters + others <= MOST_MEMBERS
+    path.write_bytes(of_any_shape(f"({int(share * 2**30)},)"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError):
+        load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 @given(data=st.data())
@@ -266,15 +224,6 @@ def test_fuzz_bytes(content, prefix, tmp_path_factory):
         load(path)
 
 
-@given(content=st.binary(max_size=200), prefix=st.sampled_from([b"", b"\x93NUMPY\x01\x00v\x00"]))
-def test_fuzz_arrays(content, prefix, tmp_path_factory):
-    """Any bytes as a member."""
-    path = tmp_path_factory.getbasetemp() / "array.npz"
-    path.write_bytes(zipped([("meta.npy", prefix + content)]))
-    with pytest.raises(CheckpointError):
-        load(path)
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
@@ -284,7 +233,7 @@ JSON = st.recursive(
 
 @given(data=st.data())
 def test_fuzz_meta(good, tmp_path_factory, data):
-    """Any JSON value in any place of the meta object, under a right checksum."""
+    """Any JSON value in any place of the meta object, in an undamaged file."""
     meta = dict(good.meta)
     key = data.draw(st.sampled_from(sorted(meta)))
     if isinstance(meta[key], dict) and data.draw(st.booleans()):
@@ -314,16 +263,24 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
     path = tmp_path / "last.npz"
     save(run, path)
     before = path.read_bytes()
-    bias, velocity = run.model.parameters()["lstm.1.b"].data, run.optimizer.memory["velocity"]
-    bias[3] = velocity["lstm.1.b"][3] = np.inf
-    says = r"not finite after epoch 2, step 16: lstm\.1\.b, the velocity of lstm\.1\.b;"
-    with pytest.raises(nl.training.loop.TrainingFailed, match=says):
-        save(run, path)
-    bias[3] = velocity["lstm.1.b"][3] = 0.0
-    run.state.c[0, 1, 2] = np.inf
-    with pytest.raises(nl.checks.NotFinite, match=r"save: state/c must be finite, got inf at"):
-        save(run, path)
+    for array, name in (
+        (run.model.parameters()["lstm.1.b"].data, "parameters/lstm.1.b"),
+        (run.optimizer.memory["velocity"]["lstm.1.b"], "optimizer/velocity/lstm.1.b"),
+        (run.state.c, "state/c"),
+    ):
+        good, array[..., 3] = array[..., 3].copy(), np.inf
+        with pytest.raises(nl.checks.NotFinite, match=f"save: {name} must be finite, got inf at"):
+            save(run, path)
+        array[..., 3] = good
     assert path.read_bytes() == before
+
+
+def test_a_file_of_the_version_before_is_read(good, tmp_path):
+    """It has a checksum of its own."""
+    path = tmp_path / "c.npz"
+    arrays = {**good.arrays, "checksum": np.zeros(32, np.uint8)}
+    path.write_bytes(pack(arrays, {**good.meta, "version": 2}))
+    restore_run(load(path))
 
 
 def test_a_checkpoint_can_be_read_from_a_file_that_other_programs_wrote(good, tmp_path):

@@ -25,7 +25,7 @@ def test_it_is_the_loop_that_one_would_write(rng):
     rates = [0.5, 0.25]
     history = nl.fit(
         model, batches, epochs=2, optimizer=nl.SGD(model.parameters(), lr=1.0), clip=0.02,
-        rate=rates.__getitem__, validation=batches[:2], quiet=True,
+        rate=lambda p: rates[p.epoch], validation=batches[:2], quiet=True,
     )  # fmt: skip
     optimizer = nl.SGD(twin.parameters(), lr=1.0)
     for epoch, rate in enumerate(rates):
@@ -37,8 +37,10 @@ def test_it_is_the_loop_that_one_would_write(rng):
             norms.append(nl.clip_by_global_norm(twin.parameters(), 0.02))
             optimizer.step()
         assert max(norms) > 0.02
-        valid = np.mean([twin.forward(x, y, False, lengths) for x, y, lengths in batches[:2]])
-        want = (epoch + 1, rate, np.mean(losses), np.mean(norms), valid)
+        counts = [lengths.sum() for *_, lengths in batches]  # answers scored
+        valid = [twin.forward(x, y, False, lengths) for x, y, lengths in batches[:2]]
+        valid = np.average(valid, weights=counts[:2])
+        want = (epoch + 1, rate, np.average(losses, weights=counts), np.mean(norms), valid)
         np.testing.assert_allclose(history[epoch], want, rtol=1e-12)
     for path, array in twin.state_dict().items():
         np.testing.assert_array_equal(array, model.state_dict()[path])
@@ -48,10 +50,10 @@ def test_the_best_parameters_are_kept(rng):
     """A rate that is far too high ruins the last epochs; an error does not lose the best ones."""
     model, batches = tagger(), batches_of(rng)
 
-    def rate(epoch):
-        if epoch == 5:
+    def rate(progress):
+        if progress.epoch == 5:
             raise KeyboardInterrupt
-        return 0.3 if epoch < 3 else 30.0
+        return 0.3 if progress.epoch < 3 else 30.0
 
     optimizer = nl.SGD(model.parameters(), lr=1.0)
     valid, best = [], {}
@@ -62,10 +64,10 @@ def test_the_best_parameters_are_kept(rng):
             best.update(model.state_dict())
         return batches
 
-    with pytest.raises(KeyboardInterrupt):
-        nl.fit(model, batches, epochs=9, optimizer=optimizer, rate=rate, validation=validation,
-               quiet=True)  # fmt: skip
-    assert 0 < valid.index(min(valid)) < len(valid) - 1 == 4
+    history = nl.fit(model, batches, epochs=9, optimizer=optimizer, rate=rate,
+                     validation=validation, quiet=True)  # fmt: skip
+    assert [row.validation for row in history] == pytest.approx(valid[:5])
+    assert 0 < valid.index(min(valid)) < len(valid) - 1
     for path, array in model.state_dict().items():
         np.testing.assert_array_equal(array, best[path])
 
@@ -152,9 +154,17 @@ NOT_IDS = np.zeros((T, B))
         (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be an Optimizer, got float"),
         (None, {"optimizer": nl.SGD(nl.LSTM(2, 3), 1.0)}, ValueError, "none; it was made with"),
-        (None, {"rate": 0.1}, TypeError, "rate must be a function of the epoch, got 0.1; a const"),
+        (None, {"rate": 0.1}, TypeError, "rate must be a function, got 0.1; a const"),
+        (None, {"patience": 1}, ValueError, "fit: patience needs a validation"),
+        (None, {"patience": 0, "validation": []}, ValueError, "patience must be at least 1, got 0"),
+        (None, {"after_epoch": 3}, TypeError, "after_epoch must be a function, got 3$"),
         (None, {"clip": 0}, ValueError, "fit: clip must be positive, got 0"),
-        (None, {"model": None}, TypeError, "parameters must be a layer, a model, .* got NoneType"),
+        (
+            None,
+            {"model": None},
+            TypeError,
+            "optimizer must be given, .*: NoneType is",
+        ),
     ],
 )
 def test_a_sentence_says_what_is_wrong(rng, batches, changes, error, says):
@@ -201,3 +211,59 @@ def test_the_history_is_drawn(rng):
     assert len(alone.get_lines()) == 1
     with pytest.raises(ValueError, match="history must hold at least one"):
         nl.plots.loss_curves([])
+
+
+def test_a_validation_is_weighed_by_its_answers(rng):
+    """Else a batch of one sequence would weigh as much as one of 63."""
+    x = rng.integers(0, V, (T, 64))
+    y = x[0] % 2
+    model = nl.SequenceClassifier(V, 2, H, rng=0)
+    parts = [(x[:, :1], y[:1]), (x[:, 1:], y[1:])]
+    history = nl.fit(model, [(x, y)], epochs=2, validation=parts, quiet=True)
+    best = min(row.validation for row in history)
+    assert best == pytest.approx(model.forward(x, y, training=False), rel=1e-6)
+
+
+def test_patience_and_a_call_after_each_epoch(rng):
+    model, batches, rows = tagger(), batches_of(rng), []
+    history = nl.fit(
+        model, batches, epochs=30, optimizer=nl.SGD(model.parameters(), lr=1.0), patience=3,
+        validation=batches, rate=lambda p: 0.3 if p.epoch < 4 else 1e-30, after_epoch=rows.append,
+        quiet=True,
+    )  # fmt: skip
+    assert history == rows
+    valid = [row.validation for row in history]
+    assert len(valid) - 1 - valid.index(min(valid)) == 3
+
+
+def test_a_schedule_changes_the_rate_with_each_update(rng):
+    model, rates = tagger(), []
+    optimizer = nl.SGD(model.parameters(), lr=1.0)
+    step = optimizer.step
+    optimizer.step = lambda: (rates.append(optimizer.lr), step())
+    schedule = nl.schedules.Cosine(0.5)
+    nl.fit(model, batches_of(rng), epochs=2, optimizer=optimizer, rate=schedule, quiet=True)
+    np.testing.assert_allclose(rates, 0.25 * (1 + np.cos(np.pi * np.arange(6) / 6)))
+    with pytest.raises(ValueError, match="needs the number of batches in an epoch: give fit a li"):
+        nl.fit(model, lambda: batches_of(rng), optimizer=optimizer, rate=schedule, quiet=True)
+
+
+def test_a_gradient_that_reaches_no_parameter_is_noticed(rng):
+    class Mine:
+        linear, other, error = nl.Linear(D, 2, rng=0), nl.Linear(D, 2, rng=0), nl.SquaredError()
+
+        def forward(self, x, y, training=True):
+            return self.error.forward(self.linear.forward(x, training), y, None, training)
+
+        def backward(self):
+            self.linear.backward(self.error.backward())
+
+    x = rng.standard_normal((T, B, D)).astype("f4")
+    mine, batches = Mine(), [(x, x[..., :2])]
+    optimizer = nl.SGD(mine.other, lr=0.1)
+    with pytest.raises(ValueError, match="no gradient reached any parameter of the optimizer"):
+        nl.fit(mine, batches, optimizer=optimizer, quiet=True)
+    with pytest.raises(TypeError, match=r"must have state_dict and load_state_dict .* got Mine"):
+        nl.fit(mine, batches, optimizer=optimizer, validation=batches, quiet=True)
+    with pytest.raises(TypeError, match="fit: optimizer must be given"):
+        nl.fit(mine, batches, quiet=True)

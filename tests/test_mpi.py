@@ -18,9 +18,9 @@ from support.runs import TINY, files, wait_for, whole_run
 
 import numpylstm as nl
 from numpylstm.layers import Rows
+from numpylstm.training import parallel
 from numpylstm.training.checkpoint import load
 from numpylstm.training.parallel import (
-    ALONE,
     RankFailed,
     Ranks,
     add,
@@ -165,7 +165,7 @@ def test_shards_add_up_to_the_gradient_of_the_batch(rng):
     model.backward()
     expected = {path: p.grad for path, p in model.parameters().items()}
     for shards in (2, 3, 6):
-        cost, nll, _, state_after = backpropagate(model, x, y, state, shards, ALONE)
+        cost, nll, _, state_after = backpropagate(model, x, y, state, shards)
         assert cost == pytest.approx(loss, rel=1e-13)
         assert nll == pytest.approx(loss * 6, rel=1e-13)
         for whole, part in zip(after, state_after, strict=True):
@@ -177,7 +177,7 @@ def test_shards_add_up_to_the_gradient_of_the_batch(rng):
 def test_one_shard_has_the_masks_of_a_model_without_shards(rng):
     one, other = (nl.LanguageModel(31, 6, 2, dropout=0.5, rng=0) for _ in range(2))
     x, y = rng.integers(31, size=(2, 5, 6))
-    cost, *_ = backpropagate(one, x, y, one.zero_state(6), 1, ALONE)
+    cost, *_ = backpropagate(one, x, y, one.zero_state(6), 1)
     assert cost == other.forward(x, y)[0]
 
 
@@ -216,26 +216,27 @@ def test_rows_are_added_as_rows():
     (1, 1, True), (1, 7, True), (2, 4, True), (3, 12, True), (4, 4, True),
     (2, 1, False), (2, 6, False), (4, 2, False), (3, 4, False),
 ])  # fmt: skip
-def test_blocks_of_shards(ranks, shards, fits):
+def test_blocks_of_shards(monkeypatch, ranks, shards, fits):
     """The number for each rank is a power of two, so that its sum is a branch of the tree."""
     comms = [type("Comm", (), {"rank": rank, "size": ranks}) for rank in range(ranks)]
     places = [Ranks(comm) for comm in comms]
+    monkeypatch.setattr(parallel, "RANKS", places[0])
     if fits:
-        places[0].check(shards)
+        parallel.check_shards(shards)
         assert [shard for place in places for shard in place.own(shards)] == [*range(shards)]
         assert [list(place.own(1)) for place in places] == [[0]] * ranks
     else:
         with pytest.raises(nl.ConfigError, match="shards must be the number of MPI ranks"):
-            places[0].check(shards)
+            parallel.check_shards(shards)
 
 
 def test_ranks_without_mpi_are_refused_a_common_run(monkeypatch):
     """Else each would start the same run."""
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    alone = connect()
-    alone.check(1)
+    monkeypatch.setattr(parallel, "RANKS", connect())
+    parallel.check_shards(1)
     with pytest.raises(nl.ConfigError, match=r"shards cannot be shared by MPI ranks: .*mpi4py"):
-        alone.check(2)
+        parallel.check_shards(2)
 
 
 def test_an_error_of_mpi_is_a_rank_that_failed():

@@ -88,7 +88,7 @@ def shown(stream, monkeypatch, *items):
     monkeypatch.setattr("time.perf_counter", lambda: clock.now)
     monkeypatch.setattr("sys.stdout", stream)
     config = SimpleNamespace(epochs=2, steps=None)
-    run = SimpleNamespace(config=config, step=0, epoch=0, history=[])
+    run = SimpleNamespace(config=config, step=0, epoch=0, rows=[])
     timing = Timing()
     progress = Progress(run, 4, timing)
     lines = LinesOnTerminal("numpylstm-train")
@@ -98,7 +98,7 @@ def shown(stream, monkeypatch, *items):
     def ticking():
         for item in items:
             if isinstance(item, Row):
-                run.history.append(item)
+                run.rows.append(item)
             else:
                 clock.now += 2.5
             yield item

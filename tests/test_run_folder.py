@@ -1,16 +1,12 @@
 """The folder of a run: who may use it, what is removed from it, and what replaces damaged files."""
 
-import errno
-import os
-import stat
 import subprocess
 
 import pytest
 from support.runs import BIN, SHORT, files, start
 
-from numpylstm.saving import SaveError, temporary_name, write_atomically
-from numpylstm.training import checkpoint, run_folder
-from numpylstm.training.checkpoint import load
+from numpylstm.saving import SaveError, write_atomically
+from numpylstm.training import run_folder
 from numpylstm.training.run_folder import RunFolderError
 
 
@@ -73,7 +69,7 @@ def test_a_refused_folder_keeps_all_its_files(tmp_path):
 def test_resuming_removes_leftovers_of_the_run_only(tmp_path, folder, whole):
     for name, content in whole.items():
         (tmp_path / name).write_bytes(content)
-    leftovers = {temporary_name(tmp_path / name).name for name in run_folder.FILES}
+    leftovers = {f".{name}.0123abcd.tmp" for name in run_folder.FILES}
     others = {".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp.txt", ".last.npz.xyz.tmp"}
     for name in leftovers | others:
         (tmp_path / name).write_text("mine")
@@ -83,125 +79,38 @@ def test_resuming_removes_leftovers_of_the_run_only(tmp_path, folder, whole):
 
 # --- what is taken -----------------------------------------------------------------------------
 
-DAMAGES = {
-    "cut": lambda content: content[: len(content) // 2],
-    "a bit": lambda content: content[:900] + bytes([content[900] ^ 1]) + content[901:],
-    "zeros": lambda content: bytes(len(content)),
-    "empty": lambda content: b"",
-}
 
-
-def stop_in_the_second_epoch(train, out):
-    """Train until a simulated kill; the last, previous and best checkpoints are there."""
-    save = checkpoint.save
-
-    class Killed(BaseException):
-        pass
-
-    def save_and_die(run, path):
-        save(run, path)
-        if path.name == run_folder.LAST and run.step > 140:
-            raise Killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "save", save_and_die)
-        with pytest.raises(Killed):
-            train(*SHORT, "--out", out)
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_replaced_by_the_one_before(folder, train, whole, damage, capsys):
-    out = folder / f"damaged by {damage}"
-    stop_in_the_second_epoch(train, out.name)
-    steps = {
-        name: load(out / name).meta["step"]
-        for name in (run_folder.LAST, run_folder.PREVIOUS, run_folder.BEST)
-    }
-    assert steps["best.npz"] <= steps["previous.npz"] < steps["last.npz"]
-    last = out / run_folder.LAST
-    last.write_bytes(DAMAGES[damage](last.read_bytes()))
-    capsys.readouterr()
-    assert train("--resume", out.name, "--save-every", "50") == 0
+@pytest.mark.parametrize("best", [True, False])
+def test_a_damaged_checkpoint_is_named(tmp_path, train, whole, best, capsys):
+    """The user may resume from the best epoch."""
+    for name, content in whole.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / run_folder.LAST).write_bytes(whole[run_folder.LAST][:-100])
+    if not best:
+        (tmp_path / run_folder.BEST).unlink()
+    assert train("--resume", tmp_path, "--epochs", "3") == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert err.startswith(f"numpylstm-train: warning: {out.name}/last.npz is ")
-    assert f"; resuming from {out.name}/previous.npz, saved at step {steps['previous.npz']}" in err
-    assert files(out) == whole
+    assert "last.npz is not a whole numpylstm checkpoint" in err
+    assert ("copy best.npz over it to continue from the best epoch" in err) is best
+    if best:
+        (tmp_path / run_folder.LAST).write_bytes(whole[run_folder.BEST])
+        assert train("--resume", tmp_path) == 0
+        assert files(tmp_path) == whole
 
 
-def test_if_that_is_damaged_too_the_best_one_is_taken(folder, train, whole, capsys):
-    out = folder / "twice damaged"
-    stop_in_the_second_epoch(train, out.name)
-    for name in (run_folder.LAST, run_folder.PREVIOUS):
-        (out / name).write_bytes(b"PK")
-    assert train("--resume", out.name) == 0
-    assert f"resuming from {out.name}/best.npz, saved at step" in capsys.readouterr().err
-    assert files(out) == whole
-
-
-@pytest.mark.parametrize("newer", [run_folder.PREVIOUS, run_folder.BEST])
-def test_the_newest_of_the_others_is_taken(folder, train, whole, newer, tmp_path):
-    """The best one is saved before the last one, so it may be newer than the one before."""
-    stop_in_the_second_epoch(train, f"newest is {newer}")
-    for name in (run_folder.PREVIOUS, run_folder.BEST):
-        source = folder / ("whole" if name == newer else f"newest is {newer}")
-        (tmp_path / name).write_bytes((source / run_folder.LAST).read_bytes())
-    assert run_folder.newest_whole(tmp_path).path.name == newer
-
-
-def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path, whole):
-    """Even if the process is killed right after it has loaded the whole one."""
-    for name in (run_folder.PREVIOUS, run_folder.BEST):
-        (tmp_path / name).write_bytes(whole[run_folder.LAST])
-    (tmp_path / run_folder.LAST).write_bytes(b"PK")
-    says = r"last\.npz is not a whole checkpoint: .* resuming from"
-    with pytest.warns(UserWarning, match=says) as warned:
-        run_folder.load_last(tmp_path)
-    assert warned[0].filename == __file__
-    assert (tmp_path / run_folder.LAST).read_bytes() == whole[run_folder.LAST]
-    run_folder.load_last(tmp_path)
-
-
-def test_a_disk_without_hard_links_has_no_previous_checkpoint(folder, train, whole, monkeypatch):
-    def refuse(*_, **__):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    stop_in_the_second_epoch(train, "no links")
-    assert not (folder / "no links" / run_folder.PREVIOUS).exists()
-    (folder / "no links" / run_folder.LAST).write_bytes(b"PK")
-    assert train("--resume", "no links") == 0  # from best.npz
-    assert files(folder / "no links") == whole
-    assert train(*SHORT, "--steps", "150", "--out", "no links, within an epoch") == 0
-    assert load(folder / "no links, within an epoch" / run_folder.BEST_EPOCH).meta["step"] == 97
-
-
-# --- the folder itself -------------------------------------------------------------------------
-
-
-def fsync_that_refuses_folders(number):
-    fsync = os.fsync
-
-    def refusing(descriptor):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(number, os.strerror(number))
-        fsync(descriptor)
-
-    return refusing
-
-
-def test_a_file_system_that_cannot_flush_folders_is_good_enough(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "fsync", fsync_that_refuses_folders(errno.EINVAL))
-    write_atomically(tmp_path / "a", lambda file: file.write(b"content"))
-    assert (tmp_path / "a").read_bytes() == b"content"
-
-
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-def test_a_folder_that_fails_to_be_flushed_is_an_error(tmp_path, monkeypatch, number):
-    monkeypatch.setattr(os, "fsync", fsync_that_refuses_folders(number))
-    says = f"a could not be written: {os.strerror(number)}; what was saved before is still there"
-    with pytest.raises(SaveError, match=f"{says}$"):
-        write_atomically(tmp_path / "a", lambda file: file.write(b"content"))
+@pytest.mark.parametrize("name", run_folder.FILES)
+def test_a_link_in_a_run_folder_is_refused(tmp_path, train, whole, name, capsys):
+    """Else a run folder from somebody else would write where it likes."""
+    out, victim = tmp_path / "run", tmp_path / "victim"
+    out.mkdir()
+    victim.write_text("mine")
+    for other, content in whole.items():
+        (out / other).write_bytes(content)
+    (out / name).unlink(missing_ok=True)
+    (out / name).symlink_to(victim)
+    assert train("--resume", out) == 2
+    assert f"{name} is a link; remove it" in capsys.readouterr().err
+    assert victim.read_text() == "mine"
 
 
 def test_in_a_folder_that_is_not_there_no_older_file_was(tmp_path):

@@ -7,13 +7,13 @@ import shlex
 import shutil
 import sys
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import CommandError, Parser, check_plots, execute, flag, set_threads
-from numpylstm.cli.output import discard, logged, on_terminal
+from numpylstm.cli.output import logged, on_terminal
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
 from numpylstm.printing import aligned, printable
 from numpylstm.training.display import LINES, waiting
@@ -21,7 +21,6 @@ from numpylstm.training.display import LINES, waiting
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
     from numpylstm.training.loop import Run
-    from numpylstm.training.parallel import Ranks
 
 LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 
@@ -108,27 +107,22 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = make_parser()
-    ranks = None
     if os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:  # mpiexec or srun has started this process
-        from numpylstm.training.parallel import connect
+        from numpylstm.training.parallel import on_all_ranks
 
-        ranks = connect()
-        for stream in (sys.stdout, sys.stderr) if ranks.rank else ():
-            discard(stream)  # the terminal belongs to rank 0
+        return on_all_ranks(lambda: on_one_rank(argv))
+    return on_one_rank(argv)
+
+
+def on_one_rank(argv: list[str] | None) -> int:
+    """Run the command in this process and return its exit status."""
+    parser = make_parser()
     arguments = vars(parser.parse_args(argv))
     words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
 
     def guarded() -> None:
-        with nullcontext() if ranks is None else ranks.joined() as requests:
-            if ranks is not None and requests is not None:
-                from numpylstm.training.session import assist
-
-                set_threads(arguments.get("threads", ranks.threads))
-                assist(ranks, requests)
-            else:
-                with on_terminal(parser.prog):
-                    command(words, ranks=ranks, **arguments)
+        with on_terminal(parser.prog):
+            command(words, **arguments)
 
     return execute(guarded, parser.prog)
 
@@ -144,7 +138,6 @@ def command(
     check_gradients: bool,
     quiet: bool,
     threads: int | None = None,
-    ranks: "Ranks | None" = None,
     **changes: Any,
 ) -> None:
     """Start or resume a run; `words` are the command line."""
@@ -153,13 +146,12 @@ def command(
     from numpylstm.explore import cells_of_engine
     from numpylstm.training import run_folder, session
     from numpylstm.training.loop import check_corpus, new_run
-    from numpylstm.training.parallel import ALONE
 
-    ranks = ranks or ALONE
     with waiting("loading", then="nothing was started", quiet=quiet):  # slow the first time
         check_plots()
         from numpylstm.report import summary
-    set_threads(ranks.threads if threads is None else threads)
+    if threads is not None:
+        set_threads(threads)
     again, deadline = ["--quiet"] if quiet else [], None
     if threads is not None:
         again += ["--threads", str(threads)]
@@ -174,13 +166,13 @@ def command(
         run_folder.begin(folder, training_run)
         with logged(folder / run_folder.LOG, words):
             if not quiet:
-                announce(training_run, corpus, ranks.size)
+                announce(training_run, corpus)
             then = f"continue with {printable(shlex.join(go_on))}"
             with waiting("counting for the baselines", then=then, quiet=quiet):
                 references = summary.baselines(corpus)
             timing = session.train_to_end(
                 training_run, corpus, folder, save_every=save_every, deadline=deadline,
-                resume_command=go_on, quiet=quiet, ranks=ranks,
+                resume_command=go_on, quiet=quiet,
                 draw=lambda run, log: summary.draw(folder, run, log, references),
             )  # fmt: skip
             summary.conclude(
@@ -211,7 +203,6 @@ def command(
         with run_folder.held(resume):
             with reading as shown:
                 training_run, corpus = session.resume(resume, changes, shown.share)
-            ranks.check(training_run.config.shards)
             finish(resume, training_run, corpus)
         return
     if init_from is not None and preset is not None:
@@ -225,7 +216,6 @@ def command(
             corpus = load_corpus(config, watch=shown.share)
             check_corpus(config, corpus)
             training_run = new_run(config, corpus)
-    ranks.check(training_run.config.shards)
     if check_gradients:
         from numpylstm.training import gradient_check
 
@@ -255,16 +245,17 @@ def whole_path(path: str | list[str]) -> str | list[str]:
     return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
 
 
-def announce(training_run: "Run", corpus: "Corpus", ranks: int) -> None:
+def announce(training_run: "Run", corpus: "Corpus") -> None:
     """Print the model and the text of a run."""
     from numpylstm import __version__
     from numpylstm.data.corpus import unit
     from numpylstm.kernels import threads
+    from numpylstm.training import parallel
     from numpylstm.training.loop import describe
 
     LINES.info(
         f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}"
-        f"{f' on each of {ranks} ranks' * (ranks > 1)}\n"
+        f"{parallel.in_words()}\n"
         f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
     V, N = len(corpus.vocabulary), len(corpus.train)

@@ -15,7 +15,6 @@ from numpylstm import __version__
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
 from numpylstm.kernels.threads import PROCESSORS, get_num_threads
-from numpylstm.training.checkpoint import is_number
 from numpylstm.training.display import Timing
 from numpylstm.training.loop import Run
 from numpylstm.training.run_folder import RESULT, reading, write_text
@@ -45,7 +44,7 @@ def result_of(
     `test` is of the best checkpoint, `baselines` are perplexities by the name of the model,
     `timing` is of this process, `command` the words that started it.
     """
-    validations = [(row.valid_perplexity, row.epoch) for row in run.history]
+    validations = [(row.valid_perplexity, row.epoch) for row in run.rows]
     best, epoch = min((perplexity, epoch) for perplexity, epoch in validations if perplexity)
     tokens_per_second = timing.tokens_per_second and round(timing.tokens_per_second)
     by_epoch = [safe_exp(loss) for loss in run.valid_losses]
@@ -118,7 +117,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         numbers = [result[group][name] for group, names in READ_BACK.items() for name in names]
         if not (
             (result["format"], result["version"]) == (FORMAT, VERSION)
-            and all(number is None or (is_number(number) and number >= 0) for number in numbers)
+            and all(number is None or number >= 0 for number in numbers)
             and isinstance(result["text"], dict)
         ):
             raise ValueError

@@ -56,7 +56,7 @@ def draw(folder: Path, run: Run, log: GradientLog | None, references: dict[str, 
     try:
         lines = list(references.items())
         figures = {
-            run_folder.CURVES: training_curves(run.history, clip=run.config.clip, references=lines)
+            run_folder.CURVES: training_curves(run.rows, clip=run.config.clip, references=lines)
         }
         if log is not None and log.rows:
             figures[run_folder.GRADIENT_MAP] = training_lag_heatmap(*log.norms())
@@ -136,7 +136,7 @@ def write_report(
     ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
     unknown = int((ids == corpus.vocabulary[UNK]).sum())
     found = findings(
-        run.history, clip=run.config.clip, unknown=unknown, tokens=len(ids),
+        run.rows, clip=run.config.clip, unknown=unknown, tokens=len(ids),
         test=test.perplexity, references=references,
     )  # fmt: skip
     result = result_of(
@@ -148,7 +148,7 @@ def write_report(
     write_text(folder / run_folder.SAMPLE, sample + "\n")
     sentence, bits = sentence_of(model, corpus)
     report = Report(
-        name=folder.resolve().name, model=describe(run), config=run.config, rows=run.history,
+        name=folder.resolve().name, model=describe(run), config=run.config, rows=run.rows,
         result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
         samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
     )  # fmt: skip

@@ -145,7 +145,7 @@ class Progress:
         if row.valid_perplexity is not None:
             self.valid = f"  valid {row.valid_perplexity:.1f}"
             self.display.show(f"epoch {row.epoch}/{self.epochs}{self.valid}", row.step)
-            epoch = epochs_of(self.run.history)[-1]
+            epoch = epochs_of(self.run.rows)[-1]
             line += (
                 f"lr {row.lr:.3g}  train perplexity {epoch.training:.2f}  accuracy "
                 f"{epoch.accuracy:.3f}  |  valid perplexity {row.valid_perplexity:.2f}  accuracy "

@@ -16,12 +16,13 @@ from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
 from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed
+from numpylstm.training.schedules import Progress, Schedule
 
 Batches = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 
 
 class FitEpoch(NamedTuple):
-    """One epoch of `fit`: means over its updates, and the mean loss of the validation batches."""
+    """One epoch of `fit`: mean losses over the answers, mean norm, and the rate at its end."""
 
     epoch: int
     lr: float
@@ -30,7 +31,14 @@ class FitEpoch(NamedTuple):
     validation: float | None = None
 
 
-def losses(model: Any, batches: Batches, training: bool) -> Iterator[float]:
+class BatchLoss(NamedTuple):
+    """The loss of a batch, and the number of answers that it is a mean of."""
+
+    loss: float
+    answers: float
+
+
+def losses(model: Any, batches: Batches, training: bool) -> Iterator[BatchLoss]:
     """Yield the loss of each batch; a language model passes its state on from batch to batch."""
     name = "batches" if training else "validation"
     state: Any = None
@@ -44,10 +52,13 @@ def losses(model: Any, batches: Batches, training: bool) -> Iterator[float]:
         x, y, *rest = batch
         if isinstance(model, LanguageModel):
             loss, state = model.forward(x, y, state, training, *rest)
+            weights = rest[0] if rest else None
+            answers = np.size(y) if weights is None else float(np.sum(weights))
         else:
             loss = model.forward(x, y, training, *rest)
+            answers = count_answers(model, x, y, *rest)
         check_number("fit", "the result of model.forward", loss)
-        yield loss
+        yield BatchLoss(loss, answers)
     if loss is None:
         raise ValueError(
             f"fit: {name} must hold at least one batch, got none; a function must return all "
@@ -55,24 +66,50 @@ def losses(model: Any, batches: Batches, training: bool) -> Iterator[float]:
         )
 
 
+def count_answers(
+    model: Any, x: Any, y: Any, lengths: Any = None, weights: Any = None, *others: Any
+) -> float:
+    """Return the number of answers that the loss of a batch is a mean of, or their weight."""
+    shape, steps = np.shape(y), np.shape(x)[:2]
+    if not getattr(model, "every_step", shape[:2] == steps):
+        return float(np.sum(weights)) if weights is not None else (shape or (1,))[0]
+    counted = np.ones(steps) if weights is None else np.array(weights, float)
+    if lengths is not None:
+        counted[np.arange(len(counted))[:, None] >= np.asarray(lengths)] = 0
+    return float(counted.sum())
+
+
+def mean_loss(done: Iterable[BatchLoss]) -> float:
+    """Return the mean loss over all answers of some batches; 0 if there is no answer."""
+    done = list(done)
+    total = math.fsum(batch.answers for batch in done)
+    return math.fsum(batch.loss * batch.answers for batch in done) / total if total else 0.0
+
+
 def updates(
     model: Any, batches: Batches, optimizer: Optimizer, *, clip: float = 1.0
-) -> Iterator[tuple[float, float]]:
+) -> Iterator[tuple[BatchLoss, float]]:
     """Make one update for each batch; yield its loss and the norm of the gradient before clipping.
 
     If one is not finite, TrainingFailed is raised before the update.
     """
-    for loss in losses(model, batches, training=True):
+    for batch in losses(model, batches, training=True):
         optimizer.zero_grad()
         model.backward()
         norm = clip_by_global_norm(optimizer.parameters, clip)
-        if not math.isfinite(loss + norm):
+        if not math.isfinite(batch.loss + norm):
             raise TrainingFailed(
-                f"fit: the loss is {loss:.3g} and the norm of the gradient {norm:.3g}; usually the "
-                f"learning rate is too high (here {optimizer.lr:g}) or the data are not scaled"
+                f"fit: the loss is {batch.loss:.3g} and the norm of the gradient {norm:.3g}; "
+                f"usually the learning rate is too high (here {optimizer.lr:g}) or the data are "
+                "not scaled"
+            )
+        if optimizer.steps == 0 and norm == 0 and batch.loss != 0:
+            raise ValueError(
+                "fit: no gradient reached any parameter of the optimizer; it was made with other "
+                "parameters than those that model.forward uses, or backward() reaches none of them"
             )
         optimizer.step()
-        yield loss, norm
+        yield batch, norm
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss
@@ -83,11 +120,15 @@ def fit(
     epochs: int = 10,
     optimizer: Optimizer | None = None,
     clip: float = 1.0,
-    rate: Callable[[int], float] | None = None,
+    rate: Schedule | None = None,
     validation: Batches | None = None,
+    patience: int | None = None,
+    after_epoch: Callable[[FitEpoch], object] | None = None,
     quiet: bool = False,
 ) -> list[FitEpoch]:
     """Train a model on batches.
+
+    Ctrl-C ends the training, and the history so far is returned.
 
     Parameters
     ----------
@@ -95,18 +136,25 @@ def fit(
         Or an object of your own with ``forward(x, y, training, ...)``, which returns a loss, and
         ``backward()``; for `validation`, also with `state_dict` and `load_state_dict`.
     batches : list of tuples, or a function that returns the batches of one epoch
-        ``(x, y)`` or ``(x, y, lengths)``: the arguments of ``model.forward``. For a language model
-        ``(x, y)`` or ``(x, y, weights)``, and each batch continues the one before it, with its B.
+        ``(x, y)``, ``(x, y, lengths)``, ...: the arguments of ``model.forward``. For a language
+        model ``(x, y)`` or ``(x, y, weights)``, and each batch continues the one before it, with
+        its B.
     epochs : int
     optimizer : Optimizer, optional
         By default ``Adam(model, lr=0.01)``. An object of your own needs one, made of its layers.
     clip : float
         Maximum global norm of the gradient; infinity for no clipping.
     rate : callable, optional
-        The learning rate of each epoch, from 0: ``lambda epoch: 0.01 * 0.8**epoch``.
+        The learning rate of each update, as a function of the progress: a schedule such as
+        ``nl.schedules.OneCycle(0.01)``, or ``lambda progress: 0.01 * 0.8**progress.epoch``; see
+        `numpylstm.training.schedules.Progress`.
     validation : as batches, optional
-        The model ends with the parameters of the epoch with the lowest mean loss on them, also
-        after an interruption or an error. Without it, it ends with the last ones.
+        The model ends with the parameters of the epoch with the lowest mean loss over its answers,
+        also after an interruption or an error. Without it, it ends with the last ones.
+    patience : int, optional
+        Stop after so many epochs in a row without a lower loss in the validation.
+    after_epoch : callable, optional
+        Called with the new row of the history after each epoch.
     quiet : bool
         Show no progress.
 
@@ -132,7 +180,78 @@ def fit(
                 f"fit: {name} must be a list or a function that returns the batches of an epoch, "
                 f"got {type(given).__name__}; it would be empty after the first epoch"
             )
-    optimizer = Adam(model, lr=0.01) if optimizer is None else optimizer
+    for name, function in {"rate": rate, "after_epoch": after_epoch}.items():
+        if function is not None and not callable(function):
+            constant = "; a constant rate is that of the optimizer" * (name == "rate")
+            raise TypeError(f"fit: {name} must be a function, got {function!r}{constant}")
+    if patience is not None:
+        check_whole("fit", "patience", patience)
+        if validation is None:
+            raise ValueError("fit: patience needs a validation, whose loss it watches")
+    if validation is not None and not hasattr(model, "load_state_dict"):
+        raise TypeError(
+            "fit: model must have state_dict and load_state_dict to keep the best epoch of a "
+            f"validation, got {type(model).__name__}"
+        )
+    optimizer = optimizer_for(model, optimizer)
+    history: list[FitEpoch] = []
+    best, lowest, display = None, math.inf, Display("training", None, quiet, epochs)
+    windows = 0 if callable(batches) else len(list(batches))
+    valid_losses: list[float] = []
+    waited = 0  # epochs without a lower loss
+
+    def set_rate(epoch: int, window: int) -> None:
+        if rate is not None:
+            optimizer.lr = rate(Progress(epoch - 1, epochs, window, windows, valid_losses))
+
+    try:
+        for epoch in range(1, epochs + 1):
+            done, norms, valid, told = [], [], None, ""
+            set_rate(epoch, 0)
+            for batch, norm in updates(model, batches, optimizer, clip=clip):
+                done.append(batch)
+                norms.append(norm)
+                display.show(f"epoch {epoch}/{epochs}  loss {batch.loss:.4g}", epoch - 1)
+                if len(done) != windows:
+                    set_rate(epoch, len(done))
+            if validation is not None:
+                valid = mean_loss(losses(model, validation, training=False))
+                valid_losses.append(valid)
+                told = f"  validation {valid:.4g}"
+                waited += 1
+                if valid < lowest:
+                    best, lowest, waited = model.state_dict(), valid, 0
+            row = FitEpoch(epoch, float(optimizer.lr), mean_loss(done), fmean(norms), valid)
+            history.append(row)
+            if not quiet:
+                display.line(
+                    f"epoch {epoch:3}  loss {row.loss:.4g}{told}  gradient norm "
+                    f"{row.gradient_norm:.3g}"
+                )
+            display.show(f"epoch {epoch}/{epochs}{told}", epoch)
+            if after_epoch is not None:
+                after_epoch(row)
+            if patience is not None and waited == patience:
+                break
+    except KeyboardInterrupt:
+        if not quiet:
+            display.line(f"interrupted after {len(history)} epochs")
+    finally:
+        display.close()
+        if best is not None:
+            model.load_state_dict(best)
+    return history
+
+
+def optimizer_for(model: Any, optimizer: Optimizer | None) -> Optimizer:
+    """Return the optimiser of `fit`, by default Adam; raise unless it can train the model."""
+    if optimizer is None:
+        if not isinstance(model, Module):
+            raise TypeError(
+                "fit: optimizer must be given, made of the layers of the model: "
+                f"{type(model).__name__} is no layer or model whose parameters can be found"
+            )
+        optimizer = Adam(model, lr=0.01)
     check_kind("fit", "optimizer", optimizer, Optimizer)
     if isinstance(model, Module):
         moved = {id(parameter) for parameter in optimizer.parameters.values()}
@@ -141,31 +260,4 @@ def fit(
                 "fit: optimizer must hold trainable parameters of the model, got none; it was made "
                 "with another model, or all parameters are frozen"
             )
-    if rate is not None and not callable(rate):
-        got = f"got {rate!r}; a constant rate is that of the optimizer"
-        raise TypeError(f"fit: rate must be a function of the epoch, {got}")
-    history: list[FitEpoch] = []
-    best, lowest, display = None, math.inf, Display("training", None, quiet, epochs)
-    try:
-        for epoch in range(1, epochs + 1):
-            if rate is not None:
-                optimizer.lr = rate(epoch - 1)
-            done, valid, told = [], None, ""
-            for loss, norm in updates(model, batches, optimizer, clip=clip):
-                done.append((loss, norm))
-                display.show(f"epoch {epoch}/{epochs}  loss {loss:.4g}", epoch - 1)
-            loss, norm = map(fmean, zip(*done, strict=True))
-            if validation is not None:
-                valid = fmean(losses(model, validation, training=False))
-                told = f"  validation {valid:.4g}"
-                if valid < lowest:
-                    best, lowest = model.state_dict(), valid
-            history.append(FitEpoch(epoch, float(optimizer.lr), loss, norm, valid))
-            if not quiet:
-                display.line(f"epoch {epoch:3}  loss {loss:.4g}{told}  gradient norm {norm:.3g}")
-            display.show(f"epoch {epoch}/{epochs}{told}", epoch)
-    finally:
-        display.close()
-        if best is not None:
-            model.load_state_dict(best)
-    return history
+    return optimizer

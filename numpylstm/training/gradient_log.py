@@ -10,7 +10,6 @@ to six digits, which are the same with any number of threads.
 """
 
 import csv
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from numpylstm.data import Corpus, batches
 from numpylstm.laboratory.diagnostics import gradient_flow
 from numpylstm.models import LanguageModel
 from numpylstm.training.loop import Run
-from numpylstm.training.run_folder import GRADIENTS, RunFolderError, reading, write_rows
+from numpylstm.training.run_folder import GRADIENTS, reading, write_rows
 
 STREAMS = 4  # columns of the measured window; enough for a norm, and cheap
 
@@ -69,7 +68,7 @@ class GradientLog:
 
     def follow(self, run: Run) -> None:
         """Add a measurement if the run has just made a row of metrics."""
-        has_row = bool(run.history) and run.history[-1].step == run.step
+        has_row = bool(run.rows) and run.rows[-1].step == run.step
         if has_row and (not self.rows or self.rows[-1].step < run.step):
             self._measure(run)
 
@@ -81,7 +80,9 @@ class GradientLog:
         return steps, np.array(shown).reshape(len(steps), L, T).swapaxes(0, 1)
 
     def _measure(self, run: Run) -> None:
-        rows = self.rows + measure(run.model, run.step, self.x, self.y)
+        known = {0} | {row.step for row in run.rows}  # but not a limit of steps that was raised
+        rows = [row for row in self.rows if row.step in known]
+        rows += measure(run.model, run.step, self.x, self.y)
         write_rows(self.folder / GRADIENTS, GradientRow._fields, rows)
         self.rows = rows  # not before they are written, so that a failure is repaired
 
@@ -114,32 +115,22 @@ def units_of(cell: Cell) -> list[str]:
 def read(path: Path, config: TrainConfig) -> list[GradientRow]:
     """Read the rows of a file; none if it is missing.
 
-    A file without a row for each step, layer, lag and kind of unit raises RunFolderError.
+    A file with other rows than those of such a run raises RunFolderError.
     """
     if not path.exists():
         return []
-    units = units_of(CELLS[config.cell])
-    L, T = config.num_layers, config.num_steps
-    whole = False
-    with suppress(RunFolderError), reading(path, "gradients") as file:
-        header, *lines = csv.reader(file)
+    with reading(
+        path, "the gradients of this run; move it away to continue without its rows"
+    ) as file:
+        _, *lines = csv.reader(file)
         rows = [
             GradientRow(
                 int(step), int(layer), int(lag), unit, *(float(c) if c else None for c in rest)
             )
             for step, layer, lag, unit, *rest in lines
         ]
-        steps = list(dict.fromkeys(row.step for row in rows))
-        grid = product(steps, range(L), range(T), units)
-        whole = (
-            tuple(header) == GradientRow._fields
-            and len(rows) == len(steps) * L * T * len(units)  # else the grid might be endless
-            and all(row[:4] == place for row, place in zip(rows, grid, strict=True))
-        )
-    if not whole:
-        raise RunFolderError(
-            f"{path} must hold a row for each of {L} layers, {T} lags and the units "
-            f"{', '.join(units)} at each step; it was damaged or changed: move it away to "
-            "continue without its rows"
-        )
+        layers, lags = range(config.num_layers), range(config.num_steps)
+        places = list(product(layers, lags, units_of(CELLS[config.cell])))
+        if [row[1:4] for row in rows] != places * (len(rows) // len(places)):
+            raise ValueError
     return rows

@@ -20,6 +20,27 @@ class Tally:
     cost: float = 0.0
     norm: float = 0.0
     clipped: int = 0
+    lr: float = 0.0  # of the last update
+
+    def add(
+        self,
+        tokens: int,
+        correct: int,
+        nll: float,
+        cost: float,
+        norm: float,
+        clipped: bool,
+        lr: float,
+    ) -> None:
+        """Add one update."""
+        self.lr = lr
+        self.steps += 1
+        self.tokens += tokens
+        self.correct += correct
+        self.nll += nll
+        self.cost += cost
+        self.norm += norm
+        self.clipped += clipped
 
 
 class Row(NamedTuple):
@@ -40,6 +61,14 @@ class Row(NamedTuple):
     valid_perplexity: float | None = None
     valid_accuracy: float | None = None
     clipped: float = 0.0
+
+    def validates(self, step: int) -> bool:
+        """Return True if this row has the validation after this step."""
+        return self.step == step and self.valid_perplexity is not None
+
+    def with_validation(self, perplexity: float | None, accuracy: float | None) -> "Row":
+        """Return this row with the results of a validation."""
+        return self._replace(valid_perplexity=perplexity, valid_accuracy=accuracy)
 
 
 class Epoch(NamedTuple):

@@ -6,14 +6,16 @@ result. MPI only moves arrays and never adds them, since it guarantees no order 
 
 Every rank holds the whole run and makes the same updates. Rank 0 alone reads the text and writes
 the run folder and the terminal, so it can save the run at any moment.
+
+`RANKS` are the ranks of this process; by default it is alone.
 """
 
 import atexit
 import os
 import pickle
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import reduce
 from operator import iadd
 from typing import Any
@@ -25,7 +27,7 @@ from numpylstm.cells import State
 from numpylstm.config import ConfigError
 from numpylstm.errors import NumpylstmError
 from numpylstm.host import cores
-from numpylstm.kernels.memory import empty
+from numpylstm.kernels.threads import get_num_threads, set_num_threads
 from numpylstm.models import LanguageModel
 from numpylstm.parameters import Rows
 from numpylstm.training.signals import Stopped, StopRequests, stop_requests
@@ -39,7 +41,7 @@ GRACE = 0.1 if "OMPI_COMM_WORLD_RANK" in os.environ else 10.0
 
 
 class RankFailed(NumpylstmError, RuntimeError):
-    """Another rank has failed, or does not answer."""
+    """Another rank has failed, has ended, or does not answer."""
 
     exit_status = 1
 
@@ -50,25 +52,14 @@ class Ranks:
     All ranks call `share` in the same order, each with its own value.
     """
 
-    def __init__(self, comm: Any = None, threads: int | None = None, missing: str = "") -> None:
-        self.comm, self.threads, self.missing = comm, threads, missing
+    def __init__(self, comm: Any = None, missing: str = "") -> None:
+        self.comm, self.missing = comm, missing
         self.rank: int = 0 if comm is None else comm.rank
         self.size: int = 1 if comm is None else comm.size
-        self.requests: StopRequests | None = None  # of rank 0 while it trains
+        self.requests: StopRequests | None = None  # of this process while it trains
         self.in_step = True  # False if the others may wait for another message
+        self.ended = False
         self.pending: Any = None  # a request, which holds its arrays
-
-    def check(self, shards: int) -> None:
-        """Raise a ConfigError unless this number of shards can be computed here."""
-        each, rest = divmod(shards, self.size)
-        if self.missing and shards > 1:
-            raise ConfigError("shards", f"cannot be shared by MPI ranks: {self.missing}")
-        if self.size > 1 and (rest or each & (each - 1)):
-            raise ConfigError(
-                "shards",
-                f"must be the number of MPI ranks, {self.size}, or this times a power of two; got "
-                f"{shards}; for separate runs, start the processes without MPI",
-            )
 
     def own(self, shards: int) -> range:
         """Return the shards of this rank; a single one belongs to every rank."""
@@ -93,8 +84,9 @@ class Ranks:
             for part in np.split(received, np.cumsum(lengths)[:-1])
         ]
         left = [f"rank {rank}: {v}" for rank, v in enumerate(values) if isinstance(v, RankFailed)]
+        self.ended = bool(left)
         if gradient is not None and not left:
-            parts = empty((self.size, gradient.size // self.size), gradient.dtype)
+            parts = np.empty((self.size, gradient.size // self.size), gradient.dtype)
             self._wait(self.comm.Ialltoall(gradient, parts))
             self._wait(self.comm.Iallgather(add_in_tree(parts), gradient))
         self.in_step = True
@@ -115,30 +107,30 @@ class Ranks:
         except RuntimeError as error:  # MPI's too
             raise RankFailed(str(error)) from error
 
-    @contextmanager
-    def joined(self) -> Iterator[StopRequests | None]:
-        """Take part until all ranks have ended; if one fails, the others raise RankFailed.
-
-        The value is None at rank 0, which handles its signals and reports the end of the run. Other
-        ranks end with status 0. If a rank cannot tell the others that it leaves, MPI ends them.
-        """
-        with stop_requests() if self.rank else nullcontext() as requests:
-            try:
-                yield requests
-                self.requests = None
-                self.share(None)
-            except BaseException as error:
-                self.requests = None
-                if self.in_step and not isinstance(error, RankFailed):
-                    with suppress(RankFailed):  # report the first error
-                        self.share(RankFailed(str(error) or type(error).__name__))
-                if not self.in_step:
-                    atexit.register(self.comm.Abort, 1)  # before MPI's own end, which would wait
-                    time.sleep(5 if self.rank else 0)  # rank 0 saves the run first
-                raise Stopped(0) if self.rank else error from None
+    def leave(self, reason: str = "it has ended") -> None:
+        """Tell the other ranks that this one takes part no more, or let MPI end them."""
+        if self.size == 1 or self.ended:
+            return
+        self.requests = None
+        if self.in_step:
+            with suppress(RankFailed):
+                self.share(RankFailed(reason))
+        if not self.in_step:
+            atexit.register(self.comm.Abort, 1)  # before MPI's own end, which would wait
+            time.sleep(5 if self.rank else 0)  # rank 0 saves the run first
 
 
-ALONE = Ranks()
+RANKS = Ranks()
+
+
+def on_all_ranks(command: Callable[[], int]) -> int:
+    """Call a command at rank 0 while the other ranks assist its run; return the exit status."""
+    global RANKS
+    RANKS = connect()
+    try:
+        return command() if RANKS.rank == 0 else assist()
+    finally:
+        RANKS.leave()
 
 
 def connect() -> Ranks:
@@ -147,14 +139,66 @@ def connect() -> Ranks:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is no library of MPI
         return Ranks(missing=str(error))
-    comm, threads = MPI.COMM_WORLD, None
+    comm = MPI.COMM_WORLD
     started = os.environ.get("OMPI_COMM_WORLD_SIZE") or os.environ.get("PMI_SIZE") or "1"
     if comm.size < int(started):
         return Ranks(missing="mpi4py has loaded the library of another MPI than mpiexec's")
     neighbours = comm.Split_type(MPI.COMM_TYPE_SHARED).size  # on this machine
     if neighbours > 1 and "NUMBA_NUM_THREADS" not in os.environ:
-        threads = max(cores() // neighbours, 1)
-    return Ranks(comm, threads)
+        set_num_threads(max(cores() // neighbours, 1))
+    return Ranks(comm)
+
+
+def check_shards(shards: int) -> None:
+    """Raise a ConfigError unless the ranks can share this number of shards."""
+    each, rest = divmod(shards, RANKS.size)
+    if RANKS.missing and shards > 1:
+        raise ConfigError("shards", f"cannot be shared by MPI ranks: {RANKS.missing}")
+    if RANKS.size > 1 and (rest or each & (each - 1)):
+        raise ConfigError(
+            "shards",
+            f"must be the number of MPI ranks, {RANKS.size}, or this times a power of two; got "
+            f"{shards}; for separate runs, start the processes without MPI",
+        )
+
+
+def in_words() -> str:
+    """Return the number of ranks, after the number of threads; nothing if there is one."""
+    return f" on each of {RANKS.size} ranks" if RANKS.size > 1 else ""
+
+
+def begin(run: Any, corpus: Any, requests: StopRequests) -> None:
+    """Send a run and its text to the ranks that `assist`; all have its number of threads."""
+    RANKS.requests = requests
+    RANKS.share((run, corpus, get_num_threads()))
+
+
+def asked_to_stop(requests: StopRequests) -> int:
+    """Return the exit status if any rank is asked to stop at this step, else 0."""
+    return max(RANKS.share(requests.status() or 0))
+
+
+def assist() -> int:
+    """Take part in the run of rank 0, which reports its end; return the exit status 0."""
+    from numpylstm.training.loop import train  # which imports this module
+
+    try:
+        with stop_requests() as requests:
+            RANKS.requests = requests
+            run, corpus, threads = RANKS.share(None)[0]
+            set_num_threads(threads)
+
+            def follow(done: int = 0, total: int = 0) -> None:
+                if asked_to_stop(requests) and not run.ended:
+                    raise Stopped(0)
+
+            for _ in train(run, corpus, watch=follow):
+                follow()
+    except (RankFailed, Stopped):
+        pass
+    except BaseException as error:
+        RANKS.leave(str(error) or type(error).__name__)
+    return 0
 
 
 def add_in_tree(parts: Iterable[Any]) -> Any:
@@ -194,9 +238,7 @@ def one_pass(model: LanguageModel, x: Array, y: Array, state: State) -> Pass:
     return cost, float(nll.sum(dtype=np.float64)), int((predicted == y).sum()), state
 
 
-def backpropagate(
-    model: LanguageModel, x: Array, y: Array, state: State, shards: int, ranks: Ranks
-) -> Pass:
+def backpropagate(model: LanguageModel, x: Array, y: Array, state: State, shards: int) -> Pass:
     """Run `one_pass` on each shard of a batch, on its rank; return the results for the whole batch.
 
     The dropout masks of a shard come from a generator of its own, seeded with a number from the
@@ -209,7 +251,7 @@ def backpropagate(
     after = generator.state
 
     def gradients() -> Iterator[list[Any]]:
-        for shard in ranks.own(shards):
+        for shard in RANKS.own(shards):
             columns = slice(shard * width, (shard + 1) * width)
             generator.state = type(generator)([seed, shard]).state
             own = type(state)(*(np.ascontiguousarray(part[:, columns]) for part in state))
@@ -218,17 +260,8 @@ def backpropagate(
 
     total = add_in_tree(gradients())
     generator.state = after
-    if ranks.size > 1:  # dense gradients travel as one array, those of an embedding as rows
-        rows = [g for g in total if isinstance(g, Rows)]
-        dense = [g.ravel() for g in total if not isinstance(g, Rows)]
-        ends = np.cumsum([g.size for g in dense]).tolist()
-        flat = empty((-(-ends[-1] // ranks.size) * ranks.size,), dense[0].dtype)
-        np.concatenate(dense, out=flat[: ends[-1]])
-        flat[ends[-1] :] = 0
-        shared = ranks.share((passes, rows), flat)
-        passes = [one for theirs, _ in shared for one in theirs]
-        sums, parts = iter(add_in_tree(theirs for _, theirs in shared)), iter(np.split(flat, ends))
-        total = [next(sums) if isinstance(g, Rows) else next(parts).reshape(g.shape) for g in total]
+    if RANKS.size > 1:
+        passes, total = sum_over_ranks(passes, total)
     divisor = shards if model.config.average_across_batch else 1
     for parameter, gradient in zip(parameters, total, strict=True):
         parameter.zero_grad()
@@ -237,3 +270,23 @@ def backpropagate(
     costs, nll, correct, states = zip(*passes, strict=True)
     whole = (np.concatenate(parts, axis=1) for parts in zip(*states, strict=True))
     return sum(costs) / divisor, sum(nll), sum(correct), type(state)(*whole)
+
+
+def sum_over_ranks(passes: list[Pass], total: list[Any]) -> tuple[list[Pass], list[Any]]:
+    """Return the passes of all ranks, and the sums of their gradients.
+
+    Dense gradients travel as one array, those of an embedding as rows.
+    """
+    rows = [g for g in total if isinstance(g, Rows)]
+    dense = [g for g in total if not isinstance(g, Rows)]
+    ends = np.cumsum([0, *(g.size for g in dense)]).tolist()
+    flat = None
+    if dense:
+        flat = np.zeros(-(-ends[-1] // RANKS.size) * RANKS.size, dense[0].dtype)
+        np.concatenate([g.ravel() for g in dense], out=flat[: ends[-1]])
+    shared = RANKS.share((passes, rows), flat)
+    passes = [one for theirs, _ in shared for one in theirs]
+    sums = iter(add_in_tree(theirs for _, theirs in shared))
+    parts = iter([] if flat is None else np.split(flat, ends[1:]))
+    total = [next(sums) if isinstance(g, Rows) else next(parts).reshape(g.shape) for g in total]
+    return passes, total

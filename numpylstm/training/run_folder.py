@@ -1,7 +1,7 @@
 """The folder of a run: its names, its lock, its files.
 
 The page "Read a run folder" (``docs/how-to/run-folder.md``) describes each file. `begin` and `save`
-write the run, `load_last` finds the checkpoint to resume from.
+write the run, `load_last` reads the checkpoint to resume from.
 """
 
 import csv
@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -20,12 +19,7 @@ from typing import Any, TextIO
 from numpylstm.config import ConfigError, TrainConfig, settings_with
 from numpylstm.errors import NumpylstmError
 from numpylstm.files import open_regular
-from numpylstm.saving import (
-    CheckpointError,
-    DamagedCheckpoint,
-    temporary_name,
-    write_atomically,
-)
+from numpylstm.saving import CheckpointError, write_atomically
 from numpylstm.training import checkpoint
 from numpylstm.training.loop import Run
 from numpylstm.training.metrics import Row
@@ -38,13 +32,13 @@ except ImportError:  # Windows has no locks that end with their process
 CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
 GRADIENTS, GRADIENT_MAP = "gradients.csv", "gradients.png"
 SAMPLES, SAMPLE = "samples.json", "sample.txt"
-LAST, PREVIOUS, BEST, BEST_EPOCH = "last.npz", "previous.npz", "best.npz", "best-epoch.npz"
+LAST, BEST = "last.npz", "best.npz"
 RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
 RECORDS = (RESULT, REPORT, LOG)
 """Files that contain dates and times. All others are the same bytes if a run is repeated."""
 FILES = (
-    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP,
-    LAST, PREVIOUS, BEST, BEST_EPOCH, SAMPLE, *RECORDS,
+    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP, LAST, BEST, SAMPLE,
+    *RECORDS,
 )  # fmt: skip
 
 LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
@@ -60,8 +54,12 @@ def held(folder: Path) -> Iterator[None]:
     """Lock a folder, so that no other process trains there at the same time.
 
     The lock always ends with the process and leaves no file behind. Some systems and file systems
-    have no locks; there is no protection then.
+    have no locks; there is no protection then. A link in place of a file of the run is refused,
+    since a run folder from somebody else could write anywhere through it.
     """
+    for name in FILES:
+        if (folder / name).is_symlink():
+            raise RunFolderError(f"{folder / name} is a link; remove it, or copy its target here")
     if fcntl is None or not folder.is_dir():
         yield
         return
@@ -120,10 +118,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def begin(folder: Path, run: Run) -> None:
-    """Save the run before its first update here, with its settings and vocabulary."""
-    keep_last(folder)
-    with suppress(FileNotFoundError):  # `--steps` had ended the run within this epoch
-        (folder / BEST_EPOCH).replace(folder / BEST)
+    """Save the run before its next update here, with its settings and vocabulary."""
     save_last(folder, run)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
@@ -135,58 +130,25 @@ def save(folder: Path, run: Run) -> None:
 
     The last checkpoint is written last: a run killed before that repeats the rest.
     """
-    keep_last(folder)
     if run.last_is_best:
-        kept = (folder / BEST_EPOCH).exists()  # from an earlier save of this end
-        if run.closing is not None and run.valid_losses and not kept:
-            try:
-                give_name(folder / BEST, folder / BEST_EPOCH)
-            except OSError:  # the disk has no hard links
-                (folder / BEST).replace(folder / BEST_EPOCH)
-        checkpoint.save(run, folder / BEST)
+        checkpoint.save(run, folder / BEST, parameters=run.offered)
     save_last(folder, run)
 
 
-def keep_last(folder: Path) -> None:
-    """Link the last checkpoint as the previous one too.
-
-    This comes before any write, so that a save never needs room for an even older one.
-    """
-    with suppress(OSError):  # there is no checkpoint yet, or the disk has no hard links
-        give_name(folder / LAST, folder / PREVIOUS)
-
-
 def save_last(folder: Path, run: Run) -> None:
-    """Write the metrics so far, and the checkpoint to resume from.
-
-    When the run is finished, the previous checkpoint is removed.
-    """
+    """Write the metrics so far, and the checkpoint to resume from."""
     write_metrics(folder, run)
     checkpoint.save(run, folder / LAST)
-    if run.finished:
-        with suppress(OSError):
-            (folder / PREVIOUS).unlink()
 
 
 def write_metrics(folder: Path, run: Run) -> None:
     """Write the rows of a run so far."""
-    if run.history:
-        write_rows(folder / METRICS, Row._fields, run.history)
-
-
-def give_name(path: Path, name: Path) -> None:
-    """Make a hard link to a file, atomically replacing any other file of that name."""
-    temporary = temporary_name(name)
-    os.link(path, temporary)
-    try:
-        os.replace(temporary, name)
-    finally:
-        with suppress(FileNotFoundError):  # it remains if both names already were the same file
-            os.unlink(temporary)
+    if run.rows:
+        write_rows(folder / METRICS, Row._fields, run.rows)
 
 
 def load_last(folder: Path) -> checkpoint.Checkpoint:
-    """Load the checkpoint to resume from; if it is damaged, warn and load the newest other one."""
+    """Load the checkpoint to resume from."""
     if not folder.is_dir():
         raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
     if not (folder / LAST).exists():
@@ -194,16 +156,10 @@ def load_last(folder: Path) -> checkpoint.Checkpoint:
     remove_leftovers(folder)
     try:
         return checkpoint.load(folder / LAST)
-    except DamagedCheckpoint as error:
-        whole = newest_whole(folder)
-        if whole is None:
-            raise
-        warnings.warn(
-            f"{error}; resuming from {whole.path}, saved at step {whole.meta['step']}", stacklevel=2
-        )
-        with suppress(OSError):  # else the next save would keep the damaged one as previous
-            give_name(whole.path, folder / LAST)
-        return whole
+    except CheckpointError as error:
+        if (folder / BEST).exists():
+            error.add_note(f"copy {BEST} over it to continue from the best epoch")
+        raise
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -259,15 +215,6 @@ def reading(path: Path, content: str) -> Iterator[TextIO]:
         raise RunFolderError(f"{path} does not hold {content}: {reason}") from error
 
 
-def newest_whole(folder: Path) -> checkpoint.Checkpoint | None:
-    """Load the newest whole checkpoint next to `last.npz`, if there is one."""
-    found = []
-    for name in (PREVIOUS, BEST):
-        with suppress(CheckpointError, OSError):
-            found.append(checkpoint.load(folder / name))
-    return max(found, key=lambda whole: whole.meta["step"], default=None)
-
-
 def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write rows as CSV, with a header; floats in full, so that equal runs give equal bytes."""
     text = io.StringIO()
@@ -281,11 +228,10 @@ def read_metrics(path: Path) -> list[Row]:
     """Read the rows of a metrics.csv."""
     with reading(path, "the metrics of a run") as file:
         header, *lines = csv.reader(file)
-        numbers: list[list[Any]] = [[float(c) if c else None for c in line] for line in lines]
-        rows = [[int(epoch), int(step), *rest] for epoch, step, *rest in numbers]
-        if tuple(header) != Row._fields or not checkpoint.is_list_of_rows(rows):
+        if tuple(header) != Row._fields:
             raise ValueError
-        return [Row(*row) for row in rows]
+        numbers: list[list[Any]] = [[float(c) if c else None for c in line] for line in lines]
+        return [Row(int(epoch), int(step), *rest) for epoch, step, *rest in numbers]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Resume a run in its folder, or fine-tune another; train it to the end and always save it."""
+"""Resume a run in its folder, or fine-tune another; train it to the end and save it regularly."""
 
 import os
 import shlex
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
@@ -20,26 +20,22 @@ from numpylstm.data.configured import (
 )
 from numpylstm.evaluation import Watch
 from numpylstm.printing import printable
-from numpylstm.saving import SaveError
-from numpylstm.training import run_folder, sample_log
+from numpylstm.training import parallel, run_folder, sample_log
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.display import LINES, Progress, Timing, waiting
+from numpylstm.training.display import Progress, Timing
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
     Run,
     Step,
     TrainingFailed,
     check_corpus,
-    check_memory,
     check_parameters,
-    check_position,
     new_run,
     train,
 )
 from numpylstm.training.metrics import Row
-from numpylstm.training.parallel import ALONE, Ranks
-from numpylstm.training.signals import Stopped, StopRequests, stop_requests
-from numpylstm.training.warm_up import warm_up
+from numpylstm.training.schedules import PLANNED
+from numpylstm.training.signals import Stopped, stop_requests
 
 
 def resume(
@@ -62,16 +58,19 @@ def resume(
     for name, done in (("epochs", run.epoch), ("steps", run.step)):
         if changes.get(name, done) < done:
             raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
+    schedule, epochs = run.config.schedule, run.config.epochs
+    if schedule in PLANNED and changes.get("epochs", epochs) != epochs:
+        raise ConfigError(
+            "epochs", f"cannot change: the schedule {schedule!r} is planned for {epochs} epochs"
+        )
     run.config = replace(run.config, **changes)
     if run.finished and run.epoch < changes.get("epochs", 0):
         limit = "patience" if run.out_of_patience else "steps"
         raise ConfigError("epochs", f"cannot continue a run that {limit} ended; raise that too")
-    check_memory(run.config, len(run.vocabulary))
     with naming_a_moved_text():
         corpus = load_corpus(run.config, run.vocabulary, watch)
     check_fingerprint(corpus, run.fingerprint, "a run resumes with the same text only")
     check_corpus(run.config, corpus)
-    check_position(run, corpus)
     return run, corpus
 
 
@@ -120,72 +119,6 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     return run, corpus
 
 
-class Saver:
-    """The saves of a run: those that are due, and the one before an error ends it.
-
-    `every` is (number, "steps" or "minutes"), None for the ends of epochs only. The logs are
-    written first, so that a saved run has its samples and gradients if they can be written.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        run: Run,
-        corpus: Corpus,
-        every: tuple[float, str] | None,
-        log: GradientLog | None,
-    ) -> None:
-        self.folder, self.run, self.corpus, self.every, self.log = folder, run, corpus, every, log
-        self.saving = False
-        self.updates, self.since = 0, time.monotonic()
-
-    def due(self, item: Step | Row) -> bool:
-        """Count an update; return True if a save is due."""
-        if isinstance(item, Row):
-            return item.valid_perplexity is not None  # an epoch has ended
-        self.updates += 1
-        if self.every is None:
-            return False
-        number, unit = self.every
-        passed = self.updates if unit == "steps" else (time.monotonic() - self.since) / 60
-        return passed >= number
-
-    def follow(self) -> None:
-        """Update the logs."""
-        sample_log.follow(self.folder, self.run, self.corpus)
-        if self.log is not None:
-            self.log.follow(self.run)
-
-    def write(self) -> None:
-        """Write the checkpoint and the metrics into the folder, and start counting again."""
-        check_parameters(self.run)  # what is saved can be loaded
-        self.saving = True
-        run_folder.save(self.folder, self.run)
-        self.saving = False
-        self.updates, self.since = 0, time.monotonic()
-
-    def rescue(self, error: BaseException) -> None:
-        """Save a run before an error ends it, and add a note about that to the error.
-
-        If the error came during an update or a save, the last save stays. It also stays if numbers
-        are not finite; then only the rows, which show why, are written. The next start repairs the
-        logs.
-        """
-        if self.run.whole and not self.saving:
-            with suppress(Exception):  # report the first error
-                self.follow()
-            with suppress(Exception):
-                if isinstance(error, TrainingFailed):
-                    run_folder.write_metrics(self.folder, self.run)
-                else:
-                    self.write()
-        last = self.folder / run_folder.LAST
-        if not last.exists():
-            error.add_note(f"{last} no longer exists")
-        elif not (self.saving and isinstance(error, SaveError)):  # its message says so already
-            error.add_note(f"{last} holds the run as last saved")
-
-
 def train_to_end(
     run: Run,
     corpus: Corpus,
@@ -196,69 +129,80 @@ def train_to_end(
     resume_command: Sequence[str] = (),
     draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
     quiet: bool = False,
-    ranks: Ranks = ALONE,
 ) -> Timing:
-    """Train until the run is finished or a stop is requested; save it regularly.
+    """Train until the run is finished or a stop is requested; save it between updates.
 
-    A save that is due comes before the display of the same step. An error saves the run first if it
-    is whole at that moment: during the forward and backward passes, the validation, logging,
-    display and drawing. It is not whole from the moment the optimiser changes the parameters until
-    counters and metrics agree with them. A run with numbers that are not finite is not saved again.
-    After one of `stop_requests`, the run is saved and Stopped raised.
+    The run is saved before and after the validation at the end of each epoch, by `save_every`,
+    before it stops, and before anything but an update ends it: a log that cannot be written, a
+    display that fails. An error in an update leaves the last save.
 
-    `save_every` is as in `Saver`, `deadline` the time to stop by `time.monotonic`;
-    `resume_command` is shown when the run stops; `draw` draws the pictures after each epoch. The
-    other `ranks` have called `assist`.
+    `save_every` is (number, "steps" or "minutes"), None for the ends of epochs only; `deadline` is
+    the time to stop by `time.monotonic`; `resume_command` is shown when the run stops; `draw` draws
+    the pictures after each epoch.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
-    how_to_go_on = printable(shlex.join(resume_command))
-    then = f"continue with {how_to_go_on}" if how_to_go_on else ""
-    if not quiet:
-        LINES.info("Compiling kernels, or loading them from the cache ...")
-    with waiting("compiling kernels", then=then, quiet=quiet):
-        warm_up(run, corpus)
-    ranks.share((run, corpus))
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     timing = Timing()
     progress = Progress(run, windows, timing, quiet=quiet)
-    saver = Saver(folder, run, corpus, save_every, log)
+    saved_at = Saved(run.step, time.monotonic())
+    if not (quiet or run.ended):
+        progress.line("Compiling kernels, or loading them from the cache ...")
 
-    def stop(status: int) -> None:
+    def save() -> None:
+        nonlocal saved_at
+        check_parameters(run)
+        run_folder.save(folder, run)
+        saved_at = Saved(run.step, time.monotonic())
+
+    def stop(status: int) -> NoReturn:
         progress.line(
             f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
-            f"  {how_to_go_on}"
+            f"  {printable(shlex.join(resume_command))}"
         )
         raise Stopped(status)
 
-    def in_validation(done: int, total: int) -> None:
+    def in_validation(done: int, total: int) -> None:  # the run was saved before it
         progress.validation(done, total)
-        if status := max(ranks.share(requests.status() or 0)):
-            saver.write()
+        if status := parallel.asked_to_stop(requests):
             stop(status)
 
-    try:
-        with stop_requests(deadline) as requests:
-            ranks.requests = requests
-            saver.follow()  # at the start, or where an error has prevented it before
-            if run.finished and run.window == 0:
+    def follow() -> None:
+        sample_log.follow(folder, run, corpus)
+        if log is not None:
+            log.follow(run)
+
+    def between_updates(item: Step | Row) -> None:
+        follow()
+        status = parallel.asked_to_stop(requests)
+        if status or saved_at.is_due(item, save_every) or run.finished:
+            save()
+        progress.show(item)
+        if isinstance(item, Row) and item.valid_perplexity is not None:
+            draw(run, log)
+        if status and not run.ended:
+            stop(status)
+
+    with stop_requests(deadline) as requests:
+        parallel.begin(run, corpus, requests)
+        try:
+            follow()  # at the start, or where an error has prevented it before
+            if run.ended:
                 draw(run, log)  # the process may have been killed after its last save
-            for item in timing.of(train(run, corpus, watch=in_validation, ranks=ranks)):
-                saver.follow()
-                due, status = saver.due(item), max(ranks.share(requests.status() or 0))
-                if due or status:
-                    saver.write()
-                progress.show(item)
-                if isinstance(item, Row) and item.valid_perplexity is not None:
-                    draw(run, log)
-                if status and not run.finished:
-                    stop(status)
-    except Stopped:
-        raise
-    except BaseException as error:
-        saver.rescue(error)
-        raise
-    finally:
-        progress.close()
+            items = timing.of(train(run, corpus, watch=in_validation))
+            while (item := next(items, None)) is not None:
+                try:
+                    between_updates(item)
+                except Stopped:
+                    raise
+                except BaseException:
+                    with suppress(Exception):  # report the first error
+                        save()
+                    raise
+        except TrainingFailed:
+            run_folder.write_metrics(folder, run)  # its rows show why
+            raise
+        finally:
+            progress.close()
     if run.out_of_patience and run.epoch < run.config.epochs and not quiet:
         progress.line(
             f"Stopped early: the validation has not improved for {run.config.patience} epochs."
@@ -266,15 +210,21 @@ def train_to_end(
     return timing
 
 
-def assist(ranks: Ranks, requests: StopRequests) -> None:
-    """Take part in the run that `train_to_end` trains at rank 0."""
-    run, corpus = ranks.share(None)[0]
-    warm_up(run, corpus)
+class Saved(NamedTuple):
+    """The last save: its step, and its time by `time.monotonic`."""
 
-    def in_validation(done: int, total: int) -> None:
-        if status := max(ranks.share(requests.status() or 0)):
-            raise Stopped(status)
+    step: int
+    time: float
 
-    for _ in train(run, corpus, watch=in_validation, ranks=ranks):
-        if (status := max(ranks.share(requests.status() or 0))) and not run.finished:
-            raise Stopped(status)
+    def is_due(self, item: Step | Row, every: tuple[float, str] | None) -> bool:
+        """Return True if the next save is due: around a validation, and by `every`."""
+        if isinstance(item, Row):
+            return item.valid_perplexity is not None
+        if item.window == item.windows:
+            return True
+        if every is None:
+            return False
+        number, unit = every
+        if unit == "steps":
+            return item.step - self.step >= number
+        return time.monotonic() - self.time >= 60 * number

@@ -17,8 +17,7 @@ from typing import Any
 import numpylstm as nl
 from numpylstm.cli.train import main
 from numpylstm.data.configured import load_corpus
-from numpylstm.training import loop
-from numpylstm.training.parallel import ALONE, Ranks, connect
+from numpylstm.training import parallel
 
 COMMON = {
     "train": "text.txt", "valid": "text.txt", "max_vocab": 45, "hidden_size": 8, "num_layers": 2,
@@ -39,18 +38,18 @@ CASES = [
 ]
 
 
-def digests(updates: int, ranks: Ranks = ALONE, folder: Path = Path()) -> list[list[str]]:
+def digests(updates: int, folder: Path = Path()) -> list[list[str]]:
     """Return the digest of the checkpoint of each rank, for each case."""
     found = []
     for case in CASES:
         config = nl.TrainConfig(**COMMON | case, steps=updates)
         corpus = load_corpus(config)
         run = nl.new_run(config, corpus)
-        for _ in nl.train(run, corpus, ranks=ranks):
+        for _ in nl.train(run, corpus):
             pass
-        path = folder / f"rank-{ranks.rank}.npz"
+        path = folder / f"rank-{parallel.RANKS.rank}.npz"
         nl.save(run, path)
-        found.append(ranks.share(hashlib.sha256(path.read_bytes()).hexdigest()))
+        found.append(parallel.RANKS.share(hashlib.sha256(path.read_bytes()).hexdigest()))
     return found
 
 
@@ -72,7 +71,7 @@ def train() -> int:
     *words, last = sys.argv[2:]
     failing = re.fullmatch(r"fail-(\d)-at-(\d+)", last)
     if failing and failing[1] == rank:
-        usual = loop.backpropagate
+        usual = parallel.backpropagate
 
         def fail(*arguments: Any) -> Any:
             fail.calls += 1
@@ -81,7 +80,7 @@ def train() -> int:
             return usual(*arguments)
 
         fail.calls = 0
-        loop.backpropagate = fail
+        parallel.backpropagate = fail
     return main(words if failing else [*words, last])
 
 
@@ -89,8 +88,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "train":
         sys.exit(train())
     nl.set_num_threads(1)
-    ranks = connect()
+    parallel.RANKS = parallel.connect()
     began = time.perf_counter()
-    found = digests(int(sys.argv[1]), ranks)
-    if ranks.rank == 0:
+    found = digests(int(sys.argv[1]))
+    if parallel.RANKS.rank == 0:
         print(json.dumps({"digests": found, "seconds": time.perf_counter() - began}))
