@@ -604,10 +604,10 @@ def test_a_size_is_advised_where_a_vocabulary_is_made(folder, here, monkeypatch,
     monkeypatch.setattr("numpylstm.cli.train.SMALLER_VOCABULARY", 30)
     corpus = nl.data.load_text("text.txt")
     config = nl.TrainConfig(train="text.txt", hidden_size=8)
-    announce(nl.new_run(config, corpus), corpus, 1)
+    announce(nl.new_run(config, corpus), corpus)
     left_out = nl.data.load_text("text.txt", max_vocab=30).oov["train"] / len(corpus.train)
     assert f"--max-vocab 30 would leave out {left_out:.1%} of" in capsys.readouterr().out
-    announce(*session.tune(folder / "run", {}), 1)
+    announce(*session.tune(folder / "run", {}))
     assert "--max-vocab" not in capsys.readouterr().out
 
 
