@@ -34,6 +34,7 @@ SERIES = (
     "08_what_the_cells_learned",
     "09_from_numpy_to_numba",
     "10_after_the_lstm",
+    "11_a_state_that_is_a_matrix",
 )
 FOLDER = Path(__file__).parent.parent / "notebooks"
 PATHS = sorted(p for p in FOLDER.glob("*.ipynb") if "workbook" not in p.stem)  # test_workbook.py

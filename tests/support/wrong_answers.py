@@ -658,6 +658,52 @@ def answer(hs, x, h0, w):
             "answer = lambda hs, x, h0, w: scan_forward(w + 0 * x, x, h0)[0][-1]  # one state",
         ),
     },
+    "a_state_that_is_a_matrix": {
+        "exercise-writes": (
+            "answer = lambda keys, values: values.T @ keys",
+            "answer = lambda keys, values: keys @ keys.T @ values",
+            "answer = lambda keys, values: keys.T @ values / len(keys)",
+            "answer = lambda keys, values: np.outer(keys[-1], values[-1])  # the last write only",
+        ),
+        "exercise-cache": (
+            "answer = 32  # as many",
+            "answer = 64",
+            "answer = 65",
+            "answer = 4097",
+            "answer = 31",
+            "answer = [33]",
+        ),
+        "exercise-step": (
+            "answer = lambda k, v, beta, S: S + beta * np.outer(k, v)",
+            "answer = lambda k, v, beta, S: S + np.outer(k, v - k @ S)",
+            "answer = lambda k, v, beta, S: S - beta * np.outer(k, v - k @ S)",
+            "answer = lambda k, v, beta, S: (1 - beta) * S + beta * np.outer(k, v)",
+            "answer = lambda k, v, beta, S: (S + beta * np.outer(k, v - k @ S)).T",
+            "answer = lambda k, v, beta, S: S + beta * np.outer(k, v - beta * k @ S)",
+            """
+def answer(k, v, beta, S):
+    S += beta * np.outer(k, v - k @ S)  # in place
+    return S
+""",
+        ),
+        "exercise-key": (
+            "answer = lambda dS, k, beta, error, S_prev: beta * (dS @ error)",
+            "answer = lambda dS, k, beta, error, S_prev: -S_prev @ (beta * k @ dS)",
+            "answer = lambda dS, k, beta, error, S_prev: "
+            "beta * (dS @ error) + S_prev @ (beta * k @ dS)",
+            "answer = lambda dS, k, beta, error, S_prev: dS @ error - S_prev @ (beta * k @ dS)",
+            "answer = lambda dS, k, beta, error, S_prev: beta * (dS @ error) - S_prev @ (k @ dS)",
+            "answer = lambda dS, k, beta, error, S_prev: beta * error @ dS.T @ S_prev",
+        ),
+        "exercise-parity": (
+            "answer = 0, 1  # a one erases",
+            "answer = 1, 2",
+            "answer = 2, 0",
+            "answer = 0, -1",
+            "answer = 0, 0.5",
+            "answer = 2",
+        ),
+    },
 }
 
 RIGHT_ANSWERS: dict[str, dict[str, tuple[str, ...]]] = {
