@@ -44,7 +44,7 @@ SECOND_CACHE = 1 << 20  # bytes
 class Forward(NamedTuple):
     """Arrays of the forward pass.
 
-    Kernels take them as a plain tuple, since Numba needs 10 us for the type of a named one.
+    Kernels take them as a plain tuple: Numba looks up the type of a named one more slowly.
 
     Step t finds its states in rows offsets[t] to offsets[t+1], and leaves them in the rows after
     these up to offsets[t+2]; in an array without states of step 0 all rows stand offsets[1]
