@@ -27,7 +27,7 @@ CALLS: dict[str, Callable[["Case"], Call]] = {}
 EXEMPT = {
     r"functional\.(contiguous|plan|shares_for|\w*check\w*)|evaluation\.safe_exp|"
     r"sampling\.(best|draw)|model_check\.(pass_of_copy|random_state)|"
-    r"gradcheck\.(compare|scalar|check_\w+|\w+_slope)|\w+\.check_(state|arguments)": (
+    r"gradcheck\.(compare|length|scalar|check_\w+|\w+_slope)|\w+\.check_(state|arguments)": (
         "part of what is here, after its checks"
     ),
     r"\w+\.draw_masks|model_check\.check_module": "takes functions, or draws; test_model_check",
