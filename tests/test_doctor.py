@@ -333,7 +333,7 @@ class TestASingleLayer:
         f, _, arrays, fixed = layer("lstm", rng)
         fixed["dcT"] = np.zeros((B, H))
         lost = (("dhs[t] + dh, dc, step)", "dhs[t] + dh, 0 * dc, step)"),)
-        backward = museum.Mutant("", "", "lstm_backward", lost, "", "").functions().lstm_backward
+        backward = museum.Mistake("lstm_backward", lost, "").functions().lstm_backward
 
         def wrong(a):
             *_, cache = reference.lstm_forward(*(a[name] for name in arrays))

@@ -1,16 +1,14 @@
 """The doctor and mistakes in one line: it names the right line or none."""
 
-import dataclasses
 import re
-from collections import namedtuple
 
 import numpy as np
 import pytest
 from support.one_line_mistakes import MISTAKES, Mistake, patient
 
 from numpylstm import doctor, museum, reference
-from numpylstm.cells import CELLS, Option
-from numpylstm.laboratory.doctor import lines, names
+from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.mistakes.source import exchanged
 
 BY_LINE = {"line", "dh_next", "dc_next"}
 
@@ -28,6 +26,14 @@ def test_a_mistake_is_named_by_its_line(name):
     assert finding.kind in BY_LINE
     assert any(re.search(rf"\b{symbol}\b", first) for symbol in mistake.names), first
     assert others == []
+
+
+def test_each_mistake_is_made_in_the_text_of_its_function():
+    for layer in (layer for layer in lines.layers() if not layer.step):
+        sources = {text.name: text.source for text in lines.texts(layer)}
+        for mistake in lines.mistakes(layer):
+            source = sources[mistake.function]
+            assert exchanged(source, mistake.changes) != source, mistake.words
 
 
 def test_there_are_thirty():
@@ -168,7 +174,7 @@ def test_a_step_alone_is_known_too(rng):
 
 def gru_patient(reset, right="", wrong="", function="gru_step_backward"):
     """Return the arguments of `examine` for a GRU with one line of its backward pass replaced."""
-    mutant = museum.Mutant("", "", function, ((right, wrong),) if right else (), "", "")
+    mutant = museum.Mistake(function, ((right, wrong),) if right else (), "")
     f = mutant.functions() if right else reference
     layer = lines.Layer("gru", False, (("reset", reset),))
     rng = np.random.default_rng(3)
@@ -226,6 +232,8 @@ def test_two_mistakes_are_not_taken_for_one():
         ("lstm", "lstm_step_backward", "dc_prev = dc * f", "dc_prev = dc", "dc_prev: the factor f"),
         ("lstm", "lstm_backward", "dWh += dWh_t", "dWh = dWh_t", "dWh: it is overwritten"),
         ("rnn", "rnn_backward", "dhs[t] + dh", "dh", "dh: the term dhs[t] is missing"),
+        ("lstm", "lstm_step_backward", "da_f, da_g, da_o]", "da_o, da_f, da_g]",
+         "da: the order is da_i, da_o, da_f, da_g;"),
         ("gru", "gru_step_backward", "ds = da_n * r", "ds = da_n", "ds: the factor r is missing"),
         ("lstm", "cross_entropy_step_backward", "(p - onehot)", "p", "dlogits: the term onehot"),
         ("lstm", "linear_backward", "drows.sum(axis=0)", "dy[-1].sum(axis=0)",
@@ -233,7 +241,7 @@ def test_two_mistakes_are_not_taken_for_one():
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_whole_model_is_named_by_its_line(cell, function, right, wrong, words):
-    mutant = museum.Mutant("", "", function, ((right, wrong),), "", "", cell=cell)
+    mutant = museum.Mistake(function, ((right, wrong),), "", cell=cell)
     finding, *_ = doctor.examine(**vars(museum.case(mutant))).findings
     assert words in finding.sentence
 
@@ -268,47 +276,3 @@ def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):
     (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
     assert finding.kind == "scale"
     assert "does not use scale as f does" in finding.sentence
-
-
-def test_the_letters_of_gates_are_those_of_the_cell_in_the_path(monkeypatch):
-    other = dataclasses.replace(CELLS["lstm"], name="other", blocks=("i", "f", "z", "o"))
-    monkeypatch.setitem(CELLS, "other", other)
-    point = {"lstm.0.Wh": np.ones((6, 24)), "other.0.Wh": np.ones((6, 24)), "Wh": np.ones((6, 24))}
-    found = names.blocks(point)
-    assert found["lstm.0.b"] == ("i", "f", "g", "o")
-    assert found["other.0.b"] == ("i", "f", "z", "o")
-    assert found["b"] == ("1", "2", "3", "4")  # of an unknown cell
-    assert names.blocks(point, "ifgo")["b"] == ("i", "f", "g", "o")
-
-
-def test_the_letters_of_gates_are_those_of_the_cell_with_the_states_of_the_point(monkeypatch):
-    """Also of a cell without Wh, whose number of units only its b tells."""
-    State = namedtuple("State", "h c n")
-    other = dataclasses.replace(CELLS["lstm"], name="other", State=State, blocks=(*"ifzo",))
-    monkeypatch.setitem(CELLS, "other", other)
-    states = {name: np.ones((3, 6)) for name in ("h0", "c0")}
-    assert names.blocks({"Wh": np.ones((6, 24)), **states})["b"] == ("i", "f", "g", "o")
-    states["n0"] = np.ones((3, 6))
-    assert names.blocks({"Wh": np.ones((6, 24)), **states})["b"] == ("i", "f", "z", "o")
-    narrow = dataclasses.replace(CELLS["gru"], name="narrow", matrices=("Wx",), blocks=("z", "n"))
-    monkeypatch.setitem(CELLS, "narrow", narrow)
-    found = names.blocks({"narrow.0.Wx": np.ones((4, 12)), "narrow.0.b": np.ones(12)})
-    assert found["narrow.0.Wx"] == ("z", "n")
-    assert names.blocks({"Wx": np.ones((4, 12)), "b": np.ones(12)}) == {}
-
-
-def with_option(x, h_prev, c_prev, Wx, Wh, b, name="one"):
-    a = x @ Wx + h_prev @ Wh + b
-    return one_step(x, h_prev, c_prev, Wx, Wh, b) if len(a) else name
-
-
-one_step = reference.lstm_step_forward
-
-
-def test_an_option_may_change_no_line_of_the_backward_pass(monkeypatch):
-    options = {"name": Option("one", "another name", choices=("one", "two"))}
-    cell = dataclasses.replace(CELLS["lstm"], options=options, biases={})
-    monkeypatch.setitem(CELLS, "lstm", cell)
-    monkeypatch.setattr(reference, "lstm_step_forward", with_option)
-    layer = lines.Layer("lstm", True, (("name", "one"),))
-    assert not any("the lines are those of" in variant.words for variant in lines.mistakes(layer))

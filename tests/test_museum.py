@@ -33,7 +33,7 @@ def test_the_checker_kills_every_mutant(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_doctor_tells_them_apart(name):
-    assert museum.MUTANTS[name].finding in museum.diagnosis(name).findings[0].sentence
+    assert museum.MUTANTS[name].words in museum.diagnosis(name).findings[0].sentence
 
 
 def test_no_two_mutants_have_one_diagnosis():
@@ -47,7 +47,7 @@ def test_no_two_mutants_have_one_diagnosis():
 def test_the_diagnosis_does_not_hang_on_the_seed(name, seed):
     patient = museum.case(museum.MUTANTS[name], seed=seed)
     found = doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed)
-    assert museum.MUTANTS[name].finding in found.findings[0].sentence
+    assert museum.MUTANTS[name].words in found.findings[0].sentence
 
 
 def test_that_the_loss_falls_proves_nothing():
@@ -78,8 +78,8 @@ def test_the_imported_reference_stays_as_it_is():
 
 
 def test_an_exhibit_whose_line_is_gone_says_so():
-    mutant = museum.Mutant("gone", "Gone", "lstm_backward", (("no such line", ""),), "", "")
-    with pytest.raises(ValueError, match="changes 'no such line', which must occur once"):
+    mutant = museum.Mistake("lstm_backward", (("no such line", ""),), "")
+    with pytest.raises(ValueError, match="'no such line' must occur once"):
         mutant.diff()
 
 
@@ -152,7 +152,7 @@ def test_a_name_that_is_none_is_answered_with_the_names(call):
 )
 def test_what_is_no_mutant_is_refused(call):
     for mutant in (3, "dc-overwritten"):
-        says = f": mutant must be a Mutant, such as museum.MUTANTS.*, got {mutant!r}"
+        says = f": mutant must be a Mistake, such as museum.MUTANTS.*, got {mutant!r}"
         with pytest.raises(TypeError, match=says):
             call(mutant)
 

@@ -51,7 +51,7 @@ WRONG = {
     "lstm_step_forward": [
         ("c, tanh_c, o * tanh_c", "None, None, None", "c is None"),
         ("np.tanh(a_g)", "sigmoid(a_g)", "g: sigmoid instead of tanh"),
-        ("a_i, a_f, a_g, a_o =", "a_i, a_f, a_o, a_g =", "columns of g and o"),
+        ("a_i, a_f, a_g, a_o =", "a_i, a_f, a_o, a_g =", "g and o are exchanged in the columns"),
         ("f * c_prev + i * g", "f * c_prev + g", "c: the factor i is missing"),
         ("o * tanh_c\n", "o * c\n", "h: c is used instead of tanh_c"),
         ("f * c_prev", "i * c_prev", "c: i is used instead of f"),
@@ -74,7 +74,7 @@ WRONG = {
         ("dc = dc + dh * o", "dc += dh * o", "changes its argument dc"),
     ],
     "lstm_forward": [
-        ("*_, c, _, h = step", "*_, h = step", "c0 is used instead of c"),
+        ("*_, c, _, h = step", "*_, h = step", "c is not replaced by the result of the step"),
         ("*_, c, _, h = step", "*_, c, h = step", r"hands on \(h or c\)"),
         ("for x_t in x:", "for x_t in x[:5]:", "not with T=9"),
         ("steps, h, c", "steps, c, h", "hT: it is cT|hT"),

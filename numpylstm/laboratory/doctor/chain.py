@@ -17,7 +17,8 @@ from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.lines import Backward, Layer
 from numpylstm.laboratory.doctor.names import Array, Point, last, timed
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding
-from numpylstm.laboratory.doctor.variants import clippings
+from numpylstm.laboratory.mistakes.record import Mistake
+from numpylstm.laboratory.mistakes.rules import clippings
 
 Chain = Sequence[tuple[Layer, Mapping[str, str]]]
 """Layers, and the paths of their arrays, by their names in the textbook.
@@ -151,14 +152,24 @@ def _by_shapes(point: Point) -> Iterator[Chain]:
                     yield [(layer, paths)]
 
 
+def gates(chain: Chain) -> dict[str, tuple[str, ...]]:
+    """Return the blocks of columns of each Wx, Wh and b of a cell with several, by path."""
+    return {
+        paths[name]: layer.gates
+        for layer, paths in chain
+        for name in ("Wx", "Wh", "b")
+        if layer.gates and name in paths
+    }
+
+
 # --- which line ----------------------------------------------------------------------------------
 
 LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 """Usual limits of clipping; the largest entry and the norm of each gradient are tried too."""
 
 
-def wrong_line(case: Examination) -> Finding | None:
-    """Return the line whose mistake gives the gradients; None if no chain or no mistake fits."""
+def wrong_line(case: Examination, chains: Sequence[Chain]) -> Finding | None:
+    """Return the line of a chain whose mistake gives the gradients; None if no mistake fits."""
     norms = [n for g in case.gradients.values() for n in (np.abs(g).max(), np.linalg.norm(g))]
     limits = [*LIMITS, *map(float, norms)]
     claims = [(case.point, case.gradients)]
@@ -172,28 +183,27 @@ def wrong_line(case: Examination) -> Finding | None:
         except Exception:  # the user's code may refuse in any way
             pass
     with np.errstate(all="ignore"):
-        for chain in fitting(case.f, case.point):
+        for chain in chains:
             runs = [(point, forward(chain, point)[1], gradients) for point, gradients in claims]
             parts = dict.fromkeys(layer for layer, _ in chain)
             for tried in (lines.mistakes, lambda of: clippings(lines.texts(of)[0], limits)):
-                found = [variant for layer in parts for variant in tried(layer)
-                         if _agrees(chain, runs, variant.function)]  # fmt: skip
+                found = [mistake for layer in parts for mistake in tried(layer)
+                         if _agrees(chain, runs, mistake)]  # fmt: skip
                 if found:
                     return lines.named(found)
     return None
 
 
 def _agrees(
-    chain: Chain, runs: Sequence[tuple[Point, Run, Mapping[str, Any]]], wrong: Backward
+    chain: Chain, runs: Sequence[tuple[Point, Run, Mapping[str, Any]]], mistake: Mistake
 ) -> bool:
-    """Return True if the chain with this function has all gradients, at each point."""
+    """Return True if the chain with this mistake has all gradients, at each point."""
     try:
+        functions = {layer: lines.backward(layer, mistake) for layer, _ in chain}
         return all(
             lines.same(gradient, claimed[path])
             for point, run, claimed in runs
-            for path, gradient in backward(
-                chain, run, point, lambda layer: lines.calling(layer, wrong)
-            )
+            for path, gradient in backward(chain, run, point, functions.__getitem__)
             if path in claimed
         )
     except lines.UNRUNNABLE:

@@ -9,7 +9,7 @@ import numpy as np
 from numpylstm.checks import any_array
 from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor.chain import wrong_line
+from numpylstm.laboratory.doctor.chain import fitting, gates, wrong_line
 from numpylstm.laboratory.doctor.names import Array, Point, symbols
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points
@@ -55,7 +55,6 @@ def examine(
     arrays: Mapping[str, Array],
     fixed: Mapping[str, Array] | None = None,
     *,
-    gates: str | None = None,
     slopes: Mapping[str, Array] | None = None,
     rng: np.random.Generator | int = 0,
 ) -> Diagnosis:
@@ -75,9 +74,6 @@ def examine(
         axes.
     fixed : dict of name -> array, optional
         The other arguments of f: ids, targets, weights, a mask, upstream gradients.
-    gates : str, optional
-        The order of the column blocks of Wx, Wh and b, such as "ifgo"; by default that of the
-        cell in the path (``lstm.0.Wh``), or of all cells with as many blocks.
     slopes : dict of name -> array, optional
         Measured slopes of f; central differences by default.
     rng : Generator or int
@@ -130,7 +126,7 @@ def examine(
     gradcheck.check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
-    case = Examination(f, function, point, gates, gradients, generator)
+    case = Examination(f, function, point, gradients, generator)
     unfit = _unfit(case)
     warnings = (*weak_points(point), *(
         f"{function} changes its argument {name}, and later code sees the changed numbers; += and "
@@ -160,7 +156,10 @@ def examine(
     case.wrong_paths = [path for path in wrong if path not in kinks]
     findings = list(kinks.values())
     if case.wrong_paths:
-        findings.insert(0, wrong_line(case) or explain(case))
+        with np.errstate(all="ignore"):
+            chains = list(fitting(f, point))
+        case.gates = gates(chains[0]) if chains else {}
+        findings.insert(0, wrong_line(case, chains) or explain(case))
     return Diagnosis(tuple(findings), warnings, report, sweep, tuple(case.outcomes))
 
 
@@ -242,20 +241,18 @@ def _kink(case: Examination, path: str) -> Finding | None:
     error, evidence = np.abs(gradient - slope), []
     near = 1e-6 * max(np.abs(gradient).max(), np.abs(slope).max())
     for flat in np.argsort(error, axis=None)[::-1][:5]:
-        index = tuple(map(int, np.unravel_index(int(flat), error.shape)))
+        index = np.unravel_index(int(flat), error.shape)
         if error[index] <= near / 10:
             break
-
-        def at(step: float, index: tuple[int, ...] = index) -> float:
-            moved = np.array(case.point[path], float)
-            moved[index] += step
-            return float(case.f({**case.point, path: moved}))
-
-        left, right = ((at(step) - at(0.0)) / step for step in (-1e-7, 1e-7))
+        step = np.zeros(error.shape)
+        step[index] = 1e-7
+        before, here, after = (
+            float(case.f(case.point | {path: case.point[path] + n * step})) for n in (-1, 0, 1)
+        )
+        left, right = (here - before) / 1e-7, (after - here) / 1e-7
+        between = min(left, right) - near <= gradient[index] <= max(left, right) + near
         bend = max(abs(left - right), abs((left + right) / 2 - slope[index]))
-        if bend < error[index] / 2:  # f is smooth here
-            return None
-        if not min(left, right) - near <= gradient[index] <= max(left, right) + near:
+        if not between or bend < error[index] / 2:  # f is smooth here
             return None
         evidence.append(
             f"at {path}[{', '.join(map(str, index))}] the slope is {left:.4g} to the left and "

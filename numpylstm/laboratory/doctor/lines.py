@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import product
 from types import FunctionType
 from typing import Any
@@ -17,14 +17,23 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
-from numpylstm.laboratory.doctor.names import Array, enumeration
+from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.reasoning import Finding
-from numpylstm.laboratory.doctor.source import SIZES, Text, mentions, read, substituted
-from numpylstm.laboratory.doctor.variants import Variant, variants
+from numpylstm.laboratory.mistakes.catalogue import mistakes_in
+from numpylstm.laboratory.mistakes.record import Mistake, enumeration
+from numpylstm.laboratory.mistakes.source import SIZES, Text, mentions, read
 
 AGREE = 1e-9
 """Relative error up to which two gradients are the same."""
-UNRUNNABLE = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError)
+UNRUNNABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NameError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 MOST_LINES = 3
 """If more lines than this explain the numbers, the point does not tell which is wrong."""
 
@@ -142,97 +151,57 @@ def texts(layer: Layer) -> list[Text]:
     return [text(part) for part in (*steps, layer)]
 
 
-def calling(layer: Layer, wrong: Backward) -> Backward:
-    """Return the backward pass of a layer, with `wrong` in place of the function of that name."""
+@lru_cache(maxsize=20_000)
+def backward(layer: Layer, mistake: Mistake) -> Backward:
+    """Return the backward pass of a layer with a mistake in it, or in the step that it calls."""
     own: Backward = layer.function("backward")
-    name = wrong.__name__
+    name = mistake.function
+    if name not in (own.__name__, *own.__code__.co_names):
+        return own
+    (of,) = (of for of in texts(layer) if of.name == name)
+    wrong = of.changed(*mistake.changes)
     if own.__name__ == name:
         return wrong
-    if name in own.__code__.co_names:
-        scope = own.__globals__ | {name: wrong}
-        return FunctionType(own.__code__, scope, own.__name__, own.__defaults__)
-    return own
+    scope = own.__globals__ | {name: wrong}
+    return FunctionType(own.__code__, scope, own.__name__, own.__defaults__)
 
 
-def mistakes(layer: Layer) -> Iterator[Variant]:
-    """Yield mistakes of a layer: in each line, in all of them, and in the arrays that they read."""
-    for of_function in texts(layer):
-        yield from variants(of_function)
-    yield from _other_options(layer)
-    yield from _other_caches(layer)
+@cache
+def mistakes(layer: Layer) -> tuple[Mistake, ...]:
+    """Return mistakes of a layer: in each line, and in the arrays that a step reads."""
+    in_lines = [mistake for of_function in texts(layer) for mistake in mistakes_in(of_function)]
+    loops = layer.kind in CELLS and not layer.step
+    return (*in_lines, *(_arrays_of_other_steps(layer) if loops else ()))
 
 
-def _other_options(layer: Layer) -> Iterator[Variant]:
-    """Yield the backward step of the cell with another option: reset "after" for "before"."""
-
-    def forward(of: Layer) -> dict[str, str]:
-        """Return the results of the forward step, by name."""
-        given, function = of.sample() | dict(of.options), of.function("forward")
-        arguments = [given.get(name) for name in inspect.signature(function).parameters]
-        lines = read(function, arguments, options=dict(of.options)).lines
-        return {line.target: line.expression for line in lines}
-
-    own = replace(layer, step=True)
-    for other in layers():
-        if other.step and other.kind == layer.kind and other != own:
-            here, there = forward(own), forward(other)
-            fields = other.run(other.sample())[1][-1]._fields
-            kept = {name: f"({there[name]})" for name in there.keys() & {*fields}
-                    if here.get(name) != there[name]}  # fmt: skip
-            differs = [line for line in text(own).lines if line not in text(other).lines]
-            if not differs:  # the option is for the forward pass alone
-                continue
-            words = f"the lines are those of {', '.join(f'{k} {v!r}' for k, v in other.options)}"
-            for new in ({}, kept):
-                changes = [(line, line.row(substituted(line.expression, new)))
-                           for line in text(other).lines]  # fmt: skip
-                yield Variant(differs[0], words, text(other).exchanged(*changes))
-
-
-WAYS: dict[str, Callable[[Array, Array], Array]] = {
-    "taken from the step before": lambda a, _: np.roll(a, 1, axis=0),
-    "taken from the step after": lambda a, _: np.roll(a, -1, axis=0),
-    "taken from the first step, at every step": lambda a, _: np.broadcast_to(a[:1], a.shape),
-    "zero at the first step": lambda a, _: np.r_[0 * a[:1], a[1:]],
-    "taken from the last step, at the first": lambda a, after: np.r_[after[-1:], a[1:]],
+TAKEN = {
+    "taken from the step before": "np.roll({0}, 1, axis=0)",
+    "taken from the step after": "np.roll({0}, -1, axis=0)",
+    "taken from the first step, at every step": "np.broadcast_to({0}[:1], {0}.shape)",
+    "zero at the first step": "np.concatenate([0 * {0}[:1], {0}[1:]])",
+    "taken from the last step, at the first": "np.concatenate([{1}[-1:], {0}[1:]])",
 }
 """Mistakes in the step from which an array is taken, such as hs[-1] for h_prev[0]."""
 
 
-def _other_caches(layer: Layer) -> Iterator[Variant]:
-    """Yield the backward pass with all weights one, or with the array of another step."""
-    own, lines = layer.function("backward"), texts(layer)[0].lines
-
-    def on(moved: Callable[[Any], dict[str, Array]]) -> Backward:
-        """Return the backward pass on a cache with other arrays."""
-
-        def wrong(*given: Any) -> Any:
-            return own(*given[:-1], given[-1]._replace(**moved(given[-1])))
-
-        wrong.__name__ = own.__name__
-        return wrong
-
-    if "weights" in layer.inputs:
-        yield Variant(lines[-1], "the weights are ignored", on(lambda kept: {
-            "coefficients": reference.token_coefficients(
-                np.ones_like(kept.coefficients), **dict(layer.options))
-        }))  # fmt: skip
-    if layer.kind not in CELLS or layer.step:
-        return
+def _arrays_of_other_steps(layer: Layer) -> Iterator[Mistake]:
+    """Yield the backward pass with an array of the cache, or all of the past, of another step."""
+    step, loop = texts(layer)
+    _, first, _ = loop.source.split("\n", 2)
     readers = {
-        field: [line for line in lines if mentions(line.expression, field)]
+        field: [line for line in step.lines if mentions(line.expression, field)]
         for field, a in layer.run(layer.sample())[1][-1]._asdict().items() if np.ndim(a) == 3
     }  # fmt: skip
     groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
     groups.append(tuple(field for field in readers if field.endswith("_prev")))
-    for fields, (words, way) in product(dict.fromkeys(filter(None, groups)), WAYS.items()):
-
-        def moved(kept: Any, fields: Any = fields, way: Any = way) -> dict[str, Array]:
-            return {field: way(getattr(kept, field), getattr(kept, field.removesuffix("_prev")))
-                    for field in fields}  # fmt: skip
-
-        verb = "is" if len(fields) == 1 else "are"
-        yield Variant(readers[fields[0]][0], f"{enumeration(fields)} {verb} {words}", on(moved))
+    for fields, (words, way) in product(dict.fromkeys(filter(None, groups)), TAKEN.items()):
+        moved = ", ".join(
+            f"{n}={way.format(f'cache.{n}', f'cache.{n}'.removesuffix('_prev'))}" for n in fields
+        )
+        row = f"    cache = cache._replace({moved})"
+        said = f"{enumeration(fields)} {'is' if len(fields) == 1 else 'are'} {words}"
+        change = (f"\n{first}\n", f"\n{row}\n{first}\n")
+        yield Mistake(loop.name, (change,), said, readers[fields[0]][0])
 
 
 def same(one: Any, claim: Any) -> bool:
@@ -246,21 +215,21 @@ def same(one: Any, claim: Any) -> bool:
 # --- sentences ------------------------------------------------------------------------------------
 
 
-def best(found: Sequence[Variant]) -> list[Variant]:
+def best(found: Sequence[Mistake]) -> list[Mistake]:
     """Return the most common of mistakes that give the same numbers, one for each line."""
     least = min(map(rank, found))
-    of_line: dict[str, Variant] = {}
-    for variant in found:
-        if rank(variant) == least:
-            of_line.setdefault(str(variant.line), variant)
+    of_line: dict[str, Mistake] = {}
+    for mistake in found:
+        if rank(mistake) == least:
+            of_line.setdefault(str(mistake.line), mistake)
     return list(of_line.values())
 
 
-def named(found: Sequence[Variant]) -> Finding:
+def named(found: Sequence[Mistake]) -> Finding:
     """Name the line; or the lines, where several give the same numbers."""
     first, *others = best(found)
     evidence = "with this mistake, the textbook gives these numbers in every array, to 1e-9"
-    said = [f"{mistake(v)}; it must {correction(v)}." for v in (first, *others)]
+    said = [f"{mistake.said}; it must {mistake.must}." for mistake in (first, *others)]
     if len(others) >= MOST_LINES:
         sentence = (
             f"The gradient is wrong, and the doctor cannot tell in which line: {len(said)} "
@@ -274,20 +243,8 @@ def named(found: Sequence[Variant]) -> Finding:
     return Finding(f"{lost[1]}_next" if lost else "line", sentence, (evidence,))
 
 
-def rank(variant: Variant) -> int:
+def rank(mistake: Mistake) -> int:
     """Sort key of mistakes that give the same numbers: common ones first, odd ones last."""
-    if re.match(r"it is (multiplied|divided)|d\w* is used instead", variant.words):
+    if re.match(r"it is (multiplied|divided)|d\w* is used instead", mistake.words):
         return 2
-    return int(" is used instead of " in variant.words)
-
-
-def mistake(variant: Variant) -> str:
-    """Describe the mistake in a line."""
-    return f"{enumeration(variant.line.names)}: {variant.words}".replace("cache.", "")
-
-
-def correction(variant: Variant) -> str:
-    """Describe the right line: ``be dx = da @ Wx.T``."""
-    line, names = variant.line, enumeration(variant.line.names)
-    must = "be passed on unchanged" if str(line) == f"{names} = {names}" else f"be {line}"
-    return must.replace("cache.", "")
+    return int(" is used instead of " in mistake.words)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
+from numpylstm.laboratory.mistakes.record import enumeration
 
 Array = NDArray[Any]
 Point = dict[str, Array]
@@ -28,36 +29,6 @@ def last(path: str) -> str:
 def timed(path: str, array: Array) -> bool:
     """Return True if the array has a time axis, by its name and its number of axes."""
     return AXES_IF_TIMED.get(last(path)) == array.ndim
-
-
-def blocks(point: Mapping[str, Array], gates: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Return the blocks of columns of each Wx, Wh and b of a cell with several, by path.
-
-    A block has the letter that `gates` gives it, or that of the cell after which the arrays are
-    named (``lstm.0.Wh``), or of all cells with as many blocks and the initial states of the point,
-    or just as many blocks; otherwise its number.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    starts = {last(path) for path in point if last(path).endswith("0")}
-    for path, array in point.items():
-        prefix = path.removesuffix(last(path))
-        named = [cell for cell in CELLS.values() if prefix.startswith(f"{cell.name}.")]
-        if last(path) == "Wh" and array.ndim == 2:
-            n, rest = divmod(array.shape[1], len(array) or 1)
-        elif last(path) == "b" and named and "Wh" not in named[0].matrices:
-            n, rest = len(named[0].blocks), array.size % len(named[0].blocks)
-        else:
-            continue
-        if rest or not array.size:
-            continue
-        alike = [cell for cell in CELLS.values() if len(cell.blocks) == n]
-        fitting = [cell for cell in alike if {f"{s}0" for s in cell.states} == starts]
-        known = [cell for cell in alike if cell in named] or fitting or alike
-        letters = list({cell.blocks for cell in known}) if gates is None else [tuple(gates)]
-        of_cell = letters[0] if len(letters) == 1 else tuple(map(str, range(1, n + 1)))
-        if len(of_cell) == n > 1:
-            found |= {prefix + name: of_cell for name in ("Wx", "Wh", "b")}
-    return found
 
 
 def sizes(point: Mapping[str, Array]) -> dict[str, int]:
@@ -98,12 +69,6 @@ def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
         if bad:
             phrases.append(path if len(bad) == len(own) else f"{path} ({', '.join(bad)})")
     return enumeration(phrases)
-
-
-def enumeration(words: Iterable[str]) -> str:
-    """Join words: ``a, b and c``."""
-    *head, tail = list(words) or [""]
-    return f"{', '.join(head)} and {tail}" if head else tail
 
 
 def symbols(paths: Iterable[str]) -> str:

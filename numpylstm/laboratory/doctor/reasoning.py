@@ -20,14 +20,13 @@ from numpylstm.laboratory.doctor.names import (
     Array,
     Piece,
     Point,
-    blocks,
-    enumeration,
     in_words,
     last,
     sizes,
     symbols,
     timed,
 )
+from numpylstm.laboratory.mistakes.record import enumeration
 
 ONE_STEP = "with one time step"
 
@@ -51,9 +50,10 @@ class Examination:
     f: Callable[[Point], Any]
     backward: Callable[[Point], Mapping[str, Array]] | None
     point: Point
-    gates: str | None
     gradients: Mapping[str, Array]
     generator: np.random.Generator
+    gates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The blocks of columns of each Wx, Wh and b of a cell with several, by path."""
     slopes: Mapping[str, Array] = field(default_factory=dict)
     wrong_paths: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
@@ -62,11 +62,10 @@ class Examination:
     @cached_property
     def pieces(self) -> list[Piece]:
         """All parts of the gradients that are judged: weights split into gates, others whole."""
-        of_cells = blocks(self.point, self.gates)
         return [
-            Piece(path, letter, k, len(of_cells.get(path, "1")))
+            Piece(path, letter, k, len(self.gates.get(path, "1")))
             for path in self.gradients
-            for k, letter in enumerate(of_cells.get(path, ("",)))
+            for k, letter in enumerate(self.gates.get(path, ("",)))
         ]
 
     @property
@@ -185,10 +184,9 @@ def gate(case: Examination) -> Finding | None:
     """Finding: within one step, the same gates are wrong in Wx, Wh and b, and others are right."""
     wrong = case.wrong_at(ONE_STEP, one_step(case.point))
     wrong = case.wrong if wrong is None else wrong
-    of_cells = blocks(case.point, case.gates)
-    for cell in dict.fromkeys(path.rpartition(".")[0] for path in reversed(of_cells)):
+    for cell in dict.fromkeys(path.rpartition(".")[0] for path in [*case.gates][::-1]):
         own = [p for p in wrong if p.part and p.path.rpartition(".")[0] == cell]
-        letters = of_cells[own[0].path] if own else ()
+        letters = case.gates[own[0].path] if own else ()
         parts = {frozenset(p.part for p in own if p.path == path) for path in {p.path for p in own}}
         if len(parts) == 1 and len(*parts) < len(letters):
             bad = [g for g in letters if g in next(iter(parts))]
@@ -212,16 +210,6 @@ def transposed(case: Examination) -> Finding | None:
             sentence = f"{symbols([path])}, the gradient of {path}, is transposed."
             return Finding("transpose", sentence, ("gradient and slope.T agree in every entry",))
     return None
-
-
-def previous_state(case: Examination) -> Finding | None:
-    """Finding: only Wh is wrong, and its gradient is not zero even where h_prev is zero."""
-    first, words = one_step(case.point), f"{ONE_STEP} and h0 zero"
-    first |= {path: 0 * a for path, a in first.items() if last(path) == "h0"}
-    if any(last(path) != "Wh" for path in case.wrong_paths) or not case.wrong_at(words, first):
-        return None
-    sentence = "dWh is not built from h_prev; it must be dWh = h_prev.T @ da."
-    return Finding("dWh", sentence, (f"{words} the slope of Wh is zero, its gradient not",))
 
 
 # --- experiments ---------------------------------------------------------------------------------
@@ -279,7 +267,7 @@ def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
 
 def explain(case: Examination) -> Finding:
     """Return the finding of the first rule that fits, or a finding that none does."""
-    for rule in (shared_gradient, factor, transposed, previous_state, gate):
+    for rule in (shared_gradient, factor, transposed, gate):
         if finding := rule(case):
             return finding
     wrong = f"wrong in {in_words(case.wrong, case.pieces) or enumeration(case.wrong_paths)}"

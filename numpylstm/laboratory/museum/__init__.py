@@ -1,11 +1,13 @@
 """The bug museum: classic mistakes in backward passes, ready to run.
 
-Each exhibit is a `Mutant`: the real backward pass with one mistake in it. `case` puts it into a
+Each exhibit is a `Mistake`: the real backward pass with one mistake in it. `case` puts it into a
 small language model for a gradient check or the doctor, `train` trains that model with it, `infect`
 puts it into a real model, and `card` describes it. ``python -m numpylstm.museum`` lists the
 rooms.
 """
 
+from numpylstm.laboratory.mistakes.famous import MUTANTS
+from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.museum.cards import (
     blind,
     card,
@@ -15,8 +17,6 @@ from numpylstm.laboratory.museum.cards import (
     page,
     share_of_gain,
 )
-from numpylstm.laboratory.museum.mutant import Mutant
-from numpylstm.laboratory.museum.mutants import MUTANTS
 from numpylstm.laboratory.museum.patient import Case, case, infect
 from numpylstm.laboratory.museum.school import Lesson, train
 
@@ -24,7 +24,7 @@ __all__ = [
     "MUTANTS",
     "Case",
     "Lesson",
-    "Mutant",
+    "Mistake",
     "blind",
     "card",
     "case",

@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
+from numpylstm.laboratory.mistakes.famous import MUTANTS
 from numpylstm.laboratory.museum.cards import card, page
-from numpylstm.laboratory.museum.mutants import MUTANTS
 
 
 def main(arguments: list[str] | None = None) -> int:

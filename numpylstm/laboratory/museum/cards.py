@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numpylstm.laboratory import doctor, gradcheck
-from numpylstm.laboratory.museum.mutants import MUTANTS, exhibit
+from numpylstm.laboratory.mistakes.famous import MUTANTS, exhibit
 from numpylstm.laboratory.museum.patient import Case, case
 from numpylstm.laboratory.museum.school import Lesson, train
 
@@ -83,7 +83,7 @@ def page() -> str:
     hidden = [name for name in MUTANTS if share_of_gain(name) >= SHOWN]
     right = _right_lesson("lstm")
     rows = "\n".join(
-        f"| {mutant.title} | `{name}` | {mutant.finding} | "
+        f"| {mutant.title} | `{name}` | {mutant.words} | "
         f"{'no' if name in hidden else 'yes'}, {share_of_gain(name):.0%} |"
         for name, mutant in MUTANTS.items()
     )

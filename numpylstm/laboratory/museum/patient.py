@@ -16,8 +16,9 @@ from numpylstm.config import ModelConfig
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor import chain
 from numpylstm.laboratory.doctor.lines import LOSSES, Layer
-from numpylstm.laboratory.museum import around
-from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
+from numpylstm.laboratory.mistakes import around
+from numpylstm.laboratory.mistakes.famous import check_mutant
+from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.layers import IMPLEMENTATIONS
 from numpylstm.models import Array, LanguageModel, check_language_model
 from numpylstm.parameters import parameter_shapes
@@ -27,10 +28,10 @@ Arrays = dict[str, Array]
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
 
 
-def functions(mutant: Mutant | None) -> tuple[Any, Any]:
+def functions(mutant: Mistake | None) -> tuple[Any, ...]:
     """Return `reference` and `around`, one of them with the mistake."""
     spoilt = {} if mutant is None else {mutant.module: mutant.functions()}
-    return spoilt.get(reference, reference), spoilt.get(around, around)
+    return tuple(spoilt.get(right.__name__, right) for right in (reference, around))
 
 
 def parameters(rng: np.random.Generator, config: ModelConfig, V: int, scale: float) -> Arrays:
@@ -60,7 +61,7 @@ def loss(arrays: Mapping[str, Array], config: ModelConfig) -> Any:
     return chain.forward(layers(arrays, config), arrays)[0]
 
 
-def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, Any]) -> Arrays:
+def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, ...]) -> Arrays:
     """Return the gradient of the loss for every parameter and every initial state."""
     links, (of_layers, outside) = layers(arrays, config), f
     _, run = chain.forward(links, arrays)
@@ -99,12 +100,12 @@ class Case:
         )
 
 
-def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141) -> Case:
+def case(mutant: Mistake | None = None, *, cell: str = "lstm", seed: int = 20141) -> Case:
     """Return the patient with a mutant's mistake, or healthy, at a random point.
 
     Parameters
     ----------
-    mutant : Mutant, optional
+    mutant : Mistake, optional
         None for the right backward pass.
     cell : str
         A name in `numpylstm.cells.CELLS`, if the mutant does not fix it. The m of an sLSTM is
@@ -142,7 +143,7 @@ def case(mutant: Mutant | None = None, *, cell: str = "lstm", seed: int = 20141)
     return Case(lambda a: loss(a, config), lambda a: backward(a, config, f), arrays, fixed)
 
 
-def _clipped(f: tuple[Any, Any], arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
+def _clipped(f: tuple[Any, ...], arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
     """Return clipping as the gradient of the loss times one number, max_norm / norm of its slope.
 
     Clipping by global norm has exactly this gradient; no other clipping is the gradient of a
@@ -161,14 +162,14 @@ def _clipped(f: tuple[Any, Any], arrays: Arrays, fixed: Arrays, config: ModelCon
     return Case(lambda a: loss(a, config) * (max_norm / norm), clipped, weights, fixed)
 
 
-def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
+def infect(model: LanguageModel, mutant: Mistake) -> LanguageModel:
     """Give every layer of a real model the functions of the reference with a mutant's mistake.
 
     Parameters
     ----------
     model : LanguageModel
         It is changed, and returned.
-    mutant : Mutant
+    mutant : Mistake
         One of `numpylstm.reference`; those around the layers have no place in a layer.
 
     Examples
@@ -179,10 +180,10 @@ def infect(model: LanguageModel, mutant: Mutant) -> LanguageModel:
     """
     check_language_model("infect", model)
     check_mutant("infect", mutant)
-    if mutant.module is not reference:
+    if mutant.module != reference.__name__:
         raise ValueError(
             f"infect: the mutant must change numpylstm.reference, got {mutant.name!r}, which "
-            f"changes {mutant.module.__name__}; use museum.case or museum.train"
+            f"changes {mutant.module}; use museum.case or museum.train"
         )
     own = {"cell": model.config.cell, **model.config.options}
     needed = {"cell": mutant.cell, **mutant.options}

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.config import ModelConfig
-from numpylstm.laboratory.museum.mutant import Mutant, check_mutant
+from numpylstm.laboratory.mistakes.famous import check_mutant
+from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.museum.patient import backward, functions, loss, parameters, state_paths
 
 T, B, V, H = 8, 10, 7, 12
@@ -60,7 +61,7 @@ def entropy() -> float:
 
 
 def train(
-    mutant: Mutant | None = None,
+    mutant: Mistake | None = None,
     *,
     cell: str = "lstm",
     steps: int = 300,
@@ -76,7 +77,7 @@ def train(
 
     Parameters
     ----------
-    mutant : Mutant, optional
+    mutant : Mistake, optional
         None for the right backward pass.
     cell : str
         A name in `numpylstm.cells.CELLS`, if the mutant does not fix it.

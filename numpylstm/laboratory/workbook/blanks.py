@@ -16,7 +16,7 @@ from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.doctor.names import Array
-from numpylstm.laboratory.doctor.source import SIZES, Text, read
+from numpylstm.laboratory.mistakes.source import SIZES, Text, read
 from numpylstm.reference import sigmoid  # mistakes call it too
 
 Point = dict[str, Any]

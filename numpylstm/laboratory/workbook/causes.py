@@ -1,7 +1,7 @@
 """Likely causes of wrong results: the mistake in one line, or in two, that gives the same numbers.
 
 The results of a student are compared, part by part, with those of the textbook with one line
-exchanged (`numpylstm.laboratory.doctor`). With two mistakes a part may show only one of them, so
+exchanged (`numpylstm.laboratory.mistakes`). With two mistakes a part may show only one of them, so
 the first wrong part counts most; parts that are right clear the lines that they use.
 """
 
@@ -16,8 +16,10 @@ from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.chain import LIMITS
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.reasoning import named_factor
-from numpylstm.laboratory.doctor.source import mentions
-from numpylstm.laboratory.doctor.variants import Variant, clippings, variants
+from numpylstm.laboratory.mistakes.catalogue import mistakes_in
+from numpylstm.laboratory.mistakes.record import Mistake
+from numpylstm.laboratory.mistakes.rules import clippings
+from numpylstm.laboratory.mistakes.source import changed_part, combined, mentions
 from numpylstm.laboratory.workbook.blanks import Blank, Place
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
@@ -104,20 +106,21 @@ class Case:
 
     # --- mistakes of one line, and of two ---
 
-    def _runs(self, tried: Sequence[Variant]) -> Iterator[tuple[Variant, Parts]]:
+    def _runs(self, tried: Sequence[Mistake]) -> Iterator[tuple[Mistake, Parts]]:
         """Yield the mistakes that change no right part, with their results."""
-        layer, p = self.blank.layer, self.p
-        for variant in tried:
-            f, arguments = variant.function, self.blank.arguments(p)
-            if layer and f.__name__ == f"{layer.kind}_step_backward":
-                f = lines.calling(layer, f)
-                arguments = [*(p[n] for n in layer.upstream), p["kept"]]
+        blank, layer = self.blank, self.blank.layer
+        for mistake in tried:
             try:
+                if layer and mistake.function == f"{layer.kind}_step_backward":
+                    f = lines.backward(layer, mistake)
+                    arguments = [*(self.p[n] for n in layer.upstream), self.p["kept"]]
+                else:
+                    f, arguments = blank.text.changed(*mistake.changes), blank.arguments(self.p)
                 run = parts(self.blank, dict(zip(self.blank.results, f(*arguments), strict=False)))
             except lines.UNRUNNABLE:
                 continue
             if all(n in run and lines.same(run[n], self.theirs[n]) for n in self.clear):
-                yield variant, run
+                yield mistake, run
 
     def _explained(self, run: Parts) -> list[Part]:
         return [n for n in self.wrong if n in run and lines.same(run[n], self.theirs[n])]
@@ -125,9 +128,9 @@ class Case:
     def by_lines(self, step_is_right: bool) -> tuple[Cause | None, bool]:
         """Name the lines whose mistakes give the numbers; return True if they give all of them."""
         blank = self.blank
-        tried = list(variants(blank.text))
+        tried = list(mistakes_in(blank.text))
         if blank.layer and not step_is_right:
-            tried += variants(lines.texts(blank.layer)[0])
+            tried += mistakes_in(lines.texts(blank.layer)[0])
         possible = list(self._runs(tried))
         found = [(v, explained) for v, run in possible if (explained := self._explained(run))]
         most = max((len(explained) for _, explained in found), default=0)
@@ -142,18 +145,18 @@ class Case:
             return None, False
         return _cause(best, "", "Or else: "), most == len(self.wrong)
 
-    def _pair(self, possible: Sequence[tuple[Variant, Parts]], most: int) -> Cause | None:
+    def _pair(self, possible: Sequence[tuple[Mistake, Parts]], most: int) -> Cause | None:
         """Name two mistakes of a loop that together give more of the numbers than one does.
 
         On the first wrong part the effects of two mistakes nearly add up, unless one hides the
         other, so the pairs that come nearest are tried.
         """
-        part = self.wrong[0]
+        part, text = self.wrong[0], self.blank.text
         right, got = self.right[part], self.theirs[part]
         usual = {
             b"".join(np.round(a, 9).tobytes() for a in run.values()): (v, run.get(part, right))
             for v, run in reversed(possible)
-            if v.within is self.blank.text and not ODD.search(v.words)
+            if v.function == text.name and len(v.changes) == 1 and not ODD.search(v.words)
         }
         if not usual:
             return None
@@ -164,14 +167,15 @@ class Case:
         alone = np.abs(rest).max(axis=1)
         together = np.array([np.abs(r - effects).max(axis=1) for r in rest])
         misfit = np.minimum(together, np.minimum(alone[:, None], alone))
-        ranks, at = (np.array([of(v) for v in tried])
-                     for of in (lines.rank, lambda v: v.line.number))  # fmt: skip
+        ranks = np.array([lines.rank(mistake) for mistake in tried])
+        at = np.array([text.source.index(change[0]) + changed_part(change)[0]
+                       for (change,) in (mistake.changes for mistake in tried)])  # fmt: skip
         j, k = np.nonzero(at[:, None] < at)
         best = None
         for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
             pair = [tried[j[n]], tried[k[n]]]
-            both = self.blank.text.exchanged(*((v.line, v.text) for v in pair))
-            for _, run in self._runs([Variant(pair[0].line, "", both)]):
+            both = Mistake(text.name, combined(*pair[0].changes, *pair[1].changes), "")
+            for _, run in self._runs([both]):
                 if len(self._explained(run)) > most:
                     best, most = pair, len(self._explained(run))
             if most == len(self.wrong):
@@ -255,12 +259,7 @@ class Case:
         return said + more * bool(each), ""
 
 
-def _cause(found: Sequence[Variant], before: str = "", between: str = "") -> Cause:
+def _cause(found: Sequence[Mistake], before: str = "", between: str = "") -> Cause:
     """Describe mistakes, and the right lines."""
-    said = f" {between}".join(f"{_said(v)}." for v in found)
-    return before + said, f" {between}".join(f"It must {lines.correction(v)}." for v in found)
-
-
-def _said(variant: Variant) -> str:
-    """Describe a mistake; the call of a step has too many results to name them."""
-    return f"the step: {variant.words}" if len(variant.line.names) > 4 else lines.mistake(variant)
+    said = f" {between}".join(f"{mistake.said}." for mistake in found)
+    return before + said, f" {between}".join(f"It must {mistake.must}." for mistake in found)

@@ -25,7 +25,7 @@ from numpylstm import tape
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.names import Array
-from numpylstm.laboratory.doctor.source import mentions
+from numpylstm.laboratory.mistakes.source import mentions
 from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank
 from numpylstm.laboratory.workbook.causes import Case, Cause, distance
 from numpylstm.tape.comparison import how_many
@@ -68,7 +68,7 @@ def _right(name: str, where: str, student: str) -> Numbers:
     blank = BLANKS[name]
     p = blank.point(OTHERS.get(where, FIRST), student)
     with np.errstate(over="ignore"):
-        values = blank.text.exchanged()(*blank.arguments(p))
+        values = blank.text.changed()(*blank.arguments(p))
     return {r: np.asarray(v) for r, v in zip(blank.results, values, strict=True)}
 
 

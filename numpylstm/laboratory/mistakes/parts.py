@@ -1,10 +1,12 @@
-"""Functions called by variants of a line: on the columns of gates, on rows, and for clipping."""
+"""Functions that wrong lines call: on the columns of gates, on rows, and for clipping."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from numpylstm.laboratory.doctor.names import Array
+Array = NDArray[Any]
 
 
 def without(W: Array, n: int, *left_out: int) -> Array:

@@ -1,10 +1,13 @@
-"""The exhibits, in the order of the rooms: the cell and its sequence, then what is around it."""
+"""The famous mistakes, exhibits of the museum: of the cell and its sequence, then around them."""
 
-from numpylstm.laboratory.museum import around
-from numpylstm.laboratory.museum.mutant import Mutant
+from typing import Any
+
+from numpylstm.laboratory.mistakes.record import Mistake
+
+AROUND = "numpylstm.laboratory.mistakes.around"
 
 EXHIBITS = (
-    Mutant(
+    Mistake(
         name="missing-wh-transpose",
         title="The transpose of Wh is missing",
         function="rnn_step_backward",
@@ -14,10 +17,10 @@ EXHIBITS = (
         "relative errors of its gradients are .84 (Whh), .62 (Wxh) and .92 (bh), and on its own "
         "task it still reaches a training accuracy of 1.00. "
         "datascience.stackexchange.com/questions/10545 asks about the same mistake.",
-        finding="Wh is not transposed",
+        words="Wh is not transposed",
         cell="rnn",
     ),
-    Mutant(
+    Mistake(
         name="dh-next-dropped",
         title="dh_next is dropped",
         function="lstm_backward",
@@ -25,9 +28,9 @@ EXHIBITS = (
         story="h is used twice, by the layer above and by the next step, but only the first use "
         "is visible when one step is derived. Readers of min-char-rnn ask what `dhnext` is for, "
         "in the comments under the gist.",
-        finding="the term dh is missing",
+        words="the term dh is missing",
     ),
-    Mutant(
+    Mistake(
         name="dc-next-dropped",
         title="dc_next is dropped",
         function="lstm_backward",
@@ -35,9 +38,9 @@ EXHIBITS = (
         story="In a vanilla network only one gradient, dh, goes back in time, so the second is "
         "easily forgotten. The carousel, which is the reason for the cell, is then never trained "
         "over more than one step. We know no published case.",
-        finding="dc is ignored at every step but the last",
+        words="dc is ignored at every step but the last",
     ),
-    Mutant(
+    Mistake(
         name="dc-overwritten",
         title="dc is overwritten where it must be added to",
         function="lstm_step_backward",
@@ -47,18 +50,18 @@ EXHIBITS = (
         "and pull request #49 proposed to remove it, because the loss of the example was lower "
         "without it. Where no gradient comes from the next window, this is the same mistake as "
         "the dropped dc_next.",
-        finding="the term dc is missing",
+        words="the term dc is missing",
     ),
-    Mutant(
+    Mistake(
         name="forget-gate-wrong-c",
         title="The forget gate's derivative uses c instead of c_prev",
         function="lstm_step_backward",
         changes=(("df = dc * c_prev", "df = dc * cache.c"),),
         story="Both arrays have the same shape and are in the same cache, and while the cell "
         "holds its memory they are nearly equal. We know no published case.",
-        finding="c is used instead of c_prev",
+        words="c is used instead of c_prev",
     ),
-    Mutant(
+    Mistake(
         name="no-tanh-on-c",
         title="The backward pass forgets the tanh on c",
         function="lstm_step_backward",
@@ -69,46 +72,46 @@ EXHIBITS = (
         story="nicodjimenez/lstm (a2f2e99) has a cell with h = o * c, forward and backward "
         "(readers ask about it in #47), so its gradients are right for its own cell. Combined "
         "with the usual forward pass, its backward pass is this mistake.",
-        finding="the tanh of c is forgotten",
+        words="the tanh of c is forgotten",
     ),
-    Mutant(
+    Mistake(
         name="candidate-as-sigmoid",
         title="The candidate has the sigmoid's derivative",
         function="lstm_step_backward",
         changes=(("da_g = dg * (1 - g * g)", "da_g = dg * g * (1 - g)"),),
         story="Three of the four blocks are sigmoids, and their line is copied for all four. We "
         "know no published case.",
-        finding="the slope of the sigmoid instead of tanh's",
+        words="the slope of the sigmoid instead of tanh's",
     ),
-    Mutant(
+    Mistake(
         name="h-for-h-prev",
         title="dWh is built from the state after the step",
         function="lstm_step_backward",
         changes=(("dWh = h_prev.T @ da", "dWh = cache.h.T @ da"),),
         story="This is an off-by-one mistake: h[t] is at hand, while h[t-1] also needs the state "
         "before the first step. We know no published case.",
-        finding="h is used instead of h_prev",
+        words="h is used instead of h_prev",
     ),
-    Mutant(
+    Mistake(
         name="gru-reset-mixed",
         title="The reset gate scales the past before its product, and backward as if after",
         function="gru_step_backward",
         changes=(
-            ("        ds = da_n @ Wh_n.T\n", "        ds = da_n * r\n"),
-            ("        dr = ds * h_prev\n", "        dr = da_n * (h_prev @ Wh_n)\n"),
-            ("        dh_prev_n = ds * r\n", "        dh_prev_n = ds @ Wh_n.T\n"),
-            ("        dWh_n = s.T @ da_n\n", "        dWh_n = h_prev.T @ ds\n"),
+            ("ds = da_n @ Wh_n.T", "ds = da_n * r"),
+            ("dr = ds * h_prev", "dr = da_n * (h_prev @ Wh_n)"),
+            ("dh_prev_n = ds * r", "dh_prev_n = ds @ Wh_n.T"),
+            ("dWh_n = s.T @ da_n", "dWh_n = h_prev.T @ ds"),
         ),
         story="There are two GRUs: the first version of Cho et al. (2014) scales the past after "
         "its product with Wh_n, as PyTorch and cuDNN do, the third before it, as textbooks do. "
         "Each of these lines is right for the other. Readers meet the difference in "
         "pytorch/pytorch #8153 and #99531, and keras-team/keras #8307 is about weights that fit "
         "only one of the two. We know no published case of the mistake.",
-        finding="the lines are those of reset 'after'",
+        words="the lines are those of reset 'after'",
         cell="gru",
         options={"reset": "before"},
     ),
-    Mutant(
+    Mistake(
         name="gates-swapped",
         title="Two gates are swapped: the blocks are in the order of another program",
         function="gru_step_backward",
@@ -118,19 +121,19 @@ EXHIBITS = (
         "with the other. keras-team/keras #8720 is about GRU weights that do not fit another "
         "program; `numpylstm.exchange` converts between the orders. We know no published case in "
         "a backward pass.",
-        finding="da_r and da_z are exchanged",
+        words="da_r and da_z are exchanged",
         cell="gru",
     ),
-    Mutant(
+    Mistake(
         name="bias-one-axis",
         title="The bias is summed over the batch and not over time",
         function="lstm_backward",
         changes=(("db += db_t", "db = db_t"),),
         story="A bias is used at each step for each sequence, so its gradient is a sum over two "
         "axes. The shape, (4H,), is right after the first of them. We know no published case.",
-        finding="db: it is overwritten",
+        words="db: it is overwritten",
     ),
-    Mutant(
+    Mistake(
         name="dx-of-its-own-step",
         title="dx leaves out what comes back from later steps",
         function="lstm_backward",
@@ -146,9 +149,9 @@ EXHIBITS = (
         "right to 5e-11, and dX has errors of .10 to .64 in every step but the last, so a stack "
         "of them trains on wrong gradients. A single layer that reads data never uses dX, so it "
         "shows nothing.",
-        finding="it leaves out the gradient from later steps",
+        words="it leaves out the gradient from later steps",
     ),
-    Mutant(
+    Mistake(
         name="layers-share-gradient",
         title="All layers share one gradient",
         function="zero_gradients",
@@ -158,11 +161,11 @@ EXHIBITS = (
         "one cell, which in some versions of TensorFlow is one set of weights; tensorflow/models "
         "fixed it in pull request 2868, and martin-gorner/tensorflow-rnn-shakespeare #27 and "
         "thunlp/OpenNRE #37 are about it.",
-        finding="share one gradient array",
-        module=around,
+        words="share one gradient array",
+        module=AROUND,
         equal_layers=True,
     ),
-    Mutant(
+    Mistake(
         name="per-parameter-clipping",
         title="Each parameter is clipped by its own norm",
         function="clip",
@@ -176,10 +179,10 @@ EXHIBITS = (
         story="ddbourgin/numpy-ml (b0359af) clips this way, and keras-team/keras #13575 asks "
         "which of the two norms is meant. This is a valid method, but a mistake where the recipe "
         "says global norm.",
-        finding="clipped by its own norm",
-        module=around,
+        words="clipped by its own norm",
+        module=AROUND,
     ),
-    Mutant(
+    Mistake(
         name="unweighted-loss-gradient",
         title="The softmax's gradient is not scaled by the weights",
         function="cross_entropy_step_backward",
@@ -189,18 +192,18 @@ EXHIBITS = (
         story="`p - onehot` is what people remember, but it is the gradient of the loss without "
         "weights. In a padded batch, the padding then contributes to the gradients. We know no "
         "published case.",
-        finding="the weights are ignored",
+        words="the weights are ignored",
     ),
-    Mutant(
+    Mistake(
         name="embedding-overwritten",
         title="Embedding rows are overwritten where ids repeat",
         function="embedding_backward",
         changes=(("np.add.at(dW, ids, dx)", "dW[ids] += dx"),),
         story="NumPy reads dW[ids], adds, and writes it back once, so only the last of several "
         "gradients for one row remains. We know no published case.",
-        finding="+= on rows keeps only the last of them",
+        words="+= on rows keeps only the last of them",
     ),
-    Mutant(
+    Mistake(
         name="sum-for-mean",
         title="The loss is a mean over time, its gradient that of the sum",
         function="cross_entropy_step_backward",
@@ -208,24 +211,33 @@ EXHIBITS = (
         story="dennybritz/rnn-tutorial-rnnlm (344d8ff) reports the mean and follows the gradient "
         "of the sum; eriklindernoren/ML-From-Scratch (a2806c6) shows a mean and does not divide "
         "its gradient. The learning rate then does not mean what it says.",
-        finding="it is multiplied by T",
+        words="it is multiplied by T",
     ),
-    Mutant(
+    Mistake(
         name="mask-forgotten",
         title="The backward pass of dropout forgets the mask",
         function="dropout_backward",
         changes=(("dy * cache.mask", "dy"),),
         story="The mask is a local variable of the forward pass, and everything runs without it. "
         "We know no published case.",
-        finding="the factor mask is missing",
+        words="the factor mask is missing",
     ),
 )
 
-MUTANTS = {mutant.name: mutant for mutant in EXHIBITS}
+MUTANTS = {mistake.name: mistake for mistake in EXHIBITS}
 """The exhibits by name."""
 
 
-def exhibit(where: str, name: str) -> Mutant:
+def check_mutant(where: str, mutant: Any) -> None:
+    """Raise a TypeError unless `mutant` is a Mistake."""
+    if not isinstance(mutant, Mistake):
+        raise TypeError(
+            f"{where}: mutant must be a Mistake, such as museum.MUTANTS['dc-overwritten'], got "
+            f"{mutant!r}"
+        )
+
+
+def exhibit(where: str, name: str) -> Mistake:
     """Return the exhibit of this name, or raise a ValueError."""
     if name not in MUTANTS:
         raise ValueError(f"{where}: name must be one of {', '.join(MUTANTS)}; got {name!r}")

@@ -1,0 +1,28 @@
+"""The catalogue: all mistakes that are known of a function, generated and famous."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+from numpylstm.laboratory.mistakes.famous import EXHIBITS
+from numpylstm.laboratory.mistakes.record import Mistake
+from numpylstm.laboratory.mistakes.rules import generated
+from numpylstm.laboratory.mistakes.source import Text
+
+
+@cache
+def mistakes_in(text: Text) -> tuple[Mistake, ...]:
+    """Return the mistakes in a function: those that the rules generate, then the famous ones."""
+    return (*generated(text), *_famous(text))
+
+
+def _famous(text: Text) -> Iterator[Mistake]:
+    """Yield the famous mistakes of several lines; the rules know those of one line."""
+    for mistake in EXHIBITS:
+        if (
+            mistake.function == text.name
+            and len(mistake.changes) > 1
+            and all(text.source.count(right) == 1 for right, _ in mistake.changes)
+        ):
+            first = mistake.changes[0][0].strip()
+            yield replace(mistake, line=next(line for line in text.lines if first in line.row))

@@ -1,0 +1,402 @@
+"""Rules that generate mistakes: likely wrong forms of a line, hundreds for each function.
+
+A rule is a function that takes a line and its text, and yields edits: a wrong form, and words for
+what is wrong with it. The rules in `OF_EXPRESSIONS` yield wrong expressions, those in
+`OF_STATEMENTS` whole statements. Most mistakes need no rule of their own: they are rows of
+`PATTERNS`.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, permutations, product
+from typing import Any
+
+from numpylstm.laboratory.mistakes.record import Mistake
+from numpylstm.laboratory.mistakes.source import SIZES, Line, Shapes, Text, mentions, substituted
+
+Edit = tuple[str, str]  # a wrong expression or statement, and what is wrong with it
+
+
+def generated(text: Text) -> Iterator[Mistake]:
+    """Yield a text with each line wrong in all ways that the rules know, each once."""
+    for line in text.lines:
+        seen = {line.put(line.expression)}
+        edits = [edit for rule in OF_STATEMENTS.get(line.kind, ()) for edit in rule(line, text)]
+        if line.kind in COMPUTES:
+            for rule in OF_EXPRESSIONS:
+                edits += [(line.put(wrong), words) for wrong, words in rule(line, text)]
+        for wrong, words in edits:
+            if wrong not in seen:
+                seen.add(wrong)
+                yield Mistake(text.name, (line.change(wrong),), words, line)
+
+
+def clippings(text: Text, limits: Sequence[float]) -> Iterator[Mistake]:
+    """Yield a text with a line clipped at one of these limits: by entry, and by norm."""
+    ways = {
+        "np.clip({0}, -{1!r}, {1!r})": "each entry by itself",
+        "parts.shortened({0}, {1!r})": "by its own norm",
+    }
+    for line, (way, words), limit in product(text.lines, ways.items(), limits):
+        if line.kind in COMPUTES:
+            wrong = line.put(way.format(line.expression, limit))
+            yield Mistake(text.name, (line.change(wrong),), f"it is clipped here, {words}", line)
+
+
+# --- a part of an expression ---------------------------------------------------------------------
+
+PATTERNS = [
+    (ast.parse(right, mode="eval").body, wrong, words)
+    for right, wrong, words in (
+        ("1 - a * a", "a * (1 - a)", "the slope of the sigmoid instead of tanh's"),
+        ("1 - a * a", "(1 - a) * (1 - a)", "1 - a is squared where a must be"),
+        ("X * a * (1 - a)", "X * (1 - a * a)", "the slope of tanh instead of the sigmoid's"),
+        ("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's"),
+        ("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid"),
+        ("X * Y", "X", "the factor Y is missing"),
+        ("X * Y", "Y", "the factor X is missing"),
+        ("X * Y", "X + Y", "X and Y are added, not multiplied"),
+        ("X / Y", "X", "the division by Y is missing"),
+        ("X / Y", "Y / X", "the quotient is upside down"),
+        ("X + Y", "X", "the term Y is missing"),
+        ("X + Y", "Y", "the term X is missing"),
+        ("X + Y", "X - Y", "the sign of Y is wrong"),
+        ("X + Y", "Y - X", "the sign of X is wrong"),
+        ("X + Y * Z", "(X + Y) * Z", "Y is in brackets with X"),
+        ("X - Y", "X", "the term Y is missing"),
+        ("X - Y", "Y", "the term X is missing"),
+        ("X - Y", "X + Y", "the sign of Y is wrong"),
+        ("X - Y", "Y - X", "the sign of both terms is wrong"),
+        ("X - Y * Z", "(X - Y) * Z", "Y is in brackets with X"),
+        ("X @ Y", "(X @ Y).T", "the product is transposed"),
+        ("X.T", "parts.untransposed(X, N)", "X is not transposed"),
+        ("X.sum()", "X.mean()", "a mean instead of the sum"),
+        ("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean instead of the sum"),
+        ("X.mean()", "X.sum()", "a sum instead of the mean"),
+        ("np.log(X)", "np.log2(X)", "the logarithm has the base 2"),
+        ("np.exp(X)", "np.exp(-X)", "the sign in the exponent is wrong"),
+        ("np.minimum(X, Y)", "Y", "the minimum with X is missing, so short arrays are stretched"),
+        ("sigmoid(X)", "np.tanh(X)", "tanh instead of sigmoid"),
+        ("np.tanh(X)", "sigmoid(X)", "sigmoid instead of tanh"),
+        *(
+            (f"{f}(X)", "X", f"{f.removeprefix('np.')} is missing")
+            for f in ("np.sqrt", "np.log", "np.exp", "np.tanh", "sigmoid")
+        ),
+        ("X[t]", "X[t - 1]", "X is taken one step early"),
+        ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
+        ("X[t]", "X[-1]", "X of the last step is used at every step"),
+        ("X[t]", "X[0]", "X of the first step is used at every step"),
+        ("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", "X is taken one step late"),
+        ("X[t - 1]", "X[t]", "X is taken one step late"),
+        ("X if t else Y", "X", "Y is not used at the first step"),
+        ("X[t - 1][Y] if t else Z", "X[t][Y]", "it is taken from this step, not the one before"),
+        ("X[t - 1][4]", "X[t - 1][6]", "it is h of the step before, not c"),
+        ("X[t - 1][6]", "X[t - 1][4]", "it is c of the step before, not h"),
+        ("X[t - 1][4]", "X[t - 1][5]", "it is tanh_c of the step before, not c"),
+        ("a", "2 * a", "a is counted twice"),
+        ("a", "-a", "the sign of a is wrong"),
+        ("a", "0 * a", "a is ignored"),
+        ("a", "a * a", "a is squared"),
+        ("a", "1 - a", "1 - a instead of a"),
+        ("a", "sigmoid(a)", "the sigmoid of a instead of a"),
+        ("a", "np.tanh(a)", "the tanh of a instead of a"),
+    )
+]
+"""Mistakes in a part of a line: the right text, the wrong text, and the words.
+
+``X Y Z`` are any expressions, ``a`` is the name of an array, and ``N`` the number of gates.
+"""
+
+
+def parts_of_expression(line: Line, text: Text) -> Iterator[Edit]:
+    """``dc * g`` to ``dc``: one part of the expression is wrong."""
+    root = ast.parse(line.expression, mode="eval")
+    for holder, key, node in _slots(root):
+        for wrong, words in _of_part(node, text):
+            holder[key] = ast.parse(wrong, mode="eval").body
+            yield ast.unparse(root), words
+        holder[key] = node
+
+
+def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
+    name, shapes = ast.unparse(node), text.shapes
+    shape = shapes.get(name, ())
+    for other in shapes:
+        if other != name and shapes[other] == shapes.get(name):
+            yield other, f"{other} is used instead of {name}"
+    for right, wrong, words in PATTERNS:
+        found = {"N": str(max(len(text.gates), 1))}
+        if _matches(right, node, shapes, found):
+            yield substituted(wrong, found), " ".join(found.get(w, w) for w in words.split(" "))
+    for other in shapes:
+        if len(shapes[other]) == 3 and shapes[other][1:] == shape:
+            yield f"{other}[-1]", f"{other} of the last step is used instead of {name}"
+    if len(shape) == 2 and shape[0] == shape[1]:
+        yield f"{name}.T", f"{name} is transposed"
+    if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis
+        long = next(other for other in shapes if len(shapes[other]) == 3)
+        yield f"parts.last_step({name}, {long})", "the last step alone is counted"
+        yield f"parts.first_sequence({name}, {long})", "the first sequence alone is counted"
+
+
+def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> bool:
+    """Compare syntax trees; record in `found` which text each letter of the pattern stands for."""
+    if isinstance(pattern, list):
+        return isinstance(node, list) and len(pattern) == len(node) and all(
+            _matches(p, q, shapes, found) for p, q in zip(pattern, node, strict=True)
+        )  # fmt: skip
+    if isinstance(pattern, ast.Name) and pattern.id in ("X", "Y", "Z", "a"):
+        text = ast.unparse(node)
+        return found.setdefault(pattern.id, text) == text and (pattern.id != "a" or text in shapes)
+    if type(pattern) is not type(node) or not isinstance(pattern, ast.AST):
+        return bool(pattern == node)
+    return all(
+        _matches(value, getattr(node, key), shapes, found)
+        for key, value in ast.iter_fields(pattern)
+    )
+
+
+def _slots(root: ast.AST) -> list[tuple[Any, Any, ast.expr]]:
+    """Return the places of the parts of an expression: ``holder[key]`` is the part."""
+    found: list[tuple[Any, Any, ast.expr]] = []
+    for node in ast.walk(root):
+        for key, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                found += [(value, j, v) for j, v in enumerate(value) if isinstance(v, ast.expr)]
+            elif isinstance(value, ast.expr) and key != "func":
+                found.append((vars(node), key, value))
+    return found
+
+
+# --- a whole expression --------------------------------------------------------------------------
+
+
+def another_name_everywhere(line: Line, text: Text) -> Iterator[Edit]:
+    """``f * (1 - f)`` to ``i * (1 - i)``."""
+    right, shapes = line.expression, text.shapes
+    for name in shapes:
+        if right.count(name) > 1 and mentions(right, name):
+            for other in shapes:
+                if other != name and shapes[other] == shapes[name]:
+                    words = f"{other} is used instead of {name}"
+                    yield substituted(right, {name: other}), words
+            for f in ("sigmoid", "np.tanh"):
+                words = f"the {f.removeprefix('np.')} of {name} instead of {name}"
+                yield substituted(right, {name: f"{f}({name})"}), words
+
+
+def times_a_size(line: Line, text: Text) -> Iterator[Edit]:
+    """``x.T @ da`` to ``(x.T @ da) / len(x)``."""
+    for letter, axes in (("B", 2), ("T", 3)):
+        sized = [n for n, s in text.shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
+        for name in sized[:1]:
+            yield f"({line.expression}) / len({name})", f"it is divided by {letter}"
+            yield f"({line.expression}) * len({name})", f"it is multiplied by {letter}"
+
+
+def another_array_enters(line: Line, text: Text) -> Iterator[Edit]:
+    """``dx = da @ Wx.T`` to ``dx = da @ Wx.T + x``."""
+    right, own = line.expression, text.shapes.get(line.target)
+    for name, shape in text.shapes.items() if own is not None else ():
+        row = f"{name}[t]" if shape[1:] == own else name
+        if shape == own or (row != name and line.in_loop):
+            yield f"{right} + {row}", f"{row} is added, and should not be"
+        if shape == own:
+            words = f"it is multiplied by {name}, and should not be"
+            yield f"({right}) * {name}", words
+
+
+def blocks_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
+    """``[da_i, da_f, da_g, da_o]`` to ``[da_i, da_o, da_f, da_g]``, the order of ONNX."""
+    for blocks in re.findall(r"\[(\w+, .*?)\]", line.expression):
+        for order, words in _orders(blocks.split(", ")):
+            yield line.expression.replace(blocks, order), words
+
+
+def ignored_but_at_the_last_step(line: Line, text: Text) -> Iterator[Edit]:
+    """``dhs[t] + dh`` to ``dhs[t] + dh * (t == len(dhs) - 1)``, in a loop."""
+    long = next((name for name, shape in text.shapes.items() if len(shape) == 3), "")
+    for name, shape in text.shapes.items() if line.in_loop and long else ():
+        if len(shape) == 2 and mentions(line.expression, name):
+            wrong = substituted(line.expression, {name: f"({name} * (t == len({long}) - 1))"})
+            yield wrong, f"{name} is ignored at every step but the last"
+
+
+def weights_ignored(line: Line, text: Text) -> Iterator[Edit]:
+    """``cache.coefficients * (p - onehot)`` to ``1 / B * (p - onehot)``."""
+    for size in ("1", "len(cache.targets)", "len(cache.targets[0])", "cache.targets.size"):
+        wrong = line.expression.replace("cache.coefficients[..., None]", f"1 / {size}")
+        yield wrong, "the weights are ignored"
+
+
+# --- the columns of gates ------------------------------------------------------------------------
+
+
+def gates(line: Line, text: Text) -> Iterator[Edit]:
+    """``da @ Wx.T`` without the columns of gate f, or with those of gate i in their place."""
+    right, n = line.expression, len(text.gates)
+    if not n:
+        return
+    yield f"parts.each_transposed({right}, {n})", "each gate's block is transposed"
+    packed = [name for name, shape in text.shapes.items()
+              if shape[-1:] == (n * SIZES["H"],) and mentions(right, name)]  # fmt: skip
+    for name in packed:
+        for wrong, words in _other_columns(name, text.gates):
+            yield substituted(right, {name: wrong}), words
+        if len(text.shapes[name]) == 2 and text.shapes[name][0] == SIZES["B"]:
+            inside = [edit for edit in parts_of_expression(line, text) if mentions(edit[0], name)]
+            for (wrong, words), (k, gate) in product(inside, enumerate(text.gates)):
+                bad = substituted(wrong, {name: f"parts.only({name}, {n}, {k})"})
+                good = substituted(right, {name: f"parts.without({name}, {n}, {k})"})
+                yield f"{bad} + {good}", f"{words}, in gate {gate}"
+
+
+def _other_columns(name: str, gates: Sequence[str]) -> Iterator[Edit]:
+    """Yield an array with the columns of one gate left out, or taken from another gate."""
+    n = len(gates)
+    for j, k in permutations(range(n), 2):
+        order = [j if block == k else block for block in range(n)]
+        words = f"the columns of {gates[j]} in {name} instead of those of {gates[k]}"
+        yield f"parts.reordered({name}, {order})", words
+    for order_text, words in _orders([str(block) for block in range(n)], gates):
+        yield f"parts.reordered({name}, [{order_text}])", f"{words} in the columns of {name}"
+    for k, gate in enumerate(gates):
+        without, only = f"parts.without({name}, {n}, {k})", f"parts.only({name}, {n}, {k})"
+        yield without, f"the part from gate {gate} is missing"
+        yield f"({without} - {only})", f"the sign of gate {gate} is wrong"
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+def overwritten(line: Line, text: Text) -> Iterator[Edit]:
+    """``dWx += dWx_t`` to ``dWx = dWx_t``."""
+    words = "it is overwritten where it must be added to"
+    yield f"{line.target} = {line.expression}", words
+    for k, gate in enumerate(text.gates):
+        kept = f"parts.without({line.target}, {len(text.gates)}, {k})"
+        yield f"{line.target} = {kept} + {line.expression}", f"{words}, in gate {gate}"
+
+
+def stored_elsewhere(line: Line, text: Text) -> Iterator[Edit]:
+    """``dx[t], dh = step(...)`` to ``dx[t - 1], dh = step(...)``."""
+    for place, words in (("[t - 1]", "one step early"), ("[-1 - t]", "in the reverse order")):
+        elsewhere = line.target.replace("[t]", place)
+        yield line.expression.replace(line.target, elsewhere, 1), f"it is written {words}"
+
+
+def stored_otherwise(line: Line, text: Text) -> Iterator[Edit]:
+    """``dx[t], dh = step(...)`` with ``dx[t] = -dx[t]`` below."""
+    for factor, words in (
+        ("2", "is counted twice"),
+        ("-1", "has the wrong sign"),
+        ("0", "is zero"),
+    ):
+        yield f"{line.expression}; {line.target} = {factor} * {line.target}", f"it {words}"
+
+
+def of_its_own_step(line: Line, text: Text) -> Iterator[Edit]:
+    """``dx[t], dh = step(dhs[t] + dh, c)`` with ``dx[t] = step(dhs[t] + 0 * dh, c)[0]`` below."""
+    targets, call = line.expression.split(" = ", 1)
+    results = targets.strip("()").split(", ")
+    alone = {name: f"0 * {name}" for name in results if mentions(call, name)}
+    again = f"{substituted(call, alone)}[{results.index(line.target)}]"
+    later = f"t < len({line.target.removesuffix('[t]')}) - 1"
+    for value in (again, f"{again} if {later} else {line.target}"):
+        words = "it leaves out the gradient from later steps"
+        yield f"{line.expression}; {line.target} = {value}", words
+
+
+def other_steps(line: Line, text: Text) -> Iterator[Edit]:
+    """``reversed(range(len(x)))`` to ``range(len(x))``."""
+    back = line.expression.startswith("reversed(")
+    order = "forwards, not from the last to the first" if back else "from the last to the first"
+    first, last = ("[:-1]", "[1:]") if back else ("[1:]", "[:-1]")
+    yield f"list({line.expression})[::-1]", f"the steps are taken {order}"
+    yield f"list({line.expression}){first}", "the first step is left out"
+    yield f"list({line.expression}){last}", "the last step is left out"
+
+
+TWICE = "where an index occurs twice, both gradients must be added"
+ADDITIONS = (
+    ("np.add.at({0}, {1}[-1], {2}[-1])", "the last step alone is added"),
+    ("{0}[{1}] += {2}", f"{TWICE}: += on rows keeps only the last of them"),
+    ("for t in range(len({1})): {0}[{1}[t]] += {2}[t]",
+     f"{TWICE}: += on the rows of a step keeps only the last of them"),
+    ("{0}[{1}] = {2}", f"{TWICE}: = keeps only the last of them"),
+)  # fmt: skip
+"""Mistakes in ``np.add.at(array, index, value)``: the wrong text, and the words."""
+
+
+def not_added_at(line: Line, text: Text) -> Iterator[Edit]:
+    """``np.add.at(dW, ids, dx)`` to ``dW[ids] += dx``."""
+    given = line.expression.removeprefix("np.add.at(").removesuffix(")").split(", ")
+    yield from ((wrong.format(*given), words) for wrong, words in ADDITIONS)
+
+
+def unpacked_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
+    """``i, f, g, o, c, tanh_c, h = steps[t]`` to ``i, g, f, o, c, tanh_c, h = steps[t]``."""
+    if not (line.target.startswith("(") and line.expression.endswith("[t]")):
+        return
+    for order, words in _orders(line.target.strip("()").split(", ")):
+        yield f"{order} = {line.expression}", words
+
+
+def of_call(line: Line, text: Text) -> Iterator[Edit]:
+    """``dx[t], dh = step(dhs[t] + dh, c)`` to ``dx[t], _ = ...``, or with arguments exchanged."""
+    call: Any = ast.parse(line.expression, mode="eval").body
+    name, given = ast.unparse(call.func), [ast.unparse(argument) for argument in call.args]
+    targets, stated = line.target.split(", "), line.stated(line.expression)
+    parameters = [*inspect.signature(text.scope[name]).parameters]
+    for order, words in _orders(targets):
+        yield f"{order} = {line.expression}", words
+    for order, words in _orders(given, parameters):
+        yield f"{line.target} = {name}({order})", words
+    for kept in (target for target in targets if mentions(line.expression, target)):
+        others = ", ".join("_" if target == kept else target for target in targets)
+        words = f"{kept} is not replaced by the result of the step"
+        yield f"{others} = {line.expression}", words
+        own = given[parameters.index(kept)] if kept in parameters else kept
+        yield f"later = {own}; {stated}; {kept} = later", words
+        words = f"the new {kept} is added to the old one"
+        yield f"later = {kept}; {stated}; {kept} = {kept} + later", words
+
+
+def _orders(texts: Sequence[str], names: Sequence[str] = ()) -> Iterator[Edit]:
+    """Yield texts in other orders: two of them exchanged, or any order of at most four."""
+    places = range(len(texts))
+    exchanges = [{j: k, k: j} for j, k in combinations(places, 2)]
+    orders = [tuple(pair.get(n, n) for n in places) for pair in exchanges]
+    for order in dict.fromkeys([*orders, *(permutations(places) if len(texts) <= 4 else ())]):
+        moved = [(names or texts)[n] for n in places if order[n] != n]
+        said = f"the order is {', '.join((names or texts)[n] for n in order)}"
+        if len(moved) == 2:
+            said = f"{' and '.join(moved)} are exchanged"
+        if moved:
+            yield ", ".join(texts[n] for n in order), said
+
+
+Rule = Callable[[Line, Text], Iterator[Edit]]
+COMPUTES = ("value", "part", "sum")
+"""The kinds of lines whose expression can be wrong in all the ways of `OF_EXPRESSIONS`."""
+OF_EXPRESSIONS: tuple[Rule, ...] = (
+    parts_of_expression,
+    another_name_everywhere,
+    times_a_size,
+    gates,
+    another_array_enters,
+    blocks_in_another_order,
+    ignored_but_at_the_last_step,
+    weights_ignored,
+)
+OF_STATEMENTS: dict[str, tuple[Rule, ...]] = {
+    "value": (unpacked_in_another_order,),
+    "sum": (overwritten,),
+    "loop": (other_steps,),
+    "scatter": (not_added_at,),
+    "call": (of_call,),
+    "store": (stored_elsewhere, stored_otherwise, of_its_own_step),
+}
+"""The rules for each kind of line."""
