@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+LARGEST_SIZE = 500_000_000  # a matrix (H, 4H) still has a number of bytes that fits 64 bits
+
 
 class RNNState(NamedTuple):
     """The state of an RNN, GRU, minGRU or minLSTM between two windows; h is (L, B, H)."""

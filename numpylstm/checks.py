@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import LARGEST_SIZE
 from numpylstm.errors import NumpylstmError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Shape = tuple[int | str, ...]
-LARGEST_SIZE = 500_000_000  # a matrix (H, 4H) still has a number of bytes that fits 64 bits
 
 
 class NotFinite(NumpylstmError, ValueError):

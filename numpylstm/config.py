@@ -12,7 +12,7 @@ from operator import ge, gt, le, lt
 from reprlib import repr as shortened
 from typing import Any, NamedTuple
 
-from numpylstm.cells import CELLS
+from numpylstm.cells import CELLS, LARGEST_SIZE
 from numpylstm.errors import NumpylstmError
 
 
@@ -92,11 +92,13 @@ class ModelConfig:
     cell: str = setting("lstm", str, MODEL, "recurrent cell", choices=CELLS, shapes=True)
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     hidden_size: int = setting(
-        200, int, MODEL, "hidden units per layer, H", at_least=1, shapes=True
-    )
+        200, int, MODEL, "hidden units per layer, H",
+        at_least=1, at_most=LARGEST_SIZE, shapes=True,
+    )  # fmt: skip
     embedding_size: int | None = setting(
-        None, int, MODEL, "size of the word vectors, D (default: H)", at_least=1, shapes=True
-    )
+        None, int, MODEL, "size of the word vectors, D (default: H)",
+        at_least=1, at_most=LARGEST_SIZE, shapes=True,
+    )  # fmt: skip
     num_layers: int = setting(
         1, int, MODEL, "recurrent layers, L", at_least=1, at_most=100, shapes=True
     )

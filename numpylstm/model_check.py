@@ -12,6 +12,7 @@ each kind of cell, with dropout, and prints the tables.
 import copy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,12 +43,13 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     change, and copies of either dtype draw the same masks.
     """
     twin = copy.deepcopy(model)
+    twin.encoder.config = replace(model.config, dtype=np.dtype(dtype).name)  # of its masks
     twin.encoder.recurrent.dtype = np.dtype(dtype)
     for parameter in twin.all_parameters().values():
         parameter.data = parameter.data.astype(dtype)
         parameter.zero_grad()
     state = type(state)(*(part.astype(dtype) for part in state))
-    masks = {name: mask.astype(dtype) for name, mask in twin.draw_masks(*x.shape).items()}
+    masks = twin.draw_masks(*x.shape)
     twin.forward(x, y, state, masks=masks)
     twin.backward()
     gradients = {path: parameter.grad for path, parameter in twin.parameters().items()}

@@ -137,17 +137,6 @@ def test_tokens_and_names_are_shown_and_not_obeyed(place, capsys):
     assert "unrecognized arguments: \\x1b[31m" in capsys.readouterr().err
 
 
-def test_every_later_setting_has_a_value_for_files_from_before_it_existed():
-    """Without `absent`, a new setting would make every older checkpoint unreadable."""
-    first = {
-        "cell", "hidden_size", "embedding_size", "num_layers", "dropout", "tied", "init_scale",
-        "dtype", "impl", "average_across_timesteps", "average_across_batch", "data", "train",
-        "valid", "test", "level", "max_vocab", "batch_size", "num_steps", "epochs", "steps",
-        "schedule", "decay", "constant_epochs", "clip", "seed", "log_every",
-    }  # fmt: skip
-    assert set(settings_with(absent=...)) == first
-
-
 def test_a_message_is_not_as_long_as_what_came(good, place, capsys):
     content = pack(
         good.arrays, {**good.meta, "config": {**good.meta["config"], "train": "x" * 10**6}}

@@ -156,6 +156,7 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     CheckpointError
         As `restore_model`, and for the optimiser's memory, the recurrent state and other parts.
     """
+    check_kind("restore_run", "checkpoint", checkpoint, Checkpoint, "load(path) returns one")
     model = restore_model(checkpoint)
     config, meta, arrays = checkpoint.config, checkpoint.meta, checkpoint.arrays
     with fitting_together(checkpoint.path):

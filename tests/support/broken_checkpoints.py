@@ -110,7 +110,7 @@ BROKEN = [
     Broken("a batch far beyond the state", with_config(batch_size=10**15), "", whole_run=True),
     # does not fit together
     Broken("no vocabulary", with_meta(vocabulary=[]), "tokens must contain '<unk>'"),
-    Broken("an unknown setting", with_config(colour="red"), "colour is not a setting"),
+    Broken("an unknown setting", with_config(colour="red"), "unexpected keyword argument 'colour'"),
     Broken("no bias", without_array("parameters/decoder.b"), "decoder.b is missing"),
     Broken("an infinite parameter", with_array("parameters/decoder.b", lambda b: b * np.inf),
            "must be finite"),
