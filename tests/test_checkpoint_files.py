@@ -21,7 +21,6 @@ import numpylstm as nl
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
-from numpylstm.config import settings_with
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.parameters import parameter_shapes
 from numpylstm.saving import CheckpointError
