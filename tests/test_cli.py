@@ -341,7 +341,7 @@ def test_a_sample_is_printed_as_it_is_drawn_and_an_interruption_keeps_it(folder)
 
 
 def test_version_and_the_package_as_a_program(folder):
-    for name in ("train", "eval", "sample", "bench"):
+    for name in ("train", "eval", "sample", "explore"):
         assert command(f"numpylstm-{name}", "--version", cwd=folder)[0] == (
             f"numpylstm {nl.__version__}\n"
         )
@@ -470,7 +470,7 @@ def test_a_run_starts_from_another_on_the_text_that_it_names_or_on_the_same(fold
     here(*named, "text.txt", "--steps", "1", "--out", "elsewhere")
     (folder / "empty.txt").write_text("")
     _, err = here(*named, "empty.txt", expect=2)
-    assert "empty.txt: must hold at least" in err
+    assert "empty.txt: the train split must hold at least" in err
     assert "moved" not in err
     words = (folder / "text.txt").read_text().split()
     (folder / "checks.txt").write_text(" ".join(words[:90]))
@@ -558,7 +558,8 @@ def test_a_run_that_learned_from_standard_input_names_what_to_score(folder, here
     assert unread.buffer.tell() == 0
     assert "standard input can be read only once; put the text into a file" in err
     _, err = here("numpylstm-explore", "piped", expect=2)
-    assert "numpylstm-explore: --text)" in err
+    assert "numpylstm-explore: error: -: standard input can be read only once" in err
+    assert "name the text with --text" in err
     here("numpylstm-eval", "piped", "--file", "text.txt")
 
 
@@ -598,17 +599,20 @@ def test_own_text_is_not_cut_and_a_cut_is_said(folder, here):
     assert "scored as <unk>: 90 for words that the training text lacks" in out
 
 
-def test_a_size_is_advised_where_a_vocabulary_is_made(folder, here, monkeypatch, capsys):
+def test_a_size_is_advised_where_a_vocabulary_is_made(folder, here, monkeypatch, caplog):
     """A run that starts from another keeps its vocabulary."""
     monkeypatch.setattr("numpylstm.cli.train.LARGE_VOCABULARY", 40)
     monkeypatch.setattr("numpylstm.cli.train.SMALLER_VOCABULARY", 30)
+    caplog.set_level("INFO", "numpylstm.lines")
     corpus = nl.data.load_text("text.txt")
     config = nl.TrainConfig(train="text.txt", hidden_size=8)
     announce(nl.new_run(config, corpus), corpus)
     left_out = nl.data.load_text("text.txt", max_vocab=30).oov["train"] / len(corpus.train)
-    assert f"--max-vocab 30 would leave out {left_out:.1%} of" in capsys.readouterr().out
+    assert f"--max-vocab 30 would leave out {left_out:.1%} of" in caplog.text
+    caplog.clear()
     announce(*session.tune(folder / "run", {}))
-    assert "--max-vocab" not in capsys.readouterr().out
+    assert "words train" in caplog.text
+    assert "--max-vocab" not in caplog.text
 
 
 def test_characters_are_called_characters_and_have_bits(folder, here):

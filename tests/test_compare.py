@@ -145,7 +145,7 @@ CHANGED = "of a run: it was damaged or changed"  # and no words of Python's
         (lambda path: (path / "config.json").unlink(), "holds no config.json; name the folder"),
         (lambda path: (path / "config.json").write_text("[]"), CHANGED),
         (lambda path: (path / "config.json").write_text("{"), CHANGED),
-        (lambda path: (path / "config.json").write_text('{"lr": -1}'), "cell is missing"),
+        (lambda path: (path / "config.json").write_text('{"lr": -1}'), "lr must be above 0"),
         (lambda path: (path / "metrics.csv").unlink(), "no validation yet"),
         (lambda path: (path / "metrics.csv").write_text(""), CHANGED),
         (lambda path: (path / "metrics.csv").write_text("a,b\n1,2\n"), CHANGED),
