@@ -251,6 +251,11 @@ def optimizer_for(model: Any, optimizer: Optimizer | None) -> Optimizer:
                 "fit: optimizer must be given, made of the layers of the model: "
                 f"{type(model).__name__} is no layer or model whose parameters can be found"
             )
+        if not model.parameters():
+            raise ValueError(
+                f"fit: model must have trainable parameters, got {type(model).__name__} with none; "
+                "a Module finds those in its attributes, or all are frozen"
+            )
         optimizer = Adam(model, lr=0.01)
     check_kind("fit", "optimizer", optimizer, Optimizer)
     if isinstance(model, Module):
