@@ -26,9 +26,11 @@ DOCS = Path(__file__).parent.parent
 # Not for callers: the explanation has a page about the kernels, the reference one for each command,
 # and numpylstm.public lists the names of the package.
 NOT_FOR_CALLERS = (
-    "numpylstm.kernels", "numpylstm.cli", "numpylstm.public",
-    "numpylstm.tape", "numpylstm.museum", "numpylstm.model_check",  # shortcuts to the laboratory
-)  # fmt: skip
+    "numpylstm.kernels",
+    "numpylstm.cli",
+    "numpylstm.public",
+    "numpylstm.museum",  # a shortcut to the laboratory
+)
 CHAPTERS = ("numpylstm.laboratory", "numpylstm.training", "numpylstm.report")
 """Folders that export nothing themselves; each of their modules has a page."""
 
