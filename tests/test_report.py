@@ -246,7 +246,7 @@ def story(**changes):
         "validation": {"perplexity": 51.0, "epoch": 2},
         "baselines": {"unigram": 200.0, "interpolated bigram": 90.0},
         "findings": [],
-        "text": {"source": "text.txt", "vocabulary": 300, "tokens": {"train": 900, "test": 100},
+        "text": {"source": "text.txt", "held_out": "the last tenth", "vocabulary": 300, "tokens": {"train": 900, "test": 100},
                  "unknown": {"train": 1, "test": 2}, "left_out": {"train": 1, "test": 0},
                  "unread": {"train": 0, "test": 7}},
         "epochs": 2, "steps": 50,

@@ -128,4 +128,4 @@ def test_commands_that_draw_nothing_load_no_matplotlib(folder, whole, name):
         cwd=folder, capture_output=True, text=True, timeout=100, check=True,
     )  # fmt: skip
     assert "numpylstm.data.configured" in done.stderr
-    assert not [module for module in ("matplotlib", "tqdm") if module in done.stderr]
+    assert "matplotlib" not in done.stderr

@@ -7,6 +7,7 @@ the checkpoint of their epoch; a run that resumes from an older one draws the la
 
 import json
 from contextlib import suppress
+from operator import index
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,8 @@ def read_samples(path: Path) -> list[Sample]:
     """Read the samples in a file; none if it is missing, or holds anything else."""
     samples: list[Sample] = []
     with suppress(RunFolderError), reading(path, "samples") as file:
-        samples = [Sample(**entry) for entry in json.load(file)]
-        "".join(s.text for s in samples).encode()  # no lone surrogates
+        read = [Sample(**entry) for entry in json.load(file)]
+        read = [Sample(index(each.epoch), index(each.step), each.text) for each in read]
+        "".join(each.text for each in read).encode()  # no lone surrogates
+        samples = read
     return samples

@@ -214,12 +214,13 @@ COMMANDS = {"numpylstm-train": TRAIN, "numpylstm-eval": EVAL, "numpylstm-sample"
 CALLS = [
     # models
     Call("nl.LanguageModel(0, 4)", "vocab_size must be at least 1, got 0"),
-    Call("nl.LanguageModel(11, -4)", "hidden_size must be at least 1, got -4"),
+    Call("nl.LanguageModel(11, -4)", "hidden_size must be at least 1 and at most 500000000, got"),
     Call("nl.LanguageModel(11, 4.0)", "hidden_size must be a whole number, got 4.0", TypeError),
     Call("nl.LanguageModel(11, True)", "hidden_size must be a whole number", TypeError),
     Call("nl.LanguageModel(11, '4')", "hidden_size must be a whole number, got '4'", TypeError),
     Call("nl.LanguageModel(11, 4, 0)", "num_layers must be at least 1 and at most"),
-    Call("nl.LanguageModel(11, 4, embedding_size=0)", "embedding_size must be at least 1, got 0"),
+    Call("nl.LanguageModel(11, 4, embedding_size=0)",
+         "embedding_size must be at least 1 and at most 500000000, got 0"),
     Call("nl.LanguageModel(11, 4, cell='elman')", "cell must be 'rnn', 'lstm'"),
     Call("nl.LanguageModel(11, 4, cell='gru', forget_bias=2.0)",
          "forget_bias must be left out, got 2.0; it is a setting of 'lstm'"),
