@@ -256,7 +256,7 @@ def test_both_directions(rng, cell, lengths):
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             theirs = dict(zip(stack.all_parameters(), (Wx, Wh, b, *bn), strict=False))
-            by_path |= theirs
+            by_path |= {f"{both.prefix}.{path}": tensor for path, tensor in theirs.items()}
             with torch.no_grad():
                 bn[0].zero_()
                 for path, tensor in theirs.items():

@@ -67,7 +67,7 @@ def training_curves(
             va="top" if below else "bottom", color=GREY,
         )  # fmt: skip
     perplexity_axis(top, [*training, *validation, *(level for _, level in references)])
-    top.legend(frameon=False)
+    top.legend(frameon=False, loc="upper center")
 
     bottom.plot(
         epochs, norms, color=GREEN, lw=1.2, marker=alone, label="gradient norm before clipping"
@@ -102,7 +102,7 @@ def loss_curves(history: Sequence[FitEpoch]) -> Figure:
             axes.plot(*zip(*drawn, strict=True), "o-", color=colour, ms=3, label=label)
     axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     return figure
 
 
@@ -152,7 +152,7 @@ def comparison_curves(
     perplexity_axis(axes, levels)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, title="validation (thin: training)")
+    axes.legend(frameon=False, loc="upper right", title="validation (thin: training)")
     return figure
 
 
