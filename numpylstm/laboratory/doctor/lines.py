@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import product
 from types import FunctionType
 from typing import Any
@@ -151,7 +151,6 @@ def texts(layer: Layer) -> list[Text]:
     return [text(part) for part in (*steps, layer)]
 
 
-@lru_cache(maxsize=20_000)
 def backward(layer: Layer, mistake: Mistake) -> Backward:
     """Return the backward pass of a layer with a mistake in it, or in the step that it calls."""
     own: Backward = layer.function("backward")

@@ -35,8 +35,9 @@ class Mistake:
     @property
     def said(self) -> str:
         """The mistake in its line: ``dx: Wx is not transposed``."""
-        of_call = self.line.kind == "call"  # which has too many results to name them
-        names = "the step" if of_call else enumeration(self.line.names)
+        names = enumeration(self.line.names)
+        if self.line.kind == "call" or len(self.line.names) > 4:  # too many to name them
+            names = "the step"
         return f"{names}: {self.words}".replace("cache.", "")
 
     @property

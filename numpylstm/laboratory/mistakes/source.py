@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,9 +77,14 @@ class Text:
     gates: tuple[str, ...]
     lines: list[Line]
 
-    def changed(self, *changes: Change, **scope: Any) -> Callable[..., Any]:
-        """Return the function with changes, and other functions in its scope."""
-        return _compiled(exchanged(self.source, changes), self.scope | scope)
+    def changed(self, *changes: Change) -> Callable[..., Any]:
+        """Return the function with changes."""
+        return _changed(self, changes)
+
+
+@lru_cache(maxsize=20_000)
+def _changed(text: Text, changes: tuple[Change, ...]) -> Callable[..., Any]:
+    return _compiled(exchanged(text.source, changes), text.scope)
 
 
 def exchanged(source: str, changes: Sequence[Change]) -> str:
