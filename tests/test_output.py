@@ -103,11 +103,12 @@ def test_the_log_gets_the_lines_below_the_command(tmp_path, monkeypatch):
     path = tmp_path / "log.txt"
     path.write_text("before\n")
     LINES.setLevel("INFO")
-    for logger in (LINES, logging.getLogger()):  # pytest -n cannot report half a surrogate pair
-        monkeypatch.setattr(logger, "handlers", [])
-    with logged(path, ["numpylstm-train", "--out", "a b"]):
-        LINES.info("50 %\n\udcff")
-    LINES.info("later")
+    with monkeypatch.context() as patch:
+        for logger in (LINES, logging.getLogger()):  # pytest -n cannot report half a surrogate pair
+            patch.setattr(logger, "handlers", [])
+        with logged(path, ["numpylstm-train", "--out", "a b"]):
+            LINES.info("50 %\n\udcff")
+        LINES.info("later")
     before, head, *lines = path.read_text().splitlines()
     assert before == "before"
     assert head.endswith("  numpylstm-train --out 'a b'")
