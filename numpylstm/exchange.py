@@ -366,7 +366,9 @@ def read(path: Path, file: BinaryIO, **settings: Any) -> tuple[LanguageModel, Vo
     tokens = notes.get("vocabulary", [UNK, *map(str, range(1, model.vocab_size))])
     if not isinstance(tokens, list) or len(tokens) != model.vocab_size:
         raise ValueError(f"its vocabulary must be a list of {model.vocab_size} texts")
-    return model, Vocabulary(tuple(tokens))
+    vocabulary = Vocabulary(tuple(tokens))
+    "".join(vocabulary).encode()  # half a surrogate pair could not be written into the run
+    return model, vocabulary
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
