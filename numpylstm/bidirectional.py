@@ -109,12 +109,12 @@ class Bidirectional(Module):
         """
         self.begin_pass(training)  # if a stack refuses, the other must not mix two passes
         first, second = pair("Bidirectional.forward: state", state)
-        if masks is None:
-            masks = self.draw_masks(*x.shape[:2]) if training else {}
-        low, high = (
-            {name.removeprefix(f"{way}."): mask for name, mask in masks.items() if way in name}
-            for way in DIRECTIONS
-        )
+        low = high = None  # each stack draws its own
+        if masks is not None:
+            low, high = (
+                {name.removeprefix(f"{way}."): mask for name, mask in masks.items() if way in name}
+                for way in DIRECTIONS
+            )
         ahead, after = self.stacks[0].forward(x, first, training, lengths, low)
         back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths, high)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)

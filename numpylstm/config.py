@@ -251,7 +251,8 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
         if not owners:
-            raise TypeError(f"{name!r} is not an option of any cell; got {value!r}")
+            raise TypeError(f"{name!r} is not an option of any cell; got {shortened(value)}")
+        defaults = [option.default for option in owners.values()]
         if name in own:
             option = owners[cell]
             known = Metadata(
@@ -260,11 +261,11 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
             )  # fmt: skip
             own[name] = plain(value)
             check_value(name, own[name], known._asdict())
-        elif value not in [option.default for option in owners.values()]:
+        elif not isinstance(value, str | int | float) or value not in defaults:
             raise ConfigError(
                 name,
-                f"must be left out, got {value!r}; it is a setting of {either(owners)}, and the "
-                f"cell is {cell!r}",
+                f"must be left out, got {shortened(value)}; it is a setting of "
+                f"{either(owners)}, and the cell is {cell!r}",
             )
     return own
 

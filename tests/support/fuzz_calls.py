@@ -344,7 +344,7 @@ def sequence_model(kind, case):
     """Return a model of ids or of vectors, and answers, classes or numbers."""
     ids, both_ways = case.pick(True, False), case.pick(False, True)
     size = {"vocab_size": case.V} if ids else {"input_size": case.D}
-    size |= {kind.outputs: 3, "hidden_size": case.H, "bidirectional": both_ways}
+    size |= {kind.answer: 3, "hidden_size": case.H, "bidirectional": both_ways}
     if kind is nl.SequenceRegressor:
         size["every_step"] = case.pick(True, False)
     pair = model_twins(case, kind, **size)
