@@ -1,6 +1,6 @@
 """The names that ``import numpylstm as nl`` offers."""
 
-from numpylstm import baselines, data, exchange, functional, reference, sampling, tape
+from numpylstm import baselines, data, exchange, functional, museum, reference, sampling, tape
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState, SLSTMState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
@@ -19,13 +19,7 @@ from numpylstm.evaluation import (
 )
 from numpylstm.kernels.memory import release_memory
 from numpylstm.kernels.threads import get_num_threads, set_num_threads
-from numpylstm.laboratory import (
-    diagnostics,
-    doctor,
-    gradcheck,
-    museum,
-    tasks,
-)
+from numpylstm.laboratory import diagnostics, doctor, gradcheck, tasks
 from numpylstm.laboratory.workbook import grading
 from numpylstm.layers import (
     GRU,

@@ -9,7 +9,7 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import doctor, museum, reference
-from numpylstm.laboratory.museum.__main__ import main
+from numpylstm.museum.__main__ import main
 
 PAGE = Path(__file__).parent.parent / "docs" / "laboratory" / "museum.md"
 NAMES = list(museum.MUTANTS)

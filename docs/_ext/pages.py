@@ -29,7 +29,6 @@ NOT_FOR_CALLERS = (
     "numpylstm.kernels",
     "numpylstm.cli",
     "numpylstm.public",
-    "numpylstm.museum",  # a shortcut to the laboratory
 )
 CHAPTERS = ("numpylstm.laboratory", "numpylstm.training", "numpylstm.report")
 """Folders that export nothing themselves; each of their modules has a page."""

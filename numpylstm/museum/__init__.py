@@ -8,7 +8,7 @@ rooms.
 
 from numpylstm.laboratory.mistakes.famous import MUTANTS
 from numpylstm.laboratory.mistakes.record import Mistake
-from numpylstm.laboratory.museum.cards import (
+from numpylstm.museum.cards import (
     blind,
     card,
     diagnosis,
@@ -17,8 +17,8 @@ from numpylstm.laboratory.museum.cards import (
     page,
     share_of_gain,
 )
-from numpylstm.laboratory.museum.patient import Case, case, infect
-from numpylstm.laboratory.museum.school import Lesson, train
+from numpylstm.museum.patient import Case, case, infect
+from numpylstm.museum.school import Lesson, train
 
 __all__ = [
     "MUTANTS",

@@ -5,7 +5,7 @@ import os
 import sys
 
 from numpylstm.laboratory.mistakes.famous import MUTANTS
-from numpylstm.laboratory.museum.cards import card, page
+from numpylstm.museum.cards import card, page
 
 
 def main(arguments: list[str] | None = None) -> int:

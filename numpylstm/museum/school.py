@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory.mistakes.famous import check_mutant
 from numpylstm.laboratory.mistakes.record import Mistake
-from numpylstm.laboratory.museum.patient import backward, functions, loss, parameters, state_paths
+from numpylstm.museum.patient import backward, functions, loss, parameters, state_paths
 
 T, B, V, H = 8, 10, 7, 12
 REPEATED = 0.9

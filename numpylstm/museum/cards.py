@@ -10,8 +10,8 @@ import numpy as np
 
 from numpylstm.laboratory import doctor, gradcheck
 from numpylstm.laboratory.mistakes.famous import MUTANTS, exhibit
-from numpylstm.laboratory.museum.patient import Case, case
-from numpylstm.laboratory.museum.school import Lesson, train
+from numpylstm.museum.patient import Case, case
+from numpylstm.museum.school import Lesson, train
 
 SHOWN = 0.9
 """Training shows a mistake if it loses more than a tenth of what the right gradient gains."""
