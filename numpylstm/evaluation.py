@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.baselines import check_text
 from numpylstm.checks import NotFinite, check_ids, check_kind, check_sizes, check_whole
@@ -166,7 +166,8 @@ def evaluate_classifier(
     x: NDArray[Any],
     y: Ids,
     batch_size: int = 100,
-    lengths: Ids | None = None,
+    lengths: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
 ) -> ClassifierEvaluation:
     """Score a classifier or a tagger on sequences with known answers.
 
@@ -181,6 +182,9 @@ def evaluate_classifier(
         Sequences per pass; it changes the result by rounding only.
     lengths : (N,) integers, optional
         Steps at and past the end of a sequence are neither read nor scored.
+    weights : (N,), for a tagger (T, N), optional
+        As in ``model.forward``: the loss is the mean by weight. Accuracy and confusion count each
+        answer once, if its weight is not 0.
 
     Returns
     -------
@@ -197,16 +201,18 @@ def evaluate_classifier(
     """
     where = "evaluate_classifier"
     check_kind(where, "model", model, SequenceClassifier)
-    nll_sum, sequences = 0.0, 0
+    nll_sum, total, sequences = 0.0, 0.0, 0
     confusion = np.zeros((model.num_classes, model.num_classes), np.int64)
-    for answers, nll, predicted, inside in _scores(where, model, x, y, batch_size, lengths):
+    for answers, nll, predicted, counts in _scores(
+        where, model, x, y, batch_size, lengths, weights
+    ):
         nll_sum += float(nll.sum(dtype=np.float64))
-        np.add.at(confusion, (answers[inside], predicted[inside]), 1)
+        total += float(counts.sum(dtype=np.float64))
+        np.add.at(confusion, (answers[counts > 0], predicted[counts > 0]), 1)
         sequences += answers.shape[-1]
-    total = max(int(confusion.sum()), 1)
     return ClassifierEvaluation(
-        loss=nll_sum / total,
-        accuracy=int(confusion.trace()) / total,
+        loss=nll_sum / (total or 1),
+        accuracy=int(confusion.trace()) / max(int(confusion.sum()), 1),
         sequences=sequences,
         confusion=confusion,
     )
@@ -217,7 +223,8 @@ def evaluate_regressor(
     x: NDArray[Any],
     y: NDArray[Any],
     batch_size: int = 100,
-    lengths: Ids | None = None,
+    lengths: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
 ) -> float:
     """Return the mean squared error of a regressor on sequences with known answers.
 
@@ -226,35 +233,34 @@ def evaluate_regressor(
     model : SequenceRegressor
     x : (T, N, D), or (T, N) integers
     y : (T, N, K), or (N, K) for one answer after each sequence
-    batch_size, lengths
+    batch_size, lengths, weights
         As for `evaluate_classifier`.
     """
     check_kind("evaluate_regressor", "model", model, SequenceRegressor)
-    squares, answers = 0.0, 0
-    for _, errors, _, inside in _scores("evaluate_regressor", model, x, y, batch_size, lengths):
+    where, squares, total = "evaluate_regressor", 0.0, 0.0
+    for _, errors, _, counts in _scores(where, model, x, y, batch_size, lengths, weights):
         squares += float(errors.sum(dtype=np.float64))
-        answers += int(inside.sum())
-    return squares / max(answers, 1)
+        total += float(counts.sum(dtype=np.float64))
+    return squares / (total or 1)
 
 
 def _scores(
-    where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any
-) -> Iterator[tuple[Any, Any, Any, NDArray[np.bool_]]]:
-    """Yield answers, losses, predictions and a mask of the answers that count, batch by batch."""
+    where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any, weights: Any
+) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Yield answers, losses, predictions and weights, batch by batch."""
     check_sizes(where, batch_size=batch_size)
-    x, y, inside = model.check_arguments(where, x, y, lengths)
-    if inside is None or not model.every_step:
-        inside = np.ones(y.shape[:2], bool)
-    if not model.every_step:
-        y, inside = y[0], inside[0]
+    x, y, ends, counts = model.check_arguments(where, x, y, lengths, weights)
+    if counts is None:
+        counts = np.ones(y.shape[:2], model.config.dtype)
     for first in range(0, x.shape[1], int(batch_size)):
-        batch = slice(first, first + int(batch_size))
-        answers = y[:, batch] if model.every_step else y[batch]
-        ends = None if lengths is None else lengths[batch]
-        losses, predicted = model.score(x[:, batch], answers, ends)
+        batch = np.s_[:, first : first + int(batch_size)]
+        own = y[batch], counts[batch]
+        answers, weight = own if model.every_step else (part[0] for part in own)
+        length = None if ends is None else ends[batch[1]]
+        losses, predicted = model.score(x[batch], answers, length, weight)
         if not np.isfinite(losses).all():
             raise NotFinite(f"{where}: the scores of the model are not finite")
-        yield answers, losses, predicted, inside[..., batch]
+        yield answers, losses, predicted, weight
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,6 +71,7 @@ from numpylstm.reference import gated_delta_rule_backward as gated_delta_rule_ba
 from numpylstm.reference import gated_delta_rule_forward as gated_delta_rule_forward
 from numpylstm.reference import linear_attention_backward as linear_attention_backward
 from numpylstm.reference import linear_attention_forward as linear_attention_forward
+from numpylstm.reference import softmax as softmax
 from numpylstm.reference import squared_error_backward as squared_error_backward
 from numpylstm.reference import squared_error_forward as squared_error_forward
 

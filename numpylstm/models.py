@@ -26,6 +26,7 @@ from numpylstm.checks import (
     generator,
 )
 from numpylstm.config import ConfigError, ModelConfig, plain
+from numpylstm.functional import softmax
 from numpylstm.layers import (
     Embedding,
     Layer,
@@ -180,7 +181,7 @@ class Encoder(Layer):
         hs, state = self.recurrent.forward(x, state, training, lengths, masks)
         shape, last = hs.shape, None
         if not every_step:
-            ends = np.full(B, T) if lengths is None else lengths.astype(np.int64)
+            ends = np.full(B, T) if lengths is None else lengths
             unit, H = np.arange(self.width), self.config.hidden_size
             t = np.where(unit < H, ends[:, None] - 1, 0)  # if it ends at 0, hs is 0
             last = t[None], np.arange(B)[:, None], unit
@@ -281,6 +282,10 @@ class Model(Module):
     def embedding(self) -> Embedding:
         """The embedding of ids; `model.embedding.load(vectors)` loads pretrained vectors."""
         return self.encoder.embedding
+
+    def zero_state(self, batch_size: int) -> State:
+        """Return the initial state: zeros, (L, B, H); with two directions, a pair."""
+        return self.encoder.recurrent.zero_state(batch_size)
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of a window by name: what `forward` drops if it is given none."""
@@ -401,10 +406,6 @@ class LanguageModel(Model):
         )  # fmt: skip
         self._make(config, vocab_size, vocab_size, False, rng)
 
-    def zero_state(self, batch_size: int) -> State:
-        """Return the initial state: zeros, (L, B, H)."""
-        return self.encoder.recurrent.zero_state(batch_size)
-
     def forward(
         self,
         x: ArrayLike,
@@ -464,6 +465,11 @@ class LanguageModel(Model):
     def logits(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
         return self._logits(x, state, training=False)
+
+    def probabilities(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
+        """Return the probabilities of all next tokens, (T, B, V), and the state."""
+        logits, state = self.logits(x, state)
+        return softmax(logits), state
 
     def _logits(
         self,

@@ -1331,6 +1331,23 @@ def token_coefficients(weights, *, average_across_timesteps, average_across_batc
     return weights / np.where(total > 0, total, 1)
 
 
+def softmax(scores):
+    """Probabilities from scores, along the last axis: ``p = exp(scores) / sum(exp(scores))``.
+
+    Parameters
+    ----------
+    scores : (..., V)
+        ``scores / temperature`` gives sharper probabilities below a temperature of 1.
+
+    Returns
+    -------
+    p : (..., V)
+        Positive, with a sum of 1.
+    """
+    exponentials = np.exp(scores - scores.real.max(axis=-1, keepdims=True))  # no overflow
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
 def cross_entropy_step_forward(logits, targets, coefficients):
     """Softmax turns scores into probabilities; the loss is -log of the probability of the truth.
 

@@ -22,6 +22,7 @@ def generate(
     temperature: float = 1.0,
     top_k: int | None = None,
     banned: Sequence[int] = (),
+    stop: Sequence[int] = (),
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[Any]:
     """Continue a prompt: read it, then draw each token from the model and feed it back.
@@ -32,7 +33,7 @@ def generate(
     prompt : sequence of ids
         At least one; with exactly one this is one-to-many.
     length : int
-        The number of tokens to draw.
+        The number of tokens to draw, at most.
     temperature : float
         The logits are divided by it: below 1, probable tokens become more probable, above 1 less.
         At 0 the most probable token is taken at every step, as with ``top_k=1``.
@@ -41,11 +42,13 @@ def generate(
         all.
     banned : sequence of ids
         Tokens that are never drawn, such as ``<unk>``.
+    stop : sequence of ids
+        Tokens after which the text ends, such as ``<eos>``.
     rng : Generator or int, optional
 
     Returns
     -------
-    ids : (length,)
+    ids : (length,), or shorter if it ends with a token of `stop`
         The tokens drawn, without the prompt.
 
     Raises
@@ -55,9 +58,10 @@ def generate(
         not positive, no token is left to draw from or the scores are not finite.
     """
     drawn = stream(
-        model, prompt, length, temperature=temperature, top_k=top_k, banned=banned, rng=rng
-    )
-    return np.fromiter(drawn, np.int64, int(length))
+        model, prompt, length, temperature=temperature, top_k=top_k, banned=banned, stop=stop,
+        rng=rng,
+    )  # fmt: skip
+    return np.fromiter(drawn, np.int64)
 
 
 def stream(
@@ -68,14 +72,14 @@ def stream(
     temperature: float = 1.0,
     top_k: int | None = None,
     banned: Sequence[int] = (),
+    stop: Sequence[int] = (),
     rng: np.random.Generator | int | None = None,
 ) -> Iterator[int]:
     """Yield the tokens of `generate`, with the same arguments, as they are drawn."""
     check_language_model("generate", model)
     V = model.vocab_size
     prompt = check_ids("generate", "prompt", prompt, V, ("N",), "one id or more in a row")
-    never = any_array("generate", "banned", banned)
-    never = np.unique(check_ids("generate", "banned", never, V) if never.size else np.intp(never))
+    never, last = ids_of("banned", banned, V), ids_of("stop", stop, V)
     check_in("generate", "temperature", temperature, "[0, inf)")
     check_whole("generate", "length", length, 0, LONGEST)
     choices = V - len(never)
@@ -99,10 +103,18 @@ def stream(
                 logits, state = model.logits(np.array([[token]]), state)
                 token = draw(logits[0, 0], float(temperature), k, never, source)
                 yield token  # and read it next
+                if token in last:
+                    return
         except NotFinite as error:  # found by a layer or in the scores
             raise NotFinite(NOT_FINITE) from error
 
     return drawn()  # the arguments are checked by the call, not by the first token
+
+
+def ids_of(argument: str, ids: Sequence[int], V: int) -> NDArray[np.intp]:
+    """Return a set of ids, which may be empty, in order."""
+    given = any_array("generate", argument, ids)
+    return np.unique(check_ids("generate", argument, given, V) if given.size else np.intp(given))
 
 
 def draw(

@@ -3,7 +3,8 @@
 `SequenceClassifier` and `SequenceTagger` answer with one of C classes, `SequenceRegressor` with K
 real numbers. The inputs are ids (T, B), with `vocab_size`, or vectors (T, B, D), with `input_size`.
 The sequences of a batch may end at different steps: what lies past their `lengths`, in x and in y,
-is not read. The loss is the mean over all answers.
+is not read. The loss is the mean over all answers, or their mean by `weights`. A stream is answered
+step by step with `advance`, which takes a state and returns the next.
 """
 
 import math
@@ -11,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
+from numpylstm.cells import State
 from numpylstm.checks import (
     any_array,
     before_end,
@@ -23,8 +25,10 @@ from numpylstm.checks import (
     check_lengths,
     check_shape,
     check_sizes,
+    check_weights,
 )
 from numpylstm.config import ModelConfig
+from numpylstm.functional import softmax
 from numpylstm.models import Array, Model, dtype_name
 
 
@@ -65,7 +69,12 @@ class SequenceModel(Model):
         self._make(config, vocab_size, answer_size, bidirectional, rng)
 
     def forward(
-        self, x: Array, y: Array, training: bool = True, lengths: Array | None = None
+        self,
+        x: Array,
+        y: Array,
+        training: bool = True,
+        lengths: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
     ) -> float:
         """Compute the mean loss over all answers.
 
@@ -78,50 +87,105 @@ class SequenceModel(Model):
             Apply dropout, and keep the caches for `backward`.
         lengths : (B,) integers in [0, T], optional
             Steps at and past the end of a sequence are not read. By default all have T steps.
+        weights : (B,) or (T, B), optional
+            Weight of each answer in the mean, as numbers of the dtype of the model or as bools. An
+            answer with a weight of 0 is not read: it may be -100, or NaN. Weights of the classes
+            are ``of_class[y]``.
         """
         where = f"{type(self).__name__}.forward"
         check_flag(where, "training", training)
         self.criterion.begin_pass(training)  # also if an error follows
-        x, y, inside = self.check_arguments(where, x, y, lengths)
-        weights = None if inside is None else inside.astype(self.config.dtype)
-        return self.criterion.forward(self._outputs(x, lengths, training), y, weights, training)
+        x, y, lengths, weights = self.check_arguments(where, x, y, lengths, weights)
+        outputs, _ = self._outputs(x, None, lengths, training)
+        return self.criterion.forward(outputs, y, weights, training)
 
-    def score(self, x: Array, y: Array, lengths: Array | None = None) -> tuple[Array, Array]:
+    def score(
+        self,
+        x: Array,
+        y: Array,
+        lengths: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> tuple[Array, Array]:
         """Return the loss of each answer, in the shape (B,) or (T, B), and the predicted answers.
 
-        At and past the end of a sequence the loss is 0.
+        A loss is multiplied by its weight. At and past the end of a sequence it is 0.
         """
-        x, y, inside = self.check_arguments(f"{type(self).__name__}.score", x, y, lengths)
-        losses, predicted = self.criterion.score(self._outputs(x, lengths), y)
-        if not self.every_step:
-            return losses[0], predicted[0]
-        return (losses if inside is None else losses * inside), predicted
+        where = f"{type(self).__name__}.score"
+        x, y, lengths, weights = self.check_arguments(where, x, y, lengths, weights)
+        outputs, _ = self._outputs(x, None, lengths)
+        losses, predicted = self.criterion.score(outputs, y)
+        if weights is not None:
+            losses = losses * weights
+        return (losses, predicted) if self.every_step else (losses[0], predicted[0])
 
-    def predict(self, x: Array, lengths: Array | None = None) -> Array:
+    def predict(self, x: Array, lengths: ArrayLike | None = None) -> Array:
         """Return the answers (T, B, K), or (B, K) without `every_step`."""
-        where = f"{type(self).__name__}.predict"
-        x, _ = self._inputs(where, x, lengths)
-        outputs = self._outputs(x, lengths)
-        check_finite(where, "the answer", outputs, "a parameter may be NaN, or a product overflow")
-        return outputs if self.every_step else outputs[0]
+        return self._read(f"{type(self).__name__}.predict", x, None, lengths)[0]
 
-    def _outputs(self, x: Array, lengths: Array | None, training: bool = False) -> Array:
-        hs, _ = self.encoder.forward(x, None, training, lengths, self.every_step)
-        return self.decoder.forward(hs, training)
+    def advance(
+        self, x: Array, state: State | None = None, lengths: ArrayLike | None = None
+    ) -> tuple[Array, State]:
+        """Read the next steps of streams of which the earlier ones are in the state.
+
+        Parameters
+        ----------
+        x : (T, B) ids or (T, B, D) vectors
+            The next steps, often one: T = 1.
+        state : state of the cell, optional
+            The state after the steps before; `zero_state` by default.
+        lengths : as in `forward`
+
+        Returns
+        -------
+        outputs : (T, B, K), or (B, K) after the last step without `every_step`
+            The numbers of a regressor. Those of a classifier or tagger are scores of its classes:
+            ``outputs.argmax(axis=-1)`` are the most probable ones, and
+            ``nl.functional.softmax(outputs)`` the probabilities.
+        state : state of the cell
+            Pass it to the next call.
+        """
+        where = f"{type(self).__name__}.advance"
+        if self.bidirectional:
+            raise ValueError(
+                f"{where}: model must have one direction, got two; the backward one begins at the "
+                "end of a sequence, so predict reads each sequence as a whole"
+            )
+        return self._read(where, x, state, lengths)
+
+    def _read(
+        self, where: str, x: Array, state: State | None, lengths: ArrayLike | None
+    ) -> tuple[Array, State]:
+        """Return the outputs, without an axis of time if there is one answer, and the state."""
+        x, ends, _ = self._inputs(where, x, lengths)
+        outputs, state = self._outputs(x, state, ends)
+        check_finite(where, "the answer", outputs, "a parameter may be NaN, or a product overflow")
+        return (outputs if self.every_step else outputs[0]), state
+
+    def _outputs(
+        self, x: Array, state: State | None, lengths: Array | None, training: bool = False
+    ) -> tuple[Array, State]:
+        hs, state = self.encoder.forward(x, state, training, lengths, self.every_step)
+        return self.decoder.forward(hs, training), state
 
     def check_arguments(
-        self, where: str, x: Array, y: Array, lengths: Array | None
-    ) -> tuple[Array, Array, Array | None]:
+        self,
+        where: str,
+        x: Array,
+        y: Array,
+        lengths: ArrayLike | None,
+        weights: ArrayLike | None,
+    ) -> tuple[Array, Array, Array | None, Array | None]:
         """Raise unless sequences and their answers fit this model and each other.
 
-        Return them with 0 past the ends, answers with an axis of time, and a mask (T, B) of the
-        answers that count, or None if all do.
+        Return x, y, lengths and weights: x and y with 0 in place of what is not read, answers and
+        weights with an axis of time, and None for the weights if all answers count alike.
         """
-        x, inside = self._inputs(where, x, lengths)
+        x, lengths, inside = self._inputs(where, x, lengths)
         y, (T, B), shape = any_array(where, "y", y), x.shape[:2], x.shape[1:2]
         at, other, turned = "for each sequence", "at each step", T
         if self.every_step:
             at, other, turned, shape = other, at, B, (T, B)
+        answers = shape
         if not self.classes:
             shape += (self.answer_size,)
         because = f"an answer {at}"
@@ -137,18 +201,30 @@ class SequenceModel(Model):
             kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
             because += f"; {kind} gives an answer {other}"
         check_shape(where, "y", y, shape, because)
+        dtype = np.dtype(self.config.dtype)
+        counts = None
+        if weights is not None:
+            counts = any_array(where, "weights", weights)
+            counts = counts.astype(dtype) if counts.dtype == bool else counts
+            check_weights(where, "weights", counts, answers, dtype)
         if self.every_step and inside is not None:
+            counts = inside.astype(dtype) if counts is None else counts * inside
+        if counts is not None:
             y = y.copy()
-            y[~inside] = 0
+            y[counts == 0] = 0
         if self.classes:
             y = check_ids(where, "y", y, self.answer_size)
         else:
-            check_array(where, "y", y, y.shape, np.dtype(self.config.dtype))
-            check_finite(where, "y", y)
-        return (x, y, inside) if self.every_step else (x, y[None], None)
+            check_array(where, "y", y, y.shape, dtype)
+            check_finite(where, "y", y, "a missing answer takes a weight of 0")
+        if not self.every_step:
+            y, counts = y[None], None if counts is None else counts[None]
+        return x, y, lengths, counts
 
-    def _inputs(self, where: str, x: Array, lengths: Array | None) -> tuple[Array, Array | None]:
-        """Return the inputs, with id 0 past the ends, and a mask (T, B) of what is before them."""
+    def _inputs(
+        self, where: str, x: Array, lengths: ArrayLike | None
+    ) -> tuple[Array, Array | None, Array | None]:
+        """Return x, with id 0 past the ends, lengths, and a mask (T, B) of what is before them."""
         x, ids, because = any_array(where, "x", x), self.vocab_size is not None, "time comes first"
         if ids and x.ndim == 3:
             because = (
@@ -164,12 +240,14 @@ class SequenceModel(Model):
         if not ids:
             check_array(where, "x", x, x.shape, np.dtype(self.config.dtype))
         if lengths is None:
-            return x, None
-        inside = before_end(check_lengths(where, "lengths", lengths, *x.shape[:2]), len(x))
+            return x, None, None
+        lengths = any_array(where, "lengths", lengths)
+        lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
+        inside = before_end(lengths, len(x))
         if ids:
             x = x.copy()
             x[~inside] = 0
-        return x, inside
+        return x, lengths, inside
 
 
 class SequenceClassifier(SequenceModel):
@@ -247,15 +325,13 @@ class SequenceClassifier(SequenceModel):
         """The number of answers, C."""
         return self.answer_size
 
-    def predict(self, x: Array, lengths: Array | None = None) -> Array:
+    def predict(self, x: Array, lengths: ArrayLike | None = None) -> Array:
         """Return the most probable answers, (B,), or (T, B), meaningless past an end."""
         return super().predict(x, lengths).argmax(axis=-1)
 
-    def probabilities(self, x: Array, lengths: Array | None = None) -> Array:
+    def probabilities(self, x: Array, lengths: ArrayLike | None = None) -> Array:
         """Return the probabilities of all answers, (B, C) or (T, B, C)."""
-        scores = super().predict(x, lengths)
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        return weights / weights.sum(axis=-1, keepdims=True)
+        return softmax(super().predict(x, lengths))
 
 
 class SequenceTagger(SequenceClassifier):

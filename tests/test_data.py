@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 
 from numpylstm import data
 from numpylstm.config import TrainConfig
-from numpylstm.data import EOS, UNK, DataError, Vocabulary, batches, num_batches
+from numpylstm.data import (
+    EOS,
+    UNK,
+    DataError,
+    Vocabulary,
+    batches,
+    minibatches,
+    num_batches,
+    pad,
+)
 from numpylstm.data import text as text_module
 from numpylstm.data.configured import text_like, why_unknown
 from numpylstm.data.corpus import index, pieces
@@ -725,6 +734,63 @@ def test_a_python_without_its_reference(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match=r"^pydoc_data.topics: must hold .* with --train FILE$"):
         data.load_embedded()
+
+
+# --- sequences ---------------------------------------------------------------------------------
+
+
+def test_sequences_side_by_side(rng):
+    vectors = [rng.standard_normal((n, 2)).astype("f4") for n in (3, 0, 5)]
+    x, lengths = pad(vectors)
+    assert (x.shape, x.dtype, lengths.tolist()) == ((5, 3, 2), np.float32, [3, 0, 5])
+    for n, one in enumerate(vectors):
+        np.testing.assert_array_equal(x[: len(one), n], one)
+        assert not x[len(one) :, n].any()
+    ids, lengths = pad([[], [7, 8], np.array([9])])
+    assert (ids.tolist(), ids.dtype, lengths.tolist()) == ([[0, 7, 9], [0, 8, 0]], int, [0, 2, 1])
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+def test_every_sequence_is_in_one_minibatch(rng, every_step):
+    T, N, D = 6, 11, 2
+    x, lengths = rng.standard_normal((T, N, D)), rng.integers(0, T + 1, N)
+    y, weights = rng.random((2, T, N) if every_step else (2, N))
+    met = []
+    for batch in minibatches(x, y, lengths, 4, np.random.default_rng(1), weights):
+        some = [np.flatnonzero((x[0] == column).all(axis=1))[0] for column in batch[0][0]]
+        steps = max(1, lengths[some].max())
+        own = np.s_[:steps, some] if every_step else some
+        for got, want in zip(
+            batch, (x[:steps, some], y[own], lengths[some], weights[own]), strict=True
+        ):
+            np.testing.assert_array_equal(got, want)
+        met.append(some)
+    assert [len(some) for some in met] == [4, 4, 3]
+    order = [n for some in met for n in some]
+    assert sorted(order) == list(range(N)) != order
+    assert [len(batch) for batch in minibatches(x, y, size=20)] == [2]
+    ((_, _, ends, _),) = minibatches(x, y, weights=weights)
+    assert ends is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: pad([]), ValueError, "pad: sequences must hold at least one step, got none"),
+        (lambda: pad(iter([[1]])), TypeError, "sequences must be a Sequence, got list_it"),
+        (lambda: pad([[1], 2]), ValueError, r"sequences\[1\] must have shape \(T\), got \(\)"),
+        (lambda: pad([[[1, 2]], [1]]), ValueError, r"\[1\] must have shape \(T, 2\), got \(1,\)"),
+        (lambda: pad([["a"]]), TypeError, r"sequences\[0\] must hold real numbers, got <U1"),
+        (lambda: minibatches([1, 2], [1, 2]), ValueError, r"x must have shape \(T, N\) or \(T, N"),
+        (lambda: minibatches([[1, 2]] * 3, [1] * 3), ValueError, r"y must begin .* time comes"),
+        (lambda: minibatches([[1, 2]] * 3, [1, 2], weights=[1]), ValueError, "weights must begin"),
+        (lambda: minibatches([[1, 2]] * 3, [1, 2], [4, 1]), ValueError, r"lengths must lie in"),
+        (lambda: minibatches([[1, 2]], [1, 2], size=0), ValueError, "size must be at least 1, got"),
+    ],
+)  # fmt: skip
+def test_sequences_that_are_refused(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()
 
 
 # --- batches -----------------------------------------------------------------------------------

@@ -46,6 +46,18 @@ def test_it_is_the_loop_that_one_would_write(rng):
         np.testing.assert_array_equal(array, model.state_dict()[path])
 
 
+def test_weights_are_the_fourth_of_a_batch(rng):
+    """The history weighs each batch by its weights."""
+    model = tagger()
+    x, lengths = rng.integers(0, V, (T, 7)), rng.integers(1, T + 1, 7)
+    y, weights = np.where(x > 2, x % 2, -100), x > 2
+    batches = [*nl.data.minibatches(x, y, lengths, 3, rng, weights)]
+    losses = [model.forward(*batch[:2], False, *batch[2:]) for batch in batches]
+    counts = [(w & (np.arange(len(w))[:, None] < n)).sum() for *_, n, w in batches]
+    history = nl.fit(model, batches, epochs=1, optimizer=nl.SGD(model, lr=1e-30), quiet=True)
+    assert history[0].loss == pytest.approx(np.average(losses, weights=counts), rel=1e-5)
+
+
 def test_the_best_parameters_are_kept(rng):
     """A rate that is far too high ruins the last epochs; an error does not lose the best ones."""
     model, batches = tagger(), batches_of(rng)

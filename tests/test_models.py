@@ -247,6 +247,10 @@ def test_scores_agree_with_the_loss_and_the_logits(rng):
     np.testing.assert_array_equal(predicted, predicted_again)
     logits, _ = model.logits(x, state)
     np.testing.assert_array_equal(predicted, logits.argmax(axis=-1))
+    p, after = model.probabilities(x, state)
+    of_targets = np.take_along_axis(p, y[..., None], axis=-1)[..., 0]
+    np.testing.assert_allclose(of_targets, np.exp(-nll), rtol=1e-12)
+    np.testing.assert_array_equal(after.h, model.logits(x, state)[1].h)
     model.backward()
     with pytest.raises(RuntimeError, match="no pending forward pass"):
         model.training_scores()

@@ -304,6 +304,16 @@ def test_dropout(rng):
 
 # --- the loss ----------------------------------------------------------------------------------
 
+
+def test_softmax(rng):
+    scores = rng.standard_normal((T, B, V))
+    p = reference.softmax(scores)
+    np.testing.assert_allclose(p, np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))
+    np.testing.assert_allclose(reference.softmax(scores + 1e5), p, rtol=1e-9)  # no overflow
+    step = reference.softmax(scores + 1e-200j * scores).imag / 1e-200  # a complex step along scores
+    np.testing.assert_allclose(step, p * (scores - (p * scores).sum(-1, keepdims=True)), atol=1e-15)
+
+
 FLAGS = [(False, False), (False, True), (True, False), (True, True)]
 
 

@@ -30,6 +30,16 @@ def test_top_1_is_the_most_probable_token_after_the_whole_prefix(model):
         text.append(int(token))
 
 
+def test_a_text_ends_after_a_stop(model):
+    whole = nl.generate(model, [1, 2], 50, rng=3)
+    stop = [int(whole[7]), V - 1]
+    first = np.flatnonzero(np.isin(whole, stop))[0]
+    drawn = nl.generate(model, [1, 2], 50, stop=stop, rng=3)
+    np.testing.assert_array_equal(drawn, whole[: first + 1])
+    with pytest.raises(ValueError, match=r"^generate: stop must lie in \[0, 9\), got 9"):
+        nl.generate(model, [1], 5, stop=[V])
+
+
 def written_step_by_step(model, prompt, length, seed):
     """Return the tokens of `generate`, computed from its parts."""
     rng, state, drawn = np.random.default_rng(seed), model.zero_state(1), []

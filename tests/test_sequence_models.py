@@ -162,6 +162,76 @@ def test_gradients_of_both_directions(rng, lengths):
     assert report.passed, f"\n{report}"
 
 
+# --- weights -------------------------------------------------------------------------------------
+
+
+@EVERY
+@BOTH_WAYS
+def test_weights(rng, kind, bidirectional):
+    """A loss is the mean by weight; an answer of weight 0 is not read; with every gradient."""
+    model = make(kind, bidirectional=bidirectional)
+    x, y = data(rng, kind)
+    weights = rng.random((T, B) if model.every_step else B)
+    weights[..., 1] = 0
+    losses, _ = model.score(x, y)
+    missing = y.copy()
+    missing[weights == 0] = np.nan if "regressor" in kind else -100
+    loss = lambda m: m.forward(x, missing, weights=weights)  # noqa: E731
+    assert loss(model) == pytest.approx((weights * losses).sum() / weights.sum(), rel=1e-12)
+    check_gradients(model, loss, along="arrays")
+    np.testing.assert_allclose(model.score(x, missing, weights=weights)[0], weights * losses)
+    there = weights > 0
+    assert model.forward(x, missing, weights=there) == pytest.approx(losses[there].mean())
+    evaluate = nl.evaluate_regressor if "regressor" in kind else nl.evaluate_classifier
+    result = evaluate(model, x, missing, 2, weights=weights)
+    of_all = result if "regressor" in kind else result.loss
+    assert of_all == pytest.approx(loss(model), rel=1e-12)
+    if "regressor" not in kind:
+        assert result.confusion.sum() == there.sum()
+    if model.every_step:
+        inside = weights * (np.arange(T)[:, None] < LENGTHS)
+        want = model.forward(x, y, weights=inside)
+        if not bidirectional:
+            assert model.forward(x, missing, lengths=[*LENGTHS], weights=weights) == want
+
+
+def test_weights_of_the_classes(rng):
+    """As each class so many times: weights 2 and 3 are two copies and three."""
+    model = make("classifier", init_scale=0.3)
+    x, y = data(rng, "classifier")
+    of_class = np.arange(1.0, 1 + C)
+    copies = np.repeat(np.arange(B), of_class[y].astype(int))
+    want = model.forward(x[:, copies], y[copies])
+    assert model.forward(x, y, weights=of_class[y]) == pytest.approx(want, rel=1e-12)
+
+
+# --- streams -------------------------------------------------------------------------------------
+
+
+@EVERY
+@INPUTS
+@pytest.mark.parametrize("cell", ["lstm", "gru", "slstm"])
+def test_a_stream_is_answered_as_the_sequence(rng, kind, inputs, cell):
+    model = make(kind, inputs, cell=cell)
+    x, _ = data(rng, kind, inputs)
+    state, parts = model.zero_state(B), []
+    for piece in np.split(x, [1, 2, 4]):
+        outputs, state = model.advance(piece, state)
+        parts.append(outputs)
+    got = np.concatenate(parts) if model.every_step else parts[-1]
+    if "regressor" in kind:
+        want = model.predict(x)
+    else:
+        got, want = nl.functional.softmax(got), model.probabilities(x)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+
+
+def test_a_stream_has_no_end_to_begin_at(rng):
+    model = make("tagger", bidirectional=True)
+    with pytest.raises(ValueError, match=r"^SequenceTagger.advance: model must have one direction"):
+        model.advance(data(rng, "tagger")[0])
+
+
 # --- results -------------------------------------------------------------------------------------
 
 
@@ -236,6 +306,12 @@ BAD = [  # with what follows, those of bad_inputs
     ("regressor", "vectors", lambda x, y: (x, y.astype("f4")), "y must have dtype float64, got"),
     ("regressor", "vectors", lambda x, y: (x.swapaxes(0, 1), y),
      f"y must have shape ({B}, {T}, {K}), got ({T}, {B}, {K}); an answer at each step; time comes"),
+    ("regressor", "vectors", lambda x, y: (x, y * np.nan),
+     "y must be finite, got nan at [0, 0, 0]; a missing answer takes a weight of 0"),
+    ("tagger", "ids", lambda x, y: (x, y, True, None, np.ones(B)),
+     f"weights must have shape ({T}, {B}), got ({B},)"),
+    ("tagger", "ids", lambda x, y: (x, y, True, None, np.ones((T, B), "f4")),
+     "weights must have dtype float64, got float32"),
     ("regressor", "vectors", lambda x, y: (x, y[-1]),
      f"y must have shape ({T}, {B}, {K}), got ({B}, {K}); an answer at each step; one number is "
      "y[..., None], and every_step=False gives an answer for each sequence"),

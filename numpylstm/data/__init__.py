@@ -7,12 +7,14 @@ The path of a text::
                                                 x, y (T, B) <---batches----+
 
 The first two steps are in `numpylstm.data.text`, ids in `vocabulary.py`, windows in `windows.py`.
+Sequences that are no text are the subject of `sequences.py`: `pad` and `minibatches`.
 Three loaders do all of it and return a `Corpus`: `load_ptb` (Penn Treebank), `load_text` (any UTF-8
 text) and `load_embedded` (the language reference inside every Python); `configured.py` chooses
 among them by the settings of a run. A file that cannot be used raises `DataError`.
 """
 
 from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text
+from numpylstm.data.sequences import minibatches, pad
 from numpylstm.data.text import (
     EOS,
     LEVELS,
@@ -31,6 +33,6 @@ from numpylstm.data.vocabulary import Vocabulary
 from numpylstm.data.windows import batches, num_batches
 
 __all__ = ["EOS", "LEVELS", "SPLITS", "UNK", "Corpus", "DataError", "Vocabulary", "batches",
-           "decode_text", "detokenize", "load_embedded", "load_ptb", "load_text", "num_batches",
-           "read_embedded", "read_ptb", "read_text", "split_punctuation",
+           "decode_text", "detokenize", "load_embedded", "load_ptb", "load_text", "minibatches",
+           "num_batches", "pad", "read_embedded", "read_ptb", "read_text", "split_punctuation",
            "tokenize"]  # fmt: skip

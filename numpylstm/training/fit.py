@@ -136,7 +136,8 @@ def fit(
         Or an object of your own with ``forward(x, y, training, ...)``, which returns a loss, and
         ``backward()``; for `validation`, also with `state_dict` and `load_state_dict`.
     batches : list of tuples, or a function that returns the batches of one epoch
-        ``(x, y)``, ``(x, y, lengths)``, ...: the arguments of ``model.forward``. For a language
+        ``(x, y)``, ``(x, y, lengths)`` or ``(x, y, lengths, weights)``, the arguments of
+        ``model.forward``; `numpylstm.data.minibatches` cuts them from all sequences. For a language
         model ``(x, y)`` or ``(x, y, weights)``, and each batch continues the one before it, with
         its B.
     epochs : int

@@ -26,7 +26,7 @@ from .fuzz import Call, rebuilt
 CALLS: dict[str, Callable[["Case"], Call]] = {}
 EXEMPT = {
     r"functional\.(contiguous|plan|shares_for|\w*check\w*)|evaluation\.safe_exp|"
-    r"sampling\.(best|draw)|model_check\.(pass_of_copy|random_state)|"
+    r"sampling\.(best|draw|ids_of)|model_check\.(pass_of_copy|random_state)|"
     r"gradcheck\.(compare|length|scalar|check_\w+|\w+_slope)|\w+\.check_(state|arguments)": (
         "part of what is here, after its checks"
     ),
@@ -34,7 +34,7 @@ EXEMPT = {
     r"functional\.\w+_update": "works in place; test_optim compares it with the reference",
     r"\w+\.(plan|from_(config|dict))|new_run|from_preset|\w+Config": "takes settings by name",
     r"\w+\.load_state_dict": "that of the models is here",
-    r"data\.load_\w+|Vocabulary\.build": "takes a text; test_data",
+    r"data\.(load_\w+|pad)|Vocabulary\.build": "takes a text or a list; test_data",
     "fit": "takes a model and batches; test_fit",
     r"train|save|load_model": "takes a run or a file; test_checkpoint_files",
     r"exchange\.(import_model|from_keras|language_model)": (
@@ -170,7 +170,7 @@ NAMES = (
 
 def good(case: Case, function: Any, own: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a function: its own ones, and those that are known by their names."""
-    names = ("ids", "train_ids", "valid_ids", "test_ids", "prompt", "banned")
+    names = ("ids", "train_ids", "valid_ids", "test_ids", "prompt", "banned", "stop")
     texts = {name: case.rng.integers(0, case.V, 40 if "ids" in name else 1) for name in names}
     values = GOOD | texts | {"x": case.ids("TB"), "y": case.ids("TB")} | own
     parameters = inspect.signature(function).parameters
@@ -340,9 +340,9 @@ def in_double_precision(case, cells=tuple(CELLS)):
     return pair, {"ids": case.ids("TB"), "state": case.like(pair[0].zero_state(case.B))}
 
 
-def sequence_model(kind, case):
-    """Return a model of ids or of vectors, and answers, classes or numbers."""
-    ids, both_ways = case.pick(True, False), case.pick(False, True)
+def sequence_model(kind, case, ways=(False, True)):
+    """Return a model of ids or of vectors, and answers, classes or numbers, with weights."""
+    ids, both_ways = case.pick(True, False), case.pick(*ways)
     size = {"vocab_size": case.V} if ids else {"input_size": case.D}
     size |= {kind.answer: 3, "hidden_size": case.H, "bidirectional": both_ways}
     if kind is nl.SequenceRegressor:
@@ -353,7 +353,10 @@ def sequence_model(kind, case):
     if kind is nl.SequenceRegressor:
         y = case.floats(*shape, 3)
     x = {"x": case.ids("TB") if ids else case.floats(*case.shape("TBD"))}
-    return pair, x | {"y": y, "arrays": case.like(pair[0].state_dict())} | case.lengths()
+    weights = case.pick(None, np.abs(case.floats(*shape)), case.rng.random(shape) < 0.7)
+    state = None if both_ways else case.pick(None, case.like(pair[0].zero_state(case.B)))
+    own = {"y": y, "weights": weights, "state": state, "arrays": case.like(pair[0].state_dict())}
+    return pair, x | own | case.lengths()
 
 
 def both_directions(case):
@@ -387,13 +390,18 @@ for name in ("LSTM", "RNN", "GRU", "Bidirectional"):
 of("Embedding.", "load", embedding)
 of("SequenceCrossEntropy.", "forward score", entropy)
 of("SquaredError.", "forward score", squared_error)
-of("LanguageModel.", "forward score logits zero_state load_state_dict", language_model)
+of(
+    "LanguageModel.",
+    "forward score logits probabilities zero_state load_state_dict",
+    language_model,
+)
 of("", "evaluate tutorial_protocol true_and_predicted surprise generate", language_model)
 of("sampling.", "stream", language_model)
 for kind in (nl.SequenceClassifier, nl.SequenceTagger, nl.SequenceRegressor):
     make = functools.partial(sequence_model, kind)
     probabilities = "" if kind is nl.SequenceRegressor else " probabilities"
     of(f"{kind.__name__}.", f"forward score predict load_state_dict{probabilities}", make)
+    of(f"{kind.__name__}.", "advance zero_state", functools.partial(make, ways=[False]))
 of("", "evaluate_regressor", make)
 make = functools.partial(sequence_model, nl.SequenceTagger)
 of("", "evaluate_classifier", make)
@@ -480,6 +488,9 @@ free("", "SequenceClassifier SequenceTagger SequenceRegressor", lambda case: {
 })  # fmt: skip
 free("", "Bidirectional", lambda case: {"cell": case.pick(*CELLS)})
 free("data.", "batches num_batches", {})
+free("data.", "minibatches", lambda case: {
+    "x": case.ids("TB"), "y": case.ids(case.pick("B", "TB")), "size": 2, **case.lengths()
+})  # fmt: skip
 free("baselines.", "unigram_perplexity interpolated_bigram_perplexity", {})
 of("Parameter.", "accumulate scale_grad grad", parameter)
 ADAM = {"betas": ((0.9, 0.999), (0.0, 0.5)), "eps": (1e-8, 0.1), "weight_decay": (0.0, 0.1)}
