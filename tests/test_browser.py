@@ -199,8 +199,8 @@ def test_sliders_and_choices_change_their_figure(opened):
     ActionChains(browser).drag_and_drop_by_offset(handle, 60, 0).perform()
     assert value(browser, "back", "cell") > before
     chart = find(browser, "fade", "svg.chart")
-    chart.send_keys(Keys.ARROW_RIGHT, Keys.PAGE_UP)
-    assert find(browser, "fade", "caption").text == "41 steps back"
+    chart.send_keys(Keys.ARROW_LEFT, Keys.PAGE_DOWN)
+    assert find(browser, "fade", "caption").text == "49 steps back"
     choose(browser, "gates", "hand", "f0")
     assert abs(value(browser, "gates", "c")) < 1
 
@@ -248,7 +248,8 @@ def test_it_learns_a_text(opened, tmp_path):
     press(browser, "own", "Pause")
     choose(browser, "own", "own-hold", "f = 0")
     press(browser, "own", "Continue")
-    bias_of_f = "return explore.parts.own.report.parameters['lstm.0.b'].data[32]"  # of unit 0
+    bias_of_f = """const { report, unit } = explore.parts.own;
+        return report.parameters["lstm.0.b"].data[32 + unit]"""
     wait(browser, lambda: browser.execute_script(bias_of_f) == -1000)
     wait(browser, lambda: value(browser, "own", "loss") < first - 0.3)
     assert value(browser, "own", "speed") > 0

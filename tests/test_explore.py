@@ -5,10 +5,12 @@ import html
 import json
 import re
 import runpy
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.node import NODE, needs_node
 from support.runs import TINY, call, write_words
 
 from numpylstm import explore, reference
@@ -40,6 +42,13 @@ def test_on_the_site_it_links_to_the_notebooks_and_the_textbook():
     for code, line in quoted:
         assert lines[int(line) - 1].strip().startswith(html.unescape(code))
     assert "tutorials/" not in PAGE
+
+
+@needs_node
+def test_without_javascript_the_first_figure_stands_there():
+    script = Path(__file__).parent / "page" / "first_figure.mjs"
+    drawn = subprocess.run([str(NODE), script], capture_output=True, encoding="utf-8", check=True)
+    assert drawn.stdout.strip() in PAGE
 
 
 def test_every_module_is_in_the_page():

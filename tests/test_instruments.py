@@ -91,7 +91,8 @@ def test_a_pulse():
     ]  # fmt: skip
     assert found[0.5]["rewritten"][5][0] < 0.025  # gone after five steps
     assert np.ptp(found[1.2]["rewritten"][30]) < 0.01  # all three end at the same value
-    assert found[1.2]["carried"][20][0] > 0.87 * found[1.2]["carried"][0][0]  # a bias of 5
+    carried = found[1.2]["carried"]  # with a bias of 5
+    assert carried[20][0] / carried[0][0] == pytest.approx(0.87, abs=0.005)
     assert found[0.5]["carried"][10][0] < found[0.9]["rewritten"][10][0]  # a bias of 0
 
 
@@ -130,11 +131,18 @@ def test_how_far_the_gradient_reaches():
     drawn, fading = reach(radius=0.7, **base)
     assert np.abs(np.linalg.eigvals(drawn["rnn"][1])).max() == pytest.approx(0.7, rel=1e-3)
     assert 1e-11 < fading["tanh"][60] < 1e-9  # one ten-billionth
-    assert 0.1 < fading["cell"][30] < 0.2
+    assert fading["cell"][30] == pytest.approx(1 / 7, rel=0.1)
+    assert fading["cell"][60] > 4 * fading["cell"][30]  # it rises again
+    _, longer = reach(radius=0.7, **base | {"T": 120})
+    assert longer["cell"][60] < 2 * longer["cell"][30]  # only at the beginning of the sequence
+    assert longer["cell"][120] > 4 * longer["cell"][60]
     _, unbiased = reach(radius=0.7, **base | {"forget_bias": 0})
     assert unbiased["cell"][30] < unbiased["tanh"][30]
     _, alive = reach(radius=1.1, **base)
-    assert 0.5 < alive["tanh"][30] < 5
+    assert ((alive["tanh"] > 1 / 3) & (alive["tanh"] < 3)).all()
+    # what explodes multiplies the rounding error too, so this is not compared digit by digit
+    exploding = node("instruments", instrument="reach", radius=3.0, **base)["curves"]["tanh"]
+    assert 1e8 < exploding[60] < 1e9
     drawn, orthogonal = reach(radius=1.05, **base | {"kind": "orthogonal", "seed": 2, "T": 120})
     W = np.array(drawn["rnn"][1])
     np.testing.assert_allclose(W @ W.T, 1.05**2 * np.eye(len(W)), atol=1e-12)

@@ -88,6 +88,7 @@ def assemble(template: str, data: Any, *own: str, site: str | None = None) -> st
         "style-src 'unsafe-inline'; img-src data:; worker-src blob:",
         "preview": "" if site is None else PREVIEW.format(site=site),
         "reading": _read("reading.html"),
+        "counts": _read("counts.html"),
         "data": json.dumps(data).replace("<", "\\u003c"),
         "script": script,
     }

@@ -25,17 +25,11 @@ export function norms_by_lag(cell, dhT, cache) {
 // depends on each input.
 export function norms_by_input({ cell, parameters }, reading, target) {
   const { p } = reading[reading.length - 1];
-  const dlogits = matrix(
-    1,
-    p.length,
-    p.map((share, v) => (v === target ? 1 : 0) - share),
-  );
+  const of_logits = p.map((share, v) => (v === target ? 1 : 0) - share);
+  const dlogits = matrix(1, p.length, of_logits);
   const dh = matmul_T_right(dlogits, parameters["decoder.W"]);
-  return back_to_inputs(
-    cell.name,
-    dh,
-    reading.map(({ steps }) => steps),
-  );
+  const steps = reading.map((place) => place.steps);
+  return back_to_inputs(cell.name, dh, steps);
 }
 
 // steps[s] are the caches of step s by layer; dh is the gradient of the last h of the top layer.

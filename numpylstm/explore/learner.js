@@ -23,7 +23,7 @@ export const cleaned = (text) =>
 
 export const size = (text) => new TextEncoder().encode(text).length;
 
-// One sentence on a text that cannot be learnt as it is, or null.
+// One sentence on a text that cannot be learned as it is, or null.
 export function objection(text) {
   if (text.includes("\0")) return "This is not a text: it has a NUL character.";
   if ([...text].length < SHORTEST)
@@ -90,7 +90,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
   const random = random_numbers(seed);
   const parameters = new_model(cell, random, { V, D: H, H, init_scale, forget_bias });
   const trainer = make_trainer(cell, parameters, { T, B });
-  const share = Math.floor(0.9 * ids.length); // learnt; the rest is kept aside
+  const share = Math.floor(0.9 * ids.length); // learned; the rest is held out
   const stream = Math.floor((share - 1) / B); // characters of each of the B sequences
   const held_out = ids.slice(share, share + HELD_OUT);
   const [window, targets] = [new Int32Array(T * B), new Int32Array(T * B)];
@@ -115,7 +115,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
     if (hold) set_columns(held_column);
   }
 
-  // The loss per character of the text kept aside.
+  // The loss per character of the text held out.
   function score() {
     const each = (values) => Array.from(values, (id) => [id]);
     const state = zero_state(cell, parameters, 1);

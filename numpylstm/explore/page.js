@@ -22,12 +22,14 @@ function open_page() {
   const makers = {
     counts: (root) => staircase_part(root, brackets),
     pulse: (root) => pulse_part(root, "vanilla"),
-    fade: (root) => reach_part(root, { shown: ["tanh"], controls: ["radius"], radius: 0.7 }),
+    fade: (root) =>
+      reach_part(root, { shown: ["tanh"], controls: ["radius"], radius: 0.7, lag: 60 }),
     carousel: (root) => pulse_part(root, "carried"),
     back: (root) =>
       reach_part(root, {
         shown: ["tanh", "cell"],
         controls: ["forget_bias"],
+        high: 3,
         radius: 0.7,
         forget_bias: 0,
       }),
@@ -141,8 +143,7 @@ function open_page() {
 }
 
 if (globalThis.document) open_page();
-else
-  globalThis.onmessage = (
-    (receive) => (event) =>
-      receive(event.data)
-  )(serve(postMessage)); // a worker
+else {
+  const receive = serve(postMessage); // a worker
+  globalThis.onmessage = ({ data }) => receive(data);
+}

@@ -57,6 +57,7 @@ export function pulse_part(root, kind) {
   const part = { values: [] };
 
   function paint() {
+    const letter = kind === "vanilla" ? "h" : "c";
     const line = (values, k, name, drawn) => ({
       name,
       style: drawn,
@@ -66,17 +67,16 @@ export function pulse_part(root, kind) {
     if (beside) lines.push(line(beside(), 0, "vanilla", "beside"));
     draw_lines($("svg"), {
       x: { ...even_axis(T, 6, Math.round), label: "steps after the pulse x" },
-      y: { ...even_axis(1, 4, (v) => v), label: kind === "vanilla" ? "h" : "c" },
+      y: { ...even_axis(1, 4, (v) => v), label: letter },
       lines,
       names: true,
     });
     $(".said").replaceChildren(
-      `After the pulse 1, ${SAID.join(", ")} steps later: `,
-      ...SAID.flatMap((t, k) => [
-        k ? ", " : "",
+      `Pulse x = 1: ${letter} is `,
+      ...SAID.flatMap((t) => [
         number(`after-${t}`, part.values[t][0], (v) => fixed(v, 2)),
+        ` after ${t}${t === 1 ? " step" : ""}${t === SAID.at(-1) ? "." : ", "}`,
       ]),
-      ".",
     );
   }
   function update(value) {

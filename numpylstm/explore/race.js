@@ -79,17 +79,11 @@ export function update(race, { rate, clip }) {
   race.updates += 1;
   for (const racer of Object.values(race.racers)) {
     const { loss, gradients, by_lag } = look(racer, batch);
-    const [clipped, norm] = clip_by_global_norm(
-      gradients,
-      clip ? RACERS[racer.cell].clip : Infinity,
-    );
-    [racer.parameters, racer.velocity] = sgd_step(
-      racer.parameters,
-      clipped,
-      racer.velocity,
-      rate,
-      RECIPE.momentum,
-    );
+    const limit = clip ? RACERS[racer.cell].clip : Infinity;
+    const [clipped, norm] = clip_by_global_norm(gradients, limit);
+    const { parameters, velocity } = racer;
+    const after = sgd_step(parameters, clipped, velocity, rate, RECIPE.momentum);
+    [racer.parameters, racer.velocity] = after;
     racer.loss += SMOOTH * (loss - racer.loss);
     Object.assign(racer, { norm, by_lag });
     if (kept) {
@@ -210,7 +204,7 @@ export function race_part(root) {
     );
   }
 
-  // A sequence that is not learnt from, and what each network answers.
+  // A sequence that is not learned from, and what each network answers.
   function answer() {
     const { ids, targets } = part.shown;
     const [letter] = ids[0];
@@ -222,12 +216,8 @@ export function race_part(root) {
       ` ${said.join(" ")} ? The answer is ${LETTERS[letter]}.`,
     );
     const rows = Object.values(part.race.racers).map(({ cell, parameters }) => {
-      const [logits] = language_model_forward(
-        cell,
-        parameters,
-        ids,
-        zero_state(cell, parameters, 1),
-      );
+      const state = zero_state(cell, parameters, 1);
+      const [logits] = language_model_forward(cell, parameters, ids, state);
       const [, losses] = sequence_cross_entropy_forward(logits, targets);
       const p = losses[losses.length - 1].p.data;
       const best = [...LETTERS].reduce((most, _, k) => (p[k] > p[most] ? k : most), 0);

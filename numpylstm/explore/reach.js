@@ -82,17 +82,18 @@ export function reach(drawn, settings, keys = LINES.map(({ key }) => key)) {
 
 const CONTROLS = {
   kind: ["Wh of both networks", ["random", "orthogonal"]],
-  radius: ["spectral radius of W<sub>h</sub>", [0.3, 1.5, 0.01]],
+  radius: ["spectral radius of W<sub>h</sub>", [0.3, 3, 0.01]],
   forget_bias: ["forget bias of the LSTM", [-1, 5, 0.05]],
   T: ["steps T", [10, SIZES.T, 1]],
 };
 const START = { kind: "random", radius: 0.9, forget_bias: 3, T: 60, seed: 1 };
 
 // shown: the lines and the controls of this figure; all of both, and other weights, if it names none.
-export function reach_part(root, { shown, controls, ...start } = {}) {
+// high: the power of ten where its axis ends. lag: the step that is read first.
+export function reach_part(root, { shown, controls, high = 9, lag = 30, ...start } = {}) {
   const settings = { ...START, ...start };
   const lines = LINES.filter(({ key }) => !shown || shown.includes(key));
-  const part = { settings, lag: 30, curves: {}, networks: () => networks(part.drawn, settings) };
+  const part = { settings, lag, curves: {}, networks: () => networks(part.drawn, settings) };
   const svg = root.querySelector("svg");
   const rows = element("tbody");
   const caption = element("caption");
@@ -117,7 +118,7 @@ export function reach_part(root, { shown, controls, ...start } = {}) {
     for (let k = 0; k <= T; k += step) ticks.push([k, k]);
     lag_at = draw_lines(svg, {
       x: { min: 0, max: T, ticks, label: "steps back from the loss" },
-      y: { ...log_axis(-9, 6, 3), label: "|∂L/∂state|, relative to h at k = 0" },
+      y: { ...log_axis(-12, high, 3), label: "|∂L/∂state|, relative to h at 0 steps" },
       lines: lines.map(({ key, name, style }) => ({
         name,
         style,

@@ -5,6 +5,7 @@ import { zero_state } from "./engine.js";
 import { in_hand, read, visible } from "./models.js";
 
 const TEXT = '\n(()(("a(b"))())\n((("))a"())))';
+export const UNFINISHED = TEXT.slice(0, -2); // two brackets are for the reader to close
 const HANDS = {
   free: [{}, "free"],
   i: [{ i: 1 }, "i = 1"],
@@ -28,8 +29,9 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [] })
   const out = [`<path class="grid" d="M${left} ${Y(0)}H${width}"/>`];
   const text = (x, y, said, more) => out.push(`<text x="${x}" y="${y}" ${more}>${said}</text>`);
   const escaped = (word) => word.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+  const across = (wide + 0.3).toFixed(1); // of a box, which overlaps the next
   const box = (k, y, height, fill) =>
-    out.push(`<rect x="${X(k)}" y="${y}" width="${wide + 0.3}" height="${height}" ${fill}/>`);
+    out.push(`<rect x="${X(k)}" y="${y}" width="${across}" height="${height}" ${fill}/>`);
   for (const t of shaded) if (t >= first) box(t - first, 0, HIGH, 'class="shade"');
   const top = Math.floor(limit);
   for (const value of [top, 0, -top])
@@ -55,7 +57,7 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [] })
 }
 
 // The places between quotation marks, closing one included.
-export function quoted(words) {
+function quoted(words) {
   let inside = false;
   return [...words.keys()].filter((t) => {
     const before = inside;
@@ -64,10 +66,18 @@ export function quoted(words) {
   });
 }
 
+// What the figure shows of a reading: the count, the gates, and the probability that the line ends.
+export function picture({ unit, tokens }, words, reading, gates) {
+  const of_unit = (name) => reading.map(({ steps }) => steps[0][name].data[unit]);
+  const strips = gates.map((name) => [name, of_unit(name)]);
+  strips.push(["⏎", reading.map(({ p }) => p[tokens.indexOf("\n")])]);
+  return { words, values: of_unit("c"), strips, shaded: quoted(words) };
+}
+
 // The cell that counts brackets. gates: with strips of f and i, and a choice of what is held.
 export function staircase_part(root, model, { gates = false } = {}) {
   const $ = (selector) => root.querySelector(selector);
-  const text = [...(gates ? TEXT : TEXT.slice(0, -2))]; // two brackets are for the reader to close
+  const text = [...(gates ? TEXT : UNFINISHED)];
   const part = { words: text, hand: "free", model, reading: [] };
   const { unit, tokens } = model;
 
@@ -81,18 +91,13 @@ export function staircase_part(root, model, { gates = false } = {}) {
   }
 
   function paint() {
-    const of_unit = (name) => part.reading.map(({ steps }) => steps[0][name].data[unit]);
-    const ends = part.reading.map(({ p }) => p[tokens.indexOf("\n")]);
-    const strips = (gates ? ["f", "i"] : []).map((name) => [name, of_unit(name)]);
-    strips.push(["⏎", ends]);
-    const shaded = quoted(part.words);
-    draw_staircase($("svg"), { words: part.words, values: of_unit("c"), strips, shaded });
-    const { c } = part.reading[part.reading.length - 1].steps[0];
+    const drawn = picture(model, part.words, part.reading, gates ? ["f", "i"] : []);
+    draw_staircase($("svg"), drawn);
     $(".said").replaceChildren(
       "Now c = ",
-      number("c", c.data[unit], (v) => fixed(v, 2)),
+      number("c", drawn.values.at(-1), (v) => fixed(v, 2)),
       ". Probability that the line ends here: ",
-      number("p", ends[ends.length - 1]),
+      number("p", drawn.strips.at(-1)[1].at(-1)),
       ".",
     );
   }

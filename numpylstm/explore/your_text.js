@@ -1,4 +1,4 @@
-// "Your own text": a model that learns it in a worker, while the page draws what it has learnt so far.
+// "Your own text": a model that learns it in a worker, while the page draws what it has learned so far.
 
 import {
   button,
@@ -43,6 +43,16 @@ function open_learner(receive) {
   }
 }
 
+// The unit that changes most, but not at every step: with the largest covariance of one step and the next.
+function most_telling(reading, memory) {
+  const covariance = (unit) => {
+    const values = reading.map(({ steps }) => Math.tanh(steps[0][memory].data[unit]));
+    const mean = values.reduce((a, b) => a + b) / values.length;
+    return values.reduce((sum, v, t) => sum + (t && (v - mean) * (values[t - 1] - mean)), 0);
+  };
+  return most_probable([...reading[0].steps[0].h.data.keys()].map(covariance));
+}
+
 export function your_text_part(root, { texts, cells }) {
   const $ = (selector) => root.querySelector(selector);
   const [textarea, said] = [$("textarea"), $("[data-name=said]")];
@@ -60,12 +70,13 @@ export function your_text_part(root, { texts, cells }) {
     part.learner?.close();
     const { tokens, distinct } = vocabulary(text);
     if (distinct >= tokens.length)
-      said.textContent = `${distinct} different characters: the ${tokens.length - 1} most frequent are learnt, the others are read as one sign.`;
+      said.textContent = `${distinct} different characters: the ${tokens.length - 1} most frequent are learned, the others are read as one sign.`;
     const ids = encode(text, tokens);
     const place = Math.max(0, text.indexOf("\n", text.length / 2) + 1);
     const prompt = [...encode([...text].slice(place, place + PROMPT).join(""), tokens)];
-    Object.assign(part, { ...chosen, tokens, prompt, report: null });
-    Object.assign(part, { losses: [], samples: [], unit: 0, hold: "free" });
+    Object.assign(part, { ...chosen, tokens, prompt, report: null, reading: null });
+    Object.assign(part, { losses: [], samples: [], unit: 0, hold: "free", picked: false });
+    part.memory = part.cell === "lstm" ? "c" : "h";
     part.learner = open_learner(receive);
     if (part.learner.slow)
       said.textContent = "This browser has no background thread here: training is slower.";
@@ -91,8 +102,12 @@ export function your_text_part(root, { texts, cells }) {
     part.report = report;
     part.losses.push([characters, loss, held_out]);
     part.samples.push(sample.map((id) => part.tokens[id]));
-    part.words = [...part.prompt, ...sample].map((id) => part.tokens[id]);
-    part.reading = null;
+    const ids = [...part.prompt, ...sample];
+    part.words = ids.map((id) => part.tokens[id]);
+    part.model = { cell: { name: part.cell }, parameters: report.parameters, options: [] };
+    const start = zero_state(part.cell, report.parameters, 1);
+    part.reading = read(part.model, report.parameters, start, ids);
+    if (!part.picked) set_unit(most_telling(part.reading, part.memory));
     paint();
   }
 
@@ -108,7 +123,7 @@ export function your_text_part(root, { texts, cells }) {
       number("loss", report.loss),
       " nats per character on the text, ",
       number("held-out", report.held_out),
-      " on the tenth kept aside; ",
+      " on the tenth held out; ",
       number("characters", report.characters, (v) => v.toLocaleString("en")),
       " characters read, ",
       number("speed", report.speed, (v) => Math.round(v).toLocaleString("en")),
@@ -143,24 +158,19 @@ export function your_text_part(root, { texts, cells }) {
         label: "characters read",
       },
       y: { ...even_axis(high, 4, (v) => v), label: "nats" },
-      lines: [line("learnt", part.cell, 1), line("aside", `${part.cell} dashed`, 2)],
+      lines: [line("training", part.cell, 1), line("held out", `${part.cell} dashed`, 2)],
       names: true,
     });
   }
 
   // One unit while the network reads the newest sample, and how far back the next character depends.
   function paint_unit() {
-    const { cell, report, words, unit, tokens } = part;
-    const { parameters } = report;
-    const model = { cell: { name: cell }, parameters, options: [] };
-    const ids = words.map((word) => tokens.indexOf(word));
-    part.reading ??= read(model, parameters, zero_state(cell, parameters, 1), ids);
-    const of_unit = (name) => part.reading.map(({ steps }) => steps[0][name].data[unit]);
-    const [memory, gates] = cell === "lstm" ? ["c", ["f", "i", "o"]] : ["h", []];
-    const strips = gates.map((name) => [name, of_unit(name)]);
-    draw_staircase($("svg.staircase"), { words, values: of_unit(memory), strips });
-    const best = most_probable(part.reading[part.reading.length - 1].p);
-    const norms = norms_by_input(model, part.reading, best).toReversed();
+    const { cell, words, unit, tokens, model, reading } = part;
+    const of_unit = (name) => reading.map(({ steps }) => steps[0][name].data[unit]);
+    const strips = (cell === "lstm" ? ["f", "i", "o"] : []).map((name) => [name, of_unit(name)]);
+    draw_staircase($("svg.staircase"), { words, values: of_unit(part.memory), strips });
+    const best = most_probable(reading[reading.length - 1].p);
+    const norms = norms_by_input(model, reading, best).toReversed();
     const high = Math.ceil(Math.log10(Math.max(...norms, 1e-9)));
     draw_lines($("svg.low"), {
       x: {
@@ -187,16 +197,22 @@ export function your_text_part(root, { texts, cells }) {
     const pick = slider("unit", "unit", [0, part.H - 1, 1], part.unit, (unit) => {
       part.unit = unit;
       hold(part.hold);
-      if (part.report) paint_unit();
+      if (part.reading) paint_unit();
     });
     const hands = choice(
       "own-hold",
-      "Hold a gate of it while it learns",
+      "Hold one of its gates while it learns",
       ["free", "f = 0", "f = 1", "i = 0", "o = 0"],
       part.hold,
       hold,
     );
     $(".unit").replaceChildren(pick, ...(part.cell === "lstm" ? [hands] : []));
+  }
+
+  function set_unit(unit) {
+    const input = $("[name=unit]");
+    input.value = unit;
+    input.dispatchEvent(new Event("input"));
   }
 
   function download() {
@@ -246,6 +262,9 @@ export function your_text_part(root, { texts, cells }) {
     ),
   );
   $(".buttons").append(...Object.values(buttons));
+  $(".unit").addEventListener("focusin", () => {
+    part.picked = true; // by the reader
+  });
   $(".download").append(button(download, "Download the model"));
   $("input[type=file]").addEventListener("change", (event) => take(event.target.files[0]));
   textarea.addEventListener("dragover", (event) => event.preventDefault());
