@@ -112,8 +112,8 @@ class TestWhatIsGiven:
     @pytest.mark.parametrize(
         ("gradients", "error", "says"),
         [
-            ({"W": np.ones((3, 2))}, ValueError, "must give a gradient of x; it gave W"),
-            (None, TypeError, "backward must give a dict of name -> array, got NoneType"),
+            ({"W": np.ones((3, 2))}, ValueError, r"must have the names of arrays, got \['W'\] for"),
+            (None, TypeError, "gradients must be a dict of name -> array, got NoneType"),
             ({"x": np.ones((4, 3, 1)), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must"),
             ({"x": np.ones(4), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must have its"),
         ],
@@ -259,16 +259,23 @@ class TestASingleLayer:
     @pytest.mark.parametrize("gate", "ifgo")
     def test_a_gate_is_named(self, gate, rng):
         f, backward, arrays, fixed = layer("lstm", rng)
-        k = "ifgo".index(gate) * H
+        factors = np.ones(4 * H)
+        factors["ifgo".index(gate) * H :][:H] = np.linspace(0.5, 1.5, H)
 
         def wrong(g):
-            b = g["b"].copy()
-            b[k : k + H] *= np.linspace(0.5, 1.5, H)
-            return {"b": b}
+            return {name: g[name] * factors for name in ("Wx", "Wh", "b")}
 
         finding, *_ = doctor.examine(f, spoilt(backward, wrong), arrays, fixed).findings
         assert finding.kind == f"gate {gate}"
         assert f"b ({gate})" in finding.evidence[0]
+
+    def test_a_gate_is_not_blamed_for_its_bias_alone(self, rng):
+        f, backward, arrays, fixed = layer("lstm", rng)
+        factors = np.repeat([1.0, 0.5, 1.0, 1.0], H)
+        wrong = spoilt(backward, lambda g: {"b": g["b"] * factors})
+        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        assert "gate" not in finding.kind
+        assert "wrong in b (f)" in finding.evidence
 
     def test_no_gradient(self, rng):
         f, backward, arrays, fixed = layer("lstm", rng)

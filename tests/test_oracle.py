@@ -3,7 +3,8 @@
 The reference, the kernels and the interactive page share their algebra, so their agreement cannot
 show that it is unstable. Here mpmath computes every nonlinearity, loss and cell from its
 definition, and their gradients as differences, with so many digits that neither has an error to
-speak of. An error is given in units of the rounding error of the largest number that enters.
+speak of. An error is given in units of the rounding error of the largest number that enters;
+``pytest -s tests/test_oracle.py`` prints the worst ones.
 """
 
 from functools import partial
@@ -38,6 +39,13 @@ def worst(got, want, scale):
     unit = np.maximum(exactly(scale) * mpf(float(info.eps)), mpf(float(info.smallest_subnormal)))
     errors = np.asarray(np.abs(exactly(got) - want) / unit, np.float64)
     return np.nan_to_num(errors, nan=np.inf).max()
+
+
+def check(limit, words, found):
+    """Print the largest error of some (got, want, scale), and assert that it is below a limit."""
+    error = max(worst(*each) for each in found)
+    print(f"{words:45} {found[0][0].dtype}  {error:.2f}")
+    assert error < limit
 
 
 def slopes(function, arrays, upstream):
@@ -82,7 +90,7 @@ def test_nonlinearities(rng, function, dtype):
     inside = np.abs(want) < np.finfo(dtype).max
     got = ENGINE[function](x)
     assert np.isfinite(got[inside]).all()
-    assert worst(got[inside], want[inside], np.abs(want[inside])) < 2
+    check(2, function, [(got[inside], want[inside], np.abs(want[inside]))])
 
 
 # --- cells -------------------------------------------------------------------------------------
@@ -196,10 +204,11 @@ def test_cells(rng, kind):
                 got, got_slopes = step_of_engine(
                     module, kind, *(array.astype(dtype) for array in (sums, states, upstream))
                 )
-            for ours, exact in zip(got, want, strict=True):
-                assert worst(ours, exact, scale) < 4
-            for ours, exact in zip(got_slopes, want_slopes, strict=True):
-                assert worst(ours, exact, slope_scale) < 4
+            name = f"{module.__name__} {kind}"
+            pairs = zip(got, want, strict=True)
+            check(4, f"{name}, states", [(*pair, scale) for pair in pairs])
+            pairs = zip(got_slopes, want_slopes, strict=True)
+            check(4, f"{name}, gradients", [(*pair, slope_scale) for pair in pairs])
 
 
 # --- losses ------------------------------------------------------------------------------------
@@ -226,8 +235,8 @@ def test_cross_entropy(rng, module, dtype):
         logits.astype(dtype), targets, average_across_batch=False
     )
     dlogits = module.sequence_cross_entropy_backward(cache)
-    assert worst(cache.nll[0], want, np.maximum(1, want)) < 2
-    assert worst(dlogits, p - onehot, 1) < 2
+    check(2, f"{module.__name__} cross-entropy", [(cache.nll[0], want, np.maximum(1, want))])
+    check(2, f"{module.__name__} cross-entropy, gradient", [(dlogits, p - onehot, 1)])
 
 
 @MODULES
@@ -238,9 +247,9 @@ def test_squared_error(rng, module, dtype):
     loss, cache = module.squared_error_forward(y.astype(dtype), targets.astype(dtype))
     difference = exactly(y) - exactly(targets)
     want = (difference * difference).sum() / y.size
-    assert worst(loss, want, want) < 4
-    want = 2 * difference / y.size
-    assert worst(module.squared_error_backward(cache), want, np.abs(want)) < 4
+    check(4, f"{module.__name__} squared error", [(loss, want, want)])
+    dy, want = module.squared_error_backward(cache), 2 * difference / y.size
+    check(4, f"{module.__name__} squared error, gradient", [(dy, want, np.abs(want))])
 
 
 @MODULES
@@ -255,13 +264,84 @@ def test_attention(rng, module, dtype):
     p /= p.sum(axis=0)
     context, cache = module.attention_forward(query, keys.astype(dtype), values.astype(dtype))
     scale = np.abs(values).max(axis=0)
-    assert worst(context[0], (p * exactly(values)).sum(axis=0), scale) < 4
+    want = (p * exactly(values)).sum(axis=0)
+    check(4, f"{module.__name__} attention", [(context[0], want, scale)])
     u = rng.standard_normal(context.shape).astype(np.float32)
     _, dkeys, dvalues = module.attention_backward(u.astype(dtype), cache)
     of_weights = (exactly(u) * exactly(values)).sum(axis=-1, keepdims=True)
     want = p * (of_weights - (p * of_weights).sum(axis=0))
-    assert worst(dkeys, want, np.abs(u).max() * D * scale.max()) < 4
-    assert worst(dvalues, p * exactly(u), np.abs(u)) < 4
+    found = [(dkeys, want, np.abs(u).max() * D * scale.max()), (dvalues, p * exactly(u), np.abs(u))]
+    check(4, f"{module.__name__} attention, gradients", found)
+
+
+# --- states that are matrices --------------------------------------------------------------------
+
+
+def matrix_state(kind, sign, q, k, v, S, beta, decay):
+    """Return outputs and last state; with a sign of +1 and sizes, the size of all that enters."""
+    outputs = []
+    for t in range(len(q)):
+        S = decay[t, :, None, None] * S
+        stored = (k[t, :, :, None] * S).sum(axis=1)
+        new = v[t] if kind == "linear_attention" else v[t] + sign * stored
+        S = S + (beta[t, :, None] * k[t])[:, :, None] * new[:, None, :]
+        outputs.append((q[t, :, :, None] * S).sum(axis=1))
+    return np.stack(outputs), S
+
+
+@pytest.mark.parametrize("kind", ["linear_attention", "delta_rule", "gated_delta_rule"])
+@DTYPES
+def test_matrix_states(rng, kind, dtype):
+    """Keys of any length, writes and decays from 0 on; each sequence has numbers of its own."""
+    steps, rows, K = 3, 8, 2
+    sizes = {"q": (steps, rows, K), "k": (steps, rows, K), "v": (steps, rows, D)}
+    arrays = {n: rng.standard_normal(s) * 10.0 ** rng.integers(-3, 3, s[1])[:, None]
+              for n, s in sizes.items()}  # fmt: skip
+    arrays["S"] = rng.standard_normal((rows, K, D))
+    arrays["beta"] = rng.choice([0, 1e-6, 0.5, 1, 2], (steps, rows))
+    arrays["decay"] = rng.choice([0, 1e-6, 0.5, 1], (steps, rows))
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    names = ["q", "k", "v"]
+    for name, absent in (
+        ("beta", kind == "linear_attention"),
+        ("decay", kind != "gated_delta_rule"),
+    ):
+        if absent:
+            arrays[name][...] = 1
+        else:
+            names.append(name)
+    names.append("S")
+    own = [arrays[name].astype(dtype) for name in names]
+    o, S, cache = getattr(reference, f"{kind}_forward")(*own)
+    upstream = [rng.standard_normal(y.shape).astype(np.float32) for y in (o, S)]
+    gradients = getattr(reference, f"{kind}_backward")(*(u.astype(dtype) for u in upstream), cache)
+
+    def exact(sign, change):
+        """Return outputs, last state and the gradient of each array, from exact numbers."""
+        at = {name: exactly(change(array)) for name, array in arrays.items()}
+        u = [exactly(change(array)) for array in upstream]
+
+        def loss():
+            o, S = matrix_state(kind, sign, **at)
+            return (u[0] * o).sum(axis=(0, 2)) + (u[1] * S).sum(axis=(1, 2))  # (rows,)
+
+        found = [*matrix_state(kind, sign, **at)]
+        for name in names:
+            slope = np.empty_like(at[name])
+            moved, slopes = (np.moveaxis(a, int(name != "S"), -1) for a in (at[name], slope))
+            for entry in np.ndindex(moved.shape[:-1]):  # the same entry of all sequences at once
+                moved[entry] += STEP
+                above = loss()
+                moved[entry] -= 2 * STEP
+                slopes[entry] = (above - loss()) / (2 * STEP)
+                moved[entry] += STEP
+            found.append(slope)
+        return found
+
+    want, scale = exact(-1, np.asarray), exact(1, np.abs)
+    found = list(zip([o, S, *gradients], want, scale, strict=True))
+    check(4, f"reference {kind}", found[:2])
+    check(4, f"reference {kind}, gradients", found[2:])
 
 
 # --- invariances -------------------------------------------------------------------------------

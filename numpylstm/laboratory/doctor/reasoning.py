@@ -185,18 +185,17 @@ def gate(case: Examination) -> Finding | None:
     wrong = case.wrong_at(ONE_STEP, one_step(case.point))
     wrong = case.wrong if wrong is None else wrong
     for cell in dict.fromkeys(path.rpartition(".")[0] for path in [*case.gates][::-1]):
-        own = [p for p in wrong if p.part and p.path.rpartition(".")[0] == cell]
-        letters = case.gates[own[0].path] if own else ()
-        parts = {frozenset(p.part for p in own if p.path == path) for path in {p.path for p in own}}
-        if len(parts) == 1 and len(*parts) < len(letters):
-            bad = [g for g in letters if g in next(iter(parts))]
+        weights = [path for path in case.gates if path.rpartition(".")[0] == cell]
+        bad, *others = ([p.part for p in wrong if p.path == path] for path in weights)
+        right = [letter for letter in case.gates[weights[0]] if letter not in bad]
+        if bad and right and all(parts == bad for parts in others):
             return Finding(
                 "gate " + "".join(bad),
                 f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
                 f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one "
                 "step: look at the derivative of the nonlinearity and at its factors.",
-                (f"wrong: {in_words(own, case.pieces)}",
-                 f"right: {enumeration(g for g in letters if g not in bad)}"),
+                (f"wrong: {in_words([p for p in wrong if p.path in weights], case.pieces)}",
+                 f"right: {enumeration(right)}"),
             )  # fmt: skip
     return None
 

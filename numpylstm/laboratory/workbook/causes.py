@@ -19,7 +19,7 @@ from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings
-from numpylstm.laboratory.mistakes.source import changed_part, combined, mentions
+from numpylstm.laboratory.mistakes.source import combined, mentions
 from numpylstm.laboratory.workbook.blanks import Blank, Place
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
@@ -153,14 +153,15 @@ class Case:
         """
         part, text = self.wrong[0], self.blank.text
         right, got = self.right[part], self.theirs[part]
-        usual = {
-            b"".join(np.round(a, 9).tobytes() for a in run.values()): (v, run.get(part, right))
-            for v, run in reversed(possible)
-            if v.function == text.name and len(v.changes) == 1 and not ODD.search(v.words)
-        }
-        if not usual:
+        usual: dict[bytes, tuple[Mistake, Array]] = {}  # the first of those with one result
+        for mistake, run in possible:
+            of_loop = mistake.function == text.name and len(mistake.changes) == 1
+            if of_loop and not ODD.search(mistake.words):
+                result = b"".join(np.round(array, 9).tobytes() for array in run.values())
+                usual.setdefault(result, (mistake, run.get(part, right)))
+        if len(usual) < 2:
             return None
-        tried = [v for v, _ in usual.values()]
+        tried = [mistake for mistake, _ in usual.values()]
         effects = np.array([np.ravel(a - right if np.shape(a) == right.shape else 0 * right)
                             for _, a in usual.values()])  # fmt: skip
         rest = np.ravel(got - right) - effects
@@ -168,9 +169,7 @@ class Case:
         together = np.array([np.abs(r - effects).max(axis=1) for r in rest])
         misfit = np.minimum(together, np.minimum(alone[:, None], alone))
         ranks = np.array([lines.rank(mistake) for mistake in tried])
-        at = np.array([text.source.index(change[0]) + changed_part(change)[0]
-                       for (change,) in (mistake.changes for mistake in tried)])  # fmt: skip
-        j, k = np.nonzero(at[:, None] < at)
+        j, k = np.triu_indices(len(tried), 1)
         best = None
         for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
             pair = [tried[j[n]], tried[k[n]]]
@@ -213,7 +212,7 @@ class Case:
         names = list(dict.fromkeys([n for n, _ in used])) or [name]
         where = f"{', '.join(names[:-1])} or {name}" if names[1:] else name
         what = f"it is {same[0]}" if same else (
-            "the numbers do not tell what is wrong there; all lines before are right"
+            "the grader cannot tell what is wrong there; all lines before are right"
         )  # fmt: skip
         must = dict.fromkeys(f"It must be {line}." for _, line in used)
         return f"{where}: {what}.", " ".join(must)

@@ -23,6 +23,9 @@ GRADER = "grading.Grader()"
 """Code of the workbook that an exam changes."""
 YOUR_NAME = "your name"
 """Name in the workbook as it is delivered."""
+TITLES = ["file", "student", "right", "of", "answered", *BLANKS]
+TITLES += ["first wrong", "diagnosis", "note"]
+"""Columns of the table of a class."""
 
 
 def read_submission(path: Path) -> tuple[str, dict[str, Any]]:
@@ -51,43 +54,37 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
         got = "a file" if folder.is_file() else "none" if folder.exists() else "no such folder"
         print(f"grade: {folder} must be a folder of .json submissions, got {got}", file=sys.stderr)
         return 2
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    titles = ["file", "student", "right", "of", "answered", *BLANKS, "first wrong", "diagnosis"]
-    titles.append("note")
+    writer = csv.DictWriter(sys.stdout, TITLES, lineterminator="\n")
     if as_csv:
-        writer.writerow(titles)
+        writer.writeheader()
     status, seen = 0, dict[str, str]()
     for path in paths:
-        row: list[Any] = [_short(str(path.relative_to(folder)))]
+        row = dict.fromkeys(TITLES, "")
+        row |= {"file": _short(str(path.relative_to(folder))), "of": str(len(BLANKS))}
         try:
             student, answers = read_submission(path)
             verdicts = verdicts_of(student, answers)
         except Exception as error:  # one file never stops a class
             status = 1
-            said = (
-                error if isinstance(error, tape.TapeError) else f"{type(error).__name__}: {error}"
-            )
-            row += ["", "", len(BLANKS), "", *("" for _ in BLANKS), "cannot be graded", said, ""]
+            kind = "" if isinstance(error, tape.TapeError) else f"{type(error).__name__}: "
+            row |= {"first wrong": "cannot be graded", "diagnosis": f"{kind}{error}"}
         else:
             states = [v.state for v in verdicts]
-            wrong = [v for v in verdicts if v.state == "wrong"][:1]
-            answered = len(BLANKS) - states.count(NOT_ANSWERED)
-            row += [
-                _short(student or path.stem),
-                states.count("right"),
-                len(BLANKS),
-                answered,
-                *states,
-            ]
-            row += [f"{v.name}: {v.first_wrong}" for v in wrong] or [""]
-            row += [f"{v.diagnosis} {v.correction}" for v in wrong] or [""]
-            row.append(_note(row[0], student, answers, seen))
+            row |= {
+                "student": _short(student or path.stem),
+                "right": str(states.count("right")),
+                "answered": str(len(BLANKS) - states.count(NOT_ANSWERED)),
+                **dict(zip(BLANKS, states, strict=True)),
+                "note": _note(row["file"], student, answers, seen),
+            }
+            for v in [v for v in verdicts if v.state == "wrong"][:1]:
+                row["first wrong"] = f"{v.name}: {v.first_wrong}"
+                row["diagnosis"] = f"{v.diagnosis} {v.correction}"
+        row = {title: printable(entry) for title, entry in row.items()}
         if as_csv:
-            writer.writerow([_harmless(printable(str(entry))) for entry in row])
+            writer.writerow({title: _harmless(entry) for title, entry in row.items()})
         else:
-            entries = (f"{title}: {value}" for title, value in zip(titles, row, strict=True)
-                       if title not in BLANKS)  # fmt: skip
-            print(printable("  ".join(entries)))
+            print("  ".join(f"{title}: {row[title]}" for title in TITLES if title not in BLANKS))
     return status
 
 

@@ -3,9 +3,8 @@
 A student's function is called at four places (`numpylstm.laboratory.workbook.blanks`), of other
 sizes, with large upstream gradients, with forty steps and with one; after that only its numbers
 count. They are compared with the textbook's, gradients also with the complex step and with central
-differences, one step of the LSTM with the golden tape too. For a wrong answer,
-`numpylstm.laboratory.workbook.causes` names the line that is probably wrong.
-`numpylstm.laboratory.workbook.desk` grades a class.
+differences. For a wrong answer, `numpylstm.laboratory.workbook.causes` names the line that is
+probably wrong. `numpylstm.laboratory.workbook.desk` grades a class.
 """
 
 import copy
@@ -21,14 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm import tape
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.mistakes.source import mentions
 from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank
 from numpylstm.laboratory.workbook.causes import Case, Cause, distance
-from numpylstm.tape.comparison import how_many
 
 Numbers = dict[str, Any]  # name of a result -> array, or what the student returned for it
 
@@ -108,7 +105,7 @@ def judge(
     if case is None or numbers is None:
         return verdict
     said, must = _cause(case, numbers, states or {})
-    return replace(verdict, diagnosis=verdict.diagnosis or said, correction=must)
+    return replace(verdict, diagnosis=said, correction=must)
 
 
 def _judged(
@@ -138,8 +135,7 @@ def _judged(
             at = f"{place} and {edge}" if edge else place
             said = f"It is right at one point, but not with {at}.\n{said}"
             return Verdict(name, "wrong", said), case
-    tape_is_right, of_tape = _of_tape(numbers)
-    return Verdict(name, "right" if tape_is_right else "wrong", checks=(*checks, *of_tape)), None
+    return Verdict(name, "right", checks=tuple(checks)), None
 
 
 def _first_wrong(
@@ -204,40 +200,6 @@ def _confused(case: Case) -> str:
     return ""
 
 
-# --- the golden tape -----------------------------------------------------------------------------
-
-ON_TAPE = {"lstm_step_forward": "forward", "lstm_step_backward": "backward"}
-"""Blanks that are compared with the tape too, at step t2 of layer lstm.1."""
-
-
-def _tape_arguments(name: str) -> list[Array]:
-    """Return the arguments for a step of the tape: a batch of one."""
-    golden = tape.load()
-    now, before = golden["forward"]["t2"], golden["forward"]["t1"]["lstm.1"]
-    rows = now["lstm.1"] | {
-        "x": now["lstm.0"]["h"], "h_prev": before["h"], "c_prev": before["c"],
-        "dh": golden["backward"]["t2"]["lstm.1"]["dh"], "dc": [0.0, 0.0],
-    }  # fmt: skip
-    p = {n: [row] for n, row in rows.items()}
-    p |= {w: golden["parameters"][f"lstm.1.{w}"] for w in ("Wx", "Wh", "b")}
-    return [np.array(p[n]) for n in BLANKS[name].takes.split()]
-
-
-def _of_tape(numbers: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
-    """Return False if the part on the tape is wrong, and a sentence about it."""
-    if "tape" not in numbers:
-        return True, ()
-    try:
-        found = tape.grade(numbers["tape"])
-    except tape.TapeError as error:
-        return False, (f"Golden tape: {error}.",)
-    if not found.wrong:
-        return True, (f"Golden tape: {how_many(found.right, found.right)} right.",)
-    first = found.wrong[0]
-    must = f"expected {first.expected:.6g}, got {first.got:.6g}"
-    return False, (f"Golden tape: {first.name}: {must}; {first.made_of}.",)
-
-
 # --- the workbook --------------------------------------------------------------------------------
 
 
@@ -246,8 +208,7 @@ def numbers_of(function: Callable[..., Any], student: str = "") -> Numbers | Non
 
     None if the blank is still empty; ``{"error": ...}`` if the function raises, returns something
     else, changes its arguments, or has other results when it is called again. Under the names of
-    `OTHERS` are the results there, "tape" holds those for the golden tape, and "calls" the blanks
-    that the function calls.
+    `OTHERS` are the results there, and under "calls" the blanks that the function calls.
     """
     own = written(function)
     if not isinstance(own, FunctionType):
@@ -260,11 +221,6 @@ def numbers_of(function: Callable[..., Any], student: str = "") -> Numbers | Non
     if "error" not in numbers:
         for where, place in OTHERS.items():
             numbers[where] = _numbers_at(blank, function, blank.given(place, student))
-        if name in ON_TAPE:
-            results = _numbers_at(blank, function, [_tape_arguments(name)])
-            known = tape.load()[ON_TAPE[name]]["t2"]["lstm.1"]
-            rows = {n: np.ravel(v).tolist() for n, v in results.items() if n in known}
-            numbers["tape"] = {ON_TAPE[name]: {"t2": {"lstm.1": rows}}}
     return numbers | {"calls": list(_called(own))}
 
 
