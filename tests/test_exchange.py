@@ -217,21 +217,39 @@ def test_biases_may_be_missing_and_16_bits_become_32(rng):
     "change",
     [
         lambda s: s | {"norm.weight": s["decoder.bias"]},
-        lambda s: s | {"lstm.weight_ih_l0_reverse": s["lstm.weight_ih_l0"]},
         lambda s: s | {"lstm.weight_hr_l0": s["lstm.weight_hh_l1"][:H]},
         lambda s: s | {"second.weight_ih_l0": s["lstm.weight_ih_l0"]},
         lambda s: {k: a for k, a in s.items() if "lstm" not in k},
-        lambda s: {k: a for k, a in s.items() if k != "lstm.weight_hh_l0"},
         lambda s: {k: a for k, a in s.items() if "_l0" not in k},
-        lambda s: {k: a for k, a in s.items() if k != "embedding.weight"},
+        lambda s: {k: a for k, a in s.items() if "decoder" not in k},
         lambda s: s | {"decoder.weight": s["decoder.weight"][:, 1:]},
         lambda s: {},
     ],
 )
 def test_other_modules_of_pytorch_are_refused(rng, change):
     state = change(exchange.to_torch(random_model(rng, **KINDS["lstm"])))
-    with pytest.raises(ValueError, match=r"^from_torch: state must be of one Embedding, one LSTM"):
+    with pytest.raises(ValueError, match=r"^from_torch: state must be of one LSTM, GRU or RNN"):
         exchange.from_torch(state)
+
+
+@pytest.mark.parametrize("key", ["weight_hh_l0", "weight_ih_l1", "weight_hh_l0_reverse"])
+def test_a_missing_key_is_named(rng, key):
+    model = nl.SequenceTagger(V, 3, H, L, bidirectional=True, rng=0)
+    state = {"a." + k: array for k, array in exchange.to_torch(model).items()}
+    del state[f"a.lstm.{key}"]
+    with pytest.raises(ValueError, match=rf"^from_torch: state must hold a\.lstm\.{key}, got no"):
+        exchange.from_torch(state)
+    arrays = model.state_dict()
+    del arrays["backward.1.b"]
+    with pytest.raises(ValueError, match=r"parameter backward\.1\.b is missing"):
+        exchange.sequence_model(nl.SequenceTagger, arrays)
+
+
+def test_a_tied_model_without_its_second_copy(rng):
+    model = random_model(rng, tied=True)
+    state = exchange.to_torch(model)
+    del state["decoder.weight"]
+    assert_same_bytes(model, exchange.language_model(exchange.from_torch(state)))
 
 
 def test_a_checkpoint_is_no_state_dict(rng):
@@ -243,7 +261,7 @@ def test_a_checkpoint_is_no_state_dict(rng):
 def test_a_classifier_is_no_language_model(rng):
     state = exchange.to_torch(random_model(rng))
     arrays = exchange.from_torch({key: a[:3] if "decod" in key else a for key, a in state.items()})
-    with pytest.raises(ValueError, match=r"decoder\.W .*; they are not those of a language m"):
+    with pytest.raises(ValueError, match=r"decoder\.W .*; they are not those of a LanguageM"):
         exchange.language_model(arrays)
     nl.SequenceClassifier(V, 3, H, L, dtype="float64").load_state_dict(arrays)
 
@@ -259,7 +277,7 @@ def test_an_embedding_and_a_decoder_of_one_shape_need_the_bias(rng):
     turned = dict(sorted(state.items(), key=lambda item: "embedding" in item[0]))
     assert_same_bytes(model, exchange.language_model(exchange.from_torch(turned)))
     del state["decoder.bias"]
-    with pytest.raises(ValueError, match="with its bias, if its shape is that of the Embedding"):
+    with pytest.raises(ValueError, match="if their shapes are equal, with the bias of the Linear"):
         exchange.from_torch(state)
 
 
@@ -271,12 +289,140 @@ def test_cells_that_pytorch_lacks_are_refused(rng, kind):
         exchange.to_torch(random_model(rng, **(NOT_IN_PYTORCH | ONLY_HERE)[kind]))
 
 
-def test_models_for_which_a_state_dict_has_no_keys_are_refused():
-    of_vectors = nl.SequenceRegressor(num_outputs=2, hidden_size=3, input_size=4)
-    both_ways = nl.SequenceTagger(9, 5, hidden_size=3, bidirectional=True)
-    for model, got in ((of_vectors, "vectors"), (both_ways, "two directions")):
-        with pytest.raises(ValueError, match=f"one direction, got {got}"):
-            exchange.to_torch(model)
+# --- sequence models ----------------------------------------------------------------------------
+
+SEQUENCES = {
+    "classifier": (nl.SequenceClassifier, {"num_classes": 7}),
+    "tagger": (nl.SequenceTagger, {"num_classes": 7}),
+    "regressor": (nl.SequenceRegressor, {"num_outputs": 2}),
+    "last regressor": (nl.SequenceRegressor, {"num_outputs": 2, "every_step": False}),
+}
+CELLS = {
+    "lstm": {},
+    "gru": {"cell": "gru"},
+    "relu": {"cell": "rnn", "activation": "relu"},
+}
+
+
+def sequence_case(rng, kind, inputs, bidirectional, cell, dtype="float32"):
+    """Return a model with random parameters, x, lengths, its outputs and what of them counts."""
+    cls, own = SEQUENCES[kind]
+    size = {"vocab_size": V} if inputs == "ids" else {"input_size": D}
+    settings = {"bidirectional": bidirectional, "init_scale": 0.5, "dtype": dtype, "rng": 0}
+    model = cls(**size, hidden_size=H, num_layers=L, **own, **settings, **CELLS[cell])
+    x = rng.integers(0, V, (T, B))
+    if inputs == "vectors":
+        x = rng.standard_normal((T, B, D)).astype(dtype)
+    lengths = np.array([3, 1, 5])
+    outputs = nl.sequence_models.SequenceModel.predict(model, x, lengths)
+    counts = np.arange(T)[:, None] < lengths if model.every_step else slice(None)
+    return model, x, lengths, outputs, counts
+
+
+@pytest.mark.parametrize("kind", SEQUENCES)
+@pytest.mark.parametrize("inputs", ["ids", "vectors"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("cell", CELLS)
+class TestSequenceModels:
+    def test_a_module_of_pytorch_with_the_same_numbers(
+        self, rng, kind, inputs, bidirectional, cell, tmp_path
+    ):
+        torch = needed("torch")
+        case = sequence_case(rng, kind, inputs, bidirectional, cell, "float64")
+        model, x, lengths, outputs, counts = case
+        module = exchange.torch_module(model)
+        with torch.no_grad():
+            theirs, _ = module(torch.from_numpy(x), None, torch.from_numpy(lengths))
+        np.testing.assert_allclose(theirs.numpy()[counts], outputs[counts], rtol=0, atol=1e-12)
+        arrays = exchange.from_torch(module.state_dict())
+        own = {k: v for k, v in CELLS[cell].items() if k != "cell"}
+        if kind == "last regressor":
+            own["every_step"] = False
+        assert_same_bytes(model, exchange.sequence_model(type(model), arrays, **own))
+
+    def test_onnx_computes_the_same(self, rng, kind, inputs, bidirectional, cell, tmp_path):
+        onnx, runtime = needed("onnx"), needed("onnxruntime")
+        model, x, lengths, outputs, counts = sequence_case(rng, kind, inputs, bidirectional, cell)
+        exchange.export_model(model, tmp_path / "m", "onnx")
+        onnx.checker.check_model(onnx.load(tmp_path / "m"), full_check=True)
+        run = runtime.InferenceSession(tmp_path / "m", providers=["CPUExecutionProvider"]).run
+        given = {"ids" if inputs == "ids" else "x": x, "lengths": lengths.astype("i4")}
+        if not bidirectional:
+            given |= {f"{name}0": part for name, part in model.zero_state(B)._asdict().items()}
+        theirs, *after = run(None, given)
+        np.testing.assert_allclose(theirs[counts], outputs[counts], rtol=0, atol=1e-5)
+        for ours, other in zip(() if bidirectional else model.advance(x, None, lengths)[1], after,
+                               strict=True):  # fmt: skip
+            np.testing.assert_allclose(other, ours, rtol=0, atol=1e-5)
+
+    def test_files_out_and_back(self, rng, kind, inputs, bidirectional, cell, tmp_path):
+        needed("torch"), needed("safetensors")
+        model, *_ = sequence_case(rng, kind, inputs, bidirectional, cell)
+        vocabulary = VOCABULARY if inputs == "ids" else None
+        for to in ("safetensors", "torch"):
+            exchange.export_model(model, tmp_path / to, to, vocabulary)
+            twin, tokens = exchange.import_model(tmp_path / to)
+            assert (type(twin), twin.every_step, tokens) == (
+                type(model), model.every_step, vocabulary,
+            )  # fmt: skip
+            assert_same_bytes(model, twin)
+
+
+@pytest.mark.parametrize("cell", ["mingru", "minlstm", "slstm"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_safetensors_hold_every_cell(cell, bidirectional, tmp_path):
+    needed("safetensors")
+    model = nl.SequenceTagger(V, 3, H, L, cell=cell, bidirectional=bidirectional, rng=0)
+    exchange.export_model(model, tmp_path / "m", "safetensors")
+    assert_same_bytes(model, exchange.import_model(tmp_path / "m")[0])
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_module_without_embedding_comes_in_as_a_regressor(rng, bidirectional, tmp_path):
+    """An LSTM and a Linear, as a user would write them."""
+    torch = needed("torch")
+    lstm = torch.nn.LSTM(D, H, bidirectional=bidirectional)
+    head = torch.nn.Linear(H * (1 + bidirectional), 2)
+    torch.save(torch.nn.ModuleDict({"lstm": lstm, "head": head}).state_dict(), tmp_path / "m")
+    model, vocabulary = exchange.import_model(tmp_path / "m", kind=nl.SequenceRegressor)
+    x = rng.standard_normal((T, B, D)).astype("f4")
+    with torch.no_grad():
+        theirs = head(lstm(torch.from_numpy(x))[0]).numpy()
+    np.testing.assert_allclose(model.predict(x), theirs, rtol=0, atol=1e-6)
+    assert vocabulary is None
+    with pytest.raises(CheckpointError, match="arrays must be of an embedding, recurrent layers"):
+        exchange.import_model(tmp_path / "m")
+
+
+def test_layers_that_read_both_directions_are_refused():
+    torch = needed("torch")
+    lstm = torch.nn.LSTM(D, H, 2, bidirectional=True)
+    with pytest.raises(ValueError, match="layer 1 must read one direction of the layer below, got"):
+        exchange.from_torch(lstm.state_dict())
+
+
+def test_a_language_model_as_a_module(rng):
+    torch = needed("torch")
+    for settings in KINDS.values():
+        model = random_model(rng, **settings)
+        x, state = random_window(rng, model)
+        module = exchange.torch_module(model)
+        with torch.no_grad():
+            logits, _ = module(torch.from_numpy(x), torch_state(torch, state))
+        np.testing.assert_allclose(model.logits(x, state)[0], logits.numpy(), atol=1e-12)
+        tied = module.decoder.weight is module.embedding.weight
+        assert tied == model.config.tied
+
+
+def test_a_run_is_of_a_language_model(tmp_path, capsys):
+    needed("safetensors")
+    exchange.export_model(nl.SequenceTagger(V, 3, H, rng=0), tmp_path / "m", "safetensors")
+    assert import_command.main([str(tmp_path / "m"), "--out", str(tmp_path / "run")]) == 2
+    assert "m holds a SequenceTagger, and a run is of a language" in capsys.readouterr().err
+    with pytest.raises(TypeError, match="kind must be a class such as SequenceTagger, got <class"):
+        exchange.sequence_model(nl.LanguageModel, {})
+    with pytest.raises(ValueError, match="language_model: arrays must be of one direction, got tw"):
+        exchange.language_model(nl.SequenceTagger(V, V, H, bidirectional=True).state_dict())
 
 
 # --- safetensors --------------------------------------------------------------------------------
@@ -311,7 +457,7 @@ def test_safetensors_of_pytorch(rng, tmp_path):
 
 @pytest.mark.parametrize("sixteen", ["float16", "bfloat16"])
 @pytest.mark.parametrize("keys", ["ours", "PyTorch's"])
-def test_sixteen_bits_in_safetensors_become_32(rng, sixteen, keys, tmp_path):
+def test_sixteen_bits_in_safetensors_become_32(rng, sixteen, keys, tmp_path, caplog):
     torch = needed("torch")
     from safetensors.torch import save_file
 
@@ -321,6 +467,7 @@ def test_sixteen_bits_in_safetensors_become_32(rng, sixteen, keys, tmp_path):
     save_file(short, str(tmp_path / "m"))
     twin, _ = exchange.import_model(tmp_path / "m")
     assert twin.config.dtype == "float32"
+    assert "numbers of 16 bits became float32" in caplog.text
     expected = torch.from_numpy(arrays["decoder.b" if keys == "ours" else "decoder.bias"])
     expected = expected.to(getattr(torch, sixteen)).float().numpy()
     np.testing.assert_array_equal(twin.parameters()["decoder.b"].data, expected)
@@ -392,10 +539,19 @@ def test_keras_weights_compute_the_same_here(rng, kind, dtype, tmp_path):
     np.testing.assert_allclose(logits, hs @ W + b, rtol=0, atol=TOLERANCES[dtype])
 
 
+def test_keras_weights_without_an_embedding(rng):
+    weights = keras_weights(rng, 4, (4 * H,))
+    model = exchange.sequence_model(nl.SequenceTagger, exchange.from_keras(weights[1:]))
+    twin = exchange.language_model(exchange.from_keras(weights))
+    x = rng.integers(0, V, (T, B))
+    outputs, _ = model.advance(twin.embedding.forward(x, False))
+    np.testing.assert_array_equal(outputs, twin.logits(x)[0])
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda w: w[:-1], "got 8; a layer may lack its bias"),
+        (lambda w: w[:-2], "got 7; a layer may lack its bias"),
         (lambda w: [*w[:2], w[2][:, :-1], *w[3:]], "layer 0 must be one of RNN, LSTM, GRU"),
         (lambda w: [*w[:3], w[3][1:], *w[4:]], r"biases of layer 0 must have shape \(k, 24\)"),
         (lambda w: [*w[:4], w[4].astype("i8"), *w[5:]], r"weights\[4\] must have dtype float32 or"),

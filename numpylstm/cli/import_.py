@@ -35,11 +35,17 @@ def main(argv: list[str] | None = None) -> int:
 def command(*, file: Path, out: Path, **settings: Any) -> None:
     """Read, convert, write."""
     from numpylstm.exchange import import_model, write_run
+    from numpylstm.models import LanguageModel
     from numpylstm.training import run_folder
 
     if file.is_dir():
         raise CommandError(f"{file} is a folder; name a file of another program")
     model, vocabulary = import_model(file, **settings)
+    if not isinstance(model, LanguageModel):
+        raise CommandError(
+            f"{file} holds a {type(model).__name__}, and a run is of a language model; "
+            "numpylstm.exchange.import_model reads it"
+        )
     with run_folder.new(out, "") as folder:
         write_run(model, vocabulary, folder)
     print(f"Imported {model!r}")

@@ -37,7 +37,7 @@ EXEMPT = {
     r"data\.(load_\w+|pad)|Vocabulary\.build": "takes a text or a list; test_data",
     "fit": "takes a model and batches; test_fit",
     r"train|save|load_model": "takes a run or a file; test_checkpoint_files",
-    r"exchange\.(import_model|from_keras|language_model)": (
+    r"exchange\.(import_model|from_keras|language_model|sequence_model)": (
         "takes a file, a list, or what is made of them; test_exchange"
     ),
     r"set_num_threads": "a setting of the process; test_threads",

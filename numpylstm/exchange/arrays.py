@@ -1,0 +1,409 @@
+"""Arrays of other programs in memory: order of the gates, transposes, one bias or two."""
+
+import importlib
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+from reprlib import repr as shortened
+from typing import Any
+
+import numpy as np
+
+from numpylstm import saving
+from numpylstm.cells import CELLS
+from numpylstm.checks import check_array, check_kind, check_shapes
+from numpylstm.config import ModelConfig
+from numpylstm.models import Array, LanguageModel, Model, dtype_name
+from numpylstm.parameters import DIRECTIONS, parameter_shapes
+
+LOG = logging.getLogger("numpylstm.exchange")
+KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of PyTorch, in our order
+LACKING = {"PyTorch": {"reset": "before", "activation": "sigmoid"}}  # options of cells that it has
+
+
+def library(name: str) -> Any:
+    """Import a package of the extra; the note of an ImportError says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        error.add_note("install it with: pip install 'numpylstm[exchange]'")
+        raise
+
+
+def reordered(array: Array, order: Sequence[str], new: Sequence[str]) -> Array:
+    """Return a copy whose last axis has its blocks in a new order."""
+    blocks = np.split(array, len(order), axis=-1)
+    return np.concatenate([blocks[order.index(name)] for name in new], axis=-1)
+
+
+def stacks_of(model: Model) -> tuple[str, ...]:
+    """Return the prefixes of the recurrent layers: one, or one for each direction."""
+    return DIRECTIONS if model.bidirectional else (model.config.cell,)
+
+
+def layers_for(where: str, model: Model, program: str) -> Iterator[list[list[Array]]]:
+    """Yield for each layer, and in it for each direction, arrays as a program has them.
+
+    They are Wx (nH, D), Wh (nH, H) and two biases (nH,). In other programs a layer reads both
+    directions of the one below; ours reads its own, so the columns for the other are zero.
+    """
+    config, cell, arrays = model.config, CELLS[model.config.cell], model.state_dict()
+    if program not in cell.orders or LACKING.get(program, {}).items() & config.options.items():
+        raise ValueError(
+            f"{where}: model must have a cell that {program} has, got a "
+            f"{cell.describe(config.options)}; safetensors holds every cell"
+        )
+    H, stacks = config.hidden_size, stacks_of(model)
+    zero = np.zeros(H, config.dtype)  # for blocks without a vector of their own
+    for layer in range(config.num_layers):
+        directions = []
+        for way, stack in enumerate(stacks):
+            path = f"{stack}.{layer}."
+            Wx, Wh, b = (arrays[path + key] for key in ("Wx", "Wh", "b"))
+            if layer:
+                own, Wx = Wx, np.zeros((H * len(stacks), Wx.shape[1]), Wx.dtype)
+                Wx[way * H : (way + 1) * H] = own
+            second = np.concatenate([arrays.get(f"{path}b{k}", zero) for k in cell.blocks])
+            order = cell.orders[program]
+            parts = (reordered(a, cell.blocks, order).T.copy() for a in (Wx, Wh, b, second))
+            directions.append(list(parts))
+        yield directions
+
+
+def layers_from(
+    where: str, program: str, layers: Sequence[Sequence[Array]], stack: str | None = None
+) -> dict[str, Array]:
+    """Return by path Wx (D, nH), Wh (H, nH) and one or two biases (k, nH) of layers of a program.
+
+    The blocks of a second bias for which the cell has no vector are added to the first. The prefix
+    of the paths is `stack`, or else the name of the cell.
+    """
+    held = [cell for cell in CELLS.values() if program in cell.orders]
+    found: dict[str, Array] = {}
+    for layer, (Wx, Wh, biases) in enumerate(layers):
+        check_array(where, f"Wh of layer {layer}", Wh, ("H", "nH"))
+        H, nH = Wh.shape
+        cell = next((cell for cell in held if len(cell.blocks) * H == nH), None)
+        if cell is None:
+            raise ValueError(
+                f"{where}: layer {layer} must be one of {', '.join(c.title for c in held)}, got a "
+                f"recurrent matrix from {H} to {nH}; other cells have no counterpart"
+            )
+        check_array(where, f"Wx of layer {layer}", Wx, ("D", nH))
+        check_array(where, f"biases of layer {layer}", biases, ("k", nH))
+        order, path = cell.orders[program], f"{stack or cell.name}.{layer}."
+        Wx, Wh, b, *second = (reordered(a, order, cell.blocks) for a in (Wx, Wh, *biases))
+        found |= {f"{path}Wx": Wx, f"{path}Wh": Wh, f"{path}b": b}
+        views = (bias.reshape(-1, H) for bias in (b, *second))  # (n, H)
+        for block, own, part in zip(cell.blocks, *views, strict=True) if second else ():
+            if f"b{block}" in cell.vectors:
+                found[f"{path}b{block}"] = part
+            else:
+                np.add(own, part, out=own, where=part != 0)  # -0.0 + 0.0 would be 0.0
+    return found
+
+
+def copied(where: str, arrays: Mapping[str, Any]) -> dict[str, Array]:
+    """Return checked copies of arrays, or of tensors of PyTorch, by name as texts.
+
+    Numbers of 16 bits become float32, which holds each of them exactly, and a log line says so.
+    """
+    found, short = {}, False
+    for name, value in arrays.items():
+        if hasattr(value, "detach"):
+            short |= value.dtype.is_floating_point and value.dtype.itemsize == 2
+            value = (value.float() if value.dtype.itemsize == 2 else value).detach().cpu().numpy()
+        if getattr(value, "dtype", None) == np.float16:
+            short, value = True, value.astype(np.float32)
+        check_array(where, str(name), value, getattr(value, "shape", ()))
+        found[str(name)] = np.array(value)
+    if short:
+        LOG.warning("%s: numbers of 16 bits became float32", where)
+    return found
+
+
+# --- PyTorch -------------------------------------------------------------------------------------
+
+
+def to_torch(model: Model) -> dict[str, Array]:
+    """Return the arrays of a model as a state dict of PyTorch, without importing PyTorch.
+
+    The modules are "embedding", if the inputs are ids, "decoder" and, between them, "lstm", "gru"
+    or "rnn". A tied model has one array under two keys. Models with two directions fit a recurrent
+    module with ``bidirectional=True``. A ValueError refuses a cell that PyTorch lacks.
+    """
+    check_kind("to_torch", "model", model, Model)
+    arrays = model.state_dict()
+    found = {}
+    if model.vocab_size is not None:
+        found["embedding.weight"] = arrays["embedding.W"]
+    for layer, directions in enumerate(layers_for("to_torch", model, "PyTorch")):
+        for suffix, parts in zip(("", "_reverse"), directions, strict=False):
+            keys = (f"{model.config.cell}.{kind}_l{layer}{suffix}" for kind in KINDS)
+            found |= dict(zip(keys, parts, strict=True))
+    W = arrays["embedding.W"] if model.config.tied else arrays["decoder.W"].T.copy()
+    return found | {"decoder.weight": W, "decoder.bias": arrays["decoder.b"]}
+
+
+def torch_module(model: Model) -> Any:
+    """Return a module of PyTorch with the parameters of a model; its dropout is left out.
+
+    ``outputs, state = module(x, state, lengths)`` gives the logits of a `LanguageModel`, or the
+    outputs of a sequence model: scores of its classes, or its numbers. The state is that of the
+    recurrent module, and `lengths`, a tensor of integers from 1, may be left out, as the state may.
+    """
+    arrays, torch = to_torch(model), library("torch")
+    config, cell = model.config, model.config.cell
+    every_step, bidirectional = model.every_step, model.bidirectional
+    names = {"nonlinearity": config.options["activation"]} if cell == "rnn" else {}
+    rnn = torch.nn.utils.rnn
+
+    class TorchModel(torch.nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Identity()
+            if model.vocab_size is not None:
+                self.embedding = torch.nn.Embedding(model.vocab_size, config.input_size)
+            kind = getattr(torch.nn, cell.upper())
+            sizes = config.input_size, config.hidden_size, config.num_layers
+            self.add_module(cell, kind(*sizes, bidirectional=bidirectional, **names))
+            self.decoder = torch.nn.Linear(model.encoder.width, model.answer_size)
+            if config.tied:
+                self.decoder.weight = self.embedding.weight
+
+        def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
+            steps, hs = len(x), self.embedding(x)
+            if lengths is not None:
+                hs = rnn.pack_padded_sequence(hs, lengths, enforce_sorted=False)
+            hs, state = self.get_submodule(cell)(hs, state)
+            if lengths is not None:
+                hs, _ = rnn.pad_packed_sequence(hs, total_length=steps)
+            if not every_step:
+                h = state[0] if isinstance(state, tuple) else state  # at the end of each sequence
+                hs = torch.cat([*h[-2:]], dim=-1) if bidirectional else h[-1]
+            return self.decoder(hs), state
+
+    module = TorchModel().to(getattr(torch, config.dtype)).eval()
+    module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
+    return module
+
+
+def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the arrays of a PyTorch module by the paths of a model.
+
+    `state` is ``module.state_dict()``, of tensors or arrays, of a module with one ``LSTM``, ``GRU``
+    or ``RNN``, at most one ``Embedding`` before it and one ``Linear`` after it, under any names; or
+    of a recurrent module alone, for a layer such as `LSTM`. Biases may be missing. Where decoder
+    and embedding are equal, or the decoder has a bias only, the model is tied. Several
+    bidirectional layers must read one direction each. A ValueError refuses other modules and
+    projections.
+    """
+    where = "from_torch"
+    check_kind(where, "state", state, Mapping, "that of a module is module.state_dict()")
+    if nested := [key for key, value in state.items() if isinstance(value, Mapping)]:
+        raise TypeError(
+            f"{where}: state must hold arrays or tensors, got dicts under {shortened(nested)}; "
+            "of a checkpoint, take the state dict in it"
+        )
+    rest = copied(where, state)
+    first = next((key for key in rest if re.search(r"weight_[ih]h_l0$", key)), "")
+    prefix = first.removesuffix("weight_ih_l0").removesuffix("weight_hh_l0")
+    ahead, back = (taken(where, rest, prefix, suffix) for suffix in ("", "_reverse"))
+    problem = ValueError(
+        f"{where}: state must be of one LSTM, GRU or RNN, alone or with one Linear after it and at "
+        "most one Embedding before it (if their shapes are equal, with the bias of the Linear), "
+        f"got {shortened(sorted(map(str, state)))}; projections and other modules have no "
+        "counterpart"
+    )
+    if not ahead or (back and len(back) != len(ahead)):
+        raise problem
+    D, H = len(ahead[0][0]), len(ahead[0][1])
+    if back:
+        arrays: dict[str, Array] = {}
+        for way, layers in enumerate((ahead, back)):
+            own = [(of_one_direction(where, layer, k, way, H), *layer[1:])
+                   for k, layer in enumerate(layers)]  # fmt: skip
+            arrays |= layers_from(where, "PyTorch", own, DIRECTIONS[way])
+    else:
+        arrays = layers_from(where, "PyTorch", ahead)
+    return arrays | around(rest, D, H * (1 + bool(back)), problem)
+
+
+def taken(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[Sequence[Array]]:
+    """Take the layers of one direction out of a state dict: Wx (D, nH), Wh (H, nH), biases."""
+    layers: list[Sequence[Array]] = []
+    while True:
+        Wx, Wh, *biases = (f"{prefix}{kind}_l{len(layers)}{suffix}" for kind in KINDS)
+        if not {Wx, Wh} & rest.keys():
+            return layers
+        for key in (Wx, Wh):
+            if key not in rest:
+                raise ValueError(f"{where}: state must hold {key}, got no such key")
+        zero = np.zeros(rest[Wh].shape[:1], rest[Wh].dtype)
+        b = np.stack([rest.pop(key, zero) for key in biases])
+        layers.append((rest.pop(Wx).T, rest.pop(Wh).T, b))
+
+
+def of_one_direction(where: str, layer: Sequence[Array], k: int, way: int, H: int) -> Array:
+    """Return the rows of Wx that read the direction itself; raise unless the others are zero."""
+    Wx = layer[0]
+    if k == 0:
+        return Wx
+    own, other = Wx[way * H : (way + 1) * H], Wx[(1 - way) * H : (2 - way) * H]
+    if other.any():
+        raise ValueError(
+            f"{where}: layer {k} must read one direction of the layer below, got both; here each "
+            "direction has its own stack, and layers that read both are `Bidirectional` layers of "
+            "one layer each"
+        )
+    return own
+
+
+def around(rest: dict[str, Array], D: int, width: int, problem: ValueError) -> dict[str, Array]:
+    """Return the arrays of the embedding and the decoder, known by their shapes."""
+    if not rest:
+        return {}
+    matrices = [key for key, array in rest.items() if array.ndim == 2][:3]
+    fits: list[tuple[Any, Array, Array]] = []
+    for table, decoder in [*permutations(matrices, 2), *((None, key) for key in matrices)]:
+        E, W = rest.get(table or ""), rest[decoder]
+        bias = decoder.removesuffix("weight") + "bias"
+        chained = W.shape[1] == width and (E is None or E.shape[1] == D)
+        if chained and rest.keys() <= {table, decoder, bias}:
+            fits.append((E, W, rest.get(bias, np.zeros(len(W), W.dtype))))
+    if not fits and len(matrices) == 1 and len(rest) == 2:  # a tied model without its second copy
+        E = rest.pop(matrices[0])
+        (b,) = rest.values()
+        if E.shape == (*b.shape, D) and width == D:
+            fits = [(E, E, b)]
+    tied = bool(fits) and fits[0][0] is not None and np.array_equal(fits[0][0], fits[0][1])
+    if len(fits) != 1 and not tied:
+        raise problem
+    E, W, b = fits[0]
+    found = {"decoder.b": b}
+    if E is not None:
+        found["embedding.W"] = E
+    if not tied:
+        found["decoder.W"] = W.T.copy()
+    return found
+
+
+# --- Keras ---------------------------------------------------------------------------------------
+
+
+def from_keras(weights: Sequence[Any]) -> dict[str, Array]:
+    """Return the arrays of a Keras model by the paths of a model.
+
+    `weights` is ``model.get_weights()`` of an ``Embedding``, which may be missing, layers of
+    ``LSTM``, ``GRU`` or ``SimpleRNN``, and a ``Dense``, all with biases. A bias of two rows is that
+    of a GRU with ``reset_after=True``, the default; a GRU with one row has ``reset="before"``.
+    """
+    where = "from_keras"
+    check_kind(where, "weights", weights, Sequence)
+    named = {f"weights[{k}]": array for k, array in enumerate(weights)}
+    arrays = [*copied(where, named).values()]
+    if len(arrays) < 5 or len(arrays) % 3 == 1:
+        raise ValueError(
+            f"{where}: weights must be those of an Embedding (one array), if there is one, of "
+            "recurrent layers (three each) and of a Dense (two), got "
+            f"{len(arrays)}; a layer may lack its bias"
+        )
+    found = {"embedding.W": arrays.pop(0)} if len(arrays) % 3 == 0 else {}
+    *layers, W, b = arrays
+    biases = map(np.atleast_2d, layers[2::3])
+    of_layers = [*zip(layers[::3], layers[1::3], biases, strict=True)]
+    return {**found, **layers_from(where, "Keras", of_layers), "decoder.W": W, "decoder.b": b}
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageModel:
+    """Make a model of arrays by path; their shapes give its sizes, its cell and its precision.
+
+    `settings` are keywords of `LanguageModel` that arrays do not show, such as ``activation`` or
+    ``dropout``. A ValueError or TypeError says what is missing, does not fit or is not finite.
+    """
+    model: LanguageModel = _made("language_model", LanguageModel, arrays, settings)
+    return model
+
+
+def sequence_model(kind: type[Model], arrays: Mapping[str, Array], **settings: Any) -> Any:
+    """Make a sequence model of arrays by path, as `language_model` does.
+
+    Parameters
+    ----------
+    kind : SequenceClassifier, SequenceTagger or SequenceRegressor
+    arrays : dict of path -> array
+        Of `from_torch`, `from_keras` or a state dict.
+    settings
+        Keywords of `kind` that arrays do not show, such as ``every_step`` or ``dropout``.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> model = nl.SequenceRegressor(input_size=2, num_outputs=1, hidden_size=4, rng=0)
+    >>> arrays = nl.exchange.from_torch(nl.exchange.to_torch(model))
+    >>> twin = nl.exchange.sequence_model(nl.SequenceRegressor, arrays)
+    >>> x = np.ones((5, 3, 2), np.float32)
+    >>> bool((twin.predict(x) == model.predict(x)).all())
+    True
+    """
+    where = "sequence_model"
+    if kind is LanguageModel or kind not in saving.MODELS.values():
+        raise TypeError(f"{where}: kind must be a class such as SequenceTagger, got {kind!r}")
+    return _made(where, kind, arrays, {**settings, "average_across_timesteps": True})
+
+
+def _made(
+    where: str, kind: type[Model], arrays: Mapping[str, Array], settings: dict[str, Any]
+) -> Any:
+    check_kind(where, "arrays", arrays, Mapping)
+    language = kind is LanguageModel
+    stack = next((s for s in (*CELLS, *DIRECTIONS) if f"{s}.0.Wx" in arrays), None)
+    if stack is None or (language and "embedding.W" not in arrays):
+        raise ValueError(
+            f"{where}: arrays must be of {'an embedding, ' * language}recurrent layers and a "
+            f"decoder, got {shortened(sorted(map(str, arrays)))}"
+        )
+    bidirectional = stack in DIRECTIONS
+    if language and bidirectional:
+        raise ValueError(f"{where}: arrays must be of one direction, got two")
+    name = settings.pop("cell", None) or (stack if not bidirectional else _cell_of(arrays))
+    if name not in CELLS:
+        raise ValueError(f"{where}: cell must be given with these arrays, got {name!r}")
+    cell = CELLS[name]
+    axes = [f"{stack}.0.Wx D {len(cell.blocks)}H"]
+    if "embedding.W" in arrays:
+        axes.insert(0, "embedding.W V D")
+    sizes = check_shapes(where, tuple(axes), *(arrays[axis.split()[0]] for axis in axes))
+    options = {n: settings.pop(n) for n in cell.options if n in settings}
+    for vector_name, vector in cell.vectors.items():
+        if vector.needs and f"{stack}.0.{vector_name}" not in arrays:
+            option, value = vector.needs  # it has its other choice
+            choices = cell.options[option].choices or ()
+            options[option] = next(choice for choice in choices if choice != value)
+    every_step = settings.pop("every_step", kind.every_step)
+    config = ModelConfig(
+        **settings, cell=name, options=options, hidden_size=sizes["H"], embedding_size=sizes["D"],
+        num_layers=sum(path.startswith(stack) and path.endswith(".Wx") for path in arrays),
+        tied=language and "decoder.W" not in arrays and sizes["D"] == sizes["H"],
+        dtype=dtype_name(arrays[f"{stack}.0.Wx"].dtype),
+    )  # fmt: skip
+    V = sizes.get("V")
+    answers = V if language else len(arrays.get("decoder.b", [0]))
+    because = f"they are not those of a {kind.__name__}"
+    shapes = parameter_shapes(config, V, answers, bidirectional)
+    saving.check_shapes(arrays, shapes, because)  # takes no memory
+    model = kind.from_config(
+        config, V, answers, bidirectional=bidirectional, every_step=every_step, rng=0
+    )
+    model.load_state_dict(arrays)
+    return model
+
+
+def _cell_of(arrays: Mapping[str, Array]) -> str | None:
+    """Return the first cell with as many blocks as the layers of two directions have."""
+    H, *columns = np.shape(arrays.get("forward.0.Wh", 0)) or (0,)
+    return next((c.name for c in CELLS.values() if [len(c.blocks) * H] == columns), None)
