@@ -212,6 +212,18 @@ def test_rows_are_added_as_rows():
     assert total.values.tolist() == [[5.0, 6.0], [1.0, 2.0], [10.0, 12.0]]
 
 
+def test_rows_travel_alone_where_only_an_embedding_is_trained(monkeypatch):
+    sent = []
+    share = lambda value, flat: sent.append(flat) or [value, value]  # noqa: E731
+    monkeypatch.setattr(
+        parallel, "RANKS", type("Two", (), {"size": 2, "share": staticmethod(share)})
+    )
+    rows = Rows(np.array([1, 4]), np.array([[1.0], [3.0]]))
+    passes, (total,) = parallel.sum_over_ranks(["pass"], [rows])
+    assert (passes, sent) == (["pass", "pass"], [None])
+    assert (total.rows.tolist(), total.values.tolist()) == ([1, 4], [[2.0], [6.0]])
+
+
 @pytest.mark.parametrize(("ranks", "shards", "fits"), [
     (1, 1, True), (1, 7, True), (2, 4, True), (3, 12, True), (4, 4, True),
     (2, 1, False), (2, 6, False), (4, 2, False), (3, 4, False),
