@@ -23,7 +23,6 @@ import functools
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,48 +132,54 @@ def split_work(T: int, N: int, H: int, columns: int, itemsize: int, threads: int
     return WorkSplit(split_batch, rows if split_batch else units)
 
 
-def contiguous(array: Array) -> Array:
-    """Return an array for kernels to read: C-contiguous and aligned; a copy only where needed."""
-    if type(array) is np.ndarray:
-        if array.flags.carray:
-            return array
-        if array.flags.c_contiguous and array.flags.aligned:  # read-only, as results of layers are
-            view = array.view()
-            try:
-                view.flags.writeable = True  # for Numba this is another type; nobody writes
-            except ValueError:  # the memory itself is read-only
-                pass
-            else:
-                return view
-    return np.array(array, order="C")
+def contiguous(*arrays: Array) -> list[Array]:
+    """Return arrays for kernels to read: C-contiguous and aligned; copies only where needed."""
+    ready = []
+    for array in arrays:
+        if type(array) is np.ndarray and array.flags.carray:
+            ready.append(array)
+        elif type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned:
+            ready.append(_unlocked(array))
+        else:
+            ready.append(np.array(array, order="C"))
+    return ready
+
+
+def _unlocked(array: Array) -> Array:
+    """Return a view of a read-only array, such as a result of a layer, that Numba takes for any.
+
+    A read-only array is another type for Numba. Nobody writes to the view.
+    """
+    view = array.view()
+    try:
+        view.flags.writeable = True
+    except ValueError:  # the memory itself is read-only
+        return array.copy()
+    return view
 
 
 def _matrix(array: Array) -> tuple[Array, bool]:
     """Return a matrix for `machine.multiply`: the array and False, or its transpose and True."""
-    if not array.flags.c_contiguous and array.T.flags.c_contiguous:
-        return contiguous(array.T), True
-    return contiguous(array), False
+    transposed = not array.flags.c_contiguous and array.T.flags.c_contiguous
+    return contiguous(array.T if transposed else array)[0], transposed
 
 
-def _affine(x: Array, W: Array, b: Array) -> Array:
-    """Compute x @ W + b; x (N, D) and b are C-contiguous, W or its transpose is."""
-    base, transposed = _matrix(W)
+def _affine(x: Array, W: Array, b: Array, transposed: bool = False) -> Array:
+    """Compute x (N, D) @ W + b, or with W.T if `transposed`."""
     y = empty((len(x), len(b)), x.dtype)
     shares = shares_for(y.size * x.shape[1] // PRODUCT)
-    _machine.multiply(x, False, base, transposed, b.reshape(1, -1), y, shares)
+    _machine.multiply(x, False, W, transposed, b.reshape(1, -1), y, shares)
     return y
 
 
-def _gradients(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
-    """Return dx (N, D), dW and db from dy (N, V) of ``y = x @ W + b``; dW has the layout of W.
-
-    x and dy are C-contiguous, W or its transpose is.
-    """
-    base, transposed = _matrix(W)
-    dx, dW, db = (empty(shape, W.dtype) for shape in (x.shape, base.shape, (1, W.shape[1])))
+def _gradients(
+    dy: Array, x: Array, W: Array, transposed: bool = False
+) -> tuple[Array, Array, Array]:
+    """Return dx (N, D), dW and db from dy (N, V) of `_affine`; dW has the shape of W."""
+    dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
     shares = shares_for(2 * dy.size * x.shape[1] // PRODUCT)
-    _machine.gradients(dy, x, base, transposed, (dx, dW, db), shares)
-    return dx, dW.T if transposed else dW, db[0]
+    _machine.gradients(dy, x, W, transposed, (dx, dW, db.reshape(1, -1)), shares)
+    return dx, dW, db
 
 
 # --- Embedding ---------------------------------------------------------------------------------
@@ -219,49 +224,77 @@ def _check_embedding(where: str, dx: Array, cache: EmbeddingCache) -> Array:
 def _scattered(dx: Array, ids: Array, V: int) -> Array:
     """Return a table (V, D): the sums of the rows of dx (., D) that have the same id."""
     dW = empty((V, dx.shape[-1]), dx.dtype)
-    _embedding.scatter_add(contiguous(dx).reshape(-1, dx.shape[-1]), ids.reshape(-1), dW)
+    (dx,) = contiguous(dx)
+    _embedding.scatter_add(dx.reshape(-1, dx.shape[-1]), ids.reshape(-1), dW)
     return dW
 
 
 # --- Recurrent layers --------------------------------------------------------------------------
 
 
-def _unroll(
-    cell: Any, batch: Batch, x: Array, Wx: Array, Wh: Array, b: Array, states: tuple[Array, ...],
-    *sums: Array,
-) -> Array:  # fmt: skip
-    """Run a cell over a sequence; fill the states and sums, and return its first sum.
+def _forward(
+    where: str, cell: Any, kind: Any, x: Array, state: dict[str, Array], weights: dict[str, Array],
+    b: Array, lengths: Array | None, others: tuple[str, ...] = (), s: Any = None, **options: Any,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Run a cell over a sequence; return hs, the last states and the cache, which is a `kind`.
 
-    The arguments are those of `kernels.recurrence`, but for arrays over time, (T, B, .).
+    `others` names arrays (T, B, H) that the kernel fills besides the states. With a second sum, the
+    GRU's, `s` is what it starts from.
     """
-    Wx, Wh, b = map(contiguous, (Wx, Wh, b))
-    N, (D, gates), (H, columns) = batch.N, Wx.shape, Wh.shape
-    first, shape = _affine(x.reshape(N, D), Wx, b), (*x.shape[:2], gates)
-    sums = first, *[array.reshape(N, H) for array in sums]
-    arrays = batch.offsets, sums, tuple([array.reshape(-1, H) for array in states])
-    split = split_work(batch.T, N, H, columns, Wh.itemsize, get_num_threads())
+    T, B, D = x.shape
+    if lengths is not None:
+        lengths = check_lengths(where, "lengths", lengths, T, B)
+    batch, H = batch_of(T, B, lengths), state["h"].shape[1]
+    Wh = weights["Wh"] if "Wh" in weights else np.empty((H, 0), x.dtype)
+    x, Wx, Wh, b = contiguous(x, weights["Wx"], Wh, b)
+    x, states, filled = batch.begin(x, [*state.values()], len(others))
+    sums = [_affine(x.reshape(-1, D), Wx, b)]
+    if s is not None:
+        sums.append(empty((batch.N, H), x.dtype))
+        sums[1][...] = s
+    rows = []
+    for array in (*states, *filled):
+        rows.append(array.reshape(-1, H))
+    arrays = batch.offsets, tuple(sums), tuple(rows)
+    split = split_work(T, batch.N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
     if split.split_batch:
         cell.forward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
-        panels = empty(_machine.panels_shape(Wh, columns // H), Wh.dtype)
+        panels = empty(_machine.panels_shape(Wh, Wh.shape[1] // H), Wh.dtype)
         cell.forward_split_hidden(Wh, panels, arrays, split.shares)
-    return first.reshape(shape)
+    hs, before, after, last = batch.end(states, filled)
+    known = {"x": x, **weights, **options, **dict(zip((*state, *others), after, strict=True))}
+    for name, array in zip(state, before, strict=True):
+        known[f"{name}_prev"] = array
+    for name, array in zip(("gates", "s"), sums, strict=False):
+        known[name] = array.reshape(*x.shape[:2], array.shape[1])
+    cache = kind._make(map(known.__getitem__, kind._fields))
+    if lengths is not None:  # its arrays over time are (1, N, .)
+        n = kind._fields.index("Wx")
+        cache = PaddedCache(kind._make([array[0] for array in cache[:n]] + [*cache[n:]]), lengths)
+    return hs, *last, cache
 
 
-def _unroll_back(
-    cell: Any, batch: Batch, x: Array, Wx: Array, Wh: Array, h_prev: Array,
-    kept: Sequence[Array], dhs: Array, dstates: tuple[Array, ...], number_of_da: int = 1,
-) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
-    """Go back through a sequence; change dstates, and return dx, dWx, dWh, db and the last da.
+def _backward(
+    cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array, number_of_da: int = 1
+) -> tuple[Any, ...]:
+    """Go back through a sequence after `_forward`.
 
-    The arguments are those of `kernels.recurrence`, but for arrays over time, (T, B, .).
+    Return dx, the gradients of the states before the first step, dWx, dWh, db, and the last da of
+    `kernels.recurrence`.
     """
-    x, Wx, Wh, h_prev, *kept = map(contiguous, (x, Wx, Wh, h_prev, *kept))
-    N, (D, gates), (H, columns), shape = batch.N, Wx.shape, Wh.shape, x.shape
-    x, h_prev = x.reshape(N, D), h_prev.reshape(N, H)
-    da = tuple([empty((N, size), x.dtype) for size in (gates, columns)[:number_of_da]])
-    kept = tuple([array.reshape(N, array.shape[-1]) for array in kept])
-    arrays = batch.offsets, kept, dhs.reshape(N, H), dstates, da
+    n, H = cache._fields.index("Wx"), dhs.shape[-1]
+    Wh = cache.Wh if "Wh" in cache._fields else np.empty((H, 0), dhs.dtype)
+    Wx, Wh, dhs, x, *kept = contiguous(cache.Wx, Wh, dhs, *cache[:n])
+    dhs, dstates = batch.begin_backward(dhs, dstate)
+    N, shape, columns = batch.N, x.shape, Wh.shape[1]
+    da, rows = [empty((N, Wx.shape[1]), x.dtype)], []
+    if number_of_da == 2:
+        da.append(empty((N, columns), x.dtype))
+    for array in (x, *kept, dhs):
+        rows.append(array.reshape(N, array.shape[-1]))
+    x, *kept, dhs = rows
+    arrays = batch.offsets, tuple(kept), dhs, tuple(dstates), tuple(da)
     split = split_work(batch.T, N, H, columns, Wh.itemsize, get_num_threads())
     if split.split_batch:
         cell.backward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
@@ -269,28 +302,10 @@ def _unroll_back(
         panels = empty(_machine.panels_shape(Wh.T, 1), Wh.dtype)
         cell.backward_split_hidden(Wh, panels, arrays, split.shares)
     dx, dWx, db = _gradients(da[0], x, Wx)
-    dWh, zeros = empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
-    shares = shares_for(Wh.size * N // PRODUCT)
-    _machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares)
-    return batch.padded(dx.reshape(shape)), dWx, dWh, db, da[-1]
-
-
-def _lengths(where: str, lengths: Any, x: Array) -> Array | None:
-    """Return a checked copy of the lengths of x (T, B, .), if any."""
-    return None if lengths is None else check_lengths(where, "lengths", lengths, *x.shape[:2])
-
-
-def _batch(x: Array, lengths: Array | None) -> Batch:
-    """Return the batch of x (T, B, .)."""
-    return batch_of(*x.shape[:2], None if lengths is None else lengths.tobytes())
-
-
-def _cache(cache: Any, lengths: Array | None) -> Any:
-    """Return the cache of a batch, where arrays over time may be those of a `PaddedBatch`."""
-    if lengths is None:
-        return cache
-    n = cache._fields.index("Wx")
-    return PaddedCache(cache._make([*(array[0] for array in cache[:n]), *cache[n:]]), lengths)
+    h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
+    _machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares_for(Wh.size * N // PRODUCT))
+    dx, dstates = batch.end_backward(dx.reshape(shape), dstates)
+    return dx, dstates, dWx, dWh, db, da[-1]
 
 
 def _opened(
@@ -305,12 +320,12 @@ def _opened(
     arrays = own[: len(needed) - 1 - len(dstate)]
     if own is cache:
         check_shapes(where, needed, *arrays, dhs, *dstate)
-        return _batch(dhs, None), cache
+        return batch_of(dhs.shape[0], dhs.shape[1], None), cache
     sizes = check_shapes(where, _packed(needed), *arrays, dhs, *dstate)
     T, B, N = (sizes[letter] for letter in "TBN")
     lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, N)
     n = own._fields.index("Wx")
-    return _batch(dhs, lengths), own._make([*(array[None] for array in own[:n]), *own[n:]])
+    return batch_of(T, B, lengths), own._make([*(array[None] for array in own[:n]), *own[n:]])
 
 
 @functools.cache
@@ -324,56 +339,44 @@ def _packed(needed: tuple[str, ...]) -> tuple[str, ...]:
 def rnn_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh",
     lengths: Array | None = None,
-) -> tuple[Array, Array, RNNCache | PaddedCache]:  # fmt: skip
+) -> tuple[Any, ...]:  # fmt: skip
     """Unroll the vanilla network over a sequence."""
     where, needed = "rnn_forward", ("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H")
     check_shapes(where, needed, Wx, Wh, b, x, h0)
     check_choice(where, "activation", activation, _rnn.CELLS)
-    lengths = _lengths(where, lengths, x)
-    batch = _batch(x, lengths)
-    x, h = batch.packed(contiguous(x)), batch.states(h0)
-    _unroll(_rnn.CELLS[activation], batch, x, Wx, Wh, b, (h,))
-    hs = batch.after(h)
-    cache = RNNCache(x, batch.before(h), hs, Wx, Wh, activation)
-    return batch.padded(hs), batch.last(h), _cache(cache, lengths)
+    cell = _rnn.CELLS[activation]
+    state, weights = {"h": h0}, {"Wx": Wx, "Wh": Wh}
+    return _forward(where, cell, RNNCache, x, state, weights, b, lengths, activation=activation)
 
 
-def rnn_backward(
-    dhs: Array, dhT: Array, cache: RNNCache | PaddedCache
-) -> tuple[Array, Array, Array, Array, Array]:
+def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagation through time."""
     where, needed = "rnn_backward", (
         "cache.x T B D", "cache.h_prev T B H", "cache.h T B H", "cache.Wx D H", "cache.Wh H H",
         "dhs T B H", "dhT B H",
     )  # fmt: skip
-    batch, (x, h_prev, h, Wx, Wh, activation) = _opened(where, RNNCache, needed, cache, dhs, dhT)
-    check_choice(where, "cache.activation", activation, _rnn.CELLS)
-    dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
-    dx, dWx, dWh, db, _ = _unroll_back(
-        _rnn.CELLS[activation], batch, x, Wx, Wh, h_prev, (h,), dhs, (dh,)
-    )
-    return dx, batch.given(dh), dWx, dWh, db
+    batch, opened = _opened(where, RNNCache, needed, cache, dhs, dhT)
+    check_choice(where, "cache.activation", opened.activation, _rnn.CELLS)
+    cell = _rnn.CELLS[opened.activation]
+    dx, (dh,), dWx, dWh, db, _ = _backward(cell, batch, opened, dhs, dhT)
+    return dx, dh, dWx, dWh, db
 
 
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
-) -> tuple[Array, Array, Array, LSTMCache | PaddedCache]:
+) -> tuple[Any, ...]:
     """Unroll the memory cell over a sequence."""
-    needed = "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H"
-    check_shapes("lstm_forward", needed, Wx, Wh, b, x, h0, c0)
-    lengths = _lengths("lstm_forward", lengths, x)
-    batch = _batch(x, lengths)
-    x, h, c = batch.packed(contiguous(x)), batch.states(h0), batch.states(c0)
-    tanh_c = empty(c.shape, c.dtype)
-    gates = _unroll(_lstm.LSTM, batch, x, Wx, Wh, b, (h, c, tanh_c))
-    h_prev, c_prev, hs, cs, tanh_cs = *map(batch.before, (h, c)), *map(batch.after, (h, c, tanh_c))
-    cache = LSTMCache(x, h_prev, c_prev, gates, cs, tanh_cs, hs, Wx, Wh)
-    return batch.padded(hs), batch.last(h), batch.last(c), _cache(cache, lengths)
+    where, needed = "lstm_forward", (
+        "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H"
+    )  # fmt: skip
+    check_shapes(where, needed, Wx, Wh, b, x, h0, c0)
+    state, weights = {"h": h0, "c": c0}, {"Wx": Wx, "Wh": Wh}
+    return _forward(where, _lstm.LSTM, LSTMCache, x, state, weights, b, lengths, ("tanh_c",))
 
 
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
-) -> tuple[Array, Array, Array, Array, Array, Array]:
+) -> tuple[Any, ...]:
     """Backpropagation through time."""
     where, needed = "lstm_backward", (
         "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H", "cache.gates T B 4H",
@@ -381,18 +384,14 @@ def lstm_backward(
         "dhs T B H", "dhT B H", "dcT B H",
     )  # fmt: skip
     batch, opened = _opened(where, LSTMCache, needed, cache, dhs, dhT, dcT)
-    x, h_prev, c_prev, gates, _, tanh_c, _, Wx, Wh = opened
-    dhs, dh, dc = batch.packed(contiguous(dhs)), batch.ordered(dhT), batch.ordered(dcT)
-    dx, dWx, dWh, db, _ = _unroll_back(
-        _lstm.LSTM, batch, x, Wx, Wh, h_prev, (gates, c_prev, tanh_c), dhs, (dh, dc)
-    )
-    return dx, batch.given(dh), batch.given(dc), dWx, dWh, db
+    dx, (dh, dc), dWx, dWh, db, _ = _backward(_lstm.LSTM, batch, opened, dhs, dhT, dcT)
+    return dx, dh, dc, dWx, dWh, db
 
 
 def gru_forward(
     x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
     reset: str = "after", lengths: Array | None = None,
-) -> tuple[Array, Array, GRUCache | PaddedCache]:  # fmt: skip
+) -> tuple[Any, ...]:  # fmt: skip
     """Unroll the gated unit over a sequence.
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
@@ -400,41 +399,33 @@ def gru_forward(
     where, needed = "gru_forward", ("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H")
     check_shapes(where, needed, Wx, Wh, b, x, h0)
     _check_reset(where, "", bn, reset, Wh)
-    lengths = _lengths(where, lengths, x)
-    x, h0, Wx, Wh, b = map(contiguous, (x, h0, Wx, Wh, b))
     if reset == "before":
+        x, h0, Wx, Wh, b = contiguous(x, h0, Wx, Wh, b)
+        if lengths is not None:
+            lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
         return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
-    batch = _batch(x, lengths)
-    x, h = batch.packed(x), batch.states(h0)
-    s = empty((*x.shape[:2], len(Wh)), x.dtype)
-    s[...] = 0 if bn is None else bn
-    gates = _unroll(_gru.GRU, batch, x, Wx, Wh, b, (h,), s)
-    hs = batch.after(h)
-    cache = GRUCache(x, batch.before(h), gates, s, hs, Wx, Wh, bn, reset)
-    return batch.padded(hs), batch.last(h), _cache(cache, lengths)
+    state, weights, s = {"h": h0}, {"Wx": Wx, "Wh": Wh}, 0 if bn is None else bn
+    return _forward(
+        where, _gru.GRU, GRUCache, x, state, weights, b, lengths, s=s, bn=bn, reset=reset
+    )
 
 
-def gru_backward(
-    dhs: Array, dhT: Array, cache: GRUCache | PaddedCache
-) -> tuple[Array, Array, Array, Array, Array, Array | None]:
+def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagation through time."""
     where, needed = "gru_backward", (
         "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.s T B H",
         "cache.h T B H", "cache.Wx D 3H", "cache.Wh H 3H", "dhs T B H", "dhT B H",
     )  # fmt: skip
-    batch, (*arrays, bn, reset) = _opened(where, GRUCache, needed, cache, dhs, dhT)
-    x, h_prev, gates, s, h, Wx, Wh = map(contiguous, arrays)
-    _check_reset(where, "cache.", bn, reset, Wh)
+    batch, opened = _opened(where, GRUCache, needed, cache, dhs, dhT)
+    (*arrays, bn, reset), H = opened, len(opened.Wh)
+    _check_reset(where, "cache.", bn, reset, opened.Wh)
     if reset == "before":
         if not isinstance(cache, PaddedCache):
-            cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
-        return reference.gru_backward(contiguous(dhs), contiguous(dhT), cache)
-    dhs, dh = batch.packed(contiguous(dhs)), batch.ordered(dhT)
-    dx, dWx, dWh, db, du = _unroll_back(
-        _gru.GRU, batch, x, Wx, Wh, h_prev, (gates, s, h_prev), dhs, (dh,), number_of_da=2
-    )
-    dbn = None if bn is None else du[:, 2 * Wh.shape[0] :].sum(axis=0)
-    return dx, batch.given(dh), dWx, dWh, db, dbn
+            cache = GRUCache._make([*contiguous(*arrays), bn, reset])
+        dhs, dhT = contiguous(dhs, dhT)
+        return reference.gru_backward(dhs, dhT, cache)
+    dx, (dh,), dWx, dWh, db, du = _backward(_gru.GRU, batch, opened, dhs, dhT, number_of_da=2)
+    return dx, dh, dWx, dWh, db, None if bn is None else du[:, 2 * H :].sum(axis=0)
 
 
 def _check_reset(where: str, of: str, bn: Array | None, reset: str, Wh: Array) -> None:
@@ -450,42 +441,6 @@ def _check_reset(where: str, of: str, bn: Array | None, reset: str, Wh: Array) -
     check_array(where, f"{of}bn", bn, (len(Wh),), Wh.dtype, "H is fixed by Wh")
 
 
-def _forward(
-    cell: Any, kind: Any, x: Array, state: list[Array], weights: list[Array], b: Array,
-    lengths: Array | None, *options: Any, more: int = 0,
-) -> tuple[Any, ...]:  # fmt: skip
-    """Run a cell over a sequence; return hs, the last state and the cache, which is a `kind`.
-
-    Its fields are x, the state before each step, the gates, the state and `more` arrays after each
-    step, the weights (Wx, and Wh if there is one), and the options.
-    """
-    batch = _batch(x, lengths)
-    x, states = batch.packed(contiguous(x)), [batch.states(part) for part in state]
-    filled = (*states, *(empty(states[0].shape, x.dtype) for _ in range(more)))
-    Wx, Wh = (*weights, _no_columns(state[0]))[:2]
-    gates = _unroll(cell, batch, x, Wx, Wh, b, filled)
-    hs, *after = map(batch.after, filled)
-    cache = kind(x, *map(batch.before, states), gates, hs, *after, *weights, *options)
-    return batch.padded(hs), *map(batch.last, states), _cache(cache, lengths)
-
-
-def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
-    """Go back through a sequence after `_forward`: return the gradients of its arguments."""
-    x, *kept = cache[: cache._fields.index("Wx")]
-    Wh = getattr(cache, "Wh", None)
-    dhs, dstates = batch.packed(contiguous(dhs)), tuple(map(batch.ordered, dstate))
-    dx, dWx, dWh, db, _ = _unroll_back(
-        cell, batch, x, cache.Wx, _no_columns(dhs) if Wh is None else Wh, cache.h_prev, kept, dhs,
-        dstates, number_of_da=2 if Wh is None else 1,
-    )  # fmt: skip
-    return dx, *map(batch.given, dstates), *((dWx,) if Wh is None else (dWx, dWh)), db
-
-
-def _no_columns(h: Array) -> Array:
-    """Return the Wh, (H, 0), of a cell without one."""
-    return np.empty((h.shape[-1], 0), h.dtype)
-
-
 def mingru_forward(
     x: Array, h0: Array, Wx: Array, b: Array, factors: str = "positive",
     lengths: Array | None = None,
@@ -494,8 +449,8 @@ def mingru_forward(
     where = "mingru_forward"
     check_shapes(where, ("Wx D 2H", "b 2H", "x T B D", "h0 B H"), Wx, b, x, h0)
     check_choice(where, "factors", factors, _scan.MINGRU)
-    lengths = _lengths(where, lengths, x)
-    return _forward(_scan.MINGRU[factors], MinGRUCache, x, [h0], [Wx], b, lengths, factors)
+    cell = _scan.MINGRU[factors]
+    return _forward(where, cell, MinGRUCache, x, {"h": h0}, {"Wx": Wx}, b, lengths, factors=factors)
 
 
 def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
@@ -506,7 +461,9 @@ def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) ->
     )  # fmt: skip
     batch, opened = _opened(where, MinGRUCache, needed, cache, dhs, dhT)
     check_choice(where, "cache.factors", opened.factors, _scan.MINGRU)
-    return _backward(_scan.MINGRU[opened.factors], batch, opened, dhs, dhT)
+    cell = _scan.MINGRU[opened.factors]
+    dx, (dh,), dWx, _, db, _ = _backward(cell, batch, opened, dhs, dhT, number_of_da=2)
+    return dx, dh, dWx, db
 
 
 def minlstm_forward(
@@ -515,8 +472,8 @@ def minlstm_forward(
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
     where = "minlstm_forward"
     check_shapes(where, ("Wx D 3H", "b 3H", "x T B D", "h0 B H"), Wx, b, x, h0)
-    lengths = _lengths(where, lengths, x)
-    return _forward(_scan.MINLSTM, MinLSTMCache, x, [h0], [Wx], b, lengths, more=1)
+    state, others = {"h": h0}, ("log_odds",)
+    return _forward(where, _scan.MINLSTM, MinLSTMCache, x, state, {"Wx": Wx}, b, lengths, others)
 
 
 def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
@@ -526,7 +483,8 @@ def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) 
         "cache.log_odds T B H", "cache.Wx D 3H", "dhs T B H", "dhT B H",
     )  # fmt: skip
     batch, opened = _opened(where, MinLSTMCache, needed, cache, dhs, dhT)
-    return _backward(_scan.MINLSTM, batch, opened, dhs, dhT)
+    dx, (dh,), dWx, _, db, _ = _backward(_scan.MINLSTM, batch, opened, dhs, dhT, number_of_da=2)
+    return dx, dh, dWx, db
 
 
 def slstm_forward(
@@ -537,11 +495,13 @@ def slstm_forward(
     where, needed = "slstm_forward", (
         "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "n0 B H", "m0 B H",
     )  # fmt: skip
-    state = [h0, c0, n0, m0]
-    check_shapes(where, needed, Wx, Wh, b, x, *state)
+    check_shapes(where, needed, Wx, Wh, b, x, h0, c0, n0, m0)
     check_choice(where, "forget_gate", forget_gate, _lstm.SLSTM)
-    cell, lengths = _lstm.SLSTM[forget_gate], _lengths(where, lengths, x)
-    return _forward(cell, SLSTMCache, x, state, [Wx, Wh], b, lengths, forget_gate, more=1)
+    cell = _lstm.SLSTM[forget_gate]
+    state, weights = {"h": h0, "c": c0, "n": n0, "m": m0}, {"Wx": Wx, "Wh": Wh}
+    return _forward(
+        where, cell, SLSTMCache, x, state, weights, b, lengths, ("log_f",), forget_gate=forget_gate
+    )
 
 
 def slstm_backward(
@@ -557,7 +517,9 @@ def slstm_backward(
     dstate = dhT, dcT, dnT, dmT
     batch, opened = _opened(where, SLSTMCache, needed, cache, dhs, *dstate)
     check_choice(where, "cache.forget_gate", opened.forget_gate, _lstm.SLSTM)
-    return _backward(_lstm.SLSTM[opened.forget_gate], batch, opened, dhs, *dstate)
+    cell = _lstm.SLSTM[opened.forget_gate]
+    dx, dstates, dWx, dWh, db, _ = _backward(cell, batch, opened, dhs, *dstate)
+    return dx, *dstates, dWx, dWh, db
 
 
 # --- Linear recurrence -------------------------------------------------------------------------
@@ -566,8 +528,10 @@ def slstm_backward(
 def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache]:
     """Unroll a recurrence without weights."""
     check_shapes("scan_forward", ("a T B H", "b T B H", "h0 B H"), a, b, h0)
-    a, h = contiguous(a), _batch(a, None).states(h0)
-    _scan.forward(*map(_by_step, (a, contiguous(b), h)), shares_for(a.size))
+    a, b = contiguous(a, b)
+    h = empty((len(a) + 1, *h0.shape), a.dtype)
+    h[0] = h0
+    _scan.forward(*map(_by_step, (a, b, h)), shares_for(a.size))
     return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
 
 
@@ -576,7 +540,7 @@ def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Arra
     check_cache("scan_backward", cache, ScanCache)
     needed = "cache.a T B H", "cache.h_prev T B H", "dhs T B H", "dhT B H"
     check_shapes("scan_backward", needed, *cache, dhs, dhT)
-    a, h_prev, dhs = map(contiguous, (*cache, dhs))
+    a, h_prev, dhs = contiguous(*cache, dhs)
     da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
     arrays = map(_by_step, (dhs, a, h_prev, da, db, dh[None]))
     _scan.backward(*arrays, shares_for(a.size))
@@ -594,10 +558,9 @@ def _by_step(array: Array) -> Array:
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
     check_shapes("linear_forward", ("W D V", "b V", "x * D"), W, b, x)
-    D, V = W.shape
-    x = contiguous(x)
-    y = _affine(x.reshape(-1, D), W, contiguous(b))
-    return y.reshape(*x.shape[:-1], V), LinearCache(x, W)
+    (x, b), (W_as_stored, transposed) = contiguous(x, b), _matrix(W)
+    y = _affine(x.reshape(-1, x.shape[-1]), W_as_stored, b, transposed)
+    return y.reshape(*x.shape[:-1], len(b)), LinearCache(x, W)
 
 
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
@@ -605,11 +568,10 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     check_cache("linear_backward", cache, LinearCache)
     needed = "cache.x * D", "cache.W D V", "dy * V"
     check_shapes("linear_backward", needed, *cache, dy)
-    x, W = cache
-    rows = contiguous(x).reshape(-1, len(W))
-    drows = contiguous(dy).reshape(len(rows), W.shape[1])
-    dx, dW, db = _gradients(drows, rows, W)
-    return dx.reshape(x.shape), dW, db
+    (x, dy), (W, transposed) = contiguous(cache.x, dy), _matrix(cache.W)
+    D, V = cache.W.shape
+    dx, dW, db = _gradients(dy.reshape(-1, V), x.reshape(-1, D), W, transposed)
+    return dx.reshape(x.shape), dW.T if transposed else dW, db
 
 
 # --- Dropout with a given mask -----------------------------------------------------------------
@@ -668,8 +630,8 @@ def sequence_cross_entropy_forward(
             average_across_timesteps=average_across_timesteps,
             average_across_batch=average_across_batch,
         )
-    logits = contiguous(logits)
-    peak, total, nll = (empty((T, B), logits.dtype) for _ in range(3))
+    (logits,) = contiguous(logits)
+    peak, total, nll = np.empty((3, T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
     _softmax.forward(logits, targets, peak, total, nll, predicted, shares_for(EXP * logits.size))
     loss = np.add.reduce(coefficients * nll, axis=None)
@@ -686,12 +648,11 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     because = "T and B are fixed by cache.logits"
     targets = check_ids(where, "cache.targets", targets, logits.shape[2], peak.shape, because)
     check_number(where, "dloss", dloss)
+    coefficients = coefficients * logits.dtype.type(dloss)
+    logits, peak, total, coefficients = contiguous(logits, peak, total, coefficients)
     dlogits = empty(logits.shape, logits.dtype)
-    _softmax.backward(
-        contiguous(logits), targets, contiguous(peak), contiguous(total),
-        np.ascontiguousarray(coefficients * logits.dtype.type(dloss)), dlogits,
-        shares_for(EXP * logits.size),
-    )  # fmt: skip
+    shares = shares_for(EXP * logits.size)
+    _softmax.backward(logits, targets, peak, total, coefficients, dlogits, shares)
     return dlogits
 
 
@@ -701,37 +662,40 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
     check_shapes("sum_of_squares", ("g *",), g)
-    total: float = _update.sum_of_squares(contiguous(g).ravel(), shares_for(g.size))
-    return total
+    (g,) = contiguous(g)
+    sums = np.empty(-(-g.size // _update.BLOCK))
+    _update.sums_of_squares(g.ravel(), sums, shares_for(g.size))
+    return float(sums.cumsum()[-1])  # in order, whatever the threads
 
 
-def _check_update(where: str, needed: tuple[str, ...], *arrays: Array) -> None:
-    """Raise unless all arrays but the last, the gradient, can be changed in place, each alone."""
-    check_shapes(where, needed, *arrays)
-    names = [spec.partition(" ")[0] for spec in needed]
-    for name, array in zip(names[:-1], arrays, strict=False):
-        check_in_place(where, name, array)
-    for (one, a), (other, b) in itertools.combinations(zip(names, arrays, strict=True), 2):
+def _check_update(where: str, needed: tuple[str, ...], **arrays: Array) -> None:
+    """Raise unless all arrays but dw can be changed in place, each without changing another."""
+    check_shapes(where, needed, *arrays.values())
+    for name, array in arrays.items():
+        if name != "dw" and not array.flags.carray:
+            check_in_place(where, name, array)
+    for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
         if np.may_share_memory(a, b):  # threads would race
             raise ValueError(f"{where}: {one} must not share memory with {other}; copy one of them")
 
 
 def sgd_update(w: Array, dw: Array, lr: float) -> None:
     """Gradient descent."""
-    _check_update("sgd_update", ("w *", "dw *"), w, dw)
+    _check_update("sgd_update", ("w *", "dw *"), w=w, dw=dw)
     check_in("sgd_update", "lr", lr, "[0, inf)")
-    _update.descend(w.ravel(), contiguous(dw).ravel(), float(lr), shares_for(w.size))
+    (dw,) = contiguous(dw)
+    _update.descend(w.ravel(), dw.ravel(), float(lr), shares_for(w.size))
 
 
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum: w and the velocity v change."""
-    _check_update("momentum_update", ("w *", "v *", "dw *"), w, v, dw)
+    _check_update("momentum_update", ("w *", "v *", "dw *"), w=w, v=v, dw=dw)
     check_in("momentum_update", "lr", lr, "[0, inf)")
     check_in("momentum_update", "momentum", momentum, "[0, inf)")
+    lr, momentum, (dw,) = float(lr), float(momentum), contiguous(dw)
     _update.descend_with_momentum(
-        w.ravel(), v.ravel(), contiguous(dw).ravel(), float(lr), float(momentum),
-        shares_for(w.size),
-    )  # fmt: skip
+        w.ravel(), v.ravel(), dw.ravel(), lr, momentum, shares_for(w.size)
+    )
 
 
 def adam_update(
@@ -740,7 +704,7 @@ def adam_update(
 ) -> None:  # fmt: skip
     """Adam, and AdamW if `decoupled`."""
     where = "adam_update"
-    _check_update(where, ("w *", "m *", "v *", "dw *"), w, m, v, dw)
+    _check_update(where, ("w *", "m *", "v *", "dw *"), w=w, m=m, v=v, dw=dw)
     check_whole(where, "t", t)
     for name, beta in (("beta1", beta1), ("beta2", beta2)):
         check_in(where, name, beta, "[0, 1)")
@@ -752,9 +716,10 @@ def adam_update(
         added, kept, 1 - beta1, beta2, 1 - beta2,
         lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
     )  # fmt: skip
+    (dw,) = contiguous(dw)
     _update.descend_by_moments(
-        w.ravel(), m.ravel(), v.ravel(), contiguous(dw).ravel(),
-        tuple(np.array(numbers, w.dtype)), shares_for(w.size),
+        w.ravel(), m.ravel(), v.ravel(), dw.ravel(), tuple(np.array(numbers, w.dtype)),
+        shares_for(w.size),
     )  # fmt: skip
 
 

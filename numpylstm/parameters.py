@@ -241,12 +241,32 @@ class Module:
         path.
         """
         found: dict[str, Parameter] = {}
-        _find(self.prefix, self, found, set())
+        met: set[int] = set()
+        left: list[tuple[str, Any]] = [(self.prefix, self)]
+        while left:
+            path, value = left.pop()
+            if isinstance(value, Module):
+                if id(value) in met:
+                    continue
+                met.add(id(value))
+                value = value.parts()
+            elif isinstance(value, list):
+                value = dict(enumerate(value))
+            if isinstance(value, Parameter) and id(value) not in met:
+                met.add(id(value))
+                found[path] = value
+            elif isinstance(value, dict):
+                for name, part in reversed(value.items()):
+                    left.append((".".join(filter(None, (path, str(name)))), part))
         return found
 
     def parameters(self) -> dict[str, Parameter]:
         """Return path -> Parameter, without the frozen parameters."""
-        return {path: p for path, p in self.all_parameters().items() if p.trainable}
+        found = self.all_parameters()
+        for path, p in list(found.items()):
+            if not p.trainable:
+                del found[path]
+        return found
 
     def freeze(self, paths: str | Iterable[str]) -> None:
         """Exclude parameters from training; an optimiser made afterwards leaves them out.
@@ -312,25 +332,6 @@ class Module:
         text, count = f"{type(self).__name__}({sizes})", self.num_parameters
         text += f": {count:,} parameters" if count else ""
         return text + (f"; x is {self.input_shape}, time first" if self.input_shape else "")
-
-
-def _find(path: str, value: Any, found: dict[str, Parameter], seen: set[int]) -> None:
-    """Add all parameters in `value` to `found`, by path; `seen` are the ids of what was met."""
-    parts: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, Parameter | Module):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        if isinstance(value, Parameter):
-            found[path] = value
-        else:
-            parts = value.parts().items()
-    elif isinstance(value, dict):
-        parts = value.items()
-    elif isinstance(value, list):
-        parts = enumerate(value)
-    for name, part in parts:
-        _find(f"{path}.{name}" if path and name != "" else path or str(name), part, found, seen)
 
 
 def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:

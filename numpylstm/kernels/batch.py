@@ -27,39 +27,34 @@ class Batch:
             self.known_cuts[shares] = cuts
         return self.known_cuts[shares]
 
-    def packed(self, values):
-        """Return (T, B, .) as an array over time."""
-        return values
+    def begin(self, x, starts, others):
+        """Return x as an array over time, room for states that begin so, and for other arrays."""
+        states, filled = [], []
+        for start in starts:
+            states.append(empty((self.T + 1, *start.shape), x.dtype))
+            states[-1][0] = start
+        for _ in range(others):
+            filled.append(empty(states[0].shape, x.dtype))
+        return x, states, filled
 
-    def padded(self, values):
-        """Return an array over time as (T, B, .)."""
-        return values
+    def end(self, states, others):
+        """Return hs (T, B, H), states before and all arrays after each step, and last states."""
+        before, after, last = [], [], []
+        for state in states:
+            before.append(state[:-1])
+            after.append(state[1:])
+            last.append(state[-1].copy())
+        for other in others:
+            after.append(other[1:])
+        return after[0], before, after, last
 
-    def ordered(self, values):
-        """Return a copy of (B, .) in the order of the rows."""
-        return np.array(values, order="C")
+    def begin_backward(self, dhs, dstates):
+        """Return dhs as an array over time, and copies of (B, .) in the order of the rows."""
+        return dhs, [*np.array(dstates)]
 
-    def given(self, values):
-        """Return (B, .) in the order of the batch."""
-        return values
-
-    def states(self, start):
-        """Return room for a state, with that of step 0 filled in."""
-        states = empty((self.T + 1, *start.shape), start.dtype)
-        states[0] = start
-        return states
-
-    def before(self, states):
-        """Return the states before each step, as an array over time."""
-        return states[:-1]
-
-    def after(self, states):
-        """Return the states after each step, as an array over time."""
-        return states[1:]
-
-    def last(self, states):
-        """Return the state after the last step of each sequence, (B, .)."""
-        return states[-1].copy()
+    def end_backward(self, dx, dstates):
+        """Return dx as (T, B, .), and (B, .) in the order of the batch."""
+        return dx, dstates
 
 
 class PaddedBatch(Batch):
@@ -78,33 +73,30 @@ class PaddedBatch(Batch):
         self.rank = np.argsort(self.order)
         self.place_last = (self.offsets[lengths_in_order] + np.arange(self.B))[self.rank]
 
-    def packed(self, values):  # noqa: D102
-        return _rows(values, self.place)
+    def begin(self, x, starts, others):  # noqa: D102
+        shape = 1, self.B + self.N, starts[0].shape[1]
+        states = [empty(shape, x.dtype) for _ in starts]
+        for state, start in zip(states, starts, strict=True):
+            state[0, : self.B] = start[self.order]
+        return _rows(x, self.place), states, [empty(shape, x.dtype) for _ in range(others)]
 
-    def padded(self, values):  # noqa: D102
+    def end(self, states, others):  # noqa: D102
+        before = [_rows(state, self.place_before) for state in states]
+        after = [array[:, self.B :] for array in (*states, *others)]
+        last = [state[0, self.place_last] for state in states]
+        return self.padded(after[0]), before, after, last
+
+    def begin_backward(self, dhs, dstates):  # noqa: D102
+        return _rows(dhs, self.place), [dstate[self.order] for dstate in dstates]
+
+    def end_backward(self, dx, dstates):  # noqa: D102
+        return self.padded(dx), [dstate[self.rank] for dstate in dstates]
+
+    def padded(self, values):
+        """Return an array over time, (1, N, .), as (T, B, .), with zeros past the ends."""
         whole = np.zeros((self.T * self.B, values.shape[-1]), values.dtype)
         _as_elements(whole)[self.place] = _as_elements(values[0])
         return whole.reshape(self.T, self.B, -1)
-
-    def ordered(self, values):  # noqa: D102
-        return values[self.order]
-
-    def given(self, values):  # noqa: D102
-        return values[self.rank]
-
-    def states(self, start):  # noqa: D102
-        states = empty((1, self.B + self.N, start.shape[1]), start.dtype)
-        states[0, : self.B] = start[self.order]
-        return states
-
-    def before(self, states):  # noqa: D102
-        return _rows(states, self.place_before)
-
-    def after(self, states):  # noqa: D102
-        return states[:, self.B :]
-
-    def last(self, states):  # noqa: D102
-        return states[0, self.place_last]
 
 
 def _rows(values, places):
@@ -120,6 +112,10 @@ def _as_elements(rows):
 
 
 @functools.lru_cache(maxsize=8)  # every layer of a stack has the same, forward and backward
-def batch_of(T, B, lengths=None):
-    """Return the batch for this T and B, with the lengths in the bytes of an int64 array if any."""
+def _known(T, B, lengths):
     return Batch(T, B) if lengths is None else PaddedBatch(T, np.frombuffer(lengths, np.int64))
+
+
+def batch_of(T, B, lengths):
+    """Return the batch for this T and B, with the lengths (B,) of its sequences if not None."""
+    return _known(T, B, None if lengths is None else lengths.tobytes())

@@ -5,7 +5,7 @@ the way back there are two gradients: da of ``x @ Wx + b``, and du of ``h_prev @
 block of the candidate is r times as large.
 
 sums: gates (N, 3H), which end as the activated gates, and s (N, H), which arrives as bn. states: h.
-kept: gates, s, h_prev. dstates: dh. da: da and du (N, 3H).
+kept: h_prev, gates, s, h. dstates: dh. da: da and du (N, 3H).
 """
 
 from .machine import inlined, run, sigmoid, tanh, widest_vectors
@@ -40,7 +40,7 @@ def forward(row, before, after, j0, j1, sums, states):
 def backward(row, i, j0, j1, kept, dstates, da):
     """Compute da, du and the part of dh that reaches h_prev through z, from dh."""
     widest_vectors()
-    (gates, s, h_prev), (dh,), (da, du) = kept, dstates, da
+    (h_prev, gates, s, _), (dh,), (da, du) = kept, dstates, da
     one = gates.dtype.type(1)
     H = dh.shape[1]
     r, z, n = gates_of(gates, row, H, j0, j1)

@@ -1,7 +1,7 @@
 """The pointwise functions of the LSTM, and of the sLSTM; `recurrence` does the rest.
 
 sums: gates (N, 4H), which end as the activated gates. states: h, c and tanh_c, the last without a
-step 0. kept: gates, c_prev, tanh_c. dstates: dh, dc. da: that of the gates.
+step 0. kept: h_prev, c_prev, gates, c, tanh_c, h. dstates: dh, dc. da: that of the gates.
 
 sLSTM: states: h, c, n, m and log_f, the last without a step 0. kept: h_prev, c_prev, n_prev,
 m_prev, gates, h, c, n, m, log_f. dstates: dh, dc, dn, dm.
@@ -39,7 +39,7 @@ def forward(n, before, after, j0, j1, sums, states):
 
 def backward(n, r, j0, j1, kept, dstates, da):
     """Compute da, and dc of the step before, from dh and dc."""
-    (gates, c_prev, tanh_c), (dh, dc) = kept, dstates
+    (_, c_prev, gates, _, tanh_c, _), (dh, dc) = kept, dstates
     one = gates.dtype.type(1)
     H = dh.shape[1]
     i, f, g, o = gates_of(gates, n, H, j0, j1)

@@ -23,29 +23,6 @@ class Pool:
         self.limit, self.bytes_kept, self.taken = limit, 0, 0
         self.kept, self.older = {}, {}  # bytes -> memory; of this turn, and of the one before
 
-    def take(self, size):
-        """Return this many bytes, and the address of their first cache line."""
-        self.taken += 1
-        if self.taken >= TURN:
-            self.turn()
-        try:
-            memory = (self.kept.get(size) or self.older[size]).pop()
-            self.bytes_kept -= size
-        except (KeyError, IndexError):
-            block = np.empty(size + CACHE_LINE, np.uint8)
-            memory = block, block.ctypes.data + -block.ctypes.data % CACHE_LINE
-        return memory
-
-    def keep(self, size, memory):
-        """Keep memory for `take`; no globals are used, which are gone when Python ends."""
-        if size > self.limit:
-            return
-        if self.bytes_kept + size > self.limit:
-            self.turn()
-            self.turn()
-        self.kept.setdefault(size, []).append(memory)
-        self.bytes_kept += size
-
     def turn(self):
         """Free what was kept before the last turn."""
         self.kept, self.older, self.taken = {}, self.kept, 0
@@ -55,16 +32,21 @@ class Pool:
 POOL = Pool(limit=1 << 30)
 
 
-class Loan:
+class Block:
     """The owner of an array's memory, to which all views of the array refer."""
 
-    def __init__(self, size, memory, shape, dtype):
+    def __init__(self, size, memory):
         self.pool, self.size, self.memory = POOL, size, memory
-        at = {"data": (memory[1], False), "shape": shape, "typestr": dtype.str, "version": 3}
-        self.__array_interface__ = at
 
     def __del__(self):
-        self.pool.keep(self.size, self.memory)
+        pool, size = self.pool, self.size  # no globals, which are gone when Python ends
+        if size > pool.limit:
+            return
+        if pool.bytes_kept + size > pool.limit:
+            pool.turn()
+            pool.turn()
+        pool.kept.setdefault(size, []).append(self.memory)
+        pool.bytes_kept += size
 
 
 def empty(shape, dtype):
@@ -74,7 +56,20 @@ def empty(shape, dtype):
         return np.empty(shape, dtype)
     step = 1 << nbytes.bit_length() - 3  # a quarter of the power of two below
     size = -(-nbytes // step) * step
-    return np.asarray(Loan(size, POOL.take(size), shape, dtype))
+    POOL.taken += 1
+    if POOL.taken >= TURN:
+        POOL.turn()
+    try:
+        memory = (POOL.kept.get(size) or POOL.older[size]).pop()
+        POOL.bytes_kept -= size
+    except (KeyError, IndexError):
+        room = np.empty(size + CACHE_LINE, np.uint8)
+        memory = room, room.ctypes.data + -room.ctypes.data % CACHE_LINE
+    block = Block(size, memory)
+    block.__array_interface__ = {
+        "data": (memory[1], False), "shape": shape, "typestr": dtype.str, "version": 3,
+    }  # fmt: skip
+    return np.asarray(block)
 
 
 def release_memory():

@@ -1,6 +1,6 @@
 """The pointwise functions of the vanilla network, for each activation; `recurrence` does the rest.
 
-sums: a (N, H). states: h. kept: h. dstates: dh. da: that of a.
+sums: a (N, H). states: h. kept: h_prev, h. dstates: dh. da: that of a.
 """
 
 from .machine import inlined, run, sigmoid, tanh, widest_vectors
@@ -21,7 +21,7 @@ def _cell(name, activate, slope):
     def backward(n, i, j0, j1, kept, dstates, da):
         """Compute da from dh."""
         widest_vectors()
-        (h,), (dh,), (da,) = kept, dstates, da
+        (_, h), (dh,), (da,) = kept, dstates, da
         h, dh, da = run(h, n, j0, j1), run(dh, i, j0, j1), run(da, n, j0, j1)
         for k in range(j1 - j0):
             da[k] = dh[k] * slope(h[k])

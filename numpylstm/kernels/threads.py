@@ -30,6 +30,7 @@ PROCESSORS = _processors()
 _GIVEN = "NUMBA_NUM_THREADS" in os.environ
 CAP = "NUMBA_NUM_THREADS" if _GIVEN else "the processors that this process may use"
 
+_default = None  # found at the first kernel with enough work
 _asked = None  # the number set by `set_num_threads`
 _limit: ContextVar[int | None] = ContextVar("limit", default=None)  # if none is set
 _tasks = SimpleQueue()
@@ -38,14 +39,16 @@ _helpers = []
 
 def get_num_threads():
     """Return the number of threads that a kernel with enough work uses."""
-    return _asked or _limit.get() or default_number()
+    return _asked or _limit.get() or _default or default_number()
 
 
 def default_number():
     """Return the number of processors; 1 in a worker process of `multiprocessing`, if not given."""
+    global _default
     # A worker has loaded the module, which takes 20 ms.
     parent_process = getattr(sys.modules.get("multiprocessing"), "parent_process", lambda: None)
-    return PROCESSORS if _GIVEN or not parent_process() else 1
+    _default = PROCESSORS if _GIVEN or not parent_process() else 1
+    return _default
 
 
 def set_num_threads(number):
@@ -113,7 +116,9 @@ def run_parallel(task, count):
         finished.put(None)
 
     try:
-        for _ in range(min(count - 1, _helpers_for(count))):
+        if len(_helpers) < count - 1:
+            _start_helpers(count - 1)
+        for _ in range(min(count - 1, len(_helpers))):
             _tasks.put(help_with_it)
         work()
         while len(results) < count:
@@ -129,16 +134,15 @@ def run_parallel(task, count):
             raise error
 
 
-def _helpers_for(count):
-    """Start threads until there are count - 1, if the system allows; return how many there are."""
-    while len(_helpers) < count - 1:
+def _start_helpers(number):
+    """Start threads until there are this many, or as many as the system allows."""
+    while len(_helpers) < number:
         helper = Thread(target=_help, args=(_tasks,), name="numpylstm", daemon=True)
         try:
             helper.start()
         except RuntimeError:  # no more: the calling thread does the rest
             break
         _helpers.append(helper)
-    return len(_helpers)
 
 
 def _help(tasks):
@@ -148,8 +152,8 @@ def _help(tasks):
 
 def _forget():
     """Reset in a child process, which has only the thread that called fork."""
-    global _tasks
-    _tasks = SimpleQueue()
+    global _tasks, _default
+    _tasks, _default = SimpleQueue(), None
     _helpers.clear()
 
 

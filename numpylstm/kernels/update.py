@@ -33,25 +33,11 @@ def block_sum_of_squares(g):
 
 
 @kernel(shared=True)
-def sums_of_squares(g, partial, share, shares):
-    """Fill partial (N / BLOCK,) with the sums of g ** 2 of blocks of g (N,); return their sum."""
-    first, last = part(partial.size, share, shares, 1)
-    total = 0.0
+def sums_of_squares(g, sums, share, shares):
+    """Fill sums (N / BLOCK,) with the sums of g ** 2 of blocks of g (N,)."""
+    first, last = part(sums.size, share, shares, 1)
     for block in range(first, last):
-        partial[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
-        total += partial[block]
-    return total
-
-
-def sum_of_squares(g, shares):
-    """Return sum(g ** 2) of g (N,), as a float64."""
-    partial = np.empty((g.size + BLOCK - 1) // BLOCK)
-    total = sums_of_squares(g, partial, shares)
-    if shares > 1:  # in the order in which one thread adds them
-        total = 0.0
-        for value in partial.tolist():
-            total += value
-    return total
+        sums[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
 
 
 @kernel(shared=True)

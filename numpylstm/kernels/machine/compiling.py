@@ -71,10 +71,14 @@ def kernel(function=None, *, shared=False):
 
     @functools.wraps(function)
     def in_shares(*arguments):
-        shares = arguments[-1]
+        *given, shares = arguments
         if shares == 1:
-            return compiled(*arguments[:-1], 0, 1)
-        return threads.run_parallel(lambda share: compiled(*arguments[:-1], share, shares), shares)
+            return compiled(*given, 0, 1)
+
+        def compute(share):
+            compiled(*given, share, shares)
+
+        return threads.run_parallel(compute, shares)
 
     return in_shares
 
