@@ -11,9 +11,10 @@ from statistics import median
 
 import numpy as np
 import pytest
+from support.pages import untrained
 from test_report import story
 
-from numpylstm import LanguageModel, TrainConfig, Vocabulary, explore
+from numpylstm import explore
 from numpylstm.data.text import tokenize
 from numpylstm.explore import own
 from numpylstm.report import page as report
@@ -34,6 +35,42 @@ if not (CHROME and DRIVER):
 SIZE = {"wide": (1300, 1000), "phone": (390, 844), "narrow": (320, 568)}
 FIGURES = ("counts", "pulse", "fade", "carousel", "back", "gates", "race", "own")
 MORE = ("step", "reading", "reach")
+
+
+class Figure:
+    """One figure of a page, as a reader handles it."""
+
+    def __init__(self, browser, name):
+        self.browser, self.name = browser, name
+
+    def find(self, selector):
+        return self.browser.find_element("css selector", f"#{self.name} {selector}")
+
+    def find_all(self, selector):
+        return self.browser.find_elements("css selector", f"#{self.name} {selector}")
+
+    def number(self, name):
+        """Return a number on the page, with all its digits."""
+        return float(self.find(f"[data-name='{name}']").get_attribute("data-value"))
+
+    def slide(self, name, *keys):
+        """Move a slider by the keyboard."""
+        self.find(f"input[name='{name}']").send_keys(*keys)
+
+    def choose(self, name, option):
+        self.click(self.find(f"input[name='{name}'][value='{option}'] + span"))
+
+    def press(self, label):
+        self.click(next(b for b in self.find_all("button") if b.text == label))
+
+    def click(self, target):
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", target)
+        target.click()
+
+    def run(self, script, *arguments):
+        """Run JavaScript, in which `part` is the state of the figure; return its result."""
+        part = f"const part = explore.parts.{self.name};"
+        return self.browser.execute_script(part + script, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +100,9 @@ def resize(browser, size):
 
 @pytest.fixture
 def opened(browser, page):
-    """Return a function that opens the page; afterwards, it must have been quiet."""
+    """Return a function that opens the page at a figure; afterwards, it must have been quiet."""
 
-    def open_page(place="", size="wide", **media):
+    def open_page(place="counts", size="wide", **media):
         resize(browser, size)
         features = [{"name": name.replace("_", "-"), "value": v} for name, v in media.items()]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
@@ -73,7 +110,7 @@ def opened(browser, page):
         for kind in ("browser", "performance"):
             browser.get_log(kind)  # what is read is gone
         browser.get(f"{page}#{place}")
-        return browser
+        return Figure(browser, place.split("?")[0])
 
     yield open_page
     assert not browser.get_log("browser"), "the page wrote to the console"
@@ -87,36 +124,6 @@ def fetched_from_elsewhere(browser):
     return [url for url in asked if not url.startswith(("file:", "data:", "about:", "blob:"))]
 
 
-def find(browser, part, selector):
-    return browser.find_element("css selector", f"#{part} {selector}")
-
-
-def value(browser, part, name):
-    """Return a number on the page, with all its digits."""
-    return float(find(browser, part, f"[data-name='{name}']").get_attribute("data-value"))
-
-
-def slide(browser, part, name, *keys):
-    """Move a slider by the keyboard; return its value."""
-    handle = find(browser, part, f"input[name='{name}']")
-    handle.send_keys(*keys)
-    return float(handle.get_attribute("value"))
-
-
-def choose(browser, part, name, option):
-    click(browser, find(browser, part, f"input[name='{name}'][value='{option}'] + span"))
-
-
-def click(browser, target):
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", target)
-    target.click()
-
-
-def press(browser, part, label):
-    buttons = browser.find_elements("css selector", f"#{part} button")
-    click(browser, next(button for button in buttons if button.text == label))
-
-
 def wait(browser, condition, seconds=60):
     return WebDriverWait(browser, seconds).until(lambda _: condition())
 
@@ -124,44 +131,46 @@ def wait(browser, condition, seconds=60):
 # --- the article ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZE)
+@pytest.mark.parametrize(
+    ("size", "scheme"), [("wide", "light"), ("phone", "dark"), ("narrow", "light")]
+)
 def test_it_is_scrolled_from_top_to_bottom(opened, size, scheme):
-    """Each figure is there when it comes into view; nothing is cut, nameless or moving."""
-    browser = opened("", size, prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
-    for name in FIGURES:
-        figure = browser.find_element("id", name)
-        browser.execute_script("arguments[0].scrollIntoView()", figure)
-        wait(browser, lambda figure=figure: figure.find_elements("css selector", "button, input"))
-    for name in MORE:
-        figure = browser.find_element("id", name)
-        click(browser, figure.find_element("xpath", "parent::details/summary"))
-        wait(browser, lambda figure=figure: figure.find_elements("css selector", "input"))
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= SIZE[size][0]
-    cut = browser.execute_script("""
+    """Each figure is there when it comes into view; nothing is cut, nameless, faint or moving."""
+    browser = opened("", size, prefers_color_scheme=scheme, prefers_reduced_motion="reduce").browser
+    for name in (*FIGURES, *MORE):
+        figure = Figure(browser, name)
+        root = browser.find_element("id", name)
+        if name in MORE:
+            figure.click(root.find_element("xpath", "parent::details/summary"))
+        browser.execute_script("arguments[0].scrollIntoView()", root)
+        wait(browser, lambda figure=figure: figure.find_all("button, input"))
+    cut, nameless, moving, background = browser.execute_script("""
         const right = (e) => e.getBoundingClientRect().right;
-        return [...document.querySelectorAll("svg text")]
-          .filter((e) => right(e) > right(e.closest("svg")) + 0.5).map((e) => e.textContent)""")
-    assert cut == []
-    nameless = browser.execute_script("""
         const named = (e) => e.textContent.trim() || e.ariaLabel || e.labels?.length;
-        return [...document.querySelectorAll("button, input, textarea, [role=slider]")]
-          .filter((e) => e.offsetParent && !named(e)).map((e) => e.outerHTML)""")
-    assert nameless == []
-    assert browser.execute_script("return document.getAnimations().length") == 0
-    background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        const all = (selector) => [...document.querySelectorAll(selector)];
+        return [
+          all("svg text").filter((e) => right(e) > right(e.closest("svg")) + 0.5)
+            .map((e) => e.textContent),
+          all("button, input, textarea, [role=slider]")
+            .filter((e) => e.offsetParent && !named(e)).map((e) => e.outerHTML),
+          document.getAnimations().length,
+          getComputedStyle(document.body).backgroundColor]""")
+    assert (cut, nameless, moving) == ([], [], 0)
     assert background == {"dark": "rgb(20, 23, 31)", "light": "rgb(255, 255, 255)"}[scheme]
-    assert faint_texts(browser) == []
+    assert faint_texts(browser, background) == []
+    assert_it_fits(browser, size)
 
 
-def faint_texts(browser):
+def assert_it_fits(browser, size):
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= SIZE[size][0]
+
+
+def faint_texts(browser, paper):
     """Return the words of HTML text whose contrast with the page is below 4.5 (WCAG 2 AA)."""
     found = browser.execute_script("""
-        const colour = (e, name) => getComputedStyle(e)[name];
         return [...document.querySelectorAll("p, label, summary, td, th, h1, h2, h3, a, legend")]
           .filter((e) => e.offsetParent && e.textContent.trim())
-          .map((e) => [e.textContent.trim().slice(0, 40), colour(e, "color")]);""")
-    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+          .map((e) => [e.textContent.trim().slice(0, 40), getComputedStyle(e).color]);""")
     return [words for words, ink in found if contrast(ink, paper) < 4.5]
 
 
@@ -173,202 +182,180 @@ def contrast(one, other):
 
 
 def test_the_first_figure_counts(opened):
-    browser = opened()
-    steps = []
+    figure, steps = opened(), []
     for label in (")", '"', "(", '"', ")"):
-        before = value(browser, "counts", "c")
-        press(browser, "counts", label)
-        steps.append(value(browser, "counts", "c") - before)
+        before = figure.number("c")
+        figure.press(label)
+        steps.append(figure.number("c") - before)
     assert np.round(steps).tolist() == [1, 0, 0, 0, 1]
-    assert value(browser, "counts", "p") > 0.9  # all brackets are closed
-    press(browser, "counts", "Start again")
-    assert value(browser, "counts", "p") < 0.01
+    assert figure.number("p") > 0.9  # all brackets are closed
+    figure.press("Start again")
+    assert figure.number("p") < 0.01
 
 
 def test_sliders_and_choices_change_their_figure(opened):
-    browser = opened()
-    for name in FIGURES[:-1]:
+    browser = opened().browser
+    pulse, fade, carousel, back, gates = (Figure(browser, name) for name in FIGURES[1:6])
+    for name in FIGURES[1:6]:
         browser.execute_script("explore.make(arguments[0])", name)
-    assert slide(browser, "pulse", "w", Keys.HOME) == 0
-    assert value(browser, "pulse", "after-1") == 0
-    slide(browser, "carousel", "bias", Keys.END)
-    assert value(browser, "carousel", "after-20") > 0.7
-    handle = find(browser, "back", "input[name=forget_bias]")  # dragged, as with a mouse
-    before = value(browser, "back", "cell")
+    pulse.slide("w", Keys.HOME)
+    assert pulse.number("after-1") == 0
+    before = carousel.number("after-20")
+    carousel.slide("bias", Keys.END)
+    assert carousel.number("after-20") > before
+    handle, before = back.find("input[name=forget_bias]"), back.number("cell")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
-    ActionChains(browser).drag_and_drop_by_offset(handle, 60, 0).perform()
-    assert value(browser, "back", "cell") > before
-    chart = find(browser, "fade", "svg.chart")
-    chart.send_keys(Keys.ARROW_LEFT, Keys.PAGE_DOWN)
-    assert find(browser, "fade", "caption").text == "49 steps back"
-    choose(browser, "gates", "hand", "f0")
-    assert abs(value(browser, "gates", "c")) < 1
+    ActionChains(browser).drag_and_drop_by_offset(handle, 60, 0).perform()  # as with a mouse
+    assert back.number("cell") > before
+    fade.find("svg.chart").send_keys(Keys.ARROW_LEFT, Keys.PAGE_DOWN)
+    assert fade.find("caption").text == "49 steps back"
+    gates.choose("hand", "f0")
+    assert abs(gates.number("c")) < 1
 
 
 def test_the_race(opened):
-    browser = opened("race")
-    press(browser, "race", "Run")
-    wait(browser, lambda: value(browser, "race", "updates") > 12)
+    race = opened("race")
+    browser = race.browser
+    race.press("Run")
+    wait(browser, lambda: race.number("updates") > 12)
     browser.execute_script("scrollTo(0, 0)")  # out of sight it waits
     browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-    before = value(browser, "race", "updates")
+    before = race.number("updates")
     browser.execute_async_script("setTimeout(arguments[0], 200)")
-    assert value(browser, "race", "updates") == before
-    press(browser, "race", "Pause")
-    press(browser, "race", "Reset")
-    assert value(browser, "race", "updates") == 0
-    browser.execute_script("explore.parts.race.step(250)")
-    assert value(browser, "race", "loss-lstm") < value(browser, "race", "loss-rnn")
-    click(browser, find(browser, "race", "summary"))
-    slide(browser, "race", "rate", Keys.END)
-    choose(browser, "race", "clip", "off")
-    browser.execute_script("explore.parts.race.step(60)")
-    ticks = browser.find_elements("css selector", "#race svg.chart text[text-anchor=end]")
-    highest = max(float(tick.text) for tick in ticks if tick.text.replace(".", "").isdigit())
-    assert highest >= value(browser, "race", "loss-rnn")  # nothing is cut off
+    assert race.number("updates") == before
+    race.press("Pause")
+    race.press("Reset")
+    assert race.number("updates") == 0
+    race.click(race.find("summary"))
+    race.slide("rate", Keys.END)
+    race.choose("clip", "off")
+    race.run("part.step(60)")
+    ticks = [tick.text for tick in race.find_all("svg.chart text[text-anchor=end]")]
+    highest = max(float(tick) for tick in ticks if tick.replace(".", "").isdigit())
+    assert highest >= race.number("loss-rnn")  # nothing is cut off
 
 
 def test_it_learns_a_text(opened, tmp_path):
     """In a worker: train, pause, hold a gate, continue, download; one sentence on a bad text."""
-    browser = opened("own")
-    textarea = find(browser, "own", "textarea")
-    said = find(browser, "own", "[data-name=said]")
-    set_value = """arguments[0].value = arguments[1];
-        arguments[0].dispatchEvent(new Event('input', { bubbles: true }))"""
-    browser.execute_script(set_value, textarea, "short")
-    press(browser, "own", "Train")
+    own_text = opened("own")
+    browser, said = own_text.browser, own_text.find("[data-name=said]")
+
+    def paste(text):
+        own_text.run("document.querySelector('#own textarea').value = arguments[0]", text)
+
+    paste("short")
+    own_text.press("Train")
     assert said.text == "This text has 5 characters; learning needs at least 500."
-    browser.execute_script(set_value, textarea, "one <b>two</b> three; " * 12_000)
-    press(browser, "own", "Train")
+    paste("one <b>two</b> three; " * 12_000)
+    own_text.press("Train")
     assert said.text.startswith("This text has 264 kB; the page learns from at most 200 kB.")
-    choose(browser, "own", "own-size", "32")
-    press(browser, "own", "Use the beginning")
-    wait(browser, lambda: len(browser.find_elements("css selector", "#own .samples p")) > 1)
-    first = value(browser, "own", "loss")
-    press(browser, "own", "Pause")
-    choose(browser, "own", "own-hold", "f = 0")
-    press(browser, "own", "Continue")
-    bias_of_f = """const { report, unit } = explore.parts.own;
-        return report.parameters["lstm.0.b"].data[32 + unit]"""
-    wait(browser, lambda: browser.execute_script(bias_of_f) == -1000)
-    wait(browser, lambda: value(browser, "own", "loss") < first - 0.3)
-    assert value(browser, "own", "speed") > 0
-    press(browser, "own", "Pause")
+    own_text.choose("own-size", "32")
+    own_text.press("Use the beginning")
+    wait(browser, lambda: len(own_text.find_all(".samples p")) > 1)
+    first = own_text.number("loss")
+    own_text.press("Pause")
+    own_text.choose("own-hold", "f = 0")
+    unit = own_text.run("return part.unit")
+    own_text.press("Continue")
+    bias_of_f = "return part.report.parameters['lstm.0.b'].data[32 + part.unit]"
+    wait(browser, lambda: own_text.run(bias_of_f) == -1000)
+    wait(browser, lambda: own_text.number("loss") < first - 0.3)
+    assert own_text.number("speed") > 0
+    assert own_text.run("return part.unit") == unit  # chosen by the reader, so it stays
+    own_text.press("Pause")
     allow = {"behavior": "allow", "downloadPath": str(tmp_path)}
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", allow)
-    press(browser, "own", "Download the model")
+    own_text.press("Download the model")
     file = tmp_path / "model.safetensors"
     wait(browser, file.exists)
     assert b"lstm.0.Wx" in file.read_bytes()
-
-
-def test_without_a_worker_it_learns_as_well(opened):
-    browser = opened("own")
     browser.execute_script("delete globalThis.Worker")
-    press(browser, "own", "Train")
-    assert "no background thread" in find(browser, "own", "[data-name=said]").text
-    wait(browser, lambda: browser.find_elements("css selector", "#own .samples p"))
+    own_text.press("Start again")
+    assert "no background thread" in said.text
+    wait(browser, lambda: own_text.find_all(".samples p"))
 
 
 def test_one_step_and_its_code(opened):
-    browser = opened("step")
+    step = opened("step")
 
     def widths():
-        pipes = browser.find_elements("css selector", "#step .drawing .pipe")
-        return [float(pipe.get_attribute("stroke-width")) for pipe in pipes]
+        return [float(pipe.get_attribute("stroke-width")) for pipe in step.find_all(".pipe")]
 
     before = widths()
-    slide(browser, "step", "b_f", Keys.HOME)
-    closed = value(browser, "step", "f")
-    assert widths()[1] == pytest.approx(max(1.5, 16 * closed))
+    step.slide("b_f", Keys.HOME)
+    closed = max(1.5, 16 * step.number("f"))
+    assert widths()[1] == pytest.approx(closed)
     assert widths()[2:] == before[2:]
-    choose(browser, "step", "way", "backward")
-    assert widths()[0] == pytest.approx(max(1.5, 16 * closed))  # of dc_prev
-    choose(browser, "step", "cell", "rnn")
-    click(browser, find(browser, "step", "details summary"))
-    for language, line in (("python", "dh_prev = da @ Wh.T"), ("javascript", "const dh_prev = ")):
-        assert line in find(browser, "step", f"[data-source={language}]").text
-
-
-def test_a_trained_network_reads_what_is_typed(opened):
-    browser = opened("reading")
-    choose(browser, "reading", "model", "python")
-    textarea = find(browser, "reading", "textarea")
-    textarea.clear()
-    textarea.send_keys('A "yield" expression\u2603')  # a snowman: not in the language reference
-    assert "\u2603" in find(browser, "reading", "[data-name=unknown]").text
-    held = find(browser, "reading", "input[name=hold]")
-    assert held.get_attribute("aria-valuetext") == "free"
-    slide(browser, "reading", "hold", Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
-    assert held.get_attribute("aria-valuetext") == "0.00"  # held at 0 is not free
-    assert value(browser, "reading", "value-c") == 0
-    for gate, usable in {"i": True, "f": False, "g": False, "o": True}.items():
-        assert find(browser, "reading", f"input[name=clamp-{gate}]").is_enabled() == usable
-    find(browser, "reading", ".clamps button").send_keys(Keys.ENTER)
-    assert browser.switch_to.active_element.text == "Release"
-    find(browser, "reading", ".heat").send_keys(Keys.ARROW_DOWN)
-    find(browser, "reading", ".text").send_keys(Keys.HOME)
-    assert browser.execute_script("return explore.parts.reading.at") == 0
-    textarea.send_keys(Keys.CONTROL, "a", Keys.DELETE)
-    for part in (".heat", ".bars", ".own-strips", ".values", "[data-name=heat-title]"):
-        assert not find(browser, "reading", part).is_displayed()
-    textarea.send_keys("def")
-    assert find(browser, "reading", ".bars").is_displayed()
+    step.choose("way", "backward")
+    assert widths()[0] == pytest.approx(closed)  # of dc_prev
+    step.choose("cell", "rnn")
+    step.click(step.find("details summary"))
+    assert "dh_prev = da @ Wh.T" in step.find("[data-source=python]").text
+    assert "const dh_prev = " in step.find("[data-source=javascript]").text
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_letters_are_legible_on_every_colour(opened, scheme):
-    browser = opened("reading", prefers_color_scheme=scheme)
-    choose(browser, "reading", "colour", "unit")
-    slide(browser, "reading", "hold", Keys.END)
-    letters, *behind = browser.execute_script("""
+def test_a_trained_network_reads_what_is_typed(opened, scheme):
+    reading = opened("reading", prefers_color_scheme=scheme)
+    reading.choose("model", "python")
+    textarea, held = reading.find("textarea"), reading.find("input[name=hold]")
+    textarea.clear()
+    textarea.send_keys('A "yield" expression\u2603')  # a snowman: not in the language reference
+    assert "\u2603" in reading.find("[data-name=unknown]").text
+    assert held.get_attribute("aria-valuetext") == "free"
+    reading.slide("hold", Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+    assert held.get_attribute("aria-valuetext") == "0.00"  # held at 0 is not free
+    assert reading.number("value-c") == 0
+    for gate, usable in {"i": True, "f": False, "g": False, "o": True}.items():
+        assert reading.find(f"input[name=clamp-{gate}]").is_enabled() == usable
+    reading.choose("colour", "unit")
+    reading.slide("hold", Keys.END)
+    letters, *behind = reading.run("""
         const [text, ...spans] = document.querySelectorAll("#reading .text, #reading .text span");
         return [getComputedStyle(text).color, ...spans.map((e) => e.style.backgroundColor)]""")
     assert min(contrast(letters, colour) for colour in behind) >= 4.5
+    reading.find(".clamps button").send_keys(Keys.ENTER)
+    assert reading.browser.switch_to.active_element.text == "Release"
+    reading.find(".text").send_keys(Keys.HOME)
+    assert reading.run("return part.at") == 0
+    textarea.send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    for shown in (".heat", ".bars", ".own-strips", ".values", "[data-name=heat-title]"):
+        assert not reading.find(shown).is_displayed()
+    textarea.send_keys("def")
+    assert reading.find(".bars").is_displayed()
 
 
-VIEW = """
-const root = document.getElementById(arguments[0]);
-return [...root.querySelectorAll("input, textarea")]
-  .filter((input) => input.type !== "radio" || input.checked)
-  .map((input) => [input.name, input.value, input.ariaValueText]);
-"""
-VIEWS = {
-    "step": lambda b: (choose(b, "step", "cell", "gru"), slide(b, "step", "b_z", Keys.END)),
-    "reach": lambda b: (
-        slide(b, "reach", "T", Keys.END),
-        find(b, "reach", "svg.chart").send_keys(Keys.HOME, Keys.ARROW_RIGHT),
+VIEWS = {  # what a reader changes before sharing a figure
+    "step": lambda step: (step.choose("cell", "gru"), step.slide("b_z", Keys.END)),
+    "reach": lambda reach: (
+        reach.slide("T", Keys.END), reach.find("svg.chart").send_keys(Keys.HOME, Keys.ARROW_RIGHT),
     ),
-    "race": lambda b: (
-        click(b, find(b, "race", "summary")),
-        slide(b, "race", "delay", Keys.HOME),
-        choose(b, "race", "clip", "off"),
+    "race": lambda race: (
+        race.click(race.find("summary")), race.slide("delay", Keys.HOME),
+        race.choose("clip", "off"),
     ),
-    "reading": lambda b: (
-        choose(b, "reading", "model", "python"),
-        find(b, "reading", ".heat").send_keys(Keys.ARROW_UP),
-        find(b, "reading", "textarea").send_keys(" & é?\n"),
-        slide(b, "reading", "hold", Keys.HOME),
-        choose(b, "reading", "clamp-o", 1),
-        find(b, "reading", ".text").send_keys(Keys.HOME),
+    "reading": lambda reading: (
+        reading.choose("model", "python"), reading.find(".heat").send_keys(Keys.ARROW_UP),
+        reading.find("textarea").send_keys(" & é?\n"), reading.slide("hold", Keys.HOME),
+        reading.choose("clamp-o", 1), reading.find(".text").send_keys(Keys.HOME),
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("part", VIEWS)
 def test_a_shared_view_is_reopened(opened, part):
-    browser = opened(part)
-    VIEWS[part](browser)
-    before = browser.execute_script(VIEW, part)
-    chosen = "const p = explore.parts; return [p.reading?.unit, p.reading?.at, p.reach?.lag]"
-    place = browser.execute_script(chosen)
-    press(browser, part, "Share this")
-    assert "This link reopens this view." in find(browser, part, ".share output").text
-    address = browser.current_url.split("#")[1]
+    view = """
+        const inputs = [...document.querySelectorAll(`#${arguments[0]} :is(input, textarea)`)];
+        const controls = inputs.map((e) => [e.value, e.checked, e.ariaValueText]);
+        return [part.unit, part.at, part.lag, controls]"""
+    figure = opened(part)
+    VIEWS[part](figure)
+    before = figure.run(view, part)
+    figure.press("Share this")
+    assert "This link reopens this view." in figure.find(".share output").text
+    address = figure.browser.current_url.split("#")[1]
     assert address.startswith(f"{part}?")
-    opened(address)
-    assert browser.execute_script(VIEW, part) == before
-    assert browser.execute_script(chosen) == place
+    assert opened(address).run(view, part) == before
 
 
 def test_inside_the_front_page(browser, page, tmp_path):
@@ -393,11 +380,10 @@ def test_inside_the_front_page(browser, page, tmp_path):
 
 
 def test_it_is_printed_whole(opened):
-    browser = opened()
+    browser = opened().browser
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
-    for name in FIGURES:
-        drawn = "return document.querySelector(`#${arguments[0]} svg.chart`).childElementCount"
-        assert name == "own" or browser.execute_script(drawn, name)
+    for name in FIGURES[:-1]:
+        assert Figure(browser, name).find_all("svg.chart *")
 
 
 ANSWER = """
@@ -413,22 +399,20 @@ return values.map((value) => {
 """
 
 
+PAINT = "return performance.getEntriesByType('paint')[0]?.startTime"
+
+
 def test_how_soon_the_page_answers(opened):
     """The aim is 16 ms on an idle machine; the limits are wider, as this one may be busy."""
     times, paints = {}, []
-
-    def first_paint():
-        paint = "return performance.getEntriesByType('paint')[0]?.startTime"
-        return browser.execute_script(paint)
-
     for part, name, low, high in (
         ("step", "b_f", -4, 4), ("reading", "hold", -1, 1), ("reach", "forget_bias", 0, 5),
         ("pulse", "w", 0, 1.5), ("back", "forget_bias", 0, 5),
     ):  # fmt: skip
-        browser = opened(part)
-        paints.append(wait(browser, first_paint))
+        figure = opened(part)
+        paints.append(wait(figure.browser, lambda figure=figure: figure.run(PAINT)))
         values = np.linspace(low, high, 21).tolist()
-        times[part] = median(browser.execute_script(ANSWER, part, name, values))
+        times[part] = median(figure.browser.execute_script(ANSWER, part, name, values))
     first = median(paints)
     print("\nmedian times in ms:", {name: round(each, 1) for name, each in times.items()},
           f"first paint {first:.1f}")  # fmt: skip
@@ -443,7 +427,7 @@ def test_the_report_of_a_run_fits(browser, tmp_path, size):
     (tmp_path / "report.html").write_text(html, encoding="utf-8")
     resize(browser, size)
     browser.get((tmp_path / "report.html").as_uri())
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= SIZE[size][0]
+    assert_it_fits(browser, size)
     places = [i.location["y"] for i in browser.find_elements("css selector", ".pairs i")]
     assert len(set(places)) == 1  # below the true token, be that a space
     shape = browser.execute_script(
@@ -463,113 +447,98 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def untrained(**settings):
-    """Return a model of 7 units on hostile words, its vocabulary, its settings and a text."""
-    config = TrainConfig(train="text.txt", hidden_size=7, **settings)
-    vocabulary = Vocabulary((*HOSTILE, "<unk>", "<eos>", "a", "b"))
-    model = LanguageModel.from_config(config, len(vocabulary))
-    rng = np.random.default_rng(3)
-    for parameter in model.parameters().values():
-        parameter.data[...] = rng.normal(0, 0.7, parameter.data.shape)
-    ids = rng.integers(0, len(vocabulary), 23)
-    text = own.ReadText(HOSTILE[0], ids, ["never seen", *vocabulary.decode(ids)[1:]])
-    ids[0] = vocabulary.unk_id
-    return model, vocabulary, config, text
+def hostile(**settings):
+    """Return a model on hostile words, its vocabulary, its settings and a text."""
+    model, vocabulary, config, text = untrained((*HOSTILE, "a", "b"), 0.7, **settings)
+    text.ids[0] = vocabulary.unk_id
+    return model, vocabulary, config, text._replace(tokens=["never seen", *text.tokens[1:]])
 
 
 @pytest.fixture
-def explored(opened, browser, tmp_path):
+def explored(opened, tmp_path):
     """Return a function that opens the explorer of a model."""
 
     def explore_model(model, vocabulary, config, text, size="wide"):
-        opened("", size)
+        browser = opened("", size).browser
         page = tmp_path / "explorer.html"
         html = own.explorer_page("<b>run</b>", model, vocabulary, config, text)
         page.write_text(html, encoding="utf-8")
         browser.get(page.as_uri())
-        browser.execute_script("explore.parts.reading.listen()")
-        return browser
+        reading = Figure(browser, "reading")
+        reading.run("part.listen()")
+        return reading
 
     return explore_model
 
 
 def test_the_ranking_is_that_of_the_means(explored):
-    model, vocabulary, config, text = untrained(cell="lstm", num_layers=2)
+    model, vocabulary, config, text = hostile(cell="lstm", num_layers=2)
     ranking = own.rank_cells(model, text.ids)
-    browser = explored(model, vocabulary, config, text)
+    reading = explored(model, vocabulary, config, text)
     (unit, rise), *_ = ranking[1]
     assert [sorted(cell for cell, _ in layer) for layer in ranking] == [[*range(7)], [*range(7)]]
-    assert browser.execute_script("return explore.parts.reading.unit") == unit
-    browser.execute_script("""
-        const { touched, layer, unit, hold } = explore.parts.reading;
-        const c = touched.map(({ steps }) => steps[layer].c.data[unit]);
-        hold({ c: c.reduce((a, b) => a + b) / c.length });""")
-    loss = value(browser, "reading", "loss-held") - value(browser, "reading", "loss")
+    assert reading.run("return part.unit") == unit
+    reading.run("""const c = part.touched.map(({ steps }) => steps[part.layer].c.data[part.unit]);
+        part.hold({ c: c.reduce((a, b) => a + b) / c.length });""")
+    loss = reading.number("loss-held") - reading.number("loss")
     assert loss == pytest.approx(rise, abs=1e-5)
-    assert f"+{rise:.4f}" in find(browser, "reading", ".ranking li").text
-    find(browser, "reading", ".ranking li:last-child button").send_keys(Keys.ENTER)
-    assert browser.switch_to.active_element.text == f"cell {ranking[1][-1][0]}"
-    pressed = find(browser, "reading", ".ranking [aria-pressed=true]")
-    assert pressed == browser.switch_to.active_element
+    assert f"+{rise:.4f}" in reading.find(".ranking li").text
+    reading.find(".ranking li:last-child button").send_keys(Keys.ENTER)
+    pressed = reading.find(".ranking [aria-pressed=true]")
+    assert pressed.text == f"cell {ranking[1][-1][0]}"
+    assert pressed == reading.browser.switch_to.active_element
 
 
 def test_a_cell_without_which_the_network_explodes_ranks_first(explored):
     """Each of two equal cells cancels the growth of the other; JSON has no such number."""
-    model, vocabulary, config, text = untrained(cell="rnn", options={"activation": "relu"})
-    for parameter in model.parameters().values():
-        parameter.data[...] = 0
-    model.parameters()["embedding.W"].data[0] = 1
-    model.parameters()["rnn.0.Wx"].data[0, :2] = 4
-    model.parameters()["rnn.0.Wh"].data[:2, :2] = [[9, 9], [-9, -9]]
-    model.parameters()["decoder.W"].data[0, 0] = 1
+    model, vocabulary, config, text = hostile(cell="rnn", options={"activation": "relu"})
+    embedding, Wx, Wh, b, W, bias = (p.data for p in model.parameters().values())
+    for array in (embedding, Wx, Wh, b, W, bias):
+        array[...] = 0
+    embedding[0], Wx[0, :2], Wh[:2, :2], W[0, 0] = 1, 4, [[9, 9], [-9, -9]], 1
     ids = np.array(10 * [0, *19 * [1]])
     text = text._replace(ids=ids, tokens=vocabulary.decode(ids))
-    browser = explored(model, vocabulary, config, text)
-    assert find(browser, "reading", ".ranking li").text == "cell 1 not finite"
-    slide(browser, "reading", "hold", Keys.ARROW_RIGHT)
-    browser.execute_script("explore.parts.reading.point(180); explore.parts.reading.listen()")
-    spans = browser.find_elements("css selector", "#reading .text span")
-    listens = [span.get_attribute("data-listens") for span in spans]
-    assert "Infinity" in listens  # and the chart has an end
+    reading = explored(model, vocabulary, config, text)
+    assert reading.find(".ranking li").text == "cell 1 not finite"
+    reading.slide("hold", Keys.ARROW_RIGHT)
+    reading.run("part.point(180); part.listen()")
+    assert reading.run("return part.listens.includes(Infinity)")  # and the chart has an end
 
 
 def test_the_explorer_of_a_model_too_large_for_the_page(explored, monkeypatch):
     monkeypatch.setattr(own, "MOST_PARAMETERS", 100)
-    browser = explored(*untrained(cell="lstm", num_layers=2))
-    assert "too large for the page" in browser.find_element("id", "recorded").text
-    assert not find(browser, "reading", "textarea").is_displayed()
-    assert not find(browser, "reading", ".clamps").is_displayed()
-    choose(browser, "reading", "layer", 0)
-    assert find(browser, "reading", ".heat").is_displayed()
+    reading = explored(*hostile(cell="lstm", num_layers=2))
+    assert "too large for the page" in reading.browser.find_element("id", "recorded").text
+    for hidden in ("textarea", ".clamps"):
+        assert not reading.find(hidden).is_displayed()
+    reading.choose("layer", 0)
+    assert reading.find(".heat").is_displayed()
 
 
-@pytest.mark.parametrize("size", SIZE)
+@pytest.mark.parametrize("size", ["wide", "narrow"])
 def test_what_is_in_a_text_is_never_code(explored, size):
-    *model, text = untrained(cell="lstm")
+    *model, text = hostile(cell="lstm")
     long = 200 * "b"
-    browser = explored(*model, text._replace(name=HOSTILE[0] + long), size=size)
-    assert browser.title == "<b>run</b>: numpylstm"
+    reading = explored(*model, text._replace(name=HOSTILE[0] + long), size=size)
+    browser, textarea = reading.browser, reading.find("textarea")
     assert not browser.find_elements("css selector", "main img, main b > b, .text *:not(span)")
-    textarea = find(browser, "reading", "textarea")
     browser.execute_script("arguments[0].value = arguments[1]", textarea, "\n".join(HOSTILE))
     textarea.send_keys(" " + long)
-    words = browser.execute_script("return explore.parts.reading.words")
-    assert words == tokenize(f"{chr(10).join(HOSTILE)} {long}")
-    assert {"__proto__", "constructor"} <= {*find(browser, "reading", ".text").text.split()}
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= SIZE[size][0]
-    refused = browser.execute_script("""
+    assert reading.run("return part.words") == tokenize(f"{chr(10).join(HOSTILE)} {long}")
+    assert {"__proto__", "constructor"} <= {*reading.find(".text").text.split()}
+    assert_it_fits(browser, size)
+    browser.execute_script("""
         const script = document.createElement("script");
         script.textContent = "document.title = 'run'";
-        document.body.append(script);
-        return document.title;""")
-    assert refused == "<b>run</b>: numpylstm"  # by the policy of the page
+        document.body.append(script);""")
+    assert browser.title == "<b>run</b>: numpylstm"  # by the policy of the page
     assert "script-src" in browser.get_log("browser")[0]["message"]
 
 
 def test_an_unknown_character_is_typed_as_one(explored):
-    model, vocabulary, config, text = untrained(cell="lstm", level="char")
+    model, vocabulary, config, text = hostile(cell="lstm", level="char")
     ids = vocabulary.encode(["a", "<unk>", "b"])[0]
     text = text._replace(ids=ids, tokens=vocabulary.decode(ids))
-    browser = explored(model, vocabulary, config, text)
-    find(browser, "reading", "textarea").send_keys("a")
-    assert browser.execute_script("return explore.parts.reading.ids") == [*ids, ids[0]]
+    reading = explored(model, vocabulary, config, text)
+    reading.find("textarea").send_keys("a")
+    assert reading.run("return part.ids") == [*ids, ids[0]]

@@ -1,0 +1,21 @@
+"""A model for the explorer of a run."""
+
+from typing import Any
+
+import numpy as np
+
+from numpylstm import LanguageModel, TrainConfig, Vocabulary
+from numpylstm.explore.own import ReadText
+
+
+def untrained(
+    words: tuple[str, ...], scale: float, **settings: Any
+) -> tuple[LanguageModel, Vocabulary, TrainConfig, ReadText]:
+    """Return a model of 7 units with large random weights, what belongs to it, and a text."""
+    config = TrainConfig(train="text.txt", hidden_size=7, **settings)
+    vocabulary = Vocabulary((*words, "<unk>", "<eos>"))
+    model, rng = LanguageModel.from_config(config, len(vocabulary)), np.random.default_rng(3)
+    for parameter in model.parameters().values():
+        parameter.data[...] = rng.normal(0, scale, parameter.data.shape)
+    ids = rng.integers(0, len(vocabulary), 23)
+    return model, vocabulary, config, ReadText("text", ids, vocabulary.decode(ids))
