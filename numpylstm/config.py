@@ -30,9 +30,8 @@ class ConfigTypeError(ConfigError, TypeError):
 
 
 class Metadata(NamedTuple):
-    """Everything about a setting but its name and default."""
+    """Everything about a setting but its name, type and default."""
 
-    kind: type
     group: str
     help: str
     choices: Collection[str] | None = None
@@ -49,13 +48,13 @@ class Metadata(NamedTuple):
     text: bool = False  # names a text
 
 
-def setting(default: Any, kind: type, group: str, help: str, **others: Any) -> Any:
+def setting(default: Any, group: str, help: str, **others: Any) -> Any:
     """Dataclass field with `Metadata`."""
-    return field(default=default, metadata=Metadata(kind, group, help, **others)._asdict())
+    return field(default=default, metadata=Metadata(group, help, **others)._asdict())
 
 
 def setting_of(
-    owner: str, defaults: Mapping[str, Any], kind: type, group: str, help: str, **others: Any
+    owner: str, defaults: Mapping[str, Any], group: str, help: str, **others: Any
 ) -> Any:
     """Dataclass field of a setting that belongs to some choices of another one, its `owner`.
 
@@ -63,7 +62,7 @@ def setting_of(
     """
     shown = ", ".join(f"{default:g} with {choice}" for choice, default in defaults.items())
     text = f"{help} (default: {shown})"
-    return setting(None, kind, group, text, owner=owner, defaults=defaults, **others)
+    return setting(None, group, text, owner=owner, defaults=defaults, **others)
 
 
 GROUPS = DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
@@ -89,50 +88,46 @@ class ModelConfig:
         If a value has the wrong type, is out of bounds, or conflicts with another.
     """
 
-    cell: str = setting("lstm", str, MODEL, "recurrent cell", choices=CELLS, shapes=True)
+    cell: str = setting("lstm", MODEL, "recurrent cell", choices=CELLS, shapes=True)
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     hidden_size: int = setting(
-        200, int, MODEL, "hidden units per layer, H",
+        200, MODEL, "hidden units per layer, H",
         at_least=1, at_most=LARGEST_SIZE, shapes=True,
     )  # fmt: skip
     embedding_size: int | None = setting(
-        None, int, MODEL, "size of the word vectors, D (default: H)",
+        None, MODEL, "size of the word vectors, D (default: H)",
         at_least=1, at_most=LARGEST_SIZE, shapes=True,
     )  # fmt: skip
-    num_layers: int = setting(
-        1, int, MODEL, "recurrent layers, L", at_least=1, at_most=100, shapes=True
-    )
+    num_layers: int = setting(1, MODEL, "recurrent layers, L", at_least=1, at_most=100, shapes=True)
     dropout: float = setting(
-        0.0, float, MODEL, "probability of dropping a non-recurrent connection",
+        0.0, MODEL, "probability of dropping a non-recurrent connection",
         at_least=0, below=1,
     )  # fmt: skip
     dropout_input: float | None = setting(
-        None, float, MODEL, "dropout after the embedding (default: as --dropout)",
+        None, MODEL, "dropout after the embedding (default: as --dropout)",
         at_least=0, below=1,
     )  # fmt: skip
     tied: bool = setting(
-        False, bool, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
+        False, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
     )
     init_scale: float = setting(
-        0.05, float, MODEL, "draw the initial parameters from U(-s, s) with this s",
+        0.05, MODEL, "draw the initial parameters from U(-s, s) with this s",
         at_least=0, at_most=1_000,
     )  # fmt: skip
     init_scale_embedding: float | None = setting(
-        None, float, MODEL, "s for the embedding (default: as --init-scale)",
+        None, MODEL, "s for the embedding (default: as --init-scale)",
         at_least=0, at_most=1_000,
     )  # fmt: skip
-    dtype: str = setting(
-        "float32", str, MODEL, "precision", choices=("float32", "float64"), shapes=True
-    )
+    dtype: str = setting("float32", MODEL, "precision", choices=("float32", "float64"), shapes=True)
     impl: str = setting(
-        "fast", str, MODEL, "compiled kernels, or the textbook in plain NumPy, which gives the "
+        "fast", MODEL, "compiled kernels, or the textbook in plain NumPy, which gives the "
         "same numbers slowly", choices=("fast", "reference"),
     )  # fmt: skip
     average_across_timesteps: bool = setting(
-        False, bool, OPTIMISATION, "divide the loss by T; for the same training, multiply SGD's "
+        False, OPTIMISATION, "divide the loss by T; for the same training, multiply SGD's "
         "learning rate by T and divide the clip by T",
     )  # fmt: skip
-    average_across_batch: bool = setting(True, bool, OPTIMISATION, "divide the loss by B")
+    average_across_batch: bool = setting(True, OPTIMISATION, "divide the loss by B")
 
     def __post_init__(self) -> None:
         for each in settings_of(type(self)):
@@ -191,6 +186,11 @@ def settings_of(kind: type) -> "list[Field[Any]]":
     return [each for each in fields(kind) if each.name != "options"]
 
 
+def kind_of(each: "Field[Any]") -> Any:
+    """Return the type of a setting: its annotation, without None and without a tuple of several."""
+    return getattr(each.type, "__args__", (each.type,))[0]
+
+
 def plain(value: Any) -> Any:
     """Return a NumPy number as a Python number, and anything else unchanged."""
     if isinstance(value, Integral) and not isinstance(value, int):
@@ -202,20 +202,20 @@ def plain(value: Any) -> Any:
 
 def checked(each: "Field[Any]", value: Any) -> Any:
     """Return the value of a setting in its plain form; raise a ConfigError unless it is allowed."""
-    value, known = plain(value), each.metadata
+    value, kind, known = plain(value), kind_of(each), each.metadata
     if value is None and each.default is None:
         return None
     if known["several"] and isinstance(value, list | tuple) and value:
         for one in value:
-            check_value(each.name, one, known)
+            check_value(each.name, one, kind, known)
         return value[0] if len(value) == 1 else tuple(value)
-    check_value(each.name, value, known)
+    check_value(each.name, value, kind, known)
     return value
 
 
-def check_value(name: str, value: Any, known: Mapping[str, Any]) -> None:
-    """Raise a ConfigError unless one value agrees with the metadata of its setting."""
-    kind, choices = known["kind"], known["choices"]
+def check_value(name: str, value: Any, kind: Any, known: Mapping[str, Any]) -> None:
+    """Raise a ConfigError unless one value agrees with the type and metadata of its setting."""
+    choices = known["choices"]
     if choices is not None:
         if not (isinstance(value, str) and value in choices):
             raise ConfigError(name, f"must be {either(choices)}, got {shortened(value)}")
@@ -256,11 +256,11 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if name in own:
             option = owners[cell]
             known = Metadata(
-                type(option.default), MODEL, option.help, option.choices,
+                MODEL, option.help, option.choices,
                 at_least=-LARGEST_OPTION, at_most=LARGEST_OPTION,
             )  # fmt: skip
             own[name] = plain(value)
-            check_value(name, own[name], known._asdict())
+            check_value(name, own[name], type(option.default), known._asdict())
         elif not isinstance(value, str | int | float) or value not in defaults:
             raise ConfigError(
                 name,
@@ -291,122 +291,122 @@ class TrainConfig(ModelConfig):
     """
 
     data: str | None = setting(
-        None, str, DATA, "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
+        None, DATA, "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
         "ptb.test.txt, or simple-examples.tgz, which is read in place",
         resumable=True, text=True,
     )  # fmt: skip
     train: str | tuple[str, ...] | None = setting(
-        None, str, DATA, "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
+        None, DATA, "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
         "files, or - for standard input; of several, each is split", several=True,
         resumable=True, text=True,
     )  # fmt: skip
     valid: str | tuple[str, ...] | None = setting(
-        None, str, DATA, "validation text (default: a part of --train)", several=True,
+        None, DATA, "validation text (default: a part of --train)", several=True,
         resumable=True, text=True,
     )  # fmt: skip
     test: str | tuple[str, ...] | None = setting(
-        None, str, DATA, "test text (default: a part of --train)", several=True,
+        None, DATA, "test text (default: a part of --train)", several=True,
         resumable=True, text=True,
     )  # fmt: skip
     level: str = setting(
-        "word", str, DATA, "split the text into words or characters", choices=("word", "char"),
+        "word", DATA, "split the text into words or characters", choices=("word", "char"),
         shapes=True,
     )  # fmt: skip
     split_punctuation: bool = setting(
-        False, bool, DATA, "separate punctuation from the words of --train, as the demo does with "
+        False, DATA, "separate punctuation from the words of --train, as the demo does with "
         "its own text: 'end.' becomes 'end .'",
     )  # fmt: skip
     max_vocab: int | None = setting(
-        None, int, DATA, "size of the vocabulary, <unk> included; rarer tokens become <unk> "
+        None, DATA, "size of the vocabulary, <unk> included; rarer tokens become <unk> "
         "(the demo preset limits the vocabulary of its own text only)", at_least=2, shapes=True,
     )  # fmt: skip
 
     max_eval: int | None = setting(
-        None, int, DATA, "use only the first N tokens of the validation and the test text",
+        None, DATA, "use only the first N tokens of the validation and the test text",
         at_least=2,
     )  # fmt: skip
 
-    batch_size: int = setting(20, int, OPTIMISATION, "parallel streams of text, B", at_least=1)
+    batch_size: int = setting(20, OPTIMISATION, "parallel streams of text, B", at_least=1)
     num_steps: int = setting(
-        20, int, OPTIMISATION, "steps of truncated backpropagation through time, T", at_least=1
+        20, OPTIMISATION, "steps of truncated backpropagation through time, T", at_least=1
     )
     epochs: int = setting(
-        13, int, OPTIMISATION, "passes over the training text", at_least=1, resumable=True
+        13, OPTIMISATION, "passes over the training text", at_least=1, resumable=True
     )
     steps: int | None = setting(
-        None, int, OPTIMISATION, "stop after N updates, however many epochs are left",
+        None, OPTIMISATION, "stop after N updates, however many epochs are left",
         at_least=1, resumable=True,
     )  # fmt: skip
     lr: float = setting_of(
-        "optimizer", OPTIMIZERS, float, OPTIMISATION,
+        "optimizer", OPTIMIZERS, OPTIMISATION,
         "initial learning rate, unless the preset has one", above=0, at_most=LARGEST,
     )  # fmt: skip
     schedule: str = setting(
-        "epoch", str, OPTIMISATION, "multiply the learning rate by --decay after each epoch past "
+        "epoch", OPTIMISATION, "multiply the learning rate by --decay after each epoch past "
         "--constant-epochs, or on a plateau: after --decay-patience epochs without a better "
         "validation loss; or change it with each update: one cycle up and down, or down by a "
         "cosine", choices=SCHEDULES,
     )  # fmt: skip
     decay: float | None = setting_of(
-        "schedule", {"epoch": 0.5, "plateau": 0.5}, float, OPTIMISATION,
+        "schedule", {"epoch": 0.5, "plateau": 0.5}, OPTIMISATION,
         "decay factor of the learning rate", above=0, at_most=1,
     )  # fmt: skip
     constant_epochs: int | None = setting_of(
-        "schedule", {"epoch": 4}, int, OPTIMISATION, "epochs at the initial learning rate",
+        "schedule", {"epoch": 4}, OPTIMISATION, "epochs at the initial learning rate",
         at_least=0,
     )  # fmt: skip
     warmup: float | None = setting_of(
-        "schedule", {"one-cycle": 0.3, "cosine": 0.0}, float, OPTIMISATION, "share of all updates "
+        "schedule", {"one-cycle": 0.3, "cosine": 0.0}, OPTIMISATION, "share of all updates "
         "in which the learning rate rises", at_least=0, below=1,
     )  # fmt: skip
     decay_patience: int | None = setting_of(
-        "schedule", {"plateau": 1}, int, OPTIMISATION, "epochs in a row without a better "
+        "schedule", {"plateau": 1}, OPTIMISATION, "epochs in a row without a better "
         "validation loss before each decay", at_least=1,
     )  # fmt: skip
-    optimizer: str = setting("sgd", str, OPTIMISATION, "optimiser", choices=OPTIMIZERS)
+    optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=OPTIMIZERS)
     momentum: float | None = setting_of(
-        "optimizer", {"sgd": 0.0}, float, OPTIMISATION, "momentum of SGD", at_least=0, below=1
+        "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", at_least=0, below=1
     )
     weight_decay: float | None = setting_of(
-        "optimizer", {"adam": 0.0, "adamw": 0.01}, float, OPTIMISATION,
+        "optimizer", {"adam": 0.0, "adamw": 0.01}, OPTIMISATION,
         "weight decay, added to the gradient by Adam and decoupled in AdamW",
         at_least=0, at_most=LARGEST,
     )  # fmt: skip
     shards: int = setting(
-        1, int, OPTIMISATION, "cut each batch into N shards, whose gradients are computed one "
+        1, OPTIMISATION, "cut each batch into N shards, whose gradients are computed one "
         "after the other, or side by side: mpiexec -n N numpylstm-train --shards N", at_least=1,
         experiment=False,
     )  # fmt: skip
     clip: float = setting(
-        5.0, float, OPTIMISATION, "maximum global norm of the gradient", above=0, at_most=LARGEST
+        5.0, OPTIMISATION, "maximum global norm of the gradient", above=0, at_most=LARGEST
     )
     average_after: int | None = setting(
-        None, int, OPTIMISATION, "average the parameters over all updates after N epochs; at the "
+        None, OPTIMISATION, "average the parameters over all updates after N epochs; at the "
         "end of each epoch the mean is validated too, and best.npz holds the better of the two",
         at_least=0,
     )  # fmt: skip
     patience: int | None = setting(
-        None, int, OPTIMISATION, "stop after N epochs in a row without a better validation loss",
+        None, OPTIMISATION, "stop after N epochs in a row without a better validation loss",
         at_least=1, resumable=True,
     )  # fmt: skip
 
     seed: int = setting(
-        0, int, RUN, "seed of the initial parameters, the dropout masks and the samples",
+        0, RUN, "seed of the initial parameters, the dropout masks and the samples",
         at_least=0, experiment=False,
     )  # fmt: skip
     init_from: str | None = setting(
-        None, str, RUN, "start a new run from the parameters, vocabulary and settings of this run "
+        None, RUN, "start a new run from the parameters, vocabulary and settings of this run "
         "(a folder or a checkpoint); the other flags change its text or settings",
     )  # fmt: skip
     log_every: int = setting(
-        100, int, RUN, "updates between two rows of metrics.csv", at_least=1, experiment=False
+        100, RUN, "updates between two rows of metrics.csv", at_least=1, experiment=False
     )
     test_streams: int = setting(
-        1, int, RUN, "parallel streams for the test at the end: 20 are several times faster, but "
+        1, RUN, "parallel streams for the test at the end: 20 are several times faster, but "
         "leave about 20 tokens unscored", at_least=1, resumable=True,
     )  # fmt: skip
     log_gradients: bool = setting(
-        False, bool, RUN, "write gradients.csv and gradients.png: how far back the gradient of one "
+        False, RUN, "write gradients.csv and gradients.png: how far back the gradient of one "
         "fixed window reaches, at the start and at each row of metrics.csv; changes no result",
         experiment=False,
     )  # fmt: skip

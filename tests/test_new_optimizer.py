@@ -35,7 +35,7 @@ class Signs(Optimizer):
 EDITS = {
     "OPTIMIZERS = {": "OPTIMIZERS = {'signs': 0.01, ",
     "    momentum: float": "    fading: float | None = setting_of('optimizer', {'signs': 0.5}, "
-    "float, OPTIMISATION, 'fading of Signs', below=1)\n    momentum: float",
+    "OPTIMISATION, 'fading of Signs', below=1)\n    momentum: float",
 }
 COMMAND = f"""
 import sys

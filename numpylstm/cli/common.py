@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from numpylstm import __version__
 from numpylstm.cells import CELLS
 from numpylstm.cli.output import complain, discard, one_line, open_closed_streams
-from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, settings_of
+from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, kind_of, settings_of
 from numpylstm.errors import NumpylstmError
 from numpylstm.files import NotRegular, open_regular
 from numpylstm.printing import printable
@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         titles = {DATA: "text (default: Python's language reference)"}
         sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
         for setting in settings_of(TrainConfig):
-            kind, text = setting.metadata["kind"], setting.metadata["help"].replace("%", "%%")
+            kind, text = kind_of(setting), setting.metadata["help"].replace("%", "%%")
             options: dict = {"dest": setting.name, "default": argparse.SUPPRESS, "help": text}
             if kind is bool:
                 options["action"] = argparse.BooleanOptionalAction
