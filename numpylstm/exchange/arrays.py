@@ -240,6 +240,7 @@ def taken(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[
         for key in (Wx, Wh):
             if key not in rest:
                 raise ValueError(f"{where}: state must hold {key}, got no such key")
+            check_array(where, key, rest[key], ("nH", "D" if key == Wx else "H"))
         zero = np.zeros(rest[Wh].shape[:1], rest[Wh].dtype)
         b = np.stack([rest.pop(key, zero) for key in biases])
         layers.append((rest.pop(Wx).T, rest.pop(Wh).T, b))
