@@ -661,19 +661,21 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
 
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
-    check_shapes("sum_of_squares", ("g *",), g)
+    check_array("sum_of_squares", "g", g, getattr(g, "shape", ()))
     (g,) = contiguous(g)
     sums = np.empty(-(-g.size // _update.BLOCK))
     _update.sums_of_squares(g.ravel(), sums, shares_for(g.size))
-    return float(sums.cumsum()[-1])  # in order, whatever the threads
+    return float(sums[0] if len(sums) == 1 else sums.cumsum()[-1])  # in order
 
 
-def _check_update(where: str, needed: tuple[str, ...], **arrays: Array) -> None:
-    """Raise unless all arrays but dw can be changed in place, each without changing another."""
-    check_shapes(where, needed, *arrays.values())
-    for name, array in arrays.items():
-        if name != "dw" and not array.flags.carray:
-            check_in_place(where, name, array)
+def _check_update(where: str, w: Array, dw: Array, **memories: Array) -> None:
+    """Raise unless a gradient fits w, which it changes in place, and the memories of w."""
+    check_in_place(where, "w", w)
+    check_array(where, "dw", dw, w.shape, w.dtype, "it has the shape of w")
+    arrays = {"w": w, **memories, "dw": dw}
+    for name, array in memories.items():
+        check_array(where, name, array, w.shape, w.dtype, "it has the shape of w")
+        check_in_place(where, name, array)
     for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
         if np.may_share_memory(a, b):  # threads would race
             raise ValueError(f"{where}: {one} must not share memory with {other}; copy one of them")
@@ -681,7 +683,7 @@ def _check_update(where: str, needed: tuple[str, ...], **arrays: Array) -> None:
 
 def sgd_update(w: Array, dw: Array, lr: float) -> None:
     """Gradient descent."""
-    _check_update("sgd_update", ("w *", "dw *"), w=w, dw=dw)
+    _check_update("sgd_update", w, dw)
     check_in("sgd_update", "lr", lr, "[0, inf)")
     (dw,) = contiguous(dw)
     _update.descend(w.ravel(), dw.ravel(), float(lr), shares_for(w.size))
@@ -689,7 +691,7 @@ def sgd_update(w: Array, dw: Array, lr: float) -> None:
 
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum: w and the velocity v change."""
-    _check_update("momentum_update", ("w *", "v *", "dw *"), w=w, v=v, dw=dw)
+    _check_update("momentum_update", w, dw, v=v)
     check_in("momentum_update", "lr", lr, "[0, inf)")
     check_in("momentum_update", "momentum", momentum, "[0, inf)")
     lr, momentum, (dw,) = float(lr), float(momentum), contiguous(dw)
@@ -704,7 +706,7 @@ def adam_update(
 ) -> None:  # fmt: skip
     """Adam, and AdamW if `decoupled`."""
     where = "adam_update"
-    _check_update(where, ("w *", "m *", "v *", "dw *"), w=w, m=m, v=v, dw=dw)
+    _check_update(where, w, dw, m=m, v=v)
     check_whole(where, "t", t)
     for name, beta in (("beta1", beta1), ("beta2", beta2)):
         check_in(where, name, beta, "[0, 1)")
