@@ -9,9 +9,9 @@ because the processors are busy, nothing is left for them to do.
 """
 
 import os
-import sys
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from multiprocessing import parent_process
 from queue import SimpleQueue
 from threading import Thread
 
@@ -45,8 +45,6 @@ def get_num_threads():
 def default_number():
     """Return the number of processors; 1 in a worker process of `multiprocessing`, if not given."""
     global _default
-    # A worker has loaded the module, which takes 20 ms.
-    parent_process = getattr(sys.modules.get("multiprocessing"), "parent_process", lambda: None)
     _default = PROCESSORS if _GIVEN or not parent_process() else 1
     return _default
 
