@@ -54,6 +54,11 @@ BROKEN = {
     "no Numba": "import sys; sys.modules['numba'] = None",
     "a kernel cannot be compiled": "import numba.core.cgutils as c; del c.create_struct_proxy",
     "no way to the disk": "import numba.core.serialize as s; del s.dumps",
+    "the browser: neither Numba nor threads": (
+        "import sys, threading; sys.modules['numba'] = None\n"
+        'def start(self): raise RuntimeError("can\'t start new thread")\n'
+        "threading.Thread.start = start"
+    ),
     "no features": "import llvmlite.binding as b; del b.get_host_cpu_features",
 }
 
