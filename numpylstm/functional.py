@@ -134,28 +134,27 @@ def split_work(T: int, N: int, H: int, columns: int, itemsize: int, threads: int
 
 def contiguous(*arrays: Array) -> list[Array]:
     """Return arrays for kernels to read: C-contiguous and aligned; copies only where needed."""
-    ready = []
-    for array in arrays:
-        if type(array) is np.ndarray and array.flags.carray:
-            ready.append(array)
-        elif type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned:
-            ready.append(_unlocked(array))
-        else:
-            ready.append(np.array(array, order="C"))
+    ready = list(arrays)
+    for k, array in enumerate(arrays):
+        if not (type(array) is np.ndarray and array.flags.carray):
+            ready[k] = _readable(array)
     return ready
 
 
-def _unlocked(array: Array) -> Array:
-    """Return a view of a read-only array, such as a result of a layer, that Numba takes for any.
+def _readable(array: Array) -> Array:
+    """Return a view of a contiguous array that is read-only, and a copy of any other.
 
-    A read-only array is another type for Numba. Nobody writes to the view.
+    Results of layers are read-only, which is another type for Numba. Nobody writes to the view.
     """
-    view = array.view()
-    try:
-        view.flags.writeable = True
-    except ValueError:  # the memory itself is read-only
-        return array.copy()
-    return view
+    if type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned:
+        view = array.view()
+        try:
+            view.flags.writeable = True
+        except ValueError:  # the memory itself is read-only
+            pass
+        else:
+            return view
+    return np.array(array, order="C")
 
 
 def _matrix(array: Array) -> tuple[Array, bool]:

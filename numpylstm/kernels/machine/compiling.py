@@ -71,7 +71,7 @@ def kernel(function=None, *, shared=False):
 
     @functools.wraps(function)
     def in_shares(*arguments):
-        *given, shares = arguments
+        given, shares = arguments[:-1], arguments[-1]
         if shares == 1:
             return compiled(*given, 0, 1)
 
