@@ -209,12 +209,7 @@ def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Ar
 def _check_embedding(where: str, dx: Array, cache: EmbeddingCache) -> Array:
     """Return a copy of the ids of a cache; raise unless they and dx fit its table."""
     check_cache(where, cache, EmbeddingCache)
-    shape = cache.shape
-    if not (isinstance(shape, tuple) and len(shape) == 2):
-        raise TypeError(f"{where}: cache.shape must be the (V, D) of a table, got {shape!r}")
-    for axis, size in enumerate(shape):
-        check_whole(where, f"cache.shape[{axis}]", size)
-    V, D = map(int, shape)
+    V, D = cache.shape
     ids = check_ids(where, "cache.ids", cache.ids, V)
     check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
     return ids

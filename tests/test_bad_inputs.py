@@ -194,7 +194,7 @@ def names(workplace):
         "classifier": nl.SequenceClassifier(11, 2, 4, rng=0),
         "t": nl.SequenceTagger(11, 2, 4, rng=0), "y3": np.array([0, 1, 1]),
         "r": nl.SequenceRegressor(input_size=6, num_outputs=2, hidden_size=4, rng=0),
-        "nan": np.float32(np.nan), "inf": np.float32(np.inf), "ones": np.ones((5, 3), np.float32),
+        "nan": np.float32(np.nan), "ones": np.ones((5, 3), np.float32),
         "v": np.ones((5, 3, 6), np.float32), "hs": np.ones((5, 3, 4), np.float32),
         "lstm": lstm, "lstm_state": lstm_state, "rnn": nl.RNN(6, 4, rng=0),
         "table": np.ones((11, 4)), "arrays": model.state_dict(),

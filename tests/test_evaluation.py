@@ -163,14 +163,6 @@ def test_the_tutorials_protocol_refuses_a_model_that_has_exploded():
         nl.tutorial_protocol(model, ids, batch_size=2, num_steps=5)
 
 
-@pytest.mark.parametrize("size", [np.int8, np.uint8, np.int64])
-def test_sizes_of_numpy_do_not_wrap(size):
-    train, test = np.arange(1000) % 100, np.arange(50)
-    assert nl.baselines.unigram_perplexity(train, test, size(100)) == pytest.approx(100)
-    found = nl.baselines.interpolated_bigram_perplexity(train, train[:200], test, size(100))
-    assert found == nl.baselines.interpolated_bigram_perplexity(train, train[:200], test, 100)
-
-
 def test_a_classifier_whose_scores_are_no_numbers_has_no_accuracy():
     model = nl.SequenceClassifier(11, 2, 6, rng=0)
     model.parameters()["decoder.b"].data[0] = np.nan

@@ -185,14 +185,6 @@ def test_embedding(rng, shape, dtype):
     assert np.array_equal(drows, dW[rows])
 
 
-@pytest.mark.parametrize(
-    "kind", [f"{order}{sign}{width}" for order in "<>" for sign in "iu" for width in (1, 2, 4, 8)]
-)
-def test_ids_of_any_integer_type(rng, kind):
-    ids, W = rng.integers(0, V, (T, B)), normal(rng, "float32", V, D)
-    assert np.array_equal(functional.embedding_forward(ids.astype(kind), W)[0], W[ids])
-
-
 @DTYPES
 @pytest.mark.parametrize("tied", [False, True], ids=["W", "W = table.T"])
 @pytest.mark.parametrize(
@@ -358,33 +350,6 @@ def test_the_split_of_a_pass(sizes, changes, split, monkeypatch):
 # --- memory layout, threads ----------------------------------------------------------------------
 
 
-def strange(array):
-    """Return a view of the same values: every second element, backwards."""
-    wide = np.empty([2 * n for n in array.shape], array.dtype)
-    view = wide[tuple(slice(None, None, -2) for _ in array.shape)]
-    view[...] = array
-    return view
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-@KINDS
-@pytest.mark.parametrize("layout", [strange, read_only, np.asfortranarray])
-def test_any_layout(rng, layout, kind):
-    """Views and read-only arrays give the same bits as contiguous ones."""
-    cell, arguments, upstream = a_pass(rng, kind, (T, B, D, H), "float64")
-    laid = [layout(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    want = both_directions(functional, cell, arguments, upstream)
-    got = both_directions(functional, cell, laid, map(layout, upstream))
-    for g, w in zip(got, want, strict=True):
-        if isinstance(w, np.ndarray):
-            assert np.array_equal(g, w)
-
-
 def test_what_kernels_can_read_is_not_copied(rng):
     x = rng.random((T, B, D))
     assert functional.contiguous(x)[0] is x
@@ -529,8 +494,6 @@ ERRORS = [
      f"lstm_forward: x must have shape (T, B, {D}), got ({T}, {B}, {D + 1}); D is fixed by Wx"),
     (lambda: forward_with("lstm", x=ones(0, B, D)), ValueError,
      f"lstm_forward: x must not be empty, got shape (0, {B}, {D})"),
-    (lambda: forward_with("lstm", x=[[1.0]]), TypeError,
-     "lstm_forward: x must be a NumPy array, got list"),
     (lambda: forward_with("lstm", x=ones(T, B, D, dtype="float64")), TypeError,
      "lstm_forward: x must have dtype float32, got float64; all arrays of a call have one dtype"),
     (lambda: forward_with("lstm", Wx=ones(D, 4 * H, dtype="complex128")), TypeError,
@@ -566,30 +529,15 @@ ERRORS = [
     (lambda: embedding_with((0, -1)), ValueError,
      f"embedding_forward: ids must lie in [0, {V}), got -1 at [1]; padding takes lengths, or "
      "weights of 0 and any id"),
-    (lambda: embedding_with(np.array([2**24], ">i4")), ValueError,  # its bytes are those of 1
-     f"embedding_forward: ids must lie in [0, {V}), got 16777216 at [0]"),
     (lambda: embedding_with(np.array([2**64 - 1], np.uint64)), ValueError,
      f"embedding_forward: ids must lie in [0, {V}), got 18446744073709551615 at [0]"),
     (lambda: embedding_with(ones(B)), TypeError,
      "embedding_forward: ids must hold integers, got float32"),
-    (lambda: embedding_with(np.ma.masked_array([0, 1], [True, False])), TypeError,
-     "embedding_forward: ids must"),
-    (lambda: embedding_with(np.zeros(2, int).view(np.recarray)), TypeError,
-     "embedding_forward: ids must"),
-    (lambda: embedding_with(np.array([0, None])), TypeError, "embedding_forward: ids must"),
     (lambda: embedding_with(()), ValueError, "embedding_forward: ids must not be empty"),
-    (lambda: embedding_with([]), ValueError, "embedding_forward: ids must not be empty"),
     (lambda: embedding_with((1, 2), V), ValueError,
      f"embedding_forward: W must have shape (V, D), got ({V},)"),
     (lambda: functional.embedding_backward(ones(B, D + 1), embedding_with((0,) * B)[1]), ValueError,
      f"embedding_backward: dx must have shape ({B}, {D}), got ({B}, {D + 1})"),
-    *((lambda shape=shape: functional.embedding_backward(
-        ones(B, D), embedding_with((0,) * B)[1]._replace(shape=shape)), TypeError,
-       f"embedding_backward: cache.shape{says}") for shape, says in (
-           ((V,), " must be the (V, D) of a table, got (11,)"),
-           ((V, D, 1), " must be the (V, D) of a table, got (11, 4, 1)"),
-           ([V, D], " must be the (V, D) of a table, got [11, 4]"),
-           ((V, 4.0), "[1] must be a whole number, got 4.0"))),
     (lambda: functional.linear_forward(ones(B, D), ones(H, V), ones(V)), ValueError,
      f"linear_forward: x must have shape (B, {H}), got ({B}, {D}); D is fixed by W"),
     (lambda: functional.linear_forward(ones(B, H), ones(H, V), ones(D)), ValueError,

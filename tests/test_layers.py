@@ -7,7 +7,7 @@ import pytest
 from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
-from numpylstm import functional, gradcheck, reference
+from numpylstm import functional, reference
 from numpylstm.layers import (
     GRU,
     LSTM,
@@ -45,51 +45,6 @@ def random_state(rng, layer, batch_size):
 
 
 # --- gradients ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("Layer", "options"), CELLS)
-def test_stack_gradients(rng, impl, Layer, options):
-    """Input, weights of every layer, biases and initial state, with carried gradients."""
-    layer = Layer(D, H, L, init_scale=1.0, dtype="float64", impl=impl, rng=rng, **options)
-    parameters = layer.parameters()
-    state = random_state(rng, layer, B)
-    fields = state._fields
-    x, u = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, H))
-    upstream = random_state(rng, layer, B)
-
-    def loss(a):
-        for path, parameter in parameters.items():
-            parameter.data = a[path]
-        start = type(state)(*(a[field] for field in fields))
-        hs, end = layer.forward(a["x"], start)
-        carried = sum((u_part * part).sum() for u_part, part in zip(upstream, end, strict=True))
-        return (u * hs).sum() + carried
-
-    arrays = {path: p.data for path, p in parameters.items()} | {"x": x} | state._asdict()
-    loss(arrays)
-    dx, dstate = layer.backward(u, upstream)
-    gradients = {path: p.grad for path, p in parameters.items()} | {"x": dx} | dstate._asdict()
-    report = gradcheck.check(loss, arrays, gradients, method="central")
-    assert report.passed, f"\n{report}"
-
-
-def test_embedding_and_linear_gradients(rng, impl):
-    embedding = Embedding(V, D, init_scale=1.0, dtype="float64", impl=impl, rng=rng)
-    linear = Linear(D, H, init_scale=1.0, dtype="float64", impl=impl, rng=rng)
-    parameters = embedding.parameters() | linear.parameters()
-    ids, u = rng.integers(0, 4, (T, B)), rng.standard_normal((T, B, H))
-
-    def loss(a):
-        for path, parameter in parameters.items():
-            parameter.data = a[path]
-        return (u * linear.forward(embedding.forward(ids))).sum()
-
-    arrays = {path: p.data for path, p in parameters.items()}
-    loss(arrays)
-    embedding.backward(linear.backward(u))
-    gradients = {path: p.grad for path, p in parameters.items()}
-    report = gradcheck.check(loss, arrays, gradients)
-    assert report.passed, f"\n{report}"
 
 
 def test_gradients_add_up_over_backward_passes(rng, impl):
@@ -368,64 +323,14 @@ def test_dropout_between_layers_only_in_training(rng, impl):
 # --- arrays whose shape changes ----------------------------------------------------------------
 
 
-def flatten(array):
-    """Change the shape of an array in place."""
-    array.resize((1, array.size), refcheck=False)
-
-
-@pytest.mark.parametrize(("cell", "options"), CELLS)
-def test_another_shape_of_what_goes_in_and_out_does_not_reach_the_backward_pass(cell, options):
-    results = []
-    for change in (lambda array: None, flatten):
-        layer = cell(D, H, rng=0, **options)
-        x, dhs = (np.linspace(-1, 1, T * B * n, dtype="f4").reshape(T, B, n) for n in (D, H))
-        hs, _ = layer.forward(x)
-        change(x)
-        change(hs)
-        dx, _ = layer.backward(dhs)
-        results.append([dx, *(parameter.grad for parameter in layer.layers[0])])
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 @pytest.mark.parametrize(("cell", "options"), CELLS)
 @pytest.mark.parametrize("weight", [0, 1])
 def test_a_weight_of_another_shape_is_not_read_past_its_end(cell, options, weight):
     layer = cell(D, H, rng=0, **options)
     layer.forward(np.zeros((T, B, D), "f4"))
-    flatten(layer.layers[0][weight].data)
+    layer.layers[0][weight].data = layer.layers[0][weight].data.reshape(1, -1)
     with pytest.raises(ValueError, match="gradient must have shape"):
         layer.backward(np.zeros((T, B, H), "f4"))
-
-
-def test_a_table_or_matrix_of_another_shape_is_refused():
-    embedding, linear = Embedding(11, 4, rng=0), Linear(4, 11, rng=0)
-    embedding.forward(np.zeros((5, 3), np.int64))
-    linear.forward(np.zeros((5, 3, 4), np.float32))
-    for layer in embedding, linear:
-        flatten(layer.W.data)
-    with pytest.raises(ValueError, match=r"gradient must have shape \(1, 44\), got \(11, 4\)"):
-        embedding.backward(np.zeros((5, 3, 4), np.float32))
-    with pytest.raises(ValueError, match=r"gradient must have shape \(1, 44\), got \(4, 11\)"):
-        linear.backward(np.zeros((5, 3, 11), np.float32))
-
-
-def test_another_shape_of_the_logits_does_not_reach_the_backward_pass():
-    criterion, logits = SequenceCrossEntropy(), np.linspace(-1, 1, 24).reshape(2, 3, 4)
-    targets, results = np.zeros((2, 3), np.int64), []
-    for change in (lambda array: None, flatten):
-        criterion.forward(logits, targets)
-        change(logits)
-        results.append(criterion.backward())
-    np.testing.assert_array_equal(*results)
-
-
-def test_a_bias_that_was_replaced_does_not_say_how_large_the_scores_are():
-    layer = Linear(4, 11, rng=0)
-    layer.forward(np.zeros((5, 3, 4), np.float32))
-    layer.b.data = np.zeros(1, np.float32)
-    with pytest.raises(ValueError, match=r"dy must have shape \(5, 3, 11\), got \(5, 3, 1\)"):
-        layer.backward(np.zeros((5, 3, 1), np.float32))
 
 
 @pytest.mark.parametrize("size", [np.uint8, np.int8, np.int64])

