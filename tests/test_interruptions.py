@@ -3,8 +3,6 @@
 Its files and the report at its end equal those of an uninterrupted run, to the last byte.
 """
 
-import io
-import json
 import os
 import random
 import re
@@ -15,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from support.runs import (
     TINY,
@@ -85,11 +82,6 @@ def kill_and_resume(folder, settings, kills, seed):
 def test_a_run_that_is_killed_three_times_ends_with_the_same_bytes(folder):
     killed, _ = kill_and_resume(folder, TINY, kills=3, seed=1)
     assert killed == 3
-
-
-def test_a_log_of_gradients_ends_with_the_same_bytes(folder):
-    killed, _ = kill_and_resume(folder, (*TINY, "--log-gradients"), kills=2, seed=3)
-    assert killed == 2
 
 
 @pytest.mark.slow
@@ -175,9 +167,8 @@ def train_here(folder, monkeypatch, *arguments):
     return train_command.main(["--threads", "1", *map(str, arguments)])
 
 
-def ctrl_c(times=1):
-    for _ in range(times):
-        signal.raise_signal(signal.SIGINT)
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
 
 
 def run_out_of_memory():
@@ -234,18 +225,13 @@ ERRORS = {  # an error in an update leaves the last save; all others save first
 
 
 @pytest.mark.parametrize("what", ERRORS)
-@pytest.mark.parametrize("error", ["two Ctrl-C", "no memory"])
-def test_an_error_loses_nothing_that_was_done_between_updates(
-    folder, monkeypatch, capsys, what, error
-):
+def test_an_error_loses_nothing_that_was_done_between_updates(folder, monkeypatch, capsys, what):
     place, name, at, saved = ERRORS[what]
     settings = (*NOT_SAVED_OFTEN, *["--log-gradients"] * ("log" in what))
-    out = folder / f"{error} in {what}"
-    act = run_out_of_memory if error == "no memory" else lambda: ctrl_c(2)
+    out = folder / f"no memory in {what}"
     with monkeypatch.context() as patch:
-        before_call(patch, place, name, act, at)
-        status = train_here(folder, patch, *settings, "--out", out.name)
-    assert status == (1 if error == "no memory" else 130)
+        before_call(patch, place, name, run_out_of_memory, at)
+        assert train_here(folder, patch, *settings, "--out", out.name) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert restore_run(load(out / "last.npz")).step == saved
     assert train_here(folder, monkeypatch, "--resume", out.name) == 0
@@ -282,43 +268,25 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch):
 # --- limits ------------------------------------------------------------------------------------
 
 
-def without_limit(content):
-    """Return the arrays of a checkpoint, and its JSON without the limit of steps."""
-    with np.load(io.BytesIO(content)) as arrays:
-        found = {name: arrays[name].tobytes() for name in arrays}
-    meta = json.loads(found.pop("meta"))
-    del meta["config"]["steps"]
-    return found, meta
-
-
-@pytest.mark.parametrize("limits", [(150, 250), (97, 120, 291), (30, 60)], ids=str)
-def test_a_run_that_a_limit_of_steps_ended_goes_on(folder, monkeypatch, capsys, limits):
-    """It reports like any other, and ends with the bytes of a run that had the last limit at once.
-
-    An epoch has 97 updates: limits lie within the first, within a later one, at the end of one.
-    """
-    settings = (*TINY, "--lr", "3", "--dropout", "0.3")  # the validation goes up and down
-    out = folder / f"limits {limits}"
-    train_here(folder, monkeypatch, *settings, "--steps", limits[0], "--out", out.name)
-    for limit in limits[1:]:
-        assert "Test perplexity" in capsys.readouterr().out
-        assert load(out / "best.npz").meta["step"] <= load(out / "last.npz").meta["step"]
-        assert train_here(folder, monkeypatch, "--resume", out.name, "--steps", limit) == 0
-    expected, expected_report = whole_run(folder, (*settings, "--steps", str(limits[-1])))
-    assert report(capsys.readouterr().out) == expected_report
-    found = files(out)
-    assert found.keys() == expected.keys()
-    for name in expected:
-        if name.startswith("best"):  # made while another limit was planned
-            assert without_limit(found[name]) == without_limit(expected[name])
-        else:
-            assert found[name] == expected[name]
+def test_a_run_that_a_limit_of_steps_ended_goes_on_to_another(folder, monkeypatch, capsys):
+    """All files equal those of a run with the last limit, except where they hold the limit."""
+    train_here(folder, monkeypatch, *TINY, "--steps", "150", "--out", "limited")
+    capsys.readouterr()
+    assert train_here(folder, monkeypatch, "--resume", "limited", "--steps", "250") == 0
+    printed = capsys.readouterr().out
+    expected, expected_report = whole_run(folder, (*TINY, "--steps", "250"))
+    assert report(printed) == expected_report
+    found = files(folder / "limited")
+    for name in expected.keys() - {"best.npz"}:
+        assert found[name] == expected[name]
 
 
 def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch, capsys):
     out = folder / "time"
     arguments = (*NOT_SAVED_OFTEN, "--out", out.name, "--stop-after", "1s")
-    assert train_here(folder, monkeypatch, *arguments) == 130
+    with monkeypatch.context() as patch:
+        before_call(patch, training, "update", lambda: time.sleep(1), at=30)
+        assert train_here(folder, patch, *arguments) == 130
     said = capsys.readouterr().out
     assert "saved. Resume with" in said
     assert called(said.splitlines()[-1])[:3] == ["numpylstm-train", "--resume", "time"]
@@ -356,10 +324,7 @@ sys.exit({command}.main(["absent"]))
 """
 
 
-@pytest.mark.parametrize(
-    ("command", "module"),
-    [("eval", "numpy"), ("sample", "numba"), ("eval", "numpylstm.kernels.lstm")],
-)
+@pytest.mark.parametrize(("command", "module"), [("eval", "numpy"), ("sample", "numba")])
 def test_ctrl_c_while_the_engine_is_loaded(command, module):
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_IMPORT.format(command=command, module=module)],
@@ -487,16 +452,6 @@ def test_the_number_of_threads_changes_nothing(folder):
     assert files(out) == expected
     run(folder, *WIDE, "--threads", "2", "--out", "both", threads=2)
     assert files(folder / "both") == expected
-
-
-@pytest.mark.slow
-def test_a_fresh_cache_of_kernels_changes_nothing(folder, tmp_path, monkeypatch):
-    expected, expected_report = whole_run(folder, WIDE)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    for name in ("fresh", "warm"):
-        printed, _ = run(folder, *WIDE, "--out", name, threads=2)
-        assert report(printed) == expected_report
-        assert files(folder / name) == expected
 
 
 # --- memory ------------------------------------------------------------------------------------

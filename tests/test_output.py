@@ -6,7 +6,6 @@ those of an uninterrupted run, to the last byte.
 
 import logging
 import os
-import random
 import signal
 import subprocess
 from contextlib import suppress
@@ -180,24 +179,3 @@ def test_a_run_under_nohup_outlives_its_terminal(folder):
 
 
 # --- many of them ------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_twenty_readers_leave(folder):
-    moments = random.Random(1)
-    for k in range(20):
-        assert leave(folder, f"left-{k}", moments.randint(0, 25)) == lost("Broken pipe")
-        assert files(folder / f"left-{k}") == whole_run(folder, SHORT)[0]
-
-
-@pytest.mark.slow
-def test_twenty_terminals_close(folder):
-    """Each run is hung up until it ends; every other one ignores it."""
-    moments = random.Random(2)
-    for k in range(20):
-        hang_up = signal.SIG_IGN if k % 2 else signal.SIG_DFL
-        status = close_terminal(folder, f"closed-{k}", moments.randint(0, 6), hang_up)
-        after_the_end = (0, -signal.SIGHUP)  # when all was saved
-        assert status in ((0,) if k % 2 else (129, *after_the_end))
-        train(folder, "--resume", f"closed-{k}")
-        assert files(folder / f"closed-{k}") == whole_run(folder, SHORT)[0]
