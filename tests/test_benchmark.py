@@ -3,30 +3,25 @@
 import json
 import math
 import re
-import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from benchmarks import configurations, tables
-from benchmarks.__main__ import main, measure_named
+from benchmarks.__main__ import main
 from benchmarks.configurations import (
     GRID,
     SCORED,
     BenchmarkError,
     Configuration,
     flops,
-    shapes,
     tokens,
     weights,
     windows,
 )
-from benchmarks.machine import busy_share
 from benchmarks.measure import OURS, PEER, ROOT, Settings, Worker, check_agreement, compare
-from benchmarks.worker import calls
 
 import numpylstm as nl
 
@@ -60,13 +55,6 @@ def test_the_weights_are_those_of_the_model(c):
     model.load_state_dict(arrays)
     assert all(np.abs(a).max() <= c.init_scale for a in arrays.values())
     assert all((a == b).all() for a, b in zip(arrays.values(), weights(c).values(), strict=True))
-
-
-def test_windows_go_on_where_the_one_before_stopped():
-    (x0, y0), (x1, _) = windows(SMALL, 2)
-    assert x0.shape == (SMALL.T, SMALL.B)
-    assert (x0[1:] == y0[:-1]).all()
-    assert (y0[-1] == x1[0]).all()
 
 
 @pytest.mark.parametrize(("cell", "columns"), [("lstm", 12), ("gru", 9)])
@@ -111,32 +99,9 @@ def test_what_a_worker_computes_is_what_the_model_computes(worker):
     assert found["the loss of step 2"] != found["the loss of step 1"]
 
 
-def test_the_turns_have_all_settings_of_the_configuration():
-    seen = []
-    peer = SimpleNamespace(trainer=lambda c, weights: seen.append(c) or [None])
-    calls(peer, "train", asdict(SMALL), own_weights=True)
-    assert seen == [SMALL]
-
-
 def test_a_worker_that_fails_says_why():
     with Worker(OURS, 1) as worker, pytest.raises(BenchmarkError, match="comes too early"):
         worker.ask("measure", seconds=1)
-
-
-@pytest.mark.usefixtures("signals_reach_a_child")
-def test_an_interrupted_worker_leaves_the_message_to_the_command(capfd):
-    with Worker(OURS, 1) as worker:
-        worker._process.send_signal(signal.SIGINT)
-        worker._process.wait(timeout=60)
-    assert capfd.readouterr().err == ""
-
-
-def test_a_worker_that_was_killed_is_named():
-    worker = Worker(OURS, 1)
-    worker._process.kill()
-    worker._process.wait()
-    with pytest.raises(BenchmarkError, match="process of numpylstm has ended"), worker:
-        worker.ask("memory")
 
 
 def test_a_worker_for_another_library_does_not_load_ours():
@@ -224,34 +189,12 @@ def test_tables():
     assert re.search(r"256\n.* 512 +2\.00", tables.memory_table(peaks))
 
 
-def test_a_busy_machine_is_noticed():
-    assert tables.busy_warning(0.02) == ""
-    assert "50%" in tables.busy_warning(0.5)
-    assert tables.busy_warning(None) == ""
-    share = busy_share(0.1)
-    assert share is None or 0 <= share <= 1
-
-
 # --- the grid ----------------------------------------------------------------------------------
 
 
 def test_the_grid_has_48_rows_and_none_twice():
     trained = [c for name, group in GRID.items() if name != SCORED for c in group]
     assert len(set(trained)) + len(set(GRID[SCORED])) == len(trained) + len(GRID[SCORED]) == 48
-
-
-def test_a_grid_is_measured_and_printed(capsys):
-    settings = Settings((OURS,), 1, rounds=1, seconds=0.005)
-    sizes = (11, 6, 2, 5, 3), (7, 4, 1, 1, 1)
-    small = {"a": shapes(*sizes), SCORED: shapes(*sizes[:1], dtype="float64")}
-    comparisons = measure_named(["a", SCORED], settings, small)["comparisons"]
-    assert [(c["task"], c["configuration"]["dtype"]) for c in comparisons] == [
-        ("train", "float32"), ("train", "float32"), ("evaluate", "float64"),
-    ]  # fmt: skip
-    printed = capsys.readouterr().out
-    assert "a: train, LSTM, float32" in printed
-    shown = re.findall(r"^ +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +[0-9.]+\b", printed, re.M)
-    assert shown == [tuple(map(str, shape)) for shape in (*sizes, sizes[0])]
 
 
 # --- the command -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from support.runs import BIN, call, called
 
 import numpylstm as nl
-from numpylstm.cli.train import announce, as_called, make_parser, table_of_presets
+from numpylstm.cli.train import announce, as_called, make_parser
 from numpylstm.exchange import write_run
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.training import session
@@ -225,12 +225,6 @@ def test_sample_reports_unknown_prompt_words(here):
     assert "vocabulary" not in here("numpylstm-sample", "one-line", "--seed", "0")[1]
 
 
-def test_sample_takes_the_best_with_top_1(here):
-    arguments = ("run/best.npz", "--top-k", "1", "--length", "20", "--temperature", "0.5")
-    one, two = (here("numpylstm-sample", *arguments, "--seed", seed)[0] for seed in "12")
-    assert one == two
-
-
 # --- help and errors ---------------------------------------------------------------------------
 
 
@@ -245,11 +239,6 @@ def test_help_is_quick_and_says_the_defaults(name, tmp_path):
     assert "default" in out
     assert "default: )" not in out
     assert not list(tmp_path.rglob("*.nb?"))
-
-
-def test_the_columns_of_the_presets_are_aligned():
-    _, presets, *rows, _ = table_of_presets().splitlines()
-    assert {len(row) for row in rows} == {len(presets)}
 
 
 def test_two_dashes_are_no_likeness_of_flags(capsys):

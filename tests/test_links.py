@@ -42,11 +42,3 @@ def test_relative_links_lead_somewhere(page):
 def test_pictures_have_alternative_text(page):
     for is_picture, text, target in links(page):
         assert text.strip() or not is_picture, target
-
-
-def test_the_check_sees_links(tmp_path):
-    """Find a link and a picture, and nothing in code."""
-    page = tmp_path / "page.md"
-    page.write_text("[a](b.md#c) ![](d.png) `[e](f.md)`\n```\n[g](h.md)\n```\n# C d\n(x)=\n")
-    assert links(page) == [("", "a", "b.md#c"), ("!", "", "d.png")]
-    assert anchors(page) == {"c-d", "x"}

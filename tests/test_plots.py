@@ -7,14 +7,12 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cbook import STEP_LOOKUP_MAP
-from matplotlib.colors import to_rgb
 
 from numpylstm import plots
 from numpylstm.laboratory.diagnostics.horizon import Horizon
 from numpylstm.plots import comparison_curves, epoch_positions, inline_svg, training_curves
-from numpylstm.plots.style import BLUE, GREEN, ORANGE, as_label
+from numpylstm.plots.style import as_label
 from numpylstm.training.metrics import Row
 
 ROWS = [
@@ -59,27 +57,13 @@ def test_the_learning_rate_changes_where_an_epoch_begins():
     assert set(y[x > 1.0]) == {0.5}
 
 
-def drawn_pixels(figure, axes, colour):
-    """Return the number of pixels of a colour within the axes."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = np.asarray(canvas.buffer_rgba())[:, :, :3] / 255
-    left, low, right, high = (round(edge) for edge in axes.bbox.extents)
-    inside = image[len(image) - high : len(image) - low, left:right]
-    return int((abs(inside - to_rgb(colour)).max(axis=-1) < 0.02).sum())
-
-
 def test_one_row_is_seen():
     """A line of one point has no length."""
-    top, bottom, rates = (figure := training_curves(ROWS[:1], clip=5.0)).axes
-    top.get_legend().remove()
-    bottom.get_legend().remove()
-    assert drawn_pixels(figure, top, BLUE) > 10
-    assert drawn_pixels(figure, bottom, GREEN) > 10
-    assert drawn_pixels(figure, rates, ORANGE) > 10
-    axes = (figure := comparison_curves([("a", ROWS[:1])])).axes[0]
-    axes.get_legend().remove()
-    assert all(line.get_marker() == "o" for line in axes.get_lines())
+    for figure in (training_curves(ROWS[:1], clip=5.0), comparison_curves([("a", ROWS[:1])])):
+        for axes in figure.axes:
+            points = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]
+            assert points
+            assert all(line.get_marker() == "o" for line in points)
 
 
 @pytest.mark.parametrize("low", [1.0, 90.0])
