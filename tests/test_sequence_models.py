@@ -178,7 +178,7 @@ def test_weights(rng, kind, bidirectional):
     missing[weights == 0] = np.nan if "regressor" in kind else -100
     loss = lambda m: m.forward(x, missing, weights=weights)  # noqa: E731
     assert loss(model) == pytest.approx((weights * losses).sum() / weights.sum(), rel=1e-12)
-    check_gradients(model, loss, along="arrays")
+    check_gradients(model, loss)
     np.testing.assert_allclose(model.score(x, missing, weights=weights)[0], weights * losses)
     there = weights > 0
     assert model.forward(x, missing, weights=there) == pytest.approx(losses[there].mean())

@@ -6,5 +6,5 @@
 `measure`         starts the workers and takes turns: training, scoring, sampling, start-up, memory
 `tables`          the figures as text
 
-`bench_kernels.py` and `bench_ranks.py` time single kernels and MPI ranks.
+`bench_ranks.py` times MPI ranks.
 """
