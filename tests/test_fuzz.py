@@ -64,9 +64,9 @@ MODULES = {  # a layer or model, the arguments of its two passes, and the sizes 
     nl.GRU: ("x T B D, h 1 B H, dhs T B H, lengths?<=T B", "D H"),
     nl.LSTM: ("x T B D, h 1 B H, c 1 B H, dhs T B H, lengths?<=T B", "D H"),
     nl.LanguageModel: ("x<V T B, y<V T B, h 1 B H, c 1 B H, weights? T B", "V H"),
-    nl.SequenceClassifier: ("x<V T B, y<D B, lengths?<=T B", "V D H"),
-    nl.SequenceTagger: ("x<V T B, y<D T B, lengths?<=T B", "V D H"),
-    nl.SequenceRegressor: ("x<V T B, y T B D, lengths?<=T B", "V D H"),
+    nl.SequenceClassifier: ("x<V T B, y<D B, lengths?<=T B, weights? B", "V D H"),
+    nl.SequenceTagger: ("x<V T B, y<D T B, lengths?<=T B, weights? T B", "V D H"),
+    nl.SequenceRegressor: ("x<V T B, y T B D, lengths?<=T B, weights? T B", "V D H"),
 }
 
 
