@@ -98,15 +98,14 @@ export function your_text_part(root, { texts, cells }) {
   }
 
   function receive(report) {
-    const { loss, held_out, sample, characters } = report;
+    const { loss, held_out, sample, characters, parameters } = report;
     part.report = report;
     part.losses.push([characters, loss, held_out]);
     part.samples.push(sample.map((id) => part.tokens[id]));
     const ids = [...part.prompt, ...sample];
     part.words = ids.map((id) => part.tokens[id]);
-    part.model = { cell: { name: part.cell }, parameters: report.parameters, options: [] };
-    const start = zero_state(part.cell, report.parameters, 1);
-    part.reading = read(part.model, report.parameters, start, ids);
+    part.model = { cell: { name: part.cell }, parameters, options: [] };
+    part.reading = read(part.model, parameters, zero_state(part.cell, parameters, 1), ids);
     if (!part.picked) set_unit(most_telling(part.reading, part.memory));
     paint();
   }
@@ -130,11 +129,12 @@ export function your_text_part(root, { texts, cells }) {
       " a second.",
     );
     draw_losses(losses);
+    const prompt = part.prompt.map((id) => part.tokens[id]);
     $(".samples").replaceChildren(
       ...part.samples
         .slice(-SAMPLES)
         .map((sample) =>
-          element("p", {}, element("b", {}, shown(part.prompt)), shown_words(sample)),
+          element("p", {}, element("b", {}, shown_words(prompt)), shown_words(sample)),
         ),
     );
     paint_unit();
@@ -142,7 +142,6 @@ export function your_text_part(root, { texts, cells }) {
 
   const shown_words = (words) =>
     words.map((w) => (w === "\n" || w === " " ? w : visible(w))).join("");
-  const shown = (ids) => shown_words(ids.map((id) => part.tokens[id]));
 
   function draw_losses(losses) {
     const most = losses[losses.length - 1][0];
@@ -225,18 +224,20 @@ export function your_text_part(root, { texts, cells }) {
   async function take(file) {
     if (!file) return;
     textarea.value = beginning(await file.slice(0, LONGEST).text());
-    const kB = Math.ceil(file.size / 1000);
     const cut = file.size > LONGEST ? `, of which the first ${LONGEST / 1000} kB are here` : "";
-    said.textContent = `${file.name}: ${kB} kB${cut}.`;
+    said.textContent = `${file.name}: ${Math.ceil(file.size / 1000)} kB${cut}.`;
   }
 
   const buttons = {
     train: button(() => (part.state === "empty" ? start() : run(part.state === "paused")), "Train"),
     again: button(start, "Start again"),
   };
+  const changed = () => {
+    if (part.state !== "empty") said.textContent = "Press “Start again” to train with this.";
+  };
   const set = (name, read) => (value) => {
     chosen[name] = read(value);
-    if (part.state !== "empty") said.textContent = "Press “Start again” to train with this.";
+    changed();
   };
   $(".texts").append(
     ...Object.entries(texts).map(([name, text]) =>
@@ -262,9 +263,8 @@ export function your_text_part(root, { texts, cells }) {
     ),
   );
   $(".buttons").append(...Object.values(buttons));
-  $(".unit").addEventListener("focusin", () => {
-    part.picked = true; // by the reader
-  });
+  $(".unit").addEventListener("input", ({ isTrusted }) => (part.picked ||= isTrusted));
+  textarea.addEventListener("input", changed);
   $(".download").append(button(download, "Download the model"));
   $("input[type=file]").addEventListener("change", (event) => take(event.target.files[0]));
   textarea.addEventListener("dragover", (event) => event.preventDefault());
