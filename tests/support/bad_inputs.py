@@ -283,7 +283,7 @@ CALLS = [
     Call("classifier.forward(x, np.eye(2)[y3])", "the ids of one-hot answers are y.argmax(axis"),
     Call("classifier.forward(x, y3, lengths=x > 3)",
          "of a mask (T, B) are mask.sum(axis=0) if the padding is at the end", TypeError),
-    Call("classifier.predict(x, [5, 3, 2])", "lengths must be a NumPy array, got", TypeError),
+    Call("classifier.predict(x, [5, 3, 2.0])", "lengths must hold integers, got float", TypeError),
     Call("classifier.predict(x.T, y3)", "lengths must have shape (5,), got (3,); one for each "
          "sequence; time comes first"),
     Call("classifier.forward(x, y3, y3)", "Classifier.forward: training must be True or False, "
