@@ -452,6 +452,7 @@ def test_import_compiles_one_kernel_and_the_tile(tmp_path):
     )
     root = Path(functional.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment["NUMBA_DISABLE_JIT"] = "0"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
