@@ -414,7 +414,9 @@ def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple
     (*arrays, bn, reset), H = opened, len(opened.Wh)
     _check_reset(where, "cache.", bn, reset, opened.Wh)
     if reset == "before":
-        if not isinstance(cache, PaddedCache):
+        if isinstance(cache, PaddedCache):
+            cache = cache._replace(lengths=cache.lengths.astype(np.int64))
+        else:
             cache = GRUCache._make([*contiguous(*arrays), bn, reset])
         dhs, dhT = contiguous(dhs, dhT)
         return reference.gru_backward(dhs, dhT, cache)
