@@ -262,11 +262,7 @@ class Module:
 
     def parameters(self) -> dict[str, Parameter]:
         """Return path -> Parameter, without the frozen parameters."""
-        found = self.all_parameters()
-        for path, p in list(found.items()):
-            if not p.trainable:
-                del found[path]
-        return found
+        return {path: p for path, p in self.all_parameters().items() if p.trainable}
 
     def freeze(self, paths: str | Iterable[str]) -> None:
         """Exclude parameters from training; an optimiser made afterwards leaves them out.

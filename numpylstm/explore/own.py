@@ -17,6 +17,7 @@ from numpylstm.data import Vocabulary
 from numpylstm.data.configured import splits_punctuation
 from numpylstm.evaluation import evaluate
 from numpylstm.explore import assemble, cell_record
+from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
 from numpylstm.layers import stack_forward
 from numpylstm.models import Array, LanguageModel, Window, language_model_forward
@@ -182,9 +183,7 @@ def record(
 
 def probabilities(model: LanguageModel, ids: Array) -> Array:
     """Return the probabilities of the next token after each of a text, (T, V), in float64."""
-    logits = model.logits(ids[:, None])[0][:, 0].astype(np.float64)
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    return softmax(model.logits(ids[:, None])[0][:, 0].astype(np.float64))
 
 
 def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:

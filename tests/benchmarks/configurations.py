@@ -4,7 +4,7 @@ Workers for other libraries import this module, so of numpylstm it imports only 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpylstm.cells import CELLS
 
 Array = NDArray[Any]
 Weights = Mapping[str, Array] | None  # initial parameters by path; None for the library's own
-Trainer = tuple[Callable[[Array, Array], tuple[float, float]], Callable[[], dict[str, Array]]]
 
 TASKS = {"train": "trainer", "evaluate": "evaluator", "sample": "sampler"}
 """Each task, and the function of a peer that does it."""
