@@ -8,7 +8,8 @@ the mean of the true -log p over a large sample.
 import itertools
 import math
 from collections import Counter, defaultdict
-from math import log, sqrt
+from dataclasses import replace
+from math import log, prod, sqrt
 
 import numpy as np
 import pytest
@@ -97,20 +98,18 @@ class TestEveryTask:
 # --- exact floors, by listing everything ---------------------------------------------------------
 
 
-def conditional_entropy(joint):
-    """Return H(y | x) in nats of {(x, y): probability}, as H(x, y) - H(x)."""
-    marginal = defaultdict(float)
-    for (x, _), p in joint.items():
-        marginal[x] += p
-    assert sum(joint.values()) == pytest.approx(1)
-    return sum(p * log(p) for p in marginal.values()) - sum(p * log(p) for p in joint.values() if p)
+def entropy_of(probabilities):
+    """Return the entropy in nats of {value: probability}."""
+    assert sum(probabilities.values()) == pytest.approx(1)
+    return -sum(p * log(p) for p in probabilities.values() if p)
 
 
-def entropy_of_targets(joint):
-    marginal = defaultdict(float)
-    for (_, y), p in joint.items():
-        marginal[y] += p
-    return -sum(p * log(p) for p in marginal.values() if p)
+def marginal(joint, k):
+    """Return {x: probability} for k = 0, of {(x, y): probability}, or {y: probability} for 1."""
+    found = defaultdict(float)
+    for pair, p in joint.items():
+        found[pair[k]] += p
+    return found
 
 
 def with_noise(right, answers, noise):
@@ -118,90 +117,55 @@ def with_noise(right, answers, noise):
     return {a: 1 - noise if a == right else noise / (len(answers) - 1) for a in answers}
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
-def test_floor_of_the_copy(noise):
-    joint = {}
-    for letter in "abc":
-        for target, p in with_noise(letter, "abc", noise).items():
-            joint[letter, target] = p / 3
-    task = tasks.DelayedCopy(4, num_symbols=3, noise=noise)
-    assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
-    assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
+def scattered(length):
+    """Yield each text of the letters a, b, c at two of its places, with these letters."""
+    for places in itertools.combinations(range(length), 2):
+        for letters in itertools.product("abc", repeat=2):
+            yield tuple(zip(places, letters, strict=True)), letters
 
 
-def test_floor_of_a_longer_copy_is_per_letter():
-    joint = {}
-    for shown in itertools.product("abc", repeat=2):
-        for one, p in with_noise(shown[0], "abc", 0.2).items():
-            for two, q in with_noise(shown[1], "abc", 0.2).items():
-                joint[shown, (one, two)] = p * q / 9
-    task = tasks.DelayedCopy(4, num_symbols=3, length=2, noise=0.2)
-    assert task.floor == pytest.approx(conditional_entropy(joint) / 2, abs=1e-12)
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
-def test_floor_of_adding(noise):
-    joint = defaultdict(float)
-    for a, b in itertools.product(range(3), repeat=2):
-        for target, p in with_noise(a + b, range(5), noise).items():
-            joint[(a, b), target] += p / 9
-    task = tasks.Adding(8, num_digits=3, noise=noise)
-    assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
-    assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
-def test_floor_of_the_order(noise):
-    joint = {}
-    for seen, right in zip(("XX", "XY", "YX", "YY"), "QRSU", strict=True):
-        for target, p in with_noise(right, "QRSU", noise).items():
-            joint[seen, target] = p / 4
-    task = tasks.TemporalOrder(noise=noise)
-    assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
-    assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
-def test_floor_of_the_selective_copy_per_letter(noise):
-    """Over all places and letters of a small task: floor and chance are those of one letter."""
-    joint, places = defaultdict(float), list(itertools.combinations(range(4), 2))
-    for (first, second), shown in itertools.product(places, itertools.product("abc", repeat=2)):
-        x = "".join(dict(zip((first, second), shown, strict=True)).get(t, ".") for t in range(4))
-        for one, p in with_noise(shown[0], "abc", noise).items():
-            for two, q in with_noise(shown[1], "abc", noise).items():
-                joint[x, (one, two)] += p * q / len(places) / 9
-    task = tasks.SelectiveCopy(4, num_symbols=3, length=2, noise=noise)
-    assert task.floor == pytest.approx(conditional_entropy(joint) / 2, abs=1e-12)
-    assert task.chance == pytest.approx(entropy_of_targets(joint) / 2, abs=1e-12)
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
-def test_floor_of_the_associative_recall_per_question(noise):
-    """Two keys, one of which is written again: all orders, values and questions."""
-    joint = defaultdict(float)
+def rewritten():
+    """Yield what is stored under two keys, one of them written again, and the two answers."""
     for first, again, asked in itertools.product((0, 1), repeat=3):
         for one, two, new in itertools.product("abc", repeat=3):
             last = [one, two]
             last[again] = new
-            x = (first, one, two, again, new, asked)
-            answers = (last[asked], last[1 - asked])
-            for y in itertools.product(*(with_noise(a, "abc", noise).items() for a in answers)):
-                joint[x, (y[0][0], y[1][0])] += y[0][1] * y[1][1] / 8 / 27
-    task = tasks.AssociativeRecall(2, rewrites=1, num_keys=2, num_values=3, noise=noise)
-    assert task.floor == pytest.approx(conditional_entropy(joint) / 2, abs=1e-12)
-    assert task.chance == pytest.approx(entropy_of_targets(joint) / 2, abs=1e-12)
+            yield (first, one, two, again, new, asked), (last[asked], last[1 - asked])
+
+
+LISTED = {  # every sequence of a small task with its right answers, and all possible answers
+    tasks.DelayedCopy(4, num_symbols=3): ([(letter, letter) for letter in "abc"], "abc"),
+    tasks.DelayedCopy(4, num_symbols=3, length=2): (
+        [(shown, shown) for shown in itertools.product("abc", repeat=2)], "abc",
+    ),
+    tasks.Adding(8, num_digits=3): (
+        [((a, b), (a + b,)) for a, b in itertools.product(range(3), repeat=2)], range(5),
+    ),
+    tasks.TemporalOrder(): (list(zip(("XX", "XY", "YX", "YY"), "QRSU", strict=True)), "QRSU"),
+    tasks.SelectiveCopy(4, num_symbols=3, length=2): (list(scattered(4)), "abc"),
+    tasks.AssociativeRecall(2, rewrites=1, num_keys=2, num_values=3): (list(rewritten()), "abc"),
+    **{
+        tasks.Parity(length): (
+            [(bits, (sum(bits) % 2,)) for bits in itertools.product((0, 1), repeat=length)], (0, 1),
+        )
+        for length in range(1, 6)
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
-def test_floor_of_the_parity_at_every_length(noise):
-    task = tasks.Parity(5, noise=noise)
-    for length in range(1, 6):
-        joint = {}
-        for bits in itertools.product("01", repeat=length):
-            for target, p in with_noise(bits.count("1") % 2, (0, 1), noise).items():
-                joint[bits, target] = p / 2**length
-        assert task.floor == pytest.approx(conditional_entropy(joint), abs=1e-12)
-        assert task.chance == pytest.approx(entropy_of_targets(joint), abs=1e-12)
+@pytest.mark.parametrize("task", LISTED, ids=name_of)
+def test_floor_and_chance_over_all_sequences(task, noise):
+    sequences, possible = LISTED[task]
+    joint = defaultdict(float)
+    for shown, right in sequences:
+        for answers in itertools.product(*(with_noise(a, possible, noise).items() for a in right)):
+            targets, p = zip(*answers, strict=True)
+            joint[shown, targets] += prod(p) / len(sequences)
+    task, k = replace(task, noise=noise), len(right)  # answers in a sequence
+    floor = entropy_of(joint) - entropy_of(marginal(joint, 0))
+    assert task.floor == pytest.approx(floor / k, abs=1e-12)
+    assert task.chance == pytest.approx(entropy_of(marginal(joint, 1)) / k, abs=1e-12)
 
 
 # Reber's grammar once more, as the pictures in the papers show it: (from, letter, to).
@@ -231,14 +195,13 @@ def reber_texts(T):
 def test_floor_of_the_reber_grammar_over_all_its_texts(T):
     texts = reber_texts(T)
     assert len(dict(texts)) == len(texts)
-    assert sum(p for _, p in texts) == pytest.approx(1)
     counts = Counter()
     for text, p in texts:
         for letter in text:
             counts[letter] += p / T
     task = tasks.EmbeddedReber(T)
-    assert task.floor == pytest.approx(-sum(p * log(p) for _, p in texts) / T, abs=1e-12)
-    assert task.chance == pytest.approx(-sum(p * log(p) for p in counts.values()), abs=1e-12)
+    assert task.floor == pytest.approx(entropy_of(dict(texts)) / T, abs=1e-12)
+    assert task.chance == pytest.approx(entropy_of(counts), abs=1e-12)
 
 
 def test_reber_texts_obey_the_grammar():
@@ -313,11 +276,9 @@ def test_floor_of_the_pronoun_over_all_patterns(k):
             for word in words:
                 frequency[word] += p / len(words)
         frequency.update({"the": p * kinds.count("1"), ".": p, "his": p / 2, "her": p / 2})
-    T = k + 4
-    assert sum(frequency.values()) == pytest.approx(T)
-    task = tasks.Pronoun(k)
+    T, task = k + 4, tasks.Pronoun(k)
     assert task.floor == pytest.approx(entropy / T, abs=1e-12)
-    chance = -sum(n / T * log(n / T) for n in frequency.values())
+    chance = entropy_of({word: n / T for word, n in frequency.items()})
     assert task.chance == pytest.approx(chance, abs=1e-12)
 
 
@@ -439,12 +400,10 @@ def test_the_order_of_the_rare_symbols():
 @pytest.mark.parametrize(
     "task",
     [tasks.DelayedCopy(3), tasks.SelectiveCopy(8, length=3), tasks.AssociativeRecall(),
-     tasks.Adding(5),
-     tasks.TemporalOrder(10), tasks.Parity(6)],
+     tasks.Adding(5), tasks.TemporalOrder(10), tasks.Parity(6)],
 )  # fmt: skip
 def test_a_tenth_of_the_answers_is_wrong(task):
-    quiet = type(task)(**{**vars(task), "noise": 0.0})
-    right, noisy = quiet.batch(20_000, 9), task.batch(20_000, 9)
+    right, noisy = replace(task, noise=0.0).batch(20_000, 9), task.batch(20_000, 9)
     assert (right.x == noisy.x).all()
     wrong = (right.y != noisy.y)[-1]
     assert wrong.mean() == pytest.approx(0.1, abs=4 * sqrt(0.09 / 20_000))

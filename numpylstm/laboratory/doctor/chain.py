@@ -8,6 +8,7 @@ its arrays are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain as concatenated
 from itertools import product
 from typing import Any
 
@@ -69,19 +70,17 @@ def backward(
 # --- which chain ---------------------------------------------------------------------------------
 
 
-def fitting(f: Callable[[Point], Any], point: Point) -> Iterator[Chain]:
-    """Yield the chains that have the value of the function at a point."""
-    value, seen = float(f(point)), set()
-    for chain in (*_by_names(point), *_by_shapes(point)):
-        kinds = tuple(layer for layer, _ in chain)
+def fitting(f: Callable[[Point], Any], point: Point) -> Chain | None:
+    """Return a chain that has the value of the function at a point, or None."""
+    value = float(f(point))
+    for chain in concatenated(_by_names(point), _by_shapes(point)):
         try:
             theirs, _ = forward(chain, point)
         except lines.UNRUNNABLE:
             continue
-        close = np.ndim(theirs) == 0 and abs(theirs - value) <= lines.AGREE * max(abs(value), 1e-3)
-        if close and kinds not in seen:
-            seen.add(kinds)
-            yield chain
+        if np.ndim(theirs) == 0 and abs(theirs - value) <= lines.AGREE * max(abs(value), 1e-3):
+            return chain
+    return None
 
 
 def _by_names(point: Point) -> Iterator[Chain]:
@@ -168,8 +167,8 @@ LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 """Usual limits of clipping; the largest entry and the norm of each gradient are tried too."""
 
 
-def wrong_line(case: Examination, chains: Sequence[Chain]) -> Finding | None:
-    """Return the line of a chain whose mistake gives the gradients; None if no mistake fits."""
+def wrong_line(case: Examination, chain: Chain) -> Finding | None:
+    """Return the line of a chain whose mistake gives the gradients, or None."""
     norms = [n for g in case.gradients.values() for n in (np.abs(g).max(), np.linalg.norm(g))]
     limits = [*LIMITS, *map(float, norms)]
     claims = [(case.point, case.gradients)]
@@ -183,14 +182,13 @@ def wrong_line(case: Examination, chains: Sequence[Chain]) -> Finding | None:
         except Exception:  # the user's code may refuse in any way
             pass
     with np.errstate(all="ignore"):
-        for chain in chains:
-            runs = [(point, forward(chain, point)[1], gradients) for point, gradients in claims]
-            parts = dict.fromkeys(layer for layer, _ in chain)
-            for tried in (lines.mistakes, lambda of: clippings(lines.texts(of)[0], limits)):
-                found = [mistake for layer in parts for mistake in tried(layer)
-                         if _agrees(chain, runs, mistake)]  # fmt: skip
-                if found:
-                    return lines.named(found)
+        runs = [(point, forward(chain, point)[1], gradients) for point, gradients in claims]
+        parts = dict.fromkeys(layer for layer, _ in chain)
+        for tried in (lines.mistakes, lambda of: clippings(lines.texts(of)[0], limits)):
+            found = [mistake for layer in parts for mistake in tried(layer)
+                     if _agrees(chain, runs, mistake)]  # fmt: skip
+            if found:
+                return lines.named(found)
     return None
 
 

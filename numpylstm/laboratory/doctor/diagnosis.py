@@ -151,9 +151,9 @@ def examine(
     findings = list(kinks.values())
     if case.wrong_paths:
         with np.errstate(all="ignore"):
-            chains = list(fitting(f, point))
-        case.gates = gates(chains[0]) if chains else {}
-        findings.insert(0, wrong_line(case, chains) or explain(case))
+            chain = fitting(f, point)
+        case.gates = gates(chain or ())
+        findings.insert(0, (chain and wrong_line(case, chain)) or explain(case))
     return Diagnosis(tuple(findings), warnings, report, sweep, tuple(case.outcomes))
 
 

@@ -163,14 +163,11 @@ def factor(case: Examination) -> Finding | None:
             "disagree on a mean, a sum or a sign, or something is added twice.",
             tuple(evidence),
         )
-    if not factors or len(factors) < len(case.wrong_paths):
-        return None
-    ratios = f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"
     norms = [float(np.linalg.norm(case.gradients[path])) for path in factors]
     capped = sum(abs(norm - max(norms)) <= 1e-9 * max(norms) for norm in norms)
-    if capped == 1:
-        sentence = f"{judged}: each has a factor of its own: averaged or scaled one by one."
-        return Finding("factor of its own", sentence, (ratios,))
+    if len(factors) < len(case.wrong_paths) or capped < 2:
+        return None
+    ratios = f"gradient / slope: {', '.join(f'{p} {v:.4g}' for p, v in factors.items())}"
     return Finding(
         "per-parameter clipping",
         f"{judged}: each is clipped by its own norm, and the direction of the step changes. Clip "

@@ -55,6 +55,11 @@ PATTERNS = [
         ("X * a * (1 - a)", "X * (1 - a * a)", "the slope of tanh instead of the sigmoid's"),
         ("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's"),
         ("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid"),
+        (
+            "ds * h_prev",
+            "da_n * (h_prev @ Wh_n)",
+            "it is that of a GRU that resets after the product, as PyTorch's",
+        ),
         ("X * Y", "X", "the factor Y is missing"),
         ("X * Y", "Y", "the factor X is missing"),
         ("X * Y", "X + Y", "X and Y are added, not multiplied"),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -108,10 +109,9 @@ def changed_part(change: Change) -> tuple[int, int, str]:
 
 
 def _alike(one: str, other: str) -> int:
-    """Return how many characters two texts begin with in common, up to a whole name."""
-    differ = (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    alike = one[: next(differ, min(len(one), len(other)))]
-    return len(re.sub(r"\w*$", "", alike))
+    """Return the length of the beginning that two texts have in common, in whole words."""
+    words = zip(*(re.findall(r"\w+|\W", text) for text in (one, other)), strict=False)
+    return sum(len(word) for word, _ in takewhile(lambda pair: pair[0] == pair[1], words))
 
 
 def combined(one: Change, other: Change) -> tuple[Change, ...]:

@@ -87,14 +87,28 @@ class Source:
         return Batch(x, y, np.ones(y.shape, np.float32), nll)
 
 
-def _chance(task: "EmbeddedReber | Pronoun") -> float:
-    """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
-    return entropy(task.source.frequencies(task.num_steps))
+class Grammar:
+    """Base class: every token of a text that a `source` writes is predicted.
 
+    A subclass has `source`, `num_steps`, `tokens`, and the token `before` a text.
+    """
 
-def _floor(task: "EmbeddedReber | Pronoun") -> float:
-    """Smallest possible expected loss, in nats per scored token."""
-    return task.source.entropy(task.num_steps) / task.num_steps
+    @property
+    def chance(self: Any) -> float:
+        """Loss, in nats per scored token, of a model that knows only the targets' frequencies."""
+        return entropy(self.source.frequencies(self.num_steps))
+
+    @property
+    def floor(self: Any) -> float:
+        """Smallest possible expected loss, in nats per scored token."""
+        return float(self.source.entropy(self.num_steps) / self.num_steps)
+
+    def batch(self: Any, batch_size: int, rng: np.random.Generator | int) -> Batch:
+        """Draw texts; the same seed gives the same bytes."""
+        check_sizes(f"{type(self).__name__}.batch", batch_size=batch_size)
+        first = self.tokens.index(self.before)
+        drawn: Batch = self.source.batch(self.num_steps, batch_size, first, rng)
+        return drawn
 
 
 # --- the embedded Reber grammar -------------------------------------------------------------------
@@ -112,7 +126,7 @@ REBER = {
 
 
 @dataclass(frozen=True)
-class EmbeddedReber:
+class EmbeddedReber(Grammar):
     """Predict every next letter of a stream of embedded Reber strings.
 
     Reber (1967) made the grammar for people, Cleeremans et al. (1989) used it for recurrent
@@ -136,6 +150,7 @@ class EmbeddedReber:
     recipe: ClassVar[Recipe] = RECIPE
     tokens: ClassVar[tuple[str, ...]] = ("B", "T", "P", "S", "X", "V", "E")
     vocab_size: ClassVar[int] = len(tokens)
+    before: ClassVar[str] = "B"
 
     def __post_init__(self) -> None:
         check_settings(self, num_steps=1)
@@ -162,19 +177,12 @@ class EmbeddedReber:
         arcs["next"] = equally({"B": "begun"})
         return Source(arcs, self.vocab_size)
 
-    chance, floor = property(_chance), property(_floor)
-
     @property
     def forgetful(self) -> float:
         """Smallest possible loss without the memory of the second letter."""
         returns = [name in (("T", 7), ("P", 7)) for name in self.source.names]
         visits = self.source.visits(self.num_steps)[returns].sum()
         return self.floor + float(np.log(2) * visits) / self.num_steps
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw windows; the same seed gives the same bytes."""
-        check_sizes("EmbeddedReber.batch", batch_size=batch_size)
-        return self.source.batch(self.num_steps, batch_size, self.tokens.index("B"), rng)
 
 
 # --- English with a pronoun -----------------------------------------------------------------------
@@ -198,7 +206,7 @@ WORDS = (
 
 
 @dataclass(frozen=True)
-class Pronoun:
+class Pronoun(Grammar):
     """Predict every next word of sentences whose pronoun agrees with a subject k words back.
 
     Agreement over a distance is the classical test of the memory of a language model (Linzen,
@@ -230,6 +238,7 @@ class Pronoun:
     recipe: ClassVar[Recipe] = RECIPE
     tokens: ClassVar[tuple[str, ...]] = WORDS
     vocab_size: ClassVar[int] = len(WORDS)
+    before: ClassVar[str] = "."
 
     def __post_init__(self) -> None:
         check_whole("Pronoun", "distance", self.distance, 2, because="a verb lies between")
@@ -289,14 +298,7 @@ class Pronoun:
         """T: one sentence, `distance` words from subject to pronoun and four more."""
         return self.distance + 4
 
-    chance, floor = property(_chance), property(_floor)
-
     @property
     def forgetful(self) -> float:
         """Smallest possible loss without the memory of the subject."""
         return self.floor + float(np.log(2)) / self.num_steps
-
-    def batch(self, batch_size: int, rng: np.random.Generator | int) -> Batch:
-        """Draw sentences; the same seed gives the same bytes."""
-        check_sizes("Pronoun.batch", batch_size=batch_size)
-        return self.source.batch(self.num_steps, batch_size, self.tokens.index("."), rng)

@@ -233,8 +233,6 @@ class Blank:
     each: str = ""  # an argument of which several values are tried
     words: Mapping[str, str] = field(default_factory=dict)  # meaning of names in `textbook`
     edge: str = ""  # what is rare at the place `edge`
-    confused: Mapping[str, tuple[Callable[[Point], Array], str]] = field(default_factory=dict)
-    # a result -> what it is by another definition, and a sentence about that
 
     @property
     def results(self) -> list[str]:
@@ -288,15 +286,6 @@ def _of(cell: str, way: str, *, step: bool) -> dict[str, Any]:
 
 
 FAR = "a target whose logit is 600 below the largest"
-RESET = (
-    "it is that of a GRU that resets after the product, as PyTorch's, where n = tanh(x @ Wx_n + "
-    "r * (h_prev @ Wh_n)); here it resets before, and n = tanh(x @ Wx_n + (r * h_prev) @ Wh_n)"
-)
-
-
-def _dr_of_reset_after(p: Point) -> Array:
-    da_n = p["dh"] * (1 - p["z"]) * (1 - p["n"] * p["n"])
-    return da_n * (p["h_prev"] @ np.split(p["Wh"], 3, axis=1)[2])
 
 
 BLANKS = {
@@ -353,8 +342,7 @@ BLANKS = {
     "sgd": Blank("W dW lr", "new_W", _of_update, _sgd, edge="a rate above 2"),
     "gru_step_backward": Blank(
         "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",
-        words={"dh_prev_n": "ds * r"}, confused={"dr": (_dr_of_reset_after, RESET)},
-        **_of("gru", "backward", step=True),
+        words={"dh_prev_n": "ds * r"}, **_of("gru", "backward", step=True),
     ),
 }  # fmt: skip
 """Blanks by the name of their function, in the order of the workbook."""

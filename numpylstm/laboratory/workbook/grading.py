@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.mistakes.source import mentions
 from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank
@@ -180,24 +179,13 @@ def _cause(case: Case, numbers: Mapping[str, Any], states: Mapping[str, str]) ->
                 return f"It calls {called}, which is {state}: {advice} that one first.", ""
     if not case.wrong:
         return "", ""
-    with np.errstate(all="ignore"):
-        if confused := _confused(case):
-            return confused, ""
-        if case.place is not FIRST:
+    if case.place is not FIRST:
+        with np.errstate(all="ignore"):
             return case.by_clipping() or (AT_ONE_PLACE, "")
     said, must = case.cause(any(called.endswith("step_backward") for called in calls))
     words = case.blank.words.items()
     known = (f"({word} is {what}.)" for word, what in words if mentions(said + must, word))
     return " ".join([said, *known]), must
-
-
-def _confused(case: Case) -> str:
-    """Explain a result that is that of another definition."""
-    name, _ = case.wrong[0]
-    function, words = case.blank.confused.get(name, (None, ""))
-    if function and distance(case.results[name], function(case.p)) < lines.AGREE:
-        return f"{name}: {words}."
-    return ""
 
 
 # --- the workbook --------------------------------------------------------------------------------
