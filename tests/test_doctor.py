@@ -8,38 +8,38 @@ import numpy as np
 import pytest
 
 from numpylstm import doctor, museum, reference
+from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.reasoning import one_step
 from numpylstm.plots import v_curve
 
 T, B, D, H = 5, 3, 4, 6
 
 
-def layer(cell, rng, *, dtype=float):
+def layer(cell, rng, dtype=float):
     """Return f, backward, arrays and fixed of a random recurrent layer under a linear loss."""
-    columns = H if cell == "rnn" else 4 * H
-    arrays = {"x": (T, B, D), "h0": (B, H), "c0": (B, H), "Wx": (D, columns), "Wh": (H, columns),
-              "b": (columns,)}  # fmt: skip
-    fixed = {"dhs": (T, B, H), "dhT": (B, H), "dcT": (B, H)}
-    if cell == "rnn":
-        del arrays["c0"], fixed["dcT"]
-    arrays = {name: 0.5 * rng.standard_normal(shape) for name, shape in arrays.items()}
-    fixed = {name: rng.standard_normal(shape) for name, shape in fixed.items()}
-    run, back = (getattr(reference, f"{cell}_{way}") for way in ("forward", "backward"))
+    of = lines.Layer(cell)
+    shapes = of.shapes({"T": T, "B": B, "D": D, "H": H})
+    point = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
+    arrays, fixed = ({name: point[name] for name in names} for names in (of.inputs, of.upstream))
 
-    def forward(a):
-        return run(*(a[name].astype(dtype) for name in arrays))
-
-    def f(a):
-        hs, *final, _ = forward(a)
-        upstream = [a[name] for name in fixed]
-        return sum(float(np.sum(u * y)) for u, y in zip(upstream, [hs, *final], strict=True))
+    def run(a):
+        return of.run({name: array.astype(dtype) for name, array in a.items()})
 
     def backward(a):
-        *_, cache = forward(a)
-        gradients = back(*(a[name].astype(dtype) for name in fixed), cache)
-        return dict(zip(arrays, gradients, strict=True))
+        return dict(zip(arrays, of.function("backward")(*run(a)[1]), strict=True))
 
-    return f, backward, arrays, fixed
+    return lambda a: float(run(a)[0]), backward, arrays, fixed
+
+
+def examined(cell, rng, change):
+    """Return the first finding of a layer some of whose gradients are changed."""
+    f, backward, arrays, fixed = layer(cell, rng)
+    wrong = lambda a: (g := backward(a)) | change(g)  # noqa: E731
+    return doctor.examine(f, wrong, arrays, fixed).findings[0]
+
+
+def kinds(found):
+    return [finding.kind for finding in found.findings]
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -55,9 +55,9 @@ def test_a_right_gradient_is_healthy_and_the_curve_has_slope_2(cell, rng):
 
 class TestTheFunctionIsUnfit:
     def test_float32(self, rng):
-        f, backward, arrays, fixed = layer("lstm", rng, dtype=np.float32)
+        f, backward, arrays, fixed = layer("lstm", rng, np.float32)
         found = doctor.examine(f, backward, arrays, fixed)
-        assert [finding.kind for finding in found.findings] == ["float32"]
+        assert kinds(found) == ["float32"]
         assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
         assert found.sweep.best_step > 1e-4
         assert found.sweep.smallest_error > 1e-9
@@ -68,7 +68,7 @@ class TestTheFunctionIsUnfit:
         masks, whole = np.random.default_rng(0), passes[redrawn]
         passes[redrawn] = lambda a: whole(a | {"dhs": a["dhs"] * (masks.random((T, B, H)) < 0.5)})
         found = doctor.examine(*passes, arrays, fixed)
-        assert [finding.kind for finding in found.findings] == ["randomness"]
+        assert kinds(found) == ["randomness"]
         assert "mask" in found.findings[0].sentence
         assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
 
@@ -82,7 +82,7 @@ class TestTheFunctionIsUnfit:
             return kept
 
         found = doctor.examine(f, accumulating, arrays, fixed)
-        assert [finding.kind for finding in found.findings] == ["accumulation"]
+        assert kinds(found) == ["accumulation"]
         assert found.findings[0].sentence.startswith("dx, dh0, dWx, dWh and db: ")
 
     @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ class TestTheFunctionIsUnfit:
         arrays = {"x": 0.01 * rng.uniform(-1, 1, (4, 3))}
         slope = {"x": np.imag(curved(arrays["x"] + 1e-30j)) / 1e-30}
         found = doctor.examine(lambda a: curved(a["x"]).sum(), slope, arrays)
-        assert "float32" not in [finding.kind for finding in found.findings]
+        assert "float32" not in kinds(found)
 
     def test_nan(self, rng):
         f, backward, arrays, fixed = layer("rnn", rng)
         broken = backward(arrays | fixed) | {"b": np.full(H, np.nan)}
         found = doctor.examine(f, broken, arrays, fixed)
-        assert [finding.kind for finding in found.findings] == ["not finite"]
+        assert kinds(found) == ["not finite"]
         assert found.findings[0].sentence == "db: NaN or infinity in the gradient of b."
         found = doctor.examine(lambda a: np.nan * f(a), backward, arrays, fixed)
         assert found.findings[0].sentence.startswith("dx, dh0, dWx, dWh and db: NaN or infinity")
@@ -159,7 +159,7 @@ class TestWhatIsGiven:
         found = doctor.examine(
             lambda a: np.tanh(a["W"][a["x"]]).sum(), lambda a: {"W": a["W"]}, {"W": W}, {"x": ids}
         )
-        assert [finding.kind for finding in found.findings] == ["unknown"]
+        assert kinds(found) == ["unknown"]
 
     def test_code_that_refuses_other_sizes_in_its_own_way(self, rng):
         f, backward, arrays, fixed = layer("lstm", rng)
@@ -169,14 +169,14 @@ class TestWhatIsGiven:
             return {path: 1.7 * g * (path == "x") + g for path, g in backward(a).items()}
 
         found = doctor.examine(f, strict, arrays, fixed)
-        assert [finding.kind for finding in found.findings] == ["factor"]
+        assert kinds(found) == ["factor"]
 
 
 def test_lost_digits_are_no_wrong_line(rng):
     f, _, arrays, fixed = layer("rnn", rng)
-    _, in_float32, _, _ = layer("rnn", rng, dtype=np.float32)
+    _, in_float32, _, _ = layer("rnn", rng, np.float32)
     found = doctor.examine(f, in_float32, arrays, fixed)
-    assert [finding.kind for finding in found.findings] == ["digits"]
+    assert kinds(found) == ["digits"]
     assert re.match(r"d\w+(, d\w+)*( and d\w+)?: .* and no better", found.findings[0].sentence)
     assert not found.report.passed
 
@@ -189,7 +189,7 @@ class TestKinks:
         found = doctor.examine(
             lambda a: np.maximum(a["x"], 0).sum(), lambda a: {"x": 1.0 * (a["x"] > 0)}, {"x": x}
         )
-        assert [finding.kind for finding in found.findings] == ["kink"]
+        assert kinds(found) == ["kink"]
         assert "x[2, 1]" in found.findings[0].evidence[0]
         assert "no slope to compare dx with" in found.findings[0].sentence
 
@@ -201,7 +201,7 @@ class TestKinks:
             lambda a: {"x": 1.0 * (a["x"] > 0), "y": a["y"]},
             arrays,
         )
-        assert [finding.kind for finding in found.findings] == ["factor", "kink"]
+        assert kinds(found) == ["factor", "kink"]
 
     def test_a_small_error_in_a_smooth_function_is_no_kink(self, rng):
         """Beside a large error elsewhere, which keeps it from being called lost digits."""
@@ -213,7 +213,7 @@ class TestKinks:
             return {"x": dx, "y": a["y"]}
 
         found = doctor.examine(lambda a: (a["x"] ** 2).sum() + (a["y"] ** 2).sum(), wrong, arrays)
-        assert "kink" not in [finding.kind for finding in found.findings]
+        assert "kink" not in kinds(found)
         assert "x" in [entry.path for entry in found.report.entries if not entry.passed]
 
     def test_a_gradient_outside_the_two_slopes_is_a_mistake(self):
@@ -222,7 +222,7 @@ class TestKinks:
             lambda a: {"x": np.where(a["x"] == 0, 3.0, np.sign(a["x"]))},
             {"x": np.array([1.0, 0.0, -2.0])},
         )
-        assert [finding.kind for finding in found.findings] == ["unknown"]
+        assert kinds(found) == ["unknown"]
 
 
 @pytest.mark.parametrize(
@@ -231,18 +231,9 @@ class TestKinks:
      (2, "counted twice"), (1.7, "times 1.7.")],
 )  # fmt: skip
 def test_a_factor_is_named(factor, words, rng):
-    f, backward, arrays, fixed = layer("rnn", rng)
-
-    def scaled(a):
-        return {name: factor * gradient for name, gradient in backward(a).items()}
-
-    finding, *others = doctor.examine(f, scaled, arrays, fixed).findings
-    assert (finding.kind, others) == ("factor", [])
+    finding = examined("rnn", rng, lambda g: {name: factor * a for name, a in g.items()})
+    assert finding.kind == "factor"
     assert words in finding.sentence
-
-
-def spoilt(backward, change):
-    return lambda a: (g := backward(a)) | change(g)
 
 
 def test_the_first_step_alone_gets_nothing_from_the_next_window():
@@ -258,29 +249,20 @@ class TestASingleLayer:
 
     @pytest.mark.parametrize("gate", "ifgo")
     def test_a_gate_is_named(self, gate, rng):
-        f, backward, arrays, fixed = layer("lstm", rng)
         factors = np.ones(4 * H)
         factors["ifgo".index(gate) * H :][:H] = np.linspace(0.5, 1.5, H)
-
-        def wrong(g):
-            return {name: g[name] * factors for name in ("Wx", "Wh", "b")}
-
-        finding, *_ = doctor.examine(f, spoilt(backward, wrong), arrays, fixed).findings
+        finding = examined("lstm", rng, lambda g: {n: g[n] * factors for n in ("Wx", "Wh", "b")})
         assert finding.kind == f"gate {gate}"
         assert f"b ({gate})" in finding.evidence[0]
 
     def test_a_gate_is_not_blamed_for_its_bias_alone(self, rng):
-        f, backward, arrays, fixed = layer("lstm", rng)
         factors = np.repeat([1.0, 0.5, 1.0, 1.0], H)
-        wrong = spoilt(backward, lambda g: {"b": g["b"] * factors})
-        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        finding = examined("lstm", rng, lambda g: {"b": g["b"] * factors})
         assert "gate" not in finding.kind
         assert "wrong in b (f)" in finding.evidence
 
     def test_no_gradient(self, rng):
-        f, backward, arrays, fixed = layer("lstm", rng)
-        wrong = spoilt(backward, lambda g: {"h0": 0 * g["h0"]})
-        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        finding = examined("lstm", rng, lambda g: {"h0": 0 * g["h0"]})
         assert finding.kind == "no gradient"
         assert finding.sentence.startswith("h0:")
 
@@ -308,10 +290,8 @@ class TestASingleLayer:
         assert finding.sentence.startswith("dx: it leaves out the gradient from later steps")
 
     def test_what_no_rule_explains_is_said_to_be_unknown(self, rng):
-        f, backward, arrays, fixed = layer("rnn", rng)
         noise = rng.standard_normal((D, H))
-        wrong = spoilt(backward, lambda g: {"Wx": g["Wx"] + noise})
-        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
+        finding = examined("rnn", rng, lambda g: {"Wx": g["Wx"] + noise})
         assert finding.kind == "unknown"
         assert "cannot tell" in finding.sentence
         assert "wrong in Wx" in finding.evidence
@@ -330,7 +310,8 @@ class TestASingleLayer:
         def of_fixed_size(a):
             if a["x"].shape != (T, B, D):
                 raise ValueError("x must be (5, 3, 4)")
-            return spoilt(backward, lambda g: {"b": g["b"] + 1})(a)
+            gradients = backward(a)
+            return gradients | {"b": gradients["b"] + 1}
 
         found = doctor.examine(f, of_fixed_size, arrays, fixed)
         assert found.findings[0].kind == "unknown"
@@ -402,7 +383,7 @@ class TestTheCurve:
         assert sweeps["wrong"].smallest_error > 1e4 * sweeps["right"].smallest_error
 
     def test_noise_has_no_slope(self, rng):
-        f, backward, arrays, fixed = layer("rnn", rng, dtype=np.float32)
+        f, backward, arrays, fixed = layer("rnn", rng, np.float32)
         sweep = doctor.sweep_steps(lambda a: f(fixed | a), arrays, backward(arrays | fixed))
         assert np.isnan(sweep.slope)
 

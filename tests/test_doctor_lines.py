@@ -132,87 +132,53 @@ def test_finished_gradients_are_enough():
     )
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
-def test_the_slope_of_each_nonlinearity(activation, rng):
-    _, _, arrays, fixed = patient("rnn")
-
-    def forward(a):
-        return reference.rnn_forward(*(a[name] for name in arrays), activation)
-
-    def loss(a):
-        hs, hT, _ = forward(a)
-        return (a["dhs"] * hs).sum() + (a["dhT"] * hT).sum()
-
-    def wrong(a):  # the slope of tanh, whatever the nonlinearity
-        *_, cache = forward(a)
-        cache = cache._replace(activation="tanh")
-        return dict(zip(arrays, reference.rnn_backward(a["dhs"], a["dhT"], cache), strict=True))
-
-    (finding,) = doctor.examine(loss, wrong, arrays, fixed).findings
-    assert re.search(r"\bda\b|cannot tell", finding.sentence)
-
-
-def test_a_step_alone_is_known_too(rng):
-    arrays = {"x": (3, 4), "h_prev": (3, 6), "c_prev": (3, 6), "Wx": (4, 24), "Wh": (6, 24),
-              "b": (24,)}  # fmt: skip
-    arrays = {name: rng.standard_normal(shape) for name, shape in arrays.items()}
-    fixed = {name: rng.standard_normal((3, 6)) for name in ("dh", "dc")}
-
-    def f(a):
-        h, c, _ = reference.lstm_step_forward(*(a[name] for name in arrays))
-        return (a["dh"] * h).sum() + (a["dc"] * c).sum()
-
-    def wrong(a):
-        *_, cache = reference.lstm_step_forward(*(a[name] for name in arrays))
-        results = reference.lstm_step_backward(a["dh"], 0 * a["dc"], cache)
-        return dict(zip(arrays, results, strict=True))
-
-    (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
-    assert finding.kind == "dc_next"
-    assert finding.sentence.startswith("dc: the term dc is missing")
-
-
-def gru_patient(reset, right="", wrong="", function="gru_step_backward"):
-    """Return the arguments of `examine` for a GRU with one line of its backward pass replaced."""
-    mutant = museum.Mistake(function, ((right, wrong),) if right else (), "")
-    f = mutant.functions() if right else reference
-    layer = lines.Layer("gru", False, (("reset", reset),))
-    rng = np.random.default_rng(3)
-    arrays = {n: 0.5 * rng.standard_normal(s)
-              for n, s in layer.shapes({"T": 5, "B": 3, "D": 4, "H": 6}).items()}  # fmt: skip
-    fixed = {name: arrays.pop(name) for name in layer.upstream}
+def of_textbook(layer, *change):
+    """Return the arguments of `examine` for a layer; of a cell, a line of the step is changed."""
+    name = f"{layer.name}_backward"
+    function = name if layer == lines.LINEAR else f"{layer.kind}_step_backward"
+    changed = museum.Mistake(function, (change,), "").functions() if change else reference
+    rng, sizes = np.random.default_rng(3), {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
+    shapes = layer.shapes(sizes)
+    point = {array: 0.5 * rng.standard_normal(shape) for array, shape in shapes.items()}
+    fixed = {array: point.pop(array) for array in layer.upstream}
 
     def backward(a):
-        *_, cache = f.gru_forward(*(a[name] for name in arrays), reset=reset)
-        results = f.gru_backward(a["dhs"], a["dhT"], cache)
-        return dict(zip(arrays, results, strict=reset == "after"))
+        return dict(zip(point, getattr(changed, name)(*layer.run(a)[1]), strict=False))
 
-    return lambda a: layer.run(a)[0], backward, arrays, fixed
+    return lambda a: layer.run(a)[0], backward, point, fixed
 
 
-@pytest.mark.parametrize("reset", ["after", "before"])
-def test_a_gru_is_healthy(reset):
-    assert doctor.examine(*gru_patient(reset)).healthy
+AFTER, BEFORE = (lines.Layer("gru", False, (("reset", r),)) for r in ("after", "before"))
+RELU, SIGMOID = (lines.Layer("rnn", False, (("activation", a),)) for a in ("relu", "sigmoid"))
+
+
+@pytest.mark.parametrize("layer", [AFTER, BEFORE])
+def test_a_gru_is_healthy(layer):
+    assert doctor.examine(*of_textbook(layer)).healthy
 
 
 @pytest.mark.parametrize(
-    ("reset", "right", "wrong", "words"),
+    ("layer", "right", "wrong", "words"),
     [
-        ("after", "dz = dh * (h_prev - n)", "dz = dh * (n - h_prev)",
+        (AFTER, "dz = dh * (h_prev - n)", "dz = dh * (n - h_prev)",
          "dz: the sign of dh is wrong; it must be dz = dh"),
-        ("after", "dh_prev = dh * z", "dh_prev = dh * (1 - z)",
-         "dh_prev: 1 - z instead of z"),
-        ("after", "ds = da_n * r", "ds = da_n", "ds: the factor r is missing"),
-        ("before", "dh_prev_n = ds * r", "dh_prev_n = ds", "dh_prev_n: the factor r is missing"),
-        ("before", "dWh_n = s.T @ da_n", "dWh_n = h_prev.T @ da_n",
+        (AFTER, "dh_prev = dh * z", "dh_prev = dh * (1 - z)", "dh_prev: 1 - z instead of z"),
+        (AFTER, "ds = da_n * r", "ds = da_n", "ds: the factor r is missing"),
+        (BEFORE, "dh_prev_n = ds * r", "dh_prev_n = ds", "dh_prev_n: the factor r is missing"),
+        (BEFORE, "dWh_n = s.T @ da_n", "dWh_n = h_prev.T @ da_n",
          "dWh_n: h_prev is used instead of s"),
-        ("before", "da_z @ Wh_z.T", "da_z @ Wh_z", "dh_prev: Wh_z is not transposed"),
-        ("after", "dn = dh * (1 - z)", "dn = dh * z", "dn: the term 1 is missing"),
+        (BEFORE, "da_z @ Wh_z.T", "da_z @ Wh_z", "dh_prev: Wh_z is not transposed"),
+        (AFTER, "dn = dh * (1 - z)", "dn = dh * z", "dn: the term 1 is missing"),
+        (RELU, "(h, activation)", "(h, 'tanh')", "da: |.* cannot tell"),
+        (SIGMOID, "(h, activation)", "(h, 'tanh')", "da: |.* cannot tell"),
+        (lines.Layer("lstm", step=True), "dc = dc + dh * o", "dc = dh * o",
+         "dc: the term dc is missing"),
+        (lines.LINEAR, "rows.T @ drows", "x[-1].T @ dy[-1]",
+         "dW: the last step alone is counted"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_gru_is_named_by_its_line(reset, right, wrong, words):
-    (finding,) = doctor.examine(*gru_patient(reset, right, wrong)).findings
-    assert finding.kind == "line"
+def test_a_mistake_in_a_layer_alone_is_named_by_its_line(layer, right, wrong, words):
+    (finding,) = doctor.examine(*of_textbook(layer, right, wrong)).findings
     assert re.match(words, finding.sentence), finding.sentence
 
 
@@ -244,21 +210,6 @@ def test_a_mistake_in_a_whole_model_is_named_by_its_line(cell, function, right, 
     mutant = museum.Mistake(function, ((right, wrong),), "", cell=cell)
     finding, *_ = doctor.examine(**vars(museum.case(mutant))).findings
     assert words in finding.sentence
-
-
-def test_a_linear_layer_alone(rng):
-    arrays = {"x": (5, 3, 4), "W": (4, 7), "b": (7,)}
-    arrays = {name: rng.standard_normal(shape) for name, shape in arrays.items()}
-    fixed = {"dy": rng.standard_normal((5, 3, 7))}
-
-    def wrong(a):
-        x, dy = a["x"].reshape(15, 4), a["dy"].reshape(15, 7)
-        return {"x": a["dy"] @ a["W"].T, "W": x[-3:].T @ dy[-3:], "b": dy.sum(0)}
-
-    found = doctor.examine(
-        lambda a: (a["dy"] * (a["x"] @ a["W"] + a["b"])).sum(), wrong, arrays, fixed
-    )
-    assert found.findings[0].sentence.startswith("dW: the last step alone is counted")
 
 
 def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numpylstm import gradcheck, reference
+from numpylstm import gradcheck
 
 
 def cube_of_product(a):
@@ -68,42 +68,6 @@ class TestBothMethods:
         gradcheck.check(cube_of_product, arrays, gradients, method=method, along=along)
 
 
-def test_the_worst_entry_is_named_with_both_values(arrays, gradients):
-    wrong = gradients["x"].copy()
-    wrong[2, 1] += 0.5
-    report = gradcheck.check(cube_of_product, arrays, gradients | {"x": wrong})
-    worst = report.worst
-    assert (worst.path, worst.index) == ("x", (2, 1))
-    assert worst.gradient == wrong[2, 1]
-    assert worst.slope == pytest.approx(gradients["x"][2, 1], rel=1e-6)
-    assert worst.absolute_error == pytest.approx(0.5, rel=1e-6)
-
-
-def test_a_missing_transpose_is_found(rng):
-    """With equal sizes, only the numbers show it."""
-    T, B, N = 4, 3, 5
-    arrays = {
-        "x": rng.standard_normal((T, B, N)),
-        "h0": rng.standard_normal((B, N)),
-        "Wx": rng.standard_normal((N, N)),
-        "Wh": rng.standard_normal((N, N)),
-        "b": rng.standard_normal(N),
-    }
-    u = rng.standard_normal((T, B, N))
-
-    def loss(a):
-        hs, _, _ = reference.rnn_forward(*a.values())
-        return (u * hs).sum()
-
-    _, _, cache = reference.rnn_forward(*arrays.values())
-    wrong_cache = cache._replace(Wh=cache.Wh.T)
-    gradients = reference.rnn_backward(u, np.zeros((B, N)), wrong_cache)
-    report = gradcheck.check(
-        loss, arrays, dict(zip(arrays, gradients, strict=True)), method="complex"
-    )
-    assert not report.passed
-
-
 def test_a_dropped_imaginary_part_is_an_error_not_a_zero_slope(arrays, gradients):
     def real_only(a):
         return cube_of_product({name: array.real for name, array in a.items()})
@@ -124,36 +88,22 @@ def test_names_and_shapes_must_agree(arrays, gradients):
 @pytest.mark.parametrize("along", ["entries", "arrays", "all"])
 @pytest.mark.parametrize("method", ["central", "complex"])
 @pytest.mark.parametrize(
-    ("gradient", "right"),
+    ("slope", "gradient", "right"),
     [
-        (np.full(400, 20, np.int8), True),
-        (np.full(400, -13, np.float16), False),  # the squares of these overflow in their own dtype,
-        (np.full(400, 3e20, np.float32), False),
-        (np.full(400, 3e160), False),  # or even in float64
-        (np.full(400, np.inf), False),
+        (20, np.full(400, 20, np.int8), True),
+        (20, np.full(400, -13, np.float16), False),  # their squares overflow in their own dtype,
+        (20, np.full(400, 3e20, np.float32), False),
+        (20, np.full(400, 3e160), False),  # or even in float64
+        (20, np.full(400, np.inf), False),
+        (3e160, np.full(7, 3e160), True),
     ],
 )
-def test_large_gradients_and_small_dtypes(gradient, right, method, along):
+def test_large_gradients_and_small_dtypes(slope, gradient, right, method, along):
     report = gradcheck.check(
-        lambda a: (20 * a["x"]).sum(),
-        {"x": np.ones(400)},
-        {"x": gradient},
-        method=method,
-        along=along,
-    )
+        lambda a: (slope * a["x"]).sum(), {"x": np.ones(len(gradient))}, {"x": gradient},
+        method=method, along=along,
+    )  # fmt: skip
     assert report.passed == right, f"\n{report}"
-
-
-@pytest.mark.parametrize("along", ["entries", "arrays", "all"])
-def test_a_right_gradient_whose_squares_overflow_passes(along):
-    report = gradcheck.check(
-        lambda a: (3e160 * a["x"]).sum(),
-        {"x": np.ones(7)},
-        {"x": np.full(7, 3e160)},
-        method="complex",
-        along=along,
-    )
-    assert report.passed, f"\n{report}"
 
 
 # --- random directions -------------------------------------------------------------------------
@@ -235,6 +185,10 @@ def test_the_table(arrays, gradients):
     wrong = gradients["x"].copy()
     wrong[2, 1] += 0.5
     report = gradcheck.check(cube_of_product, arrays, gradients | {"x": wrong})
+    worst = report.worst
+    assert (worst.path, worst.index, worst.gradient) == ("x", (2, 1), wrong[2, 1])
+    assert worst.slope == pytest.approx(gradients["x"][2, 1], rel=1e-6)
+    assert worst.absolute_error == pytest.approx(0.5, rel=1e-6)
     title, x, W, verdict = str(report).splitlines()
     assert title.split() == ["array", "relative", "absolute", "gradient", "slope", "index"]
     assert x.startswith("FAIL x ")

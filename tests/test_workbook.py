@@ -27,7 +27,7 @@ SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged(NOTEBOOK, "solution")), st
 
 
 def functions(changed=None, *pieces):
-    """Return the solutions as functions, one of them with pieces of its code replaced."""
+    """Return the solutions as functions by name, one with pieces of its code replaced."""
     space = {"np": np}
     for name, code in SOLUTIONS.items():
         for k in range(0, len(pieces) if name == changed else 0, 2):
@@ -35,7 +35,12 @@ def functions(changed=None, *pieces):
             assert code.count(right) == 1, f"{right!r} must be in the solution of {name} once"
             code = code.replace(right, wrong)
         exec(code, space)
-    return [space[name] for name in NAMES]
+    return {name: space[name] for name in NAMES}
+
+
+def graded(name, *pieces):
+    """Grade a solution with pieces of its code replaced."""
+    return grading.grade(functions(name, *pieces)[name])
 
 
 class TestAsItIsDelivered:
@@ -84,7 +89,7 @@ class TestAsItIsDelivered:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_solution_is_right(name):
-    verdict = grading.grade(functions()[NAMES.index(name)])
+    verdict = graded(name)
     assert verdict.state == "right", verdict
     if grading.BLANKS[name].loss is not None:
         assert "complex step: largest error" in str(verdict)
@@ -99,21 +104,20 @@ def test_there_are_enough_wrong_answers():
 
 @pytest.mark.parametrize(("name", "right", "wrong", "words"), ANSWERS)
 def test_a_wrong_answer_is_named(name, right, wrong, words):
-    verdict = grading.grade(functions(name, right, wrong)[NAMES.index(name)])
+    verdict = graded(name, right, wrong)
     assert verdict.state == "wrong"
     assert re.search(words, str(verdict), re.DOTALL), verdict
 
 
 @pytest.mark.parametrize(("name", "one", "other", "words"), TWO_MISTAKES)
 def test_of_two_mistakes_one_is_named(name, one, other, words):
-    changed = functions(name, *one, *(other if other[0] else ()))
-    verdict = grading.grade(changed[NAMES.index(name)])
+    verdict = graded(name, *one, *(other if other[0] else ()))
     assert re.search(words, verdict.diagnosis), verdict
 
 
 def written(code):
     """Run an answer beside the solutions and return all functions by name."""
-    space = {"np": np, "njit": njit} | {f.__name__: f for f in functions()}
+    space = {"np": np, "njit": njit} | functions()
     exec(code, space)
     return space
 
@@ -221,8 +225,7 @@ class TestVerdicts:
             grading.judge("x", {})
 
     def test_one_number_is_one(self):
-        loss = functions()[NAMES.index("cross_entropy")]
-        assert "1 number agrees with" in str(grading.grade(loss))
+        assert "1 number agrees with" in str(graded("cross_entropy"))
 
         def sgd(W, dW, lr):
             new = W - lr * dW
@@ -232,8 +235,7 @@ class TestVerdicts:
         assert "1 of 24 numbers of new_W is wrong." in str(grading.grade(sgd))
 
     def test_no_sentence_of_clipping_for_what_is_not_clipped(self):
-        changed = functions("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T")
-        verdict = grading.grade(changed[NAMES.index("rnn_step_backward")])
+        verdict = graded("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T")
         assert verdict.diagnosis.startswith("Each result is the right one times a number: dx: 1,")
         assert "norm" not in verdict.diagnosis
 
@@ -257,7 +259,7 @@ class TestVerdicts:
         assert "limited" not in str(grading.grade(sgd))
 
         def lstm_step_forward(*given):
-            right = functions()[NAMES.index("lstm_step_forward")](*given)
+            right = functions()["lstm_step_forward"](*given)
             return (*right[:-1], np.ones_like(right[-1]))
 
         verdict = grading.grade(lstm_step_forward)
@@ -295,8 +297,7 @@ class TestVerdicts:
         assert json.loads(grading.submission([sgd]))["answers"]["sgd"]["new_W"] == "no numbers"
 
     def test_the_first_wrong_line_is_named_where_nothing_explains_it(self):
-        changed = functions("lstm_step_backward", "dc = dc + dh * o", "dc = dc * f + dh * o")
-        verdict = grading.grade(changed[NAMES.index("lstm_step_backward")])
+        verdict = graded("lstm_step_backward", "dc = dc + dh * o", "dc = dc * f + dh * o")
         assert verdict.diagnosis == (
             "dc: the grader cannot tell what is wrong there; all lines before are right."
         )
@@ -310,12 +311,12 @@ class TestTheTeachersDesk:
     @pytest.fixture
     def folder(self, tmp_path):
         def hand_in(student, mine):
-            text = grading.submission(mine, student)
+            text = grading.submission([*mine.values()], student)
             (tmp_path / f"{student}.json").write_text(text, encoding="utf-8")
 
         hand_in("ada", functions())
         hand_in("bob", functions(*BOBS))
-        hand_in("cyd", functions()[:3])
+        hand_in("cyd", dict(list(functions().items())[:3]))
         (tmp_path / "dan.json").write_text("__import__('os').abort()", encoding="utf-8")
         (tmp_path / "group").mkdir()
         (tmp_path / "group" / "eve.JSON").write_text('{"answers": {"sgd": {"new_W": "print(1)"}}}')
@@ -424,24 +425,24 @@ class TestTheTeachersDesk:
         assert f"{name} must be a folder of .json submissions, got {got}" in said
 
     def test_the_verdict_of_a_file_is_that_of_the_functions(self, folder):
-        text = grading.submission(functions(*BOBS))  # no name: the points of the workbook
+        mine = [*functions(*BOBS).values()]
+        text = grading.submission(mine)  # no name: the points of the workbook
         (folder / "bob.json").write_text(text, encoding="utf-8")
         verdicts = desk.verdicts_of(*desk.read_submission(folder / "bob.json"))
-        assert verdicts == [grading.grade(f) for f in functions(*BOBS)]
+        assert verdicts == [grading.grade(f) for f in mine]
 
 
 class TestTheGrader:
     def test_what_must_stand_there_comes_after_the_third_wrong_answer(self):
         grade, slopes = grading.Grader(), []
         for wrong in ("1 - s", "1 - s", "s", "2 * s * (1 - s)"):
-            (slope,) = (f for f in functions("sigmoid_slope", "s * (1 - s)", wrong)
-                        if f.__name__ == "sigmoid_slope")  # fmt: skip
-            slopes.append(str(grade(slope)))
+            answers = functions("sigmoid_slope", "s * (1 - s)", wrong)
+            slopes.append(str(grade(answers["sigmoid_slope"])))
         assert "ds: the factor s is missing." in slopes[0]
         assert ["It must be" in verdict for verdict in slopes] == [False, False, False, True]
 
     def test_an_exam_says_right_or_wrong(self):
-        slope = functions("sigmoid_slope", "s * (1 - s)", "1 - s")[1]
+        slope = functions("sigmoid_slope", "s * (1 - s)", "1 - s")["sigmoid_slope"]
         assert str(grading.Grader(exam=True)(slope)) == "sigmoid_slope: wrong."
 
 
@@ -469,9 +470,9 @@ class TestBlanksThatCallOthers:
         )
 
     def test_a_function_of_numpy_with_the_name_of_a_blank_is_none(self):
-        changed = functions("sgd", "lr * dW", "np.clip(lr * dW, -1e9, 1e9)")
-        changed[0].__globals__["clip"] = None
-        assert grading.numbers_of(changed[NAMES.index("sgd")])["calls"] == []
+        sgd = functions("sgd", "lr * dW", "np.clip(lr * dW, -1e9, 1e9)")["sgd"]
+        sgd.__globals__["clip"] = None
+        assert grading.numbers_of(sgd)["calls"] == []
 
 
 @pytest.mark.slow

@@ -315,27 +315,23 @@ def _same(before: Any, after: Any) -> bool:
 
 
 def _named(blank: Blank, returned: Any) -> Numbers:
-    values = returned if len(blank.results) > 1 else [returned]
-    if isinstance(values, np.ndarray) and values.ndim:  # results of one shape, stacked
-        values = list(values)
-    if blank.order > 0 and isinstance(values, list | tuple):  # steps, of seven results each
+    values = _listed(returned) if len(blank.results) > 1 else [returned]
+    if blank.order > 0 and values is not None:  # steps, of seven results each
         if len(values) != 3:
             raise _NotGradable("It must return steps, hT, cT.")
-        steps, *last = values
-        steps = list(steps) if isinstance(steps, np.ndarray) and steps.ndim else steps
-        if (
-            not isinstance(steps, list | tuple)
-            or not steps
-            or any(
-                not isinstance(step, list | tuple | np.ndarray) or len(step) != len(OF_STEP)
-                for step in steps
-            )
-        ):
+        steps = [_listed(step) or () for step in _listed(values[0]) or ()]
+        if not steps or any(len(step) != len(OF_STEP) for step in steps):
             raise _NotGradable(f"Each of the steps must hold {', '.join(OF_STEP)}.")
-        values = [*(np.stack(values) for values in zip(*steps, strict=True)), *last]
-    if not isinstance(values, list | tuple) or len(values) != len(blank.results):
+        values = [*map(np.stack, zip(*steps, strict=True)), *values[1:]]
+    if values is None or len(values) != len(blank.results):
         raise _NotGradable(f"It must return {', '.join(blank.results)}.")
     return dict(zip(blank.results, values, strict=True))
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """Return the parts of a list, a tuple or an array with an axis; None for anything else."""
+    parted = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)
+    return list(value) if parted else None
 
 
 def grade(function: Callable[..., Any]) -> Verdict:
