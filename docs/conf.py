@@ -27,7 +27,7 @@ extensions = [
     "names",
     "pages",
 ]
-exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_ext", "slides", "**/.ipynb_checkpoints"]
 nitpicky = True
 
 # --- Markdown and notebooks ----------------------------------------------------------------------

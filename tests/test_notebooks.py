@@ -51,8 +51,8 @@ for code in {answers!r}:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             exec({check!r}, space)
-    except Exception as error:
-        outcomes.append([type(error).__name__, str(error)])
+    except Exception as refusal:
+        outcomes.append([type(refusal).__name__, str(refusal)])
     else:
         outcomes.append(["accepted", ""])
 print(json.dumps(outcomes), end="")
@@ -60,6 +60,7 @@ print(json.dumps(outcomes), end="")
 FOLDED = "hide-input"  # the tag that folds a cell on the site; JupyterLab has a field of its own
 PLOTTING = re.compile(r"\bplt\.|\bax(?:es)?[.\[]|\bfig(?:ure)?\.")
 ASSERTING = re.compile(r"^\s*(?:assert |np\.testing\.assert_)", re.MULTILINE)
+NOT_TEACHING = {"exercise", "check", "claims"}
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -71,6 +72,11 @@ def wrong_answers(path):
 
 def folded(cell):
     return FOLDED in cell["metadata"].get("tags", [])
+
+
+def teaching(cell):
+    """Return True for a code cell that is neither an exercise, nor its check, nor the claims."""
+    return cell["cell_type"] == "code" and not NOT_TEACHING & set(cell["metadata"].get("tags", []))
 
 
 def test_every_notebook_is_of_the_series():
@@ -103,7 +109,8 @@ def test_opens_with_what_the_reader_sees_needs_gets_and_spends(path):
 def test_ends_with_a_link_to_what_comes_next(path):
     place = SERIES.index(path.stem)
     following = f"{SERIES[place + 1]}.ipynb" if place + 1 < len(SERIES) else "../README.md"
-    assert f"]({following})" in source(read(path)["cells"][-1])
+    last_text = [cell for cell in read(path)["cells"] if cell["cell_type"] == "markdown"][-1]
+    assert f"]({following})" in source(last_text)
 
 
 @each_notebook
@@ -151,13 +158,12 @@ def test_every_picture_has_a_text_of_its_own(path):
 
 
 @each_notebook
-def test_claims_are_asserted(path):
-    teaching = [
-        cell
-        for cell in code_cells(read(path))
-        if not {"exercise", "check"} & set(cell["metadata"].get("tags", []))
-    ]
-    assert sum(len(ASSERTING.findall(source(cell))) for cell in teaching) >= 10
+def test_claims_are_asserted_in_the_last_cell(path):
+    """No guard of the text stands between the text and the code that teaches."""
+    *others, last = read(path)["cells"]
+    assert last["metadata"]["tags"] == ["claims", FOLDED]
+    assert len(ASSERTING.findall(source(last))) >= 10
+    assert not any(source(cell).count("\nassert ") for cell in others if teaching(cell))
 
 
 @each_notebook
@@ -168,12 +174,24 @@ def test_what_is_folded_is_folded_on_the_site_and_in_jupyterlab(path):
 
 
 @each_notebook
-def test_setup_asserts_and_plotting_are_folded(path):
+def test_plotting_is_folded(path):
     for cell in code_cells(read(path)):
         if not folded(cell):
-            assert not ASSERTING.search(source(cell)), source(cell)
             assert not PLOTTING.search(source(cell)), source(cell)
             assert "import matplotlib" not in source(cell)
+
+
+@each_notebook
+def test_there_is_more_text_than_code(path):
+    """GitHub and Colab fold nothing, so the drawing must stay small too."""
+    cells = read(path)["cells"]
+    text = sum(len(source(cell)) for cell in cells if cell["cell_type"] == "markdown")
+    shown, drawing = (
+        sum(len(source(cell)) for cell in cells if teaching(cell) and folded(cell) == hidden)
+        for hidden in (False, True)
+    )
+    assert shown < text
+    assert drawing < 2 / 3 * text
 
 
 @each_notebook
@@ -208,14 +226,9 @@ def test_exercises_have_a_check_and_a_folded_solution(path):
 def test_exercises_stand_where_their_subject_is(path):
     """At most the last exercise stands at the end: code that teaches follows the others."""
     cells = read(path)["cells"]
-    teaching = [
-        place
-        for place, cell in enumerate(cells)
-        if cell["cell_type"] == "code"
-        and not {"exercise", "check"} & set(cell["metadata"].get("tags", []))
-    ]
+    last = max(place for place, cell in enumerate(cells) if teaching(cell))
     exercises = [place for place, cell in enumerate(cells) if "exercise" in str(cell["metadata"])]
-    assert sum(place > teaching[-1] for place in exercises) <= 1
+    assert sum(place > last for place in exercises) <= 1
 
 
 @each_notebook

@@ -12,6 +12,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 PINK, SKY, YELLOW = "#CC79A7", "#56B4E9", "#E69F00"
 SERIES = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW)
 """Colours of the lines of a picture, in order."""
+GATES = {"i": BLUE, "f": ORANGE, "g": GREEN, "o": PINK}
+"""Colours of the gates of an LSTM."""
 DASHES = ("-", "--", "-.", ":")
 
 DRAWN = 1e-100, 1e100

@@ -123,6 +123,18 @@ def answer(dh, x, h_prev, h, Wx, Wh):  # the bias is not summed
         ),
         "exercise-forwards": (
             """
+def answer(x, h0, Wx, Wh, b, dhs):  # an own loop, but backwards
+    hs = [h0]
+    for x_t in x:
+        hs.append(np.tanh(x_t @ Wx + hs[-1] @ Wh + b))
+    dh, dWh = np.zeros_like(h0), np.zeros_like(Wh)
+    for t in reversed(range(len(x))):
+        da = (dhs[t] + dh) * (1 - hs[t + 1] ** 2)
+        dWh += np.outer(hs[t], da)
+        dh = da @ Wh.T
+    return dWh
+""",
+            """
 def answer(x, h0, Wx, Wh, b, dhs):  # the transpose
     H = len(h0)
     h, P, dWh = h0, np.zeros((H, H, H)), np.zeros((H, H))
@@ -270,6 +282,13 @@ def answer(f, w):  # w itself is moved
         ),
         "exercise-window": (
             "answer = lambda table, path, share: T_lag - 1  # all of it",
+            """
+def answer(table, path, share):  # the search begins at one step
+    limit = share * np.linalg.norm(table.total(path))
+    for tau in range(1, len(table.parts[path])):
+        if np.linalg.norm(table.beyond(tau)[path]) <= limit:
+            return tau
+""",
             """
 def answer(table, path, share):  # what is kept is measured, not what is lost
     limit = share * np.linalg.norm(table.total(path))
@@ -536,6 +555,7 @@ def answer(h, Wh, a):
     },
     "after_the_lstm": {
         "exercise-backward": (
+            "answer = lambda dhs, dhT, a, h_prev: reference.scan_backward(dhs, dhT, (a, h_prev))",
             """
 def answer(dhs, dhT, a, h_prev):
     db = scan_forward(a[::-1], dhs[::-1], dhT)[0][::-1]  # a_t, not a_(t+1)
@@ -624,6 +644,14 @@ def answer(a_i, a_f, g, c, n, m):
 """,
         ),
         "exercise-newton": (
+            """
+def answer(hs, x, h0, w):  # a loop over the steps
+    h, states = h0, []
+    for x_t in x:
+        h = np.tanh(x_t + w * h)
+        states.append(h)
+    return np.stack(states)
+""",
             """
 def answer(hs, x, h0, w):
     h_prev = np.concatenate([h0[None], hs[:-1]])
