@@ -8,7 +8,7 @@ from conftest import B, D, H, L, T, V
 
 import numpylstm as nl
 from numpylstm import diagnostics, reference
-from numpylstm.cells import examples
+from numpylstm.cells import CELLS, examples
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 KINDS = [
@@ -244,28 +244,21 @@ def last_loss(net, x, y, state, layer, t, what, added):
     Step by step, in complex numbers, and without any code of the tested function.
     """
     arrays = {path: p.data.astype(complex) for path, p in net.parameters().items()}
-    cell = net.config.cell
+    cell = CELLS[net.config.cell]
+    step = cell.function(reference, "step_forward")
+    options = [net.config.options["activation"]] if cell.name == "rnn" else []
     depth = len(net.encoder.recurrent.layers)
     states = [[part[k].astype(complex) for part in state] for k in range(depth)]
     for s in range(len(x)):
         h = arrays["embedding.W"][x[s]]
         for k in range(depth):
-            weights = [arrays[f"{cell}.{k}.{key}"] for key in ("Wx", "Wh", "b")]
-            here = (k, s) == (layer, t)
-            if cell == "rnn":
-                h, _ = reference.rnn_step_forward(
-                    h, *states[k], *weights, net.config.options["activation"]
-                )
-                h = h + added if here else h
-                states[k] = [h]
-            else:
-                h, c, cache = reference.lstm_step_forward(h, *states[k], *weights)
-                if here and what == "c":
-                    c = c + added
-                    h = cache.o * np.tanh(c)
-                elif here:
-                    h = h + added
-                states[k] = [h, c]
+            weights = [arrays[f"{cell.name}.{k}.{key}"] for key in ("Wx", "Wh", "b")]
+            *states[k], cache = step(h, *states[k], *weights, *options)
+            if (k, s) == (layer, t):
+                states[k]["hc".index(what)] += added
+                if what == "c":
+                    states[k][0] = cache.o * np.tanh(states[k][1])
+            h = states[k][0]
     W = arrays["embedding.W"].T if "decoder.W" not in arrays else arrays["decoder.W"]
     logits = h @ W + arrays["decoder.b"]
     nll = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(B), y[-1]]

@@ -91,43 +91,41 @@ def test_the_diff_is_the_change_and_nothing_else():
     ]
 
 
-def gradients_of(model):
-    ids = np.arange(20).reshape(5, 4) % 11
-    model.forward(ids[:-1], ids[1:], model.zero_state(4))
-    model.backward()
-    return {path: parameter.grad for path, parameter in model.parameters().items()}
-
-
 class TestInfect:
-    def model(self):
-        return nl.LanguageModel(11, 6, 2, dtype="float64", init_scale=0.5, impl="reference", rng=0)
+    IDS = np.arange(20).reshape(5, 4) % 11
 
-    def test_a_real_model_computes_the_mistake(self):
-        right = gradients_of(self.model())
-        mutant = museum.MUTANTS["bias-one-axis"]
-        wrong = gradients_of(museum.infect(self.model(), mutant))
-        different = {path for path in right if not np.allclose(right[path], wrong[path], 1e-9)}
-        assert different == {"lstm.0.b", "lstm.1.b"}
+    def model(self, cell="lstm"):
+        return nl.LanguageModel(
+            11, 6, 2, cell=cell, dtype="float64", init_scale=0.5, impl="reference", rng=0
+        )
+
+    def gradients(self, model):
+        model.forward(self.IDS[:-1], self.IDS[1:], model.zero_state(4))
+        model.backward()
+        return {path: parameter.grad for path, parameter in model.parameters().items()}
+
+    @pytest.mark.parametrize(
+        ("cell", "name", "different"),
+        [
+            ("lstm", "bias-one-axis", {"lstm.0.b", "lstm.1.b"}),
+            ("rnn", "embedding-overwritten", {"embedding.W"}),  # of no cell: it may be in any
+        ],
+    )
+    def test_a_real_model_computes_the_mistake(self, cell, name, different):
+        right = self.gradients(self.model(cell))
+        wrong = self.gradients(museum.infect(self.model(cell), museum.MUTANTS[name]))
+        assert {path for path in right if not np.allclose(right[path], wrong[path])} == different
 
     def test_the_check_of_a_model_finds_it(self):
-        model = museum.infect(self.model(), museum.MUTANTS["dc-overwritten"])
-        ids = np.arange(20).reshape(5, 4) % 11
-        assert not nl.model_check.check_model(model, ids[:-1], ids[1:]).passed
-        assert nl.model_check.check_model(self.model(), ids[:-1], ids[1:]).passed
+        wrong = museum.infect(self.model(), museum.MUTANTS["dc-overwritten"])
+        for model, passed in ((wrong, False), (self.model(), True)):
+            report = nl.model_check.check_model(model, self.IDS[:-1], self.IDS[1:])
+            assert report.passed == passed
 
     def test_the_mistake_of_another_cell_is_refused(self):
         says = "'missing-wh-transpose' is a mistake of cell 'rnn'.*, got a model with cell 'lstm'"
         with pytest.raises(ValueError, match=says):
             museum.infect(self.model(), museum.MUTANTS["missing-wh-transpose"])
-
-    def test_a_mistake_of_no_cell_may_be_in_any(self):
-        model = nl.LanguageModel(11, 6, cell="rnn", dtype="float64", impl="reference", rng=0)
-        right = gradients_of(model)
-        model = nl.LanguageModel(11, 6, cell="rnn", dtype="float64", impl="reference", rng=0)
-        wrong = gradients_of(museum.infect(model, museum.MUTANTS["embedding-overwritten"]))
-        assert [path for path in right if not np.array_equal(right[path], wrong[path])] == [
-            "embedding.W"
-        ]
 
     def test_what_is_around_the_layers_is_refused(self):
         with pytest.raises(ValueError, match=r"must change numpylstm.reference, got 'per-param"):

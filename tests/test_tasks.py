@@ -42,6 +42,12 @@ def name_of(task):
     return repr(task)
 
 
+def texts_of(task, batch, first=0):
+    """Yield the tokens that each sequence shows, and its targets from step `first` on."""
+    for x, y in zip(batch.x.T, batch.y.T, strict=True):
+        yield tasks.spell(task, x).split(), tasks.spell(task, y).split()[first:]
+
+
 def scored_means(values, batch):
     """Return the mean over the scored tokens of each sequence, (B,)."""
     return (values * batch.weights).sum(axis=0) / batch.weights.sum(axis=0)
@@ -207,11 +213,9 @@ def test_floor_of_the_reber_grammar_over_all_its_texts(T):
 def test_reber_texts_obey_the_grammar():
     possible = {text for text, _ in reber_texts(12)}
     task = tasks.EmbeddedReber(12)
-    batch = task.batch(200, 4)
-    for x, y in zip(batch.x.T, batch.y.T, strict=True):
-        assert "".join(task.tokens[i] for i in y) in possible
-        assert task.tokens[x[0]] == "B"
-        assert (x[1:] == y[:-1]).all()
+    for shown, targets in texts_of(task, task.batch(200, 4)):
+        assert "".join(targets) in possible
+        assert shown == ["B", *targets[:-1]]
 
 
 def returns_in(text):
@@ -285,18 +289,16 @@ def test_floor_of_the_pronoun_over_all_patterns(k):
 @pytest.mark.parametrize("k", [2, 3, 4, 7, 15])
 def test_the_pronoun_agrees_with_the_subject_k_words_back(k):
     task = tasks.Pronoun(k)
-    batch = task.batch(200, 5)
     women = ["girl", "woman", "queen", "aunt"]
     misleading = 0
-    for x, y in zip(batch.x.T, batch.y.T, strict=True):
-        words = tasks.spell(task, y).split()
+    for shown, words in texts_of(task, task.batch(200, 5)):
         (place,) = (t for t, word in enumerate(words) if word in ("his", "her"))
         subject = words[place - k]
         assert words[:2] == ["the", subject]
         assert (words[place] == "her") == (subject in women)
         last_person = [word for word in words[:place] if word in KINDS["S"]][-1]
         misleading += (last_person in women) != (subject in women)
-        assert tasks.spell(task, x).split() == [".", *words[:-1]]
+        assert shown == [".", *words[:-1]]
         assert words[-1] == "."
     assert (misleading > 20) == (k >= 5)
 
@@ -331,10 +333,9 @@ def test_the_scattered_letters_come_back_in_their_order():
     task = tasks.SelectiveCopy(12, num_fillers=2, length=3, noise=0.0)
     batch = task.batch(200, 6)
     read_at = set()
-    for x, y in zip(batch.x.T, batch.y.T, strict=True):
-        shown, wanted = tasks.spell(task, x).split(), tasks.spell(task, y).split()
+    for shown, wanted in texts_of(task, batch, 12):
         places = [t for t, token in enumerate(shown[:12]) if token.isalpha()]
-        assert [shown[t] for t in places] == wanted[12:]
+        assert [shown[t] for t in places] == wanted
         assert shown[12:] == ["?"] * 3
         assert {shown[t] for t in range(12) if t not in places} <= {".", ":"}
         read_at.update(places)
@@ -346,12 +347,11 @@ def test_each_key_has_the_value_that_it_was_given_last():
     task = tasks.AssociativeRecall(3, rewrites=4, num_keys=5, noise=0.0)
     batch = task.batch(200, 6)
     keys_seen = set()
-    for x, y in zip(batch.x.T, batch.y.T, strict=True):
-        shown, answers = tasks.spell(task, x).split(), tasks.spell(task, y).split()
+    for shown, answers in texts_of(task, batch, 7):
         stored = dict(pair.split("=") for pair in shown[:7])
         questions = [question.rstrip("?") for question in shown[7:]]
         assert sorted(questions) == sorted(stored)
-        assert [stored[key] for key in questions] == answers[7:]
+        assert [stored[key] for key in questions] == answers
         keys_seen |= set(stored)
     assert keys_seen == {"k0", "k1", "k2", "k3", "k4"}
     assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 7 + [True] * 3
@@ -360,8 +360,7 @@ def test_each_key_has_the_value_that_it_was_given_last():
 def test_the_parity_of_every_prefix():
     task = tasks.Parity(30, shortest=8, noise=0.0)
     batch = task.batch(200, 7)
-    for x, y in zip(batch.x.T, batch.y.T, strict=True):
-        bits, told = tasks.spell(task, x).split(), tasks.spell(task, y).split()
+    for bits, told in texts_of(task, batch):
         for t in range(7, 30):
             assert told[t] == ("even", "odd")[bits[: t + 1].count("1") % 2]
     assert (batch.weights[:7] == 0).all()
@@ -375,26 +374,21 @@ def test_longer_parities_have_the_same_ids_and_floor():
 
 def test_the_sum_of_the_marked_digits():
     task = tasks.Adding(9, noise=0.0)
-    batch = task.batch(200, 7)
-    for x, y in zip(batch.x.T, batch.y.T, strict=True):
-        shown = tasks.spell(task, x).split()
+    for shown, (answer,) in texts_of(task, task.batch(200, 7), 8):
         marked = [t for t, token in enumerate(shown) if token.endswith("*")]
         assert len(marked) == 2
         assert marked[0] < 4 <= marked[1]
-        assert task.tokens[y[-1]] == str(sum(int(shown[t][0]) for t in marked))
+        assert answer == str(sum(int(shown[t][0]) for t in marked))
         assert shown[-1] == "="
 
 
 def test_the_order_of_the_rare_symbols():
     task = tasks.TemporalOrder(20, noise=0.0)
-    batch = task.batch(200, 8)
-    for x, y in zip(batch.x.T, batch.y.T, strict=True):
-        shown = tasks.spell(task, x).split()
+    for shown, (answer,) in texts_of(task, task.batch(200, 8), 19):
         one, two = (t for t, token in enumerate(shown) if token in "XY")
         assert 2 <= one <= 4
         assert 10 <= two <= 12
-        right = {"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}[shown[one] + shown[two]]
-        assert task.tokens[y[-1]] == right
+        assert answer == {"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}[shown[one] + shown[two]]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,10 @@ PATTERNS = [
             (f"{f}(X)", "X", f"{f.removeprefix('np.')} is missing")
             for f in ("np.sqrt", "np.log", "np.exp", "np.tanh", "sigmoid")
         ),
+        *(
+            ("cache.coefficients[..., None]", f"1 / {size}", "the weights are ignored")
+            for size in ("1", "len(cache.targets)", "len(cache.targets[0])", "cache.targets.size")
+        ),
         ("X[t]", "X[t - 1]", "X is taken one step early"),
         ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
         ("X[t]", "X[-1]", "X of the last step is used at every step"),
@@ -227,13 +231,6 @@ def ignored_but_at_the_last_step(line: Line, text: Text) -> Iterator[Edit]:
         if len(shape) == 2 and mentions(line.expression, name):
             wrong = substituted(line.expression, {name: f"({name} * (t == len({long}) - 1))"})
             yield wrong, f"{name} is ignored at every step but the last"
-
-
-def weights_ignored(line: Line, text: Text) -> Iterator[Edit]:
-    """``cache.coefficients * (p - onehot)`` to ``1 / B * (p - onehot)``."""
-    for size in ("1", "len(cache.targets)", "len(cache.targets[0])", "cache.targets.size"):
-        wrong = line.expression.replace("cache.coefficients[..., None]", f"1 / {size}")
-        yield wrong, "the weights are ignored"
 
 
 # --- the columns of gates ------------------------------------------------------------------------
@@ -394,7 +391,6 @@ OF_EXPRESSIONS: tuple[Rule, ...] = (
     another_array_enters,
     blocks_in_another_order,
     ignored_but_at_the_last_step,
-    weights_ignored,
 )
 OF_STATEMENTS: dict[str, tuple[Rule, ...]] = {
     "value": (unpacked_in_another_order,),

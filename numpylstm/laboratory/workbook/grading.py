@@ -248,19 +248,11 @@ def _blank(where: str, name: str) -> Blank:
     return BLANKS[name]
 
 
-def _called(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    """Return the blanks that a function calls, and those that they call."""
-    found: dict[str, Callable[..., Any]] = {}
-    new = [function]
-    while new:
-        caller = new.pop()
-        scope = caller.__globals__
-        for name in _globals_of(caller.__code__) & BLANKS.keys() - found.keys():
-            own = written(scope.get(name))
-            if isinstance(own, FunctionType) and own is not function:
-                found[name] = scope[name]
-                new.append(own)
-    return {name: found[name] for name in BLANKS if name in found}
+def _called(function: FunctionType) -> dict[str, Callable[..., Any]]:
+    """Return the blanks that a function calls."""
+    scope, names = function.__globals__, _globals_of(function.__code__) - {function.__name__}
+    return {name: scope[name] for name in BLANKS
+            if name in names and isinstance(written(scope.get(name)), FunctionType)}  # fmt: skip
 
 
 def _globals_of(code: CodeType) -> set[str]:
