@@ -69,18 +69,18 @@ def check_array(
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
 
 
-def check_shapes(where: str, needed: tuple[str, ...], *arrays: Any) -> dict[str, int]:
+def check_shapes(where: str, needed: str, *arrays: Any) -> dict[str, int]:
     """Return the size of each letter; raise unless float arrays of one dtype fit together.
 
-    `needed` are the name and the shape of each array, such as ``"Wx D 4H"``: the first array with a
-    letter fixes its size. A first axis ``*`` stands for any number of axes, and N may be 0. The
-    first array that does not fit is named.
+    `needed` has the name and the shape of each array, such as ``"Wx D 4H, b 4H"``: the first array
+    with a letter fixes its size. A first axis ``*`` stands for any number of axes, and N may be 0.
+    The first array that does not fit is named.
     """
     facts: list[Any] = [where, needed]
     for array in arrays:
         if type(array) is not np.ndarray:
-            name = needed[len(facts) // 2 - 1].partition(" ")[0]
-            check_plain(where, name, array)
+            argument = needed.split(", ")[len(facts) // 2 - 1]
+            check_plain(where, argument.split()[0], array)
         facts += array.dtype, array.shape
     sizes = _FITTING.get(tuple(facts))  # a model repeats the same few calls at every step
     if sizes is None:
@@ -253,8 +253,11 @@ def check_in(where: str, name: str, value: Any, interval: str) -> None:
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
     if not (above and below):
-        words = {"(0, inf]": "positive", "(0, inf)": "positive and finite",
-                 "[0, inf)": "finite and at least 0"}.get(interval, f"in {interval}")  # fmt: skip
+        words = {
+            "(0, inf]": "positive",
+            "(0, inf)": "positive and finite",
+            "[0, inf)": "finite and at least 0",
+        }.get(interval, f"in {interval}")
         raise ValueError(f"{where}: {name} must be {words}, got {value}")
 
 
@@ -391,14 +394,12 @@ _FITTING: dict[tuple[Any, ...], dict[str, int]] = {}
 """Past calls of `check_shapes` without an error: function, needed, dtypes, shapes -> sizes."""
 
 
-def _check_together(
-    where: str, arguments: tuple[str, ...], arrays: tuple[Any, ...]
-) -> dict[str, int]:
+def _check_together(where: str, needed: str, arrays: tuple[Any, ...]) -> dict[str, int]:
     sizes: dict[str, int] = {}  # by letter
     fixed_by: dict[str, str] = {}
     leading: str | None = None  # letters in place of *
     dtype: np.dtype[Any] | None = None
-    for argument, array in zip(arguments, arrays, strict=True):
+    for argument, array in zip(needed.split(", "), arrays, strict=True):
         got = array.shape
         name, *axes = argument.split()
         if axes[0] == "*":

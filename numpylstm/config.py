@@ -91,42 +91,66 @@ class ModelConfig:
     cell: str = setting("lstm", MODEL, "recurrent cell", choices=CELLS, shapes=True)
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     hidden_size: int = setting(
-        200, MODEL, "hidden units per layer, H",
-        at_least=1, at_most=LARGEST_SIZE, shapes=True,
-    )  # fmt: skip
+        200,
+        MODEL,
+        "hidden units per layer, H",
+        at_least=1,
+        at_most=LARGEST_SIZE,
+        shapes=True,
+    )
     embedding_size: int | None = setting(
-        None, MODEL, "size of the word vectors, D (default: H)",
-        at_least=1, at_most=LARGEST_SIZE, shapes=True,
-    )  # fmt: skip
+        None,
+        MODEL,
+        "size of the word vectors, D (default: H)",
+        at_least=1,
+        at_most=LARGEST_SIZE,
+        shapes=True,
+    )
     num_layers: int = setting(1, MODEL, "recurrent layers, L", at_least=1, at_most=100, shapes=True)
     dropout: float = setting(
-        0.0, MODEL, "probability of dropping a non-recurrent connection",
-        at_least=0, below=1,
-    )  # fmt: skip
+        0.0,
+        MODEL,
+        "probability of dropping a non-recurrent connection",
+        at_least=0,
+        below=1,
+    )
     dropout_input: float | None = setting(
-        None, MODEL, "dropout after the embedding (default: as --dropout)",
-        at_least=0, below=1,
-    )  # fmt: skip
+        None,
+        MODEL,
+        "dropout after the embedding (default: as --dropout)",
+        at_least=0,
+        below=1,
+    )
     tied: bool = setting(
         False, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
     )
     init_scale: float = setting(
-        0.05, MODEL, "draw the initial parameters from U(-s, s) with this s",
-        at_least=0, at_most=1_000,
-    )  # fmt: skip
+        0.05,
+        MODEL,
+        "draw the initial parameters from U(-s, s) with this s",
+        at_least=0,
+        at_most=1_000,
+    )
     init_scale_embedding: float | None = setting(
-        None, MODEL, "s for the embedding (default: as --init-scale)",
-        at_least=0, at_most=1_000,
-    )  # fmt: skip
+        None,
+        MODEL,
+        "s for the embedding (default: as --init-scale)",
+        at_least=0,
+        at_most=1_000,
+    )
     dtype: str = setting("float32", MODEL, "precision", choices=("float32", "float64"), shapes=True)
     impl: str = setting(
-        "fast", MODEL, "compiled kernels, or the textbook in plain NumPy, which gives the "
-        "same numbers slowly", choices=("fast", "reference"),
-    )  # fmt: skip
+        "fast",
+        MODEL,
+        "compiled kernels, or the textbook in plain NumPy, which gives the same numbers slowly",
+        choices=("fast", "reference"),
+    )
     average_across_timesteps: bool = setting(
-        False, OPTIMISATION, "divide the loss by T; for the same training, multiply SGD's "
+        False,
+        OPTIMISATION,
+        "divide the loss by T; for the same training, multiply SGD's "
         "learning rate by T and divide the clip by T",
-    )  # fmt: skip
+    )
     average_across_batch: bool = setting(True, OPTIMISATION, "divide the loss by B")
 
     def __post_init__(self) -> None:
@@ -256,9 +280,12 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if name in own:
             option = owners[cell]
             known = Metadata(
-                MODEL, option.help, option.choices,
-                at_least=-LARGEST_OPTION, at_most=LARGEST_OPTION,
-            )  # fmt: skip
+                MODEL,
+                option.help,
+                option.choices,
+                at_least=-LARGEST_OPTION,
+                at_most=LARGEST_OPTION,
+            )
             own[name] = plain(value)
             check_value(name, own[name], type(option.default), known._asdict())
         elif not isinstance(value, str | int | float) or value not in defaults:
@@ -291,40 +318,66 @@ class TrainConfig(ModelConfig):
     """
 
     data: str | None = setting(
-        None, DATA, "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
+        None,
+        DATA,
+        "Penn Treebank: a folder with ptb.train.txt, ptb.valid.txt and "
         "ptb.test.txt, or simple-examples.tgz, which is read in place",
-        resumable=True, text=True,
-    )  # fmt: skip
+        resumable=True,
+        text=True,
+    )
     train: str | tuple[str, ...] | None = setting(
-        None, DATA, "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
-        "files, or - for standard input; of several, each is split", several=True,
-        resumable=True, text=True,
-    )  # fmt: skip
+        None,
+        DATA,
+        "your own text, UTF-8: files, plain or .gz, folders with .txt or .txt.gz "
+        "files, or - for standard input; of several, each is split",
+        several=True,
+        resumable=True,
+        text=True,
+    )
     valid: str | tuple[str, ...] | None = setting(
-        None, DATA, "validation text (default: a part of --train)", several=True,
-        resumable=True, text=True,
-    )  # fmt: skip
+        None,
+        DATA,
+        "validation text (default: a part of --train)",
+        several=True,
+        resumable=True,
+        text=True,
+    )
     test: str | tuple[str, ...] | None = setting(
-        None, DATA, "test text (default: a part of --train)", several=True,
-        resumable=True, text=True,
-    )  # fmt: skip
+        None,
+        DATA,
+        "test text (default: a part of --train)",
+        several=True,
+        resumable=True,
+        text=True,
+    )
     level: str = setting(
-        "word", DATA, "split the text into words or characters", choices=("word", "char"),
+        "word",
+        DATA,
+        "split the text into words or characters",
+        choices=("word", "char"),
         shapes=True,
-    )  # fmt: skip
+    )
     split_punctuation: bool = setting(
-        False, DATA, "separate punctuation from the words of --train, as the demo does with "
+        False,
+        DATA,
+        "separate punctuation from the words of --train, as the demo does with "
         "its own text: 'end.' becomes 'end .'",
-    )  # fmt: skip
+    )
     max_vocab: int | None = setting(
-        None, DATA, "size of the vocabulary, <unk> included; rarer tokens become <unk> "
-        "(the demo preset limits the vocabulary of its own text only)", at_least=2, shapes=True,
-    )  # fmt: skip
+        None,
+        DATA,
+        "size of the vocabulary, <unk> included; rarer tokens become <unk> "
+        "(the demo preset limits the vocabulary of its own text only)",
+        at_least=2,
+        shapes=True,
+    )
 
     max_eval: int | None = setting(
-        None, DATA, "use only the first N tokens of the validation and the test text",
+        None,
+        DATA,
+        "use only the first N tokens of the validation and the test text",
         at_least=2,
-    )  # fmt: skip
+    )
 
     batch_size: int = setting(20, OPTIMISATION, "parallel streams of text, B", at_least=1)
     num_steps: int = setting(
@@ -334,82 +387,128 @@ class TrainConfig(ModelConfig):
         13, OPTIMISATION, "passes over the training text", at_least=1, resumable=True
     )
     steps: int | None = setting(
-        None, OPTIMISATION, "stop after N updates, however many epochs are left",
-        at_least=1, resumable=True,
-    )  # fmt: skip
+        None,
+        OPTIMISATION,
+        "stop after N updates, however many epochs are left",
+        at_least=1,
+        resumable=True,
+    )
     lr: float = setting_of(
-        "optimizer", OPTIMIZERS, OPTIMISATION,
-        "initial learning rate, unless the preset has one", above=0, at_most=LARGEST,
-    )  # fmt: skip
+        "optimizer",
+        OPTIMIZERS,
+        OPTIMISATION,
+        "initial learning rate, unless the preset has one",
+        above=0,
+        at_most=LARGEST,
+    )
     schedule: str = setting(
-        "epoch", OPTIMISATION, "multiply the learning rate by --decay after each epoch past "
+        "epoch",
+        OPTIMISATION,
+        "multiply the learning rate by --decay after each epoch past "
         "--constant-epochs, or on a plateau: after --decay-patience epochs without a better "
         "validation loss; or change it with each update: one cycle up and down, or down by a "
-        "cosine", choices=SCHEDULES,
-    )  # fmt: skip
+        "cosine",
+        choices=SCHEDULES,
+    )
     decay: float | None = setting_of(
-        "schedule", {"epoch": 0.5, "plateau": 0.5}, OPTIMISATION,
-        "decay factor of the learning rate", above=0, at_most=1,
-    )  # fmt: skip
+        "schedule",
+        {"epoch": 0.5, "plateau": 0.5},
+        OPTIMISATION,
+        "decay factor of the learning rate",
+        above=0,
+        at_most=1,
+    )
     constant_epochs: int | None = setting_of(
-        "schedule", {"epoch": 4}, OPTIMISATION, "epochs at the initial learning rate",
+        "schedule",
+        {"epoch": 4},
+        OPTIMISATION,
+        "epochs at the initial learning rate",
         at_least=0,
-    )  # fmt: skip
+    )
     warmup: float | None = setting_of(
-        "schedule", {"one-cycle": 0.3, "cosine": 0.0}, OPTIMISATION, "share of all updates "
-        "in which the learning rate rises", at_least=0, below=1,
-    )  # fmt: skip
+        "schedule",
+        {"one-cycle": 0.3, "cosine": 0.0},
+        OPTIMISATION,
+        "share of all updates in which the learning rate rises",
+        at_least=0,
+        below=1,
+    )
     decay_patience: int | None = setting_of(
-        "schedule", {"plateau": 1}, OPTIMISATION, "epochs in a row without a better "
-        "validation loss before each decay", at_least=1,
-    )  # fmt: skip
+        "schedule",
+        {"plateau": 1},
+        OPTIMISATION,
+        "epochs in a row without a better validation loss before each decay",
+        at_least=1,
+    )
     optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=OPTIMIZERS)
     momentum: float | None = setting_of(
         "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", at_least=0, below=1
     )
     weight_decay: float | None = setting_of(
-        "optimizer", {"adam": 0.0, "adamw": 0.01}, OPTIMISATION,
+        "optimizer",
+        {"adam": 0.0, "adamw": 0.01},
+        OPTIMISATION,
         "weight decay, added to the gradient by Adam and decoupled in AdamW",
-        at_least=0, at_most=LARGEST,
-    )  # fmt: skip
+        at_least=0,
+        at_most=LARGEST,
+    )
     shards: int = setting(
-        1, OPTIMISATION, "cut each batch into N shards, whose gradients are computed one "
-        "after the other, or side by side: mpiexec -n N numpylstm-train --shards N", at_least=1,
+        1,
+        OPTIMISATION,
+        "cut each batch into N shards, whose gradients are computed one "
+        "after the other, or side by side: mpiexec -n N numpylstm-train --shards N",
+        at_least=1,
         experiment=False,
-    )  # fmt: skip
+    )
     clip: float = setting(
         5.0, OPTIMISATION, "maximum global norm of the gradient", above=0, at_most=LARGEST
     )
     average_after: int | None = setting(
-        None, OPTIMISATION, "average the parameters over all updates after N epochs; at the "
+        None,
+        OPTIMISATION,
+        "average the parameters over all updates after N epochs; at the "
         "end of each epoch the mean is validated too, and best.npz holds the better of the two",
         at_least=0,
-    )  # fmt: skip
+    )
     patience: int | None = setting(
-        None, OPTIMISATION, "stop after N epochs in a row without a better validation loss",
-        at_least=1, resumable=True,
-    )  # fmt: skip
+        None,
+        OPTIMISATION,
+        "stop after N epochs in a row without a better validation loss",
+        at_least=1,
+        resumable=True,
+    )
 
     seed: int = setting(
-        0, RUN, "seed of the initial parameters, the dropout masks and the samples",
-        at_least=0, experiment=False,
-    )  # fmt: skip
+        0,
+        RUN,
+        "seed of the initial parameters, the dropout masks and the samples",
+        at_least=0,
+        experiment=False,
+    )
     init_from: str | None = setting(
-        None, RUN, "start a new run from the parameters, vocabulary and settings of this run "
+        None,
+        RUN,
+        "start a new run from the parameters, vocabulary and settings of this run "
         "(a folder or a checkpoint); the other flags change its text or settings",
-    )  # fmt: skip
+    )
     log_every: int = setting(
         100, RUN, "updates between two rows of metrics.csv", at_least=1, experiment=False
     )
     test_streams: int = setting(
-        1, RUN, "parallel streams for the test at the end: 20 are several times faster, but "
-        "leave about 20 tokens unscored", at_least=1, resumable=True,
-    )  # fmt: skip
+        1,
+        RUN,
+        "parallel streams for the test at the end: 20 are several times faster, but "
+        "leave about 20 tokens unscored",
+        at_least=1,
+        resumable=True,
+    )
     log_gradients: bool = setting(
-        False, RUN, "write gradients.csv and gradients.png: how far back the gradient of one "
+        False,
+        RUN,
+        "write gradients.csv and gradients.png: how far back the gradient of one "
         "fixed window reaches, at the start and at each row of metrics.csv; changes no result",
         experiment=False,
-    )  # fmt: skip
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -460,41 +559,87 @@ def updated(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 SMALL = {
-    "hidden_size": 200, "num_layers": 2, "num_steps": 20, "batch_size": 20, "epochs": 13,
-    "dropout": 0.0, "init_scale": 0.1, "lr": 1.0, "decay": 1 / 2, "constant_epochs": 4, "clip": 5.0,
-}  # fmt: skip
+    "hidden_size": 200,
+    "num_layers": 2,
+    "num_steps": 20,
+    "batch_size": 20,
+    "epochs": 13,
+    "dropout": 0.0,
+    "init_scale": 0.1,
+    "lr": 1.0,
+    "decay": 1 / 2,
+    "constant_epochs": 4,
+    "clip": 5.0,
+}
 MEDIUM = SMALL | {
-    "hidden_size": 650, "num_steps": 35, "epochs": 39, "dropout": 0.5, "init_scale": 0.05,
-    "decay": 1 / 1.2, "constant_epochs": 6,
-}  # fmt: skip
+    "hidden_size": 650,
+    "num_steps": 35,
+    "epochs": 39,
+    "dropout": 0.5,
+    "init_scale": 0.05,
+    "decay": 1 / 1.2,
+    "constant_epochs": 6,
+}
 LARGE = MEDIUM | {
-    "hidden_size": 1500, "epochs": 55, "dropout": 0.65, "init_scale": 0.04,
-    "decay": 1 / 1.15, "constant_epochs": 14, "clip": 10.0,
-}  # fmt: skip
+    "hidden_size": 1500,
+    "epochs": 55,
+    "dropout": 0.65,
+    "init_scale": 0.04,
+    "decay": 1 / 1.15,
+    "constant_epochs": 14,
+    "clip": 10.0,
+}
 TIED = MEDIUM | {  # a rate of 20 and a clip of 1/4 for a mean over 35 steps, converted to our sum
-    "tied": True, "epochs": 40, "schedule": "plateau", "decay": 1 / 4, "constant_epochs": None,
-    "lr": 0.571, "clip": 8.75,
-}  # fmt: skip
+    "tied": True,
+    "epochs": 40,
+    "schedule": "plateau",
+    "decay": 1 / 4,
+    "constant_epochs": None,
+    "lr": 0.571,
+    "clip": 8.75,
+}
 # As in Harvard's course CS 287, whose loss is a sum over the batch, with clip 2 and weight decay
 # 1e-4: if every update is clipped, Adam depends on their ratio only, and with our mean a clip of 1
 # clips every update. Clips 1, 2 and 5 gave 76.1, 73.3 and 75.2 there. The rate falls by epoch to
 # 6.8e-5. The table starts with a standard deviation of 0.98; there it is drawn from N(0, 1).
 TIED_ADAM = SMALL | {
-    "tied": True, "hidden_size": 512, "num_steps": 32, "batch_size": 128, "epochs": 24,
-    "dropout": 0.5, "dropout_input": 0.0, "init_scale": 0.05, "init_scale_embedding": 1.7,
-    "optimizer": "adam", "lr": 0.01, "decay": 0.7, "constant_epochs": 10, "clip": 1.0,
+    "tied": True,
+    "hidden_size": 512,
+    "num_steps": 32,
+    "batch_size": 128,
+    "epochs": 24,
+    "dropout": 0.5,
+    "dropout_input": 0.0,
+    "init_scale": 0.05,
+    "init_scale_embedding": 1.7,
+    "optimizer": "adam",
+    "lr": 0.01,
+    "decay": 0.7,
+    "constant_epochs": 10,
+    "clip": 1.0,
     "weight_decay": 5e-5,
-}  # fmt: skip
+}
 TUTORIAL = MEDIUM | {"epochs": 60, "decay": 0.93, "constant_epochs": 10}
 DEMO = SMALL | {
-    "max_vocab": 4000, "tied": True, "epochs": 8, "dropout": 0.3, "decay": 0.6,
-    "constant_epochs": 5, "log_every": 25,
-}  # fmt: skip
+    "max_vocab": 4000,
+    "tied": True,
+    "epochs": 8,
+    "dropout": 0.3,
+    "decay": 0.6,
+    "constant_epochs": 5,
+    "log_every": 25,
+}
 
 CHAR = SMALL | {
-    "level": "char", "hidden_size": 128, "num_steps": 50, "epochs": 10, "dropout": 0.2, "lr": 0.5,
-    "decay": 0.7, "constant_epochs": 6,
-}  # fmt: skip
+    "level": "char",
+    "hidden_size": 128,
+    "num_steps": 50,
+    "epochs": 10,
+    "dropout": 0.2,
+    "lr": 0.5,
+    "decay": 0.7,
+    "constant_epochs": 6,
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": DEMO,

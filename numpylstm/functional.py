@@ -22,6 +22,7 @@ says so, and all functions of this module are those of the reference.
 import functools
 import itertools
 import math
+import re
 import warnings
 from typing import Any, NamedTuple
 
@@ -176,8 +177,14 @@ def _gradients(
 ) -> tuple[Array, Array, Array]:
     """Return dx (N, D), dW and db from dy (N, V) of `_affine`; dW has the shape of W."""
     dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
-    shares = shares_for(2 * dy.size * x.shape[1] // PRODUCT)
-    _machine.gradients(dy, x, W, transposed, (dx, dW, db.reshape(1, -1)), shares)
+    shares = shares_for(dy.size * x.shape[1] // PRODUCT)
+    zeros = np.zeros((1, max(W.shape)), x.dtype)
+    _machine.multiply(dy, False, W, not transposed, zeros[:, : x.shape[1]], dx, shares)
+    first, second = (dy, x) if transposed else (x, dy)  # C = A B is also C' = B' A'
+    _machine.multiply(first, True, second, False, zeros[:, : dW.shape[1]], dW, shares)
+    # As a product, column sums run on all threads, and each sum is taken in order.
+    ones, row = np.ones((1, len(dy)), x.dtype), db.reshape(1, -1)
+    _machine.multiply(ones, False, dy, False, zeros[:, : dy.shape[1]], row, shares_for(dy.size))
     return dx, dW, db
 
 
@@ -186,7 +193,7 @@ def _gradients(
 
 def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
     """Look up one row of the table for each id."""
-    check_shapes("embedding_forward", ("W V D",), W)
+    check_shapes("embedding_forward", "W V D", W)
     ids = check_ids("embedding_forward", "ids", ids, len(W))
     x = empty((*ids.shape, W.shape[1]), W.dtype)
     W.take(ids, axis=0, out=x, mode="clip")  # the ids are checked; mode="raise" would copy x
@@ -227,21 +234,32 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 
 
 def _forward(
-    where: str, cell: Any, kind: Any, x: Array, state: dict[str, Array], weights: dict[str, Array],
-    b: Array, lengths: Array | None, others: tuple[str, ...] = (), s: Any = None, **options: Any,
-) -> tuple[Any, ...]:  # fmt: skip
-    """Run a cell over a sequence; return hs, the last states and the cache, which is a `kind`.
+    where: str,
+    cell: Any,
+    x: Array,
+    state: tuple[Array, ...],
+    Wx: Array,
+    Wh: Array | None,
+    b: Array,
+    lengths: Array | None,
+    *,
+    others: int = 0,
+    s: Any = None,
+) -> tuple[Any, ...]:
+    """Run a cell over a sequence.
 
-    `others` names arrays (T, B, H) that the kernel fills besides the states. With a second sum, the
-    GRU's, `s` is what it starts from.
+    Return hs and the last states, then what a cache keeps: x, the sums, the states before each
+    step, and after it the states and `others`, arrays (T, B, H) that the kernel fills besides; then
+    the lengths. With a second sum, the GRU's, `s` is what it starts from.
     """
     T, B, D = x.shape
     if lengths is not None:
         lengths = check_lengths(where, "lengths", lengths, T, B)
-    batch, H = batch_of(T, B, lengths), state["h"].shape[1]
-    Wh = weights["Wh"] if "Wh" in weights else np.empty((H, 0), x.dtype)
-    x, Wx, Wh, b = contiguous(x, weights["Wx"], Wh, b)
-    x, states, filled = batch.begin(x, [*state.values()], len(others))
+    batch, H = batch_of(T, B, lengths), state[0].shape[1]
+    if Wh is None:
+        Wh = np.empty((H, 0), x.dtype)
+    x, Wx, Wh, b = contiguous(x, Wx, Wh, b)
+    x, states, filled = batch.begin(x, state, others)
     sums = [_affine(x.reshape(-1, D), Wx, b)]
     if s is not None:
         sums.append(empty((batch.N, H), x.dtype))
@@ -256,17 +274,14 @@ def _forward(
     else:
         panels = empty(_machine.panels_shape(Wh, Wh.shape[1] // H), Wh.dtype)
         cell.forward_split_hidden(Wh, panels, arrays, split.shares)
+    for k, array in enumerate(sums):
+        sums[k] = array.reshape(*x.shape[:-1], array.shape[1])
     hs, before, after, last = batch.end(states, filled)
-    known = {"x": x, **weights, **options, **dict(zip((*state, *others), after, strict=True))}
-    for name, array in zip(state, before, strict=True):
-        known[f"{name}_prev"] = array
-    for name, array in zip(("gates", "s"), sums, strict=False):
-        known[name] = array.reshape(*x.shape[:2], array.shape[1])
-    cache = kind._make(map(known.__getitem__, kind._fields))
-    if lengths is not None:  # its arrays over time are (1, N, .)
-        n = kind._fields.index("Wx")
-        cache = PaddedCache(kind._make([array[0] for array in cache[:n]] + [*cache[n:]]), lengths)
-    return hs, *last, cache
+    return (hs, *last), x, sums, before, after, lengths
+
+
+def _with_lengths(cache: Any, lengths: Array | None) -> Any:
+    return cache if lengths is None else PaddedCache(cache, lengths)
 
 
 def _backward(
@@ -279,13 +294,13 @@ def _backward(
     """
     n, H = cache._fields.index("Wx"), dhs.shape[-1]
     Wh = cache.Wh if "Wh" in cache._fields else np.empty((H, 0), dhs.dtype)
-    Wx, Wh, dhs, x, *kept = contiguous(cache.Wx, Wh, dhs, *cache[:n])
+    Wx, Wh, dhs, *kept = contiguous(cache.Wx, Wh, dhs, *cache[:n])
     dhs, dstates = batch.begin_backward(dhs, dstate)
-    N, shape, columns = batch.N, x.shape, Wh.shape[1]
-    da, rows = [empty((N, Wx.shape[1]), x.dtype)], []
+    N, columns = batch.N, Wh.shape[1]
+    da, rows = [empty((N, Wx.shape[1]), dhs.dtype)], []
     if number_of_da == 2:
-        da.append(empty((N, columns), x.dtype))
-    for array in (x, *kept, dhs):
+        da.append(empty((N, columns), dhs.dtype))
+    for array in (*kept, dhs):
         rows.append(array.reshape(N, array.shape[-1]))
     x, *kept, dhs = rows
     arrays = batch.offsets, tuple(kept), dhs, tuple(dstates), tuple(da)
@@ -298,57 +313,61 @@ def _backward(
     dx, dWx, db = _gradients(da[0], x, Wx)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
     _machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares_for(Wh.size * N // PRODUCT))
-    dx, dstates = batch.end_backward(dx.reshape(shape), dstates)
+    dx, dstates = batch.end_backward(dx, dstates)
     return dx, dstates, dWx, dWh, db, da[-1]
 
 
 def _opened(
-    where: str, kind: Any, needed: tuple[str, ...], cache: Any, dhs: Array, *dstate: Array
+    where: str, kind: Any, needed: str, cache: Any, dhs: Array, *dstate: Array
 ) -> tuple[Batch, Any]:
-    """Check a backward pass; return the batch of its cache, and the cache for `_unroll_back`.
+    """Check a backward pass; return the batch of its cache, and the cache without its lengths.
 
     `needed` are the shapes of the arrays of the cache, in its order, of dhs and of the dstate.
     """
     own: Any = cache.packed if isinstance(cache, PaddedCache) else cache
     check_cache(where, own, kind)
-    arrays = own[: len(needed) - 1 - len(dstate)]
+    arrays = own[: needed.count("cache.")]
     if own is cache:
-        check_shapes(where, needed, *arrays, dhs, *dstate)
-        return batch_of(dhs.shape[0], dhs.shape[1], None), cache
+        sizes = check_shapes(where, needed, *arrays, dhs, *dstate)
+        return batch_of(sizes["T"], sizes["B"], None), cache
     sizes = check_shapes(where, _packed(needed), *arrays, dhs, *dstate)
     T, B, N = (sizes[letter] for letter in "TBN")
-    lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, N)
-    n = own._fields.index("Wx")
-    return batch_of(T, B, lengths), own._make([*(array[None] for array in own[:n]), *own[n:]])
+    return batch_of(T, B, check_lengths(where, "cache.lengths", cache.lengths, T, B, N)), own
 
 
 @functools.cache
-def _packed(needed: tuple[str, ...]) -> tuple[str, ...]:
+def _packed(needed: str) -> str:
     """Return the shapes for a `PaddedCache`, whose arrays over time are (N, .)."""
-    return tuple(
-        spec.replace(" T B ", " N ") if spec.startswith("cache.") else spec for spec in needed
-    )
+    return re.sub(r"(cache\.\w+) T B ", r"\1 N ", needed)
 
 
 def rnn_forward(
-    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, activation: str = "tanh",
+    x: Array,
+    h0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    activation: str = "tanh",
     lengths: Array | None = None,
-) -> tuple[Any, ...]:  # fmt: skip
+) -> tuple[Any, ...]:
     """Unroll the vanilla network over a sequence."""
-    where, needed = "rnn_forward", ("Wx D H", "Wh H H", "b H", "x T B D", "h0 B H")
+    where, needed = "rnn_forward", "Wx D H, Wh H H, b H, x T B D, h0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0)
     check_choice(where, "activation", activation, _rnn.CELLS)
-    cell = _rnn.CELLS[activation]
-    state, weights = {"h": h0}, {"Wx": Wx, "Wh": Wh}
-    return _forward(where, cell, RNNCache, x, state, weights, b, lengths, activation=activation)
+    results, x, _, (h_prev,), (h,), lengths = _forward(
+        where, _rnn.CELLS[activation], x, (h0,), Wx, Wh, b, lengths
+    )
+    cache = RNNCache(x, h_prev, h, Wx, Wh, activation)
+    return *results, _with_lengths(cache, lengths)
 
 
 def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagation through time."""
-    where, needed = "rnn_backward", (
-        "cache.x T B D", "cache.h_prev T B H", "cache.h T B H", "cache.Wx D H", "cache.Wh H H",
-        "dhs T B H", "dhT B H",
-    )  # fmt: skip
+    where = "rnn_backward"
+    needed = (
+        "cache.x T B D, cache.h_prev T B H, cache.h T B H, cache.Wx D H, cache.Wh H H, "
+        "dhs T B H, dhT B H"
+    )
     batch, opened = _opened(where, RNNCache, needed, cache, dhs, dhT)
     check_choice(where, "cache.activation", opened.activation, _rnn.CELLS)
     cell = _rnn.CELLS[opened.activation]
@@ -360,37 +379,45 @@ def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Any, ...]:
     """Unroll the memory cell over a sequence."""
-    where, needed = "lstm_forward", (
-        "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H"
-    )  # fmt: skip
+    where, needed = "lstm_forward", "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0)
-    state, weights = {"h": h0, "c": c0}, {"Wx": Wx, "Wh": Wh}
-    return _forward(where, _lstm.LSTM, LSTMCache, x, state, weights, b, lengths, ("tanh_c",))
+    results, x, (gates,), (h_prev, c_prev), (h, c, tanh_c), lengths = _forward(
+        where, _lstm.LSTM, x, (h0, c0), Wx, Wh, b, lengths, others=1
+    )
+    cache = LSTMCache(x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh)
+    return *results, _with_lengths(cache, lengths)
 
 
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
     """Backpropagation through time."""
-    where, needed = "lstm_backward", (
-        "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H", "cache.gates T B 4H",
-        "cache.c T B H", "cache.tanh_c T B H", "cache.h T B H", "cache.Wx D 4H", "cache.Wh H 4H",
-        "dhs T B H", "dhT B H", "dcT B H",
-    )  # fmt: skip
+    where = "lstm_backward"
+    needed = (
+        "cache.x T B D, cache.h_prev T B H, cache.c_prev T B H, cache.gates T B 4H, "
+        "cache.c T B H, cache.tanh_c T B H, cache.h T B H, cache.Wx D 4H, cache.Wh H 4H, "
+        "dhs T B H, dhT B H, dcT B H"
+    )
     batch, opened = _opened(where, LSTMCache, needed, cache, dhs, dhT, dcT)
     dx, (dh, dc), dWx, dWh, db, _ = _backward(_lstm.LSTM, batch, opened, dhs, dhT, dcT)
     return dx, dh, dc, dWx, dWh, db
 
 
 def gru_forward(
-    x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, bn: Array | None = None,
-    reset: str = "after", lengths: Array | None = None,
-) -> tuple[Any, ...]:  # fmt: skip
+    x: Array,
+    h0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    bn: Array | None = None,
+    reset: str = "after",
+    lengths: Array | None = None,
+) -> tuple[Any, ...]:
     """Unroll the gated unit over a sequence.
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
     """
-    where, needed = "gru_forward", ("Wx D 3H", "Wh H 3H", "b 3H", "x T B D", "h0 B H")
+    where, needed = "gru_forward", "Wx D 3H, Wh H 3H, b 3H, x T B D, h0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0)
     _check_reset(where, "", bn, reset, Wh)
     if reset == "before":
@@ -398,18 +425,20 @@ def gru_forward(
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
         return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
-    state, weights, s = {"h": h0}, {"Wx": Wx, "Wh": Wh}, 0 if bn is None else bn
-    return _forward(
-        where, _gru.GRU, GRUCache, x, state, weights, b, lengths, s=s, bn=bn, reset=reset
+    results, x, (gates, s), (h_prev,), (h,), lengths = _forward(
+        where, _gru.GRU, x, (h0,), Wx, Wh, b, lengths, s=0 if bn is None else bn
     )
+    cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
+    return *results, _with_lengths(cache, lengths)
 
 
 def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagation through time."""
-    where, needed = "gru_backward", (
-        "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.s T B H",
-        "cache.h T B H", "cache.Wx D 3H", "cache.Wh H 3H", "dhs T B H", "dhT B H",
-    )  # fmt: skip
+    where = "gru_backward"
+    needed = (
+        "cache.x T B D, cache.h_prev T B H, cache.gates T B 3H, cache.s T B H, "
+        "cache.h T B H, cache.Wx D 3H, cache.Wh H 3H, dhs T B H, dhT B H"
+    )
     batch, opened = _opened(where, GRUCache, needed, cache, dhs, dhT)
     (*arrays, bn, reset), H = opened, len(opened.Wh)
     _check_reset(where, "cache.", bn, reset, opened.Wh)
@@ -438,23 +467,31 @@ def _check_reset(where: str, of: str, bn: Array | None, reset: str, Wh: Array) -
 
 
 def mingru_forward(
-    x: Array, h0: Array, Wx: Array, b: Array, factors: str = "positive",
+    x: Array,
+    h0: Array,
+    Wx: Array,
+    b: Array,
+    factors: str = "positive",
     lengths: Array | None = None,
-) -> tuple[Any, ...]:  # fmt: skip
+) -> tuple[Any, ...]:
     """Compute all gates at once, and then the states."""
     where = "mingru_forward"
-    check_shapes(where, ("Wx D 2H", "b 2H", "x T B D", "h0 B H"), Wx, b, x, h0)
+    check_shapes(where, "Wx D 2H, b 2H, x T B D, h0 B H", Wx, b, x, h0)
     check_choice(where, "factors", factors, _scan.MINGRU)
-    cell = _scan.MINGRU[factors]
-    return _forward(where, cell, MinGRUCache, x, {"h": h0}, {"Wx": Wx}, b, lengths, factors=factors)
+    results, x, (gates,), (h_prev,), (h,), lengths = _forward(
+        where, _scan.MINGRU[factors], x, (h0,), Wx, None, b, lengths
+    )
+    cache = MinGRUCache(x, h_prev, gates, h, Wx, factors)
+    return *results, _with_lengths(cache, lengths)
 
 
 def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagation through time."""
-    where, needed = "mingru_backward", (
-        "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 2H", "cache.h T B H",
-        "cache.Wx D 2H", "dhs T B H", "dhT B H",
-    )  # fmt: skip
+    where = "mingru_backward"
+    needed = (
+        "cache.x T B D, cache.h_prev T B H, cache.gates T B 2H, cache.h T B H, "
+        "cache.Wx D 2H, dhs T B H, dhT B H"
+    )
     batch, opened = _opened(where, MinGRUCache, needed, cache, dhs, dhT)
     check_choice(where, "cache.factors", opened.factors, _scan.MINGRU)
     cell = _scan.MINGRU[opened.factors]
@@ -467,49 +504,64 @@ def minlstm_forward(
 ) -> tuple[Any, ...]:
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
     where = "minlstm_forward"
-    check_shapes(where, ("Wx D 3H", "b 3H", "x T B D", "h0 B H"), Wx, b, x, h0)
-    state, others = {"h": h0}, ("log_odds",)
-    return _forward(where, _scan.MINLSTM, MinLSTMCache, x, state, {"Wx": Wx}, b, lengths, others)
+    check_shapes(where, "Wx D 3H, b 3H, x T B D, h0 B H", Wx, b, x, h0)
+    results, x, (gates,), (h_prev,), (h, log_odds), lengths = _forward(
+        where, _scan.MINLSTM, x, (h0,), Wx, None, b, lengths, others=1
+    )
+    cache = MinLSTMCache(x, h_prev, gates, h, log_odds, Wx)
+    return *results, _with_lengths(cache, lengths)
 
 
 def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
     """As `mingru_backward`; return dx, dh0, dWx and db."""
-    where, needed = "minlstm_backward", (
-        "cache.x T B D", "cache.h_prev T B H", "cache.gates T B 3H", "cache.h T B H",
-        "cache.log_odds T B H", "cache.Wx D 3H", "dhs T B H", "dhT B H",
-    )  # fmt: skip
+    where = "minlstm_backward"
+    needed = (
+        "cache.x T B D, cache.h_prev T B H, cache.gates T B 3H, cache.h T B H, "
+        "cache.log_odds T B H, cache.Wx D 3H, dhs T B H, dhT B H"
+    )
     batch, opened = _opened(where, MinLSTMCache, needed, cache, dhs, dhT)
     dx, (dh,), dWx, _, db, _ = _backward(_scan.MINLSTM, batch, opened, dhs, dhT, number_of_da=2)
     return dx, dh, dWx, db
 
 
 def slstm_forward(
-    x: Array, h0: Array, c0: Array, n0: Array, m0: Array, Wx: Array, Wh: Array, b: Array,
-    forget_gate: str = "sigmoid", lengths: Array | None = None,
-) -> tuple[Any, ...]:  # fmt: skip
+    x: Array,
+    h0: Array,
+    c0: Array,
+    n0: Array,
+    m0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    forget_gate: str = "sigmoid",
+    lengths: Array | None = None,
+) -> tuple[Any, ...]:
     """Unroll the cell over a sequence."""
-    where, needed = "slstm_forward", (
-        "Wx D 4H", "Wh H 4H", "b 4H", "x T B D", "h0 B H", "c0 B H", "n0 B H", "m0 B H",
-    )  # fmt: skip
+    where = "slstm_forward"
+    needed = "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H, n0 B H, m0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0, n0, m0)
     check_choice(where, "forget_gate", forget_gate, _lstm.SLSTM)
-    cell = _lstm.SLSTM[forget_gate]
-    state, weights = {"h": h0, "c": c0, "n": n0, "m": m0}, {"Wx": Wx, "Wh": Wh}
-    return _forward(
-        where, cell, SLSTMCache, x, state, weights, b, lengths, ("log_f",), forget_gate=forget_gate
+    results, x, (gates,), before, (h, c, n, m, log_f), lengths = _forward(
+        where, _lstm.SLSTM[forget_gate], x, (h0, c0, n0, m0), Wx, Wh, b, lengths, others=1
     )
+    h_prev, c_prev, n_prev, m_prev = before
+    cache = SLSTMCache(
+        x, h_prev, c_prev, n_prev, m_prev, gates, h, c, n, m, log_f, Wx, Wh, forget_gate
+    )
+    return *results, _with_lengths(cache, lengths)
 
 
 def slstm_backward(
     dhs: Array, dhT: Array, dcT: Array, dnT: Array, dmT: Array, cache: SLSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
     """Backpropagation through time; dmT is not read."""
-    where, needed = "slstm_backward", (
-        "cache.x T B D", "cache.h_prev T B H", "cache.c_prev T B H", "cache.n_prev T B H",
-        "cache.m_prev T B H", "cache.gates T B 4H", "cache.h T B H", "cache.c T B H",
-        "cache.n T B H", "cache.m T B H", "cache.log_f T B H", "cache.Wx D 4H", "cache.Wh H 4H",
-        "dhs T B H", "dhT B H", "dcT B H", "dnT B H", "dmT B H",
-    )  # fmt: skip
+    where = "slstm_backward"
+    needed = (
+        "cache.x T B D, cache.h_prev T B H, cache.c_prev T B H, cache.n_prev T B H, "
+        "cache.m_prev T B H, cache.gates T B 4H, cache.h T B H, cache.c T B H, "
+        "cache.n T B H, cache.m T B H, cache.log_f T B H, cache.Wx D 4H, cache.Wh H 4H, "
+        "dhs T B H, dhT B H, dcT B H, dnT B H, dmT B H"
+    )
     dstate = dhT, dcT, dnT, dmT
     batch, opened = _opened(where, SLSTMCache, needed, cache, dhs, *dstate)
     check_choice(where, "cache.forget_gate", opened.forget_gate, _lstm.SLSTM)
@@ -523,7 +575,7 @@ def slstm_backward(
 
 def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache]:
     """Unroll a recurrence without weights."""
-    check_shapes("scan_forward", ("a T B H", "b T B H", "h0 B H"), a, b, h0)
+    check_shapes("scan_forward", "a T B H, b T B H, h0 B H", a, b, h0)
     a, b = contiguous(a, b)
     h = empty((len(a) + 1, *h0.shape), a.dtype)
     h[0] = h0
@@ -534,7 +586,7 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache
 def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Array, Array]:
     """Backpropagation through time."""
     check_cache("scan_backward", cache, ScanCache)
-    needed = "cache.a T B H", "cache.h_prev T B H", "dhs T B H", "dhT B H"
+    needed = "cache.a T B H, cache.h_prev T B H, dhs T B H, dhT B H"
     check_shapes("scan_backward", needed, *cache, dhs, dhT)
     a, h_prev, dhs = contiguous(*cache, dhs)
     da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
@@ -553,7 +605,7 @@ def _by_step(array: Array) -> Array:
 
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
-    check_shapes("linear_forward", ("W D V", "b V", "x * D"), W, b, x)
+    check_shapes("linear_forward", "W D V, b V, x * D", W, b, x)
     (x, b), (W_as_stored, transposed) = contiguous(x, b), _matrix(W)
     y = _affine(x.reshape(-1, x.shape[-1]), W_as_stored, b, transposed)
     return y.reshape(*x.shape[:-1], len(b)), LinearCache(x, W)
@@ -562,7 +614,7 @@ def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
 def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]:
     """Return the gradients of a linear layer; dW has the memory layout of W."""
     check_cache("linear_backward", cache, LinearCache)
-    needed = "cache.x * D", "cache.W D V", "dy * V"
+    needed = "cache.x * D, cache.W D V, dy * V"
     check_shapes("linear_backward", needed, *cache, dy)
     (x, dy), (W, transposed) = contiguous(cache.x, dy), _matrix(cache.W)
     D, V = cache.W.shape
@@ -575,7 +627,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """Turn random numbers into a mask: 1 / (1 - p) where one is at least p, else 0."""
-    check_shapes("dropout_mask", ("uniform *",), uniform)
+    check_shapes("dropout_mask", "uniform *", uniform)
     check_in("dropout_mask", "p", p, "[0, 1)")
     check_dtype("dropout_mask", dtype)
     mask = empty(uniform.shape, np.dtype(dtype))
@@ -586,14 +638,14 @@ def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
 
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, DropoutCache]:
     """``y = x * mask``."""
-    check_shapes("dropout_forward", ("x *", "mask *"), x, mask)
+    check_shapes("dropout_forward", "x *, mask *", x, mask)
     return np.multiply(x, mask, out=empty(x.shape, x.dtype)), DropoutCache(mask)
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """Return the gradient of x."""
     check_cache("dropout_backward", cache, DropoutCache)
-    check_shapes("dropout_backward", ("cache.mask *", "dy *"), cache.mask, dy)
+    check_shapes("dropout_backward", "cache.mask *, dy *", cache.mask, dy)
     return np.multiply(dy, cache.mask, out=empty(dy.shape, dy.dtype))
 
 
@@ -610,7 +662,7 @@ def sequence_cross_entropy_forward(
 ) -> tuple[Any, CrossEntropyCache]:
     """Return the loss of a sequence."""
     where = "sequence_cross_entropy_forward"
-    check_shapes(where, ("logits T B V",), logits)
+    check_shapes(where, "logits T B V", logits)
     T, B, V = logits.shape
     targets = check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
     check_flag(where, "average_across_timesteps", average_across_timesteps)
@@ -639,7 +691,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     where = "sequence_cross_entropy_backward"
     check_cache(where, cache, CrossEntropyCache)
     logits, peak, total, targets, coefficients, _, _ = cache
-    needed = "cache.logits T B V", "cache.peak T B", "cache.total T B", "cache.coefficients T B"
+    needed = "cache.logits T B V, cache.peak T B, cache.total T B, cache.coefficients T B"
     check_shapes(where, needed, logits, peak, total, coefficients)
     because = "T and B are fixed by cache.logits"
     targets = check_ids(where, "cache.targets", targets, logits.shape[2], peak.shape, because)
@@ -697,9 +749,18 @@ def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -
 
 
 def adam_update(
-    w: Array, m: Array, v: Array, dw: Array, t: int, lr: float, beta1: float, beta2: float,
-    eps: float, weight_decay: float = 0.0, decoupled: bool = False,
-) -> None:  # fmt: skip
+    w: Array,
+    m: Array,
+    v: Array,
+    dw: Array,
+    t: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+) -> None:
     """Adam, and AdamW if `decoupled`."""
     where = "adam_update"
     _check_update(where, w, dw, m=m, v=v)
@@ -711,14 +772,24 @@ def adam_update(
     lr, beta1, beta2, eps, weight_decay = map(float, (lr, beta1, beta2, eps, weight_decay))
     added, kept = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     numbers = (
-        added, kept, 1 - beta1, beta2, 1 - beta2,
-        lr / (1 - beta1**t), math.sqrt(1 - beta2**t), eps,
-    )  # fmt: skip
+        added,
+        kept,
+        1 - beta1,
+        beta2,
+        1 - beta2,
+        lr / (1 - beta1**t),
+        math.sqrt(1 - beta2**t),
+        eps,
+    )
     (dw,) = contiguous(dw)
     _update.descend_by_moments(
-        w.ravel(), m.ravel(), v.ravel(), dw.ravel(), tuple(np.array(numbers, w.dtype)),
+        w.ravel(),
+        m.ravel(),
+        v.ravel(),
+        dw.ravel(),
+        tuple(np.array(numbers, w.dtype)),
         shares_for(w.size),
-    )  # fmt: skip
+    )
 
 
 # --- Without kernels ---------------------------------------------------------------------------

@@ -249,9 +249,9 @@ class Linear(Layer):
     def forward(self, x: Array, training: bool = True) -> Array:
         """Return scores (T, B, output_size) for x (T, B, input_size)."""
         self.begin_pass(training)
-        W = self.W.data.T if self.tied else self.W.data.view()
-        check_shapes("Linear.forward", ("W D V", "x * D"), W, x)
-        y, cache = self.functions.linear_forward(x.view(), W, self.b.data)
+        W = self.W.data.T if self.tied else self.W.data
+        check_shapes("Linear.forward", "W D V, x * D", W, x)
+        y, cache = self.functions.linear_forward(x, W, self.b.data)
         if training:
             self.pending = cache
         return y
@@ -372,8 +372,10 @@ class RecurrentStack(Layer):
         self.names = self.cell.parameters(self.options)
         check_sizes(
             self.cell.title,
-            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers,
-        )  # fmt: skip
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+        )
         input_size, hidden_size, num_layers = map(int, (input_size, hidden_size, num_layers))
         check_dtype(self.cell.title, dtype)
         rng = generator(rng)
@@ -428,7 +430,7 @@ class RecurrentStack(Layer):
     def arrays(self) -> list[dict[str, Array]]:
         """Return the parameters of each layer by name, as `stack_forward` takes them."""
         return [
-            {name: p.data.view() for name, p in zip(self.names, layer, strict=True)}
+            {name: p.data for name, p in zip(self.names, layer, strict=True)}
             for layer in self.layers
         ]
 
@@ -489,9 +491,7 @@ class RecurrentStack(Layer):
             masks = {}
         elif masks is None:
             masks = self.draw_masks(*x.shape[:2])
-        run = stack_forward(
-            self.functions, self.cell, self.arrays(), x.view(), state, masks, **arguments
-        )
+        run = stack_forward(self.functions, self.cell, self.arrays(), x, state, masks, **arguments)
         if training:
             self.pending = run.hs.shape, run.caches, run.dropped
         return read_only(run.hs), run.state
@@ -579,9 +579,18 @@ class RNN(RecurrentStack):
         name: str | None = None,
     ) -> None:
         super().__init__(
-            "rnn", input_size, hidden_size, num_layers, activation=activation, dropout=dropout,
-            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
-        )  # fmt: skip
+            "rnn",
+            input_size,
+            hidden_size,
+            num_layers,
+            activation=activation,
+            dropout=dropout,
+            init_scale=init_scale,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+            name=name,
+        )
 
 
 class LSTM(RecurrentStack):
@@ -613,9 +622,18 @@ class LSTM(RecurrentStack):
         name: str | None = None,
     ) -> None:
         super().__init__(
-            "lstm", input_size, hidden_size, num_layers, forget_bias=forget_bias, dropout=dropout,
-            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
-        )  # fmt: skip
+            "lstm",
+            input_size,
+            hidden_size,
+            num_layers,
+            forget_bias=forget_bias,
+            dropout=dropout,
+            init_scale=init_scale,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+            name=name,
+        )
 
 
 class GRU(RecurrentStack):
@@ -649,9 +667,18 @@ class GRU(RecurrentStack):
         name: str | None = None,
     ) -> None:
         super().__init__(
-            "gru", input_size, hidden_size, num_layers, reset=reset, dropout=dropout,
-            init_scale=init_scale, dtype=dtype, impl=impl, rng=rng, name=name,
-        )  # fmt: skip
+            "gru",
+            input_size,
+            hidden_size,
+            num_layers,
+            reset=reset,
+            dropout=dropout,
+            init_scale=init_scale,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+            name=name,
+        )
 
 
 class SequenceCrossEntropy(Layer):
@@ -686,12 +713,12 @@ class SequenceCrossEntropy(Layer):
         """Return the loss of logits (T, B, V) against targets (T, B), in nats."""
         where = "SequenceCrossEntropy.forward"
         self.begin_pass(training)
-        check_shapes(where, ("logits T B V",), logits)
+        check_shapes(where, "logits T B V", logits)
         targets = self._targets(where, logits, targets)
         if weights is not None:
             check_weights(where, "weights", weights, targets.shape, logits.dtype)
         loss, cache = self.functions.sequence_cross_entropy_forward(
-            logits.view(), targets, weights, **self.averaging
+            logits, targets, weights, **self.averaging
         )
         if training:
             self.pending = cache
@@ -700,7 +727,7 @@ class SequenceCrossEntropy(Layer):
     def score(self, logits: Array, targets: ArrayLike) -> tuple[Array, Array]:
         """Return -log p of each target, in nats, and the most probable ids; both (T, B)."""
         where = "SequenceCrossEntropy.score"
-        check_shapes(where, ("logits T B V",), logits)
+        check_shapes(where, "logits T B V", logits)
         targets = self._targets(where, logits, targets)
         _, cache = self.functions.sequence_cross_entropy_forward(logits, targets)
         return cache.nll, cache.predicted
@@ -728,7 +755,7 @@ class SquaredError(Layer):
         """Return the loss of y (T, B, K) or (B, K) against targets of the same shape."""
         where = "SquaredError.forward"
         self.begin_pass(training)
-        check_shapes(where, ("y * K", "targets * K"), y, targets)
+        check_shapes(where, "y * K, targets * K", y, targets)
         if weights is not None:
             check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
         loss, cache = self.functions.squared_error_forward(y, targets, weights)
@@ -738,7 +765,7 @@ class SquaredError(Layer):
 
     def score(self, y: Array, targets: Array) -> tuple[Array, Array]:
         """Return the mean over K of the squared errors, (T, B) or (B,), and y."""
-        check_shapes("SquaredError.score", ("y * K", "targets * K"), y, targets)
+        check_shapes("SquaredError.score", "y * K, targets * K", y, targets)
         _, cache = self.functions.squared_error_forward(y, targets)
         return np.square(cache.difference).mean(axis=-1), y
 

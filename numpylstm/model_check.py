@@ -198,8 +198,11 @@ def check_module(
         loss,
         {path: parameter.data for path, parameter in parameters.items()},
         {path: parameter.grad for path, parameter in twin.parameters().items()},
-        method=method, along=along, tolerance=tolerance, rng=rng,
-    )  # fmt: skip
+        method=method,
+        along=along,
+        tolerance=tolerance,
+        rng=rng,
+    )
 
 
 def check_precision(

@@ -92,9 +92,14 @@ def language_model_forward(
     ]
     x, _ = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
     hs, state, caches, _ = stack_forward(
-        functions, cell, layers, drop("input", x), window.state, masks,
+        functions,
+        cell,
+        layers,
+        drop("input", x),
+        window.state,
+        masks,
         **cell.arguments(config.options),
-    )  # fmt: skip
+    )
     W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
     logits, decoder = functions.linear_forward(
         drop("output", hs), W, arrays["decoder.b"]
@@ -125,8 +130,11 @@ class Encoder(Layer):
         rng: np.random.Generator,
     ) -> None:
         learned: Any = {
-            "init_scale": config.init_scale, "dtype": config.dtype, "impl": config.impl, "rng": rng,
-        }  # fmt: skip
+            "init_scale": config.init_scale,
+            "dtype": config.dtype,
+            "impl": config.impl,
+            "rng": rng,
+        }
         super().__init__(config.impl)
         self.config, self.rng = config, rng
         self.width = config.hidden_size * (1 + bidirectional)
@@ -137,9 +145,14 @@ class Encoder(Layer):
             self.embedding = Embedding(vocab_size, config.input_size, **own)
         kind: Any = Bidirectional if bidirectional else RecurrentStack
         self.recurrent = kind(
-            config.cell, config.input_size, config.hidden_size, config.num_layers,
-            dropout=config.dropout, **config.options, **learned,
-        )  # fmt: skip
+            config.cell,
+            config.input_size,
+            config.hidden_size,
+            config.num_layers,
+            dropout=config.dropout,
+            **config.options,
+            **learned,
+        )
 
     def draw_masks(self, T: int, B: int, every_step: bool = True) -> dict[str, Array]:
         """Draw the dropout masks of a window, by name, as in a `Window`."""
@@ -270,10 +283,15 @@ class Model(Module):
         self.input_shape = "(T, B)" if vocab_size is not None else f"(T, B, {config.input_size})"
         self.encoder = Encoder(config, vocab_size, bidirectional, self.rng)
         self.decoder = Linear(
-            self.encoder.width, answer_size, name="decoder",
-            init_scale=config.init_scale, dtype=config.dtype, impl=config.impl, rng=self.rng,
+            self.encoder.width,
+            answer_size,
+            name="decoder",
+            init_scale=config.init_scale,
+            dtype=config.dtype,
+            impl=config.impl,
+            rng=self.rng,
             tied=self.encoder.embedding.W if config.tied else None,
-        )  # fmt: skip
+        )
         self.criterion: Any = SquaredError(impl=config.impl)
         if self.classes:
             self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
@@ -393,17 +411,28 @@ class LanguageModel(Model):
         rng: np.random.Generator | int | None = None,
     ) -> None:
         named = {
-            "activation": activation, "forget_bias": forget_bias, "reset": reset,
-            "factors": factors, "forget_gate": forget_gate,
-        }  # fmt: skip
+            "activation": activation,
+            "forget_bias": forget_bias,
+            "reset": reset,
+            "factors": factors,
+            "forget_gate": forget_gate,
+        }
         config = ModelConfig(
-            cell=cell, options={**named, **(options or {})}, hidden_size=hidden_size,
-            embedding_size=embedding_size, num_layers=num_layers, dropout=dropout,
-            dropout_input=dropout_input, tied=tied, init_scale=init_scale,
-            init_scale_embedding=init_scale_embedding, dtype=dtype_name(dtype), impl=impl,
+            cell=cell,
+            options={**named, **(options or {})},
+            hidden_size=hidden_size,
+            embedding_size=embedding_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            dropout_input=dropout_input,
+            tied=tied,
+            init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding,
+            dtype=dtype_name(dtype),
+            impl=impl,
             average_across_timesteps=average_across_timesteps,
             average_across_batch=average_across_batch,
-        )  # fmt: skip
+        )
         self._make(config, vocab_size, vocab_size, False, rng)
 
     def forward(
@@ -437,7 +466,8 @@ class LanguageModel(Model):
             Pass it to the next window: truncated backpropagation through time.
         """
         self.criterion.begin_pass(training)  # also if an error follows
-        x, y = (any_array("LanguageModel.forward", *given) for given in (("x", x), ("y", y)))
+        x = any_array("LanguageModel.forward", "x", x)
+        y = any_array("LanguageModel.forward", "y", y)
         if x.shape != y.shape:
             raise ValueError(
                 "LanguageModel.forward: x and y must have one shape (T, B), got "

@@ -16,7 +16,6 @@ from numpylstm import functional
 from numpylstm.checks import (
     any_array,
     check_array,
-    check_ids,
     check_in,
     check_in_place,
     check_number,
@@ -51,11 +50,11 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
         caller decides what to do.
     """
     where = "clip_by_global_norm"
-    trained = [p for p in parameters_of(where, parameters).values() if p.trainable]
+    trained, total = [], 0.0
     check_in(where, "max_norm", max_norm, "(0, inf]")
-    total = 0.0
-    for p in trained:
-        if p.gradient is not None:
+    for p in parameters_of(where, parameters).values():
+        if p.trainable and p.gradient is not None:
+            trained.append(p)
             values = p.gradient.values if isinstance(p.gradient, Rows) else p.gradient
             total += functional.sum_of_squares(values)
     norm = math.sqrt(total)
@@ -102,6 +101,7 @@ class Optimizer:
             check_array(where, path, p.data, getattr(p.data, "shape", ()))
         self.lr = lr
         self.steps = 0
+        self.kinds = {path: (p.data.shape, p.data.dtype) for path, p in self.parameters.items()}
         self.memory: dict[str, dict[str, Array]] = {
             name: {k: np.zeros(p.data.shape, p.data.dtype) for k, p in self.parameters.items()}
             for name in memories
@@ -118,31 +118,16 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that is not frozen, or raise before any is changed."""
-        check_in(type(self).__name__, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
+        where = type(self).__name__
+        check_in(where, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
         self.lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
-        trained = {path: p for path, p in self.parameters.items() if p.trainable}
-        for path, parameter in trained.items():
-            self.check(path, parameter)
+        for path, parameter in self.parameters.items():
+            check_array(where, path, parameter.data, *self.kinds[path], REPLACED)
+            check_in_place(where, path, parameter.data)
         self.steps += 1
-        for path, parameter in trained.items():
-            self.update_parameter(path, parameter)
-
-    def check(self, path: str, parameter: Parameter) -> None:
-        """Raise unless a parameter, its gradient and its memory fit together."""
-        where, data, gradient = type(self).__name__, parameter.data, parameter.gradient
-        check_in_place(where, path, data)
-        if isinstance(gradient, Rows):
-            rows, values = gradient
-            shape = (len(rows), *data.shape[1:])
-            check_array(where, f"the gradient of {path}", values, shape, data.dtype, REPLACED)
-            check_ids(where, f"rows in the gradient of {path}", rows, len(data), because=REPLACED)
-        elif gradient is not None:
-            name = f"the gradient of {path}"
-            check_array(where, name, gradient, data.shape, data.dtype, REPLACED)
-        for name, memory in self.memory.items():
-            kept = f"the {name} of {path}"
-            check_array(where, kept, memory.get(path), data.shape, data.dtype, REPLACED)
-            check_in_place(where, kept, memory[path])
+        for path, parameter in self.parameters.items():
+            if parameter.trainable:
+                self.update_parameter(path, parameter)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -252,9 +237,17 @@ class Adam(Optimizer):
         """Update one parameter with its gradient and its memory."""
         m, v = self.memory["first_moment"][path], self.memory["second_moment"][path]
         functional.adam_update(
-            parameter.data, m, v, parameter.grad, self.steps, self.lr, *self.betas, self.eps,
-            self.weight_decay, self.decoupled,
-        )  # fmt: skip
+            parameter.data,
+            m,
+            v,
+            parameter.grad,
+            self.steps,
+            self.lr,
+            *self.betas,
+            self.eps,
+            self.weight_decay,
+            self.decoupled,
+        )
 
 
 class AdamW(Adam):

@@ -58,9 +58,15 @@ def generate(
         not positive, no token is left to draw from or the scores are not finite.
     """
     drawn = stream(
-        model, prompt, length, temperature=temperature, top_k=top_k, banned=banned, stop=stop,
+        model,
+        prompt,
+        length,
+        temperature=temperature,
+        top_k=top_k,
+        banned=banned,
+        stop=stop,
         rng=rng,
-    )  # fmt: skip
+    )
     return np.fromiter(drawn, np.int64)
 
 

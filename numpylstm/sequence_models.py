@@ -63,9 +63,12 @@ class SequenceModel(Model):
         if init_scale is None:
             init_scale = 1 / math.sqrt(settings["hidden_size"])
         config = ModelConfig(
-            embedding_size=embedding_size, init_scale=init_scale, dtype=dtype_name(dtype),
-            average_across_timesteps=True, **settings,
-        )  # fmt: skip
+            embedding_size=embedding_size,
+            init_scale=init_scale,
+            dtype=dtype_name(dtype),
+            average_across_timesteps=True,
+            **settings,
+        )
         self._make(config, vocab_size, answer_size, bidirectional, rng)
 
     def forward(
@@ -309,16 +312,30 @@ class SequenceClassifier(SequenceModel):
         rng: np.random.Generator | int | None = None,
     ) -> None:
         named = {
-            "activation": activation, "forget_bias": forget_bias, "reset": reset,
-            "factors": factors, "forget_gate": forget_gate,
-        }  # fmt: skip
+            "activation": activation,
+            "forget_bias": forget_bias,
+            "reset": reset,
+            "factors": factors,
+            "forget_gate": forget_gate,
+        }
         super().__init__(
-            vocab_size, input_size, num_classes, bidirectional=bidirectional,
-            hidden_size=hidden_size, num_layers=num_layers, embedding_size=embedding_size,
-            cell=cell, options={**named, **(options or {})},
-            dropout=dropout, dropout_input=dropout_input, init_scale=init_scale,
-            init_scale_embedding=init_scale_embedding, dtype=dtype, impl=impl, rng=rng,
-        )  # fmt: skip
+            vocab_size,
+            input_size,
+            num_classes,
+            bidirectional=bidirectional,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            embedding_size=embedding_size,
+            cell=cell,
+            options={**named, **(options or {})},
+            dropout=dropout,
+            dropout_input=dropout_input,
+            init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+        )
 
     @property
     def num_classes(self) -> int:
@@ -407,13 +424,27 @@ class SequenceRegressor(SequenceModel):
     ) -> None:
         self.every_step = every_step
         named = {
-            "activation": activation, "forget_bias": forget_bias, "reset": reset,
-            "factors": factors, "forget_gate": forget_gate,
-        }  # fmt: skip
+            "activation": activation,
+            "forget_bias": forget_bias,
+            "reset": reset,
+            "factors": factors,
+            "forget_gate": forget_gate,
+        }
         super().__init__(
-            vocab_size, input_size, num_outputs, bidirectional=bidirectional,
-            hidden_size=hidden_size, num_layers=num_layers, embedding_size=embedding_size,
-            cell=cell, options={**named, **(options or {})},
-            dropout=dropout, dropout_input=dropout_input, init_scale=init_scale,
-            init_scale_embedding=init_scale_embedding, dtype=dtype, impl=impl, rng=rng,
-        )  # fmt: skip
+            vocab_size,
+            input_size,
+            num_outputs,
+            bidirectional=bidirectional,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            embedding_size=embedding_size,
+            cell=cell,
+            options={**named, **(options or {})},
+            dropout=dropout,
+            dropout_input=dropout_input,
+            init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+        )

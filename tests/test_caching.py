@@ -87,6 +87,16 @@ def test_the_cells_kernels_are_loaded_and_never_mixed_up(folder):
     assert together == afresh
 
 
+@pytest.mark.parametrize(("watched", "lines"), [(True, 1), (False, 0)])
+def test_who_waits_is_told_why_once(monkeypatch, capsys, watched, lines):
+    monkeypatch.setattr(compiling, "PATIENCE", 1e-9)
+    monkeypatch.setattr(compiling, "_seconds_so_far", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
+    compilations()
+    compilations()
+    assert capsys.readouterr().err.count("compiling kernels for this processor") == lines
+
+
 def test_a_form_is_never_taken_for_another(folder):
     """A file has the name of its content."""
     kernel = compiling.kernel(double)

@@ -326,14 +326,6 @@ def test_rows_that_do_not_fit(rows, values, says):
     assert not W.grad.any()
 
 
-def test_a_table_that_shrank_after_its_rows_were_kept():
-    W = Parameter(np.zeros((7, 4), np.float32), "W")
-    W.accumulate(Rows(np.array([6]), np.ones((1, 4), np.float32)))
-    W.data = np.zeros((3, 4), np.float32)
-    with pytest.raises(ValueError, match=r"rows in the gradient of W must lie in \[0, 3\)"):
-        nl.SGD({"W": W}, lr=1.0).step()
-
-
 @pytest.mark.parametrize("kind", [nl.SGD, nl.Adam, nl.AdamW])
 def test_what_is_frozen_stands_still(kind):
     """With memory of earlier steps, and with weight decay."""
@@ -414,24 +406,15 @@ def test_a_limit_may_be_a_number_of_numpy(parameters, kind, recwarn):
     assert not recwarn.list
 
 
-def misaligned(b, memory):
+def misaligned(b):
     b.data = np.zeros(b.data.nbytes + 1, np.uint8)[1:].view(b.data.dtype)
 
 
-def strided(b, memory):
-    """A flat view of it would be a copy, and what the step stores there would be lost."""
-    memory["second_moment"]["b"] = np.zeros((*b.data.shape, 2), b.data.dtype)[..., 0]
-
-
 SPOILED = {
-    "b must be writeable .* a read-only array; copy it": lambda b, _: b.data.setflags(write=False),
+    "b must be writeable .* a read-only array; copy it": lambda b: b.data.setflags(write=False),
     "b must be writeable .* a misaligned array; copy it": misaligned,
-    "b must be a NumPy array, got list": lambda b, _: setattr(b, "data", [1.0]),
-    "the gradient of b must have shape .*; data was replaced": lambda b, _: setattr(
-        b, "data", b.data[:2].copy()
-    ),
-    "the first_moment of b must be a": lambda _, memory: memory["first_moment"].pop("b"),
-    "the second_moment of b must be writeable .* got strides": strided,
+    "b must be a NumPy array, got list": lambda b: setattr(b, "data", [1.0]),
+    "b must have shape .*; data was replaced": lambda b: setattr(b, "data", b.data[:2].copy()),
 }
 
 
@@ -439,7 +422,7 @@ SPOILED = {
 def test_all_parameters_are_moved_or_none(parameters, says):
     optimizer = nl.Adam(parameters)
     before = {path: p.data.copy() for path, p in parameters.items()}
-    SPOILED[says](parameters["b"], optimizer.memory)
+    SPOILED[says](parameters["b"])
     with pytest.raises((ValueError, TypeError), match=f"Adam: {says}"):
         optimizer.step()
     assert optimizer.steps == 0

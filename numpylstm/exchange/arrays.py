@@ -378,7 +378,7 @@ def _made(
     axes = [f"{stack}.0.Wx D {len(cell.blocks)}H"]
     if "embedding.W" in arrays:
         axes.insert(0, "embedding.W V D")
-    sizes = check_shapes(where, tuple(axes), *(arrays[axis.split()[0]] for axis in axes))
+    sizes = check_shapes(where, ", ".join(axes), *(arrays[axis.split()[0]] for axis in axes))
     options = {n: settings.pop(n) for n in cell.options if n in settings}
     for vector_name, vector in cell.vectors.items():
         if vector.needs and f"{stack}.0.{vector_name}" not in arrays:

@@ -1,7 +1,7 @@
 """The rows of a batch in the order of `recurrence`, to which sequences of any lengths are brought.
 
 `Batch` has the sequences of one length: nothing moves, and arrays over time stay (T, B, .).
-`PaddedBatch` sorts sequences by length and leaves out the steps past their ends: (1, N, .).
+`PaddedBatch` sorts sequences by length and leaves out the steps past their ends: (N, .).
 """
 
 import functools
@@ -28,7 +28,7 @@ class Batch:
         return self.known_cuts[shares]
 
     def begin(self, x, starts, others):
-        """Return x as an array over time, room for states that begin so, and for other arrays."""
+        """Return x as a cache keeps it, room for states that begin so, and for other arrays."""
         states, filled = [], []
         for start in starts:
             states.append(empty((self.T + 1, *start.shape), x.dtype))
@@ -49,12 +49,12 @@ class Batch:
         return after[0], before, after, last
 
     def begin_backward(self, dhs, dstates):
-        """Return dhs as an array over time, and copies of (B, .) in the order of the rows."""
+        """Return dhs as a cache would keep it, and copies of (B, .) in the order of the rows."""
         return dhs, [*np.array(dstates)]
 
     def end_backward(self, dx, dstates):
-        """Return dx as (T, B, .), and (B, .) in the order of the batch."""
-        return dx, dstates
+        """Return dx (N, D) as (T, B, D), and (B, .) in the order of the batch."""
+        return dx.reshape(self.T, self.B, -1), dstates
 
 
 class PaddedBatch(Batch):
@@ -74,16 +74,16 @@ class PaddedBatch(Batch):
         self.place_last = (self.offsets[lengths_in_order] + np.arange(self.B))[self.rank]
 
     def begin(self, x, starts, others):  # noqa: D102
-        shape = 1, self.B + self.N, starts[0].shape[1]
+        shape = self.B + self.N, starts[0].shape[1]
         states = [empty(shape, x.dtype) for _ in starts]
         for state, start in zip(states, starts, strict=True):
-            state[0, : self.B] = start[self.order]
+            state[: self.B] = start[self.order]
         return _rows(x, self.place), states, [empty(shape, x.dtype) for _ in range(others)]
 
     def end(self, states, others):  # noqa: D102
         before = [_rows(state, self.place_before) for state in states]
-        after = [array[:, self.B :] for array in (*states, *others)]
-        last = [state[0, self.place_last] for state in states]
+        after = [array[self.B :] for array in (*states, *others)]
+        last = [state[self.place_last] for state in states]
         return self.padded(after[0]), before, after, last
 
     def begin_backward(self, dhs, dstates):  # noqa: D102
@@ -93,17 +93,17 @@ class PaddedBatch(Batch):
         return self.padded(dx), [dstate[self.rank] for dstate in dstates]
 
     def padded(self, values):
-        """Return an array over time, (1, N, .), as (T, B, .), with zeros past the ends."""
+        """Return rows (N, .) as (T, B, .), with zeros past the ends."""
         whole = np.zeros((self.T * self.B, values.shape[-1]), values.dtype)
-        _as_elements(whole)[self.place] = _as_elements(values[0])
+        _as_elements(whole)[self.place] = _as_elements(values)
         return whole.reshape(self.T, self.B, -1)
 
 
 def _rows(values, places):
-    """Return these rows of a contiguous array (., ., .) as one step (1, ., .)."""
+    """Return these rows of a contiguous array (..., .)."""
     rows = empty((len(places), values.shape[-1]), values.dtype)
     values.reshape(-1, values.shape[-1]).take(places, axis=0, out=rows, mode="clip")
-    return rows[None]
+    return rows
 
 
 def _as_elements(rows):

@@ -35,11 +35,10 @@ POOL = Pool(limit=1 << 30)
 class Block:
     """The owner of an array's memory, to which all views of the array refer."""
 
-    def __init__(self, size, memory):
-        self.pool, self.size, self.memory = POOL, size, memory
+    pool = POOL  # no global, which would be gone when Python ends
 
     def __del__(self):
-        pool, size = self.pool, self.size  # no globals, which are gone when Python ends
+        pool, size = self.pool, self.size
         if size > pool.limit:
             return
         if pool.bytes_kept + size > pool.limit:
@@ -65,7 +64,8 @@ def empty(shape, dtype):
     except (KeyError, IndexError):
         room = np.empty(size + CACHE_LINE, np.uint8)
         memory = room, room.ctypes.data + -room.ctypes.data % CACHE_LINE
-    block = Block(size, memory)
+    block = Block()
+    block.size, block.memory = size, memory
     block.__array_interface__ = {
         "data": (memory[1], False), "shape": shape, "typestr": dtype.str, "version": 3,
     }  # fmt: skip

@@ -23,9 +23,9 @@ If you know Numba, this page and ten minutes are enough to read the rest. From t
 `elementary`: exp, sigmoid, tanh, log_sigmoid
     Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
 `matmul`: products
-    `multiply` computes D + A @ B, and `gradients` the three products of a linear layer's backward
-    pass. Both copy A and B in blocks to where the tile reads them in order ("packing"). Inside the
-    loop over time, `multiply_packed` multiplies by a matrix that `packed` copied once.
+    `multiply` computes D + A @ B. It copies A and B in blocks to where the tile reads them in order
+    ("packing"). Inside the loop over time, `multiply_packed` multiplies by a matrix that `packed`
+    copied once.
 
 To follow one product with a finger: ``functional._affine`` calls `multiply`, which gives each
 thread a run of tiles; `multiply_in_blocks` packs a block of B and calls `tile` for each.
@@ -43,7 +43,6 @@ from .elementary import exp, log_sigmoid, sigmoid, tanh
 from .matmul import (
     FEW_ROWS,
     Packed,
-    gradients,
     multiply,
     multiply_in_place,
     multiply_packed,
@@ -55,7 +54,7 @@ from .simd import lanes_of, widest_vectors
 from .views import block, run, transposed, uncounted
 
 __all__ = [
-    "FEW_ROWS", "GRAIN", "Packed", "block", "exp", "gradients", "inlined", "inner", "kernel",
+    "FEW_ROWS", "GRAIN", "Packed", "block", "exp", "inlined", "inner", "kernel",
     "lanes_of", "log_sigmoid", "multiply", "multiply_in_place", "multiply_packed", "pack", "packed",
     "panels_shape", "part", "run", "sigmoid", "tanh", "transposed", "uncounted", "widest_vectors",
 ]  # fmt: skip

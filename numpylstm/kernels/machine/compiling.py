@@ -14,12 +14,12 @@ costs some 30 us, and far more on a busy machine. With one share no thread is wo
 """
 
 import functools
-from contextlib import contextmanager
+import sys
+import time
 
 import llvmlite.binding
 import numpy as np
 from numba import config, njit, types
-from numba.core import event
 
 from .. import threads
 from . import tile
@@ -32,6 +32,7 @@ _inner = functools.partial(
 inner = _inner()
 inlined = _inner(inline="always")
 
+PATIENCE = 2  # seconds
 GRAIN = 16  # elements: threads with parts in multiples of it do not write to one cache line
 
 
@@ -92,36 +93,26 @@ def _after_tile(compile_kernel):
         if llvmlite.binding.address_of_symbol(name) is None:
             like = np.empty(0, str(first.dtype))
             llvmlite.binding.add_symbol(name, _address_of_tile(like))
-        return compile_kernel(signature)
+        start = time.perf_counter()
+        compiled = compile_kernel(signature)
+        _explain(time.perf_counter() - start)
+        return compiled
 
     return compile_both
+
+
+_seconds_so_far = 0.0
+
+
+def _explain(seconds):
+    """Say once, to whoever waits at a terminal or a notebook, why a first step takes so long."""
+    global _seconds_so_far
+    before, _seconds_so_far = _seconds_so_far, _seconds_so_far + seconds
+    watched = sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    if watched and before < PATIENCE <= _seconds_so_far:
+        print("numpylstm: compiling kernels for this processor, once", file=sys.stderr)
 
 
 @_cached
 def _address_of_tile(like):
     return tile.define(like)
-
-
-@contextmanager
-def watched(look):
-    """Call look(count) between passes of the compiler, with the number of functions so far.
-
-    `look` may raise to stop. Elsewhere an exception may be lost in a function that LLVM calls.
-    """
-
-    class Watcher(event.Listener):
-        count = 0
-
-        def on_start(self, event):
-            self.count += event.kind == "numba:compile"
-            look(self.count)
-
-        def on_end(self, event):
-            look(self.count)
-
-    watcher = Watcher()
-    with (
-        event.install_listener("numba:compile", watcher),
-        event.install_listener("numba:run_pass", watcher),
-    ):
-        yield

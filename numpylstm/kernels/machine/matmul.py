@@ -254,9 +254,9 @@ def multiply_one_row(a, B, d, c, j0, j1):
         add_run(a, B, k, j0, j1, c)
 
 
-@inner
-def multiply_share(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """Compute the `share`-th of `shares` equal parts of `multiply`."""
+@kernel(shared=True)
+def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
+    """C (M, N) = D (M or 1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
     A, B, C = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
     (M, N), K, width = C.shape, A.shape[1], 2 * lanes_of(C)
     D = equal_rows(D, M)
@@ -289,24 +289,3 @@ def multiply_share(A, a_transposed, B, b_transposed, D, C, share, shares):
         else:
             multiply_in_blocks(a, B, d, c, columns, rows_copied, panels)
         first += (bottom - top) * whole
-
-
-@kernel(shared=True)
-def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """C (M, N) = D (M or 1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
-    multiply_share(A, a_transposed, B, b_transposed, D, C, share, shares)
-
-
-@kernel(shared=True)
-def gradients(dy, x, W, transposed, arrays, share, shares):
-    """Fill dx (N, D), dW and db (1, V) from dy (N, V) of y = x @ W + b.
-
-    W is (D, V), or (V, D) if it is stored transposed; dW is stored as W is.
-    """
-    dx, dW, db = arrays
-    zeros, ones = np.zeros((1, max(W.shape)), x.dtype), np.ones((1, len(dy)), x.dtype)
-    multiply_share(dy, False, W, not transposed, zeros, dx, share, shares)
-    first, second = (dy, x) if transposed else (x, dy)  # C = A B is also C' = B' A'
-    multiply_share(first, True, second, False, zeros, dW, share, shares)
-    # As a product, column sums run on all threads, and each sum is taken in order.
-    multiply_share(ones, False, dy, False, zeros, db, share, shares)
