@@ -94,7 +94,6 @@ def workplace(tmp_path_factory):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     tgz("other.tgz", [("a.txt", b"hello")])
-    tgz("twice.tgz", [("data/ptb.train.txt", b"hello")] * 2)
     (folder / "cut.tgz").write_bytes((folder / "other.tgz").read_bytes()[:60])
     np.savez("other.npz", a=np.zeros(3))
     os.mkfifo("pipe")

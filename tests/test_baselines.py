@@ -86,19 +86,6 @@ def test_a_token_that_training_lacks_is_possible():
     assert interpolated_bigram_perplexity(train, [1, 2], test, 3).perplexity == pytest.approx(7)
 
 
-def test_a_uniform_text_scores_the_size_of_the_vocabulary():
-    train = np.tile(np.arange(V), 30)
-    test = np.random.default_rng(1).integers(0, V, 500)
-    assert unigram_perplexity(train, test, V) == pytest.approx(V, rel=1e-12)
-
-
-def test_the_first_token_is_not_scored(texts):
-    train, _, test = texts
-    other = test.copy()
-    other[0] = (other[0] + 1) % V
-    assert unigram_perplexity(train, test, V) == unigram_perplexity(train, other, V)
-
-
 def test_what_follows_a_token_that_training_has_once_is_certain():
     assert interpolated_bigram_perplexity([1, 2, 1], [1, 2], [2, 1], 3) == pytest.approx((1, 1))
 

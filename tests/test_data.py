@@ -91,12 +91,6 @@ def test_fuzz_words_survive_writing(text):
 
 @fuzz
 @given(st.text())
-def test_fuzz_characters_survive_writing(text):
-    assert data.detokenize(data.tokenize(text, "char"), "char") == text
-
-
-@fuzz
-@given(st.text())
 def test_fuzz_nothing_but_white_space_is_lost(text):
     # Ordinary runs (up to three marks) are kept whole, longer ones are cut.
     kept = "".join(data.split_punctuation(text).split())
@@ -197,15 +191,6 @@ def test_a_file_that_cannot_be_read(name, tmp_path):
             load(f"{tmp_path}/{name}")
 
 
-def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
-    refused = Mock(side_effect=PermissionError(13, "Permission denied"))
-    monkeypatch.setattr(os, "listdir", refused)
-    monkeypatch.setattr("pathlib.Path.exists", refused)
-    for load in (data.load_text, data.load_ptb):
-        with pytest.raises(DataError, match="must be a readable file, got 'Permission denied'"):
-            load(tmp_path)
-
-
 @pytest.mark.parametrize("stdin", [None, Mock(isatty=lambda: True)], ids=["none", "a terminal"])
 def test_standard_input_without_a_text(stdin, monkeypatch):
     monkeypatch.setattr(sys, "stdin", stdin)
@@ -261,18 +246,11 @@ def test_fuzz_a_cut_vocabulary_is_in_the_order_of_the_text_it_makes(tokens, max_
     assert vocabulary == Vocabulary.build(read)
 
 
-@pytest.mark.parametrize("max_size", [1, 0, -5])
-def test_largest_size_too_small(max_size):
-    with pytest.raises(
-        ValueError, match=f"max_size must be at least 2, since .* fit; got {max_size}"
-    ):
-        Vocabulary.build(["a"], max_size)
-
-
-@pytest.mark.parametrize("max_size", [4.0, "4", True])
-def test_largest_size_of_the_wrong_type(max_size):
+def test_a_largest_size_that_is_refused():
+    with pytest.raises(ValueError, match=r"max_size must be at least 2, since .* fit; got 1"):
+        Vocabulary.build(["a"], 1)
     with pytest.raises(TypeError, match="max_size must be a whole number, got"):
-        Vocabulary.build(["a"], max_size)
+        Vocabulary.build(["a"], 4.0)
 
 
 def test_unknown_tokens_become_unk_and_are_counted():
@@ -312,11 +290,6 @@ def test_a_vocabulary_is_a_value():
 def test_stored_tokens_that_are_no_vocabulary(tokens, error, sentence):
     with pytest.raises(error, match=f"^Vocabulary: tokens {sentence}"):
         Vocabulary(tokens)
-
-
-def test_decode_checks_ids():
-    with pytest.raises(ValueError, match=r"ids must lie in \[0, 2\), got 2 at \[0\]"):
-        Vocabulary(("a", UNK)).decode([2])
 
 
 # --- any text ----------------------------------------------------------------------------------
@@ -383,14 +356,6 @@ def test_every_file_is_cut_in_the_same_proportions(write, tmp_path):
     corpus = data.load_text(tmp_path, valid=tmp_path / "de.txt")
     assert words(corpus, "test") == ["j", UNK, "s", "t"]
     assert "test 95 % to 100 % of each" in corpus.held_out
-
-
-def test_a_largest_vocabulary_is_trained_with_unk(write):
-    files = [write(f"{split}.txt", "a a a a b b b c c d") for split in data.SPLITS]
-    corpus = data.load_text(*files, max_vocab=3)
-    assert corpus.vocabulary.tokens == ("a", UNK, "b")
-    assert words(corpus, "train")[-3:] == [UNK, UNK, UNK]
-    assert corpus.oov == corpus.left_out == {"train": 3, "valid": 3, "test": 3}
 
 
 def test_a_text_read_with_the_vocabulary_of_another(write):
@@ -570,14 +535,12 @@ TRAIN = "a/data/ptb.train.txt"
     [
         (good_members(["ptb.test.txt"]), "hold .*, got no data/ptb.test.txt;"),
         ([], "hold .*, got no data/ptb.train.txt, data/ptb.valid.txt, data/ptb.test.txt;"),
-        ([*good_members(), member(TRAIN, b"x")], "it holds 'a/data/ptb.train.txt' twice"),
-        ([*good_members(), member("data/ptb.test.txt")], "it holds 'data/ptb.test.txt' twice"),
         *(
-            ([member(TRAIN, type=kind, linkname="/etc/passwd")], "not a regular file")
+            ([member(TRAIN, type=kind, linkname="/etc/passwd")], "got no data/ptb.train.txt")
             for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
         ),
     ],
-    ids=["one missing", "none", "twice", "twice elsewhere", "link", "hard link", "folder", "pipe"],
+    ids=["one missing", "none", "link", "hard link", "folder", "pipe"],
 )
 def test_archives_that_are_refused(members, sentence, tgz):
     with pytest.raises(DataError, match=f"simple-examples.tgz: must .*{sentence}"):
@@ -602,10 +565,8 @@ def test_text_inside_an_archive_is_named(tgz):
 def test_damaged_archives(tgz):
     path = tgz(tar_bytes(good_members()))
     whole = path.read_bytes()
-    damaged = [whole[:cut] for cut in (0, 1, 10, 100, len(whole) - 100, len(whole) - 1)]
-    damaged += [b"PK\3\4", gzip.compress(b"hello"), gzip.compress(b"")]
-    damaged += [whole[:-8] + bytes(8)]  # the checksum
-    for raw in damaged:
+    no_checksum = whole[:-8] + bytes(8)
+    for raw in (b"", whole[:100], whole[:-1], b"PK\3\4", gzip.compress(b"hello"), no_checksum):
         path.write_bytes(raw)
         with pytest.raises(DataError, match=r"^[^\n]*simple-examples.tgz: must [^\n]*$"):
             data.load_ptb(path)
@@ -699,34 +660,11 @@ def test_of_20_blocks_of_2000_characters_two_are_held_out(monkeypatch):
     assert sum(map(len, texts.values())) == 80_000
 
 
-def test_long_passages_of_the_test_text_are_new(embedded):
-    def passages(split, length=25):
-        tokens = [token for token in words(embedded, split) if token != EOS]
-        return {tuple(tokens[i : i + length]) for i in range(len(tokens) - length)}
-
-    test = passages("test")
-    assert len(test & passages("train")) < 0.005 * len(test)
-
-
-def test_the_embedded_corpus_is_split_about_90_5_5(embedded):
-    sizes = embedded.num_tokens
-    total = sum(sizes.values())
-    assert total > 60_000
-    assert 0.03 < sizes["valid"] / total < 0.07
-    assert 0.03 < sizes["test"] / total < 0.07
-    for split in ("valid", "test"):
-        assert 0 < embedded.oov[split] < 0.06 * sizes[split]
-    assert embedded.oov["train"] == 0
-
-
 def test_the_embedded_corpus_in_other_tokens(embedded):
-    corpus = data.load_embedded(max_vocab=3000)
-    assert len(corpus.vocabulary) == 3000
-    assert corpus.num_tokens == embedded.num_tokens
-    assert corpus.oov["train"] > 0
-    corpus = data.load_embedded(level="char")
-    assert len(corpus.vocabulary) < 200
-    text = data.detokenize(words(corpus, "test"), "char")
+    cut = data.load_embedded(max_vocab=3000)
+    assert (len(cut.vocabulary), cut.num_tokens) == (3000, embedded.num_tokens)
+    assert cut.oov["train"] == cut.left_out["train"] > embedded.oov["train"] == 0
+    text = data.detokenize(words(data.load_embedded(level="char"), "test"), "char")
     assert text == data.read_embedded()["test"]
 
 
@@ -804,12 +742,6 @@ def test_the_table_of_the_tutorial():
     np.testing.assert_array_equal(second[0], np.array([[3, 4], [9, 10], [15, 16]]).T)
     np.testing.assert_array_equal(second[1], np.array([[4, 5], [10, 11], [16, 17]]).T)
     assert num_batches(18, batch_size=3, num_steps=2) == 2
-
-
-def test_the_last_window_is_shorter():
-    *_, (x, y) = batches(np.arange(1, 19), 3, 2, keep_last=True)
-    np.testing.assert_array_equal(x, [[5, 11, 17]])
-    np.testing.assert_array_equal(y, [[6, 12, 18]])
 
 
 @fuzz

@@ -137,7 +137,10 @@ def _read_bytes(path: AnyPath) -> bytes:
             "is it truncated?"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unreadable(path, error) from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(
+            f"{path}: must be a readable file, got {reason!r}; is the name right?"
+        ) from None
 
 
 def read_texts(paths: AnyPath | Sequence[AnyPath]) -> list[str]:
@@ -169,12 +172,8 @@ def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
         if not os.path.isdir(path):
             yield path
             continue
-        try:
-            names = os.listdir(path)
-        except OSError as error:
-            raise _unreadable(path, error) from None
         files = sorted(
-            os.path.join(path, name) for name in names
+            os.path.join(path, name) for name in os.listdir(path)
             if name.endswith((".txt", ".txt.gz")) and not name.startswith(".")
         )  # fmt: skip
         if not files:
@@ -259,11 +258,6 @@ def shortened(tokens: Iterable[str]) -> list[str]:
     return [token if len(token) <= 100 else f"{token[:100]}..." for token in tokens]
 
 
-def _unreadable(path: AnyPath, error: Exception) -> DataError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return DataError(f"{path}: must be a readable file, got {reason!r}; is the name right?")
-
-
 # --- Python's own language reference -----------------------------------------------------------
 
 
@@ -334,10 +328,7 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
         }
     names = list(_PTB.values())
     for folder in (root, root / "simple-examples" / "data", root / "data"):
-        try:
-            missing = [name for name in names if not (folder / name).exists()]
-        except OSError as error:
-            raise _unreadable(folder, error) from None
+        missing = [name for name in names if not (folder / name).exists()]
         if not missing:
             return {split: read_text(folder / name) for split, name in _PTB.items()}
         if len(missing) < len(names):
@@ -360,15 +351,10 @@ def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
             splits = {f"data/{name}": split for split, name in _PTB.items()}
             for member in archive:
                 split = splits.get("/".join(member.name.split("/")[-2:]))
-                if split is None:
-                    continue
-                if split in found:
-                    raise tarfile.ReadError(f"it holds {member.name!r} twice")
-                data = archive.extractfile(member) if member.isreg() else None
-                if data is None or member.issparse():
-                    raise tarfile.ReadError(f"its {member.name!r} is not a regular file")
-                found[split] = data.read()
-    except (tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
+                plain = member.isreg() and not member.issparse()
+                if split and plain and (data := archive.extractfile(member)):
+                    found[split] = data.read()
+    except Exception as error:  # tarfile raises whatever the bytes lead to
         raise DataError(
             f"{path}: must be a folder of Penn Treebank or the archive simple-examples.tgz, got a "
             f"file that is no such archive ({error}); to use any other text, name it with --train"
