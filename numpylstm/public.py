@@ -41,8 +41,8 @@ from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, Seq
 from numpylstm.training import schedules
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 from numpylstm.training.fit import FitEpoch, fit
-from numpylstm.training.loop import Run, Step, new_run, train
-from numpylstm.training.metrics import Row
+from numpylstm.training.loop import Run, new_run, train
+from numpylstm.training.metrics import Row, Step
 
 __all__ = [
     "GRU",

@@ -822,7 +822,7 @@ def test_a_text_is_cut_into_the_words_of_an_imported_model(rng, text, tmp_path):
     sampled = call(tmp_path, "numpylstm-sample", ".", "--prompt", text.split("\n")[0], "--json")
     assert json.loads(sampled[0])["unknown"] == []
     _, err = call(tmp_path, "numpylstm-eval", ".", expect=2)
-    assert "the run was imported, without a text: name the text with --text (numpylstm-eval:" in err
+    assert "the run was imported, without a text; name the text with --text (numpylstm-eval:" in err
 
 
 def test_exports_that_are_refused(whole, rng, tmp_path, monkeypatch, capsys):

@@ -108,7 +108,7 @@ def test_the_row_of_a_limit_of_steps_is_measured_until_the_run_goes_on(tmp_path)
     """An epoch has 8 updates."""
     corpus, log = text(), tmp_path / "limited" / "gradients.csv"
     last = finished(log.parent, corpus, steps=10)
-    rows = gradient_log.read(log, last.config)
+    rows = gradient_log.read(log)
     assert list(dict.fromkeys(row.step for row in rows)) == [0, 3, 6, 8, 10]
     run = restore_run(last)
     run.config = dataclasses.replace(run.config, steps=None)
@@ -158,8 +158,6 @@ def test_a_log_that_was_lost_does_not_stop_the_run(here, tmp_path):
     "change",
     [
         lambda text: text + "1,2\n",
-        lambda text: text.replace("0,0,1,", "0,0,3,"),
-        lambda text: text.replace("0,0,3,", "0,0,1,"),
         lambda text: "",
         lambda text: "\udcff",  # a byte that is no UTF-8
     ],
@@ -181,13 +179,7 @@ def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
 def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "gradients.csv")
     with pytest.raises(RunFolderError, match="does not hold the gradients of this run"):
-        gradient_log.read(tmp_path / "gradients.csv", SETTINGS)
-
-
-def test_settings_of_an_earlier_version_have_no_log():
-    saved = nl.TrainConfig().to_dict()
-    del saved["log_gradients"]
-    assert nl.TrainConfig(**saved) == nl.TrainConfig()
+        gradient_log.read(tmp_path / "gradients.csv")
 
 
 def test_norms_beyond_all_numbers_are_measured():

@@ -331,9 +331,7 @@ def test_ctrl_c_while_the_engine_is_loaded(command, module):
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 130
-    assert done.stderr == (
-        f"numpylstm-{command}: interrupted; loading was not finished; nothing was started\n"
-    )
+    assert done.stderr == f"numpylstm-{command}: interrupted; loading was not finished\n"
 
 
 # --- the disk, from outside --------------------------------------------------------------------

@@ -16,7 +16,6 @@ from numpylstm.report import summary
 from numpylstm.report.page import Report, page, thinned
 from numpylstm.report.result import read_result, write_result
 from numpylstm.training import sample_log
-from numpylstm.training.display import Timing
 from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RunFolderError
 from numpylstm.training.sample_log import Sample, read_samples
@@ -103,7 +102,7 @@ def test_what_json_lacks_is_null(whole, tmp_path):
     assert read_result(tmp_path) == found
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "x"}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", '{"format": "x"}', "[" * 100_000])
 def test_what_is_no_result_is_refused(tmp_path, content):
     assert read_result(tmp_path) is None
     (tmp_path / "result.json").write_text(content)
@@ -115,16 +114,6 @@ def test_what_is_no_result_is_refused(tmp_path, content):
 
 
 # --- samples -------------------------------------------------------------------------------------
-
-
-def test_only_updates_count_as_training():
-    step = nl.training.loop.Step(1, 1, 9, 1, 1.0, 1.0, 1.0, 0.1, 1.0, tokens=20)
-    row = Row(1, 1, 1.0, 1.0, 1.0, 0.1, 1.0)
-    timing = Timing()
-    assert list(timing.of(iter([step, step, row, step]))) == [step, step, row, step]
-    assert (timing.updates, timing.tokens) == (3, 60)
-    assert 0 < timing.updating <= timing.seconds
-    assert Timing().tokens_per_second is None
 
 
 def test_there_is_a_sample_before_training_and_after_each_epoch(whole):
@@ -159,7 +148,7 @@ def test_samples_that_the_run_has_not_come_to_are_made_again(whole, tmp_path):
     assert [sample.epoch for sample in read_samples(tmp_path / "samples.json")] == [0, 1]
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"epoch": 1}]', "[" * 100_000, "[null]"])
+@pytest.mark.parametrize("content", ["", "[null]", '[{"epoch": 1}]', "[" * 100_000])
 def test_what_is_no_sample_is_left_out(tmp_path, content):
     (tmp_path / "samples.json").write_text(content)
     assert read_samples(tmp_path / "samples.json") == []

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from numpylstm import __version__
 from numpylstm.cells import CELLS
-from numpylstm.cli.output import complain, discard, one_line, open_closed_streams
+from numpylstm.cli.output import complain, discard, on_terminal, one_line, open_closed_streams
 from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, kind_of, settings_of
 from numpylstm.errors import NumpylstmError
 from numpylstm.files import NotRegular, open_regular
@@ -101,6 +101,18 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--quiet", action="store_true", help=f"print only {shown}, and errors")
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """Return the type of an argument for a parser: a whole number from `least`."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
+        return value
+
+    return number
+
+
 def flag(setting: str) -> str:
     """Return the flag of a setting: ``--num-steps`` for ``num_steps``."""
     return "--" + setting.replace("_", "-")
@@ -140,23 +152,22 @@ def check_plots() -> None:
 def run(
     parser: argparse.ArgumentParser, command: Callable[..., None], argv: Sequence[str] | None
 ) -> int:
-    """Call a command with its parsed arguments by name, and return its exit status."""
-    arguments = vars(parser.parse_args(argv))
-    return execute(lambda: command(**arguments), parser.prog)
+    """Call a command with its arguments by name; return its exit status.
 
-
-def execute(command: Callable[[], None], prog: str) -> int:
-    """Call a command and return its exit status; an error of the user is one line on stderr."""
+    An error that a user can cause is one line on standard error.
+    """
+    arguments, prog = vars(parser.parse_args(argv)), parser.prog
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for characters outside its encoding
             stream.reconfigure(errors="backslashreplace")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), on_terminal(prog):
         warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
         warnings.showwarning = lambda message, *_: complain(f"{prog}: warning: {one_line(message)}")
         try:
-            load()
-            command()
+            with waiting("loading", stream=sys.stderr):  # a second or two
+                importlib.import_module("numpylstm.training.loop")
+            command(**arguments)
             sys.stdout.flush()
             return 0
         except Stopped as stopped:
@@ -169,20 +180,6 @@ def execute(command: Callable[[], None], prog: str) -> int:
             notes = getattr(error, "__notes__", ())
         complain(f"{prog}: {one_line('; '.join([text, *notes]))}")
         return status
-
-
-def load() -> None:
-    """Import what all commands need; this takes a second or two."""
-    threads = os.environ.get("NUMBA_NUM_THREADS", "1")  # Numba would end in a traceback
-    if not (threads.isdecimal() and int(threads) > 0):
-        raise CommandError(
-            f"NUMBA_NUM_THREADS in the environment must be a whole number from 1, got {threads!r}"
-        )
-    with waiting("loading", stream=sys.stderr, then="nothing was started"):
-        try:
-            importlib.import_module("numpylstm.training.loop")
-        except ValueError as error:  # another variable of the environment
-            raise CommandError(str(error)) from error
 
 
 def described(error: BaseException) -> tuple[str, int]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, at_least, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -48,16 +48,16 @@ def make_parser() -> argparse.ArgumentParser:
         "of 20 x 35 after a warm-up of 5, and one window of words",
     )  # fmt: skip
     how.add_argument(
-        "--batch-size", type=int, metavar="N", default=argparse.SUPPRESS,
+        "--batch-size", type=at_least(1), metavar="N", default=argparse.SUPPRESS,
         help="streams, B: 20 are several times faster, but leave 20 tokens or a few more unscored "
         "(default: 1)",
     )  # fmt: skip
     how.add_argument(
-        "--num-steps", type=int, metavar="N", default=argparse.SUPPRESS,
+        "--num-steps", type=at_least(1), metavar="N", default=argparse.SUPPRESS,
         help="window, T (default: 35)",
     )  # fmt: skip
     how.add_argument(
-        "--max-tokens", type=int, metavar="N", default=argparse.SUPPRESS,
+        "--max-tokens", type=at_least(2), metavar="N", default=argparse.SUPPRESS,
         help="score the first N tokens only (default: all, or as many as in the run)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
@@ -91,13 +91,9 @@ def command(
     from numpylstm.training.checkpoint import load, restore_model
 
     for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
-        if value is not None and value < 1:
-            raise CommandError(f"{name} must be at least 1, got {value}")
         if value is not None and protocol == "tutorial":
             raise CommandError(f"{name} is for --protocol exact; the tutorial's are 20 and 35")
     B, T = (20, 35) if protocol == "tutorial" else (batch_size or 1, num_steps or 35)
-    if max_tokens is not None and max_tokens < 2:
-        raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
     if split is not None and file is not None:
         raise CommandError("--split is for a corpus; --text is scored as a whole")
     if max_tokens is not None and split == "train":

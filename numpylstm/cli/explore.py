@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, check_own, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, at_least, check_own, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -30,7 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     text.add_argument("--prompt", metavar="TEXT", help="text to read, given here")
     parser.add_argument(
-        "--max-tokens", type=int, metavar="N",
+        "--max-tokens", type=at_least(2), metavar="N",
         help="read the first N tokens only (default: 200, or 100 if the model is too large for the "
         "page)",
     )  # fmt: skip
@@ -68,8 +68,6 @@ def command(
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
 
-    if max_tokens is not None and max_tokens < 2:
-        raise CommandError(f"--max-tokens must be at least 2, got {max_tokens}")
     set_threads(threads)
     path = run_folder.checkpoint_of(checkpoint)
     out = path.with_name(NAME) if out is None else out

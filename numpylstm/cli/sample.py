@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, at_least, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--ban-unk", action=argparse.BooleanOptionalAction, default=True, help="never draw <unk>"
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", default=argparse.SUPPRESS,
+        "--seed", type=at_least(0), metavar="N", default=argparse.SUPPRESS,
         help="seed of the draws (default: a new one each time, which is printed)",
     )  # fmt: skip
     parser.add_argument(
@@ -83,8 +83,6 @@ def command(
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
 
-    if seed is not None and seed < 0:
-        raise CommandError(f"--seed must be at least 0, got {seed}")
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level

@@ -1,46 +1,49 @@
 """``numpylstm-train``: train a language model on a text."""
 
 import argparse
+import math
 import os
 import re
 import shlex
 import shutil
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, check_plots, execute, flag, set_threads
-from numpylstm.cli.output import logged, on_terminal
+from numpylstm.cli.common import CommandError, Parser, check_plots, flag, run, set_threads
+from numpylstm.cli.output import logged
 from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
 from numpylstm.printing import aligned, printable
 from numpylstm.training.display import LINES, waiting
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
+    from numpylstm.data.corpus import Watch
     from numpylstm.training.loop import Run
 
 LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 
 
-def save_interval(text: str) -> tuple[float, str]:
-    """Parse ``500`` as updates, ``10m`` as minutes."""
-    match = re.fullmatch(r"(0*[1-9]\d*)(m?)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(
-            f"must be a number of steps such as 500, or of minutes such as 10m; got {text!r}"
-        )
-    return float(match[1]), "minutes" if match[2] else "steps"
+UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-def duration(text: str) -> float:
-    """Parse ``90s``, ``30m`` or ``2h`` into seconds."""
+def seconds(flag: str, text: str, or_else: str = "") -> float:
+    """Parse ``90s``, ``30m`` or ``2h``."""
     match = re.fullmatch(r"(0*[1-9]\d*)([smh])", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h; got {text!r}")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        raise CommandError(f"{flag} must be {or_else}a time such as 90s, 30m or 2h; got {text!r}")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def interval(text: str) -> tuple[float, float]:
+    """Parse the updates, as ``500``, or the time between two saves; return updates and seconds."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text), math.inf
+    return math.inf, seconds("--save-every", text, "a number of updates such as 500, or ")
 
 
 def table_of_presets() -> str:
@@ -85,11 +88,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--patience and --test-streams may change, and the path of a text that has moved",
     )  # fmt: skip
     parser.add_argument(
-        "--save-every", type=save_interval, metavar="N|Nm",
-        help="save every N updates or N minutes as well as after each epoch",
+        "--save-every", metavar="N|TIME",
+        help="save every N updates, or after each time such as 10m, as well as after each epoch",
     )  # fmt: skip
     parser.add_argument(
-        "--stop-after", type=duration, metavar="TIME",
+        "--stop-after", metavar="TIME",
         help="save and stop after this time, such as 90s, 30m or 2h, as Ctrl-C does",
     )  # fmt: skip
     parser.add_argument(
@@ -107,24 +110,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    parser = make_parser()
+    words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
+
+    def train() -> int:
+        return run(parser, partial(command, words), argv)
+
     if os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:  # mpiexec or srun has started this process
         from numpylstm.training.parallel import on_all_ranks
 
-        return on_all_ranks(lambda: on_one_rank(argv))
-    return on_one_rank(argv)
-
-
-def on_one_rank(argv: list[str] | None) -> int:
-    """Run the command in this process and return its exit status."""
-    parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
-    words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
-
-    def guarded() -> None:
-        with on_terminal(parser.prog):
-            command(words, **arguments)
-
-    return execute(guarded, parser.prog)
+        return on_all_ranks(train)
+    return train()
 
 
 def command(
@@ -133,107 +129,112 @@ def command(
     preset: str | None,
     out: Path | None,
     resume: Path | None,
-    save_every: tuple[float, str] | None,
-    stop_after: float | None,
+    save_every: str | None,
+    stop_after: str | None,
     check_gradients: bool,
     quiet: bool,
     threads: int | None = None,
     **changes: Any,
 ) -> None:
-    """Start or resume a run; `words` are the command line."""
+    """Start or resume a run, train it and report; `words` are the command line."""
     started = time.monotonic()
-    from numpylstm.data.configured import load_corpus
-    from numpylstm.explore import cells_of_engine
-    from numpylstm.training import run_folder, session
-    from numpylstm.training.loop import check_corpus, new_run
-
-    with waiting("loading", then="nothing was started", quiet=quiet):  # slow the first time
+    with waiting("loading", quiet=quiet):  # slow the first time
         check_plots()
+        from numpylstm.explore import cells_of_engine
         from numpylstm.report import summary
+        from numpylstm.training import run_folder, session
+    again = ["--quiet"] * quiet
+    every, deadline = (math.inf, math.inf), None
     if threads is not None:
         set_threads(threads)
-    again, deadline = ["--quiet"] if quiet else [], None
-    if threads is not None:
         again += ["--threads", str(threads)]
     if save_every is not None:
-        again += ["--save-every", f"{save_every[0]:.0f}{'m' if save_every[1] == 'minutes' else ''}"]
+        every = interval(save_every)
+        again += ["--save-every", save_every]
     if stop_after is not None:
-        again += ["--stop-after", f"{stop_after:.0f}s"]
-        deadline = started + stop_after
+        deadline = started + seconds("--stop-after", stop_after)
+        again += ["--stop-after", stop_after]
+    for name in changes.keys() & settings_with(text=True):  # whole, to resume from any folder
+        changes[name] = whole_path(changes[name])
+    reading = waiting("reading the text", quiet=quiet)
+    with ExitStack() as lock:
+        if resume is not None:
+            new_only = {
+                "--out": out, "--preset": preset, "--init-from": changes.get("init_from"),
+                "--check-gradients": check_gradients or None,
+            }  # fmt: skip
+            for name, value in new_only.items():
+                if value is not None:
+                    raise CommandError(
+                        f"{name} is for a new run; --resume continues in the old folder"
+                    )
+            folder = lock.enter_context(run_folder.held(resume))
+            with reading as shown:
+                training_run, corpus = session.resume(folder, changes, shown.share)
+        else:
+            with reading as shown:
+                name, training_run, corpus = start(preset, changes, shown.share)
+            if check_gradients:
+                from numpylstm.training import gradient_check
 
-    def finish(folder: Path, training_run: "Run", corpus: "Corpus") -> None:
+                gradient_check.check_gradients(training_run, corpus, quiet=quiet)
+            folder = lock.enter_context(run_folder.new(out, name))
         go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         run_folder.begin(folder, training_run)
-        with logged(folder / run_folder.LOG, words):
-            if not quiet:
-                announce(training_run, corpus)
-            then = f"continue with {printable(shlex.join(go_on))}"
-            with waiting("counting for the baselines", then=then, quiet=quiet):
+        lock.enter_context(logged(folder / run_folder.LOG, words))
+        if not quiet:
+            announce(training_run, corpus)
+        try:
+            with waiting("counting for the baselines", quiet=quiet):
                 references = summary.baselines(corpus)
             timing = session.train_to_end(
-                training_run, corpus, folder, save_every=save_every, deadline=deadline,
+                training_run, corpus, folder, save_every=every, deadline=deadline,
                 resume_command=go_on, quiet=quiet,
                 draw=lambda run, log: summary.draw(folder, run, log, references),
             )  # fmt: skip
             summary.conclude(
                 folder, training_run, corpus,
-                references=references, timing=timing, command=words, then=then, quiet=quiet,
+                references=references, timing=timing, command=words, quiet=quiet,
             )  # fmt: skip
-            if training_run.config.log_gradients:
-                names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
-                LINES.info(f"How far the gradients reach: {names}")
-            offered = ["numpylstm-sample"]
-            if training_run.config.cell in cells_of_engine():
-                offered.append("numpylstm-explore")
-            commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
-            LINES.info(f"Next: {printable(', '.join(commands))}")
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"continue with {printable(shlex.join(go_on))}")
+            raise
+        if training_run.config.log_gradients:
+            names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
+            LINES.info(f"How far the gradients reach: {names}")
+        offered = ["numpylstm-sample"]
+        if training_run.config.cell in cells_of_engine():
+            offered.append("numpylstm-explore")
+        commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
+        LINES.info(f"Next: {printable(', '.join(commands))}")
+
+
+def start(
+    preset: str | None, changes: dict[str, Any], watch: "Watch"
+) -> tuple[str, "Run", "Corpus"]:
+    """Return a name for the folder of a new run, the run before its first update, and its text."""
+    from numpylstm.data.configured import load_corpus
+    from numpylstm.training import session
+    from numpylstm.training.loop import check_corpus, new_run
 
     init_from = changes.pop("init_from", None)
-    paths = changes.keys() & settings_with(text=True)  # whole, to resume from any folder
-    changes |= {name: whole_path(changes[name]) for name in paths}
-    reading = waiting("reading the text", then="nothing was started", quiet=quiet)
-    if resume is not None:
-        new_only = {
-            "--out": out, "--preset": preset, "--init-from": init_from,
-            "--check-gradients": check_gradients or None,
-        }  # fmt: skip
-        for name, value in new_only.items():
-            if value is not None:
-                raise CommandError(f"{name} is for a new run; --resume continues in the old folder")
-        with run_folder.held(resume):
-            with reading as shown:
-                training_run, corpus = session.resume(resume, changes, shown.share)
-            finish(resume, training_run, corpus)
-        return
-    if init_from is not None and preset is not None:
-        raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
+    if init_from is not None:
+        if preset is not None:
+            raise CommandError(
+                "--preset cannot be combined with --init-from, whose settings are kept"
+            )
+        return "tuned", *session.tune(Path(init_from), changes, watch)
     preset = preset or ("char" if changes.get("level") == "char" else "demo")
-    with reading as shown:
-        if init_from is not None:
-            training_run, corpus = session.tune(Path(init_from), changes, shown.share)
-        else:
-            config = from_preset(preset, **changes)
-            corpus = load_corpus(config, watch=shown.share)
-            check_corpus(config, corpus)
-            training_run = new_run(config, corpus)
-    if check_gradients:
-        from numpylstm.training import gradient_check
-
-        gradient_check.check_gradients(training_run, corpus, quiet=quiet)
-    name = "tuned" if init_from is not None else preset
-    with run_folder.new(out, name) as folder:
-        finish(folder, training_run, corpus)
+    config = from_preset(preset, **changes)
+    corpus = load_corpus(config, watch=watch)
+    check_corpus(config, corpus)
+    return preset, new_run(config, corpus), corpus
 
 
 def as_called(name: str) -> str:
     """Return the name of a command, or its path if the shell would not find the name."""
-    own, found = shutil.which(name, path=os.path.dirname(sys.executable)), shutil.which(name)
-    if own is None or (found is not None and os.path.samefile(found, own)):
-        return name
-    with suppress(ValueError):  # on another drive
-        near = os.path.relpath(own)
-        return min(own, near, key=len) if os.path.dirname(near) else own
-    return own
+    beside = shutil.which(name, path=os.path.dirname(sys.executable))
+    return name if shutil.which(name) or beside is None else beside
 
 
 def whole_path(path: str | list[str]) -> str | list[str]:

@@ -57,15 +57,32 @@ def fingerprint(corpus: Corpus) -> str:
     return digest.hexdigest()
 
 
-def check_fingerprint(corpus: Corpus, expected: str, advice: str) -> None:
-    """Raise a DataError, with advice, unless a run was started with this text."""
+def check_fingerprint(corpus: Corpus, expected: str) -> None:
+    """Raise a DataError unless a run was started with this text."""
     if not expected:
-        raise DataError(f"the run was imported, without a text: {advice}")
+        raise DataError("the run was imported, without a text")
     if fingerprint(corpus) != expected:
         raise DataError(
             f"{corpus.source}: this text is not the one that the run was started with; it has "
-            f"changed since: {advice}"
+            "changed since"
         )
+
+
+def load_same_text(
+    config: TrainConfig,
+    vocabulary: Vocabulary,
+    expected: str,
+    watch: Watch | None = None,
+    advice: str = "name a text that has moved with --train or --data",
+) -> Corpus:
+    """Load the text of an earlier run, whose fingerprint must be the expected one."""
+    try:
+        corpus = load_corpus(config, vocabulary, watch)
+        check_fingerprint(corpus, expected)
+    except DataError as error:
+        error.add_note(advice)
+        raise
+    return corpus
 
 
 def text_like(config: TrainConfig, vocabulary: Vocabulary, text: str) -> str:
@@ -129,15 +146,14 @@ def scored_text(
     advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
         other: dict[str, Any] = dict.fromkeys(settings_with(text=True))
-        other |= {"data": data, "split_punctuation": False}
-        config = replace(config, **other)
+        config = replace(config, **other | {"data": data, "split_punctuation": False})
+        corpus = load_corpus(config, vocabulary, watch)
     elif any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
         raise DataError(
             f"-: standard input can be read only once; put the text into a file, and {advice}"
         )
-    corpus = load_corpus(config, vocabulary, watch)
-    if data is None:
-        check_fingerprint(corpus, expected, advice)
+    else:
+        corpus = load_same_text(config, vocabulary, expected, watch, advice)
     if at_most is not None:
         corpus = load_corpus(replace(config, max_eval=at_most), vocabulary, watch)
     return ScoredText(

@@ -9,10 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.data import EOS, SPLITS, UNK, Corpus
+from numpylstm.data import EOS, SPLITS, Corpus
 from numpylstm.data.configured import why_unknown
 from numpylstm.data.text import shortened
 from numpylstm.evaluation import (
@@ -74,42 +72,40 @@ def conclude(
     references: dict[str, float],
     timing: Timing,
     command: Sequence[str],
-    then: str,
     quiet: bool,
 ) -> None:
     """Score the best checkpoint, print the outcome, and write the files of a finished run.
 
-    `references` are from `baselines`; `command` made the run; `then` says how to resume it.
+    `references` are from `baselines`; `command` made the run.
     """
     model = restore_model(load(folder / run_folder.BEST))
-    with waiting("scoring the test text", then=then, quiet=quiet) as shown:
+    with waiting("scoring the test text", quiet=quiet) as shown:
         streams = min(run.config.test_streams, len(corpus.test) // 2)
         test = evaluate(model, corpus.test, streams, watch=shown.share)
-    level = corpus.level
-    LINES.info(
-        f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
-        f"{test.accuracy:.3f} ({ledger(corpus, test)})"
-    )
-    for name, perplexity in references.items():
-        bits = in_bits(perplexity, level)
-        LINES.info(f"     for comparison, {name} model: {perplexity:.2f}{bits}")
-
     true, predicted = (
         shortened(corpus.vocabulary.decode(ids)) for ids in true_and_predicted(model, corpus.test)
     )
-    LINES.info("\nTrue values (1st line) and predicted values (2nd line):")
-    separator = " " if level == "word" else ""
-    for tokens in (true, predicted):
-        LINES.info(printable(separator.join(tokens)))
-
-    sample = written(model, corpus, SAMPLE_LENGTH[level], run.config.seed)
-    LINES.info(f"\nA sample (temperature {TEMPERATURE:g}):")
-    LINES.info(printable(sample, lines=True))
+    sample = written(model, corpus, SAMPLE_LENGTH[corpus.level], run.config.seed)
+    tell(corpus, test, references, true, predicted, sample)
     try:
-        write_report(
-            folder, run, corpus, model, test, true=true, predicted=predicted, sample=sample,
-            references=references, timing=timing, command=command,
+        found = findings(
+            run.rows, clip=run.config.clip, unknown=count_unknown(corpus),
+            tokens=sum(corpus.num_tokens.values()), test=test.perplexity, references=references,
         )  # fmt: skip
+        result = result_of(
+            run, corpus, test, baselines=references, findings=found, timing=timing, command=command
+        )
+        if timing.updates == 0:  # an earlier process did the training
+            result |= making_of(folder, run)
+        write_result(folder, result)
+        write_text(folder / run_folder.SAMPLE, sample + "\n")
+        sentence, bits = sentence_of(model, corpus)
+        report = Report(
+            name=folder.resolve().name, model=describe(run), config=run.config, rows=run.rows,
+            result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
+            samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
+        )  # fmt: skip
+        write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
     files = (run_folder.BEST, run_folder.LAST, run_folder.METRICS, run_folder.CURVES,
@@ -118,41 +114,35 @@ def conclude(
     LINES.info(f"\nSaved in {printable(str(folder))}: {there}")
 
 
-def write_report(
-    folder: Path,
-    run: Run,
+def tell(
     corpus: Corpus,
-    model: LanguageModel,
     test: Evaluation,
-    *,
+    references: dict[str, float],
     true: Sequence[str],
     predicted: Sequence[str],
     sample: str,
-    references: dict[str, float],
-    timing: Timing,
-    command: Sequence[str],
 ) -> None:
-    """Write the result, the sample and the page of a finished run."""
-    ids = np.concatenate([getattr(corpus, split) for split in SPLITS])
-    unknown = int((ids == corpus.vocabulary[UNK]).sum())
-    found = findings(
-        run.rows, clip=run.config.clip, unknown=unknown, tokens=len(ids),
-        test=test.perplexity, references=references,
-    )  # fmt: skip
-    result = result_of(
-        run, corpus, test, baselines=references, findings=found, timing=timing, command=command
+    """Print the outcome of a run."""
+    level = corpus.level
+    LINES.info(
+        f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
+        f"{test.accuracy:.3f} ({ledger(corpus, test)})"
     )
-    if timing.updates == 0:  # an earlier process did the training
-        result |= making_of(folder, run)
-    write_result(folder, result)
-    write_text(folder / run_folder.SAMPLE, sample + "\n")
-    sentence, bits = sentence_of(model, corpus)
-    report = Report(
-        name=folder.resolve().name, model=describe(run), config=run.config, rows=run.rows,
-        result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
-        samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
-    )  # fmt: skip
-    write_text(folder / run_folder.REPORT, page(report))
+    for name, perplexity in references.items():
+        bits = in_bits(perplexity, level)
+        LINES.info(f"     for comparison, {name} model: {perplexity:.2f}{bits}")
+    LINES.info("\nTrue values (1st line) and predicted values (2nd line):")
+    separator = " " if level == "word" else ""
+    for tokens in (true, predicted):
+        LINES.info(printable(separator.join(tokens)))
+    LINES.info(f"\nA sample (temperature {TEMPERATURE:g}):")
+    LINES.info(printable(sample, lines=True))
+
+
+def count_unknown(corpus: Corpus) -> int:
+    """Return the number of ``<unk>`` in the whole text."""
+    splits = (getattr(corpus, split) for split in SPLITS)
+    return sum(int((ids == corpus.vocabulary.unk_id).sum()) for ids in splits)
 
 
 def ledger(corpus: Corpus, test: Evaluation) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.training.metrics import Row, epochs_of
+from numpylstm.training.metrics import Row, Step, epochs_of
 
 if TYPE_CHECKING:  # the loop is slow to import, and loading it is displayed too
-    from numpylstm.training.loop import Run, Step
+    from numpylstm.training.loop import Run
 
 LINES = logging.getLogger("numpylstm.lines")
 """What a run prints; the command sends it to the terminal and to log.txt."""
@@ -62,15 +62,13 @@ class Display:
 
 
 @contextmanager
-def waiting(
-    doing: str, *, stream: Any = None, then: str = "", quiet: bool = False
-) -> Iterator[Display]:
+def waiting(doing: str, *, stream: Any = None, quiet: bool = False) -> Iterator[Display]:
     """Show a task in this context; an interruption gets a note that it was not finished."""
     shown = Display(doing, stream, quiet)
     try:
         yield shown
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"{doing} was not finished" + f"; {then}" * bool(then))
+        interrupt.add_note(f"{doing} was not finished")
         raise
     finally:
         shown.close()
@@ -91,7 +89,7 @@ class Timing:
         self.seconds = self.updating = 0.0
         self.updates = self.tokens = 0
 
-    def of(self, items: "Iterator[Step | Row]") -> "Iterator[Step | Row]":
+    def of(self, items: Iterator[Step | Row]) -> Iterator[Step | Row]:
         """Yield the items of `numpylstm.train`, and time them."""
         start = time.perf_counter()
         for item in items:
@@ -127,7 +125,7 @@ class Progress:
         self.display = Display("training", None, quiet, self.total, run.step)
         self.line, self.close = LINES.info, self.display.close
 
-    def show(self, item: "Step | Row") -> None:
+    def show(self, item: Step | Row) -> None:
         """Show an update on the bar; print metrics, with a bar only at the end of an epoch."""
         if isinstance(item, Row):
             self.show_row(item)

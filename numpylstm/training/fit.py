@@ -15,7 +15,7 @@ from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
 from numpylstm.training.display import Display
-from numpylstm.training.loop import TrainingFailed
+from numpylstm.training.loop import TrainingFailed, out_of_patience
 from numpylstm.training.schedules import Progress, Schedule
 
 Batches = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
@@ -87,13 +87,15 @@ def mean_loss(done: Iterable[BatchLoss]) -> float:
 
 
 def updates(
-    model: Any, batches: Batches, optimizer: Optimizer, *, clip: float = 1.0
+    model: Any, batches: Batches, optimizer: Optimizer, clip: float, rate: Callable[[int], float]
 ) -> Iterator[tuple[BatchLoss, float]]:
     """Make one update for each batch; yield its loss and the norm of the gradient before clipping.
 
-    If one is not finite, TrainingFailed is raised before the update.
+    The rate is a function of the number of the batch. If the loss or the norm is not finite,
+    TrainingFailed is raised before the update.
     """
-    for batch in losses(model, batches, training=True):
+    for window, batch in enumerate(losses(model, batches, training=True)):
+        optimizer.lr = rate(window)
         optimizer.zero_grad()
         model.backward()
         norm = clip_by_global_norm(optimizer.parameters, clip)
@@ -196,32 +198,28 @@ def fit(
         )
     optimizer = optimizer_for(model, optimizer)
     history: list[FitEpoch] = []
-    best, lowest, display = None, math.inf, Display("training", None, quiet, epochs)
-    windows = 0 if callable(batches) else len(list(batches))
     valid_losses: list[float] = []
-    waited = 0  # epochs without a lower loss
+    best, display = None, Display("training", None, quiet, epochs)
+    windows = 0 if callable(batches) else len(list(batches))
 
-    def set_rate(epoch: int, window: int) -> None:
-        if rate is not None:
-            optimizer.lr = rate(Progress(epoch - 1, epochs, window, windows, valid_losses))
+    def rate_of(window: int) -> float:
+        if rate is None:
+            return optimizer.lr
+        return rate(Progress(len(history), epochs, window, windows, valid_losses))
 
     try:
         for epoch in range(1, epochs + 1):
             done, norms, valid, told = [], [], None, ""
-            set_rate(epoch, 0)
-            for batch, norm in updates(model, batches, optimizer, clip=clip):
+            for batch, norm in updates(model, batches, optimizer, clip, rate_of):
                 done.append(batch)
                 norms.append(norm)
                 display.show(f"epoch {epoch}/{epochs}  loss {batch.loss:.4g}", epoch - 1)
-                if len(done) != windows:
-                    set_rate(epoch, len(done))
             if validation is not None:
                 valid = mean_loss(losses(model, validation, training=False))
-                valid_losses.append(valid)
                 told = f"  validation {valid:.4g}"
-                waited += 1
-                if valid < lowest:
-                    best, lowest, waited = model.state_dict(), valid, 0
+                if valid < min(valid_losses, default=math.inf):
+                    best = model.state_dict()
+                valid_losses.append(valid)
             row = FitEpoch(epoch, float(optimizer.lr), mean_loss(done), fmean(norms), valid)
             history.append(row)
             if not quiet:
@@ -232,7 +230,7 @@ def fit(
             display.show(f"epoch {epoch}/{epochs}{told}", epoch)
             if after_epoch is not None:
                 after_epoch(row)
-            if patience is not None and waited == patience:
+            if out_of_patience(valid_losses, patience):
                 break
     except KeyboardInterrupt:
         if not quiet:

@@ -31,7 +31,7 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
         "training is not affected ..."
     )
     along = "entries" if small else "arrays"
-    with waiting("checking the gradients", then="nothing was started", quiet=quiet):
+    with waiting("checking the gradients", quiet=quiet):
         reports = [check_model(model, x, y, along=along, tolerance=TOLERANCE)]
         if config.dtype == "float32":
             reports.append(check_precision(model, x, y))

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.cells import CELLS, Cell
-from numpylstm.config import TrainConfig
+from numpylstm.cells import Cell
 from numpylstm.data import Corpus, batches
 from numpylstm.laboratory.diagnostics import gradient_flow
 from numpylstm.models import LanguageModel
@@ -48,29 +47,28 @@ class GradientRow(NamedTuple):
 
 
 class GradientLog:
-    """The file gradients.csv of a run; it keeps only rows at the steps of the run's rows.
+    """The file gradients.csv of a run, with rows at its start and at the steps of its rows.
 
-    Before the first update, the first rows are made at once. Another file of that name raises
-    RunFolderError.
+    Another file of that name raises RunFolderError.
     """
 
     def __init__(self, folder: Path, run: Run, corpus: Corpus) -> None:
         config = run.config
         x, y = next(batches(corpus.train, config.batch_size, config.num_steps))
         self.x, self.y = x[:, :STREAMS], y[:, :STREAMS]
-        self.folder = folder
-        known = {0} | {row.step for row in run.rows}
-        saved = read(folder / GRADIENTS, config)
-        self.rows = [row for row in saved if row.step in known]
-        if run.step == 0:
-            self.rows = []
-            self._measure(run)
+        self.path = folder / GRADIENTS
+        self.rows = read(self.path)
 
     def follow(self, run: Run) -> None:
-        """Add a measurement if the run has just made a row of metrics."""
-        has_row = bool(run.rows) and run.rows[-1].step == run.step
-        if has_row and (not self.rows or self.rows[-1].step < run.step):
-            self._measure(run)
+        """Add a measurement if the run begins, or has just made a row of metrics."""
+        known = {0, *(row.step for row in run.rows)}
+        if run.step != max(known):
+            return
+        rows = [row for row in self.rows if row.step in known]
+        if not rows or rows[-1].step < run.step:
+            rows += measure(run.model, run.step, self.x, self.y)
+            write_rows(self.path, GradientRow._fields, rows)
+        self.rows = rows  # not before they are written, so that a failure is repaired
 
     def norms(self) -> tuple[list[int], NDArray[Any]]:
         """Return the steps, and the norms of dL_T/dh_t at each: (layers, steps, lags)."""
@@ -78,13 +76,6 @@ class GradientLog:
         L, T = 1 + self.rows[-1].layer, 1 + self.rows[-1].lag
         shown = [row.norm for row in self.rows if row.unit == "h"]
         return steps, np.array(shown).reshape(len(steps), L, T).swapaxes(0, 1)
-
-    def _measure(self, run: Run) -> None:
-        known = {0} | {row.step for row in run.rows}  # but not a limit of steps that was raised
-        rows = [row for row in self.rows if row.step in known]
-        rows += measure(run.model, run.step, self.x, self.y)
-        write_rows(self.folder / GRADIENTS, GradientRow._fields, rows)
-        self.rows = rows  # not before they are written, so that a failure is repaired
 
 
 @np.errstate(all="ignore")  # a network about to fail may overflow; the row then says inf or nan
@@ -112,10 +103,10 @@ def units_of(cell: Cell) -> list[str]:
     return [unit.name for unit in cell.units if unit.curve or unit.name in cell.states]
 
 
-def read(path: Path, config: TrainConfig) -> list[GradientRow]:
+def read(path: Path) -> list[GradientRow]:
     """Read the rows of a file; none if it is missing.
 
-    A file with other rows than those of such a run raises RunFolderError.
+    A file that does not hold such rows raises RunFolderError.
     """
     if not path.exists():
         return []
@@ -123,14 +114,9 @@ def read(path: Path, config: TrainConfig) -> list[GradientRow]:
         path, "the gradients of this run; move it away to continue without its rows"
     ) as file:
         _, *lines = csv.reader(file)
-        rows = [
+        return [
             GradientRow(
                 int(step), int(layer), int(lag), unit, *(float(c) if c else None for c in rest)
             )
             for step, layer, lag, unit, *rest in lines
         ]
-        layers, lags = range(config.num_layers), range(config.num_steps)
-        places = list(product(layers, lags, units_of(CELLS[config.cell])))
-        if [row[1:4] for row in rows] != places * (len(rows) // len(places)):
-            raise ValueError
-    return rows

@@ -5,9 +5,9 @@ continues as if it had never stopped.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm
 from numpylstm.training import parallel, schedules
 from numpylstm.training.averaging import AveragedParameters
-from numpylstm.training.metrics import Row, Tally
+from numpylstm.training.metrics import Row, Step, Tally
 from numpylstm.training.thread_trials import ThreadTrials
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -33,21 +33,6 @@ class TrainingFailed(NumpylstmError, RuntimeError):
     """A loss, a gradient or a parameter is no longer finite."""
 
     exit_status = 1
-
-
-class Step(NamedTuple):
-    """One update. Epochs and steps are counted from 1."""
-
-    epoch: int
-    window: int
-    windows: int
-    step: int
-    lr: float
-    cost: float
-    perplexity: float
-    accuracy: float
-    gradient_norm: float
-    tokens: int
 
 
 class Part(Protocol):
@@ -125,10 +110,7 @@ class Run:
     @property
     def out_of_patience(self) -> bool:
         """True if the validation has not improved for too many epochs."""
-        patience, losses = self.config.patience, self.valid_losses
-        if patience is None or not losses:
-            return False
-        return len(losses) > patience + losses.index(min(losses))
+        return out_of_patience(self.valid_losses, self.config.patience)
 
     @property
     def finished(self) -> bool:
@@ -139,7 +121,9 @@ class Run:
     @property
     def validated(self) -> bool:
         """True if the last row has a validation after the last update."""
-        return bool(self.rows) and self.rows[-1].validates(self.step)
+        if not self.rows:
+            return False
+        return self.rows[-1].step == self.step and self.rows[-1].valid_perplexity is not None
 
     @property
     def ended(self) -> bool:
@@ -159,6 +143,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({describe(self)}): {self.epoch:,} epochs, {self.step:,} updates done"
+
+
+def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
+    """Return True if the lowest validation loss is that of an epoch too long ago."""
+    if patience is None or not losses:
+        return False
+    return len(losses) > patience + losses.index(min(losses))
 
 
 def new_run(config: TrainConfig, corpus: Corpus) -> Run:
@@ -216,29 +207,30 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     """
     check_kind("train", "run", run, Run)
     check_kind("train", "corpus", corpus, Corpus)
-    check_fingerprint(corpus, run.fingerprint, "a run can only continue with its own text")
+    check_fingerprint(corpus, run.fingerprint)
     B, T = run.config.batch_size, run.config.num_steps
     windows = num_batches(len(corpus.train), B, T)
-    trials, rate = ThreadTrials(), schedules.from_config(run.config)
-    if run.validated and run.window > 0 and not run.finished:
+    rate, trials = schedules.from_config(run.config), ThreadTrials()
+    if run.window > 0 and run.validated and not run.finished:
         take_back_validation(run)
-    while not run.finished or run.window == windows:
+    while not run.ended:
         for x, y in batches(corpus.train, B, T, start=run.window):
-            if run.finished:
+            if run.finished:  # at a limit of steps
                 break
             run.optimizer.lr = rate(progress(run, windows))
             with trials.step():
                 step = update(run, x, y, windows)
-            row_is_due = run.tally.steps >= run.config.log_every and run.window < windows
-            row = close_row(run) if row_is_due else None  # before the run can be saved
+            row = close_row(run) if row_is_due(run, windows) else None  # before a save
             yield step
             if row is not None:
                 yield row
-        if run.window < windows:
-            break  # the limit of steps
-        yield end_epoch(run, validate(run, corpus, watch))
-    if run.window > 0 and not run.validated:
-        yield end_within_epoch(run, validate(run, corpus, watch))
+        valid = validate(run, corpus, watch)
+        yield end_epoch(run, valid) if run.window == windows else add_row(run, valid)
+
+
+def progress(run: Run, windows: int) -> schedules.Progress:
+    """Return the progress of a run whose epochs have so many updates, for its schedule."""
+    return schedules.Progress(run.epoch, run.config.epochs, run.window, windows, run.valid_losses)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
@@ -250,52 +242,48 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
             run.model, x, y, run.state, config.shards
         )
     except NotFinite as error:
-        place = f"at epoch {run.epoch + 1}, step {run.step + 1}"
-        raise TrainingFailed(f"{error}, {place}; {usual_causes(run)}") from error
+        raise failure(run, run.step + 1, str(error)) from error
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
         problem = f"the loss is {cost:.3g}; its perplexity or the gradient's norm is infinite"
         if culprits := not_finite({path: p.grad for path, p in optimizer.parameters.items()}):
             problem = f"the loss is {cost} and the gradient is not finite in {culprits}"
-        raise TrainingFailed(
-            f"{problem} at epoch {run.epoch + 1}, step {run.step + 1}; {usual_causes(run)}"
-        )
+        raise failure(run, run.step + 1, problem)
     optimizer.step()
     run.state = state
     run.window += 1
     run.step += 1
-    run.tally.add(y.size, correct, nll, cost, norm, norm > config.clip, optimizer.lr)
-    for part in run.parts.values():
-        part.after_update(run.epoch)
-    return Step(
+    step = Step(
         epoch=run.epoch + 1, window=run.window, windows=windows, step=run.step, lr=optimizer.lr,
         cost=cost, perplexity=perplexity, accuracy=correct / y.size, gradient_norm=norm,
         tokens=y.size,
     )  # fmt: skip
-
-
-def progress(run: Run, windows: int) -> schedules.Progress:
-    """Return the progress of a run whose epochs have so many updates, for its schedule."""
-    epochs, losses = run.config.epochs, run.valid_losses
-    return schedules.Progress(run.epoch, epochs, run.window, windows, losses)
+    run.tally.add(step, nll, correct, clipped=norm > config.clip)
+    for part in run.parts.values():
+        part.after_update(run.epoch)
+    return step
 
 
 # --- metrics -----------------------------------------------------------------------------------
 
 
+def row_is_due(run: Run, windows: int) -> bool:
+    """Return True if a row is due after an update, which does not end an epoch or the run."""
+    return run.tally.steps >= run.config.log_every and run.window < windows and not run.finished
+
+
 def close_row(run: Run, valid: Evaluation | None = None) -> Row:
-    """Turn the tally into a row of metrics and start a new tally."""
-    row = row_of(run, valid)
+    """Add the row of the tally, with a validation if there was one, and start a new tally."""
+    row = add_row(run, valid)
     run.tally = Tally()
-    run.rows.append(row)
     return row
 
 
-def row_of(run: Run, valid: Evaluation | None) -> Row:
-    """Return the row of metrics of the tally, with a validation if there was one."""
+def add_row(run: Run, valid: Evaluation | None) -> Row:
+    """Add the row of metrics of the tally, with a validation if there was one."""
     tally = run.tally
-    return Row(
+    row = Row(
         epoch=run.epoch + 1, step=run.step, lr=tally.lr,
         cost=tally.cost / tally.steps, perplexity=safe_exp(tally.nll / tally.tokens),
         accuracy=tally.correct / tally.tokens, gradient_norm=tally.norm / tally.steps,
@@ -303,6 +291,8 @@ def row_of(run: Run, valid: Evaluation | None) -> Row:
         valid_accuracy=None if valid is None else valid.accuracy,
         clipped=tally.clipped / tally.steps,
     )  # fmt: skip
+    run.rows.append(row)
+    return row
 
 
 def end_epoch(run: Run, valid: Evaluation) -> Row:
@@ -314,20 +304,11 @@ def end_epoch(run: Run, valid: Evaluation) -> Row:
     return row
 
 
-def end_within_epoch(run: Run, valid: Evaluation) -> Row:
-    """Add the row of a run that a limit of steps ends here; its tally stays, to continue."""
-    if run.tally.steps:
-        run.rows.append(row_of(run, valid))
-    else:  # a row was due at the last step
-        run.rows[-1] = run.rows[-1].with_validation(valid.perplexity, valid.accuracy)
-    return run.rows[-1]
-
-
 def take_back_validation(run: Run) -> None:
-    """Remove what `end_within_epoch` added: the run continues as if there had been no limit."""
-    row = run.rows.pop()
-    if run.tally.steps == 0:
-        run.rows.append(row.with_validation(None, None))
+    """Remove the row of a limit of steps, whose tally is still there, to continue without it."""
+    run.rows.pop()
+    if run.tally.steps >= run.config.log_every:
+        close_row(run)
 
 
 # --- validation --------------------------------------------------------------------------------
@@ -360,10 +341,8 @@ def score(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
     valid = evaluate(run.model, ids, streams, config.num_steps, watch=watch)
     if not math.isfinite(valid.perplexity):
-        raise TrainingFailed(
-            f"the validation loss is {valid.loss:.3g}, a perplexity that overflows, at epoch "
-            f"{run.epoch + 1}, step {run.step}; {usual_causes(run)}"
-        )
+        problem = f"the validation loss is {valid.loss:.3g}, a perplexity that overflows"
+        raise failure(run, run.step, problem)
     return valid
 
 
@@ -407,10 +386,7 @@ def check_parameters(run: Run) -> None:
     for memory, kept in run.optimizer.memory.items():
         arrays |= {f"the {memory} of {path}": array for path, array in kept.items()}
     if culprits := not_finite(arrays):
-        raise TrainingFailed(
-            f"not finite after epoch {run.epoch + 1}, step {run.step}: {culprits}; "
-            f"{usual_causes(run)}"
-        )
+        raise failure(run, run.step, f"not finite: {culprits}")
 
 
 def not_finite(arrays: Arrays) -> str:
@@ -418,12 +394,13 @@ def not_finite(arrays: Arrays) -> str:
     return ", ".join(name for name, array in arrays.items() if not np.isfinite(array).all())
 
 
-def usual_causes(run: Run) -> str:
-    """Describe the usual causes of non-finite numbers, with the values of this run."""
+def failure(run: Run, step: int, problem: str) -> TrainingFailed:
+    """Return an error with the place in the run, and the usual causes."""
     config = run.config
-    return (
-        "usually the learning rate is too high, the clip too large or the initial values too big "
-        f"(here lr {run.optimizer.lr:g}, clip {config.clip:g}, init_scale {config.init_scale:g})"
+    return TrainingFailed(
+        f"{problem}, at epoch {run.epoch + 1}, step {step}; usually the learning rate is too high, "
+        f"the clip too large or the initial values too big (here lr {run.optimizer.lr:g}, clip "
+        f"{config.clip:g}, init_scale {config.init_scale:g})"
     )
 
 

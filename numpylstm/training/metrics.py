@@ -1,4 +1,4 @@
-"""Metrics of a training run: sums over updates, the rows of metrics.csv, and whole epochs."""
+"""Metrics of a training run: of an update, sums of several, rows of metrics.csv, epochs."""
 
 import math
 from collections.abc import Sequence
@@ -9,38 +9,19 @@ from statistics import fmean
 from typing import NamedTuple
 
 
-@dataclass
-class Tally:
-    """Sums over the updates since the last row of metrics."""
+class Step(NamedTuple):
+    """One update. Epochs and steps are counted from 1."""
 
-    steps: int = 0
-    tokens: int = 0
-    correct: int = 0
-    nll: float = 0.0
-    cost: float = 0.0
-    norm: float = 0.0
-    clipped: int = 0
-    lr: float = 0.0  # of the last update
-
-    def add(
-        self,
-        tokens: int,
-        correct: int,
-        nll: float,
-        cost: float,
-        norm: float,
-        clipped: bool,
-        lr: float,
-    ) -> None:
-        """Add one update."""
-        self.lr = lr
-        self.steps += 1
-        self.tokens += tokens
-        self.correct += correct
-        self.nll += nll
-        self.cost += cost
-        self.norm += norm
-        self.clipped += clipped
+    epoch: int
+    window: int
+    windows: int
+    step: int
+    lr: float
+    cost: float
+    perplexity: float
+    accuracy: float
+    gradient_norm: float
+    tokens: int
 
 
 class Row(NamedTuple):
@@ -62,13 +43,30 @@ class Row(NamedTuple):
     valid_accuracy: float | None = None
     clipped: float = 0.0
 
-    def validates(self, step: int) -> bool:
-        """Return True if this row has the validation after this step."""
-        return self.step == step and self.valid_perplexity is not None
 
-    def with_validation(self, perplexity: float | None, accuracy: float | None) -> "Row":
-        """Return this row with the results of a validation."""
-        return self._replace(valid_perplexity=perplexity, valid_accuracy=accuracy)
+@dataclass
+class Tally:
+    """Sums over the updates since the last row of metrics."""
+
+    steps: int = 0
+    tokens: int = 0
+    correct: int = 0
+    nll: float = 0.0
+    cost: float = 0.0
+    norm: float = 0.0
+    clipped: int = 0
+    lr: float = 0.0  # of the last update
+
+    def add(self, step: Step, nll: float, correct: int, clipped: bool) -> None:
+        """Add one update, with the sum of -log p of its tokens."""
+        self.lr = step.lr
+        self.steps += 1
+        self.tokens += step.tokens
+        self.correct += correct
+        self.nll += nll
+        self.cost += step.cost
+        self.norm += step.gradient_norm
+        self.clipped += clipped
 
 
 class Epoch(NamedTuple):

@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from numpylstm.cells import State
 from numpylstm.config import ConfigError
 from numpylstm.errors import NumpylstmError
-from numpylstm.host import cores
-from numpylstm.kernels.threads import get_num_threads, set_num_threads
+from numpylstm.kernels.threads import PROCESSORS, get_num_threads, set_num_threads
 from numpylstm.models import LanguageModel
 from numpylstm.parameters import Rows
 from numpylstm.training.signals import Stopped, StopRequests, stop_requests
@@ -145,7 +144,7 @@ def connect() -> Ranks:
         return Ranks(missing="mpi4py has loaded the library of another MPI than mpiexec's")
     neighbours = comm.Split_type(MPI.COMM_TYPE_SHARED).size  # on this machine
     if neighbours > 1 and "NUMBA_NUM_THREADS" not in os.environ:
-        set_num_threads(max(cores() // neighbours, 1))
+        set_num_threads(max(PROCESSORS // neighbours, 1))
     return Ranks(comm)
 
 

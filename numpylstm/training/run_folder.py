@@ -50,32 +50,42 @@ class RunFolderError(NumpylstmError, ValueError):
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[Path]:
     """Lock a folder, so that no other process trains there at the same time.
 
-    The lock always ends with the process and leaves no file behind. Some systems and file systems
-    have no locks; there is no protection then. A link in place of a file of the run is refused,
-    since a run folder from somebody else could write anywhere through it.
+    Temporary files of killed processes are then removed. The lock always ends with the process and
+    leaves no file behind. Some systems and file systems have no locks; there is no protection then.
+    A link in place of a file of the run is refused, since a run folder from somebody else could
+    write anywhere through it.
     """
     for name in FILES:
         if (folder / name).is_symlink():
             raise RunFolderError(f"{folder / name} is a link; remove it, or copy its target here")
-    if fcntl is None or not folder.is_dir():
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    if not folder.is_dir():
+        raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
+    descriptor = None if fcntl is None else os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunFolderError(
-                f"{folder} is in use: another process trains there; stop it first, or wait"
-            ) from None
-        except OSError:
-            pass  # a network disk without locks
-        yield
+        if descriptor is not None:
+            lock(folder, descriptor)
+        for path in folder.iterdir():
+            if LEFTOVER.fullmatch(path.name):
+                path.unlink()
+        yield folder
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def lock(folder: Path, descriptor: int) -> None:
+    """Lock an open folder until it is closed; raise a RunFolderError if another process did."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunFolderError(
+            f"{folder} is in use: another process trains there; stop it first, or wait"
+        ) from None
+    except OSError:
+        pass  # a network disk without locks
 
 
 @contextmanager
@@ -92,51 +102,31 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
             with suppress(FileExistsError):
                 (found := parent / f"{preset}-{next(numbers)}").mkdir()
                 path = found
-        if path.exists() and not path.is_dir():
-            raise RunFolderError(f"--out {path} is a file; name a folder that is new or empty")
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"--out {path or parent} cannot be used: {error.strerror}") from error
-    with held(path):  # until after the first save
-        check_free(path)
+    with held(path):
+        if any(path.iterdir()):
+            advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
+            raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
         yield path
-
-
-def check_free(path: Path) -> None:
-    """Remove leftovers from a folder, and raise a RunFolderError if it holds anything else."""
-    if not all(LEFTOVER.fullmatch(entry.name) for entry in path.iterdir()):
-        advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
-        raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
-    remove_leftovers(path)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of killed processes, and nothing else."""
-    for path in folder.iterdir():
-        if LEFTOVER.fullmatch(path.name):
-            path.unlink()
 
 
 def begin(folder: Path, run: Run) -> None:
     """Save the run before its next update here, with its settings and vocabulary."""
-    save_last(folder, run)
+    checkpoint.save(run, folder / LAST)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
     write_text(folder / VOCABULARY, tokens + "\n")
 
 
 def save(folder: Path, run: Run) -> None:
-    """Write the best checkpoint, if the run has just become the best; then `save_last`.
+    """Write the best checkpoint, if the run has just become the best, the metrics, and the last.
 
     The last checkpoint is written last: a run killed before that repeats the rest.
     """
     if run.last_is_best:
         checkpoint.save(run, folder / BEST, parameters=run.offered)
-    save_last(folder, run)
-
-
-def save_last(folder: Path, run: Run) -> None:
-    """Write the metrics so far, and the checkpoint to resume from."""
     write_metrics(folder, run)
     checkpoint.save(run, folder / LAST)
 
@@ -149,11 +139,8 @@ def write_metrics(folder: Path, run: Run) -> None:
 
 def load_last(folder: Path) -> checkpoint.Checkpoint:
     """Load the checkpoint to resume from."""
-    if not folder.is_dir():
-        raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
     if not (folder / LAST).exists():
         raise RunFolderError(f"--resume {folder} holds no {LAST}; the run was never saved")
-    remove_leftovers(folder)
     try:
         return checkpoint.load(folder / LAST)
     except CheckpointError as error:
@@ -198,15 +185,7 @@ def reading(path: Path, content: str) -> Iterator[TextIO]:
     try:
         with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
             yield text
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        ArithmeticError,
-        RecursionError,
-        csv.Error,
-    ) as error:
+    except Exception as error:  # the readers raise whatever the text leads to
         reason = "it was damaged or changed"
         if isinstance(error, OSError):
             reason = error.strerror or reason

@@ -1,23 +1,19 @@
 """Resume a run in its folder, or fine-tune another; train it to the end and save it regularly."""
 
+import math
 import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
 from numpylstm.data import Corpus, DataError, num_batches
-from numpylstm.data.configured import (
-    check_fingerprint,
-    fingerprint,
-    load_corpus,
-    splits_punctuation,
-)
+from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
 from numpylstm.evaluation import Watch
 from numpylstm.printing import printable
 from numpylstm.training import parallel, run_folder, sample_log
@@ -26,14 +22,13 @@ from numpylstm.training.display import Progress, Timing
 from numpylstm.training.gradient_log import GradientLog
 from numpylstm.training.loop import (
     Run,
-    Step,
     TrainingFailed,
     check_corpus,
     check_parameters,
     new_run,
     train,
 )
-from numpylstm.training.metrics import Row
+from numpylstm.training.metrics import Row, Step
 from numpylstm.training.schedules import PLANNED
 from numpylstm.training.signals import Stopped, stop_requests
 
@@ -47,6 +42,14 @@ def resume(
     moved must be the same text. `watch` is called while the text is read.
     """
     run = restore_run(run_folder.load_last(folder))
+    change_settings(run, changes)
+    corpus = load_same_text(run.config, run.vocabulary, run.fingerprint, watch)
+    check_corpus(run.config, corpus)
+    return run, corpus
+
+
+def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
+    """Change settings of a run that continues; raise a ConfigError if that cannot be."""
     free = settings_with(resumable=True)
     if fixed := sorted(changes.keys() - free):
         *others, last = (f"--{name.replace('_', '-')}" for name in sorted(free))
@@ -67,21 +70,6 @@ def resume(
     if run.finished and run.epoch < changes.get("epochs", 0):
         limit = "patience" if run.out_of_patience else "steps"
         raise ConfigError("epochs", f"cannot continue a run that {limit} ended; raise that too")
-    with naming_a_moved_text():
-        corpus = load_corpus(run.config, run.vocabulary, watch)
-    check_fingerprint(corpus, run.fingerprint, "a run resumes with the same text only")
-    check_corpus(run.config, corpus)
-    return run, corpus
-
-
-@contextmanager
-def naming_a_moved_text() -> Iterator[None]:
-    """Explain how to name the text of an earlier run if it cannot be read."""
-    try:
-        yield
-    except DataError as error:
-        error.add_note("name a text that has moved with --train or --data")
-        raise
 
 
 def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> tuple[Run, Corpus]:
@@ -92,25 +80,36 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     raises ConfigError. If the changes name a text, the other run's text is dropped; the new one is
     split into tokens in the same way. `watch` is called while the text is read.
     """
-    saved, named = load(run_folder.checkpoint_of(path)), {"data", "train"} & changes.keys()
+    saved, changes = load(run_folder.checkpoint_of(path)), dict(changes)
+    named = not changes.keys().isdisjoint({"data", "train"})
     if not named:
         saved = run_folder.where_its_text_is(saved, path)
-    old = saved.config
+    old, vocabulary = saved.config, saved.vocabulary
     options = {name for cell in CELLS.values() for name in cell.options}
     for name in sorted(changes.keys() & {*options, *settings_with(shapes=True)}):
         if changes[name] != old.options.get(name, getattr(old, name, None)):
             raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
+        if name in options:
+            del changes[name]
     if named:
-        split = "train" in changes and splits_punctuation(old, saved.vocabulary)
+        split = "train" in changes and splits_punctuation(old, vocabulary)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
-    own = {name: value for name, value in changes.items() if name not in options}
-    config = TrainConfig(**updated(old.to_dict(), {"steps": None, **own, "init_from": None}))
-    with nullcontext() if named else naming_a_moved_text():
-        corpus = load_corpus(config, saved.vocabulary, watch)
-        if not named and fingerprint(corpus) != saved.meta["fingerprint"]:  # perhaps only re-split
-            cut = {"valid", "test", "max_eval", "split_punctuation"} & changes.keys()
-            whole = load_corpus(old, saved.vocabulary, watch) if cut else corpus
-            check_fingerprint(whole, saved.meta["fingerprint"], "name the text for this run")
+    settings = updated(old.to_dict(), {"steps": None, **changes, "init_from": None})
+    config = TrainConfig(**settings)
+    if named:
+        corpus = load_corpus(config, vocabulary, watch)
+    else:
+        cut, expected = (
+            {"valid", "test", "max_eval", "split_punctuation"},
+            saved.meta["fingerprint"],
+        )
+        try:
+            corpus = load_same_text(config, vocabulary, expected, watch)
+        except DataError:
+            if changes.keys().isdisjoint(cut):
+                raise
+            load_same_text(old, vocabulary, expected, watch)  # the same, but now cut otherwise
+            corpus = load_corpus(config, vocabulary, watch)
     check_corpus(config, corpus)
     run = new_run(config, corpus)
     run.config = replace(config, init_from=os.path.abspath(path))
@@ -124,7 +123,7 @@ def train_to_end(
     corpus: Corpus,
     folder: Path,
     *,
-    save_every: tuple[float, str] | None = None,
+    save_every: tuple[float, float] = (math.inf, math.inf),
     deadline: float | None = None,
     resume_command: Sequence[str] = (),
     draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
@@ -136,23 +135,17 @@ def train_to_end(
     before it stops, and before anything but an update ends it: a log that cannot be written, a
     display that fails. An error in an update leaves the last save.
 
-    `save_every` is (number, "steps" or "minutes"), None for the ends of epochs only; `deadline` is
-    the time to stop by `time.monotonic`; `resume_command` is shown when the run stops; `draw` draws
-    the pictures after each epoch.
+    `save_every` are the updates and the seconds between two saves; `deadline` is the time to stop
+    by `time.monotonic`; `resume_command` is shown when the run stops; `draw` draws the pictures
+    after each epoch.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     timing = Timing()
     progress = Progress(run, windows, timing, quiet=quiet)
-    saved_at = Saved(run.step, time.monotonic())
+    saves = Saves(folder, run, save_every)
     if not (quiet or run.ended):
         progress.line("Compiling kernels, or loading them from the cache ...")
-
-    def save() -> None:
-        nonlocal saved_at
-        check_parameters(run)
-        run_folder.save(folder, run)
-        saved_at = Saved(run.step, time.monotonic())
 
     def stop(status: int) -> NoReturn:
         progress.line(
@@ -171,16 +164,15 @@ def train_to_end(
         if log is not None:
             log.follow(run)
 
-    def between_updates(item: Step | Row) -> None:
+    def between_updates(item: Step | Row) -> int:
         follow()
         status = parallel.asked_to_stop(requests)
-        if status or saved_at.is_due(item, save_every) or run.finished:
-            save()
+        if status or run.finished or saves.are_due(item):
+            saves.save()
         progress.show(item)
         if isinstance(item, Row) and item.valid_perplexity is not None:
             draw(run, log)
-        if status and not run.ended:
-            stop(status)
+        return status
 
     with stop_requests(deadline) as requests:
         parallel.begin(run, corpus, requests)
@@ -190,14 +182,10 @@ def train_to_end(
                 draw(run, log)  # the process may have been killed after its last save
             items = timing.of(train(run, corpus, watch=in_validation))
             while (item := next(items, None)) is not None:
-                try:
-                    between_updates(item)
-                except Stopped:
-                    raise
-                except BaseException:
-                    with suppress(Exception):  # report the first error
-                        save()
-                    raise
+                with saves.after_an_error():
+                    status = between_updates(item)
+                if status and not run.ended:
+                    stop(status)
         except TrainingFailed:
             run_folder.write_metrics(folder, run)  # its rows show why
             raise
@@ -210,21 +198,36 @@ def train_to_end(
     return timing
 
 
-class Saved(NamedTuple):
-    """The last save: its step, and its time by `time.monotonic`."""
+class Saves:
+    """The saves of a run in its folder; `every` are the updates and the seconds between two."""
 
-    step: int
-    time: float
+    def __init__(self, folder: Path, run: Run, every: tuple[float, float]) -> None:
+        self.folder, self.run, self.every = folder, run, every
+        self.last = run.step, time.monotonic()
 
-    def is_due(self, item: Step | Row, every: tuple[float, str] | None) -> bool:
-        """Return True if the next save is due: around a validation, and by `every`."""
+    def save(self) -> None:
+        """Save the run, if all its numbers are finite."""
+        check_parameters(self.run)
+        run_folder.save(self.folder, self.run)
+        self.last = self.run.step, time.monotonic()
+
+    def are_due(self, item: Step | Row) -> bool:
+        """Return True before and after a validation, and by `every`."""
         if isinstance(item, Row):
             return item.valid_perplexity is not None
-        if item.window == item.windows:
-            return True
-        if every is None:
-            return False
-        number, unit = every
-        if unit == "steps":
-            return item.step - self.step >= number
-        return time.monotonic() - self.time >= 60 * number
+        (steps, seconds), (last_step, last_time) = self.every, self.last
+        return (
+            item.window == item.windows
+            or item.step - last_step >= steps
+            or time.monotonic() - last_time >= seconds
+        )
+
+    @contextmanager
+    def after_an_error(self) -> Iterator[None]:
+        """Save the run if an error ends this context."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # report the first error
+                self.save()
+            raise
