@@ -41,12 +41,12 @@ def box(
 def node(axes: Axes, x: float, y: float, text: str, colour: str = GREY) -> None:
     """Draw a circle around a sign, such as + or x."""
     axes.plot(x, y, "o", ms=21, mfc="white", mec=colour, mew=1.8, zorder=3)
-    axes.text(x, y, text, ha="center", va="center", zorder=4)
+    axes.text(x, y, text, ha="center", va="center", zorder=3)
 
 
 def arrow(axes: Axes, *points: Point, colour: str = GREY, width: float = 1.6) -> None:
     """Draw an arrow along these points; its head is at the last."""
-    axes.plot(*zip(*points[:-1], strict=True), color=colour, lw=width, solid_capstyle="round")
+    axes.plot(*zip(*points[:-1], strict=True), color=colour, lw=width)
     style = {"arrowstyle": "-|>", "color": colour, "lw": width, "mutation_scale": 14}
     axes.annotate("", points[-1], points[-2], arrowprops=style | {"shrinkA": 0, "shrinkB": 0})
 
