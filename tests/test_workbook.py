@@ -307,6 +307,17 @@ def softmax():
     return None
 
 
+def rows_of(folder, capsys):
+    """Grade a folder and return the exit status and the rows of the table by file."""
+    status = main(["grade", str(folder), "--csv"])
+    table = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    return status, {row["file"]: row for row in table}
+
+
+def states_of(path):
+    return {verdict.state for verdict in desk.verdicts_of(*desk.read_submission(path))}
+
+
 class TestTheTeachersDesk:
     @pytest.fixture
     def folder(self, tmp_path):
@@ -323,8 +334,8 @@ class TestTheTeachersDesk:
         return tmp_path
 
     def test_a_line_for_each(self, folder, capsys):
-        assert main(["grade", str(folder), "--csv"]) == 1  # the file of dan cannot be graded
-        rows = {row["file"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+        status, rows = rows_of(folder, capsys)
+        assert status == 1  # the file of dan cannot be graded
         assert list(rows) == ["ada.json", "bob.json", "cyd.json", "dan.json", "group/eve.JSON"]
         ada, bob, cyd, dan, eve = rows.values()
         assert (ada["student"], ada["right"], ada["of"], ada["diagnosis"]) == (
@@ -360,18 +371,14 @@ class TestTheTeachersDesk:
         """The name of a student seeds the numbers, at both points."""
         copied = json.loads((folder / "ada.json").read_text()) | {"student": "abe"}
         (folder / "abe.json").write_text(json.dumps(copied))
-        verdicts = desk.verdicts_of(*desk.read_submission(folder / "abe.json"))
-        assert all(verdict.state == "wrong" for verdict in verdicts)
-        verdicts = desk.verdicts_of(*desk.read_submission(folder / "ada.json"))
-        assert all(verdict.state == "right" for verdict in verdicts)
+        assert states_of(folder / "abe.json") == {"wrong"}
+        assert states_of(folder / "ada.json") == {"right"}
 
     def test_copied_numbers_and_a_missing_name_are_marked(self, folder, capsys):
         (folder / "copy.json").write_text((folder / "ada.json").read_text())
         (folder / "new.json").write_text(json.dumps({"student": "your name", "answers": {}}))
-        main(["grade", str(folder), "--csv"])
-        rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
-        notes = {row["file"]: row["note"] for row in rows if row["note"]}
-        assert notes == {
+        _, rows = rows_of(folder, capsys)
+        assert {file: row["note"] for file, row in rows.items() if row["note"]} == {
             "copy.json": "the same numbers as ada.json",
             "new.json": "the name is still 'your name'",
         }
@@ -383,8 +390,8 @@ class TestTheTeachersDesk:
             return grading.Verdict(name, "right")
 
         monkeypatch.setattr(desk, "judge", judge)
-        assert main(["grade", str(folder), "--csv"]) == 1
-        rows = {row["file"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+        status, rows = rows_of(folder, capsys)
+        assert status == 1
         assert rows["bob.json"]["diagnosis"] == "IndentationError: unexpected indent"
         assert rows["cyd.json"]["right"] == "15"
 
@@ -394,8 +401,7 @@ class TestTheTeachersDesk:
         for numbers in ada["answers"].values():
             del numbers[place]
         (folder / "ada.json").write_text(json.dumps(ada))
-        verdicts = desk.verdicts_of(*desk.read_submission(folder / "ada.json"))
-        assert all(verdict.state == "wrong" for verdict in verdicts)
+        assert states_of(folder / "ada.json") == {"wrong"}
 
     def test_the_exam_has_no_solutions_and_no_hints(self, capsys, tmp_path):
         assert main(["strip", str(PATH)]) == 0
