@@ -57,9 +57,11 @@ class Parser(argparse.ArgumentParser):
     def add_run(self) -> None:
         """Add the argument RUN; it is parsed as `checkpoint`."""
         self.add_argument(
-            "checkpoint", metavar="RUN", type=Path,
+            "checkpoint",
+            metavar="RUN",
+            type=Path,
             help="run folder (for its best.npz), or any checkpoint",
-        )  # fmt: skip
+        )
 
     def add_settings(self) -> None:
         """Add a flag for each setting of a run; only those that are given appear in the result."""
@@ -83,18 +85,24 @@ class Parser(argparse.ArgumentParser):
             option, *_ = owners.values()  # the configuration checks the value
             choices = dict.fromkeys(choice for o in owners.values() for choice in o.choices or ())
             sections[MODEL].add_argument(
-                flag(name), type=type(option.default), default=argparse.SUPPRESS,
-                choices=list(choices) or None, metavar=None if choices else "X",
+                flag(name),
+                type=type(option.default),
+                default=argparse.SUPPRESS,
+                choices=list(choices) or None,
+                metavar=None if choices else "X",
                 help=f"{'; '.join(dict.fromkeys(o.help for o in owners.values()))} "
                 f"(--cell {' or '.join(owners)})",
-            )  # fmt: skip
+            )
 
     def add_threads(self, default: str, but: str = "") -> None:
         """Add ``--threads``; `but` names the case in which results depend on it."""
         self.add_argument(
-            "--threads", type=int, metavar="N", default=argparse.SUPPRESS,
+            "--threads",
+            type=int,
+            metavar="N",
+            default=argparse.SUPPRESS,
             help=f"number of threads (default: {default}); the results do not depend on it{but}",
-        )  # fmt: skip
+        )
 
     def add_quiet(self, shown: str) -> None:
         """Add ``--quiet``; `shown` is what it still prints."""

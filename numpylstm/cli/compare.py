@@ -24,9 +24,12 @@ def make_parser() -> argparse.ArgumentParser:
         "runs", metavar="RUN", type=Path, nargs="+", help="run folder, finished or not"
     )
     parser.add_argument(
-        "--picture", type=Path, metavar="PATH", default=Path("compare.png"),
+        "--picture",
+        type=Path,
+        metavar="PATH",
+        default=Path("compare.png"),
         help="where to draw the curves, as a PNG; only a picture of this command is replaced",
-    )  # fmt: skip
+    )
     return parser
 
 

@@ -29,37 +29,57 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_run()
     text = parser.add_argument_group("text (default: the text of the training run)")
     text.add_argument(
-        "--data", metavar="PATH", default=argparse.SUPPRESS,
+        "--data",
+        metavar="PATH",
+        default=argparse.SUPPRESS,
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
-    )  # fmt: skip
+    )
     text.add_argument(
-        "--text", "--file", dest="file", metavar="PATH", nargs="+", default=argparse.SUPPRESS,
+        "--text",
+        "--file",
+        dest="file",
+        metavar="PATH",
+        nargs="+",
+        default=argparse.SUPPRESS,
         help="any UTF-8 text, scored as a whole: files, plain or .gz, folders with .txt or .txt.gz "
         "files, or - for standard input",
-    )  # fmt: skip
+    )
     text.add_argument(
-        "--split", choices=("train", "valid", "test"), default=argparse.SUPPRESS,
+        "--split",
+        choices=("train", "valid", "test"),
+        default=argparse.SUPPRESS,
         help="which part of a corpus to score (default: test)",
-    )  # fmt: skip
+    )
     how = parser.add_argument_group("how to score")
     how.add_argument(
-        "--protocol", choices=("exact", "tutorial"), default="exact",
+        "--protocol",
+        choices=("exact", "tutorial"),
+        default="exact",
         help="exact: every token but the first of each stream; tutorial: accuracy over 25 windows "
         "of 20 x 35 after a warm-up of 5, and one window of words",
-    )  # fmt: skip
+    )
     how.add_argument(
-        "--batch-size", type=at_least(1), metavar="N", default=argparse.SUPPRESS,
+        "--batch-size",
+        type=at_least(1),
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="streams, B: 20 are several times faster, but leave 20 tokens or a few more unscored "
         "(default: 1)",
-    )  # fmt: skip
+    )
     how.add_argument(
-        "--num-steps", type=at_least(1), metavar="N", default=argparse.SUPPRESS,
+        "--num-steps",
+        type=at_least(1),
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="window, T (default: 35)",
-    )  # fmt: skip
+    )
     how.add_argument(
-        "--max-tokens", type=at_least(2), metavar="N", default=argparse.SUPPRESS,
+        "--max-tokens",
+        type=at_least(2),
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="score the first N tokens only (default: all, or as many as in the run)",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.add_quiet("the figures")
     parser.add_threads("all")
@@ -107,9 +127,15 @@ def command(
         saved = run_folder.where_its_text_is(saved, checkpoint)
     with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
         text = scored_text(
-            saved.config, saved.vocabulary, saved.meta["fingerprint"], data=data, file=file,
-            split=split or "test", at_most=max_tokens, watch=shown.share,
-        )  # fmt: skip
+            saved.config,
+            saved.vocabulary,
+            saved.meta["fingerprint"],
+            data=data,
+            file=file,
+            split=split or "test",
+            at_most=max_tokens,
+            watch=shown.share,
+        )
     if len(text.ids) < 2 * B:
         streams = "one stream" if B == 1 else f"{B} streams"
         raise CommandError(
@@ -147,15 +173,20 @@ def scored(saved: "Checkpoint", text: "ScoredText") -> Found:
     why = why_unknown(text.unknown, text.left_out, level, saved.vocabulary)
     why = f": {why}" if text.unknown else ""
     return {
-        "checkpoint": str(saved.path), "epoch": epoch, "step": step, "text": text.name,
-        "level": level, "tokens": len(text.ids), "unknown": text.unknown,
+        "checkpoint": str(saved.path),
+        "epoch": epoch,
+        "step": step,
+        "text": text.name,
+        "level": level,
+        "tokens": len(text.ids),
+        "unknown": text.unknown,
         "unknown_left_out": text.left_out,
     }, [
         ("checkpoint", f"{saved.path}, epoch {epoch}, step {step}"),
         ("text", text.name),
         ("tokens", f"{len(text.ids):,}"),
         (f"unknown {unit(level)}s", f"{text.unknown:,}, scored as <unk>{why}"),
-    ]  # fmt: skip
+    ]
 
 
 def exactly(
@@ -172,19 +203,27 @@ def exactly(
             "have exploded"
         )
     facts = {
-        "scored": result.tokens, "unscored": result.unscored, "batch_size": B, "num_steps": T,
+        "scored": result.tokens,
+        "unscored": result.unscored,
+        "batch_size": B,
+        "num_steps": T,
         "state": CARRIED,
-        "loss": result.loss, "perplexity": result.perplexity, "accuracy": result.accuracy,
-    }  # fmt: skip
+        "loss": result.loss,
+        "perplexity": result.perplexity,
+        "accuracy": result.accuracy,
+    }
     lines = [
-        ("scored", f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
-         "stream and the remainder of the division by B"),
+        (
+            "scored",
+            f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
+            "stream and the remainder of the division by B",
+        ),
         ("windows", f"B = {B}, T = {T}"),
         ("state", CARRIED),
         ("loss", f"{result.loss:.4f} nats per token"),
         ("perplexity", f"{result.perplexity:.3f}"),
         ("accuracy", f"{result.accuracy:.4f}"),
-    ]  # fmt: skip
+    ]
     if level == "char":
         facts["bits_per_character"] = result.bits
         lines.insert(-1, ("bits", f"{result.bits:.4f} per character"))
@@ -204,10 +243,12 @@ def by_tutorial(model: "LanguageModel", text: "ScoredText", vocabulary: "Vocabul
         raise CommandError(f"--protocol tutorial: {error}") from error
     true, predicted = (vocabulary.decode(ids) for ids in (result.targets, result.predicted))
     return {
-        "accuracy": result.accuracy, "windows": result.batches, "true": true,
+        "accuracy": result.accuracy,
+        "windows": result.batches,
+        "true": true,
         "predicted": predicted,
     }, [
         ("accuracy", f"{result.accuracy:.3f}, the mean of {result.batches} windows of 20 x 35"),
         ("true values", " ".join(true)),
         ("predicted", " ".join(predicted)),
-    ]  # fmt: skip
+    ]

@@ -25,20 +25,26 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_run()
     text = parser.add_mutually_exclusive_group()
     text.add_argument(
-        "--text", "--file", metavar="FILE",
+        "--text",
+        "--file",
+        metavar="FILE",
         help="UTF-8 text to read, plain or .gz (default: the test split of the training run)",
-    )  # fmt: skip
+    )
     text.add_argument("--prompt", metavar="TEXT", help="text to read, given here")
     parser.add_argument(
-        "--max-tokens", type=at_least(2), metavar="N",
+        "--max-tokens",
+        type=at_least(2),
+        metavar="N",
         help="read the first N tokens only (default: 200, or 100 if the model is too large for the "
         "page)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--out", type=Path, metavar="PATH",
+        "--out",
+        type=Path,
+        metavar="PATH",
         help=f"the page to write (default: {NAME} beside the checkpoint); only a page of this "
         "command is replaced",
-    )  # fmt: skip
+    )
     parser.add_quiet("the name of the page")
     parser.add_threads("all")
     return parser
@@ -82,9 +88,15 @@ def command(
         saved = run_folder.where_its_text_is(saved, checkpoint)
         with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
             found = scored_text(
-                saved.config, vocabulary, saved.meta["fingerprint"], data=None, file=None,
-                split="test", at_most=most, watch=shown.share,
-            )  # fmt: skip
+                saved.config,
+                vocabulary,
+                saved.meta["fingerprint"],
+                data=None,
+                file=None,
+                split="test",
+                at_most=most,
+                watch=shown.share,
+            )
         read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
     else:
         raw = "".join(read_texts(text)) if text is not None else with_plain_line_ends(str(prompt))

@@ -11,10 +11,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="numpylstm-export", description="Write a model for another program.")
     parser.add_run()
     parser.add_argument(
-        "--to", choices=("safetensors", "torch", "onnx"), required=True,
+        "--to",
+        choices=("safetensors", "torch", "onnx"),
+        required=True,
         help="safetensors: the arrays by path; torch: a state dict, with the vocabulary in "
         "FILE.json; onnx: a whole model (packages: the extra numpylstm[exchange])",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="a new file")
     return parser
 

@@ -12,18 +12,25 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = Parser(prog="numpylstm-import", description="Make a run from another program's model.")
     parser.add_argument(
-        "file", metavar="FILE", type=Path,
+        "file",
+        metavar="FILE",
+        type=Path,
         help="safetensors, a state dict of PyTorch, or the arrays of a Keras model; FILE.json may "
         "hold the vocabulary (packages: the extra numpylstm[exchange])",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--out", metavar="RUN", type=Path, required=True,
+        "--out",
+        metavar="RUN",
+        type=Path,
+        required=True,
         help="run folder, new or empty, for numpylstm-eval, -sample and -train --init-from",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--activation", choices=RNN.options["activation"].choices, default=argparse.SUPPRESS,
+        "--activation",
+        choices=RNN.options["activation"].choices,
+        default=argparse.SUPPRESS,
         help="nonlinearity of a vanilla RNN (default: as the file says, else tanh)",
-    )  # fmt: skip
+    )
     return parser
 
 

@@ -28,25 +28,36 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
     parser.add_argument(
-        "--temperature", type=float, metavar="X", default=1.0,
+        "--temperature",
+        type=float,
+        metavar="X",
+        default=1.0,
         help="below 1 more probable text, above 1 more surprising text; 0 takes the best token",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--top-k", type=int, metavar="K", default=argparse.SUPPRESS,
+        "--top-k",
+        type=int,
+        metavar="K",
+        default=argparse.SUPPRESS,
         help="draw from the K most probable tokens only; 1 takes the best",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--ban-unk", action=argparse.BooleanOptionalAction, default=True, help="never draw <unk>"
     )
     parser.add_argument(
-        "--seed", type=at_least(0), metavar="N", default=argparse.SUPPRESS,
+        "--seed",
+        type=at_least(0),
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="seed of the draws (default: a new one each time, which is printed)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--json", action="store_true", dest="as_json",
+        "--json",
+        action="store_true",
+        dest="as_json",
         help="print one JSON object, with the text, the seed and the perplexity of the text under "
         "the model itself",
-    )  # fmt: skip
+    )
     parser.add_quiet("the text")
     parser.add_threads("all")
     return parser
@@ -118,10 +129,16 @@ def command(
         raise CommandError(str(error)) from error
     text = prompt + "".join(written(vocabulary.decode(kept), level, after=prompt))
     found = {
-        "checkpoint": str(saved.path), "prompt": prompt, "unknown": unknown, "text": text,
-        "tokens": len(kept), "temperature": temperature, "top_k": top_k, "seed": used_seed,
+        "checkpoint": str(saved.path),
+        "prompt": prompt,
+        "unknown": unknown,
+        "text": text,
+        "tokens": len(kept),
+        "temperature": temperature,
+        "top_k": top_k,
+        "seed": used_seed,
         "perplexity": perplexity,
-    }  # fmt: skip
+    }
     print(json.dumps(without_infinity(found), allow_nan=False))
 
 

@@ -53,8 +53,9 @@ def table_of_presets() -> str:
     rows = [["", *PRESETS]]
     for name in names:
         values = (preset.get(name, defaults[name]) for preset in PRESETS.values())
-        cells = ("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)
-                 for v in values)  # fmt: skip
+        cells = (
+            "-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v) for v in values
+        )
         rows.append([name.replace("_", "-"), *cells])
     shared = ", ".join(
         f"{flag(name)} {value}"
@@ -74,36 +75,45 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--preset", choices=PRESETS,
+        "--preset",
+        choices=PRESETS,
         help="settings to start from (default: demo, or char with --level char); the flags below "
         "change them",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR",
+        "--out",
+        type=Path,
+        metavar="DIR",
         help="folder of the run; it must be new or empty (default: runs/PRESET-N, or runs/tuned-N)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--resume", type=Path, metavar="DIR",
+        "--resume",
+        type=Path,
+        metavar="DIR",
         help="resume the run in this folder from its last save; only --epochs, --steps, "
         "--patience and --test-streams may change, and the path of a text that has moved",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--save-every", metavar="N|TIME",
+        "--save-every",
+        metavar="N|TIME",
         help="save every N updates, or after each time such as 10m, as well as after each epoch",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--stop-after", metavar="TIME",
+        "--stop-after",
+        metavar="TIME",
         help="save and stop after this time, such as 90s, 30m or 2h, as Ctrl-C does",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--check-gradients", action="store_true",
+        "--check-gradients",
+        action="store_true",
         help="first compare the gradients of this model with finite differences, print the tables, "
         "and stop if they differ; this does not change the run",
-    )  # fmt: skip
+    )
     parser.add_quiet("the report at the end")
-    parser.add_threads("the fastest number",
+    parser.add_threads(
+        "the fastest number",
         but=" (with --impl reference: for a fixed number of BLAS threads)",
-    )  # fmt: skip
+    )
     parser.add_settings()
     return parser
 
@@ -160,9 +170,11 @@ def command(
     with ExitStack() as lock:
         if resume is not None:
             new_only = {
-                "--out": out, "--preset": preset, "--init-from": changes.get("init_from"),
+                "--out": out,
+                "--preset": preset,
+                "--init-from": changes.get("init_from"),
                 "--check-gradients": check_gradients or None,
-            }  # fmt: skip
+            }
             for name, value in new_only.items():
                 if value is not None:
                     raise CommandError(
@@ -188,14 +200,24 @@ def command(
             with waiting("counting for the baselines", quiet=quiet):
                 references = summary.baselines(corpus)
             timing = session.train_to_end(
-                training_run, corpus, folder, save_every=every, deadline=deadline,
-                resume_command=go_on, quiet=quiet,
+                training_run,
+                corpus,
+                folder,
+                save_every=every,
+                deadline=deadline,
+                resume_command=go_on,
+                quiet=quiet,
                 draw=lambda run, log: summary.draw(folder, run, log, references),
-            )  # fmt: skip
+            )
             summary.conclude(
-                folder, training_run, corpus,
-                references=references, timing=timing, command=words, quiet=quiet,
-            )  # fmt: skip
+                folder,
+                training_run,
+                corpus,
+                references=references,
+                timing=timing,
+                command=words,
+                quiet=quiet,
+            )
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(f"continue with {printable(shlex.join(go_on))}")
             raise

@@ -32,7 +32,26 @@ from numpylstm.data.text import (
 from numpylstm.data.vocabulary import Vocabulary
 from numpylstm.data.windows import batches, num_batches
 
-__all__ = ["EOS", "LEVELS", "SPLITS", "UNK", "Corpus", "DataError", "Vocabulary", "batches",
-           "decode_text", "detokenize", "load_embedded", "load_ptb", "load_text", "minibatches",
-           "num_batches", "pad", "read_embedded", "read_ptb", "read_text", "split_punctuation",
-           "tokenize"]  # fmt: skip
+__all__ = [
+    "EOS",
+    "LEVELS",
+    "SPLITS",
+    "UNK",
+    "Corpus",
+    "DataError",
+    "Vocabulary",
+    "batches",
+    "decode_text",
+    "detokenize",
+    "load_embedded",
+    "load_ptb",
+    "load_text",
+    "minibatches",
+    "num_batches",
+    "pad",
+    "read_embedded",
+    "read_ptb",
+    "read_text",
+    "split_punctuation",
+    "tokenize",
+]

@@ -38,9 +38,12 @@ def load_corpus(
     A vocabulary is made from the training text, unless one is given.
     """
     options: dict[str, Any] = {
-        "level": config.level, "max_vocab": config.max_vocab, "vocabulary": vocabulary,
-        "max_eval": config.max_eval, "watch": watch,
-    }  # fmt: skip
+        "level": config.level,
+        "max_vocab": config.max_vocab,
+        "vocabulary": vocabulary,
+        "max_eval": config.max_eval,
+        "watch": watch,
+    }
     if config.data is not None:
         return load_ptb(config.data, **options)
     if config.train is not None:
@@ -157,9 +160,11 @@ def scored_text(
     if at_most is not None:
         corpus = load_corpus(replace(config, max_eval=at_most), vocabulary, watch)
     return ScoredText(
-        f"{split} split of {corpus.source}", getattr(corpus, split), corpus.oov[split],
+        f"{split} split of {corpus.source}",
+        getattr(corpus, split),
+        corpus.oov[split],
         corpus.left_out[split] if data is None else None,
-    )  # fmt: skip
+    )
 
 
 def why_unknown(unknown: int, left_out: int | None, level: str, vocabulary: Vocabulary) -> str:

@@ -293,11 +293,15 @@ def _corpus(
         return {split: int(np.count_nonzero(which[kept[split]])) for split in SPLITS}
 
     return Corpus(
-        source, level, vocabulary, **encoded, oov=count(lacking),
+        source,
+        level,
+        vocabulary,
+        **encoded,
+        oov=count(lacking),
         left_out=count(lacking & (counts > 0)),
         unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
         held_out=held_out,
-    )  # fmt: skip
+    )
 
 
 def index(

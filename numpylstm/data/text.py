@@ -173,9 +173,10 @@ def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
             yield path
             continue
         files = sorted(
-            os.path.join(path, name) for name in os.listdir(path)
+            os.path.join(path, name)
+            for name in os.listdir(path)
             if name.endswith((".txt", ".txt.gz")) and not name.startswith(".")
-        )  # fmt: skip
+        )
         if not files:
             raise DataError(
                 f"{path}: must be a readable file, got a folder without .txt or .txt.gz files; is "

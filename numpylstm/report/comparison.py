@@ -42,11 +42,15 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     if result.get("steps") != rows[-1].step:
         result = {}  # it is older: the run has continued since
     return ComparedRun(
-        name=name, settings=settings, rows=rows, valid=valid, epoch=epoch,
+        name=name,
+        settings=settings,
+        rows=rows,
+        valid=valid,
+        epoch=epoch,
         test=result.get("test", {}).get("perplexity"),
         tokens_per_second=result.get("time", {}).get("tokens_per_second"),
         fingerprint=result.get("text", {}).get("fingerprint"),
-    )  # fmt: skip
+    )
 
 
 def differences(runs: Sequence[ComparedRun]) -> list[str]:

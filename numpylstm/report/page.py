@@ -212,8 +212,11 @@ def settings(config: TrainConfig) -> str:
 def making(result: dict[str, Any]) -> str:
     """Return the tokens read and scored, times, the machine and the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
-    heads = {"tokens": "tokens", "unknown": "read as <unk>",
-             "left_out": "of these, cut from the vocabulary"}  # fmt: skip
+    heads = {
+        "tokens": "tokens",
+        "unknown": "read as <unk>",
+        "left_out": "of these, cut from the vocabulary",
+    }
     if any(corpus["unread"].values()):
         heads["unread"] = "more of it, not read"
     rows = [(split, *(f"{corpus[name][split]:,}" for name in heads)) for split in corpus["tokens"]]
@@ -229,5 +232,5 @@ def making(result: dict[str, Any]) -> str:
         ("seconds", f"{times['seconds']:,} for {times['updates']:,} of them, with validations"),
         *result["machine"].items(),
         ("command", shlex.join(result["command"])),
-    ]  # fmt: skip
+    ]
     return f"{table(['text', *heads.values()], rows)}\n<p>{text(scored)}</p>\n{definitions(facts)}"

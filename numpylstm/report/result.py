@@ -49,26 +49,34 @@ def result_of(
     tokens_per_second = timing.tokens_per_second and round(timing.tokens_per_second)
     by_epoch = [safe_exp(loss) for loss in run.valid_losses]
     return {
-        "format": FORMAT, "version": VERSION,
+        "format": FORMAT,
+        "version": VERSION,
         "test": {"perplexity": test.perplexity, **asdict(test), "unknown": corpus.oov["test"]},
         "validation": {"perplexity": best, "epoch": epoch, "by_epoch": by_epoch},
         "baselines": dict(baselines),
         "findings": list(findings),
         "text": {
-            "source": corpus.source, "held_out": corpus.held_out, "level": corpus.level,
+            "source": corpus.source,
+            "held_out": corpus.held_out,
+            "level": corpus.level,
             "fingerprint": run.fingerprint,
-            "vocabulary": len(corpus.vocabulary), "tokens": corpus.num_tokens,
-            "unread": dict(corpus.unread), "unknown": dict(corpus.oov),
+            "vocabulary": len(corpus.vocabulary),
+            "tokens": corpus.num_tokens,
+            "unread": dict(corpus.unread),
+            "unknown": dict(corpus.oov),
             "left_out": dict(corpus.left_out),
         },
-        "parameters": run.model.num_parameters, "epochs": run.epoch, "steps": run.step,
+        "parameters": run.model.num_parameters,
+        "epochs": run.epoch,
+        "steps": run.step,
         "time": {
-            "updates": timing.updates, "seconds": round(timing.seconds, 1),
+            "updates": timing.updates,
+            "seconds": round(timing.seconds, 1),
             "tokens_per_second": tokens_per_second,
         },
         "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
         "command": list(command),
-    }  # fmt: skip
+    }
 
 
 def facts() -> dict[str, str]:

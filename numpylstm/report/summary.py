@@ -89,9 +89,13 @@ def conclude(
     tell(corpus, test, references, true, predicted, sample)
     try:
         found = findings(
-            run.rows, clip=run.config.clip, unknown=count_unknown(corpus),
-            tokens=sum(corpus.num_tokens.values()), test=test.perplexity, references=references,
-        )  # fmt: skip
+            run.rows,
+            clip=run.config.clip,
+            unknown=count_unknown(corpus),
+            tokens=sum(corpus.num_tokens.values()),
+            test=test.perplexity,
+            references=references,
+        )
         result = result_of(
             run, corpus, test, baselines=references, findings=found, timing=timing, command=command
         )
@@ -101,15 +105,28 @@ def conclude(
         write_text(folder / run_folder.SAMPLE, sample + "\n")
         sentence, bits = sentence_of(model, corpus)
         report = Report(
-            name=folder.resolve().name, model=describe(run), config=run.config, rows=run.rows,
-            result=result, true=true, predicted=predicted, sentence=sentence, bits=bits,
-            samples=read_samples(folder / run_folder.SAMPLES), sample=sample,
-        )  # fmt: skip
+            name=folder.resolve().name,
+            model=describe(run),
+            config=run.config,
+            rows=run.rows,
+            result=result,
+            true=true,
+            predicted=predicted,
+            sentence=sentence,
+            bits=bits,
+            samples=read_samples(folder / run_folder.SAMPLES),
+            sample=sample,
+        )
         write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
-    files = (run_folder.BEST, run_folder.LAST, run_folder.METRICS, run_folder.CURVES,
-             run_folder.REPORT)  # fmt: skip
+    files = (
+        run_folder.BEST,
+        run_folder.LAST,
+        run_folder.METRICS,
+        run_folder.CURVES,
+        run_folder.REPORT,
+    )
     there = ", ".join(name for name in files if (folder / name).exists())
     LINES.info(f"\nSaved in {printable(str(folder))}: {there}")
 

@@ -35,11 +35,17 @@ class Display:
         self.doing, self.quiet = doing, quiet
         self.stream = sys.stdout if stream is None else stream
         self.bar = tqdm(
-            desc=doing.capitalize(), total=total, initial=done, file=self.stream,
-            mininterval=EVERY, miniters=0,
-            bar_format="{desc}  |{bar}|" if total else "{desc}", leave=total is not None,
-            dynamic_ncols=True, disable=quiet or not self.stream.isatty(),
-        )  # fmt: skip
+            desc=doing.capitalize(),
+            total=total,
+            initial=done,
+            file=self.stream,
+            mininterval=EVERY,
+            miniters=0,
+            bar_format="{desc}  |{bar}|" if total else "{desc}",
+            leave=total is not None,
+            dynamic_ncols=True,
+            disable=quiet or not self.stream.isatty(),
+        )
 
     def show(self, text: str, done: int = 0) -> None:
         """Show a text and the number of steps done, but not too often; `close` shows the last."""

@@ -93,7 +93,7 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
         cells = (  # rounded, so that the order of summation in a product cannot be seen
             None if array is None else float(f"{array[layer, -1 - lag]:.6g}")
             for array in (flow.norms.get(unit), low, high)
-        )  # fmt: skip
+        )
         rows.append(GradientRow(step, layer, lag, unit, *cells))
     return rows
 

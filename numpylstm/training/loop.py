@@ -255,10 +255,17 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     run.window += 1
     run.step += 1
     step = Step(
-        epoch=run.epoch + 1, window=run.window, windows=windows, step=run.step, lr=optimizer.lr,
-        cost=cost, perplexity=perplexity, accuracy=correct / y.size, gradient_norm=norm,
+        epoch=run.epoch + 1,
+        window=run.window,
+        windows=windows,
+        step=run.step,
+        lr=optimizer.lr,
+        cost=cost,
+        perplexity=perplexity,
+        accuracy=correct / y.size,
+        gradient_norm=norm,
         tokens=y.size,
-    )  # fmt: skip
+    )
     run.tally.add(step, nll, correct, clipped=norm > config.clip)
     for part in run.parts.values():
         part.after_update(run.epoch)
@@ -284,13 +291,17 @@ def add_row(run: Run, valid: Evaluation | None) -> Row:
     """Add the row of metrics of the tally, with a validation if there was one."""
     tally = run.tally
     row = Row(
-        epoch=run.epoch + 1, step=run.step, lr=tally.lr,
-        cost=tally.cost / tally.steps, perplexity=safe_exp(tally.nll / tally.tokens),
-        accuracy=tally.correct / tally.tokens, gradient_norm=tally.norm / tally.steps,
+        epoch=run.epoch + 1,
+        step=run.step,
+        lr=tally.lr,
+        cost=tally.cost / tally.steps,
+        perplexity=safe_exp(tally.nll / tally.tokens),
+        accuracy=tally.correct / tally.tokens,
+        gradient_norm=tally.norm / tally.steps,
         valid_perplexity=None if valid is None else valid.perplexity,
         valid_accuracy=None if valid is None else valid.accuracy,
         clipped=tally.clipped / tally.steps,
-    )  # fmt: skip
+    )
     run.rows.append(row)
     return row
 

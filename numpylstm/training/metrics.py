@@ -90,12 +90,16 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
         last, ends = own[-1], [row.step for row in own]
         mean = partial(fmean, weights=[end - start for start, end in pairwise([before, *ends])])
         if last.valid_perplexity is not None:
-            found.append(Epoch(
-                number=number, lr=last.lr, validation=last.valid_perplexity,
-                training=math.exp(mean(math.log(row.perplexity) for row in own)),
-                clipped=mean(row.clipped for row in own),
-                accuracy=mean(row.accuracy for row in own),
-                updates=last.step - before,
-            ))  # fmt: skip
+            found.append(
+                Epoch(
+                    number=number,
+                    lr=last.lr,
+                    validation=last.valid_perplexity,
+                    training=math.exp(mean(math.log(row.perplexity) for row in own)),
+                    clipped=mean(row.clipped for row in own),
+                    accuracy=mean(row.accuracy for row in own),
+                    updates=last.step - before,
+                )
+            )
         before = last.step
     return found

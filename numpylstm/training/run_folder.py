@@ -37,9 +37,18 @@ RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
 RECORDS = (RESULT, REPORT, LOG)
 """Files that contain dates and times. All others are the same bytes if a run is repeated."""
 FILES = (
-    CONFIG, VOCABULARY, METRICS, CURVES, SAMPLES, GRADIENTS, GRADIENT_MAP, LAST, BEST, SAMPLE,
+    CONFIG,
+    VOCABULARY,
+    METRICS,
+    CURVES,
+    SAMPLES,
+    GRADIENTS,
+    GRADIENT_MAP,
+    LAST,
+    BEST,
+    SAMPLE,
     *RECORDS,
-)  # fmt: skip
+)
 
 LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
 """Temporary files that remain if the process is killed while it writes."""
