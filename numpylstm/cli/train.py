@@ -167,7 +167,7 @@ def command(
     for name in changes.keys() & settings_with(text=True):  # whole, to resume from any folder
         changes[name] = whole_path(changes[name])
     reading = waiting("reading the text", quiet=quiet)
-    with ExitStack() as lock:
+    with ExitStack() as until_the_end:
         if resume is not None:
             new_only = {
                 "--out": out,
@@ -180,7 +180,7 @@ def command(
                     raise CommandError(
                         f"{name} is for a new run; --resume continues in the old folder"
                     )
-            folder = lock.enter_context(run_folder.held(resume))
+            folder = until_the_end.enter_context(run_folder.held(resume))
             with reading as shown:
                 training_run, corpus = session.resume(folder, changes, shown.share)
         else:
@@ -190,10 +190,10 @@ def command(
                 from numpylstm.training import gradient_check
 
                 gradient_check.check_gradients(training_run, corpus, quiet=quiet)
-            folder = lock.enter_context(run_folder.new(out, name))
+            folder = until_the_end.enter_context(run_folder.new(out, name))
         go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         run_folder.begin(folder, training_run)
-        lock.enter_context(logged(folder / run_folder.LOG, words))
+        until_the_end.enter_context(logged(folder / run_folder.LOG, words))
         if not quiet:
             announce(training_run, corpus)
         try:

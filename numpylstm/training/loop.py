@@ -220,8 +220,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
             run.optimizer.lr = rate(progress(run, windows))
             with trials.step():
                 step = update(run, x, y, windows)
-            row = close_row(run) if row_is_due(run, windows) else None  # before a save
-            yield step
+            row = close_row(run) if row_is_due(run, windows) else None
+            yield step  # the caller may save the run here
             if row is not None:
                 yield row
         valid = validate(run, corpus, watch)
