@@ -209,7 +209,7 @@ def test_sliders_and_choices_change_their_figure(opened):
     assert back.number("cell") > before
     fade.find("svg.chart").send_keys(Keys.ARROW_LEFT, Keys.PAGE_DOWN)
     assert fade.find("caption").text == "49 steps back"
-    gates.choose("hand", "f0")
+    gates.choose("hand", "f = 0")
     assert abs(gates.number("c")) < 1
 
 
@@ -255,6 +255,7 @@ def test_it_learns_a_text(opened, tmp_path):
     first = own_text.number("loss")
     own_text.press("Pause")
     own_text.choose("own-hold", "f = 0")
+    wait(browser, lambda: own_text.find_all("[data-name=free]"))  # its cost, although paused
     unit = own_text.run("return part.unit")
     own_text.press("Continue")
     bias_of_f = "return part.report.parameters['lstm.0.b'].data[32 + part.unit]"

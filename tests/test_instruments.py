@@ -90,6 +90,9 @@ def reach(**settings):
             back = backward(np.zeros_like(hs), r, *zeros[1:], cache)[1 : 1 + len(names)]
             norms = [np.linalg.norm(gradient) / np.linalg.norm(r) for gradient in back]
             held(f"{names} at lag {k}", [drawn["curves"][name][k] for name in names], norms)
+    dc = r * whole.o[-1] * (1 - whole.tanh_c[-1] ** 2)  # whole: of the LSTM, the last of CURVES
+    alone = [np.linalg.norm(dc * whole.f[T - k :].prod(axis=0)) for k in range(1, T + 1)]
+    held("along the cell", drawn["curves"]["along"][1:], alone / np.linalg.norm(r))
     return drawn, {name: np.array(curve) for name, curve in drawn["curves"].items()}
 
 
@@ -100,12 +103,18 @@ def test_how_far_the_gradient_reaches():
     assert np.abs(np.linalg.eigvals(drawn["rnn"][1])).max() == pytest.approx(0.7, rel=1e-3)
     assert 1e-11 < fading["tanh"][60] < 1e-9  # one ten-billionth
     assert fading["cell"][30] == pytest.approx(1 / 7, rel=0.1)
+    assert fading["along"][30] == pytest.approx(1 / 18, rel=0.05)
     assert fading["cell"][60] > 4 * fading["cell"][30]  # it rises again
     _, longer = reach(radius=0.7, **base | {"T": 120})
     assert longer["cell"][60] < 2 * longer["cell"][30]  # only at the beginning of the sequence
     assert longer["cell"][120] > 4 * longer["cell"][60]
     _, unbiased = reach(radius=0.7, **base | {"forget_bias": 0})
     assert unbiased["cell"][30] < unbiased["tanh"][30]
+    assert fading["along"][30] / unbiased["along"][30] == pytest.approx(1e8, rel=0.1)
+    given = {"radius": 0.7, **base | {"forget_bias": 2}}
+    two = node("instruments", instrument="reach", **given)["curves"]
+    assert fading["cell"][30] < two["cell"][30]  # although it keeps more along the cell
+    assert fading["along"][30] > two["along"][30]
     _, alive = reach(radius=1.1, **base)
     assert ((alive["tanh"] > 1 / 3) & (alive["tanh"] < 3)).all()
     # what explodes multiplies the rounding error too, so this is not compared digit by digit
@@ -385,6 +394,7 @@ def test_a_gate_is_held_while_the_model_learns():
     given = {"text": TEXT, "cell": "lstm", "H": 6, "updates": 20, "length": 1}
     found = node("own_text", task="learn", hold={"unit": 2, "gate": "f", "value": 1}, **given)
     before, held, after = (arrays_of(found[name]) for name in ("before", "held", "after"))
+    assert found["with_hold"]["free"] == found["held_out"] != found["with_hold"]["held_out"]
     column = 6 + 2  # of f
     for key in ("Wx", "Wh", "b"):
         path = f"lstm.0.{key}"

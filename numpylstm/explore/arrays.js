@@ -19,6 +19,16 @@ export function zeros_like(A) {
   return matrix(A.rows, A.columns);
 }
 
+export const norm = (A) => Math.sqrt(A.data.reduce((sum, value) => sum + value * value, 0));
+
+// The numbers of the transpose of a matrix whose numbers are `data`.
+export function transposed(data, rows, columns) {
+  const out = new Float64Array(data.length);
+  for (let r = 0; r < rows; r++)
+    for (let k = 0; k < columns; k++) out[k * rows + r] = data[r * columns + k];
+  return out;
+}
+
 // f at every entry of one or several matrices of one shape.
 export function map(f, A, B, C, D) {
   const out = zeros_like(A);

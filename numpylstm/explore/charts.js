@@ -186,10 +186,15 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   };
 }
 
-// An axis from 0 to max, divided into equal parts.
-export function even_axis(max, parts, said) {
+// An axis from 0 to max, with at most five ticks at round values.
+export function round_axis(max, said = (value) => value.toLocaleString("en")) {
+  const power = 10 ** Math.floor(Math.log10(max / 4));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= max / 4);
   const ticks = [];
-  for (let k = 0; k <= parts; k++) ticks.push([(k * max) / parts, said((k * max) / parts)]);
+  for (let k = 0; k * step <= max; k++) {
+    const value = Number((k * step).toPrecision(2));
+    ticks.push([value, said(value)]);
+  }
   return { min: 0, max, ticks };
 }
 

@@ -1,6 +1,6 @@
 // Random numbers, initial weights, and the sequences of the race; the seed determines all of them.
 
-import { map, matmul, matrix } from "./arrays.js";
+import { map, matmul, matrix, norm } from "./arrays.js";
 import { CELLS } from "./engine.js";
 
 // A generator of numbers in [0, 1): a scrambled counter.
@@ -48,9 +48,9 @@ export function orthogonal(random, n) {
 export function spectral_radius(A) {
   let [power, log] = [A, 0];
   for (let squarings = 0; squarings <= 16; squarings++) {
-    const norm = Math.sqrt(power.data.reduce((sum, value) => sum + value * value, 0));
-    log += Math.log(norm) / 2 ** squarings;
-    const unit = map((value) => value / norm, power);
+    const size = norm(power);
+    log += Math.log(size) / 2 ** squarings;
+    const unit = map((value) => value / size, power);
     power = matmul(unit, unit);
   }
   return Math.exp(log);

@@ -1,9 +1,7 @@
 // Norms of a gradient by the number of steps back.
 
-import { add, matmul_T_right, matrix, zeros_like } from "./arrays.js";
+import { add, map, matmul_T_right, matrix, norm, zeros_like } from "./arrays.js";
 import { CELLS } from "./engine.js";
-
-const norm = (A) => Math.sqrt(A.data.reduce((sum, value) => sum + value * value, 0));
 
 // Norms of dL/dh_t by lag, [|dh_T|, |dh_{T-1}|, ...], one list for each part of the state: h, then c.
 // The gradient of the loss is dhT at the last state and zero at the others. The first entry is the last
@@ -17,6 +15,19 @@ export function norms_by_lag(cell, dhT, cache) {
     dstate.forEach((part, k) => {
       norms[k].push(norm(part));
     });
+  }
+  return norms;
+}
+
+// Norms of dL/dc_t by lag along the cell alone: from the last h into its cell, then a product of forget
+// gates. The path through the gates and h is left out.
+export function norms_along_cell(dhT, cache) {
+  const [last, ...earlier] = cache.toReversed();
+  let [, , dc] = CELLS.lstm.step_backward(dhT, zeros_like(dhT), last);
+  const norms = [0, norm(dc)];
+  for (const { f } of earlier) {
+    dc = map((gradient, gate) => gradient * gate, dc, f);
+    norms.push(norm(dc));
   }
   return norms;
 }

@@ -6,7 +6,7 @@ import { language_model_forward, sequence_cross_entropy_forward, zero_state } fr
 import { make_trainer } from "./trainer.js";
 
 export const LONGEST = 200_000; // bytes of a text, as UTF-8
-export const SHORTEST = 500; // characters
+const SHORTEST = 500; // characters
 const MOST_SYMBOLS = 255; // the others are read as <unk>
 const RECIPE = { T: 25, B: 8, momentum: 0.9, clip: 5, init_scale: 0.1, forget_bias: 1 };
 const HELD_OUT = 1000; // characters of the end that are scored, at most
@@ -127,6 +127,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
 
   // A held gate has zero weights and a bias of 1000 or -1000, which no gradient changes; its momentum would.
   const held_column = (path) => (path.endsWith(".b") ? (hold.value ? FAR : -FAR) : 0);
+  const kept_column = (path, k) => kept[path].data[k];
   function set_columns(value) {
     const block = ["i", "f", "g", "o"].indexOf(hold.gate);
     for (const key of ["Wx", "Wh", "b"]) {
@@ -139,7 +140,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
     }
   }
   learner.hold = (next) => {
-    if (hold) set_columns((path, k) => kept[path].data[k]);
+    if (hold) set_columns(kept_column);
     kept = copied(parameters);
     hold = next;
     if (hold) set_columns(held_column);
@@ -150,11 +151,21 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
     while (performance.now() - began < milliseconds) update();
     return performance.now() - began;
   };
+  // The loss per character of the text held out if the held gate were free again.
+  function score_free() {
+    if (!hold) return null;
+    set_columns(kept_column);
+    const free = score();
+    set_columns(held_column);
+    return free;
+  }
+
   // What is shown: losses, a sample that continues `prompt`, and the parameters.
   learner.report = (prompt, temperature, length = 120) => {
     const sample = continuation(cell, parameters, prompt, length, temperature, random);
     const { updates, characters, loss } = learner;
-    return { updates, characters, loss, held_out: score(), sample, parameters: copied(parameters) };
+    const losses = { loss, held_out: score(), free: score_free() };
+    return { updates, characters, ...losses, sample, parameters: copied(parameters) };
   };
   learner.update = update;
   return learner;
@@ -178,12 +189,14 @@ export function serve(post, slice = 80) {
   let running = false;
   let [busy, next] = [0, 0];
 
+  const report = () =>
+    post({ ...learner.report(prompt, 0.8), speed: learner.characters / (busy / 1000) });
   function loop() {
     if (!running) return;
     busy += learner.train(slice);
     if (busy >= next) {
       next = busy + Math.min(1000, 200 + busy);
-      post({ ...learner.report(prompt, 0.8), speed: learner.characters / (busy / 1000) });
+      report();
     }
     setTimeout(loop, 0);
   }
@@ -193,7 +206,10 @@ export function serve(post, slice = 80) {
       [prompt, busy, next] = [start.prompt, 0, 200];
     }
     if (rate !== undefined) learner.rate = rate;
-    if (hold !== undefined) learner.hold(hold);
+    if (hold !== undefined) {
+      learner.hold(hold);
+      report(); // what it costs, at once
+    }
     if (go !== undefined && go !== running) {
       running = go;
       if (running) setTimeout(loop, 0);

@@ -1,6 +1,6 @@
 // Trained models: from the data of the page, reading a text, with gates clamped and cells held.
 
-import { map, matrix } from "./arrays.js";
+import { map, matrix, transposed } from "./arrays.js";
 import {
   CELLS,
   language_model_forward,
@@ -35,13 +35,6 @@ function unpacked({ shape, float16, float32 }) {
   );
 }
 
-function transposed(A) {
-  const out = matrix(A.columns, A.rows);
-  for (let r = 0; r < A.rows; r++)
-    for (let k = 0; k < A.columns; k++) out.data[k * A.rows + r] = A.data[r * A.columns + k];
-  return out;
-}
-
 // A model as the page stores it, with its arrays. `rows` are the cells of each layer that are shown,
 // the most interesting first; without a ranking, all in order.
 export function load_model(stored) {
@@ -49,7 +42,8 @@ export function load_model(stored) {
   const parameters = {};
   for (const [path, packed] of Object.entries(stored.parameters))
     parameters[path] = unpacked(packed);
-  parameters["decoder.W"] ??= transposed(parameters["embedding.W"]); // tied
+  const { rows: V, columns, data } = parameters["embedding.W"];
+  parameters["decoder.W"] ??= matrix(columns, V, transposed(data, V, columns)); // tied
   const { name } = stored.cell;
   const H = parameters[`${name}.0.Wh`].rows;
   const layers = zero_state(name, parameters, 1).length;

@@ -27,7 +27,7 @@ function open_page() {
     carousel: (root) => pulse_part(root, "carried"),
     back: (root) =>
       reach_part(root, {
-        shown: ["tanh", "cell"],
+        shown: ["tanh", "cell", "along"],
         controls: ["forget_bias"],
         high: 3,
         radius: 0.7,

@@ -2,7 +2,7 @@
 // state of an LSTM.
 
 import { matrix } from "./arrays.js";
-import { draw_lines, even_axis, fixed, number, slider } from "./charts.js";
+import { draw_lines, fixed, number, round_axis, slider } from "./charts.js";
 import { lstm_forward, rnn_forward } from "./engine.js";
 
 const T = 30;
@@ -64,10 +64,10 @@ export function pulse_part(root, kind) {
       points: values.map((each, t) => [t, each[k]]),
     });
     const lines = PULSES.map((size, k) => line(part.values, k, `x = ${size}`, style + STYLES[k]));
-    if (beside) lines.push(line(beside(), 0, "vanilla", "beside"));
+    if (beside) lines.push(line(beside(), 0, "vanilla", "rnn"));
     draw_lines($("svg"), {
-      x: { ...even_axis(T, 6, Math.round), label: "steps after the pulse x" },
-      y: { ...even_axis(1, 4, (v) => v), label: letter },
+      x: { ...round_axis(T), label: "steps after the pulse x" },
+      y: { ...round_axis(1), label: letter },
       lines,
       names: true,
     });

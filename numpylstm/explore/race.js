@@ -6,10 +6,10 @@ import {
   cividis,
   draw_lines,
   element,
-  even_axis,
   fixed,
   number,
   paint_pixels,
+  round_axis,
   scientific,
   show,
   slider,
@@ -158,8 +158,8 @@ export function race_part(root) {
     const largest = losses.filter(Number.isFinite).reduce((a, b) => Math.max(a, b));
     const high = 2 ** Math.max(1, Math.ceil(Math.log2(largest)));
     draw_lines($("svg.chart"), {
-      x: { ...even_axis(end, 4, Math.round), label: "updates" },
-      y: even_axis(high, 4, (v) => (v < 1e5 ? v : scientific(v))),
+      x: { ...round_axis(end), label: "updates" },
+      y: round_axis(high, (v) => (v < 1e5 ? v : scientific(v))),
       marks:
         high > 4 // there is no room for two
           ? [
@@ -253,6 +253,7 @@ export function race_part(root) {
     if (again) reset();
     else paint();
   };
+  const clips = `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`;
   $(".controls").append(
     slider("delay", "delay, in steps", [3, 60, 1], settings.delay, set("delay", true)),
     slider(
@@ -264,13 +265,7 @@ export function race_part(root) {
       (v) => scientific(10 ** v),
     ),
     slider("seed", "seed", [1, 20, 1], settings.seed, set("seed", true)),
-    choice(
-      "clip",
-      `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`,
-      ["on", "off"],
-      "on",
-      (v) => set("clip")(v === "on"),
-    ),
+    choice("clip", clips, ["on", "off"], "on", (v) => set("clip")(v === "on")),
   );
   Object.assign(part, { paint, step, reset });
   reset();

@@ -1,6 +1,6 @@
 // How far does the gradient reach? Untrained networks, on one scale.
 
-import { concatenate, map, matrix } from "./arrays.js";
+import { concatenate, map, matrix, norm } from "./arrays.js";
 import {
   button,
   choice,
@@ -15,15 +15,16 @@ import {
 } from "./charts.js";
 import { normal, orthogonal, random_numbers, spectral_radius, uniform } from "./draws.js";
 import { lstm_forward, rnn_forward } from "./engine.js";
-import { norms_by_lag } from "./lag.js";
+import { norms_along_cell, norms_by_lag } from "./lag.js";
 
 const SIZES = { T: 120, B: 2, D: 8, H: 32, init_scale: 0.05 };
 const LINES = [
   { key: "tanh", name: "RNN tanh", style: "rnn" },
   { key: "relu", name: "RNN relu", style: "rnn dashed" },
   { key: "sigmoid", name: "RNN sigmoid", style: "rnn dotted" },
-  { key: "lstm", name: "LSTM h", style: "lstm" },
-  { key: "cell", name: "LSTM c", style: "lstm dashed" },
+  { key: "lstm", name: "LSTM h", style: "lstm dotted" },
+  { key: "cell", name: "LSTM c", style: "lstm" },
+  { key: "along", name: "c, f alone", style: "lstm dashed" },
 ];
 
 // All random numbers, drawn once: inputs, weights as in the package, square blocks with a spectral
@@ -59,22 +60,24 @@ export function networks(drawn, { kind, radius, forget_bias }) {
   };
 }
 
-// |dL/dh_T-k| / |dL/dh_T| for k = 0 .. T, for each of `keys`; "cell" is the same of c.
+// |dL/dh_T-k| / |dL/dh_T| for k = 0 .. T, for each of `keys`; "cell" is the same of c, and "along" of c by
+// its forget gates alone.
 export function reach(drawn, settings, keys = LINES.map(({ key }) => key)) {
   const { rnn, lstm } = networks(drawn, settings);
   const x = drawn.x.slice(0, settings.T);
   const zeros = matrix(SIZES.B, SIZES.H);
   const curves = {};
-  const relative = ([dh, dc]) => [dh, dc].map((norms) => norms?.map((value) => value / dh[0]));
-  for (const key of keys) {
-    if (key === "lstm" || key === "cell") continue;
+  for (const key of ["tanh", "relu", "sigmoid"].filter((key) => keys.includes(key))) {
     const [, , cache] = rnn_forward(x, zeros, ...rnn, key);
-    [curves[key]] = relative(norms_by_lag("rnn", drawn.dhT, cache));
+    [curves[key]] = norms_by_lag("rnn", drawn.dhT, cache);
   }
   if (keys.includes("cell")) {
     const [, , , cache] = lstm_forward(x, zeros, zeros, ...lstm);
-    [curves.lstm, curves.cell] = relative(norms_by_lag("lstm", drawn.dhT, cache));
+    [curves.lstm, curves.cell] = norms_by_lag("lstm", drawn.dhT, cache);
+    curves.along = norms_along_cell(drawn.dhT, cache);
   }
+  const whole = norm(drawn.dhT);
+  for (const key in curves) curves[key] = curves[key].map((value) => value / whole);
   return curves;
 }
 
@@ -93,7 +96,7 @@ const START = { kind: "random", radius: 0.9, forget_bias: 3, T: 60, seed: 1 };
 export function reach_part(root, { shown, controls, high = 9, lag = 30, ...start } = {}) {
   const settings = { ...START, ...start };
   const lines = LINES.filter(({ key }) => !shown || shown.includes(key));
-  const part = { settings, lag, curves: {}, networks: () => networks(part.drawn, settings) };
+  const part = { settings, lag, curves: {} };
   const svg = root.querySelector("svg");
   const rows = element("tbody");
   const caption = element("caption");

@@ -281,22 +281,12 @@ export function reading_part(root, stored) {
       "ranking-note",
       `By how much the loss per token rises if ${cell.memory} of the cell is held at its mean (${all}).`,
     );
-    $(".ranking ol").replaceChildren(
-      ...ranked
-        .slice(0, 10)
-        .map(([unit, rise]) =>
-          element(
-            "li",
-            {},
-            element(
-              "button",
-              { type: "button", value: unit, onclick: () => choose_unit(unit) },
-              `cell ${unit}`,
-            ),
-            ` ${fixed(rise, 4).replace(/^\d/, "+$&")}`,
-          ),
-        ),
-    );
+    const entry = ([unit, rise]) => {
+      const choose = button(() => choose_unit(unit), `cell ${unit}`);
+      choose.value = unit;
+      return element("li", {}, choose, ` ${fixed(rise, 4).replace(/^\d/, "+$&")}`);
+    };
+    $(".ranking ol").replaceChildren(...ranked.slice(0, 10).map(entry));
   }
 
   function point(at) {
@@ -484,21 +474,11 @@ export function reading_part(root, stored) {
       part[key] = value;
       paint();
     };
+    const colours = ["surprise", ["unit", "the chosen cell"]];
+    const names = units.map(({ name }) => name);
     const controls = [
-      choice(
-        "colour",
-        "Colour of the text",
-        ["surprise", ["unit", "the chosen cell"]],
-        part.colour,
-        set("colour"),
-      ),
-      choice(
-        "quantity",
-        "Quantity of the cells",
-        units.map(({ name }) => name),
-        part.quantity,
-        set("quantity"),
-      ),
+      choice("colour", "Colour of the text", colours, part.colour, set("colour")),
+      choice("quantity", "Quantity of the cells", names, part.quantity, set("quantity")),
     ];
     if (Object.keys(models).length > 1) {
       const options = Object.entries(PRESETS).map(([key, { title }]) => [key, title]);

@@ -1,17 +1,11 @@
 // A staircase: one number of a trained network while it reads a text, with its gates as strips of colour.
 
 import { button, choice, cividis, element, fixed, number } from "./charts.js";
-import { zero_state } from "./engine.js";
 import { in_hand, read, visible } from "./models.js";
 
 const TEXT = '\n(()(("a(b"))())\n((("))a"())))';
 export const UNFINISHED = TEXT.slice(0, -2); // two brackets are for the reader to close
-const HANDS = {
-  free: [{}, "free"],
-  i: [{ i: 1 }, "i = 1"],
-  f0: [{ f: 0 }, "f = 0"],
-  f1: [{ f: 1 }, "f = 1"],
-};
+const HANDS = { free: {}, "i = 1": { i: 1 }, "f = 0": { f: 0 }, "f = 1": { f: 1 } };
 const [HIGH, BELOW, STRIP] = [120, 24, 18]; // of the staircase, of the letters, of a strip
 
 // Draw `values`, one for each of `words`, as a staircase with the words below it, then the strips:
@@ -23,7 +17,8 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [] })
   const count = words.length - first;
   const wide = Math.min(26, (width - left) / Math.max(count, 1));
   const high = HIGH + BELOW + STRIP * strips.length;
-  const limit = values.slice(first).reduce((most, v) => Math.max(most, Math.abs(v)), 1) * 1.1;
+  const most = values.slice(first).reduce((a, v) => Math.max(a, Math.abs(v)), 1);
+  const limit = 1.1 * most; // so that a tick at `most` is not cut
   const X = (k) => (left + k * wide).toFixed(1);
   const Y = (value) => ((HIGH / 2) * (1 - value / limit)).toFixed(1);
   const out = [`<path class="grid" d="M${left} ${Y(0)}H${width}"/>`];
@@ -33,7 +28,7 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [] })
   const box = (k, y, height, fill) =>
     out.push(`<rect x="${X(k)}" y="${y}" width="${across}" height="${height}" ${fill}/>`);
   for (const t of shaded) if (t >= first) box(t - first, 0, HIGH, 'class="shade"');
-  const top = Math.floor(limit);
+  const top = Math.floor(most);
   for (const value of [top, 0, -top])
     text(left - 6, Number(Y(value)) + 4, fixed(value, 0), 'text-anchor="end"');
   let path = "";
@@ -82,10 +77,8 @@ export function staircase_part(root, model, { gates = false } = {}) {
   const { unit, tokens } = model;
 
   function update() {
-    const zeros = zero_state("lstm", model.parameters, 1);
     const ids = part.words.map((word) => tokens.indexOf(word));
-    const [hands] = HANDS[part.hand];
-    const [parameters, state] = gates ? in_hand(model, 0, unit, hands) : [model.parameters, zeros];
+    const [parameters, state] = in_hand(model, 0, unit, HANDS[part.hand]);
     part.reading = read(model, parameters, state, ids);
     paint();
   }
@@ -121,16 +114,10 @@ export function staircase_part(root, model, { gates = false } = {}) {
   }, "Start again");
   $(".buttons").append(...["(", ")", '"', "a", "\n"].map(type), erase, again);
   if (gates) {
-    const hands = choice(
-      "hand",
-      "Gates of this cell",
-      Object.entries(HANDS).map(([key, [, said]]) => [key, said]),
-      part.hand,
-      (hand) => {
-        part.hand = hand;
-        update();
-      },
-    );
+    const hands = choice("hand", "Gates of this cell", Object.keys(HANDS), part.hand, (hand) => {
+      part.hand = hand;
+      update();
+    });
     $(".buttons").before(element("div", { class: "controls" }, hands));
   }
   Object.assign(part, { paint, update });

@@ -29,6 +29,10 @@ const TITLES = [
   ["gru", "GRU"],
   ["rnn", "vanilla RNN"],
 ];
+const WAYS = [
+  ["forward", "Forwards"],
+  ["backward", "Backwards"],
+];
 const TRY = {
   lstm: "move the forget gate's bias b<sub>f</sub> from −4 to 4: the straight way at the top, the carousel, opens. Then choose Backwards, and see how much of <i>dc</i>, which comes from later steps, reaches <i>dc_prev</i>.",
   gru: "move the update gate's bias b<sub>z</sub> from −4 to 4: one gate keeps the old state and closes the way of the new. Then choose Backwards, and see how much of <i>dh</i> reaches <i>dh_prev</i>.",
@@ -149,19 +153,10 @@ export function step_part(root, reference) {
         build();
         $(`input[value=${value}]`).focus();
       }),
-      choice(
-        "way",
-        "Drawing",
-        [
-          ["forward", "Forwards"],
-          ["backward", "Backwards"],
-        ],
-        part.way,
-        (value) => {
-          part.way = value;
-          part.paint();
-        },
-      ),
+      choice("way", "Drawing", WAYS, part.way, (value) => {
+        part.way = value;
+        part.paint();
+      }),
       ...controls,
     );
     $(".try span").innerHTML = TRY[cell];

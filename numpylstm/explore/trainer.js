@@ -1,6 +1,8 @@
 // A training step in plain typed arrays: the equations of engine.js for one layer of an LSTM or a
 // vanilla RNN, in buffers that are used again, four times as fast. Letters as there; arrays are flat.
 
+import { transposed } from "./arrays.js";
+
 // The pointwise part of a step, for the row of pre-activations or their gradients at `a` and the row of
 // states at `s`; `later` is the row of h and c at the next step.
 const POINTWISE = {
@@ -90,13 +92,6 @@ function add_product(out, o0, a, at, row, column, w, m, k, n) {
   }
 }
 
-function transposed(w, rows, columns) {
-  const out = new Float64Array(w.length);
-  for (let r = 0; r < rows; r++)
-    for (let k = 0; k < columns; k++) out[k * rows + r] = w[r * columns + k];
-  return out;
-}
-
 // A trainer of a model {path: matrix}, which it changes, by SGD with momentum on windows of T steps of B
 // sequences. The state goes on from one window to the next.
 export function make_trainer(cell, parameters, { T, B }) {
@@ -114,11 +109,10 @@ export function make_trainer(cell, parameters, { T, B }) {
   const [G, N] = [blocks * H, T * B];
   const zeros = (n) => new Float64Array(n);
   const states = { h: zeros((T + 1) * B * H), c: zeros((T + 1) * B * H) }; // with the one before
-  const cache = { ...states, A: zeros(N * G), tanh_c: zeros(N * H) };
-  const back = { dA: zeros(N * G), dhs: zeros(N * H), dh: zeros(B * H), dc: zeros(B * H) };
-  const all = { ...cache, ...back };
-  const { A, h } = cache;
-  const { dA, dhs, dh, dc } = back;
+  const [A, dA, tanh_c] = [zeros(N * G), zeros(N * G), zeros(N * H)];
+  const [dhs, dh, dc] = [zeros(N * H), zeros(B * H), zeros(B * H)];
+  const all = { ...states, A, tanh_c, dA, dhs, dh, dc };
+  const { h } = states;
   const [logits, by_symbol, d_symbol] = [zeros(N * V), zeros(V * G), zeros(V * G)];
 
   // The loss per character of a window, after which logits holds the gradient of its sum over time.

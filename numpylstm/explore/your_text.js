@@ -5,9 +5,9 @@ import {
   choice,
   draw_lines,
   element,
-  even_axis,
   log_axis,
   number,
+  round_axis,
   scientific,
   slider,
 } from "./charts.js";
@@ -122,7 +122,11 @@ export function your_text_part(root, { texts, cells }) {
       number("loss", report.loss),
       " nats per character on the text, ",
       number("held-out", report.held_out),
-      " on the tenth held out; ",
+      " on the tenth held out",
+      ...(report.free === null
+        ? []
+        : [" (", number("free", report.free), " if the held gate were free)"]),
+      "; ",
       number("characters", report.characters, (v) => v.toLocaleString("en")),
       " characters read, ",
       number("speed", report.speed, (v) => Math.round(v).toLocaleString("en")),
@@ -152,11 +156,8 @@ export function your_text_part(root, { texts, cells }) {
       points: losses.map((point) => [point[0], point[k]]),
     });
     draw_lines($("svg.losses"), {
-      x: {
-        ...even_axis(most, 2, (v) => Math.round(v).toLocaleString("en")),
-        label: "characters read",
-      },
-      y: { ...even_axis(high, 4, (v) => v), label: "nats" },
+      x: { ...round_axis(most), label: "characters read" },
+      y: { ...round_axis(high), label: "nats" },
       lines: [line("training", part.cell, 1), line("held out", `${part.cell} dashed`, 2)],
       names: true,
     });
@@ -173,7 +174,7 @@ export function your_text_part(root, { texts, cells }) {
     const high = Math.ceil(Math.log10(Math.max(...norms, 1e-9)));
     draw_lines($("svg.low"), {
       x: {
-        ...even_axis(40, 4, Math.round),
+        ...round_axis(40),
         label: `steps back from “${visible(tokens[best])}”, the most probable next`,
       },
       y: log_axis(high - 6, high, 2),
@@ -195,7 +196,7 @@ export function your_text_part(root, { texts, cells }) {
     };
     const pick = slider("unit", "unit", [0, part.H - 1, 1], part.unit, (unit) => {
       part.unit = unit;
-      hold(part.hold);
+      if (part.hold !== "free") hold(part.hold);
       if (part.reading) paint_unit();
     });
     const hands = choice(

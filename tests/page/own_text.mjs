@@ -44,6 +44,7 @@ const TASKS = {
     if (hold) learner.hold(hold);
     for (let k = 0; k < updates; k++) learner.update();
     const held = out(learner.parameters);
+    const with_hold = learner.report(prompt, 0, 1);
     learner.hold(null);
     const { held_out, sample } = learner.report(prompt, 0.8, 50);
     if (file) writeFileSync(file, safetensors(learner.parameters, tokens));
@@ -54,6 +55,7 @@ const TASKS = {
       held_out,
       before,
       held,
+      with_hold,
       after: learner.parameters,
       prompt: written([...prompt]),
       sample: written(sample),
