@@ -119,7 +119,7 @@ class WorkSplit(NamedTuple):
 
 @functools.lru_cache(maxsize=256)  # a model repeats the same few calls at every step
 def split_work(T: int, N: int, H: int, columns: int, itemsize: int, threads: int) -> WorkSplit:
-    """Return the division of a pass of N rows in T steps, from sizes only; no result depends on it.
+    """Return the division of a pass of N rows in T steps. No result depends on it.
 
     If they split the batch, no thread waits, and each reads all of Wh at each step, which is slow
     unless its own cache holds Wh. If they split the hidden units, all wait for all at each step and
@@ -143,7 +143,7 @@ def contiguous(*arrays: Array) -> list[Array]:
 
 
 def _readable(array: Array) -> Array:
-    """Return a view of a contiguous array that is read-only, and a copy of any other.
+    """Return a writeable view of a contiguous array, and a copy of any other.
 
     Results of layers are read-only, which is another type for Numba. Nobody writes to the view.
     """
@@ -233,6 +233,21 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
 # --- Recurrent layers --------------------------------------------------------------------------
 
 
+class Unrolled(NamedTuple):
+    """A sequence after its forward pass, for the cache of its cell."""
+
+    results: tuple[Array, ...]  # hs and the last states
+    x: Array
+    sums: list[Array]
+    before: list[Array]  # the states before each step
+    after: list[Array]  # the states and other arrays after it
+    lengths: Array | None
+
+    def with_cache(self, cache: Any) -> tuple[Any, ...]:
+        """Return the results and the cache, which holds the lengths too if there are any."""
+        return *self.results, cache if self.lengths is None else PaddedCache(cache, self.lengths)
+
+
 def _forward(
     where: str,
     cell: Any,
@@ -244,13 +259,12 @@ def _forward(
     lengths: Array | None,
     *,
     others: int = 0,
-    s: Any = None,
-) -> tuple[Any, ...]:
+    second_sum: Any = None,
+) -> Unrolled:
     """Run a cell over a sequence.
 
-    Return hs and the last states, then what a cache keeps: x, the sums, the states before each
-    step, and after it the states and `others`, arrays (T, B, H) that the kernel fills besides; then
-    the lengths. With a second sum, the GRU's, `s` is what it starts from.
+    `others` is the number of arrays (T, B, H) that the kernel fills besides the states. A GRU has a
+    second sum, h_prev @ Wh of its candidate; `second_sum` is what it starts from.
     """
     T, B, D = x.shape
     if lengths is not None:
@@ -261,9 +275,9 @@ def _forward(
     x, Wx, Wh, b = contiguous(x, Wx, Wh, b)
     x, states, filled = batch.begin(x, state, others)
     sums = [_affine(x.reshape(-1, D), Wx, b)]
-    if s is not None:
+    if second_sum is not None:
         sums.append(empty((batch.N, H), x.dtype))
-        sums[1][...] = s
+        sums[1][...] = second_sum
     rows = []
     for array in (*states, *filled):
         rows.append(array.reshape(-1, H))
@@ -272,21 +286,14 @@ def _forward(
     if split.split_batch:
         cell.forward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
-        panels = empty(_machine.panels_shape(Wh, Wh.shape[1] // H), Wh.dtype)
-        cell.forward_split_hidden(Wh, panels, arrays, split.shares)
+        cell.forward_split_hidden(Wh, arrays, split.shares)
     for k, array in enumerate(sums):
         sums[k] = array.reshape(*x.shape[:-1], array.shape[1])
     hs, before, after, last = batch.end(states, filled)
-    return (hs, *last), x, sums, before, after, lengths
+    return Unrolled((hs, *last), x, sums, before, after, lengths)
 
 
-def _with_lengths(cache: Any, lengths: Array | None) -> Any:
-    return cache if lengths is None else PaddedCache(cache, lengths)
-
-
-def _backward(
-    cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array, number_of_da: int = 1
-) -> tuple[Any, ...]:
+def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
     """Go back through a sequence after `_forward`.
 
     Return dx, the gradients of the states before the first step, dWx, dWh, db, and the last da of
@@ -298,7 +305,7 @@ def _backward(
     dhs, dstates = batch.begin_backward(dhs, dstate)
     N, columns = batch.N, Wh.shape[1]
     da, rows = [empty((N, Wx.shape[1]), dhs.dtype)], []
-    if number_of_da == 2:
+    if cell.separate_da:
         da.append(empty((N, columns), dhs.dtype))
     for array in (*kept, dhs):
         rows.append(array.reshape(N, array.shape[-1]))
@@ -308,8 +315,7 @@ def _backward(
     if split.split_batch:
         cell.backward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
-        panels = empty(_machine.panels_shape(Wh.T, 1), Wh.dtype)
-        cell.backward_split_hidden(Wh, panels, arrays, split.shares)
+        cell.backward_split_hidden(Wh, arrays, split.shares)
     dx, dWx, db = _gradients(da[0], x, Wx)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
     _machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares_for(Wh.size * N // PRODUCT))
@@ -320,7 +326,7 @@ def _backward(
 def _opened(
     where: str, kind: Any, needed: str, cache: Any, dhs: Array, *dstate: Array
 ) -> tuple[Batch, Any]:
-    """Check a backward pass; return the batch of its cache, and the cache without its lengths.
+    """Check the arguments of a backward pass; return its batch, and the cache without lengths.
 
     `needed` are the shapes of the arrays of the cache, in its order, of dhs and of the dstate.
     """
@@ -354,15 +360,13 @@ def rnn_forward(
     where, needed = "rnn_forward", "Wx D H, Wh H H, b H, x T B D, h0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0)
     check_choice(where, "activation", activation, _rnn.CELLS)
-    results, x, _, (h_prev,), (h,), lengths = _forward(
-        where, _rnn.CELLS[activation], x, (h0,), Wx, Wh, b, lengths
-    )
-    cache = RNNCache(x, h_prev, h, Wx, Wh, activation)
-    return *results, _with_lengths(cache, lengths)
+    run = _forward(where, _rnn.CELLS[activation], x, (h0,), Wx, Wh, b, lengths)
+    (h_prev,), (h,) = run.before, run.after
+    return run.with_cache(RNNCache(run.x, h_prev, h, Wx, Wh, activation))
 
 
 def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
-    """Backpropagation through time."""
+    """Backpropagate through time; return dx, dh0, dWx, dWh and db."""
     where = "rnn_backward"
     needed = (
         "cache.x T B D, cache.h_prev T B H, cache.h T B H, cache.Wx D H, cache.Wh H H, "
@@ -381,17 +385,15 @@ def lstm_forward(
     """Unroll the memory cell over a sequence."""
     where, needed = "lstm_forward", "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0)
-    results, x, (gates,), (h_prev, c_prev), (h, c, tanh_c), lengths = _forward(
-        where, _lstm.LSTM, x, (h0, c0), Wx, Wh, b, lengths, others=1
-    )
-    cache = LSTMCache(x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh)
-    return *results, _with_lengths(cache, lengths)
+    run = _forward(where, _lstm.LSTM, x, (h0, c0), Wx, Wh, b, lengths, others=1)
+    (gates,), (h_prev, c_prev), (h, c, tanh_c) = run.sums, run.before, run.after
+    return run.with_cache(LSTMCache(run.x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh))
 
 
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
-    """Backpropagation through time."""
+    """Backpropagate through time; return dx, dh0, dc0, dWx, dWh and db."""
     where = "lstm_backward"
     needed = (
         "cache.x T B D, cache.h_prev T B H, cache.c_prev T B H, cache.gates T B 4H, "
@@ -425,15 +427,14 @@ def gru_forward(
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
         return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
-    results, x, (gates, s), (h_prev,), (h,), lengths = _forward(
-        where, _gru.GRU, x, (h0,), Wx, Wh, b, lengths, s=0 if bn is None else bn
-    )
-    cache = GRUCache(x, h_prev, gates, s, h, Wx, Wh, bn, reset)
-    return *results, _with_lengths(cache, lengths)
+    second_sum = 0 if bn is None else bn
+    run = _forward(where, _gru.GRU, x, (h0,), Wx, Wh, b, lengths, second_sum=second_sum)
+    (gates, s), (h_prev,), (h,) = run.sums, run.before, run.after
+    return run.with_cache(GRUCache(run.x, h_prev, gates, s, h, Wx, Wh, bn, reset))
 
 
 def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple[Any, ...]:
-    """Backpropagation through time."""
+    """Backpropagate through time; return dx, dh0, dWx, dWh, db and dbn."""
     where = "gru_backward"
     needed = (
         "cache.x T B D, cache.h_prev T B H, cache.gates T B 3H, cache.s T B H, "
@@ -449,7 +450,7 @@ def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple
             cache = GRUCache._make([*contiguous(*arrays), bn, reset])
         dhs, dhT = contiguous(dhs, dhT)
         return reference.gru_backward(dhs, dhT, cache)
-    dx, (dh,), dWx, dWh, db, du = _backward(_gru.GRU, batch, opened, dhs, dhT, number_of_da=2)
+    dx, (dh,), dWx, dWh, db, du = _backward(_gru.GRU, batch, opened, dhs, dhT)
     return dx, dh, dWx, dWh, db, None if bn is None else du[:, 2 * H :].sum(axis=0)
 
 
@@ -474,19 +475,17 @@ def mingru_forward(
     factors: str = "positive",
     lengths: Array | None = None,
 ) -> tuple[Any, ...]:
-    """Compute all gates at once, and then the states."""
+    """Compute the sums of all steps at once, and then the states."""
     where = "mingru_forward"
     check_shapes(where, "Wx D 2H, b 2H, x T B D, h0 B H", Wx, b, x, h0)
     check_choice(where, "factors", factors, _scan.MINGRU)
-    results, x, (gates,), (h_prev,), (h,), lengths = _forward(
-        where, _scan.MINGRU[factors], x, (h0,), Wx, None, b, lengths
-    )
-    cache = MinGRUCache(x, h_prev, gates, h, Wx, factors)
-    return *results, _with_lengths(cache, lengths)
+    run = _forward(where, _scan.MINGRU[factors], x, (h0,), Wx, None, b, lengths)
+    (gates,), (h_prev,), (h,) = run.sums, run.before, run.after
+    return run.with_cache(MinGRUCache(run.x, h_prev, gates, h, Wx, factors))
 
 
 def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
-    """Backpropagation through time."""
+    """Backpropagate through time; return dx, dh0, dWx and db."""
     where = "mingru_backward"
     needed = (
         "cache.x T B D, cache.h_prev T B H, cache.gates T B 2H, cache.h T B H, "
@@ -495,7 +494,7 @@ def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) ->
     batch, opened = _opened(where, MinGRUCache, needed, cache, dhs, dhT)
     check_choice(where, "cache.factors", opened.factors, _scan.MINGRU)
     cell = _scan.MINGRU[opened.factors]
-    dx, (dh,), dWx, _, db, _ = _backward(cell, batch, opened, dhs, dhT, number_of_da=2)
+    dx, (dh,), dWx, _, db, _ = _backward(cell, batch, opened, dhs, dhT)
     return dx, dh, dWx, db
 
 
@@ -505,11 +504,9 @@ def minlstm_forward(
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
     where = "minlstm_forward"
     check_shapes(where, "Wx D 3H, b 3H, x T B D, h0 B H", Wx, b, x, h0)
-    results, x, (gates,), (h_prev,), (h, log_odds), lengths = _forward(
-        where, _scan.MINLSTM, x, (h0,), Wx, None, b, lengths, others=1
-    )
-    cache = MinLSTMCache(x, h_prev, gates, h, log_odds, Wx)
-    return *results, _with_lengths(cache, lengths)
+    run = _forward(where, _scan.MINLSTM, x, (h0,), Wx, None, b, lengths, others=1)
+    (gates,), (h_prev,), (h, log_odds) = run.sums, run.before, run.after
+    return run.with_cache(MinLSTMCache(run.x, h_prev, gates, h, log_odds, Wx))
 
 
 def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
@@ -520,7 +517,7 @@ def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) 
         "cache.log_odds T B H, cache.Wx D 3H, dhs T B H, dhT B H"
     )
     batch, opened = _opened(where, MinLSTMCache, needed, cache, dhs, dhT)
-    dx, (dh,), dWx, _, db, _ = _backward(_scan.MINLSTM, batch, opened, dhs, dhT, number_of_da=2)
+    dx, (dh,), dWx, _, db, _ = _backward(_scan.MINLSTM, batch, opened, dhs, dhT)
     return dx, dh, dWx, db
 
 
@@ -541,20 +538,23 @@ def slstm_forward(
     needed = "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H, n0 B H, m0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0, n0, m0)
     check_choice(where, "forget_gate", forget_gate, _lstm.SLSTM)
-    results, x, (gates,), before, (h, c, n, m, log_f), lengths = _forward(
-        where, _lstm.SLSTM[forget_gate], x, (h0, c0, n0, m0), Wx, Wh, b, lengths, others=1
-    )
-    h_prev, c_prev, n_prev, m_prev = before
+    state = h0, c0, n0, m0
+    run = _forward(where, _lstm.SLSTM[forget_gate], x, state, Wx, Wh, b, lengths, others=1)
+    (gates,), (h_prev, c_prev, n_prev, m_prev) = run.sums, run.before
+    h, c, n, m, log_f = run.after
     cache = SLSTMCache(
-        x, h_prev, c_prev, n_prev, m_prev, gates, h, c, n, m, log_f, Wx, Wh, forget_gate
+        run.x, h_prev, c_prev, n_prev, m_prev, gates, h, c, n, m, log_f, Wx, Wh, forget_gate
     )
-    return *results, _with_lengths(cache, lengths)
+    return run.with_cache(cache)
 
 
 def slstm_backward(
     dhs: Array, dhT: Array, dcT: Array, dnT: Array, dmT: Array, cache: SLSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
-    """Backpropagation through time; dmT is not read."""
+    """Backpropagate through time; return dx, dh0, dc0, dn0, dm0, dWx, dWh and db.
+
+    dmT is not read.
+    """
     where = "slstm_backward"
     needed = (
         "cache.x T B D, cache.h_prev T B H, cache.c_prev T B H, cache.n_prev T B H, "
@@ -584,7 +584,7 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache
 
 
 def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Array, Array]:
-    """Backpropagation through time."""
+    """Backpropagate through time; return da, db and dh0."""
     check_cache("scan_backward", cache, ScanCache)
     needed = "cache.a T B H, cache.h_prev T B H, dhs T B H, dhT B H"
     check_shapes("scan_backward", needed, *cache, dhs, dhT)
@@ -681,7 +681,15 @@ def sequence_cross_entropy_forward(
     (logits,) = contiguous(logits)
     peak, total, nll = np.empty((3, T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
-    _softmax.forward(logits, targets, peak, total, nll, predicted, shares_for(EXP * logits.size))
+    _softmax.forward(
+        logits.reshape(-1, V),
+        targets.ravel(),
+        peak.ravel(),
+        total.ravel(),
+        nll.ravel(),
+        predicted.ravel(),
+        shares_for(EXP * logits.size),
+    )
     loss = np.add.reduce(coefficients * nll, axis=None)
     return loss, CrossEntropyCache(logits, peak, total, targets, coefficients, nll, predicted)
 
@@ -700,7 +708,16 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     logits, peak, total, coefficients = contiguous(logits, peak, total, coefficients)
     dlogits = empty(logits.shape, logits.dtype)
     shares = shares_for(EXP * logits.size)
-    _softmax.backward(logits, targets, peak, total, coefficients, dlogits, shares)
+    V = logits.shape[2]
+    _softmax.backward(
+        logits.reshape(-1, V),
+        targets.ravel(),
+        peak.ravel(),
+        total.ravel(),
+        coefficients.ravel(),
+        dlogits.reshape(-1, V),
+        shares,
+    )
     return dlogits
 
 

@@ -70,7 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="numpylstm-train",
         description="Train a recurrent language model with gradients written by hand. Without "
-        "flags, it trains the demo preset on Python's language reference in about a minute.",
+        "flags, it trains the demo preset on Python's language reference in one to three minutes.",
         epilog=table_of_presets(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -50,7 +50,7 @@ class Batch:
 
     def begin_backward(self, dhs, dstates):
         """Return dhs as a cache would keep it, and copies of (B, .) in the order of the rows."""
-        return dhs, [*np.array(dstates)]
+        return dhs, [np.array(dstate, order="C") for dstate in dstates]
 
     def end_backward(self, dx, dstates):
         """Return dx (N, D) as (T, B, D), and (B, .) in the order of the batch."""

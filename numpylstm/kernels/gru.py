@@ -58,4 +58,4 @@ def backward(row, i, j0, j1, kept, dstates, da):
         dh[k] = dh_k * z_k
 
 
-GRU = recurrence("gru", forward, backward, carries_dh=True)
+GRU = recurrence("gru", forward, backward, carries_dh=True, separate_da=True)

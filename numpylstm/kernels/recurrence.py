@@ -33,10 +33,12 @@ from .machine import (
     multiply_packed,
     pack,
     packed,
+    panels_shape,
     part,
     transposed,
     uncounted,
 )
+from .memory import empty
 
 SECOND_CACHE = 1 << 20  # bytes
 
@@ -73,6 +75,7 @@ class Recurrence(NamedTuple):
     forward_split_hidden: Any
     backward_split_batch: Any
     backward_split_hidden: Any
+    separate_da: bool  # the gradient of h @ Wh is not that of x @ Wx + b
 
 
 @inlined
@@ -87,7 +90,7 @@ def pays_to_pack(offsets, Wh):
     return len(offsets) > 4 or offsets[1] > FEW_ROWS
 
 
-def recurrence(name, forward, backward, carries_dh=False):
+def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     """Make the kernels of a cell from its two pointwise functions, which are compiled here.
 
     ``forward(n, before, after, j0, j1, sums, states)`` reads the weighted sums in row n and the
@@ -113,7 +116,7 @@ def recurrence(name, forward, backward, carries_dh=False):
 
     @inner_of_cell
     def step_forward(Wh, copy, t, arrays, rows, units):
-        """Step t for some sequences and units; `copy` is Wh packed."""
+        """Step t for some sequences and units; `copy` is Wh packed, if that pays."""
         (i0, i1), (j0, j1), (offsets, sums, states) = rows, units, arrays
         (H, columns), size = Wh.shape, copy.size
         before, after, n = offsets[t], offsets[t + 1], offsets[t + 1] - offsets[1]
@@ -124,8 +127,10 @@ def recurrence(name, forward, backward, carries_dh=False):
         gates = columns // H // copy.blocks
         columns_of_units = gates * j0, gates * j1
         for number in range(copy.blocks):
-            into = sums[0] if number < copy.blocks - 1 else sums[-1]
-            first = min(number * size, into.shape[1] - size)
+            into, first = sums[0], number * size
+            if number == copy.blocks - 1:  # the last block of Wh belongs to the end of the last sum
+                into = sums[-1]
+                first = into.shape[1] - size
             total = block(into, n + i0, n + i1, first, first + size)
             if pays_to_pack(offsets, Wh):
                 multiply_packed(h, copy, number, total, total, columns_of_units)
@@ -162,8 +167,9 @@ def recurrence(name, forward, backward, carries_dh=False):
             pack(block(Wh, 0, H, 0, columns), copy, units)
         step_forward(uncounted(Wh), copy, t, arrays, (0, arrays.offsets[1]), units)
 
-    def forward_split_hidden(Wh, panels, arrays, shares):
-        """All steps."""
+    def forward_split_hidden(Wh, arrays, shares):
+        """All steps, one after the other."""
+        panels = empty(panels_shape(Wh, Wh.shape[1] // len(Wh)), Wh.dtype)
         for t in range(_steps(arrays[0])):
             step_forward_split_hidden(Wh, panels, t, arrays, shares)
 
@@ -178,8 +184,10 @@ def recurrence(name, forward, backward, carries_dh=False):
         H = dh.shape[1]
         if i0 < continued:  # the sequences that have a step t + 1
             through_h = block(dh, i0, continued, 0, H)
-            start = through_h if t < 0 or carries_dh else block(dhs, n + i0, n + continued, 0, H)
-            if t < 0 and not carries_dh:
+            start = through_h
+            if not carries_dh and t >= 0:
+                start = block(dhs, n + i0, n + continued, 0, H)
+            elif not carries_dh:
                 for i in range(i0, continued):
                     for j in range(j0, j1):
                         dh[i, j] = 0
@@ -214,13 +222,18 @@ def recurrence(name, forward, backward, carries_dh=False):
             pack(transposed(Wh), copy, units)
         step_backward(copy, t, arrays, (0, offsets[1]), units)
 
-    def backward_split_hidden(Wh, panels, arrays, shares):
+    def backward_split_hidden(Wh, arrays, shares):
         """All steps, last to first."""
+        panels = empty(panels_shape(Wh.T, 1), Wh.dtype)
         for t in reversed(range(-1, _steps(arrays[0]))):
             step_backward_split_hidden(Wh, panels, t, arrays, shares)
 
     return Recurrence(
-        forward_split_batch, forward_split_hidden, backward_split_batch, backward_split_hidden
+        forward_split_batch,
+        forward_split_hidden,
+        backward_split_batch,
+        backward_split_hidden,
+        separate_da,
     )
 
 

@@ -71,7 +71,7 @@ def _mingru(name, times):
             da_n[k] = dh_k * z_k
             dh[k] = dh_k * (one - scale * z_k)
 
-    return recurrence(f"mingru_{name}", forward, backward, carries_dh=True)
+    return recurrence(f"mingru_{name}", forward, backward, carries_dh=True, separate_da=True)
 
 
 MINGRU = {"positive": _mingru("positive", 1), "signed": _mingru("signed", 2)}
@@ -112,4 +112,4 @@ def _backward(n, r, j0, j1, kept, dstates, da):
         dh[k] = dh_k * a
 
 
-MINLSTM = recurrence("minlstm", _forward, _backward, carries_dh=True)
+MINLSTM = recurrence("minlstm", _forward, _backward, carries_dh=True, separate_da=True)

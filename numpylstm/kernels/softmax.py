@@ -80,10 +80,8 @@ def row_backward(row, target, peak, total, coefficient, drow):
 
 @kernel(shared=True)
 def forward(logits, targets, peak, total, nll, predicted, share, shares):
-    """Fill peak, total, nll and predicted, all (T, B), from logits (T, B, V) and targets (T, B)."""
-    N, V = targets.size, logits.shape[2]
-    logits, targets, predicted = logits.reshape(N, V), targets.reshape(N), predicted.reshape(N)
-    peak, total, nll = peak.reshape(N), total.reshape(N), nll.reshape(N)
+    """Fill peak, total, nll and predicted, all (N,), from logits (N, V) and targets (N,)."""
+    N, V = logits.shape
     first, last = part(N, share, shares, 1)
     scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
@@ -96,10 +94,8 @@ def forward(logits, targets, peak, total, nll, predicted, share, shares):
 
 @kernel(shared=True)
 def backward(logits, targets, peak, total, coefficients, dlogits, share, shares):
-    """Fill dlogits (T, B, V) = coefficients (T, B) * (softmax(logits) - onehot(targets))."""
-    N, V = targets.size, logits.shape[2]
-    logits, dlogits, targets = logits.reshape(N, V), dlogits.reshape(N, V), targets.reshape(N)
-    peak, total, coefficients = peak.reshape(N), total.reshape(N), coefficients.reshape(N)
+    """Fill dlogits (N, V) = coefficients (N,) * (softmax(logits) - onehot(targets))."""
+    N, V = logits.shape
     first, last = part(N, share, shares, 1)
     for r in range(first, last):
         row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)

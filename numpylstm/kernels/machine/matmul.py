@@ -52,12 +52,12 @@ def operand(X, is_transposed):
 
 
 @inlined
-def aligned_empty(rows, columns, like):
-    """Return an uninitialised array (rows, columns) that starts at a cache line."""
+def aligned_empty(size, like):
+    """Return an uninitialised array (size,) that starts at a cache line."""
     line = 64 // like.itemsize
-    flat = np.empty(rows * columns + line, like.dtype)
-    start = -(flat.ctypes.data // like.itemsize) % line
-    return flat[start : start + rows * columns].reshape(rows, columns)
+    room = np.empty(size + line, like.dtype)
+    start = -(room.ctypes.data // like.itemsize) % line
+    return room[start : start + size]
 
 
 def panels_shape(W, blocks):
@@ -71,8 +71,8 @@ def packed(W, blocks):
     """Return a packed copy of W (K, blocks * size), in any strides."""
     (K, N), width = W.shape, 2 * lanes_of(W)
     size = N // blocks
-    panels = aligned_empty(blocks * ((size + width - 1) // width) * K, width, W)
-    copy = Packed(panels, blocks, size)
+    rows = blocks * ((size + width - 1) // width) * K
+    copy = Packed(aligned_empty(rows * width, W).reshape(rows, width), blocks, size)
     pack(W, copy, (0, size))
     return copy
 
@@ -270,9 +270,9 @@ def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
     first, stop = tiles * share // shares, tiles * (share + 1) // shares
     in_place = M <= FEW_ROWS and B.strides[1] == B.itemsize
     if not in_place:
-        rows_copied = aligned_empty(TILE_ROWS + width, DEPTH + width, C).reshape(-1)
-        rows_of_panels = min(WIDTH, (N + width - 1) // width) * min(DEPTH, K)
-        panels = aligned_empty(rows_of_panels, width, C)
+        rows_copied = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
+        panel_rows = min(WIDTH, (N + width - 1) // width) * min(DEPTH, K)
+        panels = aligned_empty(panel_rows * width, C).reshape(panel_rows, width)
     # A run of tiles: the end of one panel, whole panels, the beginning of another.
     while first < stop:
         panel = first // row_blocks
