@@ -1,4 +1,4 @@
-"""The rows of a batch in the order of `recurrence`, to which sequences of any lengths are brought.
+"""Batches of sequences of any lengths, and the order in which `recurrence` takes their rows.
 
 `Batch` has the sequences of one length: nothing moves, and arrays over time stay (T, B, .).
 `PaddedBatch` sorts sequences by length and leaves out the steps past their ends: (N, .).
@@ -20,7 +20,7 @@ class Batch:
         self.steps_done, self.known_cuts = np.arange(B + 1), {}
 
     def cuts(self, shares):
-        """Return where the rows of each share begin, and B: about the same work for each."""
+        """Return where the rows of each share begin, and B; all shares have about equal work."""
         if shares not in self.known_cuts:
             done = self.steps_done
             cuts = done.searchsorted(done[-1] * np.arange(shares + 1) // shares)
@@ -28,7 +28,7 @@ class Batch:
         return self.known_cuts[shares]
 
     def begin(self, x, starts, others):
-        """Return x as a cache keeps it, room for states that begin so, and for other arrays."""
+        """Return x as a cache keeps it, room for the states after these starts, and others."""
         states, filled = [], []
         for start in starts:
             states.append(empty((self.T + 1, *start.shape), x.dtype))
@@ -49,11 +49,11 @@ class Batch:
         return after[0], before, after, last
 
     def begin_backward(self, dhs, dstates):
-        """Return dhs as a cache would keep it, and copies of (B, .) in the order of the rows."""
+        """Return dhs as a cache would keep it, and copies of the dstates in the rows' order."""
         return dhs, [np.array(dstate, order="C") for dstate in dstates]
 
     def end_backward(self, dx, dstates):
-        """Return dx (N, D) as (T, B, D), and (B, .) in the order of the batch."""
+        """Return dx (N, D) as (T, B, D), and the dstates in the order of the batch."""
         return dx.reshape(self.T, self.B, -1), dstates
 
 

@@ -1,9 +1,9 @@
 """The pointwise functions of the LSTM, and of the sLSTM; `recurrence` does the rest.
 
-sums: gates (N, 4H), which end as the activated gates. states: h, c and tanh_c, the last without a
-step 0. kept: h_prev, c_prev, gates, c, tanh_c, h. dstates: dh, dc. da: that of the gates.
+sums: gates (N, 4H), which end as the activated gates. states: h, c, and tanh_c, whose first B rows
+are not used. kept: h_prev, c_prev, gates, c, tanh_c, h. dstates: dh, dc. da: of the gates' sums.
 
-sLSTM: states: h, c, n, m and log_f, the last without a step 0. kept: h_prev, c_prev, n_prev,
+sLSTM: states: h, c, n, m, and log_f, whose first B rows are not used. kept: h_prev, c_prev, n_prev,
 m_prev, gates, h, c, n, m, log_f. dstates: dh, dc, dn, dm.
 """
 

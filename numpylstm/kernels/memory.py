@@ -3,8 +3,8 @@
 A training step needs the same large arrays every time. After each `free` the operating system
 returns them as pages that are zeroed at first touch, which costs a tenth of a step. So the memory
 of a large array without references is kept for the next one of about its size: sizes are rounded
-up by a quarter at most, and memory that is not touched costs nothing. What is not used again while
-`TURN` to twice as many arrays are made is freed: sizes have changed.
+up by a quarter at most, and memory that is not touched costs nothing. Memory that none of the last
+`TURN` arrays used (at most twice as many) is freed: sizes have changed.
 """
 
 import math

@@ -2,15 +2,16 @@
 
 Work without an order in time (``x @ Wx + b`` for all steps, and the products for dx, dWx and dWh)
 is a few large products before or after the loop. The rest is here: at each step a product with Wh,
-or with Wh.T on the way back, and the cell's pointwise function. A cell without Wh has one of no
-columns, (H, 0): its products are empty.
+or with Wh.T on the way back, and the cell's pointwise function. For a cell without Wh it has no
+columns, (H, 0), and the products are empty.
 
 Threads share the work in one of two ways, with the same bits:
 
 split batch   The sequences of a batch are independent, so each thread runs some of them from the
               first step to the last, and no thread ever waits. Each reads all of Wh.
-split hidden  All threads compute a step together, each some units, and meet after it. Each reads
-              only its part of Wh, which pays if Wh is larger than a core's own cache.
+split hidden  All threads compute a step together, each for some of the units, and wait for each
+              other after it. Each reads only its part of Wh, which pays if Wh is larger than a
+              core's own cache.
 
 An array over time is a matrix here: the rows of one step follow those of another. Sequences are
 ordered by length, the longest first, so that the rows of a step are the first of those of the step
@@ -49,13 +50,13 @@ class Forward(NamedTuple):
     Kernels take them as a plain tuple: Numba looks up the type of a named one more slowly.
 
     Step t finds its states in rows offsets[t] to offsets[t+1], and leaves them in the rows after
-    these up to offsets[t+2]; in an array without states of step 0 all rows stand offsets[1]
+    these up to offsets[t+2]; in an array without initial states all rows stand offsets[1]
     earlier. The last number of `offsets` stands twice, as no row is left after the last step.
     """
 
     offsets: Any  # (T+3,)
     sums: tuple[Any, ...]  # (N, .): first x @ Wx + b, then plus h @ Wh; a second: its last block
-    states: tuple[Any, ...]  # (B+N, H), with the states of step 0; the first is h
+    states: tuple[Any, ...]  # (B+N, H), the initial states first; the first array is h
 
 
 class Backward(NamedTuple):

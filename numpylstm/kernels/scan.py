@@ -4,8 +4,9 @@ By itself, all arrays are (T, N), and each of the N entries is a chain of its ow
 read once and used once, so the time is that of the memory.
 
 For a layer, `recurrence` does the rest, with a Wh of no columns. sums: gates (N, 2H) or (N, 3H),
-which end as the activated gates. states: h, and for the minLSTM log_odds, without a step 0. kept:
-h_prev, gates, h, and log_odds. dstates: dh. da: that of the gates, and that of h @ Wh, (N, 0).
+which end as the activated gates. states: h, and for the minLSTM log_odds, whose first B rows are
+not used. kept: h_prev, gates, h, and log_odds. dstates: dh. da: of the gates' sums, and that of
+h @ Wh, (N, 0).
 """
 
 from .machine import GRAIN, kernel, log_sigmoid, part, run, sigmoid, widest_vectors

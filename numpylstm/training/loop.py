@@ -42,7 +42,7 @@ class Part(Protocol):
     """
 
     def after_update(self, epoch: int) -> None:
-        """Follow an update of the run, which has finished so many epochs."""
+        """Follow an update of the run; `epoch` is the number of finished epochs."""
 
     def offer(self) -> Arrays | None:
         """Return parameters to validate beside those of the model, by path, or None."""
@@ -146,7 +146,7 @@ class Run:
 
 
 def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
-    """Return True if the lowest validation loss is that of an epoch too long ago."""
+    """Return True if `patience` epochs or more have followed that of the lowest loss."""
     if patience is None or not losses:
         return False
     return len(losses) > patience + losses.index(min(losses))
@@ -194,8 +194,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
 
     Notes
     -----
-    If you stop at an update where a row was due, the row is in `run.rows`, and is not yielded
-    again.
+    If you stop at an update where a row was due, the row is in `run.rows`, and is never yielded.
 
     Raises
     ------
@@ -229,7 +228,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
 
 
 def progress(run: Run, windows: int) -> schedules.Progress:
-    """Return the progress of a run whose epochs have so many updates, for its schedule."""
+    """Return the progress of a run, for its schedule; `windows` are the updates of an epoch."""
     return schedules.Progress(run.epoch, run.config.epochs, run.window, windows, run.valid_losses)
 
 
@@ -316,7 +315,7 @@ def end_epoch(run: Run, valid: Evaluation) -> Row:
 
 
 def take_back_validation(run: Run) -> None:
-    """Remove the row of a limit of steps, whose tally is still there, to continue without it."""
+    """Remove the row that a limit of steps added within an epoch; its tally goes on."""
     run.rows.pop()
     if run.tally.steps >= run.config.log_every:
         close_row(run)

@@ -99,10 +99,8 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
     if named:
         corpus = load_corpus(config, vocabulary, watch)
     else:
-        cut, expected = (
-            {"valid", "test", "max_eval", "split_punctuation"},
-            saved.meta["fingerprint"],
-        )
+        cut = {"valid", "test", "max_eval", "split_punctuation"}
+        expected = saved.meta["fingerprint"]
         try:
             corpus = load_same_text(config, vocabulary, expected, watch)
         except DataError:
