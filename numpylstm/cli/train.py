@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -21,13 +21,13 @@ from numpylstm.printing import aligned, printable
 from numpylstm.training.display import LINES, waiting
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
+    from collections.abc import Iterator
+
     from numpylstm.data import Corpus
     from numpylstm.data.corpus import Watch
     from numpylstm.training.loop import Run
 
 LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
-
-
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -150,85 +150,109 @@ def command(
     started = time.monotonic()
     with waiting("loading", quiet=quiet):  # slow the first time
         check_plots()
-        from numpylstm.explore import cells_of_engine
         from numpylstm.report import summary
         from numpylstm.training import run_folder, session
-    again = ["--quiet"] * quiet
-    every, deadline = (math.inf, math.inf), None
     if threads is not None:
         set_threads(threads)
-        again += ["--threads", str(threads)]
-    if save_every is not None:
-        every = interval(save_every)
-        again += ["--save-every", save_every]
-    if stop_after is not None:
-        deadline = started + seconds("--stop-after", stop_after)
-        again += ["--stop-after", stop_after]
+    every = (math.inf, math.inf) if save_every is None else interval(save_every)
+    deadline = None if stop_after is None else started + seconds("--stop-after", stop_after)
+    again = ["--quiet"] * quiet
+    kept = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
+    for name, value in kept.items():
+        if value is not None:
+            again += [name, str(value)]
     for name in changes.keys() & settings_with(text=True):  # whole, to resume from any folder
         changes[name] = whole_path(changes[name])
-    reading = waiting("reading the text", quiet=quiet)
-    with ExitStack() as until_the_end:
-        if resume is not None:
-            new_only = {
-                "--out": out,
-                "--preset": preset,
-                "--init-from": changes.get("init_from"),
-                "--check-gradients": check_gradients or None,
-            }
-            for name, value in new_only.items():
-                if value is not None:
-                    raise CommandError(
-                        f"{name} is for a new run; --resume continues in the old folder"
-                    )
-            folder = until_the_end.enter_context(run_folder.held(resume))
-            with reading as shown:
-                training_run, corpus = session.resume(folder, changes, shown.share)
-        else:
-            with reading as shown:
-                name, training_run, corpus = start(preset, changes, shown.share)
-            if check_gradients:
-                from numpylstm.training import gradient_check
-
-                gradient_check.check_gradients(training_run, corpus, quiet=quiet)
-            folder = until_the_end.enter_context(run_folder.new(out, name))
+    with opened(resume, out, preset, changes, check_gradients=check_gradients, quiet=quiet) as (
+        folder,
+        training_run,
+        corpus,
+    ):
         go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         run_folder.begin(folder, training_run)
-        until_the_end.enter_context(logged(folder / run_folder.LOG, words))
-        if not quiet:
-            announce(training_run, corpus)
-        try:
-            with waiting("counting for the baselines", quiet=quiet):
-                references = summary.baselines(corpus)
-            timing = session.train_to_end(
-                training_run,
-                corpus,
-                folder,
-                save_every=every,
-                deadline=deadline,
-                resume_command=go_on,
-                quiet=quiet,
-                draw=lambda run, log: summary.draw(folder, run, log, references),
-            )
-            summary.conclude(
-                folder,
-                training_run,
-                corpus,
-                references=references,
-                timing=timing,
-                command=words,
-                quiet=quiet,
-            )
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(f"continue with {printable(shlex.join(go_on))}")
-            raise
-        if training_run.config.log_gradients:
-            names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
-            LINES.info(f"How far the gradients reach: {names}")
-        offered = ["numpylstm-sample"]
-        if training_run.config.cell in cells_of_engine():
-            offered.append("numpylstm-explore")
-        commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
-        LINES.info(f"Next: {printable(', '.join(commands))}")
+        with logged(folder / run_folder.LOG, words):
+            if not quiet:
+                announce(training_run, corpus)
+            try:
+                with waiting("counting for the baselines", quiet=quiet):
+                    references = summary.baselines(corpus)
+                timing = session.train_to_end(
+                    training_run,
+                    corpus,
+                    folder,
+                    save_every=every,
+                    deadline=deadline,
+                    resume_command=go_on,
+                    quiet=quiet,
+                    draw=lambda run, log: summary.draw(folder, run, log, references),
+                )
+                summary.conclude(
+                    folder,
+                    training_run,
+                    corpus,
+                    references=references,
+                    timing=timing,
+                    command=words,
+                    quiet=quiet,
+                )
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note(f"continue with {printable(shlex.join(go_on))}")
+                raise
+            say_what_is_next(folder, training_run)
+
+
+@contextmanager
+def opened(
+    resume: Path | None,
+    out: Path | None,
+    preset: str | None,
+    changes: dict[str, Any],
+    *,
+    check_gradients: bool,
+    quiet: bool,
+) -> "Iterator[tuple[Path, Run, Corpus]]":
+    """Hold the folder of a new or resumed run in this context, with the run and its text."""
+    from numpylstm.training import run_folder, session
+
+    reading = waiting("reading the text", quiet=quiet)
+    if resume is None:
+        with reading as shown:
+            name, training_run, corpus = start(preset, changes, shown.share)
+        if check_gradients:
+            from numpylstm.training import gradient_check
+
+            gradient_check.check_gradients(training_run, corpus, quiet=quiet)
+        with run_folder.new(out, name) as folder:
+            yield folder, training_run, corpus
+        return
+    for_new_runs = {
+        "--out": out,
+        "--preset": preset,
+        "--init-from": changes.get("init_from"),
+        "--check-gradients": check_gradients or None,
+    }
+    for name, value in for_new_runs.items():
+        if value is not None:
+            raise CommandError(f"{name} is for a new run; --resume continues in the old folder")
+    with run_folder.held(resume) as folder:
+        with reading as shown:
+            training_run, corpus = session.resume(folder, changes, shown.share)
+        yield folder, training_run, corpus
+
+
+def say_what_is_next(folder: Path, training_run: "Run") -> None:
+    """Name the pictures of the gradients, and the commands that take the folder of the run."""
+    from numpylstm.explore import cells_of_engine
+    from numpylstm.training import run_folder
+
+    if training_run.config.log_gradients:
+        names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
+        LINES.info(f"How far the gradients reach: {names}")
+    offered = ["numpylstm-sample"]
+    if training_run.config.cell in cells_of_engine():
+        offered.append("numpylstm-explore")
+    commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
+    LINES.info(f"Next: {printable(', '.join(commands))}")
 
 
 def start(
