@@ -15,5 +15,14 @@ from numpylstm.exchange.arrays import (
 )
 from numpylstm.exchange.files import export_model, import_model, write_run
 
-__all__ = ["export_model", "from_keras", "from_torch", "import_model", "language_model",
-           "sequence_model", "to_torch", "torch_module", "write_run"]  # fmt: skip
+__all__ = [
+    "export_model",
+    "from_keras",
+    "from_torch",
+    "import_model",
+    "language_model",
+    "sequence_model",
+    "to_torch",
+    "torch_module",
+    "write_run",
+]

@@ -222,8 +222,10 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     if back:
         arrays: dict[str, Array] = {}
         for way, layers in enumerate((ahead, back)):
-            own = [(of_one_direction(where, layer, k, way, H), *layer[1:])
-                   for k, layer in enumerate(layers)]  # fmt: skip
+            own = [
+                (of_one_direction(where, layer, k, way, H), *layer[1:])
+                for k, layer in enumerate(layers)
+            ]
             arrays |= layers_from(where, "PyTorch", own, DIRECTIONS[way])
     else:
         arrays = layers_from(where, "PyTorch", ahead)
@@ -387,11 +389,15 @@ def _made(
             options[option] = next(choice for choice in choices if choice != value)
     every_step = settings.pop("every_step", kind.every_step)
     config = ModelConfig(
-        **settings, cell=name, options=options, hidden_size=sizes["H"], embedding_size=sizes["D"],
+        **settings,
+        cell=name,
+        options=options,
+        hidden_size=sizes["H"],
+        embedding_size=sizes["D"],
         num_layers=sum(path.startswith(stack) and path.endswith(".Wx") for path in arrays),
         tied=language and "decoder.W" not in arrays and sizes["D"] == sizes["H"],
         dtype=dtype_name(arrays[f"{stack}.0.Wx"].dtype),
-    )  # fmt: skip
+    )
     V = sizes.get("V")
     answers = V if language else len(arrays.get("decoder.b", [0]))
     because = f"they are not those of a {kind.__name__}"

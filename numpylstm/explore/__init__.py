@@ -33,8 +33,20 @@ PREVIEW = """<meta property="og:title" content="How an LSTM really works">
 
 # Each imports only from those before it.
 SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
-MODULES = (*SHARED, "draws", "step", "reach", "race", "staircase", "pulse", "trainer", "learner",
-           "safetensors", "your_text", "page")  # fmt: skip
+MODULES = (
+    *SHARED,
+    "draws",
+    "step",
+    "reach",
+    "race",
+    "staircase",
+    "pulse",
+    "trainer",
+    "learner",
+    "safetensors",
+    "your_text",
+    "page",
+)
 
 OWN_TEXT = 60_000  # characters of the texts that the page offers to learn
 
@@ -160,8 +172,9 @@ def _as_function(name: str, source: str) -> str:
     source = re.sub(
         rf'^import (?:({names})|\* as (\w+)) from "\./(\w+)\.js";',
         lambda match: f"const {match[1] or match[2]} = {match[3]}_module;",
-        source, flags=re.M,
-    )  # fmt: skip
+        source,
+        flags=re.M,
+    )
     if re.search(r"^(import|export)\b", source, re.M):
         raise ValueError(f"explore: {name}.js imports or exports in a way that is not supported")
     return (

@@ -33,8 +33,10 @@ MOST_ROWS = 24
 
 FAR = 1000.0  # sigmoid and tanh are exactly 0, 1 or -1 there
 INVERSE: dict[str, Callable[[float], float]] = {
-    "tanh": np.arctanh, "sigmoid": lambda h: np.log(h / (1 - h)), "relu": float,
-}  # fmt: skip
+    "tanh": np.arctanh,
+    "sigmoid": lambda h: np.log(h / (1 - h)),
+    "relu": float,
+}
 
 
 class ReadText(NamedTuple):
@@ -149,8 +151,9 @@ def held(
     for key in cell.parameters(options):
         path = f"{cell.name}.{layer}.{key}"
         changed[path] = arrays[path].copy()
-        blocks = changed[path].reshape(-1, *([1] if key in cell.vectors else [len(cell.blocks)]),
-                                       model.config.hidden_size)  # fmt: skip
+        blocks = changed[path].reshape(
+            -1, *([1] if key in cell.vectors else [len(cell.blocks)]), model.config.hidden_size
+        )
         for block, bias in fixed.items():
             column = 0 if key in cell.vectors else cell.blocks.index(str(block))
             blocks[:, column, unit] = bias if key == "b" else 0

@@ -67,8 +67,11 @@ def empty(shape, dtype):
     block = Block()
     block.size, block.memory = size, memory
     block.__array_interface__ = {
-        "data": (memory[1], False), "shape": shape, "typestr": dtype.str, "version": 3,
-    }  # fmt: skip
+        "data": (memory[1], False),
+        "shape": shape,
+        "typestr": dtype.str,
+        "version": 3,
+    }
     return np.asarray(block)
 
 

@@ -136,11 +136,15 @@ class Report:
 
     def _repr_html_(self) -> str:
         def row(tag: str, cells: tuple[str, ...], style: str) -> str:
-            return f'<tr style="{style}">' + "".join(
-                f'<{tag} style="padding: 0.1em 0.7em; text-align: '
-                f'{"left" if title in TEXT_COLUMNS else "right"}">{html.escape(cell)}</{tag}>'
-                for title, cell in zip(COLUMNS, cells, strict=False)
-            ) + "</tr>"  # fmt: skip
+            return (
+                f'<tr style="{style}">'
+                + "".join(
+                    f'<{tag} style="padding: 0.1em 0.7em; text-align: '
+                    f'{"left" if title in TEXT_COLUMNS else "right"}">{html.escape(cell)}</{tag}>'
+                    for title, cell in zip(COLUMNS, cells, strict=False)
+                )
+                + "</tr>"
+            )
 
         titles, *rows = self.rows
         lines = [row("th", titles, "border-bottom: 1px solid")]

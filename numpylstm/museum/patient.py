@@ -65,9 +65,11 @@ def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, ...
     """Return the gradient of the loss for every parameter and every initial state."""
     links, (of_layers, outside) = layers(arrays, config), f
     _, run = chain.forward(links, arrays)
-    gradients = dict(chain.backward(
-        links, run, arrays, lambda layer: getattr(of_layers, f"{layer.name}_backward")
-    ))  # fmt: skip
+    gradients = dict(
+        chain.backward(
+            links, run, arrays, lambda layer: getattr(of_layers, f"{layer.name}_backward")
+        )
+    )
     keys = CELLS[config.cell].parameters(config.options)
     paths = [{k: f"{config.cell}.{n}.{k}" for k in keys} for n in range(config.num_layers)]
     room = outside.zero_gradients([{k: arrays[path] for k, path in of.items()} for of in paths])
@@ -194,8 +196,12 @@ def infect(model: LanguageModel, mutant: Mistake) -> LanguageModel:
         )
     encoder, spoilt = model.encoder, mutant.functions()
     parts: tuple[Any, ...] = (
-        encoder, encoder.embedding, encoder.recurrent, model.decoder, model.criterion,
-    )  # fmt: skip
+        encoder,
+        encoder.embedding,
+        encoder.recurrent,
+        model.decoder,
+        model.criterion,
+    )
     impl = f"museum: {mutant.name}"
     IMPLEMENTATIONS[impl] = spoilt
     for part in parts:

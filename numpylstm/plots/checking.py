@@ -27,18 +27,27 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
         errors = np.clip(sweep.errors, 1e-16, DRAWN[1])  # an error of zero has no logarithm
         slope = f": slope {round(sweep.slope, 2) + 0.0:.2f}" if np.isfinite(sweep.slope) else ""
         axes.loglog(
-            sweep.steps, errors, color=SERIES[k % len(SERIES)], marker="osD^v"[k % 5], ms=3.5,
-            lw=1.3, label=as_label(label) + slope,
-        )  # fmt: skip
+            sweep.steps,
+            errors,
+            color=SERIES[k % len(SERIES)],
+            marker="osD^v"[k % 5],
+            ms=3.5,
+            lw=1.3,
+            label=as_label(label) + slope,
+        )
         lowest = np.fmin(lowest, np.fmin.reduce(errors))
     best = min(named.values(), key=lambda sweep: sweep.smallest_error)
     largest = int(np.argmax(best.steps))
     guide = np.array([best.best_step * 20, best.steps[largest]])
     if guide[0] < guide[1] and np.isfinite(best.errors[largest]):
         axes.loglog(
-            guide, 3 * best.errors[largest] * (guide / guide[1]) ** 2, color=GREY, lw=1, ls="--",
+            guide,
+            3 * best.errors[largest] * (guide / guide[1]) ** 2,
+            color=GREY,
+            lw=1,
+            ls="--",
             label="guide: error = constant · step²",
-        )  # fmt: skip
+        )
     axes.set(xlabel="step h (log scale)", ylabel="relative error (log scale)")
     axes.set_ylim(lowest / 10, None)
     axes.grid(alpha=0.3)

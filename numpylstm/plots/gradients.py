@@ -61,15 +61,29 @@ def gradient_by_lag(
     for k, (name, line) in enumerate(lines.items()):
         values, lags, style = np.asarray(line, float), np.arange(len(line)), line_style(k)
         low, high = values < floor, ~(values <= DRAWN[1])
-        axes.plot(lags, np.where(low | high, np.nan, values), **style, marker="o", ms=3, lw=1.6,
-                  label=as_label(name))  # fmt: skip
+        axes.plot(
+            lags,
+            np.where(low | high, np.nan, values),
+            **style,
+            marker="o",
+            ms=3,
+            lw=1.6,
+            label=as_label(name),
+        )
         for beyond, level, triangle, words in (
             (low, floor, "v", "zero, or below the axis"),
             (high, top, "^", "infinite, too large, or no number"),
         ):
             if beyond.any():
-                axes.plot(lags[beyond], np.full(beyond.sum(), level), color=style["color"],
-                          marker=triangle, ms=5, ls="none", clip_on=False)  # fmt: skip
+                axes.plot(
+                    lags[beyond],
+                    np.full(beyond.sum(), level),
+                    color=style["color"],
+                    marker=triangle,
+                    ms=5,
+                    ls="none",
+                    clip_on=False,
+                )
                 used[triangle] = words
     for triangle, words in used.items():
         axes.plot([], [], color=GREY, marker=triangle, ms=5, ls="none", label=words)
@@ -178,8 +192,9 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
     for axes in panels[max(len(cells) - columns, 0) : len(cells)]:
         axes.set_xlabel("step t")
         axes.tick_params(labelbottom=True)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
-                  frameon=False)  # fmt: skip
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
     return figure
 
 
@@ -197,8 +212,13 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
     panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
     for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
         for k, (label, share) in enumerate((("upper end", shares.high), ("lower end", shares.low))):
-            axes.plot(100 * share[layer], **line_style(k), lw=1.6, marker=point(share.shape[1]),
-                      label=label)  # fmt: skip
+            axes.plot(
+                100 * share[layer],
+                **line_style(k),
+                lw=1.6,
+                marker=point(share.shape[1]),
+                label=label,
+            )
         axes.set_title(as_label(f"{shares.words} {name}".lstrip()), fontsize=10)
         axes.set(xlabel="step t", ylim=(-2, 102))
         axes.grid(alpha=0.3)
@@ -231,18 +251,26 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
         steps = np.arange(1, len(norms.direct) + 1)
         for j, (part, label) in enumerate(zip(norms, PARTS, strict=True)):
             inside = (part >= floor) & (part <= DRAWN[1])
-            axes.plot(steps, np.where(inside, part, np.nan), **line_style(j), lw=1.6,
-                      marker=point(len(steps)), label=label)  # fmt: skip
+            axes.plot(
+                steps,
+                np.where(inside, part, np.nan),
+                **line_style(j),
+                lw=1.6,
+                marker=point(len(steps)),
+                label=label,
+            )
         _log_axis(axes, floor, highest)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("t (steps)")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(alpha=0.3)
-        share_axes.plot(steps, 100 * norms.share, **line_style(k), lw=1.6,
-                        marker=point(len(steps)), label=name)  # fmt: skip
+        share_axes.plot(
+            steps, 100 * norms.share, **line_style(k), lw=1.6, marker=point(len(steps)), label=name
+        )
     panels[0].set_ylabel("norm of its part of the Jacobian")
-    above.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,
-                 frameon=False)  # fmt: skip
+    above.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+    )
     share_axes.set(xlabel="t (steps)", ylabel="indirect share (%)", ylim=(-2, 102))
     share_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share_axes.grid(alpha=0.3)
@@ -272,7 +300,10 @@ def _heatmap(
     floor, highest = limits or _limits(values)
     raised = np.where(values < floor, floor / 2, values)
     return axes.pcolormesh(
-        np.arange(values.shape[1] + 1) - 0.5, y_edges,
-        np.ma.masked_array(raised, ~(values <= DRAWN[1])), cmap=COLOURS,
-        norm=LogNorm(floor, max(highest, 2 * floor)), rasterized=True,
-    )  # fmt: skip
+        np.arange(values.shape[1] + 1) - 0.5,
+        y_edges,
+        np.ma.masked_array(raised, ~(values <= DRAWN[1])),
+        cmap=COLOURS,
+        norm=LogNorm(floor, max(highest, 2 * floor)),
+        rasterized=True,
+    )

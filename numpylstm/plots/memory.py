@@ -30,23 +30,38 @@ def horizon_curve(horizon: Horizon) -> Figure:
     for level, name in ((0, "chance: nothing is remembered"), (1, "floor: the best possible")):
         axes.axhline(level, color=GREY, lw=1, ls="--")
         axes.annotate(
-            name, (0, level), xycoords=("axes fraction", "data"), xytext=(4, 3),
-            textcoords="offset points", color=GREY, fontsize=9,
-        )  # fmt: skip
+            name,
+            (0, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 3),
+            textcoords="offset points",
+            color=GREY,
+            fontsize=9,
+        )
     axes.axhline(SOLVED, color=GREY, lw=0.8, ls=":")
     for k, cell in enumerate(horizon.cells):
         points = horizon.curve(cell)
         colour, marker = SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)]
         axes.plot(
-            [point.distance for point in points], [point.share for point in points],
-            color=colour, marker=marker, ms=6, lw=1.8,
+            [point.distance for point in points],
+            [point.share for point in points],
+            color=colour,
+            marker=marker,
+            ms=6,
+            lw=1.8,
             label=f"{title_of(cell)}: horizon {horizon.horizon(cell)} steps",
-        )  # fmt: skip
+        )
         for point in points:
             axes.plot(
-                [point.distance] * len(point.probes), [run.share for run in point.probes],
-                ls="", marker=marker, ms=4, mfc="none", color=colour, alpha=0.6,
-            )  # fmt: skip
+                [point.distance] * len(point.probes),
+                [run.share for run in point.probes],
+                ls="",
+                marker=marker,
+                ms=4,
+                mfc="none",
+                color=colour,
+                alpha=0.6,
+            )
     lowest = min(run.share for point in horizon.points for run in point.probes)
     axes.set(xscale="log", ylim=(min(-0.08, lowest - 0.05), 1.12))
     axes.set_xticks(distances, [str(distance) for distance in distances])

@@ -62,10 +62,15 @@ def training_curves(
         digits = 0 if level >= 20 else 2
         below = level == min(level for _, level in references)  # keeps neighbours apart
         top.annotate(
-            f"{as_label(name)} {level:.{digits}f}", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, -3 if below else 3), textcoords="offset points", ha="right",
-            va="top" if below else "bottom", color=GREY,
-        )  # fmt: skip
+            f"{as_label(name)} {level:.{digits}f}",
+            (1, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, -3 if below else 3),
+            textcoords="offset points",
+            ha="right",
+            va="top" if below else "bottom",
+            color=GREY,
+        )
     perplexity_axis(top, [*training, *validation, *(level for _, level in references)])
     top.legend(frameon=False, loc="upper center")
 
@@ -77,8 +82,18 @@ def training_curves(
     columns, room = (3, 1.5) if size[0] > 6 else (1, 2.2)  # of the legend
     bottom.set(xlabel="epoch", ylabel="gradient norm", ylim=(0, room * max(norms)))
     rates = bottom.twinx()
-    rates.step(epochs, lr, color=ORANGE, lw=1.2, where="pre", ls=":",  # up to the end of a row
-               marker=alone, ms=10, mfc="none", label="learning rate")  # fmt: skip
+    rates.step(
+        epochs,
+        lr,
+        color=ORANGE,
+        lw=1.2,
+        where="pre",
+        ls=":",  # up to the end of a row
+        marker=alone,
+        ms=10,
+        mfc="none",
+        label="learning rate",
+    )
     rates.set(ylabel="learning rate", ylim=(0, room * max(lr)))
     lines = [*bottom.get_lines(), *rates.get_lines()]
     bottom.legend(handles=lines, frameon=False, loc="upper center", ncols=columns)
@@ -141,12 +156,20 @@ def comparison_curves(
         check_some("comparison_curves", f"the rows of {name}", rows)
         colour, style = SERIES[group % len(SERIES)], DASHES[group // len(SERIES) % len(DASHES)]
         epochs, training, ends, validation = _perplexities(rows)
-        axes.plot(epochs, training, color=colour, lw=0.7, ls=style, alpha=0.5,
-                  marker=point(len(rows)))  # fmt: skip
+        axes.plot(
+            epochs, training, color=colour, lw=0.7, ls=style, alpha=0.5, marker=point(len(rows))
+        )
         more = groups.count(group) - 1
         label = f"{as_label(name)} and {more} more" if more else as_label(name)
-        axes.plot(ends, validation, color=colour, marker="o", lw=1.5, ls=style,
-                  label=None if group in named else label)  # fmt: skip
+        axes.plot(
+            ends,
+            validation,
+            color=colour,
+            marker="o",
+            lw=1.5,
+            ls=style,
+            label=None if group in named else label,
+        )
         named.add(group)
         levels += [*training, *validation]
     perplexity_axis(axes, levels)

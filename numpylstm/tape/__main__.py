@@ -33,9 +33,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("file", type=Path, metavar="FILE", help="JSON, nested like the tape")
     check.add_argument(
-        "--tolerance", type=float, default=TOLERANCE, metavar="X",
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        metavar="X",
         help="largest difference that passes (default: %(default)s)",
-    )  # fmt: skip
+    )
     folder = commands.add_parser(
         "grade",
         help="grade a folder of submissions written by the workbook, one line each",

@@ -83,5 +83,8 @@ def _names(node: ast.AST) -> set[str]:
 def _from_cache(value: ast.expr) -> bool:
     """Return True for ``cache`` and for ``cache.i, cache.f``."""
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
-    return all(ast.unparse(part).removeprefix("cache.").isidentifier() and
-               ast.unparse(part).startswith("cache") for part in parts)  # fmt: skip
+    return all(
+        ast.unparse(part).removeprefix("cache.").isidentifier()
+        and ast.unparse(part).startswith("cache")
+        for part in parts
+    )

@@ -31,9 +31,12 @@ def _digest(*parts):
 
 
 _SOURCE = _digest(
-    numba.__version__, sys.version, VECTOR_BYTES, config.BOUNDSCHECK,
+    numba.__version__,
+    sys.version,
+    VECTOR_BYTES,
+    config.BOUNDSCHECK,
     *(path.read_bytes() for path in sorted(_KERNELS.rglob("*.py"))),
-)  # fmt: skip
+)
 
 
 def _folder():

@@ -26,9 +26,13 @@ from . import tile
 from .caching import DiskCache
 
 _inner = functools.partial(
-    njit, error_model="numpy", nogil=True, fastmath=False, no_cpython_wrapper=True,
+    njit,
+    error_model="numpy",
+    nogil=True,
+    fastmath=False,
+    no_cpython_wrapper=True,
     no_cfunc_wrapper=True,
-)  # fmt: skip
+)
 inner = _inner()
 inlined = _inner(inline="always")
 

@@ -162,9 +162,14 @@ def compare_cells(
     results = {}
     for name, settings in examples().items():
         model = LanguageModel(
-            vocab_size, hidden_size, num_layers, init_scale=scale, dtype="float64", rng=seed,
+            vocab_size,
+            hidden_size,
+            num_layers,
+            init_scale=scale,
+            dtype="float64",
+            rng=seed,
             **settings,
-        )  # fmt: skip
+        )
         flow = gradient_flow(model, x, y)
         results[name] = CellFlow(flow, singular_values(flow.caches[0]))
     return results

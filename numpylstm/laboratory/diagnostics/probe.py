@@ -111,9 +111,14 @@ def probe(
     check_sizes("probe", steps=recipe.steps, batch_size=recipe.batch_size)
     for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
     model = LanguageModel(
-        task.vocab_size, recipe.hidden_size, cell=cell, init_scale=recipe.init_scale, rng=for_model,
-        average_across_timesteps=True, options=recipe.options_for(cell) | options,
-    )  # fmt: skip
+        task.vocab_size,
+        recipe.hidden_size,
+        cell=cell,
+        init_scale=recipe.init_scale,
+        rng=for_model,
+        average_across_timesteps=True,
+        options=recipe.options_for(cell) | options,
+    )
     parameters = model.parameters()
     optimizer = SGD(parameters, recipe.lr, recipe.momentum)
     start = model.zero_state(recipe.batch_size)

@@ -54,8 +54,10 @@ def backward(
     """Yield gradients by path, from the loss down; `function` returns a backward pass."""
     below: Any = None
     for (layer, paths), (kept, outputs) in zip(reversed(chain), reversed(run), strict=True):
-        arriving = [point[paths[name]] if name in paths else np.zeros_like(output)
-                    for name, output in zip(layer.upstream, outputs, strict=False)]  # fmt: skip
+        arriving = [
+            point[paths[name]] if name in paths else np.zeros_like(output)
+            for name, output in zip(layer.upstream, outputs, strict=False)
+        ]
         if below is not None:
             arriving[0] = below
         results = function(layer)(*arriving, kept)
@@ -110,8 +112,11 @@ def stacked(
         for prefix in (path.removesuffix("Wx") for path in point if last(path) == "Wx"):
             names = (*cell.inputs[1:], *cell.upstream[1:])
             chain.append((cell, {n: prefix + n for n in names if prefix + n in point}))
-    chain += [(lines.LINEAR, {"W": f"{prefix}W", "b": f"{prefix}b"})
-              for prefix in tables if f"{prefix}b" in point]  # fmt: skip
+    chain += [
+        (lines.LINEAR, {"W": f"{prefix}W", "b": f"{prefix}b"})
+        for prefix in tables
+        if f"{prefix}b" in point
+    ]
     if loss is not None:
         chain.append((loss, {n: single[n] for n in ("targets", "weights") if n in single}))
     if place is not None:
@@ -185,8 +190,12 @@ def wrong_line(case: Examination, chain: Chain) -> Finding | None:
         runs = [(point, forward(chain, point)[1], gradients) for point, gradients in claims]
         parts = dict.fromkeys(layer for layer, _ in chain)
         for tried in (lines.mistakes, lambda of: clippings(lines.texts(of)[0], limits)):
-            found = [mistake for layer in parts for mistake in tried(layer)
-                     if _agrees(chain, runs, mistake)]  # fmt: skip
+            found = [
+                mistake
+                for layer in parts
+                for mistake in tried(layer)
+                if _agrees(chain, runs, mistake)
+            ]
             if found:
                 return lines.named(found)
     return None

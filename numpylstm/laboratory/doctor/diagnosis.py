@@ -122,11 +122,15 @@ def examine(
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
     case = Examination(f, function, point, gradients, generator)
     unfit = _unfit(case)
-    warnings = (*weak_points(point), *(
-        f"{function} changes its argument {name}, and later code sees the changed numbers; += and "
-        "*= write into an array"
-        for function, names in changed.items() for name in sorted(names)
-    ))  # fmt: skip
+    warnings = (
+        *weak_points(point),
+        *(
+            f"{function} changes its argument {name}, and later code sees the changed numbers; += "
+            "and *= write into an array"
+            for function, names in changed.items()
+            for name in sorted(names)
+        ),
+    )
     if unfit is not None:
         return Diagnosis((unfit,), warnings, None, sweep)
 

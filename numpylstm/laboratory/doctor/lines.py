@@ -111,18 +111,24 @@ class Layer:
         """Draw inputs and upstream gradients of the sizes `SIZES`."""
         rng = np.random.default_rng(0)
         return {
-            name: rng.integers(0, SIZES["D"], shape) if name in ("ids", "targets")
-            else rng.uniform(0.1, 1, shape) for name, shape in self.shapes(SIZES).items()
-        }  # fmt: skip
+            name: rng.integers(0, SIZES["D"], shape)
+            if name in ("ids", "targets")
+            else rng.uniform(0.1, 1, shape)
+            for name, shape in self.shapes(SIZES).items()
+        }
 
 
 GIVEN = ("ids", "targets", "weights", "mask")
 EMBEDDING, LINEAR, DROPOUT = Layer("embedding"), Layer("linear"), Layer("dropout")
 LOSSES = tuple(
-    Layer("sequence_cross_entropy", False,
-          (("average_across_timesteps", time), ("average_across_batch", batch)))
-    for time in (False, True) for batch in (True, False)
-)  # fmt: skip
+    Layer(
+        "sequence_cross_entropy",
+        False,
+        (("average_across_timesteps", time), ("average_across_batch", batch)),
+    )
+    for time in (False, True)
+    for batch in (True, False)
+)
 
 
 def layers() -> Iterator[Layer]:
@@ -189,8 +195,9 @@ def _arrays_of_other_steps(layer: Layer) -> Iterator[Mistake]:
     _, first, _ = loop.source.split("\n", 2)
     readers = {
         field: [line for line in step.lines if mentions(line.expression, field)]
-        for field, a in layer.run(layer.sample())[1][-1]._asdict().items() if np.ndim(a) == 3
-    }  # fmt: skip
+        for field, a in layer.run(layer.sample())[1][-1]._asdict().items()
+        if np.ndim(a) == 3
+    }
     groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
     groups.append(tuple(field for field in readers if field.endswith("_prev")))
     for fields, (words, way) in product(dict.fromkeys(filter(None, groups)), TAKEN.items()):

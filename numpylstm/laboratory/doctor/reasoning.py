@@ -172,9 +172,11 @@ def factor(case: Examination) -> Finding | None:
         "per-parameter clipping",
         f"{judged}: each is clipped by its own norm, and the direction of the step changes. Clip "
         "by the norm of all arrays together.",
-        (ratios, f"{capped} arrays have exactly the same norm, {max(norms):.6g}, and none a larger "
-         "one"),
-    )  # fmt: skip
+        (
+            ratios,
+            f"{capped} arrays have exactly the same norm, {max(norms):.6g}, and none a larger one",
+        ),
+    )
 
 
 def gate(case: Examination) -> Finding | None:
@@ -191,9 +193,11 @@ def gate(case: Examination) -> Finding | None:
                 f"{enumeration(f'da_{g}' for g in bad)}: the gradient of "
                 f"{'gate' if len(bad) == 1 else 'gates'} {enumeration(bad)} is wrong inside one "
                 "step: look at the derivative of the nonlinearity and at its factors.",
-                (f"wrong: {in_words([p for p in wrong if p.path in weights], case.pieces)}",
-                 f"right: {enumeration(right)}"),
-            )  # fmt: skip
+                (
+                    f"wrong: {in_words([p for p in wrong if p.path in weights], case.pieces)}",
+                    f"right: {enumeration(right)}",
+                ),
+            )
     return None
 
 
@@ -236,29 +240,52 @@ def experiments(case: Examination) -> Iterator[tuple[str, Point, str, str]]:
         return point | {p: change(a) for p, a in point.items() if last(p) in changed}
 
     for name in fixed:
-        yield (f"with all of {name} one", with_(np.ones_like, name), name,
-               f"{judged}: the backward pass does not use {name} as f does.")  # fmt: skip
+        yield (
+            f"with all of {name} one",
+            with_(np.ones_like, name),
+            name,
+            f"{judged}: the backward pass does not use {name} as f does.",
+        )
     if upstream := [name for name in fixed if name.startswith("d")]:
-        yield (f"with {', '.join(upstream)} a thousand times smaller",
-               with_(lambda a: a / 1000, *upstream), "clipped",
-               f"{judged}: something is clipped, inside the backward pass or at its end entry by "
-               "entry. Clip only the finished gradients, all by one norm.")  # fmt: skip
+        yield (
+            f"with {', '.join(upstream)} a thousand times smaller",
+            with_(lambda a: a / 1000, *upstream),
+            "clipped",
+            f"{judged}: something is clipped, inside the backward pass or at its end entry by "
+            "entry. Clip only the finished gradients, all by one norm.",
+        )
     for name in (name for name in names if name not in {*fixed, *STATES}):
-        yield (f"with every square block of {name} symmetric", with_(_symmetric, name), "transpose",
-               f"{judged}: the backward pass does not transpose {name}, or transposes it where it "
-               "must not.")  # fmt: skip
+        yield (
+            f"with every square block of {name} symmetric",
+            with_(_symmetric, name),
+            "transpose",
+            f"{judged}: the backward pass does not transpose {name}, or transposes it where it "
+            "must not.",
+        )
     for name in [*fixed, *(name for name in names if name not in fixed)]:
-        yield (f"with {name} zero", with_(np.zeros_like, name), name,
-               f"{judged}: the backward pass ignores, overwrites or miscounts what passes through "
-               f"{name}.")  # fmt: skip
-    yield (ONE_STEP, one_step(point), "lost time step",
-           f"{judged}: something between the time steps is lost, overwritten or miscounted, and "
-           "the doctor cannot tell what: within one step all is right.")  # fmt: skip
+        yield (
+            f"with {name} zero",
+            with_(np.zeros_like, name),
+            name,
+            f"{judged}: the backward pass ignores, overwrites or miscounts what passes through "
+            f"{name}.",
+        )
+    yield (
+        ONE_STEP,
+        one_step(point),
+        "lost time step",
+        f"{judged}: something between the time steps is lost, overwritten or miscounted, and "
+        "the doctor cannot tell what: within one step all is right.",
+    )
     states = {path: a[..., :1, :] for path, a in point.items() if last(path) in STATES}
     single = point | states | {path: a[:, :1] for path, a in point.items() if timed(path, a)}
-    yield ("with a batch of one", single, "batch",
-           f"{judged}: something is wrong between the sequences of a batch: a mean for a sum, a "
-           "missing sum, or the wrong axis.")  # fmt: skip
+    yield (
+        "with a batch of one",
+        single,
+        "batch",
+        f"{judged}: something is wrong between the sequences of a batch: a mean for a sum, a "
+        "missing sum, or the wrong axis.",
+    )
 
 
 def explain(case: Examination) -> Finding:

@@ -153,9 +153,11 @@ def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
 def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> bool:
     """Compare syntax trees; record in `found` which text each letter of the pattern stands for."""
     if isinstance(pattern, list):
-        return isinstance(node, list) and len(pattern) == len(node) and all(
-            _matches(p, q, shapes, found) for p, q in zip(pattern, node, strict=True)
-        )  # fmt: skip
+        return (
+            isinstance(node, list)
+            and len(pattern) == len(node)
+            and all(_matches(p, q, shapes, found) for p, q in zip(pattern, node, strict=True))
+        )
     if isinstance(pattern, ast.Name) and pattern.id in ("X", "Y", "Z", "a"):
         text = ast.unparse(node)
         return found.setdefault(pattern.id, text) == text and (pattern.id != "a" or text in shapes)
@@ -242,8 +244,11 @@ def gates(line: Line, text: Text) -> Iterator[Edit]:
     if not n:
         return
     yield f"parts.each_transposed({right}, {n})", "each gate's block is transposed"
-    packed = [name for name, shape in text.shapes.items()
-              if shape[-1:] == (n * SIZES["H"],) and mentions(right, name)]  # fmt: skip
+    packed = [
+        name
+        for name, shape in text.shapes.items()
+        if shape[-1:] == (n * SIZES["H"],) and mentions(right, name)
+    ]
     for name in packed:
         for wrong, words in _other_columns(name, text.gates):
             yield substituted(right, {name: wrong}), words
@@ -325,10 +330,12 @@ TWICE = "where an index occurs twice, both gradients must be added"
 ADDITIONS = (
     ("np.add.at({0}, {1}[-1], {2}[-1])", "the last step alone is added"),
     ("{0}[{1}] += {2}", f"{TWICE}: += on rows keeps only the last of them"),
-    ("for t in range(len({1})): {0}[{1}[t]] += {2}[t]",
-     f"{TWICE}: += on the rows of a step keeps only the last of them"),
+    (
+        "for t in range(len({1})): {0}[{1}[t]] += {2}[t]",
+        f"{TWICE}: += on the rows of a step keeps only the last of them",
+    ),
     ("{0}[{1}] = {2}", f"{TWICE}: = keeps only the last of them"),
-)  # fmt: skip
+)
 """Mistakes in ``np.add.at(array, index, value)``: the wrong text, and the words."""
 
 

@@ -168,26 +168,34 @@ def read(
     scope = {**vars(inspect.getmodule(function)), "parts": parts}
     definition = _definition(function)
     _Inlined(scope, options or {}).visit(definition)
-    stored = {node.id for node in ast.walk(definition)
-              if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+    stored = {
+        node.id
+        for node in ast.walk(definition)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
     definition.body[:0] = [
         ast.parse(f"{a.arg}_next = {a.arg}").body[0]  # dc_next is the incoming dc
-        for a in definition.args.args if a.arg in stored
-    ]  # fmt: skip
+        for a in definition.args.args
+        if a.arg in stored
+    ]
     source = ast.unparse(ast.fix_missing_locations(definition)) + "\n"
     if returns:
         source = _returning(source, f"({', '.join(returns)},)")
     values = _compiled(_returning(source, "locals()"), scope)(*arguments)
     values |= {
-        f"{name}.{field}": part for name, cache in values.items() if hasattr(cache, "_asdict")
-        for field, part in cache._asdict().items() if field not in values
-    }  # fmt: skip
+        f"{name}.{field}": part
+        for name, cache in values.items()
+        if hasattr(cache, "_asdict")
+        for field, part in cache._asdict().items()
+        if field not in values
+    }
     shapes = {n: v.shape for n, v in values.items() if isinstance(v, np.ndarray) and n != "_"}
     body: Any = ast.parse(source).body[0]
     lines = [
-        line for line in _lines(body.body, source.splitlines(), scope, result)
+        line
+        for line in _lines(body.body, source.splitlines(), scope, result)
         if line.kind == "store" or any(mentions(line.expression, name) for name in shapes)
-    ]  # fmt: skip
+    ]
     return Text(definition.name, source, scope, shapes, tuple(gates), lines)
 
 
@@ -254,8 +262,13 @@ def _lines(
         match statement:
             case ast.For(_, steps, inner):
                 inside = list(_lines(inner, rows, scope, result))
-                carried = [name for call in inside if call.kind == "call"
-                           for name in call.names if mentions(call.expression, name)]  # fmt: skip
+                carried = [
+                    name
+                    for call in inside
+                    if call.kind == "call"
+                    for name in call.names
+                    if mentions(call.expression, name)
+                ]
                 yield line("loop", "", steps, steps, carried)
                 yield from inside
             case ast.If(_, inner, other):

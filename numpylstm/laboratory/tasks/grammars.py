@@ -200,9 +200,19 @@ ADVERBS = ("quietly", "slowly", "gladly", "calmly")
 VERBS = ("lost", "found", "painted", "opened", "sold", "cleaned")
 THINGS = ("book", "box", "chair", "lamp", "boat", "clock")
 WORDS = (
-    UNK, ".", "the", *SUBJECTS, *PEOPLE, *PLACES, *ADJECTIVES, *PREPOSITIONS, *DEGREES, *ADVERBS,
-    *VERBS, *THINGS,
-)  # fmt: skip
+    UNK,
+    ".",
+    "the",
+    *SUBJECTS,
+    *PEOPLE,
+    *PLACES,
+    *ADJECTIVES,
+    *PREPOSITIONS,
+    *DEGREES,
+    *ADVERBS,
+    *VERBS,
+    *THINGS,
+)
 
 
 @dataclass(frozen=True)

@@ -347,8 +347,13 @@ class AssociativeRecall(Recall):
     def __post_init__(self) -> None:
         check_whole("AssociativeRecall", "rewrites", self.rewrites, 0)
         check_settings(self, num_pairs=1, num_keys=1, num_values=2)
-        check_whole("AssociativeRecall", "num_keys", self.num_keys, self.num_pairs,
-                    because="the number of pairs")  # fmt: skip
+        check_whole(
+            "AssociativeRecall",
+            "num_keys",
+            self.num_keys,
+            self.num_pairs,
+            because="the number of pairs",
+        )
 
     @property
     def tokens(self) -> tuple[str, ...]:

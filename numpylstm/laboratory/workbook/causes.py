@@ -62,9 +62,13 @@ class Case:
     """A wrong answer at a point."""
 
     def __init__(
-        self, blank: Blank, place: Place, student: str,
-        theirs: Mapping[str, Array], right: Mapping[str, Array],
-    ) -> None:  # fmt: skip
+        self,
+        blank: Blank,
+        place: Place,
+        student: str,
+        theirs: Mapping[str, Array],
+        right: Mapping[str, Array],
+    ) -> None:
         self.blank, self.place, self.p = blank, place, blank.point(place, student)
         self.results, self.right_results = theirs, right
         self.theirs, self.right = parts(blank, theirs), parts(blank, right)
@@ -89,9 +93,12 @@ class Case:
         bad = next((n for n, array in self.results.items() if not np.isfinite(array).all()), "")
         if bad:
             said = (
-                EXP if bad == "s" else EXP_OF_ROWS if bad in ("loss", "dlogits") else
-                "look for a division by zero, or an array never filled."
-            )  # fmt: skip
+                EXP
+                if bad == "s"
+                else EXP_OF_ROWS
+                if bad in ("loss", "dlogits")
+                else "look for a division by zero, or an array never filled."
+            )
             return f"{bad} is not finite: {said}", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
             return (
@@ -162,8 +169,12 @@ class Case:
         if len(usual) < 2:
             return None
         tried = [mistake for mistake, _ in usual.values()]
-        effects = np.array([np.ravel(a - right if np.shape(a) == right.shape else 0 * right)
-                            for _, a in usual.values()])  # fmt: skip
+        effects = np.array(
+            [
+                np.ravel(a - right if np.shape(a) == right.shape else 0 * right)
+                for _, a in usual.values()
+            ]
+        )
         rest = np.ravel(got - right) - effects
         alone = np.abs(rest).max(axis=1)
         together = np.array([np.abs(r - effects).max(axis=1) for r in rest])
@@ -195,10 +206,16 @@ class Case:
     def suspects(self) -> Cause:
         """Name the lines that may be wrong: that of the first wrong result, and those before it."""
         (name, step), text, got = self.wrong[0], self.blank.text.lines, self.theirs[self.wrong[0]]
-        arrays = {n: a for n, a in {**self.p, **self.right_results}.items()
-                  if n != name and isinstance(a, np.ndarray)}  # fmt: skip
-        same = [n for n, a in arrays.items() if () != a.shape == self.results[name].shape
-                and distance(got, a[step]) < lines.AGREE]  # fmt: skip
+        arrays = {
+            n: a
+            for n, a in {**self.p, **self.right_results}.items()
+            if n != name and isinstance(a, np.ndarray)
+        }
+        same = [
+            n
+            for n, a in arrays.items()
+            if () != a.shape == self.results[name].shape and distance(got, a[step]) < lines.AGREE
+        ]
         if not same and self.blank.order:
             return self._through_time(name, step), ""
         clear = {n for n, _ in self.clear}
@@ -207,13 +224,19 @@ class Case:
             if clear & {*line.names}:
                 clear |= {n for n in hidden if mentions(line.expression, n)}
         last = max((k for k, line in enumerate(text) if name in line.names), default=-1)
-        used = [(n, line) for line in text[: last + 1] for n in line.names
-                if n == name or (n in hidden - clear and not same)]  # fmt: skip
+        used = [
+            (n, line)
+            for line in text[: last + 1]
+            for n in line.names
+            if n == name or (n in hidden - clear and not same)
+        ]
         names = list(dict.fromkeys([n for n, _ in used])) or [name]
         where = f"{', '.join(names[:-1])} or {name}" if names[1:] else name
-        what = f"it is {same[0]}" if same else (
-            "the grader cannot tell what is wrong there; all lines before are right"
-        )  # fmt: skip
+        what = (
+            f"it is {same[0]}"
+            if same
+            else ("the grader cannot tell what is wrong there; all lines before are right")
+        )
         must = dict.fromkeys(f"It must be {line}." for _, line in used)
         return f"{where}: {what}.", " ".join(must)
 

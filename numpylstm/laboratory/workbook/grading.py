@@ -120,8 +120,10 @@ def _judged(
     n = sum(array.size for array in case.results.values())
     checks = [f"{n} number{' agrees' if n == 1 else 's agree'} with the textbook's."]
     if blank.slopes and not student:
-        exact, central = (max(distance(case.results[d], measured[d]) for d in blank.slopes)
-                          for measured in _measured(name))  # fmt: skip
+        exact, central = (
+            max(distance(case.results[d], measured[d]) for d in blank.slopes)
+            for measured in _measured(name)
+        )
         checks.append(
             f"complex step: largest error {exact:.0e}; central differences: largest error "
             f"{central:.0e}."
@@ -235,8 +237,9 @@ def _numbers_twice(blank: Blank, function: Callable[..., Any], student: str) -> 
 def _alike(some: Numbers, others: Numbers) -> bool:
     """Return True if the results that are numbers are the same; NaN equals NaN."""
     pairs = ((_array(a), _array(others.get(n))) for n, a in some.items())
-    return all(a is None or (b is not None and np.array_equal(a, b, equal_nan=True))
-               for a, b in pairs)  # fmt: skip
+    return all(
+        a is None or (b is not None and np.array_equal(a, b, equal_nan=True)) for a, b in pairs
+    )
 
 
 def _blank(where: str, name: str) -> Blank:
@@ -251,8 +254,11 @@ def _blank(where: str, name: str) -> Blank:
 def _called(function: FunctionType) -> dict[str, Callable[..., Any]]:
     """Return the blanks that a function calls."""
     scope, names = function.__globals__, _globals_of(function.__code__) - {function.__name__}
-    return {name: scope[name] for name in BLANKS
-            if name in names and isinstance(written(scope.get(name)), FunctionType)}  # fmt: skip
+    return {
+        name: scope[name]
+        for name in BLANKS
+        if name in names and isinstance(written(scope.get(name)), FunctionType)
+    }
 
 
 def _globals_of(code: CodeType) -> set[str]:
