@@ -252,10 +252,8 @@ def main(seed: str, folder: str, *students: str) -> None:
     kinds = (parameters, two_uses, half_life, perplexity, clipping, one_step, another_cell)
     asked = [kind(drawn) for kind in kinds]
     asked.append((HUNT, "The pieces that were changed:"))
-    exam, key = (
-        [f"# Exam {seed}", "90 minutes; question 8 at a computer."],
-        [f"# Key of exam {seed}"],
-    )
+    exam = [f"# Exam {seed}", "90 minutes; question 8 at a computer."]
+    key = [f"# Key of exam {seed}"]
     for number, (question, answer) in enumerate(asked, 1):
         exam.append(f"{number}. {question}")
         key.append(f"{number}. {answer}")

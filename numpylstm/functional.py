@@ -444,12 +444,11 @@ def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple
     (*arrays, bn, reset), H = opened, len(opened.Wh)
     _check_reset(where, "cache.", bn, reset, opened.Wh)
     if reset == "before":
+        dhs, dhT, *arrays = contiguous(dhs, dhT, *arrays)
+        opened = GRUCache._make([*arrays, bn, reset])
         if isinstance(cache, PaddedCache):
-            cache = cache._replace(lengths=cache.lengths.astype(np.int64))
-        else:
-            cache = GRUCache._make([*contiguous(*arrays), bn, reset])
-        dhs, dhT = contiguous(dhs, dhT)
-        return reference.gru_backward(dhs, dhT, cache)
+            opened = PaddedCache(opened, cache.lengths.astype(np.int64))
+        return reference.gru_backward(dhs, dhT, opened)
     dx, (dh,), dWx, dWh, db, du = _backward(_gru.GRU, batch, opened, dhs, dhT)
     return dx, dh, dWx, dWh, db, None if bn is None else du[:, 2 * H :].sum(axis=0)
 

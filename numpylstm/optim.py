@@ -117,17 +117,20 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Update every parameter that is not frozen, or raise before any is changed."""
+        """Update every parameter that is not frozen.
+
+        If the data of one was replaced by an array that does not fit, none is changed.
+        """
         where = type(self).__name__
         check_in(where, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
         self.lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
-        for path, parameter in self.parameters.items():
+        trained = {path: p for path, p in self.parameters.items() if p.trainable}
+        for path, parameter in trained.items():
             check_array(where, path, parameter.data, *self.kinds[path], REPLACED)
             check_in_place(where, path, parameter.data)
         self.steps += 1
-        for path, parameter in self.parameters.items():
-            if parameter.trainable:
-                self.update_parameter(path, parameter)
+        for path, parameter in trained.items():
+            self.update_parameter(path, parameter)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

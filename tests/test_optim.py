@@ -430,6 +430,14 @@ def test_all_parameters_are_moved_or_none(parameters, says):
         np.testing.assert_array_equal(parameters[path].data, before[path])
 
 
+def test_a_frozen_parameter_may_be_read_only(parameters):
+    optimizer = nl.Adam(parameters)
+    parameters["b"].trainable = False
+    parameters["b"].data.setflags(write=False)
+    optimizer.step()
+    assert optimizer.steps == 1
+
+
 def test_an_optimizer_says_what_it_is(parameters):
     numbers = sum(p.data.size for p in parameters.values())
     optimizer = nl.Adam(parameters, lr=0.25)

@@ -31,11 +31,11 @@ LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-def seconds(flag: str, text: str, or_else: str = "") -> float:
+def seconds(name: str, text: str, or_else: str = "") -> float:
     """Parse ``90s``, ``30m`` or ``2h``."""
     match = re.fullmatch(r"(0*[1-9]\d*)([smh])", text)
     if match is None:
-        raise CommandError(f"{flag} must be {or_else}a time such as 90s, 30m or 2h; got {text!r}")
+        raise CommandError(f"{name} must be {or_else}a time such as 90s, 30m or 2h; got {text!r}")
     return float(match[1]) * UNITS[match[2]]
 
 
