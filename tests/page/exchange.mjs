@@ -27,6 +27,7 @@ export function out(value) {
 export const map_values = (record, f) =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, f(value, name)]));
 
-export function answer(compute) {
-  process.stdout.write(JSON.stringify(out(compute(JSON.parse(readFileSync(0, "utf8"))))));
+export async function answer(compute) {
+  const found = await compute(JSON.parse(readFileSync(0, "utf8")));
+  process.stdout.write(JSON.stringify(out(found)));
 }
