@@ -53,6 +53,12 @@ class TestAsItIsDelivered:
             (function,) = (value for name, value in space.items() if name in NAMES)
             assert grading.grade(function).state == grading.NOT_ANSWERED
 
+    def test_the_titles_name_the_points(self):
+        titles = re.findall(
+            r"### \d+\. .*\((\d+) points?\)", "\n".join(map(source, NOTEBOOK["cells"]))
+        )
+        assert [int(points) for points in titles] == [b.points for b in grading.BLANKS.values()]
+
     def test_the_arguments_are_those_of_the_grading(self):
         for cell, name in zip(tagged(NOTEBOOK, "blank"), NAMES, strict=True):
             taken = re.match(r"def \w+\((.*)\):", source(cell))[1]
@@ -338,21 +344,20 @@ class TestTheTeachersDesk:
         assert status == 1  # the file of dan cannot be graded
         assert list(rows) == ["ada.json", "bob.json", "cyd.json", "dan.json", "group/eve.JSON"]
         ada, bob, cyd, dan, eve = rows.values()
-        assert (ada["student"], ada["right"], ada["of"], ada["diagnosis"]) == (
-            "ada", "15", "15", "",
-        )  # fmt: skip
-        assert all(ada[name] == "right" for name in NAMES)
-        assert bob["right"] == "13"  # his loop uses his step
-        assert [name for name in NAMES if bob[name] == "wrong"] == [
-            "rnn_step_backward", "rnn_backward",
-        ]  # fmt: skip
-        assert bob["first wrong"].startswith("rnn_step_backward: The first wrong number")
-        assert bob["diagnosis"].startswith("da: the factor h is missing. It must be da =")
-        assert (cyd["right"], cyd["answered"], cyd["sgd"]) == ("3", "3", "not answered yet")
-        assert "must be JSON" in dan["diagnosis"]
-        assert (eve["student"], eve["right"], eve["answered"]) == ("eve", "0", "1")
+        assert (ada["student"], ada["points"], ada["of"], ada["errors"]) == ("ada", "30", "30", "")
+        assert [ada[name] for name in NAMES] == [str(b.points) for b in grading.BLANKS.values()]
+        assert bob["points"] == "24"  # his loop uses his step
+        assert [name for name in NAMES if bob[name] == "0"] == ["rnn_step_backward", "rnn_backward"]
+        of_the_step, of_the_loop = bob["errors"].split(" | ")
+        assert of_the_step.startswith("rnn_step_backward: wrong. The first wrong number: ")
+        assert "da: the factor h is missing. It must be da =" in of_the_step
+        assert of_the_loop.startswith("rnn_backward: wrong. ")
+        assert "It calls rnn_step_backward, which is wrong" in of_the_loop
+        assert (cyd["points"], cyd["sigmoid"], cyd["sgd"]) == ("3", "1", "")
+        assert "must be JSON" in dan["errors"]
+        assert (eve["student"], eve["points"], eve["sigmoid"], eve["sgd"]) == ("eve", "0", "", "0")
         main(["grade", str(folder)])  # without --csv, for people
-        assert "student: ada  right: 15  of: 15" in capsys.readouterr().out
+        assert "student: ada  points: 30  of: 30" in capsys.readouterr().out
 
     def test_names_in_a_submission_are_shown_and_not_obeyed(self, tmp_path, capsys):
         def line_of(student, *options):
@@ -361,8 +366,8 @@ class TestTheTeachersDesk:
             assert main(["grade", str(tmp_path), *options]) == 0
             return capsys.readouterr().out.splitlines()[-1]
 
-        assert r"student: \x1b[2Jx\ny  right: 0" in line_of("\u001b[2Jx\ny")
-        assert line_of("\ud800", "--csv").startswith(r"eve.json,\ud800,0,15,")
+        assert r"student: \x1b[2Jx\ny  points: 0" in line_of("\u001b[2Jx\ny")
+        assert line_of("\ud800", "--csv").startswith(r"eve.json,\ud800,0,30,")
         assert line_of("=HYPERLINK(1)", "--csv").startswith("eve.json,'=HYPERLINK(1),0,")
         assert line_of("@a", "--csv").startswith("eve.json,'@a,0,")
         assert line_of("x" * 5000, "--csv").startswith(f"eve.json,{'x' * 80}...,0,")
@@ -392,8 +397,9 @@ class TestTheTeachersDesk:
         monkeypatch.setattr(desk, "judge", judge)
         status, rows = rows_of(folder, capsys)
         assert status == 1
-        assert rows["bob.json"]["diagnosis"] == "IndentationError: unexpected indent"
-        assert rows["cyd.json"]["right"] == "15"
+        said = "cannot be graded: IndentationError: unexpected indent"
+        assert rows["bob.json"]["errors"] == said
+        assert rows["cyd.json"]["points"] == "30"
 
     @pytest.mark.parametrize("place", grading.OTHERS)
     def test_a_submission_that_lacks_a_place_is_not_right(self, folder, place):

@@ -233,6 +233,7 @@ class Blank:
     each: str = ""  # an argument of which several values are tried
     words: Mapping[str, str] = field(default_factory=dict)  # meaning of names in `textbook`
     edge: str = ""  # what is rare at the place `edge`
+    points: int = 1
 
     @property
     def results(self) -> list[str]:
@@ -293,27 +294,29 @@ BLANKS = {
     "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
     "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_of("rnn", "forward", step=True)),
     "rnn_step_backward": Blank(
-        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", **_of("rnn", "backward", step=True)
+        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", points=3,
+        **_of("rnn", "backward", step=True)
     ),
     "rnn_backward": Blank(
-        "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", values="dx dh dWx dWh db",
+        "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", values="dx dh dWx dWh db", points=3,
         **_of("rnn", "backward", step=False) | {"textbook": _rnn_backward},
     ),
     "lstm_step_forward": Blank(
-        "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), **_of("lstm", "forward", step=True)
+        "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), points=2, **_of("lstm", "forward", step=True)
     ),
     "lstm_step_backward": Blank(
         "dh dc x h_prev c_prev i f g o tanh_c Wx Wh",
-        "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db",
+        "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db", points=5,
         **_of("lstm", "backward", step=True),
     ),
     "lstm_forward": Blank(
         "x h0 c0 Wx Wh b", " ".join([*OF_STEP, "hT", "cT"]),
-        values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]), order=1,
+        values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]), order=1, points=2,
         **_of("lstm", "forward", step=False),
     ),
     "lstm_backward": Blank(
         "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", values="dx dh dc dWx dWh db",
+        points=3,
         **_of("lstm", "backward", step=False) | {
             "textbook": _lstm_backward,
             "reads": "dhs dhT dcT x h0 c0 stacked Wx Wh",
@@ -327,7 +330,7 @@ BLANKS = {
         "logits targets", "dlogits", _of_scores, _cross_entropy_slope,
         loss=lambda p: reference.cross_entropy_step_forward(
             p["logits"], p["targets"], p["share"])[0],
-        slopes={"dlogits": "logits"},
+        slopes={"dlogits": "logits"}, points=2,
         words={"onehot": "1 at the target of each row, 0 elsewhere"}, edge=FAR,
     ),
     "embedding_backward": Blank(
@@ -342,7 +345,7 @@ BLANKS = {
     "sgd": Blank("W dW lr", "new_W", _of_update, _sgd, edge="a rate above 2"),
     "gru_step_backward": Blank(
         "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",
-        words={"dh_prev_n": "ds * r"}, **_of("gru", "backward", step=True),
+        words={"dh_prev_n": "ds * r"}, points=3, **_of("gru", "backward", step=True),
     ),
 }  # fmt: skip
 """Blanks by the name of their function, in the order of the workbook."""

@@ -23,9 +23,8 @@ GRADER = "grading.Grader()"
 """Code of the workbook that an exam changes."""
 YOUR_NAME = "your name"
 """Name in the workbook as it is delivered."""
-TITLES = ["file", "student", "right", "of", "answered", *BLANKS]
-TITLES += ["first wrong", "diagnosis", "note"]
-"""Columns of the table of a class."""
+TITLES = ["file", "student", "points", "of", *BLANKS, "errors", "note"]
+"""Columns of the table of a class; that of a blank is empty if it is not answered."""
 
 
 def read_submission(path: Path) -> tuple[str, dict[str, Any]]:
@@ -57,29 +56,32 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
     writer = csv.DictWriter(sys.stdout, TITLES, lineterminator="\n")
     if as_csv:
         writer.writeheader()
+    of = str(sum(blank.points for blank in BLANKS.values()))
     status, seen = 0, dict[str, str]()
     for path in paths:
         row = dict.fromkeys(TITLES, "")
-        row |= {"file": _short(str(path.relative_to(folder))), "of": str(len(BLANKS))}
+        row |= {"file": _short(str(path.relative_to(folder))), "of": of}
         try:
             student, answers = read_submission(path)
             verdicts = verdicts_of(student, answers)
         except Exception as error:  # one file never stops a class
             status = 1
             kind = "" if isinstance(error, tape.TapeError) else f"{type(error).__name__}: "
-            row |= {"first wrong": "cannot be graded", "diagnosis": f"{kind}{error}"}
+            row["errors"] = f"cannot be graded: {kind}{error}"
         else:
-            states = [v.state for v in verdicts]
+            points = {
+                v.name: BLANKS[v.name].points if v.state == "right" else 0
+                for v in verdicts
+                if v.state != NOT_ANSWERED
+            }
+            errors = [str(v).replace("\n", " ") for v in verdicts if v.state == "wrong"]
             row |= {
                 "student": _short(student or path.stem),
-                "right": str(states.count("right")),
-                "answered": str(len(BLANKS) - states.count(NOT_ANSWERED)),
-                **dict(zip(BLANKS, states, strict=True)),
+                "points": str(sum(points.values())),
+                **{name: str(n) for name, n in points.items()},
+                "errors": " | ".join(errors),
                 "note": _note(row["file"], student, answers, seen),
             }
-            for v in [v for v in verdicts if v.state == "wrong"][:1]:
-                row["first wrong"] = f"{v.name}: {v.first_wrong}"
-                row["diagnosis"] = f"{v.diagnosis} {v.correction}"
         row = {title: printable(entry) for title, entry in row.items()}
         if as_csv:
             writer.writerow({title: _harmless(entry) for title, entry in row.items()})
