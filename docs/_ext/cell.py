@@ -15,7 +15,8 @@ from numpylstm.cli import train
 def write(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         site = Path(app.outdir)
-        explore.write_page(site / "cell.html", site=".")
+        address = app.config.html_baseurl.rstrip("/")  # a preview needs the whole address
+        explore.write_page(site / "cell.html", site=address or ".")
         run = site.parent / "demo"
         if not (run / "report.html").exists():
             train.main(["--resume" if run.exists() else "--out", str(run), "--quiet"])

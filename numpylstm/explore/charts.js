@@ -160,15 +160,17 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
     const near = at === undefined ? undefined : points.find(([a]) => a === at);
     if (near && near[1] >= y.min)
       out.push(`<circle class="${style}" r="4" cx="${X(at)}" cy="${Y(near[1])}"/>`);
-    if (beyond < 0) ends.push({ name, style, y: Y(drawn[drawn.length - 1][1]) });
-    else if (names) below.push({ name, style, x: X(drawn[beyond][0]) + 6 });
+    const [last_x, last_y] = drawn[drawn.length - 1];
+    const leaves = beyond >= 0 && X(last_x) < right - 60; // with room for its name inside
+    if (leaves) below.push({ name, style, x: X(last_x) + 6 });
+    else ends.push({ name, style, y: Y(last_y) });
   }
-  below.sort((a, b) => a.x - b.x);
-  below.forEach(({ name, style, x }, k) => {
-    const close = k > 0 && x - below[k - 1].x < 90 && k % 2 === 1;
-    text(x, bottom - (close ? 24 : 8), name, `class="name ${style}"`);
-  });
   if (names) {
+    below.sort((a, b) => a.x - b.x);
+    below.forEach(({ name, style, x }, k) => {
+      const close = k > 0 && x - below[k - 1].x < 90 && k % 2 === 1;
+      text(x, bottom - (close ? 24 : 8), name, `class="name ${style}"`);
+    });
     ends.sort((a, b) => a.y - b.y);
     ends.forEach((end, k) => {
       end.y = Math.max(end.y, k ? ends[k - 1].y + 14 : FRAME.top);

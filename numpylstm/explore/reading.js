@@ -11,6 +11,7 @@ import {
   number,
   on_keys,
   paint_pixels,
+  round_axis,
   STEPS,
   show,
   slider,
@@ -360,12 +361,7 @@ export function reading_part(root, stored) {
       .map((norm, lag) => [lag, Math.log10(norm)]);
     const last = Math.max(10, points.length - 1);
     draw_lines($("svg.low"), {
-      x: {
-        min: 0,
-        max: last,
-        ticks: [0, 1, 2, 3, 4, 5].map((k) => Math.round((k * last) / 5)).map((k) => [k, k]),
-        label: "",
-      },
+      x: { ...round_axis(last), label: "steps back" },
       y: log_axis(high - 6, high, 2),
       lines: [{ name: "", style: "rnn", points }],
     });
