@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from support.node import Held, needs_node, node
-from support.pages import untrained
+from support.pages import data_of, untrained
 
 from numpylstm import LanguageModel, explore, reference, tasks
 from numpylstm.cells import CELLS
@@ -155,13 +155,7 @@ def read_text(parameters, ids, unit=0, c0=0.0):
     state = model.zero_state(1)
     state.c[0, 0, unit] = c0
     [units] = cell_activations(model, ids[:, None], state)
-    return probabilities(model, ids, state), units
-
-
-def probabilities(model, ids, state=None):
-    logits = model.logits(ids[:, None], state)[0][:, 0].astype(float)
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    return model.probabilities(ids[:, None], state)[0][:, 0], units
 
 
 def clamped(parameters, unit, **gates):
@@ -299,8 +293,7 @@ def explored(**settings):
     """Return a model, its settings, the ids of its text, and the data of its page."""
     model, vocabulary, config, text = untrained(("a", "b", "c", "d", "e"), 0.45, **settings)
     page = own.explorer_page("run", model, vocabulary, config, text)
-    data = page.split('id="data">')[1].split("</script>")[0]
-    return model, config, text.ids, json.loads(data)["models"]["own"]
+    return model, config, text.ids, data_of(page)["models"]["own"]
 
 
 def in_textbook(model, ids):
@@ -326,7 +319,7 @@ def test_the_explorer_of_a_run(name, monkeypatch):
     cell, held, close = CELLS[config.cell], Held(1e-5), Held(3e-6 if large else 1e-9)
     given = {"stored": data, "ids": ids, "norms": (0, 8, 21)}
     found = node("instruments", instrument="reading", **given)
-    held("p", [place["p"] for place in found["places"]], probabilities(model, ids))
+    held("p", [place["p"] for place in found["places"]], model.probabilities(ids[:, None])[0][:, 0])
     gradients = in_textbook(model, ids)
     for t, norms in zip(given["norms"], found["norms"], strict=True):
         close(f"gradients at {t}", norms, gradients[t, : t + 1])

@@ -175,8 +175,6 @@ def _as_function(name: str, source: str) -> str:
         source,
         flags=re.M,
     )
-    if re.search(r"^(import|export)\b", source, re.M):
-        raise ValueError(f"explore: {name}.js imports or exports in a way that is not supported")
     return (
         f"const {name}_module = (() => {{\n{source}\nreturn {{ {', '.join(exports)} }};\n}})();\n"
     )

@@ -1,11 +1,18 @@
-"""A model for the explorer of a run."""
+"""The data of a page, and a model for the explorer of a run."""
 
+import json
+import re
 from typing import Any
 
 import numpy as np
 
 from numpylstm import LanguageModel, TrainConfig, Vocabulary
 from numpylstm.explore.own import ReadText
+
+
+def data_of(page: str) -> Any:
+    """Return what a page of `numpylstm.explore` holds as JSON."""
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
 
 
 def untrained(
