@@ -395,7 +395,7 @@ class TestTheCurve:
         assert wrong.get_ydata() == pytest.approx(sweeps["wrong"].errors)
         assert right.get_label() == "right: slope 2.00"
         assert "step²" in guide.get_label()
-        assert axes.get_xlabel() == "step h (log scale)"
+        assert axes.get_xlabel() == "step ε (log scale)"
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
         assert len(v_curve(sweeps["right"]).axes) == 1  # a single sweep needs no name
 

@@ -48,8 +48,8 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
             ls="--",
             label="guide: error = constant · step²",
         )
-    axes.set(xlabel="step h (log scale)", ylabel="relative error (log scale)")
+    axes.set(xlabel="step ε (log scale)", ylabel="relative error (log scale)")
     axes.set_ylim(lowest / 10, None)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
