@@ -121,6 +121,30 @@ class ModelConfig:
         at_least=0,
         below=1,
     )
+    dropout_output: float | None = setting(
+        None,
+        MODEL,
+        "dropout before the decoder (default: as --dropout)",
+        at_least=0,
+        below=1,
+    )
+    dropout_locked: bool = setting(
+        False, MODEL, "drop the same units at all steps of a window (variational dropout)"
+    )
+    dropout_weights: float = setting(
+        0.0,
+        MODEL,
+        "probability of dropping an entry of Wh, for a whole window (weight drop)",
+        at_least=0,
+        below=1,
+    )
+    dropout_words: float = setting(
+        0.0,
+        MODEL,
+        "probability of dropping a word: its row of the embedding table, for a whole window",
+        at_least=0,
+        below=1,
+    )
     tied: bool = setting(
         False, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
     )

@@ -6,7 +6,7 @@ not on the window. Larger batches are faster and leave a few tokens unscored, wh
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.baselines import check_text
+from numpylstm.cells import State
 from numpylstm.checks import NotFinite, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
 from numpylstm.data.corpus import Watch as Watch
@@ -22,6 +23,7 @@ from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.sequence_models import SequenceClassifier, SequenceModel, SequenceRegressor
 
 Ids = NDArray[Any]
+Scores = tuple[NDArray[Any], Ids, State]  # -log p of the targets, most probable ids, (T, B)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,6 @@ def safe_exp(nats: float) -> float:
     return math.exp(nats) if nats < 709 else math.inf
 
 
-@np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss
 def evaluate(
     model: LanguageModel,
     ids: Ids,
@@ -111,15 +112,29 @@ def evaluate(
     (10.0, 99)
     """
     check_language_model("evaluate", model)
-    ids = check_ids("evaluate", "ids", ids, model.vocab_size, ("N",))
-    check_sizes("evaluate", batch_size=batch_size, num_steps=num_steps)
+    return score_windows("evaluate", model, ids, batch_size, num_steps, model.score, watch)
+
+
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")  # an overflow shows in the loss
+def score_windows(
+    where: str,
+    model: LanguageModel,
+    ids: Ids,
+    batch_size: int,
+    num_steps: int,
+    score: Callable[[Ids, Ids, State], Scores],
+    watch: Watch | None,
+) -> Evaluation:
+    """Cut a text into windows, score one after the other and carry the state, as in `evaluate`."""
+    ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
+    check_sizes(where, batch_size=batch_size, num_steps=num_steps)
     batch_size, num_steps = int(batch_size), int(num_steps)
     state = model.zero_state(batch_size)
     nll_sum, correct, tokens = 0.0, 0, 0
     for x, y in batches(ids, batch_size, num_steps, keep_last=True):
         tokens += y.size
         try:
-            nll, predicted, state = model.score(x, y, state)
+            nll, predicted, state = score(x, y, state)
         except NotFinite:  # a row of the embedding is not finite
             nll_sum = math.nan
             break

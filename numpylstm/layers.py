@@ -45,7 +45,7 @@ from numpylstm.checks import (
     generator,
     real_array,
 )
-from numpylstm.config import cell_options
+from numpylstm.config import ConfigError, cell_options
 from numpylstm.parameters import Module, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
@@ -151,17 +151,23 @@ class Embedding(Layer):
 
 
 class Dropout(Layer):
-    """Inverted dropout with probability `p` of dropping; a new mask at every forward pass."""
+    """Inverted dropout with probability `p` of dropping; a new mask at every forward pass.
+
+    If `locked`, the mask is the same at all steps (Gal and Ghahramani 2016).
+    """
 
     def __init__(
         self,
         p: float,
         *,
+        locked: bool = False,
         impl: str = "fast",
         rng: np.random.Generator | int | None = None,
     ) -> None:
         check_in("layer", "dropout", p, "[0, 1)")
+        check_flag("Dropout", "locked", locked)
         self._p = float(p)  # comparisons with NumPy's floats may have another precision
+        self.locked = locked
         self.rng = generator(rng)
         super().__init__(impl)
 
@@ -178,7 +184,8 @@ class Dropout(Layer):
             if training:
                 self.pending = "nothing dropped"
             return read_only(x)
-        mask = draw_mask(self.functions, self.rng, self.p, x.shape, x.dtype)
+        axis = 0 if self.locked else None
+        mask = draw_mask(self.functions, self.rng, self.p, x.shape, x.dtype, axis)
         y, self.pending = self.functions.dropout_forward(x, mask)
         return y
 
@@ -194,7 +201,7 @@ class Dropout(Layer):
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
-        return {"p": self.p}
+        return {"p": self.p, **({"locked": True} if self.locked else {})}
 
 
 def draw_mask(
@@ -203,10 +210,17 @@ def draw_mask(
     p: float,
     shape: tuple[int, ...],
     dtype: DTypeLike,
+    same_along: int | None = None,
 ) -> Array:
-    """Draw a dropout mask: 0 with probability p, else 1 / (1 - p)."""
-    mask: Array = functions.dropout_mask(rng.random(shape, dtype=np.float32), p, np.dtype(dtype))
-    return mask
+    """Draw a dropout mask: 0 with probability p, else 1 / (1 - p).
+
+    With `same_along` it is constant along that axis, and read-only.
+    """
+    drawn = list(shape)
+    if same_along is not None:
+        drawn[same_along] = 1
+    mask: Array = functions.dropout_mask(rng.random(drawn, dtype=np.float32), p, np.dtype(dtype))
+    return mask if same_along is None else np.broadcast_to(mask, shape)
 
 
 class Linear(Layer):
@@ -338,6 +352,10 @@ class RecurrentStack(Layer):
         D, H and L. Parameters are ``CELL.0.Wx``, ``CELL.0.Wh``, ``CELL.0.b``, ``CELL.1.Wx``, ...
     dropout : float
         Probability of dropping, between layers.
+    dropout_locked : bool
+        Drop the same units at all steps of a window (Gal and Ghahramani 2016).
+    dropout_weights : float
+        Probability of dropping an entry of each Wh, for all steps of a window (Merity et al. 2018).
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
     dtype : "float32" or "float64"
@@ -359,6 +377,8 @@ class RecurrentStack(Layer):
         num_layers: int = 1,
         *,
         dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -402,7 +422,14 @@ class RecurrentStack(Layer):
                 parameters["b"].data[start : start + hidden_size] += self.options[option]
             self.layers.append(tuple(parameters.values()))
         check_in("layer", "dropout", dropout, "[0, 1)")
-        self.dropout, self.rng = float(dropout), rng
+        check_flag("layer", "dropout_locked", dropout_locked)
+        check_in("layer", "dropout_weights", dropout_weights, "[0, 1)")
+        if dropout_weights and "Wh" not in self.names:
+            raise ConfigError(
+                "dropout_weights", f"must be 0: a {self.cell.title} has no Wh to drop"
+            )
+        self.dropout, self.dropout_locked = float(dropout), dropout_locked
+        self.dropout_weights, self.rng = float(dropout_weights), rng
 
     def zero_state(self, batch_size: int) -> Any:
         """Return the initial state: zeros, (L, B, H), but for the m of an sLSTM, which is -1e30."""
@@ -436,10 +463,13 @@ class RecurrentStack(Layer):
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of a window, as `stack_forward` takes them."""
-        shape, masks = (T, B, self.hidden_size), {}
+        draw, masks = (self.functions, self.rng), {}
+        shape, axis = (T, B, self.hidden_size), 0 if self.dropout_locked else None
         for k in range(1, len(self.layers)) if self.dropout else ():
-            mask = draw_mask(self.functions, self.rng, self.dropout, shape, self.dtype)
-            masks[f"{k}.x"] = mask
+            masks[f"{k}.x"] = draw_mask(*draw, self.dropout, shape, self.dtype, axis)
+        for k, arrays in enumerate(self.arrays()) if self.dropout_weights else ():
+            own = arrays["Wh"].shape
+            masks[f"{k}.Wh"] = draw_mask(*draw, self.dropout_weights, own, self.dtype)
         return masks
 
     def forward(
@@ -542,13 +572,18 @@ class RecurrentStack(Layer):
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
+        dropping = {
+            "dropout": self.dropout,
+            "dropout_locked": self.dropout_locked,
+            "dropout_weights": self.dropout_weights,
+        }
         return {
             **({"cell": self.cell.name} if type(self) is RecurrentStack else {}),
             "input_size": len(self.layers[0][0].data),
             "hidden_size": self.hidden_size,
             "num_layers": len(self.layers),
             **self.options,
-            **({"dropout": self.dropout} if self.dropout else {}),
+            **{name: value for name, value in dropping.items() if value},
         }
 
 
@@ -560,7 +595,7 @@ class RNN(RecurrentStack):
     input_size, hidden_size, num_layers : int
         D, H and L. Parameters are ``rnn.0.Wx`` (D, H), ``rnn.0.Wh`` (H, H), ``rnn.0.b`` (H,), ...
     activation : "tanh", "relu" or "sigmoid"
-    dropout, init_scale, dtype, impl, rng, name
+    dropout, dropout_locked, dropout_weights, init_scale, dtype, impl, rng, name
         As for `RecurrentStack`.
     """
 
@@ -572,6 +607,8 @@ class RNN(RecurrentStack):
         *,
         activation: str = "tanh",
         dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -585,6 +622,8 @@ class RNN(RecurrentStack):
             num_layers,
             activation=activation,
             dropout=dropout,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,
@@ -603,7 +642,7 @@ class LSTM(RecurrentStack):
     forget_bias : float
         Added to the f block of every b at the start, so that a new cell remembers (Gers et al.
         2000). The equations do not change.
-    dropout, init_scale, dtype, impl, rng, name
+    dropout, dropout_locked, dropout_weights, init_scale, dtype, impl, rng, name
         As for `RecurrentStack`.
     """
 
@@ -615,6 +654,8 @@ class LSTM(RecurrentStack):
         *,
         forget_bias: float = 1.0,
         dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -628,6 +669,8 @@ class LSTM(RecurrentStack):
             num_layers,
             forget_bias=forget_bias,
             dropout=dropout,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,
@@ -648,7 +691,7 @@ class GRU(RecurrentStack):
         Whether the reset gate scales the past after its product with Wh, as in PyTorch and Keras,
         or before it, as in Cho et al. (2014): weights that were trained with one do not fit the
         other.
-    dropout, init_scale, dtype, impl, rng, name
+    dropout, dropout_locked, dropout_weights, init_scale, dtype, impl, rng, name
         As for `RecurrentStack`.
     """
 
@@ -660,6 +703,8 @@ class GRU(RecurrentStack):
         *,
         reset: str = "after",
         dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -673,6 +718,8 @@ class GRU(RecurrentStack):
             num_layers,
             reset=reset,
             dropout=dropout,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,

@@ -45,8 +45,9 @@ Array = NDArray[Any]
 class Window(NamedTuple):
     """Input of a language model: everything its loss depends on besides the parameters.
 
-    `masks` are dropout masks by name: ``"input"`` after the embedding, ``"output"`` before the
-    decoder, and those of `numpylstm.layers.stack_forward`. Without a mask nothing is dropped.
+    `masks` are dropout masks by name, of the shape of what they drop: ``"words"`` of the embedding
+    table, ``"input"`` after the embedding, ``"output"`` before the decoder, and those of
+    `numpylstm.layers.stack_forward`. Without a mask nothing is dropped.
     """
 
     x: Array  # (T, B) ids
@@ -90,7 +91,8 @@ def language_model_forward(
         {key: arrays[f"{cell.name}.{k}.{key}"] for key in cell.parameters(config.options)}
         for k in range(config.num_layers)
     ]
-    x, _ = functions.embedding_forward(window.x, arrays["embedding.W"])  # (T, B, D)
+    table = drop("words", arrays["embedding.W"])
+    x, _ = functions.embedding_forward(window.x, table)  # (T, B, D)
     hs, state, caches, _ = stack_forward(
         functions,
         cell,
@@ -150,6 +152,8 @@ class Encoder(Layer):
             config.hidden_size,
             config.num_layers,
             dropout=config.dropout,
+            dropout_locked=config.dropout_locked,
+            dropout_weights=config.dropout_weights,
             **config.options,
             **learned,
         )
@@ -158,12 +162,18 @@ class Encoder(Layer):
         """Draw the dropout masks of a window, by name, as in a `Window`."""
         config, draw, masks = self.config, (self.functions, self.rng), {}
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
+        of_output = config.dropout if config.dropout_output is None else config.dropout_output
+        axis = 0 if config.dropout_locked else None
+        if config.dropout_words > 0:  # a whole row of the table, (V, D)
+            table = self.embedding.W.data.shape
+            masks["words"] = draw_mask(*draw, config.dropout_words, table, config.dtype, 1)
         if of_input > 0:
-            masks["input"] = draw_mask(*draw, of_input, (T, B, config.input_size), config.dtype)
+            shape = (T, B, config.input_size)
+            masks["input"] = draw_mask(*draw, of_input, shape, config.dtype, axis)
         masks |= self.recurrent.draw_masks(T, B)
-        if config.dropout > 0:
+        if of_output > 0:
             shape = (T if every_step else 1, B, self.width)
-            masks["output"] = draw_mask(*draw, config.dropout, shape, config.dtype)
+            masks["output"] = draw_mask(*draw, of_output, shape, config.dtype, axis)
         return masks
 
     def forward(
@@ -188,7 +198,9 @@ class Encoder(Layer):
             masks = self.draw_masks(T, B, every_step)
         dropped: dict[str, Any] = {}
         if self.embedding is not None:
-            x = self.embedding.forward(x, training)
+            ids, x = x, self.embedding.forward(x, training)
+            if "words" in masks:  # the rows that were looked up, in place of the whole table
+                x, dropped["words"] = self.functions.dropout_forward(x, masks["words"][ids])
         if "input" in masks:
             x, dropped["input"] = self.functions.dropout_forward(x, masks["input"])
         hs, state = self.recurrent.forward(x, state, training, lengths, masks)
@@ -216,6 +228,8 @@ class Encoder(Layer):
         dx, _ = self.recurrent.backward(dhs)  # truncated: no gradient of the first state
         if "input" in dropped:
             dx = self.functions.dropout_backward(dx, dropped["input"])
+        if "words" in dropped:
+            dx = self.functions.dropout_backward(dx, dropped["words"])
         if self.embedding is not None:
             self.embedding.backward(dx)
 
@@ -277,6 +291,10 @@ class Model(Module):
         check_flag(where, "every_step", self.every_step)
         if config.tied and answer_size != vocab_size:
             raise ConfigError("tied", f"needs {self.answer} = vocab_size, got {answer_size}")
+        if config.dropout_words and vocab_size is None:
+            raise ConfigError(
+                "dropout_words", "must be 0 with vectors, which have no table to drop"
+            )
         self.config, self.bidirectional = config, bidirectional
         self.vocab_size, self.answer_size = plain(vocab_size), plain(answer_size)
         self.rng = generator(rng)
@@ -353,6 +371,16 @@ class LanguageModel(Model):
         the layers and before the decoder (Zaremba et al. 2014).
     dropout_input : float, optional
         The probability after the embedding, by default `dropout`.
+    dropout_output : float, optional
+        The probability before the decoder, by default `dropout`.
+    dropout_locked : bool
+        Drop the same units at all steps of a window (Gal and Ghahramani 2016).
+    dropout_weights : float
+        Probability of dropping an entry of each Wh, for all steps of a window: weight drop (Merity
+        et al. 2018).
+    dropout_words : float
+        Probability of dropping a word, a row of the embedding table, for all steps of a window. The
+        decoder of a tied model keeps all rows.
     tied : bool
         Decode with the transpose of the embedding table (Press and Wolf 2017); needs D = H.
     init_scale : float
@@ -400,6 +428,10 @@ class LanguageModel(Model):
         forget_gate: str = "sigmoid",
         dropout: float = 0.0,
         dropout_input: float | None = None,
+        dropout_output: float | None = None,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        dropout_words: float = 0.0,
         tied: bool = False,
         init_scale: float = 0.05,
         init_scale_embedding: float | None = None,
@@ -425,6 +457,10 @@ class LanguageModel(Model):
             num_layers=num_layers,
             dropout=dropout,
             dropout_input=dropout_input,
+            dropout_output=dropout_output,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            dropout_words=dropout_words,
             tied=tied,
             init_scale=init_scale,
             init_scale_embedding=init_scale_embedding,

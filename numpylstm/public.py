@@ -1,6 +1,7 @@
 """The names that ``import numpylstm as nl`` offers."""
 
 from numpylstm import baselines, data, exchange, functional, museum, reference, sampling, tape
+from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState, SLSTMState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
@@ -90,7 +91,9 @@ __all__ = [
     "doctor",
     "evaluate",
     "evaluate_classifier",
+    "evaluate_dynamic",
     "evaluate_regressor",
+    "evaluate_with_cache",
     "exchange",
     "fit",
     "from_preset",

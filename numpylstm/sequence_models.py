@@ -271,8 +271,9 @@ class SequenceClassifier(SequenceModel):
         The initial parameters are drawn from U(-init_scale, init_scale), by default with
         ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, and with small initial
         values too little of the sequence would reach it.
-    embedding_size, cell, dropout, dropout_input, init_scale_embedding, dtype, impl, activation,
-    forget_bias, reset, factors, forget_gate, options, rng
+    embedding_size, cell, dropout, dropout_input, dropout_output, dropout_locked, dropout_weights,
+    dropout_words, init_scale_embedding, dtype, impl, activation, forget_bias, reset, factors,
+    forget_gate, options, rng
         As for `LanguageModel`.
 
     Examples
@@ -304,6 +305,10 @@ class SequenceClassifier(SequenceModel):
         forget_gate: str = "sigmoid",
         dropout: float = 0.0,
         dropout_input: float | None = None,
+        dropout_output: float | None = None,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        dropout_words: float = 0.0,
         init_scale: float | None = None,
         init_scale_embedding: float | None = None,
         dtype: DTypeLike = "float32",
@@ -330,6 +335,10 @@ class SequenceClassifier(SequenceModel):
             options={**named, **(options or {})},
             dropout=dropout,
             dropout_input=dropout_input,
+            dropout_output=dropout_output,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            dropout_words=dropout_words,
             init_scale=init_scale,
             init_scale_embedding=init_scale_embedding,
             dtype=dtype,
@@ -415,6 +424,10 @@ class SequenceRegressor(SequenceModel):
         forget_gate: str = "sigmoid",
         dropout: float = 0.0,
         dropout_input: float | None = None,
+        dropout_output: float | None = None,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        dropout_words: float = 0.0,
         init_scale: float | None = None,
         init_scale_embedding: float | None = None,
         dtype: DTypeLike = "float32",
@@ -442,6 +455,10 @@ class SequenceRegressor(SequenceModel):
             options={**named, **(options or {})},
             dropout=dropout,
             dropout_input=dropout_input,
+            dropout_output=dropout_output,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            dropout_words=dropout_words,
             init_scale=init_scale,
             init_scale_embedding=init_scale_embedding,
             dtype=dtype,

@@ -180,6 +180,20 @@ def test_eval_prints_the_ledger(here):
     assert len({found.split("loss")[1].split("\n")[1] for found in (out, again, whole)}) == 1
 
 
+def test_eval_with_a_model_that_adapts_has_rows_of_its_own(here):
+    adapting = ("--dynamic", "0.1", "--cache", "50", "--cache-share", "0.2")
+    plain, (out, _) = here("numpylstm-eval", "run")[0], here("numpylstm-eval", "run", *adapting)
+    assert out.startswith(plain)
+    found = json.loads(here("numpylstm-eval", "run", *adapting, "--json")[0])
+    assert {found[name]["perplexity"] for name in ("dynamic", "cache")}.isdisjoint(
+        {found["perplexity"]}
+    )
+    for name, told in {"dynamic": "rate 0.1", "cache": "size 50, theta 0.3, share 0.2"}.items():
+        perplexity, accuracy = found[name]["perplexity"], found[name]["accuracy"]
+        expected = f"{name:15}perplexity {perplexity:.3f}, accuracy {accuracy:.4f}; {told}\n"
+        assert expected in out
+
+
 def test_eval_of_another_text_counts_its_unknown_words(folder, here):
     (folder / "other.txt").write_text("w1 w2 nobody w3\nw4 knows w5 w6\n")
     out, _ = here("numpylstm-eval", "run/best.npz", "--file", "other.txt")

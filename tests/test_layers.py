@@ -284,6 +284,11 @@ def test_dropout_keeps_the_expected_value_and_uses_one_mask_for_both_passes(impl
     assert (y == 0).mean() == pytest.approx(0.25, abs=0.005)
     np.testing.assert_array_equal(dropout.backward(x), y)
     assert not np.array_equal(dropout.forward(x), y)  # a new mask
+    locked = Dropout(0.25, locked=True, impl=impl, rng=0)
+    y = locked.forward(x)
+    np.testing.assert_array_equal(y, np.broadcast_to(y[0], y.shape))
+    assert (y == 0).mean() == pytest.approx(0.25, abs=0.03)
+    np.testing.assert_array_equal(locked.backward(x), y)
 
 
 def test_both_implementations_draw_the_same_mask_whatever_float_p_is():

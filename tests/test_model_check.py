@@ -27,6 +27,17 @@ MODELS = {
     "reset-before GRU": {"cell": "gru", "reset": "before", "embedding_size": D},
     "tied LSTM": {"cell": "lstm", "tied": True},
     "LSTM, mean loss": {"cell": "lstm", "average_across_timesteps": True},
+    **{
+        f"regularised {cell}": {
+            "cell": cell,
+            "tied": True,
+            "dropout_locked": True,
+            "dropout_output": 0.2,
+            "dropout_weights": 0.3,
+            "dropout_words": 0.3,
+        }
+        for cell in ("rnn", "lstm", "gru", "slstm")
+    },
 }
 
 

@@ -149,7 +149,8 @@ def test_pretrained_embeddings_frozen_or_trained(rng):
 
 
 def test_training_false_is_the_model_without_dropout(rng):
-    noisy, plain = language_model(dropout=0.5), language_model(dropout=0.0)
+    noisy = language_model(dropout=0.5, dropout_weights=0.5, dropout_words=0.5)
+    plain = language_model()
     noisy.load_state_dict(plain.state_dict())
     x, y = window(rng)
     state = random_state(rng, plain)
@@ -330,15 +331,33 @@ def test_probabilities_and_evaluation_of_a_classifier(rng):
         np.testing.assert_array_equal(result.confusion, confusion)
 
 
-@pytest.mark.parametrize(("dropout", "of_input"), [(0.4, None), (0.4, 0.0), (0.0, 0.4), (0.2, 0.4)])
-def test_dropout_after_the_embedding_apart_from_the_rest(rng, dropout, of_input):
-    """By default as the rest; a probability of 0 draws no mask, and shifts none."""
-    model = language_model(dropout=dropout, dropout_input=of_input)
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize(
+    ("dropout", "of_input", "of_output", "of_weights", "of_words"),
+    [
+        (0.4, None, None, 0, 0),
+        (0.4, 0, 0.3, 0.2, 0),
+        (0, 0.4, 0.1, 0, 0.3),
+        (0.2, 0.4, 0, 0.1, 0.1),
+    ],
+)
+def test_the_masks_of_a_model(rng, locked, dropout, of_input, of_output, of_weights, of_words):
+    """At the ends by default as between; a probability of 0 draws no mask, and shifts none."""
+    model = language_model(
+        dropout=dropout, dropout_input=of_input, dropout_output=of_output, dropout_locked=locked,
+        dropout_weights=of_weights, dropout_words=of_words,
+    )  # fmt: skip
     source, masks = copy.deepcopy(model.rng), {}
-    of_input = dropout if of_input is None else of_input
-    for name, p, size in [("input", of_input, D), ("1.x", dropout, H), ("output", dropout, H)]:
+    steps = 1 if locked else T
+    for name, p, drawn, shape in [
+        ("words", of_words, (V, 1), (V, D)),
+        ("input", dropout if of_input is None else of_input, (steps, B, D), (T, B, D)),
+        *((f"{k}.x", dropout, (steps, B, H), (T, B, H)) for k in range(1, L)),
+        *((f"{k}.Wh", of_weights, (H, 4 * H), (H, 4 * H)) for k in range(L)),
+        ("output", dropout if of_output is None else of_output, (steps, B, H), (T, B, H)),
+    ]:
         if p:
-            uniform = source.random((T, B, size), dtype=np.float32)
+            uniform = np.broadcast_to(source.random(drawn, dtype=np.float32), shape)
             masks[name] = reference.dropout_mask(uniform, p, np.float64)
     x, y = window(rng)
     given = Window(x, y, model.zero_state(B), masks)
@@ -386,6 +405,13 @@ def test_the_signature_shows_settings_and_options_with_their_defaults():
         for each in settings_of(nl.ModelConfig):
             if each.name in shown and each.name not in ("hidden_size", "init_scale"):
                 assert shown[each.name].default == each.default
+
+
+def test_what_has_nothing_to_drop_is_refused():
+    with pytest.raises(nl.ConfigError, match="dropout_weights must be 0: a minGRU has no Wh"):
+        language_model(cell="mingru", dropout_weights=0.1)
+    with pytest.raises(nl.ConfigError, match="dropout_words must be 0 with vectors"):
+        nl.SequenceTagger(input_size=D, num_classes=2, hidden_size=H, dropout_words=0.1)
 
 
 def test_a_wrong_keyword_is_named_before_a_missing_one():

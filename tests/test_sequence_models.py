@@ -58,7 +58,8 @@ def loss_and_gradients(model, x, y, lengths=None):
 @INPUTS
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["all", "padded"])
 def test_gradients(rng, kind, inputs, bidirectional, lengths):
-    model = make(kind, inputs, bidirectional=bidirectional, dropout=0.3, num_layers=3)
+    dropping = {"dropout": 0.3, "dropout_locked": bidirectional, "dropout_weights": 0.2}
+    model = make(kind, inputs, bidirectional=bidirectional, num_layers=3, **dropping)
     x, y = data(rng, kind, inputs)
     check_gradients(model, lambda m: m.forward(x, y, lengths=lengths))
 
@@ -67,7 +68,8 @@ def test_gradients(rng, kind, inputs, bidirectional, lengths):
 @pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])
 @pytest.mark.parametrize("impl", ["fast", "reference"])
 def test_gradients_of_every_cell(rng, kind, cell, impl):
-    model = make(kind, cell=cell, embedding_size=D, impl=impl)
+    dropping = {"dropout": 0.3, "dropout_locked": True, "dropout_weights": 0.3}
+    model = make(kind, cell=cell, embedding_size=D, impl=impl, dropout_words=0.2, **dropping)
     x, y = data(rng, kind)
     check_gradients(model, lambda m: m.forward(x, y, lengths=LENGTHS))
 

@@ -269,6 +269,7 @@ def test_the_seed_decides_everything(corpus):
         {"cell": "lstm", "optimizer": "adamw", "lr": 0.01},
         {"schedule": "one-cycle", "constant_epochs": None, "optimizer": "adam", "lr": 0.05},
         {"schedule": "cosine", "constant_epochs": None, "momentum": 0.6},
+        {"dropout_locked": True, "dropout_weights": 0.3, "dropout_words": 0.2, "average_after": 1},
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )

@@ -80,6 +80,36 @@ def make_parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="score the first N tokens only (default: all, or as many as in the run)",
     )
+    more = parser.add_argument_group("a model that adapts to the text, in rows of its own")
+    more.add_argument(
+        "--dynamic",
+        type=float,
+        metavar="RATE",
+        default=argparse.SUPPRESS,
+        help="also score with a step of gradient descent after each window (default: no)",
+    )
+    more.add_argument(
+        "--cache",
+        type=at_least(1),
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="also score with a cache of the last N hidden states and their next tokens "
+        "(default: no)",
+    )
+    more.add_argument(
+        "--cache-theta",
+        type=float,
+        metavar="X",
+        default=0.3,
+        help="factor of the similarity of two states",
+    )
+    more.add_argument(
+        "--cache-share",
+        type=float,
+        metavar="X",
+        default=0.1,
+        help="share of the cache in the probabilities",
+    )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.add_quiet("the figures")
     parser.add_threads("all")
@@ -97,6 +127,10 @@ def command(
     protocol: str,
     as_json: bool,
     quiet: bool,
+    cache_theta: float,
+    cache_share: float,
+    cache: int | None = None,
+    dynamic: float | None = None,
     batch_size: int | None = None,
     num_steps: int | None = None,
     threads: int | None = None,
@@ -110,9 +144,15 @@ def command(
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
 
-    for name, value in [("--batch-size", batch_size), ("--num-steps", num_steps)]:
+    exact = {
+        "--batch-size": batch_size,
+        "--num-steps": num_steps,
+        "--dynamic": dynamic,
+        "--cache": cache,
+    }
+    for name, value in exact.items():
         if value is not None and protocol == "tutorial":
-            raise CommandError(f"{name} is for --protocol exact; the tutorial's are 20 and 35")
+            raise CommandError(f"{name} is for --protocol exact; the tutorial's windows are fixed")
     B, T = (20, 35) if protocol == "tutorial" else (batch_size or 1, num_steps or 35)
     if split is not None and file is not None:
         raise CommandError("--split is for a corpus; --text is scored as a whole")
@@ -120,6 +160,11 @@ def command(
         raise CommandError("--max-tokens is for --text and the splits valid and test, not train")
     if data is not None and file is not None:
         raise CommandError("--data and --text name two texts; give one of them")
+    adapting: dict[str, dict[str, Any]] = {}
+    if dynamic is not None:
+        adapting["dynamic"] = {"rate": dynamic}
+    if cache is not None:
+        adapting["cache"] = {"size": cache, "theta": cache_theta, "share": cache_share}
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
@@ -148,6 +193,9 @@ def command(
         else:
             level = saved.config.level
             more_facts, more_lines = exactly(model, text, level, B, T, shown.share)
+        for name, settings in adapting.items():
+            more_facts[name], line = adapted(name, settings, model, text, B, T, shown.share)
+            more_lines.append((name, line))
     facts, lines = scored(saved, text)
     facts, lines = facts | more_facts, lines + more_lines
     if as_json:
@@ -228,6 +276,31 @@ def exactly(
         facts["bits_per_character"] = result.bits
         lines.insert(-1, ("bits", f"{result.bits:.4f} per character"))
     return facts, lines
+
+
+def adapted(
+    name: str,
+    settings: dict[str, Any],
+    model: "LanguageModel",
+    text: "ScoredText",
+    B: int,
+    T: int,
+    watch: "Watch",
+) -> tuple[dict[str, Any], str]:
+    """Score with a model that adapts to the text: "dynamic", or with a "cache"."""
+    from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
+
+    evaluate: Any = {"dynamic": evaluate_dynamic, "cache": evaluate_with_cache}[name]
+    try:
+        result = evaluate(model, text.ids, B, T, **settings, watch=watch)
+    except ValueError as error:
+        raise CommandError(f"--{name}: {error}") from error
+    if not math.isfinite(result.perplexity):
+        raise CommandError(f"--{name}: the perplexity is not finite; try a smaller rate")
+    facts = {name: getattr(result, name) for name in ("loss", "perplexity", "accuracy")}
+    told = ", ".join(f"{name} {value:g}" for name, value in settings.items())
+    line = f"perplexity {result.perplexity:.3f}, accuracy {result.accuracy:.4f}; {told}"
+    return settings | facts, line
 
 
 def by_tutorial(model: "LanguageModel", text: "ScoredText", vocabulary: "Vocabulary") -> Found:

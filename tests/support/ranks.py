@@ -31,6 +31,7 @@ CASES = [
         )
     ),
     {"cell": "rnn", "momentum": 0.5},
+    {"dropout_locked": True, "dropout_weights": 0.3, "dropout_words": 0.2},
     {"tied": True, "optimizer": "adamw"},  # no gradient travels as rows
     {"max_vocab": 9, "average_across_batch": False},  # nor here, where all rows are used
     {"impl": "reference", "average_across_timesteps": True},

@@ -1,0 +1,151 @@
+"""Perplexity of a language model that adapts to the text while it reads it.
+
+Either it makes a step of gradient descent after each window (`evaluate_dynamic`), or it keeps a
+cache of hidden states and of the tokens that followed them (`evaluate_with_cache`). Every token is
+predicted before it is used. The model of `numpylstm.evaluate` stays as it was trained, so do not
+compare the results with its perplexity.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numpylstm.cells import State
+from numpylstm.checks import check_in, check_sizes
+from numpylstm.evaluation import Evaluation, Ids, Scores, Watch, score_windows
+from numpylstm.functional import softmax
+from numpylstm.models import LanguageModel, check_language_model
+from numpylstm.optim import SGD
+
+Array = NDArray[Any]
+
+
+def evaluate_dynamic(
+    model: LanguageModel,
+    ids: Ids,
+    batch_size: int = 1,
+    num_steps: int = 35,
+    *,
+    rate: float,
+    watch: Watch | None = None,
+) -> Evaluation:
+    """Score a text, with a step of gradient descent after each window (Mikolov et al. 2010).
+
+    The gradient is that of the window just scored, without dropout. A copy of the model is trained,
+    and the model does not change. Krause et al. (2018) scale the steps of each parameter by its
+    gradients in training; these are plain steps.
+
+    Parameters
+    ----------
+    model, ids, batch_size, num_steps, watch
+        As for `numpylstm.evaluate`. A short window adapts sooner.
+    rate : float
+        The learning rate, for the loss of the model, by default a sum over the window; choose it on
+        the validation text.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> model, ids = nl.LanguageModel(10, 8, init_scale=0.5, rng=0), np.arange(300) % 10
+    >>> round(nl.evaluate(model, ids).perplexity, 1)
+    10.0
+    >>> round(nl.evaluate_dynamic(model, ids, num_steps=5, rate=0.3).perplexity, 1)
+    3.2
+    """
+    check_language_model("evaluate_dynamic", model)
+    check_in("evaluate_dynamic", "rate", rate, "(0, inf)")
+    learner = copy.deepcopy(model)
+    optimizer = SGD(learner, rate)
+
+    def score(x: Array, y: Array, state: State) -> Scores:
+        _, state = learner.forward(x, y, state, masks={})
+        nll, predicted = learner.training_scores()
+        learner.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return nll, predicted, state
+
+    return score_windows("evaluate_dynamic", model, ids, batch_size, num_steps, score, watch)
+
+
+def evaluate_with_cache(
+    model: LanguageModel,
+    ids: Ids,
+    batch_size: int = 1,
+    num_steps: int = 35,
+    *,
+    size: int = 500,
+    theta: float = 0.3,
+    share: float = 0.1,
+    watch: Watch | None = None,
+) -> Evaluation:
+    """Score a text with a cache of the tokens that followed similar states (Grave et al. 2017).
+
+    The probability of the next token is ``(1 - share) * p_model + share * p_cache``, where p_cache
+    is that of `cache_probabilities`. Each stream has its own cache, which is empty at its start.
+
+    Parameters
+    ----------
+    model, ids, batch_size, num_steps, watch
+        As for `numpylstm.evaluate`; the window does not change the result.
+    size : int
+        The number of steps that are remembered.
+    theta, share : float
+        Choose them on the validation text.
+    """
+    where = "evaluate_with_cache"
+    check_language_model(where, model)
+    check_sizes(where, size=size, batch_size=batch_size)
+    check_in(where, "theta", theta, "[0, inf)")
+    check_in(where, "share", share, "[0, 1)")
+    batch_size, size = int(batch_size), int(size)
+    keys = np.zeros((0, batch_size, model.config.hidden_size))  # the last hidden states
+    following = np.zeros((0, batch_size), np.int64)  # the tokens after them
+
+    def score(x: Array, y: Array, state: State) -> Scores:
+        nonlocal keys, following
+        hs, state = model.encoder.forward(x, state, training=False)
+        p = softmax(model.decoder.forward(hs, training=False).astype(np.float64))  # (T, B, V)
+        start = len(keys)
+        keys, following = np.concatenate([keys, hs]), np.concatenate([following, y])
+        for t, h in enumerate(hs):
+            end = start + t
+            if end > 0:  # the first token of a stream has nothing before it
+                before = slice(max(end - size, 0), end)
+                cached = cache_probabilities(
+                    h, keys[before], following[before], theta, model.vocab_size
+                )
+                p[t] = (1 - share) * p[t] + share * cached
+        keys, following = keys[-size:], following[-size:]
+        nll = -np.log(np.take_along_axis(p, y[..., None], axis=-1)[..., 0])
+        return nll, p.argmax(axis=-1), state
+
+    return score_windows(where, model, ids, batch_size, num_steps, score, watch)
+
+
+def cache_probabilities(
+    h: Array, keys: Array, following: Array, theta: float, vocab_size: int
+) -> Array:
+    """Return the probabilities of the next token by a cache: those that followed similar states.
+
+    ``p[w]`` is proportional to the sum of ``exp(theta * h @ keys[i])`` over all i for which
+    ``following[i] == w``.
+
+    Parameters
+    ----------
+    h : (B, H)
+    keys : (n, B, H)
+    following : (n, B) ids
+    theta : float
+    vocab_size : int
+
+    Returns
+    -------
+    p : (B, V)
+    """
+    p = np.zeros((len(h), vocab_size))
+    weights = softmax(theta * np.einsum("bh,nbh->bn", h, keys))
+    np.add.at(p, (np.arange(len(h))[:, None], following.T), weights)
+    return p

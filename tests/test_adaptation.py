@@ -1,0 +1,70 @@
+"""Models that adapt to the text they score, against the same computation token by token."""
+
+import numpy as np
+import pytest
+
+import numpylstm as nl
+from numpylstm.functional import softmax
+
+V = 13
+
+
+@pytest.fixture(params=["lstm", "gru"])
+def model(request):
+    return nl.LanguageModel(
+        V, 6, 2, cell=request.param, dropout=0.3, dtype="float64", init_scale=0.8, rng=0
+    )
+
+
+@pytest.fixture
+def ids(rng):
+    return rng.integers(0, V, 92)
+
+
+def test_dynamic_evaluation_scores_a_window_and_learns_from_it_afterwards(model, ids):
+    """Without dropout, and the model itself stays as it was."""
+    before = model.state_dict()
+    result = nl.evaluate_dynamic(model, ids, 2, 5, rate=0.2)
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[path])
+    streams, state, nll, correct = ids.reshape(2, 46).T, model.zero_state(2), 0.0, 0
+    for start in range(0, 45, 5):
+        x, y = streams[start : start + 5], streams[start + 1 : start + 6]
+        surprise, predicted, after = model.score(x, y, state)
+        nll, correct = nll + surprise.sum(), correct + (predicted == y).sum()
+        model.forward(x, y, state, masks={})
+        model.backward()
+        for parameter in model.parameters().values():
+            parameter.data -= 0.2 * parameter.grad
+            parameter.zero_grad()
+        state = after
+    assert result.loss == pytest.approx(nll / 90, rel=1e-12)
+    assert (result.tokens, result.unscored, result.accuracy) == (90, 2, correct / 90)
+
+
+@pytest.mark.parametrize("num_steps", [1, 7, 91])
+@pytest.mark.parametrize("size", [4, 1000])
+def test_a_cache_adds_the_tokens_that_followed_similar_states(model, ids, size, num_steps):
+    """As the formula of Grave et al. (2017), whatever the window."""
+    result = nl.evaluate_with_cache(model, ids, 1, num_steps, size=size, theta=0.7, share=0.2)
+    x = ids[:-1, None]
+    hs = model.encoder.forward(x, model.zero_state(1), training=False)[0][:, 0]
+    p = softmax(model.logits(x)[0][:, 0])
+    for t in range(1, len(p)):
+        weights = {i: np.exp(0.7 * hs[t] @ hs[i]) for i in range(max(t - size, 0), t)}
+        p[t] *= 0.8
+        for i, weight in weights.items():
+            p[t, ids[i + 1]] += 0.2 * weight / sum(weights.values())
+    assert result.loss == pytest.approx(-np.log(p[np.arange(91), ids[1:]]).mean(), rel=1e-12)
+    assert result.accuracy == (p.argmax(axis=-1) == ids[1:]).mean()
+
+
+def test_each_stream_has_a_cache_of_its_own(model, ids):
+    both = nl.evaluate_with_cache(model, ids, 2, 7)
+    one, other = (nl.evaluate_with_cache(model, part, 1, 7) for part in (ids[:46], ids[46:]))
+    assert both.loss == pytest.approx((one.loss + other.loss) / 2, rel=1e-12)
+
+
+def test_a_cache_without_a_share_is_none(model, ids):
+    plain = nl.evaluate(model, ids, 2, 7)
+    assert nl.evaluate_with_cache(model, ids, 2, 7, share=0).loss == pytest.approx(plain.loss)
