@@ -168,6 +168,7 @@ NOT_IDS = np.zeros((T, B))
         (None, {"optimizer": nl.SGD(nl.LSTM(2, 3), 1.0)}, ValueError, "none; it was made with"),
         (None, {"rate": 0.1}, TypeError, "rate must be a function, got 0.1; a const"),
         (None, {"patience": 1}, ValueError, "fit: patience needs a validation"),
+        (None, {"average_after": 1}, ValueError, "fit: average_after needs a validation"),
         (None, {"patience": 0, "validation": []}, ValueError, "patience must be at least 1, got 0"),
         (None, {"after_epoch": 3}, TypeError, "after_epoch must be a function, got 3$"),
         (None, {"clip": 0}, ValueError, "fit: clip must be positive, got 0"),
@@ -234,6 +235,26 @@ def test_a_validation_is_weighed_by_its_answers(rng):
     history = nl.fit(model, [(x, y)], epochs=2, validation=parts, quiet=True)
     best = min(row.validation for row in history)
     assert best == pytest.approx(model.forward(x, y, training=False), rel=1e-6)
+
+
+def test_the_mean_of_the_parameters_is_kept_where_it_is_better(rng):
+    """The rate is so high that the mean is better than the last parameters."""
+    model, batches, seen = tagger(dtype="float64"), batches_of(rng), []
+
+    def rate(progress):
+        seen.append(model.state_dict())
+        return 5.0
+
+    history = nl.fit(
+        model, batches, epochs=3, optimizer=nl.SGD(model, lr=1.0), validation=batches, rate=rate,
+        average_after=1, after_epoch=lambda row: seen.append(model.state_dict()), quiet=True,
+    )  # fmt: skip
+    del seen[3], seen[6]  # the same as before the next update
+    for path, array in model.state_dict().items():
+        mean = np.mean([arrays[path] for arrays in seen[4:]], axis=0)
+        np.testing.assert_allclose(array, mean, rtol=1e-12, atol=1e-14)
+    losses = [model.forward(*batch, training=False) for batch in batches]
+    assert min(row.validation for row in history) == pytest.approx(np.mean(losses))
 
 
 def test_patience_and_a_call_after_each_epoch(rng):

@@ -1,22 +1,34 @@
-"""The mean of the parameters over many updates: ``numpylstm-train --average-after``.
+"""The mean of the parameters over many updates, for ``--average-after`` and `nl.fit`.
 
 The mean is often better than the last parameters (Polyak and Juditsky 1992; Merity et al. 2018).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import check_array, check_finite
-from numpylstm.models import LanguageModel
+from numpylstm.parameters import Module
+
+
+@contextmanager
+def loaded(model: Module, parameters: Mapping[str, NDArray[Any]]) -> Iterator[None]:
+    """Give a model other parameters in this context."""
+    own = model.state_dict()
+    model.load_state_dict(parameters)
+    try:
+        yield
+    finally:
+        model.load_state_dict(own)
 
 
 class AveragedParameters:
     """A part of a run: the mean of all parameters after each update past so many epochs."""
 
-    def __init__(self, model: LanguageModel, after: int) -> None:
+    def __init__(self, model: Module, after: int) -> None:
         self.model, self.after, self.count = model, after, 0
         self.mean = {path: np.zeros_like(p.data) for path, p in model.all_parameters().items()}
 

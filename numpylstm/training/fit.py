@@ -3,6 +3,7 @@
 `numpylstm.train` is for language models on a text, with a run that can be saved and resumed.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
@@ -14,6 +15,7 @@ from numpylstm.checks import check_in, check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
+from numpylstm.training.averaging import AveragedParameters, loaded
 from numpylstm.training.display import Display
 from numpylstm.training.loop import TrainingFailed, out_of_patience
 from numpylstm.training.schedules import Progress, Schedule
@@ -125,6 +127,7 @@ def fit(
     rate: Schedule | None = None,
     validation: Batches | None = None,
     patience: int | None = None,
+    average_after: int | None = None,
     after_epoch: Callable[[FitEpoch], object] | None = None,
     quiet: bool = False,
 ) -> list[FitEpoch]:
@@ -156,6 +159,9 @@ def fit(
         also after an interruption or an error. Without it, it ends with the last ones.
     patience : int, optional
         Stop after so many epochs in a row without a lower loss in the validation.
+    average_after : int, optional
+        Average the parameters over all updates after so many epochs. The mean is validated too, and
+        kept where it is better than the last parameters.
     after_epoch : callable, optional
         Called with the new row of the history after each epoch.
     quiet : bool
@@ -197,6 +203,13 @@ def fit(
             f"validation, got {type(model).__name__}"
         )
     optimizer = optimizer_for(model, optimizer)
+    average = None
+    if average_after is not None:
+        check_whole("fit", "average_after", average_after, 0)
+        check_kind("fit", "model", model, Module, "its parameters are averaged")
+        if validation is None:
+            raise ValueError("fit: average_after needs a validation, in which the better is kept")
+        average = AveragedParameters(model, average_after)
     history: list[FitEpoch] = []
     valid_losses: list[float] = []
     best, display = None, Display("training", None, quiet, epochs)
@@ -213,12 +226,20 @@ def fit(
             for batch, norm in updates(model, batches, optimizer, clip, rate_of):
                 done.append(batch)
                 norms.append(norm)
+                if average is not None:
+                    average.after_update(len(history))
                 display.show(f"epoch {epoch}/{epochs}  loss {batch.loss:.4g}", epoch - 1)
             if validation is not None:
                 valid = mean_loss(losses(model, validation, training=False))
+                better = None  # the mean, if it is better than the last parameters
+                if average is not None and average.count:
+                    with loaded(model, average.mean):
+                        of_mean = mean_loss(losses(model, validation, training=False))
+                    if of_mean < valid:
+                        valid, better = of_mean, average.mean
                 told = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):
-                    best = model.state_dict()
+                    best = model.state_dict() if better is None else copy.deepcopy(better)
                 valid_losses.append(valid)
             row = FitEpoch(epoch, float(optimizer.lr), mean_loss(done), fmean(norms), valid)
             history.append(row)

@@ -22,7 +22,7 @@ from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm
 from numpylstm.training import parallel, schedules
-from numpylstm.training.averaging import AveragedParameters
+from numpylstm.training.averaging import AveragedParameters, loaded
 from numpylstm.training.metrics import Row, Step, Tally
 from numpylstm.training.thread_trials import ThreadTrials
 
@@ -334,12 +334,8 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     for part in run.parts.values():
         if (parameters := part.offer()) is None:
             continue
-        current = run.model.state_dict()
-        run.model.load_state_dict(parameters)
-        try:
+        with loaded(run.model, parameters):
             other = score(run, corpus, watch)
-        finally:
-            run.model.load_state_dict(current)
         if other.loss < valid.loss:
             valid, run.offered = other, parameters
     return valid
