@@ -1,7 +1,8 @@
 """The documentation site: ``sphinx-build -W -n -b html docs docs/_build/html``.
 
 Neither building nor reading the site needs a network: formulas are MathML, and
-no page loads a script or a font from another server.
+no page loads a script or a font from another server. Only the notebooks that
+run in the browser (``docs/lite.py``) do.
 """
 
 import sys
