@@ -86,7 +86,7 @@ try:
     from numpylstm.kernels import update as _update
 
     _row = np.zeros((1, 1), np.float32)
-    _embedding.scatter_add(_row, np.zeros(1, np.int64), _row)  # Numba compiles or loads it
+    _embedding.scatter_add(_row, np.zeros(1, np.int64), _row, 1)  # Numba compiles or loads it
     _failure: Exception | None = None
 except Exception as error:
     _failure = error
@@ -226,7 +226,7 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
     """Return a table (V, D): the sums of the rows of dx (., D) that have the same id."""
     dW = empty((V, dx.shape[-1]), dx.dtype)
     (dx,) = contiguous(dx)
-    _embedding.scatter_add(dx.reshape(-1, dx.shape[-1]), ids.reshape(-1), dW)
+    _embedding.scatter_add(dx.reshape(-1, dx.shape[-1]), ids.reshape(-1), dW, shares_for(dx.size))
     return dW
 
 
@@ -278,10 +278,7 @@ def _forward(
     if second_sum is not None:
         sums.append(empty((batch.N, H), x.dtype))
         sums[1][...] = second_sum
-    rows = []
-    for array in (*states, *filled):
-        rows.append(array.reshape(-1, H))
-    arrays = batch.offsets, tuple(sums), tuple(rows)
+    arrays = batch.offsets, tuple(sums), (*states, *filled)
     split = split_work(T, batch.N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
     if split.split_batch:
         cell.forward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)

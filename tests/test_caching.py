@@ -17,7 +17,7 @@ from numpylstm.kernels.machine import caching, compiling
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
 
-def double(x):
+def double(x, share, shares):
     for k in range(x.size):
         x[k] *= 2
 
@@ -25,7 +25,9 @@ def double(x):
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
     """Keep the kernels of a test in a folder of its own, and let the warning come again."""
-    compiling.kernel(lambda x: None)(np.ones(1))  # the tile is defined once in a process
+    compiling.kernel(lambda x, share, shares: None)(
+        np.ones(1), 1
+    )  # the tile is defined once in a process
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(caching, "_warned", False)
     return tmp_path
@@ -36,7 +38,7 @@ def compilations():
     kernel = compiling.kernel(double)
     x = np.array([1.5, 2.0])
     with event.install_recorder("numba:compile") as recorder:
-        kernel(x)
+        kernel(x, 1)
     assert x.tolist() == [3, 4]
     return len(recorder.buffer) // 2  # a beginning and an end
 
@@ -101,7 +103,7 @@ def test_a_form_is_never_taken_for_another(folder):
     """A file has the name of its content."""
     kernel = compiling.kernel(double)
     for dtype in (np.float32, np.float64, np.int64):
-        kernel(np.ones(3, dtype))
+        kernel(np.ones(3, dtype), 1)
     assert len({file.name for file in folder.rglob("double*")}) == 3
     assert compilations() == 0
 

@@ -116,8 +116,3 @@ def test_the_commands_work_without_numba(tmp_path):
     fast, plain = (tmp_path / run / "metrics.csv" for run in ("fast", "plain"))
     assert fast.read_text().count("\n") == 4  # the header and three rows
     assert fast.read_bytes() == plain.read_bytes()
-
-
-def test_a_wrong_number_of_vector_bits_is_named(tmp_path):
-    (line,) = output_of("", NUMPYLSTM_VECTOR_BITS="7", NUMBA_CACHE_DIR=str(tmp_path))
-    assert "(ValueError: NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got '7')" in line

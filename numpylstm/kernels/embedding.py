@@ -1,14 +1,16 @@
 """The embedding's gradient; NumPy gathers the rows forward."""
 
-from .machine import kernel
+from .machine import kernel, part
 
 
 @kernel
-def scatter_add(dx, ids, dW):
+def scatter_add(dx, ids, dW, share, shares):
     """Fill dW (V, D): zeros, and dx[n] (D,) added to dW[ids[n]] for all n, in order."""
-    for row in dW:
+    first, stop = part(len(dW), share, shares)
+    for row in dW[first:stop]:
         row[:] = 0
     for n in range(ids.size):
-        source, target = dx[n], dW[ids[n]]
-        for k in range(source.size):
-            target[k] += source[k]
+        if first <= ids[n] < stop:
+            source, target = dx[n], dW[ids[n]]
+            for k in range(source.size):
+                target[k] += source[k]

@@ -14,7 +14,7 @@ from .recurrence import recurrence
 
 @inlined
 def gates_of(gates, row, H, j0, j1):
-    """Return r, z and n of units j0:j1 in a row of gates (N, 3H)."""
+    """Return the three gates, as r, z and n, of units j0:j1 in a row of gates (N, 3H)."""
     return (
         run(gates, row, j0, j1),
         run(gates, row, H + j0, H + j1),

@@ -3,8 +3,7 @@
 A training step needs the same large arrays every time. After each `free` the operating system
 returns them as pages that are zeroed at first touch, which costs a tenth of a step. So the memory
 of a large array without references is kept for the next one of about its size: sizes are rounded
-up by a quarter at most, and memory that is not touched costs nothing. Memory that none of the last
-`TURN` arrays used (at most twice as many) is freed: sizes have changed.
+up by a quarter at most, and memory that is not touched costs nothing.
 """
 
 import math
@@ -13,20 +12,18 @@ import numpy as np
 
 CACHE_LINE = 64  # bytes; a vector across two lines costs twice as much
 POOLED = 1 << 16  # bytes; the allocator itself keeps smaller blocks
-TURN = 1000  # arrays, of some thirty training steps
 
 
 class Pool:
     """Memory that no array uses, at most `limit` bytes; beyond it all is freed."""
 
     def __init__(self, limit):
-        self.limit, self.bytes_kept, self.taken = limit, 0, 0
-        self.kept, self.older = {}, {}  # bytes -> memory; of this turn, and of the one before
+        self.limit = limit
+        self.free()
 
-    def turn(self):
-        """Free what was kept before the last turn."""
-        self.kept, self.older, self.taken = {}, self.kept, 0
-        self.bytes_kept = sum(size * len(blocks) for size, blocks in list(self.older.items()))
+    def free(self):
+        """Free all of it."""
+        self.kept, self.bytes_kept = {}, 0  # kept: bytes -> list of memory
 
 
 POOL = Pool(limit=1 << 30)
@@ -42,8 +39,7 @@ class Block:
         if size > pool.limit:
             return
         if pool.bytes_kept + size > pool.limit:
-            pool.turn()
-            pool.turn()
+            pool.free()
         pool.kept.setdefault(size, []).append(self.memory)
         pool.bytes_kept += size
 
@@ -55,11 +51,8 @@ def empty(shape, dtype):
         return np.empty(shape, dtype)
     step = 1 << nbytes.bit_length() - 3  # a quarter of the power of two below
     size = -(-nbytes // step) * step
-    POOL.taken += 1
-    if POOL.taken >= TURN:
-        POOL.turn()
     try:
-        memory = (POOL.kept.get(size) or POOL.older[size]).pop()
+        memory = POOL.kept[size].pop()
         POOL.bytes_kept -= size
     except (KeyError, IndexError):
         room = np.empty(size + CACHE_LINE, np.uint8)
@@ -77,5 +70,4 @@ def empty(shape, dtype):
 
 def release_memory():
     """Free the memory of large arrays that is kept for new ones, at most 1 GiB."""
-    POOL.turn()
-    POOL.turn()
+    POOL.free()

@@ -16,6 +16,22 @@ split hidden  All threads compute a step together, each for some of the units, a
 An array over time is a matrix here: the rows of one step follow those of another. Sequences are
 ordered by length, the longest first, so that the rows of a step are the first of those of the step
 before; a sequence that has ended has no more rows. N is the number of rows of all T steps.
+
+The kernels take the arrays of a pass as a tuple. Forward (offsets, sums, states):
+
+offsets (T+3,)        Step t finds its states in rows offsets[t] to offsets[t+1], and leaves them in
+                      the rows after these up to offsets[t+2]; in an array without initial states
+                      all rows stand offsets[1] earlier. The last number stands twice, as no row is
+                      left after the last step.
+sums, each (N, .)     First x @ Wx + b, then plus h @ Wh. A second array takes its last block.
+states, each (B+N, H) The initial states first. The first array is h.
+
+Backward (offsets, kept, dhs, dstates, da):
+
+kept, each (N, .)     From the forward pass.
+dhs (N, H)
+dstates, each (B, H)  First dhT, ..., and at the end dh0, .... The first array is dh.
+da, each (N, .)       The gradient of x @ Wx + b. The last array is that of h @ Wh.
 """
 
 from typing import Any, NamedTuple
@@ -44,31 +60,6 @@ from .memory import empty
 SECOND_CACHE = 1 << 20  # bytes
 
 
-class Forward(NamedTuple):
-    """Arrays of the forward pass.
-
-    Kernels take them as a plain tuple: Numba looks up the type of a named one more slowly.
-
-    Step t finds its states in rows offsets[t] to offsets[t+1], and leaves them in the rows after
-    these up to offsets[t+2]; in an array without initial states all rows stand offsets[1]
-    earlier. The last number of `offsets` stands twice, as no row is left after the last step.
-    """
-
-    offsets: Any  # (T+3,)
-    sums: tuple[Any, ...]  # (N, .): first x @ Wx + b, then plus h @ Wh; a second: its last block
-    states: tuple[Any, ...]  # (B+N, H), the initial states first; the first array is h
-
-
-class Backward(NamedTuple):
-    """Arrays of the backward pass."""
-
-    offsets: Any  # as in `Forward`
-    kept: tuple[Any, ...]  # (N, .), from the forward pass
-    dhs: Any  # (N, H)
-    dstates: tuple[Any, ...]  # (B, H): first dhT, ..., then dh0, ...; the first is dh
-    da: tuple[Any, ...]  # (N, .): the gradient of x @ Wx + b; the last that of h @ Wh
-
-
 class Recurrence(NamedTuple):
     """The kernels of a cell."""
 
@@ -91,6 +82,14 @@ def pays_to_pack(offsets, Wh):
     return len(offsets) > 4 or offsets[1] > FEW_ROWS
 
 
+@inlined
+def units_of(share, shares, Wh):
+    """Return the range of hidden units of a share: whole panels."""
+    H, width = len(Wh), 2 * lanes_of(Wh)
+    first, stop = part((H + width - 1) // width, share, shares)
+    return first * width, min(H, stop * width)
+
+
 def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     """Make the kernels of a cell from its two pointwise functions, which are compiled here.
 
@@ -110,7 +109,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
 
         return named
 
-    inner_of_cell, shared = of_cell(inner), of_cell(kernel(shared=True))
+    inner_of_cell, kernel_of_cell = of_cell(inner), of_cell(kernel)
     forward, backward = inner_of_cell(forward), inner_of_cell(backward)
 
     # --- Forward ---
@@ -144,29 +143,26 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @inner_of_cell
     def steps_forward(Wh, arrays, rows):
         """All steps for some sequences."""
-        H, columns = Wh.shape
-        blocks = 1 if len(arrays.sums) == 1 else columns // H
-        copy = packed(
-            block(Wh, 0, H if pays_to_pack(arrays.offsets, Wh) else 0, 0, columns), blocks
-        )
-        for t in range(len(arrays.offsets) - 3):
+        (H, columns), (offsets, sums, _) = Wh.shape, arrays
+        blocks = 1 if len(sums) == 1 else columns // H
+        copy = packed(block(Wh, 0, H if pays_to_pack(offsets, Wh) else 0, 0, columns), blocks)
+        for t in range(len(offsets) - 3):
             step_forward(Wh, uncounted(copy), t, arrays, rows, (0, H))
 
-    @shared
+    @kernel_of_cell
     def forward_split_batch(Wh, arrays, cuts, share, shares):
         """All steps; a share has sequences cuts[share]:cuts[share+1], and packs Wh for itself."""
         rows = cuts[share], cuts[share + 1]
-        steps_forward(uncounted(Wh), Forward(*uncounted(arrays)), rows)
+        steps_forward(uncounted(Wh), uncounted(arrays), rows)
 
-    @shared
+    @kernel_of_cell
     def step_forward_split_hidden(Wh, panels, t, arrays, share, shares):
         """Step t; `panels` is room for Wh packed, for all threads."""
-        arrays, (H, columns) = Forward(*uncounted(arrays)), Wh.shape
-        units = part(H, share, shares, 2 * lanes_of(Wh))
-        copy = Packed(panels, columns // H, H)
-        if t == 0 and pays_to_pack(arrays.offsets, Wh):
+        (H, columns), offsets = Wh.shape, arrays[0]
+        units, copy = units_of(share, shares, Wh), Packed(panels, columns // H, H)
+        if t == 0 and pays_to_pack(offsets, Wh):
             pack(block(Wh, 0, H, 0, columns), copy, units)
-        step_forward(uncounted(Wh), copy, t, arrays, (0, arrays.offsets[1]), units)
+        step_forward(uncounted(Wh), copy, t, uncounted(arrays), (0, offsets[1]), units)
 
     def forward_split_hidden(Wh, arrays, shares):
         """All steps, one after the other."""
@@ -204,24 +200,24 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @inner_of_cell
     def steps_backward(Wh, arrays, rows):
         """All steps for some sequences, last to first."""
-        T, copy = len(arrays.offsets) - 3, packed(transposed(Wh), 1)
+        T, copy = len(arrays[0]) - 3, packed(transposed(Wh), 1)
         for step in range(T + 1):
             step_backward(uncounted(copy), T - 1 - step, arrays, rows, (0, len(Wh)))
 
-    @shared
+    @kernel_of_cell
     def backward_split_batch(Wh, arrays, cuts, share, shares):
         """All steps; a share has sequences cuts[share]:cuts[share+1]."""
         rows = cuts[share], cuts[share + 1]
-        steps_backward(uncounted(Wh), Backward(*uncounted(arrays)), rows)
+        steps_backward(uncounted(Wh), uncounted(arrays), rows)
 
-    @shared
+    @kernel_of_cell
     def step_backward_split_hidden(Wh, panels, t, arrays, share, shares):
         """Step t."""
-        arrays, copy = Backward(*uncounted(arrays)), Packed(panels, 1, len(Wh))
-        units, offsets = part(len(Wh), share, shares, 2 * lanes_of(Wh)), arrays.offsets
+        units, copy = units_of(share, shares, Wh), Packed(panels, 1, len(Wh))
+        offsets = arrays[0]
         if offsets[t + 2] == offsets[-1]:  # no row is left after this step
             pack(transposed(Wh), copy, units)
-        step_backward(copy, t, arrays, (0, offsets[1]), units)
+        step_backward(copy, t, uncounted(arrays), (0, offsets[1]), units)
 
     def backward_split_hidden(Wh, arrays, shares):
         """All steps, last to first."""

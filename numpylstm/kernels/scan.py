@@ -9,15 +9,16 @@ not used. kept: h_prev, gates, h, and log_odds. dstates: dh. da: of the gates' s
 h @ Wh, (N, 0).
 """
 
-from .machine import GRAIN, kernel, log_sigmoid, part, run, sigmoid, widest_vectors
+from .gru import gates_of
+from .machine import kernel, log_sigmoid, part, run, sigmoid, widest_vectors
 from .recurrence import recurrence
 
 
-@kernel(shared=True)
+@kernel
 def forward(a, b, h, share, shares):
     """Fill h (T+1, N), which begins with h0: h[t+1] = a[t] * h[t] + b[t]."""
     widest_vectors()
-    first, last = part(h.shape[1], share, shares, GRAIN)
+    first, last = part(h.shape[1], share, shares)
     for t in range(len(a)):
         a_t, b_t = a[t, first:last], b[t, first:last]
         h_prev, h_t = h[t, first:last], h[t + 1, first:last]
@@ -25,11 +26,11 @@ def forward(a, b, h, share, shares):
             h_t[k] = a_t[k] * h_prev[k] + b_t[k]
 
 
-@kernel(shared=True)
+@kernel
 def backward(dhs, a, h_prev, da, db, dh, share, shares):
     """Fill da and db; dh (1, N) arrives as dhT and leaves as dh0."""
     widest_vectors()
-    first, last = part(dh.shape[1], share, shares, GRAIN)
+    first, last = part(dh.shape[1], share, shares)
     dh_t = dh[0, first:last]
     for step in range(len(a)):
         t = len(a) - 1 - step
@@ -83,8 +84,7 @@ def _forward(n, before, after, j0, j1, sums, states):
     widest_vectors()
     (gates,), (h, log_odds) = sums, states
     H = h.shape[1]
-    i, f = run(gates, n, j0, j1), run(gates, n, H + j0, H + j1)
-    g = run(gates, n, 2 * H + j0, 2 * H + j1)
+    i, f, g = gates_of(gates, n, H, j0, j1)
     h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
     log_odds = run(log_odds, after, j0, j1)
     for k in range(j1 - j0):
@@ -99,9 +99,8 @@ def _backward(n, r, j0, j1, kept, dstates, da):
     (h_prev, gates, _, log_odds), (dh,), (da, _) = kept, dstates, da
     one = gates.dtype.type(1)
     H = dh.shape[1]
-    i, f = run(gates, n, j0, j1), run(gates, n, H + j0, H + j1)
-    da_i, da_f = run(da, n, j0, j1), run(da, n, H + j0, H + j1)
-    g, da_g = run(gates, n, 2 * H + j0, 2 * H + j1), run(da, n, 2 * H + j0, 2 * H + j1)
+    i, f, g = gates_of(gates, n, H, j0, j1)
+    da_i, da_f, da_g = gates_of(da, n, H, j0, j1)
     h_prev, dh = run(h_prev, n, j0, j1), run(dh, r, j0, j1)
     log_odds = run(log_odds, n, j0, j1)
     for k in range(j1 - j0):

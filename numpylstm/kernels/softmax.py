@@ -10,7 +10,6 @@ import numpy as np
 from .machine import exp, inner, kernel, part, run, widest_vectors
 
 BLOCK = 64  # numbers compared or added side by side
-HALVES = (32, 16, 8, 4, 2, 1)
 
 
 @inner
@@ -25,45 +24,30 @@ def largest(row, peaks):
         piece = row[start : start + BLOCK]
         for k in range(piece.size):
             peaks[k] = piece[k] if piece[k] > peaks[k] else peaks[k]
-    for half in HALVES:
-        for k in range(half):
-            peaks[k] = peaks[k + half] if peaks[k + half] > peaks[k] else peaks[k]
-    return peaks[0]
+    peak = peaks[0]
+    for other in peaks:
+        peak = other if other > peak else peak
+    return peak
 
 
 @inner
 def sum_of_exponentials(row, peak, sums):
-    """Return sum(exp(row - peak)) of a row (V,); sums (BLOCK,) is scratch.
-
-    BLOCK sums run side by side and are then added in pairs.
-    """
+    """Return sum(exp(row - peak)) of a row (V,); sums (BLOCK,) is scratch."""
     widest_vectors()
     sums[:] = 0
-    whole = row.size // BLOCK * BLOCK
-    for start in range(0, whole, BLOCK):
-        for k in range(BLOCK):
-            sums[k] += exp(row[start + k] - peak)
-    for k in range(row.size - whole):
-        sums[k] += exp(row[whole + k] - peak)
-    for half in HALVES:
-        for k in range(half):
-            sums[k] += sums[k + half]
-    return sums[0]
+    for start in range(0, row.size, BLOCK):
+        piece = row[start : start + BLOCK]
+        for k in range(piece.size):
+            sums[k] += exp(piece[k] - peak)
+    return sums.sum()
 
 
 @inner
 def first_equal(row, value):
     """Return the first index of this value in a row (V,); 0 if there is none (NaN)."""
-    widest_vectors()
-    for start in range(0, row.size, BLOCK):
-        piece = row[start : start + BLOCK]  # searched to its end, so that the loop vectorises
-        found = 0
-        for k in range(piece.size):
-            found += piece[k] == value
-        if found > 0:
-            for k in range(piece.size):
-                if piece[k] == value:
-                    return start + k
+    for k in range(row.size):
+        if row[k] == value:
+            return k
     return 0
 
 
@@ -78,11 +62,11 @@ def row_backward(row, target, peak, total, coefficient, drow):
     drow[target] = scale * (exp(row[target] - peak) - total)
 
 
-@kernel(shared=True)
+@kernel
 def forward(logits, targets, peak, total, nll, predicted, share, shares):
     """Fill peak, total, nll and predicted, all (N,), from logits (N, V) and targets (N,)."""
     N, V = logits.shape
-    first, last = part(N, share, shares, 1)
+    first, last = part(N, share, shares)
     scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
         row = run(logits, r, 0, V)
@@ -92,11 +76,11 @@ def forward(logits, targets, peak, total, nll, predicted, share, shares):
         predicted[r] = first_equal(row, peak[r])
 
 
-@kernel(shared=True)
+@kernel
 def backward(logits, targets, peak, total, coefficients, dlogits, share, shares):
     """Fill dlogits (N, V) = coefficients (N,) * (softmax(logits) - onehot(targets))."""
     N, V = logits.shape
-    first, last = part(N, share, shares, 1)
+    first, last = part(N, share, shares)
     for r in range(first, last):
         row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)
         row_backward(row, targets[r], peak[r], total[r], coefficients[r], drow)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .machine import GRAIN, inner, kernel, part, widest_vectors
+from .machine import inner, kernel, part, widest_vectors
 
 LANES = 64  # sums side by side
 BLOCK = 4096  # elements whose squares are summed together; the partial sums are added in order
@@ -15,60 +15,54 @@ def block_sum_of_squares(g):
     The sums are float64, since the square of a float32 overflows at 2e19 and underflows at 1e-23.
     """
     widest_vectors()
-    total = 0.0
-    whole = g.size // LANES * LANES
-    if whole > 0:
-        sums = np.zeros(LANES)
-        for start in range(0, whole, LANES):
-            piece = g[start : start + LANES]
-            for k in range(LANES):
-                value = np.float64(piece[k])
-                sums[k] += value * value
-        for value in sums:
-            total += value
-    for number in g[whole:]:
-        value = np.float64(number)
-        total += value * value
+    sums, total = np.zeros(LANES), 0.0
+    for start in range(0, g.size, LANES):
+        piece = g[start : start + LANES]
+        for k in range(piece.size):
+            value = np.float64(piece[k])
+            sums[k] += value * value
+    for value in sums:
+        total += value
     return total
 
 
-@kernel(shared=True)
+@kernel
 def sums_of_squares(g, sums, share, shares):
     """Fill sums (N / BLOCK,) with the sums of g ** 2 of blocks of g (N,)."""
-    first, last = part(sums.size, share, shares, 1)
+    first, last = part(sums.size, share, shares)
     for block in range(first, last):
         sums[block] = block_sum_of_squares(g[block * BLOCK : (block + 1) * BLOCK])
 
 
-@kernel(shared=True)
+@kernel
 def descend(w, g, lr, share, shares):
     """Update w (N,) -= lr * g, with lr rounded to the dtype of w first."""
     widest_vectors()
     lr = w.dtype.type(lr)
-    first, last = part(w.size, share, shares, GRAIN)
+    first, last = part(w.size, share, shares)
     w, g = w[first:last], g[first:last]
     for k in range(w.size):
         w[k] -= lr * g[k]
 
 
-@kernel(shared=True)
+@kernel
 def descend_with_momentum(w, v, g, lr, momentum, share, shares):
     """Update v (N,) = momentum * v + g, w -= lr * v; lr and momentum have the dtype of w."""
     widest_vectors()
     lr, momentum = w.dtype.type(lr), w.dtype.type(momentum)
-    first, last = part(w.size, share, shares, GRAIN)
+    first, last = part(w.size, share, shares)
     w, v, g = w[first:last], v[first:last], g[first:last]
     for k in range(w.size):
         v[k] = momentum * v[k] + g[k]
         w[k] -= lr * v[k]
 
 
-@kernel(shared=True)
+@kernel
 def descend_by_moments(w, m, v, g, numbers, share, shares):
     """Update w, m and v (N,) by a step of Adam; `numbers` are scalars of their dtype."""
     widest_vectors()
     added, left, share_m, kept_v, share_v, rate, root, eps = numbers
-    first, last = part(w.size, share, shares, GRAIN)
+    first, last = part(w.size, share, shares)
     w, m, v, g = w[first:last], m[first:last], v[first:last], g[first:last]
     for k in range(w.size):
         slope = g[k] + added * w[k]

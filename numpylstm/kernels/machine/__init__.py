@@ -18,8 +18,8 @@ If you know Numba, this page and ten minutes are enough to read the rest. From t
     A file is named by a hash of all it depends on: source, types, processor. It carries a checksum.
 `compiling`: three decorators
     `kernel` for a function that Python calls, `inner` for one that kernels call, `inlined` for the
-    smallest. ``kernel(shared=True)`` adds the arguments `share` and `shares`: Python passes the
-    second only, and threads compute the shares. `part` gives the range of a share.
+    smallest. The last arguments of a kernel are `share` and `shares`: Python passes the second
+    only, and threads compute the shares. `part` gives the range of a share.
 `elementary`: exp, sigmoid, tanh, log_sigmoid
     Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
 `matmul`: products
@@ -38,7 +38,7 @@ is overloaded (`elementary`): it would then delete the last store to a view as d
 Why not NumPy's product, or Numba's loops alone? See docs/explanation/decisions.md.
 """
 
-from .compiling import GRAIN, inlined, inner, kernel, part
+from .compiling import inlined, inner, kernel, part
 from .elementary import exp, log_sigmoid, sigmoid, tanh
 from .matmul import (
     FEW_ROWS,
@@ -54,7 +54,7 @@ from .simd import lanes_of, widest_vectors
 from .views import block, run, transposed, uncounted
 
 __all__ = [
-    "FEW_ROWS", "GRAIN", "Packed", "block", "exp", "inlined", "inner", "kernel",
+    "FEW_ROWS", "Packed", "block", "exp", "inlined", "inner", "kernel",
     "lanes_of", "log_sigmoid", "multiply", "multiply_in_place", "multiply_packed", "pack", "packed",
     "panels_shape", "part", "run", "sigmoid", "tanh", "transposed", "uncounted", "widest_vectors",
 ]  # fmt: skip

@@ -8,8 +8,8 @@ itself takes a twentieth of a second.
 All of them switch fast-math off explicitly: its flags assume that there is no NaN, and otherwise
 Numba compiles an inner function with the flags of its first caller.
 
-A shared kernel computes one of several equal parts of its work. Its last two arguments are `share`
-and `shares`; Python passes only the second, and threads compute the parts (`threads`). Waking them
+A kernel computes one of several equal parts of its work. Its last two arguments are `share` and
+`shares`; Python passes only the second, and threads compute the parts (`threads`). Waking them
 costs some 30 us, and far more on a busy machine. With one share no thread is woken.
 """
 
@@ -19,60 +19,43 @@ import time
 
 import llvmlite.binding
 import numpy as np
-from numba import config, njit, types
+from numba import config, njit
 
 from .. import threads
 from . import tile
 from .caching import DiskCache
 
-_inner = functools.partial(
-    njit,
-    error_model="numpy",
-    nogil=True,
-    fastmath=False,
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
+_njit = functools.partial(
+    njit, error_model="numpy", nogil=True, fastmath=False, no_cfunc_wrapper=True
 )
-inner = _inner()
-inlined = _inner(inline="always")
+inner = _njit(no_cpython_wrapper=True)
+inlined = _njit(no_cpython_wrapper=True, inline="always")
 
 PATIENCE = 2  # seconds
-GRAIN = 16  # elements: threads with parts in multiples of it do not write to one cache line
 
 
 @inlined
-def part(size, share, shares, grain):
-    """Return start and stop of the `share`-th of `shares` nearly equal parts of range(size).
-
-    Parts begin at multiples of `grain`.
-    """
-    grains = (size + grain - 1) // grain
-    start, stop = grains * share // shares, grains * (share + 1) // shares
-    return start * grain, min(size, stop * grain)
+def part(size, share, shares):
+    """Return start and stop of the `share`-th of `shares` nearly equal parts of range(size)."""
+    return size * share // shares, size * (share + 1) // shares
 
 
 def _cached(function):
     """Compile with `njit` and cache on disk."""
-    compiled = njit(error_model="numpy", nogil=True, fastmath=False, no_cfunc_wrapper=True)(
-        function
-    )
+    compiled = _njit()(function)
     if not config.DISABLE_JIT:
         compiled._cache = DiskCache(function)
     return compiled
 
 
-def kernel(function=None, *, shared=False):
-    """Decorator: compile a function that Python calls; `shared` if threads share its work.
+def kernel(function):
+    """Decorator: compile a function that Python calls, and let threads share its work.
 
-    Its first argument is a float array, or a tuple that begins with one.
+    Its first argument is a float array.
     """
-    if function is None:
-        return functools.partial(kernel, shared=shared)
     compiled = _cached(function)
     if not config.DISABLE_JIT:
         compiled.compile = _after_tile(compiled.compile)
-    if not shared:
-        return compiled
 
     @functools.wraps(function)
     def in_shares(*arguments):
@@ -92,10 +75,10 @@ def _after_tile(compile_kernel):
     """Define the tile, which kernels call by name, before a kernel is compiled or loaded."""
 
     def compile_both(signature):
-        first = signature[0][0] if isinstance(signature[0], types.BaseTuple) else signature[0]
-        name = tile.symbol(first.dtype)
+        dtype = signature[0].dtype
+        name = tile.symbol(dtype)
         if llvmlite.binding.address_of_symbol(name) is None:
-            like = np.empty(0, str(first.dtype))
+            like = np.empty(0, str(dtype))
             llvmlite.binding.add_symbol(name, _address_of_tile(like))
         start = time.perf_counter()
         compiled = compile_kernel(signature)

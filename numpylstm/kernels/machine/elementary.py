@@ -102,15 +102,12 @@ _FLOAT64 = _make(
 )
 
 
-def _generic(index, name, doc):
+def _generic(index):
     """Return a function for both dtypes, and overload it for compiled code."""
 
     def function(x):
         with np.errstate(all="ignore"):  # infinities are valid, and compiled code does not warn
             return (_FLOAT32 if isinstance(x, np.float32) else _FLOAT64)[index](x)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
 
     # Not inlined by Numba, which would then delete stores to views that are not read again.
     @overload(function, jit_options={"error_model": "numpy", "fastmath": False})
@@ -120,7 +117,7 @@ def _generic(index, name, doc):
     return function
 
 
-exp = _generic(0, "exp", "e ** x.")
-sigmoid = _generic(1, "sigmoid", "1 / (1 + exp(-x)).")
-tanh = _generic(2, "tanh", "The hyperbolic tangent.")
-log_sigmoid = _generic(3, "log_sigmoid", "-log(1 + exp(-x)).")
+exp = _generic(0)  # e ** x
+sigmoid = _generic(1)  # 1 / (1 + exp(-x))
+tanh = _generic(2)
+log_sigmoid = _generic(3)  # -log(1 + exp(-x))

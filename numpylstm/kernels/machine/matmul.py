@@ -218,26 +218,19 @@ def multiply_in_blocks(A, B, D, C, columns, rows_copied, panels):
 def add_runs(a, B, k, j0, j1, c):
     """Add a[k : k+RUNS] @ B[k : k+RUNS, j0:j1] to c (n,), term by term."""
     widest_vectors()
-    a0, a1, a2, a3 = a[k], a[k + 1], a[k + 2], a[k + 3]
-    a4, a5, a6, a7 = a[k + 4], a[k + 5], a[k + 6], a[k + 7]
-    b0, b1, b2, b3 = (
-        run(B, k, j0, j1), run(B, k + 1, j0, j1), run(B, k + 2, j0, j1), run(B, k + 3, j0, j1)
-    )  # fmt: skip
-    b4, b5, b6, b7 = (
-        run(B, k + 4, j0, j1), run(B, k + 5, j0, j1), run(B, k + 6, j0, j1), run(B, k + 7, j0, j1)
-    )  # fmt: skip
     for j in range(c.size):
-        s = fma(a3, b3[j], fma(a2, b2[j], fma(a1, b1[j], fma(a0, b0[j], c[j]))))
-        c[j] = fma(a7, b7[j], fma(a6, b6[j], fma(a5, b5[j], fma(a4, b4[j], s))))
+        total = c[j]
+        for r in range(RUNS):
+            total = fma(a[k + r], run(B, k + r, j0, j1)[j], total)
+        c[j] = total
 
 
 @inner
 def add_run(a, B, k, j0, j1, c):
     """Add a[k] * B[k, j0:j1] to c (n,)."""
     widest_vectors()
-    a0, b0 = a[k], run(B, k, j0, j1)
     for j in range(c.size):
-        c[j] = fma(a0, b0[j], c[j])
+        c[j] = fma(a[k], run(B, k, j0, j1)[j], c[j])
 
 
 @inner
@@ -254,12 +247,12 @@ def multiply_one_row(a, B, d, c, j0, j1):
         add_run(a, B, k, j0, j1, c)
 
 
-@kernel(shared=True)
-def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
-    """C (M, N) = D (M or 1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
+@kernel
+def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
+    """C (M, N) = d (1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
     A, B, C = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
     (M, N), K, width = C.shape, A.shape[1], 2 * lanes_of(C)
-    D = equal_rows(D, M)
+    D = equal_rows(d, M)
     if K == 0:  # an empty sum: a padded batch may be all padding
         for i in range(M):
             for j in range(N):
@@ -279,9 +272,7 @@ def multiply(A, a_transposed, B, b_transposed, D, C, share, shares):
         top = first - panel * row_blocks
         bottom = min(row_blocks, top + stop - first)
         whole = (stop - first) // row_blocks if top == 0 and bottom == row_blocks else 1
-        rows, more = M // row_blocks, M % row_blocks  # M * bottom might be too large
-        i0 = rows * top + more * top // row_blocks
-        i1 = rows * bottom + more * bottom // row_blocks
+        i0, i1 = M * top // row_blocks, M * bottom // row_blocks
         columns = panel * width, min(N, (panel + whole) * width)
         a, d, c = block(A, i0, i1, 0, K), block(D, i0, i1, 0, N), block(C, i0, i1, 0, N)
         if in_place:

@@ -27,12 +27,7 @@ def _features():
 def _vector_bits(features):
     """The width of a vector register; NUMPYLSTM_VECTOR_BITS sets another for tests."""
     widest = 512 if "avx512f" in features else 256 if {"avx2", "fma"} <= features else 128
-    forced = os.environ.get("NUMPYLSTM_VECTOR_BITS")
-    if not forced:
-        return widest
-    if forced not in ("128", "256", "512"):
-        raise ValueError(f"NUMPYLSTM_VECTOR_BITS must be 128, 256 or 512, got {forced!r}")
-    return int(forced)
+    return int(os.environ.get("NUMPYLSTM_VECTOR_BITS", widest))
 
 
 _FEATURES = _features()
@@ -137,7 +132,6 @@ class Vectors:
         # In the names of LLVM's intrinsics; before LLVM 17 a pointer's includes its target.
         self.name = f"v{self.lanes}f{real.bitwidth}"
         self.pointer = "p0" if llvmlite.binding.llvm_version_info[0] >= 17 else f"p0{self.name}"
-        self.undefined = ir.Constant(self.type, ir.Undefined)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
 
     def at(self, pointer, *offsets):
@@ -176,16 +170,15 @@ class Vectors:
 
     def broadcast(self, pointer):
         """Load the scalar at `pointer` into every lane."""
-        scalar = self.b.load(self.b.bitcast(pointer, self.real.as_pointer()))
-        return self._spread(scalar, self.undefined)
+        return self._spread(self.b.load(self.b.bitcast(pointer, self.real.as_pointer())))
 
     def mask(self, lanes):
         """Return a mask that is true in the first `lanes` lanes."""
-        index = ir.VectorType(INT, self.lanes)
-        limit = self._spread(lanes, ir.Constant(index, ir.Undefined))
-        return self.b.icmp_signed("<", ir.Constant(index, list(range(self.lanes))), limit)
+        index = ir.Constant(ir.VectorType(INT, self.lanes), list(range(self.lanes)))
+        return self.b.icmp_signed("<", index, self._spread(lanes))
 
-    def _spread(self, scalar, undefined):
+    def _spread(self, scalar):
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
         first = self.b.insert_element(undefined, scalar, ir.IntType(32)(0))
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.b.shuffle_vector(first, undefined, lanes)

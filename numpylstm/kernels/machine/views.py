@@ -66,18 +66,17 @@ def transposed(X):
     return X.T
 
 
-def _equal_rows(typingctx, D, rows):
+def _equal_rows(typingctx, d, rows):
     def where(b, shape, strides, rows):
-        single = b.icmp_signed("==", shape[0], INT(1))
-        return INT(0), [rows, shape[1]], [b.select(single, INT(0), strides[0]), strides[1]]
+        return INT(0), [rows, shape[1]], [INT(0), strides[1]]
 
-    return _view(D, (rows,), 2, "A", where)
+    return _view(d, (rows,), 2, "A", where)
 
 
 @emits(_equal_rows)
-def equal_rows(D, rows):
-    """Return D (rows, N) itself, or D (1, N) broadcast to `rows` rows."""
-    return np.broadcast_to(D, (rows, D.shape[1]))
+def equal_rows(d, rows):
+    """Return d (1, N) broadcast to `rows` rows."""
+    return np.broadcast_to(d, (rows, d.shape[1]))
 
 
 def _run(typingctx, X, i, j0, j1):
