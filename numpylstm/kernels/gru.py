@@ -8,18 +8,8 @@ sums: gates (N, 3H), which end as the activated gates, and s (N, H), which arriv
 kept: h_prev, gates, s, h. dstates: dh. da: da and du (N, 3H).
 """
 
-from .machine import inlined, run, sigmoid, tanh, widest_vectors
-from .recurrence import recurrence
-
-
-@inlined
-def gates_of(gates, row, H, j0, j1):
-    """Return the three gates, as r, z and n, of units j0:j1 in a row of gates (N, 3H)."""
-    return (
-        run(gates, row, j0, j1),
-        run(gates, row, H + j0, H + j1),
-        run(gates, row, 2 * H + j0, 2 * H + j1),
-    )
+from .machine import run, sigmoid, tanh, widest_vectors
+from .recurrence import recurrence, three_gates
 
 
 def forward(row, before, after, j0, j1, sums, states):
@@ -27,7 +17,7 @@ def forward(row, before, after, j0, j1, sums, states):
     widest_vectors()
     (gates, s), (h,) = sums, states
     one = gates.dtype.type(1)
-    r, z, n = gates_of(gates, row, h.shape[1], j0, j1)
+    r, z, n = three_gates(gates, row, h.shape[1], j0, j1)
     s = run(s, row, j0, j1)
     h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
     for k in range(j1 - j0):
@@ -43,9 +33,9 @@ def backward(row, i, j0, j1, kept, dstates, da):
     (h_prev, gates, s, _), (dh,), (da, du) = kept, dstates, da
     one = gates.dtype.type(1)
     H = dh.shape[1]
-    r, z, n = gates_of(gates, row, H, j0, j1)
-    da_r, da_z, da_n = gates_of(da, row, H, j0, j1)
-    du_r, du_z, du_n = gates_of(du, row, H, j0, j1)
+    r, z, n = three_gates(gates, row, H, j0, j1)
+    da_r, da_z, da_n = three_gates(da, row, H, j0, j1)
+    du_r, du_z, du_n = three_gates(du, row, H, j0, j1)
     dh = run(dh, i, j0, j1)
     s, h_prev = run(s, row, j0, j1), run(h_prev, row, j0, j1)
     for k in range(j1 - j0):

@@ -52,6 +52,7 @@ from .machine import (
     packed,
     panels_shape,
     part,
+    run,
     transposed,
     uncounted,
 )
@@ -88,6 +89,16 @@ def units_of(share, shares, Wh):
     H, width = len(Wh), 2 * lanes_of(Wh)
     first, stop = part((H + width - 1) // width, share, shares)
     return first * width, min(H, stop * width)
+
+
+@inlined
+def three_gates(gates, row, H, j0, j1):
+    """Return the blocks of units j0:j1 in a row of gates (N, 3H)."""
+    return (
+        run(gates, row, j0, j1),
+        run(gates, row, H + j0, H + j1),
+        run(gates, row, 2 * H + j0, 2 * H + j1),
+    )
 
 
 def recurrence(name, forward, backward, carries_dh=False, separate_da=False):

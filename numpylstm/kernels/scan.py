@@ -9,9 +9,8 @@ not used. kept: h_prev, gates, h, and log_odds. dstates: dh. da: of the gates' s
 h @ Wh, (N, 0).
 """
 
-from .gru import gates_of
 from .machine import kernel, log_sigmoid, part, run, sigmoid, widest_vectors
-from .recurrence import recurrence
+from .recurrence import recurrence, three_gates
 
 
 @kernel
@@ -84,7 +83,7 @@ def _forward(n, before, after, j0, j1, sums, states):
     widest_vectors()
     (gates,), (h, log_odds) = sums, states
     H = h.shape[1]
-    i, f, g = gates_of(gates, n, H, j0, j1)
+    i, f, g = three_gates(gates, n, H, j0, j1)
     h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
     log_odds = run(log_odds, after, j0, j1)
     for k in range(j1 - j0):
@@ -99,8 +98,8 @@ def _backward(n, r, j0, j1, kept, dstates, da):
     (h_prev, gates, _, log_odds), (dh,), (da, _) = kept, dstates, da
     one = gates.dtype.type(1)
     H = dh.shape[1]
-    i, f, g = gates_of(gates, n, H, j0, j1)
-    da_i, da_f, da_g = gates_of(da, n, H, j0, j1)
+    i, f, g = three_gates(gates, n, H, j0, j1)
+    da_i, da_f, da_g = three_gates(da, n, H, j0, j1)
     h_prev, dh = run(h_prev, n, j0, j1), run(dh, r, j0, j1)
     log_odds = run(log_odds, n, j0, j1)
     for k in range(j1 - j0):
