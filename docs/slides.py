@@ -51,10 +51,9 @@ def quoted(place: re.Match[str]) -> str:
 
 
 def fenced(text: str) -> str:
-    """Return code or printed lines, in letters as large as the longest line allows."""
+    """Return code or printed lines; the page makes the letters as large as the longest allows."""
     longest = max(len(line) for line in text.split("\n"))
-    size = min(24, int(1110 / 0.602 / longest))
-    return f'\n<pre style="font-size: {size}px">{escape(text.strip())}</pre>\n\n'
+    return f'\n<pre style="--longest: {longest}">{escape(text.strip())}</pre>\n\n'
 
 
 def as_html(markdown: str) -> str:
