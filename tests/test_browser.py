@@ -3,7 +3,6 @@
 Their numbers are compared with the textbook's in Node (`test_engine.py`, `test_instruments.py`).
 """
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -85,7 +84,7 @@ def browser():
     options.binary_location = CHROME
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
         options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     driver.set_script_timeout(120)
     yield driver
@@ -107,21 +106,12 @@ def opened(browser, page):
         features = [{"name": name.replace("_", "-"), "value": v} for name, v in media.items()]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         browser.get("about:blank")
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)  # what is read is gone
+        browser.get_log("browser")  # what is read is gone
         browser.get(f"{page}#{place}")
         return Figure(browser, place.split("?")[0])
 
     yield open_page
-    assert not browser.get_log("browser"), "the page wrote to the console"
-    assert not fetched_from_elsewhere(browser), "the page requested another host"
-
-
-def fetched_from_elsewhere(browser):
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [m["params"]["request"]["url"] for m in messages
-             if m["method"] == "Network.requestWillBeSent"]  # fmt: skip
-    return [url for url in asked if not url.startswith(("file:", "data:", "about:", "blob:"))]
+    assert not browser.get_log("browser"), "something failed, or was refused by the policy"
 
 
 def wait(browser, condition, seconds=60):
@@ -211,6 +201,8 @@ def test_sliders_and_choices_change_their_figure(opened):
     assert fade.find("caption").text == "49 steps back"
     gates.choose("hand", "f = 0")
     assert abs(gates.number("c")) < 1
+    lines = gates.find_all(".line")
+    assert len({line.get_attribute("d") for line in lines}) == 2  # free, and held
 
 
 def test_the_race(opened):

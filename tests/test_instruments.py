@@ -385,21 +385,24 @@ def test_the_downloaded_model_continues_as_the_page(cell, tmp_path, capsys):
 
 def test_a_gate_is_held_while_the_model_learns():
     given = {"text": TEXT, "cell": "lstm", "H": 6, "updates": 20, "length": 1}
-    found = node("own_text", task="learn", hold={"unit": 2, "gate": "f", "value": 1}, **given)
+    found = node("own_text", task="learn", hold={"units": [2, 4], "gate": "f", "value": 1}, **given)
     before, held, after = (arrays_of(found[name]) for name in ("before", "held", "after"))
     assert found["with_hold"]["free"] == found["held_out"] != found["with_hold"]["held_out"]
-    column = 6 + 2  # of f
+    columns = [6 + 2, 6 + 4]  # of f
     for key in ("Wx", "Wh", "b"):
         path = f"lstm.0.{key}"
-        assert (held[path][..., column] == (1000 if key == "b" else 0)).all()
-        np.testing.assert_array_equal(after[path][..., column], before[path][..., column])
-        assert (after[path][..., column - 1] != before[path][..., column - 1]).any()
+        assert (held[path][..., columns] == (1000 if key == "b" else 0)).all()
+        np.testing.assert_array_equal(after[path][..., columns], before[path][..., columns])
+        assert (after[path][..., 6 + 3] != before[path][..., 6 + 3]).any()
 
 
 def test_the_texts_that_can_be_learnt():
     many = "".join(chr(0x4E00 + k % 300) for k in range(1000))
     texts = ["ab" * 70, "a\0b" * 500, "é" * 100_001, "\ufeffab\r\nc\r" * 200, many]
-    short, binary, long, line_ends, symbols = node("own_text", task="texts", texts=texts)
+    texts += ["A single line. " * 40 + "\n", "🦀" * 600 + "\n", "One of many lines\n" * 40]
+    found = node("own_text", task="texts", texts=texts)
+    assert [each["prompt"] for each in found[-3:]] == ["A single", "🦀" * 8, "One of m"]
+    short, binary, long, line_ends, symbols = found[:5]
     assert short["said"] == "This text has 140 characters; learning needs at least 500."
     assert binary["said"] == "This is not a text: it has a NUL character."
     assert long["said"] == "This text has 201 kB; the page learns from at most 200 kB."

@@ -143,10 +143,6 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
   for (const [value, label] of x.ticks) text(X(value), bottom + 17, label, 'text-anchor="middle"');
   text((FRAME.left + right) / 2, height - 4, x.label, 'text-anchor="middle"');
   if (y.label) text(FRAME.left + 6, FRAME.top + 12, y.label);
-  for (const mark of marks) {
-    rule(FRAME.left, Y(mark.y), right, Y(mark.y), "mark");
-    text(right - 4, Y(mark.y) + (mark.above ? -4 : 15), mark.text, 'text-anchor="end"');
-  }
   if (at !== undefined) rule(X(at), FRAME.top, X(at), bottom, "at");
   const ends = [];
   const below = []; // lines that leave at the lower edge
@@ -165,6 +161,10 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
     if (leaves) below.push({ name, style, x: X(last_x) + 6 });
     else ends.push({ name, style, y: Y(last_y) });
   }
+  for (const mark of marks) {
+    rule(FRAME.left, Y(mark.y), right, Y(mark.y), "mark");
+    text(right - 4, Y(mark.y) + (mark.above ? -4 : 15), mark.text, 'text-anchor="end"');
+  }
   if (names) {
     below.sort((a, b) => a.x - b.x);
     below.forEach(({ name, style, x }, k) => {
@@ -172,13 +172,14 @@ export function draw_lines(svg, { x, y, lines, marks = [], at, names = false }) 
       text(x, bottom - (close ? 24 : 8), name, `class="name ${style}"`);
     });
     ends.sort((a, b) => a.y - b.y);
-    ends.forEach((end, k) => {
-      end.y = Math.max(end.y, k ? ends[k - 1].y + 14 : FRAME.top);
-    });
-    ends.reverse().forEach((end, k) => {
-      end.y = Math.min(end.y, k ? ends[k - 1].y - 14 : bottom);
-      text(right + 8, end.y + 4, end.name, `class="name ${end.style}"`);
-    });
+    for (let round = 0; round < 20; round++) {
+      for (let k = 1; k < ends.length; k++) {
+        const apart = Math.max(0, ends[k - 1].y + 14 - ends[k].y) / 2; // each gives way
+        ends[k - 1].y = Math.max(FRAME.top, ends[k - 1].y - apart);
+        ends[k].y = Math.min(bottom, ends[k].y + apart);
+      }
+    }
+    for (const { name, style, y } of ends) text(right + 8, y + 4, name, `class="name ${style}"`);
   }
   svg.innerHTML = out.join("");
   return (event) => {

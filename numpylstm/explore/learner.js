@@ -1,6 +1,6 @@
 // A model that learns a text: what happens in the worker of "Your own text", and in a test without one.
 
-import { matrix } from "./arrays.js";
+import { map } from "./arrays.js";
 import { new_model, random_numbers } from "./draws.js";
 import { language_model_forward, sequence_cross_entropy_forward, zero_state } from "./engine.js";
 import { make_trainer } from "./trainer.js";
@@ -37,6 +37,12 @@ export function objection(text) {
 export function beginning(text) {
   const bytes = new TextEncoder().encode(text).subarray(0, LONGEST);
   return new TextDecoder().decode(bytes, { stream: true });
+}
+
+// Eight characters with which samples begin: of a line in the middle, or of the first.
+export function prompt_of(text) {
+  const line = text.indexOf("\n", text.length / 2) + 1;
+  return [...(line + 16 < text.length ? text.slice(line) : text)].slice(0, 8);
 }
 
 // <unk> first, then the characters by how often they occur.
@@ -96,8 +102,8 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
   const [window, targets] = [new Int32Array(T * B), new Int32Array(T * B)];
   const learner = { parameters, rate, updates: 0, characters: 0, loss: Math.log(V) };
   let at = 0;
-  let hold = null; // {unit, gate, value}
-  let kept = null; // the columns of a held gate as they were
+  let hold = null; // {units, gate, value}
+  let kept = null; // the parameters as they were when the gate was not held
 
   function update() {
     if (at + T > stream) at = 0;
@@ -134,8 +140,10 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
       const path = `${cell}.0.${key}`;
       const { rows, columns, data } = parameters[path];
       for (let r = 0; r < rows; r++) {
-        const k = r * columns + block * H + hold.unit;
-        data[k] = value(path, k);
+        for (const unit of hold.units) {
+          const k = r * columns + block * H + unit;
+          data[k] = value(path, k);
+        }
       }
     }
   }
@@ -173,10 +181,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
 
 const copied = (parameters) =>
   Object.fromEntries(
-    Object.entries(parameters).map(([path, { rows, columns, data }]) => [
-      path,
-      matrix(rows, columns, Float64Array.from(data)),
-    ]),
+    Object.entries(parameters).map(([path, A]) => [path, map((value) => value, A)]),
   );
 
 // --- in a worker ----------------------------------------------------------------------------------

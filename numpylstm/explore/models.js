@@ -8,6 +8,7 @@ import {
   zero_state,
 } from "./engine.js";
 
+export const BRACKETS = '\n(()(("a(b"))())\n((("))a"())))'; // what the page shows their model
 const FAR = 1000; // sigmoid and tanh are exactly 0, 1 or -1 there
 const INVERSE = { tanh: Math.atanh, sigmoid: (h) => Math.log(h / (1 - h)), relu: (h) => h };
 

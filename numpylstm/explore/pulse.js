@@ -3,28 +3,21 @@
 
 import { matrix } from "./arrays.js";
 import { draw_lines, fixed, number, round_axis, slider } from "./charts.js";
-import { lstm_forward, rnn_forward } from "./engine.js";
+import { lstm_forward, rnn_forward, sigmoid } from "./engine.js";
 
 const T = 30;
 const PULSES = [1, 0.5, 0.25]; // three sequences, side by side
 const STYLES = ["", " dashed", " dotted"];
-const SAID = [1, 5, 10, 20]; // steps after the pulse
+const SAID = [0, 1, 5, 20]; // steps
 const FAR = 1000; // opens or shuts a gate
 
 const row = (...values) => matrix(1, values.length, Float64Array.from(values));
-const pulses = () =>
-  Array.from({ length: T + 1 }, (_, t) =>
-    matrix(
-      PULSES.length,
-      1,
-      Float64Array.from(PULSES, (size) => (t ? 0 : size)),
-    ),
-  );
 const zeros = matrix(PULSES.length, 1);
+const pulses = [matrix(PULSES.length, 1, Float64Array.from(PULSES)), ...Array(T).fill(zeros)];
 
 // h of a vanilla cell without bias: h = tanh(w h_prev + x), for each step the three sequences.
 export function rewritten(w) {
-  const [hs] = rnn_forward(pulses(), zeros, row(1), row(w), row(0));
+  const [hs] = rnn_forward(pulses, zeros, row(1), row(w), row(0));
   return hs.map(({ data }) => [...data]);
 }
 
@@ -32,7 +25,7 @@ export function rewritten(w) {
 export function carried(forget_bias) {
   const Wx = row(8 * FAR, 0, 1, 0); // of i, f, g, o
   const b = row(-FAR, forget_bias, 0, FAR);
-  const [, , , cache] = lstm_forward(pulses(), zeros, zeros, Wx, row(0, 0, 0, 0), b);
+  const [, , , cache] = lstm_forward(pulses, zeros, zeros, Wx, row(0, 0, 0, 0), b);
   return cache.map(({ c }) => [...c.data]);
 }
 
@@ -47,13 +40,14 @@ const KINDS = {
     compute: carried,
     style: "lstm",
     control: ["bias", "bias of the forget gate", [-2, 6, 0.05], 3],
+    format: (bias) => `${fixed(bias, 2)}, so f = ${fixed(sigmoid(bias), 2)}`,
     beside: () => rewritten(0.9),
   },
 };
 
 export function pulse_part(root, kind) {
   const $ = (selector) => root.querySelector(selector);
-  const { compute, style, control, beside } = KINDS[kind];
+  const { compute, style, control, format, beside } = KINDS[kind];
   const part = { values: [] };
 
   function paint() {
@@ -72,18 +66,22 @@ export function pulse_part(root, kind) {
       names: true,
     });
     $(".said").replaceChildren(
-      `Pulse x = 1: ${letter} is `,
-      ...SAID.flatMap((t) => [
-        number(`after-${t}`, part.values[t][0], (v) => fixed(v, 2)),
-        ` after ${t}${t === 1 ? " step" : ""}${t === SAID.at(-1) ? "." : ", "}`,
-      ]),
+      `${letter} of the three pulses: `,
+      ...SAID.flatMap((t) => {
+        const [first, ...others] = part.values[t].map((v) => fixed(v, 2));
+        const end = t === SAID.at(-1) ? "." : "; ";
+        return [
+          number(`after-${t}`, part.values[t][0], () => first),
+          `, ${others.join(", ")} at step ${t}${end}`,
+        ];
+      }),
     );
   }
   function update(value) {
     part.values = compute(value);
     paint();
   }
-  $(".controls").append(slider(...control, update));
+  $(".controls").append(slider(...control, update, format));
   Object.assign(part, { paint });
   update(control[3]);
   return part;

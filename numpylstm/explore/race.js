@@ -127,25 +127,25 @@ export function race_part(root) {
 
   const finished = () => part.race.updates >= RECIPE.updates;
 
-  // As many updates as fit between two frames; fewer frames with reduced motion.
+  // A few updates at a time; what they change is painted less often, with reduced motion much less.
   function frame() {
     if (!part.running) return;
-    part.next = requestAnimationFrame(frame);
+    part.next = setTimeout(frame, 4);
     const { top, bottom } = root.getBoundingClientRect();
     if (bottom < 0 || top > innerHeight) return; // wait until it is in view again
     const began = performance.now();
     while (!finished() && performance.now() - began < 12) update(part.race, settings);
     part.busy += performance.now() - began;
     if (finished()) part.running = false;
-    if (!part.running || !calm || began - part.painted > 500) paint();
+    if (!part.running || began - part.painted > (calm ? 500 : 50)) paint();
   }
 
   function run() {
     if (finished()) reset();
     part.running = !part.running;
     paint();
-    cancelAnimationFrame(part.next);
-    if (part.running) part.next = requestAnimationFrame(frame);
+    clearTimeout(part.next);
+    frame();
   }
 
   function paint() {
@@ -157,19 +157,15 @@ export function race_part(root) {
     const losses = racers.flatMap(({ history, loss }) => [...history.map(([, v]) => v), loss]);
     const largest = losses.filter(Number.isFinite).reduce((a, b) => Math.max(a, b));
     const high = 2 ** Math.max(1, Math.ceil(Math.log2(largest)));
+    const crowded = high > 4; // there is no room for two
+    const more = crowded ? `, floor ${FLOOR_SAID}` : ": without memory";
     draw_lines($("svg.chart"), {
       x: { ...round_axis(end), label: "updates" },
       y: round_axis(high, (v) => (v < 1e5 ? v : scientific(v))),
-      marks:
-        high > 4 // there is no room for two
-          ? [
-              { y: FLOOR, text: "" },
-              { y: CHANCE, text: `chance ${CHANCE_SAID}, floor ${FLOOR_SAID}`, above: true },
-            ]
-          : [
-              { y: FLOOR, text: `floor ${FLOOR_SAID}: best possible` },
-              { y: CHANCE, text: `chance ${CHANCE_SAID}: without memory`, above: high > 2 },
-            ],
+      marks: [
+        { y: FLOOR, text: crowded ? "" : `floor ${FLOOR_SAID}: best possible` },
+        { y: CHANCE, text: `chance ${CHANCE_SAID}${more}`, above: high > 2 },
+      ],
       lines: racers.map(({ cell, history, loss }) => ({
         name: RACERS[cell].name,
         style: cell,
@@ -243,7 +239,7 @@ export function race_part(root) {
 
   const buttons = {
     run: button(run, "Run"),
-    step: button(() => step(1), "One step"),
+    step: button(() => step(1), "One update"),
     reset: button(reset, "Reset"),
     another: button(another, "Another sequence"),
   };

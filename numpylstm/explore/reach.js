@@ -19,12 +19,12 @@ import { norms_along_cell, norms_by_lag } from "./lag.js";
 
 const SIZES = { T: 120, B: 2, D: 8, H: 32, init_scale: 0.05 };
 const LINES = [
-  { key: "tanh", name: "RNN tanh", style: "rnn" },
+  { key: "tanh", name: "vanilla RNN", style: "rnn" },
   { key: "relu", name: "RNN relu", style: "rnn dashed" },
   { key: "sigmoid", name: "RNN sigmoid", style: "rnn dotted" },
   { key: "lstm", name: "LSTM h", style: "lstm dotted" },
   { key: "cell", name: "LSTM c", style: "lstm" },
-  { key: "along", name: "c, f alone", style: "lstm dashed" },
+  { key: "along", name: "f alone", style: "lstm dashed" },
 ];
 
 // All random numbers, drawn once: inputs, weights as in the package, square blocks with a spectral
@@ -121,7 +121,7 @@ export function reach_part(root, { shown, controls, high = 9, lag = 30, ...start
     for (let k = 0; k <= T; k += step) ticks.push([k, k]);
     lag_at = draw_lines(svg, {
       x: { min: 0, max: T, ticks, label: "steps back from the loss" },
-      y: { ...log_axis(-12, high, 3), label: "|∂L/∂state|, relative to h at 0 steps" },
+      y: { ...log_axis(-12, high, 3), label: "size of the gradient; 1 at the last step" },
       lines: lines.map(({ key, name, style }) => ({
         name,
         style,
@@ -176,5 +176,6 @@ export function reach_part(root, { shown, controls, high = 9, lag = 30, ...start
 function row({ key, name, style }, value) {
   const sample = element("td");
   sample.innerHTML = `<svg class="sample" viewBox="0 0 30 10" aria-hidden="true"><path class="line ${style}" d="M0 5H30"/></svg> ${name}`;
-  return element("tr", {}, sample, element("td", {}, number(key, value, scientific)));
+  const shown = number(key, value, (v) => (v ? scientific(v) : "–"));
+  return element("tr", {}, sample, element("td", {}, shown));
 }

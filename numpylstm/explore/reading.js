@@ -21,6 +21,7 @@ import { draw_cell } from "./drawing.js";
 import { zero_state } from "./engine.js";
 import { norms_by_input } from "./lag.js";
 import {
+  BRACKETS,
   candidate_of,
   in_hand,
   load_model,
@@ -33,10 +34,7 @@ import {
 } from "./models.js";
 
 const PRESETS = {
-  brackets: {
-    title: "brackets",
-    text: '\n(()(("a(b"))())\n((("))a"())))',
-  },
+  brackets: { title: "brackets", text: BRACKETS },
   python: {
     title: "Python's language reference",
     text: 'The value of the expression is a "string" (or None). A class definition is an executable statement.',

@@ -1,23 +1,24 @@
 // A staircase: one number of a trained network while it reads a text, with its gates as strips of colour.
 
 import { button, choice, cividis, element, fixed, number } from "./charts.js";
-import { in_hand, read, visible } from "./models.js";
+import { BRACKETS, in_hand, read, visible } from "./models.js";
 
-const TEXT = '\n(()(("a(b"))())\n((("))a"())))';
-export const UNFINISHED = TEXT.slice(0, -2); // two brackets are for the reader to close
+export const UNFINISHED = BRACKETS.slice(0, -2); // two brackets are for the reader to close
 const HANDS = { free: {}, "i = 1": { i: 1 }, "f = 0": { f: 0 }, "f = 1": { f: 1 } };
 const [HIGH, BELOW, STRIP] = [120, 24, 18]; // of the staircase, of the letters, of a strip
 
 // Draw `values`, one for each of `words`, as a staircase with the words below it, then the strips:
-// [[name, values between 0 and 1], ...]. Only the end that fits is drawn; `shaded` are places in grey.
-export function draw_staircase(svg, { words, values, strips = [], shaded = [] }) {
+// [[name, values between 0 and 1], ...]. Only the end that fits is drawn; `shaded` are places in grey, and
+// `before` is a second staircase in grey.
+export function draw_staircase(svg, { words, values, strips = [], shaded = [], before = [] }) {
   const width = Math.max(svg.clientWidth, 300);
   const left = 34;
   const first = Math.max(0, words.length - Math.floor((width - left) / 9));
   const count = words.length - first;
   const wide = Math.min(26, (width - left) / Math.max(count, 1));
   const high = HIGH + BELOW + STRIP * strips.length;
-  const most = values.slice(first).reduce((a, v) => Math.max(a, Math.abs(v)), 1);
+  const drawn = [...values.slice(first), ...before.slice(first)];
+  const most = drawn.reduce((a, v) => Math.max(a, Math.abs(v)), 1);
   const limit = 1.1 * most; // so that a tick at `most` is not cut
   const X = (k) => (left + k * wide).toFixed(1);
   const Y = (value) => ((HIGH / 2) * (1 - value / limit)).toFixed(1);
@@ -25,27 +26,32 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [] })
   const text = (x, y, said, more) => out.push(`<text x="${x}" y="${y}" ${more}>${said}</text>`);
   const escaped = (word) => word.replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const across = (wide + 0.3).toFixed(1); // of a box, which overlaps the next
-  const box = (k, y, height, fill) =>
-    out.push(`<rect x="${X(k)}" y="${y}" width="${across}" height="${height}" ${fill}/>`);
+  const box = (k, y, height, fill, said = "") =>
+    out.push(
+      `<rect x="${X(k)}" y="${y}" width="${across}" height="${height}" ${fill}><title>${said}</title></rect>`,
+    );
+  const staircase = (series, style) => {
+    const steps = series.slice(first).map((value, k) => `${X(k)} ${Y(value)}H${X(k + 1)}`);
+    if (steps.length) out.push(`<path class="${style}" d="M${steps.join("L")}"/>`);
+  };
   for (const t of shaded) if (t >= first) box(t - first, 0, HIGH, 'class="shade"');
   const top = Math.floor(most);
   for (const value of [top, 0, -top])
     text(left - 6, Number(Y(value)) + 4, fixed(value, 0), 'text-anchor="end"');
-  let path = "";
   for (let k = 0; k < count; k++) {
     const word = visible(words[first + k]);
-    path += `${k ? "L" : "M"}${X(k)} ${Y(values[first + k])}H${X(k + 1)}`;
     const middle = (left + (k + 0.5) * wide).toFixed(1);
     text(middle, HIGH + 16, escaped(word), 'text-anchor="middle" class="letter"');
     strips.forEach(([, shares], row) => {
       const fill = `fill="rgb(${cividis(shares[first + k]).join(" ")})"`;
-      box(k, HIGH + BELOW + STRIP * row, STRIP - 3, fill);
+      box(k, HIGH + BELOW + STRIP * row, STRIP - 3, fill, fixed(shares[first + k]));
     });
   }
   strips.forEach(([name], row) => {
     text(left - 6, HIGH + BELOW + STRIP * row + 12, name, 'text-anchor="end" class="strong"');
   });
-  out.push(`<path class="line lstm" d="${path}"/>`);
+  staircase(before, "line before");
+  staircase(values, "line lstm");
   svg.style.height = `${high}px`;
   svg.setAttribute("viewBox", `0 0 ${width} ${high}`);
   svg.innerHTML = out.join("");
@@ -72,20 +78,21 @@ export function picture({ unit, tokens }, words, reading, gates) {
 // The cell that counts brackets. gates: with strips of f and i, and a choice of what is held.
 export function staircase_part(root, model, { gates = false } = {}) {
   const $ = (selector) => root.querySelector(selector);
-  const text = [...(gates ? TEXT : UNFINISHED)];
+  const text = [...(gates ? BRACKETS : UNFINISHED)];
   const part = { words: text, hand: "free", model, reading: [] };
   const { unit, tokens } = model;
 
   function update() {
     const ids = part.words.map((word) => tokens.indexOf(word));
-    const [parameters, state] = in_hand(model, 0, unit, HANDS[part.hand]);
-    part.reading = read(model, parameters, state, ids);
+    const with_hand = (hand) => read(model, ...in_hand(model, 0, unit, HANDS[hand]), ids);
+    [part.reading, part.free] = [with_hand(part.hand), with_hand("free")];
     paint();
   }
 
   function paint() {
     const drawn = picture(model, part.words, part.reading, gates ? ["f", "i"] : []);
-    draw_staircase($("svg"), drawn);
+    const before = gates ? picture(model, part.words, part.free, []).values : [];
+    draw_staircase($("svg"), { ...drawn, before });
     $(".said").replaceChildren(
       "Now c = ",
       number("c", drawn.values.at(-1), (v) => fixed(v, 2)),
@@ -114,7 +121,7 @@ export function staircase_part(root, model, { gates = false } = {}) {
   }, "Start again");
   $(".buttons").append(...["(", ")", '"', "a", "\n"].map(type), erase, again);
   if (gates) {
-    const hands = choice("hand", "Gates of this cell", Object.keys(HANDS), part.hand, (hand) => {
+    const hands = choice("hand", "Hold a gate", Object.keys(HANDS), part.hand, (hand) => {
       part.hand = hand;
       update();
     });

@@ -34,7 +34,7 @@ const WAYS = [
   ["backward", "Backwards"],
 ];
 const TRY = {
-  lstm: "move the forget gate's bias b<sub>f</sub> from −4 to 4: the straight way at the top, the carousel, opens. Then choose Backwards, and see how much of <i>dc</i>, which comes from later steps, reaches <i>dc_prev</i>.",
+  lstm: "move the forget gate's bias b<sub>f</sub> from −4 to 4: the straight way at the top, the constant error carousel, opens. Then choose Backwards, and see how much of <i>dc</i>, which comes from later steps, reaches <i>dc_prev</i>.",
   gru: "move the update gate's bias b<sub>z</sub> from −4 to 4: one gate keeps the old state and closes the way of the new. Then choose Backwards, and see how much of <i>dh</i> reaches <i>dh_prev</i>.",
   rnn: "choose Backwards, and move W<sub>h</sub>: there is no straight way here. What reaches <i>dh_prev</i> has been multiplied by W<sub>h</sub> and by the slope of tanh, at every step again.",
 };

@@ -19,6 +19,7 @@ import {
   encode,
   LONGEST,
   objection,
+  prompt_of,
   serve,
   size,
   vocabulary,
@@ -27,8 +28,7 @@ import { most_probable, read, visible } from "./models.js";
 import { safetensors } from "./safetensors.js";
 import { draw_staircase } from "./staircase.js";
 
-const SAMPLES = 6; // of the latest that are shown
-const PROMPT = 8; // characters
+const SAMPLES = 4; // of the latest that are shown
 
 // A worker made of the page's own script, or, where the browser has none, the same on this thread.
 function open_learner(receive) {
@@ -57,7 +57,7 @@ export function your_text_part(root, { texts, cells }) {
   const $ = (selector) => root.querySelector(selector);
   const [textarea, said] = [$("textarea"), $("[data-name=said]")];
   const chosen = { cell: "lstm", H: 64, rate: 0.05 }; // for the next start; the rate acts at once
-  const part = { state: "empty", unit: 0, hold: "free", losses: [], samples: [], chosen };
+  const part = { state: "empty", unit: 0, hold: "free", where: "all units", chosen };
 
   // --- learning -----------------------------------------------------------------------------------
 
@@ -66,14 +66,13 @@ export function your_text_part(root, { texts, cells }) {
     const wrong = objection(text);
     said.textContent = wrong ?? "";
     if (wrong && size(text) > LONGEST) said.append(" ", use_beginning(text));
-    if (wrong) return;
+    if (wrong) return said.scrollIntoView({ block: "nearest" });
     part.learner?.close();
     const { tokens, distinct } = vocabulary(text);
     if (distinct >= tokens.length)
       said.textContent = `${distinct} different characters: the ${tokens.length - 1} most frequent are learned, the others are read as one sign.`;
     const ids = encode(text, tokens);
-    const place = Math.max(0, text.indexOf("\n", text.length / 2) + 1);
-    const prompt = [...encode([...text].slice(place, place + PROMPT).join(""), tokens)];
+    const prompt = [...encode(prompt_of(text), tokens)];
     Object.assign(part, { ...chosen, tokens, prompt, report: null, reading: null });
     Object.assign(part, { losses: [], samples: [], unit: 0, hold: "free", picked: false });
     part.memory = part.cell === "lstm" ? "c" : "h";
@@ -187,26 +186,30 @@ export function your_text_part(root, { texts, cells }) {
   // --- controls -----------------------------------------------------------------------------------
 
   function build_unit() {
-    const hold = (value) => {
-      part.hold = value;
-      const [gate, to] = value.split(" = ");
-      part.learner.send({
-        hold: value === "free" ? null : { unit: part.unit, gate, value: Number(to) },
-      });
+    const hold = () => {
+      const [gate, to] = part.hold.split(" = ");
+      const units = part.where === "all units" ? [...Array(part.H).keys()] : [part.unit];
+      part.learner.send({ hold: part.hold === "free" ? null : { units, gate, value: Number(to) } });
+    };
+    const change = (name) => (value) => {
+      part[name] = value;
+      hold();
     };
     const pick = slider("unit", "unit", [0, part.H - 1, 1], part.unit, (unit) => {
       part.unit = unit;
-      if (part.hold !== "free") hold(part.hold);
+      if (part.hold !== "free" && part.where === "this unit") hold();
       if (part.reading) paint_unit();
     });
     const hands = choice(
       "own-hold",
-      "Hold one of its gates while it learns",
+      "Hold a gate while it learns",
       ["free", "f = 0", "f = 1", "i = 0", "o = 0"],
       part.hold,
-      hold,
+      change("hold"),
     );
-    $(".unit").replaceChildren(pick, ...(part.cell === "lstm" ? [hands] : []));
+    const places = ["all units", "this unit"];
+    const where = choice("own-where", "of", places, part.where, change("where"));
+    $(".unit").replaceChildren(pick, ...(part.cell === "lstm" ? [hands, where] : []));
   }
 
   function set_unit(unit) {
@@ -244,7 +247,7 @@ export function your_text_part(root, { texts, cells }) {
     ...Object.entries(texts).map(([name, text]) =>
       button(() => {
         textarea.value = text;
-        if (part.state !== "empty") start();
+        changed();
       }, name),
     ),
   );

@@ -9,6 +9,7 @@ import {
   encode,
   make_learner,
   objection,
+  prompt_of,
   vocabulary,
 } from "../../numpylstm/explore/learner.js";
 import { safetensors } from "../../numpylstm/explore/safetensors.js";
@@ -67,6 +68,7 @@ const TASKS = {
     texts.map((text) => ({
       said: objection(cleaned(text)),
       begins: beginning(text).length,
+      prompt: prompt_of(cleaned(text)).join(""),
       ...vocabulary(cleaned(text)),
     })),
 
