@@ -116,6 +116,24 @@ def test_dropout_at_one_place_only(place, ids, monkeypatch):
     assert report.passed, f"\n{report}"
 
 
+@pytest.mark.parametrize("lost", ["gradient", "mask"])
+def test_weight_drop_that_is_lost_in_a_published_way_is_found(lost, ids, monkeypatch):
+    """A Wh without a gradient (fastai #2591), and a mask without effect (awd-lstm-lm #5)."""
+    model, forward = make("regularised lstm"), nl.RecurrentStack.forward
+
+    def unmasked(self, x, state, training, lengths, masks):
+        masks = {name: mask for name, mask in masks.items() if not name.endswith("Wh")}
+        return forward(self, x, state, training, lengths, masks)
+
+    if lost == "gradient":
+        Wh = model.parameters()["lstm.0.Wh"]
+        monkeypatch.setattr(Wh, "accumulate", lambda gradient: None)
+    else:
+        monkeypatch.setattr(nl.RecurrentStack, "forward", unmasked)
+    wrong = {entry.path for entry in check_model(model, *ids).entries if not entry.passed}
+    assert wrong == ({"lstm.0.Wh"} if lost == "gradient" else model.parameters().keys())
+
+
 def test_a_float32_model_is_checked_in_float64(ids):
     """The check uses the parameters of the given model."""
     single, double = make(dtype="float32"), make()
