@@ -26,10 +26,10 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [], b
   const text = (x, y, said, more) => out.push(`<text x="${x}" y="${y}" ${more}>${said}</text>`);
   const escaped = (word) => word.replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const across = (wide + 0.3).toFixed(1); // of a box, which overlaps the next
-  const box = (k, y, height, fill, said = "") =>
-    out.push(
-      `<rect x="${X(k)}" y="${y}" width="${across}" height="${height}" ${fill}><title>${said}</title></rect>`,
-    );
+  const box = (k, y, height, fill, inside = "") => {
+    const place = `x="${X(k)}" y="${y}" width="${across}" height="${height}"`;
+    out.push(`<rect ${place} ${fill}>${inside}</rect>`);
+  };
   const staircase = (series, style) => {
     const steps = series.slice(first).map((value, k) => `${X(k)} ${Y(value)}H${X(k + 1)}`);
     if (steps.length) out.push(`<path class="${style}" d="M${steps.join("L")}"/>`);
@@ -44,7 +44,8 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [], b
     text(middle, HIGH + 16, escaped(word), 'text-anchor="middle" class="letter"');
     strips.forEach(([, shares], row) => {
       const fill = `fill="rgb(${cividis(shares[first + k]).join(" ")})"`;
-      box(k, HIGH + BELOW + STRIP * row, STRIP - 3, fill, fixed(shares[first + k]));
+      const said = `<title>${fixed(shares[first + k])}</title>`;
+      box(k, HIGH + BELOW + STRIP * row, STRIP - 3, fill, said);
     });
   }
   strips.forEach(([name], row) => {

@@ -27,4 +27,6 @@ const svg = {
 draw_staircase(svg, picture(model, words, reading, []));
 attributes.style = `height: ${svg.style.height}`;
 const said = Object.entries(attributes).map(([name, value]) => `${name}="${value}"`);
-process.stdout.write(`<svg ${said.join(" ")}>${svg.innerHTML.replaceAll("><", ">\n<")}</svg>\n`);
+process.stdout.write(
+  `<svg ${said.join(" ")}>${svg.innerHTML.replace(/<(?=rect|text|path)/g, "\n$&")}</svg>\n`,
+);
