@@ -20,6 +20,11 @@ pytestmark = needs_node
 # --- one step ------------------------------------------------------------------------------------
 
 
+def steps_of(cell):
+    """Return one step of the textbook, forwards and backwards."""
+    return [CELLS[cell].function(reference, f"step_{way}") for way in ("forward", "backward")]
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_one_step(cell):
     """Every number of a step by its name on the page."""
@@ -30,7 +35,7 @@ def test_one_step(cell):
     weights = {key: list(rng.uniform(-3, 3, len(blocks))) for key in ("Wx", "Wh", "b")}
     found = node("instruments", instrument="step", cell=cell, outside=outside, weights=weights)
     x, *given = (np.array([[number]]) for number in outside.values())
-    forward, backward = (record.function(reference, f"step_{w}") for w in ("forward", "backward"))
+    forward, backward = steps_of(cell)
     arrays = np.array([weights["Wx"]]), np.array([weights["Wh"]]), np.array(weights["b"])
     *after, cache = forward(x, *given[: len(states)], *arrays)
     results = [*after, *backward(*given[len(states) :], cache)]
@@ -69,29 +74,30 @@ def test_a_pulse():
     assert found[0.5]["carried"][10][0] < found[0.9]["rewritten"][10][0]  # a bias of 0
 
 
-CURVES = {  # of the page: the cell, its option, and the curves of its states
-    "tanh": ("rnn", ["tanh"], ["tanh"]), "relu": ("rnn", ["relu"], ["relu"]),
-    "sigmoid": ("rnn", ["sigmoid"], ["sigmoid"]), "lstm": ("lstm", [], ["lstm", "cell"]),
-}  # fmt: skip
+CURVES = (  # of the page: the cell, its option, and the curves of its states
+    ("rnn", ["tanh"], ["tanh"]), ("rnn", ["relu"], ["relu"]), ("rnn", ["sigmoid"], ["sigmoid"]),
+    ("lstm", [], ["lstm", "cell"]),
+)  # fmt: skip
 
 
 def reach(**settings):
-    """Return the curves of the page, compared with the textbook's at every fifth lag."""
+    """Return the curves of the page, compared with the textbook's, step by step."""
     drawn, T, held = node("instruments", instrument="reach", **settings), settings["T"], Held(1e-11)
     x, r = np.array(drawn["x"])[:T], np.array(drawn["dhT"])
-    for cell, options, names in CURVES.values():
-        record, (*matrices, b) = CELLS[cell], map(np.array, drawn[cell])
-        forward, backward = (record.function(reference, way) for way in ("forward", "backward"))
-        zeros = [np.zeros_like(r) for _ in record.states]
-        *_, whole = forward(x, *zeros, *matrices, b[0], *options)
-        for k in range(5, T + 1, 5):  # the last k steps again, and back
-            start = [getattr(whole, f"{s}_prev")[T - k] for s in record.states]
-            hs, *_, cache = forward(x[T - k :], *start, *matrices, b[0], *options)
-            back = backward(np.zeros_like(hs), r, *zeros[1:], cache)[1 : 1 + len(names)]
-            norms = [np.linalg.norm(gradient) / np.linalg.norm(r) for gradient in back]
+    for cell, options, names in CURVES:
+        (forward, backward), (Wx, Wh, b) = steps_of(cell), map(np.array, drawn[cell])
+        state, caches = [np.zeros_like(r) for _ in names], []
+        dstate = [r, *state[1:]]
+        for x_t in x:
+            *state, cache = forward(x_t, *state, Wx, Wh, b[0], *options)
+            caches.append(cache)
+        for k, cache in enumerate(reversed(caches), 1):
+            dstate = backward(*dstate, cache)[1 : 1 + len(names)]
+            norms = [np.linalg.norm(gradient) / np.linalg.norm(r) for gradient in dstate]
             held(f"{names} at lag {k}", [drawn["curves"][name][k] for name in names], norms)
-    dc = r * whole.o[-1] * (1 - whole.tanh_c[-1] ** 2)  # whole: of the LSTM, the last of CURVES
-    alone = [np.linalg.norm(dc * whole.f[T - k :].prod(axis=0)) for k in range(1, T + 1)]
+    dc = r * caches[-1].o * (1 - caches[-1].tanh_c ** 2)  # of the LSTM, the last of CURVES
+    f = np.array([cache.f for cache in caches])
+    alone = [np.linalg.norm(dc * f[T - k :].prod(axis=0)) for k in range(1, T + 1)]
     held("along the cell", drawn["curves"]["along"][1:], alone / np.linalg.norm(r))
     return drawn, {name: np.array(curve) for name, curve in drawn["curves"].items()}
 
