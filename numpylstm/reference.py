@@ -116,7 +116,7 @@ class EmbeddingCache(NamedTuple):
     """Cache of `embedding_forward`: the ids, and the shape of the table, (V, D)."""
 
     ids: np.ndarray
-    shape: tuple
+    shape: tuple[int, ...]
 
 
 def embedding_forward(ids, W):

@@ -69,7 +69,11 @@ class Parser(argparse.ArgumentParser):
         sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
         for setting in settings_of(TrainConfig):
             kind, text = kind_of(setting), setting.metadata["help"].replace("%", "%%")
-            options: dict = {"dest": setting.name, "default": argparse.SUPPRESS, "help": text}
+            options: dict[str, Any] = {
+                "dest": setting.name,
+                "default": argparse.SUPPRESS,
+                "help": text,
+            }
             if kind is bool:
                 options["action"] = argparse.BooleanOptionalAction
             else:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from numpylstm.files import check_regular
 from numpylstm.printing import printable
@@ -17,7 +17,7 @@ from numpylstm.training.display import LINES
 LONGEST = 1_000  # characters of a message
 
 
-class Terminal(logging.StreamHandler):
+class Terminal(logging.StreamHandler[TextIO]):
     """Standard output of a run; if writing fails, one line says so and the run continues."""
 
     def __init__(self, prog: str) -> None:

@@ -159,7 +159,7 @@ def torch_module(model: Model) -> Any:
     names = {"nonlinearity": config.options["activation"]} if cell == "rnn" else {}
     rnn = torch.nn.utils.rnn
 
-    class TorchModel(torch.nn.Module):  # type: ignore[name-defined]
+    class TorchModel(torch.nn.Module):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
             self.embedding = torch.nn.Identity()
