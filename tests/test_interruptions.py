@@ -105,9 +105,8 @@ def test_kills_without_end(folder, seed, flags, capsys):
 # --- signals -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_saves_and_says_how_to_go_on(folder, name):
-    """The step is finished and saved, and the printed command resumes the run."""
+def stopped_by(folder, name):
+    """Stop a run by a signal; return its folder and the command that it prints."""
     number = getattr(signal, name)
     out = folder / f"stopped by {name}"  # a name that needs quotes
     process = start(folder, *TINY, "--out", out.name)
@@ -118,8 +117,18 @@ def test_a_signal_saves_and_says_how_to_go_on(folder, name):
     stopped = re.search(r"Stopped at epoch \d+, step (\d+); saved\. Resume with\n  (.*)\n", rest)
     assert stopped, seen + rest
     assert restore_run(load(out / "last.npz")).step == int(stopped[1])
+    return out, shlex.split(stopped[2])
 
-    words = shlex.split(stopped[2])
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_saves(folder, name):
+    """The step is finished and saved."""
+    stopped_by(folder, name)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(folder):
+    """The printed command resumes the run."""
+    out, words = stopped_by(folder, "SIGINT")
     assert words[1:] == ["--resume", out.name, "--save-every", "1"]
     done = subprocess.run(
         words, cwd=folder, capture_output=True, text=True, timeout=300, check=True

