@@ -79,11 +79,11 @@ try:
     from numpylstm.kernels import embedding as _embedding
     from numpylstm.kernels import gru as _gru
     from numpylstm.kernels import lstm as _lstm
-    from numpylstm.kernels import machine as _machine
     from numpylstm.kernels import rnn as _rnn
     from numpylstm.kernels import scan as _scan
     from numpylstm.kernels import softmax as _softmax
     from numpylstm.kernels import update as _update
+    from numpylstm.kernels.machine import matmul as _matmul
 
     _row = np.zeros((1, 1), np.float32)
     _embedding.scatter_add(_row, np.zeros(1, np.int64), _row, 1)  # Numba compiles or loads it
@@ -159,7 +159,7 @@ def _readable(array: Array) -> Array:
 
 
 def _matrix(array: Array) -> tuple[Array, bool]:
-    """Return a matrix for `machine.multiply`: the array and False, or its transpose and True."""
+    """Return a matrix for `matmul.multiply`: the array and False, or its transpose and True."""
     transposed = not array.flags.c_contiguous and array.T.flags.c_contiguous
     return contiguous(array.T if transposed else array)[0], transposed
 
@@ -168,7 +168,7 @@ def _affine(x: Array, W: Array, b: Array, transposed: bool = False) -> Array:
     """Compute x (N, D) @ W + b, or with W.T if `transposed`."""
     y = empty((len(x), len(b)), x.dtype)
     shares = shares_for(y.size * x.shape[1] // PRODUCT)
-    _machine.multiply(x, False, W, transposed, b.reshape(1, -1), y, shares)
+    _matmul.multiply(x, False, W, transposed, b.reshape(1, -1), y, shares)
     return y
 
 
@@ -179,12 +179,12 @@ def _gradients(
     dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
     shares = shares_for(dy.size * x.shape[1] // PRODUCT)
     zeros = np.zeros((1, max(W.shape)), x.dtype)
-    _machine.multiply(dy, False, W, not transposed, zeros[:, : x.shape[1]], dx, shares)
+    _matmul.multiply(dy, False, W, not transposed, zeros[:, : x.shape[1]], dx, shares)
     first, second = (dy, x) if transposed else (x, dy)  # C = A B is also C' = B' A'
-    _machine.multiply(first, True, second, False, zeros[:, : dW.shape[1]], dW, shares)
+    _matmul.multiply(first, True, second, False, zeros[:, : dW.shape[1]], dW, shares)
     # As a product, column sums run on all threads, and each sum is taken in order.
     ones, row = np.ones((1, len(dy)), x.dtype), db.reshape(1, -1)
-    _machine.multiply(ones, False, dy, False, zeros[:, : dy.shape[1]], row, shares_for(dy.size))
+    _matmul.multiply(ones, False, dy, False, zeros[:, : dy.shape[1]], row, shares_for(dy.size))
     return dx, dW, db
 
 
@@ -315,7 +315,7 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
         cell.backward_split_hidden(Wh, arrays, split.shares)
     dx, dWx, db = _gradients(da[0], x, Wx)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
-    _machine.multiply(h_prev, True, da[-1], False, zeros, dWh, shares_for(Wh.size * N // PRODUCT))
+    _matmul.multiply(h_prev, True, da[-1], False, zeros, dWh, shares_for(Wh.size * N // PRODUCT))
     dx, dstates = batch.end_backward(dx, dstates)
     return dx, dstates, dWx, dWh, db, da[-1]
 

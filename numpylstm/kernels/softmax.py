@@ -35,19 +35,28 @@ def sum_of_exponentials(row, peak, sums):
     """Return sum(exp(row - peak)) of a row (V,); sums (BLOCK,) is scratch."""
     widest_vectors()
     sums[:] = 0
-    for start in range(0, row.size, BLOCK):
-        piece = row[start : start + BLOCK]
-        for k in range(piece.size):
-            sums[k] += exp(piece[k] - peak)
+    whole = row.size // BLOCK * BLOCK
+    for start in range(0, whole, BLOCK):
+        for k in range(BLOCK):
+            sums[k] += exp(row[start + k] - peak)
+    for k in range(row.size - whole):
+        sums[k] += exp(row[whole + k] - peak)
     return sums.sum()
 
 
 @inner
 def first_equal(row, value):
     """Return the first index of this value in a row (V,); 0 if there is none (NaN)."""
-    for k in range(row.size):
-        if row[k] == value:
-            return k
+    widest_vectors()
+    for start in range(0, row.size, BLOCK):
+        piece = row[start : start + BLOCK]  # searched to its end, so that the loop vectorises
+        found = 0
+        for k in range(piece.size):
+            found += piece[k] == value
+        if found > 0:
+            for k in range(piece.size):
+                if piece[k] == value:
+                    return start + k
     return 0
 
 

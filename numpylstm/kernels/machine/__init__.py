@@ -30,6 +30,8 @@ If you know Numba, this page and ten minutes are enough to read the rest. From t
 To follow one product with a finger: ``functional._affine`` calls `multiply`, which gives each
 thread a run of tiles; `multiply_in_blocks` packs a block of B and calls `tile` for each.
 
+The imports at the end are all that other modules use.
+
 The rules: no result depends on the number of threads, the vector width or the sizes of blocks, as
 each element of a product is one chain of multiply-adds in order. Kernels check nothing. Constants
 are taken from the dtype. A view must not outlive its array. Numba must not inline a function that
@@ -52,9 +54,3 @@ from .matmul import (
 )
 from .simd import lanes_of, widest_vectors
 from .views import block, run, transposed, uncounted
-
-__all__ = [
-    "FEW_ROWS", "Packed", "block", "exp", "inlined", "inner", "kernel",
-    "lanes_of", "log_sigmoid", "multiply", "multiply_in_place", "multiply_packed", "pack", "packed",
-    "panels_shape", "part", "run", "sigmoid", "tanh", "transposed", "uncounted", "widest_vectors",
-]  # fmt: skip

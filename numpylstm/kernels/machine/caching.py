@@ -95,9 +95,8 @@ def _warn(error):
     global _warned
     if not _warned:
         _warned = True
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         warnings.warn(
-            f"compiled kernels cannot be kept on disk ({reason}), so every start compiles them "
+            f"compiled kernels cannot be kept on disk ({error}), so every start compiles them "
             "again; NUMBA_CACHE_DIR can name a folder for them",
             RuntimeWarning,
             stacklevel=1,
