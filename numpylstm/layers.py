@@ -572,18 +572,14 @@ class RecurrentStack(Layer):
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
-        dropping = {
-            "dropout": self.dropout,
-            "dropout_locked": self.dropout_locked,
-            "dropout_weights": self.dropout_weights,
-        }
+        dropping = ("dropout", "dropout_locked", "dropout_weights")
         return {
             **({"cell": self.cell.name} if type(self) is RecurrentStack else {}),
             "input_size": len(self.layers[0][0].data),
             "hidden_size": self.hidden_size,
             "num_layers": len(self.layers),
             **self.options,
-            **{name: value for name, value in dropping.items() if value},
+            **{name: value for name in dropping if (value := getattr(self, name))},
         }
 
 
