@@ -11,6 +11,7 @@ import numpylstm
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
+ADDRESS = re.compile(r"https://github\.com/([^/]+)/numpylstm")
 TO_FILL_IN = {  # file: what stands there until the maintainer has filled it in
     "pyproject.toml": "OWNER",
     "CITATION.cff": "OWNER",
@@ -28,6 +29,12 @@ def test_the_package_page_has_no_relative_link():
     targets = [link or picture for link, picture in LINK.findall(page)]
     assert len(targets) > 20
     assert [target for target in targets if not target.startswith("https://")] == []
+
+
+def test_the_package_page_and_the_citation_lead_to_one_repository():
+    found = {name: ADDRESS.findall(read(name)) for name in ("pyproject.toml", "CITATION.cff")}
+    assert all(found.values())
+    assert len({owner for owners in found.values() for owner in owners}) == 1
 
 
 def test_the_citation_has_the_version_and_date_of_the_changelog():
