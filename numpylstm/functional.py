@@ -173,18 +173,23 @@ def _affine(x: Array, W: Array, b: Array, transposed: bool = False) -> Array:
 
 
 def _gradients(
-    dy: Array, x: Array, W: Array, transposed: bool = False
+    dy: Array, x: Array, W: Array, transposed: bool = False, *more: tuple[Any, ...]
 ) -> tuple[Array, Array, Array]:
-    """Return dx (N, D), dW and db from dy (N, V) of `_affine`; dW has the shape of W."""
+    """Return dx (N, D), dW and db from dy (N, V) of `_affine`; dW has the shape of W.
+
+    `more` are the arguments of products to compute with these three.
+    """
     dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
     shares = shares_for(dy.size * x.shape[1] // PRODUCT)
     zeros = np.zeros((1, max(W.shape)), x.dtype)
-    _matmul.multiply(dy, False, W, not transposed, zeros[:, : x.shape[1]], dx, shares)
     first, second = (dy, x) if transposed else (x, dy)  # C = A B is also C' = B' A'
-    _matmul.multiply(first, True, second, False, zeros[:, : dW.shape[1]], dW, shares)
-    # As a product, column sums run on all threads, and each sum is taken in order.
-    ones, row = np.ones((1, len(dy)), x.dtype), db.reshape(1, -1)
-    _matmul.multiply(ones, False, dy, False, zeros[:, : dy.shape[1]], row, shares_for(dy.size))
+    products = (
+        (dy, False, W, not transposed, zeros[:, : x.shape[1]], dx),
+        (first, True, second, False, zeros[:, : dW.shape[1]], dW),
+        # As a product, column sums run on all threads, and each sum is taken in order.
+        (np.ones((1, len(dy)), x.dtype), False, dy, False, zeros[:, : dy.shape[1]], db[None]),
+    )
+    _matmul.multiply_all((*products, *more), shares)
     return dx, dW, db
 
 
@@ -313,9 +318,9 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
         cell.backward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
     else:
         cell.backward_split_hidden(Wh, arrays, split.shares)
-    dx, dWx, db = _gradients(da[0], x, Wx)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
-    _matmul.multiply(h_prev, True, da[-1], False, zeros, dWh, shares_for(Wh.size * N // PRODUCT))
+    product = h_prev, True, da[-1], False, zeros, dWh
+    dx, dWx, db = _gradients(da[0], x, Wx, False, product)
     dx, dstates = batch.end_backward(dx, dstates)
     return dx, dstates, dWx, dWh, db, da[-1]
 

@@ -300,9 +300,12 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
     from numpylstm.training import parallel
     from numpylstm.training.loop import describe
 
+    number = threads.get_num_threads()
+    used = f"{number} thread{'s' if number > 1 else ''}"
+    if number > 1 and not threads.number_is_set():
+        used = f"1 to {number} threads, whichever is faster"
     LINES.info(
-        f"numpylstm {__version__}: {describe(training_run)}, {threads.in_words()}"
-        f"{parallel.in_words()}\n"
+        f"numpylstm {__version__}: {describe(training_run)}, {used}{parallel.in_words()}\n"
         f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
     V, N = len(corpus.vocabulary), len(corpus.train)

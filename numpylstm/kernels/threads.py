@@ -30,7 +30,6 @@ PROCESSORS = _processors()
 _GIVEN = "NUMBA_NUM_THREADS" in os.environ
 CAP = "NUMBA_NUM_THREADS" if _GIVEN else "the processors that this process may use"
 
-_default = None  # found at the first kernel with enough work
 _asked = None  # the number set by `set_num_threads`
 _limit: ContextVar[int | None] = ContextVar("limit", default=None)  # if none is set
 _tasks = SimpleQueue()
@@ -39,14 +38,13 @@ _helpers = []
 
 def get_num_threads():
     """Return the number of threads that a kernel with enough work uses."""
-    return _asked or _limit.get() or _default or default_number()
+    default = PROCESSORS if _GIVEN or not parent_process() else 1
+    return _asked or _limit.get() or default
 
 
-def default_number():
-    """Return the number of processors; 1 in a worker process of `multiprocessing`, if not given."""
-    global _default
-    _default = PROCESSORS if _GIVEN or not parent_process() else 1
-    return _default
+def number_is_set():
+    """Return True if `set_num_threads` set the number."""
+    return _asked is not None
 
 
 def set_num_threads(number):
@@ -79,13 +77,6 @@ def at_most(number):
         yield
     finally:
         _limit.set(before)
-
-
-def in_words():
-    """Return a phrase for the number of threads that a run will use."""
-    if _asked or default_number() == 1:
-        return f"{get_num_threads()} thread{'s' if get_num_threads() > 1 else ''}"
-    return f"1 to {PROCESSORS} threads, whichever is faster"
 
 
 def run_parallel(task, count):
@@ -150,8 +141,8 @@ def _help(tasks):
 
 def _forget():
     """Reset in a child process, which has only the thread that called fork."""
-    global _tasks, _default
-    _tasks, _default = SimpleQueue(), None
+    global _tasks
+    _tasks = SimpleQueue()
     _helpers.clear()
 
 

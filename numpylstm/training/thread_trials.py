@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from numpylstm.kernels.threads import at_most, default_number
+from numpylstm.kernels.threads import at_most, get_num_threads
 
 ROUNDS = 5  # steps with each number in a trial; medians are compared
 PRICE = 0.02  # share of the time that trials of slower numbers may cost
@@ -26,7 +26,7 @@ class ThreadTrials:
     def __init__(
         self, processors: int | None = None, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self.number = self.processors = processors or default_number()
+        self.number = self.processors = processors or get_num_threads()
         self.clock = clock
         self.trial: dict[int, list[float]] = {}  # number -> seconds of each of its steps
         self.next_trial = clock()

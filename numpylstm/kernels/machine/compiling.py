@@ -68,6 +68,7 @@ def kernel(function):
 
         return threads.run_parallel(compute, shares)
 
+    in_shares.compiled = compiled
     return in_shares
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..threads import run_parallel
 from .compiling import inlined, inner, kernel
 from .simd import VECTOR_BYTES, copy_vector, fma, lanes_of, widest_vectors
 from .tile import TILE_ROWS, tile
@@ -280,3 +281,16 @@ def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
         else:
             multiply_in_blocks(a, B, d, c, columns, rows_copied, panels)
         first += (bottom - top) * whole
+
+
+def multiply_all(products, shares):
+    """Compute products, each the arguments of `multiply`: a thread does its share of all of them.
+
+    Threads are woken once, and none waits for another between two products.
+    """
+
+    def compute(share):
+        for arguments in products:
+            multiply.compiled(*arguments, share, shares)
+
+    run_parallel(compute, shares)

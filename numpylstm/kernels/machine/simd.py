@@ -16,23 +16,14 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-
-def _features():
-    """The names of the instruction sets that Numba compiles for."""
-    if config.CPU_FEATURES is not None:
-        return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
-    return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
-
-
-def _vector_bits(features):
-    """The width of a vector register; NUMPYLSTM_VECTOR_BITS sets another for tests."""
-    widest = 512 if "avx512f" in features else 256 if {"avx2", "fma"} <= features else 128
-    return int(os.environ.get("NUMPYLSTM_VECTOR_BITS", widest))
-
-
-_FEATURES = _features()
+# The instruction sets that Numba compiles for.
+if config.CPU_FEATURES is None:
+    _FEATURES = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
+else:
+    _FEATURES = {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
 _ARM = platform.machine().lower() in ("arm64", "aarch64")
-_BITS = _vector_bits(_FEATURES)
+_WIDEST = 512 if "avx512f" in _FEATURES else 256 if {"avx2", "fma"} <= _FEATURES else 128
+_BITS = int(os.environ.get("NUMPYLSTM_VECTOR_BITS", _WIDEST))  # tests set another
 
 HAS_FMA = _ARM or "fma" in _FEATURES
 VECTOR_BYTES = _BITS // 8
