@@ -81,6 +81,9 @@ def at_most(number):
 
 def run_parallel(task, count):
     """Call task(0), ..., task(count - 1) on as many threads; return when all have returned."""
+    if count == 1:
+        task(0)
+        return
     left, results, finished = list(range(count)), [], SimpleQueue()
     came, gone = [], []  # helpers
 

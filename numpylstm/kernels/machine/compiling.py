@@ -59,14 +59,14 @@ def kernel(function):
 
     @functools.wraps(function)
     def in_shares(*arguments):
-        given, shares = arguments[:-1], arguments[-1]
+        *given, shares = arguments
         if shares == 1:
             return compiled(*given, 0, 1)
 
         def compute(share):
             compiled(*given, share, shares)
 
-        return threads.run_parallel(compute, shares)
+        threads.run_parallel(compute, shares)
 
     in_shares.compiled = compiled
     return in_shares
