@@ -12,11 +12,10 @@ import numpylstm
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 ADDRESS = re.compile(r"https://github\.com/([^/]+)/numpylstm")
-TO_FILL_IN = {  # file: what stands there until the maintainer has filled it in
-    "pyproject.toml": "OWNER",
-    "CITATION.cff": "OWNER",
-    "paper/paper.md": "MAINTAINER",
-}
+WITH_ADDRESS = ["pyproject.toml", "CITATION.cff"]
+WITH_ADDRESS += sorted(f"notebooks/{path.name}" for path in ROOT.glob("notebooks/*.ipynb"))
+# File: what stands there until the maintainer has filled it in.
+TO_FILL_IN = dict.fromkeys(WITH_ADDRESS, "OWNER") | {"paper/paper.md": "MAINTAINER"}
 
 
 def read(name):
@@ -31,8 +30,8 @@ def test_the_package_page_has_no_relative_link():
     assert [target for target in targets if not target.startswith("https://")] == []
 
 
-def test_the_package_page_and_the_citation_lead_to_one_repository():
-    found = {name: ADDRESS.findall(read(name)) for name in ("pyproject.toml", "CITATION.cff")}
+def test_package_page_citation_and_notebooks_lead_to_one_repository():
+    found = {name: ADDRESS.findall(read(name)) for name in WITH_ADDRESS}
     assert all(found.values())
     assert len({owner for owners in found.values() for owner in owners}) == 1
 
