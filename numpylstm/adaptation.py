@@ -60,11 +60,11 @@ def evaluate_dynamic(
     optimizer = SGD(learner, rate)
 
     def score(x: Array, y: Array, state: State) -> Scores:
+        optimizer.zero_grad()  # the first one is of the copied model
         _, state = learner.forward(x, y, state, masks={})
         nll, predicted = learner.training_scores()
         learner.backward()
         optimizer.step()
-        optimizer.zero_grad()
         return nll, predicted, state
 
     return score_windows("evaluate_dynamic", model, ids, batch_size, num_steps, score, watch)
@@ -103,11 +103,15 @@ def evaluate_with_cache(
     batch_size, size = int(batch_size), int(size)
     keys = np.zeros((0, batch_size, model.config.hidden_size))  # the last hidden states
     following = np.zeros((0, batch_size), np.int64)  # the tokens after them
+    streams = np.arange(batch_size)
 
     def score(x: Array, y: Array, state: State) -> Scores:
         nonlocal keys, following
         hs, state = model.encoder.forward(x, state, training=False)
-        p = softmax(model.decoder.forward(hs, training=False).astype(np.float64))  # (T, B, V)
+        logits = model.decoder.forward(hs, training=False).astype(np.float64)  # (T, B, V)
+        shifted = logits - logits.max(axis=-1, keepdims=True)
+        log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        p, log_p = np.exp(log_p), np.take_along_axis(log_p, y[..., None], axis=-1)[..., 0]
         start = len(keys)
         keys, following = np.concatenate([keys, hs]), np.concatenate([following, y])
         for t, h in enumerate(hs):
@@ -118,9 +122,10 @@ def evaluate_with_cache(
                     h, keys[before], following[before], theta, model.vocab_size
                 )
                 p[t] = (1 - share) * p[t] + share * cached
+                of_target = np.log(share * cached[streams, y[t]])  # -inf if it is not there
+                log_p[t] = np.logaddexp(np.log1p(-share) + log_p[t], of_target)
         keys, following = keys[-size:], following[-size:]
-        nll = -np.log(np.take_along_axis(p, y[..., None], axis=-1)[..., 0])
-        return nll, p.argmax(axis=-1), state
+        return -log_p, p.argmax(axis=-1), state
 
     return score_windows(where, model, ids, batch_size, num_steps, score, watch)
 

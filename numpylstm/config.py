@@ -184,6 +184,7 @@ class ModelConfig:
             if each.metadata["owner"] is not None:
                 self._settle(each)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
+        check_weight_drop(self.cell, self.options, self.dropout_weights)
         if self.tied and self.embedding_size not in (None, self.hidden_size):
             raise ConfigError(
                 "tied",
@@ -277,6 +278,13 @@ def check_value(name: str, value: Any, kind: Any, known: Mapping[str, Any]) -> N
     if not all(BOUNDS[words](value, bound) for words, bound in bounds.items()):
         expected = " and ".join(f"{words.replace('_', ' ')} {b}" for words, b in bounds.items())
         raise ConfigError(name, f"must be {expected}, got {shortened(value)}")
+
+
+def check_weight_drop(cell: str, options: Mapping[str, Any], p: float) -> None:
+    """Raise a ConfigError if entries of Wh are to be dropped and the cell has none."""
+    if p and "Wh" not in CELLS[cell].parameters(options):
+        title = CELLS[cell].title
+        raise ConfigError("dropout_weights", f"must be 0, got {p}; a {title} has no Wh to drop")
 
 
 def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def split_work(T: int, N: int, H: int, columns: int, itemsize: int, threads: int
 
     If they split the batch, no thread waits, and each reads all of Wh at each step, which is slow
     unless its own cache holds Wh. If they split the hidden units, all wait for all at each step and
-    together read Wh once. Wh has as many columns as there are gates, or none.
+    together read Wh once. Wh has H columns for each gate, or none.
     """
     B = -(-N // T)
     step = B * H * max(columns, EXP)
@@ -180,7 +180,6 @@ def _gradients(
     `more` are the arguments of products to compute with these three.
     """
     dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
-    shares = shares_for(dy.size * x.shape[1] // PRODUCT)
     zeros = np.zeros((1, max(W.shape)), x.dtype)
     first, second = (dy, x) if transposed else (x, dy)  # C = A B is also C' = B' A'
     products = (
@@ -189,7 +188,10 @@ def _gradients(
         # As a product, column sums run on all threads, and each sum is taken in order.
         (np.ones((1, len(dy)), x.dtype), False, dy, False, zeros[:, : dy.shape[1]], db[None]),
     )
-    _matmul.multiply_all((*products, *more), shares)
+    work = 2 * dy.size * x.shape[1]
+    for A, _, _, _, _, C in more:
+        work += A.size * C.shape[1]
+    _matmul.multiply_all((*products, *more), shares_for(work // PRODUCT))
     return dx, dW, db
 
 

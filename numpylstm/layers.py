@@ -45,7 +45,7 @@ from numpylstm.checks import (
     generator,
     real_array,
 )
-from numpylstm.config import ConfigError, cell_options
+from numpylstm.config import cell_options, check_weight_drop
 from numpylstm.parameters import Module, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
@@ -153,7 +153,7 @@ class Embedding(Layer):
 class Dropout(Layer):
     """Inverted dropout with probability `p` of dropping; a new mask at every forward pass.
 
-    If `locked`, the mask is the same at all steps (Gal and Ghahramani 2016).
+    If `locked`, the same entries are dropped at all steps of x (T, B, D) (Gal and Ghahramani 2016).
     """
 
     def __init__(
@@ -179,7 +179,8 @@ class Dropout(Layer):
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; otherwise, or if `p` is 0, return a read-only view."""
         self.begin_pass(training)
-        check_array("Dropout.forward", "x", x, getattr(x, "shape", ("T", "B", "D")))
+        shape = ("T", "B", "D") if self.locked else getattr(x, "shape", ())
+        check_array("Dropout.forward", "x", x, shape)
         if not training or self.p == 0:
             if training:
                 self.pending = "nothing dropped"
@@ -424,10 +425,7 @@ class RecurrentStack(Layer):
         check_in("layer", "dropout", dropout, "[0, 1)")
         check_flag("layer", "dropout_locked", dropout_locked)
         check_in("layer", "dropout_weights", dropout_weights, "[0, 1)")
-        if dropout_weights and "Wh" not in self.names:
-            raise ConfigError(
-                "dropout_weights", f"must be 0: a {self.cell.title} has no Wh to drop"
-            )
+        check_weight_drop(cell, self.options, dropout_weights)
         self.dropout, self.dropout_locked = float(dropout), dropout_locked
         self.dropout_weights, self.rng = float(dropout_weights), rng
 

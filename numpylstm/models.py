@@ -293,7 +293,8 @@ class Model(Module):
             raise ConfigError("tied", f"needs {self.answer} = vocab_size, got {answer_size}")
         if config.dropout_words and vocab_size is None:
             raise ConfigError(
-                "dropout_words", "must be 0 with vectors, which have no table to drop"
+                "dropout_words",
+                f"must be 0 with vectors, which have no table, got {config.dropout_words}",
             )
         self.config, self.bidirectional = config, bidirectional
         self.vocab_size, self.answer_size = plain(vocab_size), plain(answer_size)
@@ -324,7 +325,7 @@ class Model(Module):
         return self.encoder.recurrent.zero_state(batch_size)
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
-        """Draw the dropout masks of a window by name: what `forward` drops if it is given none."""
+        """Draw the dropout masks of a window by name, as `forward` does."""
         return self.encoder.draw_masks(T, B, self.every_step)
 
     def backward(self) -> None:
@@ -509,8 +510,21 @@ class LanguageModel(Model):
                 "LanguageModel.forward: x and y must have one shape (T, B), got "
                 f"{x.shape} and {y.shape}"
             )
+        if masks is not None:
+            self._check_masks(masks)
         logits, state = self._logits(x, state, training, masks)
         return self.criterion.forward(logits, y, weights, training), state
+
+    def _check_masks(self, masks: Mapping[str, Array]) -> None:
+        """Raise a ValueError for a mask that would drop nothing."""
+        known = {"words", "input", "output"}
+        for k, arrays in enumerate(self.encoder.recurrent.arrays()):
+            known |= {f"{k}.{name}" for name in ("x", *arrays)}
+        for name in masks:
+            if name not in known:
+                raise ValueError(
+                    f"LanguageModel.forward: masks must have the names of draw_masks, got {name!r}"
+                )
 
     def training_scores(self) -> tuple[Array, Array]:
         """Return the nll and the predicted ids, both (T, B), of the pending forward pass.

@@ -22,11 +22,15 @@ def ids(rng):
 
 
 def test_dynamic_evaluation_scores_a_window_and_learns_from_it_afterwards(model, ids):
-    """Without dropout, and the model itself stays as it was."""
+    """Without dropout and without a gradient from before; the model itself stays as it was."""
+    model.forward(ids[:5, None], ids[1:6, None])
+    model.backward()
     before = model.state_dict()
     result = nl.evaluate_dynamic(model, ids, 2, 5, rate=0.2)
     for path, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[path])
+    for parameter in model.parameters().values():
+        parameter.zero_grad()
     streams, state, nll, correct = ids.reshape(2, 46).T, model.zero_state(2), 0.0, 0
     for start in range(0, 45, 5):
         x, y = streams[start : start + 5], streams[start + 1 : start + 6]
@@ -65,6 +69,9 @@ def test_each_stream_has_a_cache_of_its_own(model, ids):
     assert both.loss == pytest.approx((one.loss + other.loss) / 2, rel=1e-12)
 
 
-def test_a_cache_without_a_share_is_none(model, ids):
-    plain = nl.evaluate(model, ids, 2, 7)
-    assert nl.evaluate_with_cache(model, ids, 2, 7, share=0).loss == pytest.approx(plain.loss)
+@pytest.mark.parametrize("scale", [1, 1e4])  # with 1e4, some probabilities underflow
+def test_a_share_of_0_is_no_cache(model, ids, scale):
+    model.decoder.W.data *= scale
+    plain = nl.evaluate(model, ids, 2, 7).loss
+    assert np.isfinite(plain)
+    assert nl.evaluate_with_cache(model, ids, 2, 7, share=0).loss == pytest.approx(plain, rel=1e-12)

@@ -100,15 +100,15 @@ def make_parser() -> argparse.ArgumentParser:
         "--cache-theta",
         type=float,
         metavar="X",
-        default=0.3,
-        help="factor of the similarity of two states",
+        default=argparse.SUPPRESS,
+        help="factor of the similarity of two states (default: 0.3)",
     )
     more.add_argument(
         "--cache-share",
         type=float,
         metavar="X",
-        default=0.1,
-        help="share of the cache in the probabilities",
+        default=argparse.SUPPRESS,
+        help="share of the cache in the probabilities (default: 0.1)",
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.add_quiet("the figures")
@@ -127,9 +127,9 @@ def command(
     protocol: str,
     as_json: bool,
     quiet: bool,
-    cache_theta: float,
-    cache_share: float,
     cache: int | None = None,
+    cache_theta: float | None = None,
+    cache_share: float | None = None,
     dynamic: float | None = None,
     batch_size: int | None = None,
     num_steps: int | None = None,
@@ -162,9 +162,19 @@ def command(
         raise CommandError("--data and --text name two texts; give one of them")
     adapting: dict[str, dict[str, Any]] = {}
     if dynamic is not None:
+        if not 0 < dynamic < math.inf:
+            raise CommandError(f"--dynamic must be above 0, got {dynamic:g}")
         adapting["dynamic"] = {"rate": dynamic}
     if cache is not None:
-        adapting["cache"] = {"size": cache, "theta": cache_theta, "share": cache_share}
+        theta = 0.3 if cache_theta is None else cache_theta
+        share = 0.1 if cache_share is None else cache_share
+        if not 0 <= theta < math.inf:
+            raise CommandError(f"--cache-theta must be at least 0, got {theta:g}")
+        if not 0 <= share < 1:
+            raise CommandError(f"--cache-share must be in [0, 1), got {share:g}")
+        adapting["cache"] = {"size": cache, "theta": theta, "share": share}
+    elif cache_theta is not None or cache_share is not None:
+        raise CommandError("--cache-theta and --cache-share are for --cache N")
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
@@ -291,12 +301,9 @@ def adapted(
     from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
 
     evaluate: Any = {"dynamic": evaluate_dynamic, "cache": evaluate_with_cache}[name]
-    try:
-        result = evaluate(model, text.ids, B, T, **settings, watch=watch)
-    except ValueError as error:
-        raise CommandError(f"--{name}: {error}") from error
+    result = evaluate(model, text.ids, B, T, **settings, watch=watch)
     if not math.isfinite(result.perplexity):
-        raise CommandError(f"--{name}: the perplexity is not finite; try a smaller rate")
+        raise CommandError(f"--{name}: the perplexity is not finite; try other numbers")
     facts = {name: getattr(result, name) for name in ("loss", "perplexity", "accuracy")}
     told = ", ".join(f"{name} {value:g}" for name, value in settings.items())
     line = f"perplexity {result.perplexity:.3f}, accuracy {result.accuracy:.4f}; {told}"

@@ -19,11 +19,12 @@ before; a sequence that has ended has no more rows. N is the number of rows of a
 
 The kernels take the arrays of a pass as a tuple. Forward (offsets, sums, states):
 
-offsets (T+3,)        Step t finds its states in rows offsets[t] to offsets[t+1], and leaves them in
-                      the rows after these up to offsets[t+2]; in an array without initial states
-                      all rows stand offsets[1] earlier. The last number stands twice, as no row is
+offsets (T+3,)        Step t finds its states in the first rows from offsets[t], and leaves them in
+                      rows offsets[t+1] to offsets[t+2]; in an array without initial states all rows
+                      stand offsets[1] earlier. The last number stands at least twice, as no row is
                       left after the last step.
-sums, each (N, .)     First x @ Wx + b, then plus h @ Wh. A second array takes its last block.
+sums, each (N, .)     First x @ Wx + b, then plus h @ Wh, whose last block a second array takes;
+                      the cell leaves its gates there.
 states, each (B+N, H) The initial states first. The first array is h.
 
 Backward (offsets, kept, dhs, dstates, da):

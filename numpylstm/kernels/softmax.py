@@ -64,7 +64,6 @@ def first_equal(row, value):
 def row_backward(row, target, peak, total, coefficient, drow):
     """Fill drow (V,) = coefficient * (softmax(row) - onehot(target))."""
     widest_vectors()
-    # Not in the kernel: there drow is a view, and the last store would be lost (`machine.views`).
     scale = coefficient / total
     for k in range(row.size):
         drow[k] = scale * exp(row[k] - peak)

@@ -1,10 +1,10 @@
 """The threads that share the work of a kernel: ordinary Python threads, asleep between kernels.
 
-Kernels release the interpreter's lock, so Python threads run the parts of one side by side. They
-belong to this package: they change no setting of another library, any number of threads may call
-kernels at once, and a child process made by fork starts its own.
+Kernels release the interpreter's lock, so Python threads run the parts of a kernel side by side.
+They belong to this package: they change no setting of another library, any number of threads may
+call kernels at once, and a child process made by fork starts its own.
 
-The calling thread works as well and takes the next unclaimed part. If the other threads start late
+The calling thread works as well and takes an unclaimed part. If the other threads start late
 because the processors are busy, nothing is left for them to do.
 """
 
@@ -80,7 +80,7 @@ def at_most(number):
 
 
 def run_parallel(task, count):
-    """Call task(0), ..., task(count - 1) on as many threads; return when all have returned."""
+    """Call task(0), ..., task(count - 1) on at most as many threads; return when all have."""
     if count == 1:
         task(0)
         return

@@ -1,6 +1,6 @@
 """A small BLAS in Numba: what the kernels of the layers are built from.
 
-If you know Numba, this page and ten minutes are enough to read the rest. From the bottom up:
+If you know Numba, this page is a map of the rest. From the bottom up:
 
 `simd`: instructions
     Numba vectorises a simple loop, and nothing else. What it does not generate is written as an
@@ -23,14 +23,12 @@ If you know Numba, this page and ten minutes are enough to read the rest. From t
 `elementary`: exp, sigmoid, tanh, log_sigmoid
     Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
 `matmul`: products
-    `multiply` computes D + A @ B. It copies A and B in blocks to where the tile reads them in order
-    ("packing"). Inside the loop over time, `multiply_packed` multiplies by a matrix that `packed`
-    copied once.
+    `multiply` computes C = d + A @ B, with one row d. It copies A and B in blocks to where the tile
+    reads them in order ("packing"). Inside the loop over time, `multiply_packed` multiplies by a
+    matrix that `packed`, or `pack` for all threads, copied once.
 
 To follow one product with a finger: ``functional._affine`` calls `multiply`, which gives each
 thread a run of tiles; `multiply_in_blocks` packs a block of B and calls `tile` for each.
-
-The imports at the end are all that other modules use.
 
 The rules: no result depends on the number of threads, the vector width or the sizes of blocks, as
 each element of a product is one chain of multiply-adds in order. Kernels check nothing. Constants

@@ -30,13 +30,8 @@ def _digest(*parts):
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-_SOURCE = _digest(
-    numba.__version__,
-    sys.version,
-    VECTOR_BYTES,
-    config.BOUNDSCHECK,
-    *(path.read_bytes() for path in sorted(_KERNELS.rglob("*.py"))),
-)
+_SOURCE = _digest(*(path.read_bytes() for path in sorted(_KERNELS.rglob("*.py"))))
+_COMPILER = numba.__version__, sys.version, VECTOR_BYTES, config.BOUNDSCHECK
 
 
 def _folder():
@@ -61,7 +56,7 @@ class DiskCache:
         self.name = f"{function.__name__}-{_digest(function.__module__, function.__qualname__)}."
 
     def _file(self, signature, codegen):
-        return f"{self.name}{_SOURCE}.{_digest(signature, codegen.magic_tuple())}.nbc"
+        return f"{self.name}{_SOURCE}.{_digest(signature, codegen.magic_tuple(), _COMPILER)}.nbc"
 
     def load_overload(self, signature, target_context):
         """Return the compiled form for a signature; None if there is none or it is damaged."""

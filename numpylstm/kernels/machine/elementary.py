@@ -10,7 +10,7 @@ since a float of that size has no bits left for a fraction. ln 2 is subtracted i
 first of which has so few bits that n times it is exact (Cody and Waite 1980).
 
 The error is at most 2 ulp in float32 and 2.2 ulp in float64, down to the subnormal numbers, and
-twice that for the logarithm of the sigmoid, an exponential, a quotient and a series. exp(-inf) = 0,
+twice that for the logarithm of the sigmoid, which adds a quotient and a series. exp(-inf) = 0,
 exp(inf) = inf, NaN stays NaN. The functions take and return a scalar. Each multiply-add is explicit
 (`fma`), so the result is the same wherever a function is inlined.
 """
@@ -74,7 +74,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
 
     @inner
     def tanh(x):
-        """(exp(y) - 1) / (exp(y) + 1) for y = -2 |x|, from exp(y) - 1, which is exact near 0."""
+        """(exp(y) - 1) / (exp(y) + 1) for y = -2 |x|, from exp(y) - 1, which is accurate near 0."""
         y = abs(x)
         y = tanh_limit if y > tanh_limit else y
         _, shifted, em1 = reduce(-(y + y))

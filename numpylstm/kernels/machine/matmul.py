@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..threads import run_parallel
-from .compiling import inlined, inner, kernel
+from .. import threads
+from .compiling import inlined, inner, kernel, part
 from .simd import VECTOR_BYTES, copy_vector, fma, lanes_of, widest_vectors
 from .tile import TILE_ROWS, tile
 from .views import block, equal_rows, run, transposed
@@ -87,7 +87,7 @@ def first_row(copy, K, number, j):
 
 @inner
 def pack(W, copy, columns):
-    """Copy a range of columns of each block of W (K, .), in any strides; a panel begins there."""
+    """Copy a range of columns of each block of W (K, .), in any strides; it begins at a panel."""
     K, width = W.shape[0], lanes_of(W)
     for k in range(0, K, SIDE_BY_SIDE):
         k_stop = min(K, k + SIDE_BY_SIDE)
@@ -168,7 +168,7 @@ def multiply_packed(A, W, number, D, C, columns):
     for j in range(columns[0], columns[1], width):
         row = first_row(W, K, number, j)
         for depth in range(depths):
-            k, k_stop = K * depth // depths, K * (depth + 1) // depths
+            k, k_stop = part(K, depth, depths)
             panel = block(W.panels, row + k, row + k_stop, 0, width)
             multiply_panel(block(A, 0, A.shape[0], k, k_stop), panel, C if depth else D, C, j)
 
@@ -197,7 +197,7 @@ def multiply_in_blocks(A, B, D, C, columns, rows_copied, panels):
     for jj in range(j0, j1, width * WIDTH):
         j_stop = min(j1, jj + width * WIDTH)
         for depth in range(depths):
-            k, k_stop = K * depth // depths, K * (depth + 1) // depths
+            k, k_stop = part(K, depth, depths)
             start = C if depth else D
             pack(block(B, k, k_stop, jj, j_stop), Packed(panels, 1, j_stop - jj), (0, j_stop - jj))
             i = 0
@@ -261,7 +261,7 @@ def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
         return
     row_blocks = (M + TILE_ROWS - 1) // TILE_ROWS
     tiles = row_blocks * ((N + width - 1) // width)
-    first, stop = tiles * share // shares, tiles * (share + 1) // shares
+    first, stop = part(tiles, share, shares)
     in_place = M <= FEW_ROWS and B.strides[1] == B.itemsize
     if not in_place:
         rows_copied = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
@@ -293,4 +293,4 @@ def multiply_all(products, shares):
         for arguments in products:
             multiply.compiled(*arguments, share, shares)
 
-    run_parallel(compute, shares)
+    threads.run_parallel(compute, shares)

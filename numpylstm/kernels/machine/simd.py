@@ -23,7 +23,7 @@ else:
     _FEATURES = {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
 _ARM = platform.machine().lower() in ("arm64", "aarch64")
 _WIDEST = 512 if "avx512f" in _FEATURES else 256 if {"avx2", "fma"} <= _FEATURES else 128
-_BITS = int(os.environ.get("NUMPYLSTM_VECTOR_BITS", _WIDEST))  # tests set another
+_BITS = int(os.environ.get("NUMPYLSTM_VECTOR_BITS") or _WIDEST)  # tests set another
 
 HAS_FMA = _ARM or "fma" in _FEATURES
 VECTOR_BYTES = _BITS // 8

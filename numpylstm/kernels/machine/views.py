@@ -1,7 +1,7 @@
 """Views of arrays that cost nothing inside a kernel.
 
-Numba's slices check bounds and count references: a first step takes 1.4 times as long to compile.
-The views here do neither. Bounds are trusted, and the array must outlive its views.
+Numba's slices adjust bounds and count references: with them a first step takes 1.4 times as long to
+compile. The views here do neither. Bounds are trusted, and the array must outlive its views.
 """
 
 import numpy as np
