@@ -141,6 +141,14 @@ def test_files_of_an_older_source_are_removed(folder, monkeypatch):
     assert [file.name.split(".")[1] for file in folder.rglob("double*.nbc")] == ["another"]
 
 
+def test_files_of_another_processor_stay(folder, monkeypatch):
+    """A folder may be shared by different machines and versions of Python."""
+    assert compilations() == 1
+    monkeypatch.setattr(caching, "_COMPILER", "another")
+    assert compilations() == 1
+    assert len([*folder.rglob("double*.nbc")]) == 2
+
+
 def warned(reason):
     """Compile twice: both work, and one warning gives the reason."""
     with pytest.warns(RuntimeWarning, match=f"cannot be kept on disk .*{reason}") as seen:

@@ -169,6 +169,7 @@ NOT_IDS = np.zeros((T, B))
         (None, {"rate": 0.1}, TypeError, "rate must be a function, got 0.1; a const"),
         (None, {"patience": 1}, ValueError, "fit: patience needs a validation"),
         (None, {"average_after": 1}, ValueError, "fit: average_after needs a validation"),
+        (None, {"average_after": 9, "epochs": 9, "validation": []}, ValueError, "less than epochs"),
         (None, {"patience": 0, "validation": []}, ValueError, "patience must be at least 1, got 0"),
         (None, {"after_epoch": 3}, TypeError, "after_epoch must be a function, got 3$"),
         (None, {"clip": 0}, ValueError, "fit: clip must be positive, got 0"),
