@@ -408,11 +408,9 @@ def test_the_signature_shows_settings_and_options_with_their_defaults():
 
 
 def test_what_has_nothing_to_drop_is_refused():
-    with pytest.raises(nl.ConfigError, match="dropout_weights must be 0, got 0.1; a minGRU"):
+    with pytest.raises(nl.ConfigError, match="dropout_weights must be 0, got"):
         language_model(cell="mingru", dropout_weights=0.1)
-    with pytest.raises(
-        nl.ConfigError, match="must be 0 with vectors, which have no table, got 0.1"
-    ):
+    with pytest.raises(nl.ConfigError, match="dropout_words must be 0 with vectors"):
         nl.SequenceTagger(input_size=D, num_classes=2, hidden_size=H, dropout_words=0.1)
 
 
