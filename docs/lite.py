@@ -13,8 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "docs" / "_build" / "html" / "lite"
-# In the JSON of a notebook: the comment of its first cell about installation.
-INSTALL = re.compile(r'"# On Colab [^\n]+\n *"# %pip install [^\n]+')
+# In the JSON of a notebook: what its first cell installs.
+INSTALL = re.compile(r"(%pip install -q )[^\n]+")
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         contents = Path(scratch, "contents")
         contents.mkdir()
         for path in [*ROOT.glob("notebooks/0[1-6]*.ipynb"), ROOT / "notebooks" / "workbook.ipynb"]:
-            text, count = INSTALL.subn(r'"%pip install -q numpylstm\\n",', path.read_text("utf-8"))
+            text, count = INSTALL.subn(r'\1numpylstm\\n",', path.read_text("utf-8"))
             if count != 1:
                 sys.exit(f"{path.name}: expected one line to install the package, found {count}")
             (contents / path.name).write_text(text, "utf-8")
