@@ -129,7 +129,7 @@ class ModelConfig:
         below=1,
     )
     dropout_locked: bool = setting(
-        False, MODEL, "drop the same units at all steps of a window (variational dropout)"
+        False, MODEL, "drop the same entries at all steps of a window (variational dropout)"
     )
     dropout_weights: float = setting(
         0.0,

@@ -354,7 +354,7 @@ class RecurrentStack(Layer):
     dropout : float
         Probability of dropping, between layers.
     dropout_locked : bool
-        Drop the same units at all steps of a window (Gal and Ghahramani 2016).
+        Drop the same entries at all steps of a window (Gal and Ghahramani 2016).
     dropout_weights : float
         Probability of dropping an entry of each Wh, for all steps of a window (Merity et al. 2018).
     init_scale : float

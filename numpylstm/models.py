@@ -375,7 +375,7 @@ class LanguageModel(Model):
     dropout_output : float, optional
         The probability before the decoder, by default `dropout`.
     dropout_locked : bool
-        Drop the same units at all steps of a window (Gal and Ghahramani 2016).
+        Drop the same entries at all steps of a window (Gal and Ghahramani 2016).
     dropout_weights : float
         Probability of dropping an entry of each Wh, for all steps of a window: weight drop (Merity
         et al. 2018).

@@ -7,26 +7,15 @@ sLSTM: states: h, c, n, m, and log_f, whose first B rows are not used. kept: h_p
 m_prev, gates, h, c, n, m, log_f. dstates: dh, dc, dn, dm.
 """
 
-from .machine import exp, inlined, log_sigmoid, run, sigmoid, tanh, widest_vectors
-from .recurrence import recurrence
-
-
-@inlined
-def gates_of(gates, n, H, j0, j1):
-    """Return i, f, g and o of units j0:j1 in row n of gates (N, 4H)."""
-    return (
-        run(gates, n, j0, j1),
-        run(gates, n, H + j0, H + j1),
-        run(gates, n, 2 * H + j0, 2 * H + j1),
-        run(gates, n, 3 * H + j0, 3 * H + j1),
-    )
+from .machine import exp, log_sigmoid, run, sigmoid, tanh, widest_vectors
+from .recurrence import four_gates, recurrence
 
 
 def forward(n, before, after, j0, j1, sums, states):
     """Activate the gates and fill c and h."""
     widest_vectors()
     (gates,), (h, c, tanh_c) = sums, states
-    i, f, g, o = gates_of(gates, n, h.shape[1], j0, j1)
+    i, f, g, o = four_gates(gates, n, h.shape[1], j0, j1)
     c_prev, c = run(c, before, j0, j1), run(c, after, j0, j1)
     tanh_c, h = run(tanh_c, after, j0, j1), run(h, after, j0, j1)
     for k in range(j1 - j0):
@@ -42,8 +31,8 @@ def backward(n, r, j0, j1, kept, dstates, da):
     (_, c_prev, gates, _, tanh_c, _), (dh, dc) = kept, dstates
     one = gates.dtype.type(1)
     H = dh.shape[1]
-    i, f, g, o = gates_of(gates, n, H, j0, j1)
-    da_i, da_f, da_g, da_o = gates_of(da[0], n, H, j0, j1)
+    i, f, g, o = four_gates(gates, n, H, j0, j1)
+    da_i, da_f, da_g, da_o = four_gates(da[0], n, H, j0, j1)
     dh, dc = run(dh, r, j0, j1), run(dc, r, j0, j1)
     c_prev, tanh_c = run(c_prev, n, j0, j1), run(tanh_c, n, j0, j1)
     for k in range(j1 - j0):
@@ -67,7 +56,7 @@ def _slstm(name, exponential):
         """Activate the gates and fill the states."""
         widest_vectors()
         (gates,), (h, c, n, m, log_f) = sums, states
-        i, f, z, o = gates_of(gates, row, h.shape[1], j0, j1)
+        i, f, z, o = four_gates(gates, row, h.shape[1], j0, j1)
         c_prev, c = run(c, before, j0, j1), run(c, after, j0, j1)
         n_prev, n = run(n, before, j0, j1), run(n, after, j0, j1)
         m_prev, m = run(m, before, j0, j1), run(m, after, j0, j1)
@@ -87,8 +76,8 @@ def _slstm(name, exponential):
         (_, c_prev, n_prev, _, gates, _, c, n, _, log_f), (dh, dc, dn, dm) = kept, dstates
         one = gates.dtype.type(1)
         H = dh.shape[1]
-        i, f, z, o = gates_of(gates, row, H, j0, j1)
-        da_i, da_f, da_z, da_o = gates_of(da[0], row, H, j0, j1)
+        i, f, z, o = four_gates(gates, row, H, j0, j1)
+        da_i, da_f, da_z, da_o = four_gates(da[0], row, H, j0, j1)
         dh, dc = run(dh, r, j0, j1), run(dc, r, j0, j1)
         dn, dm = run(dn, r, j0, j1), run(dm, r, j0, j1)
         c, n = run(c, row, j0, j1), run(n, row, j0, j1)

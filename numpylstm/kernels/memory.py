@@ -1,9 +1,9 @@
 """A pool of memory for large arrays, which begin at a cache line.
 
-A training step needs the same large arrays every time. Fresh from the operating
-system they are pages that are zeroed at first touch, which costs a tenth of a step. So the memory
-of a large array without references is kept for the next one of about its size: sizes are rounded
-up by a quarter at most, and memory that is not touched costs nothing.
+A training step needs the same large arrays every time. Fresh from the operating system they are
+pages that are zeroed at first touch, which costs a tenth of a step. So the memory of a large array
+without references is kept for the next one of about its size: sizes are rounded up by a quarter at
+most, and memory that is not touched costs nothing.
 """
 
 import math

@@ -94,11 +94,22 @@ def units_of(share, shares, Wh):
 
 @inlined
 def three_gates(gates, row, H, j0, j1):
-    """Return the blocks of units j0:j1 in a row of gates (N, 3H)."""
+    """Return units j0:j1 of each of the three blocks in a row of gates (N, 3H)."""
     return (
         run(gates, row, j0, j1),
         run(gates, row, H + j0, H + j1),
         run(gates, row, 2 * H + j0, 2 * H + j1),
+    )
+
+
+@inlined
+def four_gates(gates, row, H, j0, j1):
+    """Return the same of gates (N, 4H)."""
+    return (
+        run(gates, row, j0, j1),
+        run(gates, row, H + j0, H + j1),
+        run(gates, row, 2 * H + j0, 2 * H + j1),
+        run(gates, row, 3 * H + j0, 3 * H + j1),
     )
 
 
