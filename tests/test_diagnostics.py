@@ -1,5 +1,6 @@
 """The gradient laboratory, compared with independent computations of the same numbers."""
 
+from copy import deepcopy
 from functools import partial, reduce
 
 import numpy as np
@@ -89,34 +90,6 @@ def test_the_lag_table_adds_up_to_the_gradient_of_bptt(rng):
             assert table.parts[key].shape == (T, T, *gradient.shape)
             np.testing.assert_allclose(table.total(key), gradient, **EXACT, err_msg=name)
             np.testing.assert_allclose(table.by_lag(key).sum(axis=0), gradient, **EXACT)
-
-
-@pytest.mark.parametrize("tau", range(T + 1))
-def test_what_lies_beyond_a_lag_is_what_truncated_bptt_loses(rng, tau):
-    """Truncation done by hand: each loss alone, in a window that starts from a stopped state."""
-    for name, layer in layers(rng):
-        dhs = rng.normal(size=(T, B, H))
-        table = diagnostics.lag_table(dhs, layer.cache)
-        truncated = [0, 0, 0]
-        for t in range(T):
-            first = max(t - tau, 0)
-            alone = np.zeros((t - first + 1, B, H))
-            alone[-1] = dhs[t]
-            part = layer.window(first, t, alone)
-            truncated = [a + b for a, b in zip(truncated, part, strict=True)]
-        whole = layer.window(0, T - 1, dhs)
-        beyond, within = table.beyond(tau), table.within(tau)
-        for key, gradient, kept in zip(("Wx", "Wh", "b"), whole, truncated, strict=True):
-            np.testing.assert_allclose(within[key], kept, **EXACT, err_msg=name)
-            np.testing.assert_allclose(beyond[key], gradient - kept, **EXACT, err_msg=name)
-
-
-def test_norms_without_the_table_are_those_of_the_table(rng):
-    for _, layer in layers(rng):
-        dhs = rng.normal(size=(T, B, H))
-        table, norms = (f(dhs, layer.cache) for f in (diagnostics.lag_table, diagnostics.lag_norms))
-        for key in ("Wx", "Wh", "b"):
-            np.testing.assert_allclose(norms[key], table.norms(key), **EXACT)
             expected = np.linalg.norm(table.by_lag(key).reshape(T, -1), axis=1)
             np.testing.assert_allclose(table.norms_by_lag(key), expected, **EXACT)
 
@@ -135,8 +108,8 @@ def test_the_tables_of_a_model_add_up_to_its_gradient(rng, options):
         np.testing.assert_allclose(norms[path], table.norms(path), **EXACT)
 
 
-@pytest.mark.parametrize("options", MODELS[:2])
-@pytest.mark.parametrize("tau", [0, 2])
+@pytest.mark.parametrize("options", [*MODELS[:2], {"cell": "gru", "reset": "before"}])
+@pytest.mark.parametrize("tau", [0, 2, T])
 def test_a_stack_is_truncated_in_all_its_layers(rng, options, tau):
     """Each loss alone, in a model that starts tau steps before it from a stopped state."""
     net, x, y, state = model(rng, **options)
@@ -171,21 +144,13 @@ def test_a_lag_table_refuses_what_does_not_fit(rng):
         diagnostics.model_lag_table(net, x, y[:-1], state)
     with pytest.raises(TypeError, match="the vanilla cell has no carousel"):
         diagnostics.carousel(cache)
-    with pytest.raises(TypeError, match=r"state must be LSTMState\(h, c\), got RNNState"):
-        diagnostics.gradient_flow(net, x, y, nl.RNNState(state.h))
     _, single = reference.rnn_step_forward(layer.x[0], *layer.state, *layer.weights)
-    for function in (diagnostics.step_jacobians, diagnostics.singular_values):
-        with pytest.raises(TypeError, match="cache must come from a sequence"):
-            function(single)
+    with pytest.raises(TypeError, match="cache must come from a sequence"):
+        diagnostics.step_jacobians(single)
     lengths = np.array([5, 2, 1])
     *_, padded = layer.forward(layer.x, *layer.state, *layer.weights, lengths=lengths)
     with pytest.raises(TypeError, match=r"without lengths, got numpylstm\.reference\.PaddedCache"):
-        diagnostics.lag_norms(np.zeros((T, B, H)), padded)
-    cache = Layer(rng, "lstm").cache
-    for h in (cache.h[:0], [[1.0], [1.0, 2.0]]):
-        for function in (diagnostics.step_jacobians, diagnostics.carousel):
-            with pytest.raises(TypeError, match="cache must come from a sequence"):
-                function(cache._replace(h=h))
+        diagnostics.lag_table(np.zeros((T, B, H)), padded)
     with pytest.raises(ValueError, match="every Jacobian of cache must be finite, got nan"):
         diagnostics.singular_values(cache._replace(Wh=np.nan * cache.Wh))
     with pytest.raises(ValueError, match=r"state.h must have shape \(2, 3, 6\)"):
@@ -259,18 +224,12 @@ def last_loss(net, x, y, state, layer, t, what, added):
                 if what == "c":
                     states[k][0] = cache.o * np.tanh(states[k][1])
             h = states[k][0]
-    W = arrays["embedding.W"].T if "decoder.W" not in arrays else arrays["decoder.W"]
-    logits = h @ W + arrays["decoder.b"]
+    logits = h @ arrays["decoder.W"] + arrays["decoder.b"]
     nll = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(B), y[-1]]
-    averaging = net.criterion.averaging
-    return (
-        nll.sum()
-        / (B if averaging["average_across_batch"] else 1)
-        / (len(x) if averaging["average_across_timesteps"] else 1)
-    )
+    return nll.mean()
 
 
-@pytest.mark.parametrize("options", MODELS)
+@pytest.mark.parametrize("options", MODELS[:2])
 def test_flow_norms_are_those_of_complex_step_derivatives(rng, options):
     net, x, y, state = model(rng, **options)
     flow = diagnostics.gradient_flow(net, x, y, state)
@@ -299,16 +258,11 @@ def test_step_jacobians_multiply_to_the_jacobian_of_the_window(rng):
 
 def test_singular_values_bound_what_a_step_does_to_a_gradient(rng):
     for _, layer in layers(rng):
-        values, J = (f(layer.cache) for f in (diagnostics.singular_values,
-                                              diagnostics.step_jacobians))  # fmt: skip
-        assert values.shape == J.shape[:3]
-        v = rng.normal(size=J.shape[:3])
-        back = np.einsum("tbjk,tbj->tbk", J, v)
-        gain = np.linalg.norm(back, axis=-1) / np.linalg.norm(v, axis=-1)
-        assert (gain <= values[..., 0] * (1 + 1e-12)).all()
-        assert (gain >= values[..., -1] * (1 - 1e-12)).all()
-        frobenius = np.linalg.norm(J, axis=(2, 3))
-        np.testing.assert_allclose(np.linalg.norm(values, axis=-1), frobenius, rtol=1e-12)
+        J = diagnostics.step_jacobians(layer.cache)
+        values = diagnostics.singular_values(layer.cache)
+        for k, order in ((0, 2), (-1, -2)):  # the largest and the smallest
+            bound = np.linalg.norm(J, order, axis=(2, 3))
+            np.testing.assert_allclose(values[..., k], bound, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -338,44 +292,25 @@ def test_cells_side_by_side(rng):
     x, y = rng.integers(0, V, (2, 20, 4))
     found = diagnostics.compare_cells(x, y, vocab_size=V, hidden_size=16)
     assert list(found) == list(examples())
-    assert "GRU reset-before" in found
     left = {name: np.divide(*cell.flow.norms["h"][0, [0, -1]]) for name, cell in found.items()}
     assert left["RNN sigmoid"] < 1e-6 * left["LSTM, forget bias 3"]
     assert left["RNN sigmoid"] < left["RNN tanh"]
     biases = [left[f"LSTM, forget bias {bias}"] for bias in (0, 1, 3)]
     assert biases == sorted(biases)
     assert found["RNN sigmoid"].singular_values.max() < 0.5  # so it must vanish
-    assert found["RNN tanh"].singular_values.shape == (20, 4, 16)
-    assert found["LSTM, forget bias 1"].singular_values.shape == (20, 4, 32)
-    first, *others = (cell.flow.caches[0].x for cell in found.values())
-    assert all(np.array_equal(first, other) for other in others)  # the same data, same embedding
 
 
 def test_looking_changes_nothing(rng):
     """Neither parameters, gradients, the random generator nor the pending pass."""
     net, x, y, state = model(rng, dropout=0.5, dtype="float32")
-    before, draws = net.state_dict(), net.rng.bit_generator.state
-    twin, *_ = model(rng, dropout=0.5, dtype="float32")
+    twin = deepcopy(net)
     for one in (net, twin):
         one.forward(x, y, state)
-    after_forward = net.rng.bit_generator.state
     diagnostics.gradient_flow(net, x, y, state)
     diagnostics.model_lag_norms(net, x, y, state)
-    assert net.rng.bit_generator.state == after_forward != draws
-    assert all(np.array_equal(array, before[path]) for path, array in net.state_dict().items())
-    assert not any(parameter.grad.any() for parameter in net.parameters().values())
     for one in (net, twin):
         one.backward()
+    assert net.rng.bit_generator.state == twin.rng.bit_generator.state
     for path, parameter in net.parameters().items():
+        np.testing.assert_array_equal(parameter.data, twin.parameters()[path].data)
         np.testing.assert_array_equal(parameter.grad, twin.parameters()[path].grad)
-
-
-def test_a_frozen_parameter_has_its_parts_too(rng):
-    model = nl.LanguageModel(5, 3, 2, impl="reference", rng=0)
-    x = rng.integers(0, 5, (3, 2))
-    free = diagnostics.model_lag_norms(model, x, x)
-    model.all_parameters()["lstm.0.Wh"].trainable = False
-    frozen = diagnostics.model_lag_norms(model, x, x)
-    assert frozen.keys() == free.keys()
-    for path, norms in frozen.items():
-        np.testing.assert_array_equal(norms, free[path])

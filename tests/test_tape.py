@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -74,12 +73,6 @@ def test_every_number_can_be_told_from_a_wrong_one(cell):
             assert name.startswith(("gradients.embedding.W[1]", "inputs.ids", "inputs.targets"))
         else:
             assert abs(value) > 500 * tape.TOLERANCE, name
-
-
-@each_cell
-def test_inputs_are_short(cell):
-    for name, value in leaves({part: TAPES[cell][part] for part in ("inputs", "parameters")}):
-        assert len(str(value)) <= 5, name
 
 
 # --- the witnesses -----------------------------------------------------------------------------
@@ -166,16 +159,14 @@ def test_one_wrong_number_is_named_whichever_it_is(name):
 
 def test_the_first_wrong_number_is_the_first_in_the_order_of_computation():
     """Forwards in time, then backwards, in any order of the file."""
-    sign = -1
     answer = {
-        "gradients": {"c0": [[sign * v for v in row] for row in GOLDEN["gradients"]["c0"]]},
+        "gradients": {"c0": [[9, 9], [9, 9]]},
         "backward": {t: {"dlogits": [9] * V} for t in ("t0", "t1", "t2")},
         "forward": {t: {"nll": 9} for t in ("t2", "t1")},
     }
     names = [wrong.name for wrong in tape.grade(answer).wrong]
     assert names[:3] == ["forward.t1.nll", "forward.t2.nll", "backward.t2.dlogits[0]"]
     assert names[-1].startswith("gradients.c0")
-    assert "forward.t1.nll: expected" in str(tape.grade(answer))
 
 
 def test_what_is_not_given_is_listed():
@@ -195,30 +186,19 @@ def test_every_number_has_its_line_of_the_textbook():
                 assert name in target.split(", ")
                 assert f"{target} = {value}" in source
         assert all(made_of(name, cell) for name, _ in leaves(TAPES[cell]))
-    hints = {name: made_of(name) for name, _ in leaves(GOLDEN)}
-    assert hints["forward.t2.lstm.1.a_o[1]"].startswith(
-        "its line: a_i, a_f, a_g, a_o = np.split(a, 4, axis=1), where a = x @ Wx + h_prev @ Wh + b"
-    )
     for name, note in (
-        ("forward.t2.lstm.1.a_o[1]", "; h_prev is h of step t-1, or h0; x is the embedded id"),
+        ("forward.t2.lstm.1.a_o[1]", "axis=1), where a = x @ Wx + h_prev @ Wh + b; h_prev is h of"),
         ("backward.t0.lstm.1.dc[0]", "; dc on the right is dc_prev of step t+1, or 0"),
         ("gradients.lstm.1.Wh[0][3]", "the sum over the steps of dWh: dWh = h_prev.T @ da"),
+        ("gradients.h0[0][0]", "it is dh_prev of each layer at t0"),
+        ("parameters.lstm.0.b[0]", "show --inputs"),
     ):
-        assert note in hints[name]
-    assert hints["gradients.h0[0][0]"] == "it is dh_prev of each layer at t0"
-    assert "show --inputs" in hints["parameters.lstm.0.b[0]"]
+        assert note in made_of(name)
 
 
 def test_numbers_rounded_to_six_decimals_pass():
     rounded = json.loads(json.dumps(GOLDEN), parse_float=lambda text: round(float(text), 6))
     assert tape.grade(rounded).wrong == ()
-
-
-def test_a_tolerance_is_a_number():
-    for tolerance in (np.float32(1e-3), 1):
-        assert tape.grade({"loss": GOLDEN["loss"] + 5e-4}, tolerance).wrong == ()
-    with pytest.raises(tape.TapeError, match='the tolerance must be a number, got "1e-3"'):
-        tape.grade({"loss": 4}, "1e-3")
 
 
 def test_a_cell_that_is_on_no_tape():
@@ -307,13 +287,6 @@ def test_files_that_are_not_there(tmp_path, capsys):
     for path in (tmp_path / "absent.json", tmp_path):
         assert main(["check", str(path)]) == 2
         assert "must be a readable file" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_is_not_waited_for(tmp_path, capsys):
-    os.mkfifo(tmp_path / "pipe")
-    assert main(["check", str(tmp_path / "pipe")]) == 2
-    assert "pipe: must be a readable file, got 'a named pipe'" in capsys.readouterr().err
 
 
 def test_show(capsys):

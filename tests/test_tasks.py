@@ -6,7 +6,6 @@ the mean of the true -log p over a large sample.
 """
 
 import itertools
-import math
 from collections import Counter, defaultdict
 from dataclasses import replace
 from math import log, prod, sqrt
@@ -14,8 +13,7 @@ from math import log, prod, sqrt
 import numpy as np
 import pytest
 
-from numpylstm import diagnostics, tasks
-from numpylstm.data import Vocabulary
+from numpylstm import tasks
 
 EXAMPLES = [
     tasks.DelayedCopy(7),
@@ -48,11 +46,6 @@ def texts_of(task, batch, first=0):
         yield tasks.spell(task, x).split(), tasks.spell(task, y).split()[first:]
 
 
-def scored_means(values, batch):
-    """Return the mean over the scored tokens of each sequence, (B,)."""
-    return (values * batch.weights).sum(axis=0) / batch.weights.sum(axis=0)
-
-
 # --- all tasks ----------------------------------------------------------------------------------
 
 
@@ -77,28 +70,13 @@ class TestEveryTask:
             assert a.tobytes() == b.tobytes()
         assert once.x.tobytes() != task.batch(5, 9).x.tobytes()
 
-    def test_one_generator_gives_new_batches(self, task, rng):
-        assert task.batch(5, rng).x.tobytes() != task.batch(5, rng).x.tobytes()
-
     def test_floor_is_the_mean_true_nll_within_sampling_error(self, task):
         batch = task.batch(10_000, 1)
-        nll = scored_means(batch.nll, batch)
+        nll = (batch.nll * batch.weights).sum(axis=0) / batch.weights.sum(axis=0)
         assert abs(nll.mean() - task.floor) <= 4 * nll.std() / sqrt(len(nll)) + 1e-12
-
-    def test_chance_is_the_loss_of_the_frequencies_within_sampling_error(self, task):
-        batch = task.batch(10_000, 2)
-        p = np.bincount(batch.y[batch.weights > 0], minlength=task.vocab_size)
-        p = p / p.sum()
-        fresh = task.batch(10_000, 3)
-        nll = scored_means(-np.log(np.maximum(p, 1e-9))[fresh.y], fresh)
-        assert abs(nll.mean() - task.chance) <= 4 * nll.std() / sqrt(len(nll)) + 2e-3
 
     def test_chance_lies_above_the_floor(self, task):
         assert 0 <= task.floor < task.chance < log(task.vocab_size)
-
-    def test_it_is_a_value(self, task):
-        assert task == eval(repr(task), vars(tasks).copy())
-        assert hash(task) == hash(eval(repr(task), vars(tasks).copy()))
 
 
 # --- exact floors, by listing everything ---------------------------------------------------------
@@ -179,64 +157,46 @@ DRAWN = ["0B1", "1T2", "1P3", "2S2", "2X4", "3T3", "3V5", "4X3", "4S6", "5P4", "
 
 
 def reber_texts(T):
-    """Return every text of T letters after the first B, with its probability."""
+    """Return every text of T letters after the first B, its probability, returns of 2nd letters."""
 
-    def go_on(text, outer, inner, p):
+    def go_on(text, outer, inner, p, returns):
         if len(text) == T:
-            yield text, p
+            yield text, p, returns
         elif outer is None:
             for letter in "TP":
-                yield from go_on(text + letter, letter, "0", p / 2)
+                yield from go_on(text + letter, letter, "0", p / 2, returns)
         elif inner == "7":  # the outer letter, E, and the B of the next string
-            yield from go_on((text + outer + "EB")[:T], None, "0", p)
+            yield from go_on((text + outer + "EB")[:T], None, "0", p, returns + 1)
         else:
             arcs = [arc for arc in DRAWN if arc[0] == inner]
             for _, letter, to in arcs:
-                yield from go_on(text + letter, outer, to, p / len(arcs))
+                yield from go_on(text + letter, outer, to, p / len(arcs), returns)
 
-    return list(go_on("", None, "0", 1.0))
+    return list(go_on("", None, "0", 1.0, 0))
 
 
 @pytest.mark.parametrize("T", [1, 2, 7, 13])
 def test_floor_of_the_reber_grammar_over_all_its_texts(T):
-    texts = reber_texts(T)
-    assert len(dict(texts)) == len(texts)
+    texts = {text: p for text, p, _ in reber_texts(T)}
     counts = Counter()
-    for text, p in texts:
+    for text, p in texts.items():
         for letter in text:
             counts[letter] += p / T
     task = tasks.EmbeddedReber(T)
-    assert task.floor == pytest.approx(entropy_of(dict(texts)) / T, abs=1e-12)
+    assert task.floor == pytest.approx(entropy_of(texts) / T, abs=1e-12)
     assert task.chance == pytest.approx(entropy_of(counts), abs=1e-12)
 
 
 def test_reber_texts_obey_the_grammar():
-    possible = {text for text, _ in reber_texts(12)}
+    possible = {text for text, *_ in reber_texts(12)}
     task = tasks.EmbeddedReber(12)
     for shown, targets in texts_of(task, task.batch(200, 4)):
         assert "".join(targets) in possible
         assert shown == ["B", *targets[:-1]]
 
 
-def returns_in(text):
-    """Count the returns of the second letter by a walk through the drawn grammar."""
-    count, outer, inner = 0, None, "before"
-    for letter in text:
-        if inner == "before":
-            outer, inner = letter, "0"
-        elif inner == "7":
-            assert letter == outer
-            count, inner = count + 1, "E"
-        elif inner in ("E", "B"):  # the end, and the beginning of the next string
-            assert letter == inner
-            inner = "B" if inner == "E" else "before"
-        else:
-            inner = next(arc[2] for arc in DRAWN if arc[:2] == inner + letter)
-    return count
-
-
 def test_forgetting_the_second_letter_costs_one_bit_for_each_return():
-    returns = sum(p * returns_in(text) for text, p in reber_texts(13))
+    returns = sum(p * returns for _, p, returns in reber_texts(13))
     task = tasks.EmbeddedReber(13)
     assert 0.1 < returns < 1
     assert task.forgetful == pytest.approx(task.floor + log(2) * returns / 13, abs=1e-12)
@@ -303,18 +263,6 @@ def test_the_pronoun_agrees_with_the_subject_k_words_back(k):
     assert (misleading > 20) == (k >= 5)
 
 
-def test_words_of_the_pronoun_task_are_a_vocabulary():
-    task = tasks.Pronoun()
-    assert isinstance(task.vocabulary, Vocabulary)
-    assert task.vocabulary.tokens == task.tokens
-
-
-@pytest.mark.parametrize("task", [tasks.EmbeddedReber(), tasks.Pronoun(10), tasks.Pronoun(20)])
-def test_two_per_cent_is_finer_than_forgetting(task):
-    """Otherwise a network that remembers nothing could come within 2 % of the floor."""
-    assert task.forgetful > 1.02 * task.floor
-
-
 # --- what the recall tasks show -------------------------------------------------------------------
 
 
@@ -324,36 +272,28 @@ def test_the_copy_comes_distance_steps_later():
     assert (batch.y[6:] == batch.x[:2]).all()
     assert (batch.weights == np.array([0, 0, 0, 0, 0, 0, 1, 1])[:, None]).all()
     assert (batch.x[6] == task.tokens.index("?")).all()
-    filler = {task.tokens[i] for i in np.unique(batch.x[[2, 3, 4, 5, 7]])}
-    assert filler == {".", ":", ","}
-    assert (batch.nll == 0).all()
+    assert {task.tokens[i] for i in np.unique(batch.x[2:6])} == {".", ":", ","}
 
 
 def test_the_scattered_letters_come_back_in_their_order():
     task = tasks.SelectiveCopy(12, num_fillers=2, length=3, noise=0.0)
     batch = task.batch(200, 6)
-    read_at = set()
     for shown, wanted in texts_of(task, batch, 12):
-        places = [t for t, token in enumerate(shown[:12]) if token.isalpha()]
-        assert [shown[t] for t in places] == wanted
+        assert [token for token in shown[:12] if token.isalpha()] == wanted
         assert shown[12:] == ["?"] * 3
-        assert {shown[t] for t in range(12) if t not in places} <= {".", ":"}
-        read_at.update(places)
-    assert read_at == set(range(12))
+        assert {token for token in shown[:12] if not token.isalpha()} <= {".", ":"}
+    assert np.isin(batch.x[:12], range(8)).any(axis=1).all()  # at every step
     assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 12 + [True] * 3
 
 
 def test_each_key_has_the_value_that_it_was_given_last():
     task = tasks.AssociativeRecall(3, rewrites=4, num_keys=5, noise=0.0)
     batch = task.batch(200, 6)
-    keys_seen = set()
     for shown, answers in texts_of(task, batch, 7):
         stored = dict(pair.split("=") for pair in shown[:7])
         questions = [question.rstrip("?") for question in shown[7:]]
         assert sorted(questions) == sorted(stored)
         assert [stored[key] for key in questions] == answers
-        keys_seen |= set(stored)
-    assert keys_seen == {"k0", "k1", "k2", "k3", "k4"}
     assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 7 + [True] * 3
 
 
@@ -365,11 +305,6 @@ def test_the_parity_of_every_prefix():
             assert told[t] == ("even", "odd")[bits[: t + 1].count("1") % 2]
     assert (batch.weights[:7] == 0).all()
     assert (batch.weights[7:] == 1).all()
-
-
-def test_longer_parities_have_the_same_ids_and_floor():
-    short, long = tasks.Parity(), tasks.Parity(256, shortest=40)
-    assert (short.tokens, short.floor, short.chance) == (long.tokens, long.floor, long.chance)
 
 
 def test_the_sum_of_the_marked_digits():
@@ -391,19 +326,13 @@ def test_the_order_of_the_rare_symbols():
         assert answer == {"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}[shown[one] + shown[two]]
 
 
-@pytest.mark.parametrize(
-    "task",
-    [tasks.DelayedCopy(3), tasks.SelectiveCopy(8, length=3), tasks.AssociativeRecall(),
-     tasks.Adding(5), tasks.TemporalOrder(10), tasks.Parity(6)],
-)  # fmt: skip
-def test_a_tenth_of_the_answers_is_wrong(task):
+def test_a_tenth_of_the_answers_is_wrong():
+    task = tasks.DelayedCopy(3)
     right, noisy = replace(task, noise=0.0).batch(20_000, 9), task.batch(20_000, 9)
     assert (right.x == noisy.x).all()
     wrong = (right.y != noisy.y)[-1]
     assert wrong.mean() == pytest.approx(0.1, abs=4 * sqrt(0.09 / 20_000))
     np.testing.assert_allclose(np.exp(-noisy.nll[-1][~wrong]), 0.9)
-    n = round(0.1 / np.exp(-noisy.nll[-1][wrong][0])) + 1
-    assert len(np.unique(right.y[-1])) == n
 
 
 # --- mistakes -------------------------------------------------------------------------------------
@@ -419,43 +348,17 @@ def test_entropy_in_nats():
     [
         (lambda: tasks.DelayedCopy(2, length=3), "distance must be at least 3, the length; got 2"),
         (lambda: tasks.DelayedCopy(5, num_symbols=1), "num_symbols must be from 2 to 26"),
-        (lambda: tasks.DelayedCopy(5, num_fillers=9), "num_fillers must be from 1 to 8"),
         (lambda: tasks.DelayedCopy(5, noise=1.0), r"noise must be in \[0, 1\), got 1.0"),
-        (lambda: tasks.SelectiveCopy(7), "SelectiveCopy: distance must be at least 8, the length"),
         (
             lambda: tasks.AssociativeRecall(5, num_keys=4),
             "num_keys must be at least 5, the number of pairs; got 4",
         ),
         (lambda: tasks.AssociativeRecall(rewrites=-1), "rewrites must be at least 0"),
         (lambda: tasks.Parity(5, shortest=6), "num_steps must be at least 6, the shortest; got 5"),
-        (lambda: tasks.Parity(shortest=0), "shortest must be at least 1"),
         (lambda: tasks.Adding(2), "num_steps must be at least 3"),
-        (lambda: tasks.Adding(noise=-0.1), "noise must be in"),
-        (lambda: tasks.TemporalOrder(4), "num_steps must be at least 5"),
-        (lambda: tasks.EmbeddedReber(0), "num_steps must be at least 1"),
         (lambda: tasks.Pronoun(1), "distance must be at least 2, a verb lies between; got 1"),
     ],
 )
 def test_parameters_that_make_no_task(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
-
-
-@pytest.mark.parametrize(
-    ("task", "given"),
-    [(tasks.Adding, (5, 200)), (tasks.DelayedCopy, (100,)), (tasks.TemporalOrder, (100,)),
-     (tasks.SelectiveCopy, (100,)), (tasks.Parity, (200, 100)),
-     (tasks.AssociativeRecall, (100, 50, 120)), (tasks.EmbeddedReber, (9,)),
-     (tasks.Pronoun, (9,))],
-)  # fmt: skip
-def test_numbers_of_numpy_do_not_wrap(task, given):
-    theirs, ours = task(*map(np.int16, given)), task(*given)
-    assert theirs == ours
-    assert (theirs.chance, theirs.floor) == (ours.chance, ours.floor)
-    assert type(theirs.floor) is float
-    np.testing.assert_array_equal(theirs.batch(2, 0).x, ours.batch(2, 0).x)
-
-
-def test_a_share_of_no_way_is_no_number():
-    probe = diagnostics.Probe("rnn", 1, 1, (), chance=1.0, floor=1.0, loss=1.0, error=0.0)
-    assert math.isnan(probe.share)

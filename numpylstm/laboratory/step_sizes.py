@@ -41,7 +41,6 @@ def sweep_steps(
     arrays: Mapping[str, Array],
     gradients: Mapping[str, Array],
     *,
-    steps: Array = STEPS,
     rng: np.random.Generator | int = 0,
 ) -> StepSweep:
     """Measure the error of the central difference at many steps, in one random direction.
@@ -60,8 +59,6 @@ def sweep_steps(
         Takes a dict like `arrays` and returns a real scalar.
     arrays, gradients : dict of name -> array
         The point, and the result of the backward pass there.
-    steps : array
-        From large to small.
     rng : Generator or int
         Draws the direction.
 
@@ -80,24 +77,24 @@ def sweep_steps(
     (2.0, True)
     """
     check_arguments("sweep_steps", arrays, gradients)
-    generator, steps = any_generator(rng), np.asarray(steps, float)
+    generator = any_generator(rng)
     direction = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
     length = np.sqrt(sum(np.sum(u * u) for u in direction.values()))
     direction = {path: u / length for path, u in direction.items()}
     claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())
 
-    measured = np.array([central_slope(f, dict(arrays), direction, step) for step in steps])
+    measured = np.array([central_slope(f, dict(arrays), direction, step) for step in STEPS])
     scale = abs(claimed) or float(np.abs(measured[np.isfinite(measured)]).max(initial=0.0)) or 1.0
     errors = np.abs(measured - claimed) / scale
     best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
-    return StepSweep(steps, errors, _exponent(steps, errors, best), float(steps[best]))
+    return StepSweep(STEPS, errors, _exponent(errors, best), float(STEPS[best]))
 
 
-def _exponent(steps: Array, errors: Array, best: int) -> float:
+def _exponent(errors: Array, best: int) -> float:
     """Return the slope of the falling branch, well above the floor, on logarithmic axes."""
-    falling = (steps > steps[best]) & (errors > 100 * errors[best]) & (errors > 0)
+    falling = (np.arange(len(STEPS)) < best) & (errors > 100 * errors[best]) & (errors > 0)
     if falling.sum() < 4:
-        falling = (steps >= 1e-4) & (errors > 0)
+        falling = (STEPS >= 1e-4) & (errors > 0)
         if falling.sum() < 4 or np.ptp(np.log(errors[falling])) > 1:  # noise, not a flat line
             return float("nan")
-    return float(np.polyfit(np.log(steps[falling]), np.log(errors[falling]), 1)[0])
+    return float(np.polyfit(np.log(STEPS[falling]), np.log(errors[falling]), 1)[0])

@@ -100,7 +100,7 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     Parameters
     ----------
     norms : (T, T)
-        As from `LagTable.norms` or `lag_norms`. Lags beyond the first step stay white.
+        As from `LagTable.norms` or `model_lag_norms`. Lags beyond the first step stay white.
     title : str
     """
     T = len(norms)

@@ -28,7 +28,6 @@ from numpylstm.laboratory.diagnostics.flow import (
 from numpylstm.laboratory.diagnostics.horizon import Horizon, HorizonPoint, memory_horizon
 from numpylstm.laboratory.diagnostics.lag import (
     LagTable,
-    lag_norms,
     lag_table,
     model_lag_norms,
     model_lag_table,
@@ -53,7 +52,6 @@ __all__ = [
     "compare_cells",
     "gate_saturation",
     "gradient_flow",
-    "lag_norms",
     "lag_table",
     "memory_horizon",
     "model_lag_norms",

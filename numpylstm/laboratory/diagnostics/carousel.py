@@ -50,14 +50,9 @@ class CarouselNorms(NamedTuple):
 
     @property
     def share(self) -> Array:
-        """Indirect / (direct + indirect), (T,): 0 if the derivative is the product of the gates.
-
-        NaN if the norms are infinite or NaN.
-        """
-        half = 0.5 * self.indirect
-        whole = 0.5 * self.direct + half  # halves, so that the sum does not overflow
-        with np.errstate(invalid="ignore"):
-            return np.divide(half, whole, out=np.zeros_like(whole), where=whole != 0)
+        """Indirect / (direct + indirect), (T,): 0 if the derivative is the product of the gates."""
+        whole = self.direct + self.indirect
+        return np.divide(self.indirect, whole, out=np.zeros_like(whole), where=whole != 0)
 
 
 def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:

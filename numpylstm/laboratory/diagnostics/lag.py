@@ -27,7 +27,7 @@ from numpylstm.models import Array, LanguageModel
 Measure = Callable[[Array], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LagTable:
     """Gradient of every weight of a window, split by the step of the loss and by the lag.
 
@@ -71,10 +71,6 @@ class LagTable:
         part = self.by_lag(name)
         return np.linalg.norm(part.reshape(len(part), -1), axis=-1)
 
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{name} {part.shape}" for name, part in self.parts.items())
-        return f"LagTable({shapes})"
-
 
 def lag_table(dhs: Array, cache: steps.Cache) -> LagTable:
     """Split the gradient of one layer by the step of the loss and by the lag.
@@ -91,7 +87,7 @@ def lag_table(dhs: Array, cache: steps.Cache) -> LagTable:
     -------
     LagTable
         Of ``Wx``, ``Wh`` and ``b``. It holds T * T arrays of the size of each weight and takes
-        T (T + 1) / 2 backward steps, so it is for small sizes; `lag_norms` keeps norms only.
+        T (T + 1) / 2 backward steps, so it is for small sizes; `model_lag_norms` keeps norms only.
 
     Examples
     --------
@@ -107,12 +103,11 @@ def lag_table(dhs: Array, cache: steps.Cache) -> LagTable:
     >>> np.allclose(table.total("Wh"), dWh, rtol=0, atol=1e-12)
     True
     """
-    return LagTable(_of_layer("lag_table", dhs, cache, np.asarray))
-
-
-def lag_norms(dhs: Array, cache: steps.Cache) -> dict[str, Array]:
-    """Compute the Euclidean norm of each part of `lag_table`: name -> (T, T)."""
-    return _of_layer("lag_norms", dhs, cache, np.linalg.norm)
+    steps.check_cache("lag_table", cache)
+    because = "it is the gradient of every h of the cache"
+    check_shape("lag_table", "dhs", real_array("lag_table", "dhs", dhs), cache.h.shape, because)
+    names = steps.cell_of(cache).parameters(steps.options_of(cache))
+    return LagTable(_tables(dhs, [cache], [names], np.asarray))
 
 
 def model_lag_table(
@@ -146,14 +141,6 @@ def model_lag_norms(
 ) -> dict[str, Array]:
     """Compute the Euclidean norm of each part of `model_lag_table`: path -> (T, T)."""
     return _of_model(model, x, y, state, np.linalg.norm)
-
-
-def _of_layer(where: str, dhs: Array, cache: steps.Cache, measure: Measure) -> dict[str, Array]:
-    steps.check_cache(where, cache)
-    check_shape(where, "dhs", dhs, cache.h.shape, "it is the gradient of every h of the cache")
-    real_array(where, "dhs", dhs)
-    names = steps.cell_of(cache).parameters(steps.options_of(cache))
-    return _tables(dhs, [cache], [names], measure)
 
 
 def _of_model(

@@ -42,12 +42,8 @@ class Probe:
 
     @property
     def share(self) -> float:
-        """Share of the way from chance to the floor: 0 to 1, negative if worse than chance.
-
-        NaN if chance and floor are equal.
-        """
-        way = self.chance - self.floor
-        return (self.chance - self.loss) / way if way else math.nan
+        """Share of the way from chance to the floor: 0 to 1, negative if worse than chance."""
+        return (self.chance - self.loss) / (self.chance - self.floor)
 
     @property
     def above_floor(self) -> float:

@@ -1,6 +1,6 @@
 """Batches, recipes and checks of all probe tasks."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.cells import CELLS
 from numpylstm.checks import check_ids, check_in, check_sizes, check_whole, real_array
-from numpylstm.config import plain
 
 Array = NDArray[Any]
 
@@ -71,7 +70,7 @@ def entropy(p: ArrayLike) -> float:
 
 
 def check_settings(task: Any, **at_least: int) -> None:
-    """Check the settings of a task and store them as Python numbers; those of NumPy wrap.
+    """Check the settings of a task.
 
     `at_least` holds the smallest value of each size. A `noise` must be in [0, 1).
     """
@@ -81,8 +80,6 @@ def check_settings(task: Any, **at_least: int) -> None:
         check_sizes(where, **{name: getattr(task, name)})
     if hasattr(task, "noise"):
         check_in(where, "noise", task.noise, "[0, 1)")
-    for setting in fields(task):
-        object.__setattr__(task, setting.name, plain(getattr(task, setting.name)))
 
 
 def spell(task: Any, ids: ArrayLike) -> str:
