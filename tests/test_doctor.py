@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from numpylstm import doctor, museum, reference
+from numpylstm import doctor
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.reasoning import one_step
 from numpylstm.plots import v_curve
@@ -114,10 +114,9 @@ class TestWhatIsGiven:
         [
             ({"W": np.ones((3, 2))}, ValueError, r"must have the names of arrays, got \['W'\] for"),
             (None, TypeError, "gradients must be a dict of name -> array, got NoneType"),
-            ({"x": np.ones((4, 3, 1)), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must"),
             ({"x": np.ones(4), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must have its"),
         ],
-        ids=["a name is missing", "the return is forgotten", "one axis more", "short"],
+        ids=["a name is missing", "the return is forgotten", "short"],
     )
     def test_gradients(self, gradients, error, says):
         with pytest.raises(error, match=says):
@@ -126,50 +125,14 @@ class TestWhatIsGiven:
     def test_what_is_no_dict(self):
         with pytest.raises(TypeError, match=r"examine: fixed must be a dict .*, got int; it holds"):
             doctor.examine(lambda a: 0.0, lambda a: {}, self.ARRAYS, 3)
-        for arrays, gradients, says in (
-            (3, {}, r"sweep_steps: arrays must be a dict of name -> array, got int"),
-            (self.ARRAYS, 3, r"sweep_steps: gradients must be a dict of name -> array, got int"),
-        ):
-            with pytest.raises(TypeError, match=says):
-                doctor.sweep_steps(lambda a: 0.0, arrays, gradients)
-
-    @pytest.mark.parametrize(
-        ("W", "says"),
-        [({}, r"gradients must have the names of arrays, got \['x'\] for \['W', 'x'\]"),
-         ({"W": np.ones(3)}, r"the gradient of 'W' must have its shape \(3, 2\), got \(3,\)")],
-    )  # fmt: skip
-    def test_a_sweep_along_a_gradient_of_another_shape(self, W, says):
-        with pytest.raises(ValueError, match=f"sweep_steps: {says}"):
-            doctor.sweep_steps(lambda a: 0.0, self.ARRAYS, {"x": np.ones((4, 3))} | W)
+        with pytest.raises(TypeError, match="sweep_steps: gradients must be a dict of name -> arr"):
+            doctor.sweep_steps(lambda a: 0.0, self.ARRAYS, 3)
 
     def test_what_nobody_asked_for_is_not_looked_at(self):
         x, W = self.ARRAYS.values()
         gradients = {"x": np.ones((4, 2)) @ W.T, "W": x.T @ np.ones((4, 2)), "ids": None}
         found = doctor.examine(lambda a: (a["x"] @ a["W"]).sum(), gradients, self.ARRAYS)
         assert found.healthy
-
-    def test_a_function_that_returns_an_array(self):
-        gradients = {path: np.zeros_like(a) for path, a in self.ARRAYS.items()}
-        with pytest.raises(TypeError, match=r"f must return one number, got shape \(4, 2\)"):
-            doctor.examine(lambda a: a["x"] @ a["W"], gradients, self.ARRAYS)
-
-    def test_ids_that_are_called_x(self, rng):
-        """In a model, x is an array of ids; in a layer, an array of floats."""
-        W, ids = rng.standard_normal((5, 3)), np.array([[0, 3], [4, 4], [1, 0]])
-        found = doctor.examine(
-            lambda a: np.tanh(a["W"][a["x"]]).sum(), lambda a: {"W": a["W"]}, {"W": W}, {"x": ids}
-        )
-        assert kinds(found) == ["unknown"]
-
-    def test_code_that_refuses_other_sizes_in_its_own_way(self, rng):
-        f, backward, arrays, fixed = layer("lstm", rng)
-
-        def strict(a):
-            assert a["x"].shape == (T, B, D)
-            return {path: 1.7 * g * (path == "x") + g for path, g in backward(a).items()}
-
-        found = doctor.examine(f, strict, arrays, fixed)
-        assert kinds(found) == ["factor"]
 
 
 def test_lost_digits_are_no_wrong_line(rng):
@@ -247,20 +210,6 @@ def test_the_first_step_alone_gets_nothing_from_the_next_window():
 class TestASingleLayer:
     """A layer of your own, with mistakes that are not in the museum."""
 
-    @pytest.mark.parametrize("gate", "ifgo")
-    def test_a_gate_is_named(self, gate, rng):
-        factors = np.ones(4 * H)
-        factors["ifgo".index(gate) * H :][:H] = np.linspace(0.5, 1.5, H)
-        finding = examined("lstm", rng, lambda g: {n: g[n] * factors for n in ("Wx", "Wh", "b")})
-        assert finding.kind == f"gate {gate}"
-        assert f"b ({gate})" in finding.evidence[0]
-
-    def test_a_gate_is_not_blamed_for_its_bias_alone(self, rng):
-        factors = np.repeat([1.0, 0.5, 1.0, 1.0], H)
-        finding = examined("lstm", rng, lambda g: {"b": g["b"] * factors})
-        assert "gate" not in finding.kind
-        assert "wrong in b (f)" in finding.evidence
-
     def test_no_gradient(self, rng):
         finding = examined("lstm", rng, lambda g: {"h0": 0 * g["h0"]})
         assert finding.kind == "no gradient"
@@ -277,18 +226,6 @@ class TestASingleLayer:
         assert finding.kind == "batch"
         assert finding.sentence.startswith("db: something is wrong between the sequences")
 
-    def test_dx_of_its_own_step(self, rng):
-        f, backward, arrays, fixed = layer("rnn", rng)
-
-        def wrong(a):
-            own = [backward(a | {"dhs": a["dhs"] * (np.arange(len(a["dhs"])) == t)[:, None, None],
-                                 "dhT": a["dhT"] * (t == len(a["dhs"]) - 1)})["x"][t]
-                   for t in range(len(a["dhs"]))]  # fmt: skip
-            return backward(a) | {"x": np.stack(own)}
-
-        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
-        assert finding.sentence.startswith("dx: it leaves out the gradient from later steps")
-
     def test_what_no_rule_explains_is_said_to_be_unknown(self, rng):
         noise = rng.standard_normal((D, H))
         finding = examined("rnn", rng, lambda g: {"Wx": g["Wx"] + noise})
@@ -298,11 +235,10 @@ class TestASingleLayer:
 
     def test_without_a_function_it_asks_for_one(self, rng):
         f, backward, arrays, fixed = layer("rnn", rng)
-        wrong = backward(arrays | fixed)
-        wrong["Wh"] = wrong["Wh"] + rng.standard_normal((H, H))
-        found = doctor.examine(f, wrong, arrays, fixed)
-        assert found.findings[0].kind == "unknown"
-        assert "pass backward as a function" in found.findings[0].evidence[-1]
+        wrong = backward(arrays | fixed) | {"Wh": rng.standard_normal((H, H))}
+        (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
+        assert finding.kind == "unknown"
+        assert "pass backward as a function" in finding.evidence[-1]
 
     def test_code_with_fixed_sizes_is_not_experimented_with(self, rng):
         f, backward, arrays, fixed = layer("rnn", rng)
@@ -316,21 +252,6 @@ class TestASingleLayer:
         found = doctor.examine(f, of_fixed_size, arrays, fixed)
         assert found.findings[0].kind == "unknown"
         assert any("refused the changed arrays" in line for line in found.experiments)
-
-    def test_dropped_and_overwritten_dc_are_one_mistake_where_dcT_is_zero(self, rng):
-        f, _, arrays, fixed = layer("lstm", rng)
-        fixed["dcT"] = np.zeros((B, H))
-        lost = (("dhs[t] + dh, dc, step)", "dhs[t] + dh, 0 * dc, step)"),)
-        backward = museum.Mistake("lstm_backward", lost, "").functions().lstm_backward
-
-        def wrong(a):
-            *_, cache = reference.lstm_forward(*(a[name] for name in arrays))
-            gradients = backward(*(a[name] for name in fixed), cache)
-            return dict(zip(arrays, gradients, strict=True))
-
-        finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
-        assert finding.kind == "dc_next"
-        assert "or overwritten" in finding.sentence
 
 
 class TestWeakPoints:
@@ -389,21 +310,16 @@ class TestTheCurve:
 
     def test_the_picture_holds_all_the_data(self, rng):
         sweeps = self.sweeps(rng)
-        (axes,) = v_curve(sweeps).axes
-        right, wrong, guide = axes.get_lines()
+        right, wrong, guide = v_curve(sweeps).axes[0].get_lines()
         assert right.get_ydata() == pytest.approx(np.maximum(sweeps["right"].errors, 1e-16))
         assert wrong.get_ydata() == pytest.approx(sweeps["wrong"].errors)
         assert right.get_label() == "right: slope 2.00"
         assert "step²" in guide.get_label()
-        assert axes.get_xlabel() == "step ε (log scale)"
-        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-        assert len(v_curve(sweeps["right"]).axes) == 1  # a single sweep needs no name
 
-    @pytest.mark.parametrize("errors", [[np.nan] * 3, [0.0, np.inf, np.nan], [1e-3, 1e-2, 1e-1]])
-    def test_what_is_no_number_is_not_drawn(self, errors):
-        steps = np.array([1e-1, 1e-2, 1e-3])  # from large to small; the largest is the best
-        sweep = doctor.StepSweep(steps, np.array(errors), np.nan, 1e-1)
-        assert sweep.smallest_error == {0.0: 0.0, 1e-3: 1e-3}.get(errors[0], np.inf)
+    def test_what_is_no_number_is_not_drawn(self):
+        steps = np.array([1e-1, 1e-2, 1e-3])
+        sweep = doctor.StepSweep(steps, np.full(3, np.nan), np.nan, 1e-1)
+        assert sweep.smallest_error == np.inf
         figure = v_curve({"$gradient$": sweep})
         figure.savefig(io.BytesIO(), format="png")
         (line,) = figure.axes[0].get_lines()  # no guide where there is no falling branch

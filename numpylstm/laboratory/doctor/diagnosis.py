@@ -9,7 +9,7 @@ import numpy as np
 from numpylstm.checks import any_array
 from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor.chain import fitting, gates, wrong_line
+from numpylstm.laboratory.doctor.chain import fitting, wrong_line
 from numpylstm.laboratory.doctor.names import Array, Point, symbols
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points
@@ -156,7 +156,6 @@ def examine(
     if case.wrong_paths:
         with np.errstate(all="ignore"):
             chain = fitting(f, point)
-        case.gates = gates(chain or ())
         findings.insert(0, (chain and wrong_line(case, chain)) or explain(case))
     return Diagnosis(tuple(findings), warnings, report, sweep, tuple(case.outcomes))
 
@@ -230,35 +229,32 @@ def _precision(case: Examination) -> float:
 
 
 def _kink(case: Examination, path: str) -> Finding | None:
-    """Return a kink of f, if all wrong entries of an array (at most five are tried) lie at one.
+    """Return a kink of f, if the worst entry of an array lies at one.
 
     There the gradient lies between the slopes to the left and to the right over a short distance,
     and the central difference over a longer one does not agree with it.
     """
     gradient, slope = np.asarray(case.gradients[path]), case.slopes[path]
-    error, evidence = np.abs(gradient - slope), []
+    error = np.abs(gradient - slope)
+    worst = np.unravel_index(int(np.argmax(error)), error.shape)
+    step = np.zeros(error.shape)
+    step[worst] = 1e-7
+    before, here, after = (
+        float(case.f(case.point | {path: case.point[path] + n * step})) for n in (-1, 0, 1)
+    )
+    left, right = (here - before) / 1e-7, (after - here) / 1e-7
     near = 1e-6 * max(np.abs(gradient).max(), np.abs(slope).max())
-    for flat in np.argsort(error, axis=None)[::-1][:5]:
-        index = np.unravel_index(int(flat), error.shape)
-        if error[index] <= near / 10:
-            break
-        step = np.zeros(error.shape)
-        step[index] = 1e-7
-        before, here, after = (
-            float(case.f(case.point | {path: case.point[path] + n * step})) for n in (-1, 0, 1)
-        )
-        left, right = (here - before) / 1e-7, (after - here) / 1e-7
-        between = min(left, right) - near <= gradient[index] <= max(left, right) + near
-        bend = max(abs(left - right), abs((left + right) / 2 - slope[index]))
-        if not between or bend < error[index] / 2:  # f is smooth here
-            return None
-        evidence.append(
-            f"at {path}[{', '.join(map(str, index))}] the slope is {left:.4g} to the left and "
-            f"{right:.4g} to the right, over 1e-7, and {slope[index]:.4g} over 1e-5; the gradient "
-            f"is {gradient[index]:.4g}"
-        )
+    between = min(left, right) - near <= gradient[worst] <= max(left, right) + near
+    bend = max(abs(left - right), abs((left + right) / 2 - slope[worst]))
+    if not between or bend < error[worst] / 2:  # f is smooth here
+        return None
     sentence = (
         f"{path}: a kink (relu, max, abs) lies at or beside the point, where f has no slope to "
         f"compare {symbols([path])} with. This is no mistake; move the point."
     )
-    return Finding("kink", sentence, tuple(evidence)) if evidence else None
+    evidence = (
+        f"at {path}[{', '.join(map(str, worst))}] the slope is {left:.4g} to the left and "
+        f"{right:.4g} to the right, over 1e-7, and {slope[worst]:.4g} over 1e-5; the gradient is "
+        f"{gradient[worst]:.4g}"
+    )
+    return Finding("kink", sentence, (evidence,))

@@ -4,9 +4,8 @@ Arrays with other names are checked too, but no experiment shortens them.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
@@ -42,33 +41,6 @@ def sizes(point: Mapping[str, Array]) -> dict[str, int]:
         elif last(path) in ("Wx", "Wh") and array.ndim == 2:
             known.setdefault("D" if last(path) == "Wx" else "H", len(array))
     return known
-
-
-class Piece(NamedTuple):
-    """A part of an array that is judged by itself: the columns of one gate, or the whole array."""
-
-    path: str
-    part: str = ""  # "f", or "" for the whole array
-    k: int = 0  # its block of columns
-    n: int = 1  # of so many
-
-    def of(self, array: Array) -> Array:
-        """Return a view of this part of an array."""
-        return array if self.n == 1 else np.split(array, self.n, axis=-1)[self.k]
-
-
-def in_words(wrong: Iterable[Piece], all_pieces: Iterable[Piece]) -> str:
-    """List pieces, as in ``lstm.0.Wx and lstm.1.b (f)``; whole arrays without their parts."""
-    wrong, every = set(wrong), list(all_pieces)
-    if wrong == set(every):
-        return "every array"
-    phrases = []
-    for path in dict.fromkeys(piece.path for piece in every):
-        own = [piece for piece in every if piece.path == path]
-        bad = [piece.part for piece in own if piece in wrong]
-        if bad:
-            phrases.append(path if len(bad) == len(own) else f"{path} ({', '.join(bad)})")
-    return enumeration(phrases)
 
 
 def symbols(paths: Iterable[str]) -> str:

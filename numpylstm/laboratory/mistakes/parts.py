@@ -1,4 +1,4 @@
-"""Functions that wrong lines call: on the columns of gates, on rows, and for clipping."""
+"""Functions that wrong lines call: on the columns of gates, and on rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,13 +39,3 @@ def each_transposed(W: Array, n: int) -> Array:
 def last_step(rows: Array, long: Array) -> Array:
     """Return rows (T B, .), zero at every step but the last of `long`, (T, B, .)."""
     return rows * (np.arange(len(rows)) // len(long[0]) == len(long) - 1)[:, None]
-
-
-def first_sequence(rows: Array, long: Array) -> Array:
-    """Return rows (T B, .), zero for every sequence but the first of `long`, (T, B, .)."""
-    return rows * (np.arange(len(rows)) % len(long[0]) == 0)[:, None]
-
-
-def shortened(a: Array, limit: float) -> Array:
-    """Return an array clipped by its own norm."""
-    return a * min(1, limit / np.sqrt(np.sum(a * a)))

@@ -34,15 +34,11 @@ def generated(text: Text) -> Iterator[Mistake]:
 
 
 def clippings(text: Text, limits: Sequence[float]) -> Iterator[Mistake]:
-    """Yield a text with a line clipped at one of these limits: by entry, and by norm."""
-    ways = {
-        "np.clip({0}, -{1!r}, {1!r})": "each entry by itself",
-        "parts.shortened({0}, {1!r})": "by its own norm",
-    }
-    for line, (way, words), limit in product(text.lines, ways.items(), limits):
+    """Yield a text with a line clipped, entry by entry, at one of these limits."""
+    for line, limit in product(text.lines, limits):
         if line.kind in COMPUTES:
-            wrong = line.put(way.format(line.expression, limit))
-            yield Mistake(text.name, (line.change(wrong),), f"it is clipped here, {words}", line)
+            wrong = line.put(f"np.clip({line.expression}, -{limit!r}, {limit!r})")
+            yield Mistake(text.name, (line.change(wrong),), "it is clipped here", line)
 
 
 # --- a part of an expression ---------------------------------------------------------------------
@@ -74,7 +70,6 @@ PATTERNS = [
         ("X - Y", "Y", "the term X is missing"),
         ("X - Y", "X + Y", "the sign of Y is wrong"),
         ("X - Y", "Y - X", "the sign of both terms is wrong"),
-        ("X - Y * Z", "(X - Y) * Z", "Y is in brackets with X"),
         ("X @ Y", "(X @ Y).T", "the product is transposed"),
         ("X.T", "parts.untransposed(X, N)", "X is not transposed"),
         ("X.sum()", "X.mean()", "a mean instead of the sum"),
@@ -103,7 +98,6 @@ PATTERNS = [
         ("X[t - 1][Y] if t else Z", "X[t][Y]", "it is taken from this step, not the one before"),
         ("X[t - 1][4]", "X[t - 1][6]", "it is h of the step before, not c"),
         ("X[t - 1][6]", "X[t - 1][4]", "it is c of the step before, not h"),
-        ("X[t - 1][4]", "X[t - 1][5]", "it is tanh_c of the step before, not c"),
         ("a", "2 * a", "a is counted twice"),
         ("a", "-a", "the sign of a is wrong"),
         ("a", "0 * a", "a is ignored"),
@@ -121,12 +115,12 @@ PATTERNS = [
 
 def parts_of_expression(line: Line, text: Text) -> Iterator[Edit]:
     """``dc * g`` to ``dc``: one part of the expression is wrong."""
-    root = ast.parse(line.expression, mode="eval")
-    for holder, key, node in _slots(root):
-        for wrong, words in _of_part(node, text):
-            holder[key] = ast.parse(wrong, mode="eval").body
-            yield ast.unparse(root), words
-        holder[key] = node
+    right = line.expression
+    for node in ast.walk(ast.parse(right, mode="eval")):
+        if isinstance(node, ast.expr):
+            before, after = right[: node.col_offset], right[node.end_col_offset :]
+            for wrong, words in _of_part(node, text):
+                yield ast.unparse(ast.parse(f"{before}({wrong}){after}", mode="eval")), words
 
 
 def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
@@ -147,38 +141,22 @@ def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
     if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis
         long = next(other for other in shapes if len(shapes[other]) == 3)
         yield f"parts.last_step({name}, {long})", "the last step alone is counted"
-        yield f"parts.first_sequence({name}, {long})", "the first sequence alone is counted"
 
 
 def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> bool:
     """Compare syntax trees; record in `found` which text each letter of the pattern stands for."""
-    if isinstance(pattern, list):
-        return (
-            isinstance(node, list)
-            and len(pattern) == len(node)
-            and all(_matches(p, q, shapes, found) for p, q in zip(pattern, node, strict=True))
-        )
     if isinstance(pattern, ast.Name) and pattern.id in ("X", "Y", "Z", "a"):
         text = ast.unparse(node)
         return found.setdefault(pattern.id, text) == text and (pattern.id != "a" or text in shapes)
-    if type(pattern) is not type(node) or not isinstance(pattern, ast.AST):
-        return bool(pattern == node)
-    return all(
-        _matches(value, getattr(node, key), shapes, found)
-        for key, value in ast.iter_fields(pattern)
-    )
-
-
-def _slots(root: ast.AST) -> list[tuple[Any, Any, ast.expr]]:
-    """Return the places of the parts of an expression: ``holder[key]`` is the part."""
-    found: list[tuple[Any, Any, ast.expr]] = []
-    for node in ast.walk(root):
-        for key, value in ast.iter_fields(node):
-            if isinstance(value, list):
-                found += [(value, j, v) for j, v in enumerate(value) if isinstance(v, ast.expr)]
-            elif isinstance(value, ast.expr) and key != "func":
-                found.append((vars(node), key, value))
-    return found
+    if type(pattern) is not type(node):
+        return False
+    if isinstance(pattern, list):
+        pairs = zip(pattern, node, strict=False)
+        return len(pattern) == len(node) and all(_matches(p, q, shapes, found) for p, q in pairs)
+    if isinstance(pattern, ast.AST):
+        fields = ast.iter_fields(pattern)
+        return all(_matches(part, getattr(node, key), shapes, found) for key, part in fields)
+    return bool(pattern == node)
 
 
 # --- a whole expression --------------------------------------------------------------------------
@@ -207,18 +185,6 @@ def times_a_size(line: Line, text: Text) -> Iterator[Edit]:
             yield f"({line.expression}) * len({name})", f"it is multiplied by {letter}"
 
 
-def another_array_enters(line: Line, text: Text) -> Iterator[Edit]:
-    """``dx = da @ Wx.T`` to ``dx = da @ Wx.T + x``."""
-    right, own = line.expression, text.shapes.get(line.target)
-    for name, shape in text.shapes.items() if own is not None else ():
-        row = f"{name}[t]" if shape[1:] == own else name
-        if shape == own or (row != name and line.in_loop):
-            yield f"{right} + {row}", f"{row} is added, and should not be"
-        if shape == own:
-            words = f"it is multiplied by {name}, and should not be"
-            yield f"({right}) * {name}", words
-
-
 def blocks_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
     """``[da_i, da_f, da_g, da_o]`` to ``[da_i, da_o, da_f, da_g]``, the order of ONNX."""
     for blocks in re.findall(r"\[(\w+, .*?)\]", line.expression):
@@ -229,7 +195,8 @@ def blocks_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
 def ignored_but_at_the_last_step(line: Line, text: Text) -> Iterator[Edit]:
     """``dhs[t] + dh`` to ``dhs[t] + dh * (t == len(dhs) - 1)``, in a loop."""
     long = next((name for name, shape in text.shapes.items() if len(shape) == 3), "")
-    for name, shape in text.shapes.items() if line.in_loop and long else ():
+    in_loop = line.row.startswith(" " * 8)
+    for name, shape in text.shapes.items() if in_loop and long else ():
         if len(shape) == 2 and mentions(line.expression, name):
             wrong = substituted(line.expression, {name: f"({name} * (t == len({long}) - 1))"})
             yield wrong, f"{name} is ignored at every step but the last"
@@ -294,16 +261,6 @@ def stored_elsewhere(line: Line, text: Text) -> Iterator[Edit]:
         yield line.expression.replace(line.target, elsewhere, 1), f"it is written {words}"
 
 
-def stored_otherwise(line: Line, text: Text) -> Iterator[Edit]:
-    """``dx[t], dh = step(...)`` with ``dx[t] = -dx[t]`` below."""
-    for factor, words in (
-        ("2", "is counted twice"),
-        ("-1", "has the wrong sign"),
-        ("0", "is zero"),
-    ):
-        yield f"{line.expression}; {line.target} = {factor} * {line.target}", f"it {words}"
-
-
 def of_its_own_step(line: Line, text: Text) -> Iterator[Edit]:
     """``dx[t], dh = step(dhs[t] + dh, c)`` with ``dx[t] = step(dhs[t] + 0 * dh, c)[0]`` below."""
     targets, call = line.expression.split(" = ", 1)
@@ -311,9 +268,8 @@ def of_its_own_step(line: Line, text: Text) -> Iterator[Edit]:
     alone = {name: f"0 * {name}" for name in results if mentions(call, name)}
     again = f"{substituted(call, alone)}[{results.index(line.target)}]"
     later = f"t < len({line.target.removesuffix('[t]')}) - 1"
-    for value in (again, f"{again} if {later} else {line.target}"):
-        words = "it leaves out the gradient from later steps"
-        yield f"{line.expression}; {line.target} = {value}", words
+    wrong = f"{line.expression}; {line.target} = {again} if {later} else {line.target}"
+    yield wrong, "it leaves out the gradient from later steps"
 
 
 def other_steps(line: Line, text: Text) -> Iterator[Edit]:
@@ -395,7 +351,6 @@ OF_EXPRESSIONS: tuple[Rule, ...] = (
     another_name_everywhere,
     times_a_size,
     gates,
-    another_array_enters,
     blocks_in_another_order,
     ignored_but_at_the_last_step,
 )
@@ -405,6 +360,6 @@ OF_STATEMENTS: dict[str, tuple[Rule, ...]] = {
     "loop": (other_steps,),
     "scatter": (not_added_at,),
     "call": (of_call,),
-    "store": (stored_elsewhere, stored_otherwise, of_its_own_step),
+    "store": (stored_elsewhere, of_its_own_step),
 }
 """The rules for each kind of line."""

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -40,11 +39,6 @@ class Line:
     names: tuple[str, ...]  # of the results, without the suffix of a step: dWx for dWx_t
     row: str  # of the text, with its indentation
     columns: slice  # of the row: the part that is exchanged
-
-    @property
-    def in_loop(self) -> bool:
-        """True in the body of a loop through time."""
-        return self.row.startswith(" " * 8)
 
     def stated(self, expression: str) -> str:
         """Return the text of the line with another expression."""
@@ -100,29 +94,6 @@ def exchanged(source: str, changes: Sequence[Change]) -> str:
     return source
 
 
-def changed_part(change: Change) -> tuple[int, int, str]:
-    """Return where the part of the right text that is changed begins and ends, and the new part."""
-    right, wrong = change
-    start = _alike(right, wrong)
-    alike = _alike(right[start:][::-1], wrong[start:][::-1])  # from the end
-    return start, len(right) - alike, wrong[start : len(wrong) - alike]
-
-
-def _alike(one: str, other: str) -> int:
-    """Return the length of the beginning that two texts have in common, in whole words."""
-    words = zip(*(re.findall(r"\w+|\W", text) for text in (one, other)), strict=False)
-    return sum(len(word) for word, _ in takewhile(lambda pair: pair[0] == pair[1], words))
-
-
-def combined(one: Change, other: Change) -> tuple[Change, ...]:
-    """Return two changes; those of different parts of one row as one change of this row."""
-    (start, stop, new), (second, end, newer) = sorted([changed_part(one), changed_part(other)])
-    row = one[0]
-    if row != other[0] or second < stop:
-        return one, other
-    return ((row, row[:start] + new + row[stop:second] + newer + row[end:]),)
-
-
 def mentions(text: str, name: str) -> bool:
     """Return True if a name stands in a text by itself and not as a field."""
     return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) is not None
@@ -130,14 +101,9 @@ def mentions(text: str, name: str) -> bool:
 
 def substituted(text: str, new: Mapping[str, str]) -> str:
     """Return an expression with names, such as ``h`` or ``cache.h``, replaced by expressions."""
-
-    class Substitution(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> ast.AST:
-            if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in new:
-                return ast.parse(new[ast.unparse(node)], mode="eval").body
-            return self.generic_visit(node)
-
-    return ast.unparse(Substitution().visit(ast.parse(text, mode="eval")))
+    names = "|".join(map(re.escape, new))
+    replaced = re.sub(rf"(?<![\w.])({names})(?!\w)", lambda found: f"({new[found[0]]})", text)
+    return ast.unparse(ast.parse(replaced, mode="eval"))
 
 
 def _compiled(source: str, scope: dict[str, Any]) -> Callable[..., Any]:

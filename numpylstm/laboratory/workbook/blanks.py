@@ -169,13 +169,8 @@ def _of_embedding(place: Place, rng: np.random.Generator) -> Point:
     ids[0] = ids[0, 0]
     if place.edge:
         ids[:4, 0] = 0, V - 1, V - 1, 0
-    p = {
-        "dx": place.large * rng.standard_normal((T, B, D)),
-        "ids": ids,
-        "V": V,
-        "W": rng.random((V, D)),
-    }
-    return p | {"kept": reference.EmbeddingCache(ids, (V, D))}
+    dx = place.large * rng.standard_normal((T, B, D))
+    return {"dx": dx, "ids": ids, "V": V, "kept": reference.EmbeddingCache(ids, (V, D))}
 
 
 def _of_scores(place: Place, rng: np.random.Generator) -> Point:
@@ -185,7 +180,7 @@ def _of_scores(place: Place, rng: np.random.Generator) -> Point:
         logits[0, targets[0]] -= 600  # its probability is the float 1e-261
     else:
         logits[1] += 800  # exp(800) is infinite
-    return {"logits": logits, "targets": targets, "share": np.full(B, 1 / B)}
+    return {"logits": logits, "targets": targets}
 
 
 def _of_update(place: Place, rng: np.random.Generator) -> Point:
@@ -215,8 +210,7 @@ def _of_gate(place: Place, rng: np.random.Generator) -> Point:
 class Blank:
     """A function that the student writes.
 
-    `takes` and `returns` name its arguments and results; `slopes` maps each gradient among the
-    results to its array.
+    `takes` and `returns` name its arguments and results.
     """
 
     takes: str
@@ -225,8 +219,6 @@ class Blank:
     textbook: Callable[..., Any]
     reads: str = ""  # the arguments of the textbook, if they differ
     values: str = ""  # the results of the textbook, if they have other names
-    loss: Callable[[Point], Any] | None = None
-    slopes: Mapping[str, str] = field(default_factory=dict)
     layer: Layer | None = None
     gates: tuple[str, ...] = ()  # the blocks of columns, if there are several
     order: int = 0  # 1 for a loop through time, -1 for one back
@@ -255,6 +247,12 @@ class Blank:
         values = p[self.each] if self.each else [None]
         return [[v if n == self.each else p[n] for n in self.takes.split()] for v in values]
 
+    def right(self, p: Point) -> dict[str, Array]:
+        """Return the results of the textbook at a point."""
+        with np.errstate(over="ignore"):
+            values = self.text.changed()(*self.arguments(p))
+        return {n: np.asarray(v) for n, v in zip(self.results, values, strict=True)}
+
     @cached_property
     def text(self) -> Text:
         """Lines of the textbook."""
@@ -275,14 +273,10 @@ def _of(cell: str, way: str, *, step: bool) -> dict[str, Any]:
         "gates": layer.gates,
         "edge": "weighted sums above 10",
     }
-    if way == "backward":
-        blank |= {
-            "reads": " ".join([*layer.upstream, "kept"]),
-            "loss": lambda p: layer.run(p)[0],
-            "slopes": {f"d{n}": n for n in layer.inputs},
-        }
-        if not step:
-            blank |= {"layer": layer, "reads": "", "order": -1}
+    if way == "backward" and step:
+        blank["reads"] = " ".join([*layer.upstream, "kept"])
+    elif way == "backward":
+        blank |= {"layer": layer, "order": -1}
     return blank
 
 
@@ -328,14 +322,11 @@ BLANKS = {
     ),
     "cross_entropy_backward": Blank(
         "logits targets", "dlogits", _of_scores, _cross_entropy_slope,
-        loss=lambda p: reference.cross_entropy_step_forward(
-            p["logits"], p["targets"], p["share"])[0],
-        slopes={"dlogits": "logits"}, points=2,
+        points=2,
         words={"onehot": "1 at the target of each row, 0 elsewhere"}, edge=FAR,
     ),
     "embedding_backward": Blank(
         "dx ids V", "dW", _of_embedding, reference.embedding_backward, "dx kept",
-        loss=lambda p: (p["dx"] * p["W"][p["ids"]]).sum(), slopes={"dW": "W"},
         edge="the ids 0 and V - 1",
     ),
     "clip": Blank(

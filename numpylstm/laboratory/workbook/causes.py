@@ -19,22 +19,25 @@ from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings
-from numpylstm.laboratory.mistakes.source import combined, mentions
-from numpylstm.laboratory.workbook.blanks import Blank, Place
+from numpylstm.laboratory.mistakes.source import mentions
+from numpylstm.laboratory.workbook.blanks import Blank, Place, Point
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
 Parts = dict[Part, Array]
 Cause = tuple[str, str]  # what is probably wrong, and the right line
 
 MOST_PAIRS = 3000
-EXP = (
-    "exp of a large number is infinite, and infinite / infinite is not a number; call exp with "
-    "numbers up to 0 only."
-)
-EXP_OF_ROWS = (
+OF_ROWS = (
     "exp of a large number is infinite, and a whole row of exp of very negative numbers is 0; "
     "subtract the maximum of each row from that row first."
 )
+NOT_FINITE = {
+    "s": "exp of a large number is infinite, and infinite / infinite is not a number; call exp "
+    "with numbers up to 0 only.",
+    "loss": OF_ROWS,
+    "dlogits": OF_ROWS,
+}
+"""Advice for a result that is infinite or NaN."""
 ODD = re.compile("squared|1 - |sigmoid|tanh of|gate [ifgo]|columns|block|multiplied|divided")
 """Words of mistakes that are too rare to be looked for beside another one."""
 
@@ -65,11 +68,11 @@ class Case:
         self,
         blank: Blank,
         place: Place,
-        student: str,
+        p: Point,
         theirs: Mapping[str, Array],
         right: Mapping[str, Array],
     ) -> None:
-        self.blank, self.place, self.p = blank, place, blank.point(place, student)
+        self.blank, self.place, self.p = blank, place, p
         self.results, self.right_results = theirs, right
         self.theirs, self.right = parts(blank, theirs), parts(blank, right)
         self.wrong = [n for n, a in self.theirs.items() if wrong(a, self.right[n]).any()]
@@ -77,29 +80,22 @@ class Case:
 
     def first_number(self) -> str:
         """Name the first wrong number."""
-        (name, step), a, b = self.wrong[0], *(x[self.wrong[0]] for x in (self.theirs, self.right))
+        name, step = part = self.wrong[0]
+        a, b = self.theirs[part], self.right[part]
         index = np.unravel_index(int(np.argmax(wrong(a, b))), a.shape)
         place = ", ".join(map(str, (*step, *index)))
-        bad = [wrong(self.theirs[n], self.right[n]) for n in self.theirs if n[0] == name]
-        count, size = sum(int(part.sum()) for part in bad), sum(part.size for part in bad)
-        verb = "is" if count == 1 else "are"
-        few = f"; {count} of {size} numbers of {name} {verb} wrong" if size > 1 else ""
-        digits = 12 if f"{b[index]:.6g}" == f"{a[index]:.6g}" else 6
-        must = f"must be {b[index]:.{digits}g}, got {a[index]:.{digits}g}"
+        of_name = [n for n in self.theirs if n[0] == name]
+        bad = np.concatenate([wrong(self.theirs[n], self.right[n]).ravel() for n in of_name])
+        few = f"; wrong: {bad.sum()} of the {bad.size} numbers of {name}" if bad.size > 1 else ""
+        must = f"must be {b[index]:.10g}, got {a[index]:.10g}"
         return f"The first wrong number: {name}{f'[{place}]' if place else ''} {must}{few}."
 
     def cause(self, step_is_right: bool) -> Cause:
         """Return the likeliest cause; `step_is_right` if the step that a loop calls is right."""
         bad = next((n for n, array in self.results.items() if not np.isfinite(array).all()), "")
         if bad:
-            said = (
-                EXP
-                if bad == "s"
-                else EXP_OF_ROWS
-                if bad in ("loss", "dlogits")
-                else "look for a division by zero, or an array never filled."
-            )
-            return f"{bad} is not finite: {said}", ""
+            usual = "look for a division by zero, or an array never filled."
+            return f"{bad} is not finite: {NOT_FINITE.get(bad, usual)}", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
             return (
                 "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32, "
@@ -184,8 +180,8 @@ class Case:
         best = None
         for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
             pair = [tried[j[n]], tried[k[n]]]
-            both = Mistake(text.name, combined(*pair[0].changes, *pair[1].changes), "")
-            for _, run in self._runs([both]):
+            both = Mistake(text.name, (*pair[0].changes, *pair[1].changes), "")
+            for _, run in self._runs([both]):  # none, if both are in one row
                 if len(self._explained(run)) > most:
                     best, most = pair, len(self._explained(run))
             if most == len(self.wrong):
@@ -206,38 +202,24 @@ class Case:
     def suspects(self) -> Cause:
         """Name the lines that may be wrong: that of the first wrong result, and those before it."""
         (name, step), text, got = self.wrong[0], self.blank.text.lines, self.theirs[self.wrong[0]]
-        arrays = {
-            n: a
-            for n, a in {**self.p, **self.right_results}.items()
-            if n != name and isinstance(a, np.ndarray)
-        }
-        same = [
-            n
-            for n, a in arrays.items()
-            if () != a.shape == self.results[name].shape and distance(got, a[step]) < lines.AGREE
-        ]
-        if not same and self.blank.order:
+        own = [line for line in text if name in line.names]
+        for other, a in {**self.p, **self.right_results}.items():
+            alike = isinstance(a, np.ndarray) and () != a.shape == self.results[name].shape
+            if alike and other != name and distance(got, a[step]) < lines.AGREE:
+                return f"{name}: it is {other}.", " ".join(f"It must be {line}." for line in own)
+        if self.blank.order:
             return self._through_time(name, step), ""
         clear = {n for n, _ in self.clear}
         hidden = {n for line in text for n in line.names} - {*self.blank.results}
         for line in reversed(text):  # what a right result uses is right
             if clear & {*line.names}:
                 clear |= {n for n in hidden if mentions(line.expression, n)}
-        last = max((k for k, line in enumerate(text) if name in line.names), default=-1)
-        used = [
-            (n, line)
-            for line in text[: last + 1]
-            for n in line.names
-            if n == name or (n in hidden - clear and not same)
-        ]
-        names = list(dict.fromkeys([n for n, _ in used])) or [name]
-        where = f"{', '.join(names[:-1])} or {name}" if names[1:] else name
-        what = (
-            f"it is {same[0]}"
-            if same
-            else ("the grader cannot tell what is wrong there; all lines before are right")
-        )
-        must = dict.fromkeys(f"It must be {line}." for _, line in used)
+        before = text[: text.index(own[-1])] if own else []
+        used = [line for line in before if hidden - clear & {*line.names}]
+        names = dict.fromkeys(n for line in used for n in line.names if n in hidden - clear)
+        where = f"{', '.join(names)} or {name}" if names else name
+        what = "the grader cannot tell what is wrong there; all lines before are right"
+        must = dict.fromkeys(f"It must be {line}." for line in [*used, *own])
         return f"{where}: {what}.", " ".join(must)
 
     def _through_time(self, name: str, step: tuple[int, ...]) -> str:

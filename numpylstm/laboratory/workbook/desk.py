@@ -17,8 +17,6 @@ from numpylstm.laboratory.workbook.blanks import BLANKS
 from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict, judge
 from numpylstm.printing import printable
 
-LONGEST = 80
-"""Longest name in a table; of a longer one, the beginning is shown."""
 GRADER = "grading.Grader()"
 """Code of the workbook that an exam changes."""
 YOUR_NAME = "your name"
@@ -56,11 +54,9 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
     writer = csv.DictWriter(sys.stdout, TITLES, lineterminator="\n")
     if as_csv:
         writer.writeheader()
-    of = str(sum(blank.points for blank in BLANKS.values()))
     status, seen = 0, dict[str, str]()
     for path in paths:
-        row = dict.fromkeys(TITLES, "")
-        row |= {"file": _short(str(path.relative_to(folder))), "of": of}
+        row: dict[str, Any] = {"file": str(path.relative_to(folder))}
         try:
             student, answers = read_submission(path)
             verdicts = verdicts_of(student, answers)
@@ -69,20 +65,18 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
             kind = "" if isinstance(error, tape.TapeError) else f"{type(error).__name__}: "
             row["errors"] = f"cannot be graded: {kind}{error}"
         else:
-            points = {
-                v.name: BLANKS[v.name].points if v.state == "right" else 0
-                for v in verdicts
-                if v.state != NOT_ANSWERED
-            }
-            errors = [str(v).replace("\n", " ") for v in verdicts if v.state == "wrong"]
+            answered = [v for v in verdicts if v.state != NOT_ANSWERED]
+            points = {v.name: BLANKS[v.name].points * (v.state == "right") for v in answered}
+            errors = [str(v).replace("\n", " ") for v in answered if v.state == "wrong"]
+            row |= points
             row |= {
-                "student": _short(student or path.stem),
-                "points": str(sum(points.values())),
-                **{name: str(n) for name, n in points.items()},
+                "student": student or path.stem,
+                "points": sum(points.values()),
                 "errors": " | ".join(errors),
                 "note": _note(row["file"], student, answers, seen),
             }
-        row = {title: printable(entry) for title, entry in row.items()}
+        row["of"] = sum(blank.points for blank in BLANKS.values())
+        row = {title: printable(str(row.get(title, ""))) for title in TITLES}
         if as_csv:
             writer.writerow({title: _harmless(entry) for title, entry in row.items()})
         else:
@@ -99,10 +93,6 @@ def _note(file: str, student: str, answers: dict[str, Any], seen: dict[str, str]
     return "; ".join(notes)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
-
-
 def _harmless(entry: str) -> str:
     """Return an entry that no spreadsheet takes for a formula."""
     return f"'{entry}" if entry.startswith(("=", "+", "-", "@")) else entry
@@ -111,16 +101,13 @@ def _harmless(entry: str) -> str:
 def strip(workbook: Path) -> str:
     """Return the workbook as an exam: no hints, no solutions, no outputs, no diagnoses."""
     notebook = tape.read(workbook)
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list) or GRADER not in json.dumps(cells):
+    if GRADER not in json.dumps(notebook):
         raise tape.TapeError(f"{workbook}: must be the workbook, a notebook with {GRADER}")
     kept = []
-    for cell in cells:
-        if not {"hints", "solution"} & {*cell.get("metadata", {}).get("tags", [])}:
-            cell["source"] = "".join(cell.get("source", "")).replace(
-                GRADER, "grading.Grader(exam=True)"
-            )
-            if cell.get("cell_type") == "code":
+    for cell in notebook["cells"]:
+        if not {"hints", "solution"} & {*cell["metadata"].get("tags", [])}:
+            cell["source"] = "".join(cell["source"]).replace(GRADER, "grading.Grader(exam=True)")
+            if cell["cell_type"] == "code":
                 cell |= {"outputs": [], "execution_count": None}
             kept.append(cell)
     return json.dumps(notebook | {"cells": kept}, indent=1)

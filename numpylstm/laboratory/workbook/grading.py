@@ -2,9 +2,9 @@
 
 A student's function is called at four places (`numpylstm.laboratory.workbook.blanks`), of other
 sizes, with large upstream gradients, with forty steps and with one; after that only its numbers
-count. They are compared with the textbook's, gradients also with the complex step and with central
-differences. For a wrong answer, `numpylstm.laboratory.workbook.causes` names the line that is
-probably wrong. `numpylstm.laboratory.workbook.desk` grades a class.
+count. They are compared with the textbook's. For a wrong answer,
+`numpylstm.laboratory.workbook.causes` names the line that is probably wrong.
+`numpylstm.laboratory.workbook.desk` grades a class.
 """
 
 import copy
@@ -14,17 +14,15 @@ import linecache
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 
-from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.mistakes.source import mentions
-from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank
-from numpylstm.laboratory.workbook.causes import Case, Cause, distance
+from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank, Place
+from numpylstm.laboratory.workbook.causes import Case, Cause
 
 Numbers = dict[str, Any]  # name of a result -> array, or what the student returned for it
 
@@ -50,35 +48,12 @@ class Verdict:
     first_wrong: str = ""
     diagnosis: str = ""
     correction: str = ""
-    checks: tuple[str, ...] = ()
+    agreement: str = ""
 
     def __str__(self) -> str:
         diagnosis = f"{self.diagnosis} {self.correction}".strip()
-        lines = [f"{self.name}: {self.state}.", self.first_wrong, diagnosis, *self.checks]
+        lines = [f"{self.name}: {self.state}.", self.first_wrong, diagnosis, self.agreement]
         return "\n".join(line for line in lines if line)
-
-
-@lru_cache(maxsize=64)
-def _right(name: str, where: str, student: str) -> Numbers:
-    """Return the right results at a place, named as in `OTHERS`."""
-    blank = BLANKS[name]
-    p = blank.point(OTHERS.get(where, FIRST), student)
-    with np.errstate(over="ignore"):
-        values = blank.text.changed()(*blank.arguments(p))
-    return {r: np.asarray(v) for r, v in zip(blank.results, values, strict=True)}
-
-
-@cache
-def _measured(name: str) -> tuple[Numbers, Numbers]:
-    """Return the gradients of a blank at its first point, measured in two ways."""
-    blank = BLANKS[name]
-    p, loss = blank.point(), blank.loss or (lambda p: 0.0)
-    moved = {d: p[array] for d, array in blank.slopes.items()}
-    exact, central = (
-        method(lambda a: loss({**p, **{blank.slopes[d]: v for d, v in a.items()}}), moved)
-        for method in (gradcheck.complex_step, gradcheck.central_difference)
-    )
-    return exact, central
 
 
 def judge(
@@ -100,50 +75,31 @@ def judge(
     states : dict of name -> str, optional
         The states of the blanks that the function calls.
     """
-    verdict, case = _judged(name, numbers, student)
-    if case is None or numbers is None:
-        return verdict
-    said, must = _cause(case, numbers, states or {})
-    return replace(verdict, diagnosis=said, correction=must)
-
-
-def _judged(
-    name: str, numbers: Mapping[str, Any] | None, student: str
-) -> tuple[Verdict, Case | None]:
-    """Return the verdict, without a diagnosis of its lines, and what is wrong in it."""
     blank = _blank("judge", name)
     if numbers is None:
-        return Verdict(name, NOT_ANSWERED), None
-    said, case = _first_wrong(name, numbers, "", student)
-    if said:
-        return Verdict(name, "wrong", said), case
-    n = sum(array.size for array in case.results.values())
-    checks = [f"{n} number{' agrees' if n == 1 else 's agree'} with the textbook's."]
-    if blank.slopes and not student:
-        exact, central = (
-            max(distance(case.results[d], measured[d]) for d in blank.slopes)
-            for measured in _measured(name)
+        return Verdict(name, NOT_ANSWERED)
+    agreeing = 0
+    for where, place in {"": FIRST, **OTHERS}.items():
+        given = numbers.get(where) if where else numbers
+        case, said = _first_wrong(
+            blank, place, student, given if isinstance(given, Mapping) else {}
         )
-        checks.append(
-            f"complex step: largest error {exact:.0e}; central differences: largest error "
-            f"{central:.0e}."
-        )
-    for where, place in OTHERS.items():
-        given = numbers.get(where)
-        said, case = _first_wrong(name, given if isinstance(given, Mapping) else {}, where, student)
         if said:
-            edge = blank.edge if place.edge else "larger gradients" if place.large > 1 else ""
-            at = f"{place} and {edge}" if edge else place
-            said = f"It is right at one point, but not with {at}.\n{said}"
-            return Verdict(name, "wrong", said), case
-    return Verdict(name, "right", checks=tuple(checks)), None
+            if where:
+                edge = blank.edge if place.edge else "larger gradients" if place.large > 1 else ""
+                at = f"{place} and {edge}" if edge else place
+                said = f"It is right at one point, but not with {at}.\n{said}"
+            return Verdict(name, "wrong", said, *_cause(case, numbers, states or {}))
+        agreeing += sum(array.size for array in case.results.values())
+    return Verdict(name, "right", agreement=f"Numbers that agree with the textbook's: {agreeing}.")
 
 
 def _first_wrong(
-    name: str, numbers: Mapping[str, Any], where: str, student: str
-) -> tuple[str, Case]:
+    blank: Blank, place: Place, student: str, numbers: Mapping[str, Any]
+) -> tuple[Case, str]:
     """Describe the first result that is wrong at a place, in the order of computation."""
-    right, problem = _right(name, where, student), str(numbers.get("error", ""))
+    p = blank.point(place, student)
+    right, problem = blank.right(p), str(numbers.get("error", ""))
     theirs: dict[str, Array] = {}
     for result, answer in right.items():
         if problem:
@@ -158,9 +114,8 @@ def _first_wrong(
             problem = f"{result} must have the shape {shape}, got {got}."
         else:
             theirs[result] = array
-    place = OTHERS.get(where, FIRST)
-    case = Case(BLANKS[name], place, student, theirs, {n: right[n] for n in theirs})
-    return (case.first_number() if case.wrong else problem), case
+    case = Case(blank, place, p, theirs, {n: right[n] for n in theirs})
+    return case, case.first_number() if case.wrong else problem
 
 
 def _array(value: Any) -> Array | None:
@@ -173,8 +128,7 @@ def _array(value: Any) -> Array | None:
 
 def _cause(case: Case, numbers: Mapping[str, Any], states: Mapping[str, str]) -> Cause:
     """Name the blank, or the line, that is wrong, as far as the numbers tell."""
-    given = numbers.get("calls")
-    calls = [n for n in BLANKS if n in states and isinstance(given, list) and n in given]
+    calls = [name for name in states if name in (numbers.get("calls") or ())]
     for state, advice in ((NOT_ANSWERED, "answer"), ("wrong", "correct")):
         for called in calls:
             if states[called] == state:
@@ -223,23 +177,25 @@ def _numbers_twice(blank: Blank, function: Callable[..., Any], student: str) -> 
     """Return the results at the first point, if further calls there and elsewhere keep them."""
     given = blank.given(FIRST, student)
     first = _numbers_at(blank, function, given)
-    kept = copy.deepcopy(first)
+    kept = _as_text(first)
     _numbers_at(blank, function, blank.given(FIRST, f"{student} again"))
-    if not _alike(first, kept):
+    if _as_text(first) != kept:
         said = "the next call overwrites it; make a new array in each call."
         return {"error": f"What it returned changes later: {said}"}
-    if "error" not in kept and not _alike(_numbers_at(blank, function, given), kept):
+    if "error" not in first and _as_text(_numbers_at(blank, function, given)) != kept:
         said = "something lives between two calls, such as a global array or a default argument."
         return {"error": f"Called again with the same arguments it returns other numbers: {said}"}
-    return kept
+    return first
 
 
-def _alike(some: Numbers, others: Numbers) -> bool:
-    """Return True if the results that are numbers are the same; NaN equals NaN."""
-    pairs = ((_array(a), _array(others.get(n))) for n, a in some.items())
-    return all(
-        a is None or (b is not None and np.array_equal(a, b, equal_nan=True)) for a, b in pairs
-    )
+def _as_text(value: Any) -> str:
+    """Return numbers, arrays, and lists and dicts of them, as JSON, in which NaN equals NaN."""
+
+    def as_list(value: Any) -> Any:
+        array = _array(value)
+        return NO_NUMBERS if array is None else array.tolist()
+
+    return json.dumps(value, default=as_list, skipkeys=True)
 
 
 def _blank(where: str, name: str) -> Blank:
@@ -298,18 +254,11 @@ def _call(blank: Blank, function: Callable[..., Any], given: list[Any]) -> Numbe
         raise _NotGradable("It returns None: is a return missing?")
     numbers = _named(blank, returned)
     for name, before, after in zip(blank.takes.split(), given, own, strict=True):
-        if not _same(before, after):
+        if _as_text(before) != _as_text(after):
             raise _NotGradable(
                 f"It changes its argument {name}: += and *= write into the caller's array."
             )
     return numbers
-
-
-def _same(before: Any, after: Any) -> bool:
-    """Return True if arrays, or lists and tuples of arrays, hold the same numbers."""
-    if isinstance(before, list | tuple):
-        return len(before) == len(after) and all(map(_same, before, after))
-    return np.array_equal(before, after)
 
 
 def _named(blank: Blank, returned: Any) -> Numbers:
@@ -353,7 +302,7 @@ def grade(function: Callable[..., Any]) -> Verdict:
     """
     numbers, own = numbers_of(function), written(function)
     called = _called(own).items()
-    states = {name: _judged(name, numbers_of(f), "")[0].state for name, f in called}
+    states = {name: judge(name, numbers_of(f)).state for name, f in called}
     return judge(own.__name__, numbers, "", states)
 
 
@@ -386,9 +335,4 @@ def submission(functions: Sequence[Callable[..., Any]], student: str = "") -> st
     The name of the student seeds the points, so nobody else has the same numbers.
     """
     answers = {written(f).__name__: numbers_of(f, student) for f in functions}
-
-    def as_list(value: Any) -> Any:
-        array = _array(value)
-        return NO_NUMBERS if array is None else array.tolist()
-
-    return json.dumps({"student": student, "answers": answers}, default=as_list)
+    return _as_text({"student": student, "answers": answers})
