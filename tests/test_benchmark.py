@@ -2,15 +2,14 @@
 
 import json
 import math
-import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from benchmarks import __main__ as command
 from benchmarks import configurations, tables
-from benchmarks.__main__ import main
 from benchmarks.configurations import (
     GRID,
     SCORED,
@@ -158,37 +157,6 @@ def test_a_comparison(worker):
     assert ours["time_relative_to_ours"] == 1
 
 
-def test_tables():
-    figures = {
-        "version": "2",
-        "seconds_of_turns": [0.001, 0.003],
-        "seconds": 0.002,
-        "tokens_per_second": 1e6,
-        "flops_per_second": 1e9,
-        "share_of_best_product": 0.5,
-    }
-    found = {
-        "task": "train", "configuration": asdict(SMALL), "best_product_flops_per_second": 2e9,
-        "share_used_by_others": 0.5,
-        "libraries": {
-            OURS: figures | {"time_relative_to_ours": 1.0},
-            PEER: figures | {"time_relative_to_ours": 2.5},
-        },
-    }  # fmt: skip
-    shown = tables.comparison_table(found)
-    assert "1.000 - 3.000" in shown
-    assert "2.50" in shown
-    assert "others used up to 50%" in shown
-    assert "in 1 rows: worst 2.50" in tables.grid_summary([found])
-    start = {"imported": 0.25, "built": 0.125, "first_step": 0.5, "total": 0.875}
-    starts = tables.start_table([{"library": OURS, "case": "compiled kernels on disk"} | start])
-    assert "numpylstm, compiled kernels on disk" in starts
-    assert "0.88" in starts
-    peaks = [{"library": OURS, "imported": 2**20, "peak": 2**28},
-             {"library": PEER, "imported": 2**20, "peak": 2**29}]  # fmt: skip
-    assert re.search(r"256\n.* 512 +2\.00", tables.memory_table(peaks))
-
-
 # --- the grid ----------------------------------------------------------------------------------
 
 
@@ -197,19 +165,34 @@ def test_the_grid_has_48_rows_and_none_twice():
     assert len(set(trained)) + len(set(GRID[SCORED])) == len(trained) + len(GRID[SCORED]) == 48
 
 
+def test_the_summary_of_the_grid():
+    libraries = {name: {"time_relative_to_ours": ratio} for name, ratio in ((OURS, 1), (PEER, 2.5))}
+    shown = tables.grid_summary([{"libraries": libraries, "share_used_by_others": 0.5}])
+    assert "in 1 rows: worst 2.50, geometric mean 2.50, below 1.0: 0" in shown
+    assert "others used up to 50%" in shown
+
+
 # --- the command -------------------------------------------------------------------------------
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command(tmp_path, capsys, monkeypatch):
+    """A model, and on small shapes a score, the memory and a group of the grid."""
+    monkeypatch.setattr(command, "STANDARD", SMALL)
+    monkeypatch.setitem(GRID, "corners", (SMALL, replace(SMALL, B=4)))
     found = tmp_path / "found.json"
-    main(["tiny", "--alone", "--rounds", "1", "--seconds", "0.01", "--json", str(found)])
-    assert "train, tiny: V 20, H 16, L 1, T 100, B 1" in capsys.readouterr().out
+    words = "tiny eval memory corners --alone --rounds 1 --seconds 0.01 --json"
+    command.main([*words.split(), str(found)])
+    shown = capsys.readouterr().out
+    assert "train, tiny: V 20, H 16, L 1, T 100, B 1" in shown
+    assert "evaluate, test: V 11, H 6, L 2, T 5, B 3" in shown
+    assert "corners: train, LSTM, float32" in shown
     found = json.loads(found.read_text())
-    assert found["comparisons"][0]["configuration"]["H"] == 16
+    assert [one["configuration"]["B"] for one in found["comparisons"]] == [1, 3, 3, 4]
+    assert found["memory"][0]["peak"] >= found["memory"][0]["imported"] > 2**25
     assert found["machine"]["NumPy"]
 
 
 def test_an_unknown_name(capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["huge"])
+        command.main(["huge"])
     assert "'huge' cannot be measured; the names are tiny," in capsys.readouterr().err

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import B, D, H, T
 
-from numpylstm import diagnostics, functional, reference
-from numpylstm.cells import CELLS, Option, Unit, Vector
+from numpylstm import diagnostics, reference
+from numpylstm.cells import CELLS, Option
 from numpylstm.cli import train
 from numpylstm.config import ConfigError, from_preset
 from numpylstm.laboratory.diagnostics import flow, steps
@@ -101,12 +101,6 @@ def test_options_have_help_and_possible_values(case):
     assert {*case.cell.biases.values()} <= {*case.cell.options}
 
 
-def test_both_implementations_agree(case):
-    fast = case.forward(case.arrays["x"], case.initial, functional)
-    for one, other in zip(fast[:-1], case.forward(case.arrays["x"], case.initial), strict=False):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
-
-
 def test_units_have_their_letters_and_curves(case):
     """A bias of -50 or 50 takes the unit with its letter to an end of its curve."""
     curves = {unit.name: unit.curve for unit in case.cell.units}
@@ -177,40 +171,6 @@ def test_the_doctor_reads_the_functions(case):
     named = {name for text in lines.texts(layer) for line in text.lines for name in line.names}
     assert {f"d{name}" for name in case.parameters} <= named
     assert lines.mistakes(layer)
-
-
-LSTM, GRU = lines.Layer("lstm"), lines.Layer("gru", False, (("reset", "after"),))
-WRONG = [
-    (GRU, {"keep": "r"}, test_keep_is_the_direct_path_of_the_memory),
-    (GRU, {"keep": None}, test_keep_is_the_direct_path_of_the_memory),
-    (LSTM, {"keep": "i"}, test_keep_is_the_direct_path_of_the_memory),
-    (LSTM, {"memory": "h"}, test_keep_is_the_direct_path_of_the_memory),
-    (LSTM, {"blocks": ("f", "i", "g", "o")}, test_units_have_their_letters_and_curves),
-    (GRU, {"units": (Unit("h", ""), Unit("r", ""), Unit("z", "", "tanh"), Unit("n", ""))},
-     test_units_have_their_letters_and_curves),
-    (GRU, {"matrices": ("Wx",)}, test_gradients_have_the_shapes_of_the_record),
-    (LSTM, {"matrices": ("Wh", "Wx")}, test_the_functions_have_the_arguments_of_the_record),
-    (GRU, {"vectors": {"bn": Vector()}, "matrices": ("Wx", "bn", "Wh")},
-     test_the_functions_have_the_arguments_of_the_record),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("layer", "changes", "test"), WRONG)
-def test_a_wrong_record_is_found(layer, changes, test):
-    case = Case(layer)
-    test(case)
-    case.cell = dataclasses.replace(case.cell, **changes)
-    with pytest.raises(AssertionError):
-        test(case)
-
-
-@pytest.mark.parametrize(
-    "wrong", [lambda dh, cache: (dh,), lambda dh, cache: (dh * cache.o * (1 - cache.c**2),)]
-)
-def test_a_wrong_path_to_h_is_found(wrong, monkeypatch):
-    monkeypatch.setattr(reference, "lstm_through_h", wrong)
-    with pytest.raises(AssertionError):
-        test_gradients_of_the_state_are_slopes(Case(LSTM))
 
 
 def test_every_curve_has_its_ends_in_the_diagnostics():

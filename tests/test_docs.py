@@ -42,8 +42,11 @@ def test_the_script_of_parallel_experiments(tmp_path):
     )
     rows = [line.split() for line in done.stdout.splitlines()]
     assert [(seed, size, threads) for seed, size, _, threads in rows] == [
-        ("0", "8", "1"), ("1", "8", "1"), ("0", "16", "1"), ("1", "16", "1"),
-    ]  # fmt: skip
+        ("0", "8", "1"),
+        ("1", "8", "1"),
+        ("0", "16", "1"),
+        ("1", "16", "1"),
+    ]
     assert len({perplexity for _, _, perplexity, _ in rows}) == 4
 
 

@@ -108,8 +108,8 @@ def torch_state(torch, state):
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("kind", KINDS)
 class TestPyTorch:
-    def test_a_module_comes_in_with_its_outputs_and_gradients(self, rng, kind, dtype):
-        """Its two biases become one (but for bn), whose gradient is that of either."""
+    def test_a_module_comes_in_with_its_outputs(self, rng, kind, dtype):
+        """Its two biases become one (but for bn). `test_torch` compares the gradients."""
         torch = needed("torch")
         torch.manual_seed(3)
         theirs = torch_module(KINDS[kind], dtype)
@@ -118,59 +118,31 @@ class TestPyTorch:
         ours = exchange.language_model(arrays, **activation)
         assert (ours.config.dtype, ours.config.tied) == (dtype, "tied" in kind)
         x, state = random_window(rng, ours)
-        y = rng.integers(0, V, (T, B))
         logits, (hT, *_) = ours.logits(x, state)
-        their_logits, their_state = theirs(torch.from_numpy(x.T), torch_state(torch, state))
-        tolerance = TOLERANCES[dtype]
-        np.testing.assert_allclose(
-            logits, their_logits.detach().numpy().swapaxes(0, 1), rtol=0, atol=tolerance
-        )
+        with torch.no_grad():
+            expected, their_state = theirs(torch.from_numpy(x.T), torch_state(torch, state))
         their_h = their_state[0] if isinstance(their_state, tuple) else their_state
-        np.testing.assert_allclose(hT, their_h.detach().numpy(), rtol=0, atol=tolerance)
+        tolerance = TOLERANCES[dtype]
+        np.testing.assert_allclose(logits, expected.numpy().swapaxes(0, 1), rtol=0, atol=tolerance)
+        np.testing.assert_allclose(hT, their_h.numpy(), rtol=0, atol=tolerance)
 
-        ours.forward(x, y, state)
-        ours.backward()
-        nll = torch.nn.functional.cross_entropy(
-            their_logits.transpose(1, 2), torch.from_numpy(y.T), reduction="none"
-        )
-        nll.mean(0).sum().backward()
-        slopes = {key: p.grad.numpy() for key, p in theirs.named_parameters()}
-        if "tied" in kind:
-            slopes["head.1.weight"] = slopes["tokens.weight"]
-        second = {key: slopes[key] for key in slopes if "bias_hh" in key}
-        for key in second:  # the gradient of a sum is that of each part
-            slopes[key] = np.zeros_like(slopes[key])
-            if ours.config.cell == "gru":
-                slopes[key][2 * H :] = second[key][2 * H :]
-        expected = exchange.from_torch(slopes)
-        found = {path: p.grad for path, p in ours.parameters().items()}
-        assert expected.keys() == found.keys()
-        for path, array in found.items():
-            scale = np.abs(expected[path]).max()
-            np.testing.assert_allclose(
-                array, expected[path], rtol=0, atol=tolerance * scale, err_msg=path
-            )
-
-    def test_a_file_goes_out_and_back(self, rng, kind, dtype, tmp_path):
+    def test_a_module_and_a_file_go_out_and_the_file_back(self, rng, kind, dtype, tmp_path):
         torch = needed("torch")
         model = random_model(rng, dtype, **KINDS[kind])
-        exchange.export_model(model, tmp_path / "m.pt", "torch", VOCABULARY)
-        state = torch.load(tmp_path / "m.pt", weights_only=True)
-        theirs = torch_module(KINDS[kind], dtype)
-        names = {"embedding": "tokens", model.config.cell: "memory", "decoder": "head.1"}
-        theirs.load_state_dict(
-            {
-                names[key.partition(".")[0]] + "." + key.partition(".")[2]: state[key]
-                for key in state
-            }
-        )
         x, before = random_window(rng, model)
+        module = exchange.torch_module(model)
         with torch.no_grad():
-            logits, _ = theirs(torch.from_numpy(x.T), torch_state(torch, before))
+            logits, _ = module(torch.from_numpy(x), torch_state(torch, before))
         np.testing.assert_allclose(
-            model.logits(x, before)[0], logits.numpy().swapaxes(0, 1), atol=TOLERANCES[dtype]
+            model.logits(x, before)[0], logits.numpy(), atol=TOLERANCES[dtype]
         )
-        one = state["embedding.weight"].data_ptr() == state["decoder.weight"].data_ptr()
+        assert (module.decoder.weight is module.embedding.weight) == model.config.tied
+
+        exchange.export_model(model, tmp_path / "m.pt", "torch", VOCABULARY)
+        stored, theirs = torch.load(tmp_path / "m.pt", weights_only=True), module.state_dict()
+        assert stored.keys() == theirs.keys()
+        assert all(torch.equal(stored[key], theirs[key]) for key in stored)
+        one = stored["embedding.weight"].data_ptr() == stored["decoder.weight"].data_ptr()
         assert one == model.config.tied
         twin, vocabulary = exchange.import_model(tmp_path / "m.pt")
         assert_same_bytes(model, twin)
@@ -190,16 +162,6 @@ def test_prefixes_of_a_module(rng, prefix):
     model = random_model(rng, **KINDS["lstm"])
     state = {prefix + key: array for key, array in exchange.to_torch(model).items()}
     assert_same_bytes(model, exchange.language_model(exchange.from_torch(state)))
-
-
-def test_a_layer_alone(rng):
-    torch = needed("torch")
-    theirs = torch.nn.LSTM(D, H, dtype=torch.float64)
-    ours = nl.LSTM(D, H, dtype="float64", rng=0)
-    ours.load_state_dict(exchange.from_torch(theirs.state_dict()))
-    x = rng.standard_normal((T, B, D))
-    expected = theirs(torch.from_numpy(x))[0].detach().numpy()
-    np.testing.assert_allclose(ours.forward(x)[0], expected, rtol=0, atol=1e-12)
 
 
 def test_biases_may_be_missing_and_16_bits_become_32(rng):
@@ -351,8 +313,8 @@ class TestSequenceModels:
             given |= {f"{name}0": part for name, part in model.zero_state(B)._asdict().items()}
         theirs, *after = run(None, given)
         np.testing.assert_allclose(theirs[counts], outputs[counts], rtol=0, atol=1e-5)
-        for ours, other in zip(() if bidirectional else model.advance(x, None, lengths)[1], after,
-                               strict=True):  # fmt: skip
+        states = () if bidirectional else model.advance(x, None, lengths)[1]
+        for ours, other in zip(states, after, strict=True):
             np.testing.assert_allclose(other, ours, rtol=0, atol=1e-5)
 
     def test_files_out_and_back(self, rng, kind, inputs, bidirectional, cell, tmp_path):
@@ -362,17 +324,15 @@ class TestSequenceModels:
         for to in ("safetensors", "torch"):
             exchange.export_model(model, tmp_path / to, to, vocabulary)
             twin, tokens = exchange.import_model(tmp_path / to)
-            assert (type(twin), twin.every_step, tokens) == (
-                type(model), model.every_step, vocabulary,
-            )  # fmt: skip
+            assert type(twin) is type(model)
+            assert (twin.every_step, tokens) == (model.every_step, vocabulary)
             assert_same_bytes(model, twin)
 
 
 @pytest.mark.parametrize("cell", ["mingru", "minlstm", "slstm"])
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_safetensors_hold_every_cell(cell, bidirectional, tmp_path):
+def test_safetensors_hold_every_cell_in_both_directions(cell, tmp_path):
     needed("safetensors")
-    model = nl.SequenceTagger(V, 3, H, L, cell=cell, bidirectional=bidirectional, rng=0)
+    model = nl.SequenceTagger(V, 3, H, L, cell=cell, bidirectional=True, rng=0)
     exchange.export_model(model, tmp_path / "m", "safetensors")
     assert_same_bytes(model, exchange.import_model(tmp_path / "m")[0])
 
@@ -399,19 +359,6 @@ def test_layers_that_read_both_directions_are_refused():
     lstm = torch.nn.LSTM(D, H, 2, bidirectional=True)
     with pytest.raises(ValueError, match="layer 1 must read one direction of the layer below, got"):
         exchange.from_torch(lstm.state_dict())
-
-
-def test_a_language_model_as_a_module(rng):
-    torch = needed("torch")
-    for settings in KINDS.values():
-        model = random_model(rng, **settings)
-        x, state = random_window(rng, model)
-        module = exchange.torch_module(model)
-        with torch.no_grad():
-            logits, _ = module(torch.from_numpy(x), torch_state(torch, state))
-        np.testing.assert_allclose(model.logits(x, state)[0], logits.numpy(), atol=1e-12)
-        tied = module.decoder.weight is module.embedding.weight
-        assert tied == model.config.tied
 
 
 def test_a_run_is_of_a_language_model(tmp_path, capsys):
@@ -624,14 +571,17 @@ class Much:
         return bytearray, (1 << 40,)
 
 
-def torch_zip(content, **records):
-    """Return the bytes of a file as PyTorch writes it, with a pickle of our own."""
+def packed(members, compression=zipfile.ZIP_STORED):
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("m/data.pkl", content)
-        for name, record in ({"version": "3\n", "byteorder": "little"} | records).items():
-            archive.writestr(f"m/{name}", record)
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     return file.getvalue()
+
+
+def torch_zip(content):
+    """Return the bytes of a file as PyTorch writes it, with a pickle of our own."""
+    return packed({"m/data.pkl": content, "m/version": "3\n", "m/byteorder": "little"})
 
 
 def good_files(rng, tmp_path):
@@ -646,18 +596,9 @@ def header(entries):
     return struct.pack("<Q", len(text)) + text
 
 
-def packed(members, compression=zipfile.ZIP_STORED):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
 F32 = {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}
 MUCH, PLAIN = (pickle.dumps(OrderedDict(a=a), 2) for a in (Much(), None))
 HOSTILE = {
-    "nothing": b"",
     "a text": b"hello, world",
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(100),
     "a bare pickle": pickle.dumps(Shout()),
@@ -666,17 +607,12 @@ HOSTILE = {
     "what takes memory": torch_zip(MUCH),
     "a second pickle": packed({"m/version": "3", "n/data.pkl": PLAIN, "m/data.pkl": MUCH}),
     "no state dict": torch_zip(pickle.dumps([1, 2], 2)),
-    "numbers for tensors": torch_zip(pickle.dumps(OrderedDict(a=1), 2)),
-    "no pickle": torch_zip(b"\xff" * 50),
     "a path": packed({"../../data.pkl": b"."}),
     "a bomb": packed({"m/data.pkl": bytes(1 << 20)}, zipfile.ZIP_DEFLATED),
     "a keras file": packed({"config.json": b"{}", "model.weights.h5": b"\x89HDF"}),
     "pickled objects": packed({f"arr_{k}.npy": b"\x93NUMPY\x01\x00" for k in range(9)}),
-    "other numbers": packed({"arr_5.npy": b""}),
     "a huge array": header({"a": F32}) + bytes(64),
     "a huge header": struct.pack("<Q", 1 << 60) + b"{" + bytes(64),
-    "no JSON": struct.pack("<Q", 8) + b"{" * 8,
-    "no arrays": header({}),
     "of another program": header({"a": F32 | {"shape": [2], "data_offsets": [0, 8]}}) + bytes(8),
 }
 
@@ -694,34 +630,13 @@ def test_hostile_files_are_refused_in_one_sentence(name, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_tensors_that_share_a_storage_are_counted_together(rng, tmp_path):
+def test_tensors_that_share_numbers_take_no_memory(tmp_path):
     torch = needed("torch")
     one = torch.zeros(1000)
-    torch.save({f"layer.{k}": one for k in range(2000)}, tmp_path / "m")
-    with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
-        exchange.import_model(tmp_path / "m")
-
-
-def test_a_storage_that_ends_beyond_the_file(rng, tmp_path):
-    """Views that repeat one number, and sizes that the record does not have."""
-    torch = needed("torch")
-    state = {key: torch.from_numpy(a) for key, a in exchange.to_torch(random_model(rng)).items()}
-    state["decoder.bias"] = torch.zeros(1, dtype=torch.float64).expand(1 << 40)
-    torch.save(state, tmp_path / "m")
-    with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
-        exchange.import_model(tmp_path / "m")
-    state["decoder.bias"] = torch.zeros(V, dtype=torch.float64)
-    torch.save(state, tmp_path / "m")
-    with zipfile.ZipFile(tmp_path / "m") as archive:
-        records = {info.filename: archive.read(info) for info in archive.infolist()}
-    (name,) = [name for name in records if name.endswith("data.pkl")]
-    for end in (b"t", b"\x85"):  # the entries of a storage, and of the tensor on it
-        size = struct.pack("<Bbc", ord("K"), V, end)
-        assert size in records[name]
-        records[name] = records[name].replace(size, struct.pack("<Bic", ord("J"), 1 << 30, end))
-    (tmp_path / "m").write_bytes(packed(records))
-    with pytest.raises(CheckpointError, match=r"not resizable|out of bounds"):
-        exchange.import_model(tmp_path / "m")
+    for state in ({f"layer.{k}": one for k in range(2000)}, {"bias": one[:1].expand(1 << 40)}):
+        torch.save(state, tmp_path / "m")
+        with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
+            exchange.import_model(tmp_path / "m")
 
 
 def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
@@ -747,7 +662,6 @@ def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
     [
         ('{"options": 3}', "'int' object is not a mapping"),
         ('{"options": {"activation": "cosine"}}', "activation must be 'tanh', 'relu' or"),
-        ('{"vocabulary": 3}', f"its vocabulary must be a list of {V} texts"),
         ('{"vocabulary": ["<unk>"]}', f"its vocabulary must be a list of {V} texts"),
         (json.dumps({"vocabulary": ["<unk>"] * V}), "tokens must be distinct"),
         (json.dumps({"vocabulary": [*"abcdefghijk"]}), "tokens must contain '<unk>'"),

@@ -16,7 +16,6 @@ from support.runs import TINY, call, write_words
 from numpylstm import explore, reference
 from numpylstm.explore import own
 from numpylstm.explore.__main__ import main
-from numpylstm.plots import style
 
 PAGE = explore.page()
 
@@ -52,26 +51,10 @@ def test_without_javascript_the_first_figure_stands_there():
     assert drawn.stdout.strip() in PAGE
 
 
-def test_every_module_is_in_the_page():
-    modules = {path.stem for path in explore.FOLDER.glob("*.js")}
-    assert modules == {*explore.MODULES, "own"}
-    for name in explore.MODULES:
-        assert f"const {name}_module = (" in PAGE
-
-
 def test_the_textbook_is_quoted_without_its_docstrings():
     quoted = data_of(PAGE)["reference"]["lstm_step_backward"]
     assert '"""' not in quoted
     assert "dc_prev = dc * f" in quoted
-
-
-def test_the_colours_are_those_of_the_figures():
-    css = (explore.FOLDER / "page.css").read_text(encoding="utf-8")
-    light = dict(re.findall(r"--(\w+): light-dark\((#\w+),", css))
-    names = {"rnn": style.BLUE, "lstm": style.ORANGE}
-    assert {name: light[name] for name in names} == {n: c.lower() for n, c in names.items()}
-    charts = (explore.FOLDER / "charts.js").read_text(encoding="utf-8")
-    assert f'["{style.SKY[1:].lower()}", "{style.YELLOW[1:].lower()}"]' in charts
 
 
 def test_the_stored_models_are_small_and_sound():

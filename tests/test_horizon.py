@@ -12,7 +12,6 @@ from numpylstm import tasks
 from numpylstm.laboratory.diagnostics import Horizon, HorizonPoint, Probe, memory_horizon, probe
 from numpylstm.laboratory.diagnostics.probe import CurvePoint, expected_loss
 from numpylstm.plots import horizon_curve
-from numpylstm.plots.memory import title_of
 
 SHORT = tasks.Recipe(hidden_size=6, steps=30, batch_size=3)
 
@@ -87,17 +86,15 @@ def test_a_probe_needs_a_seed():
 
 
 def assert_at_the_floor(task, seed):
-    """Assert a loss within 2 % of the floor, and at most four standard errors below it."""
+    """Train a network; its loss is within 2 % of the floor, at most four standard errors below."""
     run = probe(task, rng=seed)
     assert run.above_floor <= 0.02, (task, seed, run.loss, run.error)
     assert run.loss >= run.floor - 4 * run.error
     assert run.error < 0.01 * run.floor  # otherwise the two lines above prove little
-    return run
 
 
-@pytest.mark.parametrize("task", [tasks.DelayedCopy(20), tasks.Pronoun()], ids=repr)
-def test_an_lstm_comes_within_two_per_cent_of_the_floor(task):
-    assert_at_the_floor(task, seed=1)
+def test_an_lstm_comes_within_two_per_cent_of_the_floor():
+    assert_at_the_floor(tasks.DelayedCopy(20), seed=1)
 
 
 @pytest.mark.slow
@@ -123,10 +120,8 @@ def test_every_task_is_learnt_to_within_two_per_cent_of_its_floor(task, seed):
 
 
 def made_up(cell, distance, *shares):
-    probes = tuple(
-        Probe(cell, 1, 100, (CurvePoint(100, 1.0),), chance=2.0, floor=0.5, loss=2 - 1.5 * s,
-              error=0.0) for s in shares
-    )  # fmt: skip
+    start = Probe(cell, 1, 100, (CurvePoint(100, 1.0),), chance=2.0, floor=0.5, loss=2.0, error=0.0)
+    probes = tuple(replace(start, loss=2 - 1.5 * share) for share in shares)
     return HorizonPoint(cell, distance, probes)
 
 
@@ -188,12 +183,6 @@ def test_other_tasks_and_activations():
         ("rnn-relu", 6, 10),
     ]
     assert result.points[0].probes[0].floor == tasks.Adding(5).floor
-
-
-def test_a_gru_of_either_kind():
-    result = memory_horizon((3,), cells=("gru", "gru-before"), seeds=(0,), steps=400)
-    assert [result.horizon(cell) for cell in result.cells] == [3, 3]
-    assert title_of("gru-before") == "reset-before GRU"
 
 
 @pytest.mark.parametrize(

@@ -384,8 +384,8 @@ def test_the_downloaded_model_continues_as_the_page(cell, tmp_path, capsys):
     assert import_.main([str(file), "--out", str(run)]) == 0
     capsys.readouterr()
     prompt = found["prompt"]
-    assert sample.main([str(run), "--prompt", prompt, "--temperature", "0", "--length", "200",
-                        "--quiet", "--json"]) == 0  # fmt: skip
+    flags = "--temperature 0 --length 200 --quiet --json"
+    assert sample.main([str(run), "--prompt", prompt, *flags.split()]) == 0
     assert json.loads(capsys.readouterr().out)["text"] == prompt + found["greedy"]
 
 
@@ -416,13 +416,3 @@ def test_the_texts_that_can_be_learnt():
     assert line_ends["said"] is None
     assert sorted(line_ends["tokens"]) == ["\n", "<unk>", "a", "b", "c", "\ufeff"]
     assert (symbols["distinct"], len(symbols["tokens"])) == (300, 256)
-
-
-def test_how_fast_the_page_learns():
-    """Characters per second of processor time at 64 units; about 20,000 on an idle machine."""
-    text = explore.brackets(20_000)
-    for k, c in enumerate("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:-"):
-        text = text[: 300 * k] + c + text[300 * k + 1 :]
-    found = node("own_text", task="speed", text=text, H=64, seconds=1)
-    print(f"\n{found['speed']:,.0f} characters a second, {found['symbols']} symbols")
-    assert found["speed"] > 2000

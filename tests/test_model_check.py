@@ -13,10 +13,8 @@ from numpylstm.model_check import (
     check_model,
     check_module,
     check_precision,
-    pass_of_copy,
     random_state,
 )
-from numpylstm.models import Window, language_model_forward
 
 MODELS = {
     "2-layer LSTM": {"cell": "lstm", "embedding_size": D},
@@ -107,15 +105,6 @@ def test_the_examples_of_the_module_to_1e_12(impl):
         assert report.worst.relative_error <= 1e-12
 
 
-@pytest.mark.parametrize("place", ["input", "1.x", "output"])
-def test_dropout_at_one_place_only(place, ids, monkeypatch):
-    model = make()
-    masks = {place: model.draw_masks(T, B)[place]}
-    monkeypatch.setattr(nl.LanguageModel, "draw_masks", lambda self, T, B: masks)
-    report = check_model(model, *ids)
-    assert report.passed, f"\n{report}"
-
-
 @pytest.mark.parametrize("lost", ["gradient", "mask"])
 def test_weight_drop_that_is_lost_in_a_published_way_is_found(lost, ids, monkeypatch):
     """A Wh without a gradient (fastai #2591), and a mask without effect (awd-lstm-lm #5)."""
@@ -139,24 +128,6 @@ def test_a_float32_model_is_checked_in_float64(ids):
     single, double = make(dtype="float32"), make()
     double.load_state_dict({k: v.astype("f8") for k, v in single.state_dict().items()})
     assert check_model(single, *ids).entries == check_model(double, *ids).entries
-
-
-@pytest.mark.parametrize("along", ["arrays", "all"])
-@pytest.mark.parametrize("kind", MODELS)
-def test_every_parameter_along_random_directions(kind, along, ids):
-    report = check_model(make(kind, dtype="float32"), *ids, along=along)
-    assert report.passed, f"\n{report}"
-
-
-@pytest.mark.parametrize("kind", ["2-layer LSTM", "tanh RNN"])
-def test_the_textbook_loss_is_the_loss_of_the_model(kind, ids, rng):
-    model = make(kind, dropout=0.0)
-    state = type(model.zero_state(B))(*(rng.standard_normal((L, B, H)) for _ in
-                                        model.zero_state(B)))  # fmt: skip
-    loss, _ = model.forward(*ids, state)
-    window = Window(*ids, state)
-    passed = language_model_forward(model.state_dict(), window, reference, model.config)
-    assert passed.loss == pytest.approx(loss, rel=1e-12)
 
 
 def broken(backward, position, change):
@@ -199,9 +170,12 @@ def test_a_mistake_in_the_fast_path_is_found(
 def test_a_mistake_in_the_forward_pass_is_found(ids, monkeypatch):
     """Its gradient fits it, but is the slope of another function."""
     monkeypatch.setattr(
-        functional, "rnn_forward",
-        lambda x, h0, Wx, Wh, b, activation: reference.rnn_forward(x, h0, Wx, Wh, 2 * b, activation)
-    )  # fmt: skip
+        functional,
+        "rnn_forward",
+        lambda x, h0, Wx, Wh, b, activation: reference.rnn_forward(
+            x, h0, Wx, Wh, 2 * b, activation
+        ),
+    )
     assert not check_model(make("tanh RNN"), *ids).passed
 
 
@@ -290,24 +264,6 @@ def test_a_mistake_in_float32_only_is_found(ids, monkeypatch):
     assert check_model(model, *ids).passed
     report = check_precision(model, *ids)
     assert {e.path for e in report.entries if not e.passed} == {"lstm.0.b", "lstm.1.b"}
-
-
-@pytest.mark.parametrize("along", ["arrays", "all"])
-@pytest.mark.parametrize(("V", "H"), [(11, 6), (500, 100)])
-def test_central_differences_along_directions_pass_a_right_model(V, H, along, rng):
-    """At the default tolerance, for a small model and one of 250,000 parameters."""
-    model = nl.LanguageModel(V, H, L, dtype="float64", init_scale=0.1, rng=0)
-    x, y = rng.integers(0, V, (2, T, B))
-    state = random_state(model, B, rng)
-    arrays, gradients, _ = pass_of_copy(model, x, y, state, np.float64)
-
-    def loss(a):
-        return language_model_forward(a, Window(x, y, state), reference, model.config).loss
-
-    report = gradcheck.check(loss, arrays, gradients, along=along, rng=rng)
-    assert report.passed, f"\n{report}"
-    gradients["lstm.0.Wh"] = gradients["lstm.0.Wh"] * 1.01
-    assert not gradcheck.check(loss, arrays, gradients, along=along, rng=rng).passed
 
 
 # --- numpylstm-train --check-gradients ---------------------------------------------------------

@@ -57,8 +57,7 @@ from numpylstm.optim import Optimizer
 optim.OPTIMIZERS["signs"] = Signs
 sys.exit(train.main(sys.argv[1:]))
 """
-FLAGS = ("--threads", "1", "--train", "text.txt", "--hidden-size", "5", "--batch-size", "4",
-         "--num-steps", "5", "--lr", "0.1")  # fmt: skip
+FLAGS = "--threads 1 --train text.txt --hidden-size 5 --batch-size 4 --num-steps 5 --lr 0.1"
 
 
 @pytest.fixture
@@ -67,8 +66,8 @@ def with_signs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
 
-    def run(*arguments, expect=0):
-        command = [sys.executable, "-c", COMMAND, *arguments]
+    def run(words, expect=0):
+        command = [sys.executable, "-c", COMMAND, *words.split()]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == expect, done.stderr
         return done.stdout + done.stderr
@@ -90,10 +89,9 @@ def assert_same_parameters(one, other):
 
 
 def test_training_and_resuming_to_the_byte(with_signs, tmp_path):
-    flags = (*FLAGS, "--optimizer", "signs")
-    with_signs(*flags, "--out", "whole", "--epochs", "2")
-    with_signs(*flags, "--out", "parts", "--epochs", "1")
-    with_signs("--resume", "parts", "--epochs", "2")
+    with_signs(f"{FLAGS} --optimizer signs --out whole --epochs 2")
+    with_signs(f"{FLAGS} --optimizer signs --out parts --epochs 1")
+    with_signs("--resume parts --epochs 2")
     assert "optimizer/largest/lstm.0.Wh" in arrays("whole/last.npz")
     assert_same_parameters("whole/last.npz", "parts/last.npz")
     assert json.loads((tmp_path / "whole" / "config.json").read_text())["fading"] == 0.5
@@ -101,16 +99,16 @@ def test_training_and_resuming_to_the_byte(with_signs, tmp_path):
 
 
 def test_checkpoints_from_before_it_existed_are_read(with_signs):
-    assert train_command.main([*FLAGS, "--out", "whole", "--epochs", "2"]) == 0
-    assert train_command.main([*FLAGS, "--out", "parts", "--epochs", "1"]) == 0
-    with_signs("--resume", "parts", "--epochs", "2")
+    for flags in (f"{FLAGS} --out whole --epochs 2", f"{FLAGS} --out parts --epochs 1"):
+        assert train_command.main(flags.split()) == 0
+    with_signs("--resume parts --epochs 2")
     assert_same_parameters("whole/last.npz", "parts/last.npz")
 
 
 def test_a_setting_of_another_optimiser_is_refused(with_signs):
-    said = with_signs(*FLAGS, "--optimizer", "signs", "--momentum", "0.5", expect=2)
+    said = with_signs(f"{FLAGS} --optimizer signs --momentum 0.5", expect=2)
     assert "--momentum must be left out, got 0.5; it is a setting of 'sgd', and the" in said
-    said = with_signs(*FLAGS, "--fading", "0.4", expect=2)
+    said = with_signs(f"{FLAGS} --fading 0.4", expect=2)
     assert "--fading must be left out, got 0.4; it is a setting of 'signs', and the" in said
 
 

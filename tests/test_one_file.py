@@ -10,9 +10,13 @@ import numpylstm as nl
 
 ONE_FILE = Path(__file__).parents[1] / "docs" / "one_file.py"
 PATHS = {
-    "embedding.W": "E", "lstm.0.Wx": "Wx", "lstm.0.Wh": "Wh", "lstm.0.b": "b",
-    "decoder.W": "Wy", "decoder.b": "by",
-}  # fmt: skip
+    "embedding.W": "E",
+    "lstm.0.Wx": "Wx",
+    "lstm.0.Wh": "Wh",
+    "lstm.0.b": "b",
+    "decoder.W": "Wy",
+    "decoder.b": "by",
+}
 T, B, H, V = 5, 3, 6, 11
 
 
@@ -25,8 +29,9 @@ def test_it_needs_numpy_alone_and_has_at_most_120_lines():
     lines = ONE_FILE.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 120
     assert [line for line in lines if line.startswith(("import ", "from "))] == [
-        "import sys", "import numpy as np",
-    ]  # fmt: skip
+        "import sys",
+        "import numpy as np",
+    ]
 
 
 @pytest.mark.parametrize("impl", ["fast", "reference"])

@@ -1,21 +1,18 @@
 """The engine beside exact arithmetic, at extreme gates and offsets.
 
 The reference, the kernels and the interactive page share their algebra, so their agreement cannot
-show that it is unstable. Here mpmath computes every nonlinearity, loss and cell from its
-definition, and their gradients as differences, with so many digits that neither has an error to
-speak of. An error is given in units of the rounding error of the largest number that enters;
-``pytest -s tests/test_oracle.py`` prints the worst ones.
+show that it is unstable. Here mpmath computes every nonlinearity, every cell and the cross-entropy
+from their definitions, and the gradients as differences, with so many digits that neither has an
+error to speak of. An error is given in units of the rounding error of the largest number that
+enters; ``pytest -s tests/test_oracle.py`` prints the worst ones.
 """
 
 from functools import partial
 
 import numpy as np
 import pytest
-from conftest import D, H, T, V
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import V
 from mpmath import mp, mpf
-from test_functional import KINDS, a_pass, both_directions
 from test_kernels import FUNCTIONS, NAMES, apply
 
 from numpylstm import functional, reference
@@ -25,7 +22,6 @@ mp.dps = 120
 STEP = mpf(10) ** -40  # of a difference
 EXTREME = [-1e8, -1e4, -710, -104, -95, -88.5, -20, -5, -1, 0.375, 3, 17, 90, 710, 1e4, 1e8]
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-MODULES = pytest.mark.parametrize("module", [reference, functional], ids=["reference", "fast"])
 
 
 def exactly(numbers):
@@ -54,11 +50,12 @@ def slopes(function, arrays, upstream):
     def loss(moved):
         return sum(u * y for u, y in zip(upstream, function(*moved), strict=True))
 
-    return [
-        (loss([*arrays[:k], array + STEP, *arrays[k + 1 :]])
-         - loss([*arrays[:k], array - STEP, *arrays[k + 1 :]])) / (2 * STEP)
-        for k, array in enumerate(arrays)
-    ]  # fmt: skip
+    found = []
+    for k, array in enumerate(arrays):
+        above = loss([*arrays[:k], array + STEP, *arrays[k + 1 :]])
+        below = loss([*arrays[:k], array - STEP, *arrays[k + 1 :]])
+        found.append((above - below) / (2 * STEP))
+    return found
 
 
 # --- nonlinearities ----------------------------------------------------------------------------
@@ -211,7 +208,7 @@ def test_cells(rng, kind):
             check(4, f"{name}, gradients", [(*pair, slope_scale) for pair in pairs])
 
 
-# --- losses ------------------------------------------------------------------------------------
+# --- the loss ----------------------------------------------------------------------------------
 
 
 def logits_and_targets(rng):
@@ -222,7 +219,7 @@ def logits_and_targets(rng):
     return logits.astype(np.float32)[None], rng.integers(0, V, (1, len(offsets)))
 
 
-@MODULES
+@pytest.mark.parametrize("module", [reference, functional], ids=["reference", "fast"])
 @DTYPES
 def test_cross_entropy(rng, module, dtype):
     logits, targets = logits_and_targets(rng)
@@ -237,152 +234,3 @@ def test_cross_entropy(rng, module, dtype):
     dlogits = module.sequence_cross_entropy_backward(cache)
     check(2, f"{module.__name__} cross-entropy", [(cache.nll[0], want, np.maximum(1, want))])
     check(2, f"{module.__name__} cross-entropy, gradient", [(dlogits, p - onehot, 1)])
-
-
-@MODULES
-@DTYPES
-def test_squared_error(rng, module, dtype):
-    y = np.float32([1e-12, 1, 1e15])[:, None] * rng.standard_normal((2, 3, D)).astype(np.float32)
-    targets = (y + rng.standard_normal(y.shape)).astype(np.float32)
-    loss, cache = module.squared_error_forward(y.astype(dtype), targets.astype(dtype))
-    difference = exactly(y) - exactly(targets)
-    want = (difference * difference).sum() / y.size
-    check(4, f"{module.__name__} squared error", [(loss, want, want)])
-    dy, want = module.squared_error_backward(cache), 2 * difference / y.size
-    check(4, f"{module.__name__} squared error, gradient", [(dy, want, np.abs(want))])
-
-
-@MODULES
-@DTYPES
-def test_attention(rng, module, dtype):
-    """With keys of one number and a query of one, the scores are the keys."""
-    scores, _ = logits_and_targets(rng)
-    keys = scores.T.copy()  # (S, B, 1)
-    values = rng.standard_normal((*keys.shape[:2], D)).astype(np.float32)
-    query = np.ones((1, keys.shape[1], 1), dtype)
-    p = exp(exactly(keys) - exactly(keys).max(axis=0))
-    p /= p.sum(axis=0)
-    context, cache = module.attention_forward(query, keys.astype(dtype), values.astype(dtype))
-    scale = np.abs(values).max(axis=0)
-    want = (p * exactly(values)).sum(axis=0)
-    check(4, f"{module.__name__} attention", [(context[0], want, scale)])
-    u = rng.standard_normal(context.shape).astype(np.float32)
-    _, dkeys, dvalues = module.attention_backward(u.astype(dtype), cache)
-    of_weights = (exactly(u) * exactly(values)).sum(axis=-1, keepdims=True)
-    want = p * (of_weights - (p * of_weights).sum(axis=0))
-    found = [(dkeys, want, np.abs(u).max() * D * scale.max()), (dvalues, p * exactly(u), np.abs(u))]
-    check(4, f"{module.__name__} attention, gradients", found)
-
-
-# --- states that are matrices --------------------------------------------------------------------
-
-
-def matrix_state(kind, sign, q, k, v, S, beta, decay):
-    """Return outputs and last state; with a sign of +1 and sizes, the size of all that enters."""
-    outputs = []
-    for t in range(len(q)):
-        S = decay[t, :, None, None] * S
-        stored = (k[t, :, :, None] * S).sum(axis=1)
-        new = v[t] if kind == "linear_attention" else v[t] + sign * stored
-        S = S + (beta[t, :, None] * k[t])[:, :, None] * new[:, None, :]
-        outputs.append((q[t, :, :, None] * S).sum(axis=1))
-    return np.stack(outputs), S
-
-
-@pytest.mark.parametrize("kind", ["linear_attention", "delta_rule", "gated_delta_rule"])
-@DTYPES
-def test_matrix_states(rng, kind, dtype):
-    """Keys of any length, writes and decays from 0 on; each sequence has numbers of its own."""
-    steps, rows, K = 3, 8, 2
-    sizes = {"q": (steps, rows, K), "k": (steps, rows, K), "v": (steps, rows, D)}
-    arrays = {n: rng.standard_normal(s) * 10.0 ** rng.integers(-3, 3, s[1])[:, None]
-              for n, s in sizes.items()}  # fmt: skip
-    arrays["S"] = rng.standard_normal((rows, K, D))
-    arrays["beta"] = rng.choice([0, 1e-6, 0.5, 1, 2], (steps, rows))
-    arrays["decay"] = rng.choice([0, 1e-6, 0.5, 1], (steps, rows))
-    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
-    names = ["q", "k", "v"]
-    for name, absent in (
-        ("beta", kind == "linear_attention"),
-        ("decay", kind != "gated_delta_rule"),
-    ):
-        if absent:
-            arrays[name][...] = 1
-        else:
-            names.append(name)
-    names.append("S")
-    own = [arrays[name].astype(dtype) for name in names]
-    o, S, cache = getattr(reference, f"{kind}_forward")(*own)
-    upstream = [rng.standard_normal(y.shape).astype(np.float32) for y in (o, S)]
-    gradients = getattr(reference, f"{kind}_backward")(*(u.astype(dtype) for u in upstream), cache)
-
-    def exact(sign, change):
-        """Return outputs, last state and the gradient of each array, from exact numbers."""
-        at = {name: exactly(change(array)) for name, array in arrays.items()}
-        u = [exactly(change(array)) for array in upstream]
-
-        def loss():
-            o, S = matrix_state(kind, sign, **at)
-            return (u[0] * o).sum(axis=(0, 2)) + (u[1] * S).sum(axis=(1, 2))  # (rows,)
-
-        found = [*matrix_state(kind, sign, **at)]
-        for name in names:
-            slope = np.empty_like(at[name])
-            moved, slopes = (np.moveaxis(a, int(name != "S"), -1) for a in (at[name], slope))
-            for entry in np.ndindex(moved.shape[:-1]):  # the same entry of all sequences at once
-                moved[entry] += STEP
-                above = loss()
-                moved[entry] -= 2 * STEP
-                slopes[entry] = (above - loss()) / (2 * STEP)
-                moved[entry] += STEP
-            found.append(slope)
-        return found
-
-    want, scale = exact(-1, np.asarray), exact(1, np.abs)
-    found = list(zip([o, S, *gradients], want, scale, strict=True))
-    check(4, f"reference {kind}", found[:2])
-    check(4, f"reference {kind}, gradients", found[2:])
-
-
-# --- invariances -------------------------------------------------------------------------------
-
-
-@MODULES
-@given(shift=st.integers(-(2**40), 2**40), seed=st.integers(0, 99))
-def test_a_shift_of_the_logits_changes_nothing(module, shift, seed):
-    """Logits of eighths can be shifted exactly, so that not a bit changes."""
-    rng = np.random.default_rng(seed)
-    logits, targets = rng.integers(-99, 99, (T, H, V)) / 8, rng.integers(0, V, (T, H))
-    found = []
-    for moved in (logits, logits + shift):
-        loss, cache = module.sequence_cross_entropy_forward(moved, targets)
-        found.append((loss, module.sequence_cross_entropy_backward(cache)))
-    np.testing.assert_equal(found[1], found[0])
-
-
-@MODULES
-@KINDS
-def test_a_batch_in_another_order_and_in_two_parts(rng, module, kind):
-    """A sequence knows nothing of the others, and the gradients of the weights are sums."""
-    cell, arguments, upstream = a_pass(rng, kind, (T, 7, D, H), "float64")
-    states = len(CELLS[cell].states)
-    whole = both_directions(module, cell, arguments, upstream)
-    order = rng.permutation(7)
-    found = []
-    for part in (order[:3], order[3:]):
-        x, *rest = arguments
-        chosen = [x[:, part], *(state[part] for state in rest[:states]), *rest[states:]]
-        dhs, *ends = upstream
-        found.append(
-            both_directions(module, cell, chosen, [dhs[:, part], *(end[part] for end in ends)])
-        )
-    of_sequences = 1 + states
-    for k, (one, other, want) in enumerate(zip(*found, whole, strict=True)):
-        if not isinstance(want, np.ndarray):
-            continue
-        if k < of_sequences or of_sequences < k <= 2 * of_sequences:
-            axis = want.ndim - 2
-            got, want = np.concatenate([one, other], axis), want.take(order, axis)
-        else:
-            got = one + other
-        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)

@@ -83,15 +83,6 @@ def test_one_step_is_seen():
             assert all(line.get_marker() == "o" for line in lines)
 
 
-def test_the_legend_of_one_cell_is_not_cut_off():
-    figure = plots.singular_value_spread({"RNN": np.ones((4, 1, 3))})
-    drawn(figure)
-    (legend,) = figure.legends
-    box = legend.get_window_extent()
-    assert box.x0 >= 0
-    assert box.x1 <= figure.bbox.width
-
-
 @pytest.mark.parametrize("shape", [(3,), (3, 4), (0, 0), (2, 2, 2)])
 def test_a_lag_table_is_square(shape):
     with pytest.raises(ValueError, match=r"norms must have shape \(T, T\), got"):

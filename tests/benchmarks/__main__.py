@@ -17,7 +17,7 @@ from .tables import (
     memory_table,
     start_table,
     title,
-)  # fmt: skip
+)
 
 QUICK = ("tiny", "char", "small", "medium")
 ALL = (*CONFIGURATIONS, "eval", "sample", "start", "memory")

@@ -50,10 +50,14 @@ class Worker(AbstractContextManager["Worker"]):
         self.library = library
         variables = os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.worker", library], cwd=ROOT,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            [sys.executable, "-m", "tests.benchmarks.worker", library],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
             env=variables | environment,
-        )  # fmt: skip
+        )
         self.about = self._answer()
 
     def ask(self, request, **arguments):

@@ -44,15 +44,17 @@ def comparison_table(found):
     rows = []
     for library, one in found["libraries"].items():
         turns = one["seconds_of_turns"]
-        rows.append([
-            f"{library} {one['version']}",
-            milliseconds(one["seconds"]),
-            f"{milliseconds(min(turns))} - {milliseconds(max(turns))}",
-            f"{one['tokens_per_second']:,.0f}",
-            f"{one['flops_per_second'] / 1e9:.1f}",
-            f"{one['share_of_best_product']:.0%}",
-            f"{one['time_relative_to_ours']:.2f}" if rows else "",
-        ])  # fmt: skip
+        rows.append(
+            [
+                f"{library} {one['version']}",
+                milliseconds(one["seconds"]),
+                f"{milliseconds(min(turns))} - {milliseconds(max(turns))}",
+                f"{one['tokens_per_second']:,.0f}",
+                f"{one['flops_per_second'] / 1e9:.1f}",
+                f"{one['share_of_best_product']:.0%}",
+                f"{one['time_relative_to_ours']:.2f}" if rows else "",
+            ]
+        )
     best = found["best_product_flops_per_second"] / 1e9
     below = f"  best matrix product until now: {best:.0f} GFLOP/s"
     warning = busy_warning(found["share_used_by_others"])
@@ -108,8 +110,12 @@ def memory_table(found):
     """Format the peak memory of fresh processes that train."""
     header = ["", "after import MiB", "peak MiB", "its peak / ours"]
     rows = [
-        [one["library"], f"{one['imported'] / 2**20:,.0f}", f"{one['peak'] / 2**20:,.0f}",
-         "" if one is found[0] else f"{one['peak'] / found[0]['peak']:.2f}"]
+        [
+            one["library"],
+            f"{one['imported'] / 2**20:,.0f}",
+            f"{one['peak'] / 2**20:,.0f}",
+            "" if one is found[0] else f"{one['peak'] / found[0]['peak']:.2f}",
+        ]
         for one in found
-    ]  # fmt: skip
+    ]
     return table(header, rows)

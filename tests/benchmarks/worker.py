@@ -28,9 +28,12 @@ def load(library):
     memory = peak_memory()
     peer = importlib.import_module(f".peers.{library}", __package__)
     return peer, {
-        "version": module.__version__, "seconds": seconds, "bytes": memory,
-        "cells": list(peer.CELLS), "dtypes": list(peer.DTYPES),
-    }  # fmt: skip
+        "version": module.__version__,
+        "seconds": seconds,
+        "bytes": memory,
+        "cells": list(peer.CELLS),
+        "dtypes": list(peer.DTYPES),
+    }
 
 
 def calls(peer, task, settings, own_weights):

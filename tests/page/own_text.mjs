@@ -1,4 +1,4 @@
-// A model that learns a text as on the page: its gradients, its speed, its file and its continuation.
+// A model that learns a text as on the page: its gradients, its file and its continuation.
 
 import { writeFileSync } from "node:fs";
 import { new_model, random_numbers } from "../../numpylstm/explore/draws.js";
@@ -71,16 +71,6 @@ const TASKS = {
       prompt: prompt_of(cleaned(text)).join(""),
       ...vocabulary(cleaned(text)),
     })),
-
-  speed({ text, H, seconds }) {
-    const { tokens } = vocabulary(text);
-    const learner = make_learner({ ids: encode(text, tokens), V: tokens.length, cell: "lstm", H });
-    learner.train(500);
-    const [began, read] = [process.cpuUsage(), learner.characters];
-    learner.train(1000 * seconds);
-    const { user, system } = process.cpuUsage(began);
-    return { speed: (learner.characters - read) / ((user + system) / 1e6), symbols: tokens.length };
-  },
 };
 
 answer(({ task, ...given }) => TASKS[task](given));

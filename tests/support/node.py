@@ -18,9 +18,13 @@ needs_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 def node(script: str, **given: Any) -> Any:
     """Run a module of ``tests/page``; arrays go in and come out as nested lists."""
     done = subprocess.run(
-        [str(NODE), PAGE / f"{script}.mjs"], input=json.dumps(to_lists(given)), text=True,
-        encoding="utf-8", capture_output=True, check=False,
-    )  # fmt: skip
+        [str(NODE), PAGE / f"{script}.mjs"],
+        input=json.dumps(to_lists(given)),
+        text=True,
+        encoding="utf-8",
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
